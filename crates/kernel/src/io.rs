@@ -1,0 +1,246 @@
+//! What goes into a kernel and what comes out: the whole contract with the drivers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gundo_types::{ConnId, EntityId, Epoch, Limits, NodeId};
+use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::{Batch, Loaded, Outcome};
+
+use crate::peer::Peer;
+
+/// A membership view: who belongs to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct View {
+    /// Grows by one with every change.
+    pub epoch: Epoch,
+    /// In node order.
+    pub members: Vec<Member>,
+}
+
+/// A member of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The node.
+    pub node: NodeId,
+    /// Its incarnation: the id of its row in `members`.
+    pub incarnation: u64,
+    /// Host of its edge as clients reach it; empty: the host they came by.
+    pub host: String,
+    /// Port of its edge.
+    pub port: u16,
+}
+
+/// Something that happened to a node.
+#[derive(Debug)]
+pub enum Input {
+    /// A new membership view. Nothing is done before the first.
+    View(View),
+    /// A client's message, decoded and within the limits of size and rate.
+    Client {
+        /// The connection it came by.
+        conn: ConnId,
+        /// The message.
+        message: ClientMessage,
+    },
+    /// A client's connection is gone. Nothing is sent to it any more.
+    Gone {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The connection's send queue was full: frames were dropped and shall stop.
+    Lagging {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The send queue of a lagging connection is empty again: keyframes, please.
+    Drained {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A peer's message.
+    Peer {
+        /// The sender.
+        from: NodeId,
+        /// The message.
+        message: Peer,
+    },
+    /// An append ended.
+    Appended {
+        /// [`Batch::id`].
+        batch: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A load ended.
+    Loaded {
+        /// The entity.
+        entity: EntityId,
+        /// Which load, as in [`Output::Load`].
+        load: u64,
+        /// `Err`: the journal could not be read now (text for operators); the kernel tries again.
+        result: Result<Loaded, String>,
+    },
+    /// Time has passed: give this when [`poll_timeout`](crate::Node::poll_timeout) is due.
+    Timeout,
+    /// What the driver knows of itself, for clients that watch: give it about once per second.
+    Gauges(Gauges),
+    /// Save everything, tell every client, then [`Output::Stopped`].
+    Stop,
+}
+
+/// The driver's own indicators, shown in the x-ray view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Longest handling of a tick in the last second, µs.
+    pub tick_us: u32,
+    /// Inputs waiting.
+    pub inbox: u32,
+}
+
+/// Something a node wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Lay `parts` end to end as one WebSocket message. Each part is a [`ServerMessage`](gundo_wire::client::ServerMessage) or
+    /// several in a row.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// Encoded, in order. Shared: the same bytes go to many.
+        parts: Parts,
+        /// Whether it may be dropped.
+        class: SendClass,
+    },
+    /// Close the connection after everything queued for it. The reason has been queued already.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A message for a peer (never for the node itself).
+    Peer {
+        /// The receiver.
+        to: NodeId,
+        /// The message.
+        message: Peer,
+    },
+    /// Append to the journal; answer with [`Input::Appended`].
+    Append(Batch),
+    /// Load from the journal, seeing every append that was answered before; answer with [`Input::Loaded`].
+    Load {
+        /// The entity.
+        entity: EntityId,
+        /// Echo it.
+        load: u64,
+    },
+    /// Everything is saved: the driver may end.
+    Stopped,
+}
+
+/// The parts of one message.
+pub type Parts = Vec<Bytes>;
+
+/// Whether a message may be dropped when the client is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendClass {
+    /// Frames: dropped when the send queue is full; then [`Input::Lagging`].
+    Frames,
+    /// Keyframes after [`Input::Drained`] and everything else that must arrive in order, but is not counted as a reply.
+    Kept,
+    /// A reply: counted against `replies_waiting_max`.
+    Reply,
+}
+
+/// What is equal on all nodes of a world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorldSettings {
+    /// Length of a tick, ms (default 100).
+    pub tick_ms: u32,
+    /// How long after a tick's begin frames are handed to clients, ms: peers' frames of the same tick arrive meanwhile
+    /// (default 15).
+    pub flush_after_ms: u32,
+    /// Sight of a session: tiers by distance in chunks (default 1, 2, 3: 90, 150 and 210 m squares).
+    pub sight_chunks: [u32; 3],
+    /// Ticks between motion frames in each tier (default 1, 3, 10).
+    pub tier_ticks: [u32; 3],
+    /// Side of a tract, chunks (default 4): chunks placed together.
+    pub tract_chunks: u16,
+    /// How long a player stays in the world without a connection, ms (default 30,000).
+    pub grace_ms: u64,
+    /// Events between snapshots of an entity (default 300).
+    pub snapshot_every: u64,
+    /// A walking player's place is made durable at most this often, ms (default 30,000).
+    pub place_every_ms: u64,
+    /// How long an at-home entity stays loaded when nobody needs it, ms (default 10,000).
+    pub idle_ms: u64,
+    /// Limits on clients.
+    pub limits: Limits,
+}
+
+impl Default for WorldSettings {
+    fn default() -> Self {
+        Self {
+            tick_ms: 100,
+            flush_after_ms: 15,
+            sight_chunks: [1, 2, 3],
+            tier_ticks: [1, 3, 10],
+            tract_chunks: 4,
+            grace_ms: 30_000,
+            snapshot_every: 300,
+            place_every_ms: 30_000,
+            idle_ms: 10_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What makes one node itself.
+#[derive(Clone)]
+pub struct NodeSettings {
+    /// Its number.
+    pub node: NodeId,
+    /// Its incarnation: the id of its row in `members`.
+    pub incarnation: u64,
+    /// Seed of all its chance. From the operating system in production: resume tokens hang on it.
+    pub seed: [u8; 32],
+    /// The world's settings.
+    pub world: Arc<WorldSettings>,
+    /// The game.
+    pub rules: Arc<crate::game::Rules>,
+}
+
+/// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Commands answered with success.
+    pub commands_done: u64,
+    /// Commands refused.
+    pub commands_refused: u64,
+    /// Appends sent to the journal.
+    pub appends: u64,
+    /// Appends that ended otherwise than Done.
+    pub appends_failed: u64,
+    /// Appends whose outcome is awaited (gauge).
+    pub appends_waiting: u64,
+    /// Entities real here (gauge).
+    pub reals: u64,
+    /// Entities seen here and real elsewhere (gauge).
+    pub ghosts: u64,
+    /// Sessions at this edge (gauge).
+    pub sessions: u64,
+    /// Chunks subscribed (gauge).
+    pub chunks: u64,
+    /// Moves accepted.
+    pub moves: u64,
+    /// Moves corrected.
+    pub corrections: u64,
+    /// Frames encoded.
+    pub frames: u64,
+    /// Entity updates delivered to clients (motion entries × receivers).
+    pub updates: u64,
+    /// Keyframes sent to clients.
+    pub keyframes: u64,
+    /// Peer messages dropped because they were stale.
+    pub stale: u64,
+    /// Panics of game code.
+    pub game_panics: u64,
+}

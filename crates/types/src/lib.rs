@@ -1,0 +1,14 @@
+//! The words of Gundo as plain values: ids, time, fixed-point positions and limits.
+//!
+//! No logic beyond conversions, no dependencies. Everything above speaks in these types. Start with
+//! [`EntityId`] and [`ChunkId`].
+
+mod ids;
+mod limits;
+mod space;
+mod time;
+
+pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};
+pub use limits::Limits;
+pub use space::{Body, CHUNK_MM, ChunkId, HEADINGS, MOTION_UNIT_MM, Point};
+pub use time::{Now, Time, WorldTime};

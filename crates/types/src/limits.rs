@@ -1,0 +1,45 @@
+//! Every limit that crosses a room's border, with what happens there.
+
+/// Limits on what one client may do and cost. World settings: equal on all nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message from a client. Beyond: closed with `too_large`.
+    pub client_message_bytes_max: usize,
+    /// Messages per second from one client, averaged, with a burst of twice that. Beyond: closed with
+    /// `too_many_messages`.
+    pub client_messages_per_second_max: u32,
+    /// Commands of one session that have no answer yet. Beyond: refused with `too_many_commands`.
+    pub commands_unanswered_max: usize,
+    /// Answers the player's durable state keeps. A repeat of an older command is refused with `too_old`.
+    pub answers_kept: usize,
+    /// Bytes of one command's payload. Beyond: refused with `too_large`.
+    pub command_bytes_max: usize,
+    /// Bytes of one entity's public part, and of a reply. Beyond: the command is refused with `game_error`.
+    pub public_bytes_max: usize,
+    /// Bytes waiting to be written to one client before its motion is dropped; it gets keyframes later.
+    pub send_queue_bytes_max: usize,
+    /// Replies waiting to be written to one client. Beyond: closed with `too_slow`; the answers are given
+    /// on resume.
+    pub replies_waiting_max: usize,
+    /// Commands and prepares waiting at one locked or loading entity. Beyond: refused with `busy`.
+    pub waiting_per_entity_max: usize,
+    /// Connections at one node. Beyond: closed with `full`.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_message_bytes_max: 16 * 1024,
+            client_messages_per_second_max: 60,
+            commands_unanswered_max: 32,
+            answers_kept: 32,
+            command_bytes_max: 4 * 1024,
+            public_bytes_max: 16 * 1024,
+            send_queue_bytes_max: 256 * 1024,
+            replies_waiting_max: 256,
+            waiting_per_entity_max: 64,
+            connections_max: 20_000,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What lies in the journal (generated records) and what is asked of it (batches, outcomes, loads).
+//!
+//! A [`Batch`] is the unit of an append: all of it lands or none of it.
+
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/gundo.journal.v1.rs"));
+}
+
+use bytes::Bytes;
+pub use generated::*;
+use gundo_types::{EntityId, NodeId, WorldTime};
+
+/// `events.type`: who reads the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EventType {
+    /// The game's own event.
+    Game = 0,
+    /// No effect: written to settle whether an append of unknown outcome landed.
+    Fenced = 1,
+    /// Payload [`Session`]: a session began or was taken over by a connection.
+    Session = 2,
+    /// No effect: records the answer to a command that changed nothing durable.
+    Answered = 3,
+    /// No effect: its cause records where the player's body was.
+    Placed = 4,
+}
+
+impl EventType {
+    /// The type with number `n`.
+    pub fn from_u8(n: u8) -> Option<Self> {
+        [Self::Game, Self::Fenced, Self::Session, Self::Answered, Self::Placed].get(usize::from(n)).copied()
+    }
+}
+
+/// One event as a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// World time at which it happened.
+    pub at: WorldTime,
+    /// Encoded [`Cause`]; empty if there is none.
+    pub cause: Bytes,
+    /// Who reads the payload.
+    pub event_type: EventType,
+    /// The event.
+    pub payload: Bytes,
+}
+
+/// The part of a batch that concerns one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamAppend {
+    /// The stream.
+    pub entity: EntityId,
+    /// Which load of the entity (per node, growing) the events were decided on.
+    pub load: u64,
+    /// Seq of the event just before the first of these; 0: the stream begins here.
+    pub after: u64,
+    /// At least one. They get the seqs `after + 1`, `after + 2`, …
+    pub events: Vec<EventRecord>,
+    /// Encoded [`Snapshot`] of the state after the last of the events.
+    pub snapshot: Option<Bytes>,
+}
+
+/// A change to the table of unique names, in the same append as its event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameChange {
+    /// Namespace, such as `player`.
+    pub space: String,
+    /// The name in its comparable form.
+    pub name: String,
+    /// The new owner; `None` releases the name.
+    pub owner: Option<EntityId>,
+}
+
+/// A unit of appending: all or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Chosen by the node, echoed with the outcome.
+    pub id: u64,
+    /// The node that sends it.
+    pub node: NodeId,
+    /// Incarnation of the sender. Its row in `members` must be there.
+    pub incarnation: u64,
+    /// Incarnations whose prepares the batch contains. Their rows must be there too.
+    pub prepared_by: Vec<u64>,
+    /// At least one; each stream at most once.
+    pub streams: Vec<StreamAppend>,
+    /// Names taken and released. A taken name that has another owner fails the batch as `Taken`.
+    pub names: Vec<NameChange>,
+}
+
+/// How an append ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is durable.
+    Done,
+    /// Nothing landed: another line of events is there, a predecessor is missing, an earlier batch of one of
+    /// the streams failed, or a member's row is gone.
+    Conflict,
+    /// Nothing landed: a name has another owner.
+    Taken,
+    /// Nothing landed: the storage refuses to write (full, read-only). The text is for operators.
+    Rejected(String),
+    /// It may have landed or still may.
+    Unknown,
+}
+
+/// An entity as the journal has it: newest snapshot, then every event after it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Loaded {
+    /// Seq and payload of the newest snapshot.
+    pub snapshot: Option<(u64, Bytes)>,
+    /// Events after it, gap-free and ascending.
+    pub events: Vec<(u64, EventRecord)>,
+}
