@@ -1,2 +1,68 @@
-//! Placeholder.
-fn main() {}
+//! Every chore of the house, as `cargo xtask NAME`.
+//!
+//! It is compiled before every test run, so it stays small: the standard library and a JSON reader for what
+//! `cargo metadata` says. Start at [`main`]; each chore is a module.
+
+// A command line speaks on standard output.
+#![allow(clippy::print_stdout)]
+
+mod bench;
+mod deny;
+mod e2e;
+mod shell;
+mod steps;
+mod tidy;
+mod web;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  test [--only STEP[,STEP…]]   every test with its set-up; STEP is one of
+                               tidy, fmt, clippy, unit, doc, docs, web, e2e, fuzz
+  tidy                         the rules of the house that no compiler checks
+  bench NAME [ARG…]            a benchmark against its limit (no NAME: lists them)
+  web                          rebuild the page's bundle that the binary embeds
+  deny                         cargo-deny: licences, advisories, duplicates, sources
+
+Exit codes: 0 good, 1 something failed, 2 not understood.
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match words.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => return usage("say what to do"),
+    };
+    let done = match command {
+        "test" => match steps::chosen(rest) {
+            Ok(steps) => steps::test(&steps),
+            Err(why) => return usage(&why),
+        },
+        "bench" => bench::run_named(rest),
+        "tidy" | "web" | "deny" if !rest.is_empty() => {
+            return usage(&format!("`{command}` takes nothing more"));
+        }
+        "tidy" => tidy::run(),
+        "web" => web::build(),
+        "deny" => deny::run_checks(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => return usage(&format!("there is no `{other}`")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask {command}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(why: &str) -> ExitCode {
+    eprint!("xtask: {why}\n\n{HELP}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,14 @@
+//! `cargo xtask deny`: cargo-deny over `deny.toml`.
+//!
+//! Licences, sources and duplicates are checked on every test run by `tidy`, from the same `deny.toml`. What only
+//! cargo-deny knows are the advisories, which it fetches; so it is a chore of its own.
+
+use crate::shell::{Done, answers, cargo, run};
+
+/// Runs cargo-deny if it is installed, and says how to get it otherwise.
+pub(crate) fn run_checks() -> Done {
+    if !answers("cargo", &["deny", "--version"]) {
+        return Err("cargo-deny is not installed; get it with `cargo install --locked cargo-deny`".into());
+    }
+    run(cargo().args(["deny", "check"]))
+}

@@ -1,0 +1,172 @@
+//! The end-to-end test: a real server with three nodes and real browsers that play in it.
+//!
+//! The scenes are in `clients/web/e2e`; here the stage is set: free ports, a data directory of its own, the
+//! server up before the first scene and gone after the last.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::shell::{self, Done, cargo, command, run};
+use crate::web;
+
+const NODES: u16 = 3;
+const START_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Builds the game, starts it, plays the scenes.
+pub(crate) fn run_all() -> Done {
+    web::ensure_node()?;
+    web::install()?;
+    let chromium = web::ensure_browser()?;
+    // The dev profile, with the features of the whole workspace: the same artefacts the tests were built from.
+    run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    let target = shell::target_dir()?;
+    let data = Directory::fresh(&target.join("e2e"))?;
+    let server = Server::start(&target.join("debug/pioneer"), &data.path)?;
+    let urls: Vec<String> = server.ports().map(|port| format!("http://127.0.0.1:{port}")).collect();
+    let played = run(web::in_web("node")
+        .arg("e2e/run.mjs")
+        .env("GUNDO_URLS", urls.join(","))
+        .env("CHROMIUM", chromium));
+    if played.is_err() {
+        println!("--- what the server said ---\n{}", server.said());
+    }
+    played
+}
+
+/// A server that ends with this value.
+struct Server {
+    child: Child,
+    first_port: u16,
+    log: PathBuf,
+}
+
+impl Server {
+    fn start(binary: &Path, data: &Path) -> Done<Self> {
+        let first_port = free_ports()?;
+        let log = data.join("server.log");
+        let open = || std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()));
+        let child = command(&binary.to_string_lossy())
+            .args(["--nodes", &NODES.to_string(), "--listen", &format!("127.0.0.1:{first_port}")])
+            .arg("--data")
+            .arg(data.join("world"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(open()?)
+            .spawn()
+            .map_err(|error| format!("{} could not be started: {error}", binary.display()))?;
+        let mut server = Self { child, first_port, log };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn ports(&self) -> std::ops::Range<u16> {
+        self.first_port..self.first_port + NODES
+    }
+
+    fn wait_until_ready(&mut self) -> Done {
+        let begin = Instant::now();
+        let mut waiting = self.ports();
+        while let Some(port) = waiting.next() {
+            while !is_healthy(port) {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    return Err(format!("the server ended with {status}:\n{}", self.said()));
+                }
+                if begin.elapsed() > START_MAX {
+                    return Err(format!("the server is not ready after {START_MAX:?}:\n{}", self.said()));
+                }
+                // Another process is asked, which cannot wake us: ask again a little later.
+                std::thread::sleep(POLL);
+            }
+        }
+        Ok(())
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nobody left to tell otherwise.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A directory that goes away with this value.
+struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    fn fresh(parent: &Path) -> Done<Self> {
+        let path = parent.join(std::process::id().to_string());
+        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Left-overs lie under the target directory, where nobody minds.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// The first of [`NODES`] ports in a row that were free just now. Another program may take one in between; the
+/// server then says so and the run fails loudly.
+fn free_ports() -> Done<u16> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    for _ in 0..100 {
+        let first = bind(0).map_err(|error| format!("no port to be had: {error}"))?;
+        let port = first.local_addr().map_err(|error| error.to_string())?.port();
+        let others = (1..NODES).map(|step| port.checked_add(step).and_then(|port| bind(port).ok()));
+        if others.collect::<Option<Vec<_>>>().is_some() {
+            return Ok(port);
+        }
+    }
+    Err(format!("no {NODES} free ports in a row"))
+}
+
+/// Whether the node at `port` says that it is well.
+fn is_healthy(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answering(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("one asks");
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked);
+            stream.write_all(answer.as_bytes()).expect("it listens");
+        });
+        port
+    }
+
+    #[test]
+    fn health_is_a_200_and_nothing_else() {
+        assert!(is_healthy(answering("HTTP/1.1 200 OK\r\n\r\nok")));
+        assert!(!is_healthy(answering("HTTP/1.1 503 Service Unavailable\r\n\r\n")));
+        assert!(!is_healthy(answering("")));
+    }
+}

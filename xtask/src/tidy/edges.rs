@@ -1,0 +1,174 @@
+//! The table of allowed edges between our crates: arrows point from the impure to the pure, never back.
+//!
+//! An edge that is not in the table is a problem, in dev- and build-dependencies too. A crate that is not in the
+//! table is one as well: whoever adds a room says here what it may lean on.
+
+use serde_json::Value;
+
+use super::Problem;
+use crate::shell::Done;
+
+/// Anything goes: rooms that look at all others from outside.
+const ANY: &[&str] = &["*"];
+
+/// Crate, what it may depend on, and what its tests may depend on besides.
+const EDGES: &[(&str, &[&str], &[&str])] = &[
+    ("gundo-types", &[], &[]),
+    ("gundo-wire", &["gundo-types"], &[]),
+    ("gundo-kernel", &["gundo-types", "gundo-wire"], &[]),
+    ("gundo-journal", &["gundo-types", "gundo-wire"], &[]),
+    ("gundo-journal-sqlite", &["gundo-types", "gundo-wire", "gundo-journal"], &[]),
+    ("gundo-edge", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
+    (
+        "gundo-node",
+        &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-journal", "gundo-journal-sqlite", "gundo-edge"],
+        &["gundo-client"],
+    ),
+    ("gundo-client", &["gundo-types", "gundo-wire"], &[]),
+    ("gundo-bots", &["gundo-types", "gundo-wire", "gundo-client"], &[]),
+    (
+        "gundo",
+        &[
+            "gundo-types",
+            "gundo-wire",
+            "gundo-kernel",
+            "gundo-journal",
+            "gundo-journal-sqlite",
+            "gundo-edge",
+            "gundo-node",
+            "gundo-client",
+            "gundo-bots",
+        ],
+        &[],
+    ),
+    // A game uses what a stranger could use: the facade, and in its tests the client.
+    ("pioneer", &["gundo"], &["gundo-client"]),
+    ("gundo-bench", ANY, &[]),
+    ("gundo-fuzz", ANY, &[]),
+    ("xtask", &[], &[]),
+];
+
+/// A crate of ours, as cargo knows it.
+#[derive(Debug)]
+pub(crate) struct Crate {
+    name: String,
+    /// Its folder, from the top.
+    folder: String,
+    /// What of ours it depends on, and whether only in tests.
+    ours: Vec<(String, bool)>,
+}
+
+/// Our crates, out of `cargo metadata --no-deps`.
+pub(crate) fn read(metadata: &Value) -> Done<Vec<Crate>> {
+    let top = metadata["workspace_root"].as_str().ok_or("cargo metadata names no workspace")?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(packages
+        .iter()
+        .map(|package| {
+            let manifest = text(&package["manifest_path"]);
+            let folder = manifest.strip_prefix(top).unwrap_or(&manifest).trim_start_matches('/');
+            let all = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let ours = all.iter().filter(|dependency| dependency["path"].is_string());
+            Crate {
+                name: text(&package["name"]),
+                folder: folder.trim_end_matches("/Cargo.toml").to_owned(),
+                ours: ours.map(|dep| (text(&dep["name"]), dep["kind"] == "dev")).collect(),
+            }
+        })
+        .collect())
+}
+
+/// Every edge that the table does not allow.
+pub(crate) fn check(crates: &[Crate]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for each in crates {
+        let Some((_, always, in_tests)) = EDGES.iter().find(|(name, ..)| *name == each.name) else {
+            problems
+                .push(Problem::new(&each.folder, "add the crate to the table in xtask/src/tidy/edges.rs"));
+            continue;
+        };
+        for (to, only_in_tests) in &each.ours {
+            let allows = |list: &[&str]| list.contains(&to.as_str()) || list == ANY;
+            // A crate's tests may name the crate itself, to switch a feature of it on.
+            let allowed = allows(always) || *only_in_tests && (allows(in_tests) || *to == each.name);
+            if !allowed {
+                let what =
+                    format!("may not depend on {to}: arrows point down only (xtask/src/tidy/edges.rs)");
+                problems.push(Problem::new(&each.folder, what));
+            }
+        }
+    }
+    problems
+}
+
+/// Every crate that the architecture page does not name by its folder.
+pub(crate) fn check_named(crates: &[Crate], architecture: &str) -> Vec<Problem> {
+    let unnamed = crates.iter().filter(|each| !architecture.contains(&format!("`{}`", each.folder)));
+    unnamed.map(|each| Problem::new(&each.folder, "ARCHITECTURE.md does not name this crate")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_crate(name: &str, ours: &[(&str, bool)]) -> Crate {
+        let ours = ours.iter().map(|(to, in_tests)| ((*to).to_owned(), *in_tests)).collect();
+        Crate { name: name.into(), folder: format!("crates/{name}"), ours }
+    }
+
+    #[test]
+    fn an_arrow_up_is_a_problem() {
+        assert_eq!(check(&[a_crate("gundo-kernel", &[("gundo-wire", false)])]), []);
+        assert_eq!(check(&[a_crate("gundo-kernel", &[("gundo-journal", false)])]).len(), 1);
+        assert_eq!(check(&[a_crate("gundo-kernel", &[("gundo-node", true)])]).len(), 1);
+        assert_eq!(check(&[a_crate("pioneer", &[("gundo-kernel", false)])]).len(), 1);
+    }
+
+    #[test]
+    fn tests_may_lean_on_a_little_more() {
+        assert_eq!(check(&[a_crate("pioneer", &[("gundo-client", true)])]), []);
+        assert_eq!(check(&[a_crate("pioneer", &[("gundo-client", false)])]).len(), 1);
+        assert_eq!(check(&[a_crate("gundo-journal", &[("gundo-journal", true)])]), []);
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_a_problem() {
+        assert_eq!(check(&[a_crate("gundo-novelty", &[])]).len(), 1);
+    }
+
+    #[test]
+    fn the_table_has_no_cycle() {
+        // With every crate after all it may depend on, a cycle cannot be.
+        for (place, (name, always, in_tests)) in EDGES.iter().enumerate() {
+            for to in always.iter().chain(*in_tests).filter(|to| **to != "*") {
+                let before = EDGES[..place].iter().any(|(earlier, ..)| earlier == to);
+                assert!(before || in_tests.contains(to), "{name} comes before {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_crate_must_be_named_with_its_folder() {
+        let crates = [a_crate("edge", &[])];
+        assert_eq!(check_named(&crates, "see `crates/edge` for that"), []);
+        assert_eq!(check_named(&crates, "the edge of crates").len(), 1);
+    }
+
+    #[test]
+    fn cargo_metadata_is_read() {
+        let metadata = serde_json::json!({
+            "workspace_root": "/x",
+            "packages": [{
+                "name": "a", "manifest_path": "/x/crates/a/Cargo.toml",
+                "dependencies": [
+                    { "name": "b", "path": "/x/crates/b", "kind": "dev" },
+                    { "name": "serde", "source": "registry", "kind": null },
+                ],
+            }],
+        });
+        let crates = read(&metadata).expect("it is well-formed");
+        assert_eq!(crates[0].folder, "crates/a");
+        assert_eq!(crates[0].ours, [("b".to_owned(), true)]);
+    }
+}
