@@ -1,10 +1,23 @@
 //! The journal as a trait, an in-memory implementation, and the conformance suite both it and real ones pass.
 //!
 //! A node opens one [`Line`] and speaks only through it; outcomes come back through its [`Sink`]. Start with
-//! [`Journal`].
+//! [`Journal`]. Which batch of a group lands is decided by [`group`], the same code for every storage; [`Store`] is the
+//! whole journal as one plain value, for simulation; [`suite`] says in tests what each promise means.
+//!
+//! Not here: files, databases, clocks. World time is handed in.
 
-use gundo_types::{EntityId, NodeId};
-use gundo_wire::journal::{Batch, Loaded, Outcome};
+pub mod group;
+mod memory;
+pub mod suite;
+
+use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
+
+pub use group::NameRow;
+pub use memory::{MemoryJournal, Store};
+
+/// How long an event stays readable after the snapshot that makes it unnecessary for loads, ms of world time.
+pub const KEEP_MS: u64 = 3_600_000;
 
 /// What comes back to a node.
 #[derive(Debug)]
@@ -27,10 +40,14 @@ pub enum Completion {
     },
 }
 
-/// Where a line's completions go. Called on the journal's threads: must not block.
+/// Where a line's completions go. Called on the journal's threads (or inside the call that asked): must not block, and
+/// must not call the line.
 pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
 
 /// A journal that nodes can open lines to.
+///
+/// Everything here but [`line`](Self::line) may block on the storage: it is for starting, stopping, watching and tools, not
+/// for a logic thread.
 pub trait Journal: Send + Sync {
     /// Registers a new incarnation of `node` (a row in `members`) and returns its id, greater than every earlier one.
     ///
@@ -44,18 +61,91 @@ pub trait Journal: Send + Sync {
     /// The storage cannot be written; the row may still be there.
     fn leave(&self, incarnation: u64) -> Result<(), Fault>;
 
+    /// Whether the row of an incarnation is there. A node asks about its own every second and stops when it is gone.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn is_member(&self, incarnation: u64) -> Result<bool, Fault>;
+
     /// Opens the line of an incarnation. Dropping it drops what still waits in its queue, as a crash would.
     fn line(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line>;
+
+    /// What was noted under `key` about the world: its game, its seed and the like.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn meta(&self, key: &str) -> Result<Option<String>, Fault>;
+
+    /// Notes `value` under `key`, durable on return.
+    ///
+    /// # Errors
+    /// The storage cannot be written.
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// The newest row of a name; `None` if nobody ever took it.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault>;
+
+    /// Up to `max` streams in entity order, those after `after`. For tools.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn streams(&self, after: Option<EntityId>, max: usize) -> Result<Vec<StreamSummary>, Fault>;
+
+    /// Up to `max` events of a stream with a seq above `after`, ascending; what was pruned is not there. For tools: an
+    /// entity is read with [`Line::load`].
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn stream(&self, entity: EntityId, after: u64, max: usize) -> Result<Vec<(u64, EventRecord)>, Fault>;
+
+    /// Deletes now, as of world time `now`, everything that pruning may delete (see [`group::prune_line`]). A real journal
+    /// also does it by itself, in slices.
+    ///
+    /// # Errors
+    /// The storage cannot be written; part of it may be done.
+    fn prune(&self, now: WorldTime) -> Result<Pruned, Fault>;
 }
 
 /// One incarnation's way to the journal. Bounded; never blocks.
 pub trait Line: Send {
-    /// Hands over a batch. The outcome comes through the sink, for batches of one stream in order. When the line's queue is
-    /// full the outcome is `Rejected` at once.
+    /// Hands over a batch. The outcome comes through the sink, for batches of one stream in order; only when the line's
+    /// queue is full the outcome is `Rejected` at once, ahead of those of earlier batches.
+    ///
+    /// After any outcome but `Done`, batches that touch a stream of the failed one end as `Conflict` until they name a
+    /// higher [`load`](gundo_wire::journal::StreamAppend::load). A batch of nothing but `Fenced` events is exempt: where it
+    /// lands is for the seqs alone to say.
+    ///
+    /// # Panics
+    /// The batch has no stream, a stream twice, a stream without events, or is another incarnation's: a bug of the caller.
     fn append(&mut self, batch: Batch);
 
     /// Reads an entity, seeing every append whose outcome was given before.
     fn load(&mut self, entity: EntityId, load: u64);
+}
+
+/// A stream at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamSummary {
+    /// The stream.
+    pub entity: EntityId,
+    /// Seq of the oldest event that is still there: 1 if nothing was pruned.
+    pub first: u64,
+    /// Seq of the newest event.
+    pub last: u64,
+    /// Seq of the event the newest snapshot ends in.
+    pub snapshot: Option<u64>,
+}
+
+/// What a pruning deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Events.
+    pub events: u64,
+    /// Snapshots.
+    pub snapshots: u64,
 }
 
 /// Why the journal could not do what it was asked: internals for operators, never for clients.
@@ -64,4 +154,11 @@ pub trait Line: Send {
 pub struct Fault {
     /// What was tried and why it failed.
     pub what: String,
+}
+
+impl Fault {
+    /// A fault: what was tried, and why it failed.
+    pub fn new(tried: &str, why: impl std::fmt::Display) -> Self {
+        Self { what: format!("{tried}: {why}") }
+    }
 }

@@ -1,0 +1,270 @@
+//! The journal in memory: [`Store`] is the whole of it as one value that does what it is told, when it is told;
+//! [`MemoryJournal`] puts the [`Journal`] trait on it. No threads, no clock, nothing in hash order: the same calls give
+//! the same answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
+
+use crate::group::{self, Fences, NameRow, Plan, Verdict};
+use crate::{Completion, Fault, Journal, KEEP_MS, Line, Pruned, Sink, StreamSummary};
+
+/// A journal as a plain value.
+#[derive(Debug, Default)]
+pub struct Store {
+    rows: Rows,
+    fences: Fences,
+    last_incarnation: u64,
+    meta: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    streams: BTreeMap<EntityId, Stream>,
+    names: BTreeMap<(String, String), NameRow>,
+    members: BTreeSet<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    events: BTreeMap<u64, EventRecord>,
+    snapshots: BTreeMap<u64, Bytes>,
+}
+
+impl group::View for Rows {
+    type Error = std::convert::Infallible;
+
+    fn is_member(&mut self, incarnation: u64) -> Result<bool, Self::Error> {
+        Ok(self.members.contains(&incarnation))
+    }
+
+    fn last_seq(&mut self, entity: EntityId) -> Result<u64, Self::Error> {
+        let last = self.streams.get(&entity).and_then(|s| s.events.last_key_value());
+        Ok(last.map_or(0, |(seq, _)| *seq))
+    }
+
+    fn name(&mut self, space: &str, name: &str) -> Result<Option<NameRow>, Self::Error> {
+        Ok(self.names.get(&(space.to_owned(), name.to_owned())).copied())
+    }
+}
+
+impl Store {
+    /// An empty journal.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// See [`Journal::join`].
+    pub fn join(&mut self) -> u64 {
+        self.last_incarnation += 1;
+        self.rows.members.insert(self.last_incarnation);
+        self.last_incarnation
+    }
+
+    /// See [`Journal::leave`].
+    pub fn leave(&mut self, incarnation: u64) {
+        self.rows.members.remove(&incarnation);
+        self.fences.forget(incarnation);
+    }
+
+    /// See [`Journal::is_member`].
+    pub fn is_member(&self, incarnation: u64) -> bool {
+        self.rows.members.contains(&incarnation)
+    }
+
+    /// Commits what waits as one group and says how each batch ended: `Done`, `Conflict` or `Taken`.
+    ///
+    /// # Panics
+    /// A batch is malformed: see [`group::assert_well_formed`].
+    pub fn commit_group(&mut self, batches: Vec<Batch>) -> Vec<Outcome> {
+        batches.iter().for_each(group::assert_well_formed);
+        let Ok(plan) = self.fences.plan(&batches, &mut self.rows);
+        for (batch, verdict) in batches.into_iter().zip(&plan.verdicts) {
+            if *verdict == Verdict::Lands {
+                self.rows.write(batch);
+            }
+        }
+        self.rows.names.extend(plan.names);
+        plan.verdicts.into_iter().map(|verdict| Plan::outcome(verdict, &Outcome::Done)).collect()
+    }
+
+    /// Fails what waits as one group without writing it: how a storage fault looks to the nodes. `outcome` is `Rejected` or
+    /// `Unknown`. With `landed`, everything that can land does land all the same: the other half of `Unknown`.
+    ///
+    /// # Panics
+    /// A batch is malformed, or `outcome` is not one of the two.
+    pub fn fail_group(&mut self, batches: Vec<Batch>, outcome: &Outcome, landed: bool) -> Vec<Outcome> {
+        assert!(matches!(outcome, Outcome::Rejected(_) | Outcome::Unknown), "not a fault: {outcome:?}");
+        assert!(!landed || *outcome == Outcome::Unknown, "nothing lands of a group that was rejected");
+        batches.iter().for_each(group::assert_well_formed);
+        let Ok(plan) = self.fences.plan(&batches, &mut self.rows);
+        let mut outcomes = Vec::with_capacity(batches.len());
+        for (batch, verdict) in batches.into_iter().zip(&plan.verdicts) {
+            if *verdict == Verdict::Lands {
+                self.fences.fail(&batch);
+                if landed {
+                    self.rows.write(batch);
+                }
+            }
+            outcomes.push(Plan::outcome(*verdict, outcome));
+        }
+        if landed {
+            self.rows.names.extend(plan.names);
+        }
+        outcomes
+    }
+
+    /// See [`Line::load`].
+    pub fn load(&self, entity: EntityId) -> Loaded {
+        let Some(stream) = self.rows.streams.get(&entity) else {
+            return Loaded::default();
+        };
+        let snapshot = stream.snapshots.last_key_value().map(|(seq, bytes)| (*seq, bytes.clone()));
+        let after = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
+        let events = stream.events.range((Excluded(after), Unbounded));
+        Loaded { snapshot, events: events.map(|(seq, event)| (*seq, event.clone())).collect() }
+    }
+
+    /// See [`Journal::name`].
+    pub fn name(&self, space: &str, name: &str) -> Option<NameRow> {
+        self.rows.names.get(&(space.to_owned(), name.to_owned())).copied()
+    }
+
+    /// See [`Journal::streams`].
+    pub fn streams(&self, after: Option<EntityId>, max: usize) -> Vec<StreamSummary> {
+        let from = after.map_or(Unbounded, Excluded);
+        let summary = |(entity, stream): (&EntityId, &Stream)| StreamSummary {
+            entity: *entity,
+            first: stream.events.first_key_value().map_or(0, |(seq, _)| *seq),
+            last: stream.events.last_key_value().map_or(0, |(seq, _)| *seq),
+            snapshot: stream.snapshots.last_key_value().map(|(seq, _)| *seq),
+        };
+        self.rows.streams.range((from, Unbounded)).take(max).map(summary).collect()
+    }
+
+    /// See [`Journal::stream`].
+    pub fn stream(&self, entity: EntityId, after: u64, max: usize) -> Vec<(u64, EventRecord)> {
+        let events = self.rows.streams.get(&entity).map(|s| s.events.range((Excluded(after), Unbounded)));
+        events.into_iter().flatten().take(max).map(|(seq, event)| (*seq, event.clone())).collect()
+    }
+
+    /// See [`Journal::prune`].
+    pub fn prune(&mut self, now: WorldTime) -> Pruned {
+        let mut pruned = Pruned::default();
+        for stream in self.rows.streams.values_mut() {
+            let snapshots: Vec<_> =
+                stream.snapshots.keys().map(|seq| (*seq, stream.events[seq].at)).collect();
+            if let Some(line) = group::prune_line(&snapshots, now, KEEP_MS) {
+                let kept = stream.events.split_off(&line);
+                pruned.events += std::mem::replace(&mut stream.events, kept).len() as u64;
+                let kept = stream.snapshots.split_off(&line);
+                pruned.snapshots += std::mem::replace(&mut stream.snapshots, kept).len() as u64;
+            }
+        }
+        pruned
+    }
+}
+
+impl Rows {
+    fn write(&mut self, batch: Batch) {
+        for append in batch.streams {
+            let stream = self.streams.entry(append.entity).or_default();
+            let mut seq = append.after;
+            for event in append.events {
+                seq += 1;
+                let before = stream.events.insert(seq, event);
+                assert!(before.is_none(), "{} has two events {seq}", append.entity);
+            }
+            if let Some(snapshot) = append.snapshot {
+                stream.snapshots.insert(seq, snapshot);
+            }
+        }
+    }
+}
+
+/// The journal in memory. Every call is done when it returns, so a line's queue never fills; outcomes reach the sink inside the
+/// call that asked.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryJournal {
+    store: Arc<Mutex<Store>>,
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // The store's own asserts come before it changes anything, so it is whole after a caller's panic.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn join(&self, _node: NodeId) -> Result<u64, Fault> {
+        Ok(self.store().join())
+    }
+
+    fn leave(&self, incarnation: u64) -> Result<(), Fault> {
+        self.store().leave(incarnation);
+        Ok(())
+    }
+
+    fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
+        Ok(self.store().is_member(incarnation))
+    }
+
+    fn line(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
+        Box::new(MemoryLine { journal: self.clone(), incarnation, sink })
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+        Ok(self.store().meta.get(key).cloned())
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+        self.store().meta.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
+        Ok(self.store().name(space, name))
+    }
+
+    fn streams(&self, after: Option<EntityId>, max: usize) -> Result<Vec<StreamSummary>, Fault> {
+        Ok(self.store().streams(after, max))
+    }
+
+    fn stream(&self, entity: EntityId, after: u64, max: usize) -> Result<Vec<(u64, EventRecord)>, Fault> {
+        Ok(self.store().stream(entity, after, max))
+    }
+
+    fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
+        Ok(self.store().prune(now))
+    }
+}
+
+struct MemoryLine {
+    journal: MemoryJournal,
+    incarnation: u64,
+    sink: Sink,
+}
+
+impl Line for MemoryLine {
+    fn append(&mut self, batch: Batch) {
+        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's line", batch.id);
+        let id = batch.id;
+        let outcome = self.journal.store().commit_group(vec![batch]).pop();
+        (self.sink)(Completion::Appended { batch: id, outcome: outcome.expect("one batch, one outcome") });
+    }
+
+    fn load(&mut self, entity: EntityId, load: u64) {
+        let result = Ok(self.journal.store().load(entity));
+        (self.sink)(Completion::Loaded { entity, load, result });
+    }
+}
