@@ -1,0 +1,455 @@
+/**
+ * One player's connection to a world: it connects, stays connected and resumes by itself, and hands commands, answers and
+ * the picture to the game. It knows nothing of any game: payloads are bytes.
+ *
+ * Life of a connection: {@link Client.connect} opens a socket to an edge and sends Hello; Welcome makes it `connected`;
+ * a lost socket leads to the next edge, where the token resumes the session and unanswered commands are sent again.
+ */
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { WorldClock } from "./clock.js";
+import { EdgeRing, type EdgeAddress } from "./edges.js";
+import { Emitter } from "./emitter.js";
+import { browserEnvironment, type Environment, type Socket } from "./environment.js";
+import {
+  ClientMessageSchema,
+  ServerMessageSchema,
+  type Closing,
+  type Correction,
+  type Edges,
+  type ServerMessage,
+  type Stats,
+  type Welcome,
+} from "./gen/client_pb.js";
+import { Ledger, type Numbered } from "./ledger.js";
+import { entityKey, Picture, type Entity } from "./picture.js";
+import { Refusal } from "./refusal.js";
+import { describeState, type ConnectionState } from "./state.js";
+import { MemoryStore, type TokenStore } from "./store.js";
+
+/** The version of the protocol spoken here. */
+export const PROTOCOL = 1;
+/** Time for opening a socket and for the welcome, ms. Beyond: the next edge. */
+const WELCOME_MS = 5_000;
+/** Time between pings, ms. */
+const PING_MS = 1_000;
+/** Silence after which a connection is taken for dead, ms: a few pings. */
+const SILENCE_MS = 4_000;
+/** Wait before a Hello that met a server not ready yet is tried elsewhere, ms. */
+const NOT_READY_MS = 300;
+/** A picture that waits for a keyframe longer than this is fetched anew by resuming, ms. */
+const BROKEN_MS = 3_000;
+/** Headings in a full turn on the wire. */
+const HEADINGS = 128;
+
+/** How to reach a world. */
+export interface ClientOptions {
+  /** WebSocket URLs to begin with, at least one; the server tells the others. */
+  readonly edges: readonly string[];
+  /** Where the resume token is kept; default: in memory. */
+  readonly store?: TokenStore;
+  /** Name and version for the server's operators, at most 64 bytes. */
+  readonly client?: string;
+  /** Makes a URL of an edge the server told; default: the scheme, host (if none was told) and path of `from`. */
+  readonly edgeUrl?: (edge: { host: string; port: number }, from: string) => string;
+  /** Clock, timers and sockets; default: the browser's. */
+  readonly environment?: Environment;
+}
+
+/** Where the player wants its body to be. */
+export interface Move {
+  /** mm on the island. */
+  readonly x: number;
+  /** mm on the island. */
+  readonly y: number;
+  /** Radians: 0 is +x, growing towards +y. */
+  readonly heading: number;
+  /** m/s, up to 12.7. */
+  readonly speed: number;
+}
+
+/** What is known of oneself after a welcome. */
+export interface Me {
+  readonly kind: number;
+  readonly id: bigint;
+  /** The key of the own entity in the picture. */
+  readonly key: string;
+}
+
+/** What a client tells. */
+export interface ClientEvents {
+  /** The connection does something else now. */
+  state: [ConnectionState];
+  /** In the world, for the first time or again. `resumed`: with the same player as before in this visit. */
+  welcome: [Welcome, { resumed: boolean }];
+  /** The player's private state changed: the game's bytes. */
+  own: [Uint8Array];
+  /** The server disagrees with a move: the body is there instead. */
+  correction: [Correction];
+  /** Indicators of the node, once per second while {@link Client.watch} is on. */
+  stats: [Stats];
+  /** The picture took in news. */
+  frames: [];
+}
+
+/** How the own body's news came in, to see borders that should not be felt. */
+export interface OwnMotion {
+  /** Longest time between two news of the own body while it moved, ms of the local clock. */
+  gapMsMax: number;
+  /** The same in ticks of the server. */
+  gapTicksMax: number;
+  /** News counted. */
+  updates: number;
+}
+
+/** See the top of the file. */
+export class Client extends Emitter<ClientEvents> {
+  /** What the player sees. */
+  readonly picture = new Picture();
+  /** World time and round trip. */
+  readonly clock = new WorldClock();
+  /** Indicators of the own body's news; {@link resetOwnMotion} begins anew. */
+  readonly ownMotion: OwnMotion = { gapMsMax: 0, gapTicksMax: 0, updates: 0 };
+  /** Bytes received on all connections. */
+  bytesReceived = 0;
+  /** How late frames come after the tick they speak of, ms: a high mark that sinks slowly. */
+  lateMs = 40;
+  /** The last welcome; undefined before the first. */
+  welcome: Welcome | undefined;
+  /** Oneself; undefined before the first welcome. */
+  me: Me | undefined;
+  /** The player's private state: the game's bytes. */
+  own: Uint8Array = new Uint8Array();
+
+  private readonly env: Environment;
+  private readonly store: TokenStore;
+  private readonly ring: EdgeRing;
+  private readonly ledger = new Ledger();
+  private current: ConnectionState = { kind: "idle" };
+  private name: string | undefined;
+  private socket: Socket | undefined;
+  /** Grows with every socket: what an older one says is not heard. */
+  private generation = 0;
+  private open = false;
+  private retry: unknown;
+  private deadline: unknown;
+  private pulse: unknown;
+  private heardAt = 0;
+  private moveSeq = 0;
+  private watching = false;
+  private ownSeen: { at: number; tick: number; moving: boolean } | undefined;
+
+  constructor(private readonly options: ClientOptions) {
+    super();
+    this.env = options.environment ?? browserEnvironment();
+    this.store = options.store ?? new MemoryStore();
+    this.ring = new EdgeRing(options.edges);
+  }
+
+  /** What the connection is doing. */
+  get state(): ConnectionState {
+    return this.current;
+  }
+
+  /** The state as a short sentence for people. */
+  get stateInWords(): string {
+    return describeState(this.current, this.welcome !== undefined);
+  }
+
+  /** The edges known, the one in use first. */
+  get edges(): readonly EdgeAddress[] {
+    return this.ring.all;
+  }
+
+  /** Commands without an answer. */
+  get unanswered(): number {
+    return this.ledger.size;
+  }
+
+  /** World time now, ms. */
+  get worldMs(): number {
+    return this.clock.worldMs(this.env.now());
+  }
+
+  /** The own entity, if it is in the picture. */
+  get ownEntity(): Entity | undefined {
+    return this.me && this.picture.entities.get(this.me.key);
+  }
+
+  /**
+   * Enters the world: with the token in the store, else as a new player called `name`, else the state becomes
+   * `name_needed`, and this is called again with a name.
+   */
+  connect(name?: string): void {
+    if (name !== undefined) this.name = name;
+    if (this.current.kind === "connected" || this.current.kind === "connecting") return;
+    if (!this.store.load() && this.name === undefined) {
+      this.become({ kind: "name_needed", refusal: undefined });
+      return;
+    }
+    if (this.open && this.current.kind === "name_needed") {
+      this.become({ kind: "connecting", node: this.ring.current.node, attempt: 0, lost: undefined });
+      this.hello();
+    } else {
+      this.dial(undefined);
+    }
+  }
+
+  /** Leaves on purpose: the player goes from the world at once. The token is kept. */
+  leave(): void {
+    if (this.current.kind === "connected") this.transmit({ bye: {} });
+    this.hangUp();
+    this.ledger.end(new Refusal("left", "You left the world."));
+    this.picture.clear();
+    this.become({ kind: "idle" });
+  }
+
+  /**
+   * Sends a command: the game's message as bytes. The promise is resolved with the reply's bytes or rejected with a
+   * {@link Refusal}. While the connection is down the command waits, and is sent when the session is resumed.
+   */
+  command(payload: Uint8Array): Promise<Uint8Array> {
+    if (this.current.kind === "ended") return Promise.reject(this.current.reason);
+    const answer = this.ledger.add(payload);
+    if (this.current.kind === "connected") this.transmitCommands(this.ledger.take());
+    return answer;
+  }
+
+  /** Says where the body wants to be. Call it once per tick while moving, and once when standing still again. Returns its number. */
+  move(to: Move): number {
+    const seq = ++this.moveSeq;
+    if (this.current.kind !== "connected") return seq;
+    const turn = Math.round((to.heading / (Math.PI * 2)) * HEADINGS);
+    this.transmit({
+      move: {
+        seq,
+        x: Math.round(to.x),
+        y: Math.round(to.y),
+        heading: ((turn % HEADINGS) + HEADINGS) % HEADINGS,
+        speed: Math.max(0, Math.min(127, Math.round(to.speed * 10))),
+      },
+    });
+    return seq;
+  }
+
+  /** Asks for the node's indicators, once per second (the x-ray view). */
+  watch(stats: boolean): void {
+    this.watching = stats;
+    if (this.current.kind === "connected") this.transmit({ watch: { stats } });
+  }
+
+  /** Begins to measure {@link ownMotion} anew. */
+  resetOwnMotion(): void {
+    Object.assign(this.ownMotion, { gapMsMax: 0, gapTicksMax: 0, updates: 0 });
+    this.ownSeen = undefined;
+  }
+
+  private become(state: ConnectionState): void {
+    this.current = state;
+    this.emit("state", state);
+  }
+
+  // ---- the socket ----------------------------------------------------------------------------------------------
+
+  private dial(lost: Refusal | undefined): void {
+    this.hangUp();
+    const edge = this.ring.current;
+    const generation = ++this.generation;
+    const current = () => generation === this.generation;
+    this.become({ kind: "connecting", node: edge.node, attempt: this.ring.attempts, lost });
+    this.deadline = this.env.after(WELCOME_MS, () => current() && this.onLost(undefined));
+    try {
+      this.socket = this.env.open(edge.url, {
+        opened: () => {
+          if (!current()) return;
+          this.open = true;
+          this.hello();
+        },
+        message: (bytes) => current() && this.onBytes(bytes),
+        closed: () => current() && this.onClosed(),
+      });
+    } catch {
+      // Not a URL the platform accepts: as if nobody answered.
+      this.onLost(undefined);
+    }
+  }
+
+  private hangUp(): void {
+    this.generation++;
+    for (const timer of [this.retry, this.deadline, this.pulse]) if (timer !== undefined) this.env.cancel(timer);
+    this.retry = this.deadline = this.pulse = undefined;
+    this.socket?.close();
+    this.socket = undefined;
+    this.open = false;
+  }
+
+  private onClosed(): void {
+    this.socket = undefined;
+    this.open = false;
+    // Whoever thinks about a name needs no connection meanwhile.
+    if (this.current.kind === "name_needed" || this.current.kind === "ended") this.hangUp();
+    else this.onLost(undefined);
+  }
+
+  /** On to the next edge, after a wait of at least `waitMs`. */
+  private onLost(reason: Refusal | undefined, waitMs = 0): void {
+    this.hangUp();
+    const backoff = this.ring.onLost(this.env.random());
+    this.become({ kind: "connecting", node: this.ring.current.node, attempt: this.ring.attempts, lost: reason });
+    this.retry = this.env.after(Math.max(backoff, waitMs), () => this.dial(reason));
+  }
+
+  private transmit(message: MessageInitShape<typeof ClientMessageSchema>): void {
+    if (!this.open) return;
+    this.socket?.send(toBinary(ClientMessageSchema, create(ClientMessageSchema, message)));
+  }
+
+  private transmitCommands(commands: readonly Numbered[]): void {
+    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload }) => ({ seq, payload })) });
+  }
+
+  private hello(): void {
+    // From the store, not from memory: another tab may have exchanged it.
+    const token = this.store.load();
+    const client = this.options.client ?? "web";
+    this.transmit({ hello: token ? { protocol: PROTOCOL, token, client } : { protocol: PROTOCOL, name: this.name ?? "", client } });
+  }
+
+  private beat(): void {
+    const now = this.env.now();
+    this.picture.expire(now);
+    const { brokenSince } = this.picture;
+    if (now - this.heardAt > SILENCE_MS) return this.onLost(undefined);
+    if (brokenSince !== undefined && now - brokenSince > BROKEN_MS) return this.onLost(undefined);
+    this.transmit({ ping: { stamp: BigInt(Math.floor(now * 1_000)) } });
+    this.pulse = this.env.after(PING_MS, () => this.beat());
+  }
+
+  // ---- what the server says --------------------------------------------------------------------------------------
+
+  private onBytes(bytes: Uint8Array): void {
+    const now = this.env.now();
+    this.bytesReceived += bytes.length;
+    this.heardAt = now;
+    let message: ServerMessage;
+    try {
+      message = fromBinary(ServerMessageSchema, bytes);
+    } catch {
+      return this.onLost(new Refusal("bad_message", "The server said something that cannot be understood."));
+    }
+    if (message.refused) return this.onRefused(new Refusal(message.refused.code, message.refused.text));
+    if (message.welcome) this.onWelcome(message.welcome, now);
+    if (message.edges) this.onEdges(message.edges);
+    if (message.pong) this.clock.onPong(now, Number(message.pong.stamp) / 1_000, Number(message.pong.worldMs));
+    this.onPicture(message, now);
+    if (message.own) this.emit("own", (this.own = message.own.payload));
+    for (const reply of message.replies) {
+      this.ledger.onReply(reply.seq, reply.payload, reply.refusal && new Refusal(reply.refusal.code, reply.refusal.text));
+    }
+    if (message.replies.length > 0) this.transmitCommands(this.ledger.take());
+    if (message.correction) this.emit("correction", message.correction);
+    if (message.stats) this.emit("stats", message.stats);
+    if (message.closing) this.onClosing(message.closing);
+  }
+
+  private onWelcome(welcome: Welcome, now: number): void {
+    if (this.deadline !== undefined) this.env.cancel(this.deadline);
+    this.deadline = undefined;
+    const id = welcome.player?.id ?? 0n;
+    const kind = welcome.player?.kind ?? 0;
+    const resumed = this.me !== undefined && this.me.id === id && this.me.kind === kind;
+    if (this.me && !resumed) this.ledger.end(new Refusal("bad_token", "This is another player now."));
+    this.store.save(welcome.token);
+    this.name = undefined;
+    this.welcome = welcome;
+    this.me = { kind, id, key: entityKey(kind, id) };
+    this.own = welcome.own;
+    this.clock.reset();
+    this.clock.onWelcome(now, Number(welcome.worldMs));
+    this.picture.chunkMm = welcome.chunkMm || this.picture.chunkMm;
+    this.picture.tickMs = welcome.tickMs || this.picture.tickMs;
+    this.picture.unitMm = welcome.motionUnitMm || this.picture.unitMm;
+    this.ring.onWelcome();
+    if (welcome.edges) this.onEdges(welcome.edges);
+    this.become({ kind: "connected", node: welcome.node });
+    this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq), ...this.ledger.take()]);
+    if (this.watching) this.transmit({ watch: { stats: true } });
+    this.beat();
+    this.emit("welcome", welcome, { resumed });
+    this.emit("own", welcome.own);
+  }
+
+  private onRefused(refusal: Refusal): void {
+    if (this.deadline !== undefined) this.env.cancel(this.deadline);
+    this.deadline = undefined;
+    switch (refusal.code) {
+      case "bad_protocol":
+        return this.end(refusal);
+      case "bad_token":
+        // The world does not know this player: there is nothing to resume.
+        this.store.save(undefined);
+        this.ledger.end(refusal);
+        this.picture.clear();
+        this.me = undefined;
+        this.become({ kind: "name_needed", refusal });
+        return;
+      default:
+        // A known player has nothing to change: the server, or another, will be ready soon.
+        if (refusal.code === "not_ready" || this.store.load()) return this.onLost(refusal, NOT_READY_MS);
+        this.name = undefined;
+        this.become({ kind: "name_needed", refusal });
+    }
+  }
+
+  private onClosing(closing: Closing): void {
+    const reason = new Refusal(closing.code, closing.text);
+    if (this.current.kind === "name_needed") return this.hangUp();
+    if (closing.retryMs > 0) this.onLost(reason, closing.retryMs);
+    else this.end(reason);
+  }
+
+  private end(reason: Refusal): void {
+    this.hangUp();
+    this.ledger.end(reason);
+    this.become({ kind: "ended", reason });
+  }
+
+  private onEdges(edges: Edges): void {
+    const from = this.ring.current.url;
+    const url = this.options.edgeUrl ?? defaultEdgeUrl;
+    this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })));
+  }
+
+  private onPicture(message: ServerMessage, now: number): void {
+    this.picture.onMessage(message, now);
+    if (message.frames.length === 0) return;
+    // The first frames after a welcome are keyframes, and may speak of ticks long past.
+    let newest = 0;
+    for (const frame of message.frames) if (!frame.keyframe && frame.tick > newest) newest = frame.tick;
+    if (newest > 0) {
+      const late = Math.min(Math.max(this.clock.worldMs(now) - newest * this.picture.tickMs, 0), 1_000);
+      this.lateMs = late > this.lateMs ? this.lateMs + (late - this.lateMs) * 0.25 : this.lateMs + (late - this.lateMs) * 0.01;
+    }
+    this.measureOwn(now);
+    this.emit("frames");
+  }
+
+  private measureOwn(now: number): void {
+    const entity = this.ownEntity;
+    if (!entity || entity.tick === this.ownSeen?.tick) return;
+    const { ownSeen, ownMotion } = this;
+    if (ownSeen?.moving) {
+      ownMotion.gapMsMax = Math.max(ownMotion.gapMsMax, now - ownSeen.at);
+      ownMotion.gapTicksMax = Math.max(ownMotion.gapTicksMax, entity.tick - ownSeen.tick);
+    }
+    ownMotion.updates++;
+    this.ownSeen = { at: now, tick: entity.tick, moving: entity.body.speed > 0 };
+  }
+}
+
+/** An edge that told no host is on the host we came by. */
+function defaultEdgeUrl(edge: { host: string; port: number }, from: string): string {
+  const url = new URL(from);
+  if (edge.host) url.hostname = edge.host;
+  url.port = String(edge.port);
+  return url.href;
+}

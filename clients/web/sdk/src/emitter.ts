@@ -1,0 +1,31 @@
+// A map cannot say which arguments go with which name; `on` and `emit` do.
+type Listener = (...args: any[]) => void;
+
+/**
+ * A small typed event emitter. Listeners run in the order they were added; one that throws does not stop the
+ * others: its error is reported as an uncaught one.
+ */
+export class Emitter<Events extends { [K in keyof Events]: unknown[] }> {
+  private readonly listeners = new Map<keyof Events, Set<Listener>>();
+
+  /** Calls `listener` at every `name` from now on. Returns the function that ends that. */
+  on<K extends keyof Events>(name: K, listener: (...args: Events[K]) => void): () => void {
+    let set = this.listeners.get(name);
+    if (!set) this.listeners.set(name, (set = new Set()));
+    set.add(listener);
+    return () => void set.delete(listener);
+  }
+
+  /** Tells every listener of `name`. */
+  emit<K extends keyof Events>(name: K, ...args: Events[K]): void {
+    for (const listener of this.listeners.get(name) ?? []) {
+      try {
+        listener(...args);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

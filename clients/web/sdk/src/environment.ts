@@ -1,0 +1,49 @@
+/** One WebSocket as the client sees it. `closed` is called exactly once, also when the connection never opened. */
+export interface Socket {
+  /** Sends one binary message. */
+  send(bytes: Uint8Array): void;
+  /** Ends the connection; `closed` may still follow. */
+  close(): void;
+}
+
+/** What a socket tells. */
+export interface SocketEvents {
+  opened(): void;
+  message(bytes: Uint8Array): void;
+  closed(): void;
+}
+
+/** Everything the client takes from outside: clock, timers, chance and sockets. Tests hand in their own. */
+export interface Environment {
+  /** Milliseconds that never run backwards. */
+  now(): number;
+  /** Calls `callback` after `ms`; returns what `cancel` takes. */
+  after(ms: number, callback: () => void): unknown;
+  /** Cancels a timer. */
+  cancel(timer: unknown): void;
+  /** Chance in [0, 1). */
+  random(): number;
+  /** Opens a WebSocket to `url`. */
+  open(url: string, events: SocketEvents): Socket;
+}
+
+/** The browser (or any runtime with the standard WebSocket). */
+export function browserEnvironment(): Environment {
+  return {
+    now: () => performance.now(),
+    after: (ms, callback) => setTimeout(callback, ms),
+    cancel: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+    random: () => Math.random(),
+    open(url, events) {
+      const socket = new WebSocket(url);
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => events.opened();
+      socket.onmessage = (event) => {
+        // A text message is no part of the protocol.
+        if (event.data instanceof ArrayBuffer) events.message(new Uint8Array(event.data));
+      };
+      socket.onclose = () => events.closed();
+      return { send: (bytes) => socket.send(bytes as Uint8Array<ArrayBuffer>), close: () => socket.close() };
+    },
+  };
+}

@@ -1,0 +1,14 @@
+/**
+ * `@gundo/client`: the client SDK for worlds that run on the Gundo server engine. Start with {@link Client}.
+ */
+export { Client, PROTOCOL, type ClientEvents, type ClientOptions, type Me, type Move, type OwnMotion } from "./client.js";
+export { chunkKey, entityKey, Picture, type ChunkRef, type Entity, type PictureEvents } from "./picture.js";
+export { WorldClock } from "./clock.js";
+export { type EdgeAddress } from "./edges.js";
+export { Emitter } from "./emitter.js";
+export { browserEnvironment, type Environment, type Socket, type SocketEvents } from "./environment.js";
+export { Refusal } from "./refusal.js";
+export { describeState, type ConnectionState } from "./state.js";
+export { LocalStore, MemoryStore, type TokenStore } from "./store.js";
+export { turn, type Body } from "./track.js";
+export type { Correction, Stats, Welcome } from "./gen/client_pb.js";
