@@ -96,7 +96,7 @@ fn docs() -> Done {
 
 /// The same test bodies as in `unit`, with more inputs. The seed is fixed: one answer for one tree.
 fn fuzz() -> Done {
-    run(cargo().args(["test", "-p", "gundo-fuzz", "--test", "bounded"]).env("GUNDO_FUZZ_RUNS", "200000"))
+    run(cargo().args(["test", "-p", "gundo-fuzz", "--test", "bounded"]).env("GUNDO_FUZZ_RUNS", "100000"))
 }
 
 /// A part of the Rust toolchain that may be missing in a minimal installation.

@@ -1,0 +1,183 @@
+//! Inputs to start from, made from the house's own messages, so that every field is reached from the first run.
+
+use bytes::Bytes;
+use gundo_wire::Message;
+use gundo_wire::client::*;
+use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot};
+
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+/// What clients send.
+pub fn client_messages() -> Seeds {
+    let hello = Hello { protocol: PROTOCOL, name: "Ada".into(), token: Bytes::new(), client: "seed".into() };
+    let resume = Hello { token: Bytes::from_static(&[7; 24]), name: String::new(), ..hello.clone() };
+    let dig = |seq| Command { seq, payload: Bytes::from_static(b"dig") };
+    let walk = Move { seq: 9, x: -45_123, y: 61_999, heading: 127, speed: 40 };
+    let far = Move { seq: u32::MAX, x: i32::MIN, y: i32::MAX, heading: u32::MAX, speed: u32::MAX };
+    let all = ClientMessage {
+        hello: Some(resume.clone()),
+        commands: vec![dig(1), dig(2), dig(u64::MAX)],
+        r#move: Some(walk),
+        ping: Some(Ping { stamp: 123_456 }),
+        bye: Some(Bye {}),
+        watch: Some(Watch { stats: true }),
+    };
+    let up = |message: ClientMessage| message.encode_to_vec();
+    vec![
+        ("hello", up(ClientMessage { hello: Some(hello), ..Default::default() })),
+        ("resume", up(ClientMessage { hello: Some(resume), ..Default::default() })),
+        ("commands", up(ClientMessage { commands: (1..=32).map(dig).collect(), ..Default::default() })),
+        ("move", up(ClientMessage { r#move: Some(walk), ..Default::default() })),
+        ("move_far", up(ClientMessage { r#move: Some(far), ..Default::default() })),
+        ("everything", up(all)),
+        ("empty", Vec::new()),
+    ]
+}
+
+/// What a server says, several messages to an input (see [`messages`](crate::messages)).
+pub fn conversations() -> Seeds {
+    let welcome = ServerMessage { welcome: Some(welcome()), resync: Some(Resync {}), ..Default::default() };
+    let frames = |frames: Vec<Frame>| ServerMessage { frames, ..Default::default() };
+    let reply = |seq, refusal| Reply { seq, payload: Bytes::from_static(b"ok"), refusal };
+    let no = Refusal { code: "too_far".into(), text: "That is too far away.".into() };
+    let edges = Edges { edges: vec![edge(1, ""), edge(2, "other.example")] };
+    let small_talk = ServerMessage {
+        replies: vec![reply(1, None), reply(2, Some(no.clone())), reply(2, None)],
+        own: Some(Own { payload: Bytes::from_static(b"bag") }),
+        correction: Some(Correction { seq: 3, x: 1, y: -1, code: "too_fast".into() }),
+        pong: Some(Pong { stamp: 5, world_ms: 90_000 }),
+        stats: Some(Stats {
+            node: 1,
+            homes: vec![Home { chunk: Some(chunk()), node: 2 }],
+            ..Default::default()
+        }),
+        edges: Some(edges),
+        ..Default::default()
+    };
+    let closing = |code: &str, retry_ms| ServerMessage {
+        closing: Some(Closing { code: code.into(), text: "Good bye.".into(), retry_ms }),
+        ..Default::default()
+    };
+    let refused = ServerMessage { refused: Some(no), ..Default::default() };
+    let forget = ServerMessage { forget: vec![chunk()], ..Default::default() };
+    vec![
+        ("welcome", join(&[welcome.clone(), frames(vec![keyframe(1), keyframe(2)])])),
+        ("life", join(&[welcome.clone(), frames(vec![keyframe(1), change(2), motion(3), leave(3)]), forget])),
+        ("handover", join(&[frames(vec![keyframe(1), enter_elsewhere(), leave(2)])])),
+        ("gap", join(&[frames(vec![keyframe(1), leave(4), motion(5), keyframe(6)])])),
+        ("small_talk", join(&[welcome.clone(), small_talk])),
+        ("closed", join(&[welcome.clone(), closing("stopping", 500), welcome.clone()])),
+        ("ended", join(&[welcome, closing("superseded", 0)])),
+        ("refused", join(&[refused])),
+    ]
+}
+
+/// What lies in a journal; the first byte is the event's type.
+pub fn records() -> Seeds {
+    let place = Place { island: 1, x: -5_000, y: 12_345, heading: 64 };
+    let session =
+        Session { session: 3, token: vec![1; 32].into(), token_before: vec![2; 32].into(), adoption: 9 };
+    let reply = Bytes::from_static(b"ok");
+    let cause = Cause { session: 3, seq: 17, fingerprint: 0xfeed, reply: reply.clone(), place: Some(place) };
+    let answers = (1..=32).map(|seq| Answer { seq, fingerprint: seq << 40, reply: reply.clone() }).collect();
+    let snapshot = Snapshot {
+        state: Bytes::from_static(b"state"),
+        answers,
+        session: Some(session.clone()),
+        place: Some(place),
+    };
+    let typed = |event_type: u8, record: Vec<u8>| [vec![event_type], record].concat();
+    vec![
+        ("cause", typed(0, cause.encode_to_vec())),
+        ("session", typed(2, session.encode_to_vec())),
+        ("snapshot", typed(3, snapshot.encode_to_vec())),
+        ("unknown_type", typed(250, Vec::new())),
+    ]
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        player: Some(EntityId { kind: 1, id: 0x0102_0304_0506_0708 }),
+        token: Bytes::from_static(&[9; 24]),
+        next_seq: 1,
+        tick_ms: 100,
+        world_ms: 86_400_000,
+        node: 1,
+        edges: Some(Edges { edges: vec![edge(1, "")] }),
+        world: Bytes::from_static(b"world"),
+        island: 0,
+        x: 15_000,
+        y: 15_000,
+        heading: 0,
+        own: Bytes::new(),
+        chunk_mm: 30_000,
+        motion_unit_mm: 10,
+        adoption: 1,
+    }
+}
+
+fn edge(node: u32, host: &str) -> Edge {
+    Edge { node, host: host.into(), port: 7_599 + node }
+}
+
+fn chunk() -> Chunk {
+    Chunk { island: 0, x: -2, y: 1 }
+}
+
+fn frame(publisher: u32, tick: u32, roster: u32) -> Frame {
+    Frame { publisher, island: 0, cx: -2, cy: 1, tick, roster, ..Default::default() }
+}
+
+fn enter(slot: u32, id: u64, count: u32) -> Enter {
+    Enter {
+        slot,
+        kind: 1,
+        id,
+        epoch: 1,
+        count,
+        public: Bytes::from_static(b"seen"),
+        has_body: true,
+        x: 1_500,
+        y: 2_999,
+        heading: 32,
+        speed: 14,
+    }
+}
+
+fn keyframe(publisher: u32) -> Frame {
+    let first = 10 * u64::from(publisher);
+    let enter =
+        vec![enter(1, first, 1), enter(2, first + 1, 1), Enter { has_body: false, ..enter(5, first + 2, 1) }];
+    Frame { keyframe: true, enter, ..frame(publisher, 100, 1) }
+}
+
+fn change(roster: u32) -> Frame {
+    Frame {
+        change: vec![Change { slot: 2, public: Bytes::from_static(b"felled") }],
+        signal: vec![Signal { slot: 1, payload: Bytes::from_static(b"hi") }],
+        ..frame(1, 101, roster)
+    }
+}
+
+fn motion(tick: u32) -> Frame {
+    Frame {
+        slot: vec![1, 1],
+        x: vec![1_510, 2_999],
+        y: vec![0, 3_000],
+        heading: vec![0, 127],
+        speed: vec![14, 0],
+        ..frame(1, 100 + tick, 0)
+    }
+}
+
+fn leave(roster: u32) -> Frame {
+    Frame { leave: vec![Leave { slot: 1, to: Some(Chunk { x: -1, ..chunk() }) }], ..frame(1, 103, roster) }
+}
+
+fn enter_elsewhere() -> Frame {
+    Frame { cx: -1, keyframe: true, enter: vec![enter(1, 10, 2)], ..frame(2, 102, 1) }
+}
+
+fn join(messages: &[ServerMessage]) -> Vec<u8> {
+    crate::mutate::join(&messages.iter().map(Message::encode_to_vec).collect::<Vec<_>>())
+}
