@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The Rust client of a Gundo world.
+//!
+//! Two state machines without I/O, and thin shells around them:
+//!
+//! * [`Session`] speaks with an edge: hello, resume, commands with their answers, reconnecting.
+//! * [`Picture`] is what the client sees: every entity in sight, built from frames. [`Light`] is its cheap stand-in
+//!   for load generators: it follows the own entity only and counts the rest.
+//! * [`Client`] drives both over a WebSocket on tokio. It is what a program that plays should use.
+//!
+//! Not here: prediction and interpolation (they belong to whoever draws), and TLS (put a proxy in front).
+
+mod address;
+mod backoff;
+mod driver;
+mod light;
+mod picture;
+mod session;
+
+pub use address::{Address, BadAddress};
+pub use driver::{Client, CommandError, Events};
+pub use light::{Garbled, Light, Scanned};
+pub use picture::{Picture, PictureEvent, Seen};
+pub use session::{Answer, CommandId, Event, Full, Output, Session, SessionSettings};

@@ -1,0 +1,291 @@
+//! A [`Session`] and a [`Picture`] driven over a WebSocket on tokio.
+//!
+//! One task per client owns the session and the socket; the handle talks to it by channels. Dropping the handle leaves
+//! the world.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use gundo_types::{Body, Time};
+use gundo_wire::Message;
+use gundo_wire::client::{Refusal, ServerMessage};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, sleep_until};
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::address::Address;
+use crate::picture::{Picture, PictureEvent};
+use crate::session::{CommandId, Event, Output, Session, SessionSettings};
+
+/// Wishes that may wait for the task; then callers wait.
+const WISHES_MAX: usize = 256;
+/// Events that may wait for the user; then the oldest order is kept and the task waits, so read them.
+const EVENTS_MAX: usize = 1_024;
+
+/// Why a command has no reply.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CommandError {
+    /// The game or the engine said no; nothing happened.
+    #[error("refused ({}): {}", .0.code, .0.text)]
+    Refused(Refusal),
+    /// Too many commands wait for an answer.
+    #[error("too many commands wait for an answer")]
+    Full,
+    /// The client has ended.
+    #[error("the client has ended")]
+    Ended,
+}
+
+enum Wish {
+    Command(Bytes, oneshot::Sender<Result<Bytes, CommandError>>),
+    Walk(Body),
+    Watch(bool),
+    Introduce(String),
+    Leave,
+}
+
+/// A player's connection to a world, kept alive by itself.
+pub struct Client {
+    wishes: mpsc::Sender<Wish>,
+    picture: Arc<Mutex<Picture>>,
+}
+
+/// What a [`Client`] hears, in order.
+pub type Events = mpsc::Receiver<(Option<Event>, Vec<PictureEvent>)>;
+
+impl Client {
+    /// Starts connecting. Read the events: the task waits when [`Events`] is full. Must be called on a tokio runtime.
+    ///
+    /// # Panics
+    /// If `settings.edges` is empty, or outside a tokio runtime.
+    pub fn start(settings: SessionSettings) -> (Self, Events) {
+        let (wishes, wishes_rx) = mpsc::channel(WISHES_MAX);
+        let (events, events_rx) = mpsc::channel(EVENTS_MAX);
+        let picture = Arc::new(Mutex::new(Picture::new()));
+        let task = Task {
+            session: Session::new(settings),
+            picture: Arc::clone(&picture),
+            begun: Instant::now(),
+            socket: None,
+            opening: None,
+            answers: HashMap::new(),
+            wishes: wishes_rx,
+            events,
+        };
+        tokio::spawn(task.run());
+        (Self { wishes, picture }, events_rx)
+    }
+
+    /// Sends a command and waits for its answer, across reconnects.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn command(&self, payload: impl Into<Bytes>) -> Result<Bytes, CommandError> {
+        let (tx, rx) = oneshot::channel();
+        self.wishes.send(Wish::Command(payload.into(), tx)).await.map_err(|_| CommandError::Ended)?;
+        rx.await.unwrap_or(Err(CommandError::Ended))
+    }
+
+    /// Asks for the body to be at `body` now; dropped while there is no connection.
+    pub async fn walk(&self, body: Body) {
+        self.wish(Wish::Walk(body)).await;
+    }
+
+    /// Turns the edge's statistics on or off.
+    pub async fn watch(&self, stats: bool) {
+        self.wish(Wish::Watch(stats)).await;
+    }
+
+    /// After a refused hello: tries again as a new player called `name`.
+    pub async fn introduce(&self, name: impl Into<String>) {
+        self.wish(Wish::Introduce(name.into())).await;
+    }
+
+    /// Leaves the world on purpose; [`Event::Ended`] follows.
+    pub async fn leave(&self) {
+        self.wish(Wish::Leave).await;
+    }
+
+    /// The picture as of the last message. Do not hold it across an await.
+    pub fn picture(&self) -> MutexGuard<'_, Picture> {
+        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wish(&self, wish: Wish) {
+        // A client that has ended told so by its events; a wish to it has nowhere to go.
+        let _ = self.wishes.send(wish).await;
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Opening = tokio::task::JoinHandle<Result<Socket, tungstenite::Error>>;
+
+struct Task {
+    session: Session,
+    picture: Arc<Mutex<Picture>>,
+    begun: Instant,
+    socket: Option<Socket>,
+    opening: Option<Opening>,
+    answers: HashMap<CommandId, oneshot::Sender<Result<Bytes, CommandError>>>,
+    wishes: mpsc::Receiver<Wish>,
+    events: mpsc::Sender<(Option<Event>, Vec<PictureEvent>)>,
+}
+
+enum Woken {
+    Wish(Option<Wish>),
+    Opened(Box<Result<Socket, tungstenite::Error>>),
+    Heard(Option<Result<tungstenite::Message, tungstenite::Error>>),
+    Timeout,
+}
+
+impl Task {
+    async fn run(mut self) {
+        self.session.start(self.now());
+        loop {
+            self.drain().await;
+            if self.session.is_ended() {
+                break;
+            }
+            let woken = self.wait().await;
+            self.handle(woken).await;
+        }
+        for (_, answer) in self.answers.drain() {
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(Err(CommandError::Ended));
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time(self.begun.elapsed().as_micros() as u64)
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let due = self.session.poll_timeout();
+        let due = due.map(|t| tokio::time::Instant::from_std(self.begun + Duration::from_micros(t.0)));
+        let Self { socket, opening, wishes, .. } = self;
+        tokio::select! {
+            wish = wishes.recv() => Woken::Wish(wish),
+            heard = async { socket.as_mut().expect("guarded").next().await }, if socket.is_some() => {
+                Woken::Heard(heard)
+            }
+            opened = async { opening.as_mut().expect("guarded").await }, if opening.is_some() => {
+                let opened = opened.unwrap_or(Err(tungstenite::Error::ConnectionClosed));
+                Woken::Opened(Box::new(opened))
+            }
+            () = async { sleep_until(due.expect("guarded")).await }, if due.is_some() => Woken::Timeout,
+        }
+    }
+
+    async fn handle(&mut self, woken: Woken) {
+        let now = self.now();
+        match woken {
+            Woken::Wish(None | Some(Wish::Leave)) => self.session.leave(now),
+            Woken::Wish(Some(Wish::Command(payload, answer))) => match self.session.command(now, payload) {
+                Ok(id) => {
+                    self.answers.insert(id, answer);
+                }
+                Err(_) => {
+                    // As above: nobody may be waiting.
+                    let _ = answer.send(Err(CommandError::Full));
+                }
+            },
+            Woken::Wish(Some(Wish::Walk(body))) => {
+                self.session.walk(body);
+            }
+            Woken::Wish(Some(Wish::Watch(stats))) => self.session.watch(stats),
+            Woken::Wish(Some(Wish::Introduce(name))) => self.session.introduce(now, name),
+            Woken::Opened(opened) => {
+                self.opening = None;
+                match *opened {
+                    Ok(socket) => {
+                        self.socket = Some(socket);
+                        self.session.handle_open(now);
+                    }
+                    Err(_) => self.session.handle_gone(now),
+                }
+            }
+            Woken::Heard(Some(Ok(tungstenite::Message::Binary(bytes)))) => self.on_message(now, bytes).await,
+            Woken::Heard(Some(Ok(tungstenite::Message::Close(_)) | Err(_)) | None) => {
+                self.socket = None;
+                self.session.handle_gone(now);
+            }
+            Woken::Heard(Some(Ok(_))) => {}
+            Woken::Timeout => self.session.handle_timeout(now),
+        }
+    }
+
+    async fn on_message(&mut self, now: Time, bytes: Bytes) {
+        let Ok(message) = ServerMessage::decode(bytes) else {
+            self.socket = None;
+            self.session.handle_gone(now);
+            return;
+        };
+        let mut changes = Vec::new();
+        {
+            let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+            if message.welcome.is_some() {
+                picture.clear();
+            }
+            picture.handle_message(&message, &mut changes);
+        }
+        if !changes.is_empty() {
+            self.tell(None, changes).await;
+        }
+        self.session.handle_message(now, message);
+    }
+
+    async fn drain(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Connect(address) => self.opening = Some(tokio::spawn(open(address))),
+                Output::Send(message) => self.send(message.encode_to_vec()).await,
+                Output::Disconnect => self.disconnect(),
+                Output::Event(Event::Answered(answer)) => {
+                    if let Some(waiting) = self.answers.remove(&answer.id) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = waiting.send(answer.result.clone().map_err(CommandError::Refused));
+                    }
+                    self.tell(Some(Event::Answered(answer)), Vec::new()).await;
+                }
+                Output::Event(event) => self.tell(Some(event), Vec::new()).await,
+            }
+        }
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>) {
+        let Some(socket) = &mut self.socket else { return };
+        if socket.send(tungstenite::Message::Binary(bytes.into())).await.is_err() {
+            self.socket = None;
+            let now = self.now();
+            self.session.handle_gone(now);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(opening) = self.opening.take() {
+            opening.abort();
+        }
+        if let Some(mut socket) = self.socket.take() {
+            // The closing handshake is politeness towards the server and must not delay a reconnect.
+            tokio::spawn(async move { socket.close(None).await });
+        }
+    }
+
+    async fn tell(&self, event: Option<Event>, changes: Vec<PictureEvent>) {
+        // A user who dropped the receiver does not want to know.
+        let _ = self.events.send((event, changes)).await;
+    }
+}
+
+async fn open(address: Address) -> Result<Socket, tungstenite::Error> {
+    let (socket, _) = connect_async(address.to_string()).await?;
+    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+        stream.set_nodelay(true)?;
+    }
+    Ok(socket)
+}

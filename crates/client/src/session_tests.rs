@@ -1,0 +1,329 @@
+//! Stories of a session with a scripted edge, and one property: whatever the network does, each command is answered
+//! once and takes effect at most once.
+
+use gundo_wire::client::{Edge, EntityId as WireId, Pong};
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(ms: u64) -> Time {
+    Time(ms * 1_000)
+}
+
+fn edge(port: u16) -> Address {
+    Address { host: "h".into(), port, path: "/ws".into() }
+}
+
+fn session(ports: &[u16]) -> Session {
+    Session::new(SessionSettings::new(ports.iter().map(|p| edge(*p)).collect(), "ann"))
+}
+
+fn drain(s: &mut Session) -> Vec<Output> {
+    std::iter::from_fn(|| s.poll_output()).collect()
+}
+
+fn sent(outputs: &[Output]) -> Vec<ClientMessage> {
+    outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Send(m) => Some(m.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn seqs(outputs: &[Output]) -> Vec<u64> {
+    sent(outputs).iter().flat_map(|m| m.commands.iter().map(|c| c.seq)).collect()
+}
+
+fn welcome(token: &'static [u8], next_seq: u64) -> ServerMessage {
+    let welcome = Welcome {
+        player: Some(WireId { kind: 1, id: 77 }),
+        token: Bytes::from_static(token),
+        next_seq,
+        world_ms: 5_000,
+        ..Default::default()
+    };
+    ServerMessage { welcome: Some(welcome), ..Default::default() }
+}
+
+fn reply(seq: u64, payload: &'static [u8]) -> ServerMessage {
+    let reply = Reply { seq, payload: Bytes::from_static(payload), refusal: None };
+    ServerMessage { replies: vec![reply], ..Default::default() }
+}
+
+fn live(ports: &[u16]) -> Session {
+    let mut s = session(ports);
+    s.start(at(0));
+    s.handle_open(at(1));
+    s.handle_message(at(2), welcome(b"t1", 1));
+    drain(&mut s);
+    s
+}
+
+#[test]
+fn hello_brings_a_welcome_and_commands_wait_for_it() {
+    let mut s = session(&[1]);
+    s.start(at(0));
+    assert_eq!(drain(&mut s), [Output::Connect(edge(1))]);
+    let early = s.command(at(0), Bytes::from_static(b"a")).expect("room");
+    s.handle_open(at(10));
+    let out = drain(&mut s);
+    let hello = sent(&out)[0].hello.clone().expect("hello first");
+    assert_eq!((hello.name.as_str(), hello.token.len(), hello.protocol), ("ann", 0, PROTOCOL));
+    assert_eq!(seqs(&out), [0u64; 0], "no seq is known before the welcome");
+    s.handle_message(at(20), welcome(b"t1", 41));
+    let out = drain(&mut s);
+    assert!(matches!(&out[0], Output::Event(Event::Welcomed(_))));
+    assert_eq!(seqs(&out), [41]);
+    s.handle_message(at(30), reply(41, b"yes"));
+    let expected = Answer { id: early, result: Ok(Bytes::from_static(b"yes")), waited_us: 30_000, sends: 1 };
+    assert_eq!(drain(&mut s), [Output::Event(Event::Answered(expected))]);
+    assert_eq!(s.world_ms(at(1_020)), 6_000);
+}
+
+#[test]
+fn a_resume_sends_the_new_token_and_the_unanswered_with_their_old_seqs() {
+    let mut s = live(&[1, 2]);
+    for _ in 0..3 {
+        s.command(at(5), Bytes::from_static(b"c")).expect("room");
+    }
+    assert_eq!(seqs(&drain(&mut s)), [1, 2, 3]);
+    s.handle_message(at(6), reply(2, b""));
+    s.handle_gone(at(7));
+    let late = s.command(at(8), Bytes::from_static(b"d")).expect("room");
+    drain(&mut s);
+    s.handle_timeout(at(7 + 200));
+    assert_eq!(drain(&mut s), [Output::Connect(edge(2))], "the next edge is tried");
+    s.handle_open(at(300));
+    assert_eq!(sent(&drain(&mut s))[0].hello.as_ref().expect("hello").token, &b"t1"[..]);
+    s.handle_message(at(310), welcome(b"t2", 3));
+    let out = drain(&mut s);
+    assert_eq!(seqs(&out), [1, 3, 4], "3 is used already, so the next new one is 4");
+    assert_eq!(s.token(), &&b"t2"[..]);
+    s.handle_message(at(320), reply(4, b"x"));
+    let out = drain(&mut s);
+    assert!(matches!(&out[0], Output::Event(Event::Answered(a)) if a.id == late && a.sends == 1));
+}
+
+#[test]
+fn the_first_answer_counts() {
+    let mut s = live(&[1]);
+    s.command(at(5), Bytes::from_static(b"c")).expect("room");
+    drain(&mut s);
+    s.handle_message(at(6), reply(1, b"first"));
+    s.handle_message(at(7), reply(1, b"second"));
+    let out = drain(&mut s);
+    assert_eq!(out.len(), 1);
+    assert!(
+        matches!(&out[0], Output::Event(Event::Answered(a)) if a.result == Ok(Bytes::from_static(b"first")))
+    );
+    assert_eq!(s.repeats(), 1);
+}
+
+#[test]
+fn at_most_32_are_under_way_and_what_waits_is_bounded() {
+    let mut s = live(&[1]);
+    let accepted = (0..2_000).filter(|_| s.command(at(5), Bytes::new()).is_ok()).count();
+    assert_eq!(accepted, 32 + 1_024);
+    assert_eq!(seqs(&drain(&mut s)).len(), 32);
+    s.handle_message(at(6), reply(7, b""));
+    assert_eq!(seqs(&drain(&mut s)), [33]);
+}
+
+#[test]
+fn large_commands_are_split_over_messages_the_server_accepts() {
+    let mut s = live(&[1]);
+    for _ in 0..32 {
+        s.command(at(5), Bytes::from(vec![0; 4_096])).expect("room");
+    }
+    drain(&mut s);
+    s.handle_gone(at(6));
+    s.handle_timeout(at(1_000));
+    s.handle_open(at(1_001));
+    s.handle_message(at(1_002), welcome(b"t2", 1));
+    let out = drain(&mut s);
+    assert_eq!(seqs(&out), (1..=32).collect::<Vec<_>>());
+    assert!(sent(&out).iter().all(|m| m.encoded_len() <= 16 * 1024));
+}
+
+#[test]
+fn closing_says_whether_to_come_back() {
+    let closing = |code: &str, retry_ms| ServerMessage {
+        closing: Some(Closing { code: code.into(), text: String::new(), retry_ms }),
+        ..Default::default()
+    };
+    let mut s = live(&[1]);
+    s.handle_message(at(10), closing("stopping", 2_000));
+    let out = drain(&mut s);
+    assert_eq!(out[0], Output::Disconnect);
+    let Output::Event(Event::Lost { again_in_ms, closing: Some(c) }) = &out[1] else { panic!("{out:?}") };
+    assert_eq!(c.code, "stopping");
+    assert!((2_000..=3_000).contains(again_in_ms));
+    assert_eq!(s.poll_timeout(), Some(at(10 + again_in_ms)));
+
+    let mut s = live(&[1]);
+    let open = s.command(at(9), Bytes::new()).expect("room");
+    drain(&mut s);
+    s.handle_message(at(10), closing("superseded", 0));
+    let out = drain(&mut s);
+    assert!(
+        matches!(&out[1], Output::Event(Event::Answered(a)) if a.id == open && a.result.as_ref().is_err_and(|r| r.code == "session_lost"))
+    );
+    assert!(matches!(&out[2], Output::Event(Event::Ended(Some(c))) if c.code == "superseded"));
+    assert!(s.is_ended() && s.poll_timeout().is_none());
+}
+
+#[test]
+fn a_refused_hello_is_asked_again_on_the_same_connection() {
+    let refused = |code: &str| ServerMessage {
+        refused: Some(Refusal { code: code.into(), text: String::new() }),
+        ..Default::default()
+    };
+    let mut s = session(&[1]);
+    s.start(at(0));
+    s.handle_open(at(1));
+    drain(&mut s);
+    s.handle_message(at(2), refused("name_taken"));
+    assert!(matches!(&drain(&mut s)[..], [Output::Event(Event::Refused(r))] if r.code == "name_taken"));
+    s.introduce(at(3), "bob");
+    assert_eq!(sent(&drain(&mut s))[0].hello.as_ref().expect("hello").name, "bob");
+    s.handle_message(at(4), refused("not_ready"));
+    assert_eq!(drain(&mut s), []);
+    let due = s.poll_timeout().expect("tries again by itself");
+    s.handle_timeout(due);
+    assert_eq!(sent(&drain(&mut s))[0].hello.as_ref().expect("hello").name, "bob");
+}
+
+#[test]
+fn silence_and_deaf_edges_are_given_up() {
+    let mut s = live(&[1, 2]);
+    assert_eq!(s.poll_timeout(), Some(at(5_002)));
+    s.handle_timeout(at(5_002));
+    assert_eq!(sent(&drain(&mut s))[0].ping.expect("ping").stamp, 5_002_000);
+    let pong = ServerMessage { pong: Some(Pong { stamp: 5_002_000, world_ms: 9 }), ..Default::default() };
+    s.handle_message(at(5_010), pong);
+    assert_eq!(drain(&mut s), [Output::Event(Event::RoundTrip(8_000))]);
+    s.handle_timeout(at(5_010 + 15_000));
+    let out = drain(&mut s);
+    assert!(matches!(&out[..], [Output::Disconnect, Output::Event(Event::Lost { .. })]), "{out:?}");
+
+    let mut s = session(&[1, 2]);
+    s.start(at(0));
+    s.handle_open(at(1));
+    drain(&mut s);
+    s.handle_timeout(at(10_001));
+    assert_eq!(drain(&mut s)[0], Output::Disconnect);
+}
+
+#[test]
+fn the_list_of_edges_is_learned() {
+    let mut s = live(&[7600]);
+    let edges = [(1, "", 7600), (2, "", 7601), (3, "other", 7602), (4, "", 0), (5, "", 70_000)]
+        .map(|(node, host, port)| Edge { node, host: host.into(), port });
+    let edges = Edges { edges: edges.to_vec() };
+    s.handle_message(at(5), ServerMessage { edges: Some(edges), ..Default::default() });
+    let shown: Vec<_> = s.edges().iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["ws://h:7600/ws", "ws://h:7601/ws", "ws://other:7602/ws"]);
+    s.handle_message(at(6), ServerMessage { edges: Some(Edges::default()), ..Default::default() });
+    assert_eq!(s.edges().len(), 3, "an empty list would leave nowhere to go");
+}
+
+#[test]
+fn leaving_says_bye() {
+    let mut s = live(&[1]);
+    s.leave(at(5));
+    let out = drain(&mut s);
+    assert!(sent(&out)[0].bye.is_some());
+    assert_eq!(out[1], Output::Disconnect);
+    assert_eq!(out[2], Output::Event(Event::Ended(None)));
+    s.leave(at(6));
+    assert_eq!(drain(&mut s), []);
+}
+
+/// An edge and a player that keep G5: decided in order, at most once, the last answers kept.
+#[derive(Default)]
+struct Server {
+    done: Vec<(u64, Bytes)>,
+    tokens: u8,
+}
+
+impl Server {
+    fn handle(&mut self, message: &ClientMessage) -> Vec<ServerMessage> {
+        let mut out = Vec::new();
+        if message.hello.is_some() {
+            self.tokens += 1;
+            let mut hello = welcome(b"", self.done.last().map_or(1, |(s, _)| s + 1));
+            hello.welcome.as_mut().expect("built so").token = vec![self.tokens].into();
+            out.push(hello);
+        }
+        for c in &message.commands {
+            match self.done.iter().find(|(s, _)| *s == c.seq) {
+                Some((_, payload)) => assert_eq!(*payload, c.payload, "seq {} was used twice", c.seq),
+                None => {
+                    let last = self.done.last().map_or(0, |(s, _)| *s);
+                    assert_eq!(c.seq, last + 1, "commands come in order and without gaps");
+                    self.done.push((c.seq, c.payload.clone()));
+                }
+            }
+            let reply = Reply { seq: c.seq, payload: c.payload.clone(), refusal: None };
+            out.push(ServerMessage { replies: vec![reply], ..Default::default() });
+        }
+        out
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_command_takes_effect_once_and_is_answered_once(steps in prop::collection::vec(0u8..6, 1..200)) {
+        let mut s = session(&[1, 2]);
+        let mut server = Server::default();
+        let (mut up, mut down) = (VecDeque::new(), VecDeque::new());
+        let (mut asked, mut answered) = (Vec::new(), Vec::new());
+        let (mut now, mut open) = (0, false);
+        s.start(at(0));
+        // After the random part the network is well until everything is answered.
+        let healed = std::iter::repeat_n([3u8, 1, 2], 200).flatten();
+        for step in steps.into_iter().chain(healed) {
+            now += 50;
+            match step {
+                0 => {
+                    let payload = Bytes::from(asked.len().to_string());
+                    asked.push(s.command(at(now), payload).expect("room"));
+                }
+                1 => if let Some(message) = up.pop_front() {
+                    down.extend(server.handle(&message));
+                },
+                2 => if let Some(message) = down.pop_front() {
+                    s.handle_message(at(now), message);
+                },
+                3 => s.handle_timeout(at(now)),
+                4 | 5 if open && step == 4 => {
+                    // The connection breaks; what was under way in either direction is lost.
+                    (open, up, down) = (false, VecDeque::new(), VecDeque::new());
+                    s.handle_gone(at(now));
+                }
+                _ => {}
+            }
+            while let Some(output) = s.poll_output() {
+                match output {
+                    Output::Connect(_) => {
+                        open = true;
+                        s.handle_open(at(now));
+                    }
+                    Output::Send(message) => up.push_back(message),
+                    Output::Disconnect => (open, up, down) = (false, VecDeque::new(), VecDeque::new()),
+                    Output::Event(Event::Answered(a)) => {
+                        let nth = asked.iter().position(|id| *id == a.id).expect("asked for");
+                        prop_assert_eq!(a.result, Ok(Bytes::from(nth.to_string())));
+                        answered.push(a.id);
+                    }
+                    Output::Event(_) => {}
+                }
+            }
+        }
+        answered.sort();
+        prop_assert_eq!(&answered, &asked);
+        prop_assert_eq!(server.done.len(), asked.len());
+    }
+}
