@@ -1,0 +1,1 @@
+// The page's program has not been built yet.

@@ -1,0 +1,130 @@
+//! The door itself: accepting, HTTP, and the upgrade to a WebSocket.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::Router;
+use gundo_types::ConnId;
+use hyper::server::conn::http1;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tungstenite::handshake::server::create_response_with_body;
+
+use crate::conn::{self, Conn};
+use crate::indicators::add;
+use crate::reason::Reason;
+use crate::{Shared, locked, page};
+
+/// Connections beyond `connections_max` that may be told `full` at one time. Beyond, they are dropped without a word.
+const TOLD_FULL_MAX: usize = 1_000;
+/// How long a client may take for the header of a request.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// Accepts clients until the edge stops.
+pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let router = router(Arc::clone(&shared));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
+    let permits = Arc::new(Semaphore::new(shared.settings.http_max));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &permits) => accepted,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let (stream, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: others must leave before anyone can come.
+                tracing::warn!(%error, "cannot accept a connection; trying again");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Frames and replies are whole messages: waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let serving =
+            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        tokio::spawn(async move {
+            // How a stranger's HTTP ends is its own affair.
+            let _ = serving.with_upgrades().await;
+            drop(permit);
+        });
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/ws", get(upgrade))
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .merge(page::router())
+        .with_state(shared)
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.link.health() {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response(),
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.link.indicators()).into_response()
+}
+
+async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
+    match create_response_with_body(&request, Body::empty) {
+        Ok(response) => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(serve(shared, upgrade));
+            response
+        }
+        Err(error) => {
+            let text = format!("this address speaks WebSocket only: {error}\n");
+            (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response()
+        }
+    }
+}
+
+/// Takes the bare TCP stream over and runs the connection on it.
+async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the door serves bare TCP streams only");
+    let (read, write) = parts.io.into_inner().into_split();
+    let open = shared.open.fetch_add(1, Ordering::Relaxed);
+    let max = shared.settings.limits.connections_max;
+    if open < max + TOLD_FULL_MAX {
+        let id = ConnId(shared.next_conn.fetch_add(1, Ordering::Relaxed));
+        let conn = Arc::new(Conn::new(id, Arc::clone(&shared), write));
+        locked(&shared.conns).insert(id, Arc::clone(&conn));
+        add(&shared.indicators.tally.accepted, 1);
+        if open >= max {
+            conn.close(Reason::Full);
+        }
+        conn::run(conn, read, parts.read_buf.into()).await;
+        locked(&shared.conns).remove(&id);
+    } else {
+        shared.indicators.closed(Reason::Full.code());
+    }
+    shared.open.fetch_sub(1, Ordering::Relaxed);
+}

@@ -1,0 +1,56 @@
+//! The seam between an edge and its node.
+
+use gundo_kernel::{Input, Parts, SendClass};
+use gundo_types::ConnId;
+
+/// Whether the node should look at an input now or when its next tick is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// At the next tick: moves, and notes about send queues.
+    Tick,
+    /// Now: somebody waits for the answer.
+    Now,
+}
+
+/// The node behind an edge. Called on the I/O threads: nothing here may block.
+pub trait NodeLink: Send + Sync + 'static {
+    /// Puts an input in the node's inbox. Inputs of one connection are given in order.
+    fn give(&self, input: Input, urgency: Urgency);
+
+    /// Whether the inbox is at its limit. The edge stops reading from its clients until it is not.
+    fn is_full(&self) -> bool;
+
+    /// Whether the node is ready for clients.
+    ///
+    /// # Errors
+    /// Why it is not, in words for operators.
+    fn health(&self) -> Result<(), String>;
+
+    /// All indicators of the process in Prometheus' text format.
+    fn indicators(&self) -> String;
+}
+
+/// Something for one client, as part of a batch.
+#[derive(Debug)]
+pub enum Delivery {
+    /// One message: `parts` end to end.
+    Send {
+        /// The connection; unknown ones are ignored.
+        conn: ConnId,
+        /// Encoded server messages.
+        parts: Parts,
+        /// Whether it may be dropped.
+        class: SendClass,
+    },
+    /// Close the connection after everything queued for it.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The node is about to handle [`Input::Drained`] of this connection: what it sends from here on fits together again, and
+    /// frames are no longer dropped.
+    Resume {
+        /// The connection.
+        conn: ConnId,
+    },
+}

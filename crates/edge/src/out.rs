@@ -1,0 +1,321 @@
+//! The send queue of one client: what waits, what is dropped, what is too much. No I/O here.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use gundo_kernel::{Parts, SendClass};
+use gundo_types::Limits;
+
+/// Messages that may not be dropped wait up to this many times `send_queue_bytes_max`; beyond, the client is too slow. It
+/// leaves room for the keyframes of a whole sight behind a full queue.
+const KEPT_FACTOR: usize = 4;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits to be written.
+    Queued,
+    /// It was dropped; `first` in a row of drops: the node must know.
+    Dropped { first: bool },
+    /// It has no room and may not be dropped: the client must go.
+    TooSlow,
+    /// The connection takes nothing any more.
+    Closed,
+}
+
+/// A message, or raw bytes of the protocol, on its way out.
+struct Outgoing {
+    head: [u8; 10],
+    head_len: u8,
+    class: SendClass,
+    parts: Parts,
+    bytes: usize,
+}
+
+/// Where the client stands with its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lag {
+    /// Frames flow.
+    None,
+    /// Some were dropped, the queue is not empty yet.
+    Dropping,
+    /// The queue was empty again and the node knows; frames decided on before it knew are still dropped.
+    Drained,
+}
+
+/// A bounded queue of messages, with the place the socket has come to.
+pub(crate) struct Out {
+    queue: VecDeque<Outgoing>,
+    /// Bytes of the front message that are written.
+    written: usize,
+    bytes: usize,
+    replies: usize,
+    lag: Lag,
+    closing: bool,
+    /// The socket took less than it was offered: the connection's task waits until it takes more.
+    pub(crate) blocked: bool,
+}
+
+impl Out {
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            written: 0,
+            bytes: 0,
+            replies: 0,
+            lag: Lag::None,
+            closing: false,
+            blocked: false,
+        }
+    }
+
+    /// Queues one binary message made of `parts`, or decides why not.
+    pub(crate) fn push(&mut self, parts: Parts, class: SendClass, limits: &Limits) -> Pushed {
+        if self.closing {
+            return Pushed::Closed;
+        }
+        let payload: usize = parts.iter().map(Bytes::len).sum();
+        // A message of any size may go to an empty queue, or it could never go at all.
+        let full = |max: usize| !self.queue.is_empty() && self.bytes + payload > max;
+        match class {
+            SendClass::Frames if self.lag != Lag::None || full(limits.send_queue_bytes_max) => {
+                let first = self.lag == Lag::None;
+                if first {
+                    self.lag = Lag::Dropping;
+                }
+                return Pushed::Dropped { first };
+            }
+            SendClass::Reply if self.replies >= limits.replies_waiting_max => return Pushed::TooSlow,
+            SendClass::Reply | SendClass::Kept
+                if full(limits.send_queue_bytes_max.saturating_mul(KEPT_FACTOR)) =>
+            {
+                return Pushed::TooSlow;
+            }
+            _ => {}
+        }
+        self.add(2, payload, parts, class);
+        Pushed::Queued
+    }
+
+    /// Queues a ping (RFC 6455, opcode 9).
+    pub(crate) fn push_ping(&mut self, payload: Bytes) {
+        if !self.closing {
+            self.add(9, payload.len(), vec![payload], SendClass::Kept);
+        }
+    }
+
+    /// Queues bytes that are WebSocket frames already. False: too many wait.
+    pub(crate) fn push_raw(&mut self, frame: Bytes, limits: &Limits) -> bool {
+        if self.closing {
+            return true;
+        }
+        if self.bytes + frame.len() > limits.send_queue_bytes_max.saturating_mul(KEPT_FACTOR) {
+            return false;
+        }
+        let bytes = frame.len();
+        self.bytes += bytes;
+        let raw =
+            Outgoing { head: [0; 10], head_len: 0, class: SendClass::Kept, parts: vec![frame], bytes };
+        self.queue.push_back(raw);
+        true
+    }
+
+    /// Queues the close frame: nothing is taken after it. With `last`, everything that waits is dropped for that message,
+    /// except what is half written.
+    pub(crate) fn close(&mut self, last: Option<Bytes>, close_payload: Bytes) {
+        if self.closing {
+            return;
+        }
+        if let Some(last) = last {
+            self.queue.truncate(usize::from(self.written > 0));
+            self.bytes = self.queue.iter().map(|m| m.bytes).sum::<usize>() - self.written;
+            self.add(2, last.len(), vec![last], SendClass::Kept);
+        }
+        self.add(8, close_payload.len(), vec![close_payload], SendClass::Kept);
+        self.closing = true;
+    }
+
+    /// Frames fit together again.
+    pub(crate) fn resume(&mut self) {
+        // If frames were dropped again meanwhile there is another Lagging and Drained on the way.
+        if self.lag == Lag::Drained {
+            self.lag = Lag::None;
+        }
+    }
+
+    /// Fills `slices` with what is to be written next; returns how many.
+    pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pieces = self.queue.iter().flat_map(|m| {
+            std::iter::once(&m.head[..usize::from(m.head_len)]).chain(m.parts.iter().map(Bytes::as_ref))
+        });
+        let mut skip = self.written;
+        let mut count = 0;
+        for piece in pieces {
+            if count == slices.len() {
+                break;
+            }
+            if skip >= piece.len() {
+                skip -= piece.len();
+                continue;
+            }
+            slices[count] = IoSlice::new(&piece[skip..]);
+            skip = 0;
+            count += 1;
+        }
+        count
+    }
+
+    /// `n` bytes were written. True: the queue has become empty and the node must know, because frames were dropped.
+    pub(crate) fn advance(&mut self, n: usize) -> bool {
+        self.bytes -= n;
+        self.written += n;
+        while let Some(front) = self.queue.front() {
+            if self.written < front.bytes {
+                return false;
+            }
+            self.written -= front.bytes;
+            self.replies -= usize::from(front.class == SendClass::Reply);
+            self.queue.pop_front();
+        }
+        if self.queue.capacity() > 64 {
+            self.queue.shrink_to(8);
+        }
+        let drained = self.lag == Lag::Dropping;
+        if drained {
+            self.lag = Lag::Drained;
+        }
+        drained
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn add(&mut self, opcode: u8, payload: usize, parts: Parts, class: SendClass) {
+        let (head, head_len) = head(opcode, payload);
+        let bytes = payload + usize::from(head_len);
+        self.bytes += bytes;
+        self.replies += usize::from(class == SendClass::Reply);
+        self.queue.push_back(Outgoing { head, head_len, class, parts, bytes });
+    }
+}
+
+/// The header of an unmasked final frame (RFC 6455, section 5.2).
+fn head(opcode: u8, payload: usize) -> ([u8; 10], u8) {
+    let mut head = [0; 10];
+    head[0] = 0x80 | opcode;
+    match payload {
+        0..=125 => {
+            head[1] = payload as u8;
+            (head, 2)
+        }
+        126..=0xffff => {
+            head[1] = 126;
+            head[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
+            (head, 4)
+        }
+        _ => {
+            head[1] = 127;
+            head[2..10].copy_from_slice(&(payload as u64).to_be_bytes());
+            (head, 10)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { send_queue_bytes_max: 1_000, replies_waiting_max: 3, ..Limits::default() }
+    }
+
+    fn message(bytes: usize) -> Parts {
+        vec![vec![7; bytes / 2].into(), vec![9; bytes - bytes / 2].into()]
+    }
+
+    /// Writes everything in steps of `step` bytes; returns the bytes and whether the queue said it drained.
+    fn drain(out: &mut Out, step: usize) -> (Vec<u8>, bool) {
+        let (mut all, mut drained) = (Vec::new(), false);
+        while !out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let count = out.gather(&mut slices);
+            let flat: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).take(step).collect();
+            assert!(!flat.is_empty(), "a queue that is not empty has bytes to offer");
+            drained |= out.advance(flat.len());
+            all.extend(flat);
+        }
+        assert_eq!((out.bytes, out.replies, out.written), (0, 0, 0));
+        (all, drained)
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_whatever_the_socket_takes() {
+        for step in [1, 3, 127, 5_000] {
+            let mut out = Out::new();
+            for bytes in [0, 125, 126, 70_000] {
+                let pushed = out.push(message(bytes), SendClass::Kept, &Limits::default());
+                assert_eq!(pushed, Pushed::Queued);
+            }
+            let (all, _) = drain(&mut out, step);
+            assert_eq!(all.len(), 2 + (2 + 125) + (4 + 126) + (10 + 70_000), "step {step}");
+            assert_eq!(all[..4], [0x82, 0, 0x82, 125]);
+            assert_eq!(all[129..133], [0x82, 126, 0, 126]);
+            assert_eq!(all[259..269], [0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
+        }
+    }
+
+    #[test]
+    fn a_slow_client_loses_frames_until_the_node_has_heard_of_it() {
+        let mut out = Out::new();
+        let push = |out: &mut Out, class| out.push(message(600), class, &limits());
+        assert_eq!(push(&mut out, SendClass::Frames), Pushed::Queued);
+        assert_eq!(push(&mut out, SendClass::Frames), Pushed::Dropped { first: true });
+        assert_eq!(push(&mut out, SendClass::Frames), Pushed::Dropped { first: false });
+        assert_eq!(push(&mut out, SendClass::Kept), Pushed::Queued);
+        out.resume();
+        assert_eq!(push(&mut out, SendClass::Frames), Pushed::Dropped { first: false }, "not drained yet");
+        assert!(drain(&mut out, 400).1);
+        assert_eq!(push(&mut out, SendClass::Frames), Pushed::Dropped { first: false }, "decided too early");
+        assert_eq!(push(&mut out, SendClass::Kept), Pushed::Queued);
+        assert!(!drain(&mut out, 400).1, "said once");
+        out.resume();
+        assert_eq!(push(&mut out, SendClass::Frames), Pushed::Queued);
+    }
+
+    #[test]
+    fn replies_are_counted_and_kept_bytes_are_bounded() {
+        let mut out = Out::new();
+        for _ in 0..3 {
+            assert_eq!(out.push(message(1), SendClass::Reply, &limits()), Pushed::Queued);
+        }
+        assert_eq!(out.push(message(1), SendClass::Reply, &limits()), Pushed::TooSlow);
+        drain(&mut out, 2);
+        assert_eq!(out.push(message(1), SendClass::Reply, &limits()), Pushed::Queued);
+        assert_eq!(out.push(message(3_000), SendClass::Kept, &limits()), Pushed::Queued);
+        assert_eq!(out.push(message(1_000), SendClass::Kept, &limits()), Pushed::TooSlow);
+        assert!(!out.push_raw(vec![0; 1_000].into(), &limits()));
+    }
+
+    #[test]
+    fn closing_keeps_only_what_is_half_written() {
+        let mut out = Out::new();
+        out.push(message(10), SendClass::Kept, &limits());
+        out.push(message(20), SendClass::Kept, &limits());
+        out.advance(5);
+        out.close(Some(Bytes::from_static(b"why")), Bytes::from_static(b"\x03\xe8bye"));
+        assert_eq!(out.push(message(1), SendClass::Kept, &limits()), Pushed::Closed);
+        let (all, _) = drain(&mut out, 3);
+        assert_eq!(all, b"\x07\x07\x09\x09\x09\x09\x09\x82\x03why\x88\x05\x03\xe8bye");
+    }
+}
