@@ -1,2 +1,3 @@
-//! Placeholder.
+//! The world of Pioneer as one command; `--help` tells the rest.
+
 fn main() {}

@@ -1,0 +1,333 @@
+//! Land: what grows and what is built in one chunk.
+//!
+//! Its state is only what differs from the seed. Regrowth is a function of world time: no event, no tick. Players ask land
+//! as part of their transactions; a building asks every chunk under or near it, one of which lists it.
+
+use std::collections::BTreeMap;
+
+use gundo::{
+    Actor, ChunkId, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, TickContext,
+    WorldTime,
+};
+
+use crate::creatures::Herd;
+use crate::geometry::{ISLAND, Rect};
+use crate::island::Island;
+use crate::nature::{Growth, Nature, RADIUS_MAX_MM};
+use crate::refusals::No;
+use crate::schema::{
+    Building, BuildingRaised, BuildingRazed, Built, LandCommand, LandEvent, LandPublic, LandReply, LandState,
+    Raise, Raze, Regrowth, Stack, Stage, Take, Taken, Thing, land_command, land_event,
+};
+
+/// How far a thing may be to be gathered, mm.
+pub const GATHER_REACH_MM: u32 = 3_000;
+/// Most buildings one chunk lists or lies near.
+pub const LOTS_MAX: usize = 64;
+/// Solid buildings are this much larger, on every side, to whoever walks, mm.
+pub const BODY_RADIUS_MM: i32 = 250;
+/// Index of the first building: below are the things that grow.
+const FIRST_INDEX: u32 = 256;
+
+/// The land of one chunk.
+pub struct Land {
+    chunk: ChunkId,
+    /// By index; from the seed.
+    nature: Vec<Nature>,
+    /// Things that were taken from, by index: units left, and since when they grow again.
+    regrowths: BTreeMap<u32, (u32, u64)>,
+    /// In the order they were built.
+    lots: Vec<Lot>,
+    next_index: u32,
+}
+
+/// A building that this chunk lists (`index` is not 0), or that stands so near that nothing may be built there.
+struct Lot {
+    built: BuildingRaised,
+    plan: Rect,
+}
+
+impl Lot {
+    /// Things whose middle is here are under the building.
+    fn covers(&self, thing: &Nature) -> bool {
+        self.plan.grown(Growth::of(thing.what).radius_mm).contains(thing.at)
+    }
+
+    fn is_at(&self, x: i32, y: i32) -> bool {
+        (self.built.x, self.built.y) == (x, y)
+    }
+}
+
+/// The chunks a building asks: the one that lists it first, then all others under or near it.
+pub(crate) fn chunks_for(middle: Point, plan: &Rect) -> Vec<ChunkId> {
+    let first = ChunkId::of(ISLAND, middle);
+    let mut chunks = plan.grown(RADIUS_MAX_MM).chunks();
+    chunks.retain(|chunk| *chunk != first);
+    chunks.insert(0, first);
+    chunks
+}
+
+/// Whether one of `buildings`, listed by `chunk`, bars the straight way. Whoever stands inside one may leave it.
+pub(crate) fn is_barred(chunk: ChunkId, buildings: &[Built], from: Point, to: Point) -> bool {
+    buildings.iter().any(|built| {
+        let plan = Rect::plan(built.what(), place(chunk, built), built.rotation);
+        plan.is_some_and(|plan| bars(&plan, from, to))
+    })
+}
+
+/// The middle of a building that `chunk` lists.
+pub(crate) fn place(chunk: ChunkId, built: &Built) -> Point {
+    let corner = chunk.corner();
+    let mm = |units: u32| i32::try_from(units).unwrap_or(0).saturating_mul(gundo::MOTION_UNIT_MM);
+    Point::new(corner.x.saturating_add(mm(built.x)), corner.y.saturating_add(mm(built.y)))
+}
+
+fn bars(plan: &Rect, from: Point, to: Point) -> bool {
+    let solid = plan.grown(BODY_RADIUS_MM);
+    !solid.contains(from) && solid.crosses(from, to)
+}
+
+impl Land {
+    fn thing(&self, index: u32) -> Option<&Nature> {
+        let thing = self.nature.iter().find(|thing| u32::from(thing.index) == index)?;
+        (!self.is_covered(thing)).then_some(thing)
+    }
+
+    fn is_covered(&self, thing: &Nature) -> bool {
+        self.lots.iter().any(|lot| lot.covers(thing))
+    }
+
+    /// Units on `thing` at `at`.
+    fn grown(&self, thing: &Nature, at: u64) -> u32 {
+        let growth = Growth::of(thing.what);
+        match self.regrowths.get(&thing.index.into()) {
+            Some((left, since)) => growth.grown(*left, *since, at),
+            None => growth.amount_max,
+        }
+    }
+
+    fn stage(&self, thing: &Nature, at: u64) -> Stage {
+        match self.grown(thing, at) {
+            0 => Stage::Bare,
+            units if units < Growth::of(thing.what).amount_max => Stage::Growing,
+            _ => Stage::Full,
+        }
+    }
+
+    /// Whether a way is barred by a building here.
+    pub(crate) fn bars(&self, from: Point, to: Point) -> bool {
+        self.lots.iter().any(|lot| bars(&lot.plan, from, to))
+    }
+
+    fn decide_take(&self, take: &Take, actor: &Actor, at: WorldTime) -> Result<Decision<Self>, No> {
+        let thing = self.thing(take.thing).ok_or(No::NothingThere)?;
+        let body = actor.body.ok_or(No::Unclear)?;
+        if body.island != ISLAND || !body.at.within(thing.at, GATHER_REACH_MM) {
+            return Err(No::TooFar);
+        }
+        let growth = Growth::of(thing.what);
+        let grown = self.grown(thing, at.0);
+        let amount = growth.share(grown, &take.tools);
+        if amount == 0 {
+            return Err(No::NothingGrown);
+        }
+        let taken = Taken { thing: take.thing, grown, amount, at: at.0, by: actor.id.id };
+        let gained = Some(Stack { item: growth.gives.into(), count: amount });
+        Ok(Decision::new()
+            .event(&event(land_event::Event::Taken(taken)))
+            .reply(&LandReply { gained, ..LandReply::default() }))
+    }
+
+    fn decide_raise(&self, raise: &Raise, actor: &Actor, at: WorldTime) -> Result<Decision<Self>, No> {
+        let middle = Point::new(raise.x, raise.y);
+        let plan = Rect::plan(raise.what(), middle, raise.rotation).ok_or(No::Unclear)?;
+        if !chunks_for(middle, &plan).contains(&self.chunk) {
+            return Err(No::Unclear);
+        }
+        if self.lots.len() >= LOTS_MAX {
+            return Err(No::LandFull);
+        }
+        let in_the_way = |thing: &Nature| {
+            plan.grown(Growth::of(thing.what).radius_mm).contains(thing.at)
+                && !self.is_covered(thing)
+                && self.grown(thing, at.0) > 0
+        };
+        if self.lots.iter().any(|lot| lot.plan.overlaps(&plan)) || self.nature.iter().any(in_the_way) {
+            return Err(No::NotFree);
+        }
+        let lists = ChunkId::of(ISLAND, middle) == self.chunk;
+        let index = if lists { self.next_index } else { 0 };
+        let raised = BuildingRaised {
+            what: raise.what,
+            x: raise.x,
+            y: raise.y,
+            rotation: raise.rotation,
+            owner: actor.id.id,
+            index,
+        };
+        Ok(Decision::new()
+            .event(&event(land_event::Event::Raised(raised)))
+            .reply(&LandReply { index, ..LandReply::default() }))
+    }
+
+    fn decide_raze(&self, raze: &Raze, actor: &Actor, at: WorldTime) -> Result<Decision<Self>, No> {
+        let lot = self.lots.iter().find(|lot| lot.is_at(raze.x, raze.y)).ok_or(No::NothingThere)?;
+        if lot.built.owner != actor.id.id {
+            return Err(No::NotOwner);
+        }
+        let razed = BuildingRazed { x: raze.x, y: raze.y, at: at.0 };
+        let reply = LandReply {
+            what: lot.built.what,
+            index: lot.built.index,
+            x: raze.x,
+            y: raze.y,
+            ..LandReply::default()
+        };
+        Ok(Decision::new().event(&event(land_event::Event::Razed(razed))).reply(&reply))
+    }
+
+    fn raise(&mut self, built: &BuildingRaised) {
+        let middle = Point::new(built.x, built.y);
+        if let Some(plan) = Rect::plan(built.what(), middle, built.rotation) {
+            self.lots.push(Lot { built: *built, plan });
+        }
+        self.next_index = self.next_index.max(built.index.saturating_add(1));
+    }
+
+    /// Takes the building away. What it covered starts to grow again from nothing.
+    fn raze(&mut self, razed: &BuildingRazed) {
+        let covered = |land: &Self, thing: &Nature| land.is_covered(thing);
+        let before: Vec<_> = self.nature.iter().filter(|thing| covered(self, thing)).copied().collect();
+        self.lots.retain(|lot| !lot.is_at(razed.x, razed.y));
+        for thing in before {
+            if !self.is_covered(&thing) {
+                self.regrowths.insert(thing.index.into(), (0, razed.at));
+            }
+        }
+    }
+
+    /// As clients see `at`, a place in this chunk: motion units from its corner.
+    fn units(&self, at: Point) -> (u32, u32) {
+        let corner = self.chunk.corner();
+        let units = |v: i32, corner: i32| ((v - corner) / gundo::MOTION_UNIT_MM) as u32;
+        (units(at.x, corner.x), units(at.y, corner.y))
+    }
+
+    fn show_thing(&self, thing: &Nature, at: u64) -> Thing {
+        let (x, y) = self.units(thing.at);
+        let stage = self.stage(thing, at);
+        let growth = Growth::of(thing.what);
+        let full_at = match self.regrowths.get(&thing.index.into()) {
+            Some((left, since)) if stage != Stage::Full => growth.grown_at(*left, *since, growth.amount_max),
+            _ => 0,
+        };
+        let (what, stage) = (thing.what.into(), stage.into());
+        Thing { index: thing.index.into(), what, x, y, stage, full_at, look: thing.look.into() }
+    }
+
+    fn show_building(&self, built: &BuildingRaised) -> Built {
+        let (x, y) = self.units(Point::new(built.x, built.y));
+        let BuildingRaised { what, rotation, owner, index, .. } = *built;
+        Built { index, what, x, y, rotation, owner }
+    }
+}
+
+fn event(event: land_event::Event) -> LandEvent {
+    LandEvent { event: Some(event) }
+}
+
+impl Entity for Land {
+    const KIND: Kind = Kind(2);
+    const NAME: &'static str = "land";
+    type World = Island;
+    type Command = LandCommand;
+    type Event = LandEvent;
+    type Live = Herd;
+
+    fn new(id: u64, world: &Island) -> Self {
+        let chunk = ChunkId::from_u64(id);
+        let nature = if chunk.island == ISLAND { world.nature(chunk) } else { Vec::new() };
+        Self { chunk, nature, regrowths: BTreeMap::new(), lots: Vec::new(), next_index: FIRST_INDEX }
+    }
+
+    fn restore(id: u64, world: &Island, snapshot: &[u8]) -> Result<Self, DecodeError> {
+        let state = LandState::decode(snapshot)?;
+        let mut land = Self::new(id, world);
+        state.buildings.iter().for_each(|built| land.raise(built));
+        land.regrowths = state.regrowths.iter().map(|r| (r.thing, (r.left, r.since))).collect();
+        land.next_index = land.next_index.max(state.next_index);
+        Ok(land)
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        let regrowth = |(thing, (left, since)): (&u32, &(u32, u64))| Regrowth {
+            thing: *thing,
+            left: *left,
+            since: *since,
+        };
+        let state = LandState {
+            next_index: self.next_index,
+            buildings: self.lots.iter().map(|lot| lot.built).collect(),
+            regrowths: self.regrowths.iter().map(regrowth).collect(),
+        };
+        state.encode_to_vec()
+    }
+
+    fn decide(&self, command: LandCommand, cx: &mut Context<'_, Island>) -> Result<Decision<Self>, Refusal> {
+        let actor = cx.actor.ok_or(No::Unclear)?;
+        let decision = match command.command.ok_or(No::Unclear)? {
+            land_command::Command::Take(take) => self.decide_take(&take, actor, cx.now),
+            land_command::Command::Raise(raise) => self.decide_raise(&raise, actor, cx.now),
+            land_command::Command::Raze(raze) => self.decide_raze(&raze, actor, cx.now),
+        };
+        Ok(decision?)
+    }
+
+    fn apply(&mut self, event: &LandEvent) {
+        match &event.event {
+            Some(land_event::Event::Taken(taken)) => {
+                let left = taken.grown.saturating_sub(taken.amount);
+                self.regrowths.insert(taken.thing, (left, taken.at));
+            }
+            Some(land_event::Event::Raised(built)) => self.raise(built),
+            Some(land_event::Event::Razed(razed)) => self.raze(razed),
+            None => {}
+        }
+    }
+
+    fn public(&self, at: WorldTime) -> Option<Vec<u8>> {
+        let free = self.nature.iter().filter(|thing| !self.is_covered(thing));
+        let listed = self.lots.iter().filter(|lot| lot.built.index != 0);
+        let public = LandPublic {
+            things: free.map(|thing| self.show_thing(thing, at.0)).collect(),
+            buildings: listed.map(|lot| self.show_building(&lot.built)).collect(),
+        };
+        let is_empty = public.things.is_empty() && public.buildings.is_empty();
+        (!is_empty).then(|| public.encode_to_vec())
+    }
+
+    fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
+        let change = |(index, (left, since)): (&u32, &(u32, u64))| {
+            let thing = self.thing(*index)?;
+            let growth = Growth::of(thing.what);
+            let units = match self.stage(thing, at.0) {
+                Stage::Bare => 1,
+                Stage::Growing => growth.amount_max,
+                Stage::Full => return None,
+            };
+            Some(WorldTime(growth.grown_at(*left, *since, units)))
+        };
+        self.regrowths.iter().filter_map(change).min()
+    }
+
+    fn tick(&self, herd: &mut Herd, cx: &mut TickContext<'_, Island>) {
+        herd.tick(self.chunk, self, cx);
+    }
+}
+
+impl std::fmt::Debug for Land {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds: Vec<Building> = self.lots.iter().map(|lot| lot.built.what()).collect();
+        write!(f, "Land({:?}, {} regrowing, {kinds:?})", self.chunk, self.regrowths.len())
+    }
+}

@@ -1,0 +1,61 @@
+//! Pioneer: the reference game of Gundo. An island to walk, gather, craft and build on together.
+//!
+//! Only rules live here; the engine keeps them durable, shared and fast. Start at [`rules`], then read
+//! [`Player`] (what one can wish for) and [`Land`] (what becomes of it). [`Island`] is the ground, `proto/pioneer.proto` what
+//! clients read, [`No`] every refusal.
+
+mod catalogue;
+mod creatures;
+mod geometry;
+mod inventory;
+mod island;
+mod land;
+mod names;
+mod nature;
+mod noise;
+mod player;
+mod refusals;
+pub mod schema;
+
+use std::sync::Arc;
+
+pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
+pub use creatures::{Herd, RABBIT, SHEEP};
+use gundo::Rules;
+pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, SIZE_MM};
+pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
+pub use names::{NAME_CHARS_MAX, NAME_CHARS_MIN, SAY_CHARS_MAX};
+pub use nature::{Nature, THINGS_MAX};
+pub use player::{BUILD_REACH_MM, Player, SPEED_MAX_MM};
+pub use refusals::No;
+
+/// The game on the island of `seed`.
+pub fn rules(seed: u64) -> Rules {
+    let island = Arc::new(Island::generate(seed));
+    let world = describe(&island);
+    Rules::new::<Player>("pioneer", &island).land::<Land>(&island).welcome(&world)
+}
+
+/// What every client is told about the world when it is welcomed.
+pub fn describe(island: &Island) -> schema::World {
+    schema::World {
+        seed: island.seed(),
+        terrain: Some(island.terrain()),
+        items: catalogue::item_infos(),
+        recipes: catalogue::recipe_infos(),
+        buildings: catalogue::building_infos(),
+        things: nature::thing_infos(),
+        slots_max: SLOTS_MAX,
+        gather_reach_mm: GATHER_REACH_MM,
+        build_reach_mm: BUILD_REACH_MM,
+        speed_max_mm: SPEED_MAX_MM,
+        body_radius_mm: BODY_RADIUS_MM as u32,
+        village_x: island.village().x,
+        village_y: island.village().y,
+        name_chars_min: NAME_CHARS_MIN as u32,
+        name_chars_max: NAME_CHARS_MAX as u32,
+        say_chars_max: SAY_CHARS_MAX as u32,
+        craft_count_max: CRAFT_COUNT_MAX,
+        colours: COLOURS,
+    }
+}

@@ -1,0 +1,120 @@
+//! Every refusal of the game in one place: its stable code and its friendly sentence.
+
+use gundo::Refusal;
+
+/// Why the game says no. `Refusal::from(No::TooFar)` is what the player gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum No {
+    /// The command is empty or holds numbers that mean nothing here.
+    Unclear,
+    /// A name is too short, too long or has characters it may not have.
+    BadName,
+    /// A thing or a place is out of reach.
+    TooFar,
+    /// There is no such thing (any more).
+    NothingThere,
+    /// The thing is there, but nothing has grown yet.
+    NothingGrown,
+    /// The inventory cannot hold what would be gained.
+    InventoryFull,
+    /// A recipe, building or dye needs more than the player has.
+    MissingItems,
+    /// The item is not in the inventory.
+    NotYours,
+    /// Water or cliff under a building.
+    BadGround,
+    /// Another building or something that grows is in the way of a building.
+    NotFree,
+    /// A player stands where the building would be.
+    SomeoneThere,
+    /// A chunk holds as many buildings as it can.
+    LandFull,
+    /// The building is another player's.
+    NotOwner,
+    /// What was said is empty, too long or has characters that cannot be shown.
+    BadText,
+    /// Walking: water.
+    Water,
+    /// Walking: a cliff.
+    Cliff,
+    /// Walking: a building.
+    Wall,
+}
+
+impl No {
+    /// All of them, in order.
+    pub const ALL: [No; 17] = [
+        No::Unclear,
+        No::BadName,
+        No::TooFar,
+        No::NothingThere,
+        No::NothingGrown,
+        No::InventoryFull,
+        No::MissingItems,
+        No::NotYours,
+        No::BadGround,
+        No::NotFree,
+        No::SomeoneThere,
+        No::LandFull,
+        No::NotOwner,
+        No::BadText,
+        No::Water,
+        No::Cliff,
+        No::Wall,
+    ];
+
+    /// Stable; clients and tests depend on it.
+    pub const fn code(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// One friendly sentence for the player.
+    pub const fn text(self) -> &'static str {
+        self.parts().1
+    }
+
+    const fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            No::Unclear => ("unclear", "That makes no sense on this island."),
+            No::BadName => (
+                "bad_name",
+                "A name has 3 to 16 letters or digits, at least one letter; inside, single spaces, - and _ are fine.",
+            ),
+            No::TooFar => ("too_far", "That is out of reach. Step closer."),
+            No::NothingThere => ("nothing_there", "There is nothing like that here any more."),
+            No::NothingGrown => ("nothing_grown", "Nothing to gather yet. Come back when it has grown."),
+            No::InventoryFull => ("inventory_full", "Your bags are full. Craft or build something first."),
+            No::MissingItems => ("missing_items", "You do not have everything that takes."),
+            No::NotYours => ("not_yours", "You do not have that."),
+            No::BadGround => ("bad_ground", "The ground does not hold here. Build on dry, level land."),
+            No::NotFree => ("not_free", "Something is in the way. Find a free spot or clear it first."),
+            No::SomeoneThere => ("someone_there", "Somebody stands there. Wait until they have moved on."),
+            No::LandFull => ("land_full", "This piece of land is full of buildings."),
+            No::NotOwner => ("not_owner", "That belongs to somebody else."),
+            No::BadText => ("bad_text", "Say 1 to 200 plain characters."),
+            No::Water => ("water", "You cannot swim."),
+            No::Cliff => ("cliff", "Too steep to climb."),
+            No::Wall => ("wall", "A building bars the way."),
+        }
+    }
+}
+
+impl From<No> for Refusal {
+    fn from(no: No) -> Self {
+        Refusal::new(no.code(), no.text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_snake_case() {
+        let mut codes: Vec<_> = No::ALL.iter().map(|no| no.code()).collect();
+        assert!(codes.iter().all(|c| c.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), No::ALL.len());
+    }
+}

@@ -1,0 +1,306 @@
+//! What must hold whatever players do: replay equals live, nothing is gained that was not given, and regrowth does
+//! not care who looks.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use gundo::{ChunkId, EntityId, Message, Point};
+use pioneer::Land;
+use pioneer::schema::player_command::Command;
+use pioneer::schema::{
+    Build, Craft, Demolish, Gather, Hold, LandEvent, Paint, PlayerEvent, Stack, land_event, player_event,
+};
+use proptest::prelude::*;
+use support::{Town, chunk_ref};
+
+/// What one of three players does next. Numbers are wishes: many make no sense, and are refused.
+#[derive(Clone, Debug)]
+enum Step {
+    Walk {
+        who: u8,
+        dx: i32,
+        dy: i32,
+    },
+    /// The `pick`-th thing or building in reach.
+    Gather {
+        who: u8,
+        pick: usize,
+    },
+    Build {
+        who: u8,
+        what: i32,
+        dx: i32,
+        dy: i32,
+        rotation: u32,
+    },
+    Demolish {
+        who: u8,
+        pick: usize,
+    },
+    Craft {
+        who: u8,
+        recipe: u32,
+        count: u32,
+    },
+    Hold {
+        who: u8,
+        item: i32,
+    },
+    Paint {
+        who: u8,
+        colour: u32,
+    },
+    Wait {
+        ms: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..3_u8;
+    let near = -6_000..6_000_i32;
+    prop_oneof![
+        2 => (who.clone(), -15_000..15_000_i32, -15_000..15_000_i32).prop_map(|(who, dx, dy)| Step::Walk { who, dx, dy }),
+        6 => (who.clone(), 0..8_usize).prop_map(|(who, pick)| Step::Gather { who, pick }),
+        3 => (who.clone(), 0..5_i32, near.clone(), near, 0..5_u32)
+            .prop_map(|(who, what, dx, dy, rotation)| Step::Build { who, what, dx, dy, rotation }),
+        2 => (who.clone(), 0..4_usize).prop_map(|(who, pick)| Step::Demolish { who, pick }),
+        3 => (who.clone(), 0..7_u32, 0..4_u32).prop_map(|(who, recipe, count)| Step::Craft { who, recipe, count }),
+        1 => (who.clone(), 0..11_i32).prop_map(|(who, item)| Step::Hold { who, item }),
+        1 => (who, 0..14_u32).prop_map(|(who, colour)| Step::Paint { who, colour }),
+        1 => (0..400_000_u64).prop_map(|ms| Step::Wait { ms }),
+    ]
+}
+
+/// Where most things grow within reach of a few steps, near the village.
+static START: LazyLock<Point> = LazyLock::new(|| {
+    let island = Town::new().island;
+    let around = ChunkId::of(0, island.village()).around(4);
+    let things: Vec<_> = around.flat_map(|chunk| island.nature(chunk)).collect();
+    let crowd = |at: Point| things.iter().filter(|t| t.at.within(at, 12_000)).count();
+    things.iter().max_by_key(|t| crowd(t.at)).expect("things near the village").at
+});
+
+/// Three players in the woods near the village.
+fn settle() -> (Town, Vec<EntityId>) {
+    let mut town = Town::new();
+    let start = *START;
+    let names = ["Ada", "Bob", "Eve"];
+    let join = |(id, name): (u64, &str)| {
+        let player = town.join(id, name).expect("a good name");
+        town.stand(player, start);
+        player
+    };
+    let players = (1..).zip(names).map(join).collect();
+    (town, players)
+}
+
+fn play(town: &mut Town, players: &[EntityId], step: &Step) {
+    let shift = |p: Point, dx: i32, dy: i32| Point::new(p.x + dx, p.y + dy);
+    let done = match *step {
+        Step::Walk { who, dx, dy } => {
+            let id = players[usize::from(who)];
+            let to = shift(town.body(id).at, dx, dy);
+            town.walk(id, to).err()
+        }
+        Step::Gather { who, pick } => {
+            let id = players[usize::from(who)];
+            let (chunk, thing) = pick_thing(town, id, pick);
+            let gather = Gather { chunk: Some(chunk_ref(chunk)), thing };
+            town.command(id, Command::Gather(gather)).err()
+        }
+        Step::Build { who, what, dx, dy, rotation } => {
+            let id = players[usize::from(who)];
+            let Point { x, y } = shift(town.body(id).at, dx, dy);
+            town.command(id, Command::Build(Build { what, x, y, rotation })).err()
+        }
+        Step::Demolish { who, pick } => {
+            let id = players[usize::from(who)];
+            let (chunk, thing) = pick_building(town, id, pick);
+            let demolish = Demolish { chunk: Some(chunk_ref(chunk)), thing };
+            town.command(id, Command::Demolish(demolish)).err()
+        }
+        Step::Craft { who, recipe, count } => {
+            town.command(players[usize::from(who)], Command::Craft(Craft { recipe, count })).err()
+        }
+        Step::Hold { who, item } => {
+            town.command(players[usize::from(who)], Command::Hold(Hold { item })).err()
+        }
+        Step::Paint { who, colour } => {
+            town.command(players[usize::from(who)], Command::Paint(Paint { colour })).err()
+        }
+        Step::Wait { ms } => {
+            town.now = town.now + ms;
+            None
+        }
+    };
+    if let Some(refusal) = done {
+        assert!(pioneer::No::ALL.iter().any(|no| no.code() == refusal.code), "{refusal:?}");
+    }
+}
+
+fn pick_thing(town: &Town, id: EntityId, pick: usize) -> (ChunkId, u32) {
+    let at = town.body(id).at;
+    let around = ChunkId::of(0, at).around(1);
+    let mut things: Vec<_> = around.flat_map(|chunk| town.island.nature(chunk)).collect();
+    things.sort_by_key(|thing| thing.at.distance(at));
+    things.get(pick).map_or((ChunkId::of(0, at), 0), |t| (ChunkId::of(0, t.at), t.index.into()))
+}
+
+fn pick_building(town: &mut Town, id: EntityId, pick: usize) -> (ChunkId, u32) {
+    let here = ChunkId::of(0, town.body(id).at);
+    let list = |chunk: ChunkId| town.land(chunk).buildings.into_iter().map(move |b| (chunk, b.index));
+    let all: Vec<_> = here.around(1).flat_map(list).collect();
+    all.get(pick).copied().unwrap_or((here, 256))
+}
+
+fn signed(sums: &mut BTreeMap<i32, i64>, stacks: &[Stack], sign: i64) {
+    for stack in stacks {
+        *sums.entry(stack.item).or_default() += sign * i64::from(stack.count);
+    }
+}
+
+/// What the land gave, by item, from its events alone.
+fn given_by_land(town: &Town) -> BTreeMap<i32, i64> {
+    let mut sums = BTreeMap::new();
+    let kinds: BTreeMap<i32, i32> =
+        pioneer::describe(town.island).things.iter().map(|info| (info.what, info.gives)).collect();
+    for id in town.everybody().into_iter().filter(|id| id.kind == <Land as gundo::Entity>::KIND) {
+        let nature = town.island.nature(ChunkId::from_u64(id.id));
+        for event in town.events_of(id) {
+            let event = LandEvent::decode(event.clone()).expect("land's event").event;
+            if let Some(land_event::Event::Taken(taken)) = event {
+                let what = nature.iter().find(|t| u32::from(t.index) == taken.thing).expect("it grows").what;
+                signed(&mut sums, &[Stack { item: kinds[&what.into()], count: taken.amount }], 1);
+            }
+        }
+    }
+    sums
+}
+
+/// What the players gathered, and what they own beyond that, by item, from their events alone.
+fn gained_by_players(town: &Town, players: &[EntityId]) -> (BTreeMap<i32, i64>, BTreeMap<i32, i64>) {
+    let (mut gathered, mut made) = (BTreeMap::new(), BTreeMap::new());
+    for event in players.iter().flat_map(|id| town.events_of(*id)) {
+        match PlayerEvent::decode(event.clone()).expect("a player's event").event {
+            Some(player_event::Event::Gathered(fact)) => signed(&mut gathered, fact.gained.as_slice(), 1),
+            Some(player_event::Event::Crafted(fact)) => {
+                signed(&mut made, &fact.gained, 1);
+                signed(&mut made, &fact.spent, -1);
+            }
+            Some(player_event::Event::Paid(fact)) => signed(&mut made, &fact.spent, -1),
+            Some(player_event::Event::Returned(fact)) => signed(&mut made, &fact.gained, 1),
+            Some(player_event::Event::Painted(fact)) => signed(&mut made, fact.spent.as_slice(), -1),
+            _ => {}
+        }
+    }
+    (gathered, made)
+}
+
+fn check_replay(town: &mut Town, cut: usize) {
+    let now = town.now;
+    for id in town.everybody() {
+        let from_nothing = town.replay(id, usize::MAX);
+        let from_snapshot = town.replay(id, cut % (town.events_of(id).len() + 1));
+        let live = town.entity(id);
+        for replayed in [from_nothing, from_snapshot] {
+            assert_eq!(replayed.snapshot(), live.snapshot(), "durable state of {id}");
+            assert_eq!(replayed.public(now), live.public(now), "public state of {id}");
+            assert_eq!(replayed.private(), live.private());
+            assert_eq!(replayed.next_change(now), live.next_change(now));
+        }
+    }
+}
+
+fn check_conservation(town: &mut Town, players: &[EntityId]) {
+    let (gathered, made) = gained_by_players(town, players);
+    assert_eq!(gathered, given_by_land(town), "players gained what the land gave");
+    let mut owned = BTreeMap::new();
+    for id in players {
+        let own = town.own(*id);
+        assert!(own.slots.len() <= pioneer::SLOTS_MAX as usize);
+        signed(&mut owned, &own.slots, 1);
+    }
+    let mut expected = gathered;
+    for (item, count) in made {
+        *expected.entry(item).or_default() += count;
+    }
+    expected.retain(|_, count| *count != 0);
+    assert_eq!(owned, expected, "players own what their events say");
+}
+
+/// Buildings never share ground, whichever chunk lists them.
+fn check_free_ground(town: &mut Town) {
+    let infos = pioneer::describe(town.island).buildings;
+    let mut plans: Vec<(Point, Point)> = Vec::new();
+    for id in town.everybody().into_iter().filter(|id| id.kind == <Land as gundo::Entity>::KIND) {
+        let chunk = ChunkId::from_u64(id.id);
+        for b in town.land(chunk).buildings {
+            let info = infos.iter().find(|info| info.building == b.what).expect("a building");
+            let turned = b.rotation % 2 == 1;
+            let (w, d) = if turned { (info.depth_mm, info.width_mm) } else { (info.width_mm, info.depth_mm) };
+            let corner = chunk.corner();
+            let (x, y) = (corner.x + b.x as i32 * 10, corner.y + b.y as i32 * 10);
+            let (w, d) = (w as i32 / 2, d as i32 / 2);
+            plans.push((Point::new(x - w, y - d), Point::new(x + w, y + d)));
+        }
+    }
+    for (i, (a, b)) in plans.iter().enumerate() {
+        for (c, d) in &plans[..i] {
+            assert!(b.x <= c.x || d.x <= a.x || b.y <= c.y || d.y <= a.y, "two buildings share ground");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_players_do(steps in prop::collection::vec(step(), 1..120), cut in 0..200_usize) {
+        let (mut town, players) = settle();
+        for step in &steps {
+            play(&mut town, &players, step);
+        }
+        check_replay(&mut town, cut);
+        check_conservation(&mut town, &players);
+        check_free_ground(&mut town);
+    }
+
+    #[test]
+    fn regrowth_does_not_care_who_looks(
+        steps in prop::collection::vec(step(), 1..60),
+        looks in prop::collection::vec(0..100_000_u64, 0..12),
+    ) {
+        let (mut seen, players) = settle();
+        let (mut alone, same) = settle();
+        prop_assert_eq!(&players, &same);
+        for step in &steps {
+            play(&mut seen, &players, step);
+            play(&mut alone, &players, step);
+        }
+        // One town is looked at again and again, and at every change it announces; the other only at the end.
+        let end = seen.now + 2_000_000;
+        let chunks: Vec<_> = ChunkId::of(0, seen.body(players[0]).at).around(2).collect();
+        for chunk in &chunks {
+            let mut now = seen.now;
+            let mut times: Vec<_> = looks.iter().map(|ms| { now = now + *ms; now }).collect();
+            let begin = seen.now;
+            while let Some(next) = seen.next_change(*chunk) {
+                prop_assert!(next > seen.now, "changes lie ahead");
+                let before = seen.land(*chunk);
+                seen.now = gundo::WorldTime(next.0 - 1);
+                prop_assert_eq!(&seen.land(*chunk), &before, "nothing changes before it is due");
+                seen.now = next;
+                prop_assert_ne!(&seen.land(*chunk), &before, "what is due happens");
+            }
+            times.push(end);
+            for time in times {
+                (seen.now, alone.now) = (time, time);
+                seen.land(*chunk);
+            }
+            prop_assert_eq!(seen.land(*chunk), alone.land(*chunk));
+            (seen.now, alone.now) = (begin, begin);
+        }
+    }
+}
