@@ -29,6 +29,8 @@ pub struct Member {
     pub host: String,
     /// Port of its edge.
     pub port: u16,
+    /// Share of the homes it takes, relative to the others: 1..=16, default 1.
+    pub weight: u8,
 }
 
 /// Something that happened to a node.
@@ -243,4 +245,8 @@ pub struct Counters {
     pub stale: u64,
     /// Panics of game code.
     pub game_panics: u64,
+    /// Entities whose journal could not be read.
+    pub broken: u64,
+    /// Fences written.
+    pub fences: u64,
 }

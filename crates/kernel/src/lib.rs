@@ -5,42 +5,266 @@
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
 
+mod append;
+mod core;
 pub mod game;
+mod homes;
+mod host;
+mod interest;
 mod io;
 mod peer;
+mod picture;
+mod player;
+mod publish;
+mod session;
+mod transaction;
+mod view;
+mod work;
+
+use std::collections::VecDeque;
 
 pub use io::{Counters, Gauges, Input, Member, NodeSettings, Output, Parts, SendClass, View, WorldSettings};
-pub use peer::Peer;
+pub use peer::{
+    Age, ChunkFrame, Encoded, HomeMessage, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId, TxMessage,
+};
 
-use gundo_types::{Now, Time};
+use gundo_types::{EntityId, NodeId, Now, Time};
 
-/// A node of the cluster.
-pub struct Node {}
+use crate::core::{Core, Timer};
+use crate::homes::Homes;
+use crate::host::Hosts;
+use crate::interest::Interest;
+use crate::publish::Publisher;
+use crate::session::Sessions;
+
+/// Peer messages of an epoch that has not come here yet. Beyond, they are dropped: their senders announce anew.
+const EARLY_MAX: usize = 100_000;
+/// Peer messages that wait for this node's homes to open. Beyond, they are dropped: their senders ask again.
+const WAITING_FOR_HOME_MAX: usize = 100_000;
+/// Housekeeping, ms.
+const SECOND_MS: u64 = 1_000;
+
+/// A node of the cluster: edge, world and home in one.
+///
+/// * **Give it input**: [`handle`](Self::handle), one at a time, each with the present.
+/// * **Take its output**: [`poll_output`](Self::poll_output) until `None`, after every input.
+/// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`].
+/// * **Look at it**: [`counters`](Self::counters).
+///
+/// The machines inside, each in a file of its own: sessions of clients (`session`), entities and their work (`host`,
+/// `work`, `append`, `player`), transactions (`transaction`), homes (`homes`), what is told to others (`publish`) and
+/// what is seen of them (`interest`, `picture`). They talk through [`Peer`] messages also on the same node.
+pub struct Node {
+    core: Core,
+    homes: Homes,
+    hosts: Hosts,
+    interest: Interest,
+    publisher: Publisher,
+    sessions: Sessions,
+    /// Messages of epochs that have not come here yet.
+    early: VecDeque<(NodeId, Peer)>,
+    /// Messages that wait for this node's homes to open.
+    waiting_for_home: VecDeque<(NodeId, Peer)>,
+    /// [`Output::Stopped`] has been given.
+    stopped: bool,
+}
 
 impl Node {
     /// A node that waits for its first view.
     pub fn new(settings: NodeSettings) -> Self {
-        let _ = settings;
-        Self {}
+        Self {
+            core: Core::new(settings),
+            homes: Homes::default(),
+            hosts: Hosts::default(),
+            interest: Interest::default(),
+            publisher: Publisher::default(),
+            sessions: Sessions::default(),
+            early: VecDeque::new(),
+            waiting_for_home: VecDeque::new(),
+            stopped: false,
+        }
     }
 
-    /// Takes one input. Bounded work, never blocks.
+    /// Takes one input. Bounded work, never blocks. `now` must not run backwards.
+    ///
+    /// # Panics
+    /// On a bug of the kernel, or a driver that breaks the contract (outcomes out of order). Nothing a client or a peer
+    /// sends can cause one.
     pub fn handle(&mut self, now: Now, input: Input) {
-        let _ = (now, input);
+        // A clock that steps back stands still.
+        self.core.now =
+            Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
+        match input {
+            Input::View(view) => self.handle_view(view),
+            Input::Client { conn, message } => self.handle_client(conn, message),
+            Input::Gone { conn } => self.handle_gone(conn),
+            Input::Lagging { conn } => self.handle_lagging(conn),
+            Input::Drained { conn } => self.handle_drained(conn),
+            Input::Peer { from, message } => self.handle_peer(from, message),
+            Input::Appended { batch, outcome } => self.on_appended(batch, outcome),
+            Input::Loaded { entity, load, result } => self.on_loaded(entity, load, result),
+            Input::Timeout => {}
+            Input::Gauges(gauges) => self.sessions.gauges = gauges,
+            Input::Stop => self.handle_stop(),
+        }
+        self.handle_timers();
+        self.settle();
     }
 
     /// The next thing to do; call until `None` after every [`handle`](Self::handle).
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.core.outputs.pop_front()
     }
 
-    /// When [`Input::Timeout`] is due at the latest.
+    /// When [`Input::Timeout`] is due at the latest; `None` before the first view.
     pub fn poll_timeout(&self) -> Option<Time> {
-        None
+        self.core.timers.first().map(|(at, _)| *at)
     }
 
     /// Counters and gauges as of now.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        let (chunks, ghosts) = self.interest.size(self.core.me());
+        Counters {
+            appends_waiting: (self.hosts.batches.len() + self.hosts.fences.len()) as u64,
+            reals: self.hosts.reals.len() as u64,
+            ghosts: ghosts as u64,
+            sessions: self.sessions.len() as u64,
+            chunks: chunks as u64,
+            ..self.core.counters.clone()
+        }
+    }
+
+    /// Whether the node has a view and its homes are open: clients may come.
+    pub fn is_ready(&self) -> bool {
+        self.homes.is_open() && !self.core.stopping
+    }
+
+    /// The node that is home of `entity` in the present view.
+    pub fn home(&self, entity: EntityId) -> Option<NodeId> {
+        self.home_of(entity)
+    }
+
+    fn handle_view(&mut self, view: View) {
+        if view.epoch <= self.core.view.epoch {
+            return;
+        }
+        let first = self.core.view.members.is_empty();
+        let before = std::mem::replace(&mut self.core.view, view);
+        let stays = |n: NodeId| self.core.view.members.iter().any(|m| m.node == n);
+        let gone: Vec<_> = before.members.iter().map(|m| m.node).filter(|n| !stays(*n)).collect();
+        self.interest.forget_publishers(&gone);
+        self.homes.reset();
+        self.announce();
+        self.locate_again();
+        if first {
+            self.schedule_tick();
+            self.core.after_ms(SECOND_MS, Timer::Second);
+        }
+        for (from, message) in std::mem::take(&mut self.early) {
+            self.handle_peer(from, message);
+        }
+    }
+
+    fn handle_peer(&mut self, from: NodeId, message: Peer) {
+        match message {
+            Peer::Home { epoch, message } => match epoch.cmp(&self.core.view.epoch) {
+                std::cmp::Ordering::Less => self.core.counters.stale += 1,
+                std::cmp::Ordering::Equal => self.handle_home(from, message),
+                std::cmp::Ordering::Greater => {
+                    if self.early.len() < EARLY_MAX {
+                        self.early.push_back((from, Peer::Home { epoch, message }));
+                    }
+                }
+            },
+            Peer::Frames(frames) => self.interest.take_frames(&mut self.core, from, frames),
+            Peer::Rosters(rosters) => self.interest.take_rosters(&mut self.core, from, &rosters),
+            Peer::KeyframeWanted(chunk) => self.publisher.owe_keyframe(from, chunk),
+            Peer::ToPlayer { player, line, message } => self.handle_player(player, line, message),
+            Peer::ToEdge { conn, player, message } => self.handle_edge(from, conn, player, message),
+            Peer::Transaction { tx, entity, message } => match message {
+                TxMessage::Prepared(_) | TxMessage::Refused(_) | TxMessage::Busy => {
+                    self.on_participant(from, tx, entity, message);
+                }
+                TxMessage::Prepare { .. } if !self.homes.is_open() => {
+                    if self.waiting_for_home.len() < WAITING_FOR_HOME_MAX {
+                        self.waiting_for_home.push_back((from, Peer::Transaction { tx, entity, message }));
+                    }
+                }
+                _ => self.on_coordinator(from, tx, entity, message),
+            },
+        }
+    }
+
+    fn handle_stop(&mut self) {
+        if !self.core.stopping {
+            self.core.stopping = true;
+            self.close_all();
+        }
+    }
+
+    fn handle_timers(&mut self) {
+        let now = self.core.now.time;
+        while let Some((at, timer)) = self.core.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.core.timers.remove(&(at, timer));
+            match timer {
+                Timer::Tick => self.on_tick(),
+                Timer::Flush => self.flush(),
+                Timer::Second => self.on_second(),
+                Timer::Grace(id) => self.on_grace(id),
+                Timer::LoadRetry(id) => self.on_load_retry(id),
+                Timer::FenceRetry(id) => self.on_fence_retry(id),
+                Timer::Lock(id) => self.on_lock_timer(id),
+                Timer::Transaction(tx) => self.on_tx_timer(tx),
+            }
+        }
+    }
+
+    /// Handles what the node told itself, until nothing is left to do.
+    fn settle(&mut self) {
+        loop {
+            let land = |core: &Core, chunk| core.view.home_of_chunk(chunk, core.world().tract_chunks);
+            while let Some(message) = self.core.local.pop_front() {
+                self.handle_peer(self.core.me(), message);
+            }
+            self.interest.settle(&mut self.core, land);
+            if self.core.local.is_empty() {
+                break;
+            }
+        }
+        if self.core.stopping && !self.stopped && self.hosts.reals.values().all(host::Real::is_quiet) {
+            let here = self.hosts.reals.values().any(|r| r.player.as_ref().is_some_and(|p| p.present));
+            if here {
+                self.dismiss_players();
+                return self.settle();
+            }
+            self.stopped = true;
+            self.core.outputs.push_back(Output::Stopped);
+        }
+    }
+
+    /// Ticks are aligned on world time, so that all nodes tick together.
+    fn schedule_tick(&mut self) {
+        let tick_us = u64::from(self.core.world().tick_ms) * 1_000;
+        let into_us = (self.core.now.world.0 * 1_000) % tick_us;
+        self.core.timers.insert((Time(self.core.now.time.0 + tick_us - into_us), Timer::Tick));
+    }
+
+    fn on_tick(&mut self) {
+        self.tick_entities();
+        let home = |core: &Core, chunk| core.view.home_of_chunk(chunk, core.world().tract_chunks);
+        self.publisher.tick(&mut self.core, home);
+        let flush_ms = u64::from(self.core.world().flush_after_ms);
+        self.core.after_ms(flush_ms, Timer::Flush);
+        self.schedule_tick();
+    }
+
+    fn on_second(&mut self) {
+        self.rest_entities();
+        self.rest_players();
+        self.rest_sessions();
+        for (node, rosters) in self.publisher.rosters() {
+            self.core.send(node, Peer::Rosters(rosters));
+        }
+        self.core.after_ms(SECOND_MS, Timer::Second);
     }
 }

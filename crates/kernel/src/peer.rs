@@ -1,17 +1,286 @@
 //! What nodes say to each other. In one process these values travel as they are.
+//!
+//! Messages between two nodes arrive in the order in which they were sent. Those on which ownership or interest
+//! hangs carry the sender's epoch: of an older one they are dropped (the sender has announced itself anew), of a newer
+//! one they wait for the view.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, Epoch, NodeId, Term};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term};
 use gundo_wire::client::Frame;
-use gundo_wire::journal::EventRecord;
+use gundo_wire::journal::{NameChange, StreamAppend};
 
 use crate::game::{Actor, Refusal};
 
-/// A message between nodes. Every message carries the sender's epoch where ownership hangs on it.
+/// A message between nodes.
 #[derive(Clone, Debug)]
 pub enum Peer {
-    /// Placeholder until the machines are in.
-    Nothing(Epoch, EntityId, Term, NodeId, ChunkId, Body, Bytes, Arc<Frame>, EventRecord, Actor, Refusal),
+    /// To and from homes.
+    Home {
+        /// The sender's epoch.
+        epoch: Epoch,
+        /// What is said.
+        message: HomeMessage,
+    },
+    /// A publisher's frames of one tick for one subscriber.
+    Frames(Vec<ChunkFrame>),
+    /// The last roster numbers of a publisher, once per second: a lost last frame is noticed too.
+    Rosters(Vec<(ChunkId, u64)>),
+    /// A subscriber missed a roster part and asks the publisher for a keyframe.
+    KeyframeWanted(ChunkId),
+    /// From the edge of a session to its player's real.
+    ToPlayer {
+        /// The player.
+        player: EntityId,
+        /// The session's line.
+        line: Line,
+        /// What is said.
+        message: ToPlayer,
+    },
+    /// From a player's real to the edge of its session.
+    ToEdge {
+        /// The connection at the edge.
+        conn: ConnId,
+        /// The player.
+        player: EntityId,
+        /// What is said.
+        message: ToEdge,
+    },
+    /// Between the coordinator of a transaction and a participant.
+    Transaction {
+        /// Which transaction.
+        tx: TxId,
+        /// The participant.
+        entity: EntityId,
+        /// What is said.
+        message: TxMessage,
+    },
+}
+
+/// Questions to homes, their answers, and what they are told.
+#[derive(Clone, Debug)]
+pub enum HomeMessage {
+    /// After a new view: all that the sender holds, subscribes to and publishes whose home is the receiver.
+    Announce {
+        /// Roaming entities it holds.
+        holds: Vec<(EntityId, Term)>,
+        /// Chunks it subscribes to, with the set of tiers as bits.
+        subscribes: Vec<(ChunkId, u8)>,
+        /// Chunks it publishes.
+        publishes: Vec<ChunkId>,
+    },
+    /// Where is it? If nobody holds it, the sender takes it.
+    Locate {
+        /// The roaming entity.
+        entity: EntityId,
+        /// The asker was sent there and did not find it.
+        not: Option<(NodeId, Term)>,
+    },
+    /// It is there.
+    Located {
+        /// The entity.
+        entity: EntityId,
+        /// Its holder.
+        holder: NodeId,
+        /// The holder's term.
+        term: Term,
+    },
+    /// Nobody holds it: the receiver does now.
+    Granted {
+        /// The entity.
+        entity: EntityId,
+        /// The new term.
+        term: Term,
+    },
+    /// The sender holds it no more.
+    Released {
+        /// The entity.
+        entity: EntityId,
+        /// The term that ends.
+        term: Term,
+    },
+    /// The sender wants these tiers of these chunks (bits; 0: none any more).
+    Subscribe(Vec<(ChunkId, u8)>),
+    /// The sender publishes the chunk, or stops.
+    Publish {
+        /// The chunk.
+        chunk: ChunkId,
+        /// Whether it has real entities there.
+        on: bool,
+    },
+    /// Who subscribes to a chunk: the whole list, for its publishers.
+    Subscribers {
+        /// The chunk.
+        chunk: ChunkId,
+        /// Node and tiers (bits), in node order.
+        list: Vec<(NodeId, u8)>,
+    },
+}
+
+/// What one publisher tells of one chunk in one tick.
+#[derive(Clone, Debug)]
+pub struct ChunkFrame {
+    /// The chunk.
+    pub chunk: ChunkId,
+    /// Its tick.
+    pub tick: u32,
+    /// The roster part, for every tier.
+    pub roster: Option<Encoded>,
+    /// The motion part of the tiers that are due and subscribed.
+    pub motion: [Option<Encoded>; 3],
+}
+
+/// A frame and its bytes: a `ServerMessage` that holds just this frame.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Decoded.
+    pub frame: Arc<Frame>,
+    /// Encoded, as clients get it.
+    pub bytes: Bytes,
+}
+
+/// One session's line: the connection at an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The edge's node.
+    pub edge: NodeId,
+    /// The connection there.
+    pub conn: ConnId,
+}
+
+/// What an edge says to a player's real.
+#[derive(Clone, Debug)]
+pub enum ToPlayer {
+    /// Adopt the session into this line.
+    Open {
+        /// The secret half of the resume token; `None`: a new player.
+        token: Option<[u8; 16]>,
+        /// A new player's wished name.
+        name: String,
+    },
+    /// A command of the client.
+    Command {
+        /// Its number in the session.
+        seq: u64,
+        /// The game's message.
+        payload: Bytes,
+    },
+    /// Where the client wants its body.
+    Move {
+        /// The client's count.
+        seq: u32,
+        /// The wish.
+        body: Body,
+    },
+    /// The connection is gone.
+    Gone {
+        /// The client said that it leaves.
+        leave: bool,
+    },
+}
+
+/// What a player's real says to the edge of its session.
+#[derive(Clone, Debug)]
+pub enum ToEdge {
+    /// The session is this line's now.
+    Opened(Box<Opened>),
+    /// It is not.
+    OpenRefused(Refusal),
+    /// The real is not here: ask the home again.
+    NotHere,
+    /// The answer to a command.
+    Reply {
+        /// Its number.
+        seq: u64,
+        /// The game's reply, or a refusal.
+        result: Result<Bytes, Refusal>,
+    },
+    /// The player's private state as of its last durable event.
+    Own(Bytes),
+    /// The player's sight is centred on this chunk now.
+    Center(ChunkId),
+    /// A move was not accepted.
+    Correction {
+        /// The move's count.
+        seq: u32,
+        /// Where the body is instead.
+        body: Body,
+        /// Why.
+        code: String,
+    },
+    /// Another line has adopted the session.
+    Superseded,
+}
+
+/// An adopted session.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The next resume token's secret half.
+    pub token: [u8; 16],
+    /// Seq of the next new command.
+    pub next_seq: u64,
+    /// How many times the session was adopted.
+    pub adoption: u64,
+    /// Where the body is.
+    pub body: Body,
+    /// Where the sight is centred.
+    pub center: ChunkId,
+    /// Private state.
+    pub own: Bytes,
+}
+
+/// A transaction: the node that coordinates it and its count there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TxId {
+    /// The coordinator.
+    pub node: NodeId,
+    /// Its incarnation's count.
+    pub count: u64,
+}
+
+/// How old a transaction is: world time of its first try, then node and count. Smaller is older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age(pub u64, pub NodeId, pub u64);
+
+/// What the coordinator and the participants of a transaction say.
+#[derive(Clone, Debug)]
+pub enum TxMessage {
+    /// To a participant: decide this, take nothing else, append nothing.
+    Prepare {
+        /// The transaction's age.
+        age: Age,
+        /// The command.
+        command: Bytes,
+        /// Who asks.
+        actor: Actor,
+    },
+    /// Its decision.
+    Prepared(Box<Prepared>),
+    /// It refuses.
+    Refused(Refusal),
+    /// It is locked by another transaction, or promised to an older one.
+    Busy,
+    /// The append landed.
+    Commit,
+    /// The append did not land, or was never sent. `reload`: one was sent and failed.
+    Abort {
+        /// Load the entity anew.
+        reload: bool,
+    },
+    /// The append's outcome is unknown: find out.
+    Fence,
+}
+
+/// A participant's decision.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Its events, to be appended by the coordinator.
+    pub stream: StreamAppend,
+    /// Names it takes and releases.
+    pub names: Vec<NameChange>,
+    /// What it answers.
+    pub reply: Bytes,
+    /// Incarnation of its node.
+    pub incarnation: u64,
 }

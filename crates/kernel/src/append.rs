@@ -1,0 +1,310 @@
+//! How decisions become durable: appends, what is held behind them, and what follows each outcome.
+//!
+//! Events are applied in memory at once, and the entity goes on deciding; every effect of its work waits behind its last
+//! undurable event. When an append does not end as Done, the entity is loaded anew and its work done again: what the
+//! journal has decides, nothing else does.
+
+use bytes::Bytes;
+use gundo_types::{Body, EntityId};
+use gundo_wire::Message;
+use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, NameChange, Outcome, Place, StreamAppend};
+
+use crate::Node;
+use crate::core::Timer;
+use crate::game::Refusal;
+use crate::host::{Phase, game_error, guard};
+use crate::io::Output;
+use crate::peer::{Line, Opened, Peer, Prepared, ToEdge, TxId, TxMessage};
+use crate::transaction::Lock;
+use crate::work::Work;
+
+/// Between two tries to write a fence, ms.
+const FENCE_RETRY_MS: u64 = 200;
+
+/// Something others notice. It waits until what it rests on is durable.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
+    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
+    OpenRefused { line: Line, refusal: Refusal },
+    Transaction { tx: TxId, message: TxMessage },
+    Signal(Bytes),
+    Body(Body),
+    Left,
+}
+
+/// A piece of work and its effects, held behind an append.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) work: Option<Work>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// An append on its way, as its entity remembers it.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    batch: u64,
+    /// Seq of the event before its first.
+    after: u64,
+    /// Its own work first, then whatever was answered meanwhile.
+    entries: Vec<Entry>,
+    public: Option<Bytes>,
+    own: Option<Bytes>,
+    tx: Option<TxId>,
+}
+
+/// Something to be made durable.
+pub(crate) struct Record {
+    pub(crate) events: Vec<(EventType, Bytes)>,
+    /// For the last of the events.
+    pub(crate) cause: Cause,
+    pub(crate) names: Vec<NameChange>,
+    pub(crate) tx: Option<(TxId, Vec<Prepared>)>,
+    pub(crate) entry: Entry,
+}
+
+impl Node {
+    /// Applies events and sends them to the journal, with the parts of others if they belong to a transaction.
+    pub(crate) fn record(&mut self, id: EntityId, record: Record) {
+        let Record { events, mut cause, names, tx, entry } = record;
+        let tx_id = tx.as_ref().map(|(tx, _)| *tx);
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let (after, at) = (real.seq, self.core.world_time_from(real.last_at));
+        cause.place = real.player.is_some().then_some(real.body).flatten().map(place);
+        let mut records = Vec::with_capacity(events.len());
+        let count = events.len();
+        let applied = guard(|| {
+            for (i, (event_type, payload)) in events.into_iter().enumerate() {
+                let cause = if i + 1 == count { std::mem::take(&mut cause) } else { Cause::default() };
+                real.apply(event_type, &payload, &cause)?;
+                let cause = cause.encode_to_vec().into();
+                records.push(EventRecord { at, cause, event_type, payload });
+            }
+            Ok::<_, gundo_wire::DecodeError>(())
+        });
+        if !matches!(applied, Ok(Ok(()))) {
+            self.core.counters.game_panics += 1;
+            return self.on_apply_failed(id, entry, tx_id);
+        }
+        real.last_at = at;
+        let state = real.state.as_ref().expect("a live entity has a state");
+        let public = guard(|| state.public(at)).ok().flatten();
+        let has_line = real.player.as_ref().is_some_and(|p| p.line.is_some());
+        let own = has_line.then(|| guard(|| state.private()).ok()).flatten();
+        let due = real.seq - real.snapshot_seq >= self.core.settings.world.snapshot_every;
+        let snapshot = due.then(|| guard(|| real.snapshot()).ok()).flatten();
+        if snapshot.is_some() {
+            real.snapshot_seq = real.seq;
+        }
+        let load = real.load;
+        let mut streams = vec![StreamAppend { entity: id, load, after, events: records, snapshot }];
+        let (mut names, mut prepared_by) = (names, Vec::new());
+        for part in tx.into_iter().flat_map(|(_, parts)| parts) {
+            streams.push(part.stream);
+            names.extend(part.names);
+            prepared_by.push(part.incarnation);
+        }
+        let batch = self.core.next_batch();
+        real.pending.push_back(Pending { batch, after, entries: vec![entry], public, own, tx: tx_id });
+        self.hosts.batches.insert(batch, id);
+        self.core.counters.appends += 1;
+        let (node, incarnation) = (self.core.me(), self.core.settings.incarnation);
+        let batch = Batch { id: batch, node, incarnation, prepared_by, streams, names };
+        self.core.outputs.push_back(Output::Append(batch));
+    }
+
+    /// An event could not be applied: nothing of it was written. What came before is settled, then the entity is
+    /// loaded anew, for nobody knows what the event did to it.
+    fn on_apply_failed(&mut self, id: EntityId, entry: Entry, tx: Option<TxId>) {
+        if let Some(tx) = tx {
+            self.abort(tx, false);
+        }
+        if let Some(work) = entry.work {
+            self.refuse_work(id, &work, game_error());
+        }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.phase = Phase::Settling;
+        if real.pending.is_empty() {
+            self.start_load(id);
+        }
+    }
+
+    /// Lets effects out: now, or when all they rest on is durable.
+    pub(crate) fn emit(&mut self, id: EntityId, work: Option<Work>, effects: Vec<Effect>) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        match real.pending.back_mut() {
+            Some(pending) => pending.entries.push(Entry { work, effects }),
+            None => self.release(id, effects),
+        }
+    }
+
+    fn release(&mut self, id: EntityId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { line, seq, result } => {
+                    match &result {
+                        Ok(_) => self.core.counters.commands_done += 1,
+                        Err(_) => self.core.counters.commands_refused += 1,
+                    }
+                    self.core.send_edge(line.edge, line.conn, id, ToEdge::Reply { seq, result });
+                }
+                Effect::Opened { line, before, opened } => {
+                    if let Some(before) = before.filter(|b| *b != line) {
+                        self.core.send_edge(before.edge, before.conn, id, ToEdge::Superseded);
+                    }
+                    self.enter_world(id);
+                    self.core.send_edge(line.edge, line.conn, id, ToEdge::Opened(opened));
+                }
+                Effect::OpenRefused { line, refusal } => {
+                    self.core.send_edge(line.edge, line.conn, id, ToEdge::OpenRefused(refusal));
+                }
+                Effect::Transaction { tx, message } => {
+                    self.core.send(tx.node, Peer::Transaction { tx, entity: id, message });
+                }
+                Effect::Signal(payload) => self.publisher.signal(id, payload),
+                Effect::Body(body) => self.put_body(id, body),
+                Effect::Left => self.leave_world(id),
+            }
+        }
+    }
+
+    /// An append ended.
+    pub(crate) fn on_appended(&mut self, batch: u64, outcome: Outcome) {
+        if let Some(id) = self.hosts.fences.remove(&batch) {
+            return self.on_fenced(id, &outcome);
+        }
+        // Appends of an entity that has been given up meanwhile: what they did is read from the journal.
+        let Some(id) = self.hosts.batches.remove(&batch) else { return };
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        if outcome != Outcome::Done {
+            self.core.counters.appends_failed += 1;
+            return self.on_append_failed(id, batch, outcome);
+        }
+        let front = real.pending.pop_front().expect("an awaited append is remembered");
+        assert_eq!(front.batch, batch, "appends of one stream end in order");
+        let line = real.player.as_ref().and_then(|p| p.line);
+        real.public = front.public;
+        self.show(id);
+        if let Some(tx) = front.tx {
+            self.commit(tx);
+        }
+        for mut entry in front.entries {
+            for effect in &mut entry.effects {
+                if let Effect::Opened { opened, .. } = effect {
+                    opened.own = front.own.clone().unwrap_or_default();
+                }
+            }
+            self.release(id, entry.effects);
+        }
+        if let (Some(line), Some(own)) = (line, front.own) {
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::Own(own));
+        }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        if real.pending.is_empty() {
+            if real.phase == Phase::Settling {
+                return self.start_load(id);
+            }
+            self.refresh(id);
+            self.unload_if_gone(id);
+        }
+    }
+
+    /// Nothing of the append landed, or nobody knows. Everything decided on top of it is given up; the work is done again
+    /// on what the journal has, except that a Taken or Rejected command is refused.
+    fn on_append_failed(&mut self, id: EntityId, batch: u64, outcome: Outcome) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        assert_eq!(real.pending.front().map(|p| p.batch), Some(batch), "appends of one stream end in order");
+        let pending = std::mem::take(&mut real.pending);
+        let after = pending.front().map_or(0, |p| p.after);
+        let tx_ends =
+            if outcome == Outcome::Unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
+        let mut work = Vec::new();
+        let mut txs = Vec::new();
+        let has_work = pending.front().is_some_and(|p| p.entries.first().is_some_and(|e| e.work.is_some()));
+        for p in pending {
+            self.hosts.batches.remove(&p.batch);
+            txs.extend(p.tx);
+            work.extend(p.entries.into_iter().filter_map(|e| e.work));
+        }
+        let refusal = match &outcome {
+            Outcome::Taken => Some(Refusal::new("name_taken", "Somebody else has that name already.")),
+            Outcome::Rejected(_) => Some(Refusal::new(
+                "storage",
+                "The world cannot save anything right now. Try again in a moment.",
+            )),
+            _ => None,
+        };
+        for item in &mut work {
+            if let Work::Command(c) = item {
+                c.tries += 1;
+            }
+        }
+        // A transaction that was still being prepared rests on what is given up: it is begun anew with its command.
+        if let Some(Lock::Coordinating(tx)) = self.hosts.reals.get_mut(&id).and_then(|r| r.lock.take()) {
+            work.extend(self.abort(tx, false).map(Work::Command));
+        }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let refused = (refusal.is_some() && has_work).then(|| work.remove(0));
+        if let Some(player) = &mut real.player {
+            player.forget_refusals(work.iter().chain(&refused));
+            if matches!(&refused, Some(Work::Open { line, .. }) if player.line == Some(*line)) {
+                player.line = None;
+            }
+        }
+        for item in work.into_iter().rev() {
+            real.waiting.push_front(item);
+        }
+        for tx in txs {
+            self.end_tx(tx, tx_ends.clone());
+        }
+        if let (Some(work), Some(refusal)) = (refused, refusal) {
+            self.refuse_work(id, &work, refusal);
+        }
+        if outcome == Outcome::Unknown { self.fence(id, after) } else { self.start_load(id) }
+    }
+
+    /// Finds out whether an append of unknown outcome landed: an event without effect takes the seq it wanted.
+    pub(crate) fn fence(&mut self, id: EntityId, after: u64) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.phase = Phase::Fencing { after };
+        real.load = self.core.next_load();
+        let event = EventRecord {
+            at: self.core.world_time_from(real.last_at),
+            cause: Bytes::new(),
+            event_type: EventType::Fenced,
+            payload: Bytes::new(),
+        };
+        let stream = StreamAppend { entity: id, load: real.load, after, events: vec![event], snapshot: None };
+        let batch = Batch {
+            id: self.core.next_batch(),
+            node: self.core.me(),
+            incarnation: self.core.settings.incarnation,
+            prepared_by: Vec::new(),
+            streams: vec![stream],
+            names: Vec::new(),
+        };
+        self.hosts.fences.insert(batch.id, id);
+        self.core.counters.fences += 1;
+        self.core.outputs.push_back(Output::Append(batch));
+    }
+
+    /// Either way the question is settled: the journal now says what is.
+    fn on_fenced(&mut self, id: EntityId, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done | Outcome::Conflict => self.start_load(id),
+            Outcome::Unknown | Outcome::Rejected(_) | Outcome::Taken => {
+                self.core.after_ms(FENCE_RETRY_MS, Timer::FenceRetry(id));
+            }
+        }
+    }
+
+    pub(crate) fn on_fence_retry(&mut self, id: EntityId) {
+        if let Some(Phase::Fencing { after }) = self.hosts.reals.get(&id).map(|r| r.phase) {
+            self.fence(id, after);
+        }
+    }
+}
+
+pub(crate) fn place(body: Body) -> Place {
+    Place { island: u32::from(body.island), x: body.at.x, y: body.at.y, heading: u32::from(body.heading) }
+}

@@ -1,0 +1,122 @@
+//! What every machine of the kernel shares: settings, the present, chance, outputs, timers.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use gundo_types::{ConnId, EntityId, NodeId, Now, Time, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::client::ServerMessage;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
+use crate::peer::{HomeMessage, Peer, ToEdge, TxId};
+
+/// Something due at a time. A timer that fires finds out itself whether it still means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A tick begins: time passes in the world, publishers encode.
+    Tick,
+    /// Frames are handed to clients.
+    Flush,
+    /// Housekeeping, once per second.
+    Second,
+    /// A player without a connection leaves.
+    Grace(EntityId),
+    /// A load failed and is tried again.
+    LoadRetry(EntityId),
+    /// A fence could not be written and is tried again.
+    FenceRetry(EntityId),
+    /// A locked participant has heard nothing for long.
+    Lock(EntityId),
+    /// A transaction backs off, or has taken too long.
+    Transaction(TxId),
+}
+
+pub(crate) struct Core {
+    pub(crate) settings: NodeSettings,
+    pub(crate) now: Now,
+    pub(crate) rng: ChaCha8Rng,
+    pub(crate) outputs: VecDeque<Output>,
+    /// Messages of the node to itself, handled before the next input.
+    pub(crate) local: VecDeque<Peer>,
+    pub(crate) view: View,
+    pub(crate) counters: Counters,
+    pub(crate) timers: BTreeSet<(Time, Timer)>,
+    pub(crate) stopping: bool,
+    last_batch: u64,
+    last_load: u64,
+}
+
+impl Core {
+    pub(crate) fn new(settings: NodeSettings) -> Self {
+        Self {
+            rng: ChaCha8Rng::from_seed(settings.seed),
+            now: Now::default(),
+            outputs: VecDeque::new(),
+            local: VecDeque::new(),
+            view: View::default(),
+            counters: Counters::default(),
+            timers: BTreeSet::new(),
+            stopping: false,
+            last_batch: 0,
+            // Loads grow over incarnations too: what the journal remembers of failed loads stays behind.
+            last_load: settings.incarnation << 32,
+            settings,
+        }
+    }
+
+    pub(crate) fn me(&self) -> NodeId {
+        self.settings.node
+    }
+
+    pub(crate) fn world(&self) -> &WorldSettings {
+        &self.settings.world
+    }
+
+    /// The tick that world time is in.
+    pub(crate) fn tick(&self) -> u32 {
+        (self.now.world.0 / u64::from(self.world().tick_ms)) as u32
+    }
+
+    pub(crate) fn next_batch(&mut self) -> u64 {
+        self.last_batch += 1;
+        self.last_batch
+    }
+
+    pub(crate) fn next_load(&mut self) -> u64 {
+        self.last_load += 1;
+        self.last_load
+    }
+
+    pub(crate) fn after_ms(&mut self, ms: u64, timer: Timer) {
+        self.timers.insert((self.now.time.plus_ms(ms), timer));
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: Peer) {
+        if to == self.me() {
+            self.local.push_back(message);
+        } else {
+            self.outputs.push_back(Output::Peer { to, message });
+        }
+    }
+
+    pub(crate) fn send_home(&mut self, to: NodeId, message: HomeMessage) {
+        let epoch = self.view.epoch;
+        self.send(to, Peer::Home { epoch, message });
+    }
+
+    pub(crate) fn send_edge(&mut self, edge: NodeId, conn: ConnId, player: EntityId, message: ToEdge) {
+        self.send(edge, Peer::ToEdge { conn, player, message });
+    }
+
+    /// Queues one message for a client.
+    pub(crate) fn send_client(&mut self, conn: ConnId, message: &ServerMessage, class: SendClass) {
+        let parts = vec![message.encode_to_vec().into()];
+        self.outputs.push_back(Output::Send { conn, parts, class });
+    }
+
+    /// World time for an event of an entity whose last event happened at `last`.
+    pub(crate) fn world_time_from(&self, last: WorldTime) -> WorldTime {
+        self.now.world.max(last)
+    }
+}

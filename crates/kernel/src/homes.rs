@@ -1,0 +1,198 @@
+//! The node as a home: the directory of roaming entities and the interest table of chunks.
+//!
+//! Soft state only: after a new view it is rebuilt from what every member announces. A home is *open* in an epoch once
+//! all have; until then questions wait. Nothing here is durable, and no safety of the journal rests on it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use gundo_types::{ChunkId, EntityId, NodeId, Term};
+
+use crate::Node;
+use crate::core::Core;
+use crate::peer::HomeMessage;
+
+/// Questions that wait for the home to open. Beyond, the oldest is dropped; its asker asks again.
+const WAITING_MAX: usize = 100_000;
+
+#[derive(Default)]
+pub(crate) struct Homes {
+    open: bool,
+    announced: BTreeSet<NodeId>,
+    /// Grants given in this epoch.
+    grants: u32,
+    holders: BTreeMap<EntityId, (NodeId, Term)>,
+    chunks: BTreeMap<ChunkId, HomeChunk>,
+    waiting: VecDeque<(NodeId, HomeMessage)>,
+}
+
+#[derive(Default)]
+struct HomeChunk {
+    publishers: BTreeSet<NodeId>,
+    subscribers: BTreeMap<NodeId, u8>,
+}
+
+impl Homes {
+    /// Forgets everything: a new view has come, and all will be announced again.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether anybody looks at `chunk`, as far as its home (this node) knows.
+    pub(crate) fn is_observed(&self, chunk: ChunkId) -> bool {
+        self.chunks.get(&chunk).is_some_and(|c| !c.subscribers.is_empty())
+    }
+
+    fn note_holder(&mut self, entity: EntityId, node: NodeId, term: Term) {
+        let held = self.holders.entry(entity).or_insert((node, term));
+        if term > held.1 {
+            *held = (node, term);
+        }
+    }
+
+    /// Who holds `entity`; grants it to `asker` if nobody does.
+    fn locate(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, not: Option<(NodeId, Term)>) {
+        if not.is_some_and(|n| self.holders.get(&entity) == Some(&n)) {
+            self.holders.remove(&entity);
+        }
+        let answer = match self.holders.get(&entity) {
+            Some((holder, term)) if *holder != asker => {
+                HomeMessage::Located { entity, holder: *holder, term: *term }
+            }
+            _ => {
+                self.grants += 1;
+                let term = Term { epoch: core.view.epoch.0, count: self.grants };
+                self.holders.insert(entity, (asker, term));
+                HomeMessage::Granted { entity, term }
+            }
+        };
+        core.send_home(asker, answer);
+    }
+
+    fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
+        let entry = self.chunks.entry(chunk).or_default();
+        let before =
+            if tiers == 0 { entry.subscribers.remove(&from) } else { entry.subscribers.insert(from, tiers) };
+        if before.unwrap_or(0) != tiers {
+            self.tell_publishers(core, chunk, None);
+        }
+        self.forget_if_empty(chunk);
+    }
+
+    fn publish(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, on: bool) {
+        let entry = self.chunks.entry(chunk).or_default();
+        if on {
+            entry.publishers.insert(from);
+            self.tell_publishers(core, chunk, Some(from));
+        } else {
+            entry.publishers.remove(&from);
+            self.forget_if_empty(chunk);
+        }
+    }
+
+    fn tell_publishers(&self, core: &mut Core, chunk: ChunkId, only: Option<NodeId>) {
+        let Some(entry) = self.chunks.get(&chunk) else { return };
+        let list: Vec<_> = entry.subscribers.iter().map(|(n, t)| (*n, *t)).collect();
+        for to in entry.publishers.iter().filter(|n| only.is_none_or(|o| o == **n)) {
+            core.send_home(*to, HomeMessage::Subscribers { chunk, list: list.clone() });
+        }
+    }
+
+    fn forget_if_empty(&mut self, chunk: ChunkId) {
+        if self.chunks.get(&chunk).is_some_and(|c| c.publishers.is_empty() && c.subscribers.is_empty()) {
+            self.chunks.remove(&chunk);
+        }
+    }
+}
+
+impl Node {
+    /// Tells every home of the new view what this node holds, subscribes to and publishes.
+    pub(crate) fn announce(&mut self) {
+        let mut announcements: BTreeMap<NodeId, (Vec<_>, Vec<_>, Vec<_>)> = BTreeMap::new();
+        for member in &self.core.view.members {
+            announcements.insert(member.node, Default::default());
+        }
+        for (entity, term) in self.hosts.roaming() {
+            if let Some(a) = self.home_of(entity).and_then(|h| announcements.get_mut(&h)) {
+                a.0.push((entity, term));
+            }
+        }
+        for (chunk, tiers) in self.interest.subscribed() {
+            if let Some(a) = self.home_of_chunk(chunk).and_then(|h| announcements.get_mut(&h)) {
+                a.1.push((chunk, tiers));
+            }
+        }
+        for chunk in self.publisher.published() {
+            if let Some(a) = self.home_of_chunk(chunk).and_then(|h| announcements.get_mut(&h)) {
+                a.2.push(chunk);
+            }
+        }
+        for (node, (holds, subscribes, publishes)) in announcements {
+            self.core.send_home(node, HomeMessage::Announce { holds, subscribes, publishes });
+        }
+    }
+
+    /// A message for this node as a home, or from one. The epoch has been checked.
+    pub(crate) fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
+        match message {
+            HomeMessage::Announce { holds, subscribes, publishes } => {
+                for (entity, term) in holds {
+                    self.homes.note_holder(entity, from, term);
+                }
+                for (chunk, tiers) in subscribes {
+                    self.homes.chunks.entry(chunk).or_default().subscribers.insert(from, tiers);
+                }
+                for chunk in publishes {
+                    self.homes.chunks.entry(chunk).or_default().publishers.insert(from);
+                }
+                self.homes.announced.insert(from);
+                self.open_if_all_announced();
+            }
+            HomeMessage::Located { entity, holder, term } => self.on_located(entity, holder, term),
+            HomeMessage::Granted { entity, term } => self.on_granted(entity, term),
+            HomeMessage::Subscribers { chunk, list } => self.publisher.set_subscribers(chunk, &list),
+            question if !self.homes.open => {
+                if self.homes.waiting.len() == WAITING_MAX {
+                    self.homes.waiting.pop_front();
+                }
+                self.homes.waiting.push_back((from, question));
+            }
+            HomeMessage::Locate { entity, not } => self.homes.locate(&mut self.core, from, entity, not),
+            HomeMessage::Released { entity, term } => {
+                if self.homes.holders.get(&entity) == Some(&(from, term)) {
+                    self.homes.holders.remove(&entity);
+                }
+            }
+            HomeMessage::Subscribe(list) => {
+                for (chunk, tiers) in list {
+                    self.homes.subscribe(&mut self.core, from, chunk, tiers);
+                    self.need_land(chunk);
+                }
+            }
+            HomeMessage::Publish { chunk, on } => self.homes.publish(&mut self.core, from, chunk, on),
+        }
+    }
+
+    fn open_if_all_announced(&mut self) {
+        let all = self.core.view.members.iter().all(|m| self.homes.announced.contains(&m.node));
+        if self.homes.open || !all {
+            return;
+        }
+        self.homes.open = true;
+        let chunks: Vec<_> = self.homes.chunks.keys().copied().collect();
+        for chunk in chunks {
+            self.homes.tell_publishers(&mut self.core, chunk, None);
+            self.need_land(chunk);
+        }
+        for (from, message) in std::mem::take(&mut self.homes.waiting) {
+            self.handle_home(from, message);
+        }
+        let waiting: Vec<_> = std::mem::take(&mut self.waiting_for_home).into_iter().collect();
+        for (from, message) in waiting {
+            self.handle_peer(from, message);
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The node as a host: the entities that are real here, how they come and go.
+//!
+//! A [`Real`] is loaded from the journal, takes work in order, and holds every effect of it until what it rests on is
+//! durable. What the work is: `work.rs`; how it becomes durable: `append.rs`; what only players have: `player.rs`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Term, Time, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::journal::{Cause, EventType, Loaded, Snapshot};
+
+use crate::Node;
+use crate::append::Pending;
+use crate::core::{Core, Timer};
+use crate::game::{Actor, AnyEntity, Child, RawContext, Refusal, Rules, Surroundings};
+use crate::io::Output;
+use crate::peer::{HomeMessage, TxId};
+use crate::player::Player;
+use crate::transaction::{Lock, Promise, Tx};
+use crate::work::Work;
+
+/// Between two tries to load an entity the journal could not read, ms.
+const LOAD_RETRY_MS: u64 = 250;
+
+/// Everything hosted here.
+#[derive(Default)]
+pub(crate) struct Hosts {
+    pub(crate) reals: BTreeMap<EntityId, Real>,
+    /// Appends whose outcome is awaited, and whose they are.
+    pub(crate) batches: BTreeMap<u64, EntityId>,
+    /// Fences whose outcome is awaited.
+    pub(crate) fences: BTreeMap<u64, EntityId>,
+    /// Transactions coordinated here.
+    pub(crate) txs: BTreeMap<TxId, Tx>,
+    pub(crate) last_tx: u64,
+    /// Public parts that change by time alone.
+    changes: BTreeSet<(WorldTime, EntityId)>,
+    /// Land that ticks, that is, is loaded and observed.
+    pub(crate) awake: BTreeSet<EntityId>,
+}
+
+impl Hosts {
+    /// Roaming entities held here.
+    pub(crate) fn roaming(&self) -> impl Iterator<Item = (EntityId, Term)> {
+        self.reals.values().filter(|r| r.player.is_some()).map(|r| (r.id, r.term))
+    }
+}
+
+/// What an entity is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A load is on its way.
+    Loading,
+    /// It takes work.
+    Live,
+    /// It takes no work until its appends have ended; then it is loaded anew.
+    Settling,
+    /// An append's outcome is unknown: a fence at this seq decides.
+    Fencing {
+        /// Seq of the last event known to be durable.
+        after: u64,
+    },
+    /// What the journal holds of it cannot be read: everything is refused.
+    Broken,
+}
+
+/// An entity that is real here.
+pub(crate) struct Real {
+    pub(crate) id: EntityId,
+    pub(crate) term: Term,
+    /// Which load its state comes from.
+    pub(crate) load: u64,
+    pub(crate) phase: Phase,
+    /// Durable and not yet durable events alike are in it. `None` before the first load ends.
+    pub(crate) state: Option<Box<dyn AnyEntity>>,
+    /// Seq of the last event applied.
+    pub(crate) seq: u64,
+    pub(crate) snapshot_seq: u64,
+    pub(crate) last_at: WorldTime,
+    /// Appends on their way, oldest first.
+    pub(crate) pending: VecDeque<Pending>,
+    pub(crate) lock: Option<Lock>,
+    /// When a locked participant finds out by itself how its transaction ended.
+    pub(crate) locked_until: Time,
+    pub(crate) promise: Option<Promise>,
+    pub(crate) waiting: VecDeque<Work>,
+    pub(crate) body: Option<Body>,
+    /// What others see: as of the last durable event.
+    pub(crate) public: Option<Bytes>,
+    next_change: Option<WorldTime>,
+    pub(crate) player: Option<Box<Player>>,
+    children: BTreeSet<EntityId>,
+    /// When somebody last needed it.
+    pub(crate) needed: Time,
+}
+
+impl Real {
+    fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
+        Self {
+            id,
+            term,
+            load: 0,
+            phase: Phase::Loading,
+            state: None,
+            seq: 0,
+            snapshot_seq: 0,
+            last_at: WorldTime(0),
+            pending: VecDeque::new(),
+            lock: None,
+            locked_until: now,
+            promise: None,
+            waiting: VecDeque::new(),
+            body: None,
+            public: None,
+            next_change: None,
+            player: player.then(Box::default),
+            children: BTreeSet::new(),
+            needed: now,
+        }
+    }
+
+    /// Whether the next piece of work may be taken up.
+    pub(crate) fn takes_work(&self) -> bool {
+        self.phase == Phase::Live && self.lock.is_none()
+    }
+
+    /// Whether nothing of it is on its way anywhere.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.phase == Phase::Live && self.pending.is_empty() && self.lock.is_none() && self.waiting.is_empty()
+    }
+
+    /// Whether a node that stops need not wait for it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_settled() || self.phase == Phase::Broken
+    }
+
+    /// Rebuilds the state from what the journal has.
+    fn restore(&mut self, rules: &Rules, loaded: &Loaded) -> Result<(), String> {
+        let kind = rules.kind_of(self.id.kind).ok_or("the game has no such kind")?;
+        let fault = |e: gundo_wire::DecodeError| e.to_string();
+        if let Some(player) = &mut self.player {
+            player.forget_records();
+        }
+        (self.seq, self.snapshot_seq) = (0, 0);
+        self.state = Some(match &loaded.snapshot {
+            None => kind.create(self.id.id),
+            Some((seq, payload)) => {
+                let snapshot = Snapshot::decode(payload.as_ref()).map_err(fault)?;
+                (self.seq, self.snapshot_seq) = (*seq, *seq);
+                let state = kind.restore(self.id.id, &snapshot.state).map_err(fault)?;
+                if let Some(player) = &mut self.player {
+                    player.restore(snapshot);
+                }
+                state
+            }
+        });
+        for (seq, record) in &loaded.events {
+            if *seq != self.seq + 1 {
+                return Err(format!("event {} is missing", self.seq + 1));
+            }
+            let cause = Cause::decode(record.cause.as_ref()).map_err(fault)?;
+            self.apply(record.event_type, &record.payload, &cause).map_err(fault)?;
+            self.last_at = self.last_at.max(record.at);
+        }
+        Ok(())
+    }
+
+    /// The one way in which an event changes an entity: live, at restore and at replay.
+    pub(crate) fn apply(
+        &mut self,
+        event_type: EventType,
+        payload: &[u8],
+        cause: &Cause,
+    ) -> Result<(), gundo_wire::DecodeError> {
+        if event_type == EventType::Game {
+            self.state.as_mut().expect("a loaded entity has a state").apply(payload)?;
+        }
+        if let Some(player) = &mut self.player {
+            player.apply(event_type, payload, cause)?;
+        }
+        self.seq += 1;
+        Ok(())
+    }
+
+    /// The whole durable state: the game's and the engine's.
+    pub(crate) fn snapshot(&self) -> Bytes {
+        let state = self.state.as_ref().expect("a loaded entity has a state").snapshot();
+        let mut snapshot = Snapshot { state, ..Default::default() };
+        if let Some(player) = &self.player {
+            player.snapshot_into(&mut snapshot);
+        }
+        snapshot.encode_to_vec().into()
+    }
+}
+
+/// What a decision may look at. `real` is the deciding entity's id, body and last event's time.
+pub(crate) fn context<'a>(
+    core: &'a mut Core,
+    surroundings: &'a dyn Surroundings,
+    real: (EntityId, Option<Body>, WorldTime),
+    actor: Option<&'a Actor>,
+) -> RawContext<'a> {
+    let now = core.world_time_from(real.2);
+    RawContext { now, id: real.0, body: real.1, actor, surroundings, rng: &mut core.rng }
+}
+
+/// Runs game code; a panic in it is a refusal.
+pub(crate) fn guard<T>(game: impl FnOnce() -> T) -> Result<T, Refusal> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(game)).map_err(|_| game_error())
+}
+
+pub(crate) fn game_error() -> Refusal {
+    Refusal::new("game_error", "Something went wrong with that. Nothing was changed.")
+}
+
+impl Node {
+    pub(crate) fn home_of_chunk(&self, chunk: ChunkId) -> Option<NodeId> {
+        self.core.view.home_of_chunk(chunk, self.core.world().tract_chunks)
+    }
+
+    pub(crate) fn home_of(&self, entity: EntityId) -> Option<NodeId> {
+        let land = self.core.settings.rules.land_kind();
+        self.core.view.home_of(entity, land, self.core.world().tract_chunks)
+    }
+
+    /// The home has somebody who looks at `chunk`: its land must be here.
+    pub(crate) fn need_land(&mut self, chunk: ChunkId) {
+        let Some(kind) = self.core.settings.rules.land_kind() else { return };
+        let land = EntityId::new(kind, chunk.to_u64());
+        if !self.homes.is_observed(chunk) {
+            self.hosts.awake.remove(&land);
+            return;
+        }
+        if self.home_of_chunk(chunk) == Some(self.core.me()) {
+            self.need_at_home(land);
+            self.hosts.awake.insert(land);
+        }
+    }
+
+    /// Loads an entity that lives at its home, which is this node, if it is not here yet.
+    pub(crate) fn need_at_home(&mut self, id: EntityId) {
+        let now = self.core.now.time;
+        if let Some(real) = self.hosts.reals.get_mut(&id) {
+            real.needed = now;
+            return;
+        }
+        let term = Term { epoch: self.core.view.epoch.0, count: 0 };
+        self.hosts.reals.insert(id, Real::new(id, term, false, now));
+        self.start_load(id);
+    }
+
+    /// Takes a roaming entity that its home granted.
+    pub(crate) fn take_roaming(&mut self, id: EntityId, term: Term) {
+        let now = self.core.now.time;
+        if let Some(real) = self.hosts.reals.get_mut(&id) {
+            real.term = real.term.max(term);
+            return;
+        }
+        self.hosts.reals.insert(id, Real::new(id, term, true, now));
+        self.start_load(id);
+    }
+
+    /// Loads an entity (again) from the journal. Its body stays.
+    pub(crate) fn start_load(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.phase = Phase::Loading;
+        real.load = self.core.next_load();
+        self.core.outputs.push_back(Output::Load { entity: id, load: real.load });
+    }
+
+    pub(crate) fn on_loaded(&mut self, id: EntityId, load: u64, result: Result<Loaded, String>) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        if real.load != load || real.phase != Phase::Loading {
+            return;
+        }
+        let Ok(loaded) = result else {
+            self.core.after_ms(LOAD_RETRY_MS, Timer::LoadRetry(id));
+            return;
+        };
+        let rules = self.core.settings.rules.clone();
+        let restored = guard(|| real.restore(&rules, &loaded));
+        real.phase = if matches!(restored, Ok(Ok(()))) { Phase::Live } else { Phase::Broken };
+        if real.phase == Phase::Broken {
+            self.core.counters.broken += 1;
+            self.refuse_all(id);
+            return;
+        }
+        self.refresh(id);
+        self.run(id);
+        self.unload_if_gone(id);
+    }
+
+    pub(crate) fn on_load_retry(&mut self, id: EntityId) {
+        if self.hosts.reals.get(&id).is_some_and(|r| r.phase == Phase::Loading) {
+            self.start_load(id);
+        }
+    }
+
+    /// Computes the public part as of now and shows it. Only where everything applied is durable.
+    pub(crate) fn refresh(&mut self, id: EntityId) {
+        let now = self.core.now.world;
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        if real.phase != Phase::Live || !real.pending.is_empty() {
+            return;
+        }
+        let Some(state) = &real.state else { return };
+        let at = now.max(real.last_at);
+        let Ok((public, next)) = guard(|| (state.public(at), state.next_change(at))) else {
+            self.core.counters.game_panics += 1;
+            return;
+        };
+        real.public = public;
+        if let Some(before) = real.next_change.take() {
+            self.hosts.changes.remove(&(before, id));
+        }
+        // A change that is not in the future would come again and again in this very tick.
+        real.next_change = next.filter(|t| *t > at);
+        if let Some(next) = real.next_change {
+            self.hosts.changes.insert((next, id));
+        }
+        self.show(id);
+    }
+
+    /// Shows an entity as of its last durable event: players that are present, and land.
+    pub(crate) fn show(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get(&id) else { return };
+        let chunk = match (&real.player, real.body) {
+            (Some(player), Some(body)) if player.present => Some(body.chunk()),
+            (None, _) if Some(id.kind) == self.core.settings.rules.land_kind() => {
+                Some(ChunkId::from_u64(id.id))
+            }
+            _ => None,
+        };
+        match (chunk, &real.public) {
+            (Some(chunk), Some(public)) => {
+                self.publisher.show(id, real.term, chunk, public.clone(), real.body);
+            }
+            _ => self.publisher.hide(id),
+        }
+    }
+
+    /// Time has passed: public parts that change by it, and the volatile behaviour of land that somebody looks at.
+    pub(crate) fn tick_entities(&mut self) {
+        let now = self.core.now.world;
+        while let Some((at, id)) = self.hosts.changes.first().copied().filter(|(at, _)| *at <= now) {
+            self.hosts.changes.remove(&(at, id));
+            if let Some(real) = self.hosts.reals.get_mut(&id) {
+                real.next_change = None;
+            }
+            self.refresh(id);
+        }
+        let awake: Vec<_> = self.hosts.awake.iter().copied().collect();
+        for id in awake {
+            self.tick_entity(id);
+        }
+    }
+
+    fn tick_entity(&mut self, id: EntityId) {
+        let tick_ms = self.core.world().tick_ms;
+        let Some(real) = self.hosts.reals.get_mut(&id).filter(|r| r.phase == Phase::Live) else { return };
+        let Some(state) = &mut real.state else { return };
+        let mut children: Vec<Child> = Vec::new();
+        let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
+        if guard(|| state.tick(tick_ms, &mut cx, &mut children)).is_err() {
+            self.core.counters.game_panics += 1;
+            guard(|| state.sleep()).ok();
+            children.clear();
+        }
+        if children.is_empty() && real.children.is_empty() {
+            return;
+        }
+        let ids = children.iter().map(|c| EntityId::new(c.kind, id.id << 8 | u64::from(c.index))).collect();
+        for gone in real.children.difference(&ids) {
+            self.publisher.hide(*gone);
+        }
+        real.children = ids;
+        for child in children {
+            let child_id = EntityId::new(child.kind, id.id << 8 | u64::from(child.index));
+            self.publisher.show(child_id, real.term, child.body.chunk(), child.public, Some(child.body));
+        }
+    }
+
+    /// Once per second: land nobody looks at falls asleep, and what nobody needs is let go.
+    pub(crate) fn rest_entities(&mut self) {
+        let idle_ms = self.core.world().idle_ms;
+        let (now, land) = (self.core.now.time, self.core.settings.rules.land_kind());
+        let mut idle = Vec::new();
+        for (id, real) in &mut self.hosts.reals {
+            if Some(id.kind) == land && self.homes.is_observed(ChunkId::from_u64(id.id)) {
+                real.needed = now;
+                continue;
+            }
+            for child in std::mem::take(&mut real.children) {
+                self.publisher.hide(child);
+                real.state.as_mut().map(|s| guard(|| s.sleep()));
+            }
+            if real.player.is_none() && real.is_settled() && now.since(real.needed) > idle_ms * 1_000 {
+                idle.push(*id);
+            }
+        }
+        for id in idle {
+            self.unload(id);
+        }
+    }
+
+    /// Lets an entity go. It is durable as it is.
+    pub(crate) fn unload(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.remove(&id) else { return };
+        if let Some(next) = real.next_change {
+            self.hosts.changes.remove(&(next, id));
+        }
+        self.hosts.awake.remove(&id);
+        self.publisher.hide(id);
+        real.children.iter().for_each(|c| self.publisher.hide(*c));
+        if real.player.is_some()
+            && let Some(home) = self.home_of(id)
+        {
+            self.core.send_home(home, HomeMessage::Released { entity: id, term: real.term });
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The node as a subscriber: which chunks its sessions and players look at, and the pictures that come back.
+//!
+//! Sessions join a chunk at a tier; players that are real here need their surroundings as well. The node subscribes
+//! once to the union, keeps one [`Picture`] for each chunk, and hands every frame to the sessions that look there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Point};
+
+use crate::core::Core;
+use crate::game::{Neighbour, Surroundings};
+use crate::peer::{ChunkFrame, HomeMessage, Peer};
+use crate::picture::{Picture, Seen, Taken};
+
+/// All that this node looks at.
+#[derive(Default)]
+pub(crate) struct Interest {
+    chunks: BTreeMap<ChunkId, Subscription>,
+    /// Chunks whose wanted tiers may have changed.
+    changed: BTreeSet<ChunkId>,
+    /// Chunks with frames for the next flush.
+    arrived: BTreeSet<ChunkId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Subscription {
+    /// Sessions that look here: tiers (bits; two while a session changes tier).
+    sessions: BTreeMap<ConnId, u8>,
+    tier_counts: [u32; 3],
+    /// Real players around.
+    players: u32,
+    /// Tiers the home has been told.
+    told: u8,
+    picture: Picture,
+    /// Frames since the last flush.
+    frames: Vec<ChunkFrame>,
+    /// The keyframe cut at this flush, shared by all who are owed one.
+    keyframe: Option<Option<Bytes>>,
+}
+
+impl Subscription {
+    fn wanted(&self) -> u8 {
+        let tiers = (0..3).filter(|t| self.tier_counts[*t] > 0).fold(0, |bits, t| bits | 1 << t);
+        tiers | u8::from(self.players > 0)
+    }
+}
+
+impl Interest {
+    /// A session looks at `chunk` with these tiers (bits); 0: not any more.
+    pub(crate) fn set_session(&mut self, conn: ConnId, chunk: ChunkId, tiers: u8) {
+        let sub = self.chunks.entry(chunk).or_default();
+        let before = if tiers == 0 { sub.sessions.remove(&conn) } else { sub.sessions.insert(conn, tiers) };
+        let before = before.unwrap_or(0);
+        for tier in 0..3 {
+            let bit = |set: u8| u32::from(set >> tier & 1);
+            sub.tier_counts[tier] = sub.tier_counts[tier] + bit(tiers) - bit(before);
+        }
+        self.changed.insert(chunk);
+    }
+
+    /// A player that is real here begins or ceases to need the chunks around `center`.
+    pub(crate) fn set_player(&mut self, center: ChunkId, needed: bool) {
+        for chunk in center.around(1) {
+            let sub = self.chunks.entry(chunk).or_default();
+            sub.players = if needed { sub.players + 1 } else { sub.players.saturating_sub(1) };
+            self.changed.insert(chunk);
+        }
+    }
+
+    /// Tells homes what is wanted now; forgets what nobody looks at.
+    pub(crate) fn settle(&mut self, core: &mut Core, home: impl Fn(&Core, ChunkId) -> Option<NodeId>) {
+        if self.changed.is_empty() {
+            return;
+        }
+        let mut messages: BTreeMap<NodeId, Vec<(ChunkId, u8)>> = BTreeMap::new();
+        for chunk in std::mem::take(&mut self.changed) {
+            let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
+            let wanted = sub.wanted();
+            if wanted != sub.told {
+                sub.told = wanted;
+                if let Some(home) = home(core, chunk) {
+                    messages.entry(home).or_default().push((chunk, wanted));
+                }
+            }
+            if wanted == 0 {
+                self.chunks.remove(&chunk);
+                self.arrived.remove(&chunk);
+            }
+        }
+        for (home, list) in messages {
+            core.send_home(home, HomeMessage::Subscribe(list));
+        }
+    }
+
+    /// Chunks subscribed to, with tiers as bits.
+    pub(crate) fn subscribed(&self) -> impl Iterator<Item = (ChunkId, u8)> {
+        self.chunks.iter().filter(|(_, s)| s.told != 0).map(|(c, s)| (*c, s.told))
+    }
+
+    /// A publisher's frames.
+    pub(crate) fn take_frames(&mut self, core: &mut Core, from: NodeId, frames: Vec<ChunkFrame>) {
+        for frame in frames {
+            let chunk = frame.chunk;
+            let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
+            match sub.picture.take(from, &frame) {
+                Taken::Fits => {
+                    sub.frames.push(frame);
+                    self.arrived.insert(chunk);
+                }
+                Taken::Gap => core.send(from, Peer::KeyframeWanted(chunk)),
+                Taken::Waits => {}
+            }
+        }
+    }
+
+    /// A publisher's last roster numbers.
+    pub(crate) fn take_rosters(&mut self, core: &mut Core, from: NodeId, rosters: &[(ChunkId, u64)]) {
+        for (chunk, roster) in rosters {
+            if self.chunks.get_mut(chunk).is_some_and(|s| s.picture.misses(from, *roster)) {
+                core.send(from, Peer::KeyframeWanted(*chunk));
+            }
+        }
+    }
+
+    /// Removes what nodes told that are members no more.
+    pub(crate) fn forget_publishers(&mut self, gone: &[NodeId]) {
+        for sub in self.chunks.values_mut() {
+            gone.iter().for_each(|n| sub.picture.forget(*n));
+        }
+    }
+
+    /// Hands the frames since the last flush to `deliver(session, chunk, its tiers, frames)`, chunk by chunk.
+    pub(crate) fn flush(&mut self, mut deliver: impl FnMut(ConnId, ChunkId, u8, &[ChunkFrame])) {
+        for chunk in std::mem::take(&mut self.arrived) {
+            let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
+            let frames = std::mem::take(&mut sub.frames);
+            for (conn, tiers) in &sub.sessions {
+                deliver(*conn, chunk, *tiers, &frames);
+            }
+        }
+    }
+
+    /// The chunk's keyframe as of this flush.
+    pub(crate) fn keyframe(&mut self, chunk: ChunkId, tick: u32, cut: &mut Vec<ChunkId>) -> Option<Bytes> {
+        let sub = self.chunks.get_mut(&chunk)?;
+        if sub.keyframe.is_none() {
+            sub.keyframe = Some(sub.picture.keyframe(chunk, tick));
+            cut.push(chunk);
+        }
+        sub.keyframe.clone().flatten()
+    }
+
+    /// Forgets the keyframes cut at a flush.
+    pub(crate) fn drop_keyframes(&mut self, cut: &[ChunkId]) {
+        for chunk in cut {
+            if let Some(sub) = self.chunks.get_mut(chunk) {
+                sub.keyframe = None;
+            }
+        }
+    }
+
+    /// Number of chunks looked at, and of ghosts in them.
+    pub(crate) fn size(&self, me: NodeId) -> (usize, usize) {
+        (self.chunks.len(), self.chunks.values().map(|s| s.picture.ghosts(me)).sum())
+    }
+}
+
+impl Surroundings for Interest {
+    fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
+        let reach = radius_mm.min(1_000_000) as i32;
+        let low =
+            ChunkId::of(island, Point::new(point.x.saturating_sub(reach), point.y.saturating_sub(reach)));
+        let high =
+            ChunkId::of(island, Point::new(point.x.saturating_add(reach), point.y.saturating_add(reach)));
+        let mut newest: BTreeMap<EntityId, &Seen> = BTreeMap::new();
+        for x in low.x..=high.x {
+            let row = ChunkId { island, x, y: low.y }..=ChunkId { island, x, y: high.y };
+            for (_, sub) in self.chunks.range(row) {
+                for (_, seen) in sub.picture.seen() {
+                    if !seen.body.is_some_and(|b| b.at.within(point, radius_mm)) {
+                        continue;
+                    }
+                    let kept = newest.entry(seen.id).or_insert(seen);
+                    if (seen.term, seen.tick) > (kept.term, kept.tick) {
+                        *kept = seen;
+                    }
+                }
+            }
+        }
+        let neighbour = |s: &Seen| Neighbour { id: s.id, public: s.public.clone(), body: s.body };
+        newest.into_values().map(neighbour).collect()
+    }
+
+    fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes> {
+        let picture = &self.chunks.get(&chunk)?.picture;
+        let newest = picture.seen().filter(|(_, s)| s.id == id).max_by_key(|(_, s)| (s.term, s.tick))?;
+        Some(newest.1.public.clone())
+    }
+}

@@ -1,0 +1,161 @@
+//! The present picture of one chunk: everything publishers have told of it. Its entries are the node's ghosts (and, told
+//! by the node itself, its own reals): game code reads both alike.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Term};
+use gundo_wire::Message;
+use gundo_wire::client::{Frame, ServerMessage};
+
+use crate::peer::ChunkFrame;
+use crate::publish::{blank_frame, enter};
+
+/// One chunk as seen from here.
+#[derive(Default)]
+pub(crate) struct Picture {
+    publishers: BTreeMap<NodeId, Told>,
+}
+
+/// What one publisher has told.
+#[derive(Default)]
+struct Told {
+    roster: u32,
+    /// A keyframe has come, and no roster part was missed since.
+    synced: bool,
+    /// A keyframe has been asked for.
+    asked: bool,
+    slots: Vec<Option<Seen>>,
+    count: usize,
+}
+
+/// An entity as told.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) id: EntityId,
+    pub(crate) term: Term,
+    pub(crate) tick: u32,
+    pub(crate) public: Bytes,
+    pub(crate) body: Option<Body>,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It fits: sessions may have it.
+    Fits,
+    /// A roster part was missed: ask for a keyframe.
+    Gap,
+    /// Waiting for the keyframe: nobody may have it.
+    Waits,
+}
+
+impl Picture {
+    /// Takes a publisher's frame in.
+    pub(crate) fn take(&mut self, from: NodeId, frame: &ChunkFrame) -> Taken {
+        let told = self.publishers.entry(from).or_default();
+        if let Some(roster) = &frame.roster {
+            let f = &roster.frame;
+            if f.keyframe {
+                *told = Told { synced: true, ..Told::default() };
+            } else if !told.synced || f.roster != told.roster.wrapping_add(1) {
+                return told.miss();
+            }
+            told.roster = f.roster;
+            told.take_roster(frame.chunk, f);
+        }
+        if !told.synced {
+            return told.miss();
+        }
+        for motion in frame.motion.iter().flatten() {
+            for (slot, body) in motion.frame.motion() {
+                if let Some(Some(seen)) = told.slots.get_mut(slot as usize) {
+                    seen.body = Some(body);
+                    seen.tick = frame.tick;
+                }
+            }
+        }
+        Taken::Fits
+    }
+
+    /// The publisher says which roster part was its last. True: one was missed, ask for a keyframe.
+    pub(crate) fn misses(&mut self, from: NodeId, roster: u64) -> bool {
+        let told = self.publishers.entry(from).or_default();
+        (!told.synced || told.roster != roster as u32) && told.miss() == Taken::Gap
+    }
+
+    /// Removes what a node told that is a member no more.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.publishers.remove(&node);
+    }
+
+    /// Every entity, publisher by publisher.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (NodeId, &Seen)> {
+        self.publishers.iter().flat_map(|(n, told)| told.slots.iter().flatten().map(move |s| (*n, s)))
+    }
+
+    /// Entities told by publishers other than `me`.
+    pub(crate) fn ghosts(&self, me: NodeId) -> usize {
+        self.publishers.iter().filter(|(n, _)| **n != me).map(|(_, t)| t.count).sum()
+    }
+
+    /// A keyframe for clients: all that is known, one frame for each publisher. `None`: nothing is.
+    pub(crate) fn keyframe(&self, chunk: ChunkId, tick: u32) -> Option<Bytes> {
+        let frames: Vec<Frame> = self
+            .publishers
+            .iter()
+            .filter(|(_, told)| told.synced && told.count > 0)
+            .map(|(node, told)| told.keyframe(*node, chunk, tick))
+            .collect();
+        let message = ServerMessage { frames, ..Default::default() };
+        (!message.frames.is_empty()).then(|| message.encode_to_vec().into())
+    }
+}
+
+impl Told {
+    fn miss(&mut self) -> Taken {
+        self.synced = false;
+        if std::mem::replace(&mut self.asked, true) { Taken::Waits } else { Taken::Gap }
+    }
+
+    fn take_roster(&mut self, chunk: ChunkId, frame: &Frame) {
+        for leave in &frame.leave {
+            if let Some(seen) = self.slots.get_mut(leave.slot as usize) {
+                self.count -= usize::from(seen.take().is_some());
+            }
+        }
+        for enter in &frame.enter {
+            let slot = enter.slot as usize;
+            if slot >= self.slots.len() {
+                self.slots.resize_with(slot + 1, || None);
+            }
+            let seen = Seen {
+                id: EntityId::new(Kind(enter.kind as u16), enter.id),
+                term: Term { epoch: enter.epoch, count: enter.count },
+                tick: frame.tick,
+                public: enter.public.clone(),
+                body: enter.body(chunk),
+            };
+            self.count += usize::from(self.slots[slot].replace(seen).is_none());
+        }
+        for change in &frame.change {
+            if let Some(Some(seen)) = self.slots.get_mut(change.slot as usize) {
+                seen.public = change.public.clone();
+                seen.tick = frame.tick;
+            }
+        }
+    }
+
+    fn keyframe(&self, publisher: NodeId, chunk: ChunkId, tick: u32) -> Frame {
+        let enter = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, seen)| {
+                let s = seen.as_ref()?;
+                Some(enter(slot as u32, s.id, s.term, s.public.clone(), s.body))
+            })
+            .collect();
+        Frame { roster: self.roster, keyframe: true, enter, ..blank_frame(publisher, chunk, tick) }
+    }
+}

@@ -1,0 +1,456 @@
+//! What only players have: the answers they remember, the line of their session, a body that moves, a place in the
+//! world.
+//!
+//! Answers, token digests and the last place are durable: they are rebuilt from the causes of events and kept in
+//! snapshots. Line, refusals and moves are not.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, EntityId, Point, Time};
+use gundo_wire::journal::{Answer, Cause, EventType, Place, Session, Snapshot};
+use gundo_wire::{DecodeError, Message, fingerprint};
+use rand_core::Rng;
+use sha2::{Digest, Sha256};
+
+use crate::Node;
+use crate::append::{Effect, Entry, Record};
+use crate::core::Timer;
+use crate::game::Refusal;
+use crate::host::{Phase, context, game_error, guard};
+use crate::peer::{Line, Opened, Peer, ToEdge, ToPlayer};
+use crate::work::{Command, Work};
+
+/// Answers kept in durable state: as many as a session may have unanswered.
+const ANSWERS_MAX: usize = 32;
+/// A body must be this far outside its chunk before the sight moves along: walking on a border stirs nothing.
+const CENTER_SLACK_MM: i32 = 3_000;
+/// A walk beyond this distance from the last durable place is worth a new record, mm.
+const PLACE_MM: u32 = 10_000;
+
+/// The engine's part of a player.
+#[derive(Default)]
+pub(crate) struct Player {
+    answers: VecDeque<Answer>,
+    /// Refusals given since the load, so that a repeat gets the same answer.
+    refusals: VecDeque<(u64, u64, Refusal)>,
+    pub(crate) session: Session,
+    place: Option<Place>,
+    /// Highest seq decided.
+    pub(crate) last_seq: u64,
+    pub(crate) line: Option<Line>,
+    /// Whether it stands in the world for others to see.
+    pub(crate) present: bool,
+    /// Without a line: when it leaves the world.
+    leave_at: Option<Time>,
+    placed_at: Time,
+    /// Distance it may still go at once, mm; grows with time.
+    credit_mm: u64,
+    moved_at: Time,
+    /// The chunk its sight is centred on.
+    center: Option<ChunkId>,
+}
+
+/// What is known of a command.
+pub(crate) enum Known {
+    /// It has been answered, or may not be.
+    Answer(Result<Bytes, Refusal>),
+    /// It is to be decided.
+    New,
+}
+
+impl Player {
+    pub(crate) fn forget_records(&mut self) {
+        self.answers.clear();
+        self.session = Session::default();
+        self.place = None;
+    }
+
+    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        self.answers = snapshot.answers.into();
+        self.session = snapshot.session.unwrap_or_default();
+        self.place = snapshot.place;
+        self.last_seq = self.answers.iter().map(|a| a.seq).max().unwrap_or(0).max(self.last_seq);
+    }
+
+    pub(crate) fn snapshot_into(&self, snapshot: &mut Snapshot) {
+        snapshot.answers = self.answers.iter().cloned().collect();
+        snapshot.session = Some(self.session.clone());
+        snapshot.place = self.place;
+    }
+
+    pub(crate) fn apply(
+        &mut self,
+        event_type: EventType,
+        payload: &[u8],
+        cause: &Cause,
+    ) -> Result<(), DecodeError> {
+        if event_type == EventType::Session {
+            self.session = Session::decode(payload)?;
+        }
+        if cause.seq > 0 {
+            if self.answers.len() == ANSWERS_MAX {
+                self.answers.pop_front();
+            }
+            let (seq, fingerprint, reply) = (cause.seq, cause.fingerprint, cause.reply.clone());
+            self.answers.push_back(Answer { seq, fingerprint, reply });
+            self.last_seq = self.last_seq.max(seq);
+        }
+        self.place = cause.place.or(self.place);
+        Ok(())
+    }
+
+    /// What is known of the command `seq` with this fingerprint. `window`: answers a client may count on.
+    pub(crate) fn known(&self, seq: u64, fingerprint: u64, window: usize) -> Known {
+        let not_the_same = || {
+            let text = "This number was used for another command already.";
+            Known::Answer(Err(Refusal::new("not_the_same", text)))
+        };
+        if let Some(answer) = self.answers.iter().find(|a| a.seq == seq) {
+            let same = answer.fingerprint == fingerprint;
+            return if same { Known::Answer(Ok(answer.reply.clone())) } else { not_the_same() };
+        }
+        if let Some((_, print, refusal)) = self.refusals.iter().find(|(s, ..)| *s == seq) {
+            let same = *print == fingerprint;
+            return if same { Known::Answer(Err(refusal.clone())) } else { not_the_same() };
+        }
+        // What is not in a full window is older than it: it may have had its effect long ago.
+        let full = self.answers.len() >= window.min(ANSWERS_MAX);
+        let oldest = self.answers.iter().map(|a| a.seq).min().unwrap_or(0);
+        if seq == 0 || (full && seq < oldest) {
+            return Known::Answer(Err(Refusal::new("too_old", "This command was answered long ago.")));
+        }
+        Known::New
+    }
+
+    pub(crate) fn remember_refusal(&mut self, seq: u64, payload: &[u8], refusal: &Refusal, window: usize) {
+        if self.refusals.len() >= window {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back((seq, fingerprint(payload), refusal.clone()));
+    }
+
+    /// These pieces of work are done again: what was answered to them before was never told.
+    pub(crate) fn forget_refusals<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
+        for item in work {
+            if let Work::Command(c) = item {
+                self.refusals.retain(|(seq, ..)| *seq != c.seq);
+            }
+        }
+    }
+
+    fn knows_token(&self, token: &[u8]) -> bool {
+        let digest = Sha256::digest(token);
+        let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
+        same(&self.session.token) || same(&self.session.token_before)
+    }
+}
+
+impl Node {
+    /// A message from the edge of a session.
+    pub(crate) fn handle_player(&mut self, id: EntityId, line: Line, message: ToPlayer) {
+        if !self.hosts.reals.contains_key(&id) {
+            if !matches!(message, ToPlayer::Gone { .. }) {
+                self.core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
+            }
+            return;
+        }
+        match message {
+            ToPlayer::Open { token, name } => self.submit(id, Work::Open { line, token, name }),
+            ToPlayer::Command { seq, payload } => {
+                let command = Command { line, seq, payload, tries: 0, age: None };
+                self.submit(id, Work::Command(command));
+            }
+            ToPlayer::Move { seq, body } => self.walk(id, line, seq, body),
+            ToPlayer::Gone { leave } => self.on_line_gone(id, line, leave),
+        }
+    }
+
+    // ---- sessions --------------------------------------------------------------------------------------
+
+    /// Adopts a session into a line: a new player's, or one whose token fits.
+    pub(crate) fn open_session(&mut self, id: EntityId, line: Line, token: Option<[u8; 16]>, name: String) {
+        let work = Work::Open { line, token, name: name.clone() };
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        let fresh = real.seq == 0;
+        let known = token.is_some_and(|t| !fresh && player.knows_token(&t));
+        if fresh != token.is_none() || (!fresh && !known) || self.core.stopping {
+            let refusal = if self.core.stopping {
+                Refusal::new("not_ready", "The world is closing for a moment. Try again soon.")
+            } else {
+                Refusal::new("bad_token", "This key to your player is not valid here (any more).")
+            };
+            self.emit(id, Some(work), vec![Effect::OpenRefused { line, refusal }]);
+            return self.unload_if_gone(id);
+        }
+        let state = real.state.as_ref().expect("a live entity has a state");
+        let mut body = real.body.or_else(|| player.place.as_ref().map(body_of));
+        let mut events = Vec::new();
+        let (mut names, mut signals) = (Vec::new(), Vec::new());
+        if fresh {
+            let mut cx = context(&mut self.core, &self.interest, (id, body, real.last_at), None);
+            let decided = guard(|| state.create(&name, &mut cx));
+            match self.count_panic(decided) {
+                Ok(decision) => {
+                    events.extend(decision.events.into_iter().map(|e| (EventType::Game, e)));
+                    (names, signals) = (decision.names, decision.signals);
+                    body = decision.body.or(body);
+                }
+                Err(refusal) => {
+                    self.emit(id, Some(work), vec![Effect::OpenRefused { line, refusal }]);
+                    return self.unload_if_gone(id);
+                }
+            }
+        }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        if body.is_none() {
+            let state = real.state.as_ref().expect("a live entity has a state");
+            let mut cx = context(&mut self.core, &self.interest, (id, None, real.last_at), None);
+            body = guard(|| state.spawn(&mut cx)).ok();
+        }
+        let body = Body { speed: 0, ..body.unwrap_or_default() };
+        real.body = Some(body);
+        let mut next_token = [0; 16];
+        self.core.rng.fill_bytes(&mut next_token);
+        let session = Session {
+            session: 1,
+            token: Bytes::copy_from_slice(&Sha256::digest(next_token)),
+            token_before: token.map(|t| Bytes::copy_from_slice(&Sha256::digest(t))).unwrap_or_default(),
+            adoption: player.session.adoption + 1,
+        };
+        events.push((EventType::Session, session.encode_to_vec().into()));
+        let before = player.line.replace(line);
+        player.leave_at = None;
+        let center = *player.center.get_or_insert(body.chunk());
+        let opened = Opened {
+            token: next_token,
+            next_seq: player.last_seq + 1,
+            adoption: session.adoption,
+            body,
+            center,
+            own: Bytes::new(),
+        };
+        let mut effects: Vec<_> = signals.into_iter().map(Effect::Signal).collect();
+        effects.insert(0, Effect::Opened { line, before, opened: Box::new(opened) });
+        let entry = Entry { work: Some(work), effects };
+        self.record(id, Record { events, cause: Cause::default(), names, tx: None, entry });
+    }
+
+    /// The session is durable: the player stands in the world.
+    pub(crate) fn enter_world(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        if !player.present {
+            player.present = true;
+            player.placed_at = self.core.now.time;
+            player.moved_at = self.core.now.time;
+            if let Some(center) = player.center {
+                self.interest.set_player(center, true);
+            }
+        }
+        self.show(id);
+    }
+
+    fn on_line_gone(&mut self, id: EntityId, line: Line, leave: bool) {
+        let now = self.core.now.time;
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        // A session that is still being adopted by that line is adopted all the same; then the line is found gone again.
+        let Some(player) = real.player.as_mut().filter(|p| p.line == Some(line)) else { return };
+        player.line = None;
+        let grace_ms = if leave { 0 } else { self.core.settings.world.grace_ms };
+        player.leave_at = Some(now.plus_ms(grace_ms));
+        if let Some(body) = real.body.filter(|b| b.speed != 0) {
+            let body = Body { speed: 0, ..body };
+            real.body = Some(body);
+            self.publisher.move_to(id, Some(body.rounded()));
+        }
+        self.core.after_ms(grace_ms, Timer::Grace(id));
+    }
+
+    /// The grace period is over, unless somebody came back.
+    pub(crate) fn on_grace(&mut self, id: EntityId) {
+        let now = self.core.now.time;
+        let player = self.hosts.reals.get(&id).and_then(|r| r.player.as_ref());
+        if player.is_some_and(|p| p.line.is_none() && p.leave_at.is_some_and(|at| at <= now)) {
+            self.leave(id);
+        }
+    }
+
+    /// Records where the player stands and takes it out of the world.
+    pub(crate) fn leave(&mut self, id: EntityId) {
+        self.record_place(id, vec![Effect::Left]);
+        self.unload_if_gone(id);
+    }
+
+    fn record_place(&mut self, id: EntityId, effects: Vec<Effect>) {
+        let now = self.core.now.time;
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        if real.phase != Phase::Live || !player.present {
+            return;
+        }
+        player.placed_at = now;
+        let entry = Entry { work: None, effects };
+        let events = vec![(EventType::Placed, Bytes::new())];
+        self.record(id, Record { events, cause: Cause::default(), names: Vec::new(), tx: None, entry });
+    }
+
+    pub(crate) fn leave_world(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = real.player.as_mut().filter(|p| p.line.is_none() && p.present) else { return };
+        player.present = false;
+        if let Some(center) = player.center {
+            self.interest.set_player(center, false);
+        }
+        self.show(id);
+    }
+
+    /// A player without a line that is not in the world and has nothing on its way need not be here.
+    pub(crate) fn unload_if_gone(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get(&id) else { return };
+        let Some(player) = &real.player else { return };
+        if player.line.is_none() && !player.present && real.is_settled() {
+            self.unload(id);
+        }
+    }
+
+    /// Once per second: those who left during a reload leave now; places of those who walked far become durable.
+    pub(crate) fn rest_players(&mut self) {
+        let (now, every) = (self.core.now.time, self.core.world().place_every_ms * 1_000);
+        let (mut leaving, mut walked) = (Vec::new(), Vec::new());
+        for (id, real) in &self.hosts.reals {
+            let Some(player) = &real.player else { continue };
+            if !real.is_settled() {
+                continue;
+            }
+            let gone = player.leave_at.is_some_and(|at| at <= now);
+            if player.line.is_none() && (gone || !player.present) {
+                leaving.push((*id, player.present));
+            } else if player.present && now.since(player.placed_at) >= every {
+                let last = player.place.as_ref().map(body_of);
+                let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));
+                if real.body.is_some_and(far) {
+                    walked.push(*id);
+                }
+            }
+        }
+        for (id, present) in leaving {
+            if present { self.leave(id) } else { self.unload(id) }
+        }
+        for id in walked {
+            self.record_place(id, Vec::new());
+        }
+    }
+
+    // ---- moving ----------------------------------------------------------------------------------------
+
+    /// A client's wish where its body be. Volatile: nothing is recorded.
+    fn walk(&mut self, id: EntityId, line: Line, seq: u32, wish: Body) {
+        let now = self.core.now.time;
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        if player.line != Some(line) {
+            return self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
+        }
+        let (Some(state), Some(from)) = (real.state.as_ref().filter(|_| player.present), real.body) else {
+            return;
+        };
+        if real.phase == Phase::Loading {
+            return;
+        }
+        let wish =
+            Body { island: from.island, heading: wish.heading & 127, speed: wish.speed.min(127), ..wish };
+        let speed_max = u64::from(guard(|| state.speed_max()).unwrap_or(0));
+        // Up to a second's way is saved up: packets come in bursts, feet do not.
+        let gained = now.since(player.moved_at) * speed_max / 1_000_000;
+        player.credit_mm = (player.credit_mm + gained).min(speed_max);
+        player.moved_at = now;
+        let distance = from.at.distance(wish.at);
+        let verdict = if distance > player.credit_mm {
+            Err(Refusal::new("too_fast", "Nobody runs that fast."))
+        } else {
+            let mut cx = context(&mut self.core, &self.interest, (id, Some(from), real.last_at), None);
+            guard(|| state.walk(&from, &wish, &mut cx)).unwrap_or_else(|_| Err(game_error()))
+        };
+        match verdict {
+            Ok(()) => {
+                player.credit_mm -= distance;
+                real.body = Some(wish);
+                self.core.counters.moves += 1;
+                self.publisher.move_to(id, Some(wish.rounded()));
+                self.follow(id, wish);
+            }
+            Err(refusal) => {
+                self.core.counters.corrections += 1;
+                let code = refusal.code.into_owned();
+                self.core.send_edge(line.edge, line.conn, id, ToEdge::Correction { seq, body: from, code });
+            }
+        }
+    }
+
+    /// Puts the body elsewhere, as a durable event said.
+    pub(crate) fn put_body(&mut self, id: EntityId, body: Body) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.body = Some(body);
+        let line = real.player.as_ref().and_then(|p| p.line);
+        self.show(id);
+        self.follow(id, body);
+        if let Some(line) = line {
+            let code = "moved".to_owned();
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::Correction { seq: 0, body, code });
+        }
+    }
+
+    /// Lets the sight follow a body that has left its chunk.
+    fn follow(&mut self, id: EntityId, body: Body) {
+        let Some(player) = self.hosts.reals.get_mut(&id).and_then(|r| r.player.as_mut()) else { return };
+        let (Some(center), true) = (player.center, player.present) else { return };
+        if center.island == body.island && is_about(center, body.at) {
+            return;
+        }
+        let next = body.chunk();
+        player.center = Some(next);
+        let line = player.line;
+        self.interest.set_player(center, false);
+        self.interest.set_player(next, true);
+        if let Some(line) = line {
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::Center(next));
+        }
+    }
+
+    /// Everything leaves at once: the node stops.
+    pub(crate) fn dismiss_players(&mut self) {
+        let now = self.core.now.time;
+        let ids: Vec<_> = self.hosts.roaming().map(|(id, _)| id).collect();
+        for id in ids {
+            if let Some(player) = self.hosts.reals.get_mut(&id).and_then(|r| r.player.as_mut()) {
+                player.line = None;
+                player.leave_at = Some(now);
+            }
+            self.leave(id);
+        }
+    }
+}
+
+/// Whether `at` is in `center` or hardly outside it.
+fn is_about(center: ChunkId, at: Point) -> bool {
+    let corner = center.corner();
+    let range = -CENTER_SLACK_MM..gundo_types::CHUNK_MM + CENTER_SLACK_MM;
+    range.contains(&at.x.saturating_sub(corner.x)) && range.contains(&at.y.saturating_sub(corner.y))
+}
+
+fn body_of(place: &Place) -> Body {
+    Body {
+        island: place.island as u16,
+        at: Point::new(place.x, place.y),
+        heading: (place.heading & 127) as u8,
+        speed: 0,
+    }
+}
+
+/// The message that brings a player's word to its real.
+pub(crate) fn to_player(player: EntityId, line: Line, message: ToPlayer) -> Peer {
+    Peer::ToPlayer { player, line, message }
+}

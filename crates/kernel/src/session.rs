@@ -1,0 +1,562 @@
+//! The node as an edge: sessions of the clients connected here.
+//!
+//! States of a session: greeting (no Hello yet, or it was refused) → locating (where is the player?) → opening (its real
+//! is asked to adopt the line) → playing. The edge holds nothing that cannot be rebuilt. Clients' commands are passed on
+//! to the player's real; frames are laid together here, one message for each client and tick.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Point, Term, Time};
+use gundo_wire::client::{
+    ClientMessage, Closing, Command, Correction, Edge, Edges, Hello, Home, Move, Own, PROTOCOL, Pong, Reply,
+    Resync, ServerMessage, Stats, Welcome,
+};
+use rand_core::Rng;
+
+use crate::Node;
+use crate::game::Refusal;
+use crate::io::{Gauges, Output, SendClass};
+use crate::peer::{HomeMessage, Line, Opened, ToEdge, ToPlayer};
+use crate::player::to_player;
+
+/// How long a Hello may take before it is refused with `not_ready`, ms.
+const OPENING_MS: u64 = 5_000;
+/// How long clients shall wait before they come back to a server that stops, ms.
+const STOP_RETRY_MS: u32 = 1_000;
+
+/// All sessions at this edge.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    by_conn: BTreeMap<ConnId, Session>,
+    /// Sessions that wait to hear where their player is.
+    locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
+    /// Sessions that are owed keyframes at the next flush.
+    owed: BTreeSet<ConnId>,
+    /// Old tiers that run out: (tick, session, chunk).
+    fading: BTreeSet<(u32, ConnId, ChunkId)>,
+    pub(crate) gauges: Gauges,
+}
+
+struct Session {
+    phase: Phase,
+    player: EntityId,
+    holder: NodeId,
+    term: Term,
+    token: Option<[u8; 16]>,
+    name: String,
+    since: Time,
+    /// Commands passed on and not answered yet.
+    unanswered: BTreeSet<u64>,
+    center: Option<ChunkId>,
+    /// Its send queue was full: it gets no frames until it is empty.
+    lagging: bool,
+    watches: bool,
+    /// Chunks it is owed a keyframe of.
+    joins: BTreeSet<ChunkId>,
+    /// This tick's frames.
+    parts: Vec<Bytes>,
+    /// Old tiers that run out, and at which tick.
+    fading: BTreeMap<ChunkId, u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Greeting,
+    Locating,
+    Opening,
+    Playing,
+}
+
+impl Sessions {
+    pub(crate) fn len(&self) -> usize {
+        self.by_conn.len()
+    }
+}
+
+impl Node {
+    // ---- clients ---------------------------------------------------------------------------------------
+
+    pub(crate) fn handle_client(&mut self, conn: ConnId, message: ClientMessage) {
+        if self.core.stopping {
+            return;
+        }
+        let since = self.core.now.time;
+        let session = self.sessions.by_conn.entry(conn).or_insert_with(|| Session {
+            phase: Phase::Greeting,
+            player: EntityId::default(),
+            holder: NodeId::default(),
+            term: Term::default(),
+            token: None,
+            name: String::new(),
+            since,
+            unanswered: BTreeSet::new(),
+            center: None,
+            lagging: false,
+            watches: false,
+            joins: BTreeSet::new(),
+            parts: Vec::new(),
+            fading: BTreeMap::new(),
+        });
+        if let Some(ping) = message.ping {
+            let pong = Pong { stamp: ping.stamp, world_ms: self.core.now.world.0 };
+            let reply = ServerMessage { pong: Some(pong), ..Default::default() };
+            self.core.send_client(conn, &reply, SendClass::Kept);
+        }
+        let greeting = session.phase == Phase::Greeting;
+        match message.hello {
+            Some(hello) if greeting => return self.greet(conn, hello),
+            Some(_) => return self.close(conn, "bad_message", "Hello may be said only once.", 0),
+            None if greeting && (message.r#move.is_some() || !message.commands.is_empty()) => {
+                return self.close(conn, "bad_message", "Say hello first.", 0);
+            }
+            None => {}
+        }
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        if let Some(watch) = message.watch {
+            session.watches = watch.stats;
+        }
+        if session.phase == Phase::Playing {
+            for command in message.commands {
+                self.pass_command(conn, command);
+            }
+            if let Some(wish) = message.r#move {
+                self.pass_move(conn, wish);
+            }
+        }
+        if message.bye.is_some() {
+            self.end_session(conn, true);
+            self.core.outputs.push_back(Output::Close { conn });
+        }
+    }
+
+    pub(crate) fn handle_gone(&mut self, conn: ConnId) {
+        self.end_session(conn, false);
+    }
+
+    pub(crate) fn handle_lagging(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.by_conn.get_mut(&conn) {
+            session.lagging = true;
+            session.parts.clear();
+        }
+    }
+
+    /// The send queue is empty again: the client forgets all and gets a keyframe of every chunk in sight.
+    pub(crate) fn handle_drained(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.lagging) else { return };
+        session.lagging = false;
+        if let Some(center) = session.center {
+            let reach = self.core.settings.world.sight_chunks.into_iter().max().unwrap_or(0);
+            session.joins = center.around(reach).collect();
+            self.sessions.owed.insert(conn);
+        }
+        let resync = ServerMessage { resync: Some(Resync {}), ..Default::default() };
+        self.core.send_client(conn, &resync, SendClass::Kept);
+    }
+
+    fn greet(&mut self, conn: ConnId, hello: Hello) {
+        if hello.protocol != PROTOCOL {
+            let text = format!("This server speaks protocol {PROTOCOL}. Please update your client.");
+            return self.refuse_hello(conn, Refusal::new("bad_protocol", text));
+        }
+        let kind = self.core.settings.rules.player_kind();
+        let (id, token) = if hello.token.is_empty() {
+            // A random id of 63 bits: no node has to ask another whether it is free.
+            (self.core.rng.next_u64() >> 1, None)
+        } else {
+            let parts = hello.token.split_first_chunk::<8>();
+            let secret = parts.and_then(|(_, s)| <[u8; 16]>::try_from(s).ok());
+            match (parts, secret) {
+                (Some((id, _)), Some(secret)) => (u64::from_be_bytes(*id), Some(secret)),
+                _ => {
+                    let text = "This key to your player is damaged.";
+                    return self.refuse_hello(conn, Refusal::new("bad_token", text));
+                }
+            }
+        };
+        let now = self.core.now.time;
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        session.phase = Phase::Locating;
+        session.player = EntityId::new(kind, id);
+        (session.token, session.name, session.since) = (token, hello.name, now);
+        let player = session.player;
+        self.locate(player, conn, None);
+    }
+
+    fn locate(&mut self, player: EntityId, conn: ConnId, not: Option<(NodeId, Term)>) {
+        self.sessions.locating.entry(player).or_default().insert(conn);
+        if let Some(home) = self.home_of(player) {
+            self.core.send_home(home, HomeMessage::Locate { entity: player, not });
+        }
+    }
+
+    /// A new view: homes may have changed, questions are asked again.
+    pub(crate) fn locate_again(&mut self) {
+        let players: Vec<_> = self.sessions.locating.keys().copied().collect();
+        for player in players {
+            if let Some(home) = self.home_of(player) {
+                self.core.send_home(home, HomeMessage::Locate { entity: player, not: None });
+            }
+        }
+    }
+
+    pub(crate) fn on_granted(&mut self, player: EntityId, term: Term) {
+        if !self.sessions.locating.contains_key(&player) && !self.hosts.reals.contains_key(&player) {
+            if let Some(home) = self.home_of(player) {
+                self.core.send_home(home, HomeMessage::Released { entity: player, term });
+            }
+            return;
+        }
+        self.take_roaming(player, term);
+        self.on_located(player, self.core.me(), term);
+    }
+
+    pub(crate) fn on_located(&mut self, player: EntityId, holder: NodeId, term: Term) {
+        let me = self.core.me();
+        for conn in self.sessions.locating.remove(&player).unwrap_or_default() {
+            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
+            session.phase = Phase::Opening;
+            (session.holder, session.term) = (holder, term);
+            let open = ToPlayer::Open { token: session.token, name: session.name.clone() };
+            self.core.send(holder, to_player(player, Line { edge: me, conn }, open));
+        }
+    }
+
+    fn refuse_hello(&mut self, conn: ConnId, refusal: Refusal) {
+        if let Some(session) = self.sessions.by_conn.get_mut(&conn) {
+            session.phase = Phase::Greeting;
+        }
+        let reply = ServerMessage { refused: Some(wire_refusal(refusal)), ..Default::default() };
+        self.core.send_client(conn, &reply, SendClass::Kept);
+    }
+
+    fn close(&mut self, conn: ConnId, code: &str, text: &str, retry_ms: u32) {
+        let closing = Closing { code: code.into(), text: text.into(), retry_ms };
+        let message = ServerMessage { closing: Some(closing), ..Default::default() };
+        self.core.send_client(conn, &message, SendClass::Kept);
+        self.end_session(conn, false);
+        self.core.outputs.push_back(Output::Close { conn });
+    }
+
+    fn end_session(&mut self, conn: ConnId, leave: bool) {
+        let Some(session) = self.sessions.by_conn.remove(&conn) else { return };
+        let (player, me) = (session.player, self.core.me());
+        if let Some(waiting) = self.sessions.locating.get_mut(&player) {
+            waiting.remove(&conn);
+            if waiting.is_empty() {
+                self.sessions.locating.remove(&player);
+            }
+        }
+        if matches!(session.phase, Phase::Opening | Phase::Playing) {
+            let gone = to_player(player, Line { edge: me, conn }, ToPlayer::Gone { leave });
+            self.core.send(session.holder, gone);
+        }
+        self.sessions.owed.remove(&conn);
+        self.leave_chunks(conn, session.center);
+    }
+
+    fn leave_chunks(&mut self, conn: ConnId, center: Option<ChunkId>) {
+        let Some(center) = center else { return };
+        let reach = self.core.settings.world.sight_chunks.into_iter().max().unwrap_or(0);
+        for chunk in center.around(reach) {
+            self.interest.set_session(conn, chunk, 0);
+        }
+    }
+
+    fn pass_command(&mut self, conn: ConnId, command: Command) {
+        let limits = self.core.settings.world.limits;
+        let me = self.core.me();
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        let repeated = session.unanswered.contains(&command.seq);
+        if command.payload.len() > limits.command_bytes_max {
+            let text = format!("A command may have {} bytes at most.", limits.command_bytes_max);
+            return self.reply(conn, command.seq, Err(Refusal::new("too_large", text)));
+        }
+        if !repeated && session.unanswered.len() >= limits.commands_unanswered_max {
+            let text = "Too many commands are waiting for an answer. One moment.";
+            return self.reply(conn, command.seq, Err(Refusal::new("too_many_commands", text)));
+        }
+        session.unanswered.insert(command.seq);
+        let message = ToPlayer::Command { seq: command.seq, payload: command.payload };
+        self.core.send(session.holder, to_player(session.player, Line { edge: me, conn }, message));
+    }
+
+    fn pass_move(&mut self, conn: ConnId, wish: Move) {
+        let me = self.core.me();
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        let body = Body {
+            island: session.center.map_or(0, |c| c.island),
+            at: Point::new(wish.x, wish.y),
+            heading: (wish.heading & 127) as u8,
+            speed: wish.speed.min(127) as u8,
+        };
+        let message = ToPlayer::Move { seq: wish.seq, body };
+        self.core.send(session.holder, to_player(session.player, Line { edge: me, conn }, message));
+    }
+
+    fn reply(&mut self, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {
+        let (payload, refusal) = match result {
+            Ok(payload) => (payload, None),
+            Err(refusal) => (Bytes::new(), Some(wire_refusal(refusal))),
+        };
+        let replies = vec![Reply { seq, payload, refusal }];
+        let message = ServerMessage { replies, ..Default::default() };
+        self.core.send_client(conn, &message, SendClass::Reply);
+    }
+
+    // ---- the player's real -----------------------------------------------------------------------------
+
+    pub(crate) fn handle_edge(&mut self, from: NodeId, conn: ConnId, player: EntityId, message: ToEdge) {
+        let me = self.core.me();
+        let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.player == player) else {
+            // The client went while its session was being adopted.
+            if matches!(message, ToEdge::Opened(_)) {
+                let gone = to_player(player, Line { edge: me, conn }, ToPlayer::Gone { leave: false });
+                self.core.send(from, gone);
+            }
+            return;
+        };
+        match message {
+            ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
+            ToEdge::OpenRefused(refusal) => self.refuse_hello(conn, refusal),
+            ToEdge::NotHere => {
+                session.phase = Phase::Locating;
+                session.unanswered.clear();
+                let not = (session.holder, session.term);
+                self.locate(player, conn, Some(not));
+            }
+            ToEdge::Reply { seq, result } => {
+                session.unanswered.remove(&seq);
+                self.reply(conn, seq, result);
+            }
+            ToEdge::Own(payload) => {
+                let own = ServerMessage { own: Some(Own { payload }), ..Default::default() };
+                self.core.send_client(conn, &own, SendClass::Kept);
+            }
+            ToEdge::Center(center) => self.look_from(conn, center),
+            ToEdge::Correction { seq, body, code } => {
+                let correction = Correction { seq, x: body.at.x, y: body.at.y, code };
+                let message = ServerMessage { correction: Some(correction), ..Default::default() };
+                self.core.send_client(conn, &message, SendClass::Kept);
+            }
+            ToEdge::Superseded => {
+                let text = "You have come in from somewhere else. This connection is closed.";
+                self.close(conn, "superseded", text, 0);
+            }
+        }
+    }
+
+    fn welcome(&mut self, conn: ConnId, from: NodeId, opened: Opened) {
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        session.phase = Phase::Playing;
+        session.holder = from;
+        let player = session.player;
+        let mut token = player.id.to_be_bytes().to_vec();
+        token.extend(opened.token);
+        let edge = |m: &crate::io::Member| Edge {
+            node: u32::from(m.node.0),
+            host: m.host.clone(),
+            port: u32::from(m.port),
+        };
+        let welcome = Welcome {
+            player: Some(player.into()),
+            token: token.into(),
+            next_seq: opened.next_seq,
+            tick_ms: self.core.world().tick_ms,
+            world_ms: self.core.now.world.0,
+            node: u32::from(self.core.me().0),
+            edges: Some(Edges { edges: self.core.view.members.iter().map(edge).collect() }),
+            world: self.core.settings.rules.welcome_bytes(),
+            island: u32::from(opened.body.island),
+            x: opened.body.at.x,
+            y: opened.body.at.y,
+            heading: u32::from(opened.body.heading),
+            own: opened.own,
+            chunk_mm: gundo_types::CHUNK_MM as u32,
+            motion_unit_mm: gundo_types::MOTION_UNIT_MM as u32,
+            adoption: opened.adoption as u32,
+        };
+        let message = ServerMessage { welcome: Some(welcome), ..Default::default() };
+        self.core.send_client(conn, &message, SendClass::Kept);
+        self.look_from(conn, opened.center);
+    }
+
+    // ---- sight -----------------------------------------------------------------------------------------
+
+    /// The tier in which a session centred on `center` sees `chunk`.
+    fn tier(&self, center: ChunkId, chunk: ChunkId) -> Option<u8> {
+        let steps = center.steps_to(chunk)?;
+        self.core.world().sight_chunks.iter().position(|reach| steps <= *reach).map(|t| t as u8)
+    }
+
+    /// Centres a session's sight: chunks are joined, left, or change their tier.
+    fn look_from(&mut self, conn: ConnId, center: ChunkId) {
+        let settings = self.core.settings.world.clone();
+        let reach = settings.sight_chunks.into_iter().max().unwrap_or(0);
+        // An old tier goes on until a frame of the new one has surely come: nothing falls between the two.
+        let fades = self.core.tick() + 2 * settings.tier_ticks.into_iter().max().unwrap_or(1);
+        let Some(before) = self.sessions.by_conn.get_mut(&conn).map(|s| s.center.replace(center)) else {
+            return;
+        };
+        let mut forget = Vec::new();
+        for chunk in before.into_iter().flat_map(|b| b.around(reach)) {
+            if self.tier(center, chunk).is_none() {
+                self.interest.set_session(conn, chunk, 0);
+                forget.push(chunk);
+            }
+        }
+        for chunk in center.around(reach) {
+            let Some(tier) = self.tier(center, chunk) else { continue };
+            match before.and_then(|b| self.tier(b, chunk)) {
+                Some(old) if old == tier => {}
+                Some(old) => {
+                    self.interest.set_session(conn, chunk, 1 << tier | 1 << old);
+                    self.sessions.fading.insert((fades, conn, chunk));
+                    let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+                    session.fading.insert(chunk, fades);
+                }
+                None => {
+                    self.interest.set_session(conn, chunk, 1 << tier);
+                    let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+                    session.joins.insert(chunk);
+                    self.sessions.owed.insert(conn);
+                }
+            }
+        }
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        for chunk in &forget {
+            session.joins.remove(chunk);
+            session.fading.remove(chunk);
+        }
+        if !forget.is_empty() {
+            let forget = forget.into_iter().map(Into::into).collect();
+            let message = ServerMessage { forget, ..Default::default() };
+            self.core.send_client(conn, &message, SendClass::Kept);
+        }
+    }
+
+    fn fade_tiers(&mut self) {
+        let tick = self.core.tick();
+        while let Some((due, conn, chunk)) =
+            self.sessions.fading.first().copied().filter(|(t, ..)| *t <= tick)
+        {
+            self.sessions.fading.remove(&(due, conn, chunk));
+            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
+            // A later change of tier has its own end.
+            if session.fading.get(&chunk) != Some(&due) {
+                continue;
+            }
+            session.fading.remove(&chunk);
+            if let Some(tier) = session.center.and_then(|c| self.tier(c, chunk)) {
+                self.interest.set_session(conn, chunk, 1 << tier);
+            }
+        }
+    }
+
+    /// Hands every session its frames since the last flush, as one message, and the keyframes it is owed.
+    pub(crate) fn flush(&mut self) {
+        self.fade_tiers();
+        let tick = self.core.tick();
+        let mut updates = 0;
+        let mut touched = Vec::new();
+        let sessions = &mut self.sessions.by_conn;
+        self.interest.flush(|conn, chunk, tiers, frames| {
+            let Some(session) = sessions.get_mut(&conn) else { return };
+            // Who is owed a keyframe of the chunk gets that instead.
+            if session.lagging || session.joins.contains(&chunk) {
+                return;
+            }
+            if session.parts.is_empty() {
+                touched.push(conn);
+            }
+            for frame in frames {
+                session.parts.extend(frame.roster.as_ref().map(|r| r.bytes.clone()));
+                for tier in (0..3).filter(|t| tiers >> t & 1 == 1) {
+                    if let Some(motion) = &frame.motion[tier] {
+                        session.parts.push(motion.bytes.clone());
+                        updates += motion.frame.slot.len() as u64;
+                    }
+                }
+            }
+        });
+        self.core.counters.updates += updates;
+        let mut cut = Vec::new();
+        for conn in std::mem::take(&mut self.sessions.owed) {
+            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
+            if session.lagging {
+                continue;
+            }
+            let mut joins: Vec<_> = std::mem::take(&mut session.joins).into_iter().collect();
+            // Nearest first: what the player stands in is there before what is far away.
+            let center = session.center.unwrap_or_default();
+            joins.sort_by_key(|c| (c.steps_to(center), *c));
+            for chunk in joins {
+                if let Some(keyframe) = self.interest.keyframe(chunk, tick, &mut cut) {
+                    session.parts.push(keyframe);
+                    self.core.counters.keyframes += 1;
+                }
+            }
+            touched.push(conn);
+        }
+        self.interest.drop_keyframes(&cut);
+        for conn in touched {
+            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
+            let parts = std::mem::take(&mut session.parts);
+            if parts.is_empty() {
+                continue;
+            }
+            self.core.outputs.push_back(Output::Send { conn, parts, class: SendClass::Frames });
+        }
+    }
+
+    // ---- housekeeping ----------------------------------------------------------------------------------
+
+    /// Once per second: Hellos that take too long, and what watching clients are told.
+    pub(crate) fn rest_sessions(&mut self) {
+        let now = self.core.now.time;
+        let waits = |s: &Session| matches!(s.phase, Phase::Locating | Phase::Opening);
+        let late = |s: &Session| waits(s) && now.since(s.since) > OPENING_MS * 1_000;
+        let slow: Vec<_> = self.sessions.by_conn.iter().filter(|(_, s)| late(s)).map(|(c, _)| *c).collect();
+        for conn in slow {
+            let text = "The world is not ready to let you in. Try again in a moment.";
+            self.close(conn, "not_ready", text, STOP_RETRY_MS);
+        }
+        let watching: Vec<_> =
+            self.sessions.by_conn.iter().filter(|(_, s)| s.watches).map(|(c, s)| (*c, s.center)).collect();
+        for (conn, center) in watching {
+            let message = ServerMessage { stats: Some(self.stats(center)), ..Default::default() };
+            self.core.send_client(conn, &message, SendClass::Frames);
+        }
+    }
+
+    fn stats(&self, center: Option<ChunkId>) -> Stats {
+        let reach = self.core.world().sight_chunks.into_iter().max().unwrap_or(0);
+        let home = |chunk: ChunkId| {
+            let node = self.home_of_chunk(chunk)?;
+            Some(Home { chunk: Some(chunk.into()), node: u32::from(node.0) })
+        };
+        let (chunks, ghosts) = self.interest.size(self.core.me());
+        Stats {
+            node: u32::from(self.core.me().0),
+            tick_us: self.sessions.gauges.tick_us,
+            inbox: self.sessions.gauges.inbox,
+            reals: self.hosts.reals.len() as u32,
+            ghosts: ghosts as u32,
+            sessions: self.sessions.by_conn.len() as u32,
+            chunks: chunks as u32,
+            homes: center.into_iter().flat_map(|c| c.around(reach)).filter_map(home).collect(),
+        }
+    }
+
+    /// The node stops: every client is told, and when to come back.
+    pub(crate) fn close_all(&mut self) {
+        let conns: Vec<_> = self.sessions.by_conn.keys().copied().collect();
+        for conn in conns {
+            self.close(conn, "stopping", "The server restarts. You will be back in a moment.", STOP_RETRY_MS);
+        }
+    }
+}
+
+fn wire_refusal(refusal: Refusal) -> gundo_wire::client::Refusal {
+    gundo_wire::client::Refusal { code: refusal.code.into_owned(), text: refusal.text.into_owned() }
+}

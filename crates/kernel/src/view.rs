@@ -1,0 +1,92 @@
+//! Homes by weighted rendezvous hashing (Thaler & Ravishankar 1998): every node computes the same home for a key from
+//! the view alone, and a change of members moves only the keys of the members that changed.
+
+use gundo_types::{ChunkId, EntityId, Kind, NodeId};
+
+use crate::io::View;
+
+impl View {
+    /// Home of a chunk: of its interest and of its land. Chunks of one tract share it.
+    pub fn home_of_chunk(&self, chunk: ChunkId, tract_chunks: u16) -> Option<NodeId> {
+        let side = tract_chunks.clamp(1, 256) as i16;
+        let tract =
+            ChunkId { island: chunk.island, x: chunk.x.div_euclid(side), y: chunk.y.div_euclid(side) };
+        self.home_of_key(mix(tract.to_u64()))
+    }
+
+    /// Home of an entity. Land belongs to its chunk's home.
+    pub fn home_of(&self, entity: EntityId, land: Option<Kind>, tract_chunks: u16) -> Option<NodeId> {
+        if Some(entity.kind) == land {
+            return self.home_of_chunk(ChunkId::from_u64(entity.id), tract_chunks);
+        }
+        self.home_of_key(mix(entity.id ^ mix(u64::from(entity.kind.0) << 32)))
+    }
+
+    /// A member of weight w takes part with w draws, so its share is w parts of the sum of all weights.
+    fn home_of_key(&self, key: u64) -> Option<NodeId> {
+        let draw = |node: NodeId, i: u8| mix(key ^ mix(u64::from(node.0) << 8 | u64::from(i)));
+        self.members
+            .iter()
+            .map(|m| ((0..m.weight.clamp(1, 16)).map(|i| draw(m.node, i)).max(), m.node))
+            .max()
+            .map(|(_, node)| node)
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every input bit reaches every output bit.
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Member;
+
+    fn view(weights: &[u8]) -> View {
+        let member = |(i, w): (usize, &u8)| Member {
+            node: NodeId(i as u16 + 1),
+            incarnation: 1,
+            host: String::new(),
+            port: 0,
+            weight: *w,
+        };
+        View { members: weights.iter().enumerate().map(member).collect(), ..View::default() }
+    }
+
+    fn homes(view: &View) -> Vec<NodeId> {
+        let home = |id| view.home_of(EntityId::new(Kind(1), id), None, 4).expect("members");
+        (0..9_000).map(home).collect()
+    }
+
+    #[test]
+    fn homes_share_by_weight() {
+        let homes = homes(&view(&[1, 1, 2]));
+        let share = |n| homes.iter().filter(|h| **h == NodeId(n)).count();
+        assert!((2_050..2_450).contains(&share(1)), "{}", share(1));
+        assert!((4_250..4_750).contains(&share(3)), "{}", share(3));
+    }
+
+    #[test]
+    fn a_new_member_takes_keys_only_to_itself() {
+        let (before, after) = (homes(&view(&[1, 1, 1])), homes(&view(&[1, 1, 1, 1])));
+        let moved: Vec<_> = before.iter().zip(&after).filter(|(b, a)| b != a).collect();
+        assert!(moved.iter().all(|(_, a)| **a == NodeId(4)));
+        assert!((2_050..2_450).contains(&moved.len()), "{}", moved.len());
+    }
+
+    #[test]
+    fn land_lives_where_its_chunk_is_published() {
+        let view = view(&[1, 1, 1]);
+        for chunk in ChunkId::default().around(9) {
+            let land = EntityId::new(Kind(2), chunk.to_u64());
+            assert_eq!(view.home_of(land, Some(Kind(2)), 4), view.home_of_chunk(chunk, 4));
+        }
+        let tract: Vec<_> =
+            ChunkId { island: 0, x: 5, y: 5 }.around(1).map(|c| view.home_of_chunk(c, 4)).collect();
+        assert!(tract.windows(2).all(|w| w[0] == w[1]));
+    }
+}

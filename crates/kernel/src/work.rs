@@ -1,0 +1,190 @@
+//! Work an entity takes, in order: sessions to adopt, commands of its player, parts of others' transactions.
+
+use bytes::Bytes;
+use gundo_types::EntityId;
+use gundo_wire::journal::{Cause, EventType};
+
+use crate::Node;
+use crate::append::{Effect, Entry, Record};
+use crate::game::{Actor, RawDecision, Refusal};
+use crate::host::{Phase, context, game_error, guard};
+use crate::peer::{Age, Line, Peer, Prepared, ToEdge, TxId, TxMessage};
+use crate::player::Known;
+
+/// How often a command is decided again after conflicts before it is refused.
+const TRIES_MAX: u8 = 8;
+
+/// One piece of work. Kept until its effects are durable, so that it can be done again.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// Adopt a session into a line.
+    Open { line: Line, token: Option<[u8; 16]>, name: String },
+    /// A command of the player.
+    Command(Command),
+    /// A part of a transaction.
+    Prepare(Prepare),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    pub(crate) line: Line,
+    pub(crate) seq: u64,
+    pub(crate) payload: Bytes,
+    pub(crate) tries: u8,
+    /// Age of its first transaction, if it took one: it grows older with every retry.
+    pub(crate) age: Option<Age>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Prepare {
+    pub(crate) tx: TxId,
+    pub(crate) age: Age,
+    pub(crate) command: Bytes,
+    pub(crate) actor: Actor,
+}
+
+impl Node {
+    /// Gives work to a real entity; refuses it when too much waits.
+    pub(crate) fn submit(&mut self, id: EntityId, work: Work) {
+        let max = self.core.world().limits.waiting_per_entity_max;
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.needed = self.core.now.time;
+        if real.phase == Phase::Broken {
+            return self.refuse_work(id, &work, game_error());
+        }
+        // Not a piece of work is done before those that came earlier, so a full queue refuses the newest.
+        if real.waiting.len() >= max {
+            let busy = Refusal::new("busy", "Too much is going on here. Try again in a moment.");
+            return self.refuse_work(id, &work, busy);
+        }
+        real.waiting.push_back(work);
+        self.run(id);
+    }
+
+    /// Takes up waiting work as far as possible.
+    pub(crate) fn run(&mut self, id: EntityId) {
+        loop {
+            let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+            if !real.takes_work() {
+                return;
+            }
+            match real.waiting.pop_front() {
+                Some(Work::Open { line, token, name }) => self.open_session(id, line, token, name),
+                Some(Work::Command(command)) => self.decide(id, command),
+                Some(Work::Prepare(prepare)) => self.prepare(id, prepare),
+                None => return,
+            }
+        }
+    }
+
+    fn decide(&mut self, id: EntityId, command: Command) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        if player.line != Some(command.line) {
+            let line = command.line;
+            return self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
+        }
+        let window = self.core.settings.world.limits.answers_kept;
+        match player.known(command.seq, gundo_wire::fingerprint(&command.payload), window) {
+            Known::Answer(result) => {
+                let effects = vec![Effect::Reply { line: command.line, seq: command.seq, result }];
+                return self.emit(id, Some(Work::Command(command)), effects);
+            }
+            Known::New => {}
+        }
+        player.last_seq = player.last_seq.max(command.seq);
+        if command.tries > TRIES_MAX {
+            let busy = Refusal::new("busy", "Too many want the same thing. Try again in a moment.");
+            return self.refuse(id, command, busy);
+        }
+        let state = real.state.as_ref().expect("a live entity has a state");
+        let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
+        let decided = guard(|| state.decide(&command.payload, &mut cx));
+        match self.count_panic(decided) {
+            Err(refusal) => self.refuse(id, command, refusal),
+            Ok(decision) if !decision.parts.is_empty() => self.begin(id, command, decision.parts),
+            Ok(decision) => self.record_command(id, command, decision, None),
+        }
+    }
+
+    /// Flattens what guarded game code said; counts a panic.
+    pub(crate) fn count_panic<T>(
+        &mut self,
+        result: Result<Result<T, Refusal>, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.core.counters.game_panics += u64::from(result.is_err());
+        result.and_then(|r| r)
+    }
+
+    /// Makes a command's decision durable. `tx`: together with the parts of others.
+    pub(crate) fn record_command(
+        &mut self,
+        id: EntityId,
+        command: Command,
+        decision: RawDecision,
+        tx: Option<(TxId, Vec<Prepared>)>,
+    ) {
+        let max = self.core.world().limits.public_bytes_max;
+        if decision.reply.len() > max || decision.events.iter().any(|e| e.len() > max) {
+            if let Some((tx, _)) = tx {
+                self.abort(tx, false);
+            }
+            return self.refuse(id, command, game_error());
+        }
+        // Every success leaves a record, also one that changes nothing: it is what makes a repeat harmless.
+        let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
+        if events.is_empty() {
+            events.push((EventType::Answered, Bytes::new()));
+        }
+        let player = self.hosts.reals.get(&id).and_then(|r| r.player.as_ref());
+        let cause = Cause {
+            session: player.map_or(0, |p| p.session.session),
+            seq: command.seq,
+            fingerprint: gundo_wire::fingerprint(&command.payload),
+            reply: decision.reply.clone(),
+            place: None,
+        };
+        let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
+        effects.extend(decision.body.map(Effect::Body));
+        let (line, seq) = (command.line, command.seq);
+        effects.push(Effect::Reply { line, seq, result: Ok(decision.reply) });
+        let entry = Entry { work: Some(Work::Command(command)), effects };
+        self.record(id, Record { events, cause, names: decision.names, tx, entry });
+    }
+
+    /// A command's refusal: without effect, and held behind what it rests on.
+    pub(crate) fn refuse(&mut self, id: EntityId, command: Command, refusal: Refusal) {
+        let window = self.core.settings.world.limits.answers_kept;
+        if let Some(player) = self.hosts.reals.get_mut(&id).and_then(|r| r.player.as_mut()) {
+            player.remember_refusal(command.seq, &command.payload, &refusal, window);
+        }
+        let effects = vec![Effect::Reply { line: command.line, seq: command.seq, result: Err(refusal) }];
+        self.emit(id, Some(Work::Command(command)), effects);
+    }
+
+    /// Refuses work that was not even begun.
+    pub(crate) fn refuse_work(&mut self, id: EntityId, work: &Work, refusal: Refusal) {
+        match work {
+            Work::Open { line, .. } => {
+                self.core.send_edge(line.edge, line.conn, id, ToEdge::OpenRefused(refusal));
+            }
+            Work::Command(c) => {
+                self.core.counters.commands_refused += 1;
+                let reply = ToEdge::Reply { seq: c.seq, result: Err(refusal) };
+                self.core.send_edge(c.line.edge, c.line.conn, id, reply);
+            }
+            Work::Prepare(p) => {
+                let message = TxMessage::Refused(refusal);
+                self.core.send(p.tx.node, Peer::Transaction { tx: p.tx, entity: id, message });
+            }
+        }
+    }
+
+    /// A broken entity refuses whatever waits.
+    pub(crate) fn refuse_all(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        for work in std::mem::take(&mut real.waiting) {
+            self.refuse_work(id, &work, game_error());
+        }
+    }
+}
