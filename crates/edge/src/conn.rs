@@ -331,12 +331,15 @@ impl Task {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        if self.conn.shared.link.is_full() && self.pause.is_none() {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if !self.conn.shared.link.is_full() {
+                break;
+            }
             self.pause = Some(Box::pin(sleep(PAUSE)));
-        }
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
         }
         let now_us = self.conn.shared.started.elapsed().as_micros() as u64;
         let mut budget = TURN_BYTES;
