@@ -24,7 +24,7 @@ impl Rng {
 
     /// A number below `limit`; 0 if that is 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        (u128::from(self.next_u64()) * limit as u128 >> 64) as usize
+        ((u128::from(self.next_u64()) * limit as u128) >> 64) as usize
     }
 }
 

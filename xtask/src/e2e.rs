@@ -69,8 +69,7 @@ impl Server {
 
     fn wait_until_ready(&mut self) -> Done {
         let begin = Instant::now();
-        let mut waiting = self.ports();
-        while let Some(port) = waiting.next() {
+        for port in self.ports() {
             while !is_healthy(port) {
                 if let Ok(Some(status)) = self.child.try_wait() {
                     return Err(format!("the server ended with {status}:\n{}", self.said()));
