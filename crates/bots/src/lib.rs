@@ -1,1 +1,150 @@
-//! Placeholder.
+//! Load for a Gundo world: many full clients, each with its own connection, on very few cores.
+//!
+//! [`run`] starts the bots, lets a game's [`Behaviour`] drive each of them, measures, and returns a [`Report`]. A bot
+//! is exact where a player would notice (its commands and their answers, its own body in the frames) and only counts
+//! the rest: see [`gundo_client::Light`]. Start reading at [`run`]; `fleet` holds the loop, `bot` one client.
+//!
+//! ```no_run
+//! use gundo_bots::{BotsConfig, Stroll, run};
+//!
+//! let config = BotsConfig::new(500, vec!["ws://127.0.0.1:7600".parse().expect("an address")]);
+//! let report = run(&config, &|index| Box::new(Stroll::new(index as u64, 2_000)), &mut |_| {}).expect("the world answers");
+//! eprintln!("{report}");
+//! assert!(report.is_clean());
+//! ```
+
+mod behaviour;
+mod bot;
+mod fleet;
+mod report;
+mod socket;
+mod tally;
+
+use std::net::ToSocketAddrs;
+
+use gundo_client::Address;
+
+pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
+pub use fleet::{Phase, Progress};
+pub use report::{Latency, Report};
+pub use socket::{Broken, Incoming, Socket};
+
+/// How many bots, where, how long.
+#[derive(Clone, Debug)]
+pub struct BotsConfig {
+    /// How many bots.
+    pub count: usize,
+    /// Edges; bot `i` starts at edge `i` modulo their number. With [`spread`](Self::spread) the list is completed by what the
+    /// first edge says.
+    pub urls: Vec<Address>,
+    /// Learn the list of edges from the first one and spread the bots over all of them (default true).
+    pub spread: bool,
+    /// Length of the measured window after all are in the world, seconds (default 10).
+    pub seconds: f64,
+    /// Wait between the last welcome and the window, seconds (default 1).
+    pub settle_seconds: f64,
+    /// How long all of them may take to get into the world, seconds (default 60). The run goes on with those that are in.
+    pub connect_seconds: f64,
+    /// How long answers may take after the window, seconds (default 10). What is missing then is lost.
+    pub drain_seconds: f64,
+    /// Connections begun per second; `None`: as fast as they are answered.
+    pub connects_per_second: Option<f64>,
+    /// Connections being opened at the same time (default 128).
+    pub connecting_max: usize,
+    /// Steps of each behaviour per second, hence moves at most (default 10).
+    pub steps_per_second: u32,
+    /// Worker threads (default 1: measured, one carries 5,000 bots).
+    pub threads: usize,
+    /// Names are this, a word for the run, and the bot's number.
+    pub name_prefix: String,
+    /// Seed of all chance, names included. Two runs against one world need two seeds.
+    pub seed: u64,
+}
+
+impl BotsConfig {
+    /// `count` bots at `urls`, all else as by default, the seed from the clock.
+    pub fn new(count: usize, urls: Vec<Address>) -> Self {
+        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self {
+            count,
+            urls,
+            spread: true,
+            seconds: 10.0,
+            settle_seconds: 1.0,
+            connect_seconds: 60.0,
+            drain_seconds: 10.0,
+            connects_per_second: None,
+            connecting_max: 128,
+            steps_per_second: 10,
+            threads: 1,
+            name_prefix: "bot".to_owned(),
+            seed: clock.map_or(1, |d| d.as_nanos() as u64),
+        }
+    }
+}
+
+/// Why bots could not run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum BotsError {
+    /// No address was given.
+    #[error("no address of a world was given")]
+    NoAddress,
+    /// A host is not known.
+    #[error("the host of {address} is not known")]
+    Unknown {
+        /// Which.
+        address: Address,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system gave no event queue.
+    #[error("the operating system gives no event queue")]
+    Poll(#[source] std::io::Error),
+    /// Not a single bot got in.
+    #[error("no bot got into the world at {address}; is a server running there? ({seen})")]
+    Nobody {
+        /// Where it was tried.
+        address: Address,
+        /// The errors counted, for people.
+        seen: String,
+    },
+}
+
+/// Runs the bots: connects, lets them play, measures, waits for the answers, leaves.
+///
+/// `behaviour(i)` makes the mind of bot `i`. `watch` is called at every change of [`Phase`] and about once per second.
+///
+/// # Errors
+/// See [`BotsError`]. A run that began ends with a [`Report`], however badly it went.
+pub fn run(
+    config: &BotsConfig,
+    behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
+    watch: &mut dyn FnMut(&Progress),
+) -> Result<Report, BotsError> {
+    let first = config.urls.first().ok_or(BotsError::NoAddress)?;
+    for address in &config.urls {
+        let known = address.authority().to_socket_addrs();
+        known.map_err(|source| BotsError::Unknown { address: address.clone(), source })?;
+    }
+    raise_open_files(config.count);
+    let report = fleet::run(config, behaviour, watch)?;
+    if report.live == 0 && config.count > 0 {
+        let seen =
+            report.errors.iter().map(|(code, n)| format!("{code}: {n}")).collect::<Vec<_>>().join(", ");
+        return Err(BotsError::Nobody { address: first.clone(), seen });
+    }
+    Ok(report)
+}
+
+/// Each bot is an open file, and the usual limit is 1,024. Raised as far as the hard limit allows; what then does not
+/// fit shows up as an error of the bots that could not connect.
+pub fn raise_open_files(wanted: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = wanted as u64 + 256;
+    if limit.current.is_some_and(|now| now < wanted) {
+        let current = Some(limit.maximum.map_or(wanted, |max| max.min(wanted)));
+        // A refusal changes nothing: the run goes on within the limit there is.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum });
+    }
+}

@@ -228,9 +228,6 @@ impl Task {
         let mut changes = Vec::new();
         {
             let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-            if message.welcome.is_some() {
-                picture.clear();
-            }
             picture.handle_message(&message, &mut changes);
         }
         if !changes.is_empty() {

@@ -4,7 +4,7 @@
 //! would measure the bots, not the server. `Light` walks the bytes once, counts the motion entries, and decodes only
 //! what concerns the own entity; all messages other than frames are decoded in full.
 
-use gundo_types::{Body, ChunkId, EntityId, Term};
+use gundo_types::{Body, ChunkId, EntityId, Kind, Term};
 use gundo_wire::client::{Enter, Frame, ServerMessage};
 use gundo_wire::{DecodeError, Message};
 
@@ -66,7 +66,7 @@ struct Parts<'a> {
 }
 
 impl Light {
-    /// Follows `own` from now on and forgets where it stood. Call it at every Welcome.
+    /// Follows `own` from now on and forgets where it stood, as a Welcome does by itself.
     pub fn follow(&mut self, own: EntityId) {
         self.own = Some(own);
         self.place = None;
@@ -86,6 +86,11 @@ impl Light {
                 (1, Value::Bytes(frame)) => frames.push(frame),
                 _ => scanned.rest.merge(&before[..before.len() - bytes.len()])?,
             }
+        }
+        if let Some(player) = scanned.rest.welcome.as_ref().and_then(|w| w.player)
+            && let Ok(kind) = u16::try_from(player.kind)
+        {
+            self.follow(EntityId::new(Kind(kind), player.id));
         }
         if scanned.rest.resync.is_some() {
             self.place = None;

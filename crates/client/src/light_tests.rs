@@ -1,8 +1,7 @@
 //! `Light` must say of the own entity and of the counts exactly what the full decoder and the picture say.
 
 use bytes::Bytes;
-use gundo_types::Kind;
-use gundo_wire::client::{Change, Chunk, Leave, Reply, Resync};
+use gundo_wire::client::{Change, Chunk, EntityId as WireId, Leave, Reply, Resync, Welcome};
 use proptest::prelude::*;
 
 use super::*;
@@ -162,6 +161,18 @@ fn it_follows_the_own_entity_across_publishers() {
     };
     assert_eq!(scan(gone), None);
     assert_eq!(scan(row(2, 6, 4, 280)), None);
+}
+
+#[test]
+fn a_welcome_says_whom_to_follow_and_what_comes_with_it_counts() {
+    let mut light = Light::default();
+    let welcome = Welcome { player: Some(WireId { kind: 1, id: 2 }), ..Default::default() };
+    let enter = Enter { slot: 1, kind: 1, id: 2, has_body: true, x: 3, ..Default::default() };
+    let frames = vec![Frame { publisher: 1, roster: 1, enter: vec![enter], ..Default::default() }];
+    // Fields of a message may come in any order.
+    let mut bytes = ServerMessage { frames, ..Default::default() }.encode_to_vec();
+    bytes.extend(ServerMessage { welcome: Some(welcome), ..Default::default() }.encode_to_vec());
+    assert_eq!(light.scan(&bytes).expect("well formed").own.map(|b| b.at.x), Some(30));
 }
 
 #[test]

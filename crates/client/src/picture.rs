@@ -50,7 +50,7 @@ struct Roster {
     slots: BTreeMap<u32, (EntityId, Term)>,
 }
 
-/// The picture. Give it every [`ServerMessage`]; clear it at every Welcome.
+/// The picture. Give it every [`ServerMessage`].
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
     entities: BTreeMap<EntityId, Seen>,
@@ -101,10 +101,10 @@ impl Picture {
         self.rosters.clear();
     }
 
-    /// Takes what a message says of the sight and adds what changed to `events`: first resync, then forgotten chunks, then
+    /// Takes what a message says of the sight and adds what changed to `events`: first welcome and resync, which empty it, then forgotten chunks, then
     /// frames in order.
     pub fn handle_message(&mut self, message: &ServerMessage, events: &mut Vec<PictureEvent>) {
-        if message.resync.is_some() {
+        if message.resync.is_some() || message.welcome.is_some() {
             events.extend(self.entities.keys().map(|id| PictureEvent::Left(*id)));
             self.clear();
         }

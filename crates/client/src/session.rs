@@ -93,7 +93,7 @@ pub struct Answer {
 /// What a session tells its user.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// In the world, anew or again. Keep the token; a [`Picture`](crate::Picture) must be cleared.
+    /// In the world, anew or again. Keep the token. A [`Picture`](crate::Picture) begins anew by itself.
     Welcomed(Box<Welcome>),
     /// A command was answered.
     Answered(Answer),

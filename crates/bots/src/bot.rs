@@ -1,0 +1,381 @@
+//! One bot: a session, a light view of the frames, a mind, and the questions it puts to the server by playing.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Session, SessionSettings};
+use gundo_types::{Body, Point, Time};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, Correction, Welcome};
+use mio::{Interest, Registry, Token};
+
+use crate::behaviour::{Behaviour, Chance, Wishes};
+use crate::socket::{Broken, Incoming, Socket};
+use crate::tally::{Tally, record};
+
+/// Moves remembered until a frame shows them: 6 s at 10 Hz.
+const MOVES_MAX: usize = 64;
+/// Names tried before a bot gives up.
+const NAMES_MAX: u32 = 5;
+
+/// One client. See [`Bot::handle_ready`] and [`Bot::step`].
+pub(crate) struct Bot {
+    token: Token,
+    session: Session,
+    light: Light,
+    mind: Box<dyn Behaviour>,
+    wishes: Wishes,
+    socket: Option<Socket>,
+    name: String,
+    names_tried: u32,
+    begun: Time,
+    last_step: Time,
+    welcomes: u32,
+    tick_ms: u32,
+    /// Commands without an answer, with the mind's tag.
+    tags: VecDeque<(CommandId, u64)>,
+    /// Moves sent and not yet seen in a frame: position as frames show it, and when it was sent.
+    moves: VecDeque<(Point, Time)>,
+    /// When a frame last showed the own body at a new place, and where.
+    shown: Option<(Time, Point)>,
+}
+
+/// What a bot needs from its worker for a moment.
+pub(crate) struct Desk<'a> {
+    pub(crate) now: Time,
+    pub(crate) registry: &'a Registry,
+    pub(crate) resolve: &'a mut dyn FnMut(&Address) -> Option<SocketAddr>,
+    pub(crate) tally: &'a mut Tally,
+    pub(crate) scratch: &'a mut [u8],
+}
+
+impl Bot {
+    pub(crate) fn new(
+        token: Token,
+        edges: Vec<Address>,
+        name: String,
+        seed: u64,
+        mind: Box<dyn Behaviour>,
+    ) -> Self {
+        let mut mind = mind;
+        let mut settings = SessionSettings::new(edges, mind.name(&name));
+        settings.seed = seed;
+        settings.client = concat!("gundo-bots ", env!("CARGO_PKG_VERSION")).to_owned();
+        Self {
+            token,
+            session: Session::new(settings),
+            light: Light::default(),
+            mind,
+            wishes: Wishes::new(Chance::new(seed)),
+            socket: None,
+            name,
+            names_tried: 1,
+            begun: Time(0),
+            last_step: Time(0),
+            welcomes: 0,
+            tick_ms: 100,
+            tags: VecDeque::new(),
+            moves: VecDeque::new(),
+            shown: None,
+        }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.session.is_live()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.session.is_ended()
+    }
+
+    /// Whether it has been in the world at least once.
+    pub(crate) fn has_played(&self) -> bool {
+        self.welcomes > 0
+    }
+
+    pub(crate) fn commands_open(&self) -> usize {
+        self.session.commands_open()
+    }
+
+    pub(crate) fn edges(&self) -> &[Address] {
+        self.session.edges()
+    }
+
+    pub(crate) fn start(&mut self, desk: &mut Desk<'_>) {
+        self.begun = desk.now;
+        self.session.start(desk.now);
+        self.drain(desk);
+    }
+
+    /// Its turn: session timers, and, if it `plays`, a step of the mind.
+    pub(crate) fn step(&mut self, desk: &mut Desk<'_>, plays: bool) {
+        if self.session.poll_timeout().is_some_and(|due| desk.now >= due) {
+            self.session.handle_timeout(desk.now);
+            self.drain(desk);
+        }
+        if plays && self.session.is_live() {
+            self.play(desk);
+        }
+    }
+
+    fn play(&mut self, desk: &mut Desk<'_>) {
+        self.wishes.now = desk.now;
+        self.wishes.step_ms = (desk.now.since(self.last_step) / 1_000).min(250) as u32;
+        self.wishes.open = self.session.commands_open();
+        self.last_step = desk.now;
+        self.mind.step(&mut self.wishes);
+        for (tag, payload) in std::mem::take(&mut self.wishes.commands) {
+            desk.tally.asked += 1;
+            match self.session.command(desk.now, payload) {
+                Ok(id) => self.tags.push_back((id, tag)),
+                Err(_) => {
+                    desk.tally.asked -= 1;
+                    desk.tally.error("bot_asks_too_much");
+                }
+            }
+        }
+        if let Some(body) = self.wishes.walk.take() {
+            self.walk(desk, body);
+        }
+        self.drain(desk);
+    }
+
+    fn walk(&mut self, desk: &mut Desk<'_>, body: Body) {
+        if self.session.walk(body).is_none() {
+            return;
+        }
+        self.wishes.body = body;
+        if desk.tally.measuring {
+            desk.tally.moves += 1;
+        }
+        if self.moves.len() == MOVES_MAX {
+            self.moves.pop_front();
+            if desk.tally.measuring {
+                desk.tally.error("move_never_shown");
+            }
+        }
+        self.moves.push_back((body.rounded().at, desk.now));
+    }
+
+    /// Its socket has something to say.
+    pub(crate) fn handle_ready(&mut self, desk: &mut Desk<'_>, readable: bool, writable: bool, ended: bool) {
+        let Some(mut socket) = self.socket.take() else { return };
+        let mut result = Ok(());
+        if writable {
+            result = socket.handle_writable();
+        }
+        if result.is_ok() && readable {
+            let before = socket.bytes_in();
+            let Desk { now, tally, scratch, .. } = desk;
+            let mut garbled = false;
+            result = socket.read(scratch, ended, &mut |incoming| match incoming {
+                Incoming::Open => self.session.handle_open(*now),
+                Incoming::Message(bytes) => garbled |= !self.on_message(*now, bytes, tally),
+            });
+            if tally.measuring {
+                tally.bytes += socket.bytes_in() - before;
+            }
+            if garbled {
+                result = Err(Broken::Protocol("a message does not decode"));
+            }
+        }
+        match result {
+            Ok(()) => self.socket = Some(socket),
+            Err(broken) => {
+                if !self.session.is_ended() {
+                    desk.tally.error(&broken_code(&broken));
+                }
+                // The stream is closed when it is dropped, which also takes it out of the poll.
+                drop(socket);
+                self.session.handle_gone(desk.now);
+            }
+        }
+        self.drain(desk);
+    }
+
+    /// Takes a message; `false` if it does not decode.
+    fn on_message(&mut self, now: Time, bytes: &[u8], tally: &mut Tally) -> bool {
+        let Ok(scanned) = self.light.scan(bytes) else { return false };
+        if tally.measuring {
+            tally.messages += 1;
+            tally.frames += u64::from(scanned.frames);
+            tally.updates += u64::from(scanned.updates);
+        }
+        if let Some(body) = scanned.own {
+            self.on_shown(now, body.at, tally);
+        }
+        self.session.handle_message(now, scanned.rest);
+        true
+    }
+
+    /// A frame shows the own body at `at`.
+    fn on_shown(&mut self, now: Time, at: Point, tally: &mut Tally) {
+        let before = self.shown;
+        if before.is_some_and(|(_, known)| known == at) {
+            return;
+        }
+        self.shown = Some((now, at));
+        let Some(newest) = self.moves.iter().rposition(|(p, _)| *p == at) else { return };
+        let walking_since = self.moves.front().map_or(now, |(_, sent)| *sent);
+        for (_, sent) in self.moves.drain(..=newest) {
+            if tally.measuring {
+                record(&mut tally.shown, now.since(sent));
+            }
+        }
+        // A gap counts while the bot walks: from the last frame that showed a step, or from the first step not shown since.
+        if let Some((last, _)) = before.filter(|_| tally.measuring) {
+            let gap = now.since(last.max(walking_since));
+            record(&mut tally.gap, gap);
+            tally.gaps_long += u64::from(gap > u64::from(self.tick_ms) * 2_000);
+        }
+    }
+
+    fn drain(&mut self, desk: &mut Desk<'_>) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Connect(address) => self.connect(desk, &address),
+                Output::Send(message) => self.send(desk, &message),
+                Output::Disconnect => self.socket = None,
+                Output::Event(event) => self.on_event(desk, event),
+            }
+        }
+    }
+
+    fn connect(&mut self, desk: &mut Desk<'_>, address: &Address) {
+        let chance = Chance::new(self.wishes.chance.next_u64());
+        let opened =
+            (desk.resolve)(address).ok_or_else(|| std::io::Error::other("unknown host")).and_then(|to| {
+                let mut socket = Socket::connect(to, &address.authority(), &address.path, chance)?;
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                desk.registry.register(socket.stream(), self.token, interest)?;
+                Ok(socket)
+            });
+        match opened {
+            Ok(socket) => self.socket = Some(socket),
+            Err(error) => {
+                desk.tally.error(&broken_code(&Broken::Io(error)));
+                self.session.handle_gone(desk.now);
+            }
+        }
+    }
+
+    fn send(&mut self, desk: &mut Desk<'_>, message: &ClientMessage) {
+        let Some(socket) = &mut self.socket else { return };
+        if let Err(broken) = socket.send(&message.encode_to_vec()) {
+            self.socket = None;
+            desk.tally.error(&broken_code(&broken));
+            self.session.handle_gone(desk.now);
+        }
+    }
+
+    fn on_event(&mut self, desk: &mut Desk<'_>, event: Event) {
+        match event {
+            Event::Welcomed(welcome) => self.on_welcome(desk, &welcome),
+            Event::Answered(answer) => self.on_answer(desk.tally, answer),
+            Event::Own(own) => self.mind.handle_own(&own),
+            Event::Corrected(correction) => self.on_correction(desk.tally, &correction),
+            Event::Refused(refusal) => {
+                desk.tally.error(&format!("hello_{}", refusal.code));
+                self.names_tried += 1;
+                if self.names_tried <= NAMES_MAX {
+                    let name = format!("{}x{}", self.name, self.names_tried);
+                    let name = self.mind.name(&name);
+                    self.session.introduce(desk.now, name);
+                } else {
+                    self.session.leave(desk.now);
+                }
+            }
+            Event::Lost { closing, .. } => {
+                desk.tally.reconnects += 1;
+                if let Some(closing) = closing {
+                    desk.tally.error(&format!("closed_{}", closing.code));
+                }
+                self.moves.clear();
+                self.shown = None;
+            }
+            Event::Ended(Some(closing)) => desk.tally.error(&format!("closed_{}", closing.code)),
+            Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) => {}
+        }
+    }
+
+    fn on_welcome(&mut self, desk: &mut Desk<'_>, welcome: &Welcome) {
+        if self.welcomes == 0 {
+            record(&mut desk.tally.playable, desk.now.since(self.begun));
+        }
+        self.welcomes += 1;
+        self.tick_ms = welcome.tick_ms.max(1);
+        self.wishes.body = Body {
+            island: welcome.island as u16,
+            at: Point::new(welcome.x, welcome.y),
+            heading: (welcome.heading & 127) as u8,
+            speed: 0,
+        };
+        self.last_step = desk.now;
+        self.moves.clear();
+        self.shown = None;
+        self.mind.handle_welcome(welcome);
+        self.mind.handle_own(&welcome.own);
+    }
+
+    fn on_answer(&mut self, tally: &mut Tally, answer: Answer) {
+        let at = self.tags.iter().position(|(id, _)| *id == answer.id);
+        let tag = at.and_then(|at| self.tags.remove(at)).map_or(0, |(_, tag)| tag);
+        if let Err(refusal) = &answer.result
+            && refusal.code == "session_lost"
+        {
+            tally.lost += 1;
+            return;
+        }
+        tally.answered += 1;
+        if tally.measuring {
+            tally.window_answered += 1;
+            record(&mut tally.command, answer.waited_us);
+        }
+        if let Err(refusal) = &answer.result {
+            let own = self.mind.is_own_refusal(&refusal.code);
+            *(if own { &mut tally.refused_by_game } else { &mut tally.refused_otherwise }) += 1;
+            tally.error(&format!("refused_{}", refusal.code));
+        }
+        self.mind.handle_answer(tag, &answer.result);
+    }
+
+    fn on_correction(&mut self, tally: &mut Tally, correction: &Correction) {
+        tally.corrections += 1;
+        tally.error(&format!("corrected_{}", correction.code));
+        self.wishes.body.at = Point::new(correction.x, correction.y);
+        // What was asked before will not be shown.
+        self.moves.clear();
+        self.shown = None;
+        self.mind.handle_correction(correction);
+    }
+
+    /// Leaves the world and adds what only now is known.
+    pub(crate) fn finish(&mut self, desk: &mut Desk<'_>) {
+        self.session.leave(desk.now);
+        self.drain(desk);
+        desk.tally.doubled += self.mind.doubled();
+        desk.tally.repeats += self.session.repeats();
+    }
+}
+
+/// A stable word for the report.
+fn broken_code(broken: &Broken) -> String {
+    match broken {
+        Broken::Closed => "connection_closed".to_owned(),
+        Broken::Io(e) => format!("connection_{}", kind_word(e)),
+        Broken::Upgrade(_) => "no_websocket".to_owned(),
+        Broken::Protocol(_) => "garbled".to_owned(),
+    }
+}
+
+fn kind_word(e: &std::io::Error) -> String {
+    let words = format!("{:?}", e.kind());
+    let mut out = String::new();
+    for (i, c) in words.chars().enumerate() {
+        if c.is_ascii_uppercase() && i > 0 {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}

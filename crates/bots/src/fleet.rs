@@ -1,0 +1,415 @@
+//! The loop: each worker thread polls the sockets of its bots and gives each bot its turn; the caller's thread moves the
+//! run from phase to phase and watches.
+//!
+//! Turns are spread evenly over the time between two steps, as thousands of real players would be. There is no timer
+//! per bot: a bot looks at its session's timers when its turn comes.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use gundo_client::Address;
+use gundo_types::Time;
+use mio::{Events, Poll, Token};
+
+use crate::behaviour::Behaviour;
+use crate::bot::{Bot, Desk};
+use crate::report::Report;
+use crate::tally::Tally;
+use crate::{BotsConfig, BotsError};
+
+/// Turns between two steps of one bot: neighbours in turn are 5 ms apart at 10 steps per second.
+const SLOTS: u64 = 20;
+/// Lent to every socket in turn: large enough that a frame of a thousand entities arrives in one piece.
+const SCRATCH_BYTES: usize = 128 * 1024;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Bots get into the world.
+    Connecting = 0,
+    /// All are in; nothing is measured yet.
+    Settling = 1,
+    /// The measured window.
+    Measuring = 2,
+    /// Nobody asks for anything more; answers may come.
+    Draining = 3,
+    /// Everybody leaves.
+    Leaving = 4,
+}
+
+/// What is to be told to somebody who waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// How far the run is.
+    pub phase: Phase,
+    /// Whether the phase has just begun; otherwise about a second has passed.
+    pub begun: bool,
+    /// Since the run began.
+    pub elapsed: Duration,
+    /// Bots in the world.
+    pub live: usize,
+    /// Commands answered since the run began.
+    pub answered: u64,
+    /// Entity updates received in the window.
+    pub updates: u64,
+    /// Bytes received in the window.
+    pub bytes: u64,
+    /// Connections lost and made again since the run began.
+    pub reconnects: u64,
+}
+
+/// What workers and the caller share.
+#[derive(Default)]
+struct Shared {
+    phase: AtomicU8,
+    live: AtomicUsize,
+    /// Bots that have been in the world or have given up.
+    settled: AtomicUsize,
+    open: AtomicUsize,
+    answered: AtomicU64,
+    updates: AtomicU64,
+    bytes: AtomicU64,
+    reconnects: AtomicU64,
+    edges: Mutex<Vec<Address>>,
+}
+
+impl Shared {
+    fn phase(&self) -> u8 {
+        self.phase.load(Ordering::Acquire)
+    }
+}
+
+pub(crate) fn run(
+    config: &BotsConfig,
+    behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
+    watch: &mut dyn FnMut(&Progress),
+) -> Result<Report, BotsError> {
+    let shared = Shared::default();
+    let begun = Instant::now();
+    let threads = config.threads.clamp(1, 64);
+    let polls: Vec<Poll> =
+        (0..threads).map(|_| Poll::new()).collect::<Result<_, _>>().map_err(BotsError::Poll)?;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = polls
+            .into_iter()
+            .enumerate()
+            .map(|(number, poll)| {
+                let shared = &shared;
+                scope.spawn(move || Worker::new(config, shared, begun, number, threads, poll).run(behaviour))
+            })
+            .collect();
+        let times = Conductor { config, shared: &shared, begun, watch }.conduct();
+        let mut tally = Tally::new();
+        let mut live = 0;
+        for worker in workers {
+            let (theirs, played) = worker.join().expect("a bot worker does not panic");
+            tally.merge(&theirs);
+            live += played;
+        }
+        Ok(Report::new(config, &tally, live, times.connecting, times.window))
+    })
+}
+
+struct Times {
+    connecting: Duration,
+    window: Duration,
+}
+
+/// Moves the run from phase to phase.
+struct Conductor<'a> {
+    config: &'a BotsConfig,
+    shared: &'a Shared,
+    begun: Instant,
+    watch: &'a mut dyn FnMut(&Progress),
+}
+
+impl Conductor<'_> {
+    fn conduct(mut self) -> Times {
+        let BotsConfig { count, connect_seconds, settle_seconds, seconds, drain_seconds, .. } = *self.config;
+        self.phase(Phase::Connecting);
+        self.wait(connect_seconds, |s| s.settled.load(Ordering::Relaxed) >= count);
+        let connecting = self.begun.elapsed();
+        self.phase(Phase::Settling);
+        self.wait(settle_seconds, |_| false);
+        self.phase(Phase::Measuring);
+        let opened = Instant::now();
+        self.wait(seconds, |_| false);
+        self.phase(Phase::Draining);
+        let window = opened.elapsed();
+        // Workers report what is open once per step: the first reports after the change are stale for as long.
+        let step = 2.0 / f64::from(self.config.steps_per_second.max(1));
+        self.wait(step, |_| false);
+        self.wait(drain_seconds, |s| s.open.load(Ordering::Relaxed) == 0);
+        self.phase(Phase::Leaving);
+        Times { connecting, window }
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        self.shared.phase.store(phase as u8, Ordering::Release);
+        self.tell(phase, true);
+    }
+
+    fn wait(&mut self, seconds: f64, done: impl Fn(&Shared) -> bool) {
+        let end = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
+        let mut next_word = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < end && !done(self.shared) {
+            let rest = end.saturating_duration_since(Instant::now());
+            std::thread::sleep(rest.min(Duration::from_millis(5)));
+            if Instant::now() >= next_word {
+                next_word += Duration::from_secs(1);
+                let phase = match self.shared.phase() {
+                    0 => Phase::Connecting,
+                    1 => Phase::Settling,
+                    2 => Phase::Measuring,
+                    3 => Phase::Draining,
+                    _ => Phase::Leaving,
+                };
+                self.tell(phase, false);
+            }
+        }
+    }
+
+    fn tell(&mut self, phase: Phase, begun: bool) {
+        let s = self.shared;
+        (self.watch)(&Progress {
+            phase,
+            begun,
+            elapsed: self.begun.elapsed(),
+            live: s.live.load(Ordering::Relaxed),
+            answered: s.answered.load(Ordering::Relaxed),
+            updates: s.updates.load(Ordering::Relaxed),
+            bytes: s.bytes.load(Ordering::Relaxed),
+            reconnects: s.reconnects.load(Ordering::Relaxed),
+        });
+    }
+}
+
+/// One thread's bots: those whose number is `number` modulo `threads`.
+struct Worker<'a> {
+    config: &'a BotsConfig,
+    shared: &'a Shared,
+    begun: Instant,
+    number: usize,
+    threads: usize,
+    poll: Poll,
+    bots: Vec<Bot>,
+    tally: Tally,
+    resolved: HashMap<Address, Option<SocketAddr>>,
+    scratch: Vec<u8>,
+    told: Told,
+}
+
+/// What this worker last added to the shared numbers.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    live: usize,
+    settled: usize,
+    open: usize,
+    answered: u64,
+    updates: u64,
+    bytes: u64,
+    reconnects: u64,
+}
+
+impl<'a> Worker<'a> {
+    fn new(
+        config: &'a BotsConfig,
+        shared: &'a Shared,
+        begun: Instant,
+        number: usize,
+        threads: usize,
+        poll: Poll,
+    ) -> Self {
+        Self {
+            config,
+            shared,
+            begun,
+            number,
+            threads,
+            poll,
+            bots: Vec::new(),
+            tally: Tally::new(),
+            resolved: HashMap::new(),
+            scratch: vec![0; SCRATCH_BYTES],
+            told: Told::default(),
+        }
+    }
+
+    fn run(mut self, behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) -> (Tally, usize) {
+        let mut events = Events::with_capacity(1_024);
+        let step_us = 1_000_000 / u64::from(self.config.steps_per_second.max(1));
+        let mut slot = 0u64;
+        loop {
+            let phase = self.shared.phase();
+            if phase >= Phase::Leaving as u8 {
+                break;
+            }
+            self.tally.measuring = phase == Phase::Measuring as u8;
+            if phase == Phase::Connecting as u8 {
+                self.start_more(behaviour);
+            }
+            let due = Time(slot * step_us / SLOTS);
+            let wait = Duration::from_micros(due.since(self.now()));
+            match self.poll.poll(&mut events, Some(wait)) {
+                Ok(()) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.tally.error(&format!("poll_{e}"));
+                    break;
+                }
+            }
+            self.handle_events(&events);
+            // A worker that falls behind skips turns rather than giving them all at once.
+            let now_slot = self.now().0 * SLOTS / step_us;
+            while slot <= now_slot {
+                if now_slot - slot < SLOTS {
+                    self.turn(slot % SLOTS, phase);
+                }
+                slot += 1;
+            }
+        }
+        self.finish()
+    }
+
+    fn now(&self) -> Time {
+        Time(self.begun.elapsed().as_micros() as u64)
+    }
+
+    /// How many bots this worker has in the end.
+    fn count(&self) -> usize {
+        (self.config.count + self.threads - 1 - self.number) / self.threads
+    }
+
+    fn start_more(&mut self, behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) {
+        let edges = if self.config.spread {
+            let known = self.shared.edges.lock().unwrap_or_else(PoisonError::into_inner);
+            // Until the first bot has learned the list, only that one goes.
+            if known.is_empty() && (self.number > 0 || !self.bots.is_empty()) {
+                return;
+            }
+            if known.is_empty() { self.config.urls.clone() } else { known.clone() }
+        } else {
+            self.config.urls.clone()
+        };
+        let ramp = self.config.connects_per_second.map_or(usize::MAX, |per_second| {
+            (self.begun.elapsed().as_secs_f64() * per_second / self.threads as f64) as usize + 1
+        });
+        let share = (self.config.connecting_max / self.threads).max(1);
+        let settled = self.bots.iter().filter(|b| b.has_played() || b.is_ended()).count();
+        while self.bots.len() < self.count().min(ramp).min(settled + share) {
+            let index = self.bots.len() * self.threads + self.number;
+            let mut edges = edges.clone();
+            let n = edges.len();
+            edges.rotate_left(index % n);
+            let word = self.config.seed % 1_679_616; // 36^4
+            let name = format!("{}{}{index}", self.config.name_prefix, base36(word));
+            let seed = self.config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let bot = Bot::new(Token(self.bots.len()), edges, name, seed, behaviour(index));
+            self.bots.push(bot);
+            let at = self.bots.len() - 1;
+            self.with_bot(at, |bot, desk| bot.start(desk));
+        }
+    }
+
+    fn handle_events(&mut self, events: &Events) {
+        for event in events {
+            let (readable, writable) = (event.is_readable() || event.is_error(), event.is_writable());
+            let ended = event.is_read_closed() || event.is_error();
+            self.with_bot(event.token().0, |bot, desk| {
+                bot.handle_ready(desk, readable || ended, writable, ended);
+            });
+        }
+    }
+
+    fn turn(&mut self, slot: u64, phase: u8) {
+        let plays = phase < Phase::Draining as u8;
+        for at in (slot as usize..self.bots.len()).step_by(SLOTS as usize) {
+            self.with_bot(at, |bot, desk| bot.step(desk, plays));
+        }
+        self.tell();
+    }
+
+    fn with_bot<T>(&mut self, at: usize, then: impl FnOnce(&mut Bot, &mut Desk<'_>) -> T) -> T {
+        let now = self.now();
+        let resolved = &mut self.resolved;
+        let mut resolve = |address: &Address| {
+            *resolved.entry(address.clone()).or_insert_with(|| {
+                address.authority().to_socket_addrs().ok().and_then(|mut found| found.next())
+            })
+        };
+        let mut desk = Desk {
+            now,
+            registry: self.poll.registry(),
+            resolve: &mut resolve,
+            tally: &mut self.tally,
+            scratch: &mut self.scratch,
+        };
+        then(&mut self.bots[at], &mut desk)
+    }
+
+    /// Adds what has changed to the shared numbers.
+    fn tell(&mut self) {
+        let mut now = Told {
+            answered: self.tally.answered,
+            updates: self.tally.updates,
+            bytes: self.tally.bytes,
+            reconnects: self.tally.reconnects,
+            ..Told::default()
+        };
+        for bot in &self.bots {
+            now.live += usize::from(bot.is_live());
+            now.settled += usize::from(bot.has_played() || bot.is_ended());
+            now.open += bot.commands_open();
+        }
+        let (before, s) = (self.told, self.shared);
+        let add = |to: &AtomicU64, now: u64, before: u64| to.fetch_add(now - before, Ordering::Relaxed);
+        // These may shrink: adding the difference modulo 2^64 comes out right.
+        let shift = |to: &AtomicUsize, now: usize, before: usize| {
+            to.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+        };
+        shift(&s.live, now.live, before.live);
+        shift(&s.settled, now.settled, before.settled);
+        shift(&s.open, now.open, before.open);
+        add(&s.answered, now.answered, before.answered);
+        add(&s.updates, now.updates, before.updates);
+        add(&s.bytes, now.bytes, before.bytes);
+        add(&s.reconnects, now.reconnects, before.reconnects);
+        self.told = now;
+        if self.config.spread
+            && self.number == 0
+            && let Some(bot) = self.bots.first().filter(|b| b.has_played())
+        {
+            let mut known = self.shared.edges.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_empty() {
+                *known = bot.edges().to_vec();
+            }
+        }
+    }
+
+    fn finish(mut self) -> (Tally, usize) {
+        self.tally.measuring = false;
+        let played = self.bots.iter().filter(|b| b.has_played()).count();
+        for at in 0..self.bots.len() {
+            self.with_bot(at, |bot, desk| bot.finish(desk));
+        }
+        (self.tally, played)
+    }
+}
+
+fn base36(mut n: u64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut out = Vec::new();
+    for _ in 0..4 {
+        out.push(DIGITS[(n % 36) as usize]);
+        n /= 36;
+    }
+    out.reverse();
+    // The run's word must not run into the bot's number.
+    out.push(b'n');
+    String::from_utf8(out).expect("digits are ASCII")
+}
