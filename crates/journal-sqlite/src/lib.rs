@@ -1,1 +1,108 @@
-//! Placeholder.
+//! The journal in a SQLite file: what a world in one process stores itself in. Nothing to install, nothing to administer.
+//!
+//! ```text
+//! line of node 1 ──► bounded queue ─┐             ┌─ reader threads ◄── loads
+//! line of node 2 ──► bounded queue ─┼─► writer ──►│ DIR/journal.sqlite (WAL, synchronous FULL)
+//! line of node 3 ──► bounded queue ─┘   thread    └─ DIR/gundo.lock: one process at a time
+//! ```
+//! The writer takes everything that waits, from each line in turn, as one transaction: one sync of the disk for all of it.
+//! Then it gives the outcomes, and only then sees to checkpoints and pruning. Which batch lands is decided by
+//! [`gundo_journal::group`], the same code as in memory.
+//!
+//! Start with [`open`]. Tools that only read, also beside a running server, use [`Reader`] and [`verify()`]. [`raw`]
+//! measures what SQLite itself can do on a disk.
+//!
+//! Not here: what events mean, and any clock but the one that decides what is old enough to prune.
+
+mod journal;
+mod load;
+mod open;
+mod prune;
+mod queue;
+pub mod raw;
+mod read;
+mod schema;
+mod space;
+mod stats;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod lossy;
+#[cfg(test)]
+mod model_tests;
+
+use gundo_journal::KEEP_MS;
+
+pub use journal::SqliteJournal;
+pub use open::{OpenError, open};
+pub use read::Reader;
+pub use stats::Stats;
+pub use verify::{Report, verify};
+
+/// Name of the journal's file in the data directory.
+pub const JOURNAL_FILE: &str = "journal.sqlite";
+/// Name of the file whose lock says that a process uses the data directory.
+pub const LOCK_FILE: &str = "gundo.lock";
+
+/// When SQLite waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Before an append is `Done` it is on the disk (default).
+    #[default]
+    Full,
+    /// Never: a power cut loses what was acknowledged, though a killed process does not. For tests and benches only.
+    Off,
+}
+
+/// How a journal works. The defaults suit production.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// When SQLite waits for the disk.
+    pub synchronous: Synchronous,
+    /// Batches waiting in one line's queue (default 8,192). Beyond: `Rejected` at once.
+    pub queue_batches_max: usize,
+    /// Bytes waiting in one line's queue (default 32 MiB). Beyond: `Rejected` at once.
+    pub queue_bytes_max: usize,
+    /// Loads of one line that wait (default 65,536). Beyond: the load ends with a fault at once.
+    pub loads_waiting_max: usize,
+    /// Batches in one transaction (default 1,024): more wait for the next, so that a flood does not make everybody wait
+    /// for one long commit.
+    pub group_batches_max: usize,
+    /// Bytes in one transaction (default 4 MiB), give or take one batch.
+    pub group_bytes_max: usize,
+    /// Threads that serve loads (default 2).
+    pub readers: usize,
+    /// Pages in the write-ahead log at which the writer moves them into the file (default 4,000, i.e. 16 MiB), after the
+    /// outcomes of a group were given.
+    pub checkpoint_pages: u32,
+    /// How long events stay after the snapshot that makes them unnecessary, ms of world time (default an hour).
+    pub keep_ms: u64,
+    /// Pause between two looks at everything that may be pruned, ms (default 10 minutes).
+    pub prune_every_ms: u64,
+    /// Free bytes on the disk below which durable writes are refused, before the disk is full (default 64 MiB).
+    pub disk_free_min: u64,
+    /// Bytes the file may grow to (default: no limit but the disk's). Beyond: `Rejected`.
+    pub file_bytes_max: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            synchronous: Synchronous::Full,
+            queue_batches_max: 8_192,
+            queue_bytes_max: 32 << 20,
+            loads_waiting_max: 65_536,
+            group_batches_max: 1_024,
+            group_bytes_max: 4 << 20,
+            readers: 2,
+            checkpoint_pages: 4_000,
+            keep_ms: KEEP_MS,
+            prune_every_ms: 600_000,
+            disk_free_min: 64 << 20,
+            file_bytes_max: None,
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The journal with its threads: lines in front, one writer and a few readers behind.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+
+use gundo_journal::{
+    Completion, Fault, Journal, Line, NameRow, Pruned, Sink, StreamSummary, group::assert_well_formed,
+};
+use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_wire::journal::{Batch, EventRecord, Outcome};
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+
+use crate::load::{Loads, Request};
+use crate::open::{JournalFile, OpenError, wall_ms};
+use crate::prune::{created_ms, world_time};
+use crate::queue::{Group, LineShared, Queues, Work};
+use crate::read::Reader;
+use crate::stats::{Counters, Stats};
+use crate::writer::Writer;
+use crate::{Settings, schema};
+
+/// A journal in a SQLite file. Opened by [`open`](crate::open()).
+///
+/// Dropping it writes what waits in lines that are still open, gives the outcomes, moves the log into the file and unlocks the
+/// directory. Lines that outlive it are refused everything.
+pub struct SqliteJournal {
+    queues: Arc<Queues>,
+    loads: Arc<Loads>,
+    loads_waiting_max: usize,
+    counters: Arc<Counters>,
+    reader: Mutex<Reader>,
+    created_ms: u64,
+    threads: Vec<JoinHandle<()>>,
+    // Last: the directory is free when everything else is closed.
+    _lock: Option<File>,
+}
+
+impl SqliteJournal {
+    pub(crate) fn start(
+        file: JournalFile,
+        settings: Settings,
+        lock: Option<File>,
+    ) -> Result<Self, OpenError> {
+        let counters = Arc::new(Counters::default());
+        let mut writer = Writer::open(&file, settings.clone(), Arc::clone(&counters))?;
+        let log_pages = watch_log(&mut writer).map_err(|source| file.error("watching its log", source))?;
+        let created_ms =
+            created_ms(&writer.conn).map_err(|source| file.error("reading when it was made", source))?;
+        let readers: Vec<Connection> =
+            (0..settings.readers.max(1)).map(|_| file.reader()).collect::<Result<_, _>>()?;
+        let mut journal = Self {
+            queues: Arc::new(Queues::new(settings.clone())),
+            loads: Arc::default(),
+            loads_waiting_max: settings.loads_waiting_max,
+            counters,
+            reader: Mutex::new(Reader::of(&file)?),
+            created_ms,
+            threads: Vec::new(),
+            _lock: lock,
+        };
+        // Dropped half-made on an error: the threads that run are stopped.
+        let queues = Arc::clone(&journal.queues);
+        let run = move || Drive { writer, queues, created_ms, log_pages }.run();
+        journal.spawn("journal-writer".to_owned(), run)?;
+        for (index, conn) in readers.into_iter().enumerate() {
+            let (loads, counters) = (Arc::clone(&journal.loads), Arc::clone(&journal.counters));
+            journal.spawn(format!("journal-load-{index}"), move || loads.serve(&conn, &counters))?;
+        }
+        Ok(journal)
+    }
+
+    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread = Builder::new().name(name).spawn(run).map_err(|source| OpenError::Thread { source })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The wall clock, ms since 1970, when this journal was begun: the start of world time.
+    pub fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `call` on the writer's thread between two groups, and waits for its result.
+    fn on_writer<T: Send + 'static>(
+        &self,
+        tried: &'static str,
+        call: impl FnOnce(&mut Writer) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (tx, rx) = sync_channel(1);
+        // Whoever asked waits for the answer below.
+        let job = Box::new(move |writer: &mut Writer| drop(tx.send(call(writer))));
+        if !self.queues.call(job) {
+            return Err(Fault::new(tried, "the journal is closed"));
+        }
+        match rx.recv() {
+            Ok(result) => result.map_err(|why| Fault::new(tried, why)),
+            Err(_) => Err(Fault::new(tried, "the journal's writer has ended")),
+        }
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        self.queues.stop();
+        self.loads.stop();
+        for thread in self.threads.drain(..) {
+            // A panic there was told when it happened.
+            drop(thread.join());
+        }
+        self.queues.close("the journal is closed");
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn join(&self, node: NodeId) -> Result<u64, Fault> {
+        self.on_writer("joining", move |writer| writer.join(node))
+    }
+
+    fn leave(&self, incarnation: u64) -> Result<(), Fault> {
+        self.on_writer("leaving", move |writer| writer.leave(incarnation))
+    }
+
+    fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
+        self.reader().is_member(incarnation)
+    }
+
+    fn line(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
+        let shared = LineShared::new(sink);
+        Box::new(SqliteLine {
+            id: self.queues.add_line(Arc::clone(&shared)),
+            incarnation,
+            shared,
+            queues: Arc::clone(&self.queues),
+            loads: Arc::clone(&self.loads),
+            loads_waiting_max: self.loads_waiting_max,
+            counters: Arc::clone(&self.counters),
+        })
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+        self.reader().meta(key)
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        let set = move |writer: &mut Writer| writer.conn.execute(schema::SET_META, [key, value]);
+        self.on_writer("noting", set).map(drop)
+    }
+
+    fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
+        self.reader().name(space, name)
+    }
+
+    fn streams(&self, after: Option<EntityId>, max: usize) -> Result<Vec<StreamSummary>, Fault> {
+        self.reader().streams(after, max)
+    }
+
+    fn stream(&self, entity: EntityId, after: u64, max: usize) -> Result<Vec<(u64, EventRecord)>, Fault> {
+        self.reader().stream(entity, after, max)
+    }
+
+    fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
+        self.on_writer("pruning", move |writer| writer.prune_all(now))
+    }
+}
+
+struct SqliteLine {
+    id: u64,
+    incarnation: u64,
+    shared: Arc<LineShared>,
+    queues: Arc<Queues>,
+    loads: Arc<Loads>,
+    loads_waiting_max: usize,
+    counters: Arc<Counters>,
+}
+
+impl Line for SqliteLine {
+    fn append(&mut self, batch: Batch) {
+        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's line", batch.id);
+        assert_well_formed(&batch);
+        let id = batch.id;
+        if let Err(outcome) = self.queues.push(self.id, batch) {
+            self.counters.on_queue_full();
+            self.shared.complete(Completion::Appended { batch: id, outcome });
+        }
+    }
+
+    fn load(&mut self, entity: EntityId, load: u64) {
+        if self.shared.loads_waiting.fetch_add(1, Ordering::Relaxed) >= self.loads_waiting_max {
+            self.shared.loads_waiting.fetch_sub(1, Ordering::Relaxed);
+            let result = Err(Fault::new("loading", "too many loads wait already"));
+            self.shared.complete(Completion::Loaded { entity, load, result });
+            return;
+        }
+        let line = Arc::clone(&self.shared);
+        if !self.loads.push(Request { line, entity, load }) {
+            let result = Err(Fault::new("loading", "the journal is closed"));
+            self.shared.complete(Completion::Loaded { entity, load, result });
+        }
+    }
+}
+
+impl Drop for SqliteLine {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.queues.remove_line(self.id);
+    }
+}
+
+/// The writer's thread.
+struct Drive {
+    writer: Writer,
+    queues: Arc<Queues>,
+    created_ms: u64,
+    /// Pages in the log after the last commit, as SQLite tells.
+    log_pages: Arc<AtomicU32>,
+}
+
+impl Drive {
+    fn run(mut self) {
+        // A panic is a bug, and after it nobody knows what the writer's memory is worth: the journal closes and says so.
+        if catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            tracing::error!("the journal's writer panicked; the journal takes nothing more");
+            self.queues.close("the journal's writer has ended");
+        }
+        self.writer.roll_back();
+        self.checkpoint("TRUNCATE");
+    }
+
+    fn serve(&mut self) {
+        loop {
+            match self.queues.next(self.writer.sweep.due()) {
+                Work::Do(jobs, group) => {
+                    jobs.into_iter().for_each(|job| job(&mut self.writer));
+                    self.commit(group);
+                }
+                Work::Due => {}
+                Work::Stop => return,
+            }
+            // Between two groups, when everybody has his outcome.
+            if self.log_pages.load(Ordering::Relaxed) >= self.writer.settings.checkpoint_pages {
+                self.checkpoint("PASSIVE");
+            }
+            if Instant::now() >= self.writer.sweep.due() {
+                self.writer.prune_slice(world_time(self.created_ms, wall_ms()));
+            }
+        }
+    }
+
+    fn commit(&mut self, group: Group) {
+        let Group { batches, lines, refused, waiting } = group;
+        for (incarnation, entity, load) in refused {
+            self.writer.bar(incarnation, entity, load);
+        }
+        if batches.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let committed = catch_unwind(AssertUnwindSafe(|| self.writer.commit_group(&batches)));
+        let (outcomes, panicked) = match committed {
+            Ok(outcomes) => (outcomes, None),
+            Err(panic) => (vec![Outcome::Unknown; batches.len()], Some(panic)),
+        };
+        let landed = batches.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Done);
+        let events: usize = landed.flat_map(|(batch, _)| &batch.streams).map(|s| s.events.len()).sum();
+        self.writer.counters.on_group(&outcomes, events as u64, waiting, began.elapsed());
+        for ((batch, line), outcome) in batches.iter().zip(&lines).zip(outcomes) {
+            line.complete(Completion::Appended { batch: batch.id, outcome });
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
+        }
+    }
+
+    fn checkpoint(&mut self, mode: &str) {
+        let began = Instant::now();
+        self.log_pages.store(0, Ordering::Relaxed);
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        match self.writer.conn.query_row(&sql, [], |_| Ok(())) {
+            Ok(()) => self.writer.counters.on_checkpoint(began.elapsed()),
+            Err(why) => tracing::warn!(%why, "cannot move the journal's log into its file now"),
+        }
+    }
+}
+
+/// Has SQLite tell the size of the log after each commit.
+fn watch_log(writer: &mut Writer) -> rusqlite::Result<Arc<AtomicU32>> {
+    let pages = Arc::new(AtomicU32::new(0));
+    let told = Arc::clone(&pages);
+    let hook = move |_: &mut Wal, count: std::ffi::c_int| {
+        told.store(count.unsigned_abs(), Ordering::Relaxed);
+        Ok(())
+    };
+    writer.conn.wal_hook(Some(hook))?;
+    Ok(pages)
+}

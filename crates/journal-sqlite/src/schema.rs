@@ -1,0 +1,82 @@
+//! The file: its tables, its mark, and how a connection is set up.
+//!
+//! `events` is clustered by its key: the events of one entity lie side by side, so a load reads a few pages and pruning frees
+//! whole ones. Numbers of 64 bits without sign are stored as SQLite's signed ones, bit for bit.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::Synchronous;
+
+/// `PRAGMA application_id` of our files: "Gndo".
+pub(crate) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Gndo");
+/// The layout this build reads and writes; in `meta` under `format`.
+pub(crate) const FORMAT: u32 = 1;
+
+pub(crate) const CREATE: &str = "
+    CREATE TABLE events (
+        kind INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL,
+        at INTEGER NOT NULL, cause BLOB NOT NULL, type INTEGER NOT NULL, payload BLOB NOT NULL,
+        PRIMARY KEY (kind, id, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE snapshots (
+        kind INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL, payload BLOB NOT NULL,
+        PRIMARY KEY (kind, id, seq)
+    );
+    CREATE TABLE names (
+        space TEXT NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, kind INTEGER, id INTEGER,
+        PRIMARY KEY (space, name, n)
+    ) WITHOUT ROWID;
+    CREATE TABLE members (
+        incarnation INTEGER PRIMARY KEY AUTOINCREMENT, node INTEGER NOT NULL, joined_ms INTEGER NOT NULL
+    );
+    CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+";
+
+pub(crate) const LAST_SEQ: &str =
+    "SELECT seq FROM events WHERE kind = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
+pub(crate) const INSERT_EVENT: &str = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(crate) const INSERT_SNAPSHOT: &str = "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const NAME: &str =
+    "SELECT n, kind, id FROM names WHERE space = ?1 AND name = ?2 ORDER BY n DESC LIMIT 1";
+pub(crate) const INSERT_NAME: &str = "INSERT INTO names VALUES (?1, ?2, ?3, ?4, ?5)";
+/// Only the newest row of a name is ever read; the events tell its story.
+pub(crate) const DELETE_OLDER_NAMES: &str = "DELETE FROM names WHERE space = ?1 AND name = ?2 AND n < ?3";
+pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";
+pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+/// Counts the commits made to settle what became of a failed one.
+pub(crate) const SETTLE: &str = "INSERT INTO meta VALUES ('settled', '1')
+    ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1";
+
+/// How long a connection waits for one of another process (a person's `sqlite3` shell) before it gives up.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Sets up the one connection that writes.
+pub(crate) fn set_up_writer(conn: &Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    let level = match synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Off => "OFF",
+    };
+    conn.pragma_update(None, "synchronous", level)?;
+    // 32 MiB of pages: the working set of some ten thousand streams that are written to.
+    conn.pragma_update(None, "cache_size", -32_768)?;
+    // The journal decides itself when to checkpoint: after the outcomes were given, not before.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Sets up a connection that only reads.
+pub(crate) fn set_up_reader(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.pragma_update(None, "query_only", true)?;
+    conn.pragma_update(None, "cache_size", -4_096)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}

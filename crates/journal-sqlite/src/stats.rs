@@ -1,0 +1,142 @@
+//! Counters of the journal, cheap to keep and cheap to read.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use gundo_wire::journal::Outcome;
+
+/// What a journal did since it was opened. Numbers only grow, but for the gauges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Groups judged.
+    pub groups: u64,
+    /// Batches judged.
+    pub batches: u64,
+    /// Events that became durable.
+    pub events: u64,
+    /// Batches that ended as `Conflict`.
+    pub conflicts: u64,
+    /// Batches that ended as `Taken`.
+    pub taken: u64,
+    /// Batches that ended as `Rejected`, those refused by a full queue included.
+    pub rejected: u64,
+    /// Batches that ended as `Unknown`.
+    pub unknown: u64,
+    /// Batches in the last group (gauge).
+    pub last_group: u64,
+    /// Batches waiting when the last group was taken, beyond it (gauge).
+    pub waiting: u64,
+    /// Sum of the time from taking a group to its outcomes, µs.
+    pub commit_us_sum: u64,
+    /// Groups by that time: bucket `i` holds those that took less than 2^i µs and no less than half of that; the last all
+    /// longer ones.
+    pub commit_us_buckets: [u64; 24],
+    /// Loads answered.
+    pub loads: u64,
+    /// Sum of the time from taking a load to its answer, µs.
+    pub load_us_sum: u64,
+    /// Checkpoints: times the log was moved into the file.
+    pub checkpoints: u64,
+    /// Sum of their time, µs.
+    pub checkpoint_us_sum: u64,
+    /// Events pruned.
+    pub pruned_events: u64,
+    /// Bytes free on the disk when it was last asked (gauge; `u64::MAX`: not known).
+    pub disk_free: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    groups: AtomicU64,
+    batches: AtomicU64,
+    events: AtomicU64,
+    conflicts: AtomicU64,
+    taken: AtomicU64,
+    rejected: AtomicU64,
+    unknown: AtomicU64,
+    last_group: AtomicU64,
+    waiting: AtomicU64,
+    commit_us_sum: AtomicU64,
+    commit_us_buckets: [AtomicU64; 24],
+    loads: AtomicU64,
+    load_us_sum: AtomicU64,
+    checkpoints: AtomicU64,
+    checkpoint_us_sum: AtomicU64,
+    pruned_events: AtomicU64,
+    disk_free: AtomicU64,
+}
+
+fn us(time: Duration) -> u64 {
+    time.as_micros() as u64
+}
+
+impl Counters {
+    pub(crate) fn on_group(&self, outcomes: &[Outcome], events: u64, waiting: usize, took: Duration) {
+        self.groups.fetch_add(1, Relaxed);
+        self.batches.fetch_add(outcomes.len() as u64, Relaxed);
+        self.last_group.store(outcomes.len() as u64, Relaxed);
+        self.waiting.store(waiting as u64, Relaxed);
+        self.events.fetch_add(events, Relaxed);
+        self.commit_us_sum.fetch_add(us(took), Relaxed);
+        let bucket = (u64::BITS - us(took).leading_zeros()) as usize;
+        self.commit_us_buckets[bucket.min(23)].fetch_add(1, Relaxed);
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done => continue,
+                Outcome::Conflict => &self.conflicts,
+                Outcome::Taken => &self.taken,
+                Outcome::Rejected(_) => &self.rejected,
+                Outcome::Unknown => &self.unknown,
+            }
+            .fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn on_queue_full(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn on_load(&self, took: Duration) {
+        self.loads.fetch_add(1, Relaxed);
+        self.load_us_sum.fetch_add(us(took), Relaxed);
+    }
+
+    pub(crate) fn on_checkpoint(&self, took: Duration) {
+        self.checkpoints.fetch_add(1, Relaxed);
+        self.checkpoint_us_sum.fetch_add(us(took), Relaxed);
+    }
+
+    pub(crate) fn on_pruned(&self, events: u64) {
+        self.pruned_events.fetch_add(events, Relaxed);
+    }
+
+    pub(crate) fn on_disk_free(&self, bytes: u64) {
+        self.disk_free.store(bytes, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Stats {
+        let mut commit_us_buckets = [0; 24];
+        for (to, from) in commit_us_buckets.iter_mut().zip(&self.commit_us_buckets) {
+            *to = from.load(Relaxed);
+        }
+        Stats {
+            groups: self.groups.load(Relaxed),
+            batches: self.batches.load(Relaxed),
+            events: self.events.load(Relaxed),
+            conflicts: self.conflicts.load(Relaxed),
+            taken: self.taken.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            unknown: self.unknown.load(Relaxed),
+            last_group: self.last_group.load(Relaxed),
+            waiting: self.waiting.load(Relaxed),
+            commit_us_sum: self.commit_us_sum.load(Relaxed),
+            commit_us_buckets,
+            loads: self.loads.load(Relaxed),
+            load_us_sum: self.load_us_sum.load(Relaxed),
+            checkpoints: self.checkpoints.load(Relaxed),
+            checkpoint_us_sum: self.checkpoint_us_sum.load(Relaxed),
+            pruned_events: self.pruned_events.load(Relaxed),
+            disk_free: self.disk_free.load(Relaxed),
+        }
+    }
+}
