@@ -82,7 +82,7 @@ fn unit() -> Done {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))
     } else {
         println!("cargo-nextest is not installed; the same tests run with cargo test");
-        run(cargo().args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]))
+        run(cargo().args(["test", "--workspace", "--tests", "--no-fail-fast"]))
     }
 }
 
