@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gundo_types::{EntityId, Kind, NodeId, WorldTime};
-use gundo_wire::journal::{Batch, EventRecord, EventType, Loaded, NameChange, Outcome, StreamAppend};
+use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChange, Outcome, StreamAppend};
+use prost::Message;
 
 use crate::{Completion, Journal, KEEP_MS, Line};
 
@@ -168,8 +169,9 @@ pub fn entity(id: u64) -> EntityId {
 
 /// An event whose content and time tell which it is.
 pub fn event(entity: EntityId, seq: u64) -> EventRecord {
-    let text = format!("{entity}#{seq}");
-    let (cause, payload) = (Bytes::from(format!("because {text}")), Bytes::from(text));
+    let payload = Bytes::from(format!("{entity}#{seq}"));
+    let cause = Cause { session: entity.id, seq, reply: payload.clone(), ..Cause::default() };
+    let cause = Bytes::from(cause.encode_to_vec());
     EventRecord { at: WorldTime(seq), cause, event_type: EventType::Game, payload }
 }
 

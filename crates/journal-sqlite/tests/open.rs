@@ -1,0 +1,196 @@
+//! Everything that can be wrong with a data directory or its disk is told in words that say what to do, and loses nothing.
+
+use std::fs;
+use std::path::Path;
+
+use gundo_journal::Journal;
+use gundo_journal::suite::{Probe, entity, stream};
+use gundo_journal_sqlite::{JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
+use gundo_types::WorldTime;
+use gundo_wire::journal::{NameChange, Outcome};
+use rusqlite::Connection;
+use tempfile::tempdir;
+
+fn quick() -> Settings {
+    Settings { synchronous: Synchronous::Off, ..Settings::default() }
+}
+
+fn refused(dir: &Path) -> OpenError {
+    match open(dir, quick()) {
+        Ok(_) => panic!("{} was opened", dir.display()),
+        Err(why) => why,
+    }
+}
+
+/// A closed journal with some events.
+fn written(dir: &Path) {
+    let journal = open(dir, quick()).expect("a new journal");
+    let mut a = Probe::join(&journal, 1);
+    for id in 1..=40 {
+        assert_eq!(a.append(vec![stream(entity(id), 1, 0, 20)]), Outcome::Done);
+    }
+}
+
+#[test]
+fn what_was_written_is_there_after_reopening() {
+    let dir = tempdir().expect("a directory");
+    let (created, incarnation) = {
+        let journal = open(dir.path(), quick()).expect("a new journal");
+        let mut a = Probe::join(&journal, 1);
+        let owner = Some(entity(1));
+        let take = NameChange { space: "player".into(), name: "ann".into(), owner };
+        assert_eq!(a.append_names(stream(entity(1), 1, 0, 3), vec![take]), Outcome::Done);
+        journal.set_meta("game", "pioneer").expect("writable");
+        (journal.created_ms(), a.incarnation)
+    };
+    let journal = open(dir.path(), quick()).expect("it is there");
+    assert_eq!(journal.created_ms(), created);
+    assert_eq!(journal.meta("game").expect("readable").as_deref(), Some("pioneer"));
+    assert_eq!(journal.name("player", "ann").expect("readable").map(|row| row.owner), Some(Some(entity(1))));
+    assert!(!journal.is_member(incarnation).expect("readable"), "its process is gone");
+    let mut a = Probe::join(&journal, 1);
+    assert!(a.incarnation > incarnation);
+    assert_eq!(a.seqs(entity(1)), (0, vec![1, 2, 3]));
+    let mut stale = Probe::open(&journal, 1, incarnation);
+    assert_eq!(stale.append(vec![stream(entity(1), 1, 3, 1)]), Outcome::Conflict);
+    assert_eq!(a.append(vec![stream(entity(1), 1, 3, 1)]), Outcome::Done);
+}
+
+#[test]
+fn a_directory_has_one_user_at_a_time() {
+    let dir = tempdir().expect("a directory");
+    let journal = open(dir.path(), quick()).expect("a new journal");
+    let why = refused(dir.path());
+    assert!(matches!(why, OpenError::DataDirLocked { .. }), "{why:?}");
+    let text = why.to_string();
+    assert!(text.contains(&dir.path().display().to_string()) && text.contains("--data"), "{text}");
+    assert!(verify(dir.path()).expect("tools may look all the same").is_sound());
+    drop(journal);
+    open(dir.path(), quick()).expect("it is free again");
+}
+
+#[test]
+fn foreign_files_are_left_alone() {
+    let dir = tempdir().expect("a directory");
+    let file = dir.path().join(JOURNAL_FILE);
+    let text = "Dear diary, this is not a database, however long it may be.".repeat(40);
+    fs::write(&file, &text).expect("writable");
+    let why = refused(dir.path());
+    assert!(matches!(why, OpenError::NotAJournal { .. }), "{why:?}");
+    assert_eq!(fs::read_to_string(&file).expect("readable"), text);
+
+    fs::remove_file(&file).expect("removable");
+    Connection::open(&file).expect("opens").execute_batch("CREATE TABLE songs (title)").expect("writable");
+    let before = fs::read(&file).expect("readable");
+    let why = refused(dir.path());
+    assert!(matches!(why, OpenError::NotAJournal { .. }), "{why:?}");
+    assert!(why.to_string().contains("another program"), "{why}");
+    assert_eq!(fs::read(&file).expect("readable"), before);
+}
+
+#[test]
+fn a_newer_format_is_not_touched() {
+    let dir = tempdir().expect("a directory");
+    written(dir.path());
+    let conn = Connection::open(dir.path().join(JOURNAL_FILE)).expect("opens");
+    conn.execute("UPDATE meta SET value = '2' WHERE key = 'format'", []).expect("writable");
+    drop(conn);
+    assert!(matches!(refused(dir.path()), OpenError::Newer { found: 2, known: 1, .. }));
+    assert!(matches!(verify(dir.path()), Err(OpenError::Newer { .. })));
+}
+
+#[test]
+fn damage_is_told() {
+    let dir = tempdir().expect("a directory");
+    written(dir.path());
+    let file = dir.path().join(JOURNAL_FILE);
+    let good = fs::read(&file).expect("readable");
+    // Cut off in the middle.
+    fs::write(&file, &good[..good.len() / 2]).expect("writable");
+    let why = refused(dir.path());
+    assert!(matches!(why, OpenError::Corrupt { .. }), "{why:?}");
+    assert!(why.to_string().contains("backup"), "{why}");
+    // A table gone.
+    fs::write(&file, &good).expect("writable");
+    Connection::open(&file).expect("opens").execute_batch("DROP TABLE members").expect("writable");
+    assert!(matches!(refused(dir.path()), OpenError::Corrupt { .. }));
+    // An event gone: it opens, a load says so, the look-over finds it.
+    fs::write(&file, &good).expect("writable");
+    let conn = Connection::open(&file).expect("opens");
+    conn.execute("DELETE FROM events WHERE id = 7 AND seq = 5", []).expect("writable");
+    conn.execute("UPDATE events SET cause = x'ff' WHERE id = 8 AND seq = 5", []).expect("writable");
+    conn.execute("INSERT INTO snapshots VALUES (7, 9, 99, x'')", []).expect("writable");
+    conn.execute("INSERT INTO names VALUES ('p', 'ann', 1, 7, NULL)", []).expect("writable");
+    drop(conn);
+    let reader = Reader::open(dir.path()).expect("opens");
+    let why = reader.load(entity(7)).expect_err("a gap").to_string();
+    assert!(why.contains("event 5 is missing"), "{why}");
+    let report = verify(dir.path()).expect("readable");
+    assert_eq!((report.streams, report.events), (40, 799));
+    for part in
+        ["7/7: event 6 follows 4", "7/8: the cause of event 5", "7/9: the snapshot at 99 ends", "\"ann\""]
+    {
+        assert!(report.problems.iter().any(|problem| problem.contains(part)), "{part}: {report}");
+    }
+}
+
+#[test]
+fn a_directory_without_a_journal_is_no_world() {
+    let dir = tempdir().expect("a directory");
+    let why = verify(dir.path()).expect_err("nothing there");
+    assert!(matches!(why, OpenError::Missing { .. }), "{why:?}");
+    assert!(!dir.path().join(JOURNAL_FILE).exists(), "looking makes no file");
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("writable");
+    assert!(matches!(refused(&file.join("below")), OpenError::CreateDir { .. }));
+}
+
+#[test]
+fn a_nearly_full_disk_refuses_before_it_is_full() {
+    let dir = tempdir().expect("a directory");
+    written(dir.path());
+    let settings = Settings { disk_free_min: u64::MAX, ..quick() };
+    let journal = open(dir.path(), settings).expect("reading goes on");
+    let mut a = Probe::join(&journal, 1);
+    let outcome = a.append(vec![stream(entity(1), 1, 20, 1)]);
+    assert!(matches!(&outcome, Outcome::Rejected(why) if why.contains("nearly full")), "{outcome:?}");
+    assert_eq!(a.append(vec![stream(entity(1), 1, 21, 1)]).clone(), outcome);
+    assert_eq!(a.seqs(entity(1)).1.len(), 20);
+    assert_eq!(journal.stats().rejected, 2);
+}
+
+#[test]
+fn a_full_file_rejects_the_group_and_keeps_what_is_there() {
+    let dir = tempdir().expect("a directory");
+    let settings = Settings { file_bytes_max: Some(256 << 10), ..quick() };
+    let journal = open(dir.path(), settings).expect("a new journal");
+    let mut a = Probe::join(&journal, 1);
+    let mut landed = 0;
+    let refused = loop {
+        match a.append(vec![stream(entity(1), 1, landed, 50)]) {
+            Outcome::Done => landed += 50,
+            other => break other,
+        }
+    };
+    assert!(matches!(&refused, Outcome::Rejected(why) if why.contains("full")), "{refused:?}");
+    assert!(landed > 500, "it took {landed} events");
+    assert_eq!(a.append(vec![stream(entity(1), 1, landed, 1)]), Outcome::Conflict, "decided on what is not");
+    assert_eq!(a.seqs(entity(1)), (0, (1..=landed).collect()));
+    assert!(journal.prune(WorldTime(0)).is_ok());
+}
+
+#[test]
+fn a_full_queue_rejects_at_once_and_bars_what_follows() {
+    let dir = tempdir().expect("a directory");
+    let settings = Settings { queue_batches_max: 0, ..quick() };
+    let journal = open(dir.path(), settings).expect("a new journal");
+    let mut a = Probe::join(&journal, 1);
+    let outcome = a.append(vec![stream(entity(1), 1, 0, 1)]);
+    assert!(matches!(&outcome, Outcome::Rejected(why) if why.contains("queue")), "{outcome:?}");
+    assert_eq!(journal.stats().rejected, 1);
+    drop(a);
+    let mut late = Probe::join(&journal, 2);
+    drop(journal);
+    let outcome = late.append(vec![stream(entity(1), 1, 0, 1)]);
+    assert!(matches!(&outcome, Outcome::Rejected(why) if why.contains("closed")), "{outcome:?}");
+}
