@@ -3,7 +3,7 @@
 mod support;
 
 use gundo::{ChunkId, EntityId, Point};
-use pioneer::schema::{Building, Item, Stage};
+use pioneer::schema::{Building, Item, Raze, Stage, land_command};
 use pioneer::{Biome, LOTS_MAX, SIZE_MM};
 use support::{Town, no, stack};
 
@@ -75,6 +75,21 @@ fn only_the_owner_demolishes_and_gets_a_part_back() {
     supply(&mut town, bob);
     let again = town.build(bob, Building::Hut, middle, 0).expect("the ground is free in every chunk");
     assert_ne!(again.thing, index, "an index is never used twice");
+}
+
+#[test]
+fn the_land_itself_knows_the_owner() {
+    // A player decides on a picture that may be a tick old: somebody else's building may stand there by now.
+    let (mut town, ada) = ada_the_builder();
+    let bob = town.join(2, "Bob").expect("a good name");
+    let middle = crossroads(&town);
+    town.stand(ada, beside(middle));
+    town.build(ada, Building::Hut, middle, 1).expect("free meadow");
+    let chunk = ChunkId::of(0, middle);
+    let raze = |x: i32| land_command::Command::Raze(Raze { x, y: middle.y });
+    assert_eq!(no(town.ask(bob, chunk, raze(middle.x))), "not_owner");
+    assert_eq!(no(town.ask(ada, chunk, raze(middle.x + 10))), "nothing_there");
+    town.ask(ada, chunk, raze(middle.x)).expect("her own");
 }
 
 #[test]

@@ -81,26 +81,51 @@ fn a_pond_between_two_shores_is_not_jumped() {
     assert_eq!(island.obstacle(right, left), Some(Biome::Water));
 }
 
-#[test]
-fn creatures_stay_near_on_dry_ground_and_flee() {
-    let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
-    let around = ChunkId::of(0, town.island.village()).around(8);
-    let chunks: Vec<_> = around.filter(|chunk| !town.tick(*chunk).is_empty()).take(6).collect();
+/// Chunks with creatures: some near the village, and all that have water in them too.
+fn pastures(town: &mut Town) -> Vec<ChunkId> {
+    let village = ChunkId::of(0, town.island.village());
+    let island = town.island;
+    let is_wet = |chunk: ChunkId| {
+        let c = chunk.corner();
+        let grid = (0..30_000).step_by(3_000);
+        let mut all =
+            grid.flat_map(|dy| (0..30_000).step_by(3_000).map(move |dx| Point::new(c.x + dx, c.y + dy)));
+        all.any(|p| island.biome(p) == Biome::Water)
+    };
+    let near = village.around(5).filter(|chunk| !town.tick(*chunk).is_empty()).take(4);
+    let mut chunks: Vec<_> = near.collect();
     assert!(!chunks.is_empty(), "no creature near the village");
-    for chunk in chunks {
+    let wet = village.around(60).filter(|chunk| is_wet(*chunk)).filter(|chunk| !town.tick(*chunk).is_empty());
+    let wet: Vec<_> = wet.take(5).collect();
+    assert!(!wet.is_empty(), "no creature at a shore");
+    chunks.extend(wet);
+    chunks
+}
+
+#[test]
+fn creatures_stay_near_and_on_dry_ground() {
+    let mut town = Town::new();
+    for chunk in pastures(&mut town) {
         let first = town.tick(chunk);
         let mut moved = false;
         for _ in 0..600 {
             town.now = town.now + 100;
             for (child, begin) in town.tick(chunk).iter().zip(&first) {
                 assert!(child.kind == RABBIT || child.kind == SHEEP);
-                assert!(town.island.biome(child.body.at).is_walkable());
+                assert!(town.island.biome(child.body.at).is_walkable(), "a swimmer in {chunk:?}");
                 assert!(child.body.at.distance(begin.body.at) < 25_000, "strayed");
                 moved |= child.body.at != begin.body.at;
             }
         }
         assert!(moved, "creatures wander");
+    }
+}
+
+#[test]
+fn creatures_flee() {
+    let mut town = Town::new();
+    let ada = town.join(1, "Ada").expect("a good name");
+    for chunk in pastures(&mut town).into_iter().take(4) {
         let scared = town.tick(chunk)[0].body.at;
         town.stand(ada, Point::new(scared.x - 1_000, scared.y));
         let before = town.body(ada).at.distance(scared);
@@ -110,6 +135,5 @@ fn creatures_stay_near_on_dry_ground_and_flee() {
         }
         let after = town.body(ada).at.distance(town.tick(chunk)[0].body.at);
         assert!(after > before + 1_000, "{after} mm after the fright, {before} before");
-        town.stand(ada, town.island.village());
     }
 }

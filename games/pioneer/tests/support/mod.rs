@@ -13,8 +13,9 @@ use gundo::{
     RawDecision, Refusal, Rules, Surroundings, WorldTime,
 };
 use pioneer::schema::{
-    Build, Building, ChunkRef, Craft, Demolish, Gather, Item, ItemsGathered, LandPublic, PlayerCommand,
-    PlayerEvent, PlayerPrivate, PlayerReply, Stack, player_command, player_event,
+    Build, Building, ChunkRef, Craft, Demolish, Gather, Item, ItemsGathered, LandCommand, LandPublic,
+    PlayerCommand, PlayerEvent, PlayerPrivate, PlayerReply, Stack, land_command, player_command,
+    player_event,
 };
 use pioneer::{Island, Land, Player};
 use rand_chacha::ChaCha8Rng;
@@ -137,6 +138,18 @@ impl Town {
         Ok(reply)
     }
 
+    /// What the land of `chunk` says to a player's part of a transaction. Nothing comes of it.
+    pub(crate) fn ask(
+        &mut self,
+        id: EntityId,
+        chunk: ChunkId,
+        command: land_command::Command,
+    ) -> Result<RawDecision, Refusal> {
+        let actor = Actor { id, public: Bytes::new(), body: self.bodies.get(&id).copied() };
+        let bytes = LandCommand { command: Some(command) }.encode_to_vec();
+        self.with(land(chunk), Some(&actor), |entity, cx| entity.decide(&bytes, cx))
+    }
+
     pub(crate) fn gather(
         &mut self,
         id: EntityId,
@@ -183,7 +196,8 @@ impl Town {
         let id = land(chunk);
         self.entity(id);
         let mut entity = self.entities.remove(&id).expect("just there");
-        let picture = self.picture();
+        // Creatures look at bodies only.
+        let picture = Picture { bodies: self.bodies.clone(), publics: BTreeMap::new() };
         let mut children = Vec::new();
         let (now, body, actor) = (self.now, None, None);
         let mut cx = RawContext { now, id, body, actor, surroundings: &picture, rng: &mut self.rng };
