@@ -226,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn at_the_water_a_creature_turns() {
+        let island = Island::generate(1);
+        let dry = |x: i32| Point::new(x, island.village().y);
+        let last_dry = |x: &i32| island.biome(dry(*x)).is_walkable();
+        let shore =
+            (island.village().x..).step_by(100).take_while(last_dry).last().expect("the village is dry");
+        let at = dry(shore);
+        let land = Land::new(ChunkId::of(ISLAND, at).to_u64(), &island);
+        let (species, mood, until) = (Species::Rabbit, Mood::Flees, u64::MAX);
+        let mut rabbit = Creature { species, look: 0, home: at, at, heading: 0, mood, until };
+        for chance in 0..50 {
+            rabbit.walk(&land, &island, 100, chance / 3);
+            assert!(island.biome(rabbit.at).is_walkable(), "it swims after {chance} ticks");
+        }
+        assert_ne!((rabbit.at, rabbit.heading), (at, 0));
+    }
+
+    #[test]
     fn some_chunks_have_creatures_and_most_have_none() {
         let island = Island::generate(1);
         let around: Vec<_> = ChunkId::of(0, island.village()).around(10).collect();
