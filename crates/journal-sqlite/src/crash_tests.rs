@@ -1,1 +1,222 @@
+//! Power cuts at every point of a stretch of writing, on a disk that forgets what was not synced.
+//!
+//! No threads and no clock: groups are committed by hand, so each test is one run, the same every time.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gundo_journal::suite::{entity, event, stream};
+use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_wire::journal::{Batch, Outcome, StreamAppend};
+
+use crate::lossy::Disk;
+use crate::open::JournalFile;
+use crate::read::Reader;
+use crate::stats::Counters;
+use crate::writer::Writer;
+use crate::{Settings, Synchronous};
+
+const STREAMS: u64 = 6;
+const GROUPS: u64 = 24;
+
+fn file(disk: &Disk) -> JournalFile {
+    JournalFile { layer: Some(disk.layer), ..JournalFile::new(Path::new("/world")) }
+}
+
+fn settings(synchronous: Synchronous) -> Settings {
+    // The directory is none, so nobody can ask how full its disk is.
+    Settings { synchronous, disk_free_min: 0, keep_ms: 0, ..Settings::default() }
+}
+
+/// What a run has been told and must find again.
+#[derive(Default)]
+struct Run {
+    /// Newest acknowledged seq of each stream.
+    done: BTreeMap<EntityId, u64>,
+    /// Newest seq that may be there: acknowledged, or its outcome unknown.
+    possible: BTreeMap<EntityId, u64>,
+    loads: u64,
+}
+
+impl Run {
+    /// Opens, reads where the streams stand, and writes groups until done or dead.
+    fn write(&mut self, disk: &Disk, synchronous: Synchronous) {
+        let Ok(mut writer) = Writer::open(&file(disk), settings(synchronous), Arc::new(Counters::default()))
+        else {
+            return;
+        };
+        let Ok(incarnation) = writer.join(NodeId(1)) else {
+            return;
+        };
+        self.loads += 1;
+        for group in 0..GROUPS {
+            let batches: Vec<Batch> = (0..4).map(|n| self.batch(group * 4 + n, incarnation)).collect();
+            // Two batches of a group are never over the same stream here: each stands for itself.
+            let outcomes = writer.commit_group(&batches);
+            for (batch, outcome) in batches.iter().zip(&outcomes) {
+                self.on_outcome(batch, outcome);
+            }
+            if outcomes.iter().any(|outcome| *outcome != Outcome::Done) {
+                return;
+            }
+            if group % 5 == 4 {
+                drop(writer.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+            }
+            if group % 8 == 7 {
+                drop(writer.prune_all(WorldTime(u64::MAX)));
+            }
+        }
+    }
+
+    fn batch(&self, n: u64, incarnation: u64) -> Batch {
+        let first = n % 4;
+        let mut streams = vec![self.next(entity(first), 1 + n % 3)];
+        if first >= 2 {
+            streams.push(self.next(entity(first + 2), 2));
+        }
+        Batch { id: n, node: NodeId(1), incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
+    }
+
+    fn next(&self, entity: EntityId, count: u64) -> StreamAppend {
+        let after = self.done.get(&entity).copied().unwrap_or(0);
+        let mut append = stream(entity, self.loads, after, count);
+        append.snapshot = ((after + count) % 4 == 0).then(Bytes::new);
+        append
+    }
+
+    fn on_outcome(&mut self, batch: &Batch, outcome: &Outcome) {
+        for s in &batch.streams {
+            let last = s.after + s.events.len() as u64;
+            match outcome {
+                Outcome::Done => {
+                    self.done.insert(s.entity, last);
+                    self.possible.insert(s.entity, last);
+                }
+                Outcome::Unknown => drop(self.possible.insert(s.entity, last)),
+                Outcome::Conflict | Outcome::Taken | Outcome::Rejected(_) => {}
+            }
+        }
+    }
+
+    /// The first thing that is not as it must be after a power cut; takes what is there as where the streams stand.
+    fn lost(&mut self, disk: &Disk) -> Option<String> {
+        let reader = match Reader::of(&file(disk)) {
+            Ok(reader) => reader,
+            Err(why) if self.done.is_empty() => return drop_none(why),
+            Err(why) => return Some(why.to_string()),
+        };
+        let check: String = reader
+            .conn
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap_or_else(|e| e.to_string());
+        if check != "ok" {
+            return Some(check);
+        }
+        for e in (0..STREAMS).map(entity) {
+            let events = match reader.load(e).and_then(|_| reader.stream(e, 0, usize::MAX)) {
+                Ok(events) => events,
+                Err(why) => return Some(why.to_string()),
+            };
+            let newest = events.last().map_or(0, |(seq, _)| *seq);
+            let of = |map: &BTreeMap<EntityId, u64>| map.get(&e).copied().unwrap_or(0);
+            if newest < of(&self.done) {
+                return Some(format!("{e}: {} was acknowledged, {newest} is there", of(&self.done)));
+            }
+            if newest != of(&self.done) && newest != of(&self.possible) {
+                return Some(format!("{e}: {newest} is there, which was refused or is half a batch"));
+            }
+            if let Some((seq, _)) = events.iter().find(|(seq, found)| *found != event(e, *seq)) {
+                return Some(format!("{e}: event {seq} is another"));
+            }
+            self.done.insert(e, newest);
+            self.possible.insert(e, newest);
+        }
+        None
+    }
+}
+
+/// Dead before the journal was made: there is nothing to lose.
+fn drop_none(_why: crate::OpenError) -> Option<String> {
+    None
+}
+
+/// Cuts the power at every operation of a run (or every few), with a chance of `survive` in 8 for each unsynced sector; then writes
+/// on, and looks again. The first loss found.
+fn cut_everywhere(layer: &'static str, synchronous: Synchronous, survive: u64) -> Option<String> {
+    let disk = Disk::new(layer);
+    Run::default().write(disk, synchronous);
+    let operations = disk.operations();
+    assert!(operations > 100, "a run is only {operations} operations");
+    let mut chance = 0x2545_f491_4f6c_dd1d_u64 ^ survive;
+    let mut next = move || {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        chance >> 32
+    };
+    let mut cut = 1;
+    while cut <= operations {
+        disk.power_cut(|| false);
+        disk.forget_everything();
+        let mut run = Run::default();
+        // Cut, look, write on over what is left, cut again somewhere.
+        for at in [cut, 1 + next() % operations] {
+            disk.die_at(disk.operations() + at);
+            run.write(disk, synchronous);
+            disk.power_cut(|| next() % 8 < survive);
+            if let Some(loss) = run.lost(disk) {
+                return Some(format!("cut at {cut} of {operations}, then {at}: {loss}"));
+            }
+        }
+        cut += 1 + cut / 97;
+    }
+    None
+}
+
+#[test]
+fn full_survives_a_power_cut_at_any_write() {
+    for (layer, survive) in [("none survive", 0), ("few survive", 2), ("most survive", 7)] {
+        assert_eq!(cut_everywhere(layer, Synchronous::Full, survive), None, "{layer}");
+    }
+}
+
+/// The disk does forget: without syncs a power cut loses what was acknowledged, and that is seen.
+#[test]
+fn without_syncs_the_loss_is_seen() {
+    let disk = Disk::new("off");
+    let mut run = Run::default();
+    run.write(disk, Synchronous::Full);
+    run.write(disk, Synchronous::Off);
+    disk.power_cut(|| false);
+    let loss = run.lost(disk).expect("something was lost");
+    assert!(loss.contains("was acknowledged"), "{loss}");
+    assert!(cut_everywhere("off, cut everywhere", Synchronous::Off, 2).is_some());
+}
+
+/// Whichever sync fails, what is told is true after a power cut: `Done` is there, `Rejected` is not, whatever the disk kept of it.
+#[test]
+fn a_failed_sync_is_told_as_it_is() {
+    let disk = Disk::new("failing syncs");
+    Run::default().write(disk, Synchronous::Full);
+    let syncs = disk.syncs();
+    assert!(syncs > GROUPS);
+    let mut rejected = 0;
+    for failing in 1..=syncs {
+        for keep in [false, true] {
+            disk.power_cut(|| false);
+            disk.forget_everything();
+            let mut run = Run::default();
+            disk.fail_sync(disk.syncs() + failing);
+            run.write(disk, Synchronous::Full);
+            rejected += u64::from(run.done.values().sum::<u64>() > 0 && run.done == run.possible);
+            disk.power_cut(|| keep);
+            assert_eq!(run.lost(disk), None, "sync {failing} failed, the disk kept the rest: {keep}");
+            run.write(disk, Synchronous::Full);
+            disk.power_cut(|| false);
+            assert_eq!(run.lost(disk), None, "after going on");
+        }
+    }
+    assert!(rejected > 0, "a failed commit was always settled");
+}
