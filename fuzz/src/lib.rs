@@ -8,8 +8,10 @@ pub mod mutate;
 pub mod seeds;
 mod targets;
 mod wire_tree;
+mod world;
 
 pub use targets::{client_message, journal_records, messages, picture, session};
+pub use world::{TOKEN_BYTES, world};
 
 /// A property that holds for any bytes.
 pub struct Target {
@@ -17,16 +19,39 @@ pub struct Target {
     pub name: &'static str,
     /// Panics if the property is broken. Whether the input was understood.
     pub run: fn(&[u8]) -> bool,
-    /// Whether an input is several messages in a row.
-    pub framed: bool,
+    /// How its inputs are built.
+    pub form: Form,
+    /// How much one input costs: so many times fewer are run.
+    pub cost: u64,
     /// Inputs written by hand.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
+/// How an input is built, for changes that keep it well-formed.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// It is several messages in a row, as [`messages`] cuts them.
+    pub framed: bool,
+    /// So many bytes come before the protobuf part of each.
+    pub head: usize,
+}
+
+const PLAIN: Form = Form { framed: false, head: 0 };
+const TYPED: Form = Form { framed: false, head: 1 };
+const FRAMED: Form = Form { framed: true, head: 0 };
+const ACTS: Form = Form { framed: true, head: 1 };
+
 /// Every target.
 pub const TARGETS: &[Target] = &[
-    Target { name: "client_message", run: client_message, framed: false, seeds: seeds::client_messages },
-    Target { name: "picture", run: picture, framed: true, seeds: seeds::conversations },
-    Target { name: "session", run: session, framed: true, seeds: seeds::conversations },
-    Target { name: "journal_records", run: journal_records, framed: false, seeds: seeds::records },
+    Target {
+        name: "client_message",
+        run: client_message,
+        form: PLAIN,
+        cost: 1,
+        seeds: seeds::client_messages,
+    },
+    Target { name: "picture", run: picture, form: FRAMED, cost: 1, seeds: seeds::conversations },
+    Target { name: "session", run: session, form: FRAMED, cost: 1, seeds: seeds::conversations },
+    Target { name: "journal_records", run: journal_records, form: TYPED, cost: 1, seeds: seeds::records },
+    Target { name: "world", run: world, form: ACTS, cost: 100, seeds: seeds::acts },
 ];

@@ -2,6 +2,7 @@
 //!
 //! Seeded and without outside chance: the same seed gives the same inputs on every machine.
 
+use crate::Form;
 use crate::wire_tree::change_field;
 
 /// A small generator with 64 bits of state (SplitMix64, Steele, Lea and Flood 2014).
@@ -35,15 +36,14 @@ pub const BYTES_MAX: usize = 4_096;
 pub(crate) const EDGES: &[u64] =
     &[0, 1, 127, 128, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, 1 << 63, u64::MAX];
 
-/// A child of `parent`, one to four changes away; `other` is another input to cut from. `framed` inputs are several
-/// messages in a row, as [`messages`](crate::messages) cuts them.
-pub fn mutate(rng: &mut Rng, parent: &[u8], other: &[u8], framed: bool) -> Vec<u8> {
+/// A child of `parent`, one to four changes away; `other` is another input to cut from.
+pub fn mutate(rng: &mut Rng, parent: &[u8], other: &[u8], form: Form) -> Vec<u8> {
     let mut input = parent.to_vec();
     for _ in 0..=rng.below(4) {
         match rng.below(2) {
             0 => change(rng, &mut input, other),
-            _ if framed => change_frame(rng, &mut input),
-            _ => input = change_field(rng, &input).unwrap_or(input),
+            _ if form.framed => change_frame(rng, &mut input, form.head),
+            _ => change_message(rng, &mut input, form.head),
         }
     }
     input.truncate(BYTES_MAX);
@@ -51,7 +51,7 @@ pub fn mutate(rng: &mut Rng, parent: &[u8], other: &[u8], framed: bool) -> Vec<u
 }
 
 /// Changes a field of one message, repeats the message or drops it.
-fn change_frame(rng: &mut Rng, input: &mut Vec<u8>) {
+fn change_frame(rng: &mut Rng, input: &mut Vec<u8>, head: usize) {
     let mut frames: Vec<Vec<u8>> = cut(input).map(<[u8]>::to_vec).collect();
     if frames.is_empty() {
         return;
@@ -60,9 +60,19 @@ fn change_frame(rng: &mut Rng, input: &mut Vec<u8>) {
     match rng.below(8) {
         0 => drop(frames.remove(at)),
         1 => frames.push(frames[at].clone()),
-        _ => frames[at] = change_field(rng, &frames[at]).unwrap_or_default(),
+        _ => change_message(rng, &mut frames[at], head),
     }
     *input = join(&frames);
+}
+
+/// Changes a byte of the head, or a field of the message behind it. What is not well-formed stays as it is.
+fn change_message(rng: &mut Rng, input: &mut Vec<u8>, head: usize) {
+    let Some((before, message)) = input.split_at_checked(head) else { return };
+    if head > 0 && rng.below(4) == 0 {
+        input[rng.below(head)] = rng.next_u64() as u8;
+    } else if let Some(message) = change_field(rng, message) {
+        *input = [before, &message].concat();
+    }
 }
 
 /// Cuts an input into messages: each is two bytes of length (little-endian) and as many bytes. The last may be
@@ -146,7 +156,9 @@ mod tests {
     fn one_seed_gives_one_line_of_inputs() {
         let line = |seed| {
             let mut rng = Rng::new(seed);
-            (0..1_000).map(|_| mutate(&mut rng, b"parent", b"other", true)).collect::<Vec<_>>()
+            (0..1_000)
+                .map(|_| mutate(&mut rng, b"parent", b"other", Form { framed: true, head: 1 }))
+                .collect::<Vec<_>>()
         };
         assert_eq!(line(1), line(1));
         assert_ne!(line(1), line(2));
@@ -157,7 +169,7 @@ mod tests {
         let mut rng = Rng::new(7);
         let mut input = Vec::new();
         for _ in 0..10_000 {
-            input = mutate(&mut rng, &input, &[], false);
+            input = mutate(&mut rng, &input, &[], Form { framed: false, head: 0 });
             assert!(input.len() <= BYTES_MAX);
         }
         assert_eq!(cut(&join(&[b"one".to_vec(), Vec::new()])).collect::<Vec<_>>(), [b"one".as_slice(), b""]);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use gundo_wire::Message;
 use gundo_wire::client::*;
 use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot};
+use pioneer::schema::{self, PlayerCommand, player_command::Command as Wish};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
@@ -92,6 +93,83 @@ pub fn records() -> Seeds {
         ("session", typed(2, session.encode_to_vec())),
         ("snapshot", typed(3, snapshot.encode_to_vec())),
         ("unknown_type", typed(250, Vec::new())),
+    ]
+}
+
+/// What four clients at two nodes do; see `world.rs` for the first byte of each message.
+pub fn acts() -> Seeds {
+    let hello = |name: &str| ClientMessage {
+        hello: Some(Hello { protocol: PROTOCOL, name: name.into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let token = Bytes::from_static(&[7; crate::TOKEN_BYTES]);
+    let resume = ClientMessage {
+        hello: Some(Hello { protocol: PROTOCOL, token, ..Default::default() }),
+        watch: Some(Watch { stats: true }),
+        ..Default::default()
+    };
+    let wish = |seq, command: Wish| {
+        let payload = PlayerCommand { command: Some(command) }.encode_to_vec().into();
+        ClientMessage { commands: vec![Command { seq, payload }], ..Default::default() }
+    };
+    let say = |seq| wish(seq, Wish::Say(schema::Say { text: "hello".into() }));
+    let village = pioneer::Island::generate(1).village();
+    let (x, y) = (village.x, village.y);
+    let walk = |seq, x| ClientMessage {
+        r#move: Some(Move { seq, x, y, heading: 0, speed: 30 }),
+        ..Default::default()
+    };
+    let chunk = gundo_types::ChunkId::of(0, village);
+    let chunk = Some(schema::ChunkRef { cx: i32::from(chunk.x), cy: i32::from(chunk.y) });
+    let gather = |seq, thing| wish(seq, Wish::Gather(schema::Gather { chunk, thing }));
+    let build = |seq| wish(seq, Wish::Build(schema::Build { what: 1, x, y, rotation: 1 }));
+    let bye = ClientMessage { bye: Some(Bye {}), ..Default::default() };
+    let nothing = ClientMessage::default();
+    let tick = 2 << 5;
+    let row = |acts: &[(u8, &ClientMessage)]| {
+        let act = |(head, said): &(u8, &ClientMessage)| [vec![*head], said.encode_to_vec()].concat();
+        crate::mutate::join(&acts.iter().map(act).collect::<Vec<_>>())
+    };
+    let (ada, bob) = (hello("Ada"), hello("Bob"));
+    vec![
+        ("two_arrive", row(&[(tick, &ada), (tick | 1, &bob), (tick, &say(1)), (tick | 1, &walk(1, x))])),
+        (
+            "wishes",
+            row(&[
+                (tick, &ada),
+                (tick, &gather(1, 0)),
+                (tick, &gather(2, 1)),
+                (tick, &build(3)),
+                (tick, &say(3)),
+            ]),
+        ),
+        (
+            "comes_back",
+            row(&[(tick, &ada), (0, &say(1)), (tick | 3 << 2, &nothing), (tick | 1, &resume), (1, &say(1))]),
+        ),
+        (
+            "superseded",
+            row(&[
+                (tick, &ada),
+                (tick | 1, &resume),
+                (tick | 2, &resume),
+                (tick | 2, &say(1)),
+                (tick, &say(1)),
+            ]),
+        ),
+        (
+            "walks",
+            row(&[
+                (tick, &ada),
+                (tick, &walk(1, x + 300)),
+                (tick, &walk(2, x + 40_000)),
+                (tick | 4 << 2, &nothing),
+            ]),
+        ),
+        ("same_name", row(&[(0, &ada), (1, &ada), (tick | 1, &bob), (tick, &bye), (tick | 2, &ada)])),
+        ("rejected", row(&[(tick, &ada), (5 << 2, &nothing), (tick, &say(1)), (tick, &say(2))])),
+        ("landed_in_doubt", row(&[(tick, &ada), (6 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
+        ("lost_in_doubt", row(&[(tick, &ada), (7 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Fuzzing on every test run: fixed seed, fixed number of inputs, stable Rust.
 //!
-//! `GUNDO_FUZZ_RUNS` sets the inputs per target (default 5,000), `GUNDO_FUZZ_SEED` another seed. A failing input is
+//! `GUNDO_FUZZ_RUNS` sets the inputs per target (default 5,000; costly ones get fewer), `GUNDO_FUZZ_SEED` another seed. A failing input is
 //! written to `target/fuzz/`; put it into the corpus when the fault is mended. `GUNDO_WRITE=1` writes the corpus anew
 //! from its seeds.
 
@@ -35,8 +35,13 @@ fn journal_records() {
 }
 
 #[test]
+fn world() {
+    fuzz("world");
+}
+
+#[test]
 fn every_target_is_run() {
-    let here = ["client_message", "picture", "session", "journal_records"];
+    let here = ["client_message", "picture", "session", "journal_records", "world"];
     assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), here);
 }
 
@@ -58,7 +63,7 @@ fn the_corpus_holds_its_seeds() {
 
 fn fuzz(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("it is in the table");
-    let runs = number("GUNDO_FUZZ_RUNS").unwrap_or(5_000);
+    let runs = number("GUNDO_FUZZ_RUNS").unwrap_or(5_000) / target.cost;
     let seed = number("GUNDO_FUZZ_SEED").unwrap_or(1);
     let corpus: Vec<Vec<u8>> = corpus(target).into_values().collect();
     assert!(!corpus.is_empty(), "no corpus for {name}");
@@ -72,7 +77,7 @@ fn fuzz(name: &str) {
     for _ in 0..runs {
         let parent = rng.below(parents.len());
         let other = rng.below(parents.len());
-        let input = mutate(&mut rng, &parents[parent], &parents[other], target.framed);
+        let input = mutate(&mut rng, &parents[parent], &parents[other], target.form);
         let is_understood = check(target, &input);
         understood += u64::from(is_understood);
         // Now and then an understood child becomes a parent, so that changes pile up; the corpus itself stays.

@@ -1,0 +1,304 @@
+//! A small world under strangers: two nodes, Pioneer's rules, the journal in memory, and clients that say anything.
+//!
+//! Each message of an input begins with one byte that says who does what (see [`Act`]); the rest is a
+//! `ClientMessage`. All of it happens in one thread and in one order, so an input gives one history.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use gundo_client::Picture;
+use gundo_journal::Store;
+use gundo_kernel::game::Rules;
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, View, WorldSettings};
+use gundo_types::{ConnId, EntityId, Epoch, Kind, NodeId, Now, Time, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, ServerMessage};
+use gundo_wire::journal::{Batch, Cause, Outcome};
+
+use crate::mutate::cut;
+
+/// A `Hello.token` of this many bytes stands for the newest token that any client was given.
+pub const TOKEN_BYTES: usize = 24;
+
+const NODES: usize = 2;
+const CLIENTS: usize = 4;
+/// Messages of an input beyond this many are left out: each costs a tick of a whole world.
+const ACTS_MAX: usize = 32;
+/// World time at the start: some hours, so that everything has grown.
+const WORLD_MS: u64 = 50_000_000;
+const SETTLE_MS: u64 = 3_000;
+
+/// What the first byte of a message says: bits 0 and 1 the client, bits 2 to 4 the act, bits 5 to 7 the time that
+/// passes after it, in half ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    /// The client says the rest of the message.
+    Say,
+    /// Its connection is gone; it comes again by a new one.
+    Gone,
+    /// It reads too slowly, and then has read everything.
+    Lag,
+    /// The journal's next group fails, and nothing landed.
+    Reject,
+    /// The journal's next group has an unknown outcome; it landed, or not.
+    Doubt { landed: bool },
+}
+
+impl Act {
+    fn of(byte: u8) -> Self {
+        match byte >> 2 & 7 {
+            0..=2 => Self::Say,
+            3 => Self::Gone,
+            4 => Self::Lag,
+            5 => Self::Reject,
+            6 => Self::Doubt { landed: true },
+            _ => Self::Doubt { landed: false },
+        }
+    }
+}
+
+/// Whatever clients say and however appends end, nothing panics, every message decodes, no frame is missed, a command has
+/// one answer, and every success is in the journal. Says whether anybody got in.
+pub fn world(data: &[u8]) -> bool {
+    !play(data).latest_token.is_empty()
+}
+
+fn play(data: &[u8]) -> World {
+    let mut world = World::new();
+    for act in cut(data).filter(|message| !message.is_empty()).take(ACTS_MAX) {
+        let (head, said) = act.split_first().expect("the empty are left out");
+        world.act(*head, said);
+        world.pass(u64::from(head >> 5) * 50);
+    }
+    world.fault = None;
+    world.pass(SETTLE_MS);
+    world.check_journal();
+    world
+}
+
+struct World {
+    nodes: Vec<Node>,
+    store: Store,
+    now: Time,
+    letters: VecDeque<(usize, Input)>,
+    batches: Vec<(usize, Batch)>,
+    fault: Option<Act>,
+    clients: Vec<Client>,
+    last_conn: u64,
+    latest_token: Bytes,
+    /// Successes by player and command.
+    successes: BTreeMap<(EntityId, u64), Bytes>,
+}
+
+struct Client {
+    conn: ConnId,
+    player: Option<EntityId>,
+    picture: Picture,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut store = Store::new();
+        let incarnations: Vec<u64> = (0..NODES).map(|_| store.join()).collect();
+        let settings = Arc::new(WorldSettings::default());
+        let make = |at: usize| {
+            let (node, world) = (NodeId(at as u16 + 1), Arc::clone(&settings));
+            let incarnation = incarnations[at];
+            Node::new(NodeSettings { node, incarnation, seed: [at as u8; 32], world, rules: rules() })
+        };
+        let client = |at| Client { conn: ConnId(at as u64), player: None, picture: Picture::new() };
+        let mut world = Self {
+            nodes: (0..NODES).map(make).collect(),
+            store,
+            now: Time(0),
+            letters: VecDeque::new(),
+            batches: Vec::new(),
+            fault: None,
+            clients: (0..CLIENTS).map(client).collect(),
+            last_conn: CLIENTS as u64,
+            latest_token: Bytes::new(),
+            successes: BTreeMap::new(),
+        };
+        let member = |at: usize| Member {
+            node: NodeId(at as u16 + 1),
+            incarnation: incarnations[at],
+            host: String::new(),
+            port: 1 + at as u16,
+            weight: 1,
+        };
+        let view = View { epoch: Epoch(1), members: (0..NODES).map(member).collect() };
+        for at in 0..NODES {
+            world.letters.push_back((at, Input::View(view.clone())));
+        }
+        world.settle();
+        world
+    }
+
+    fn act(&mut self, head: u8, said: &[u8]) {
+        let at = usize::from(head & 3);
+        let (node, conn) = (at % NODES, self.clients[at].conn);
+        match Act::of(head) {
+            Act::Say => {
+                let Ok(mut message) = ClientMessage::decode(said) else { return };
+                if let Some(hello) = message.hello.as_mut().filter(|hello| hello.token.len() == TOKEN_BYTES) {
+                    hello.token = self.latest_token.clone();
+                }
+                self.letters.push_back((node, Input::Client { conn, message }));
+            }
+            Act::Gone => self.hang_up(at),
+            Act::Lag => {
+                self.letters.push_back((node, Input::Lagging { conn }));
+                self.settle();
+                self.letters.push_back((node, Input::Drained { conn }));
+            }
+            fault => self.fault = Some(fault),
+        }
+        self.settle();
+    }
+
+    fn hang_up(&mut self, at: usize) {
+        self.last_conn += 1;
+        let client = Client { conn: ConnId(self.last_conn), player: None, picture: Picture::new() };
+        let before = std::mem::replace(&mut self.clients[at], client);
+        self.letters.push_back((at % NODES, Input::Gone { conn: before.conn }));
+    }
+
+    /// Lets `ms` pass, stopping wherever a node wants to be woken.
+    fn pass(&mut self, ms: u64) {
+        let end = self.now.plus_ms(ms);
+        while let Some(due) = self.nodes.iter().filter_map(Node::poll_timeout).min().filter(|due| *due <= end)
+        {
+            self.now = self.now.max(due);
+            for at in 0..NODES {
+                if self.nodes[at].poll_timeout().is_some_and(|due| due <= self.now) {
+                    self.letters.push_back((at, Input::Timeout));
+                }
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    /// Delivers letters and commits groups until nothing is under way.
+    fn settle(&mut self) {
+        loop {
+            while let Some((at, input)) = self.letters.pop_front() {
+                let now = Now { time: self.now, world: WorldTime(WORLD_MS + self.now.0 / 1_000) };
+                self.nodes[at].handle(now, input);
+                while let Some(output) = self.nodes[at].poll_output() {
+                    self.take(at, output);
+                }
+                assert_eq!(self.nodes[at].counters().game_panics, 0, "the game panicked");
+            }
+            if self.batches.is_empty() {
+                return;
+            }
+            self.commit();
+        }
+    }
+
+    fn commit(&mut self) {
+        let (senders, batches): (Vec<usize>, Vec<Batch>) =
+            std::mem::take(&mut self.batches).into_iter().unzip();
+        let ids: Vec<u64> = batches.iter().map(|batch| batch.id).collect();
+        let outcomes = match self.fault.take() {
+            Some(Act::Reject) => self.store.fail_group(batches, &Outcome::Rejected("full".into()), false),
+            Some(Act::Doubt { landed }) => self.store.fail_group(batches, &Outcome::Unknown, landed),
+            _ => self.store.commit_group(batches),
+        };
+        for ((at, batch), outcome) in senders.into_iter().zip(ids).zip(outcomes) {
+            self.letters.push_back((at, Input::Appended { batch, outcome }));
+        }
+    }
+
+    fn take(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Send { conn, parts, .. } => self.hear(conn, &parts),
+            Output::Close { conn } => {
+                if let Some(client) = self.clients.iter().position(|client| client.conn == conn) {
+                    self.hang_up(client);
+                }
+            }
+            Output::Peer { to, message } => {
+                let from = NodeId(at as u16 + 1);
+                self.letters.push_back((usize::from(to.0) - 1, peer(from, message)));
+            }
+            Output::Append(batch) => self.batches.push((at, batch)),
+            Output::Load { entity, load } => {
+                let result = Ok(self.store.load(entity));
+                self.letters.push_back((at, Input::Loaded { entity, load, result }));
+            }
+            Output::Stopped => panic!("nobody asked the node to stop"),
+        }
+    }
+
+    fn hear(&mut self, conn: ConnId, parts: &[Bytes]) {
+        let message = ServerMessage::decode(parts.concat().as_slice()).expect("a node speaks the protocol");
+        // A connection that is gone may still be spoken to until its node has heard of it.
+        let Some(client) = self.clients.iter_mut().find(|client| client.conn == conn) else { return };
+        if let Some(welcome) = &message.welcome {
+            let player = welcome.player.expect("a welcome names the player");
+            let kind = u16::try_from(player.kind).expect("kinds are small");
+            client.player = Some(EntityId::new(Kind(kind), player.id));
+            client.picture.clear();
+            assert_eq!(welcome.token.len(), TOKEN_BYTES);
+            self.latest_token = welcome.token.clone();
+        }
+        client.picture.handle_message(&message, &mut Vec::new());
+        assert_eq!(client.picture.gaps(), 0, "a roster part was missed on one ordered connection");
+        for reply in message.replies.into_iter().filter(|reply| reply.refusal.is_none()) {
+            let player = client.player.expect("replies come after the welcome");
+            let before = self.successes.entry((player, reply.seq)).or_insert_with(|| reply.payload.clone());
+            assert_eq!(*before, reply.payload, "command {} of {player} was answered in two ways", reply.seq);
+        }
+    }
+
+    fn check_journal(&self) {
+        for ((player, seq), payload) in &self.successes {
+            let events = self.store.stream(*player, 0, usize::MAX);
+            let causes =
+                events.iter().map(|(_, event)| Cause::decode(event.cause.as_ref()).expect("causes decode"));
+            let of_it: Vec<Bytes> =
+                causes.filter(|cause| cause.seq == *seq).map(|cause| cause.reply).collect();
+            assert!(
+                of_it.contains(payload),
+                "the success of command {seq} of {player} is not in the journal"
+            );
+        }
+    }
+}
+
+fn peer(from: NodeId, message: Peer) -> Input {
+    Input::Peer { from, message }
+}
+
+/// One island for all inputs: it never changes.
+fn rules() -> Arc<Rules> {
+    static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
+    Arc::clone(RULES.get_or_init(|| Arc::new(pioneer::rules(1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays the seed `name`; how many players got in and which commands succeeded.
+    fn played(name: &str) -> (usize, Vec<u64>) {
+        let (_, seed) =
+            crate::seeds::acts().into_iter().find(|(other, _)| *other == name).expect("the seed is there");
+        let world = play(&seed);
+        let players = world.clients.iter().filter(|client| client.player.is_some()).count();
+        (players, world.successes.into_keys().map(|(_, seq)| seq).collect())
+    }
+
+    #[test]
+    fn the_seeds_reach_what_they_are_meant_to() {
+        assert_eq!(played("two_arrive"), (2, vec![1]));
+        assert_eq!(played("comes_back"), (1, vec![1]));
+        assert_eq!(played("same_name").0, 1, "Bob: Ada has left, and her name stays hers");
+        assert_eq!(played("rejected"), (1, vec![2]));
+        assert_eq!(played("landed_in_doubt"), (1, vec![1]));
+        assert_eq!(played("lost_in_doubt"), (1, vec![1]));
+    }
+}
