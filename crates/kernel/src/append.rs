@@ -119,8 +119,12 @@ impl Node {
         if let Some(tx) = tx {
             self.abort(tx, false);
         }
-        if let Some(work) = entry.work {
-            self.refuse_work(id, &work, game_error());
+        match entry.work {
+            Some(Work::Command(command)) => self.refuse(id, command, game_error()),
+            Some(Work::Open { line, .. }) => {
+                self.emit(id, None, vec![Effect::OpenRefused { line, refusal: game_error() }]);
+            }
+            Some(Work::Prepare(_)) | None => {}
         }
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         real.phase = Phase::Settling;
@@ -148,11 +152,15 @@ impl Node {
                     }
                     self.core.send_edge(line.edge, line.conn, id, ToEdge::Reply { seq, result });
                 }
-                Effect::Opened { line, before, opened } => {
+                Effect::Opened { line, before, mut opened } => {
                     if let Some(before) = before.filter(|b| *b != line) {
                         self.core.send_edge(before.edge, before.conn, id, ToEdge::Superseded);
                     }
                     self.enter_world(id);
+                    // The body may have been put elsewhere by an event that was durable first.
+                    if let Some((body, center)) = self.whereabouts(id) {
+                        (opened.body, opened.center) = (body, center);
+                    }
                     self.core.send_edge(line.edge, line.conn, id, ToEdge::Opened(opened));
                 }
                 Effect::OpenRefused { line, refusal } => {

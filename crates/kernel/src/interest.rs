@@ -21,6 +21,8 @@ pub(crate) struct Interest {
     changed: BTreeSet<ChunkId>,
     /// Chunks with frames for the next flush.
     arrived: BTreeSet<ChunkId>,
+    /// Number of the last bundle from each publisher.
+    bundles: BTreeMap<NodeId, u64>,
 }
 
 #[derive(Default)]
@@ -99,7 +101,17 @@ impl Interest {
     }
 
     /// A publisher's frames.
-    pub(crate) fn take_frames(&mut self, core: &mut Core, from: NodeId, frames: Vec<ChunkFrame>) {
+    pub(crate) fn take_frames(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        number: u64,
+        frames: Vec<ChunkFrame>,
+    ) {
+        let before = self.bundles.insert(from, number).unwrap_or(0);
+        if number != before + 1 {
+            self.ask_for_all(core, from);
+        }
         for frame in frames {
             let chunk = frame.chunk;
             let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
@@ -114,10 +126,29 @@ impl Interest {
         }
     }
 
-    /// A publisher's last roster numbers.
-    pub(crate) fn take_rosters(&mut self, core: &mut Core, from: NodeId, rosters: &[(ChunkId, u64)]) {
+    /// What a publisher says that it sent last.
+    pub(crate) fn compare_sent(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        number: u64,
+        rosters: &[(ChunkId, u32)],
+    ) {
+        if self.bundles.insert(from, number).unwrap_or(0) != number {
+            self.ask_for_all(core, from);
+        }
         for (chunk, roster) in rosters {
             if self.chunks.get_mut(chunk).is_some_and(|s| s.picture.misses(from, *roster)) {
+                core.send(from, Peer::KeyframeWanted(*chunk));
+            }
+        }
+    }
+
+    /// A bundle was lost, and nobody knows what was in it: every picture of that publisher is asked for anew. Motion
+    /// that was lost would otherwise be missed for ever if the entity stands still now.
+    fn ask_for_all(&mut self, core: &mut Core, from: NodeId) {
+        for (chunk, sub) in &mut self.chunks {
+            if sub.picture.doubt(from) {
                 core.send(from, Peer::KeyframeWanted(*chunk));
             }
         }
@@ -128,6 +159,7 @@ impl Interest {
         for sub in self.chunks.values_mut() {
             gone.iter().for_each(|n| sub.picture.forget(*n));
         }
+        gone.iter().for_each(|n| drop(self.bundles.remove(n)));
     }
 
     /// Hands the frames since the last flush to `deliver(session, chunk, its tiers, frames)`, chunk by chunk.

@@ -28,7 +28,8 @@ pub use peer::{
     Age, ChunkFrame, Encoded, HomeMessage, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId, TxMessage,
 };
 
-use gundo_types::{EntityId, NodeId, Now, Time};
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Now, Term, Time};
 
 use crate::core::{Core, Timer};
 use crate::homes::Homes;
@@ -43,6 +44,21 @@ const EARLY_MAX: usize = 100_000;
 const WAITING_FOR_HOME_MAX: usize = 100_000;
 /// Housekeeping, ms.
 const SECOND_MS: u64 = 1_000;
+
+/// An entity that is real on a node, as checkers see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RealState<'a> {
+    /// Which.
+    pub id: EntityId,
+    /// Its term.
+    pub term: Term,
+    /// Seq of its last event, durable or not.
+    pub seq: u64,
+    /// Whether nothing of it is on its way: no append, no lock, no waiting work.
+    pub settled: bool,
+    /// Chunk, public part and body as shown to others; `None`: it is not shown.
+    pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
+}
 
 /// A node of the cluster: edge, world and home in one.
 ///
@@ -139,6 +155,17 @@ impl Node {
         self.homes.is_open() && !self.core.stopping
     }
 
+    /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
+    pub fn reals(&self) -> impl Iterator<Item = RealState<'_>> {
+        self.hosts.reals.values().map(|r| RealState {
+            id: r.id,
+            term: r.term,
+            seq: r.seq,
+            settled: r.is_settled(),
+            shown: self.publisher.shown(r.id),
+        })
+    }
+
     /// The node that is home of `entity` in the present view.
     pub fn home(&self, entity: EntityId) -> Option<NodeId> {
         self.home_of(entity)
@@ -176,8 +203,12 @@ impl Node {
                     }
                 }
             },
-            Peer::Frames(frames) => self.interest.take_frames(&mut self.core, from, frames),
-            Peer::Rosters(rosters) => self.interest.take_rosters(&mut self.core, from, &rosters),
+            Peer::Frames { number, frames } => {
+                self.interest.take_frames(&mut self.core, from, number, frames);
+            }
+            Peer::Sent { number, rosters } => {
+                self.interest.compare_sent(&mut self.core, from, number, &rosters);
+            }
             Peer::KeyframeWanted(chunk) => self.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => self.handle_player(player, line, message),
             Peer::ToEdge { conn, player, message } => self.handle_edge(from, conn, player, message),
@@ -262,8 +293,8 @@ impl Node {
         self.rest_entities();
         self.rest_players();
         self.rest_sessions();
-        for (node, rosters) in self.publisher.rosters() {
-            self.core.send(node, Peer::Rosters(rosters));
+        for (node, message) in self.publisher.sent() {
+            self.core.send(node, message);
         }
         self.core.after_ms(SECOND_MS, Timer::Second);
     }

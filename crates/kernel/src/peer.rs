@@ -24,9 +24,19 @@ pub enum Peer {
         message: HomeMessage,
     },
     /// A publisher's frames of one tick for one subscriber.
-    Frames(Vec<ChunkFrame>),
-    /// The last roster numbers of a publisher, once per second: a lost last frame is noticed too.
-    Rosters(Vec<(ChunkId, u64)>),
+    Frames {
+        /// Counts the publisher's bundles for this subscriber without gaps, from 1: a lost one is noticed.
+        number: u64,
+        /// At most one for each chunk.
+        frames: Vec<ChunkFrame>,
+    },
+    /// What a publisher sent last, once per second: a lost last bundle is noticed too.
+    Sent {
+        /// Number of the last bundle.
+        number: u64,
+        /// Last roster numbers.
+        rosters: Vec<(ChunkId, u32)>,
+    },
     /// A subscriber missed a roster part and asks the publisher for a keyframe.
     KeyframeWanted(ChunkId),
     /// From the edge of a session to its player's real.

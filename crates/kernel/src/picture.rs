@@ -79,9 +79,16 @@ impl Picture {
     }
 
     /// The publisher says which roster part was its last. True: one was missed, ask for a keyframe.
-    pub(crate) fn misses(&mut self, from: NodeId, roster: u64) -> bool {
+    pub(crate) fn misses(&mut self, from: NodeId, roster: u32) -> bool {
         let told = self.publishers.entry(from).or_default();
-        (!told.synced || told.roster != roster as u32) && told.miss() == Taken::Gap
+        // Said once per second: an unanswered question is asked again.
+        told.asked = false;
+        (!told.synced || told.roster != roster) && told.miss() == Taken::Gap
+    }
+
+    /// Something of what the publisher told was lost. True: it told something here, ask for a keyframe.
+    pub(crate) fn doubt(&mut self, from: NodeId) -> bool {
+        self.publishers.get_mut(&from).is_some_and(|told| told.synced && told.miss() == Taken::Gap)
     }
 
     /// Removes what a node told that is a member no more.

@@ -253,6 +253,12 @@ impl Node {
         self.show(id);
     }
 
+    /// Where the body stands and the sight is centred.
+    pub(crate) fn whereabouts(&self, id: EntityId) -> Option<(Body, ChunkId)> {
+        let real = self.hosts.reals.get(&id)?;
+        Some((real.body?, real.player.as_ref()?.center?))
+    }
+
     fn on_line_gone(&mut self, id: EntityId, line: Line, leave: bool) {
         let now = self.core.now.time;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
@@ -264,7 +270,7 @@ impl Node {
         if let Some(body) = real.body.filter(|b| b.speed != 0) {
             let body = Body { speed: 0, ..body };
             real.body = Some(body);
-            self.publisher.move_to(id, Some(body.rounded()));
+            self.publisher.move_to(id, Some(body));
         }
         self.core.after_ms(grace_ms, Timer::Grace(id));
     }
@@ -379,7 +385,7 @@ impl Node {
                 player.credit_mm -= distance;
                 real.body = Some(wish);
                 self.core.counters.moves += 1;
-                self.publisher.move_to(id, Some(wish.rounded()));
+                self.publisher.move_to(id, Some(wish));
                 self.follow(id, wish);
             }
             Err(refusal) => {

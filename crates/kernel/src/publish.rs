@@ -24,6 +24,8 @@ pub(crate) struct Publisher {
     entities: BTreeMap<EntityId, Shown>,
     chunks: BTreeMap<ChunkId, Publication>,
     dirty: BTreeSet<ChunkId>,
+    /// Number of the last bundle for each subscriber.
+    sent: BTreeMap<NodeId, u64>,
 }
 
 /// One entity as others see it.
@@ -38,7 +40,7 @@ struct Shown {
 }
 
 struct Publication {
-    roster: u64,
+    roster: u32,
     slots: BTreeMap<u32, EntityId>,
     free: BTreeSet<u32>,
     subscribers: BTreeMap<NodeId, u8>,
@@ -91,6 +93,7 @@ impl Publisher {
         public: Bytes,
         body: Option<Body>,
     ) {
+        let body = body.map(Body::rounded);
         match self.entities.get_mut(&entity) {
             Some(shown) if shown.chunk == chunk && shown.term == term => {
                 let moved = shown.body != body;
@@ -112,6 +115,7 @@ impl Publisher {
 
     /// A new body for `entity`, possibly in another chunk. Does nothing if it is not shown.
     pub(crate) fn move_to(&mut self, entity: EntityId, body: Option<Body>) {
+        let body = body.map(Body::rounded);
         let Some(shown) = self.entities.get_mut(&entity) else { return };
         if shown.body == body {
             return;
@@ -151,6 +155,11 @@ impl Publisher {
     /// The entity's public part, as shown now.
     pub(crate) fn public_of(&self, entity: EntityId) -> Option<Bytes> {
         self.entities.get(&entity).map(|s| s.public.clone())
+    }
+
+    /// How the entity is shown now.
+    pub(crate) fn shown(&self, entity: EntityId) -> Option<(ChunkId, &Bytes, Option<Body>)> {
+        self.entities.get(&entity).map(|s| (s.chunk, &s.public, s.body))
     }
 
     fn enter(&mut self, entity: EntityId, term: Term, chunk: ChunkId, public: Bytes, body: Option<Body>) {
@@ -215,15 +224,19 @@ impl Publisher {
         self.chunks.iter().filter(|(_, p)| p.announced).map(|(c, _)| *c)
     }
 
-    /// Last roster numbers for each subscriber.
-    pub(crate) fn rosters(&self) -> BTreeMap<NodeId, Vec<(ChunkId, u64)>> {
-        let mut all: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
+    /// What was sent last to each subscriber.
+    pub(crate) fn sent(&self) -> Vec<(NodeId, Peer)> {
+        let mut rosters: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
         for (chunk, publication) in &self.chunks {
             for node in publication.subscribers.keys().filter(|n| !publication.owed.contains(n)) {
-                all.entry(*node).or_default().push((*chunk, publication.roster));
+                rosters.entry(*node).or_default().push((*chunk, publication.roster));
             }
         }
-        all
+        let number = |node: &NodeId| self.sent.get(node).copied().unwrap_or(0);
+        rosters
+            .into_iter()
+            .map(|(node, rosters)| (node, Peer::Sent { number: number(&node), rosters }))
+            .collect()
     }
 
     /// Encodes what happened since the last tick and hands it to the subscribers; announces new publications and takes
@@ -266,7 +279,9 @@ impl Publisher {
             }
         }
         for (node, frames) in outbox {
-            core.send(node, Peer::Frames(frames));
+            let number = self.sent.entry(node).or_default();
+            *number += 1;
+            core.send(node, Peer::Frames { number: *number, frames });
         }
     }
 }
@@ -392,7 +407,7 @@ fn roster_frame(
     publication.enter.clear();
     publication.change.clear();
     Frame {
-        roster: publication.roster as u32,
+        roster: publication.roster,
         enter,
         change,
         leave: std::mem::take(&mut publication.leave),
@@ -413,7 +428,7 @@ fn keyframe(
         .iter()
         .filter_map(|(slot, e)| Some(enter_of(*slot, *e, entities.get(e)?)))
         .collect();
-    Frame { roster: publication.roster as u32, keyframe: true, enter, ..blank_frame(me, chunk, tick) }
+    Frame { roster: publication.roster, keyframe: true, enter, ..blank_frame(me, chunk, tick) }
 }
 
 fn motion_frame(

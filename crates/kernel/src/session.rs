@@ -22,8 +22,8 @@ use crate::player::to_player;
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
 const OPENING_MS: u64 = 5_000;
-/// How long clients shall wait before they come back to a server that stops, ms.
-const STOP_RETRY_MS: u32 = 1_000;
+/// How long clients shall wait before they come back by themselves, ms.
+const RETRY_MS: u32 = 1_000;
 
 /// All sessions at this edge.
 #[derive(Default)]
@@ -318,6 +318,10 @@ impl Node {
         };
         match message {
             ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
+            // What passes by itself is no question to the player: the client comes back in a moment.
+            ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "busy" | "not_ready") => {
+                self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
+            }
             ToEdge::OpenRefused(refusal) => self.refuse_hello(conn, refusal),
             ToEdge::NotHere => {
                 session.phase = Phase::Locating;
@@ -519,7 +523,7 @@ impl Node {
         let slow: Vec<_> = self.sessions.by_conn.iter().filter(|(_, s)| late(s)).map(|(c, _)| *c).collect();
         for conn in slow {
             let text = "The world is not ready to let you in. Try again in a moment.";
-            self.close(conn, "not_ready", text, STOP_RETRY_MS);
+            self.close(conn, "not_ready", text, RETRY_MS);
         }
         let watching: Vec<_> =
             self.sessions.by_conn.iter().filter(|(_, s)| s.watches).map(|(c, s)| (*c, s.center)).collect();
@@ -552,7 +556,7 @@ impl Node {
     pub(crate) fn close_all(&mut self) {
         let conns: Vec<_> = self.sessions.by_conn.keys().copied().collect();
         for conn in conns {
-            self.close(conn, "stopping", "The server restarts. You will be back in a moment.", STOP_RETRY_MS);
+            self.close(conn, "stopping", "The server restarts. You will be back in a moment.", RETRY_MS);
         }
     }
 }

@@ -1,0 +1,34 @@
+//! Scenarios: stories of a small cluster, told in text and held against what was recorded. See `tests/scenarios/`.
+
+mod support;
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            support::script::check(concat!(stringify!($name), ".txt"));
+        })*
+    };
+}
+
+scenarios! {
+    strangers_meet,
+    a_name_is_taken_once,
+    a_pebble_changes_hands,
+    two_lands_in_one_transaction,
+    two_want_the_same,
+    commands_survive_a_cut,
+    the_newer_connection_wins,
+    a_forged_token,
+    grace_and_leaving,
+    a_slow_client,
+    lost_frames,
+    walking_far,
+    the_journal_refuses,
+    the_journal_does_not_know,
+    the_journal_hangs,
+    game_code_panics,
+    stop_and_start,
+    a_jump_under_way,
+    a_resume_refused,
+}

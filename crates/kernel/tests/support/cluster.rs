@@ -1,0 +1,581 @@
+//! Nodes, journal, network and clients on one virtual clock. One seed gives one trace.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gundo_client::{
+    Address, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session, SessionSettings,
+};
+use gundo_journal::Store;
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, SendClass, View, WorldSettings};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, ServerMessage};
+use gundo_wire::journal::{Batch, Outcome};
+
+use super::game;
+
+/// Something on its way.
+enum Flight {
+    Peer { to: NodeId, from: NodeId, message: Peer },
+    ToNode { node: NodeId, conn: ConnId, message: ClientMessage },
+    ToClient { client: usize, conn: ConnId, bytes: Vec<u8> },
+    Closed { client: usize, conn: ConnId },
+    Gone { node: NodeId, conn: ConnId },
+    Opened { client: usize, conn: ConnId },
+    Commit,
+    Completed { node: NodeId, batch: u64, outcome: Outcome },
+    Loaded { node: NodeId, entity: EntityId, load: u64 },
+    NodeTimer(NodeId),
+    ClientTimer(usize),
+}
+
+/// What the journal does with the next groups.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Refuses a group.
+    Rejected,
+    /// Says Unknown; the group landed.
+    UnknownLanded,
+    /// Says Unknown; the group did not land.
+    UnknownLost,
+}
+
+pub struct Client {
+    pub name: String,
+    pub session: Session,
+    pub picture: Picture,
+    pub conn: Option<(NodeId, ConnId)>,
+    pub body: Body,
+    pub answers: Vec<gundo_client::Answer>,
+    pub refused: Vec<String>,
+    pub own: Bytes,
+    pub signals: Vec<(EntityId, Bytes)>,
+    pub ended: Option<String>,
+    pub corrections: Vec<String>,
+    pub welcomes: u32,
+}
+
+pub struct Cluster {
+    pub now: u64,
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub store: Store,
+    pub clients: Vec<Client>,
+    pub faults: VecDeque<Fault>,
+    /// The journal stands still.
+    pub stuck: bool,
+    /// Frames between nodes that are lost: every n-th (0: none).
+    pub lose_every: u64,
+    pub trace: u64,
+    pub stopped: Vec<NodeId>,
+    flights: BTreeMap<(u64, u64), Flight>,
+    count: u64,
+    waiting: Vec<Batch>,
+    commit_due: bool,
+    next_conn: u64,
+    node_timers: BTreeMap<NodeId, u64>,
+    world_offset: u64,
+    frames: u64,
+    rng: u64,
+}
+
+/// Milliseconds a peer message, a client message, a commit take.
+const PEER_US: u64 = 300;
+const CLIENT_US: u64 = 2_000;
+const COMMIT_US: u64 = 3_000;
+const LOAD_US: u64 = 500;
+
+impl Cluster {
+    pub fn new(count: u16, seed: u64) -> Self {
+        Self::with_store(count, seed, Store::new(), 1_000_000)
+    }
+
+    /// A cluster on what an earlier one has left.
+    pub fn with_store(count: u16, seed: u64, mut store: Store, world_ms: u64) -> Self {
+        let rules = Arc::new(game::rules());
+        let world =
+            Arc::new(WorldSettings { grace_ms: 2_000, snapshot_every: 7, ..WorldSettings::default() });
+        let mut nodes = BTreeMap::new();
+        let mut members = Vec::new();
+        for n in 1..=count {
+            let node = NodeId(n);
+            let incarnation = store.join();
+            members.push(Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 });
+            let mut bytes = [n as u8; 32];
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+            let settings =
+                NodeSettings { node, incarnation, seed: bytes, world: world.clone(), rules: rules.clone() };
+            nodes.insert(node, Node::new(settings));
+        }
+        let mut cluster = Self {
+            now: 0,
+            nodes,
+            store,
+            clients: Vec::new(),
+            faults: VecDeque::new(),
+            stuck: false,
+            lose_every: 0,
+            trace: 0,
+            stopped: Vec::new(),
+            flights: BTreeMap::new(),
+            count: 0,
+            waiting: Vec::new(),
+            commit_due: false,
+            next_conn: 0,
+            node_timers: BTreeMap::new(),
+            world_offset: world_ms,
+            frames: 0,
+            rng: seed | 1,
+        };
+        let view = View { epoch: Epoch(1), members };
+        for n in 1..=count {
+            cluster.input(NodeId(n), Input::View(view.clone()));
+        }
+        cluster
+    }
+
+    pub fn world(&self) -> WorldTime {
+        WorldTime(self.world_offset + self.now / 1_000)
+    }
+
+    /// A number below `below`, from the cluster's seed (xorshift, Marsaglia 2003).
+    pub fn chance(&mut self, below: u64) -> u64 {
+        self.rng ^= self.rng << 13;
+        self.rng ^= self.rng >> 7;
+        self.rng ^= self.rng << 17;
+        (self.rng >> 11) % below.max(1)
+    }
+
+    // ---- clients ---------------------------------------------------------------------------------------
+
+    pub fn connect(&mut self, name: &str, node: u16) -> usize {
+        self.connect_with(name, node, Bytes::new())
+    }
+
+    pub fn connect_with(&mut self, name: &str, node: u16, token: Bytes) -> usize {
+        let address = Address { host: format!("n{node}"), port: 1, path: "/ws".into() };
+        let mut settings = SessionSettings::new(vec![address], name);
+        settings.token = token;
+        settings.seed = self.clients.len() as u64;
+        let client = self.clients.len();
+        self.clients.push(Client {
+            name: name.into(),
+            session: Session::new(settings),
+            picture: Picture::new(),
+            conn: None,
+            body: Body::default(),
+            answers: Vec::new(),
+            refused: Vec::new(),
+            own: Bytes::new(),
+            signals: Vec::new(),
+            ended: None,
+            corrections: Vec::new(),
+            welcomes: 0,
+        });
+        let now = Time(self.now);
+        self.clients[client].session.start(now);
+        self.drain_client(client);
+        client
+    }
+
+    pub fn player(&self, client: usize) -> EntityId {
+        self.clients[client].session.player().expect("the client has been welcomed")
+    }
+
+    pub fn command(&mut self, client: usize, command: &game::PlayerCommand) {
+        let now = Time(self.now);
+        let payload = command.encode_to_vec().into();
+        self.clients[client].session.command(now, payload).expect("the client's queue has room");
+        self.drain_client(client);
+    }
+
+    pub fn take(&mut self, client: usize, chunk: ChunkId, take: i32) {
+        self.command(client, &game::PlayerCommand { chunk: chunk.to_u64(), take, ..Default::default() });
+    }
+
+    /// Walks to a point in steps of a tick each, until there or corrected.
+    pub fn walk(&mut self, client: usize, to: Point) {
+        let corrected = self.clients[client].corrections.len();
+        for _ in 0..10_000 {
+            let from = self.clients[client].body.at;
+            if from == to || self.clients[client].corrections.len() > corrected {
+                break;
+            }
+            let step = |a: i32, b: i32| a + (b - a).clamp(-300, 300);
+            let at = Point::new(step(from.x, to.x), step(from.y, to.y));
+            let body = Body { at, speed: if at == to { 0 } else { 40 }, ..self.clients[client].body };
+            self.clients[client].body = body;
+            self.clients[client].session.walk(body);
+            self.drain_client(client);
+            self.run_ms(100);
+        }
+        self.run_ms(100);
+    }
+
+    /// Wishes a body, and nothing more.
+    pub fn move_to(&mut self, client: usize, body: Body) {
+        self.clients[client].session.walk(body);
+        self.drain_client(client);
+    }
+
+    /// The client's connection breaks; it does not come back by itself unless it notices.
+    pub fn cut(&mut self, client: usize) {
+        if let Some((node, conn)) = self.clients[client].conn.take() {
+            self.fly(CLIENT_US, Flight::Gone { node, conn });
+            let now = Time(self.now);
+            self.clients[client].session.handle_gone(now);
+            self.drain_client(client);
+        }
+    }
+
+    /// The client vanishes for good.
+    pub fn vanish(&mut self, client: usize) {
+        if let Some((node, conn)) = self.clients[client].conn.take() {
+            self.fly(CLIENT_US, Flight::Gone { node, conn });
+        }
+        self.clients[client].ended = Some("vanished".into());
+    }
+
+    /// The edge tells the kernel that the client is slow, or is not any more.
+    pub fn lag(&mut self, client: usize, lagging: bool) {
+        if let Some((node, conn)) = self.clients[client].conn {
+            let input = if lagging { Input::Lagging { conn } } else { Input::Drained { conn } };
+            self.input(node, input);
+        }
+    }
+
+    fn drain_client(&mut self, client: usize) {
+        while let Some(output) = self.clients[client].session.poll_output() {
+            match output {
+                ClientOutput::Connect(address) => {
+                    self.next_conn += 1;
+                    let conn = ConnId(self.next_conn);
+                    let node =
+                        address.host.trim_start_matches('n').parse().expect("hosts are called n1, n2, …");
+                    self.clients[client].conn = Some((NodeId(node), conn));
+                    self.fly(CLIENT_US, Flight::Opened { client, conn });
+                }
+                ClientOutput::Send(message) => {
+                    if let Some((node, conn)) = self.clients[client].conn {
+                        // Through bytes, as over a socket.
+                        let bytes = message.encode_to_vec();
+                        let message = ClientMessage::decode(bytes.as_slice()).expect("just encoded");
+                        self.fly(CLIENT_US, Flight::ToNode { node, conn, message });
+                    }
+                }
+                ClientOutput::Disconnect => {
+                    if let Some((node, conn)) = self.clients[client].conn.take() {
+                        self.fly(CLIENT_US, Flight::Gone { node, conn });
+                    }
+                }
+                ClientOutput::Event(event) => self.on_client_event(client, event),
+            }
+        }
+        if let Some(at) = self.clients[client].session.poll_timeout() {
+            self.fly(at.0.saturating_sub(self.now), Flight::ClientTimer(client));
+        }
+    }
+
+    fn on_client_event(&mut self, client: usize, event: ClientEvent) {
+        let c = &mut self.clients[client];
+        match event {
+            ClientEvent::Welcomed(welcome) => {
+                c.picture.clear();
+                c.welcomes += 1;
+                c.own = welcome.own.clone();
+                c.body.at = Point::new(welcome.x, welcome.y);
+            }
+            ClientEvent::Answered(answer) => c.answers.push(answer),
+            ClientEvent::Own(own) => c.own = own,
+            ClientEvent::Corrected(correction) => {
+                c.body.at = Point::new(correction.x, correction.y);
+                c.corrections.push(correction.code);
+            }
+            ClientEvent::Refused(refusal) => c.refused.push(refusal.code),
+            ClientEvent::Ended(closing) => {
+                c.ended = Some(closing.map_or_else(|| "left".into(), |c| c.code));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_client_bytes(&mut self, client: usize, conn: ConnId, bytes: &[u8]) {
+        if self.clients[client].conn.map(|(_, c)| c) != Some(conn) {
+            return;
+        }
+        let message = ServerMessage::decode(bytes).expect("a server speaks the protocol");
+        let mut events = Vec::new();
+        let now = Time(self.now);
+        // The session clears what is old before the picture takes the frames of the same message.
+        let c = &mut self.clients[client];
+        c.picture.handle_message(&message, &mut events);
+        for event in events {
+            if let PictureEvent::Signal(id, payload) = event {
+                c.signals.push((id, payload));
+            }
+        }
+        c.session.handle_message(now, message);
+        self.drain_client(client);
+    }
+
+    // ---- time ------------------------------------------------------------------------------------------
+
+    pub fn run_ms(&mut self, ms: u64) {
+        let end = self.now + ms * 1_000;
+        while let Some(((at, n), _)) = self.flights.first_key_value() {
+            let key = (*at, *n);
+            if key.0 > end {
+                break;
+            }
+            let flight = self.flights.remove(&key).expect("just seen");
+            self.now = key.0;
+            self.land(flight);
+        }
+        self.now = end;
+    }
+
+    /// Runs until `done` or for `ms` at most; whether it was done.
+    pub fn run_until(&mut self, ms: u64, done: impl Fn(&Self) -> bool) -> bool {
+        for _ in 0..ms / 10 {
+            if done(self) {
+                return true;
+            }
+            self.run_ms(10);
+        }
+        done(self)
+    }
+
+    fn fly(&mut self, in_us: u64, flight: Flight) {
+        self.count += 1;
+        self.flights.insert((self.now + in_us, self.count), flight);
+    }
+
+    fn land(&mut self, flight: Flight) {
+        match flight {
+            Flight::Peer { to, from, message } => self.input(to, Input::Peer { from, message }),
+            Flight::ToNode { node, conn, message } => self.input(node, Input::Client { conn, message }),
+            Flight::ToClient { client, conn, bytes } => self.on_client_bytes(client, conn, &bytes),
+            Flight::Opened { client, conn } => {
+                if self.clients[client].conn.map(|(_, c)| c) == Some(conn) {
+                    let now = Time(self.now);
+                    self.clients[client].session.handle_open(now);
+                    self.drain_client(client);
+                }
+            }
+            Flight::Closed { client, conn } => {
+                if self.clients[client].conn.map(|(_, c)| c) == Some(conn) {
+                    let (node, conn) = self.clients[client].conn.take().expect("just seen");
+                    self.input(node, Input::Gone { conn });
+                    let now = Time(self.now);
+                    self.clients[client].session.handle_gone(now);
+                    self.drain_client(client);
+                }
+            }
+            Flight::Gone { node, conn } => self.input(node, Input::Gone { conn }),
+            Flight::Commit => self.commit(),
+            Flight::Completed { node, batch, outcome } => {
+                self.input(node, Input::Appended { batch, outcome })
+            }
+            Flight::Loaded { node, entity, load } => {
+                let result = Ok(self.store.load(entity));
+                self.input(node, Input::Loaded { entity, load, result });
+            }
+            Flight::NodeTimer(node) => {
+                if self.node_timers.get(&node).is_some_and(|at| *at <= self.now) {
+                    self.node_timers.remove(&node);
+                    self.input(node, Input::Timeout);
+                }
+            }
+            Flight::ClientTimer(client) => {
+                let now = Time(self.now);
+                if self.clients[client].session.poll_timeout().is_some_and(|at| at <= now) {
+                    self.clients[client].session.handle_timeout(now);
+                    self.drain_client(client);
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        self.commit_due = false;
+        if self.stuck {
+            return self.schedule_commit();
+        }
+        let batches = std::mem::take(&mut self.waiting);
+        let ids: Vec<_> = batches.iter().map(|b| (b.node, b.id)).collect();
+        let outcomes = match self.faults.pop_front() {
+            None => self.store.commit_group(batches),
+            Some(Fault::Rejected) => self.store.fail_group(batches, &Outcome::Rejected("full".into()), false),
+            Some(Fault::UnknownLanded) => self.store.fail_group(batches, &Outcome::Unknown, true),
+            Some(Fault::UnknownLost) => self.store.fail_group(batches, &Outcome::Unknown, false),
+        };
+        for ((node, batch), outcome) in ids.into_iter().zip(outcomes) {
+            self.fly(100, Flight::Completed { node, batch, outcome });
+        }
+    }
+
+    fn schedule_commit(&mut self) {
+        if !self.commit_due {
+            self.commit_due = true;
+            self.fly(COMMIT_US, Flight::Commit);
+        }
+    }
+
+    fn input(&mut self, node: NodeId, input: Input) {
+        let now = Now { time: Time(self.now), world: self.world() };
+        let text = format!("{} {node} {input:?}", self.now);
+        self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
+        let kernel = self.nodes.get_mut(&node).expect("the node is there");
+        kernel.handle(now, input);
+        let mut outputs = Vec::new();
+        while let Some(output) = kernel.poll_output() {
+            outputs.push(output);
+        }
+        if let Some(at) = kernel.poll_timeout() {
+            if self.node_timers.get(&node).is_none_or(|t| at.0 < *t) {
+                self.node_timers.insert(node, at.0);
+                self.fly(at.0.saturating_sub(self.now), Flight::NodeTimer(node));
+            }
+        }
+        for output in outputs {
+            self.output(node, output);
+        }
+    }
+
+    fn output(&mut self, node: NodeId, output: Output) {
+        match output {
+            Output::Send { conn, parts, class } => {
+                if let Some(client) = self.client_of(conn) {
+                    let bytes = parts.concat();
+                    assert!(class == SendClass::Frames || !bytes.is_empty(), "an empty message");
+                    self.fly(CLIENT_US, Flight::ToClient { client, conn, bytes });
+                }
+            }
+            Output::Close { conn } => {
+                if let Some(client) = self.client_of(conn) {
+                    self.fly(CLIENT_US + 1, Flight::Closed { client, conn });
+                }
+            }
+            Output::Peer { to, message } => {
+                if matches!(message, Peer::Frames { .. }) {
+                    self.frames += 1;
+                    if self.lose_every > 0 && self.frames.is_multiple_of(self.lose_every) {
+                        return;
+                    }
+                }
+                self.fly(PEER_US, Flight::Peer { to, from: node, message });
+            }
+            Output::Append(batch) => {
+                self.waiting.push(batch);
+                self.schedule_commit();
+            }
+            Output::Load { entity, load } => self.fly(LOAD_US, Flight::Loaded { node, entity, load }),
+            Output::Stopped => self.stopped.push(node),
+        }
+    }
+
+    fn client_of(&self, conn: ConnId) -> Option<usize> {
+        self.clients.iter().position(|c| c.conn.is_some_and(|(_, k)| k == conn))
+    }
+
+    pub fn stop(&mut self) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Stop);
+        }
+    }
+
+    // ---- checks ----------------------------------------------------------------------------------------
+
+    /// Every client's picture equals what the owners show in its sight (but for creatures, which move on), within two
+    /// seconds without input.
+    pub fn check_pictures(&mut self) {
+        let mut found = self.compare_pictures();
+        for _ in 0..40 {
+            if found.is_ok() {
+                return;
+            }
+            self.run_ms(50);
+            found = self.compare_pictures();
+        }
+        found.expect("pictures converge");
+    }
+
+    fn compare_pictures(&self) -> Result<(), String> {
+        let mut shown: BTreeMap<EntityId, (ChunkId, Bytes, Option<Body>)> = BTreeMap::new();
+        for node in self.nodes.values() {
+            for real in node.reals() {
+                if let Some((chunk, public, body)) = real.shown {
+                    let before = shown.insert(real.id, (chunk, public.clone(), body));
+                    assert!(before.is_none(), "{} is shown by two nodes", real.id);
+                }
+            }
+        }
+        for client in self.clients.iter().filter(|c| c.ended.is_none() && c.session.is_live()) {
+            let name = &client.name;
+            let me = client.session.player().expect("a live session has a player");
+            let center = shown.get(&me).ok_or(format!("{name} is not shown"))?.0;
+            // The sight follows with a little slack: this much of it is surely seen.
+            let sure = |c: &ChunkId| c.steps_to(center).is_some_and(|s| s <= 2);
+            let seen: BTreeMap<_, _> =
+                client.picture.entities().filter(|(id, _)| id.kind != game::BEETLE).collect();
+            for (id, (chunk, public, body)) in shown.iter().filter(|(_, (c, ..))| sure(c)) {
+                let s = seen.get(id).ok_or(format!("{name} does not see {id} in {chunk:?}"))?;
+                if s.public != *public || s.body != *body {
+                    return Err(format!("{name} sees {id} as {:?}, it is {body:?}", s.body));
+                }
+            }
+            if let Some(id) = seen.keys().find(|id| !shown.contains_key(id)) {
+                return Err(format!("{name} sees {id}, which is not there"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Pebbles in bags and on land, from the journal alone: nothing is lost or doubled but what grew.
+    pub fn check_pebbles(&self) {
+        let (mut bags, mut missing, mut grown) = (0i64, 0i64, 0i64);
+        for stream in self.store.streams(None, usize::MAX) {
+            let loaded = self.store.load(stream.entity);
+            if stream.entity.kind == game::PLAYER {
+                bags += i64::from(game_state::<game::Player>(&loaded).0.bag);
+            } else {
+                let land = game_state::<game::Land>(&loaded);
+                missing += i64::from(land.0.missing);
+                grown += i64::from(land.0.grown);
+            }
+        }
+        assert_eq!(bags, missing + grown, "pebbles in bags, and pebbles missing from land and grown back");
+    }
+
+    /// No piece of work is on its way anywhere.
+    pub fn is_settled(&self) -> bool {
+        self.nodes.values().all(|n| n.reals().all(|r| r.settled))
+            && self.clients.iter().all(|c| c.ended.is_some() || c.session.commands_open() == 0)
+    }
+
+    pub fn chunk_where_home_is(&self, node: u16) -> ChunkId {
+        let near = ChunkId::default().around(2);
+        let at = |c: &ChunkId| {
+            self.nodes.values().next().and_then(|n| n.home(game::land(*c))) == Some(NodeId(node))
+        };
+        near.into_iter().find(at).unwrap_or_default()
+    }
+}
+
+/// An entity's state as replay gives it.
+pub fn game_state<E: gundo_kernel::game::Entity<World = ()>>(loaded: &gundo_wire::journal::Loaded) -> E {
+    let mut state = match &loaded.snapshot {
+        None => E::new(0, &()),
+        Some((_, payload)) => {
+            let snapshot = gundo_wire::journal::Snapshot::decode(payload.as_ref()).expect("a snapshot");
+            E::restore(0, &(), &snapshot.state).expect("a state")
+        }
+    };
+    for (_, record) in &loaded.events {
+        if record.event_type == gundo_wire::journal::EventType::Game {
+            state.apply(&E::Event::decode(record.payload.as_ref()).expect("an event"));
+        }
+    }
+    state
+}

@@ -1,0 +1,201 @@
+//! Scenarios: a short text of commands, each followed by what was seen. `UPDATE_SCENARIOS=1` writes down what is seen
+//! now, to be read in review.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use gundo_types::Point;
+use gundo_wire::Message;
+
+use super::cluster::{Cluster, Fault, game_state};
+use super::game::{self, PlayerCommand};
+
+/// Runs the scenario in `path` and compares it with what it records.
+pub fn check(path: &str) {
+    let path = format!("{}/tests/scenarios/{path}", env!("CARGO_MANIFEST_DIR"));
+    let recorded = std::fs::read_to_string(&path).expect("the scenario is there");
+    let (seen, _) = play(&recorded);
+    if std::env::var_os("UPDATE_SCENARIOS").is_some() {
+        std::fs::write(&path, &seen).expect("the scenario can be written");
+    } else {
+        assert_eq!(recorded, seen, "{path} went another way (UPDATE_SCENARIOS=1 records it)");
+    }
+}
+
+fn play(text: &str) -> (String, Cluster) {
+    let mut out = String::new();
+    let mut cluster = Cluster::new(3, 1);
+    for line in text.lines() {
+        if line.starts_with("  ") {
+            continue;
+        }
+        out.push_str(line);
+        out.push('\n');
+        if !line.is_empty() && !line.starts_with('#') {
+            let words: Vec<_> = line.split(' ').collect();
+            for seen in step(&mut cluster, &words) {
+                let _ = writeln!(out, "  {seen}");
+            }
+        }
+    }
+    (out, cluster)
+}
+
+fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
+    let number = |i: usize| words[i].parse::<i64>().unwrap_or_else(|_| panic!("{words:?}: a number, please"));
+    let mark = Mark::of(cluster);
+    match words[0] {
+        "nodes" => *cluster = Cluster::new(number(1) as u16, 1),
+        "connect" => drop(cluster.connect(words[1], number(2) as u16)),
+        "resume" => {
+            // From the token an earlier client of that name has now, at another node.
+            let token = cluster.clients[find(cluster, words[1])].session.token().clone();
+            cluster.connect_with(words[2], number(3) as u16, token);
+        }
+        "forge" => drop(cluster.connect_with(words[1], number(2) as u16, Bytes::from(vec![7; 24]))),
+        "run" => cluster.run_ms(number(1) as u64),
+        "settle" => assert!(cluster.run_until(20_000, Cluster::is_settled), "it does not settle"),
+        "take" => {
+            let chunk = cluster.chunk_where_home_is(number(2) as u16);
+            let client = find(cluster, words[1]);
+            cluster.take(client, chunk, number(3) as i32);
+        }
+        "take-two" => {
+            let (chunk, also) = (
+                cluster.chunk_where_home_is(number(2) as u16),
+                cluster.chunk_where_home_is(number(3) as u16),
+            );
+            let client = find(cluster, words[1]);
+            let command =
+                PlayerCommand { chunk: chunk.to_u64(), take: 1, also: also.to_u64(), ..Default::default() };
+            cluster.command(client, &command);
+        }
+        "say" => {
+            command(cluster, words[1], PlayerCommand { say: words[2..].join(" "), ..Default::default() })
+        }
+        "rename" => {
+            command(cluster, words[1], PlayerCommand { rename: words[2].into(), ..Default::default() })
+        }
+        "jump" => command(cluster, words[1], PlayerCommand { jump: number(2) as i32, ..Default::default() }),
+        "panic" => {
+            command(cluster, words[1], PlayerCommand { panic: number(2) as u32, ..Default::default() })
+        }
+        "walk" => {
+            let client = find(cluster, words[1]);
+            cluster.walk(client, Point::new(number(2) as i32, number(3) as i32));
+        }
+        "cut" => cluster.cut(find(cluster, words[1])),
+        "vanish" => cluster.vanish(find(cluster, words[1])),
+        "lag" => cluster.lag(find(cluster, words[1]), true),
+        "drained" => cluster.lag(find(cluster, words[1]), false),
+        "journal" => match words[1] {
+            "stuck" => cluster.stuck = true,
+            "goes" => cluster.stuck = false,
+            "rejects" => cluster.faults.push_back(Fault::Rejected),
+            "unknown-landed" => cluster.faults.push_back(Fault::UnknownLanded),
+            "unknown-lost" => cluster.faults.push_back(Fault::UnknownLost),
+            other => panic!("journal {other}?"),
+        },
+        "lose" => cluster.lose_every = number(1) as u64,
+        "see" => return see(cluster, words[1]),
+        "stream" => return stream(cluster, words[1]),
+        "check" => {
+            cluster.check_pictures();
+            cluster.check_pebbles();
+            return vec!["pictures equal, pebbles conserved".into()];
+        }
+        "stop" => {
+            cluster.stop();
+            cluster.run_ms(500);
+            return vec![format!("stopped: {:?}", cluster.stopped.iter().map(|n| n.0).collect::<Vec<_>>())];
+        }
+        other => panic!("no such command: {other}"),
+    }
+    mark.news(cluster)
+}
+
+fn find(cluster: &Cluster, name: &str) -> usize {
+    cluster.clients.iter().rposition(|c| c.name == name).unwrap_or_else(|| panic!("nobody is called {name}"))
+}
+
+fn command(cluster: &mut Cluster, name: &str, command: PlayerCommand) {
+    let client = find(cluster, name);
+    cluster.command(client, &command);
+}
+
+/// How much each client had been told at a moment.
+struct Mark(Vec<[usize; 6]>);
+
+impl Mark {
+    fn of(cluster: &Cluster) -> Self {
+        let count = |c: &super::cluster::Client| {
+            let ended = usize::from(c.ended.is_some());
+            [
+                c.answers.len(),
+                c.refused.len(),
+                c.signals.len(),
+                c.corrections.len(),
+                c.welcomes as usize,
+                ended,
+            ]
+        };
+        Self(cluster.clients.iter().map(count).collect())
+    }
+
+    fn news(&self, cluster: &Cluster) -> Vec<String> {
+        let mut news = Vec::new();
+        for (i, c) in cluster.clients.iter().enumerate() {
+            let before = self.0.get(i).copied().unwrap_or_default();
+            let name = &c.name;
+            if c.welcomes as usize > before[4] {
+                let own = game::PlayerState::decode(c.own.as_ref()).expect("own state");
+                news.push(format!("{name} is welcome as {:?} with {} pebbles", own.name, own.bag));
+            }
+            news.extend(c.refused[before[1]..].iter().map(|code| format!("{name} may not come in: {code}")));
+            for answer in &c.answers[before[0]..] {
+                news.push(match &answer.result {
+                    Ok(reply) => {
+                        let bag = game::LandReply::decode(reply.as_ref()).expect("a reply").taken;
+                        format!("{name} #{} done, {bag} in the bag", answer.id.0)
+                    }
+                    Err(refusal) => format!("{name} #{} refused: {}", answer.id.0, refusal.code),
+                });
+            }
+            for (_, payload) in &c.signals[before[2]..] {
+                let said = game::Said::decode(payload.as_ref()).expect("a signal");
+                news.push(format!("{name} hears {:?}", said.text));
+            }
+            news.extend(c.corrections[before[3]..].iter().map(|code| format!("{name} is corrected: {code}")));
+            if c.ended.is_some() && before[5] == 0 {
+                news.push(format!("{name}'s session ended: {}", c.ended.as_deref().unwrap_or("")));
+            }
+        }
+        news
+    }
+}
+
+fn see(cluster: &Cluster, name: &str) -> Vec<String> {
+    let client = &cluster.clients[find(cluster, name)];
+    let mut seen = Vec::new();
+    for (id, s) in client.picture.entities() {
+        if id.kind == game::PLAYER {
+            let public = game::PlayerState::decode(s.public.as_ref()).expect("a player");
+            let at = s.body.unwrap_or_default().at;
+            seen.push(format!("{} with {} pebbles at {} {}", public.name, public.bag, at.x, at.y));
+        } else if id.kind == game::LAND && s.public.as_ref() != [game::STOCK as u8] {
+            seen.push(format!("land {:x} has {} pebbles", id.id, s.public[0]));
+        }
+    }
+    seen.sort();
+    seen
+}
+
+fn stream(cluster: &Cluster, name: &str) -> Vec<String> {
+    let id = cluster.player(find(cluster, name));
+    let loaded = cluster.store.load(id);
+    let events = cluster.store.stream(id, 0, usize::MAX);
+    let mut lines: Vec<_> = events.iter().map(|(seq, e)| format!("{seq} {:?}", e.event_type)).collect();
+    let state = game_state::<game::Player>(&loaded);
+    lines.push(format!("replayed: {:?} with {} pebbles", state.0.name, state.0.bag));
+    lines
+}
