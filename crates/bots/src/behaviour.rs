@@ -47,6 +47,17 @@ pub struct Wishes {
 }
 
 impl Wishes {
+    /// A bot that stands at `body`, for tests of a behaviour without a server: call [`Behaviour::step`], then
+    /// [`take`](Self::take).
+    pub fn at(body: Body, seed: u64) -> Self {
+        Self { body, ..Self::new(Chance::new(seed)) }
+    }
+
+    /// What was wished for since the last call: where to walk, and commands with their tags.
+    pub fn take(&mut self) -> (Option<Body>, Vec<(u64, Bytes)>) {
+        (self.walk.take(), std::mem::take(&mut self.commands))
+    }
+
     pub(crate) fn new(chance: Chance) -> Self {
         Self {
             now: Time(0),
@@ -126,6 +137,11 @@ pub trait Behaviour: Send {
 
     /// Its turn: about `steps_per_second` times per second while it is in the world.
     fn step(&mut self, wishes: &mut Wishes);
+
+    /// Whether it wants a turn at once when an answer came, not only at the next step: for measuring throughput.
+    fn is_eager(&self) -> bool {
+        false
+    }
 
     /// Whether `code` is a refusal of the game itself, which a player may well get. Every other refusal fails the run.
     fn is_own_refusal(&self, code: &str) -> bool {

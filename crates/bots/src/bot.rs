@@ -31,6 +31,8 @@ pub(crate) struct Bot {
     begun: Time,
     last_step: Time,
     welcomes: u32,
+    /// An answer came since the last turn.
+    answered: bool,
     tick_ms: u32,
     /// Commands without an answer, with the mind's tag.
     tags: VecDeque<(CommandId, u64)>,
@@ -47,6 +49,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) resolve: &'a mut dyn FnMut(&Address) -> Option<SocketAddr>,
     pub(crate) tally: &'a mut Tally,
     pub(crate) scratch: &'a mut [u8],
+    /// Whether bots ask for anything now, or only wait for answers.
+    pub(crate) plays: bool,
 }
 
 impl Bot {
@@ -73,6 +77,7 @@ impl Bot {
             begun: Time(0),
             last_step: Time(0),
             welcomes: 0,
+            answered: false,
             tick_ms: 100,
             tags: VecDeque::new(),
             moves: VecDeque::new(),
@@ -107,13 +112,13 @@ impl Bot {
         self.drain(desk);
     }
 
-    /// Its turn: session timers, and, if it `plays`, a step of the mind.
-    pub(crate) fn step(&mut self, desk: &mut Desk<'_>, plays: bool) {
+    /// Its turn: session timers, and a step of the mind.
+    pub(crate) fn step(&mut self, desk: &mut Desk<'_>) {
         if self.session.poll_timeout().is_some_and(|due| desk.now >= due) {
             self.session.handle_timeout(desk.now);
             self.drain(desk);
         }
-        if plays && self.session.is_live() {
+        if desk.plays && self.session.is_live() {
             self.play(desk);
         }
     }
@@ -191,6 +196,10 @@ impl Bot {
             }
         }
         self.drain(desk);
+        if std::mem::take(&mut self.answered) && self.mind.is_eager() && desk.plays && self.session.is_live()
+        {
+            self.play(desk);
+        }
     }
 
     /// Takes a message; `false` if it does not decode.
@@ -327,6 +336,7 @@ impl Bot {
             return;
         }
         tally.answered += 1;
+        self.answered = true;
         if tally.measuring {
             tally.window_answered += 1;
             record(&mut tally.command, answer.waited_us);

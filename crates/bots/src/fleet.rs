@@ -201,6 +201,7 @@ struct Worker<'a> {
     tally: Tally,
     resolved: HashMap<Address, Option<SocketAddr>>,
     scratch: Vec<u8>,
+    plays: bool,
     told: Told,
 }
 
@@ -236,6 +237,7 @@ impl<'a> Worker<'a> {
             tally: Tally::new(),
             resolved: HashMap::new(),
             scratch: vec![0; SCRATCH_BYTES],
+            plays: true,
             told: Told::default(),
         }
     }
@@ -250,6 +252,7 @@ impl<'a> Worker<'a> {
                 break;
             }
             self.tally.measuring = phase == Phase::Measuring as u8;
+            self.plays = phase < Phase::Draining as u8;
             if phase == Phase::Connecting as u8 {
                 self.start_more(behaviour);
             }
@@ -268,7 +271,7 @@ impl<'a> Worker<'a> {
             let now_slot = self.now().0 * SLOTS / step_us;
             while slot <= now_slot {
                 if now_slot - slot < SLOTS {
-                    self.turn(slot % SLOTS, phase);
+                    self.turn(slot % SLOTS);
                 }
                 slot += 1;
             }
@@ -326,10 +329,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn turn(&mut self, slot: u64, phase: u8) {
-        let plays = phase < Phase::Draining as u8;
+    fn turn(&mut self, slot: u64) {
         for at in (slot as usize..self.bots.len()).step_by(SLOTS as usize) {
-            self.with_bot(at, |bot, desk| bot.step(desk, plays));
+            self.with_bot(at, |bot, desk| bot.step(desk));
         }
         self.tell();
     }
@@ -348,6 +350,7 @@ impl<'a> Worker<'a> {
             resolve: &mut resolve,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
+            plays: self.plays,
         };
         then(&mut self.bots[at], &mut desk)
     }

@@ -22,10 +22,10 @@ mod tally;
 
 use std::net::ToSocketAddrs;
 
-use gundo_client::Address;
-
 pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
 pub use fleet::{Phase, Progress};
+pub use gundo_client::{Address, BadAddress};
+pub use gundo_wire::client::{Correction, Refusal, Welcome};
 pub use report::{Latency, Report};
 pub use socket::{Broken, Incoming, Socket};
 

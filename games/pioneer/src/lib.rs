@@ -4,6 +4,7 @@
 //! [`Player`] (what one can wish for) and [`Land`] (what becomes of it). [`Island`] is the ground, `proto/pioneer.proto` what
 //! clients read, [`No`] every refusal.
 
+mod bots;
 mod catalogue;
 mod creatures;
 mod geometry;
@@ -19,6 +20,7 @@ pub mod schema;
 
 use std::sync::Arc;
 
+pub use bots::Minds;
 pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
 use gundo::Rules;

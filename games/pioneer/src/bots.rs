@@ -1,0 +1,292 @@
+//! What Pioneer's bots do: wander, gather, build and demolish, chat.
+//!
+//! A bot knows the island by its seed, as every client does, and guesses what has grown: being told no by the game is part
+//! of its life. It keeps books of what it gained and spent, and at the end its bags must agree with them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gundo::bots::{Behaviour, Wishes};
+use gundo::{Bytes, ChunkId, Message, Point};
+
+use crate::island::Island;
+use crate::refusals::No;
+use crate::schema::{
+    Build, Building, ChunkRef, Craft, Demolish, Gather, PlayerCommand, PlayerPrivate, PlayerReply, Say,
+    Stack, player_command,
+};
+
+/// Walking speed, mm/s: below the top speed, so that a delayed step is not too fast.
+const SPEED_MM_S: u32 = 3_500;
+/// How close a bot goes to what it gathers, mm.
+const CLOSE_MM: u64 = 2_000;
+/// Recipes that are tried; what cannot be paid is refused.
+const RECIPES: u64 = 5;
+const SAYINGS: [&str; 6] = [
+    "Hello!",
+    "Lovely weather today.",
+    "Have you seen any flax?",
+    "Mind the cliffs.",
+    "I need more wood.",
+    "군도",
+];
+
+/// Makes the minds of a run's bots. They share one island.
+#[derive(Clone, Default)]
+pub struct Minds {
+    islands: Arc<Mutex<BTreeMap<u64, Arc<Island>>>>,
+}
+
+impl Minds {
+    /// The mind of one bot.
+    pub fn mind(&self) -> Box<dyn Behaviour> {
+        Box::new(Pioneer { minds: self.clone(), ..Pioneer::default() })
+    }
+
+    fn island(&self, seed: u64) -> Arc<Island> {
+        let mut islands = self.islands.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(islands.entry(seed).or_insert_with(|| Arc::new(Island::generate(seed))))
+    }
+}
+
+/// Where a bot is going, and what for.
+#[derive(Clone, Copy, Debug)]
+enum Goal {
+    Gather { chunk: ChunkId, thing: u32, at: Point },
+    Walk { at: Point },
+}
+
+/// What a command was, for its answer.
+const GATHER: u64 = 1;
+const BUILD: u64 = 2;
+const DEMOLISH: u64 = 3;
+const OTHER: u64 = 4;
+
+/// Amounts by item; differences may be negative.
+type Amounts = BTreeMap<i32, i64>;
+
+#[derive(Default)]
+struct Pioneer {
+    minds: Minds,
+    island: Option<Arc<Island>>,
+    goal: Option<Goal>,
+    /// Steps to rest before the next goal.
+    rest: u64,
+    /// What stands because this bot built it.
+    built: Vec<(ChunkRef, u32)>,
+    /// Bags at the first welcome.
+    began: Option<Amounts>,
+    /// What the replies since said was gained and spent.
+    booked: Amounts,
+    /// The bags as last told.
+    bags: Amounts,
+    /// Commands whose answer is not known: the books prove nothing.
+    unsure: bool,
+}
+
+impl Behaviour for Pioneer {
+    fn handle_welcome(&mut self, welcome: &gundo::bots::Welcome) {
+        if self.island.is_none() {
+            let world = crate::schema::World::decode(welcome.world.as_ref()).unwrap_or_default();
+            self.island = Some(self.minds.island(world.seed));
+        }
+        self.goal = None;
+    }
+
+    fn handle_own(&mut self, own: &Bytes) {
+        let Ok(own) = PlayerPrivate::decode(own.as_ref()) else { return };
+        self.bags.clear();
+        book(&mut self.bags, &own.slots, 1);
+        self.began.get_or_insert_with(|| self.bags.clone());
+    }
+
+    fn handle_answer(&mut self, tag: u64, result: &Result<Bytes, gundo::bots::Refusal>) {
+        let Ok(reply) = result else { return };
+        let Ok(reply) = PlayerReply::decode(reply.as_ref()) else {
+            self.unsure = true;
+            return;
+        };
+        book(&mut self.booked, &reply.gained, 1);
+        book(&mut self.booked, &reply.spent, -1);
+        if tag == BUILD
+            && let Some(chunk) = reply.chunk
+        {
+            self.built.push((chunk, reply.thing));
+        }
+    }
+
+    fn handle_correction(&mut self, _: &gundo::bots::Correction) {
+        self.goal = None;
+    }
+
+    fn step(&mut self, wishes: &mut Wishes) {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        let Some(island) = self.island.clone() else { return };
+        let goal = match self.goal {
+            Some(goal) => goal,
+            None => {
+                let goal = choose(&island, wishes);
+                self.goal = Some(goal);
+                goal
+            }
+        };
+        let (at, close) = match goal {
+            Goal::Gather { at, .. } => (at, CLOSE_MM),
+            Goal::Walk { at } => (at, 0),
+        };
+        if wishes.body.at.distance(at) > close && !wishes.walk_towards(at, SPEED_MM_S) {
+            return;
+        }
+        if let Goal::Gather { chunk, thing, .. } = goal {
+            let gather = Gather { chunk: Some(reference(chunk)), thing };
+            command(wishes, GATHER, player_command::Command::Gather(gather));
+        }
+        self.idle_wish(wishes);
+        self.goal = None;
+        self.rest = wishes.chance.below(15);
+    }
+
+    fn is_own_refusal(&self, code: &str) -> bool {
+        No::ALL.iter().any(|no| no.code() == code)
+    }
+
+    fn doubled(&self) -> u64 {
+        if self.unsure {
+            return 0;
+        }
+        let mut expected = self.began.clone().unwrap_or_default();
+        for (item, n) in &self.booked {
+            *expected.entry(*item).or_insert(0) += n;
+        }
+        expected.retain(|_, n| *n != 0);
+        u64::from(expected != self.bags)
+    }
+}
+
+impl Pioneer {
+    /// What a bot does besides, at the end of a way.
+    fn idle_wish(&mut self, wishes: &mut Wishes) {
+        use player_command::Command;
+        match wishes.chance.below(12) {
+            0 | 1 => {
+                let text = SAYINGS[wishes.chance.below(SAYINGS.len() as u64) as usize].to_owned();
+                command(wishes, OTHER, Command::Say(Say { text }));
+            }
+            2 | 3 => {
+                let recipe = 1 + wishes.chance.below(RECIPES) as u32;
+                command(wishes, OTHER, Command::Craft(Craft { recipe, count: 1 }));
+            }
+            4 | 5 => {
+                let what =
+                    [Building::Campfire, Building::Fence, Building::Hut][wishes.chance.below(3) as usize];
+                let mut near = |v: i32| v + wishes.chance.below(10_000) as i32 - 5_000;
+                let (x, y) = (near(wishes.body.at.x), near(wishes.body.at.y));
+                let rotation = wishes.chance.below(4) as u32;
+                command(wishes, BUILD, Command::Build(Build { what: what.into(), x, y, rotation }));
+            }
+            6 => {
+                // Too far away by now, or not: both are part of playing.
+                if let Some((chunk, thing)) = self.built.pop() {
+                    command(wishes, DEMOLISH, Command::Demolish(Demolish { chunk: Some(chunk), thing }));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Something near to gather, or a place to go; the way there is free of water and cliffs.
+fn choose(island: &Island, wishes: &mut Wishes) -> Goal {
+    let from = wishes.body.at;
+    let here = wishes.body.chunk();
+    let mut shift = || wishes.chance.below(3) as i16 - 1;
+    let chunk = ChunkId { x: here.x.saturating_add(shift()), y: here.y.saturating_add(shift()), ..here };
+    let nature = island.nature(chunk);
+    if !nature.is_empty() && wishes.chance.below(4) > 0 {
+        let pick = &nature[wishes.chance.below(nature.len() as u64) as usize];
+        if island.obstacle(from, pick.at).is_none() {
+            return Goal::Gather { chunk, thing: pick.index.into(), at: pick.at };
+        }
+    }
+    let mut near = |v: i32| v + wishes.chance.below(50_000) as i32 - 25_000;
+    let away = (0..8).map(|_| Point::new(near(from.x), near(from.y)));
+    let free = away.into_iter().find(|to| island.obstacle(from, *to).is_none());
+    Goal::Walk { at: free.unwrap_or_else(|| island.village()) }
+}
+
+fn command(wishes: &mut Wishes, tag: u64, command: player_command::Command) {
+    wishes.command(tag, PlayerCommand { command: Some(command) }.encode_to_vec());
+}
+
+fn reference(chunk: ChunkId) -> ChunkRef {
+    ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() }
+}
+
+fn book(amounts: &mut Amounts, stacks: &[Stack], sign: i64) {
+    for stack in stacks {
+        let amount = amounts.entry(stack.item).or_insert(0);
+        *amount += sign * i64::from(stack.count);
+        if *amount == 0 {
+            amounts.remove(&stack.item);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn private(count: u32) -> Bytes {
+        let slots = if count == 0 { vec![] } else { vec![Stack { item: 1, count }] };
+        PlayerPrivate { slots, ..PlayerPrivate::default() }.encode_to_vec().into()
+    }
+
+    fn gained(count: u32) -> Result<Bytes, gundo::bots::Refusal> {
+        let gained = vec![Stack { item: 1, count }];
+        Ok(PlayerReply { gained, ..PlayerReply::default() }.encode_to_vec().into())
+    }
+
+    #[test]
+    fn the_books_tell_an_effect_that_came_twice() {
+        for (bags, doubled) in [(5, 0), (8, 1), (2, 1)] {
+            let mut bot = Pioneer::default();
+            bot.handle_own(&private(2));
+            bot.handle_answer(GATHER, &gained(3));
+            bot.handle_own(&private(bags));
+            assert_eq!(bot.doubled(), doubled, "{bags} in the bags");
+        }
+    }
+
+    #[test]
+    fn a_bot_finds_its_way_about_the_island_and_plays() {
+        let island = Island::generate(1);
+        let mut bot = Minds::default().mind();
+        let welcome = gundo::bots::Welcome {
+            world: crate::describe(&island).encode_to_vec().into(),
+            ..Default::default()
+        };
+        bot.handle_welcome(&welcome);
+        let mut wishes = Wishes::at(gundo::Body { at: island.village(), ..Default::default() }, 7);
+        let mut said = std::collections::BTreeSet::new();
+        let mut walked = 0;
+        for _ in 0..20_000 {
+            bot.step(&mut wishes);
+            let (walk, commands) = wishes.take();
+            if let Some(body) = walk {
+                assert!(island.obstacle(wishes.body.at, body.at).is_none(), "into water or a cliff");
+                walked += wishes.body.at.distance(body.at);
+                wishes.body = body;
+            }
+            for (_, payload) in commands {
+                let command = PlayerCommand::decode(payload).expect("a command").command.expect("not empty");
+                said.insert(std::mem::discriminant(&command));
+            }
+        }
+        assert!(walked > 1_000_000, "{walked} mm");
+        // Demolishing needs answers, and there is nobody to give them.
+        assert_eq!(said.len(), 4, "gather, say, craft and build");
+    }
+}
