@@ -159,6 +159,7 @@ impl Conductor<'_> {
         let mut next_word = Instant::now() + Duration::from_secs(1);
         while Instant::now() < end && !done(self.shared) {
             let rest = end.saturating_duration_since(Instant::now());
+            // The fleet runs on a thread of its own; this one only looks at the clock.
             std::thread::sleep(rest.min(Duration::from_millis(5)));
             if Instant::now() >= next_word {
                 next_word += Duration::from_secs(1);

@@ -339,6 +339,7 @@ impl Task {
             if !self.conn.shared.link.is_full() {
                 break;
             }
+            // The inbox cannot wake us when it has room: look again a little later.
             self.pause = Some(Box::pin(sleep(PAUSE)));
         }
         let now_us = self.conn.shared.started.elapsed().as_micros() as u64;

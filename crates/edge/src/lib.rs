@@ -171,6 +171,7 @@ impl Edge {
         let patience = Duration::from_millis(self.shared.settings.close_ms) + Duration::from_millis(500);
         let gone = async {
             while self.connections() > 0 {
+                // Connections end one by one without a word to us; the whole wait is bounded below.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

@@ -400,6 +400,7 @@ async fn a_client_that_never_reads_why_is_cut() {
     }
     let gone = async {
         while world.edge.connections() > 0 {
+            // The count has nobody to wake us; the wait is bounded below.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
