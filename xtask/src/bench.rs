@@ -4,9 +4,8 @@
 
 use crate::shell::{Done, cargo, run};
 
-/// Hands `words` to the benchmark program.
+/// Hands `words` to the benchmark program; without any it lists what there is.
 pub(crate) fn run_named(words: &[String]) -> Done {
-    // The server under test is a program of its own: build it beside the bench, so that it is this tree's.
-    run(cargo().args(["build", "--release", "-p", "pioneer", "-p", "gundo-bench"]))?;
+    let words = if words.is_empty() { &["--help".to_owned()] } else { words };
     run(cargo().args(["run", "--release", "--quiet", "-p", "gundo-bench", "--"]).args(words))
 }

@@ -61,6 +61,9 @@ const UNFINISHED: &[&str] =
 /// How a thread or a task is put to sleep.
 const CALLS_SLEEP: &[&str] = &[concat!("::", "sleep("), concat!("(", "sleep("), concat!("= ", "sleep(")];
 
+/// How far above a sleep its reason may stand, lines.
+const REASON_LINES: usize = 3;
+
 /// Rooms without I/O, clocks, threads, async and hash order.
 const PURE: &[&str] = &["crates/types/src/", "crates/wire/src/", "crates/kernel/src/"];
 
@@ -116,7 +119,7 @@ fn check_file(name: &str, text: &str) -> Vec<Problem> {
         problems.push(Problem::new(name, "does not end with a newline"));
     }
     for (index, line) in lines.iter().enumerate() {
-        let before = index.checked_sub(1).map_or("", |before| lines[before]);
+        let before = &lines[index.saturating_sub(REASON_LINES)..index];
         for what in check_line(name, line, before) {
             problems.push(Problem::new(format!("{name}:{}", index + 1), what));
         }
@@ -130,7 +133,7 @@ fn check_file(name: &str, text: &str) -> Vec<Problem> {
     problems
 }
 
-fn check_line(name: &str, line: &str, before: &str) -> Vec<String> {
+fn check_line(name: &str, line: &str, before: &[&str]) -> Vec<String> {
     let mut whats = Vec::new();
     if line.ends_with([' ', '\t', '\r']) {
         whats.push("trailing whitespace".to_owned());
@@ -141,7 +144,8 @@ fn check_line(name: &str, line: &str, before: &str) -> Vec<String> {
     if name.ends_with(".rs") {
         let code = line.trim_start();
         let is_comment = code.starts_with("//");
-        let has_reason = line.contains("// ") || before.trim_start().starts_with("// ");
+        let has_reason =
+            line.contains("// ") || before.iter().any(|line| line.trim_start().starts_with("// "));
         if !is_comment && CALLS_SLEEP.iter().any(|call| line.contains(call)) && !has_reason {
             whats.push("a sleep needs its reason in a comment: most hide a race".to_owned());
         }
