@@ -384,9 +384,7 @@ impl Task {
                 Err(WsError::Io(_) | WsError::ConnectionClosed | WsError::AlreadyClosed) => {
                     return Poll::Ready(Turn::End);
                 }
-                Err(WsError::Protocol(
-                    tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-                )) => {
+                Err(WsError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
                     return Poll::Ready(Turn::End);
                 }
                 Err(_) => self.fail(Reason::BadMessage),

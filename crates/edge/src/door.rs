@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 use gundo_types::ConnId;
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -52,8 +52,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
         };
         // Frames and replies are whole messages: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let serving =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         tokio::spawn(async move {
             // How a stranger's HTTP ends is its own affair.
             let _ = serving.with_upgrades().await;

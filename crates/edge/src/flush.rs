@@ -35,8 +35,9 @@ pub(crate) fn deliver(shared: &Shared, batch: &mut Vec<Delivery>) {
         let mut last: Option<(ConnId, gundo_kernel::Parts)> = None;
         let mut deliveries = batch.drain(..).peekable();
         while let Some(delivery) = deliveries.next() {
-            let (Delivery::Send { conn: id, .. } | Delivery::Close { conn: id } | Delivery::Resume { conn: id }) =
-                delivery;
+            let (Delivery::Send { conn: id, .. }
+            | Delivery::Close { conn: id }
+            | Delivery::Resume { conn: id }) = delivery;
             let Some(conn) = conns.get(&id) else { continue };
             let marked = match delivery {
                 Delivery::Send { parts, class, .. } => {
@@ -46,9 +47,8 @@ pub(crate) fn deliver(shared: &Shared, batch: &mut Vec<Delivery>) {
                     sent += 1;
                     conn.send(parts, class)
                 }
-                Delivery::Close { .. } => {
-                    conn.close_by_node(last.take().filter(|(to, _)| *to == id).map(|(_, parts)| parts).as_ref())
-                }
+                Delivery::Close { .. } => conn
+                    .close_by_node(last.take().filter(|(to, _)| *to == id).map(|(_, parts)| parts).as_ref()),
                 Delivery::Resume { .. } => {
                     conn.resume();
                     false

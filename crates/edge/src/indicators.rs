@@ -66,7 +66,9 @@ impl Indicators {
     /// A connection was closed with the reason `code`.
     pub(crate) fn closed(&self, code: &str) {
         let labels = vec![self.node.clone(), Label::new("reason", code.to_owned())];
-        self.recorder.register_counter(&Key::from_parts("gundo_closed_total", labels), &METADATA).increment(1);
+        self.recorder
+            .register_counter(&Key::from_parts("gundo_closed_total", labels), &METADATA)
+            .increment(1);
     }
 
     /// A ping came back.

@@ -56,7 +56,15 @@ pub struct EdgeSettings {
 impl EdgeSettings {
     /// The defaults for `node` with the world's `limits`.
     pub fn new(node: NodeId, limits: Limits) -> Self {
-        Self { node, limits, hello_ms: 10_000, idle_ms: 60_000, ping_ms: 20_000, close_ms: 2_000, http_max: 4_096 }
+        Self {
+            node,
+            limits,
+            hello_ms: 10_000,
+            idle_ms: 60_000,
+            ping_ms: 20_000,
+            close_ms: 2_000,
+            http_max: 4_096,
+        }
     }
 }
 

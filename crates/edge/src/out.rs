@@ -115,8 +115,7 @@ impl Out {
         }
         let bytes = frame.len();
         self.bytes += bytes;
-        let raw =
-            Outgoing { head: [0; 10], head_len: 0, class: SendClass::Kept, parts: vec![frame], bytes };
+        let raw = Outgoing { head: [0; 10], head_len: 0, class: SendClass::Kept, parts: vec![frame], bytes };
         self.queue.push_back(raw);
         true
     }

@@ -76,7 +76,8 @@ impl Reason {
 
     /// The last protocol message: why.
     pub(crate) fn message(self) -> Bytes {
-        let closing = Closing { code: self.code().into(), text: self.text().into(), retry_ms: self.retry_ms() };
+        let closing =
+            Closing { code: self.code().into(), text: self.text().into(), retry_ms: self.retry_ms() };
         ServerMessage { closing: Some(closing), ..Default::default() }.encode_to_vec().into()
     }
 

@@ -187,7 +187,9 @@ async fn messages_reach_the_node_in_order_and_parts_come_back_as_one_message() {
     let command = Command { seq: 7, payload: Bytes::from_static(b"chop") };
     send(&mut socket, ClientMessage { commands: vec![command], ..Default::default() }).await;
     send(&mut socket, ClientMessage { ping: Some(Ping { stamp: 9 }), ..Default::default() }).await;
-    assert!(matches!(world.input().await, (Input::Client { message, .. }, Urgency::Tick) if message == walk(1)));
+    assert!(
+        matches!(world.input().await, (Input::Client { message, .. }, Urgency::Tick) if message == walk(1))
+    );
     let (Input::Client { message, .. }, Urgency::Now) = world.input().await else { panic!("a command") };
     assert_eq!(message.commands[0].payload, "chop");
     assert!(matches!(world.input().await, (Input::Client { .. }, Urgency::Now)));

@@ -1,0 +1,163 @@
+//! A game as a command.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use gundo_bots::{Behaviour, BotsConfig, Phase, Progress, Stroll};
+use gundo_node::WorldInfo;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{BotsArgs, Cli, Command};
+use crate::{Rules, journal, serve};
+
+type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
+type MindOf = Box<dyn Fn(usize) -> Box<dyn Behaviour> + Sync>;
+
+/// What goes wrong in a command: shown as one line with its causes.
+pub(crate) type Failure = Box<dyn Error>;
+
+/// A game as a command: its server, its bots, its tools.
+///
+/// ```no_run
+/// # use gundo::{App, Rules};
+/// # fn rules(seed: u64) -> Rules { unimplemented!() }
+/// fn main() -> std::process::ExitCode {
+///     App::new("pioneer", |world| rules(world.seed)).run()
+/// }
+/// ```
+pub struct App {
+    name: &'static str,
+    about: Option<&'static str>,
+    rules: RulesOf,
+    mind: MindOf,
+}
+
+impl App {
+    /// The game `name` (a short word). `rules` makes the game for a world; most games need its
+    /// [`seed`](WorldInfo::seed) only.
+    pub fn new(name: &'static str, rules: impl Fn(&WorldInfo) -> Rules + 'static) -> Self {
+        /// A brisk walk, mm/s: most games allow it.
+        const SPEED_MM_S: u32 = 2_000;
+        let mind = |index: usize| Box::new(Stroll::new(index as u64, SPEED_MM_S)) as Box<dyn Behaviour>;
+        Self { name, about: None, rules: Box::new(rules), mind: Box::new(mind) }
+    }
+
+    /// One sentence for `--help`.
+    pub fn about(mut self, about: &'static str) -> Self {
+        self.about = Some(about);
+        self
+    }
+
+    /// What bots of this game do: `mind(i)` makes the mind of bot `i`. Without it they stroll about.
+    pub fn bots(mut self, mind: impl Fn(usize) -> Box<dyn Behaviour> + Sync + 'static) -> Self {
+        self.mind = Box::new(mind);
+        self
+    }
+
+    /// Does what the command line says, and returns the process' exit code: 0 success, 1 failure, 2 wrong usage.
+    pub fn run(self) -> ExitCode {
+        self.run_from(std::env::args_os())
+    }
+
+    /// As [`run`](Self::run), with the words of the command line (the program's name first).
+    pub fn run_from<T: Into<OsString> + Clone>(self, words: impl IntoIterator<Item = T>) -> ExitCode {
+        let mut command = Cli::command().name(self.name);
+        if let Some(about) = self.about {
+            command = command.about(about);
+        }
+        let cli = match command.try_get_matches_from_mut(words).and_then(|m| Cli::from_arg_matches(&m)) {
+            Ok(cli) => cli,
+            Err(error) => {
+                // If not even this can be shown, the exit code is all there is.
+                let _ = error.print();
+                return ExitCode::from(error.exit_code() as u8);
+            }
+        };
+        let done = match &cli.command {
+            None => serve::serve(self.name, &cli.serve, &*self.rules),
+            Some(Command::Bots(args)) => bots(args, &*self.mind),
+            Some(Command::Journal(args)) => journal::run(args, &*self.rules),
+        };
+        match done {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                complain(error.as_ref());
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// One line: what went wrong, and every cause that adds something.
+fn complain(error: &dyn Error) {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    eprintln!("error: {}", line.replace('\n', " "));
+}
+
+/// Logs go to stderr; `RUST_LOG` says which.
+pub(crate) fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A program that has set up its own logs keeps them.
+    let _ = logs.with_ansi(io::stderr().is_terminal()).try_init();
+}
+
+/// Writes to stdout. False: nobody reads it any more.
+pub(crate) fn say(text: &str) -> bool {
+    writeln!(io::stdout().lock(), "{text}").is_ok()
+}
+
+fn bots(args: &BotsArgs, mind: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) -> Result<bool, Failure> {
+    start_logs();
+    let mut config = BotsConfig::new(args.count, args.url.clone());
+    config.seconds = args.seconds;
+    config.connects_per_second = args.connects_per_second;
+    let live = io::stderr().is_terminal();
+    let report = gundo_bots::run(&config, mind, &mut |progress| show(progress, args.count, live))?;
+    if live {
+        eprintln!();
+    }
+    say(&report.to_string());
+    if let Some(file) = &args.json {
+        std::fs::write(file, report.to_json())
+            .map_err(|e| format!("cannot write the report to {}: {e}", file.display()))?;
+    }
+    Ok(report.is_clean())
+}
+
+/// The live line; in a log file only where a phase begins.
+fn show(progress: &Progress, count: usize, live: bool) {
+    let seconds = progress.elapsed.as_secs_f64();
+    let phase = match progress.phase {
+        Phase::Connecting => "connecting",
+        Phase::Settling => "settling",
+        Phase::Measuring => "playing",
+        Phase::Draining => "waiting for answers",
+        Phase::Leaving => "leaving",
+    };
+    let line = format!(
+        "{seconds:6.1} s  {phase}: {} of {count} in the world, {} answers, {} updates, {} MB, {} reconnects",
+        progress.live,
+        progress.answered,
+        progress.updates,
+        progress.bytes / 1_000_000,
+        progress.reconnects
+    );
+    match live {
+        true => eprint!("\r{line}\x1b[K"),
+        false if progress.begun => eprintln!("{line}"),
+        false => {}
+    }
+}

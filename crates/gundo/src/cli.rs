@@ -1,0 +1,138 @@
+//! The command line every game gets.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use gundo_client::Address;
+
+use crate::config::Flags;
+
+/// Run without a command, it is the server: a whole world in one process.
+#[derive(Debug, Parser)]
+#[command(
+    about = "A world to play in, and the tools around it.",
+    long_about = "Without a command this is the server: a whole world of several nodes in one process, with its page, its \
+                  journal and its indicators. Everything is kept in the data directory; Ctrl-C saves and stops.",
+    after_help = "Settings come from a TOML file (--config), then the environment (GUNDO_NODES=5, GUNDO_WORLD__TICK_MS=50), \
+                  then flags; the later wins. RUST_LOG=debug shows more.\n\
+                  Exit codes: 0 success, 1 failure, 2 wrong usage.",
+    args_conflicts_with_subcommands = true,
+    version
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "GUNDO_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fill a world with bots and measure how it does
+    Bots(BotsArgs),
+    /// Look into the journal of a world
+    #[command(subcommand)]
+    Journal(JournalCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BotsArgs {
+    /// How many bots
+    #[arg(value_name = "N")]
+    pub(crate) count: usize,
+    /// An edge of the world; may be given several times. The others are learned from it
+    #[arg(long, value_name = "ws://HOST:PORT", default_value = "ws://127.0.0.1:7600")]
+    pub(crate) url: Vec<Address>,
+    /// How long they play after all have come in
+    #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    /// Write the report to this file, too, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// New connections per second [default: as fast as they are answered]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) connects_per_second: Option<f64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Check that every stream is whole; also beside a running server
+    Verify {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Show what happened to one entity
+    Stream {
+        /// Kind of the entity: its name or number
+        #[arg(value_name = "KIND")]
+        kind: String,
+        /// Its id: decimal, or hexadecimal with 0x or with a letter in it
+        #[arg(value_name = "ID", value_parser = id)]
+        id: u64,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Directory of the world's data
+    #[arg(long, value_name = "DIR", default_value = "data", env = "GUNDO_DATA")]
+    pub(crate) data: PathBuf,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
+    if (0.1..=86_400.0).contains(&seconds) { Ok(seconds) } else { Err("0.1 to 86400 seconds".to_owned()) }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a number per second".to_owned())?;
+    if rate > 0.0 && rate.is_finite() { Ok(rate) } else { Err("more than 0 per second".to_owned()) }
+}
+
+fn id(text: &str) -> Result<u64, String> {
+    let hex =
+        text.strip_prefix("0x").or_else(|| text.bytes().any(|b| b.is_ascii_alphabetic()).then_some(text));
+    let parsed = hex.map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
+    parsed.map_err(|_| "an id is a number: decimal (31), or hexadecimal (0x1f, 1f)".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ids_are_decimal_or_hexadecimal() {
+        assert_eq!(id("31"), Ok(31));
+        assert_eq!(id("0x1f"), Ok(31));
+        assert_eq!(id("1F"), Ok(31));
+        assert_eq!(id("0x31"), Ok(49));
+        assert!(id("").is_err() && id("-1").is_err() && id("zz").is_err());
+    }
+
+    #[test]
+    fn server_flags_and_commands_do_not_mix() {
+        assert!(Cli::try_parse_from(["game", "--nodes", "2", "--data", "d"]).is_ok());
+        assert!(Cli::try_parse_from(["game", "bots", "5", "--url", "ws://[::1]:80"]).is_ok());
+        assert!(Cli::try_parse_from(["game", "--nodes", "2", "bots", "5"]).is_err());
+        assert!(Cli::try_parse_from(["game", "bots", "5", "--seconds", "-1"]).is_err());
+        assert!(Cli::try_parse_from(["game", "bots"]).is_err());
+    }
+}

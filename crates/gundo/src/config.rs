@@ -1,0 +1,271 @@
+//! Configuration: defaults, then a TOML file, then the environment, then flags; the later wins.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
+use gundo_kernel::WorldSettings;
+use gundo_node::SoloSettings;
+use gundo_types::Limits;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be configured. In a file the fields are keys (`nodes = 3`, `[world]`, `tick_ms = 100`), in the
+/// environment `GUNDO_NODES`, `GUNDO_WORLD__TICK_MS`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Nodes in this process (default 3): each one logic thread.
+    pub nodes: u16,
+    /// Where node 1 listens (default 127.0.0.1:7600); node k listens on the port plus k−1. Port 0: any free ports.
+    pub listen: SocketAddr,
+    /// The data directory (default `data` in the current directory).
+    pub data: PathBuf,
+    /// Seed of a new world (default: by chance). An old world keeps its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Threads for I/O (default: one per core, at most 8).
+    pub io_threads: usize,
+    /// The journal.
+    pub journal: JournalConfig,
+    /// The world.
+    pub world: WorldConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let solo = SoloSettings::default();
+        Self {
+            nodes: solo.nodes,
+            listen: solo.listen,
+            data: PathBuf::from("data"),
+            seed: None,
+            io_threads: solo.io_threads,
+            journal: JournalConfig::default(),
+            world: WorldConfig::default(),
+        }
+    }
+}
+
+/// How the journal works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalConfig {
+    /// `full` (default): what is acknowledged survives a power cut. `off`: only a crash of the process; for tests and benches.
+    pub synchronous: SyncConfig,
+    /// Free bytes on the disk below which durable commands are refused, before the disk is full (default 64 MiB).
+    pub disk_free_min: u64,
+    /// Bytes the journal may grow to (default: as much as the disk holds).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_bytes_max: Option<u64>,
+}
+
+/// When the journal waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncConfig {
+    /// Before anything is acknowledged.
+    #[default]
+    Full,
+    /// Never.
+    Off,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        let settings = JournalSettings::default();
+        Self {
+            synchronous: SyncConfig::Full,
+            disk_free_min: settings.disk_free_min,
+            file_bytes_max: settings.file_bytes_max,
+        }
+    }
+}
+
+/// Mirrors a settings type field by field, so that the rooms below need no serde. A field that is forgotten does not compile.
+macro_rules! mirror {
+    ($(#[$doc:meta])* $name:ident of $of:ident { $($field:ident: $type:ty,)* } with { $($inner:ident: $inner_type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $(#[doc = concat!("See [`", stringify!($of), "::", stringify!($field), "`].")] pub $field: $type,)*
+            $(#[doc = concat!("See [`", stringify!($of), "::", stringify!($inner), "`].")] pub $inner: $inner_type,)*
+        }
+
+        impl From<$of> for $name {
+            fn from(from: $of) -> Self {
+                let $of { $($field,)* $($inner,)* } = from;
+                Self { $($field,)* $($inner: $inner.into(),)* }
+            }
+        }
+
+        impl From<$name> for $of {
+            fn from(from: $name) -> Self {
+                let $name { $($field,)* $($inner,)* } = from;
+                Self { $($field,)* $($inner: $inner.into(),)* }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $of::default().into()
+            }
+        }
+    };
+}
+
+mirror! {
+    /// Settings of the world, equal on all nodes: `[world]`.
+    WorldConfig of WorldSettings {
+        tick_ms: u32,
+        flush_after_ms: u32,
+        sight_chunks: [u32; 3],
+        tier_ticks: [u32; 3],
+        tract_chunks: u16,
+        grace_ms: u64,
+        snapshot_every: u64,
+        place_every_ms: u64,
+        idle_ms: u64,
+    } with {
+        limits: LimitsConfig,
+    }
+}
+
+mirror! {
+    /// Limits on what one client may do and cost: `[world.limits]`.
+    LimitsConfig of Limits {
+        client_message_bytes_max: usize,
+        client_messages_per_second_max: u32,
+        commands_unanswered_max: usize,
+        answers_kept: usize,
+        command_bytes_max: usize,
+        public_bytes_max: usize,
+        send_queue_bytes_max: usize,
+        replies_waiting_max: usize,
+        waiting_per_entity_max: usize,
+        connections_max: usize,
+    } with {}
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or not readable.
+    #[error("cannot read the configuration file {}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key is unknown or a value does not fit.
+    #[error("bad configuration: {0}")]
+    Value(Box<figment::Error>),
+}
+
+/// What flags set: only what was given.
+#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+pub(crate) struct Flags {
+    /// Nodes in this process, each one logic thread [default: 3]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<u16>,
+    /// Where node 1 listens; node k takes the port plus k-1 [default: 127.0.0.1:7600]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// Directory of the world's data [default: data]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    /// Seed of a new world; an old one keeps its own [default: by chance]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+}
+
+impl Config {
+    /// Reads the configuration: defaults, `file`, the environment, `flags`.
+    pub(crate) fn read(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
+        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file);
+            text.map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
+            layers = layers.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed("GUNDO_").split("__").ignore(&["config"]);
+        let layers = layers.merge(environment).merge(Serialized::defaults(flags));
+        layers.extract().map_err(|error| ConfigError::Value(Box::new(error)))
+    }
+
+    /// The same as settings of a world.
+    pub(crate) fn solo(&self) -> SoloSettings {
+        SoloSettings {
+            nodes: self.nodes,
+            listen: self.listen,
+            seed: self.seed,
+            io_threads: self.io_threads,
+            world: self.world.clone().into(),
+        }
+    }
+
+    pub(crate) fn journal(&self) -> JournalSettings {
+        let synchronous = match self.journal.synchronous {
+            SyncConfig::Full => Synchronous::Full,
+            SyncConfig::Off => Synchronous::Off,
+        };
+        let JournalConfig { disk_free_min, file_bytes_max, .. } = self.journal;
+        JournalSettings { synchronous, disk_free_min, file_bytes_max, ..JournalSettings::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("gundo.toml");
+        std::fs::write(&path, text).expect("written");
+        (dir, path)
+    }
+
+    fn read(text: &str, flags: &Flags) -> Result<Config, String> {
+        let (_dir, path) = file(text);
+        Config::read(Some(&path), flags).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn nothing_given_is_the_default() {
+        assert_eq!(Config::read(None, &Flags::default()).expect("good"), Config::default());
+        let world: WorldSettings = WorldConfig::default().into();
+        assert_eq!(world, WorldSettings::default());
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let text =
+            "nodes = 5\nlisten = '0.0.0.0:80'\n[world]\ntick_ms = 50\n[world.limits]\nconnections_max = 7\n";
+        let flags = Flags { nodes: Some(2), ..Flags::default() };
+        let config = read(text, &flags).expect("good");
+        assert_eq!((config.nodes, config.listen.port(), config.world.tick_ms), (2, 80, 50));
+        assert_eq!(config.solo().world.limits.connections_max, 7);
+        assert_eq!(config.world.grace_ms, WorldSettings::default().grace_ms);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_named() {
+        let error = read("nodess = 5\n", &Flags::default()).expect_err("unknown");
+        assert!(error.contains("nodess"), "{error}");
+        let error = read("[world]\ntick = 5\n", &Flags::default()).expect_err("unknown");
+        assert!(error.contains("tick"), "{error}");
+        let error = read("listen = 'here'\n", &Flags::default()).expect_err("no address");
+        assert!(error.contains("listen"), "{error}");
+        let error = read("nodes = [", &Flags::default()).expect_err("no TOML");
+        assert!(error.contains("bad configuration"), "{error}");
+        let missing = Config::read(Some(Path::new("/nowhere/gundo.toml")), &Flags::default());
+        assert!(matches!(missing, Err(ConfigError::File { .. })));
+    }
+}

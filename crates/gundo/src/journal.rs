@@ -1,0 +1,147 @@
+//! Tools that look into a journal, also beside a running server.
+
+use std::path::Path;
+
+use gundo_journal_sqlite::Reader;
+use gundo_node::WorldInfo;
+use gundo_types::{EntityId, Kind};
+use gundo_wire::journal::{Cause, EventRecord, EventType, Session};
+
+use crate::app::{Failure, say};
+use crate::cli::JournalCommand;
+use crate::{Message, Rules, WorldSettings};
+
+/// Events read at once.
+const PAGE: usize = 1_000;
+
+/// Does what `command` says. `Ok(false)`: something is wrong with the journal.
+pub(crate) fn run(command: &JournalCommand, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
+    match command {
+        JournalCommand::Verify { data } => verify(&data.data),
+        JournalCommand::Stream { kind, id, data } => stream(kind, *id, &data.data, rules),
+    }
+}
+
+fn verify(data: &Path) -> Result<bool, Failure> {
+    let report = gundo_journal_sqlite::verify(data)?;
+    say(&format!(
+        "{} streams, {} events, {} snapshots, {} names",
+        report.streams, report.events, report.snapshots, report.names
+    ));
+    for problem in &report.problems {
+        say(&format!("problem: {problem}"));
+    }
+    let hidden = report.problem_count.saturating_sub(report.problems.len() as u64);
+    if hidden > 0 {
+        say(&format!("... and {hidden} more problems"));
+    }
+    say(if report.is_sound() { "sound" } else { "NOT sound" });
+    Ok(report.is_sound())
+}
+
+fn stream(kind: &str, id: u64, data: &Path, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
+    let reader = Reader::open(data)?;
+    let rules = rules(&world(&reader)?);
+    let found = reader.meta("game")?.unwrap_or_default();
+    if found != rules.name() {
+        return Err(format!("this journal is of the game {found:?}, not of {:?}", rules.name()).into());
+    }
+    let kind = kind_of(&rules, kind)?;
+    let entity = EntityId::new(kind, id);
+    let mut last = 0;
+    let mut shown = 0u64;
+    loop {
+        let page = reader.stream(entity, last, PAGE)?;
+        for (seq, event) in &page {
+            if shown == 0 && *seq > 1 {
+                say(&format!("(events before {seq} are in a snapshot and were pruned)"));
+            }
+            if !say(&line(&rules, kind, *seq, event)) {
+                // Nobody reads any more: head, or a closed pager.
+                return Ok(true);
+            }
+            shown += 1;
+            last = *seq;
+        }
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    match shown {
+        0 => {
+            Err(format!("there is no {} with id {id:#x} in {}", name_of(&rules, kind), data.display()).into())
+        }
+        _ => Ok(true),
+    }
+}
+
+fn world(reader: &Reader) -> Result<WorldInfo, Failure> {
+    let number = |key: &str| -> Result<u64, Failure> {
+        let text =
+            reader.meta(key)?.ok_or("this journal belongs to no world yet: start the server on it first")?;
+        Ok(text.parse()?)
+    };
+    let settings = WorldSettings::default();
+    Ok(WorldInfo { seed: number("seed")?, created_ms: number("created_ms")?, settings })
+}
+
+fn kind_of(rules: &Rules, text: &str) -> Result<Kind, Failure> {
+    let number = text.parse().ok().map(Kind);
+    let found = rules.kinds().find(|(kind, any)| any.name() == text || number == Some(*kind));
+    found.map(|(kind, _)| kind).ok_or_else(|| {
+        let known: Vec<_> = rules.kinds().map(|(kind, any)| format!("{} ({})", any.name(), kind.0)).collect();
+        format!("this game has no kind {text:?}; it has {}", known.join(", ")).into()
+    })
+}
+
+fn name_of(rules: &Rules, kind: Kind) -> &'static str {
+    rules.kind_of(kind).map_or("entity", |any| any.name())
+}
+
+/// An event as a person can read it: seq, world time, what, why.
+fn line(rules: &Rules, kind: Kind, seq: u64, event: &EventRecord) -> String {
+    let what = match event.event_type {
+        EventType::Game => match rules.kind_of(kind).map(|any| any.describe_event(&event.payload)) {
+            Some(Ok(text)) => text,
+            _ => format!("not readable by this game: {} bytes", event.payload.len()),
+        },
+        EventType::Session => match Session::decode(event.payload.as_ref()) {
+            Ok(session) => format!("session {} adopted {} times", session.session, session.adoption),
+            Err(_) => "session (not readable)".to_owned(),
+        },
+        EventType::Fenced => "fence".to_owned(),
+        EventType::Answered => "answer without effect".to_owned(),
+        EventType::Placed => "place".to_owned(),
+    };
+    format!("{seq:>6}  {}  {what}{}", time(event.at.0), because(event))
+}
+
+fn because(event: &EventRecord) -> String {
+    let Ok(cause) = Cause::decode(event.cause.as_ref()) else { return "  (cause not readable)".to_owned() };
+    let mut text = String::new();
+    if cause.seq != 0 {
+        text += &format!("  [command {} of session {}]", cause.seq, cause.session);
+    }
+    if let Some(place) = cause.place {
+        let metres = |mm: i32| f64::from(mm) / 1_000.0;
+        text += &format!("  at {:.1}, {:.1} m on island {}", metres(place.x), metres(place.y), place.island);
+    }
+    text
+}
+
+/// World time: days and the time of day since the world began.
+fn time(ms: u64) -> String {
+    let (days, s) = (ms / 86_400_000, ms / 1_000 % 86_400);
+    format!("day {days} {:02}:{:02}:{:02}.{:03}", s / 3_600, s / 60 % 60, s % 60, ms % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn world_time_reads_well() {
+        assert_eq!(time(0), "day 0 00:00:00.000");
+        assert_eq!(time(2 * 86_400_000 + 3_600_000 + 62_003), "day 2 01:01:02.003");
+    }
+}

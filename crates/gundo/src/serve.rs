@@ -1,0 +1,101 @@
+//! The server: a world in one process until somebody stops it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::Builder;
+
+use gundo_journal::Journal;
+use gundo_node::{RunningWorld, Stopper, WorldInfo};
+
+use crate::Rules;
+use crate::app::{Failure, say, start_logs};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+
+/// Runs the server.
+pub(crate) fn serve(
+    game: &'static str,
+    args: &ServeArgs,
+    rules: &dyn Fn(&WorldInfo) -> Rules,
+) -> Result<bool, Failure> {
+    let config = Config::read(args.config.as_deref(), &args.flags)?;
+    start_logs();
+    let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
+    let journal: Arc<dyn Journal> = Arc::new(journal);
+    let world = RunningWorld::start(&config.solo(), journal, rules)?;
+    listen_to_signals(world.stopper())?;
+    say(&greeting(game, &config, &world));
+    world.wait()?;
+    say(&format!("{game}: everything is saved."));
+    Ok(true)
+}
+
+/// What runs where.
+fn greeting(game: &str, config: &Config, world: &RunningWorld) -> String {
+    let [first, others @ ..] = world.edges() else { return String::new() };
+    let others: Vec<_> = others.iter().map(|edge| url(*edge)).collect();
+    let also =
+        if others.is_empty() { String::new() } else { format!(" (other nodes: {})", others.join(", ")) };
+    format!(
+        "{game}: world {} with {} {} on data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
+        world.info().seed,
+        config.nodes,
+        if config.nodes == 1 { "node" } else { "nodes" },
+        config.data.display(),
+        url(*first),
+    )
+}
+
+/// An address as a browser on this machine opens it.
+fn url(mut edge: SocketAddr) -> String {
+    if edge.ip().is_unspecified() {
+        edge.set_ip(match edge {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{edge}")
+}
+
+/// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once.
+fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let wait = move || {
+        runtime.block_on(async {
+            // Without signals the world can still be stopped by killing it, which loses nothing acknowledged.
+            if let Err(error) = stop_on_signals(&stopper).await {
+                tracing::warn!(%error, "cannot listen to signals");
+            }
+        });
+    };
+    Builder::new().name("gundo-signals".into()).spawn(wait)?;
+    Ok(())
+}
+
+#[cfg(unix)]
+async fn stop_on_signals(stopper: &Stopper) -> std::io::Result<()> {
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut next = async || {
+        poll_fn(|cx| match (interrupt.poll_recv(cx), terminate.poll_recv(cx)) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
+    };
+    next().await;
+    tracing::info!("stopping: everything is being saved; once more ends at once");
+    stopper.stop();
+    next().await;
+    std::process::exit(1);
+}
+
+#[cfg(not(unix))]
+async fn stop_on_signals(stopper: &Stopper) -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await?;
+    stopper.stop();
+    tokio::signal::ctrl_c().await?;
+    std::process::exit(1);
+}

@@ -1,0 +1,107 @@
+//! Whole worlds inside tests: real nodes, real sockets on free ports, a real journal in a directory that goes away with
+//! the world.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use gundo_journal::Journal;
+use gundo_node::{RunningWorld, SoloSettings, WorldFault, WorldInfo};
+use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::{Rules, WorldSettings};
+
+/// A world in a test. Dropping it ends it as a crash would.
+pub struct TestWorld {
+    world: Option<RunningWorld>,
+    dir: Arc<TempDir>,
+}
+
+/// What a test may change about its world.
+#[derive(Clone, Debug)]
+pub struct TestSettings {
+    /// Nodes (default 3).
+    pub nodes: u16,
+    /// Seed of the world (default 1).
+    pub seed: u64,
+    /// Settings of the world.
+    pub world: WorldSettings,
+    /// Whether the journal waits for the disk (default false: a test's directory does not outlive the machine).
+    pub synchronous: bool,
+}
+
+impl Default for TestSettings {
+    fn default() -> Self {
+        Self { nodes: 3, seed: 1, world: WorldSettings::default(), synchronous: false }
+    }
+}
+
+impl TestWorld {
+    /// Starts a world of `rules` on free ports and fresh data.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start(settings: &TestSettings, rules: impl FnOnce(&WorldInfo) -> Rules) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory for the world's data"));
+        Self::start_in(dir, settings, rules)
+    }
+
+    /// Ends the world as a crash would and starts it again on the same data, on other ports.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn crash_and_restart(
+        mut self,
+        settings: &TestSettings,
+        rules: impl FnOnce(&WorldInfo) -> Rules,
+    ) -> Self {
+        drop(self.world.take());
+        Self::start_in(Arc::clone(&self.dir), settings, rules)
+    }
+
+    fn start_in(dir: Arc<TempDir>, settings: &TestSettings, rules: impl FnOnce(&WorldInfo) -> Rules) -> Self {
+        let mut config = Config { data: dir.path().to_owned(), ..Config::default() };
+        if !settings.synchronous {
+            config.journal.synchronous = crate::SyncConfig::Off;
+        }
+        let journal = gundo_journal_sqlite::open(&config.data, config.journal())
+            .expect("a journal in a fresh directory");
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let solo = SoloSettings {
+            nodes: settings.nodes,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            seed: Some(settings.seed),
+            world: settings.world.clone(),
+            ..SoloSettings::default()
+        };
+        let world = RunningWorld::start(&solo, journal, rules).expect("a world on free ports");
+        Self { world: Some(world), dir }
+    }
+
+    /// Where each node's edge listens, in node order.
+    pub fn edges(&self) -> &[SocketAddr] {
+        self.world.as_ref().map_or(&[], RunningWorld::edges)
+    }
+
+    /// The address of node `node` (from 1) for clients.
+    ///
+    /// # Panics
+    /// There is no such node.
+    pub fn url(&self, node: u16) -> String {
+        format!("ws://{}", self.edges()[usize::from(node) - 1])
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Stops it gracefully.
+    ///
+    /// # Errors
+    /// Not everything could be saved.
+    pub fn stop(mut self) -> Result<(), WorldFault> {
+        self.world.take().map_or(Ok(()), RunningWorld::stop)
+    }
+}

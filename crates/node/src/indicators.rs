@@ -1,0 +1,184 @@
+//! What operators see: the recorder of a world, the logic indicators of each node, and the machine's.
+//!
+//! Three families: machine (`process_*`, `machine_*`), logic (`gundo_tick_seconds`, `gundo_inbox`, `gundo_commands_total` and the
+//! like), and network, which the edges record themselves.
+
+use std::sync::Arc;
+
+use gundo_edge::Recorder;
+use gundo_kernel::Counters;
+use gundo_types::NodeId;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::machine::Machine;
+
+static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+/// Bounds of `gundo_tick_seconds`: from a quiet world to a lost tick.
+const TICK_BUCKETS: [f64; 10] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1];
+/// Bounds of `gundo_round_trip_seconds`.
+const RTT_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// All indicators of one process. Not the global recorder: several worlds may live in one test process.
+#[derive(Clone)]
+pub(crate) struct Recorders {
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
+}
+
+impl Recorders {
+    pub(crate) fn new() -> Result<Self, BuildError> {
+        let builder = PrometheusBuilder::new();
+        let builder =
+            builder.set_buckets_for_metric(Matcher::Full("gundo_tick_seconds".into()), &TICK_BUCKETS)?;
+        let builder =
+            builder.set_buckets_for_metric(Matcher::Full("gundo_round_trip_seconds".into()), &RTT_BUCKETS)?;
+        let recorder = builder.build_recorder();
+        Ok(Self { handle: recorder.handle(), recorder: Arc::new(recorder) })
+    }
+
+    pub(crate) fn recorder(&self) -> Arc<dyn Recorder + Send + Sync> {
+        Arc::clone(&self.recorder) as Arc<dyn Recorder + Send + Sync>
+    }
+
+    /// Prometheus' text format.
+    pub(crate) fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Sorts away what was recorded since the last time; call every few seconds.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    fn counter(&self, name: &'static str, labels: Vec<Label>, text: &'static str) -> Counter {
+        self.recorder.describe_counter(name.into(), None, text.into());
+        self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, labels: Vec<Label>, text: &'static str) -> Gauge {
+        self.recorder.describe_gauge(name.into(), None, text.into());
+        self.recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
+    }
+}
+
+type CounterOf = fn(&Counters) -> u64;
+
+/// The kernel's counters by name.
+const COUNTERS: [(&str, Option<(&str, &str)>, &str, CounterOf); 12] = [
+    ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
+    ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
+    ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
+    ("gundo_appends_failed_total", None, "Appends that did not land at once", |c| c.appends_failed),
+    ("gundo_moves_total", Some(("result", "accepted")), "Moves decided", |c| c.moves),
+    ("gundo_moves_total", Some(("result", "corrected")), "Moves decided", |c| c.corrections),
+    ("gundo_frames_total", None, "Frames encoded", |c| c.frames),
+    ("gundo_updates_total", None, "Entity updates delivered to clients", |c| c.updates),
+    ("gundo_keyframes_total", None, "Keyframes sent to clients", |c| c.keyframes),
+    ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
+    ("gundo_game_panics_total", None, "Panics of game code", |c| c.game_panics),
+    ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
+];
+
+const GAUGES: [(&str, &str, CounterOf); 5] = [
+    ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
+    ("gundo_entities_real", "Entities real on the node", |c| c.reals),
+    ("gundo_entities_ghost", "Entities seen on the node and real elsewhere", |c| c.ghosts),
+    ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
+    ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),
+];
+
+/// Indicators of one node's logic.
+pub(crate) struct Logic {
+    /// Time to handle one tick with all its outputs.
+    pub(crate) tick: Histogram,
+    inbox: Gauge,
+    counters: Vec<(Counter, CounterOf)>,
+    gauges: Vec<(Gauge, CounterOf)>,
+    peer_frames_dropped: Counter,
+}
+
+impl Logic {
+    pub(crate) fn new(recorders: &Recorders, node: NodeId) -> Self {
+        let node = Label::new("node", node.0.to_string());
+        let counter = |(name, label, text, of): &(
+            &'static str,
+            Option<(&'static str, &'static str)>,
+            &'static str,
+            CounterOf,
+        )| {
+            let labels = std::iter::once(node.clone()).chain(label.map(|(k, v)| Label::new(k, v)));
+            (recorders.counter(name, labels.collect(), text), *of)
+        };
+        let mut counters: Vec<_> = COUNTERS.iter().map(counter).collect();
+        let (peer_frames_dropped, _) = counters.pop().expect("the list above ends with it");
+        let gauge = |(name, text, of): &(&'static str, &'static str, CounterOf)| {
+            (recorders.gauge(name, vec![node.clone()], text), *of)
+        };
+        let name = "gundo_tick_seconds";
+        recorders.recorder.describe_histogram(name.into(), None, "Time spent in one tick".into());
+        Self {
+            tick: recorders
+                .recorder
+                .register_histogram(&Key::from_parts(name, vec![node.clone()]), &METADATA),
+            inbox: recorders.gauge("gundo_inbox", vec![node.clone()], "Inputs waiting for the logic thread"),
+            counters,
+            gauges: GAUGES.iter().map(gauge).collect(),
+            peer_frames_dropped,
+        }
+    }
+
+    /// Hands a node's counters over; call about once per second.
+    pub(crate) fn publish(&self, counters: &Counters, inbox: usize, peer_frames_dropped: u64) {
+        self.counters.iter().for_each(|(counter, of)| counter.absolute(of(counters)));
+        self.gauges.iter().for_each(|(gauge, of)| gauge.set(of(counters) as f64));
+        self.inbox.set(inbox as f64);
+        self.peer_frames_dropped.absolute(peer_frames_dropped);
+    }
+}
+
+type MachineOf = fn(&Machine) -> f64;
+
+const MACHINE: [(&str, Option<(&str, &str)>, &str, MachineOf); 10] = [
+    ("process_cpu_seconds_total", None, "CPU time of the process", |m| m.process_cpu_s),
+    ("process_resident_memory_bytes", None, "Memory of the process", |m| m.process_rss as f64),
+    ("process_threads", None, "Threads of the process", |m| m.process_threads as f64),
+    ("process_open_fds", None, "Files and sockets the process has open", |m| m.process_files as f64),
+    ("machine_cpu_seconds_total", Some(("mode", "busy")), "CPU time of the machine", |m| m.cpu_s.0),
+    ("machine_cpu_seconds_total", Some(("mode", "idle")), "CPU time of the machine", |m| m.cpu_s.1),
+    ("machine_memory_available_bytes", None, "Memory of the machine that is free to use", |m| {
+        m.memory.0 as f64
+    }),
+    ("machine_memory_bytes", None, "Memory of the machine", |m| m.memory.1 as f64),
+    ("machine_network_bytes_total", Some(("direction", "in")), "Traffic of the machine", |m| {
+        m.network.0 as f64
+    }),
+    ("machine_network_bytes_total", Some(("direction", "out")), "Traffic of the machine", |m| {
+        m.network.1 as f64
+    }),
+];
+
+/// Indicators of machine and process. Gauges all, also what only grows: seconds have fractions.
+pub(crate) struct MachineGauges(Vec<(Gauge, MachineOf)>);
+
+impl MachineGauges {
+    pub(crate) fn new(recorders: &Recorders) -> Self {
+        let gauge = |(name, label, text, of): &(
+            &'static str,
+            Option<(&'static str, &'static str)>,
+            &'static str,
+            MachineOf,
+        )| {
+            let labels = label.map(|(k, v)| Label::new(k, v)).into_iter().collect();
+            (recorders.gauge(name, labels, text), *of)
+        };
+        Self(MACHINE.iter().map(gauge).collect())
+    }
+
+    pub(crate) fn publish(&self, machine: &Machine) {
+        self.0.iter().for_each(|(gauge, of)| gauge.set(of(machine)));
+    }
+}
