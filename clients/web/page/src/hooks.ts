@@ -1,0 +1,102 @@
+/**
+ * `window.__gundo`: what the end-to-end test (and a curious player at the console) can ask and do. Plain values only; part
+ * of the page's tested surface, not of the game.
+ */
+import type { Building, Stage, What } from "./gen/pioneer_pb.js";
+import type { Walker } from "./walk.js";
+import { KIND_LAND, type World } from "./world.js";
+import { isRefusal } from "./world.js";
+
+/** How a command ended. */
+type Answer = { ok: true; gained: { item: number; count: number }[]; thing: number } | { ok: false; code: string; text: string };
+
+/** What the page offers. Places are mm on the island. */
+export interface Hooks {
+  /** The connection: its kind, its words, and the node if connected. */
+  state(): { kind: string; words: string; node: number | undefined };
+  /** Oneself, once welcomed. */
+  me(): { id: string; name: string } | undefined;
+  /** Where the own body is, as predicted. */
+  position(): { x: number; y: number };
+  /** How often the server corrected it. */
+  corrections(): number;
+  /** Everything with a body in the picture, as last told (not interpolated). */
+  entities(): { key: string; kind: number; id: string; name: string | undefined; x: number; y: number; publisher: number; chunk: string }[];
+  /** Everything that grows in sight. */
+  things(): { cx: number; cy: number; index: number; what: What; stage: Stage; x: number; y: number }[];
+  /** Everything built in sight. */
+  buildings(): { cx: number; cy: number; index: number; what: Building; owner: string; x: number; y: number }[];
+  /** What the player carries. */
+  bag(): { item: number; count: number }[];
+  /** Walks there by itself in a straight line, sliding along what is in the way; a key press ends it. */
+  walkTo(x: number, y: number): void;
+  /** Whether it still walks by itself. */
+  walking(): boolean;
+  /** Whether one could walk there in a straight line. */
+  isOpen(ax: number, ay: number, bx: number, by: number): boolean;
+  gather(cx: number, cy: number, index: number): Promise<Answer>;
+  build(what: Building, x: number, y: number, rotation: number): Promise<Answer>;
+  demolish(cx: number, cy: number, index: number): Promise<Answer>;
+  craft(recipe: number, count: number): Promise<Answer>;
+  say(text: string): Promise<Answer>;
+  /** News of the own body since the last reset: longest gap while moving in ms of this clock and in ticks of the server. */
+  ownMotion(): { gapMsMax: number; gapTicksMax: number; updates: number };
+  resetOwnMotion(): void;
+  /** Pictures drawn in the last second, and the longest time between two of them, ms. */
+  pictures(): { perSecond: number; gapMsMax: number };
+}
+
+declare global {
+  interface Window {
+    __gundo: Hooks;
+  }
+}
+
+/** Puts the hooks on the window. */
+export function installHooks(world: World, walker: Walker, pictures: Hooks["pictures"]): void {
+  const { client } = world;
+  const answer = async (reply: ReturnType<World["send"]>): Promise<Answer> => {
+    try {
+      const { gained, thing } = await reply;
+      return { ok: true, gained: gained.map(({ item, count }) => ({ item, count })), thing };
+    } catch (error) {
+      if (isRefusal(error)) return { ok: false, code: error.code, text: error.text };
+      throw error;
+    }
+  };
+  const at = (cx: number, cy: number) => ({ x: cx, y: cy });
+  window.__gundo = {
+    state: () => ({ kind: client.state.kind, words: client.stateInWords, node: client.state.kind === "connected" ? client.state.node : undefined }),
+    me: () => client.me && { id: client.me.id.toString(16), name: world.own.name },
+    position: () => ({ x: walker.x, y: walker.y }),
+    corrections: () => walker.corrections,
+    entities: () =>
+      [...client.picture.entities.values()]
+        .filter((entity) => entity.kind !== KIND_LAND)
+        .map((entity) => ({
+          key: entity.key,
+          kind: entity.kind,
+          id: entity.id.toString(16),
+          name: world.players.get(entity.key)?.name,
+          x: entity.body.x,
+          y: entity.body.y,
+          publisher: entity.publisher,
+          chunk: `${entity.chunk.x}, ${entity.chunk.y}`,
+        })),
+    things: () => [...world.lands.values()].flatMap((land) => land.things.map(({ thing, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: thing.index, what: thing.what, stage: thing.stage, x, y }))),
+    buildings: () =>
+      [...world.lands.values()].flatMap((land) => land.buildings.map(({ built, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: built.index, what: built.what, owner: built.owner.toString(16), x, y }))),
+    bag: () => world.own.slots.map(({ item, count }) => ({ item, count })),
+    walkTo: (x, y) => (walker.goal = { x, y }),
+    walking: () => walker.goal !== undefined,
+    isOpen: (ax, ay, bx, by) => world.isOpen(ax, ay, bx, by),
+    gather: (cx, cy, index) => answer(world.gather({ chunk: at(cx, cy), thing: { index } })),
+    build: (what, x, y, rotation) => answer(world.build(what, x, y, rotation)),
+    demolish: (cx, cy, index) => answer(world.demolish({ chunk: at(cx, cy), built: { index } })),
+    craft: (recipe, count) => answer(world.send({ case: "craft", value: { recipe, count } })),
+    say: (text) => answer(world.send({ case: "say", value: { text } })),
+    ownMotion: () => ({ ...client.ownMotion }),
+    resetOwnMotion: () => client.resetOwnMotion(),
+    pictures,
+  };
+}

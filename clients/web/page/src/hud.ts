@@ -1,0 +1,274 @@
+/** Everything around the picture: state, bag, panels, toasts, dialogs. Plain DOM; text is never read as HTML. */
+import type { ConnectionState } from "@gundo/client";
+import { buildingSprite } from "./buildings.js";
+import { drawItem } from "./folk.js";
+import { Building, Item, type Stack } from "./gen/pioneer_pb.js";
+import type { World } from "./world.js";
+import type { XRay } from "./xray.js";
+
+const TOAST_MS = 3_200;
+const TOASTS_MAX = 4;
+
+/** What the player does through buttons. */
+export interface Wishes {
+  craft(recipe: number): void;
+  choose(building: Building | undefined): void;
+  demolish(): void;
+  hold(item: Item): void;
+  join(name: string): void;
+  say(text: string): void;
+  again(): void;
+}
+
+type Child = Node | string;
+
+/** Makes an element: `h("b", { title: "x" }, "text")`. */
+export function h<K extends keyof HTMLElementTagNameMap>(tag: K, props: Partial<HTMLElementTagNameMap[K]> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+  const element = Object.assign(document.createElement(tag), props);
+  element.append(...children);
+  return element;
+}
+
+function byId<T extends HTMLElement>(id: string): T {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no #${id}`);
+  return element as T;
+}
+
+const icons = new Map<string, string>();
+
+function icon(name: string, draw: (c: CanvasRenderingContext2D) => void): string {
+  let url = icons.get(name);
+  if (!url) {
+    const canvas = h("canvas", { width: 96, height: 96 });
+    const c = canvas.getContext("2d");
+    if (c) draw(c);
+    icons.set(name, (url = canvas.toDataURL()));
+  }
+  return url;
+}
+
+const itemIcon = (item: Item) => icon(`i${item}`, (c) => drawItem(c, item, 48, 48, 92));
+const buildingIcon = (what: Building) =>
+  icon(`b${what}`, (c) => {
+    const { canvas } = buildingSprite(what, 0);
+    const k = 92 / Math.max(canvas.width, canvas.height);
+    c.drawImage(canvas, 48 - (canvas.width * k) / 2, 48 - (canvas.height * k) / 2, canvas.width * k, canvas.height * k);
+  });
+
+/** See the top of the file. */
+export class Hud {
+  readonly chat = byId<HTMLFormElement>("chat");
+  readonly chatInput: HTMLInputElement;
+  /** Which panel is open. */
+  panel: "craft" | "build" | undefined;
+  private readonly status = byId("status");
+  private readonly cover = byId("cover");
+  private readonly card = byId<HTMLFormElement>("card");
+  private readonly hintBox = byId("hint");
+  private chosen: Building | undefined;
+  private hintText = "";
+
+  constructor(
+    private readonly world: World,
+    private readonly wishes: Wishes,
+  ) {
+    this.chatInput = this.chat.querySelector("input") as HTMLInputElement;
+    this.chat.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.chatInput.value.trim();
+      if (text) wishes.say(text);
+      this.closeChat();
+    });
+    const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
+    byId("keys").append(...keys.map(([key, what]) => h("div", {}, h("kbd", {}, key), what)));
+    world.on("own", () => this.refresh());
+    this.refresh();
+  }
+
+  // ---- connection ------------------------------------------------------------------------------------------------
+
+  /** Shows what the connection is doing. */
+  onState(state: ConnectionState, words: string): void {
+    const span = this.status.querySelector("span");
+    if (span) span.textContent = words;
+    this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
+    if (state.kind === "name_needed") this.askName(state.refusal?.text);
+    else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
+    else if (state.kind === "connected") this.cover.hidden = true;
+  }
+
+  private askName(why: string | undefined): void {
+    const { description } = this.world;
+    const input = h("input", { maxLength: description?.nameCharsMax ?? 24, placeholder: "Your name", autocomplete: "off", spellcheck: false, id: "name" });
+    const button = h("button", {}, "Step ashore");
+    this.card.onsubmit = (event) => {
+      event.preventDefault();
+      const name = input.value.trim();
+      if (!name) return;
+      button.disabled = true;
+      this.wishes.join(name);
+    };
+    this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, h("div", { className: "why", role: "alert" }, why ?? ""), button);
+    this.cover.hidden = false;
+    input.focus();
+  }
+
+  private showEnd(title: string, text: string): void {
+    this.card.onsubmit = (event) => {
+      event.preventDefault();
+      this.wishes.again();
+    };
+    this.card.replaceChildren(h("h1", {}, title), h("p", {}, text), h("button", {}, "Play here"));
+    this.cover.hidden = false;
+  }
+
+  // ---- toasts and hints --------------------------------------------------------------------------------------------
+
+  /** A short message. `no`: it says that something did not work. */
+  toast(text: string, no = false): void {
+    const box = byId("toasts");
+    const last = box.lastElementChild;
+    if (last?.textContent === text) last.remove();
+    const toast = h("div", { className: no ? "no" : "" }, text);
+    box.append(toast);
+    while (box.childElementCount > TOASTS_MAX) box.firstElementChild?.remove();
+    setTimeout(() => (toast.style.opacity = "0"), TOAST_MS);
+    setTimeout(() => toast.remove(), TOAST_MS + 450);
+  }
+
+  /** What the gather key would do; empty: nothing. */
+  hint(key: string, text: string): void {
+    if (text === this.hintText) return;
+    this.hintText = text;
+    this.hintBox.classList.toggle("on", text !== "");
+    if (text) this.hintBox.replaceChildren(h("kbd", {}, key), text);
+  }
+
+  // ---- bag and panels ------------------------------------------------------------------------------------------------
+
+  /** Opens a panel, or closes it if it is open. */
+  toggle(panel: "craft" | "build"): void {
+    this.panel = this.panel === panel ? undefined : panel;
+    if (this.panel !== "build") this.choose(undefined);
+    this.refresh();
+  }
+
+  /** Chooses what to build. */
+  choose(building: Building | undefined): void {
+    this.chosen = building;
+    this.wishes.choose(building);
+    this.refresh();
+  }
+
+  private refresh(): void {
+    const { own, description } = this.world;
+    const slots = description?.slotsMax ?? 0;
+    byId("bag").replaceChildren(
+      ...Array.from({ length: Math.max(slots, own.slots.length) }, (_, k) => {
+        const stack = own.slots[k];
+        if (!stack) return h("button", { disabled: true, ariaLabel: "empty" });
+        const name = this.world.itemName(stack.item);
+        const held = own.holds === stack.item;
+        const button = h("button", { title: `${stack.count} ${name}${held ? " (in your hand)" : ""}`, className: held ? "held" : "" }, h("img", { src: itemIcon(stack.item), alt: name }), h("b", {}, String(stack.count)));
+        button.onclick = () => this.wishes.hold(held ? Item.NONE : stack.item);
+        return button;
+      }),
+    );
+    const panel = byId("panel");
+    panel.hidden = this.panel === undefined;
+    if (this.panel === "craft") panel.replaceChildren(...this.craftPanel());
+    else if (this.panel === "build") panel.replaceChildren(...this.buildPanel());
+  }
+
+  private craftPanel(): Child[] {
+    const recipes = this.world.description?.recipes ?? [];
+    const rows = recipes.map((recipe) => {
+      const gives = recipe.gives[0];
+      const row = h("button", { className: this.has(recipe.takes) ? "" : "lacking" }, h("img", { src: itemIcon(gives?.item ?? Item.NONE), alt: "" }), h("span", {}, recipe.name, this.costs(recipe.takes)));
+      row.onclick = () => this.wishes.craft(recipe.recipe);
+      return row;
+    });
+    return [h("h2", {}, "Craft"), ...rows];
+  }
+
+  private buildPanel(): Child[] {
+    const rows = (this.world.description?.buildings ?? []).map((info, k) => {
+      const chosen = this.chosen === info.building;
+      const row = h("button", { className: `${this.has(info.costs) ? "" : "lacking"} ${chosen ? "chosen" : ""}` }, h("img", { src: buildingIcon(info.building), alt: "" }), h("span", {}, info.name, this.costs(info.costs)), h("kbd", {}, String(k + 1)));
+      row.onclick = () => this.choose(chosen ? undefined : info.building);
+      return row;
+    });
+    const demolish = h("button", {}, h("span", {}, "Take down", h("small", {}, "your building next to you")), h("kbd", {}, "V"));
+    demolish.onclick = () => this.wishes.demolish();
+    return [h("h2", {}, "Build"), ...rows, demolish, h("p", {}, h("kbd", {}, "R"), "turns, a click builds, ", h("kbd", {}, "Esc"), "ends")];
+  }
+
+  private has(stacks: readonly Stack[]): boolean {
+    return stacks.every((stack) => this.world.count(stack.item) >= stack.count);
+  }
+
+  private costs(stacks: readonly Stack[]): Node {
+    const parts = stacks.flatMap((stack, k) => {
+      const have = this.world.count(stack.item);
+      const text = `${stack.count} ${this.world.itemName(stack.item)}`;
+      const part = have >= stack.count ? text : h("em", {}, `${text} (${have})`);
+      return k === 0 ? [part] : [", ", part];
+    });
+    return h("small", {}, ...parts);
+  }
+
+  // ---- chat ---------------------------------------------------------------------------------------------------------
+
+  /** Opens the line to say something. */
+  openChat(): void {
+    this.chat.hidden = false;
+    this.chatInput.value = "";
+    this.chatInput.maxLength = this.world.description?.sayCharsMax ?? 200;
+    this.chatInput.focus();
+  }
+
+  /** Closes it. */
+  closeChat(): void {
+    this.chatInput.blur();
+    this.chat.hidden = true;
+  }
+
+  // ---- x-ray -----------------------------------------------------------------------------------------------------------
+
+  /** Fills the x-ray panel. */
+  showXRay(xray: XRay, rates: { bytes: number; updates: number; fps: number; ownGapMs: number }): void {
+    const box = byId("xray");
+    box.hidden = !xray.on;
+    if (!xray.on) return;
+    const { client } = this.world;
+    const { stats } = xray;
+    const rows: [string, string][] = [
+      ["round trip", client.clock.rttMs === undefined ? "–" : `${client.clock.rttMs.toFixed(1)} ms`],
+      ["longest tick (1 s)", stats ? `${(stats.tickUs / 1_000).toFixed(2)} ms` : "–"],
+      ["received", `${(rates.bytes / 1_024).toFixed(1)} KiB/s`],
+      ["body updates", `${rates.updates.toFixed(0)} /s`],
+      ["reals / ghosts here", stats ? `${stats.reals} / ${stats.ghosts}` : "–"],
+      ["sessions / chunks", stats ? `${stats.sessions} / ${stats.chunks}` : "–"],
+      ["inbox", stats ? String(stats.inbox) : "–"],
+      ["frames late", `${client.lateMs.toFixed(0)} ms`],
+      ["own-move gap, longest", `${rates.ownGapMs.toFixed(0)} ms`],
+      ["roster gaps", String(client.picture.gaps)],
+      ["pictures", `${rates.fps.toFixed(0)} /s`],
+    ];
+    const own = client.ownEntity;
+    const nodes = [...new Set([...client.picture.entities.values()].map((entity) => entity.publisher))].sort((a, b) => a - b);
+    box.replaceChildren(
+      h("h2", {}, stats ? `X-ray · node ${stats.node}` : "X-ray"),
+      h("dl", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+      h("p", {}, ...nodes.map((node) => h("span", {}, swatch(xray.colour(node)), `node ${node}${own?.publisher === node ? " (you)" : ""}`))),
+      h("p", {}, "filled: real here · dashed: ghost here"),
+    );
+  }
+}
+
+function swatch(colour: string): HTMLElement {
+  const mark = h("i");
+  mark.style.background = colour;
+  return mark;
+}

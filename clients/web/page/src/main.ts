@@ -1,0 +1,193 @@
+/** The page: puts client, world, scene and controls together, and draws a picture whenever the screen wants one. */
+import { Client, LocalStore } from "@gundo/client";
+import { BuildMode, type Ghost } from "./build.js";
+import { Camera } from "./camera.js";
+import { Building, Stage } from "./gen/pioneer_pb.js";
+import { Ground } from "./ground.js";
+import { installHooks } from "./hooks.js";
+import { Hud } from "./hud.js";
+import { Input } from "./input.js";
+import { Minimap } from "./minimap.js";
+import { Scene } from "./scene.js";
+import { Walker } from "./walk.js";
+import { isRefusal, World, type PlacedThing } from "./world.js";
+
+const canvas = document.getElementById("scene") as HTMLCanvasElement;
+const context = canvas.getContext("2d", { alpha: false });
+if (!context) throw new Error("this browser cannot draw");
+
+const edge = new URL("ws", location.href);
+edge.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+const client = new Client({ edges: [edge.href], store: new LocalStore("pioneer.token"), client: "pioneer web 0.1" });
+const world = new World(client);
+const walker = new Walker(world);
+const camera = new Camera();
+const mode = new BuildMode(world);
+let scene: Scene | undefined;
+let map: Minimap | undefined;
+let ghost: Ghost | undefined;
+let target: PlacedThing | undefined;
+
+const hud = new Hud(world, {
+  craft: (recipe) => act(world.send({ case: "craft", value: { recipe, count: 1 } }), (reply) => tell("made", reply.gained)),
+  choose: (building) => (mode.what = building),
+  demolish: () => demolish(),
+  hold: (item) => act(world.send({ case: "hold", value: { item } })),
+  join: (name) => client.connect(name),
+  say: (text) => act(world.send({ case: "say", value: { text } })),
+  again: () => client.connect(),
+});
+
+const input = new Input(canvas, {
+  gather: () => gather(),
+  build: () => hud.toggle("build"),
+  craft: () => hud.toggle("craft"),
+  rotate: () => mode.rotate(),
+  place: () => place(),
+  demolish: () => demolish(),
+  cancel: () => {
+    hud.closeChat();
+    if (mode.what !== undefined) hud.choose(undefined);
+    else if (hud.panel) hud.toggle(hud.panel);
+  },
+  chat: () => hud.openChat(),
+  xray: () => {
+    scene?.xray.toggle();
+    showXRay();
+  },
+  map: () => map?.toggle(),
+  number: (n) => {
+    const info = world.description?.buildings[n - 1];
+    if (hud.panel === "build" && info) hud.choose(info.building);
+  },
+  zoom: (factor) => camera.zoomBy(factor),
+  press: (x, y, touch) => press(x, y, touch),
+});
+document.getElementById("map")?.addEventListener("click", () => map?.toggle());
+
+type Reply = Awaited<ReturnType<World["send"]>>;
+
+/** Shows how a command ends: what it gave, or why not. */
+function act(reply: Promise<Reply>, done?: (reply: Reply) => void): void {
+  reply.then(done).catch((error: unknown) => {
+    if (!isRefusal(error)) throw error;
+    hud.toast(error.text, true);
+  });
+}
+
+function tell(verb: string, stacks: Reply["gained"]): void {
+  const words = stacks.map((stack) => `${stack.count} ${world.itemName(stack.item)}`).join(", ");
+  if (words) scene?.effects.rise(performance.now(), walker.x, walker.y, verb === "gathered" ? `+${words}` : `${verb} ${words}`);
+}
+
+function gather(): void {
+  const thing = world.thingInReach(walker.x, walker.y);
+  if (!thing) return hud.toast("Nothing to gather here. Step up to a tree, a rock or a bush.", true);
+  if (thing.thing.stage === Stage.BARE) return hud.toast(`Nothing left on this ${thing.info.name}. It grows again.`, true);
+  act(world.gather(thing), (reply) => tell("gathered", reply.gained));
+}
+
+function place(): void {
+  if (!ghost) return;
+  if (ghost.barred) return hud.toast(`Not here: ${ghost.barred}.`, true);
+  act(world.build(ghost.what, ghost.x, ghost.y, ghost.rotation), (reply) => tell("used", reply.spent));
+}
+
+function demolish(): void {
+  const building = world.ownBuildingInReach(walker.x, walker.y);
+  if (!building) return hud.toast("None of your buildings is within reach.", true);
+  act(world.demolish(building), (reply) => tell("got back", reply.gained));
+}
+
+function press(x: number, y: number, touch: boolean): void {
+  if (!hud.chat.hidden) return hud.closeChat();
+  if (mode.what !== undefined) {
+    // A finger first puts the ghost where it points; the second touch there builds.
+    const before = ghost;
+    updateGhost();
+    if (!touch || (before && ghost && before.x === ghost.x && before.y === ghost.y)) place();
+    return;
+  }
+  walker.goal = { x: camera.worldX(x), y: camera.worldY(y) };
+}
+
+function updateGhost(): void {
+  const { pointer } = input;
+  const x = pointer ? camera.worldX(pointer.x) : walker.x + Math.cos(walker.heading) * 3_000;
+  const y = pointer ? camera.worldY(pointer.y) : walker.y + Math.sin(walker.heading) * 3_000;
+  ghost = mode.ghost(x, y, walker.x, walker.y);
+}
+
+// ---- what the world tells ------------------------------------------------------------------------------------------
+
+client.on("state", (state) => hud.onState(state, client.stateInWords));
+world.on("ready", () => {
+  if (!world.terrain || !context) return;
+  const ground = new Ground(world.terrain);
+  scene = new Scene(context, camera, world, walker, ground);
+  map = new Minimap(document.getElementById("map") as HTMLCanvasElement, world, walker, ground.map);
+});
+world.on("thing", (thing, was) => {
+  if (thing.thing.stage > was) scene?.effects.fell(performance.now(), thing, was);
+});
+world.on("building", (building, built) => {
+  const colours = building.built.what === Building.CAMPFIRE ? ["#ffb052", "#a5a19b"] : ["#bb8d61", "#8a6242", "#e0bd8c"];
+  scene?.effects.burst(performance.now(), building.x, building.y, built ? 0.6 : 1.2, built ? 16 : 30, colours);
+});
+world.on("signal", (entity, { signal }) => {
+  if (signal.case === "said") scene?.effects.say(performance.now(), entity.key, signal.value.text);
+});
+
+// ---- pictures ----------------------------------------------------------------------------------------------------------
+
+const rates = { bytes: 0, updates: 0, fps: 0, ownGapMs: 0 };
+let drawn: number[] = [];
+let gapMsMax = 0;
+let last = performance.now();
+let counted = { at: last, bytes: 0, updates: 0 };
+
+function showXRay(): void {
+  if (scene) hud.showXRay(scene.xray, rates);
+}
+
+function count(now: number): void {
+  const passed = (now - counted.at) / 1_000;
+  if (passed < 1) return;
+  rates.bytes = (client.bytesReceived - counted.bytes) / passed;
+  rates.updates = (client.picture.updates - counted.updates) / passed;
+  rates.fps = drawn.length;
+  rates.ownGapMs = client.ownMotion.gapMsMax;
+  counted = { at: now, bytes: client.bytesReceived, updates: client.picture.updates };
+  showXRay();
+}
+
+function picture(now: number): void {
+  requestAnimationFrame(picture);
+  // A hidden page draws nothing; what passed meanwhile is not walked.
+  const ms = Math.min(Math.max(now - last, 0), 250);
+  gapMsMax = Math.max(gapMsMax, now - last);
+  last = now;
+  drawn.push(now);
+  while (drawn.length > 0 && now - drawn[0]! > 1_000) drawn.shift();
+  camera.fit(canvas);
+  const [dx, dy] = input.direction;
+  walker.step(now, ms, dx, dy);
+  camera.x = walker.drawnX;
+  camera.y = walker.drawnY - 600;
+  count(now);
+  if (!scene || !client.me) return;
+  updateGhost();
+  target = mode.what === undefined ? world.thingInReach(walker.x, walker.y) : undefined;
+  const full = target && target.thing.stage !== Stage.BARE;
+  hud.hint("E", full && target ? `gather ${world.itemName(target.info.gives)} from the ${target.info.name}` : "");
+  scene.draw(now, ghost, target);
+  map?.draw(now);
+}
+
+installHooks(world, walker, () => {
+  const answer = { perSecond: drawn.length, gapMsMax };
+  gapMsMax = 0;
+  return answer;
+});
+requestAnimationFrame(picture);
+client.connect();

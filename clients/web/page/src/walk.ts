@@ -1,0 +1,153 @@
+/**
+ * The own body, predicted: it moves at once when a key is pressed, under the server's rules, and tells the server where it
+ * wants to be. Where the server disagrees the body is put right, and what is drawn glides there.
+ */
+import type { Correction } from "@gundo/client";
+import type { World } from "./world.js";
+
+/** Share of the top speed walked at: the rest absorbs that clocks and networks are not even. */
+const EASE = 0.94;
+/** Longest step of time simulated at once, ms. */
+const STEP_MS = 50;
+/** What is drawn wrong shrinks to a third in this time, ms. */
+const GLIDE_MS = 90;
+/** Beyond this error what is drawn jumps, mm. */
+const GLIDE_MAX_MM = 6_000;
+/** Least time between two moves sent because the way bends around something, ms. */
+const BEND_MS = 40;
+/** A walk to a place ends this close to it, mm. */
+const ARRIVED_MM = 150;
+
+/** See the top of the file. */
+export class Walker {
+  /** Where the body is, mm. */
+  x = 0;
+  y = 0;
+  /** Radians. */
+  heading = 0;
+  /** m/s. */
+  speed = 0;
+  /** Corrections by the server. */
+  corrections = 0;
+  /** Where to walk by itself, mm. */
+  goal: { x: number; y: number } | undefined;
+  private placed = false;
+  private offX = 0;
+  private offY = 0;
+  private sent = { x: 0, y: 0, heading: 0, speed: 0, at: -Infinity };
+
+  constructor(private readonly world: World) {
+    world.client.on("welcome", (welcome) => {
+      this.put(welcome.x, welcome.y);
+      this.heading = (welcome.heading / 128) * Math.PI * 2;
+      this.sent = { x: this.x, y: this.y, heading: this.heading, speed: 0, at: -Infinity };
+      this.speed = 0;
+      this.goal = undefined;
+    });
+    world.client.on("correction", (correction) => this.onCorrection(correction));
+  }
+
+  /** Where to draw the body, mm. */
+  get drawnX(): number {
+    return this.x + this.offX;
+  }
+  get drawnY(): number {
+    return this.y + this.offY;
+  }
+
+  /** Walks on for `ms` in the direction (dx, dy), whose length up to 1 is the share of the speed. `now`: local time, ms. */
+  step(now: number, ms: number, dx: number, dy: number): void {
+    const fade = Math.exp(-ms / GLIDE_MS);
+    this.offX *= fade;
+    this.offY *= fade;
+    const { client, description } = this.world;
+    if (!description || client.state.kind !== "connected") return;
+    if (dx !== 0 || dy !== 0) this.goal = undefined;
+    else if (this.goal) [dx, dy] = this.towards(this.goal);
+    const length = Math.hypot(dx, dy);
+    const top = (description.speedMaxMm / 1_000) * EASE;
+    const speed = Math.min(length, 1) * top;
+    if (length > 0.05) {
+      this.heading = Math.atan2(dy, dx);
+      for (let left = ms; left > 0; left -= STEP_MS) this.advance(now, Math.min(left, STEP_MS) * speed, dx / length, dy / length);
+      this.speed = speed;
+    } else {
+      this.speed = 0;
+    }
+    this.tell(now);
+  }
+
+  private towards(goal: { x: number; y: number }): [number, number] {
+    const dx = goal.x - this.x;
+    const dy = goal.y - this.y;
+    const distance = Math.hypot(dx, dy);
+    if (distance < ARRIVED_MM) {
+      this.goal = undefined;
+      return [0, 0];
+    }
+    const share = Math.min(1, distance / 500);
+    return [(dx / distance) * share, (dy / distance) * share];
+  }
+
+  /** One step of `mm`; along an obstacle it slides. */
+  private advance(now: number, mm: number, ux: number, uy: number): void {
+    // Straight on, then along either axis, then a little to either side.
+    const turns: [number, number][] = [[ux, uy], [ux, 0], [0, uy]];
+    for (const angle of [0.6, -0.6, 1.1, -1.1]) {
+      const c = Math.cos(angle);
+      const s = Math.sin(angle);
+      turns.push([(ux * c - uy * s) * c, (ux * s + uy * c) * c]);
+    }
+    for (const [vx, vy] of turns) {
+      if (Math.hypot(vx, vy) < 0.25) continue;
+      const x = Math.round(this.x + vx * mm);
+      const y = Math.round(this.y + vy * mm);
+      if ((x === this.x && y === this.y) || !this.world.isOpen(this.x, this.y, x, y)) continue;
+      if (!this.world.isOpen(this.sent.x, this.sent.y, x, y)) {
+        // The server sees straight ways between moves only: tell it of the bend first.
+        if (now - this.sent.at < BEND_MS) return;
+        this.send(now);
+      }
+      this.x = x;
+      this.y = y;
+      return;
+    }
+    this.goal = undefined;
+  }
+
+  /** A move per tick while something changes. */
+  private tell(now: number): void {
+    const { sent } = this;
+    const changed = sent.x !== this.x || sent.y !== this.y || sent.heading !== this.heading || sent.speed !== this.speed;
+    if (!changed) return;
+    const tick = this.world.client.picture.tickMs;
+    // Half a frame of tolerance, or a frame of 16.7 ms turns 100 ms into 116.
+    const due = now - sent.at >= tick - 8;
+    const stopped = this.speed === 0 && sent.speed !== 0 && now - sent.at >= BEND_MS;
+    if (due || stopped) this.send(now);
+  }
+
+  private send(now: number): void {
+    const { x, y, heading, speed } = this;
+    this.world.client.move({ x, y, heading, speed });
+    this.sent = { x, y, heading, speed, at: now };
+  }
+
+  private onCorrection(correction: Correction): void {
+    this.corrections++;
+    this.put(correction.x, correction.y);
+    this.sent = { ...this.sent, x: this.x, y: this.y };
+    this.goal = undefined;
+  }
+
+  private put(x: number, y: number): void {
+    const offX = this.drawnX - x;
+    const offY = this.drawnY - y;
+    const near = this.placed && Math.hypot(offX, offY) < GLIDE_MAX_MM;
+    this.offX = near ? offX : 0;
+    this.offY = near ? offY : 0;
+    this.x = x;
+    this.y = y;
+    this.placed = true;
+  }
+}

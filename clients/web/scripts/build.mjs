@@ -1,0 +1,47 @@
+// Bundles the page into dist (three files, embedded in the server's binary). The same sources give the same bytes.
+// With --check it writes nothing and fails if dist is not what would be written.
+import { readFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const web = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** The files of the page by name. `minify` off is for reading what the mock serves. */
+export async function bundle({ minify = true } = {}) {
+  const result = await build({
+    absWorkingDir: web,
+    entryPoints: { app: "page/src/main.ts", style: "page/app.css" },
+    entryNames: "[name]",
+    outdir: "dist",
+    bundle: true,
+    minify,
+    write: false,
+    format: "iife",
+    target: ["es2022", "chrome110", "firefox115", "safari16.4"],
+    charset: "utf8",
+    legalComments: "none",
+    alias: { "@gundo/client": "./sdk/src/index.ts" },
+    logLevel: "warning",
+  });
+  const text = (suffix) => result.outputFiles.find((file) => file.path.endsWith(suffix)).text;
+  const html = readFileSync(join(web, "page/index.html"), "utf8");
+  return { "index.html": html, "app.js": text("app.js"), "app.css": text("style.css") };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const files = await bundle();
+  let stale = false;
+  mkdirSync(join(web, "dist"), { recursive: true });
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(web, "dist", name);
+    if (!process.argv.includes("--check")) writeFileSync(path, text);
+    else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
+      console.error(`dist/${name} is not what the sources give: run \`npm run build\` in clients/web and commit dist`);
+      stale = true;
+    }
+  }
+  if (stale) process.exit(1);
+  const kib = Object.entries(files).map(([name, text]) => `${name} ${(Buffer.byteLength(text) / 1024).toFixed(1)} KiB`);
+  console.log(kib.join(", "));
+}
