@@ -270,7 +270,7 @@ mod tests {
         };
         bot.handle_welcome(&welcome);
         let mut wishes = Wishes::at(gundo::Body { at: island.village(), ..Default::default() }, 7);
-        let mut said = std::collections::BTreeSet::new();
+        let mut said = std::collections::HashSet::new();
         let mut walked = 0;
         for _ in 0..20_000 {
             bot.step(&mut wishes);
