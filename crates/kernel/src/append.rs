@@ -222,13 +222,15 @@ impl Node {
     fn on_append_failed(&mut self, id: EntityId, batch: u64, outcome: Outcome) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         assert_eq!(real.pending.front().map(|p| p.batch), Some(batch), "appends of one stream end in order");
+        let line = real.player.as_ref().and_then(|p| p.line);
         let pending = std::mem::take(&mut real.pending);
         let after = pending.front().map_or(0, |p| p.after);
         let tx_ends =
             if outcome == Outcome::Unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
         let mut work = Vec::new();
         let mut txs = Vec::new();
-        let has_work = pending.front().is_some_and(|p| p.entries.first().is_some_and(|e| e.work.is_some()));
+        let of_batch = |e: &Entry| matches!(&e.work, Some(w) if !matches!(w, Work::Open { line: l, .. } if line != Some(*l)));
+        let has_work = pending.front().is_some_and(|p| p.entries.first().is_some_and(of_batch));
         for p in pending {
             self.hosts.batches.remove(&p.batch);
             txs.extend(p.tx);
@@ -247,6 +249,8 @@ impl Node {
                 c.tries += 1;
             }
         }
+        // Of the lines that asked to adopt the session only the present one may: the others are gone or superseded.
+        work.retain(|item| !matches!(item, Work::Open { line: l, .. } if line != Some(*l)));
         // A transaction that was still being prepared rests on what is given up: it is begun anew with its command.
         if let Some(Lock::Coordinating(tx)) = self.hosts.reals.get_mut(&id).and_then(|r| r.lock.take()) {
             work.extend(self.abort(tx, false).map(Work::Command));

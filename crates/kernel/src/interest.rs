@@ -159,7 +159,7 @@ impl Interest {
         for sub in self.chunks.values_mut() {
             gone.iter().for_each(|n| sub.picture.forget(*n));
         }
-        gone.iter().for_each(|n| drop(self.bundles.remove(n)));
+        self.bundles.retain(|n, _| !gone.contains(n));
     }
 
     /// Hands the frames since the last flush to `deliver(session, chunk, its tiers, frames)`, chunk by chunk.

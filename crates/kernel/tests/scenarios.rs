@@ -31,4 +31,5 @@ scenarios! {
     stop_and_start,
     a_jump_under_way,
     a_resume_refused,
+    two_resumes_unknown,
 }
