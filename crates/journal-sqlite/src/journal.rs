@@ -287,7 +287,7 @@ impl Drive {
         }
     }
 
-    fn checkpoint(&mut self, mode: &str) {
+    fn checkpoint(&self, mode: &str) {
         let began = Instant::now();
         self.log_pages.store(0, Ordering::Relaxed);
         let sql = format!("PRAGMA wal_checkpoint({mode})");

@@ -61,7 +61,7 @@ impl Writer {
     }
 
     /// Prunes everything there is to prune.
-    pub(crate) fn prune_all(&mut self, now: WorldTime) -> rusqlite::Result<Pruned> {
+    pub(crate) fn prune_all(&self, now: WorldTime) -> rusqlite::Result<Pruned> {
         let (mut pruned, mut cursor) = (Pruned::default(), None);
         loop {
             let slice = self.slice(cursor, now)?;

@@ -280,3 +280,68 @@ impl LineQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gundo_journal::suite::{entity, stream};
+    use gundo_types::NodeId;
+
+    use super::*;
+
+    fn batch(incarnation: u64, id: u64) -> Batch {
+        let streams = vec![stream(entity(incarnation), id, id, 1)];
+        Batch { id, node: NodeId(1), incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
+    }
+
+    fn ids(queues: &Queues) -> (Vec<(u64, u64)>, Vec<u64>) {
+        match queues.next(Instant::now()) {
+            Work::Do(_, group) => {
+                let ids = group.batches.iter().map(|batch| (batch.incarnation, batch.id)).collect();
+                (ids, group.refused.iter().map(|(_, _, load)| *load).collect())
+            }
+            Work::Due | Work::Stop => (Vec::new(), Vec::new()),
+        }
+    }
+
+    fn lines(settings: Settings, count: usize) -> (Queues, Vec<u64>) {
+        let queues = Queues::new(settings);
+        let lines = (0..count).map(|_| queues.add_line(LineShared::new(Box::new(|_| {})))).collect();
+        (queues, lines)
+    }
+
+    #[test]
+    fn lines_are_served_in_turn_and_a_flood_waits_for_the_next_group() {
+        let (queues, lines) = lines(Settings { group_batches_max: 5, ..Settings::default() }, 3);
+        for id in 1..=6 {
+            queues.push(lines[0], batch(0, id)).expect("room");
+        }
+        for (line, id) in [(1, 1), (2, 1), (2, 2)] {
+            queues.push(lines[line], batch(line as u64, id)).expect("room");
+        }
+        assert_eq!(ids(&queues).0, [(1, 1), (2, 1), (0, 1), (2, 2), (0, 2)]);
+        queues.push(lines[1], batch(1, 2)).expect("room");
+        assert_eq!(ids(&queues).0, [(1, 2), (0, 3), (0, 4), (0, 5), (0, 6)]);
+        queues.push(lines[1], batch(1, 3)).expect("room");
+        queues.push(lines[2], batch(2, 3)).expect("room");
+        queues.remove_line(lines[1]);
+        assert_eq!(ids(&queues).0, [(2, 3)]);
+        assert!(ids(&queues).0.is_empty());
+    }
+
+    #[test]
+    fn what_a_full_queue_refused_bars_only_what_came_later() {
+        let (queues, lines) = lines(Settings { queue_batches_max: 2, ..Settings::default() }, 1);
+        queues.push(lines[0], batch(1, 1)).expect("room");
+        queues.push(lines[0], batch(1, 2)).expect("room");
+        for id in [4, 3] {
+            assert!(matches!(queues.push(lines[0], batch(1, id)), Err(Outcome::Rejected(_))));
+        }
+        assert_eq!(ids(&queues), (vec![(1, 1), (1, 2)], vec![]), "these were decided before");
+        queues.push(lines[0], batch(1, 5)).expect("room");
+        assert_eq!(ids(&queues), (vec![(1, 5)], vec![4]), "and this one is judged behind the bar");
+        let settings = Settings { queue_bytes_max: 1, ..Settings::default() };
+        let (queues, lines) = self::lines(settings, 1);
+        queues.push(lines[0], batch(1, 1)).expect("an empty queue takes any size");
+        assert!(queues.push(lines[0], batch(1, 2)).is_err());
+    }
+}
