@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use gundo_fuzz::mutate::{Rng, mutate};
 use gundo_fuzz::{TARGETS, Target};
 
-/// Inputs that were made are kept as parents up to this many, so that changes pile up.
-const PARENTS_MAX: usize = 512;
+/// Understood children are kept as parents up to this many, so that changes pile up.
+const CHILDREN_MAX: usize = 512;
 
 #[test]
 fn client_message() {
@@ -82,10 +82,10 @@ fn fuzz(name: &str) {
         understood += u64::from(is_understood);
         // Now and then an understood child becomes a parent, so that changes pile up; the corpus itself stays.
         if is_understood && rng.below(8) == 0 {
-            if parents.len() < PARENTS_MAX {
+            if parents.len() < corpus.len() + CHILDREN_MAX {
                 parents.push(input);
             } else {
-                let old = corpus.len() + rng.below(PARENTS_MAX - corpus.len());
+                let old = corpus.len() + rng.below(CHILDREN_MAX);
                 parents[old] = input;
             }
         }
