@@ -1,3 +1,14 @@
 //! The world of Pioneer as one command; `--help` tells the rest.
 
-fn main() {}
+use std::process::ExitCode;
+
+use gundo::App;
+use pioneer::Minds;
+
+fn main() -> ExitCode {
+    let minds = Minds::default();
+    App::new("pioneer", |world| pioneer::rules(world.seed))
+        .about("Pioneer: an island to walk, gather, craft and build on together.")
+        .bots(move |_| minds.mind())
+        .run()
+}

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gundo::{
-    App, Body, Bytes, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, Rules,
-    WorldInfo, WorldTime,
+    App, Body, Bytes, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, Rules, WorldTime,
 };
 
 const RIPE_MS: u64 = 60_000;
@@ -204,7 +203,7 @@ fn rules() -> Rules {
 }
 
 fn main() -> ExitCode {
-    App::new("meadow", |_: &WorldInfo| rules()).run()
+    App::new("meadow", |_| rules()).run()
 }
 
 #[cfg(test)]
