@@ -111,7 +111,8 @@ impl Picture {
         let frames: Vec<Frame> = self
             .publishers
             .iter()
-            .filter(|(_, told)| told.synced && told.count > 0)
+            // Also of publishers with nothing to show: their next roster part counts on from here.
+            .filter(|(_, told)| told.synced)
             .map(|(node, told)| told.keyframe(*node, chunk, tick))
             .collect();
         let message = ServerMessage { frames, ..Default::default() };

@@ -32,4 +32,5 @@ scenarios! {
     a_jump_under_way,
     a_resume_refused,
     two_resumes_unknown,
+    back_to_an_empty_chunk,
 }
