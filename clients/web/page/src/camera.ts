@@ -10,7 +10,7 @@ export class Camera {
   x = 0;
   y = 0;
   /** CSS pixels per metre. */
-  zoom = 28;
+  zoom = 34;
   /** Size of the canvas, CSS pixels. */
   width = 0;
   height = 0;

@@ -26,6 +26,10 @@ export interface Hooks {
   things(): { cx: number; cy: number; index: number; what: What; stage: Stage; x: number; y: number }[];
   /** Everything built in sight. */
   buildings(): { cx: number; cy: number; index: number; what: Building; owner: string; x: number; y: number }[];
+  /** The node that owns each chunk's land, for every chunk in sight. */
+  lands(): { cx: number; cy: number; publisher: number }[];
+  /** What is being said in sight. */
+  bubbles(): { key: string; text: string }[];
   /** What the player carries. */
   bag(): { item: number; count: number }[];
   /** Walks there by itself in a straight line, sliding along what is in the way; a key press ends it. */
@@ -53,7 +57,7 @@ declare global {
 }
 
 /** Puts the hooks on the window. */
-export function installHooks(world: World, walker: Walker, pictures: Hooks["pictures"]): void {
+export function installHooks(world: World, walker: Walker, pictures: Hooks["pictures"], bubbles: Hooks["bubbles"]): void {
   const { client } = world;
   const answer = async (reply: ReturnType<World["send"]>): Promise<Answer> => {
     try {
@@ -86,6 +90,8 @@ export function installHooks(world: World, walker: Walker, pictures: Hooks["pict
     things: () => [...world.lands.values()].flatMap((land) => land.things.map(({ thing, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: thing.index, what: thing.what, stage: thing.stage, x, y }))),
     buildings: () =>
       [...world.lands.values()].flatMap((land) => land.buildings.map(({ built, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: built.index, what: built.what, owner: built.owner.toString(16), x, y }))),
+    lands: () => [...world.lands.values()].map(({ chunk, entity }) => ({ cx: chunk.x, cy: chunk.y, publisher: entity.publisher })),
+    bubbles,
     bag: () => world.own.slots.map(({ item, count }) => ({ item, count })),
     walkTo: (x, y) => (walker.goal = { x, y }),
     walking: () => walker.goal !== undefined,

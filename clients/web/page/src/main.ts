@@ -123,6 +123,7 @@ function updateGhost(): void {
 client.on("state", (state) => hud.onState(state, client.stateInWords));
 world.on("ready", () => {
   if (!world.terrain || !context) return;
+  canvas.hidden = false;
   const ground = new Ground(world.terrain);
   scene = new Scene(context, camera, world, walker, ground);
   map = new Minimap(document.getElementById("map") as HTMLCanvasElement, world, walker, ground.map);
@@ -184,10 +185,15 @@ function picture(now: number): void {
   map?.draw(now);
 }
 
-installHooks(world, walker, () => {
-  const answer = { perSecond: drawn.length, gapMsMax };
-  gapMsMax = 0;
-  return answer;
-});
+installHooks(
+  world,
+  walker,
+  () => {
+    const answer = { perSecond: drawn.length, gapMsMax };
+    gapMsMax = 0;
+    return answer;
+  },
+  () => [...(scene?.effects.bubbles ?? [])].map(([key, { text }]) => ({ key, text })),
+);
 requestAnimationFrame(picture);
 client.connect();

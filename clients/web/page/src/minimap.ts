@@ -23,7 +23,9 @@ export class Minimap {
     private readonly world: World,
     private readonly walker: Walker,
     private readonly map: HTMLCanvasElement,
-  ) {}
+  ) {
+    canvas.hidden = false;
+  }
 
   /** The next size. */
   toggle(): void {

@@ -1,0 +1,256 @@
+// Plays Pioneer in headless Chromium against a running server. GUNDO_URLS: the pages of at least two of its nodes, with commas
+// between (or as arguments); CHROMIUM: the browser, default /usr/bin/chromium. Pictures go to target/e2e.
+import { demand, PATIENCE, Player } from "./stage.mjs";
+
+/** An own-move gap may last two ticks. */
+const GAP_TICKS = 2;
+/** The same on this machine's clock: 200 ms, and 250 ms for a browser that draws and decodes on one shared core. */
+const GAP_MS = 200 + 250;
+/** Bodies are told in steps of 10 mm. */
+const STEP_MM = 20;
+const TREES = [1, 2, 3];
+const FULL = 0;
+const BARE = 2;
+const WOOD = 1;
+const FENCE = 2;
+
+const urls = (process.env.GUNDO_URLS ?? process.argv.slice(2).join(",")).split(",").filter(Boolean);
+if (urls.length < 2) {
+  console.error("set GUNDO_URLS to the pages of at least two nodes: http://127.0.0.1:7600,http://127.0.0.1:7601");
+  process.exit(2);
+}
+
+const players = [];
+let failed = false;
+
+async function scene(title, play) {
+  const begin = Date.now();
+  try {
+    const seen = await play();
+    console.log(`ok    ${title}${seen ? `: ${seen}` : ""} (${((Date.now() - begin) / 1_000).toFixed(1)} s)`);
+  } catch (error) {
+    console.log(`FAIL  ${title}: ${error.message}`);
+    for (const player of players) await player.shot("failed").catch(() => undefined);
+    throw error;
+  }
+}
+
+const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
+
+/** Waits until `who` sees `other` where `other` believes to stand. */
+async function agree(who, other) {
+  const { x, y } = await other.ask("position");
+  await who.until(`see ${other.name} at ${x}, ${y}`, ([name, x, y, step]) => window.__gundo.entities().some((e) => e.name === name && Math.hypot(e.x - x, e.y - y) <= step), [other.name, x, y, STEP_MM]);
+}
+
+/** Directions in which one can walk `metres` straight on, those that cross most borders of land owners first. */
+async function ways(player, metres) {
+  return player.page.evaluate((metres) => {
+    const { x, y } = window.__gundo.position();
+    const owner = new Map(window.__gundo.lands().map((land) => [`${land.cx}/${land.cy}`, land.publisher]));
+    const found = [];
+    for (let k = 0; k < 32; k++) {
+      const angle = (k / 32) * Math.PI * 2;
+      const to = { x: Math.round(x + Math.cos(angle) * metres * 1000), y: Math.round(y + Math.sin(angle) * metres * 1000) };
+      if (!window.__gundo.isOpen(x, y, to.x, to.y)) continue;
+      const chunks = [];
+      for (let m = 0; m <= metres; m++) {
+        const chunk = `${Math.floor((x + Math.cos(angle) * m * 1000) / 30000)}/${Math.floor((y + Math.sin(angle) * m * 1000) / 30000)}`;
+        if (chunks.at(-1) !== chunk) chunks.push(chunk);
+      }
+      const owners = chunks.map((chunk) => owner.get(chunk)).filter((node) => node !== undefined);
+      const borders = owners.filter((node, i) => i > 0 && node !== owners[i - 1]).length;
+      found.push({ ...to, chunks: chunks.length - 1, borders });
+    }
+    return found.sort((a, b) => b.borders - a.borders || b.chunks - a.chunks);
+  }, metres);
+}
+
+async function run() {
+  const tail = String(Date.now() % 1e6).padStart(6, "0");
+  const [ada, bea] = await Promise.all([Player.arrive(urls[0], `Ada${tail}`), Player.arrive(urls[1], `Bea${tail}`)]);
+  players.push(ada, bea);
+
+  await scene("names: odd ones are refused in words, good ones step ashore", async () => {
+    await ada.sayName("!?");
+    await ada.until("a refusal is shown", () => (document.querySelector(".why")?.textContent ?? "").length > 10);
+    await ada.sayName();
+    await bea.sayName();
+    await Promise.all([ada.connected(), bea.connected()]);
+    const [a, b] = await Promise.all([ada.ask("state"), bea.ask("state")]);
+    demand(a.node !== b.node, `both are on node ${a.node}`);
+    demand(a.words === `Connected to node ${a.node}`, `the page says "${a.words}"`);
+    return `nodes ${a.node} and ${b.node}`;
+  });
+
+  await scene("a name somebody has is refused", async () => {
+    const eve = await Player.arrive(urls[0], "Eve");
+    try {
+      await eve.sayName(ada.name);
+      await eve.until("a refusal is shown", () => (document.querySelector(".why")?.textContent ?? "").length > 10);
+      demand((await eve.ask("state")).kind === "name_needed", "a taken name was let in");
+    } finally {
+      await eve.leave();
+    }
+  });
+
+  await scene("they see each other where they stand", async () => {
+    await agree(ada, bea);
+    await agree(bea, ada);
+    await Promise.all([ada.shot("arrived"), bea.shot("arrived")]);
+  });
+
+  for (const [walker, watcher] of [[ada, bea], [bea, ada]]) {
+    await scene(`${walker.name} walks by keys, ${watcher.name} sees it`, async () => {
+      const before = await watcher.sees(walker);
+      const from = await walker.ask("position");
+      const [key] = await walker.page.evaluate(() => {
+        const { x, y } = window.__gundo.position();
+        const open = (dx, dy) => window.__gundo.isOpen(x, y, x + dx * 9000, y + dy * 9000);
+        return [["d", 1, 0], ["a", -1, 0], ["w", 0, -1], ["s", 0, 1]].filter(([, dx, dy]) => open(dx, dy)).map(([key]) => key);
+      });
+      await walker.page.keyboard.down(key);
+      await watcher.until(`see ${walker.name} on the way`, ([name, x, y]) => window.__gundo.entities().some((e) => e.name === name && Math.hypot(e.x - x, e.y - y) > 4000), [walker.name, before.x, before.y]);
+      await walker.page.keyboard.up(key);
+      await agree(watcher, walker);
+      return `${(distance(from, await walker.ask("position")) / 1_000).toFixed(1)} m`;
+    });
+  }
+
+  let tree;
+  await scene("Ada fells a tree, Bea sees it fall", async () => {
+    const seen = new Set((await bea.ask("things")).map((thing) => `${thing.cx}/${thing.cy}/${thing.index}`));
+    const here = await ada.ask("position");
+    const trees = (await ada.ask("things"))
+      .filter((thing) => TREES.includes(thing.what) && thing.stage === FULL && seen.has(`${thing.cx}/${thing.cy}/${thing.index}`))
+      .sort((a, b) => distance(a, here) - distance(b, here));
+    for (const candidate of trees) {
+      const away = distance(candidate, here);
+      const share = Math.max(0, (away - 1_500) / away);
+      const to = { x: Math.round(here.x + (candidate.x - here.x) * share), y: Math.round(here.y + (candidate.y - here.y) * share) };
+      if (!(await ada.ask("isOpen", here.x, here.y, to.x, to.y))) continue;
+      tree = candidate;
+      await ada.walkTo(to.x, to.y);
+      break;
+    }
+    demand(tree, "there is no tree both see and Ada can walk to");
+    const before = (await ada.ask("bag")).find((stack) => stack.item === WOOD)?.count ?? 0;
+    let gained = 0;
+    const stage = (who) => who.page.evaluate(([cx, cy, index]) => window.__gundo.things().find((t) => t.cx === cx && t.cy === cy && t.index === index)?.stage, [tree.cx, tree.cy, tree.index]);
+    demand((await stage(bea)) === FULL, "Bea does not see the tree full");
+    for (let strokes = 0; (await stage(ada)) !== BARE; strokes++) {
+      demand(strokes < 10, "ten strokes and the tree still stands");
+      const answer = await ada.ask("gather", tree.cx, tree.cy, tree.index);
+      demand(answer.ok || answer.code === "nothing_grown", `gathering was refused: ${answer.code} ${answer.text}`);
+      if (answer.ok) gained += answer.gained.find((stack) => stack.item === WOOD)?.count ?? 0;
+      if (strokes === 0) await ada.shot("gathers");
+    }
+    await bea.until("see the tree felled", ([cx, cy, index]) => window.__gundo.things().some((t) => t.cx === cx && t.cy === cy && t.index === index && t.stage === 2), [tree.cx, tree.cy, tree.index]);
+    await ada.until("the wood is in the bag", ([item, count]) => window.__gundo.bag().find((s) => s.item === item)?.count === count, [WOOD, before + gained]);
+    return `${gained} wood`;
+  });
+
+  await scene("Ada builds a fence with mouse and keys, Bea sees it", async () => {
+    const answer = await ada.ask("craft", 1, 1);
+    demand(answer.ok, `crafting was refused: ${answer.code} ${answer.text}`);
+    const me = await ada.ask("me");
+    await ada.page.keyboard.press("b");
+    await ada.page.keyboard.press("2");
+    const mine = () => ada.page.evaluate((id) => window.__gundo.buildings().filter((b) => b.owner === id).length, me.id);
+    const spots = [[0, 130], [130, 60], [-130, 60], [0, -150], [150, -80], [-150, -80], [190, 150], [-190, 150]];
+    for (const [dx, dy] of spots) {
+      await ada.page.mouse.move(480 + dx, 340 + dy);
+      await ada.page.mouse.click(480 + dx, 340 + dy);
+      await ada.page.waitForTimeout(600);
+      if ((await mine()) > 0) break;
+    }
+    demand((await mine()) === 1, `${await mine()} fences after clicking around`);
+    await ada.page.keyboard.press("Escape");
+    await ada.page.keyboard.press("Escape");
+    const [fence] = (await ada.ask("buildings")).filter((b) => b.owner === me.id);
+    demand(fence.what === FENCE, "something else was built");
+    await bea.until("see the fence", (id) => window.__gundo.buildings().some((b) => b.owner === id), me.id);
+    await ada.shot("built");
+    const refused = await bea.ask("demolish", fence.cx, fence.cy, fence.index);
+    demand(!refused.ok && ["not_owner", "too_far"].includes(refused.code), `Bea could take it down: ${JSON.stringify(refused)}`);
+  });
+
+  await scene("Ada speaks, Bea reads", async () => {
+    await ada.page.keyboard.press("Enter");
+    await ada.page.keyboard.type("Hello over there!");
+    await ada.page.keyboard.press("Enter");
+    await bea.until("read the bubble", () => window.__gundo.bubbles().some((b) => b.text === "Hello over there!"));
+    await bea.shot("hears");
+  });
+
+  await scene("x-ray: node, round trip and owners", async () => {
+    await ada.page.keyboard.press("x");
+    await ada.until("indicators come in", () => /node \d/i.test(document.querySelector("#xray h2")?.textContent ?? ""));
+    const text = await ada.page.textContent("#xray");
+    for (const word of ["round trip", "longest tick", "KiB/s", "reals / ghosts"]) demand(text.includes(word), `the x-ray panel lacks "${word}"`);
+    await ada.shot("xray");
+    await ada.page.keyboard.press("x");
+  });
+
+  await scene("walking across borders without a gap", async () => {
+    let borders = 0;
+    let chunks = 0;
+    let longest = { ms: 0, ticks: 0 };
+    const correctionsBefore = await ada.ask("corrections");
+    for (let leg = 0; leg < 8 && (borders < 1 || chunks < 4); leg++) {
+      const way = (await ways(ada, 75))[0] ?? (await ways(ada, 35))[0];
+      demand(way, "Ada stands where no way leads on");
+      await ada.ask("resetOwnMotion");
+      await ada.walkTo(way.x, way.y, 3_000);
+      const own = await ada.ask("ownMotion");
+      demand(own.updates > 20, `only ${own.updates} news of the own body on a long walk`);
+      longest = { ms: Math.max(longest.ms, own.gapMsMax), ticks: Math.max(longest.ticks, own.gapTicksMax) };
+      borders += way.borders;
+      chunks += way.chunks;
+    }
+    demand(borders >= 1, "no border between nodes was crossed");
+    demand(chunks >= 4, `only ${chunks} borders between chunks were crossed`);
+    demand(longest.ticks <= GAP_TICKS, `an own-move gap of ${longest.ticks} ticks`);
+    demand(longest.ms <= GAP_MS, `an own-move gap of ${longest.ms.toFixed(0)} ms`);
+    const corrections = (await ada.ask("corrections")) - correctionsBefore;
+    demand(corrections === 0, `${corrections} corrections on open ground`);
+    await ada.shot("walked");
+    return `${chunks} chunk and ${borders} node borders, longest gap ${longest.ms.toFixed(0)} ms, ${longest.ticks} ticks`;
+  });
+
+  await scene("a reload resumes the same player", async () => {
+    const [me, at, bag] = [await ada.ask("me"), await ada.ask("position"), await ada.ask("bag")];
+    await ada.page.reload();
+    await ada.connected();
+    const again = await ada.ask("me");
+    demand(again.id === me.id && again.name === me.name, `${JSON.stringify(me)} came back as ${JSON.stringify(again)}`);
+    const back = await ada.ask("position");
+    demand(distance(at, back) <= STEP_MM, `stood at ${at.x}, ${at.y} and came back at ${back.x}, ${back.y}`);
+    demand(JSON.stringify(await ada.ask("bag")) === JSON.stringify(bag), "the bag changed");
+    const answer = await ada.ask("say", "Back again");
+    demand(answer.ok, `the first command after the reload was refused: ${answer.code}`);
+  });
+
+  await scene("a second tab takes over, the first says so", async () => {
+    const first = bea.page;
+    await bea.open();
+    await bea.connected();
+    await first.waitForFunction(() => window.__gundo.state().words === "Taken over by another tab", undefined, { timeout: PATIENCE });
+    demand((await first.textContent("#card h1")) === "Taken over by another tab", "the first tab hides it");
+    await first.close();
+  });
+
+  for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
+}
+
+try {
+  await run();
+  console.log("all scenes played");
+} catch (error) {
+  failed = true;
+  console.error(error.stack);
+  for (const player of players) if (player.errors.length) console.error(`${player.name}'s page: ${player.errors.join("\n")}`);
+} finally {
+  await Promise.all(players.map((player) => player.leave()));
+}
+process.exit(failed ? 1 : 0);
