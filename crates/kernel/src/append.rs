@@ -221,9 +221,12 @@ impl Node {
     /// on what the journal has, except that a Taken or Rejected command is refused.
     fn on_append_failed(&mut self, id: EntityId, batch: u64, outcome: Outcome) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        assert_eq!(real.pending.front().map(|p| p.batch), Some(batch), "appends of one stream end in order");
         let line = real.player.as_ref().and_then(|p| p.line);
-        let pending = std::mem::take(&mut real.pending);
+        let at = real.pending.iter().position(|p| p.batch == batch).expect("an awaited append is remembered");
+        // A full queue rejects at once, while earlier appends of the stream are still on their way: they stand.
+        let early = at > 0;
+        assert!(!early || matches!(outcome, Outcome::Rejected(_)), "appends of one stream end in order");
+        let pending = real.pending.split_off(at);
         let after = pending.front().map_or(0, |p| p.after);
         let tx_ends =
             if outcome == Outcome::Unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
@@ -272,7 +275,15 @@ impl Node {
         if let (Some(work), Some(refusal)) = (refused, refusal) {
             self.refuse_work(id, &work, refusal);
         }
-        if outcome == Outcome::Unknown { self.fence(id, after) } else { self.start_load(id) }
+        if outcome == Outcome::Unknown {
+            self.fence(id, after);
+        } else if early {
+            if let Some(real) = self.hosts.reals.get_mut(&id) {
+                real.phase = Phase::Settling;
+            }
+        } else {
+            self.start_load(id);
+        }
     }
 
     /// Finds out whether an append of unknown outcome landed: an event without effect takes the seq it wanted.

@@ -323,9 +323,12 @@ impl Node {
                 self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
             }
             ToEdge::OpenRefused(refusal) => self.refuse_hello(conn, refusal),
+            // In mid-play the client comes back with its token, and says again what was not answered.
+            ToEdge::NotHere if session.phase == Phase::Playing => {
+                self.close(conn, "moved", "Your player is on another server now.", RETRY_MS);
+            }
             ToEdge::NotHere => {
                 session.phase = Phase::Locating;
-                session.unanswered.clear();
                 let not = (session.holder, session.term);
                 self.locate(player, conn, Some(not));
             }

@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (client.clone(), 1..3u32).prop_map(|(client, how)| Step::Panic { client, how }),
         2 => client.clone().prop_map(|client| Step::Cut { client }),
         2 => (client, any::<bool>()).prop_map(|(client, lagging)| Step::Lag { client, lagging }),
-        3 => (0..3u8).prop_map(Step::Fault),
+        3 => (0..4u8).prop_map(Step::Fault),
         1 => prop_oneof![Just(0), 2..9u64].prop_map(Step::Lose),
         1 => any::<bool>().prop_map(Step::Stuck),
         6 => (1..400u64).prop_map(Step::Run),
@@ -80,7 +80,8 @@ fn play(seed: u64, steps: &[Step]) -> Cluster {
             Step::Lag { client, lagging } => cluster.lag(client, lagging),
             Step::Fault(0) => cluster.faults.push_back(Fault::Rejected),
             Step::Fault(1) => cluster.faults.push_back(Fault::UnknownLanded),
-            Step::Fault(_) => cluster.faults.push_back(Fault::UnknownLost),
+            Step::Fault(2) => cluster.faults.push_back(Fault::UnknownLost),
+            Step::Fault(_) => cluster.faults.push_back(Fault::QueueFull),
             Step::Lose(every) => cluster.lose_every = every,
             Step::Stuck(stuck) => cluster.stuck = stuck,
             Step::Run(ms) => cluster.run_ms(ms),
@@ -160,6 +161,26 @@ fn one_seed_gives_one_trace() {
     };
     assert_eq!(trace(7), trace(7));
     assert_ne!(trace(7), trace(8));
+}
+
+#[test]
+fn a_change_of_tier_loses_no_motion() {
+    // Bob makes one step and stands still; within the same few ticks Ann's sight moves, so that she sees him in another
+    // tier. Whichever frame of which tier the step falls into, she must learn of it.
+    for (offset, way) in (0..24).flat_map(|o| [(o, 30_000), (o, -30_000)]) {
+        let mut cluster = Cluster::new(3, 3);
+        let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 2));
+        cluster.run_ms(600);
+        cluster.command(bob, &PlayerCommand { jump: 60_000, ..Default::default() });
+        cluster.run_ms(2_000 + offset * 30);
+        let mut body = cluster.clients[bob].body;
+        body.at.x += 500;
+        cluster.move_to(bob, body);
+        cluster.run_ms(offset % 5 * 25);
+        cluster.command(ann, &PlayerCommand { jump: way, ..Default::default() });
+        cluster.run_ms(2_500);
+        cluster.check_pictures();
+    }
 }
 
 #[test]

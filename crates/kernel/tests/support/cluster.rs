@@ -40,6 +40,8 @@ pub enum Fault {
     UnknownLanded,
     /// Says Unknown; the group did not land.
     UnknownLost,
+    /// The queue was full when the last batch came: it alone is rejected, before those ahead of it have ended.
+    QueueFull,
 }
 
 pub struct Client {
@@ -403,9 +405,17 @@ impl Cluster {
             return self.schedule_commit();
         }
         let batches = std::mem::take(&mut self.waiting);
+        let mut batches = batches;
+        if matches!(self.faults.front(), Some(Fault::QueueFull)) {
+            self.faults.pop_front();
+            let last = batches.pop().expect("a commit has batches");
+            let (node, batch, outcome) = (last.node, last.id, Outcome::Rejected("full".into()));
+            self.store.fail_group(vec![last], &outcome, false);
+            self.fly(50, Flight::Completed { node, batch, outcome });
+        }
         let ids: Vec<_> = batches.iter().map(|b| (b.node, b.id)).collect();
         let outcomes = match self.faults.pop_front() {
-            None => self.store.commit_group(batches),
+            None | Some(Fault::QueueFull) => self.store.commit_group(batches),
             Some(Fault::Rejected) => self.store.fail_group(batches, &Outcome::Rejected("full".into()), false),
             Some(Fault::UnknownLanded) => self.store.fail_group(batches, &Outcome::Unknown, true),
             Some(Fault::UnknownLost) => self.store.fail_group(batches, &Outcome::Unknown, false),
