@@ -1,0 +1,210 @@
+//! The load as a process of its own: bots by a plan, phases told line by line, the report as the last line.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use gundo::{CHUNK_MM, Point};
+use gundo_bots::{
+    Behaviour, BotsConfig, Chance, Circle, Correction, Idle, Phase, Progress, Stroll, Welcome, Wishes,
+};
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::game::{Note, Noted, name_at};
+use crate::serve::say;
+
+/// Chunks between the middles of two groups: far out of each other's sight (3 chunks) and of each other's tract.
+const GROUP_STEP_CHUNKS: i32 = 16;
+/// Chunks in sight: a square of 7 by 7.
+const SIGHT_CHUNKS: f64 = 49.0;
+/// Others visible to each bot that is spread.
+const VISIBLE: f64 = 10.0;
+/// Walking speed, mm/s.
+const SPEED_MM_S: u32 = 2_000;
+/// Of the circles bots walk in crowds and groups, mm.
+const RADIUS_MM: i32 = 2_500;
+
+/// Where the bots stand and what they do.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Scene {
+    /// All in one chunk, walking in circles.
+    Crowd,
+    /// Groups of so many, each in a chunk of its own, walking in circles.
+    Groups(usize),
+    /// Walking about on an area on which each sees about ten others.
+    Spread,
+    /// As `Spread`, but standing still.
+    Idle,
+    /// Standing in one chunk each; each with so many commands under way at any time.
+    Hammer(usize),
+}
+
+/// What the load process is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) url: String,
+    pub(crate) count: usize,
+    pub(crate) settle_seconds: f64,
+    pub(crate) seconds: f64,
+    pub(crate) scene: Scene,
+}
+
+#[derive(Args)]
+pub(crate) struct LoadArgs {
+    /// A plan as JSON.
+    #[arg(long)]
+    plan: String,
+}
+
+pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
+    let plan: Plan = serde_json::from_str(&args.plan)?;
+    let mut config = BotsConfig::new(plan.count, vec![plan.url.parse()?]);
+    config.seconds = plan.seconds;
+    config.settle_seconds = plan.settle_seconds;
+    let scene = plan.scene;
+    let count = plan.count;
+    let mut failed = None;
+    let mut watch = |p: &Progress| {
+        if p.begun {
+            failed = say(&format!("phase {:?}", p.phase)).err().or(failed.take());
+            if p.phase == Phase::Measuring && p.live < count {
+                eprintln!("gundo-bench: only {} of {count} bots are in the world", p.live);
+            }
+        }
+    };
+    let report = gundo_bots::run(&config, &|index| mind(scene, index, count), &mut watch)?;
+    if let Some(e) = failed {
+        return Err(e.into());
+    }
+    say(&format!("report {}", serde_json::to_string(&report)?))?;
+    Ok(())
+}
+
+fn mind(scene: Scene, index: usize, count: usize) -> Box<dyn Behaviour> {
+    let mut chance = Chance::new(0x5eed ^ index as u64);
+    let mut within = |from: i32, to: i32| from + chance.below((to - from) as u64) as i32;
+    match scene {
+        Scene::Crowd | Scene::Groups(_) => {
+            let size = if let Scene::Groups(size) = scene { size } else { count };
+            let group = (index / size) as i32;
+            // A square of groups around the origin.
+            let side = (count.div_ceil(size) as f64).sqrt().ceil() as i32;
+            let corner = |n: i32| (n - side / 2) * GROUP_STEP_CHUNKS * CHUNK_MM;
+            // The circle begins at its western end and stays within the chunk.
+            let west = corner(group % side) + within(500, CHUNK_MM - 2 * RADIUS_MM - 500);
+            let middle = corner(group / side) + within(RADIUS_MM + 500, CHUNK_MM - RADIUS_MM - 500);
+            at(Point::new(west, middle), Circle::new(RADIUS_MM as u32, SPEED_MM_S))
+        }
+        Scene::Spread => {
+            let (min, max) = area(count);
+            let from = Point::new(within(min.x, max.x), within(min.y, max.y));
+            at(from, Stroll::new(index as u64, SPEED_MM_S).within(min, max))
+        }
+        Scene::Idle => {
+            let (min, max) = area(count);
+            at(Point::new(within(min.x, max.x), within(min.y, max.y)), Idle)
+        }
+        Scene::Hammer(width) => {
+            let side = (count as f64).sqrt().ceil() as i32;
+            let place = |n: i32| n * 8 * CHUNK_MM;
+            at(Point::new(place(index as i32 % side), place(index as i32 / side)), Hammer::new(width))
+        }
+    }
+}
+
+/// The square on which each of `count` sees about [`VISIBLE`] others.
+fn area(count: usize) -> (Point, Point) {
+    let chunks = (count as f64 * SIGHT_CHUNKS / VISIBLE).sqrt();
+    let half = (chunks * f64::from(CHUNK_MM) / 2.0).max(1_000.0) as i32;
+    (Point::new(-half, -half), Point::new(half, half))
+}
+
+fn at(at: Point, inner: impl Behaviour + 'static) -> Box<dyn Behaviour> {
+    Box::new(Placed { at, inner })
+}
+
+/// A behaviour that is born at a place.
+struct Placed<B> {
+    at: Point,
+    inner: B,
+}
+
+impl<B: Behaviour> Behaviour for Placed<B> {
+    fn name(&mut self, suggestion: &str) -> String {
+        name_at(self.at, suggestion)
+    }
+
+    fn handle_welcome(&mut self, welcome: &Welcome) {
+        self.inner.handle_welcome(welcome);
+    }
+
+    fn handle_own(&mut self, own: &gundo::Bytes) {
+        self.inner.handle_own(own);
+    }
+
+    fn handle_answer(&mut self, tag: u64, result: &Result<gundo::Bytes, gundo_bots::Refusal>) {
+        self.inner.handle_answer(tag, result);
+    }
+
+    fn handle_correction(&mut self, correction: &Correction) {
+        self.inner.handle_correction(correction);
+    }
+
+    fn step(&mut self, wishes: &mut Wishes) {
+        self.inner.step(wishes);
+    }
+
+    fn is_eager(&self) -> bool {
+        self.inner.is_eager()
+    }
+
+    fn doubled(&self) -> u64 {
+        self.inner.doubled()
+    }
+}
+
+/// Keeps a number of commands under way, and counts whether each took effect once.
+struct Hammer {
+    width: usize,
+    sent: u64,
+    succeeded: u64,
+    notes: u64,
+}
+
+/// Differs from note to note and from bot to bot.
+static NOTES: AtomicU64 = AtomicU64::new(0);
+
+impl Hammer {
+    fn new(width: usize) -> Self {
+        Self { width, sent: 0, succeeded: 0, notes: 0 }
+    }
+}
+
+impl Behaviour for Hammer {
+    fn step(&mut self, wishes: &mut Wishes) {
+        for _ in wishes.open..self.width {
+            self.sent += 1;
+            let n = NOTES.fetch_add(1, Ordering::Relaxed);
+            // As long as an ordinary event: an item, a place, a time.
+            let text = [n.to_le_bytes(), self.sent.to_le_bytes()].concat();
+            wishes.command(0, Note { text }.encode_to_vec());
+        }
+    }
+
+    fn handle_answer(&mut self, _: u64, result: &Result<gundo::Bytes, gundo_bots::Refusal>) {
+        if let Ok(reply) = result {
+            self.succeeded += 1;
+            self.notes = self.notes.max(Noted::decode(reply.as_ref()).map_or(0, |r| r.count));
+        }
+    }
+
+    fn is_eager(&self) -> bool {
+        true
+    }
+
+    /// Every success counted one note: more notes than successes are effects that came twice.
+    fn doubled(&self) -> u64 {
+        self.notes.saturating_sub(self.succeeded)
+    }
+}

@@ -1,0 +1,100 @@
+//! The benchmarks: each a load on a real server beside the limit that the machine sets, measured in the same run.
+//!
+//! Three processes: the server under test (`serve`: the engine with a flat world and players only), the load (`bots`),
+//! and this one, which starts them, reads their CPU time from `/proc` and writes the table. The limits (`limit`, raw
+//! SQLite) are programs of their own, too. Start reading at `crowd`; `stage` holds what all benchmarks share.
+
+mod crowd;
+mod game;
+mod journal;
+mod limit;
+mod load;
+mod proc;
+mod serve;
+mod session;
+mod sheet;
+mod sink;
+mod spread;
+mod stage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the engine against what the machine can do at best.
+#[derive(Parser)]
+#[command(name = "gundo-bench")]
+struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Small numbers and short windows: shows that everything works, measures little.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Where the JSON goes.
+    #[arg(long, global = true, default_value = "target/bench")]
+    out: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// N clients in one chunk, all moving, everybody sees everybody.
+    Crowd,
+    /// 1,000 clients in groups of 50 that see only each other.
+    Groups,
+    /// N clients on an area that grows with N, about 10 visible to each.
+    Spread,
+    /// Durable commands per second against raw SQLite.
+    Journal,
+    /// Memory per idle session, connects per second, start to playable, CPU of an idle world.
+    Session,
+    /// All of the above.
+    All,
+    /// A process of the benchmarks: the server under test.
+    #[command(hide = true)]
+    Serve(serve::ServeArgs),
+    /// A process of the benchmarks: the least program that writes as much.
+    #[command(hide = true)]
+    Limit(limit::LimitArgs),
+    /// A process of the benchmarks: reads what the limit writes.
+    #[command(hide = true)]
+    Sink(sink::SinkArgs),
+    /// A process of the benchmarks: the load.
+    #[command(hide = true)]
+    Bots(load::LoadArgs),
+}
+
+/// Why a benchmark failed, for the person who runs it.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let stage = stage::Stage { quick: args.quick, out: args.out };
+    let done = match args.bench {
+        Bench::Crowd => crowd::crowd(&stage),
+        Bench::Groups => crowd::groups(&stage),
+        Bench::Spread => spread::spread(&stage),
+        Bench::Journal => journal::journal(&stage),
+        Bench::Session => session::session(&stage),
+        Bench::All => all(&stage),
+        Bench::Serve(args) => serve::serve(&args),
+        Bench::Limit(args) => limit::limit(&args),
+        Bench::Sink(args) => sink::sink(&args),
+        Bench::Bots(args) => load::load(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("gundo-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all(stage: &stage::Stage) -> Result<(), Failure> {
+    crowd::crowd(stage)?;
+    crowd::groups(stage)?;
+    spread::spread(stage)?;
+    journal::journal(stage)?;
+    session::session(stage)
+}

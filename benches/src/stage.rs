@@ -1,0 +1,149 @@
+//! What all benchmarks share: a server in a fresh directory, a load on it, the CPU both used in the measured window, and
+//! the limit beside them.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::load::{Plan, Scene};
+use crate::proc::Process;
+
+/// How the benchmarks are to run.
+pub(crate) struct Stage {
+    pub(crate) quick: bool,
+    pub(crate) out: PathBuf,
+}
+
+/// A server under test.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) url: String,
+    pub(crate) dir: TempDir,
+}
+
+/// What a load on a server showed in its window.
+pub(crate) struct Run {
+    /// The bots' report.
+    pub(crate) report: Value,
+    /// Server CPU in the window, seconds.
+    pub(crate) server_cpu: f64,
+    /// CPU of the bots' process in the window, seconds.
+    pub(crate) bots_cpu: f64,
+    /// Memory of the server at the end of the window, bytes.
+    pub(crate) rss: u64,
+}
+
+/// What the limit needed for the same.
+pub(crate) struct Limit {
+    /// CPU of the limit per second, cores.
+    pub(crate) cores: f64,
+    /// Messages it got through, per second.
+    pub(crate) messages_per_second: f64,
+}
+
+impl Run {
+    pub(crate) fn number(&self, path: &str) -> f64 {
+        self.report.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.number("/window_seconds")
+    }
+
+    /// Server CPU per second: cores in use.
+    pub(crate) fn cores(&self) -> f64 {
+        self.server_cpu / self.seconds()
+    }
+
+    /// What the bots call errors, as text; empty when all is well.
+    pub(crate) fn errors(&self) -> String {
+        match self.report.pointer("/errors") {
+            Some(Value::Object(errors)) => {
+                errors.iter().map(|(code, n)| format!("{code}: {n}")).collect::<Vec<_>>().join(", ")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// A benchmark whose bots did not get in or lost commands has measured something else.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let wrong = ["/lost", "/doubled", "/refused_otherwise"].iter().any(|p| self.number(p) != 0.0);
+        if wrong || self.number("/live") != self.number("/count") {
+            let text = serde_json::to_string_pretty(&self.report)?;
+            return Err(format!("the run was not clean; its numbers would mean nothing: {text}").into());
+        }
+        Ok(())
+    }
+}
+
+impl Stage {
+    /// Length of a measured window, seconds.
+    pub(crate) fn seconds(&self) -> f64 {
+        if self.quick { 2.0 } else { 10.0 }
+    }
+
+    /// Wait before it, seconds: caches, congestion windows and snapshots reach their ordinary state.
+    pub(crate) fn settle(&self) -> f64 {
+        if self.quick { 1.0 } else { 4.0 }
+    }
+
+    pub(crate) fn server(&self, nodes: u16) -> Result<Server, Failure> {
+        let dir = tempfile::tempdir()?;
+        let data = dir.path().display().to_string();
+        let args = ["serve", "--nodes", &nodes.to_string(), "--data", &data].map(str::to_owned);
+        let mut process = Process::start(&args)?;
+        let url = process.expect("ready ")?;
+        Ok(Server { process, url, dir })
+    }
+
+    /// Puts `count` bots on `server` and measures one window.
+    pub(crate) fn run(&self, server: &Server, count: usize, scene: Scene) -> Result<Run, Failure> {
+        let url = server.url.clone();
+        let plan = Plan { url, count, settle_seconds: self.settle(), seconds: self.seconds(), scene };
+        let args = ["bots".to_owned(), "--plan".to_owned(), serde_json::to_string(&plan)?];
+        let mut bots = Process::start(&args)?;
+        bots.expect("phase Measuring")?;
+        let (server_before, bots_before) = (server.process.cpu_seconds()?, bots.cpu_seconds()?);
+        bots.expect("phase Draining")?;
+        let (server_after, bots_after) = (server.process.cpu_seconds()?, bots.cpu_seconds()?);
+        let rss = server.process.rss_bytes()?;
+        let report = serde_json::from_str(&bots.expect("report ")?)?;
+        bots.finish()?;
+        let (server_cpu, bots_cpu) = (server_after - server_before, bots_after - bots_before);
+        Ok(Run { report, server_cpu, bots_cpu, rss })
+    }
+
+    /// Measures the limit for the traffic of `run`: the same messages of the same mean size to as many sockets.
+    pub(crate) fn limit(&self, run: &Run, reads: bool) -> Result<Limit, Failure> {
+        let clients = run.number("/live") as usize;
+        let bytes = (run.number("/bytes") / run.number("/messages")).round() as usize;
+        let hz = run.number("/messages") / run.seconds() / clients as f64;
+        let words = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let reads = |flag: &str| if reads { format!(" {flag}") } else { String::new() };
+        let mut limit = Process::start(&words(&format!(
+            "limit --clients {clients} --bytes {bytes} --hz {hz}{}",
+            reads("--reads")
+        )))?;
+        let url = limit.expect("ready ")?;
+        let (settle, seconds) = (self.settle(), self.seconds());
+        let mut sink = Process::start(&words(&format!(
+            "sink --url {url} --clients {clients} --settle-seconds {settle} --seconds {seconds}{}",
+            reads("--moves")
+        )))?;
+        sink.expect("phase Measuring")?;
+        let before = limit.cpu_seconds()?;
+        sink.expect("phase Draining")?;
+        let after = limit.cpu_seconds()?;
+        let messages: f64 = sink.expect("messages ")?.parse()?;
+        sink.finish()?;
+        Ok(Limit { cores: (after - before) / seconds, messages_per_second: messages / seconds })
+    }
+}
+
+/// The middle value; of an even number the upper one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
