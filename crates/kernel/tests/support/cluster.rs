@@ -71,6 +71,8 @@ pub struct Cluster {
     pub lose_every: u64,
     pub trace: u64,
     pub stopped: Vec<NodeId>,
+    /// A token put aside.
+    pub kept: Bytes,
     flights: BTreeMap<(u64, u64), Flight>,
     count: u64,
     waiting: Vec<Batch>,
@@ -120,6 +122,7 @@ impl Cluster {
             lose_every: 0,
             trace: 0,
             stopped: Vec::new(),
+            kept: Bytes::new(),
             flights: BTreeMap::new(),
             count: 0,
             waiting: Vec::new(),

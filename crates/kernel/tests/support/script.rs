@@ -52,6 +52,20 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let token = cluster.clients[find(cluster, words[1])].session.token().clone();
             cluster.connect_with(words[2], number(3) as u16, token);
         }
+        "steal" => {
+            // Somebody knows the player's id, but not the secret.
+            let mut token = cluster.clients[find(cluster, words[1])].session.token().to_vec();
+            token[23] ^= 1;
+            cluster.connect_with(words[2], number(3) as u16, token.into());
+        }
+        "keep" => {
+            let token = cluster.clients[find(cluster, words[1])].session.token().clone();
+            cluster.kept = token;
+        }
+        "reuse" => {
+            let token = cluster.kept.clone();
+            cluster.connect_with(words[1], number(2) as u16, token);
+        }
         "forge" => drop(cluster.connect_with(words[1], number(2) as u16, Bytes::from(vec![7; 24]))),
         "run" => cluster.run_ms(number(1) as u64),
         "settle" => assert!(cluster.run_until(20_000, Cluster::is_settled), "it does not settle"),
