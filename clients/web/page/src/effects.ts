@@ -138,7 +138,7 @@ export class Effects {
     for (const rise of this.rises) {
       const t = (now - rise.born) / RISE_MS;
       const x = camera.screenX(rise.x);
-      const y = camera.screenY(rise.y) - 44 - (1 - (1 - t) ** 2) * 44;
+      const y = camera.screenY(rise.y) - 2.1 * camera.zoom - (1 - (1 - t) ** 2) * 44;
       c.globalAlpha = t < 0.6 ? 1 : 1 - (t - 0.6) / 0.4;
       c.lineWidth = 4;
       c.strokeStyle = "rgba(30,40,36,.75)";

@@ -13,7 +13,7 @@ type Answer = { ok: true; gained: { item: number; count: number }[]; thing: numb
 /** What the page offers. Places are mm on the island. */
 export interface Hooks {
   /** The connection: its kind, its words, and the node if connected. */
-  state(): { kind: string; words: string; node: number | undefined };
+  state(): { kind: string; words: string; node: number | undefined; welcomes: number; lastLoss: string | undefined; rosterGaps: number };
   /** Oneself, once welcomed. */
   me(): { id: string; name: string } | undefined;
   /** Where the own body is, as predicted. */
@@ -70,9 +70,9 @@ export function installHooks(world: World, walker: Walker, pictures: Hooks["pict
   };
   const at = (cx: number, cy: number) => ({ x: cx, y: cy });
   window.__gundo = {
-    state: () => ({ kind: client.state.kind, words: client.stateInWords, node: client.state.kind === "connected" ? client.state.node : undefined }),
+    state: () => ({ kind: client.state.kind, words: client.stateInWords, node: client.state.kind === "connected" ? client.state.node : undefined, welcomes: client.welcomes, lastLoss: client.lastLoss, rosterGaps: client.picture.gaps }),
     me: () => client.me && { id: client.me.id.toString(16), name: world.own.name },
-    position: () => ({ x: walker.x, y: walker.y }),
+    position: () => ({ x: Math.round(walker.x), y: Math.round(walker.y) }),
     corrections: () => walker.corrections,
     entities: () =>
       [...client.picture.entities.values()]

@@ -207,7 +207,7 @@ export class Scene {
     camera.at(c, x, y);
     const size = plantSize(thing.look);
     const sway = plantSway(thing.what, thing.stage) * Math.sin(now / 1_100 + thing.look * 1.7 + x / 9_000);
-    c.transform(thing.look & 64 ? -size : size, 0, sway * size, size, 0, 0);
+    c.transform(size, 0, sway * size, size, 0, 0);
     c.globalAlpha = this.fadeBefore(x, y, thing.stage);
     put(c, plantSprite(thing.what, thing.stage, thing.look));
     c.globalAlpha = 1;
@@ -302,7 +302,7 @@ export class Scene {
     }
     if (night > 0) {
       c.globalCompositeOperation = "multiply";
-      c.fillStyle = `rgba(74,92,158,${0.72 * night})`;
+      c.fillStyle = `rgba(78,100,176,${0.66 * night})`;
       c.fillRect(0, 0, camera.width, camera.height);
     }
     c.globalCompositeOperation = "lighter";

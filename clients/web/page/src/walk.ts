@@ -13,6 +13,8 @@ const STEP_MS = 50;
 const GLIDE_MS = 90;
 /** Beyond this error what is drawn jumps, mm. */
 const GLIDE_MAX_MM = 6_000;
+/** Time between moves, as a share of a tick. */
+const MOVE_SHARE = 0.8;
 /** Least time between two moves sent because the way bends around something, ms. */
 const BEND_MS = 40;
 /** A walk to a place ends this close to it, mm. */
@@ -20,7 +22,7 @@ const ARRIVED_MM = 150;
 
 /** See the top of the file. */
 export class Walker {
-  /** Where the body is, mm. */
+  /** Where the body is, mm, fractions included. */
   x = 0;
   y = 0;
   /** Radians. */
@@ -69,8 +71,10 @@ export class Walker {
     const speed = Math.min(length, 1) * top;
     if (length > 0.05) {
       this.heading = Math.atan2(dy, dx);
+      const { x, y } = this;
       for (let left = ms; left > 0; left -= STEP_MS) this.advance(now, Math.min(left, STEP_MS) * speed, dx / length, dy / length);
-      this.speed = speed;
+      // Whoever walks against a wall stands, and whoever slides along one is slower.
+      this.speed = ms > 0 ? Math.min(speed, Math.hypot(this.x - x, this.y - y) / ms) : speed;
     } else {
       this.speed = 0;
     }
@@ -98,15 +102,20 @@ export class Walker {
       const s = Math.sin(angle);
       turns.push([(ux * c - uy * s) * c, (ux * s + uy * c) * c]);
     }
+    const [hereX, hereY] = [Math.round(this.x), Math.round(this.y)];
     for (const [vx, vy] of turns) {
       if (Math.hypot(vx, vy) < 0.25) continue;
-      const x = Math.round(this.x + vx * mm);
-      const y = Math.round(this.y + vy * mm);
-      if ((x === this.x && y === this.y) || !this.world.isOpen(this.x, this.y, x, y)) continue;
-      if (!this.world.isOpen(this.sent.x, this.sent.y, x, y)) {
-        // The server sees straight ways between moves only: tell it of the bend first.
-        if (now - this.sent.at < BEND_MS) return;
-        this.send(now);
+      const x = this.x + vx * mm;
+      const y = this.y + vy * mm;
+      // The server counts whole millimetres; what is less adds up here.
+      const [toX, toY] = [Math.round(x), Math.round(y)];
+      if (toX !== hereX || toY !== hereY) {
+        if (!this.world.isOpen(hereX, hereY, toX, toY)) continue;
+        if (!this.world.isOpen(this.sent.x, this.sent.y, toX, toY)) {
+          // The server sees straight ways between moves only: tell it of the bend first.
+          if (now - this.sent.at < BEND_MS) return;
+          this.send(now);
+        }
       }
       this.x = x;
       this.y = y;
@@ -115,20 +124,20 @@ export class Walker {
     this.goal = undefined;
   }
 
-  /** A move per tick while something changes. */
+  /** A move while something changes: a little more often than once per tick, so that every tick has one though pictures and ticks do not keep step. */
   private tell(now: number): void {
     const { sent } = this;
-    const changed = sent.x !== this.x || sent.y !== this.y || sent.heading !== this.heading || sent.speed !== this.speed;
+    const changed = sent.x !== Math.round(this.x) || sent.y !== Math.round(this.y) || sent.heading !== this.heading || sent.speed !== this.speed;
     if (!changed) return;
     const tick = this.world.client.picture.tickMs;
-    // Half a frame of tolerance, or a frame of 16.7 ms turns 100 ms into 116.
-    const due = now - sent.at >= tick - 8;
+    const due = now - sent.at >= tick * MOVE_SHARE;
     const stopped = this.speed === 0 && sent.speed !== 0 && now - sent.at >= BEND_MS;
     if (due || stopped) this.send(now);
   }
 
   private send(now: number): void {
-    const { x, y, heading, speed } = this;
+    const { heading, speed } = this;
+    const [x, y] = [Math.round(this.x), Math.round(this.y)];
     this.world.client.move({ x, y, heading, speed });
     this.sent = { x, y, heading, speed, at: now };
   }

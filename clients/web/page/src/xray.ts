@@ -7,8 +7,8 @@ import type { Camera } from "./camera.js";
 import type { Context } from "./sprite.js";
 import type { World } from "./world.js";
 
-/** Hues of nodes in turn: far apart for neighbours in number. */
-const HUES = [210, 28, 135, 325, 265, 55, 175, 0, 95, 240];
+/** Hues of nodes in turn: far apart for neighbours in number, and from grass for the first ones. */
+const HUES = [55, 22, 208, 318, 268, 185, 0, 240, 150, 95];
 
 /** See the top of the file. */
 export class XRay {

@@ -109,6 +109,10 @@ export class Client extends Emitter<ClientEvents> {
   readonly clock = new WorldClock();
   /** Indicators of the own body's news; {@link resetOwnMotion} begins anew. */
   readonly ownMotion: OwnMotion = { gapMsMax: 0, gapTicksMax: 0, updates: 0 };
+  /** Why the last connection was given up, for operators and tests: a code of the server or one of `closed`, `silent`, `no_welcome`, `broken_picture`, `bad_bytes`. */
+  lastLoss: string | undefined;
+  /** Welcomes so far: every one beyond the first was a resume. */
+  welcomes = 0;
   /** Bytes received on all connections. */
   bytesReceived = 0;
   /** How late frames come after the tick they speak of, ms: a high mark that sinks slowly. */
@@ -256,7 +260,7 @@ export class Client extends Emitter<ClientEvents> {
     const generation = ++this.generation;
     const current = () => generation === this.generation;
     this.become({ kind: "connecting", node: edge.node, attempt: this.ring.attempts, lost });
-    this.deadline = this.env.after(WELCOME_MS, () => current() && this.onLost(undefined));
+    this.deadline = this.env.after(WELCOME_MS, () => current() && this.onLost("no_welcome"));
     try {
       this.socket = this.env.open(edge.url, {
         opened: () => {
@@ -269,7 +273,7 @@ export class Client extends Emitter<ClientEvents> {
       });
     } catch {
       // Not a URL the platform accepts: as if nobody answered.
-      this.onLost(undefined);
+      this.onLost("no_welcome");
     }
   }
 
@@ -287,11 +291,13 @@ export class Client extends Emitter<ClientEvents> {
     this.open = false;
     // Whoever thinks about a name needs no connection meanwhile.
     if (this.current.kind === "name_needed" || this.current.kind === "ended") this.hangUp();
-    else this.onLost(undefined);
+    else this.onLost("closed");
   }
 
-  /** On to the next edge, after a wait of at least `waitMs`. */
-  private onLost(reason: Refusal | undefined, waitMs = 0): void {
+  /** On to the next edge, after a wait of at least `waitMs`. `why`: the server's reason, or what is wrong seen from here. */
+  private onLost(why: Refusal | string, waitMs = 0): void {
+    const reason = why instanceof Refusal ? why : undefined;
+    this.lastLoss = why instanceof Refusal ? why.code : why;
     this.hangUp();
     const backoff = this.ring.onLost(this.env.random());
     this.become({ kind: "connecting", node: this.ring.current.node, attempt: this.ring.attempts, lost: reason });
@@ -318,8 +324,8 @@ export class Client extends Emitter<ClientEvents> {
     const now = this.env.now();
     this.picture.expire(now);
     const { brokenSince } = this.picture;
-    if (now - this.heardAt > SILENCE_MS) return this.onLost(undefined);
-    if (brokenSince !== undefined && now - brokenSince > BROKEN_MS) return this.onLost(undefined);
+    if (now - this.heardAt > SILENCE_MS) return this.onLost("silent");
+    if (brokenSince !== undefined && now - brokenSince > BROKEN_MS) return this.onLost("broken_picture");
     this.transmit({ ping: { stamp: BigInt(Math.floor(now * 1_000)) } });
     this.pulse = this.env.after(PING_MS, () => this.beat());
   }
@@ -334,7 +340,7 @@ export class Client extends Emitter<ClientEvents> {
     try {
       message = fromBinary(ServerMessageSchema, bytes);
     } catch {
-      return this.onLost(new Refusal("bad_message", "The server said something that cannot be understood."));
+      return this.onLost("bad_bytes");
     }
     if (message.refused) return this.onRefused(new Refusal(message.refused.code, message.refused.text));
     if (message.welcome) this.onWelcome(message.welcome, now);
@@ -358,6 +364,7 @@ export class Client extends Emitter<ClientEvents> {
     const kind = welcome.player?.kind ?? 0;
     const resumed = this.me !== undefined && this.me.id === id && this.me.kind === kind;
     if (this.me && !resumed) this.ledger.end(new Refusal("bad_token", "This is another player now."));
+    this.welcomes++;
     this.store.save(welcome.token);
     this.name = undefined;
     this.welcome = welcome;
