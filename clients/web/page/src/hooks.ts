@@ -43,8 +43,8 @@ export interface Hooks {
   demolish(cx: number, cy: number, index: number): Promise<Answer>;
   craft(recipe: number, count: number): Promise<Answer>;
   say(text: string): Promise<Answer>;
-  /** News of the own body since the last reset: longest gap while moving in ms of this clock and in ticks of the server. */
-  ownMotion(): { gapMsMax: number; gapTicksMax: number; updates: number };
+  /** News of the own body since the last reset: longest gap while moving, in ms of this clock and in ticks of the server, and what the page itself left out. */
+  ownMotion(): { gapMsMax: number; gapTicksMax: number; updates: number; sentGapMsMax: number };
   resetOwnMotion(): void;
   /** Pictures drawn in the last second, and the longest time between two of them, ms. */
   pictures(): { perSecond: number; gapMsMax: number };

@@ -99,6 +99,8 @@ export interface OwnMotion {
   gapTicksMax: number;
   /** News counted. */
   updates: number;
+  /** Longest time between two moves sent while moving, ms: what the client itself left out. */
+  sentGapMsMax: number;
 }
 
 /** See the top of the file. */
@@ -108,7 +110,7 @@ export class Client extends Emitter<ClientEvents> {
   /** World time and round trip. */
   readonly clock = new WorldClock();
   /** Indicators of the own body's news; {@link resetOwnMotion} begins anew. */
-  readonly ownMotion: OwnMotion = { gapMsMax: 0, gapTicksMax: 0, updates: 0 };
+  readonly ownMotion: OwnMotion = { gapMsMax: 0, gapTicksMax: 0, updates: 0, sentGapMsMax: 0 };
   /** Why the last connection was given up, for operators and tests: a code of the server or one of `closed`, `silent`, `no_welcome`, `broken_picture`, `bad_bytes`. */
   lastLoss: string | undefined;
   /** Welcomes so far: every one beyond the first was a resume. */
@@ -140,6 +142,7 @@ export class Client extends Emitter<ClientEvents> {
   private heardAt = 0;
   private moveSeq = 0;
   private watching = false;
+  private ownSent: { at: number; moving: boolean } | undefined;
   private ownSeen: { at: number; tick: number; moving: boolean } | undefined;
 
   constructor(private readonly options: ClientOptions) {
@@ -222,6 +225,9 @@ export class Client extends Emitter<ClientEvents> {
   move(to: Move): number {
     const seq = ++this.moveSeq;
     if (this.current.kind !== "connected") return seq;
+    const now = this.env.now();
+    if (this.ownSent?.moving) this.ownMotion.sentGapMsMax = Math.max(this.ownMotion.sentGapMsMax, now - this.ownSent.at);
+    this.ownSent = { at: now, moving: to.speed > 0 };
     const turn = Math.round((to.heading / (Math.PI * 2)) * HEADINGS);
     this.transmit({
       move: {
@@ -243,8 +249,9 @@ export class Client extends Emitter<ClientEvents> {
 
   /** Begins to measure {@link ownMotion} anew. */
   resetOwnMotion(): void {
-    Object.assign(this.ownMotion, { gapMsMax: 0, gapTicksMax: 0, updates: 0 });
+    Object.assign(this.ownMotion, { gapMsMax: 0, gapTicksMax: 0, updates: 0, sentGapMsMax: 0 });
     this.ownSeen = undefined;
+    this.ownSent = undefined;
   }
 
   private become(state: ConnectionState): void {

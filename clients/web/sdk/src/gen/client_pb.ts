@@ -774,6 +774,7 @@ export const HomeSchema: GenMessage<Home> = /*@__PURE__*/
  * What happened in one chunk, as told by one publisher (a node with real entities there).
  *
  * A frame may have a roster part (enter, change, leave, signal) and a motion part (the columns).
+ * Apply it in this order: leave, enter, change, signal, motion (a slot may be left and taken again in one frame).
  * Roster parts are numbered without gaps per (publisher, chunk). A keyframe lists everything the publisher has
  * in the chunk: it replaces all that was known of (publisher, chunk).
  *

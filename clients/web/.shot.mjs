@@ -1,0 +1,17 @@
+import { createRequire } from 'node:module';
+const require = createRequire('/work/main/clients/web/');
+const { chromium } = require('playwright-core');
+const b = await chromium.launch({executablePath:'/usr/bin/chromium',args:['--headless','--no-sandbox','--disable-gpu','--disable-quic','--no-first-run','--disable-background-networking','--disable-component-update','--disable-sync']});
+const p = await b.newPage({viewport:{width:1280,height:800}});
+p.on('console',m=>console.log('C',m.text())); p.on('pageerror',e=>console.log('E',e.message));
+await p.goto('http://127.0.0.1:17910/');
+await p.waitForTimeout(800);
+await p.screenshot({path:'/tmp/shot/1.png'});
+await p.fill('input','Ada'); await p.keyboard.press('Enter');
+await p.waitForTimeout(3000);
+await p.screenshot({path:'/tmp/shot/2.png'});
+await p.keyboard.down('d'); await p.waitForTimeout(2500); await p.keyboard.up('d');
+await p.keyboard.press('x'); await p.waitForTimeout(2500);
+await p.screenshot({path:'/tmp/shot/3.png'});
+console.log(await p.evaluate(()=>JSON.stringify(Object.keys(window.__gundo||{}))));
+await b.close();
