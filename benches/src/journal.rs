@@ -16,7 +16,7 @@ pub(crate) fn journal(stage: &Stage) -> Result<(), Failure> {
     let nodes = 3;
     let crowds: &[(usize, usize)] =
         if stage.quick { &[(1, 1), (20, 8)] } else { &[(1, 1), (50, 4), (100, 16), (400, 32)] };
-    let mut best: f64 = 0.0;
+    let mut least = f64::INFINITY;
     for &(clients, width) in crowds {
         let mut server = stage.server(nodes)?;
         let before = stats(&mut server)?;
@@ -34,10 +34,10 @@ pub(crate) fn journal(stage: &Stage) -> Result<(), Failure> {
             let over = run.number("/command/p50_ms") - raw.commit_us_p50 as f64 / 1e3;
             sheet.at_most("one client's p50 above one raw commit, ms", over, 3.0);
         } else {
-            best = best.max(share);
+            least = least.min(share);
         }
     }
-    sheet.at_least("commands per second against raw SQLite", best, 0.5);
+    sheet.at_least("commands per second against raw SQLite, least of all loads", least, 0.5);
     sheet.finish(&stage.out)
 }
 
@@ -108,10 +108,17 @@ fn raw_like(
         synchronous: Synchronous::Full,
         ..Default::default()
     };
-    // A first look says how many groups fill the window.
+    // A first look says how many groups fill the window. Disks have moods: of two measurements the better one is the limit.
     let first = raw::measure(&settings)?;
-    settings.groups = (first.groups_per_second * stage.seconds()).ceil().max(200.0) as u64;
-    let again = tempfile::tempdir()?;
-    settings.dir = again.path().to_owned();
-    Ok(raw::measure(&settings)?)
+    settings.groups = (first.groups_per_second * stage.seconds() / 2.0).ceil().max(200.0) as u64;
+    let mut best = first;
+    for _ in 0..2 {
+        let again = tempfile::tempdir()?;
+        settings.dir = again.path().to_owned();
+        let report = raw::measure(&settings)?;
+        if report.records_per_second > best.records_per_second {
+            best = report;
+        }
+    }
+    Ok(best)
 }

@@ -235,7 +235,9 @@ impl Bot {
         if let Some((last, _)) = before.filter(|_| tally.measuring) {
             let gap = now.since(last.max(walking_since));
             record(&mut tally.gap, gap);
-            tally.gaps_long += u64::from(gap > u64::from(self.tick_ms) * 2_000);
+            // Frames leave at ticks, and the way here takes a little more or less time: gaps are whole ticks.
+            let tick_us = u64::from(self.tick_ms) * 1_000;
+            tally.gaps_long += u64::from((gap + tick_us / 2) / tick_us > 2);
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Report {
     pub own_move: Latency,
     /// Between frames that show the own body at a new place while it walks, in the window.
     pub own_gap: Latency,
-    /// Those longer than two ticks.
+    /// Those longer than two ticks, each rounded to whole ticks.
     pub own_gaps_over_two_ticks: u64,
     /// Bytes received in the window, WebSocket headers included.
     pub bytes: u64,
