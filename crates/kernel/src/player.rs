@@ -226,7 +226,8 @@ impl Node {
         let center = *player.center.get_or_insert(body.chunk());
         let opened = Opened {
             token: next_token,
-            next_seq: player.last_seq + 1,
+            // The highest number there is has no next: who used it has used its session up.
+            next_seq: player.last_seq.saturating_add(1),
             adoption: session.adoption,
             body,
             center,

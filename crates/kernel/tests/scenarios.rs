@@ -33,4 +33,5 @@ scenarios! {
     a_resume_refused,
     two_resumes_unknown,
     back_to_an_empty_chunk,
+    a_number_too_high,
 }

@@ -67,6 +67,10 @@ pub struct Cluster {
     pub faults: VecDeque<Fault>,
     /// The journal stands still.
     pub stuck: bool,
+    /// Every group is rejected: the disk is full.
+    pub full: bool,
+    /// An entity whose first event cannot be read.
+    pub spoilt: Option<EntityId>,
     /// Frames between nodes that are lost: every n-th (0: none).
     pub lose_every: u64,
     pub trace: u64,
@@ -119,6 +123,8 @@ impl Cluster {
             clients: Vec::new(),
             faults: VecDeque::new(),
             stuck: false,
+            full: false,
+            spoilt: None,
             lose_every: 0,
             trace: 0,
             stopped: Vec::new(),
@@ -231,6 +237,20 @@ impl Cluster {
             let now = Time(self.now);
             self.clients[client].session.handle_gone(now);
             self.drain_client(client);
+        }
+    }
+
+    /// The client leaves on purpose.
+    pub fn leave(&mut self, client: usize) {
+        let now = Time(self.now);
+        self.clients[client].session.leave(now);
+        self.drain_client(client);
+    }
+
+    /// The client says something no well-behaved one would.
+    pub fn say_raw(&mut self, client: usize, message: ClientMessage) {
+        if let Some((node, conn)) = self.clients[client].conn {
+            self.fly(CLIENT_US, Flight::ToNode { node, conn, message });
         }
     }
 
@@ -383,7 +403,11 @@ impl Cluster {
                 self.input(node, Input::Appended { batch, outcome })
             }
             Flight::Loaded { node, entity, load } => {
-                let result = Ok(self.store.load(entity));
+                let mut loaded = self.store.load(entity);
+                if self.spoilt == Some(entity) {
+                    (loaded.snapshot, loaded.events) = (None, loaded.events.split_off(1));
+                }
+                let result = Ok(loaded);
                 self.input(node, Input::Loaded { entity, load, result });
             }
             Flight::NodeTimer(node) => {
@@ -408,7 +432,19 @@ impl Cluster {
             return self.schedule_commit();
         }
         let batches = std::mem::take(&mut self.waiting);
-        let mut batches = batches;
+        self.commit_group(batches);
+    }
+
+    /// The first batch that waits is committed alone.
+    pub fn commit_one(&mut self) {
+        let batch = self.waiting.remove(0);
+        self.commit_group(vec![batch]);
+    }
+
+    fn commit_group(&mut self, mut batches: Vec<Batch>) {
+        if self.full {
+            self.faults.push_front(Fault::Rejected);
+        }
         if matches!(self.faults.front(), Some(Fault::QueueFull)) {
             self.faults.pop_front();
             let last = batches.pop().expect("a commit has batches");
@@ -540,6 +576,10 @@ impl Cluster {
             }
             if let Some(id) = seen.keys().find(|id| !shown.contains_key(id)) {
                 return Err(format!("{name} sees {id}, which is not there"));
+            }
+            let own = game_state::<game::Player>(&self.store.load(me)).0;
+            if client.own != own.encode_to_vec() {
+                return Err(format!("{name} believes to have {:?}, it is {own:?}", client.own));
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use gundo_types::Point;
 use gundo_wire::Message;
+use gundo_wire::client::ClientMessage;
 
 use super::cluster::{Cluster, Fault, game_state};
 use super::game::{self, PlayerCommand};
@@ -98,13 +99,25 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let client = find(cluster, words[1]);
             cluster.walk(client, Point::new(number(2) as i32, number(3) as i32));
         }
+        "raw-say" => {
+            let said = PlayerCommand { say: words[3..].join(" "), ..Default::default() };
+            let seq = words[2].parse().expect("a number");
+            let command = gundo_wire::client::Command { seq, payload: said.encode_to_vec().into() };
+            let message = ClientMessage { commands: vec![command], ..Default::default() };
+            cluster.say_raw(find(cluster, words[1]), message);
+        }
+        "leave" => cluster.leave(find(cluster, words[1])),
+        "spoil" => cluster.spoilt = Some(cluster.player(find(cluster, words[1]))),
+        "mend" => cluster.spoilt = None,
         "cut" => cluster.cut(find(cluster, words[1])),
         "vanish" => cluster.vanish(find(cluster, words[1])),
         "lag" => cluster.lag(find(cluster, words[1]), true),
         "drained" => cluster.lag(find(cluster, words[1]), false),
         "journal" => match words[1] {
             "stuck" => cluster.stuck = true,
-            "goes" => cluster.stuck = false,
+            "goes" => (cluster.stuck, cluster.full) = (false, false),
+            "one" => cluster.commit_one(),
+            "full" => cluster.full = true,
             "rejects" => cluster.faults.push_back(Fault::Rejected),
             "unknown-landed" => cluster.faults.push_back(Fault::UnknownLanded),
             "unknown-lost" => cluster.faults.push_back(Fault::UnknownLost),
