@@ -34,4 +34,5 @@ scenarios! {
     two_resumes_unknown,
     back_to_an_empty_chunk,
     a_number_too_high,
+    a_jump_before_the_welcome,
 }
