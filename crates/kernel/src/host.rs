@@ -15,7 +15,7 @@ use crate::append::Pending;
 use crate::core::{Core, Timer};
 use crate::game::{Actor, AnyEntity, Child, RawContext, Refusal, Rules, Surroundings};
 use crate::io::Output;
-use crate::peer::{HomeMessage, TxId};
+use crate::peer::{HomeMessage, ToEdge, TxId};
 use crate::player::Player;
 use crate::transaction::{Lock, Promise, Tx};
 use crate::work::Work;
@@ -287,8 +287,18 @@ impl Node {
             return;
         }
         self.refresh(id);
+        self.tell_own(id);
         self.run(id);
         self.unload_if_gone(id);
+    }
+
+    /// After a reload: an append of unknown outcome may have landed, and nobody told the player.
+    fn tell_own(&mut self, id: EntityId) {
+        let Some(real) = self.hosts.reals.get(&id) else { return };
+        let (Some(state), Some(line)) = (&real.state, real.player.as_ref().and_then(|p| p.line)) else { return };
+        if let Ok(own) = guard(|| state.private()) {
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::Own(own));
+        }
     }
 
     pub(crate) fn on_load_retry(&mut self, id: EntityId) {

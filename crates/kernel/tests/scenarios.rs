@@ -35,4 +35,5 @@ scenarios! {
     back_to_an_empty_chunk,
     a_number_too_high,
     a_jump_before_the_welcome,
+    unknown_gains_are_told,
 }
