@@ -173,9 +173,14 @@ impl Node {
         let work = Work::Open { line, token, name: name.clone() };
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
-        let fresh = real.seq == 0;
-        let known = token.is_some_and(|t| !fresh && player.knows_token(&t));
-        if fresh != token.is_none() || (!fresh && !known) || self.core.stopping {
+        let fresh = player.session.adoption == 0;
+        // Without a token only a new player comes, whose id was drawn for it. Its first events may have landed already,
+        // with an unknown outcome: then nobody was told its token.
+        let known = match token {
+            Some(token) => !fresh && player.knows_token(&token),
+            None => !player.present,
+        };
+        if !known || self.core.stopping {
             let refusal = if self.core.stopping {
                 Refusal::new("not_ready", "The world is closing for a moment. Try again soon.")
             } else {

@@ -36,4 +36,5 @@ scenarios! {
     a_number_too_high,
     a_jump_before_the_welcome,
     unknown_gains_are_told,
+    a_newcomer_unknown,
 }
