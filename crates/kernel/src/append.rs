@@ -40,6 +40,16 @@ pub(crate) struct Entry {
     pub(crate) effects: Vec<Effect>,
 }
 
+impl Entry {
+    /// If it adopts a session: the line that had it before.
+    fn adopts(&self) -> Option<Option<Line>> {
+        self.effects.iter().find_map(|e| match e {
+            Effect::Opened { before, .. } => Some(*before),
+            _ => None,
+        })
+    }
+}
+
 /// An append on its way, as its entity remembers it.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -51,6 +61,17 @@ pub(crate) struct Pending {
     public: Option<Bytes>,
     own: Option<Bytes>,
     tx: Option<TxId>,
+}
+
+impl Pending {
+    /// A line is gone that an adoption under way has replaced: it does not come back if that fails.
+    pub(crate) fn forget_line(&mut self, line: Line) {
+        for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
+            if let Effect::Opened { before, .. } = effect {
+                *before = before.filter(|b| *b != line);
+            }
+        }
+    }
 }
 
 /// Something to be made durable.
@@ -119,6 +140,9 @@ impl Node {
         if let Some(tx) = tx {
             self.abort(tx, false);
         }
+        if let Some(before) = entry.adopts() {
+            self.give_line_back(id, before);
+        }
         match entry.work {
             Some(Work::Command(command)) => self.refuse(id, command, game_error()),
             Some(Work::Open { line, .. }) => {
@@ -130,6 +154,13 @@ impl Node {
         real.phase = Phase::Settling;
         if real.pending.is_empty() {
             self.start_load(id);
+        }
+    }
+
+    fn give_line_back(&mut self, id: EntityId, before: Option<Line>) {
+        let leaves_at = self.core.now.time.plus_ms(self.core.settings.world.grace_ms);
+        if let Some(player) = self.hosts.reals.get_mut(&id).and_then(|r| r.player.as_mut()) {
+            player.give_line_back(before, leaves_at);
         }
     }
 
@@ -232,12 +263,27 @@ impl Node {
             if outcome == Outcome::Unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
         let mut work = Vec::new();
         let mut txs = Vec::new();
-        let of_batch = |e: &Entry| matches!(&e.work, Some(w) if !matches!(w, Work::Open { line: l, .. } if line != Some(*l)));
-        let has_work = pending.front().is_some_and(|p| p.entries.first().is_some_and(of_batch));
+        // Of the lines that adopted the session only the present one does it again: the others are gone or superseded.
+        let outdone = |e: &Entry| match &e.work {
+            Some(Work::Open { line: l, .. }) if e.adopts().is_some() && line != Some(*l) => Some(*l),
+            _ => None,
+        };
+        let has_work =
+            |p: &Pending| p.entries.first().is_some_and(|e| e.work.is_some() && outdone(e).is_none());
+        let has_work = pending.front().is_some_and(has_work);
+        let before = pending.iter().flat_map(|p| &p.entries).find_map(Entry::adopts);
         for p in pending {
             self.hosts.batches.remove(&p.batch);
             txs.extend(p.tx);
-            work.extend(p.entries.into_iter().filter_map(|e| e.work));
+            for entry in p.entries {
+                match outdone(&entry) {
+                    Some(l) => self.core.send_edge(l.edge, l.conn, id, ToEdge::Superseded),
+                    None => work.extend(entry.work),
+                }
+            }
+        }
+        if let Some(before) = before {
+            self.give_line_back(id, before);
         }
         let refusal = match &outcome {
             Outcome::Taken => Some(Refusal::new("name_taken", "Somebody else has that name already.")),
@@ -252,8 +298,6 @@ impl Node {
                 c.tries += 1;
             }
         }
-        // Of the lines that asked to adopt the session only the present one may: the others are gone or superseded.
-        work.retain(|item| !matches!(item, Work::Open { line: l, .. } if line != Some(*l)));
         // A transaction that was still being prepared rests on what is given up: it is begun anew with its command.
         if let Some(Lock::Coordinating(tx)) = self.hosts.reals.get_mut(&id).and_then(|r| r.lock.take()) {
             work.extend(self.abort(tx, false).map(Work::Command));
@@ -262,9 +306,6 @@ impl Node {
         let refused = (refusal.is_some() && has_work).then(|| work.remove(0));
         if let Some(player) = &mut real.player {
             player.forget_refusals(work.iter().chain(&refused));
-            if matches!(&refused, Some(Work::Open { line, .. }) if player.line == Some(*line)) {
-                player.line = None;
-            }
         }
         for item in work.into_iter().rev() {
             real.waiting.push_front(item);

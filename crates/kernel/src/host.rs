@@ -295,7 +295,9 @@ impl Node {
     /// After a reload: an append of unknown outcome may have landed, and nobody told the player.
     fn tell_own(&mut self, id: EntityId) {
         let Some(real) = self.hosts.reals.get(&id) else { return };
-        let (Some(state), Some(line)) = (&real.state, real.player.as_ref().and_then(|p| p.line)) else { return };
+        let (Some(state), Some(line)) = (&real.state, real.player.as_ref().and_then(|p| p.line)) else {
+            return;
+        };
         if let Ok(own) = guard(|| state.private()) {
             self.core.send_edge(line.edge, line.conn, id, ToEdge::Own(own));
         }

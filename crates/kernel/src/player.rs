@@ -123,6 +123,12 @@ impl Player {
         Known::New
     }
 
+    /// An adoption came to nothing: the line before it, unless that is gone by now, holds again.
+    pub(crate) fn give_line_back(&mut self, before: Option<Line>, leaves_at: Time) {
+        self.line = before;
+        self.leave_at = if before.is_some() { None } else { self.leave_at.or(Some(leaves_at)) };
+    }
+
     pub(crate) fn remember_refusal(&mut self, seq: u64, payload: &[u8], refusal: &Refusal, window: usize) {
         if self.refusals.len() >= window {
             self.refusals.pop_front();
@@ -268,6 +274,7 @@ impl Node {
     fn on_line_gone(&mut self, id: EntityId, line: Line, leave: bool) {
         let now = self.core.now.time;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.pending.iter_mut().for_each(|p| p.forget_line(line));
         // A session that is still being adopted by that line is adopted all the same; then the line is found gone again.
         let Some(player) = real.player.as_mut().filter(|p| p.line == Some(line)) else { return };
         player.line = None;

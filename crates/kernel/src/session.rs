@@ -318,7 +318,8 @@ impl Node {
         };
         match message {
             // What moves before the welcome, the welcome tells; the client forgets what it was told before.
-            ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. } if session.phase != Phase::Playing => {}
+            ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. }
+                if session.phase != Phase::Playing => {}
             ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
             // What passes by itself is no question to the player: the client comes back in a moment.
             ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "busy" | "not_ready") => {

@@ -37,4 +37,6 @@ scenarios! {
     a_jump_before_the_welcome,
     unknown_gains_are_told,
     a_newcomer_unknown,
+    a_takeover_unknown,
+    a_takeover_refused,
 }

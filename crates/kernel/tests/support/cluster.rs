@@ -418,7 +418,8 @@ impl Cluster {
             }
             Flight::ClientTimer(client) => {
                 let now = Time(self.now);
-                if self.clients[client].session.poll_timeout().is_some_and(|at| at <= now) {
+                let c = &self.clients[client];
+                if c.ended.is_none() && c.session.poll_timeout().is_some_and(|at| at <= now) {
                     self.clients[client].session.handle_timeout(now);
                     self.drain_client(client);
                 }

@@ -116,6 +116,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "journal" => match words[1] {
             "stuck" => cluster.stuck = true,
             "goes" => (cluster.stuck, cluster.full) = (false, false),
+            "flows" => cluster.stuck = false,
             "one" => cluster.commit_one(),
             "full" => cluster.full = true,
             "rejects" => cluster.faults.push_back(Fault::Rejected),
