@@ -318,7 +318,7 @@ impl Task {
     }
 
     /// If the socket was full: waits for room, then writes.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn poll_write(&self, cx: &mut Context<'_>) -> io::Result<()> {
         while locked(&self.conn.out).blocked {
             match self.conn.write.as_ref().poll_write_ready(cx) {
                 Poll::Ready(result) => result?,

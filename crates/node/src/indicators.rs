@@ -66,9 +66,14 @@ impl Recorders {
 }
 
 type CounterOf = fn(&Counters) -> u64;
+type MachineOf = fn(&Machine) -> f64;
+/// A label beside the node's, if any.
+type More = Option<(&'static str, &'static str)>;
+/// Name, label, what it says, and where the value comes from.
+type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [(&str, Option<(&str, &str)>, &str, CounterOf); 12] = [
+const COUNTERS: [Row<CounterOf>; 12] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -104,12 +109,7 @@ pub(crate) struct Logic {
 impl Logic {
     pub(crate) fn new(recorders: &Recorders, node: NodeId) -> Self {
         let node = Label::new("node", node.0.to_string());
-        let counter = |(name, label, text, of): &(
-            &'static str,
-            Option<(&'static str, &'static str)>,
-            &'static str,
-            CounterOf,
-        )| {
+        let counter = |(name, label, text, of): &Row<CounterOf>| {
             let labels = std::iter::once(node.clone()).chain(label.map(|(k, v)| Label::new(k, v)));
             (recorders.counter(name, labels.collect(), text), *of)
         };
@@ -140,9 +140,7 @@ impl Logic {
     }
 }
 
-type MachineOf = fn(&Machine) -> f64;
-
-const MACHINE: [(&str, Option<(&str, &str)>, &str, MachineOf); 10] = [
+const MACHINE: [Row<MachineOf>; 10] = [
     ("process_cpu_seconds_total", None, "CPU time of the process", |m| m.process_cpu_s),
     ("process_resident_memory_bytes", None, "Memory of the process", |m| m.process_rss as f64),
     ("process_threads", None, "Threads of the process", |m| m.process_threads as f64),
@@ -166,12 +164,7 @@ pub(crate) struct MachineGauges(Vec<(Gauge, MachineOf)>);
 
 impl MachineGauges {
     pub(crate) fn new(recorders: &Recorders) -> Self {
-        let gauge = |(name, label, text, of): &(
-            &'static str,
-            Option<(&'static str, &'static str)>,
-            &'static str,
-            MachineOf,
-        )| {
+        let gauge = |(name, label, text, of): &Row<MachineOf>| {
             let labels = label.map(|(k, v)| Label::new(k, v)).into_iter().collect();
             (recorders.gauge(name, labels, text), *of)
         };
