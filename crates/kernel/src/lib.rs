@@ -81,6 +81,8 @@ pub struct Node {
     early: VecDeque<(NodeId, Peer)>,
     /// Messages that wait for this node's homes to open.
     waiting_for_home: VecDeque<(NodeId, Peer)>,
+    /// The node stops, and all players have been sent away.
+    dismissed: bool,
     /// [`Output::Stopped`] has been given.
     stopped: bool,
 }
@@ -97,6 +99,7 @@ impl Node {
             sessions: Sessions::default(),
             early: VecDeque::new(),
             waiting_for_home: VecDeque::new(),
+            dismissed: false,
             stopped: false,
         }
     }
@@ -263,8 +266,8 @@ impl Node {
             }
         }
         if self.core.stopping && !self.stopped && self.hosts.reals.values().all(host::Real::is_quiet) {
-            let here = self.hosts.reals.values().any(|r| r.player.as_ref().is_some_and(|p| p.present));
-            if here {
+            // Once: a place the journal does not take is not worth a world that never stops.
+            if !std::mem::replace(&mut self.dismissed, true) {
                 self.dismiss_players();
                 return self.settle();
             }

@@ -39,4 +39,5 @@ scenarios! {
     a_newcomer_unknown,
     a_takeover_unknown,
     a_takeover_refused,
+    stopping_on_a_full_disk,
 }
