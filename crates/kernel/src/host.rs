@@ -130,7 +130,7 @@ impl Real {
         self.phase == Phase::Live && self.pending.is_empty() && self.lock.is_none() && self.waiting.is_empty()
     }
 
-    /// Whether a node that stops need not wait for it.
+    /// Whether it may be let go: nothing of it is on its way, or it cannot be read anyway.
     pub(crate) fn is_quiet(&self) -> bool {
         self.is_settled() || self.phase == Phase::Broken
     }
@@ -407,7 +407,7 @@ impl Node {
                 self.publisher.hide(child);
                 real.state.as_mut().map(|s| guard(|| s.sleep()));
             }
-            if real.player.is_none() && real.is_settled() && now.since(real.needed) > idle_ms * 1_000 {
+            if real.player.is_none() && real.is_quiet() && now.since(real.needed) > idle_ms * 1_000 {
                 idle.push(*id);
             }
         }
@@ -419,6 +419,9 @@ impl Node {
     /// Lets an entity go. It is durable as it is.
     pub(crate) fn unload(&mut self, id: EntityId) {
         let Some(real) = self.hosts.reals.remove(&id) else { return };
+        if let Some(center) = real.player.as_ref().and_then(|p| p.stands_around()) {
+            self.interest.set_player(center, false);
+        }
         if let Some(next) = real.next_change {
             self.hosts.changes.remove(&(next, id));
         }

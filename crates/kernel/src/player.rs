@@ -123,6 +123,11 @@ impl Player {
         Known::New
     }
 
+    /// Around which chunk it needs its surroundings.
+    pub(crate) fn stands_around(&self) -> Option<ChunkId> {
+        self.center.filter(|_| self.present)
+    }
+
     /// An adoption came to nothing: the line before it, unless that is gone by now, holds again.
     pub(crate) fn give_line_back(&mut self, before: Option<Line>, leaves_at: Time) {
         self.line = before;
@@ -341,12 +346,13 @@ impl Node {
         let (mut leaving, mut walked) = (Vec::new(), Vec::new());
         for (id, real) in &self.hosts.reals {
             let Some(player) = &real.player else { continue };
-            if !real.is_settled() {
+            if !real.is_quiet() {
                 continue;
             }
             let gone = player.leave_at.is_some_and(|at| at <= now);
             if player.line.is_none() && (gone || !player.present) {
-                leaving.push((*id, player.present));
+                // Of one that cannot be read no place can be recorded.
+                leaving.push((*id, player.present && real.phase == Phase::Live));
             } else if player.present && now.since(player.placed_at) >= every {
                 let last = player.place.as_ref().map(body_of);
                 let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));

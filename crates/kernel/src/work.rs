@@ -184,7 +184,13 @@ impl Node {
     pub(crate) fn refuse_all(&mut self, id: EntityId) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         for work in std::mem::take(&mut real.waiting) {
-            self.refuse_work(id, &work, game_error());
+            match &work {
+                // It was in an append: nobody can say that it had no effect. Its client asks again later.
+                Work::Command(c) if c.tries > 0 => {
+                    self.core.send_edge(c.line.edge, c.line.conn, id, ToEdge::NotHere);
+                }
+                _ => self.refuse_work(id, &work, game_error()),
+            }
         }
     }
 }
