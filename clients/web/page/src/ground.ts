@@ -14,6 +14,10 @@ const DENSITY = 20;
 const SIDE = 30;
 /** Tiles kept: about 1.4 MB each. Beyond, the one not drawn for longest goes. */
 const TILES_MAX = 48;
+/** Tiles begun and not finished at most. */
+const BEGUN_MAX = 24;
+/** Rows of pixels painted between two looks at the clock. */
+const ROWS = 16;
 /** Spacing of the exact samples within a tile, m; between them is interpolated. */
 const GRID = 1;
 /** Pixels per terrain cell on the island's map. */
@@ -35,6 +39,8 @@ export class Ground {
   /** The whole island, {@link MAP_SCALE} pixels per cell. */
   readonly map: HTMLCanvasElement;
   private readonly tiles = new Map<string, Tile>();
+  /** Tiles being painted, each a little further at every picture. */
+  private readonly begun = new Map<string, Generator<undefined, Omit<Tile, "used">>>();
   private clock = 0;
 
   constructor(private readonly terrain: Terrain) {
@@ -42,21 +48,34 @@ export class Ground {
   }
 
   /**
-   * The tile of a chunk, or undefined if it is not ready. `budget` says how many may be painted during this picture; the
-   * tile is painted if one is left.
+   * The tile of a chunk, or undefined if it is not ready. Until `deadline` (as of `performance.now()`) it is painted on: a
+   * tile takes some milliseconds, too long for one picture on a slow machine.
    */
-  tile(cx: number, cy: number, budget: { left: number }): Tile | undefined {
+  tile(cx: number, cy: number, deadline: number): Tile | undefined {
     const key = `${cx}/${cy}`;
-    let tile = this.tiles.get(key);
-    if (!tile) {
-      if (budget.left <= 0) return undefined;
-      budget.left--;
-      tile = { ...paintTile(this.terrain, cx, cy), used: 0 };
+    const tile = this.tiles.get(key) ?? this.paintOn(key, cx, cy, deadline);
+    if (tile) tile.used = ++this.clock;
+    return tile;
+  }
+
+  private paintOn(key: string, cx: number, cy: number, deadline: number): Tile | undefined {
+    if (performance.now() >= deadline) return undefined;
+    let work = this.begun.get(key);
+    if (!work) {
+      // Whoever walked on does not need what was begun here.
+      if (this.begun.size > BEGUN_MAX) this.begun.clear();
+      this.begun.set(key, (work = paintTile(this.terrain, cx, cy)));
+    }
+    do {
+      const step = work.next();
+      if (!step.done) continue;
+      const tile = { ...step.value, used: 0 };
+      this.begun.delete(key);
       this.tiles.set(key, tile);
       if (this.tiles.size > TILES_MAX) this.evict();
-    }
-    tile.used = ++this.clock;
-    return tile;
+      return tile;
+    } while (performance.now() < deadline);
+    return undefined;
   }
 
   private evict(): void {
@@ -80,6 +99,9 @@ function paintMap(terrain: Terrain): HTMLCanvasElement {
   const [canvas, context] = canvasOf(side, side);
   const image = context.createImageData(side, side);
   const step = terrain.cell / MAP_SCALE;
+  // Light changes slowly: once per corner is enough.
+  const { cell, corners } = terrain;
+  const light = Float32Array.from({ length: corners * corners }, (_, k) => lightAt(terrain, (k % corners) * cell, Math.floor(k / corners) * cell, 9_000) * 1.2);
   const sample: Sample = { height: 0, wood: 0, light: 0 };
   for (let j = 0; j < side; j++) {
     for (let i = 0; i < side; i++) {
@@ -87,7 +109,11 @@ function paintMap(terrain: Terrain): HTMLCanvasElement {
       const y = (j + 0.5) * step;
       sample.height = terrain.field(terrain.height, x, y);
       sample.wood = terrain.field(terrain.wood, x, y);
-      sample.light = lightAt(terrain, x, y, 9_000) * 1.2;
+      const [u, v] = [x / cell, y / cell];
+      const [fx, fy] = [u % 1, v % 1];
+      const at = Math.floor(v) * corners + Math.floor(u);
+      sample.light =
+        (light[at]! * (1 - fx) + light[at + 1]! * fx) * (1 - fy) + (light[at + corners]! * (1 - fx) + light[at + corners + 1]! * fx) * fy;
       paint(terrain, sample, x / 1_000, y / 1_000, image.data, (j * side + i) * 4);
     }
   }
@@ -95,7 +121,7 @@ function paintMap(terrain: Terrain): HTMLCanvasElement {
   return canvas;
 }
 
-function paintTile(terrain: Terrain, cx: number, cy: number): Omit<Tile, "used"> {
+function* paintTile(terrain: Terrain, cx: number, cy: number): Generator<undefined, Omit<Tile, "used">> {
   const x0 = cx * SIDE;
   const y0 = cy * SIDE;
   const grid = SIDE / GRID + 1;
@@ -118,10 +144,12 @@ function paintTile(terrain: Terrain, cx: number, cy: number): Omit<Tile, "used">
       high = Math.max(high, height[at]!);
     }
   }
+  yield undefined;
   const side = SIDE * BASE;
   const image = into.createImageData(side, side);
   const sample: Sample = { height: 0, wood: 0, light: 0 };
   for (let j = 0; j < side; j++) {
+    if (j % ROWS === 0) yield undefined;
     const v = (j + 0.5) / BASE / GRID;
     const gj = Math.floor(v);
     const fy = v - gj;
@@ -142,6 +170,7 @@ function paintTile(terrain: Terrain, cx: number, cy: number): Omit<Tile, "used">
     }
   }
   into.putImageData(image, 0, 0);
+  yield undefined;
   const [canvas, context] = canvasOf(SIDE * DENSITY, SIDE * DENSITY);
   context.imageSmoothingQuality = "high";
   context.drawImage(base, 0, 0, canvas.width, canvas.height);

@@ -176,7 +176,9 @@ export class Hud {
       }),
     );
     const panel = byId("panel");
-    panel.hidden = this.panel === undefined;
+    // Fingers need the room to place what was chosen.
+    const covers = this.chosen !== undefined && matchMedia("(pointer: coarse)").matches;
+    panel.hidden = this.panel === undefined || covers;
     if (this.panel === "craft") panel.replaceChildren(...this.craftPanel());
     else if (this.panel === "build") panel.replaceChildren(...this.buildPanel());
   }

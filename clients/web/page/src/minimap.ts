@@ -42,7 +42,8 @@ export class Minimap {
     const terrain = world.terrain;
     if (!c || !terrain) return;
     const { side, metres } = SIZES[this.size]!;
-    const fit = Math.min(side, window.innerWidth * 0.8, window.innerHeight * 0.7);
+    // The small one leaves room for the rest, the large ones may cover it.
+    const fit = Math.min(side, window.innerWidth * (this.size === 0 ? 0.28 : 0.8), window.innerHeight * 0.7);
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     if (canvas.width !== Math.round(fit * ratio)) {
       canvas.width = canvas.height = Math.round(fit * ratio);

@@ -20,8 +20,8 @@ import { XRay } from "./xray.js";
 
 /** Length of a day, ms of world time. */
 const DAY_MS = 20 * 60_000;
-/** Tiles painted per picture at most: each costs some milliseconds. */
-const TILES_PER_PICTURE = 1;
+/** Time spent on painting tiles per picture, ms. */
+const PAINT_MS = 4;
 
 /** Something that stands on the ground, with its order of drawing. */
 interface Standing {
@@ -85,7 +85,7 @@ export class Scene {
     const size = this.world.client.picture.chunkMm;
     const first = [Math.floor(camera.worldX(0) / size), Math.floor(camera.worldY(0) / size)] as const;
     const last = [Math.floor(camera.worldX(camera.width) / size), Math.floor(camera.worldY(camera.height) / size)] as const;
-    const budget = { left: TILES_PER_PICTURE };
+    const deadline = performance.now() + PAINT_MS;
     // The map of the island stands in for tiles that are not painted yet.
     const terrain = this.world.terrain;
     if (terrain) {
@@ -100,7 +100,7 @@ export class Scene {
     const wet: { cx: number; cy: number; shore: Path2D | undefined }[] = [];
     for (let cy = first[1]; cy <= last[1]; cy++) {
       for (let cx = first[0]; cx <= last[0]; cx++) {
-        const tile = ground.tile(cx, cy, budget);
+        const tile = ground.tile(cx, cy, deadline);
         if (!tile) continue;
         camera.at(c, cx * size, cy * size);
         c.drawImage(tile.canvas, 0, 0, side + hair, side + hair);
@@ -118,12 +118,15 @@ export class Scene {
     const { c, camera } = this;
     camera.at(c, x, y);
     c.lineJoin = "round";
-    c.lineCap = "round";
+    // Round ends would show twice where two tiles meet.
+    c.lineCap = "butt";
     const t = now / 1_000;
     const breath = 0.5 + 0.5 * Math.sin(t * 0.9);
-    c.strokeStyle = `rgba(140,214,214,${0.22 + 0.1 * breath})`;
-    c.lineWidth = 1.5 + breath * 0.9;
-    c.stroke(shore);
+    for (const share of [1, 0.72, 0.46]) {
+      c.strokeStyle = `rgba(150,220,218,${0.12 + 0.05 * breath})`;
+      c.lineWidth = (1.6 + breath * 1.1) * share;
+      c.stroke(shore);
+    }
     c.strokeStyle = `rgba(240,252,250,${0.34 + 0.3 * breath})`;
     c.lineWidth = 0.2 + 0.16 * breath;
     c.stroke(shore);
