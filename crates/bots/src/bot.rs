@@ -31,6 +31,8 @@ pub(crate) struct Bot {
     begun: Time,
     last_step: Time,
     welcomes: u32,
+    /// In the world by a connection that has not been lost since.
+    connected: bool,
     /// An answer came since the last turn.
     answered: bool,
     tick_ms: u32,
@@ -77,6 +79,7 @@ impl Bot {
             begun: Time(0),
             last_step: Time(0),
             welcomes: 0,
+            connected: false,
             answered: false,
             tick_ms: 100,
             tags: VecDeque::new(),
@@ -297,7 +300,8 @@ impl Bot {
                 }
             }
             Event::Lost { closing, .. } => {
-                desk.tally.reconnects += 1;
+                // Attempts that fail while the server is away are errors, not connections lost.
+                desk.tally.reconnects += u64::from(std::mem::take(&mut self.connected));
                 if let Some(closing) = closing {
                     desk.tally.error(&format!("closed_{}", closing.code));
                 }
@@ -314,6 +318,7 @@ impl Bot {
             record(&mut desk.tally.playable, desk.now.since(self.begun));
         }
         self.welcomes += 1;
+        self.connected = true;
         self.tick_ms = welcome.tick_ms.max(1);
         self.wishes.body = Body {
             island: welcome.island as u16,
@@ -374,7 +379,10 @@ impl Bot {
 fn broken_code(broken: &Broken) -> String {
     match broken {
         Broken::Closed => "connection_closed".to_owned(),
-        Broken::Io(e) => format!("connection_{}", kind_word(e)),
+        Broken::Io(e) => match kind_word(e) {
+            word if word.starts_with("connection") => word,
+            word => format!("connection_{word}"),
+        },
         Broken::Upgrade(_) => "no_websocket".to_owned(),
         Broken::Protocol(_) => "garbled".to_owned(),
     }

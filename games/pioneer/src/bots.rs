@@ -206,8 +206,10 @@ fn choose(island: &Island, wishes: &mut Wishes) -> Goal {
     let chunk = ChunkId { x: here.x.saturating_add(shift()), y: here.y.saturating_add(shift()), ..here };
     let nature = island.nature(chunk);
     if !nature.is_empty() && wishes.chance.below(4) > 0 {
-        let pick = &nature[wishes.chance.below(nature.len() as u64) as usize];
-        if island.obstacle(from, pick.at).is_none() {
+        // The nearest of a few: not everybody wants the same, and nobody walks far for a berry.
+        let picks = (0..4).map(|_| &nature[wishes.chance.below(nature.len() as u64) as usize]);
+        let free = picks.filter(|pick| island.obstacle(from, pick.at).is_none());
+        if let Some(pick) = free.min_by_key(|pick| from.distance_squared(pick.at)) {
             return Goal::Gather { chunk, thing: pick.index.into(), at: pick.at };
         }
     }
