@@ -57,6 +57,10 @@ pub struct Client {
     pub ended: Option<String>,
     pub corrections: Vec<String>,
     pub welcomes: u32,
+    /// Fingerprints of the commands it sent, by seq.
+    pub sent: BTreeMap<u64, u64>,
+    /// The first answer to each seq: a reply, or a refusal's code.
+    pub heard: BTreeMap<u64, Result<Bytes, String>>,
 }
 
 pub struct Cluster {
@@ -73,6 +77,8 @@ pub struct Cluster {
     pub spoilt: Option<EntityId>,
     /// Frames between nodes that are lost: every n-th (0: none).
     pub lose_every: u64,
+    /// Whether every input goes into `trace`: it takes most of the time.
+    pub traced: bool,
     pub trace: u64,
     pub stopped: Vec<NodeId>,
     /// A token put aside.
@@ -126,6 +132,7 @@ impl Cluster {
             full: false,
             spoilt: None,
             lose_every: 0,
+            traced: false,
             trace: 0,
             stopped: Vec::new(),
             kept: Bytes::new(),
@@ -183,6 +190,8 @@ impl Cluster {
             ended: None,
             corrections: Vec::new(),
             welcomes: 0,
+            sent: BTreeMap::new(),
+            heard: BTreeMap::new(),
         });
         let now = Time(self.now);
         self.clients[client].session.start(now);
@@ -282,6 +291,9 @@ impl Cluster {
                     self.fly(CLIENT_US, Flight::Opened { client, conn });
                 }
                 ClientOutput::Send(message) => {
+                    let sent = message.commands.iter();
+                    let sent = sent.map(|c| (c.seq, gundo_wire::fingerprint(&c.payload)));
+                    self.clients[client].sent.extend(sent);
                     if let Some((node, conn)) = self.clients[client].conn {
                         // Through bytes, as over a socket.
                         let bytes = message.encode_to_vec();
@@ -332,6 +344,13 @@ impl Cluster {
         let message = ServerMessage::decode(bytes).expect("a server speaks the protocol");
         let mut events = Vec::new();
         let now = Time(self.now);
+        for reply in &message.replies {
+            let result = match &reply.refusal {
+                None => Ok(reply.payload.clone()),
+                Some(refusal) => Err(refusal.code.clone()),
+            };
+            self.clients[client].heard.entry(reply.seq).or_insert(result);
+        }
         // The session clears what is old before the picture takes the frames of the same message.
         let c = &mut self.clients[client];
         c.picture.handle_message(&message, &mut events);
@@ -474,8 +493,10 @@ impl Cluster {
 
     fn input(&mut self, node: NodeId, input: Input) {
         let now = Now { time: Time(self.now), world: self.world() };
-        let text = format!("{} {node} {input:?}", self.now);
-        self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
+        if self.traced {
+            let text = format!("{} {node} {input:?}", self.now);
+            self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
+        }
         let kernel = self.nodes.get_mut(&node).expect("the node is there");
         kernel.handle(now, input);
         let mut outputs = Vec::new();

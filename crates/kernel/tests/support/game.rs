@@ -108,6 +108,9 @@ impl Entity for Player {
             return Ok(Decision::new().signal(&Said { text: c.say }));
         }
         if !c.rename.is_empty() {
+            if c.rename == self.0.name {
+                return Err(Refusal::new("same_name", "That is your name already."));
+            }
             let event = PlayerEvent { name: c.rename.clone(), ..Default::default() };
             let taken = Decision::new().event(&event).take_name("player", &c.rename, cx.id);
             return Ok(taken.release_name("player", &self.0.name));
