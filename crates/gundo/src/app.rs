@@ -109,7 +109,9 @@ fn complain(error: &dyn Error) {
 /// Logs go to stderr; `RUST_LOG` says which.
 pub(crate) fn start_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log nobody can take any more is lost in silence: the world goes on, and stops when told.
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     // A program that has set up its own logs keeps them.
     let _ = logs.with_ansi(io::stderr().is_terminal()).try_init();
 }

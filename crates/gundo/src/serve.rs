@@ -57,45 +57,50 @@ fn url(mut edge: SocketAddr) -> String {
     format!("http://{edge}")
 }
 
-/// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once.
-fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let wait = move || {
-        runtime.block_on(async {
-            // Without signals the world can still be stopped by killing it, which loses nothing acknowledged.
-            if let Err(error) = stop_on_signals(&stopper).await {
-                tracing::warn!(%error, "cannot listen to signals");
-            }
-        });
-    };
-    Builder::new().name("gundo-signals".into()).spawn(wait)?;
-    Ok(())
-}
-
+/// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once. Signals that come from here on
+/// are heard: nobody is told that the world is open before.
 #[cfg(unix)]
-async fn stop_on_signals(stopper: &Stopper) -> std::io::Result<()> {
+fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     use std::future::poll_fn;
     use std::task::Poll;
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut next = async || {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let mut next = async move || {
         poll_fn(|cx| match (interrupt.poll_recv(cx), terminate.poll_recv(cx)) {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             _ => Poll::Ready(()),
         })
         .await;
     };
-    next().await;
-    tracing::info!("stopping: everything is being saved; once more ends at once");
-    stopper.stop();
-    next().await;
-    std::process::exit(1);
+    let wait = move || {
+        runtime.block_on(async {
+            next().await;
+            // Stop first, talk afterwards: whoever read the log may be gone.
+            stopper.stop();
+            tracing::info!("stopping: everything is being saved; once more ends at once");
+            next().await;
+            std::process::exit(1);
+        });
+    };
+    Builder::new().name("gundo-signals".into()).spawn(wait)?;
+    Ok(())
 }
 
 #[cfg(not(unix))]
-async fn stop_on_signals(stopper: &Stopper) -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await?;
-    stopper.stop();
-    tokio::signal::ctrl_c().await?;
-    std::process::exit(1);
+fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let wait = move || {
+        runtime.block_on(async {
+            // Without signals the world can still be stopped by killing it, which loses nothing acknowledged.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stopper.stop();
+            }
+        });
+    };
+    Builder::new().name("gundo-signals".into()).spawn(wait)?;
+    Ok(())
 }

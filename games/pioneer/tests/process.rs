@@ -1,0 +1,103 @@
+//! The program itself, as an operator has it: killed under load, started again, stopped when nobody reads its log.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// A running server. Killed when dropped.
+struct Server {
+    child: Child,
+    out: Option<BufReader<ChildStdout>>,
+    port: u16,
+}
+
+impl Server {
+    /// Starts on `port` (0: any that is free) and waits until it says where it is open.
+    fn start(data: &Path, port: u16) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+            // One node: on the restart its one port is free again.
+            .args(["--nodes", "1", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("open http://") {
+            line.clear();
+            if out.read_line(&mut line).expect("it talks") == 0 {
+                let mut why = String::new();
+                let _ = child.stderr.take().map(|mut e| e.read_to_string(&mut why));
+                panic!("it ended before it was open: {why}");
+            }
+        }
+        let port = line.split("http://127.0.0.1:").nth(1).and_then(|s| s.split([' ', ';', ')']).next());
+        let port = port.and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"));
+        Self { child, out: Some(out), port }
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_stops_also_when_nobody_reads_its_log() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start(data.path(), 0);
+    drop(server.out.take());
+    drop(server.child.stderr.take());
+    server.terminate();
+    assert!(server.wait().success());
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill_under_load() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start(data.path(), 0);
+    let port = server.port;
+    let mut bots = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+        .args(["bots", "24", "--seconds", "10", "--url", &format!("ws://127.0.0.1:{port}")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the bots start");
+    // They say when they play and what they were answered: kill as soon as something durable has happened.
+    let progress = BufReader::new(bots.stderr.take().expect("piped"));
+    let mut seen = Vec::new();
+    for line in progress.lines().map_while(Result::ok) {
+        let playing = line.contains("playing");
+        seen.push(line);
+        if playing {
+            server.child.kill().expect("it can be killed");
+            server.wait();
+            server = Server::start(data.path(), port);
+        }
+    }
+    let output = bots.wait_with_output().expect("the bots end");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}\n{report}", seen.join("\n"));
+    assert!(report.contains("0 lost, 0 doubled"), "{report}");
+    server.terminate();
+    assert!(server.wait().success());
+    let verify = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+        .args(["journal", "verify", "--data"])
+        .arg(data.path())
+        .output()
+        .expect("the journal is verified");
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+}
