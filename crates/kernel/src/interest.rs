@@ -61,6 +61,12 @@ impl Interest {
         self.changed.insert(chunk);
     }
 
+    /// A session looks at `chunk` with this tier as well.
+    pub(crate) fn add_tier(&mut self, conn: ConnId, chunk: ChunkId, tier: u8) {
+        let before = self.chunks.get(&chunk).and_then(|s| s.sessions.get(&conn)).copied().unwrap_or(0);
+        self.set_session(conn, chunk, before | 1 << tier);
+    }
+
     /// A player that is real here begins or ceases to need the chunks around `center`.
     pub(crate) fn set_player(&mut self, center: ChunkId, needed: bool) {
         for chunk in center.around(1) {

@@ -419,8 +419,8 @@ impl Node {
             let Some(tier) = self.tier(center, chunk) else { continue };
             match before.and_then(|b| self.tier(b, chunk)) {
                 Some(old) if old == tier => {}
-                Some(old) => {
-                    self.interest.set_session(conn, chunk, 1 << tier | 1 << old);
+                Some(_) => {
+                    self.interest.add_tier(conn, chunk, tier);
                     self.sessions.fading.insert((fades, conn, chunk));
                     let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
                     session.fading.insert(chunk, fades);

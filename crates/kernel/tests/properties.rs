@@ -366,6 +366,32 @@ fn a_change_of_tier_loses_no_motion() {
 }
 
 #[test]
+fn two_changes_of_tier_lose_no_motion() {
+    // Bob's step has been told to those near and half near when Ann, who was far, passes through both.
+    for phase in [0, 3, 6, 9] {
+        let mut cluster = Cluster::new(3, 3);
+        let names = ["ann", "bob", "cat", "dan", "eve"];
+        let [ann, bob, cat, dan, _] =
+            names.map(|name| cluster.connect(name, if name == "bob" { 2 } else { 1 }));
+        cluster.run_ms(600);
+        for (who, jump) in [(bob, 90_000), (cat, 90_000), (dan, 30_000)] {
+            cluster.command(who, &PlayerCommand { jump, ..Default::default() });
+        }
+        cluster.run_ms(3_000 + phase * 100);
+        let mut body = cluster.clients[bob].body;
+        body.at.x += 500;
+        cluster.move_to(bob, body);
+        cluster.run_ms(350);
+        for _ in 0..2 {
+            cluster.command(ann, &PlayerCommand { jump: 30_000, ..Default::default() });
+            cluster.run_ms(50);
+        }
+        cluster.run_ms(2_500);
+        cluster.check_pictures();
+    }
+}
+
+#[test]
 fn what_was_saved_is_there_after_a_restart() {
     let mut cluster = Cluster::new(3, 5);
     let ann = cluster.connect("ann", 1);
