@@ -267,12 +267,15 @@ impl Node {
         let limits = self.core.settings.world.limits;
         let me = self.core.me();
         let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
-        let repeated = session.unanswered.contains(&command.seq);
+        // Said again on the same connection: one answer is under way, and there must not be another before it.
+        if session.unanswered.contains(&command.seq) {
+            return;
+        }
         if command.payload.len() > limits.command_bytes_max {
             let text = format!("A command may have {} bytes at most.", limits.command_bytes_max);
             return self.reply(conn, command.seq, Err(Refusal::new("too_large", text)));
         }
-        if !repeated && session.unanswered.len() >= limits.commands_unanswered_max {
+        if session.unanswered.len() >= limits.commands_unanswered_max {
             let text = "Too many commands are waiting for an answer. One moment.";
             return self.reply(conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }
@@ -533,19 +536,19 @@ impl Node {
         }
         let watching: Vec<_> =
             self.sessions.by_conn.iter().filter(|(_, s)| s.watches).map(|(c, s)| (*c, s.center)).collect();
+        let size = self.interest.size(self.core.me());
         for (conn, center) in watching {
-            let message = ServerMessage { stats: Some(self.stats(center)), ..Default::default() };
+            let message = ServerMessage { stats: Some(self.stats(center, size)), ..Default::default() };
             self.core.send_client(conn, &message, SendClass::Frames);
         }
     }
 
-    fn stats(&self, center: Option<ChunkId>) -> Stats {
+    fn stats(&self, center: Option<ChunkId>, (chunks, ghosts): (usize, usize)) -> Stats {
         let reach = self.core.world().sight_chunks.into_iter().max().unwrap_or(0);
         let home = |chunk: ChunkId| {
             let node = self.home_of_chunk(chunk)?;
             Some(Home { chunk: Some(chunk.into()), node: u32::from(node.0) })
         };
-        let (chunks, ghosts) = self.interest.size(self.core.me());
         Stats {
             node: u32::from(self.core.me().0),
             tick_us: self.sessions.gauges.tick_us,

@@ -41,4 +41,5 @@ scenarios! {
     a_takeover_refused,
     stopping_on_a_full_disk,
     a_player_nobody_can_read,
+    said_too_often,
 }

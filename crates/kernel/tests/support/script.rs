@@ -106,6 +106,23 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let message = ClientMessage { commands: vec![command], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
+        "raw-takes" => {
+            let chunk = cluster.chunk_where_home_is(number(2) as u16);
+            let take = PlayerCommand { chunk: chunk.to_u64(), take: 1, ..Default::default() };
+            let payload = Bytes::from(take.encode_to_vec());
+            let seq = number(3) as u64;
+            let command = gundo_wire::client::Command { seq, payload };
+            let message = ClientMessage { commands: vec![command; number(4) as usize], ..Default::default() };
+            cluster.say_raw(find(cluster, words[1]), message);
+        }
+        "heard" => {
+            let heard = &cluster.clients[find(cluster, words[1])].heard;
+            let line = |(seq, r): (&u64, &Result<Bytes, String>)| match r {
+                Ok(_) => format!("#{seq} done"),
+                Err(code) => format!("#{seq} refused: {code}"),
+            };
+            return heard.iter().map(line).collect();
+        }
         "leave" => cluster.leave(find(cluster, words[1])),
         "spoil" => cluster.spoilt = Some(cluster.player(find(cluster, words[1]))),
         "mend" => cluster.spoilt = None,
