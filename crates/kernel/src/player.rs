@@ -389,7 +389,7 @@ impl Node {
             Body { island: from.island, heading: wish.heading & 127, speed: wish.speed.min(127), ..wish };
         let speed_max = u64::from(guard(|| state.speed_max()).unwrap_or(0));
         // Up to a second's way is saved up: packets come in bursts, feet do not.
-        let gained = now.since(player.moved_at) * speed_max / 1_000_000;
+        let gained = now.since(player.moved_at).saturating_mul(speed_max) / 1_000_000;
         player.credit_mm = (player.credit_mm + gained).min(speed_max);
         player.moved_at = now;
         let distance = from.at.distance(wish.at);
