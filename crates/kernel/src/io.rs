@@ -45,7 +45,7 @@ pub enum Input {
         /// The message.
         message: ClientMessage,
     },
-    /// A client's connection is gone. Nothing is sent to it any more.
+    /// A client's connection is gone, also one that was closed by [`Output::Close`]. Nothing is sent to it any more.
     Gone {
         /// The connection.
         conn: ConnId,

@@ -29,6 +29,8 @@ const RETRY_MS: u32 = 1_000;
 #[derive(Default)]
 pub(crate) struct Sessions {
     by_conn: BTreeMap<ConnId, Session>,
+    /// Connections that were closed from here and are not gone yet: what still comes from them is too late.
+    closed: BTreeSet<ConnId>,
     /// Sessions that wait to hear where their player is.
     locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
     /// Sessions that are owed keyframes at the next flush.
@@ -78,7 +80,7 @@ impl Node {
     // ---- clients ---------------------------------------------------------------------------------------
 
     pub(crate) fn handle_client(&mut self, conn: ConnId, message: ClientMessage) {
-        if self.core.stopping {
+        if self.core.stopping || self.sessions.closed.contains(&conn) {
             return;
         }
         let since = self.core.now.time;
@@ -126,11 +128,13 @@ impl Node {
         }
         if message.bye.is_some() {
             self.end_session(conn, true);
+            self.sessions.closed.insert(conn);
             self.core.outputs.push_back(Output::Close { conn });
         }
     }
 
     pub(crate) fn handle_gone(&mut self, conn: ConnId) {
+        self.sessions.closed.remove(&conn);
         self.end_session(conn, false);
     }
 
@@ -235,6 +239,7 @@ impl Node {
         let message = ServerMessage { closing: Some(closing), ..Default::default() };
         self.core.send_client(conn, &message, SendClass::Kept);
         self.end_session(conn, false);
+        self.sessions.closed.insert(conn);
         self.core.outputs.push_back(Output::Close { conn });
     }
 

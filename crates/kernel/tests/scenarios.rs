@@ -42,4 +42,5 @@ scenarios! {
     stopping_on_a_full_disk,
     a_player_nobody_can_read,
     said_too_often,
+    too_late,
 }
