@@ -87,6 +87,7 @@ fn measure(
         ("own_move_p99_ms", found.shown_p99_ms.into()),
         ("own_gap_max_ms", run.number("/own_gap/max_ms").into()),
         ("bots_cores", (run.bots_cpu / run.seconds()).into()),
+        ("others_cores", run.others.into()),
         ("errors", run.errors().into()),
     ])?;
     Ok(found)

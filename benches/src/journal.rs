@@ -68,6 +68,7 @@ fn row(
         ("raw_commit_p99_ms", (raw.commit_us_p99 as f64 / 1e3).into()),
         ("server_cores", run.cores().into()),
         ("bots_cores", (run.bots_cpu / run.seconds()).into()),
+        ("others_cores", run.others.into()),
         ("errors", run.errors().into()),
     ])
 }

@@ -81,6 +81,16 @@ impl Drop for Process {
     }
 }
 
+/// CPU time that the whole machine has spent so far on anything but idling and waiting, seconds.
+pub(crate) fn machine_seconds() -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().ok_or("an empty /proc/stat")?;
+    let fields: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    // proc(5): user nice system idle iowait irq softirq …
+    let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|i| fields.get(*i)).sum();
+    Ok(busy as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 /// utime + stime of proc(5)'s stat line; the command's name in parentheses may hold anything.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;

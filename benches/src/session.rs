@@ -42,6 +42,7 @@ pub(crate) fn session(stage: &Stage) -> Result<(), Failure> {
             ("welcome_p50_ms", run.number("/playable/p50_ms").into()),
             ("welcome_p99_ms", run.number("/playable/p99_ms").into()),
             ("idle_sessions_cores", run.cores().into()),
+            ("others_cores", run.others.into()),
             ("errors", run.errors().into()),
         ])?;
         sheet.at_most(format!("KiB per idle session, {nodes} nodes"), bytes / 1024.0, 32.0);

@@ -16,8 +16,10 @@ pub(crate) fn spread(stage: &Stage) -> Result<(), Failure> {
         for run_number in 1..=runs {
             let server = stage.server(nodes)?;
             let run = stage.run(&server, count, Scene::Spread)?;
-            run.check()?;
             server.process.finish()?;
+            if run.has_lost_commands() {
+                return Err("commands were lost".into());
+            }
             let limit = stage.limit(&run, false)?;
             cores.push(run.cores());
             p99.push(run.number("/own_move/p99_ms"));
@@ -39,8 +41,11 @@ pub(crate) fn spread(stage: &Stage) -> Result<(), Failure> {
                 ("own_gaps_over_two_ticks", run.number("/own_gaps_over_two_ticks").into()),
                 ("bots_cores", (run.bots_cpu / run.seconds()).into()),
                 ("connects_per_s", run.number("/connects_per_second").into()),
+                ("others_cores", run.others.into()),
                 ("errors", run.errors().into()),
             ])?;
+            let missing = count as f64 - run.number("/live");
+            sheet.at_most(format!("of {count} clients not in the world, run {run_number}"), missing, 0.0);
             // Held: every client moves ten times per second and none is thrown out.
             if Some(&count) == counts.last() {
                 let held = run.number("/moves") / run.seconds() / count as f64;

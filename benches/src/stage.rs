@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::Failure;
 use crate::load::{Plan, Scene};
-use crate::proc::Process;
+use crate::proc::{Process, machine_seconds};
 
 /// How the benchmarks are to run.
 pub(crate) struct Stage {
@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) server_cpu: f64,
     /// CPU of the bots' process in the window, seconds.
     pub(crate) bots_cpu: f64,
+    /// CPU in the window of everything else on the machine, cores: more than a little, and the numbers mean little.
+    pub(crate) others: f64,
     /// Memory of the server at the end of the window, bytes.
     pub(crate) rss: u64,
 }
@@ -67,9 +69,14 @@ impl Run {
         }
     }
 
+    /// Whether a command was lost, doubled, or refused by the engine.
+    pub(crate) fn has_lost_commands(&self) -> bool {
+        ["/lost", "/doubled", "/refused_otherwise"].iter().any(|p| self.number(p) != 0.0)
+    }
+
     /// A benchmark whose bots did not get in or lost commands has measured something else.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        let wrong = ["/lost", "/doubled", "/refused_otherwise"].iter().any(|p| self.number(p) != 0.0);
+        let wrong = self.has_lost_commands();
         if wrong || self.number("/live") != self.number("/count") {
             let text = serde_json::to_string_pretty(&self.report)?;
             return Err(format!("the run was not clean; its numbers would mean nothing: {text}").into());
@@ -106,13 +113,16 @@ impl Stage {
         let mut bots = Process::start(&args)?;
         bots.expect("phase Measuring")?;
         let (server_before, bots_before) = (server.process.cpu_seconds()?, bots.cpu_seconds()?);
+        let machine_before = machine_seconds()?;
         bots.expect("phase Draining")?;
         let (server_after, bots_after) = (server.process.cpu_seconds()?, bots.cpu_seconds()?);
+        let machine = machine_seconds()? - machine_before;
         let rss = server.process.rss_bytes()?;
         let report = serde_json::from_str(&bots.expect("report ")?)?;
         bots.finish()?;
         let (server_cpu, bots_cpu) = (server_after - server_before, bots_after - bots_before);
-        Ok(Run { report, server_cpu, bots_cpu, rss })
+        let others = (machine - server_cpu - bots_cpu).max(0.0) / self.seconds();
+        Ok(Run { report, server_cpu, bots_cpu, others, rss })
     }
 
     /// Measures the limit for the traffic of `run`: the same messages of the same mean size to as many sockets.
