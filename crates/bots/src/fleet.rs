@@ -290,22 +290,20 @@ impl<'a> Worker<'a> {
     }
 
     fn start_more(&mut self, behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) {
-        let edges = if self.config.spread {
-            let known = self.shared.edges.lock().unwrap_or_else(PoisonError::into_inner);
-            // Until the first bot has learned the list, only that one goes.
-            if known.is_empty() && (self.number > 0 || !self.bots.is_empty()) {
-                return;
-            }
-            if known.is_empty() { self.config.urls.clone() } else { known.clone() }
-        } else {
-            self.config.urls.clone()
-        };
+        let known = self.shared.edges.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Until the first bot has learned the list of edges, only that one goes.
+        let learning = self.config.spread && known.is_empty();
+        if learning && self.number > 0 {
+            return;
+        }
+        let most = if learning { 1 } else { usize::MAX };
+        let edges = if known.is_empty() { self.config.urls.clone() } else { known };
         let ramp = self.config.connects_per_second.map_or(usize::MAX, |per_second| {
             (self.begun.elapsed().as_secs_f64() * per_second / self.threads as f64) as usize + 1
         });
         let share = (self.config.connecting_max / self.threads).max(1);
         let settled = self.bots.iter().filter(|b| b.has_played() || b.is_ended()).count();
-        while self.bots.len() < self.count().min(ramp).min(settled + share) {
+        while self.bots.len() < self.count().min(ramp).min(settled + share).min(most) {
             let index = self.bots.len() * self.threads + self.number;
             let mut edges = edges.clone();
             let n = edges.len();
