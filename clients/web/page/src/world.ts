@@ -165,7 +165,9 @@ export class World extends Emitter<WorldEvents> {
   isOpen(ax: number, ay: number, bx: number, by: number): boolean {
     if (!this.terrain?.isOpen(ax, ay, bx, by)) return false;
     const radius = this.description?.bodyRadiusMm ?? 0;
-    for (const land of this.landsNear(bx, by, 8_000)) {
+    // A building listed by a neighbouring chunk reaches in by half its side.
+    const reach = Math.hypot(bx - ax, by - ay) / 2 + 8_000;
+    for (const land of this.landsNear((ax + bx) / 2, (ay + by) / 2, reach)) {
       for (const building of land.buildings) {
         const solid = grown(building.plan, radius);
         if (!contains(solid, ax, ay) && crosses(solid, ax, ay, bx, by)) return false;
