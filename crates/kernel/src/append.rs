@@ -91,7 +91,8 @@ impl Node {
         let tx_id = tx.as_ref().map(|(tx, _)| *tx);
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let (after, at) = (real.seq, self.core.world_time_from(real.last_at));
-        cause.place = real.player.is_some().then_some(real.body).flatten().map(place);
+        let stands = real.player.is_some().then_some(real.body).flatten().map(place);
+        cause.place = cause.place.or(stands);
         let mut records = Vec::with_capacity(events.len());
         let count = events.len();
         let applied = guard(|| {

@@ -5,7 +5,7 @@ use gundo_types::EntityId;
 use gundo_wire::journal::{Cause, EventType};
 
 use crate::Node;
-use crate::append::{Effect, Entry, Record};
+use crate::append::{Effect, Entry, Record, place};
 use crate::game::{Actor, RawDecision, Refusal};
 use crate::host::{Phase, context, game_error, guard};
 use crate::peer::{Age, Line, Peer, Prepared, ToEdge, TxId, TxMessage};
@@ -142,7 +142,8 @@ impl Node {
             seq: command.seq,
             fingerprint: gundo_wire::fingerprint(&command.payload),
             reply: decision.reply.clone(),
-            place: None,
+            // Where the decision puts the body, or else where it stands.
+            place: decision.body.map(place),
         };
         let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
         effects.extend(decision.body.map(Effect::Body));

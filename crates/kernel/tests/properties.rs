@@ -107,7 +107,7 @@ impl Play {
     fn gather(&mut self) {
         let back = |c: &Cluster| c.clients.iter().all(|c| c.session.is_live() || c.session.is_ended());
         self.cluster.run_until(25_000, back);
-        for player in 0..NAMES.len() {
+        for (player, name) in NAMES.iter().enumerate() {
             let tokens = |c: &usize| self.cluster.clients[*c].session.token().clone();
             let tokens: Vec<_> = self.players[player].iter().rev().map(tokens).collect();
             for token in tokens {
@@ -116,7 +116,7 @@ impl Play {
                     self.cluster.run_ms(3_000);
                 }
             }
-            assert!(self.live(player).is_some(), "{} is back", NAMES[player]);
+            assert!(self.live(player).is_some(), "{name} is back");
         }
         for client in 0..self.cluster.clients.len() {
             if !self.cluster.clients[client].session.is_live() {
@@ -434,5 +434,14 @@ fn a_crash_keeps_every_acknowledged_command() {
     cluster.run_ms(800);
     let own = game::PlayerState::decode(cluster.clients[ann].own.as_ref()).expect("own state");
     assert!(own.bag >= done, "{} acknowledged, {} there", done, own.bag);
+    // Where a command put the body is as durable as the command.
+    cluster.command(ann, &PlayerCommand { jump: 45_000, ..Default::default() });
+    cluster.run_ms(100);
+    let token = cluster.clients[ann].session.token().clone();
+    let world_ms = cluster.world().0;
+    let mut cluster = Cluster::with_store(3, 11, cluster.store, world_ms);
+    let ann = cluster.connect_with("", 2, token);
+    cluster.run_ms(800);
+    assert_eq!(cluster.clients[ann].body.at, Point::new(60_000, 15_000));
     cluster.check_pebbles();
 }

@@ -503,11 +503,11 @@ impl Cluster {
         while let Some(output) = kernel.poll_output() {
             outputs.push(output);
         }
-        if let Some(at) = kernel.poll_timeout() {
-            if self.node_timers.get(&node).is_none_or(|t| at.0 < *t) {
-                self.node_timers.insert(node, at.0);
-                self.fly(at.0.saturating_sub(self.now), Flight::NodeTimer(node));
-            }
+        if let Some(at) = kernel.poll_timeout()
+            && self.node_timers.get(&node).is_none_or(|t| at.0 < *t)
+        {
+            self.node_timers.insert(node, at.0);
+            self.fly(at.0.saturating_sub(self.now), Flight::NodeTimer(node));
         }
         for output in outputs {
             self.output(node, output);
