@@ -122,6 +122,17 @@ test("a lost connection resumes on the next edge and sends unanswered commands a
   assert.equal(text(await meanwhile), "3");
 });
 
+test("commands the server never saw keep their numbers, and new ones go on after them", () => {
+  const { env, client } = joined();
+  for (const text of ["a", "b"]) void client.command(bytes(text)).catch(() => undefined);
+  env.socket.drop();
+  env.pass(200);
+  env.socket.open();
+  env.socket.say(welcome({ nextSeq: 1n, node: 2 }));
+  void client.command(bytes("c")).catch(() => undefined);
+  assert.deepEqual(env.socket.commands, [{ seq: 1n, text: "a" }, { seq: 2n, text: "b" }, { seq: 3n, text: "c" }]);
+});
+
 test("after a page reload the numbers go on where the server says", () => {
   const { env, client } = setUp("kept");
   client.connect();

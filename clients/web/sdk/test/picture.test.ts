@@ -86,6 +86,8 @@ test("a missed part: nothing is believed until a keyframe", () => {
   s.frames(frame(1, 0, 1, { enter: [sheep(0, 1)] }));
   s.frames(frame(1, 0, 3, { change: [{ slot: 0, public: bytes("lie") }] }));
   s.frames(frame(1, 0, 0, { tick: 103, slot: [0], x: [999], y: [0], heading: [0], speed: [0] }));
+  s.frames(frame(1, 0, 2, { change: [{ slot: 0, public: bytes("late") }] }), frame(1, 0, 4, { change: [{ slot: 0, public: bytes("lie") }] }));
+  assert.deepEqual(s.told(), [`enter ${SHEEP} woolly`]);
   assert.equal(s.sheep?.body.x, 1_000);
   assert.equal(s.picture.gaps, 1);
   assert.equal(s.picture.brokenSince, 0);
