@@ -105,6 +105,8 @@ impl Play {
 
     /// Everybody comes in who can; those that may not any more give up.
     fn gather(&mut self) {
+        // Who came in last may be gone again, and yet supersede whoever was there.
+        self.cluster.run_ms(1_000);
         let back = |c: &Cluster| c.clients.iter().all(|c| c.session.is_live() || c.session.is_ended());
         self.cluster.run_until(25_000, back);
         for (player, name) in NAMES.iter().enumerate() {
