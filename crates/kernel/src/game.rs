@@ -115,7 +115,8 @@ pub trait Entity: Sized + Send + 'static {
         Ok(Decision::new())
     }
 
-    /// Players only: where the body stands when no earlier place is known.
+    /// Players only: where the body stands when no earlier place is known. Asked before the events of
+    /// [`create`](Self::create) are applied; a decision that sets [`Decision::body`] goes first.
     fn spawn(&self, cx: &mut Context<'_, Self::World>) -> Body {
         let _ = cx;
         Body::default()

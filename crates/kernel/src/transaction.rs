@@ -7,7 +7,7 @@
 //! because whoever was Busy to it prepares for no younger one for a while.
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId, NodeId, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Time};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 use rand_core::Rng;
 
@@ -80,8 +80,11 @@ impl Node {
         let mut names: Vec<_> = parts.iter().map(|p| p.entity).collect();
         names.sort_unstable();
         names.dedup();
-        let unknown =
-            |e: &EntityId| self.core.settings.rules.kind_of(e.kind).is_none() || e.kind == player_kind;
+        let rules = &self.core.settings.rules;
+        let land = rules.land_kind();
+        // A number that is no chunk's would make a second land in the chunk its lower bits name.
+        let no_chunk = |e: &EntityId| Some(e.kind) == land && ChunkId::from_u64(e.id).to_u64() != e.id;
+        let unknown = |e: &EntityId| rules.kind_of(e.kind).is_none() || e.kind == player_kind || no_chunk(e);
         if names.len() != parts.len() || parts.len() > PARTS_MAX || names.iter().any(unknown) {
             return self.refuse(id, command, game_error());
         }

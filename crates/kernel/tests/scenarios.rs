@@ -33,6 +33,7 @@ scenarios! {
     a_resume_refused,
     two_resumes_unknown,
     back_to_an_empty_chunk,
+    land_that_is_none,
     a_number_too_high,
     a_jump_before_the_welcome,
     unknown_gains_are_told,

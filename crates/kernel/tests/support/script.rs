@@ -75,6 +75,10 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let client = find(cluster, words[1]);
             cluster.take(client, chunk, number(3) as i32);
         }
+        "take-at" => {
+            let chunk = u64::from_str_radix(words[2], 16).expect("a number in hex");
+            command(cluster, words[1], PlayerCommand { chunk, take: 1, ..Default::default() });
+        }
         "take-two" => {
             let (chunk, also) = (
                 cluster.chunk_where_home_is(number(2) as u16),
