@@ -157,7 +157,7 @@ struct Pending {
     sends: u32,
 }
 
-/// A session. See the [module's contract](self).
+/// A session: what its module says, as one value.
 pub struct Session {
     settings: SessionSettings,
     state: State,

@@ -1,7 +1,7 @@
 //! What every journal promises, as tests: [`conformance!`](crate::conformance) makes one test per function here for a journal
 //! of yours.
 //!
-//! A case is handed an empty journal. All of it goes through [`Journal`] and [`Line`](crate::Line), as a node does; how
+//! A case is handed an empty journal. All of it goes through [`Journal`] and [`Line`], as a node does; how
 //! batches share a group is left to chance here and compared exactly elsewhere (a group of a real journal against
 //! [`Store`](crate::Store)).
 
