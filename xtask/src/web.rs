@@ -48,14 +48,11 @@ pub(crate) fn ensure_node() -> Done {
     }
 }
 
-/// The program name of a Chromium, installed where that is allowed.
+/// The path of a Chromium, installed where that is allowed.
 pub(crate) fn ensure_browser() -> Done<String> {
     if let Ok(named) = std::env::var("CHROMIUM") {
-        return if answers(&named, &["--version"]) {
-            Ok(named)
-        } else {
-            Err(format!("CHROMIUM names `{named}`, which does not run"))
-        };
+        let found = path_of(&named).filter(|_| answers(&named, &["--version"]));
+        return found.ok_or_else(|| format!("CHROMIUM names `{named}`, which does not run"));
     }
     if let Some(found) = browser() {
         return Ok(found);
@@ -83,7 +80,14 @@ fn npm() -> Command {
 }
 
 fn browser() -> Option<String> {
-    BROWSERS.iter().find(|name| answers(name, &["--version"])).map(|name| (*name).to_owned())
+    BROWSERS.iter().find(|name| answers(name, &["--version"])).and_then(|name| path_of(name))
+}
+
+/// Where a program is: whoever drives a browser wants a path, not a name.
+fn path_of(program: &str) -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())?;
+    found.into_os_string().into_string().ok()
 }
 
 fn node_major() -> Option<u32> {
