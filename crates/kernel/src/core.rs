@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use gundo_types::{ConnId, EntityId, NodeId, Now, Time, WorldTime};
+use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Now, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
 use rand_chacha::ChaCha8Rng;
@@ -71,6 +71,16 @@ impl Core {
 
     pub(crate) fn world(&self) -> &WorldSettings {
         &self.settings.world
+    }
+
+    /// Home of a chunk in the present view.
+    pub(crate) fn home_of_chunk(&self, chunk: ChunkId) -> Option<NodeId> {
+        self.view.home_of_chunk(chunk, self.world().tract_chunks)
+    }
+
+    /// Home of an entity in the present view.
+    pub(crate) fn home_of(&self, entity: EntityId) -> Option<NodeId> {
+        self.view.home_of(entity, self.settings.rules.land_kind(), self.world().tract_chunks)
     }
 
     /// The tick that world time is in.

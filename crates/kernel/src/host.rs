@@ -216,12 +216,11 @@ pub(crate) fn game_error() -> Refusal {
 
 impl Node {
     pub(crate) fn home_of_chunk(&self, chunk: ChunkId) -> Option<NodeId> {
-        self.core.view.home_of_chunk(chunk, self.core.world().tract_chunks)
+        self.core.home_of_chunk(chunk)
     }
 
     pub(crate) fn home_of(&self, entity: EntityId) -> Option<NodeId> {
-        let land = self.core.settings.rules.land_kind();
-        self.core.view.home_of(entity, land, self.core.world().tract_chunks)
+        self.core.home_of(entity)
     }
 
     /// The home has somebody who looks at `chunk`: its land must be here.

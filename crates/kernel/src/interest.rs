@@ -77,7 +77,7 @@ impl Interest {
     }
 
     /// Tells homes what is wanted now; forgets what nobody looks at.
-    pub(crate) fn settle(&mut self, core: &mut Core, home: impl Fn(&Core, ChunkId) -> Option<NodeId>) {
+    pub(crate) fn settle(&mut self, core: &mut Core) {
         if self.changed.is_empty() {
             return;
         }
@@ -87,7 +87,7 @@ impl Interest {
             let wanted = sub.wanted();
             if wanted != sub.told {
                 sub.told = wanted;
-                if let Some(home) = home(core, chunk) {
+                if let Some(home) = core.home_of_chunk(chunk) {
                     messages.entry(home).or_default().push((chunk, wanted));
                 }
             }

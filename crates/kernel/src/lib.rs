@@ -256,11 +256,10 @@ impl Node {
     /// Handles what the node told itself, until nothing is left to do.
     fn settle(&mut self) {
         loop {
-            let land = |core: &Core, chunk| core.view.home_of_chunk(chunk, core.world().tract_chunks);
             while let Some(message) = self.core.local.pop_front() {
                 self.handle_peer(self.core.me(), message);
             }
-            self.interest.settle(&mut self.core, land);
+            self.interest.settle(&mut self.core);
             if self.core.local.is_empty() {
                 break;
             }
@@ -285,8 +284,7 @@ impl Node {
 
     fn on_tick(&mut self) {
         self.tick_entities();
-        let home = |core: &Core, chunk| core.view.home_of_chunk(chunk, core.world().tract_chunks);
-        self.publisher.tick(&mut self.core, home);
+        self.publisher.tick(&mut self.core);
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.schedule_tick();

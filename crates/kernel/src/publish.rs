@@ -240,8 +240,8 @@ impl Publisher {
     }
 
     /// Encodes what happened since the last tick and hands it to the subscribers; announces new publications and takes
-    /// back empty ones. `home` tells a chunk's home.
-    pub(crate) fn tick(&mut self, core: &mut Core, home: impl Fn(&Core, ChunkId) -> Option<NodeId>) {
+    /// back empty ones.
+    pub(crate) fn tick(&mut self, core: &mut Core) {
         let tick = core.tick();
         let periods = core.world().tier_ticks;
         let mut outbox: BTreeMap<NodeId, Vec<ChunkFrame>> = BTreeMap::new();
@@ -250,7 +250,7 @@ impl Publisher {
             let Some(publication) = self.chunks.get_mut(&chunk) else { continue };
             if !publication.announced && !publication.slots.is_empty() {
                 publication.announced = true;
-                if let Some(home) = home(core, chunk) {
+                if let Some(home) = core.home_of_chunk(chunk) {
                     core.send_home(home, HomeMessage::Publish { chunk, on: true });
                 }
             }
@@ -263,7 +263,7 @@ impl Publisher {
                 }
                 if tick.wrapping_sub(publication.empty_since) > EMPTY_TICKS_MAX {
                     if publication.announced
-                        && let Some(home) = home(core, chunk)
+                        && let Some(home) = core.home_of_chunk(chunk)
                     {
                         core.send_home(home, HomeMessage::Publish { chunk, on: false });
                     }
