@@ -31,6 +31,7 @@ const PLACE_MM: u32 = 10_000;
 /// The engine's part of a player.
 #[derive(Default)]
 pub(crate) struct Player {
+    /// Those to the highest numbers, ascending.
     answers: VecDeque<Answer>,
     /// Refusals given since the load, so that a repeat gets the same answer.
     refusals: VecDeque<(u64, u64, Refusal)>,
@@ -68,9 +69,10 @@ impl Player {
 
     pub(crate) fn restore(&mut self, snapshot: Snapshot) {
         self.answers = snapshot.answers.into();
+        self.answers.make_contiguous().sort_by_key(|a| a.seq);
         self.session = snapshot.session.unwrap_or_default();
         self.place = snapshot.place;
-        self.last_seq = self.answers.iter().map(|a| a.seq).max().unwrap_or(0).max(self.last_seq);
+        self.last_seq = self.answers.back().map_or(0, |a| a.seq).max(self.last_seq);
     }
 
     pub(crate) fn snapshot_into(&self, snapshot: &mut Snapshot) {
@@ -89,11 +91,14 @@ impl Player {
             self.session = Session::decode(payload)?;
         }
         if cause.seq > 0 {
-            if self.answers.len() == ANSWERS_MAX {
+            // By number and not by when they had their effect: of two commands the later may be the one that was refused
+            // at first and said again. So whatever is above the lowest kept and not kept never had an effect.
+            let (seq, fingerprint, reply) = (cause.seq, cause.fingerprint, cause.reply.clone());
+            let at = self.answers.partition_point(|a| a.seq < seq);
+            self.answers.insert(at, Answer { seq, fingerprint, reply });
+            if self.answers.len() > ANSWERS_MAX {
                 self.answers.pop_front();
             }
-            let (seq, fingerprint, reply) = (cause.seq, cause.fingerprint, cause.reply.clone());
-            self.answers.push_back(Answer { seq, fingerprint, reply });
             self.last_seq = self.last_seq.max(seq);
         }
         self.place = cause.place.or(self.place);
@@ -116,7 +121,7 @@ impl Player {
         }
         // What is not in a full window is older than it: it may have had its effect long ago.
         let full = self.answers.len() >= window.min(ANSWERS_MAX);
-        let oldest = self.answers.iter().map(|a| a.seq).min().unwrap_or(0);
+        let oldest = self.answers.front().map_or(0, |a| a.seq);
         if seq == 0 || (full && seq < oldest) {
             return Known::Answer(Err(Refusal::new("too_old", "This command was answered long ago.")));
         }

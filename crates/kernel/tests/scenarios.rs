@@ -44,4 +44,5 @@ scenarios! {
     a_player_nobody_can_read,
     said_too_often,
     too_late,
+    said_again_out_of_turn,
 }

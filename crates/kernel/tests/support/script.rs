@@ -7,6 +7,7 @@ use bytes::Bytes;
 use gundo_types::Point;
 use gundo_wire::Message;
 use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::Cause;
 
 use super::cluster::{Cluster, Fault, game_state};
 use super::game::{self, PlayerCommand};
@@ -110,6 +111,14 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let message = ClientMessage { commands: vec![command], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
+        "raw-says" => {
+            let payload =
+                Bytes::from(PlayerCommand { say: words[4..].join(" "), ..Default::default() }.encode_to_vec());
+            let seqs = number(2) as u64..=number(3) as u64;
+            let command = |seq| gundo_wire::client::Command { seq, payload: payload.clone() };
+            let message = ClientMessage { commands: seqs.map(command).collect(), ..Default::default() };
+            cluster.say_raw(find(cluster, words[1]), message);
+        }
         "raw-takes" => {
             let chunk = cluster.chunk_where_home_is(number(2) as u16);
             let take = PlayerCommand { chunk: chunk.to_u64(), take: 1, ..Default::default() };
@@ -126,6 +135,13 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
                 Err(code) => format!("#{seq} refused: {code}"),
             };
             return heard.iter().map(line).collect();
+        }
+        "recorded" => {
+            let player = cluster.player(find(cluster, words[1]));
+            let seq = number(2) as u64;
+            let causes = cluster.store.stream(player, 0, usize::MAX).into_iter();
+            let causes = causes.map(|(_, e)| Cause::decode(e.cause.as_ref()).expect("a cause"));
+            return vec![format!("#{seq} took effect {} times", causes.filter(|c| c.seq == seq).count())];
         }
         "leave" => cluster.leave(find(cluster, words[1])),
         "spoil" => cluster.spoilt = Some(cluster.player(find(cluster, words[1]))),
