@@ -105,7 +105,14 @@ impl World {
         let make = |at: usize| {
             let (node, world) = (NodeId(at as u16 + 1), Arc::clone(&settings));
             let incarnation = incarnations[at];
-            Node::new(NodeSettings { node, incarnation, seed: [at as u8; 32], world, rules: rules() })
+            Node::new(NodeSettings {
+                node,
+                incarnation,
+                seed: [at as u8; 32],
+                world,
+                rules: rules(),
+                planted: None,
+            })
         };
         let client = |at| Client { conn: ConnId(at as u64), player: None, picture: Picture::new() };
         let mut world = Self {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gundo_types::{EntityId, WorldTime};
+use gundo_types::{EntityId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventType, NameChange, Outcome};
 
 /// What the rules must know of the storage, as of the start of the group.
@@ -106,6 +106,7 @@ pub struct Fences {
     by_age: BTreeMap<u64, (u64, EntityId)>,
     next_age: u64,
     barred_max: usize,
+    planted: Option<Planted>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +128,17 @@ impl Fences {
 
     /// No stream barred, and at most `barred_max` remembered.
     pub fn new(barred_max: usize) -> Self {
-        Self { barred: BTreeMap::new(), by_age: BTreeMap::new(), next_age: 0, barred_max }
+        Self { barred: BTreeMap::new(), by_age: BTreeMap::new(), next_age: 0, barred_max, planted: None }
+    }
+
+    /// Plants a mistake; ignored without the feature `planted`.
+    pub(crate) fn plant(&mut self, mistake: Option<Planted>) {
+        self.planted = mistake;
+    }
+
+    /// Whether this mistake was planted; never without the feature.
+    pub(crate) fn planted(&self, mistake: Planted) -> bool {
+        cfg!(feature = "planted") && self.planted == Some(mistake)
     }
 
     /// Judges `batches` in order, each as if those before it that land had landed. Those that do not land bar their streams.

@@ -7,7 +7,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_types::{EntityId, NodeId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 use crate::group::{self, Fences, NameRow, Plan, Verdict};
@@ -56,6 +56,11 @@ impl Store {
     /// An empty journal.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Plants a mistake, for the simulator; without the feature `planted` it is ignored.
+    pub fn plant(&mut self, mistake: Option<Planted>) {
+        self.fences.plant(mistake);
     }
 
     /// See [`Journal::join`].

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Now, Time, WorldTime};
+use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Now, Planted, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
 use rand_chacha::ChaCha8Rng;
@@ -71,6 +71,11 @@ impl Core {
 
     pub(crate) fn world(&self) -> &WorldSettings {
         &self.settings.world
+    }
+
+    /// Whether this mistake was planted; never without the feature.
+    pub(crate) fn planted(&self, mistake: Planted) -> bool {
+        cfg!(feature = "planted") && self.settings.planted == Some(mistake)
     }
 
     /// Home of a chunk in the present view.

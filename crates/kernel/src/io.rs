@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{ConnId, EntityId, Epoch, Limits, NodeId};
+use gundo_types::{ConnId, EntityId, Epoch, Limits, NodeId, Planted};
 use gundo_wire::client::ClientMessage;
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
@@ -208,6 +208,8 @@ pub struct NodeSettings {
     pub world: Arc<WorldSettings>,
     /// The game.
     pub rules: Arc<crate::game::Rules>,
+    /// A mistake on purpose, for the simulator; without the feature `planted` it is ignored.
+    pub planted: Option<Planted>,
 }
 
 /// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.

@@ -326,6 +326,7 @@ impl Assembly<'_> {
                 seed,
                 world: Arc::clone(&world),
                 rules: Arc::clone(self.rules),
+                planted: None,
             };
             let edge = {
                 let _inside = self.runtime.enter();

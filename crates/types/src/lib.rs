@@ -5,10 +5,12 @@
 
 mod ids;
 mod limits;
+mod planted;
 mod space;
 mod time;
 
 pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};
 pub use limits::Limits;
+pub use planted::Planted;
 pub use space::{Body, CHUNK_MM, ChunkId, HEADINGS, MOTION_UNIT_MM, Point};
 pub use time::{Now, Time, WorldTime};

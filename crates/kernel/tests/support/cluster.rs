@@ -118,8 +118,14 @@ impl Cluster {
             members.push(Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 });
             let mut bytes = [n as u8; 32];
             bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            let settings =
-                NodeSettings { node, incarnation, seed: bytes, world: world.clone(), rules: rules.clone() };
+            let settings = NodeSettings {
+                node,
+                incarnation,
+                seed: bytes,
+                world: world.clone(),
+                rules: rules.clone(),
+                planted: None,
+            };
             nodes.insert(node, Node::new(settings));
         }
         let mut cluster = Self {

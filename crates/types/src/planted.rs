@@ -1,0 +1,157 @@
+//! Classic mistakes that can be planted into a node or a journal: the simulator's proof that its checkers see them.
+//!
+//! The switches are compiled in only with the feature `planted` of the crate that has them; no production binary does.
+
+macro_rules! planted {
+    ($($mistake:ident $name:literal $about:literal)*) => {
+        /// A mistake on purpose. Each says what is wrong and which guarantee (G1 to G12 in ARCHITECTURE.md) it breaks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Planted {
+            $(#[doc = $about] $mistake,)*
+        }
+
+        impl Planted {
+            /// Every one: those of the journal first, then those of the node.
+            pub const ALL: &[Self] = &[$(Self::$mistake,)*];
+
+            /// Its name, in kebab case.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$mistake => $name,)* }
+            }
+
+            /// What is wrong and what it breaks, in a sentence.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$mistake => $about,)* }
+            }
+        }
+    };
+}
+
+planted! {
+    // ---- the journal -----------------------------------------------------------------------------------
+    LeaversWrite "leavers-write"
+        "The journal accepts appends of an incarnation whose row in `members` is gone: G2."
+    SeqUnchecked "seq-unchecked"
+        "The journal lets an append overwrite events that are there already: G2."
+    GapAccepted "gap-accepted"
+        "The journal accepts an append whose predecessor is not there yet: G2."
+    StaleAppend "stale-append"
+        "The journal accepts an append below the pruning line, where its seqs are free again: G2."
+    LaterBatchLands "later-batch-lands"
+        "A batch lands that was decided on top of one that failed: G3."
+    TornAppend "torn-append"
+        "Of an append over several streams only the first is written: G6."
+    TailLost "tail-lost"
+        "A load gives the snapshot without the events after it: G1."
+    SnapshotUnfenced "snapshot-unfenced"
+        "A snapshot is kept though the append it came with did not land: G3."
+    NameTakenTwice "name-taken-twice"
+        "A name that has an owner is taken by another: G4."
+    NameKept "name-kept"
+        "A name that is given back stays taken: G4."
+
+    // ---- commands and answers --------------------------------------------------------------------------
+    NoDedupe "no-dedupe"
+        "A command that is said again is decided again: G5."
+    AnswersForgotten "answers-forgotten"
+        "The answers kept in a snapshot are forgotten by a load: G5."
+    EarlyReply "early-reply"
+        "A success is told before its event is durable: G7."
+    EarlyRefusal "early-refusal"
+        "A refusal is told before the events it rests on are durable: G7."
+    EarlyFrame "early-frame"
+        "Others see an entity's public part before the event that changed it is durable: G7."
+
+    // ---- appends ---------------------------------------------------------------------------------------
+    UnknownIsDone "unknown-is-done"
+        "An append of unknown outcome is taken for done: G1."
+    UnknownIsRefused "unknown-is-refused"
+        "A command whose append has an unknown outcome is refused, though it may have landed: G5."
+    UnknownRetried "unknown-retried"
+        "An append of unknown outcome is decided and sent again without a fence, though it may still land: G5."
+    RefusedStays "refused-stays"
+        "What an append that was rejected had changed stays in memory, and later in a snapshot: G3."
+    StaleSnapshot "stale-snapshot"
+        "The snapshot of a transaction's participant lacks the events of its own append: G3."
+    LoadNotRetried "load-not-retried"
+        "A load that failed is not tried again: G10."
+    TimeRunsBack "time-runs-back"
+        "An event is dated before the entity's last one when its new node's clock is behind: G3."
+
+    // ---- transactions ----------------------------------------------------------------------------------
+    PartLeftOut "part-left-out"
+        "The events of a transaction's first participant are left out of its append: G6."
+    HalfCommit "half-commit"
+        "When a transaction has landed, only the first participant is told to commit, the others to abort: G6."
+    AbortAfterAppend "abort-after-append"
+        "A coordinator that has lost patience aborts a transaction whose append is already on its way: G6."
+    LockKept "lock-kept"
+        "A participant whose transaction does not commit stays locked: G10."
+
+    // ---- homes -----------------------------------------------------------------------------------------
+    TwoHolders "two-holders"
+        "A home grants an entity that somebody holds, so that it is real on two nodes: G2."
+    HomeNotOpen "home-not-open"
+        "A home answers before every member has announced what it holds: G2."
+    StaleEpoch "stale-epoch"
+        "Ownership messages of an older epoch are obeyed: G2."
+    InterestNotAnnounced "interest-not-announced"
+        "After a new view a node does not tell the homes which chunks it subscribes to: G8."
+
+    // ---- sessions --------------------------------------------------------------------------------------
+    OldLineObeyed "old-line-obeyed"
+        "A session's older connection is still obeyed after a newer one has taken it over: G11."
+    OldLineNotTold "old-line-not-told"
+        "A session's older connection is not told that a newer one has taken it over: G11."
+    TokenUnchecked "token-unchecked"
+        "A session is resumed without a look at the token's secret: G11."
+    DamagedTokenPanics "damaged-token-panics"
+        "A resume token of the wrong length ends the node: G9."
+    PlayerStays "player-stays"
+        "A player whose connection is gone never leaves the world: G12."
+    UnboundedCommands "unbounded-commands"
+        "A session may have any number of unanswered commands: G12."
+    UnboundedWaiting "unbounded-waiting"
+        "Any amount of work may wait at an entity: G12."
+
+    // ---- pictures --------------------------------------------------------------------------------------
+    KeyframeLost "keyframe-lost"
+        "A client that was too slow is not given the keyframes it is owed: G8."
+    KeyframeIgnored "keyframe-ignored"
+        "A publisher ignores a node that asks for a keyframe: G8."
+    SentNotCompared "sent-not-compared"
+        "A node does not compare what came with what publishers say that they sent last: G8."
+    BundleGapIgnored "bundle-gap-ignored"
+        "A node does not notice that a bundle of frames was lost, and with it the last motion: G8."
+    StaleGhost "stale-ghost"
+        "Of several entries of an entity the lowest (term, tick) is taken for its ghost, not the highest: G8."
+    GhostStays "ghost-stays"
+        "Nobody is told that an entity has left a chunk: G8."
+    SightLeaked "sight-leaked"
+        "What a session looked at is not given back when it ends: G12."
+    SubscriptionKept "subscription-kept"
+        "A home is not told that a node subscribes to a chunk no more: G12."
+}
+
+impl Planted {
+    /// The one with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|planted| planted.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_one_mistakes_own() {
+        for planted in Planted::ALL {
+            assert_eq!(Planted::parse(planted.name()), Some(*planted));
+            let guarantee = planted.about().rsplit_once(": G").and_then(|(_, g)| g.strip_suffix('.'));
+            let number = guarantee.and_then(|g| g.parse().ok());
+            assert!(number.is_some_and(|n: u8| (1..=12).contains(&n)), "{}", planted.about());
+        }
+        assert_eq!(Planted::parse("none"), None);
+    }
+}
