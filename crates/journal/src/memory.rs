@@ -50,6 +50,10 @@ impl group::View for Rows {
     fn name(&mut self, space: &str, name: &str) -> Result<Option<NameRow>, Self::Error> {
         Ok(self.names.get(&(space.to_owned(), name.to_owned())).copied())
     }
+
+    fn is_free(&mut self, entity: EntityId, seq: u64) -> Result<bool, Self::Error> {
+        Ok(self.streams.get(&entity).is_none_or(|s| !s.events.contains_key(&seq)))
+    }
 }
 
 impl Store {
@@ -90,7 +94,9 @@ impl Store {
         let Ok(plan) = self.fences.plan(&batches, &mut self.rows);
         for (batch, verdict) in batches.into_iter().zip(&plan.verdicts) {
             if *verdict == Verdict::Lands {
-                self.rows.write(batch);
+                self.write(batch);
+            } else {
+                self.drop_batch(batch);
             }
         }
         self.rows.names.extend(plan.names);
@@ -111,9 +117,11 @@ impl Store {
         for (batch, verdict) in batches.into_iter().zip(&plan.verdicts) {
             if *verdict == Verdict::Lands {
                 self.fences.fail(&batch);
-                if landed {
-                    self.rows.write(batch);
-                }
+            }
+            if landed && *verdict == Verdict::Lands {
+                self.write(batch);
+            } else {
+                self.drop_batch(batch);
             }
             outcomes.push(Plan::outcome(*verdict, outcome));
         }
@@ -121,6 +129,20 @@ impl Store {
             self.rows.names.extend(plan.names);
         }
         outcomes
+    }
+
+    fn write(&mut self, mut batch: Batch) {
+        if self.fences.planted(Planted::TornAppend) {
+            batch.streams.truncate(1);
+        }
+        self.rows.write(batch, self.fences.planted(Planted::SeqUnchecked));
+    }
+
+    /// Nothing of it lands.
+    fn drop_batch(&mut self, batch: Batch) {
+        if self.fences.planted(Planted::SnapshotUnfenced) {
+            self.rows.write_snapshots(batch);
+        }
     }
 
     /// See [`Line::load`].
@@ -131,6 +153,9 @@ impl Store {
         let snapshot = stream.snapshots.last_key_value().map(|(seq, bytes)| (*seq, bytes.clone()));
         let after = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
         let events = stream.events.range((Excluded(after), Unbounded));
+        if snapshot.is_some() && self.fences.planted(Planted::TailLost) {
+            return Loaded { snapshot, events: Vec::new() };
+        }
         Loaded { snapshot, events: events.map(|(seq, event)| (*seq, event.clone())).collect() }
     }
 
@@ -175,18 +200,27 @@ impl Store {
 }
 
 impl Rows {
-    fn write(&mut self, batch: Batch) {
+    /// `over`: a planted mistake lets it write over what is there.
+    fn write(&mut self, batch: Batch, over: bool) {
         for append in batch.streams {
             let stream = self.streams.entry(append.entity).or_default();
             let mut seq = append.after;
             for event in append.events {
                 seq += 1;
                 let before = stream.events.insert(seq, event);
-                assert!(before.is_none(), "{} has two events {seq}", append.entity);
+                assert!(over || before.is_none(), "{} has two events {seq}", append.entity);
             }
             if let Some(snapshot) = append.snapshot {
                 stream.snapshots.insert(seq, snapshot);
             }
+        }
+    }
+
+    fn write_snapshots(&mut self, batch: Batch) {
+        for append in batch.streams {
+            let (stream, seq) =
+                (self.streams.entry(append.entity).or_default(), append.after + append.events.len() as u64);
+            stream.snapshots.extend(append.snapshot.map(|snapshot| (seq, snapshot)));
         }
     }
 }
@@ -202,6 +236,11 @@ impl MemoryJournal {
     /// An empty journal.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// See [`Store::plant`].
+    pub fn plant(&self, mistake: Option<Planted>) {
+        self.store().plant(mistake);
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
