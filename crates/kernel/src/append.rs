@@ -5,7 +5,7 @@
 //! journal has decides, nothing else does.
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId};
+use gundo_types::{Body, EntityId, Planted};
 use gundo_wire::Message;
 use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, NameChange, Outcome, Place, StreamAppend};
 
@@ -121,7 +121,8 @@ impl Node {
         let load = real.load;
         let mut streams = vec![StreamAppend { entity: id, load, after, events: records, snapshot }];
         let (mut names, mut prepared_by) = (names, Vec::new());
-        for part in tx.into_iter().flat_map(|(_, parts)| parts) {
+        let left_out = usize::from(self.core.planted(Planted::PartLeftOut));
+        for part in tx.into_iter().flat_map(|(_, parts)| parts).skip(left_out) {
             streams.push(part.stream);
             names.extend(part.names);
             prepared_by.push(part.incarnation);
@@ -133,6 +134,11 @@ impl Node {
         let (node, incarnation) = (self.core.me(), self.core.settings.incarnation);
         let batch = Batch { id: batch, node, incarnation, prepared_by, streams, names };
         self.core.outputs.push_back(Output::Append(batch));
+        if self.core.planted(Planted::EarlyFrame) {
+            let real = self.hosts.reals.get_mut(&id).expect("just decided");
+            real.public = real.pending.back().and_then(|p| p.public.clone());
+            self.show(id);
+        }
     }
 
     /// An event could not be applied: nothing of it was written. What came before is settled, then the entity is
@@ -174,7 +180,8 @@ impl Node {
         }
     }
 
-    fn release(&mut self, id: EntityId, effects: Vec<Effect>) {
+    /// Lets effects out now.
+    pub(crate) fn release(&mut self, id: EntityId, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Reply { line, seq, result } => {
@@ -185,7 +192,9 @@ impl Node {
                     self.core.send_edge(line.edge, line.conn, id, ToEdge::Reply { seq, result });
                 }
                 Effect::Opened { line, before, mut opened } => {
-                    if let Some(before) = before.filter(|b| *b != line) {
+                    let untold = self.core.planted(Planted::OldLineNotTold)
+                        || self.core.planted(Planted::OldLineObeyed);
+                    if let Some(before) = before.filter(|b| *b != line && !untold) {
                         self.core.send_edge(before.edge, before.conn, id, ToEdge::Superseded);
                     }
                     self.enter_world(id);
@@ -216,6 +225,7 @@ impl Node {
         // Appends of an entity that has been given up meanwhile: what they did is read from the journal.
         let Some(id) = self.hosts.batches.remove(&batch) else { return };
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let outcome = self.core.mistake(outcome);
         if outcome != Outcome::Done {
             self.core.counters.appends_failed += 1;
             return self.on_append_failed(id, batch, outcome);
@@ -323,6 +333,11 @@ impl Node {
             if let Some(real) = self.hosts.reals.get_mut(&id) {
                 real.phase = Phase::Settling;
             }
+        } else if self.core.planted(Planted::RefusedStays) && matches!(outcome, Outcome::Rejected(_)) {
+            let load = self.core.next_load();
+            let real = self.hosts.reals.get_mut(&id).expect("its append has just failed");
+            (real.load, real.seq, real.snapshot_seq) = (load, after, real.snapshot_seq.min(after));
+            self.run(id);
         } else {
             self.start_load(id);
         }

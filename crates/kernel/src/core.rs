@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Now, Planted, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
+use gundo_wire::journal::Outcome;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
@@ -78,6 +79,16 @@ impl Core {
         cfg!(feature = "planted") && self.settings.planted == Some(mistake)
     }
 
+    /// What a planted mistake takes an unknown outcome for.
+    pub(crate) fn mistake(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Unknown if self.planted(Planted::UnknownIsDone) => Outcome::Done,
+            Outcome::Unknown if self.planted(Planted::UnknownIsRefused) => Outcome::Rejected(String::new()),
+            Outcome::Unknown if self.planted(Planted::UnknownRetried) => Outcome::Conflict,
+            outcome => outcome,
+        }
+    }
+
     /// Home of a chunk in the present view.
     pub(crate) fn home_of_chunk(&self, chunk: ChunkId) -> Option<NodeId> {
         self.view.home_of_chunk(chunk, self.world().tract_chunks)
@@ -132,6 +143,9 @@ impl Core {
 
     /// World time for an event of an entity whose last event happened at `last`.
     pub(crate) fn world_time_from(&self, last: WorldTime) -> WorldTime {
+        if self.planted(Planted::TimeRunsBack) {
+            return self.now.world;
+        }
         self.now.world.max(last)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gundo_types::{ChunkId, EntityId, NodeId, Term};
+use gundo_types::{ChunkId, EntityId, NodeId, Planted, Term};
 
 use crate::Node;
 use crate::core::Core;
@@ -59,7 +59,7 @@ impl Homes {
             self.holders.remove(&entity);
         }
         let answer = match self.holders.get(&entity) {
-            Some((holder, term)) if *holder != asker => {
+            Some((holder, term)) if *holder != asker && !core.planted(Planted::TwoHolders) => {
                 HomeMessage::Located { entity, holder: *holder, term: *term }
             }
             _ => {
@@ -120,7 +120,8 @@ impl Node {
                 a.0.push((entity, term));
             }
         }
-        for (chunk, tiers) in self.interest.subscribed() {
+        let silent = self.core.planted(Planted::InterestNotAnnounced);
+        for (chunk, tiers) in self.interest.subscribed().filter(|_| !silent) {
             if let Some(a) = self.home_of_chunk(chunk).and_then(|h| announcements.get_mut(&h)) {
                 a.1.push((chunk, tiers));
             }
@@ -154,7 +155,7 @@ impl Node {
             HomeMessage::Located { entity, holder, term } => self.on_located(entity, holder, term),
             HomeMessage::Granted { entity, term } => self.on_granted(entity, term),
             HomeMessage::Subscribers { chunk, list } => self.publisher.set_subscribers(chunk, &list),
-            question if !self.homes.open => {
+            question if !self.homes.open && !self.core.planted(Planted::HomeNotOpen) => {
                 if self.homes.waiting.len() == WAITING_MAX {
                     self.homes.waiting.pop_front();
                 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Term, Time, WorldTime};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Term, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventType, Loaded, Snapshot};
 
@@ -274,11 +274,19 @@ impl Node {
             return;
         }
         let Ok(loaded) = result else {
-            self.core.after_ms(LOAD_RETRY_MS, Timer::LoadRetry(id));
+            if !self.core.planted(Planted::LoadNotRetried) {
+                self.core.after_ms(LOAD_RETRY_MS, Timer::LoadRetry(id));
+            }
             return;
         };
         let rules = self.core.settings.rules.clone();
         let restored = guard(|| real.restore(&rules, &loaded));
+        if let Some(player) = &mut real.player
+            && loaded.snapshot.is_some()
+            && self.core.planted(Planted::AnswersForgotten)
+        {
+            player.forget_answers();
+        }
         real.phase = if matches!(restored, Ok(Ok(()))) { Phase::Live } else { Phase::Broken };
         if real.phase == Phase::Broken {
             self.core.counters.broken += 1;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Point};
+use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 
 use crate::core::Core;
 use crate::game::{Neighbour, Surroundings};
@@ -23,6 +23,8 @@ pub(crate) struct Interest {
     arrived: BTreeSet<ChunkId>,
     /// Number of the last bundle from each publisher.
     bundles: BTreeMap<NodeId, u64>,
+    /// A planted mistake: see [`Planted::StaleGhost`].
+    stale_ghosts: bool,
 }
 
 #[derive(Default)]
@@ -49,6 +51,10 @@ impl Subscription {
 }
 
 impl Interest {
+    pub(crate) fn new(stale_ghosts: bool) -> Self {
+        Self { stale_ghosts, ..Self::default() }
+    }
+
     /// A session looks at `chunk` with these tiers (bits); 0: not any more.
     pub(crate) fn set_session(&mut self, conn: ConnId, chunk: ChunkId, tiers: u8) {
         let sub = self.chunks.entry(chunk).or_default();
@@ -85,7 +91,7 @@ impl Interest {
         for chunk in std::mem::take(&mut self.changed) {
             let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
             let wanted = sub.wanted();
-            if wanted != sub.told {
+            if wanted != sub.told && (wanted != 0 || !core.planted(Planted::SubscriptionKept)) {
                 sub.told = wanted;
                 if let Some(home) = core.home_of_chunk(chunk) {
                     messages.entry(home).or_default().push((chunk, wanted));
@@ -115,7 +121,7 @@ impl Interest {
         frames: Vec<ChunkFrame>,
     ) {
         let before = self.bundles.insert(from, number).unwrap_or(0);
-        if number != before + 1 {
+        if number != before + 1 && !core.planted(Planted::BundleGapIgnored) {
             self.ask_for_all(core, from);
         }
         for frame in frames {
@@ -140,6 +146,9 @@ impl Interest {
         number: u64,
         rosters: &[(ChunkId, u32)],
     ) {
+        if core.planted(Planted::SentNotCompared) {
+            return;
+        }
         if self.bundles.insert(from, number).unwrap_or(0) != number {
             self.ask_for_all(core, from);
         }
@@ -202,6 +211,11 @@ impl Interest {
     pub(crate) fn size(&self, me: NodeId) -> (usize, usize) {
         (self.chunks.len(), self.chunks.values().map(|s| s.picture.ghosts(me)).sum())
     }
+
+    /// Of two entries of an entity, the one that is its ghost.
+    fn newer<'a>(&self, a: &'a Seen, b: &'a Seen) -> &'a Seen {
+        if ((a.term, a.tick) < (b.term, b.tick)) != self.stale_ghosts { b } else { a }
+    }
 }
 
 impl Surroundings for Interest {
@@ -220,9 +234,7 @@ impl Surroundings for Interest {
                         continue;
                     }
                     let kept = newest.entry(seen.id).or_insert(seen);
-                    if (seen.term, seen.tick) > (kept.term, kept.tick) {
-                        *kept = seen;
-                    }
+                    *kept = self.newer(kept, seen);
                 }
             }
         }
@@ -232,7 +244,7 @@ impl Surroundings for Interest {
 
     fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes> {
         let picture = &self.chunks.get(&chunk)?.picture;
-        let newest = picture.seen().filter(|(_, s)| s.id == id).max_by_key(|(_, s)| (s.term, s.tick))?;
-        Some(newest.1.public.clone())
+        let entries = picture.seen().map(|(_, seen)| seen).filter(|seen| seen.id == id);
+        Some(entries.reduce(|a, b| self.newer(a, b))?.public.clone())
     }
 }

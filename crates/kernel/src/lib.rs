@@ -29,7 +29,7 @@ pub use peer::{
 };
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Now, Term, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Now, Planted, Term, Time};
 
 use crate::core::{Core, Timer};
 use crate::homes::Homes;
@@ -56,6 +56,8 @@ pub struct RealState<'a> {
     pub seq: u64,
     /// Whether nothing of it is on its way: no append, no lock, no waiting work.
     pub settled: bool,
+    /// Pieces of work that wait, `waiting_per_entity_max` at most.
+    pub waiting: usize,
     /// Chunk, public part and body as shown to others; `None`: it is not shown.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
 }
@@ -90,11 +92,12 @@ pub struct Node {
 impl Node {
     /// A node that waits for its first view.
     pub fn new(settings: NodeSettings) -> Self {
+        let core = Core::new(settings);
         Self {
-            core: Core::new(settings),
             homes: Homes::default(),
             hosts: Hosts::default(),
-            interest: Interest::default(),
+            interest: Interest::new(core.planted(Planted::StaleGhost)),
+            core,
             publisher: Publisher::default(),
             sessions: Sessions::default(),
             early: VecDeque::new(),
@@ -165,6 +168,7 @@ impl Node {
             term: r.term,
             seq: r.seq,
             settled: r.is_settled(),
+            waiting: r.waiting.len(),
             shown: self.publisher.shown(r.id),
         })
     }
@@ -198,13 +202,15 @@ impl Node {
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
         match message {
             Peer::Home { epoch, message } => match epoch.cmp(&self.core.view.epoch) {
-                std::cmp::Ordering::Less => self.core.counters.stale += 1,
-                std::cmp::Ordering::Equal => self.handle_home(from, message),
+                std::cmp::Ordering::Less if !self.core.planted(Planted::StaleEpoch) => {
+                    self.core.counters.stale += 1
+                }
                 std::cmp::Ordering::Greater => {
                     if self.early.len() < EARLY_MAX {
                         self.early.push_back((from, Peer::Home { epoch, message }));
                     }
                 }
+                _ => self.handle_home(from, message),
             },
             Peer::Frames { number, frames } => {
                 self.interest.take_frames(&mut self.core, from, number, frames);
@@ -212,6 +218,7 @@ impl Node {
             Peer::Sent { number, rosters } => {
                 self.interest.compare_sent(&mut self.core, from, number, &rosters);
             }
+            Peer::KeyframeWanted(_) if self.core.planted(Planted::KeyframeIgnored) => {}
             Peer::KeyframeWanted(chunk) => self.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => self.handle_player(player, line, message),
             Peer::ToEdge { conn, player, message } => self.handle_edge(from, conn, player, message),

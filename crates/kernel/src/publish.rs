@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Term};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Term};
 use gundo_wire::Message;
 use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal, motion_units};
 
@@ -297,6 +297,9 @@ fn publish_chunk(
 ) {
     let me = core.me();
     let tiers = publication.tiers();
+    if core.planted(Planted::GhostStays) {
+        publication.leave.clear();
+    }
     let roster = publication.has_roster().then(|| {
         publication.roster += 1;
         encode(core, roster_frame(me, chunk, tick, publication, entities))

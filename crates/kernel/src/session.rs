@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Point, Term, Time};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Planted, Point, Term, Time};
 use gundo_wire::client::{
     ClientMessage, Closing, Command, Correction, Edge, Edges, Hello, Home, Move, Own, PROTOCOL, Pong, Reply,
     Resync, ServerMessage, Stats, Welcome,
@@ -149,7 +149,7 @@ impl Node {
     pub(crate) fn handle_drained(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.lagging) else { return };
         session.lagging = false;
-        if let Some(center) = session.center {
+        if let Some(center) = session.center.filter(|_| !self.core.planted(Planted::KeyframeLost)) {
             let reach = self.core.settings.world.sight_chunks.into_iter().max().unwrap_or(0);
             session.joins = center.around(reach).collect();
             self.sessions.owed.insert(conn);
@@ -172,6 +172,7 @@ impl Node {
             let secret = parts.and_then(|(_, s)| <[u8; 16]>::try_from(s).ok());
             match (parts, secret) {
                 (Some((id, _)), Some(secret)) => (u64::from_be_bytes(*id), Some(secret)),
+                _ if self.core.planted(Planted::DamagedTokenPanics) => panic!("a token has 24 bytes"),
                 _ => {
                     let text = "This key to your player is damaged.";
                     return self.refuse_hello(conn, Refusal::new("bad_token", text));
@@ -261,7 +262,7 @@ impl Node {
     }
 
     fn leave_chunks(&mut self, conn: ConnId, center: Option<ChunkId>) {
-        let Some(center) = center else { return };
+        let Some(center) = center.filter(|_| !self.core.planted(Planted::SightLeaked)) else { return };
         let reach = self.core.settings.world.sight_chunks.into_iter().max().unwrap_or(0);
         for chunk in center.around(reach) {
             self.interest.set_session(conn, chunk, 0);
@@ -280,7 +281,8 @@ impl Node {
             let text = format!("A command may have {} bytes at most.", limits.command_bytes_max);
             return self.reply(conn, command.seq, Err(Refusal::new("too_large", text)));
         }
-        if session.unanswered.len() >= limits.commands_unanswered_max {
+        let full = session.unanswered.len() >= limits.commands_unanswered_max;
+        if full && !self.core.planted(Planted::UnboundedCommands) {
             let text = "Too many commands are waiting for an answer. One moment.";
             return self.reply(conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }

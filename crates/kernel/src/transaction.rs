@@ -7,7 +7,7 @@
 //! because whoever was Busy to it prepares for no younger one for a while.
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Time};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 use rand_core::Rng;
 
@@ -185,7 +185,7 @@ impl Node {
     /// A back-off is over, or the patience is.
     pub(crate) fn on_tx_timer(&mut self, tx: TxId) {
         let Some(entry) = self.hosts.txs.get(&tx) else { return };
-        if entry.phase == TxPhase::Appending {
+        if entry.phase == TxPhase::Appending && !self.core.planted(Planted::AbortAfterAppend) {
             return;
         }
         if self.core.now.time >= entry.until {
@@ -233,9 +233,13 @@ impl Node {
 
     fn tell_parts(&mut self, tx: TxId, message: &TxMessage) {
         let Some(entry) = self.hosts.txs.get(&tx) else { return };
-        for part in &entry.parts {
+        let commits = matches!(message, TxMessage::Commit);
+        for (i, part) in entry.parts.iter().enumerate() {
             if let Some(node) = part.node {
-                let (entity, message) = (part.part.entity, message.clone());
+                let (entity, mut message) = (part.part.entity, message.clone());
+                if commits && i > 0 && self.core.planted(Planted::HalfCommit) {
+                    message = TxMessage::Abort { reload: false };
+                }
                 self.core.send(node, Peer::Transaction { tx, entity, message });
             }
         }
@@ -344,7 +348,8 @@ impl Node {
         let (Some(state), Some(kind)) = (&real.state, rules.kind_of(id.kind)) else { return Ok(None) };
         guard(|| {
             let mut copy = kind.restore(id.id, &state.snapshot()).ok()?;
-            for event in events.iter().filter(|e| e.event_type == EventType::Game) {
+            let misses = self.core.planted(Planted::StaleSnapshot);
+            for event in events.iter().filter(|e| e.event_type == EventType::Game && !misses) {
                 copy.apply(&event.payload).ok()?;
             }
             let snapshot = gundo_wire::journal::Snapshot { state: copy.snapshot(), ..Default::default() };
@@ -410,6 +415,7 @@ impl Node {
     fn release_lock(&mut self, tx: TxId, id: EntityId) -> Option<u64> {
         let real = self.hosts.reals.get_mut(&id)?;
         let locked = matches!(&real.lock, Some(Lock::Participant { tx: t, .. }) if *t == tx);
+        let locked = locked && !self.core.planted(Planted::LockKept);
         locked.then(|| {
             real.lock = None;
             real.seq

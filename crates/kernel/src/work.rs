@@ -1,7 +1,7 @@
 //! Work an entity takes, in order: sessions to adopt, commands of its player, parts of others' transactions.
 
 use bytes::Bytes;
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Planted};
 use gundo_wire::journal::{Cause, EventType};
 
 use crate::Node;
@@ -53,7 +53,7 @@ impl Node {
             return self.refuse_work(id, &work, game_error());
         }
         // Not a piece of work is done before those that came earlier, so a full queue refuses the newest.
-        if real.waiting.len() >= max {
+        if real.waiting.len() >= max && !self.core.planted(Planted::UnboundedWaiting) {
             let busy = Refusal::new("busy", "Too much is going on here. Try again in a moment.");
             return self.refuse_work(id, &work, busy);
         }
@@ -80,17 +80,17 @@ impl Node {
     fn decide(&mut self, id: EntityId, command: Command) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
-        if player.line != Some(command.line) {
+        if player.line != Some(command.line) && !self.core.planted(Planted::OldLineObeyed) {
             let line = command.line;
             return self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
         }
         let window = self.core.settings.world.limits.answers_kept;
         match player.known(command.seq, gundo_wire::fingerprint(&command.payload), window) {
-            Known::Answer(result) => {
+            Known::Answer(result) if !self.core.planted(Planted::NoDedupe) => {
                 let effects = vec![Effect::Reply { line: command.line, seq: command.seq, result }];
                 return self.emit(id, Some(Work::Command(command)), effects);
             }
-            Known::New => {}
+            _ => {}
         }
         player.last_seq = player.last_seq.max(command.seq);
         if command.tries > TRIES_MAX {
@@ -149,6 +149,9 @@ impl Node {
         effects.extend(decision.body.map(Effect::Body));
         let (line, seq) = (command.line, command.seq);
         effects.push(Effect::Reply { line, seq, result: Ok(decision.reply) });
+        if self.core.planted(Planted::EarlyReply) {
+            self.release(id, effects.pop().into_iter().collect());
+        }
         let entry = Entry { work: Some(Work::Command(command)), effects };
         self.record(id, Record { events, cause, names: decision.names, tx, entry });
     }
@@ -160,6 +163,9 @@ impl Node {
             player.remember_refusal(command.seq, &command.payload, &refusal, window);
         }
         let effects = vec![Effect::Reply { line: command.line, seq: command.seq, result: Err(refusal) }];
+        if self.core.planted(Planted::EarlyRefusal) {
+            return self.release(id, effects);
+        }
         self.emit(id, Some(Work::Command(command)), effects);
     }
 
