@@ -10,8 +10,11 @@ type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 /// What clients send.
 pub fn client_messages() -> Seeds {
-    let hello = Hello { protocol: PROTOCOL, name: "Ada".into(), token: Bytes::new(), client: "seed".into() };
-    let resume = Hello { token: Bytes::from_static(&[7; 24]), name: String::new(), ..hello.clone() };
+    let nonce = Bytes::from_static(b"the nonce of Ada");
+    let hello =
+        Hello { protocol: PROTOCOL, name: "Ada".into(), client: "seed".into(), nonce, ..Default::default() };
+    let token = Bytes::from_static(&[7; 24]);
+    let resume = Hello { token, name: String::new(), nonce: Bytes::new(), ..hello.clone() };
     let dig = |seq| Command { seq, payload: Bytes::from_static(b"dig") };
     let walk = Move { seq: 9, x: -45_123, y: 61_999, heading: 127, speed: 40 };
     let far = Move { seq: u32::MAX, x: i32::MIN, y: i32::MAX, heading: u32::MAX, speed: u32::MAX };
@@ -98,9 +101,10 @@ pub fn records() -> Seeds {
 
 /// What four clients at two nodes do; see `world.rs` for the first byte of each message.
 pub fn acts() -> Seeds {
-    let hello = |name: &str| ClientMessage {
-        hello: Some(Hello { protocol: PROTOCOL, name: name.into(), ..Default::default() }),
-        ..Default::default()
+    let hello = |name: &str, nonce: &'static [u8; 16]| {
+        let nonce = Bytes::from_static(nonce);
+        let hello = Hello { protocol: PROTOCOL, name: name.into(), nonce, ..Default::default() };
+        ClientMessage { hello: Some(hello), ..Default::default() }
     };
     let token = Bytes::from_static(&[7; crate::TOKEN_BYTES]);
     let resume = ClientMessage {
@@ -130,7 +134,8 @@ pub fn acts() -> Seeds {
         let act = |(head, said): &(u8, &ClientMessage)| [vec![*head], said.encode_to_vec()].concat();
         crate::mutate::join(&acts.iter().map(act).collect::<Vec<_>>())
     };
-    let (ada, bob) = (hello("Ada"), hello("Bob"));
+    let (ada, bob) = (hello("Ada", b"the nonce of Ada"), hello("Bob", b"the nonce of Bob"));
+    let not_ada = hello("Ada", b"some other nonce");
     vec![
         ("two_arrive", row(&[(tick, &ada), (tick | 1, &bob), (tick, &say(1)), (tick | 1, &walk(1, x))])),
         (
@@ -166,7 +171,15 @@ pub fn acts() -> Seeds {
                 (tick | 4 << 2, &nothing),
             ]),
         ),
-        ("same_name", row(&[(0, &ada), (1, &ada), (tick | 1, &bob), (tick, &bye), (tick | 2, &ada)])),
+        ("same_name", row(&[(0, &ada), (1, &not_ada), (tick | 1, &bob), (tick, &bye), (tick | 2, &not_ada)])),
+        (
+            "first_hello_twice",
+            row(&[(0, &ada), (3 << 2, &nothing), (tick | 1, &ada), (tick | 2, &ada), (tick | 2, &say(1))]),
+        ),
+        (
+            "first_hello_in_doubt",
+            row(&[(6 << 2, &nothing), (0, &ada), (tick | 1, &ada), (tick | 1, &say(1))]),
+        ),
         ("rejected", row(&[(tick, &ada), (5 << 2, &nothing), (tick, &say(1)), (tick, &say(2))])),
         ("landed_in_doubt", row(&[(tick, &ada), (6 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
         ("lost_in_doubt", row(&[(tick, &ada), (7 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),

@@ -66,7 +66,9 @@ pub fn picture(data: &[u8]) -> bool {
 pub fn session(data: &[u8]) -> bool {
     let mut welcomed = false;
     let edge = "ws://127.0.0.1:1".parse().expect("an address");
-    let mut session = Session::new(SessionSettings::new(vec![edge], "Fuzz"));
+    let mut settings = SessionSettings::new(vec![edge], "Fuzz");
+    settings.nonce = Some(*b"the nonce of one");
+    let mut session = Session::new(settings);
     let mut now = Time(0);
     let mut asked = BTreeSet::new();
     let mut answered = BTreeSet::new();

@@ -304,6 +304,8 @@ mod tests {
         assert_eq!(played("two_arrive"), (2, vec![1]));
         assert_eq!(played("comes_back"), (1, vec![1]));
         assert_eq!(played("same_name").0, 1, "Bob: Ada has left, and her name stays hers");
+        assert_eq!(played("first_hello_twice"), (1, vec![1]), "Ada has no name to fight herself for");
+        assert_eq!(played("first_hello_in_doubt"), (1, vec![1]));
         assert_eq!(played("rejected"), (1, vec![2]));
         assert_eq!(played("landed_in_doubt"), (1, vec![1]));
         assert_eq!(played("lost_in_doubt"), (1, vec![1]));

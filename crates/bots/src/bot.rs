@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Session, SessionSettings};
+use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Session, SessionSettings, draw_nonce};
 use gundo_types::{Body, Point, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Correction, Welcome};
@@ -66,6 +66,7 @@ impl Bot {
         let mut mind = mind;
         let mut settings = SessionSettings::new(edges, mind.name(&name));
         settings.seed = seed;
+        settings.nonce = Some(draw_nonce());
         settings.client = concat!("gundo-bots ", env!("CARGO_PKG_VERSION")).to_owned();
         Self {
             token,
@@ -294,7 +295,7 @@ impl Bot {
                 if self.names_tried <= NAMES_MAX {
                     let name = format!("{}x{}", self.name, self.names_tried);
                     let name = self.mind.name(&name);
-                    self.session.introduce(desk.now, name);
+                    self.session.introduce(desk.now, name, draw_nonce());
                 } else {
                     self.session.leave(desk.now);
                 }

@@ -59,11 +59,13 @@ pub struct Client {
 pub type Events = mpsc::Receiver<(Option<Event>, Vec<PictureEvent>)>;
 
 impl Client {
-    /// Starts connecting. Read the events: the task waits when [`Events`] is full. Must be called on a tokio runtime.
+    /// Starts connecting. Read the events: the task waits when [`Events`] is full. Must be called on a tokio runtime. A
+    /// new player's nonce is drawn here if there is none.
     ///
     /// # Panics
     /// If `settings.edges` is empty, or outside a tokio runtime.
-    pub fn start(settings: SessionSettings) -> (Self, Events) {
+    pub fn start(mut settings: SessionSettings) -> (Self, Events) {
+        settings.nonce.get_or_insert_with(draw_nonce);
         let (wishes, wishes_rx) = mpsc::channel(WISHES_MAX);
         let (events, events_rx) = mpsc::channel(EVENTS_MAX);
         let picture = Arc::new(Mutex::new(Picture::new()));
@@ -198,7 +200,7 @@ impl Task {
                 self.session.walk(body);
             }
             Woken::Wish(Some(Wish::Watch(stats))) => self.session.watch(stats),
-            Woken::Wish(Some(Wish::Introduce(name))) => self.session.introduce(now, name),
+            Woken::Wish(Some(Wish::Introduce(name))) => self.session.introduce(now, name, draw_nonce()),
             Woken::Opened(opened) => {
                 self.opening = None;
                 match *opened {
@@ -277,6 +279,16 @@ impl Task {
         // A user who dropped the receiver does not want to know.
         let _ = self.events.send((event, changes)).await;
     }
+}
+
+/// A new player's nonce, from the operating system's chance.
+///
+/// # Panics
+/// If the operating system has no random bytes to give.
+pub fn draw_nonce() -> [u8; 16] {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
+    nonce
 }
 
 async fn open(address: Address) -> Result<Socket, tungstenite::Error> {

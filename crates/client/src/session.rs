@@ -27,6 +27,10 @@ pub struct SessionSettings {
     pub name: String,
     /// Resume token kept from an earlier run; empty: a new player.
     pub token: Bytes,
+    /// What makes a new player the same however often its first Hello is said: whoever knows it has the player, so it must
+    /// be drawn from the operating system's chance ([`draw_nonce`](crate::draw_nonce)), once for each new player.
+    /// Only tests and simulations take it from elsewhere. Default: none; needed without a token.
+    pub nonce: Option<[u8; 16]>,
     /// What operators see: program and version, at most 64 bytes.
     pub client: String,
     /// Seed of the chance in waits.
@@ -54,6 +58,7 @@ impl SessionSettings {
             edges,
             name: name.into(),
             token: Bytes::new(),
+            nonce: None,
             client: concat!("gundo-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             seed: 0,
             hello_wait_ms: 10_000,
@@ -184,12 +189,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has not been started. `settings.edges` must not be empty.
+    /// A session that has not been started. `settings.edges` must not be empty, and there must be a token or a nonce.
     ///
     /// # Panics
-    /// If `settings.edges` is empty.
+    /// If `settings.edges` is empty, or there is neither a token nor a nonce.
     pub fn new(settings: SessionSettings) -> Self {
         assert!(!settings.edges.is_empty(), "a session needs at least one edge to try");
+        let has_key = !settings.token.is_empty() || settings.nonce.is_some();
+        assert!(has_key, "a new player needs a nonce: SessionSettings::nonce");
         Self {
             state: State::New,
             backoff: Backoff::new(settings.backoff_ms_min, settings.backoff_ms_max, settings.seed),
@@ -321,11 +328,12 @@ impl Session {
         }
     }
 
-    /// After [`Event::Refused`]: says hello as a new player called `name`. Commands of a session that cannot be resumed are
-    /// answered with `session_lost`.
-    pub fn introduce(&mut self, now: Time, name: impl Into<String>) {
+    /// After [`Event::Refused`]: says hello as a new player called `name`, with a nonce of its own (see
+    /// [`SessionSettings::nonce`]). Commands of a session that cannot be resumed are answered with `session_lost`.
+    pub fn introduce(&mut self, now: Time, name: impl Into<String>, nonce: [u8; 16]) {
         self.settings.name = name.into();
         self.settings.token = Bytes::new();
+        self.settings.nonce = Some(nonce);
         self.lose_commands(now);
         self.next_seq = 0;
         if let State::Refused { .. } = self.state {
@@ -441,11 +449,13 @@ impl Session {
 
     fn greet(&mut self, now: Time) {
         self.state = State::Greeting { give_up: now.plus_ms(self.settings.hello_wait_ms) };
+        let nonce = self.settings.nonce.filter(|_| self.settings.token.is_empty());
         let hello = Hello {
             protocol: PROTOCOL,
             name: self.settings.name.clone(),
             token: self.settings.token.clone(),
             client: self.settings.client.clone(),
+            nonce: nonce.map(|n| Bytes::copy_from_slice(&n)).unwrap_or_default(),
         };
         self.send(ClientMessage { hello: Some(hello), ..Default::default() });
     }

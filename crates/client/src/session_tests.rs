@@ -15,7 +15,9 @@ fn edge(port: u16) -> Address {
 }
 
 fn session(ports: &[u16]) -> Session {
-    Session::new(SessionSettings::new(ports.iter().map(|p| edge(*p)).collect(), "ann"))
+    let mut settings = SessionSettings::new(ports.iter().map(|p| edge(*p)).collect(), "ann");
+    settings.nonce = Some([1; 16]);
+    Session::new(settings)
 }
 
 fn drain(s: &mut Session) -> Vec<Output> {
@@ -80,6 +82,40 @@ fn hello_brings_a_welcome_and_commands_wait_for_it() {
     let expected = Answer { id: early, result: Ok(Bytes::from_static(b"yes")), waited_us: 30_000, sends: 1 };
     assert_eq!(drain(&mut s), [Output::Event(Event::Answered(expected))]);
     assert_eq!(s.world_ms(at(1_020)), 6_000);
+}
+
+#[test]
+fn the_first_hello_is_the_same_until_it_is_heard() {
+    let hello = |s: &mut Session| sent(&drain(s))[0].hello.clone().expect("hello");
+    let mut s = session(&[1, 2]);
+    s.start(at(0));
+    s.handle_open(at(1));
+    let first = hello(&mut s);
+    assert_eq!(first.nonce, &[1; 16][..]);
+    // The welcome is lost with the connection.
+    s.handle_gone(at(2));
+    s.handle_timeout(at(300));
+    s.handle_open(at(301));
+    assert_eq!(hello(&mut s), first);
+    s.handle_message(at(302), welcome(b"t1", 1));
+    s.handle_gone(at(303));
+    s.handle_timeout(at(600));
+    s.handle_open(at(601));
+    let resume = hello(&mut s);
+    assert_eq!((&resume.token[..], resume.nonce.len()), (&b"t1"[..], 0));
+    // The player is gone: whoever comes now is another.
+    let refusal = Refusal { code: "bad_token".into(), text: String::new() };
+    s.handle_message(at(602), ServerMessage { refused: Some(refusal), ..Default::default() });
+    drain(&mut s);
+    s.introduce(at(603), "bob", [2; 16]);
+    let other = hello(&mut s);
+    assert_eq!((other.token.len(), &other.nonce[..]), (0, &[2; 16][..]));
+}
+
+#[test]
+#[should_panic(expected = "a new player needs a nonce")]
+fn a_new_player_without_a_nonce_is_a_bug() {
+    drop(Session::new(SessionSettings::new(vec![edge(1)], "ann")));
 }
 
 #[test]
@@ -186,7 +222,7 @@ fn a_refused_hello_is_asked_again_on_the_same_connection() {
     drain(&mut s);
     s.handle_message(at(2), refused("name_taken"));
     assert!(matches!(&drain(&mut s)[..], [Output::Event(Event::Refused(r))] if r.code == "name_taken"));
-    s.introduce(at(3), "bob");
+    s.introduce(at(3), "bob", [2; 16]);
     assert_eq!(sent(&drain(&mut s))[0].hello.as_ref().expect("hello").name, "bob");
     s.handle_message(at(4), refused("not_ready"));
     assert_eq!(drain(&mut s), []);

@@ -25,7 +25,8 @@ use std::collections::VecDeque;
 
 pub use io::{Counters, Gauges, Input, Member, NodeSettings, Output, Parts, SendClass, View, WorldSettings};
 pub use peer::{
-    Age, ChunkFrame, Encoded, HomeMessage, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId, TxMessage,
+    Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId,
+    TxMessage,
 };
 
 use bytes::Bytes;

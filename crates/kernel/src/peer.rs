@@ -159,13 +159,32 @@ pub struct Line {
     pub conn: ConnId,
 }
 
+/// The secret that proves whose player it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A new player's nonce, which its id is made from. Until a token has been used it is one itself, so that the first
+    /// hello can be said again, whatever became of it.
+    Nonce([u8; 16]),
+    /// The secret half of a resume token.
+    Token([u8; 16]),
+}
+
+impl Key {
+    /// The secret itself.
+    pub fn secret(&self) -> &[u8; 16] {
+        match self {
+            Self::Nonce(secret) | Self::Token(secret) => secret,
+        }
+    }
+}
+
 /// What an edge says to a player's real.
 #[derive(Clone, Debug)]
 pub enum ToPlayer {
     /// Adopt the session into this line.
     Open {
-        /// The secret half of the resume token; `None`: a new player.
-        token: Option<[u8; 16]>,
+        /// Whose player it is.
+        key: Key,
         /// A new player's wished name.
         name: String,
     },

@@ -18,7 +18,7 @@ use crate::append::{Effect, Entry, Record};
 use crate::core::Timer;
 use crate::game::Refusal;
 use crate::host::{Phase, context, game_error, guard};
-use crate::peer::{Line, Opened, Peer, ToEdge, ToPlayer};
+use crate::peer::{Key, Line, Opened, Peer, ToEdge, ToPlayer};
 use crate::work::{Command, Work};
 
 /// Answers kept in durable state: as many as a session may have unanswered.
@@ -159,8 +159,8 @@ impl Player {
         }
     }
 
-    fn knows_token(&self, token: &[u8]) -> bool {
-        let digest = Sha256::digest(token);
+    fn knows(&self, key: &Key) -> bool {
+        let digest = Sha256::digest(key.secret());
         let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
         same(&self.session.token) || same(&self.session.token_before)
     }
@@ -176,7 +176,7 @@ impl Node {
             return;
         }
         match message {
-            ToPlayer::Open { token, name } => self.submit(id, Work::Open { line, token, name }),
+            ToPlayer::Open { key, name } => self.submit(id, Work::Open { line, key, name }),
             ToPlayer::Command { seq, payload } => {
                 let command = Command { line, seq, payload, tries: 0, age: None };
                 self.submit(id, Work::Command(command));
@@ -188,18 +188,14 @@ impl Node {
 
     // ---- sessions --------------------------------------------------------------------------------------
 
-    /// Adopts a session into a line: a new player's, or one whose token fits.
-    pub(crate) fn open_session(&mut self, id: EntityId, line: Line, token: Option<[u8; 16]>, name: String) {
-        let work = Work::Open { line, token, name: name.clone() };
+    /// Adopts a session into a line: a new player's, or one whose key fits.
+    pub(crate) fn open_session(&mut self, id: EntityId, line: Line, key: Key, name: String) {
+        let work = Work::Open { line, key, name: name.clone() };
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         let fresh = player.session.adoption == 0;
-        // Without a token only a new player comes, whose id was drawn for it. Its first events may have landed already,
-        // with an unknown outcome: then nobody was told its token.
-        let known = match token {
-            Some(token) => !fresh && player.knows_token(&token),
-            None => !player.present,
-        };
+        // With a nonce comes a new player, or one whose first welcome was lost: its name is the first one's then.
+        let known = if fresh { matches!(key, Key::Nonce(_)) } else { player.knows(&key) };
         let known = known || !fresh && self.core.planted(Planted::TokenUnchecked);
         if !known || self.core.stopping {
             let refusal = if self.core.stopping {
@@ -243,7 +239,7 @@ impl Node {
         let session = Session {
             session: 1,
             token: Bytes::copy_from_slice(&Sha256::digest(next_token)),
-            token_before: token.map(|t| Bytes::copy_from_slice(&Sha256::digest(t))).unwrap_or_default(),
+            token_before: Bytes::copy_from_slice(&Sha256::digest(key.secret())),
             adoption: player.session.adoption + 1,
         };
         events.push((EventType::Session, session.encode_to_vec().into()));

@@ -12,12 +12,12 @@ use gundo_wire::client::{
     ClientMessage, Closing, Command, Correction, Edge, Edges, Hello, Home, Move, Own, PROTOCOL, Pong, Reply,
     Resync, ServerMessage, Stats, Welcome,
 };
-use rand_core::Rng;
+use sha2::{Digest, Sha256};
 
 use crate::Node;
 use crate::game::Refusal;
 use crate::io::{Gauges, Output, SendClass};
-use crate::peer::{HomeMessage, Line, Opened, ToEdge, ToPlayer};
+use crate::peer::{HomeMessage, Key, Line, Opened, ToEdge, ToPlayer};
 use crate::player::to_player;
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
@@ -45,7 +45,8 @@ struct Session {
     player: EntityId,
     holder: NodeId,
     term: Term,
-    token: Option<[u8; 16]>,
+    /// What came with its Hello.
+    key: Key,
     name: String,
     since: Time,
     /// Commands passed on and not answered yet.
@@ -89,7 +90,7 @@ impl Node {
             player: EntityId::default(),
             holder: NodeId::default(),
             term: Term::default(),
-            token: None,
+            key: Key::Token([0; 16]),
             name: String::new(),
             since,
             unanswered: BTreeSet::new(),
@@ -164,26 +165,16 @@ impl Node {
             return self.refuse_hello(conn, Refusal::new("bad_protocol", text));
         }
         let kind = self.core.settings.rules.player_kind();
-        let (id, token) = if hello.token.is_empty() {
-            // A random id of 63 bits: no node has to ask another whether it is free.
-            (self.core.rng.next_u64() >> 1, None)
-        } else {
-            let parts = hello.token.split_first_chunk::<8>();
-            let secret = parts.and_then(|(_, s)| <[u8; 16]>::try_from(s).ok());
-            match (parts, secret) {
-                (Some((id, _)), Some(secret)) => (u64::from_be_bytes(*id), Some(secret)),
-                _ if self.core.planted(Planted::DamagedTokenPanics) => panic!("a token has 24 bytes"),
-                _ => {
-                    let text = "This key to your player is damaged.";
-                    return self.refuse_hello(conn, Refusal::new("bad_token", text));
-                }
-            }
+        let (id, key) = match key_of(&hello) {
+            Ok(key) => key,
+            Err(_) if self.core.planted(Planted::DamagedTokenPanics) => panic!("a token has 24 bytes"),
+            Err(refusal) => return self.refuse_hello(conn, refusal),
         };
         let now = self.core.now.time;
         let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
         session.phase = Phase::Locating;
         session.player = EntityId::new(kind, id);
-        (session.token, session.name, session.since) = (token, hello.name, now);
+        (session.key, session.name, session.since) = (key, hello.name, now);
         let player = session.player;
         self.locate(player, conn, None);
     }
@@ -222,7 +213,7 @@ impl Node {
             let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
             session.phase = Phase::Opening;
             (session.holder, session.term) = (holder, term);
-            let open = ToPlayer::Open { token: session.token, name: session.name.clone() };
+            let open = ToPlayer::Open { key: session.key, name: session.name.clone() };
             self.core.send(holder, to_player(player, Line { edge: me, conn }, open));
         }
     }
@@ -575,6 +566,25 @@ impl Node {
             self.close(conn, "stopping", "The server restarts. You will be back in a moment.", RETRY_MS);
         }
     }
+}
+
+/// Whose player a Hello means, and what it proves that with.
+fn key_of(hello: &Hello) -> Result<(u64, Key), Refusal> {
+    if hello.token.is_empty() {
+        let nonce = <[u8; 16]>::try_from(hello.nonce.as_ref()).map_err(|_| {
+            let text = "A new player says hello with a nonce of 16 random bytes. Please update your client.";
+            Refusal::new("bad_nonce", text)
+        })?;
+        // 63 random bits: no node has to ask another whether the id is free. And the same bits wherever the hello is
+        // said again.
+        let digest: [u8; 32] = Sha256::digest(nonce).into();
+        let id = digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head)) & (u64::MAX >> 1);
+        return Ok((id, Key::Nonce(nonce)));
+    }
+    let key = hello.token.split_first_chunk().and_then(|(id, secret)| {
+        Some((u64::from_be_bytes(*id), Key::Token(<[u8; 16]>::try_from(secret).ok()?)))
+    });
+    key.ok_or_else(|| Refusal::new("bad_token", "This key to your player is damaged."))
 }
 
 fn wire_refusal(refusal: Refusal) -> gundo_wire::client::Refusal {

@@ -8,7 +8,7 @@ use crate::Node;
 use crate::append::{Effect, Entry, Record, place};
 use crate::game::{Actor, RawDecision, Refusal};
 use crate::host::{Phase, context, game_error, guard};
-use crate::peer::{Age, Line, Peer, Prepared, ToEdge, TxId, TxMessage};
+use crate::peer::{Age, Key, Line, Peer, Prepared, ToEdge, TxId, TxMessage};
 use crate::player::Known;
 
 /// How often a command is decided again after conflicts before it is refused.
@@ -18,7 +18,7 @@ const TRIES_MAX: u8 = 8;
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     /// Adopt a session into a line.
-    Open { line: Line, token: Option<[u8; 16]>, name: String },
+    Open { line: Line, key: Key, name: String },
     /// A command of the player.
     Command(Command),
     /// A part of a transaction.
@@ -69,7 +69,7 @@ impl Node {
                 return;
             }
             match real.waiting.pop_front() {
-                Some(Work::Open { line, token, name }) => self.open_session(id, line, token, name),
+                Some(Work::Open { line, key, name }) => self.open_session(id, line, key, name),
                 Some(Work::Command(command)) => self.decide(id, command),
                 Some(Work::Prepare(prepare)) => self.prepare(id, prepare),
                 None => return,

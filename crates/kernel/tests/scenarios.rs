@@ -45,4 +45,8 @@ scenarios! {
     said_too_often,
     too_late,
     said_again_out_of_turn,
+    a_first_welcome_lost,
+    a_first_hello_at_two_nodes,
+    a_first_hello_and_a_crash,
+    a_hello_refused,
 }

@@ -1,5 +1,6 @@
 //! Nodes, journal, network and clients on one virtual clock. One seed gives one trace.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use gundo_client::{
 };
 use gundo_journal::Store;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, SendClass, View, WorldSettings};
-use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, WorldTime};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Now, Planted, Point, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, ServerMessage};
 use gundo_wire::journal::{Batch, Outcome};
@@ -83,6 +84,8 @@ pub struct Cluster {
     pub stopped: Vec<NodeId>,
     /// A token put aside.
     pub kept: Bytes,
+    /// Nonces by the names of those who were first to use them.
+    pub nonces: BTreeMap<String, [u8; 16]>,
     flights: BTreeMap<(u64, u64), Flight>,
     count: u64,
     waiting: Vec<Batch>,
@@ -100,6 +103,11 @@ const CLIENT_US: u64 = 2_000;
 const COMMIT_US: u64 = 3_000;
 const LOAD_US: u64 = 500;
 
+thread_local! {
+    /// The mistake in the nodes and journals of all clusters that a test makes.
+    pub static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
+}
+
 impl Cluster {
     pub fn new(count: u16, seed: u64) -> Self {
         Self::with_store(count, seed, Store::new(), 1_000_000)
@@ -107,6 +115,7 @@ impl Cluster {
 
     /// A cluster on what an earlier one has left.
     pub fn with_store(count: u16, seed: u64, mut store: Store, world_ms: u64) -> Self {
+        store.plant(PLANTED.get());
         let rules = Arc::new(game::rules());
         let world =
             Arc::new(WorldSettings { grace_ms: 2_000, snapshot_every: 7, ..WorldSettings::default() });
@@ -124,7 +133,7 @@ impl Cluster {
                 seed: bytes,
                 world: world.clone(),
                 rules: rules.clone(),
-                planted: None,
+                planted: PLANTED.get(),
             };
             nodes.insert(node, Node::new(settings));
         }
@@ -142,6 +151,7 @@ impl Cluster {
             trace: 0,
             stopped: Vec::new(),
             kept: Bytes::new(),
+            nonces: BTreeMap::new(),
             flights: BTreeMap::new(),
             count: 0,
             waiting: Vec::new(),
@@ -178,9 +188,17 @@ impl Cluster {
     }
 
     pub fn connect_with(&mut self, name: &str, node: u16, token: Bytes) -> usize {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.chance(u64::MAX).to_le_bytes());
+        nonce[8..].copy_from_slice(&(self.clients.len() as u64).to_le_bytes());
+        self.nonces.insert(name.into(), nonce);
+        self.connect_as(name, node, token, nonce)
+    }
+
+    pub fn connect_as(&mut self, name: &str, node: u16, token: Bytes, nonce: [u8; 16]) -> usize {
         let address = Address { host: format!("n{node}"), port: 1, path: "/ws".into() };
         let mut settings = SessionSettings::new(vec![address], name);
-        settings.token = token;
+        (settings.token, settings.nonce) = (token, Some(nonce));
         settings.seed = self.clients.len() as u64;
         let client = self.clients.len();
         self.clients.push(Client {
