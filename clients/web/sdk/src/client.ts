@@ -40,12 +40,14 @@ const NOT_READY_MS = 300;
 const BROKEN_MS = 3_000;
 /** Headings in a full turn on the wire. */
 const HEADINGS = 128;
+/** Bytes of a new player's nonce. */
+const NONCE_BYTES = 16;
 
 /** How to reach a world. */
 export interface ClientOptions {
   /** WebSocket URLs to begin with, at least one; the server tells the others. */
   readonly edges: readonly string[];
-  /** Where the resume token is kept; default: in memory. */
+  /** Where the player's keys are kept; default: in memory. */
   readonly store?: TokenStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
@@ -324,7 +326,17 @@ export class Client extends Emitter<ClientEvents> {
     // From the store, not from memory: another tab may have exchanged it.
     const token = this.store.load();
     const client = this.options.client ?? "web";
-    this.transmit({ hello: token ? { protocol: PROTOCOL, token, client } : { protocol: PROTOCOL, name: this.name ?? "", client } });
+    const who = token ? { token } : { name: this.name ?? "", nonce: this.nonce() };
+    this.transmit({ hello: { protocol: PROTOCOL, client, ...who } });
+  }
+
+  /** What makes a new player the same until the welcome is heard, however often it says hello, also after a reload. */
+  private nonce(): Uint8Array {
+    const kept = this.store.loadNonce();
+    if (kept?.length === NONCE_BYTES) return kept;
+    const nonce = this.env.secret(NONCE_BYTES);
+    this.store.saveNonce(nonce);
+    return nonce;
   }
 
   private beat(): void {
@@ -373,6 +385,7 @@ export class Client extends Emitter<ClientEvents> {
     if (this.me && !resumed) this.ledger.end(new Refusal("bad_token", "This is another player now."));
     this.welcomes++;
     this.store.save(welcome.token);
+    this.store.saveNonce(undefined);
     this.name = undefined;
     this.welcome = welcome;
     this.me = { kind, id, key: entityKey(kind, id) };
@@ -397,10 +410,12 @@ export class Client extends Emitter<ClientEvents> {
     this.deadline = undefined;
     switch (refusal.code) {
       case "bad_protocol":
+      case "bad_nonce":
         return this.end(refusal);
       case "bad_token":
         // The world does not know this player: there is nothing to resume.
         this.store.save(undefined);
+        this.store.saveNonce(undefined);
         this.ledger.end(refusal);
         this.picture.clear();
         this.me = undefined;

@@ -13,7 +13,7 @@ export interface SocketEvents {
   closed(): void;
 }
 
-/** Everything the client takes from outside: clock, timers, chance and sockets. Tests hand in their own. */
+/** Everything the client takes from outside: clock, timers, chance, secrets and sockets. Tests hand in their own. */
 export interface Environment {
   /** Milliseconds that never run backwards. */
   now(): number;
@@ -23,6 +23,8 @@ export interface Environment {
   cancel(timer: unknown): void;
   /** Chance in [0, 1). */
   random(): number;
+  /** Bytes nobody can guess. */
+  secret(length: number): Uint8Array;
   /** Opens a WebSocket to `url`. */
   open(url: string, events: SocketEvents): Socket;
 }
@@ -34,6 +36,7 @@ export function browserEnvironment(): Environment {
     after: (ms, callback) => setTimeout(callback, ms),
     cancel: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
     random: () => Math.random(),
+    secret: (length) => crypto.getRandomValues(new Uint8Array(length)),
     open(url, events) {
       const socket = new WebSocket(url);
       socket.binaryType = "arraybuffer";

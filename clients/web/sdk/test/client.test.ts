@@ -50,6 +50,42 @@ test("a new player: name, welcome, token kept", () => {
   assert.deepEqual(client.edges.map((e) => e.url), ["ws://host:7600/ws", "ws://host:7601/ws", "ws://host:7602/ws"]);
 });
 
+test("the first hello says the same nonce until the welcome is heard, also after a reload", () => {
+  const { env, store, client } = setUp();
+  const nonce = () => env.socket.sent[0]?.hello?.nonce;
+  client.connect("Ada");
+  env.socket.open();
+  const first = nonce();
+  assert.deepEqual(first, new Uint8Array(16).fill(1));
+  env.socket.drop();
+  env.pass(200);
+  env.socket.open();
+  assert.deepEqual(nonce(), first, "another connection");
+  // The page is loaded anew: all that is left is the store.
+  const reloaded = new Client({ edges: ["ws://host:7600/ws"], environment: env, store });
+  reloaded.connect("Ada");
+  env.socket.open();
+  assert.deepEqual(nonce(), first, "another visit");
+  env.socket.say(welcome());
+  assert.equal(store.loadNonce(), undefined);
+  env.socket.drop();
+  env.pass(200);
+  env.socket.open();
+  assert.equal(nonce()?.length, 0, "the token says it now");
+});
+
+test("a nonce that is no key any more is drawn anew", () => {
+  const { env, client } = setUp();
+  client.connect("Ada");
+  env.socket.open();
+  env.socket.say({ refused: { code: "name_taken", text: "Taken." } });
+  client.connect("Ida");
+  assert.deepEqual(env.socket.sent.at(-1)?.hello?.nonce, new Uint8Array(16).fill(1), "nothing came of the first");
+  env.socket.say({ refused: { code: "bad_token", text: "Used." } });
+  client.connect("Ada");
+  assert.deepEqual(env.socket.sent.at(-1)?.hello?.nonce, new Uint8Array(16).fill(2));
+});
+
 test("a name refused is asked for again on the same connection", () => {
   const { env, client } = setUp();
   client.connect("Bob");

@@ -51,6 +51,8 @@ export class FakeSocket implements Socket {
 /** See the top of the file. */
 export class FakeEnvironment implements Environment {
   time = 1_000;
+  /** Secrets drawn so far; each is made of its number. */
+  secrets = 0;
   readonly sockets: FakeSocket[] = [];
   private timers: { at: number; callback: () => void }[] = [];
 
@@ -70,6 +72,10 @@ export class FakeEnvironment implements Environment {
 
   random(): number {
     return 1 - Number.EPSILON;
+  }
+
+  secret(length: number): Uint8Array {
+    return new Uint8Array(length).fill(++this.secrets);
   }
 
   open(url: string, events: SocketEvents): Socket {
