@@ -86,6 +86,7 @@ pub struct Cluster {
     pub kept: Bytes,
     /// Nonces by the names of those who were first to use them.
     pub nonces: BTreeMap<String, [u8; 16]>,
+    view: View,
     flights: BTreeMap<(u64, u64), Flight>,
     count: u64,
     waiting: Vec<Batch>,
@@ -152,6 +153,7 @@ impl Cluster {
             stopped: Vec::new(),
             kept: Bytes::new(),
             nonces: BTreeMap::new(),
+            view: View { epoch: Epoch(0), members },
             flights: BTreeMap::new(),
             count: 0,
             waiting: Vec::new(),
@@ -162,11 +164,16 @@ impl Cluster {
             frames: 0,
             rng: seed | 1,
         };
-        let view = View { epoch: Epoch(1), members };
-        for n in 1..=count {
-            cluster.input(NodeId(n), Input::View(view.clone()));
-        }
+        cluster.next_view();
         cluster
+    }
+
+    /// The same members in a new epoch: homes forget all, and everything is announced anew.
+    pub fn next_view(&mut self) {
+        self.view.epoch.0 += 1;
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::View(self.view.clone()));
+        }
     }
 
     pub fn world(&self) -> WorldTime {

@@ -1,0 +1,152 @@
+//! Mistakes that are planted into the kernel, and a story that does not go well with each. What needs more than a small
+//! cluster to show (nodes that come and go, time in disorder, hung storage) is for the simulator.
+
+#![cfg(feature = "planted")]
+
+mod support;
+
+use std::panic::catch_unwind;
+
+use bytes::Bytes;
+use gundo_types::{ChunkId, Planted};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, Command};
+use support::cluster::{Cluster, PLANTED};
+use support::game::{LAND, PlayerCommand};
+use support::script::goes_as_recorded;
+
+/// A recorded story that goes another way.
+const SCENARIOS: [(Planted, &str); 20] = [
+    (Planted::NoDedupe, "commands_survive_a_cut.txt"),
+    (Planted::EarlyReply, "the_journal_hangs.txt"),
+    (Planted::EarlyRefusal, "the_journal_hangs.txt"),
+    (Planted::EarlyFrame, "the_journal_hangs.txt"),
+    (Planted::UnknownIsDone, "the_journal_does_not_know.txt"),
+    (Planted::UnknownIsRefused, "the_journal_does_not_know.txt"),
+    (Planted::UnknownRetried, "the_journal_does_not_know.txt"),
+    (Planted::RefusedStays, "the_journal_refuses.txt"),
+    (Planted::PartLeftOut, "a_pebble_changes_hands.txt"),
+    (Planted::LockKept, "the_journal_refuses.txt"),
+    (Planted::TwoHolders, "the_newer_connection_wins.txt"),
+    (Planted::OldLineObeyed, "the_newer_connection_wins.txt"),
+    (Planted::OldLineNotTold, "the_newer_connection_wins.txt"),
+    (Planted::TokenUnchecked, "a_forged_token.txt"),
+    (Planted::PlayerStays, "grace_and_leaving.txt"),
+    (Planted::KeyframeLost, "a_slow_client.txt"),
+    (Planted::KeyframeIgnored, "lost_frames.txt"),
+    (Planted::SentNotCompared, "lost_frames.txt"),
+    (Planted::BundleGapIgnored, "lost_frames.txt"),
+    (Planted::GhostStays, "walking_far.txt"),
+];
+
+/// A story below that fails.
+const STORIES: [(Planted, fn()); 7] = [
+    (Planted::AnswersForgotten, said_again_after_a_restart),
+    (Planted::StaleSnapshot, pebbles_after_many_takes),
+    (Planted::UnboundedCommands, too_many_at_once),
+    (Planted::SightLeaked, nothing_stays_behind),
+    (Planted::SubscriptionKept, nothing_stays_behind),
+    (Planted::InterestNotAnnounced, pictures_after_a_new_view),
+    (Planted::DamagedTokenPanics, a_token_cut_short),
+];
+
+#[test]
+fn recorded_stories_go_another_way() {
+    for (planted, story) in SCENARIOS {
+        PLANTED.set(Some(planted));
+        assert!(!goes_as_recorded(story), "{story} goes as recorded with {}", planted.name());
+        PLANTED.set(None);
+        assert!(goes_as_recorded(story), "{story} does not go as recorded");
+    }
+}
+
+#[test]
+fn stories_fail() {
+    for (planted, story) in STORIES {
+        PLANTED.set(Some(planted));
+        assert!(catch_unwind(story).is_err(), "nothing is seen of {}", planted.name());
+        PLANTED.set(None);
+        story();
+    }
+}
+
+fn settle(cluster: &mut Cluster) {
+    assert!(cluster.run_until(20_000, Cluster::is_settled), "it does not settle");
+}
+
+fn take_often(cluster: &mut Cluster, client: usize, times: usize) {
+    for _ in 0..times {
+        cluster.take(client, ChunkId::default(), 1);
+        settle(cluster);
+    }
+}
+
+fn said_again_after_a_restart() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    take_often(&mut cluster, ann, 9);
+    let token = cluster.clients[ann].session.token().clone();
+    let world_ms = cluster.world().0;
+    let mut cluster = Cluster::with_store(3, 2, cluster.store, world_ms);
+    let ann = cluster.connect_with("ann", 2, token);
+    cluster.run_ms(600);
+    let take = PlayerCommand { chunk: ChunkId::default().to_u64(), take: 1, ..Default::default() };
+    let command = Command { seq: 2, payload: take.encode_to_vec().into() };
+    cluster.say_raw(ann, ClientMessage { commands: vec![command], ..Default::default() });
+    settle(&mut cluster);
+    cluster.run_ms(600);
+    let before = cluster.clients[ann].heard[&2].clone().expect("it was done, and is answered as before");
+    assert_eq!(before, Bytes::from(support::game::LandReply { taken: 2 }.encode_to_vec()));
+}
+
+fn pebbles_after_many_takes() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    take_often(&mut cluster, ann, 9);
+    assert!(cluster.store.streams(None, 99).iter().any(|s| s.entity.kind == LAND && s.snapshot.is_some()));
+    cluster.check_pebbles();
+}
+
+fn too_many_at_once() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    let say = PlayerCommand { say: "flood".into(), ..Default::default() }.encode_to_vec();
+    let commands = (1..=40).map(|seq| Command { seq, payload: say.clone().into() }).collect();
+    cluster.say_raw(ann, ClientMessage { commands, ..Default::default() });
+    cluster.run_ms(600);
+    let heard = cluster.clients[ann].heard.values();
+    let refused = heard.filter(|r| r.as_ref().is_err_and(|code| code == "too_many_commands")).count();
+    assert_eq!(refused, 8);
+}
+
+fn nothing_stays_behind() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    cluster.leave(ann);
+    cluster.run_ms(17_000);
+    for node in cluster.nodes.values() {
+        assert_eq!((node.counters().reals, node.counters().chunks), (0, 0));
+    }
+}
+
+fn pictures_after_a_new_view() {
+    let mut cluster = Cluster::new(3, 1);
+    let (ann, _bob) = (cluster.connect("ann", 1), cluster.connect("bob", 2));
+    cluster.run_ms(600);
+    cluster.next_view();
+    cluster.run_ms(600);
+    cluster.command(ann, &PlayerCommand { jump: 500, ..Default::default() });
+    cluster.run_ms(600);
+    cluster.check_pictures();
+}
+
+fn a_token_cut_short() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect_with("ann", 1, Bytes::from_static(&[7; 23]));
+    cluster.run_ms(600);
+    assert_eq!(cluster.clients[ann].refused, ["bad_token"]);
+}
