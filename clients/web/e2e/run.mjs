@@ -59,27 +59,52 @@ async function agree(who, other) {
   await who.until(`see ${other.name} at ${x}, ${y}`, ([name, x, y, step]) => window.__gundo.entities().some((e) => e.name === name && Math.hypot(e.x - x, e.y - y) <= step), [other.name, x, y, STEP_MM]);
 }
 
-/** Directions in which one can walk `metres` straight on, those that cross most borders of land owners first. */
-async function ways(player, metres) {
-  return player.page.evaluate((metres) => {
-    const { x, y } = window.__gundo.position();
+/**
+ * A straight walk over a border between land owners, or, once `borders` is 0, over one between chunks: the nearest that open
+ * ground leads to, with the places to pass on the way to its start. Undefined if there is none on the land in sight.
+ */
+async function crossing(player, borders) {
+  return player.page.evaluate(([borders, metres, cell]) => {
+    const open = window.__gundo.isOpen;
     const owner = new Map(window.__gundo.lands().map((land) => [`${land.cx}/${land.cy}`, land.publisher]));
-    const found = [];
-    for (let k = 0; k < 32; k++) {
-      const angle = (k / 32) * Math.PI * 2;
-      const to = { x: Math.round(x + Math.cos(angle) * metres * 1000), y: Math.round(y + Math.sin(angle) * metres * 1000) };
-      if (!window.__gundo.isOpen(x, y, to.x, to.y)) continue;
-      const chunks = [];
-      for (let m = 0; m <= metres; m++) {
-        const chunk = `${Math.floor((x + Math.cos(angle) * m * 1000) / 30000)}/${Math.floor((y + Math.sin(angle) * m * 1000) / 30000)}`;
-        if (chunks.at(-1) !== chunk) chunks.push(chunk);
+    const chunk = (x, y) => `${Math.floor(x / 30000)}/${Math.floor(y / 30000)}`;
+    const straight = (from) => {
+      const found = [];
+      for (let k = 0; k < 32; k++) {
+        const [dx, dy] = [Math.cos((k / 32) * Math.PI * 2), Math.sin((k / 32) * Math.PI * 2)];
+        const to = { x: Math.round(from.x + dx * metres * 1000), y: Math.round(from.y + dy * metres * 1000) };
+        if (!open(from.x, from.y, to.x, to.y)) continue;
+        const chunks = [];
+        for (let m = 0; m <= metres; m++) {
+          const at = chunk(from.x + dx * m * 1000, from.y + dy * m * 1000);
+          if (chunks.at(-1) !== at) chunks.push(at);
+        }
+        const owners = chunks.map((at) => owner.get(at)).filter((node) => node !== undefined);
+        found.push({ ...to, chunks: chunks.length - 1, borders: owners.filter((node, i) => i > 0 && node !== owners[i - 1]).length });
       }
-      const owners = chunks.map((chunk) => owner.get(chunk)).filter((node) => node !== undefined);
-      const borders = owners.filter((node, i) => i > 0 && node !== owners[i - 1]).length;
-      found.push({ ...to, chunks: chunks.length - 1, borders });
+      return found.filter((way) => way.chunks > 0 && way.borders >= borders).sort((a, b) => b.borders - a.borders || b.chunks - a.chunks)[0];
+    };
+    // Breadth first over a grid of open steps, from where the player stands.
+    const first = { ...window.__gundo.position(), back: undefined };
+    const reached = new Set([`0/0`]);
+    const queue = [{ ...first, i: 0, j: 0 }];
+    for (const from of queue) {
+      const way = straight(from);
+      if (way) {
+        const legs = [];
+        for (let at = from; at.back; at = at.back) legs.unshift({ x: at.x, y: at.y });
+        return { legs, ...way };
+      }
+      for (const [di, dj] of [[1, 0], [0, 1], [-1, 0], [0, -1], [1, 1], [-1, 1], [-1, -1], [1, -1]]) {
+        const [i, j] = [from.i + di, from.j + dj];
+        const to = { x: first.x + i * cell, y: first.y + j * cell, i, j, back: from };
+        if (reached.has(`${i}/${j}`) || !owner.has(chunk(to.x, to.y)) || !open(from.x, from.y, to.x, to.y)) continue;
+        reached.add(`${i}/${j}`);
+        queue.push(to);
+      }
     }
-    return found.sort((a, b) => b.borders - a.borders || b.chunks - a.chunks);
-  }, metres);
+    return undefined;
+  }, [borders, 40, 8_000]);
 }
 
 async function run() {
@@ -216,8 +241,9 @@ async function run() {
     let [unsteady, clean] = [0, 0];
     const late = [];
     for (let walk = 0; walk < WALKS_MAX && (borders < 1 || chunks < 4 || clean < late.length * 3); walk++) {
-      const way = (await ways(ada, 50))[0] ?? (await ways(ada, 30))[0];
-      demand(way, "Ada stands where no way leads on");
+      const way = await crossing(ada, borders < 1 ? 1 : 0);
+      demand(way, borders < 1 ? "no border between nodes in sight can be walked over" : "Ada stands where no way leads on");
+      for (const leg of way.legs) await ada.walkTo(leg.x, leg.y, 3_000);
       await ada.ask("resetOwnMotion");
       await ada.walkTo(way.x, way.y, 3_000);
       const { gapMsMax: ms, gapTicksMax: ticks, sentGapMsMax: sent, updates } = await ada.ask("ownMotion");

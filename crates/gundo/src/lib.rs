@@ -98,6 +98,8 @@ pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
 pub use gundo_kernel::game::*;
 pub use gundo_node::WorldInfo;
+#[cfg(feature = "sim")]
+pub use gundo_sim as sim;
 pub use gundo_types::*;
 pub use gundo_wire::{DecodeError, Message};
 pub use prost;

@@ -38,6 +38,8 @@ pub(crate) struct Hosts {
     changes: BTreeSet<(WorldTime, EntityId)>,
     /// Land that ticks, that is, is loaded and observed.
     pub(crate) awake: BTreeSet<EntityId>,
+    /// It does not tick now.
+    pub(crate) held: bool,
 }
 
 impl Hosts {
@@ -368,6 +370,9 @@ impl Node {
                 real.next_change = None;
             }
             self.refresh(id);
+        }
+        if self.hosts.held {
+            return;
         }
         let awake: Vec<_> = self.hosts.awake.iter().copied().collect();
         for id in awake {

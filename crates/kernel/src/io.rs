@@ -87,6 +87,8 @@ pub enum Input {
     Timeout,
     /// What the driver knows of itself, for clients that watch: give it about once per second.
     Gauges(Gauges),
+    /// Creatures stand still, or move again: for checkers, which compare pictures at rest.
+    Hold(bool),
     /// Save everything, tell every client, then [`Output::Stopped`].
     Stop,
 }

@@ -128,6 +128,7 @@ impl Node {
             Input::Loaded { entity, load, result } => self.on_loaded(entity, load, result),
             Input::Timeout => {}
             Input::Gauges(gauges) => self.sessions.gauges = gauges,
+            Input::Hold(hold) => self.hosts.held = hold,
             Input::Stop => self.handle_stop(),
         }
         self.handle_timers();
@@ -172,6 +173,17 @@ impl Node {
             waiting: r.waiting.len(),
             shown: self.publisher.shown(r.id),
         })
+    }
+
+    /// The state of an entity that is real here as its snapshot would have it, durable or not: for checkers, which compare it
+    /// with what the journal gives.
+    pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
+        self.hosts.reals.get(&id)?.state.as_ref().map(|state| state.snapshot())
+    }
+
+    /// Whether entities of `kind` are entities of the game, rather than volatile children of one.
+    pub fn has_kind(&self, kind: gundo_types::Kind) -> bool {
+        self.core.settings.rules.kind_of(kind).is_some()
     }
 
     /// The node that is home of `entity` in the present view.

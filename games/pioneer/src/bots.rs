@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gundo::bots::{Behaviour, Wishes};
 use gundo::{Bytes, ChunkId, Message, Point};
 
+use crate::catalogue::COLOURS;
 use crate::island::Island;
 use crate::refusals::No;
 use crate::schema::{
-    Build, Building, ChunkRef, Craft, Demolish, Gather, PlayerCommand, PlayerPrivate, PlayerReply, Say,
-    Stack, player_command,
+    Build, Building, ChunkRef, Craft, Demolish, Gather, Hold, Item, Paint, PlayerCommand, PlayerPrivate,
+    PlayerReply, Say, Stack, player_command,
 };
 
 /// Walking speed, mm/s: below the top speed, so that a delayed step is not too fast.
@@ -34,10 +35,16 @@ const SAYINGS: [&str; 6] = [
 /// Makes the minds of a run's bots. They share one island.
 #[derive(Clone, Default)]
 pub struct Minds {
+    busy: bool,
     islands: Arc<Mutex<BTreeMap<u64, Arc<Island>>>>,
 }
 
 impl Minds {
+    /// Minds that never rest, and wish for something every other step: for finding mistakes rather than for looking alive.
+    pub fn busy() -> Self {
+        Self { busy: true, ..Self::default() }
+    }
+
     /// The mind of one bot.
     pub fn mind(&self) -> Box<dyn Behaviour> {
         Box::new(Pioneer { minds: self.clone(), ..Pioneer::default() })
@@ -61,6 +68,8 @@ const GATHER: u64 = 1;
 const BUILD: u64 = 2;
 const DEMOLISH: u64 = 3;
 const OTHER: u64 = 4;
+/// Wishes a busy bot has open at most.
+const BUSY_OPEN_MAX: usize = 20;
 
 /// Amounts by item; differences may be negative.
 type Amounts = BTreeMap<i32, i64>;
@@ -125,6 +134,9 @@ impl Behaviour for Pioneer {
             return;
         }
         let Some(island) = self.island.clone() else { return };
+        if self.minds.busy && wishes.open < BUSY_OPEN_MAX && wishes.chance.below(2) == 0 {
+            self.wish_at_once(&island, wishes);
+        }
         let goal = match self.goal {
             Some(goal) => goal,
             None => {
@@ -146,7 +158,7 @@ impl Behaviour for Pioneer {
         }
         self.idle_wish(wishes);
         self.goal = None;
-        self.rest = wishes.chance.below(15);
+        self.rest = if self.minds.busy { 0 } else { wishes.chance.below(15) };
     }
 
     fn is_own_refusal(&self, code: &str) -> bool {
@@ -167,6 +179,30 @@ impl Behaviour for Pioneer {
 }
 
 impl Pioneer {
+    /// Something to do right where it stands, whatever it was about to do.
+    fn wish_at_once(&mut self, island: &Island, wishes: &mut Wishes) {
+        use player_command::Command;
+        let chunk = wishes.body.chunk();
+        let nature = island.nature(chunk);
+        match wishes.chance.below(8) {
+            0..=3 if !nature.is_empty() => {
+                let pick = wishes.chance.below(nature.len() as u64) as usize;
+                let near = nature.iter().min_by_key(|n| wishes.body.at.distance_squared(n.at));
+                let thing = near.filter(|_| pick % 4 > 0).unwrap_or(&nature[pick]).index.into();
+                command(wishes, GATHER, Command::Gather(Gather { chunk: Some(reference(chunk)), thing }));
+            }
+            4 => {
+                let item = [Item::None, Item::Wood, Item::Berry, Item::Axe][wishes.chance.below(4) as usize];
+                command(wishes, OTHER, Command::Hold(Hold { item: item.into() }));
+            }
+            5 => {
+                let colour = wishes.chance.below(u64::from(COLOURS)) as u32;
+                command(wishes, OTHER, Command::Paint(Paint { colour }));
+            }
+            _ => self.idle_wish(wishes),
+        }
+    }
+
     /// What a bot does besides, at the end of a way.
     fn idle_wish(&mut self, wishes: &mut Wishes) {
         use player_command::Command;

@@ -17,6 +17,8 @@ mod noise;
 mod player;
 mod refusals;
 pub mod schema;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 use std::sync::Arc;
 
@@ -33,9 +35,11 @@ pub use refusals::No;
 
 /// The game on the island of `seed`.
 pub fn rules(seed: u64) -> Rules {
-    let island = Arc::new(Island::generate(seed));
-    let world = describe(&island);
-    Rules::new::<Player>("pioneer", &island).land::<Land>(&island).welcome(&world)
+    rules_of(&Arc::new(Island::generate(seed)))
+}
+
+fn rules_of(island: &Arc<Island>) -> Rules {
+    Rules::new::<Player>("pioneer", island).land::<Land>(island).welcome(&describe(island))
 }
 
 /// What every client is told about the world when it is welcomed.

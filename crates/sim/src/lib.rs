@@ -1,0 +1,31 @@
+//! A whole cluster, its players, its journal, its network and its faults, in one thread, from one seed.
+//!
+//! The simulator runs real kernels, the real rules of the journal and real client sessions on a virtual clock, lets things go
+//! wrong, and checks the guarantees G1 to G12 while they do and when everything has healed. The same seed gives the same run,
+//! byte for byte.
+//!
+//! * [`Game`]: what it must know of a game. [`Plan`]: what a seed chooses. [`run`]: one run, and its [`Report`].
+//! * [`shrink()`]: a smaller run that fails alike. [`main`]: the command every game gets.
+//!
+//! Start reading at [`run`]; `world` holds the clock, the nodes and the network, `judge` the checkers' books.
+
+mod cli;
+mod game;
+mod judge;
+mod people;
+mod plan;
+mod queue;
+mod run;
+mod shrink;
+mod storage;
+mod story;
+mod world;
+
+pub use cli::{main, main_from};
+pub use game::{Facts, Flows, Game, Goods, Holdings};
+pub use judge::{Guarantee, Violation};
+pub use plan::{CLIENTS_MAX, Dial, Dials, FAULT_MS, HEAL_MS, NODES_MAX, Overrides, Plan, Role};
+pub use run::{Failure, FailureKind, Listener, Report, run};
+pub use shrink::shrink;
+pub use story::Filter;
+pub use world::Counts;

@@ -1,0 +1,310 @@
+//! What a seed chooses: how large the world is, who plays in it and how, and what goes wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use gundo_bots::Chance;
+use gundo_kernel::WorldSettings;
+
+/// Something that goes wrong, or a strain on the world. Each is a dial: how often it comes per simulated minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dial {
+    /// Messages between nodes take their time: the dial is the longest delay, ms.
+    Delay,
+    /// A link between two nodes stands still for a while, both ways, and then delivers what it kept.
+    Partition,
+    /// The same in one direction only.
+    OneWay,
+    /// Frames between nodes are lost for a while: a slow peer's queue was full.
+    Frames,
+    /// A node stands still for a while.
+    Pause,
+    /// The whole process dies, and another starts on its journal.
+    Crash,
+    /// The process is taken for dead and lives on for a moment, while another starts on its journal.
+    Zombie,
+    /// A new view of the same members, which nodes learn of at different times.
+    Views,
+    /// Nodes' clocks differ and run at different rates: the dial is the difference, ms.
+    Clocks,
+    /// All connections of one edge break.
+    Edge,
+    /// A client's connection breaks; nobody tells the client, or nobody tells the edge.
+    Vanish,
+    /// A player comes in at another edge while the old connection still lives.
+    Elsewhere,
+    /// A player leaves, and comes back.
+    Leave,
+    /// Half of all players leave at once, and come back at once.
+    Wave,
+    /// A client says an old command again.
+    Resend,
+    /// A client's messages overtake each other.
+    Reorder,
+    /// A client says things no client would.
+    Garbage,
+    /// A client reads slowly for a while.
+    Lag,
+    /// The journal takes its time for a while.
+    Slow,
+    /// The journal refuses a group.
+    Reject,
+    /// The journal refuses everything for a while: the disk is full.
+    Full,
+    /// The journal's queue is full: one batch is refused ahead of those before it.
+    Queue,
+    /// The outcome of a group is not known; it has landed.
+    UnknownLanded,
+    /// The outcome of a group is not known; it has not landed.
+    UnknownLost,
+    /// The journal cannot be read for a while.
+    Unreadable,
+    /// The journal is pruned.
+    Prune,
+}
+
+impl Dial {
+    /// Every dial.
+    pub const ALL: [Self; 26] = [
+        Self::Delay,
+        Self::Partition,
+        Self::OneWay,
+        Self::Frames,
+        Self::Pause,
+        Self::Crash,
+        Self::Zombie,
+        Self::Views,
+        Self::Clocks,
+        Self::Edge,
+        Self::Vanish,
+        Self::Elsewhere,
+        Self::Leave,
+        Self::Wave,
+        Self::Resend,
+        Self::Reorder,
+        Self::Garbage,
+        Self::Lag,
+        Self::Slow,
+        Self::Reject,
+        Self::Full,
+        Self::Queue,
+        Self::UnknownLanded,
+        Self::UnknownLost,
+        Self::Unreadable,
+        Self::Prune,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Partition => "partition",
+            Self::OneWay => "one-way",
+            Self::Frames => "frames",
+            Self::Pause => "pause",
+            Self::Crash => "crash",
+            Self::Zombie => "zombie",
+            Self::Views => "views",
+            Self::Clocks => "clocks",
+            Self::Edge => "edge",
+            Self::Vanish => "vanish",
+            Self::Elsewhere => "elsewhere",
+            Self::Leave => "leave",
+            Self::Wave => "wave",
+            Self::Resend => "resend",
+            Self::Reorder => "reorder",
+            Self::Garbage => "garbage",
+            Self::Lag => "lag",
+            Self::Slow => "slow",
+            Self::Reject => "reject",
+            Self::Full => "full",
+            Self::Queue => "queue",
+            Self::UnknownLanded => "unknown-landed",
+            Self::UnknownLost => "unknown-lost",
+            Self::Unreadable => "unreadable",
+            Self::Prune => "prune",
+        }
+    }
+
+    /// The dial called `name`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dial| dial.name() == name)
+    }
+
+    /// What it stands at when a seed turns it on and the command line does not say: times per minute, or ms.
+    pub fn usual(self) -> u32 {
+        match self {
+            Self::Delay => 50,
+            Self::Clocks => 400,
+            Self::Crash | Self::Zombie | Self::Wave => 2,
+            Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
+            Self::Views | Self::Prune | Self::Unreadable | Self::Frames => 6,
+            Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,
+            Self::Reject | Self::Queue | Self::UnknownLanded | Self::UnknownLost => 20,
+            Self::Resend | Self::Reorder => 60,
+        }
+    }
+
+    /// Whether it is a state of the whole run rather than something that happens now and then.
+    pub fn is_state(self) -> bool {
+        matches!(self, Self::Delay | Self::Clocks)
+    }
+}
+
+impl fmt::Display for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where each dial stands; those that are not in it are off.
+pub type Dials = BTreeMap<Dial, u32>;
+
+/// How a player spends its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// As the game's mind likes.
+    Plays,
+    /// Comes to where all of the crowd come, and plays there.
+    Crowd,
+    /// Walks far and straight, over every border there is.
+    Travels,
+}
+
+/// What one run is: everything that a seed chooses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The seed of everything.
+    pub seed: u64,
+    /// Nodes: 1 to 9.
+    pub nodes: u16,
+    /// Players: 1 to 200.
+    pub clients: usize,
+    /// What goes wrong.
+    pub dials: Dials,
+    /// Length of the part in which things go wrong, ms of the world's clock.
+    pub fault_ms: u64,
+    /// Time in which everything must be well again after it, ms.
+    pub heal_ms: u64,
+    /// The world's settings.
+    pub world: WorldSettings,
+    /// Of ten players, how many are in the crowd.
+    pub crowd: u32,
+    /// Of ten players, how many travel.
+    pub travellers: u32,
+    /// Time over which the players arrive, ms.
+    pub arrival_ms: u64,
+    /// Steps of each mind per second.
+    pub steps_per_second: u32,
+}
+
+/// What the command line (or a smaller run that shows the same failure) says otherwise than the seed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Nodes.
+    pub nodes: Option<u16>,
+    /// Players.
+    pub clients: Option<usize>,
+    /// The only dials that may be on. With a number: on, and standing there.
+    pub dials: Option<BTreeMap<Dial, Option<u32>>>,
+    /// Length of the faulty part, ms.
+    pub fault_ms: Option<u64>,
+}
+
+/// Most nodes of a run.
+pub const NODES_MAX: u16 = 9;
+/// Most players of a run.
+pub const CLIENTS_MAX: usize = 200;
+/// Shortest faulty part of a seed as it stands, ms.
+pub const FAULT_MS: u64 = 60_000;
+/// Time to heal, ms.
+pub const HEAL_MS: u64 = 30_000;
+
+impl Plan {
+    /// What `seed` chooses. Each choice has its own chance, so that one that is overridden does not change the others.
+    pub fn new(seed: u64, overrides: &Overrides) -> Self {
+        let topology = &mut Chance::new(seed ^ 0x70_90);
+        // Few nodes and few players find most mistakes; many find the rest.
+        let nodes = [1, 2, 3, 3, 3, 4, 5, 5, 7, 9][topology.below(10) as usize];
+        let clients = match topology.below(10) {
+            0..=4 => 2 + topology.below(14),
+            5..=8 => 10 + topology.below(50),
+            _ => 60 + topology.below(141),
+        };
+        let tuning = &mut Chance::new(seed ^ 0x7e_41);
+        let mut world = WorldSettings {
+            snapshot_every: [3, 10, 50, 300][tuning.below(4) as usize],
+            grace_ms: [500, 3_000, 10_000][tuning.below(3) as usize],
+            idle_ms: [300, 2_000, 10_000][tuning.below(3) as usize],
+            place_every_ms: [1_000, 10_000, 30_000][tuning.below(3) as usize],
+            flush_after_ms: [5, 15, 40][tuning.below(3) as usize],
+            tract_chunks: [1, 2, 4][tuning.below(3) as usize],
+            ..WorldSettings::default()
+        };
+        world.sight_chunks = [[1, 2, 3], [1, 1, 2], [0, 1, 2]][tuning.below(3) as usize];
+        let work = &mut Chance::new(seed ^ 0x30_77);
+        let crowd = [0, 0, 3, 10][work.below(4) as usize];
+        let travellers = [0, 2, 5][work.below(3) as usize];
+        let arrival_ms = [50, 2_000, 10_000][work.below(3) as usize];
+        let mut dials = Dials::new();
+        let wrong = &mut Chance::new(seed ^ 0xfa_17);
+        // Swarm style: some seeds turn almost everything on, some almost nothing.
+        let often = [1, 3, 5, 8][wrong.below(4) as usize];
+        for dial in Dial::ALL {
+            let (on, strength) = (wrong.below(10) < often, 1 + wrong.below(4));
+            let mut stands = (u64::from(dial.usual()) * strength / 2).max(1) as u32;
+            match overrides.dials.as_ref().map(|only| only.get(&dial)) {
+                Some(None) => continue,
+                Some(Some(Some(asked))) => stands = *asked,
+                // Named without a number: on, whatever the seed says.
+                Some(Some(None)) => {}
+                None if on => {}
+                None => continue,
+            }
+            if stands > 0 {
+                dials.insert(dial, stands);
+            }
+        }
+        Self {
+            seed,
+            nodes: overrides.nodes.unwrap_or(nodes),
+            clients: overrides.clients.unwrap_or(clients as usize),
+            dials,
+            fault_ms: overrides.fault_ms.unwrap_or(FAULT_MS),
+            heal_ms: HEAL_MS,
+            world,
+            crowd,
+            travellers,
+            arrival_ms,
+            steps_per_second: 10,
+        }
+    }
+
+    /// The dials as the command line takes them: `crash=2,delay=50`, or `none`.
+    pub fn dials_text(&self) -> String {
+        if self.dials.is_empty() {
+            return "none".to_owned();
+        }
+        let texts: BTreeSet<_> = self.dials.iter().map(|(dial, at)| format!("{dial}={at}")).collect();
+        texts.into_iter().collect::<Vec<_>>().join(",")
+    }
+
+    /// The role of player `index`.
+    pub fn role(&self, index: usize) -> Role {
+        let tenth = (index as u32).wrapping_mul(7).wrapping_add(self.seed as u32 % 10) % 10;
+        if tenth < self.crowd {
+            Role::Crowd
+        } else if tenth < self.crowd + self.travellers {
+            Role::Travels
+        } else {
+            Role::Plays
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (nodes, clients, dials) = (self.nodes, self.clients, self.dials_text());
+        write!(f, "seed {}: {nodes} nodes, {clients} players, {} s, faults {dials}", self.seed, self.fault_ms / 1_000)
+    }
+}

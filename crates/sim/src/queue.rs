@@ -1,0 +1,61 @@
+//! What is on its way, in the order in which it arrives.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A queue by time; what is due at the same time comes in the order in which it was put in.
+pub(crate) struct Queue<T> {
+    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    slots: Vec<Option<T>>,
+    free: Vec<usize>,
+    count: u64,
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Self {
+        Self { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), count: 0 }
+    }
+
+    pub(crate) fn push(&mut self, at: u64, item: T) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(item);
+        self.count += 1;
+        self.heap.push(Reverse((at, self.count, slot)));
+    }
+
+    /// The next item due at `until` or before, with its time.
+    pub(crate) fn pop_until(&mut self, until: u64) -> Option<(u64, T)> {
+        let Reverse((at, _, slot)) = *self.heap.peek()?;
+        if at > until {
+            return None;
+        }
+        self.heap.pop();
+        self.free.push(slot);
+        Some((at, self.slots[slot].take().expect("a slot in the heap is full")))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_come_by_time_and_then_in_order() {
+        let mut queue = Queue::new();
+        for (at, item) in [(5, "c"), (1, "a"), (5, "d"), (3, "b")] {
+            queue.push(at, item);
+        }
+        assert_eq!(queue.pop_until(0), None);
+        queue.push(2, "later");
+        let all: Vec<_> = std::iter::from_fn(|| queue.pop_until(5)).collect();
+        assert_eq!(all, [(1, "a"), (2, "later"), (3, "b"), (5, "c"), (5, "d")]);
+        assert_eq!(queue.len(), 0);
+    }
+}

@@ -1,0 +1,157 @@
+//! The trace: what happens, told so that a person can follow it, and as one number.
+
+use std::fmt::Write as _;
+
+use gundo_kernel::{HomeMessage, Peer, TxMessage};
+use gundo_types::{EntityId, NodeId};
+
+/// Which lines are told. A line is told when it concerns one of the things named here; with nothing named, all are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Entities, by id.
+    pub entities: Vec<u64>,
+    /// Nodes.
+    pub nodes: Vec<u16>,
+    /// Players, by the simulator's number.
+    pub players: Vec<usize>,
+    /// From this time, ms.
+    pub from_ms: u64,
+    /// To this time, ms; 0: to the end.
+    pub to_ms: u64,
+    /// Frames, moves and timers too: nine lines of ten.
+    pub everything: bool,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct About {
+    pub(crate) entity: Option<EntityId>,
+    pub(crate) nodes: [Option<u16>; 2],
+    pub(crate) player: Option<usize>,
+    /// Frames, moves, timers.
+    pub(crate) fine: bool,
+}
+
+impl About {
+    pub(crate) fn node(node: u16) -> Self {
+        Self { nodes: [Some(node), None], ..Self::default() }
+    }
+
+    pub(crate) fn player(player: usize) -> Self {
+        Self { player: Some(player), ..Self::default() }
+    }
+
+    pub(crate) fn fine(mut self) -> Self {
+        self.fine = true;
+        self
+    }
+}
+
+/// Takes the lines. Cheap when nobody listens: the text is not made.
+pub(crate) struct Story {
+    pub(crate) tell: Option<(Filter, Box<dyn FnMut(&str) + Send>)>,
+    digest: u64,
+}
+
+impl Story {
+    pub(crate) fn new(tell: Option<(Filter, Box<dyn FnMut(&str) + Send>)>) -> Self {
+        Self { tell, digest: 0xcbf2_9ce4_8422_2325 }
+    }
+
+    /// Adds a number to the digest (FNV-1a over 64-bit words): runs that differ anywhere differ here.
+    pub(crate) fn mix(&mut self, word: u64) {
+        self.digest = (self.digest ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+    }
+
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    pub(crate) fn tell(&mut self, now_us: u64, about: About, text: impl FnOnce() -> String) {
+        let Some((filter, out)) = &mut self.tell else { return };
+        let ms = now_us / 1_000;
+        if (about.fine && !filter.everything) || ms < filter.from_ms || (filter.to_ms > 0 && ms > filter.to_ms) {
+            return;
+        }
+        let all = filter.entities.is_empty() && filter.nodes.is_empty() && filter.players.is_empty();
+        let named = about.entity.is_some_and(|e| filter.entities.contains(&e.id))
+            || about.nodes.iter().flatten().any(|n| filter.nodes.contains(n))
+            || about.player.is_some_and(|p| filter.players.contains(&p));
+        if !all && !named {
+            return;
+        }
+        let mut line = format!("{:>4}.{:06} ", now_us / 1_000_000, now_us % 1_000_000);
+        line.push_str(&text());
+        out(&line);
+    }
+}
+
+/// The entity a peer message is about.
+pub(crate) fn entity_of(message: &Peer) -> Option<EntityId> {
+    match message {
+        Peer::ToPlayer { player, .. } | Peer::ToEdge { player, .. } => Some(*player),
+        Peer::Transaction { entity, .. } => Some(*entity),
+        _ => None,
+    }
+}
+
+/// Whether a peer message is one of the many.
+pub(crate) fn is_fine(message: &Peer) -> bool {
+    use gundo_kernel::ToPlayer;
+    matches!(message, Peer::Frames { .. } | Peer::Sent { .. })
+        || matches!(message, Peer::ToPlayer { message: ToPlayer::Move { .. }, .. })
+}
+
+/// A peer message in a few words.
+pub(crate) fn brief(message: &Peer) -> String {
+    match message {
+        Peer::Frames { number, frames } => format!("bundle {number} of {} frames", frames.len()),
+        Peer::Sent { number, rosters } => format!("has sent bundle {number}, {} rosters", rosters.len()),
+        Peer::KeyframeWanted(chunk) => format!("wants a keyframe of {}", place(*chunk)),
+        Peer::Home { epoch, message } => format!("{} (epoch {})", home(message), epoch.0),
+        Peer::ToPlayer { player, line, message } => {
+            format!("to player {:x} by {}:{}: {}", player.id, line.edge, line.conn.0, short(message))
+        }
+        Peer::ToEdge { conn, player, message } => {
+            format!("of player {:x} to connection {}: {}", player.id, conn.0, short(message))
+        }
+        Peer::Transaction { tx, entity, message } => {
+            let what = match message {
+                TxMessage::Prepare { .. } => "prepare".to_owned(),
+                other => short(other),
+            };
+            format!("transaction {}.{} of {entity}: {what}", tx.node, tx.count)
+        }
+    }
+}
+
+fn home(message: &HomeMessage) -> String {
+    match message {
+        HomeMessage::Announce { holds, subscribes, publishes } => {
+            format!("announces {} held, {} subscribed, {} published", holds.len(), subscribes.len(), publishes.len())
+        }
+        other => short(other),
+    }
+}
+
+fn place(chunk: gundo_types::ChunkId) -> String {
+    format!("chunk {}/{}", chunk.x, chunk.y)
+}
+
+/// The first part of the debug text, without line breaks.
+pub(crate) fn short(what: &impl std::fmt::Debug) -> String {
+    const SHORT: usize = 140;
+    let mut text = String::new();
+    write!(text, "{what:?}").expect("strings take everything");
+    if text.len() > SHORT {
+        let end = (0..=SHORT).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// A node for people.
+pub(crate) fn node(node: NodeId) -> String {
+    node.to_string()
+}

@@ -1,0 +1,8 @@
+//! Pioneer in the simulator, as a command; `--help` tells the rest.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    gundo::sim::main("cargo xtask sim", Arc::new(pioneer::sim::Simulated::default()))
+}

@@ -1,0 +1,170 @@
+//! Pioneer in the simulator: its goods, where they come from and where they go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gundo::bots::Behaviour;
+use gundo::sim::{Facts, Flows, Game, Goods, Holdings};
+use gundo::{ChunkId, EntityId, Entity, Message, Rules};
+
+use crate::nature::Growth;
+use crate::schema::{
+    LandEvent, LandState, PlayerEvent, PlayerState, Stack, land_event, player_event,
+};
+use crate::{Island, Land, Minds, Player};
+
+/// Islands that runs are spread over: making one takes longer than playing a minute on it.
+const ISLANDS: u64 = 4;
+/// Goods below this number are items; from it on, buildings.
+const BUILDINGS: u32 = 1_000;
+
+/// Pioneer, as the simulator plays it.
+pub struct Simulated {
+    minds: Minds,
+    worlds: Mutex<BTreeMap<u64, (Arc<Island>, Arc<Rules>)>>,
+}
+
+impl Default for Simulated {
+    fn default() -> Self {
+        Self { minds: Minds::busy(), worlds: Mutex::default() }
+    }
+}
+
+impl Simulated {
+    fn world(&self, seed: u64) -> (Arc<Island>, Arc<Rules>) {
+        let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let island = Arc::new(Island::generate(seed % ISLANDS));
+            let rules = Arc::new(crate::rules_of(&island));
+            (island, rules)
+        };
+        worlds.entry(seed % ISLANDS).or_insert_with(make).clone()
+    }
+}
+
+impl Game for Simulated {
+    fn name(&self) -> &'static str {
+        "pioneer"
+    }
+
+    fn rules(&self, seed: u64) -> Arc<Rules> {
+        self.world(seed).1
+    }
+
+    fn mind(&self, _: usize) -> Box<dyn Behaviour> {
+        self.minds.mind()
+    }
+
+    fn flows(&self, seed: u64, entity: EntityId, before: &[u8], event: &[u8], flows: &mut Flows) {
+        if entity.kind == Player::KIND {
+            let event = PlayerEvent::decode(event).ok().and_then(|e| e.event);
+            player_flows(event, flows);
+        } else if entity.kind == Land::KIND {
+            let event = LandEvent::decode(event).ok().and_then(|e| e.event);
+            land_flows(&self.world(seed).0, ChunkId::from_u64(entity.id), before, event, flows);
+        }
+    }
+
+    fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
+        if entity.kind == Player::KIND {
+            for stack in PlayerState::decode(snapshot).unwrap_or_default().items {
+                holdings.add(item(&stack), stack.count.into());
+            }
+        } else if entity.kind == Land::KIND {
+            for built in LandState::decode(snapshot).unwrap_or_default().buildings {
+                if built.index > 0 {
+                    holdings.add(building(built.what), 1);
+                }
+            }
+        }
+    }
+
+    /// Names are unique, and no two buildings share an index in a chunk.
+    fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for (id, state) in facts.states(Player::KIND) {
+            let name = PlayerState::decode(state).map_err(|e| e.to_string())?.name.to_lowercase();
+            if !name.is_empty() && !names.insert(name.clone()) {
+                return Err(format!("{name} is the name of two players, one of them {:x}", id.id));
+            }
+        }
+        for (id, state) in facts.states(Land::KIND) {
+            let mut indices = BTreeSet::new();
+            for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
+                if built.index > 0 && !indices.insert(built.index) {
+                    return Err(format!("land {:x} has two buildings {}", id.id, built.index));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn item(stack: &Stack) -> Goods {
+    Goods(stack.item as u32)
+}
+
+fn building(what: i32) -> Goods {
+    Goods(BUILDINGS + what as u32)
+}
+
+fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
+    use player_event::Event;
+    let create = |flows: &mut Flows, stacks: &[Stack]| {
+        stacks.iter().for_each(|s| flows.create(item(s), s.count.into()));
+    };
+    let destroy = |flows: &mut Flows, stacks: &[Stack]| {
+        stacks.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
+    };
+    match event {
+        // What was gathered is the land's to give.
+        Some(Event::Gathered(gathered)) => {
+            gathered.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
+        }
+        Some(Event::Crafted(crafted)) => {
+            destroy(flows, &crafted.spent);
+            create(flows, &crafted.gained);
+        }
+        // What is paid becomes a building, which the land takes.
+        Some(Event::Paid(paid)) => {
+            destroy(flows, &paid.spent);
+            flows.create(building(paid.what), 1);
+            flows.give(building(paid.what), 1);
+        }
+        Some(Event::Returned(returned)) => {
+            flows.take(building(returned.what), 1);
+            flows.destroy(building(returned.what), 1);
+            create(flows, &returned.gained);
+        }
+        Some(Event::Painted(painted)) => {
+            painted.spent.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
+        }
+        Some(Event::Born(_) | Event::Hand(_)) | None => {}
+    }
+}
+
+fn land_flows(
+    island: &Island,
+    chunk: ChunkId,
+    before: &[u8],
+    event: Option<land_event::Event>,
+    flows: &mut Flows,
+) {
+    use land_event::Event;
+    match event {
+        Some(Event::Taken(taken)) => {
+            let nature = island.nature(chunk);
+            let Some(thing) = nature.iter().find(|n| u32::from(n.index) == taken.thing) else { return };
+            let goods = Goods(Growth::of(thing.what).gives as u32);
+            flows.create(goods, taken.amount.into());
+            flows.give(goods, taken.amount.into());
+        }
+        Some(Event::Raised(raised)) if raised.index > 0 => flows.take(building(raised.what), 1),
+        Some(Event::Razed(razed)) => {
+            let buildings = LandState::decode(before).unwrap_or_default().buildings;
+            let gone = buildings.iter().find(|b| (b.x, b.y) == (razed.x, razed.y) && b.index > 0);
+            gone.iter().for_each(|b| flows.give(building(b.what), 1));
+        }
+        Some(Event::Raised(_)) | None => {}
+    }
+}
