@@ -25,6 +25,10 @@ impl Player {
         let address = world.url(node).parse().expect("an address");
         let mut settings = SessionSettings::new(vec![address], name);
         settings.token = token;
+        Self::enter_with(settings).await
+    }
+
+    async fn enter_with(settings: SessionSettings) -> Self {
         let (client, mut events) = Client::start(settings);
         let welcome = loop {
             match next(&mut events).await {
@@ -82,6 +86,27 @@ async fn players_on_different_nodes_meet_and_a_crash_loses_nothing() {
     let ada = Player::enter(&world, 2, "", token).await;
     assert_eq!(ada.id, id);
     assert_eq!(ada.count(1).await, Ok(8), "what was acknowledged is there");
+    world.stop().expect("everything is saved");
+}
+
+#[tokio::test]
+async fn a_first_hello_is_said_again_at_another_node_and_after_a_crash() {
+    let settings = TestSettings::default();
+    let first_hello = |world: &TestWorld, node| {
+        let mut hello = SessionSettings::new(vec![world.url(node).parse().expect("an address")], "Ada");
+        hello.nonce = Some(*b"drawn by a test.");
+        hello
+    };
+    let world = TestWorld::start(&settings, rules);
+    let ada = Player::enter_with(first_hello(&world, 1)).await;
+    let again = Player::enter_with(first_hello(&world, 2)).await;
+    assert_eq!(again.id, ada.id);
+    let world = world.crash_and_restart(&settings, rules);
+    let again = Player::enter_with(first_hello(&world, 3)).await;
+    assert_eq!(again.id, ada.id);
+    // Another new player's nonce is drawn by its client.
+    let bob = Player::enter(&world, 3, "Bob", Bytes::new()).await;
+    assert_ne!(bob.id, ada.id);
     world.stop().expect("everything is saved");
 }
 
