@@ -89,6 +89,7 @@ pub fn records() -> Seeds {
         answers,
         session: Some(session.clone()),
         place: Some(place),
+        at: 0,
     };
     let typed = |event_type: u8, record: Vec<u8>| [vec![event_type], record].concat();
     vec![

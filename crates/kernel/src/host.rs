@@ -150,6 +150,7 @@ impl Real {
             Some((seq, payload)) => {
                 let snapshot = Snapshot::decode(payload.as_ref()).map_err(fault)?;
                 (self.seq, self.snapshot_seq) = (*seq, *seq);
+                self.last_at = self.last_at.max(WorldTime(snapshot.at));
                 let state = kind.restore(self.id.id, &snapshot.state).map_err(fault)?;
                 if let Some(player) = &mut self.player {
                     player.restore(snapshot);
@@ -188,7 +189,7 @@ impl Real {
     /// The whole durable state: the game's and the engine's.
     pub(crate) fn snapshot(&self) -> Bytes {
         let state = self.state.as_ref().expect("a loaded entity has a state").snapshot();
-        let mut snapshot = Snapshot { state, ..Default::default() };
+        let mut snapshot = Snapshot { state, at: self.last_at.0, ..Default::default() };
         if let Some(player) = &self.player {
             player.snapshot_into(&mut snapshot);
         }
