@@ -1,65 +1,55 @@
-//! One client's connection: what the flushers, the sweep and the client's own task share, and that task.
-//!
-//! The task reads, checks and gives messages to the node. Writing is done by whoever has something to write
-//! ([`Conn::flush`]); only when the socket takes no more does the task wait until it does.
+//! One client's connection: what it may say and when it must go. It belongs to one I/O thread, which calls it in turns:
+//! first all that can be read, then all that is to be written.
 
-use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::io::{self, ErrorKind, Read, Write};
 
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use gundo_kernel::{Input, Parts, SendClass};
 use gundo_types::ConnId;
 use gundo_wire::Message as _;
 use gundo_wire::client::ClientMessage;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::{Sleep, sleep};
+use mio::net::TcpStream;
 use tungstenite::error::Error as WsError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use crate::bucket::Bucket;
 use crate::indicators::add;
+use crate::io::Desk;
 use crate::link::Urgency;
-use crate::out::{Out, Pushed};
+use crate::out::{Out, Page, Pushed};
 use crate::reason::{Reason, close_payload, code_in};
-use crate::{Shared, locked};
 
-/// Pieces of a message offered to the socket in one call. A sight of 7 × 7 chunks fits.
-const SLICES: usize = 64;
-/// Bytes read for one client before others get their turn.
-const TURN_BYTES: usize = 64 * 1024;
 /// Bytes read and thrown away from a client that has been told to go: enough that what it was told is not lost to a reset.
 const FAREWELL_BYTES: usize = 1024 * 1024;
-/// First size of a connection's read buffer: moves and commands are small, and there are thousands of connections.
-const READ_BUFFER: usize = 1024;
-/// How long reading pauses when the node's inbox is full.
-const PAUSE: Duration = Duration::from_millis(10);
+/// First size of a connection's read buffer: what is in it is what did not end with the last turn. Most hold nothing, and
+/// there are thousands.
+const READ_BUFFER: usize = 128;
 
-/// A connection as all who touch it see it.
+/// A connection.
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
-    shared: Arc<Shared>,
-    write: OwnedWriteHalf,
-    out: Mutex<Out>,
-    voice: Mutex<Voice>,
-    task: AtomicWaker,
-    /// It is in the flushers' list.
-    dirty: AtomicBool,
-    /// To be dropped without more words.
-    cut: AtomicBool,
-    greeted: AtomicBool,
+    pub(crate) stream: TcpStream,
+    protocol: WebSocketContext,
+    out: Out,
+    voice: Voice,
+    messages: Bucket,
+    bytes: Bucket,
+    farewell: usize,
+    greeted: bool,
+    /// The protocol was violated: what comes is not read as messages any more.
+    broken: bool,
+    /// In the thread's list of those with something to write.
+    dirty: bool,
+    /// In the thread's list of those that may be read.
+    pub(crate) ready: bool,
+    /// Nothing is to be done with it any more.
+    over: bool,
     born_ms: u64,
-    heard_ms: AtomicU64,
-    closing_ms: AtomicU64,
-    next_ping_ms: AtomicU64,
-    /// When the ping that is under way was sent, µs since the edge's start; 0: none.
-    ping_us: AtomicU64,
+    heard_ms: u64,
+    closing_ms: Option<u64>,
+    next_ping_ms: u64,
+    /// When the ping that is under way was sent, µs since the edge's start.
+    ping_us: Option<u64>,
 }
 
 /// What the node has heard of this connection: nothing after Gone, and Gone only if there was something before.
@@ -71,328 +61,244 @@ enum Voice {
 }
 
 impl Conn {
-    pub(crate) fn new(id: ConnId, shared: Arc<Shared>, write: OwnedWriteHalf) -> Self {
-        let now_ms = shared.now_ms();
-        // The first round trip is measured early; later pings keep the connections' own rhythm.
-        let first_ping_ms = now_ms + shared.settings.ping_ms / 20;
+    /// `early` are bytes the client sent right behind its upgrade.
+    pub(crate) fn new(id: ConnId, stream: TcpStream, early: Vec<u8>, desk: &Desk) -> Self {
+        let settings = &desk.shared.settings;
+        let limits = settings.limits;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(limits.client_message_bytes_max))
+            .max_frame_size(Some(limits.client_message_bytes_max));
+        let per_second = u64::from(limits.client_messages_per_second_max);
+        let bytes_per_second = per_second.saturating_mul(limits.client_message_bytes_max as u64);
+        let now_ms = desk.now_us / 1_000;
         Self {
             id,
-            shared,
-            write,
-            out: Mutex::new(Out::new()),
-            voice: Mutex::new(Voice::Silent),
-            task: AtomicWaker::new(),
-            dirty: AtomicBool::new(false),
-            cut: AtomicBool::new(false),
-            greeted: AtomicBool::new(false),
+            stream,
+            protocol: WebSocketContext::from_partially_read(early, Role::Server, Some(config)),
+            out: Out::new(),
+            voice: Voice::Silent,
+            messages: Bucket::new(per_second, desk.now_us),
+            bytes: Bucket::new(bytes_per_second, desk.now_us),
+            farewell: FAREWELL_BYTES,
+            greeted: false,
+            broken: false,
+            dirty: false,
+            ready: false,
+            over: false,
             born_ms: now_ms,
-            heard_ms: AtomicU64::new(now_ms),
-            closing_ms: AtomicU64::new(u64::MAX),
-            next_ping_ms: AtomicU64::new(first_ping_ms),
-            ping_us: AtomicU64::new(0),
+            heard_ms: now_ms,
+            closing_ms: None,
+            // The first round trip is measured early; later pings keep the connections' own rhythm.
+            next_ping_ms: now_ms + settings.ping_ms / 20,
+            ping_us: None,
         }
     }
 
-    /// Queues a message. True: hand the connection to the flushers.
-    pub(crate) fn send(&self, parts: Parts, class: SendClass) -> bool {
-        let pushed = {
-            let mut out = locked(&self.out);
-            let pushed = out.push(parts, class, &self.shared.settings.limits);
-            if pushed == (Pushed::Dropped { first: true }) {
-                // Told with the queue locked, so that Drained cannot overtake it.
-                self.give(Input::Lagging { conn: self.id }, Urgency::Tick);
+    // ---- the node's side -------------------------------------------------------------------------------
+
+    /// Queues a message.
+    pub(crate) fn send(&mut self, parts: Parts, class: SendClass, desk: &mut Desk) {
+        match self.out.push(parts, class, &desk.shared.settings.limits) {
+            Pushed::Queued => self.mark_dirty(desk),
+            Pushed::Dropped { first } => {
+                add(&desk.shared.indicators.tally.frames_dropped, 1);
+                if first {
+                    self.give(Input::Lagging { conn: self.id }, Urgency::Tick, desk);
+                }
             }
-            if pushed == Pushed::Queued && out.blocked {
-                return false;
-            }
-            pushed
-        };
-        match pushed {
-            Pushed::Queued => self.mark_dirty(),
-            Pushed::Dropped { .. } => {
-                add(&self.shared.indicators.tally.frames_dropped, 1);
-                false
-            }
-            Pushed::TooSlow => self.begin_close(Reason::TooSlow),
-            Pushed::Closed => false,
+            Pushed::TooSlow => self.close(Reason::TooSlow, desk),
+            Pushed::Closed => {}
         }
     }
 
     /// Frames fit together again.
-    pub(crate) fn resume(&self) {
-        locked(&self.out).resume();
+    pub(crate) fn resume(&mut self) {
+        self.out.resume();
     }
 
-    /// The node wants the connection closed; `last` is what it sent just before: its reason. True: hand it to the flushers.
-    pub(crate) fn close_by_node(&self, last: Option<&Parts>) -> bool {
+    /// The node wants the connection closed; `last` is what it sent just before: its reason.
+    pub(crate) fn close_by_node(&mut self, last: Option<&Parts>, desk: &mut Desk) {
         let code = last.and_then(|parts| code_in(parts));
         let code = code.as_deref().unwrap_or("closed");
-        self.close_with(None, close_payload(1000, code), code)
+        self.close_with(None, close_payload(1000, code), code, desk);
     }
+
+    // ---- closing ---------------------------------------------------------------------------------------
 
     /// Closes with a reason of the edge, dropping what waits.
-    pub(crate) fn close(&self, reason: Reason) {
-        if self.begin_close(reason) {
-            self.dirty.store(false, Ordering::Release);
-            self.flush();
-        }
+    pub(crate) fn close(&mut self, reason: Reason, desk: &mut Desk) {
+        self.close_with(Some(reason.message()), reason.close_payload(), reason.code(), desk);
     }
 
-    fn begin_close(&self, reason: Reason) -> bool {
-        self.close_with(Some(reason.message()), reason.close_payload(), reason.code())
-    }
-
-    fn close_with(&self, last: Option<Bytes>, payload: Bytes, code: &str) -> bool {
-        {
-            let mut out = locked(&self.out);
-            if out.is_closing() {
-                return false;
-            }
-            out.close(last, payload);
+    fn close_with(&mut self, last: Option<Bytes>, payload: Bytes, code: &str, desk: &mut Desk) {
+        if self.closing_ms.is_some() {
+            return;
         }
-        self.closing_ms.store(self.shared.now_ms(), Ordering::Release);
-        self.shared.indicators.closed(code);
-        self.gone();
-        self.task.wake();
-        self.mark_dirty()
+        self.out.close(last, payload);
+        self.closing_ms = Some(desk.now_us / 1_000);
+        desk.shared.indicators.closed(code);
+        self.gone(desk);
+        self.mark_dirty(desk);
     }
 
     /// Ends the connection at once.
-    pub(crate) fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
-        self.task.wake();
+    pub(crate) fn cut(&mut self, desk: &mut Desk) {
+        if !self.over {
+            self.over = true;
+            self.gone(desk);
+            desk.over.push(self.id);
+        }
     }
+
+    // ---- the clock -------------------------------------------------------------------------------------
 
     /// Looks at the clock: too late, too silent, time for a ping? Returns the bytes that wait.
-    pub(crate) fn sweep(&self, now_ms: u64) -> usize {
-        let s = &self.shared.settings;
+    pub(crate) fn sweep(&mut self, desk: &mut Desk) -> usize {
+        let now_ms = desk.now_us / 1_000;
+        let s = &desk.shared.settings;
         let since = |ms: u64| now_ms.saturating_sub(ms);
-        if self.closing_ms.load(Ordering::Acquire) != u64::MAX {
-            if since(self.closing_ms.load(Ordering::Acquire)) > s.close_ms {
-                self.cut();
+        if let Some(closing_ms) = self.closing_ms {
+            if since(closing_ms) > s.close_ms {
+                self.cut(desk);
             }
-        } else if !self.greeted.load(Ordering::Relaxed) && since(self.born_ms) > s.hello_ms {
-            self.close(Reason::HelloTimeout);
-        } else if since(self.heard_ms.load(Ordering::Relaxed)) > s.idle_ms {
-            self.close(Reason::Idle);
-        } else if now_ms >= self.next_ping_ms.load(Ordering::Relaxed) {
-            self.next_ping_ms.store(now_ms + s.ping_ms, Ordering::Relaxed);
-            self.ping();
+        } else if !self.greeted && since(self.born_ms) > s.hello_ms {
+            self.close(Reason::HelloTimeout, desk);
+        } else if since(self.heard_ms) > s.idle_ms {
+            self.close(Reason::Idle, desk);
+        } else if now_ms >= self.next_ping_ms {
+            self.next_ping_ms = now_ms + s.ping_ms;
+            self.ping(desk);
         }
-        locked(&self.out).bytes()
+        self.out.bytes()
     }
 
-    fn ping(&self) {
-        let now_us = (self.shared.started.elapsed().as_micros() as u64).max(1);
+    fn ping(&mut self, desk: &mut Desk) {
         // One at a time: the answer to an older one would be taken for this one's.
-        if self.ping_us.compare_exchange(0, now_us, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            locked(&self.out).push_ping(Bytes::copy_from_slice(&now_us.to_be_bytes()));
-            self.flush();
+        if self.ping_us.is_none() {
+            self.ping_us = Some(desk.now_us);
+            self.out.push_ping(Bytes::copy_from_slice(&desk.now_us.to_be_bytes()));
+            self.mark_dirty(desk);
         }
     }
 
-    fn on_pong(&self, payload: &[u8]) {
-        let sent_us = self.ping_us.load(Ordering::Relaxed);
-        if sent_us != 0 && payload == sent_us.to_be_bytes() {
-            self.ping_us.store(0, Ordering::Relaxed);
-            let now_us = self.shared.started.elapsed().as_micros() as u64;
-            self.shared.indicators.round_trip(now_us.saturating_sub(sent_us));
+    fn on_pong(&mut self, payload: &[u8], desk: &Desk) {
+        if let Some(sent_us) = self.ping_us.filter(|us| payload == us.to_be_bytes()) {
+            self.ping_us = None;
+            desk.shared.indicators.round_trip(desk.now_us.saturating_sub(sent_us));
         }
     }
 
-    /// True: it was not in the flushers' list and belongs there.
-    fn mark_dirty(&self) -> bool {
-        !self.dirty.swap(true, Ordering::AcqRel)
+    // ---- writing ---------------------------------------------------------------------------------------
+
+    fn mark_dirty(&mut self, desk: &mut Desk) {
+        if !self.dirty && !self.out.blocked {
+            self.dirty = true;
+            desk.dirty.push(self.id);
+        }
     }
 
-    /// Writes for a flusher.
-    pub(crate) fn flush_dirty(&self) {
-        self.dirty.store(false, Ordering::Release);
-        self.flush();
+    /// The socket may take more again.
+    pub(crate) fn handle_writable(&mut self, desk: &mut Desk) {
+        if std::mem::take(&mut self.out.blocked) {
+            self.mark_dirty(desk);
+        }
     }
 
-    /// Writes as much as the socket takes.
-    fn flush(&self) {
-        let mut out = locked(&self.out);
+    /// Writes as much as the socket takes, by way of `page`.
+    pub(crate) fn flush(&mut self, desk: &mut Desk, page: &mut Page) {
+        self.dirty = false;
         let mut written = 0;
-        while !out.is_empty() && !out.blocked {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = out.gather(&mut slices);
-            match self.write.try_write_vectored(&slices[..count]) {
+        while !self.out.is_empty() && !self.out.blocked && !self.over {
+            match self.stream.write(self.out.lay(page)) {
                 Ok(n) => {
                     written += n as u64;
-                    if out.advance(n) {
-                        self.give(Input::Drained { conn: self.id }, Urgency::Tick);
+                    if self.out.advance(n) {
+                        self.give(Input::Drained { conn: self.id }, Urgency::Tick, desk);
                     }
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    out.blocked = true;
-                    self.task.wake();
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.out.blocked = true,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.cut();
-                    break;
+                Err(_) => self.cut(desk),
+            }
+        }
+        add(&desk.shared.indicators.tally.bytes_out, written);
+    }
+
+    // ---- reading ---------------------------------------------------------------------------------------
+
+    /// Reads once, at most as much as `scratch` holds. True: there may be more.
+    pub(crate) fn read(&mut self, desk: &mut Desk, scratch: &mut [u8]) -> bool {
+        if self.over || self.farewell == 0 {
+            return false;
+        }
+        match self.stream.read(scratch) {
+            Ok(0) => {
+                self.take(&[], desk);
+                self.cut(desk);
+            }
+            Ok(n) => {
+                add(&desk.shared.indicators.tally.bytes_in, n as u64);
+                if self.closing_ms.is_some() {
+                    self.farewell = self.farewell.saturating_sub(n);
+                } else if !self.bytes.take(n as u64, desk.now_us) {
+                    self.close(Reason::TooManyMessages, desk);
                 }
+                self.take(&scratch[..n], desk);
+                // Less than there was room for: that was all, and what comes later is told as a new event.
+                return n == scratch.len();
             }
+            // What came with the upgrade is there even if the socket has nothing.
+            Err(e) if e.kind() == ErrorKind::WouldBlock => self.take(&[], desk),
+            Err(e) if e.kind() == ErrorKind::Interrupted => return true,
+            Err(_) => self.cut(desk),
         }
-        add(&self.shared.indicators.tally.bytes_out, written);
+        false
     }
 
-    /// Gives an input to the node, unless it has been told that the connection is gone.
-    fn give(&self, input: Input, urgency: Urgency) {
-        let mut voice = locked(&self.voice);
-        if *voice != Voice::Gone {
-            *voice = Voice::Spoke;
-            self.shared.link.give(input, urgency);
-        }
-    }
-
-    fn gone(&self) {
-        let mut voice = locked(&self.voice);
-        if *voice == Voice::Spoke {
-            self.shared.link.give(Input::Gone { conn: self.id }, Urgency::Tick);
-        }
-        *voice = Voice::Gone;
-    }
-}
-
-/// Runs a connection until it ends. `early` are bytes the client sent right behind its upgrade.
-pub(crate) async fn run(conn: Arc<Conn>, read: OwnedReadHalf, early: Vec<u8>) {
-    let limits = conn.shared.settings.limits;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_message_size(Some(limits.client_message_bytes_max))
-        .max_frame_size(Some(limits.client_message_bytes_max));
-    let per_second = u64::from(limits.client_messages_per_second_max);
-    let mut task = Task {
-        read,
-        protocol: WebSocketContext::from_partially_read(early, Role::Server, Some(config)),
-        broken: false,
-        messages: Bucket::new(per_second, 0),
-        bytes: Bucket::new(per_second.saturating_mul(limits.client_message_bytes_max as u64), 0),
-        farewell: FAREWELL_BYTES,
-        pause: None,
-        conn,
-    };
-    poll_fn(|cx| task.poll(cx)).await;
-    task.conn.gone();
-}
-
-/// What only the connection's own task touches.
-struct Task {
-    conn: Arc<Conn>,
-    read: OwnedReadHalf,
-    protocol: WebSocketContext,
-    /// The protocol was violated: what comes is not read as messages any more.
-    broken: bool,
-    messages: Bucket,
-    bytes: Bucket,
-    farewell: usize,
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-/// What one turn of reading led to.
-enum Turn {
-    /// Nothing more to read now.
-    Wait,
-    /// The connection is over.
-    End,
-}
-
-impl Task {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.conn.task.register(cx.waker());
-        if self.conn.cut.load(Ordering::Acquire) || self.poll_write(cx).is_err() {
-            return Poll::Ready(());
-        }
-        match self.poll_read(cx) {
-            Poll::Ready(Turn::End) => {
-                // The answer to the client's own close frame, if the socket takes it.
-                self.conn.flush();
-                Poll::Ready(())
+    /// Takes bytes in: every message that is whole now.
+    fn take(&mut self, mut bytes: &[u8], desk: &mut Desk) {
+        while !self.broken && !self.over {
+            let mut answer = Vec::new();
+            let result = self.protocol.read(&mut Pipe { bytes: &mut bytes, answer: &mut answer });
+            if !answer.is_empty() {
+                self.send_raw(answer, desk);
             }
-            Poll::Ready(Turn::Wait) | Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// If the socket was full: waits for room, then writes.
-    fn poll_write(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        while locked(&self.conn.out).blocked {
-            match self.conn.write.as_ref().poll_write_ready(cx) {
-                Poll::Ready(result) => result?,
-                Poll::Pending => return Ok(()),
-            }
-            locked(&self.conn.out).blocked = false;
-            self.conn.flush();
-        }
-        Ok(())
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            if !self.conn.shared.link.is_full() {
-                break;
-            }
-            // The inbox cannot wake us when it has room: look again a little later.
-            self.pause = Some(Box::pin(sleep(PAUSE)));
-        }
-        let now_us = self.conn.shared.started.elapsed().as_micros() as u64;
-        let mut budget = TURN_BYTES;
-        loop {
-            if self.broken {
-                return self.poll_farewell(cx);
-            }
-            let before = budget;
-            let mut pipe = Pipe { conn: &self.conn, read: &mut self.read, cx, budget: &mut budget };
-            let result = self.protocol.read(&mut pipe);
-            let taken = before - budget;
-            add(&self.conn.shared.indicators.tally.bytes_in, taken as u64);
-            if self.conn.closing_ms.load(Ordering::Acquire) != u64::MAX {
-                self.farewell = self.farewell.saturating_sub(taken);
+            if self.closing_ms.is_some() {
                 match result {
-                    Ok(tungstenite::Message::Close(_)) => return Poll::Ready(Turn::End),
-                    Ok(_) if self.farewell > 0 => continue,
-                    Err(WsError::Io(e)) if e.kind() == ErrorKind::WouldBlock => {
-                        return Poll::Ready(Turn::Wait);
-                    }
+                    Ok(tungstenite::Message::Close(_)) => return self.end(desk),
+                    Ok(_) => continue,
+                    Err(WsError::Io(e)) if e.kind() == ErrorKind::WouldBlock => return,
                     Err(WsError::Io(_) | WsError::ConnectionClosed | WsError::AlreadyClosed) => {
-                        return Poll::Ready(Turn::End);
+                        return self.end(desk);
                     }
-                    _ => {
-                        self.broken = true;
-                        continue;
-                    }
+                    Err(_) => self.broken = true,
                 }
+                continue;
             }
-            let within_bytes = self.bytes.take(taken as u64, now_us);
             let checked = match result {
-                _ if !within_bytes => Err(Reason::TooManyMessages),
                 Ok(message) => {
-                    self.conn.heard_ms.store(now_us / 1_000, Ordering::Relaxed);
-                    self.on_frame(message, now_us)
+                    self.heard_ms = desk.now_us / 1_000;
+                    self.on_frame(message, desk)
                 }
-                Err(WsError::Io(e)) if e.kind() == ErrorKind::WouldBlock => {
-                    return Poll::Ready(Turn::Wait);
-                }
+                Err(WsError::Io(e)) if e.kind() == ErrorKind::WouldBlock => return,
                 Err(WsError::Capacity(_)) => self.fail(Reason::TooLarge),
                 Err(WsError::Io(_) | WsError::ConnectionClosed | WsError::AlreadyClosed) => {
-                    return Poll::Ready(Turn::End);
-                }
-                Err(WsError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
-                    return Poll::Ready(Turn::End);
+                    return self.end(desk);
                 }
                 Err(_) => self.fail(Reason::BadMessage),
             };
             if let Err(reason) = checked {
-                self.conn.close(reason);
+                self.close(reason, desk);
             }
         }
+    }
+
+    /// Over after a last try to write what waits: the answer to the client's own close frame.
+    fn end(&mut self, desk: &mut Desk) {
+        self.flush(desk, &mut Page::new(1_024));
+        self.cut(desk);
     }
 
     fn fail(&mut self, reason: Reason) -> Result<(), Reason> {
@@ -400,97 +306,87 @@ impl Task {
         Err(reason)
     }
 
-    fn on_frame(&mut self, message: tungstenite::Message, now_us: u64) -> Result<(), Reason> {
-        use tungstenite::Message::{Binary, Close, Pong};
-        let tally = &self.conn.shared.indicators.tally;
-        add(&tally.messages_in, 1);
+    fn send_raw(&mut self, frame: Vec<u8>, desk: &mut Desk) {
+        match self.out.push_raw(frame.into(), &desk.shared.settings.limits) {
+            true => self.mark_dirty(desk),
+            false => self.close(Reason::TooSlow, desk),
+        }
+    }
+
+    fn on_frame(&mut self, message: tungstenite::Message, desk: &mut Desk) -> Result<(), Reason> {
+        use tungstenite::Message::{Binary, Close, Ping, Pong};
+        add(&desk.shared.indicators.tally.messages_in, 1);
         match message {
-            Binary(payload) => self.on_message(&payload, now_us),
+            Binary(payload) => self.on_message(&payload, desk),
             Close(_) => Ok(()),
-            _ if !self.messages.take(1, now_us) => Err(Reason::TooManyMessages),
+            _ if !self.messages.take(1, desk.now_us) => Err(Reason::TooManyMessages),
             Pong(payload) => {
-                self.conn.on_pong(&payload);
+                self.on_pong(&payload, desk);
                 Ok(())
             }
-            tungstenite::Message::Ping(_) => Ok(()),
+            Ping(_) => Ok(()),
             _ => Err(Reason::BadMessage),
         }
     }
 
-    fn on_message(&mut self, payload: &[u8], now_us: u64) -> Result<(), Reason> {
+    fn on_message(&mut self, payload: &[u8], desk: &mut Desk) -> Result<(), Reason> {
         // Decoded from a slice: what the node keeps of it does not hold on to the read buffer.
         let message = ClientMessage::decode(payload).map_err(|_| Reason::BadMessage)?;
         // Every command is work for the node, however many are packed in one message.
-        if !self.messages.take((message.commands.len() as u64).max(1), now_us) {
+        if !self.messages.take((message.commands.len() as u64).max(1), desk.now_us) {
             return Err(Reason::TooManyMessages);
         }
         if message == ClientMessage::default() {
             return Err(Reason::BadMessage);
         }
-        if !self.conn.greeted.load(Ordering::Relaxed) {
+        if !self.greeted {
             if message.hello.is_none() {
                 return Err(Reason::BadMessage);
             }
-            self.conn.greeted.store(true, Ordering::Relaxed);
+            self.greeted = true;
         }
         let waits = message.hello.is_some() || message.ping.is_some() || message.bye.is_some();
         let urgency = if waits || !message.commands.is_empty() { Urgency::Now } else { Urgency::Tick };
-        self.conn.give(Input::Client { conn: self.conn.id, message }, urgency);
+        self.give(Input::Client { conn: self.id, message }, urgency, desk);
         Ok(())
     }
 
-    /// Throws away what a client sends that does not follow the protocol, so that it can read why it was closed.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        let mut scratch = [0u8; 4096];
-        while self.farewell > 0 {
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut self.read).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {
-                    self.farewell = self.farewell.saturating_sub(buffer.filled().len());
-                }
-                _ => return Poll::Ready(Turn::End),
-            }
+    // ---- what the node hears ---------------------------------------------------------------------------
+
+    /// Gives an input to the node, unless it has been told that the connection is gone.
+    fn give(&mut self, input: Input, urgency: Urgency, desk: &mut Desk) {
+        if self.voice != Voice::Gone {
+            self.voice = Voice::Spoke;
+            desk.give(input, urgency);
         }
-        Poll::Ready(Turn::Wait)
+    }
+
+    fn gone(&mut self, desk: &mut Desk) {
+        if self.voice == Voice::Spoke {
+            desk.give(Input::Gone { conn: self.id }, Urgency::Tick);
+        }
+        self.voice = Voice::Gone;
     }
 }
 
-/// The socket as the protocol sees it: reads what is there, writes (pongs, close) into the send queue.
+/// The socket as the protocol sees it: what was read for it, and a place for its own words (pongs, close).
 struct Pipe<'a, 'b> {
-    conn: &'a Conn,
-    read: &'a mut OwnedReadHalf,
-    cx: &'a mut Context<'b>,
-    budget: &'a mut usize,
+    bytes: &'a mut &'b [u8],
+    answer: &'a mut Vec<u8>,
 }
 
 impl Read for Pipe<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if *self.budget == 0 {
-            self.cx.waker().wake_by_ref();
+        if self.bytes.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let end = buf.len().min(*self.budget);
-        let mut buffer = ReadBuf::new(&mut buf[..end]);
-        match Pin::new(&mut *self.read).poll_read(self.cx, &mut buffer) {
-            Poll::Ready(result) => {
-                result?;
-                let n = buffer.filled().len();
-                *self.budget -= n;
-                Ok(n)
-            }
-            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
-        }
+        self.bytes.read(buf)
     }
 }
 
 impl Write for Pipe<'_, '_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let queued =
-            locked(&self.conn.out).push_raw(Bytes::copy_from_slice(buf), &self.conn.shared.settings.limits);
-        match queued {
-            true => self.conn.flush(),
-            false => self.conn.close(Reason::TooSlow),
-        }
+        self.answer.extend_from_slice(buf);
         Ok(buf.len())
     }
 

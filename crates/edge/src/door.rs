@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +10,6 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use gundo_types::ConnId;
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,10 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tungstenite::handshake::server::create_response_with_body;
 
-use crate::conn::{self, Conn};
-use crate::indicators::add;
+use crate::mailbox::Arrival;
 use crate::reason::Reason;
-use crate::{Shared, locked, page};
+use crate::{Shared, page};
 
 /// Connections beyond `connections_max` that may be told `full` at one time. Beyond, they are dropped without a word.
 const TOLD_FULL_MAX: usize = 1_000;
@@ -105,25 +102,19 @@ async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Request) -> Res
     }
 }
 
-/// Takes the bare TCP stream over and runs the connection on it.
+/// Takes the bare TCP stream over and hands it to an I/O thread.
 async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade) {
     let Ok(upgraded) = upgrade.await else { return };
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the door serves bare TCP streams only");
-    let (read, write) = parts.io.into_inner().into_split();
-    let open = shared.open.fetch_add(1, Ordering::Relaxed);
+    let (id, open) = shared.enter();
     let max = shared.settings.limits.connections_max;
-    if open < max + TOLD_FULL_MAX {
-        let id = ConnId(shared.next_conn.fetch_add(1, Ordering::Relaxed));
-        let conn = Arc::new(Conn::new(id, Arc::clone(&shared), write));
-        locked(&shared.conns).insert(id, Arc::clone(&conn));
-        add(&shared.indicators.tally.accepted, 1);
-        if open >= max {
-            conn.close(Reason::Full);
-        }
-        conn::run(conn, read, parts.read_buf.into()).await;
-        locked(&shared.conns).remove(&id);
-    } else {
+    let stream = parts.io.into_inner().into_std().ok().filter(|_| open < max + TOLD_FULL_MAX);
+    let Some(stream) = stream else {
         shared.indicators.closed(Reason::Full.code());
-    }
-    shared.open.fetch_sub(1, Ordering::Relaxed);
+        shared.leave(shared.thread_of(id));
+        return;
+    };
+    let refused = (open >= max).then_some(Reason::Full);
+    let arrival = Arrival { id, stream, early: parts.read_buf.into(), refused };
+    shared.threads[shared.thread_of(id)].mailbox.post(|mail| mail.arrivals.push(arrival));
 }

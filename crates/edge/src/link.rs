@@ -14,8 +14,8 @@ pub enum Urgency {
 
 /// The node behind an edge. Called on the I/O threads: nothing here may block.
 pub trait NodeLink: Send + Sync + 'static {
-    /// Puts an input in the node's inbox. Inputs of one connection are given in order.
-    fn give(&self, input: Input, urgency: Urgency);
+    /// Puts inputs in the node's inbox, in order, and leaves the list empty. `urgency` is that of the most urgent.
+    fn give(&self, inputs: &mut Vec<Input>, urgency: Urgency);
 
     /// Whether the inbox is at its limit. The edge stops reading from its clients until it is not.
     fn is_full(&self) -> bool;
@@ -53,4 +53,13 @@ pub enum Delivery {
         /// The connection.
         conn: ConnId,
     },
+}
+
+impl Delivery {
+    /// Whom it is for.
+    pub(crate) fn conn(&self) -> ConnId {
+        match self {
+            Self::Send { conn, .. } | Self::Close { conn } | Self::Resume { conn } => *conn,
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! The send queue of one client: what waits, what is dropped, what is too much. No I/O here.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 
 use bytes::Bytes;
 use gundo_kernel::{Parts, SendClass};
@@ -10,6 +9,35 @@ use gundo_types::Limits;
 /// Messages that may not be dropped wait up to this many times `send_queue_bytes_max`; beyond, the client is too slow. It
 /// leaves room for the keyframes of a whole sight behind a full queue.
 const KEPT_FACTOR: usize = 4;
+
+/// From this size on a message is worth remembering: others may be about to get the same.
+const SHARED_MIN: usize = 1_024;
+
+/// Where messages are laid end to end to be written with one plain call, which costs less than a call with many pieces. It
+/// remembers the long message that lies there: in a crowd the next client gets the same.
+pub(crate) struct Page {
+    room: Vec<u8>,
+    /// Parts of the one message that lies there; empty: none, or not one that is remembered.
+    parts: Parts,
+    head_len: u8,
+}
+
+impl Page {
+    /// Room for so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { room: vec![0; bytes], parts: Vec::new(), head_len: 0 }
+    }
+
+    /// Whether `message` lies there. Bytes are compared by where they are: what is remembered is kept alive, so nothing else
+    /// can be in its place.
+    fn holds(&self, message: &Outgoing) -> bool {
+        let same = |(a, b): (&Bytes, &Bytes)| a.as_ptr() == b.as_ptr() && a.len() == b.len();
+        !self.parts.is_empty()
+            && self.head_len == message.head_len
+            && self.parts.len() == message.parts.len()
+            && self.parts.iter().zip(&message.parts).all(same)
+    }
+}
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +81,7 @@ pub(crate) struct Out {
     replies: usize,
     lag: Lag,
     closing: bool,
-    /// The socket took less than it was offered: the connection's task waits until it takes more.
+    /// The socket took less than it was offered: nothing is written until it takes more.
     pub(crate) blocked: bool,
 }
 
@@ -143,26 +171,37 @@ impl Out {
         }
     }
 
-    /// Fills `slices` with what is to be written next; returns how many.
-    pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Lays what is to be written next end to end on `page`.
+    pub(crate) fn lay<'a>(&self, page: &'a mut Page) -> &'a [u8] {
+        let alone = self.queue.front().filter(|_| self.queue.len() == 1 && self.written == 0);
+        if let Some(message) = alone.filter(|m| page.holds(m)) {
+            return &page.room[..message.bytes];
+        }
+        page.parts.clear();
         let pieces = self.queue.iter().flat_map(|m| {
             std::iter::once(&m.head[..usize::from(m.head_len)]).chain(m.parts.iter().map(Bytes::as_ref))
         });
+        let room = &mut page.room;
         let mut skip = self.written;
-        let mut count = 0;
+        let mut laid = 0;
         for piece in pieces {
-            if count == slices.len() {
-                break;
-            }
             if skip >= piece.len() {
                 skip -= piece.len();
                 continue;
             }
-            slices[count] = IoSlice::new(&piece[skip..]);
+            let fits = (piece.len() - skip).min(room.len() - laid);
+            room[laid..laid + fits].copy_from_slice(&piece[skip..skip + fits]);
+            laid += fits;
             skip = 0;
-            count += 1;
+            if laid == room.len() {
+                break;
+            }
         }
-        count
+        if let Some(message) = alone.filter(|m| m.bytes == laid && m.bytes >= SHARED_MIN) {
+            page.parts.clone_from(&message.parts);
+            page.head_len = message.head_len;
+        }
+        &page.room[..laid]
     }
 
     /// `n` bytes were written. True: the queue has become empty and the node must know, because frames were dropped.
@@ -189,10 +228,6 @@ impl Out {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing
     }
 
     /// Bytes that wait.
@@ -247,12 +282,11 @@ mod tests {
     fn drain(out: &mut Out, step: usize) -> (Vec<u8>, bool) {
         let (mut all, mut drained) = (Vec::new(), false);
         while !out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 4];
-            let count = out.gather(&mut slices);
-            let flat: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).take(step).collect();
-            assert!(!flat.is_empty(), "a queue that is not empty has bytes to offer");
-            drained |= out.advance(flat.len());
-            all.extend(flat);
+            let mut page = Page::new(step);
+            let laid = out.lay(&mut page);
+            assert!(!laid.is_empty(), "a queue that is not empty has bytes to offer");
+            all.extend(laid);
+            drained |= out.advance(laid.len());
         }
         assert_eq!((out.bytes, out.replies, out.written), (0, 0, 0));
         (all, drained)
@@ -272,6 +306,33 @@ mod tests {
             assert_eq!(all[129..133], [0x82, 126, 0, 126]);
             assert_eq!(all[259..269], [0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
         }
+    }
+
+    #[test]
+    fn a_page_is_laid_once_for_all_who_get_the_same() {
+        let mut page = Page::new(10_000);
+        let queue = |parts: &Parts| {
+            let mut out = Out::new();
+            assert_eq!(out.push(parts.clone(), SendClass::Frames, &Limits::default()), Pushed::Queued);
+            out
+        };
+        let (first, other) = (message(2_000), vec![Bytes::from(vec![5; 1_000]), Bytes::from(vec![6; 1_000])]);
+        let expected = |parts: &Parts| [&[0x82, 126, 0x07, 0xd0][..], &parts.concat()].concat();
+        let first_laid = queue(&first).lay(&mut page).to_vec();
+        assert_eq!(first_laid, expected(&first));
+        // Marked, to see that it is not laid again.
+        page.room[9] = 99;
+        assert_eq!(queue(&first).lay(&mut page)[9], 99);
+        assert_eq!(queue(&other).lay(&mut page), expected(&other), "as long, but something else");
+        // Half written, or with something behind it, it is another run of bytes.
+        let mut half = queue(&first);
+        half.lay(&mut page);
+        half.advance(500);
+        assert_eq!(half.lay(&mut page), &expected(&first)[500..]);
+        let mut two = queue(&first);
+        two.lay(&mut page);
+        two.push(other.clone(), SendClass::Kept, &Limits::default());
+        assert_eq!(two.lay(&mut page), [expected(&first), expected(&other)].concat());
     }
 
     #[test]

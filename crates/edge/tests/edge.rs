@@ -32,9 +32,11 @@ struct Fake {
 }
 
 impl NodeLink for Fake {
-    fn give(&self, input: Input, urgency: Urgency) {
-        // The test may have ended already.
-        let _ = self.inbox.send((input, urgency));
+    fn give(&self, inputs: &mut Vec<Input>, urgency: Urgency) {
+        for input in inputs.drain(..) {
+            // The test may have ended already.
+            let _ = self.inbox.send((input, urgency));
+        }
     }
     fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
@@ -93,7 +95,8 @@ impl World {
         let address = bound.address();
         let recorder = Reasons::default();
         let reasons = Arc::clone(&recorder.0);
-        let edge = Edge::start(bound, settings, Arc::clone(&node) as Arc<dyn NodeLink>, Arc::new(recorder));
+        let edge = Edge::start(bound, settings, Arc::clone(&node) as Arc<dyn NodeLink>, Arc::new(recorder))
+            .expect("threads");
         Self { edge, address, node, inbox, reasons }
     }
 
@@ -128,6 +131,12 @@ impl World {
 
     fn send(&self, conn: ConnId, parts: Vec<Bytes>, class: SendClass) {
         self.edge.deliver(&mut vec![Delivery::Send { conn, parts, class }]);
+    }
+
+    /// Returns when the edge has taken all it was given so far: somebody who reads has got what was given last.
+    async fn taken(&self, (socket, conn): &mut (Socket, ConnId)) {
+        self.send(*conn, vec![part(0, 0)], SendClass::Kept);
+        while !matches!(next(socket).await, Some(Message::Binary(_))) {}
     }
 
     /// Expects that the edge closes `socket` with `code`, in the protocol and in WebSocket.
@@ -184,12 +193,12 @@ async fn messages_reach_the_node_in_order_and_parts_come_back_as_one_message() {
     let mut world = World::start(|_| {});
     let (mut socket, conn) = world.greet().await;
     send(&mut socket, walk(1)).await;
-    let command = Command { seq: 7, payload: Bytes::from_static(b"chop") };
-    send(&mut socket, ClientMessage { commands: vec![command], ..Default::default() }).await;
-    send(&mut socket, ClientMessage { ping: Some(Ping { stamp: 9 }), ..Default::default() }).await;
     assert!(
         matches!(world.input().await, (Input::Client { message, .. }, Urgency::Tick) if message == walk(1))
     );
+    let command = Command { seq: 7, payload: Bytes::from_static(b"chop") };
+    send(&mut socket, ClientMessage { commands: vec![command], ..Default::default() }).await;
+    send(&mut socket, ClientMessage { ping: Some(Ping { stamp: 9 }), ..Default::default() }).await;
     let (Input::Client { message, .. }, Urgency::Now) = world.input().await else { panic!("a command") };
     assert_eq!(message.commands[0].payload, "chop");
     assert!(matches!(world.input().await, (Input::Client { .. }, Urgency::Now)));
@@ -225,6 +234,35 @@ async fn messages_in_pieces_and_pings_in_between_are_understood() {
             other => panic!("not a pong: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn connections_on_several_threads_get_each_their_own() {
+    let mut world = World::start(|s| (s.io_threads, s.thread_fill) = (3, 1));
+    let mut clients = Vec::new();
+    for _ in 0..7 {
+        clients.push(world.greet().await);
+    }
+    let mut batch: Vec<_> = clients
+        .iter()
+        .map(|(_, conn)| Delivery::Send {
+            conn: *conn,
+            parts: vec![part(conn.0 as u32, 0)],
+            class: SendClass::Kept,
+        })
+        .collect();
+    world.edge.deliver(&mut batch);
+    for (socket, conn) in &mut clients {
+        assert_eq!(next(socket).await, Some(Message::Binary(part(conn.0 as u32, 0))));
+    }
+    let stop = world.edge.stop();
+    let told = async {
+        for (socket, _) in &mut clients {
+            while next(socket).await.is_some() {}
+        }
+    };
+    tokio::join!(stop, told);
+    assert_eq!(world.edge.connections(), 0);
 }
 
 #[tokio::test]
@@ -328,13 +366,14 @@ async fn deaf(world: &mut World) -> (Socket, ConnId) {
 #[tokio::test]
 async fn a_slow_client_loses_frames_and_gets_keyframes() {
     let mut world = World::start(|s| s.limits.send_queue_bytes_max = 64 * 1024);
+    let mut witness = world.greet().await;
     let (mut socket, conn) = deaf(&mut world).await;
     // Frames until the system's buffers and the queue are full and the node is told.
     let mut seq = 0;
     loop {
         world.send(conn, vec![part(seq, 30_000)], SendClass::Frames);
         seq += 1;
-        tokio::task::yield_now().await;
+        world.taken(&mut witness).await;
         match world.inbox.try_recv() {
             Ok((Input::Lagging { conn: c }, Urgency::Tick)) => break assert_eq!(c, conn),
             Ok(other) => panic!("not Lagging: {other:?}"),
@@ -377,13 +416,14 @@ async fn whoever_does_not_take_its_replies_is_closed() {
         s.limits.replies_waiting_max = 16;
         s.limits.send_queue_bytes_max = 16 * 1024 * 1024;
     });
+    let mut witness = world.greet().await;
     let (mut socket, conn) = deaf(&mut world).await;
     let mut sent = 0;
     while world.reasons.lock().expect("no test panics with it").is_empty() {
         world.send(conn, vec![part(sent, 30_000)], SendClass::Reply);
         sent += 1;
         assert!(sent < 10_000, "the queue has a limit");
-        tokio::task::yield_now().await;
+        world.taken(&mut witness).await;
     }
     assert!(matches!(world.input().await, (Input::Gone { conn: c }, _) if c == conn));
     assert_eq!(world.closed(&mut socket, "too_slow").await.retry_ms, 1_000);
@@ -395,11 +435,13 @@ async fn a_client_that_never_reads_why_is_cut() {
         s.limits.send_queue_bytes_max = 64 * 1024;
         s.close_ms = 50;
     });
+    let mut witness = world.greet().await;
     let (socket, conn) = deaf(&mut world).await;
     while world.reasons.lock().expect("no test panics with it").is_empty() {
         world.send(conn, vec![part(1, 30_000)], SendClass::Kept);
-        tokio::task::yield_now().await;
+        world.taken(&mut witness).await;
     }
+    drop(witness);
     let gone = async {
         while world.edge.connections() > 0 {
             // The count has nobody to wake us; the wait is bounded below.

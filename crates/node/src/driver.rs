@@ -52,8 +52,8 @@ impl Link {
 }
 
 impl NodeLink for Link {
-    fn give(&self, input: Input, urgency: Urgency) {
-        self.inbox.give(input, urgency);
+    fn give(&self, inputs: &mut Vec<Input>, urgency: Urgency) {
+        self.inbox.give_all(inputs, urgency);
     }
 
     fn is_full(&self) -> bool {

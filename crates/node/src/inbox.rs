@@ -58,6 +58,14 @@ pub(crate) struct Handed {
 }
 
 impl Inbox {
+    /// Puts inputs in, in order.
+    pub(crate) fn give_all(&self, inputs: &mut Vec<Input>, urgency: Urgency) {
+        let mut state = self.state();
+        state.inputs.append(inputs);
+        state.urgent |= urgency == Urgency::Now;
+        self.filled(state);
+    }
+
     /// Puts an input in.
     pub(crate) fn give(&self, input: Input, urgency: Urgency) {
         let mut state = self.state();

@@ -330,8 +330,9 @@ impl Assembly<'_> {
             };
             let edge = {
                 let _inside = self.runtime.enter();
-                let settings = EdgeSettings::new(member.node, world.limits);
-                Edge::start(bound, settings, Arc::clone(&link) as Arc<dyn NodeLink>, recorders.recorder())
+                let mut settings = EdgeSettings::new(member.node, world.limits);
+                settings.io_threads = (self.settings.io_threads / usize::from(self.settings.nodes)).max(1);
+                Edge::start(bound, settings, Arc::clone(&link) as Arc<dyn NodeLink>, recorders.recorder())?
             };
             nodes.edges.push(edge.clone());
             let fabric = Fabric::new(member.node, &inboxes);

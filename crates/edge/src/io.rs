@@ -1,0 +1,280 @@
+//! An I/O thread: it owns sockets and takes turns at them. In a turn everything that clients have said is read and handed
+//! to the node as one batch, then everything the node has to say is written.
+//!
+//! A call of the system for each message is needed; a wake-up of a thread or a task for each is not, and costs as much. So
+//! after a turn the thread rests a little, longer the more clients it has, and finds more to do in the next.
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gundo_kernel::Input;
+use gundo_types::ConnId;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::Shared;
+use crate::conn::Conn;
+use crate::indicators::add;
+use crate::link::{Delivery, Urgency};
+use crate::mailbox::{Arrival, Mail, Mailbox};
+use crate::out::Page;
+
+/// The token of the waker; connections have theirs by number, from 1.
+const WAKER: Token = Token(0);
+/// Sockets with news that are taken at once.
+const EVENTS: usize = 4_096;
+/// Bytes read from one client in a turn, and offered to one socket in one call.
+const SCRATCH: usize = 64 * 1024;
+/// Rest after a turn for each connection. Clients send about ten messages per second: a few come meanwhile.
+const REST_PER_CONN: Duration = Duration::from_micros(4);
+/// Nobody waits longer than this for company.
+const REST_MAX: Duration = Duration::from_millis(4);
+/// How long reading pauses when the node's inbox is full.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a thread has at hand for all its connections.
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    /// Time of this turn, µs since the edge's start.
+    pub(crate) now_us: u64,
+    /// Connections with something to write.
+    pub(crate) dirty: Vec<ConnId>,
+    /// Connections that have ended.
+    pub(crate) over: Vec<ConnId>,
+    inputs: Vec<Input>,
+    urgency: Urgency,
+}
+
+impl Desk {
+    /// Keeps an input for the node.
+    pub(crate) fn give(&mut self, input: Input, urgency: Urgency) {
+        self.inputs.push(input);
+        if urgency == Urgency::Now {
+            self.urgency = Urgency::Now;
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if !self.inputs.is_empty() {
+            self.shared.link.give(&mut self.inputs, self.urgency);
+            self.inputs.clear();
+            self.urgency = Urgency::Tick;
+        }
+    }
+}
+
+/// The thread's poll and its mailbox, before it runs.
+pub(crate) struct Ground {
+    poll: Poll,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+impl Ground {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mailbox = Arc::new(Mailbox::new(Waker::new(poll.registry(), WAKER)?));
+        Ok(Self { poll, mailbox })
+    }
+}
+
+/// The thread.
+pub(crate) struct Thread {
+    /// Which of the edge's threads.
+    index: usize,
+    poll: Poll,
+    mailbox: Arc<Mailbox>,
+    desk: Desk,
+    conns: HashMap<ConnId, Box<Conn>>,
+    /// Connections that may be read.
+    ready: Vec<ConnId>,
+    scratch: Vec<u8>,
+    page: Page,
+    sweep_every: Duration,
+    next_sweep: Instant,
+}
+
+impl Thread {
+    pub(crate) fn new(index: usize, ground: Ground, shared: Arc<Shared>) -> Self {
+        let s = &shared.settings;
+        // Times are kept within a quarter of the shortest one.
+        let shortest = s.hello_ms.min(s.idle_ms).min(s.ping_ms).min(s.close_ms);
+        Self {
+            index,
+            poll: ground.poll,
+            mailbox: ground.mailbox,
+            desk: Desk {
+                now_us: shared.now_us(),
+                shared,
+                dirty: Vec::new(),
+                over: Vec::new(),
+                inputs: Vec::new(),
+                urgency: Urgency::Tick,
+            },
+            conns: HashMap::new(),
+            ready: Vec::new(),
+            scratch: vec![0; SCRATCH],
+            page: Page::new(SCRATCH),
+            sweep_every: Duration::from_millis((shortest / 4).clamp(5, 250)),
+            next_sweep: Instant::now(),
+        }
+    }
+
+    /// Runs until it is told to end.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let wait = self.wait();
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "an I/O thread cannot poll its sockets; trying again");
+                std::thread::sleep(PAUSE);
+            }
+            let mail = self.mailbox.take();
+            let ended = mail.ended;
+            let idle = events.is_empty() && self.ready.is_empty();
+            self.turn(&events, mail);
+            if ended {
+                return;
+            }
+            if !idle {
+                self.mailbox.rest((REST_PER_CONN * self.conns.len() as u32).min(REST_MAX));
+            }
+        }
+    }
+
+    /// How long to wait for the sockets.
+    fn wait(&self) -> Duration {
+        if !self.mailbox.may_poll() {
+            return Duration::ZERO;
+        }
+        let until_sweep = self.next_sweep.saturating_duration_since(Instant::now());
+        match (self.ready.is_empty(), self.desk.shared.link.is_full()) {
+            (true, _) => until_sweep,
+            // The inbox cannot wake us when it has room: look again a little later.
+            (false, true) => until_sweep.min(PAUSE),
+            (false, false) => Duration::ZERO,
+        }
+    }
+
+    fn turn(&mut self, events: &Events, mail: Mail) {
+        self.desk.now_us = self.desk.shared.now_us();
+        self.take_events(events);
+        if !self.desk.shared.link.is_full() {
+            self.read();
+            self.desk.hand_over();
+        }
+        for arrival in mail.arrivals {
+            self.arrive(arrival);
+        }
+        self.deliver(mail.deliveries);
+        if let Some(reason) = mail.close_all {
+            self.conns.values_mut().for_each(|conn| conn.close(reason, &mut self.desk));
+        }
+        if mail.cut_all {
+            self.conns.values_mut().for_each(|conn| conn.cut(&mut self.desk));
+        }
+        self.flush();
+        if self.next_sweep <= Instant::now() {
+            self.sweep();
+            self.flush();
+        }
+        for id in std::mem::take(&mut self.desk.over) {
+            if self.conns.remove(&id).is_some() {
+                self.desk.shared.leave(self.index);
+            }
+        }
+        self.desk.hand_over();
+    }
+
+    fn take_events(&mut self, events: &Events) {
+        for event in events {
+            let id = ConnId(event.token().0 as u64);
+            let Some(conn) = self.conns.get_mut(&id) else { continue };
+            if event.is_writable() {
+                conn.handle_writable(&mut self.desk);
+            }
+            let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+            if readable && !std::mem::replace(&mut conn.ready, true) {
+                self.ready.push(id);
+            }
+        }
+    }
+
+    /// Reads once from everyone who has something.
+    fn read(&mut self) {
+        for id in std::mem::take(&mut self.ready) {
+            let Some(conn) = self.conns.get_mut(&id) else { continue };
+            let (desk, scratch) = (&mut self.desk, &mut self.scratch);
+            // A stranger's bytes take down no more than its own connection, whatever they meet on their way.
+            conn.ready = catch_unwind(AssertUnwindSafe(|| conn.read(desk, scratch))).unwrap_or_else(|_| {
+                tracing::error!(conn = id.0, "a bug: reading from a client panicked; it is cut off");
+                conn.cut(&mut self.desk);
+                false
+            });
+            if conn.ready {
+                self.ready.push(id);
+            }
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let mut stream = TcpStream::from_std(arrival.stream);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(arrival.id.0 as usize);
+        if let Err(error) = self.poll.registry().register(&mut stream, token, both) {
+            tracing::warn!(%error, "cannot look after another connection");
+            self.desk.shared.leave(self.index);
+            return;
+        }
+        let mut conn = Box::new(Conn::new(arrival.id, stream, arrival.early, &self.desk));
+        add(&self.desk.shared.indicators.tally.accepted, 1);
+        if let Some(reason) = arrival.refused {
+            conn.close(reason, &mut self.desk);
+        }
+        conn.ready = true;
+        self.ready.push(arrival.id);
+        self.conns.insert(arrival.id, conn);
+    }
+
+    /// Puts a batch into the send queues, in order.
+    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+        let mut sent = 0;
+        let mut deliveries = deliveries.into_iter().peekable();
+        // What was sent last, if it was to the connection that is closed next: the node's reason.
+        let mut last = None;
+        while let Some(delivery) = deliveries.next() {
+            let id = delivery.conn();
+            let Some(conn) = self.conns.get_mut(&id) else { continue };
+            match delivery {
+                Delivery::Send { parts, class, .. } => {
+                    let closes = matches!(deliveries.peek(), Some(Delivery::Close { conn }) if *conn == id);
+                    last = closes.then(|| parts.clone());
+                    sent += 1;
+                    conn.send(parts, class, &mut self.desk);
+                }
+                Delivery::Close { .. } => conn.close_by_node(last.take().as_ref(), &mut self.desk),
+                Delivery::Resume { .. } => conn.resume(),
+            }
+        }
+        add(&self.desk.shared.indicators.tally.messages_out, sent);
+    }
+
+    fn flush(&mut self) {
+        for id in std::mem::take(&mut self.desk.dirty) {
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.flush(&mut self.desk, &mut self.page);
+            }
+        }
+    }
+
+    /// The edge's clock: every connection is asked whether it is too late, too silent or due a ping.
+    fn sweep(&mut self) {
+        self.next_sweep = Instant::now() + self.sweep_every;
+        let queued: usize = self.conns.values_mut().map(|conn| conn.sweep(&mut self.desk)).sum();
+        self.desk.shared.queued(self.index, queued);
+    }
+}
