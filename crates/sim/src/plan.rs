@@ -25,7 +25,8 @@ pub enum Dial {
     Zombie,
     /// A new view of the same members, which nodes learn of at different times.
     Views,
-    /// Nodes' clocks differ and run at different rates: the dial is the difference, ms.
+    /// Nodes' clocks run at different rates, and their world clocks are off: the dial is by how much at most, ms. Two nodes may be
+    /// a second apart.
     Clocks,
     /// All connections of one edge break.
     Edge,
@@ -135,7 +136,7 @@ impl Dial {
     pub fn usual(self) -> u32 {
         match self {
             Self::Delay => 50,
-            Self::Clocks => 400,
+            Self::Clocks => 250,
             Self::Crash | Self::Zombie | Self::Wave => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
             Self::Views | Self::Prune | Self::Unreadable | Self::Frames => 6,

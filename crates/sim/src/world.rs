@@ -1,6 +1,6 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -133,6 +133,8 @@ pub(crate) struct World {
     pub(crate) people: Vec<Person>,
     pub(crate) clients: Vec<Client>,
     conns: HashMap<ConnId, usize>,
+    /// Connections that edges have lost: nothing comes by them any more.
+    gone: HashSet<ConnId>,
     next_conn: u64,
     hostiles: u64,
     pub(crate) judge: Judge,
@@ -143,6 +145,8 @@ pub(crate) struct World {
     pub(crate) faulty: bool,
     /// Minds take their steps.
     pub(crate) playing: bool,
+    /// Everybody leaves for good.
+    closing: bool,
     crowd_at: Option<Point>,
     speed: u32,
     net: Chance,
@@ -179,6 +183,7 @@ impl World {
             people: Vec::new(),
             clients: Vec::new(),
             conns: HashMap::new(),
+            gone: HashSet::new(),
             next_conn: 0,
             hostiles: 0,
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
@@ -187,6 +192,7 @@ impl World {
             violation: None,
             faulty: true,
             playing: true,
+            closing: false,
             crowd_at: None,
             speed: player.speed_max().clamp(1, SPEED_MAX),
             net: chance(seed, 1),
@@ -265,13 +271,20 @@ impl World {
     fn land(&mut self, flight: Flight) {
         match flight {
             Flight::Peer { to, from, message } => self.input(to, Input::Peer { from, message }),
-            Flight::ToNode { node, conn, message } => self.input(node, Input::Client { conn, message }),
+            Flight::ToNode { node, conn, message } => {
+                if !self.gone.contains(&conn) {
+                    self.input(node, Input::Client { conn, message });
+                }
+            }
             Flight::ToClient { client, conn, parts } => self.on_client_bytes(client, conn, &parts),
             Flight::Opened { client, conn } => self.on_opened(client, conn),
             Flight::Broken { client, conn } => self.on_broken(client, conn),
             Flight::Gone { node, conn } => {
                 self.conns.remove(&conn);
-                self.input(node, Input::Gone { conn });
+                // An edge tells its node once.
+                if self.gone.insert(conn) {
+                    self.input(node, Input::Gone { conn });
+                }
             }
             Flight::Commit => self.commit(),
             Flight::Completed { node, batch, outcome } => self.input(node, Input::Appended { batch, outcome }),
@@ -754,7 +767,7 @@ impl World {
 
     /// A player comes (back) into the world.
     fn arrive(&mut self, person: usize) {
-        if self.people[person].current.is_some() {
+        if self.people[person].current.is_some() || self.closing {
             return;
         }
         self.people[person].wants_in = true;
@@ -807,6 +820,7 @@ impl World {
 
     /// Everybody goes.
     pub(crate) fn leave_all(&mut self) {
+        self.closing = true;
         for person in 0..self.people.len() {
             self.leave(person);
         }
