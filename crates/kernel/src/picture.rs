@@ -1,8 +1,6 @@
 //! The present picture of one chunk: everything publishers have told of it. Its entries are the node's ghosts (and, told
 //! by the node itself, its own reals): game code reads both alike.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Term};
 use gundo_wire::Message;
@@ -11,10 +9,14 @@ use gundo_wire::client::{Frame, ServerMessage};
 use crate::peer::ChunkFrame;
 use crate::publish::{blank_frame, enter};
 
+/// Up to so many slots, a publisher's have no spare room.
+const SLOTS_EXACT: usize = 4;
+
 /// One chunk as seen from here.
 #[derive(Default)]
 pub(crate) struct Picture {
-    publishers: BTreeMap<NodeId, Told>,
+    /// In node order: few, and there is a picture of every chunk that anybody sees.
+    publishers: Vec<(NodeId, Told)>,
 }
 
 /// What one publisher has told.
@@ -53,7 +55,7 @@ pub(crate) enum Taken {
 impl Picture {
     /// Takes a publisher's frame in.
     pub(crate) fn take(&mut self, from: NodeId, frame: &ChunkFrame) -> Taken {
-        let told = self.publishers.entry(from).or_default();
+        let told = self.told(from);
         if let Some(roster) = &frame.roster {
             let f = &roster.frame;
             if f.keyframe {
@@ -80,7 +82,7 @@ impl Picture {
 
     /// The publisher says which roster part was its last. True: one was missed, ask for a keyframe.
     pub(crate) fn misses(&mut self, from: NodeId, roster: u32) -> bool {
-        let told = self.publishers.entry(from).or_default();
+        let told = self.told(from);
         // Said once per second: an unanswered question is asked again.
         told.asked = false;
         (!told.synced || told.roster != roster) && told.miss() == Taken::Gap
@@ -88,12 +90,13 @@ impl Picture {
 
     /// Something of what the publisher told was lost. True: it told something here, ask for a keyframe.
     pub(crate) fn doubt(&mut self, from: NodeId) -> bool {
-        self.publishers.get_mut(&from).is_some_and(|told| told.synced && told.miss() == Taken::Gap)
+        let told = self.publishers.iter_mut().find(|(node, _)| *node == from);
+        told.is_some_and(|(_, told)| told.synced && told.miss() == Taken::Gap)
     }
 
     /// Removes what a node told that is a member no more.
     pub(crate) fn forget(&mut self, node: NodeId) {
-        self.publishers.remove(&node);
+        self.publishers.retain(|(n, _)| *n != node);
     }
 
     /// Every entity, publisher by publisher.
@@ -103,7 +106,7 @@ impl Picture {
 
     /// Entities told by publishers other than `me`.
     pub(crate) fn ghosts(&self, me: NodeId) -> usize {
-        self.publishers.iter().filter(|(n, _)| **n != me).map(|(_, t)| t.count).sum()
+        self.publishers.iter().filter(|(n, _)| *n != me).map(|(_, t)| t.count).sum()
     }
 
     /// A keyframe for clients: all that is known, one frame for each publisher. `None`: nothing is.
@@ -117,6 +120,20 @@ impl Picture {
             .collect();
         let message = ServerMessage { frames, ..Default::default() };
         (!message.frames.is_empty()).then(|| message.encode_to_vec().into())
+    }
+}
+
+impl Picture {
+    fn told(&mut self, node: NodeId) -> &mut Told {
+        let at = match self.publishers.binary_search_by_key(&node, |(n, _)| *n) {
+            Ok(at) => at,
+            Err(at) => {
+                self.publishers.reserve_exact(1);
+                self.publishers.insert(at, (node, Told::default()));
+                at
+            }
+        };
+        &mut self.publishers[at].1
     }
 }
 
@@ -135,6 +152,10 @@ impl Told {
         for enter in &frame.enter {
             let slot = enter.slot as usize;
             if slot >= self.slots.len() {
+                // Most chunks show one or two, and there are many chunks: no room to spare until there are more.
+                if slot < SLOTS_EXACT {
+                    self.slots.reserve_exact(slot + 1 - self.slots.len());
+                }
                 self.slots.resize_with(slot + 1, || None);
             }
             let seen = Seen {

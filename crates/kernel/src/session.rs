@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::Node;
 use crate::game::Refusal;
 use crate::io::{Gauges, Output, SendClass};
-use crate::peer::{HomeMessage, Key, Line, Opened, ToEdge, ToPlayer};
+use crate::peer::{ChunkFrame, HomeMessage, Key, Line, Opened, ToEdge, ToPlayer};
 use crate::player::to_player;
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
@@ -57,8 +57,6 @@ struct Session {
     watches: bool,
     /// Chunks it is owed a keyframe of.
     joins: BTreeSet<ChunkId>,
-    /// This tick's frames.
-    parts: Vec<Bytes>,
     /// Old tiers that run out, and at which tick.
     fading: BTreeMap<ChunkId, u32>,
 }
@@ -98,7 +96,6 @@ impl Node {
             lagging: false,
             watches: false,
             joins: BTreeSet::new(),
-            parts: Vec::new(),
             fading: BTreeMap::new(),
         });
         if let Some(ping) = message.ping {
@@ -142,7 +139,6 @@ impl Node {
     pub(crate) fn handle_lagging(&mut self, conn: ConnId) {
         if let Some(session) = self.sessions.by_conn.get_mut(&conn) {
             session.lagging = true;
-            session.parts.clear();
         }
     }
 
@@ -468,54 +464,60 @@ impl Node {
     pub(crate) fn flush(&mut self) {
         self.fade_tiers();
         let tick = self.core.tick();
-        let mut updates = 0;
-        let mut touched = Vec::new();
-        let sessions = &mut self.sessions.by_conn;
-        self.interest.flush(|conn, chunk, tiers, frames| {
-            let Some(session) = sessions.get_mut(&conn) else { return };
-            // Who is owed a keyframe of the chunk gets that instead.
-            if session.lagging || session.joins.contains(&chunk) {
-                return;
+        let flush = self.interest.flush();
+        let owed = std::mem::take(&mut self.sessions.owed);
+        let mut owed = owed.into_iter().peekable();
+        let mut cut = BTreeMap::new();
+        for looks in flush.looks.chunk_by(|a, b| a.0 == b.0) {
+            let conn = looks[0].0;
+            while let Some(other) = owed.next_if(|o| *o < conn) {
+                self.flush_session(other, &[], &flush.chunks, tick, &mut cut);
             }
-            if session.parts.is_empty() {
-                touched.push(conn);
+            owed.next_if_eq(&conn);
+            self.flush_session(conn, looks, &flush.chunks, tick, &mut cut);
+        }
+        for conn in owed {
+            self.flush_session(conn, &[], &flush.chunks, tick, &mut cut);
+        }
+    }
+
+    fn flush_session(
+        &mut self,
+        conn: ConnId,
+        looks: &[(ConnId, u32, u8)],
+        chunks: &[(ChunkId, Vec<ChunkFrame>)],
+        tick: u32,
+        cut: &mut BTreeMap<ChunkId, Option<Bytes>>,
+    ) {
+        let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| !s.lagging) else { return };
+        let mut parts = Vec::with_capacity(looks.len());
+        for (_, index, tiers) in looks {
+            let (chunk, frames) = &chunks[*index as usize];
+            // Who is owed a keyframe of the chunk gets that instead.
+            if session.joins.contains(chunk) {
+                continue;
             }
             for frame in frames {
-                session.parts.extend(frame.roster.as_ref().map(|r| r.bytes.clone()));
+                parts.extend(frame.roster.as_ref().map(|r| r.bytes.clone()));
                 for tier in (0..3).filter(|t| tiers >> t & 1 == 1) {
                     if let Some(motion) = &frame.motion[tier] {
-                        session.parts.push(motion.bytes.clone());
-                        updates += motion.frame.slot.len() as u64;
+                        parts.push(motion.bytes.clone());
+                        self.core.counters.updates += motion.frame.slot.len() as u64;
                     }
                 }
             }
-        });
-        self.core.counters.updates += updates;
-        let mut cut = Vec::new();
-        for conn in std::mem::take(&mut self.sessions.owed) {
-            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
-            if session.lagging {
-                continue;
-            }
-            let mut joins: Vec<_> = std::mem::take(&mut session.joins).into_iter().collect();
-            // Nearest first: what the player stands in is there before what is far away.
-            let center = session.center.unwrap_or_default();
-            joins.sort_by_key(|c| (c.steps_to(center), *c));
-            for chunk in joins {
-                if let Some(keyframe) = self.interest.keyframe(chunk, tick, &mut cut) {
-                    session.parts.push(keyframe);
-                    self.core.counters.keyframes += 1;
-                }
-            }
-            touched.push(conn);
         }
-        self.interest.drop_keyframes(&cut);
-        for conn in touched {
-            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
-            let parts = std::mem::take(&mut session.parts);
-            if parts.is_empty() {
-                continue;
+        let mut joins: Vec<_> = std::mem::take(&mut session.joins).into_iter().collect();
+        // Nearest first: what the player stands in is there before what is far away.
+        let center = session.center.unwrap_or_default();
+        joins.sort_by_key(|c| (c.steps_to(center), *c));
+        for chunk in joins {
+            if let Some(keyframe) = self.interest.keyframe(chunk, tick, cut) {
+                parts.push(keyframe);
+                self.core.counters.keyframes += 1;
             }
+        }
+        if !parts.is_empty() {
             self.core.outputs.push_back(Output::Send { conn, parts, class: SendClass::Frames });
         }
     }
