@@ -23,6 +23,8 @@ pub(crate) struct Homes {
     holders: BTreeMap<EntityId, (NodeId, Term)>,
     chunks: BTreeMap<ChunkId, HomeChunk>,
     waiting: VecDeque<(NodeId, HomeMessage)>,
+    /// Who did not find an entity where it should be, while its holder is asked.
+    disputes: BTreeMap<EntityId, Vec<NodeId>>,
 }
 
 #[derive(Default)]
@@ -55,8 +57,17 @@ impl Homes {
 
     /// Who holds `entity`; grants it to `asker` if nobody does.
     fn locate(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, not: Option<(NodeId, Term)>) {
-        if not.is_some_and(|n| self.holders.get(&entity) == Some(&n)) {
-            self.holders.remove(&entity);
+        // The asker's question may have overtaken the grant: only the holder knows, and it hears of the grant first.
+        if let Some((holder, term)) = not
+            && holder != asker
+            && self.holders.get(&entity) == Some(&(holder, term))
+        {
+            let askers = self.disputes.entry(entity).or_default();
+            askers.push(asker);
+            if askers.len() == 1 {
+                core.send_home(holder, HomeMessage::Disputed { entity, term });
+            }
+            return;
         }
         let answer = match self.holders.get(&entity) {
             Some((holder, term)) if *holder != asker && !core.planted(Planted::TwoHolders) => {
@@ -70,6 +81,13 @@ impl Homes {
             }
         };
         core.send_home(asker, answer);
+    }
+
+    /// The holder has spoken: those who did not find the entity ask again.
+    fn resolve(&mut self, core: &mut Core, entity: EntityId) {
+        for asker in self.disputes.remove(&entity).unwrap_or_default() {
+            self.locate(core, asker, entity, None);
+        }
     }
 
     fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
@@ -154,6 +172,13 @@ impl Node {
             }
             HomeMessage::Located { entity, holder, term } => self.on_located(entity, holder, term),
             HomeMessage::Granted { entity, term } => self.on_granted(entity, term),
+            HomeMessage::Disputed { entity, term } => {
+                let answer = match self.hosts.reals.get(&entity) {
+                    Some(real) => HomeMessage::Confirmed { entity, term: real.term },
+                    None => HomeMessage::Released { entity, term },
+                };
+                self.core.send_home(from, answer);
+            }
             HomeMessage::Subscribers { chunk, list } => self.publisher.set_subscribers(chunk, &list),
             question if !self.homes.open && !self.core.planted(Planted::HomeNotOpen) => {
                 if self.homes.waiting.len() == WAITING_MAX {
@@ -165,7 +190,12 @@ impl Node {
             HomeMessage::Released { entity, term } => {
                 if self.homes.holders.get(&entity) == Some(&(from, term)) {
                     self.homes.holders.remove(&entity);
+                    self.homes.resolve(&mut self.core, entity);
                 }
+            }
+            HomeMessage::Confirmed { entity, term } => {
+                self.homes.note_holder(entity, from, term);
+                self.homes.resolve(&mut self.core, entity);
             }
             HomeMessage::Subscribe(list) => {
                 for (chunk, tiers) in list {

@@ -103,6 +103,20 @@ pub enum HomeMessage {
         /// The new term.
         term: Term,
     },
+    /// Somebody did not find it at the receiver, which should hold it: does it? The answer is `Confirmed` or `Released`.
+    Disputed {
+        /// The entity.
+        entity: EntityId,
+        /// The term as the home knows it.
+        term: Term,
+    },
+    /// The sender holds it.
+    Confirmed {
+        /// The entity.
+        entity: EntityId,
+        /// Its term.
+        term: Term,
+    },
     /// The sender holds it no more.
     Released {
         /// The entity.

@@ -47,6 +47,8 @@ scenarios! {
     said_again_out_of_turn,
     a_first_welcome_lost,
     a_first_hello_at_two_nodes,
+    a_grant_overtaken,
     a_first_hello_and_a_crash,
     a_hello_refused,
+    clocks_that_differ,
 }

@@ -91,6 +91,15 @@ pub(crate) fn entity_of(message: &Peer) -> Option<EntityId> {
     match message {
         Peer::ToPlayer { player, .. } | Peer::ToEdge { player, .. } => Some(*player),
         Peer::Transaction { entity, .. } => Some(*entity),
+        Peer::Home { message, .. } => match message {
+            HomeMessage::Locate { entity, .. }
+            | HomeMessage::Located { entity, .. }
+            | HomeMessage::Granted { entity, .. }
+            | HomeMessage::Disputed { entity, .. }
+            | HomeMessage::Confirmed { entity, .. }
+            | HomeMessage::Released { entity, .. } => Some(*entity),
+            _ => None,
+        },
         _ => None,
     }
 }

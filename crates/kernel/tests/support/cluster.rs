@@ -78,6 +78,10 @@ pub struct Cluster {
     pub spoilt: Option<EntityId>,
     /// Frames between nodes that are lost: every n-th (0: none).
     pub lose_every: u64,
+    /// Links on which messages take this much longer, µs.
+    pub slow_links: BTreeMap<(NodeId, NodeId), u64>,
+    /// Nodes whose world clock is ahead, and by how much, ms.
+    pub clocks: BTreeMap<NodeId, u64>,
     /// Whether every input goes into `trace`: it takes most of the time.
     pub traced: bool,
     pub trace: u64,
@@ -148,6 +152,8 @@ impl Cluster {
             full: false,
             spoilt: None,
             lose_every: 0,
+            slow_links: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             traced: false,
             trace: 0,
             stopped: Vec::new(),
@@ -523,7 +529,8 @@ impl Cluster {
     }
 
     fn input(&mut self, node: NodeId, input: Input) {
-        let now = Now { time: Time(self.now), world: self.world() };
+        let ahead = self.clocks.get(&node).copied().unwrap_or(0);
+        let now = Now { time: Time(self.now), world: WorldTime(self.world().0 + ahead) };
         if self.traced {
             let text = format!("{} {node} {input:?}", self.now);
             self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
@@ -566,7 +573,8 @@ impl Cluster {
                         return;
                     }
                 }
-                self.fly(PEER_US, Flight::Peer { to, from: node, message });
+                let late = self.slow_links.get(&(node, to)).copied().unwrap_or(0);
+                self.fly(PEER_US + late, Flight::Peer { to, from: node, message });
             }
             Output::Append(batch) => {
                 self.waiting.push(batch);

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use gundo_types::Point;
+use gundo_types::{NodeId, Point};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, PROTOCOL};
 use gundo_wire::journal::Cause;
@@ -103,6 +103,15 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             cluster.connect_with(words[1], number(2) as u16, token);
         }
         "forge" => drop(cluster.connect_with(words[1], number(2) as u16, Bytes::from(vec![7; 24]))),
+        "slow" => {
+            // Messages between two nodes, in one direction, take so many ms longer.
+            let link = (NodeId(number(1) as u16), NodeId(number(2) as u16));
+            cluster.slow_links.insert(link, number(3) as u64 * 1_000);
+        }
+        "clock" => {
+            // A node's world clock is so many ms ahead of the others'.
+            cluster.clocks.insert(NodeId(number(1) as u16), number(2) as u64);
+        }
         "run" => cluster.run_ms(number(1) as u64),
         "settle" => assert!(cluster.run_until(20_000, Cluster::is_settled), "it does not settle"),
         "take" => {
