@@ -215,11 +215,10 @@ impl Interest {
     pub(crate) fn keyframe(
         &self,
         chunk: ChunkId,
-        tick: u32,
         cut: &mut BTreeMap<ChunkId, Option<Bytes>>,
     ) -> Option<Bytes> {
         let picture = &self.chunks.get(&chunk)?.picture;
-        cut.entry(chunk).or_insert_with(|| picture.keyframe(chunk, tick)).clone()
+        cut.entry(chunk).or_insert_with(|| picture.keyframe(chunk)).clone()
     }
 
     /// Number of chunks looked at, and of ghosts in them.

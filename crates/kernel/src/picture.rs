@@ -23,6 +23,9 @@ pub(crate) struct Picture {
 #[derive(Default)]
 struct Told {
     roster: u32,
+    /// Tick of its newest frame, by its own clock: entries of it are compared with one another by that, and no other
+    /// node's clock is the same.
+    tick: u32,
     /// A keyframe has come, and no roster part was missed since.
     synced: bool,
     /// A keyframe has been asked for.
@@ -69,6 +72,7 @@ impl Picture {
         if !told.synced {
             return told.miss();
         }
+        told.tick = frame.tick;
         for motion in frame.motion.iter().flatten() {
             for (slot, body) in motion.frame.motion() {
                 if let Some(Some(seen)) = told.slots.get_mut(slot as usize) {
@@ -110,13 +114,13 @@ impl Picture {
     }
 
     /// A keyframe for clients: all that is known, one frame for each publisher. `None`: nothing is.
-    pub(crate) fn keyframe(&self, chunk: ChunkId, tick: u32) -> Option<Bytes> {
+    pub(crate) fn keyframe(&self, chunk: ChunkId) -> Option<Bytes> {
         let frames: Vec<Frame> = self
             .publishers
             .iter()
             // Also of publishers with nothing to show: their next roster part counts on from here.
             .filter(|(_, told)| told.synced)
-            .map(|(node, told)| told.keyframe(*node, chunk, tick))
+            .map(|(node, told)| told.keyframe(*node, chunk))
             .collect();
         let message = ServerMessage { frames, ..Default::default() };
         (!message.frames.is_empty()).then(|| message.encode_to_vec().into())
@@ -175,7 +179,7 @@ impl Told {
         }
     }
 
-    fn keyframe(&self, publisher: NodeId, chunk: ChunkId, tick: u32) -> Frame {
+    fn keyframe(&self, publisher: NodeId, chunk: ChunkId) -> Frame {
         let enter = self
             .slots
             .iter()
@@ -185,6 +189,6 @@ impl Told {
                 Some(enter(slot as u32, s.id, s.term, s.public.clone(), s.body))
             })
             .collect();
-        Frame { roster: self.roster, keyframe: true, enter, ..blank_frame(publisher, chunk, tick) }
+        Frame { roster: self.roster, keyframe: true, enter, ..blank_frame(publisher, chunk, self.tick) }
     }
 }

@@ -463,7 +463,6 @@ impl Node {
     /// Hands every session its frames since the last flush, as one message, and the keyframes it is owed.
     pub(crate) fn flush(&mut self) {
         self.fade_tiers();
-        let tick = self.core.tick();
         let flush = self.interest.flush();
         let owed = std::mem::take(&mut self.sessions.owed);
         let mut owed = owed.into_iter().peekable();
@@ -471,13 +470,13 @@ impl Node {
         for looks in flush.looks.chunk_by(|a, b| a.0 == b.0) {
             let conn = looks[0].0;
             while let Some(other) = owed.next_if(|o| *o < conn) {
-                self.flush_session(other, &[], &flush.chunks, tick, &mut cut);
+                self.flush_session(other, &[], &flush.chunks, &mut cut);
             }
             owed.next_if_eq(&conn);
-            self.flush_session(conn, looks, &flush.chunks, tick, &mut cut);
+            self.flush_session(conn, looks, &flush.chunks, &mut cut);
         }
         for conn in owed {
-            self.flush_session(conn, &[], &flush.chunks, tick, &mut cut);
+            self.flush_session(conn, &[], &flush.chunks, &mut cut);
         }
     }
 
@@ -486,7 +485,6 @@ impl Node {
         conn: ConnId,
         looks: &[(ConnId, u32, u8)],
         chunks: &[(ChunkId, Vec<ChunkFrame>)],
-        tick: u32,
         cut: &mut BTreeMap<ChunkId, Option<Bytes>>,
     ) {
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| !s.lagging) else { return };
@@ -512,7 +510,7 @@ impl Node {
         let center = session.center.unwrap_or_default();
         joins.sort_by_key(|c| (c.steps_to(center), *c));
         for chunk in joins {
-            if let Some(keyframe) = self.interest.keyframe(chunk, tick, cut) {
+            if let Some(keyframe) = self.interest.keyframe(chunk, cut) {
                 parts.push(keyframe);
                 self.core.counters.keyframes += 1;
             }
