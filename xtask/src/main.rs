@@ -10,6 +10,7 @@ mod bench;
 mod deny;
 mod e2e;
 mod shell;
+mod sim;
 mod steps;
 mod tidy;
 mod web;
@@ -20,8 +21,10 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   test [--only STEP[,STEP…]]   every test with its set-up; STEP is one of
-                               tidy, fmt, clippy, unit, doc, docs, web, e2e, fuzz
+                               tidy, fmt, clippy, unit, doc, docs, web, e2e, fuzz, sim
   tidy                         the rules of the house that no compiler checks
+  sim [ARG…]                   whole clusters with every fault, from seeds; ARGs: `sim --help`
+                               (--seed S, --seeds N, --minutes M, --mutants, scale, …)
   bench NAME [ARG…]            a benchmark against its limit (no NAME: lists them)
   web                          rebuild the page's bundle that the binary embeds
   deny                         cargo-deny: licences, advisories, duplicates, sources
@@ -41,6 +44,8 @@ fn main() -> ExitCode {
             Err(why) => return usage(&why),
         },
         "bench" => bench::run_named(rest),
+        // Its exit code tells crash, safety and liveness failures apart.
+        "sim" => return sim::pass_on(rest),
         "tidy" | "web" | "deny" if !rest.is_empty() => {
             return usage(&format!("`{command}` takes nothing more"));
         }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, answers, cargo, run};
-use crate::{e2e, tidy, web};
+use crate::{e2e, sim, tidy, web};
 
 /// One part of the test run.
 pub(crate) struct Step {
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "web", what: "TypeScript SDK and page: types, tests, bundle", run: web::check },
     Step { name: "e2e", what: "two browsers on different nodes", run: e2e::run_all },
     Step { name: "fuzz", what: "bounded fuzzing of the decoders", run: fuzz },
+    Step { name: "sim", what: "whole clusters with every fault, from fixed seeds", run: sim::check },
 ];
 
 /// The steps asked for on the command line, in their own order; all if none is named.

@@ -153,6 +153,7 @@ pub(crate) struct World {
     pub(crate) wrong: Chance,
     life: Chance,
     scratch: Vec<u8>,
+    decoded: Decoded,
 }
 
 /// World time at which every run begins, ms.
@@ -199,6 +200,7 @@ impl World {
             wrong: chance(seed, 2),
             life: chance(seed, 3),
             scratch: Vec::new(),
+            decoded: Decoded::default(),
             plan,
             game,
             rules,
@@ -1129,15 +1131,23 @@ impl World {
         if !self.is_conn(client, conn) {
             return;
         }
-        self.scratch.clear();
-        parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
-        let Ok(message) = ServerMessage::decode(self.scratch.as_slice()) else {
-            return self.rule(violated(Guarantee::G9, "a client got something that is not a server message"));
-        };
         let mut events = Vec::new();
         let at = self.world_time();
+        // Most parts are frames that many clients get: each is decoded once.
+        let mut rest = ServerMessage::default();
+        for part in parts {
+            let Some(message) = self.decoded.get(part) else {
+                return self.rule(violated(Guarantee::G9, "a client got something that is not a server message"));
+            };
+            self.clients[client].picture.handle_message(&message, &mut events);
+            if !is_frame(&message) {
+                // Laid end to end: what is repeated adds up.
+                if rest.merge(part.as_ref()).is_err() {
+                    return self.rule(violated(Guarantee::G9, "a client got something that is not a server message"));
+                }
+            }
+        }
         let c = &mut self.clients[client];
-        c.picture.handle_message(&message, &mut events);
         let mut verdict = Ok(());
         for event in events {
             if let PictureEvent::Entered(id) | PictureEvent::Changed(id) = event
@@ -1147,7 +1157,7 @@ impl World {
                 verdict = self.judge.seen(id, &seen.public, at);
             }
         }
-        c.session.handle_message(Time(self.now), message);
+        c.session.handle_message(Time(self.now), rest);
         self.rule(verdict);
         self.drain_client(client);
     }
@@ -1244,6 +1254,47 @@ impl World {
             self.clients[client].session.leave(now);
             self.drain_client(client);
         }
+    }
+}
+
+/// Whether a message is one frame and nothing else.
+fn is_frame(message: &ServerMessage) -> bool {
+    message.frames.len() == 1
+        && message.welcome.is_none()
+        && message.replies.is_empty()
+        && message.own.is_none()
+        && message.correction.is_none()
+        && message.pong.is_none()
+        && message.closing.is_none()
+        && message.forget.is_empty()
+        && message.stats.is_none()
+        && message.refused.is_none()
+        && message.edges.is_none()
+        && message.resync.is_none()
+}
+
+/// Parts that were decoded a moment ago, by where they lie.
+#[derive(Default)]
+struct Decoded {
+    messages: HashMap<(usize, usize), (Bytes, Arc<ServerMessage>)>,
+}
+
+impl Decoded {
+    /// Parts kept at the same time.
+    const MAX: usize = 4_096;
+
+    fn get(&mut self, part: &Bytes) -> Option<Arc<ServerMessage>> {
+        let key = (part.as_ptr() as usize, part.len());
+        if let Some((_, message)) = self.messages.get(&key) {
+            return Some(Arc::clone(message));
+        }
+        let message = Arc::new(ServerMessage::decode(part.as_ref()).ok()?);
+        if self.messages.len() >= Self::MAX {
+            self.messages.clear();
+        }
+        // With the bytes, so that nothing else can come to lie there.
+        self.messages.insert(key, (part.clone(), Arc::clone(&message)));
+        Some(message)
     }
 }
 

@@ -27,6 +27,12 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("gundo-client", &["gundo-types", "gundo-wire"], &[]),
     ("gundo-bots", &["gundo-types", "gundo-wire", "gundo-client"], &[]),
+    // Whole clusters without I/O: kernels, the journal's rules, clients and minds of players.
+    (
+        "gundo-sim",
+        &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-journal", "gundo-client", "gundo-bots"],
+        &[],
+    ),
     (
         "gundo",
         &[
@@ -39,6 +45,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "gundo-node",
             "gundo-client",
             "gundo-bots",
+            "gundo-sim",
         ],
         &[],
     ),
