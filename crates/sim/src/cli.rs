@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -16,7 +15,7 @@ use crate::game::Game;
 use crate::plan::{CLIENTS_MAX, Dial, FAULT_MS, NODES_MAX, Overrides, Plan};
 use crate::run::{FailureKind, Report, run};
 use crate::shrink::shrink;
-use crate::story::Filter;
+use crate::story::{Filter, Listener};
 
 /// Runs the simulator with the words of this process' command line, and returns the process' exit code: 0 every check held, 1
 /// something else went wrong, 2 wrong usage, 3 a crash, 4 a safety failure, 5 a liveness failure.
@@ -32,20 +31,91 @@ pub fn main_from<T: Into<OsString> + Clone>(
     game: Arc<dyn Game>,
     words: impl IntoIterator<Item = T>,
 ) -> ExitCode {
-    let name: &'static str = Box::leak(command.to_owned().into_boxed_str());
-    let matches = Cli::command().name(name).bin_name(name).try_get_matches_from(words);
-    let cli = match matches.and_then(|m| Cli::from_arg_matches(&m)) {
+    ExitCode::from(start(command, game, words, Voice::Process))
+}
+
+/// As [`main_from`], for tests: returns the exit code and everything that was said.
+pub fn main_told<T: Into<OsString> + Clone>(
+    command: &str,
+    game: Arc<dyn Game>,
+    words: impl IntoIterator<Item = T>,
+) -> (u8, String) {
+    let told = Arc::new(Mutex::new(String::new()));
+    let code = start(command, game, words, Voice::Kept(Arc::clone(&told)));
+    let text = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+    (code, text)
+}
+
+fn start<T: Into<OsString> + Clone>(
+    command: &str,
+    game: Arc<dyn Game>,
+    words: impl IntoIterator<Item = T>,
+    voice: Voice,
+) -> u8 {
+    let about = format!(
+        "Runs whole clusters of {} from seeds, lets everything go wrong, and checks that nothing is lost.",
+        game.name()
+    );
+    let words_of = Cli::command().bin_name(command).about(about);
+    let cli = match words_of.try_get_matches_from(words).and_then(|m| Cli::from_arg_matches(&m)) {
         Ok(cli) => cli,
-        Err(error) => {
-            // If not even this can be shown, the exit code is all there is.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
+        Err(error) if error.use_stderr() => {
+            voice.complain(&one_line(&error));
+            return USAGE;
+        }
+        Err(help) => {
+            voice.say(help.render().to_string().trim_end());
+            return 0;
         }
     };
-    let shell = Shell { command: name, game };
+    let shell = Shell { command: command.to_owned(), game, voice };
     match &cli.what {
         None => shell.runs(&cli.runs),
         Some(What::Mutants(args)) => shell.mutants(args),
+    }
+}
+
+/// What is wrong with the command line, without the page of help that usually comes with it.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraphs =
+        text.split("\n\n").take_while(|p| !p.starts_with("Usage:") && !p.starts_with("For more"));
+    let lines: Vec<_> = paragraphs.flat_map(str::lines).map(str::trim).filter(|l| !l.is_empty()).collect();
+    format!("{} (--help tells more)", lines.join(" "))
+}
+
+/// Who hears what is said.
+#[derive(Clone)]
+enum Voice {
+    /// Whoever started this process.
+    Process,
+    /// A test.
+    Kept(Arc<Mutex<String>>),
+}
+
+impl Voice {
+    fn say(&self, text: &str) {
+        match self {
+            // Whoever does not listen any more still gets the exit code.
+            Self::Process => drop(writeln!(std::io::stdout().lock(), "{text}")),
+            Self::Kept(told) => {
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.push_str(text);
+                told.push('\n');
+            }
+        }
+    }
+
+    /// Says what is wrong with the command line.
+    fn complain(&self, text: &str) {
+        match self {
+            Self::Process => drop(writeln!(std::io::stderr().lock(), "{text}")),
+            Self::Kept(_) => self.say(text),
+        }
+    }
+
+    fn is_process(&self) -> bool {
+        matches!(self, Self::Process)
     }
 }
 
@@ -133,7 +203,7 @@ struct StoryArgs {
     #[arg(long, requires = "seed")]
     story: bool,
     /// Only lines about this entity (its id, hexadecimal, as the story writes it). Several times: any of them.
-    #[arg(long, value_name = "ID", requires = "story", value_parser = |s: &str| u64::from_str_radix(s, 16))]
+    #[arg(long, value_name = "ID", requires = "story", value_parser = id)]
     entity: Vec<u64>,
     /// Only lines about this node.
     #[arg(long, value_name = "N", requires = "story")]
@@ -173,6 +243,9 @@ struct Mutants {
     list: bool,
 }
 
+/// The farthest a dial can be turned: 100 times per second, or 6 s.
+const DIAL_MAX: u32 = 6_000;
+
 #[derive(Clone)]
 struct DialList(BTreeMap<Dial, Option<u32>>);
 
@@ -184,11 +257,17 @@ fn seed(text: &str) -> Result<u64, String> {
     number.map_err(|_| "a seed is a number from 0 to 2^64 - 1, decimal or 0x…".to_owned())
 }
 
+const NOT_PLANTED: &str = "this program was built without the feature `planted`: it has no bugs to plant";
+
 fn planted(text: &str) -> Result<Planted, String> {
     if !cfg!(feature = "planted") {
-        return Err("this program was built without the feature `planted`: it has no bugs to plant".to_owned());
+        return Err(NOT_PLANTED.to_owned());
     }
     Planted::parse(text).ok_or_else(|| "there is no such bug; `mutants --list` names them".to_owned())
+}
+
+fn id(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| "an id is hexadecimal, as the story writes it: 3f".to_owned())
 }
 
 fn dials(text: &str) -> Result<DialList, String> {
@@ -196,8 +275,11 @@ fn dials(text: &str) -> Result<DialList, String> {
     for word in text.split(',').filter(|w| !w.is_empty() && *w != "none") {
         let (name, number) = match word.split_once('=') {
             Some((name, number)) => {
-                let number = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
-                (name, Some(number))
+                let parsed = number.parse().ok().filter(|number| *number <= DIAL_MAX);
+                (
+                    name,
+                    Some(parsed.ok_or_else(|| format!("`{number}` is not a number from 0 to {DIAL_MAX}"))?),
+                )
             }
             None => (word, None),
         };
@@ -211,18 +293,48 @@ fn dials(text: &str) -> Result<DialList, String> {
 }
 
 struct Shell {
-    command: &'static str,
+    command: String,
     game: Arc<dyn Game>,
+    voice: Voice,
 }
 
+/// Exit code: wrong usage.
+const USAGE: u8 = 2;
+/// Exit code: something else than a failure of a run went wrong.
+const OTHER: u8 = 1;
 /// Tries at making a failing run smaller.
 const SHRINK_TRIES: u32 = 60;
 
+/// A run, and the digest of a second one of the same plan, if it was asked for.
+struct Ran {
+    report: Report,
+    again: Option<u64>,
+}
+
+impl Ran {
+    fn is_two_ways(&self) -> bool {
+        self.again.is_some_and(|digest| digest != self.report.digest)
+    }
+
+    /// The exit code it deserves; `None`: it is well.
+    fn code(&self) -> Option<u8> {
+        match &self.report.failure {
+            _ if self.is_two_ways() => Some(OTHER),
+            None => None,
+            Some(failure) => Some(match failure.kind {
+                FailureKind::Crash => 3,
+                FailureKind::Safety => 4,
+                FailureKind::Liveness => 5,
+            }),
+        }
+    }
+}
+
 impl Shell {
     /// The command that runs a plan again.
-    fn again(&self, plan: &Plan, plant: Option<Planted>) -> String {
+    fn again(&self, plan: &Plan, args: &Runs) -> String {
         let usual = Plan::new(plan.seed, &Overrides::default());
-        let mut words = vec![self.command.to_owned(), format!("--seed {}", plan.seed)];
+        let mut words = vec![self.command.clone(), format!("--seed {}", plan.seed)];
         if plan.nodes != usual.nodes {
             words.push(format!("--nodes {}", plan.nodes));
         }
@@ -235,56 +347,68 @@ impl Shell {
         if plan.fault_ms != FAULT_MS {
             words.push(format!("--fault-seconds {}", plan.fault_ms.div_ceil(1_000)));
         }
-        if let Some(planted) = plant {
+        if let Some(planted) = args.plant {
             words.push(format!("--plant {}", planted.name()));
+        }
+        if args.twice {
+            words.push("--twice".to_owned());
         }
         words.join(" ")
     }
 
-    fn runs(&self, args: &Runs) -> ExitCode {
-        quiet_panics();
+    fn ran(&self, plan: &Plan, args: &Runs, listener: Option<Listener>) -> Ran {
+        let report = run(plan, &self.game, args.plant, listener);
+        let again = args.twice.then(|| run(plan, &self.game, args.plant, None).digest);
+        Ran { report, again }
+    }
+
+    fn runs(&self, args: &Runs) -> u8 {
+        self.quiet_panics(args.seed.is_some());
         if let Some(seed) = args.seed {
             return self.one(args, seed);
         }
         let deadline = args.minutes.map(|m| Instant::now() + Duration::from_secs(60 * m));
         let count = args.seeds.unwrap_or(if deadline.is_some() { u64::MAX } else { 20 });
         let mut total = Total::default();
-        let mut worst = None;
+        // Of the first that failed: its exit code, and the command that shows it at its smallest.
+        let mut first = None;
         let shape = args.shape.overrides();
-        let job = |seed| {
-            let plan = Plan::new(seed, &shape);
-            let report = run(&plan, &self.game, args.plant, None);
-            if args.twice && report.failure.is_none() {
-                let again = run(&plan, &self.game, args.plant, None);
-                assert_eq!(again.digest, report.digest, "seed {seed} ran in two ways");
-            }
-            report
-        };
+        let job = |seed| self.ran(&Plan::new(seed, &shape), args, None);
         let begin = Instant::now();
-        let live = std::io::stderr().is_terminal();
-        each_seed(args.from, count, args.jobs, &job, &mut |report| {
-            total.add(&report);
+        let live = self.voice.is_process() && std::io::stderr().is_terminal();
+        each_seed(args.from, count, args.jobs, &job, &mut |ran| {
+            total.add(&ran);
             if live {
-                eprint!("\r{} seeds, {} failed, {:.1} h simulated ", total.seeds, total.failed, total.hours());
+                eprint!(
+                    "\r{} seeds, {} failed, {:.1} h simulated ",
+                    total.seeds,
+                    total.failed,
+                    total.hours()
+                );
             }
-            if report.failure.is_some() {
-                self.complain(&report, args);
-                let kind = report.failure.as_ref().map(|f| f.kind);
-                worst = worst.or(kind);
+            let code = ran.code();
+            if let Some(code) = code {
+                self.voice.say(&format!("{}\n{}", self.again(&ran.report.plan, args), ran.report.plan));
+                let command = self.explain(&ran, args);
+                if args.keep_going {
+                    self.voice.say(&format!("{command}\n"));
+                }
+                first.get_or_insert((code, command));
             }
-            let go_on = report.failure.is_none() || args.keep_going;
-            go_on && deadline.is_none_or(|end| Instant::now() < end)
+            (code.is_none() || args.keep_going) && deadline.is_none_or(|end| Instant::now() < end)
         });
         if live {
             eprintln!();
         }
-        say(&total.text(begin.elapsed()));
-        exit_code(worst)
+        self.voice.say(&total.text(begin.elapsed()));
+        let Some((code, command)) = first else { return 0 };
+        self.voice.say(&command);
+        code
     }
 
-    fn one(&self, args: &Runs, seed: u64) -> ExitCode {
+    fn one(&self, args: &Runs, seed: u64) -> u8 {
         let plan = Plan::new(seed, &args.shape.overrides());
-        say(&format!("{}\n{plan}", self.again(&plan, args.plant)));
+        self.voice.say(&format!("{}\n{plan}", self.again(&plan, args)));
         let begin = Instant::now();
         let story = &args.story;
         let listener = story.story.then(|| {
@@ -296,51 +420,53 @@ impl Shell {
                 to_ms: story.to_ms,
                 everything: story.everything,
             };
-            (filter, Box::new(|line: &str| say(line)) as Box<dyn FnMut(&str) + Send>)
+            let voice = self.voice.clone();
+            (filter, Box::new(move |line: &str| voice.say(line)) as Box<dyn FnMut(&str) + Send>)
         });
-        let report = run(&plan, &self.game, args.plant, listener);
-        if args.twice {
-            let again = run(&plan, &self.game, args.plant, None);
-            assert_eq!(again.digest, report.digest, "seed {seed} ran in two ways");
-        }
+        let ran = self.ran(&plan, args, listener);
         let mut total = Total::default();
-        total.add(&report);
-        say(&format!("digest {:016x}", report.digest));
-        say(&total.text(begin.elapsed()));
-        if report.failure.is_some() {
-            self.complain(&report, args);
-        }
-        exit_code(report.failure.map(|f| f.kind))
+        total.add(&ran);
+        self.voice.say(&format!("digest {:016x}", ran.report.digest));
+        self.voice.say(&total.text(begin.elapsed()));
+        let Some(code) = ran.code() else { return 0 };
+        let command = self.explain(&ran, args);
+        self.voice.say(&command);
+        code
     }
 
-    /// Says what failed; the first and the last line are the command that shows it.
-    fn complain(&self, report: &Report, args: &Runs) {
-        let Some(failure) = &report.failure else { return };
-        say(&format!("\n{}", self.again(&report.plan, args.plant)));
-        say(&format!("{}\n{failure}", report.plan));
-        let mut smallest = report.clone();
-        if !args.no_shrink && !args.story.story {
-            say("looking for a smaller run that fails alike…");
-            smallest = shrink(report.clone(), &self.game, args.plant, SHRINK_TRIES, &mut |smaller| {
-                say(&format!("  {}", smaller.plan));
-            });
-            if let Some(failure) = &smallest.failure {
-                say(&failure.to_string());
-            }
+    /// Says what is wrong with a run and looks for a smaller one that fails alike; returns the command that shows that one.
+    fn explain(&self, ran: &Ran, args: &Runs) -> String {
+        let report = &ran.report;
+        if let Some(digest) = ran.again.filter(|_| ran.is_two_ways()) {
+            self.voice
+                .say(&format!("it ran in two ways: digest {:016x}, and then {digest:016x}", report.digest));
+            return self.again(&report.plan, args);
         }
-        say(&self.again(&smallest.plan, args.plant));
+        let Some(failure) = &report.failure else { return self.again(&report.plan, args) };
+        self.voice.say(&failure.to_string());
+        if args.no_shrink || args.story.story {
+            return self.again(&report.plan, args);
+        }
+        self.voice.say("looking for a smaller run that fails alike…");
+        let smallest = shrink(report.clone(), &self.game, args.plant, SHRINK_TRIES, &mut |smaller| {
+            self.voice.say(&format!("  {}", smaller.plan));
+        });
+        if let Some(failure) = smallest.failure.as_ref().filter(|_| smallest.plan != report.plan) {
+            self.voice.say(&failure.to_string());
+        }
+        self.again(&smallest.plan, args)
     }
 
-    fn mutants(&self, args: &Mutants) -> ExitCode {
+    fn mutants(&self, args: &Mutants) -> u8 {
         if args.list {
-            Planted::ALL.iter().for_each(|p| say(&format!("{:28} {}", p.name(), p.about())));
-            return ExitCode::SUCCESS;
+            Planted::ALL.iter().for_each(|p| self.voice.say(&format!("{:28} {}", p.name(), p.about())));
+            return 0;
         }
         if !cfg!(feature = "planted") {
-            eprintln!("error: this program was built without the feature `planted`: it has no bugs to plant");
-            return ExitCode::from(2);
+            self.voice.complain(&format!("error: {NOT_PLANTED}"));
+            return USAGE;
         }
-        quiet_panics();
+        self.quiet_panics(false);
         let names = if args.names.is_empty() { Planted::ALL.to_vec() } else { args.names.clone() };
         let shape = args.shape.overrides();
         let mut missed = Vec::new();
@@ -354,27 +480,41 @@ impl Shell {
             });
             match &caught {
                 Some(report) => {
+                    let (name, seed) = (mutant.name(), report.plan.seed);
                     let failure = report.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-                    say(&format!("caught  {:28} by seed {} ({tried} tried): {failure}", mutant.name(), report.plan.seed));
+                    self.voice.say(&format!("caught  {name:28} by seed {seed} ({tried} tried): {failure}"));
                 }
                 None => {
-                    say(&format!("MISSED  {:28} by {tried} seeds", mutant.name()));
+                    self.voice.say(&format!("MISSED  {:28} by {tried} seeds", mutant.name()));
                     missed.push(mutant.name());
                 }
             }
         }
-        say(&format!("{} of {} caught", names.len() - missed.len(), names.len()));
-        if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        self.voice.say(&format!("{} of {} caught", names.len() - missed.len(), names.len()));
+        if missed.is_empty() { 0 } else { OTHER }
+    }
+
+    /// A panic is a failure of the run, which is told in one line, or one of the game's that the kernel catches. Tests have their
+    /// own way with panics.
+    fn quiet_panics(&self, loud: bool) {
+        if !self.voice.is_process() {
+            return;
+        }
+        std::panic::set_hook(Box::new(move |info| {
+            if loud && std::env::var_os("RUST_BACKTRACE").is_some() {
+                eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
+            }
+        }));
     }
 }
 
-/// Runs seeds on `jobs` threads and hands each report over in the order of the seeds, until `take` says stop.
-fn each_seed(
+/// Runs seeds on `jobs` threads and hands each result over in the order of the seeds, until `take` says stop.
+fn each_seed<T: Send>(
     from: u64,
     count: u64,
     jobs: u64,
-    job: &(dyn Fn(u64) -> Report + Sync),
-    take: &mut dyn FnMut(Report) -> bool,
+    job: &(dyn Fn(u64) -> T + Sync),
+    take: &mut dyn FnMut(T) -> bool,
 ) {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let (send, receive) = mpsc::sync_channel(jobs as usize);
@@ -392,11 +532,11 @@ fn each_seed(
         }
         drop(send);
         let (mut early, mut due) = (BTreeMap::new(), 0);
-        for (index, report) in receive {
-            early.insert(index, report);
-            while let Some(report) = early.remove(&due) {
+        for (index, result) in receive {
+            early.insert(index, result);
+            while let Some(result) = early.remove(&due) {
                 due += 1;
-                if !stop.load(Ordering::Relaxed) && !take(report) {
+                if !stop.load(Ordering::Relaxed) && !take(result) {
                     stop.store(true, Ordering::Relaxed);
                 }
             }
@@ -417,9 +557,10 @@ struct Total {
 }
 
 impl Total {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, ran: &Ran) {
+        let report = &ran.report;
         self.seeds += 1;
-        self.failed += u64::from(report.failure.is_some());
+        self.failed += u64::from(ran.code().is_some());
         self.simulated_ms += report.simulated_ms;
         for (dial, count) in &report.counts.faults {
             *self.faults.entry(*dial).or_insert(0) += count;
@@ -451,27 +592,4 @@ impl Total {
             if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }
         )
     }
-}
-
-fn exit_code(worst: Option<FailureKind>) -> ExitCode {
-    match worst {
-        None => ExitCode::SUCCESS,
-        Some(FailureKind::Crash) => ExitCode::from(3),
-        Some(FailureKind::Safety) => ExitCode::from(4),
-        Some(FailureKind::Liveness) => ExitCode::from(5),
-    }
-}
-
-/// A panic is a failure of the run, which is told in one line, or one of the game's that the kernel catches.
-fn quiet_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        if std::env::var_os("RUST_BACKTRACE").is_some() {
-            eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
-        }
-    }));
-}
-
-fn say(text: &str) {
-    // Whoever does not listen any more still gets the exit code.
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

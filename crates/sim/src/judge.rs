@@ -142,6 +142,10 @@ struct Line {
     adoption: u64,
     /// Commands that were said by it: fingerprints by seq.
     said: BTreeMap<u64, u64>,
+    /// The same things were said out of order, or again.
+    disordered: bool,
+    /// The highest command that was refused by the player itself.
+    refused_max: u64,
     /// First answers.
     heard: BTreeMap<u64, Result<u64, String>>,
 }
@@ -155,6 +159,8 @@ pub(crate) struct Judge {
     members: BTreeSet<u64>,
     made: Holdings,
     lines: HashMap<ConnId, Line>,
+    /// The line by which each player came in last.
+    by_player: HashMap<EntityId, ConnId>,
     hostile: HashSet<ConnId>,
     /// Successes told: by the end, each stands in the journal.
     told: BTreeMap<(EntityId, u64), u64>,
@@ -174,6 +180,7 @@ impl Judge {
             members: BTreeSet::new(),
             made: Holdings::default(),
             lines: HashMap::new(),
+            by_player: HashMap::new(),
             hostile: HashSet::new(),
             told: BTreeMap::new(),
             effects: 0,
@@ -250,6 +257,18 @@ impl Judge {
             replica.session = session;
         }
         if cause.seq > 0 {
+            if let Some(line) = self.by_player.get(&id).and_then(|conn| self.lines.get(conn))
+                && !line.disordered
+                && line.refused_max > cause.seq
+                && line.said.get(&cause.seq) == Some(&cause.fingerprint)
+                && !line.heard.contains_key(&cause.seq)
+            {
+                let text = format!(
+                    "{name}: command {} was refused before what was decided before it, command {}, was durable",
+                    line.refused_max, cause.seq
+                );
+                return violated(Guarantee::G7, text);
+            }
             self.effects += 1;
             let effect = Effect { fingerprint: cause.fingerprint, reply: cause.reply.clone() };
             if replica.effects.insert(cause.seq, effect).is_some() {
@@ -311,6 +330,11 @@ impl Judge {
         self.lines.entry(conn).or_default().said.entry(seq).or_insert(fingerprint(payload));
     }
 
+    /// Over this connection commands are said out of order, or again.
+    pub(crate) fn disordered(&mut self, conn: ConnId) {
+        self.lines.entry(conn).or_default().disordered = true;
+    }
+
     /// A connection over which things are said that no client would say: what is answered there is its own affair.
     pub(crate) fn hostile(&mut self, conn: ConnId) {
         self.hostile.insert(conn);
@@ -323,6 +347,7 @@ impl Judge {
             let line = self.lines.entry(conn).or_default();
             (line.player, line.adoption) = (player, welcome.adoption.into());
             if let Some(player) = player {
+                self.by_player.insert(player, conn);
                 let adoption = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
                 if u64::from(welcome.adoption) > adoption {
                     let text = format!(
@@ -369,6 +394,11 @@ impl Judge {
             None => Ok(fingerprint(&reply.payload)),
             Some(refusal) => Err(refusal.code.clone()),
         };
+        // What is refused before it is looked at rests on nothing.
+        let unlooked = |code: &str| matches!(code, "too_many_commands" | "too_large" | "busy" | "storage");
+        if reply.refusal.as_ref().is_some_and(|r| !unlooked(&r.code)) {
+            line.refused_max = line.refused_max.max(reply.seq);
+        }
         let first = line.heard.entry(reply.seq).or_insert_with(|| answer.clone());
         if *first != answer && answer.is_ok() && first.is_ok() {
             return violated(Guarantee::G5, format!("{name}: command {} was answered in two ways", reply.seq));
@@ -459,12 +489,11 @@ impl Judge {
                 let text = format!("{name}: the journal ends at {}, {} has landed", stream.last, replica.seq);
                 return violated(Guarantee::G1, text);
             }
-            let mut next = stream.first;
-            for (seq, _) in store.stream(*id, 0, usize::MAX) {
-                if seq != next {
-                    return violated(Guarantee::G2, format!("{name}: {seq} follows {} in the journal", next - 1));
+            for (expected, (seq, _)) in (stream.first..).zip(store.stream(*id, 0, usize::MAX)) {
+                if seq != expected {
+                    let text = format!("{name}: event {seq} stands in the journal where {expected} should");
+                    return violated(Guarantee::G2, text);
                 }
-                next += 1;
             }
             if stream.first > 1 && stream.snapshot.is_none() {
                 return violated(Guarantee::G1, format!("{name}: pruned without a snapshot"));

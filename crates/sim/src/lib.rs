@@ -21,11 +21,11 @@ mod storage;
 mod story;
 mod world;
 
-pub use cli::{main, main_from};
+pub use cli::{main, main_from, main_told};
 pub use game::{Facts, Flows, Game, Goods, Holdings};
 pub use judge::{Guarantee, Violation};
 pub use plan::{CLIENTS_MAX, Dial, Dials, FAULT_MS, HEAL_MS, NODES_MAX, Overrides, Plan, Role};
-pub use run::{Failure, FailureKind, Listener, Report, run};
+pub use run::{Failure, FailureKind, Report, run};
 pub use shrink::shrink;
-pub use story::Filter;
+pub use story::{Filter, Listener};
 pub use world::Counts;

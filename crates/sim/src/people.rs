@@ -18,7 +18,10 @@ pub(crate) const OPEN_MAX: usize = 40;
 
 /// A player, over all the connections it ever has.
 pub(crate) struct Person {
+    /// The name it says.
     pub(crate) name: String,
+    /// Names it said before, which somebody had.
+    pub(crate) names_tried: u32,
     pub(crate) role: Role,
     pub(crate) nonce: [u8; 16],
     pub(crate) id: Option<EntityId>,

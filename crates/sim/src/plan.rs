@@ -243,6 +243,9 @@ impl Plan {
             ..WorldSettings::default()
         };
         world.sight_chunks = [[1, 2, 3], [1, 1, 2], [0, 1, 2]][tuning.below(3) as usize];
+        if tuning.below(3) == 0 {
+            world.limits.waiting_per_entity_max = 3;
+        }
         let work = &mut Chance::new(seed ^ 0x30_77);
         let crowd = [0, 0, 3, 10][work.below(4) as usize];
         let travellers = [0, 2, 5][work.below(3) as usize];

@@ -11,7 +11,7 @@ use gundo_types::{Body, ChunkId, EntityId, Planted};
 use crate::game::Game;
 use crate::judge::{Guarantee, Verdict, Violation, violated};
 use crate::plan::Plan;
-use crate::story::{Filter, Story};
+use crate::story::{Listener, Story};
 use crate::world::{Counts, World};
 
 /// What kind of failure: the process' exit code tells them apart.
@@ -67,9 +67,6 @@ pub struct Report {
     /// What was counted.
     pub counts: Counts,
 }
-
-/// Who hears the story, and which lines of it.
-pub type Listener = (Filter, Box<dyn FnMut(&str) + Send>);
 
 /// Inputs of kernels after which a run counts as hung: ten times what the busiest seeds take.
 const INPUTS_MAX: u64 = 30_000_000;
@@ -144,8 +141,22 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         if let Some(violation) = world.violation.take() {
             return Err(violation);
         }
+        bounds(world)?;
         if world.counts.inputs > INPUTS_MAX {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
+        }
+    }
+    Ok(())
+}
+
+/// No entity keeps more work waiting than it may.
+fn bounds(world: &World) -> Verdict {
+    let most = world.plan.world.limits.waiting_per_entity_max;
+    for (key, node) in &world.nodes {
+        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most) {
+            let name = world.judge.name(real.id);
+            let text = format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
+            return violated(Guarantee::G12, text);
         }
     }
     Ok(())

@@ -76,10 +76,11 @@ fn candidates(report: &Report) -> Vec<Overrides> {
             list.push(Overrides { nodes: Some(nodes), ..same.clone() });
         }
     }
-    // What failed before the healing needs no more time than that.
+    // What failed before the healing needs no more time than that. In whole seconds, as the command line says it.
     let at_ms = report.failure.as_ref().map_or(0, |f| f.at_ms);
-    for fault_ms in [plan.fault_ms / 4, plan.fault_ms / 2, at_ms + 1_000] {
-        if (1_000..plan.fault_ms * 9 / 10).contains(&fault_ms) {
+    for ms in [plan.fault_ms / 4, plan.fault_ms / 2, at_ms + 1] {
+        let fault_ms = ms.next_multiple_of(1_000);
+        if (1_000..plan.fault_ms).contains(&fault_ms) {
             list.push(Overrides { fault_ms: Some(fault_ms), ..same.clone() });
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gundo_kernel::{HomeMessage, Peer, TxMessage};
-use gundo_types::{EntityId, NodeId};
+use gundo_types::EntityId;
 
 /// Which lines are told. A line is told when it concerns one of the things named here; with nothing named, all are.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +21,9 @@ pub struct Filter {
     /// Frames, moves and timers too: nine lines of ten.
     pub everything: bool,
 }
+
+/// Who hears the story, and which lines of it.
+pub type Listener = (Filter, Box<dyn FnMut(&str) + Send>);
 
 /// What a line is about.
 #[derive(Clone, Copy, Default)]
@@ -40,21 +43,16 @@ impl About {
     pub(crate) fn player(player: usize) -> Self {
         Self { player: Some(player), ..Self::default() }
     }
-
-    pub(crate) fn fine(mut self) -> Self {
-        self.fine = true;
-        self
-    }
 }
 
 /// Takes the lines. Cheap when nobody listens: the text is not made.
 pub(crate) struct Story {
-    pub(crate) tell: Option<(Filter, Box<dyn FnMut(&str) + Send>)>,
+    pub(crate) tell: Option<Listener>,
     digest: u64,
 }
 
 impl Story {
-    pub(crate) fn new(tell: Option<(Filter, Box<dyn FnMut(&str) + Send>)>) -> Self {
+    pub(crate) fn new(tell: Option<Listener>) -> Self {
         Self { tell, digest: 0xcbf2_9ce4_8422_2325 }
     }
 
@@ -70,7 +68,10 @@ impl Story {
     pub(crate) fn tell(&mut self, now_us: u64, about: About, text: impl FnOnce() -> String) {
         let Some((filter, out)) = &mut self.tell else { return };
         let ms = now_us / 1_000;
-        if (about.fine && !filter.everything) || ms < filter.from_ms || (filter.to_ms > 0 && ms > filter.to_ms) {
+        if (about.fine && !filter.everything)
+            || ms < filter.from_ms
+            || (filter.to_ms > 0 && ms > filter.to_ms)
+        {
             return;
         }
         let all = filter.entities.is_empty() && filter.nodes.is_empty() && filter.players.is_empty();
@@ -91,15 +92,16 @@ pub(crate) fn entity_of(message: &Peer) -> Option<EntityId> {
     match message {
         Peer::ToPlayer { player, .. } | Peer::ToEdge { player, .. } => Some(*player),
         Peer::Transaction { entity, .. } => Some(*entity),
-        Peer::Home { message, .. } => match message {
-            HomeMessage::Locate { entity, .. }
-            | HomeMessage::Located { entity, .. }
-            | HomeMessage::Granted { entity, .. }
-            | HomeMessage::Disputed { entity, .. }
-            | HomeMessage::Confirmed { entity, .. }
-            | HomeMessage::Released { entity, .. } => Some(*entity),
-            _ => None,
-        },
+        Peer::Home {
+            message:
+                HomeMessage::Locate { entity, .. }
+                | HomeMessage::Located { entity, .. }
+                | HomeMessage::Granted { entity, .. }
+                | HomeMessage::Disputed { entity, .. }
+                | HomeMessage::Confirmed { entity, .. }
+                | HomeMessage::Released { entity, .. },
+            ..
+        } => Some(*entity),
         _ => None,
     }
 }
@@ -137,7 +139,12 @@ pub(crate) fn brief(message: &Peer) -> String {
 fn home(message: &HomeMessage) -> String {
     match message {
         HomeMessage::Announce { holds, subscribes, publishes } => {
-            format!("announces {} held, {} subscribed, {} published", holds.len(), subscribes.len(), publishes.len())
+            format!(
+                "announces {} held, {} subscribed, {} published",
+                holds.len(),
+                subscribes.len(),
+                publishes.len()
+            )
         }
         other => short(other),
     }
@@ -158,9 +165,4 @@ pub(crate) fn short(what: &impl std::fmt::Debug) -> String {
         text.push('…');
     }
     text
-}
-
-/// A node for people.
-pub(crate) fn node(node: NodeId) -> String {
-    node.to_string()
 }

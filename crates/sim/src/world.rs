@@ -1,6 +1,6 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -135,6 +135,8 @@ pub(crate) struct World {
     conns: HashMap<ConnId, usize>,
     /// Connections that edges have lost: nothing comes by them any more.
     gone: HashSet<ConnId>,
+    /// Commands that came in by each connection and were not answered.
+    open: HashMap<ConnId, BTreeSet<u64>>,
     next_conn: u64,
     hostiles: u64,
     pub(crate) judge: Judge,
@@ -185,6 +187,7 @@ impl World {
             clients: Vec::new(),
             conns: HashMap::new(),
             gone: HashSet::new(),
+            open: HashMap::new(),
             next_conn: 0,
             hostiles: 0,
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
@@ -225,9 +228,12 @@ impl World {
         nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
         let seed = self.life.next_u64();
         let mut mind = self.game.mind(index);
-        let name = mind.name(&format!("sim{index}"));
+        // Some want the name of somebody else first.
+        let wished = if index % 5 == 4 { index - 1 } else { index };
+        let name = mind.name(&format!("sim{wished}"));
         self.people.push(Person {
             name,
+            names_tried: 0,
             role: self.plan.role(index),
             nonce,
             id: None,
@@ -402,6 +408,17 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
+        let came_by = match &input {
+            Input::Client { conn, message } if !message.commands.is_empty() => {
+                self.open.entry(*conn).or_default().extend(message.commands.iter().map(|c| c.seq));
+                Some(*conn)
+            }
+            Input::Gone { conn } => {
+                self.open.remove(conn);
+                None
+            }
+            _ => None,
+        };
         let node = self.nodes.get_mut(&key).expect("just seen");
         let world = (WORLD_MS + self.now / 1_000).saturating_add_signed(node.world_offset_ms);
         let now = Now { time: node.local(self.now), world: WorldTime(world) };
@@ -417,6 +434,13 @@ impl World {
         }
         for output in outputs {
             self.output(key, output);
+        }
+        let came_by = came_by.filter(|conn| !self.gone.contains(conn));
+        let open = came_by.and_then(|conn| self.open.get(&conn)).map_or(0, BTreeSet::len);
+        let most = self.settings.limits.commands_unanswered_max;
+        if open > most {
+            let text = format!("n{} let {open} commands of one connection in, {most} are the limit", key.node);
+            self.rule(violated(Guarantee::G12, text));
         }
     }
 
@@ -586,7 +610,8 @@ impl World {
     }
 
     fn fault(&mut self, dial: Dial) {
-        if !self.faulty {
+        // The kernel mends lost frames by itself: they are lost until everybody stands still.
+        if !(self.faulty || dial == Dial::Frames && self.playing) {
             return;
         }
         self.schedule_fault(dial);
@@ -605,7 +630,8 @@ impl World {
                 if a == b || !self.nodes.contains_key(&a) {
                     return false;
                 }
-                let until = self.now + 100_000 + self.wrong.below(4 * second);
+                let longest = if dial == Dial::Frames { 2 } else { 4 };
+                let until = self.now + 100_000 + self.wrong.below(longest * second);
                 let ways = if dial == Dial::Partition { vec![(a, b), (b, a)] } else { vec![(a, b)] };
                 for way in ways {
                     let link = self.links.entry(way).or_default();
@@ -745,7 +771,7 @@ impl World {
         self.faulty = false;
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
-        self.links.values_mut().for_each(|link| (link.held_until, link.lossy_until) = (0, 0));
+        self.links.values_mut().for_each(|link| link.held_until = 0);
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.resume(key);
         }
@@ -861,6 +887,7 @@ impl World {
                 }
                 let at = self.wrong.below(said) as usize;
                 let command = self.clients[client].said[at].clone();
+                self.judge.disordered(conn);
                 self.say(client, ClientMessage { commands: vec![command], ..Default::default() });
             }
             Dial::Lag => {
@@ -900,6 +927,7 @@ impl World {
         let late = self.wrong.below(400_000);
         commands.sort_by_key(|c| std::cmp::Reverse(c.seq));
         commands.iter().for_each(|c| self.judge.said(conn, c.seq, &c.payload));
+        self.judge.disordered(conn);
         let message = ClientMessage { commands, ..Default::default() };
         self.fly(late, Flight::ToNode { node, conn, message });
         true
@@ -1038,6 +1066,9 @@ impl World {
                 about.fine = message.pong.is_some();
                 let text = format!("n{} says on connection {}: {}", key.node, conn.0, tell_server(&message));
                 self.story.tell(self.now, about, || text);
+            }
+            if let Some(open) = self.open.get_mut(&conn) {
+                open.retain(|seq| message.replies.iter().all(|reply| reply.seq != *seq));
             }
             let verdict = self.judge.sent(conn, &message);
             self.rule(verdict);
@@ -1234,6 +1265,18 @@ impl World {
         let name = self.people[person].name.clone();
         *self.counts.refusals.entry(format!("hello: {code}")).or_insert(0) += 1;
         self.story.tell(self.now, About::player(person), || format!("player {person}'s hello is refused: {code}"));
+        if code == "name_taken" && self.people[person].tokens.is_empty() {
+            /// Names tried before it counts as locked out: two want each name at most.
+            const NAMES_MAX: u32 = 3;
+            let who = &mut self.people[person];
+            who.names_tried += 1;
+            if who.names_tried <= NAMES_MAX {
+                who.name = who.mind.name(&format!("sim{person}x{}", who.names_tried));
+                let (name, nonce, now) = (who.name.clone(), who.nonce, Time(self.now));
+                self.clients[client].session.introduce(now, name, nonce);
+                return self.drain_client(client);
+            }
+        }
         let used = self.clients[client].token_used.clone();
         let newest = self.clients[client].session.token().clone();
         let who = &mut self.people[person];
