@@ -16,6 +16,7 @@ mod people;
 mod plan;
 mod queue;
 mod run;
+mod scale;
 mod shrink;
 mod storage;
 mod story;

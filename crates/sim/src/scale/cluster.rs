@@ -1,0 +1,280 @@
+//! Kernels, their links, the journal and players who walk, on one virtual clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
+use gundo_journal::Store;
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, View, WorldSettings};
+use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
+use gundo_wire::journal::Batch;
+
+use super::traffic::Traffic;
+use super::walker::{SPEED_MM_S, name_at, rules};
+use super::{Case, Schedule, area};
+use crate::people::chance;
+use crate::queue::Queue;
+
+/// A message from one node to another takes this long, µs: two machines in one hall. Anything below `flush_after_ms` gives
+/// the same counts.
+const LINK_US: u64 = 500;
+/// A commit of the journal takes this long, µs.
+const COMMIT_US: u64 = 2_000;
+/// A load from it takes this long, µs.
+const LOAD_US: u64 = 500;
+/// Between two steps of a player, µs.
+const STEP_US: u64 = 100_000;
+/// World time at which every run begins, ms.
+const WORLD_MS: u64 = 1_000_000;
+
+/// Something on its way, or due. Nodes and players by index.
+enum Flight {
+    Peer { to: usize, from: NodeId, message: Peer },
+    Commit { node: usize, batch: Batch },
+    Loaded { node: usize, entity: EntityId, load: u64 },
+    Timer(usize),
+    Hello(usize),
+    Step(usize),
+}
+
+struct Host {
+    kernel: Node,
+    timer: Option<u64>,
+    traffic: Traffic,
+}
+
+struct Player {
+    node: usize,
+    mind: Stroll,
+    wishes: Wishes,
+    seq: u32,
+    welcome: bool,
+}
+
+pub(super) struct Cluster {
+    now: u64,
+    queue: Queue<Flight>,
+    nodes: Vec<Host>,
+    store: Store,
+    players: Vec<Player>,
+    counting: bool,
+    /// Time in kernels while it was counted.
+    busy: Duration,
+    /// Connections that nodes closed: none, if all is well.
+    closed: usize,
+    life: Chance,
+}
+
+impl Cluster {
+    pub(super) fn new(case: Case, schedule: Schedule, seed: u64) -> Self {
+        let mut cluster = Self {
+            now: 0,
+            queue: Queue::new(),
+            nodes: Vec::new(),
+            store: Store::new(),
+            players: Vec::new(),
+            counting: false,
+            busy: Duration::ZERO,
+            closed: 0,
+            life: chance(seed, 1),
+        };
+        cluster.add_nodes(case.nodes, seed);
+        cluster.add_players(case, schedule, seed);
+        cluster
+    }
+
+    /// All nodes learn of the one view at once.
+    fn add_nodes(&mut self, count: u16, seed: u64) {
+        let (world, rules) = (Arc::new(WorldSettings::default()), Arc::new(rules()));
+        let mut seeds = chance(seed, 2);
+        let mut members = Vec::new();
+        for n in 1..=count {
+            let (node, incarnation) = (NodeId(n), self.store.join());
+            members.push(Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 });
+            let mut seed = [0; 32];
+            seed[..8].copy_from_slice(&seeds.next_u64().to_le_bytes());
+            let (world, rules) = (Arc::clone(&world), Arc::clone(&rules));
+            let settings = NodeSettings { node, incarnation, seed, world, rules, planted: None };
+            let kernel = Node::new(settings);
+            self.nodes.push(Host { kernel, timer: None, traffic: Traffic::default() });
+        }
+        for node in 0..self.nodes.len() {
+            self.input(node, Input::View(View { epoch: Epoch(1), members: members.clone() }));
+        }
+    }
+
+    /// Players are born anywhere on the area, and come in by one node after another.
+    fn add_players(&mut self, case: Case, schedule: Schedule, seed: u64) {
+        let (min, max) = area(case);
+        let mut births = chance(seed, 3);
+        let mut within = |from: i32, to: i32| from + births.below((to - from) as u64) as i32;
+        for index in 0..case.players {
+            let at = Point::new(within(min.x, max.x), within(min.y, max.y));
+            let own_seed = self.life.next_u64();
+            self.players.push(Player {
+                node: index % usize::from(case.nodes),
+                mind: Stroll::new(own_seed, SPEED_MM_S).within(min, max),
+                wishes: Wishes::at(Body { at, ..Body::default() }, own_seed),
+                seq: 0,
+                welcome: false,
+            });
+            let hello_us = schedule.arrival_ms * 1_000 * index as u64 / case.players as u64;
+            self.queue.push(hello_us, Flight::Hello(index));
+            let step_us = schedule.arrival_ms * 1_000 + self.life.below(STEP_US);
+            self.queue.push(step_us, Flight::Step(index));
+        }
+    }
+
+    /// Runs until `until`, µs.
+    pub(super) fn run_until(&mut self, until: u64) {
+        while let Some((at, flight)) = self.queue.pop_until(until) {
+            self.now = self.now.max(at);
+            self.land(flight);
+        }
+        self.now = until;
+    }
+
+    /// What is sent from now on counts.
+    pub(super) fn start_counting(&mut self) {
+        self.counting = true;
+    }
+
+    /// What each node sent, and how long the kernels were busy.
+    pub(super) fn counted(&self) -> (Vec<Traffic>, Duration) {
+        (self.nodes.iter().map(|host| host.traffic).collect(), self.busy)
+    }
+
+    /// Whether everybody is in the world and went where it wanted to.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let missing = self.players.iter().filter(|player| !player.welcome).count();
+        if missing > 0 || self.closed > 0 {
+            return Err(format!("{missing} players did not get in, {} were sent away", self.closed));
+        }
+        let corrected: u64 = self.nodes.iter().map(|host| host.kernel.counters().corrections).sum();
+        if corrected > 0 {
+            return Err(format!("{corrected} moves were not accepted"));
+        }
+        Ok(())
+    }
+
+    fn land(&mut self, flight: Flight) {
+        match flight {
+            Flight::Peer { to, from, message } => self.input(to, Input::Peer { from, message }),
+            Flight::Commit { node, batch } => {
+                let id = batch.id;
+                let outcome = self.store.commit_group(vec![batch]).pop().expect("one batch has one outcome");
+                self.input(node, Input::Appended { batch: id, outcome });
+            }
+            Flight::Loaded { node, entity, load } => {
+                let result = Ok(self.store.load(entity));
+                self.input(node, Input::Loaded { entity, load, result });
+            }
+            Flight::Timer(node) => {
+                // One that was set earlier has been there before.
+                if self.nodes[node].timer.is_some_and(|at| at <= self.now) {
+                    self.nodes[node].timer = None;
+                    self.input(node, Input::Timeout);
+                }
+            }
+            Flight::Hello(player) => self.hello(player),
+            Flight::Step(player) => self.step(player),
+        }
+    }
+
+    fn hello(&mut self, player: usize) {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.life.next_u64().to_le_bytes());
+        nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
+        let hello = Hello {
+            protocol: PROTOCOL,
+            name: name_at(self.players[player].wishes.body.at),
+            nonce: Bytes::copy_from_slice(&nonce),
+            ..Hello::default()
+        };
+        self.say(player, ClientMessage { hello: Some(hello), ..ClientMessage::default() });
+    }
+
+    fn step(&mut self, index: usize) {
+        self.queue.push(self.now + STEP_US, Flight::Step(index));
+        let player = &mut self.players[index];
+        if !player.welcome {
+            return;
+        }
+        player.mind.step(&mut player.wishes);
+        let Some(body) = player.wishes.take().0 else { return };
+        player.wishes.body = body;
+        player.seq += 1;
+        let wish = Move {
+            seq: player.seq,
+            x: body.at.x,
+            y: body.at.y,
+            heading: body.heading.into(),
+            speed: body.speed.into(),
+        };
+        self.say(index, ClientMessage { r#move: Some(wish), ..ClientMessage::default() });
+    }
+
+    fn say(&mut self, player: usize, message: ClientMessage) {
+        let conn = ConnId(player as u64 + 1);
+        self.input(self.players[player].node, Input::Client { conn, message });
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        let now = Now { time: Time(self.now), world: WorldTime(WORLD_MS + self.now / 1_000) };
+        let host = &mut self.nodes[node];
+        let begin = Instant::now();
+        host.kernel.handle(now, input);
+        if self.counting {
+            self.busy += begin.elapsed();
+        }
+        while let Some(output) = self.nodes[node].kernel.poll_output() {
+            self.output(node, output);
+        }
+        let host = &mut self.nodes[node];
+        if let Some(at) = host.kernel.poll_timeout()
+            && host.timer.is_none_or(|timer| at.0 < timer)
+        {
+            host.timer = Some(at.0);
+            self.queue.push(at.0.max(self.now), Flight::Timer(node));
+        }
+    }
+
+    fn output(&mut self, node: usize, output: Output) {
+        let traffic = &mut self.nodes[node].traffic;
+        match output {
+            Output::Peer { to, message } => {
+                if self.counting {
+                    traffic.count_peer(&message);
+                }
+                let flight =
+                    Flight::Peer { to: usize::from(to.0) - 1, from: NodeId(node as u16 + 1), message };
+                self.queue.push(self.now + LINK_US, flight);
+            }
+            Output::Send { conn, parts, .. } => {
+                if self.counting {
+                    traffic.count_client(&parts);
+                }
+                let player = &mut self.players[conn.0 as usize - 1];
+                if !player.welcome {
+                    player.welcome = is_welcome(&parts);
+                }
+            }
+            Output::Append(batch) => {
+                traffic.appends += u64::from(self.counting);
+                self.queue.push(self.now + COMMIT_US, Flight::Commit { node, batch });
+            }
+            Output::Load { entity, load } => {
+                self.queue.push(self.now + LOAD_US, Flight::Loaded { node, entity, load });
+            }
+            Output::Close { .. } => self.closed += 1,
+            Output::Stopped => {}
+        }
+    }
+}
+
+fn is_welcome(parts: &[Bytes]) -> bool {
+    ServerMessage::decode(parts.concat().as_slice()).is_ok_and(|message| message.welcome.is_some())
+}

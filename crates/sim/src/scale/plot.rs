@@ -1,0 +1,188 @@
+//! What was measured as a picture: nodes to the right, messages and bytes per node and second upwards, both logarithmic.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::{Measured, Shape, Traffic};
+
+/// Width and height, pixels.
+const SIZE: (u32, u32) = (1_120, 880);
+/// One for each number of players. Told apart with every common kind of colour blindness (Okabe & Ito 2008).
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(230, 159, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(213, 94, 0),
+    RGBColor(86, 180, 233),
+];
+/// The axis upwards is this long at least, so that a line without a slope has something to be flat against.
+const DECADES_MIN: f64 = 2.0;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Fault = Box<dyn std::error::Error>;
+
+/// A picture in the picture: its title, and what is drawn.
+struct Panel {
+    title: &'static str,
+    value: fn(&Measured) -> f64,
+}
+
+const PANELS: [Panel; 4] = [
+    Panel { title: "messages to peers, per node and second", value: |m| m.rates(Traffic::peer_messages).0 },
+    Panel { title: "KB to peers, per node and second", value: |m| m.rates(|node| node.peer_bytes).0 / 1e3 },
+    Panel {
+        title: "messages to clients, per node and second",
+        value: |m| m.rates(|node| node.client_messages).0,
+    },
+    Panel {
+        title: "KB to clients, per node and second",
+        value: |m| m.rates(|node| node.client_bytes).0 / 1e3,
+    },
+];
+
+/// Draws what was measured as SVG: a line for each number of players, dashed for a crowd.
+///
+/// # Errors
+/// The drawing library does not want to; it writes to memory.
+pub(crate) fn svg(all: &[Measured]) -> Result<String, Fault> {
+    let mut text = String::new();
+    {
+        let whole = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        whole.fill(&WHITE)?;
+        for (panel, area) in PANELS.iter().zip(whole.split_evenly((2, 2))) {
+            draw(panel, &area, all)?;
+        }
+        whole.present()?;
+    }
+    Ok(text)
+}
+
+fn draw(panel: &Panel, area: &Area<'_>, all: &[Measured]) -> Result<(), Fault> {
+    let mut nodes: Vec<u16> = all.iter().map(|m| m.case.nodes).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    // A logarithm needs a number above zero: one node has no peers.
+    let shown: Vec<(&Measured, f64)> =
+        all.iter().map(|m| (m, (panel.value)(m))).filter(|(_, y)| *y > 0.0).collect();
+    let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
+    let (left, right) = (f64::from(*first) / 1.3, f64::from(*last) * 1.3);
+    let low = shown.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    let high = shown.iter().map(|(_, y)| *y).fold(0.0, f64::max);
+    if high == 0.0 {
+        return Ok(());
+    }
+    let bottom = 10f64.powf(low.log10().floor());
+    let top = (high * 1.3).max(bottom * 10f64.powf(DECADES_MIN));
+    let ticks = nodes.iter().map(|n| f64::from(*n)).collect();
+    let mut chart = ChartBuilder::on(area)
+        .caption(panel.title, ("sans-serif", 17))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d((left..right).log_scale().with_key_points(ticks), (bottom..top).log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("nodes")
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| grouped(*y))
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    for (players, colour) in players_of(all) {
+        for shape in [Shape::Spread, Shape::Crowd] {
+            let of_line = shown.iter().filter(|(m, _)| m.case.shape == shape && m.case.players == players);
+            let points: Vec<(f64, f64)> = of_line.map(|(m, y)| (f64::from(m.case.nodes), *y)).collect();
+            if points.is_empty() {
+                continue;
+            }
+            chart.draw_series(points.iter().map(|at| Circle::new(*at, 3, colour.filled())))?;
+            let style = colour.stroke_width(2);
+            let line = match shape {
+                Shape::Spread => chart.draw_series(LineSeries::new(points, style))?,
+                Shape::Crowd => chart.draw_series(DashedLineSeries::new(points, 7, 4, style))?,
+            };
+            line.label(format!("{players} {shape}")).legend(move |(x, y)| {
+                let end = if shape == Shape::Spread { x + 22 } else { x + 9 };
+                PathElement::new([(x, y), (end, y)], style)
+            });
+        }
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(TRANSPARENT)
+        .label_font(("sans-serif", 12))
+        .draw()?;
+    Ok(())
+}
+
+/// Every number of players, and its colour.
+fn players_of(all: &[Measured]) -> impl Iterator<Item = (usize, RGBColor)> {
+    let mut players: Vec<usize> = all.iter().map(|m| m.case.players).collect();
+    players.sort_unstable();
+    players.dedup();
+    players.into_iter().zip(COLOURS.into_iter().cycle())
+}
+
+/// A label of the axis upwards: `1 000 000` is read faster than its zeros are counted.
+fn grouped(number: f64) -> String {
+    if number < 1.0 {
+        return number.to_string();
+    }
+    let digits = format!("{number:.0}");
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scale::Case;
+
+    fn measured(shape: Shape, nodes: u16) -> Measured {
+        let node = Traffic {
+            bundles: 7,
+            peer_bytes: 9_000,
+            client_messages: 30,
+            client_bytes: 70_000,
+            ..Default::default()
+        };
+        let case = Case { shape, players: 1_000, nodes };
+        Measured { case, counted_ms: 1_000, nodes: vec![node; usize::from(nodes)] }
+    }
+
+    #[test]
+    fn every_panel_has_its_lines() {
+        let all: Vec<_> =
+            [Shape::Spread, Shape::Crowd].into_iter().flat_map(|s| [3, 10].map(|n| measured(s, n))).collect();
+        let svg = svg(&all).expect("it can be drawn");
+        assert!(svg.starts_with("<svg"), "{}", &svg[..40]);
+        for panel in &PANELS {
+            assert!(svg.contains(panel.title));
+        }
+        assert_eq!(svg.matches("1000 spread").count(), PANELS.len());
+        assert_eq!(svg.matches("1000 crowd").count(), PANELS.len());
+        assert_eq!(svg.matches("<circle").count(), 4 * PANELS.len());
+    }
+
+    #[test]
+    fn what_is_nothing_is_not_drawn() {
+        let mut one = measured(Shape::Spread, 1);
+        (one.nodes[0].bundles, one.nodes[0].peer_bytes) = (0, 0);
+        let svg = svg(&[one]).expect("it can be drawn");
+        assert_eq!(svg.matches("<circle").count(), 2, "one point to clients in messages, one in bytes");
+    }
+
+    #[test]
+    fn long_numbers_are_read_in_groups() {
+        assert_eq!([0.1, 1.0, 100.0, 1e4, 1e6].map(grouped), ["0.1", "1", "100", "10 000", "1 000 000"]);
+    }
+}
