@@ -123,7 +123,8 @@ impl Cluster {
             });
             let hello_us = schedule.arrival_ms * 1_000 * index as u64 / case.players as u64;
             self.queue.push(hello_us, Flight::Hello(index));
-            let step_us = schedule.arrival_ms * 1_000 + self.life.below(STEP_US);
+            // The last one in needs a moment before it may have walked anywhere.
+            let step_us = schedule.arrival_ms * 1_000 + STEP_US + self.life.below(STEP_US);
             self.queue.push(step_us, Flight::Step(index));
         }
     }
