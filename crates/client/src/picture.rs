@@ -47,13 +47,80 @@ struct Roster {
     number: u32,
     /// A roster part was missed: nothing of this publisher counts here before its next keyframe.
     broken: bool,
-    slots: BTreeMap<u32, (EntityId, Term)>,
+    /// In slot order, as motion comes.
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    slot: u32,
+    id: EntityId,
+    term: Term,
+    /// Where the entity lay when this slot entered it: motion finds it there without a search.
+    place: usize,
+}
+
+impl Roster {
+    fn slot(&self, slot: u32) -> Option<&Slot> {
+        self.slots.binary_search_by_key(&slot, |s| s.slot).ok().map(|at| &self.slots[at])
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        match self.slots.binary_search_by_key(&slot.slot, |s| s.slot) {
+            Ok(at) => self.slots[at] = slot,
+            Err(at) => self.slots.insert(at, slot),
+        }
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<Slot> {
+        let at = self.slots.binary_search_by_key(&slot, |s| s.slot).ok()?;
+        Some(self.slots.remove(at))
+    }
+}
+
+/// The entities in sight, each in a place that it keeps until it leaves.
+#[derive(Clone, Debug, Default)]
+struct Sight {
+    places: Vec<Option<(EntityId, Seen)>>,
+    free: Vec<usize>,
+    by_id: BTreeMap<EntityId, usize>,
+}
+
+impl Sight {
+    fn get(&self, id: EntityId) -> Option<&Seen> {
+        self.places[*self.by_id.get(&id)?].as_ref().map(|(_, seen)| seen)
+    }
+
+    fn get_mut(&mut self, id: EntityId) -> Option<&mut Seen> {
+        self.places[*self.by_id.get(&id)?].as_mut().map(|(_, seen)| seen)
+    }
+
+    /// What lies at `place`, if it is `id` that lies there.
+    fn at_mut(&mut self, place: usize, id: EntityId) -> Option<&mut Seen> {
+        self.places[place].as_mut().filter(|(lies, _)| *lies == id).map(|(_, seen)| seen)
+    }
+
+    fn insert(&mut self, id: EntityId, seen: Seen) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[place] = Some((id, seen));
+        self.by_id.insert(id, place);
+    }
+
+    fn remove(&mut self, id: EntityId) {
+        if let Some(place) = self.by_id.remove(&id) {
+            self.places[place] = None;
+            self.free.push(place);
+        }
+    }
 }
 
 /// The picture. Give it every [`ServerMessage`].
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
-    entities: BTreeMap<EntityId, Seen>,
+    entities: Sight,
     rosters: BTreeMap<(ChunkId, NodeId), Roster>,
     updates: u64,
     gaps: u64,
@@ -67,22 +134,23 @@ impl Picture {
 
     /// Everything in sight, in id order.
     pub fn entities(&self) -> impl Iterator<Item = (EntityId, &Seen)> {
-        self.entities.iter().map(|(id, seen)| (*id, seen))
+        let sight = &self.entities;
+        sight.by_id.iter().filter_map(|(id, place)| sight.places[*place].as_ref().map(|(_, seen)| (*id, seen)))
     }
 
     /// The entity `id`, if it is in sight.
     pub fn entity(&self, id: EntityId) -> Option<&Seen> {
-        self.entities.get(&id)
+        self.entities.get(id)
     }
 
     /// How many entities are in sight.
     pub fn len(&self) -> usize {
-        self.entities.len()
+        self.entities.by_id.len()
     }
 
     /// Whether nothing is in sight.
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
+        self.entities.by_id.is_empty()
     }
 
     /// Motion entries received so far.
@@ -97,7 +165,7 @@ impl Picture {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.entities.clear();
+        self.entities = Sight::default();
         self.rosters.clear();
     }
 
@@ -105,7 +173,7 @@ impl Picture {
     /// frames in order.
     pub fn handle_message(&mut self, message: &ServerMessage, events: &mut Vec<PictureEvent>) {
         if message.resync.is_some() || message.welcome.is_some() {
-            events.extend(self.entities.keys().map(|id| PictureEvent::Left(*id)));
+            events.extend(self.entities.by_id.keys().map(|id| PictureEvent::Left(*id)));
             self.clear();
         }
         for chunk in message.forget.iter().filter_map(|c| c.id()) {
@@ -136,8 +204,8 @@ impl Picture {
         let keys: Vec<_> = self.rosters.range(first..=last).map(|(key, _)| *key).collect();
         for key in keys {
             let roster = self.rosters.remove(&key).unwrap_or_default();
-            for (id, _) in roster.slots.into_values() {
-                self.drop_entity(key, id, events);
+            for slot in roster.slots {
+                self.drop_entity(key, slot.id, events);
             }
         }
     }
@@ -148,10 +216,10 @@ impl Picture {
             self.on_enter(key, frame.tick, enter, events);
         }
         let listed: std::collections::BTreeSet<EntityId> =
-            self.rosters.get(&key).into_iter().flat_map(|r| r.slots.values().map(|(id, _)| *id)).collect();
-        for (id, _) in before.unwrap_or_default().slots.into_values() {
-            if !listed.contains(&id) {
-                self.drop_entity(key, id, events);
+            self.rosters.get(&key).into_iter().flat_map(|r| r.slots.iter().map(|s| s.id)).collect();
+        for slot in before.unwrap_or_default().slots {
+            if !listed.contains(&slot.id) {
+                self.drop_entity(key, slot.id, events);
             }
         }
         self.on_changes_and_signals(key, frame, events);
@@ -176,9 +244,9 @@ impl Picture {
         roster.number = frame.roster;
         // Leaves first: a slot may be given to another entity in the same part.
         for leave in &frame.leave {
-            let gone = self.rosters.get_mut(&key).and_then(|r| r.slots.remove(&leave.slot));
-            if let Some((id, _)) = gone {
-                self.drop_entity(key, id, events);
+            let gone = self.rosters.get_mut(&key).and_then(|r| r.remove(leave.slot));
+            if let Some(slot) = gone {
+                self.drop_entity(key, slot.id, events);
             }
         }
         for enter in &frame.enter {
@@ -192,10 +260,9 @@ impl Picture {
         let id = EntityId::new(Kind(kind), enter.id);
         let term = Term { epoch: enter.epoch, count: enter.count };
         let (chunk, publisher) = key;
-        self.rosters.entry(key).or_default().slots.insert(enter.slot, (id, term));
         let seen =
             Seen { publisher, chunk, term, tick, public: enter.public.clone(), body: enter.body(chunk) };
-        match self.entities.get_mut(&id) {
+        match self.entities.get_mut(id) {
             Some(known) if (known.term, known.tick) > (term, tick) => {}
             Some(known) => {
                 let moved = (known.chunk, known.publisher) != key;
@@ -212,6 +279,8 @@ impl Picture {
                 events.push(PictureEvent::Entered(id));
             }
         }
+        let place = self.entities.by_id[&id];
+        self.rosters.entry(key).or_default().insert(Slot { slot: enter.slot, id, term, place });
     }
 
     fn on_changes_and_signals(
@@ -222,17 +291,17 @@ impl Picture {
     ) {
         let Some(roster) = self.rosters.get(&key) else { return };
         for change in &frame.change {
-            let Some((id, term)) = roster.slots.get(&change.slot) else { continue };
-            let Some(seen) = self.entities.get_mut(id) else { continue };
-            if (seen.term, seen.tick) <= (*term, frame.tick) {
+            let Some(slot) = roster.slot(change.slot) else { continue };
+            let Some(seen) = self.entities.get_mut(slot.id) else { continue };
+            if (seen.term, seen.tick) <= (slot.term, frame.tick) {
                 seen.public = change.public.clone();
                 seen.tick = frame.tick;
-                events.push(PictureEvent::Changed(*id));
+                events.push(PictureEvent::Changed(slot.id));
             }
         }
         for signal in &frame.signal {
-            if let Some((id, _)) = roster.slots.get(&signal.slot) {
-                events.push(PictureEvent::Signal(*id, signal.payload.clone()));
+            if let Some(slot) = roster.slot(signal.slot) {
+                events.push(PictureEvent::Signal(slot.id, signal.payload.clone()));
             }
         }
     }
@@ -240,12 +309,15 @@ impl Picture {
     fn on_motion(&mut self, key: (ChunkId, NodeId), frame: &Frame) {
         self.updates += frame.slot.len() as u64;
         let Some(roster) = self.rosters.get(&key).filter(|r| !r.broken) else { return };
+        // Both are in slot order: one walk over the two.
+        let mut slots = roster.slots.iter().peekable();
         for (slot, body) in frame.motion() {
-            let Some((id, term)) = roster.slots.get(&slot) else { continue };
-            let Some(seen) = self.entities.get_mut(id) else { continue };
+            while slots.next_if(|s| s.slot < slot).is_some() {}
+            let Some(known) = slots.peek().filter(|s| s.slot == slot) else { continue };
+            let Some(seen) = self.entities.at_mut(known.place, known.id) else { continue };
             // A publisher that lost the entity to another may still move it for a moment: only the newest enterer counts.
             let ours = (seen.chunk, seen.publisher) == key;
-            if ours && (seen.term, seen.tick) <= (*term, frame.tick) {
+            if ours && (seen.term, seen.tick) <= (known.term, frame.tick) {
                 seen.body = Some(body);
                 seen.tick = frame.tick;
             }
@@ -254,8 +326,8 @@ impl Picture {
 
     /// Removes `id` if `key` is who entered it last.
     fn drop_entity(&mut self, key: (ChunkId, NodeId), id: EntityId, events: &mut Vec<PictureEvent>) {
-        if self.entities.get(&id).is_some_and(|seen| (seen.chunk, seen.publisher) == key) {
-            self.entities.remove(&id);
+        if self.entities.get(id).is_some_and(|seen| (seen.chunk, seen.publisher) == key) {
+            self.entities.remove(id);
             events.push(PictureEvent::Left(id));
         }
     }

@@ -57,7 +57,7 @@ pub struct RealState<'a> {
     pub seq: u64,
     /// Whether nothing of it is on its way: no append, no lock, no waiting work.
     pub settled: bool,
-    /// Pieces of work that wait, `waiting_per_entity_max` at most.
+    /// Pieces of work that wait: `waiting_per_entity_max` at most, and for a player its commands besides.
     pub waiting: usize,
     /// Chunk, public part and body as shown to others; `None`: it is not shown.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,

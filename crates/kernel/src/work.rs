@@ -52,8 +52,11 @@ impl Node {
         if real.phase == Phase::Broken {
             return self.refuse_work(id, &work, game_error());
         }
+        // A command may be one said again that took effect long ago: it is not refused before it is looked at. Its edge lets no
+        // more than `commands_unanswered_max` of them in.
+        let bounded = !matches!(work, Work::Command(_));
         // Not a piece of work is done before those that came earlier, so a full queue refuses the newest.
-        if real.waiting.len() >= max && !self.core.planted(Planted::UnboundedWaiting) {
+        if bounded && real.waiting.len() >= max && !self.core.planted(Planted::UnboundedWaiting) {
             let busy = Refusal::new("busy", "Too much is going on here. Try again in a moment.");
             return self.refuse_work(id, &work, busy);
         }

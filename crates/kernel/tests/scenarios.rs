@@ -51,4 +51,5 @@ scenarios! {
     a_first_hello_and_a_crash,
     a_hello_refused,
     clocks_that_differ,
+    said_again_in_a_full_house,
 }

@@ -21,7 +21,9 @@ pub struct Limits {
     /// Replies waiting to be written to one client. Beyond: closed with `too_slow`; the answers are given
     /// on resume.
     pub replies_waiting_max: usize,
-    /// Commands and prepares waiting at one locked or loading entity. Beyond: refused with `busy`.
+    /// Sessions to adopt and parts of others' commands that wait for one locked or loading entity. Beyond: refused with `busy`.
+    /// A player's own commands are bounded by `commands_unanswered_max`: refusing one that is said again would belie its
+    /// first answer.
     pub waiting_per_entity_max: usize,
     /// Connections at one node. Beyond: closed with `full`.
     pub connections_max: usize,

@@ -55,7 +55,7 @@ fn the_limits_are_the_real_ones() {
         ("bytes of a public state or a reply", public_bytes_max, "refused: `game_error`"),
         ("bytes waiting to be sent to a client", send_queue_bytes_max, "frames are dropped, then keyframes"),
         ("replies waiting to be sent to a client", replies_waiting_max, "closed: `too_slow`"),
-        ("commands waiting at one entity", waiting_per_entity_max, "refused: `busy`"),
+        ("others' commands waiting at one entity", waiting_per_entity_max, "refused: `busy`"),
         ("connections at one node", connections_max, "closed: `full`"),
     ];
     let mut table = String::from("| limit | value | beyond |\n| --- | --- | --- |\n");
