@@ -236,7 +236,14 @@ impl Judge {
         let Some(kind) = self.rules.kind_of(id.kind) else {
             return violated(Guarantee::G3, format!("{name} is of a kind the game does not have"));
         };
-        let replica = self.replicas.entry(id).or_insert_with(|| Replica::new(kind.create(id.id)));
+        if !self.replicas.contains_key(&id) {
+            let mut replica = Replica::new(kind.create(id.id));
+            // What an entity begins with came into the world with it.
+            self.game.holdings(id, &replica.snapshot, &mut replica.holdings);
+            self.made.add_all(&replica.holdings, 1);
+            self.replicas.insert(id, replica);
+        }
+        let replica = self.replicas.get_mut(&id).expect("it is there by now");
         replica.seq = seq;
         if event.at < replica.at {
             let text = format!("{name}: event {seq} is of {}, the one before of {}", event.at.0, replica.at.0);

@@ -149,14 +149,20 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity keeps more work waiting than it may.
+/// No entity keeps more work waiting than it may, and the game's code does not panic.
 fn bounds(world: &World) -> Verdict {
     let most = world.plan.world.limits.waiting_per_entity_max;
     for (key, node) in &world.nodes {
-        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most) {
+        // A player's own commands come on top: those of its line, and of one it has just left.
+        let own = |kind| if kind == world.rules.player_kind() { 2 * world.plan.world.limits.commands_unanswered_max } else { 0 };
+        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + own(r.id.kind)) {
             let name = world.judge.name(real.id);
             let text = format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
             return violated(Guarantee::G12, text);
+        }
+        // The kernel lives on, and a player is told that something went wrong: the game is to blame.
+        if node.kernel.counters().game_panics > 0 {
+            return violated(Guarantee::Game, format!("the rules panicked on n{}", key.node));
         }
     }
     Ok(())

@@ -119,7 +119,7 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) plan: Plan,
     game: Arc<dyn Game>,
-    rules: Arc<Rules>,
+    pub(crate) rules: Arc<Rules>,
     settings: Arc<gundo_kernel::WorldSettings>,
     planted: Option<Planted>,
     pub(crate) queue: Queue<Flight>,
@@ -135,7 +135,7 @@ pub(crate) struct World {
     conns: HashMap<ConnId, usize>,
     /// Connections that edges have lost: nothing comes by them any more.
     gone: HashSet<ConnId>,
-    /// Commands that came in by each connection and were not answered.
+    /// Commands that came in by each connection that was welcomed, and were not answered.
     open: HashMap<ConnId, BTreeSet<u64>>,
     next_conn: u64,
     hostiles: u64,
@@ -410,7 +410,9 @@ impl World {
         self.tell_input(key, &input);
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {
-                self.open.entry(*conn).or_default().extend(message.commands.iter().map(|c| c.seq));
+                if let Some(open) = self.open.get_mut(conn) {
+                    open.extend(message.commands.iter().map(|c| c.seq));
+                }
                 Some(*conn)
             }
             Input::Gone { conn } => {
@@ -435,7 +437,6 @@ impl World {
         for output in outputs {
             self.output(key, output);
         }
-        let came_by = came_by.filter(|conn| !self.gone.contains(conn));
         let open = came_by.and_then(|conn| self.open.get(&conn)).map_or(0, BTreeSet::len);
         let most = self.settings.limits.commands_unanswered_max;
         if open > most {
@@ -506,6 +507,7 @@ impl World {
             Output::Close { conn } => {
                 let text = format!("n{} closes connection {}", key.node, conn.0);
                 self.story.tell(self.now, About::node(key.node), || text);
+                self.open.remove(&conn);
                 self.fly(PEER_US, Flight::Gone { node: key, conn });
                 if let Some(client) = self.conns.get(&conn).copied() {
                     let at = self.down(client);
@@ -1066,6 +1068,9 @@ impl World {
                 about.fine = message.pong.is_some();
                 let text = format!("n{} says on connection {}: {}", key.node, conn.0, tell_server(&message));
                 self.story.tell(self.now, about, || text);
+            }
+            if message.welcome.is_some() {
+                self.open.insert(conn, BTreeSet::new());
             }
             if let Some(open) = self.open.get_mut(&conn) {
                 open.retain(|seq| message.replies.iter().all(|reply| reply.seq != *seq));

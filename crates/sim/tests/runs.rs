@@ -1,0 +1,166 @@
+//! Runs: the same seed is the same run, sound rules hold, and each mistake is the failure it should be.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use gundo_sim::{Dial, Failure, FailureKind, Filter, Game, Guarantee, Overrides, Plan, Report, run, shrink};
+use gundo_types::Planted;
+use support::{Purses, Wrong};
+
+fn game(wrong: Wrong) -> Arc<dyn Game> {
+    Arc::new(Purses(wrong))
+}
+
+/// Two nodes and four players, for a few seconds; the seed says what goes wrong.
+fn short() -> Overrides {
+    Overrides { nodes: Some(2), clients: Some(4), fault_ms: Some(8_000), ..Overrides::default() }
+}
+
+/// The same, and nothing goes wrong but the rules.
+fn calm() -> Overrides {
+    Overrides { dials: Some(BTreeMap::new()), ..short() }
+}
+
+fn every_dial() -> Overrides {
+    Overrides { dials: Some(Dial::ALL.map(|dial| (dial, None)).into_iter().collect()), ..short() }
+}
+
+/// A run with every line of its story that `filter` lets through.
+fn told(plan: &Plan, filter: Filter) -> (Report, Vec<String>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&lines);
+    let listen = move |line: &str| heard.lock().expect("one thread").push(line.to_owned());
+    let report = run(plan, &game(Wrong::Nothing), None, Some((filter, Box::new(listen))));
+    let lines = std::mem::take(&mut *lines.lock().expect("one thread"));
+    (report, lines)
+}
+
+fn everything() -> Filter {
+    Filter { everything: true, ..Filter::default() }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_and_another_is_another() {
+    let plan = Plan::new(3, &every_dial());
+    let (first, story) = told(&plan, everything());
+    let (second, again) = told(&plan, everything());
+    assert!(story.len() > 1_000, "{} lines", story.len());
+    assert_eq!(story, again);
+    assert_eq!(first, second);
+    // Whether anybody listens changes nothing.
+    assert_eq!(run(&plan, &game(Wrong::Nothing), None, None), first);
+
+    let (other, other_story) = told(&Plan::new(4, &every_dial()), everything());
+    assert_ne!(other.digest, first.digest);
+    assert_ne!(other_story, story);
+}
+
+#[test]
+fn sound_rules_hold_while_everything_goes_wrong() {
+    let (mut effects, mut faults) = (0, 0);
+    for seed in 1..=3 {
+        let plan = Plan::new(seed, &every_dial());
+        let report = run(&plan, &game(Wrong::Nothing), None, None);
+        assert_eq!(report.failure, None, "{plan}");
+        effects += report.counts.effects;
+        faults += report.counts.faults.values().sum::<u64>();
+    }
+    assert!(effects > 20 && faults > 50, "{effects} effects, {faults} faults");
+}
+
+#[test]
+fn each_mistake_in_the_rules_is_the_failure_it_should_be() {
+    let cases = [
+        (Wrong::Doubles, Guarantee::G4),
+        (Wrong::Shortchanges, Guarantee::G6),
+        (Wrong::Overfills, Guarantee::Game),
+        (Wrong::Panics, Guarantee::Game),
+    ];
+    for (wrong, guarantee) in cases {
+        let report = run(&Plan::new(1, &calm()), &game(wrong), None, None);
+        let failure = report.failure.expect("the rules are wrong");
+        let found = (failure.kind, failure.guarantee);
+        assert_eq!(found, (FailureKind::Safety, Some(guarantee)), "{wrong:?}: {failure}");
+    }
+}
+
+#[test]
+fn a_mind_that_panics_is_a_crash() {
+    let report = run(&Plan::new(1, &calm()), &game(Wrong::Mad), None, None);
+    let failure = report.failure.expect("nobody plays on");
+    assert_eq!((failure.kind, failure.guarantee), (FailureKind::Crash, None));
+    assert!(failure.to_string().contains("crash failure at") && failure.text.contains("enough"), "{failure}");
+}
+
+#[test]
+fn a_world_that_has_no_time_to_heal_is_a_liveness_failure() {
+    let plan = Plan { heal_ms: 0, ..Plan::new(1, &Overrides { dials: only(Dial::Crash, 60), ..short() }) };
+    let report = run(&plan, &game(Wrong::Nothing), None, None);
+    let failure = report.failure.expect("nobody can be back at once");
+    assert_eq!((failure.kind, failure.guarantee), (FailureKind::Liveness, Some(Guarantee::G10)), "{failure}");
+}
+
+#[test]
+fn the_story_is_told_of_what_was_asked_for() {
+    let plan = Plan::new(3, &every_dial());
+    let (_, usual) = told(&plan, Filter::default());
+    let (_, all) = told(&plan, everything());
+    assert!(usual.len() * 3 < all.len() * 2, "{} of {}", usual.len(), all.len());
+    assert!(usual.iter().all(|line| all.contains(line)));
+
+    let (_, node) = told(&plan, Filter { nodes: vec![2], ..Filter::default() });
+    assert!(!node.is_empty() && node.len() < usual.len());
+    assert!(node.iter().all(|line| line.contains("n2") && usual.contains(line)), "{node:#?}");
+
+    let (_, player) = told(&plan, Filter { players: vec![1], ..Filter::default() });
+    assert!(player.iter().any(|line| line.contains("hello, sim1 ")), "{player:#?}");
+    assert!(!player.iter().any(|line| line.contains("hello, sim2 ")), "{player:#?}");
+    assert!(player.iter().all(|line| usual.contains(line)));
+
+    let (_, minute) = told(&plan, Filter { from_ms: 2_000, to_ms: 3_000, ..Filter::default() });
+    let seconds = |line: &String| line.trim_start().split(' ').next().and_then(|s| s.parse::<f64>().ok());
+    assert!(!minute.is_empty());
+    assert!(
+        minute.iter().all(|line| seconds(line).is_some_and(|s| (2.0..=3.001).contains(&s))),
+        "{minute:#?}"
+    );
+
+    // An entity as the story names it: `purse 3f`.
+    let name = usual.iter().find_map(|line| line.split("purse ").nth(1)).expect("somebody's purse");
+    let id = name.split(|c: char| !c.is_ascii_hexdigit()).next().expect("an id");
+    let filter =
+        Filter { entities: vec![u64::from_str_radix(id, 16).expect("hexadecimal")], ..Filter::default() };
+    let (_, entity) = told(&plan, filter);
+    assert!(entity.iter().any(|line| line.contains(id)) && entity.len() < usual.len());
+}
+
+#[test]
+fn a_smaller_run_fails_alike() {
+    let report = run(&Plan::new(7, &every_dial()), &game(Wrong::Doubles), None, None);
+    let failure = report.failure.clone().expect("the rules are wrong");
+    let mut found = 0;
+    let smallest = shrink(report.clone(), &game(Wrong::Doubles), None, 25, &mut |_| found += 1);
+    let same = |f: &Failure| (f.kind, f.guarantee) == (failure.kind, failure.guarantee);
+    assert!(found > 0 && smallest.failure.as_ref().is_some_and(same));
+    let (small, large) = (&smallest.plan, &report.plan);
+    assert!(small.nodes <= large.nodes && small.clients <= large.clients && small.fault_ms <= large.fault_ms);
+    assert!(small.dials.iter().all(|(dial, at)| large.dials.get(dial) == Some(at)));
+    assert!(small.dials.len() < large.dials.len(), "no fault is to blame: {small}");
+    // What it says is what it did.
+    assert_eq!(run(small, &game(Wrong::Doubles), None, None), smallest);
+}
+
+#[test]
+fn a_bug_in_the_engine_is_seen_in_any_game() {
+    let cases = [(Planted::EarlyReply, Guarantee::G7), (Planted::PlayerStays, Guarantee::G12)];
+    for (planted, guarantee) in cases {
+        let report = run(&Plan::new(1, &calm()), &game(Wrong::Nothing), Some(planted), None);
+        assert_eq!(report.failure.and_then(|f| f.guarantee), Some(guarantee), "{}", planted.name());
+    }
+}
+
+fn only(dial: Dial, stands: u32) -> Option<BTreeMap<Dial, Option<u32>>> {
+    Some([(dial, Some(stands))].into_iter().collect())
+}
