@@ -5,8 +5,16 @@ use plotters::prelude::*;
 
 use super::{Measured, Shape, Traffic};
 
-/// Width and height, pixels.
-const SIZE: (u32, u32) = (1_120, 880);
+/// Pixels.
+const WIDTH: u32 = 1_120;
+/// Height of the panels, and of a row of the legend below, pixels.
+const PANELS_HEIGHT: u32 = 860;
+const ROW_HEIGHT: u32 = 34;
+/// Entries in a row.
+const ROW: usize = 6;
+/// A crowd's line: pixels drawn, pixels left out.
+const DASH: i32 = 7;
+const GAP: i32 = 4;
 /// One for each number of players. Told apart with every common kind of colour blindness (Okabe & Ito 2008).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
@@ -48,17 +56,21 @@ const PANELS: [Panel; 4] = [
 pub(crate) fn svg(all: &[Measured]) -> Result<String, Fault> {
     let mut text = String::new();
     {
-        let whole = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        let lines = lines_of(all);
+        let height = PANELS_HEIGHT + lines.len().div_ceil(ROW) as u32 * ROW_HEIGHT;
+        let whole = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
         whole.fill(&WHITE)?;
-        for (panel, area) in PANELS.iter().zip(whole.split_evenly((2, 2))) {
-            draw(panel, &area, all)?;
+        let (panels, legend) = whole.split_vertically(PANELS_HEIGHT);
+        for (panel, area) in PANELS.iter().zip(panels.split_evenly((2, 2))) {
+            draw(panel, &area, &lines, all)?;
         }
+        draw_legend(&legend, &lines)?;
         whole.present()?;
     }
     Ok(text)
 }
 
-fn draw(panel: &Panel, area: &Area<'_>, all: &[Measured]) -> Result<(), Fault> {
+fn draw(panel: &Panel, area: &Area<'_>, lines: &[Line], all: &[Measured]) -> Result<(), Fault> {
     let mut nodes: Vec<u16> = all.iter().map(|m| m.case.nodes).collect();
     nodes.sort_unstable();
     nodes.dedup();
@@ -76,7 +88,7 @@ fn draw(panel: &Panel, area: &Area<'_>, all: &[Measured]) -> Result<(), Fault> {
     let top = (high * 1.3).max(bottom * 10f64.powf(DECADES_MIN));
     let ticks = nodes.iter().map(|n| f64::from(*n)).collect();
     let mut chart = ChartBuilder::on(area)
-        .caption(panel.title, ("sans-serif", 17))
+        .caption(panel.title, ("sans-serif", 20))
         .margin(14)
         .x_label_area_size(44)
         .y_label_area_size(64)
@@ -87,43 +99,66 @@ fn draw(panel: &Panel, area: &Area<'_>, all: &[Measured]) -> Result<(), Fault> {
         .x_desc("nodes")
         .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| grouped(*y))
-        .label_style(("sans-serif", 13))
+        .label_style(("sans-serif", 16))
         .draw()?;
-    for (players, colour) in players_of(all) {
-        for shape in [Shape::Spread, Shape::Crowd] {
-            let of_line = shown.iter().filter(|(m, _)| m.case.shape == shape && m.case.players == players);
-            let points: Vec<(f64, f64)> = of_line.map(|(m, y)| (f64::from(m.case.nodes), *y)).collect();
-            if points.is_empty() {
-                continue;
-            }
-            chart.draw_series(points.iter().map(|at| Circle::new(*at, 3, colour.filled())))?;
-            let style = colour.stroke_width(2);
-            let line = match shape {
-                Shape::Spread => chart.draw_series(LineSeries::new(points, style))?,
-                Shape::Crowd => chart.draw_series(DashedLineSeries::new(points, 7, 4, style))?,
-            };
-            line.label(format!("{players} {shape}")).legend(move |(x, y)| {
-                let end = if shape == Shape::Spread { x + 22 } else { x + 9 };
-                PathElement::new([(x, y), (end, y)], style)
-            });
-        }
+    for line in lines {
+        let of_line = shown.iter().filter(|(m, _)| line.is_of(m));
+        let points: Vec<(f64, f64)> = of_line.map(|(m, y)| (f64::from(m.case.nodes), *y)).collect();
+        chart.draw_series(points.iter().map(|at| Circle::new(*at, 3, line.colour.filled())))?;
+        let style = line.colour.stroke_width(2);
+        match line.shape {
+            Shape::Spread => chart.draw_series(LineSeries::new(points, style))?,
+            Shape::Crowd => chart.draw_series(DashedLineSeries::new(points, DASH, GAP, style))?,
+        };
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(TRANSPARENT)
-        .label_font(("sans-serif", 12))
-        .draw()?;
     Ok(())
 }
 
-/// Every number of players, and its colour.
-fn players_of(all: &[Measured]) -> impl Iterator<Item = (usize, RGBColor)> {
+/// Under the panels, where it covers no point.
+fn draw_legend(area: &Area<'_>, lines: &[Line]) -> Result<(), Fault> {
+    /// Of a sample of a line, pixels.
+    const LENGTH: i32 = 3 * DASH + 2 * GAP;
+    /// From one entry to the next, pixels.
+    const STEP: usize = 175;
+    for (index, line) in lines.iter().enumerate() {
+        let x = (50 + index % ROW * STEP) as i32;
+        let y = (index / ROW) as i32 * ROW_HEIGHT as i32 + ROW_HEIGHT as i32 / 2;
+        let style = line.colour.stroke_width(2);
+        let piece = |from: i32, to: i32| PathElement::new([(x + from, y), (x + to, y)], style);
+        match line.shape {
+            Shape::Spread => area.draw(&piece(0, LENGTH))?,
+            Shape::Crowd => {
+                (0..3).map(|n| n * (DASH + GAP)).try_for_each(|from| area.draw(&piece(from, from + DASH)))?;
+            }
+        }
+        let label = format!("{} {}", grouped(line.players as f64), line.shape);
+        area.draw(&Text::new(label, (x + LENGTH + 8, y - 8), ("sans-serif", 17)))?;
+    }
+    Ok(())
+}
+
+/// What was measured with different numbers of nodes.
+struct Line {
+    players: usize,
+    shape: Shape,
+    colour: RGBColor,
+}
+
+impl Line {
+    fn is_of(&self, measured: &Measured) -> bool {
+        (measured.case.players, measured.case.shape) == (self.players, self.shape)
+    }
+}
+
+/// Every line, in the order of the legend; a number of players has one colour.
+fn lines_of(all: &[Measured]) -> Vec<Line> {
     let mut players: Vec<usize> = all.iter().map(|m| m.case.players).collect();
     players.sort_unstable();
     players.dedup();
-    players.into_iter().zip(COLOURS.into_iter().cycle())
+    let lines = players.into_iter().zip(COLOURS.into_iter().cycle()).flat_map(|(players, colour)| {
+        [Shape::Spread, Shape::Crowd].map(|shape| Line { players, shape, colour })
+    });
+    lines.filter(|line| all.iter().any(|measured| line.is_of(measured))).collect()
 }
 
 /// A label of the axis upwards: `1 000 000` is read faster than its zeros are counted.
@@ -168,8 +203,8 @@ mod tests {
         for panel in &PANELS {
             assert!(svg.contains(panel.title));
         }
-        assert_eq!(svg.matches("1000 spread").count(), PANELS.len());
-        assert_eq!(svg.matches("1000 crowd").count(), PANELS.len());
+        assert_eq!(svg.matches("1 000 spread").count(), 1);
+        assert_eq!(svg.matches("1 000 crowd").count(), 1);
         assert_eq!(svg.matches("<circle").count(), 4 * PANELS.len());
     }
 
