@@ -246,7 +246,8 @@ impl Judge {
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
         replica.seq = seq;
         if event.at < replica.at {
-            let text = format!("{name}: event {seq} is of {}, the one before of {}", event.at.0, replica.at.0);
+            let text =
+                format!("{name}: event {seq} is of {}, the one before of {}", event.at.0, replica.at.0);
             return violated(Guarantee::G2, text);
         }
         replica.at = event.at;
@@ -255,10 +256,14 @@ impl Judge {
         };
         if event.event_type == EventType::Session {
             let Ok(session) = Session::decode(event.payload.as_ref()) else {
-                return violated(Guarantee::G3, format!("{name}: the session in event {seq} does not decode"));
+                return violated(
+                    Guarantee::G3,
+                    format!("{name}: the session in event {seq} does not decode"),
+                );
             };
             if session.adoption <= replica.session.adoption {
-                let text = format!("{name}: adoption {} follows {}", session.adoption, replica.session.adoption);
+                let text =
+                    format!("{name}: adoption {} follows {}", session.adoption, replica.session.adoption);
                 return violated(Guarantee::G11, text);
             }
             replica.session = session;
@@ -319,13 +324,19 @@ impl Judge {
             return violated(Guarantee::G3, format!("{name}: the snapshot at {seq} does not decode"));
         };
         if replica.snapshot != snapshot.state {
-            return violated(Guarantee::G3, format!("{name}: the snapshot at {seq} is not what the events make"));
+            return violated(
+                Guarantee::G3,
+                format!("{name}: the snapshot at {seq} is not what the events make"),
+            );
         }
         // The answers a snapshot forgets would be given anew.
         let window = replica.effects.keys().rev().take(ANSWERS);
         let kept: BTreeSet<_> = snapshot.answers.iter().map(|a| a.seq).collect();
         if let Some(missing) = window.into_iter().find(|seq| !kept.contains(seq)) {
-            return violated(Guarantee::G5, format!("{name}: the snapshot at {seq} has forgotten answer {missing}"));
+            return violated(
+                Guarantee::G5,
+                format!("{name}: the snapshot at {seq} has forgotten answer {missing}"),
+            );
         }
         Ok(())
     }
@@ -381,7 +392,8 @@ impl Judge {
         self.shown += 1;
         let known = self.replicas.get(&player).is_some_and(|r| r.privates.contains(&fingerprint(own)));
         if !known {
-            let text = format!("{} is shown a private state that no durable event has made", self.name(player));
+            let text =
+                format!("{} is shown a private state that no durable event has made", self.name(player));
             return violated(Guarantee::G7, text);
         }
         Ok(())
@@ -395,7 +407,10 @@ impl Judge {
         }
         let line = self.lines.get_mut(&conn).expect("a line with a player");
         let Some(said) = line.said.get(&reply.seq).copied() else {
-            return violated(Guarantee::G5, format!("{name}: an answer to {}, which was never said", reply.seq));
+            return violated(
+                Guarantee::G5,
+                format!("{name}: an answer to {}, which was never said", reply.seq),
+            );
         };
         let answer = match &reply.refusal {
             None => Ok(fingerprint(&reply.payload)),
@@ -408,7 +423,10 @@ impl Judge {
         }
         let first = line.heard.entry(reply.seq).or_insert_with(|| answer.clone());
         if *first != answer && answer.is_ok() && first.is_ok() {
-            return violated(Guarantee::G5, format!("{name}: command {} was answered in two ways", reply.seq));
+            return violated(
+                Guarantee::G5,
+                format!("{name}: command {} was answered in two ways", reply.seq),
+            );
         }
         let effect = self.replicas.get(&player).and_then(|r| r.effects.get(&reply.seq));
         let effect = effect.filter(|e| e.fingerprint == said);
@@ -426,7 +444,8 @@ impl Judge {
                 Ok(())
             }
             (Some(refusal), Some(_)) if refusal.code != "too_old" => {
-                let text = format!("{name}: command {} is refused ({}), and took effect", reply.seq, refusal.code);
+                let text =
+                    format!("{name}: command {} is refused ({}), and took effect", reply.seq, refusal.code);
                 violated(Guarantee::G5, text)
             }
             (Some(_), _) => Ok(()),
@@ -443,7 +462,10 @@ impl Judge {
         if replica.state.public(at).as_ref() == Some(public) {
             return Ok(());
         }
-        violated(Guarantee::G7, format!("{} is seen in a state that no durable event has made", self.name(id)))
+        violated(
+            Guarantee::G7,
+            format!("{} is seen in a state that no durable event has made", self.name(id)),
+        )
     }
 
     // ---- at rest ---------------------------------------------------------------------------------------
@@ -469,14 +491,19 @@ impl Judge {
             Some(replica) => (replica.seq, replica.snapshot.clone()),
             None => match self.rules.kind_of(id.kind) {
                 Some(kind) => (0, kind.create(id.id).snapshot()),
-                None => return violated(Guarantee::G3, format!("{name} is of a kind the game does not have")),
+                None => {
+                    return violated(Guarantee::G3, format!("{name} is of a kind the game does not have"));
+                }
             },
         };
         if seq != known {
             return violated(Guarantee::G3, format!("{name} is at {seq}, the journal at {known}"));
         }
         if *state != expected {
-            return violated(Guarantee::G3, format!("{name}: the live state is not what the journal's events make"));
+            return violated(
+                Guarantee::G3,
+                format!("{name}: the live state is not what the journal's events make"),
+            );
         }
         Ok(())
     }
@@ -525,9 +552,7 @@ impl Judge {
         }
         let states = self.replicas.iter().map(|(id, r)| (*id, r.snapshot.clone())).collect();
         let stream = |id| store.stream(id, 0, usize::MAX);
-        self.game
-            .check(&Facts { states, stream: &stream })
-            .or_else(|text| violated(Guarantee::Game, text))
+        self.game.check(&Facts { states, stream: &stream }).or_else(|text| violated(Guarantee::Game, text))
     }
 
     /// What a load gives is what all events since the beginning make.
@@ -541,7 +566,10 @@ impl Judge {
                 match state {
                     Ok(state) => state,
                     Err(_) => {
-                        return violated(Guarantee::G3, format!("{name}: the snapshot at {seq} does not decode"));
+                        return violated(
+                            Guarantee::G3,
+                            format!("{name}: the snapshot at {seq} does not decode"),
+                        );
                     }
                 }
             }

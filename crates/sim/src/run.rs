@@ -78,7 +78,12 @@ const QUIET_MS: u64 = 5_000;
 const LOOK_MS: u64 = 100;
 
 /// Runs a plan. `planted`: a bug that kernel and journal are to have; it needs the feature `planted`.
-pub fn run(plan: &Plan, game: &Arc<dyn Game>, planted: Option<Planted>, listener: Option<Listener>) -> Report {
+pub fn run(
+    plan: &Plan,
+    game: &Arc<dyn Game>,
+    planted: Option<Planted>,
+    listener: Option<Listener>,
+) -> Report {
     let mut world = None;
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let world = world.insert(World::new(plan.clone(), Arc::clone(game), planted, Story::new(listener)));
@@ -100,7 +105,8 @@ pub fn run(plan: &Plan, game: &Arc<dyn Game>, planted: Option<Planted>, listener
             Some(Failure { kind: FailureKind::Crash, guarantee: None, text, at_ms })
         }
     };
-    let (digest, mut counts) = world.as_ref().map_or((0, Counts::default()), |w| (w.story.digest(), w.counts.clone()));
+    let (digest, mut counts) =
+        world.as_ref().map_or((0, Counts::default()), |w| (w.story.digest(), w.counts.clone()));
     if let Some(world) = &world {
         (counts.effects, counts.answers, counts.shown) =
             (world.judge.effects, world.judge.answers, world.judge.shown);
@@ -154,10 +160,17 @@ fn bounds(world: &World) -> Verdict {
     let most = world.plan.world.limits.waiting_per_entity_max;
     for (key, node) in &world.nodes {
         // A player's own commands come on top: those of its line, and of one it has just left.
-        let own = |kind| if kind == world.rules.player_kind() { 2 * world.plan.world.limits.commands_unanswered_max } else { 0 };
+        let own = |kind| {
+            if kind == world.rules.player_kind() {
+                2 * world.plan.world.limits.commands_unanswered_max
+            } else {
+                0
+            }
+        };
         if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + own(r.id.kind)) {
             let name = world.judge.name(real.id);
-            let text = format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
+            let text =
+                format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
             return violated(Guarantee::G12, text);
         }
         // The kernel lives on, and a player is told that something went wrong: the game is to blame.
@@ -233,7 +246,9 @@ fn pictures(world: &World) -> Verdict {
         let Some((center, ..)) = shown.get(&me) else {
             return violated(Guarantee::G8, format!("{name} is in the world and not shown"));
         };
-        for (id, (_, public, body)) in shown.iter().filter(|(_, (c, ..))| c.steps_to(*center).is_some_and(|s| s <= sure)) {
+        for (id, (_, public, body)) in
+            shown.iter().filter(|(_, (c, ..))| c.steps_to(*center).is_some_and(|s| s <= sure))
+        {
             let Some(seen) = client.picture.entity(*id) else {
                 return violated(Guarantee::G8, format!("{name} does not see {}", world.judge.name(*id)));
             };
@@ -247,11 +262,19 @@ fn pictures(world: &World) -> Verdict {
                 return violated(Guarantee::G8, text);
             }
         }
-        if let Some((id, _)) = client.picture.entities().find(|(id, _)| !shown.contains_key(id) && !is_child(world, *id)) {
-            return violated(Guarantee::G8, format!("{name} sees {}, which is not there", world.judge.name(id)));
+        if let Some((id, _)) =
+            client.picture.entities().find(|(id, _)| !shown.contains_key(id) && !is_child(world, *id))
+        {
+            return violated(
+                Guarantee::G8,
+                format!("{name} sees {}, which is not there", world.judge.name(id)),
+            );
         }
         if world.judge.private(me).as_ref() != Some(&client.own) {
-            return violated(Guarantee::G8, format!("{name} believes to have something else than the journal says"));
+            return violated(
+                Guarantee::G8,
+                format!("{name} believes to have something else than the journal says"),
+            );
         }
     }
     Ok(())
@@ -281,7 +304,10 @@ fn empty(world: &World) -> Verdict {
         let counters = node.kernel.counters();
         let (sessions, chunks, waiting) = (counters.sessions, counters.chunks, counters.appends_waiting);
         if let Some(name) = left {
-            return violated(Guarantee::G12, format!("everybody has left, and n{} still holds {name}", key.node));
+            return violated(
+                Guarantee::G12,
+                format!("everybody has left, and n{} still holds {name}", key.node),
+            );
         }
         if sessions + chunks + waiting + counters.ghosts > 0 {
             let text = format!(

@@ -32,21 +32,53 @@ pub(crate) struct Key {
 
 /// Something on its way, or due.
 pub(crate) enum Flight {
-    Peer { to: Key, from: NodeId, message: Peer },
-    ToNode { node: Key, conn: ConnId, message: ClientMessage },
-    ToClient { client: usize, conn: ConnId, parts: Vec<Bytes> },
-    Opened { client: usize, conn: ConnId },
+    Peer {
+        to: Key,
+        from: NodeId,
+        message: Peer,
+    },
+    ToNode {
+        node: Key,
+        conn: ConnId,
+        message: ClientMessage,
+    },
+    ToClient {
+        client: usize,
+        conn: ConnId,
+        parts: Vec<Bytes>,
+    },
+    Opened {
+        client: usize,
+        conn: ConnId,
+    },
     /// The client learns that its connection is gone.
-    Broken { client: usize, conn: ConnId },
+    Broken {
+        client: usize,
+        conn: ConnId,
+    },
     /// The edge learns that a connection is gone.
-    Gone { node: Key, conn: ConnId },
+    Gone {
+        node: Key,
+        conn: ConnId,
+    },
     Commit,
-    Completed { node: Key, batch: u64, outcome: gundo_wire::journal::Outcome },
-    Loaded { node: Key, entity: EntityId, load: u64 },
+    Completed {
+        node: Key,
+        batch: u64,
+        outcome: gundo_wire::journal::Outcome,
+    },
+    Loaded {
+        node: Key,
+        entity: EntityId,
+        load: u64,
+    },
     NodeTimer(Key),
     ClientTimer(usize),
     /// A view reaches a node.
-    View { node: Key, view: View },
+    View {
+        node: Key,
+        view: View,
+    },
     /// A paused node goes on.
     Resume(Key),
     /// A client that read slowly has read everything.
@@ -295,11 +327,16 @@ impl World {
                 }
             }
             Flight::Commit => self.commit(),
-            Flight::Completed { node, batch, outcome } => self.input(node, Input::Appended { batch, outcome }),
+            Flight::Completed { node, batch, outcome } => {
+                self.input(node, Input::Appended { batch, outcome })
+            }
             Flight::Loaded { node, entity, load } => {
                 let broken = self.now < self.storage.unreadable_until;
-                let result =
-                    if broken { Err("the disk cannot be read".to_owned()) } else { Ok(self.storage.store.load(entity)) };
+                let result = if broken {
+                    Err("the disk cannot be read".to_owned())
+                } else {
+                    Ok(self.storage.store.load(entity))
+                };
                 self.input(node, Input::Loaded { entity, load, result });
             }
             Flight::NodeTimer(key) => {
@@ -440,7 +477,8 @@ impl World {
         let open = came_by.and_then(|conn| self.open.get(&conn)).map_or(0, BTreeSet::len);
         let most = self.settings.limits.commands_unanswered_max;
         if open > most {
-            let text = format!("n{} let {open} commands of one connection in, {most} are the limit", key.node);
+            let text =
+                format!("n{} let {open} commands of one connection in, {most} are the limit", key.node);
             self.rule(violated(Guarantee::G12, text));
         }
     }
@@ -487,7 +525,9 @@ impl World {
             Input::Loaded { entity, load, result } => {
                 about.entity = Some(*entity);
                 let what = match result {
-                    Ok(l) => format!("snapshot {:?}, {} events", l.snapshot.as_ref().map(|s| s.0), l.events.len()),
+                    Ok(l) => {
+                        format!("snapshot {:?}, {} events", l.snapshot.as_ref().map(|s| s.0), l.events.len())
+                    }
                     Err(error) => error.clone(),
                 };
                 format!("n{n}: load {} of {} gives {what}", load & 0xffff_ffff, self.judge.name(*entity))
@@ -640,7 +680,9 @@ impl World {
                     let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
                     *end = until.max(*end);
                 }
-                self.tell_fault(a, || format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000));
+                self.tell_fault(a, || {
+                    format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
+                });
             }
             Dial::Pause => {
                 let key = self.some_node();
@@ -662,8 +704,10 @@ impl World {
             Dial::Edge => {
                 let key = self.some_node();
                 let lost: Vec<_> = self.conns.iter().map(|(conn, client)| (*conn, *client)).collect();
-                let mut lost: Vec<_> =
-                    lost.into_iter().filter(|(conn, c)| self.clients[*c].conn == Some((key, *conn))).collect();
+                let mut lost: Vec<_> = lost
+                    .into_iter()
+                    .filter(|(conn, c)| self.clients[*c].conn == Some((key, *conn)))
+                    .collect();
                 lost.sort_unstable();
                 for (conn, client) in lost {
                     self.cut(client, key, conn, 0, 300_000);
@@ -688,7 +732,9 @@ impl World {
             Dial::Garbage => return self.hostile(),
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
-            Dial::Unreadable => self.storage.unreadable_until = self.now + 50_000 + self.wrong.below(2 * second),
+            Dial::Unreadable => {
+                self.storage.unreadable_until = self.now + 50_000 + self.wrong.below(2 * second)
+            }
             Dial::Reject => self.storage.faults.push_back(crate::storage::GroupFault::Rejected),
             Dial::Queue => self.storage.faults.push_back(crate::storage::GroupFault::QueueFull),
             Dial::UnknownLanded => self.storage.faults.push_back(crate::storage::GroupFault::UnknownLanded),
@@ -1173,13 +1219,17 @@ impl World {
         let mut rest = ServerMessage::default();
         for part in parts {
             let Some(message) = self.decoded.get(part) else {
-                return self.rule(violated(Guarantee::G9, "a client got something that is not a server message"));
+                return self
+                    .rule(violated(Guarantee::G9, "a client got something that is not a server message"));
             };
             self.clients[client].picture.handle_message(&message, &mut events);
             if !is_frame(&message) {
                 // Laid end to end: what is repeated adds up.
                 if rest.merge(part.as_ref()).is_err() {
-                    return self.rule(violated(Guarantee::G9, "a client got something that is not a server message"));
+                    return self.rule(violated(
+                        Guarantee::G9,
+                        "a client got something that is not a server message",
+                    ));
                 }
             }
         }
@@ -1250,7 +1300,9 @@ impl World {
             ClientEvent::Refused(refusal) => self.on_refused(client, &refusal.code),
             ClientEvent::Ended(closing) => {
                 let why = closing.map_or_else(|| "left".to_owned(), |c| c.code);
-                self.story.tell(self.now, About::player(person), || format!("player {person}'s session ends: {why}"));
+                self.story.tell(self.now, About::player(person), || {
+                    format!("player {person}'s session ends: {why}")
+                });
                 self.hang_up(client);
                 if current {
                     self.people[person].current = None;
@@ -1269,7 +1321,8 @@ impl World {
         let person = self.clients[client].person;
         let name = self.people[person].name.clone();
         *self.counts.refusals.entry(format!("hello: {code}")).or_insert(0) += 1;
-        self.story.tell(self.now, About::player(person), || format!("player {person}'s hello is refused: {code}"));
+        self.story
+            .tell(self.now, About::player(person), || format!("player {person}'s hello is refused: {code}"));
         if code == "name_taken" && self.people[person].tokens.is_empty() {
             /// Names tried before it counts as locked out: two want each name at most.
             const NAMES_MAX: u32 = 3;
@@ -1367,7 +1420,10 @@ fn tell_client(message: &ClientMessage) -> String {
 fn tell_server(message: &ServerMessage) -> String {
     let mut words = Vec::new();
     if let Some(w) = &message.welcome {
-        words.push(format!("welcome at {}, {} (adoption {}, next command {})", w.x, w.y, w.adoption, w.next_seq));
+        words.push(format!(
+            "welcome at {}, {} (adoption {}, next command {})",
+            w.x, w.y, w.adoption, w.next_seq
+        ));
     }
     for reply in &message.replies {
         match &reply.refusal {
