@@ -97,8 +97,8 @@ impl Measured {
     }
 }
 
-/// Measures one case. Also returns how long the kernels were busy by the wall clock while it was counted: of all that is
-/// returned this alone differs from run to run.
+/// Measures one case. Also returns the CPU time that all kernels took while it was counted: of all that is returned this
+/// alone differs from run to run.
 ///
 /// # Errors
 /// Not all players came into the world and walked as they wished: what was counted would mean nothing.

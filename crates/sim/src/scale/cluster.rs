@@ -1,7 +1,7 @@
 //! Kernels, their links, the journal and players who walk, on one virtual clock.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
@@ -11,6 +11,7 @@ use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, World
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
 use gundo_wire::journal::Batch;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::traffic::Traffic;
 use super::walker::{SPEED_MM_S, name_at, rules};
@@ -61,7 +62,7 @@ pub(super) struct Cluster {
     store: Store,
     players: Vec<Player>,
     counting: bool,
-    /// Time in kernels while it was counted.
+    /// CPU time of kernels while it was counted.
     busy: Duration,
     /// Connections that nodes closed: none, if all is well.
     closed: usize,
@@ -143,7 +144,7 @@ impl Cluster {
         self.counting = true;
     }
 
-    /// What each node sent, and how long the kernels were busy.
+    /// What each node sent, and the CPU time of all kernels.
     pub(super) fn counted(&self) -> (Vec<Traffic>, Duration) {
         (self.nodes.iter().map(|host| host.traffic).collect(), self.busy)
     }
@@ -225,11 +226,10 @@ impl Cluster {
 
     fn input(&mut self, node: usize, input: Input) {
         let now = Now { time: Time(self.now), world: WorldTime(WORLD_MS + self.now / 1_000) };
-        let host = &mut self.nodes[node];
-        let begin = Instant::now();
-        host.kernel.handle(now, input);
-        if self.counting {
-            self.busy += begin.elapsed();
+        let begin = self.counting.then(cpu_time);
+        self.nodes[node].kernel.handle(now, input);
+        if let Some(begin) = begin {
+            self.busy += cpu_time().saturating_sub(begin);
         }
         while let Some(output) = self.nodes[node].kernel.poll_output() {
             self.output(node, output);
@@ -274,6 +274,11 @@ impl Cluster {
             Output::Stopped => {}
         }
     }
+}
+
+/// Of this thread, which stands still while others have the processor.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 fn is_welcome(parts: &[Bytes]) -> bool {
