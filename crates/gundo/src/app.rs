@@ -33,6 +33,8 @@ pub struct App {
     about: Option<&'static str>,
     rules: RulesOf,
     mind: MindOf,
+    #[cfg(feature = "sim")]
+    simulated: Option<(&'static str, std::sync::Arc<dyn gundo_sim::Game>)>,
 }
 
 impl App {
@@ -42,7 +44,14 @@ impl App {
         /// A brisk walk, mm/s: most games allow it.
         const SPEED_MM_S: u32 = 2_000;
         let mind = |index: usize| Box::new(Stroll::new(index as u64, SPEED_MM_S)) as Box<dyn Behaviour>;
-        Self { name, about: None, rules: Box::new(rules), mind: Box::new(mind) }
+        Self {
+            name,
+            about: None,
+            rules: Box::new(rules),
+            mind: Box::new(mind),
+            #[cfg(feature = "sim")]
+            simulated: None,
+        }
     }
 
     /// One sentence for `--help`.
@@ -54,6 +63,14 @@ impl App {
     /// What bots of this game do: `mind(i)` makes the mind of bot `i`. Without it they stroll about.
     pub fn bots(mut self, mind: impl Fn(usize) -> Box<dyn Behaviour> + Sync + 'static) -> Self {
         self.mind = Box::new(mind);
+        self
+    }
+
+    /// Gives the command the subcommand `sim`: the simulator, with what it must know of this game. `command` is how a person
+    /// starts it (`cargo run --profile sim --features sim -- sim`): a failure says it, to be run again. With the feature `sim`.
+    #[cfg(feature = "sim")]
+    pub fn simulated(mut self, command: &'static str, game: impl gundo_sim::Game + 'static) -> Self {
+        self.simulated = Some((command, std::sync::Arc::new(game)));
         self
     }
 
@@ -80,6 +97,15 @@ impl App {
             None => serve::serve(self.name, &cli.serve, &*self.rules),
             Some(Command::Bots(args)) => bots(args, &*self.mind),
             Some(Command::Journal(args)) => journal::run(args, &*self.rules),
+            #[cfg(feature = "sim")]
+            Some(Command::Sim { words }) => {
+                let Some((command, game)) = self.simulated else {
+                    eprintln!("error: this game does not say what the simulator must know (`App::simulated`)");
+                    return ExitCode::from(2);
+                };
+                let program = OsString::from(command);
+                return gundo_sim::main_from(command, game, std::iter::once(&program).chain(words));
+            }
         };
         match done {
             Ok(true) => ExitCode::SUCCESS,

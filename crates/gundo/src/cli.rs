@@ -42,6 +42,14 @@ pub(crate) enum Command {
     /// Look into the journal of a world
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Run whole clusters of this game from seeds, with every fault, and check that nothing is lost
+    #[cfg(feature = "sim")]
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// `sim --help` tells which
+        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
 }
 
 #[derive(Debug, Args)]

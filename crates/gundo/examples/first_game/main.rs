@@ -203,8 +203,14 @@ fn rules() -> Rules {
 }
 
 fn main() -> ExitCode {
-    App::new("meadow", |_| rules()).run()
+    let app = App::new("meadow", |_| rules());
+    #[cfg(feature = "sim")]
+    let app = app.simulated(sim::COMMAND, sim::Simulated);
+    app.run()
 }
+
+#[cfg(feature = "sim")]
+mod sim;
 
 #[cfg(test)]
 mod tests;

@@ -108,13 +108,26 @@ fn full_arms_and_full_meadows_refuse() {
 }
 
 #[test]
-fn the_guide_shows_this_source() {
-    let guide = include_str!("../../../../docs/first-game.md");
-    let blocks = guide.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
-    let shown: Vec<&str> = blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty()).collect();
-    let source: Vec<&str> = include_str!("main.rs").lines().filter(|line| !line.trim().is_empty()).collect();
-    for (number, (shown, source)) in shown.iter().zip(&source).enumerate() {
-        assert_eq!(shown, source, "line {} of the code", number + 1);
+fn the_guides_show_these_sources() {
+    let (first, simulator) =
+        (include_str!("../../../../docs/first-game.md"), include_str!("../../../../docs/simulator.md"));
+    let (game, sim) = (include_str!("main.rs"), include_str!("sim.rs"));
+    for (guide, file) in [(first, game), (simulator, sim)] {
+        let shown = code(guide, "rust");
+        let source: Vec<&str> = file.lines().filter(|line| !line.trim().is_empty()).collect();
+        for (number, (shown, source)) in shown.iter().zip(&source).enumerate() {
+            assert_eq!(shown, source, "line {} of the code", number + 1);
+        }
+        assert_eq!(shown.len(), source.len());
     }
-    assert_eq!(shown.len(), source.len());
+    // What the second guide quotes of the first.
+    let quoted = code(simulator, "rust,ignore");
+    assert!(!quoted.is_empty() && quoted.iter().all(|line| game.contains(line)), "{quoted:?}");
+}
+
+/// The lines of all blocks of `language`, without empty ones.
+fn code<'a>(guide: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let blocks = guide.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty()).collect()
 }
