@@ -73,7 +73,9 @@ fn start<T: Into<OsString> + Clone>(
     match &cli.what {
         None => shell.runs(&cli.runs),
         Some(What::Mutants(args)) => shell.mutants(args),
-        Some(What::Scale(args)) => args.run(&|text| shell.voice.say(text), &|text| shell.voice.complain(text)),
+        Some(What::Scale(args)) => {
+            args.run(&|text| shell.voice.say(text), &|text| shell.voice.complain(text))
+        }
     }
 }
 

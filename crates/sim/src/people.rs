@@ -69,7 +69,12 @@ impl Client {
 
 impl Person {
     /// A step of its mind, for `step_ms`. `crowd`: where the crowd comes together. `speed`: how fast it may walk, mm/s.
-    pub(crate) fn think(&mut self, open: usize, crowd: Option<Point>, speed: u32) -> (Option<Body>, Vec<(u64, Bytes)>) {
+    pub(crate) fn think(
+        &mut self,
+        open: usize,
+        crowd: Option<Point>,
+        speed: u32,
+    ) -> (Option<Body>, Vec<(u64, Bytes)>) {
         /// So near to where the crowd is, it plays.
         const CROWD_MM: u64 = 20_000;
         /// A traveller walks and plays in turn, for this long each, ms.
@@ -87,7 +92,8 @@ impl Person {
             Role::Travels => {
                 let chance = &mut self.wishes.chance;
                 let mut far = |v: i32| v.saturating_add(chance.below(2 * FAR_MM as u64) as i32 - FAR_MM);
-                let goal = self.goal.filter(|goal| *goal != at).unwrap_or_else(|| Point::new(far(at.x), far(at.y)));
+                let goal =
+                    self.goal.filter(|goal| *goal != at).unwrap_or_else(|| Point::new(far(at.x), far(at.y)));
                 self.goal = Some(goal);
                 Some(goal)
             }

@@ -309,6 +309,11 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (nodes, clients, dials) = (self.nodes, self.clients, self.dials_text());
-        write!(f, "seed {}: {nodes} nodes, {clients} players, {} s, faults {dials}", self.seed, self.fault_ms / 1_000)
+        write!(
+            f,
+            "seed {}: {nodes} nodes, {clients} players, {} s, faults {dials}",
+            self.seed,
+            self.fault_ms / 1_000
+        )
     }
 }

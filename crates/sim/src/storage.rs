@@ -115,7 +115,11 @@ impl Storage {
                 verdict = judge.landed(batch);
             }
         }
-        ended.extend(ids.into_iter().zip(outcomes).map(|((node, batch), outcome)| Ended { node, batch, outcome }));
+        ended.extend(ids.into_iter().zip(outcomes).map(|((node, batch), outcome)| Ended {
+            node,
+            batch,
+            outcome,
+        }));
         verdict
     }
 
