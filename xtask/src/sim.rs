@@ -21,7 +21,8 @@ fn program(features: &str, words: &[&str]) -> Command {
 
 /// Runs the simulator with these words and passes its exit code on. `--mutants` is `mutants`, as one would ask for it.
 pub(crate) fn pass_on(words: &[String]) -> ExitCode {
-    let words: Vec<&str> = words.iter().map(|w| if w == "--mutants" { "mutants" } else { w.as_str() }).collect();
+    let words: Vec<&str> =
+        words.iter().map(|w| if w == "--mutants" { "mutants" } else { w.as_str() }).collect();
     let status = program("planted", &words).status();
     match status.map(|status| status.code()) {
         Ok(Some(code)) => ExitCode::from(code as u8),

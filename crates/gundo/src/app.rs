@@ -100,7 +100,9 @@ impl App {
             #[cfg(feature = "sim")]
             Some(Command::Sim { words }) => {
                 let Some((command, game)) = self.simulated else {
-                    eprintln!("error: this game does not say what the simulator must know (`App::simulated`)");
+                    eprintln!(
+                        "error: this game does not say what the simulator must know (`App::simulated`)"
+                    );
                     return ExitCode::from(2);
                 };
                 let program = OsString::from(command);

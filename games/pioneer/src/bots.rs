@@ -188,7 +188,7 @@ impl Pioneer {
             0..=3 if !nature.is_empty() => {
                 let pick = wishes.chance.below(nature.len() as u64) as usize;
                 let near = nature.iter().min_by_key(|n| wishes.body.at.distance_squared(n.at));
-                let thing = near.filter(|_| pick % 4 > 0).unwrap_or(&nature[pick]).index.into();
+                let thing = near.filter(|_| !pick.is_multiple_of(4)).unwrap_or(&nature[pick]).index.into();
                 command(wishes, GATHER, Command::Gather(Gather { chunk: Some(reference(chunk)), thing }));
             }
             4 => {

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo::bots::Behaviour;
 use gundo::sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo::{ChunkId, EntityId, Entity, Message, Rules};
+use gundo::{ChunkId, Entity, EntityId, Message, Rules};
 
 use crate::nature::Growth;
-use crate::schema::{
-    LandEvent, LandState, PlayerEvent, PlayerState, Stack, land_event, player_event,
-};
+use crate::schema::{LandEvent, LandState, PlayerEvent, PlayerState, Stack, land_event, player_event};
 use crate::{Island, Land, Minds, Player};
 
 /// Islands that runs are spread over: making one takes longer than playing a minute on it.
@@ -18,10 +16,13 @@ const ISLANDS: u64 = 4;
 /// Goods below this number are items; from it on, buildings.
 const BUILDINGS: u32 = 1_000;
 
+/// An island, and the rules for it.
+type World = (Arc<Island>, Arc<Rules>);
+
 /// Pioneer, as the simulator plays it.
 pub struct Simulated {
     minds: Minds,
-    worlds: Mutex<BTreeMap<u64, (Arc<Island>, Arc<Rules>)>>,
+    worlds: Mutex<BTreeMap<u64, World>>,
 }
 
 impl Default for Simulated {
@@ -31,7 +32,7 @@ impl Default for Simulated {
 }
 
 impl Simulated {
-    fn world(&self, seed: u64) -> (Arc<Island>, Arc<Rules>) {
+    fn world(&self, seed: u64) -> World {
         let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let island = Arc::new(Island::generate(seed % ISLANDS));
