@@ -18,6 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 use gundo_types::{CHUNK_MM, Point};
+use rustix::time::{ClockId, clock_gettime};
 
 use cluster::Cluster;
 pub(crate) use traffic::Traffic;
@@ -97,8 +98,8 @@ impl Measured {
     }
 }
 
-/// Measures one case. Also returns the CPU time that all kernels took while it was counted: of all that is returned this
-/// alone differs from run to run.
+/// Measures one case. Also returns the CPU time, of kernels and the loop around them, in which it was counted: of all that is
+/// returned this alone differs from run to run.
 ///
 /// # Errors
 /// Not all players came into the world and walked as they wished: what was counted would mean nothing.
@@ -106,10 +107,16 @@ pub(crate) fn measure(case: Case, schedule: Schedule, seed: u64) -> Result<(Meas
     let mut cluster = Cluster::new(case, schedule, seed);
     cluster.run_until((schedule.arrival_ms + schedule.warm_up_ms) * 1_000);
     cluster.start_counting();
+    let begin = cpu_time();
     cluster.run_until((schedule.arrival_ms + schedule.warm_up_ms + schedule.counted_ms) * 1_000);
+    let cpu = cpu_time().saturating_sub(begin);
     cluster.check().map_err(|text| format!("{case}: {text}"))?;
-    let (nodes, busy) = cluster.counted();
-    Ok((Measured { case, counted_ms: schedule.counted_ms, nodes }, busy))
+    Ok((Measured { case, counted_ms: schedule.counted_ms, nodes: cluster.counted() }, cpu))
+}
+
+/// Of this thread: it stands still while others have the processor.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// The rectangle that players walk on.

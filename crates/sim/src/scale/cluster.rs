@@ -1,7 +1,6 @@
 //! Kernels, their links, the journal and players who walk, on one virtual clock.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
@@ -11,7 +10,6 @@ use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, World
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
 use gundo_wire::journal::Batch;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::traffic::Traffic;
 use super::walker::{SPEED_MM_S, name_at, rules};
@@ -62,8 +60,6 @@ pub(super) struct Cluster {
     store: Store,
     players: Vec<Player>,
     counting: bool,
-    /// CPU time of kernels while it was counted.
-    busy: Duration,
     /// Connections that nodes closed: none, if all is well.
     closed: usize,
     life: Chance,
@@ -78,7 +74,6 @@ impl Cluster {
             store: Store::new(),
             players: Vec::new(),
             counting: false,
-            busy: Duration::ZERO,
             closed: 0,
             life: chance(seed, 1),
         };
@@ -144,9 +139,9 @@ impl Cluster {
         self.counting = true;
     }
 
-    /// What each node sent, and the CPU time of all kernels.
-    pub(super) fn counted(&self) -> (Vec<Traffic>, Duration) {
-        (self.nodes.iter().map(|host| host.traffic).collect(), self.busy)
+    /// What each node sent.
+    pub(super) fn counted(&self) -> Vec<Traffic> {
+        self.nodes.iter().map(|host| host.traffic).collect()
     }
 
     /// Whether everybody is in the world and went where it wanted to.
@@ -226,11 +221,7 @@ impl Cluster {
 
     fn input(&mut self, node: usize, input: Input) {
         let now = Now { time: Time(self.now), world: WorldTime(WORLD_MS + self.now / 1_000) };
-        let begin = self.counting.then(cpu_time);
         self.nodes[node].kernel.handle(now, input);
-        if let Some(begin) = begin {
-            self.busy += cpu_time().saturating_sub(begin);
-        }
         while let Some(output) = self.nodes[node].kernel.poll_output() {
             self.output(node, output);
         }
@@ -274,11 +265,6 @@ impl Cluster {
             Output::Stopped => {}
         }
     }
-}
-
-/// Of this thread, which stands still while others have the processor.
-fn cpu_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 fn is_welcome(parts: &[Bytes]) -> bool {

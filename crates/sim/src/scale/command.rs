@@ -55,10 +55,10 @@ impl Scale {
         let mut all = Vec::new();
         for case in self.cases() {
             let begin = Instant::now();
-            let (measured, busy) = measure(case, schedule, self.seed)?;
-            let each = busy.as_secs_f64() * 1e6 / self.seconds as f64 / case.players as f64;
+            let (measured, cpu) = measure(case, schedule, self.seed)?;
+            let each = cpu.as_secs_f64() * 1e6 / self.seconds as f64 / case.players as f64;
             let took = begin.elapsed().as_secs_f64();
-            mutter(&format!("{case}: kernels {each:.0} µs of CPU per player and second; took {took:.1} s"));
+            mutter(&format!("{case}: {each:.0} µs of CPU per player and second; took {took:.1} s"));
             all.push(measured);
         }
         say(&format!(
