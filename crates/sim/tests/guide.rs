@@ -1,0 +1,17 @@
+//! `docs/simulator.md` names every dial, where it usually stands, and every checker.
+
+use gundo_sim::{Dial, Guarantee};
+
+#[test]
+fn the_guide_names_every_dial_and_every_guarantee() {
+    let guide = include_str!("../../../docs/simulator.md");
+    for dial in Dial::ALL {
+        let unit = if dial.is_state() { " ms" } else { "" };
+        let row = format!("\n| `{dial}` | {}{unit} | ", dial.usual());
+        assert!(guide.contains(&row), "{row}");
+    }
+    use Guarantee::{G1, G2, G3, G4, G5, G6, G7, G8, G9, G10, G11, G12, Game};
+    for guarantee in [G1, G2, G3, G4, G5, G6, G7, G8, G9, G10, G11, G12, Game] {
+        assert!(guide.contains(&format!("\n| {guarantee} | ")), "{guarantee}");
+    }
+}
