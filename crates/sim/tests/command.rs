@@ -43,6 +43,7 @@ fn what_is_not_understood_is_one_line_and_code_2() {
         let (code, text) = said(Wrong::Nothing, words);
         assert_eq!((code, text.lines().count()), (2, 1), "{words}: {text}");
         assert!(text.starts_with("error: ") && text.contains(what), "{words}: {text}");
+        assert!(!text.contains("Usage:"), "{text}");
     }
 }
 

@@ -139,17 +139,33 @@ fn the_story_is_told_of_what_was_asked_for() {
 #[test]
 fn a_smaller_run_fails_alike() {
     let report = run(&Plan::new(7, &every_dial()), &game(Wrong::Doubles), None, None);
-    let failure = report.failure.clone().expect("the rules are wrong");
-    let mut found = 0;
-    let smallest = shrink(report.clone(), &game(Wrong::Doubles), None, 25, &mut |_| found += 1);
-    let same = |f: &Failure| (f.kind, f.guarantee) == (failure.kind, failure.guarantee);
-    assert!(found > 0 && smallest.failure.as_ref().is_some_and(same));
+    let mut found = Vec::new();
+    let smallest =
+        shrink(report.clone(), &game(Wrong::Doubles), None, 25, &mut |r| found.push(r.plan.clone()));
+    assert_eq!(found.last(), Some(&smallest.plan));
+    assert_eq!(broken(&smallest), Some(Guarantee::G4));
     let (small, large) = (&smallest.plan, &report.plan);
     assert!(small.nodes <= large.nodes && small.clients <= large.clients && small.fault_ms <= large.fault_ms);
     assert!(small.dials.iter().all(|(dial, at)| large.dials.get(dial) == Some(at)));
     assert!(small.dials.len() < large.dials.len(), "no fault is to blame: {small}");
+    assert_eq!(small.fault_ms % 1_000, 0, "the command line says seconds");
     // What it says is what it did.
     assert_eq!(run(small, &game(Wrong::Doubles), None, None), smallest);
+}
+
+#[test]
+fn a_smaller_run_that_fails_otherwise_is_none() {
+    let plan = |clients| Plan::new(7, &Overrides { clients: Some(clients), ..calm() });
+    let both = game(Wrong::Both);
+    let report = run(&plan(4), &both, None, None);
+    assert_eq!(broken(&report), Some(Guarantee::G4));
+    assert_eq!(broken(&run(&plan(3), &both, None, None)), Some(Guarantee::Game));
+    let smallest = shrink(report, &both, None, 25, &mut |_| {});
+    assert_eq!((broken(&smallest), smallest.plan.clients), (Some(Guarantee::G4), 4));
+}
+
+fn broken(report: &Report) -> Option<Guarantee> {
+    report.failure.as_ref().and_then(|failure| failure.guarantee)
 }
 
 #[test]
@@ -157,7 +173,7 @@ fn a_bug_in_the_engine_is_seen_in_any_game() {
     let cases = [(Planted::EarlyReply, Guarantee::G7), (Planted::PlayerStays, Guarantee::G12)];
     for (planted, guarantee) in cases {
         let report = run(&Plan::new(1, &calm()), &game(Wrong::Nothing), Some(planted), None);
-        assert_eq!(report.failure.and_then(|f| f.guarantee), Some(guarantee), "{}", planted.name());
+        assert_eq!(broken(&report), Some(guarantee), "{}", planted.name());
     }
 }
 

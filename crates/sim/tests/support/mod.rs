@@ -21,6 +21,8 @@ pub(crate) enum Wrong {
     Shortchanges,
     /// More fits into a chest than should.
     Overfills,
+    /// More fits into a chest than should, and of twenty coins one becomes two.
+    Both,
     /// Nobody has thought of a fourth coin.
     Panics,
     /// The players have had enough after a while.
@@ -112,7 +114,8 @@ impl Entity for Purse {
 
 struct Chest {
     coins: u32,
-    doubles: bool,
+    /// Whenever so many are in it, there is one more; 0: never.
+    doubles_at: u32,
 }
 
 impl Entity for Chest {
@@ -124,11 +127,11 @@ impl Entity for Chest {
     type Live = ();
 
     fn new(_: u64, wrong: &Wrong) -> Self {
-        Self { coins: 0, doubles: *wrong == Wrong::Doubles }
+        Self { coins: 0, doubles_at: doubles_at(*wrong) }
     }
 
     fn restore(_: u64, wrong: &Wrong, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self { coins: Coins::decode(snapshot)?.n, doubles: *wrong == Wrong::Doubles })
+        Ok(Self { coins: Coins::decode(snapshot)?.n, doubles_at: doubles_at(*wrong) })
     }
 
     fn snapshot(&self) -> Vec<u8> {
@@ -136,7 +139,8 @@ impl Entity for Chest {
     }
 
     fn decide(&self, wish: Coins, cx: &mut Context<'_, Wrong>) -> Result<Decision<Self>, Refusal> {
-        if self.coins + wish.n > CHEST_MAX && *cx.world != Wrong::Overfills {
+        let overfills = matches!(cx.world, Wrong::Overfills | Wrong::Both);
+        if self.coins + wish.n > CHEST_MAX && !overfills {
             return Err(Refusal::new("full", "The chest is full."));
         }
         Ok(Decision::new().event(&wish))
@@ -144,13 +148,21 @@ impl Entity for Chest {
 
     fn apply(&mut self, got: &Coins) {
         self.coins += got.n;
-        if self.doubles && self.coins.is_multiple_of(5) {
+        if self.doubles_at > 0 && self.coins.is_multiple_of(self.doubles_at) {
             self.coins += 1;
         }
     }
 
     fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
         Some(self.snapshot())
+    }
+}
+
+fn doubles_at(wrong: Wrong) -> u32 {
+    match wrong {
+        Wrong::Doubles => 5,
+        Wrong::Both => 20,
+        _ => 0,
     }
 }
 
