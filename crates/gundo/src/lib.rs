@@ -82,6 +82,7 @@
 //! * [`App`]: the command; [`Config`]: everything that can be configured, by file, environment and flags.
 //! * [`bots`]: what bots do in your game.
 //! * [`testing`](https://docs.rs/gundo): with the feature `testing`, whole worlds inside tests.
+//! * [`sim`](https://docs.rs/gundo): with the feature `sim`, whole worlds where everything goes wrong, from one seed.
 
 mod app;
 mod cli;
