@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_told_before_anything_is_measured() {
-        let (code, text) = tell("--players 100000 --svg /nowhere/at/all.svg");
+        let (code, text) = tell("--players 6 --nodes 1 --seconds 1 --svg /nowhere/at/all.svg");
         assert_eq!(code, 1);
         assert!(text.starts_with("error: /nowhere/at/all.svg cannot be written"), "{text}");
     }

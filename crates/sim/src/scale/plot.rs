@@ -212,8 +212,9 @@ mod tests {
     fn what_is_nothing_is_not_drawn() {
         let mut one = measured(Shape::Spread, 1);
         (one.nodes[0].bundles, one.nodes[0].peer_bytes) = (0, 0);
-        let svg = svg(&[one]).expect("it can be drawn");
-        assert_eq!(svg.matches("<circle").count(), 2, "one point to clients in messages, one in bytes");
+        let circles = |all: &[Measured]| svg(all).expect("it can be drawn").matches("<circle").count();
+        assert_eq!(circles(&[one.clone()]), 2, "one point to clients in messages, one in bytes");
+        assert_eq!(circles(&[one, measured(Shape::Spread, 3)]), 2 + 4);
     }
 
     #[test]
