@@ -4,7 +4,7 @@ use gundo_sim::{Dial, Guarantee};
 
 #[test]
 fn the_guide_names_every_dial_and_every_guarantee() {
-    let guide = include_str!("../../../docs/simulator.md");
+    let guide = include_str!("../../../../docs/simulator.md");
     for dial in Dial::ALL {
         let unit = if dial.is_state() { " ms" } else { "" };
         let row = format!("\n| `{dial}` | {}{unit} | ", dial.usual());

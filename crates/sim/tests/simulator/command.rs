@@ -1,11 +1,10 @@
 //! The simulator as a command: what it says, and its exit codes.
 
-mod support;
-
 use std::sync::Arc;
 
 use gundo_sim::main_told;
-use support::{Purses, Wrong};
+
+use crate::purses::{Purses, Wrong};
 
 /// The exit code, and everything that was said.
 fn said(wrong: Wrong, words: &str) -> (u8, String) {

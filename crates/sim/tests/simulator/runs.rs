@@ -1,13 +1,12 @@
 //! Runs: the same seed is the same run, sound rules hold, and each mistake is the failure it should be.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use gundo_sim::{Dial, Failure, FailureKind, Filter, Game, Guarantee, Overrides, Plan, Report, run, shrink};
+use gundo_sim::{Dial, FailureKind, Filter, Game, Guarantee, Overrides, Plan, Report, run, shrink};
 use gundo_types::Planted;
-use support::{Purses, Wrong};
+
+use crate::purses::{Purses, Wrong};
 
 fn game(wrong: Wrong) -> Arc<dyn Game> {
     Arc::new(Purses(wrong))

@@ -1,0 +1,6 @@
+//! The simulator with a small game of its own: runs, the command, the guide.
+
+mod command;
+mod guide;
+mod purses;
+mod runs;
