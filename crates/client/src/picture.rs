@@ -135,7 +135,10 @@ impl Picture {
     /// Everything in sight, in id order.
     pub fn entities(&self) -> impl Iterator<Item = (EntityId, &Seen)> {
         let sight = &self.entities;
-        sight.by_id.iter().filter_map(|(id, place)| sight.places[*place].as_ref().map(|(_, seen)| (*id, seen)))
+        sight
+            .by_id
+            .iter()
+            .filter_map(|(id, place)| sight.places[*place].as_ref().map(|(_, seen)| (*id, seen)))
     }
 
     /// The entity `id`, if it is in sight.

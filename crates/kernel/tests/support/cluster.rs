@@ -10,7 +10,9 @@ use gundo_client::{
 };
 use gundo_journal::Store;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, SendClass, View, WorldSettings};
-use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Now, Planted, Point, Time, WorldTime};
+use gundo_types::{
+    Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Now, Planted, Point, Time, WorldTime,
+};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, ServerMessage};
 use gundo_wire::journal::{Batch, Outcome};
@@ -124,8 +126,12 @@ impl Cluster {
         let rules = Arc::new(game::rules());
         // Small, so that it is reached.
         let limits = Limits { waiting_per_entity_max: 3, ..Limits::default() };
-        let world =
-            Arc::new(WorldSettings { grace_ms: 2_000, snapshot_every: 7, limits, ..WorldSettings::default() });
+        let world = Arc::new(WorldSettings {
+            grace_ms: 2_000,
+            snapshot_every: 7,
+            limits,
+            ..WorldSettings::default()
+        });
         let mut nodes = BTreeMap::new();
         let mut members = Vec::new();
         for n in 1..=count {
