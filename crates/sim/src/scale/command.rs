@@ -23,7 +23,7 @@ pub(crate) struct Scale {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, default_values_t = [Shape::Spread, Shape::Crowd])]
     shapes: Vec<Shape>,
     /// Seconds that are counted, after 36 in which everybody comes in and begins to walk.
-    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
     /// Where players are born, where they walk.
     #[arg(long, value_name = "S", default_value_t = 1)]
