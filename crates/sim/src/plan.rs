@@ -197,6 +197,8 @@ pub struct Plan {
     pub arrival_ms: u64,
     /// Steps of each mind per second.
     pub steps_per_second: u32,
+    /// Inputs of kernels after which the run counts as hung.
+    pub inputs_max: u64,
 }
 
 /// What the command line (or a smaller run that shows the same failure) says otherwise than the seed.
@@ -220,6 +222,8 @@ pub const CLIENTS_MAX: usize = 200;
 pub const FAULT_MS: u64 = 60_000;
 /// Time to heal, ms.
 pub const HEAL_MS: u64 = 30_000;
+/// Inputs of kernels that no run needs: ten times what the busiest seeds take.
+pub const INPUTS_MAX: u64 = 30_000_000;
 
 impl Plan {
     /// What `seed` chooses. Each choice has its own chance, so that one that is overridden does not change the others.
@@ -281,6 +285,7 @@ impl Plan {
             travellers,
             arrival_ms,
             steps_per_second: 10,
+            inputs_max: INPUTS_MAX,
         }
     }
 

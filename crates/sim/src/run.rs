@@ -68,8 +68,6 @@ pub struct Report {
     pub counts: Counts,
 }
 
-/// Inputs of kernels after which a run counts as hung: ten times what the busiest seeds take.
-const INPUTS_MAX: u64 = 30_000_000;
 /// Part of the healing in which the minds go on.
 const PLAY_ON_MS: u64 = 5_000;
 /// Part of the healing in which pictures must converge, everything else being at rest.
@@ -148,7 +146,7 @@ fn advance(world: &mut World, until: u64) -> Verdict {
             return Err(violation);
         }
         bounds(world)?;
-        if world.counts.inputs > INPUTS_MAX {
+        if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
         }
     }

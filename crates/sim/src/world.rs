@@ -290,9 +290,9 @@ impl World {
         self.queue.push(self.now + in_us, flight);
     }
 
-    /// Runs until `until` (µs), or until something is violated.
+    /// Runs until `until` (µs), or until something is violated or the run hangs.
     pub(crate) fn run_until(&mut self, until: u64) {
-        while self.violation.is_none() {
+        while self.violation.is_none() && self.counts.inputs <= self.plan.inputs_max {
             let Some((at, flight)) = self.queue.pop_until(until) else { break };
             self.now = self.now.max(at);
             self.land(flight);

@@ -102,6 +102,18 @@ fn a_world_that_has_no_time_to_heal_is_a_liveness_failure() {
 }
 
 #[test]
+fn a_run_that_does_not_end_is_a_liveness_failure() {
+    let plan = Plan::new(1, &calm());
+    let inputs = run(&plan, &game(Wrong::Nothing), None, None).counts.inputs;
+    let report = run(&Plan { inputs_max: inputs / 2, ..plan }, &game(Wrong::Nothing), None, None);
+    let failure = report.failure.expect("half of it is not enough");
+    assert_eq!((failure.kind, failure.guarantee), (FailureKind::Liveness, Some(Guarantee::G10)), "{failure}");
+    assert!(failure.text.ends_with("it spins"), "{failure}");
+    // Not a moment later: what spins may do so within one.
+    assert_eq!(report.counts.inputs, inputs / 2 + 1);
+}
+
+#[test]
 fn the_story_is_told_of_what_was_asked_for() {
     let plan = Plan::new(3, &every_dial());
     let (_, usual) = told(&plan, Filter::default());
