@@ -84,6 +84,8 @@ pub struct Node {
     early: VecDeque<(NodeId, Peer)>,
     /// Messages that wait for this node's homes to open.
     waiting_for_home: VecDeque<(NodeId, Peer)>,
+    /// Number of the last tick.
+    last_tick: Option<u32>,
     /// The node stops, and all players have been sent away.
     dismissed: bool,
     /// [`Output::Stopped`] has been given.
@@ -103,6 +105,7 @@ impl Node {
             sessions: Sessions::default(),
             early: VecDeque::new(),
             waiting_for_home: VecDeque::new(),
+            last_tick: None,
             dismissed: false,
             stopped: false,
         }
@@ -303,6 +306,13 @@ impl Node {
     }
 
     fn on_tick(&mut self) {
+        // World time that runs slower than node time, or stands still, comes here twice in one tick: its number orders what
+        // is told, so it is told once.
+        let tick = self.core.tick();
+        if self.last_tick == Some(tick) {
+            return self.schedule_tick();
+        }
+        self.last_tick = Some(tick);
         self.tick_entities();
         self.publisher.tick(&mut self.core);
         let flush_ms = u64::from(self.core.world().flush_after_ms);

@@ -52,4 +52,5 @@ scenarios! {
     a_hello_refused,
     clocks_that_differ,
     said_again_in_a_full_house,
+    one_tick_one_frame,
 }

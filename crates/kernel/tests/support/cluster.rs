@@ -82,6 +82,8 @@ pub struct Cluster {
     pub lose_every: u64,
     /// Links on which messages take this much longer, µs.
     pub slow_links: BTreeMap<(NodeId, NodeId), u64>,
+    /// Newest tick told of each chunk, by whom and to whom.
+    ticks: BTreeMap<(NodeId, NodeId, ChunkId), u32>,
     /// Nodes whose world clock is ahead, and by how much, ms.
     pub clocks: BTreeMap<NodeId, u64>,
     /// Whether every input goes into `trace`: it takes most of the time.
@@ -162,6 +164,7 @@ impl Cluster {
             lose_every: 0,
             slow_links: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            ticks: BTreeMap::new(),
             traced: false,
             trace: 0,
             stopped: Vec::new(),
@@ -575,7 +578,12 @@ impl Cluster {
                 }
             }
             Output::Peer { to, message } => {
-                if matches!(message, Peer::Frames { .. }) {
+                if let Peer::Frames { frames, .. } = &message {
+                    // What is told of a chunk is put in order by its ticks.
+                    for frame in frames {
+                        let before = self.ticks.insert((node, to, frame.chunk), frame.tick);
+                        assert!(before.is_none_or(|b| b < frame.tick), "two frames of one tick: {frame:?}");
+                    }
                     self.frames += 1;
                     if self.lose_every > 0 && self.frames.is_multiple_of(self.lose_every) {
                         return;
