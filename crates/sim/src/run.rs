@@ -244,11 +244,13 @@ fn pictures(world: &World) -> Verdict {
         let Some((center, ..)) = shown.get(&me) else {
             return violated(Guarantee::G8, format!("{name} is in the world and not shown"));
         };
-        for (id, (_, public, body)) in
+        for (id, (chunk, public, body)) in
             shown.iter().filter(|(_, (c, ..))| c.steps_to(*center).is_some_and(|s| s <= sure))
         {
             let Some(seen) = client.picture.entity(*id) else {
-                return violated(Guarantee::G8, format!("{name} does not see {}", world.judge.name(*id)));
+                let (x, y) = (chunk.x, chunk.y);
+                let text = format!("{name} does not see {} in chunk {x} {y}", world.judge.name(*id));
+                return violated(Guarantee::G8, text);
             };
             if seen.public != **public || seen.body != *body {
                 let text = format!(

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use gundo_kernel::{HomeMessage, Peer, TxMessage};
 use gundo_types::EntityId;
+use gundo_wire::client::Frame;
 
 /// Which lines are told. A line is told when it concerns one of the things named here; with nothing named, all are.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -113,10 +114,29 @@ pub(crate) fn is_fine(message: &Peer) -> bool {
         || matches!(message, Peer::ToPlayer { message: ToPlayer::Move { .. }, .. })
 }
 
+/// A frame's roster part: `n3 11/49 roster 7: keyframe, enter 3 = 4a15…, leave 5`.
+pub(crate) fn roster(frame: &Frame) -> String {
+    let (node, x, y) = (frame.publisher, frame.cx, frame.cy);
+    let mut text = format!("n{node} {x}/{y} tick {} roster {}:", frame.tick, frame.roster);
+    if frame.keyframe {
+        text.push_str(" keyframe");
+    }
+    frame.leave.iter().for_each(|l| write!(text, " leave {}", l.slot).expect("a string takes it"));
+    frame
+        .enter
+        .iter()
+        .for_each(|e| write!(text, " enter {} = {:x}", e.slot, e.id).expect("a string takes it"));
+    frame.change.iter().for_each(|c| write!(text, " change {}", c.slot).expect("a string takes it"));
+    text
+}
+
 /// A peer message in a few words.
 pub(crate) fn brief(message: &Peer) -> String {
     match message {
-        Peer::Frames { number, frames } => format!("bundle {number} of {} frames", frames.len()),
+        Peer::Frames { number, frames } => {
+            let rosters = frames.iter().filter_map(|f| f.roster.as_ref()).map(|r| roster(&r.frame));
+            format!("bundle {number} of {} frames {}", frames.len(), rosters.collect::<Vec<_>>().join("; "))
+        }
         Peer::Sent { number, rosters } => format!("has sent bundle {number}, {} rosters", rosters.len()),
         Peer::KeyframeWanted(chunk) => format!("wants a keyframe of {}", place(*chunk)),
         Peer::Home { epoch, message } => format!("{} (epoch {})", home(message), epoch.0),

@@ -21,7 +21,7 @@ use crate::people::{Client, Person, chance};
 use crate::plan::{Dial, Plan};
 use crate::queue::Queue;
 use crate::storage::{Ended, Storage};
-use crate::story::{About, Story, brief, entity_of, is_fine, short};
+use crate::story::{About, Story, brief, entity_of, is_fine, roster, short};
 
 /// A node of one life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -1223,6 +1223,11 @@ impl World {
                     .rule(violated(Guarantee::G9, "a client got something that is not a server message"));
             };
             self.clients[client].picture.handle_message(&message, &mut events);
+            for frame in message.frames.iter().filter(|f| f.roster > 0 || f.keyframe) {
+                let about = About { fine: true, ..About::player(self.clients[client].person) };
+                let text = || format!("connection {} is told: {}", conn.0, roster(frame));
+                self.story.tell(self.now, about, text);
+            }
             if !is_frame(&message) {
                 // Laid end to end: what is repeated adds up.
                 if rest.merge(part.as_ref()).is_err() {
@@ -1236,6 +1241,11 @@ impl World {
         let c = &mut self.clients[client];
         let mut verdict = Ok(());
         for event in events {
+            if let PictureEvent::Left(id) = event {
+                let about = About { fine: true, entity: Some(id), ..About::player(c.person) };
+                self.story
+                    .tell(self.now, about, || format!("connection {} sees {:x} no more", conn.0, id.id));
+            }
             if let PictureEvent::Entered(id) | PictureEvent::Changed(id) = event
                 && let Some(seen) = c.picture.entity(id)
                 && verdict.is_ok()
@@ -1444,7 +1454,8 @@ fn tell_server(message: &ServerMessage) -> String {
         words.push(format!("hello refused: {}", r.code));
     }
     if !message.forget.is_empty() {
-        words.push(format!("forget {} chunks", message.forget.len()));
+        let chunks: Vec<_> = message.forget.iter().map(|c| format!("{}/{}", c.x, c.y)).collect();
+        words.push(format!("forget {}", chunks.join(" ")));
     }
     if message.resync.is_some() {
         words.push("resync".to_owned());
