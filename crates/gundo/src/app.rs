@@ -67,7 +67,8 @@ impl App {
     }
 
     /// Gives the command the subcommand `sim`: the simulator, with what it must know of this game. `command` is how a person
-    /// starts it (`cargo run --profile sim --features sim -- sim`): a failure says it, to be run again. With the feature `sim`.
+    /// starts it (`cargo run --profile sim --features sim -- sim`): a failure says it, to be run again. With the feature `sim`;
+    /// the exit codes are those of [`sim::main`](gundo_sim::main).
     #[cfg(feature = "sim")]
     pub fn simulated(mut self, command: &'static str, game: impl gundo_sim::Game + 'static) -> Self {
         self.simulated = Some((command, std::sync::Arc::new(game)));

@@ -136,6 +136,18 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "sim")]
+    fn the_simulator_gets_its_words_as_they_are() {
+        for words in [&["--seeds", "3", "--no-shrink"][..], &["mutants", "--help"], &["--help"], &[]] {
+            let all = ["game", "sim"].iter().chain(words);
+            match Cli::try_parse_from(all).expect("it is not ours to judge").command {
+                Some(Command::Sim { words: passed }) => assert_eq!(passed, words),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn server_flags_and_commands_do_not_mix() {
         assert!(Cli::try_parse_from(["game", "--nodes", "2", "--data", "d"]).is_ok());
         assert!(Cli::try_parse_from(["game", "bots", "5", "--url", "ws://[::1]:80"]).is_ok());

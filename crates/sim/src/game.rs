@@ -10,7 +10,7 @@ use gundo_wire::journal::EventRecord;
 
 /// A game as the simulator plays it: its rules, its players' minds, and what must hold in it besides the engine's guarantees.
 pub trait Game: Send + Sync {
-    /// A word for it.
+    /// A word for it: `--help` says it.
     fn name(&self) -> &'static str;
 
     /// The rules for a world of `seed`. Called for every run: keep what is costly to make.
@@ -32,12 +32,14 @@ pub trait Game: Send + Sync {
         let _ = (seed, entity, before, event, flows);
     }
 
-    /// What an entity has, by its state's [`snapshot`](gundo_kernel::game::Entity::snapshot).
+    /// What an entity has, by its state's [`snapshot`](gundo_kernel::game::Entity::snapshot). What it has before its first event
+    /// came into the world with it.
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         let _ = (entity, snapshot, holdings);
     }
 
-    /// The game's own invariants. Called when the world is at rest, with the durable state of every entity.
+    /// The game's own invariants. Called when the world is at rest, and again when everybody has left, with the durable state of
+    /// every entity. (Rules that panic need none: they end the run.)
     ///
     /// # Errors
     /// What does not hold, for people.
