@@ -8,6 +8,7 @@
 //! * [`shrink()`]: a smaller run that fails alike. [`main`]: the command every game gets.
 //!
 //! Start reading at [`run`]; `world` holds the clock, the nodes and the network, `judge` the checkers' books.
+//! `scale` stands beside all that: no faults and no checkers, only what nodes send as a cluster grows.
 
 mod cli;
 mod game;
