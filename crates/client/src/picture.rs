@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Term};
+use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Planted, Term};
 use gundo_wire::client::{Enter, Frame, ServerMessage};
 
 /// An entity in sight.
@@ -124,12 +124,18 @@ pub struct Picture {
     rosters: BTreeMap<(ChunkId, NodeId), Roster>,
     updates: u64,
     gaps: u64,
+    planted: Option<Planted>,
 }
 
 impl Picture {
     /// An empty picture.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Plants a mistake; ignored without the feature `planted`.
+    pub fn plant(&mut self, mistake: Option<Planted>) {
+        self.planted = mistake;
     }
 
     /// Everything in sight, in id order.
@@ -265,8 +271,9 @@ impl Picture {
         let (chunk, publisher) = key;
         let seen =
             Seen { publisher, chunk, term, tick, public: enter.public.clone(), body: enter.body(chunk) };
+        let stale = cfg!(feature = "planted") && self.planted == Some(Planted::StaleFrame);
         match self.entities.get_mut(id) {
-            Some(known) if (known.term, known.tick) > (term, tick) => {}
+            Some(known) if (known.term, known.tick) > (term, tick) && !stale => {}
             Some(known) => {
                 let moved = (known.chunk, known.publisher) != key;
                 let changed = known.public != seen.public;

@@ -205,11 +205,17 @@ impl Fences {
 
     fn judge<V: View>(&self, batch: &Batch, view: &mut V, plan: &mut Plan) -> Result<Verdict, V::Error> {
         for incarnation in std::iter::once(&batch.incarnation).chain(&batch.prepared_by) {
-            if !view.is_member(*incarnation)? && !self.planted(Planted::LeaversWrite) {
+            if !view.is_member(*incarnation)?
+                && !self.planted(Planted::LeaversWrite)
+                && !self.falls_into_pruned(batch, view)?
+            {
                 return Ok(Verdict::Conflict);
             }
         }
-        if self.is_barred(batch) {
+        let barred = self.is_barred(batch);
+        // Who overlooks the bar overlooks the hole as well that the failed one leaves.
+        let overlooked = barred && self.planted(Planted::LaterBatchLands);
+        if barred && !overlooked && !self.planted(Planted::GapAccepted) {
             return Ok(Verdict::Conflict);
         }
         for stream in &batch.streams {
@@ -217,7 +223,7 @@ impl Fences {
                 Some(last) => *last,
                 None => view.last_seq(stream.entity)?,
             };
-            if last != stream.after && !self.overlooks(stream, last, view)? {
+            if last != stream.after && !overlooked && !self.overlooks(stream, last, view)? {
                 return Ok(Verdict::Conflict);
             }
         }
@@ -230,7 +236,6 @@ impl Fences {
                 None => view.name(&change.space, &change.name)?,
             };
             match next_row(batch, change, row) {
-                Ok(Some(next)) if next.owner.is_none() && self.planted(Planted::NameKept) => {}
                 Ok(Some(next)) => drop(rows.insert(key, next)),
                 Ok(None) => {}
                 Err(Taken) if self.planted(Planted::NameTakenTwice) => {}
@@ -254,12 +259,22 @@ impl Fences {
         })
     }
 
+    /// Whether a planted mistake lets a leaver's batch land because nothing is there any more where it wants to be.
+    fn falls_into_pruned<V: View>(&self, batch: &Batch, view: &mut V) -> Result<bool, V::Error> {
+        if !self.planted(Planted::StaleAppend) {
+            return Ok(false);
+        }
+        for stream in &batch.streams {
+            let last = view.last_seq(stream.entity)?;
+            if last <= stream.after || !view.is_free(stream.entity, stream.after + 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn is_barred(&self, batch: &Batch) -> bool {
         if self.barred.is_empty() || is_fence(batch) {
-            return false;
-        }
-        // Who sees no gap has no use for bars either.
-        if self.planted(Planted::LaterBatchLands) || self.planted(Planted::GapAccepted) {
             return false;
         }
         batch.streams.iter().any(|stream| {

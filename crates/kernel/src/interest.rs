@@ -23,8 +23,6 @@ pub(crate) struct Interest {
     arrived: BTreeMap<ChunkId, Vec<ChunkFrame>>,
     /// Number of the last bundle from each publisher.
     bundles: BTreeMap<NodeId, u64>,
-    /// A planted mistake: see [`Planted::StaleGhost`].
-    stale_ghosts: bool,
 }
 
 #[derive(Default)]
@@ -73,10 +71,6 @@ impl Subscription {
 }
 
 impl Interest {
-    pub(crate) fn new(stale_ghosts: bool) -> Self {
-        Self { stale_ghosts, ..Self::default() }
-    }
-
     /// A session looks at `chunk` with these tiers (bits); 0: not any more.
     pub(crate) fn set_session(&mut self, conn: ConnId, chunk: ChunkId, tiers: u8) {
         let sub = self.chunks.entry(chunk).or_default();
@@ -228,7 +222,7 @@ impl Interest {
 
     /// Of two entries of an entity, the one that is its ghost.
     fn newer<'a>(&self, a: &'a Seen, b: &'a Seen) -> &'a Seen {
-        if ((a.term, a.tick) < (b.term, b.tick)) != self.stale_ghosts { b } else { a }
+        if (a.term, a.tick) < (b.term, b.tick) { b } else { a }
     }
 }
 

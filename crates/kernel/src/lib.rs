@@ -99,7 +99,7 @@ impl Node {
         Self {
             homes: Homes::default(),
             hosts: Hosts::default(),
-            interest: Interest::new(core.planted(Planted::StaleGhost)),
+            interest: Interest::default(),
             core,
             publisher: Publisher::default(),
             sessions: Sessions::default(),

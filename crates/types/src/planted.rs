@@ -47,8 +47,6 @@ planted! {
         "A snapshot is kept though the append it came with did not land: G3."
     NameTakenTwice "name-taken-twice"
         "A name that has an owner is taken by another: G4."
-    NameKept "name-kept"
-        "A name that is given back stays taken: G4."
 
     // ---- commands and answers --------------------------------------------------------------------------
     NoDedupe "no-dedupe"
@@ -68,7 +66,7 @@ planted! {
     UnknownIsRefused "unknown-is-refused"
         "A command whose append has an unknown outcome is refused, though it may have landed: G5."
     UnknownRetried "unknown-retried"
-        "An append of unknown outcome is decided and sent again without a fence, though it may still land: G5."
+        "A command whose append has an unknown outcome is decided and sent again, whether it landed or not: G5."
     RefusedStays "refused-stays"
         "What an append that was rejected had changed stays in memory, and later in a snapshot: G3."
     StaleSnapshot "stale-snapshot"
@@ -123,8 +121,8 @@ planted! {
         "A node does not compare what came with what publishers say that they sent last: G8."
     BundleGapIgnored "bundle-gap-ignored"
         "A node does not notice that a bundle of frames was lost, and with it the last motion: G8."
-    StaleGhost "stale-ghost"
-        "Of several entries of an entity the lowest (term, tick) is taken for its ghost, not the highest: G8."
+    StaleFrame "stale-frame"
+        "Of several entries of an entity a client shows the one that came last, not the highest (term, tick): G8."
     GhostStays "ghost-stays"
         "Nobody is told that an entity has left a chunk: G8."
     SightLeaked "sight-leaked"
