@@ -1,0 +1,447 @@
+//! Players, and the clients they play by: coming, playing, what is said and heard.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gundo_client::{
+    Address, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session, SessionSettings,
+};
+use gundo_kernel::SendClass;
+use gundo_types::{Body, ConnId, Point, Time};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, ServerMessage};
+
+use super::tell::tell_server;
+use super::{Flight, Key, World};
+use crate::judge::{Guarantee, violated};
+use crate::people::Client;
+use crate::story::{About, roster};
+
+impl World {
+    /// A player comes (back) into the world.
+    pub(super) fn arrive(&mut self, person: usize) {
+        if self.people[person].current.is_some() || self.closing {
+            return;
+        }
+        self.people[person].wants_in = true;
+        self.open_client(person);
+    }
+
+    pub(super) fn open_client(&mut self, person: usize) {
+        let node = 1 + self.life.below(u64::from(self.plan.nodes)) as u16;
+        let edges = (0..self.plan.nodes).map(|i| (node - 1 + i) % self.plan.nodes + 1);
+        let edges = edges.map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into() }).collect();
+        let who = &mut self.people[person];
+        let mut settings = SessionSettings::new(edges, who.name.clone());
+        settings.nonce = Some(who.nonce);
+        settings.token = who.tokens.last().cloned().unwrap_or_default();
+        settings.seed = self.life.next_u64();
+        // Impatient, so that what cannot be noticed otherwise is noticed within the run.
+        (settings.ping_every_ms, settings.silence_ms, settings.hello_wait_ms) = (2_000, 6_000, 4_000);
+        settings.backoff_ms_max = 2_000;
+        let token_used = settings.token.clone();
+        let client = self.clients.len();
+        let mut picture = Picture::new();
+        picture.plant(self.planted);
+        self.clients.push(Client {
+            person,
+            session: Session::new(settings),
+            picture,
+            conn: None,
+            own: Bytes::new(),
+            tags: VecDeque::new(),
+            said: VecDeque::new(),
+            distance_us: 500 + self.life.below(30_000),
+            up_at: 0,
+            down_at: 0,
+            lagging: false,
+            timer: None,
+            token_used,
+        });
+        self.people[person].current = Some(client);
+        let now = Time(self.now);
+        self.clients[client].session.start(now);
+        self.drain_client(client);
+    }
+
+    pub(super) fn leave(&mut self, person: usize) {
+        self.people[person].wants_in = false;
+        if let Some(client) = self.people[person].current.take() {
+            let now = Time(self.now);
+            self.clients[client].session.leave(now);
+            self.drain_client(client);
+        }
+    }
+
+    /// Everybody goes.
+    pub(crate) fn leave_all(&mut self) {
+        self.closing = true;
+        for person in 0..self.people.len() {
+            self.leave(person);
+        }
+    }
+
+    pub(super) fn step(&mut self, person: usize) {
+        let step_us = 1_000_000 / u64::from(self.plan.steps_per_second);
+        self.fly(step_us, Flight::Step(person));
+        let Some(client) = self.people[person].current.filter(|_| self.playing) else { return };
+        if !self.clients[client].session.is_live() {
+            return;
+        }
+        let open = self.clients[client].session.commands_open();
+        let (crowd, speed, now) = (self.crowd_at, self.speed, self.now);
+        let who = &mut self.people[person];
+        who.wishes.now = Time(now);
+        who.wishes.step_ms = ((now - who.last_step) / 1_000).min(250) as u32;
+        who.last_step = now;
+        let (walk, commands) = who.think(open, crowd, speed);
+        for (tag, payload) in commands {
+            if let Ok(id) = self.clients[client].session.command(Time(now), payload) {
+                self.clients[client].tags.push_back((id, tag));
+            }
+        }
+        if let Some(body) = walk
+            && self.clients[client].session.walk(body).is_some()
+        {
+            self.people[person].wishes.body = body;
+        }
+        self.drain_client(client);
+    }
+
+    /// When the next message to a client arrives.
+    pub(super) fn down(&mut self, client: usize) -> u64 {
+        let jitter = self.net.below(3_000);
+        let c = &mut self.clients[client];
+        c.down_at = (self.now + c.distance_us + jitter).max(c.down_at);
+        c.down_at
+    }
+
+    pub(super) fn say(&mut self, client: usize, message: ClientMessage) {
+        let jitter = self.net.below(3_000);
+        let c = &mut self.clients[client];
+        let Some((node, conn)) = c.conn else { return };
+        for command in &message.commands {
+            self.judge.said(conn, command.seq, &command.payload);
+            c.remember(command);
+        }
+        c.up_at = (self.now + c.distance_us + jitter).max(c.up_at);
+        let at = c.up_at;
+        // A connection that broke takes nothing any more.
+        if self.conns.contains_key(&conn) {
+            self.queue.push(at, Flight::ToNode { node, conn, message });
+        }
+    }
+
+    pub(super) fn send_client(&mut self, key: Key, conn: ConnId, parts: Vec<Bytes>, class: SendClass) {
+        self.counts.client_messages += 1;
+        let bytes: usize = parts.iter().map(Bytes::len).sum();
+        self.counts.client_bytes += bytes as u64;
+        self.story.mix(conn.0 << 32 ^ bytes as u64);
+        if class != SendClass::Frames {
+            self.scratch.clear();
+            parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
+            let Ok(message) = ServerMessage::decode(self.scratch.as_slice()) else {
+                let text = format!("n{} sends something that is not a server message", key.node);
+                return self.rule(violated(Guarantee::G9, text));
+            };
+            if self.story.tell.is_some() {
+                let mut about = About::node(key.node);
+                about.player = self.conns.get(&conn).map(|c| self.clients[*c].person);
+                about.fine = message.pong.is_some();
+                let text = format!("n{} says on connection {}: {}", key.node, conn.0, tell_server(&message));
+                self.story.tell(self.now, about, || text);
+            }
+            if message.welcome.is_some() {
+                self.open.insert(conn, BTreeSet::new());
+            }
+            if let Some(open) = self.open.get_mut(&conn) {
+                open.retain(|seq| message.replies.iter().all(|reply| reply.seq != *seq));
+            }
+            let verdict = self.judge.sent(conn, &message);
+            self.rule(verdict);
+        }
+        let Some(client) = self.conns.get(&conn).copied() else { return };
+        if class == SendClass::Frames && self.clients[client].lagging {
+            return;
+        }
+        let at = self.down(client);
+        self.queue.push(at, Flight::ToClient { client, conn, parts });
+    }
+
+    pub(super) fn drain_client(&mut self, client: usize) {
+        while let Some(output) = self.clients[client].session.poll_output() {
+            match output {
+                ClientOutput::Connect(address) => {
+                    let node = address.host.trim_start_matches('n').parse().unwrap_or(1);
+                    self.next_conn += 1;
+                    let conn = ConnId(self.next_conn);
+                    let key = Key { generation: self.generation, node };
+                    let c = &mut self.clients[client];
+                    (c.conn, c.lagging) = (Some((key, conn)), false);
+                    self.conns.insert(conn, client);
+                    let takes = 2 * self.clients[client].distance_us;
+                    self.fly(takes, Flight::Opened { client, conn });
+                }
+                ClientOutput::Send(message) => self.say(client, message),
+                ClientOutput::Disconnect => self.hang_up(client),
+                ClientOutput::Event(event) => self.on_client_event(client, event),
+            }
+        }
+        if let Some(at) = self.clients[client].session.poll_timeout()
+            && self.clients[client].timer.is_none_or(|t| at.0 < t)
+        {
+            self.clients[client].timer = Some(at.0);
+            self.queue.push(at.0.max(self.now), Flight::ClientTimer(client));
+        }
+    }
+
+    pub(super) fn hang_up(&mut self, client: usize) {
+        if let Some((node, conn)) = self.clients[client].conn.take() {
+            // After what was said before.
+            let at = self.clients[client].up_at.max(self.now) + 1;
+            self.queue.push(at, Flight::Gone { node, conn });
+        }
+    }
+
+    pub(super) fn is_conn(&self, client: usize, conn: ConnId) -> bool {
+        self.clients[client].conn.is_some_and(|(_, c)| c == conn)
+    }
+
+    pub(super) fn on_opened(&mut self, client: usize, conn: ConnId) {
+        if !self.is_conn(client, conn) {
+            return;
+        }
+        let there = self.clients[client].conn.is_some_and(|(key, _)| self.nodes.contains_key(&key));
+        let now = Time(self.now);
+        if there && self.conns.contains_key(&conn) {
+            self.clients[client].session.handle_open(now);
+        } else {
+            self.clients[client].conn = None;
+            self.conns.remove(&conn);
+            self.clients[client].session.handle_gone(now);
+        }
+        self.drain_client(client);
+    }
+
+    pub(super) fn on_broken(&mut self, client: usize, conn: ConnId) {
+        if !self.is_conn(client, conn) {
+            return;
+        }
+        self.clients[client].conn = None;
+        self.conns.remove(&conn);
+        self.clients[client].session.handle_gone(Time(self.now));
+        self.drain_client(client);
+    }
+
+    pub(super) fn on_client_timer(&mut self, client: usize) {
+        let now = Time(self.now);
+        let c = &mut self.clients[client];
+        if c.timer.is_some_and(|at| at <= now.0) {
+            c.timer = None;
+            if c.session.poll_timeout().is_some_and(|at| at <= now) {
+                c.session.handle_timeout(now);
+            }
+            self.drain_client(client);
+        }
+    }
+
+    pub(super) fn on_client_bytes(&mut self, client: usize, conn: ConnId, parts: &[Bytes]) {
+        if !self.is_conn(client, conn) {
+            return;
+        }
+        let mut events = Vec::new();
+        let at = self.world_time();
+        // Most parts are frames that many clients get: each is decoded once.
+        let mut rest = ServerMessage::default();
+        for part in parts {
+            let Some(message) = self.decoded.get(part) else {
+                return self
+                    .rule(violated(Guarantee::G9, "a client got something that is not a server message"));
+            };
+            self.clients[client].picture.handle_message(&message, &mut events);
+            for frame in message.frames.iter().filter(|f| f.roster > 0 || f.keyframe) {
+                let about = About { fine: true, ..About::player(self.clients[client].person) };
+                let text = || format!("connection {} is told: {}", conn.0, roster(frame));
+                self.story.tell(self.now, about, text);
+            }
+            if !is_frame(&message) {
+                // Laid end to end: what is repeated adds up.
+                if rest.merge(part.as_ref()).is_err() {
+                    return self.rule(violated(
+                        Guarantee::G9,
+                        "a client got something that is not a server message",
+                    ));
+                }
+            }
+        }
+        let c = &mut self.clients[client];
+        let mut verdict = Ok(());
+        for event in events {
+            if let PictureEvent::Left(id) = event {
+                let about = About { fine: true, entity: Some(id), ..About::player(c.person) };
+                self.story
+                    .tell(self.now, about, || format!("connection {} sees {:x} no more", conn.0, id.id));
+            }
+            if let PictureEvent::Entered(id) | PictureEvent::Changed(id) = event
+                && let Some(seen) = c.picture.entity(id)
+                && verdict.is_ok()
+            {
+                verdict = self.judge.seen(id, &seen.public, at);
+            }
+        }
+        c.session.handle_message(Time(self.now), rest);
+        self.rule(verdict);
+        self.drain_client(client);
+    }
+
+    pub(super) fn on_client_event(&mut self, client: usize, event: ClientEvent) {
+        let person = self.clients[client].person;
+        let current = self.people[person].current == Some(client);
+        match event {
+            ClientEvent::Welcomed(welcome) => {
+                self.clients[client].own = welcome.own.clone();
+                let who = &mut self.people[person];
+                who.id = self.clients[client].session.player();
+                who.tokens.push(welcome.token.clone());
+                let at = Point::new(welcome.x, welcome.y);
+                self.crowd_at.get_or_insert(at);
+                if current {
+                    let who = &mut self.people[person];
+                    who.wishes.body = Body {
+                        island: welcome.island as u16,
+                        at,
+                        heading: (welcome.heading & 127) as u8,
+                        speed: 0,
+                    };
+                    who.last_step = self.now;
+                    who.mind.handle_welcome(&welcome);
+                    who.mind.handle_own(&welcome.own);
+                }
+            }
+            ClientEvent::Answered(answer) => {
+                let tags = &mut self.clients[client].tags;
+                let at = tags.iter().position(|(id, _)| *id == answer.id);
+                let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);
+                if let Err(refusal) = &answer.result {
+                    *self.counts.refusals.entry(refusal.code.clone()).or_insert(0) += 1;
+                }
+                if current {
+                    self.people[person].mind.handle_answer(tag, &answer.result);
+                }
+            }
+            ClientEvent::Own(own) => {
+                if current {
+                    self.people[person].mind.handle_own(&own);
+                }
+                self.clients[client].own = own;
+            }
+            ClientEvent::Corrected(correction) => {
+                if current {
+                    let who = &mut self.people[person];
+                    who.wishes.body.at = Point::new(correction.x, correction.y);
+                    who.goal = None;
+                    who.mind.handle_correction(&correction);
+                }
+            }
+            ClientEvent::Refused(refusal) => self.on_refused(client, &refusal.code),
+            ClientEvent::Ended(closing) => {
+                let why = closing.map_or_else(|| "left".to_owned(), |c| c.code);
+                self.story.tell(self.now, About::player(person), || {
+                    format!("player {person}'s session ends: {why}")
+                });
+                self.hang_up(client);
+                if current {
+                    self.people[person].current = None;
+                    if self.people[person].wants_in {
+                        let after = 100_000 + self.life.below(1_000_000);
+                        self.fly(after, Flight::Arrive(person));
+                    }
+                }
+            }
+            ClientEvent::Lost { .. } | ClientEvent::RoundTrip(_) | ClientEvent::Stats(_) => {}
+        }
+    }
+
+    /// A hello was refused for good: with the newest key the player must be let in; older ones may have ended.
+    pub(super) fn on_refused(&mut self, client: usize, code: &str) {
+        let person = self.clients[client].person;
+        let name = self.people[person].name.clone();
+        *self.counts.refusals.entry(format!("hello: {code}")).or_insert(0) += 1;
+        self.story
+            .tell(self.now, About::player(person), || format!("player {person}'s hello is refused: {code}"));
+        if code == "name_taken" && self.people[person].tokens.is_empty() {
+            /// Names tried before it counts as locked out: two want each name at most.
+            const NAMES_MAX: u32 = 3;
+            let who = &mut self.people[person];
+            who.names_tried += 1;
+            if who.names_tried <= NAMES_MAX {
+                who.name = who.mind.name(&format!("sim{person}x{}", who.names_tried));
+                let (name, nonce, now) = (who.name.clone(), who.nonce, Time(self.now));
+                self.clients[client].session.introduce(now, name, nonce);
+                return self.drain_client(client);
+            }
+        }
+        let used = self.clients[client].token_used.clone();
+        let newest = self.clients[client].session.token().clone();
+        let who = &mut self.people[person];
+        who.tokens.retain(|token| *token != used && *token != newest);
+        let locked_out = code != "bad_token" || who.tokens.is_empty();
+        if self.people[person].current == Some(client) {
+            self.people[person].current = None;
+            let now = Time(self.now);
+            self.clients[client].session.leave(now);
+            self.drain_client(client);
+            if locked_out {
+                return self.rule(violated(Guarantee::G10, format!("{name} is locked out: {code}")));
+            }
+            let after = 50_000 + self.life.below(500_000);
+            self.fly(after, Flight::Arrive(person));
+        } else {
+            let now = Time(self.now);
+            self.clients[client].session.leave(now);
+            self.drain_client(client);
+        }
+    }
+}
+
+/// Whether a message is one frame and nothing else.
+fn is_frame(message: &ServerMessage) -> bool {
+    message.frames.len() == 1
+        && message.welcome.is_none()
+        && message.replies.is_empty()
+        && message.own.is_none()
+        && message.correction.is_none()
+        && message.pong.is_none()
+        && message.closing.is_none()
+        && message.forget.is_empty()
+        && message.stats.is_none()
+        && message.refused.is_none()
+        && message.edges.is_none()
+        && message.resync.is_none()
+}
+
+/// Parts that were decoded a moment ago, by where they lie.
+#[derive(Default)]
+pub(super) struct Decoded {
+    messages: HashMap<(usize, usize), (Bytes, Arc<ServerMessage>)>,
+}
+
+impl Decoded {
+    /// Parts kept at the same time.
+    const MAX: usize = 4_096;
+
+    fn get(&mut self, part: &Bytes) -> Option<Arc<ServerMessage>> {
+        let key = (part.as_ptr() as usize, part.len());
+        if let Some((_, message)) = self.messages.get(&key) {
+            return Some(Arc::clone(message));
+        }
+        let message = Arc::new(ServerMessage::decode(part.as_ref()).ok()?);
+        if self.messages.len() >= Self::MAX {
+            self.messages.clear();
+        }
+        // With the bytes, so that nothing else can come to lie there.
+        self.messages.insert(key, (part.clone(), Arc::clone(&message)));
+        Some(message)
+    }
+}

@@ -1,0 +1,349 @@
+//! What goes wrong: each dial as something that happens to nodes, players or the journal.
+
+use gundo_kernel::Input;
+use gundo_types::{ConnId, WorldTime};
+use gundo_wire::client::ClientMessage;
+
+use super::{Flight, Key, SimNode, World};
+use crate::plan::Dial;
+use crate::story::About;
+
+impl World {
+    pub(super) fn some_node(&mut self) -> Key {
+        let node = 1 + self.wrong.below(u64::from(self.plan.nodes)) as u16;
+        Key { generation: self.generation, node }
+    }
+
+    pub(super) fn schedule_fault(&mut self, dial: Dial) {
+        let Some(rate) = self.plan.dials.get(&dial) else { return };
+        let mean = 60_000_000 / u64::from(*rate).max(1);
+        // Between nothing and twice the mean, most often about the mean.
+        let after = (self.wrong.below(mean) + self.wrong.below(mean)).max(1);
+        self.fly(after, Flight::Fault(dial));
+    }
+
+    pub(super) fn fault(&mut self, dial: Dial) {
+        // The kernel mends lost frames by itself: they are lost until everybody stands still.
+        if !(self.faulty || dial == Dial::Frames && self.playing) {
+            return;
+        }
+        self.schedule_fault(dial);
+        if self.cause(dial) {
+            *self.counts.faults.entry(dial).or_insert(0) += 1;
+        }
+    }
+
+    /// Lets it happen; false if there is nothing it could happen to.
+    pub(super) fn cause(&mut self, dial: Dial) -> bool {
+        let second = 1_000_000;
+        match dial {
+            Dial::Delay | Dial::Clocks => return false,
+            Dial::Partition | Dial::OneWay | Dial::Frames => {
+                let (a, b) = (self.some_node(), self.some_node());
+                if a == b || !self.nodes.contains_key(&a) {
+                    return false;
+                }
+                let longest = if dial == Dial::Frames { 2 } else { 4 };
+                let until = self.now + 100_000 + self.wrong.below(longest * second);
+                let ways = if dial == Dial::Partition { vec![(a, b), (b, a)] } else { vec![(a, b)] };
+                for way in ways {
+                    let link = self.links.entry(way).or_default();
+                    let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
+                    *end = until.max(*end);
+                }
+                self.tell_fault(a, || {
+                    format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
+                });
+            }
+            Dial::Pause => {
+                let key = self.some_node();
+                let Some(node) = self.nodes.get_mut(&key).filter(|n| !n.paused) else { return false };
+                node.paused = true;
+                let after = 20_000 + self.wrong.below(3 * second);
+                self.fly(after, Flight::Resume(key));
+                self.tell_fault(key, || format!("n{} stands still for {} ms", key.node, after / 1_000));
+            }
+            Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
+            Dial::Views => {
+                let members = self.members();
+                if members.is_empty() {
+                    return false;
+                }
+                self.epoch += 1;
+                self.spread_view(members);
+            }
+            Dial::Edge => {
+                let key = self.some_node();
+                let lost: Vec<_> = self.conns.iter().map(|(conn, client)| (*conn, *client)).collect();
+                let mut lost: Vec<_> = lost
+                    .into_iter()
+                    .filter(|(conn, c)| self.clients[*c].conn == Some((key, *conn)))
+                    .collect();
+                lost.sort_unstable();
+                for (conn, client) in lost {
+                    self.cut(client, key, conn, 0, 300_000);
+                }
+                self.tell_fault(key, || format!("all connections of n{} break", key.node));
+            }
+            Dial::Vanish | Dial::Elsewhere | Dial::Leave | Dial::Resend | Dial::Lag => {
+                let person = self.wrong.below(self.people.len() as u64) as usize;
+                return self.disturb(dial, person);
+            }
+            // The choice is made where the message is sent.
+            Dial::Reorder => return self.reorder(),
+            Dial::Wave => {
+                let back = self.wrong.below(5 * second);
+                for person in 0..self.people.len() {
+                    if self.wrong.below(2) == 0 {
+                        self.leave(person);
+                        self.fly(1 + back, Flight::Arrive(person));
+                    }
+                }
+            }
+            Dial::Garbage => return self.hostile(),
+            Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
+            Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
+            Dial::Unreadable => {
+                self.storage.unreadable_until = self.now + 50_000 + self.wrong.below(2 * second)
+            }
+            Dial::Reject => self.storage.faults.push_back(crate::storage::GroupFault::Rejected),
+            Dial::Queue => self.storage.faults.push_back(crate::storage::GroupFault::QueueFull),
+            Dial::UnknownLanded => self.storage.faults.push_back(crate::storage::GroupFault::UnknownLanded),
+            Dial::UnknownLost => self.storage.faults.push_back(crate::storage::GroupFault::UnknownLost),
+            Dial::Prune => {
+                // As if an hour had passed: what may go by then goes.
+                let later = WorldTime(self.world_time().0 + gundo_journal::KEEP_MS);
+                self.storage.store.prune(later);
+            }
+        }
+        if !matches!(dial, Dial::Partition | Dial::OneWay | Dial::Frames | Dial::Pause | Dial::Edge) {
+            self.story.tell(self.now, About::default(), || format!("fault: {dial}"));
+        }
+        true
+    }
+
+    pub(super) fn resume(&mut self, key: Key) {
+        let Some(node) = self.nodes.get_mut(&key).filter(|n| n.paused) else { return };
+        node.paused = false;
+        let inbox = std::mem::take(&mut node.inbox);
+        self.story.tell(self.now, About::node(key.node), || format!("n{} goes on", key.node));
+        for input in inbox {
+            self.input(key, input);
+        }
+        // A timer that fell due meanwhile was taken from the queue.
+        self.input(key, Input::Timeout);
+    }
+
+    /// The whole process dies. As a zombie it lives on for a moment, and does not know.
+    pub(super) fn crash(&mut self, zombie: bool) -> bool {
+        let generation = self.generation;
+        if !self.nodes.contains_key(&Key { generation, node: 1 }) || self.booting {
+            return false;
+        }
+        let text = if zombie { "the process is taken for dead" } else { "the process dies" };
+        self.story.tell(self.now, About::default(), || format!("fault: {text}"));
+        let boots_in = 100_000 + self.wrong.below(2_000_000);
+        if zombie {
+            // Its rows are deleted when the next one starts; it looks for them once per second.
+            let ends_in = boots_in + 1 + self.wrong.below(1_000_000);
+            self.fly(ends_in, Flight::ZombieEnds(generation));
+        } else {
+            let verdict = self.storage.crash(generation, &mut self.judge);
+            self.rule(verdict);
+            self.leave_journal(generation);
+            self.end_generation(generation);
+        }
+        self.booting = true;
+        self.fly(boots_in, Flight::Boot);
+        true
+    }
+
+    pub(super) fn leave_journal(&mut self, generation: u32) {
+        let of = |(key, node): (&Key, &SimNode)| (key.generation == generation).then_some(node.incarnation);
+        for incarnation in self.nodes.iter().filter_map(of).collect::<Vec<_>>() {
+            self.storage.store.leave(incarnation);
+            self.judge.leave(incarnation);
+        }
+    }
+
+    pub(super) fn end_generation(&mut self, generation: u32) {
+        let verdict = self.storage.crash(generation, &mut self.judge);
+        self.rule(verdict);
+        self.nodes.retain(|key, _| key.generation != generation);
+        self.links.retain(|(from, _), _| from.generation != generation);
+        for client in 0..self.clients.len() {
+            if let Some((key, conn)) = self.clients[client].conn
+                && key.generation == generation
+            {
+                let after = self.wrong.below(500_000);
+                self.fly(after, Flight::Broken { client, conn });
+            }
+        }
+    }
+
+    /// Everything is well again.
+    pub(crate) fn heal(&mut self) {
+        self.faulty = false;
+        self.storage.faults.clear();
+        (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
+        self.links.values_mut().for_each(|link| link.held_until = 0);
+        for key in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.resume(key);
+        }
+        for client in 0..self.clients.len() {
+            self.drained(client);
+        }
+        for person in 0..self.people.len() {
+            self.fly(1, Flight::Arrive(person));
+        }
+        self.story.tell(self.now, About::default(), || "everything heals".to_owned());
+    }
+
+    /// Creatures stand still.
+    pub(crate) fn hold(&mut self) {
+        for key in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(key, Input::Hold(true));
+        }
+    }
+
+    pub(super) fn disturb(&mut self, dial: Dial, person: usize) -> bool {
+        let Some(client) = self.people[person].current else { return false };
+        let live = self.clients[client].session.is_live();
+        let Some((key, conn)) = self.clients[client].conn else { return false };
+        match dial {
+            Dial::Vanish => {
+                // Either side may learn of it late, or both at once.
+                let (to_client, to_node) = match self.wrong.below(3) {
+                    0 => (0, 0),
+                    1 => (0, 8_000_000),
+                    _ => (20_000_000, 0),
+                };
+                self.cut(client, key, conn, to_client, to_node);
+            }
+            Dial::Elsewhere => {
+                if self.people[person].tokens.is_empty() {
+                    return false;
+                }
+                self.people[person].current = None;
+                self.open_client(person);
+            }
+            Dial::Leave => {
+                self.leave(person);
+                let back = 1 + self.wrong.below(12_000_000);
+                self.fly(back, Flight::Arrive(person));
+            }
+            Dial::Resend => {
+                let said = self.clients[client].said.len() as u64;
+                if !live || said == 0 {
+                    return false;
+                }
+                let at = self.wrong.below(said) as usize;
+                let command = self.clients[client].said[at].clone();
+                self.judge.disordered(conn);
+                self.say(client, ClientMessage { commands: vec![command], ..Default::default() });
+            }
+            Dial::Lag => {
+                if !live || self.clients[client].lagging {
+                    return false;
+                }
+                self.clients[client].lagging = true;
+                self.input(key, Input::Lagging { conn });
+                let after = 50_000 + self.wrong.below(4_000_000);
+                self.fly(after, Flight::Drained(client));
+            }
+            _ => return false,
+        }
+        self.story.tell(self.now, About::player(person), || format!("fault: {dial} of player {person}"));
+        true
+    }
+
+    pub(super) fn drained(&mut self, client: usize) {
+        if std::mem::take(&mut self.clients[client].lagging)
+            && let Some((key, conn)) = self.clients[client].conn
+        {
+            self.input(key, Input::Drained { conn });
+        }
+    }
+
+    /// A message with commands is overtaken by those after it.
+    pub(super) fn reorder(&mut self) -> bool {
+        let person = self.wrong.below(self.people.len() as u64) as usize;
+        let Some(client) = self.people[person].current else { return false };
+        let c = &self.clients[client];
+        let (Some((node, conn)), true) = (c.conn, c.session.is_live()) else { return false };
+        let mut commands: Vec<_> = c.said.iter().rev().take(3).cloned().collect();
+        if commands.len() < 2 {
+            return false;
+        }
+        // The newest first, in one message, long before or after it comes in order.
+        let late = self.wrong.below(400_000);
+        commands.sort_by_key(|c| std::cmp::Reverse(c.seq));
+        commands.iter().for_each(|c| self.judge.said(conn, c.seq, &c.payload));
+        self.judge.disordered(conn);
+        let message = ClientMessage { commands, ..Default::default() };
+        self.fly(late, Flight::ToNode { node, conn, message });
+        true
+    }
+
+    /// A connection breaks; each side learns of it within the given time, µs.
+    pub(super) fn cut(&mut self, client: usize, node: Key, conn: ConnId, to_client: u64, to_node: u64) {
+        let client_in = self.wrong.below(to_client + 1);
+        let node_in = self.wrong.below(to_node + 1);
+        // Nothing passes any more.
+        self.conns.remove(&conn);
+        self.fly(client_in, Flight::Broken { client, conn });
+        self.fly(node_in, Flight::Gone { node, conn });
+    }
+
+    /// Somebody who speaks the protocol badly, or too well.
+    pub(super) fn hostile(&mut self) -> bool {
+        use gundo_wire::client::{Bye, Command, Hello, Move, PROTOCOL, Ping};
+        let node = self.some_node();
+        self.next_conn += 1;
+        self.hostiles += 1;
+        let conn = ConnId(self.next_conn);
+        self.judge.hostile(conn);
+        let mut bytes = |n: usize| -> Vec<u8> { (0..n).map(|_| self.wrong.next_u64() as u8).collect() };
+        let (nonce, token, payload) = (bytes(16), bytes(24), bytes(60));
+        let name = format!("evil{}", self.hostiles);
+        let hello = |name: &str, token: &[u8], nonce: &[u8]| {
+            let (token, nonce) = (token.to_vec().into(), nonce.to_vec().into());
+            let hello = Hello { protocol: PROTOCOL, name: name.into(), token, nonce, ..Default::default() };
+            ClientMessage { hello: Some(hello), ..Default::default() }
+        };
+        let command = |seq: u64, payload: &[u8]| Command { seq, payload: payload.to_vec().into() };
+        let mut at = self.now;
+        let say = |world: &mut Self, at: &mut u64, message: ClientMessage| {
+            *at += world.wrong.below(200_000);
+            world.queue.push(*at, Flight::ToNode { node, conn, message });
+        };
+        match self.wrong.below(4) {
+            0 => say(self, &mut at, ClientMessage { bye: Some(Bye {}), ..Default::default() }),
+            1 => say(self, &mut at, hello("", &token, &nonce)),
+            2 => say(self, &mut at, hello(&name, &[], &nonce[..5])),
+            _ => say(self, &mut at, hello(&name, &[], &nonce)),
+        }
+        for _ in 0..self.wrong.below(12) {
+            let far = self.wrong.next_u64() as i32;
+            let seq = [0, 1, 2, 3, 1 << 40, u64::MAX - 1, u64::MAX][self.wrong.below(7) as usize];
+            let message = match self.wrong.below(6) {
+                0 => ClientMessage { commands: vec![command(seq, &payload)], ..Default::default() },
+                1 => ClientMessage { commands: vec![command(seq, &[0; 20_000])], ..Default::default() },
+                2 => {
+                    let flood = (1..100).map(|i| command(i % 60, &payload[..(i % 7) as usize]));
+                    ClientMessage { commands: flood.collect(), ..Default::default() }
+                }
+                3 => {
+                    let wish = Move { seq: far as u32, x: far, y: -far, heading: far as u32, speed: 9_999 };
+                    ClientMessage { r#move: Some(wish), ..Default::default() }
+                }
+                4 => ClientMessage { ping: Some(Ping { stamp: u64::MAX }), ..Default::default() },
+                _ => hello(&name, &token, &nonce),
+            };
+            say(self, &mut at, message);
+        }
+        let stays = self.wrong.below(3_000_000);
+        self.queue.push(at + stays, Flight::Gone { node, conn });
+        true
+    }
+}
