@@ -131,6 +131,7 @@ impl Thread {
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "an I/O thread cannot poll its sockets; trying again");
+                // What fails at once would fail again at once, for ever.
                 std::thread::sleep(PAUSE);
             }
             let mail = self.mailbox.take();
