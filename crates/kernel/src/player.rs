@@ -162,9 +162,37 @@ impl Player {
     fn knows(&self, key: &Key) -> bool {
         let digest = Sha256::digest(key.secret());
         let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
-        same(&self.session.token) || same(&self.session.token_before)
+        let session = &self.session;
+        same(&session.token) || same(&session.token_before) || session.tokens_given.iter().any(|t| same(t))
+    }
+
+    /// The session after a resume with `key`, for which `token` is given. Tokens that were given for the same key stay good:
+    /// hellos arrive late and out of order, and nobody knows which welcome the client has heard.
+    fn session_after(&self, key: &Key, token: &[u8; 16]) -> Session {
+        let before = Bytes::copy_from_slice(&Sha256::digest(key.secret()));
+        let session = &self.session;
+        let mut given = session.tokens_given.clone();
+        if before == session.token_before {
+            given.push(session.token.clone());
+        } else if let Some(at) = given.iter().position(|t| *t == before) {
+            given.drain(..=at);
+            given.push(session.token.clone());
+        } else {
+            given.clear();
+        }
+        given.drain(..given.len().saturating_sub(TOKENS_GIVEN_MAX));
+        Session {
+            session: 1,
+            token: Bytes::copy_from_slice(&Sha256::digest(token)),
+            token_before: before,
+            adoption: session.adoption + 1,
+            tokens_given: given,
+        }
     }
 }
+
+/// Tokens that are good besides the newest and the one it was given for.
+const TOKENS_GIVEN_MAX: usize = 3;
 
 impl Node {
     /// A message from the edge of a session.
@@ -236,12 +264,7 @@ impl Node {
         real.body = Some(body);
         let mut next_token = [0; 16];
         self.core.rng.fill_bytes(&mut next_token);
-        let session = Session {
-            session: 1,
-            token: Bytes::copy_from_slice(&Sha256::digest(next_token)),
-            token_before: Bytes::copy_from_slice(&Sha256::digest(key.secret())),
-            adoption: player.session.adoption + 1,
-        };
+        let session = player.session_after(&key, &next_token);
         events.push((EventType::Session, session.encode_to_vec().into()));
         let before = player.line.replace(line);
         player.leave_at = None;

@@ -53,4 +53,5 @@ scenarios! {
     clocks_that_differ,
     said_again_in_a_full_house,
     one_tick_one_frame,
+    an_old_hello_comes_late,
 }
