@@ -57,7 +57,7 @@ pub struct RealState<'a> {
     pub seq: u64,
     /// Whether nothing of it is on its way: no append, no lock, no waiting work.
     pub settled: bool,
-    /// Pieces of work that wait: `waiting_per_entity_max` at most, and for a player its commands besides.
+    /// Sessions and parts of others' commands that wait: `waiting_per_entity_max` at most.
     pub waiting: usize,
     /// Chunk, public part and body as shown to others; `None`: it is not shown.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
@@ -173,7 +173,7 @@ impl Node {
             term: r.term,
             seq: r.seq,
             settled: r.is_settled(),
-            waiting: r.waiting.len(),
+            waiting: r.waiting.iter().filter(|w| w.is_bounded()).count(),
             shown: self.publisher.shown(r.id),
         })
     }
@@ -218,9 +218,7 @@ impl Node {
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
         match message {
             Peer::Home { epoch, message } => match epoch.cmp(&self.core.view.epoch) {
-                std::cmp::Ordering::Less if !self.core.planted(Planted::StaleEpoch) => {
-                    self.core.counters.stale += 1
-                }
+                std::cmp::Ordering::Less => self.core.counters.stale += 1,
                 std::cmp::Ordering::Greater => {
                     if self.early.len() < EARLY_MAX {
                         self.early.push_back((from, Peer::Home { epoch, message }));

@@ -25,6 +25,14 @@ pub(crate) enum Work {
     Prepare(Prepare),
 }
 
+impl Work {
+    /// Whether it is refused when too much waits already. A command of the player's own may be one said again that took effect
+    /// long ago: it is not refused before it is looked at. Its edge lets no more than `commands_unanswered_max` of them in.
+    pub(crate) fn is_bounded(&self) -> bool {
+        !matches!(self, Self::Command(_))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Command {
     pub(crate) line: Line,
@@ -52,11 +60,9 @@ impl Node {
         if real.phase == Phase::Broken {
             return self.refuse_work(id, &work, game_error());
         }
-        // A command may be one said again that took effect long ago: it is not refused before it is looked at. Its edge lets no
-        // more than `commands_unanswered_max` of them in.
-        let bounded = !matches!(work, Work::Command(_));
         // Not a piece of work is done before those that came earlier, so a full queue refuses the newest.
-        if bounded && real.waiting.len() >= max && !self.core.planted(Planted::UnboundedWaiting) {
+        let full = work.is_bounded() && real.waiting.len() >= max;
+        if full && !self.core.planted(Planted::UnboundedWaiting) {
             let busy = Refusal::new("busy", "Too much is going on here. Try again in a moment.");
             return self.refuse_work(id, &work, busy);
         }

@@ -477,10 +477,23 @@ impl Shell {
         let shape = args.shape.overrides();
         let mut missed = Vec::new();
         for mutant in &names {
-            let job = |seed| run(&Plan::new(seed, &shape), &self.game, Some(*mutant), None);
+            // A seed that fails without the mistake as well says nothing of it.
+            let job = |seed| {
+                let played = |planted| run(&Plan::new(seed, &shape), &self.game, planted, None);
+                let report = played(Some(*mutant));
+                let sound = report.failure.is_none() || played(None).failure.is_none();
+                (report, sound)
+            };
             let (mut tried, mut caught) = (0, None);
-            each_seed(args.from, args.seeds, args.jobs, &job, &mut |report| {
+            each_seed(args.from, args.seeds, args.jobs, &job, &mut |(report, sound)| {
                 tried += 1;
+                if !sound {
+                    self.voice.say(&format!(
+                        "seed {} fails without any mistake: it does not count",
+                        report.plan.seed
+                    ));
+                    return true;
+                }
                 caught = report.failure.is_some().then_some(report);
                 caught.is_none()
             });

@@ -162,6 +162,7 @@ pub(crate) struct Judge {
     /// The line by which each player came in last.
     by_player: HashMap<EntityId, ConnId>,
     hostile: HashSet<ConnId>,
+    thieves: HashSet<ConnId>,
     /// Successes told: by the end, each stands in the journal.
     told: BTreeMap<(EntityId, u64), u64>,
     /// Effects checked, answers checked, frames' entries checked.
@@ -182,6 +183,7 @@ impl Judge {
             lines: HashMap::new(),
             by_player: HashMap::new(),
             hostile: HashSet::new(),
+            thieves: HashSet::new(),
             told: BTreeMap::new(),
             effects: 0,
             answers: 0,
@@ -358,9 +360,17 @@ impl Judge {
         self.hostile.insert(conn);
     }
 
+    /// A hostile connection by which somebody wants in as a player whose secret it does not know.
+    pub(crate) fn thief(&mut self, conn: ConnId) {
+        self.thieves.insert(conn);
+    }
+
     /// A node sends something that is not a frame to a client.
     pub(crate) fn sent(&mut self, conn: ConnId, message: &ServerMessage) -> Verdict {
         if let Some(welcome) = &message.welcome {
+            if self.thieves.contains(&conn) {
+                return violated(Guarantee::G11, format!("a thief is welcome on connection {}", conn.0));
+            }
             let player = welcome.player.as_ref().map(|p| EntityId::new(Kind(p.kind as u16), p.id));
             let line = self.lines.entry(conn).or_default();
             (line.player, line.adoption) = (player, welcome.adoption.into());

@@ -139,7 +139,8 @@ impl Dial {
             Self::Clocks => 250,
             Self::Crash | Self::Zombie | Self::Wave => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
-            Self::Views | Self::Prune | Self::Unreadable | Self::Frames => 6,
+            Self::Frames => 20,
+            Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,
             Self::Reject | Self::Queue | Self::UnknownLanded | Self::UnknownLost => 20,
             Self::Resend | Self::Reorder => 60,
@@ -248,7 +249,7 @@ impl Plan {
         };
         world.sight_chunks = [[1, 2, 3], [1, 1, 2], [0, 1, 2]][tuning.below(3) as usize];
         if tuning.below(3) == 0 {
-            world.limits.waiting_per_entity_max = 3;
+            world.limits.waiting_per_entity_max = 1;
         }
         let work = &mut Chance::new(seed ^ 0x30_77);
         let crowd = [0, 0, 3, 10][work.below(4) as usize];

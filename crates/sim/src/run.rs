@@ -121,7 +121,9 @@ fn play(world: &mut World) -> Verdict {
     let healed = ms(world.plan.fault_ms);
     advance(world, healed)?;
     world.heal();
-    advance(world, healed + ms(PLAY_ON_MS.min(world.plan.heal_ms / 3)))?;
+    let ends = healed + ms(PLAY_ON_MS.min(world.plan.heal_ms / 3));
+    world.ends_at = ends;
+    advance(world, ends)?;
     world.playing = false;
     let deadline = healed + ms(world.plan.heal_ms) - ms(QUIET_MS).min(ms(world.plan.heal_ms) / 3);
     until(world, deadline, at_rest)?;
@@ -153,19 +155,11 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity keeps more work waiting than it may, and the game's code does not panic.
+/// No entity keeps more work waiting than it may (and the session it was adopting, if that has to be done again), and the game's code does not panic.
 fn bounds(world: &World) -> Verdict {
     let most = world.plan.world.limits.waiting_per_entity_max;
     for (key, node) in &world.nodes {
-        // A player's own commands come on top: those of its line, and of one it has just left.
-        let own = |kind| {
-            if kind == world.rules.player_kind() {
-                2 * world.plan.world.limits.commands_unanswered_max
-            } else {
-                0
-            }
-        };
-        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + own(r.id.kind)) {
+        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + 1) {
             let name = world.judge.name(real.id);
             let text =
                 format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);

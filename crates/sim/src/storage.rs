@@ -7,7 +7,7 @@ use gundo_bots::Chance;
 use gundo_journal::Store;
 use gundo_wire::journal::{Batch, Outcome};
 
-use crate::judge::{Judge, Verdict};
+use crate::judge::{Judge, Verdict, Violation};
 use crate::world::Key;
 
 /// What becomes of the next group.
@@ -27,12 +27,16 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
 }
 
+/// The longest that a batch is under way, µs, after a second.
+const LATE_US_MAX: u64 = 30_000_000;
 /// Most batches in one group.
 const GROUP_MAX: usize = 256;
 
 pub(crate) struct Storage {
     pub(crate) store: Store,
     waiting: VecDeque<(Key, Batch)>,
+    /// Batches of processes that have died, and when they arrive.
+    late: Vec<(u64, (Key, Batch))>,
     /// What becomes of the next groups.
     pub(crate) faults: VecDeque<GroupFault>,
     pub(crate) full_until: u64,
@@ -49,6 +53,7 @@ impl Storage {
         Self {
             store,
             waiting: VecDeque::new(),
+            late: Vec::new(),
             faults: VecDeque::new(),
             full_until: 0,
             slow_until: 0,
@@ -123,17 +128,21 @@ impl Storage {
         verdict
     }
 
-    /// The process dies: of what waits in its queue some may still land, and nobody hears of it.
-    pub(crate) fn crash(&mut self, generation: u32, judge: &mut Judge) -> Verdict {
+    /// The process dies: of what waits in its queue some may still land, and nobody hears of it. The rest is under way
+    /// for long, and arrives when others have taken over. Returns when, if at all.
+    pub(crate) fn crash(
+        &mut self,
+        now: u64,
+        generation: u32,
+        judge: &mut Judge,
+    ) -> Result<Option<u64>, Violation> {
         let all = std::mem::take(&mut self.waiting);
-        let (dying, mut others): (VecDeque<_>, VecDeque<_>) =
+        let (mut dying, mut others): (VecDeque<_>, VecDeque<_>) =
             all.into_iter().partition(|(key, _)| key.generation == generation);
         std::mem::swap(&mut self.waiting, &mut others);
         let lands = self.chance.below(dying.len() as u64 + 1) as usize;
-        let batches: Vec<_> = dying.into_iter().take(lands).map(|(_, batch)| batch).collect();
-        if batches.is_empty() {
-            return Ok(());
-        }
+        let late = dying.split_off(lands);
+        let batches: Vec<_> = dying.into_iter().map(|(_, batch)| batch).collect();
         let copies = batches.clone();
         let outcomes = self.store.commit_group(batches);
         for (batch, outcome) in copies.iter().zip(&outcomes) {
@@ -141,6 +150,19 @@ impl Storage {
                 judge.landed(batch)?;
             }
         }
-        Ok(())
+        if late.is_empty() {
+            return Ok(None);
+        }
+        let due = now + 1_000_000 + self.chance.below(LATE_US_MAX);
+        self.late.extend(late.into_iter().map(|late| (due, late)));
+        Ok(Some(due))
+    }
+
+    /// What was under way for long arrives.
+    pub(crate) fn arrive(&mut self, now: u64) {
+        let late = std::mem::take(&mut self.late);
+        let (due, late): (Vec<_>, Vec<_>) = late.into_iter().partition(|(due, _)| *due <= now);
+        self.late = late;
+        self.waiting.extend(due.into_iter().map(|(_, late)| late));
     }
 }

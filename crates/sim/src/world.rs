@@ -86,6 +86,8 @@ pub(crate) enum Flight {
     Resume(Key),
     /// A client that read slowly has read everything.
     Drained(usize),
+    /// An append of a dead process arrives after all.
+    Late,
     /// A process that was taken for dead finds out.
     ZombieEnds(u32),
     Boot,
@@ -182,6 +184,8 @@ pub(crate) struct World {
     pub(crate) faulty: bool,
     /// Minds take their steps.
     pub(crate) playing: bool,
+    /// When the last of them stops.
+    pub(crate) ends_at: u64,
     /// Everybody leaves for good.
     closing: bool,
     crowd_at: Option<Point>,
@@ -231,6 +235,7 @@ impl World {
             violation: None,
             faulty: true,
             playing: true,
+            ends_at: u64::MAX,
             closing: false,
             crowd_at: None,
             speed: player.speed_max().clamp(1, SPEED_MAX),
@@ -356,6 +361,10 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
+            Flight::Late => {
+                self.storage.arrive(self.now);
+                self.schedule_commit();
+            }
             Flight::Boot => self.boot(),
             Flight::Step(person) => self.step(person),
             Flight::Arrive(person) => self.arrive(person),

@@ -91,8 +91,6 @@ planted! {
         "A home grants an entity that somebody holds, so that it is real on two nodes: G2."
     HomeNotOpen "home-not-open"
         "A home answers before every member has announced what it holds: G2."
-    StaleEpoch "stale-epoch"
-        "Ownership messages of an older epoch are obeyed: G2."
     InterestNotAnnounced "interest-not-announced"
         "After a new view a node does not tell the homes which chunks it subscribes to: G8."
 

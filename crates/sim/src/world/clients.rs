@@ -82,10 +82,17 @@ impl World {
         }
     }
 
+    /// Players stop one after the other: somebody's last step is followed by the steps of others.
+    fn plays(&self, person: usize) -> bool {
+        const APART_US: u64 = 70_000;
+        let early = (person as u64 * APART_US) % 2_500_000;
+        self.playing && self.now < self.ends_at.saturating_sub(early)
+    }
+
     pub(super) fn step(&mut self, person: usize) {
         let step_us = 1_000_000 / u64::from(self.plan.steps_per_second);
         self.fly(step_us, Flight::Step(person));
-        let Some(client) = self.people[person].current.filter(|_| self.playing) else { return };
+        let Some(client) = self.people[person].current.filter(|_| self.plays(person)) else { return };
         if !self.clients[client].session.is_live() {
             return;
         }

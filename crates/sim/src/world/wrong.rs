@@ -148,14 +148,21 @@ impl World {
             let ends_in = boots_in + 1 + self.wrong.below(1_000_000);
             self.fly(ends_in, Flight::ZombieEnds(generation));
         } else {
-            let verdict = self.storage.crash(generation, &mut self.judge);
-            self.rule(verdict);
+            self.crash_storage(generation);
             self.leave_journal(generation);
             self.end_generation(generation);
         }
         self.booting = true;
         self.fly(boots_in, Flight::Boot);
         true
+    }
+
+    fn crash_storage(&mut self, generation: u32) {
+        match self.storage.crash(self.now, generation, &mut self.judge) {
+            Ok(None) => {}
+            Ok(Some(due)) => self.queue.push(due, Flight::Late),
+            Err(violation) => self.rule(Err(violation)),
+        }
     }
 
     pub(super) fn leave_journal(&mut self, generation: u32) {
@@ -167,8 +174,7 @@ impl World {
     }
 
     pub(super) fn end_generation(&mut self, generation: u32) {
-        let verdict = self.storage.crash(generation, &mut self.judge);
-        self.rule(verdict);
+        self.crash_storage(generation);
         self.nodes.retain(|key, _| key.generation != generation);
         self.links.retain(|(from, _), _| from.generation != generation);
         for client in 0..self.clients.len() {
@@ -317,7 +323,30 @@ impl World {
             *at += world.wrong.below(200_000);
             world.queue.push(*at, Flight::ToNode { node, conn, message });
         };
-        match self.wrong.below(4) {
+        // Somebody who knows a player, but not its secret; or whose player is on another node than its connection.
+        let known: Vec<_> = self.people.iter().filter_map(|p| p.id).collect();
+        match self.wrong.below(6) {
+            4 if !known.is_empty() => {
+                let player = known[self.wrong.below(known.len() as u64) as usize];
+                let mut token = token.clone();
+                token[..8].copy_from_slice(&player.id.to_be_bytes());
+                self.judge.thief(conn);
+                say(self, &mut at, hello(&name, &token, &nonce));
+            }
+            5 => {
+                at += 1_000_000;
+                let elsewhere = self.some_node();
+                let first = ConnId(conn.0 + 1);
+                self.next_conn += 1;
+                self.judge.hostile(first);
+                let message = hello(&name, &[], &nonce);
+                self.queue.push(self.now, Flight::ToNode { node: elsewhere, conn: first, message });
+                self.queue.push(self.now + 6_000_000, Flight::Gone { node: elsewhere, conn: first });
+                say(self, &mut at, hello(&name, &[], &nonce));
+                at += 500_000;
+                let commands = (1..60).map(|i| command(i, &payload[..(i % 7) as usize])).collect();
+                say(self, &mut at, ClientMessage { commands, ..Default::default() });
+            }
             0 => say(self, &mut at, ClientMessage { bye: Some(Bye {}), ..Default::default() }),
             1 => say(self, &mut at, hello("", &token, &nonce)),
             2 => say(self, &mut at, hello(&name, &[], &nonce[..5])),
