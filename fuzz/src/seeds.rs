@@ -79,8 +79,13 @@ pub fn conversations() -> Seeds {
 /// What lies in a journal; the first byte is the event's type.
 pub fn records() -> Seeds {
     let place = Place { island: 1, x: -5_000, y: 12_345, heading: 64 };
-    let session =
-        Session { session: 3, token: vec![1; 32].into(), token_before: vec![2; 32].into(), adoption: 9 };
+    let session = Session {
+        session: 3,
+        token: vec![1; 32].into(),
+        token_before: vec![2; 32].into(),
+        adoption: 9,
+        tokens_given: vec![vec![3; 32].into()],
+    };
     let reply = Bytes::from_static(b"ok");
     let cause = Cause { session: 3, seq: 17, fingerprint: 0xfeed, reply: reply.clone(), place: Some(place) };
     let answers = (1..=32).map(|seq| Answer { seq, fingerprint: seq << 40, reply: reply.clone() }).collect();
