@@ -28,7 +28,7 @@ pub(crate) struct Ended {
 }
 
 /// The longest that a batch is under way, µs, after a second.
-const LATE_US_MAX: u64 = 30_000_000;
+const LATE_US_MAX: u64 = 50_000_000;
 /// Most batches in one group.
 const GROUP_MAX: usize = 256;
 
