@@ -155,7 +155,7 @@ impl Node {
             Some(Work::Open { line, .. }) => {
                 self.emit(id, None, vec![Effect::OpenRefused { line, refusal: game_error() }]);
             }
-            Some(Work::Prepare(_)) | None => {}
+            Some(Work::Prepare(_) | Work::Resume { .. }) | None => {}
         }
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         real.phase = Phase::Settling;

@@ -48,6 +48,11 @@ impl Homes {
         self.chunks.get(&chunk).is_some_and(|c| !c.subscribers.is_empty())
     }
 
+    /// Whether another node says that it holds `entity` still.
+    pub(crate) fn is_held_elsewhere(&self, entity: EntityId, me: NodeId) -> bool {
+        self.holders.get(&entity).is_some_and(|(holder, _)| *holder != me)
+    }
+
     fn note_holder(&mut self, entity: EntityId, node: NodeId, term: Term) {
         let held = self.holders.entry(entity).or_insert((node, term));
         if term > held.1 {
@@ -133,7 +138,8 @@ impl Node {
         for member in &self.core.view.members {
             announcements.insert(member.node, Default::default());
         }
-        for (entity, term) in self.hosts.roaming() {
+        let leaving = self.hosts.at_home().filter(|(id, _)| self.home_of(*id) != Some(self.core.me()));
+        for (entity, term) in self.hosts.roaming().chain(leaving) {
             if let Some(a) = self.home_of(entity).and_then(|h| announcements.get_mut(&h)) {
                 a.0.push((entity, term));
             }
@@ -191,6 +197,9 @@ impl Node {
                 if self.homes.holders.get(&entity) == Some(&(from, term)) {
                     self.homes.holders.remove(&entity);
                     self.homes.resolve(&mut self.core, entity);
+                    if Some(entity.kind) == self.core.settings.rules.land_kind() {
+                        self.need_land(ChunkId::from_u64(entity.id));
+                    }
                 }
             }
             HomeMessage::Confirmed { entity, term } => {

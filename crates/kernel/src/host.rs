@@ -43,6 +43,11 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
+    /// Entities that live at their homes, held here.
+    pub(crate) fn at_home(&self) -> impl Iterator<Item = (EntityId, Term)> {
+        self.reals.values().filter(|r| r.player.is_none()).map(|r| (r.id, r.term))
+    }
+
     /// Roaming entities held here.
     pub(crate) fn roaming(&self) -> impl Iterator<Item = (EntityId, Term)> {
         self.reals.values().filter(|r| r.player.is_some()).map(|r| (r.id, r.term))
@@ -247,6 +252,10 @@ impl Node {
             real.needed = now;
             return;
         }
+        // Its home was elsewhere before, and something of it is on its way there.
+        if self.homes.is_held_elsewhere(id, self.core.me()) {
+            return;
+        }
         let term = Term { epoch: self.core.view.epoch.0, count: 0 };
         self.hosts.reals.insert(id, Real::new(id, term, false, now));
         self.start_load(id);
@@ -427,6 +436,21 @@ impl Node {
         for id in idle {
             self.unload(id);
         }
+        self.leave_homes();
+    }
+
+    /// Lets go what lives elsewhere in the present view, unless something of it is on its way.
+    pub(crate) fn leave_homes(&mut self) {
+        let me = self.core.me();
+        let here = |id: EntityId| self.home_of(id) == Some(me);
+        let away: Vec<_> = self.hosts.at_home().map(|(id, _)| id).filter(|id| !here(*id)).collect();
+        for id in away {
+            if self.hosts.reals.get(&id).is_some_and(Real::is_quiet) {
+                self.unload(id);
+            } else {
+                self.busy_to_the_rest(id);
+            }
+        }
     }
 
     /// Lets an entity go. It is durable as it is.
@@ -441,9 +465,7 @@ impl Node {
         self.hosts.awake.remove(&id);
         self.publisher.hide(id);
         real.children.iter().for_each(|c| self.publisher.hide(*c));
-        if real.player.is_some()
-            && let Some(home) = self.home_of(id)
-        {
+        if let Some(home) = self.home_of(id).filter(|home| real.player.is_some() || *home != self.core.me()) {
             self.core.send_home(home, HomeMessage::Released { entity: id, term: real.term });
         }
     }

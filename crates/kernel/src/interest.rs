@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
+use gundo_wire::client::Frame;
 
 use crate::core::Core;
 use crate::game::{Neighbour, Surroundings};
 use crate::peer::{ChunkFrame, HomeMessage, Peer};
 use crate::picture::{Picture, Seen, Taken};
+use crate::publish::{blank_frame, encode};
 
 /// All that this node looks at.
 #[derive(Default)]
@@ -183,10 +185,19 @@ impl Interest {
         }
     }
 
-    /// Removes what nodes told that are members no more.
-    pub(crate) fn forget_publishers(&mut self, gone: &[NodeId]) {
-        for sub in self.chunks.values_mut() {
-            gone.iter().for_each(|n| sub.picture.forget(*n));
+    /// Removes what nodes told that are members no more; sessions are told that nothing of it is left.
+    pub(crate) fn forget_publishers(&mut self, core: &mut Core, gone: &[NodeId]) {
+        for (chunk, sub) in &mut self.chunks {
+            for node in gone {
+                let Some(tick) = sub.picture.forget(*node) else { continue };
+                if core.planted(Planted::GhostsOfTheDead) {
+                    continue;
+                }
+                let nothing = Frame { keyframe: true, ..blank_frame(*node, *chunk, tick) };
+                let roster = Some(encode(core, nothing));
+                let frame = ChunkFrame { chunk: *chunk, tick, roster, motion: Default::default() };
+                self.arrived.entry(*chunk).or_default().push(frame);
+            }
         }
         self.bundles.retain(|n, _| !gone.contains(n));
     }

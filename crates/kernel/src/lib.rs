@@ -200,10 +200,18 @@ impl Node {
         }
         let first = self.core.view.members.is_empty();
         let before = std::mem::replace(&mut self.core.view, view);
-        let stays = |n: NodeId| self.core.view.members.iter().any(|m| m.node == n);
-        let gone: Vec<_> = before.members.iter().map(|m| m.node).filter(|n| !stays(*n)).collect();
-        self.interest.forget_publishers(&gone);
+        // Also one that has come back as another.
+        let stays = |m: &Member| {
+            self.core.view.members.iter().any(|n| (n.node, n.incarnation) == (m.node, m.incarnation))
+        };
+        let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
         self.homes.reset();
+        self.interest.forget_publishers(&mut self.core, &gone);
+        self.publisher.forget_subscribers(&gone);
+        self.lose_partners(&gone);
+        self.lose_lines(&gone);
+        self.lose_holders(&gone);
+        self.leave_homes();
         self.announce();
         self.locate_again();
         if first {

@@ -202,6 +202,13 @@ pub enum ToPlayer {
         /// A new player's wished name.
         name: String,
     },
+    /// The node that had the player is gone: the session goes on in this line, if no newer one has adopted it.
+    Resume {
+        /// As the session's line knows it.
+        adoption: u64,
+        /// Where the body was last, as far as the edge knows.
+        body: Body,
+    },
     /// A command of the client.
     Command {
         /// Its number in the session.
@@ -228,6 +235,8 @@ pub enum ToPlayer {
 pub enum ToEdge {
     /// The session is this line's now.
     Opened(Box<Opened>),
+    /// The session goes on in this line, after [`ToPlayer::Resume`].
+    Resumed(Box<Resumed>),
     /// It is not.
     OpenRefused(Refusal),
     /// The real is not here: ask the home again.
@@ -265,6 +274,17 @@ pub struct Opened {
     pub next_seq: u64,
     /// How many times the session was adopted.
     pub adoption: u64,
+    /// Where the body is.
+    pub body: Body,
+    /// Where the sight is centred.
+    pub center: ChunkId,
+    /// Private state.
+    pub own: Bytes,
+}
+
+/// A session that goes on at another node.
+#[derive(Clone, Debug)]
+pub struct Resumed {
     /// Where the body is.
     pub body: Body,
     /// Where the sight is centred.

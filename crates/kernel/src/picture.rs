@@ -98,9 +98,10 @@ impl Picture {
         told.is_some_and(|(_, told)| told.synced && told.miss() == Taken::Gap)
     }
 
-    /// Removes what a node told that is a member no more.
-    pub(crate) fn forget(&mut self, node: NodeId) {
-        self.publishers.retain(|(n, _)| *n != node);
+    /// Removes what a node told that is a member no more. The tick of its newest frame, if it told anything.
+    pub(crate) fn forget(&mut self, node: NodeId) -> Option<u32> {
+        let at = self.publishers.binary_search_by_key(&node, |(n, _)| *n).ok()?;
+        Some(self.publishers.remove(at).1.tick)
     }
 
     /// Every entity, publisher by publisher.

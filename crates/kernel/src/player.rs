@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, Planted, Point, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Point, Time};
 use gundo_wire::journal::{Answer, Cause, EventType, Place, Session, Snapshot};
 use gundo_wire::{DecodeError, Message, fingerprint};
 use rand_core::Rng;
@@ -18,7 +18,7 @@ use crate::append::{Effect, Entry, Record};
 use crate::core::Timer;
 use crate::game::Refusal;
 use crate::host::{Phase, context, game_error, guard};
-use crate::peer::{Key, Line, Opened, Peer, ToEdge, ToPlayer};
+use crate::peer::{Key, Line, Opened, Peer, Resumed, ToEdge, ToPlayer};
 use crate::work::{Command, Work};
 
 /// Answers kept in durable state: as many as a session may have unanswered.
@@ -205,6 +205,7 @@ impl Node {
         }
         match message {
             ToPlayer::Open { key, name } => self.submit(id, Work::Open { line, key, name }),
+            ToPlayer::Resume { adoption, body } => self.submit(id, Work::Resume { line, adoption, body }),
             ToPlayer::Command { seq, payload } => {
                 let command = Command { line, seq, payload, tries: 0, age: None };
                 self.submit(id, Work::Command(command));
@@ -284,6 +285,25 @@ impl Node {
         self.record(id, Record { events, cause: Cause::default(), names, tx: None, entry });
     }
 
+    /// Its node is gone, its edge is not: the session goes on in the same line. Nothing is recorded, for nothing has changed.
+    pub(crate) fn resume_session(&mut self, id: EntityId, line: Line, adoption: u64, body: Body) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
+        if player.session.adoption != adoption {
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
+            return self.unload_if_gone(id);
+        }
+        player.line = Some(line);
+        player.leave_at = None;
+        let body = *real.body.get_or_insert(body);
+        let center = *player.center.get_or_insert(body.chunk());
+        let state = real.state.as_ref().expect("a live entity has a state");
+        let own = guard(|| state.private()).unwrap_or_default();
+        self.enter_world(id);
+        let resumed = Resumed { body, center, own };
+        self.core.send_edge(line.edge, line.conn, id, ToEdge::Resumed(Box::new(resumed)));
+    }
+
     /// The session is durable: the player stands in the world.
     pub(crate) fn enter_world(&mut self, id: EntityId) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
@@ -323,6 +343,15 @@ impl Node {
             self.publisher.move_to(id, Some(body));
         }
         self.core.after_ms(grace_ms, Timer::Grace(id));
+    }
+
+    /// Nodes are gone, and with them connections of players that are real here: they stay for their grace time.
+    pub(crate) fn lose_lines(&mut self, gone: &[NodeId]) {
+        let line = |r: &crate::host::Real| r.player.as_ref()?.line.filter(|l| gone.contains(&l.edge));
+        let lost: Vec<_> = self.hosts.reals.values().filter_map(|r| Some((r.id, line(r)?))).collect();
+        for (id, line) in lost {
+            self.on_line_gone(id, line, false);
+        }
     }
 
     /// The grace period is over, unless somebody came back.

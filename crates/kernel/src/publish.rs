@@ -210,6 +210,15 @@ impl Publisher {
         publication.owed.retain(|n| publication.subscribers.contains_key(n));
     }
 
+    /// Nodes that are gone look at nothing. One that comes back is another.
+    pub(crate) fn forget_subscribers(&mut self, gone: &[NodeId]) {
+        for publication in self.chunks.values_mut() {
+            publication.subscribers.retain(|n, _| !gone.contains(n));
+            publication.owed.retain(|n| !gone.contains(n));
+        }
+        self.sent.retain(|n, _| !gone.contains(n));
+    }
+
     /// `node` missed a roster part of `chunk`.
     pub(crate) fn owe_keyframe(&mut self, node: NodeId, chunk: ChunkId) {
         let publication = self.chunks.get_mut(&chunk);
@@ -343,7 +352,7 @@ fn publish_chunk(
     publication.owed.clear();
 }
 
-fn encode(core: &mut Core, frame: Frame) -> Encoded {
+pub(crate) fn encode(core: &mut Core, frame: Frame) -> Encoded {
     core.counters.frames += 1;
     // The frame stands in a message of its own: messages laid end to end are one message with all their frames.
     let mut message = ServerMessage { frames: vec![frame], ..Default::default() };

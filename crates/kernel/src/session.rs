@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::Node;
 use crate::game::Refusal;
 use crate::io::{Gauges, Output, SendClass};
-use crate::peer::{ChunkFrame, HomeMessage, Key, Line, Opened, ToEdge, ToPlayer};
+use crate::peer::{ChunkFrame, HomeMessage, Key, Line, Opened, Resumed, ToEdge, ToPlayer};
 use crate::player::to_player;
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
@@ -49,8 +49,12 @@ struct Session {
     key: Key,
     name: String,
     since: Time,
-    /// Commands passed on and not answered yet.
-    unanswered: BTreeSet<u64>,
+    /// Commands passed on and not answered yet: what is said again when the player's node is lost.
+    unanswered: BTreeMap<u64, Bytes>,
+    /// How many times the session had been adopted when this line adopted it.
+    adoption: u64,
+    /// Where its body was last, as far as was heard here.
+    body: Body,
     center: Option<ChunkId>,
     /// Its send queue was full: it gets no frames until it is empty.
     lagging: bool,
@@ -67,6 +71,8 @@ enum Phase {
     Locating,
     Opening,
     Playing,
+    /// The node that had the player is gone: another is asked to take it. The client notices nothing but a pause.
+    Moving,
 }
 
 impl Sessions {
@@ -91,7 +97,9 @@ impl Node {
             key: Key::Token([0; 16]),
             name: String::new(),
             since,
-            unanswered: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
+            adoption: 0,
+            body: Body::default(),
             center: None,
             lagging: false,
             watches: false,
@@ -116,7 +124,7 @@ impl Node {
         if let Some(watch) = message.watch {
             session.watches = watch.stats;
         }
-        if session.phase == Phase::Playing {
+        if matches!(session.phase, Phase::Playing | Phase::Moving) {
             for command in message.commands {
                 self.pass_command(conn, command);
             }
@@ -207,10 +215,55 @@ impl Node {
         let me = self.core.me();
         for conn in self.sessions.locating.remove(&player).unwrap_or_default() {
             let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
-            session.phase = Phase::Opening;
             (session.holder, session.term) = (holder, term);
-            let open = ToPlayer::Open { key: session.key, name: session.name.clone() };
-            self.core.send(holder, to_player(player, Line { edge: me, conn }, open));
+            let message = if session.phase == Phase::Moving {
+                ToPlayer::Resume { adoption: session.adoption, body: session.body }
+            } else {
+                session.phase = Phase::Opening;
+                ToPlayer::Open { key: session.key, name: session.name.clone() }
+            };
+            self.core.send(holder, to_player(player, Line { edge: me, conn }, message));
+        }
+    }
+
+    /// Nodes are gone, and with them players of sessions here: their homes are asked who takes them.
+    pub(crate) fn lose_holders(&mut self, gone: &[NodeId]) {
+        let lost = |s: &Session| {
+            matches!(s.phase, Phase::Opening | Phase::Playing | Phase::Moving) && gone.contains(&s.holder)
+        };
+        let lost: Vec<_> =
+            self.sessions.by_conn.iter().filter(|(_, s)| lost(s)).map(|(c, s)| (*c, s.player)).collect();
+        for (conn, player) in lost {
+            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
+            let opening = session.phase == Phase::Opening;
+            session.phase = if opening { Phase::Locating } else { Phase::Moving };
+            self.sessions.locating.entry(player).or_default().insert(conn);
+        }
+    }
+
+    /// The player is real again: what is unanswered is said again.
+    fn on_resumed(&mut self, conn: ConnId, from: NodeId, resumed: Resumed) {
+        let me = self.core.me();
+        let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.phase == Phase::Moving) else {
+            return;
+        };
+        session.phase = Phase::Playing;
+        session.holder = from;
+        let (player, line) = (session.player, Line { edge: me, conn });
+        let moved = session.body.at != resumed.body.at;
+        session.body = resumed.body;
+        let mut unanswered = session.unanswered.clone();
+        if self.core.planted(Planted::UnansweredLost) {
+            unanswered.clear();
+        }
+        for (seq, payload) in unanswered {
+            self.core.send(from, to_player(player, line, ToPlayer::Command { seq, payload }));
+        }
+        self.handle_edge(from, conn, player, ToEdge::Own(resumed.own));
+        self.handle_edge(from, conn, player, ToEdge::Center(resumed.center));
+        if moved {
+            let code = "moved".to_owned();
+            self.handle_edge(from, conn, player, ToEdge::Correction { seq: 0, body: resumed.body, code });
         }
     }
 
@@ -240,7 +293,7 @@ impl Node {
                 self.sessions.locating.remove(&player);
             }
         }
-        if matches!(session.phase, Phase::Opening | Phase::Playing) {
+        if matches!(session.phase, Phase::Opening | Phase::Playing | Phase::Moving) {
             let gone = to_player(player, Line { edge: me, conn }, ToPlayer::Gone { leave });
             self.core.send(session.holder, gone);
         }
@@ -261,7 +314,7 @@ impl Node {
         let me = self.core.me();
         let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
         // Said again on the same connection: one answer is under way, and there must not be another before it.
-        if session.unanswered.contains(&command.seq) {
+        if session.unanswered.contains_key(&command.seq) {
             return;
         }
         if command.payload.len() > limits.command_bytes_max {
@@ -273,7 +326,10 @@ impl Node {
             let text = "Too many commands are waiting for an answer. One moment.";
             return self.reply(conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }
-        session.unanswered.insert(command.seq);
+        session.unanswered.insert(command.seq, command.payload.clone());
+        if session.phase == Phase::Moving {
+            return;
+        }
         let message = ToPlayer::Command { seq: command.seq, payload: command.payload };
         self.core.send(session.holder, to_player(session.player, Line { edge: me, conn }, message));
     }
@@ -287,6 +343,10 @@ impl Node {
             heading: (wish.heading & 127) as u8,
             speed: wish.speed.min(127) as u8,
         };
+        session.body = body;
+        if session.phase == Phase::Moving {
+            return;
+        }
         let message = ToPlayer::Move { seq: wish.seq, body };
         self.core.send(session.holder, to_player(session.player, Line { edge: me, conn }, message));
     }
@@ -318,6 +378,10 @@ impl Node {
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. }
                 if session.phase != Phase::Playing => {}
             ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
+            ToEdge::Resumed(resumed) => self.on_resumed(conn, from, *resumed),
+            ToEdge::OpenRefused(refusal) if session.phase == Phase::Moving => {
+                self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
+            }
             // What passes by itself is no question to the player: the client comes back in a moment.
             ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "busy" | "not_ready") => {
                 self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
@@ -328,7 +392,9 @@ impl Node {
                 self.close(conn, "moved", "Your player is on another server now.", RETRY_MS);
             }
             ToEdge::NotHere => {
-                session.phase = Phase::Locating;
+                if session.phase != Phase::Moving {
+                    session.phase = Phase::Locating;
+                }
                 let not = (session.holder, session.term);
                 self.locate(player, conn, Some(not));
             }
@@ -342,6 +408,7 @@ impl Node {
             }
             ToEdge::Center(center) => self.look_from(conn, center),
             ToEdge::Correction { seq, body, code } => {
+                session.body = body;
                 let correction = Correction { seq, x: body.at.x, y: body.at.y, code };
                 let message = ServerMessage { correction: Some(correction), ..Default::default() };
                 self.core.send_client(conn, &message, SendClass::Kept);
@@ -357,6 +424,7 @@ impl Node {
         let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
         session.phase = Phase::Playing;
         session.holder = from;
+        (session.adoption, session.body) = (opened.adoption, opened.body);
         let player = session.player;
         let mut token = player.id.to_be_bytes().to_vec();
         token.extend(opened.token);

@@ -150,15 +150,40 @@ impl Node {
                 self.refuse(id, command, refusal);
                 self.run(id);
             }
-            TxMessage::Busy => {
-                entry.phase = TxPhase::BackingOff;
-                let spread = BACKOFF_MS.end() - BACKOFF_MS.start() + 1;
-                let wait = BACKOFF_MS.start() + self.core.rng.next_u64() % spread;
-                self.core.after_ms(wait, Timer::Transaction(tx));
-                self.tell_parts(tx, &TxMessage::Abort { reload: false });
-            }
+            TxMessage::Busy => self.back_off(tx),
             _ => {}
         }
+    }
+
+    fn back_off(&mut self, tx: TxId) {
+        let Some(entry) = self.hosts.txs.get_mut(&tx) else { return };
+        entry.phase = TxPhase::BackingOff;
+        let spread = BACKOFF_MS.end() - BACKOFF_MS.start() + 1;
+        let wait = BACKOFF_MS.start() + self.core.rng.next_u64() % spread;
+        self.core.after_ms(wait, Timer::Transaction(tx));
+        self.tell_parts(tx, &TxMessage::Abort { reload: false });
+    }
+
+    /// Nodes are gone. Transactions that asked them ask others; entities they have locked find out how it ended: nothing of
+    /// theirs lands any more.
+    pub(crate) fn lose_partners(&mut self, gone: &[NodeId]) {
+        let asked = |t: &Tx| {
+            let there = |p: &TxPart| p.node.is_some_and(|n| gone.contains(&n));
+            t.phase == TxPhase::Preparing && t.parts.iter().any(there)
+        };
+        let asking: Vec<_> = self.hosts.txs.iter().filter(|(_, t)| asked(t)).map(|(tx, _)| *tx).collect();
+        asking.into_iter().for_each(|tx| self.back_off(tx));
+        let now = self.core.now.time;
+        let mut locked = Vec::new();
+        for real in self.hosts.reals.values_mut() {
+            if let Some(Lock::Participant { tx, .. }) = &real.lock
+                && gone.contains(&tx.node)
+            {
+                real.locked_until = now;
+                locked.push(real.id);
+            }
+        }
+        locked.into_iter().for_each(|id| self.on_lock_timer(id));
     }
 
     fn conclude(&mut self, tx: TxId) {
@@ -256,6 +281,11 @@ impl Node {
                     return self.core.send(from, Peer::Transaction { tx, entity, message });
                 }
                 self.need_at_home(entity);
+                if !self.hosts.reals.contains_key(&entity) {
+                    // Who had it before has not let it go yet.
+                    let message = TxMessage::Busy;
+                    return self.core.send(from, Peer::Transaction { tx, entity, message });
+                }
                 self.ask(entity, Prepare { tx, age, command, actor });
             }
             TxMessage::Commit => self.on_commit(tx, entity),
@@ -359,7 +389,7 @@ impl Node {
     }
 
     /// Other prepares that wait behind a new lock must not: their coordinators back off.
-    fn busy_to_the_rest(&mut self, id: EntityId) {
+    pub(crate) fn busy_to_the_rest(&mut self, id: EntityId) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let (prepares, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut real.waiting).into_iter().partition(|w| matches!(w, Work::Prepare(_)));

@@ -1,7 +1,7 @@
 //! Work an entity takes, in order: sessions to adopt, commands of its player, parts of others' transactions.
 
 use bytes::Bytes;
-use gundo_types::{EntityId, Planted};
+use gundo_types::{Body, EntityId, Planted};
 use gundo_wire::journal::{Cause, EventType};
 
 use crate::Node;
@@ -19,6 +19,8 @@ const TRIES_MAX: u8 = 8;
 pub(crate) enum Work {
     /// Adopt a session into a line.
     Open { line: Line, key: Key, name: String },
+    /// Let a session go on in a line whose player was lost with another node.
+    Resume { line: Line, adoption: u64, body: Body },
     /// A command of the player.
     Command(Command),
     /// A part of a transaction.
@@ -79,6 +81,7 @@ impl Node {
             }
             match real.waiting.pop_front() {
                 Some(Work::Open { line, key, name }) => self.open_session(id, line, key, name),
+                Some(Work::Resume { line, adoption, body }) => self.resume_session(id, line, adoption, body),
                 Some(Work::Command(command)) => self.decide(id, command),
                 Some(Work::Prepare(prepare)) => self.prepare(id, prepare),
                 None => return,
@@ -182,7 +185,7 @@ impl Node {
     /// Refuses work that was not even begun.
     pub(crate) fn refuse_work(&mut self, id: EntityId, work: &Work, refusal: Refusal) {
         match work {
-            Work::Open { line, .. } => {
+            Work::Open { line, .. } | Work::Resume { line, .. } => {
                 self.core.send_edge(line.edge, line.conn, id, ToEdge::OpenRefused(refusal));
             }
             Work::Command(c) => {

@@ -569,6 +569,7 @@ struct Total {
     failed: u64,
     simulated_ms: u64,
     faults: BTreeMap<Dial, u64>,
+    closings: BTreeMap<String, u64>,
     effects: u64,
     answers: u64,
     shown: u64,
@@ -584,6 +585,9 @@ impl Total {
         for (dial, count) in &report.counts.faults {
             *self.faults.entry(*dial).or_insert(0) += count;
         }
+        for (code, count) in &report.counts.closings {
+            *self.closings.entry(code.clone()).or_insert(0) += count;
+        }
         self.effects += report.counts.effects;
         self.answers += report.counts.answers;
         self.shown += report.counts.shown;
@@ -597,9 +601,11 @@ impl Total {
     fn text(&self, took: Duration) -> String {
         let seconds = took.as_secs_f64();
         let faults: Vec<_> = self.faults.iter().map(|(dial, n)| format!("{dial} {n}")).collect();
+        let closings: Vec<_> = self.closings.iter().map(|(code, n)| format!("{code} {n}")).collect();
+        let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
         format!(
             "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {} inputs, {} effects, \
-             {} answers and {} shown states checked; faults: {}",
+             {} answers and {} shown states checked; faults: {}; connections closed: {}",
             self.seeds,
             self.failed,
             self.hours(),
@@ -608,7 +614,8 @@ impl Total {
             self.effects,
             self.answers,
             self.shown,
-            if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }
+            listed(faults),
+            listed(closings)
         )
     }
 }

@@ -438,7 +438,9 @@ impl Judge {
                 format!("{name}: command {} was answered in two ways", reply.seq),
             );
         }
-        let effect = self.replicas.get(&player).and_then(|r| r.effects.get(&reply.seq));
+        let replica = self.replicas.get(&player);
+        let outdone = replica.is_some_and(|r| line.adoption < r.session.adoption);
+        let effect = replica.and_then(|r| r.effects.get(&reply.seq));
         let effect = effect.filter(|e| e.fingerprint == said);
         match (&reply.refusal, effect) {
             (None, None) => {
@@ -453,7 +455,8 @@ impl Judge {
                 self.told.insert((player, reply.seq), said);
                 Ok(())
             }
-            (Some(refusal), Some(_)) if refusal.code != "too_old" => {
+            // What a newer connection said again is another try, and its answer is the session's.
+            (Some(refusal), Some(_)) if refusal.code != "too_old" && !outdone => {
                 let text =
                     format!("{name}: command {} is refused ({}), and took effect", reply.seq, refusal.code);
                 violated(Guarantee::G5, text)

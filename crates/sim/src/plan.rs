@@ -21,6 +21,8 @@ pub enum Dial {
     Pause,
     /// The whole process dies, and another starts on its journal.
     Crash,
+    /// One node dies; the others take over, and it starts again.
+    NodeCrash,
     /// The process is taken for dead and lives on for a moment, while another starts on its journal.
     Zombie,
     /// A new view of the same members, which nodes learn of at different times.
@@ -66,13 +68,14 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
         Self::Frames,
         Self::Pause,
         Self::Crash,
+        Self::NodeCrash,
         Self::Zombie,
         Self::Views,
         Self::Clocks,
@@ -104,6 +107,7 @@ impl Dial {
             Self::Frames => "frames",
             Self::Pause => "pause",
             Self::Crash => "crash",
+            Self::NodeCrash => "node-crash",
             Self::Zombie => "zombie",
             Self::Views => "views",
             Self::Clocks => "clocks",
@@ -139,6 +143,7 @@ impl Dial {
             Self::Clocks => 250,
             Self::Crash | Self::Zombie | Self::Wave => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
+            Self::NodeCrash => 4,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,

@@ -298,10 +298,11 @@ fn empty(world: &World) -> Verdict {
         let counters = node.kernel.counters();
         let (sessions, chunks, waiting) = (counters.sessions, counters.chunks, counters.appends_waiting);
         if let Some(name) = left {
-            return violated(
-                Guarantee::G12,
-                format!("everybody has left, and n{} still holds {name}", key.node),
-            );
+            let kept: Vec<_> = world.nodes.iter().map(|(k, n)| (k.node, n.kernel.counters())).collect();
+            let kept = kept.iter().map(|(n, c)| format!("n{n} {} sessions, {} chunks", c.sessions, c.chunks));
+            let kept = kept.collect::<Vec<_>>().join("; ");
+            let text = format!("everybody has left, and n{} still holds {name} ({kept})", key.node);
+            return violated(Guarantee::G12, text);
         }
         if sessions + chunks + waiting + counters.ghosts > 0 {
             let text = format!(

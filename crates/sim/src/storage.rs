@@ -133,12 +133,12 @@ impl Storage {
     pub(crate) fn crash(
         &mut self,
         now: u64,
-        generation: u32,
+        dies: &dyn Fn(&Key) -> bool,
         judge: &mut Judge,
     ) -> Result<Option<u64>, Violation> {
         let all = std::mem::take(&mut self.waiting);
         let (mut dying, mut others): (VecDeque<_>, VecDeque<_>) =
-            all.into_iter().partition(|(key, _)| key.generation == generation);
+            all.into_iter().partition(|(key, _)| dies(key));
         std::mem::swap(&mut self.waiting, &mut others);
         let lands = self.chance.below(dying.len() as u64 + 1) as usize;
         let late = dying.split_off(lands);

@@ -26,18 +26,19 @@ use crate::storage::{Ended, Storage};
 use crate::story::{About, Story};
 use clients::Decoded;
 
-/// A node of one life of the process.
+/// One life of a node, in one life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) generation: u32,
     pub(crate) node: u16,
+    pub(crate) life: u16,
 }
 
 /// Something on its way, or due.
 pub(crate) enum Flight {
     Peer {
         to: Key,
-        from: NodeId,
+        from: Key,
         message: Peer,
     },
     ToNode {
@@ -88,6 +89,10 @@ pub(crate) enum Flight {
     Drained(usize),
     /// An append of a dead process arrives after all.
     Late,
+    /// Everybody agrees that a node is dead.
+    NodeLost(Key),
+    /// A node that died starts again.
+    NodeStarts(Key),
     /// A process that was taken for dead finds out.
     ZombieEnds(u32),
     Boot,
@@ -149,6 +154,8 @@ pub struct Counts {
     pub shown: u64,
     /// Refusals heard, by code.
     pub refusals: BTreeMap<String, u64>,
+    /// Connections that nodes closed, by code.
+    pub closings: BTreeMap<String, u64>,
 }
 
 /// The world of one run.
@@ -161,6 +168,10 @@ pub(crate) struct World {
     planted: Option<Planted>,
     pub(crate) queue: Queue<Flight>,
     pub(crate) nodes: BTreeMap<Key, SimNode>,
+    /// Which life each node leads in this generation; none said: the first.
+    lives: BTreeMap<u16, u16>,
+    /// Nodes that are dead, and nobody has agreed on it yet.
+    dead: BTreeMap<u16, Member>,
     pub(crate) generation: u32,
     /// A process is on its way.
     booting: bool,
@@ -218,6 +229,8 @@ impl World {
             queue: Queue::new(),
             nodes: BTreeMap::new(),
             generation: 0,
+            lives: BTreeMap::new(),
+            dead: BTreeMap::new(),
             booting: false,
             epoch: 0,
             links: BTreeMap::new(),
@@ -318,7 +331,12 @@ impl World {
 
     fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, message } => self.input(to, Input::Peer { from, message }),
+            Flight::Peer { to, from, message } => {
+                // Links break with the node at either end.
+                if self.nodes.contains_key(&from) {
+                    self.input(to, Input::Peer { from: NodeId(from.node), message });
+                }
+            }
             Flight::ToNode { node, conn, message } => {
                 if !self.gone.contains(&conn) {
                     self.input(node, Input::Client { conn, message });
@@ -361,6 +379,8 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
+            Flight::NodeLost(key) => self.node_lost(key),
+            Flight::NodeStarts(key) => self.node_starts(key),
             Flight::Late => {
                 self.storage.arrive(self.now);
                 self.schedule_commit();
@@ -377,7 +397,8 @@ impl World {
     /// A process starts on the journal; whoever ran before has left.
     fn boot(&mut self) {
         if self.generation > 0 {
-            let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).collect();
+            let dead = std::mem::take(&mut self.dead).into_values().map(|m| m.incarnation);
+            let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).chain(dead).collect();
             for incarnation in gone {
                 self.storage.store.leave(incarnation);
                 self.judge.leave(incarnation);
@@ -385,58 +406,62 @@ impl World {
         }
         self.booting = false;
         self.generation += 1;
-        let generation = self.generation;
+        self.lives.clear();
         self.epoch += 1;
-        let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
-        let mut members = Vec::new();
         for n in 1..=self.plan.nodes {
-            let incarnation = self.storage.store.join();
-            self.judge.join(incarnation);
-            members.push(Member { node: NodeId(n), incarnation, host: format!("n{n}"), port: 1, weight: 1 });
-            let mut seed = [0; 32];
-            seed[..8].copy_from_slice(&self.net.next_u64().to_le_bytes());
-            let settings = NodeSettings {
-                node: NodeId(n),
-                incarnation,
-                seed,
-                world: Arc::clone(&self.settings),
-                rules: Arc::clone(&self.rules),
-                planted: self.planted,
-            };
-            let (rate, offset) = if clocks == 0 {
-                (1_000_000, 0)
-            } else {
-                // A tenth faster or slower: far worse than any crystal.
-                let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
-                (900_000 + self.net.below(200_001), offset)
-            };
-            let node = SimNode {
-                kernel: Node::new(settings),
-                incarnation,
-                began: self.now,
-                rate,
-                world_offset_ms: offset,
-                timer: None,
-                paused: false,
-                inbox: VecDeque::new(),
-                completed_at: 0,
-            };
-            self.nodes.insert(Key { generation, node: n }, node);
+            self.start_node(n);
         }
         let text = format!("a process starts: nodes 1 to {}", self.plan.nodes);
         self.story.tell(self.now, About::default(), || text);
-        self.spread_view(members);
+        self.spread_view(self.members());
+    }
+
+    /// The present life of a node.
+    pub(crate) fn key(&self, node: u16) -> Key {
+        Key { generation: self.generation, node, life: self.lives.get(&node).copied().unwrap_or(0) }
+    }
+
+    pub(crate) fn start_node(&mut self, n: u16) {
+        let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
+        let incarnation = self.storage.store.join();
+        self.judge.join(incarnation);
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.net.next_u64().to_le_bytes());
+        let settings = NodeSettings {
+            node: NodeId(n),
+            incarnation,
+            seed,
+            world: Arc::clone(&self.settings),
+            rules: Arc::clone(&self.rules),
+            planted: self.planted,
+        };
+        let (rate, offset) = if clocks == 0 {
+            (1_000_000, 0)
+        } else {
+            // A tenth faster or slower: far worse than any crystal.
+            let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
+            (900_000 + self.net.below(200_001), offset)
+        };
+        let node = SimNode {
+            kernel: Node::new(settings),
+            incarnation,
+            began: self.now,
+            rate,
+            world_offset_ms: offset,
+            timer: None,
+            paused: false,
+            inbox: VecDeque::new(),
+            completed_at: 0,
+        };
+        self.nodes.insert(self.key(n), node);
     }
 
     fn members(&self) -> Vec<Member> {
-        let of = |(key, node): (&Key, &SimNode)| Member {
-            node: NodeId(key.node),
-            incarnation: node.incarnation,
-            host: format!("n{}", key.node),
-            port: 1,
-            weight: 1,
-        };
-        self.nodes.iter().filter(|(key, _)| key.generation == self.generation).map(of).collect()
+        let of = |(key, node): (&Key, &SimNode)| member(key.node, node.incarnation);
+        let alive = self.nodes.iter().filter(|(key, _)| key.generation == self.generation).map(of);
+        let mut members: Vec<_> = alive.chain(self.dead.values().cloned()).collect();
+        members.sort_by_key(|m| m.node);
+        members
     }
 
     /// Every node learns of a view, each in its own time.
@@ -445,7 +470,7 @@ impl World {
         let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
         for n in 1..=self.plan.nodes {
             let after = if late { self.wrong.below(1_500_000) } else { 0 };
-            let node = Key { generation: self.generation, node: n };
+            let node = self.key(n);
             self.fly(after, Flight::View { node, view: view.clone() });
         }
     }
@@ -509,11 +534,15 @@ impl World {
                 }
             }
             Output::Peer { to, message } => {
-                let to = Key { node: to.0, ..key };
+                let to = if key.generation == self.generation {
+                    self.key(to.0)
+                } else {
+                    Key { node: to.0, ..key }
+                };
                 self.counts.peer_messages += 1;
                 let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
                 if let Some(at) = at {
-                    self.queue.push(at, Flight::Peer { to, from: NodeId(key.node), message });
+                    self.queue.push(at, Flight::Peer { to, from: key, message });
                 }
             }
             Output::Append(batch) => {
@@ -570,4 +599,8 @@ impl World {
             self.schedule_commit();
         }
     }
+}
+
+fn member(node: u16, incarnation: u64) -> Member {
+    Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1 }
 }

@@ -94,6 +94,14 @@ planted! {
     InterestNotAnnounced "interest-not-announced"
         "After a new view a node does not tell the homes which chunks it subscribes to: G8."
 
+    // ---- takeover --------------------------------------------------------------------------------------
+    TakeoverUnfenced "takeover-unfenced"
+        "A dead node is taken from the view, and its row in `members` stays: G2."
+    UnansweredLost "unanswered-lost"
+        "An edge does not say again what was unanswered when its player's node died: G10."
+    GhostsOfTheDead "ghosts-of-the-dead"
+        "Clients are not told that what a dead node showed is gone: G8."
+
     // ---- sessions --------------------------------------------------------------------------------------
     OldLineObeyed "old-line-obeyed"
         "A session's older connection is still obeyed after a newer one has taken it over: G11."

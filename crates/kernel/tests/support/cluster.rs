@@ -69,6 +69,7 @@ pub struct Client {
 pub struct Cluster {
     pub now: u64,
     pub nodes: BTreeMap<NodeId, Node>,
+    settings: Arc<WorldSettings>,
     pub store: Store,
     pub clients: Vec<Client>,
     pub faults: VecDeque<Fault>,
@@ -125,7 +126,6 @@ impl Cluster {
     /// A cluster on what an earlier one has left.
     pub fn with_store(count: u16, seed: u64, mut store: Store, world_ms: u64) -> Self {
         store.plant(PLANTED.get());
-        let rules = Arc::new(game::rules());
         // Small, so that it is reached.
         let limits = Limits { waiting_per_entity_max: 3, ..Limits::default() };
         let world = Arc::new(WorldSettings {
@@ -137,24 +137,14 @@ impl Cluster {
         let mut nodes = BTreeMap::new();
         let mut members = Vec::new();
         for n in 1..=count {
-            let node = NodeId(n);
-            let incarnation = store.join();
-            members.push(Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 });
-            let mut bytes = [n as u8; 32];
-            bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            let settings = NodeSettings {
-                node,
-                incarnation,
-                seed: bytes,
-                world: world.clone(),
-                rules: rules.clone(),
-                planted: PLANTED.get(),
-            };
-            nodes.insert(node, Node::new(settings));
+            let (node, member) = start(n, &mut store, &world, seed);
+            nodes.insert(NodeId(n), node);
+            members.push(member);
         }
         let mut cluster = Self {
             now: 0,
             nodes,
+            settings: world,
             store,
             clients: Vec::new(),
             faults: VecDeque::new(),
@@ -183,6 +173,43 @@ impl Cluster {
         };
         cluster.next_view();
         cluster
+    }
+
+    /// A node dies: what is under way to it, from it and in its hands is gone; its clients notice.
+    pub fn die(&mut self, n: u16) {
+        let dead = NodeId(n);
+        self.nodes.remove(&dead).expect("the node is there");
+        self.node_timers.remove(&dead);
+        self.waiting.retain(|batch| batch.node != dead);
+        self.flights.retain(|_, flight| match flight {
+            Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
+            Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
+            Flight::Completed { node, .. } | Flight::Loaded { node, .. } => *node != dead,
+            Flight::NodeTimer(node) => *node != dead,
+            _ => true,
+        });
+        for client in 0..self.clients.len() {
+            if self.clients[client].conn.is_some_and(|(node, _)| node == dead) {
+                self.vanish(client);
+            }
+        }
+        self.flights.retain(|_, flight| !matches!(flight, Flight::Gone { node, .. } if *node == dead));
+    }
+
+    /// The others are sure that the node is dead: its row is deleted, and then it is no member any more.
+    pub fn bury(&mut self, n: u16) {
+        let at = self.view.members.iter().position(|m| m.node == NodeId(n)).expect("a member");
+        self.store.leave(self.view.members.remove(at).incarnation);
+        self.next_view();
+    }
+
+    /// The node starts again, as another incarnation.
+    pub fn rise(&mut self, n: u16) {
+        let (node, member) = start(n, &mut self.store, &self.settings, self.now | 1);
+        self.nodes.insert(NodeId(n), node);
+        self.view.members.push(member);
+        self.view.members.sort_by_key(|m| m.node);
+        self.next_view();
     }
 
     /// The same members in a new epoch: homes forget all, and everything is announced anew.
@@ -546,7 +573,7 @@ impl Cluster {
             let text = format!("{} {node} {input:?}", self.now);
             self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
         }
-        let kernel = self.nodes.get_mut(&node).expect("the node is there");
+        let Some(kernel) = self.nodes.get_mut(&node) else { return };
         kernel.handle(now, input);
         let mut outputs = Vec::new();
         while let Some(output) = kernel.poll_output() {
@@ -708,4 +735,21 @@ pub fn game_state<E: gundo_kernel::game::Entity<World = ()>>(loaded: &gundo_wire
         }
     }
     state
+}
+
+/// A node that is about to start, and what the others know of it.
+fn start(n: u16, store: &mut Store, world: &Arc<WorldSettings>, seed: u64) -> (Node, Member) {
+    let node = NodeId(n);
+    let incarnation = store.join();
+    let mut bytes = [n as u8; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let settings = NodeSettings {
+        node,
+        incarnation,
+        seed: bytes,
+        world: world.clone(),
+        rules: Arc::new(game::rules()),
+        planted: PLANTED.get(),
+    };
+    (Node::new(settings), Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 })
 }

@@ -213,6 +213,9 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             cluster.check_pebbles();
             return vec!["pictures equal, pebbles conserved".into()];
         }
+        "die" => cluster.die(number(1) as u16),
+        "bury" => cluster.bury(number(1) as u16),
+        "rise" => cluster.rise(number(1) as u16),
         "stop" => {
             cluster.stop();
             cluster.run_ms(500);

@@ -80,6 +80,12 @@ impl World {
         for person in 0..self.people.len() {
             self.leave(person);
         }
+        // Also those of whom a newer one took the player, and who took it back.
+        let now = Time(self.now);
+        for client in 0..self.clients.len() {
+            self.clients[client].session.leave(now);
+            self.drain_client(client);
+        }
     }
 
     /// Players stop one after the other: somebody's last step is followed by the steps of others.
@@ -165,6 +171,9 @@ impl World {
             if let Some(open) = self.open.get_mut(&conn) {
                 open.retain(|seq| message.replies.iter().all(|reply| reply.seq != *seq));
             }
+            if let Some(closing) = &message.closing {
+                *self.counts.closings.entry(closing.code.clone()).or_insert(0) += 1;
+            }
             let verdict = self.judge.sent(conn, &message);
             self.rule(verdict);
         }
@@ -183,7 +192,7 @@ impl World {
                     let node = address.host.trim_start_matches('n').parse().unwrap_or(1);
                     self.next_conn += 1;
                     let conn = ConnId(self.next_conn);
-                    let key = Key { generation: self.generation, node };
+                    let key = self.key(node);
                     let c = &mut self.clients[client];
                     (c.conn, c.lagging) = (Some((key, conn)), false);
                     self.conns.insert(conn, client);

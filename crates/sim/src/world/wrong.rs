@@ -1,17 +1,17 @@
 //! What goes wrong: each dial as something that happens to nodes, players or the journal.
 
 use gundo_kernel::Input;
-use gundo_types::{ConnId, WorldTime};
+use gundo_types::{ConnId, Planted, WorldTime};
 use gundo_wire::client::ClientMessage;
 
-use super::{Flight, Key, SimNode, World};
+use super::{Flight, Key, SimNode, World, member};
 use crate::plan::Dial;
 use crate::story::About;
 
 impl World {
     pub(super) fn some_node(&mut self) -> Key {
         let node = 1 + self.wrong.below(u64::from(self.plan.nodes)) as u16;
-        Key { generation: self.generation, node }
+        self.key(node)
     }
 
     pub(super) fn schedule_fault(&mut self, dial: Dial) {
@@ -64,6 +64,7 @@ impl World {
                 self.tell_fault(key, || format!("n{} stands still for {} ms", key.node, after / 1_000));
             }
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
+            Dial::NodeCrash => return self.crash_node(),
             Dial::Views => {
                 let members = self.members();
                 if members.is_empty() {
@@ -137,7 +138,7 @@ impl World {
     /// The whole process dies. As a zombie it lives on for a moment, and does not know.
     pub(super) fn crash(&mut self, zombie: bool) -> bool {
         let generation = self.generation;
-        if !self.nodes.contains_key(&Key { generation, node: 1 }) || self.booting {
+        if self.booting || !self.nodes.keys().any(|key| key.generation == generation) {
             return false;
         }
         let text = if zombie { "the process is taken for dead" } else { "the process dies" };
@@ -148,7 +149,7 @@ impl World {
             let ends_in = boots_in + 1 + self.wrong.below(1_000_000);
             self.fly(ends_in, Flight::ZombieEnds(generation));
         } else {
-            self.crash_storage(generation);
+            self.crash_storage(&|key| key.generation == generation);
             self.leave_journal(generation);
             self.end_generation(generation);
         }
@@ -157,8 +158,8 @@ impl World {
         true
     }
 
-    fn crash_storage(&mut self, generation: u32) {
-        match self.storage.crash(self.now, generation, &mut self.judge) {
+    fn crash_storage(&mut self, dies: &dyn Fn(&Key) -> bool) {
+        match self.storage.crash(self.now, dies, &mut self.judge) {
             Ok(None) => {}
             Ok(Some(due)) => self.queue.push(due, Flight::Late),
             Err(violation) => self.rule(Err(violation)),
@@ -174,12 +175,57 @@ impl World {
     }
 
     pub(super) fn end_generation(&mut self, generation: u32) {
-        self.crash_storage(generation);
-        self.nodes.retain(|key, _| key.generation != generation);
-        self.links.retain(|(from, _), _| from.generation != generation);
+        self.end_nodes(&|key| key.generation == generation);
+    }
+
+    /// One node dies. When the others have made sure of it, they go on without it; later it starts again.
+    pub(super) fn crash_node(&mut self) -> bool {
+        let key = self.some_node();
+        let alive = self.nodes.keys().filter(|k| k.generation == self.generation).count();
+        let Some(node) = self.nodes.get(&key).filter(|_| alive > 1 && !self.booting) else { return false };
+        self.dead.insert(key.node, member(key.node, node.incarnation));
+        self.tell_fault(key, || format!("n{} dies", key.node));
+        self.end_nodes(&|k| *k == key);
+        let lost_in = 300_000 + self.wrong.below(1_700_000);
+        self.fly(lost_in, Flight::NodeLost(key));
+        let starts_in = lost_in + 300_000 + self.wrong.below(8_000_000);
+        self.fly(starts_in, Flight::NodeStarts(key));
+        true
+    }
+
+    /// Its row is deleted first: from then on nothing of it lands.
+    pub(super) fn node_lost(&mut self, key: Key) {
+        if key != self.key(key.node) || self.booting {
+            return;
+        }
+        let Some(dead) = self.dead.remove(&key.node) else { return };
+        if self.planted != Some(Planted::TakeoverUnfenced) {
+            self.storage.store.leave(dead.incarnation);
+        }
+        self.judge.leave(dead.incarnation);
+        self.epoch += 1;
+        self.story.tell(self.now, About::node(key.node), || format!("n{} is taken from the view", key.node));
+        self.spread_view(self.members());
+    }
+
+    pub(super) fn node_starts(&mut self, key: Key) {
+        if key != self.key(key.node) || self.booting {
+            return;
+        }
+        *self.lives.entry(key.node).or_insert(0) += 1;
+        self.start_node(key.node);
+        self.epoch += 1;
+        self.story.tell(self.now, About::node(key.node), || format!("n{} starts again", key.node));
+        self.spread_view(self.members());
+    }
+
+    fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
+        self.crash_storage(dies);
+        self.nodes.retain(|key, _| !dies(key));
+        self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
             if let Some((key, conn)) = self.clients[client].conn
-                && key.generation == generation
+                && dies(&key)
             {
                 let after = self.wrong.below(500_000);
                 self.fly(after, Flight::Broken { client, conn });
