@@ -69,6 +69,21 @@ fn sound_rules_hold_while_everything_goes_wrong() {
     assert!(effects > 20 && faults > 50, "{effects} effects, {faults} faults");
 }
 
+/// G9: who plays by another node's edge keeps the connection, whatever becomes of the player's node.
+#[test]
+fn a_node_that_dies_closes_nobody_elses_connection() {
+    let dials = BTreeMap::from([(Dial::NodeCrash, Some(20))]);
+    let shape = Overrides { nodes: Some(3), clients: Some(8), dials: Some(dials), fault_ms: Some(20_000) };
+    let mut died = 0;
+    for seed in 1..=4 {
+        let report = run(&Plan::new(seed, &shape), &game(Wrong::Nothing), None, None);
+        assert_eq!(report.failure, None, "seed {seed}");
+        assert_eq!(report.counts.closings, BTreeMap::new(), "seed {seed}");
+        died += report.counts.faults.get(&Dial::NodeCrash).copied().unwrap_or(0);
+    }
+    assert!(died >= 8, "{died} nodes died");
+}
+
 #[test]
 fn each_mistake_in_the_rules_is_the_failure_it_should_be() {
     let cases = [
