@@ -40,6 +40,8 @@ pub(crate) struct Hosts {
     pub(crate) awake: BTreeSet<EntityId>,
     /// It does not tick now.
     pub(crate) held: bool,
+    /// Something that lives elsewhere in the present view is held still.
+    leaving: bool,
 }
 
 impl Hosts {
@@ -436,7 +438,9 @@ impl Node {
         for id in idle {
             self.unload(id);
         }
-        self.leave_homes();
+        if self.hosts.leaving {
+            self.leave_homes();
+        }
     }
 
     /// Lets go what lives elsewhere in the present view, unless something of it is on its way.
@@ -444,10 +448,12 @@ impl Node {
         let me = self.core.me();
         let here = |id: EntityId| self.home_of(id) == Some(me);
         let away: Vec<_> = self.hosts.at_home().map(|(id, _)| id).filter(|id| !here(*id)).collect();
+        self.hosts.leaving = false;
         for id in away {
             if self.hosts.reals.get(&id).is_some_and(Real::is_quiet) {
                 self.unload(id);
             } else {
+                self.hosts.leaving = true;
                 self.busy_to_the_rest(id);
             }
         }

@@ -230,11 +230,11 @@ impl Interest {
     pub(crate) fn size(&self, me: NodeId) -> (usize, usize) {
         (self.chunks.len(), self.chunks.values().map(|s| s.picture.ghosts(me)).sum())
     }
+}
 
-    /// Of two entries of an entity, the one that is its ghost.
-    fn newer<'a>(&self, a: &'a Seen, b: &'a Seen) -> &'a Seen {
-        if (a.term, a.tick) < (b.term, b.tick) { b } else { a }
-    }
+/// Of two entries of an entity, the one that is its ghost.
+fn newer<'a>(a: &'a Seen, b: &'a Seen) -> &'a Seen {
+    if (a.term, a.tick) < (b.term, b.tick) { b } else { a }
 }
 
 impl Surroundings for Interest {
@@ -253,7 +253,7 @@ impl Surroundings for Interest {
                         continue;
                     }
                     let kept = newest.entry(seen.id).or_insert(seen);
-                    *kept = self.newer(kept, seen);
+                    *kept = newer(kept, seen);
                 }
             }
         }
@@ -264,6 +264,6 @@ impl Surroundings for Interest {
     fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes> {
         let picture = &self.chunks.get(&chunk)?.picture;
         let entries = picture.seen().map(|(_, seen)| seen).filter(|seen| seen.id == id);
-        Some(entries.reduce(|a, b| self.newer(a, b))?.public.clone())
+        Some(entries.reduce(newer)?.public.clone())
     }
 }

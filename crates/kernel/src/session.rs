@@ -228,16 +228,14 @@ impl Node {
 
     /// Nodes are gone, and with them players of sessions here: their homes are asked who takes them.
     pub(crate) fn lose_holders(&mut self, gone: &[NodeId]) {
-        let lost = |s: &Session| {
-            matches!(s.phase, Phase::Opening | Phase::Playing | Phase::Moving) && gone.contains(&s.holder)
-        };
-        let lost: Vec<_> =
-            self.sessions.by_conn.iter().filter(|(_, s)| lost(s)).map(|(c, s)| (*c, s.player)).collect();
-        for (conn, player) in lost {
-            let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
-            let opening = session.phase == Phase::Opening;
-            session.phase = if opening { Phase::Locating } else { Phase::Moving };
-            self.sessions.locating.entry(player).or_default().insert(conn);
+        let Sessions { by_conn, locating, .. } = &mut self.sessions;
+        for (conn, session) in by_conn.iter_mut().filter(|(_, s)| gone.contains(&s.holder)) {
+            session.phase = match session.phase {
+                Phase::Opening => Phase::Locating,
+                Phase::Playing | Phase::Moving => Phase::Moving,
+                Phase::Greeting | Phase::Locating => continue,
+            };
+            locating.entry(session.player).or_default().insert(*conn);
         }
     }
 

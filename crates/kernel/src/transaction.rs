@@ -276,13 +276,12 @@ impl Node {
     pub(crate) fn on_coordinator(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
         match message {
             TxMessage::Prepare { age, command, actor } => {
-                if self.home_of(entity) != Some(self.core.me()) {
-                    let message = TxMessage::Busy;
-                    return self.core.send(from, Peer::Transaction { tx, entity, message });
+                let at_home = self.home_of(entity) == Some(self.core.me());
+                if at_home {
+                    self.need_at_home(entity);
                 }
-                self.need_at_home(entity);
-                if !self.hosts.reals.contains_key(&entity) {
-                    // Who had it before has not let it go yet.
+                // It lives elsewhere, or who had it before has not let it go yet.
+                if !at_home || !self.hosts.reals.contains_key(&entity) {
                     let message = TxMessage::Busy;
                     return self.core.send(from, Peer::Transaction { tx, entity, message });
                 }

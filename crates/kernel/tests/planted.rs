@@ -94,15 +94,21 @@ fn take_often(cluster: &mut Cluster, client: usize, times: usize) {
     }
 }
 
-fn said_again_after_a_restart() {
+/// Ann has taken often, everything has started again with clocks `back_ms` behind, and she is coming in at another node.
+fn restarted_after(takes: usize, back_ms: u64) -> (Cluster, usize) {
     let mut cluster = Cluster::new(3, 1);
     let ann = cluster.connect("ann", 1);
     cluster.run_ms(600);
-    take_often(&mut cluster, ann, 9);
+    take_often(&mut cluster, ann, takes);
     let token = cluster.clients[ann].session.token().clone();
-    let world_ms = cluster.world().0;
+    let world_ms = cluster.world().0 - back_ms;
     let mut cluster = Cluster::with_store(3, 2, cluster.store, world_ms);
     let ann = cluster.connect_with("ann", 2, token);
+    (cluster, ann)
+}
+
+fn said_again_after_a_restart() {
+    let (mut cluster, ann) = restarted_after(9, 0);
     cluster.run_ms(600);
     let take = PlayerCommand { chunk: ChunkId::default().to_u64(), take: 1, ..Default::default() };
     let command = Command { seq: 2, payload: take.encode_to_vec().into() };
@@ -154,14 +160,7 @@ fn memory_after_a_hang() {
 }
 
 fn a_clock_put_back() {
-    let mut cluster = Cluster::new(3, 1);
-    let ann = cluster.connect("ann", 1);
-    cluster.run_ms(600);
-    take_often(&mut cluster, ann, 5);
-    let token = cluster.clients[ann].session.token().clone();
-    let world_ms = cluster.world().0 - 500;
-    let mut cluster = Cluster::with_store(3, 2, cluster.store, world_ms);
-    let ann = cluster.connect_with("ann", 2, token);
+    let (mut cluster, ann) = restarted_after(5, 500);
     cluster.run_ms(100);
     take_often(&mut cluster, ann, 1);
     for stream in cluster.store.streams(None, usize::MAX) {

@@ -399,10 +399,7 @@ impl World {
         if self.generation > 0 {
             let dead = std::mem::take(&mut self.dead).into_values().map(|m| m.incarnation);
             let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).chain(dead).collect();
-            for incarnation in gone {
-                self.storage.store.leave(incarnation);
-                self.judge.leave(incarnation);
-            }
+            gone.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
         }
         self.booting = false;
         self.generation += 1;

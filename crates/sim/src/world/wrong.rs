@@ -150,7 +150,10 @@ impl World {
             self.fly(ends_in, Flight::ZombieEnds(generation));
         } else {
             self.crash_storage(&|key| key.generation == generation);
-            self.leave_journal(generation);
+            let of =
+                |(key, node): (&Key, &SimNode)| (key.generation == generation).then_some(node.incarnation);
+            let gone: Vec<_> = self.nodes.iter().filter_map(of).collect();
+            gone.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
             self.end_generation(generation);
         }
         self.booting = true;
@@ -166,12 +169,10 @@ impl World {
         }
     }
 
-    pub(super) fn leave_journal(&mut self, generation: u32) {
-        let of = |(key, node): (&Key, &SimNode)| (key.generation == generation).then_some(node.incarnation);
-        for incarnation in self.nodes.iter().filter_map(of).collect::<Vec<_>>() {
-            self.storage.store.leave(incarnation);
-            self.judge.leave(incarnation);
-        }
+    /// Its row is deleted: from now on nothing of it may land.
+    pub(super) fn leave_journal(&mut self, incarnation: u64) {
+        self.storage.store.leave(incarnation);
+        self.judge.leave(incarnation);
     }
 
     pub(super) fn end_generation(&mut self, generation: u32) {
