@@ -133,6 +133,7 @@ impl World {
             host: String::new(),
             port: 1 + at as u16,
             weight: 1,
+            draining: false,
         };
         let view = View { epoch: Epoch(1), members: (0..NODES).map(member).collect() };
         for at in 0..NODES {

@@ -31,6 +31,8 @@ pub struct Member {
     pub port: u16,
     /// Share of the homes it takes, relative to the others: 1..=16, default 1.
     pub weight: u8,
+    /// It is being emptied: it is home of nothing, takes nothing new, and gives away what it has.
+    pub draining: bool,
 }
 
 /// Something that happened to a node.

@@ -25,8 +25,11 @@ impl View {
     /// A member of weight w takes part with w draws, so its share is w parts of the sum of all weights.
     fn home_of_key(&self, key: u64) -> Option<NodeId> {
         let draw = |node: NodeId, i: u8| mix(key ^ mix(u64::from(node.0) << 8 | u64::from(i)));
+        // When all are being emptied, somebody must be.
+        let stays = self.members.iter().any(|m| !m.draining);
         self.members
             .iter()
+            .filter(|m| !(stays && m.draining))
             .map(|m| ((0..m.weight.clamp(1, 16)).map(|i| draw(m.node, i)).max(), m.node))
             .max()
             .map(|(_, node)| node)
@@ -53,6 +56,7 @@ mod tests {
             host: String::new(),
             port: 0,
             weight: *w,
+            draining: false,
         };
         View { members: weights.iter().enumerate().map(member).collect(), ..View::default() }
     }
@@ -76,6 +80,18 @@ mod tests {
         let moved: Vec<_> = before.iter().zip(&after).filter(|(b, a)| b != a).collect();
         assert!(moved.iter().all(|(_, a)| **a == NodeId(4)));
         assert!((2_050..2_450).contains(&moved.len()), "{}", moved.len());
+    }
+
+    #[test]
+    fn a_member_that_is_being_emptied_keeps_no_keys() {
+        let before = view(&[1, 1, 1]);
+        let mut drained = before.clone();
+        drained.members[1].draining = true;
+        let (before, after) = (homes(&before), homes(&drained));
+        assert!(after.iter().all(|home| *home != NodeId(2)));
+        assert!(before.iter().zip(&after).all(|(b, a)| b == a || *b == NodeId(2)), "others keep theirs");
+        drained.members.iter_mut().for_each(|m| m.draining = true);
+        assert_eq!(homes(&drained), before, "when all are, somebody must be home");
     }
 
     #[test]

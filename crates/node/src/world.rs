@@ -301,6 +301,7 @@ impl Assembly<'_> {
                 host: String::new(),
                 port: bound.address().port(),
                 weight: 1,
+                draining: false,
             })
         });
         let members = members.collect::<Result<Vec<_>, Fault>>()?;

@@ -599,5 +599,5 @@ impl World {
 }
 
 fn member(node: u16, incarnation: u64) -> Member {
-    Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1 }
+    Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1, draining: false }
 }

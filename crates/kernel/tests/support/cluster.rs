@@ -751,5 +751,8 @@ fn start(n: u16, store: &mut Store, world: &Arc<WorldSettings>, seed: u64) -> (N
         rules: Arc::new(game::rules()),
         planted: PLANTED.get(),
     };
-    (Node::new(settings), Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 })
+    (
+        Node::new(settings),
+        Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1, draining: false },
+    )
 }

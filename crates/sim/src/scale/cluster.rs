@@ -89,7 +89,14 @@ impl Cluster {
         let mut members = Vec::new();
         for n in 1..=count {
             let (node, incarnation) = (NodeId(n), self.store.join());
-            members.push(Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1 });
+            members.push(Member {
+                node,
+                incarnation,
+                host: format!("n{n}"),
+                port: 1,
+                weight: 1,
+                draining: false,
+            });
             let mut seed = [0; 32];
             seed[..8].copy_from_slice(&seeds.next_u64().to_le_bytes());
             let (world, rules) = (Arc::clone(&world), Arc::clone(&rules));
