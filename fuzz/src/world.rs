@@ -230,13 +230,17 @@ impl World {
             }
             Output::Peer { to, message } => {
                 let from = NodeId(at as u16 + 1);
-                self.letters.push_back((usize::from(to.0) - 1, peer(from, message)));
+                self.letters
+                    .push_back((usize::from(to.0) - 1, peer(from, self.nodes[at].incarnation(), message)));
             }
             Output::Append(batch) => self.batches.push((at, batch)),
             Output::Load { entity, load } => {
                 let result = Ok(self.store.load(entity));
                 self.letters.push_back((at, Input::Loaded { entity, load, result }));
             }
+            // The coordinator is down, and both go on.
+            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Fenced => panic!("nobody removed the node"),
             Output::Stopped => panic!("nobody asked the node to stop"),
         }
     }
@@ -277,8 +281,8 @@ impl World {
     }
 }
 
-fn peer(from: NodeId, message: Peer) -> Input {
-    Input::Peer { from, message }
+fn peer(from: NodeId, incarnation: u64, message: Peer) -> Input {
+    Input::Peer { from, incarnation, message }
 }
 
 /// One island for all inputs: it never changes.

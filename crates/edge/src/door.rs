@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +20,7 @@ use tungstenite::handshake::server::create_response_with_body;
 
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
-use crate::{Shared, page};
+use crate::{Caller, Shared, page};
 
 /// Connections beyond `connections_max` that may be told `full` at one time. Beyond, they are dropped without a word.
 const TOLD_FULL_MAX: usize = 1_000;
@@ -28,8 +28,13 @@ const TOLD_FULL_MAX: usize = 1_000;
 const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Accepts clients until the edge stops.
-pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let router = router(Arc::clone(&shared));
+pub(crate) async fn run(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let router = router(Arc::clone(&shared)).merge(routes);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
     let permits = Arc::new(Semaphore::new(shared.settings.http_max));
@@ -38,7 +43,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
             accepted = accept(&listener, &permits) => accepted,
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        let (stream, permit) = match accepted {
+        let (stream, caller, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: others must leave before anyone can come.
@@ -49,10 +54,15 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
         };
         // Frames and replies are whole messages: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
+        let serving = http.serve_connection(TokioIo::new(stream), service);
+        let mut stopped = stopped.clone();
         tokio::spawn(async move {
             // How a stranger's HTTP ends is its own affair.
-            let _ = serving.with_upgrades().await;
+            tokio::select! {
+                _ = serving.with_upgrades() => {}
+                _ = stopped.wait_for(|stop| *stop) => {}
+            }
             drop(permit);
         });
     }
@@ -61,10 +71,10 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Caller, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, caller) = listener.accept().await?;
+    Ok((stream, Caller(caller), permit))
 }
 
 fn router(shared: Arc<Shared>) -> Router {

@@ -113,6 +113,10 @@ impl Bound {
     }
 }
 
+/// Who makes an HTTP request: an extension of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller(pub SocketAddr);
+
 /// A running edge. Cheap to clone: all clones are the same edge.
 #[derive(Clone)]
 pub struct Edge {
@@ -154,8 +158,8 @@ impl Edge {
         })
     }
 
-    /// Opens the door: from now on clients are served for the node behind `link`. Indicators go to `recorder`. Call within a
-    /// tokio runtime.
+    /// Opens the door: from now on clients are served for the node behind `link`. Indicators go to `recorder`. `routes` are
+    /// served beside the edge's own; their requests carry the [`Caller`] as an extension. Call within a tokio runtime.
     ///
     /// # Errors
     /// The system gives no more threads or files.
@@ -164,6 +168,7 @@ impl Edge {
         settings: EdgeSettings,
         link: Arc<dyn NodeLink>,
         recorder: Arc<dyn Recorder + Send + Sync>,
+        routes: axum::Router,
     ) -> Result<Self, EdgeFault> {
         let indicators = indicators::Indicators::new(recorder, settings.node);
         let threads = settings.io_threads.max(1);
@@ -186,7 +191,7 @@ impl Edge {
             let name = format!("gundo-io-{}", settings.node);
             Builder::new().name(name).spawn(move || thread.run()).map_err(EdgeFault::System)?;
         }
-        tokio::spawn(door::run(bound.listener, shared, stopped));
+        tokio::spawn(door::run(bound.listener, shared, routes, stopped));
         Ok(edge)
     }
 
@@ -210,6 +215,12 @@ impl Edge {
     /// Connections now.
     pub fn connections(&self) -> usize {
         self.handle.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// Ends as a crash would: the port is closed and every connection cut, without a word.
+    pub fn kill(&self) {
+        self.handle.stop.send_replace(true);
+        self.handle.shared.post_all(|mail| (mail.cut_all, mail.ended) = (true, true));
     }
 
     /// Takes no new clients, closes everyone with `stopping`, and returns when all are gone or have had their time to read it.

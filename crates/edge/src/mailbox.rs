@@ -60,6 +60,8 @@ enum Place {
 struct State {
     mail: Mail,
     place: Place,
+    /// The thread has ended: what comes is dropped, sockets with it.
+    closed: bool,
 }
 
 /// A mailbox of one I/O thread.
@@ -77,6 +79,9 @@ impl Mailbox {
     /// Puts something in.
     pub(crate) fn post(&self, put: impl FnOnce(&mut Mail)) {
         let mut state = self.state();
+        if state.closed {
+            return put(&mut Mail::default());
+        }
         put(&mut state.mail);
         // Once: whoever comes before the thread has woken need not call it again.
         let place = std::mem::take(&mut state.place);
@@ -92,6 +97,7 @@ impl Mailbox {
     pub(crate) fn take(&self) -> Mail {
         let mut state = self.state();
         state.place = Place::Working;
+        state.closed = state.mail.ended;
         std::mem::take(&mut state.mail)
     }
 

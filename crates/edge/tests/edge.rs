@@ -95,8 +95,14 @@ impl World {
         let address = bound.address();
         let recorder = Reasons::default();
         let reasons = Arc::clone(&recorder.0);
-        let edge = Edge::start(bound, settings, Arc::clone(&node) as Arc<dyn NodeLink>, Arc::new(recorder))
-            .expect("threads");
+        let edge = Edge::start(
+            bound,
+            settings,
+            Arc::clone(&node) as Arc<dyn NodeLink>,
+            Arc::new(recorder),
+            axum::Router::new(),
+        )
+        .expect("threads");
         Self { edge, address, node, inbox, reasons }
     }
 

@@ -128,6 +128,9 @@ mirror! {
         snapshot_every: u64,
         place_every_ms: u64,
         idle_ms: u64,
+        lease_ms: u64,
+        confirm_broken_ms: u64,
+        confirm_silent_ms: u64,
     } with {
         limits: LimitsConfig,
     }
@@ -207,6 +210,7 @@ impl Config {
             listen: self.listen,
             seed: self.seed,
             io_threads: self.io_threads,
+            admin_token: None,
             world: self.world.clone().into(),
         }
     }

@@ -21,6 +21,10 @@ pub(crate) enum Timer {
     Flush,
     /// Housekeeping, once per second.
     Second,
+    /// The others hear from here.
+    Beat,
+    /// The confirm time of a broken link is over.
+    Confirm(NodeId),
     /// A player without a connection leaves.
     Grace(EntityId),
     /// A load failed and is tried again.

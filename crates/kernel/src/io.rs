@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{ConnId, EntityId, Epoch, Limits, NodeId, Planted};
+use gundo_types::{ConnId, EntityId, Epoch, Limits, NodeId, Planted, Time};
 use gundo_wire::client::ClientMessage;
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
@@ -66,8 +66,22 @@ pub enum Input {
     Peer {
         /// The sender.
         from: NodeId,
+        /// Its incarnation: what a removed one still says is not heard.
+        incarnation: u64,
         /// The message.
         message: Peer,
+    },
+    /// The link to a peer was reset: it has crashed, most likely.
+    LinkBroken {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// A renewal of the lease ended.
+    Renewed {
+        /// As in [`Output::Renew`].
+        sent: Time,
+        /// How.
+        renewal: Renewal,
     },
     /// An append ended.
     Appended {
@@ -93,6 +107,17 @@ pub enum Input {
     Hold(bool),
     /// Save everything, tell every client, then [`Output::Stopped`].
     Stop,
+}
+
+/// How a renewal of a node's lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// The lease runs anew from when the renewal was sent.
+    Renewed,
+    /// The node was removed: its row in `members` is gone.
+    Removed,
+    /// The coordinator (or the journal) could not be asked.
+    Failed,
 }
 
 /// The driver's own indicators, shown in the x-ray view.
@@ -138,7 +163,25 @@ pub enum Output {
         /// Echo it.
         load: u64,
     },
-    /// Everything is saved: the driver may end.
+    /// Renew this node's lease with the coordinator, and look for its row in `members`; answer with [`Input::Renewed`].
+    Renew {
+        /// Echo it: the lease counts from here.
+        sent: Time,
+    },
+    /// Have the coordinator remove a member, if its view is still this one: first its row in `members`, then from the view.
+    Remove {
+        /// The view it was decided on.
+        epoch: Epoch,
+        /// The member.
+        node: NodeId,
+        /// Its incarnation.
+        incarnation: u64,
+    },
+    /// Others have a newer view: ask the coordinator for the present one; answer with [`Input::View`].
+    ViewWanted,
+    /// This node does not belong any more: end as after a crash. It says nothing more.
+    Fenced,
+    /// Everything is saved, or given away: the driver may end.
     Stopped,
 }
 
@@ -178,6 +221,12 @@ pub struct WorldSettings {
     pub place_every_ms: u64,
     /// How long an at-home entity stays loaded when nobody needs it, ms (default 10,000).
     pub idle_ms: u64,
+    /// How long a node that cannot renew its membership goes on, ms (default 5,000), unless the coordinator is what is down.
+    pub lease_ms: u64,
+    /// A peer whose link was reset counts as unreachable after this time, ms (default 300).
+    pub confirm_broken_ms: u64,
+    /// A peer that says nothing counts as unreachable after this time, ms (default 2,000; heartbeats come every 250).
+    pub confirm_silent_ms: u64,
     /// Limits on clients.
     pub limits: Limits,
 }
@@ -194,6 +243,9 @@ impl Default for WorldSettings {
             snapshot_every: 300,
             place_every_ms: 30_000,
             idle_ms: 10_000,
+            lease_ms: 5_000,
+            confirm_broken_ms: 300,
+            confirm_silent_ms: 2_000,
             limits: Limits::default(),
         }
     }

@@ -12,6 +12,7 @@ mod homes;
 mod host;
 mod interest;
 mod io;
+mod membership;
 mod peer;
 mod picture;
 mod player;
@@ -23,7 +24,9 @@ mod work;
 
 use std::collections::VecDeque;
 
-pub use io::{Counters, Gauges, Input, Member, NodeSettings, Output, Parts, SendClass, View, WorldSettings};
+pub use io::{
+    Counters, Gauges, Input, Member, NodeSettings, Output, Parts, Renewal, SendClass, View, WorldSettings,
+};
 pub use peer::{
     Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId,
     TxMessage,
@@ -36,6 +39,7 @@ use crate::core::{Core, Timer};
 use crate::homes::Homes;
 use crate::host::Hosts;
 use crate::interest::Interest;
+use crate::membership::Membership;
 use crate::publish::Publisher;
 use crate::session::Sessions;
 
@@ -80,8 +84,9 @@ pub struct Node {
     interest: Interest,
     publisher: Publisher,
     sessions: Sessions,
-    /// Messages of epochs that have not come here yet.
-    early: VecDeque<(NodeId, Peer)>,
+    membership: Membership,
+    /// Messages of epochs that have not come here yet, with their senders' incarnations.
+    early: VecDeque<(NodeId, u64, Peer)>,
     /// Messages that wait for this node's homes to open.
     waiting_for_home: VecDeque<(NodeId, Peer)>,
     /// Number of the last tick.
@@ -103,6 +108,7 @@ impl Node {
             core,
             publisher: Publisher::default(),
             sessions: Sessions::default(),
+            membership: Membership::default(),
             early: VecDeque::new(),
             waiting_for_home: VecDeque::new(),
             last_tick: None,
@@ -117,6 +123,9 @@ impl Node {
     /// On a bug of the kernel, or a driver that breaks the contract (outcomes out of order). Nothing a client or a peer
     /// sends can cause one.
     pub fn handle(&mut self, now: Now, input: Input) {
+        if self.membership.fenced {
+            return;
+        }
         // A clock that steps back stands still.
         self.core.now =
             Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
@@ -126,7 +135,9 @@ impl Node {
             Input::Gone { conn } => self.handle_gone(conn),
             Input::Lagging { conn } => self.handle_lagging(conn),
             Input::Drained { conn } => self.handle_drained(conn),
-            Input::Peer { from, message } => self.handle_peer(from, message),
+            Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
+            Input::LinkBroken { peer } => self.on_link_broken(peer),
+            Input::Renewed { sent, renewal } => self.on_renewed(sent, renewal),
             Input::Appended { batch, outcome } => self.on_appended(batch, outcome),
             Input::Loaded { entity, load, result } => self.on_loaded(entity, load, result),
             Input::Timeout => {}
@@ -134,8 +145,12 @@ impl Node {
             Input::Hold(hold) => self.hosts.held = hold,
             Input::Stop => self.handle_stop(),
         }
-        self.handle_timers();
-        self.settle();
+        if !self.membership.fenced {
+            self.handle_timers();
+        }
+        if !self.membership.fenced {
+            self.settle();
+        }
     }
 
     /// The next thing to do; call until `None` after every [`handle`](Self::handle).
@@ -146,6 +161,11 @@ impl Node {
     /// When [`Input::Timeout`] is due at the latest; `None` before the first view.
     pub fn poll_timeout(&self) -> Option<Time> {
         self.core.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Its incarnation, as its settings say.
+    pub fn incarnation(&self) -> u64 {
+        self.core.settings.incarnation
     }
 
     /// Counters and gauges as of now.
@@ -163,7 +183,7 @@ impl Node {
 
     /// Whether the node has a view and its homes are open: clients may come.
     pub fn is_ready(&self) -> bool {
-        self.homes.is_open() && !self.core.stopping
+        self.homes.is_open() && !self.core.stopping && !self.membership.fenced
     }
 
     /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
@@ -199,12 +219,17 @@ impl Node {
             return;
         }
         let first = self.core.view.members.is_empty();
+        let me = (self.core.me(), self.core.settings.incarnation);
+        if !first && !view.members.iter().any(|m| (m.node, m.incarnation) == me) {
+            return self.fence_off();
+        }
         let before = std::mem::replace(&mut self.core.view, view);
         // Also one that has come back as another.
         let stays = |m: &Member| {
             self.core.view.members.iter().any(|n| (n.node, n.incarnation) == (m.node, m.incarnation))
         };
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
+        self.membership.set(&self.core, &self.core.view.members, first);
         self.homes.reset();
         self.interest.forget_publishers(&mut self.core, &gone);
         self.publisher.forget_subscribers(&gone);
@@ -217,23 +242,38 @@ impl Node {
         if first {
             self.schedule_tick();
             self.core.after_ms(SECOND_MS, Timer::Second);
+            self.on_beat();
         }
-        for (from, message) in std::mem::take(&mut self.early) {
+        for (from, incarnation, message) in std::mem::take(&mut self.early) {
+            self.take_peer(from, incarnation, message);
+        }
+    }
+
+    /// A peer's message: of members only. What comes from one who has joined since waits for the view.
+    fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
+        let now = self.core.now.time;
+        let later = match self.membership.admits(&self.core, from, incarnation) {
+            Ok(()) => matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch),
+            // Whoever says so is ahead, or was removed: the view will tell.
+            Err(_) if matches!(message, Peer::Stale { .. }) => false,
+            Err(true) => true,
+            Err(false) => return self.tell_stale(from),
+        };
+        self.membership.hear(from, now);
+        if !later {
             self.handle_peer(from, message);
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push_back((from, incarnation, message));
         }
     }
 
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
         match message {
-            Peer::Home { epoch, message } => match epoch.cmp(&self.core.view.epoch) {
-                std::cmp::Ordering::Less => self.core.counters.stale += 1,
-                std::cmp::Ordering::Greater => {
-                    if self.early.len() < EARLY_MAX {
-                        self.early.push_back((from, Peer::Home { epoch, message }));
-                    }
-                }
-                _ => self.handle_home(from, message),
-            },
+            // Its sender has announced itself anew since, or will.
+            Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.counters.stale += 1,
+            Peer::Home { message, .. } => self.handle_home(from, message),
+            Peer::Alive { epoch, renews, unreachable } => self.on_alive(from, epoch, renews, unreachable),
+            Peer::Stale { epoch } => self.on_stale(epoch),
             Peer::Frames { number, frames } => {
                 self.interest.take_frames(&mut self.core, from, number, frames);
             }
@@ -273,6 +313,8 @@ impl Node {
                 Timer::Tick => self.on_tick(),
                 Timer::Flush => self.flush(),
                 Timer::Second => self.on_second(),
+                Timer::Beat => self.on_beat(),
+                Timer::Confirm(peer) => self.on_confirm(peer),
                 Timer::Grace(id) => self.on_grace(id),
                 Timer::LoadRetry(id) => self.on_load_retry(id),
                 Timer::FenceRetry(id) => self.on_fence_retry(id),

@@ -16,6 +16,20 @@ use crate::game::{Actor, Refusal};
 /// A message between nodes.
 #[derive(Clone, Debug)]
 pub enum Peer {
+    /// A heartbeat.
+    Alive {
+        /// The sender's epoch.
+        epoch: Epoch,
+        /// Whether its last renewal succeeded.
+        renews: bool,
+        /// Members it has not been able to reach for the confirm time.
+        unreachable: Vec<NodeId>,
+    },
+    /// What the receiver says is of a view that is past.
+    Stale {
+        /// The sender's epoch.
+        epoch: Epoch,
+    },
     /// To and from homes.
     Home {
         /// The sender's epoch.

@@ -1,18 +1,20 @@
 //! A node's logic thread: inbox → kernel → edge, fabric and journal line.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_edge::{Delivery, Edge, NodeLink, Urgency};
 use gundo_journal::{Completion, Line, Sink};
-use gundo_kernel::{Gauges, Input, Node, Output};
+use gundo_kernel::{Counters, Gauges, Input, Node, Output};
 use gundo_types::{NodeId, Now};
 
 use crate::clock::Clock;
-use crate::fabric::{Fabric, Lost};
 use crate::inbox::Inbox;
 use crate::indicators::{Logic, Recorders};
+use crate::mesh::Fabric;
+use crate::supervisor::{Asked, Signal};
 
 /// Inputs handled before the clocks are read again.
 const INPUTS_PER_NOW: usize = 32;
@@ -20,6 +22,24 @@ const INPUTS_PER_NOW: usize = 32;
 const LOOK_AROUND: Duration = Duration::from_millis(500);
 /// A logic thread that has not looked around for this long is not well, ms.
 const STUCK_MS: u64 = 2_000;
+
+/// How a logic thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was told to.
+    Told,
+    /// The node was removed from the view.
+    Fenced,
+    /// A bug: what the panic said.
+    Panicked(String),
+}
+
+/// What a logic thread looks at between two turns.
+#[derive(Default)]
+struct Gate {
+    ended: bool,
+    paused: bool,
+}
 
 /// What others see of a node: the edge's link to it.
 pub(crate) struct Link {
@@ -29,11 +49,58 @@ pub(crate) struct Link {
     /// Node time at which the logic thread looked around last, ms; 0: not yet.
     alive_ms: AtomicU64,
     ready: AtomicBool,
+    gate: Mutex<Gate>,
+    opened: Condvar,
+    /// As of the last second.
+    counters: Mutex<Counters>,
 }
 
 impl Link {
     pub(crate) fn new(inbox: Arc<Inbox>, recorders: Recorders, clock: Arc<Clock>) -> Self {
-        Self { inbox, recorders, clock, alive_ms: AtomicU64::new(0), ready: AtomicBool::new(false) }
+        Self {
+            inbox,
+            recorders,
+            clock,
+            alive_ms: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
+            gate: Mutex::default(),
+            opened: Condvar::new(),
+            counters: Mutex::default(),
+        }
+    }
+
+    /// From now on nothing of the node leaves it.
+    pub(crate) fn end(&self) {
+        self.gate().ended = true;
+        self.opened.notify_one();
+    }
+
+    /// Lets the node stand still, or go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.gate().paused = paused;
+        self.opened.notify_one();
+    }
+
+    /// Waits while the node stands still. Nothing of it leaves when it has ended: hold the guard while anything does.
+    fn pass(&self) -> Option<MutexGuard<'_, Gate>> {
+        let mut gate = self.gate();
+        while gate.paused && !gate.ended {
+            gate = self.opened.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+        (!gate.ended).then_some(gate)
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// The kernel's counters as of the last second.
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where the node's journal line gives its completions.
@@ -66,7 +133,7 @@ impl NodeLink for Link {
         if silent_ms > STUCK_MS {
             return Err(format!("the logic thread has been busy for {silent_ms} ms"));
         }
-        match self.ready.load(Ordering::Relaxed) {
+        match self.is_ready() {
             true => Ok(()),
             false => Err("the node is starting or stopping".to_owned()),
         }
@@ -79,59 +146,78 @@ impl NodeLink for Link {
 
 /// Everything a logic thread works with.
 pub(crate) struct Driver {
+    me: (NodeId, u64),
     node: Node,
     link: Arc<Link>,
     edge: Edge,
     fabric: Fabric,
     line: Box<dyn Line>,
+    tx: Sender<Signal>,
     logic: Logic,
     deliveries: Vec<Delivery>,
-    stopped: bool,
+    lost: Vec<NodeId>,
+    fenced: bool,
     tick_us_max: u32,
     published: Instant,
 }
 
 impl Driver {
+    /// `me`: node and incarnation. `tx`: the way to the supervisor.
     pub(crate) fn new(
-        me: NodeId,
+        me: (NodeId, u64),
         node: Node,
         link: Arc<Link>,
         edge: Edge,
         fabric: Fabric,
         line: Box<dyn Line>,
+        tx: Sender<Signal>,
     ) -> Self {
-        let logic = Logic::new(&link.recorders, me);
-        let deliveries = Vec::new();
-        let published = Instant::now();
-        Self { node, link, edge, fabric, line, logic, deliveries, stopped: false, tick_us_max: 0, published }
+        let logic = Logic::new(&link.recorders, me.0);
+        Self {
+            me,
+            node,
+            link,
+            edge,
+            fabric,
+            line,
+            tx,
+            logic,
+            deliveries: Vec::new(),
+            lost: Vec::new(),
+            fenced: false,
+            tick_us_max: 0,
+            published: Instant::now(),
+        }
     }
 
-    /// Runs until the inbox is closed. `on_stopped` is called when the kernel has saved everything.
-    ///
-    /// # Errors
-    /// A peer takes nothing any more.
-    pub(crate) fn run(mut self, mut on_stopped: impl FnMut()) -> Result<(), Lost> {
+    /// Runs until the inbox is closed, or the node does not belong any more.
+    pub(crate) fn run(mut self) -> Ending {
         let mut inputs = Vec::new();
-        let mut told = false;
         let mut busy = false;
         loop {
             let around = Instant::now() + LOOK_AROUND;
             let due = self.node.poll_timeout().map(|at| self.link.clock.instant(at));
             let open = self.link.inbox.take(&mut inputs, due.unwrap_or(around).min(around), busy);
             busy = !inputs.is_empty();
-            self.turn(&mut inputs)?;
-            if self.stopped && !told {
-                told = true;
-                on_stopped();
+            let link = Arc::clone(&self.link);
+            if link.pass().is_none() {
+                return Ending::Told;
+            }
+            self.think(&mut inputs);
+            // Whoever was ended meanwhile says nothing more.
+            let Some(_gate) = link.pass() else { return Ending::Told };
+            self.carry_out();
+            if self.fenced {
+                return Ending::Fenced;
             }
             if !open {
-                return Ok(());
+                return Ending::Told;
             }
         }
     }
 
-    /// Handles everything that came, then the time that passed, then carries out what came of it.
-    fn turn(&mut self, inputs: &mut Vec<Input>) -> Result<(), Lost> {
+    /// Handles everything that came, then the time that passed.
+    fn think(&mut self, inputs: &mut Vec<Input>) {
         let mut now = self.link.clock.now();
         for (count, input) in inputs.drain(..).enumerate() {
             if count % INPUTS_PER_NOW == INPUTS_PER_NOW - 1 {
@@ -149,10 +235,24 @@ impl Driver {
         if self.published.elapsed() >= Duration::from_secs(1) {
             self.publish(now);
         }
-        self.edge.deliver(&mut self.deliveries);
         self.link.alive_ms.store(now.time.0 / 1_000, Ordering::Relaxed);
         self.link.ready.store(self.node.is_ready(), Ordering::Relaxed);
-        self.fabric.flush()
+    }
+
+    /// Hands to clients and peers what came of it.
+    fn carry_out(&mut self) {
+        self.edge.deliver(&mut self.deliveries);
+        self.fabric.flush(&mut self.lost);
+        for peer in self.lost.drain(..) {
+            tracing::warn!(node = self.me.0.0, peer = peer.0, "a peer takes nothing any more");
+            self.link.inbox.give(Input::LinkBroken { peer }, Urgency::Now);
+        }
+    }
+
+    fn ask(&self, what: Asked) {
+        let (node, incarnation) = self.me;
+        // A world that has ended is asked nothing.
+        let _ = self.tx.send(Signal::Asked { node, incarnation, what });
     }
 
     fn handle(&mut self, now: Now, input: Input) {
@@ -168,7 +268,14 @@ impl Driver {
                 Output::Peer { to, message } => self.fabric.push(to, message),
                 Output::Append(batch) => self.line.append(batch),
                 Output::Load { entity, load } => self.line.load(entity, load),
-                Output::Stopped => self.stopped = true,
+                Output::Renew { sent } => self.ask(Asked::Renew { sent }),
+                Output::Remove { epoch, node, incarnation } => {
+                    tracing::warn!(node = self.me.0.0, suspect = node.0, "a node cannot be reached");
+                    self.ask(Asked::Remove { epoch, incarnation });
+                }
+                Output::ViewWanted => self.ask(Asked::View),
+                Output::Fenced => self.fenced = true,
+                Output::Stopped => self.ask(Asked::Stopped),
             }
         }
         if let Some(began) = tick {
@@ -181,7 +288,9 @@ impl Driver {
     fn publish(&mut self, now: Now) {
         self.published = Instant::now();
         let inbox = self.link.inbox.len();
-        self.logic.publish(&self.node.counters(), inbox, self.fabric.dropped);
+        let counters = self.node.counters();
+        self.logic.publish(&counters, inbox, self.fabric.dropped);
+        *self.link.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
         let gauges = Gauges { tick_us: std::mem::take(&mut self.tick_us_max), inbox: inbox as u32 };
         self.handle(now, Input::Gauges(gauges));
     }

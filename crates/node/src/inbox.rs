@@ -74,13 +74,21 @@ impl Inbox {
         self.filled(state);
     }
 
-    /// Puts a peer's messages in, in order. Frames are dropped first when too much waits.
-    pub(crate) fn give_peer(&self, from: NodeId, messages: &mut Vec<Peer>) -> Handed {
+    /// Puts a peer's messages in, in order. Frames are dropped first when too much waits; beyond the limit all of them are.
+    pub(crate) fn give_peer(&self, from: NodeId, incarnation: u64, messages: &mut Vec<Peer>) -> Handed {
         let mut handed = Handed::default();
         let mut state = self.state();
+        if state.closed {
+            messages.clear();
+            return handed;
+        }
         let mut waiting = state.peers.iter().find(|(peer, _)| *peer == from).map_or(0, |(_, n)| *n);
         let before = waiting;
         for message in messages.drain(..) {
+            if waiting >= PEER_MAX {
+                handed.lost = true;
+                continue;
+            }
             let frames = matches!(message, Peer::Frames { .. });
             if frames && waiting >= PEER_FRAMES_MAX {
                 handed.dropped += 1;
@@ -88,14 +96,13 @@ impl Inbox {
             }
             let moving = matches!(message, Peer::ToPlayer { message: ToPlayer::Move { .. }, .. });
             state.urgent |= !frames && !moving;
-            state.inputs.push(Input::Peer { from, message });
+            state.inputs.push(Input::Peer { from, incarnation, message });
             waiting += 1;
         }
         match state.peers.iter_mut().find(|(peer, _)| *peer == from) {
             Some((_, n)) => *n = waiting,
             None => state.peers.push((from, waiting)),
         }
-        handed.lost = waiting > PEER_MAX;
         if waiting > before {
             self.filled(state);
         }
@@ -201,16 +208,20 @@ mod tests {
         let inbox = Inbox::default();
         let frames = |n| (0..n).map(|_| Peer::Frames { number: 1, frames: Vec::new() }).collect::<Vec<_>>();
         let asked = || Peer::KeyframeWanted(gundo_types::ChunkId::default());
-        assert_eq!(inbox.give_peer(NodeId(2), &mut frames(PEER_FRAMES_MAX)), Handed::default());
+        assert_eq!(inbox.give_peer(NodeId(2), 7, &mut frames(PEER_FRAMES_MAX)), Handed::default());
         let mut more = frames(3);
         more.push(asked());
-        assert_eq!(inbox.give_peer(NodeId(2), &mut more), Handed { dropped: 3, lost: false });
+        assert_eq!(inbox.give_peer(NodeId(2), 7, &mut more), Handed { dropped: 3, lost: false });
         assert_eq!(inbox.len(), PEER_FRAMES_MAX + 1);
-        assert_eq!(inbox.give_peer(NodeId(3), &mut frames(1)).dropped, 0, "another peer has its own count");
+        assert_eq!(
+            inbox.give_peer(NodeId(3), 8, &mut frames(1)).dropped,
+            0,
+            "another peer has its own count"
+        );
         let mut flood = (0..PEER_MAX).map(|_| asked()).collect();
-        assert!(inbox.give_peer(NodeId(2), &mut flood).lost);
+        assert!(inbox.give_peer(NodeId(2), 7, &mut flood).lost);
         let mut inputs = Vec::new();
         assert!(inbox.take(&mut inputs, Instant::now(), false));
-        assert_eq!(inbox.give_peer(NodeId(2), &mut frames(1)), Handed::default(), "taken is taken");
+        assert_eq!(inbox.give_peer(NodeId(2), 7, &mut frames(1)), Handed::default(), "taken is taken");
     }
 }

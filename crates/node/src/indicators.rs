@@ -3,10 +3,11 @@
 //! Three families: machine (`process_*`, `machine_*`), logic (`gundo_tick_seconds`, `gundo_inbox`, `gundo_commands_total` and the
 //! like), and network, which the edges record themselves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gundo_edge::Recorder;
-use gundo_kernel::Counters;
+use gundo_kernel::{Counters, View};
 use gundo_types::NodeId;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
 use metrics_exporter_prometheus::{
@@ -104,6 +105,8 @@ pub(crate) struct Logic {
     counters: Vec<(Counter, CounterOf)>,
     gauges: Vec<(Gauge, CounterOf)>,
     peer_frames_dropped: Counter,
+    /// What was handed over the last time.
+    before: (Counters, u64),
 }
 
 impl Logic {
@@ -128,15 +131,45 @@ impl Logic {
             counters,
             gauges: GAUGES.iter().map(gauge).collect(),
             peer_frames_dropped,
+            before: (Counters::default(), 0),
         }
     }
 
-    /// Hands a node's counters over; call about once per second.
-    pub(crate) fn publish(&self, counters: &Counters, inbox: usize, peer_frames_dropped: u64) {
-        self.counters.iter().for_each(|(counter, of)| counter.absolute(of(counters)));
+    /// Hands a node's counters over; call about once per second. A node that starts again counts from 0: what it adds counts.
+    pub(crate) fn publish(&mut self, counters: &Counters, inbox: usize, peer_frames_dropped: u64) {
+        let before = std::mem::replace(&mut self.before, (counters.clone(), peer_frames_dropped));
+        let grown = |of: &CounterOf| of(counters).saturating_sub(of(&before.0));
+        self.counters.iter().for_each(|(counter, of)| counter.increment(grown(of)));
         self.gauges.iter().for_each(|(gauge, of)| gauge.set(of(counters) as f64));
         self.inbox.set(inbox as f64);
-        self.peer_frames_dropped.absolute(peer_frames_dropped);
+        self.peer_frames_dropped.increment(peer_frames_dropped.saturating_sub(before.1));
+    }
+}
+
+/// Indicators of the membership.
+pub(crate) struct NodeGauges {
+    recorders: Recorders,
+    epoch: Gauge,
+    members: BTreeMap<NodeId, Gauge>,
+}
+
+impl NodeGauges {
+    pub(crate) fn new(recorders: &Recorders) -> Self {
+        let epoch = recorders.gauge("gundo_epoch", Vec::new(), "Number of the present view");
+        Self { recorders: recorders.clone(), epoch, members: BTreeMap::new() }
+    }
+
+    /// A new view.
+    pub(crate) fn publish(&mut self, view: &View) {
+        self.epoch.set(view.epoch.0 as f64);
+        self.members.values().for_each(|member| member.set(0.0));
+        for member in &view.members {
+            let gauge = self.members.entry(member.node).or_insert_with(|| {
+                let label = Label::new("node", member.node.0.to_string());
+                self.recorders.gauge("gundo_member", vec![label], "Whether the present view has the node")
+            });
+            gauge.set(1.0);
+        }
     }
 }
 

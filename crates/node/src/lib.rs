@@ -4,17 +4,26 @@
 //! clients through its edge, to peers through the fabric, to the journal through its line. Clocks, threads, indicators
 //! and the way from start to graceful stop are here; what a node *decides* is the kernel's alone.
 //!
-//! Start with [`RunningWorld::start`]. Inside: `driver` is the logic thread, `inbox` what it reads, `fabric` the way
-//! between nodes of one process, `clock` the two clocks, `world` start and stop.
+//! Start with [`RunningWorld::start`]; its nodes are ended, added and drained by [`Control`]. Inside: `driver` is the logic
+//! thread, `inbox` what it reads, `mesh` the way between nodes of one process, `slot` one running node, `supervisor` who looks
+//! after them, `coordinator` who says which belong, `admin` the operators' HTTP, `clock` the two clocks, `world` the start.
 
+mod admin;
 mod clock;
+mod control;
+mod coordinator;
 mod driver;
-mod fabric;
 mod inbox;
 mod indicators;
 mod machine;
+mod mesh;
 mod settings;
+mod slot;
+mod supervisor;
 mod world;
 
+pub use admin::{AdminError, AdminNode, AdminWorld};
+pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
+pub use coordinator::{Coordinator, LocalCoordinator};
 pub use settings::{SoloSettings, WorldInfo};
 pub use world::{RunningWorld, Stopper, WorldFault};

@@ -15,6 +15,8 @@ pub struct SoloSettings {
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
+    /// Whoever has it may look at the nodes, end, drain and start them, from this machine, at `/admin`; `None` (default): nobody may.
+    pub admin_token: Option<String>,
     /// Settings of the world, equal on all nodes.
     pub world: WorldSettings,
 }
@@ -27,6 +29,7 @@ impl Default for SoloSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
             seed: None,
             io_threads: cores.min(8),
+            admin_token: None,
             world: WorldSettings::default(),
         }
     }

@@ -27,6 +27,8 @@ pub enum Dial {
     Zombie,
     /// A new view of the same members, which nodes learn of at different times.
     Views,
+    /// The coordinator answers nobody for a while: no leases, no new members, no takeovers.
+    Coordinator,
     /// Nodes' clocks run at different rates, and their world clocks are off: the dial is by how much at most, ms. Two nodes may be
     /// a second apart.
     Clocks,
@@ -68,7 +70,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -78,6 +80,7 @@ impl Dial {
         Self::NodeCrash,
         Self::Zombie,
         Self::Views,
+        Self::Coordinator,
         Self::Clocks,
         Self::Edge,
         Self::Vanish,
@@ -110,6 +113,7 @@ impl Dial {
             Self::NodeCrash => "node-crash",
             Self::Zombie => "zombie",
             Self::Views => "views",
+            Self::Coordinator => "coordinator",
             Self::Clocks => "clocks",
             Self::Edge => "edge",
             Self::Vanish => "vanish",
@@ -143,7 +147,7 @@ impl Dial {
             Self::Clocks => 250,
             Self::Crash | Self::Zombie | Self::Wave => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
-            Self::NodeCrash => 4,
+            Self::NodeCrash | Self::Coordinator => 4,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,

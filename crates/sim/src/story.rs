@@ -138,6 +138,10 @@ pub(crate) fn brief(message: &Peer) -> String {
             format!("bundle {number} of {} frames {}", frames.len(), rosters.collect::<Vec<_>>().join("; "))
         }
         Peer::Sent { number, rosters } => format!("has sent bundle {number}, {} rosters", rosters.len()),
+        Peer::Alive { epoch, unreachable, .. } => {
+            format!("is alive (epoch {}), cannot reach {unreachable:?}", epoch.0)
+        }
+        Peer::Stale { epoch } => format!("that is past: it is epoch {}", epoch.0),
         Peer::KeyframeWanted(chunk) => format!("wants a keyframe of {}", place(*chunk)),
         Peer::Home { epoch, message } => format!("{} (epoch {})", home(message), epoch.0),
         Peer::ToPlayer { player, line, message } => {

@@ -1,8 +1,10 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
-//! Here are the clock, the nodes, the links and the journal; `clients` has the players, `wrong` the faults, `tell` the story.
+//! Here are the clock, the nodes, the links and the journal; `clients` has the players, `coordinator` the membership, `wrong`
+//! the faults, `tell` the story.
 
 mod clients;
+mod coordinator;
 mod tell;
 mod wrong;
 
@@ -13,8 +15,8 @@ use bytes::Bytes;
 use gundo_bots::{Chance, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, View};
-use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Now, Planted, Point, Time, WorldTime};
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, Renewal, View};
+use gundo_types::{Body, ConnId, EntityId, NodeId, Now, Planted, Point, Time, WorldTime};
 use gundo_wire::client::ClientMessage;
 
 use crate::game::Game;
@@ -25,6 +27,7 @@ use crate::queue::Queue;
 use crate::storage::{Ended, Storage};
 use crate::story::{About, Story};
 use clients::Decoded;
+use coordinator::{Asked, Coordinator};
 
 /// One life of a node, in one life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,8 +92,26 @@ pub(crate) enum Flight {
     Drained(usize),
     /// An append of a dead process arrives after all.
     Late,
-    /// Everybody agrees that a node is dead.
-    NodeLost(Key),
+    /// A peer learns that its link to a dead node is reset.
+    LinkBroken {
+        node: Key,
+        peer: NodeId,
+    },
+    /// A node asks the coordinator for something.
+    Asked {
+        node: Key,
+        what: Asked,
+    },
+    /// What became of a renewal.
+    Renewed {
+        node: Key,
+        sent: Time,
+        renewal: Renewal,
+    },
+    /// The lease of an incarnation is over, unless it was renewed.
+    LeaseEnds(u64),
+    /// A node that was removed ends.
+    Fenced(Key),
     /// A node that died starts again.
     NodeStarts(Key),
     /// A process that was taken for dead finds out.
@@ -170,12 +191,10 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<Key, SimNode>,
     /// Which life each node leads in this generation; none said: the first.
     lives: BTreeMap<u16, u16>,
-    /// Nodes that are dead, and nobody has agreed on it yet.
-    dead: BTreeMap<u16, Member>,
     pub(crate) generation: u32,
     /// A process is on its way.
     booting: bool,
-    epoch: u64,
+    pub(crate) coordinator: Coordinator,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -230,9 +249,8 @@ impl World {
             nodes: BTreeMap::new(),
             generation: 0,
             lives: BTreeMap::new(),
-            dead: BTreeMap::new(),
             booting: false,
-            epoch: 0,
+            coordinator: Coordinator::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -333,8 +351,8 @@ impl World {
         match flight {
             Flight::Peer { to, from, message } => {
                 // Links break with the node at either end.
-                if self.nodes.contains_key(&from) {
-                    self.input(to, Input::Peer { from: NodeId(from.node), message });
+                if let Some(incarnation) = self.nodes.get(&from).map(|n| n.incarnation) {
+                    self.input(to, Input::Peer { from: NodeId(from.node), incarnation, message });
                 }
             }
             Flight::ToNode { node, conn, message } => {
@@ -379,7 +397,11 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
-            Flight::NodeLost(key) => self.node_lost(key),
+            Flight::LinkBroken { node, peer } => self.input(node, Input::LinkBroken { peer }),
+            Flight::Asked { node, what } => self.asked(node, what),
+            Flight::Renewed { node, sent, renewal } => self.input(node, Input::Renewed { sent, renewal }),
+            Flight::LeaseEnds(incarnation) => self.lease_ends(incarnation),
+            Flight::Fenced(key) => self.fenced(key),
             Flight::NodeStarts(key) => self.node_starts(key),
             Flight::Late => {
                 self.storage.arrive(self.now);
@@ -397,20 +419,17 @@ impl World {
     /// A process starts on the journal; whoever ran before has left.
     fn boot(&mut self) {
         if self.generation > 0 {
-            let dead = std::mem::take(&mut self.dead).into_values().map(|m| m.incarnation);
-            let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).chain(dead).collect();
+            let members = self.coordinator.view.members.iter().map(|m| m.incarnation);
+            let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).chain(members).collect();
             gone.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
         }
         self.booting = false;
         self.generation += 1;
         self.lives.clear();
-        self.epoch += 1;
-        for n in 1..=self.plan.nodes {
-            self.start_node(n);
-        }
+        let members = (1..=self.plan.nodes).map(|n| self.start_node(n)).collect();
         let text = format!("a process starts: nodes 1 to {}", self.plan.nodes);
         self.story.tell(self.now, About::default(), || text);
-        self.spread_view(self.members());
+        self.set_members(members);
     }
 
     /// The present life of a node.
@@ -418,7 +437,7 @@ impl World {
         Key { generation: self.generation, node, life: self.lives.get(&node).copied().unwrap_or(0) }
     }
 
-    pub(crate) fn start_node(&mut self, n: u16) {
+    pub(crate) fn start_node(&mut self, n: u16) -> Member {
         let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
         let incarnation = self.storage.store.join();
         self.judge.join(incarnation);
@@ -451,25 +470,7 @@ impl World {
             completed_at: 0,
         };
         self.nodes.insert(self.key(n), node);
-    }
-
-    fn members(&self) -> Vec<Member> {
-        let of = |(key, node): (&Key, &SimNode)| member(key.node, node.incarnation);
-        let alive = self.nodes.iter().filter(|(key, _)| key.generation == self.generation).map(of);
-        let mut members: Vec<_> = alive.chain(self.dead.values().cloned()).collect();
-        members.sort_by_key(|m| m.node);
-        members
-    }
-
-    /// Every node learns of a view, each in its own time.
-    fn spread_view(&mut self, members: Vec<Member>) {
-        let view = View { epoch: Epoch(self.epoch), members };
-        let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
-        for n in 1..=self.plan.nodes {
-            let after = if late { self.wrong.below(1_500_000) } else { 0 };
-            let node = self.key(n);
-            self.fly(after, Flight::View { node, view: view.clone() });
-        }
+        member(n, incarnation)
     }
 
     pub(crate) fn input(&mut self, key: Key, input: Input) {
@@ -551,6 +552,12 @@ impl World {
                 let after = self.storage.load_us(self.now);
                 self.fly(after, Flight::Loaded { node: key, entity, load });
             }
+            Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
+            Output::Remove { epoch, node, incarnation } => {
+                self.ask(key, Asked::Remove { epoch, node, incarnation });
+            }
+            Output::ViewWanted => self.ask(key, Asked::View),
+            Output::Fenced => self.fly(0, Flight::Fenced(key)),
             Output::Stopped => {}
         }
     }

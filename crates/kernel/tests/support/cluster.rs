@@ -21,7 +21,7 @@ use super::game;
 
 /// Something on its way.
 enum Flight {
-    Peer { to: NodeId, from: NodeId, message: Peer },
+    Peer { to: NodeId, from: NodeId, incarnation: u64, message: Peer },
     ToNode { node: NodeId, conn: ConnId, message: ClientMessage },
     ToClient { client: usize, conn: ConnId, bytes: Vec<u8> },
     Closed { client: usize, conn: ConnId },
@@ -472,7 +472,9 @@ impl Cluster {
 
     fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, message } => self.input(to, Input::Peer { from, message }),
+            Flight::Peer { to, from, incarnation, message } => {
+                self.input(to, Input::Peer { from, incarnation, message });
+            }
             Flight::ToNode { node, conn, message } => self.input(node, Input::Client { conn, message }),
             Flight::ToClient { client, conn, bytes } => self.on_client_bytes(client, conn, &bytes),
             Flight::Opened { client, conn } => {
@@ -617,13 +619,17 @@ impl Cluster {
                     }
                 }
                 let late = self.slow_links.get(&(node, to)).copied().unwrap_or(0);
-                self.fly(PEER_US + late, Flight::Peer { to, from: node, message });
+                let incarnation = self.nodes[&node].incarnation();
+                self.fly(PEER_US + late, Flight::Peer { to, from: node, incarnation, message });
             }
             Output::Append(batch) => {
                 self.waiting.push(batch);
                 self.schedule_commit();
             }
             Output::Load { entity, load } => self.fly(LOAD_US, Flight::Loaded { node, entity, load }),
+            // Nobody answers: the coordinator is down, and the script says who belongs.
+            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Fenced => drop(self.nodes.remove(&node)),
             Output::Stopped => self.stopped.push(node),
         }
     }

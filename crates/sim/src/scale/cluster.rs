@@ -166,7 +166,10 @@ impl Cluster {
 
     fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, message } => self.input(to, Input::Peer { from, message }),
+            Flight::Peer { to, from, message } => {
+                let incarnation = self.nodes[usize::from(from.0) - 1].kernel.incarnation();
+                self.input(to, Input::Peer { from, incarnation, message });
+            }
             Flight::Commit { node, batch } => {
                 let id = batch.id;
                 let outcome = self.store.commit_group(vec![batch]).pop().expect("one batch has one outcome");
@@ -269,7 +272,9 @@ impl Cluster {
                 self.queue.push(self.now + LOAD_US, Flight::Loaded { node, entity, load });
             }
             Output::Close { .. } => self.closed += 1,
-            Output::Stopped => {}
+            // Everybody stays, and the coordinator is not looked at.
+            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Fenced | Output::Stopped => {}
         }
     }
 }

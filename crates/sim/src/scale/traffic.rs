@@ -46,7 +46,7 @@ impl Traffic {
                 self.chunk_frames += frames.len() as u64;
                 &mut self.bundles
             }
-            Peer::Sent { .. } => &mut self.reminders,
+            Peer::Sent { .. } | Peer::Alive { .. } => &mut self.reminders,
             Peer::Home {
                 message:
                     HomeMessage::Subscribe(_) | HomeMessage::Publish { .. } | HomeMessage::Subscribers { .. },
@@ -83,6 +83,8 @@ fn size_of_peer(message: &Peer) -> usize {
             let size = |(at, roster): &(ChunkId, u32)| block(chunk(*at) + number(u64::from(*roster)));
             number(*count) + rosters.iter().map(size).sum::<usize>()
         }
+        Peer::Alive { epoch, unreachable, .. } => number(epoch.0) + 1 + unreachable.len(),
+        Peer::Stale { epoch } => number(epoch.0),
         Peer::KeyframeWanted(at) => chunk(*at),
         Peer::ToPlayer { player, line, message } => {
             let Line { edge, conn } = line;

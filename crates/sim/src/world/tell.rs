@@ -17,10 +17,12 @@ impl World {
             Input::Gone { conn } => word(3, conn.0),
             Input::Lagging { conn } => word(4, conn.0),
             Input::Drained { conn } => word(5, conn.0),
-            Input::Peer { from, message } => word(6, u64::from(from.0)) ^ u64::from(is_fine(message)),
+            Input::Peer { from, message, .. } => word(6, u64::from(from.0)) ^ u64::from(is_fine(message)),
             Input::Appended { batch, .. } => word(7, *batch),
             Input::Loaded { entity, load, .. } => word(8, *load) ^ entity.id,
             Input::Timeout => word(9, 0),
+            Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
+            Input::Renewed { renewal, .. } => word(12, *renewal as u64),
             Input::Gauges(_) | Input::Hold(_) | Input::Stop => word(10, 0),
         };
         self.story.mix(now ^ u64::from(n) << 48);
@@ -40,7 +42,7 @@ impl World {
             Input::Gone { conn } => format!("n{n} loses connection {}", conn.0),
             Input::Lagging { conn } => format!("n{n}: the client of connection {} is slow", conn.0),
             Input::Drained { conn } => format!("n{n}: the client of connection {} has caught up", conn.0),
-            Input::Peer { from, message } => {
+            Input::Peer { from, message, .. } => {
                 about.nodes[1] = Some(from.0);
                 about.entity = entity_of(message);
                 about.fine = is_fine(message);
@@ -60,6 +62,14 @@ impl World {
             Input::Timeout => {
                 about.fine = true;
                 format!("n{n} wakes")
+            }
+            Input::LinkBroken { peer } => {
+                about.nodes[1] = Some(peer.0);
+                format!("n{n}: the link to {peer} breaks")
+            }
+            Input::Renewed { renewal, .. } => {
+                about.fine = *renewal == gundo_kernel::Renewal::Renewed;
+                format!("n{n}: its renewal ended: {renewal:?}")
             }
             other => format!("n{n}: {}", short(other)),
         };

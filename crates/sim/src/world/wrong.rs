@@ -1,10 +1,10 @@
 //! What goes wrong: each dial as something that happens to nodes, players or the journal.
 
 use gundo_kernel::Input;
-use gundo_types::{ConnId, Planted, WorldTime};
+use gundo_types::{ConnId, WorldTime};
 use gundo_wire::client::ClientMessage;
 
-use super::{Flight, Key, SimNode, World, member};
+use super::{Flight, Key, SimNode, World};
 use crate::plan::Dial;
 use crate::story::About;
 
@@ -66,12 +66,11 @@ impl World {
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
             Dial::NodeCrash => return self.crash_node(),
             Dial::Views => {
-                let members = self.members();
-                if members.is_empty() {
+                let members = self.coordinator.view.members.clone();
+                if self.booting || members.is_empty() {
                     return false;
                 }
-                self.epoch += 1;
-                self.spread_view(members);
+                self.set_members(members);
             }
             Dial::Edge => {
                 let key = self.some_node();
@@ -103,6 +102,9 @@ impl World {
             }
             Dial::Garbage => return self.hostile(),
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
+            Dial::Coordinator => {
+                self.coordinator.down_until = self.now + 100_000 + self.wrong.below(12 * second);
+            }
             Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
             Dial::Unreadable => {
                 self.storage.unreadable_until = self.now + 50_000 + self.wrong.below(2 * second)
@@ -179,45 +181,50 @@ impl World {
         self.end_nodes(&|key| key.generation == generation);
     }
 
-    /// One node dies. When the others have made sure of it, they go on without it; later it starts again.
+    /// One node dies. Most of its peers notice at once, by their links. When two are sure the others go on without it; later
+    /// it starts again.
     pub(super) fn crash_node(&mut self) -> bool {
         let key = self.some_node();
         let alive = self.nodes.keys().filter(|k| k.generation == self.generation).count();
-        let Some(node) = self.nodes.get(&key).filter(|_| alive > 1 && !self.booting) else { return false };
-        self.dead.insert(key.node, member(key.node, node.incarnation));
+        if !self.nodes.contains_key(&key) || alive < 2 || self.booting {
+            return false;
+        }
         self.tell_fault(key, || format!("n{} dies", key.node));
+        for n in (1..=self.plan.nodes).filter(|n| *n != key.node) {
+            if self.wrong.below(4) > 0 {
+                let (node, after) = (self.key(n), self.wrong.below(100_000));
+                self.fly(after, Flight::LinkBroken { node, peer: gundo_types::NodeId(key.node) });
+            }
+        }
         self.end_nodes(&|k| *k == key);
-        let lost_in = 300_000 + self.wrong.below(1_700_000);
-        self.fly(lost_in, Flight::NodeLost(key));
-        let starts_in = lost_in + 300_000 + self.wrong.below(8_000_000);
+        let starts_in = 300_000 + self.wrong.below(8_000_000);
         self.fly(starts_in, Flight::NodeStarts(key));
         true
     }
 
-    /// Its row is deleted first: from then on nothing of it lands.
-    pub(super) fn node_lost(&mut self, key: Key) {
-        if key != self.key(key.node) || self.booting {
+    /// A node that was removed has found out.
+    pub(super) fn fenced(&mut self, key: Key) {
+        if !self.nodes.contains_key(&key) {
             return;
         }
-        let Some(dead) = self.dead.remove(&key.node) else { return };
-        if self.planted != Some(Planted::TakeoverUnfenced) {
-            self.storage.store.leave(dead.incarnation);
-        }
-        self.judge.leave(dead.incarnation);
-        self.epoch += 1;
-        self.story.tell(self.now, About::node(key.node), || format!("n{} is taken from the view", key.node));
-        self.spread_view(self.members());
+        self.story.tell(self.now, About::node(key.node), || format!("n{} ends: it was removed", key.node));
+        self.end_nodes(&|k| *k == key);
+        let starts_in = 100_000 + self.wrong.below(2_000_000);
+        self.fly(starts_in, Flight::NodeStarts(key));
     }
 
     pub(super) fn node_starts(&mut self, key: Key) {
         if key != self.key(key.node) || self.booting {
             return;
         }
+        // A life that nobody has missed yet: its row goes when the next one joins.
+        let before =
+            self.coordinator.view.members.iter().find(|m| m.node.0 == key.node).map(|m| m.incarnation);
+        before.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
         *self.lives.entry(key.node).or_insert(0) += 1;
-        self.start_node(key.node);
-        self.epoch += 1;
+        let member = self.start_node(key.node);
         self.story.tell(self.now, About::node(key.node), || format!("n{} starts again", key.node));
-        self.spread_view(self.members());
+        self.add_member(member);
     }
 
     fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
@@ -237,6 +244,7 @@ impl World {
     /// Everything is well again.
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
+        self.coordinator.down_until = 0;
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
         self.links.values_mut().for_each(|link| link.held_until = 0);

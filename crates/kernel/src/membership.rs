@@ -1,0 +1,261 @@
+//! Who belongs, as a member sees it: heartbeats, suspicion, the lease, and when to stop.
+//!
+//! Views come from the coordinator. Between two of them every member tells the others that it is alive and whom it cannot
+//! reach. Who has been unreachable for the confirm time, to two members (of two, to one), is proposed for removal. A
+//! member that cannot renew its lease goes on only while the coordinator must be what is down. None of this is for safety:
+//! the journal refuses whoever was removed. It bounds how long others wait, and how long a cut-off node shows what was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gundo_types::{Epoch, NodeId, Time};
+
+use crate::Node;
+use crate::core::{Core, Timer};
+use crate::io::{Member, Output, Renewal};
+use crate::peer::Peer;
+
+/// Between two heartbeats, ms.
+const BEAT_MS: u64 = 250;
+/// Between two renewals of the lease, between two proposals to remove the same member, and between two answers to the same stale
+/// sender, ms.
+const EVERY_MS: u64 = 1_000;
+/// A member that stood still itself has this long to renew before it draws conclusions, ms.
+const AWAKE_MS: u64 = 500;
+
+#[derive(Default)]
+pub(crate) struct Membership {
+    /// The other members.
+    peers: BTreeMap<NodeId, Seen>,
+    /// The newest incarnation of any view: incarnations are numbered through.
+    newest: u64,
+    last_beat: Time,
+    renewal_sent: Option<Time>,
+    /// The lease counts from when the renewal was sent.
+    lease_until: Time,
+    /// The last renewal succeeded.
+    renews: bool,
+    /// Since when a newer view is awaited.
+    view_wanted: Option<Time>,
+    /// Senders that do not belong (any more), and when they were told.
+    told: BTreeMap<NodeId, Time>,
+    /// This node does not belong any more: it does nothing more.
+    pub(crate) fenced: bool,
+}
+
+/// Another member, as seen from here.
+struct Seen {
+    incarnation: u64,
+    /// When something last came from it.
+    heard: Time,
+    /// Since when its link is broken.
+    broken: Option<Time>,
+    /// Whom it cannot reach.
+    unreachable: BTreeSet<NodeId>,
+    /// It can renew its lease.
+    renews: bool,
+    /// When its removal was last proposed.
+    proposed: Option<Time>,
+}
+
+impl Membership {
+    /// A new view.
+    pub(crate) fn set(&mut self, core: &Core, members: &[Member], first: bool) {
+        let now = core.now.time;
+        let me = core.me();
+        self.view_wanted = None;
+        self.told.clear();
+        self.newest = members.iter().map(|m| m.incarnation).max().unwrap_or(0).max(self.newest);
+        if first {
+            self.lease_until = now.plus_ms(core.world().lease_ms);
+            self.last_beat = now;
+        }
+        let mut before = std::mem::take(&mut self.peers);
+        for member in members.iter().filter(|m| m.node != me) {
+            let stays = before.remove(&member.node).filter(|seen| seen.incarnation == member.incarnation);
+            let new = Seen {
+                incarnation: member.incarnation,
+                heard: now,
+                broken: None,
+                unreachable: BTreeSet::new(),
+                renews: false,
+                proposed: None,
+            };
+            self.peers.insert(member.node, stays.unwrap_or(new));
+        }
+    }
+
+    /// Something came from a member.
+    pub(crate) fn hear(&mut self, from: NodeId, now: Time) {
+        if let Some(seen) = self.peers.get_mut(&from) {
+            (seen.heard, seen.broken) = (now, None);
+        }
+    }
+
+    /// Whether a message of this incarnation is a member's; `Err(true)`: it will be, for the view that says so is not here yet.
+    pub(crate) fn admits(&self, core: &Core, from: NodeId, incarnation: u64) -> Result<(), bool> {
+        if from == core.me() {
+            return Ok(());
+        }
+        match self.peers.get(&from) {
+            Some(seen) if seen.incarnation == incarnation => Ok(()),
+            Some(seen) => Err(incarnation > seen.incarnation),
+            None => Err(incarnation > self.newest),
+        }
+    }
+
+    fn unreachable(&self, core: &Core) -> BTreeSet<NodeId> {
+        let (now, world) = (core.now.time, core.world());
+        let silent = |seen: &Seen| now.since(seen.heard) >= world.confirm_silent_ms * 1_000;
+        let broken = |at: Time| now.since(at) >= world.confirm_broken_ms * 1_000;
+        let lost = |seen: &Seen| silent(seen) || seen.broken.is_some_and(broken);
+        self.peers.iter().filter(|(_, seen)| lost(seen)).map(|(node, _)| *node).collect()
+    }
+
+    /// Whether a member that cannot renew may go on: most of the view is in reach, and none of them can either.
+    fn coordinator_is_down(&self, unreachable: &BTreeSet<NodeId>) -> bool {
+        let mut reached = self.peers.iter().filter(|(node, _)| !unreachable.contains(node)).map(|(_, s)| s);
+        let most = 2 * (self.peers.len() - unreachable.len() + 1) > self.peers.len() + 1;
+        most && !reached.any(|seen| seen.renews)
+    }
+
+    /// At most once per second: the view that others speak of.
+    fn want_view(&mut self, core: &mut Core) {
+        let now = core.now.time;
+        if self.view_wanted.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
+            self.view_wanted = Some(now);
+            core.outputs.push_back(Output::ViewWanted);
+        }
+    }
+}
+
+impl Node {
+    /// A heartbeat: the others hear from here, and who has not been heard from is noticed.
+    pub(crate) fn on_beat(&mut self) {
+        self.core.after_ms(BEAT_MS, Timer::Beat);
+        let now = self.core.now.time;
+        let membership = &mut self.membership;
+        // This node itself stood still: what others said meanwhile is still on its way here.
+        if now.since(membership.last_beat) > 2 * BEAT_MS * 1_000 {
+            membership.peers.values_mut().for_each(|seen| seen.heard = now);
+            membership.lease_until = membership.lease_until.max(now.plus_ms(AWAKE_MS));
+            membership.renewal_sent = None;
+        }
+        membership.last_beat = now;
+        if membership.renewal_sent.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
+            membership.renewal_sent = Some(now);
+            self.core.outputs.push_back(Output::Renew { sent: now });
+        }
+        let unreachable = membership.unreachable(&self.core);
+        if now > membership.lease_until && !membership.coordinator_is_down(&unreachable) {
+            return self.fence_off();
+        }
+        self.tell_alive(&unreachable);
+        self.propose_removals(&unreachable);
+    }
+
+    fn tell_alive(&mut self, unreachable: &BTreeSet<NodeId>) {
+        let (epoch, renews) = (self.core.view.epoch, self.membership.renews);
+        let peers: Vec<_> = self.membership.peers.keys().copied().collect();
+        for peer in peers {
+            let unreachable = unreachable.iter().copied().collect();
+            self.core.send(peer, Peer::Alive { epoch, renews, unreachable });
+        }
+    }
+
+    /// Proposes the removal of members that two cannot reach. In a view of two, whoever is first with the coordinator wins.
+    fn propose_removals(&mut self, unreachable: &BTreeSet<NodeId>) {
+        let (now, epoch) = (self.core.now.time, self.core.view.epoch);
+        let alone = self.membership.peers.len() == 1;
+        for node in unreachable {
+            let second = |(other, seen): (&NodeId, &Seen)| {
+                !unreachable.contains(other) && seen.unreachable.contains(node)
+            };
+            if !alone && !self.membership.peers.iter().any(second) {
+                continue;
+            }
+            let Some(seen) = self.membership.peers.get_mut(node) else { continue };
+            if seen.proposed.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
+                seen.proposed = Some(now);
+                let incarnation = seen.incarnation;
+                self.core.outputs.push_back(Output::Remove { epoch, node: *node, incarnation });
+            }
+        }
+    }
+
+    /// The link to a peer was reset: it has the confirm time to be heard from again.
+    pub(crate) fn on_link_broken(&mut self, peer: NodeId) {
+        let now = self.core.now.time;
+        let confirm_ms = self.core.world().confirm_broken_ms;
+        let Some(seen) = self.membership.peers.get_mut(&peer) else { return };
+        if seen.broken.is_none() {
+            seen.broken = Some(now);
+            self.core.after_ms(confirm_ms, Timer::Confirm(peer));
+        }
+    }
+
+    /// The confirm time of a broken link is over.
+    pub(crate) fn on_confirm(&mut self, peer: NodeId) {
+        let unreachable = self.membership.unreachable(&self.core);
+        if unreachable.contains(&peer) {
+            // The others wait for a second one who says so.
+            self.tell_alive(&unreachable);
+            self.propose_removals(&unreachable);
+        }
+    }
+
+    pub(crate) fn on_alive(&mut self, from: NodeId, epoch: Epoch, renews: bool, unreachable: Vec<NodeId>) {
+        let mine = self.core.view.epoch;
+        if epoch < mine {
+            self.core.send(from, Peer::Stale { epoch: mine });
+        } else if epoch > mine {
+            self.membership.want_view(&mut self.core);
+        }
+        let Some(seen) = self.membership.peers.get_mut(&from) else { return };
+        seen.renews = renews;
+        seen.unreachable = unreachable.into_iter().collect();
+        if !seen.unreachable.is_empty() {
+            let unreachable = self.membership.unreachable(&self.core);
+            self.propose_removals(&unreachable);
+        }
+    }
+
+    /// Others have a newer view.
+    pub(crate) fn on_stale(&mut self, epoch: Epoch) {
+        if epoch > self.core.view.epoch {
+            self.membership.want_view(&mut self.core);
+        }
+    }
+
+    /// A message of somebody who does not belong (any more): it is told, once per second.
+    pub(crate) fn tell_stale(&mut self, to: NodeId) {
+        self.core.counters.stale += 1;
+        let now = self.core.now.time;
+        let epoch = self.core.view.epoch;
+        let told = self.membership.told.get(&to).is_some_and(|at| now.since(*at) < EVERY_MS * 1_000);
+        if !told {
+            self.membership.told.insert(to, now);
+            self.core.send(to, Peer::Stale { epoch });
+        }
+    }
+
+    pub(crate) fn on_renewed(&mut self, sent: Time, renewal: Renewal) {
+        let lease_ms = self.core.world().lease_ms;
+        self.membership.renews = renewal == Renewal::Renewed;
+        match renewal {
+            Renewal::Renewed => {
+                self.membership.lease_until = self.membership.lease_until.max(sent.plus_ms(lease_ms));
+            }
+            Renewal::Removed => self.fence_off(),
+            Renewal::Failed => {}
+        }
+    }
+
+    /// This node does not belong any more: whatever it would say is stale.
+    pub(crate) fn fence_off(&mut self) {
+        self.membership.fenced = true;
+        self.core.outputs.clear();
+        self.core.local.clear();
+        self.core.timers.clear();
+        self.core.outputs.push_back(Output::Fenced);
+    }
+}

@@ -1,0 +1,191 @@
+//! The operators' HTTP: the nodes of a running world at a glance, and what may be done with them.
+//!
+//! `GET /admin/nodes` tells; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (`pause`, `resume`, `drain`) does it, and
+//! `POST /admin/rollout` renews all. Every request needs `Authorization: Bearer TOKEN` and must come from this machine. What is
+//! refused is answered with a status, a stable code and a sentence, and changes nothing.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use gundo_edge::Caller;
+use gundo_types::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Control, NodeStatus, Refused, WorldStatus};
+
+/// The answer to `GET /admin/nodes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminWorld {
+    /// Number of the present view.
+    pub epoch: u64,
+    /// Every node that runs or ran, in order.
+    pub nodes: Vec<AdminNode>,
+    /// Nodes a rollout has still to renew, the one at work first.
+    pub rollout: Vec<u16>,
+}
+
+/// A node in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminNode {
+    /// Its number.
+    pub node: u16,
+    /// Its incarnation; 0: it does not run.
+    pub incarnation: u64,
+    /// Where its edge listens, or did.
+    pub address: String,
+    /// `starting`, `up`, `paused`, `draining`, `restarting` or `down`.
+    pub state: String,
+    /// Whether the present view has it.
+    pub member: bool,
+    /// Clients of its edge, as of the last second.
+    pub sessions: u64,
+    /// Entities real there, as of the last second.
+    pub reals: u64,
+    /// Entities seen there and real elsewhere, as of the last second.
+    pub ghosts: u64,
+}
+
+/// The answer to whatever is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminError {
+    /// Stable code.
+    pub code: String,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+/// The answer to what was done: which node.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Done {
+    node: u16,
+}
+
+impl From<WorldStatus> for AdminWorld {
+    fn from(status: WorldStatus) -> Self {
+        let node = |n: NodeStatus| AdminNode {
+            node: n.node.0,
+            incarnation: n.incarnation,
+            address: n.address.to_string(),
+            state: n.state.word().to_owned(),
+            member: n.member,
+            sessions: n.sessions,
+            reals: n.reals,
+            ghosts: n.ghosts,
+        };
+        Self {
+            epoch: status.epoch,
+            nodes: status.nodes.into_iter().map(node).collect(),
+            rollout: status.rollout.into_iter().map(|n| n.0).collect(),
+        }
+    }
+}
+
+/// The routes; `token`: `None`: everything is refused.
+pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
+    let token: Option<Arc<str>> = token.filter(|t| !t.is_empty()).map(Into::into);
+    Router::new()
+        .route("/admin/nodes", get(nodes).post(add))
+        .route("/admin/nodes/{node}/{what}", post(act))
+        .route("/admin/rollout", post(roll_out))
+        .layer(middleware::from_fn_with_state(token, check))
+        .with_state(control)
+}
+
+async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().copied();
+    if !caller.is_some_and(|Caller(address)| address.ip().to_canonical().is_loopback()) {
+        let text = "nodes are administered from the machine they run on only";
+        return refuse(StatusCode::FORBIDDEN, &Refused::new("not_local", text));
+    }
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.strip_prefix("Bearer "));
+    match (token, given) {
+        (None, _) => {
+            let text = "this world was started without an admin token";
+            refuse(StatusCode::FORBIDDEN, &Refused::new("no_admin", text))
+        }
+        (_, None) => {
+            let text = "an admin token is needed: the file admin.token in the world's data directory has it";
+            refuse(StatusCode::UNAUTHORIZED, &Refused::new("no_token", text))
+        }
+        (Some(token), Some(given)) if is_same(token.as_bytes(), given.as_bytes()) => next.run(request).await,
+        _ => {
+            let text = "this admin token is not the one in the world's data directory";
+            refuse(StatusCode::UNAUTHORIZED, &Refused::new("bad_token", text))
+        }
+    }
+}
+
+/// Compares in a time that does not tell how much is right.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+async fn nodes(State(control): State<Control>) -> Response {
+    answer(ask(control, |c| c.nodes()).await, |status| Json(AdminWorld::from(status)).into_response())
+}
+
+async fn add(State(control): State<Control>) -> Response {
+    answer(ask(control, |c| c.add()).await, done)
+}
+
+async fn act(State(control): State<Control>, Path((node, what)): Path<(String, String)>) -> Response {
+    let Ok(number) = node.parse::<u16>() else {
+        let text = format!("a node is a number from 1, not {node:?}");
+        return refuse(StatusCode::NOT_FOUND, &Refused::new("unknown_node", text));
+    };
+    let node = NodeId(number);
+    let asked = match what.as_str() {
+        "kill" => ask(control, move |c| c.kill(node)).await,
+        "pause" => ask(control, move |c| c.pause(node)).await,
+        "resume" => ask(control, move |c| c.resume(node)).await,
+        "drain" => ask(control, move |c| c.drain(node)).await,
+        _ => {
+            let text =
+                format!("a node can be killed, paused, resumed and drained; {what:?} is none of these");
+            return refuse(StatusCode::NOT_FOUND, &Refused::new("unknown_action", text));
+        }
+    };
+    answer(asked, |()| done(node))
+}
+
+async fn roll_out(State(control): State<Control>) -> Response {
+    answer(ask(control, |c| c.rollout()).await, |()| Json(serde_json::json!({})).into_response())
+}
+
+/// The supervisor may be waiting for the disk: it is not waited for on an I/O thread.
+async fn ask<T: Send + 'static>(
+    control: Control,
+    what: impl FnOnce(Control) -> Result<T, Refused> + Send + 'static,
+) -> Result<T, Refused> {
+    let asked = tokio::task::spawn_blocking(move || what(control)).await;
+    asked.unwrap_or_else(|_| Err(Refused::new("stopped", "this world has ended")))
+}
+
+fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Response) -> Response {
+    match asked {
+        Ok(value) => well(value),
+        Err(refused) => {
+            let status = match refused.code {
+                "unknown_node" => StatusCode::NOT_FOUND,
+                "stopped" | "storage" | "port" => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::CONFLICT,
+            };
+            refuse(status, &refused)
+        }
+    }
+}
+
+fn done(node: NodeId) -> Response {
+    Json(Done { node: node.0 }).into_response()
+}
+
+fn refuse(status: StatusCode, refused: &Refused) -> Response {
+    let error = AdminError { code: refused.code.to_owned(), text: refused.text.clone() };
+    (status, Json(error)).into_response()
+}

@@ -1,0 +1,184 @@
+//! What an operator may do with the nodes of a running world, and what it is told.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Sender, channel};
+
+use gundo_types::NodeId;
+
+use crate::supervisor::Signal;
+
+/// A handle to the nodes of a running world. Cheap to clone; it may outlive the world.
+#[derive(Clone, Debug)]
+pub struct Control(pub(crate) Sender<Signal>);
+
+/// What a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// It runs, and does not take clients yet.
+    Starting,
+    /// It runs and takes clients.
+    Up,
+    /// Its logic stands still.
+    Paused,
+    /// It gives away what it has, and ends then.
+    Draining,
+    /// It ended by itself and will be started again.
+    Restarting,
+    /// It does not run.
+    Down,
+}
+
+impl NodeState {
+    /// One word for people and programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::Restarting => "restarting",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A node at a glance. Counts are as of the last second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Which.
+    pub node: NodeId,
+    /// Its incarnation; 0: it does not run.
+    pub incarnation: u64,
+    /// Where its edge listens, or did.
+    pub address: SocketAddr,
+    /// What it is doing.
+    pub state: NodeState,
+    /// Whether the present view has it.
+    pub member: bool,
+    /// Clients of its edge.
+    pub sessions: u64,
+    /// Entities real there.
+    pub reals: u64,
+    /// Entities seen there and real elsewhere.
+    pub ghosts: u64,
+}
+
+/// A whole world's nodes at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorldStatus {
+    /// Number of the present view.
+    pub epoch: u64,
+    /// Every node that runs or ran, in order.
+    pub nodes: Vec<NodeStatus>,
+    /// Nodes a rollout has still to renew, the one at work first; empty: none is under way.
+    pub rollout: Vec<NodeId>,
+}
+
+/// An operation was refused: nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refused {
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong and what to do, for people.
+    pub text: String,
+}
+
+impl Refused {
+    pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Nodes,
+    Kill(NodeId),
+    Pause(NodeId),
+    Resume(NodeId),
+    Drain(NodeId),
+    Add,
+    Rollout,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    World(WorldStatus),
+    Node(NodeId),
+}
+
+impl Control {
+    /// Every node at a glance.
+    ///
+    /// # Errors
+    /// `stopped`: the world has ended.
+    pub fn nodes(&self) -> Result<WorldStatus, Refused> {
+        match self.ask(Request::Nodes)? {
+            Answer::World(status) => Ok(status),
+            Answer::Node(_) => unreachable!("a question about the world is answered with the world"),
+        }
+    }
+
+    /// Ends a node as a crash would: no goodbye. It stays down until [`add`](Self::add).
+    ///
+    /// # Errors
+    /// `unknown_node`, `node_down`, `last_node` (nobody could take over), `stopped`.
+    pub fn kill(&self, node: NodeId) -> Result<(), Refused> {
+        self.ask(Request::Kill(node)).map(drop)
+    }
+
+    /// Lets a node's logic stand still, as if its machine hung.
+    ///
+    /// # Errors
+    /// `unknown_node`, `node_down`, `paused` (it is already), `draining`, `stopped`.
+    pub fn pause(&self, node: NodeId) -> Result<(), Refused> {
+        self.ask(Request::Pause(node)).map(drop)
+    }
+
+    /// Lets a paused node go on. If the others have removed it meanwhile it finds out, ends, and starts anew.
+    ///
+    /// # Errors
+    /// `unknown_node`, `node_down`, `not_paused`, `stopped`.
+    pub fn resume(&self, node: NodeId) -> Result<(), Refused> {
+        self.ask(Request::Resume(node)).map(drop)
+    }
+
+    /// Empties a node in the background: it gives away what it has, sends its clients to other edges, and ends.
+    ///
+    /// # Errors
+    /// `unknown_node`, `node_down`, `last_node`, `draining` (it is already), `paused`, `rollout` (one is under way), `storage`,
+    /// `stopped`.
+    pub fn drain(&self, node: NodeId) -> Result<(), Refused> {
+        self.ask(Request::Drain(node)).map(drop)
+    }
+
+    /// Starts a node: the lowest number that does not run.
+    ///
+    /// # Errors
+    /// `too_many_nodes`, `port` (it is taken by another program), `storage`, `stopped`.
+    pub fn add(&self) -> Result<NodeId, Refused> {
+        match self.ask(Request::Add)? {
+            Answer::Node(node) => Ok(node),
+            Answer::World(_) => unreachable!("an added node is answered with its number"),
+        }
+    }
+
+    /// Renews every node in the background, one after another: drain, start again, wait until it is up. It goes on whatever becomes
+    /// of whoever asked for it.
+    ///
+    /// # Errors
+    /// `last_node` (a world of one node cannot be renewed without a pause), `rollout` (one is under way), `not_whole` (a node is
+    /// paused or draining), `stopped`.
+    pub fn rollout(&self) -> Result<(), Refused> {
+        self.ask(Request::Rollout).map(drop)
+    }
+
+    fn ask(&self, request: Request) -> Result<Answer, Refused> {
+        let stopped = || Refused::new("stopped", "this world has ended");
+        let (tx, rx) = channel();
+        self.0.send(Signal::Control(request, tx)).map_err(|_| stopped())?;
+        rx.recv().map_err(|_| stopped())?
+    }
+}

@@ -1,0 +1,96 @@
+//! The way between the nodes of one process: messages travel as values, once per turn of the logic thread and peer.
+//!
+//! It behaves as a network would: what is said to a node that is not there is lost, a node that ends breaks its links, and
+//! its peers are told.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use gundo_edge::Urgency;
+use gundo_kernel::{Input, Peer};
+use gundo_types::NodeId;
+
+use crate::inbox::Inbox;
+
+/// Who is there, with the inbox of each.
+#[derive(Default)]
+pub(crate) struct Mesh {
+    nodes: RwLock<BTreeMap<NodeId, Arc<Inbox>>>,
+    /// Grows with every change.
+    version: AtomicU64,
+}
+
+impl Mesh {
+    /// A node is there from now on.
+    pub(crate) fn join(&self, node: NodeId, inbox: &Arc<Inbox>) {
+        self.write(|nodes| drop(nodes.insert(node, Arc::clone(inbox))));
+    }
+
+    /// A node is not there any more: its links to all others break.
+    pub(crate) fn leave(&self, node: NodeId, inbox: &Arc<Inbox>) {
+        self.write(|nodes| {
+            if nodes.get(&node).is_some_and(|there| Arc::ptr_eq(there, inbox)) {
+                nodes.remove(&node);
+                for other in nodes.values() {
+                    other.give(Input::LinkBroken { peer: node }, Urgency::Now);
+                }
+            }
+        });
+    }
+
+    fn write(&self, change: impl FnOnce(&mut BTreeMap<NodeId, Arc<Inbox>>)) {
+        change(&mut self.nodes.write().unwrap_or_else(PoisonError::into_inner));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// One node's way to its peers.
+pub(crate) struct Fabric {
+    me: NodeId,
+    incarnation: u64,
+    mesh: Arc<Mesh>,
+    version: u64,
+    peers: Vec<(NodeId, Arc<Inbox>, Vec<Peer>)>,
+    /// Frames dropped because a peer did not keep up.
+    pub(crate) dropped: u64,
+}
+
+impl Fabric {
+    pub(crate) fn new(me: NodeId, incarnation: u64, mesh: Arc<Mesh>) -> Self {
+        Self { me, incarnation, mesh, version: 0, peers: Vec::new(), dropped: 0 }
+    }
+
+    /// Takes a message for a peer. What is for a node that is not there is lost.
+    pub(crate) fn push(&mut self, to: NodeId, message: Peer) {
+        let version = self.mesh.version.load(Ordering::Acquire);
+        if version != self.version {
+            self.look_around(version);
+        }
+        if let Some((_, _, waiting)) = self.peers.iter_mut().find(|(node, ..)| *node == to) {
+            waiting.push(message);
+        }
+    }
+
+    fn look_around(&mut self, version: u64) {
+        self.version = version;
+        let mut before = std::mem::take(&mut self.peers);
+        let nodes = self.mesh.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        for (node, inbox) in nodes.iter().filter(|(node, _)| **node != self.me) {
+            let same = before.iter_mut().find(|(_, there, _)| Arc::ptr_eq(there, inbox));
+            let waiting = same.map(|(_, _, waiting)| std::mem::take(waiting)).unwrap_or_default();
+            self.peers.push((*node, Arc::clone(inbox), waiting));
+        }
+    }
+
+    /// Hands everything over. Peers that take nothing any more go to `lost`.
+    pub(crate) fn flush(&mut self, lost: &mut Vec<NodeId>) {
+        for (node, inbox, waiting) in self.peers.iter_mut().filter(|(_, _, waiting)| !waiting.is_empty()) {
+            let handed = inbox.give_peer(self.me, self.incarnation, waiting);
+            self.dropped += handed.dropped as u64;
+            if handed.lost {
+                lost.push(*node);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One running node of a process: its logic thread, inbox, edge, and how it ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{Builder, JoinHandle};
+
+use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Urgency};
+use gundo_journal::Journal;
+use gundo_kernel::game::Rules;
+use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSettings};
+use gundo_types::NodeId;
+use tokio::runtime::Runtime;
+
+use crate::clock::Clock;
+use crate::driver::{Driver, Ending, Link};
+use crate::inbox::Inbox;
+use crate::indicators::Recorders;
+use crate::mesh::{Fabric, Mesh};
+use crate::supervisor::Signal;
+use crate::world::{WorldFault, system};
+
+/// What all nodes of a process are made from.
+pub(crate) struct Ground {
+    pub(crate) world: Arc<WorldSettings>,
+    pub(crate) io_threads: usize,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) runtime: Runtime,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) recorders: Recorders,
+    pub(crate) mesh: Arc<Mesh>,
+    pub(crate) tx: Sender<Signal>,
+    /// What every edge serves beside its own.
+    pub(crate) routes: axum::Router,
+}
+
+/// A running node.
+pub(crate) struct Slot {
+    pub(crate) member: Member,
+    pub(crate) link: Arc<Link>,
+    pub(crate) edge: Edge,
+    pub(crate) thread: JoinHandle<()>,
+    pub(crate) paused: bool,
+    pub(crate) draining: bool,
+}
+
+impl Slot {
+    /// Starts the node `member` behind the door `bound`. It waits for its first view.
+    pub(crate) fn start(ground: &Ground, member: Member, bound: Bound) -> Result<Self, WorldFault> {
+        let (me, incarnation) = (member.node, member.incarnation);
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(system)?;
+        let settings = NodeSettings {
+            node: me,
+            incarnation,
+            seed,
+            world: Arc::clone(&ground.world),
+            rules: Arc::clone(&ground.rules),
+            planted: None,
+        };
+        let inbox = Arc::new(Inbox::default());
+        let link =
+            Arc::new(Link::new(Arc::clone(&inbox), ground.recorders.clone(), Arc::clone(&ground.clock)));
+        let edge = {
+            let _inside = ground.runtime.enter();
+            let mut settings = EdgeSettings::new(me, ground.world.limits);
+            settings.io_threads = ground.io_threads;
+            let node = Arc::clone(&link) as Arc<dyn NodeLink>;
+            Edge::start(bound, settings, node, ground.recorders.recorder(), ground.routes.clone())?
+        };
+        ground.mesh.join(me, &inbox);
+        let fabric = Fabric::new(me, incarnation, Arc::clone(&ground.mesh));
+        let line = ground.journal.line(me, incarnation, link.sink());
+        let (its_link, its_edge, tx) = (Arc::clone(&link), edge.clone(), ground.tx.clone());
+        let driver =
+            move || Driver::new((me, incarnation), Node::new(settings), its_link, its_edge, fabric, line, tx);
+        let thread = spawn(me, incarnation, driver, ground.tx.clone())?;
+        Ok(Self { member, link, edge, thread, paused: false, draining: false })
+    }
+
+    /// Hands the node an input that nobody should wait for.
+    pub(crate) fn give(&self, input: Input) {
+        self.link.inbox.give(input, Urgency::Now);
+    }
+
+    /// Ends the node as a crash would. When this returns nothing of it reaches its peers any more, and they know.
+    pub(crate) fn kill(self, mesh: &Mesh) -> JoinHandle<()> {
+        self.link.end();
+        self.link.inbox.close();
+        self.edge.kill();
+        mesh.leave(self.member.node, &self.link.inbox);
+        self.thread
+    }
+}
+
+/// Starts a logic thread. How it ends goes to the supervisor.
+fn spawn(
+    me: NodeId,
+    incarnation: u64,
+    driver: impl FnOnce() -> Driver + Send + 'static,
+    tx: Sender<Signal>,
+) -> Result<JoinHandle<()>, WorldFault> {
+    let run = move || {
+        // The driver is made and lost inside: nothing of it is looked at after a panic.
+        let ending = catch_unwind(AssertUnwindSafe(|| driver().run())).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let what = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Ending::Panicked(what.unwrap_or("a panic without words").to_owned())
+        });
+        // A world that has ended needs no news.
+        let _ = tx.send(Signal::Ended { node: me, incarnation, ending });
+    };
+    Builder::new().name(format!("gundo-{me}")).spawn(run).map_err(system)
+}

@@ -1,0 +1,125 @@
+//! The coordinator: who belongs, under a lease; and the way of its word to the nodes.
+
+use gundo_kernel::{Member, Renewal, View};
+use gundo_types::{Epoch, NodeId, Planted, Time};
+
+use super::{Flight, Key, World};
+use crate::plan::Dial;
+use crate::story::About;
+
+/// What a node asks of the coordinator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    Renew { sent: Time },
+    Remove { epoch: Epoch, node: NodeId, incarnation: u64 },
+    View,
+}
+
+#[derive(Default)]
+pub(crate) struct Coordinator {
+    pub(super) view: View,
+    /// It answers nobody until then, µs.
+    pub(super) down_until: u64,
+    /// When each member last renewed, µs.
+    renewed: std::collections::BTreeMap<u64, u64>,
+}
+
+/// A question and its answer take up to so long, each, µs.
+const WAY_US: u64 = 5_000;
+/// After this a member that has not renewed is removed: the lease, and the time a renewal may be under way, µs.
+const LEASE_US: u64 = 6_000_000;
+
+impl World {
+    /// A node's question is on its way.
+    pub(super) fn ask(&mut self, node: Key, what: Asked) {
+        let after = 1 + self.net.below(WAY_US);
+        self.fly(after, Flight::Asked { node, what });
+    }
+
+    pub(super) fn asked(&mut self, node: Key, what: Asked) {
+        let Some(incarnation) = self.nodes.get(&node).map(|n| n.incarnation) else { return };
+        let down = self.now < self.coordinator.down_until;
+        let back = 1 + self.net.below(WAY_US);
+        match what {
+            Asked::Renew { sent } => {
+                let renewal = if down {
+                    Renewal::Failed
+                } else if self.storage.store.is_member(incarnation) {
+                    self.coordinator.renewed.insert(incarnation, self.now);
+                    Renewal::Renewed
+                } else {
+                    Renewal::Removed
+                };
+                self.fly(back, Flight::Renewed { node, sent, renewal });
+            }
+            Asked::Remove { epoch, node, incarnation } if !down && epoch == self.coordinator.view.epoch => {
+                self.remove(node, incarnation);
+            }
+            Asked::View if !down && node.generation == self.generation => {
+                let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
+                let after = back + if late { self.wrong.below(1_500_000) } else { 0 };
+                let view = self.coordinator.view.clone();
+                self.fly(after, Flight::View { node, view });
+            }
+            Asked::Remove { .. } | Asked::View => {}
+        }
+    }
+
+    /// Its row goes first: from then on nothing of it lands.
+    pub(super) fn remove(&mut self, node: NodeId, incarnation: u64) {
+        let mut members = self.coordinator.view.members.clone();
+        let count = members.len();
+        members.retain(|m| (m.node, m.incarnation) != (node, incarnation));
+        // Somebody was faster; or nobody would be left.
+        if members.len() == count || members.is_empty() {
+            return;
+        }
+        if self.planted != Some(Planted::TakeoverUnfenced) {
+            self.storage.store.leave(incarnation);
+        }
+        self.judge.leave(incarnation);
+        let about = About::node(node.0);
+        self.story.tell(self.now, about, || format!("{node} is taken from the view"));
+        self.set_members(members);
+    }
+
+    pub(super) fn add_member(&mut self, member: Member) {
+        let mut members = self.coordinator.view.members.clone();
+        members.retain(|m| m.node != member.node);
+        members.push(member);
+        members.sort_by_key(|m| m.node);
+        self.set_members(members);
+    }
+
+    /// A member that has not renewed for the time of its lease is removed.
+    pub(super) fn lease_ends(&mut self, incarnation: u64) {
+        let Some(node) = self.coordinator.view.members.iter().find(|m| m.incarnation == incarnation) else {
+            return;
+        };
+        let node = node.node;
+        let renewed = self.coordinator.renewed.get(&incarnation).copied().unwrap_or(0);
+        if self.now < renewed + LEASE_US {
+            return self.fly(renewed + LEASE_US - self.now, Flight::LeaseEnds(incarnation));
+        }
+        self.remove(node, incarnation);
+        self.fly(LEASE_US, Flight::LeaseEnds(incarnation));
+    }
+
+    /// The next view. Every node learns of it in its own time.
+    pub(super) fn set_members(&mut self, members: Vec<Member>) {
+        for member in &members {
+            if !self.coordinator.renewed.contains_key(&member.incarnation) {
+                self.coordinator.renewed.insert(member.incarnation, self.now);
+                self.fly(LEASE_US, Flight::LeaseEnds(member.incarnation));
+            }
+        }
+        self.coordinator.renewed.retain(|i, _| members.iter().any(|m| m.incarnation == *i));
+        self.coordinator.view = View { epoch: Epoch(self.coordinator.view.epoch.0 + 1), members };
+        let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
+        for n in 1..=self.plan.nodes {
+            let after = if late { self.wrong.below(1_500_000) } else { 0 };
+            let (node, view) = (self.key(n), self.coordinator.view.clone());
+            self.fly(after, Flight::View { node, view });
+        }
+    }
+}
