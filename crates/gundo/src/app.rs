@@ -11,7 +11,7 @@ use gundo_node::WorldInfo;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{BotsArgs, Cli, Command};
-use crate::{Rules, journal, serve};
+use crate::{Rules, journal, nodes, serve};
 
 type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
 type MindOf = Box<dyn Fn(usize) -> Box<dyn Behaviour> + Sync>;
@@ -98,6 +98,15 @@ impl App {
             None => serve::serve(self.name, &cli.serve, &*self.rules),
             Some(Command::Bots(args)) => bots(args, &*self.mind),
             Some(Command::Journal(args)) => journal::run(args, &*self.rules),
+            Some(
+                command @ (Command::Nodes { .. }
+                | Command::Kill { .. }
+                | Command::Pause { .. }
+                | Command::Resume { .. }
+                | Command::Drain { .. }
+                | Command::Add { .. }
+                | Command::Rollout { .. }),
+            ) => nodes::run(command),
             #[cfg(feature = "sim")]
             Some(Command::Sim { words }) => {
                 let Some((command, game)) = self.simulated else {

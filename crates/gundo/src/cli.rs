@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use gundo_client::Address;
 
-use crate::config::Flags;
+use crate::config::{DATA_DEFAULT, Flags};
 
 /// Run without a command, it is the server: a whole world in one process.
 #[derive(Debug, Parser)]
@@ -39,6 +39,62 @@ pub(crate) struct ServeArgs {
 pub(crate) enum Command {
     /// Fill a world with bots and measure how it does
     Bots(BotsArgs),
+    /// Show the nodes of a running world
+    Nodes {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// End a node of a running world as a crash would: no goodbye; the others take over
+    Kill {
+        /// Which
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Let a node stand still, as if its machine hung
+    Pause {
+        /// Which
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Let a paused node go on
+    Resume {
+        /// Which
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Empty a node while everybody plays on, then end it
+    Drain {
+        /// Which
+        #[arg(value_name = "NODE")]
+        node: u16,
+        /// Do not wait until it is empty
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Start a node: the lowest number that does not run
+    Add {
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Renew every node, one after another, while everybody plays on
+    Rollout {
+        /// Do not wait until all are renewed
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Look into the journal of a world
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -71,6 +127,17 @@ pub(crate) struct BotsArgs {
     pub(crate) connects_per_second: Option<f64>,
 }
 
+/// Which running world, and the right to it.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// An edge of the running world; if nobody answers there, the ports beside it are tried
+    #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:7600")]
+    pub(crate) url: Address,
+    /// Directory of the world's data: its admin.token is the right to do this (or GUNDO_ADMIN_TOKEN in the environment)
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT, env = "GUNDO_DATA")]
+    pub(crate) data: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
     /// Check that every stream is whole; also beside a running server
@@ -94,7 +161,7 @@ pub(crate) enum JournalCommand {
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     /// Directory of the world's data
-    #[arg(long, value_name = "DIR", default_value = "data", env = "GUNDO_DATA")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT, env = "GUNDO_DATA")]
     pub(crate) data: PathBuf,
 }
 

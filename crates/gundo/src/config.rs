@@ -11,6 +11,9 @@ use gundo_node::SoloSettings;
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 
+/// Where a world's data lies when nobody says.
+pub(crate) const DATA_DEFAULT: &str = "data";
+
 /// Everything that can be configured. In a file the fields are keys (`nodes = 3`, `[world]`, `tick_ms = 100`), in the
 /// environment `GUNDO_NODES`, `GUNDO_WORLD__TICK_MS`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ impl Default for Config {
         Self {
             nodes: solo.nodes,
             listen: solo.listen,
-            data: PathBuf::from("data"),
+            data: PathBuf::from(DATA_DEFAULT),
             seed: None,
             io_threads: solo.io_threads,
             journal: JournalConfig::default(),
@@ -198,7 +201,7 @@ impl Config {
             text.map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
             layers = layers.merge(Toml::file_exact(file));
         }
-        let environment = Env::prefixed("GUNDO_").split("__").ignore(&["config"]);
+        let environment = Env::prefixed("GUNDO_").split("__").ignore(&["config", "admin_token"]);
         let layers = layers.merge(environment).merge(Serialized::defaults(flags));
         layers.extract().map_err(|error| ConfigError::Value(Box::new(error)))
     }

@@ -88,6 +88,7 @@ mod app;
 mod cli;
 mod config;
 mod journal;
+mod nodes;
 mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -7,10 +7,10 @@ use std::thread::Builder;
 use gundo_journal::Journal;
 use gundo_node::{RunningWorld, Stopper, WorldInfo};
 
-use crate::Rules;
 use crate::app::{Failure, say, start_logs};
 use crate::cli::ServeArgs;
 use crate::config::Config;
+use crate::{Rules, nodes};
 
 /// Runs the server.
 pub(crate) fn serve(
@@ -22,7 +22,9 @@ pub(crate) fn serve(
     start_logs();
     let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
-    let world = RunningWorld::start(&config.solo(), journal, rules)?;
+    let mut settings = config.solo();
+    settings.admin_token = Some(nodes::settle_token(&config.data)?);
+    let world = RunningWorld::start(&settings, journal, rules)?;
     listen_to_signals(world.stopper())?;
     say(&greeting(game, &config, &world));
     world.wait()?;

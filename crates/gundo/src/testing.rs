@@ -6,11 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gundo_journal::Journal;
+pub use gundo_node::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 use gundo_node::{RunningWorld, SoloSettings, WorldFault, WorldInfo};
 use tempfile::TempDir;
 
 use crate::config::Config;
 use crate::{Rules, WorldSettings};
+
+/// The admin token of every world in a test.
+pub const ADMIN_TOKEN: &str = "for tests only";
 
 /// A world in a test. Dropping it ends it as a crash would.
 pub struct TestWorld {
@@ -72,6 +76,7 @@ impl TestWorld {
             nodes: settings.nodes,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             seed: Some(settings.seed),
+            admin_token: Some(ADMIN_TOKEN.to_owned()),
             world: settings.world.clone(),
             ..SoloSettings::default()
         };
@@ -90,6 +95,14 @@ impl TestWorld {
     /// There is no such node.
     pub fn url(&self, node: u16) -> String {
         format!("ws://{}", self.edges()[usize::from(node) - 1])
+    }
+
+    /// A handle to its nodes.
+    ///
+    /// # Panics
+    /// It has been stopped.
+    pub fn control(&self) -> Control {
+        self.world.as_ref().expect("it runs").control()
     }
 
     /// The data directory.

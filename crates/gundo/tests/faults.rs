@@ -66,15 +66,6 @@ fn a_port_in_use_is_named() {
     assert!(fault.to_string().contains(&format!("{listen} is in use")), "{fault}");
 }
 
-#[test]
-fn a_node_whose_row_is_gone_ends_the_world() {
-    let journal = journal();
-    let world = RunningWorld::start(&settings(), Arc::clone(&journal), rules).expect("a world");
-    let incarnation = (0..100).find(|i| journal.is_member(*i).expect("readable")).expect("a member");
-    journal.leave(incarnation).expect("taken away");
-    assert!(matches!(world.wait(), Err(WorldFault::Removed { .. })));
-}
-
 /// What the command line `words` ends with.
 fn exit(words: &[&str]) -> String {
     let words = std::iter::once("counting").chain(words.iter().copied());

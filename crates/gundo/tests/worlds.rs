@@ -2,10 +2,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gundo::testing::{TestSettings, TestWorld};
-use gundo::{Bytes, EntityId, Message};
+use gundo::testing::{ADMIN_TOKEN, NodeState, Refused, TestSettings, TestWorld, WorldStatus};
+use gundo::{Bytes, EntityId, Message, NodeId};
 use gundo_client::{Client, CommandError, Event, Events, SessionSettings};
 use support::{Count, Counter, rules};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -171,4 +171,132 @@ async fn health_and_the_three_families_of_indicators() {
     for name in names {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{text}");
     }
+}
+
+/// Waits until the world's nodes are as wanted.
+fn until(world: &TestWorld, wanted: impl Fn(&WorldStatus) -> bool) -> WorldStatus {
+    let began = Instant::now();
+    loop {
+        let status = world.control().nodes().expect("the world runs");
+        if wanted(&status) {
+            return status;
+        }
+        assert!(began.elapsed() < PATIENCE, "{status:?}");
+        // What is awaited happens in its own time, and nobody tells.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn states(status: &WorldStatus) -> Vec<NodeState> {
+    status.nodes.iter().map(|n| n.state).collect()
+}
+
+fn all_up(status: &WorldStatus) -> bool {
+    status.nodes.iter().all(|n| n.state == NodeState::Up && n.member)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_is_taken_over_and_comes_back() {
+    let world = TestWorld::start(&TestSettings::default(), rules);
+    let before = until(&world, all_up);
+    // Bob's player is real on node 2, and he plays by node 1.
+    let bob = Player::enter(&world, 2, "Bob", Bytes::new()).await;
+    let mut bob = Player::enter(&world, 1, "Bob", bob.token.clone()).await;
+    assert_eq!(bob.count(3).await, Ok(3));
+    let control = world.control();
+    control.kill(NodeId(2)).expect("killed");
+    assert_eq!(bob.count(4).await, Ok(7), "another node has him");
+    let status = until(&world, |s| !s.nodes[1].member);
+    assert_eq!(states(&status), [NodeState::Up, NodeState::Down, NodeState::Up]);
+    assert_eq!(control.kill(NodeId(2)).expect_err("it is down").code, "node_down");
+    assert_eq!(control.add().expect("started"), NodeId(2));
+    let after = until(&world, all_up);
+    assert_eq!(after.nodes[1].address, before.nodes[1].address);
+    assert!(after.nodes[1].incarnation > before.nodes[1].incarnation);
+    let mut ada = Player::enter(&world, 2, "Ada", Bytes::new()).await;
+    ada.sees(bob.id, 7).await;
+    bob.sees(ada.id, 0).await;
+    let lost = std::iter::from_fn(|| bob.events.try_recv().ok())
+        .find(|(e, _)| matches!(e, Some(Event::Lost { .. })));
+    assert_eq!(lost, None, "he was never cut off");
+    world.stop().expect("everything is saved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_is_removed_and_finds_out() {
+    let world = TestWorld::start(&TestSettings::default(), rules);
+    let before = until(&world, all_up);
+    let bob = Player::enter(&world, 2, "Bob", Bytes::new()).await;
+    let bob = Player::enter(&world, 1, "Bob", bob.token.clone()).await;
+    assert_eq!(bob.count(3).await, Ok(3));
+    let control = world.control();
+    control.pause(NodeId(2)).expect("paused");
+    assert_eq!(control.pause(NodeId(2)).expect_err("it is").code, "paused");
+    assert_eq!(control.drain(NodeId(2)).expect_err("it cannot").code, "paused");
+    assert_eq!(control.rollout().expect_err("not now").code, "not_whole");
+    assert_eq!(bob.count(4).await, Ok(7), "another node has him");
+    let status = until(&world, |s| !s.nodes[1].member);
+    assert_eq!(status.nodes[1].state, NodeState::Paused);
+    control.resume(NodeId(2)).expect("it goes on");
+    let status = until(&world, |s| s.nodes[1].incarnation > before.nodes[1].incarnation && all_up(s));
+    assert_eq!(status.nodes.len(), 3, "as a new incarnation");
+    assert_eq!(bob.count(1).await, Ok(8));
+}
+
+#[test]
+fn what_would_leave_nobody_is_refused() {
+    let world = TestWorld::start(&TestSettings { nodes: 1, ..TestSettings::default() }, rules);
+    let control = world.control();
+    until(&world, all_up);
+    let code = |asked: Result<(), Refused>| asked.expect_err("refused").code;
+    assert_eq!(code(control.kill(NodeId(1))), "last_node");
+    assert_eq!(code(control.drain(NodeId(1))), "last_node");
+    assert_eq!(code(control.rollout()), "last_node");
+    assert_eq!(code(control.kill(NodeId(7))), "unknown_node");
+    assert_eq!(code(control.resume(NodeId(1))), "not_paused");
+    assert!(all_up(&control.nodes().expect("it runs")), "nothing has changed");
+    assert_eq!(control.add().expect("started"), NodeId(2));
+    until(&world, all_up);
+    control.kill(NodeId(1)).expect("there is another now");
+    world.stop().expect("everything is saved");
+    assert_eq!(control.nodes().expect_err("it has ended").code, "stopped");
+}
+
+/// The status line and body of an HTTP request to node 1.
+async fn http(world: &TestWorld, request: &str) -> (u16, String) {
+    let mut socket = tokio::net::TcpStream::connect(world.edges()[0]).await.expect("it listens");
+    let text = format!("{request}Host: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    socket.write_all(text.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("answered");
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_need_the_token_and_get_clear_answers() {
+    let world = TestWorld::start(&TestSettings::default(), rules);
+    until(&world, all_up);
+    let kill = |token: &str| format!("POST /admin/nodes/2/kill HTTP/1.1\r\n{token}");
+    let (status, body) = http(&world, &kill("")).await;
+    assert!(status == 401 && body.contains("no_token"), "{status} {body}");
+    let (status, body) = http(&world, &kill("Authorization: Bearer guess\r\n")).await;
+    assert!(status == 401 && body.contains("bad_token"), "{status} {body}");
+    assert!(all_up(&world.control().nodes().expect("it runs")), "nothing has changed");
+    let bearer = format!("Authorization: Bearer {ADMIN_TOKEN}\r\n");
+    let ask = async |line: &str| http(&world, &format!("{line} HTTP/1.1\r\n{bearer}")).await;
+    for (line, wanted, code) in [
+        ("POST /admin/nodes/9/kill", 404, "unknown_node"),
+        ("POST /admin/nodes/two/kill", 404, "unknown_node"),
+        ("POST /admin/nodes/2/tickle", 404, "unknown_action"),
+        ("POST /admin/nodes/2/resume", 409, "not_paused"),
+    ] {
+        let (status, body) = ask(line).await;
+        assert!(status == wanted && body.contains(code), "{line}: {status} {body}");
+    }
+    let (status, body) = ask("GET /admin/nodes").await;
+    assert!(status == 200 && body.contains(r#""state":"up""#), "{status} {body}");
+    let (status, _) = ask("POST /admin/nodes/2/kill").await;
+    assert_eq!(status, 200);
+    until(&world, |s| s.nodes[1].state == NodeState::Down);
 }
