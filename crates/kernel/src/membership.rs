@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gundo_types::{Epoch, NodeId, Time};
+use gundo_types::{Epoch, NodeId, Planted, Time};
 
 use crate::Node;
 use crate::core::{Core, Timer};
@@ -252,6 +252,9 @@ impl Node {
 
     /// This node does not belong any more: whatever it would say is stale.
     pub(crate) fn fence_off(&mut self) {
+        if self.core.planted(Planted::RemovedGoesOn) {
+            return;
+        }
         self.membership.fenced = true;
         self.core.outputs.clear();
         self.core.local.clear();

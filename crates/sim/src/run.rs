@@ -148,6 +148,7 @@ fn advance(world: &mut World, until: u64) -> Verdict {
             return Err(violation);
         }
         bounds(world)?;
+        world.check_removed()?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
         }

@@ -95,6 +95,8 @@ planted! {
         "After a new view a node does not tell the homes which chunks it subscribes to: G8."
 
     // ---- takeover --------------------------------------------------------------------------------------
+    RemovedGoesOn "removed-goes-on"
+        "A node that was removed from the view goes on as if nothing had happened: G10."
     TakeoverUnfenced "takeover-unfenced"
         "A dead node is taken from the view, and its row in `members` stays: G2."
     UnansweredLost "unanswered-lost"

@@ -1,9 +1,12 @@
 //! The coordinator: who belongs, under a lease; and the way of its word to the nodes.
 
+use std::collections::BTreeMap;
+
 use gundo_kernel::{Member, Renewal, View};
 use gundo_types::{Epoch, NodeId, Planted, Time};
 
 use super::{Flight, Key, World};
+use crate::judge::{Guarantee, Verdict, violated};
 use crate::plan::Dial;
 use crate::story::About;
 
@@ -21,11 +24,15 @@ pub(crate) struct Coordinator {
     /// It answers nobody until then, µs.
     pub(super) down_until: u64,
     /// When each member last renewed, µs.
-    renewed: std::collections::BTreeMap<u64, u64>,
+    renewed: BTreeMap<u64, u64>,
+    /// Incarnations that were removed and go on, and since when, µs.
+    removed: BTreeMap<u64, u64>,
 }
 
 /// A question and its answer take up to so long, each, µs.
 const WAY_US: u64 = 5_000;
+/// A removed node stops within this time, µs: it renews every second, and may stand still for a while first.
+const STOPS_US: u64 = 6_000_000;
 /// After this a member that has not renewed is removed: the lease, and the time a renewal may be under way, µs.
 const LEASE_US: u64 = 6_000_000;
 
@@ -78,9 +85,29 @@ impl World {
             self.storage.store.leave(incarnation);
         }
         self.judge.leave(incarnation);
+        if self.nodes.values().any(|n| n.incarnation == incarnation) {
+            self.coordinator.removed.insert(incarnation, self.now);
+        }
         let about = About::node(node.0);
         self.story.tell(self.now, about, || format!("{node} is taken from the view"));
         self.set_members(members);
+    }
+
+    /// No node shows for long what was, after others have taken over.
+    pub(crate) fn check_removed(&mut self) -> Verdict {
+        let alive: BTreeMap<_, _> = self.nodes.iter().map(|(key, n)| (n.incarnation, key.node)).collect();
+        self.coordinator.removed.retain(|incarnation, _| alive.contains_key(incarnation));
+        // While the coordinator is down nobody is told; then the lease counts.
+        let since = |at: u64| at.max(self.coordinator.down_until);
+        let late = |(_, at): &(&u64, &u64)| self.now > since(**at) + STOPS_US;
+        match self.coordinator.removed.iter().find(late) {
+            None => Ok(()),
+            Some((incarnation, at)) => {
+                let node = alive.get(incarnation).copied().unwrap_or_default();
+                let text = format!("n{node} was removed at {} ms and goes on", at / 1_000);
+                violated(Guarantee::G10, text)
+            }
+        }
     }
 
     pub(super) fn add_member(&mut self, member: Member) {
