@@ -111,7 +111,7 @@ fn said_again_after_a_restart() {
     let (mut cluster, ann) = restarted_after(9, 0);
     cluster.run_ms(600);
     let take = PlayerCommand { chunk: ChunkId::default().to_u64(), take: 1, ..Default::default() };
-    let command = Command { seq: 2, payload: take.encode_to_vec().into() };
+    let command = Command { seq: 2, payload: take.encode_to_vec().into(), ..Default::default() };
     cluster.say_raw(ann, ClientMessage { commands: vec![command], ..Default::default() });
     settle(&mut cluster);
     cluster.run_ms(600);
@@ -175,7 +175,7 @@ fn too_many_at_once() {
     let ann = cluster.connect("ann", 1);
     cluster.run_ms(600);
     let say = PlayerCommand { say: "flood".into(), ..Default::default() }.encode_to_vec();
-    let commands = (1..=40).map(|seq| Command { seq, payload: say.clone().into() }).collect();
+    let commands = (1..=40).map(|seq| Command { seq, payload: say.clone().into(), ..Default::default() }).collect();
     cluster.say_raw(ann, ClientMessage { commands, ..Default::default() });
     cluster.run_ms(600);
     let heard = cluster.clients[ann].heard.values();

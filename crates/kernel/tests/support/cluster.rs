@@ -630,6 +630,7 @@ impl Cluster {
             // Nobody answers: the coordinator is down, and the script says who belongs.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
+            Output::Panicked { .. } => {}
             Output::Stopped => self.stopped.push(node),
         }
     }

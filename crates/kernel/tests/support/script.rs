@@ -150,7 +150,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "raw-say" => {
             let said = PlayerCommand { say: words[3..].join(" "), ..Default::default() };
             let seq = words[2].parse().expect("a number");
-            let command = gundo_wire::client::Command { seq, payload: said.encode_to_vec().into() };
+            let command = gundo_wire::client::Command { seq, payload: said.encode_to_vec().into(), ..Default::default() };
             let message = ClientMessage { commands: vec![command], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
@@ -159,7 +159,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
                 PlayerCommand { say: words[4..].join(" "), ..Default::default() }.encode_to_vec(),
             );
             let seqs = number(2) as u64..=number(3) as u64;
-            let command = |seq| gundo_wire::client::Command { seq, payload: payload.clone() };
+            let command = |seq| gundo_wire::client::Command { seq, payload: payload.clone(), ..Default::default() };
             let message = ClientMessage { commands: seqs.map(command).collect(), ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
@@ -168,7 +168,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let take = PlayerCommand { chunk: chunk.to_u64(), take: 1, ..Default::default() };
             let payload = Bytes::from(take.encode_to_vec());
             let seq = number(3) as u64;
-            let command = gundo_wire::client::Command { seq, payload };
+            let command = gundo_wire::client::Command { seq, payload, ..Default::default() };
             let message = ClientMessage { commands: vec![command; number(4) as usize], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
