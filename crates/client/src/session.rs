@@ -403,7 +403,7 @@ impl Session {
             self.event(Event::Corrected(correction));
         }
         if let Some(notice) = message.notice {
-            self.event(Event::Notice(notice));
+            self.on_notice(notice);
         }
         if let Some(pong) = message.pong {
             self.set_world(now, pong.world_ms);
@@ -511,6 +511,15 @@ impl Session {
         self.settings.edges = list;
     }
 
+    fn on_notice(&mut self, notice: Notice) {
+        for pending in self.unanswered.iter_mut().filter(|p| notice.suspects.contains(&p.seq)) {
+            pending.lost = pending.lost.saturating_add(1);
+        }
+        if !notice.text.is_empty() {
+            self.event(Event::Notice(notice));
+        }
+    }
+
     fn on_reply(&mut self, now: Time, reply: Reply) {
         let Ok(at) = self.unanswered.binary_search_by_key(&reply.seq, |p| p.seq) else {
             self.repeats += 1;
@@ -566,7 +575,7 @@ impl Session {
     fn count_loss(&mut self) {
         let first = self.unanswered.iter().position(|p| p.lost > 0).unwrap_or(self.unanswered.len());
         for pending in self.unanswered.iter_mut().take(first.max(1)) {
-            pending.lost += 1;
+            pending.lost = pending.lost.saturating_add(1);
         }
     }
 

@@ -194,7 +194,7 @@ impl Node {
             id: r.id,
             term: r.term,
             seq: r.seq,
-            settled: r.is_settled(),
+            settled: r.is_settled() || r.phase == host::Phase::Suspended,
             waiting: r.waiting.iter().filter(|w| w.is_bounded()).count(),
             shown: self.publisher.shown(r.id),
         })
@@ -322,6 +322,7 @@ impl Node {
                 Timer::FenceRetry(id) => self.on_fence_retry(id),
                 Timer::Lock(id) => self.on_lock_timer(id),
                 Timer::Transaction(tx) => self.on_tx_timer(tx),
+                Timer::PassOn(conn) => self.pass_on(conn),
                 Timer::Suspended(id) => self.on_suspended(id),
             }
         }

@@ -279,6 +279,11 @@ pub enum ToEdge {
     },
     /// Another line has adopted the session.
     Superseded,
+    /// Another node was lost over a part of this command.
+    Doubted {
+        /// Its number.
+        seq: u64,
+    },
     /// Something the person should know.
     Notice(Refusal),
     /// The player takes no more part in the world for now.

@@ -15,6 +15,7 @@ use gundo_wire::client::{
 use sha2::{Digest, Sha256};
 
 use crate::Node;
+use crate::core::Timer;
 use crate::game::Refusal;
 use crate::io::{Gauges, Output, SendClass};
 use crate::isolation::LOSSES_MAX;
@@ -25,6 +26,9 @@ use crate::player::to_player;
 const OPENING_MS: u64 = 5_000;
 /// How long clients shall wait before they come back by themselves, ms.
 const RETRY_MS: u32 = 1_000;
+
+/// Between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
+const PASS_ON_MS: u64 = 10;
 
 /// All sessions at this edge.
 #[derive(Default)]
@@ -239,6 +243,7 @@ impl Node {
     /// Nodes are gone, and with them players of sessions here: their homes are asked who takes them.
     pub(crate) fn lose_holders(&mut self, gone: &[NodeId]) {
         let Sessions { by_conn, locating, .. } = &mut self.sessions;
+        let mut doubted = Vec::new();
         for (conn, session) in by_conn.iter_mut().filter(|(_, s)| gone.contains(&s.holder)) {
             session.phase = match session.phase {
                 Phase::Opening => Phase::Locating,
@@ -246,11 +251,16 @@ impl Node {
                 Phase::Greeting | Phase::Locating => continue,
             };
             locating.entry(session.player).or_default().insert(*conn);
-            for command in session.unanswered.values_mut().filter(|c| c.passed) {
+            let mut suspects = Vec::new();
+            for (seq, command) in session.unanswered.iter_mut().filter(|(_, c)| c.passed) {
                 command.losses = command.losses.saturating_add(1);
                 command.passed = false;
+                suspects.push(*seq);
             }
+            doubted.push((*conn, suspects));
         }
+        // At once: this very node may be the next that one of them takes down.
+        doubted.into_iter().for_each(|(conn, suspects)| self.tell_suspects(conn, suspects));
     }
 
     /// The player is real again: what is unanswered is said again.
@@ -341,7 +351,7 @@ impl Node {
 
     /// Passes on the commands that may be, in order. One that was with a node when that was lost may be what took it down: it
     /// goes alone, so that if it happens again, it is known which it was; and then it goes as a question.
-    fn pass_on(&mut self, conn: ConnId) {
+    pub(crate) fn pass_on(&mut self, conn: ConnId) {
         let me = self.core.me();
         let asks = !self.core.planted(Planted::PoisonDecidedAgain);
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.phase == Phase::Playing) else {
@@ -363,6 +373,15 @@ impl Node {
             if suspect {
                 return;
             }
+        }
+    }
+
+    /// A node was lost over these commands, and the next one may be this one: the client is to remember it.
+    fn tell_suspects(&mut self, conn: ConnId, suspects: Vec<u64>) {
+        if !suspects.is_empty() {
+            let notice = Notice { code: "taken_over".to_owned(), text: String::new(), suspects };
+            let message = ServerMessage { notice: Some(notice), ..Default::default() };
+            self.core.send_client(conn, &message, SendClass::Kept);
         }
     }
 
@@ -433,8 +452,11 @@ impl Node {
             }
             ToEdge::Reply { seq, result } => {
                 session.unanswered.remove(&seq);
+                // What waits for this answer may take the node down: first the answer must be out of the door.
+                if session.unanswered.values().any(|c| !c.passed) {
+                    self.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));
+                }
                 self.reply(conn, seq, result);
-                self.pass_on(conn);
             }
             ToEdge::Own(payload) => {
                 let own = ServerMessage { own: Some(Own { payload }), ..Default::default() };
@@ -451,8 +473,14 @@ impl Node {
                 let text = "You have come in from somewhere else. This connection is closed.";
                 self.close(conn, "superseded", text, 0);
             }
+            ToEdge::Doubted { seq } => {
+                if let Some(command) = session.unanswered.get_mut(&seq) {
+                    command.losses = command.losses.saturating_add(1);
+                    self.tell_suspects(conn, vec![seq]);
+                }
+            }
             ToEdge::Notice(Refusal { code, text }) => {
-                let notice = Notice { code: code.into_owned(), text: text.into_owned() };
+                let notice = Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
                 let message = ServerMessage { notice: Some(notice), ..Default::default() };
                 self.core.send_client(conn, &message, SendClass::Kept);
             }

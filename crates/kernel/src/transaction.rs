@@ -17,7 +17,7 @@ use crate::core::Timer;
 use crate::game::{Part, Refusal};
 use crate::host::{Phase, context, game_error, guard};
 use crate::isolation::{LOSSES_MAX, gave_up};
-use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
+use crate::peer::{Age, Peer, Prepared, ToEdge, TxId, TxMessage};
 use crate::work::{Command, Prepare, Work};
 
 /// Parts of one transaction. Beyond: the command is refused with `game_error`.
@@ -192,10 +192,13 @@ impl Node {
         let Some(entry) = self.hosts.txs.get_mut(&tx) else { return };
         let undecided = |p: &TxPart| p.prepared.is_none() && p.node.is_some_and(|n| gone.contains(&n));
         entry.command.losses += u8::from(entry.parts.iter().any(undecided));
-        if entry.command.losses < LOSSES_MAX || self.core.planted(Planted::PoisonDecidedAgain) {
+        let (id, command) = (entry.entity, entry.command.clone());
+        if command.losses < LOSSES_MAX || self.core.planted(Planted::PoisonDecidedAgain) {
+            // The next home of the part may be this very node: somebody else must know then.
+            let doubted = ToEdge::Doubted { seq: command.seq };
+            self.core.send_edge(command.line.edge, command.line.conn, id, doubted);
             return self.back_off(tx);
         }
-        let (id, command) = (entry.entity, entry.command.clone());
         self.abort(tx, false);
         self.unlock(id);
         self.refuse(id, command, gave_up());

@@ -14,7 +14,7 @@ use support::game::{LAND, PlayerCommand};
 
 /// A recorded story that goes another way.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 20] = [
+const SCENARIOS: [(Planted, &str); 23] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -35,6 +35,9 @@ const SCENARIOS: [(Planted, &str); 20] = [
     (Planted::SentNotCompared, "lost_frames.txt"),
     (Planted::BundleGapIgnored, "lost_frames.txt"),
     (Planted::GhostStays, "walking_far.txt"),
+    (Planted::PanicNotReloaded, "game_code_panics.txt"),
+    (Planted::SuspendedDecides, "a_player_suspended.txt"),
+    (Planted::PoisonDecidedAgain, "poison.txt"),
 ];
 
 /// A story below that goes well without the mistake and fails with it.

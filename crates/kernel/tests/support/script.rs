@@ -143,6 +143,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "panic" => {
             command(cluster, words[1], PlayerCommand { panic: number(2) as u32, ..Default::default() })
         }
+        "poison" => command(cluster, words[1], PlayerCommand { panic: 3, ..Default::default() }),
         "walk" => {
             let client = find(cluster, words[1]);
             cluster.walk(client, Point::new(number(2) as i32, number(3) as i32));
@@ -236,7 +237,10 @@ fn command(cluster: &mut Cluster, name: &str, command: PlayerCommand) {
 }
 
 /// How much each client had been told at a moment.
-struct Mark(Vec<[usize; 6]>);
+struct Mark {
+    clients: Vec<[usize; 7]>,
+    killed: usize,
+}
 
 impl Mark {
     fn of(cluster: &Cluster) -> Self {
@@ -249,15 +253,17 @@ impl Mark {
                 c.corrections.len(),
                 c.welcomes as usize,
                 ended,
+                c.notices.len(),
             ]
         };
-        Self(cluster.clients.iter().map(count).collect())
+        Self { clients: cluster.clients.iter().map(count).collect(), killed: cluster.killed.len() }
     }
 
     fn news(&self, cluster: &Cluster) -> Vec<String> {
         let mut news = Vec::new();
+        news.extend(cluster.killed.iter().skip(self.killed).map(|n| format!("node {n} is down")));
         for (i, c) in cluster.clients.iter().enumerate() {
-            let before = self.0.get(i).copied().unwrap_or_default();
+            let before = self.clients.get(i).copied().unwrap_or_default();
             let name = &c.name;
             if c.welcomes as usize > before[4] {
                 let own = game::PlayerState::decode(c.own.as_ref()).expect("own state");
@@ -278,6 +284,7 @@ impl Mark {
                 news.push(format!("{name} hears {:?}", said.text));
             }
             news.extend(c.corrections[before[3]..].iter().map(|code| format!("{name} is corrected: {code}")));
+            news.extend(c.notices[before[6]..].iter().map(|code| format!("{name} is told: {code}")));
             if c.ended.is_some() && before[5] == 0 {
                 news.push(format!("{name}'s session ended: {}", c.ended.as_deref().unwrap_or("")));
             }

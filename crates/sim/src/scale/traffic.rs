@@ -157,6 +157,7 @@ fn size_of_to_edge(message: &ToEdge) -> usize {
         ToEdge::OpenRefused(refusal) | ToEdge::Notice(refusal) | ToEdge::Ended(refusal) => {
             text(&refusal.code) + text(&refusal.text)
         }
+        ToEdge::Doubted { seq } => number(*seq),
         ToEdge::NotHere | ToEdge::Superseded => 0,
         ToEdge::Reply { seq, result } => {
             let result = result.as_ref();
