@@ -15,7 +15,7 @@ pub fn client_messages() -> Seeds {
         Hello { protocol: PROTOCOL, name: "Ada".into(), client: "seed".into(), nonce, ..Default::default() };
     let token = Bytes::from_static(&[7; 24]);
     let resume = Hello { token, name: String::new(), nonce: Bytes::new(), ..hello.clone() };
-    let dig = |seq| Command { seq, payload: Bytes::from_static(b"dig") };
+    let dig = |seq| Command { seq, payload: Bytes::from_static(b"dig"), ..Default::default() };
     let walk = Move { seq: 9, x: -45_123, y: 61_999, heading: 127, speed: 40 };
     let far = Move { seq: u32::MAX, x: i32::MIN, y: i32::MAX, heading: u32::MAX, speed: u32::MAX };
     let all = ClientMessage {
@@ -120,7 +120,7 @@ pub fn acts() -> Seeds {
     };
     let wish = |seq, command: Wish| {
         let payload = PlayerCommand { command: Some(command) }.encode_to_vec().into();
-        ClientMessage { commands: vec![Command { seq, payload }], ..Default::default() }
+        ClientMessage { commands: vec![Command { seq, payload, ..Default::default() }], ..Default::default() }
     };
     let say = |seq| wish(seq, Wish::Say(schema::Say { text: "hello".into() }));
     let village = pioneer::Island::generate(1).village();

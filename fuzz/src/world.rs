@@ -241,6 +241,7 @@ impl World {
             // The coordinator is down, and both go on.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => panic!("nobody removed the node"),
+            Output::Panicked { .. } => panic!("the game panicked"),
             Output::Stopped => panic!("nobody asked the node to stop"),
         }
     }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId, Kind, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{
-    Bye, ClientMessage, Closing, Command, Correction, Edges, Hello, Move, PROTOCOL, Ping, Refusal, Reply,
-    ServerMessage, Stats, Watch, Welcome,
+    Bye, ClientMessage, Closing, Command, Correction, Edges, Hello, Move, Notice, PROTOCOL, Ping, Refusal,
+    Reply, ServerMessage, Stats, Watch, Welcome,
 };
 
 use crate::address::Address;
@@ -106,6 +106,8 @@ pub enum Event {
     Own(Bytes),
     /// The body is elsewhere than the last moves asked.
     Corrected(Correction),
+    /// Something the person should know, before it has consequences.
+    Notice(Notice),
     /// The round trip of a ping, µs.
     RoundTrip(u64),
     /// What the edge measures, once per second while watched.
@@ -160,6 +162,8 @@ struct Pending {
     payload: Bytes,
     asked: Time,
     sends: u32,
+    /// Connections that were lost while an edge may have had it decided.
+    lost: u32,
 }
 
 /// A session: what its module says, as one value.
@@ -398,6 +402,9 @@ impl Session {
         if let Some(correction) = message.correction {
             self.event(Event::Corrected(correction));
         }
+        if let Some(notice) = message.notice {
+            self.on_notice(notice);
+        }
         if let Some(pong) = message.pong {
             self.set_world(now, pong.world_ms);
             self.event(Event::RoundTrip(now.0.saturating_sub(pong.stamp)));
@@ -504,6 +511,15 @@ impl Session {
         self.settings.edges = list;
     }
 
+    fn on_notice(&mut self, notice: Notice) {
+        for pending in self.unanswered.iter_mut().filter(|p| notice.suspects.contains(&p.seq)) {
+            pending.lost = pending.lost.saturating_add(1);
+        }
+        if !notice.text.is_empty() {
+            self.event(Event::Notice(notice));
+        }
+    }
+
     fn on_reply(&mut self, now: Time, reply: Reply) {
         let Ok(at) = self.unanswered.binary_search_by_key(&reply.seq, |p| p.seq) else {
             self.repeats += 1;
@@ -541,6 +557,9 @@ impl Session {
 
     fn on_lost(&mut self, now: Time) {
         let closing = self.closing.take();
+        if closing.is_none() && self.is_live() {
+            self.count_loss();
+        }
         let mut wait = self.backoff.next_ms();
         if let Some(closing) = &closing {
             let asked = u64::from(closing.retry_ms);
@@ -549,6 +568,15 @@ impl Session {
         self.edge = (self.edge + 1) % self.settings.edges.len();
         self.state = State::Waiting { until: now.plus_ms(wait) };
         self.event(Event::Lost { again_in_ms: wait, closing });
+    }
+
+    /// The connection went without a word, perhaps with its node, and perhaps by one of these commands. The edge passes them on
+    /// in order; one that is suspected already goes alone.
+    fn count_loss(&mut self) {
+        let first = self.unanswered.iter().position(|p| p.lost > 0).unwrap_or(self.unanswered.len());
+        for pending in self.unanswered.iter_mut().take(first.max(1)) {
+            pending.lost = pending.lost.saturating_add(1);
+        }
     }
 
     fn end(&mut self, now: Time, closing: Option<Closing>) {
@@ -577,7 +605,7 @@ impl Session {
         let mut batch = Batch::default();
         for pending in &mut self.unanswered {
             pending.sends += 1;
-            batch.push(pending.seq, &pending.payload, &mut self.outputs);
+            batch.push(pending.seq, &pending.payload, pending.lost, &mut self.outputs);
         }
         batch.flush(&mut self.outputs);
     }
@@ -592,8 +620,8 @@ impl Session {
             let seq = self.next_seq;
             // At the end of all numbers, which no honest edge reaches, they stand still.
             self.next_seq = self.next_seq.saturating_add(1);
-            batch.push(seq, &payload, &mut self.outputs);
-            self.unanswered.push_back(Pending { id, seq, payload, asked, sends: 1 });
+            batch.push(seq, &payload, 0, &mut self.outputs);
+            self.unanswered.push_back(Pending { id, seq, payload, asked, sends: 1, lost: 0 });
         }
         batch.flush(&mut self.outputs);
     }
@@ -624,8 +652,8 @@ impl Batch {
     /// Three quarters of `Limits::client_message_bytes_max`: a command of the largest size still fits behind.
     const BYTES_MAX: usize = 12 * 1024;
 
-    fn push(&mut self, seq: u64, payload: &Bytes, outputs: &mut VecDeque<Output>) {
-        let command = Command { seq, payload: payload.clone() };
+    fn push(&mut self, seq: u64, payload: &Bytes, lost: u32, outputs: &mut VecDeque<Output>) {
+        let command = Command { seq, payload: payload.clone(), lost };
         let bytes = command.encoded_len() + 4;
         if self.bytes + bytes > Self::BYTES_MAX {
             self.flush(outputs);

@@ -202,7 +202,7 @@ async fn messages_reach_the_node_in_order_and_parts_come_back_as_one_message() {
     assert!(
         matches!(world.input().await, (Input::Client { message, .. }, Urgency::Tick) if message == walk(1))
     );
-    let command = Command { seq: 7, payload: Bytes::from_static(b"chop") };
+    let command = Command { seq: 7, payload: Bytes::from_static(b"chop"), ..Default::default() };
     send(&mut socket, ClientMessage { commands: vec![command], ..Default::default() }).await;
     send(&mut socket, ClientMessage { ping: Some(Ping { stamp: 9 }), ..Default::default() }).await;
     let (Input::Client { message, .. }, Urgency::Now) = world.input().await else { panic!("a command") };
@@ -330,7 +330,7 @@ async fn a_flood_is_stopped() {
     assert!((18..=22).contains(&given), "a burst of two seconds' worth, not {given}");
 
     let (mut socket, _) = world.greet().await;
-    let commands = (0..100).map(|seq| Command { seq, payload: Bytes::new() }).collect();
+    let commands = (0..100).map(|seq| Command { seq, payload: Bytes::new(), ..Default::default() }).collect();
     send(&mut socket, ClientMessage { commands, ..Default::default() }).await;
     world.closed(&mut socket, "too_many_messages").await;
 }

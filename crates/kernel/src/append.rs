@@ -105,16 +105,21 @@ impl Node {
             Ok::<_, gundo_wire::DecodeError>(())
         });
         if !matches!(applied, Ok(Ok(()))) {
-            self.core.counters.game_panics += 1;
             return self.on_apply_failed(id, entry, tx_id);
         }
         real.last_at = at;
         let state = real.state.as_ref().expect("a live entity has a state");
-        let public = guard(|| state.public(at)).ok().flatten();
+        // A look that fails shows what was seen before; the event stands.
+        let mut failed = None;
+        let public = guard(|| state.public(at)).unwrap_or_else(|_| {
+            failed = Some("public");
+            real.public.clone()
+        });
         let has_line = real.player.as_ref().is_some_and(|p| p.line.is_some());
-        let own = has_line.then(|| guard(|| state.private()).ok()).flatten();
+        let own = has_line.then(|| guard(|| state.private()).map_err(|_| failed = Some("private")).ok());
         let due = real.seq - real.snapshot_seq >= self.core.settings.world.snapshot_every;
-        let snapshot = due.then(|| guard(|| real.snapshot()).ok()).flatten();
+        let snapshot = due.then(|| guard(|| real.snapshot()).map_err(|_| failed = Some("snapshot")).ok());
+        let (own, snapshot) = (own.flatten(), snapshot.flatten());
         if snapshot.is_some() {
             real.snapshot_seq = real.seq;
         }
@@ -139,10 +144,12 @@ impl Node {
             real.public = real.pending.back().and_then(|p| p.public.clone());
             self.show(id);
         }
+        if let Some(doing) = failed {
+            self.on_game_panic(id, doing);
+        }
     }
 
-    /// An event could not be applied: nothing of it was written. What came before is settled, then the entity is
-    /// loaded anew, for nobody knows what the event did to it.
+    /// An event could not be applied: nothing of it was written.
     fn on_apply_failed(&mut self, id: EntityId, entry: Entry, tx: Option<TxId>) {
         if let Some(tx) = tx {
             self.abort(tx, false);
@@ -157,11 +164,7 @@ impl Node {
             }
             Some(Work::Prepare(_) | Work::Resume { .. }) | None => {}
         }
-        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        real.phase = Phase::Settling;
-        if real.pending.is_empty() {
-            self.start_load(id);
-        }
+        self.on_game_panic(id, "apply");
     }
 
     fn give_line_back(&mut self, id: EntityId, before: Option<Line>) {

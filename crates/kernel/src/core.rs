@@ -35,6 +35,10 @@ pub(crate) enum Timer {
     Lock(EntityId),
     /// A transaction backs off, or has taken too long.
     Transaction(TxId),
+    /// A command that nodes were lost over may be said again to its player.
+    PassOn(ConnId),
+    /// A suspended player has been told for long enough, or a suspension is over.
+    Suspended(EntityId),
 }
 
 pub(crate) struct Core {

@@ -15,6 +15,7 @@ use crate::append::Pending;
 use crate::core::{Core, Timer};
 use crate::game::{Actor, AnyEntity, Child, RawContext, Refusal, Rules, Surroundings};
 use crate::io::Output;
+use crate::isolation::Trouble;
 use crate::peer::{HomeMessage, ToEdge, TxId};
 use crate::player::Player;
 use crate::transaction::{Lock, Promise, Tx};
@@ -42,6 +43,8 @@ pub(crate) struct Hosts {
     pub(crate) held: bool,
     /// Something that lives elsewhere in the present view is held still.
     leaving: bool,
+    /// Entities whose code has panicked too often.
+    pub(crate) suspended: BTreeSet<EntityId>,
 }
 
 impl Hosts {
@@ -63,7 +66,7 @@ pub(crate) enum Phase {
     Loading,
     /// It takes work.
     Live,
-    /// It takes no work until its appends have ended; then it is loaded anew.
+    /// It takes no work until its appends, or the transaction it takes part in, have ended; then it is loaded anew.
     Settling,
     /// An append's outcome is unknown: a fence at this seq decides.
     Fencing {
@@ -72,6 +75,8 @@ pub(crate) enum Phase {
     },
     /// What the journal holds of it cannot be read: everything is refused.
     Broken,
+    /// Its code has panicked too often: everything is refused that it has not answered before.
+    Suspended,
 }
 
 /// An entity that is real here.
@@ -102,6 +107,7 @@ pub(crate) struct Real {
     children: BTreeSet<EntityId>,
     /// When somebody last needed it.
     pub(crate) needed: Time,
+    pub(crate) trouble: Trouble,
 }
 
 impl Real {
@@ -126,6 +132,7 @@ impl Real {
             player: player.then(Box::default),
             children: BTreeSet::new(),
             needed: now,
+            trouble: Trouble::default(),
         }
     }
 
@@ -139,9 +146,9 @@ impl Real {
         self.phase == Phase::Live && self.pending.is_empty() && self.lock.is_none() && self.waiting.is_empty()
     }
 
-    /// Whether it may be let go: nothing of it is on its way, or it cannot be read anyway.
+    /// Whether it may be let go: nothing of it is on its way, or it takes no work anyway.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.is_settled() || self.phase == Phase::Broken
+        self.is_settled() || matches!(self.phase, Phase::Broken | Phase::Suspended)
     }
 
     /// Rebuilds the state from what the journal has.
@@ -301,11 +308,21 @@ impl Node {
         {
             player.forget_answers();
         }
-        real.phase = if matches!(restored, Ok(Ok(()))) { Phase::Live } else { Phase::Broken };
+        real.phase = match restored {
+            Ok(Ok(())) if real.trouble.is_suspended() => Phase::Suspended,
+            Ok(Ok(())) => Phase::Live,
+            _ => Phase::Broken,
+        };
         if real.phase == Phase::Broken {
+            if restored.is_err() {
+                self.on_game_panic(id, "restore");
+            }
             self.core.counters.broken += 1;
             self.refuse_all(id);
             return;
+        }
+        if real.phase == Phase::Suspended {
+            return self.refuse_suspended(id);
         }
         self.refresh(id);
         self.tell_own(id);
@@ -319,8 +336,9 @@ impl Node {
         let (Some(state), Some(line)) = (&real.state, real.player.as_ref().and_then(|p| p.line)) else {
             return;
         };
-        if let Ok(own) = guard(|| state.private()) {
-            self.core.send_edge(line.edge, line.conn, id, ToEdge::Own(own));
+        match guard(|| state.private()) {
+            Ok(own) => self.core.send_edge(line.edge, line.conn, id, ToEdge::Own(own)),
+            Err(_) => self.on_game_panic(id, "private"),
         }
     }
 
@@ -340,8 +358,7 @@ impl Node {
         let Some(state) = &real.state else { return };
         let at = now.max(real.last_at);
         let Ok((public, next)) = guard(|| (state.public(at), state.next_change(at))) else {
-            self.core.counters.game_panics += 1;
-            return;
+            return self.on_game_panic(id, "public");
         };
         real.public = public;
         if let Some(before) = real.next_change.take() {
@@ -399,10 +416,10 @@ impl Node {
         let mut children: Vec<Child> = Vec::new();
         let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
         if guard(|| state.tick(tick_ms, &mut cx, &mut children)).is_err() {
-            self.core.counters.game_panics += 1;
-            guard(|| state.sleep()).ok();
             children.clear();
+            self.on_game_panic(id, "tick");
         }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         if children.is_empty() && real.children.is_empty() {
             return;
         }
@@ -431,7 +448,8 @@ impl Node {
                 self.publisher.hide(child);
                 real.state.as_mut().map(|s| guard(|| s.sleep()));
             }
-            if real.player.is_none() && real.is_quiet() && now.since(real.needed) > idle_ms * 1_000 {
+            let rests = real.is_quiet() && real.phase != Phase::Suspended;
+            if real.player.is_none() && rests && now.since(real.needed) > idle_ms * 1_000 {
                 idle.push(*id);
             }
         }
@@ -469,6 +487,7 @@ impl Node {
             self.hosts.changes.remove(&(next, id));
         }
         self.hosts.awake.remove(&id);
+        self.hosts.suspended.remove(&id);
         self.publisher.hide(id);
         real.children.iter().for_each(|c| self.publisher.hide(*c));
         if let Some(home) = self.home_of(id).filter(|home| real.player.is_some() || *home != self.core.me()) {

@@ -181,6 +181,15 @@ pub enum Output {
     ViewWanted,
     /// This node does not belong any more: end as after a crash. It says nothing more.
     Fenced,
+    /// Game code panicked, and the kernel has dealt with it: something to write down for operators.
+    Panicked {
+        /// At which entity.
+        entity: EntityId,
+        /// Which rule: `decide`, `apply`, `tick` and so on.
+        doing: &'static str,
+        /// That was one panic too many: the entity is suspended from now on.
+        suspended: bool,
+    },
     /// Everything is saved, or given away: the driver may end.
     Stopped,
 }
@@ -303,6 +312,12 @@ pub struct Counters {
     pub stale: u64,
     /// Panics of game code.
     pub game_panics: u64,
+    /// Entities that were suspended because their code panicked again and again.
+    pub suspensions: u64,
+    /// Entities that are suspended now (gauge).
+    pub suspended: u64,
+    /// Peer messages refused because they make no sense.
+    pub nonsense: u64,
     /// Entities whose journal could not be read.
     pub broken: u64,
     /// Fences written.

@@ -12,6 +12,7 @@ mod homes;
 mod host;
 mod interest;
 mod io;
+mod isolation;
 mod membership;
 mod peer;
 mod picture;
@@ -75,7 +76,7 @@ pub struct RealState<'a> {
 /// * **Look at it**: [`counters`](Self::counters).
 ///
 /// The machines inside, each in a file of its own: sessions of clients (`session`), entities and their work (`host`,
-/// `work`, `append`, `player`), transactions (`transaction`), homes (`homes`), what is told to others (`publish`) and
+/// `work`, `append`, `player`), their failures (`isolation`), transactions (`transaction`), homes (`homes`), what is told to others (`publish`) and
 /// what is seen of them (`interest`, `picture`). They talk through [`Peer`] messages also on the same node.
 pub struct Node {
     core: Core,
@@ -177,6 +178,7 @@ impl Node {
             ghosts: ghosts as u64,
             sessions: self.sessions.len() as u64,
             chunks: chunks as u64,
+            suspended: self.hosts.suspended.len() as u64,
             ..self.core.counters.clone()
         }
     }
@@ -192,7 +194,7 @@ impl Node {
             id: r.id,
             term: r.term,
             seq: r.seq,
-            settled: r.is_settled(),
+            settled: r.is_settled() || r.phase == host::Phase::Suspended,
             waiting: r.waiting.iter().filter(|w| w.is_bounded()).count(),
             shown: self.publisher.shown(r.id),
         })
@@ -320,6 +322,8 @@ impl Node {
                 Timer::FenceRetry(id) => self.on_fence_retry(id),
                 Timer::Lock(id) => self.on_lock_timer(id),
                 Timer::Transaction(tx) => self.on_tx_timer(tx),
+                Timer::PassOn(conn) => self.pass_on(conn),
+                Timer::Suspended(id) => self.on_suspended(id),
             }
         }
     }
@@ -371,6 +375,7 @@ impl Node {
     fn on_second(&mut self) {
         self.rest_entities();
         self.rest_players();
+        self.rest_suspended();
         self.rest_sessions();
         for (node, message) in self.publisher.sent() {
             self.core.send(node, message);

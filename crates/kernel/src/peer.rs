@@ -229,6 +229,8 @@ pub enum ToPlayer {
         seq: u64,
         /// The game's message.
         payload: Bytes,
+        /// Nodes were lost over it: answer it if it has taken effect, and do not decide it any more.
+        question: bool,
     },
     /// Where the client wants its body.
     Move {
@@ -277,6 +279,15 @@ pub enum ToEdge {
     },
     /// Another line has adopted the session.
     Superseded,
+    /// Another node was lost over a part of this command.
+    Doubted {
+        /// Its number.
+        seq: u64,
+    },
+    /// Something the person should know.
+    Notice(Refusal),
+    /// The player takes no more part in the world for now.
+    Ended(Refusal),
 }
 
 /// An adopted session.

@@ -137,6 +137,16 @@ impl Player {
         self.center.filter(|_| self.present)
     }
 
+    /// Its connection is gone, and it waits for no other.
+    pub(crate) fn leave_now(&mut self, now: Time) {
+        self.leave_at = Some(now);
+    }
+
+    /// Whether its grace time is over.
+    pub(crate) fn is_due_to_leave(&self, now: Time) -> bool {
+        self.line.is_none() && self.present && self.leave_at.is_some_and(|at| at <= now)
+    }
+
     /// An adoption came to nothing: the line before it, unless that is gone by now, holds again.
     pub(crate) fn give_line_back(&mut self, before: Option<Line>, leaves_at: Time) {
         self.line = before;
@@ -206,8 +216,8 @@ impl Node {
         match message {
             ToPlayer::Open { key, name } => self.submit(id, Work::Open { line, key, name }),
             ToPlayer::Resume { adoption, body } => self.submit(id, Work::Resume { line, adoption, body }),
-            ToPlayer::Command { seq, payload } => {
-                let command = Command { line, seq, payload, tries: 0, age: None };
+            ToPlayer::Command { seq, payload, question } => {
+                let command = Command { line, seq, payload, question, tries: 0, losses: 0, age: None };
                 self.submit(id, Work::Command(command));
             }
             ToPlayer::Move { seq, body } => self.walk(id, line, seq, body),
@@ -242,7 +252,7 @@ impl Node {
         if fresh {
             let mut cx = context(&mut self.core, &self.interest, (id, body, real.last_at), None);
             let decided = guard(|| state.create(&name, &mut cx));
-            match self.count_panic(decided) {
+            match self.judge(id, "create", decided) {
                 Ok(decision) => {
                     events.extend(decision.events.into_iter().map(|e| (EventType::Game, e)));
                     (names, signals) = (decision.names, decision.signals);
@@ -255,12 +265,20 @@ impl Node {
             }
         }
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        let Some(player) = &mut real.player else { return };
         if body.is_none() {
             let state = real.state.as_ref().expect("a live entity has a state");
             let mut cx = context(&mut self.core, &self.interest, (id, None, real.last_at), None);
-            body = guard(|| state.spawn(&mut cx)).ok();
+            let spawned = guard(|| state.spawn(&mut cx));
+            if spawned.is_err() {
+                self.on_game_panic(id, "spawn");
+                let refusal = game_error();
+                self.emit(id, Some(work), vec![Effect::OpenRefused { line, refusal }]);
+                return self.unload_if_gone(id);
+            }
+            body = spawned.ok();
         }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        let Some(player) = &mut real.player else { return };
         let body = Body { speed: 0, ..body.unwrap_or_default() };
         real.body = Some(body);
         let mut next_token = [0; 16];
@@ -298,10 +316,14 @@ impl Node {
         let body = *real.body.get_or_insert(body);
         let center = *player.center.get_or_insert(body.chunk());
         let state = real.state.as_ref().expect("a live entity has a state");
-        let own = guard(|| state.private()).unwrap_or_default();
+        let own = guard(|| state.private());
+        let failed = own.is_err();
         self.enter_world(id);
-        let resumed = Resumed { body, center, own };
+        let resumed = Resumed { body, center, own: own.unwrap_or_default() };
         self.core.send_edge(line.edge, line.conn, id, ToEdge::Resumed(Box::new(resumed)));
+        if failed {
+            self.on_game_panic(id, "private");
+        }
     }
 
     /// The session is durable: the player stands in the world.
@@ -407,7 +429,7 @@ impl Node {
         let (mut leaving, mut walked) = (Vec::new(), Vec::new());
         for (id, real) in &self.hosts.reals {
             let Some(player) = &real.player else { continue };
-            if !real.is_quiet() {
+            if !real.is_quiet() || real.phase == Phase::Suspended {
                 continue;
             }
             let gone = player.leave_at.is_some_and(|at| at <= now);
@@ -446,9 +468,15 @@ impl Node {
         if real.phase == Phase::Loading {
             return;
         }
+        if real.phase == Phase::Suspended {
+            let correction = ToEdge::Correction { seq, body: from, code: "suspended".to_owned() };
+            return self.core.send_edge(line.edge, line.conn, id, correction);
+        }
         let wish =
             Body { island: from.island, heading: wish.heading & 127, speed: wish.speed.min(127), ..wish };
-        let speed_max = u64::from(guard(|| state.speed_max()).unwrap_or(0));
+        let mut failed = None;
+        let speed_max = guard(|| state.speed_max()).map_err(|_| failed = Some("speed_max"));
+        let speed_max = u64::from(speed_max.unwrap_or(0));
         // Up to a second's way is saved up: packets come in bursts, feet do not.
         let gained = now.since(player.moved_at).saturating_mul(speed_max) / 1_000_000;
         player.credit_mm = (player.credit_mm + gained).min(speed_max);
@@ -458,7 +486,10 @@ impl Node {
             Err(Refusal::new("too_fast", "Nobody runs that fast."))
         } else {
             let mut cx = context(&mut self.core, &self.interest, (id, Some(from), real.last_at), None);
-            guard(|| state.walk(&from, &wish, &mut cx)).unwrap_or_else(|_| Err(game_error()))
+            guard(|| state.walk(&from, &wish, &mut cx)).unwrap_or_else(|_| {
+                failed = Some("walk");
+                Err(game_error())
+            })
         };
         match verdict {
             Ok(()) => {
@@ -473,6 +504,9 @@ impl Node {
                 let code = refusal.code.into_owned();
                 self.core.send_edge(line.edge, line.conn, id, ToEdge::Correction { seq, body: from, code });
             }
+        }
+        if let Some(doing) = failed {
+            self.on_game_panic(id, doing);
         }
     }
 

@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Planted, Point, Term, Time};
 use gundo_wire::client::{
-    ClientMessage, Closing, Command, Correction, Edge, Edges, Hello, Home, Move, Own, PROTOCOL, Pong, Reply,
-    Resync, ServerMessage, Stats, Welcome,
+    ClientMessage, Closing, Command, Correction, Edge, Edges, Hello, Home, Move, Notice, Own, PROTOCOL, Pong,
+    Reply, Resync, ServerMessage, Stats, Welcome,
 };
 use sha2::{Digest, Sha256};
 
 use crate::Node;
+use crate::core::Timer;
 use crate::game::Refusal;
 use crate::io::{Gauges, Output, SendClass};
+use crate::isolation::LOSSES_MAX;
 use crate::peer::{ChunkFrame, HomeMessage, Key, Line, Opened, Resumed, ToEdge, ToPlayer};
 use crate::player::to_player;
 
@@ -24,6 +26,9 @@ use crate::player::to_player;
 const OPENING_MS: u64 = 5_000;
 /// How long clients shall wait before they come back by themselves, ms.
 const RETRY_MS: u32 = 1_000;
+
+/// Between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
+const PASS_ON_MS: u64 = 10;
 
 /// All sessions at this edge.
 #[derive(Default)]
@@ -49,8 +54,8 @@ struct Session {
     key: Key,
     name: String,
     since: Time,
-    /// Commands passed on and not answered yet: what is said again when the player's node is lost.
-    unanswered: BTreeMap<u64, Bytes>,
+    /// Commands not answered yet: what is said again when the player's node is lost.
+    unanswered: BTreeMap<u64, Unanswered>,
     /// How many times the session had been adopted when this line adopted it.
     adoption: u64,
     /// Where its body was last, as far as was heard here.
@@ -63,6 +68,15 @@ struct Session {
     joins: BTreeSet<ChunkId>,
     /// Old tiers that run out, and at which tick.
     fading: BTreeMap<ChunkId, u32>,
+}
+
+/// A command that waits for its answer.
+struct Unanswered {
+    payload: Bytes,
+    /// Nodes that were lost while they had it, here or, as the client says, at edges before.
+    losses: u8,
+    /// The player's node has it.
+    passed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +243,7 @@ impl Node {
     /// Nodes are gone, and with them players of sessions here: their homes are asked who takes them.
     pub(crate) fn lose_holders(&mut self, gone: &[NodeId]) {
         let Sessions { by_conn, locating, .. } = &mut self.sessions;
+        let mut doubted = Vec::new();
         for (conn, session) in by_conn.iter_mut().filter(|(_, s)| gone.contains(&s.holder)) {
             session.phase = match session.phase {
                 Phase::Opening => Phase::Locating,
@@ -236,27 +251,32 @@ impl Node {
                 Phase::Greeting | Phase::Locating => continue,
             };
             locating.entry(session.player).or_default().insert(*conn);
+            let mut suspects = Vec::new();
+            for (seq, command) in session.unanswered.iter_mut().filter(|(_, c)| c.passed) {
+                command.losses = command.losses.saturating_add(1);
+                command.passed = false;
+                suspects.push(*seq);
+            }
+            doubted.push((*conn, suspects));
         }
+        // At once: this very node may be the next that one of them takes down.
+        doubted.into_iter().for_each(|(conn, suspects)| self.tell_suspects(conn, suspects));
     }
 
     /// The player is real again: what is unanswered is said again.
     fn on_resumed(&mut self, conn: ConnId, from: NodeId, resumed: Resumed) {
-        let me = self.core.me();
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.phase == Phase::Moving) else {
             return;
         };
         session.phase = Phase::Playing;
         session.holder = from;
-        let (player, line) = (session.player, Line { edge: me, conn });
+        let player = session.player;
         let moved = session.body.at != resumed.body.at;
         session.body = resumed.body;
-        let mut unanswered = session.unanswered.clone();
         if self.core.planted(Planted::UnansweredLost) {
-            unanswered.clear();
+            session.unanswered.values_mut().for_each(|c| c.passed = true);
         }
-        for (seq, payload) in unanswered {
-            self.core.send(from, to_player(player, line, ToPlayer::Command { seq, payload }));
-        }
+        self.pass_on(conn);
         self.handle_edge(from, conn, player, ToEdge::Own(resumed.own));
         self.handle_edge(from, conn, player, ToEdge::Center(resumed.center));
         if moved {
@@ -309,7 +329,6 @@ impl Node {
 
     fn pass_command(&mut self, conn: ConnId, command: Command) {
         let limits = self.core.settings.world.limits;
-        let me = self.core.me();
         let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
         // Said again on the same connection: one answer is under way, and there must not be another before it.
         if session.unanswered.contains_key(&command.seq) {
@@ -324,12 +343,46 @@ impl Node {
             let text = "Too many commands are waiting for an answer. One moment.";
             return self.reply(conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }
-        session.unanswered.insert(command.seq, command.payload.clone());
-        if session.phase == Phase::Moving {
+        let losses = u8::try_from(command.lost).unwrap_or(u8::MAX);
+        let unanswered = Unanswered { payload: command.payload, losses, passed: false };
+        session.unanswered.insert(command.seq, unanswered);
+        self.pass_on(conn);
+    }
+
+    /// Passes on the commands that may be, in order. One that was with a node when that was lost may be what took it down: it
+    /// goes alone, so that if it happens again, it is known which it was; and then it goes as a question.
+    pub(crate) fn pass_on(&mut self, conn: ConnId) {
+        let me = self.core.me();
+        let asks = !self.core.planted(Planted::PoisonDecidedAgain);
+        let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.phase == Phase::Playing) else {
             return;
+        };
+        let mut alone = !session.unanswered.values().any(|c| c.passed);
+        for (seq, command) in &mut session.unanswered {
+            let suspect = command.losses > 0;
+            if !command.passed {
+                if suspect && !alone {
+                    return;
+                }
+                (command.passed, alone) = (true, false);
+                let (payload, question) = (command.payload.clone(), asks && command.losses >= LOSSES_MAX);
+                let message = ToPlayer::Command { seq: *seq, payload, question };
+                let line = Line { edge: me, conn };
+                self.core.send(session.holder, to_player(session.player, line, message));
+            }
+            if suspect {
+                return;
+            }
         }
-        let message = ToPlayer::Command { seq: command.seq, payload: command.payload };
-        self.core.send(session.holder, to_player(session.player, Line { edge: me, conn }, message));
+    }
+
+    /// A node was lost over these commands, and the next one may be this one: the client is to remember it.
+    fn tell_suspects(&mut self, conn: ConnId, suspects: Vec<u64>) {
+        if !suspects.is_empty() {
+            let notice = Notice { code: "taken_over".to_owned(), text: String::new(), suspects };
+            let message = ServerMessage { notice: Some(notice), ..Default::default() };
+            self.core.send_client(conn, &message, SendClass::Kept);
+        }
     }
 
     fn pass_move(&mut self, conn: ConnId, wish: Move) {
@@ -378,7 +431,8 @@ impl Node {
             ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
             ToEdge::Resumed(resumed) => self.on_resumed(conn, from, *resumed),
             ToEdge::OpenRefused(refusal) if session.phase == Phase::Moving => {
-                self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
+                let retry_ms = if refusal.code == "suspended" { 0 } else { RETRY_MS };
+                self.close(conn, &refusal.code, &refusal.text, retry_ms);
             }
             // What passes by itself is no question to the player: the client comes back in a moment.
             ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "busy" | "not_ready") => {
@@ -398,6 +452,10 @@ impl Node {
             }
             ToEdge::Reply { seq, result } => {
                 session.unanswered.remove(&seq);
+                // What waits for this answer may take the node down: first the answer must be out of the door.
+                if session.unanswered.values().any(|c| !c.passed) {
+                    self.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));
+                }
                 self.reply(conn, seq, result);
             }
             ToEdge::Own(payload) => {
@@ -415,6 +473,18 @@ impl Node {
                 let text = "You have come in from somewhere else. This connection is closed.";
                 self.close(conn, "superseded", text, 0);
             }
+            ToEdge::Doubted { seq } => {
+                if let Some(command) = session.unanswered.get_mut(&seq) {
+                    command.losses = command.losses.saturating_add(1);
+                    self.tell_suspects(conn, vec![seq]);
+                }
+            }
+            ToEdge::Notice(Refusal { code, text }) => {
+                let notice = Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
+                let message = ServerMessage { notice: Some(notice), ..Default::default() };
+                self.core.send_client(conn, &message, SendClass::Kept);
+            }
+            ToEdge::Ended(Refusal { code, text }) => self.close(conn, &code, &text, 0),
         }
     }
 

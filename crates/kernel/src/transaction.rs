@@ -16,7 +16,8 @@ use crate::append::Effect;
 use crate::core::Timer;
 use crate::game::{Part, Refusal};
 use crate::host::{Phase, context, game_error, guard};
-use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
+use crate::isolation::{LOSSES_MAX, gave_up};
+use crate::peer::{Age, Peer, Prepared, ToEdge, TxId, TxMessage};
 use crate::work::{Command, Prepare, Work};
 
 /// Parts of one transaction. Beyond: the command is refused with `game_error`.
@@ -172,7 +173,7 @@ impl Node {
             t.phase == TxPhase::Preparing && t.parts.iter().any(there)
         };
         let asking: Vec<_> = self.hosts.txs.iter().filter(|(_, t)| asked(t)).map(|(tx, _)| *tx).collect();
-        asking.into_iter().for_each(|tx| self.back_off(tx));
+        asking.into_iter().for_each(|tx| self.lose_part(tx, gone));
         let now = self.core.now.time;
         let mut locked = Vec::new();
         for real in self.hosts.reals.values_mut() {
@@ -186,6 +187,24 @@ impl Node {
         locked.into_iter().for_each(|id| self.on_lock_timer(id));
     }
 
+    /// A node is gone that a part was asked of: another is asked, unless nodes are lost over this part.
+    fn lose_part(&mut self, tx: TxId, gone: &[NodeId]) {
+        let Some(entry) = self.hosts.txs.get_mut(&tx) else { return };
+        let undecided = |p: &TxPart| p.prepared.is_none() && p.node.is_some_and(|n| gone.contains(&n));
+        entry.command.losses += u8::from(entry.parts.iter().any(undecided));
+        let (id, command) = (entry.entity, entry.command.clone());
+        if command.losses < LOSSES_MAX || self.core.planted(Planted::PoisonDecidedAgain) {
+            // The next home of the part may be this very node: somebody else must know then.
+            let doubted = ToEdge::Doubted { seq: command.seq };
+            self.core.send_edge(command.line.edge, command.line.conn, id, doubted);
+            return self.back_off(tx);
+        }
+        self.abort(tx, false);
+        self.unlock(id);
+        self.refuse(id, command, gave_up());
+        self.run(id);
+    }
+
     fn conclude(&mut self, tx: TxId) {
         let Some(entry) = self.hosts.txs.get_mut(&tx) else { return };
         let (id, command) = (entry.entity, entry.command.clone());
@@ -197,7 +216,7 @@ impl Node {
         let state = real.state.as_ref().expect("a live entity has a state");
         let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
         let decided = guard(|| state.conclude(&command.payload, &replies, &mut cx));
-        match self.count_panic(decided) {
+        match self.judge(id, "conclude", decided) {
             Ok(decision) => self.record_command(id, command, decision, Some((tx, parts))),
             Err(refusal) => {
                 self.abort(tx, false);
@@ -330,7 +349,7 @@ impl Node {
         let mut cx = context(&mut self.core, &self.interest, place, Some(&prepare.actor));
         let decided = guard(|| state.decide(&prepare.command, &mut cx));
         let tx = prepare.tx;
-        let decision = match self.count_panic(decided) {
+        let decision = match self.judge(id, "decide", decided) {
             Ok(d) if d.parts.is_empty() => d,
             other => {
                 let refusal = other.err().unwrap_or_else(game_error);
@@ -349,6 +368,7 @@ impl Node {
         let record = |payload| EventRecord { at, cause: Bytes::new(), event_type, payload };
         let events: Vec<_> = events.into_iter().map(record).collect();
         let Ok(snapshot) = self.snapshot_after(id, &events) else {
+            self.on_game_panic(id, "snapshot");
             let effects = vec![Effect::Transaction { tx, message: TxMessage::Refused(game_error()) }];
             return self.emit(id, Some(Work::Prepare(prepare)), effects);
         };
@@ -406,6 +426,10 @@ impl Node {
             return;
         }
         let Some(Lock::Participant { events, signals, body, .. }) = real.lock.take() else { return };
+        if real.phase == Phase::Settling {
+            // Its state is not to be built on; what has landed is in the journal.
+            return self.start_load(id);
+        }
         let due =
             real.seq + events.len() as u64 - real.snapshot_seq >= self.core.settings.world.snapshot_every;
         let applied = guard(|| {
@@ -416,8 +440,7 @@ impl Node {
             Ok::<_, gundo_wire::DecodeError>(())
         });
         if !matches!(applied, Ok(Ok(()))) {
-            self.core.counters.game_panics += 1;
-            return self.start_load(id);
+            return self.on_game_panic(id, "apply");
         }
         if due {
             real.snapshot_seq = real.seq;
@@ -437,7 +460,8 @@ impl Node {
             real.waiting.retain(|w| !matches!(w, Work::Prepare(p) if p.tx == tx));
         }
         if self.release_lock(tx, id).is_some() {
-            if reload { self.start_load(id) } else { self.run(id) }
+            let settles = self.hosts.reals.get(&id).is_some_and(|r| r.phase == Phase::Settling);
+            if reload || settles { self.start_load(id) } else { self.run(id) }
         }
     }
 
@@ -457,7 +481,7 @@ impl Node {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(Lock::Participant { tx, .. }) = &real.lock else { return };
         let tx = *tx;
-        if real.locked_until > self.core.now.time || real.phase != Phase::Live {
+        if real.locked_until > self.core.now.time || !matches!(real.phase, Phase::Live | Phase::Settling) {
             return;
         }
         if let Some(after) = self.release_lock(tx, id) {

@@ -8,6 +8,7 @@ use crate::Node;
 use crate::append::{Effect, Entry, Record, place};
 use crate::game::{Actor, RawDecision, Refusal};
 use crate::host::{Phase, context, game_error, guard};
+use crate::isolation::{gave_up, suspended};
 use crate::peer::{Age, Key, Line, Peer, Prepared, ToEdge, TxId, TxMessage};
 use crate::player::Known;
 
@@ -40,7 +41,11 @@ pub(crate) struct Command {
     pub(crate) line: Line,
     pub(crate) seq: u64,
     pub(crate) payload: Bytes,
+    /// It may have taken nodes down: it is answered if it has taken effect, and not decided any more.
+    pub(crate) question: bool,
     pub(crate) tries: u8,
+    /// Nodes that were lost while they had a part of it to decide.
+    pub(crate) losses: u8,
     /// Age of its first transaction, if it took one: it grows older with every retry.
     pub(crate) age: Option<Age>,
 }
@@ -61,6 +66,9 @@ impl Node {
         real.needed = self.core.now.time;
         if real.phase == Phase::Broken {
             return self.refuse_work(id, &work, game_error());
+        }
+        if real.phase == Phase::Suspended {
+            return self.turn_away(id, work);
         }
         // Not a piece of work is done before those that came earlier, so a full queue refuses the newest.
         let full = work.is_bounded() && real.waiting.len() >= max;
@@ -89,7 +97,7 @@ impl Node {
         }
     }
 
-    fn decide(&mut self, id: EntityId, command: Command) {
+    pub(crate) fn decide(&mut self, id: EntityId, command: Command) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         if player.line != Some(command.line) && !self.core.planted(Planted::OldLineObeyed) {
@@ -110,22 +118,32 @@ impl Node {
             let busy = Refusal::new("busy", "Too many want the same thing. Try again in a moment.");
             return self.refuse(id, command, busy);
         }
+        if real.phase == Phase::Suspended && !self.core.planted(Planted::SuspendedDecides) {
+            return self.refuse(id, command, suspended(true));
+        }
+        if command.question {
+            return self.refuse(id, command, gave_up());
+        }
         let state = real.state.as_ref().expect("a live entity has a state");
         let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
         let decided = guard(|| state.decide(&command.payload, &mut cx));
-        match self.count_panic(decided) {
+        match self.judge(id, "decide", decided) {
             Err(refusal) => self.refuse(id, command, refusal),
             Ok(decision) if !decision.parts.is_empty() => self.begin(id, command, decision.parts),
             Ok(decision) => self.record_command(id, command, decision, None),
         }
     }
 
-    /// Flattens what guarded game code said; counts a panic.
-    pub(crate) fn count_panic<T>(
+    /// Flattens what guarded game code said; a panic has its consequences for the entity.
+    pub(crate) fn judge<T>(
         &mut self,
+        id: EntityId,
+        doing: &'static str,
         result: Result<Result<T, Refusal>, Refusal>,
     ) -> Result<T, Refusal> {
-        self.core.counters.game_panics += u64::from(result.is_err());
+        if result.is_err() {
+            self.on_game_panic(id, doing);
+        }
         result.and_then(|r| r)
     }
 

@@ -14,7 +14,7 @@ use support::game::{LAND, PlayerCommand};
 
 /// A recorded story that goes another way.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 20] = [
+const SCENARIOS: [(Planted, &str); 23] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -35,6 +35,9 @@ const SCENARIOS: [(Planted, &str); 20] = [
     (Planted::SentNotCompared, "lost_frames.txt"),
     (Planted::BundleGapIgnored, "lost_frames.txt"),
     (Planted::GhostStays, "walking_far.txt"),
+    (Planted::PanicNotReloaded, "game_code_panics.txt"),
+    (Planted::SuspendedDecides, "a_player_suspended.txt"),
+    (Planted::PoisonDecidedAgain, "poison.txt"),
 ];
 
 /// A story below that goes well without the mistake and fails with it.
@@ -111,7 +114,7 @@ fn said_again_after_a_restart() {
     let (mut cluster, ann) = restarted_after(9, 0);
     cluster.run_ms(600);
     let take = PlayerCommand { chunk: ChunkId::default().to_u64(), take: 1, ..Default::default() };
-    let command = Command { seq: 2, payload: take.encode_to_vec().into() };
+    let command = Command { seq: 2, payload: take.encode_to_vec().into(), ..Default::default() };
     cluster.say_raw(ann, ClientMessage { commands: vec![command], ..Default::default() });
     settle(&mut cluster);
     cluster.run_ms(600);
@@ -175,7 +178,7 @@ fn too_many_at_once() {
     let ann = cluster.connect("ann", 1);
     cluster.run_ms(600);
     let say = PlayerCommand { say: "flood".into(), ..Default::default() }.encode_to_vec();
-    let commands = (1..=40).map(|seq| Command { seq, payload: say.clone().into() }).collect();
+    let commands = (1..=40).map(|seq| Command { seq, payload: say.clone().into(), ..Default::default() }).collect();
     cluster.say_raw(ann, ClientMessage { commands, ..Default::default() });
     cluster.run_ms(600);
     let heard = cluster.clients[ann].heard.values();

@@ -58,4 +58,11 @@ scenarios! {
     a_node_dies_in_the_middle,
     an_edge_dies,
     back_before_the_takeover,
+    a_player_suspended,
+    land_suspended,
+    poison,
+    poison_for_land,
+    poison_for_a_neighbour,
+    innocent_twice,
+    a_look_that_panics,
 }

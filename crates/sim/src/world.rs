@@ -558,7 +558,7 @@ impl World {
             }
             Output::ViewWanted => self.ask(key, Asked::View),
             Output::Fenced => self.fly(0, Flight::Fenced(key)),
-            Output::Stopped => {}
+            Output::Panicked { .. } | Output::Stopped => {}
         }
     }
 

@@ -104,6 +104,14 @@ planted! {
     GhostsOfTheDead "ghosts-of-the-dead"
         "Clients are not told that what a dead node showed is gone: G8."
 
+    // ---- isolation -------------------------------------------------------------------------------------
+    PanicNotReloaded "panic-not-reloaded"
+        "An entity whose code panicked goes on with the state that the code left behind: G3."
+    SuspendedDecides "suspended-decides"
+        "An entity that is suspended for its panics goes on deciding: G9."
+    PoisonDecidedAgain "poison-decided-again"
+        "A command that two nodes were lost over is decided a third time: G9."
+
     // ---- sessions --------------------------------------------------------------------------------------
     OldLineObeyed "old-line-obeyed"
         "A session's older connection is still obeyed after a newer one has taken it over: G11."

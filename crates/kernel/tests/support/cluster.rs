@@ -59,6 +59,7 @@ pub struct Client {
     pub signals: Vec<(EntityId, Bytes)>,
     pub ended: Option<String>,
     pub corrections: Vec<String>,
+    pub notices: Vec<String>,
     pub welcomes: u32,
     /// Fingerprints of the commands it sent, by seq.
     pub sent: BTreeMap<u64, u64>,
@@ -91,6 +92,8 @@ pub struct Cluster {
     pub traced: bool,
     pub trace: u64,
     pub stopped: Vec<NodeId>,
+    /// Nodes that a rule took down, in order.
+    pub killed: Vec<u16>,
     /// A token put aside.
     pub kept: Bytes,
     /// Nonces by the names of those who were first to use them.
@@ -158,6 +161,7 @@ impl Cluster {
             traced: false,
             trace: 0,
             stopped: Vec::new(),
+            killed: Vec::new(),
             kept: Bytes::new(),
             nonces: BTreeMap::new(),
             view: View { epoch: Epoch(0), members },
@@ -177,6 +181,27 @@ impl Cluster {
 
     /// A node dies: what is under way to it, from it and in its hands is gone; its clients notice.
     pub fn die(&mut self, n: u16) {
+        self.lose(n);
+        for client in 0..self.clients.len() {
+            if self.clients[client].conn.is_some_and(|(node, _)| node == NodeId(n)) {
+                self.vanish(client);
+            }
+        }
+        self.flights.retain(|_, flight| !matches!(flight, Flight::Gone { node, .. } if *node == NodeId(n)));
+    }
+
+    /// The node's own rules took it down; its clients notice, and look for another edge.
+    fn die_of_a_rule(&mut self, node: NodeId) {
+        self.lose(node.0);
+        self.killed.push(node.0);
+        for client in 0..self.clients.len() {
+            if self.clients[client].conn.is_some_and(|(n, _)| n == node) {
+                self.cut(client);
+            }
+        }
+    }
+
+    fn lose(&mut self, n: u16) {
         let dead = NodeId(n);
         self.nodes.remove(&dead).expect("the node is there");
         self.node_timers.remove(&dead);
@@ -188,12 +213,6 @@ impl Cluster {
             Flight::NodeTimer(node) => *node != dead,
             _ => true,
         });
-        for client in 0..self.clients.len() {
-            if self.clients[client].conn.is_some_and(|(node, _)| node == dead) {
-                self.vanish(client);
-            }
-        }
-        self.flights.retain(|_, flight| !matches!(flight, Flight::Gone { node, .. } if *node == dead));
     }
 
     /// The others are sure that the node is dead: its row is deleted, and then it is no member any more.
@@ -264,6 +283,7 @@ impl Cluster {
             signals: Vec::new(),
             ended: None,
             corrections: Vec::new(),
+            notices: Vec::new(),
             welcomes: 0,
             sent: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -404,6 +424,7 @@ impl Cluster {
                 c.body.at = Point::new(correction.x, correction.y);
                 c.corrections.push(correction.code);
             }
+            ClientEvent::Notice(notice) => c.notices.push(notice.code),
             ClientEvent::Refused(refusal) => c.refused.push(refusal.code),
             ClientEvent::Ended(closing) => {
                 c.ended = Some(closing.map_or_else(|| "left".into(), |c| c.code));
@@ -577,6 +598,9 @@ impl Cluster {
         }
         let Some(kernel) = self.nodes.get_mut(&node) else { return };
         kernel.handle(now, input);
+        if game::DEADLY.take() {
+            return self.die_of_a_rule(node);
+        }
         let mut outputs = Vec::new();
         while let Some(output) = kernel.poll_output() {
             outputs.push(output);
@@ -630,6 +654,7 @@ impl Cluster {
             // Nobody answers: the coordinator is down, and the script says who belongs.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
+            Output::Panicked { .. } => {}
             Output::Stopped => self.stopped.push(node),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Pebbles are conserved but for the event `Grown`, so that a ledger can be kept beside the system.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +18,18 @@ pub const STOCK: u32 = 20;
 /// One taken pebble grows back in this time.
 pub const GROWS_MS: u64 = 5_000;
 pub const BAG_MAX: u32 = 50;
+/// Whoever wants so many makes the land's rules panic.
+pub const PANICS: i32 = 777;
+/// Whoever wants so many takes the land's node down.
+pub const KILLS: i32 = 666;
+
+/// Who is called so cannot be looked at.
+const UGLY: &str = "ugly";
+
+thread_local! {
+    /// A rule has done what no node survives: it never returned, say.
+    pub static DEADLY: Cell<bool> = const { Cell::new(false) };
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub struct PlayerCommand {
@@ -30,7 +43,7 @@ pub struct PlayerCommand {
     pub say: String,
     #[prost(string, tag = "4")]
     pub rename: String,
-    /// 1: panic in decide, 2: in apply.
+    /// 1: panic in decide, 2: in apply; 3: decide takes the node down; 4: whoever looks at it panics from now on.
     #[prost(uint32, tag = "5")]
     pub panic: u32,
     /// A second chunk to take one pebble from in the same transaction.
@@ -101,6 +114,10 @@ impl Entity for Player {
 
     fn decide(&self, c: PlayerCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
         assert!(c.panic != 1, "a planted panic in decide");
+        DEADLY.set(DEADLY.get() || c.panic == 3);
+        if c.panic == 4 {
+            return Ok(Decision::new().event(&PlayerEvent { name: UGLY.into(), ..Default::default() }));
+        }
         if c.panic == 2 {
             return Ok(Decision::new().event(&PlayerEvent { panic: true, ..Default::default() }));
         }
@@ -148,7 +165,11 @@ impl Entity for Player {
     }
 
     fn apply(&mut self, event: &PlayerEvent) {
-        assert!(!event.panic, "a planted panic in apply");
+        if event.panic {
+            // What it leaves behind is not to be built on.
+            self.0.bag += 1_000;
+            panic!("a planted panic in apply");
+        }
         self.0.bag = self.0.bag.saturating_add_signed(event.gained);
         if !event.name.is_empty() {
             self.0.name.clone_from(&event.name);
@@ -156,6 +177,7 @@ impl Entity for Player {
     }
 
     fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
+        assert_ne!(self.0.name, UGLY, "a planted panic in public");
         Some(self.0.encode_to_vec())
     }
 
@@ -244,6 +266,8 @@ impl Entity for Land {
 
     fn decide(&self, c: LandCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
         assert!(cx.actor.is_some_and(|a| a.body.is_some()), "a part comes with its actor");
+        assert!(c.take != PANICS, "a planted panic of the land");
+        DEADLY.set(DEADLY.get() || c.take == KILLS);
         if c.take > self.pebbles(cx.now) as i32 {
             return Err(Refusal::new("gone", "Nothing is left here."));
         }

@@ -143,6 +143,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "panic" => {
             command(cluster, words[1], PlayerCommand { panic: number(2) as u32, ..Default::default() })
         }
+        "poison" => command(cluster, words[1], PlayerCommand { panic: 3, ..Default::default() }),
         "walk" => {
             let client = find(cluster, words[1]);
             cluster.walk(client, Point::new(number(2) as i32, number(3) as i32));
@@ -150,7 +151,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "raw-say" => {
             let said = PlayerCommand { say: words[3..].join(" "), ..Default::default() };
             let seq = words[2].parse().expect("a number");
-            let command = gundo_wire::client::Command { seq, payload: said.encode_to_vec().into() };
+            let command = gundo_wire::client::Command { seq, payload: said.encode_to_vec().into(), ..Default::default() };
             let message = ClientMessage { commands: vec![command], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
@@ -159,7 +160,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
                 PlayerCommand { say: words[4..].join(" "), ..Default::default() }.encode_to_vec(),
             );
             let seqs = number(2) as u64..=number(3) as u64;
-            let command = |seq| gundo_wire::client::Command { seq, payload: payload.clone() };
+            let command = |seq| gundo_wire::client::Command { seq, payload: payload.clone(), ..Default::default() };
             let message = ClientMessage { commands: seqs.map(command).collect(), ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
@@ -168,7 +169,7 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let take = PlayerCommand { chunk: chunk.to_u64(), take: 1, ..Default::default() };
             let payload = Bytes::from(take.encode_to_vec());
             let seq = number(3) as u64;
-            let command = gundo_wire::client::Command { seq, payload };
+            let command = gundo_wire::client::Command { seq, payload, ..Default::default() };
             let message = ClientMessage { commands: vec![command; number(4) as usize], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
@@ -236,7 +237,10 @@ fn command(cluster: &mut Cluster, name: &str, command: PlayerCommand) {
 }
 
 /// How much each client had been told at a moment.
-struct Mark(Vec<[usize; 6]>);
+struct Mark {
+    clients: Vec<[usize; 7]>,
+    killed: usize,
+}
 
 impl Mark {
     fn of(cluster: &Cluster) -> Self {
@@ -249,15 +253,17 @@ impl Mark {
                 c.corrections.len(),
                 c.welcomes as usize,
                 ended,
+                c.notices.len(),
             ]
         };
-        Self(cluster.clients.iter().map(count).collect())
+        Self { clients: cluster.clients.iter().map(count).collect(), killed: cluster.killed.len() }
     }
 
     fn news(&self, cluster: &Cluster) -> Vec<String> {
         let mut news = Vec::new();
+        news.extend(cluster.killed.iter().skip(self.killed).map(|n| format!("node {n} is down")));
         for (i, c) in cluster.clients.iter().enumerate() {
-            let before = self.0.get(i).copied().unwrap_or_default();
+            let before = self.clients.get(i).copied().unwrap_or_default();
             let name = &c.name;
             if c.welcomes as usize > before[4] {
                 let own = game::PlayerState::decode(c.own.as_ref()).expect("own state");
@@ -278,6 +284,7 @@ impl Mark {
                 news.push(format!("{name} hears {:?}", said.text));
             }
             news.extend(c.corrections[before[3]..].iter().map(|code| format!("{name} is corrected: {code}")));
+            news.extend(c.notices[before[6]..].iter().map(|code| format!("{name} is told: {code}")));
             if c.ended.is_some() && before[5] == 0 {
                 news.push(format!("{name}'s session ended: {}", c.ended.as_deref().unwrap_or("")));
             }

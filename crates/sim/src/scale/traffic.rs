@@ -137,7 +137,7 @@ fn size_of_to_player(message: &ToPlayer) -> usize {
     block(match message {
         ToPlayer::Open { key, name } => block(key.secret().len()) + text(name),
         ToPlayer::Resume { adoption, body: at } => number(*adoption) + body(at),
-        ToPlayer::Command { seq, payload } => number(*seq) + block(payload.len()),
+        ToPlayer::Command { seq, payload, .. } => number(*seq) + block(payload.len()),
         ToPlayer::Move { seq, body: at } => number(u64::from(*seq)) + body(at),
         ToPlayer::Gone { leave } => number(u64::from(*leave)),
     })
@@ -154,7 +154,10 @@ fn size_of_to_edge(message: &ToEdge) -> usize {
                 + block(opened.own.len())
         }
         ToEdge::Resumed(resumed) => body(&resumed.body) + chunk(resumed.center) + block(resumed.own.len()),
-        ToEdge::OpenRefused(refusal) => text(&refusal.code) + text(&refusal.text),
+        ToEdge::OpenRefused(refusal) | ToEdge::Notice(refusal) | ToEdge::Ended(refusal) => {
+            text(&refusal.code) + text(&refusal.text)
+        }
+        ToEdge::Doubted { seq } => number(*seq),
         ToEdge::NotHere | ToEdge::Superseded => 0,
         ToEdge::Reply { seq, result } => {
             let result = result.as_ref();
