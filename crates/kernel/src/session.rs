@@ -381,7 +381,7 @@ impl Node {
                 self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
             }
             // What passes by itself is no question to the player: the client comes back in a moment.
-            ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "busy" | "not_ready") => {
+            ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "storage_busy" | "storage_full" | "busy" | "not_ready") => {
                 self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
             }
             ToEdge::OpenRefused(refusal) => self.refuse_hello(conn, refusal),

@@ -205,6 +205,11 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             "unknown-lost" => cluster.faults.push_back(Fault::UnknownLost),
             other => panic!("journal {other}?"),
         },
+        "disk" => match words[1] {
+            "low" => cluster.disk(true),
+            "fine" => cluster.disk(false),
+            other => panic!("disk {other}?"),
+        },
         "lose" => cluster.lose_every = number(1) as u64,
         "see" => return see(cluster, words[1]),
         "stream" => return stream(cluster, words[1]),
