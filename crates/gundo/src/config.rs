@@ -57,7 +57,10 @@ impl Default for Config {
 pub struct JournalConfig {
     /// `full` (default): what is acknowledged survives a power cut. `off`: only a crash of the process; for tests and benches.
     pub synchronous: SyncConfig,
-    /// Free bytes on the disk below which durable commands are refused, before the disk is full (default 64 MiB).
+    /// Free bytes on the disk below which commands and new players are refused with `storage_full` and an alarm is raised
+    /// (default 256 MiB); it is over with a quarter more.
+    pub disk_free_low: u64,
+    /// Free bytes on the disk below which nothing more is written, before the disk is full (default 64 MiB).
     pub disk_free_min: u64,
     /// Bytes the journal may grow to (default: as much as the disk holds).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,7 @@ impl Default for JournalConfig {
         let settings = JournalSettings::default();
         Self {
             synchronous: SyncConfig::Full,
+            disk_free_low: settings.disk_free_low,
             disk_free_min: settings.disk_free_min,
             file_bytes_max: settings.file_bytes_max,
         }
@@ -134,6 +138,10 @@ mirror! {
         lease_ms: u64,
         confirm_broken_ms: u64,
         confirm_silent_ms: u64,
+        appends_waiting_max: usize,
+        append_bytes_waiting_max: usize,
+        append_slow_ms: u64,
+        append_wait_ms: u64,
     } with {
         limits: LimitsConfig,
     }
@@ -223,8 +231,14 @@ impl Config {
             SyncConfig::Full => Synchronous::Full,
             SyncConfig::Off => Synchronous::Off,
         };
-        let JournalConfig { disk_free_min, file_bytes_max, .. } = self.journal;
-        JournalSettings { synchronous, disk_free_min, file_bytes_max, ..JournalSettings::default() }
+        let JournalConfig { disk_free_low, disk_free_min, file_bytes_max, .. } = self.journal;
+        JournalSettings {
+            synchronous,
+            disk_free_low,
+            disk_free_min,
+            file_bytes_max,
+            ..JournalSettings::default()
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use gundo_journal::{
-    Completion, Fault, Journal, Line, NameRow, Pruned, Sink, StreamSummary, group::assert_well_formed,
+    Completion, Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary, group::assert_well_formed,
 };
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Outcome};
@@ -21,6 +21,7 @@ use crate::open::{JournalFile, OpenError, wall_ms};
 use crate::prune::{created_ms, world_time};
 use crate::queue::{Group, LineShared, Queues, Work};
 use crate::read::Reader;
+use crate::space::Watch;
 use crate::stats::{Counters, Stats};
 use crate::writer::Writer;
 use crate::{Settings, schema};
@@ -35,6 +36,7 @@ pub struct SqliteJournal {
     loads_waiting_max: usize,
     counters: Arc<Counters>,
     reader: Mutex<Reader>,
+    watch: Mutex<Watch>,
     created_ms: u64,
     threads: Vec<JoinHandle<()>>,
     // Last: the directory is free when everything else is closed.
@@ -60,6 +62,7 @@ impl SqliteJournal {
             loads_waiting_max: settings.loads_waiting_max,
             counters,
             reader: Mutex::new(Reader::of(&file)?),
+            watch: Mutex::new(Watch::new(file.dir.clone(), &settings)),
             created_ms,
             threads: Vec::new(),
             _lock: lock,
@@ -176,6 +179,10 @@ impl Journal for SqliteJournal {
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.on_writer("pruning", move |writer| writer.prune_all(now))
+    }
+
+    fn room(&self) -> Room {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).look()
     }
 }
 

@@ -39,6 +39,7 @@ use gundo_journal::KEEP_MS;
 pub use journal::SqliteJournal;
 pub use open::{OpenError, open};
 pub use read::Reader;
+pub use space::DiskProbe;
 pub use stats::Stats;
 pub use verify::{Report, verify};
 
@@ -82,8 +83,13 @@ pub struct Settings {
     pub keep_ms: u64,
     /// Pause between two looks at everything that may be pruned, ms (default 10 minutes).
     pub prune_every_ms: u64,
-    /// Free bytes on the disk below which durable writes are refused, before the disk is full (default 64 MiB).
+    /// Free bytes on the disk below which [`room`](gundo_journal::Journal::room) is low (default 256 MiB), so that nodes send
+    /// nothing new; it is enough again with a quarter more. Never less than `disk_free_min`.
+    pub disk_free_low: u64,
+    /// Free bytes on the disk below which whatever still comes is `Rejected`, before the disk is full (default 64 MiB).
     pub disk_free_min: u64,
+    /// How free bytes are found out.
+    pub disk_probe: DiskProbe,
     /// Bytes the file may grow to (default: no limit but the disk's). Beyond: `Rejected`.
     pub file_bytes_max: Option<u64>,
 }
@@ -101,7 +107,9 @@ impl Default for Settings {
             checkpoint_pages: 4_000,
             keep_ms: KEEP_MS,
             prune_every_ms: 600_000,
+            disk_free_low: 256 << 20,
             disk_free_min: 64 << 20,
+            disk_probe: DiskProbe::default(),
             file_bytes_max: None,
         }
     }

@@ -1,15 +1,51 @@
-//! The room left on the disk: writes are refused while there is still enough of it to go on reading, checkpointing and stopping.
+//! The room left on the disk: writes are refused while there is still enough of it to go on reading, checkpointing and stopping,
+//! and nodes are told long before that.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use gundo_journal::Room;
+
+use crate::Settings;
 
 /// Asks the disk at most this often, unless much was written since.
 const EVERY: Duration = Duration::from_millis(250);
 /// Written since the last answer, with which it is asked again: well below any sensible margin.
 const AFTER_BYTES: u64 = 4 << 20;
 
+/// What tells the bytes that are free on the disk of a directory; `None`: it does not say. By default the operating system.
+#[derive(Clone)]
+pub struct DiskProbe(Arc<dyn Fn(&Path) -> Option<u64> + Send + Sync>);
+
+impl DiskProbe {
+    /// A probe of one's own: for tests.
+    pub fn new(probe: impl Fn(&Path) -> Option<u64> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(probe))
+    }
+}
+
+impl Default for DiskProbe {
+    fn default() -> Self {
+        let free = |dir: &Path| {
+            let disk = rustix::fs::statvfs(dir).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        };
+        Self::new(free)
+    }
+}
+
+impl fmt::Debug for DiskProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DiskProbe")
+    }
+}
+
+/// The writer's look at the disk: the last defence.
 pub(crate) struct Space {
     dir: PathBuf,
+    probe: DiskProbe,
     free_min: u64,
     asked: Option<Instant>,
     written: u64,
@@ -17,8 +53,9 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(dir: PathBuf, free_min: u64) -> Self {
-        Self { dir, free_min, asked: None, written: 0, free: u64::MAX }
+    pub(crate) fn new(dir: PathBuf, settings: &Settings) -> Self {
+        let (probe, free_min) = (settings.disk_probe.clone(), settings.disk_free_min);
+        Self { dir, probe, free_min, asked: None, written: 0, free: u64::MAX }
     }
 
     /// Bytes free on the disk when it was last asked; `u64::MAX` before.
@@ -47,7 +84,28 @@ impl Space {
         self.asked = Some(Instant::now());
         self.written = 0;
         // A disk that does not say is left to refuse by itself.
-        self.free = rustix::fs::statvfs(&self.dir)
-            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        self.free = (self.probe.0)(&self.dir).unwrap_or(u64::MAX);
+    }
+}
+
+/// The look at the disk for those who write: low, and enough again only with a quarter more.
+pub(crate) struct Watch {
+    dir: PathBuf,
+    probe: DiskProbe,
+    low: u64,
+    is_low: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(dir: PathBuf, settings: &Settings) -> Self {
+        let low = settings.disk_free_low.max(settings.disk_free_min);
+        Self { dir, probe: settings.disk_probe.clone(), low, is_low: false }
+    }
+
+    pub(crate) fn look(&mut self) -> Room {
+        let free_bytes = (self.probe.0)(&self.dir);
+        let enough = if self.is_low { self.low.saturating_add(self.low / 4) } else { self.low };
+        self.is_low = free_bytes.is_some_and(|free| free < enough);
+        Room { free_bytes, is_low: self.is_low }
     }
 }

@@ -66,7 +66,7 @@ impl Writer {
             Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {}
             Err(why) => return Err(failed(why)),
         }
-        let space = Space::new(file.dir.clone(), settings.disk_free_min);
+        let space = Space::new(file.dir.clone(), &settings);
         Ok(Self {
             conn,
             sweep: Sweep::new(settings.prune_every_ms),

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use gundo_journal::Journal;
 use gundo_journal::suite::{Probe, entity, stream};
-use gundo_journal_sqlite::{JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
+use gundo_journal::{Journal, Room};
+use gundo_journal_sqlite::{DiskProbe, JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
 use gundo_types::WorldTime;
 use gundo_wire::journal::{NameChange, Outcome};
 use rusqlite::Connection;
@@ -157,6 +159,36 @@ fn a_nearly_full_disk_refuses_before_it_is_full() {
     assert_eq!(a.append(vec![stream(entity(1), 1, 21, 1)]).clone(), outcome);
     assert_eq!(a.seqs(entity(1)).1.len(), 20);
     assert_eq!(journal.stats().rejected, 2);
+}
+
+#[test]
+fn a_disk_that_runs_low_is_told_of_while_it_still_takes_everything() {
+    let dir = tempdir().expect("a directory");
+    let free = Arc::new(AtomicU64::new(1_000));
+    let asked = Arc::clone(&free);
+    let disk_probe = DiskProbe::new(move |_| Some(asked.load(Ordering::Relaxed)).filter(|free| *free > 0));
+    let settings = Settings { disk_free_low: 400, disk_free_min: 0, disk_probe, ..quick() };
+    let journal = open(dir.path(), settings).expect("a new journal");
+    let mut a = Probe::join(&journal, 1);
+    let looked = [(400, false), (399, true), (499, true), (500, false), (401, false), (1, true), (0, false)];
+    for (i, (bytes, is_low)) in looked.into_iter().enumerate() {
+        free.store(bytes, Ordering::Relaxed);
+        let free_bytes = Some(bytes).filter(|bytes| *bytes > 0);
+        assert_eq!(journal.room(), Room { free_bytes, is_low }, "{bytes} bytes free");
+        let landed = a.append(vec![stream(entity(1), 1, i as u64, 1)]);
+        assert_eq!(landed, Outcome::Done, "what is on its way still lands");
+    }
+}
+
+#[test]
+fn room_is_low_before_the_last_defence_refuses() {
+    let dir = tempdir().expect("a directory");
+    let disk_probe = DiskProbe::new(|_| Some(100));
+    let settings = Settings { disk_free_low: 50, disk_free_min: 101, disk_probe, ..quick() };
+    let journal = open(dir.path(), settings).expect("reading goes on");
+    assert!(journal.room().is_low, "never less than what is kept");
+    let mut a = Probe::join(&journal, 1);
+    assert!(matches!(a.append(vec![stream(entity(1), 1, 0, 1)]), Outcome::Rejected(_)));
 }
 
 #[test]

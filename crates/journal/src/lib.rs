@@ -107,6 +107,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The storage cannot be written; part of it may be done.
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault>;
+
+    /// How much room the storage has left. Ask about once per second. One that does not know has enough.
+    fn room(&self) -> Room {
+        Room::default()
+    }
 }
 
 /// One incarnation's way to the journal. Bounded; never blocks.
@@ -124,6 +129,15 @@ pub trait Line: Send {
 
     /// Reads an entity, seeing every append whose outcome was given before.
     fn load(&mut self, entity: EntityId, load: u64);
+}
+
+/// How much room a storage has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that are free; `None`: it does not say.
+    pub free_bytes: Option<u64>,
+    /// So few that nodes should take nothing new: it is time to make room, and there is still some for what is on its way.
+    pub is_low: bool,
 }
 
 /// A stream at a glance.

@@ -13,7 +13,6 @@ use crate::Node;
 use crate::core::Timer;
 use crate::game::Refusal;
 use crate::host::{Phase, game_error, guard};
-use crate::io::Output;
 use crate::peer::{Line, Opened, Peer, Prepared, ToEdge, TxId, TxMessage};
 use crate::transaction::Lock;
 use crate::work::Work;
@@ -64,6 +63,14 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// Commands whose effects are in it.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &crate::work::Command> {
+        self.entries.iter().filter_map(|e| match &e.work {
+            Some(Work::Command(command)) => Some(command),
+            _ => None,
+        })
+    }
+
     /// A line is gone that an adoption under way has replaced: it does not come back if that fails.
     pub(crate) fn forget_line(&mut self, line: Line) {
         for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
@@ -137,8 +144,7 @@ impl Node {
         self.hosts.batches.insert(batch, id);
         self.core.counters.appends += 1;
         let (node, incarnation) = (self.core.me(), self.core.settings.incarnation);
-        let batch = Batch { id: batch, node, incarnation, prepared_by, streams, names };
-        self.core.outputs.push_back(Output::Append(batch));
+        self.append(Batch { id: batch, node, incarnation, prepared_by, streams, names });
         if self.core.planted(Planted::EarlyFrame) {
             let real = self.hosts.reals.get_mut(&id).expect("just decided");
             real.public = real.pending.back().and_then(|p| p.public.clone());
@@ -221,7 +227,13 @@ impl Node {
     }
 
     /// An append ended.
-    pub(crate) fn on_appended(&mut self, batch: u64, outcome: Outcome) {
+    pub(crate) fn handle_appended(&mut self, batch: u64, outcome: Outcome) {
+        self.on_append_ended(batch);
+        self.on_appended(batch, outcome);
+        self.let_in();
+    }
+
+    fn on_appended(&mut self, batch: u64, outcome: Outcome) {
         if let Some(id) = self.hosts.fences.remove(&batch) {
             return self.on_fenced(id, &outcome);
         }
@@ -324,6 +336,8 @@ impl Node {
         for item in work.into_iter().rev() {
             real.waiting.push_front(item);
         }
+        // What waited for room waits behind it.
+        real.held = false;
         for tx in txs {
             self.end_tx(tx, tx_ends.clone());
         }
@@ -368,7 +382,7 @@ impl Node {
         };
         self.hosts.fences.insert(batch.id, id);
         self.core.counters.fences += 1;
-        self.core.outputs.push_back(Output::Append(batch));
+        self.append(batch);
     }
 
     /// Either way the question is settled: the journal now says what is.

@@ -33,6 +33,8 @@ pub(crate) enum Timer {
     FenceRetry(EntityId),
     /// A locked participant has heard nothing for long.
     Lock(EntityId),
+    /// Work has waited long for room in the journal.
+    Held(EntityId),
     /// A transaction backs off, or has taken too long.
     Transaction(TxId),
     /// A command that nodes were lost over may be said again to its player.

@@ -99,6 +99,8 @@ pub(crate) struct Real {
     pub(crate) locked_until: Time,
     pub(crate) promise: Option<Promise>,
     pub(crate) waiting: VecDeque<Work>,
+    /// The first of them waits for room in the journal.
+    pub(crate) held: bool,
     pub(crate) body: Option<Body>,
     /// What others see: as of the last durable event.
     pub(crate) public: Option<Bytes>,
@@ -126,6 +128,7 @@ impl Real {
             locked_until: now,
             promise: None,
             waiting: VecDeque::new(),
+            held: false,
             body: None,
             public: None,
             next_change: None,
@@ -138,7 +141,17 @@ impl Real {
 
     /// Whether the next piece of work may be taken up.
     pub(crate) fn takes_work(&self) -> bool {
-        self.phase == Phase::Live && self.lock.is_none()
+        self.phase == Phase::Live && self.lock.is_none() && !self.held
+    }
+
+    /// Since when the first of the work waits that the journal has no room for.
+    pub(crate) fn held_since(&self) -> Option<Time> {
+        self.waiting.front().filter(|_| self.held).map(Work::since)
+    }
+
+    /// Commands that are on their way to the journal.
+    pub(crate) fn sent_commands(&self) -> impl Iterator<Item = &crate::work::Command> {
+        self.pending.iter().flat_map(Pending::commands)
     }
 
     /// Whether nothing of it is on its way anywhere.

@@ -127,6 +127,8 @@ pub struct Gauges {
     pub tick_us: u32,
     /// Inputs waiting.
     pub inbox: u32,
+    /// The journal's disk is nearly full: what would add to the world is refused with `storage_full`.
+    pub storage_full: bool,
 }
 
 /// Something a node wants done.
@@ -236,6 +238,15 @@ pub struct WorldSettings {
     pub confirm_broken_ms: u64,
     /// A peer that says nothing counts as unreachable after this time, ms (default 2,000; heartbeats come every 250).
     pub confirm_silent_ms: u64,
+    /// Appends a node may have on their way to the journal (default 1,024). Beyond, what would be appended next waits.
+    pub appends_waiting_max: usize,
+    /// Bytes a node may have on their way to the journal (default 8 MiB). Beyond, what would be appended next waits.
+    pub append_bytes_waiting_max: usize,
+    /// An append without an answer for this long means that the journal is slow, ms (default 2,000): what would be appended next
+    /// waits.
+    pub append_slow_ms: u64,
+    /// How long a command waits for the journal before it is refused with `storage_busy`, ms (default 5,000).
+    pub append_wait_ms: u64,
     /// Limits on clients.
     pub limits: Limits,
 }
@@ -255,6 +266,10 @@ impl Default for WorldSettings {
             lease_ms: 5_000,
             confirm_broken_ms: 300,
             confirm_silent_ms: 2_000,
+            appends_waiting_max: 1_024,
+            append_bytes_waiting_max: 8 << 20,
+            append_slow_ms: 2_000,
+            append_wait_ms: 5_000,
             limits: Limits::default(),
         }
     }
@@ -290,6 +305,16 @@ pub struct Counters {
     pub appends_failed: u64,
     /// Appends whose outcome is awaited (gauge).
     pub appends_waiting: u64,
+    /// 1 while the journal is slow, that is, what would be appended next waits (gauge).
+    pub journal_slow: u64,
+    /// 1 while the disk is nearly full (gauge).
+    pub storage_full: u64,
+    /// Players whose commands wait for the journal (gauge).
+    pub held: u64,
+    /// Commands and hellos refused with `storage_busy`.
+    pub refused_storage_busy: u64,
+    /// Commands and hellos refused with `storage_full`.
+    pub refused_storage_full: u64,
     /// Entities real here (gauge).
     pub reals: u64,
     /// Entities seen here and real elsewhere (gauge).

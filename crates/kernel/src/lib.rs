@@ -19,6 +19,7 @@ mod picture;
 mod player;
 mod publish;
 mod session;
+mod storage;
 mod transaction;
 mod view;
 mod work;
@@ -43,6 +44,7 @@ use crate::interest::Interest;
 use crate::membership::Membership;
 use crate::publish::Publisher;
 use crate::session::Sessions;
+use crate::storage::Storage;
 
 /// Peer messages of an epoch that has not come here yet. Beyond, they are dropped: their senders announce anew.
 const EARLY_MAX: usize = 100_000;
@@ -64,6 +66,8 @@ pub struct RealState<'a> {
     pub settled: bool,
     /// Sessions and parts of others' commands that wait: `waiting_per_entity_max` at most.
     pub waiting: usize,
+    /// How long the oldest work has been waiting that the journal has no room for, ms: less than `append_wait_ms`.
+    pub held_ms: u64,
     /// Chunk, public part and body as shown to others; `None`: it is not shown.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
 }
@@ -76,7 +80,8 @@ pub struct RealState<'a> {
 /// * **Look at it**: [`counters`](Self::counters).
 ///
 /// The machines inside, each in a file of its own: sessions of clients (`session`), entities and their work (`host`,
-/// `work`, `append`, `player`), their failures (`isolation`), transactions (`transaction`), homes (`homes`), what is told to others (`publish`) and
+/// `work`, `append`, `storage`, `player`), their failures (`isolation`), transactions (`transaction`), homes (`homes`), what is
+/// told to others (`publish`) and
 /// what is seen of them (`interest`, `picture`). They talk through [`Peer`] messages also on the same node.
 pub struct Node {
     core: Core,
@@ -86,6 +91,7 @@ pub struct Node {
     publisher: Publisher,
     sessions: Sessions,
     membership: Membership,
+    storage: Storage,
     /// Messages of epochs that have not come here yet, with their senders' incarnations.
     early: VecDeque<(NodeId, u64, Peer)>,
     /// Messages that wait for this node's homes to open.
@@ -110,6 +116,7 @@ impl Node {
             publisher: Publisher::default(),
             sessions: Sessions::default(),
             membership: Membership::default(),
+            storage: Storage::default(),
             early: VecDeque::new(),
             waiting_for_home: VecDeque::new(),
             last_tick: None,
@@ -139,10 +146,13 @@ impl Node {
             Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
             Input::LinkBroken { peer } => self.on_link_broken(peer),
             Input::Renewed { sent, renewal } => self.on_renewed(sent, renewal),
-            Input::Appended { batch, outcome } => self.on_appended(batch, outcome),
+            Input::Appended { batch, outcome } => self.handle_appended(batch, outcome),
             Input::Loaded { entity, load, result } => self.on_loaded(entity, load, result),
             Input::Timeout => {}
-            Input::Gauges(gauges) => self.sessions.gauges = gauges,
+            Input::Gauges(gauges) => {
+                self.sessions.gauges = gauges;
+                self.set_storage_full(gauges.storage_full);
+            }
             Input::Hold(hold) => self.hosts.held = hold,
             Input::Stop => self.handle_stop(),
         }
@@ -173,7 +183,10 @@ impl Node {
     pub fn counters(&self) -> Counters {
         let (chunks, ghosts) = self.interest.size(self.core.me());
         Counters {
-            appends_waiting: (self.hosts.batches.len() + self.hosts.fences.len()) as u64,
+            appends_waiting: self.storage.waiting() as u64,
+            journal_slow: u64::from(self.storage.is_slow(self.core.now.time, self.core.world())),
+            storage_full: u64::from(self.storage.is_full()),
+            held: self.hosts.reals.values().filter(|r| r.held).count() as u64,
             reals: self.hosts.reals.len() as u64,
             ghosts: ghosts as u64,
             sessions: self.sessions.len() as u64,
@@ -196,6 +209,7 @@ impl Node {
             seq: r.seq,
             settled: r.is_settled() || r.phase == host::Phase::Suspended,
             waiting: r.waiting.iter().filter(|w| w.is_bounded()).count(),
+            held_ms: r.held_since().map_or(0, |at| self.core.now.time.since(at) / 1_000),
             shown: self.publisher.shown(r.id),
         })
     }
@@ -321,6 +335,7 @@ impl Node {
                 Timer::LoadRetry(id) => self.on_load_retry(id),
                 Timer::FenceRetry(id) => self.on_fence_retry(id),
                 Timer::Lock(id) => self.on_lock_timer(id),
+                Timer::Held(id) => self.on_held_timer(id),
                 Timer::Transaction(tx) => self.on_tx_timer(tx),
                 Timer::PassOn(conn) => self.pass_on(conn),
                 Timer::Suspended(id) => self.on_suspended(id),

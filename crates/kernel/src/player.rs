@@ -19,6 +19,7 @@ use crate::core::Timer;
 use crate::game::Refusal;
 use crate::host::{Phase, context, game_error, guard};
 use crate::peer::{Key, Line, Opened, Peer, Resumed, ToEdge, ToPlayer};
+use crate::storage::Room;
 use crate::work::{Command, Work};
 
 /// Answers kept in durable state: as many as a session may have unanswered.
@@ -213,11 +214,12 @@ impl Node {
             }
             return;
         }
+        let since = self.core.now.time;
         match message {
-            ToPlayer::Open { key, name } => self.submit(id, Work::Open { line, key, name }),
+            ToPlayer::Open { key, name } => self.submit(id, Work::Open { line, key, name, since }),
             ToPlayer::Resume { adoption, body } => self.submit(id, Work::Resume { line, adoption, body }),
             ToPlayer::Command { seq, payload, question } => {
-                let command = Command { line, seq, payload, question, tries: 0, losses: 0, age: None };
+                let command = Command { line, seq, payload, since, question, tries: 0, losses: 0, age: None };
                 self.submit(id, Work::Command(command));
             }
             ToPlayer::Move { seq, body } => self.walk(id, line, seq, body),
@@ -228,8 +230,8 @@ impl Node {
     // ---- sessions --------------------------------------------------------------------------------------
 
     /// Adopts a session into a line: a new player's, or one whose key fits.
-    pub(crate) fn open_session(&mut self, id: EntityId, line: Line, key: Key, name: String) {
-        let work = Work::Open { line, key, name: name.clone() };
+    pub(crate) fn open_session(&mut self, id: EntityId, line: Line, key: Key, name: String, since: Time) {
+        let work = Work::Open { line, key, name: name.clone(), since };
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         let fresh = player.session.adoption == 0;
@@ -263,6 +265,9 @@ impl Node {
                     return self.unload_if_gone(id);
                 }
             }
+        }
+        if self.hold_back(id, &work, fresh) {
+            return;
         }
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         if body.is_none() {
@@ -392,6 +397,10 @@ impl Node {
     }
 
     fn record_place(&mut self, id: EntityId, effects: Vec<Effect>) {
+        // It comes again with the next second.
+        if self.room() == Room::Busy && !self.core.stopping {
+            return;
+        }
         let now = self.core.now.time;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
@@ -457,6 +466,9 @@ impl Node {
     /// A client's wish where its body be. Volatile: nothing is recorded.
     fn walk(&mut self, id: EntityId, line: Line, seq: u32, wish: Body) {
         let now = self.core.now.time;
+        if self.core.planted(Planted::MotionWaits) && self.room() == Room::Busy {
+            return;
+        }
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         if player.line != Some(line) && !self.core.planted(Planted::OldLineObeyed) {

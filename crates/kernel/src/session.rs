@@ -435,7 +435,12 @@ impl Node {
                 self.close(conn, &refusal.code, &refusal.text, retry_ms);
             }
             // What passes by itself is no question to the player: the client comes back in a moment.
-            ToEdge::OpenRefused(refusal) if matches!(&*refusal.code, "storage" | "busy" | "not_ready") => {
+            ToEdge::OpenRefused(refusal)
+                if matches!(
+                    &*refusal.code,
+                    "storage" | "storage_busy" | "storage_full" | "busy" | "not_ready"
+                ) =>
+            {
                 self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
             }
             ToEdge::OpenRefused(refusal) => self.refuse_hello(conn, refusal),
@@ -480,7 +485,8 @@ impl Node {
                 }
             }
             ToEdge::Notice(Refusal { code, text }) => {
-                let notice = Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
+                let notice =
+                    Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
                 let message = ServerMessage { notice: Some(notice), ..Default::default() };
                 self.core.send_client(conn, &message, SendClass::Kept);
             }

@@ -216,7 +216,14 @@ impl Node {
         let state = real.state.as_ref().expect("a live entity has a state");
         let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
         let decided = guard(|| state.conclude(&command.payload, &replies, &mut cx));
-        match self.judge(id, "conclude", decided) {
+        let decided = self.judge(id, "conclude", decided);
+        let work = Work::Command(command);
+        if decided.is_ok() && self.hold_back(id, &work, true) {
+            self.abort(tx, false);
+            return self.run(id);
+        }
+        let Work::Command(command) = work else { return };
+        match decided {
             Ok(decision) => self.record_command(id, command, decision, Some((tx, parts))),
             Err(refusal) => {
                 self.abort(tx, false);

@@ -1,7 +1,7 @@
 //! Work an entity takes, in order: sessions to adopt, commands of its player, parts of others' transactions.
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId, Planted};
+use gundo_types::{Body, EntityId, Planted, Time};
 use gundo_wire::journal::{Cause, EventType};
 
 use crate::Node;
@@ -19,7 +19,7 @@ const TRIES_MAX: u8 = 8;
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     /// Adopt a session into a line.
-    Open { line: Line, key: Key, name: String },
+    Open { line: Line, key: Key, name: String, since: Time },
     /// Let a session go on in a line whose player was lost with another node.
     Resume { line: Line, adoption: u64, body: Body },
     /// A command of the player.
@@ -34,6 +34,14 @@ impl Work {
     pub(crate) fn is_bounded(&self) -> bool {
         !matches!(self, Self::Command(_))
     }
+
+    /// When it came. What needs no append waits for none.
+    pub(crate) fn since(&self) -> Time {
+        match self {
+            Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
+            Self::Resume { .. } | Self::Prepare(_) => Time::default(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +51,7 @@ pub(crate) struct Command {
     pub(crate) payload: Bytes,
     /// It may have taken nodes down: it is answered if it has taken effect, and not decided any more.
     pub(crate) question: bool,
+    pub(crate) since: Time,
     pub(crate) tries: u8,
     /// Nodes that were lost while they had a part of it to decide.
     pub(crate) losses: u8,
@@ -88,7 +97,7 @@ impl Node {
                 return;
             }
             match real.waiting.pop_front() {
-                Some(Work::Open { line, key, name }) => self.open_session(id, line, key, name),
+                Some(Work::Open { line, key, name, since }) => self.open_session(id, line, key, name, since),
                 Some(Work::Resume { line, adoption, body }) => self.resume_session(id, line, adoption, body),
                 Some(Work::Command(command)) => self.decide(id, command),
                 Some(Work::Prepare(prepare)) => self.prepare(id, prepare),
@@ -127,7 +136,14 @@ impl Node {
         let state = real.state.as_ref().expect("a live entity has a state");
         let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
         let decided = guard(|| state.decide(&command.payload, &mut cx));
-        match self.judge(id, "decide", decided) {
+        let decided = self.judge(id, "decide", decided);
+        // Its transaction would lock others meanwhile.
+        let work = Work::Command(command);
+        if decided.is_ok() && self.hold_back(id, &work, true) {
+            return;
+        }
+        let Work::Command(command) = work else { return };
+        match decided {
             Err(refusal) => self.refuse(id, command, refusal),
             Ok(decision) if !decision.parts.is_empty() => self.begin(id, command, decision.parts),
             Ok(decision) => self.record_command(id, command, decision, None),

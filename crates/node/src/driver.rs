@@ -53,10 +53,17 @@ pub(crate) struct Link {
     opened: Condvar,
     /// As of the last second.
     counters: Mutex<Counters>,
+    /// The journal's disk is nearly full.
+    storage_full: Arc<AtomicBool>,
 }
 
 impl Link {
-    pub(crate) fn new(inbox: Arc<Inbox>, recorders: Recorders, clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(
+        inbox: Arc<Inbox>,
+        recorders: Recorders,
+        clock: Arc<Clock>,
+        storage_full: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             inbox,
             recorders,
@@ -66,6 +73,7 @@ impl Link {
             gate: Mutex::default(),
             opened: Condvar::new(),
             counters: Mutex::default(),
+            storage_full,
         }
     }
 
@@ -274,6 +282,7 @@ impl Driver {
                     self.ask(Asked::Remove { epoch, incarnation });
                 }
                 Output::ViewWanted => self.ask(Asked::View),
+                Output::Panicked { .. } => {}
                 Output::Fenced => self.fenced = true,
                 Output::Stopped => self.ask(Asked::Stopped),
             }
@@ -291,7 +300,11 @@ impl Driver {
         let counters = self.node.counters();
         self.logic.publish(&counters, inbox, self.fabric.dropped);
         *self.link.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
-        let gauges = Gauges { tick_us: std::mem::take(&mut self.tick_us_max), inbox: inbox as u32 };
+        let gauges = Gauges {
+            tick_us: std::mem::take(&mut self.tick_us_max),
+            inbox: inbox as u32,
+            storage_full: self.link.storage_full.load(Ordering::Relaxed),
+        };
         self.handle(now, Input::Gauges(gauges));
     }
 }

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gundo_edge::Recorder;
+use gundo_journal::Room;
 use gundo_kernel::{Counters, View};
 use gundo_types::NodeId;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
@@ -74,11 +76,23 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 12] = [
+const COUNTERS: [Row<CounterOf>; 14] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
     ("gundo_appends_failed_total", None, "Appends that did not land at once", |c| c.appends_failed),
+    (
+        "gundo_refused_total",
+        Some(("code", "storage_busy")),
+        "Commands and hellos refused for want of something",
+        |c| c.refused_storage_busy,
+    ),
+    (
+        "gundo_refused_total",
+        Some(("code", "storage_full")),
+        "Commands and hellos refused for want of something",
+        |c| c.refused_storage_full,
+    ),
     ("gundo_moves_total", Some(("result", "accepted")), "Moves decided", |c| c.moves),
     ("gundo_moves_total", Some(("result", "corrected")), "Moves decided", |c| c.corrections),
     ("gundo_frames_total", None, "Frames encoded", |c| c.frames),
@@ -89,8 +103,13 @@ const COUNTERS: [Row<CounterOf>; 12] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 5] = [
+const GAUGES: [(&str, &str, CounterOf); 8] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
+    ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
+        c.journal_slow
+    }),
+    ("gundo_storage_full", "1 while the journal's disk is nearly full", |c| c.storage_full),
+    ("gundo_players_held", "Players whose commands wait for the journal", |c| c.held),
     ("gundo_entities_real", "Entities real on the node", |c| c.reals),
     ("gundo_entities_ghost", "Entities seen on the node and real elsewhere", |c| c.ghosts),
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
@@ -169,6 +188,40 @@ impl NodeGauges {
                 self.recorders.gauge("gundo_member", vec![label], "Whether the present view has the node")
             });
             gauge.set(1.0);
+        }
+    }
+}
+
+/// Room on the journal's disk, and the alarm when there is little.
+pub(crate) struct DiskGauge {
+    free: Gauge,
+    low: Arc<AtomicBool>,
+}
+
+impl DiskGauge {
+    pub(crate) fn new(recorders: &Recorders) -> Self {
+        let text = "Bytes free on the journal's disk";
+        Self { free: recorders.gauge("gundo_disk_free_bytes", Vec::new(), text), low: Arc::default() }
+    }
+
+    /// Whether it is nearly full, for the logic threads.
+    pub(crate) fn is_low(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.low)
+    }
+
+    /// Hands over what the journal says; call about once per second. Tells when it begins and when it is over.
+    pub(crate) fn publish(&self, room: Room) {
+        let free_mib = room.free_bytes.map(|bytes| bytes >> 20);
+        if let Some(bytes) = room.free_bytes {
+            self.free.set(bytes as f64);
+        }
+        match (self.low.swap(room.is_low, Ordering::Relaxed), room.is_low) {
+            (false, true) => tracing::error!(
+                free_mib,
+                "the journal's disk is nearly full: commands and new players are refused until there is room"
+            ),
+            (true, false) => tracing::info!(free_mib, "the journal's disk has room again"),
+            _ => {}
         }
     }
 }

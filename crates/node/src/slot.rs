@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::clock::Clock;
 use crate::driver::{Driver, Ending, Link};
 use crate::inbox::Inbox;
-use crate::indicators::Recorders;
+use crate::indicators::{DiskGauge, Recorders};
 use crate::mesh::{Fabric, Mesh};
 use crate::supervisor::Signal;
 use crate::world::{WorldFault, system};
@@ -29,6 +29,7 @@ pub(crate) struct Ground {
     pub(crate) runtime: Runtime,
     pub(crate) clock: Arc<Clock>,
     pub(crate) recorders: Recorders,
+    pub(crate) disk: DiskGauge,
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) tx: Sender<Signal>,
     /// What every edge serves beside its own.
@@ -60,8 +61,8 @@ impl Slot {
             planted: None,
         };
         let inbox = Arc::new(Inbox::default());
-        let link =
-            Arc::new(Link::new(Arc::clone(&inbox), ground.recorders.clone(), Arc::clone(&ground.clock)));
+        let (recorders, clock) = (ground.recorders.clone(), Arc::clone(&ground.clock));
+        let link = Arc::new(Link::new(Arc::clone(&inbox), recorders, clock, ground.disk.is_low()));
         let edge = {
             let _inside = ground.runtime.enter();
             let mut settings = EdgeSettings::new(me, ground.world.limits);

@@ -497,6 +497,7 @@ impl Supervisor {
         self.ground.clock.adjust();
         self.machine.publish(&Machine::read());
         self.ground.recorders.upkeep();
+        self.ground.disk.publish(self.ground.journal.room());
     }
 
     /// Has every node save everything and tell its clients. Nodes go on answering each other until all have saved.

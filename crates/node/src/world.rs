@@ -13,7 +13,7 @@ use gundo_kernel::game::Rules;
 use crate::admin;
 use crate::clock::{Clock, wall_ms};
 use crate::control::Control;
-use crate::indicators::Recorders;
+use crate::indicators::{DiskGauge, Recorders};
 use crate::mesh::Mesh;
 use crate::settings::{SoloSettings, WorldInfo};
 use crate::slot::Ground;
@@ -112,6 +112,7 @@ impl RunningWorld {
         let edges = bounds.iter().map(Bound::address).collect();
         let (tx, rx) = channel();
         let control = Control(tx.clone());
+        let recorders = Recorders::new().map_err(system)?;
         let ground = Ground {
             world: Arc::new(info.settings.clone()),
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
@@ -119,7 +120,8 @@ impl RunningWorld {
             journal,
             runtime,
             clock: Arc::new(Clock::new(info.created_ms)),
-            recorders: Recorders::new().map_err(system)?,
+            disk: DiskGauge::new(&recorders),
+            recorders,
             mesh: Arc::new(Mesh::default()),
             tx: tx.clone(),
             routes: admin::routes(control, settings.admin_token.clone()),

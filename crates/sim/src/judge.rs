@@ -283,6 +283,14 @@ impl Judge {
                 );
                 return violated(Guarantee::G7, text);
             }
+            if let Some(line) = self.by_player.get(&id).and_then(|conn| self.lines.get(conn))
+                && !line.disordered
+                && line.said.get(&cause.seq) == Some(&cause.fingerprint)
+                && let Some(Err(code)) = line.heard.get(&cause.seq)
+            {
+                let text = format!("{name}: command {} was refused ({code}), and takes effect", cause.seq);
+                return violated(Guarantee::G5, text);
+            }
             self.effects += 1;
             let effect = Effect { fingerprint: cause.fingerprint, reply: cause.reply.clone() };
             if replica.effects.insert(cause.seq, effect).is_some() {
@@ -427,7 +435,10 @@ impl Judge {
             Some(refusal) => Err(refusal.code.clone()),
         };
         // What is refused before it is looked at rests on nothing.
-        let unlooked = |code: &str| matches!(code, "too_many_commands" | "too_large" | "busy" | "storage");
+        let unlooked = |code: &str| {
+            matches!(code, "too_many_commands" | "too_large" | "busy" | "storage")
+                || code.starts_with("storage_")
+        };
         if reply.refusal.as_ref().is_some_and(|r| !unlooked(&r.code)) {
             line.refused_max = line.refused_max.max(reply.seq);
         }

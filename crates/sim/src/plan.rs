@@ -66,11 +66,15 @@ pub enum Dial {
     Unreadable,
     /// The journal is pruned.
     Prune,
+    /// The journal answers no append for a while.
+    Stall,
+    /// The journal's disk is nearly full for a while, and the nodes are told.
+    Low,
 }
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -99,6 +103,8 @@ impl Dial {
         Self::UnknownLost,
         Self::Unreadable,
         Self::Prune,
+        Self::Stall,
+        Self::Low,
     ];
 
     /// Its name on the command line.
@@ -132,6 +138,8 @@ impl Dial {
             Self::UnknownLost => "unknown-lost",
             Self::Unreadable => "unreadable",
             Self::Prune => "prune",
+            Self::Stall => "stall",
+            Self::Low => "low",
         }
     }
 
@@ -145,9 +153,9 @@ impl Dial {
         match self {
             Self::Delay => 50,
             Self::Clocks => 250,
-            Self::Crash | Self::Zombie | Self::Wave => 2,
+            Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
-            Self::NodeCrash | Self::Coordinator => 4,
+            Self::NodeCrash | Self::Coordinator | Self::Low => 4,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,
@@ -259,6 +267,9 @@ impl Plan {
         world.sight_chunks = [[1, 2, 3], [1, 1, 2], [0, 1, 2]][tuning.below(3) as usize];
         if tuning.below(3) == 0 {
             world.limits.waiting_per_entity_max = 1;
+        }
+        if tuning.below(3) == 0 {
+            world.appends_waiting_max = 1 + tuning.below(8) as usize;
         }
         let work = &mut Chance::new(seed ^ 0x30_77);
         let crowd = [0, 0, 3, 10][work.below(4) as usize];

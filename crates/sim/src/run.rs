@@ -169,8 +169,22 @@ fn bounds(world: &World) -> Verdict {
                 format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
             return violated(Guarantee::G12, text);
         }
+        let wait_ms = world.plan.world.append_wait_ms;
+        if let Some(real) = node.kernel.reals().find(|r| r.held_ms >= wait_ms) {
+            let (name, held_ms) = (world.judge.name(real.id), real.held_ms);
+            let text =
+                format!("{name} has waited {held_ms} ms for the journal on n{}, {wait_ms} may", key.node);
+            return violated(Guarantee::G12, text);
+        }
+        let (counters, most) = (node.kernel.counters(), world.plan.world.appends_waiting_max as u64);
+        // Fences come on top, one for each entity: they end what is under way.
+        if counters.appends_waiting > most + counters.reals {
+            let text =
+                format!("{} appends of n{} are under way, {most} may", counters.appends_waiting, key.node);
+            return violated(Guarantee::G12, text);
+        }
         // The kernel lives on, and a player is told that something went wrong: the game is to blame.
-        if node.kernel.counters().game_panics > 0 {
+        if counters.game_panics > 0 {
             return violated(Guarantee::Game, format!("the rules panicked on n{}", key.node));
         }
     }

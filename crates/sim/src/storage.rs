@@ -41,6 +41,8 @@ pub(crate) struct Storage {
     pub(crate) faults: VecDeque<GroupFault>,
     pub(crate) full_until: u64,
     pub(crate) slow_until: u64,
+    /// Nothing is committed before.
+    pub(crate) stalled_until: u64,
     pub(crate) unreadable_until: u64,
     /// A commit is under way.
     pub(crate) busy: bool,
@@ -57,6 +59,7 @@ impl Storage {
             faults: VecDeque::new(),
             full_until: 0,
             slow_until: 0,
+            stalled_until: 0,
             unreadable_until: 0,
             busy: false,
             chance: Chance::new(seed ^ 0x0d15c),
@@ -75,7 +78,8 @@ impl Storage {
     /// How long the next commit takes, µs.
     pub(crate) fn commit_us(&mut self, now: u64) -> u64 {
         let usual = 500 + self.chance.below(4_000);
-        if now < self.slow_until { usual + 20_000 + self.chance.below(1_500_000) } else { usual }
+        let slow = if now < self.slow_until { 20_000 + self.chance.below(1_500_000) } else { 0 };
+        usual + slow + self.stalled_until.saturating_sub(now)
     }
 
     /// How long a load takes, µs.
@@ -86,6 +90,9 @@ impl Storage {
 
     /// Commits what waits as one group; the judge sees what lands.
     pub(crate) fn commit(&mut self, now: u64, judge: &mut Judge, ended: &mut Vec<Ended>) -> Verdict {
+        if now < self.stalled_until {
+            return Ok(());
+        }
         let mut group: Vec<_> = (0..GROUP_MAX).map_while(|_| self.waiting.pop_front()).collect();
         if group.is_empty() {
             return Ok(());

@@ -121,6 +121,19 @@ pub(crate) enum Flight {
     /// A player comes (back) in.
     Arrive(usize),
     Fault(Dial),
+    /// The journal goes on.
+    StallEnds(Stall),
+    /// There is room on the disk again.
+    RoomAgain,
+}
+
+/// What had been counted when the journal began to stall, over all nodes.
+#[derive(Clone, Copy)]
+pub(crate) struct Stall {
+    began: u64,
+    walks: u64,
+    moves: u64,
+    updates: u64,
 }
 
 pub(crate) struct SimNode {
@@ -210,6 +223,10 @@ pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) counts: Counts,
     pub(crate) violation: Option<Violation>,
+    /// Moves that came in from clients.
+    walks: u64,
+    /// Until then something else may keep players from walking.
+    unsteady_until: u64,
     /// Things go wrong.
     pub(crate) faulty: bool,
     /// Minds take their steps.
@@ -264,6 +281,8 @@ impl World {
             story,
             counts: Counts::default(),
             violation: None,
+            walks: 0,
+            unsteady_until: 0,
             faulty: true,
             playing: true,
             ends_at: u64::MAX,
@@ -411,6 +430,8 @@ impl World {
             Flight::Step(person) => self.step(person),
             Flight::Arrive(person) => self.arrive(person),
             Flight::Fault(dial) => self.fault(dial),
+            Flight::StallEnds(stall) => self.stall_ends(stall),
+            Flight::RoomAgain => self.tell_room(false),
         }
     }
 
@@ -480,6 +501,12 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
+        if let Input::Client { conn, message } = &input
+            && message.r#move.is_some()
+            && self.conns.contains_key(conn)
+        {
+            self.walks += 1;
+        }
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {
                 if let Some(open) = self.open.get_mut(conn) {

@@ -76,6 +76,13 @@ planted! {
     TimeRunsBack "time-runs-back"
         "An event is dated before the entity's last one when its new node's clock is behind: G3."
 
+    BusyThoughSent "busy-though-sent"
+        "When the journal is slow, commands that were sent to it are refused with those that were not: G5."
+    WaitsForEver "waits-for-ever"
+        "When the journal is slow, commands wait for it without a bound: G12."
+    MotionWaits "motion-waits"
+        "When the journal is slow, nobody can walk: G12."
+
     // ---- transactions ----------------------------------------------------------------------------------
     PartLeftOut "part-left-out"
         "The events of a transaction's first participant are left out of its append: G6."

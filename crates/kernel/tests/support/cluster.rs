@@ -9,7 +9,7 @@ use gundo_client::{
     Address, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session, SessionSettings,
 };
 use gundo_journal::Store;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, SendClass, View, WorldSettings};
+use gundo_kernel::{Gauges, Input, Member, Node, NodeSettings, Output, Peer, SendClass, View, WorldSettings};
 use gundo_types::{
     Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Now, Planted, Point, Time, WorldTime,
 };
@@ -134,6 +134,8 @@ impl Cluster {
         let world = Arc::new(WorldSettings {
             grace_ms: 2_000,
             snapshot_every: 7,
+            // Small too.
+            appends_waiting_max: 16,
             limits,
             ..WorldSettings::default()
         });
@@ -229,6 +231,13 @@ impl Cluster {
         self.view.members.push(member);
         self.view.members.sort_by_key(|m| m.node);
         self.next_view();
+    }
+
+    /// Drivers find the disk nearly full, or with room again.
+    pub fn disk(&mut self, storage_full: bool) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
+        }
     }
 
     /// The same members in a new epoch: homes forget all, and everything is announced anew.

@@ -375,7 +375,10 @@ impl World {
                     }
                 }
             }
-            ClientEvent::Lost { .. } | ClientEvent::RoundTrip(_) | ClientEvent::Stats(_) => {}
+            ClientEvent::Lost { .. }
+            | ClientEvent::RoundTrip(_)
+            | ClientEvent::Stats(_)
+            | ClientEvent::Notice(_) => {}
         }
     }
 

@@ -1,10 +1,11 @@
 //! What goes wrong: each dial as something that happens to nodes, players or the journal.
 
-use gundo_kernel::Input;
+use gundo_kernel::{Gauges, Input};
 use gundo_types::{ConnId, WorldTime};
 use gundo_wire::client::ClientMessage;
 
-use super::{Flight, Key, SimNode, World};
+use super::{Flight, Key, SimNode, Stall, World};
+use crate::judge::{Guarantee, violated};
 use crate::plan::Dial;
 use crate::story::About;
 
@@ -36,6 +37,14 @@ impl World {
     /// Lets it happen; false if there is nothing it could happen to.
     pub(super) fn cause(&mut self, dial: Dial) -> bool {
         let second = 1_000_000;
+        // The longest that each keeps somebody from walking, or from being seen.
+        let unsteady_s = match dial {
+            Dial::Partition | Dial::OneWay | Dial::Pause | Dial::Frames | Dial::Lag | Dial::Unreadable => 5,
+            Dial::Views => 5,
+            Dial::Crash | Dial::NodeCrash | Dial::Zombie => 20,
+            _ => 0,
+        };
+        self.unsteady_until = self.unsteady_until.max(self.now + unsteady_s * second);
         match dial {
             Dial::Delay | Dial::Clocks => return false,
             Dial::Partition | Dial::OneWay | Dial::Frames => {
@@ -101,6 +110,17 @@ impl World {
                 }
             }
             Dial::Garbage => return self.hostile(),
+            Dial::Stall => {
+                let takes = 3 * second + self.wrong.below(12 * second);
+                self.storage.stalled_until = self.storage.stalled_until.max(self.now + takes);
+                let flight = Flight::StallEnds(self.stall());
+                self.fly(takes, flight);
+            }
+            Dial::Low => {
+                self.tell_room(true);
+                let takes = 50_000 + self.wrong.below(6 * second);
+                self.fly(takes, Flight::RoomAgain);
+            }
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Coordinator => {
                 self.coordinator.down_until = self.now + 100_000 + self.wrong.below(12 * second);
@@ -123,6 +143,42 @@ impl World {
             self.story.tell(self.now, About::default(), || format!("fault: {dial}"));
         }
         true
+    }
+
+    /// What was counted so far.
+    fn stall(&self) -> Stall {
+        let counters = self.nodes.values().map(|n| n.kernel.counters());
+        let zero = Stall { began: self.now, walks: self.walks, moves: 0, updates: 0 };
+        counters.fold(zero, |sum, c| Stall {
+            moves: sum.moves + c.moves + c.corrections,
+            updates: sum.updates + c.updates,
+            ..sum
+        })
+    }
+
+    /// Durable things had to wait. Who walked was heard all the same, and seen.
+    pub(super) fn stall_ends(&mut self, before: Stall) {
+        const ENOUGH: u64 = 20;
+        if self.unsteady_until > before.began || !self.faulty {
+            return;
+        }
+        let now = self.stall();
+        let (walks, moves) = (now.walks - before.walks, now.moves - before.moves);
+        let text = if walks >= ENOUGH && moves == 0 {
+            format!("{walks} moves came in while the journal stalled, and nobody could walk")
+        } else if moves >= ENOUGH && now.updates == before.updates {
+            format!("{moves} moves were decided while the journal stalled, and nobody was seen walking")
+        } else {
+            return;
+        };
+        self.rule(violated(Guarantee::G12, text));
+    }
+
+    /// Drivers look at the disk.
+    pub(super) fn tell_room(&mut self, storage_full: bool) {
+        for key in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(key, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
+        }
     }
 
     pub(super) fn resume(&mut self, key: Key) {
@@ -247,6 +303,10 @@ impl World {
         self.coordinator.down_until = 0;
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
+        if std::mem::take(&mut self.storage.stalled_until) > self.now {
+            self.fly(1, Flight::Commit);
+        }
+        self.tell_room(false);
         self.links.values_mut().for_each(|link| link.held_until = 0);
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.resume(key);
@@ -372,7 +432,11 @@ impl World {
             let hello = Hello { protocol: PROTOCOL, name: name.into(), token, nonce, ..Default::default() };
             ClientMessage { hello: Some(hello), ..Default::default() }
         };
-        let command = |seq: u64, payload: &[u8]| Command { seq, payload: payload.to_vec().into(), ..Default::default() };
+        let command = |seq: u64, payload: &[u8]| Command {
+            seq,
+            payload: payload.to_vec().into(),
+            ..Default::default()
+        };
         let mut at = self.now;
         let say = |world: &mut Self, at: &mut u64, message: ClientMessage| {
             *at += world.wrong.below(200_000);
