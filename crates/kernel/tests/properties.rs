@@ -248,6 +248,10 @@ impl Play {
             self.cluster.leave(client);
         }
         self.cluster.run_ms(17_000);
+        // Who is suspended is kept in mind until that is over.
+        if self.cluster.nodes.values().any(|node| node.counters().suspensions > 0) {
+            self.cluster.run_ms(300_000);
+        }
         for node in self.cluster.nodes.values() {
             let left: Vec<_> = node.reals().map(|r| r.id).collect();
             let counters = node.counters();

@@ -279,7 +279,7 @@ impl Driver {
                 Output::Renew { sent } => self.ask(Asked::Renew { sent }),
                 Output::Remove { epoch, node, incarnation } => {
                     tracing::warn!(node = self.me.0.0, suspect = node.0, "a node cannot be reached");
-                    self.ask(Asked::Remove { epoch, incarnation });
+                    self.ask(Asked::Remove { epoch, node, incarnation });
                 }
                 Output::ViewWanted => self.ask(Asked::View),
                 Output::Panicked { .. } => {}

@@ -57,6 +57,7 @@ pub(crate) enum Asked {
     },
     Remove {
         epoch: Epoch,
+        node: NodeId,
         incarnation: u64,
     },
     View,
@@ -189,10 +190,12 @@ impl Supervisor {
                 };
                 slot.give(Input::Renewed { sent, renewal });
             }
-            Asked::Remove { epoch, incarnation } => match self.coordinator.remove(epoch, incarnation) {
-                Ok(true) => tracing::warn!(incarnation, "a node was removed; the others take over"),
+            Asked::Remove { epoch, node, incarnation } => match self.coordinator.remove(epoch, incarnation) {
+                Ok(true) => tracing::warn!(node = node.0, "the node was removed; the others take over"),
                 Ok(false) => {}
-                Err(fault) => tracing::warn!(%fault, "a node cannot be removed; it is tried again"),
+                Err(fault) => {
+                    tracing::warn!(%fault, node = node.0, "the node cannot be removed; it is tried again")
+                }
             },
             Asked::View => {
                 if let Ok(view) = self.coordinator.view() {
