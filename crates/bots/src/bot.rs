@@ -310,7 +310,7 @@ impl Bot {
                 self.shown = None;
             }
             Event::Ended(Some(closing)) => desk.tally.error(&format!("closed_{}", closing.code)),
-            Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) => {}
+            Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) | Event::Notice(_) => {}
         }
     }
 
