@@ -30,6 +30,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
+    /// A node that does not come back from what it does for so long is ended as by a crash, ms (default 1,000; from 200).
+    pub watchdog_ms: u64,
     /// The journal.
     pub journal: JournalConfig,
     /// The world.
@@ -45,6 +47,7 @@ impl Default for Config {
             data: PathBuf::from(DATA_DEFAULT),
             seed: None,
             io_threads: solo.io_threads,
+            watchdog_ms: solo.watchdog_ms,
             journal: JournalConfig::default(),
             world: WorldConfig::default(),
         }
@@ -221,6 +224,8 @@ impl Config {
             listen: self.listen,
             seed: self.seed,
             io_threads: self.io_threads,
+            black_box: Some(self.data.join("blackbox")),
+            watchdog_ms: self.watchdog_ms,
             admin_token: None,
             world: self.world.clone().into(),
         }

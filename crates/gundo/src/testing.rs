@@ -33,11 +33,22 @@ pub struct TestSettings {
     pub world: WorldSettings,
     /// Whether the journal waits for the disk (default false: a test's directory does not outlive the machine).
     pub synchronous: bool,
+    /// A node that does not come back from what it does for so long is ended, ms (default 60,000: the machine may be busy).
+    pub watchdog_ms: u64,
+    /// Whether panics are written to the directory `blackbox` beside the journal (default false).
+    pub black_box: bool,
 }
 
 impl Default for TestSettings {
     fn default() -> Self {
-        Self { nodes: 3, seed: 1, world: WorldSettings::default(), synchronous: false }
+        Self {
+            nodes: 3,
+            seed: 1,
+            world: WorldSettings::default(),
+            synchronous: false,
+            watchdog_ms: 60_000,
+            black_box: false,
+        }
     }
 }
 
@@ -78,6 +89,8 @@ impl TestWorld {
             seed: Some(settings.seed),
             admin_token: Some(ADMIN_TOKEN.to_owned()),
             world: settings.world.clone(),
+            watchdog_ms: settings.watchdog_ms,
+            black_box: settings.black_box.then(|| dir.path().join("blackbox")),
             ..SoloSettings::default()
         };
         let world = RunningWorld::start(&solo, journal, rules).expect("a world on free ports");

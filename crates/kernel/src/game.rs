@@ -15,6 +15,12 @@ use gundo_wire::{DecodeError, Message};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
+/// Whether this thread runs game code just now: for a panic hook, which can so tell the game's panics, which the kernel
+/// catches, from its own.
+pub fn is_running() -> bool {
+    crate::host::RUNNING.get()
+}
+
 /// A polite no: the command had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -237,7 +237,15 @@ pub(crate) fn context<'a>(
 
 /// Runs game code; a panic in it is a refusal.
 pub(crate) fn guard<T>(game: impl FnOnce() -> T) -> Result<T, Refusal> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(game)).map_err(|_| game_error())
+    RUNNING.set(true);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(game)).map_err(|_| game_error());
+    RUNNING.set(false);
+    done
+}
+
+thread_local! {
+    /// For panic hooks only; nothing is decided by it.
+    pub(crate) static RUNNING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 pub(crate) fn game_error() -> Refusal {

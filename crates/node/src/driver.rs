@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use gundo_edge::{Delivery, Edge, NodeLink, Urgency};
 use gundo_journal::{Completion, Line, Sink};
 use gundo_kernel::{Counters, Gauges, Input, Node, Output};
-use gundo_types::{NodeId, Now};
+use gundo_types::{EntityId, NodeId, Now};
 
+use crate::blackbox::{self, BlackBox, Reason};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::indicators::{Logic, Recorders};
 use crate::mesh::Fabric;
+use crate::ring::{Event, Ring};
 use crate::supervisor::{Asked, Signal};
 
 /// Inputs handled before the clocks are read again.
@@ -43,6 +45,13 @@ struct Gate {
 
 /// What others see of a node: the edge's link to it.
 pub(crate) struct Link {
+    /// Node and incarnation.
+    pub(crate) me: (NodeId, u64),
+    /// Its newest view.
+    pub(crate) epoch: AtomicU64,
+    pub(crate) ring: Ring,
+    /// Twice the turns it has begun, less one while it is in one.
+    turns: AtomicU64,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) recorders: Recorders,
     pub(crate) clock: Arc<Clock>,
@@ -59,12 +68,17 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(
+        me: (NodeId, u64),
         inbox: Arc<Inbox>,
         recorders: Recorders,
         clock: Arc<Clock>,
         storage_full: Arc<AtomicBool>,
     ) -> Self {
         Self {
+            me,
+            epoch: AtomicU64::new(0),
+            ring: Ring::default(),
+            turns: AtomicU64::new(0),
             inbox,
             recorders,
             clock,
@@ -75,6 +89,17 @@ impl Link {
             counters: Mutex::default(),
             storage_full,
         }
+    }
+
+    /// The turn the logic thread is in; `None`: it waits for something to do.
+    pub(crate) fn turn(&self) -> Option<u64> {
+        Some(self.turns.load(Ordering::Relaxed)).filter(|turns| turns % 2 == 1)
+    }
+
+    /// Does something that must come to an end.
+    fn turning<T>(&self, act: impl FnOnce() -> T) -> T {
+        let _turn = Turn::begin(&self.turns);
+        act()
     }
 
     /// From now on nothing of the node leaves it.
@@ -126,6 +151,22 @@ impl Link {
     }
 }
 
+/// A turn of a logic thread, also one that ends by a panic.
+struct Turn<'a>(&'a AtomicU64);
+
+impl<'a> Turn<'a> {
+    fn begin(turns: &'a AtomicU64) -> Self {
+        turns.fetch_add(1, Ordering::Relaxed);
+        Self(turns)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl NodeLink for Link {
     fn give(&self, inputs: &mut Vec<Input>, urgency: Urgency) {
         self.inbox.give_all(inputs, urgency);
@@ -154,6 +195,7 @@ impl NodeLink for Link {
 
 /// Everything a logic thread works with.
 pub(crate) struct Driver {
+    /// Node and incarnation.
     me: (NodeId, u64),
     node: Node,
     link: Arc<Link>,
@@ -161,6 +203,7 @@ pub(crate) struct Driver {
     fabric: Fabric,
     line: Box<dyn Line>,
     tx: Sender<Signal>,
+    black_box: Arc<BlackBox>,
     logic: Logic,
     deliveries: Vec<Delivery>,
     lost: Vec<NodeId>,
@@ -170,16 +213,17 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// `me`: node and incarnation. `tx`: the way to the supervisor.
+    /// `tx`: the way to the supervisor.
     pub(crate) fn new(
-        me: (NodeId, u64),
         node: Node,
         link: Arc<Link>,
         edge: Edge,
         fabric: Fabric,
         line: Box<dyn Line>,
         tx: Sender<Signal>,
+        black_box: Arc<BlackBox>,
     ) -> Self {
+        let me = link.me;
         let logic = Logic::new(&link.recorders, me.0);
         Self {
             me,
@@ -189,6 +233,7 @@ impl Driver {
             fabric,
             line,
             tx,
+            black_box,
             logic,
             deliveries: Vec::new(),
             lost: Vec::new(),
@@ -211,10 +256,10 @@ impl Driver {
             if link.pass().is_none() {
                 return Ending::Told;
             }
-            self.think(&mut inputs);
+            link.turning(|| self.think(&mut inputs));
             // Whoever was ended meanwhile says nothing more.
             let Some(_gate) = link.pass() else { return Ending::Told };
-            self.carry_out();
+            link.turning(|| self.carry_out());
             if self.fenced {
                 return Ending::Fenced;
             }
@@ -266,8 +311,13 @@ impl Driver {
     fn handle(&mut self, now: Now, input: Input) {
         // The kernel looks at its timers with every input: whichever comes first when a tick is due pays for it.
         let tick = self.node.poll_timeout().is_some_and(|at| at <= now.time).then(Instant::now);
+        if let Input::View(view) = &input {
+            self.link.epoch.store(view.epoch.0, Ordering::Relaxed);
+        }
+        self.link.ring.note(now.time, Event::of_input(&input));
         self.node.handle(now, input);
         while let Some(output) = self.node.poll_output() {
+            self.link.ring.note(now.time, Event::of_output(&output));
             match output {
                 Output::Send { conn, parts, class } => {
                     self.deliveries.push(Delivery::Send { conn, parts, class });
@@ -281,8 +331,8 @@ impl Driver {
                     tracing::warn!(node = self.me.0.0, suspect = node.0, "a node cannot be reached");
                     self.ask(Asked::Remove { epoch, node, incarnation });
                 }
+                Output::Panicked { entity, doing, suspended } => self.on_panicked(entity, doing, suspended),
                 Output::ViewWanted => self.ask(Asked::View),
-                Output::Panicked { .. } => {}
                 Output::Fenced => self.fenced = true,
                 Output::Stopped => self.ask(Asked::Stopped),
             }
@@ -292,6 +342,15 @@ impl Driver {
             self.logic.tick.record(took.as_secs_f64());
             self.tick_us_max = self.tick_us_max.max(took.as_micros() as u32);
         }
+    }
+
+    /// Game code panicked; the kernel has dealt with it, and operators should know.
+    fn on_panicked(&self, entity: EntityId, doing: &'static str, suspended: bool) {
+        let caught = blackbox::take_caught();
+        let words = caught.as_ref().map_or("what it applied does not decode", |c| c.words.as_str());
+        tracing::warn!(node = self.me.0.0, %entity, doing, suspended, words, "game code failed");
+        let reason = Reason::Game { entity, doing, suspended };
+        self.black_box.report(&self.link, reason, caught, self.node.counters());
     }
 
     fn publish(&mut self, now: Now) {

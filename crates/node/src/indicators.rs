@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 14] = [
+const COUNTERS: [Row<CounterOf>; 16] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -100,10 +100,14 @@ const COUNTERS: [Row<CounterOf>; 14] = [
     ("gundo_keyframes_total", None, "Keyframes sent to clients", |c| c.keyframes),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
     ("gundo_game_panics_total", None, "Panics of game code", |c| c.game_panics),
+    ("gundo_suspensions_total", None, "Entities suspended because their code kept panicking", |c| {
+        c.suspensions
+    }),
+    ("gundo_peer_nonsense_total", None, "Peer messages refused because they make no sense", |c| c.nonsense),
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 8] = [
+const GAUGES: [(&str, &str, CounterOf); 9] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
         c.journal_slow
@@ -111,6 +115,7 @@ const GAUGES: [(&str, &str, CounterOf); 8] = [
     ("gundo_storage_full", "1 while the journal's disk is nearly full", |c| c.storage_full),
     ("gundo_players_held", "Players whose commands wait for the journal", |c| c.held),
     ("gundo_entities_real", "Entities real on the node", |c| c.reals),
+    ("gundo_entities_suspended", "Entities suspended because their code kept panicking", |c| c.suspended),
     ("gundo_entities_ghost", "Entities seen on the node and real elsewhere", |c| c.ghosts),
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
     ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),

@@ -6,9 +6,11 @@
 //!
 //! Start with [`RunningWorld::start`]; its nodes are ended, added and drained by [`Control`]. Inside: `driver` is the logic
 //! thread, `inbox` what it reads, `mesh` the way between nodes of one process, `slot` one running node, `supervisor` who looks
-//! after them, `coordinator` who says which belong, `admin` the operators' HTTP, `clock` the two clocks, `world` the start.
+//! after them, `coordinator` who says which belong, `watchdog` who finds the hung, `blackbox` and `ring` what is written down then, `admin`
+//! the operators' HTTP, `clock` the two clocks, `world` the start.
 
 mod admin;
+mod blackbox;
 mod clock;
 mod control;
 mod coordinator;
@@ -17,9 +19,11 @@ mod inbox;
 mod indicators;
 mod machine;
 mod mesh;
+mod ring;
 mod settings;
 mod slot;
 mod supervisor;
+mod watchdog;
 mod world;
 
 pub use admin::{AdminError, AdminNode, AdminWorld};

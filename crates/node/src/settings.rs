@@ -1,6 +1,7 @@
 //! What a world in one process is made of.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use gundo_kernel::WorldSettings;
 
@@ -17,6 +18,11 @@ pub struct SoloSettings {
     pub io_threads: usize,
     /// Whoever has it may look at the nodes, end, drain and start them, from this machine, at `/admin`; `None` (default): nobody may.
     pub admin_token: Option<String>,
+    /// Where a file is written for each panic and each node that hangs; `None` (default): nothing is.
+    pub black_box: Option<PathBuf>,
+    /// A node whose logic thread does not come back from what it does for so long is ended as by a crash, ms (default 1,000;
+    /// from 200).
+    pub watchdog_ms: u64,
     /// Settings of the world, equal on all nodes.
     pub world: WorldSettings,
 }
@@ -30,6 +36,8 @@ impl Default for SoloSettings {
             seed: None,
             io_threads: cores.min(8),
             admin_token: None,
+            black_box: None,
+            watchdog_ms: 1_000,
             world: WorldSettings::default(),
         }
     }

@@ -9,15 +9,16 @@ use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSettings};
-use gundo_types::NodeId;
 use tokio::runtime::Runtime;
 
+use crate::blackbox::{self, BlackBox};
 use crate::clock::Clock;
 use crate::driver::{Driver, Ending, Link};
 use crate::inbox::Inbox;
 use crate::indicators::{DiskGauge, Recorders};
 use crate::mesh::{Fabric, Mesh};
 use crate::supervisor::Signal;
+use crate::watchdog::Watchdog;
 use crate::world::{WorldFault, system};
 
 /// What all nodes of a process are made from.
@@ -32,6 +33,8 @@ pub(crate) struct Ground {
     pub(crate) disk: DiskGauge,
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) tx: Sender<Signal>,
+    pub(crate) black_box: Arc<BlackBox>,
+    pub(crate) watchdog: Watchdog,
     /// What every edge serves beside its own.
     pub(crate) routes: axum::Router,
 }
@@ -62,7 +65,8 @@ impl Slot {
         };
         let inbox = Arc::new(Inbox::default());
         let (recorders, clock) = (ground.recorders.clone(), Arc::clone(&ground.clock));
-        let link = Arc::new(Link::new(Arc::clone(&inbox), recorders, clock, ground.disk.is_low()));
+        let low = ground.disk.is_low();
+        let link = Arc::new(Link::new((me, incarnation), Arc::clone(&inbox), recorders, clock, low));
         let edge = {
             let _inside = ground.runtime.enter();
             let mut settings = EdgeSettings::new(me, ground.world.limits);
@@ -74,9 +78,13 @@ impl Slot {
         let fabric = Fabric::new(me, incarnation, Arc::clone(&ground.mesh));
         let line = ground.journal.line(me, incarnation, link.sink());
         let (its_link, its_edge, tx) = (Arc::clone(&link), edge.clone(), ground.tx.clone());
-        let driver =
-            move || Driver::new((me, incarnation), Node::new(settings), its_link, its_edge, fabric, line, tx);
-        let thread = spawn(me, incarnation, driver, ground.tx.clone())?;
+        let black_box = Arc::clone(&ground.black_box);
+        let driver = move || {
+            let node = Node::new(settings);
+            Driver::new(node, its_link, its_edge, fabric, line, tx, black_box)
+        };
+        ground.watchdog.watch(&link);
+        let thread = spawn(&link, &ground.black_box, driver, ground.tx.clone())?;
         Ok(Self { member, link, edge, thread, paused: false, draining: false })
     }
 
@@ -97,14 +105,18 @@ impl Slot {
 
 /// Starts a logic thread. How it ends goes to the supervisor.
 fn spawn(
-    me: NodeId,
-    incarnation: u64,
+    link: &Arc<Link>,
+    black_box: &Arc<BlackBox>,
     driver: impl FnOnce() -> Driver + Send + 'static,
     tx: Sender<Signal>,
 ) -> Result<JoinHandle<()>, WorldFault> {
+    let (link, black_box) = (Arc::clone(link), Arc::clone(black_box));
+    let (me, incarnation) = link.me;
     let run = move || {
+        blackbox::watch_this_thread();
         // The driver is made and lost inside: nothing of it is looked at after a panic.
         let ending = catch_unwind(AssertUnwindSafe(|| driver().run())).unwrap_or_else(|panic| {
+            blackbox::report_end(&black_box, &link);
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let what = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Ending::Panicked(what.unwrap_or("a panic without words").to_owned())

@@ -45,6 +45,8 @@ pub(crate) enum Signal {
     Asked { node: NodeId, incarnation: u64, what: Asked },
     /// A logic thread has ended.
     Ended { node: NodeId, incarnation: u64, ending: Ending },
+    /// A logic thread does not come back from what it does.
+    Stuck { node: NodeId, incarnation: u64, ms: u64 },
     /// An operator asks for something.
     Control(Request, Sender<Result<Answer, Refused>>),
 }
@@ -144,6 +146,7 @@ impl Supervisor {
                 Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => break false,
                 Ok(Signal::Asked { node, incarnation, what }) => self.asked(node, incarnation, what),
                 Ok(Signal::Ended { node, incarnation, ending }) => self.on_ended(node, incarnation, ending),
+                Ok(Signal::Stuck { node, incarnation, ms }) => self.on_stuck(node, incarnation, ms),
                 Ok(Signal::Control(request, tx)) => {
                     // Who asked may have gone.
                     let _ = tx.send(self.control(request));
@@ -244,6 +247,15 @@ impl Supervisor {
                 );
             }
         }
+        self.lose(node);
+    }
+
+    /// A logic thread does not come back: it is left behind, and what it does has no effect any more.
+    fn on_stuck(&mut self, node: NodeId, incarnation: u64, ms: u64) {
+        if self.slots.get(&node).is_none_or(|s| s.member.incarnation != incarnation) {
+            return;
+        }
+        tracing::error!(node = node.0, ms, "the node hangs in what it does; it is ended as by a crash");
         self.lose(node);
     }
 
@@ -516,7 +528,7 @@ impl Supervisor {
                 Ok(Signal::Asked { node, what: Asked::Stopped, .. }) => running.retain(|n| *n != node),
                 Ok(Signal::Asked { node, incarnation, what }) => self.asked(node, incarnation, what),
                 // What it held the others have, or the journal.
-                Ok(Signal::Ended { node, .. }) => running.retain(|n| *n != node),
+                Ok(Signal::Ended { node, .. } | Signal::Stuck { node, .. }) => running.retain(|n| *n != node),
                 Ok(Signal::Control(_, tx)) => {
                     let _ = tx.send(Err(Refused::new("stopped", "this world is stopping")));
                 }

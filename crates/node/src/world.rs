@@ -11,6 +11,7 @@ use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
 
 use crate::admin;
+use crate::blackbox::{BlackBox, Reason};
 use crate::clock::{Clock, wall_ms};
 use crate::control::Control;
 use crate::indicators::{DiskGauge, Recorders};
@@ -18,6 +19,7 @@ use crate::mesh::Mesh;
 use crate::settings::{SoloSettings, WorldInfo};
 use crate::slot::Ground;
 use crate::supervisor::{Signal, Supervisor};
+use crate::watchdog::{Stuck, Watchdog};
 
 /// Nodes in one process.
 pub(crate) const NODES_MAX: u16 = 64;
@@ -113,6 +115,7 @@ impl RunningWorld {
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
+        let black_box = Arc::new(BlackBox::open(settings.black_box.clone()).map_err(system)?);
         let ground = Ground {
             world: Arc::new(info.settings.clone()),
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
@@ -124,12 +127,19 @@ impl RunningWorld {
             recorders,
             mesh: Arc::new(Mesh::default()),
             tx: tx.clone(),
+            watchdog: watch(settings.watchdog_ms, Arc::clone(&black_box), tx.clone())?,
+            black_box: Arc::clone(&black_box),
             routes: admin::routes(control, settings.admin_token.clone()),
         };
         let mut supervisor = Supervisor::new(ground);
         supervisor.start(bounds)?;
-        let supervisor =
-            Builder::new().name("gundo-world".into()).spawn(move || supervisor.run(&rx)).map_err(system)?;
+        let reports = black_box;
+        let run = move || {
+            let ended = supervisor.run(&rx);
+            reports.flush();
+            ended
+        };
+        let supervisor = Builder::new().name("gundo-world".into()).spawn(run).map_err(system)?;
         Ok(Self { edges, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
     }
 
@@ -184,6 +194,17 @@ impl Drop for RunningWorld {
     }
 }
 
+/// Whoever hangs is written down, and then ended by the supervisor.
+fn watch(limit_ms: u64, black_box: Arc<BlackBox>, tx: Sender<Signal>) -> Result<Watchdog, WorldFault> {
+    let on_stuck = move |Stuck { link, ms }: Stuck| {
+        let (node, incarnation) = link.me;
+        black_box.report(&link, Reason::Stuck { ms }, None, link.counters());
+        // A world that has ended needs no news.
+        let _ = tx.send(Signal::Stuck { node, incarnation, ms });
+    };
+    Watchdog::start(limit_ms, on_stuck).map_err(system)
+}
+
 fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     let bad = |what: String| Err(WorldFault::Settings(what));
     if !(1..=NODES_MAX).contains(&settings.nodes) {
@@ -203,6 +224,9 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     }
     if tier_ticks.contains(&0) || tract_chunks == 0 || settings.io_threads == 0 {
         return bad("tier_ticks, tract_chunks and io_threads are at least 1".into());
+    }
+    if settings.watchdog_ms < 200 {
+        return bad(format!("watchdog_ms is at least 200, not {}", settings.watchdog_ms));
     }
     Ok(())
 }
