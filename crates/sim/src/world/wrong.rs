@@ -372,7 +372,11 @@ impl World {
             let hello = Hello { protocol: PROTOCOL, name: name.into(), token, nonce, ..Default::default() };
             ClientMessage { hello: Some(hello), ..Default::default() }
         };
-        let command = |seq: u64, payload: &[u8]| Command { seq, payload: payload.to_vec().into(), ..Default::default() };
+        let command = |seq: u64, payload: &[u8]| Command {
+            seq,
+            payload: payload.to_vec().into(),
+            ..Default::default()
+        };
         let mut at = self.now;
         let say = |world: &mut Self, at: &mut u64, message: ClientMessage| {
             *at += world.wrong.below(200_000);
