@@ -480,7 +480,8 @@ impl Node {
                 }
             }
             ToEdge::Notice(Refusal { code, text }) => {
-                let notice = Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
+                let notice =
+                    Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
                 let message = ServerMessage { notice: Some(notice), ..Default::default() };
                 self.core.send_client(conn, &message, SendClass::Kept);
             }

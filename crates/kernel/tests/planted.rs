@@ -178,7 +178,8 @@ fn too_many_at_once() {
     let ann = cluster.connect("ann", 1);
     cluster.run_ms(600);
     let say = PlayerCommand { say: "flood".into(), ..Default::default() }.encode_to_vec();
-    let commands = (1..=40).map(|seq| Command { seq, payload: say.clone().into(), ..Default::default() }).collect();
+    let commands =
+        (1..=40).map(|seq| Command { seq, payload: say.clone().into(), ..Default::default() }).collect();
     cluster.say_raw(ann, ClientMessage { commands, ..Default::default() });
     cluster.run_ms(600);
     let heard = cluster.clients[ann].heard.values();

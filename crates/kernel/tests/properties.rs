@@ -202,7 +202,11 @@ impl Play {
             Step::Flood { client: player } => {
                 let say = PlayerCommand { say: "flood".into(), ..Default::default() }.encode_to_vec();
                 let first = cluster.clients[client(player)].sent.keys().last().map_or(1, |seq| seq + 1);
-                let flood = (0..80).map(|i| Command { seq: first + i % 50, payload: say.clone().into(), ..Default::default() });
+                let flood = (0..80).map(|i| Command {
+                    seq: first + i % 50,
+                    payload: say.clone().into(),
+                    ..Default::default()
+                });
                 let message = ClientMessage { commands: flood.collect(), ..Default::default() };
                 cluster.say_raw(client(player), message);
                 let client = client(player);

@@ -151,7 +151,11 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "raw-say" => {
             let said = PlayerCommand { say: words[3..].join(" "), ..Default::default() };
             let seq = words[2].parse().expect("a number");
-            let command = gundo_wire::client::Command { seq, payload: said.encode_to_vec().into(), ..Default::default() };
+            let command = gundo_wire::client::Command {
+                seq,
+                payload: said.encode_to_vec().into(),
+                ..Default::default()
+            };
             let message = ClientMessage { commands: vec![command], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
@@ -160,7 +164,8 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
                 PlayerCommand { say: words[4..].join(" "), ..Default::default() }.encode_to_vec(),
             );
             let seqs = number(2) as u64..=number(3) as u64;
-            let command = |seq| gundo_wire::client::Command { seq, payload: payload.clone(), ..Default::default() };
+            let command =
+                |seq| gundo_wire::client::Command { seq, payload: payload.clone(), ..Default::default() };
             let message = ClientMessage { commands: seqs.map(command).collect(), ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
