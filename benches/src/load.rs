@@ -81,7 +81,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn mind(scene: Scene, index: usize, count: usize) -> Box<dyn Behaviour> {
+pub(crate) fn mind(scene: Scene, index: usize, count: usize) -> Box<dyn Behaviour> {
     let mut chance = Chance::new(0x5eed ^ index as u64);
     let mut within = |from: i32, to: i32| from + chance.below((to - from) as u64) as i32;
     match scene {

@@ -4,7 +4,9 @@
 //! and this one, which starts them, reads their CPU time from `/proc` and writes the table. The limits (`limit`, raw
 //! SQLite) are programs of their own, too. Start reading at `crowd`; `stage` holds what all benchmarks share.
 
+mod crew;
 mod crowd;
+mod failover;
 mod game;
 mod journal;
 mod limit;
@@ -14,6 +16,7 @@ mod serve;
 mod session;
 mod sheet;
 mod sink;
+mod soak;
 mod spread;
 mod stage;
 
@@ -50,6 +53,10 @@ enum Bench {
     Session,
     /// All of the above.
     All,
+    /// What players notice when nodes crash, hang, are drained and renewed.
+    Failover(failover::FailoverArgs),
+    /// Pioneer played for long while nodes come and go; then the books are closed.
+    Soak(soak::SoakArgs),
     /// A process of the benchmarks: the server under test.
     #[command(hide = true)]
     Serve(serve::ServeArgs),
@@ -62,6 +69,9 @@ enum Bench {
     /// A process of the benchmarks: the load.
     #[command(hide = true)]
     Bots(load::LoadArgs),
+    /// A process of the benchmarks: a load that does what it is told.
+    #[command(hide = true)]
+    Crew(crew::CrewArgs),
 }
 
 /// Why a benchmark failed, for the person who runs it.
@@ -77,10 +87,13 @@ fn main() -> ExitCode {
         Bench::Journal => journal::journal(&stage),
         Bench::Session => session::session(&stage),
         Bench::All => all(&stage),
+        Bench::Failover(args) => failover::failover(&stage, &args),
+        Bench::Soak(args) => soak::soak(&args),
         Bench::Serve(args) => serve::serve(&args),
         Bench::Limit(args) => limit::limit(&args),
         Bench::Sink(args) => sink::sink(&args),
         Bench::Bots(args) => load::load(&args),
+        Bench::Crew(args) => crew::crew(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,9 +43,14 @@ impl Process {
         Ok(input.flush()?)
     }
 
+    /// Ends its input: there is nothing more to be said.
+    pub(crate) fn end_input(&mut self) {
+        drop(self.input.take());
+    }
+
     /// Ends its input and waits for it to end by itself.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        drop(self.input.take());
+        self.end_input();
         // Whatever it still says is of no interest, but must not block it.
         self.lines.by_ref().for_each(drop);
         let status = self.child.wait()?;

@@ -1,12 +1,14 @@
-//! The server under test: the engine as a game's binary runs it, with the benchmarks' game. Ends when its input ends.
+//! The server under test: the engine as a game's binary runs it, with the benchmarks' game. Its input says what is to be
+//! done to it; it ends when that ends.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use gundo::NodeId;
 use gundo_journal_sqlite::Settings;
-use gundo_node::{RunningWorld, SoloSettings};
+use gundo_node::{AdminWorld, Control, Refused, RunningWorld, SoloSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, game};
@@ -29,7 +31,8 @@ pub(crate) struct JournalStats {
     pub(crate) events: u64,
 }
 
-/// Runs a world on any free ports: says `ready URL` when it listens, then answers each line `stats` until the input ends.
+/// Runs a world on any free ports: says `ready URL` when it listens, then answers each line of its input: `stats`, `nodes`,
+/// `add`, `rollout`, and `kill N`, `pause N`, `resume N`, `drain N`, which are answered with `done` or `refused CODE`.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let journal = Arc::new(gundo_journal_sqlite::open(&args.data, Settings::default())?);
     let mut settings =
@@ -37,15 +40,39 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     settings.world.limits.client_messages_per_second_max = MESSAGES_PER_SECOND_MAX;
     let world = RunningWorld::start(&settings, journal.clone(), |_| game::rules())?;
     say(&format!("ready ws://{}", world.edges()[0]))?;
+    let control = world.control();
     for line in std::io::stdin().lock().lines() {
-        if line? == "stats" {
+        let line = line?;
+        if line == "stats" {
             let stats = journal.stats();
             let stats = JournalStats { groups: stats.groups, events: stats.events };
             say(&format!("stats {}", serde_json::to_string(&stats)?))?;
+        } else if line == "nodes" {
+            say(&format!("nodes {}", serde_json::to_string(&AdminWorld::from(control.nodes()?))?))?;
+        } else {
+            match act(&control, &line) {
+                Ok(()) => say("done")?,
+                Err(refused) => say(&format!("refused {}", refused.code))?,
+            }
         }
     }
     world.stop()?;
     Ok(())
+}
+
+fn act(control: &Control, line: &str) -> Result<(), Refused> {
+    let (word, node) = line.split_once(' ').unwrap_or((line, "0"));
+    // A number that is none is no node's.
+    let node = NodeId(node.parse().unwrap_or(0));
+    match word {
+        "add" => control.add().map(drop),
+        "rollout" => control.rollout(),
+        "kill" => control.kill(node),
+        "pause" => control.pause(node),
+        "resume" => control.resume(node),
+        "drain" => control.drain(node),
+        other => unreachable!("this program does not ask for {other}"),
+    }
 }
 
 /// One line to the process that waits for it.

@@ -2,6 +2,7 @@
 //! the limit beside them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -150,6 +151,12 @@ impl Stage {
         sink.finish()?;
         Ok(Limit { cores: (after - before) / seconds, messages_per_second: messages / seconds })
     }
+}
+
+/// Lets the world, and what is done to it, go on for a while.
+pub(crate) fn look_on(time: Duration) {
+    // Other processes and the world's own threads are looked at: none of them wakes us.
+    std::thread::sleep(time);
 }
 
 /// The middle value; of an even number the upper one.

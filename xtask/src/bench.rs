@@ -9,3 +9,8 @@ pub(crate) fn run_named(words: &[String]) -> Done {
     let words = if words.is_empty() { &["--help".to_owned()] } else { words };
     run(cargo().args(["run", "--release", "--quiet", "-p", "gundo-bench", "--"]).args(words))
 }
+
+/// Runs the soak with these words.
+pub(crate) fn soak(words: &[String]) -> Done {
+    run(cargo().args(["run", "--release", "--quiet", "-p", "gundo-bench", "--", "soak"]).args(words))
+}

@@ -14,6 +14,8 @@ use crate::web;
 
 const NODES: u16 = 3;
 const START_MAX: Duration = Duration::from_secs(60);
+/// The scenes may end and start nodes with it.
+const ADMIN_TOKEN: (&str, &str) = ("GUNDO_ADMIN_TOKEN", "the end-to-end test");
 const POLL: Duration = Duration::from_millis(50);
 
 /// Builds the game, starts it, plays the scenes.
@@ -30,6 +32,7 @@ pub(crate) fn run_all() -> Done {
     let played = run(web::in_web("node")
         .arg("e2e/run.mjs")
         .env("GUNDO_URLS", urls.join(","))
+        .env(ADMIN_TOKEN.0, ADMIN_TOKEN.1)
         .env("CHROMIUM", chromium));
     if played.is_err() {
         println!("--- what the server said ---\n{}", server.said());
@@ -53,6 +56,7 @@ impl Server {
             .args(["--nodes", &NODES.to_string(), "--listen", &format!("127.0.0.1:{first_port}")])
             .arg("--data")
             .arg(data.join("world"))
+            .env(ADMIN_TOKEN.0, ADMIN_TOKEN.1)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(open()?)

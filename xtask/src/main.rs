@@ -26,6 +26,7 @@ Usage: cargo xtask COMMAND
   sim [ARG…]                   whole clusters with every fault, from seeds; ARGs: `sim --help`
                                (--seed S, --seeds N, --minutes M, --mutants, scale, …)
   bench NAME [ARG…]            a benchmark against its limit (no NAME: lists them)
+  soak [ARG…]                  a world played for long while nodes come and go, then its books (--minutes M, --bots N)
   web                          rebuild the page's bundle that the binary embeds
   deny                         cargo-deny: licences, advisories, duplicates, sources
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             Err(why) => return usage(&why),
         },
         "bench" => bench::run_named(rest),
+        "soak" => bench::soak(rest),
         // Its exit code tells crash, safety and liveness failures apart.
         "sim" => return sim::pass_on(rest),
         "tidy" | "web" | "deny" if !rest.is_empty() => {

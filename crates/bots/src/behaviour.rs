@@ -1,5 +1,7 @@
 //! What a bot does: the seam between the load generator and a game, and the behaviours every game has.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use gundo_types::{Body, HEADINGS, Point, Time};
 use gundo_wire::client::{Correction, Refusal, Welcome};
@@ -147,6 +149,12 @@ pub trait Behaviour: Send {
     fn is_own_refusal(&self, code: &str) -> bool {
         let _ = code;
         false
+    }
+
+    /// What it owns by its own books, by class of goods: what it had at its first welcome, and what the answers since said it
+    /// gained and spent. `None`: it keeps no books, or an answer was one it cannot read. To be held against the journal.
+    fn books(&self) -> Option<BTreeMap<u32, i64>> {
+        None
     }
 
     /// How many of its commands took effect twice, as far as it can tell from its private state.

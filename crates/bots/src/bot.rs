@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Session, SessionSettings, draw_nonce};
-use gundo_types::{Body, Point, Time};
+use gundo_types::{Body, EntityId, Point, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Correction, Welcome};
 use mio::{Interest, Registry, Token};
@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use crate::behaviour::{Behaviour, Chance, Wishes};
 use crate::socket::{Broken, Incoming, Socket};
 use crate::tally::{Tally, record};
+use crate::window::{BotWindow, Log};
 
 /// Moves remembered until a frame shows them: 6 s at 10 Hz.
 const MOVES_MAX: usize = 64;
@@ -42,6 +43,11 @@ pub(crate) struct Bot {
     moves: VecDeque<(Point, Time)>,
     /// When a frame last showed the own body at a new place, and where.
     shown: Option<(Time, Point)>,
+    /// Node of the edge that welcomed it last.
+    edge: u32,
+    /// What broke the connection, until the session says that it is lost.
+    broke: Option<String>,
+    log: Log,
 }
 
 /// What a bot needs from its worker for a moment.
@@ -86,7 +92,55 @@ impl Bot {
             tags: VecDeque::new(),
             moves: VecDeque::new(),
             shown: None,
+            edge: 0,
+            broke: None,
+            log: Log::default(),
         }
+    }
+
+    /// Notices who else is seen leaving the world.
+    pub(crate) fn watch_others(&mut self) {
+        self.light.watch_others();
+    }
+
+    /// Ends its window and begins the next.
+    pub(crate) fn mark(&mut self, now: Time, bot: usize) -> BotWindow {
+        let Self { log, session, edge, .. } = self;
+        let open = session.commands_open();
+        log.mark(now, |window| {
+            window.bot = bot;
+            window.player = session.player().map_or(0, |player| player.id);
+            window.live = session.is_live();
+            window.edge_after = *edge;
+            window.open = open;
+        })
+    }
+
+    /// Goes to `edge` and plays on there; see [`Session::go_to`].
+    pub(crate) fn go_to(&mut self, desk: &mut Desk<'_>, edge: &Address, through_the_door: bool) {
+        if self.session.edge() != edge || through_the_door {
+            self.connected = false;
+            self.session.go_to(desk.now, edge, through_the_door);
+            self.drain(desk);
+        }
+    }
+
+    /// When its session must be looked at, if that cannot wait for its turn: while it is on its way into the world.
+    pub(crate) fn due(&self) -> Option<Time> {
+        self.session.poll_timeout().filter(|_| !self.session.is_live())
+    }
+
+    /// Its session is due.
+    pub(crate) fn wake(&mut self, desk: &mut Desk<'_>) {
+        if self.session.poll_timeout().is_some_and(|due| desk.now >= due) {
+            self.session.handle_timeout(desk.now);
+            self.drain(desk);
+        }
+    }
+
+    /// Its player, once welcomed, and its mind.
+    pub(crate) fn into_mind(self) -> (Option<EntityId>, Box<dyn Behaviour>) {
+        (self.session.player(), self.mind)
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -118,12 +172,11 @@ impl Bot {
 
     /// Its turn: session timers, and a step of the mind.
     pub(crate) fn step(&mut self, desk: &mut Desk<'_>) {
-        if self.session.poll_timeout().is_some_and(|due| desk.now >= due) {
-            self.session.handle_timeout(desk.now);
-            self.drain(desk);
-        }
+        self.wake(desk);
         if desk.plays && self.session.is_live() {
             self.play(desk);
+        } else if !desk.plays {
+            self.log.on_rest();
         }
     }
 
@@ -136,15 +189,24 @@ impl Bot {
         for (tag, payload) in std::mem::take(&mut self.wishes.commands) {
             desk.tally.asked += 1;
             match self.session.command(desk.now, payload) {
-                Ok(id) => self.tags.push_back((id, tag)),
+                Ok(id) => {
+                    self.tags.push_back((id, tag));
+                    self.log.window.asked += 1;
+                }
                 Err(_) => {
                     desk.tally.asked -= 1;
                     desk.tally.error("bot_asks_too_much");
                 }
             }
         }
-        if let Some(body) = self.wishes.walk.take() {
-            self.walk(desk, body);
+        match self.wishes.walk.take() {
+            Some(body) => {
+                self.log.on_wish(desk.now);
+                self.walk(desk, body);
+            }
+            // What it asked for before is still to be shown.
+            None if self.moves.is_empty() => self.log.on_rest(),
+            None => {}
         }
         self.drain(desk);
     }
@@ -193,6 +255,7 @@ impl Bot {
             Err(broken) => {
                 if !self.session.is_ended() {
                     desk.tally.error(&broken_code(&broken));
+                    self.broke = Some(broken_code(&broken));
                 }
                 // The stream is closed when it is dropped, which also takes it out of the poll.
                 drop(socket);
@@ -214,6 +277,10 @@ impl Bot {
             tally.frames += u64::from(scanned.frames);
             tally.updates += u64::from(scanned.updates);
         }
+        self.log.window.seen_leaving.extend(scanned.left);
+        if let Some(holder) = self.light.publisher() {
+            self.log.on_told_by(now, holder);
+        }
         if let Some(body) = scanned.own {
             self.on_shown(now, body.at, tally);
         }
@@ -229,6 +296,7 @@ impl Bot {
         }
         self.shown = Some((now, at));
         let Some(newest) = self.moves.iter().rposition(|(p, _)| *p == at) else { return };
+        self.log.on_walked(now);
         let walking_since = self.moves.front().map_or(now, |(_, sent)| *sent);
         for (_, sent) in self.moves.drain(..=newest) {
             if tally.measuring {
@@ -279,6 +347,7 @@ impl Bot {
         if let Err(broken) = socket.send(&message.encode_to_vec()) {
             self.socket = None;
             desk.tally.error(&broken_code(&broken));
+            self.broke = Some(broken_code(&broken));
             self.session.handle_gone(desk.now);
         }
     }
@@ -302,7 +371,12 @@ impl Bot {
             }
             Event::Lost { closing, .. } => {
                 // Attempts that fail while the server is away are errors, not connections lost.
-                desk.tally.reconnects += u64::from(std::mem::take(&mut self.connected));
+                let broke = self.broke.take();
+                if std::mem::take(&mut self.connected) {
+                    desk.tally.reconnects += 1;
+                    let code = closing.as_ref().map(|c| c.code.clone()).or(broke);
+                    self.log.on_lost(desk.now, code.unwrap_or_else(|| "silent".to_owned()), self.edge);
+                }
                 if let Some(closing) = closing {
                     desk.tally.error(&format!("closed_{}", closing.code));
                 }
@@ -310,7 +384,8 @@ impl Bot {
                 self.shown = None;
             }
             Event::Ended(Some(closing)) => desk.tally.error(&format!("closed_{}", closing.code)),
-            Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) | Event::Notice(_) => {}
+            Event::Notice(notice) => desk.tally.error(&format!("notice_{}", notice.code)),
+            Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) => {}
         }
     }
 
@@ -320,6 +395,9 @@ impl Bot {
         }
         self.welcomes += 1;
         self.connected = true;
+        self.broke = None;
+        self.edge = welcome.node;
+        self.log.on_welcome(desk.now);
         self.tick_ms = welcome.tick_ms.max(1);
         self.wishes.body = Body {
             island: welcome.island as u16,
@@ -341,9 +419,11 @@ impl Bot {
             && refusal.code == "session_lost"
         {
             tally.lost += 1;
+            self.log.window.lost += 1;
             return;
         }
         tally.answered += 1;
+        self.log.on_answer(answer.waited_us);
         self.answered = true;
         if tally.measuring {
             tally.window_answered += 1;
@@ -351,6 +431,9 @@ impl Bot {
         }
         if let Err(refusal) = &answer.result {
             let own = self.mind.is_own_refusal(&refusal.code);
+            if !own {
+                self.log.window.refused.push(refusal.code.clone());
+            }
             *(if own { &mut tally.refused_by_game } else { &mut tally.refused_otherwise }) += 1;
             tally.error(&format!("refused_{}", refusal.code));
         }
@@ -359,6 +442,7 @@ impl Bot {
 
     fn on_correction(&mut self, tally: &mut Tally, correction: &Correction) {
         tally.corrections += 1;
+        self.log.window.corrections += 1;
         tally.error(&format!("corrected_{}", correction.code));
         self.wishes.body.at = Point::new(correction.x, correction.y);
         // What was asked before will not be shown.

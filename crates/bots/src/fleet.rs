@@ -4,25 +4,29 @@
 //! Turns are spread evenly over the time between two steps, as thousands of real players would be. There is no timer
 //! per bot: a bot looks at its session's timers when its turn comes.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_client::Address;
-use gundo_types::Time;
+use gundo_types::{EntityId, Time};
 use mio::{Events, Poll, Token};
 
 use crate::behaviour::Behaviour;
 use crate::bot::{Bot, Desk};
 use crate::report::Report;
 use crate::tally::Tally;
+use crate::window::BotWindow;
 use crate::{BotsConfig, BotsError};
 
 /// Turns between two steps of one bot: neighbours in turn are 5 ms apart at 10 steps per second.
 const SLOTS: u64 = 20;
+/// Sessions due later than this are looked at in their bots' turns, ms.
+const SOON_MS: u64 = 200;
 /// Lent to every socket in turn: large enough that a frame of a thousand entities arrives in one piece.
 const SCRATCH_BYTES: usize = 128 * 1024;
 
@@ -64,7 +68,6 @@ pub struct Progress {
 }
 
 /// What workers and the caller share.
-#[derive(Default)]
 struct Shared {
     phase: AtomicU8,
     live: AtomicUsize,
@@ -76,12 +79,94 @@ struct Shared {
     bytes: AtomicU64,
     reconnects: AtomicU64,
     edges: Mutex<Vec<Address>>,
+    /// What the caller asks of every worker, in order; each has done the first so many.
+    orders: Mutex<Vec<Order>>,
+    ordered: AtomicUsize,
+    windows: Mutex<Sender<Vec<BotWindow>>>,
+}
+
+/// What the caller asks of every worker.
+#[derive(Clone)]
+enum Order {
+    /// End every bot's window, and begin the next.
+    Mark,
+    /// Bot `i` goes to edge `i` modulo their number.
+    Spread { edges: Vec<Address>, through_the_door: bool },
 }
 
 impl Shared {
+    fn new(windows: Sender<Vec<BotWindow>>) -> Self {
+        Self {
+            phase: AtomicU8::default(),
+            live: AtomicUsize::default(),
+            settled: AtomicUsize::default(),
+            open: AtomicUsize::default(),
+            answered: AtomicU64::default(),
+            updates: AtomicU64::default(),
+            bytes: AtomicU64::default(),
+            reconnects: AtomicU64::default(),
+            edges: Mutex::default(),
+            orders: Mutex::default(),
+            ordered: AtomicUsize::default(),
+            windows: Mutex::new(windows),
+        }
+    }
+
     fn phase(&self) -> u8 {
         self.phase.load(Ordering::Acquire)
     }
+
+    fn order(&self, order: Order) {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.push(order);
+        self.ordered.store(orders.len(), Ordering::Release);
+    }
+}
+
+/// A fleet that plays: what a caller may ask of it meanwhile.
+pub struct Fleet<'a> {
+    shared: &'a Shared,
+    windows: Receiver<Vec<BotWindow>>,
+    threads: usize,
+}
+
+impl Fleet<'_> {
+    /// Bots that are in the world and connected, about 10 ms ago.
+    pub fn live(&self) -> usize {
+        self.shared.live.load(Ordering::Relaxed)
+    }
+
+    /// Commands without an answer, about 10 ms ago.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// Ends every bot's window and begins the next: how each fared since the last mark, in order of their numbers. Takes some
+    /// milliseconds; what is done after it returns belongs to the new window.
+    pub fn mark(&self) -> Vec<BotWindow> {
+        self.shared.order(Order::Mark);
+        let mut windows: Vec<_> =
+            (0..self.threads).filter_map(|_| self.windows.recv().ok()).flatten().collect();
+        windows.sort_by_key(|window| window.bot);
+        windows
+    }
+
+    /// Sends bot `i` to edge `i` modulo their number. `through_the_door`: it leaves the world and comes back in there, so that
+    /// its player becomes real anew; otherwise it only changes its edge, unless it is there already. Returns at once: see
+    /// [`live`](Self::live).
+    pub fn spread(&self, edges: &[Address], through_the_door: bool) {
+        self.shared.order(Order::Spread { edges: edges.to_vec(), through_the_door });
+    }
+}
+
+/// How a fleet's play ended.
+pub struct Played<T> {
+    /// The numbers. What was counted in its window is everything between the last welcome and the end.
+    pub report: Report,
+    /// What the caller made of it.
+    pub value: T,
+    /// Every bot's player, if it was ever in the world, and its mind.
+    pub minds: Vec<(Option<EntityId>, Box<dyn Behaviour>)>,
 }
 
 pub(crate) fn run(
@@ -89,7 +174,27 @@ pub(crate) fn run(
     behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
     watch: &mut dyn FnMut(&Progress),
 ) -> Result<Report, BotsError> {
-    let shared = Shared::default();
+    let conduct = |conductor: &mut Conductor<'_>, _: Fleet<'_>| conductor.conduct();
+    with_workers(config, behaviour, watch, conduct).map(|played| played.report)
+}
+
+pub(crate) fn play<T>(
+    config: &BotsConfig,
+    behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
+    conduct: impl FnOnce(&Fleet<'_>) -> T,
+) -> Result<Played<T>, BotsError> {
+    let mut quiet = |_: &Progress| {};
+    with_workers(config, behaviour, &mut quiet, |conductor, fleet| conductor.play(|| conduct(&fleet)))
+}
+
+fn with_workers<T>(
+    config: &BotsConfig,
+    behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
+    watch: &mut dyn FnMut(&Progress),
+    conduct: impl FnOnce(&mut Conductor<'_>, Fleet<'_>) -> (Times, T),
+) -> Result<Played<T>, BotsError> {
+    let (tx, windows) = channel();
+    let shared = Shared::new(tx);
     let begun = Instant::now();
     let threads = config.threads.clamp(1, 64);
     let polls: Vec<Poll> =
@@ -103,15 +208,23 @@ pub(crate) fn run(
                 scope.spawn(move || Worker::new(config, shared, begun, number, threads, poll).run(behaviour))
             })
             .collect();
-        let times = Conductor { config, shared: &shared, begun, watch }.conduct();
+        let fleet = Fleet { shared: &shared, windows, threads };
+        let mut conductor = Conductor { config, shared: &shared, begun, watch };
+        let (times, value) = conduct(&mut conductor, fleet);
         let mut tally = Tally::new();
         let mut live = 0;
-        for worker in workers {
-            let (theirs, played) = worker.join().expect("a bot worker does not panic");
+        let mut minds: Vec<_> = Vec::new();
+        for (number, worker) in workers.into_iter().enumerate() {
+            let (theirs, bots) = worker.join().expect("a bot worker does not panic");
             tally.merge(&theirs);
-            live += played;
+            live += bots.iter().filter(|b| b.has_played()).count();
+            let numbers = (number..).step_by(threads);
+            minds.extend(numbers.zip(bots.into_iter().map(Bot::into_mind)));
         }
-        Ok(Report::new(config, &tally, live, times.connecting, times.window))
+        minds.sort_by_key(|(number, _)| *number);
+        let minds = minds.into_iter().map(|(_, mind)| mind).collect();
+        let report = Report::new(config, &tally, live, times.connecting, times.window);
+        Ok(Played { report, value, minds })
     })
 }
 
@@ -129,8 +242,18 @@ struct Conductor<'a> {
 }
 
 impl Conductor<'_> {
-    fn conduct(mut self) -> Times {
-        let BotsConfig { count, connect_seconds, settle_seconds, seconds, drain_seconds, .. } = *self.config;
+    fn conduct(&mut self) -> (Times, ()) {
+        let seconds = self.config.seconds;
+        self.steps(|conductor| conductor.wait(seconds, |_| false))
+    }
+
+    fn play<T>(&mut self, play: impl FnOnce() -> T) -> (Times, T) {
+        self.steps(|_| play())
+    }
+
+    /// From the first connection to the last answer; `measured` is the window.
+    fn steps<T>(&mut self, measured: impl FnOnce(&mut Self) -> T) -> (Times, T) {
+        let BotsConfig { count, connect_seconds, settle_seconds, drain_seconds, .. } = *self.config;
         self.phase(Phase::Connecting);
         self.wait(connect_seconds, |s| s.settled.load(Ordering::Relaxed) >= count);
         let connecting = self.begun.elapsed();
@@ -138,7 +261,7 @@ impl Conductor<'_> {
         self.wait(settle_seconds, |_| false);
         self.phase(Phase::Measuring);
         let opened = Instant::now();
-        self.wait(seconds, |_| false);
+        let value = measured(self);
         self.phase(Phase::Draining);
         let window = opened.elapsed();
         // Workers report what is open once per step: the first reports after the change are stale for as long.
@@ -146,7 +269,7 @@ impl Conductor<'_> {
         self.wait(step, |_| false);
         self.wait(drain_seconds, |s| s.open.load(Ordering::Relaxed) == 0);
         self.phase(Phase::Leaving);
-        Times { connecting, window }
+        (Times { connecting, window }, value)
     }
 
     fn phase(&mut self, phase: Phase) {
@@ -202,6 +325,10 @@ struct Worker<'a> {
     tally: Tally,
     resolved: HashMap<Address, Option<SocketAddr>>,
     scratch: Vec<u8>,
+    /// Bots on their way into the world, by when their sessions are due. Those that are late already may be in it twice.
+    due: BinaryHeap<Reverse<(Time, usize)>>,
+    /// Orders done.
+    done: usize,
     plays: bool,
     told: Told,
 }
@@ -238,12 +365,14 @@ impl<'a> Worker<'a> {
             tally: Tally::new(),
             resolved: HashMap::new(),
             scratch: vec![0; SCRATCH_BYTES],
+            due: BinaryHeap::new(),
+            done: 0,
             plays: true,
             told: Told::default(),
         }
     }
 
-    fn run(mut self, behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) -> (Tally, usize) {
+    fn run(mut self, behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) -> (Tally, Vec<Bot>) {
         let mut events = Events::with_capacity(1_024);
         let step_us = 1_000_000 / u64::from(self.config.steps_per_second.max(1));
         let mut slot = 0u64;
@@ -258,6 +387,7 @@ impl<'a> Worker<'a> {
                 self.start_more(behaviour);
             }
             let due = Time(slot * step_us / SLOTS);
+            let due = self.due.peek().map_or(due, |Reverse((first, _))| due.min(*first));
             let wait = Duration::from_micros(due.since(self.now()));
             match self.poll.poll(&mut events, Some(wait)) {
                 Ok(()) => {}
@@ -268,6 +398,8 @@ impl<'a> Worker<'a> {
                 }
             }
             self.handle_events(&events);
+            self.wake();
+            self.follow_orders();
             // A worker that falls behind skips turns rather than giving them all at once.
             let now_slot = self.now().0 * SLOTS / step_us;
             while slot <= now_slot {
@@ -311,7 +443,10 @@ impl<'a> Worker<'a> {
             let word = self.config.seed % 1_679_616; // 36^4
             let name = format!("{}{}{index}", self.config.name_prefix, base36(word));
             let seed = self.config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let bot = Bot::new(Token(self.bots.len()), edges, name, seed, behaviour(index));
+            let mut bot = Bot::new(Token(self.bots.len()), edges, name, seed, behaviour(index));
+            if self.config.watch_others {
+                bot.watch_others();
+            }
             self.bots.push(bot);
             let at = self.bots.len() - 1;
             self.with_bot(at, |bot, desk| bot.start(desk));
@@ -325,6 +460,38 @@ impl<'a> Worker<'a> {
             self.with_bot(event.token().0, |bot, desk| {
                 bot.handle_ready(desk, readable || ended, writable, ended);
             });
+        }
+    }
+
+    /// Sessions of bots that are on their way into the world: a wait of some milliseconds is not to take a whole step.
+    fn wake(&mut self) {
+        let now = self.now();
+        while let Some(Reverse((_, at))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now) {
+            self.due.pop();
+            self.with_bot(at, |bot, desk| bot.wake(desk));
+        }
+    }
+
+    fn follow_orders(&mut self) {
+        while self.done < self.shared.ordered.load(Ordering::Acquire) {
+            let order = self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner)[self.done].clone();
+            self.done += 1;
+            match order {
+                Order::Mark => {
+                    let (now, threads, number) = (self.now(), self.threads, self.number);
+                    let bots = self.bots.iter_mut().enumerate();
+                    let windows = bots.map(|(at, bot)| bot.mark(now, at * threads + number)).collect();
+                    let tx = self.shared.windows.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Whoever asked may have given up.
+                    let _ = tx.send(windows);
+                }
+                Order::Spread { edges, through_the_door } => {
+                    for at in 0..self.bots.len() {
+                        let edge = &edges[(at * self.threads + self.number) % edges.len()];
+                        self.with_bot(at, |bot, desk| bot.go_to(desk, edge, through_the_door));
+                    }
+                }
+            }
         }
     }
 
@@ -351,7 +518,11 @@ impl<'a> Worker<'a> {
             scratch: &mut self.scratch,
             plays: self.plays,
         };
-        then(&mut self.bots[at], &mut desk)
+        let done = then(&mut self.bots[at], &mut desk);
+        if let Some(due) = self.bots[at].due().filter(|due| *due < now.plus_ms(SOON_MS)) {
+            self.due.push(Reverse((due, at)));
+        }
+        done
     }
 
     /// Adds what has changed to the shared numbers.
@@ -393,13 +564,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn finish(mut self) -> (Tally, usize) {
+    fn finish(mut self) -> (Tally, Vec<Bot>) {
         self.tally.measuring = false;
-        let played = self.bots.iter().filter(|b| b.has_played()).count();
         for at in 0..self.bots.len() {
             self.with_bot(at, |bot, desk| bot.finish(desk));
         }
-        (self.tally, played)
+        (self.tally, self.bots)
     }
 }
 

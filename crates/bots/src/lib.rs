@@ -19,15 +19,17 @@ mod fleet;
 mod report;
 mod socket;
 mod tally;
+mod window;
 
 use std::net::ToSocketAddrs;
 
 pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
-pub use fleet::{Phase, Progress};
+pub use fleet::{Fleet, Phase, Played, Progress};
 pub use gundo_client::{Address, BadAddress};
 pub use gundo_wire::client::{Correction, Refusal, Welcome};
 pub use report::{Latency, Report};
 pub use socket::{Broken, Incoming, Socket};
+pub use window::{BotWindow, Loss};
 
 /// How many bots, where, how long.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub struct BotsConfig {
     pub steps_per_second: u32,
     /// Worker threads (default 1: measured, one carries 5,000 bots).
     pub threads: usize,
+    /// Notice which other players are seen leaving the world: [`BotWindow::seen_leaving`] (default false: it costs a little).
+    pub watch_others: bool,
     /// Names are this, a word for the run, and the bot's number.
     pub name_prefix: String,
     /// Seed of all chance, names included. Two runs against one world need two seeds.
@@ -77,6 +81,7 @@ impl BotsConfig {
             connecting_max: 128,
             steps_per_second: 10,
             threads: 1,
+            watch_others: false,
             name_prefix: "bot".to_owned(),
             seed: clock.map_or(1, |d| d.as_nanos() as u64),
         }
@@ -121,19 +126,44 @@ pub fn run(
     behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
     watch: &mut dyn FnMut(&Progress),
 ) -> Result<Report, BotsError> {
-    let first = config.urls.first().ok_or(BotsError::NoAddress)?;
+    prepare(config)?;
+    let report = fleet::run(config, behaviour, watch)?;
+    somebody(config, &report)?;
+    Ok(report)
+}
+
+/// As [`run`], but how long the bots play is up to the caller: when all are in the world `conduct` is called, with what may be
+/// asked of the fleet meanwhile. For benchmarks that do something to the world and look what became of everybody.
+///
+/// # Errors
+/// See [`BotsError`].
+pub fn play<T>(
+    config: &BotsConfig,
+    behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
+    conduct: impl FnOnce(&Fleet<'_>) -> T,
+) -> Result<Played<T>, BotsError> {
+    prepare(config)?;
+    let played = fleet::play(config, behaviour, conduct)?;
+    somebody(config, &played.report)?;
+    Ok(played)
+}
+
+fn prepare(config: &BotsConfig) -> Result<(), BotsError> {
+    config.urls.first().ok_or(BotsError::NoAddress)?;
     for address in &config.urls {
         let known = address.authority().to_socket_addrs();
         known.map_err(|source| BotsError::Unknown { address: address.clone(), source })?;
     }
     raise_open_files(config.count);
-    let report = fleet::run(config, behaviour, watch)?;
-    if report.live == 0 && config.count > 0 {
-        let seen =
-            report.errors.iter().map(|(code, n)| format!("{code}: {n}")).collect::<Vec<_>>().join(", ");
-        return Err(BotsError::Nobody { address: first.clone(), seen });
+    Ok(())
+}
+
+fn somebody(config: &BotsConfig, report: &Report) -> Result<(), BotsError> {
+    if report.live > 0 || config.count == 0 {
+        return Ok(());
     }
-    Ok(report)
+    let seen = report.errors.iter().map(|(code, n)| format!("{code}: {n}")).collect::<Vec<_>>().join(", ");
+    Err(BotsError::Nobody { address: config.urls[0].clone(), seen })
 }
 
 /// Each bot is an open file, and the usual limit is 1,024. Raised as far as the hard limit allows; what then does not

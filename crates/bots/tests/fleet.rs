@@ -6,7 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gundo_bots::{Behaviour, BotsConfig, BotsError, Circle, Phase, Report, Wishes, run};
+use gundo_bots::{
+    Address, Behaviour, BotWindow, BotsConfig, BotsError, Circle, Fleet, Phase, Report, Wishes, play, run,
+};
 use gundo_types::{Body, ChunkId, Point};
 use gundo_wire::Message as _;
 use gundo_wire::client::{
@@ -76,7 +78,7 @@ impl Server {
                 } else {
                     id = u64::from_be_bytes(hello.token[..8].try_into().expect("our token"));
                 }
-                say(&mut ws, self.welcome(id));
+                say(&mut ws, self.welcome(id, port));
                 say(&mut ws, own_frame(id, 1, None));
             }
             for command in message.commands {
@@ -98,7 +100,9 @@ impl Server {
         }
     }
 
-    fn welcome(&self, id: u64) -> ServerMessage {
+    fn welcome(&self, id: u64, port: u16) -> ServerMessage {
+        let node =
+            1 + self.edges.iter().position(|edge| edge.port() == port).expect("an edge of ours") as u32;
         let token = [id.to_be_bytes().as_slice(), &[7; 16]].concat();
         let edges = self.edges.iter().zip(1..).map(|(edge, node)| Edge {
             node,
@@ -110,6 +114,7 @@ impl Server {
             token: token.into(),
             next_seq: 1,
             tick_ms: 100,
+            node,
             edges: Some(Edges { edges: edges.collect() }),
             x: 15_000,
             y: 15_000,
@@ -229,6 +234,64 @@ fn a_broken_connection_is_resumed_and_nothing_is_lost() {
     assert_eq!((report.lost, report.is_clean()), (0, true), "{report}");
     assert!(report.reconnects >= 1 && report.errors.contains_key("closed_stopping"), "{report}");
     assert_eq!(report.commands, report.answered);
+}
+
+/// Marks until every bot has lived through something, and returns the windows in which it did.
+fn marked(fleet: &Fleet<'_>, what: impl Fn(&BotWindow) -> bool) -> Vec<BotWindow> {
+    let mut found: Vec<Option<BotWindow>> = Vec::new();
+    loop {
+        let windows = fleet.mark();
+        found.resize(windows.len(), None);
+        for (found, window) in found.iter_mut().zip(windows) {
+            if found.is_none() && what(&window) {
+                *found = Some(window);
+            }
+        }
+        if found.iter().all(Option::is_some) {
+            return found.into_iter().flatten().collect();
+        }
+    }
+}
+
+#[test]
+fn a_caller_asks_every_bot_how_it_fared_and_sends_it_elsewhere() {
+    let (edges, _) = serve(2, Fault::None);
+    let edges: Vec<Address> =
+        edges.iter().map(|edge| format!("ws://{edge}").parse().expect("an address")).collect();
+    let mut config = BotsConfig::new(6, edges.clone());
+    (config.settle_seconds, config.threads, config.spread) = (0.0, 2, false);
+    let mind = |_| Box::new(Busy(Circle::new(2_000, 2_000), 0)) as Box<dyn Behaviour>;
+    let played = play(&config, &mind, |fleet| {
+        let windows = marked(fleet, |w| w.own_moves > 0);
+        assert_eq!(windows.iter().map(|w| w.bot).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+        assert!(windows.iter().all(|w| w.live && w.holder_after == 1 && w.gap_ms > 0.0));
+        assert_eq!(windows.iter().map(|w| w.edge_after).collect::<Vec<_>>(), [1, 2, 1, 2, 1, 2]);
+        fleet.spread(&edges[1..], false);
+        let windows = marked(fleet, |w| w.live && w.edge_after == 2 && w.own_moves > 0);
+        assert!(windows.iter().all(|w| w.losses.is_empty()), "who goes on purpose loses nothing");
+    });
+    let played = played.expect("it runs");
+    assert!(played.report.is_clean(), "{}", played.report);
+    assert_eq!(played.minds.iter().filter(|(player, _)| player.is_some()).count(), 6);
+}
+
+#[test]
+fn a_lost_connection_is_in_the_window() {
+    let (edges, _) = serve(1, Fault::ClosesOnce);
+    let config = BotsConfig {
+        settle_seconds: 0.0,
+        ..BotsConfig::new(1, vec![format!("ws://{}", edges[0]).parse().expect("an address")])
+    };
+    let mind = |_| Box::new(Busy(Circle::new(2_000, 2_000), 0)) as Box<dyn Behaviour>;
+    let played = play(&config, &mind, |fleet| {
+        // The mark that finds the loss may come before the bot is back.
+        let mut losses = Vec::new();
+        while losses.is_empty() {
+            losses = fleet.mark().remove(0).losses;
+        }
+        assert_eq!((losses[0].code.as_str(), losses[0].edge, losses.len()), ("stopping", 1, 1));
+    });
+    assert_eq!(played.expect("it runs").report.reconnects, 1);
 }
 
 #[test]

@@ -171,10 +171,12 @@ impl Task {
         let due = due.map(|t| tokio::time::Instant::from_std(self.begun + Duration::from_micros(t.0)));
         let Self { socket, opening, wishes, .. } = self;
         tokio::select! {
-            wish = wishes.recv() => Woken::Wish(wish),
+            // What has come before what is due: after a sleep of this program an answer may lie there that was waited for.
+            biased;
             heard = async { socket.as_mut().expect("guarded").next().await }, if socket.is_some() => {
                 Woken::Heard(heard)
             }
+            wish = wishes.recv() => Woken::Wish(wish),
             opened = async { opening.as_mut().expect("guarded").await }, if opening.is_some() => {
                 let opened = opened.unwrap_or(Err(tungstenite::Error::ConnectionClosed));
                 Woken::Opened(Box::new(opened))

@@ -10,10 +10,11 @@
 //! Not here: prediction and interpolation (they belong to whoever draws), and TLS (put a proxy in front).
 
 mod address;
-mod backoff;
 mod driver;
 mod light;
+mod others;
 mod picture;
+mod ring;
 mod session;
 
 pub use address::{Address, BadAddress};

@@ -8,6 +8,8 @@ use gundo_types::{Body, ChunkId, EntityId, Kind, Term};
 use gundo_wire::client::{Enter, Frame, ServerMessage};
 use gundo_wire::{DecodeError, Message};
 
+use crate::others::Others;
+
 /// Bytes that are not a server message.
 #[derive(Debug, thiserror::Error)]
 pub enum Garbled {
@@ -30,6 +32,9 @@ pub struct Scanned {
     pub updates: u32,
     /// Frames.
     pub frames: u32,
+    /// Ids of others of the own kind who left the world and are told of by nobody else. Empty unless
+    /// [`Light::watch_others`] was called.
+    pub left: Vec<u64>,
 }
 
 /// Where the own entity was entered last.
@@ -47,19 +52,20 @@ struct Place {
 pub struct Light {
     own: Option<EntityId>,
     place: Option<Place>,
+    others: Option<Others>,
 }
 
 /// The parts of a frame as they lie in the message.
 #[derive(Default)]
-struct Parts<'a> {
-    publisher: u32,
+pub(crate) struct Parts<'a> {
+    pub(crate) publisher: u32,
     island: u32,
     cx: i32,
     cy: i32,
     tick: u32,
-    keyframe: bool,
-    enters: bool,
-    leaves: bool,
+    pub(crate) keyframe: bool,
+    pub(crate) enters: bool,
+    pub(crate) leaves: bool,
     columns: [&'a [u8]; 5],
     /// A column came in several pieces or unpacked: legal, but no publisher writes that. Decode in full.
     odd: bool,
@@ -70,6 +76,16 @@ impl Light {
     pub fn follow(&mut self, own: EntityId) {
         self.own = Some(own);
         self.place = None;
+    }
+
+    /// From now on also notices who else leaves the world: see [`Scanned::left`]. Costs a little for each roster part.
+    pub fn watch_others(&mut self) {
+        self.others.get_or_insert_default();
+    }
+
+    /// The node that told of the own entity last: where its real is.
+    pub fn publisher(&self) -> Option<u32> {
+        self.place.map(|place| place.publisher)
     }
 
     /// Walks over one message.
@@ -95,6 +111,12 @@ impl Light {
         if scanned.rest.resync.is_some() {
             self.place = None;
         }
+        if let Some(others) = &mut self.others {
+            if scanned.rest.welcome.is_some() || scanned.rest.resync.is_some() {
+                others.forget_all();
+            }
+            scanned.rest.forget.iter().filter_map(|c| c.id()).for_each(|chunk| others.forget(chunk));
+        }
         for chunk in &scanned.rest.forget {
             if self.place.is_some_and(|p| chunk.id() == Some(p.chunk)) {
                 self.place = None;
@@ -102,6 +124,9 @@ impl Light {
         }
         for frame in frames {
             self.on_frame(frame, &mut scanned)?;
+        }
+        if let Some(others) = &mut self.others {
+            scanned.left = others.take_leavers();
         }
         Ok(scanned)
     }
@@ -122,6 +147,11 @@ impl Light {
         scanned.updates += count(parts.columns[0]) as u32;
         let Some(own) = self.own else { return Ok(()) };
         let Some(chunk) = parts.chunk() else { return Ok(()) };
+        if let Some(others) = &mut self.others
+            && (parts.keyframe || parts.enters || parts.leaves)
+        {
+            others.on_frame(own, bytes, parts, chunk)?;
+        }
         let here = |p: &Place| p.publisher == parts.publisher && p.chunk == chunk;
         // A keyframe lists everything the publisher has here: if the own entity is not in it, it has gone.
         let before = self.place;
@@ -246,14 +276,14 @@ fn leaves(mut bytes: &[u8], slot: u32) -> Result<bool, Garbled> {
 
 // ---- the protobuf wire format (https://protobuf.dev/programming-guides/encoding/) ----
 
-enum Value<'a> {
+pub(crate) enum Value<'a> {
     Number(u64),
     Fixed(u64),
     Bytes(&'a [u8]),
 }
 
 /// Takes one field off the front.
-fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u32, Value<'a>), Garbled> {
+pub(crate) fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u32, Value<'a>), Garbled> {
     let key = varint(bytes)?;
     let number = u32::try_from(key >> 3).map_err(|_| Garbled::Shape)?;
     let value = match key & 7 {

@@ -190,3 +190,37 @@ fn unpacked_and_split_columns_are_read_too() {
     let scanned = light.scan(&bytes).expect("legal");
     assert_eq!((scanned.updates, scanned.own.map(|b| b.at.x)), (2, Some(70)));
 }
+
+#[test]
+fn it_notices_who_is_seen_leaving() {
+    let welcome = Welcome { player: Some(WireId { kind: 1, id: 2 }), ..Default::default() };
+    let welcome = ServerMessage { welcome: Some(welcome), ..Default::default() };
+    let enter = |slot, kind, id| Enter { slot, kind, id, ..Default::default() };
+    let frame = |publisher, enter: Vec<Enter>, leave: Vec<Leave>| ServerMessage {
+        frames: vec![Frame { publisher, roster: 1, enter, leave, ..Default::default() }],
+        ..Default::default()
+    };
+    let leave = |slot, to: Option<Chunk>| Leave { slot, to };
+    let mut light = Light::default();
+    light.watch_others();
+    let mut left = |message: &ServerMessage| light.scan(&message.encode_to_vec()).expect("a message").left;
+    assert_eq!(left(&welcome), [0u64; 0]);
+    let all =
+        [enter(1, 1, 2), enter(2, 1, 3), enter(3, 1, 4), enter(4, 1, 5), enter(5, 9, 6), enter(6, 1, 7)];
+    left(&frame(1, all.to_vec(), vec![]));
+    // One goes to another chunk, one is of another kind, one is the own: none of them is seen leaving.
+    let to = Some(Chunk::default());
+    assert_eq!(left(&frame(1, vec![], vec![leave(2, to), leave(5, None), leave(1, None)])), [0u64; 0]);
+    assert_eq!(left(&frame(1, vec![], vec![leave(3, None)])), [4]);
+    // Another node has it, already or in the same message.
+    left(&frame(2, vec![enter(1, 1, 5)], vec![]));
+    assert_eq!(left(&frame(1, vec![], vec![leave(4, None)])), [0u64; 0]);
+    let mut both = frame(1, vec![], vec![leave(6, None)]);
+    both.frames.extend(frame(2, vec![enter(2, 1, 7)], vec![]).frames);
+    assert_eq!(left(&both), [0u64; 0]);
+    assert_eq!(left(&frame(2, vec![], vec![leave(1, None), leave(2, None)])), [5, 7]);
+    // What is forgotten does not leave.
+    left(&frame(2, vec![enter(1, 1, 8)], vec![]));
+    left(&ServerMessage { resync: Some(Resync {}), ..Default::default() });
+    assert_eq!(left(&frame(2, vec![], vec![leave(1, None)])), [0u64; 0]);
+}

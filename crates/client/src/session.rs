@@ -16,7 +16,11 @@ use gundo_wire::client::{
 };
 
 use crate::address::Address;
-use crate::backoff::Backoff;
+use crate::ring::EdgeRing;
+
+/// A connection that is lost sooner after its welcome has not held: an edge that lets everybody in and drops them again would
+/// otherwise be tried without end.
+const HELD_MS: u64 = 1_000;
 
 /// What a session needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -35,15 +39,18 @@ pub struct SessionSettings {
     pub client: String,
     /// Seed of the chance in waits.
     pub seed: u64,
-    /// How long an edge may take from connecting to the answer to Hello, ms (default 10,000). Then another is tried.
+    /// How long an edge that is there may take to answer Hello, ms (default 10,000). Then another is tried.
     pub hello_wait_ms: u64,
     /// A ping goes out this often, ms (default 5,000).
     pub ping_every_ms: u64,
-    /// A connection on which nothing came for this long is given up, ms (default 15,000).
+    /// A connection on which nothing came for this long is given up, ms (default 2,000): half of it into a silence a ping asks
+    /// whether the edge is still there. Also how long opening a connection may take, doubled with each round over all
+    /// edges, up to `hello_wait_ms`.
     pub silence_ms: u64,
-    /// First wait before connecting again, at most, ms (default 200).
+    /// Wait after the first round over all edges that failed, at most, ms (default 200). It doubles with each. Within a round
+    /// the next edge is tried within 50 ms.
     pub backoff_ms_min: u64,
-    /// Longest wait before connecting again, ms (default 10,000).
+    /// Longest wait between two rounds, ms (default 10,000).
     pub backoff_ms_max: u64,
     /// Commands without an answer that the server accepts (default 32); more wait here.
     pub commands_unanswered_max: usize,
@@ -63,7 +70,7 @@ impl SessionSettings {
             seed: 0,
             hello_wait_ms: 10_000,
             ping_every_ms: 5_000,
-            silence_ms: 15_000,
+            silence_ms: 2_000,
             backoff_ms_min: 200,
             backoff_ms_max: 10_000,
             commands_unanswered_max: 32,
@@ -170,9 +177,7 @@ struct Pending {
 pub struct Session {
     settings: SessionSettings,
     state: State,
-    backoff: Backoff,
-    /// Index of the edge in use or tried next. Always within `settings.edges`.
-    edge: usize,
+    ring: EdgeRing,
     player: Option<EntityId>,
     next_id: u64,
     next_seq: u64,
@@ -185,6 +190,10 @@ pub struct Session {
     closing: Option<Closing>,
     last_heard: Time,
     next_ping: Time,
+    /// When a ping asked whether the edge is still there, if nothing came since.
+    asked: Option<Time>,
+    /// When the newest welcome came.
+    welcomed: Time,
     /// World time minus node time, ms, by the newest Welcome or Pong.
     world_offset_ms: i64,
     /// Answers to a seq that had been answered before, dropped.
@@ -197,15 +206,19 @@ impl Session {
     ///
     /// # Panics
     /// If `settings.edges` is empty, or there is neither a token nor a nonce.
-    pub fn new(settings: SessionSettings) -> Self {
+    pub fn new(mut settings: SessionSettings) -> Self {
         assert!(!settings.edges.is_empty(), "a session needs at least one edge to try");
         let has_key = !settings.token.is_empty() || settings.nonce.is_some();
         assert!(has_key, "a new player needs a nonce: SessionSettings::nonce");
         Self {
             state: State::New,
-            backoff: Backoff::new(settings.backoff_ms_min, settings.backoff_ms_max, settings.seed),
+            ring: EdgeRing::new(
+                std::mem::take(&mut settings.edges),
+                settings.backoff_ms_min,
+                settings.backoff_ms_max,
+                settings.seed,
+            ),
             settings,
-            edge: 0,
             player: None,
             next_id: 1,
             next_seq: 0,
@@ -216,6 +229,8 @@ impl Session {
             closing: None,
             last_heard: Time(0),
             next_ping: Time(0),
+            asked: None,
+            welcomed: Time(0),
             world_offset_ms: 0,
             repeats: 0,
             outputs: VecDeque::new(),
@@ -246,7 +261,12 @@ impl Session {
 
     /// The edges known.
     pub fn edges(&self) -> &[Address] {
-        &self.settings.edges
+        self.ring.all()
+    }
+
+    /// The edge in use, or tried next.
+    pub fn edge(&self) -> &Address {
+        self.ring.current()
     }
 
     /// Commands that have no answer yet, waiting ones included.
@@ -273,10 +293,11 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Time> {
         match self.state {
             State::New | State::Ended => None,
-            State::Connecting { give_up } | State::Greeting { give_up } => Some(give_up),
+            State::Connecting { give_up } => Some(give_up),
+            State::Greeting { give_up } => Some(give_up.min(self.doubt_due())),
             State::Refused { retry } => retry,
             State::Waiting { until } => Some(until),
-            State::Live => Some(self.next_ping.min(self.last_heard.plus_ms(self.settings.silence_ms))),
+            State::Live => Some(self.next_ping.min(self.doubt_due())),
         }
     }
 
@@ -345,6 +366,24 @@ impl Session {
         }
     }
 
+    /// Goes to `edge` at once, known or not, and plays on there. `through_the_door`: the player leaves the world and comes back
+    /// in; otherwise it stays. For tests and load generators: clients that play go where the server sends them.
+    pub fn go_to(&mut self, now: Time, edge: &Address, through_the_door: bool) {
+        match self.state {
+            State::New | State::Ended | State::Refused { .. } => return,
+            State::Live if through_the_door => {
+                self.send(ClientMessage { bye: Some(Bye {}), ..Default::default() });
+                self.outputs.push_back(Output::Disconnect);
+            }
+            State::Live | State::Connecting { .. } | State::Greeting { .. } => {
+                self.outputs.push_back(Output::Disconnect);
+            }
+            State::Waiting { .. } => {}
+        }
+        self.ring.go_to(edge);
+        self.connect(now);
+    }
+
     /// Leaves the world on purpose. Commands without an answer are answered with `session_lost`.
     pub fn leave(&mut self, now: Time) {
         match self.state {
@@ -366,7 +405,7 @@ impl Session {
     /// The connection asked for is open.
     pub fn handle_open(&mut self, now: Time) {
         if let State::Connecting { .. } = self.state {
-            self.last_heard = now;
+            self.on_heard(now);
             self.greet(now);
         }
     }
@@ -386,7 +425,7 @@ impl Session {
         if !matches!(self.state, State::Greeting { .. } | State::Refused { .. } | State::Live) {
             return;
         }
-        self.last_heard = now;
+        self.on_heard(now);
         if let Some(welcome) = message.welcome {
             self.on_welcome(now, welcome);
         }
@@ -426,19 +465,18 @@ impl Session {
         match self.state {
             State::New | State::Ended => {}
             State::Connecting { give_up } | State::Greeting { give_up } if now >= give_up => {
-                self.outputs.push_back(Output::Disconnect);
-                self.on_lost(now);
+                self.give_up(now)
             }
             State::Refused { retry: Some(at) } if now >= at => self.greet(now),
             State::Waiting { until } if now >= until => self.connect(now),
-            State::Live if now >= self.last_heard.plus_ms(self.settings.silence_ms) => {
-                self.outputs.push_back(Output::Disconnect);
-                self.on_lost(now);
-            }
-            State::Live if now >= self.next_ping => {
-                self.next_ping = now.plus_ms(self.settings.ping_every_ms);
-                self.send(ClientMessage { ping: Some(Ping { stamp: now.0 }), ..Default::default() });
-            }
+            State::Greeting { .. } | State::Live if now >= self.doubt_due() => match self.asked {
+                Some(_) => self.give_up(now),
+                None => {
+                    self.asked = Some(now);
+                    self.ping(now);
+                }
+            },
+            State::Live if now >= self.next_ping => self.ping(now),
             State::Connecting { .. }
             | State::Greeting { .. }
             | State::Refused { .. }
@@ -450,8 +488,35 @@ impl Session {
     // ---- reactions ----
 
     fn connect(&mut self, now: Time) {
-        self.state = State::Connecting { give_up: now.plus_ms(self.settings.hello_wait_ms) };
-        self.outputs.push_back(Output::Connect(self.settings.edges[self.edge].clone()));
+        let SessionSettings { silence_ms, hello_wait_ms, .. } = self.settings;
+        let wait_ms = silence_ms.saturating_mul(1 << self.ring.rounds()).min(hello_wait_ms);
+        self.state = State::Connecting { give_up: now.plus_ms(wait_ms) };
+        self.outputs.push_back(Output::Connect(self.ring.current().clone()));
+    }
+
+    fn on_heard(&mut self, now: Time) {
+        self.last_heard = now;
+        self.asked = None;
+    }
+
+    /// When a silent edge is asked whether it is still there; if it was asked, when it is given up. Counted from when it was
+    /// really asked: a program that slept for a while must not take its own silence for the edge's.
+    fn doubt_due(&self) -> Time {
+        let silence_ms = self.settings.silence_ms;
+        match self.asked {
+            None => self.last_heard.plus_ms(silence_ms / 2),
+            Some(asked) => asked.plus_ms(silence_ms - silence_ms / 2),
+        }
+    }
+
+    fn ping(&mut self, now: Time) {
+        self.next_ping = now.plus_ms(self.settings.ping_every_ms);
+        self.send(ClientMessage { ping: Some(Ping { stamp: now.0 }), ..Default::default() });
+    }
+
+    fn give_up(&mut self, now: Time) {
+        self.outputs.push_back(Output::Disconnect);
+        self.on_lost(now);
     }
 
     fn greet(&mut self, now: Time) {
@@ -469,7 +534,7 @@ impl Session {
 
     fn on_welcome(&mut self, now: Time, welcome: Welcome) {
         self.state = State::Live;
-        self.backoff.reset();
+        self.welcomed = now;
         self.closing = None;
         self.next_ping = now.plus_ms(self.settings.ping_every_ms);
         self.player = welcome.player.map(|p| EntityId::new(Kind(p.kind as u16), p.id));
@@ -487,8 +552,8 @@ impl Session {
     }
 
     fn on_edges(&mut self, edges: Edges) {
-        let here = self.settings.edges[self.edge].clone();
-        let mut list: Vec<Address> = edges
+        let here = self.ring.current().clone();
+        let list = edges
             .edges
             .into_iter()
             .filter_map(|edge| {
@@ -497,18 +562,7 @@ impl Session {
                 Some(Address { host, port, path: here.path.clone() })
             })
             .collect();
-        if list.is_empty() {
-            return; // A list without a usable edge would leave nowhere to go: what is known stays.
-        }
-        self.edge = match list.iter().position(|a| *a == here) {
-            Some(at) => at,
-            // Reached by another name (a proxy, say): it worked, so it stays on the list.
-            None => {
-                list.push(here);
-                list.len() - 1
-            }
-        };
-        self.settings.edges = list;
+        self.ring.replace(list);
     }
 
     fn on_notice(&mut self, notice: Notice) {
@@ -538,7 +592,7 @@ impl Session {
         if self.is_live() {
             return; // Only a hello can be refused, and there is none under way.
         }
-        let retry = (refusal.code == "not_ready").then(|| now.plus_ms(self.backoff.next_ms().max(50)));
+        let retry = (refusal.code == "not_ready").then(|| now.plus_ms(self.ring.on_not_ready().max(50)));
         self.state = State::Refused { retry };
         if retry.is_none() {
             self.event(Event::Refused(refusal));
@@ -556,16 +610,14 @@ impl Session {
     }
 
     fn on_lost(&mut self, now: Time) {
+        if self.is_live() && now.since(self.welcomed) >= HELD_MS * 1_000 {
+            self.ring.on_held();
+        }
         let closing = self.closing.take();
         if closing.is_none() && self.is_live() {
             self.count_loss();
         }
-        let mut wait = self.backoff.next_ms();
-        if let Some(closing) = &closing {
-            let asked = u64::from(closing.retry_ms);
-            wait = wait.max(asked + self.backoff.below(asked / 2 + 1));
-        }
-        self.edge = (self.edge + 1) % self.settings.edges.len();
+        let wait = self.ring.on_lost(closing.as_ref().map(|c| c.retry_ms.into()));
         self.state = State::Waiting { until: now.plus_ms(wait) };
         self.event(Event::Lost { again_in_ms: wait, closing });
     }

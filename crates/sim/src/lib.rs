@@ -8,8 +8,10 @@
 //! * [`shrink()`]: a smaller run that fails alike. [`main`]: the command every game gets.
 //!
 //! Start reading at [`run`]; `world` holds the clock, the nodes and the network, `judge` the checkers' books.
-//! `scale` stands beside all that: no faults and no checkers, only what nodes send as a cluster grows.
+//! Two stand beside all that: `scale` has no faults and no checkers, only what nodes send as a cluster grows; [`Audit`] looks
+//! through the journal of a world that ran for real.
 
+mod audit;
 mod cli;
 mod game;
 mod judge;
@@ -23,6 +25,7 @@ mod storage;
 mod story;
 mod world;
 
+pub use audit::Audit;
 pub use cli::{main, main_from, main_told};
 pub use game::{Facts, Flows, Game, Goods, Holdings};
 pub use judge::{Guarantee, Violation};

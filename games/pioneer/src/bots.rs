@@ -165,20 +165,30 @@ impl Behaviour for Pioneer {
         No::ALL.iter().any(|no| no.code() == code)
     }
 
+    fn books(&self) -> Option<BTreeMap<u32, i64>> {
+        let expected = self.expected()?;
+        Some(expected.into_iter().map(|(item, n)| (item as u32, n)).collect())
+    }
+
     fn doubled(&self) -> u64 {
-        if self.unsure {
-            return 0;
-        }
-        let mut expected = self.began.clone().unwrap_or_default();
-        for (item, n) in &self.booked {
-            *expected.entry(*item).or_insert(0) += n;
-        }
-        expected.retain(|_, n| *n != 0);
-        u64::from(expected != self.bags)
+        self.expected().map_or(0, |expected| u64::from(expected != self.bags))
     }
 }
 
 impl Pioneer {
+    /// What must be in the bags by its books, if they prove anything.
+    fn expected(&self) -> Option<Amounts> {
+        if self.unsure {
+            return None;
+        }
+        let mut expected = self.began.clone()?;
+        for (item, n) in &self.booked {
+            *expected.entry(*item).or_insert(0) += n;
+        }
+        expected.retain(|_, n| *n != 0);
+        Some(expected)
+    }
+
     /// Something to do right where it stands, whatever it was about to do.
     fn wish_at_once(&mut self, island: &Island, wishes: &mut Wishes) {
         use player_command::Command;
@@ -295,6 +305,11 @@ mod tests {
             bot.handle_answer(GATHER, &gained(3));
             bot.handle_own(&private(bags));
             assert_eq!(bot.doubled(), doubled, "{bags} in the bags");
+            assert_eq!(
+                bot.books(),
+                Some(BTreeMap::from([(1, 5)])),
+                "what they say does not depend on the bags"
+            );
         }
     }
 

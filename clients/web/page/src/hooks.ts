@@ -2,6 +2,7 @@
  * `window.__gundo`: what the end-to-end test (and a curious player at the console) can ask and do. Plain values only; part
  * of the page's tested surface, not of the game.
  */
+import type { Changes } from "./changes.js";
 import type { Building, Stage, What } from "./gen/pioneer_pb.js";
 import type { Walker } from "./walk.js";
 import { KIND_LAND, type World } from "./world.js";
@@ -14,6 +15,8 @@ type Answer = { ok: true; gained: { item: number; count: number }[]; thing: numb
 export interface Hooks {
   /** The connection: its kind, its words, and the node if connected. */
   state(): { kind: string; words: string; node: number | undefined; welcomes: number; lastLoss: string | undefined; rosterGaps: number };
+  /** What became of nodes and of the connection, the newest last. */
+  changes(): string[];
   /** Oneself, once welcomed. */
   me(): { id: string; name: string } | undefined;
   /** Where the own body is, as predicted. */
@@ -57,7 +60,7 @@ declare global {
 }
 
 /** Puts the hooks on the window. */
-export function installHooks(world: World, walker: Walker, pictures: Hooks["pictures"], bubbles: Hooks["bubbles"]): void {
+export function installHooks(world: World, walker: Walker, changes: Changes, pictures: Hooks["pictures"], bubbles: Hooks["bubbles"]): void {
   const { client } = world;
   const answer = async (reply: ReturnType<World["send"]>): Promise<Answer> => {
     try {
@@ -71,6 +74,7 @@ export function installHooks(world: World, walker: Walker, pictures: Hooks["pict
   const at = (cx: number, cy: number) => ({ x: cx, y: cy });
   window.__gundo = {
     state: () => ({ kind: client.state.kind, words: client.stateInWords, node: client.state.kind === "connected" ? client.state.node : undefined, welcomes: client.welcomes, lastLoss: client.lastLoss, rosterGaps: client.picture.gaps }),
+    changes: () => changes.lines.map(({ text }) => text),
     me: () => client.me && { id: client.me.id.toString(16), name: world.own.name },
     position: () => ({ x: Math.round(walker.x), y: Math.round(walker.y) }),
     corrections: () => walker.corrections,

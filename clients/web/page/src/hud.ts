@@ -1,6 +1,7 @@
 /** Everything around the picture: state, bag, panels, toasts, dialogs. Plain DOM; text is never read as HTML. */
 import type { ConnectionState } from "@gundo/client";
 import { buildingSprite } from "./buildings.js";
+import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
 import { Building, Item, type Stack } from "./gen/pioneer_pb.js";
 import type { World } from "./world.js";
@@ -8,6 +9,8 @@ import type { XRay } from "./xray.js";
 
 const TOAST_MS = 3_200;
 const TOASTS_MAX = 4;
+/** How long a lost connection is not worth a word, ms: most are back before. The x-ray view shows them at once. */
+const QUIET_MS = 2_000;
 
 /** What the player does through buttons. */
 export interface Wishes {
@@ -68,6 +71,7 @@ export class Hud {
   private readonly hintBox = byId("hint");
   private chosen: Building | undefined;
   private hintText = "";
+  private quiet: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly world: World,
@@ -88,14 +92,21 @@ export class Hud {
 
   // ---- connection ------------------------------------------------------------------------------------------------
 
-  /** Shows what the connection is doing. */
-  onState(state: ConnectionState, words: string): void {
-    const span = this.status.querySelector("span");
-    if (span) span.textContent = words;
-    this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
+  /** Shows what the connection is doing. `lostMs`: how long the player has been on the way back, if it is. */
+  onState(state: ConnectionState, words: string, lostMs: number | undefined): void {
+    clearTimeout(this.quiet);
+    const wait = lostMs === undefined ? 0 : QUIET_MS - lostMs;
+    if (wait > 0) this.quiet = setTimeout(() => this.showStatus(state, words), wait);
+    else this.showStatus(state, words);
     if (state.kind === "name_needed") this.askName(state.refusal?.text);
     else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
     else if (state.kind === "connected") this.cover.hidden = true;
+  }
+
+  private showStatus(state: ConnectionState, words: string): void {
+    const span = this.status.querySelector("span");
+    if (span) span.textContent = words;
+    this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
   }
 
   private askName(why: string | undefined): void {
@@ -239,7 +250,7 @@ export class Hud {
   // ---- x-ray -----------------------------------------------------------------------------------------------------------
 
   /** Fills the x-ray panel. */
-  showXRay(xray: XRay, rates: { bytes: number; updates: number; fps: number; ownGapMs: number }): void {
+  showXRay(xray: XRay, changes: Changes, rates: { bytes: number; updates: number; fps: number; ownGapMs: number }): void {
     const box = byId("xray");
     box.hidden = !xray.on;
     if (!xray.on) return;
@@ -258,12 +269,17 @@ export class Hud {
       ["roster gaps", String(client.picture.gaps)],
       ["pictures", `${rates.fps.toFixed(0)} /s`],
     ];
-    const own = client.ownEntity;
-    const nodes = [...new Set([...client.picture.entities.values()].map((entity) => entity.publisher))].sort((a, b) => a - b);
+    const own = client.ownEntity?.publisher;
+    const edge = client.state.kind === "connected" ? client.state.node : undefined;
+    const publishers = [...client.picture.entities.values()].map((entity) => entity.publisher);
+    const nodes = [...new Set([...changes.nodes, ...publishers])].sort((a, b) => a - b);
+    const parts = (node: number) => [edge === node && "edge", own === node && "you", !changes.nodes.includes(node) && "going"].filter((part) => part);
+    const title = edge !== undefined ? `X-ray · node ${edge}` : client.state.kind === "connecting" ? `X-ray · → node ${client.state.node ?? "?"} …` : "X-ray";
     box.replaceChildren(
-      h("h2", {}, stats ? `X-ray · node ${stats.node}` : "X-ray"),
+      h("h2", {}, title),
       h("dl", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
-      h("p", {}, ...nodes.map((node) => h("span", {}, swatch(xray.colour(node)), `node ${node}${own?.publisher === node ? " (you)" : ""}`))),
+      h("p", {}, ...nodes.map((node) => h("span", {}, swatch(xray.colour(node)), `node ${node}`, parts(node).length > 0 ? ` (${parts(node).join(", ")})` : ""))),
+      ...(changes.lines.length > 0 ? [h("ol", {}, ...changes.lines.map(({ text }) => h("li", {}, text)))] : []),
       h("p", {}, "filled: real here · dashed: ghost here"),
     );
   }

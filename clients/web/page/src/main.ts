@@ -2,6 +2,7 @@
 import { Client, LocalStore } from "@gundo/client";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
+import { Changes } from "./changes.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
 import { installHooks } from "./hooks.js";
@@ -19,6 +20,7 @@ if (!context) throw new Error("this browser cannot draw");
 const edge = new URL("ws", location.href);
 edge.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 const client = new Client({ edges: [edge.href], store: new LocalStore("pioneer.token"), client: "pioneer web 0.1" });
+const changes = new Changes(client, () => performance.now());
 const world = new World(client);
 const walker = new Walker(world);
 const camera = new Camera();
@@ -120,7 +122,12 @@ function updateGhost(): void {
 
 // ---- what the world tells ------------------------------------------------------------------------------------------
 
-client.on("state", (state) => hud.onState(state, client.stateInWords));
+client.on("state", (state) => {
+  hud.onState(state, client.stateInWords, changes.lostMs);
+  showXRay();
+});
+client.on("edges", () => showXRay());
+client.on("notice", (notice) => hud.toast(notice.text, true));
 world.on("ready", () => {
   if (!world.terrain || !context) return;
   canvas.hidden = false;
@@ -148,7 +155,7 @@ let last = performance.now();
 let counted = { at: last, bytes: 0, updates: 0 };
 
 function showXRay(): void {
-  if (scene) hud.showXRay(scene.xray, rates);
+  if (scene) hud.showXRay(scene.xray, changes, rates);
 }
 
 function count(now: number): void {
@@ -188,6 +195,7 @@ function picture(now: number): void {
 installHooks(
   world,
   walker,
+  changes,
   () => {
     const answer = { perSecond: drawn.length, gapMsMax };
     gapMsMax = 0;

@@ -39,12 +39,13 @@ export class Walker {
   private sent = { x: 0, y: 0, heading: 0, speed: 0, at: -Infinity };
 
   constructor(private readonly world: World) {
-    world.client.on("welcome", (welcome) => {
+    world.client.on("welcome", (welcome, { resumed }) => {
       this.put(welcome.x, welcome.y);
       this.heading = (welcome.heading / 128) * Math.PI * 2;
       this.sent = { x: this.x, y: this.y, heading: this.heading, speed: 0, at: -Infinity };
       this.speed = 0;
-      this.goal = undefined;
+      // Who only came by another edge walks on.
+      if (!resumed) this.goal = undefined;
     });
     world.client.on("correction", (correction) => this.onCorrection(correction));
   }

@@ -3,7 +3,7 @@
  * the picture to the game. It knows nothing of any game: payloads are bytes.
  *
  * Life of a connection: {@link Client.connect} opens a socket to an edge and sends Hello; Welcome makes it `connected`;
- * a lost socket leads to the next edge, where the token resumes the session and unanswered commands are sent again.
+ * a lost socket leads to another edge, where the token resumes the session and unanswered commands are sent again.
  */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { WorldClock } from "./clock.js";
@@ -16,6 +16,7 @@ import {
   type Closing,
   type Correction,
   type Edges,
+  type Notice,
   type ServerMessage,
   type Stats,
   type Welcome,
@@ -28,12 +29,16 @@ import { MemoryStore, type TokenStore } from "./store.js";
 
 /** The version of the protocol spoken here. */
 export const PROTOCOL = 1;
-/** Time for opening a socket and for the welcome, ms. Beyond: the next edge. */
-const WELCOME_MS = 5_000;
-/** Time between pings, ms. */
+/** Time an edge that is there may take from Hello to the welcome, ms. Beyond: another edge. */
+const WELCOME_MS = 10_000;
+/** Time for opening a socket, ms; doubled with each round over all edges that failed, up to {@link WELCOME_MS}. */
+const OPEN_MS = 2_000;
+/** Time between pings, ms: they tell the world time. */
 const PING_MS = 1_000;
-/** Silence after which a connection is taken for dead, ms: a few pings. */
-const SILENCE_MS = 4_000;
+/** Silence after which a ping asks whether the edge is still there, ms; as long again, and it is given up. */
+const SILENCE_MS = 1_000;
+/** A connection lost sooner after its welcome has not held, ms: see {@link EdgeRing}. */
+const HELD_MS = 1_000;
 /** Wait before a Hello that met a server not ready yet is tried elsewhere, ms. */
 const NOT_READY_MS = 300;
 /** A picture that waits for a keyframe longer than this is fetched anew by resuming, ms. */
@@ -87,8 +92,12 @@ export interface ClientEvents {
   own: [Uint8Array];
   /** The server disagrees with a move: the body is there instead. */
   correction: [Correction];
+  /** Something the person should know, before it has consequences. */
+  notice: [Notice];
   /** Indicators of the node, once per second while {@link Client.watch} is on. */
   stats: [Stats];
+  /** The server told its edges: nodes came, or go. */
+  edges: [readonly EdgeAddress[]];
   /** The picture took in news. */
   frames: [];
 }
@@ -142,6 +151,10 @@ export class Client extends Emitter<ClientEvents> {
   private deadline: unknown;
   private pulse: unknown;
   private heardAt = 0;
+  /** When a ping asked whether the edge is still there, if nothing came since. */
+  private askedAt: number | undefined;
+  private pingAt = 0;
+  private welcomedAt = 0;
   private moveSeq = 0;
   private watching = false;
   private ownSent: { at: number; moving: boolean } | undefined;
@@ -151,7 +164,7 @@ export class Client extends Emitter<ClientEvents> {
     super();
     this.env = options.environment ?? browserEnvironment();
     this.store = options.store ?? new MemoryStore();
-    this.ring = new EdgeRing(options.edges);
+    this.ring = new EdgeRing(options.edges, () => this.env.random());
   }
 
   /** What the connection is doing. */
@@ -164,7 +177,7 @@ export class Client extends Emitter<ClientEvents> {
     return describeState(this.current, this.welcome !== undefined);
   }
 
-  /** The edges known, the one in use first. */
+  /** The edges known: what the server told last, and the one in use. */
   get edges(): readonly EdgeAddress[] {
     return this.ring.all;
   }
@@ -269,7 +282,8 @@ export class Client extends Emitter<ClientEvents> {
     const generation = ++this.generation;
     const current = () => generation === this.generation;
     this.become({ kind: "connecting", node: edge.node, attempt: this.ring.attempts, lost });
-    this.deadline = this.env.after(WELCOME_MS, () => current() && this.onLost("no_welcome"));
+    const openMs = Math.min(OPEN_MS * 2 ** Math.min(this.ring.rounds, 16), WELCOME_MS);
+    this.deadline = this.env.after(openMs, () => current() && this.onLost("no_welcome"));
     try {
       this.socket = this.env.open(edge.url, {
         opened: () => {
@@ -303,14 +317,18 @@ export class Client extends Emitter<ClientEvents> {
     else this.onLost("closed");
   }
 
-  /** On to the next edge, after a wait of at least `waitMs`. `why`: the server's reason, or what is wrong seen from here. */
-  private onLost(why: Refusal | string, waitMs = 0): void {
+  /** On to another edge. `why`: the server's reason, or what is wrong seen from here; `askedMs`: the wait the server asked for. */
+  private onLost(why: Refusal | string, askedMs?: number): void {
     const reason = why instanceof Refusal ? why : undefined;
     this.lastLoss = why instanceof Refusal ? why.code : why;
+    if (this.current.kind === "connected") {
+      if (this.env.now() - this.welcomedAt >= HELD_MS) this.ring.onHeld();
+      if (!reason) this.ledger.countLoss();
+    }
     this.hangUp();
-    const backoff = this.ring.onLost(this.env.random());
+    const wait = this.ring.onLost(askedMs);
     this.become({ kind: "connecting", node: this.ring.current.node, attempt: this.ring.attempts, lost: reason });
-    this.retry = this.env.after(Math.max(backoff, waitMs), () => this.dial(reason));
+    this.retry = this.env.after(wait, () => this.dial(reason));
   }
 
   private transmit(message: MessageInitShape<typeof ClientMessageSchema>): void {
@@ -319,7 +337,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private transmitCommands(commands: readonly Numbered[]): void {
-    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload }) => ({ seq, payload })) });
+    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload, lost }) => ({ seq, payload, lost })) });
   }
 
   private hello(): void {
@@ -328,6 +346,12 @@ export class Client extends Emitter<ClientEvents> {
     const client = this.options.client ?? "web";
     const who = token ? { token } : { name: this.name ?? "", nonce: this.nonce() };
     this.transmit({ hello: { protocol: PROTOCOL, client, ...who } });
+    if (this.deadline !== undefined) this.env.cancel(this.deadline);
+    const { generation } = this;
+    this.deadline = this.env.after(WELCOME_MS, () => generation === this.generation && this.onLost("no_welcome"));
+    this.heardAt = this.env.now();
+    this.askedAt = undefined;
+    this.beat();
   }
 
   /** What makes a new player the same until the welcome is heard, however often it says hello, also after a reload. */
@@ -339,14 +363,38 @@ export class Client extends Emitter<ClientEvents> {
     return nonce;
   }
 
+  /** Looks after the open connection: time for a ping, and is the edge still there? */
   private beat(): void {
+    if (this.pulse !== undefined) this.env.cancel(this.pulse);
+    this.pulse = undefined;
+    const connected = this.current.kind === "connected";
+    // Whoever thinks about a name is not hurried.
+    if (!connected && this.current.kind !== "connecting") return;
     const now = this.env.now();
-    this.picture.expire(now);
-    const { brokenSince } = this.picture;
-    if (now - this.heardAt > SILENCE_MS) return this.onLost("silent");
-    if (brokenSince !== undefined && now - brokenSince > BROKEN_MS) return this.onLost("broken_picture");
+    if (connected) {
+      this.picture.expire(now);
+      const { brokenSince } = this.picture;
+      if (brokenSince !== undefined && now - brokenSince > BROKEN_MS) return this.onLost("broken_picture");
+    }
+    if (now >= this.doubtAt) {
+      // Counted from when it was really asked: a page that slept must not take its own silence for the edge's.
+      if (this.askedAt !== undefined) return this.onLost("silent");
+      this.askedAt = now;
+      this.ping(now);
+    } else if (connected && now >= this.pingAt) {
+      this.ping(now);
+    }
+    const due = connected ? Math.min(this.pingAt, this.doubtAt) : this.doubtAt;
+    this.pulse = this.env.after(due - now, () => this.beat());
+  }
+
+  private get doubtAt(): number {
+    return (this.askedAt ?? this.heardAt) + SILENCE_MS;
+  }
+
+  private ping(now: number): void {
+    this.pingAt = now + PING_MS;
     this.transmit({ ping: { stamp: BigInt(Math.floor(now * 1_000)) } });
-    this.pulse = this.env.after(PING_MS, () => this.beat());
   }
 
   // ---- what the server says --------------------------------------------------------------------------------------
@@ -355,6 +403,7 @@ export class Client extends Emitter<ClientEvents> {
     const now = this.env.now();
     this.bytesReceived += bytes.length;
     this.heardAt = now;
+    this.askedAt = undefined;
     let message: ServerMessage;
     try {
       message = fromBinary(ServerMessageSchema, bytes);
@@ -372,6 +421,7 @@ export class Client extends Emitter<ClientEvents> {
     }
     if (message.replies.length > 0) this.transmitCommands(this.ledger.take());
     if (message.correction) this.emit("correction", message.correction);
+    if (message.notice) this.onNotice(message.notice);
     if (message.stats) this.emit("stats", message.stats);
     if (message.closing) this.onClosing(message.closing);
   }
@@ -395,7 +445,8 @@ export class Client extends Emitter<ClientEvents> {
     this.picture.chunkMm = welcome.chunkMm || this.picture.chunkMm;
     this.picture.tickMs = welcome.tickMs || this.picture.tickMs;
     this.picture.unitMm = welcome.motionUnitMm || this.picture.unitMm;
-    this.ring.onWelcome();
+    this.welcomedAt = now;
+    this.pingAt = now;
     if (welcome.edges) this.onEdges(welcome.edges);
     this.become({ kind: "connected", node: welcome.node });
     this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq), ...this.ledger.take()]);
@@ -442,10 +493,16 @@ export class Client extends Emitter<ClientEvents> {
     this.become({ kind: "ended", reason });
   }
 
+  private onNotice(notice: Notice): void {
+    this.ledger.suspect(notice.suspects);
+    if (notice.text) this.emit("notice", notice);
+  }
+
   private onEdges(edges: Edges): void {
     const from = this.ring.current.url;
     const url = this.options.edgeUrl ?? defaultEdgeUrl;
     this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })));
+    this.emit("edges", this.ring.all);
   }
 
   private onPicture(message: ServerMessage, now: number): void {

@@ -11,4 +11,4 @@ export { Refusal } from "./refusal.js";
 export { describeState, type ConnectionState } from "./state.js";
 export { LocalStore, MemoryStore, type TokenStore } from "./store.js";
 export { turn, type Body } from "./track.js";
-export type { Correction, Stats, Welcome } from "./gen/client_pb.js";
+export type { Correction, Notice, Stats, Welcome } from "./gen/client_pb.js";

@@ -13,6 +13,8 @@ export const WAITING_MAX = 256;
 
 interface Entry {
   readonly payload: Uint8Array;
+  /** Connections and nodes that were lost while it was unanswered. */
+  lost: number;
   resolve(reply: Uint8Array): void;
   reject(refusal: Refusal): void;
 }
@@ -21,6 +23,8 @@ interface Entry {
 export interface Numbered {
   readonly seq: bigint;
   readonly payload: Uint8Array;
+  /** Connections and nodes that were lost while it was unanswered. */
+  readonly lost: number;
 }
 
 /** See the top of the file. */
@@ -39,13 +43,13 @@ export class Ledger {
     if (this.waiting.length >= WAITING_MAX) {
       return Promise.reject(new Refusal("too_many_commands", "Too much at once. Wait a moment."));
     }
-    return new Promise((resolve, reject) => this.waiting.push({ payload, resolve, reject }));
+    return new Promise((resolve, reject) => this.waiting.push({ payload, lost: 0, resolve, reject }));
   }
 
   /** The session was resumed and the server expects `nextSeq`: what to send again, in order. */
   onWelcome(nextSeq: bigint): Numbered[] {
     if (nextSeq > this.next) this.next = nextSeq;
-    const again = [...this.unanswered].map(([seq, { payload }]) => ({ seq, payload }));
+    const again = [...this.unanswered].map(([seq, { payload, lost }]) => ({ seq, payload, lost }));
     return again.sort((a, b) => (a.seq < b.seq ? -1 : 1));
   }
 
@@ -57,9 +61,27 @@ export class Ledger {
       if (!entry) break;
       const seq = this.next++;
       this.unanswered.set(seq, entry);
-      taken.push({ seq, payload: entry.payload });
+      taken.push({ seq, payload: entry.payload, lost: 0 });
     }
     return taken;
+  }
+
+  /**
+   * The connection went without a word, perhaps with its node, and perhaps by one of these commands. The edge passes them on in
+   * order; one that is suspected already goes alone.
+   */
+  countLoss(): void {
+    const entries = [...this.unanswered.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+    const first = entries.findIndex((entry) => entry.lost > 0);
+    for (const entry of entries.slice(0, first < 0 ? undefined : Math.max(first, 1))) entry.lost++;
+  }
+
+  /** A node was lost over these commands. */
+  suspect(seqs: readonly bigint[]): void {
+    for (const seq of seqs) {
+      const entry = this.unanswered.get(seq);
+      if (entry) entry.lost++;
+    }
   }
 
   /** An answer came. Any but the first to a number is dropped. */

@@ -143,10 +143,10 @@ test("a lost connection resumes on the next edge and sends unanswered commands a
   assert.equal(text(await answered), "1");
   env.socket.drop();
   assert.equal(client.state.kind, "connecting");
-  assert.equal(client.stateInWords, "Connection lost, trying node 2 …");
+  assert.equal(client.stateInWords, "Connection lost, trying node 3 …");
   const meanwhile = client.command(bytes("c"));
-  env.pass(200);
-  assert.equal(env.socket.url, "ws://host:7601/ws");
+  env.pass(50);
+  assert.equal(env.socket.url, "ws://host:7602/ws");
   env.socket.open();
   assert.equal(text(env.socket.sent[0]?.hello?.token ?? bytes("")), "t1");
   // The server has seen command 2 already: it expects 3 next.
@@ -205,25 +205,122 @@ test("a token the world does not know leads to a new name, and open commands are
   await assert.rejects(open, (error) => error instanceof Refusal && error.code === "bad_token");
 });
 
-test("not ready yet: the next edge, then round and round with longer waits", () => {
+test("a lost edge: every other one at once, then round and round with longer waits", () => {
   const { env, client } = joined();
+  env.pass(1_000);
   env.socket.drop();
   const waits: number[] = [];
+  const urls: string[] = [];
   let before = env.time;
-  for (let k = 0; k < 12; k++) {
+  for (let k = 0; k < 18; k++) {
     const had = env.sockets.length;
-    while (env.sockets.length === had) env.pass(10);
+    while (env.sockets.length === had) env.pass(5);
     waits.push(env.time - before);
+    urls.push(env.socket.url);
     before = env.time;
-    if (k === 0) {
-      env.socket.open();
-      env.socket.say({ refused: { code: "not_ready", text: "Soon." } });
-    } else env.socket.drop();
+    env.socket.drop();
   }
   assert.equal(client.state.kind, "connecting");
-  assert.ok(waits[0]! <= 110 && waits[1]! <= 310, `first waits ${waits}`);
-  assert.ok(waits.at(-1)! > waits[2]! && Math.max(...waits) <= 4_010, `waits ${waits}`);
-  assert.deepEqual(new Set(env.sockets.map((s) => s.url)).size, 3);
+  for (const [k, wait] of waits.entries()) {
+    const limit = k < 3 || k % 3 > 0 ? 55 : Math.min(200 * 2 ** (k / 3 - 1), 4_000) + 5;
+    assert.ok(wait <= limit, `attempt ${k} waits ${wait} ms of ${limit}`);
+    if (k >= 3 && k % 3 === 0) assert.ok(wait >= limit / 2 - 5, `attempt ${k} waits only ${wait} ms`);
+  }
+  for (let k = 0; k < 18; k += 3) assert.equal(new Set(urls.slice(k, k + 3)).size, 3, `attempts ${urls.slice(k, k + 3)}`);
+});
+
+test("where a round begins is chance, but never the lost edge", () => {
+  for (const [luck, port] of [[0, 7_601], [0.49, 7_601], [0.51, 7_602], [0.99, 7_602]] as const) {
+    const { env } = joined();
+    env.luck = luck;
+    env.socket.drop();
+    env.pass(50);
+    assert.equal(env.socket.url, `ws://host:${port}/ws`);
+  }
+});
+
+test("not ready yet: another edge a moment later", () => {
+  const { env } = joined();
+  env.socket.drop();
+  env.pass(50);
+  env.socket.open();
+  env.socket.say({ refused: { code: "not_ready", text: "Soon." } });
+  env.pass(290);
+  assert.equal(env.sockets.length, 2);
+  env.pass(20);
+  assert.equal(env.sockets.length, 3);
+});
+
+test("moving: to another edge when told, however often, with what is unanswered", () => {
+  const { env, client } = joined();
+  for (let k = 0; k < 5; k++) {
+    void client.command(bytes(String(k))).catch(() => undefined);
+    env.pass(900);
+    env.socket.say({});
+    env.pass(200);
+    const from = env.socket.url;
+    env.socket.say({ closing: { code: "moving", text: "", retryMs: 3 } });
+    assert.equal(client.lastLoss, "moving");
+    env.pass(4);
+    assert.equal(env.sockets.length, k + 2);
+    assert.notEqual(env.socket.url, from);
+    env.socket.open();
+    env.socket.say(welcome({ node: 2 }));
+    assert.equal(env.socket.commands.length, k + 1);
+  }
+});
+
+test("a command that connections or nodes were lost over says so when it is sent again", () => {
+  const { env, client } = joined();
+  const notices: string[] = [];
+  client.on("notice", (notice) => notices.push(notice.text));
+  const lost = () => env.socket.sent.flatMap((m) => m.commands.map((c) => c.lost));
+  const resume = () => {
+    env.pass(1_000);
+    env.socket.open();
+    env.socket.say(welcome({ node: 2 }));
+  };
+  for (const text of ["a", "b", "c"]) void client.command(bytes(text)).catch(() => undefined);
+  assert.deepEqual(lost(), [0, 0, 0]);
+  env.socket.drop();
+  resume();
+  assert.deepEqual(lost(), [1, 1, 1], "any of them may have been it");
+  env.socket.drop();
+  resume();
+  assert.deepEqual(lost(), [2, 1, 1], "the first was passed on alone");
+  env.socket.say({ notice: { code: "", text: "", suspects: [2n, 9n] } });
+  env.socket.say({ closing: { code: "moving", text: "", retryMs: 1 } });
+  resume();
+  assert.deepEqual(lost(), [2, 2, 1], "who is sent elsewhere suspects nobody");
+  assert.deepEqual(notices, [], "that was for the program only");
+  env.socket.say({ notice: { code: "suspended", text: "Something is wrong.", suspects: [] } });
+  assert.deepEqual(notices, ["Something is wrong."]);
+});
+
+test("a list without the edge in use leads away from it", () => {
+  const { env, client } = joined();
+  const list = (nodes: number[]) => ({ edges: { edges: nodes.map((node) => ({ node, host: "", port: 7_599 + node })) } });
+  env.socket.say(list([2, 3]));
+  assert.deepEqual(client.edges.map((edge) => edge.node), [2, 3, 1], "until another welcomes us it is the best there is");
+  env.socket.drop();
+  env.pass(50);
+  assert.notEqual(env.socket.url, "ws://host:7600/ws");
+  env.socket.open();
+  env.socket.say(welcome({ node: 2 }));
+  env.socket.say(list([2, 3]));
+  assert.deepEqual(client.edges.map((edge) => edge.node), [2, 3]);
+});
+
+test("an edge that lets in and drops again is not tried without end", () => {
+  const { env } = joined();
+  while (env.time < 11_000) {
+    env.socket.drop();
+    const had = env.sockets.length;
+    while (env.sockets.length === had) env.pass(5);
+    env.socket.open();
+    env.socket.say(welcome());
+  }
+  assert.ok(env.sockets.length < 30, `${env.sockets.length} attempts in 10 s`);
 });
 
 test("stopping with a time to wait: it waits that long, then resumes", () => {
@@ -246,20 +343,44 @@ test("silence ends a connection, pongs keep it", () => {
   assert.equal(env.sockets.length, 1);
   assert.equal(client.clock.rttMs, 0);
   assert.ok(Math.abs(client.worldMs - 60_000) < 50);
-  env.pass(6_000);
+  env.pass(1_990);
+  assert.equal(env.sockets.length, 1);
+  env.pass(70);
   assert.equal(env.sockets.length, 2);
+  assert.equal(client.lastLoss, "silent");
 });
 
-test("an edge that never welcomes is left for the next", () => {
+test("a page that slept asks before it gives up", () => {
+  const { env } = joined();
+  env.time += 60_000;
+  env.pass(1);
+  assert.ok(env.socket.sent.at(-1)?.ping);
+  env.pass(500);
+  assert.equal(env.sockets.length, 1);
+});
+
+test("an edge that is silent, or does not even open, is left for another; one that is only slow is waited for", () => {
   const { env, client } = setUp("kept");
   client.connect();
   env.socket.open();
-  env.pass(5_200);
+  env.pass(2_100);
   assert.equal(env.sockets.length, 2);
   assert.ok(env.sockets[0]?.isClosed);
   // What the first says now is not heard.
   env.sockets[0]?.say(welcome());
   assert.equal(client.state.kind, "connecting");
+  env.pass(4_300);
+  assert.equal(env.sockets.length, 3, "not even opened; after a round that failed it may take twice as long");
+  env.socket.open();
+  for (let k = 0; k < 9; k++) {
+    env.pass(1_000);
+    const stamp = env.socket.sent.at(-1)?.ping?.stamp;
+    assert.ok(stamp, "asked whether it is there");
+    env.socket.say({ pong: { stamp, worldMs: 1n } });
+  }
+  assert.equal(env.sockets.length, 3);
+  env.pass(2_000);
+  assert.equal(client.lastLoss, "no_welcome");
 });
 
 test("bytes that are no message end the connection, not the page", () => {

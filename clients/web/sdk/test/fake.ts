@@ -51,6 +51,8 @@ export class FakeSocket implements Socket {
 /** See the top of the file. */
 export class FakeEnvironment implements Environment {
   time = 1_000;
+  /** What chance gives: by default the longest waits, and of several edges the last. */
+  luck = 1 - Number.EPSILON;
   /** Secrets drawn so far; each is made of its number. */
   secrets = 0;
   readonly sockets: FakeSocket[] = [];
@@ -71,7 +73,7 @@ export class FakeEnvironment implements Environment {
   }
 
   random(): number {
-    return 1 - Number.EPSILON;
+    return this.luck;
   }
 
   secret(length: number): Uint8Array {

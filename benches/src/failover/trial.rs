@@ -1,0 +1,191 @@
+//! One event, done to one world again and again.
+
+use std::time::{Duration, Instant};
+
+use gundo_bots::BotWindow;
+use gundo_node::AdminWorld;
+
+use super::Event;
+use crate::Failure;
+use crate::crew::{Crew, CrewPlan};
+use crate::load::Scene;
+use crate::proc::machine_seconds;
+use crate::stage::{Server, Stage, look_on};
+
+/// Nodes of the world.
+const NODES: u16 = 3;
+/// How long the world may take to be whole again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often another process is asked whether it has got there: it cannot wake us.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What one bot noticed of one repetition.
+pub(super) struct Seen {
+    /// The node something was done to; 0: none.
+    pub(super) victim: u32,
+    pub(super) window: BotWindow,
+    /// How long it was looked at, ms.
+    pub(super) length_ms: f64,
+}
+
+/// What became of all commands, and of the machine.
+pub(super) struct Tallied {
+    pub(super) commands: u64,
+    pub(super) lost: u64,
+    pub(super) doubled: u64,
+    /// CPU of everything else on the machine meanwhile, cores: more than a little, and the numbers mean little.
+    pub(super) others: f64,
+}
+
+/// A world, its crew, and what is done to it.
+pub(super) struct Trial {
+    event: Event,
+    server: Server,
+    crew: Crew,
+    /// Of all nodes, in order.
+    urls: Vec<String>,
+    begun: Instant,
+    machine_before: f64,
+    ours_before: f64,
+}
+
+impl Trial {
+    pub(super) fn start(stage: &Stage, event: Event, bots: usize) -> Result<Self, Failure> {
+        let mut server = stage.server(NODES)?;
+        let urls: Vec<String> =
+            nodes(&mut server)?.nodes.iter().map(|node| format!("ws://{}", node.address)).collect();
+        let scene = if event == Event::Loss { Scene::Idle } else { Scene::Spread };
+        let notes = event != Event::Loss;
+        let crew = Crew::start(&CrewPlan { urls: urls.clone(), count: bots, scene, notes })?;
+        let (machine_before, ours_before) =
+            (machine_seconds()?, server.process.cpu_seconds()? + crew.cpu_seconds()?);
+        Ok(Self { event, server, crew, urls, begun: Instant::now(), machine_before, ours_before })
+    }
+
+    pub(super) fn nodes(&self) -> usize {
+        self.urls.len()
+    }
+
+    /// Does it once more, to a whole world, and waits until it is whole again.
+    pub(super) fn repeat(&mut self, round: usize) -> Result<Vec<Seen>, Failure> {
+        self.set_up(round)?;
+        let last = self.urls.len() as u32;
+        let victim = match self.event {
+            Event::Crash | Event::Hang | Event::Drain => 1 + round as u32 % last,
+            Event::World | Event::Loss => last,
+            Event::Walk | Event::Rollout => 0,
+        };
+        self.crew.mark()?;
+        let marked = Instant::now();
+        self.strike(victim)?;
+        let windows = self.crew.mark()?;
+        let length_ms = marked.elapsed().as_secs_f64() * 1e3;
+        self.mend(victim)?;
+        Ok(windows.into_iter().map(|window| Seen { victim, window, length_ms }).collect())
+    }
+
+    /// Everybody's player real on one node, and its edge on another.
+    fn set_up(&mut self, round: usize) -> Result<(), Failure> {
+        let walks = self.event != Event::Loss;
+        let worlds: Vec<String> = match self.event {
+            // Who walks is where walking brought him, after the first time.
+            Event::Walk if round > 0 => return self.crew.wait_until_whole(walks),
+            Event::Loss => self.urls[2..].to_vec(),
+            _ => self.urls.clone(),
+        };
+        let mut edges = self.urls.clone();
+        match self.event {
+            Event::World | Event::Loss => edges.truncate(2),
+            _ => edges.rotate_left(1),
+        }
+        self.crew.spread(&worlds, true)?;
+        self.crew.wait_until_whole(walks)?;
+        self.crew.spread(&edges, false)?;
+        self.crew.wait_until_whole(walks)
+    }
+
+    /// Does it, and looks on for as long as it may be felt.
+    fn strike(&mut self, victim: u32) -> Result<(), Failure> {
+        match self.event {
+            Event::Crash | Event::World => {
+                self.order(&format!("kill {victim}"))?;
+                look_on(Duration::from_secs(3));
+            }
+            Event::Loss => {
+                self.order(&format!("kill {victim}"))?;
+                look_on(Duration::from_secs(10));
+            }
+            Event::Hang => {
+                self.order(&format!("pause {victim}"))?;
+                look_on(Duration::from_secs(6));
+            }
+            Event::Drain => {
+                self.order(&format!("drain {victim}"))?;
+                self.wait_for(|world| {
+                    world.nodes.iter().any(|n| u32::from(n.node) == victim && n.state == "down")
+                })?;
+                look_on(Duration::from_secs(1));
+            }
+            Event::Walk => look_on(Duration::from_secs(2)),
+            Event::Rollout => {
+                self.order("rollout")?;
+                self.wait_for(|world| world.rollout.is_empty())?;
+                look_on(Duration::from_secs(1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the world whole again.
+    fn mend(&mut self, victim: u32) -> Result<(), Failure> {
+        match self.event {
+            Event::Crash | Event::World | Event::Loss | Event::Drain => self.order("add")?,
+            Event::Hang => self.order(&format!("resume {victim}"))?,
+            Event::Walk | Event::Rollout => {}
+        }
+        let count = self.urls.len();
+        self.wait_for(|world| {
+            world.nodes.iter().filter(|node| node.state == "up" && node.member).count() == count
+        })
+    }
+
+    fn order(&mut self, line: &str) -> Result<(), Failure> {
+        self.server.process.tell(line)?;
+        let answer = self.server.process.expect("")?;
+        if answer == "done" { Ok(()) } else { Err(format!("`{line}` was answered with: {answer}").into()) }
+    }
+
+    fn wait_for(&mut self, there: impl Fn(&AdminWorld) -> bool) -> Result<(), Failure> {
+        let begun = Instant::now();
+        loop {
+            let world = nodes(&mut self.server)?;
+            if there(&world) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("the world is not as it should be after {PATIENCE:?}: {world:?}").into());
+            }
+            look_on(POLL);
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Tallied, Failure> {
+        let Self { server, mut crew, begun, machine_before, ours_before, .. } = self;
+        let ours = server.process.cpu_seconds()? + crew.cpu_seconds()? - ours_before;
+        let others = (machine_seconds()? - machine_before - ours).max(0.0) / begun.elapsed().as_secs_f64();
+        crew.wait_until_whole(false)?;
+        let report = crew.finish()?;
+        server.process.finish()?;
+        Ok(Tallied {
+            commands: report.commands,
+            lost: report.lost + report.refused_otherwise,
+            doubled: report.doubled,
+            others,
+        })
+    }
+}
+
+fn nodes(server: &mut Server) -> Result<AdminWorld, Failure> {
+    server.process.tell("nodes")?;
+    Ok(serde_json::from_str(&server.process.expect("nodes ")?)?)
+}

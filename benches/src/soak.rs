@@ -1,0 +1,243 @@
+//! `soak`: a real world of Pioneer, with bots that play in it, in which nodes are killed, drained, added, paused and resumed
+//! without end; then the books are closed.
+//!
+//! What must hold when all is over: nobody was left out; every command was answered once; the journal is sound, and replayed
+//! event by event the world holds what was made in it; and every bot's own books, kept from the answers it got, agree with
+//! what the journal says its player has. One JSON document tells; the exit code is 1 if anything does not hold.
+
+mod mischief;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use gundo::sim::Audit;
+use gundo::{Entity, EntityId};
+use gundo_bots::{Behaviour, BotsConfig, Fleet, Played, Report};
+use gundo_journal_sqlite::{Reader, Settings};
+use gundo_node::{Control, RunningWorld, SoloSettings};
+use mischief::Mischief;
+use pioneer::sim::Simulated;
+use pioneer::{Minds, Player};
+use serde::Serialize;
+
+use crate::Failure;
+use crate::serve::say;
+use crate::stage::look_on;
+
+/// Nodes of the world when it is whole.
+const NODES: u16 = 3;
+/// How long everybody may take to be back when the world is whole again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether they are: nothing wakes us.
+const POLL: Duration = Duration::from_millis(50);
+/// Violations told; beyond, only how many there are.
+const TOLD_MAX: usize = 50;
+
+#[derive(Args)]
+pub(crate) struct SoakArgs {
+    /// How long nodes are done something to
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
+    /// Bots in the world
+    #[arg(long, default_value_t = 200)]
+    bots: usize,
+    /// What happens to which node, and when
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Longest time between two things that happen, seconds
+    #[arg(long, default_value_t = 5.0)]
+    every: f64,
+    /// Bots that never rest
+    #[arg(long)]
+    busy: bool,
+}
+
+/// What is told in the end.
+#[derive(Serialize)]
+struct Outcome {
+    minutes: f64,
+    bots: usize,
+    seed: u64,
+    /// What was done to nodes.
+    done: BTreeMap<&'static str, u64>,
+    /// What the world refused to have done to it, by code.
+    refused: BTreeMap<&'static str, u64>,
+    /// Bots that were not in the world when it was whole again.
+    left_out: usize,
+    /// From the world being whole to the last bot being back, seconds.
+    back_seconds: f64,
+    /// Other players seen leaving, all bots together: nobody left.
+    seen_leaving: usize,
+    /// Bots whose books prove something and were held against the journal.
+    books: usize,
+    streams: usize,
+    events: u64,
+    effects: u64,
+    violations: Vec<String>,
+    violations_untold: usize,
+    report: Report,
+}
+
+/// What the time of mischief left behind.
+struct Aftermath {
+    mischief: Mischief,
+    left_out: usize,
+    back_seconds: f64,
+    seen_leaving: usize,
+    violations: Vec<String>,
+}
+
+/// A world under which nodes come and go.
+pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
+    let panics = count_panics();
+    let dir = tempfile::tempdir()?;
+    // Small enough to be an island of the simulator's game, which knows what its events are worth.
+    let world_seed = args.seed % 4;
+    let world = start(dir.path(), world_seed)?;
+    let edges = world.edges().iter().map(|edge| format!("ws://{edge}").parse());
+    let mut config = BotsConfig::new(args.bots, edges.collect::<Result<_, _>>()?);
+    (config.settle_seconds, config.drain_seconds, config.watch_others) = (1.0, 60.0, true);
+    let minds = if args.busy { Minds::busy() } else { Minds::default() };
+    let control = world.control();
+    let played = gundo_bots::play(&config, &|_| minds.mind(), |fleet| make_mischief(args, &control, fleet))?;
+    world.stop()?;
+    let outcome = close_the_books(args, dir.path(), world_seed, played, panics.load(Ordering::Relaxed))?;
+    say(&serde_json::to_string_pretty(&outcome)?)?;
+    match outcome.violations.len() + outcome.violations_untold {
+        0 => Ok(()),
+        n => Err(format!("{n} violations; --seed {}", args.seed).into()),
+    }
+}
+
+fn start(data: &Path, seed: u64) -> Result<RunningWorld, Failure> {
+    let journal = Arc::new(gundo_journal_sqlite::open(data, Settings::default())?);
+    let settings = SoloSettings {
+        nodes: NODES,
+        listen: ([127, 0, 0, 1], 0).into(),
+        seed: Some(seed),
+        ..SoloSettings::default()
+    };
+    Ok(RunningWorld::start(&settings, journal, |world| pioneer::rules(world.seed))?)
+}
+
+/// A node's thread that panics is started anew, and the world goes on: here it counts.
+fn count_panics() -> Arc<AtomicUsize> {
+    let panics = Arc::new(AtomicUsize::new(0));
+    let (counted, before) = (Arc::clone(&panics), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |info| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        before(info);
+    }));
+    panics
+}
+
+fn make_mischief(args: &SoakArgs, control: &Control, fleet: &Fleet<'_>) -> Aftermath {
+    let mut violations = Vec::new();
+    let mut mischief = Mischief::new(control.clone(), args.seed, NODES, args.every);
+    let ends = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
+    while Instant::now() < ends && violations.is_empty() {
+        look_on(mischief.pause());
+        violations.extend(mischief.strike().err());
+    }
+    violations.extend(mischief.mend().err());
+    let whole = Instant::now();
+    while fleet.live() < args.bots && whole.elapsed() < PATIENCE {
+        look_on(POLL);
+    }
+    let back_seconds = whole.elapsed().as_secs_f64();
+    let windows = fleet.mark();
+    let left_out = windows.iter().filter(|w| !w.live).count() + args.bots.saturating_sub(windows.len());
+    let seen_leaving = windows.iter().map(|w| w.seen_leaving.len()).sum();
+    if left_out > 0 {
+        violations.push(format!("{left_out} bots are not back {PATIENCE:?} after the world was whole"));
+    }
+    if seen_leaving > 0 {
+        violations.push(format!("players were seen leaving {seen_leaving} times, and none left"));
+    }
+    Aftermath { mischief, left_out, back_seconds, seen_leaving, violations }
+}
+
+fn close_the_books(
+    args: &SoakArgs,
+    data: &Path,
+    seed: u64,
+    played: Played<Aftermath>,
+    panics: usize,
+) -> Result<Outcome, Failure> {
+    let Played { report, value, minds } = played;
+    let Aftermath { mischief, left_out, back_seconds, seen_leaving, mut violations } = value;
+    let checks = [
+        (report.lost, "commands were never answered"),
+        (report.commands - report.answered.min(report.commands), "commands have no answer"),
+        (report.doubled, "bots were told of other bags than their books make"),
+        (panics as u64, "threads panicked"),
+    ];
+    violations.extend(checks.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    let sound = gundo_journal_sqlite::verify(data)?;
+    violations.extend(sound.problems.iter().map(|problem| format!("the journal: {problem}")));
+    let game = Simulated::default();
+    let mut audit = Audit::new(seed, &game);
+    let reader = Reader::open(data)?;
+    let mut after = None;
+    while let Some(stream) = reader.streams(after, 1)?.first() {
+        after = Some(stream.entity);
+        let events = reader.stream(stream.entity, 0, usize::MAX)?;
+        violations
+            .extend(audit.take(stream.entity, &events).err().map(|v| format!("{}: {}", v.guarantee, v.text)));
+    }
+    violations.extend(audit.close().err().map(|v| format!("{}: {}", v.guarantee, v.text)));
+    let books = compare(&audit, &minds, &mut violations);
+    let violations_untold = violations.len().saturating_sub(TOLD_MAX);
+    violations.truncate(TOLD_MAX);
+    let (streams, events, effects) = audit.counts();
+    Ok(Outcome {
+        minutes: args.minutes,
+        bots: args.bots,
+        seed: args.seed,
+        done: mischief.done,
+        refused: mischief.refused,
+        left_out,
+        back_seconds,
+        seen_leaving,
+        books,
+        streams,
+        events,
+        effects,
+        violations,
+        violations_untold,
+        report,
+    })
+}
+
+/// Holds every bot's books against what its player has by the journal. Returns how many proved something.
+fn compare(
+    audit: &Audit<'_>,
+    minds: &[(Option<EntityId>, Box<dyn Behaviour>)],
+    violations: &mut Vec<String>,
+) -> usize {
+    let mut compared = 0;
+    for (player, mind) in minds {
+        let (Some(player), Some(books)) = (player, mind.books()) else { continue };
+        compared += 1;
+        if player.kind != Player::KIND {
+            violations.push(format!("{player} is no player"));
+        }
+        let Some(holdings) = audit.holdings(*player) else {
+            violations.push(format!("{player} has played and is not in the journal"));
+            continue;
+        };
+        let holdings: BTreeMap<u32, i64> = holdings.map(|(goods, amount)| (goods.0, amount)).collect();
+        if holdings != books {
+            violations
+                .push(format!("{player} has {holdings:?} by the journal, {books:?} by the bot's books"));
+        }
+    }
+    if compared < minds.len() {
+        violations.push(format!("{} bots have no books to show", minds.len() - compared));
+    }
+    compared
+}

@@ -1,0 +1,127 @@
+//! What is done to the nodes of a world in a soak: chosen by chance from a seed, within what the world must survive.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use gundo::NodeId;
+use gundo_bots::Chance;
+use gundo_node::{Control, NodeState, Refused, WorldStatus};
+
+use crate::stage::look_on;
+
+/// Nodes that stay up whatever is done to the others.
+const UP_MIN: usize = 2;
+/// Nodes beyond those of the whole world.
+const EXTRA_MAX: usize = 2;
+/// How long the world may take to be whole when nothing more is done to it.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is looked whether it is.
+const POLL: Duration = Duration::from_millis(50);
+
+/// See the top of the file.
+pub(super) struct Mischief {
+    control: Control,
+    chance: Chance,
+    nodes: usize,
+    pause_ms_max: u64,
+    /// What was done, how often.
+    pub(super) done: BTreeMap<&'static str, u64>,
+    /// What was refused, by code.
+    pub(super) refused: BTreeMap<&'static str, u64>,
+}
+
+impl Mischief {
+    /// For a world that has `nodes` nodes when it is whole.
+    pub(super) fn new(control: Control, seed: u64, nodes: u16, every_seconds: f64) -> Self {
+        let pause_ms_max = (every_seconds * 1_000.0) as u64;
+        let (done, refused) = (BTreeMap::new(), BTreeMap::new());
+        Self { control, chance: Chance::new(seed), nodes: nodes.into(), pause_ms_max, done, refused }
+    }
+
+    /// How long to wait before the next.
+    pub(super) fn pause(&mut self) -> Duration {
+        Duration::from_millis(self.chance.below(self.pause_ms_max) + 100)
+    }
+
+    /// Does something to some node.
+    ///
+    /// # Errors
+    /// The world has ended.
+    pub(super) fn strike(&mut self) -> Result<(), String> {
+        let world = self.look()?;
+        let up = in_state(&world, NodeState::Up);
+        let paused = in_state(&world, NodeState::Paused);
+        if !paused.is_empty() && self.chance.below(2) == 0 {
+            let node = self.pick(&paused);
+            return self.act("resume", |control| control.resume(node));
+        }
+        let running = world.nodes.iter().filter(|node| node.state != NodeState::Down).count();
+        if running < self.nodes && self.chance.below(3) > 0 {
+            return self.act("add", |control| control.add().map(drop));
+        }
+        if up.len() <= UP_MIN {
+            return Ok(());
+        }
+        let node = self.pick(&up);
+        match self.chance.below(4) {
+            0 => self.act("kill", |control| control.kill(node)),
+            1 => self.act("drain", |control| control.drain(node)),
+            2 => self.act("pause", |control| control.pause(node)),
+            _ if running < self.nodes + EXTRA_MAX => self.act("add", |control| control.add().map(drop)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the world whole again and waits until it is.
+    ///
+    /// # Errors
+    /// The world has ended, or does not become whole.
+    pub(super) fn mend(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            let world = self.look()?;
+            for node in in_state(&world, NodeState::Paused) {
+                self.act("resume", |control| control.resume(node))?;
+            }
+            let running = world.nodes.iter().filter(|node| node.state != NodeState::Down).count();
+            let whole = world.nodes.iter().filter(|node| node.state == NodeState::Up && node.member).count();
+            if running < self.nodes {
+                self.act("add", |control| control.add().map(drop))?;
+            } else if whole == running {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("the world is not whole after {PATIENCE:?}: {world:?}"));
+            }
+            look_on(POLL);
+        }
+    }
+
+    fn look(&self) -> Result<WorldStatus, String> {
+        self.control.nodes().map_err(|refused| format!("the world has ended: {refused}"))
+    }
+
+    fn pick(&mut self, nodes: &[NodeId]) -> NodeId {
+        nodes[self.chance.below(nodes.len() as u64) as usize]
+    }
+
+    fn act(
+        &mut self,
+        what: &'static str,
+        act: impl FnOnce(&Control) -> Result<(), Refused>,
+    ) -> Result<(), String> {
+        match act(&self.control) {
+            Ok(()) => *self.done.entry(what).or_insert(0) += 1,
+            Err(refused) if refused.code == "stopped" => {
+                return Err(format!("the world has ended: {refused}"));
+            }
+            // The world may have changed since it was looked at.
+            Err(refused) => *self.refused.entry(refused.code).or_insert(0) += 1,
+        }
+        Ok(())
+    }
+}
+
+fn in_state(world: &WorldStatus, state: NodeState) -> Vec<NodeId> {
+    world.nodes.iter().filter(|node| node.state == state).map(|node| node.node).collect()
+}

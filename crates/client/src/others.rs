@@ -1,0 +1,84 @@
+//! Who else is in sight, by the lists of all publishers: for load generators that must notice when somebody is seen
+//! leaving the world.
+//!
+//! Only entities of the own kind are followed, and only whether they are listed; a [`Picture`](crate::Picture) knows more
+//! and costs more.
+
+use std::collections::BTreeMap;
+
+use gundo_types::{ChunkId, EntityId};
+
+use crate::light::{Garbled, Parts, Value, field};
+
+/// What the publishers list, by slot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Others {
+    boards: BTreeMap<(ChunkId, u32), BTreeMap<u32, u64>>,
+    /// Those who left the world by a frame of the message at hand.
+    leavers: Vec<u64>,
+}
+
+impl Others {
+    pub(crate) fn forget_all(&mut self) {
+        self.boards.clear();
+    }
+
+    pub(crate) fn forget(&mut self, chunk: ChunkId) {
+        let keys: Vec<_> = self.boards.range((chunk, 0)..=(chunk, u32::MAX)).map(|(key, _)| *key).collect();
+        keys.iter().for_each(|key| drop(self.boards.remove(key)));
+    }
+
+    /// Takes a frame that has a roster part.
+    pub(crate) fn on_frame(
+        &mut self,
+        own: EntityId,
+        bytes: &[u8],
+        parts: &Parts<'_>,
+        chunk: ChunkId,
+    ) -> Result<(), Garbled> {
+        let board = self.boards.entry((chunk, parts.publisher)).or_default();
+        if parts.keyframe {
+            board.clear();
+        }
+        let mut rest = if parts.leaves { bytes } else { &[] };
+        while !rest.is_empty() {
+            let (10, Value::Bytes(mut leave)) = field(&mut rest)? else { continue };
+            let (mut slot, mut to) = (0, false);
+            while !leave.is_empty() {
+                match field(&mut leave)? {
+                    (1, Value::Number(v)) => slot = v as u32,
+                    (2, _) => to = true,
+                    _ => {}
+                }
+            }
+            let gone = board.remove(&slot);
+            self.leavers.extend(gone.filter(|_| !to));
+        }
+        let mut rest = if parts.enters { bytes } else { &[] };
+        while !rest.is_empty() {
+            let (8, Value::Bytes(mut enter)) = field(&mut rest)? else { continue };
+            let (mut slot, mut kind, mut id) = (0, 0, 0);
+            while !enter.is_empty() {
+                match field(&mut enter)? {
+                    (1, Value::Number(v)) => slot = v as u32,
+                    (2, Value::Number(v)) => kind = v,
+                    (3, Value::Fixed(v)) => id = v,
+                    _ => {}
+                }
+            }
+            // A slot may be left and taken again in one frame.
+            board.remove(&slot);
+            if kind == u64::from(own.kind.0) && id != own.id {
+                board.insert(slot, id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The message is read: who left and is on no list any more?
+    pub(crate) fn take_leavers(&mut self) -> Vec<u64> {
+        let mut leavers = std::mem::take(&mut self.leavers);
+        leavers.retain(|id| !self.boards.values().any(|board| board.values().any(|listed| listed == id)));
+        leavers
+    }
+}

@@ -1,0 +1,196 @@
+//! Where to connect next, and how long to wait first.
+//!
+//! An edge that is gone is usually alone, so another one is tried at once, in an order that differs from client to
+//! client: thousands lose the same edge in the same instant, and must not all fall upon its neighbour. Only when a whole
+//! round over all edges has failed do the waits grow.
+
+use crate::address::Address;
+
+/// Longest wait before the next edge of a round is tried, ms: hardly felt, and enough that thousands do not come as one.
+const NEXT_MS: u64 = 50;
+
+/// The edges known, the one in use, and the attempts that failed since a connection last held.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeRing {
+    /// Never empty.
+    edges: Vec<Address>,
+    /// Of the edge in use or tried next.
+    at: usize,
+    failures: usize,
+    min_ms: u64,
+    max_ms: u64,
+    chance: u64,
+}
+
+impl EdgeRing {
+    /// `edges` must not be empty. The wait after the first round that failed is `min_ms` at most, and doubles with each up to
+    /// `max_ms`.
+    pub(crate) fn new(edges: Vec<Address>, min_ms: u64, max_ms: u64, seed: u64) -> Self {
+        let min_ms = min_ms.max(1);
+        Self { edges, at: 0, failures: 0, min_ms, max_ms: max_ms.max(min_ms), chance: seed }
+    }
+
+    /// The edge in use or tried next.
+    pub(crate) fn current(&self) -> &Address {
+        &self.edges[self.at]
+    }
+
+    /// Every edge known.
+    pub(crate) fn all(&self) -> &[Address] {
+        &self.edges
+    }
+
+    /// Rounds over all edges that have failed since a connection last held.
+    pub(crate) fn rounds(&self) -> u32 {
+        (self.failures / self.edges.len()).min(20) as u32
+    }
+
+    /// The server told its edges. The one in use stays in use and known, also if it is not among them: it worked (by another
+    /// name, behind a proxy, say), and until another has welcomed us it is the best there is. A list without an edge
+    /// would leave nowhere to go: what is known stays.
+    pub(crate) fn replace(&mut self, mut edges: Vec<Address>) {
+        if edges.is_empty() {
+            return;
+        }
+        let here = self.current();
+        self.at = edges.iter().position(|edge| edge == here).unwrap_or_else(|| {
+            edges.push(here.clone());
+            edges.len() - 1
+        });
+        self.edges = edges;
+    }
+
+    /// `edge` is tried next.
+    pub(crate) fn go_to(&mut self, edge: &Address) {
+        self.at = self.edges.iter().position(|known| known == edge).unwrap_or_else(|| {
+            self.edges.push(edge.clone());
+            self.edges.len() - 1
+        });
+    }
+
+    /// The connection has held: the next loss is met quickly again.
+    pub(crate) fn on_held(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The edge in use is lost: on to another. Returns the wait before it is tried, ms. `asked_ms` is the wait the server
+    /// asked for: it spreads its clients by it, so it is kept as it is, unless a whole round has failed.
+    pub(crate) fn on_lost(&mut self, asked_ms: Option<u64>) -> u64 {
+        let edges = self.edges.len();
+        // Where a round begins is left to chance; from there it goes round.
+        let step =
+            if self.failures == 0 && edges > 1 { 1 + self.below(edges as u64 - 1) as usize } else { 1 };
+        self.at = (self.at + step) % edges;
+        let own = match self.failures {
+            failures if failures > 0 && failures.is_multiple_of(edges) => self.pause_ms(self.rounds() - 1),
+            _ => self.below(NEXT_MS + 1),
+        };
+        let in_round = self.failures < edges;
+        self.failures += 1;
+        match asked_ms {
+            Some(asked) if in_round => asked,
+            Some(asked) => own.max(asked),
+            None => own,
+        }
+    }
+
+    /// The edge in use is there, but not ready: the wait before it is asked again, ms.
+    pub(crate) fn on_not_ready(&mut self) -> u64 {
+        let nth = self.failures.min(20) as u32;
+        self.failures += 1;
+        self.pause_ms(nth)
+    }
+
+    /// Between half and all of a limit that doubles.
+    fn pause_ms(&mut self, nth: u32) -> u64 {
+        let limit = self.min_ms.saturating_mul(1 << nth).min(self.max_ms);
+        limit / 2 + self.below(limit - limit / 2 + 1)
+    }
+
+    /// Chance in `0..n`.
+    fn below(&mut self, n: u64) -> u64 {
+        // SplitMix64 (Steele, Lea, Flood 2014): tiny, and good enough to spread clients in time.
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.chance;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn edges(ports: impl IntoIterator<Item = u16>) -> Vec<Address> {
+        ports.into_iter().map(|port| Address { host: "h".into(), port, path: "/ws".into() }).collect()
+    }
+
+    fn ring(edges_known: u16, seed: u64) -> EdgeRing {
+        EdgeRing::new(edges(1..=edges_known), 200, 10_000, seed)
+    }
+
+    #[test]
+    fn every_edge_is_tried_at_once_before_the_waits_grow() {
+        for seed in 0..50 {
+            let mut r = ring(3, seed);
+            for round in 0..9 {
+                let mut tried = BTreeSet::new();
+                for nth in 0..3 {
+                    let wait = r.on_lost(None);
+                    tried.insert(r.current().port);
+                    if round == 0 || nth > 0 {
+                        assert!(wait <= 50, "attempt {nth} of round {round} waits {wait} ms");
+                    } else {
+                        let limit = (200 << (round - 1)).min(10_000);
+                        assert!((limit / 2..=limit).contains(&wait), "round {round} waits {wait} ms");
+                    }
+                }
+                assert_eq!(tried.len(), 3, "round {round}");
+            }
+            r.on_held();
+            assert!(r.on_lost(None) <= 50);
+        }
+    }
+
+    #[test]
+    fn the_first_after_a_loss_is_another_and_not_the_same_for_all() {
+        let firsts: Vec<_> = (0..100)
+            .map(|seed| {
+                let mut r = ring(4, seed);
+                r.on_lost(None);
+                r.current().port
+            })
+            .collect();
+        assert!(!firsts.contains(&1), "the lost edge is tried last");
+        for port in 2..=4 {
+            let share = firsts.iter().filter(|p| **p == port).count();
+            assert!(share > 15, "only {share} of 100 go to {port}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_the_server_asks_for_is_kept_until_a_round_has_failed() {
+        let mut r = ring(2, 1);
+        assert_eq!((r.on_lost(Some(7)), r.on_lost(Some(9))), (7, 9));
+        assert!(r.on_lost(Some(1)) >= 100, "now it is its own wait that counts");
+        assert_eq!(ring(1, 1).on_lost(Some(5_000)), 5_000);
+    }
+
+    #[test]
+    fn a_new_list_keeps_the_edge_in_use() {
+        let mut r = ring(3, 1);
+        r.replace(edges([9, 1, 5]));
+        assert_eq!((r.current().port, r.all().len()), (1, 3));
+        r.replace(edges([5, 9]));
+        assert_eq!((r.current().port, r.all().len()), (1, 3), "it is known on, behind the others");
+        r.on_lost(None);
+        assert_ne!(r.current().port, 1);
+        r.replace(edges([5, 9]));
+        assert_eq!(r.all().len(), 2);
+        r.replace(Vec::new());
+        assert_eq!(r.all().len(), 2, "nowhere to go is no news");
+    }
+}
