@@ -161,8 +161,8 @@ fn what_clients_say() {
     let back = ClientMessage {
         hello: Some(back),
         commands: vec![
-            Command { seq: 1, payload: text("chop") },
-            Command { seq: 1 << 40, payload: Bytes::new() },
+            Command { seq: 1, payload: text("chop"), ..Default::default() },
+            Command { seq: 1 << 40, payload: Bytes::new(), ..Default::default() },
         ],
         r#move: Some(Move { seq: 9, x: -15_000, y: 2_000_000, heading: 127, speed: 40 }),
         ping: Some(Ping { stamp: u64::MAX }),
@@ -255,6 +255,7 @@ fn what_clients_are_told() {
         refused: Some(refusal()),
         edges: Some(edges),
         resync: Some(Resync {}),
+        ..Default::default()
     };
     holds("server_all.bin", SERVER, &all);
 }
