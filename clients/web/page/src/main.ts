@@ -120,6 +120,7 @@ function updateGhost(): void {
 
 // ---- what the world tells ------------------------------------------------------------------------------------------
 
+client.on("notice", (notice) => hud.toast(notice.text, true));
 client.on("state", (state) => hud.onState(state, client.stateInWords));
 world.on("ready", () => {
   if (!world.terrain || !context) return;

@@ -16,6 +16,7 @@ import {
   type Closing,
   type Correction,
   type Edges,
+  type Notice,
   type ServerMessage,
   type Stats,
   type Welcome,
@@ -87,6 +88,8 @@ export interface ClientEvents {
   own: [Uint8Array];
   /** The server disagrees with a move: the body is there instead. */
   correction: [Correction];
+  /** Something the person should know, before it has consequences. */
+  notice: [Refusal];
   /** Indicators of the node, once per second while {@link Client.watch} is on. */
   stats: [Stats];
   /** The picture took in news. */
@@ -307,6 +310,7 @@ export class Client extends Emitter<ClientEvents> {
   private onLost(why: Refusal | string, waitMs = 0): void {
     const reason = why instanceof Refusal ? why : undefined;
     this.lastLoss = why instanceof Refusal ? why.code : why;
+    if (!reason && this.current.kind === "connected") this.ledger.onLost();
     this.hangUp();
     const backoff = this.ring.onLost(this.env.random());
     this.become({ kind: "connecting", node: this.ring.current.node, attempt: this.ring.attempts, lost: reason });
@@ -319,7 +323,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private transmitCommands(commands: readonly Numbered[]): void {
-    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload }) => ({ seq, payload })) });
+    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload, lost }) => ({ seq, payload, lost })) });
   }
 
   private hello(): void {
@@ -371,9 +375,15 @@ export class Client extends Emitter<ClientEvents> {
       this.ledger.onReply(reply.seq, reply.payload, reply.refusal && new Refusal(reply.refusal.code, reply.refusal.text));
     }
     if (message.replies.length > 0) this.transmitCommands(this.ledger.take());
+    if (message.notice) this.onNotice(message.notice);
     if (message.correction) this.emit("correction", message.correction);
     if (message.stats) this.emit("stats", message.stats);
     if (message.closing) this.onClosing(message.closing);
+  }
+
+  private onNotice(notice: Notice): void {
+    this.ledger.onSuspects(notice.suspects);
+    if (notice.text) this.emit("notice", new Refusal(notice.code, notice.text));
   }
 
   private onWelcome(welcome: Welcome, now: number): void {
@@ -411,6 +421,7 @@ export class Client extends Emitter<ClientEvents> {
     switch (refusal.code) {
       case "bad_protocol":
       case "bad_nonce":
+      case "suspended":
         return this.end(refusal);
       case "bad_token":
         // The world does not know this player: there is nothing to resume.

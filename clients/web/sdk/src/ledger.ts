@@ -13,6 +13,8 @@ export const WAITING_MAX = 256;
 
 interface Entry {
   readonly payload: Uint8Array;
+  /** Connections and nodes that were lost while a server may have had it decided. */
+  lost: number;
   resolve(reply: Uint8Array): void;
   reject(refusal: Refusal): void;
 }
@@ -21,6 +23,7 @@ interface Entry {
 export interface Numbered {
   readonly seq: bigint;
   readonly payload: Uint8Array;
+  readonly lost: number;
 }
 
 /** See the top of the file. */
@@ -39,14 +42,13 @@ export class Ledger {
     if (this.waiting.length >= WAITING_MAX) {
       return Promise.reject(new Refusal("too_many_commands", "Too much at once. Wait a moment."));
     }
-    return new Promise((resolve, reject) => this.waiting.push({ payload, resolve, reject }));
+    return new Promise((resolve, reject) => this.waiting.push({ payload, lost: 0, resolve, reject }));
   }
 
   /** The session was resumed and the server expects `nextSeq`: what to send again, in order. */
   onWelcome(nextSeq: bigint): Numbered[] {
     if (nextSeq > this.next) this.next = nextSeq;
-    const again = [...this.unanswered].map(([seq, { payload }]) => ({ seq, payload }));
-    return again.sort((a, b) => (a.seq < b.seq ? -1 : 1));
+    return this.inOrder().map(([seq, { payload, lost }]) => ({ seq, payload, lost }));
   }
 
   /** Commands that may be sent now, numbered. */
@@ -57,7 +59,7 @@ export class Ledger {
       if (!entry) break;
       const seq = this.next++;
       this.unanswered.set(seq, entry);
-      taken.push({ seq, payload: entry.payload });
+      taken.push({ seq, payload: entry.payload, lost: entry.lost });
     }
     return taken;
   }
@@ -69,6 +71,29 @@ export class Ledger {
     this.unanswered.delete(seq);
     if (refusal) entry.reject(refusal);
     else entry.resolve(payload);
+  }
+
+  /**
+   * The connection went without a word, perhaps with its node, and perhaps by one of these commands. The server passes them on
+   * in order; one that is suspected already goes alone.
+   */
+  onLost(): void {
+    const entries = this.inOrder().map(([, entry]) => entry);
+    const first = entries.findIndex((entry) => entry.lost > 0);
+    const passed = first < 0 ? entries : entries.slice(0, Math.max(first, 1));
+    for (const entry of passed) entry.lost++;
+  }
+
+  /** The server lost a node over these commands. */
+  onSuspects(seqs: readonly bigint[]): void {
+    for (const seq of seqs) {
+      const entry = this.unanswered.get(seq);
+      if (entry) entry.lost++;
+    }
+  }
+
+  private inOrder(): [bigint, Entry][] {
+    return [...this.unanswered].sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
   /** The session is over: every command is refused, and numbers begin anew. */

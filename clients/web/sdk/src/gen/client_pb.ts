@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file client.proto.
  */
 export const file_client: GenFile = /*@__PURE__*/
-  fileDesc("CgxjbGllbnQucHJvdG8SD2d1bmRvLmNsaWVudC52MSL2AQoNQ2xpZW50TWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5IZWxsbxIqCghjb21tYW5kcxgCIAMoCzIYLmd1bmRvLmNsaWVudC52MS5Db21tYW5kEiMKBG1vdmUYAyABKAsyFS5ndW5kby5jbGllbnQudjEuTW92ZRIjCgRwaW5nGAQgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBpbmcSIQoDYnllGAUgASgLMhQuZ3VuZG8uY2xpZW50LnYxLkJ5ZRIlCgV3YXRjaBgGIAEoCzIWLmd1bmRvLmNsaWVudC52MS5XYXRjaCJVCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXRva2VuGAMgASgMEg4KBmNsaWVudBgEIAEoCRINCgVub25jZRgFIAEoDCInCgdDb21tYW5kEgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMIkkKBE1vdmUSCwoDc2VxGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoERIPCgdoZWFkaW5nGAQgASgNEg0KBXNwZWVkGAUgASgNIhUKBFBpbmcSDQoFc3RhbXAYASABKAQiBQoDQnllIhYKBVdhdGNoEg0KBXN0YXRzGAEgASgIIvkDCg1TZXJ2ZXJNZXNzYWdlEiYKBmZyYW1lcxgBIAMoCzIWLmd1bmRvLmNsaWVudC52MS5GcmFtZRIpCgd3ZWxjb21lGAIgASgLMhguZ3VuZG8uY2xpZW50LnYxLldlbGNvbWUSJwoHcmVwbGllcxgDIAMoCzIWLmd1bmRvLmNsaWVudC52MS5SZXBseRIhCgNvd24YBCABKAsyFC5ndW5kby5jbGllbnQudjEuT3duEi8KCmNvcnJlY3Rpb24YBSABKAsyGy5ndW5kby5jbGllbnQudjEuQ29ycmVjdGlvbhIjCgRwb25nGAYgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBvbmcSKQoHY2xvc2luZxgHIAEoCzIYLmd1bmRvLmNsaWVudC52MS5DbG9zaW5nEiYKBmZvcmdldBgIIAMoCzIWLmd1bmRvLmNsaWVudC52MS5DaHVuaxIlCgVzdGF0cxgJIAEoCzIWLmd1bmRvLmNsaWVudC52MS5TdGF0cxIpCgdyZWZ1c2VkGAogASgLMhguZ3VuZG8uY2xpZW50LnYxLlJlZnVzYWwSJQoFZWRnZXMYCyABKAsyFi5ndW5kby5jbGllbnQudjEuRWRnZXMSJwoGcmVzeW5jGAwgASgLMhcuZ3VuZG8uY2xpZW50LnYxLlJlc3luYyIICgZSZXN5bmMiJAoIRW50aXR5SWQSDAoEa2luZBgBIAEoDRIKCgJpZBgCIAEoBiItCgVDaHVuaxIOCgZpc2xhbmQYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgRIrwCCgdXZWxjb21lEikKBnBsYXllchgBIAEoCzIZLmd1bmRvLmNsaWVudC52MS5FbnRpdHlJZBINCgV0b2tlbhgCIAEoDBIQCghuZXh0X3NlcRgDIAEoBBIPCgd0aWNrX21zGAQgASgNEhAKCHdvcmxkX21zGAUgASgEEgwKBG5vZGUYBiABKA0SJQoFZWRnZXMYByABKAsyFi5ndW5kby5jbGllbnQudjEuRWRnZXMSDQoFd29ybGQYCCABKAwSDgoGaXNsYW5kGAkgASgNEgkKAXgYCiABKBESCQoBeRgLIAEoERIPCgdoZWFkaW5nGAwgASgNEgsKA293bhgNIAEoDBIQCghjaHVua19tbRgOIAEoDRIWCg5tb3Rpb25fdW5pdF9tbRgPIAEoDRIQCghhZG9wdGlvbhgQIAEoDSItCgVFZGdlcxIkCgVlZGdlcxgBIAMoCzIVLmd1bmRvLmNsaWVudC52MS5FZGdlIjAKBEVkZ2USDAoEbm9kZRgBIAEoDRIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKA0iUAoFUmVwbHkSCwoDc2VxGAEgASgEEg8KB3BheWxvYWQYAiABKAwSKQoHcmVmdXNhbBgDIAEoCzIYLmd1bmRvLmNsaWVudC52MS5SZWZ1c2FsIiUKB1JlZnVzYWwSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJIhYKA093bhIPCgdwYXlsb2FkGAEgASgMIj0KCkNvcnJlY3Rpb24SCwoDc2VxGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoERIMCgRjb2RlGAQgASgJIicKBFBvbmcSDQoFc3RhbXAYASABKAQSEAoId29ybGRfbXMYAiABKAQiNwoHQ2xvc2luZxIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIcmV0cnlfbXMYAyABKA0inAEKBVN0YXRzEgwKBG5vZGUYASABKA0SDwoHdGlja191cxgCIAEoDRINCgVpbmJveBgDIAEoDRINCgVyZWFscxgEIAEoDRIOCgZnaG9zdHMYBSABKA0SEAoIc2Vzc2lvbnMYBiABKA0SDgoGY2h1bmtzGAcgASgNEiQKBWhvbWVzGAggAygLMhUuZ3VuZG8uY2xpZW50LnYxLkhvbWUiOwoESG9tZRIlCgVjaHVuaxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5DaHVuaxIMCgRub2RlGAIgASgNItYCCgVGcmFtZRIRCglwdWJsaXNoZXIYASABKA0SDgoGaXNsYW5kGAIgASgNEgoKAmN4GAMgASgREgoKAmN5GAQgASgREgwKBHRpY2sYBSABKA0SDgoGcm9zdGVyGAYgASgNEhAKCGtleWZyYW1lGAcgASgIEiUKBWVudGVyGAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkVudGVyEicKBmNoYW5nZRgJIAMoCzIXLmd1bmRvLmNsaWVudC52MS5DaGFuZ2USJQoFbGVhdmUYCiADKAsyFi5ndW5kby5jbGllbnQudjEuTGVhdmUSJwoGc2lnbmFsGAsgAygLMhcuZ3VuZG8uY2xpZW50LnYxLlNpZ25hbBIMCgRzbG90GAwgAygNEgkKAXgYDSADKA0SCQoBeRgOIAMoDRIPCgdoZWFkaW5nGA8gAygNEg0KBXNwZWVkGBAgAygNIqUBCgVFbnRlchIMCgRzbG90GAEgASgNEgwKBGtpbmQYAiABKA0SCgoCaWQYAyABKAYSDQoFZXBvY2gYBCABKAQSDQoFY291bnQYBSABKA0SDgoGcHVibGljGAYgASgMEhAKCGhhc19ib2R5GAcgASgIEgkKAXgYCCABKA0SCQoBeRgJIAEoDRIPCgdoZWFkaW5nGAogASgNEg0KBXNwZWVkGAsgASgNIiYKBkNoYW5nZRIMCgRzbG90GAEgASgNEg4KBnB1YmxpYxgCIAEoDCI5CgVMZWF2ZRIMCgRzbG90GAEgASgNEiIKAnRvGAIgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rIicKBlNpZ25hbBIMCgRzbG90GAEgASgNEg8KB3BheWxvYWQYAiABKAxiBnByb3RvMw");
+  fileDesc("CgxjbGllbnQucHJvdG8SD2d1bmRvLmNsaWVudC52MSL2AQoNQ2xpZW50TWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5IZWxsbxIqCghjb21tYW5kcxgCIAMoCzIYLmd1bmRvLmNsaWVudC52MS5Db21tYW5kEiMKBG1vdmUYAyABKAsyFS5ndW5kby5jbGllbnQudjEuTW92ZRIjCgRwaW5nGAQgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBpbmcSIQoDYnllGAUgASgLMhQuZ3VuZG8uY2xpZW50LnYxLkJ5ZRIlCgV3YXRjaBgGIAEoCzIWLmd1bmRvLmNsaWVudC52MS5XYXRjaCJVCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXRva2VuGAMgASgMEg4KBmNsaWVudBgEIAEoCRINCgVub25jZRgFIAEoDCI1CgdDb21tYW5kEgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMEgwKBGxvc3QYAyABKA0iSQoETW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgREg8KB2hlYWRpbmcYBCABKA0SDQoFc3BlZWQYBSABKA0iFQoEUGluZxINCgVzdGFtcBgBIAEoBCIFCgNCeWUiFgoFV2F0Y2gSDQoFc3RhdHMYASABKAgiogQKDVNlcnZlck1lc3NhZ2USJgoGZnJhbWVzGAEgAygLMhYuZ3VuZG8uY2xpZW50LnYxLkZyYW1lEikKB3dlbGNvbWUYAiABKAsyGC5ndW5kby5jbGllbnQudjEuV2VsY29tZRInCgdyZXBsaWVzGAMgAygLMhYuZ3VuZG8uY2xpZW50LnYxLlJlcGx5EiEKA293bhgEIAEoCzIULmd1bmRvLmNsaWVudC52MS5Pd24SLwoKY29ycmVjdGlvbhgFIAEoCzIbLmd1bmRvLmNsaWVudC52MS5Db3JyZWN0aW9uEiMKBHBvbmcYBiABKAsyFS5ndW5kby5jbGllbnQudjEuUG9uZxIpCgdjbG9zaW5nGAcgASgLMhguZ3VuZG8uY2xpZW50LnYxLkNsb3NpbmcSJgoGZm9yZ2V0GAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rEiUKBXN0YXRzGAkgASgLMhYuZ3VuZG8uY2xpZW50LnYxLlN0YXRzEikKB3JlZnVzZWQYCiABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIlCgVlZGdlcxgLIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxInCgZyZXN5bmMYDCABKAsyFy5ndW5kby5jbGllbnQudjEuUmVzeW5jEicKBm5vdGljZRgNIAEoCzIXLmd1bmRvLmNsaWVudC52MS5Ob3RpY2UiCAoGUmVzeW5jIjYKBk5vdGljZRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIc3VzcGVjdHMYAyADKAQiJAoIRW50aXR5SWQSDAoEa2luZBgBIAEoDRIKCgJpZBgCIAEoBiItCgVDaHVuaxIOCgZpc2xhbmQYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgRIrwCCgdXZWxjb21lEikKBnBsYXllchgBIAEoCzIZLmd1bmRvLmNsaWVudC52MS5FbnRpdHlJZBINCgV0b2tlbhgCIAEoDBIQCghuZXh0X3NlcRgDIAEoBBIPCgd0aWNrX21zGAQgASgNEhAKCHdvcmxkX21zGAUgASgEEgwKBG5vZGUYBiABKA0SJQoFZWRnZXMYByABKAsyFi5ndW5kby5jbGllbnQudjEuRWRnZXMSDQoFd29ybGQYCCABKAwSDgoGaXNsYW5kGAkgASgNEgkKAXgYCiABKBESCQoBeRgLIAEoERIPCgdoZWFkaW5nGAwgASgNEgsKA293bhgNIAEoDBIQCghjaHVua19tbRgOIAEoDRIWCg5tb3Rpb25fdW5pdF9tbRgPIAEoDRIQCghhZG9wdGlvbhgQIAEoDSItCgVFZGdlcxIkCgVlZGdlcxgBIAMoCzIVLmd1bmRvLmNsaWVudC52MS5FZGdlIjAKBEVkZ2USDAoEbm9kZRgBIAEoDRIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKA0iUAoFUmVwbHkSCwoDc2VxGAEgASgEEg8KB3BheWxvYWQYAiABKAwSKQoHcmVmdXNhbBgDIAEoCzIYLmd1bmRvLmNsaWVudC52MS5SZWZ1c2FsIiUKB1JlZnVzYWwSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJIhYKA093bhIPCgdwYXlsb2FkGAEgASgMIj0KCkNvcnJlY3Rpb24SCwoDc2VxGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoERIMCgRjb2RlGAQgASgJIicKBFBvbmcSDQoFc3RhbXAYASABKAQSEAoId29ybGRfbXMYAiABKAQiNwoHQ2xvc2luZxIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIcmV0cnlfbXMYAyABKA0inAEKBVN0YXRzEgwKBG5vZGUYASABKA0SDwoHdGlja191cxgCIAEoDRINCgVpbmJveBgDIAEoDRINCgVyZWFscxgEIAEoDRIOCgZnaG9zdHMYBSABKA0SEAoIc2Vzc2lvbnMYBiABKA0SDgoGY2h1bmtzGAcgASgNEiQKBWhvbWVzGAggAygLMhUuZ3VuZG8uY2xpZW50LnYxLkhvbWUiOwoESG9tZRIlCgVjaHVuaxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5DaHVuaxIMCgRub2RlGAIgASgNItYCCgVGcmFtZRIRCglwdWJsaXNoZXIYASABKA0SDgoGaXNsYW5kGAIgASgNEgoKAmN4GAMgASgREgoKAmN5GAQgASgREgwKBHRpY2sYBSABKA0SDgoGcm9zdGVyGAYgASgNEhAKCGtleWZyYW1lGAcgASgIEiUKBWVudGVyGAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkVudGVyEicKBmNoYW5nZRgJIAMoCzIXLmd1bmRvLmNsaWVudC52MS5DaGFuZ2USJQoFbGVhdmUYCiADKAsyFi5ndW5kby5jbGllbnQudjEuTGVhdmUSJwoGc2lnbmFsGAsgAygLMhcuZ3VuZG8uY2xpZW50LnYxLlNpZ25hbBIMCgRzbG90GAwgAygNEgkKAXgYDSADKA0SCQoBeRgOIAMoDRIPCgdoZWFkaW5nGA8gAygNEg0KBXNwZWVkGBAgAygNIqUBCgVFbnRlchIMCgRzbG90GAEgASgNEgwKBGtpbmQYAiABKA0SCgoCaWQYAyABKAYSDQoFZXBvY2gYBCABKAQSDQoFY291bnQYBSABKA0SDgoGcHVibGljGAYgASgMEhAKCGhhc19ib2R5GAcgASgIEgkKAXgYCCABKA0SCQoBeRgJIAEoDRIPCgdoZWFkaW5nGAogASgNEg0KBXNwZWVkGAsgASgNIiYKBkNoYW5nZRIMCgRzbG90GAEgASgNEg4KBnB1YmxpYxgCIAEoDCI5CgVMZWF2ZRIMCgRzbG90GAEgASgNEiIKAnRvGAIgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rIicKBlNpZ25hbBIMCgRzbG90GAEgASgNEg8KB3BheWxvYWQYAiABKAxiBnByb3RvMw");
 
 /**
  * @generated from message gundo.client.v1.ClientMessage
@@ -129,6 +129,13 @@ export type Command = Message<"gundo.client.v1.Command"> & {
    * @generated from field: bytes payload = 2;
    */
   payload: Uint8Array;
+
+  /**
+   * connections and nodes that were lost while it was unanswered; see the page
+   *
+   * @generated from field: uint32 lost = 3;
+   */
+  lost: number;
 };
 
 /**
@@ -307,6 +314,13 @@ export type ServerMessage = Message<"gundo.client.v1.ServerMessage"> & {
    * @generated from field: gundo.client.v1.Resync resync = 12;
    */
   resync?: Resync;
+
+  /**
+   * something the person should know now
+   *
+   * @generated from field: gundo.client.v1.Notice notice = 13;
+   */
+  notice?: Notice;
 };
 
 /**
@@ -330,6 +344,39 @@ export const ResyncSchema: GenMessage<Resync> = /*@__PURE__*/
   messageDesc(file_client, 8);
 
 /**
+ * @generated from message gundo.client.v1.Notice
+ */
+export type Notice = Message<"gundo.client.v1.Notice"> & {
+  /**
+   * stable, snake_case
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * one friendly sentence; empty: for the program only
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * commands a node was lost over: count it in their Command.lost
+   *
+   * @generated from field: repeated uint64 suspects = 3;
+   */
+  suspects: bigint[];
+};
+
+/**
+ * Describes the message gundo.client.v1.Notice.
+ * Use `create(NoticeSchema)` to create a new message.
+ */
+export const NoticeSchema: GenMessage<Notice> = /*@__PURE__*/
+  messageDesc(file_client, 9);
+
+/**
  * @generated from message gundo.client.v1.EntityId
  */
 export type EntityId = Message<"gundo.client.v1.EntityId"> & {
@@ -349,7 +396,7 @@ export type EntityId = Message<"gundo.client.v1.EntityId"> & {
  * Use `create(EntityIdSchema)` to create a new message.
  */
 export const EntityIdSchema: GenMessage<EntityId> = /*@__PURE__*/
-  messageDesc(file_client, 9);
+  messageDesc(file_client, 10);
 
 /**
  * @generated from message gundo.client.v1.Chunk
@@ -376,7 +423,7 @@ export type Chunk = Message<"gundo.client.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_client, 10);
+  messageDesc(file_client, 11);
 
 /**
  * @generated from message gundo.client.v1.Welcome
@@ -490,7 +537,7 @@ export type Welcome = Message<"gundo.client.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_client, 11);
+  messageDesc(file_client, 12);
 
 /**
  * @generated from message gundo.client.v1.Edges
@@ -507,7 +554,7 @@ export type Edges = Message<"gundo.client.v1.Edges"> & {
  * Use `create(EdgesSchema)` to create a new message.
  */
 export const EdgesSchema: GenMessage<Edges> = /*@__PURE__*/
-  messageDesc(file_client, 12);
+  messageDesc(file_client, 13);
 
 /**
  * @generated from message gundo.client.v1.Edge
@@ -534,7 +581,7 @@ export type Edge = Message<"gundo.client.v1.Edge"> & {
  * Use `create(EdgeSchema)` to create a new message.
  */
 export const EdgeSchema: GenMessage<Edge> = /*@__PURE__*/
-  messageDesc(file_client, 13);
+  messageDesc(file_client, 14);
 
 /**
  * @generated from message gundo.client.v1.Reply
@@ -565,7 +612,7 @@ export type Reply = Message<"gundo.client.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_client, 14);
+  messageDesc(file_client, 15);
 
 /**
  * @generated from message gundo.client.v1.Refusal
@@ -591,7 +638,7 @@ export type Refusal = Message<"gundo.client.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_client, 15);
+  messageDesc(file_client, 16);
 
 /**
  * @generated from message gundo.client.v1.Own
@@ -608,7 +655,7 @@ export type Own = Message<"gundo.client.v1.Own"> & {
  * Use `create(OwnSchema)` to create a new message.
  */
 export const OwnSchema: GenMessage<Own> = /*@__PURE__*/
-  messageDesc(file_client, 16);
+  messageDesc(file_client, 17);
 
 /**
  * @generated from message gundo.client.v1.Correction
@@ -640,7 +687,7 @@ export type Correction = Message<"gundo.client.v1.Correction"> & {
  * Use `create(CorrectionSchema)` to create a new message.
  */
 export const CorrectionSchema: GenMessage<Correction> = /*@__PURE__*/
-  messageDesc(file_client, 17);
+  messageDesc(file_client, 18);
 
 /**
  * @generated from message gundo.client.v1.Pong
@@ -662,7 +709,7 @@ export type Pong = Message<"gundo.client.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_client, 18);
+  messageDesc(file_client, 19);
 
 /**
  * @generated from message gundo.client.v1.Closing
@@ -689,7 +736,7 @@ export type Closing = Message<"gundo.client.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_client, 19);
+  messageDesc(file_client, 20);
 
 /**
  * @generated from message gundo.client.v1.Stats
@@ -753,7 +800,7 @@ export type Stats = Message<"gundo.client.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_client, 20);
+  messageDesc(file_client, 21);
 
 /**
  * @generated from message gundo.client.v1.Home
@@ -775,7 +822,7 @@ export type Home = Message<"gundo.client.v1.Home"> & {
  * Use `create(HomeSchema)` to create a new message.
  */
 export const HomeSchema: GenMessage<Home> = /*@__PURE__*/
-  messageDesc(file_client, 21);
+  messageDesc(file_client, 22);
 
 /**
  * What happened in one chunk, as told by one publisher (a node with real entities there).
@@ -888,7 +935,7 @@ export type Frame = Message<"gundo.client.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_client, 22);
+  messageDesc(file_client, 23);
 
 /**
  * @generated from message gundo.client.v1.Enter
@@ -965,7 +1012,7 @@ export type Enter = Message<"gundo.client.v1.Enter"> & {
  * Use `create(EnterSchema)` to create a new message.
  */
 export const EnterSchema: GenMessage<Enter> = /*@__PURE__*/
-  messageDesc(file_client, 23);
+  messageDesc(file_client, 24);
 
 /**
  * @generated from message gundo.client.v1.Change
@@ -987,7 +1034,7 @@ export type Change = Message<"gundo.client.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_client, 24);
+  messageDesc(file_client, 25);
 
 /**
  * @generated from message gundo.client.v1.Leave
@@ -1009,7 +1056,7 @@ export type Leave = Message<"gundo.client.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_client, 25);
+  messageDesc(file_client, 26);
 
 /**
  * @generated from message gundo.client.v1.Signal
@@ -1031,5 +1078,5 @@ export type Signal = Message<"gundo.client.v1.Signal"> & {
  * Use `create(SignalSchema)` to create a new message.
  */
 export const SignalSchema: GenMessage<Signal> = /*@__PURE__*/
-  messageDesc(file_client, 26);
+  messageDesc(file_client, 27);
 
