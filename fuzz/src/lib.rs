@@ -5,11 +5,13 @@
 //! nightly, as long as one likes). Both start from `corpus/`, which [`seeds`] writes and long runs add to.
 
 pub mod mutate;
+mod peers;
 pub mod seeds;
 mod targets;
 mod wire_tree;
 mod world;
 
+pub use peers::peers;
 pub use targets::{client_message, journal_records, messages, picture, session};
 pub use world::{TOKEN_BYTES, world};
 
@@ -54,4 +56,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "session", run: session, form: FRAMED, cost: 1, seeds: seeds::conversations },
     Target { name: "journal_records", run: journal_records, form: TYPED, cost: 1, seeds: seeds::records },
     Target { name: "world", run: world, form: ACTS, cost: 100, seeds: seeds::acts },
+    Target { name: "peers", run: peers, form: PLAIN, cost: 20, seeds: seeds::tapes },
 ];

@@ -278,3 +278,21 @@ fn enter_elsewhere() -> Frame {
 fn join(messages: &[ServerMessage]) -> Vec<u8> {
     crate::mutate::join(&messages.iter().map(Message::encode_to_vec).collect::<Vec<_>>())
 }
+
+/// A command that needs a part of the land where players come in.
+pub(crate) fn a_command() -> Bytes {
+    let village = pioneer::Island::generate(1).village();
+    let chunk = gundo_types::ChunkId::of(0, village);
+    let chunk = Some(schema::ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
+    let gather = Wish::Gather(schema::Gather { chunk, thing: 0 });
+    PlayerCommand { command: Some(gather) }.encode_to_vec().into()
+}
+
+/// Tapes that peers' messages are made from: there is no better way to write them by hand.
+pub fn tapes() -> Seeds {
+    let tape = |seed| {
+        let mut rng = crate::mutate::Rng::new(seed);
+        (0..100).flat_map(|_| rng.next_u64().to_le_bytes()).collect()
+    };
+    vec![("tape_1", tape(1)), ("tape_2", tape(2)), ("tape_3", tape(3)), ("tape_4", tape(4))]
+}

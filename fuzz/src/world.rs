@@ -287,7 +287,7 @@ fn peer(from: NodeId, incarnation: u64, message: Peer) -> Input {
 }
 
 /// One island for all inputs: it never changes.
-fn rules() -> Arc<Rules> {
+pub(crate) fn rules() -> Arc<Rules> {
     static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
     Arc::clone(RULES.get_or_init(|| Arc::new(pioneer::rules(1))))
 }

@@ -40,8 +40,13 @@ fn world() {
 }
 
 #[test]
+fn peers() {
+    fuzz("peers");
+}
+
+#[test]
 fn every_target_is_run() {
-    let here = ["client_message", "picture", "session", "journal_records", "world"];
+    let here = ["client_message", "picture", "session", "journal_records", "world", "peers"];
     assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), here);
 }
 

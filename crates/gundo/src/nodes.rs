@@ -239,6 +239,7 @@ impl Admin {
                 told = Some((*sessions, *reals));
                 say(&format!("node {node}: {sessions} clients and {reals} entities still there"));
             }
+            // The world is asked now and then: it does not call back.
             std::thread::sleep(LOOK_EVERY);
         }
     }
@@ -255,6 +256,7 @@ impl Admin {
                 };
             }
             if left > 0 {
+                // As above.
                 std::thread::sleep(LOOK_EVERY);
                 continue;
             }

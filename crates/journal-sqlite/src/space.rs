@@ -17,7 +17,9 @@ const AFTER_BYTES: u64 = 4 << 20;
 
 /// What tells the bytes that are free on the disk of a directory; `None`: it does not say. By default the operating system.
 #[derive(Clone)]
-pub struct DiskProbe(Arc<dyn Fn(&Path) -> Option<u64> + Send + Sync>);
+pub struct DiskProbe(Arc<Probe>);
+
+type Probe = dyn Fn(&Path) -> Option<u64> + Send + Sync;
 
 impl DiskProbe {
     /// A probe of one's own: for tests.

@@ -192,6 +192,10 @@ impl Node {
                 }
                 self.homes.waiting.push_back((from, question));
             }
+            // Only players roam: nobody else is given away.
+            HomeMessage::Locate { entity, .. } if entity.kind != self.core.settings.rules.player_kind() => {
+                self.core.counters.nonsense += 1;
+            }
             HomeMessage::Locate { entity, not } => self.homes.locate(&mut self.core, from, entity, not),
             HomeMessage::Released { entity, term } => {
                 if self.homes.holders.get(&entity) == Some(&(from, term)) {

@@ -138,10 +138,14 @@ impl Interest {
         frames: Vec<ChunkFrame>,
     ) {
         let before = self.bundles.insert(from, number).unwrap_or(0);
-        if number != before + 1 && !core.planted(Planted::BundleGapIgnored) {
+        if number != before.wrapping_add(1) && !core.planted(Planted::BundleGapIgnored) {
             self.ask_for_all(core, from);
         }
         for frame in frames {
+            if !is_sound(&frame) {
+                core.counters.nonsense += 1;
+                continue;
+            }
             let chunk = frame.chunk;
             let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
             match sub.picture.take(from, &frame) {
@@ -230,6 +234,16 @@ impl Interest {
     pub(crate) fn size(&self, me: NodeId) -> (usize, usize) {
         (self.chunks.len(), self.chunks.values().map(|s| s.picture.ghosts(me)).sum())
     }
+}
+
+/// Slots of a publication: its publisher fills those that are free before it opens a new one, so a number beyond this is a
+/// mistake, and room for it would be gigabytes.
+const SLOTS_MAX: u32 = 1 << 16;
+
+/// Whether a frame may be one.
+fn is_sound(frame: &ChunkFrame) -> bool {
+    let entered = frame.roster.iter().flat_map(|r| &r.frame.enter);
+    entered.map(|e| e.slot).all(|slot| slot < SLOTS_MAX)
 }
 
 /// Of two entries of an entity, the one that is its ghost.

@@ -31,8 +31,8 @@ pub use io::{
     Counters, Gauges, Input, Member, NodeSettings, Output, Parts, Renewal, SendClass, View, WorldSettings,
 };
 pub use peer::{
-    Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId,
-    TxMessage,
+    Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
+    TxId, TxMessage,
 };
 
 use bytes::Bytes;
@@ -313,6 +313,12 @@ impl Node {
             Peer::KeyframeWanted(chunk) => self.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => self.handle_player(player, line, message),
             Peer::ToEdge { conn, player, message } => self.handle_edge(from, conn, player, message),
+            // A coordinator's word comes from its node, a participant's goes to it.
+            Peer::Transaction { tx, message, .. }
+                if tx.node != if message.is_an_answer() { self.core.me() } else { from } =>
+            {
+                self.core.counters.nonsense += 1;
+            }
             Peer::Transaction { tx, entity, message } => match message {
                 TxMessage::Prepared(_) | TxMessage::Refused(_) | TxMessage::Busy => {
                     self.on_participant(from, tx, entity, message);

@@ -360,6 +360,13 @@ pub enum TxMessage {
     Fence,
 }
 
+impl TxMessage {
+    /// Whether it is a participant's word to the coordinator.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Prepared(_) | Self::Refused(_) | Self::Busy)
+    }
+}
+
 /// A participant's decision.
 #[derive(Clone, Debug)]
 pub struct Prepared {

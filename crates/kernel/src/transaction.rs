@@ -77,16 +77,11 @@ impl Node {
 
     /// Begins the transaction a command asks for. The entity takes no other command until the append is sent.
     pub(crate) fn begin(&mut self, id: EntityId, command: Command, parts: Vec<Part>) {
-        let player_kind = self.core.settings.rules.player_kind();
         let mut names: Vec<_> = parts.iter().map(|p| p.entity).collect();
         names.sort_unstable();
         names.dedup();
-        let rules = &self.core.settings.rules;
-        let land = rules.land_kind();
-        // A number that is no chunk's would make a second land in the chunk its lower bits name.
-        let no_chunk = |e: &EntityId| Some(e.kind) == land && ChunkId::from_u64(e.id).to_u64() != e.id;
-        let unknown = |e: &EntityId| rules.kind_of(e.kind).is_none() || e.kind == player_kind || no_chunk(e);
-        if names.len() != parts.len() || parts.len() > PARTS_MAX || names.iter().any(unknown) {
+        let impossible = names.iter().any(|e| self.is_no_participant(*e));
+        if names.len() != parts.len() || parts.len() > PARTS_MAX || impossible {
             return self.refuse(id, command, game_error());
         }
         self.hosts.last_tx += 1;
@@ -100,6 +95,15 @@ impl Node {
         self.hosts.txs.insert(tx, entry);
         self.core.after_ms(PREPARING_MS, Timer::Transaction(tx));
         self.ask_parts(tx);
+    }
+
+    /// Whether it cannot take part in others' transactions: no kind of the game, a player, or land that is none.
+    fn is_no_participant(&self, entity: EntityId) -> bool {
+        let rules = &self.core.settings.rules;
+        // A number that is no chunk's would make a second land in the chunk its lower bits name.
+        let is_land = Some(entity.kind) == rules.land_kind();
+        let no_chunk = is_land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
+        rules.kind_of(entity.kind).is_none() || entity.kind == rules.player_kind() || no_chunk
     }
 
     fn ask_parts(&mut self, tx: TxId) {
@@ -134,6 +138,16 @@ impl Node {
             }
             return;
         };
+        // Only who was asked may answer, and only for the entity that it was asked for.
+        let part = entry.parts.iter().find(|p| p.part.entity == entity && p.node == Some(from));
+        let fits = match &message {
+            TxMessage::Prepared(p) => p.stream.entity == entity && !p.stream.events.is_empty(),
+            _ => true,
+        };
+        if part.is_none() || !fits {
+            self.core.counters.nonsense += 1;
+            return;
+        }
         match message {
             TxMessage::Prepared(prepared) => {
                 let part = entry.parts.iter_mut().find(|p| p.part.entity == entity);
@@ -302,6 +316,11 @@ impl Node {
     pub(crate) fn on_coordinator(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
         match message {
             TxMessage::Prepare { age, command, actor } => {
+                if self.is_no_participant(entity) {
+                    self.core.counters.nonsense += 1;
+                    let message = TxMessage::Refused(game_error());
+                    return self.core.send(from, Peer::Transaction { tx, entity, message });
+                }
                 let at_home = self.home_of(entity) == Some(self.core.me());
                 if at_home {
                     self.need_at_home(entity);

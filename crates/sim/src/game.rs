@@ -38,6 +38,12 @@ pub trait Game: Send + Sync {
         let _ = (entity, snapshot, holdings);
     }
 
+    /// Whether rules may panic. They should not, so by default one that does ends the run; a game that is there to show what the
+    /// engine makes of it says true.
+    fn panics(&self) -> bool {
+        false
+    }
+
     /// The game's own invariants. Called when the world is at rest, and again when everybody has left, with the durable state of
     /// every entity. (Rules that panic need none: they end the run.)
     ///

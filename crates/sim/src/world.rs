@@ -18,6 +18,7 @@ use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, Renewal, View};
 use gundo_types::{Body, ConnId, EntityId, NodeId, Now, Planted, Point, Time, WorldTime};
 use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
@@ -221,6 +222,8 @@ pub(crate) struct World {
     open: HashMap<ConnId, BTreeSet<u64>>,
     next_conn: u64,
     hostiles: u64,
+    /// Entities that nodes have suspended.
+    suspended: BTreeSet<(Key, EntityId)>,
     pub(crate) judge: Judge,
     pub(crate) story: Story,
     pub(crate) counts: Counts,
@@ -282,6 +285,7 @@ impl World {
             open: HashMap::new(),
             next_conn: 0,
             hostiles: 0,
+            suspended: BTreeSet::new(),
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
             story,
             counts: Counts::default(),
@@ -594,6 +598,7 @@ impl World {
             }
             Output::Append(batch) => {
                 self.tell_append(key, &batch);
+                self.check_suspended(key, &batch);
                 self.storage.push(key, batch);
                 self.schedule_commit();
             }
@@ -607,8 +612,25 @@ impl World {
             }
             Output::ViewWanted => self.ask(key, Asked::View),
             Output::Fenced => self.fly(0, Flight::Fenced(key)),
+            Output::Panicked { entity, suspended: true, .. } => drop(self.suspended.insert((key, entity))),
             Output::Panicked { .. } | Output::Stopped => {}
         }
+    }
+
+    /// A suspended entity decides nothing. (No run lasts as long as a suspension.)
+    fn check_suspended(&mut self, key: Key, batch: &Batch) {
+        let decides = |s: &&StreamAppend| s.events.iter().any(|e| e.event_type != EventType::Fenced);
+        let suspended = |s: &&StreamAppend| self.suspended.contains(&(key, s.entity));
+        if let Some(stream) = batch.streams.iter().filter(decides).find(suspended) {
+            let name = self.judge.name(stream.entity);
+            let text = format!("{name} is suspended on n{} and decides", key.node);
+            self.rule(violated(Guarantee::G9, text));
+        }
+    }
+
+    /// Whether the game's rules may panic.
+    pub(crate) fn game_panics(&self) -> bool {
+        self.game.panics()
     }
 
     /// When a message on a link arrives; `None`: it is lost.

@@ -159,6 +159,11 @@ planted! {
 }
 
 impl Planted {
+    /// Whether it shows only where rules panic or take their node down.
+    pub const fn needs_faulty_rules(self) -> bool {
+        matches!(self, Self::PanicNotReloaded | Self::SuspendedDecides | Self::PoisonDecidedAgain)
+    }
+
     /// The one with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|planted| planted.name() == name)

@@ -462,6 +462,7 @@ export class Client extends Emitter<ClientEvents> {
     switch (refusal.code) {
       case "bad_protocol":
       case "bad_nonce":
+      case "suspended":
         return this.end(refusal);
       case "bad_token":
         // The world does not know this player: there is nothing to resume.

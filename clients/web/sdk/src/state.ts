@@ -29,6 +29,7 @@ export function describeState(state: ConnectionState, resumed: boolean): string 
     case "connected":
       return `Connected to node ${state.node}`;
     case "ended":
+      if (state.reason.code === "suspended") return "Your player rests";
       return state.reason.code === "superseded" ? "Taken over by another tab" : `Disconnected: ${state.reason.text}`;
   }
 }

@@ -25,6 +25,10 @@ pub(crate) enum Wrong {
     Both,
     /// Nobody has thought of a fourth coin.
     Panics,
+    /// A wish now and then spoils the purse it is for, and panics.
+    Clumsy,
+    /// Everybody insists on such wishes.
+    Stubborn,
     /// The players have had enough after a while.
     Mad,
     /// The players play otherwise each time.
@@ -34,6 +38,8 @@ pub(crate) enum Wrong {
 /// Coins that everybody begins with.
 const BEGINNING: u32 = 6;
 const CHEST_MAX: u32 = 15;
+/// Whoever wishes for so many finds out that nobody has tried it.
+const UNTRIED: u32 = 99;
 
 /// Command, event, reply and snapshot of both kinds.
 #[derive(Clone, PartialEq, Message)]
@@ -74,6 +80,9 @@ impl Entity for Purse {
         if *cx.world == Wrong::Panics {
             assert_ne!(self.coins, BEGINNING - 3, "a fourth coin");
         }
+        if wish.n == UNTRIED {
+            return Ok(Decision::new().event(&wish));
+        }
         if wish.n == 0 || wish.n > self.coins {
             return Err(Refusal::new("poor", "You do not have that much."));
         }
@@ -92,6 +101,10 @@ impl Entity for Purse {
     }
 
     fn apply(&mut self, paid: &Coins) {
+        if paid.n == UNTRIED {
+            self.coins = 0;
+            panic!("nobody has tried this");
+        }
         self.coins -= paid.n.min(self.coins);
     }
 
@@ -178,7 +191,13 @@ impl Behaviour for Payer {
         self.turns += 1;
         assert!(self.turns < 30 || self.wrong != Wrong::Mad, "enough");
         if self.turns > self.rests && wishes.open < 2 {
-            wishes.command(0, Coins { n: 1 }.encode_to_vec());
+            let untried = match self.wrong {
+                Wrong::Clumsy => self.turns % 16 == 5 && self.turns < 50,
+                Wrong::Stubborn => (5..40).contains(&self.turns),
+                _ => false,
+            };
+            let n = if untried { UNTRIED } else { 1 };
+            wishes.command(0, Coins { n }.encode_to_vec());
         }
     }
 }
@@ -212,6 +231,10 @@ impl Game for Purses {
 
     fn holdings(&self, _: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         holdings.add(COIN, Coins::decode(snapshot).expect("a snapshot of ours").n.into());
+    }
+
+    fn panics(&self) -> bool {
+        matches!(self.0, Wrong::Clumsy | Wrong::Stubborn)
     }
 
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {

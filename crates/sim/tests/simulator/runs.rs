@@ -203,6 +203,22 @@ fn a_bug_in_the_engine_is_seen_in_any_game() {
     }
 }
 
+/// What a panic leaves behind is not built on, and who panics too often decides nothing any more.
+#[test]
+fn rules_that_panic_cost_no_more_than_they_must() {
+    let plan = Plan::new(1, &calm());
+    let report = run(&plan, &game(Wrong::Clumsy), None, None);
+    assert_eq!(report.failure, None, "{plan}");
+    let report = run(&plan, &game(Wrong::Clumsy), Some(Planted::PanicNotReloaded), None);
+    assert_eq!(broken(&report), Some(Guarantee::G3), "{:?}", report.failure);
+
+    // Whoever is suspended is not in the world, as everybody should be in the end.
+    let report = run(&plan, &game(Wrong::Stubborn), None, None);
+    assert_eq!(broken(&report), Some(Guarantee::G10), "{:?}", report.failure);
+    let report = run(&plan, &game(Wrong::Stubborn), Some(Planted::SuspendedDecides), None);
+    assert_eq!(broken(&report), Some(Guarantee::G9), "{:?}", report.failure);
+}
+
 fn only(dial: Dial, stands: u32) -> Option<BTreeMap<Dial, Option<u32>>> {
     Some([(dial, Some(stands))].into_iter().collect())
 }

@@ -1,0 +1,34 @@
+/** Commands on their way: which are suspected of having taken a node down. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Ledger } from "../src/ledger.js";
+
+const PAYLOAD = new Uint8Array([1]);
+
+/** A ledger with three commands on their way, and what it would say again. */
+function three() {
+  const ledger = new Ledger();
+  ledger.onWelcome(1n);
+  for (let n = 0; n < 3; n++) void ledger.add(PAYLOAD);
+  assert.deepEqual(ledger.take().map(({ lost }) => lost), [0, 0, 0]);
+  return { ledger, again: () => ledger.onWelcome(1n).map(({ lost }) => lost) };
+}
+
+test("a connection that is lost makes every command suspect that was on its way, and after that the first", () => {
+  const { ledger, again } = three();
+  ledger.countLoss();
+  assert.deepEqual(again(), [1, 1, 1]);
+  ledger.countLoss();
+  assert.deepEqual(again(), [2, 1, 1]);
+  ledger.onReply(1n, PAYLOAD, undefined);
+  ledger.countLoss();
+  assert.deepEqual(again(), [2, 1]);
+});
+
+test("what the server suspects counts too, and what it has not reached does not", () => {
+  const { ledger, again } = three();
+  ledger.suspect([2n, 9n]);
+  assert.deepEqual(again(), [0, 1, 0]);
+  ledger.countLoss();
+  assert.deepEqual(again(), [1, 1, 0]);
+});
