@@ -77,6 +77,10 @@ pub(crate) enum Phase {
     Broken,
     /// Its code has panicked too often: everything is refused that it has not answered before.
     Suspended,
+    /// It is to be handed to another node: it takes no work, and what it has begun ends.
+    Freezing,
+    /// It has been offered to another node: nothing changes it until it is known whose it is.
+    Frozen,
 }
 
 /// An entity that is real here.
@@ -113,7 +117,7 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
+    pub(crate) fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
         Self {
             id,
             term,
@@ -288,6 +292,11 @@ impl Node {
         let now = self.core.now.time;
         if let Some(real) = self.hosts.reals.get_mut(&id) {
             real.term = real.term.max(term);
+            // It had been offered to somebody, and nobody holds it now: who knows what happened to it meanwhile.
+            if real.phase == Phase::Frozen {
+                self.handoff_failed(id);
+                self.start_load(id);
+            }
             return;
         }
         self.hosts.reals.insert(id, Real::new(id, term, true, now));
@@ -365,7 +374,8 @@ impl Node {
     pub(crate) fn refresh(&mut self, id: EntityId) {
         let now = self.core.now.world;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        if real.phase != Phase::Live || !real.pending.is_empty() {
+        let holds = matches!(real.phase, Phase::Live | Phase::Freezing | Phase::Frozen);
+        if !holds || !real.pending.is_empty() {
             return;
         }
         let Some(state) = &real.state else { return };
@@ -490,9 +500,9 @@ impl Node {
         }
     }
 
-    /// Lets an entity go. It is durable as it is.
-    pub(crate) fn unload(&mut self, id: EntityId) {
-        let Some(real) = self.hosts.reals.remove(&id) else { return };
+    /// Forgets an entity, all but how it is shown.
+    pub(crate) fn remove_real(&mut self, id: EntityId) -> Option<Real> {
+        let real = self.hosts.reals.remove(&id)?;
         if let Some(center) = real.player.as_ref().and_then(|p| p.stands_around()) {
             self.interest.set_player(center, false);
         }
@@ -501,6 +511,12 @@ impl Node {
         }
         self.hosts.awake.remove(&id);
         self.hosts.suspended.remove(&id);
+        Some(real)
+    }
+
+    /// Lets an entity go. It is durable as it is.
+    pub(crate) fn unload(&mut self, id: EntityId) {
+        let Some(real) = self.remove_real(id) else { return };
         self.publisher.hide(id);
         real.children.iter().for_each(|c| self.publisher.hide(*c));
         if let Some(home) = self.home_of(id).filter(|home| real.player.is_some() || *home != self.core.me()) {
