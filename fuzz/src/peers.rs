@@ -10,8 +10,9 @@ use bytes::Bytes;
 use gundo_journal::Store;
 use gundo_kernel::game::{Actor, Refusal};
 use gundo_kernel::{
-    Age, ChunkFrame, Encoded, HomeMessage, Input, Key, Line, Member, Node, NodeSettings, Opened, Output,
-    Peer, Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View, WorldSettings,
+    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Input, Key, Line, Member, Node,
+    NodeSettings, Opened, Output, Peer, Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View,
+    WorldSettings,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Now, Point, Term, Time, WorldTime};
 use gundo_wire::Message;
@@ -174,7 +175,7 @@ impl Tape {
     }
 
     fn peer(&mut self, player: EntityId) -> Peer {
-        match self.byte() % 9 {
+        match self.byte() % 10 {
             0 | 1 => {
                 let epoch = if self.byte() % 8 == 0 { Epoch(self.number()) } else { Epoch(1) };
                 Peer::Home { epoch, message: self.home(player) }
@@ -190,6 +191,7 @@ impl Tape {
             5 => Peer::KeyframeWanted(self.chunk()),
             6 => Peer::ToPlayer { player: self.entity(player), line: self.line(), message: self.to_player() },
             7 => Peer::ToEdge { conn: self.conn(), player: self.entity(player), message: self.to_edge() },
+            8 => Peer::Handoff { entity: self.entity(player), term: self.term(), message: self.handoff() },
             _ => Peer::Transaction {
                 tx: self.tx(),
                 entity: self.entity(player),
@@ -200,7 +202,7 @@ impl Tape {
 
     fn home(&mut self, player: EntityId) -> HomeMessage {
         let entity = self.entity(player);
-        match self.byte() % 10 {
+        match self.byte() % 16 {
             0 => HomeMessage::Announce {
                 holds: self.list(|t| (t.entity(player), t.term())),
                 subscribes: self.list(|t| (t.chunk(), t.byte())),
@@ -212,13 +214,48 @@ impl Tape {
             }
             2 => HomeMessage::Located { entity, holder: self.node(), term: self.term() },
             3 => HomeMessage::Granted { entity, term: self.term() },
-            4 => HomeMessage::Disputed { entity, term: self.term() },
+            4 => {
+                let from = (self.byte() % 2 == 0).then(|| self.term());
+                HomeMessage::Disputed { entity, term: self.term(), from }
+            }
+            10 => HomeMessage::Claim { entity, from: (self.node(), self.term()) },
+            11 => HomeMessage::Claimed { entity, from: self.term(), term: self.term() },
+            12 => HomeMessage::ClaimRefused { entity, from: self.term() },
+            13 => HomeMessage::Keep { entity, term: self.term() },
+            14 => HomeMessage::Kept { entity, from: self.term(), term: self.term() },
+            15 => {
+                let to = (self.byte() % 2 == 0).then(|| (self.node(), self.term()));
+                HomeMessage::HandedOver { entity, from: self.term(), to }
+            }
             5 => HomeMessage::Confirmed { entity, term: self.term() },
             6 => HomeMessage::Released { entity, term: self.term() },
             7 => HomeMessage::Subscribe(self.list(|t| (t.chunk(), t.byte()))),
             8 => HomeMessage::Publish { chunk: self.chunk(), on: self.byte() % 2 == 0 },
             _ => HomeMessage::Subscribers { chunk: self.chunk(), list: self.list(|t| (t.node(), t.byte())) },
         }
+    }
+
+    fn handoff(&mut self) -> HandoffMessage {
+        if self.byte() % 4 == 0 {
+            return HandoffMessage::Refused;
+        }
+        HandoffMessage::Image(Box::new(Image {
+            snapshot: self.bytes(),
+            seq: self.number(),
+            snapshot_seq: self.number(),
+            last_at: gundo_types::WorldTime(self.number()),
+            body: (self.byte() % 2 == 0).then(|| self.body()),
+            center: (self.byte() % 2 == 0).then(|| self.chunk()),
+            line: (self.byte() % 2 == 0).then(|| self.line()),
+            present: self.byte() % 2 == 0,
+            grace_left_ms: (self.byte() % 2 == 0).then(|| self.number()),
+            last_seq: self.number(),
+            refusals: self.list(|t| (t.number(), t.number(), t.refusal())),
+            credit_mm: self.number(),
+            rested_us: self.number(),
+            placed_us: self.number(),
+            players_max: self.number() as usize,
+        }))
     }
 
     fn to_player(&mut self) -> ToPlayer {
@@ -238,7 +275,8 @@ impl Tape {
     }
 
     fn to_edge(&mut self) -> ToEdge {
-        match self.byte() % 12 {
+        match self.byte() % 13 {
+            12 => ToEdge::MovedTo { holder: self.node(), term: self.term() },
             0 => ToEdge::Opened(Box::new(Opened {
                 token: [7; 16],
                 next_seq: self.number(),

@@ -145,6 +145,7 @@ mirror! {
         append_bytes_waiting_max: usize,
         append_slow_ms: u64,
         append_wait_ms: u64,
+        follow_after_ms: u64,
     } with {
         limits: LimitsConfig,
     }

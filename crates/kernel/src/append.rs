@@ -13,7 +13,7 @@ use crate::Node;
 use crate::core::Timer;
 use crate::game::Refusal;
 use crate::host::{Phase, game_error, guard};
-use crate::peer::{Line, Opened, Peer, Prepared, ToEdge, TxId, TxMessage};
+use crate::peer::{Line, Opened, Peer, Prepared, Resumed, ToEdge, TxId, TxMessage};
 use crate::transaction::Lock;
 use crate::work::Work;
 
@@ -26,6 +26,7 @@ pub(crate) enum Effect {
     Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
     Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
     OpenRefused { line: Line, refusal: Refusal },
+    Resumed { line: Line, resumed: Box<Resumed> },
     Transaction { tx: TxId, message: TxMessage },
     Signal(Bytes),
     Body(Body),
@@ -216,6 +217,12 @@ impl Node {
                 Effect::OpenRefused { line, refusal } => {
                     self.core.send_edge(line.edge, line.conn, id, ToEdge::OpenRefused(refusal));
                 }
+                Effect::Resumed { line, mut resumed } => {
+                    if let Some((body, center)) = self.whereabouts(id) {
+                        (resumed.body, resumed.center) = (body, center);
+                    }
+                    self.core.send_edge(line.edge, line.conn, id, ToEdge::Resumed(resumed));
+                }
                 Effect::Transaction { tx, message } => {
                     self.core.send(tx.node, Peer::Transaction { tx, entity: id, message });
                 }
@@ -271,6 +278,7 @@ impl Node {
             }
             self.refresh(id);
             self.unload_if_gone(id);
+            self.freeze(id);
         }
     }
 

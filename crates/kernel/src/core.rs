@@ -7,7 +7,7 @@ use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
 use gundo_wire::journal::Outcome;
 use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Peer, ToEdge, TxId};
@@ -41,6 +41,8 @@ pub(crate) enum Timer {
     PassOn(ConnId),
     /// A suspended player has been told for long enough, or a suspension is over.
     Suspended(EntityId),
+    /// A handoff has heard nothing for long.
+    Handoff(EntityId),
 }
 
 pub(crate) struct Core {
@@ -115,6 +117,19 @@ impl Core {
     /// The tick that world time is in.
     pub(crate) fn tick(&self) -> u32 {
         (self.now.world.0 / u64::from(self.world().tick_ms)) as u32
+    }
+
+    /// Whether the present view empties this node, and there is somebody to take what it has.
+    pub(crate) fn is_draining(&self) -> bool {
+        let me = self.me();
+        let drains = self.view.members.iter().any(|m| m.node == me && m.draining);
+        drains && self.view.members.iter().any(|m| !m.draining)
+    }
+
+    /// A number from `range`, for waits that are to be spread.
+    pub(crate) fn spread(&mut self, range: std::ops::RangeInclusive<u32>) -> u32 {
+        let width = u64::from(range.end() - range.start()) + 1;
+        range.start() + (self.rng.next_u64() % width) as u32
     }
 
     pub(crate) fn next_batch(&mut self) -> u64 {

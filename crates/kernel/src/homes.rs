@@ -20,11 +20,20 @@ pub(crate) struct Homes {
     announced: BTreeSet<NodeId>,
     /// Grants given in this epoch.
     grants: u32,
-    holders: BTreeMap<EntityId, (NodeId, Term)>,
+    holders: BTreeMap<EntityId, Holder>,
     chunks: BTreeMap<ChunkId, HomeChunk>,
     waiting: VecDeque<(NodeId, HomeMessage)>,
     /// Who did not find an entity where it should be, while its holder is asked.
     disputes: BTreeMap<EntityId, Vec<NodeId>>,
+}
+
+/// Who holds an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holder {
+    node: NodeId,
+    term: Term,
+    /// If it was claimed or kept: from whom, and by which term that one held it. Who asks again gets the same answer.
+    from: Option<(NodeId, Term)>,
 }
 
 #[derive(Default)]
@@ -50,14 +59,22 @@ impl Homes {
 
     /// Whether another node says that it holds `entity` still.
     pub(crate) fn is_held_elsewhere(&self, entity: EntityId, me: NodeId) -> bool {
-        self.holders.get(&entity).is_some_and(|(holder, _)| *holder != me)
+        self.holders.get(&entity).is_some_and(|held| held.node != me)
     }
 
-    fn note_holder(&mut self, entity: EntityId, node: NodeId, term: Term) {
-        let held = self.holders.entry(entity).or_insert((node, term));
-        if term > held.1 {
-            *held = (node, term);
+    fn note_holder(&mut self, core: &Core, entity: EntityId, node: NodeId, term: Term) {
+        let held = self.holders.entry(entity).or_insert(Holder { node, term, from: None });
+        if term > held.term || core.planted(Planted::LowerTermAccepted) {
+            *held = Holder { node, term, from: None };
         }
+    }
+
+    /// Gives `entity` to `node` with the next term.
+    fn grant(&mut self, core: &Core, entity: EntityId, node: NodeId, from: Option<(NodeId, Term)>) -> Term {
+        self.grants += 1;
+        let term = Term { epoch: core.view.epoch.0, count: self.grants };
+        self.holders.insert(entity, Holder { node, term, from });
+        term
     }
 
     /// Who holds `entity`; grants it to `asker` if nobody does.
@@ -65,25 +82,54 @@ impl Homes {
         // The asker's question may have overtaken the grant: only the holder knows, and it hears of the grant first.
         if let Some((holder, term)) = not
             && holder != asker
-            && self.holders.get(&entity) == Some(&(holder, term))
+            && let Some(held) = self.holders.get(&entity).filter(|h| (h.node, h.term) == (holder, term))
         {
+            let from = held.from.map(|(_, term)| term);
             let askers = self.disputes.entry(entity).or_default();
-            askers.push(asker);
-            if askers.len() == 1 {
-                core.send_home(holder, HomeMessage::Disputed { entity, term });
+            if !askers.contains(&asker) {
+                askers.push(asker);
             }
-            return;
+            return core.send_home(holder, HomeMessage::Disputed { entity, term, from });
         }
         let answer = match self.holders.get(&entity) {
-            Some((holder, term)) if *holder != asker && !core.planted(Planted::TwoHolders) => {
-                HomeMessage::Located { entity, holder: *holder, term: *term }
+            Some(held) if held.node != asker && !core.planted(Planted::TwoHolders) => {
+                HomeMessage::Located { entity, holder: held.node, term: held.term }
             }
-            _ => {
-                self.grants += 1;
-                let term = Term { epoch: core.view.epoch.0, count: self.grants };
-                self.holders.insert(entity, (asker, term));
-                HomeMessage::Granted { entity, term }
+            _ => HomeMessage::Granted { entity, term: self.grant(core, entity, asker, None) },
+        };
+        core.send_home(asker, answer);
+    }
+
+    /// `asker` has what it needs to go on with `entity` and takes it, if its owner still holds it by the term it was offered by.
+    fn claim(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: (NodeId, Term)) {
+        let answer = match self.holders.get(&entity) {
+            Some(held) if (held.node, held.term) == from => {
+                let term = self.grant(core, entity, asker, Some(from));
+                let over = HomeMessage::HandedOver { entity, from: from.1, to: Some((asker, term)) };
+                core.send_home(from.0, over);
+                HomeMessage::Claimed { entity, from: from.1, term }
             }
+            Some(held) if held.node == asker && held.from == Some(from) => {
+                HomeMessage::Claimed { entity, from: from.1, term: held.term }
+            }
+            _ => HomeMessage::ClaimRefused { entity, from: from.1 },
+        };
+        core.send_home(asker, answer);
+    }
+
+    /// `asker` has offered `entity` to another and hears nothing. If it is its own still, a new term makes sure that it stays so.
+    fn keep(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: Term) {
+        let answer = match self.holders.get(&entity) {
+            Some(held) if (held.node, held.term) == (asker, from) => {
+                let term = self.grant(core, entity, asker, Some((asker, from)));
+                HomeMessage::Kept { entity, from, term }
+            }
+            Some(held) if held.node == asker && held.from == Some((asker, from)) => {
+                HomeMessage::Kept { entity, from, term: held.term }
+            }
+            // It came back by another way, and may have changed meanwhile.
+            Some(held) if held.node == asker => HomeMessage::Granted { entity, term: held.term },
+            held => HomeMessage::HandedOver { entity, from, to: held.map(|h| (h.node, h.term)) },
         };
         core.send_home(asker, answer);
     }
@@ -165,7 +211,7 @@ impl Node {
         match message {
             HomeMessage::Announce { holds, subscribes, publishes } => {
                 for (entity, term) in holds {
-                    self.homes.note_holder(entity, from, term);
+                    self.homes.note_holder(&self.core, entity, from, term);
                 }
                 for (chunk, tiers) in subscribes {
                     self.homes.chunks.entry(chunk).or_default().subscribers.insert(from, tiers);
@@ -178,13 +224,29 @@ impl Node {
             }
             HomeMessage::Located { entity, holder, term } => self.on_located(entity, holder, term),
             HomeMessage::Granted { entity, term } => self.on_granted(entity, term),
-            HomeMessage::Disputed { entity, term } => {
+            HomeMessage::Disputed { entity, term, from: claimed } => {
+                // The answer to its claim was lost.
+                if let Some(claimed) = claimed {
+                    self.on_claimed(entity, claimed, term);
+                }
                 let answer = match self.hosts.reals.get(&entity) {
                     Some(real) => HomeMessage::Confirmed { entity, term: real.term },
                     None => HomeMessage::Released { entity, term },
                 };
                 self.core.send_home(from, answer);
             }
+            HomeMessage::Claimed { entity, from: claimed, term } => {
+                if !self.on_claimed(entity, claimed, term) {
+                    self.core.send_home(from, HomeMessage::Released { entity, term });
+                }
+            }
+            HomeMessage::ClaimRefused { entity, from: claimed } => self.on_claim_refused(entity, claimed),
+            HomeMessage::Kept { entity, from: offered, term } => {
+                if !self.on_kept(entity, offered, term) {
+                    self.core.send_home(from, HomeMessage::Released { entity, term });
+                }
+            }
+            HomeMessage::HandedOver { entity, from: offered, to } => self.on_handed_over(entity, offered, to),
             HomeMessage::Subscribers { chunk, list } => self.publisher.set_subscribers(chunk, &list),
             question if !self.homes.open && !self.core.planted(Planted::HomeNotOpen) => {
                 if self.homes.waiting.len() == WAITING_MAX {
@@ -197,8 +259,12 @@ impl Node {
                 self.core.counters.nonsense += 1;
             }
             HomeMessage::Locate { entity, not } => self.homes.locate(&mut self.core, from, entity, not),
+            HomeMessage::Claim { entity, from: owner } => {
+                self.homes.claim(&mut self.core, from, entity, owner);
+            }
+            HomeMessage::Keep { entity, term } => self.homes.keep(&mut self.core, from, entity, term),
             HomeMessage::Released { entity, term } => {
-                if self.homes.holders.get(&entity) == Some(&(from, term)) {
+                if self.homes.holders.get(&entity).is_some_and(|h| (h.node, h.term) == (from, term)) {
                     self.homes.holders.remove(&entity);
                     self.homes.resolve(&mut self.core, entity);
                     if Some(entity.kind) == self.core.settings.rules.land_kind() {
@@ -207,7 +273,7 @@ impl Node {
                 }
             }
             HomeMessage::Confirmed { entity, term } => {
-                self.homes.note_holder(entity, from, term);
+                self.homes.note_holder(&self.core, entity, from, term);
                 self.homes.resolve(&mut self.core, entity);
             }
             HomeMessage::Subscribe(list) => {

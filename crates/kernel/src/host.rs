@@ -13,7 +13,7 @@ use gundo_wire::{Kept, Message};
 use crate::Node;
 use crate::append::Pending;
 use crate::core::{Core, Timer};
-use crate::game::{Actor, AnyEntity, Child, RawContext, Refusal, Rules, Surroundings};
+use crate::game::{Actor, AnyEntity, AnyKind, Child, RawContext, Refusal, Rules, Surroundings};
 use crate::io::Output;
 use crate::isolation::Trouble;
 use crate::peer::{HomeMessage, ToEdge, TxId};
@@ -80,6 +80,10 @@ pub(crate) enum Phase {
     Broken,
     /// Its code has panicked too often: everything is refused that it has not answered before.
     Suspended,
+    /// It is to be handed to another node: it takes no work, and what it has begun ends.
+    Freezing,
+    /// It has been offered to another node: nothing changes it until it is known whose it is.
+    Frozen,
 }
 
 /// An entity that is real here.
@@ -118,7 +122,7 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
+    pub(crate) fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
         Self {
             id,
             term,
@@ -182,16 +186,8 @@ impl Real {
         self.state = Some(match &loaded.snapshot {
             None => kind.create(self.id.id),
             Some((seq, payload)) => {
-                let snapshot = Kept::<SnapshotParts>::decode(payload.clone()).map_err(fault)?;
-                self.kept = snapshot.with(SnapshotParts::default());
-                let snapshot = snapshot.known;
                 (self.seq, self.snapshot_seq) = (*seq, *seq);
-                self.last_at = self.last_at.max(WorldTime(snapshot.at));
-                let state = kind.restore(self.id.id, &snapshot.state).map_err(fault)?;
-                if let Some(player) = &mut self.player {
-                    player.restore(snapshot).map_err(fault)?;
-                }
-                state
+                self.restore_snapshot(kind, payload).map_err(fault)?
             }
         });
         for (seq, record) in &loaded.events {
@@ -203,6 +199,23 @@ impl Real {
             self.last_at = self.last_at.max(record.at);
         }
         Ok(())
+    }
+
+    /// Takes over what a snapshot holds; what it holds of the game is returned.
+    pub(crate) fn restore_snapshot(
+        &mut self,
+        kind: &dyn AnyKind,
+        payload: &Bytes,
+    ) -> Result<Box<dyn AnyEntity>, gundo_wire::DecodeError> {
+        let snapshot = Kept::<SnapshotParts>::decode(payload.clone())?;
+        self.kept = snapshot.with(SnapshotParts::default());
+        let snapshot = snapshot.known;
+        self.last_at = self.last_at.max(WorldTime(snapshot.at));
+        let state = kind.restore(self.id.id, &snapshot.state)?;
+        if let Some(player) = &mut self.player {
+            player.restore(snapshot)?;
+        }
+        Ok(state)
     }
 
     /// The one way in which an event changes an entity: live, at restore and at replay.
@@ -325,6 +338,11 @@ impl Node {
         let now = self.core.now.time;
         if let Some(real) = self.hosts.reals.get_mut(&id) {
             real.term = real.term.max(term);
+            // It had been offered to somebody, and nobody holds it now: who knows what happened to it meanwhile.
+            if real.phase == Phase::Frozen {
+                self.handoff_failed(id);
+                self.start_load(id);
+            }
             return;
         }
         self.hosts.reals.insert(id, Real::new(id, term, true, now));
@@ -408,7 +426,8 @@ impl Node {
     pub(crate) fn refresh(&mut self, id: EntityId) {
         let now = self.core.now.world;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        if real.phase != Phase::Live || !real.pending.is_empty() {
+        let holds = matches!(real.phase, Phase::Live | Phase::Freezing | Phase::Frozen);
+        if !holds || !real.pending.is_empty() {
             return;
         }
         let Some(state) = &real.state else { return };
@@ -533,9 +552,9 @@ impl Node {
         }
     }
 
-    /// Lets an entity go. It is durable as it is.
-    pub(crate) fn unload(&mut self, id: EntityId) {
-        let Some(real) = self.hosts.reals.remove(&id) else { return };
+    /// Forgets an entity, all but how it is shown.
+    pub(crate) fn remove_real(&mut self, id: EntityId) -> Option<Real> {
+        let real = self.hosts.reals.remove(&id)?;
         if let Some(center) = real.player.as_ref().and_then(|p| p.stands_around()) {
             self.interest.set_player(center, false);
         }
@@ -544,6 +563,12 @@ impl Node {
         }
         self.hosts.awake.remove(&id);
         self.hosts.suspended.remove(&id);
+        Some(real)
+    }
+
+    /// Lets an entity go. It is durable as it is.
+    pub(crate) fn unload(&mut self, id: EntityId) {
+        let Some(real) = self.remove_real(id) else { return };
         self.publisher.hide(id);
         real.children.iter().for_each(|c| self.publisher.hide(*c));
         if let Some(home) = self.home_of(id).filter(|home| real.player.is_some() || *home != self.core.me()) {

@@ -194,7 +194,7 @@ pub enum Output {
         /// That was one panic too many: the entity is suspended from now on.
         suspended: bool,
     },
-    /// Everything is saved, or given away: the driver may end.
+    /// The driver may end: after [`Input::Stop`] everything is saved; a node that a view empties has nothing left.
     Stopped,
 }
 
@@ -249,6 +249,9 @@ pub struct WorldSettings {
     pub append_slow_ms: u64,
     /// How long a command waits for the journal before it is refused with `storage_busy`, ms (default 5,000).
     pub append_wait_ms: u64,
+    /// How long a player's surroundings must have had another home than its node before it is handed to that one, ms
+    /// (default 3,000; looked at once per second). 0: it stays where its session began.
+    pub follow_after_ms: u64,
     /// Limits on clients.
     pub limits: Limits,
 }
@@ -272,6 +275,7 @@ impl Default for WorldSettings {
             append_bytes_waiting_max: 8 << 20,
             append_slow_ms: 2_000,
             append_wait_ms: 5_000,
+            follow_after_ms: 3_000,
             limits: Limits::default(),
         }
     }
@@ -355,4 +359,10 @@ pub struct Counters {
     pub broken: u64,
     /// Fences written.
     pub fences: u64,
+    /// Players handed to another node.
+    pub handoffs: u64,
+    /// Players that should have been handed to another node and stayed.
+    pub handoffs_failed: u64,
+    /// Players that are being handed over now, from here or to here (gauge).
+    pub handing_over: u64,
 }

@@ -85,7 +85,10 @@ impl Node {
 
     /// Takes no more work and loads the state anew as soon as nothing is on its way.
     fn reload(&mut self, id: EntityId) {
-        let Some(real) = self.hosts.reals.get_mut(&id).filter(|r| r.phase == Phase::Live) else { return };
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        if !matches!(real.phase, Phase::Live | Phase::Freezing) {
+            return;
+        }
         real.phase = Phase::Settling;
         // A transaction that is still being prepared rests on that state: it is begun anew with its command.
         if let Some(Lock::Coordinating(tx)) = &real.lock {

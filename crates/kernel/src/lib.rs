@@ -7,7 +7,9 @@
 
 mod append;
 mod core;
+mod drain;
 pub mod game;
+mod handoff;
 mod homes;
 mod host;
 mod interest;
@@ -31,14 +33,15 @@ pub use io::{
     Counters, Gauges, Input, Member, NodeSettings, Output, Parts, Renewal, SendClass, View, WorldSettings,
 };
 pub use peer::{
-    Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
-    TxId, TxMessage,
+    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed,
+    ToEdge, ToPlayer, TxId, TxMessage,
 };
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Now, Planted, Term, Time};
 
 use crate::core::{Core, Timer};
+use crate::handoff::Handoffs;
 use crate::homes::Homes;
 use crate::host::Hosts;
 use crate::interest::Interest;
@@ -62,6 +65,8 @@ pub struct RealState<'a> {
     pub id: EntityId,
     /// Its term.
     pub term: Term,
+    /// It is offered to another node, and takes no work until it is known whose it is.
+    pub frozen: bool,
     /// Seq of its last event, durable or not.
     pub seq: u64,
     /// Whether nothing of it is on its way: no append, no lock, no waiting work.
@@ -82,11 +87,12 @@ pub struct RealState<'a> {
 /// * **Look at it**: [`counters`](Self::counters).
 ///
 /// The machines inside, each in a file of its own: sessions of clients (`session`), entities and their work (`host`,
-/// `work`, `append`, `storage`, `player`), their failures (`isolation`), transactions (`transaction`), homes (`homes`), what is
-/// told to others (`publish`) and
-/// what is seen of them (`interest`, `picture`). They talk through [`Peer`] messages also on the same node.
+/// `work`, `append`, `storage`, `player`), their failures (`isolation`), transactions (`transaction`), players that change their
+/// node (`handoff`, `drain`), homes (`homes`), what is told to others (`publish`) and what is seen of them (`interest`,
+/// `picture`). They talk through [`Peer`] messages also on the same node.
 pub struct Node {
     core: Core,
+    handoffs: Handoffs,
     homes: Homes,
     hosts: Hosts,
     interest: Interest,
@@ -112,6 +118,7 @@ impl Node {
     pub fn new(settings: NodeSettings) -> Self {
         let core = Core::new(settings);
         Self {
+            handoffs: Handoffs::default(),
             homes: Homes::default(),
             hosts: Hosts::default(),
             interest: Interest::default(),
@@ -192,15 +199,17 @@ impl Node {
             reals: self.hosts.reals.len() as u64,
             ghosts: ghosts as u64,
             sessions: self.sessions.len() as u64,
+            handing_over: self.handoffs.len() as u64,
             chunks: chunks as u64,
             suspended: self.hosts.suspended.len() as u64,
             ..self.core.counters.clone()
         }
     }
 
-    /// Whether the node has a view and its homes are open: clients may come.
+    /// Whether the node has a view, its homes are open and nobody empties it: clients may come.
     pub fn is_ready(&self) -> bool {
-        self.homes.is_open() && !self.core.stopping && !self.membership.fenced
+        let closes = self.core.stopping || self.core.is_draining() || self.membership.fenced;
+        self.homes.is_open() && !closes
     }
 
     /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
@@ -208,6 +217,7 @@ impl Node {
         self.hosts.reals.values().map(|r| RealState {
             id: r.id,
             term: r.term,
+            frozen: r.phase == host::Phase::Frozen,
             seq: r.seq,
             settled: r.is_settled() || r.phase == host::Phase::Suspended,
             waiting: r.waiting.iter().filter(|w| w.is_bounded()).count(),
@@ -268,6 +278,8 @@ impl Node {
         self.leave_homes();
         self.announce();
         self.locate_again();
+        self.resume_handoffs(&gone);
+        self.tell_edges();
         if first {
             self.schedule_tick();
             self.core.after_ms(SECOND_MS, Timer::Second);
@@ -319,6 +331,7 @@ impl Node {
             {
                 self.core.counters.nonsense += 1;
             }
+            Peer::Handoff { entity, term, message } => self.handle_handoff(from, entity, term, message),
             Peer::Transaction { tx, entity, message } => match message {
                 TxMessage::Prepared(_) | TxMessage::Refused(_) | TxMessage::Busy => {
                     self.on_participant(from, tx, entity, message);
@@ -336,6 +349,7 @@ impl Node {
     fn handle_stop(&mut self) {
         if !self.core.stopping {
             self.core.stopping = true;
+            self.end_handoffs();
             self.close_all();
         }
     }
@@ -358,6 +372,7 @@ impl Node {
                 Timer::Transaction(tx) => self.on_tx_timer(tx),
                 Timer::PassOn(conn) => self.pass_on(conn),
                 Timer::Suspended(id) => self.on_suspended(id),
+                Timer::Handoff(id) => self.on_handoff_timer(id),
             }
         }
     }
@@ -379,6 +394,10 @@ impl Node {
                 self.dismiss_players();
                 return self.settle();
             }
+            self.stopped = true;
+            self.core.outputs.push_back(Output::Stopped);
+        }
+        if self.core.is_draining() && !self.stopped && self.is_empty() {
             self.stopped = true;
             self.core.outputs.push_back(Output::Stopped);
         }
@@ -404,6 +423,8 @@ impl Node {
             self.tick_entities();
             self.publisher.tick(&mut self.core, &self.overload);
         }
+        self.freeze_all();
+        self.drain();
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.schedule_tick();
@@ -414,6 +435,7 @@ impl Node {
         self.rest_players();
         self.rest_suspended();
         self.rest_sessions();
+        self.follow_surroundings();
         for (node, message) in self.publisher.sent() {
             self.core.send(node, message);
         }

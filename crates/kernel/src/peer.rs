@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
 use gundo_wire::client::Frame;
 use gundo_wire::journal::{NameChange, StreamAppend};
 
@@ -71,6 +71,15 @@ pub enum Peer {
         /// What is said.
         message: ToEdge,
     },
+    /// Between the owner of a player and the node it is to be handed to.
+    Handoff {
+        /// The player.
+        entity: EntityId,
+        /// The owner's term.
+        term: Term,
+        /// What is said.
+        message: HandoffMessage,
+    },
     /// Between the coordinator of a transaction and a participant.
     Transaction {
         /// Which transaction.
@@ -123,6 +132,58 @@ pub enum HomeMessage {
         entity: EntityId,
         /// The term as the home knows it.
         term: Term,
+        /// If that was granted on a [`Claim`](Self::Claim): the term claimed.
+        from: Option<Term>,
+    },
+    /// The sender has what it needs to go on with it: if its owner holds it still by this term, the sender takes it. The grant
+    /// is the moment of change; after it the owner's copy is nothing.
+    Claim {
+        /// The roaming entity.
+        entity: EntityId,
+        /// Its owner, and by which term.
+        from: (NodeId, Term),
+    },
+    /// It is the receiver's now, after a `Claim`.
+    Claimed {
+        /// The entity.
+        entity: EntityId,
+        /// The term claimed.
+        from: Term,
+        /// The new term.
+        term: Term,
+    },
+    /// Its owner does not hold it by this term (any more).
+    ClaimRefused {
+        /// The entity.
+        entity: EntityId,
+        /// The term claimed.
+        from: Term,
+    },
+    /// The sender has offered it to another node and hears nothing: is it still the sender's? If so, the home grants it a new
+    /// term, by which the other one comes too late.
+    Keep {
+        /// The roaming entity.
+        entity: EntityId,
+        /// The term it was offered by.
+        term: Term,
+    },
+    /// It is the receiver's still, after a `Keep`.
+    Kept {
+        /// The entity.
+        entity: EntityId,
+        /// The term it was offered by.
+        from: Term,
+        /// The new term.
+        term: Term,
+    },
+    /// It is not the receiver's any more.
+    HandedOver {
+        /// The entity.
+        entity: EntityId,
+        /// The term that has ended.
+        from: Term,
+        /// Who holds it now, and by which term. `None`: whoever took it has let it go.
+        to: Option<(NodeId, Term)>,
     },
     /// The sender holds it.
     Confirmed {
@@ -246,6 +307,50 @@ pub enum ToPlayer {
     },
 }
 
+/// What is said about a handoff between the two nodes. The rest is said to the player's home.
+#[derive(Clone, Debug)]
+pub enum HandoffMessage {
+    /// The owner has stopped and offers all it has.
+    Image(Box<Image>),
+    /// The receiver does not want it, and has not claimed it.
+    Refused,
+}
+
+/// A player between two nodes: nothing of it is on its way anywhere else.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its durable state, as a snapshot in the journal has it.
+    pub snapshot: Bytes,
+    /// Seq of its last event.
+    pub seq: u64,
+    /// Seq of the last event a snapshot was written of.
+    pub snapshot_seq: u64,
+    /// When its last event happened.
+    pub last_at: WorldTime,
+    /// Where it is.
+    pub body: Option<Body>,
+    /// The chunk its sight is centred on.
+    pub center: Option<ChunkId>,
+    /// The connection that plays it.
+    pub line: Option<Line>,
+    /// Whether it stands in the world for others to see.
+    pub present: bool,
+    /// Without a line: how long it stays, ms.
+    pub grace_left_ms: Option<u64>,
+    /// Highest seq decided.
+    pub last_seq: u64,
+    /// Refusals a repeat is given again: seq, fingerprint, answer.
+    pub refusals: Vec<(u64, u64, Refusal)>,
+    /// Distance it may go at once, mm.
+    pub credit_mm: u64,
+    /// How long ago it moved, µs.
+    pub rested_us: u64,
+    /// How long ago its place became durable, µs.
+    pub placed_us: u64,
+    /// A receiver that has more players than this is too busy for it.
+    pub players_max: usize,
+}
+
 /// What a player's real says to the edge of its session.
 #[derive(Clone, Debug)]
 pub enum ToEdge {
@@ -257,6 +362,13 @@ pub enum ToEdge {
     OpenRefused(Refusal),
     /// The real is not here: ask the home again.
     NotHere,
+    /// The player is real on another node now: said by both, for either may be gone.
+    MovedTo {
+        /// That node.
+        holder: NodeId,
+        /// Its term.
+        term: Term,
+    },
     /// The answer to a command.
     Reply {
         /// Its number.

@@ -35,7 +35,7 @@ pub(crate) struct Player {
     /// Those to the highest numbers, ascending.
     answers: VecDeque<Kept<Answer>>,
     /// Refusals given since the load, so that a repeat gets the same answer.
-    refusals: VecDeque<(u64, u64, Refusal)>,
+    pub(crate) refusals: VecDeque<(u64, u64, Refusal)>,
     pub(crate) session: Kept<Session>,
     place: Option<Kept<Place>>,
     /// Highest seq decided.
@@ -44,13 +44,17 @@ pub(crate) struct Player {
     /// Whether it stands in the world for others to see.
     pub(crate) present: bool,
     /// Without a line: when it leaves the world.
-    leave_at: Option<Time>,
-    placed_at: Time,
+    pub(crate) leave_at: Option<Time>,
+    pub(crate) placed_at: Time,
     /// Distance it may still go at once, mm; grows with time.
-    credit_mm: u64,
-    moved_at: Time,
+    pub(crate) credit_mm: u64,
+    pub(crate) moved_at: Time,
     /// The chunk its sight is centred on.
-    center: Option<ChunkId>,
+    pub(crate) center: Option<ChunkId>,
+    /// Where its surroundings live, if that is another node, and since when.
+    pub(crate) away: Option<(NodeId, Time)>,
+    /// It is not handed to another node before that.
+    pub(crate) stays_until: Time,
 }
 
 /// What is known of a command.
@@ -223,6 +227,10 @@ impl Node {
     /// A message from the edge of a session.
     pub(crate) fn handle_player(&mut self, id: EntityId, line: Line, message: ToPlayer) {
         if !self.hosts.reals.contains_key(&id) {
+            // It is about to be: what is said to it waits.
+            if self.handoffs.is_arriving(id) {
+                return self.wait_for_arrival(id, line, message);
+            }
             if !matches!(message, ToPlayer::Gone { .. }) {
                 self.core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
             }
@@ -322,24 +330,38 @@ impl Node {
         self.record(id, Record { events, cause: Cause::default(), names, tx: None, entry });
     }
 
-    /// Its node is gone, its edge is not: the session goes on in the same line. Nothing is recorded, for nothing has changed.
+    /// Its node is another now, its edge is not: the session goes on in the same line. Nothing is recorded, for nothing has
+    /// changed.
     pub(crate) fn resume_session(&mut self, id: EntityId, line: Line, adoption: u64, body: Body) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
-        if player.session.known.adoption != adoption {
+        if player.session.known.adoption != adoption && !self.core.planted(Planted::AdoptionIgnored) {
             self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
             return self.unload_if_gone(id);
         }
         player.line = Some(line);
         player.leave_at = None;
-        let body = *real.body.get_or_insert(body);
-        let center = *player.center.get_or_insert(body.chunk());
+        let stood = real.body.is_some();
+        if !stood {
+            // It was lost with its node, and what its edge heard of it last is all there is.
+            real.body = Some(body);
+            player.credit_mm = u64::from(u32::MAX);
+        }
+        let at = *real.body.get_or_insert(body);
+        let center = *player.center.get_or_insert(at.chunk());
+        self.enter_world(id);
+        if stood {
+            // It came with its body, and its client has walked on meanwhile. Where it may not go the edge hears from the answer.
+            let _ = self.step(id, body);
+        }
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let state = real.state.as_ref().expect("a live entity has a state");
         let own = guard(|| state.private());
         let failed = own.is_err();
-        self.enter_world(id);
-        let resumed = Resumed { body, center, own: own.unwrap_or_default() };
-        self.core.send_edge(line.edge, line.conn, id, ToEdge::Resumed(Box::new(resumed)));
+        let own = own.unwrap_or_default();
+        let resumed = Box::new(Resumed { body: real.body.unwrap_or(at), center, own });
+        let work = Work::Resume { line, adoption, body };
+        self.emit(id, Some(work), vec![Effect::Resumed { line, resumed }]);
         if failed {
             self.on_game_panic(id, "private");
         }
@@ -370,6 +392,7 @@ impl Node {
         let now = self.core.now.time;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         real.pending.iter_mut().for_each(|p| p.forget_line(line));
+        self.handoffs.line_gone(id, line, leave);
         // A session that is still being adopted by that line is adopted all the same; then the line is found gone again.
         let Some(player) = real.player.as_mut().filter(|p| p.line == Some(line)) else { return };
         player.line = None;
@@ -481,8 +504,7 @@ impl Node {
     // ---- moving ----------------------------------------------------------------------------------------
 
     /// A client's wish where its body be. Volatile: nothing is recorded.
-    fn walk(&mut self, id: EntityId, line: Line, seq: u32, wish: Body) {
-        let now = self.core.now.time;
+    pub(crate) fn walk(&mut self, id: EntityId, line: Line, seq: u32, wish: Body) {
         if self.core.planted(Planted::MotionWaits) && self.room() == Room::Busy {
             return;
         }
@@ -491,15 +513,28 @@ impl Node {
         if player.line != Some(line) && !self.core.planted(Planted::OldLineObeyed) {
             return self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
         }
+        if real.phase == Phase::Frozen {
+            return self.handoffs.walked(id, line, seq, wish);
+        }
+        if let Err((body, refusal)) = self.step(id, wish) {
+            let code = refusal.code.into_owned();
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::Correction { seq, body, code });
+        }
+    }
+
+    /// Moves the body to where it is wished, or says where it stays and why. Nothing happens before it stands in the world.
+    fn step(&mut self, id: EntityId, wish: Body) -> Result<(), (Body, Refusal)> {
+        let now = self.core.now.time;
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return Ok(()) };
+        let Some(player) = &mut real.player else { return Ok(()) };
         let (Some(state), Some(from)) = (real.state.as_ref().filter(|_| player.present), real.body) else {
-            return;
+            return Ok(());
         };
         if real.phase == Phase::Loading {
-            return;
+            return Ok(());
         }
         if real.phase == Phase::Suspended {
-            let correction = ToEdge::Correction { seq, body: from, code: "suspended".to_owned() };
-            return self.core.send_edge(line.edge, line.conn, id, correction);
+            return Err((from, Refusal::new("suspended", "Your player rests.")));
         }
         let wish =
             Body { island: from.island, heading: wish.heading & 127, speed: wish.speed.min(127), ..wish };
@@ -520,23 +555,19 @@ impl Node {
                 Err(game_error())
             })
         };
-        match verdict {
-            Ok(()) => {
-                player.credit_mm -= distance;
-                real.body = Some(wish);
-                self.core.counters.moves += 1;
-                self.publisher.move_to(id, Some(wish));
-                self.follow(id, wish);
-            }
-            Err(refusal) => {
-                self.core.counters.corrections += 1;
-                let code = refusal.code.into_owned();
-                self.core.send_edge(line.edge, line.conn, id, ToEdge::Correction { seq, body: from, code });
-            }
+        if verdict.is_ok() {
+            player.credit_mm -= distance;
+            real.body = Some(wish);
+            self.core.counters.moves += 1;
+            self.publisher.move_to(id, Some(wish));
+            self.follow(id, wish);
+        } else {
+            self.core.counters.corrections += 1;
         }
         if let Some(doing) = failed {
             self.on_game_panic(id, doing);
         }
+        verdict.map_err(|refusal| (from, refusal))
     }
 
     /// Puts the body elsewhere, as a durable event said.

@@ -18,6 +18,8 @@ use crate::peer::{ChunkFrame, Encoded, HomeMessage, Peer};
 
 /// Ticks a publication without entities is kept: whoever comes back soon causes no announcement.
 const EMPTY_TICKS_MAX: u32 = 50;
+/// Ticks for which an entity that was handed to another node is shown from here still: by then the other's word has come to all.
+const LINGER_TICKS: u32 = 8;
 
 /// All that this node shows.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(crate) struct Publisher {
     entities: BTreeMap<EntityId, Shown>,
     chunks: BTreeMap<ChunkId, Publication>,
     dirty: BTreeSet<ChunkId>,
+    /// Entities that are real elsewhere now, and when they leave: nobody sees a hole.
+    lingering: BTreeMap<EntityId, u32>,
     /// Number of the last bundle for each subscriber.
     sent: BTreeMap<NodeId, u64>,
 }
@@ -75,6 +79,14 @@ impl Publication {
         }
     }
 
+    fn announce(&mut self, core: &mut Core, chunk: ChunkId) {
+        if !std::mem::replace(&mut self.announced, true)
+            && let Some(home) = core.home_of_chunk(chunk)
+        {
+            core.send_home(home, HomeMessage::Publish { chunk, on: true });
+        }
+    }
+
     fn tiers(&self) -> u8 {
         self.subscribers.values().fold(0, |all, t| all | t)
     }
@@ -95,6 +107,7 @@ impl Publisher {
         body: Option<Body>,
     ) {
         let body = body.map(Body::rounded);
+        self.lingering.remove(&entity);
         match self.entities.get_mut(&entity) {
             Some(shown) if shown.chunk == chunk && shown.term == term => {
                 let moved = shown.body != body;
@@ -108,8 +121,9 @@ impl Publisher {
                 }
             }
             _ => {
-                self.hide_towards(entity, Some(chunk));
+                let said = self.hide_towards(entity, Some(chunk));
                 self.enter(entity, term, chunk, public, body);
+                said.into_iter().for_each(|payload| self.signal(entity, payload));
             }
         }
     }
@@ -124,8 +138,9 @@ impl Publisher {
         let chunk = body.map_or(shown.chunk, |b| b.chunk());
         if chunk != shown.chunk {
             let (term, public) = (shown.term, shown.public.clone());
-            self.hide_towards(entity, Some(chunk));
+            let said = self.hide_towards(entity, Some(chunk));
             self.enter(entity, term, chunk, public, body);
+            said.into_iter().for_each(|payload| self.signal(entity, payload));
             return;
         }
         shown.body = body;
@@ -148,9 +163,35 @@ impl Publisher {
         }
     }
 
+    /// Whether something that `entity` said has not been told yet.
+    pub(crate) fn has_signal(&self, entity: EntityId) -> bool {
+        let Some(shown) = self.entities.get(&entity) else { return false };
+        let publication = self.chunks.get(&shown.chunk);
+        publication.is_some_and(|p| p.signal.iter().any(|s| s.slot == shown.slot))
+    }
+
     /// Shows `entity` no more.
     pub(crate) fn hide(&mut self, entity: EntityId) {
+        self.lingering.remove(&entity);
         self.hide_towards(entity, None);
+    }
+
+    /// `entity` is real on another node from now on, in the same chunk, and leaves a little later.
+    pub(crate) fn linger(&mut self, entity: EntityId, tick: u32) {
+        self.lingering.insert(entity, tick.wrapping_add(LINGER_TICKS));
+    }
+
+    /// Whether any entity is shown that is real elsewhere by now.
+    pub(crate) fn lingers(&self) -> bool {
+        !self.lingering.is_empty()
+    }
+
+    /// Asks at once who subscribes to the chunk of an entity that has come: so the next tick tells of it.
+    pub(crate) fn announce(&mut self, core: &mut Core, entity: EntityId) {
+        let Some(chunk) = self.entities.get(&entity).map(|s| s.chunk) else { return };
+        if let Some(publication) = self.chunks.get_mut(&chunk) {
+            publication.announce(core, chunk);
+        }
     }
 
     /// The entity's public part, as shown now.
@@ -172,13 +213,16 @@ impl Publisher {
         self.dirty.insert(chunk);
     }
 
-    fn hide_towards(&mut self, entity: EntityId, to: Option<ChunkId>) {
-        let Some(shown) = self.entities.remove(&entity) else { return };
+    /// What it said and nobody has been told of yet is left over.
+    fn hide_towards(&mut self, entity: EntityId, to: Option<ChunkId>) -> Vec<Bytes> {
+        let Some(shown) = self.entities.remove(&entity) else { return Vec::new() };
         let publication = self.chunks.get_mut(&shown.chunk).expect("a shown entity's chunk is published");
         let slot = shown.slot;
         publication.slots.remove(&slot);
         publication.change.remove(&slot);
-        publication.signal.retain(|s| s.slot != slot);
+        let (said, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut publication.signal).into_iter().partition(|s| s.slot == slot);
+        publication.signal = others;
         publication.moved.iter_mut().for_each(|m| m.retain(|s| *s != slot));
         // An entity that came and went within a tick was never told of, and need not be taken back.
         if !publication.enter.remove(&slot) {
@@ -186,6 +230,7 @@ impl Publisher {
         }
         publication.free.insert(slot);
         self.dirty.insert(shown.chunk);
+        said.into_iter().map(|s| s.payload).collect()
     }
 
     /// The home's word on who subscribes to `chunk`.
@@ -253,16 +298,19 @@ impl Publisher {
     /// back empty ones.
     pub(crate) fn tick(&mut self, core: &mut Core, overload: &Overload) {
         let tick = core.tick();
+        let gone: Vec<_> = self.lingering.iter().filter(|(_, at)| **at <= tick).map(|(id, _)| *id).collect();
+        for entity in gone {
+            self.lingering.remove(&entity);
+            let chunk = self.entities.get(&entity).map(|s| s.chunk);
+            self.hide_towards(entity, chunk);
+        }
         let periods = overload.tier_ticks(core.world().tier_ticks);
         let mut outbox: BTreeMap<NodeId, Vec<ChunkFrame>> = BTreeMap::new();
         let dirty = std::mem::take(&mut self.dirty);
         for chunk in dirty {
             let Some(publication) = self.chunks.get_mut(&chunk) else { continue };
-            if !publication.announced && !publication.slots.is_empty() {
-                publication.announced = true;
-                if let Some(home) = core.home_of_chunk(chunk) {
-                    core.send_home(home, HomeMessage::Publish { chunk, on: true });
-                }
+            if !publication.slots.is_empty() {
+                publication.announce(core, chunk);
             }
             publish_chunk(
                 core,

@@ -1,7 +1,7 @@
 //! The node as an edge: sessions of the clients connected here.
 //!
 //! States of a session: greeting (no Hello yet, or it was refused) → locating (where is the player?) → opening (its real
-//! is asked to adopt the line) → playing. The edge holds nothing that cannot be rebuilt. Clients' commands are passed on
+//! is asked to adopt the line) → playing ⇄ moving (its player is, or may be, on another node now). The edge holds nothing that cannot be rebuilt. Clients' commands are passed on
 //! to the player's real; frames are laid together here, one message for each client and tick.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,12 @@ use crate::player::to_player;
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
 const OPENING_MS: u64 = 5_000;
-/// How long clients shall wait before they come back by themselves, ms.
-const RETRY_MS: u32 = 1_000;
+/// How long clients shall wait before they come back by themselves, ms: each another time, for many lose the same at once.
+const RETRY_MS: std::ops::RangeInclusive<u32> = 500..=1_500;
+/// The same for clients of a node that is being emptied, which come back at another edge at once.
+const RETRY_MOVING_MS: std::ops::RangeInclusive<u32> = 1..=200;
+/// How long a session waits for the node that has its player now before it asks the home again, ms.
+const MOVING_MS: u64 = 1_000;
 /// The same for new players while nobody new is let in.
 const CLOSED_RETRY_MS: u32 = 5_000;
 
@@ -62,6 +66,8 @@ struct Session {
     adoption: u64,
     /// Where its body was last, as far as was heard here.
     body: Body,
+    /// Where it was when the node that has its player now was told, and the count of the newest move.
+    said: (Body, u32),
     center: Option<ChunkId>,
     /// Its send queue was full: it gets no frames until it is empty.
     lagging: bool,
@@ -87,7 +93,8 @@ enum Phase {
     Locating,
     Opening,
     Playing,
-    /// The node that had the player is gone: another is asked to take it. The client notices nothing but a pause.
+    /// The player is on another node now, or its node is gone: the one that has it is asked to go on. The client notices
+    /// nothing but a pause.
     Moving,
 }
 
@@ -116,6 +123,7 @@ impl Node {
             unanswered: BTreeMap::new(),
             adoption: 0,
             body: Body::default(),
+            said: (Body::default(), 0),
             center: None,
             lagging: false,
             watches: false,
@@ -180,6 +188,9 @@ impl Node {
     }
 
     fn greet(&mut self, conn: ConnId, hello: Hello) {
+        if self.core.is_draining() {
+            return self.send_away(conn);
+        }
         if hello.protocol != PROTOCOL {
             let text = format!("This server speaks protocol {PROTOCOL}. Please update your client.");
             return self.refuse_hello(conn, Refusal::new("bad_protocol", text));
@@ -238,21 +249,25 @@ impl Node {
         for conn in self.sessions.locating.remove(&player).unwrap_or_default() {
             let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
             (session.holder, session.term) = (holder, term);
-            let message = if session.phase == Phase::Moving {
-                ToPlayer::Resume { adoption: session.adoption, body: session.body }
-            } else {
-                session.phase = Phase::Opening;
-                ToPlayer::Open { key: session.key, name: session.name.clone() }
-            };
+            if session.phase == Phase::Moving {
+                self.ask_to_resume(conn);
+                continue;
+            }
+            session.phase = Phase::Opening;
+            let message = ToPlayer::Open { key: session.key, name: session.name.clone() };
             self.core.send(holder, to_player(player, Line { edge: me, conn }, message));
         }
     }
 
     /// Nodes are gone, and with them players of sessions here: their homes are asked who takes them.
     pub(crate) fn lose_holders(&mut self, gone: &[NodeId]) {
+        let now = self.core.now.time;
         let Sessions { by_conn, locating, .. } = &mut self.sessions;
         let mut doubted = Vec::new();
         for (conn, session) in by_conn.iter_mut().filter(|(_, s)| gone.contains(&s.holder)) {
+            if session.phase == Phase::Playing {
+                session.since = now;
+            }
             session.phase = match session.phase {
                 Phase::Opening => Phase::Locating,
                 Phase::Playing | Phase::Moving => Phase::Moving,
@@ -271,20 +286,77 @@ impl Node {
         doubted.into_iter().for_each(|(conn, suspects)| self.tell_suspects(conn, suspects));
     }
 
+    /// The player is on another node now.
+    fn on_moved(&mut self, conn: ConnId, holder: NodeId, term: Term) {
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        if !matches!(session.phase, Phase::Playing | Phase::Moving) || term <= session.term {
+            return;
+        }
+        session.phase = Phase::Moving;
+        session.unanswered.values_mut().for_each(|c| c.passed = false);
+        (session.holder, session.term) = (holder, term);
+        self.ask_to_resume(conn);
+    }
+
+    /// Asks the node that has the player to go on in this line.
+    fn ask_to_resume(&mut self, conn: ConnId) {
+        let (me, now) = (self.core.me(), self.core.now.time);
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        session.since = now;
+        session.said.0 = session.body;
+        let message = ToPlayer::Resume { adoption: session.adoption, body: session.body };
+        self.core.send(session.holder, to_player(session.player, Line { edge: me, conn }, message));
+    }
+
+    /// The player is not where it should be: its home is asked, at most once at a time.
+    fn look_for_player(&mut self, conn: ConnId) {
+        let now = self.core.now.time;
+        let Some(session) = self.sessions.by_conn.get_mut(&conn) else { return };
+        session.phase = match session.phase {
+            Phase::Playing | Phase::Moving => Phase::Moving,
+            _ => Phase::Locating,
+        };
+        let (player, not) = (session.player, (session.holder, session.term));
+        if session.phase == Phase::Moving {
+            session.unanswered.values_mut().for_each(|c| c.passed = false);
+            session.since = now;
+        }
+        if !self.sessions.locating.get(&player).is_some_and(|waiting| waiting.contains(&conn)) {
+            self.locate(player, conn, Some(not));
+        }
+    }
+
+    /// Nothing has been heard of the player for long: the answer of its home, or of its node, was lost.
+    fn ask_home_again(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.by_conn.get(&conn) else { return };
+        let player = session.player;
+        if let Some(waiting) = self.sessions.locating.get_mut(&player) {
+            waiting.remove(&conn);
+        }
+        self.look_for_player(conn);
+    }
+
     /// The player is real again: what is unanswered is said again.
     fn on_resumed(&mut self, conn: ConnId, from: NodeId, resumed: Resumed) {
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.phase == Phase::Moving) else {
             return;
         };
         session.phase = Phase::Playing;
-        session.holder = from;
-        let player = session.player;
-        let moved = session.body.at != resumed.body.at;
-        session.body = resumed.body;
+        let (player, line) = (session.player, Line { edge: self.core.me(), conn });
+        let (said, move_seq) = session.said;
+        let moved = said.at != resumed.body.at;
+        // Its client has walked on since the question.
+        let walked = (!moved && session.body != said).then_some(session.body);
+        if moved {
+            session.body = resumed.body;
+        }
         if self.core.planted(Planted::UnansweredLost) {
             session.unanswered.values_mut().for_each(|c| c.passed = true);
         }
         self.pass_on(conn);
+        if let Some(body) = walked {
+            self.core.send(from, to_player(player, line, ToPlayer::Move { seq: move_seq, body }));
+        }
         self.handle_edge(from, conn, player, ToEdge::Own(resumed.own));
         self.handle_edge(from, conn, player, ToEdge::Center(resumed.center));
         if moved {
@@ -308,6 +380,25 @@ impl Node {
         self.end_session(conn, false);
         self.sessions.closed.insert(conn);
         self.core.outputs.push_back(Output::Close { conn });
+    }
+
+    /// The client is to play on by another edge: nothing else changes for it.
+    fn send_away(&mut self, conn: ConnId) {
+        let retry_ms = self.core.spread(RETRY_MOVING_MS);
+        let text = "This server is being renewed. You are taken to another one.";
+        self.close(conn, "moving", text, retry_ms);
+    }
+
+    /// Sends `count` clients to other edges.
+    pub(crate) fn send_clients_away(&mut self, count: usize) {
+        let conns: Vec<_> = self.sessions.by_conn.keys().copied().take(count).collect();
+        conns.into_iter().for_each(|conn| self.send_away(conn));
+    }
+
+    /// Closes a connection for something that passes: the client comes back by itself.
+    fn close_for_now(&mut self, conn: ConnId, code: &str, text: &str) {
+        let retry_ms = self.core.spread(RETRY_MS);
+        self.close(conn, code, text, retry_ms);
     }
 
     fn end_session(&mut self, conn: ConnId, leave: bool) {
@@ -403,6 +494,7 @@ impl Node {
             speed: wish.speed.min(127) as u8,
         };
         session.body = body;
+        session.said.1 = wish.seq;
         if session.phase == Phase::Moving {
             return;
         }
@@ -425,22 +517,30 @@ impl Node {
     pub(crate) fn handle_edge(&mut self, from: NodeId, conn: ConnId, player: EntityId, message: ToEdge) {
         let me = self.core.me();
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.player == player) else {
-            // The client went while its session was being adopted.
-            if matches!(message, ToEdge::Opened(_)) {
+            // The client went while its session was being adopted, or while its player changed its node.
+            if matches!(message, ToEdge::Opened(_) | ToEdge::MovedTo { .. }) {
+                let from = if let ToEdge::MovedTo { holder, .. } = message { holder } else { from };
                 let gone = to_player(player, Line { edge: me, conn }, ToPlayer::Gone { leave: false });
                 self.core.send(from, gone);
             }
             return;
         };
         match message {
+            ToEdge::MovedTo { holder, term } => self.on_moved(conn, holder, term),
+            // What a node says that has the player no more: another says it by now, or will.
+            other if from != session.holder && !matches!(other, ToEdge::Superseded) => {}
             // What moves before the welcome, the welcome tells; the client forgets what it was told before.
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. }
                 if session.phase != Phase::Playing => {}
             ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
             ToEdge::Resumed(resumed) => self.on_resumed(conn, from, *resumed),
+            // It is asked again in a moment.
+            ToEdge::OpenRefused(refusal) if session.phase == Phase::Moving && refusal.code == "busy" => {}
             ToEdge::OpenRefused(refusal) if session.phase == Phase::Moving => {
-                let retry_ms = if refusal.code == "suspended" { 0 } else { RETRY_MS };
-                self.close(conn, &refusal.code, &refusal.text, retry_ms);
+                if refusal.code == "suspended" {
+                    return self.close(conn, &refusal.code, &refusal.text, 0);
+                }
+                self.close_for_now(conn, &refusal.code, &refusal.text);
             }
             // What passes by itself is no question to the player: the client comes back in a moment.
             ToEdge::OpenRefused(refusal)
@@ -449,22 +549,15 @@ impl Node {
                     "storage" | "storage_busy" | "storage_full" | "busy" | "not_ready"
                 ) =>
             {
-                self.close(conn, &refusal.code, &refusal.text, RETRY_MS);
+                self.close_for_now(conn, &refusal.code, &refusal.text);
             }
             ToEdge::OpenRefused(refusal) => self.refuse_hello(conn, refusal),
-            // In mid-play the client comes back with its token, and says again what was not answered.
-            ToEdge::NotHere if session.phase == Phase::Playing => {
-                self.close(conn, "moved", "Your player is on another server now.", RETRY_MS);
-            }
-            ToEdge::NotHere => {
-                if session.phase != Phase::Moving {
-                    session.phase = Phase::Locating;
-                }
-                let not = (session.holder, session.term);
-                self.locate(player, conn, Some(not));
-            }
+            ToEdge::NotHere => self.look_for_player(conn),
             ToEdge::Reply { seq, result } => {
-                session.unanswered.remove(&seq);
+                // Said to two nodes, it is answered by both: alike, and once is enough.
+                if session.unanswered.remove(&seq).is_none() {
+                    return;
+                }
                 // What waits for this answer may take the node down: first the answer must be out of the door.
                 if session.unanswered.values().any(|c| !c.passed) {
                     self.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));
@@ -510,11 +603,7 @@ impl Node {
         let player = session.player;
         let mut token = player.id.to_be_bytes().to_vec();
         token.extend(opened.token);
-        let edge = |m: &crate::io::Member| Edge {
-            node: u32::from(m.node.0),
-            host: m.host.clone(),
-            port: u32::from(m.port),
-        };
+        let edges = self.edges();
         let welcome = Welcome {
             player: Some(player.into()),
             token: token.into(),
@@ -522,7 +611,7 @@ impl Node {
             tick_ms: self.core.world().tick_ms,
             world_ms: self.core.now.world.0,
             node: u32::from(self.core.me().0),
-            edges: Some(Edges { edges: self.core.view.members.iter().map(edge).collect() }),
+            edges: Some(edges),
             world: self.core.settings.rules.welcome_bytes(),
             island: u32::from(opened.body.island),
             x: opened.body.at.x,
@@ -536,6 +625,28 @@ impl Node {
         let message = ServerMessage { welcome: Some(welcome), ..Default::default() };
         self.core.send_client(conn, &message, SendClass::Kept);
         self.look_from(conn, opened.center);
+    }
+
+    /// Where clients may come: not to members that are being emptied, unless all are.
+    fn edges(&self) -> Edges {
+        let members = &self.core.view.members;
+        let stays = members.iter().any(|m| !m.draining);
+        let edge = |m: &crate::io::Member| Edge {
+            node: u32::from(m.node.0),
+            host: m.host.clone(),
+            port: u32::from(m.port),
+        };
+        Edges { edges: members.iter().filter(|m| !(stays && m.draining)).map(edge).collect() }
+    }
+
+    /// A new view: clients learn where else they may come.
+    pub(crate) fn tell_edges(&mut self) {
+        let message = ServerMessage { edges: Some(self.edges()), ..Default::default() };
+        let welcomed = |s: &Session| matches!(s.phase, Phase::Playing | Phase::Moving);
+        let conns = self.sessions.by_conn.iter().filter(|(_, s)| welcomed(s)).map(|(conn, _)| *conn);
+        for conn in conns.collect::<Vec<_>>() {
+            self.core.send_client(conn, &message, SendClass::Kept);
+        }
     }
 
     // ---- sight -----------------------------------------------------------------------------------------
@@ -673,7 +784,7 @@ impl Node {
 
     // ---- housekeeping ----------------------------------------------------------------------------------
 
-    /// Once per second: Hellos that take too long, and what watching clients are told.
+    /// Once per second: Hellos that take too long, players that are still looked for, and what watching clients are told.
     pub(crate) fn rest_sessions(&mut self) {
         let now = self.core.now.time;
         let waits = |s: &Session| matches!(s.phase, Phase::Locating | Phase::Opening);
@@ -681,7 +792,12 @@ impl Node {
         let slow: Vec<_> = self.sessions.by_conn.iter().filter(|(_, s)| late(s)).map(|(c, _)| *c).collect();
         for conn in slow {
             let text = "The world is not ready to let you in. Try again in a moment.";
-            self.close(conn, "not_ready", text, RETRY_MS);
+            self.close_for_now(conn, "not_ready", text);
+        }
+        let lost = |s: &Session| s.phase == Phase::Moving && now.since(s.since) >= MOVING_MS * 1_000;
+        let lost: Vec<_> = self.sessions.by_conn.iter().filter(|(_, s)| lost(s)).map(|(c, _)| *c).collect();
+        for conn in lost {
+            self.ask_home_again(conn);
         }
         let watching: Vec<_> =
             self.sessions.by_conn.iter().filter(|(_, s)| s.watches).map(|(c, s)| (*c, s.center)).collect();
@@ -715,7 +831,7 @@ impl Node {
     pub(crate) fn close_all(&mut self) {
         let conns: Vec<_> = self.sessions.by_conn.keys().copied().collect();
         for conn in conns {
-            self.close(conn, "stopping", "The server restarts. You will be back in a moment.", RETRY_MS);
+            self.close_for_now(conn, "stopping", "The server restarts. You will be back in a moment.");
         }
     }
 }

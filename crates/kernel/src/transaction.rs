@@ -353,7 +353,7 @@ impl Node {
         self.submit(id, Work::Prepare(prepare));
     }
 
-    fn say_busy(&mut self, id: EntityId, prepare: &Prepare) {
+    pub(crate) fn say_busy(&mut self, id: EntityId, prepare: &Prepare) {
         let now = self.core.now.time;
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let keeps = real.promise.is_some_and(|p| p.until > now && p.age <= prepare.age);

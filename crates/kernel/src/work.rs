@@ -79,6 +79,10 @@ impl Node {
         if real.phase == Phase::Suspended {
             return self.turn_away(id, work);
         }
+        // An edge that hears nothing asks again: one question is enough.
+        if let Work::Resume { line, .. } = &work {
+            real.waiting.retain(|w| !matches!(w, Work::Resume { line: l, .. } if l == line));
+        }
         // Not a piece of work is done before those that came earlier, so a full queue refuses the newest.
         let full = work.is_bounded() && real.waiting.len() >= max;
         if full && !self.core.planted(Planted::UnboundedWaiting) {
@@ -94,7 +98,7 @@ impl Node {
         loop {
             let Some(real) = self.hosts.reals.get_mut(&id) else { return };
             if !real.takes_work() {
-                return;
+                return self.freeze(id);
             }
             match real.waiting.pop_front() {
                 Some(Work::Open { line, key, name, since }) => self.open_session(id, line, key, name, since),

@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 21] = [
+const COUNTERS: [Row<CounterOf>; 23] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -116,6 +116,10 @@ const COUNTERS: [Row<CounterOf>; 21] = [
     ("gundo_frames_total", None, "Frames encoded", |c| c.frames),
     ("gundo_updates_total", None, "Entity updates delivered to clients", |c| c.updates),
     ("gundo_keyframes_total", None, "Keyframes sent to clients", |c| c.keyframes),
+    ("gundo_handoffs_total", Some(("result", "done")), "Players handed to another node", |c| c.handoffs),
+    ("gundo_handoffs_total", Some(("result", "failed")), "Players handed to another node", |c| {
+        c.handoffs_failed
+    }),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
     ("gundo_game_panics_total", None, "Panics of game code", |c| c.game_panics),
     ("gundo_suspensions_total", None, "Entities suspended because their code kept panicking", |c| {
@@ -125,7 +129,7 @@ const COUNTERS: [Row<CounterOf>; 21] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 10] = [
+const GAUGES: [(&str, &str, CounterOf); 11] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
@@ -136,6 +140,7 @@ const GAUGES: [(&str, &str, CounterOf); 10] = [
     ("gundo_entities_real", "Entities real on the node", |c| c.reals),
     ("gundo_entities_suspended", "Entities suspended because their code kept panicking", |c| c.suspended),
     ("gundo_entities_ghost", "Entities seen on the node and real elsewhere", |c| c.ghosts),
+    ("gundo_handing_over", "Players being handed over, from the node or to it", |c| c.handing_over),
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
     ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),
 ];

@@ -149,6 +149,7 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         }
         bounds(world)?;
         world.check_removed()?;
+        one_owner(world)?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
         }
@@ -186,6 +187,21 @@ fn bounds(world: &World) -> Verdict {
         // The kernel lives on, and a player is told that something went wrong: the game is to blame.
         if counters.game_panics > 0 && !world.game_panics() {
             return violated(Guarantee::Game, format!("the rules panicked on n{}", key.node));
+        }
+    }
+    Ok(())
+}
+
+/// No player is obeyed by two nodes at the same time: one that is handed over stands still until it is known whose it is.
+fn one_owner(world: &World) -> Verdict {
+    let mut owners = BTreeMap::new();
+    let player = world.rules.player_kind();
+    for (key, node) in world.nodes.iter().filter(|(key, _)| key.generation == world.generation) {
+        for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
+            if let Some(other) = owners.insert(real.id, key.node) {
+                let name = world.judge.name(real.id);
+                return violated(Guarantee::G2, format!("{name} is real on n{other} and n{}", key.node));
+            }
         }
     }
     Ok(())
@@ -314,7 +330,8 @@ fn empty(world: &World) -> Verdict {
     for (key, node) in &world.nodes {
         let left = node.kernel.reals().next().map(|r| world.judge.name(r.id));
         let counters = node.kernel.counters();
-        let (sessions, chunks, waiting) = (counters.sessions, counters.chunks, counters.appends_waiting);
+        let waiting = counters.appends_waiting + counters.handing_over;
+        let (sessions, chunks) = (counters.sessions, counters.chunks);
         if let Some(name) = left {
             let kept: Vec<_> = world.nodes.iter().map(|(k, n)| (k.node, n.kernel.counters())).collect();
             let kept = kept.iter().map(|(n, c)| format!("n{n} {} sessions, {} chunks", c.sessions, c.chunks));

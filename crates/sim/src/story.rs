@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use gundo_kernel::{HomeMessage, Peer, TxMessage};
+use gundo_kernel::{HandoffMessage, HomeMessage, Peer, TxMessage};
 use gundo_types::EntityId;
 use gundo_wire::client::Frame;
 
@@ -92,7 +92,7 @@ impl Story {
 pub(crate) fn entity_of(message: &Peer) -> Option<EntityId> {
     match message {
         Peer::ToPlayer { player, .. } | Peer::ToEdge { player, .. } => Some(*player),
-        Peer::Transaction { entity, .. } => Some(*entity),
+        Peer::Transaction { entity, .. } | Peer::Handoff { entity, .. } => Some(*entity),
         Peer::Home {
             message:
                 HomeMessage::Locate { entity, .. }
@@ -100,7 +100,13 @@ pub(crate) fn entity_of(message: &Peer) -> Option<EntityId> {
                 | HomeMessage::Granted { entity, .. }
                 | HomeMessage::Disputed { entity, .. }
                 | HomeMessage::Confirmed { entity, .. }
-                | HomeMessage::Released { entity, .. },
+                | HomeMessage::Released { entity, .. }
+                | HomeMessage::Claim { entity, .. }
+                | HomeMessage::Claimed { entity, .. }
+                | HomeMessage::ClaimRefused { entity, .. }
+                | HomeMessage::Keep { entity, .. }
+                | HomeMessage::Kept { entity, .. }
+                | HomeMessage::HandedOver { entity, .. },
             ..
         } => Some(*entity),
         _ => None,
@@ -149,6 +155,13 @@ pub(crate) fn brief(message: &Peer) -> String {
         }
         Peer::ToEdge { conn, player, message } => {
             format!("of player {:x} to connection {}: {}", player.id, conn.0, short(message))
+        }
+        Peer::Handoff { entity, term, message } => {
+            let what = match message {
+                HandoffMessage::Image(image) => format!("offered, {} events", image.seq),
+                HandoffMessage::Refused => "refused".to_owned(),
+            };
+            format!("handoff of player {:x} (term {}.{}): {what}", entity.id, term.epoch, term.count)
         }
         Peer::Transaction { tx, entity, message } => {
             let what = match message {

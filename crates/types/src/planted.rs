@@ -105,7 +105,10 @@ planted! {
     InterestNotAnnounced "interest-not-announced"
         "After a new view a node does not tell the homes which chunks it subscribes to: G8."
 
-    // ---- takeover --------------------------------------------------------------------------------------
+    LowerTermAccepted "lower-term-accepted"
+        "A home takes the word of whoever speaks last, and not of the higher term, for who holds an entity: G8."
+
+    // ---- takeover and handoff --------------------------------------------------------------------------
     RemovedGoesOn "removed-goes-on"
         "A node that was removed from the view goes on as if nothing had happened: G10."
     TakeoverUnfenced "takeover-unfenced"
@@ -114,6 +117,10 @@ planted! {
         "An edge does not say again what was unanswered when its player's node died: G10."
     GhostsOfTheDead "ghosts-of-the-dead"
         "Clients are not told that what a dead node showed is gone: G8."
+    ThawsAfterGrant "thaws-after-grant"
+        "A node that has handed a player to another goes on with its own copy: G8."
+    AdoptionIgnored "adoption-ignored"
+        "A player goes on in a line that a newer one has taken its session from: G11."
 
     // ---- isolation -------------------------------------------------------------------------------------
     PanicNotReloaded "panic-not-reloaded"

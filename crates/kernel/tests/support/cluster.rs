@@ -21,17 +21,73 @@ use super::game;
 
 /// Something on its way.
 enum Flight {
-    Peer { to: NodeId, from: NodeId, incarnation: u64, message: Peer },
-    ToNode { node: NodeId, conn: ConnId, message: ClientMessage },
-    ToClient { client: usize, conn: ConnId, bytes: Vec<u8> },
-    Closed { client: usize, conn: ConnId },
-    Gone { node: NodeId, conn: ConnId },
-    Opened { client: usize, conn: ConnId },
+    Peer {
+        to: NodeId,
+        from: NodeId,
+        incarnation: u64,
+        message: Peer,
+    },
+    ToNode {
+        node: NodeId,
+        conn: ConnId,
+        message: ClientMessage,
+    },
+    ToClient {
+        client: usize,
+        conn: ConnId,
+        bytes: Vec<u8>,
+    },
+    Closed {
+        client: usize,
+        conn: ConnId,
+    },
+    Gone {
+        node: NodeId,
+        conn: ConnId,
+    },
+    Opened {
+        client: usize,
+        conn: ConnId,
+    },
     Commit,
-    Completed { node: NodeId, batch: u64, outcome: Outcome },
-    Loaded { node: NodeId, entity: EntityId, load: u64 },
+    Completed {
+        node: NodeId,
+        batch: u64,
+        outcome: Outcome,
+    },
+    Loaded {
+        node: NodeId,
+        entity: EntityId,
+        load: u64,
+    },
     NodeTimer(NodeId),
     ClientTimer(usize),
+    /// A node dies of a [`Strike`].
+    Dies(NodeId),
+}
+
+/// What happens to the first message that a test picks out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is lost, and nothing else.
+    Lost,
+    /// Its sender dies, and it is lost.
+    SenderDies,
+    /// It arrives, and its sender dies.
+    SentByTheDead,
+    /// Its receiver dies before it comes.
+    ReceiverDies,
+}
+
+/// Whether this message, from a node to another, is the one.
+pub type Pick = Box<dyn Fn(NodeId, NodeId, &Peer) -> bool>;
+
+/// A message that a test picks out, by sender, receiver and what it says.
+pub struct Strike {
+    pub at: Pick,
+    pub fate: Fate,
+    /// Who died, once it has happened; without a death the sender.
+    pub struck: Option<NodeId>,
 }
 
 /// What the journal does with the next groups.
@@ -82,6 +138,7 @@ pub struct Cluster {
     pub spoilt: Option<EntityId>,
     /// Frames between nodes that are lost: every n-th (0: none).
     pub lose_every: u64,
+    pub strike: Option<Strike>,
     /// Links on which messages take this much longer, µs.
     pub slow_links: BTreeMap<(NodeId, NodeId), u64>,
     /// Newest tick told of each chunk, by whom and to whom.
@@ -127,7 +184,16 @@ impl Cluster {
     }
 
     /// A cluster on what an earlier one has left.
-    pub fn with_store(count: u16, seed: u64, mut store: Store, world_ms: u64) -> Self {
+    pub fn with_store(count: u16, seed: u64, store: Store, world_ms: u64) -> Self {
+        Self::make(count, seed, store, world_ms, 0)
+    }
+
+    /// A cluster in which players follow their surroundings.
+    pub fn following(count: u16, seed: u64, follow_after_ms: u64) -> Self {
+        Self::make(count, seed, Store::new(), 1_000_000, follow_after_ms)
+    }
+
+    fn make(count: u16, seed: u64, mut store: Store, world_ms: u64, follow_after_ms: u64) -> Self {
         store.plant(PLANTED.get());
         // Small, so that it is reached.
         let limits = Limits { waiting_per_entity_max: 3, ..Limits::default() };
@@ -136,6 +202,7 @@ impl Cluster {
             snapshot_every: 7,
             // Small too.
             appends_waiting_max: 16,
+            follow_after_ms,
             limits,
             ..WorldSettings::default()
         });
@@ -157,6 +224,7 @@ impl Cluster {
             full: false,
             spoilt: None,
             lose_every: 0,
+            strike: None,
             slow_links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             ticks: BTreeMap::new(),
@@ -315,6 +383,27 @@ impl Cluster {
         self.clients[client].session.start(now);
         self.drain_client(client);
         client
+    }
+
+    /// Who plays by the dead node's edge finds another by itself.
+    pub fn die_and_come_back(&mut self, n: u16) {
+        let there: Vec<_> = (0..self.clients.len())
+            .filter(|c| self.clients[*c].conn.is_some_and(|(node, _)| node == NodeId(n)))
+            .collect();
+        self.die(n);
+        let now = Time(self.now);
+        for client in there {
+            self.clients[client].ended = None;
+            self.clients[client].session.handle_gone(now);
+            self.drain_client(client);
+        }
+    }
+
+    /// A view empties a node, or not any more.
+    pub fn drain(&mut self, n: u16, draining: bool) {
+        let member = self.view.members.iter_mut().find(|m| m.node == NodeId(n)).expect("a member");
+        member.draining = draining;
+        self.next_view();
     }
 
     pub fn player(&self, client: usize) -> EntityId {
@@ -556,6 +645,7 @@ impl Cluster {
                     self.input(node, Input::Timeout);
                 }
             }
+            Flight::Dies(node) => self.die_and_come_back(node.0),
             Flight::ClientTimer(client) => {
                 let now = Time(self.now);
                 let c = &self.clients[client];
@@ -666,6 +756,23 @@ impl Cluster {
                     }
                 }
                 let late = self.slow_links.get(&(node, to)).copied().unwrap_or(0);
+                if let Some(strike) = &mut self.strike
+                    && strike.struck.is_none()
+                    && (strike.at)(node, to, &message)
+                {
+                    let fate = strike.fate;
+                    let (dies, after) = match fate {
+                        Fate::Lost => (None, 0),
+                        Fate::SenderDies => (Some(node), 0),
+                        Fate::SentByTheDead => (Some(node), PEER_US + late + 1),
+                        Fate::ReceiverDies => (Some(to), 0),
+                    };
+                    strike.struck = Some(dies.unwrap_or(node));
+                    dies.into_iter().for_each(|dead| self.fly(after, Flight::Dies(dead)));
+                    if fate != Fate::SentByTheDead {
+                        return;
+                    }
+                }
                 let incarnation = self.nodes[&node].incarnation();
                 self.fly(PEER_US + late, Flight::Peer { to, from: node, incarnation, message });
             }

@@ -5,7 +5,7 @@
 //! there as the bytes that they are already. No transport's headers are counted for peers.
 
 use bytes::Bytes;
-use gundo_kernel::{ChunkFrame, HomeMessage, Line, Peer, ToEdge, ToPlayer};
+use gundo_kernel::{ChunkFrame, HandoffMessage, HomeMessage, Line, Peer, ToEdge, ToPlayer};
 use gundo_types::{Body, ChunkId, EntityId, Term};
 use gundo_wire::Message;
 use gundo_wire::client;
@@ -94,6 +94,9 @@ fn size_of_peer(message: &Peer) -> usize {
         Peer::ToEdge { conn, player, message } => {
             number(conn.0) + entity(*player) + block(size_of_to_edge(message))
         }
+        Peer::Handoff { entity: id, term: t, message } => {
+            entity(*id) + term(*t) + block(size_of_handoff(message))
+        }
         Peer::Transaction { .. } => unreachable!("walkers ask for nothing that others take part in"),
     })
 }
@@ -114,9 +117,20 @@ fn size_of_home(message: &HomeMessage) -> usize {
             entity(*id) + number(u64::from(holder.0)) + term(*t)
         }
         HomeMessage::Granted { entity: id, term: t }
-        | HomeMessage::Disputed { entity: id, term: t }
         | HomeMessage::Confirmed { entity: id, term: t }
-        | HomeMessage::Released { entity: id, term: t } => entity(*id) + term(*t),
+        | HomeMessage::Released { entity: id, term: t }
+        | HomeMessage::ClaimRefused { entity: id, from: t }
+        | HomeMessage::Keep { entity: id, term: t } => entity(*id) + term(*t),
+        HomeMessage::Disputed { entity: id, term: t, from } => entity(*id) + term(*t) + from.map_or(0, term),
+        HomeMessage::Claim { entity: id, from: (node, t) } => {
+            entity(*id) + number(u64::from(node.0)) + term(*t)
+        }
+        HomeMessage::Claimed { entity: id, from, term: t }
+        | HomeMessage::Kept { entity: id, from, term: t } => entity(*id) + term(*from) + term(*t),
+        HomeMessage::HandedOver { entity: id, from, to } => {
+            let to = to.map_or(0, |(node, t)| number(u64::from(node.0)) + term(t));
+            entity(*id) + term(*from) + to
+        }
         HomeMessage::Subscribe(list) => looks(list),
         HomeMessage::Publish { chunk: at, on } => chunk(*at) + number(u64::from(*on)),
         HomeMessage::Subscribers { chunk: at, list } => {
@@ -126,6 +140,22 @@ fn size_of_home(message: &HomeMessage) -> usize {
             chunk(*at) + list.iter().map(node).sum::<usize>()
         }
     })
+}
+
+fn size_of_handoff(message: &HandoffMessage) -> usize {
+    let HandoffMessage::Image(image) = message else { return 0 };
+    let refusals = image.refusals.iter().map(|(seq, print, refusal)| {
+        block(number(*seq) + number(*print) + text(&refusal.code) + text(&refusal.text))
+    });
+    let numbers = [image.seq, image.snapshot_seq, image.last_at.0, image.last_seq, image.credit_mm];
+    let times =
+        [image.rested_us, image.placed_us, image.grace_left_ms.unwrap_or(0), image.players_max as u64];
+    block(image.snapshot.len())
+        + numbers.into_iter().chain(times).map(number).sum::<usize>()
+        + image.body.as_ref().map_or(0, body)
+        + image.center.map_or(0, chunk)
+        + image.line.map_or(0, |line| block(number(u64::from(line.edge.0)) + number(line.conn.0)))
+        + refusals.sum::<usize>()
 }
 
 fn size_of_frame(frame: &ChunkFrame) -> usize {
@@ -158,6 +188,7 @@ fn size_of_to_edge(message: &ToEdge) -> usize {
             text(&refusal.code) + text(&refusal.text)
         }
         ToEdge::Doubted { seq } => number(*seq),
+        ToEdge::MovedTo { holder, term: t } => number(u64::from(holder.0)) + term(*t),
         ToEdge::NotHere | ToEdge::Superseded => 0,
         ToEdge::Reply { seq, result } => {
             let result = result.as_ref();

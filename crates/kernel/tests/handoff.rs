@@ -1,0 +1,225 @@
+//! Players that change their node while everybody lives, and while somebody or something dies at each arrow of it.
+//!
+//! Ann's player is real on the old owner, she plays by an edge, her player's home is a third node and her surroundings live
+//! on a fourth: so each arrow is a message between two nodes. She walks, says and takes things all the while, and Bob
+//! watches her.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use gundo_kernel::{HandoffMessage, HomeMessage, Node, Peer, ToEdge, ToPlayer};
+use gundo_types::{ChunkId, EntityId, NodeId};
+use gundo_wire::Message;
+use gundo_wire::journal::Cause;
+use support::cluster::{Cluster, Fate, Strike};
+use support::game::{self, PlayerCommand};
+
+const EDGE: NodeId = NodeId(3);
+const OLD: NodeId = NodeId(2);
+const FOLLOW_MS: u64 = 1_000;
+
+/// An arrow of the handoff: its name, and which messages it is.
+type Arrow = (&'static str, fn(&Peer) -> bool);
+
+const ARROWS: [Arrow; 7] = [
+    ("offer, old to new", |m| matches!(m, Peer::Handoff { message: HandoffMessage::Image(_), .. })),
+    ("claim, new to home", |m| matches!(m, Peer::Home { message: HomeMessage::Claim { .. }, .. })),
+    ("claimed, home to new", |m| matches!(m, Peer::Home { message: HomeMessage::Claimed { .. }, .. })),
+    ("handed over, home to old", |m| matches!(m, Peer::Home { message: HomeMessage::HandedOver { .. }, .. })),
+    ("moved, old to edge", |m| matches!(m, Peer::ToEdge { message: ToEdge::MovedTo { .. }, .. })),
+    ("resume, edge to new", |m| matches!(m, Peer::ToPlayer { message: ToPlayer::Resume { .. }, .. })),
+    ("resumed, new to edge", |m| matches!(m, Peer::ToEdge { message: ToEdge::Resumed(_), .. })),
+];
+
+const FATES: [Fate; 4] = [Fate::Lost, Fate::SenderDies, Fate::SentByTheDead, Fate::ReceiverDies];
+
+struct Story {
+    cluster: Cluster,
+    ann: usize,
+    player: EntityId,
+    home: NodeId,
+    new: NodeId,
+    steps: u64,
+}
+
+impl Story {
+    /// Everybody is in the world, Ann far from where she came in: she is about to be handed over.
+    fn begin() -> Self {
+        for seed in 1.. {
+            let mut cluster = Cluster::following(5, seed, FOLLOW_MS);
+            cluster.connect("ann", OLD.0);
+            let bob = cluster.connect("bob", 1);
+            cluster.run_ms(400);
+            let player = cluster.player(0);
+            let home = cluster.nodes[&OLD].home(player).expect("members");
+            let Some((far, new)) = far_place(&cluster, &[OLD, EDGE, home]) else { continue };
+            if [OLD, EDGE].contains(&home) {
+                continue;
+            }
+            let token = cluster.clients[0].session.token().clone();
+            let ann = cluster.connect_with("ann", EDGE.0, token);
+            cluster.run_ms(400);
+            for client in [ann, bob] {
+                let jump = i32::from(far.x) * gundo_types::CHUNK_MM;
+                cluster.command(client, &PlayerCommand { jump, ..Default::default() });
+            }
+            cluster.run_ms(100);
+            assert_eq!(owner(&cluster, player), Some(OLD), "she has not followed yet");
+            return Self { cluster, ann, player, home, new, steps: 0 };
+        }
+        unreachable!("some seed has four nodes in four roles")
+    }
+
+    /// Ann plays for so long: she walks each tick, takes and says now and then.
+    fn play(&mut self, ms: u64) {
+        for _ in 0..ms / 100 {
+            self.steps += 1;
+            let client = &mut self.cluster.clients[self.ann];
+            let mut body = client.body;
+            body.at.x += if self.steps % 40 < 20 { 300 } else { -300 };
+            body.speed = 30;
+            if client.session.is_live() {
+                client.body = body;
+                self.cluster.move_to(self.ann, body);
+            }
+            if self.steps.is_multiple_of(2) {
+                self.cluster.take(self.ann, ChunkId::default(), if self.steps % 4 < 2 { 1 } else { -1 });
+            } else {
+                let say = format!("step {}", self.steps);
+                self.cluster.command(self.ann, &PlayerCommand { say, ..Default::default() });
+            }
+            self.cluster.run_ms(100);
+        }
+    }
+
+    /// One real, every command answered once and done once at most, Ann where she was, everybody sees what is.
+    fn check(&mut self, what: &str, edge_died: bool) {
+        let settled = self.cluster.run_until(20_000, Cluster::is_settled);
+        assert!(settled, "{what}: it does not settle");
+        self.cluster.run_ms(1_500);
+        let owners: Vec<_> = owners(&self.cluster, self.player);
+        assert_eq!(owners.len(), 1, "{what}: she is real on {owners:?}");
+        let client = &self.cluster.clients[self.ann];
+        assert!(client.session.is_live(), "{what}: she is not in the world");
+        assert_eq!(client.welcomes, 1 + u32::from(edge_died), "{what}: times she came in");
+        let mut answers = BTreeMap::new();
+        for answer in &client.answers {
+            assert!(answers.insert(answer.id, answer.result.is_ok()).is_none(), "{what}: answered twice");
+        }
+        assert_eq!(answers.len() as u64, 1 + self.steps, "{what}: commands answered");
+        let mut effects = BTreeMap::new();
+        for (_, event) in self.cluster.store.stream(self.player, 0, usize::MAX) {
+            let cause = Cause::decode(event.cause.as_ref()).expect("a cause");
+            *effects.entry(cause.seq).or_insert(0) += 1;
+        }
+        for (seq, heard) in &client.heard {
+            let done = effects.get(seq).copied().unwrap_or(0);
+            assert_eq!(
+                done,
+                i32::from(heard.is_ok()),
+                "{what}: effects of command {seq}, answered {heard:?}"
+            );
+        }
+        self.cluster.check_pictures();
+        self.cluster.check_pebbles();
+        let under_way: u64 = self.cluster.nodes.values().map(|n| n.counters().handing_over).sum();
+        assert_eq!(under_way, 0, "{what}: nothing is under way");
+    }
+}
+
+/// A chunk in the middle of a tract whose home is none of `others`.
+fn far_place(cluster: &Cluster, others: &[NodeId]) -> Option<(ChunkId, NodeId)> {
+    let chunks = (0..40).map(|tract| ChunkId { island: 0, x: 4 * tract + 2, y: 0 });
+    let home = |chunk: ChunkId| cluster.nodes[&OLD].home(game::land(chunk)).expect("members");
+    chunks.map(|chunk| (chunk, home(chunk))).find(|(chunk, node)| {
+        let around = chunk.around(1).filter(|c| home(*c) == *node).count();
+        around >= 5 && !others.contains(node)
+    })
+}
+
+fn owners(cluster: &Cluster, player: EntityId) -> Vec<NodeId> {
+    let has = |node: &Node| node.reals().any(|r| r.id == player);
+    cluster.nodes.iter().filter(|(_, node)| has(node)).map(|(id, _)| *id).collect()
+}
+
+fn owner(cluster: &Cluster, player: EntityId) -> Option<NodeId> {
+    owners(cluster, player).first().copied()
+}
+
+#[test]
+fn a_player_follows_its_surroundings_and_nobody_notices() {
+    let mut story = Story::begin();
+    story.play(5_000);
+    assert_eq!(owners(&story.cluster, story.player), [story.new], "she has followed");
+    let corrections = &story.cluster.clients[story.ann].corrections;
+    assert_eq!(corrections.as_slice(), ["moved"], "only the jump");
+    let handed: u64 = story.cluster.nodes.values().map(|n| n.counters().handoffs).sum();
+    assert_eq!(handed, 2, "Ann, and Bob whose edge is elsewhere");
+    story.check("undisturbed", false);
+}
+
+#[test]
+fn whatever_dies_at_whichever_arrow() {
+    for (name, is_arrow) in ARROWS {
+        for fate in FATES {
+            let mut story = Story::begin();
+            let what = format!("{name}: {fate:?}");
+            let (player, old, new, home) = (story.player, OLD, story.new, story.home);
+            let at = move |from: NodeId, to: NodeId, message: &Peer| {
+                let roles = [old, new, home, EDGE];
+                roles.contains(&from) && roles.contains(&to) && is_about(message, player) && is_arrow(message)
+            };
+            story.cluster.strike = Some(Strike { at: Box::new(at), fate, struck: None });
+            let mut edge_died = false;
+            for _ in 0..60 {
+                story.play(100);
+                let strike = story.cluster.strike.as_ref().expect("put there");
+                if let Some(dead) = strike.struck.filter(|n| !story.cluster.nodes.contains_key(n)) {
+                    edge_died = dead == EDGE;
+                    story.play(300);
+                    story.cluster.bury(dead.0);
+                    story.cluster.strike = None;
+                    break;
+                }
+            }
+            if let Some(strike) = &story.cluster.strike {
+                assert!(strike.struck.is_some(), "{what}: it never came to that");
+            }
+            story.play(4_000);
+            story.check(&what, edge_died);
+        }
+    }
+}
+
+fn is_about(message: &Peer, player: EntityId) -> bool {
+    match message {
+        Peer::Handoff { entity, .. } => *entity == player,
+        Peer::ToEdge { player: p, .. } | Peer::ToPlayer { player: p, .. } => *p == player,
+        Peer::Home {
+            message:
+                HomeMessage::Claim { entity, .. }
+                | HomeMessage::Claimed { entity, .. }
+                | HomeMessage::HandedOver { entity, .. },
+            ..
+        } => *entity == player,
+        _ => false,
+    }
+}
+
+#[test]
+fn a_node_is_emptied_and_nobody_notices() {
+    for n in 1..=5 {
+        let mut story = Story::begin();
+        story.play(500);
+        story.cluster.drain(n, true);
+        story.play(6_000);
+        assert_eq!(story.cluster.stopped, [NodeId(n)], "it has nothing left");
+        let left = story.cluster.nodes[&NodeId(n)].counters();
+        assert_eq!((left.reals, left.sessions, left.chunks), (0, 0, 0), "node {n}");
+        story.cluster.die(n);
+        story.cluster.bury(n);
+        story.play(1_000);
+        story.check(&format!("node {n} is emptied"), NodeId(n) == EDGE);
+    }
+}
