@@ -5,8 +5,8 @@
 //! nightly, as long as one likes). Both start from `corpus/`, which [`seeds`] writes and long runs add to.
 
 pub mod mutate;
-pub mod seeds;
 mod peers;
+pub mod seeds;
 mod targets;
 mod wire_tree;
 mod world;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use gundo_journal::Store;
 use gundo_kernel::game::{Actor, Refusal};
 use gundo_kernel::{
-    Age, ChunkFrame, Encoded, HomeMessage, Input, Key, Line, Member, Node, NodeSettings, Opened, Output, Peer,
-    Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View, WorldSettings,
+    Age, ChunkFrame, Encoded, HomeMessage, Input, Key, Line, Member, Node, NodeSettings, Opened, Output,
+    Peer, Prepared, Renewal, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View, WorldSettings,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Now, Point, Term, Time, WorldTime};
 use gundo_wire::Message;
@@ -185,17 +185,10 @@ impl Tape {
                 unreachable: self.list(Self::node),
             },
             3 if self.byte() % 2 == 0 => Peer::Stale { epoch: Epoch(self.number()) },
-            3 => Peer::Sent {
-                number: self.number(),
-                rosters: self.list(|t| (t.chunk(), t.number() as u32)),
-            },
+            3 => Peer::Sent { number: self.number(), rosters: self.list(|t| (t.chunk(), t.number() as u32)) },
             4 => Peer::Frames { number: self.number(), frames: self.list(Self::chunk_frame) },
             5 => Peer::KeyframeWanted(self.chunk()),
-            6 => Peer::ToPlayer {
-                player: self.entity(player),
-                line: self.line(),
-                message: self.to_player(),
-            },
+            6 => Peer::ToPlayer { player: self.entity(player), line: self.line(), message: self.to_player() },
             7 => Peer::ToEdge { conn: self.conn(), player: self.entity(player), message: self.to_edge() },
             _ => Peer::Transaction {
                 tx: self.tx(),
@@ -410,8 +403,7 @@ impl World {
             while let Some(output) = self.node.poll_output() {
                 match output {
                     Output::Send { parts, .. } => {
-                        ServerMessage::decode(parts.concat().as_slice())
-                            .expect("a node speaks the protocol");
+                        ServerMessage::decode(parts.concat().as_slice()).expect("a node speaks the protocol");
                     }
                     Output::Append(batch) => {
                         let id = batch.id;
@@ -427,6 +419,9 @@ impl World {
                         message: Peer::Home { message: HomeMessage::Locate { entity, .. }, .. },
                         ..
                     } => self.player = entity,
+                    Output::Renew { sent } => {
+                        inputs.push_back(Input::Renewed { sent, renewal: Renewal::Renewed });
+                    }
                     Output::Fenced => panic!("only the coordinator removes a node"),
                     _ => {}
                 }

@@ -167,7 +167,9 @@ async fn repeated_panics_suspend_the_player_and_are_written_down() {
     assert_eq!(count(&ada, PANIC).await, Err("game_error".into()));
     assert_eq!(count(&ada, 1).await, Err("suspended".into()));
     let told = until(&mut events, |event| matches!(event, Event::Notice(_))).await;
-    assert!(matches!(told, Event::Notice(n) if n.code == "suspended" && n.text.contains("Nothing of yours is lost")));
+    assert!(
+        matches!(told, Event::Notice(n) if n.code == "suspended" && n.text.contains("Nothing of yours is lost"))
+    );
     assert_eq!(count(&bob, 1).await, Ok(1), "nobody else notices");
 
     // The first, and the one that was one too many; those between came within the minute.
@@ -177,7 +179,10 @@ async fn repeated_panics_suspend_the_player_and_are_written_down() {
         assert!(name.contains("-n1-game-1-"), "{name}");
         assert!(text.contains("the game's `decide` panicked at entity 1/"), "{text}");
         assert!(text.contains("nobody has thought of this number"), "the panic's words: {text}");
-        assert!(text.contains("isolation::Counter") && text.contains("tests/isolation.rs"), "the stack: {text}");
+        assert!(
+            text.contains("isolation::Counter") && text.contains("tests/isolation.rs"),
+            "the stack: {text}"
+        );
         assert!(text.contains("game_panics: ") && text.contains(env!("CARGO_PKG_VERSION")), "{text}");
         let client = text.rfind(" in  client #").expect("the command that did it");
         let panicked = text.rfind(" out panicked entity 1/").or(text.rfind(" out suspended entity 1/"));
@@ -196,8 +201,7 @@ async fn repeated_panics_suspend_the_player_and_are_written_down() {
 /// The node hangs, and so does the next that takes the player over. The third is only asked what became of it.
 #[tokio::test]
 async fn a_command_that_never_returns_ends_two_nodes_and_no_third() {
-    let settings =
-        TestSettings { nodes: 3, black_box: true, watchdog_ms: 1_500, ..TestSettings::default() };
+    let settings = TestSettings { nodes: 3, black_box: true, watchdog_ms: 1_500, ..TestSettings::default() };
     let gate = Arc::default();
     let world = world(&settings, &gate);
     let _opens = Opens(gate);

@@ -31,8 +31,8 @@ pub use io::{
     Counters, Gauges, Input, Member, NodeSettings, Output, Parts, Renewal, SendClass, View, WorldSettings,
 };
 pub use peer::{
-    Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, ToEdge, ToPlayer, TxId,
-    TxMessage,
+    Age, ChunkFrame, Encoded, HomeMessage, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
+    TxId, TxMessage,
 };
 
 use bytes::Bytes;

@@ -125,7 +125,7 @@ const COUNTERS: [Row<CounterOf>; 21] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 9] = [
+const GAUGES: [(&str, &str, CounterOf); 10] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
