@@ -11,7 +11,7 @@ use gundo_journal::Store;
 use gundo_kernel::game::{Actor, Refusal};
 use gundo_kernel::{
     Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Input, Key, Line, Member, Node,
-    NodeSettings, Opened, Output, Peer, Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View,
+    NodeSettings, Opened, Output, Peer, Prepared, Renewal, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View,
     WorldSettings,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Now, Point, Term, Time, WorldTime};
@@ -457,6 +457,9 @@ impl World {
                         message: Peer::Home { message: HomeMessage::Locate { entity, .. }, .. },
                         ..
                     } => self.player = entity,
+                    Output::Renew { sent } => {
+                        inputs.push_back(Input::Renewed { sent, renewal: Renewal::Renewed });
+                    }
                     Output::Fenced => panic!("only the coordinator removes a node"),
                     _ => {}
                 }
