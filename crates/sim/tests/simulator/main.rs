@@ -1,5 +1,6 @@
 //! The simulator with a small game of its own: runs, the command, the guide.
 
+mod audit;
 mod command;
 mod guide;
 mod purses;

@@ -43,9 +43,9 @@ const UNTRIED: u32 = 99;
 
 /// Command, event, reply and snapshot of both kinds.
 #[derive(Clone, PartialEq, Message)]
-struct Coins {
+pub(crate) struct Coins {
     #[prost(uint32, tag = "1")]
-    n: u32,
+    pub(crate) n: u32,
 }
 
 struct Purse {
