@@ -103,7 +103,7 @@ pub use gundo_node::WorldInfo;
 #[cfg(feature = "sim")]
 pub use gundo_sim as sim;
 pub use gundo_types::*;
-pub use gundo_wire::{DecodeError, Message};
+pub use gundo_wire::{DecodeError, Kept, Message};
 pub use prost;
 
 /// Many small buffers are made on one thread and dropped on another: the system's allocator is slow at that.

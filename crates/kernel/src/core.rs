@@ -54,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) timers: BTreeSet<(Time, Timer)>,
     pub(crate) stopping: bool,
+    /// It writes fields that this version does not know.
+    pub(crate) acts_newer: bool,
     last_batch: u64,
     last_load: u64,
 }
@@ -69,6 +71,7 @@ impl Core {
             counters: Counters::default(),
             timers: BTreeSet::new(),
             stopping: false,
+            acts_newer: false,
             last_batch: 0,
             // Loads grow over incarnations too: what the journal remembers of failed loads stays behind.
             last_load: settings.incarnation << 32,

@@ -60,6 +60,10 @@ pub trait Entity: Sized + Send + 'static {
     fn restore(id: u64, world: &Self::World, snapshot: &[u8]) -> Result<Self, DecodeError>;
 
     /// The whole durable state as bytes.
+    ///
+    /// While nodes are updated one by one, an older one reads what a newer one wrote and writes it anew: keep what is not known
+    /// ([`Kept`](gundo_wire::Kept)), or it is lost. An event that is not known is applied as nothing: decide a new one only when
+    /// every node knows how to apply it, that is, one version later.
     fn snapshot(&self) -> Vec<u8>;
 
     /// Chooses what a command does: events, a reply, or parts for other entities. Changes nothing.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Term, Time, WorldTime};
-use gundo_wire::Message;
-use gundo_wire::journal::{Cause, EventType, Loaded, Snapshot};
+use gundo_wire::journal::{Cause, EventType, Loaded, SnapshotParts};
+use gundo_wire::{Kept, Message};
 
 use crate::Node;
 use crate::append::Pending;
@@ -23,6 +23,9 @@ use crate::work::Work;
 
 /// Between two tries to load an entity the journal could not read, ms.
 const LOAD_RETRY_MS: u64 = 250;
+
+/// The field that nodes of the next version add, when they are played: see [`Node::act_newer`].
+const LATER_FIELD: u32 = 1_000;
 
 /// Everything hosted here.
 #[derive(Default)]
@@ -92,6 +95,8 @@ pub(crate) struct Real {
     pub(crate) seq: u64,
     pub(crate) snapshot_seq: u64,
     pub(crate) last_at: WorldTime,
+    /// Fields of its snapshot that a newer version wrote, and nothing else.
+    kept: Kept<SnapshotParts>,
     /// Appends on their way, oldest first.
     pub(crate) pending: VecDeque<Pending>,
     pub(crate) lock: Option<Lock>,
@@ -123,6 +128,7 @@ impl Real {
             seq: 0,
             snapshot_seq: 0,
             last_at: WorldTime(0),
+            kept: Kept::default(),
             pending: VecDeque::new(),
             lock: None,
             locked_until: now,
@@ -172,15 +178,18 @@ impl Real {
             player.forget_records();
         }
         (self.seq, self.snapshot_seq) = (0, 0);
+        self.kept = Kept::default();
         self.state = Some(match &loaded.snapshot {
             None => kind.create(self.id.id),
             Some((seq, payload)) => {
-                let snapshot = Snapshot::decode(payload.as_ref()).map_err(fault)?;
+                let snapshot = Kept::<SnapshotParts>::decode(payload.clone()).map_err(fault)?;
+                self.kept = snapshot.with(SnapshotParts::default());
+                let snapshot = snapshot.known;
                 (self.seq, self.snapshot_seq) = (*seq, *seq);
                 self.last_at = self.last_at.max(WorldTime(snapshot.at));
                 let state = kind.restore(self.id.id, &snapshot.state).map_err(fault)?;
                 if let Some(player) = &mut self.player {
-                    player.restore(snapshot);
+                    player.restore(snapshot).map_err(fault)?;
                 }
                 state
             }
@@ -213,14 +222,34 @@ impl Real {
         Ok(())
     }
 
+    /// As a later version would that has more to remember.
+    fn add_later_fields(&mut self) {
+        self.kept.add_unknown(LATER_FIELD, self.id.id);
+        if let Some(player) = &mut self.player {
+            player.add_later_fields(LATER_FIELD, self.id.id);
+        }
+    }
+
+    fn drop_later_fields(&mut self) {
+        self.kept = Kept::default();
+        if let Some(player) = &mut self.player {
+            player.drop_later_fields();
+        }
+    }
+
     /// The whole durable state: the game's and the engine's.
     pub(crate) fn snapshot(&self) -> Bytes {
         let state = self.state.as_ref().expect("a loaded entity has a state").snapshot();
-        let mut snapshot = Snapshot { state, at: self.last_at.0, ..Default::default() };
+        self.snapshot_of(state, self.last_at)
+    }
+
+    /// A snapshot with this state of the game's.
+    pub(crate) fn snapshot_of(&self, state: Bytes, at: WorldTime) -> Bytes {
+        let mut snapshot = SnapshotParts { state, at: at.0, ..Default::default() };
         if let Some(player) = &self.player {
             player.snapshot_into(&mut snapshot);
         }
-        snapshot.encode_to_vec().into()
+        self.kept.with(snapshot).encode()
     }
 }
 
@@ -320,6 +349,12 @@ impl Node {
             && self.core.planted(Planted::AnswersForgotten)
         {
             player.forget_answers();
+        }
+        if self.core.acts_newer {
+            real.add_later_fields();
+        }
+        if self.core.planted(Planted::LaterFieldsLost) {
+            real.drop_later_fields();
         }
         real.phase = match restored {
             Ok(Ok(())) if real.trouble.is_suspended() => Phase::Suspended,

@@ -120,7 +120,7 @@ pub enum Renewal {
     Failed,
 }
 
-/// The driver's own indicators, shown in the x-ray view.
+/// The driver's own indicators, shown in the x-ray view, and what the kernel must know of its machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Longest handling of a tick in the last second, µs.
@@ -129,6 +129,8 @@ pub struct Gauges {
     pub inbox: u32,
     /// The journal's disk is nearly full: what would add to the world is refused with `storage_full`.
     pub storage_full: bool,
+    /// Share of the last second in which the logic thread worked, ‰.
+    pub load_permille: u32,
 }
 
 /// Something a node wants done.
@@ -315,6 +317,12 @@ pub struct Counters {
     pub refused_storage_busy: u64,
     /// Commands and hellos refused with `storage_full`.
     pub refused_storage_full: u64,
+    /// New players sent away because too much was going on.
+    pub refused_busy_world: u64,
+    /// How far down the ladder of overload it is: 0 (not at all) to 4 (gauge).
+    pub overload_level: u64,
+    /// Seconds at each level.
+    pub overload_seconds: [u64; 5],
     /// Entities real here (gauge).
     pub reals: u64,
     /// Entities seen here and real elsewhere (gauge).

@@ -14,6 +14,7 @@ mod interest;
 mod io;
 mod isolation;
 mod membership;
+mod overload;
 mod peer;
 mod picture;
 mod player;
@@ -42,6 +43,7 @@ use crate::homes::Homes;
 use crate::host::Hosts;
 use crate::interest::Interest;
 use crate::membership::Membership;
+use crate::overload::Overload;
 use crate::publish::Publisher;
 use crate::session::Sessions;
 use crate::storage::Storage;
@@ -92,6 +94,7 @@ pub struct Node {
     sessions: Sessions,
     membership: Membership,
     storage: Storage,
+    overload: Overload,
     /// Messages of epochs that have not come here yet, with their senders' incarnations.
     early: VecDeque<(NodeId, u64, Peer)>,
     /// Messages that wait for this node's homes to open.
@@ -117,6 +120,7 @@ impl Node {
             sessions: Sessions::default(),
             membership: Membership::default(),
             storage: Storage::default(),
+            overload: Overload::default(),
             early: VecDeque::new(),
             waiting_for_home: VecDeque::new(),
             last_tick: None,
@@ -149,10 +153,7 @@ impl Node {
             Input::Appended { batch, outcome } => self.handle_appended(batch, outcome),
             Input::Loaded { entity, load, result } => self.on_loaded(entity, load, result),
             Input::Timeout => {}
-            Input::Gauges(gauges) => {
-                self.sessions.gauges = gauges;
-                self.set_storage_full(gauges.storage_full);
-            }
+            Input::Gauges(gauges) => self.on_gauges(gauges),
             Input::Hold(hold) => self.hosts.held = hold,
             Input::Stop => self.handle_stop(),
         }
@@ -184,6 +185,7 @@ impl Node {
         let (chunks, ghosts) = self.interest.size(self.core.me());
         Counters {
             appends_waiting: self.storage.waiting() as u64,
+            overload_level: u64::from(self.overload.level()),
             journal_slow: u64::from(self.storage.is_slow(self.core.now.time, self.core.world())),
             storage_full: u64::from(self.storage.is_full()),
             held: self.hosts.reals.values().filter(|r| r.held).count() as u64,
@@ -218,6 +220,17 @@ impl Node {
     /// with what the journal gives.
     pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
         self.hosts.reals.get(&id)?.state.as_ref().map(|state| state.snapshot())
+    }
+
+    /// Whether `entity` is real here.
+    pub fn holds(&self, entity: EntityId) -> bool {
+        self.hosts.reals.contains_key(&entity)
+    }
+
+    /// From now on it is of the next version: to what it keeps durable it adds fields that this one does not know. For checkers:
+    /// an older node that takes over must not lose them.
+    pub fn act_newer(&mut self) {
+        self.core.acts_newer = true;
     }
 
     /// Whether entities of `kind` are entities of the game, rather than volatile children of one.
@@ -380,8 +393,11 @@ impl Node {
             return self.schedule_tick();
         }
         self.last_tick = Some(tick);
-        self.tick_entities();
-        self.publisher.tick(&mut self.core);
+        // What other nodes tell is handed on all the same.
+        if !self.overload.skips(tick) {
+            self.tick_entities();
+            self.publisher.tick(&mut self.core, &self.overload);
+        }
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.schedule_tick();

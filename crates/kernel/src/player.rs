@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Point, Time};
-use gundo_wire::journal::{Answer, Cause, EventType, Place, Session, Snapshot};
-use gundo_wire::{DecodeError, Message, fingerprint};
+use gundo_wire::journal::{Answer, Cause, EventType, Place, Session, SnapshotParts};
+use gundo_wire::{DecodeError, Kept, fingerprint};
 use rand_core::Rng;
 use sha2::{Digest, Sha256};
 
@@ -33,11 +33,11 @@ const PLACE_MM: u32 = 10_000;
 #[derive(Default)]
 pub(crate) struct Player {
     /// Those to the highest numbers, ascending.
-    answers: VecDeque<Answer>,
+    answers: VecDeque<Kept<Answer>>,
     /// Refusals given since the load, so that a repeat gets the same answer.
     refusals: VecDeque<(u64, u64, Refusal)>,
-    pub(crate) session: Session,
-    place: Option<Place>,
+    pub(crate) session: Kept<Session>,
+    place: Option<Kept<Place>>,
     /// Highest seq decided.
     pub(crate) last_seq: u64,
     pub(crate) line: Option<Line>,
@@ -64,7 +64,7 @@ pub(crate) enum Known {
 impl Player {
     pub(crate) fn forget_records(&mut self) {
         self.answers.clear();
-        self.session = Session::default();
+        self.session = Kept::default();
         self.place = None;
     }
 
@@ -72,18 +72,29 @@ impl Player {
         self.answers.clear();
     }
 
-    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
-        self.answers = snapshot.answers.into();
-        self.answers.make_contiguous().sort_by_key(|a| a.seq);
-        self.session = snapshot.session.unwrap_or_default();
-        self.place = snapshot.place;
-        self.last_seq = self.answers.back().map_or(0, |a| a.seq).max(self.last_seq);
+    pub(crate) fn restore(&mut self, snapshot: SnapshotParts) -> Result<(), DecodeError> {
+        self.answers = snapshot.answers.into_iter().map(Kept::decode).collect::<Result<_, _>>()?;
+        self.answers.make_contiguous().sort_by_key(|a| a.known.seq);
+        self.session = Kept::decode(snapshot.session.unwrap_or_default())?;
+        self.place = snapshot.place.map(Kept::decode).transpose()?;
+        self.last_seq = self.answers.back().map_or(0, |a| a.known.seq).max(self.last_seq);
+        Ok(())
     }
 
-    pub(crate) fn snapshot_into(&self, snapshot: &mut Snapshot) {
-        snapshot.answers = self.answers.iter().cloned().collect();
-        snapshot.session = Some(self.session.clone());
-        snapshot.place = self.place;
+    pub(crate) fn add_later_fields(&mut self, tag: u32, value: u64) {
+        self.session.add_unknown(tag, value);
+        self.answers.iter_mut().for_each(|a| a.add_unknown(tag, value));
+    }
+
+    pub(crate) fn drop_later_fields(&mut self) {
+        self.session = std::mem::take(&mut self.session.known).into();
+        self.answers.iter_mut().for_each(|a| *a = std::mem::take(&mut a.known).into());
+    }
+
+    pub(crate) fn snapshot_into(&self, snapshot: &mut SnapshotParts) {
+        snapshot.answers = self.answers.iter().map(Kept::encode).collect();
+        snapshot.session = Some(self.session.encode());
+        snapshot.place = self.place.as_ref().map(Kept::encode);
     }
 
     pub(crate) fn apply(
@@ -93,20 +104,23 @@ impl Player {
         cause: &Cause,
     ) -> Result<(), DecodeError> {
         if event_type == EventType::Session {
-            self.session = Session::decode(payload)?;
+            self.session = Kept::decode(payload.to_vec())?;
         }
         if cause.seq > 0 {
             // By number and not by when they had their effect: of two commands the later may be the one that was refused
             // at first and said again. So whatever is above the lowest kept and not kept never had an effect.
             let (seq, fingerprint, reply) = (cause.seq, cause.fingerprint, cause.reply.clone());
-            let at = self.answers.partition_point(|a| a.seq < seq);
-            self.answers.insert(at, Answer { seq, fingerprint, reply });
+            let at = self.answers.partition_point(|a| a.known.seq < seq);
+            self.answers.insert(at, Answer { seq, fingerprint, reply }.into());
             if self.answers.len() > ANSWERS_MAX {
                 self.answers.pop_front();
             }
             self.last_seq = self.last_seq.max(seq);
         }
-        self.place = cause.place.or(self.place);
+        // A place is a whole: the next one has nothing of the last.
+        if let Some(place) = cause.place {
+            self.place = Some(place.into());
+        }
         Ok(())
     }
 
@@ -116,7 +130,7 @@ impl Player {
             let text = "This number was used for another command already.";
             Known::Answer(Err(Refusal::new("not_the_same", text)))
         };
-        if let Some(answer) = self.answers.iter().find(|a| a.seq == seq) {
+        if let Some(answer) = self.answers.iter().map(|a| &a.known).find(|a| a.seq == seq) {
             let same = answer.fingerprint == fingerprint;
             return if same { Known::Answer(Ok(answer.reply.clone())) } else { not_the_same() };
         }
@@ -126,7 +140,7 @@ impl Player {
         }
         // What is not in a full window is older than it: it may have had its effect long ago.
         let full = self.answers.len() >= window.min(ANSWERS_MAX);
-        let oldest = self.answers.front().map_or(0, |a| a.seq);
+        let oldest = self.answers.front().map_or(0, |a| a.known.seq);
         if seq == 0 || (full && seq < oldest) {
             return Known::Answer(Err(Refusal::new("too_old", "This command was answered long ago.")));
         }
@@ -173,15 +187,15 @@ impl Player {
     fn knows(&self, key: &Key) -> bool {
         let digest = Sha256::digest(key.secret());
         let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
-        let session = &self.session;
+        let session = &self.session.known;
         same(&session.token) || same(&session.token_before) || session.tokens_given.iter().any(|t| same(t))
     }
 
     /// The session after a resume with `key`, for which `token` is given. Tokens that were given for the same key stay good:
     /// hellos arrive late and out of order, and nobody knows which welcome the client has heard.
-    fn session_after(&self, key: &Key, token: &[u8; 16]) -> Session {
+    fn session_after(&self, key: &Key, token: &[u8; 16]) -> Kept<Session> {
         let before = Bytes::copy_from_slice(&Sha256::digest(key.secret()));
-        let session = &self.session;
+        let session = &self.session.known;
         let mut given = session.tokens_given.clone();
         if before == session.token_before {
             given.push(session.token.clone());
@@ -192,13 +206,13 @@ impl Player {
             given.clear();
         }
         given.drain(..given.len().saturating_sub(TOKENS_GIVEN_MAX));
-        Session {
+        self.session.with(Session {
             session: 1,
             token: Bytes::copy_from_slice(&Sha256::digest(token)),
             token_before: before,
             adoption: session.adoption + 1,
             tokens_given: given,
-        }
+        })
     }
 }
 
@@ -234,7 +248,7 @@ impl Node {
         let work = Work::Open { line, key, name: name.clone(), since };
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
-        let fresh = player.session.adoption == 0;
+        let fresh = player.session.known.adoption == 0;
         // With a nonce comes a new player, or one whose first welcome was lost: its name is the first one's then.
         let known = if fresh { matches!(key, Key::Nonce(_)) } else { player.knows(&key) };
         let known = known || !fresh && self.core.planted(Planted::TokenUnchecked);
@@ -248,7 +262,7 @@ impl Node {
             return self.unload_if_gone(id);
         }
         let state = real.state.as_ref().expect("a live entity has a state");
-        let mut body = real.body.or_else(|| player.place.as_ref().map(body_of));
+        let mut body = real.body.or_else(|| player.place.as_ref().map(|p| body_of(&p.known)));
         let mut events = Vec::new();
         let (mut names, mut signals) = (Vec::new(), Vec::new());
         if fresh {
@@ -289,7 +303,7 @@ impl Node {
         let mut next_token = [0; 16];
         self.core.rng.fill_bytes(&mut next_token);
         let session = player.session_after(&key, &next_token);
-        events.push((EventType::Session, session.encode_to_vec().into()));
+        events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
         player.leave_at = None;
         let center = *player.center.get_or_insert(body.chunk());
@@ -297,7 +311,7 @@ impl Node {
             token: next_token,
             // The highest number there is has no next: who used it has used its session up.
             next_seq: player.last_seq.saturating_add(1),
-            adoption: session.adoption,
+            adoption: session.known.adoption,
             body,
             center,
             own: Bytes::new(),
@@ -312,7 +326,7 @@ impl Node {
     pub(crate) fn resume_session(&mut self, id: EntityId, line: Line, adoption: u64, body: Body) {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
-        if player.session.adoption != adoption {
+        if player.session.known.adoption != adoption {
             self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
             return self.unload_if_gone(id);
         }
@@ -397,8 +411,11 @@ impl Node {
     }
 
     fn record_place(&mut self, id: EntityId, effects: Vec<Effect>) {
-        // It comes again with the next second.
         if self.room() == Room::Busy && !self.core.stopping {
+            // Where somebody walks is recorded some seconds later; who leaves leaves as soon as there is room.
+            if !effects.is_empty() {
+                self.storage.leave_later(id);
+            }
             return;
         }
         let now = self.core.now.time;
@@ -446,7 +463,7 @@ impl Node {
                 // Of one that cannot be read no place can be recorded.
                 leaving.push((*id, player.present && real.phase == Phase::Live));
             } else if player.present && now.since(player.placed_at) >= every {
-                let last = player.place.as_ref().map(body_of);
+                let last = player.place.as_ref().map(|p| body_of(&p.known));
                 let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));
                 if real.body.is_some_and(far) {
                     walked.push(*id);

@@ -13,6 +13,7 @@ use gundo_wire::Message;
 use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal, motion_units};
 
 use crate::core::Core;
+use crate::overload::Overload;
 use crate::peer::{ChunkFrame, Encoded, HomeMessage, Peer};
 
 /// Ticks a publication without entities is kept: whoever comes back soon causes no announcement.
@@ -250,9 +251,9 @@ impl Publisher {
 
     /// Encodes what happened since the last tick and hands it to the subscribers; announces new publications and takes
     /// back empty ones.
-    pub(crate) fn tick(&mut self, core: &mut Core) {
+    pub(crate) fn tick(&mut self, core: &mut Core, overload: &Overload) {
         let tick = core.tick();
-        let periods = core.world().tier_ticks;
+        let periods = overload.tier_ticks(core.world().tier_ticks);
         let mut outbox: BTreeMap<NodeId, Vec<ChunkFrame>> = BTreeMap::new();
         let dirty = std::mem::take(&mut self.dirty);
         for chunk in dirty {
@@ -263,7 +264,15 @@ impl Publisher {
                     core.send_home(home, HomeMessage::Publish { chunk, on: true });
                 }
             }
-            publish_chunk(core, chunk, tick, periods, publication, &mut self.entities, &mut outbox);
+            publish_chunk(
+                core,
+                chunk,
+                (tick, overload.ticks_told()),
+                periods,
+                publication,
+                &mut self.entities,
+                &mut outbox,
+            );
             let waits =
                 publication.moved.iter().any(|m| !m.is_empty()) && !publication.subscribers.is_empty();
             if publication.slots.is_empty() {
@@ -298,7 +307,7 @@ impl Publisher {
 fn publish_chunk(
     core: &mut Core,
     chunk: ChunkId,
-    tick: u32,
+    (tick, ticks_told): (u32, u32),
     periods: [u32; 3],
     publication: &mut Publication,
     entities: &mut BTreeMap<EntityId, Shown>,
@@ -317,7 +326,8 @@ fn publish_chunk(
     for tier in 0..3 {
         // Chunks take turns, so that the slow tiers do not all fall on the same tick.
         let phase = tick.wrapping_add(chunk.x as u32).wrapping_add(chunk.y as u32);
-        let due = phase.is_multiple_of(periods[tier].max(1));
+        let period = periods[tier].max(1);
+        let due = phase % period < ticks_told;
         if !due || publication.moved[tier].is_empty() {
             continue;
         }

@@ -26,6 +26,8 @@ use crate::player::to_player;
 const OPENING_MS: u64 = 5_000;
 /// How long clients shall wait before they come back by themselves, ms.
 const RETRY_MS: u32 = 1_000;
+/// The same for new players while nobody new is let in.
+const CLOSED_RETRY_MS: u32 = 5_000;
 
 /// Between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
 const PASS_ON_MS: u64 = 10;
@@ -181,6 +183,12 @@ impl Node {
         if hello.protocol != PROTOCOL {
             let text = format!("This server speaks protocol {PROTOCOL}. Please update your client.");
             return self.refuse_hello(conn, Refusal::new("bad_protocol", text));
+        }
+        if hello.token.is_empty() && self.overload.is_closed() {
+            self.core.counters.refused_busy_world += 1;
+            let text =
+                "So much is going on here that nobody new can come in just now. Try again in a moment.";
+            return self.close(conn, "busy_world", text, CLOSED_RETRY_MS);
         }
         let kind = self.core.settings.rules.player_kind();
         let (id, key) = match key_of(&hello) {
@@ -542,8 +550,9 @@ impl Node {
     fn look_from(&mut self, conn: ConnId, center: ChunkId) {
         let settings = self.core.settings.world.clone();
         let reach = settings.sight_chunks.into_iter().max().unwrap_or(0);
-        // An old tier goes on until a frame of the new one has surely come: nothing falls between the two.
-        let fades = self.core.tick() + 2 * settings.tier_ticks.into_iter().max().unwrap_or(1);
+        // An old tier goes on until a frame of the new one has surely come, also from a publisher that is slower just now: nothing
+        // falls between the two.
+        let fades = self.core.tick() + 4 * settings.tier_ticks.into_iter().max().unwrap_or(1);
         let Some(before) = self.sessions.by_conn.get_mut(&conn).map(|s| s.center.replace(center)) else {
             return;
         };
@@ -697,6 +706,7 @@ impl Node {
             ghosts: ghosts as u32,
             sessions: self.sessions.by_conn.len() as u32,
             chunks: chunks as u32,
+            overload: u32::from(self.overload.level()),
             homes: center.into_iter().flat_map(|c| c.around(reach)).filter_map(home).collect(),
         }
     }

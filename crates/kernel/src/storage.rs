@@ -5,7 +5,7 @@
 //! been sent is not touched: its outcome says how it ended. While the disk is nearly full what would add to the world is refused
 //! at once. Refusals by the game, answers to repeats, moves and frames need no append and go on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gundo_types::{EntityId, Planted, Time};
 use gundo_wire::journal::Batch;
@@ -24,6 +24,8 @@ pub(crate) struct Storage {
     bytes: usize,
     /// Players whose first piece of work waits for room, in the order in which they came. Some may be gone.
     held: VecDeque<EntityId>,
+    /// Players that leave when there is room for the place where they stand.
+    leaving: BTreeSet<EntityId>,
     /// The driver says that the disk is nearly full.
     full: bool,
 }
@@ -50,6 +52,10 @@ impl Storage {
         self.sent.len() >= world.appends_waiting_max
             || self.bytes >= world.append_bytes_waiting_max
             || self.sent.values().next().is_some_and(late)
+    }
+
+    pub(crate) fn leave_later(&mut self, id: EntityId) {
+        self.leaving.insert(id);
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -136,6 +142,12 @@ impl Node {
             {
                 self.run(id);
             }
+        }
+        while self.room() != Room::Busy
+            && let Some(id) = self.storage.leaving.pop_first()
+        {
+            // Unless it has come back.
+            self.on_grace(id);
         }
     }
 

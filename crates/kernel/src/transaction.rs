@@ -408,9 +408,8 @@ impl Node {
             for event in events.iter().filter(|e| e.event_type == EventType::Game && !misses) {
                 copy.apply(&event.payload).ok()?;
             }
-            let (state, at) = (copy.snapshot(), events.last().map_or(0, |e| e.at.0));
-            let snapshot = gundo_wire::journal::Snapshot { state, at, ..Default::default() };
-            Some(Bytes::from(gundo_wire::Message::encode_to_vec(&snapshot)))
+            let at = events.last().map_or(real.last_at, |e| e.at);
+            Some(real.snapshot_of(copy.snapshot(), at))
         })
     }
 

@@ -185,7 +185,7 @@ impl Node {
         }
         let player = self.hosts.reals.get(&id).and_then(|r| r.player.as_ref());
         let cause = Cause {
-            session: player.map_or(0, |p| p.session.session),
+            session: player.map_or(0, |p| p.session.known.session),
             seq: command.seq,
             fingerprint: gundo_wire::fingerprint(&command.payload),
             reply: decision.reply.clone(),

@@ -7,14 +7,15 @@ mod support;
 use bytes::Bytes;
 use gundo_kernel::Node;
 use gundo_types::{ChunkId, Planted};
-use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Command};
+use gundo_wire::journal::{Session, SnapshotParts};
+use gundo_wire::{Kept, Message};
 use support::cluster::Cluster;
 use support::game::{LAND, PlayerCommand};
 
 /// A recorded story that goes another way.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 23] = [
+const SCENARIOS: [(Planted, &str); 27] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -23,6 +24,10 @@ const SCENARIOS: [(Planted, &str); 23] = [
     (Planted::UnknownIsRefused, "the_journal_does_not_know.txt"),
     (Planted::UnknownRetried, "the_journal_does_not_know.txt"),
     (Planted::RefusedStays, "the_journal_refuses.txt"),
+    (Planted::BusyThoughSent, "the_journal_is_slow.txt"),
+    (Planted::WaitsForEver, "the_journal_is_slow.txt"),
+    (Planted::MotionWaits, "the_journal_is_slow.txt"),
+    (Planted::OverloadStays, "too_much_to_do.txt"),
     (Planted::PartLeftOut, "a_pebble_changes_hands.txt"),
     (Planted::LockKept, "the_journal_refuses.txt"),
     (Planted::TwoHolders, "the_newer_connection_wins.txt"),
@@ -41,12 +46,13 @@ const SCENARIOS: [(Planted, &str); 23] = [
 ];
 
 /// A story below that goes well without the mistake and fails with it.
-const STORIES: [(Planted, fn()); 10] = [
+const STORIES: [(Planted, fn()); 11] = [
     (Planted::HalfCommit, memory_after_two_lands),
     (Planted::AbortAfterAppend, memory_after_a_hang),
     (Planted::TimeRunsBack, a_clock_put_back),
     (Planted::AnswersForgotten, said_again_after_a_restart),
     (Planted::StaleSnapshot, pebbles_after_many_takes),
+    (Planted::LaterFieldsLost, what_a_newer_node_wrote),
     (Planted::UnboundedCommands, too_many_at_once),
     (Planted::SightLeaked, nothing_stays_behind),
     (Planted::SubscriptionKept, nothing_stays_behind),
@@ -129,6 +135,40 @@ fn pebbles_after_many_takes() {
     take_often(&mut cluster, ann, 9);
     assert!(cluster.store.streams(None, 99).iter().any(|s| s.entity.kind == LAND && s.snapshot.is_some()));
     cluster.check_pebbles();
+}
+
+/// Ann plays by a newer node, and then by older ones, which write snapshots and sessions of hers anew.
+fn what_a_newer_node_wrote() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.nodes.values_mut().for_each(Node::act_newer);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    take_often(&mut cluster, ann, 9);
+    let player = cluster.player(ann);
+    let session_of = |snapshot: &Kept<SnapshotParts>| {
+        let session = snapshot.known.session.clone().expect("a player's snapshot has one");
+        Kept::<Session>::decode(session).expect("a session").unknown().clone()
+    };
+    let snapshot = |cluster: &Cluster| {
+        let (seq, bytes) = cluster.store.load(player).snapshot.expect("one is due");
+        (seq, Kept::<SnapshotParts>::decode(bytes).expect("a snapshot"))
+    };
+    let (before, newer) = snapshot(&cluster);
+    assert!(!newer.unknown().is_empty() && !session_of(&newer).is_empty());
+    let token = cluster.clients[ann].session.token().clone();
+    let world_ms = cluster.world().0;
+    let mut cluster = Cluster::with_store(3, 2, cluster.store, world_ms);
+    let ann = cluster.connect_with("ann", 2, token);
+    cluster.run_ms(600);
+    take_often(&mut cluster, ann, 9);
+    let (after, older) = snapshot(&cluster);
+    assert!(after > before, "an older node has written one");
+    assert_eq!((older.unknown(), session_of(&older)), (newer.unknown(), session_of(&newer)));
+    let land =
+        cluster.store.streams(None, 99).into_iter().find(|s| s.entity.kind == LAND && s.snapshot.is_some());
+    let land =
+        cluster.store.load(land.expect("much was taken from it").entity).snapshot.expect("it has one").1;
+    assert!(!Kept::<SnapshotParts>::decode(land).expect("a snapshot").unknown().is_empty());
 }
 
 /// Every entity at rest is as far as its stream.

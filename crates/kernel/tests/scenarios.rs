@@ -31,6 +31,7 @@ scenarios! {
     a_short_hitch,
     too_much_under_way,
     the_disk_is_nearly_full,
+    too_much_to_do,
     game_code_panics,
     stop_and_start,
     a_jump_under_way,

@@ -166,6 +166,8 @@ pub(crate) struct Driver {
     lost: Vec<NodeId>,
     fenced: bool,
     tick_us_max: u32,
+    /// Time in which there was something to do, since the last look.
+    worked: Duration,
     published: Instant,
 }
 
@@ -194,6 +196,7 @@ impl Driver {
             lost: Vec::new(),
             fenced: false,
             tick_us_max: 0,
+            worked: Duration::ZERO,
             published: Instant::now(),
         }
     }
@@ -211,10 +214,14 @@ impl Driver {
             if link.pass().is_none() {
                 return Ending::Told;
             }
+            let began = Instant::now();
             self.think(&mut inputs);
+            self.worked += began.elapsed();
             // Whoever was ended meanwhile says nothing more.
             let Some(_gate) = link.pass() else { return Ending::Told };
+            let began = Instant::now();
             self.carry_out();
+            self.worked += began.elapsed();
             if self.fenced {
                 return Ending::Fenced;
             }
@@ -295,16 +302,33 @@ impl Driver {
     }
 
     fn publish(&mut self, now: Now) {
+        let passed = self.published.elapsed();
         self.published = Instant::now();
         let inbox = self.link.inbox.len();
         let counters = self.node.counters();
         self.logic.publish(&counters, inbox, self.fabric.dropped);
+        let before = counters.overload_level;
         *self.link.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+        let load = self.worked.as_secs_f64() / passed.as_secs_f64().max(1e-3);
+        self.worked = Duration::ZERO;
+        self.logic.load.set(load);
         let gauges = Gauges {
             tick_us: std::mem::take(&mut self.tick_us_max),
             inbox: inbox as u32,
             storage_full: self.link.storage_full.load(Ordering::Relaxed),
+            load_permille: (load * 1_000.0) as u32,
         };
         self.handle(now, Input::Gauges(gauges));
+        let level = self.node.counters().overload_level;
+        if level != before {
+            tracing::warn!(
+                node = self.me.0.0,
+                level,
+                before,
+                load,
+                inbox,
+                "the level of overload has changed"
+            );
+        }
     }
 }

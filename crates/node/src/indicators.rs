@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 14] = [
+const COUNTERS: [Row<CounterOf>; 19] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -93,6 +93,24 @@ const COUNTERS: [Row<CounterOf>; 14] = [
         "Commands and hellos refused for want of something",
         |c| c.refused_storage_full,
     ),
+    (
+        "gundo_refused_total",
+        Some(("code", "busy_world")),
+        "Commands and hellos refused for want of something",
+        |c| c.refused_busy_world,
+    ),
+    ("gundo_overload_seconds_total", Some(("level", "1")), "Seconds at a level of overload", |c| {
+        c.overload_seconds[1]
+    }),
+    ("gundo_overload_seconds_total", Some(("level", "2")), "Seconds at a level of overload", |c| {
+        c.overload_seconds[2]
+    }),
+    ("gundo_overload_seconds_total", Some(("level", "3")), "Seconds at a level of overload", |c| {
+        c.overload_seconds[3]
+    }),
+    ("gundo_overload_seconds_total", Some(("level", "4")), "Seconds at a level of overload", |c| {
+        c.overload_seconds[4]
+    }),
     ("gundo_moves_total", Some(("result", "accepted")), "Moves decided", |c| c.moves),
     ("gundo_moves_total", Some(("result", "corrected")), "Moves decided", |c| c.corrections),
     ("gundo_frames_total", None, "Frames encoded", |c| c.frames),
@@ -103,8 +121,9 @@ const COUNTERS: [Row<CounterOf>; 14] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 8] = [
+const GAUGES: [(&str, &str, CounterOf); 9] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
+    ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
         c.journal_slow
     }),
@@ -120,6 +139,8 @@ const GAUGES: [(&str, &str, CounterOf); 8] = [
 pub(crate) struct Logic {
     /// Time to handle one tick with all its outputs.
     pub(crate) tick: Histogram,
+    /// Share of the last second in which the thread worked.
+    pub(crate) load: Gauge,
     inbox: Gauge,
     counters: Vec<(Counter, CounterOf)>,
     gauges: Vec<(Gauge, CounterOf)>,
@@ -146,6 +167,11 @@ impl Logic {
             tick: recorders
                 .recorder
                 .register_histogram(&Key::from_parts(name, vec![node.clone()]), &METADATA),
+            load: recorders.gauge(
+                "gundo_logic_load",
+                vec![node.clone()],
+                "Share of the last second in which the logic thread worked",
+            ),
             inbox: recorders.gauge("gundo_inbox", vec![node.clone()], "Inputs waiting for the logic thread"),
             counters,
             gauges: GAUGES.iter().map(gauge).collect(),

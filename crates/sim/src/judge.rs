@@ -9,10 +9,12 @@ use bytes::Bytes;
 use gundo_journal::Store;
 use gundo_kernel::game::{AnyEntity, Rules};
 use gundo_types::{ConnId, EntityId, Kind, WorldTime};
-use gundo_wire::Message;
 use gundo_wire::client::{Reply, ServerMessage};
 use gundo_wire::fingerprint;
-use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, Session, Snapshot};
+use gundo_wire::journal::{
+    Answer, Batch, Cause, EventRecord, EventType, Loaded, Session, Snapshot, SnapshotParts,
+};
+use gundo_wire::{DecodeError, Kept, Message};
 
 use crate::game::{Facts, Flows, Game, Holdings};
 
@@ -104,6 +106,8 @@ struct Replica {
     /// Fingerprints of what others, and the own player, may have been shown.
     publics: HashSet<u64>,
     privates: HashSet<u64>,
+    /// Fields of a later version that were once written: in the session, in the snapshot, and in the answers to which commands.
+    later: (bool, bool, BTreeSet<u64>),
     /// Its public part changes by time alone: what may be shown is not in the books.
     changes_by_time: bool,
 }
@@ -120,6 +124,7 @@ impl Replica {
             holdings: Holdings::default(),
             publics: HashSet::new(),
             privates: HashSet::new(),
+            later: Default::default(),
             changes_by_time: false,
         };
         replica.note(WorldTime(0));
@@ -133,6 +138,21 @@ impl Replica {
         }
         self.privates.insert(fingerprint(&self.state.private()));
     }
+}
+
+/// Where a snapshot has fields that this version does not know: its session, itself, its answers.
+fn later_fields(bytes: &Bytes) -> Result<(bool, bool, BTreeSet<u64>), DecodeError> {
+    let snapshot = Kept::<SnapshotParts>::decode(bytes.clone())?;
+    let itself = !snapshot.unknown().is_empty();
+    let session = Kept::<Session>::decode(snapshot.known.session.unwrap_or_default())?;
+    let mut answers = BTreeSet::new();
+    for answer in snapshot.known.answers {
+        let answer = Kept::<Answer>::decode(answer)?;
+        if !answer.unknown().is_empty() {
+            answers.insert(answer.known.seq);
+        }
+    }
+    Ok((!session.unknown().is_empty(), itself, answers))
 }
 
 /// What is known of a connection.
@@ -257,12 +277,17 @@ impl Judge {
             return violated(Guarantee::G3, format!("{name}: the cause of event {seq} does not decode"));
         };
         if event.event_type == EventType::Session {
-            let Ok(session) = Session::decode(event.payload.as_ref()) else {
+            let Ok(session) = Kept::<Session>::decode(event.payload.clone()) else {
                 return violated(
                     Guarantee::G3,
                     format!("{name}: the session in event {seq} does not decode"),
                 );
             };
+            if std::mem::replace(&mut replica.later.0, !session.unknown().is_empty()) && !replica.later.0 {
+                let text = format!("{name}: the session in event {seq} has lost what a newer version wrote");
+                return violated(Guarantee::G1, text);
+            }
+            let session = session.known;
             if session.adoption <= replica.session.adoption {
                 let text =
                     format!("{name}: adoption {} follows {}", session.adoption, replica.session.adoption);
@@ -328,11 +353,19 @@ impl Judge {
         Ok(())
     }
 
-    fn compare_snapshot(&self, id: EntityId, seq: u64, bytes: &Bytes) -> Verdict {
-        let (name, replica) = (self.name(id), &self.replicas[&id]);
-        let Ok(snapshot) = Snapshot::decode(bytes.as_ref()) else {
+    fn compare_snapshot(&mut self, id: EntityId, seq: u64, bytes: &Bytes) -> Verdict {
+        let name = self.name(id);
+        let (Ok(snapshot), Ok(later)) = (Snapshot::decode(bytes.as_ref()), later_fields(bytes)) else {
             return violated(Guarantee::G3, format!("{name}: the snapshot at {seq} does not decode"));
         };
+        let replica = self.replicas.get_mut(&id).expect("its events have been taken");
+        let before = std::mem::replace(&mut replica.later, later);
+        let later = &replica.later;
+        let kept = |seq: &u64| later.2.contains(seq) || snapshot.answers.iter().all(|a| a.seq != *seq);
+        if (before.0 && !later.0) || (before.1 && !later.1) || !before.2.iter().all(kept) {
+            let text = format!("{name}: the snapshot at {seq} has lost what a newer version wrote");
+            return violated(Guarantee::G1, text);
+        }
         if replica.snapshot != snapshot.state {
             return violated(
                 Guarantee::G3,

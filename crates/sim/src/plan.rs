@@ -70,11 +70,15 @@ pub enum Dial {
     Stall,
     /// The journal's disk is nearly full for a while, and the nodes are told.
     Low,
+    /// Versions are mixed: of a hundred lives of nodes so many are of the next version, which keeps more than this one knows.
+    Mixed,
+    /// A node has too much to do for a while.
+    Overload,
 }
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -105,6 +109,8 @@ impl Dial {
         Self::Prune,
         Self::Stall,
         Self::Low,
+        Self::Mixed,
+        Self::Overload,
     ];
 
     /// Its name on the command line.
@@ -140,6 +146,8 @@ impl Dial {
             Self::Prune => "prune",
             Self::Stall => "stall",
             Self::Low => "low",
+            Self::Mixed => "mixed",
+            Self::Overload => "overload",
         }
     }
 
@@ -151,11 +159,11 @@ impl Dial {
     /// What it stands at when a seed turns it on and the command line does not say: times per minute, or ms.
     pub fn usual(self) -> u32 {
         match self {
-            Self::Delay => 50,
+            Self::Delay | Self::Mixed => 50,
             Self::Clocks => 250,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
-            Self::NodeCrash | Self::Coordinator | Self::Low => 4,
+            Self::NodeCrash | Self::Coordinator | Self::Low | Self::Overload => 4,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,
@@ -166,7 +174,7 @@ impl Dial {
 
     /// Whether it is a state of the whole run rather than something that happens now and then.
     pub fn is_state(self) -> bool {
-        matches!(self, Self::Delay | Self::Clocks)
+        matches!(self, Self::Delay | Self::Clocks | Self::Mixed)
     }
 }
 

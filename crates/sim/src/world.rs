@@ -125,6 +125,8 @@ pub(crate) enum Flight {
     StallEnds(Stall),
     /// There is room on the disk again.
     RoomAgain,
+    /// A node has time again.
+    Ease(Key),
 }
 
 /// What had been counted when the journal began to stall, over all nodes.
@@ -132,7 +134,7 @@ pub(crate) enum Flight {
 pub(crate) struct Stall {
     began: u64,
     walks: u64,
-    moves: u64,
+    walked: u64,
     updates: u64,
 }
 
@@ -223,8 +225,9 @@ pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) counts: Counts,
     pub(crate) violation: Option<Violation>,
-    /// Moves that came in from clients.
+    /// Moves that came to the node that holds their player while the journal stalled, and those that were decided.
     walks: u64,
+    walked: u64,
     /// Until then something else may keep players from walking.
     unsteady_until: u64,
     /// Things go wrong.
@@ -248,6 +251,8 @@ pub(crate) struct World {
 const WORLD_MS: u64 = 1_000_000;
 /// A message between nodes takes this long at least, µs.
 const PEER_US: u64 = 100;
+/// Seconds at ease after which no node is overloaded any more.
+const EASE_SECONDS: u64 = 20;
 /// How fast anybody walks at most, mm/s.
 const SPEED_MAX: u32 = 5_000;
 
@@ -282,6 +287,7 @@ impl World {
             counts: Counts::default(),
             violation: None,
             walks: 0,
+            walked: 0,
             unsteady_until: 0,
             faulty: true,
             playing: true,
@@ -432,6 +438,7 @@ impl World {
             Flight::Fault(dial) => self.fault(dial),
             Flight::StallEnds(stall) => self.stall_ends(stall),
             Flight::RoomAgain => self.tell_room(false),
+            Flight::Ease(key) => self.tell_load(key, 0, EASE_SECONDS),
         }
     }
 
@@ -479,8 +486,13 @@ impl World {
             let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
             (900_000 + self.net.below(200_001), offset)
         };
+        let mut kernel = Node::new(settings);
+        let newer = u64::from(self.plan.dials.get(&Dial::Mixed).copied().unwrap_or(0));
+        if newer > 0 && self.wrong.below(100) < newer {
+            kernel.act_newer();
+        }
         let node = SimNode {
-            kernel: Node::new(settings),
+            kernel,
             incarnation,
             began: self.now,
             rate,
@@ -501,12 +513,7 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
-        if let Input::Client { conn, message } = &input
-            && message.r#move.is_some()
-            && self.conns.contains_key(conn)
-        {
-            self.walks += 1;
-        }
+        let walks = self.walks_at(key, &input);
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {
                 if let Some(open) = self.open.get_mut(conn) {
@@ -521,10 +528,16 @@ impl World {
             _ => None,
         };
         let node = self.nodes.get_mut(&key).expect("just seen");
+        let before = walks.then(|| node.kernel.counters());
         let world = (WORLD_MS + self.now / 1_000).saturating_add_signed(node.world_offset_ms);
         let now = Now { time: node.local(self.now), world: WorldTime(world) };
         self.counts.inputs += 1;
         node.kernel.handle(now, input);
+        if let Some(before) = before {
+            let after = node.kernel.counters();
+            self.walks += 1;
+            self.walked += u64::from(after.moves + after.corrections > before.moves + before.corrections);
+        }
         let outputs: Vec<_> = std::iter::from_fn(|| node.kernel.poll_output()).collect();
         if let Some(local) = node.kernel.poll_timeout() {
             let at = node.global(local).max(self.now);
@@ -543,6 +556,15 @@ impl World {
                 format!("n{} let {open} commands of one connection in, {most} are the limit", key.node);
             self.rule(violated(Guarantee::G12, text));
         }
+    }
+
+    /// Whether it is the move of a player that is real on the very node, and who sees what comes of it.
+    fn walks_at(&self, key: Key, input: &Input) -> bool {
+        let Input::Client { conn, message } = input else { return false };
+        let stalls = self.now < self.storage.stalled_until && message.r#move.is_some();
+        let client = stalls.then(|| self.conns.get(conn)).flatten().map(|c| &self.clients[*c]);
+        let player = client.filter(|c| !c.lagging).and_then(|c| c.session.player());
+        player.is_some_and(|id| self.nodes[&key].kernel.holds(id))
     }
 
     fn output(&mut self, key: Key, output: Output) {

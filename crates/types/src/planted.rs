@@ -71,6 +71,8 @@ planted! {
         "What an append that was rejected had changed stays in memory, and later in a snapshot: G3."
     StaleSnapshot "stale-snapshot"
         "The snapshot of a transaction's participant lacks the events of its own append: G3."
+    LaterFieldsLost "later-fields-lost"
+        "A node that writes a snapshot or a session anew drops the fields that a newer version wrote there: G1."
     LoadNotRetried "load-not-retried"
         "A load that failed is not tried again: G10."
     TimeRunsBack "time-runs-back"
@@ -80,6 +82,8 @@ planted! {
         "When the journal is slow, commands that were sent to it are refused with those that were not: G5."
     WaitsForEver "waits-for-ever"
         "When the journal is slow, commands wait for it without a bound: G12."
+    OverloadStays "overload-stays"
+        "A node that had too much to do never lets anybody new in again: G10."
     MotionWaits "motion-waits"
         "When the journal is slow, nobody can walk: G12."
 

@@ -11,6 +11,27 @@ use bytes::Bytes;
 pub use generated::*;
 use gundo_types::{EntityId, NodeId, WorldTime};
 
+/// A [`Snapshot`] whose messages are left as they came: the same on the wire. For those who write a snapshot on the ground of
+/// one that a newer version wrote.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SnapshotParts {
+    /// See [`Snapshot::state`].
+    #[prost(bytes = "bytes", tag = "1")]
+    pub state: Bytes,
+    /// Encoded [`Answer`]s.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub answers: Vec<Bytes>,
+    /// Encoded [`Session`].
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub session: Option<Bytes>,
+    /// Encoded [`Place`].
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub place: Option<Bytes>,
+    /// See [`Snapshot::at`].
+    #[prost(uint64, tag = "5")]
+    pub at: u64,
+}
+
 /// `events.type`: who reads the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -5,7 +5,9 @@
 
 pub mod client;
 pub mod journal;
+mod kept;
 
+pub use kept::Kept;
 pub use prost::{DecodeError, Message};
 
 /// FNV-1a, 64 bit (Fowler, Noll, Vo 1991): the fingerprint of a command, stable across versions and machines.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use gundo::{
-    Actor, ChunkId, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, TickContext,
+    Actor, ChunkId, Context, Decision, DecodeError, Entity, Kept, Kind, Message, Point, Refusal, TickContext,
     WorldTime,
 };
 
@@ -39,6 +39,8 @@ pub struct Land {
     /// In the order they were built.
     lots: Vec<Lot>,
     next_index: u32,
+    /// What a newer version remembers besides.
+    later: Kept<LandState>,
 }
 
 /// A building that this chunk lists (`index` is not 0), or that stands so near that nothing may be built there.
@@ -247,12 +249,21 @@ impl Entity for Land {
     fn new(id: u64, world: &Island) -> Self {
         let chunk = ChunkId::from_u64(id);
         let nature = if chunk.island == ISLAND { world.nature(chunk) } else { Vec::new() };
-        Self { chunk, nature, regrowths: BTreeMap::new(), lots: Vec::new(), next_index: FIRST_INDEX }
+        Self {
+            chunk,
+            nature,
+            regrowths: BTreeMap::new(),
+            lots: Vec::new(),
+            next_index: FIRST_INDEX,
+            later: Kept::default(),
+        }
     }
 
     fn restore(id: u64, world: &Island, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        let state = LandState::decode(snapshot)?;
+        let kept = Kept::<LandState>::decode(snapshot.to_vec())?;
         let mut land = Self::new(id, world);
+        land.later = kept.with(LandState::default());
+        let state = kept.known;
         state.buildings.iter().for_each(|built| land.raise(built));
         land.regrowths = state.regrowths.iter().map(|r| (r.thing, (r.left, r.since))).collect();
         land.next_index = land.next_index.max(state.next_index);
@@ -270,7 +281,7 @@ impl Entity for Land {
             buildings: self.lots.iter().map(|lot| lot.built).collect(),
             regrowths: self.regrowths.iter().map(regrowth).collect(),
         };
-        state.encode_to_vec()
+        self.later.with(state).encode().to_vec()
     }
 
     fn decide(&self, command: LandCommand, cx: &mut Context<'_, Island>) -> Result<Decision<Self>, Refusal> {

@@ -3,8 +3,8 @@
 //! Whatever changes the land too is a transaction: the player asks the chunks concerned and concludes with their answers.
 
 use gundo::{
-    Body, Bytes, ChunkId, Context, Decision, DecodeError, Entity, EntityId, Kind, Message, Point, Refusal,
-    WorldTime,
+    Body, Bytes, ChunkId, Context, Decision, DecodeError, Entity, EntityId, Kept, Kind, Message, Point,
+    Refusal, WorldTime,
 };
 
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
@@ -36,13 +36,15 @@ const GROUND_STEP_MM: usize = 500;
 const NAMES: &str = "player";
 
 /// A player.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Player {
     /// Empty before the first event.
     name: String,
     colour: u32,
     holds: i32,
     items: Inventory,
+    /// What a newer version remembers besides.
+    later: Kept<PlayerState>,
 }
 
 impl Player {
@@ -258,13 +260,15 @@ impl Entity for Player {
     }
 
     fn restore(_id: u64, _world: &Island, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        let PlayerState { name, colour, holds, items } = PlayerState::decode(snapshot)?;
-        Ok(Self { name, colour, holds, items: Inventory::from_totals(&items) })
+        let kept = Kept::<PlayerState>::decode(snapshot.to_vec())?;
+        let later = kept.with(PlayerState::default());
+        let PlayerState { name, colour, holds, items } = kept.known;
+        Ok(Self { name, colour, holds, items: Inventory::from_totals(&items), later })
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        let Self { name, colour, holds, items } = self.clone();
-        PlayerState { name, colour, holds, items: items.totals() }.encode_to_vec()
+        let Self { name, colour, holds, items, later } = self.clone();
+        later.with(PlayerState { name, colour, holds, items: items.totals() }).encode().to_vec()
     }
 
     fn create(&self, name: &str, cx: &mut Context<'_, Island>) -> Result<Decision<Self>, Refusal> {
@@ -345,7 +349,7 @@ impl Entity for Player {
     }
 
     fn private(&self) -> Vec<u8> {
-        let Self { name, colour, holds, items } = self;
+        let Self { name, colour, holds, items, .. } = self;
         PlayerPrivate { slots: items.slots(), name: name.clone(), colour: *colour, holds: *holds }
             .encode_to_vec()
     }

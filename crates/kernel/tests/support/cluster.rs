@@ -240,6 +240,20 @@ impl Cluster {
         }
     }
 
+    /// Creatures stand still.
+    pub fn hold(&mut self) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Hold(true));
+        }
+    }
+
+    /// A driver finds its thread so busy, for so many seconds.
+    pub fn load(&mut self, node: u16, load_permille: u32, seconds: u32) {
+        for _ in 0..seconds {
+            self.input(NodeId(node), Input::Gauges(Gauges { load_permille, ..Gauges::default() }));
+        }
+    }
+
     /// The same members in a new epoch: homes forget all, and everything is announced anew.
     pub fn next_view(&mut self) {
         self.view.epoch.0 += 1;

@@ -216,6 +216,8 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             "fine" => cluster.disk(false),
             other => panic!("disk {other}?"),
         },
+        "busy" => cluster.load(number(1) as u16, 1_000, number(2) as u32),
+        "at-ease" => cluster.load(number(1) as u16, 0, number(2) as u32),
         "lose" => cluster.lose_every = number(1) as u64,
         "see" => return see(cluster, words[1]),
         "stream" => return stream(cluster, words[1]),

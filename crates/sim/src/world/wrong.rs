@@ -37,16 +37,11 @@ impl World {
     /// Lets it happen; false if there is nothing it could happen to.
     pub(super) fn cause(&mut self, dial: Dial) -> bool {
         let second = 1_000_000;
-        // The longest that each keeps somebody from walking, or from being seen.
-        let unsteady_s = match dial {
-            Dial::Partition | Dial::OneWay | Dial::Pause | Dial::Frames | Dial::Lag | Dial::Unreadable => 5,
-            Dial::Views => 5,
-            Dial::Crash | Dial::NodeCrash | Dial::Zombie => 20,
-            _ => 0,
-        };
-        self.unsteady_until = self.unsteady_until.max(self.now + unsteady_s * second);
+        if matches!(dial, Dial::Unreadable | Dial::Crash | Dial::Zombie | Dial::NodeCrash) {
+            self.unsteady_until = self.now + 10 * second;
+        }
         match dial {
-            Dial::Delay | Dial::Clocks => return false,
+            Dial::Delay | Dial::Clocks | Dial::Mixed => return false,
             Dial::Partition | Dial::OneWay | Dial::Frames => {
                 let (a, b) = (self.some_node(), self.some_node());
                 if a == b || !self.nodes.contains_key(&a) {
@@ -121,6 +116,16 @@ impl World {
                 let takes = 50_000 + self.wrong.below(6 * second);
                 self.fly(takes, Flight::RoomAgain);
             }
+            Dial::Overload => {
+                let (key, seconds) = (self.some_node(), 1 + self.wrong.below(6));
+                if !self.nodes.contains_key(&key) {
+                    return false;
+                }
+                self.tell_load(key, 1_000, seconds);
+                let takes = 500_000 + self.wrong.below(8 * second);
+                self.fly(takes, Flight::Ease(key));
+                self.tell_fault(key, || format!("n{} has too much to do: {seconds} levels", key.node));
+            }
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Coordinator => {
                 self.coordinator.down_until = self.now + 100_000 + self.wrong.below(12 * second);
@@ -139,7 +144,10 @@ impl World {
                 self.storage.store.prune(later);
             }
         }
-        if !matches!(dial, Dial::Partition | Dial::OneWay | Dial::Frames | Dial::Pause | Dial::Edge) {
+        if !matches!(
+            dial,
+            Dial::Partition | Dial::OneWay | Dial::Frames | Dial::Pause | Dial::Edge | Dial::Overload
+        ) {
             self.story.tell(self.now, About::default(), || format!("fault: {dial}"));
         }
         true
@@ -147,27 +155,22 @@ impl World {
 
     /// What was counted so far.
     fn stall(&self) -> Stall {
-        let counters = self.nodes.values().map(|n| n.kernel.counters());
-        let zero = Stall { began: self.now, walks: self.walks, moves: 0, updates: 0 };
-        counters.fold(zero, |sum, c| Stall {
-            moves: sum.moves + c.moves + c.corrections,
-            updates: sum.updates + c.updates,
-            ..sum
-        })
+        let updates = self.nodes.values().map(|n| n.kernel.counters().updates).sum();
+        Stall { began: self.now, walks: self.walks, walked: self.walked, updates }
     }
 
     /// Durable things had to wait. Who walked was heard all the same, and seen.
     pub(super) fn stall_ends(&mut self, before: Stall) {
         const ENOUGH: u64 = 20;
-        if self.unsteady_until > before.began || !self.faulty {
+        if self.unsteady_until > before.began {
             return;
         }
         let now = self.stall();
-        let (walks, moves) = (now.walks - before.walks, now.moves - before.moves);
-        let text = if walks >= ENOUGH && moves == 0 {
+        let (walks, walked) = (now.walks - before.walks, now.walked - before.walked);
+        let text = if walks >= ENOUGH && walked == 0 {
             format!("{walks} moves came in while the journal stalled, and nobody could walk")
-        } else if moves >= ENOUGH && now.updates == before.updates {
-            format!("{moves} moves were decided while the journal stalled, and nobody was seen walking")
+        } else if walked >= ENOUGH && now.updates == before.updates {
+            format!("{walked} moves were decided while the journal stalled, and nobody was seen walking")
         } else {
             return;
         };
@@ -178,6 +181,13 @@ impl World {
     pub(super) fn tell_room(&mut self, storage_full: bool) {
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.input(key, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
+        }
+    }
+
+    /// A driver has found its thread so busy, for so many seconds.
+    pub(super) fn tell_load(&mut self, key: Key, load_permille: u32, seconds: u64) {
+        for _ in 0..seconds {
+            self.input(key, Input::Gauges(Gauges { load_permille, ..Gauges::default() }));
         }
     }
 
@@ -307,6 +317,9 @@ impl World {
             self.fly(1, Flight::Commit);
         }
         self.tell_room(false);
+        for key in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.tell_load(key, 0, super::EASE_SECONDS);
+        }
         self.links.values_mut().for_each(|link| link.held_until = 0);
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.resume(key);

@@ -6,7 +6,11 @@ use gundo_sim::{Dial, Guarantee};
 fn the_guide_names_every_dial_and_every_guarantee() {
     let guide = include_str!("../../../../docs/simulator.md");
     for dial in Dial::ALL {
-        let unit = if dial.is_state() { " ms" } else { "" };
+        let unit = match dial {
+            Dial::Mixed => " %",
+            _ if dial.is_state() => " ms",
+            _ => "",
+        };
         let row = format!("\n| `{dial}` | {}{unit} | ", dial.usual());
         assert!(guide.contains(&row), "{row}");
     }
