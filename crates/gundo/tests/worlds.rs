@@ -300,3 +300,54 @@ async fn operators_need_the_token_and_get_clear_answers() {
     assert_eq!(status, 200);
     until(&world, |s| s.nodes[1].state == NodeState::Down);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_node_gives_everything_away_and_a_rollout_renews_all() {
+    let world = TestWorld::start(&TestSettings::default(), rules);
+    let before = until(&world, all_up);
+    let edges: Vec<_> = (1..=3).map(|n| world.url(n).parse().expect("an address")).collect();
+    let enter = async |name: &str, first: usize| {
+        let mut edges = edges.clone();
+        edges.rotate_left(first);
+        Player::enter_with(SessionSettings::new(edges, name)).await
+    };
+    let (mut ada, bob) = (enter("Ada", 0).await, enter("Bob", 1).await);
+    assert_eq!(ada.count(3).await, Ok(3));
+    assert_eq!(bob.count(4).await, Ok(4));
+    let control = world.control();
+    control.drain(NodeId(2)).expect("it empties");
+    // It may have ended already.
+    let again = control.drain(NodeId(2)).expect_err("once is enough").code;
+    assert!(["draining", "node_down"].contains(&again), "{again}");
+    assert_eq!(bob.count(1).await, Ok(5), "he plays on");
+    until(&world, |s| s.nodes[1].state == NodeState::Down && !s.nodes[1].member);
+    assert_eq!(bob.count(1).await, Ok(6), "by another edge");
+    ada.sees(bob.id, 6).await;
+    control.add().expect("started");
+    until(&world, all_up);
+    control.rollout().expect("it begins");
+    assert_eq!(control.rollout().expect_err("once is enough").code, "rollout");
+    assert_eq!(control.drain(NodeId(3)).expect_err("not now").code, "rollout");
+    assert_eq!(bob.count(1).await, Ok(7));
+    let after = until(&world, |s| s.rollout.is_empty() && all_up(s));
+    let newest = before.nodes.iter().map(|n| n.incarnation).max();
+    assert!(after.nodes.iter().all(|n| Some(n.incarnation) > newest), "{after:?}");
+    assert_eq!(ada.count(1).await, Ok(4));
+    ada.sees(bob.id, 7).await;
+    world.stop().expect("everything is saved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_goes_on_when_its_node_is_killed_and_ends_when_the_next_cannot_be_drained() {
+    let world = TestWorld::start(&TestSettings::default(), rules);
+    let before = until(&world, all_up);
+    let control = world.control();
+    control.rollout().expect("it begins");
+    // Whether it is still being drained or has just ended: it is renewed all the same.
+    let _ = control.kill(NodeId(1));
+    let after = until(&world, |s| s.rollout.is_empty() && all_up(s));
+    let renewed = |n: usize| after.nodes[n].incarnation > before.nodes[2].incarnation;
+    assert!((0..3).all(renewed), "{after:?}");
+    control.pause(NodeId(3)).expect("it stands still");
+    assert_eq!(control.rollout().expect_err("not whole").code, "not_whole");
+}
