@@ -46,7 +46,7 @@ pub fn peers(data: &[u8]) -> bool {
         };
         let message = tape.peer(world.player);
         world.handle(Input::Peer { from, incarnation, message });
-        if tape.byte() % 8 == 0 {
+        if tape.one_in(8) {
             world.command();
         }
         world.pass(u64::from(tape.byte() % 4) * 60);
@@ -64,6 +64,11 @@ impl Tape {
         self.0.pop_front().unwrap_or(0)
     }
 
+    /// True once in `n`.
+    fn one_in(&mut self, n: u8) -> bool {
+        self.byte().is_multiple_of(n)
+    }
+
     fn number(&mut self) -> u64 {
         match self.byte() {
             small @ 0..128 => u64::from(small % 16),
@@ -77,7 +82,7 @@ impl Tape {
     }
 
     fn bytes(&mut self) -> Bytes {
-        let length = if self.byte() % 32 == 0 { 20_000 } else { usize::from(self.byte() % 16) };
+        let length = if self.one_in(32) { 20_000 } else { usize::from(self.byte() % 16) };
         (0..length).map(|_| self.byte()).collect()
     }
 
@@ -94,7 +99,7 @@ impl Tape {
     }
 
     fn conn(&mut self) -> ConnId {
-        if self.byte() % 4 == 0 { ConnId(self.number()) } else { CONN }
+        if self.one_in(4) { ConnId(self.number()) } else { CONN }
     }
 
     fn chunk(&mut self) -> ChunkId {
@@ -139,7 +144,7 @@ impl Tape {
                 cy: self.number() as i32,
                 tick: self.number() as u32,
                 roster: self.number() as u32,
-                keyframe: self.byte() % 2 == 0,
+                keyframe: self.one_in(2),
                 enter: self.list(|t| Enter {
                     slot: t.number() as u32,
                     kind: t.number() as u32,
@@ -147,7 +152,7 @@ impl Tape {
                     epoch: t.number(),
                     count: t.number() as u32,
                     public: t.bytes(),
-                    has_body: t.byte() % 2 == 0,
+                    has_body: t.one_in(2),
                     x: t.number() as u32,
                     y: t.number() as u32,
                     heading: t.number() as u32,
@@ -169,7 +174,7 @@ impl Tape {
     }
 
     fn chunk_frame(&mut self) -> ChunkFrame {
-        let maybe = |tape: &mut Self| (tape.byte() % 2 == 0).then(|| tape.frame());
+        let maybe = |tape: &mut Self| (tape.one_in(2)).then(|| tape.frame());
         let (roster, motion) = (maybe(self), [maybe(self), maybe(self), None]);
         ChunkFrame { chunk: self.chunk(), tick: self.number() as u32, roster, motion }
     }
@@ -177,20 +182,22 @@ impl Tape {
     fn peer(&mut self, player: EntityId) -> Peer {
         match self.byte() % 10 {
             0 | 1 => {
-                let epoch = if self.byte() % 8 == 0 { Epoch(self.number()) } else { Epoch(1) };
+                let epoch = if self.one_in(8) { Epoch(self.number()) } else { Epoch(1) };
                 Peer::Home { epoch, message: self.home(player) }
             }
             2 => Peer::Alive {
                 epoch: Epoch(self.number()),
-                renews: self.byte() % 2 == 0,
+                renews: self.one_in(2),
                 unreachable: self.list(Self::node),
             },
-            3 if self.byte() % 2 == 0 => Peer::Stale { epoch: Epoch(self.number()) },
+            3 if self.one_in(2) => Peer::Stale { epoch: Epoch(self.number()) },
             3 => Peer::Sent { number: self.number(), rosters: self.list(|t| (t.chunk(), t.number() as u32)) },
             4 => Peer::Frames { number: self.number(), frames: self.list(Self::chunk_frame) },
             5 => Peer::KeyframeWanted(self.chunk()),
-            6 => Peer::ToPlayer { player: self.entity(player), line: self.line(), message: self.to_player() },
-            7 => Peer::ToEdge { conn: self.conn(), player: self.entity(player), message: self.to_edge() },
+            6 => {
+                Peer::ToPlayer { player: self.entity(player), line: self.line(), message: self.for_player() }
+            }
+            7 => Peer::ToEdge { conn: self.conn(), player: self.entity(player), message: self.for_edge() },
             8 => Peer::Handoff { entity: self.entity(player), term: self.term(), message: self.handoff() },
             _ => Peer::Transaction {
                 tx: self.tx(),
@@ -209,13 +216,13 @@ impl Tape {
                 publishes: self.list(Self::chunk),
             },
             1 => {
-                let not = (self.byte() % 2 == 0).then(|| (self.node(), self.term()));
+                let not = (self.one_in(2)).then(|| (self.node(), self.term()));
                 HomeMessage::Locate { entity, not }
             }
             2 => HomeMessage::Located { entity, holder: self.node(), term: self.term() },
             3 => HomeMessage::Granted { entity, term: self.term() },
             4 => {
-                let from = (self.byte() % 2 == 0).then(|| self.term());
+                let from = (self.one_in(2)).then(|| self.term());
                 HomeMessage::Disputed { entity, term: self.term(), from }
             }
             10 => HomeMessage::Claim { entity, from: (self.node(), self.term()) },
@@ -224,19 +231,19 @@ impl Tape {
             13 => HomeMessage::Keep { entity, term: self.term() },
             14 => HomeMessage::Kept { entity, from: self.term(), term: self.term() },
             15 => {
-                let to = (self.byte() % 2 == 0).then(|| (self.node(), self.term()));
+                let to = (self.one_in(2)).then(|| (self.node(), self.term()));
                 HomeMessage::HandedOver { entity, from: self.term(), to }
             }
             5 => HomeMessage::Confirmed { entity, term: self.term() },
             6 => HomeMessage::Released { entity, term: self.term() },
             7 => HomeMessage::Subscribe(self.list(|t| (t.chunk(), t.byte()))),
-            8 => HomeMessage::Publish { chunk: self.chunk(), on: self.byte() % 2 == 0 },
+            8 => HomeMessage::Publish { chunk: self.chunk(), on: self.one_in(2) },
             _ => HomeMessage::Subscribers { chunk: self.chunk(), list: self.list(|t| (t.node(), t.byte())) },
         }
     }
 
     fn handoff(&mut self) -> HandoffMessage {
-        if self.byte() % 4 == 0 {
+        if self.one_in(4) {
             return HandoffMessage::Refused;
         }
         HandoffMessage::Image(Box::new(Image {
@@ -244,11 +251,11 @@ impl Tape {
             seq: self.number(),
             snapshot_seq: self.number(),
             last_at: gundo_types::WorldTime(self.number()),
-            body: (self.byte() % 2 == 0).then(|| self.body()),
-            center: (self.byte() % 2 == 0).then(|| self.chunk()),
-            line: (self.byte() % 2 == 0).then(|| self.line()),
-            present: self.byte() % 2 == 0,
-            grace_left_ms: (self.byte() % 2 == 0).then(|| self.number()),
+            body: (self.one_in(2)).then(|| self.body()),
+            center: (self.one_in(2)).then(|| self.chunk()),
+            line: (self.one_in(2)).then(|| self.line()),
+            present: self.one_in(2),
+            grace_left_ms: (self.one_in(2)).then(|| self.number()),
             last_seq: self.number(),
             refusals: self.list(|t| (t.number(), t.number(), t.refusal())),
             credit_mm: self.number(),
@@ -258,23 +265,19 @@ impl Tape {
         }))
     }
 
-    fn to_player(&mut self) -> ToPlayer {
+    fn for_player(&mut self) -> ToPlayer {
         let secret = |tape: &mut Self| std::array::from_fn(|_| tape.byte());
         match self.byte() % 6 {
             0 => ToPlayer::Open { key: Key::Token(secret(self)), name: self.text() },
             1 => ToPlayer::Open { key: Key::Nonce(secret(self)), name: self.text() },
             2 => ToPlayer::Resume { adoption: self.number(), body: self.body() },
-            3 => ToPlayer::Command {
-                seq: self.number(),
-                payload: self.bytes(),
-                question: self.byte() % 2 == 0,
-            },
+            3 => ToPlayer::Command { seq: self.number(), payload: self.bytes(), question: self.one_in(2) },
             4 => ToPlayer::Move { seq: self.number() as u32, body: self.body() },
-            _ => ToPlayer::Gone { leave: self.byte() % 2 == 0 },
+            _ => ToPlayer::Gone { leave: self.one_in(2) },
         }
     }
 
-    fn to_edge(&mut self) -> ToEdge {
+    fn for_edge(&mut self) -> ToEdge {
         match self.byte() % 13 {
             12 => ToEdge::MovedTo { holder: self.node(), term: self.term() },
             0 => ToEdge::Opened(Box::new(Opened {
@@ -299,7 +302,7 @@ impl Tape {
             8 => ToEdge::Correction { seq: self.number() as u32, body: self.body(), code: self.text() },
             9 => ToEdge::Doubted { seq: self.number() },
             10 => ToEdge::Notice(self.refusal()),
-            _ if self.byte() % 2 == 0 => ToEdge::Superseded,
+            _ if self.one_in(2) => ToEdge::Superseded,
             _ => ToEdge::Ended(self.refusal()),
         }
     }
@@ -316,7 +319,7 @@ impl Tape {
                 actor: Actor {
                     id: self.entity(player),
                     public: self.bytes(),
-                    body: (self.byte() % 2 == 0).then(|| self.body()),
+                    body: (self.one_in(2)).then(|| self.body()),
                 },
             },
             2 | 3 => {
@@ -331,7 +334,7 @@ impl Tape {
                     load: self.number(),
                     after: self.number(),
                     events: self.list(record),
-                    snapshot: (self.byte() % 2 == 0).then(|| self.bytes()),
+                    snapshot: (self.one_in(2)).then(|| self.bytes()),
                 };
                 let name = |tape: &mut Self| NameChange {
                     space: "player".into(),
@@ -346,10 +349,10 @@ impl Tape {
                 }))
             }
             4 => TxMessage::Refused(self.refusal()),
-            5 if self.byte() % 2 == 0 => TxMessage::Busy,
+            5 if self.one_in(2) => TxMessage::Busy,
             5 => TxMessage::Fence,
             6 => TxMessage::Commit,
-            _ => TxMessage::Abort { reload: self.byte() % 2 == 0 },
+            _ => TxMessage::Abort { reload: self.one_in(2) },
         }
     }
 }

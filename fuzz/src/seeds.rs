@@ -281,11 +281,14 @@ fn join(messages: &[ServerMessage]) -> Vec<u8> {
 
 /// A command that needs a part of the land where players come in.
 pub(crate) fn a_command() -> Bytes {
-    let village = pioneer::Island::generate(1).village();
-    let chunk = gundo_types::ChunkId::of(0, village);
-    let chunk = Some(schema::ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
-    let gather = Wish::Gather(schema::Gather { chunk, thing: 0 });
-    PlayerCommand { command: Some(gather) }.encode_to_vec().into()
+    static COMMAND: std::sync::OnceLock<Bytes> = std::sync::OnceLock::new();
+    let make = || {
+        let chunk = gundo_types::ChunkId::of(0, pioneer::Island::generate(1).village());
+        let chunk = Some(schema::ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
+        let gather = Wish::Gather(schema::Gather { chunk, thing: 0 });
+        PlayerCommand { command: Some(gather) }.encode_to_vec().into()
+    };
+    COMMAND.get_or_init(make).clone()
 }
 
 /// Tapes that peers' messages are made from: there is no better way to write them by hand.

@@ -190,7 +190,7 @@ async fn repeated_panics_suspend_the_player_and_are_written_down() {
         );
         assert!(text.contains("game_panics: ") && text.contains(env!("CARGO_PKG_VERSION")), "{text}");
         let client = text.rfind(" in  client #").expect("the command that did it");
-        let panicked = text.rfind(" out panicked entity 1/").or(text.rfind(" out suspended entity 1/"));
+        let panicked = text.rfind(" out panicked entity 1/").max(text.rfind(" out suspended entity 1/"));
         assert!(panicked.is_some_and(|at| at > client), "{text}");
     }
     assert!(boxes[1].1.contains("it is suspended"), "{}", boxes[1].1);

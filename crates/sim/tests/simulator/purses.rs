@@ -193,7 +193,7 @@ impl Behaviour for Payer {
         if self.turns > self.rests && wishes.open < 2 {
             let untried = match self.wrong {
                 Wrong::Clumsy => self.turns % 16 == 5 && self.turns < 50,
-                Wrong::Stubborn => (5..40).contains(&self.turns),
+                Wrong::Stubborn => (5..40).contains(&self.turns) && !self.turns.is_multiple_of(2),
                 _ => false,
             };
             let n = if untried { UNTRIED } else { 1 };
