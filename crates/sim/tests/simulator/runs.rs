@@ -210,7 +210,9 @@ fn rules_that_panic_cost_no_more_than_they_must() {
     let report = run(&plan, &game(Wrong::Clumsy), None, None);
     assert_eq!(report.failure, None, "{plan}");
     let report = run(&plan, &game(Wrong::Clumsy), Some(Planted::PanicNotReloaded), None);
-    assert_eq!(broken(&report), Some(Guarantee::G3), "{:?}", report.failure);
+    // What the purse is made of is told to its player, or compared with the journal, whichever comes first.
+    let seen = matches!(broken(&report), Some(Guarantee::G3 | Guarantee::G7));
+    assert!(seen, "{:?}", report.failure);
 
     // Whoever is suspended keeps its place, also when everybody has left.
     let report = run(&plan, &game(Wrong::Stubborn), None, None);
