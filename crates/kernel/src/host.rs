@@ -378,8 +378,7 @@ impl Node {
         }
         if self.core.acts_newer {
             real.add_later_fields();
-        }
-        if self.core.planted(Planted::LaterFieldsLost) {
+        } else if self.core.planted(Planted::LaterFieldsLost) {
             real.drop_later_fields();
         }
         real.phase = match restored {
