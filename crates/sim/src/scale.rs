@@ -172,7 +172,8 @@ mod tests {
         let crowd = small(Shape::Crowd, 7);
         let (mean, max) = crowd.rates(|node| node.bundles);
         assert_eq!((mean, max), (20.0, 20.0));
-        assert_eq!(crowd.rates(|node| node.reminders), (2.0, 2.0));
+        // To each of two peers, each second: what was sent last, and four heartbeats.
+        assert_eq!(crowd.rates(|node| node.reminders), (10.0, 10.0));
         assert_eq!(crowd.rates(|node| node.interest), (0.0, 0.0), "nobody leaves the chunk");
         let messages: u64 = crowd.nodes.iter().map(|node| node.client_messages).sum();
         assert_eq!(messages, 20 * 10 * 2);
