@@ -7,7 +7,7 @@
 mod trial;
 
 use clap::{Args, ValueEnum};
-use gundo_bots::BotWindow;
+use gundo_bots::{BotWindow, Loss};
 
 use crate::Failure;
 use crate::sheet::Sheet;
@@ -49,6 +49,8 @@ pub(crate) enum Event {
     Loss,
 }
 
+/// The code by which a server sends clients to other edges.
+const KIND: &str = "moving";
 /// Length of a tick, ms.
 const TICK_MS: f64 = 100.0;
 
@@ -164,9 +166,10 @@ fn row(
 ) -> Result<Found, Failure> {
     let gap = Spread::of(seen.iter().map(|s| s.window.gap_ms).collect());
     let answer = Spread::of(seen.iter().map(|s| s.window.answer_ms_max).collect());
-    // Who was not back when the window ended counts with the whole of it.
-    let play = seen.iter().flat_map(|s| s.window.losses.iter().map(|l| l.play_ms.unwrap_or(s.length_ms)));
-    let play = Spread::of(play.collect());
+    // From the event; who was sent away, from then. Who was not back when the window ended counts with the whole of it.
+    let since = |l: &Loss| if l.code == KIND { l.at_ms } else { 0.0 };
+    let again = |s: &Seen, l: &Loss| l.play_ms.unwrap_or(s.length_ms) - since(l);
+    let play = Spread::of(seen.iter().flat_map(|s| s.window.losses.iter().map(|l| again(s, l))).collect());
     sheet.row(&[
         ("event", event.into()),
         ("repetitions", repetitions.into()),
@@ -195,7 +198,7 @@ fn found_losses(seen: &[&Seen]) -> f64 {
 
 /// Connections that were not lost to go to another edge of the server's choice.
 fn unkind_losses(seen: &[&Seen]) -> f64 {
-    let unkind = |w: &BotWindow| w.losses.iter().filter(|l| l.code != "moving").count();
+    let unkind = |w: &BotWindow| w.losses.iter().filter(|l| l.code != KIND).count();
     seen.iter().map(|s| unkind(&s.window)).sum::<usize>() as f64
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct ServeArgs {
     nodes: u16,
     #[arg(long)]
     data: PathBuf,
+    /// Players stay on the node that took them first, wherever their surroundings live.
+    #[arg(long)]
+    settled: bool,
 }
 
 /// What the server says about its journal when asked for `stats`.
@@ -38,6 +41,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let mut settings =
         SoloSettings { nodes: args.nodes, listen: ([127, 0, 0, 1], 0).into(), ..SoloSettings::default() };
     settings.world.limits.client_messages_per_second_max = MESSAGES_PER_SECOND_MAX;
+    if args.settled {
+        settings.world.follow_after_ms = 0;
+    }
     let world = RunningWorld::start(&settings, journal.clone(), |_| game::rules())?;
     say(&format!("ready ws://{}", world.edges()[0]))?;
     let control = world.control();

@@ -98,9 +98,16 @@ impl Stage {
     }
 
     pub(crate) fn server(&self, nodes: u16) -> Result<Server, Failure> {
+        self.server_with(nodes, &[])
+    }
+
+    /// A server with more words on its command line.
+    pub(crate) fn server_with(&self, nodes: u16, words: &[&str]) -> Result<Server, Failure> {
         let dir = tempfile::tempdir()?;
         let data = dir.path().display().to_string();
-        let args = ["serve", "--nodes", &nodes.to_string(), "--data", &data].map(str::to_owned);
+        let nodes = nodes.to_string();
+        let args = ["serve", "--nodes", &nodes, "--data", &data];
+        let args: Vec<_> = args.iter().chain(words).map(|word| (*word).to_owned()).collect();
         let mut process = Process::start(&args)?;
         let url = process.expect("ready ")?;
         Ok(Server { process, url, dir })

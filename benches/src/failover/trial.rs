@@ -51,7 +51,9 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn start(stage: &Stage, event: Event, bots: usize) -> Result<Self, Failure> {
-        let mut server = stage.server(NODES)?;
+        // Who stands still on the node that is to be lost must not have left it before.
+        let words: &[&str] = if event == Event::Loss { &["--settled"] } else { &[] };
+        let mut server = stage.server_with(NODES, words)?;
         let urls: Vec<String> =
             nodes(&mut server)?.nodes.iter().map(|node| format!("ws://{}", node.address)).collect();
         let scene = if event == Event::Loss { Scene::Idle } else { Scene::Spread };

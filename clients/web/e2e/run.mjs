@@ -58,11 +58,10 @@ async function scene(title, play) {
   }
 }
 
-/** Asks the world about its nodes, or to do something to them, by a node that is to stay. */
-async function operate(url, method, path) {
-  const answer = await fetch(new URL(path, url), { method, headers: { authorization: `Bearer ${token}` } });
+/** Asks the world to do something to its nodes, by a node that is to stay. */
+async function operate(url, path) {
+  const answer = await fetch(new URL(path, url), { method: "POST", headers: { authorization: `Bearer ${token}` } });
   demand(answer.ok, `${path} was answered with ${answer.status}: ${await answer.text()}`);
-  return answer.json();
 }
 
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
@@ -300,10 +299,8 @@ async function run() {
     demand(answer.ok, `the first command after the reload was refused: ${answer.code}`);
   });
 
-  await scene("Ada's node is killed under her, she plays on at another and hardly anybody notices", async () => {
+  await scene("Ada's node is killed under her, and the next one drained: she plays on elsewhere and nobody notices", async () => {
     const me = await ada.ask("me");
-    const { node } = await ada.ask("state");
-    const other = urls.find((_, k) => k + 1 !== node);
     await ada.page.keyboard.press("x");
     // What a person would see: the status line, and Ada in Bea's picture.
     await ada.page.evaluate(() => {
@@ -315,42 +312,46 @@ async function run() {
       window.missed = 0;
       setInterval(() => (window.missed += window.__gundo.entities().some((e) => e.id === id) ? 0 : 1), 20);
     }, me.id);
-    const answer = ada.ask("say", "Before the crash");
-    await operate(other, "POST", `/admin/nodes/${node}/kill`);
-    await ada.until("connected elsewhere", (node) => window.__gundo.state().kind === "connected" && window.__gundo.state().node !== node, node);
-    const said = await answer;
-    demand(said.ok, `what she said as it happened was refused: ${said.code}`);
-    const there = (await ada.ask("state")).node;
-    const again = await ada.ask("say", "After the crash");
-    demand(again.ok, `the first command afterwards was refused: ${again.code} ${again.text}`);
-    const from = await ada.ask("position");
-    const to = await ada.page.evaluate(() => {
-      const { x, y } = window.__gundo.position();
-      const ways = [[4_000, 0], [-4_000, 0], [0, 4_000], [0, -4_000]].map(([dx, dy]) => ({ x: x + dx, y: y + dy }));
-      return ways.find((way) => window.__gundo.isOpen(x, y, way.x, way.y));
-    });
-    demand(to, `no way is open from ${from.x}, ${from.y}`);
-    await ada.walkTo(to.x, to.y);
-    await agree(bea, ada);
-    await ada.until("the x-ray view tells", (node) => window.__gundo.changes().some((line) => line.startsWith(`node ${node} → `)), node);
-    await ada.shot("moved");
-    const texts = await ada.page.evaluate(() => window.said);
-    const lost = texts.filter((text) => !text.startsWith("Connected"));
-    demand(lost.length === 0, `the page made a fuss: ${lost.join("; ")}`);
+    const told = [];
+    for (const what of ["kill", "drain"]) {
+      const { node } = await ada.ask("state");
+      const other = urls.find((_, k) => k + 1 !== node);
+      const answer = ada.ask("say", `Before the ${what}`);
+      await operate(other, `/admin/nodes/${node}/${what}`);
+      await ada.until("connected elsewhere", (node) => window.__gundo.state().kind === "connected" && window.__gundo.state().node !== node, node);
+      const said = await answer;
+      demand(said.ok, `what she said as it happened was refused: ${said.code}`);
+      const again = await ada.ask("say", `After the ${what}`);
+      demand(again.ok, `the first command afterwards was refused: ${again.code} ${again.text}`);
+      const to = await ada.page.evaluate(() => {
+        const { x, y } = window.__gundo.position();
+        const ways = [[4_000, 0], [-4_000, 0], [0, 4_000], [0, -4_000]].map(([dx, dy]) => ({ x: x + dx, y: y + dy }));
+        return ways.find((way) => window.__gundo.isOpen(x, y, way.x, way.y));
+      });
+      demand(to, "Ada stands where no way leads on");
+      await ada.walkTo(to.x, to.y);
+      await agree(bea, ada);
+      await ada.until("the x-ray view tells", (node) => window.__gundo.changes().some((line) => line.startsWith(`node ${node} → `)) && window.__gundo.changes().includes(`node ${node} went`), node);
+      await ada.shot(what);
+      told.push((await ada.ask("changes")).find((line) => line.startsWith(`node ${node} → `)));
+      // A drained node ends when it is empty, and only then can it be started again.
+      const begin = Date.now();
+      while (Date.now() - begin < PATIENCE) {
+        const { nodes } = await (await fetch(new URL("/admin/nodes", other), { headers: { authorization: `Bearer ${token}` } })).json();
+        if (nodes.find((each) => each.node === node).state === "down") break;
+        await ada.page.waitForTimeout(100);
+      }
+      await operate(other, "/admin/nodes");
+      await ada.until("the node is back", (node) => window.__gundo.changes().includes(`node ${node} came`), node);
+    }
+    const fuss = (await ada.page.evaluate(() => window.said)).filter((text) => !text.startsWith("Connected"));
+    demand(fuss.length === 0, `the page made a fuss: ${fuss.join("; ")}`);
     const missed = await bea.page.evaluate(() => window.missed);
     demand(missed === 0, `Ada was gone from Bea's picture in ${missed} of the looks taken every 20 ms`);
-    await operate(other, "POST", "/admin/nodes");
-    const nodes = async () => (await operate(other, "GET", "/admin/nodes")).nodes;
-    const begin = Date.now();
-    while (!(await nodes()).every(({ state, member }) => state === "up" && member)) {
-      demand(Date.now() - begin < PATIENCE, "the node did not come back");
-      await ada.page.waitForTimeout(100);
-    }
     await ada.page.keyboard.press("x");
-    const line = (await ada.ask("changes")).find((line) => line.includes("→"));
     // Browsers say by themselves that a socket was refused or cut.
     for (const player of players) player.errors = player.errors.filter((error) => !error.includes("WebSocket connection to"));
-    return `${line}, now at node ${there}`;
+    return told.join("; ");
   });
 
   await scene("a second tab takes over, the first says so", async () => {

@@ -36,6 +36,8 @@ pub(crate) struct Bot {
     connected: bool,
     /// An answer came since the last turn.
     answered: bool,
+    /// It is back in the world, and has made no step since.
+    back: bool,
     tick_ms: u32,
     /// Commands without an answer, with the mind's tag.
     tags: VecDeque<(CommandId, u64)>,
@@ -88,6 +90,7 @@ impl Bot {
             welcomes: 0,
             connected: false,
             answered: false,
+            back: false,
             tick_ms: 100,
             tags: VecDeque::new(),
             moves: VecDeque::new(),
@@ -263,8 +266,9 @@ impl Bot {
             }
         }
         self.drain(desk);
-        if std::mem::take(&mut self.answered) && self.mind.is_eager() && desk.plays && self.session.is_live()
-        {
+        // Whoever holds a key down walks on as soon as there is a connection.
+        let eager = std::mem::take(&mut self.answered) && self.mind.is_eager();
+        if (std::mem::take(&mut self.back) || eager) && desk.plays && self.session.is_live() {
             self.play(desk);
         }
     }
@@ -405,7 +409,10 @@ impl Bot {
             heading: (welcome.heading & 127) as u8,
             speed: 0,
         };
-        self.last_step = desk.now;
+        self.back = self.welcomes > 1;
+        // On a resume the time of a step has passed: it is made at once.
+        let step_us = if self.back { u64::from(self.tick_ms) * 1_000 } else { 0 };
+        self.last_step = Time(desk.now.0.saturating_sub(step_us));
         self.moves.clear();
         self.shown = None;
         self.mind.handle_welcome(welcome);

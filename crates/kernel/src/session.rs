@@ -29,7 +29,7 @@ const OPENING_MS: u64 = 5_000;
 /// How long clients shall wait before they come back by themselves, ms: each another time, for many lose the same at once.
 const RETRY_MS: std::ops::RangeInclusive<u32> = 500..=1_500;
 /// The same for clients of a node that is being emptied, which come back at another edge at once.
-const RETRY_MOVING_MS: std::ops::RangeInclusive<u32> = 1..=200;
+const RETRY_MOVING_MS: std::ops::RangeInclusive<u32> = 1..=20;
 /// How long a session waits for the node that has its player now before it asks the home again, ms.
 const MOVING_MS: u64 = 1_000;
 /// The same for new players while nobody new is let in.
