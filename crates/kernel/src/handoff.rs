@@ -141,7 +141,7 @@ impl Node {
             credit_mm: player.credit_mm,
             rested_us: now.since(player.moved_at),
             placed_us: now.since(player.placed_at),
-            players_max: if self.core.is_draining() { usize::MAX } else { 2 * mine + PLAYERS_MORE },
+            players_max: if self.core.is_draining() { usize::MAX } else { mine + mine / 2 + PLAYERS_MORE },
         };
         (leaving.term, leaving.due) = (term, now.plus_ms(DOUBT_MS));
         let to = leaving.to;
@@ -277,7 +277,12 @@ impl Node {
         let closes = self.core.stopping || self.core.is_draining();
         let rules = self.core.settings.rules.clone();
         let known = self.hosts.reals.contains_key(&id) || self.handoffs.is_arriving(id);
-        let real = if full || closes || known { None } else { unpack(&rules, id, image, now) };
+        let player = id.kind == self.core.settings.rules.player_kind();
+        let real = if full || closes || known || !player || !is_sound(&image) {
+            None
+        } else {
+            unpack(&rules, id, image, now)
+        };
         let waiting = before.map(|b| b.waiting).unwrap_or_default();
         let Some(real) = real else {
             self.not_here(id, waiting);
@@ -413,9 +418,25 @@ impl Node {
     }
 }
 
-/// A receiver may have twice as many players as the sender and this many more: a crowd does not gather on one node because its
-/// square has one home.
-const PLAYERS_MORE: usize = 64;
+/// A receiver may have half as many players again as the sender and this many more: a crowd does not gather on one node because
+/// its square has one home.
+const PLAYERS_MORE: usize = 32;
+
+/// Whether a player may be so: what is counted on from it stays within numbers.
+fn is_sound(image: &Image) -> bool {
+    image.snapshot_seq <= image.seq
+        && image.seq <= SEQ_MAX
+        && image.refusals.len() <= REFUSALS_MAX
+        && image.grace_left_ms.is_none_or(|ms| ms <= GRACE_LEFT_MS_MAX)
+        && image.body.is_none_or(|b| b.heading < 128 && b.speed < 128)
+}
+
+/// No line of events is as long.
+const SEQ_MAX: u64 = 1 << 62;
+/// More than any window of answers.
+const REFUSALS_MAX: usize = 1_024;
+/// More than any grace time, ms: a week.
+const GRACE_LEFT_MS_MAX: u64 = 7 * 24 * 3_600_000;
 
 /// The player as it was at its old owner. `None`: it cannot be read here.
 fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Real> {

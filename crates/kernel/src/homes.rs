@@ -255,7 +255,11 @@ impl Node {
                 self.homes.waiting.push_back((from, question));
             }
             // Only players roam: nobody else is given away.
-            HomeMessage::Locate { entity, .. } if entity.kind != self.core.settings.rules.player_kind() => {
+            HomeMessage::Locate { entity, .. }
+            | HomeMessage::Claim { entity, .. }
+            | HomeMessage::Keep { entity, .. }
+                if entity.kind != self.core.settings.rules.player_kind() =>
+            {
                 self.core.counters.nonsense += 1;
             }
             HomeMessage::Locate { entity, not } => self.homes.locate(&mut self.core, from, entity, not),

@@ -138,7 +138,8 @@ impl Interest {
         frames: Vec<ChunkFrame>,
     ) {
         let before = self.bundles.insert(from, number).unwrap_or(0);
-        if number != before.wrapping_add(1) && !core.planted(Planted::BundleGapIgnored) {
+        let unnoticed = core.planted(Planted::RosterGapUnnoticed);
+        if number != before.wrapping_add(1) && !core.planted(Planted::BundleGapIgnored) && !unnoticed {
             self.ask_for_all(core, from);
         }
         for frame in frames {
@@ -148,7 +149,7 @@ impl Interest {
             }
             let chunk = frame.chunk;
             let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
-            match sub.picture.take(from, &frame) {
+            match sub.picture.take(from, &frame, unnoticed) {
                 Taken::Fits => {
                     self.arrived.entry(chunk).or_default().push(frame);
                 }
@@ -166,7 +167,7 @@ impl Interest {
         number: u64,
         rosters: &[(ChunkId, u32)],
     ) {
-        if core.planted(Planted::SentNotCompared) {
+        if core.planted(Planted::SentNotCompared) || core.planted(Planted::RosterGapUnnoticed) {
             return;
         }
         if self.bundles.insert(from, number).unwrap_or(0) != number {

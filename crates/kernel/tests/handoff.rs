@@ -8,12 +8,12 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use gundo_kernel::{HandoffMessage, HomeMessage, Node, Peer, ToEdge, ToPlayer};
+use gundo_kernel::{HandoffMessage, HomeMessage, Peer, ToEdge, ToPlayer};
 use gundo_types::{ChunkId, EntityId, NodeId};
 use gundo_wire::Message;
 use gundo_wire::journal::Cause;
 use support::cluster::{Cluster, Fate, Strike};
-use support::game::{self, PlayerCommand};
+use support::game::PlayerCommand;
 
 const EDGE: NodeId = NodeId(3);
 const OLD: NodeId = NodeId(2);
@@ -53,7 +53,7 @@ impl Story {
             cluster.run_ms(400);
             let player = cluster.player(0);
             let home = cluster.nodes[&OLD].home(player).expect("members");
-            let Some((far, new)) = far_place(&cluster, &[OLD, EDGE, home]) else { continue };
+            let Some((far, new)) = cluster.far_place(&[OLD, EDGE, home]) else { continue };
             if [OLD, EDGE].contains(&home) {
                 continue;
             }
@@ -65,7 +65,7 @@ impl Story {
                 cluster.command(client, &PlayerCommand { jump, ..Default::default() });
             }
             cluster.run_ms(100);
-            assert_eq!(owner(&cluster, player), Some(OLD), "she has not followed yet");
+            assert_eq!(cluster.owners(player), [OLD], "she has not followed yet");
             return Self { cluster, ann, player, home, new, steps: 0 };
         }
         unreachable!("some seed has four nodes in four roles")
@@ -98,7 +98,7 @@ impl Story {
         let settled = self.cluster.run_until(20_000, Cluster::is_settled);
         assert!(settled, "{what}: it does not settle");
         self.cluster.run_ms(1_500);
-        let owners: Vec<_> = owners(&self.cluster, self.player);
+        let owners = self.cluster.owners(self.player);
         assert_eq!(owners.len(), 1, "{what}: she is real on {owners:?}");
         let client = &self.cluster.clients[self.ann];
         assert!(client.session.is_live(), "{what}: she is not in the world");
@@ -128,30 +128,11 @@ impl Story {
     }
 }
 
-/// A chunk in the middle of a tract whose home is none of `others`.
-fn far_place(cluster: &Cluster, others: &[NodeId]) -> Option<(ChunkId, NodeId)> {
-    let chunks = (0..40).map(|tract| ChunkId { island: 0, x: 4 * tract + 2, y: 0 });
-    let home = |chunk: ChunkId| cluster.nodes[&OLD].home(game::land(chunk)).expect("members");
-    chunks.map(|chunk| (chunk, home(chunk))).find(|(chunk, node)| {
-        let around = chunk.around(1).filter(|c| home(*c) == *node).count();
-        around >= 5 && !others.contains(node)
-    })
-}
-
-fn owners(cluster: &Cluster, player: EntityId) -> Vec<NodeId> {
-    let has = |node: &Node| node.reals().any(|r| r.id == player);
-    cluster.nodes.iter().filter(|(_, node)| has(node)).map(|(id, _)| *id).collect()
-}
-
-fn owner(cluster: &Cluster, player: EntityId) -> Option<NodeId> {
-    owners(cluster, player).first().copied()
-}
-
 #[test]
 fn a_player_follows_its_surroundings_and_nobody_notices() {
     let mut story = Story::begin();
     story.play(5_000);
-    assert_eq!(owners(&story.cluster, story.player), [story.new], "she has followed");
+    assert_eq!(story.cluster.owners(story.player), [story.new], "she has followed");
     let corrections = &story.cluster.clients[story.ann].corrections;
     assert_eq!(corrections.as_slice(), ["moved"], "only the jump");
     let handed: u64 = story.cluster.nodes.values().map(|n| n.counters().handoffs).sum();

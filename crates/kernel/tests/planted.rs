@@ -5,17 +5,17 @@
 mod support;
 
 use bytes::Bytes;
-use gundo_kernel::Node;
-use gundo_types::{ChunkId, Planted};
+use gundo_kernel::{HomeMessage, Node, Peer};
+use gundo_types::{ChunkId, EntityId, NodeId, Planted};
 use gundo_wire::client::{ClientMessage, Command};
 use gundo_wire::journal::{Session, SnapshotParts};
 use gundo_wire::{Kept, Message};
-use support::cluster::Cluster;
+use support::cluster::{Cluster, Fate, Strike};
 use support::game::{LAND, PlayerCommand};
 
 /// A recorded story that goes another way.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 27] = [
+const SCENARIOS: [(Planted, &str); 29] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -43,10 +43,12 @@ const SCENARIOS: [(Planted, &str); 27] = [
     (Planted::PanicNotReloaded, "game_code_panics.txt"),
     (Planted::SuspendedDecides, "a_player_suspended.txt"),
     (Planted::PoisonDecidedAgain, "poison.txt"),
+    (Planted::RosterGapUnnoticed, "lost_frames.txt"),
+    (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
 ];
 
 /// A story below that goes well without the mistake and fails with it.
-const STORIES: [(Planted, fn()); 11] = [
+const STORIES: [(Planted, fn()); 13] = [
     (Planted::HalfCommit, memory_after_two_lands),
     (Planted::AbortAfterAppend, memory_after_a_hang),
     (Planted::TimeRunsBack, a_clock_put_back),
@@ -58,6 +60,8 @@ const STORIES: [(Planted, fn()); 11] = [
     (Planted::SubscriptionKept, nothing_stays_behind),
     (Planted::InterestNotAnnounced, pictures_after_a_new_view),
     (Planted::DamagedTokenPanics, a_token_cut_short),
+    (Planted::ThawsAfterGrant, one_owner_after_a_handoff),
+    (Planted::LowerTermAccepted, one_owner_after_a_new_view),
 ];
 
 #[test]
@@ -254,4 +258,43 @@ fn a_token_cut_short() {
     let ann = cluster.connect_with("ann", 1, Bytes::from_static(&[7; 23]));
     cluster.run_ms(600);
     assert_eq!(cluster.clients[ann].refused, ["bad_token"]);
+}
+
+/// Ann is where her surroundings live on another node than her player, which is about to follow her.
+fn about_to_be_handed_over() -> (Cluster, usize, EntityId) {
+    let mut cluster = Cluster::following(3, 1, 500);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    let player = cluster.player(ann);
+    let home = cluster.nodes[&NodeId(1)].home(player).expect("members");
+    let (far, _) = cluster.far_place(&[NodeId(1), home]).expect("there are forty tracts");
+    let jump = i32::from(far.x) * gundo_types::CHUNK_MM;
+    cluster.command(ann, &PlayerCommand { jump, ..Default::default() });
+    (cluster, ann, player)
+}
+
+fn one_owner_after_a_handoff() {
+    let (mut cluster, ann, player) = about_to_be_handed_over();
+    cluster.run_ms(3_000);
+    assert_eq!(cluster.owners(player).len(), 1);
+    take_often(&mut cluster, ann, 1);
+    assert_eq!(cluster.owners(player).len(), 1);
+}
+
+/// The old owner does not hear of the grant, and a new view comes in which its word is the last.
+fn one_owner_after_a_new_view() {
+    let (mut cluster, ann, player) = about_to_be_handed_over();
+    let home = cluster.nodes[&NodeId(1)].home(player).expect("members");
+    let handed =
+        |_, _, message: &Peer| matches!(message, Peer::Home { message: HomeMessage::HandedOver { .. }, .. });
+    cluster.strike = Some(Strike { at: Box::new(handed), fate: Fate::Lost, struck: None });
+    let struck = cluster.run_until(5_000, |c| c.strike.as_ref().is_some_and(|s| s.struck.is_some()));
+    assert!(struck, "it has been handed over");
+    cluster.slow_links.insert((NodeId(1), home), 20_000);
+    cluster.run_ms(50);
+    cluster.next_view();
+    cluster.run_ms(3_000);
+    assert_eq!(cluster.owners(player).len(), 1);
+    take_often(&mut cluster, ann, 1);
+    cluster.check_pictures();
 }

@@ -23,6 +23,8 @@ pub enum Dial {
     Crash,
     /// One node dies; the others take over, and it starts again.
     NodeCrash,
+    /// A view empties a node; when it has nothing left it ends, and starts again.
+    Drain,
     /// The process is taken for dead and lives on for a moment, while another starts on its journal.
     Zombie,
     /// A new view of the same members, which nodes learn of at different times.
@@ -78,7 +80,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -111,6 +113,7 @@ impl Dial {
         Self::Low,
         Self::Mixed,
         Self::Overload,
+        Self::Drain,
     ];
 
     /// Its name on the command line.
@@ -123,6 +126,7 @@ impl Dial {
             Self::Pause => "pause",
             Self::Crash => "crash",
             Self::NodeCrash => "node-crash",
+            Self::Drain => "drain",
             Self::Zombie => "zombie",
             Self::Views => "views",
             Self::Coordinator => "coordinator",
@@ -163,7 +167,7 @@ impl Dial {
             Self::Clocks => 250,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
-            Self::NodeCrash | Self::Coordinator | Self::Low | Self::Overload => 4,
+            Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,

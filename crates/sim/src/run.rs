@@ -196,7 +196,7 @@ fn bounds(world: &World) -> Verdict {
 fn one_owner(world: &World) -> Verdict {
     let mut owners = BTreeMap::new();
     let player = world.rules.player_kind();
-    for (key, node) in world.nodes.iter().filter(|(key, _)| key.generation == world.generation) {
+    for (key, node) in world.nodes.iter().filter(|(_, node)| world.is_member(node)) {
         for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
             if let Some(other) = owners.insert(real.id, key.node) {
                 let name = world.judge.name(real.id);
@@ -232,6 +232,9 @@ fn at_rest(world: &World) -> Verdict {
         if open > 0 {
             return violated(Guarantee::G10, format!("player {index} has {open} commands without an answer"));
         }
+    }
+    if let Some(node) = world.draining() {
+        return violated(Guarantee::G10, format!("{node} is still not empty"));
     }
     let mut live = BTreeMap::new();
     for client in world.clients.iter().filter(|c| c.session.is_live()) {

@@ -113,6 +113,8 @@ pub(crate) enum Flight {
     LeaseEnds(u64),
     /// A node that was removed ends.
     Fenced(Key),
+    /// A node that was to be emptied is.
+    Emptied(Key),
     /// A node that died starts again.
     NodeStarts(Key),
     /// A process that was taken for dead finds out.
@@ -431,6 +433,7 @@ impl World {
             Flight::Renewed { node, sent, renewal } => self.input(node, Input::Renewed { sent, renewal }),
             Flight::LeaseEnds(incarnation) => self.lease_ends(incarnation),
             Flight::Fenced(key) => self.fenced(key),
+            Flight::Emptied(key) => self.emptied(key),
             Flight::NodeStarts(key) => self.node_starts(key),
             Flight::Late => {
                 self.storage.arrive(self.now);
@@ -613,7 +616,8 @@ impl World {
             Output::ViewWanted => self.ask(key, Asked::View),
             Output::Fenced => self.fly(0, Flight::Fenced(key)),
             Output::Panicked { entity, suspended: true, .. } => drop(self.suspended.insert((key, entity))),
-            Output::Panicked { .. } | Output::Stopped => {}
+            Output::Stopped => self.fly(0, Flight::Emptied(key)),
+            Output::Panicked { .. } => {}
         }
     }
 

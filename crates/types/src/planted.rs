@@ -155,6 +155,8 @@ planted! {
         "A node does not compare what came with what publishers say that they sent last: G8."
     BundleGapIgnored "bundle-gap-ignored"
         "A node does not notice that a bundle of frames was lost, and with it the last motion: G8."
+    RosterGapUnnoticed "roster-gap-unnoticed"
+        "A node does not notice that a roster part was lost, and passes on what comes after it: G8."
     StaleFrame "stale-frame"
         "Of several entries of an entity a client shows the one that came last, not the highest (term, tick): G8."
     GhostStays "ghost-stays"

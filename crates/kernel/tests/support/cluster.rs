@@ -872,6 +872,22 @@ impl Cluster {
             && self.clients.iter().all(|c| c.ended.is_some() || c.session.commands_open() == 0)
     }
 
+    /// Nodes on which a player is real.
+    pub fn owners(&self, player: EntityId) -> Vec<NodeId> {
+        let has = |node: &Node| node.reals().any(|r| r.id == player);
+        self.nodes.iter().filter(|(_, node)| has(node)).map(|(id, _)| *id).collect()
+    }
+
+    /// A chunk far from where players come in, and its home, which is none of `others` and home of what is around it.
+    pub fn far_place(&self, others: &[NodeId]) -> Option<(ChunkId, NodeId)> {
+        let node = self.nodes.values().next()?;
+        let home = |chunk: ChunkId| node.home(game::land(chunk)).expect("members");
+        let chunks = (1..40).map(|tract| ChunkId { island: 0, x: 4 * tract + 2, y: 0 });
+        chunks.map(|chunk| (chunk, home(chunk))).find(|(chunk, node)| {
+            chunk.around(1).filter(|c| home(*c) == *node).count() >= 5 && !others.contains(node)
+        })
+    }
+
     pub fn chunk_where_home_is(&self, node: u16) -> ChunkId {
         let near = ChunkId::default().around(2);
         let at = |c: &ChunkId| {

@@ -93,6 +93,16 @@ impl World {
         self.set_members(members);
     }
 
+    /// Whether a node belongs, as far as the coordinator knows.
+    pub(crate) fn is_member(&self, node: &super::SimNode) -> bool {
+        self.coordinator.view.members.iter().any(|m| m.incarnation == node.incarnation)
+    }
+
+    /// A node that is to be emptied and is not yet.
+    pub(crate) fn draining(&self) -> Option<NodeId> {
+        self.coordinator.view.members.iter().find(|m| m.draining).map(|m| m.node)
+    }
+
     /// No node shows for long what was, after others have taken over.
     pub(crate) fn check_removed(&mut self) -> Verdict {
         let alive: BTreeMap<_, _> = self.nodes.iter().map(|(key, n)| (n.incarnation, key.node)).collect();

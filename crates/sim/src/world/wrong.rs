@@ -69,6 +69,7 @@ impl World {
             }
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
             Dial::NodeCrash => return self.crash_node(),
+            Dial::Drain => return self.drain_node(),
             Dial::Views => {
                 let members = self.coordinator.view.members.clone();
                 if self.booting || members.is_empty() {
@@ -266,6 +267,36 @@ impl World {
         let starts_in = 300_000 + self.wrong.below(8_000_000);
         self.fly(starts_in, Flight::NodeStarts(key));
         true
+    }
+
+    /// A node is to be emptied: one at a time, and never the last.
+    fn drain_node(&mut self) -> bool {
+        let key = self.some_node();
+        let mut members = self.coordinator.view.members.clone();
+        if self.booting || members.len() < 2 || members.iter().any(|m| m.draining) {
+            return false;
+        }
+        let Some(member) = members.iter_mut().find(|m| m.node.0 == key.node) else { return false };
+        member.draining = true;
+        self.tell_fault(key, || format!("n{} is to be emptied", key.node));
+        self.set_members(members);
+        true
+    }
+
+    /// A node says that it has nothing left. It ends, and starts again.
+    pub(super) fn emptied(&mut self, key: Key) {
+        let Some(node) = self.nodes.get(&key) else { return };
+        let (incarnation, counters) = (node.incarnation, node.kernel.counters());
+        let (reals, sessions, handing) = (counters.reals, counters.sessions, counters.handing_over);
+        if reals + sessions + handing + counters.appends_waiting > 0 {
+            let text = format!("n{} says it is empty: {reals} entities, {sessions} sessions", key.node);
+            return self.rule(violated(Guarantee::G12, text));
+        }
+        self.story.tell(self.now, About::node(key.node), || format!("n{} is empty and ends", key.node));
+        self.remove(gundo_types::NodeId(key.node), incarnation);
+        self.end_nodes(&|k| *k == key);
+        let starts_in = 100_000 + self.wrong.below(2_000_000);
+        self.fly(starts_in, Flight::NodeStarts(key));
     }
 
     /// A node that was removed has found out.
