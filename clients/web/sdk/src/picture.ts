@@ -13,6 +13,11 @@ import { Track, type Body } from "./track.js";
 const TRANSIT_MS = 400;
 /** How long entities are kept after "forget every chunk" until the keyframes are in, ms. */
 const RESYNC_MS = 2_000;
+/**
+ * How long entities are kept of which a publisher says that nothing is left, ms: its node may be gone, and another is about to
+ * tell of them. Measured: takeovers end some 100 ms after that, on a busy machine several hundred.
+ */
+const TAKEOVER_MS = 1_500;
 /** Headings in a full turn on the wire. */
 const HEADINGS = 128;
 
@@ -231,7 +236,7 @@ export class Picture extends Emitter<PictureEvents> {
 
   private onFrame(frame: Frame, now: number): void {
     const board = this.board(frame);
-    if (frame.keyframe) this.onKeyframe(board, frame);
+    if (frame.keyframe) this.onKeyframe(board, frame, now);
     else if (frame.roster > 0) this.onRoster(board, frame, now);
     if (frame.slot.length > 0) this.onMotion(board, frame);
   }
@@ -249,12 +254,13 @@ export class Picture extends Emitter<PictureEvents> {
     return board;
   }
 
-  private onKeyframe(board: Board, frame: Frame): void {
+  private onKeyframe(board: Board, frame: Frame, now: number): void {
     const before = board.slots;
     board.slots = new Map();
     board.roster = frame.roster;
     board.broken = false;
-    for (const claim of before.values()) this.withdraw(claim, 0);
+    const goesAt = frame.enter.length === 0 ? now + TAKEOVER_MS : 0;
+    for (const claim of before.values()) this.withdraw(claim, goesAt);
     for (const enter of frame.enter) this.onEnter(board, frame.tick, enter);
     this.onChangesAndSignals(board, frame);
   }

@@ -118,8 +118,25 @@ test("a keyframe replaces all of its publisher and chunk, and nothing else", () 
   const s = new Story();
   s.frames(frame(1, 0, 1, { enter: [sheep(0, 1)] }), frame(2, 0, 1, { enter: [sheep(0, 1, "two", { id: 10n })] }), frame(1, 1, 1, { enter: [sheep(0, 1, "three", { id: 11n })] }));
   s.told();
-  s.frames(frame(1, 0, 8, { keyframe: true }));
-  assert.deepEqual(s.told(), [`leave ${SHEEP} woolly`]);
+  s.frames(frame(1, 0, 8, { keyframe: true, enter: [sheep(4, 1, "four", { id: 12n })] }));
+  assert.deepEqual(s.told(), [`leave ${SHEEP} woolly`, `enter ${entityKey(7, 12n)} four`]);
+});
+
+test("a node that is gone leaves nothing, and what it told of stays until another tells, for a while", () => {
+  const s = new Story();
+  s.frames(frame(1, 0, 1, { enter: [sheep(0, 1), sheep(1, 1, "two", { id: 10n })] }));
+  s.told();
+  s.frames(frame(1, 0, 0, { keyframe: true }));
+  s.now = 1_000;
+  s.frames(frame(2, 0, 1, { enter: [sheep(0, 2)] }));
+  assert.deepEqual(s.told(), [`change ${SHEEP} woolly`], "the new owner is told, and nobody left");
+  s.now = 1_400;
+  s.picture.expire(s.now);
+  assert.deepEqual(s.told(), []);
+  s.now = 1_600;
+  s.picture.expire(s.now);
+  assert.deepEqual(s.told(), [`leave ${entityKey(7, 10n)} two`]);
+  assert.equal(s.picture.entities.size, 1);
 });
 
 test("walking over a border of chunks: nobody leaves", () => {
