@@ -41,6 +41,8 @@ struct Story {
     home: NodeId,
     new: NodeId,
     steps: u64,
+    /// Bob must see her all the while.
+    watched: bool,
 }
 
 impl Story {
@@ -66,7 +68,7 @@ impl Story {
             }
             cluster.run_ms(100);
             assert_eq!(cluster.owners(player), [OLD], "she has not followed yet");
-            return Self { cluster, ann, player, home, new, steps: 0 };
+            return Self { cluster, ann, player, home, new, steps: 0, watched: false };
         }
         unreachable!("some seed has four nodes in four roles")
     }
@@ -89,7 +91,11 @@ impl Story {
                 let say = format!("step {}", self.steps);
                 self.cluster.command(self.ann, &PlayerCommand { say, ..Default::default() });
             }
-            self.cluster.run_ms(100);
+            for _ in 0..20 {
+                self.cluster.run_ms(5);
+                let bob = &self.cluster.clients[1];
+                assert!(!self.watched || bob.picture.entity(self.player).is_some(), "Bob sees a hole");
+            }
         }
     }
 
@@ -131,7 +137,9 @@ impl Story {
 #[test]
 fn a_player_follows_its_surroundings_and_nobody_notices() {
     let mut story = Story::begin();
-    story.play(5_000);
+    story.play(500);
+    story.watched = true;
+    story.play(4_500);
     assert_eq!(story.cluster.owners(story.player), [story.new], "she has followed");
     let corrections = &story.cluster.clients[story.ann].corrections;
     assert_eq!(corrections.as_slice(), ["moved"], "only the jump");
