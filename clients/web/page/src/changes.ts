@@ -5,7 +5,7 @@
 import type { Client, ConnectionState, EdgeAddress } from "@gundo/client";
 
 /** Lines kept. */
-const LINES_MAX = 6;
+const LINES_MAX = 4;
 
 /** See the top of the file. */
 export class Changes {

@@ -265,7 +265,7 @@ export class Hud {
       ["sessions / chunks", stats ? `${stats.sessions} / ${stats.chunks}` : "–"],
       ["inbox", stats ? String(stats.inbox) : "–"],
       ["frames late", `${client.lateMs.toFixed(0)} ms`],
-      ["own-move gap, longest", `${rates.ownGapMs.toFixed(0)} ms`],
+      ["own-move gap", `${rates.ownGapMs.toFixed(0)} ms`],
       ["roster gaps", String(client.picture.gaps)],
       ["pictures", `${rates.fps.toFixed(0)} /s`],
     ];

@@ -49,5 +49,5 @@ test("nodes that come and go", () => {
     client.tell("edges", [edge(1)]);
     client.tell("edges", [edge(1), edge(2)]);
   }
-  assert.equal(lines().length, 6);
+  assert.equal(lines().length, 4);
 });
