@@ -1,6 +1,6 @@
 //! The last events of a logic thread, kept where another thread can read them when that one hangs.
 //!
-//! A fixed number of fixed records: noting one is three stores and no allocation, so it is always on. What was *said* is not
+//! A fixed number of fixed records: noting one is four stores and no allocation, so it is always on. What was *said* is not
 //! in it, only who, what sort and how much: the ring may be shown to anybody who may see logs.
 
 use std::fmt::Write as _;
