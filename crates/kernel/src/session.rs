@@ -250,6 +250,10 @@ impl Node {
         let me = self.core.me();
         for conn in self.sessions.locating.remove(&player).unwrap_or_default() {
             let Some(session) = self.sessions.by_conn.get_mut(&conn) else { continue };
+            // Its player has been found meanwhile: the answer is to a question asked once too often.
+            if matches!(session.phase, Phase::Playing | Phase::Greeting) {
+                continue;
+            }
             (session.holder, session.term) = (holder, term);
             if session.phase == Phase::Moving {
                 self.ask_to_resume(conn);
@@ -525,6 +529,10 @@ impl Node {
             // What moves before the welcome, the welcome tells; the client forgets what it was told before.
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. }
                 if session.phase != Phase::Playing => {}
+            // Its client has been welcomed, and would forget all it sees.
+            ToEdge::Opened(opened) if matches!(session.phase, Phase::Playing | Phase::Moving) => {
+                session.adoption = session.adoption.max(opened.adoption);
+            }
             ToEdge::Opened(opened) => self.welcome(conn, from, *opened),
             ToEdge::Resumed(resumed) => self.on_resumed(conn, from, *resumed),
             // It is asked again in a moment.
