@@ -135,6 +135,19 @@ impl Story {
 }
 
 #[test]
+fn an_edge_that_asks_once_too_often_welcomes_nobody_twice() {
+    let mut story = Story::begin();
+    // What the new owner and the home say reaches the edge late: it asks again, and by the second answer the player is found.
+    for from in [story.home, story.new] {
+        story.cluster.slow_links.insert((from, EDGE), 2_500_000);
+    }
+    story.play(6_000);
+    story.cluster.run_ms(5_000);
+    story.cluster.slow_links.clear();
+    story.check("late answers", false);
+}
+
+#[test]
 fn a_player_follows_its_surroundings_and_nobody_notices() {
     let mut story = Story::begin();
     story.play(500);
