@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use gundo_types::{EntityId, NodeId, Planted, Term, Time};
+use gundo_types::{EntityId, Epoch, NodeId, Planted, Term, Time};
 
 use crate::Node;
 use crate::core::Timer;
@@ -47,6 +47,8 @@ pub(crate) struct Leaving {
     to: NodeId,
     /// The term it was offered by.
     term: Term,
+    /// The view it was offered in.
+    epoch: Epoch,
     /// When something must have happened.
     due: Time,
     /// The newest wish of its client since.
@@ -102,7 +104,8 @@ impl Node {
         let Some(real) = self.hosts.reals.get_mut(&id).filter(|r| r.phase == Phase::Live) else { return };
         real.phase = Phase::Freezing;
         let due = self.core.now.time.plus_ms(FREEZING_MS);
-        let leaving = Leaving { to, term: real.term, due, walked: None, gone: None };
+        let epoch = self.core.view.epoch;
+        let leaving = Leaving { to, term: real.term, epoch, due, walked: None, gone: None };
         self.handoffs.leaving.insert(id, leaving);
         self.core.after_ms(FREEZING_MS, Timer::Handoff(id));
         self.freeze(id);
@@ -143,7 +146,7 @@ impl Node {
             placed_us: now.since(player.placed_at),
             players_max: if self.core.is_draining() { usize::MAX } else { mine + mine / 2 + PLAYERS_MORE },
         };
-        (leaving.term, leaving.due) = (term, now.plus_ms(DOUBT_MS));
+        (leaving.term, leaving.epoch, leaving.due) = (term, self.core.view.epoch, now.plus_ms(DOUBT_MS));
         let to = leaving.to;
         self.hosts.reals.get_mut(&id).expect("just seen").phase = Phase::Frozen;
         let message = HandoffMessage::Image(Box::new(image));
@@ -200,9 +203,15 @@ impl Node {
     pub(crate) fn on_kept(&mut self, id: EntityId, offered: Term, term: Term) -> bool {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return false };
         real.term = real.term.max(term);
-        let frozen = real.phase == Phase::Frozen;
-        if frozen && self.handoffs.leaving.get(&id).is_some_and(|l| l.term == offered) {
-            self.thaw(id);
+        let leaving = self.handoffs.leaving.get(&id).filter(|l| l.term == offered);
+        if let (Phase::Frozen, Some(leaving)) = (real.phase, leaving) {
+            if leaving.epoch == self.core.view.epoch || self.core.planted(Planted::ThawsAfterGrant) {
+                self.thaw(id);
+            } else {
+                // An earlier home may have granted it to somebody who is gone by now: the journal knows what became of it.
+                self.handoff_failed(id);
+                self.start_load(id);
+            }
         }
         true
     }

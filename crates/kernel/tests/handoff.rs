@@ -148,6 +148,36 @@ fn an_edge_that_asks_once_too_often_welcomes_nobody_twice() {
 }
 
 #[test]
+fn a_copy_that_was_given_away_in_an_earlier_view_is_not_believed() {
+    let mut story = Story::begin();
+    // The old owner does not hear that the new one has her, and she comes in anew there.
+    let offered = |cluster: &Cluster| cluster.nodes[&OLD].reals().any(|r| r.id == story.player && r.frozen);
+    while !offered(&story.cluster) {
+        story.cluster.run_ms(1);
+    }
+    story.cluster.slow_links.insert((story.home, OLD), 6_000_000);
+    story.cluster.run_ms(500);
+    assert!(story.cluster.owners(story.player).contains(&story.new), "the new owner has her");
+    let taken = [OLD, EDGE, story.home, story.new];
+    let other = (1..=5).map(NodeId).find(|n| !taken.contains(n)).expect("the fifth");
+    let token = story.cluster.clients[story.ann].session.token().clone();
+    let ann = story.cluster.connect_with("ann", other.0, token);
+    story.cluster.run_ms(400);
+    // The new owner dies: of those who live, only the old one says that it has her.
+    story.cluster.die(story.new.0);
+    story.cluster.bury(story.new.0);
+    story.cluster.run_ms(9_000);
+    story.cluster.slow_links.clear();
+    story.cluster.take(ann, ChunkId::default(), 1);
+    story.cluster.run_ms(3_000);
+    let client = &story.cluster.clients[ann];
+    assert_eq!((client.ended.as_deref(), client.welcomes), (None, 1), "her newest connection goes on");
+    assert!(client.answers.iter().all(|a| a.result.is_ok()), "{:?}", client.answers);
+    story.cluster.check_pictures();
+    story.cluster.check_pebbles();
+}
+
+#[test]
 fn a_player_follows_its_surroundings_and_nobody_notices() {
     let mut story = Story::begin();
     story.play(500);
