@@ -195,8 +195,6 @@ impl NodeLink for Link {
 
 /// Everything a logic thread works with.
 pub(crate) struct Driver {
-    /// Node and incarnation.
-    me: (NodeId, u64),
     node: Node,
     link: Arc<Link>,
     edge: Edge,
@@ -225,10 +223,8 @@ impl Driver {
         tx: Sender<Signal>,
         black_box: Arc<BlackBox>,
     ) -> Self {
-        let me = link.me;
-        let logic = Logic::new(&link.recorders, me.0);
+        let logic = Logic::new(&link.recorders, link.me.0);
         Self {
-            me,
             node,
             link,
             edge,
@@ -304,13 +300,13 @@ impl Driver {
         self.edge.deliver(&mut self.deliveries);
         self.fabric.flush(&mut self.lost);
         for peer in self.lost.drain(..) {
-            tracing::warn!(node = self.me.0.0, peer = peer.0, "a peer takes nothing any more");
+            tracing::warn!(node = self.link.me.0.0, peer = peer.0, "a peer takes nothing any more");
             self.link.inbox.give(Input::LinkBroken { peer }, Urgency::Now);
         }
     }
 
     fn ask(&self, what: Asked) {
-        let (node, incarnation) = self.me;
+        let (node, incarnation) = self.link.me;
         // A world that has ended is asked nothing.
         let _ = self.tx.send(Signal::Asked { node, incarnation, what });
     }
@@ -335,7 +331,7 @@ impl Driver {
                 Output::Load { entity, load } => self.line.load(entity, load),
                 Output::Renew { sent } => self.ask(Asked::Renew { sent }),
                 Output::Remove { epoch, node, incarnation } => {
-                    tracing::warn!(node = self.me.0.0, suspect = node.0, "a node cannot be reached");
+                    tracing::warn!(node = self.link.me.0.0, suspect = node.0, "a node cannot be reached");
                     self.ask(Asked::Remove { epoch, node, incarnation });
                 }
                 Output::Panicked { entity, doing, suspended } => self.on_panicked(entity, doing, suspended),
@@ -355,7 +351,7 @@ impl Driver {
     fn on_panicked(&self, entity: EntityId, doing: &'static str, suspended: bool) {
         let caught = blackbox::take_caught();
         let words = caught.as_ref().map_or("what it applied does not decode", |c| c.words.as_str());
-        tracing::warn!(node = self.me.0.0, %entity, doing, suspended, words, "game code failed");
+        tracing::warn!(node = self.link.me.0.0, %entity, doing, suspended, words, "game code failed");
         let reason = Reason::Game { entity, doing, suspended };
         self.black_box.report(&self.link, reason, caught, self.node.counters());
     }
@@ -364,10 +360,6 @@ impl Driver {
         let passed = self.published.elapsed();
         self.published = Instant::now();
         let inbox = self.link.inbox.len();
-        let counters = self.node.counters();
-        self.logic.publish(&counters, inbox, self.fabric.dropped);
-        let before = counters.overload_level;
-        *self.link.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
         let load = self.worked.as_secs_f64() / passed.as_secs_f64().max(1e-3);
         self.worked = Duration::ZERO;
         self.logic.load.set(load);
@@ -378,10 +370,15 @@ impl Driver {
             load_permille: (load * 1_000.0) as u32,
         };
         self.handle(now, Input::Gauges(gauges));
-        let level = self.node.counters().overload_level;
+        let counters = self.node.counters();
+        self.logic.publish(&counters, inbox, self.fabric.dropped);
+        let level = counters.overload_level;
+        let mut last = self.link.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, counters).overload_level;
+        drop(last);
         if level != before {
             tracing::warn!(
-                node = self.me.0.0,
+                node = self.link.me.0.0,
                 level,
                 before,
                 load,
