@@ -85,6 +85,7 @@ pub fn records() -> Seeds {
         token_before: vec![2; 32].into(),
         adoption: 9,
         tokens_given: vec![vec![3; 32].into()],
+        salt: vec![5; 16].into(),
     };
     let reply = Bytes::from_static(b"ok");
     let cause = Cause { session: 3, seq: 17, fingerprint: 0xfeed, reply: reply.clone(), place: Some(place) };

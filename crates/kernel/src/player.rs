@@ -195,32 +195,37 @@ impl Player {
         same(&session.token) || same(&session.token_before) || session.tokens_given.iter().any(|t| same(t))
     }
 
-    /// The session after a resume with `key`, for which `token` is given. Tokens that were given for the same key stay good:
-    /// hellos arrive late and out of order, and nobody knows which welcome the client has heard.
-    fn session_after(&self, key: &Key, token: &[u8; 16]) -> Kept<Session> {
+    /// The session after a resume with `key`, and the token its client gets.
+    ///
+    /// The token is derived from the key and a salt of the session, so the same key gets the same token until that is used: hellos
+    /// arrive late, out of order and from several devices, and nobody knows which welcome was heard.
+    fn session_after(&self, key: &Key, salt: [u8; 16]) -> (Kept<Session>, [u8; 16]) {
         let before = Bytes::copy_from_slice(&Sha256::digest(key.secret()));
         let session = &self.session.known;
-        let mut given = session.tokens_given.clone();
-        if before == session.token_before {
+        let again = before == session.token_before;
+        let kept = again && !session.salt.is_empty();
+        let salt = if kept { session.salt.clone() } else { Bytes::copy_from_slice(&salt) };
+        let derived = Sha256::new().chain_update(&salt).chain_update(key.secret()).finalize();
+        let token = *derived.first_chunk().expect("a digest has 32 bytes");
+        let digest = Bytes::copy_from_slice(&Sha256::digest(token));
+        let mut given = if again { session.tokens_given.clone() } else { Vec::new() };
+        if again && digest != session.token {
             given.push(session.token.clone());
-        } else if let Some(at) = given.iter().position(|t| *t == before) {
-            given.drain(..=at);
-            given.push(session.token.clone());
-        } else {
-            given.clear();
         }
         given.drain(..given.len().saturating_sub(TOKENS_GIVEN_MAX));
-        self.session.with(Session {
+        let session = Session {
             session: 1,
-            token: Bytes::copy_from_slice(&Sha256::digest(token)),
+            token: digest,
             token_before: before,
             adoption: session.adoption + 1,
             tokens_given: given,
-        })
+            salt,
+        };
+        (self.session.with(session), token)
     }
 }
 
-/// Tokens that are good besides the newest and the one it was given for.
+/// Tokens that versions which draw them by chance gave for the same key, and that are good besides ours.
 const TOKENS_GIVEN_MAX: usize = 3;
 
 impl Node {
@@ -308,15 +313,15 @@ impl Node {
         let Some(player) = &mut real.player else { return };
         let body = Body { speed: 0, ..body.unwrap_or_default() };
         real.body = Some(body);
-        let mut next_token = [0; 16];
-        self.core.rng.fill_bytes(&mut next_token);
-        let session = player.session_after(&key, &next_token);
+        let mut salt = [0; 16];
+        self.core.rng.fill_bytes(&mut salt);
+        let (session, token) = player.session_after(&key, salt);
         events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
         player.leave_at = None;
         let center = *player.center.get_or_insert(body.chunk());
         let opened = Opened {
-            token: next_token,
+            token,
             // The highest number there is has no next: who used it has used its session up.
             next_seq: player.last_seq.saturating_add(1),
             adoption: session.known.adoption,

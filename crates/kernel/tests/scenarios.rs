@@ -59,6 +59,7 @@ scenarios! {
     said_again_in_a_full_house,
     one_tick_one_frame,
     an_old_hello_comes_late,
+    one_token_said_by_many,
     a_node_dies,
     a_node_dies_in_the_middle,
     an_edge_dies,

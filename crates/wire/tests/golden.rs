@@ -271,6 +271,7 @@ fn session() -> Session {
         token_before: Bytes::from_static(&[2; 32]),
         adoption: 5,
         tokens_given: vec![Bytes::from_static(&[3; 32]), Bytes::from_static(&[4; 32])],
+        ..Default::default()
     }
 }
 
