@@ -49,7 +49,7 @@ impl Node {
         there.count() >= MOST_OF_NINE
     }
 
-    /// Each tick on a node that is being emptied: players go to where their surroundings live, clients to other edges.
+    /// Each tick on a node that is being emptied: players go to where their surroundings live.
     pub(crate) fn drain(&mut self) {
         if !self.core.is_draining() || self.core.stopping {
             return;
@@ -68,8 +68,15 @@ impl Node {
                 self.hand_off(id, to);
             }
         }
-        let (part, least) = SENT_AWAY;
-        self.send_clients_away((self.sessions.len() / part).max(least));
+    }
+
+    /// Each tick on a node that is being emptied, once clients have what it tells: who goes now is back before the next, and
+    /// misses none.
+    pub(crate) fn drain_clients(&mut self) {
+        if self.core.is_draining() && !self.core.stopping {
+            let (part, least) = SENT_AWAY;
+            self.send_clients_away((self.sessions.len() / part).max(least));
+        }
     }
 
     /// Players that take no work here, for what the journal holds or what their code does: others may do better with them.

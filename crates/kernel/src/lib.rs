@@ -292,15 +292,16 @@ impl Node {
 
     /// A peer's message: of members only. What comes from one who has joined since waits for the view.
     fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
-        let now = self.core.now.time;
         let later = match self.membership.admits(&self.core, from, incarnation) {
-            Ok(()) => matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch),
+            Ok(()) => {
+                self.membership.hear(from, self.core.now.time);
+                matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
+            }
             // Whoever says so is ahead, or was removed: the view will tell.
             Err(_) if matches!(message, Peer::Stale { .. }) => false,
             Err(true) => true,
             Err(false) => return self.tell_stale(from),
         };
-        self.membership.hear(from, now);
         if !later {
             self.handle_peer(from, message);
         } else if self.early.len() < EARLY_MAX {
@@ -360,7 +361,10 @@ impl Node {
             self.core.timers.remove(&(at, timer));
             match timer {
                 Timer::Tick => self.on_tick(),
-                Timer::Flush => self.flush(),
+                Timer::Flush => {
+                    self.flush();
+                    self.drain_clients();
+                }
                 Timer::Second => self.on_second(),
                 Timer::Beat => self.on_beat(),
                 Timer::Confirm(peer) => self.on_confirm(peer),

@@ -577,8 +577,12 @@ impl Cluster {
 
 /// A node that is about to start, and what the others know of it.
 fn start(n: u16, store: &mut Store, world: &Arc<WorldSettings>, seed: u64) -> (Node, Member) {
+    new_node(n, store.join(), world, seed)
+}
+
+/// The same as this incarnation.
+pub fn new_node(n: u16, incarnation: u64, world: &Arc<WorldSettings>, seed: u64) -> (Node, Member) {
     let node = NodeId(n);
-    let incarnation = store.join();
     let mut bytes = [n as u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let settings = NodeSettings {

@@ -1,0 +1,44 @@
+//! Who counts as heard from, and who does not.
+
+mod support;
+
+use std::sync::Arc;
+
+use gundo_kernel::{Input, Output, Peer, View};
+use gundo_types::{Epoch, NodeId, Now, Time, WorldTime};
+use support::cluster::new_node;
+
+/// When the node proposes that the other one of its view be removed, ms; `speaks` says every 100 ms which incarnation says
+/// something, if any does.
+fn removal_ms(speaks: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    let world = Arc::default();
+    let (mut node, me) = new_node(1, 11, &world, 1);
+    let (_, other) = new_node(2, 12, &world, 1);
+    let view = View { epoch: Epoch(5), members: vec![me, other] };
+    let mut first = Some(Input::View(view));
+    for ms in (0..4_000).step_by(100) {
+        let now = Now { time: Time(ms * 1_000), world: WorldTime(ms) };
+        let said = speaks(ms).map(|incarnation| Input::Peer {
+            from: NodeId(2),
+            incarnation,
+            message: Peer::Stale { epoch: Epoch(4) },
+        });
+        for input in first.take().into_iter().chain(said).chain([Input::Timeout]) {
+            node.handle(now, input);
+            while let Some(output) = node.poll_output() {
+                if matches!(output, Output::Remove { node: NodeId(2), incarnation: 12, .. }) {
+                    return Some(ms);
+                }
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_member_is_heard_only_by_what_it_says_itself() {
+    let silent = removal_ms(|_| None).expect("it is proposed");
+    assert_eq!(removal_ms(|_| Some(12)), None, "it speaks");
+    assert_eq!(removal_ms(|_| Some(10)), Some(silent), "the one before it, which was removed, does");
+    assert_eq!(removal_ms(|_| Some(13)), Some(silent), "one that is in no view yet does");
+}
