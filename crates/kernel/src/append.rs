@@ -23,11 +23,32 @@ const FENCE_RETRY_MS: u64 = 200;
 /// Something others notice. It waits until what it rests on is durable.
 #[derive(Clone, Debug)]
 pub(crate) enum Effect {
-    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
-    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
-    OpenRefused { line: Line, refusal: Refusal },
-    Resumed { line: Line, resumed: Box<Resumed> },
-    Transaction { tx: TxId, message: TxMessage },
+    Reply {
+        line: Line,
+        seq: u64,
+        result: Result<Bytes, Refusal>,
+    },
+    Opened {
+        line: Line,
+        before: Option<Line>,
+        opened: Box<Opened>,
+    },
+    OpenRefused {
+        line: Line,
+        refusal: Refusal,
+    },
+    Resumed {
+        line: Line,
+        resumed: Box<Resumed>,
+    },
+    /// A newer line has the session.
+    Superseded {
+        line: Line,
+    },
+    Transaction {
+        tx: TxId,
+        message: TxMessage,
+    },
     Signal(Bytes),
     Body(Body),
     Left,
@@ -222,6 +243,9 @@ impl Node {
                         (resumed.body, resumed.center) = (body, center);
                     }
                     self.core.send_edge(line.edge, line.conn, id, ToEdge::Resumed(resumed));
+                }
+                Effect::Superseded { line } => {
+                    self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
                 }
                 Effect::Transaction { tx, message } => {
                     self.core.send(tx.node, Peer::Transaction { tx, entity: id, message });

@@ -341,7 +341,8 @@ impl Node {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         if player.session.known.adoption != adoption && !self.core.planted(Planted::AdoptionIgnored) {
-            self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
+            let work = Work::Resume { line, adoption, body };
+            self.emit(id, Some(work), vec![Effect::Superseded { line }]);
             return self.unload_if_gone(id);
         }
         player.line = Some(line);
@@ -516,7 +517,7 @@ impl Node {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         if player.line != Some(line) && !self.core.planted(Planted::OldLineObeyed) {
-            return self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
+            return self.turn_line_away(id, line, None);
         }
         if real.phase == Phase::Frozen {
             return self.handoffs.walked(id, line, seq, wish);
@@ -524,6 +525,17 @@ impl Node {
         if let Err((body, refusal)) = self.step(id, wish) {
             let code = refusal.code.into_owned();
             self.core.send_edge(line.edge, line.conn, id, ToEdge::Correction { seq, body, code });
+        }
+    }
+
+    /// Something came by a line that does not have the session: a newer one has it, and once that is durable the older one is
+    /// told; or none has, for its edge was taken for lost, and asks to go on.
+    pub(crate) fn turn_line_away(&mut self, id: EntityId, line: Line, work: Option<Work>) {
+        let Some(real) = self.hosts.reals.get(&id) else { return };
+        if real.player.as_ref().is_some_and(|p| p.line.is_none()) {
+            self.core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
+        } else if work.is_some() || real.pending.is_empty() {
+            self.emit(id, work, vec![Effect::Superseded { line }]);
         }
     }
 

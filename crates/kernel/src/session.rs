@@ -515,7 +515,7 @@ impl Node {
         let me = self.core.me();
         let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.player == player) else {
             // The client went while its session was being adopted, or while its player changed its node.
-            if matches!(message, ToEdge::Opened(_) | ToEdge::MovedTo { .. }) {
+            if matches!(message, ToEdge::Opened(_) | ToEdge::Resumed(_) | ToEdge::MovedTo { .. }) {
                 let from = if let ToEdge::MovedTo { holder, .. } = message { holder } else { from };
                 let gone = to_player(player, Line { edge: me, conn }, ToPlayer::Gone { leave: false });
                 self.core.send(from, gone);

@@ -114,8 +114,7 @@ impl Node {
         let Some(real) = self.hosts.reals.get_mut(&id) else { return };
         let Some(player) = &mut real.player else { return };
         if player.line != Some(command.line) && !self.core.planted(Planted::OldLineObeyed) {
-            let line = command.line;
-            return self.core.send_edge(line.edge, line.conn, id, ToEdge::Superseded);
+            return self.turn_line_away(id, command.line, Some(Work::Command(command)));
         }
         let window = self.core.settings.world.limits.answers_kept;
         let blind = command.tries > 0 && self.core.planted(Planted::UnknownRetried);

@@ -430,6 +430,18 @@ impl Judge {
             }
         }
         let Some(player) = self.lines.get(&conn).and_then(|line| line.player) else { return Ok(()) };
+        if message.closing.as_ref().is_some_and(|closing| closing.code == "superseded") {
+            let line = self.lines.get(&conn).map_or(0, |line| line.adoption);
+            let newest = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
+            if line >= newest {
+                let text = format!(
+                    "{}: connection {} is told that a newer one has it, and it is the newest (adoption {line})",
+                    self.name(player),
+                    conn.0
+                );
+                return violated(Guarantee::G11, text);
+            }
+        }
         if let Some(own) = &message.own {
             self.own_shown(player, &own.payload)?;
         }

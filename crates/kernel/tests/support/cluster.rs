@@ -140,6 +140,8 @@ pub struct Cluster {
     pub full: bool,
     /// An entity whose first event cannot be read.
     pub spoilt: Option<EntityId>,
+    /// Nothing can be read from the journal.
+    pub unreadable: bool,
     /// Frames between nodes that are lost: every n-th (0: none).
     pub lose_every: u64,
     pub strike: Option<Strike>,
@@ -227,6 +229,7 @@ impl Cluster {
             stuck: false,
             full: false,
             spoilt: None,
+            unreadable: false,
             lose_every: 0,
             strike: None,
             slow_links: BTreeMap::new(),
@@ -411,7 +414,7 @@ impl Cluster {
                 if self.spoilt == Some(entity) {
                     (loaded.snapshot, loaded.events) = (None, loaded.events.split_off(1));
                 }
-                let result = Ok(loaded);
+                let result = if self.unreadable { Err("the disk cannot be read".into()) } else { Ok(loaded) };
                 self.input(node, Input::Loaded { entity, load, result });
             }
             Flight::NodeTimer(node) => {

@@ -214,6 +214,8 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "disk" => match words[1] {
             "low" => cluster.disk(true),
             "fine" => cluster.disk(false),
+            "unreadable" => cluster.unreadable = true,
+            "readable" => cluster.unreadable = false,
             other => panic!("disk {other}?"),
         },
         "busy" => cluster.load(number(1) as u16, 1_000, number(2) as u32),
