@@ -19,8 +19,10 @@ use crate::proc::Process;
 use crate::serve::say;
 use crate::stage::look_on;
 
+/// Steps per second of bots that play: as the game's page, a little more often than once per tick, so that each tick has a move.
+const STEPS_PER_SECOND: u32 = 12;
 /// Steps between two notes of one bot: one per second.
-const NOTE_EVERY: u64 = 10;
+const NOTE_EVERY: u64 = STEPS_PER_SECOND as u64;
 /// How long all bots may take into the world, and back into it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -48,6 +50,9 @@ pub(crate) fn crew(args: &CrewArgs) -> Result<(), Failure> {
     let mut config = BotsConfig::new(plan.count, edges);
     (config.settle_seconds, config.drain_seconds, config.connect_seconds) = (0.0, 30.0, 300.0);
     (config.spread, config.watch_others) = (false, true);
+    if plan.notes {
+        config.steps_per_second = STEPS_PER_SECOND;
+    }
     let make = |index| -> Box<dyn Behaviour> {
         let inner = mind(plan.scene, index, plan.count);
         if plan.notes {

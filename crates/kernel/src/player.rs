@@ -574,9 +574,12 @@ impl Node {
         };
         if verdict.is_ok() {
             player.credit_mm -= distance;
-            real.body = Some(wish);
+            let before = real.body.replace(wish);
             self.core.counters.moves += 1;
             self.publisher.move_to(id, Some(wish));
+            if before.is_none_or(|b| b.chunk() != wish.chunk()) {
+                self.publisher.announce(&mut self.core, id);
+            }
             self.follow(id, wish);
         } else {
             self.core.counters.corrections += 1;
