@@ -47,6 +47,9 @@ pub(crate) enum Event {
     Rollout,
     /// A node with many players crashes.
     Loss,
+    /// Nothing but players who walk: what a node without clients looks at, with players who become real where their
+    /// surroundings live, and with players who stay where they were.
+    View,
 }
 
 /// The code by which a server sends clients to other edges.
@@ -63,6 +66,7 @@ pub(crate) fn failover(stage: &Stage, args: &FailoverArgs) -> Result<(), Failure
     for event in Event::value_variants().iter().copied().filter(wanted) {
         match event {
             Event::Loss => loss(stage, &mut sheet, if stage.quick { 300 } else { args.reals })?,
+            Event::View => views(stage, &mut sheet, bots)?,
             _ => measure(stage, &mut sheet, event, bots, repetitions)?,
         }
     }
@@ -139,7 +143,7 @@ fn measure(
             sheet.at_most("rolling update: longest gap, ms", found.gap.max, 500.0);
             sheet.at_most("rolling update: players seen leaving by others", seen_leaving(&seen), 0.0);
         }
-        Event::Loss => unreachable!("measured elsewhere"),
+        Event::Loss | Event::View => unreachable!("measured elsewhere"),
     }
     sheet.at_most(format!("{}: commands lost", word(event)), tallied.lost as f64, 0.0);
     sheet.at_most(
@@ -235,6 +239,33 @@ fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure>
     ])?;
     sheet.at_least("players real on the node that was lost", reals, players as f64);
     sheet.at_most(format!("all of {players} real again, ms, longest"), again.max, 3_000.0);
+    Ok(())
+}
+
+/// How much a node looks at for the players who are real on it, with following and without.
+fn views(stage: &Stage, sheet: &mut Sheet, bots: usize) -> Result<(), Failure> {
+    let mut per_player = Vec::new();
+    for (name, follows) in [("players stay where they were", false), ("players follow", true)] {
+        let mut trial = Trial::start_with(stage, Event::View, bots, follows)?;
+        trial.repeat(0)?;
+        let view = trial.last_nodes_view()?;
+        let tallied = trial.finish()?;
+        let chunks = view.chunks as f64 / view.players.max(1) as f64;
+        sheet.row(&[
+            ("event", name.into()),
+            ("players", view.players.into()),
+            ("chunks", view.chunks.into()),
+            ("chunks_per_player", chunks.into()),
+            ("ghosts_per_player", (view.ghosts as f64 / view.players.max(1) as f64).into()),
+            ("others_cores", tallied.others.into()),
+        ])?;
+        per_player.push(chunks);
+    }
+    sheet.at_most(
+        "chunks subscribed per player, following, of those without",
+        per_player[1] / per_player[0],
+        1.0,
+    );
     Ok(())
 }
 

@@ -28,6 +28,14 @@ pub(super) struct Seen {
     pub(super) length_ms: f64,
 }
 
+/// What a node looks at.
+pub(super) struct NodeView {
+    /// Players real on it.
+    pub(super) players: u64,
+    pub(super) chunks: u64,
+    pub(super) ghosts: u64,
+}
+
 /// What became of all commands, and of the machine.
 pub(super) struct Tallied {
     pub(super) commands: u64,
@@ -52,7 +60,17 @@ pub(super) struct Trial {
 impl Trial {
     pub(super) fn start(stage: &Stage, event: Event, bots: usize) -> Result<Self, Failure> {
         // Who stands still on the node that is to be lost must not have left it before.
-        let words: &[&str] = if event == Event::Loss { &["--settled"] } else { &[] };
+        Self::start_with(stage, event, bots, event != Event::Loss)
+    }
+
+    /// `follows`: players become real where their surroundings live.
+    pub(super) fn start_with(
+        stage: &Stage,
+        event: Event,
+        bots: usize,
+        follows: bool,
+    ) -> Result<Self, Failure> {
+        let words: &[&str] = if follows { &[] } else { &["--settled"] };
         let mut server = stage.server_with(NODES, words)?;
         let urls: Vec<String> =
             nodes(&mut server)?.nodes.iter().map(|node| format!("ws://{}", node.address)).collect();
@@ -75,7 +93,7 @@ impl Trial {
         let victim = match self.event {
             Event::Crash | Event::Hang | Event::Drain => 1 + round as u32 % last,
             Event::World | Event::Loss => last,
-            Event::Walk | Event::Rollout => 0,
+            Event::Walk | Event::Rollout | Event::View => 0,
         };
         self.crew.mark()?;
         let marked = Instant::now();
@@ -97,7 +115,7 @@ impl Trial {
         };
         let mut edges = self.urls.clone();
         match self.event {
-            Event::World | Event::Loss => edges.truncate(2),
+            Event::World | Event::Loss | Event::View => edges.truncate(2),
             _ => edges.rotate_left(1),
         }
         self.crew.spread(&worlds, true)?;
@@ -129,6 +147,7 @@ impl Trial {
                 look_on(Duration::from_secs(1));
             }
             Event::Walk => look_on(Duration::from_secs(2)),
+            Event::View => look_on(Duration::from_secs(30)),
             Event::Rollout => {
                 self.order("rollout")?;
                 self.wait_for(|world| world.rollout.is_empty())?;
@@ -143,12 +162,22 @@ impl Trial {
         match self.event {
             Event::Crash | Event::World | Event::Loss | Event::Drain => self.order("add")?,
             Event::Hang => self.order(&format!("resume {victim}"))?,
-            Event::Walk | Event::Rollout => {}
+            Event::Walk | Event::Rollout | Event::View => {}
         }
         let count = self.urls.len();
         self.wait_for(|world| {
             world.nodes.iter().filter(|node| node.state == "up" && node.member).count() == count
         })
+    }
+
+    /// What the last node looks at now, to which no client is connected.
+    pub(super) fn last_nodes_view(&mut self) -> Result<NodeView, Failure> {
+        let last = self.urls.len() as u32;
+        let windows = self.crew.mark()?;
+        let world = nodes(&mut self.server)?;
+        let node = world.nodes.iter().find(|n| u32::from(n.node) == last).ok_or("the last node is gone")?;
+        let players = windows.iter().filter(|w| w.holder_after == last).count() as u64;
+        Ok(NodeView { players, chunks: node.chunks, ghosts: node.ghosts })
     }
 
     fn order(&mut self, line: &str) -> Result<(), Failure> {

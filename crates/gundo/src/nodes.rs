@@ -121,14 +121,15 @@ pub(crate) fn run(command: &Command) -> Result<bool, Failure> {
 
 /// The nodes as people read them.
 fn table(world: &AdminWorld) -> String {
-    let mut text =
-        String::from("node  state       edge                   clients    real   ghost  incarnation\n");
+    let mut text = String::from(
+        "node  state       edge                   clients    real   ghost  chunks  incarnation\n",
+    );
     for n in &world.nodes {
         let state = if n.state == "up" && !n.member { "removed" } else { &n.state };
         writeln!(
             text,
-            "{:>4}  {state:<10}  {:<21} {:>8} {:>7} {:>7}  {:>11}",
-            n.node, n.address, n.sessions, n.reals, n.ghosts, n.incarnation
+            "{:>4}  {state:<10}  {:<21} {:>8} {:>7} {:>7} {:>7}  {:>11}",
+            n.node, n.address, n.sessions, n.reals, n.ghosts, n.chunks, n.incarnation
         )
         .expect("a string takes it");
     }

@@ -48,6 +48,9 @@ pub struct AdminNode {
     pub reals: u64,
     /// Entities seen there and real elsewhere, as of the last second.
     pub ghosts: u64,
+    /// Chunks it subscribes to, for its clients' sight and around players that are real there, as of the last second.
+    #[serde(default)]
+    pub chunks: u64,
 }
 
 /// The answer to whatever is refused.
@@ -76,6 +79,7 @@ impl From<WorldStatus> for AdminWorld {
             sessions: n.sessions,
             reals: n.reals,
             ghosts: n.ghosts,
+            chunks: n.chunks,
         };
         Self {
             epoch: status.epoch,

@@ -61,6 +61,8 @@ pub struct NodeStatus {
     pub reals: u64,
     /// Entities seen there and real elsewhere.
     pub ghosts: u64,
+    /// Chunks it subscribes to, for its clients' sight and around players that are real there.
+    pub chunks: u64,
 }
 
 /// A whole world's nodes at a glance.

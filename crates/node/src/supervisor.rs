@@ -497,6 +497,7 @@ impl Supervisor {
                 sessions: counters.sessions,
                 reals: counters.reals,
                 ghosts: counters.ghosts,
+                chunks: counters.chunks,
             }
         };
         WorldStatus {
