@@ -60,6 +60,9 @@ const buildingIcon = (what: Building) =>
   });
 
 /** See the top of the file. */
+/** What a node does about too much work, by level. */
+const OVERLOAD = ["none", "1: far is slower", "2: middle is slower", "3: all is slower", "4: and nobody new"];
+
 export class Hud {
   readonly chat = byId<HTMLFormElement>("chat");
   readonly chatInput: HTMLInputElement;
@@ -264,6 +267,7 @@ export class Hud {
       ["reals / ghosts here", stats ? `${stats.reals} / ${stats.ghosts}` : "–"],
       ["sessions / chunks", stats ? `${stats.sessions} / ${stats.chunks}` : "–"],
       ["inbox", stats ? String(stats.inbox) : "–"],
+      ["overload", stats ? (OVERLOAD[stats.overload] ?? String(stats.overload)) : "–"],
       ["frames late", `${client.lateMs.toFixed(0)} ms`],
       ["own-move gap", `${rates.ownGapMs.toFixed(0)} ms`],
       ["roster gaps", String(client.picture.gaps)],
