@@ -2,7 +2,7 @@
 
 mod support;
 
-use gundo_types::{Body, Point};
+use gundo_types::{Body, NodeId, Point};
 use support::cluster::Cluster;
 use support::game::PlayerCommand;
 
@@ -35,4 +35,38 @@ fn a_step_into_another_chunk_is_seen_with_the_next_tick() {
         cluster.command(ann, &PlayerCommand { jump: CHUNK - 200, ..Default::default() });
         x += CHUNK;
     }
+}
+
+/// Two walk into the land of another node, which takes them over: neither goes from sight for a moment, nor stands still.
+#[test]
+fn who_is_handed_over_stays_in_sight() {
+    let mut cluster = Cluster::following(3, 1, 1_000);
+    let pair = [cluster.connect("ann", 1), cluster.connect("bob", 1)];
+    cluster.run_ms(600);
+    let at_home = |cluster: &Cluster| {
+        let node = &cluster.nodes[&NodeId(1)];
+        pair.iter().all(|client| node.holds(cluster.player(*client)))
+    };
+    let (far, new) = cluster.far_place(&[NodeId(1)]).expect("other nodes have land");
+    for one in pair {
+        cluster.command(one, &PlayerCommand { jump: far.corner().x, ..Default::default() });
+    }
+    cluster.run_ms(500);
+    assert!(at_home(&cluster));
+    // The old owner hears that it is the owner no more before the new one hears that it is.
+    for node in (1..=3).map(NodeId).filter(|node| *node != new) {
+        cluster.slow_links.insert((node, new), 130_000);
+    }
+    let mut handed_over = false;
+    for ms in 0..5_000 {
+        cluster.run_ms(1);
+        handed_over |= !at_home(&cluster);
+        for one in pair {
+            for other in pair {
+                let id = cluster.player(other);
+                assert!(cluster.clients[one].picture.entity(id).is_some(), "client {one} does not see {other} after {ms} ms");
+            }
+        }
+    }
+    assert!(handed_over);
 }
