@@ -64,7 +64,10 @@ fn who_is_handed_over_stays_in_sight() {
         for one in pair {
             for other in pair {
                 let id = cluster.player(other);
-                assert!(cluster.clients[one].picture.entity(id).is_some(), "client {one} does not see {other} after {ms} ms");
+                assert!(
+                    cluster.clients[one].picture.entity(id).is_some(),
+                    "client {one} does not see {other} after {ms} ms"
+                );
             }
         }
     }
