@@ -369,6 +369,7 @@ impl Session {
     /// Goes to `edge` at once, known or not, and plays on there. `through_the_door`: the player leaves the world and comes back
     /// in; otherwise it stays. For tests and load generators: clients that play go where the server sends them.
     pub fn go_to(&mut self, now: Time, edge: &Address, through_the_door: bool) {
+        self.note_held(now);
         match self.state {
             State::New | State::Ended | State::Refused { .. } => return,
             State::Live if through_the_door => {
@@ -609,10 +610,15 @@ impl Session {
         }
     }
 
-    fn on_lost(&mut self, now: Time) {
+    /// The connection ends: if it has held, failures before it count no more.
+    fn note_held(&mut self, now: Time) {
         if self.is_live() && now.since(self.welcomed) >= HELD_MS * 1_000 {
             self.ring.on_held();
         }
+    }
+
+    fn on_lost(&mut self, now: Time) {
+        self.note_held(now);
         let closing = self.closing.take();
         if closing.is_none() && self.is_live() {
             self.count_loss();

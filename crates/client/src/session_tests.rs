@@ -64,6 +64,29 @@ fn live(ports: &[u16]) -> Session {
 }
 
 #[test]
+fn a_connection_that_was_left_on_purpose_has_held_too() {
+    let mut s = live(&[1, 2, 3]);
+    let mut now = 10;
+    for _ in 0..20 {
+        now += 5_000;
+        s.go_to(at(now), &edge(2), false);
+        s.handle_open(at(now));
+        s.handle_message(at(now), welcome(b"t1", 1));
+        // This one has not: it is lost at once.
+        s.handle_gone(at(now + 10));
+        let lost = drain(&mut s).into_iter().find_map(|o| match o {
+            Output::Event(Event::Lost { again_in_ms, .. }) => Some(again_in_ms),
+            _ => None,
+        });
+        assert!(lost.expect("it is lost") <= 50, "{lost:?} ms");
+        s.handle_timeout(at(now + 100));
+        s.handle_open(at(now + 100));
+        s.handle_message(at(now + 100), welcome(b"t1", 1));
+        drain(&mut s);
+    }
+}
+
+#[test]
 fn hello_brings_a_welcome_and_commands_wait_for_it() {
     let mut s = session(&[1]);
     s.start(at(0));
