@@ -97,7 +97,7 @@ impl Node {
             && self.hosts.batches.is_empty()
             && self.hosts.fences.is_empty()
             && self.handoffs.len() == 0
-            && self.sessions.len() == 0
+            && self.sessions.are_gone()
             && !self.publisher.lingers()
     }
 }

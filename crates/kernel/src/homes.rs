@@ -247,7 +247,10 @@ impl Node {
                 }
             }
             HomeMessage::HandedOver { entity, from: offered, to } => self.on_handed_over(entity, offered, to),
-            HomeMessage::Subscribers { chunk, list } => self.publisher.set_subscribers(chunk, &list),
+            HomeMessage::Subscribers { chunk, list } => {
+                let told = self.last_tick.filter(|tick| *tick == self.core.tick());
+                self.publisher.set_subscribers(&mut self.core, chunk, &list, told);
+            }
             question if !self.homes.open && !self.core.planted(Planted::HomeNotOpen) => {
                 if self.homes.waiting.len() == WAITING_MAX {
                     self.homes.waiting.pop_front();

@@ -58,6 +58,8 @@ struct Publication {
     moved: [Vec<u32>; 3],
     announced: bool,
     empty_since: u32,
+    /// The last tick that anybody was told of.
+    told: Option<u32>,
 }
 
 impl Publication {
@@ -76,6 +78,7 @@ impl Publication {
             moved: Default::default(),
             announced: false,
             empty_since: 0,
+            told: None,
         }
     }
 
@@ -233,8 +236,14 @@ impl Publisher {
         said.into_iter().map(|s| s.payload).collect()
     }
 
-    /// The home's word on who subscribes to `chunk`.
-    pub(crate) fn set_subscribers(&mut self, chunk: ChunkId, list: &[(NodeId, u8)]) {
+    /// The home's word on who subscribes to `chunk`. `told`: the tick that the others have been told of, if it is still going on.
+    pub(crate) fn set_subscribers(
+        &mut self,
+        core: &mut Core,
+        chunk: ChunkId,
+        list: &[(NodeId, u8)],
+        told: Option<u32>,
+    ) {
         let Some(publication) = self.chunks.get_mut(&chunk) else { return };
         let before = std::mem::replace(&mut publication.subscribers, list.iter().copied().collect());
         let tiers = publication.tiers();
@@ -254,6 +263,23 @@ impl Publisher {
             }
         }
         publication.owed.retain(|n| publication.subscribers.contains_key(n));
+        // Somebody came here right before the tick, and nobody could be told: edges have not handed it on yet.
+        let untold = before.is_empty() && publication.told != told && !publication.has_roster();
+        if let Some(tick) = told.filter(|_| untold && !publication.owed.is_empty()) {
+            publication.told = Some(tick);
+            let frame = encode(core, keyframe(core.me(), chunk, tick, publication, &self.entities));
+            for node in std::mem::take(&mut publication.owed) {
+                let frame =
+                    ChunkFrame { chunk, tick, roster: Some(frame.clone()), motion: Default::default() };
+                self.send(core, node, vec![frame]);
+            }
+        }
+    }
+
+    fn send(&mut self, core: &mut Core, node: NodeId, frames: Vec<ChunkFrame>) {
+        let number = self.sent.entry(node).or_default();
+        *number += 1;
+        core.send(node, Peer::Frames { number: *number, frames });
     }
 
     /// Nodes that are gone look at nothing. One that comes back is another.
@@ -345,9 +371,7 @@ impl Publisher {
             }
         }
         for (node, frames) in outbox {
-            let number = self.sent.entry(node).or_default();
-            *number += 1;
-            core.send(node, Peer::Frames { number: *number, frames });
+            self.send(core, node, frames);
         }
     }
 }
@@ -404,6 +428,7 @@ fn publish_chunk(
             ChunkFrame { chunk, tick, roster: roster.clone(), motion }
         };
         if frame.roster.is_some() || frame.motion.iter().any(Option::is_some) {
+            publication.told = Some(tick);
             outbox.entry(*node).or_default().push(frame);
         }
     }

@@ -104,6 +104,11 @@ impl Sessions {
     pub(crate) fn len(&self) -> usize {
         self.by_conn.len()
     }
+
+    /// Whether no client is connected any more, and those that were sent away have read so and hung up.
+    pub(crate) fn are_gone(&self) -> bool {
+        self.by_conn.is_empty() && self.closed.is_empty()
+    }
 }
 
 impl Node {

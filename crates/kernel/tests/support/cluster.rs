@@ -563,7 +563,16 @@ impl Cluster {
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
             Output::Panicked { .. } => {}
-            Output::Stopped => self.stopped.push(node),
+            Output::Stopped => {
+                // Who is still there would be cut off, and not read what it was told last.
+                let here = |c: &Client| c.conn.is_some_and(|(n, _)| n == node);
+                let drained = self.view.members.iter().any(|m| m.node == node && m.draining);
+                assert!(
+                    !drained || !self.clients.iter().any(here),
+                    "a client is still at the emptied {node:?}"
+                );
+                self.stopped.push(node);
+            }
         }
     }
 
