@@ -250,13 +250,14 @@ fn views(stage: &Stage, sheet: &mut Sheet, bots: usize) -> Result<(), Failure> {
         trial.repeat(0)?;
         let view = trial.last_nodes_view()?;
         let tallied = trial.finish()?;
-        let chunks = view.chunks as f64 / view.players.max(1) as f64;
+        let per = |count: u64| count as f64 / view.players.max(1) as f64;
+        let chunks = per(view.chunks);
         sheet.row(&[
             ("event", name.into()),
             ("players", view.players.into()),
             ("chunks", view.chunks.into()),
             ("chunks_per_player", chunks.into()),
-            ("ghosts_per_player", (view.ghosts as f64 / view.players.max(1) as f64).into()),
+            ("ghosts_per_player", per(view.ghosts).into()),
             ("others_cores", tallied.others.into()),
         ])?;
         per_player.push(chunks);

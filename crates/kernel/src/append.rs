@@ -23,32 +23,12 @@ const FENCE_RETRY_MS: u64 = 200;
 /// Something others notice. It waits until what it rests on is durable.
 #[derive(Clone, Debug)]
 pub(crate) enum Effect {
-    Reply {
-        line: Line,
-        seq: u64,
-        result: Result<Bytes, Refusal>,
-    },
-    Opened {
-        line: Line,
-        before: Option<Line>,
-        opened: Box<Opened>,
-    },
-    OpenRefused {
-        line: Line,
-        refusal: Refusal,
-    },
-    Resumed {
-        line: Line,
-        resumed: Box<Resumed>,
-    },
-    /// A newer line has the session.
-    Superseded {
-        line: Line,
-    },
-    Transaction {
-        tx: TxId,
-        message: TxMessage,
-    },
+    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
+    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
+    OpenRefused { line: Line, refusal: Refusal },
+    Resumed { line: Line, resumed: Box<Resumed> },
+    Superseded { line: Line },
+    Transaction { tx: TxId, message: TxMessage },
     Signal(Bytes),
     Body(Body),
     Left,

@@ -529,7 +529,7 @@ impl Node {
     }
 
     /// Something came by a line that does not have the session: a newer one has it, and once that is durable the older one is
-    /// told; or none has, for its edge was taken for lost, and asks to go on.
+    /// told; or none has, for its edge was taken for lost, and asks to go on. What comes without `work` is not kept until then.
     pub(crate) fn turn_line_away(&mut self, id: EntityId, line: Line, work: Option<Work>) {
         let Some(real) = self.hosts.reals.get(&id) else { return };
         if real.player.as_ref().is_some_and(|p| p.line.is_none()) {

@@ -429,9 +429,11 @@ impl Judge {
                 self.own_shown(player, &welcome.own)?;
             }
         }
-        let Some(player) = self.lines.get(&conn).and_then(|line| line.player) else { return Ok(()) };
+        let line = self.lines.get(&conn);
+        let Some((player, line)) = line.and_then(|line| Some((line.player?, line.adoption))) else {
+            return Ok(());
+        };
         if message.closing.as_ref().is_some_and(|closing| closing.code == "superseded") {
-            let line = self.lines.get(&conn).map_or(0, |line| line.adoption);
             let newest = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
             if line >= newest {
                 let text = format!(
