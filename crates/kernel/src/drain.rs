@@ -74,6 +74,8 @@ impl Node {
     /// misses none.
     pub(crate) fn drain_clients(&mut self) {
         if self.core.is_draining() && !self.core.stopping {
+            // Else they would ask for their players here once more.
+            self.let_the_idle_go();
             let (part, least) = SENT_AWAY;
             self.send_clients_away((self.sessions.len() / part).max(least));
         }
@@ -85,7 +87,9 @@ impl Node {
         let idle = self.hosts.reals.values().filter(idle);
         let idle: Vec<_> = idle.map(|r| (r.id, r.player.as_ref().and_then(|p| p.line))).collect();
         for (id, line) in idle {
-            self.unload(id);
+            // Its client brings it back elsewhere: nobody is to see it leave.
+            self.publisher.linger(id, self.core.tick());
+            self.let_go(id);
             line.into_iter().for_each(|l| self.core.send_edge(l.edge, l.conn, id, ToEdge::NotHere));
         }
     }

@@ -40,6 +40,8 @@ const STAYS_DRAINING_MS: u64 = 500;
 pub(crate) struct Handoffs {
     leaving: BTreeMap<EntityId, Leaving>,
     arriving: BTreeMap<EntityId, Arriving>,
+    /// After the next tick it is looked who follows its surroundings.
+    pub(crate) follow_due: bool,
 }
 
 /// A player that is to be real on another node.
@@ -229,8 +231,14 @@ impl Node {
         let Some(real) = self.remove_real(id) else { return };
         let line = real.player.as_ref().and_then(|p| p.line);
         let Some((holder, term)) = to else {
-            self.publisher.hide(id);
-            line.into_iter().for_each(|l| self.core.send_edge(l.edge, l.conn, id, ToEdge::NotHere));
+            match line {
+                // Its client brings it back: nobody is to see it leave.
+                Some(line) => {
+                    self.publisher.linger(id, self.core.tick());
+                    self.core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
+                }
+                None => self.publisher.hide(id),
+            }
             return self.send_work_away(id, real.waiting, line);
         };
         self.core.counters.handoffs += 1;

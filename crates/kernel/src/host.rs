@@ -567,11 +567,18 @@ impl Node {
 
     /// Lets an entity go. It is durable as it is.
     pub(crate) fn unload(&mut self, id: EntityId) {
-        let Some(real) = self.remove_real(id) else { return };
-        self.publisher.hide(id);
+        if self.let_go(id) {
+            self.publisher.hide(id);
+        }
+    }
+
+    /// Lets an entity go, all but how it is shown; `false`: it is not here.
+    pub(crate) fn let_go(&mut self, id: EntityId) -> bool {
+        let Some(real) = self.remove_real(id) else { return false };
         real.children.iter().for_each(|c| self.publisher.hide(*c));
         if let Some(home) = self.home_of(id).filter(|home| real.player.is_some() || *home != self.core.me()) {
             self.core.send_home(home, HomeMessage::Released { entity: id, term: real.term });
         }
+        true
     }
 }

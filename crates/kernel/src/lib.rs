@@ -429,6 +429,10 @@ impl Node {
         }
         self.freeze_all();
         self.drain();
+        // Right after a tick: who goes now is there before the next, and misses none.
+        if std::mem::take(&mut self.handoffs.follow_due) {
+            self.follow_surroundings();
+        }
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.schedule_tick();
@@ -439,7 +443,7 @@ impl Node {
         self.rest_players();
         self.rest_suspended();
         self.rest_sessions();
-        self.follow_surroundings();
+        self.handoffs.follow_due = true;
         for (node, message) in self.publisher.sent() {
             self.core.send(node, message);
         }

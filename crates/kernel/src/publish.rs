@@ -173,10 +173,12 @@ impl Publisher {
         publication.is_some_and(|p| p.signal.iter().any(|s| s.slot == shown.slot))
     }
 
-    /// Shows `entity` no more.
+    /// Shows `entity` no more. What is shown for a little longer stays for that time: it may be that it was given away and comes
+    /// back, and does not stand in the world yet.
     pub(crate) fn hide(&mut self, entity: EntityId) {
-        self.lingering.remove(&entity);
-        self.hide_towards(entity, None);
+        if !self.lingering.contains_key(&entity) {
+            self.hide_towards(entity, None);
+        }
     }
 
     /// `entity` is real on another node from now on, in the same chunk, and leaves a little later.

@@ -127,6 +127,7 @@ impl Story {
                 "{what}: effects of command {seq}, answered {heard:?}"
             );
         }
+        assert_eq!(self.cluster.clients[1].seen_leaving, [], "{what}: Bob saw her leave");
         self.cluster.check_pictures();
         self.cluster.check_pebbles();
         let under_way: u64 = self.cluster.nodes.values().map(|n| n.counters().handing_over).sum();
@@ -254,4 +255,60 @@ fn a_node_is_emptied_and_nobody_notices() {
         story.play(1_000);
         story.check(&format!("node {n} is emptied"), NodeId(n) == EDGE);
     }
+}
+
+/// The rules fail over Ann's player, so that it rests: it goes elsewhere all the same, and stays in sight.
+#[test]
+fn a_suspended_player_on_a_node_that_is_emptied_stays_in_sight() {
+    let mut cluster = Cluster::new(3, 1);
+    let (ann, bob) = (cluster.connect("ann", OLD.0), cluster.connect("bob", 1));
+    cluster.run_ms(600);
+    for _ in 0..5 {
+        cluster.command(ann, &PlayerCommand { panic: 1, ..Default::default() });
+        cluster.run_ms(100);
+    }
+    assert_eq!(cluster.nodes[&OLD].counters().suspensions, 1);
+    let player = cluster.player(ann);
+    cluster.drain(OLD.0, true);
+    for ms in 0..3_000 {
+        cluster.run_ms(1);
+        let seen = cluster.clients[bob].picture.entity(player);
+        assert!(seen.is_some(), "bob does not see ann after {ms} ms");
+    }
+    assert!(cluster.owners(player).iter().all(|owner| *owner != OLD));
+    assert_eq!(cluster.stopped, [OLD]);
+}
+
+/// The node that took Ann over dies at once, and her edge with it. She comes back by the node that gave her away, which shows
+/// her still. That her session goes on takes the journal longer than a tick: she is not seen leaving meanwhile.
+#[test]
+fn who_comes_back_at_once_is_not_seen_leaving() {
+    let mut cluster = Cluster::following(4, 1, FOLLOW_MS);
+    let (first, bob) = (cluster.connect("ann", OLD.0), cluster.connect("bob", 1));
+    cluster.run_ms(600);
+    let player = cluster.player(first);
+    let (far, new) = cluster.far_place(&[OLD, NodeId(1)]).expect("others have land");
+    let token = cluster.clients[first].session.token().clone();
+    let ann = cluster.connect_with("ann", new.0, token);
+    cluster.run_ms(400);
+    for one in [ann, bob] {
+        cluster.command(one, &PlayerCommand { jump: far.corner().x, ..Default::default() });
+    }
+    assert_eq!(cluster.owners(player), [OLD]);
+    while cluster.owners(player) != [new] {
+        cluster.run_ms(1);
+    }
+    cluster.run_ms(50);
+    cluster.die(new.0);
+    let token = cluster.clients[ann].session.token().clone();
+    cluster.connect_with("ann", OLD.0, token);
+    cluster.run_ms(50);
+    cluster.stuck = true;
+    cluster.bury(new.0);
+    cluster.run_ms(150);
+    cluster.stuck = false;
+    assert_eq!(cluster.owners(player), [OLD]);
+    cluster.run_ms(2_000);
+    assert!(cluster.clients[bob].picture.entity(player).is_some());
+    assert_eq!(cluster.clients[bob].seen_leaving, []);
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_client::{
-    Address, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session, SessionSettings,
+    Address, Event as ClientEvent, Light, Output as ClientOutput, Picture, PictureEvent, Session,
+    SessionSettings,
 };
 use gundo_journal::Store;
 use gundo_kernel::{Gauges, Input, Member, Node, NodeSettings, Output, Peer, SendClass, View, WorldSettings};
@@ -111,6 +112,10 @@ pub struct Client {
     pub name: String,
     pub session: Session,
     pub picture: Picture,
+    /// Notices who is told to have left the world.
+    light: Light,
+    /// Them.
+    pub seen_leaving: Vec<EntityId>,
     pub conn: Option<(NodeId, ConnId)>,
     pub body: Body,
     pub answers: Vec<gundo_client::Answer>,

@@ -21,10 +21,14 @@ impl Cluster {
         (settings.token, settings.nonce) = (token, Some(nonce));
         settings.seed = self.clients.len() as u64;
         let client = self.clients.len();
+        let mut light = Light::default();
+        light.watch_others();
         self.clients.push(Client {
             name: name.into(),
             session: Session::new(settings),
             picture: Picture::new(),
+            light,
+            seen_leaving: Vec::new(),
             conn: None,
             body: Body::default(),
             answers: Vec::new(),
@@ -221,6 +225,8 @@ impl Cluster {
         // The session clears what is old before the picture takes the frames of the same message.
         let c = &mut self.clients[client];
         c.picture.handle_message(&message, &mut events);
+        let left = c.light.scan(bytes).expect("it has just been read").left;
+        c.seen_leaving.extend(left.iter().map(|left| EntityId::new(game::PLAYER, left.id)));
         for event in events {
             if let PictureEvent::Signal(id, payload) = event {
                 c.signals.push((id, payload));
