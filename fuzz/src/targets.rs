@@ -36,7 +36,9 @@ pub fn picture(data: &[u8]) -> bool {
         for event in events {
             match event {
                 PictureEvent::Entered(id) => drop(told.insert(id)),
-                PictureEvent::Left(id) => assert!(told.remove(&id), "{id} left, but was not there"),
+                PictureEvent::Left(id) | PictureEvent::Gone(id) => {
+                    assert!(told.remove(&id), "{id} left, but was not there")
+                }
                 PictureEvent::Changed(id) => assert!(told.contains(&id), "{id} changed, but was not there"),
                 // Its entity may have left by a later part of the same message.
                 PictureEvent::Signal(..) => {}

@@ -281,7 +281,7 @@ impl Bot {
             tally.frames += u64::from(scanned.frames);
             tally.updates += u64::from(scanned.updates);
         }
-        self.log.window.seen_leaving.extend(scanned.left);
+        self.log.on_left(now, &scanned.left);
         if let Some(holder) = self.light.publisher() {
             self.log.on_told_by(now, holder);
         }

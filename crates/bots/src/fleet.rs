@@ -5,7 +5,7 @@
 //! per bot: a bot looks at its session's timers when its turn comes.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -90,8 +90,8 @@ struct Shared {
 enum Order {
     /// End every bot's window, and begin the next.
     Mark,
-    /// Bot `i` goes to edge `i` modulo their number.
-    Spread { edges: Vec<Address>, through_the_door: bool },
+    /// Bot `i`, if it is one of `bots` or these are not said, goes to edge `i` modulo their number.
+    Spread { bots: Option<BTreeSet<usize>>, edges: Vec<Address>, through_the_door: bool },
 }
 
 impl Shared {
@@ -151,11 +151,11 @@ impl Fleet<'_> {
         windows
     }
 
-    /// Sends bot `i` to edge `i` modulo their number. `through_the_door`: it leaves the world and comes back in there, so that
+    /// Sends bot `i` to edge `i` modulo their number; only those of `bots`, if they are said. `through_the_door`: it leaves the world and comes back in there, so that
     /// its player becomes real anew; otherwise it only changes its edge, unless it is there already. Returns at once: see
     /// [`live`](Self::live).
-    pub fn spread(&self, edges: &[Address], through_the_door: bool) {
-        self.shared.order(Order::Spread { edges: edges.to_vec(), through_the_door });
+    pub fn spread(&self, bots: Option<BTreeSet<usize>>, edges: &[Address], through_the_door: bool) {
+        self.shared.order(Order::Spread { bots, edges: edges.to_vec(), through_the_door });
     }
 }
 
@@ -485,9 +485,13 @@ impl<'a> Worker<'a> {
                     // Whoever asked may have given up.
                     let _ = tx.send(windows);
                 }
-                Order::Spread { edges, through_the_door } => {
+                Order::Spread { bots, edges, through_the_door } => {
                     for at in 0..self.bots.len() {
-                        let edge = &edges[(at * self.threads + self.number) % edges.len()];
+                        let number = at * self.threads + self.number;
+                        if bots.as_ref().is_some_and(|bots| !bots.contains(&number)) {
+                            continue;
+                        }
+                        let edge = &edges[number % edges.len()];
                         self.with_bot(at, |bot, desk| bot.go_to(desk, edge, through_the_door));
                     }
                 }

@@ -29,7 +29,7 @@ pub use gundo_client::{Address, BadAddress};
 pub use gundo_wire::client::{Correction, Refusal, Welcome};
 pub use report::{Latency, Report};
 pub use socket::{Broken, Incoming, Socket};
-pub use window::{BotWindow, Loss};
+pub use window::{BotWindow, Loss, SeenLeaving};
 
 /// How many bots, where, how long.
 #[derive(Clone, Debug)]

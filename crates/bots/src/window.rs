@@ -1,6 +1,7 @@
 //! What one bot lived through between two marks: for benchmarks that do something to the world and ask every client how
 //! it felt.
 
+use gundo_client::Left;
 use gundo_types::Time;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,17 @@ pub struct Loss {
     pub welcome_ms: Option<f64>,
     /// From the mark to the first frame in which the own body walks again, ms.
     pub play_ms: Option<f64>,
+}
+
+/// Another player was seen leaving the world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeenLeaving {
+    /// Who.
+    pub player: u64,
+    /// The node that told so.
+    pub publisher: u32,
+    /// Since the mark, ms.
+    pub at_ms: f64,
 }
 
 /// One bot between two marks.
@@ -62,7 +74,7 @@ pub struct BotWindow {
     /// Moves the server did not follow.
     pub corrections: u64,
     /// Other players who were seen leaving the world.
-    pub seen_leaving: Vec<u64>,
+    pub seen_leaving: Vec<SeenLeaving>,
 }
 
 /// A window that is open.
@@ -121,6 +133,12 @@ impl Log {
         for loss in self.window.losses.iter_mut().filter(|l| l.welcome_ms.is_none()) {
             loss.welcome_ms = Some(since_ms);
         }
+    }
+
+    pub(crate) fn on_left(&mut self, now: Time, left: &[Left]) {
+        let at_ms = self.since_ms(now);
+        let seen = left.iter().map(|left| SeenLeaving { player: left.id, publisher: left.publisher, at_ms });
+        self.window.seen_leaving.extend(seen);
     }
 
     pub(crate) fn on_answer(&mut self, waited_us: u64) {

@@ -266,7 +266,10 @@ fn a_caller_asks_every_bot_how_it_fared_and_sends_it_elsewhere() {
         assert_eq!(windows.iter().map(|w| w.bot).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
         assert!(windows.iter().all(|w| w.live && w.holder_after == 1 && w.gap_ms > 0.0));
         assert_eq!(windows.iter().map(|w| w.edge_after).collect::<Vec<_>>(), [1, 2, 1, 2, 1, 2]);
-        fleet.spread(&edges[1..], false);
+        fleet.spread(Some([0, 5].into()), &edges[1..], false);
+        let windows = marked(fleet, |w| w.live && (w.edge_after == 2 || [2, 4].contains(&w.bot)));
+        assert_eq!(windows.iter().map(|w| w.edge_after).collect::<Vec<_>>(), [2, 2, 1, 2, 1, 2]);
+        fleet.spread(None, &edges[1..], false);
         let windows = marked(fleet, |w| w.live && w.edge_after == 2 && w.own_moves > 0);
         assert!(windows.iter().all(|w| w.losses.is_empty()), "who goes on purpose loses nothing");
     });

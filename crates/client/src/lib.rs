@@ -19,6 +19,6 @@ mod session;
 
 pub use address::{Address, BadAddress};
 pub use driver::{Client, CommandError, Events, draw_nonce};
-pub use light::{Garbled, Light, Scanned};
+pub use light::{Garbled, Left, Light, Scanned};
 pub use picture::{Picture, PictureEvent, Seen};
 pub use session::{Answer, CommandId, Event, Full, Output, Session, SessionSettings};

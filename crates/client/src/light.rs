@@ -32,9 +32,18 @@ pub struct Scanned {
     pub updates: u32,
     /// Frames.
     pub frames: u32,
-    /// Ids of others of the own kind who left the world and are told of by nobody else. Empty unless
-    /// [`Light::watch_others`] was called.
-    pub left: Vec<u64>,
+    /// Others of the own kind who left the world and are told of by nobody else. Empty unless [`Light::watch_others`] was
+    /// called.
+    pub left: Vec<Left>,
+}
+
+/// Somebody left the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its id.
+    pub id: u64,
+    /// The node that told so.
+    pub publisher: u32,
 }
 
 /// Where the own entity was entered last.
@@ -45,6 +54,8 @@ struct Place {
     slot: u32,
     term: Term,
     tick: u32,
+    /// Number of the roster part that said so.
+    roster: u32,
 }
 
 /// Follows one entity through the frames.
@@ -63,9 +74,12 @@ pub(crate) struct Parts<'a> {
     cx: i32,
     cy: i32,
     tick: u32,
+    pub(crate) roster: u32,
     pub(crate) keyframe: bool,
     pub(crate) enters: bool,
     pub(crate) leaves: bool,
+    /// It has a roster part, of whatever.
+    pub(crate) news: bool,
     columns: [&'a [u8]; 5],
     /// A column came in several pieces or unpacked: legal, but no publisher writes that. Decode in full.
     odd: bool,
@@ -148,7 +162,7 @@ impl Light {
         let Some(own) = self.own else { return Ok(()) };
         let Some(chunk) = parts.chunk() else { return Ok(()) };
         if let Some(others) = &mut self.others
-            && (parts.keyframe || parts.enters || parts.leaves)
+            && (parts.keyframe || parts.news)
         {
             others.on_frame(own, bytes, parts, chunk)?;
         }
@@ -158,8 +172,9 @@ impl Light {
         if parts.keyframe && self.place.as_ref().is_some_and(here) {
             self.place = None;
         }
+        // A part that comes after a keyframe which knows of it already says nothing new.
         if parts.leaves
-            && let Some(place) = self.place.filter(here)
+            && let Some(place) = self.place.filter(here).filter(|p| p.roster < parts.roster)
             && leaves(bytes, place.slot)?
         {
             self.place = None;
@@ -170,12 +185,12 @@ impl Light {
             let term = Term { epoch: enter.epoch, count: enter.count };
             let newer = before.is_none_or(|p| (p.term, p.tick) <= (term, parts.tick));
             if newer {
-                let Parts { publisher, tick, .. } = *parts;
-                self.place = Some(Place { publisher, chunk, slot: enter.slot, term, tick });
+                let Parts { publisher, tick, roster, .. } = *parts;
+                self.place = Some(Place { publisher, chunk, slot: enter.slot, term, tick, roster });
                 scanned.own = enter.body(chunk).or(scanned.own);
             } else if let Some(place) = before.filter(here) {
                 // A keyframe cut before the newest motion: what is known stays, by its name as of now.
-                self.place = Some(Place { slot: enter.slot, ..place });
+                self.place = Some(Place { slot: enter.slot, roster: parts.roster, ..place });
             }
         }
         if let Some(place) = self.place.filter(here)
@@ -215,9 +230,11 @@ impl<'a> Parts<'a> {
                 (3, Value::Number(v)) => parts.cx = zigzag(v),
                 (4, Value::Number(v)) => parts.cy = zigzag(v),
                 (5, Value::Number(v)) => parts.tick = v as u32,
+                (6, Value::Number(v)) => parts.roster = v as u32,
                 (7, Value::Number(v)) => parts.keyframe = v != 0,
-                (8, Value::Bytes(_)) => parts.enters = true,
-                (10, Value::Bytes(_)) => parts.leaves = true,
+                (8, Value::Bytes(_)) => (parts.enters, parts.news) = (true, true),
+                (10, Value::Bytes(_)) => (parts.leaves, parts.news) = (true, true),
+                (9 | 11, Value::Bytes(_)) => parts.news = true,
                 (n @ 12..=16, Value::Bytes(column)) => {
                     let known = &mut parts.columns[n as usize - 12];
                     parts.odd |= !known.is_empty();

@@ -196,31 +196,63 @@ fn it_notices_who_is_seen_leaving() {
     let welcome = Welcome { player: Some(WireId { kind: 1, id: 2 }), ..Default::default() };
     let welcome = ServerMessage { welcome: Some(welcome), ..Default::default() };
     let enter = |slot, kind, id| Enter { slot, kind, id, ..Default::default() };
-    let frame = |publisher, enter: Vec<Enter>, leave: Vec<Leave>| ServerMessage {
-        frames: vec![Frame { publisher, roster: 1, enter, leave, ..Default::default() }],
-        ..Default::default()
+    let mut numbers = [0; 3];
+    let mut frame = |publisher: u32, enter: Vec<Enter>, leave: Vec<Leave>| {
+        let number = &mut numbers[publisher as usize];
+        *number += 1;
+        let frames = vec![Frame { publisher, roster: *number, enter, leave, ..Default::default() }];
+        ServerMessage { frames, ..Default::default() }
     };
     let leave = |slot, to: Option<Chunk>| Leave { slot, to };
     let mut light = Light::default();
     light.watch_others();
-    let mut left = |message: &ServerMessage| light.scan(&message.encode_to_vec()).expect("a message").left;
-    assert_eq!(left(&welcome), [0u64; 0]);
+    let mut left = |message: &ServerMessage| {
+        let left = light.scan(&message.encode_to_vec()).expect("a message").left;
+        left.iter().map(|left| (left.id, left.publisher)).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&welcome), []);
     let all =
         [enter(1, 1, 2), enter(2, 1, 3), enter(3, 1, 4), enter(4, 1, 5), enter(5, 9, 6), enter(6, 1, 7)];
     left(&frame(1, all.to_vec(), vec![]));
     // One goes to another chunk, one is of another kind, one is the own: none of them is seen leaving.
     let to = Some(Chunk::default());
-    assert_eq!(left(&frame(1, vec![], vec![leave(2, to), leave(5, None), leave(1, None)])), [0u64; 0]);
-    assert_eq!(left(&frame(1, vec![], vec![leave(3, None)])), [4]);
+    assert_eq!(left(&frame(1, vec![], vec![leave(2, to), leave(5, None), leave(1, None)])), []);
+    assert_eq!(left(&frame(1, vec![], vec![leave(3, None)])), [(4, 1)]);
     // Another node has it, already or in the same message.
     left(&frame(2, vec![enter(1, 1, 5)], vec![]));
-    assert_eq!(left(&frame(1, vec![], vec![leave(4, None)])), [0u64; 0]);
+    assert_eq!(left(&frame(1, vec![], vec![leave(4, None)])), []);
     let mut both = frame(1, vec![], vec![leave(6, None)]);
     both.frames.extend(frame(2, vec![enter(2, 1, 7)], vec![]).frames);
-    assert_eq!(left(&both), [0u64; 0]);
-    assert_eq!(left(&frame(2, vec![], vec![leave(1, None), leave(2, None)])), [5, 7]);
+    assert_eq!(left(&both), []);
+    assert_eq!(left(&frame(2, vec![], vec![leave(1, None), leave(2, None)])), [(5, 2), (7, 2)]);
     // What is forgotten does not leave.
     left(&frame(2, vec![enter(1, 1, 8)], vec![]));
     left(&ServerMessage { resync: Some(Resync {}), ..Default::default() });
-    assert_eq!(left(&frame(2, vec![], vec![leave(1, None)])), [0u64; 0]);
+    assert_eq!(left(&frame(2, vec![], vec![leave(1, None)])), []);
+}
+
+/// A keyframe may overtake parts it knows of already: they say nothing new, and a slot may have had another name in them.
+#[test]
+fn a_part_older_than_the_keyframe_takes_nobody_away() {
+    let me = WireId { kind: 1, id: 2 };
+    let welcome = ServerMessage {
+        welcome: Some(Welcome { player: Some(me), ..Default::default() }),
+        ..Default::default()
+    };
+    let part = |roster, keyframe, enter: Vec<Enter>, leave: Vec<Leave>| ServerMessage {
+        frames: vec![Frame { publisher: 1, roster, keyframe, enter, leave, ..Default::default() }],
+        ..Default::default()
+    };
+    let enter = |slot, id| Enter { slot, kind: 1, id, ..Default::default() };
+    let leave = |slot| Leave { slot, to: None };
+    let mut light = Light::default();
+    light.watch_others();
+    let mut scan = |message: &ServerMessage| {
+        let left = light.scan(&message.encode_to_vec()).expect("a message").left;
+        (left.iter().map(|left| left.id).collect::<Vec<_>>(), light.publisher())
+    };
+    scan(&welcome);
+    assert_eq!(scan(&part(9, true, vec![enter(1, 2), enter(3, 7)], vec![])), (vec![], Some(1)));
+    assert_eq!(scan(&part(8, false, vec![], vec![leave(1), leave(3)])), (vec![], Some(1)));
+    assert_eq!(scan(&part(10, false, vec![], vec![leave(1), leave(3)])), (vec![7], None));
 }

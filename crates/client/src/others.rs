@@ -8,14 +8,24 @@ use std::collections::BTreeMap;
 
 use gundo_types::{ChunkId, EntityId};
 
-use crate::light::{Garbled, Parts, Value, field};
+use crate::light::{Garbled, Left, Parts, Value, field};
 
 /// What the publishers list, by slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Others {
-    boards: BTreeMap<(ChunkId, u32), BTreeMap<u32, u64>>,
+    boards: BTreeMap<(ChunkId, u32), Board>,
     /// Those who left the world by a frame of the message at hand.
-    leavers: Vec<u64>,
+    leavers: Vec<Left>,
+}
+
+/// What one publisher lists of one chunk.
+#[derive(Clone, Debug, Default)]
+struct Board {
+    /// Number of the last part taken.
+    number: u32,
+    /// A part was missed: nothing counts before the next keyframe.
+    broken: bool,
+    slots: BTreeMap<u32, u64>,
 }
 
 impl Others {
@@ -38,8 +48,15 @@ impl Others {
     ) -> Result<(), Garbled> {
         let board = self.boards.entry((chunk, parts.publisher)).or_default();
         if parts.keyframe {
-            board.clear();
+            *board = Board { number: parts.roster, ..Board::default() };
+        } else if board.broken || parts.roster <= board.number {
+            return Ok(());
+        } else if parts.roster > board.number + 1 {
+            board.broken = true;
+            return Ok(());
         }
+        board.number = parts.roster;
+        let board = &mut board.slots;
         let mut rest = if parts.leaves { bytes } else { &[] };
         while !rest.is_empty() {
             let (10, Value::Bytes(mut leave)) = field(&mut rest)? else { continue };
@@ -52,7 +69,7 @@ impl Others {
                 }
             }
             let gone = board.remove(&slot);
-            self.leavers.extend(gone.filter(|_| !to));
+            self.leavers.extend(gone.filter(|_| !to).map(|id| Left { id, publisher: parts.publisher }));
         }
         let mut rest = if parts.enters { bytes } else { &[] };
         while !rest.is_empty() {
@@ -76,9 +93,11 @@ impl Others {
     }
 
     /// The message is read: who left and is on no list any more?
-    pub(crate) fn take_leavers(&mut self) -> Vec<u64> {
+    pub(crate) fn take_leavers(&mut self) -> Vec<Left> {
         let mut leavers = std::mem::take(&mut self.leavers);
-        leavers.retain(|id| !self.boards.values().any(|board| board.values().any(|listed| listed == id)));
+        leavers.retain(|left| {
+            !self.boards.values().any(|board| board.slots.values().any(|listed| *listed == left.id))
+        });
         leavers
     }
 }

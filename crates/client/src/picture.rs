@@ -34,8 +34,10 @@ pub enum PictureEvent {
     Entered(EntityId),
     /// Its public state changed.
     Changed(EntityId),
-    /// It left the sight or the world.
+    /// It left the sight: nobody tells where it is now.
     Left(EntityId),
+    /// It left the world.
+    Gone(EntityId),
     /// It said or did something that is not kept.
     Signal(EntityId, Bytes),
 }
@@ -254,8 +256,11 @@ impl Picture {
         // Leaves first: a slot may be given to another entity in the same part.
         for leave in &frame.leave {
             let gone = self.rosters.get_mut(&key).and_then(|r| r.remove(leave.slot));
-            if let Some(slot) = gone {
-                self.drop_entity(key, slot.id, events);
+            if let Some(slot) = gone
+                && self.remove(key, slot.id)
+            {
+                let event = if leave.to.is_none() { PictureEvent::Gone } else { PictureEvent::Left };
+                events.push(event(slot.id));
             }
         }
         for enter in &frame.enter {
@@ -336,10 +341,17 @@ impl Picture {
 
     /// Removes `id` if `key` is who entered it last.
     fn drop_entity(&mut self, key: (ChunkId, NodeId), id: EntityId, events: &mut Vec<PictureEvent>) {
-        if self.entities.get(id).is_some_and(|seen| (seen.chunk, seen.publisher) == key) {
-            self.entities.remove(id);
+        if self.remove(key, id) {
             events.push(PictureEvent::Left(id));
         }
+    }
+
+    fn remove(&mut self, key: (ChunkId, NodeId), id: EntityId) -> bool {
+        let ours = self.entities.get(id).is_some_and(|seen| (seen.chunk, seen.publisher) == key);
+        if ours {
+            self.entities.remove(id);
+        }
+        ours
     }
 }
 

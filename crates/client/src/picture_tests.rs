@@ -68,8 +68,10 @@ fn entities_enter_move_change_speak_and_leave() {
     };
     assert_eq!(take(&mut p, news), [PictureEvent::Changed(id(30)), PictureEvent::Signal(id(90), said)]);
     let gone = Frame { leave: vec![Leave { slot: 3, to: None }], ..frame(1, B, 13, 9) };
-    assert_eq!(take(&mut p, gone), [PictureEvent::Left(id(30))]);
-    assert_eq!((p.len(), p.updates(), p.gaps()), (1, 2, 0));
+    assert_eq!(take(&mut p, gone), [PictureEvent::Gone(id(30))]);
+    let elsewhere = Frame { leave: vec![Leave { slot: 9, to: Some(Chunk::from(A)) }], ..frame(1, B, 14, 10) };
+    assert_eq!(take(&mut p, elsewhere), [PictureEvent::Left(id(90))]);
+    assert_eq!((p.len(), p.updates(), p.gaps()), (0, 2, 0));
 }
 
 #[test]

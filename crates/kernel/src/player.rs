@@ -405,7 +405,8 @@ impl Node {
         if self.core.planted(Planted::PlayerStays) {
             return;
         }
-        let grace_ms = if leave { 0 } else { self.core.settings.world.grace_ms };
+        let at_once = leave || self.core.planted(Planted::NoGrace);
+        let grace_ms = if at_once { 0 } else { self.core.settings.world.grace_ms };
         player.leave_at = Some(now.plus_ms(grace_ms));
         if let Some(body) = real.body.filter(|b| b.speed != 0) {
             let body = Body { speed: 0, ..body };

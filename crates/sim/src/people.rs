@@ -36,6 +36,45 @@ pub(crate) struct Person {
     pub(crate) last_step: u64,
     /// Where a traveller goes.
     pub(crate) goal: Option<Point>,
+    pub(crate) absence: Absence,
+}
+
+/// Whether a player may have left the world: whoever has a connection is in it, and whoever loses it stays for its grace time.
+#[derive(Default)]
+pub(crate) struct Absence {
+    /// When a node told it something on a connection in which it had been welcomed.
+    told_at: u64,
+    /// The last moment at which it may have been away.
+    until: u64,
+}
+
+/// A member that others have removed may tell its clients so much longer that all is well than these count as connected, µs.
+const REMOVED_US: u64 = 7_000_000;
+/// That somebody leaves is told when the journal has it, so much later at most (or it is not looked at), µs.
+const TOLD_LATE_US: u64 = 15_000_000;
+
+impl Absence {
+    /// It is told something.
+    pub(crate) fn told(&mut self, now: u64, grace_us: u64) {
+        if self.may_be_over(now, grace_us) {
+            self.until = now;
+        }
+        self.told_at = now;
+    }
+
+    /// It says goodbye.
+    pub(crate) fn leaves(&mut self, now: u64) {
+        (self.told_at, self.until) = (0, now);
+    }
+
+    fn may_be_over(&self, now: u64, grace_us: u64) -> bool {
+        now - self.told_at >= grace_us.saturating_sub(REMOVED_US)
+    }
+
+    /// Whether somebody may be told now that it has left.
+    pub(crate) fn is_possible(&self, now: u64, grace_us: u64) -> bool {
+        self.may_be_over(now, grace_us) || now < self.until + TOLD_LATE_US
+    }
 }
 
 /// One run of a client program: a session and what it sees.

@@ -22,7 +22,7 @@ use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
-use crate::people::{Client, Person, chance};
+use crate::people::{Absence, Client, Person, chance};
 use crate::plan::{Dial, Plan};
 use crate::queue::Queue;
 use crate::storage::{Ended, Storage};
@@ -346,6 +346,7 @@ impl World {
             tokens: Vec::new(),
             last_step: 0,
             goal: None,
+            absence: Absence::default(),
         });
         let at = self.life.below(self.plan.arrival_ms * 1_000 + 1);
         self.fly(at, Flight::Arrive(index));

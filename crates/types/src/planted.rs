@@ -141,6 +141,8 @@ planted! {
         "A resume token of the wrong length ends the node: G9."
     PlayerStays "player-stays"
         "A player whose connection is gone never leaves the world: G12."
+    NoGrace "no-grace"
+        "A player whose connection is lost leaves the world at once, and others see it leave: G8."
     UnboundedCommands "unbounded-commands"
         "A session may have any number of unanswered commands: G12."
     UnboundedWaiting "unbounded-waiting"

@@ -14,7 +14,7 @@ use gundo_wire::client::{ClientMessage, ServerMessage};
 
 use super::tell::tell_server;
 use super::{Flight, Key, World};
-use crate::judge::{Guarantee, violated};
+use crate::judge::{Guarantee, Verdict, violated};
 use crate::people::Client;
 use crate::story::{About, roster};
 
@@ -67,6 +67,7 @@ impl World {
 
     pub(super) fn leave(&mut self, person: usize) {
         self.people[person].wants_in = false;
+        self.people[person].absence.leaves(self.now);
         if let Some(client) = self.people[person].current.take() {
             let now = Time(self.now);
             self.clients[client].session.leave(now);
@@ -178,6 +179,11 @@ impl World {
             self.rule(verdict);
         }
         let Some(client) = self.conns.get(&conn).copied() else { return };
+        if self.open.contains_key(&conn) {
+            let grace_us = self.plan.world.grace_ms * 1_000;
+            let person = self.clients[client].person;
+            self.people[person].absence.told(self.now, grace_us);
+        }
         if class == SendClass::Frames && self.clients[client].lagging {
             return;
         }
@@ -292,9 +298,20 @@ impl World {
             }
         }
         let c = &mut self.clients[client];
-        let mut verdict = Ok(());
+        let mut verdict: Verdict = Ok(());
         for event in events {
-            if let PictureEvent::Left(id) = event {
+            if let PictureEvent::Gone(id) = event
+                && c.picture.entity(id).is_none()
+                && verdict.is_ok()
+                && !self.game.panics()
+                && let Some(who) = self.people.iter().find(|p| p.id == Some(id))
+                && !who.absence.is_possible(self.now, self.plan.world.grace_ms * 1_000)
+            {
+                let text =
+                    format!("{} is told that {} left, who has not", self.people[c.person].name, who.name);
+                verdict = violated(Guarantee::G8, text);
+            }
+            if let PictureEvent::Left(id) | PictureEvent::Gone(id) = event {
                 let about = About { fine: true, entity: Some(id), ..About::player(c.person) };
                 self.story
                     .tell(self.now, about, || format!("connection {} sees {:x} no more", conn.0, id.id));
