@@ -1,9 +1,9 @@
 //! A load that can be asked: bots in a process of their own, told line by line what to do, and how each of them fared.
 //!
-//! The child reads orders from its input: `mark` (answered by `windows JSON`), `spread URL…` and `door URL…` (bot i goes to
-//! the i-th edge in turn; by the door it leaves the world and comes in again), `live` (answered by `live N`). When its input
-//! ends it waits for all answers, leaves the world and says `report JSON`. [`Crew`] is the other end.
+//! The child reads orders from its input: `mark` (answered by `windows JSON`), `go JSON` (a [`Going`]), `live` (answered by
+//! `live N`). When its input ends it waits for all answers, leaves the world and says `report JSON`. [`Crew`] is the other end.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,16 @@ pub(crate) struct CrewArgs {
     plan: String,
 }
 
+/// Where bots are to go: bot i to the i-th edge in turn.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Going {
+    /// Their numbers; `None`: all.
+    pub(crate) bots: Option<BTreeSet<usize>>,
+    pub(crate) urls: Vec<String>,
+    /// They leave the world and come in again.
+    pub(crate) through_the_door: bool,
+}
+
 /// The child: does what its input says.
 pub(crate) fn crew(args: &CrewArgs) -> Result<(), Failure> {
     let plan: CrewPlan = serde_json::from_str(&args.plan)?;
@@ -72,16 +82,17 @@ fn follow(fleet: &Fleet<'_>) -> Result<(), String> {
     say(&format!("playing {}", fleet.live())).map_err(failed)?;
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(failed)?;
-        let mut words = line.split(' ');
-        match words.next() {
-            Some("mark") => {
+        let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        match word {
+            "mark" => {
                 let windows = serde_json::to_string(&fleet.mark()).map_err(|e| e.to_string())?;
                 say(&format!("windows {windows}")).map_err(failed)?;
             }
-            Some("live") => say(&format!("live {}", fleet.live())).map_err(failed)?,
-            Some(word @ ("spread" | "door")) => {
-                let edges: Result<Vec<Address>, _> = words.map(str::parse).collect();
-                fleet.spread(&edges.map_err(|e| e.to_string())?, word == "door");
+            "live" => say(&format!("live {}", fleet.live())).map_err(failed)?,
+            "go" => {
+                let going: Going = serde_json::from_str(rest).map_err(|e| e.to_string())?;
+                let edges: Result<Vec<Address>, _> = going.urls.iter().map(|url| url.parse()).collect();
+                fleet.spread(going.bots, &edges.map_err(|e| e.to_string())?, going.through_the_door);
             }
             _ => return Err(format!("the crew does not know {line:?}")),
         }
@@ -174,10 +185,9 @@ impl Crew {
         Ok(serde_json::from_str(&self.process.expect("windows ")?)?)
     }
 
-    /// Sends bot i to the i-th of these edges in turn.
-    pub(crate) fn spread(&mut self, urls: &[String], through_the_door: bool) -> Result<(), Failure> {
-        let word = if through_the_door { "door" } else { "spread" };
-        self.process.tell(&format!("{word} {}", urls.join(" ")))
+    /// Sends bots to edges.
+    pub(crate) fn go(&mut self, going: &Going) -> Result<(), Failure> {
+        self.process.tell(&format!("go {}", serde_json::to_string(going)?))
     }
 
     /// Waits until all are in the world again and every one that wants to walk does.

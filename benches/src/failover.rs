@@ -217,8 +217,7 @@ fn word(event: Event) -> String {
 /// A node with many players crashes: how long until each of them is real again?
 fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure> {
     let repetitions = if stage.quick { 1 } else { 5 };
-    // Some come back before the node they left has let them go, and stay real there.
-    let mut trial = Trial::start(stage, Event::Loss, players + players / 20)?;
+    let mut trial = Trial::start(stage, Event::Loss, players)?;
     let mut seen = Vec::new();
     for round in 0..repetitions {
         seen.extend(trial.repeat(round)?);

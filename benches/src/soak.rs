@@ -137,6 +137,8 @@ fn count_panics() -> Arc<AtomicUsize> {
 
 fn make_mischief(args: &SoakArgs, control: &Control, fleet: &Fleet<'_>) -> Aftermath {
     let mut violations = Vec::new();
+    // Times are told from here on.
+    drop(fleet.mark());
     let mut mischief = Mischief::new(control.clone(), args.seed, NODES, args.every);
     let ends = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
     while Instant::now() < ends && violations.is_empty() {
@@ -151,12 +153,19 @@ fn make_mischief(args: &SoakArgs, control: &Control, fleet: &Fleet<'_>) -> After
     let back_seconds = whole.elapsed().as_secs_f64();
     let windows = fleet.mark();
     let left_out = windows.iter().filter(|w| !w.live).count() + args.bots.saturating_sub(windows.len());
-    let seen_leaving = windows.iter().map(|w| w.seen_leaving.len()).sum();
+    let seen: Vec<_> =
+        windows.iter().flat_map(|w| w.seen_leaving.iter().map(move |seen| (w, seen))).collect();
+    let seen_leaving = seen.len();
     if left_out > 0 {
         violations.push(format!("{left_out} bots are not back {PATIENCE:?} after the world was whole"));
     }
     if seen_leaving > 0 {
         violations.push(format!("players were seen leaving {seen_leaving} times, and none left"));
+        violations.extend(seen.iter().map(|(window, seen)| {
+            let (player, by, publisher, at_ms) = (seen.player, window.player, seen.publisher, seen.at_ms);
+            let before = mischief.before(at_ms);
+            format!("at {at_ms:.0} ms node {publisher} told {by:x} that {player:x} left; {before}")
+        }));
     }
     Aftermath { mischief, left_out, back_seconds, seen_leaving, violations }
 }

@@ -1,5 +1,6 @@
 //! One event, done to one world again and again.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use gundo_bots::BotWindow;
@@ -7,7 +8,7 @@ use gundo_node::AdminWorld;
 
 use super::Event;
 use crate::Failure;
-use crate::crew::{Crew, CrewPlan};
+use crate::crew::{Crew, CrewPlan, Going};
 use crate::load::Scene;
 use crate::proc::machine_seconds;
 use crate::stage::{Server, Stage, look_on};
@@ -107,21 +108,42 @@ impl Trial {
     /// Everybody's player real on one node, and its edge on another.
     fn set_up(&mut self, round: usize) -> Result<(), Failure> {
         let walks = self.event != Event::Loss;
-        let worlds: Vec<String> = match self.event {
+        match self.event {
             // Who walks is where walking brought him, after the first time.
             Event::Walk if round > 0 => return self.crew.wait_until_whole(walks),
-            Event::Loss => self.urls[2..].to_vec(),
-            _ => self.urls.clone(),
-        };
+            Event::Loss => self.gather()?,
+            _ => {
+                self.crew.go(&Going { bots: None, urls: self.urls.clone(), through_the_door: true })?;
+                self.crew.wait_until_whole(walks)?;
+            }
+        }
         let mut edges = self.urls.clone();
         match self.event {
             Event::World | Event::Loss | Event::View => edges.truncate(2),
             _ => edges.rotate_left(1),
         }
-        self.crew.spread(&worlds, true)?;
-        self.crew.wait_until_whole(walks)?;
-        self.crew.spread(&edges, false)?;
+        self.crew.go(&Going { bots: None, urls: edges, through_the_door: false })?;
         self.crew.wait_until_whole(walks)
+    }
+
+    /// Everybody real on the last node. All at once would overrun its door: those whom it keeps waiting go in elsewhere.
+    fn gather(&mut self) -> Result<(), Failure> {
+        const AT_ONCE: usize = 500;
+        let (last, begun) = (self.urls.len() as u32, Instant::now());
+        loop {
+            let windows = self.crew.mark()?;
+            let elsewhere = windows.iter().filter(|w| w.holder_after != last);
+            let next: BTreeSet<usize> = elsewhere.map(|w| w.bot).take(AT_ONCE).collect();
+            if next.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("after {PATIENCE:?} not all are real on node {last}").into());
+            }
+            let urls = self.urls[2..].to_vec();
+            self.crew.go(&Going { bots: Some(next), urls, through_the_door: true })?;
+            self.crew.wait_until_whole(false)?;
+        }
     }
 
     /// Does it, and looks on for as long as it may be felt.

@@ -15,6 +15,8 @@ const UP_MIN: usize = 2;
 const EXTRA_MAX: usize = 2;
 /// How long the world may take to be whole when nothing more is done to it.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Deeds told of with what came of them.
+const TOLD: usize = 4;
 /// How often it is looked whether it is.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -24,6 +26,9 @@ pub(super) struct Mischief {
     chance: Chance,
     nodes: usize,
     pause_ms_max: u64,
+    begun: Instant,
+    /// What was done to which node, and when, ms since this began.
+    deeds: Vec<(f64, String)>,
     /// What was done, how often.
     pub(super) done: BTreeMap<&'static str, u64>,
     /// What was refused, by code.
@@ -35,7 +40,16 @@ impl Mischief {
     pub(super) fn new(control: Control, seed: u64, nodes: u16, every_seconds: f64) -> Self {
         let pause_ms_max = (every_seconds * 1_000.0) as u64;
         let (done, refused) = (BTreeMap::new(), BTreeMap::new());
-        Self { control, chance: Chance::new(seed), nodes: nodes.into(), pause_ms_max, done, refused }
+        Self {
+            control,
+            chance: Chance::new(seed),
+            nodes: nodes.into(),
+            pause_ms_max,
+            begun: Instant::now(),
+            deeds: Vec::new(),
+            done,
+            refused,
+        }
     }
 
     /// How long to wait before the next.
@@ -53,21 +67,21 @@ impl Mischief {
         let paused = in_state(&world, NodeState::Paused);
         if !paused.is_empty() && self.chance.below(2) == 0 {
             let node = self.pick(&paused);
-            return self.act("resume", |control| control.resume(node));
+            return self.act("resume", Some(node), |control| control.resume(node));
         }
         let running = world.nodes.iter().filter(|node| node.state != NodeState::Down).count();
         if running < self.nodes && self.chance.below(3) > 0 {
-            return self.act("add", |control| control.add().map(drop));
+            return self.act("add", None, |control| control.add().map(drop));
         }
         if up.len() <= UP_MIN {
             return Ok(());
         }
         let node = self.pick(&up);
         match self.chance.below(4) {
-            0 => self.act("kill", |control| control.kill(node)),
-            1 => self.act("drain", |control| control.drain(node)),
-            2 => self.act("pause", |control| control.pause(node)),
-            _ if running < self.nodes + EXTRA_MAX => self.act("add", |control| control.add().map(drop)),
+            0 => self.act("kill", Some(node), |control| control.kill(node)),
+            1 => self.act("drain", Some(node), |control| control.drain(node)),
+            2 => self.act("pause", Some(node), |control| control.pause(node)),
+            _ if running < self.nodes + EXTRA_MAX => self.act("add", None, |control| control.add().map(drop)),
             _ => Ok(()),
         }
     }
@@ -81,12 +95,12 @@ impl Mischief {
         loop {
             let world = self.look()?;
             for node in in_state(&world, NodeState::Paused) {
-                self.act("resume", |control| control.resume(node))?;
+                self.act("resume", Some(node), |control| control.resume(node))?;
             }
             let running = world.nodes.iter().filter(|node| node.state != NodeState::Down).count();
             let whole = world.nodes.iter().filter(|node| node.state == NodeState::Up && node.member).count();
             if running < self.nodes {
-                self.act("add", |control| control.add().map(drop))?;
+                self.act("add", None, |control| control.add().map(drop))?;
             } else if whole == running {
                 return Ok(());
             }
@@ -95,6 +109,12 @@ impl Mischief {
             }
             look_on(POLL);
         }
+    }
+
+    /// The last deeds before `at_ms`, and how long before.
+    pub(super) fn before(&self, at_ms: f64) -> String {
+        let before = self.deeds.iter().rev().skip_while(|(at, _)| *at > at_ms).take(TOLD);
+        before.map(|(at, deed)| format!("{deed} {:.0} ms before", at_ms - at)).collect::<Vec<_>>().join(", ")
     }
 
     fn look(&self) -> Result<WorldStatus, String> {
@@ -108,10 +128,15 @@ impl Mischief {
     fn act(
         &mut self,
         what: &'static str,
+        node: Option<NodeId>,
         act: impl FnOnce(&Control) -> Result<(), Refused>,
     ) -> Result<(), String> {
         match act(&self.control) {
-            Ok(()) => *self.done.entry(what).or_insert(0) += 1,
+            Ok(()) => {
+                *self.done.entry(what).or_insert(0) += 1;
+                let node = node.map_or_else(String::new, |node| format!(" {node}"));
+                self.deeds.push((self.begun.elapsed().as_secs_f64() * 1_000.0, format!("{what}{node}")));
+            }
             Err(refused) if refused.code == "stopped" => {
                 return Err(format!("the world has ended: {refused}"));
             }
