@@ -256,6 +256,14 @@ pub struct WorldSettings {
     pub limits: Limits,
 }
 
+impl WorldSettings {
+    /// How long a coordinator keeps a member that does not renew, ms: a quarter longer than the member itself goes on, for its
+    /// last renewal may have been under way for a while.
+    pub const fn membership_ms(&self) -> u64 {
+        self.lease_ms + self.lease_ms / 4
+    }
+}
+
 impl Default for WorldSettings {
     fn default() -> Self {
         Self {

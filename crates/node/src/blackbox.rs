@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::Builder;
@@ -24,8 +24,12 @@ use crate::clock::wall_ms;
 use crate::driver::Link;
 use crate::ring;
 
-/// Of one entity, a panic is written down at most this often.
+/// Of one entity, a panic is written down at most this often …
 const EVERY: Duration = Duration::from_secs(60);
+/// … and of all together this often: where many fail alike, the first are enough. (That one is suspended is always told.)
+const EVERY_ANY: Duration = Duration::from_secs(1);
+/// Reports that wait to be written; beyond, they are left out. One is 1 MiB.
+const WAITING_MAX: usize = 8;
 /// Entities whose last panic is remembered; beyond, all are forgotten.
 const ENTITIES_MAX: usize = 1_024;
 /// Files kept: when there are more, the oldest go.
@@ -132,6 +136,8 @@ struct Report {
     caught: Option<Caught>,
     counters: Counters,
     events: Vec<[u64; 3]>,
+    /// Reports since the last one that were left out.
+    left_out: u64,
 }
 
 enum Post {
@@ -144,20 +150,53 @@ enum Post {
 pub(crate) struct BlackBox {
     /// `None`: nowhere.
     tx: Option<Mutex<Sender<Post>>>,
-    told: Mutex<BTreeMap<EntityId, Instant>>,
+    told: Mutex<Told>,
+    /// Reports on their way to the disk.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What was reported, so that not too much is.
+#[derive(Default)]
+struct Told {
+    /// When of which entity.
+    of: BTreeMap<EntityId, Instant>,
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl Told {
+    /// Whether a panic at `entity` is to be reported.
+    fn is_due(&mut self, entity: EntityId, suspended: bool, now: Instant) -> bool {
+        let since = |at: &Instant| now.saturating_duration_since(*at);
+        let again = self.of.get(&entity).is_some_and(|at| since(at) < EVERY);
+        let soon = self.last.as_ref().is_some_and(|at| since(at) < EVERY_ANY);
+        if !suspended && (again || soon) {
+            self.left_out += 1;
+            return false;
+        }
+        if self.of.len() >= ENTITIES_MAX {
+            self.of.clear();
+        }
+        self.of.insert(entity, now);
+        self.last = Some(now);
+        true
+    }
 }
 
 impl BlackBox {
     /// Writes into `dir`, which is made when it is needed, for its owner only. `None`: nothing is written.
     pub(crate) fn open(dir: Option<PathBuf>) -> std::io::Result<Self> {
-        let mut tx = None;
+        let (mut tx, waiting) = (None, Arc::new(AtomicUsize::new(0)));
         if let Some(dir) = dir {
             let (sender, posts) = channel();
             // It ends with the last node, and one that hangs never ends: nobody waits for it.
-            Builder::new().name("gundo-blackbox".into()).spawn(move || keep(&dir, &posts))?;
+            Builder::new().name("gundo-blackbox".into()).spawn({
+                let waiting = Arc::clone(&waiting);
+                move || keep(&dir, &posts, &waiting)
+            })?;
             tx = Some(Mutex::new(sender));
         }
-        Ok(Self { tx, told: Mutex::default() })
+        Ok(Self { tx, told: Mutex::default(), waiting })
     }
 
     /// Waits until everything reported so far has been written, but not for ever.
@@ -178,34 +217,33 @@ impl BlackBox {
         if self.tx.is_none() {
             return;
         }
-        if let Reason::Game { entity, suspended, .. } = reason
-            && !self.is_due(entity)
-            && !suspended
-        {
-            return;
-        }
+        let Some(left_out) = self.admit(reason) else { return };
         let (node, incarnation) = link.me;
         let epoch = link.epoch.load(Ordering::Relaxed);
         let (wall_ms, events) = (wall_ms(), link.ring.read());
-        let report = Report { reason, node, incarnation, epoch, wall_ms, caught, counters, events };
+        let report = Report { reason, node, incarnation, epoch, wall_ms, caught, counters, events, left_out };
         self.post(Post::Report(Box::new(report)));
     }
 
-    fn is_due(&self, entity: EntityId) -> bool {
+    /// Whether there is to be a report: then, how many before it were left out.
+    fn admit(&self, reason: Reason) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(&entity).is_some_and(|at| at.elapsed() < EVERY) {
-            return false;
+        if let Reason::Game { entity, suspended, .. } = reason
+            && !told.is_due(entity, suspended, Instant::now())
+        {
+            return None;
         }
-        if told.len() >= ENTITIES_MAX {
-            told.clear();
+        if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
+            told.left_out += 1;
+            return None;
         }
-        told.insert(entity, Instant::now());
-        true
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Some(std::mem::take(&mut told.left_out))
     }
 }
 
 /// Writes reports until nobody can make any.
-fn keep(dir: &Path, posts: &Receiver<Post>) {
+fn keep(dir: &Path, posts: &Receiver<Post>, waiting: &AtomicUsize) {
     for post in posts {
         let report = match post {
             Post::Report(report) => report,
@@ -222,6 +260,7 @@ fn keep(dir: &Path, posts: &Receiver<Post>) {
             }
             Err(error) => tracing::warn!(%error, dir = %dir.display(), "a black box cannot be written"),
         }
+        waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -258,7 +297,7 @@ fn write(dir: &Path, report: &Report, text: &str) -> std::io::Result<PathBuf> {
 }
 
 fn text(report: &Report) -> String {
-    let Report { reason, node, incarnation, epoch, wall_ms, caught, counters, events } = report;
+    let Report { reason, node, incarnation, epoch, wall_ms, caught, counters, events, left_out } = report;
     let mut text = String::new();
     let _ = write!(
         text,
@@ -271,6 +310,12 @@ fn text(report: &Report) -> String {
         env!("GUNDO_RUSTC"),
         env!("GUNDO_TARGET"),
     );
+    if *left_out > 0 {
+        let _ = writeln!(
+            text,
+            "left out     {left_out} panics since the last black box: too many, or of the same entities"
+        );
+    }
     if let Some(Caught { words, stack }) = caught {
         let _ = write!(text, "\n== panic\n{words}\n\n== call stack\n{stack}\n");
     }
@@ -287,4 +332,70 @@ fn text(report: &Report) -> String {
 /// What a logic thread says when it is over by a panic.
 pub(crate) fn report_end(black_box: &Arc<BlackBox>, link: &Link) {
     black_box.report(link, Reason::Logic, take_caught(), link.counters());
+}
+
+#[cfg(test)]
+mod tests {
+    use gundo_types::Kind;
+
+    use super::*;
+
+    fn report(wall_ms: u64) -> Report {
+        Report {
+            reason: Reason::Logic,
+            node: NodeId(2),
+            incarnation: 1,
+            epoch: 1,
+            wall_ms,
+            caught: None,
+            counters: Counters::default(),
+            events: Vec::new(),
+            left_out: 3,
+        }
+    }
+
+    #[test]
+    fn the_newest_files_are_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let boxes = dir.path().join("blackbox");
+        let all = FILES_MAX as u64 + 7;
+        for wall_ms in 1..=all {
+            let report = report(wall_ms);
+            write(&boxes, &report, &text(&report)).expect("it is written");
+        }
+        let files = fs::read_dir(&boxes).expect("it is there").map(|e| e.expect("a file").file_name());
+        let mut files: Vec<_> = files.map(|name| name.into_string().expect("a name of ours")).collect();
+        files.sort();
+        assert_eq!(files.len(), FILES_MAX);
+        assert!(files[0].starts_with("0000000000008-"), "{}", files[0]);
+        let newest = fs::read_to_string(boxes.join(&files[FILES_MAX - 1])).expect("it is there");
+        assert!(newest.contains("\nleft out     3 panics"), "{newest}");
+    }
+
+    #[test]
+    fn many_that_fail_alike_are_told_of_once_a_second() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let mut due = |id: u64, suspended, ms| {
+            told.is_due(EntityId::new(Kind(1), id), suspended, start + Duration::from_millis(ms))
+        };
+        assert!(due(1, false, 0));
+        assert!(!due(1, false, 1), "of one entity: again");
+        assert!(!due(2, false, 999), "of all: too soon");
+        assert!(due(1, true, 999), "suspended: always");
+        assert!(due(2, false, 1_999));
+        assert!(!due(1, false, 60_000));
+        assert!(due(1, false, 60_999), "a minute later it is due again");
+        assert_eq!(told.left_out, 3);
+    }
+
+    #[test]
+    fn a_disk_that_hangs_does_not_gather_reports() {
+        let black_box = BlackBox::open(None).expect("nothing is opened");
+        // Nobody writes them.
+        let admitted = (0..WAITING_MAX + 5).filter(|_| black_box.admit(Reason::Logic).is_some());
+        assert_eq!(admitted.count(), WAITING_MAX);
+        black_box.waiting.store(0, Ordering::Relaxed);
+        assert_eq!(black_box.admit(Reason::Logic), Some(5));
+        assert_eq!(black_box.admit(Reason::Logic), Some(0));
+    }
 }

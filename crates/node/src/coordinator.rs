@@ -81,10 +81,9 @@ impl State {
 }
 
 impl LocalCoordinator {
-    /// A coordinator with no members, whose leases last `lease_ms`.
-    pub fn new(journal: Arc<dyn Journal>, lease_ms: u64) -> Self {
-        // A renewal may be under way for a while.
-        let lease = Duration::from_millis(lease_ms + lease_ms / 4);
+    /// A coordinator with no members, that keeps one which does not renew for `lease`
+    /// ([`WorldSettings::membership_ms`](gundo_kernel::WorldSettings::membership_ms)).
+    pub fn new(journal: Arc<dyn Journal>, lease: Duration) -> Self {
         Self { journal, lease, state: Mutex::default() }
     }
 
@@ -177,9 +176,11 @@ mod tests {
 
     use super::*;
 
+    const LEASE: Duration = Duration::from_secs(5);
+
     fn world(nodes: u16) -> (LocalCoordinator, Arc<MemoryJournal>, Vec<u64>) {
         let journal = Arc::new(MemoryJournal::new());
-        let coordinator = LocalCoordinator::new(Arc::clone(&journal) as Arc<dyn Journal>, 4_000);
+        let coordinator = LocalCoordinator::new(Arc::clone(&journal) as Arc<dyn Journal>, LEASE);
         let join = |n| coordinator.join(NodeId(n), "", 0).expect("it joins").incarnation;
         let incarnations = (1..=nodes).map(join).collect();
         (coordinator, journal, incarnations)
@@ -217,7 +218,7 @@ mod tests {
             coordinator.pass(Duration::from_millis(500)).expect("passed");
             assert!(coordinator.renew(ids[0]).expect("asked"));
         }
-        assert_eq!(nodes(&coordinator), [1, 2], "5 s: the lease, and the time a renewal may be under way");
+        assert_eq!(nodes(&coordinator), [1, 2], "the lease is just not over");
         coordinator.pass(Duration::from_millis(1)).expect("passed");
         assert_eq!(nodes(&coordinator), [1]);
         assert!(!journal.is_member(ids[1]).expect("asked"));

@@ -94,11 +94,11 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(ground: Ground) -> Self {
-        let lease_ms = ground.world.lease_ms;
+        let lease = Duration::from_millis(ground.world.membership_ms());
         Self {
             machine: MachineGauges::new(&ground.recorders),
             gauges: NodeGauges::new(&ground.recorders),
-            coordinator: LocalCoordinator::new(Arc::clone(&ground.journal), lease_ms),
+            coordinator: LocalCoordinator::new(Arc::clone(&ground.journal), lease),
             ground,
             epoch: Epoch(0),
             slots: BTreeMap::new(),

@@ -33,8 +33,6 @@ pub(crate) struct Coordinator {
 const WAY_US: u64 = 5_000;
 /// A removed node stops within this time, µs: it renews every second, and may stand still for a while first.
 const STOPS_US: u64 = 6_000_000;
-/// After this a member that has not renewed is removed: the lease, and the time a renewal may be under way, µs.
-const LEASE_US: u64 = 6_000_000;
 
 impl World {
     /// A node's question is on its way.
@@ -128,26 +126,32 @@ impl World {
         self.set_members(members);
     }
 
+    fn lease_us(&self) -> u64 {
+        self.settings.membership_ms() * 1_000
+    }
+
     /// A member that has not renewed for the time of its lease is removed.
     pub(super) fn lease_ends(&mut self, incarnation: u64) {
         let Some(node) = self.coordinator.view.members.iter().find(|m| m.incarnation == incarnation) else {
             return;
         };
         let node = node.node;
+        let lease_us = self.lease_us();
         let renewed = self.coordinator.renewed.get(&incarnation).copied().unwrap_or(0);
-        if self.now < renewed + LEASE_US {
-            return self.fly(renewed + LEASE_US - self.now, Flight::LeaseEnds(incarnation));
+        if self.now < renewed + lease_us {
+            return self.fly(renewed + lease_us - self.now, Flight::LeaseEnds(incarnation));
         }
         self.remove(node, incarnation);
-        self.fly(LEASE_US, Flight::LeaseEnds(incarnation));
+        self.fly(lease_us, Flight::LeaseEnds(incarnation));
     }
 
     /// The next view. Every node learns of it in its own time.
     pub(super) fn set_members(&mut self, members: Vec<Member>) {
+        let lease_us = self.lease_us();
         for member in &members {
             if !self.coordinator.renewed.contains_key(&member.incarnation) {
                 self.coordinator.renewed.insert(member.incarnation, self.now);
-                self.fly(LEASE_US, Flight::LeaseEnds(member.incarnation));
+                self.fly(lease_us, Flight::LeaseEnds(member.incarnation));
             }
         }
         self.coordinator.renewed.retain(|i, _| members.iter().any(|m| m.incarnation == *i));
