@@ -6,6 +6,8 @@
 
 mod trial;
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 use gundo_bots::{BotWindow, Loss};
 
@@ -185,6 +187,7 @@ fn row(
         ("answer_max_ms", answer.max.into()),
         ("disconnects", found_losses(seen).into()),
         ("disconnects_not_to_move", unkind_losses(seen).into()),
+        ("disconnect_codes", codes(seen).into()),
         ("play_again_p50_ms", play.p50.into()),
         ("play_again_p99_ms", play.p99.into()),
         ("play_again_max_ms", play.max.into()),
@@ -206,6 +209,13 @@ fn unkind_losses(seen: &[&Seen]) -> f64 {
     seen.iter().map(|s| unkind(&s.window)).sum::<usize>() as f64
 }
 
+/// Why connections were lost, as the clients were told, and how many for each reason.
+fn codes(seen: &[&Seen]) -> String {
+    let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
+    seen.iter().flat_map(|s| &s.window.losses).for_each(|loss| *codes.entry(&loss.code).or_default() += 1);
+    codes.iter().map(|(code, n)| format!("{code} {n}")).collect::<Vec<_>>().join(", ")
+}
+
 fn seen_leaving(seen: &[Seen]) -> f64 {
     seen.iter().map(|s| s.window.seen_leaving.len()).sum::<usize>() as f64
 }
@@ -224,6 +234,8 @@ fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure>
     }
     let tallied = trial.finish()?;
     let hit: Vec<_> = seen.iter().filter(|s| s.window.holder == s.victim).collect();
+    // Whom the others' doors kept waiting for too long came in by the node itself.
+    let elsewhere: Vec<_> = hit.iter().filter(|s| s.window.edge != s.victim).copied().collect();
     let again = Spread::of(hit.iter().map(|s| s.window.real_again_ms.unwrap_or(f64::INFINITY)).collect());
     let reals = hit.len() as f64 / repetitions as f64;
     sheet.row(&[
@@ -233,10 +245,13 @@ fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure>
         ("real_again_p50_ms", again.p50.into()),
         ("real_again_p99_ms", again.p99.into()),
         ("real_again_max_ms", again.max.into()),
-        ("disconnects", found_losses(&hit).into()),
+        ("at_its_own_edge", (hit.len() - elsewhere.len()).into()),
+        ("disconnects", found_losses(&elsewhere).into()),
+        ("disconnect_codes", codes(&elsewhere).into()),
         ("others_cores", tallied.others.into()),
     ])?;
     sheet.at_least("players real on the node that was lost", reals, players as f64);
+    sheet.at_most("many lost: disconnects of other edges' clients", found_losses(&elsewhere), 0.0);
     sheet.at_most(format!("all of {players} real again, ms, longest"), again.max, 3_000.0);
     Ok(())
 }
