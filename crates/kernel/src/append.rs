@@ -19,6 +19,12 @@ use crate::work::Work;
 
 /// Between two tries to write a fence, ms.
 const FENCE_RETRY_MS: u64 = 200;
+/// Conflicts in turn after which an entity is loaded anew at once: that of a takeover is over with the first.
+const CONFLICTS_AT_ONCE: u8 = 3;
+/// Wait before the load after the next, ms; it doubles with each …
+const CONFLICT_RETRY_MS: u64 = 10;
+/// … so many times.
+const CONFLICT_DOUBLINGS: u8 = 5;
 
 /// Something others notice. It waits until what it rests on is durable.
 #[derive(Clone, Debug)]
@@ -259,6 +265,7 @@ impl Node {
         let front = real.pending.pop_front().expect("an awaited append is remembered");
         assert_eq!(front.batch, batch, "appends of one stream end in order");
         let line = real.player.as_ref().and_then(|p| p.line);
+        real.conflicts = 0;
         real.public = front.public;
         self.show(id);
         if let Some(tx) = front.tx {
@@ -333,7 +340,7 @@ impl Node {
         };
         for item in &mut work {
             if let Work::Command(c) = item {
-                c.tries += 1;
+                c.tries = c.tries.saturating_add(1);
             }
         }
         // A transaction that was still being prepared rests on what is given up: it is begun anew with its command.
@@ -368,8 +375,21 @@ impl Node {
             (real.load, real.seq, real.snapshot_seq) = (load, after, real.snapshot_seq.min(after));
             self.run(id);
         } else {
-            self.start_load(id);
+            self.load_after(id, &outcome);
         }
+    }
+
+    /// Loads the entity anew; later with each conflict in turn: of a node that was removed no append lands, and it must not keep
+    /// the journal and its clients busy until it hears of that.
+    fn load_after(&mut self, id: EntityId, outcome: &Outcome) {
+        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
+        real.conflicts = if *outcome == Outcome::Conflict { real.conflicts.saturating_add(1) } else { 0 };
+        let Some(beyond) = real.conflicts.checked_sub(CONFLICTS_AT_ONCE + 1) else {
+            return self.start_load(id);
+        };
+        real.phase = Phase::Loading;
+        real.load = self.core.next_load();
+        self.core.after_ms(CONFLICT_RETRY_MS << beyond.min(CONFLICT_DOUBLINGS), Timer::LoadRetry(id));
     }
 
     /// Finds out whether an append of unknown outcome landed: an event without effect takes the seq it wanted.

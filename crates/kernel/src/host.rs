@@ -110,6 +110,8 @@ pub(crate) struct Real {
     pub(crate) waiting: VecDeque<Work>,
     /// The first of them waits for room in the journal.
     pub(crate) held: bool,
+    /// Appends in turn that met another line of events in the journal, or had no member's row.
+    pub(crate) conflicts: u8,
     pub(crate) body: Option<Body>,
     /// What others see: as of the last durable event.
     pub(crate) public: Option<Bytes>,
@@ -139,6 +141,7 @@ impl Real {
             promise: None,
             waiting: VecDeque::new(),
             held: false,
+            conflicts: 0,
             body: None,
             public: None,
             next_change: None,

@@ -194,7 +194,8 @@ pub enum Output {
         /// That was one panic too many: the entity is suspended from now on.
         suspended: bool,
     },
-    /// The driver may end: after [`Input::Stop`] everything is saved; a node that a view empties has nothing left.
+    /// The driver may end: after [`Input::Stop`] everything is saved; a node that a view empties has nothing left,
+    /// and takes nothing more.
     Stopped,
 }
 

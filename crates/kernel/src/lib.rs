@@ -111,6 +111,8 @@ pub struct Node {
     dismissed: bool,
     /// [`Output::Stopped`] has been given.
     stopped: bool,
+    /// It was given because a view has emptied this node: it takes nothing more, whatever views come.
+    emptied: bool,
 }
 
 impl Node {
@@ -133,6 +135,7 @@ impl Node {
             last_tick: None,
             dismissed: false,
             stopped: false,
+            emptied: false,
         }
     }
 
@@ -142,7 +145,7 @@ impl Node {
     /// On a bug of the kernel, or a driver that breaks the contract (outcomes out of order). Nothing a client or a peer
     /// sends can cause one.
     pub fn handle(&mut self, now: Now, input: Input) {
-        if self.membership.fenced {
+        if self.is_over() {
             return;
         }
         // A clock that steps back stands still.
@@ -180,6 +183,11 @@ impl Node {
     /// When [`Input::Timeout`] is due at the latest; `None` before the first view.
     pub fn poll_timeout(&self) -> Option<Time> {
         self.core.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether it takes nothing more: it has given [`Output::Fenced`], or [`Output::Stopped`] after it was emptied.
+    pub fn is_over(&self) -> bool {
+        self.membership.fenced || self.emptied
     }
 
     /// Its incarnation, as its settings say.
@@ -402,7 +410,8 @@ impl Node {
             self.core.outputs.push_back(Output::Stopped);
         }
         if self.core.is_draining() && !self.stopped && self.is_empty() {
-            self.stopped = true;
+            (self.stopped, self.emptied) = (true, true);
+            self.core.timers.clear();
             self.core.outputs.push_back(Output::Stopped);
         }
     }

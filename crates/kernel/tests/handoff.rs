@@ -312,3 +312,18 @@ fn who_comes_back_at_once_is_not_seen_leaving() {
     assert!(cluster.clients[bob].picture.entity(player).is_some());
     assert_eq!(cluster.clients[bob].seen_leaving, []);
 }
+
+/// An emptied node has said so. Before it ends all others are to be emptied too, so that it would be needed: it takes nothing.
+#[test]
+fn a_node_that_has_ended_takes_nothing_more() {
+    let mut cluster = Cluster::new(2, 1);
+    cluster.drain(2, true);
+    cluster.run_ms(500);
+    assert_eq!(cluster.stopped, [NodeId(2)]);
+    cluster.drain(1, true);
+    let ann = cluster.connect("ann", 2);
+    cluster.run_ms(1_000);
+    assert!(!cluster.clients[ann].session.is_live());
+    let left = cluster.nodes[&NodeId(2)].counters();
+    assert_eq!((left.reals, left.sessions, left.appends), (0, 0, 0));
+}

@@ -5,8 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use gundo_kernel::{Input, Output, Peer, View};
-use gundo_types::{Epoch, NodeId, Now, Time, WorldTime};
-use support::cluster::new_node;
+use gundo_types::{ChunkId, Epoch, NodeId, Now, Time, WorldTime};
+use support::cluster::{Cluster, new_node};
+use support::game::PlayerCommand;
 
 /// When the node proposes that the other one of its view be removed, ms; `speaks` says every 100 ms which incarnation says
 /// something, if any does.
@@ -41,4 +42,21 @@ fn a_member_is_heard_only_by_what_it_says_itself() {
     assert_eq!(removal_ms(|_| Some(12)), None, "it speaks");
     assert_eq!(removal_ms(|_| Some(10)), Some(silent), "the one before it, which was removed, does");
     assert_eq!(removal_ms(|_| Some(13)), Some(silent), "one that is in no view yet does");
+}
+
+/// A node's row is gone, and it has not heard that yet: nothing it decides lands. It tries on, but not as fast as it can.
+#[test]
+fn a_node_that_was_removed_does_not_keep_the_journal_busy() {
+    let mut cluster = Cluster::new(2, 1);
+    let ann = cluster.connect("ann", 2);
+    cluster.run_ms(600);
+    let incarnation = cluster.nodes[&NodeId(2)].incarnation();
+    cluster.store.leave(incarnation);
+    cluster.take(ann, ChunkId::default(), 1);
+    cluster.command(ann, &PlayerCommand { say: "anybody?".into(), ..Default::default() });
+    let token = cluster.clients[ann].session.token().clone();
+    cluster.connect_with("ann", 2, token);
+    cluster.run_ms(4_000);
+    let counters = cluster.nodes[&NodeId(2)].counters();
+    assert!((5..30).contains(&counters.appends_failed), "{} appends", counters.appends_failed);
 }

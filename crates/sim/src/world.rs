@@ -235,6 +235,8 @@ pub(crate) struct World {
     walked: u64,
     /// Until then something else may keep players from walking.
     unsteady_until: u64,
+    /// Motion that nodes told which have ended.
+    updates_ended: u64,
     /// Things go wrong.
     pub(crate) faulty: bool,
     /// Minds take their steps.
@@ -295,6 +297,7 @@ impl World {
             walks: 0,
             walked: 0,
             unsteady_until: 0,
+            updates_ended: 0,
             faulty: true,
             playing: true,
             ends_at: u64::MAX,
@@ -518,6 +521,9 @@ impl World {
         let Some(node) = self.nodes.get_mut(&key) else { return };
         if node.paused {
             node.inbox.push_back(input);
+            return;
+        }
+        if node.kernel.is_over() {
             return;
         }
         self.tell_input(key, &input);

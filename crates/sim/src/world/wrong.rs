@@ -156,7 +156,8 @@ impl World {
 
     /// What was counted so far.
     fn stall(&self) -> Stall {
-        let updates = self.nodes.values().map(|n| n.kernel.counters().updates).sum();
+        let updates: u64 = self.nodes.values().map(|n| n.kernel.counters().updates).sum();
+        let updates = self.updates_ended + updates;
         Stall { began: self.now, walks: self.walks, walked: self.walked, updates }
     }
 
@@ -326,7 +327,9 @@ impl World {
 
     fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
         self.crash_storage(dies);
-        self.nodes.retain(|key, _| !dies(key));
+        for (_, ended) in self.nodes.extract_if(.., |key, _| dies(key)) {
+            self.updates_ended += ended.kernel.counters().updates;
+        }
         self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
             if let Some((key, conn)) = self.clients[client].conn
