@@ -327,9 +327,9 @@ impl World {
 
     fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
         self.crash_storage(dies);
-        for (_, ended) in self.nodes.extract_if(.., |key, _| dies(key)) {
-            self.updates_ended += ended.kernel.counters().updates;
-        }
+        let ended = self.nodes.iter().filter(|(key, _)| dies(key));
+        self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
+        self.nodes.retain(|key, _| !dies(key));
         self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
             if let Some((key, conn)) = self.clients[client].conn
