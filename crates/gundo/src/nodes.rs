@@ -76,7 +76,9 @@ pub(crate) fn run(command: &Command) -> Result<bool, Failure> {
             say(&text);
         }
         Command::Kill { node, admin } => {
-            Admin::new(admin)?.act(*node, "kill")?;
+            let mut admin = Admin::new(admin)?;
+            admin.ask_others_than(*node)?;
+            admin.act(*node, "kill")?;
             say(&format!("node {node} is killed; `add` starts it again"));
         }
         Command::Pause { node, admin } => {
@@ -177,7 +179,24 @@ impl Admin {
     }
 
     fn world(&mut self) -> Result<AdminWorld, Failure> {
-        self.ask(|agent, url, bearer| agent.get(url).header("authorization", bearer).call(), "/admin/nodes")
+        let get = |agent: &ureq::Agent, url: &str, bearer: &str| {
+            // A node that ends before it has answered: another one will.
+            agent.get(url).header("authorization", bearer).call().map_err(|error| match error {
+                ureq::Error::Io(_) => ureq::Error::Io(std::io::ErrorKind::ConnectionRefused.into()),
+                other => other,
+            })
+        };
+        self.ask(get, "/admin/nodes")
+    }
+
+    /// `node` is about to go without a goodbye, and could not answer: the others come first from now on.
+    fn ask_others_than(&mut self, node: u16) -> Result<(), Failure> {
+        let world = self.world()?;
+        let port = |n: &AdminNode| n.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let others: Vec<_> = world.nodes.iter().filter(|n| n.node != node).filter_map(port).collect();
+        self.ports.retain(|port| !others.contains(port));
+        self.ports.splice(..0, others);
+        Ok(())
     }
 
     fn post<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {

@@ -12,11 +12,15 @@ struct Server {
 }
 
 impl Server {
-    /// Starts on `port` (0: any that is free) and waits until it says where it is open.
+    /// Starts a node on `port` (0: any that is free) and waits until it says where it is open.
     fn start(data: &Path, port: u16) -> Self {
+        // One node: on the restart its one port is free again.
+        Self::start_nodes(data, port, 1)
+    }
+
+    fn start_nodes(data: &Path, port: u16, nodes: u16) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
-            // One node: on the restart its one port is free again.
-            .args(["--nodes", "1", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .args(["--nodes", &nodes.to_string(), "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,4 +104,21 @@ fn what_was_acknowledged_survives_a_kill_under_load() {
         .output()
         .expect("the journal is verified");
     assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+}
+
+/// The node that is to be killed is the one whose port was said: it cannot answer for itself.
+#[test]
+fn a_kill_is_told_as_done_also_by_the_port_of_the_killed() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start_nodes(data.path(), 0, 3);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let pioneer = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
+        let output = command.args(words).args(["--url", &url, "--data"]).arg(data.path()).output();
+        let output = output.expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (done, said, complained) = pioneer(&["kill", "1"]);
+    assert!(done && said.starts_with("node 1 is killed"), "{said}{complained}");
 }
