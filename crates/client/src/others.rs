@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use gundo_types::{ChunkId, EntityId};
 
 use crate::light::{Garbled, Left, Parts, Value, field};
+use crate::picture::{Line, Part};
 
 /// What the publishers list, by slot.
 #[derive(Clone, Debug, Default)]
@@ -21,10 +22,7 @@ pub(crate) struct Others {
 /// What one publisher lists of one chunk.
 #[derive(Clone, Debug, Default)]
 struct Board {
-    /// Number of the last part taken.
-    number: u32,
-    /// A part was missed: nothing counts before the next keyframe.
-    broken: bool,
+    line: Line,
     slots: BTreeMap<u32, u64>,
 }
 
@@ -48,14 +46,10 @@ impl Others {
     ) -> Result<(), Garbled> {
         let board = self.boards.entry((chunk, parts.publisher)).or_default();
         if parts.keyframe {
-            *board = Board { number: parts.roster, ..Board::default() };
-        } else if board.broken || parts.roster <= board.number {
-            return Ok(());
-        } else if parts.roster > board.number + 1 {
-            board.broken = true;
+            *board = Board { line: Line::at(parts.roster), ..Board::default() };
+        } else if board.line.take(parts.roster, true) != Part::Next {
             return Ok(());
         }
-        board.number = parts.roster;
         let board = &mut board.slots;
         let mut rest = if parts.leaves { bytes } else { &[] };
         while !rest.is_empty() {

@@ -42,13 +42,51 @@ pub enum PictureEvent {
     Signal(EntityId, Bytes),
 }
 
+/// How far a reader is in the roster parts of one publisher and chunk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Line {
+    /// Number of the last part taken.
+    number: u32,
+    /// A part was missed: nothing of this publisher counts here before its next keyframe.
+    broken: bool,
+}
+
+/// What a roster part is to who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It is to be taken.
+    Next,
+    /// It says nothing new, or comes after one that was missed.
+    Old,
+    /// One before it was missed.
+    Gap,
+}
+
+impl Line {
+    /// Begins with a keyframe of this number.
+    pub(crate) fn at(number: u32) -> Self {
+        Self { number, broken: false }
+    }
+
+    /// A part of this number has come; a number without `news` is the reminder that every publisher repeats each second.
+    pub(crate) fn take(&mut self, number: u32, news: bool) -> Part {
+        let expected = if news { self.number.wrapping_add(1) } else { self.number };
+        if self.broken || number < expected {
+            return Part::Old;
+        }
+        if number > expected {
+            self.broken = true;
+            return Part::Gap;
+        }
+        self.number = number;
+        Part::Next
+    }
+}
+
 /// What one publisher has told of one chunk.
 #[derive(Clone, Debug, Default)]
 struct Roster {
-    /// Number of the last roster part taken.
-    number: u32,
-    /// A roster part was missed: nothing of this publisher counts here before its next keyframe.
-    broken: bool,
+    line: Line,
     /// In slot order, as motion comes.
     slots: Vec<Slot>,
 }
@@ -222,7 +260,7 @@ impl Picture {
     }
 
     fn on_keyframe(&mut self, key: (ChunkId, NodeId), frame: &Frame, events: &mut Vec<PictureEvent>) {
-        let before = self.rosters.insert(key, Roster { number: frame.roster, ..Default::default() });
+        let before = self.rosters.insert(key, Roster { line: Line::at(frame.roster), ..Default::default() });
         for enter in &frame.enter {
             self.on_enter(key, frame.tick, enter, events);
         }
@@ -242,17 +280,11 @@ impl Picture {
             && frame.change.is_empty()
             && frame.leave.is_empty()
             && frame.signal.is_empty());
-        // A number without a part is the reminder that every publisher repeats each second.
-        let expected = if news { roster.number.wrapping_add(1) } else { roster.number };
-        if roster.broken || frame.roster < expected {
+        let part = roster.line.take(frame.roster, news);
+        self.gaps += u64::from(part == Part::Gap);
+        if part != Part::Next {
             return;
         }
-        if frame.roster > expected {
-            roster.broken = true;
-            self.gaps += 1;
-            return;
-        }
-        roster.number = frame.roster;
         // Leaves first: a slot may be given to another entity in the same part.
         for leave in &frame.leave {
             let gone = self.rosters.get_mut(&key).and_then(|r| r.remove(leave.slot));
@@ -323,7 +355,7 @@ impl Picture {
 
     fn on_motion(&mut self, key: (ChunkId, NodeId), frame: &Frame) {
         self.updates += frame.slot.len() as u64;
-        let Some(roster) = self.rosters.get(&key).filter(|r| !r.broken) else { return };
+        let Some(roster) = self.rosters.get(&key).filter(|r| !r.line.broken) else { return };
         // Both are in slot order: one walk over the two.
         let mut slots = roster.slots.iter().peekable();
         for (slot, body) in frame.motion() {
