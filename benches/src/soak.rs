@@ -207,7 +207,7 @@ fn close_the_books(
         minutes: args.minutes,
         bots: args.bots,
         seed: args.seed,
-        done: mischief.done,
+        done: mischief.done(),
         refused: mischief.refused,
         left_out,
         back_seconds,

@@ -28,9 +28,7 @@ pub(super) struct Mischief {
     pause_ms_max: u64,
     begun: Instant,
     /// What was done to which node, and when, ms since this began.
-    deeds: Vec<(f64, String)>,
-    /// What was done, how often.
-    pub(super) done: BTreeMap<&'static str, u64>,
+    deeds: Vec<(f64, &'static str, Option<NodeId>)>,
     /// What was refused, by code.
     pub(super) refused: BTreeMap<&'static str, u64>,
 }
@@ -39,7 +37,6 @@ impl Mischief {
     /// For a world that has `nodes` nodes when it is whole.
     pub(super) fn new(control: Control, seed: u64, nodes: u16, every_seconds: f64) -> Self {
         let pause_ms_max = (every_seconds * 1_000.0) as u64;
-        let (done, refused) = (BTreeMap::new(), BTreeMap::new());
         Self {
             control,
             chance: Chance::new(seed),
@@ -47,8 +44,7 @@ impl Mischief {
             pause_ms_max,
             begun: Instant::now(),
             deeds: Vec::new(),
-            done,
-            refused,
+            refused: BTreeMap::new(),
         }
     }
 
@@ -113,8 +109,19 @@ impl Mischief {
 
     /// The last deeds before `at_ms`, and how long before.
     pub(super) fn before(&self, at_ms: f64) -> String {
-        let before = self.deeds.iter().rev().skip_while(|(at, _)| *at > at_ms).take(TOLD);
-        before.map(|(at, deed)| format!("{deed} {:.0} ms before", at_ms - at)).collect::<Vec<_>>().join(", ")
+        let before = self.deeds.iter().rev().skip_while(|(at, ..)| *at > at_ms).take(TOLD);
+        let told = before.map(|(at, deed, node)| {
+            let node = node.map_or_else(String::new, |node| format!(" {node}"));
+            format!("{deed}{node} {:.0} ms before", at_ms - at)
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What was done, how often.
+    pub(super) fn done(&self) -> BTreeMap<&'static str, u64> {
+        let mut done = BTreeMap::new();
+        self.deeds.iter().for_each(|(_, deed, _)| *done.entry(*deed).or_insert(0) += 1);
+        done
     }
 
     fn look(&self) -> Result<WorldStatus, String> {
@@ -132,11 +139,7 @@ impl Mischief {
         act: impl FnOnce(&Control) -> Result<(), Refused>,
     ) -> Result<(), String> {
         match act(&self.control) {
-            Ok(()) => {
-                *self.done.entry(what).or_insert(0) += 1;
-                let node = node.map_or_else(String::new, |node| format!(" {node}"));
-                self.deeds.push((self.begun.elapsed().as_secs_f64() * 1_000.0, format!("{what}{node}")));
-            }
+            Ok(()) => self.deeds.push((self.begun.elapsed().as_secs_f64() * 1_000.0, what, node)),
             Err(refused) if refused.code == "stopped" => {
                 return Err(format!("the world has ended: {refused}"));
             }

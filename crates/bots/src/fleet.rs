@@ -151,9 +151,9 @@ impl Fleet<'_> {
         windows
     }
 
-    /// Sends bot `i` to edge `i` modulo their number; only those of `bots`, if they are said. `through_the_door`: it leaves the world and comes back in there, so that
-    /// its player becomes real anew; otherwise it only changes its edge, unless it is there already. Returns at once: see
-    /// [`live`](Self::live).
+    /// Sends bot `i` to edge `i` modulo their number; only those of `bots`, if they are said. `through_the_door`: it leaves the
+    /// world and comes back in there, so that its player becomes real anew; otherwise it only changes its edge, unless it is
+    /// there already. Returns at once: see [`live`](Self::live).
     pub fn spread(&self, bots: Option<BTreeSet<usize>>, edges: &[Address], through_the_door: bool) {
         self.shared.order(Order::Spread { bots, edges: edges.to_vec(), through_the_door });
     }

@@ -180,13 +180,9 @@ impl Admin {
 
     fn world(&mut self) -> Result<AdminWorld, Failure> {
         let get = |agent: &ureq::Agent, url: &str, bearer: &str| {
-            // A node that ends before it has answered: another one will.
-            agent.get(url).header("authorization", bearer).call().map_err(|error| match error {
-                ureq::Error::Io(_) => ureq::Error::Io(std::io::ErrorKind::ConnectionRefused.into()),
-                other => other,
-            })
+            agent.get(url).header("authorization", bearer).call()
         };
-        self.ask(get, "/admin/nodes")
+        self.ask(get, "/admin/nodes", true)
     }
 
     /// `node` is about to go without a goodbye, and could not answer: the others come first from now on.
@@ -200,17 +196,22 @@ impl Admin {
     }
 
     fn post<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
-        self.ask(|agent, url, bearer| agent.post(url).header("authorization", bearer).send_empty(), path)
+        let post = |agent: &ureq::Agent, url: &str, bearer: &str| {
+            agent.post(url).header("authorization", bearer).send_empty()
+        };
+        self.ask(post, path, false)
     }
 
     fn act(&mut self, node: u16, what: &str) -> Result<(), Failure> {
         self.post::<serde_json::Value>(&format!("/admin/nodes/{node}/{what}")).map(drop)
     }
 
+    /// `harmless`: it changes nothing, so if the one asked ends before it has answered, another may be.
     fn ask<T: DeserializeOwned>(
         &mut self,
         send: impl Fn(&ureq::Agent, &str, &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
         path: &str,
+        harmless: bool,
     ) -> Result<T, Failure> {
         let bearer = format!("Bearer {}", self.token);
         let asked = self.ports[0];
@@ -219,7 +220,9 @@ impl Admin {
             let url = format!("http://{}:{}{path}", self.host, self.ports[at]);
             match send(&self.agent, &url, &bearer) {
                 // Nobody listens, or whoever did has just ended: nothing has been done.
-                Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                Err(ureq::Error::Io(error))
+                    if harmless || error.kind() == std::io::ErrorKind::ConnectionRefused =>
+                {
                     refused = refused.or(Some(error));
                 }
                 Err(error) => return Err(format!("{url}: {error}").into()),

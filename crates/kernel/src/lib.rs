@@ -111,8 +111,6 @@ pub struct Node {
     dismissed: bool,
     /// [`Output::Stopped`] has been given.
     stopped: bool,
-    /// It was given because a view has emptied this node: it takes nothing more, whatever views come.
-    emptied: bool,
 }
 
 impl Node {
@@ -135,7 +133,6 @@ impl Node {
             last_tick: None,
             dismissed: false,
             stopped: false,
-            emptied: false,
         }
     }
 
@@ -185,9 +182,10 @@ impl Node {
         self.core.timers.first().map(|(at, _)| *at)
     }
 
-    /// Whether it takes nothing more: it has given [`Output::Fenced`], or [`Output::Stopped`] after it was emptied.
+    /// Whether it takes nothing more, whatever views come: it has given [`Output::Fenced`], or [`Output::Stopped`] because it
+    /// was emptied, not told to stop.
     pub fn is_over(&self) -> bool {
-        self.membership.fenced || self.emptied
+        self.membership.fenced || self.stopped && !self.core.stopping
     }
 
     /// Its incarnation, as its settings say.
@@ -410,7 +408,7 @@ impl Node {
             self.core.outputs.push_back(Output::Stopped);
         }
         if self.core.is_draining() && !self.stopped && self.is_empty() {
-            (self.stopped, self.emptied) = (true, true);
+            self.stopped = true;
             self.core.timers.clear();
             self.core.outputs.push_back(Output::Stopped);
         }
