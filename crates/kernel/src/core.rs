@@ -1,11 +1,10 @@
-//! What every machine of the kernel shares: settings, the present, chance, outputs, timers.
+//! What every room of the kernel shares: settings, the present, chance, outputs, timers.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Now, Planted, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
-use gundo_wire::journal::Outcome;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -94,14 +93,19 @@ impl Core {
         cfg!(feature = "planted") && self.settings.planted == Some(mistake)
     }
 
-    /// What a planted mistake takes an unknown outcome for.
-    pub(crate) fn mistake(&self, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Unknown if self.planted(Planted::UnknownIsDone) => Outcome::Done,
-            Outcome::Unknown if self.planted(Planted::UnknownIsRefused) => Outcome::Rejected(String::new()),
-            Outcome::Unknown if self.planted(Planted::UnknownRetried) => Outcome::Conflict,
-            outcome => outcome,
-        }
+    /// A message came of something that is past: its entity has left, or its transaction has ended.
+    pub(crate) fn note_stale(&mut self) {
+        self.counters.stale += 1;
+    }
+
+    /// A message came before its time, and its sender will repeat it.
+    pub(crate) fn note_early(&mut self) {
+        self.counters.early += 1;
+    }
+
+    /// A message says what cannot be: its sender has a fault.
+    pub(crate) fn note_nonsense(&mut self) {
+        self.counters.nonsense += 1;
     }
 
     /// Home of a chunk in the present view.

@@ -18,7 +18,7 @@ use rand_core::Rng;
 /// Whether this thread runs game code just now: for a panic hook, which can so tell the game's panics, which the kernel
 /// catches, from its own.
 pub fn is_running() -> bool {
-    crate::host::RUNNING.get()
+    crate::host::is_running()
 }
 
 /// A polite no: the command had no effect.

@@ -1,587 +1,433 @@
-//! The node as a host: the entities that are real here, how they come and go.
+//! The room of the entities that are real here: how they come and go, and the way of each message to its entity.
 //!
-//! A [`Real`] is loaded from the journal, takes work in order, and holds every effect of it until what it rests on is
-//! durable. What the work is: `work.rs`; how it becomes durable: `append.rs`; what only players have: `player.rs`.
+//! An [`Entity`](entity::Entity) is a machine; the [`Host`] holds them all, looks up the one a message is for, and forgets those
+//! that have left. What entities share is on the [`Desk`]. Start reading at [`Host::with`], then `entity`, then `work`.
+//!
+//! Not here: who sees what (`crowd`), where else an entity may be (`home`), and who the clients are (`edge`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod append;
+mod drain;
+mod durable;
+mod entity;
+mod handoff;
+mod isolation;
+mod phase;
+mod player;
+mod rules;
+mod session;
+mod storage;
+mod tx;
+mod walk;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Term, Time, WorldTime};
-use gundo_wire::journal::{Cause, EventType, Loaded, SnapshotParts};
-use gundo_wire::{Kept, Message};
+use gundo_types::{ChunkId, EntityId, NodeId, Term, WorldTime};
+use gundo_wire::journal::{Loaded, Outcome};
 
-use crate::Node;
-use crate::append::Pending;
+use self::append::Appends;
+use self::entity::Entity;
+use self::handoff::Handoffs;
+use self::phase::Phase;
+use self::storage::Storage;
+use self::tx::Transactions;
+use self::work::Work;
 use crate::core::{Core, Timer};
-use crate::game::{Actor, AnyEntity, AnyKind, Child, RawContext, Refusal, Rules, Surroundings};
-use crate::io::Output;
-use crate::isolation::Trouble;
-use crate::peer::{HomeMessage, ToEdge, TxId};
-use crate::player::Player;
-use crate::transaction::{Lock, Promise, Tx};
-use crate::work::Work;
+use crate::crowd::Crowd;
+use crate::home::Home;
+use crate::io::RealState;
+use crate::peer::{Line, ToEdge, ToPlayer};
 
-/// Between two tries to load an entity the journal could not read, ms.
-const LOAD_RETRY_MS: u64 = 250;
+pub(crate) use handoff::to_player;
+pub(crate) use isolation::LOSSES_MAX;
+pub(crate) use rules::is_running;
 
-/// The field that nodes of the next version add, when they are played: see [`Node::act_newer`].
-const LATER_FIELD: u32 = 1_000;
-
-/// Everything hosted here.
+/// All entities that are real here, and what they share.
 #[derive(Default)]
-pub(crate) struct Hosts {
-    pub(crate) reals: BTreeMap<EntityId, Real>,
-    /// Appends whose outcome is awaited, and whose they are.
-    pub(crate) batches: BTreeMap<u64, EntityId>,
-    /// Fences whose outcome is awaited.
-    pub(crate) fences: BTreeMap<u64, EntityId>,
+pub(crate) struct Host {
+    entities: BTreeMap<EntityId, Box<Entity>>,
+    desk: Desk,
+}
+
+/// What the entities of a host share: lists of who waits for what.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// Appends in flight, and whose they are.
+    appends: Appends,
+    /// Whether the journal takes something new, and who waits for it.
+    storage: Storage,
     /// Transactions coordinated here.
-    pub(crate) txs: BTreeMap<TxId, Tx>,
-    pub(crate) last_tx: u64,
-    /// Public parts that change by time alone.
+    txs: Transactions,
+    /// Players that change their node.
+    handoffs: Handoffs,
+    /// Public parts that change by time alone, and when.
     changes: BTreeSet<(WorldTime, EntityId)>,
     /// Land that ticks, that is, is loaded and observed.
-    pub(crate) awake: BTreeSet<EntityId>,
+    awake: BTreeSet<EntityId>,
     /// It does not tick now.
-    pub(crate) held: bool,
-    /// Something that lives elsewhere in the present view is held still.
+    hold: bool,
+    /// Something that lives elsewhere in the present view has work in flight here.
     leaving: bool,
     /// Entities whose code has panicked too often.
-    pub(crate) suspended: BTreeSet<EntityId>,
+    suspended: BTreeSet<EntityId>,
+    /// Players among the entities.
+    players: usize,
 }
 
-impl Hosts {
-    /// Entities that live at their homes, held here.
-    pub(crate) fn at_home(&self) -> impl Iterator<Item = (EntityId, Term)> {
-        self.reals.values().filter(|r| r.player.is_none()).map(|r| (r.id, r.term))
-    }
-
-    /// Roaming entities held here.
-    pub(crate) fn roaming(&self) -> impl Iterator<Item = (EntityId, Term)> {
-        self.reals.values().filter(|r| r.player.is_some()).map(|r| (r.id, r.term))
-    }
+/// The rooms that a host reaches: those below it.
+pub(crate) struct Rooms<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) crowd: &'a mut Crowd,
+    pub(crate) home: &'a Home,
 }
 
-/// What an entity is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// A load is on its way.
-    Loading,
-    /// It takes work.
-    Live,
-    /// It takes no work until its appends, or the transaction it takes part in, have ended; then it is loaded anew.
-    Settling,
-    /// An append's outcome is unknown: a fence at this seq decides.
-    Fencing {
-        /// Seq of the last event known to be durable.
-        after: u64,
-    },
-    /// What the journal holds of it cannot be read: everything is refused.
-    Broken,
-    /// Its code has panicked too often: everything is refused that it has not answered before.
-    Suspended,
-    /// It is to be handed to another node: it takes no work, and what it has begun ends.
-    Freezing,
-    /// It has been offered to another node: nothing changes it until it is known whose it is.
-    Frozen,
-}
-
-/// An entity that is real here.
-pub(crate) struct Real {
-    pub(crate) id: EntityId,
-    pub(crate) term: Term,
-    /// Which load its state comes from.
-    pub(crate) load: u64,
-    pub(crate) phase: Phase,
-    /// Durable and not yet durable events alike are in it. `None` before the first load ends.
-    pub(crate) state: Option<Box<dyn AnyEntity>>,
-    /// Seq of the last event applied.
-    pub(crate) seq: u64,
-    pub(crate) snapshot_seq: u64,
-    pub(crate) last_at: WorldTime,
-    /// Fields of its snapshot that a newer version wrote, and nothing else.
-    kept: Kept<SnapshotParts>,
-    /// Appends on their way, oldest first.
-    pub(crate) pending: VecDeque<Pending>,
-    pub(crate) lock: Option<Lock>,
-    /// When a locked participant finds out by itself how its transaction ended.
-    pub(crate) locked_until: Time,
-    pub(crate) promise: Option<Promise>,
-    pub(crate) waiting: VecDeque<Work>,
-    /// The first of them waits for room in the journal.
-    pub(crate) held: bool,
-    /// Appends in turn that met another line of events in the journal, or had no member's row.
-    pub(crate) conflicts: u8,
-    pub(crate) body: Option<Body>,
-    /// What others see: as of the last durable event.
-    pub(crate) public: Option<Bytes>,
-    next_change: Option<WorldTime>,
-    pub(crate) player: Option<Box<Player>>,
-    children: BTreeSet<EntityId>,
-    /// When somebody last needed it.
-    pub(crate) needed: Time,
-    pub(crate) trouble: Trouble,
-}
-
-impl Real {
-    pub(crate) fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
-        Self {
-            id,
-            term,
-            load: 0,
-            phase: Phase::Loading,
-            state: None,
-            seq: 0,
-            snapshot_seq: 0,
-            last_at: WorldTime(0),
-            kept: Kept::default(),
-            pending: VecDeque::new(),
-            lock: None,
-            locked_until: now,
-            promise: None,
-            waiting: VecDeque::new(),
-            held: false,
-            conflicts: 0,
-            body: None,
-            public: None,
-            next_change: None,
-            player: player.then(Box::default),
-            children: BTreeSet::new(),
-            needed: now,
-            trouble: Trouble::default(),
-        }
-    }
-
-    /// Whether the next piece of work may be taken up.
-    pub(crate) fn takes_work(&self) -> bool {
-        self.phase == Phase::Live && self.lock.is_none() && !self.held
-    }
-
-    /// Since when the first of the work waits that the journal has no room for.
-    pub(crate) fn held_since(&self) -> Option<Time> {
-        self.waiting.front().filter(|_| self.held).map(Work::since)
-    }
-
-    /// Commands that are on their way to the journal.
-    pub(crate) fn sent_commands(&self) -> impl Iterator<Item = &crate::work::Command> {
-        self.pending.iter().flat_map(Pending::commands)
-    }
-
-    /// Whether nothing of it is on its way anywhere.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.phase == Phase::Live && self.pending.is_empty() && self.lock.is_none() && self.waiting.is_empty()
-    }
-
-    /// Whether it may be let go: nothing of it is on its way, or it takes no work anyway.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.is_settled() || matches!(self.phase, Phase::Broken | Phase::Suspended)
-    }
-
-    /// Rebuilds the state from what the journal has.
-    fn restore(&mut self, rules: &Rules, loaded: &Loaded) -> Result<(), String> {
-        let kind = rules.kind_of(self.id.kind).ok_or("the game has no such kind")?;
-        let fault = |e: gundo_wire::DecodeError| e.to_string();
-        if let Some(player) = &mut self.player {
-            player.forget_records();
-        }
-        (self.seq, self.snapshot_seq) = (0, 0);
-        self.kept = Kept::default();
-        self.state = Some(match &loaded.snapshot {
-            None => kind.create(self.id.id),
-            Some((seq, payload)) => {
-                (self.seq, self.snapshot_seq) = (*seq, *seq);
-                self.restore_snapshot(kind, payload).map_err(fault)?
-            }
-        });
-        for (seq, record) in &loaded.events {
-            if *seq != self.seq + 1 {
-                return Err(format!("event {} is missing", self.seq + 1));
-            }
-            let cause = Cause::decode(record.cause.as_ref()).map_err(fault)?;
-            self.apply(record.event_type, &record.payload, &cause).map_err(fault)?;
-            self.last_at = self.last_at.max(record.at);
-        }
-        Ok(())
-    }
-
-    /// Takes over what a snapshot holds; what it holds of the game is returned.
-    pub(crate) fn restore_snapshot(
-        &mut self,
-        kind: &dyn AnyKind,
-        payload: &Bytes,
-    ) -> Result<Box<dyn AnyEntity>, gundo_wire::DecodeError> {
-        let snapshot = Kept::<SnapshotParts>::decode(payload.clone())?;
-        self.kept = snapshot.with(SnapshotParts::default());
-        let snapshot = snapshot.known;
-        self.last_at = self.last_at.max(WorldTime(snapshot.at));
-        let state = kind.restore(self.id.id, &snapshot.state)?;
-        if let Some(player) = &mut self.player {
-            player.restore(snapshot)?;
-        }
-        Ok(state)
-    }
-
-    /// The one way in which an event changes an entity: live, at restore and at replay.
-    pub(crate) fn apply(
-        &mut self,
-        event_type: EventType,
-        payload: &[u8],
-        cause: &Cause,
-    ) -> Result<(), gundo_wire::DecodeError> {
-        if event_type == EventType::Game {
-            self.state.as_mut().expect("a loaded entity has a state").apply(payload)?;
-        }
-        if let Some(player) = &mut self.player {
-            player.apply(event_type, payload, cause)?;
-        }
-        self.seq += 1;
-        Ok(())
-    }
-
-    /// As a later version would that has more to remember.
-    fn add_later_fields(&mut self) {
-        self.kept.add_unknown(LATER_FIELD, self.id.id);
-        if let Some(player) = &mut self.player {
-            player.add_later_fields(LATER_FIELD, self.id.id);
-        }
-    }
-
-    fn drop_later_fields(&mut self) {
-        self.kept = Kept::default();
-        if let Some(player) = &mut self.player {
-            player.drop_later_fields();
-        }
-    }
-
-    /// The whole durable state: the game's and the engine's.
-    pub(crate) fn snapshot(&self) -> Bytes {
-        let state = self.state.as_ref().expect("a loaded entity has a state").snapshot();
-        self.snapshot_of(state, self.last_at)
-    }
-
-    /// A snapshot with this state of the game's.
-    pub(crate) fn snapshot_of(&self, state: Bytes, at: WorldTime) -> Bytes {
-        let mut snapshot = SnapshotParts { state, at: at.0, ..Default::default() };
-        if let Some(player) = &self.player {
-            player.snapshot_into(&mut snapshot);
-        }
-        self.kept.with(snapshot).encode()
-    }
-}
-
-/// What a decision may look at. `real` is the deciding entity's id, body and last event's time.
-pub(crate) fn context<'a>(
+/// What an entity's methods may reach.
+pub(super) struct Cx<'a> {
     core: &'a mut Core,
-    surroundings: &'a dyn Surroundings,
-    real: (EntityId, Option<Body>, WorldTime),
-    actor: Option<&'a Actor>,
-) -> RawContext<'a> {
-    let now = core.world_time_from(real.2);
-    RawContext { now, id: real.0, body: real.1, actor, surroundings, rng: &mut core.rng }
+    crowd: &'a mut Crowd,
+    desk: &'a mut Desk,
 }
 
-/// Runs game code; a panic in it is a refusal.
-pub(crate) fn guard<T>(game: impl FnOnce() -> T) -> Result<T, Refusal> {
-    RUNNING.set(true);
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(game)).map_err(|_| game_error());
-    RUNNING.set(false);
-    done
-}
+impl Host {
+    // ---- who is here -----------------------------------------------------------------------------------
 
-thread_local! {
-    /// For panic hooks only; nothing is decided by it.
-    pub(crate) static RUNNING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-pub(crate) fn game_error() -> Refusal {
-    Refusal::new("game_error", "Something went wrong with that. Nothing was changed.")
-}
-
-impl Node {
-    pub(crate) fn home_of_chunk(&self, chunk: ChunkId) -> Option<NodeId> {
-        self.core.home_of_chunk(chunk)
+    pub(crate) fn len(&self) -> usize {
+        self.entities.len()
     }
 
-    pub(crate) fn home_of(&self, entity: EntityId) -> Option<NodeId> {
-        self.core.home_of(entity)
+    pub(crate) fn holds(&self, id: EntityId) -> bool {
+        self.entities.contains_key(&id)
     }
 
-    /// The home has somebody who looks at `chunk`: its land must be here.
-    pub(crate) fn need_land(&mut self, chunk: ChunkId) {
-        let Some(kind) = self.core.settings.rules.land_kind() else { return };
+    pub(crate) fn term_of(&self, id: EntityId) -> Option<Term> {
+        self.entities.get(&id).map(|entity| entity.term)
+    }
+
+    /// Entities that live at their homes.
+    pub(crate) fn at_home(&self) -> impl Iterator<Item = (EntityId, Term)> {
+        self.entities.values().filter(|e| e.player.is_none()).map(|e| (e.id, e.term))
+    }
+
+    /// Entities that roam.
+    pub(crate) fn roaming(&self) -> impl Iterator<Item = (EntityId, Term)> {
+        self.entities.values().filter(|e| e.player.is_some()).map(|e| (e.id, e.term))
+    }
+
+    /// Every entity as checkers see it, in id order.
+    pub(crate) fn states<'a>(
+        &'a self,
+        core: &'a Core,
+        crowd: &'a Crowd,
+    ) -> impl Iterator<Item = RealState<'a>> {
+        self.entities.values().map(move |e| RealState {
+            id: e.id,
+            term: e.term,
+            frozen: e.life.is(Phase::Frozen),
+            seq: e.durable.seq,
+            settled: e.is_settled() || e.life.is(Phase::Suspended),
+            waiting: e.queue.bounded(),
+            held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
+            shown: crowd.publisher.shown(e.id),
+        })
+    }
+
+    /// The game's state of an entity as its snapshot would have it.
+    pub(crate) fn state_of(&self, id: EntityId) -> Option<Bytes> {
+        self.entities.get(&id)?.durable.loaded().map(|state| state.snapshot())
+    }
+
+    /// Whether nothing of any entity is in flight.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.entities.values().all(|e| e.is_quiet())
+    }
+
+    /// Fills in the gauges.
+    pub(crate) fn count(&self, core: &Core, counters: &mut crate::io::Counters) {
+        counters.appends_waiting = self.desk.storage.waiting() as u64;
+        counters.journal_slow = u64::from(self.desk.storage.is_slow(core.now.time, core.world()));
+        counters.storage_full = u64::from(self.desk.storage.is_full());
+        counters.held = self.entities.values().filter(|e| e.queue.held).count() as u64;
+        counters.reals = self.entities.len() as u64;
+        counters.handing_over = self.desk.handoffs.len() as u64;
+        counters.suspended = self.desk.suspended.len() as u64;
+    }
+
+    /// Asserts what must hold between two inputs. Costs a walk over everything: for the simulator and tests.
+    pub(crate) fn check(&mut self, rooms: &mut Rooms<'_>) {
+        let (entities, cx) = self.split(rooms);
+        entities.values().for_each(|entity| entity.check(&cx));
+        let players = entities.values().filter(|e| e.player.is_some()).count();
+        assert_eq!(players, cx.desk.players, "players are counted as they come and go");
+        let here = |id: &EntityId| entities.contains_key(id);
+        assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "only who is here changes");
+        assert!(cx.desk.awake.iter().all(here), "only what is here is awake");
+        assert!(cx.desk.suspended.iter().all(here), "only who is here is suspended");
+        cx.desk.handoffs.check(here);
+        cx.desk.txs.check(here);
+        cx.desk.storage.check();
+    }
+
+    // ---- the way to an entity --------------------------------------------------------------------------
+
+    fn split<'a>(
+        &'a mut self,
+        rooms: &'a mut Rooms<'_>,
+    ) -> (&'a mut BTreeMap<EntityId, Box<Entity>>, Cx<'a>) {
+        let cx = Cx { core: rooms.core, crowd: rooms.crowd, desk: &mut self.desk };
+        (&mut self.entities, cx)
+    }
+
+    /// Has an entity do something, and forgets it if it leaves by that. `None`: it is not here.
+    fn with<R>(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        act: impl FnOnce(&mut Entity, &mut Cx<'_>) -> R,
+    ) -> Option<R> {
+        let (entities, mut cx) = self.split(rooms);
+        let entity = entities.get_mut(&id)?;
+        let done = act(entity, &mut cx);
+        if entity.is_gone() {
+            cx.desk.players -= usize::from(entity.player.is_some());
+            entities.remove(&id);
+        }
+        Some(done)
+    }
+
+    /// The same for a message. One that finds no entity is stale: the entity has left since it was sent.
+    fn tell(&mut self, rooms: &mut Rooms<'_>, id: EntityId, act: impl FnOnce(&mut Entity, &mut Cx<'_>)) {
+        if self.with(rooms, id, act).is_none() {
+            rooms.core.note_stale();
+        }
+    }
+
+    /// The same for all of `ids` that are still here when their turn comes.
+    fn each(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        ids: impl IntoIterator<Item = EntityId>,
+        mut act: impl FnMut(&mut Entity, &mut Cx<'_>),
+    ) {
+        for id in ids {
+            self.with(rooms, id, &mut act);
+        }
+    }
+
+    fn insert(&mut self, entity: Box<Entity>) {
+        self.desk.players += usize::from(entity.player.is_some());
+        let before = self.entities.insert(entity.id, entity);
+        assert!(before.is_none(), "an entity is real once");
+    }
+
+    /// The entities for which `is` holds, in id order.
+    fn those(&self, is: impl Fn(&Entity) -> bool) -> Vec<EntityId> {
+        self.entities.values().filter(|e| is(e)).map(|e| e.id).collect()
+    }
+
+    // ---- coming ----------------------------------------------------------------------------------------
+
+    /// The home has somebody who looks at `chunk`, or nobody any more: its land must be here, or may rest.
+    pub(crate) fn on_observed(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
+        let Some(kind) = rooms.core.settings.rules.land_kind() else { return };
         let land = EntityId::new(kind, chunk.to_u64());
-        if !self.homes.is_observed(chunk) {
-            self.hosts.awake.remove(&land);
+        if !rooms.home.is_observed(chunk) {
+            self.desk.awake.remove(&land);
             return;
         }
-        if self.home_of_chunk(chunk) == Some(self.core.me()) {
-            self.need_at_home(land);
-            self.hosts.awake.insert(land);
+        if rooms.core.home_of_chunk(chunk) == Some(rooms.core.me()) {
+            self.need_at_home(rooms, land);
+            if self.holds(land) {
+                self.desk.awake.insert(land);
+            }
         }
     }
 
     /// Loads an entity that lives at its home, which is this node, if it is not here yet.
-    pub(crate) fn need_at_home(&mut self, id: EntityId) {
-        let now = self.core.now.time;
-        if let Some(real) = self.hosts.reals.get_mut(&id) {
-            real.needed = now;
+    fn need_at_home(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
+        let now = rooms.core.now.time;
+        if let Some(entity) = self.entities.get_mut(&id) {
+            entity.needed = now;
             return;
         }
-        // Its home was elsewhere before, and something of it is on its way there.
-        if self.homes.is_held_elsewhere(id, self.core.me()) {
+        // Its home was elsewhere before, and that node has not unloaded it yet.
+        if rooms.home.is_held_elsewhere(id, rooms.core.me()) {
             return;
         }
-        let term = Term { epoch: self.core.view.epoch.0, count: 0 };
-        self.hosts.reals.insert(id, Real::new(id, term, false, now));
-        self.start_load(id);
+        let term = Term { epoch: rooms.core.view.epoch.0, count: 0 };
+        self.insert(Box::new(Entity::new(id, term, false, now)));
+        self.with(rooms, id, |entity, cx| entity.start_load(cx));
     }
 
     /// Takes a roaming entity that its home granted.
-    pub(crate) fn take_roaming(&mut self, id: EntityId, term: Term) {
-        let now = self.core.now.time;
-        if let Some(real) = self.hosts.reals.get_mut(&id) {
-            real.term = real.term.max(term);
-            // It had been offered to somebody, and nobody holds it now: who knows what happened to it meanwhile.
-            if real.phase == Phase::Frozen {
-                self.handoff_failed(id);
-                self.start_load(id);
+    pub(crate) fn take_roaming(&mut self, rooms: &mut Rooms<'_>, id: EntityId, term: Term) {
+        if !self.holds(id) {
+            self.insert(Box::new(Entity::new(id, term, true, rooms.core.now.time)));
+            self.with(rooms, id, |entity, cx| entity.start_load(cx));
+            return;
+        }
+        self.with(rooms, id, |entity, cx| {
+            entity.term = entity.term.max(term);
+            // It had been offered to a node, and no node holds it now: only the journal knows what happened to it meanwhile.
+            if entity.life.is(Phase::Frozen) {
+                entity.handoff_failed(cx);
+                entity.start_load(cx);
             }
-            return;
-        }
-        self.hosts.reals.insert(id, Real::new(id, term, true, now));
-        self.start_load(id);
+        });
     }
 
-    /// Loads an entity (again) from the journal. Its body stays.
-    pub(crate) fn start_load(&mut self, id: EntityId) {
-        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        real.phase = Phase::Loading;
-        real.load = self.core.next_load();
-        self.core.outputs.push_back(Output::Load { entity: id, load: real.load });
+    pub(crate) fn on_loaded(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        load: u64,
+        result: Result<Loaded, String>,
+    ) {
+        self.tell(rooms, id, |entity, cx| entity.on_loaded(cx, load, result));
     }
 
-    pub(crate) fn on_loaded(&mut self, id: EntityId, load: u64, result: Result<Loaded, String>) {
-        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        if real.load != load || real.phase != Phase::Loading {
-            return;
-        }
-        let Ok(loaded) = result else {
-            if !self.core.planted(Planted::LoadNotRetried) {
-                self.core.after_ms(LOAD_RETRY_MS, Timer::LoadRetry(id));
+    // ---- messages --------------------------------------------------------------------------------------
+
+    /// A message from the edge of a session.
+    pub(crate) fn handle_player(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        line: Line,
+        message: ToPlayer,
+    ) {
+        if !self.holds(id) {
+            // It is about to be: what is said to it waits.
+            if self.desk.handoffs.is_arriving(id) {
+                return self.desk.handoffs.wait_for_arrival(rooms.core, id, line, message);
             }
-            return;
-        };
-        let rules = self.core.settings.rules.clone();
-        let restored = guard(|| real.restore(&rules, &loaded));
-        if let Some(player) = &mut real.player
-            && loaded.snapshot.is_some()
-            && self.core.planted(Planted::AnswersForgotten)
-        {
-            player.forget_answers();
-        }
-        if self.core.acts_newer {
-            real.add_later_fields();
-        } else if self.core.planted(Planted::LaterFieldsLost) {
-            real.drop_later_fields();
-        }
-        real.phase = match restored {
-            Ok(Ok(())) if real.trouble.is_suspended() => Phase::Suspended,
-            Ok(Ok(())) => Phase::Live,
-            _ => Phase::Broken,
-        };
-        if real.phase == Phase::Broken {
-            if restored.is_err() {
-                self.on_game_panic(id, "restore");
+            if matches!(message, ToPlayer::Gone { .. }) {
+                return rooms.core.note_stale();
             }
-            self.core.counters.broken += 1;
-            self.refuse_all(id);
-            return;
+            return rooms.core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
         }
-        if real.phase == Phase::Suspended {
-            return self.refuse_suspended(id);
-        }
-        self.refresh(id);
-        self.tell_own(id);
-        self.run(id);
-        self.unload_if_gone(id);
-    }
-
-    /// After a reload: an append of unknown outcome may have landed, and nobody told the player.
-    fn tell_own(&mut self, id: EntityId) {
-        let Some(real) = self.hosts.reals.get(&id) else { return };
-        let (Some(state), Some(line)) = (&real.state, real.player.as_ref().and_then(|p| p.line)) else {
-            return;
-        };
-        match guard(|| state.private()) {
-            Ok(own) => self.core.send_edge(line.edge, line.conn, id, ToEdge::Own(own)),
-            Err(_) => self.on_game_panic(id, "private"),
-        }
-    }
-
-    pub(crate) fn on_load_retry(&mut self, id: EntityId) {
-        if self.hosts.reals.get(&id).is_some_and(|r| r.phase == Phase::Loading) {
-            self.start_load(id);
-        }
-    }
-
-    /// Computes the public part as of now and shows it. Only where everything applied is durable.
-    pub(crate) fn refresh(&mut self, id: EntityId) {
-        let now = self.core.now.world;
-        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        let holds = matches!(real.phase, Phase::Live | Phase::Freezing | Phase::Frozen);
-        if !holds || !real.pending.is_empty() {
-            return;
-        }
-        let Some(state) = &real.state else { return };
-        let at = now.max(real.last_at);
-        let Ok((public, next)) = guard(|| (state.public(at), state.next_change(at))) else {
-            return self.on_game_panic(id, "public");
-        };
-        real.public = public;
-        if let Some(before) = real.next_change.take() {
-            self.hosts.changes.remove(&(before, id));
-        }
-        // A change that is not in the future would come again and again in this very tick.
-        real.next_change = next.filter(|t| *t > at);
-        if let Some(next) = real.next_change {
-            self.hosts.changes.insert((next, id));
-        }
-        self.show(id);
-    }
-
-    /// Shows an entity as of its last durable event: players that are present, and land.
-    pub(crate) fn show(&mut self, id: EntityId) {
-        let Some(real) = self.hosts.reals.get(&id) else { return };
-        let chunk = match (&real.player, real.body) {
-            (Some(player), Some(body)) if player.present => Some(body.chunk()),
-            (None, _) if Some(id.kind) == self.core.settings.rules.land_kind() => {
-                Some(ChunkId::from_u64(id.id))
+        let since = rooms.core.now.time;
+        self.with(rooms, id, |entity, cx| match message {
+            ToPlayer::Open { key, name } => entity.submit(cx, Work::Open { line, key, name, since }),
+            ToPlayer::Resume { adoption, body } => entity.submit(cx, Work::Resume { line, adoption, body }),
+            ToPlayer::Command { seq, payload, question } => {
+                entity.submit(cx, Work::command(line, seq, payload, question, since));
             }
-            _ => None,
-        };
-        match (chunk, &real.public) {
-            (Some(chunk), Some(public)) => {
-                self.publisher.show(id, real.term, chunk, public.clone(), real.body);
+            ToPlayer::Move { seq, body } => entity.walk(cx, line, seq, body),
+            ToPlayer::Gone { leave } => entity.on_line_gone(cx, line, leave),
+        });
+    }
+
+    /// An append ended.
+    pub(crate) fn handle_appended(&mut self, rooms: &mut Rooms<'_>, batch: u64, outcome: Outcome) {
+        self.desk.storage.on_ended(batch);
+        match self.desk.appends.end(batch) {
+            Some((id, append::Why::Fence { load })) => {
+                self.tell(rooms, id, |entity, cx| entity.on_fenced(cx, load, &outcome));
             }
-            _ => self.publisher.hide(id),
-        }
-    }
-
-    /// Time has passed: public parts that change by it, and the volatile behaviour of land that somebody looks at.
-    pub(crate) fn tick_entities(&mut self) {
-        let now = self.core.now.world;
-        while let Some((at, id)) = self.hosts.changes.first().copied().filter(|(at, _)| *at <= now) {
-            self.hosts.changes.remove(&(at, id));
-            if let Some(real) = self.hosts.reals.get_mut(&id) {
-                real.next_change = None;
+            Some((id, append::Why::Events)) => {
+                self.tell(rooms, id, |entity, cx| entity.on_appended(cx, batch, outcome));
             }
-            self.refresh(id);
+            // Its entity has left since: what it did is read from the journal.
+            None => rooms.core.note_stale(),
         }
-        if self.hosts.held {
-            return;
-        }
-        let awake: Vec<_> = self.hosts.awake.iter().copied().collect();
-        for id in awake {
-            self.tick_entity(id);
+        self.let_in(rooms);
+    }
+
+    /// A timer of an entity. Timers are not cancelled: one that means nothing any more does nothing.
+    pub(crate) fn on_timer(&mut self, rooms: &mut Rooms<'_>, timer: Timer) {
+        match timer {
+            Timer::Grace(id) => self.each(rooms, [id], |entity, cx| entity.on_grace(cx)),
+            Timer::LoadRetry(id) => self.each(rooms, [id], |entity, cx| entity.on_load_retry(cx)),
+            Timer::FenceRetry(id) => self.each(rooms, [id], |entity, cx| entity.on_fence_retry(cx)),
+            Timer::Lock(id) => self.each(rooms, [id], |entity, cx| entity.on_lock_timer(cx)),
+            Timer::Held(id) => self.each(rooms, [id], |entity, cx| entity.on_held_timer(cx)),
+            Timer::Suspended(id) => self.on_suspended(rooms, id),
+            Timer::Transaction(tx) => self.on_tx_timer(rooms, tx),
+            Timer::Handoff(id) => self.on_handoff_timer(rooms, id),
+            other => unreachable!("{other:?} is no entity's"),
         }
     }
 
-    fn tick_entity(&mut self, id: EntityId) {
-        let tick_ms = self.core.world().tick_ms;
-        let Some(real) = self.hosts.reals.get_mut(&id).filter(|r| r.phase == Phase::Live) else { return };
-        let Some(state) = &mut real.state else { return };
-        let mut children: Vec<Child> = Vec::new();
-        let mut cx = context(&mut self.core, &self.interest, (id, real.body, real.last_at), None);
-        if guard(|| state.tick(tick_ms, &mut cx, &mut children)).is_err() {
-            children.clear();
-            self.on_game_panic(id, "tick");
-        }
-        let Some(real) = self.hosts.reals.get_mut(&id) else { return };
-        if children.is_empty() && real.children.is_empty() {
-            return;
-        }
-        let ids = children.iter().map(|c| EntityId::new(c.kind, id.id << 8 | u64::from(c.index))).collect();
-        for gone in real.children.difference(&ids) {
-            self.publisher.hide(*gone);
-        }
-        real.children = ids;
-        for child in children {
-            let child_id = EntityId::new(child.kind, id.id << 8 | u64::from(child.index));
-            self.publisher.show(child_id, real.term, child.body.chunk(), child.public, Some(child.body));
+    /// Nodes are gone, with the transactions that they coordinated or took part in, and the connections of players here.
+    pub(crate) fn on_nodes_gone(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
+        self.lose_partners(rooms, gone);
+        let lost = |e: &Entity| Some((e.id, e.line().filter(|l| gone.contains(&l.edge))?));
+        let lost: Vec<_> = self.entities.values().filter_map(|e| lost(e)).collect();
+        for (id, line) in lost {
+            // They stay for their grace time.
+            self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
         }
     }
 
-    /// Once per second: land nobody looks at falls asleep, and what nobody needs is let go.
-    pub(crate) fn rest_entities(&mut self) {
-        let idle_ms = self.core.world().idle_ms;
-        let (now, land) = (self.core.now.time, self.core.settings.rules.land_kind());
+    // ---- time ------------------------------------------------------------------------------------------
+
+    /// Creatures stand still, or move again.
+    pub(crate) fn set_hold(&mut self, hold: bool) {
+        self.desk.hold = hold;
+    }
+
+    /// A tick: public parts that change by time, and the volatile behaviour of land that somebody looks at.
+    pub(crate) fn tick(&mut self, rooms: &mut Rooms<'_>) {
+        let now = rooms.core.now.world;
+        while let Some((_, id)) = self.desk.changes.first().copied().filter(|(at, _)| *at <= now) {
+            self.desk.changes.pop_first();
+            self.with(rooms, id, |entity, cx| entity.on_change_due(cx));
+        }
+        if !self.desk.hold {
+            let awake: Vec<_> = self.desk.awake.iter().copied().collect();
+            self.each(rooms, awake, |entity, cx| entity.tick(cx));
+        }
+    }
+
+    /// Once per second: land nobody looks at falls asleep, and what nobody needs is unloaded.
+    pub(crate) fn rest(&mut self, rooms: &mut Rooms<'_>) {
+        self.rest_at_home(rooms);
+        self.rest_players(rooms);
+        self.rest_suspended(rooms);
+        self.desk.handoffs.follow_due = true;
+    }
+
+    fn rest_at_home(&mut self, rooms: &mut Rooms<'_>) {
+        let idle_us = rooms.core.world().idle_ms * 1_000;
+        let (now, land) = (rooms.core.now.time, rooms.core.settings.rules.land_kind());
+        let home = rooms.home;
+        let (entities, mut cx) = self.split(rooms);
         let mut idle = Vec::new();
-        for (id, real) in &mut self.hosts.reals {
-            if Some(id.kind) == land && self.homes.is_observed(ChunkId::from_u64(id.id)) {
-                real.needed = now;
+        for (id, entity) in entities {
+            if Some(id.kind) == land && home.is_observed(ChunkId::from_u64(id.id)) {
+                entity.needed = now;
                 continue;
             }
-            for child in std::mem::take(&mut real.children) {
-                self.publisher.hide(child);
-                real.state.as_mut().map(|s| guard(|| s.sleep()));
-            }
-            let rests = real.is_quiet() && real.phase != Phase::Suspended;
-            if real.player.is_none() && rests && now.since(real.needed) > idle_ms * 1_000 {
+            entity.sleep(&mut cx);
+            let rests = entity.is_quiet() && !entity.life.is(Phase::Suspended);
+            if entity.player.is_none() && rests && now.since(entity.needed) > idle_us {
                 idle.push(*id);
             }
         }
-        for id in idle {
-            self.unload(id);
-        }
-        if self.hosts.leaving {
-            self.leave_homes();
+        self.each(rooms, idle, |entity, cx| entity.unload(cx));
+        if self.desk.leaving {
+            self.leave_homes(rooms);
         }
     }
 
-    /// Lets go what lives elsewhere in the present view, unless something of it is on its way.
-    pub(crate) fn leave_homes(&mut self) {
-        let me = self.core.me();
-        let here = |id: EntityId| self.home_of(id) == Some(me);
-        let away: Vec<_> = self.hosts.at_home().map(|(id, _)| id).filter(|id| !here(*id)).collect();
-        self.hosts.leaving = false;
-        for id in away {
-            if self.hosts.reals.get(&id).is_some_and(Real::is_quiet) {
-                self.unload(id);
+    /// Unloads what lives elsewhere in the present view, unless something of it is in flight.
+    pub(crate) fn leave_homes(&mut self, rooms: &mut Rooms<'_>) {
+        let me = Some(rooms.core.me());
+        let away = self.those(|e| e.player.is_none() && rooms.core.home_of(e.id) != me);
+        self.desk.leaving = false;
+        self.each(rooms, away, |entity, cx| {
+            if entity.is_quiet() {
+                entity.unload(cx);
             } else {
-                self.hosts.leaving = true;
-                self.busy_to_the_rest(id);
+                cx.desk.leaving = true;
+                entity.busy_to_the_rest(cx);
             }
-        }
+        });
     }
 
-    /// Forgets an entity, all but how it is shown.
-    pub(crate) fn remove_real(&mut self, id: EntityId) -> Option<Real> {
-        let real = self.hosts.reals.remove(&id)?;
-        if let Some(center) = real.player.as_ref().and_then(|p| p.stands_around()) {
-            self.interest.set_player(center, false);
-        }
-        if let Some(next) = real.next_change {
-            self.hosts.changes.remove(&(next, id));
-        }
-        self.hosts.awake.remove(&id);
-        self.hosts.suspended.remove(&id);
-        Some(real)
-    }
-
-    /// Lets an entity go. It is durable as it is.
-    pub(crate) fn unload(&mut self, id: EntityId) {
-        if self.let_go(id) {
-            self.publisher.hide(id);
-        }
-    }
-
-    /// Lets an entity go, all but how it is shown; `false`: it is not here.
-    pub(crate) fn let_go(&mut self, id: EntityId) -> bool {
-        let Some(real) = self.remove_real(id) else { return false };
-        real.children.iter().for_each(|c| self.publisher.hide(*c));
-        if let Some(home) = self.home_of(id).filter(|home| real.player.is_some() || *home != self.core.me()) {
-            self.core.send_home(home, HomeMessage::Released { entity: id, term: real.term });
-        }
-        true
+    /// Whether nothing is left here of a node that is being emptied.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entities.is_empty() && self.desk.appends.is_empty() && self.desk.handoffs.len() == 0
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{ConnId, EntityId, Epoch, Limits, NodeId, Planted, Time};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, Term, Time};
 use gundo_wire::client::ClientMessage;
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
@@ -307,6 +307,27 @@ pub struct NodeSettings {
     pub planted: Option<Planted>,
 }
 
+/// An entity that is real on a node, as checkers see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RealState<'a> {
+    /// Which.
+    pub id: EntityId,
+    /// Its term.
+    pub term: Term,
+    /// It is offered to another node, and takes no work until it is known whose it is.
+    pub frozen: bool,
+    /// Seq of its last event, durable or not.
+    pub seq: u64,
+    /// Whether nothing of it is in flight: no append, no lock, no waiting work.
+    pub settled: bool,
+    /// Sessions and parts of others' commands that wait: `waiting_per_entity_max` at most.
+    pub waiting: usize,
+    /// How long the oldest work has been waiting that the journal has no room for, ms: less than `append_wait_ms`.
+    pub held_ms: u64,
+    /// Chunk, public part and body as shown to others; `None`: it is not shown.
+    pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
+}
+
 /// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -354,15 +375,17 @@ pub struct Counters {
     pub updates: u64,
     /// Keyframes sent to clients.
     pub keyframes: u64,
-    /// Peer messages dropped because they were stale.
+    /// Messages of something that is past: of an old view, of an entity that has left, of a transaction that has ended.
     pub stale: u64,
+    /// Messages that came before their time and were dropped: their senders repeat them.
+    pub early: u64,
     /// Panics of game code.
     pub game_panics: u64,
     /// Entities that were suspended because their code panicked again and again.
     pub suspensions: u64,
     /// Entities that are suspended now (gauge).
     pub suspended: u64,
-    /// Peer messages refused because they make no sense.
+    /// Messages refused because they say what cannot be.
     pub nonsense: u64,
     /// Entities whose journal could not be read.
     pub broken: u64,

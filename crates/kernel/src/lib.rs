@@ -5,32 +5,24 @@
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
 
-mod append;
 mod core;
-mod drain;
+mod crowd;
+mod edge;
 pub mod game;
-mod handoff;
-mod homes;
+mod home;
 mod host;
-mod interest;
 mod io;
-mod isolation;
 mod membership;
 mod overload;
 mod peer;
-mod picture;
-mod player;
-mod publish;
-mod session;
-mod storage;
-mod transaction;
+mod planted;
 mod view;
-mod work;
 
 use std::collections::VecDeque;
 
 pub use io::{
-    Counters, Gauges, Input, Member, NodeSettings, Output, Parts, Renewal, SendClass, View, WorldSettings,
+    Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass, View,
+    WorldSettings,
 };
 pub use peer::{
     Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed,
@@ -38,46 +30,22 @@ pub use peer::{
 };
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Now, Planted, Term, Time};
+use gundo_types::{ChunkId, EntityId, NodeId, Now, Term, Time};
 
 use crate::core::{Core, Timer};
-use crate::handoff::Handoffs;
-use crate::homes::Homes;
-use crate::host::Hosts;
-use crate::interest::Interest;
+use crate::crowd::Crowd;
+use crate::edge::Edge;
+use crate::home::Home;
+use crate::host::Host;
 use crate::membership::Membership;
 use crate::overload::Overload;
-use crate::publish::Publisher;
-use crate::session::Sessions;
-use crate::storage::Storage;
 
-/// Peer messages of an epoch that has not come here yet. Beyond, they are dropped: their senders announce anew.
+/// Peer messages of an epoch that has not come here yet. Beyond, they are dropped: their senders announce themselves again.
 const EARLY_MAX: usize = 100_000;
 /// Peer messages that wait for this node's homes to open. Beyond, they are dropped: their senders ask again.
 const WAITING_FOR_HOME_MAX: usize = 100_000;
 /// Housekeeping, ms.
 const SECOND_MS: u64 = 1_000;
-
-/// An entity that is real on a node, as checkers see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RealState<'a> {
-    /// Which.
-    pub id: EntityId,
-    /// Its term.
-    pub term: Term,
-    /// It is offered to another node, and takes no work until it is known whose it is.
-    pub frozen: bool,
-    /// Seq of its last event, durable or not.
-    pub seq: u64,
-    /// Whether nothing of it is on its way: no append, no lock, no waiting work.
-    pub settled: bool,
-    /// Sessions and parts of others' commands that wait: `waiting_per_entity_max` at most.
-    pub waiting: usize,
-    /// How long the oldest work has been waiting that the journal has no room for, ms: less than `append_wait_ms`.
-    pub held_ms: u64,
-    /// Chunk, public part and body as shown to others; `None`: it is not shown.
-    pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
-}
 
 /// A node of the cluster: edge, world and home in one.
 ///
@@ -86,20 +54,17 @@ pub struct RealState<'a> {
 /// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`].
 /// * **Look at it**: [`counters`](Self::counters).
 ///
-/// The machines inside, each in a file of its own: sessions of clients (`session`), entities and their work (`host`,
-/// `work`, `append`, `storage`, `player`), their failures (`isolation`), transactions (`transaction`), players that change their
-/// node (`handoff`, `drain`), homes (`homes`), what is told to others (`publish`) and what is seen of them (`interest`,
-/// `picture`). They talk through [`Peer`] messages also on the same node.
+/// It only routes. What it does is in its rooms, each with a state of its own: `edge` (sessions of clients), `host` (entities
+/// that are real here), `home` (where entities are, and who looks at which chunk), `crowd` (who sees what); beside them `view`,
+/// `membership` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core. Between
+/// nodes, and between rooms upwards, they talk through [`Peer`] messages, also on the same node.
 pub struct Node {
     core: Core,
-    handoffs: Handoffs,
-    homes: Homes,
-    hosts: Hosts,
-    interest: Interest,
-    publisher: Publisher,
-    sessions: Sessions,
+    crowd: Crowd,
+    home: Home,
+    host: Host,
+    edge: Edge,
     membership: Membership,
-    storage: Storage,
     overload: Overload,
     /// Messages of epochs that have not come here yet, with their senders' incarnations.
     early: VecDeque<(NodeId, u64, Peer)>,
@@ -111,22 +76,20 @@ pub struct Node {
     dismissed: bool,
     /// [`Output::Stopped`] has been given.
     stopped: bool,
+    mistakes: planted::Mistakes,
 }
 
 impl Node {
     /// A node that waits for its first view.
     pub fn new(settings: NodeSettings) -> Self {
-        let core = Core::new(settings);
         Self {
-            handoffs: Handoffs::default(),
-            homes: Homes::default(),
-            hosts: Hosts::default(),
-            interest: Interest::default(),
-            core,
-            publisher: Publisher::default(),
-            sessions: Sessions::default(),
+            mistakes: planted::Mistakes::new(settings.planted),
+            core: Core::new(settings),
+            crowd: Crowd::default(),
+            home: Home::default(),
+            host: Host::default(),
+            edge: Edge::default(),
             membership: Membership::default(),
-            storage: Storage::default(),
             overload: Overload::default(),
             early: VecDeque::new(),
             waiting_for_home: VecDeque::new(),
@@ -148,33 +111,25 @@ impl Node {
         // A clock that steps back stands still.
         self.core.now =
             Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
-        match input {
-            Input::View(view) => self.handle_view(view),
-            Input::Client { conn, message } => self.handle_client(conn, message),
-            Input::Gone { conn } => self.handle_gone(conn),
-            Input::Lagging { conn } => self.handle_lagging(conn),
-            Input::Drained { conn } => self.handle_drained(conn),
-            Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
-            Input::LinkBroken { peer } => self.on_link_broken(peer),
-            Input::Renewed { sent, renewal } => self.on_renewed(sent, renewal),
-            Input::Appended { batch, outcome } => self.handle_appended(batch, outcome),
-            Input::Loaded { entity, load, result } => self.on_loaded(entity, load, result),
-            Input::Timeout => {}
-            Input::Gauges(gauges) => self.on_gauges(gauges),
-            Input::Hold(hold) => self.hosts.held = hold,
-            Input::Stop => self.handle_stop(),
+        if let Some(input) = self.mistakes.input(input) {
+            self.take(input);
         }
-        if !self.membership.fenced {
+        if !self.membership.is_fenced() {
             self.handle_timers();
         }
-        if !self.membership.fenced {
+        if !self.membership.is_fenced() {
             self.settle();
         }
     }
 
     /// The next thing to do; call until `None` after every [`handle`](Self::handle).
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.core.outputs.pop_front()
+        loop {
+            let output = self.core.outputs.pop_front()?;
+            if let Some(output) = self.mistakes.output(output) {
+                return Some(output);
+            }
+        }
     }
 
     /// When [`Input::Timeout`] is due at the latest; `None` before the first view.
@@ -182,10 +137,12 @@ impl Node {
         self.core.timers.first().map(|(at, _)| *at)
     }
 
+    // ---- looking at it ---------------------------------------------------------------------------------
+
     /// Whether it takes nothing more, whatever views come: it has given [`Output::Fenced`], or [`Output::Stopped`] because it
     /// was emptied, not told to stop.
     pub fn is_over(&self) -> bool {
-        self.membership.fenced || self.stopped && !self.core.stopping
+        self.membership.is_fenced() || self.stopped && !self.core.stopping
     }
 
     /// Its incarnation, as its settings say.
@@ -195,52 +152,38 @@ impl Node {
 
     /// Counters and gauges as of now.
     pub fn counters(&self) -> Counters {
-        let (chunks, ghosts) = self.interest.size(self.core.me());
-        Counters {
-            appends_waiting: self.storage.waiting() as u64,
+        let (chunks, ghosts) = self.crowd.interest.size(self.core.me());
+        let mut counters = Counters {
             overload_level: u64::from(self.overload.level()),
-            journal_slow: u64::from(self.storage.is_slow(self.core.now.time, self.core.world())),
-            storage_full: u64::from(self.storage.is_full()),
-            held: self.hosts.reals.values().filter(|r| r.held).count() as u64,
-            reals: self.hosts.reals.len() as u64,
             ghosts: ghosts as u64,
-            sessions: self.sessions.len() as u64,
-            handing_over: self.handoffs.len() as u64,
+            sessions: self.edge.len() as u64,
             chunks: chunks as u64,
-            suspended: self.hosts.suspended.len() as u64,
             ..self.core.counters.clone()
-        }
+        };
+        self.host.count(&self.core, &mut counters);
+        counters
     }
 
     /// Whether the node has a view, its homes are open and nobody empties it: clients may come.
     pub fn is_ready(&self) -> bool {
-        let closes = self.core.stopping || self.core.is_draining() || self.membership.fenced;
-        self.homes.is_open() && !closes
+        let closes = self.core.stopping || self.core.is_draining() || self.membership.is_fenced();
+        self.home.is_open() && !closes
     }
 
     /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
     pub fn reals(&self) -> impl Iterator<Item = RealState<'_>> {
-        self.hosts.reals.values().map(|r| RealState {
-            id: r.id,
-            term: r.term,
-            frozen: r.phase == host::Phase::Frozen,
-            seq: r.seq,
-            settled: r.is_settled() || r.phase == host::Phase::Suspended,
-            waiting: r.waiting.iter().filter(|w| w.is_bounded()).count(),
-            held_ms: r.held_since().map_or(0, |at| self.core.now.time.since(at) / 1_000),
-            shown: self.publisher.shown(r.id),
-        })
+        self.host.states(&self.core, &self.crowd)
     }
 
     /// The state of an entity that is real here as its snapshot would have it, durable or not: for checkers, which compare it
     /// with what the journal gives.
     pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
-        self.hosts.reals.get(&id)?.state.as_ref().map(|state| state.snapshot())
+        self.host.state_of(id)
     }
 
     /// Whether `entity` is real here.
     pub fn holds(&self, entity: EntityId) -> bool {
-        self.hosts.reals.contains_key(&entity)
+        self.host.holds(entity)
     }
 
     /// From now on it is of the next version: to what it keeps durable it adds fields that this one does not know. For checkers:
@@ -256,7 +199,67 @@ impl Node {
 
     /// The node that is home of `entity` in the present view.
     pub fn home(&self, entity: EntityId) -> Option<NodeId> {
-        self.home_of(entity)
+        self.core.home_of(entity)
+    }
+
+    /// Asserts what must hold between two inputs, everywhere in the node. Costs a walk over all it has: for checkers.
+    ///
+    /// # Panics
+    /// Something does not hold: a bug of the kernel.
+    pub fn check(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        assert!(self.core.local.is_empty(), "what the node told itself has been handled");
+        let draining = self.core.is_draining();
+        assert!(!self.stopped || self.core.stopping || draining, "only a node that is to end has stopped");
+        self.with_host(|host, rooms| host.check(rooms));
+        self.home.check();
+        self.edge.check(&self.core);
+    }
+
+    // ---- the way to a room -----------------------------------------------------------------------------
+
+    fn with_host<R>(&mut self, act: impl FnOnce(&mut Host, &mut host::Rooms<'_>) -> R) -> R {
+        let mut rooms = host::Rooms { core: &mut self.core, crowd: &mut self.crowd, home: &self.home };
+        act(&mut self.host, &mut rooms)
+    }
+
+    fn with_edge<R>(&mut self, act: impl FnOnce(&mut Edge, &mut edge::Rooms<'_>) -> R) -> R {
+        let mut rooms =
+            edge::Rooms { core: &mut self.core, crowd: &mut self.crowd, overload: &self.overload };
+        act(&mut self.edge, &mut rooms)
+    }
+
+    // ---- input -----------------------------------------------------------------------------------------
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::View(view) => self.handle_view(view),
+            Input::Client { conn, message } => {
+                self.with_edge(|edge, rooms| edge.handle_client(rooms, conn, message));
+            }
+            Input::Gone { conn } => self.with_edge(|edge, rooms| edge.handle_gone(rooms, conn)),
+            Input::Lagging { conn } => self.edge.handle_lagging(&mut self.core, conn),
+            Input::Drained { conn } => self.edge.handle_drained(&mut self.core, conn),
+            Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
+            Input::LinkBroken { peer } => self.membership.on_link_broken(&mut self.core, peer),
+            Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
+            Input::Appended { batch, outcome } => {
+                self.with_host(|host, rooms| host.handle_appended(rooms, batch, outcome));
+            }
+            Input::Loaded { entity, load, result } => {
+                self.with_host(|host, rooms| host.on_loaded(rooms, entity, load, result));
+            }
+            Input::Timeout => {}
+            Input::Gauges(gauges) => {
+                self.edge.set_gauges(gauges);
+                self.with_host(|host, rooms| host.set_storage_full(rooms, gauges.storage_full));
+                self.overload.on_gauges(&mut self.core, gauges);
+            }
+            Input::Hold(hold) => self.host.set_hold(hold),
+            Input::Stop => self.handle_stop(),
+        }
     }
 
     fn handle_view(&mut self, view: View) {
@@ -266,7 +269,7 @@ impl Node {
         let first = self.core.view.members.is_empty();
         let me = (self.core.me(), self.core.settings.incarnation);
         if !first && !view.members.iter().any(|m| (m.node, m.incarnation) == me) {
-            return self.fence_off();
+            return self.membership.fence_off(&mut self.core);
         }
         let before = std::mem::replace(&mut self.core.view, view);
         // Also one that has come back as another.
@@ -275,91 +278,247 @@ impl Node {
         };
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
         self.membership.set(&self.core, &self.core.view.members, first);
-        self.homes.reset();
-        self.interest.forget_publishers(&mut self.core, &gone);
-        self.publisher.forget_subscribers(&gone);
-        self.lose_partners(&gone);
-        self.lose_lines(&gone);
-        self.lose_holders(&gone);
-        self.leave_homes();
+        self.home.reset();
+        self.crowd.interest.forget_publishers(&mut self.core, &gone);
+        self.crowd.publisher.forget_subscribers(&gone);
+        self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
+        self.with_edge(|edge, rooms| edge.lose_holders(rooms, &gone));
+        self.with_host(|host, rooms| host.leave_homes(rooms));
         self.announce();
-        self.locate_again();
-        self.resume_handoffs(&gone);
-        self.tell_edges();
+        self.with_edge(|edge, rooms| edge.locate_again(rooms));
+        self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
+        self.edge.tell_edges(&mut self.core);
         if first {
             self.schedule_tick();
             self.core.after_ms(SECOND_MS, Timer::Second);
-            self.on_beat();
+            self.membership.on_beat(&mut self.core);
         }
         for (from, incarnation, message) in std::mem::take(&mut self.early) {
             self.take_peer(from, incarnation, message);
         }
     }
 
-    /// A peer's message: of members only. What comes from one who has joined since waits for the view.
-    fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
-        let later = match self.membership.admits(&self.core, from, incarnation) {
-            Ok(()) => {
-                self.membership.hear(from, self.core.now.time);
-                matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
-            }
-            // Whoever says so is ahead, or was removed: the view will tell.
-            Err(_) if matches!(message, Peer::Stale { .. }) => false,
-            Err(true) => true,
-            Err(false) => return self.tell_stale(from),
-        };
-        if !later {
-            self.handle_peer(from, message);
-        } else if self.early.len() < EARLY_MAX {
-            self.early.push_back((from, incarnation, message));
-        }
-    }
-
-    fn handle_peer(&mut self, from: NodeId, message: Peer) {
-        match message {
-            // Its sender has announced itself anew since, or will.
-            Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.counters.stale += 1,
-            Peer::Home { message, .. } => self.handle_home(from, message),
-            Peer::Alive { epoch, renews, unreachable } => self.on_alive(from, epoch, renews, unreachable),
-            Peer::Stale { epoch } => self.on_stale(epoch),
-            Peer::Frames { number, frames } => {
-                self.interest.take_frames(&mut self.core, from, number, frames);
-            }
-            Peer::Sent { number, rosters } => {
-                self.interest.compare_sent(&mut self.core, from, number, &rosters);
-            }
-            Peer::KeyframeWanted(_) if self.core.planted(Planted::KeyframeIgnored) => {}
-            Peer::KeyframeWanted(chunk) => self.publisher.owe_keyframe(from, chunk),
-            Peer::ToPlayer { player, line, message } => self.handle_player(player, line, message),
-            Peer::ToEdge { conn, player, message } => self.handle_edge(from, conn, player, message),
-            // A coordinator's word comes from its node, a participant's goes to it.
-            Peer::Transaction { tx, message, .. }
-                if tx.node != if message.is_an_answer() { self.core.me() } else { from } =>
-            {
-                self.core.counters.nonsense += 1;
-            }
-            Peer::Handoff { entity, term, message } => self.handle_handoff(from, entity, term, message),
-            Peer::Transaction { tx, entity, message } => match message {
-                TxMessage::Prepared(_) | TxMessage::Refused(_) | TxMessage::Busy => {
-                    self.on_participant(from, tx, entity, message);
-                }
-                TxMessage::Prepare { .. } if !self.homes.is_open() => {
-                    if self.waiting_for_home.len() < WAITING_FOR_HOME_MAX {
-                        self.waiting_for_home.push_back((from, Peer::Transaction { tx, entity, message }));
-                    }
-                }
-                _ => self.on_coordinator(from, tx, entity, message),
-            },
+    /// Tells every home of the new view what this node has, subscribes to and publishes.
+    fn announce(&mut self) {
+        let core = &self.core;
+        let of_entity = |entity: EntityId| core.home_of(entity);
+        let of_chunk = |chunk: ChunkId| core.home_of_chunk(chunk);
+        // What lives at its home and is not there yet is said, too.
+        let away = self.host.at_home().filter(|(id, _)| of_entity(*id) != Some(core.me()));
+        let holds = self.host.roaming().chain(away).map(|held| (of_entity(held.0), held));
+        let subscribes = self.crowd.interest.subscribed().map(|sub| (of_chunk(sub.0), sub));
+        let publishes = self.crowd.publisher.published().map(|chunk| (of_chunk(chunk), chunk));
+        let (holds, subscribes, publishes): (Vec<_>, Vec<_>, Vec<_>) =
+            (holds.collect(), subscribes.collect(), publishes.collect());
+        let mut members: Vec<_> = core.view.members.iter().map(|m| m.node).collect();
+        members.sort_unstable();
+        for node in members {
+            let message = HomeMessage::Announce {
+                holds: those_of(node, &holds),
+                subscribes: those_of(node, &subscribes),
+                publishes: those_of(node, &publishes),
+            };
+            self.core.send_home(node, message);
         }
     }
 
     fn handle_stop(&mut self) {
         if !self.core.stopping {
             self.core.stopping = true;
-            self.end_handoffs();
-            self.close_all();
+            self.with_host(|host, rooms| host.end_handoffs(rooms));
+            self.with_edge(|edge, rooms| edge.close_all(rooms));
         }
     }
+
+    // ---- peers -----------------------------------------------------------------------------------------
+
+    /// A peer's message: of members only. What comes from one that has joined since waits for the view.
+    fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
+        let later = match self.membership.admits(&self.core, from, incarnation) {
+            Ok(()) => {
+                self.membership.hear(from, self.core.now.time);
+                matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
+            }
+            // A sender that says so is ahead, or this node was removed: the view will tell.
+            Err(_) if matches!(message, Peer::Stale { .. }) => false,
+            Err(true) => true,
+            Err(false) => return self.membership.tell_stale(&mut self.core, from),
+        };
+        if !later {
+            self.handle_peer(from, message);
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push_back((from, incarnation, message));
+        } else {
+            self.core.note_early();
+        }
+    }
+
+    fn handle_peer(&mut self, from: NodeId, message: Peer) {
+        match message {
+            // Its sender has announced itself since, or will.
+            Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
+            Peer::Home { message, .. } => self.handle_home(from, message),
+            Peer::Alive { epoch, renews, unreachable } => {
+                self.membership.on_alive(&mut self.core, from, epoch, renews, unreachable);
+            }
+            Peer::Stale { epoch } => self.membership.on_stale(&mut self.core, epoch),
+            Peer::Frames { number, frames } => {
+                self.crowd.interest.take_frames(&mut self.core, from, number, frames);
+            }
+            Peer::Sent { number, rosters } => {
+                self.crowd.interest.compare_sent(&mut self.core, from, number, &rosters);
+            }
+            Peer::KeyframeWanted(chunk) => self.crowd.publisher.owe_keyframe(from, chunk),
+            Peer::ToPlayer { player, line, message } => {
+                self.with_host(|host, rooms| host.handle_player(rooms, player, line, message));
+            }
+            Peer::ToEdge { conn, player, message } => {
+                self.with_edge(|edge, rooms| edge.handle_real(rooms, from, conn, player, message));
+            }
+            Peer::Handoff { entity, term, message } => {
+                self.with_host(|host, rooms| host.handle_handoff(rooms, from, entity, term, message));
+            }
+            Peer::Transaction { tx, entity, message } => self.handle_tx(from, tx, entity, message),
+        }
+    }
+
+    fn handle_tx(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
+        let answers = message.is_an_answer();
+        // A coordinator's word comes from its node, a participant's goes to it.
+        if tx.node != if answers { self.core.me() } else { from } {
+            self.core.note_nonsense();
+        } else if answers {
+            self.with_host(|host, rooms| host.on_participant(rooms, from, tx, entity, message));
+        } else if matches!(message, TxMessage::Prepare { .. }) && !self.home.is_open() {
+            if self.waiting_for_home.len() < WAITING_FOR_HOME_MAX {
+                self.waiting_for_home.push_back((from, Peer::Transaction { tx, entity, message }));
+            } else {
+                self.core.note_early();
+            }
+        } else {
+            self.with_host(|host, rooms| host.on_coordinator(rooms, from, tx, entity, message));
+        }
+    }
+
+    // ---- homes -----------------------------------------------------------------------------------------
+
+    /// A message to this node as a home, or from a home. The epoch has been checked.
+    fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
+        match message {
+            HomeMessage::Announce { holds, subscribes, publishes } => {
+                let chunks = self.home.on_announced(&self.core, from, holds, subscribes, publishes);
+                self.open_home(chunks);
+            }
+            HomeMessage::Located { .. }
+            | HomeMessage::Granted { .. }
+            | HomeMessage::Disputed { .. }
+            | HomeMessage::Claimed { .. }
+            | HomeMessage::ClaimRefused { .. }
+            | HomeMessage::Kept { .. }
+            | HomeMessage::HandedOver { .. }
+            | HomeMessage::Subscribers { .. } => self.handle_home_answer(from, message),
+            question => {
+                if let Some(question) = self.home.admit(&self.core, from, question) {
+                    self.handle_home_question(from, question);
+                }
+            }
+        }
+    }
+
+    /// To this node as an open home.
+    fn handle_home_question(&mut self, from: NodeId, question: HomeMessage) {
+        match question {
+            HomeMessage::Subscribe(list) => {
+                for (chunk, tiers) in list {
+                    self.home.subscribe(&mut self.core, from, chunk, tiers);
+                    self.with_host(|host, rooms| host.on_observed(rooms, chunk));
+                }
+            }
+            HomeMessage::Publish { chunk, on } => self.home.publish(&mut self.core, from, chunk, on),
+            about_entity => {
+                let land = self.core.settings.rules.land_kind();
+                let released = self.home.on_entity(&mut self.core, from, about_entity);
+                if let Some(entity) = released.filter(|e| Some(e.kind) == land) {
+                    let chunk = ChunkId::from_u64(entity.id);
+                    self.with_host(|host, rooms| host.on_observed(rooms, chunk));
+                }
+            }
+        }
+    }
+
+    /// From a home, to this node as an edge, a host or a publisher.
+    fn handle_home_answer(&mut self, from: NodeId, answer: HomeMessage) {
+        match answer {
+            HomeMessage::Located { entity, holder, term } => {
+                self.with_edge(|edge, rooms| edge.on_located(rooms, entity, holder, term));
+            }
+            HomeMessage::Granted { entity, term } => self.on_granted(entity, term),
+            HomeMessage::Disputed { entity, term, from: claimed } => {
+                // The answer to its claim was lost.
+                if let Some(claimed) = claimed {
+                    self.with_host(|host, rooms| host.on_claimed(rooms, entity, claimed, term));
+                }
+                let answer = match self.host.term_of(entity) {
+                    Some(term) => HomeMessage::Confirmed { entity, term },
+                    None => HomeMessage::Released { entity, term },
+                };
+                self.core.send_home(from, answer);
+            }
+            HomeMessage::Claimed { entity, from: claimed, term } => {
+                if !self.with_host(|host, rooms| host.on_claimed(rooms, entity, claimed, term)) {
+                    self.core.send_home(from, HomeMessage::Released { entity, term });
+                }
+            }
+            HomeMessage::ClaimRefused { entity, from: claimed } => {
+                self.with_host(|host, rooms| host.on_claim_refused(rooms, entity, claimed));
+            }
+            HomeMessage::Kept { entity, from: offered, term } => {
+                if !self.with_host(|host, rooms| host.on_kept(rooms, entity, offered, term)) {
+                    self.core.send_home(from, HomeMessage::Released { entity, term });
+                }
+            }
+            HomeMessage::HandedOver { entity, from: offered, to } => {
+                self.with_host(|host, rooms| host.on_handed_over(rooms, entity, offered, to));
+            }
+            HomeMessage::Subscribers { chunk, list } => {
+                let told = self.last_tick.filter(|tick| *tick == self.core.tick());
+                self.crowd.publisher.set_subscribers(&mut self.core, chunk, &list, told);
+            }
+            other => unreachable!("{other:?} is no answer of a home"),
+        }
+    }
+
+    /// A home gives a player to this node, which asked where it is.
+    fn on_granted(&mut self, player: EntityId, term: Term) {
+        if !self.edge.looks_for(player) && !self.host.holds(player) {
+            if let Some(home) = self.core.home_of(player) {
+                self.core.send_home(home, HomeMessage::Released { entity: player, term });
+            }
+            return;
+        }
+        self.with_host(|host, rooms| host.take_roaming(rooms, player, term));
+        let me = self.core.me();
+        self.with_edge(|edge, rooms| edge.on_located(rooms, player, me, term));
+    }
+
+    /// This node's homes may have opened: what waited for that is handled. `chunks`: those that somebody shows or sees.
+    fn open_home(&mut self, chunks: Vec<ChunkId>) {
+        if !self.home.is_open() {
+            return;
+        }
+        for chunk in chunks {
+            self.home.tell_publishers(&mut self.core, chunk);
+            self.with_host(|host, rooms| host.on_observed(rooms, chunk));
+        }
+        for (from, question) in self.home.take_waiting() {
+            self.handle_home(from, question);
+        }
+        for (from, message) in std::mem::take(&mut self.waiting_for_home) {
+            self.handle_peer(from, message);
+        }
+    }
+
+    // ---- time ------------------------------------------------------------------------------------------
 
     fn handle_timers(&mut self) {
         let now = self.core.now.time;
@@ -367,22 +526,12 @@ impl Node {
             self.core.timers.remove(&(at, timer));
             match timer {
                 Timer::Tick => self.on_tick(),
-                Timer::Flush => {
-                    self.flush();
-                    self.drain_clients();
-                }
+                Timer::Flush => self.on_flush(),
                 Timer::Second => self.on_second(),
-                Timer::Beat => self.on_beat(),
-                Timer::Confirm(peer) => self.on_confirm(peer),
-                Timer::Grace(id) => self.on_grace(id),
-                Timer::LoadRetry(id) => self.on_load_retry(id),
-                Timer::FenceRetry(id) => self.on_fence_retry(id),
-                Timer::Lock(id) => self.on_lock_timer(id),
-                Timer::Held(id) => self.on_held_timer(id),
-                Timer::Transaction(tx) => self.on_tx_timer(tx),
-                Timer::PassOn(conn) => self.pass_on(conn),
-                Timer::Suspended(id) => self.on_suspended(id),
-                Timer::Handoff(id) => self.on_handoff_timer(id),
+                Timer::Beat => self.membership.on_beat(&mut self.core),
+                Timer::Confirm(peer) => self.membership.on_confirm(&mut self.core, peer),
+                Timer::PassOn(conn) => self.with_edge(|edge, rooms| edge.pass_on(rooms, conn)),
+                of_entity => self.with_host(|host, rooms| host.on_timer(rooms, of_entity)),
             }
         }
     }
@@ -391,17 +540,19 @@ impl Node {
     fn settle(&mut self) {
         loop {
             while let Some(message) = self.core.local.pop_front() {
-                self.handle_peer(self.core.me(), message);
+                if let Some(message) = self.mistakes.peer(message) {
+                    self.handle_peer(self.core.me(), message);
+                }
             }
-            self.interest.settle(&mut self.core);
+            self.crowd.interest.settle(&mut self.core);
             if self.core.local.is_empty() {
                 break;
             }
         }
-        if self.core.stopping && !self.stopped && self.hosts.reals.values().all(host::Real::is_quiet) {
+        if self.core.stopping && !self.stopped && self.host.is_quiet() {
             // Once: a place the journal does not take is not worth a world that never stops.
             if !std::mem::replace(&mut self.dismissed, true) {
-                self.dismiss_players();
+                self.with_host(|host, rooms| host.dismiss_players(rooms));
                 return self.settle();
             }
             self.stopped = true;
@@ -412,6 +563,11 @@ impl Node {
             self.core.timers.clear();
             self.core.outputs.push_back(Output::Stopped);
         }
+    }
+
+    /// Whether nothing is left of a node that was to be emptied, and every member knows that it takes nothing.
+    fn is_empty(&self) -> bool {
+        self.home.is_open() && self.host.is_empty() && self.edge.is_empty() && !self.crowd.publisher.lingers()
     }
 
     /// Ticks are aligned on world time, so that all nodes tick together.
@@ -431,29 +587,41 @@ impl Node {
         self.last_tick = Some(tick);
         // What other nodes tell is handed on all the same.
         if !self.overload.skips(tick) {
-            self.tick_entities();
-            self.publisher.tick(&mut self.core, &self.overload);
+            self.with_host(|host, rooms| host.tick(rooms));
+            self.crowd.publisher.tick(&mut self.core, &self.overload);
         }
-        self.freeze_all();
-        self.drain();
-        // Right after a tick: who goes now is there before the next, and misses none.
-        if std::mem::take(&mut self.handoffs.follow_due) {
-            self.follow_surroundings();
-        }
+        self.with_host(|host, rooms| {
+            host.freeze_all(rooms);
+            host.move_on(rooms);
+        });
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.schedule_tick();
     }
 
+    fn on_flush(&mut self) {
+        self.with_edge(|edge, rooms| edge.flush(rooms));
+        // A node that is being emptied sends clients away once they have what it tells: one that goes now is back before the
+        // next tick, and misses none.
+        if self.core.is_draining() && !self.core.stopping {
+            // Else they would ask for their players here once more.
+            self.with_host(|host, rooms| host.let_the_idle_go(rooms));
+            self.with_edge(|edge, rooms| edge.send_some_away(rooms));
+        }
+    }
+
     fn on_second(&mut self) {
-        self.rest_entities();
-        self.rest_players();
-        self.rest_suspended();
-        self.rest_sessions();
-        self.handoffs.follow_due = true;
-        for (node, message) in self.publisher.sent() {
+        self.with_host(|host, rooms| host.rest(rooms));
+        let reals = self.host.len();
+        self.with_edge(|edge, rooms| edge.rest(rooms, reals));
+        for (node, message) in self.crowd.publisher.sent() {
             self.core.send(node, message);
         }
         self.core.after_ms(SECOND_MS, Timer::Second);
     }
+}
+
+/// What of `all` has its home at `node`.
+fn those_of<T: Copy>(node: NodeId, all: &[(Option<NodeId>, T)]) -> Vec<T> {
+    all.iter().filter(|(home, _)| *home == Some(node)).map(|(_, what)| *what).collect()
 }

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gundo_types::{Epoch, NodeId, Planted, Time};
 
-use crate::Node;
 use crate::core::{Core, Timer};
 use crate::io::{Member, Output, Renewal};
 use crate::peer::Peer;
@@ -39,7 +38,7 @@ pub(crate) struct Membership {
     /// Senders that do not belong (any more), and when they were told.
     told: BTreeMap<NodeId, Time>,
     /// This node does not belong any more: it does nothing more.
-    pub(crate) fenced: bool,
+    fenced: bool,
 }
 
 /// Another member, as seen from here.
@@ -58,6 +57,11 @@ struct Seen {
 }
 
 impl Membership {
+    /// Whether this node does not belong any more, and does nothing more.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
     /// A new view.
     pub(crate) fn set(&mut self, core: &Core, members: &[Member], first: bool) {
         let now = core.now.time;
@@ -128,137 +132,143 @@ impl Membership {
     }
 }
 
-impl Node {
+impl Membership {
     /// A heartbeat: the others hear from here, and who has not been heard from is noticed.
-    pub(crate) fn on_beat(&mut self) {
-        self.core.after_ms(BEAT_MS, Timer::Beat);
-        let now = self.core.now.time;
-        let membership = &mut self.membership;
+    pub(crate) fn on_beat(&mut self, core: &mut Core) {
+        core.after_ms(BEAT_MS, Timer::Beat);
+        let now = core.now.time;
         // This node itself stood still: what others said meanwhile is still on its way here.
-        if now.since(membership.last_beat) > 2 * BEAT_MS * 1_000 {
-            membership.peers.values_mut().for_each(|seen| seen.heard = now);
-            membership.lease_until = membership.lease_until.max(now.plus_ms(AWAKE_MS));
-            membership.renewal_sent = None;
+        if now.since(self.last_beat) > 2 * BEAT_MS * 1_000 {
+            self.peers.values_mut().for_each(|seen| seen.heard = now);
+            self.lease_until = self.lease_until.max(now.plus_ms(AWAKE_MS));
+            self.renewal_sent = None;
         }
-        membership.last_beat = now;
-        if membership.renewal_sent.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
-            membership.renewal_sent = Some(now);
-            self.core.outputs.push_back(Output::Renew { sent: now });
+        self.last_beat = now;
+        if self.renewal_sent.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
+            self.renewal_sent = Some(now);
+            core.outputs.push_back(Output::Renew { sent: now });
         }
-        let unreachable = membership.unreachable(&self.core);
-        if now > membership.lease_until && !membership.coordinator_is_down(&unreachable) {
-            return self.fence_off();
+        let unreachable = self.unreachable(core);
+        if now > self.lease_until && !self.coordinator_is_down(&unreachable) {
+            return self.fence_off(core);
         }
-        self.tell_alive(&unreachable);
-        self.propose_removals(&unreachable);
+        self.tell_alive(core, &unreachable);
+        self.propose_removals(core, &unreachable);
     }
 
-    fn tell_alive(&mut self, unreachable: &BTreeSet<NodeId>) {
-        let (epoch, renews) = (self.core.view.epoch, self.membership.renews);
-        let peers: Vec<_> = self.membership.peers.keys().copied().collect();
+    fn tell_alive(&self, core: &mut Core, unreachable: &BTreeSet<NodeId>) {
+        let (epoch, renews) = (core.view.epoch, self.renews);
+        let peers: Vec<_> = self.peers.keys().copied().collect();
         for peer in peers {
             let unreachable = unreachable.iter().copied().collect();
-            self.core.send(peer, Peer::Alive { epoch, renews, unreachable });
+            core.send(peer, Peer::Alive { epoch, renews, unreachable });
         }
     }
 
     /// Proposes the removal of members that two cannot reach. In a view of two, whoever is first with the coordinator wins.
-    fn propose_removals(&mut self, unreachable: &BTreeSet<NodeId>) {
-        let (now, epoch) = (self.core.now.time, self.core.view.epoch);
-        let alone = self.membership.peers.len() == 1;
+    fn propose_removals(&mut self, core: &mut Core, unreachable: &BTreeSet<NodeId>) {
+        let (now, epoch) = (core.now.time, core.view.epoch);
+        let alone = self.peers.len() == 1;
         for node in unreachable {
             let second = |(other, seen): (&NodeId, &Seen)| {
                 !unreachable.contains(other) && seen.unreachable.contains(node)
             };
-            if !alone && !self.membership.peers.iter().any(second) {
+            if !alone && !self.peers.iter().any(second) {
                 continue;
             }
-            let Some(seen) = self.membership.peers.get_mut(node) else { continue };
+            let Some(seen) = self.peers.get_mut(node) else { continue };
             if seen.proposed.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
                 seen.proposed = Some(now);
                 let incarnation = seen.incarnation;
-                self.core.outputs.push_back(Output::Remove { epoch, node: *node, incarnation });
+                core.outputs.push_back(Output::Remove { epoch, node: *node, incarnation });
             }
         }
     }
 
     /// The link to a peer was reset: it has the confirm time to be heard from again.
-    pub(crate) fn on_link_broken(&mut self, peer: NodeId) {
-        let now = self.core.now.time;
-        let confirm_ms = self.core.world().confirm_broken_ms;
-        let Some(seen) = self.membership.peers.get_mut(&peer) else { return };
+    pub(crate) fn on_link_broken(&mut self, core: &mut Core, peer: NodeId) {
+        let now = core.now.time;
+        let confirm_ms = core.world().confirm_broken_ms;
+        let Some(seen) = self.peers.get_mut(&peer) else { return };
         if seen.broken.is_none() {
             seen.broken = Some(now);
-            self.core.after_ms(confirm_ms, Timer::Confirm(peer));
+            core.after_ms(confirm_ms, Timer::Confirm(peer));
         }
     }
 
     /// The confirm time of a broken link is over.
-    pub(crate) fn on_confirm(&mut self, peer: NodeId) {
-        let unreachable = self.membership.unreachable(&self.core);
+    pub(crate) fn on_confirm(&mut self, core: &mut Core, peer: NodeId) {
+        let unreachable = self.unreachable(core);
         if unreachable.contains(&peer) {
             // The others wait for a second one who says so.
-            self.tell_alive(&unreachable);
-            self.propose_removals(&unreachable);
+            self.tell_alive(core, &unreachable);
+            self.propose_removals(core, &unreachable);
         }
     }
 
-    pub(crate) fn on_alive(&mut self, from: NodeId, epoch: Epoch, renews: bool, unreachable: Vec<NodeId>) {
-        let mine = self.core.view.epoch;
+    pub(crate) fn on_alive(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        epoch: Epoch,
+        renews: bool,
+        unreachable: Vec<NodeId>,
+    ) {
+        let mine = core.view.epoch;
         if epoch < mine {
-            self.core.send(from, Peer::Stale { epoch: mine });
+            core.send(from, Peer::Stale { epoch: mine });
         } else if epoch > mine {
-            self.membership.want_view(&mut self.core);
+            self.want_view(core);
         }
-        let Some(seen) = self.membership.peers.get_mut(&from) else { return };
+        let Some(seen) = self.peers.get_mut(&from) else { return };
         seen.renews = renews;
         seen.unreachable = unreachable.into_iter().collect();
         if !seen.unreachable.is_empty() {
-            let unreachable = self.membership.unreachable(&self.core);
-            self.propose_removals(&unreachable);
+            let unreachable = self.unreachable(core);
+            self.propose_removals(core, &unreachable);
         }
     }
 
     /// Others have a newer view.
-    pub(crate) fn on_stale(&mut self, epoch: Epoch) {
-        if epoch > self.core.view.epoch {
-            self.membership.want_view(&mut self.core);
+    pub(crate) fn on_stale(&mut self, core: &mut Core, epoch: Epoch) {
+        if epoch > core.view.epoch {
+            self.want_view(core);
         }
     }
 
     /// A message of somebody who does not belong (any more): it is told, once per second.
-    pub(crate) fn tell_stale(&mut self, to: NodeId) {
-        self.core.counters.stale += 1;
-        let now = self.core.now.time;
-        let epoch = self.core.view.epoch;
-        let told = self.membership.told.get(&to).is_some_and(|at| now.since(*at) < EVERY_MS * 1_000);
+    pub(crate) fn tell_stale(&mut self, core: &mut Core, to: NodeId) {
+        core.counters.stale += 1;
+        let now = core.now.time;
+        let epoch = core.view.epoch;
+        let told = self.told.get(&to).is_some_and(|at| now.since(*at) < EVERY_MS * 1_000);
         if !told {
-            self.membership.told.insert(to, now);
-            self.core.send(to, Peer::Stale { epoch });
+            self.told.insert(to, now);
+            core.send(to, Peer::Stale { epoch });
         }
     }
 
-    pub(crate) fn on_renewed(&mut self, sent: Time, renewal: Renewal) {
-        let lease_ms = self.core.world().lease_ms;
-        self.membership.renews = renewal == Renewal::Renewed;
+    pub(crate) fn on_renewed(&mut self, core: &mut Core, sent: Time, renewal: Renewal) {
+        let lease_ms = core.world().lease_ms;
+        self.renews = renewal == Renewal::Renewed;
         match renewal {
             Renewal::Renewed => {
-                self.membership.lease_until = self.membership.lease_until.max(sent.plus_ms(lease_ms));
+                self.lease_until = self.lease_until.max(sent.plus_ms(lease_ms));
             }
-            Renewal::Removed => self.fence_off(),
+            Renewal::Removed => self.fence_off(core),
             Renewal::Failed => {}
         }
     }
 
     /// This node does not belong any more: whatever it would say is stale.
-    pub(crate) fn fence_off(&mut self) {
-        if self.core.planted(Planted::RemovedGoesOn) {
+    pub(crate) fn fence_off(&mut self, core: &mut Core) {
+        if core.planted(Planted::RemovedGoesOn) {
             return;
         }
-        self.membership.fenced = true;
-        self.core.outputs.clear();
-        self.core.local.clear();
-        self.core.timers.clear();
-        self.core.outputs.push_back(Output::Fenced);
+        self.fenced = true;
+        core.outputs.clear();
+        core.local.clear();
+        core.timers.clear();
+        core.outputs.push_back(Output::Fenced);
     }
 }

@@ -12,9 +12,6 @@
 //! players. The driver says once per second how busy it was. Up it goes with every busy second, down when it has been at ease for
 //! some: what brought ease must not be taken back at once.
 
-use gundo_types::Planted;
-
-use crate::Node;
 use crate::core::Core;
 use crate::io::Gauges;
 
@@ -69,6 +66,13 @@ impl Overload {
         [near, slower(middle, 2), slower(far, 1)]
     }
 
+    /// A second has passed, and the driver says how it was.
+    pub(crate) fn on_gauges(&mut self, core: &mut Core, gauges: Gauges) {
+        let (busy, at_ease) = judge(core, gauges);
+        self.on_second(busy, at_ease);
+        core.counters.overload_seconds[usize::from(self.level)] += 1;
+    }
+
     fn on_second(&mut self, busy: bool, at_ease: bool) {
         self.at_ease = if at_ease { self.at_ease + 1 } else { 0 };
         if busy {
@@ -77,17 +81,6 @@ impl Overload {
             self.at_ease = 0;
             self.level = self.level.saturating_sub(1);
         }
-    }
-}
-
-impl Node {
-    /// A second has passed, and the driver says how it was.
-    pub(crate) fn on_gauges(&mut self, gauges: Gauges) {
-        self.sessions.gauges = gauges;
-        self.set_storage_full(gauges.storage_full);
-        let (busy, at_ease) = judge(&self.core, gauges);
-        self.overload.on_second(busy, at_ease && !self.core.planted(Planted::OverloadStays));
-        self.core.counters.overload_seconds[usize::from(self.overload.level)] += 1;
     }
 }
 

@@ -10,10 +10,10 @@ use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::Frame;
 
 use crate::core::Core;
+use crate::crowd::picture::{Picture, Seen, Taken};
+use crate::crowd::publish::{blank_frame, encode};
 use crate::game::{Neighbour, Surroundings};
 use crate::peer::{ChunkFrame, HomeMessage, Peer};
-use crate::picture::{Picture, Seen, Taken};
-use crate::publish::{blank_frame, encode};
 
 /// All that this node looks at.
 #[derive(Default)]

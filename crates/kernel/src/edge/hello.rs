@@ -1,0 +1,147 @@
+//! How a client comes in: its Hello, the search for its player, the welcome.
+
+use gundo_types::{ConnId, EntityId, NodeId, Term};
+use gundo_wire::client::{Hello, PROTOCOL, ServerMessage, Welcome};
+use sha2::{Digest, Sha256};
+
+use super::session::Phase;
+use super::{Edge, Rooms, edges};
+use crate::game::Refusal;
+use crate::host::to_player;
+use crate::io::SendClass;
+use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer};
+
+/// How long new players shall wait while nobody new is let in, ms.
+const CLOSED_RETRY_MS: u32 = 5_000;
+
+impl Edge {
+    pub(super) fn greet(&mut self, cx: &mut Rooms<'_>, conn: ConnId, hello: Hello) {
+        if cx.core.is_draining() {
+            return self.send_away(cx, conn);
+        }
+        if hello.protocol != PROTOCOL {
+            let text = format!("This server speaks protocol {PROTOCOL}. Please update your client.");
+            return self.refuse_hello(cx, conn, Refusal::new("bad_protocol", text));
+        }
+        if hello.token.is_empty() && cx.overload.is_closed() {
+            cx.core.counters.refused_busy_world += 1;
+            let text =
+                "So much is going on here that nobody new can come in just now. Try again in a moment.";
+            return self.close(cx, conn, "busy_world", text, CLOSED_RETRY_MS);
+        }
+        let (id, key) = match key_of(&hello) {
+            Ok(key) => key,
+            Err(refusal) => return self.refuse_hello(cx, conn, refusal),
+        };
+        let player = EntityId::new(cx.core.settings.rules.player_kind(), id);
+        let session = self.sessions.get_mut(&conn).expect("only sessions greet");
+        session.greet(player, key, hello.name, cx.core.now.time);
+        self.locate(cx, player, conn, None);
+    }
+
+    pub(super) fn locate(
+        &mut self,
+        cx: &mut Rooms<'_>,
+        player: EntityId,
+        conn: ConnId,
+        not: Option<(NodeId, Term)>,
+    ) {
+        self.locating.entry(player).or_default().insert(conn);
+        if let Some(home) = cx.core.home_of(player) {
+            cx.core.send_home(home, HomeMessage::Locate { entity: player, not });
+        }
+    }
+
+    /// A new view: homes may have changed, questions are asked again.
+    pub(crate) fn locate_again(&self, cx: &mut Rooms<'_>) {
+        for player in self.locating.keys().copied() {
+            if let Some(home) = cx.core.home_of(player) {
+                cx.core.send_home(home, HomeMessage::Locate { entity: player, not: None });
+            }
+        }
+    }
+
+    /// The home's answer: `holder` has the player.
+    pub(crate) fn on_located(&mut self, cx: &mut Rooms<'_>, player: EntityId, holder: NodeId, term: Term) {
+        let me = cx.core.me();
+        for conn in self.locating.remove(&player).unwrap_or_default() {
+            let session = self.sessions.get_mut(&conn).expect("only sessions look for players");
+            // Its player has been found meanwhile: the answer is to a question asked once too often.
+            if session.is(Phase::Playing) || session.is(Phase::Greeting) {
+                continue;
+            }
+            (session.holder, session.term) = (holder, term);
+            if session.is(Phase::Moving) {
+                self.ask_to_resume(cx, conn);
+                continue;
+            }
+            session.open();
+            let message = ToPlayer::Open { key: session.key, name: session.name.clone() };
+            cx.core.send(holder, to_player(player, Line { edge: me, conn }, message));
+        }
+    }
+
+    pub(super) fn welcome(&mut self, cx: &mut Rooms<'_>, conn: ConnId, from: NodeId, opened: Opened) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.welcome();
+        session.holder = from;
+        (session.adoption, session.body) = (opened.adoption, opened.body);
+        let player = session.player;
+        let mut token = player.id.to_be_bytes().to_vec();
+        token.extend(opened.token);
+        let welcome = Welcome {
+            player: Some(player.into()),
+            token: token.into(),
+            next_seq: opened.next_seq,
+            tick_ms: cx.core.world().tick_ms,
+            world_ms: cx.core.now.world.0,
+            node: u32::from(cx.core.me().0),
+            edges: Some(edges(cx.core)),
+            world: cx.core.settings.rules.welcome_bytes(),
+            island: u32::from(opened.body.island),
+            x: opened.body.at.x,
+            y: opened.body.at.y,
+            heading: u32::from(opened.body.heading),
+            own: opened.own,
+            chunk_mm: gundo_types::CHUNK_MM as u32,
+            motion_unit_mm: gundo_types::MOTION_UNIT_MM as u32,
+            adoption: opened.adoption as u32,
+        };
+        let message = ServerMessage { welcome: Some(welcome), ..Default::default() };
+        cx.core.send_client(conn, &message, SendClass::Kept);
+        self.look_from(cx, conn, opened.center);
+    }
+
+    pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.refuse();
+            let player = session.player;
+            self.look_no_more(player, conn);
+        }
+        let reply = ServerMessage { refused: Some(wire_refusal(refusal)), ..Default::default() };
+        cx.core.send_client(conn, &reply, SendClass::Kept);
+    }
+}
+
+/// Whose player a Hello means, and what it proves that with.
+fn key_of(hello: &Hello) -> Result<(u64, Key), Refusal> {
+    if hello.token.is_empty() {
+        let nonce = <[u8; 16]>::try_from(hello.nonce.as_ref()).map_err(|_| {
+            let text = "A new player says hello with a nonce of 16 random bytes. Please update your client.";
+            Refusal::new("bad_nonce", text)
+        })?;
+        // 63 random bits: no node has to ask another whether the id is free. And the same bits wherever the hello is
+        // repeated.
+        let digest: [u8; 32] = Sha256::digest(nonce).into();
+        let id = digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head)) & (u64::MAX >> 1);
+        return Ok((id, Key::Nonce(nonce)));
+    }
+    let key = hello.token.split_first_chunk().and_then(|(id, secret)| {
+        Some((u64::from_be_bytes(*id), Key::Token(<[u8; 16]>::try_from(secret).ok()?)))
+    });
+    key.ok_or_else(|| Refusal::new("bad_token", "This key to your player is damaged."))
+}
+
+pub(super) fn wire_refusal(refusal: Refusal) -> gundo_wire::client::Refusal {
+    gundo_wire::client::Refusal { code: refusal.code.into_owned(), text: refusal.text.into_owned() }
+}

@@ -1,0 +1,150 @@
+//! A session whose player is, or may be, on another node now: found, and asked to go on.
+
+use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
+use gundo_wire::client::{Notice, ServerMessage};
+
+use super::session::Phase;
+use super::{Edge, Rooms};
+use crate::core::Core;
+use crate::host::to_player;
+use crate::io::SendClass;
+use crate::peer::{Line, Resumed, ToEdge, ToPlayer};
+
+impl Edge {
+    /// Nodes are gone, and with them players of sessions here: their homes are asked which node takes them.
+    pub(crate) fn lose_holders(&mut self, cx: &mut Rooms<'_>, gone: &[NodeId]) {
+        let now = cx.core.now.time;
+        let mut doubted = Vec::new();
+        for (conn, session) in self.sessions.iter_mut().filter(|(_, s)| gone.contains(&s.holder)) {
+            if session.is(Phase::Playing) {
+                session.since = now;
+            }
+            if session.plays() {
+                session.begin_move();
+            } else if session.is(Phase::Opening) {
+                session.locate();
+            } else {
+                continue;
+            }
+            self.locating.entry(session.player).or_default().insert(*conn);
+            let mut suspects = Vec::new();
+            for (seq, command) in session.unanswered.iter_mut().filter(|(_, c)| c.passed) {
+                command.losses = command.losses.saturating_add(1);
+                command.passed = false;
+                suspects.push(*seq);
+            }
+            doubted.push((*conn, suspects));
+        }
+        // At once: this very node may be the next that one of them takes down.
+        doubted.into_iter().for_each(|(conn, suspects)| tell_suspects(cx.core, conn, suspects));
+    }
+
+    /// The player is on another node now.
+    pub(super) fn on_moved(&mut self, cx: &mut Rooms<'_>, conn: ConnId, holder: NodeId, term: Term) {
+        let session = self.sessions.get_mut(&conn).filter(|s| s.plays() && term > s.term);
+        let Some(session) = session else { return cx.core.note_stale() };
+        session.begin_move();
+        session.take_back_commands();
+        (session.holder, session.term) = (holder, term);
+        self.ask_to_resume(cx, conn);
+    }
+
+    /// Asks the node that has the player to go on in this line.
+    pub(super) fn ask_to_resume(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        assert!(session.is(Phase::Moving), "only a session that moves asks to go on");
+        session.since = cx.core.now.time;
+        session.said.0 = session.body;
+        let message = ToPlayer::Resume { adoption: session.adoption, body: session.body };
+        let line = Line { edge: cx.core.me(), conn };
+        cx.core.send(session.holder, to_player(session.player, line, message));
+    }
+
+    /// The player is not where it should be: its home is asked, at most once at a time.
+    pub(super) fn look_for_player(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        if session.plays() {
+            session.begin_move();
+            session.take_back_commands();
+            session.since = cx.core.now.time;
+        } else {
+            session.locate();
+        }
+        let (player, not) = (session.player, (session.holder, session.term));
+        if !self.locating.get(&player).is_some_and(|waiting| waiting.contains(&conn)) {
+            self.locate(cx, player, conn, Some(not));
+        }
+    }
+
+    /// Nothing has been heard of the player for long: the answer of its home, or of its node, was lost.
+    pub(super) fn ask_home_again(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+        let Some(player) = self.sessions.get(&conn).map(|s| s.player) else { return };
+        self.look_no_more(player, conn);
+        self.look_for_player(cx, conn);
+    }
+
+    /// The player is real again: what is unanswered is resent.
+    pub(super) fn on_resumed(&mut self, cx: &mut Rooms<'_>, conn: ConnId, from: NodeId, resumed: Resumed) {
+        let session = self.sessions.get_mut(&conn).filter(|s| s.is(Phase::Moving));
+        let Some(session) = session else { return cx.core.note_stale() };
+        session.end_move();
+        let (player, line) = (session.player, Line { edge: cx.core.me(), conn });
+        let (said, move_seq) = session.said;
+        let moved = said.at != resumed.body.at;
+        // Its client has walked on since the question.
+        let walked = (!moved && session.body != said).then_some(session.body);
+        if moved {
+            session.body = resumed.body;
+        }
+        if cx.core.planted(Planted::UnansweredLost) {
+            session.unanswered.values_mut().for_each(|c| c.passed = true);
+        }
+        self.pass_on(cx, conn);
+        if let Some(body) = walked {
+            cx.core.send(from, to_player(player, line, ToPlayer::Move { seq: move_seq, body }));
+        }
+        self.handle_real(cx, from, conn, player, ToEdge::Own(resumed.own));
+        self.handle_real(cx, from, conn, player, ToEdge::Center(resumed.center));
+        if moved {
+            let code = "moved".to_owned();
+            let correction = ToEdge::Correction { seq: 0, body: resumed.body, code };
+            self.handle_real(cx, from, conn, player, correction);
+        }
+    }
+
+    /// A node was lost over a part of this command elsewhere.
+    pub(super) fn on_doubted(&mut self, cx: &mut Rooms<'_>, conn: ConnId, seq: u64) {
+        let command = self.sessions.get_mut(&conn).and_then(|s| s.unanswered.get_mut(&seq));
+        let Some(command) = command else { return cx.core.note_stale() };
+        command.losses = command.losses.saturating_add(1);
+        tell_suspects(cx.core, conn, vec![seq]);
+    }
+
+    /// A word for a session that is gone: its client went while the session was being adopted, or while its player changed its
+    /// node.
+    pub(super) fn tell_gone(
+        &self,
+        cx: &mut Rooms<'_>,
+        from: NodeId,
+        conn: ConnId,
+        player: EntityId,
+        message: &ToEdge,
+    ) {
+        let holder = match message {
+            ToEdge::Opened(_) | ToEdge::Resumed(_) => from,
+            ToEdge::MovedTo { holder, .. } => *holder,
+            _ => return cx.core.note_stale(),
+        };
+        let line = Line { edge: cx.core.me(), conn };
+        cx.core.send(holder, to_player(player, line, ToPlayer::Gone { leave: false }));
+    }
+}
+
+/// A node was lost over these commands, and the next one may be this one: the client is to remember it.
+fn tell_suspects(core: &mut Core, conn: ConnId, suspects: Vec<u64>) {
+    if !suspects.is_empty() {
+        let notice = Notice { code: "taken_over".to_owned(), text: String::new(), suspects };
+        let message = ServerMessage { notice: Some(notice), ..Default::default() };
+        core.send_client(conn, &message, SendClass::Kept);
+    }
+}

@@ -1,0 +1,180 @@
+//! A client that plays: its commands and moves go to its player's real, and what that says comes back.
+
+use bytes::Bytes;
+use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point};
+use gundo_wire::client::{Command, Correction, Move, Notice, Own, Reply, ServerMessage};
+
+use super::hello::wire_refusal;
+use super::session::{Phase, Unanswered};
+use super::{Edge, Rooms};
+use crate::core::Timer;
+use crate::game::Refusal;
+use crate::host::{LOSSES_MAX, to_player};
+use crate::io::SendClass;
+use crate::peer::{Line, ToEdge, ToPlayer};
+
+/// Between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
+const PASS_ON_MS: u64 = 10;
+
+/// Refusals that pass by themselves: no question to the player, the client comes back in a moment.
+const PASSING: [&str; 5] = ["storage", "storage_busy", "storage_full", "busy", "not_ready"];
+
+impl Edge {
+    // ---- up --------------------------------------------------------------------------------------------
+
+    pub(super) fn pass_command(&mut self, cx: &mut Rooms<'_>, conn: ConnId, command: Command) {
+        let limits = cx.core.world().limits;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        // Repeated on the same connection: one answer is under way, and there must not be another before it.
+        if session.unanswered.contains_key(&command.seq) {
+            return;
+        }
+        if command.payload.len() > limits.command_bytes_max {
+            let text = format!("A command may have {} bytes at most.", limits.command_bytes_max);
+            return reply(cx, conn, command.seq, Err(Refusal::new("too_large", text)));
+        }
+        let full = session.unanswered.len() >= limits.commands_unanswered_max;
+        if full && !cx.core.planted(Planted::UnboundedCommands) {
+            let text = "Too many commands are waiting for an answer. One moment.";
+            return reply(cx, conn, command.seq, Err(Refusal::new("too_many_commands", text)));
+        }
+        let losses = u8::try_from(command.lost).unwrap_or(u8::MAX);
+        let unanswered = Unanswered { payload: command.payload, losses, passed: false };
+        session.unanswered.insert(command.seq, unanswered);
+        self.pass_on(cx, conn);
+    }
+
+    /// Passes on the commands that may be, in order. One that was with a node when that was lost may be what took it down: it
+    /// goes alone, so that if it happens again, it is known which it was; and then it goes as a question.
+    pub(crate) fn pass_on(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+        let line = Line { edge: cx.core.me(), conn };
+        let Some(session) = self.sessions.get_mut(&conn).filter(|s| s.is(Phase::Playing)) else { return };
+        let mut alone = !session.unanswered.values().any(|c| c.passed);
+        for (seq, command) in &mut session.unanswered {
+            let suspect = command.losses > 0;
+            if !command.passed {
+                if suspect && !alone {
+                    return;
+                }
+                (command.passed, alone) = (true, false);
+                let (payload, question) = (command.payload.clone(), command.losses >= LOSSES_MAX);
+                let message = ToPlayer::Command { seq: *seq, payload, question };
+                cx.core.send(session.holder, to_player(session.player, line, message));
+            }
+            if suspect {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn pass_move(&mut self, cx: &mut Rooms<'_>, conn: ConnId, wish: Move) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let body = Body {
+            island: session.center.map_or(0, |c| c.island),
+            at: Point::new(wish.x, wish.y),
+            heading: (wish.heading & 127) as u8,
+            speed: wish.speed.min(127) as u8,
+        };
+        session.body = body;
+        session.said.1 = wish.seq;
+        if session.is(Phase::Moving) {
+            return;
+        }
+        let message = ToPlayer::Move { seq: wish.seq, body };
+        let line = Line { edge: cx.core.me(), conn };
+        cx.core.send(session.holder, to_player(session.player, line, message));
+    }
+
+    // ---- down ------------------------------------------------------------------------------------------
+
+    /// What a player's real says to the edge of its session.
+    pub(crate) fn handle_real(
+        &mut self,
+        cx: &mut Rooms<'_>,
+        from: NodeId,
+        conn: ConnId,
+        player: EntityId,
+        message: ToEdge,
+    ) {
+        let Some(session) = self.sessions.get_mut(&conn).filter(|s| s.player == player) else {
+            return self.tell_gone(cx, from, conn, player, &message);
+        };
+        let (plays, moves) = (session.plays(), session.is(Phase::Moving));
+        match message {
+            ToEdge::MovedTo { holder, term } => self.on_moved(cx, conn, holder, term),
+            // What a node says that has the player no more: another says it by now, or will.
+            other if from != session.holder && !matches!(other, ToEdge::Superseded) => cx.core.note_stale(),
+            // What moves before the welcome, the welcome tells; the client forgets what it was told before.
+            ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. } if moves || !plays => {
+                cx.core.note_early();
+            }
+            // Its client has been welcomed, and would forget all it sees.
+            ToEdge::Opened(opened) if plays => session.adoption = session.adoption.max(opened.adoption),
+            ToEdge::Opened(opened) => self.welcome(cx, conn, from, *opened),
+            ToEdge::Resumed(resumed) => self.on_resumed(cx, conn, from, *resumed),
+            ToEdge::OpenRefused(refusal) => self.on_open_refused(cx, conn, moves, refusal),
+            ToEdge::NotHere => self.look_for_player(cx, conn),
+            ToEdge::Reply { seq, result } => self.on_reply(cx, conn, seq, result),
+            ToEdge::Own(payload) => {
+                let own = ServerMessage { own: Some(Own { payload }), ..Default::default() };
+                cx.core.send_client(conn, &own, SendClass::Kept);
+            }
+            ToEdge::Center(center) => self.look_from(cx, conn, center),
+            ToEdge::Correction { seq, body, code } => {
+                session.body = body;
+                let correction = Correction { seq, x: body.at.x, y: body.at.y, code };
+                let message = ServerMessage { correction: Some(correction), ..Default::default() };
+                cx.core.send_client(conn, &message, SendClass::Kept);
+            }
+            ToEdge::Superseded => {
+                let text = "You have come in from somewhere else. This connection is closed.";
+                self.close(cx, conn, "superseded", text, 0);
+            }
+            ToEdge::Doubted { seq } => self.on_doubted(cx, conn, seq),
+            ToEdge::Notice(Refusal { code, text }) => {
+                let notice =
+                    Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
+                let message = ServerMessage { notice: Some(notice), ..Default::default() };
+                cx.core.send_client(conn, &message, SendClass::Kept);
+            }
+            ToEdge::Ended(Refusal { code, text }) => self.close(cx, conn, &code, &text, 0),
+        }
+    }
+
+    /// The player's real does not adopt the session, or does not let it go on.
+    fn on_open_refused(&mut self, cx: &mut Rooms<'_>, conn: ConnId, moves: bool, refusal: Refusal) {
+        match &*refusal.code {
+            // It is asked again in a moment.
+            "busy" if moves => {}
+            "suspended" if moves => self.close(cx, conn, &refusal.code, &refusal.text, 0),
+            code if moves || PASSING.contains(&code) => {
+                self.close_for_now(cx, conn, &refusal.code, &refusal.text);
+            }
+            _ if self.sessions.get(&conn).is_some_and(|s| s.plays()) => cx.core.note_stale(),
+            _ => self.refuse_hello(cx, conn, refusal),
+        }
+    }
+
+    fn on_reply(&mut self, cx: &mut Rooms<'_>, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        // Said to two nodes, it is answered by both: alike, and once is enough.
+        if session.unanswered.remove(&seq).is_none() {
+            return cx.core.note_stale();
+        }
+        // What waits for this answer may take the node down: first the answer must be out of the door.
+        if session.unanswered.values().any(|c| !c.passed) {
+            cx.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));
+        }
+        reply(cx, conn, seq, result);
+    }
+}
+
+fn reply(cx: &mut Rooms<'_>, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {
+    let (payload, refusal) = match result {
+        Ok(payload) => (payload, None),
+        Err(refusal) => (Bytes::new(), Some(wire_refusal(refusal))),
+    };
+    let replies = vec![Reply { seq, payload, refusal }];
+    let message = ServerMessage { replies, ..Default::default() };
+    cx.core.send_client(conn, &message, SendClass::Reply);
+}

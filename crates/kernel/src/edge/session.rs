@@ -1,0 +1,155 @@
+//! One client's session at this edge, and what it is doing.
+//!
+//! | from | to | when |
+//! | --- | --- | --- |
+//! | greeting | locating | it has said hello: where is its player? |
+//! | locating | opening | the player's real is asked to adopt the session into this line |
+//! | opening | locating | the node that was asked is gone, or has no such player |
+//! | greeting, locating, opening | greeting | it was refused, and may say hello again |
+//! | greeting, locating, opening | playing | it was adopted, and the client welcomed |
+//! | playing, moving | moving | its player is, or may be, on another node now: that one is asked to go on |
+//! | moving | playing | the player goes on |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Term, Time};
+
+use crate::peer::Key;
+
+/// What a session is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No Hello yet, or it was refused.
+    Greeting,
+    /// Its player's home is asked.
+    Locating,
+    /// Its player's real is asked.
+    Opening,
+    /// The client plays.
+    Playing,
+    /// The client plays, and its player's node is looked for. The client notices nothing but a pause.
+    Moving,
+}
+
+pub(super) struct Session {
+    phase: Phase,
+    pub(super) player: EntityId,
+    pub(super) holder: NodeId,
+    pub(super) term: Term,
+    /// What came with its Hello.
+    pub(super) key: Key,
+    pub(super) name: String,
+    /// When it began to wait.
+    pub(super) since: Time,
+    /// Commands not answered yet: what is resent when the player's node is lost.
+    pub(super) unanswered: BTreeMap<u64, Unanswered>,
+    /// How many times the session had been adopted when this line adopted it.
+    pub(super) adoption: u64,
+    /// Where its body was last, as far as was heard here.
+    pub(super) body: Body,
+    /// Where it was when the node that has its player now was told, and the count of the newest move.
+    pub(super) said: (Body, u32),
+    pub(super) center: Option<ChunkId>,
+    /// Its send queue was full: it gets no frames until it is empty.
+    pub(super) lagging: bool,
+    pub(super) watches: bool,
+    /// Chunks it is owed a keyframe of.
+    pub(super) joins: BTreeSet<ChunkId>,
+    /// Old tiers that run out, and at which tick.
+    pub(super) fading: BTreeMap<ChunkId, u32>,
+}
+
+/// A command that waits for its answer.
+pub(super) struct Unanswered {
+    pub(super) payload: Bytes,
+    /// Nodes that were lost while they had it, here or, as the client says, at edges before.
+    pub(super) losses: u8,
+    /// The player's node has it.
+    pub(super) passed: bool,
+}
+
+impl Session {
+    pub(super) fn new(since: Time) -> Self {
+        Self {
+            phase: Phase::Greeting,
+            player: EntityId::default(),
+            holder: NodeId::default(),
+            term: Term::default(),
+            key: Key::Token([0; 16]),
+            name: String::new(),
+            since,
+            unanswered: BTreeMap::new(),
+            adoption: 0,
+            body: Body::default(),
+            said: (Body::default(), 0),
+            center: None,
+            lagging: false,
+            watches: false,
+            joins: BTreeSet::new(),
+            fading: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is(&self, phase: Phase) -> bool {
+        self.phase == phase
+    }
+
+    /// Whether its client has been welcomed.
+    pub(super) fn plays(&self) -> bool {
+        matches!(self.phase, Phase::Playing | Phase::Moving)
+    }
+
+    /// Whether it waits to be let in.
+    pub(super) fn opens(&self) -> bool {
+        matches!(self.phase, Phase::Locating | Phase::Opening)
+    }
+
+    /// Whether a node has been asked that must hear when the client goes.
+    pub(super) fn has_holder(&self) -> bool {
+        matches!(self.phase, Phase::Opening | Phase::Playing | Phase::Moving)
+    }
+
+    /// It says who it is.
+    pub(super) fn greet(&mut self, player: EntityId, key: Key, name: String, now: Time) {
+        self.step(Phase::Locating, |from| from == Phase::Greeting);
+        (self.player, self.key, self.name, self.since) = (player, key, name, now);
+    }
+
+    /// Its player's node is known, and asked.
+    pub(super) fn open(&mut self) {
+        self.step(Phase::Opening, |from| matches!(from, Phase::Locating | Phase::Opening));
+    }
+
+    /// The node that was asked cannot answer: the home is asked again.
+    pub(super) fn locate(&mut self) {
+        self.step(Phase::Locating, |from| !matches!(from, Phase::Playing | Phase::Moving));
+    }
+
+    pub(super) fn refuse(&mut self) {
+        self.step(Phase::Greeting, |from| !matches!(from, Phase::Playing | Phase::Moving));
+    }
+
+    pub(super) fn welcome(&mut self) {
+        self.step(Phase::Playing, |from| !matches!(from, Phase::Playing | Phase::Moving));
+    }
+
+    /// Its player is, or may be, on another node now.
+    pub(super) fn begin_move(&mut self) {
+        self.step(Phase::Moving, |from| matches!(from, Phase::Playing | Phase::Moving));
+    }
+
+    pub(super) fn end_move(&mut self) {
+        self.step(Phase::Playing, |from| from == Phase::Moving);
+    }
+
+    fn step(&mut self, to: Phase, may: impl Fn(Phase) -> bool) {
+        assert!(may(self.phase), "a session cannot go from {:?} to {to:?}", self.phase);
+        self.phase = to;
+    }
+
+    /// The player's node has none of its commands any more.
+    pub(super) fn take_back_commands(&mut self) {
+        self.unanswered.values_mut().for_each(|command| command.passed = false);
+    }
+}

@@ -1,0 +1,150 @@
+//! The room of a node as a home: the directory of roaming entities, and the interest table of chunks.
+//!
+//! Soft state only: after a new view it is rebuilt from what every member announces. A home is *open* in an epoch once
+//! all have; until then questions wait. Nothing here is durable, and no safety of the journal rests on it. It answers through
+//! messages; what a change of interest means for land is for the host, which the router tells.
+
+mod directory;
+mod table;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use gundo_types::{ChunkId, EntityId, NodeId, Planted, Term};
+
+use self::directory::Directory;
+use self::table::Table;
+use crate::core::Core;
+use crate::peer::HomeMessage;
+
+/// Questions that wait for the home to open. Beyond, the oldest is dropped; its asker asks again.
+const WAITING_MAX: usize = 100_000;
+
+/// What this node knows as a home.
+#[derive(Default)]
+pub(crate) struct Home {
+    open: bool,
+    announced: BTreeSet<NodeId>,
+    directory: Directory,
+    table: Table,
+    waiting: VecDeque<(NodeId, HomeMessage)>,
+}
+
+impl Home {
+    /// Forgets everything: a new view has come, and all will be announced again.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether anybody looks at `chunk`, as far as its home (this node) knows.
+    pub(crate) fn is_observed(&self, chunk: ChunkId) -> bool {
+        self.table.is_observed(chunk)
+    }
+
+    /// Whether another node says that it still has `entity`.
+    pub(crate) fn is_held_elsewhere(&self, entity: EntityId, me: NodeId) -> bool {
+        self.directory.holder(entity).is_some_and(|(node, _)| node != me)
+    }
+
+    // ---- opening ---------------------------------------------------------------------------------------
+
+    /// A member has announced all it has. Chunks whose publishers and land must hear of it: those of all, once everybody has.
+    pub(crate) fn on_announced(
+        &mut self,
+        core: &Core,
+        from: NodeId,
+        holds: Vec<(EntityId, Term)>,
+        subscribes: Vec<(ChunkId, u8)>,
+        publishes: Vec<ChunkId>,
+    ) -> Vec<ChunkId> {
+        for (entity, term) in holds {
+            self.directory.note_holder(core, entity, from, term);
+        }
+        self.table.note(from, subscribes, publishes);
+        self.announced.insert(from);
+        let all = core.view.members.iter().all(|m| self.announced.contains(&m.node));
+        if self.open || !all {
+            return Vec::new();
+        }
+        self.open = true;
+        self.table.chunks()
+    }
+
+    /// Questions that waited for this home to open. Empty while it is not.
+    pub(crate) fn take_waiting(&mut self) -> VecDeque<(NodeId, HomeMessage)> {
+        assert!(self.open, "questions wait until the home is open");
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Keeps a question until the home is open; gives it back if that is now.
+    pub(crate) fn admit(&mut self, core: &Core, from: NodeId, question: HomeMessage) -> Option<HomeMessage> {
+        if self.open || core.planted(Planted::HomeNotOpen) {
+            return Some(question);
+        }
+        if self.waiting.len() == WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((from, question));
+        None
+    }
+
+    // ---- questions about entities ----------------------------------------------------------------------
+
+    /// A question or a word about who has an entity. True: it has been released, so whoever needs it may load it.
+    pub(crate) fn on_entity(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        message: HomeMessage,
+    ) -> Option<EntityId> {
+        let roams = |core: &Core, entity: EntityId| entity.kind == core.settings.rules.player_kind();
+        match message {
+            // Only players roam: nobody else is given away.
+            HomeMessage::Locate { entity, .. }
+            | HomeMessage::Claim { entity, .. }
+            | HomeMessage::Keep { entity, .. }
+                if !roams(core, entity) =>
+            {
+                core.note_nonsense();
+            }
+            HomeMessage::Locate { entity, not } => self.directory.locate(core, from, entity, not),
+            HomeMessage::Claim { entity, from: owner } => self.directory.claim(core, from, entity, owner),
+            HomeMessage::Keep { entity, term } => self.directory.keep(core, from, entity, term),
+            HomeMessage::Confirmed { entity, term } => self.directory.on_confirmed(core, from, entity, term),
+            HomeMessage::Released { entity, term } => {
+                if self.directory.on_released(core, from, entity, term) {
+                    return Some(entity);
+                }
+                core.note_stale();
+            }
+            other => unreachable!("{other:?} is no question about an entity"),
+        }
+        None
+    }
+
+    // ---- interest --------------------------------------------------------------------------------------
+
+    /// A node wants these tiers of a chunk (bits; 0: none any more).
+    pub(crate) fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
+        self.table.subscribe(core, from, chunk, tiers);
+    }
+
+    /// A node publishes a chunk, or stops.
+    pub(crate) fn publish(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, on: bool) {
+        self.table.publish(core, from, chunk, on);
+    }
+
+    /// Tells the publishers of a chunk who subscribes.
+    pub(crate) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId) {
+        self.table.tell_publishers(core, chunk, None);
+    }
+
+    /// Asserts what must hold between two inputs.
+    pub(crate) fn check(&self) {
+        assert!(!self.open || self.waiting.is_empty(), "nothing waits for an open home");
+        self.table.check();
+    }
+}

@@ -1,0 +1,140 @@
+//! The directory of a home: which node has which roaming entity, by which term.
+
+use std::collections::BTreeMap;
+
+use gundo_types::{EntityId, NodeId, Planted, Term};
+
+use crate::core::Core;
+use crate::peer::HomeMessage;
+
+#[derive(Default)]
+pub(super) struct Directory {
+    /// Grants given in this epoch.
+    grants: u32,
+    holders: BTreeMap<EntityId, Holder>,
+    /// Nodes that did not find an entity where it should be, while its holder is asked.
+    disputes: BTreeMap<EntityId, Vec<NodeId>>,
+}
+
+/// Who has an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holder {
+    node: NodeId,
+    term: Term,
+    /// If it was claimed or kept: from whom, and by which term that one had it. A repeated question gets the same answer.
+    from: Option<(NodeId, Term)>,
+}
+
+impl Directory {
+    pub(super) fn holder(&self, entity: EntityId) -> Option<(NodeId, Term)> {
+        self.holders.get(&entity).map(|held| (held.node, held.term))
+    }
+
+    /// A node says that it has an entity. The higher term is right.
+    pub(super) fn note_holder(&mut self, core: &Core, entity: EntityId, node: NodeId, term: Term) {
+        let held = self.holders.entry(entity).or_insert(Holder { node, term, from: None });
+        if term > held.term || core.planted(Planted::LowerTermAccepted) {
+            *held = Holder { node, term, from: None };
+        }
+    }
+
+    /// Gives `entity` to `node` with the next term.
+    fn grant(&mut self, core: &Core, entity: EntityId, node: NodeId, from: Option<(NodeId, Term)>) -> Term {
+        self.grants += 1;
+        let term = Term { epoch: core.view.epoch.0, count: self.grants };
+        self.holders.insert(entity, Holder { node, term, from });
+        term
+    }
+
+    /// Who has `entity`; grants it to `asker` if nobody does.
+    pub(super) fn locate(
+        &mut self,
+        core: &mut Core,
+        asker: NodeId,
+        entity: EntityId,
+        not: Option<(NodeId, Term)>,
+    ) {
+        // The asker's question may have overtaken the grant: only the holder knows, and it hears of the grant first.
+        if let Some((holder, term)) = not
+            && holder != asker
+            && let Some(held) = self.holders.get(&entity).filter(|h| (h.node, h.term) == (holder, term))
+        {
+            let from = held.from.map(|(_, term)| term);
+            let askers = self.disputes.entry(entity).or_default();
+            if !askers.contains(&asker) {
+                askers.push(asker);
+            }
+            return core.send_home(holder, HomeMessage::Disputed { entity, term, from });
+        }
+        let answer = match self.holders.get(&entity) {
+            Some(held) if held.node != asker && !core.planted(Planted::TwoHolders) => {
+                HomeMessage::Located { entity, holder: held.node, term: held.term }
+            }
+            _ => HomeMessage::Granted { entity, term: self.grant(core, entity, asker, None) },
+        };
+        core.send_home(asker, answer);
+    }
+
+    /// `asker` has what it needs to go on with `entity` and takes it, if its owner still has it by the term it was offered by.
+    pub(super) fn claim(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: (NodeId, Term)) {
+        let answer = match self.holders.get(&entity) {
+            Some(held) if (held.node, held.term) == from => {
+                let term = self.grant(core, entity, asker, Some(from));
+                let over = HomeMessage::HandedOver { entity, from: from.1, to: Some((asker, term)) };
+                core.send_home(from.0, over);
+                HomeMessage::Claimed { entity, from: from.1, term }
+            }
+            Some(held) if held.node == asker && held.from == Some(from) => {
+                HomeMessage::Claimed { entity, from: from.1, term: held.term }
+            }
+            _ => HomeMessage::ClaimRefused { entity, from: from.1 },
+        };
+        core.send_home(asker, answer);
+    }
+
+    /// `asker` has offered `entity` to another and hears nothing. If it still has it, a new term makes sure that it stays so.
+    pub(super) fn keep(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: Term) {
+        let answer = match self.holders.get(&entity) {
+            Some(held) if (held.node, held.term) == (asker, from) => {
+                let term = self.grant(core, entity, asker, Some((asker, from)));
+                HomeMessage::Kept { entity, from, term }
+            }
+            Some(held) if held.node == asker && held.from == Some((asker, from)) => {
+                HomeMessage::Kept { entity, from, term: held.term }
+            }
+            // It came back by another way, and may have changed meanwhile.
+            Some(held) if held.node == asker => HomeMessage::Granted { entity, term: held.term },
+            held => HomeMessage::HandedOver { entity, from, to: held.map(|h| (h.node, h.term)) },
+        };
+        core.send_home(asker, answer);
+    }
+
+    /// `from` has `entity` no more. False: it is not what the directory says of it.
+    pub(super) fn on_released(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        entity: EntityId,
+        term: Term,
+    ) -> bool {
+        if self.holder(entity) != Some((from, term)) {
+            return false;
+        }
+        self.holders.remove(&entity);
+        self.resolve(core, entity);
+        true
+    }
+
+    /// `from` has `entity`.
+    pub(super) fn on_confirmed(&mut self, core: &mut Core, from: NodeId, entity: EntityId, term: Term) {
+        self.note_holder(core, entity, from, term);
+        self.resolve(core, entity);
+    }
+
+    /// The holder has spoken: the questions of nodes that did not find the entity are answered.
+    fn resolve(&mut self, core: &mut Core, entity: EntityId) {
+        for asker in self.disputes.remove(&entity).unwrap_or_default() {
+            self.locate(core, asker, entity, None);
+        }
+    }
+}

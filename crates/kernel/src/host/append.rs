@@ -1,0 +1,380 @@
+//! How decisions become durable: appends, what is held behind them, and what follows each outcome.
+//!
+//! Events are applied in memory at once, and the entity goes on deciding; every effect of its work waits behind its last
+//! undurable event. When an append does not end as Done, the entity is reloaded and does its work again: the journal decides
+//! what is true, nothing else does. What happens then is in `failed`.
+
+mod failed;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gundo_types::{Body, EntityId, Planted};
+use gundo_wire::Message;
+use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, NameChange, Outcome, Place, StreamAppend};
+
+use super::Cx;
+use super::entity::Entity;
+use super::phase::Phase;
+use super::rules::{game_error, guard};
+use super::work::{Command, Work};
+use crate::game::Refusal;
+use crate::peer::{Line, Opened, Peer, Prepared, Resumed, ToEdge, TxId, TxMessage};
+
+/// Something others notice. It waits until what it rests on is durable.
+#[derive(Clone, Debug)]
+pub(super) enum Effect {
+    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
+    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
+    OpenRefused { line: Line, refusal: Refusal },
+    Resumed { line: Line, resumed: Box<Resumed> },
+    Superseded { line: Line },
+    Transaction { tx: TxId, message: TxMessage },
+    Signal(Bytes),
+    Body(Body),
+    Left,
+}
+
+/// A piece of work and its effects, held behind an append.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) work: Option<Work>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Entry {
+    /// If it adopts a session: the line that had it before.
+    fn adopts(&self) -> Option<Option<Line>> {
+        self.effects.iter().find_map(|e| match e {
+            Effect::Opened { before, .. } => Some(*before),
+            _ => None,
+        })
+    }
+}
+
+/// An append in flight, as its entity remembers it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    batch: u64,
+    /// Seq of the event before its first.
+    after: u64,
+    /// Its own work first, then whatever was answered meanwhile.
+    entries: Vec<Entry>,
+    public: Option<Bytes>,
+    own: Option<Bytes>,
+    tx: Option<TxId>,
+}
+
+impl Pending {
+    pub(super) fn batch(&self) -> u64 {
+        self.batch
+    }
+
+    pub(super) fn after(&self) -> u64 {
+        self.after
+    }
+
+    pub(super) fn tx(&self) -> Option<TxId> {
+        self.tx
+    }
+
+    /// Commands whose effects are in it.
+    pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.entries.iter().filter_map(|e| match &e.work {
+            Some(Work::Command(command)) => Some(command),
+            _ => None,
+        })
+    }
+
+    /// A line is gone that an adoption in flight has replaced: it does not come back if that fails.
+    pub(super) fn forget_line(&mut self, line: Line) {
+        for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
+            if let Effect::Opened { before, .. } = effect {
+                *before = before.filter(|b| *b != line);
+            }
+        }
+    }
+}
+
+/// Something to be made durable.
+pub(super) struct Record {
+    pub(super) events: Vec<(EventType, Bytes)>,
+    /// For the last of the events.
+    pub(super) cause: Cause,
+    pub(super) names: Vec<NameChange>,
+    pub(super) tx: Option<(TxId, Vec<Prepared>)>,
+    pub(super) entry: Entry,
+}
+
+/// Why an append was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Events of the entity.
+    Events,
+    /// It settles a doubt of the load with this number.
+    Fence { load: u64 },
+}
+
+/// Appends in flight, and whose they are.
+#[derive(Default)]
+pub(super) struct Appends {
+    sent: BTreeMap<u64, (EntityId, Why)>,
+}
+
+impl Appends {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    pub(super) fn is_of(&self, batch: u64, id: EntityId) -> bool {
+        self.sent.get(&batch).is_some_and(|(owner, why)| *owner == id && *why == Why::Events)
+    }
+
+    /// An append has ended. `None`: its entity has left since.
+    pub(super) fn end(&mut self, batch: u64) -> Option<(EntityId, Why)> {
+        self.sent.remove(&batch)
+    }
+
+    pub(super) fn forget(&mut self, batch: u64) {
+        self.sent.remove(&batch);
+    }
+
+    fn begin(&mut self, batch: u64, id: EntityId, why: Why) {
+        let before = self.sent.insert(batch, (id, why));
+        assert!(before.is_none(), "a batch has a number of its own");
+    }
+}
+
+/// What others will be told once an append has landed.
+struct Looks {
+    public: Option<Bytes>,
+    own: Option<Bytes>,
+    snapshot: Option<Bytes>,
+    /// The rule that panicked on the way: its part shows what was seen before, and the event stands.
+    failed: Option<&'static str>,
+}
+
+impl Entity {
+    /// Applies events and sends them to the journal, with the parts of others if they belong to a transaction.
+    pub(super) fn record(&mut self, cx: &mut Cx<'_>, record: Record) {
+        let Record { events, mut cause, names, tx, entry } = record;
+        let lives = matches!(self.phase(), Phase::Live | Phase::Freezing);
+        let may = lives || cx.core.planted(Planted::SuspendedDecides);
+        assert!(may, "{}: only a live entity records, not one that is {:?}", self.id, self.phase());
+        let tx_id = tx.as_ref().map(|(tx, _)| *tx);
+        let (after, at) = (self.durable.seq, cx.core.world_time_from(self.durable.last_at));
+        let stands = self.player.is_some().then_some(self.body).flatten().map(place);
+        cause.place = cause.place.or(stands);
+        let Some(events) = self.apply_all(events, cause, at) else {
+            return self.on_apply_failed(cx, entry, tx_id);
+        };
+        self.durable.last_at = at;
+        let looks = self.looks(cx, at);
+        let load = self.load;
+        let mut streams =
+            vec![StreamAppend { entity: self.id, load, after, events, snapshot: looks.snapshot }];
+        let (mut names, mut prepared_by) = (names, Vec::new());
+        for part in tx.into_iter().flat_map(|(_, parts)| parts) {
+            streams.push(part.stream);
+            names.extend(part.names);
+            prepared_by.push(part.incarnation);
+        }
+        let batch = self.send_batch(cx, Why::Events, prepared_by, streams, names);
+        cx.core.counters.appends += 1;
+        self.pending.push_back(Pending {
+            batch,
+            after,
+            entries: vec![entry],
+            public: looks.public,
+            own: looks.own,
+            tx: tx_id,
+        });
+        if cx.core.planted(Planted::EarlyFrame) {
+            self.public = self.pending.back().and_then(|p| p.public.clone());
+            self.show(cx);
+        }
+        if let Some(doing) = looks.failed {
+            self.on_game_panic(cx, doing);
+        }
+    }
+
+    /// Applies events in memory. `None`: the game's code could not, and nothing of it is written.
+    fn apply_all(
+        &mut self,
+        events: Vec<(EventType, Bytes)>,
+        mut cause: Cause,
+        at: gundo_types::WorldTime,
+    ) -> Option<Vec<EventRecord>> {
+        let count = events.len();
+        let mut records = Vec::with_capacity(count);
+        let (durable, player) = (&mut self.durable, &mut self.player);
+        let applied = guard(|| {
+            for (i, (event_type, payload)) in events.into_iter().enumerate() {
+                let cause = if i + 1 == count { std::mem::take(&mut cause) } else { Cause::default() };
+                durable.apply(player.as_deref_mut(), event_type, &payload, &cause)?;
+                let cause = cause.encode_to_vec().into();
+                records.push(EventRecord { at, cause, event_type, payload });
+            }
+            Ok::<_, gundo_wire::DecodeError>(())
+        });
+        matches!(applied, Ok(Ok(()))).then_some(records)
+    }
+
+    /// How it looks with its newest event, and the snapshot that goes with that when one is due.
+    fn looks(&mut self, cx: &Cx<'_>, at: gundo_types::WorldTime) -> Looks {
+        let mut failed = None;
+        let state = self.durable.state();
+        let public = guard(|| state.public(at)).unwrap_or_else(|_| {
+            failed = Some("public");
+            self.public.clone()
+        });
+        let has_line = self.line().is_some();
+        let own = has_line.then(|| guard(|| state.private()).map_err(|_| failed = Some("private")).ok());
+        let due = self.durable.snapshot_is_due(0, cx.core.world().snapshot_every);
+        let player = self.player.as_deref();
+        let snapshot = due
+            .then(|| guard(|| self.durable.snapshot(player)).map_err(|_| failed = Some("snapshot")).ok())
+            .flatten();
+        if snapshot.is_some() {
+            self.durable.snapshot_seq = self.durable.seq;
+        }
+        Looks { public, own: own.flatten(), snapshot, failed }
+    }
+
+    fn send_batch(
+        &self,
+        cx: &mut Cx<'_>,
+        why: Why,
+        prepared_by: Vec<u64>,
+        streams: Vec<StreamAppend>,
+        names: Vec<NameChange>,
+    ) -> u64 {
+        let id = cx.core.next_batch();
+        let (node, incarnation) = (cx.core.me(), cx.core.settings.incarnation);
+        cx.desk.appends.begin(id, self.id, why);
+        cx.append(Batch { id, node, incarnation, prepared_by, streams, names });
+        id
+    }
+
+    /// An event could not be applied: nothing of it was written.
+    fn on_apply_failed(&mut self, cx: &mut Cx<'_>, entry: Entry, tx: Option<TxId>) {
+        if let Some(tx) = tx {
+            cx.abort(tx);
+        }
+        if let Some(before) = entry.adopts() {
+            self.give_line_back(cx, before);
+        }
+        match entry.work {
+            Some(Work::Command(command)) => self.refuse(cx, command, game_error()),
+            Some(Work::Open { line, .. }) => {
+                self.emit(cx, None, vec![Effect::OpenRefused { line, refusal: game_error() }]);
+            }
+            Some(Work::Prepare(_) | Work::Resume { .. }) | None => {}
+        }
+        self.on_game_panic(cx, "apply");
+    }
+
+    fn give_line_back(&mut self, cx: &Cx<'_>, before: Option<Line>) {
+        let leaves_at = cx.core.now.time.plus_ms(cx.core.world().grace_ms);
+        if let Some(player) = &mut self.player {
+            player.give_line_back(before, leaves_at);
+        }
+    }
+
+    /// Lets effects out: now, or when all they rest on is durable.
+    pub(super) fn emit(&mut self, cx: &mut Cx<'_>, work: Option<Work>, effects: Vec<Effect>) {
+        match self.pending.back_mut() {
+            Some(pending) => pending.entries.push(Entry { work, effects }),
+            None => self.release(cx, effects),
+        }
+    }
+
+    /// Lets effects out now.
+    pub(super) fn release(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { line, seq, result } => {
+                    match &result {
+                        Ok(_) => cx.core.counters.commands_done += 1,
+                        Err(_) => cx.core.counters.commands_refused += 1,
+                    }
+                    self.tell_edge(cx, line, ToEdge::Reply { seq, result });
+                }
+                Effect::Opened { line, before, mut opened } => {
+                    if let Some(before) = before.filter(|b| *b != line) {
+                        self.tell_edge(cx, before, ToEdge::Superseded);
+                    }
+                    self.enter_world(cx);
+                    // The body may have been put elsewhere by an event that was durable first.
+                    if let Some((body, center)) = self.whereabouts() {
+                        (opened.body, opened.center) = (body, center);
+                    }
+                    self.tell_edge(cx, line, ToEdge::Opened(opened));
+                }
+                Effect::OpenRefused { line, refusal } => {
+                    self.tell_edge(cx, line, ToEdge::OpenRefused(refusal));
+                }
+                Effect::Resumed { line, mut resumed } => {
+                    if let Some((body, center)) = self.whereabouts() {
+                        (resumed.body, resumed.center) = (body, center);
+                    }
+                    self.tell_edge(cx, line, ToEdge::Resumed(resumed));
+                }
+                Effect::Superseded { line } => self.tell_edge(cx, line, ToEdge::Superseded),
+                Effect::Transaction { tx, message } => {
+                    cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
+                }
+                Effect::Signal(payload) => cx.crowd.publisher.signal(self.id, payload),
+                Effect::Body(body) => self.put_body(cx, body),
+                Effect::Left => self.leave_world(cx),
+            }
+        }
+    }
+
+    /// Tells the edge of a line something.
+    pub(super) fn tell_edge(&self, cx: &mut Cx<'_>, line: Line, message: ToEdge) {
+        cx.core.send_edge(line.edge, line.conn, self.id, message);
+    }
+
+    /// An append of its events ended.
+    pub(super) fn on_appended(&mut self, cx: &mut Cx<'_>, batch: u64, outcome: Outcome) {
+        if outcome != Outcome::Done {
+            cx.core.counters.appends_failed += 1;
+            return self.on_append_failed(cx, batch, outcome);
+        }
+        let front = self.pending.pop_front().expect("an awaited append is remembered");
+        assert_eq!(front.batch, batch, "appends of one stream end in order");
+        assert!(front.after < self.durable.seq, "what has landed has been applied");
+        let line = self.line();
+        self.conflicts = 0;
+        self.public = front.public;
+        self.show(cx);
+        if let Some(tx) = front.tx {
+            cx.end_tx(tx, TxMessage::Commit);
+        }
+        for mut entry in front.entries {
+            for effect in &mut entry.effects {
+                if let Effect::Opened { opened, .. } = effect {
+                    opened.own = front.own.clone().unwrap_or_default();
+                }
+            }
+            self.release(cx, entry.effects);
+        }
+        if let (Some(line), Some(own)) = (line, front.own) {
+            self.tell_edge(cx, line, ToEdge::Own(own));
+        }
+        if !self.pending.is_empty() {
+            return;
+        }
+        if self.life.is(Phase::Settling) {
+            return self.load_if_settled(cx);
+        }
+        self.refresh(cx);
+        self.unload_if_gone(cx);
+        self.freeze(cx);
+    }
+}
+
+pub(super) fn place(body: Body) -> Place {
+    Place { island: u32::from(body.island), x: body.at.x, y: body.at.y, heading: u32::from(body.heading) }
+}

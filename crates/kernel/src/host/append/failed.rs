@@ -1,0 +1,184 @@
+//! Appends that did not land, or of which nobody knows: back to what the journal has, and once more.
+//!
+//! | outcome | what the entity does |
+//! | --- | --- |
+//! | Conflict | reloads and decides its work again; from the fourth consecutive one after a wait |
+//! | Taken, Rejected | reloads, refuses the command, decides the rest again |
+//! | Unknown | writes a fence: an event without effect at the seq the batch wanted. Only its outcome decides |
+
+use bytes::Bytes;
+use gundo_types::Planted;
+use gundo_wire::journal::{EventRecord, EventType, Outcome, StreamAppend};
+
+use super::{Entry, Pending, Why};
+use crate::core::Timer;
+use crate::game::Refusal;
+use crate::host::Cx;
+use crate::host::entity::Entity;
+use crate::host::phase::Phase;
+use crate::host::tx::Lock;
+use crate::host::work::Work;
+use crate::peer::{Line, ToEdge, TxId, TxMessage};
+
+/// Between two tries to write a fence, ms.
+const FENCE_RETRY_MS: u64 = 200;
+/// Consecutive conflicts after which an entity is reloaded at once: that of a takeover is over with the first.
+const CONFLICTS_AT_ONCE: u8 = 3;
+/// Wait before the load after the next, ms; it doubles with each …
+const CONFLICT_RETRY_MS: u64 = 10;
+/// … so many times.
+const CONFLICT_DOUBLINGS: u8 = 5;
+
+/// What appends that are given up leave behind.
+struct GivenUp {
+    /// Seq of the event before the first of them.
+    after: u64,
+    /// What is to be done again, in order.
+    work: Vec<Work>,
+    /// The first piece of it is what the failed append was for.
+    has_work: bool,
+    txs: Vec<TxId>,
+    /// If a session was adopted: the line that had it before.
+    before: Option<Option<Line>>,
+}
+
+impl Entity {
+    /// Nothing of the append landed, or nobody knows. Everything decided on top of it is given up; the work is done again
+    /// on what the journal has, except that a Taken or Rejected command is refused.
+    pub(super) fn on_append_failed(&mut self, cx: &mut Cx<'_>, batch: u64, outcome: Outcome) {
+        let at = self.pending.iter().position(|p| p.batch == batch).expect("an awaited append is remembered");
+        // A full queue rejects at once, while earlier appends of the stream are still in flight: they stand.
+        let early = at > 0;
+        assert!(!early || matches!(outcome, Outcome::Rejected(_)), "appends of one stream end in order");
+        let mut given_up = self.give_up_from(cx, at);
+        if let Some(before) = given_up.before {
+            self.give_line_back(cx, before);
+        }
+        for item in &mut given_up.work {
+            if let Work::Command(c) = item {
+                c.tries = c.tries.saturating_add(1);
+            }
+        }
+        // A transaction that was still being prepared rests on what is given up: it begins again with its command.
+        if let Some(Lock::Coordinating(tx)) = self.lock.take() {
+            given_up.work.extend(cx.abort(tx).map(Work::Command));
+        }
+        let refusal = refusal_of(&outcome);
+        let refused = (refusal.is_some() && given_up.has_work).then(|| given_up.work.remove(0));
+        if let Some(player) = &mut self.player {
+            player.forget_refusals(given_up.work.iter().chain(&refused));
+        }
+        for item in given_up.work.into_iter().rev() {
+            self.queue.put_back(item);
+        }
+        // What waited for room waits behind it.
+        self.queue.held = false;
+        let unknown = outcome == Outcome::Unknown;
+        let ends = if unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
+        for tx in given_up.txs {
+            cx.end_tx(tx, ends.clone());
+        }
+        if let (Some(work), Some(refusal)) = (refused, refusal) {
+            self.refuse_work(cx, &work, refusal);
+        }
+        if unknown {
+            self.fence(cx, given_up.after);
+        } else if early {
+            self.life.settle();
+        } else if cx.core.planted(Planted::RefusedStays) && matches!(outcome, Outcome::Rejected(_)) {
+            self.load = cx.core.next_load();
+            self.durable.seq = given_up.after;
+            self.durable.snapshot_seq = self.durable.snapshot_seq.min(given_up.after);
+            self.run(cx);
+        } else {
+            self.load_after_failure(cx, &outcome);
+        }
+    }
+
+    /// Gives up the appends in flight from the one at `at` on.
+    fn give_up_from(&mut self, cx: &mut Cx<'_>, at: usize) -> GivenUp {
+        let line = self.line();
+        let pending = self.pending.split_off(at);
+        // Of the lines that adopted the session only the present one does it again: the others are gone or superseded.
+        let outdone = |e: &Entry| match &e.work {
+            Some(Work::Open { line: l, .. }) if e.adopts().is_some() && line != Some(*l) => Some(*l),
+            _ => None,
+        };
+        let own = |p: &Pending| p.entries.first().is_some_and(|e| e.work.is_some() && outdone(e).is_none());
+        let mut given_up = GivenUp {
+            after: pending.front().map_or(0, |p| p.after),
+            work: Vec::new(),
+            has_work: pending.front().is_some_and(own),
+            txs: Vec::new(),
+            before: pending.iter().flat_map(|p| &p.entries).find_map(Entry::adopts),
+        };
+        for p in pending {
+            cx.desk.appends.forget(p.batch);
+            given_up.txs.extend(p.tx);
+            for entry in p.entries {
+                match outdone(&entry) {
+                    Some(l) => self.tell_edge(cx, l, ToEdge::Superseded),
+                    None => given_up.work.extend(entry.work),
+                }
+            }
+        }
+        given_up
+    }
+
+    /// Reloads it; later with each consecutive conflict: of a node that was removed no append lands, and it must not keep
+    /// the journal and its clients busy until it hears of that.
+    fn load_after_failure(&mut self, cx: &mut Cx<'_>, outcome: &Outcome) {
+        self.conflicts = if *outcome == Outcome::Conflict { self.conflicts.saturating_add(1) } else { 0 };
+        match self.conflicts.checked_sub(CONFLICTS_AT_ONCE + 1) {
+            None => self.start_load(cx),
+            Some(beyond) => self.load_after_ms(cx, CONFLICT_RETRY_MS << beyond.min(CONFLICT_DOUBLINGS)),
+        }
+    }
+
+    /// Finds out whether an append of unknown outcome landed: an event without effect takes the seq it wanted.
+    pub(in crate::host) fn fence(&mut self, cx: &mut Cx<'_>, after: u64) {
+        self.life.begin_fence(after);
+        self.load = cx.core.next_load();
+        let event = EventRecord {
+            at: cx.core.world_time_from(self.durable.last_at),
+            cause: Bytes::new(),
+            event_type: EventType::Fenced,
+            payload: Bytes::new(),
+        };
+        let load = self.load;
+        let stream = StreamAppend { entity: self.id, load, after, events: vec![event], snapshot: None };
+        self.send_batch(cx, Why::Fence { load }, Vec::new(), vec![stream], Vec::new());
+        cx.core.counters.fences += 1;
+    }
+
+    /// Either way the question is settled: the journal now says what is. `load`: of which doubt that is the answer.
+    pub(in crate::host) fn on_fenced(&mut self, cx: &mut Cx<'_>, load: u64, outcome: &Outcome) {
+        if self.load != load || self.life.fence().is_none() {
+            return cx.core.note_stale();
+        }
+        match outcome {
+            Outcome::Done | Outcome::Conflict => self.start_load(cx),
+            Outcome::Unknown | Outcome::Rejected(_) | Outcome::Taken => {
+                cx.core.after_ms(FENCE_RETRY_MS, Timer::FenceRetry(self.id));
+            }
+        }
+    }
+
+    pub(in crate::host) fn on_fence_retry(&mut self, cx: &mut Cx<'_>) {
+        if let Phase::Fencing { after } = self.phase() {
+            self.fence(cx, after);
+        }
+    }
+}
+
+/// What a command is told whose append the journal refused for a reason that stays.
+fn refusal_of(outcome: &Outcome) -> Option<Refusal> {
+    match outcome {
+        Outcome::Taken => Some(Refusal::new("name_taken", "Somebody else has that name already.")),
+        Outcome::Rejected(_) => {
+            let text = "The world cannot save anything right now. Try again in a moment.";
+            Some(Refusal::new("storage", text))
+        }
+        Outcome::Done | Outcome::Conflict | Outcome::Unknown => None,
+    }
+}

@@ -1,0 +1,96 @@
+//! When a player changes its node, and to which: its real follows its surroundings, and a node that is being emptied gives
+//! everything away. How it does so: `handoff`.
+
+use gundo_types::{ChunkId, EntityId, NodeId, Time};
+
+use super::entity::Entity;
+use super::phase::Phase;
+use super::{Host, Rooms};
+use crate::core::Core;
+use crate::peer::ToEdge;
+
+/// Players about to leave one node at the same time. The others wait.
+const LEAVING_MAX: usize = 64;
+/// Of the nine chunks around a player, how many must have the same home before it follows them there.
+const MOST_OF_NINE: usize = 5;
+
+impl Host {
+    /// Right after a tick: players go where they should be real. One that goes now is there before the next, and misses none.
+    pub(crate) fn move_on(&mut self, rooms: &mut Rooms<'_>) {
+        self.drain(rooms);
+        if std::mem::take(&mut self.desk.handoffs.follow_due) {
+            self.follow_surroundings(rooms);
+        }
+    }
+
+    /// Once per second: players whose surroundings have lived on another node for long go there too.
+    fn follow_surroundings(&mut self, rooms: &mut Rooms<'_>) {
+        let after_us = rooms.core.world().follow_after_ms * 1_000;
+        if after_us == 0 || rooms.core.stopping || rooms.core.is_draining() {
+            return;
+        }
+        let away: Vec<_> =
+            self.entities.values_mut().filter_map(|e| e.wants_away(rooms.core, after_us)).collect();
+        for (id, there, center) in away {
+            if self.desk.handoffs.leaving() < LEAVING_MAX && is_surrounded_by(rooms.core, center, there) {
+                self.with(rooms, id, |entity, cx| entity.hand_off(cx, there));
+            }
+        }
+    }
+
+    /// Each tick on a node that is being emptied: players go to where their surroundings live.
+    fn drain(&mut self, rooms: &mut Rooms<'_>) {
+        if !rooms.core.is_draining() || rooms.core.stopping {
+            return;
+        }
+        let now = rooms.core.now.time;
+        self.let_the_idle_go(rooms);
+        let goes = |e: &Entity| {
+            let player = e.player.as_ref()?;
+            let may = e.life.is(Phase::Live) && player.stays_until <= now;
+            Some((e.id, player.center.filter(|_| may)?))
+        };
+        let room = LEAVING_MAX.saturating_sub(self.desk.handoffs.leaving());
+        let going: Vec<_> = self.entities.values().filter_map(|e| goes(e)).take(room).collect();
+        for (id, center) in going {
+            if let Some(to) = rooms.core.home_of_chunk(center) {
+                self.with(rooms, id, |entity, cx| entity.hand_off(cx, to));
+            }
+        }
+    }
+
+    /// Players that take no work here, for what the journal holds or what their code does: others may do better with them.
+    pub(crate) fn let_the_idle_go(&mut self, rooms: &mut Rooms<'_>) {
+        let takes_none = |e: &Entity| matches!(e.phase(), Phase::Broken | Phase::Suspended);
+        let idle = self.those(|e| e.player.is_some() && takes_none(e));
+        self.each(rooms, idle, |entity, cx| {
+            let line = entity.line();
+            // Its client brings it back elsewhere: nobody is to see it leave.
+            cx.crowd.publisher.linger(entity.id, cx.core.tick());
+            entity.let_go(cx);
+            if let Some(line) = line {
+                entity.tell_edge(cx, line, ToEdge::NotHere);
+            }
+        });
+    }
+}
+
+impl Entity {
+    /// Where it should follow its surroundings, if they have lived elsewhere for long; and the chunk it stands around.
+    fn wants_away(&mut self, core: &Core, after_us: u64) -> Option<(EntityId, NodeId, ChunkId)> {
+        let (me, now) = (core.me(), core.now.time);
+        let player = self.player.as_mut()?;
+        let center = player.stands_around()?;
+        let there = core.home_of_chunk(center).filter(|home| *home != me);
+        let since = player.away.filter(|(node, _)| Some(*node) == there).map_or(now, |(_, since)| since);
+        player.away = there.map(|node| (node, since));
+        let long = |since: Time| now.since(since) >= after_us;
+        let goes = self.life.is(Phase::Live) && long(since) && player.stays_until <= now;
+        Some((self.id, there.filter(|_| goes)?, center))
+    }
+}
+
+fn is_surrounded_by(core: &Core, center: ChunkId, node: NodeId) -> bool {
+    let there = center.around(1).filter(|c| core.home_of_chunk(*c) == Some(node));
+    there.count() >= MOST_OF_NINE
+}

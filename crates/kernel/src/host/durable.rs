@@ -1,0 +1,146 @@
+//! The durable part of an entity: the game's state and how far in its stream that is.
+//!
+//! [`Durable::apply`] is the one way in which an event changes it, live, at restore and at replay. Events that are not durable
+//! yet are applied as well; what of it others may see is decided by `append`.
+
+use bytes::Bytes;
+use gundo_types::{EntityId, WorldTime};
+use gundo_wire::journal::{Cause, EventType, Loaded, SnapshotParts};
+use gundo_wire::{DecodeError, Kept, Message};
+
+use super::player::Player;
+use crate::game::{AnyEntity, AnyKind, Rules};
+
+/// The field that nodes of the next version add, when they are played: see [`crate::Node::act_newer`].
+const LATER_FIELD: u32 = 1_000;
+
+/// The game's state of an entity and its place in the stream.
+#[derive(Default)]
+pub(super) struct Durable {
+    /// `None` before the first load ends.
+    state: Option<Box<dyn AnyEntity>>,
+    /// Seq of the last event applied.
+    pub(super) seq: u64,
+    /// Seq of the last event that a snapshot was written of: never above `seq`.
+    pub(super) snapshot_seq: u64,
+    /// World time of the last event applied.
+    pub(super) last_at: WorldTime,
+    /// Fields of its snapshot that a newer version wrote, and nothing else.
+    kept: Kept<SnapshotParts>,
+}
+
+impl Durable {
+    /// The state that the first load gave.
+    ///
+    /// # Panics
+    /// Nothing has been loaded yet: a bug of the caller, for such an entity takes no work.
+    pub(super) fn state(&self) -> &dyn AnyEntity {
+        self.state.as_deref().expect("a live entity has a state")
+    }
+
+    pub(super) fn state_mut(&mut self) -> Option<&mut Box<dyn AnyEntity>> {
+        self.state.as_mut()
+    }
+
+    pub(super) fn loaded(&self) -> Option<&dyn AnyEntity> {
+        self.state.as_deref()
+    }
+
+    /// Rebuilds all from what the journal has.
+    pub(super) fn restore(
+        &mut self,
+        id: EntityId,
+        rules: &Rules,
+        mut player: Option<&mut Player>,
+        loaded: &Loaded,
+    ) -> Result<(), String> {
+        let kind = rules.kind_of(id.kind).ok_or("the game has no such kind")?;
+        let fault = |e: DecodeError| e.to_string();
+        if let Some(player) = player.as_deref_mut() {
+            player.forget_records();
+        }
+        (self.seq, self.snapshot_seq) = (0, 0);
+        self.kept = Kept::default();
+        match &loaded.snapshot {
+            None => self.state = Some(kind.create(id.id)),
+            Some((seq, payload)) => {
+                (self.seq, self.snapshot_seq) = (*seq, *seq);
+                self.restore_snapshot(id, kind, player.as_deref_mut(), payload).map_err(fault)?;
+            }
+        }
+        for (seq, record) in &loaded.events {
+            if *seq != self.seq + 1 {
+                return Err(format!("event {} is missing", self.seq + 1));
+            }
+            let cause = Cause::decode(record.cause.as_ref()).map_err(fault)?;
+            self.apply(player.as_deref_mut(), record.event_type, &record.payload, &cause).map_err(fault)?;
+            self.last_at = self.last_at.max(record.at);
+        }
+        Ok(())
+    }
+
+    /// Takes over what a snapshot holds.
+    pub(super) fn restore_snapshot(
+        &mut self,
+        id: EntityId,
+        kind: &dyn AnyKind,
+        player: Option<&mut Player>,
+        payload: &Bytes,
+    ) -> Result<(), DecodeError> {
+        let snapshot = Kept::<SnapshotParts>::decode(payload.clone())?;
+        self.kept = snapshot.with(SnapshotParts::default());
+        let snapshot = snapshot.known;
+        self.last_at = self.last_at.max(WorldTime(snapshot.at));
+        self.state = Some(kind.restore(id.id, &snapshot.state)?);
+        match player {
+            Some(player) => player.restore(snapshot),
+            None => Ok(()),
+        }
+    }
+
+    /// The one way in which an event changes an entity: live, at restore and at replay.
+    pub(super) fn apply(
+        &mut self,
+        player: Option<&mut Player>,
+        event_type: EventType,
+        payload: &[u8],
+        cause: &Cause,
+    ) -> Result<(), DecodeError> {
+        if event_type == EventType::Game {
+            self.state.as_mut().expect("a loaded entity has a state").apply(payload)?;
+        }
+        if let Some(player) = player {
+            player.apply(event_type, payload, cause)?;
+        }
+        self.seq += 1;
+        Ok(())
+    }
+
+    /// As a later version would that has more to remember.
+    pub(super) fn add_later_fields(&mut self, id: EntityId, player: Option<&mut Player>) {
+        self.kept.add_unknown(LATER_FIELD, id.id);
+        if let Some(player) = player {
+            player.add_later_fields(LATER_FIELD, id.id);
+        }
+    }
+
+    /// Whether a snapshot is due once `more` events have been applied.
+    pub(super) fn snapshot_is_due(&self, more: u64, every: u64) -> bool {
+        assert!(self.snapshot_seq <= self.seq, "a snapshot is of events that were applied");
+        self.seq + more - self.snapshot_seq >= every
+    }
+
+    /// The whole durable state: the game's and the engine's.
+    pub(super) fn snapshot(&self, player: Option<&Player>) -> Bytes {
+        self.snapshot_of(self.state().snapshot(), self.last_at, player)
+    }
+
+    /// A snapshot with this state of the game's.
+    pub(super) fn snapshot_of(&self, state: Bytes, at: WorldTime, player: Option<&Player>) -> Bytes {
+        let mut snapshot = SnapshotParts { state, at: at.0, ..Default::default() };
+        if let Some(player) = player {
+            player.snapshot_into(&mut snapshot);
+        }
+        self.kept.with(snapshot).encode()
+    }
+}

@@ -1,0 +1,353 @@
+//! One entity that is real here, as a machine: loading, what it shows, and how it leaves.
+//!
+//! An [`Entity`] loads from the journal, takes work in order, and holds every effect of it until the events behind it are
+//! durable. Its methods take a context ([`Cx`]) with everything outside it that they may reach. They are in one file for each
+//! concern: `work` (what it is asked), `append` (how that becomes durable), `storage` (waiting for the journal), `isolation`
+//! (failing game code), `player`, `session` and `walk` (what only players have), `tx` (transactions) and `handoff`.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, EntityId, Term, Time, WorldTime};
+use gundo_wire::journal::Loaded;
+
+use super::append::Pending;
+use super::durable::Durable;
+use super::isolation::Trouble;
+use super::phase::{Life, Phase};
+use super::player::Player;
+use super::rules::{context, guard};
+use super::tx::{Lock, Promise};
+use super::work::Queue;
+use super::{Cx, Timer};
+use crate::game::Child;
+use crate::io::Output;
+use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
+
+/// Between two tries to load an entity the journal could not read, ms.
+const LOAD_RETRY_MS: u64 = 250;
+
+/// An entity that is real here.
+pub(crate) struct Entity {
+    pub(super) id: EntityId,
+    pub(super) term: Term,
+    pub(super) life: Life,
+    /// The load that its state comes from. Appends name it.
+    pub(super) load: u64,
+    pub(super) durable: Durable,
+    /// Appends in flight, oldest first.
+    pub(super) pending: VecDeque<Pending>,
+    /// Consecutive appends that met another line of events in the journal, or had no member's row.
+    pub(super) conflicts: u8,
+    pub(super) lock: Option<Lock>,
+    /// When a locked participant finds out by itself how its transaction ended.
+    pub(super) locked_until: Time,
+    pub(super) promise: Option<Promise>,
+    pub(super) queue: Queue,
+    pub(super) body: Option<Body>,
+    /// What others see: as of the last durable event.
+    pub(super) public: Option<Bytes>,
+    /// When that changes by time alone.
+    next_change: Option<WorldTime>,
+    pub(super) player: Option<Box<Player>>,
+    /// Volatile children that are shown.
+    children: BTreeSet<EntityId>,
+    /// When somebody last needed it.
+    pub(super) needed: Time,
+    pub(super) trouble: Trouble,
+}
+
+impl Entity {
+    /// An entity that is about to be loaded. `player`: it has what only players have.
+    pub(super) fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
+        Self {
+            id,
+            term,
+            life: Life::new(),
+            load: 0,
+            durable: Durable::default(),
+            pending: VecDeque::new(),
+            conflicts: 0,
+            lock: None,
+            locked_until: now,
+            promise: None,
+            queue: Queue::default(),
+            body: None,
+            public: None,
+            next_change: None,
+            player: player.then(Box::default),
+            children: BTreeSet::new(),
+            needed: now,
+            trouble: Trouble::default(),
+        }
+    }
+
+    // ---- what it is ------------------------------------------------------------------------------------
+
+    pub(super) fn phase(&self) -> Phase {
+        self.life.phase()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.life.is(Phase::Gone)
+    }
+
+    /// Whether the next piece of work may be taken up.
+    pub(super) fn takes_work(&self) -> bool {
+        self.life.is(Phase::Live) && self.lock.is_none() && !self.queue.held
+    }
+
+    /// Whether nothing of it is in flight.
+    pub(super) fn is_settled(&self) -> bool {
+        let idle = self.pending.is_empty() && self.lock.is_none() && self.queue.is_empty();
+        self.life.is(Phase::Live) && idle
+    }
+
+    /// Whether it may be unloaded: nothing of it is in flight, or it takes no work anyway.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_settled() || matches!(self.phase(), Phase::Broken | Phase::Suspended)
+    }
+
+    /// The connection that plays it.
+    pub(super) fn line(&self) -> Option<Line> {
+        self.player.as_ref()?.line
+    }
+
+    /// What decisions are told of the entity itself.
+    pub(super) fn place(&self) -> (EntityId, Option<Body>, WorldTime) {
+        (self.id, self.body, self.durable.last_at)
+    }
+
+    // ---- loading ---------------------------------------------------------------------------------------
+
+    /// Loads it (again) from the journal. Its body stays.
+    pub(super) fn start_load(&mut self, cx: &mut Cx<'_>) {
+        // What is undurable, or rests on a lock, would be lost without a word.
+        assert!(self.pending.is_empty(), "{}: appends in flight end before a load", self.id);
+        assert!(self.lock.is_none(), "{}: a transaction ends before a load", self.id);
+        self.life.load();
+        self.load = cx.core.next_load();
+        cx.core.outputs.push_back(Output::Load { entity: self.id, load: self.load });
+    }
+
+    /// Loads it when `ms` have passed.
+    pub(super) fn load_after_ms(&mut self, cx: &mut Cx<'_>, ms: u64) {
+        self.life.load();
+        self.load = cx.core.next_load();
+        cx.core.after_ms(ms, Timer::LoadRetry(self.id));
+    }
+
+    pub(super) fn on_load_retry(&mut self, cx: &mut Cx<'_>) {
+        if self.life.is(Phase::Loading) {
+            self.start_load(cx);
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, cx: &mut Cx<'_>, load: u64, result: Result<Loaded, String>) {
+        if self.load != load || !self.life.is(Phase::Loading) {
+            return cx.core.note_stale();
+        }
+        let Ok(loaded) = result else {
+            return cx.core.after_ms(LOAD_RETRY_MS, Timer::LoadRetry(self.id));
+        };
+        let rules = cx.core.settings.rules.clone();
+        let (id, durable, player) = (self.id, &mut self.durable, &mut self.player);
+        let restored = guard(|| durable.restore(id, &rules, player.as_deref_mut(), &loaded));
+        if cx.core.acts_newer {
+            self.durable.add_later_fields(id, self.player.as_deref_mut());
+        }
+        if !matches!(restored, Ok(Ok(()))) {
+            self.life.break_down();
+            if restored.is_err() {
+                self.on_game_panic(cx, "restore");
+            }
+            cx.core.counters.broken += 1;
+            return self.refuse_all(cx);
+        }
+        if self.trouble.is_suspended() {
+            self.life.suspend();
+            return self.refuse_suspended(cx);
+        }
+        self.life.loaded();
+        self.refresh(cx);
+        self.tell_own(cx);
+        self.run(cx);
+        self.unload_if_gone(cx);
+    }
+
+    /// After a reload: an append of unknown outcome may have landed, and nobody told the player.
+    fn tell_own(&mut self, cx: &mut Cx<'_>) {
+        let Some(line) = self.line() else { return };
+        match guard(|| self.durable.state().private()) {
+            Ok(own) => cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::Own(own)),
+            Err(_) => self.on_game_panic(cx, "private"),
+        }
+    }
+
+    // ---- what others see -------------------------------------------------------------------------------
+
+    /// Computes the public part as of now and shows it. Only where everything applied is durable.
+    pub(super) fn refresh(&mut self, cx: &mut Cx<'_>) {
+        if !self.life.shows() || !self.pending.is_empty() {
+            return;
+        }
+        let at = cx.core.now.world.max(self.durable.last_at);
+        let state = self.durable.state();
+        let Ok((public, next)) = guard(|| (state.public(at), state.next_change(at))) else {
+            return self.on_game_panic(cx, "public");
+        };
+        self.public = public;
+        self.forget_change(cx);
+        // A change that is not in the future would come again and again in this very tick.
+        self.next_change = next.filter(|t| *t > at);
+        if let Some(next) = self.next_change {
+            cx.desk.changes.insert((next, self.id));
+        }
+        self.show(cx);
+    }
+
+    /// The time of its next change has come.
+    pub(super) fn on_change_due(&mut self, cx: &mut Cx<'_>) {
+        self.next_change = None;
+        self.refresh(cx);
+    }
+
+    fn forget_change(&mut self, cx: &mut Cx<'_>) {
+        if let Some(before) = self.next_change.take() {
+            let was = cx.desk.changes.remove(&(before, self.id));
+            assert!(was, "{}: a change to come is listed", self.id);
+        }
+    }
+
+    /// Shows it as of its last durable event: players that are present, and land.
+    pub(super) fn show(&self, cx: &mut Cx<'_>) {
+        let chunk = match (&self.player, self.body) {
+            (Some(player), Some(body)) if player.present => Some(body.chunk()),
+            (None, _) if Some(self.id.kind) == cx.core.settings.rules.land_kind() => {
+                Some(ChunkId::from_u64(self.id.id))
+            }
+            _ => None,
+        };
+        match (chunk, &self.public) {
+            (Some(chunk), Some(public)) => {
+                cx.crowd.publisher.show(self.id, self.term, chunk, public.clone(), self.body);
+            }
+            _ => cx.crowd.publisher.hide(self.id),
+        }
+    }
+
+    /// Its volatile behaviour, for one tick.
+    pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if !self.life.is(Phase::Live) {
+            return;
+        }
+        let tick_ms = cx.core.world().tick_ms;
+        let (id, place) = (self.id, self.place());
+        let state = self.durable.state_mut().expect("a live entity has a state");
+        let mut children: Vec<Child> = Vec::new();
+        let mut rules = context(cx.core, &cx.crowd.interest, place, None);
+        if guard(|| state.tick(tick_ms, &mut rules, &mut children)).is_err() {
+            children.clear();
+            self.on_game_panic(cx, "tick");
+        }
+        if children.is_empty() && self.children.is_empty() {
+            return;
+        }
+        let child_id = |c: &Child| EntityId::new(c.kind, id.id << 8 | u64::from(c.index));
+        let ids = children.iter().map(child_id).collect();
+        for gone in self.children.difference(&ids) {
+            cx.crowd.publisher.hide(*gone);
+        }
+        self.children = ids;
+        for child in children {
+            let (id, chunk) = (child_id(&child), child.body.chunk());
+            cx.crowd.publisher.show(id, self.term, chunk, child.public, Some(child.body));
+        }
+    }
+
+    /// Nobody looks at it: its volatile part ends.
+    pub(super) fn sleep(&mut self, cx: &mut Cx<'_>) {
+        for child in std::mem::take(&mut self.children) {
+            cx.crowd.publisher.hide(child);
+            self.durable.state_mut().map(|state| guard(|| state.sleep()));
+        }
+    }
+
+    // ---- leaving ---------------------------------------------------------------------------------------
+
+    /// It is real here no more; how it is shown stays.
+    pub(super) fn forget(&mut self, cx: &mut Cx<'_>) {
+        if let Some(center) = self.player.as_ref().and_then(|p| p.stands_around()) {
+            cx.crowd.interest.set_player(center, false);
+        }
+        self.forget_change(cx);
+        cx.desk.awake.remove(&self.id);
+        cx.desk.suspended.remove(&self.id);
+        cx.desk.handoffs.forget_leaving(self.id);
+        if let Some(Lock::Coordinating(tx)) = self.lock.take() {
+            cx.abort(tx);
+        }
+        // Their outcomes mean nothing here any more: what they did is read from the journal.
+        for pending in self.pending.drain(..) {
+            cx.desk.appends.forget(pending.batch());
+            if let Some(tx) = pending.tx() {
+                cx.end_tx(tx, TxMessage::Fence);
+            }
+        }
+        self.life.leave();
+    }
+
+    /// Unloads it: everything of it is durable.
+    pub(super) fn unload(&mut self, cx: &mut Cx<'_>) {
+        self.let_go(cx);
+        cx.crowd.publisher.hide(self.id);
+    }
+
+    /// Unloads it, all but how it is shown, and tells its home.
+    pub(super) fn let_go(&mut self, cx: &mut Cx<'_>) {
+        self.forget(cx);
+        self.children.iter().for_each(|child| cx.crowd.publisher.hide(*child));
+        let home = cx.core.home_of(self.id).filter(|home| self.player.is_some() || *home != cx.core.me());
+        if let Some(home) = home {
+            cx.core.send_home(home, HomeMessage::Released { entity: self.id, term: self.term });
+        }
+    }
+
+    /// What must hold of it at rest between two inputs.
+    pub(super) fn check(&self, cx: &Cx<'_>) {
+        let id = self.id;
+        assert!(!self.is_gone(), "{id}: what is gone is forgotten at once");
+        assert!(
+            self.durable.snapshot_seq <= self.durable.seq,
+            "{id}: a snapshot is of events that were applied"
+        );
+        assert!(
+            self.pending.iter().all(|p| cx.desk.appends.is_of(p.batch(), id)),
+            "{id}: its appends in flight are on the list"
+        );
+        assert!(
+            self.pending.iter().zip(self.pending.iter().skip(1)).all(|(a, b)| a.after() < b.after()),
+            "{id}: appends follow each other"
+        );
+        assert!(!matches!(self.phase(), Phase::Loading | Phase::Frozen) || self.pending.is_empty());
+        assert!(!matches!(self.phase(), Phase::Loading | Phase::Frozen) || self.lock.is_none());
+        let handed_over = matches!(self.phase(), Phase::Freezing | Phase::Frozen);
+        assert!(!handed_over || cx.desk.handoffs.is_leaving(id), "{id}: who is to leave is on the list");
+        assert!(self.player.is_some() || self.line().is_none());
+        assert!(
+            !self.queue.held || !self.queue.is_empty(),
+            "{id}: who waits for the journal waits with work"
+        );
+        if let Some(next) = self.next_change {
+            assert!(cx.desk.changes.contains(&(next, id)), "{id}: a change to come is listed");
+        }
+        assert_eq!(
+            cx.desk.suspended.contains(&id),
+            self.trouble.is_suspended(),
+            "{id}: suspension is listed"
+        );
+        if let Some(Lock::Coordinating(tx)) = &self.lock {
+            assert!(cx.desk.txs.is_of(*tx, id), "{id}: the transaction it coordinates is on the list");
+        }
+    }
+}

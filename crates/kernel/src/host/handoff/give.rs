@@ -1,0 +1,204 @@
+//! The old owner of a handoff: freezes, offers, and gives the copy up or goes on with it.
+
+use gundo_types::{EntityId, NodeId, Planted, Term};
+
+use super::{DOUBT_MS, Leaving, to_player};
+use crate::core::Timer;
+use crate::host::entity::Entity;
+use crate::host::phase::Phase;
+use crate::host::rules::guard;
+use crate::host::work::Work;
+use crate::host::{Cx, Host, Rooms};
+use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer};
+
+/// How long what is begun may take to end, ms. Beyond, the player stays.
+const FREEZING_MS: u64 = 2_000;
+/// How long a player stays after a handoff that failed, ms.
+const STAYS_MS: u64 = 10_000;
+/// The same on a node that is being emptied, ms.
+const STAYS_DRAINING_MS: u64 = 500;
+/// A receiver may have half as many players again as the sender and this many more: a crowd does not gather on one node because
+/// its square has one home.
+const PLAYERS_MORE: usize = 32;
+
+impl Entity {
+    /// Begins to hand the player to another node.
+    pub(in crate::host) fn hand_off(&mut self, cx: &mut Cx<'_>, to: NodeId) {
+        if !self.life.is(Phase::Live) {
+            return;
+        }
+        self.life.freeze();
+        let due = cx.core.now.time.plus_ms(FREEZING_MS);
+        let epoch = cx.core.view.epoch;
+        let leaving = Leaving { to, term: self.term, epoch, due, walked: None, gone: None };
+        cx.desk.handoffs.leaving.insert(self.id, leaving);
+        cx.core.after_ms(FREEZING_MS, Timer::Handoff(self.id));
+        self.freeze(cx);
+    }
+
+    /// Offers a freezing player once nothing of it is in flight: no append, no transaction, nothing said that nobody has been
+    /// told of.
+    pub(in crate::host) fn freeze(&mut self, cx: &mut Cx<'_>) {
+        if !self.life.is(Phase::Freezing) {
+            return;
+        }
+        if !self.pending.is_empty() || self.lock.is_some() || cx.crowd.publisher.has_signal(self.id) {
+            return;
+        }
+        let Ok(image) = guard(|| self.image(cx)) else {
+            self.thaw(cx);
+            return self.on_game_panic(cx, "snapshot");
+        };
+        let (now, term, epoch) = (cx.core.now.time, self.term, cx.core.view.epoch);
+        let leaving = cx.desk.handoffs.leaving.get_mut(&self.id).expect("who freezes is about to leave");
+        (leaving.term, leaving.epoch, leaving.due) = (term, epoch, now.plus_ms(DOUBT_MS));
+        let to = leaving.to;
+        self.life.offer();
+        let message = HandoffMessage::Image(Box::new(image));
+        cx.core.send(to, Peer::Handoff { entity: self.id, term, message });
+        cx.core.after_ms(DOUBT_MS, Timer::Handoff(self.id));
+    }
+
+    /// All it has, for its new owner. Runs the game's `snapshot`.
+    fn image(&self, cx: &Cx<'_>) -> Image {
+        let now = cx.core.now.time;
+        let mine = cx.desk.players;
+        let player = self.player.as_ref().expect("only players change their node");
+        Image {
+            snapshot: self.durable.snapshot(Some(player)),
+            seq: self.durable.seq,
+            snapshot_seq: self.durable.snapshot_seq,
+            last_at: self.durable.last_at,
+            body: self.body,
+            center: player.center,
+            line: player.line,
+            present: player.present,
+            grace_left_ms: player.leave_at.map(|at| at.since(now) / 1_000),
+            last_seq: player.last_seq,
+            refusals: player.refusals.iter().cloned().collect(),
+            credit_mm: player.credit_mm,
+            rested_us: now.since(player.moved_at),
+            placed_us: now.since(player.placed_at),
+            players_max: if cx.core.is_draining() { usize::MAX } else { mine + mine / 2 + PLAYERS_MORE },
+        }
+    }
+
+    /// It stays, and goes on.
+    pub(in crate::host) fn thaw(&mut self, cx: &mut Cx<'_>) {
+        let leaving = self.handoff_failed(cx);
+        if !matches!(self.phase(), Phase::Freezing | Phase::Frozen) {
+            return;
+        }
+        self.life.thaw();
+        self.refresh(cx);
+        if let Some((line, seq, wish)) = leaving.and_then(|l| l.walked) {
+            self.walk(cx, line, seq, wish);
+        }
+        self.run(cx);
+        self.unload_if_gone(cx);
+    }
+
+    /// A handoff has come to nothing: not again soon.
+    pub(in crate::host) fn handoff_failed(&mut self, cx: &mut Cx<'_>) -> Option<Leaving> {
+        let leaving = cx.desk.handoffs.leaving.remove(&self.id)?;
+        cx.core.counters.handoffs_failed += 1;
+        let stays_ms = if cx.core.is_draining() { STAYS_DRAINING_MS } else { STAYS_MS };
+        if let Some(player) = &mut self.player {
+            player.stays_until = cx.core.now.time.plus_ms(stays_ms);
+        }
+        Some(leaving)
+    }
+
+    /// The receiver does not want it, and has not claimed it.
+    pub(super) fn on_offer_refused(&mut self, cx: &mut Cx<'_>, by: (NodeId, Term)) {
+        let offered = cx.desk.handoffs.leaving.get(&self.id).is_some_and(|l| (l.to, l.term) == by);
+        if offered && self.life.is(Phase::Frozen) { self.thaw(cx) } else { cx.core.note_stale() }
+    }
+
+    fn on_kept(&mut self, cx: &mut Cx<'_>, offered: Term, term: Term) {
+        self.term = self.term.max(term);
+        let leaving = cx.desk.handoffs.leaving.get(&self.id).filter(|l| l.term == offered);
+        let (Phase::Frozen, Some(leaving)) = (self.phase(), leaving) else { return cx.core.note_stale() };
+        if leaving.epoch == cx.core.view.epoch || cx.core.planted(Planted::ThawsAfterGrant) {
+            self.thaw(cx);
+        } else {
+            // An earlier home may have granted it to a node that is gone by now: the journal knows what became of it.
+            self.handoff_failed(cx);
+            self.start_load(cx);
+        }
+    }
+
+    fn on_handed_over(&mut self, cx: &mut Cx<'_>, offered: Term, to: Option<(NodeId, Term)>) {
+        let newer = to.map_or(self.term == offered, |(_, term)| self.term < term);
+        if !newer {
+            return cx.core.note_stale();
+        }
+        if cx.core.planted(Planted::ThawsAfterGrant) {
+            return self.thaw(cx);
+        }
+        let leaving = cx.desk.handoffs.leaving.remove(&self.id);
+        let line = self.line();
+        self.forget(cx);
+        let tick = cx.core.tick();
+        match (to, line) {
+            (Some((holder, term)), _) => {
+                cx.core.counters.handoffs += 1;
+                cx.crowd.publisher.linger(self.id, tick);
+                if let Some((line, leave)) = leaving.and_then(|l| l.gone) {
+                    cx.core.send(holder, to_player(self.id, line, ToPlayer::Gone { leave }));
+                }
+                if let Some(line) = line {
+                    self.tell_edge(cx, line, ToEdge::MovedTo { holder, term });
+                }
+            }
+            // Its client brings it back: nobody is to see it leave.
+            (None, Some(line)) => {
+                cx.crowd.publisher.linger(self.id, tick);
+                self.tell_edge(cx, line, ToEdge::NotHere);
+            }
+            (None, None) => cx.crowd.publisher.hide(self.id),
+        }
+        self.send_work_away(cx, line);
+    }
+
+    /// Work that waited for a player that is gone. The edge of its line keeps what it said; others ask again.
+    fn send_work_away(&mut self, cx: &mut Cx<'_>, line: Option<Line>) {
+        for work in self.queue.take_all() {
+            let from = match work {
+                Work::Open { line, .. } | Work::Resume { line, .. } => line,
+                Work::Command(command) => command.line,
+                Work::Prepare(prepare) => {
+                    self.say_busy(cx, &prepare);
+                    continue;
+                }
+            };
+            if Some(from) != line {
+                self.tell_edge(cx, from, ToEdge::NotHere);
+            }
+        }
+    }
+}
+
+impl Host {
+    /// What was said has been told: players that waited for that are offered.
+    pub(crate) fn freeze_all(&mut self, rooms: &mut Rooms<'_>) {
+        let leaving: Vec<_> = self.desk.handoffs.leaving.keys().copied().collect();
+        self.each(rooms, leaving, |entity, cx| entity.freeze(cx));
+    }
+
+    /// It is this node's still, by a new term. False: nothing is known of it here.
+    pub(crate) fn on_kept(&mut self, rooms: &mut Rooms<'_>, id: EntityId, offered: Term, term: Term) -> bool {
+        self.with(rooms, id, |entity, cx| entity.on_kept(cx, offered, term)).is_some()
+    }
+
+    /// It is another node's now: the copy here is given up, and edges that speak to it are told.
+    pub(crate) fn on_handed_over(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        offered: Term,
+        to: Option<(NodeId, Term)>,
+    ) {
+        self.tell(rooms, id, |entity, cx| entity.on_handed_over(cx, offered, to));
+    }
+}

@@ -1,0 +1,150 @@
+//! The new owner of a handoff: unpacks the offer, claims it at the player's home, and has it when the home says so.
+
+use gundo_types::{EntityId, NodeId, Term, Time};
+
+use super::not_here;
+use crate::core::Timer;
+use crate::game::Rules;
+use crate::host::entity::Entity;
+use crate::host::phase::Life;
+use crate::host::rules::guard;
+use crate::host::{Host, Rooms};
+use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer};
+
+/// How long an offer is kept whose claim is not answered, ms. Beyond, the player is loaded from the journal when its edge asks.
+const ARRIVING_MS: u64 = 5_000;
+/// Players that may be about to arrive here. Beyond, offers are refused.
+pub(super) const ARRIVING_MAX: usize = 1_024;
+/// No line of events is as long.
+const SEQ_MAX: u64 = 1 << 62;
+/// More than any window of answers.
+const REFUSALS_MAX: usize = 1_024;
+/// More than any grace time, ms: a week.
+const GRACE_LEFT_MS_MAX: u64 = 7 * 24 * 3_600_000;
+
+/// A player that is real here as soon as its home says so.
+pub(super) struct Arriving {
+    /// Its owner, and by which term.
+    pub(super) from: (NodeId, Term),
+    entity: Box<Entity>,
+    /// When it is claimed again.
+    pub(super) due: Time,
+    pub(super) until: Time,
+    pub(super) waiting: Vec<(Line, ToPlayer)>,
+}
+
+impl Host {
+    pub(super) fn on_image(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        from: (NodeId, Term),
+        image: Image,
+    ) {
+        let now = rooms.core.now.time;
+        let arriving = &mut self.desk.handoffs.arriving;
+        let players = self.desk.players + arriving.len();
+        let older = arriving.get(&id).is_some_and(|a| a.from.1 <= from.1);
+        let before = if older { arriving.remove(&id) } else { None };
+        let full = arriving.len() >= ARRIVING_MAX || players > image.players_max;
+        let closes = rooms.core.stopping || rooms.core.is_draining();
+        let known = arriving.contains_key(&id) || self.holds(id);
+        let rules = rooms.core.settings.rules.clone();
+        let is_player = id.kind == rules.player_kind();
+        let takes = !full && !closes && !known && is_player && is_sound(&image);
+        let entity = if takes { unpack(&rules, id, image, now) } else { None };
+        let waiting = before.map(|b| b.waiting).unwrap_or_default();
+        let Some(entity) = entity else {
+            not_here(rooms.core, id, waiting);
+            let message = HandoffMessage::Refused;
+            return rooms.core.send(from.0, Peer::Handoff { entity: id, term: from.1, message });
+        };
+        let until = now.plus_ms(ARRIVING_MS);
+        let arriving = Arriving { from, entity: Box::new(entity), due: now, until, waiting };
+        self.desk.handoffs.arriving.insert(id, arriving);
+        self.desk.handoffs.claim(rooms.core, id);
+    }
+
+    /// The home has granted it: it is real here. False: nothing is known of it here (any more).
+    pub(crate) fn on_claimed(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        claimed: Term,
+        term: Term,
+    ) -> bool {
+        if let Some(entity) = self.entities.get_mut(&id) {
+            entity.term = entity.term.max(term);
+            return true;
+        }
+        if self.desk.handoffs.arriving.get(&id).is_none_or(|a| a.from.1 != claimed) {
+            return false;
+        }
+        let Arriving { mut entity, waiting, .. } =
+            self.desk.handoffs.arriving.remove(&id).expect("just seen");
+        entity.term = term;
+        // A load of its own: what an earlier one has failed here does not bar this one's appends.
+        entity.load = rooms.core.next_load();
+        self.insert(entity);
+        self.with(rooms, id, |entity, cx| {
+            let player = entity.player.as_ref().expect("only players arrive");
+            let leave_at = player.leave_at;
+            if let Some(center) = player.stands_around() {
+                cx.crowd.interest.set_player(center, true);
+            }
+            entity.refresh(cx);
+            cx.crowd.publisher.announce(cx.core, id);
+            match (entity.line(), leave_at) {
+                (Some(line), _) if cx.core.view.members.iter().any(|m| m.node == line.edge) => {
+                    let holder = cx.core.me();
+                    entity.tell_edge(cx, line, ToEdge::MovedTo { holder, term });
+                }
+                (Some(line), _) => entity.on_line_gone(cx, line, false),
+                (None, Some(at)) => drop(cx.core.timers.insert((at, Timer::Grace(id)))),
+                (None, None) => {}
+            }
+        });
+        for (line, message) in waiting {
+            self.handle_player(rooms, id, line, message);
+        }
+        true
+    }
+
+    /// Its owner does not hold it by that term any more.
+    pub(crate) fn on_claim_refused(&mut self, rooms: &mut Rooms<'_>, id: EntityId, claimed: Term) {
+        if self.desk.handoffs.arriving.get(&id).is_some_and(|a| a.from.1 == claimed) {
+            self.desk.handoffs.forget_arrival(rooms.core, id);
+        } else {
+            rooms.core.note_stale();
+        }
+    }
+}
+
+/// Whether a player may be so: what is counted on from it stays within numbers.
+fn is_sound(image: &Image) -> bool {
+    image.snapshot_seq <= image.seq
+        && image.seq <= SEQ_MAX
+        && image.refusals.len() <= REFUSALS_MAX
+        && image.grace_left_ms.is_none_or(|ms| ms <= GRACE_LEFT_MS_MAX)
+        && image.body.is_none_or(|b| b.heading < 128 && b.speed < 128)
+}
+
+/// The player as it was at its old owner. `None`: it cannot be read here.
+fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Entity> {
+    let ago = |us: u64| Time(now.0.saturating_sub(us));
+    let mut entity = Entity::new(id, Term::default(), true, now);
+    let kind = rules.kind_of(id.kind)?;
+    let (durable, player) = (&mut entity.durable, &mut entity.player);
+    guard(|| durable.restore_snapshot(id, kind, player.as_deref_mut(), &image.snapshot)).ok()?.ok()?;
+    entity.life = Life::arrived();
+    (durable.seq, durable.snapshot_seq, durable.last_at) = (image.seq, image.snapshot_seq, image.last_at);
+    entity.body = image.body;
+    let player = player.as_mut()?;
+    (player.line, player.present, player.center) = (image.line, image.present, image.center);
+    player.leave_at = image.grace_left_ms.map(|ms| now.plus_ms(ms));
+    player.last_seq = image.last_seq;
+    player.refusals = image.refusals.into();
+    player.credit_mm = image.credit_mm;
+    (player.moved_at, player.placed_at) = (ago(image.rested_us), ago(image.placed_us));
+    Some(entity)
+}

@@ -1,0 +1,300 @@
+//! A player's session: adopted by a line, carried on by it, given up; and the player's coming into the world and leaving it.
+
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, Planted, Time};
+use gundo_wire::journal::{Cause, EventType, NameChange};
+use rand_core::Rng;
+
+use super::append::{Effect, Entry, Record};
+use super::entity::Entity;
+use super::phase::Phase;
+use super::rules::{context, game_error, guard};
+use super::storage::Room;
+use super::work::Work;
+use super::{Cx, Host, Rooms, Timer};
+use crate::game::Refusal;
+use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
+
+/// A walk beyond this distance from the last durable place is worth a new record, mm.
+const PLACE_MM: u32 = 10_000;
+
+/// What a new player's first decision adds to its adoption.
+#[derive(Default)]
+struct Created {
+    events: Vec<(EventType, Bytes)>,
+    names: Vec<NameChange>,
+    signals: Vec<Bytes>,
+    body: Option<Body>,
+}
+
+impl Entity {
+    /// Adopts a session into a line: a new player's, or one whose key fits.
+    pub(super) fn open_session(&mut self, cx: &mut Cx<'_>, line: Line, key: Key, name: String, since: Time) {
+        let work = Work::Open { line, key, name: name.clone(), since };
+        let Some(player) = &self.player else { return cx.core.note_nonsense() };
+        let fresh = player.session.known.adoption == 0;
+        // With a nonce comes a new player, or one whose first welcome was lost: its name is the first one's then.
+        let known = if fresh { matches!(key, Key::Nonce(_)) } else { player.knows(&key) };
+        let known = known || !fresh && cx.core.planted(Planted::TokenUnchecked);
+        if cx.core.stopping {
+            let text = "The world is closing for a moment. Try again soon.";
+            return self.refuse_open(cx, work, line, Refusal::new("not_ready", text));
+        }
+        if !known {
+            let text = "This key to your player is not valid here (any more).";
+            return self.refuse_open(cx, work, line, Refusal::new("bad_token", text));
+        }
+        let mut created = Created::default();
+        if fresh {
+            match self.create(cx, &name) {
+                Ok(first) => created = first,
+                Err(refusal) => return self.refuse_open(cx, work, line, refusal),
+            }
+        }
+        if self.hold_back(cx, &work, fresh) {
+            return;
+        }
+        let stood = created.body.or(self.body).or_else(|| self.player.as_ref().and_then(|p| p.placed()));
+        let body = match stood.map_or_else(|| self.spawn(cx), Ok) {
+            Ok(body) => Body { speed: 0, ..body },
+            Err(refusal) => return self.refuse_open(cx, work, line, refusal),
+        };
+        self.adopt(cx, work, (line, key), body, created);
+    }
+
+    /// Records that a line has the session.
+    fn adopt(&mut self, cx: &mut Cx<'_>, work: Work, (line, key): (Line, Key), body: Body, created: Created) {
+        self.body = Some(body);
+        let player = self.player.as_mut().expect("it has a session");
+        let mut salt = [0; 16];
+        cx.core.rng.fill_bytes(&mut salt);
+        let (session, token) = player.session_after(&key, salt);
+        let Created { mut events, names, signals, .. } = created;
+        events.push((EventType::Session, session.encode()));
+        let before = player.line.replace(line);
+        player.leave_at = None;
+        let center = *player.center.get_or_insert(body.chunk());
+        let opened = Opened {
+            token,
+            // The highest number there is has no next: a client that used it has used its session up.
+            next_seq: player.last_seq.saturating_add(1),
+            adoption: session.known.adoption,
+            body,
+            center,
+            own: Bytes::new(),
+        };
+        let mut effects = vec![Effect::Opened { line, before, opened: Box::new(opened) }];
+        effects.extend(signals.into_iter().map(Effect::Signal));
+        let entry = Entry { work: Some(work), effects };
+        self.record(cx, Record { events, cause: Cause::default(), names, tx: None, entry });
+    }
+
+    /// The first decision of a new player.
+    fn create(&mut self, cx: &mut Cx<'_>, name: &str) -> Result<Created, Refusal> {
+        let place = self.player.as_ref().and_then(|p| p.placed());
+        let place = (self.id, self.body.or(place), self.durable.last_at);
+        let mut rules = context(cx.core, &cx.crowd.interest, place, None);
+        let decided = guard(|| self.durable.state().create(name, &mut rules));
+        let decision = self.judge(cx, "create", decided)?;
+        let events = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
+        Ok(Created { events, names: decision.names, signals: decision.signals, body: decision.body })
+    }
+
+    /// Where a player stands of whom no place is known.
+    fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
+        let mut rules = context(cx.core, &cx.crowd.interest, (self.id, None, self.durable.last_at), None);
+        let spawned = guard(|| self.durable.state().spawn(&mut rules));
+        if spawned.is_err() {
+            self.on_game_panic(cx, "spawn");
+        }
+        spawned.map_err(|_| game_error())
+    }
+
+    fn refuse_open(&mut self, cx: &mut Cx<'_>, work: Work, line: Line, refusal: Refusal) {
+        self.emit(cx, Some(work), vec![Effect::OpenRefused { line, refusal }]);
+        self.unload_if_gone(cx);
+    }
+
+    /// Its node is another now, its edge is not: the session goes on in the same line. Nothing is recorded, for nothing has
+    /// changed.
+    pub(super) fn resume_session(&mut self, cx: &mut Cx<'_>, line: Line, adoption: u64, body: Body) {
+        let work = Work::Resume { line, adoption, body };
+        let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
+        if player.session.known.adoption != adoption && !cx.core.planted(Planted::AdoptionIgnored) {
+            self.emit(cx, Some(work), vec![Effect::Superseded { line }]);
+            return self.unload_if_gone(cx);
+        }
+        player.line = Some(line);
+        player.leave_at = None;
+        let stood = self.body.is_some();
+        if !stood {
+            // It was lost with its node, and what its edge heard of it last is all there is.
+            player.credit_mm = u64::from(u32::MAX);
+        }
+        let at = *self.body.get_or_insert(body);
+        let center = *player.center.get_or_insert(at.chunk());
+        self.enter_world(cx);
+        if stood {
+            // It came with its body, and its client has walked on meanwhile. Where it may not go the edge hears from the answer.
+            let _ = self.step(cx, body);
+        }
+        let own = guard(|| self.durable.state().private());
+        let failed = own.is_err();
+        let own = own.unwrap_or_default();
+        let resumed = Box::new(Resumed { body: self.body.unwrap_or(at), center, own });
+        self.emit(cx, Some(work), vec![Effect::Resumed { line, resumed }]);
+        if failed {
+            self.on_game_panic(cx, "private");
+        }
+    }
+
+    /// Something came by a line that does not have the session: a newer one has it, and once that is durable the older one is
+    /// told; or none has, for its edge was taken for lost, and asks to go on. What comes without `work` is not kept until then.
+    pub(super) fn turn_line_away(&mut self, cx: &mut Cx<'_>, line: Line, work: Option<Work>) {
+        if self.line().is_none() && self.player.is_some() {
+            self.tell_edge(cx, line, ToEdge::NotHere);
+        } else if work.is_some() || self.pending.is_empty() {
+            self.emit(cx, work, vec![Effect::Superseded { line }]);
+        }
+    }
+
+    // ---- in the world ----------------------------------------------------------------------------------
+
+    /// The session is durable: the player stands in the world.
+    pub(super) fn enter_world(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.core.now.time;
+        let Some(player) = &mut self.player else { return };
+        if !player.present {
+            player.present = true;
+            player.placed_at = now;
+            player.moved_at = now;
+            if let Some(center) = player.center {
+                cx.crowd.interest.set_player(center, true);
+            }
+        }
+        self.show(cx);
+    }
+
+    /// Where the body stands and the sight is centred.
+    pub(super) fn whereabouts(&self) -> Option<(Body, ChunkId)> {
+        Some((self.body?, self.player.as_ref()?.center?))
+    }
+
+    pub(super) fn on_line_gone(&mut self, cx: &mut Cx<'_>, line: Line, leave: bool) {
+        self.pending.iter_mut().for_each(|p| p.forget_line(line));
+        cx.desk.handoffs.line_gone(self.id, line, leave);
+        // A session that is still being adopted by that line is adopted all the same; then the line is found gone again.
+        let Some(player) = self.player.as_mut().filter(|p| p.line == Some(line)) else {
+            return cx.core.note_stale();
+        };
+        player.line = None;
+        let grace_ms = if leave { 0 } else { cx.core.world().grace_ms };
+        player.leave_at = Some(cx.core.now.time.plus_ms(grace_ms));
+        if let Some(body) = self.body.filter(|b| b.speed != 0) {
+            let body = Body { speed: 0, ..body };
+            self.body = Some(body);
+            cx.crowd.publisher.move_to(self.id, Some(body));
+        }
+        cx.core.after_ms(grace_ms, Timer::Grace(self.id));
+    }
+
+    /// The grace period is over, unless a line has it again.
+    pub(super) fn on_grace(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.core.now.time;
+        let over = |leave_at: Option<Time>| leave_at.is_some_and(|at| at <= now);
+        if self.player.as_ref().is_some_and(|p| p.line.is_none() && over(p.leave_at)) {
+            self.leave(cx);
+        }
+    }
+
+    /// Records where the player stands and takes it out of the world.
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        self.record_place(cx, vec![Effect::Left]);
+        self.unload_if_gone(cx);
+    }
+
+    fn record_place(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
+        if cx.room() == Room::Busy && !cx.core.stopping {
+            // A walker's place is recorded some seconds later; a player that leaves does so as soon as there is room.
+            if !effects.is_empty() {
+                cx.desk.storage.leave_later(self.id);
+            }
+            return;
+        }
+        let live = self.life.is(Phase::Live);
+        let Some(player) = self.player.as_mut().filter(|p| live && p.present) else { return };
+        player.placed_at = cx.core.now.time;
+        let entry = Entry { work: None, effects };
+        let events = vec![(EventType::Placed, Bytes::new())];
+        self.record(cx, Record { events, cause: Cause::default(), names: Vec::new(), tx: None, entry });
+    }
+
+    pub(super) fn leave_world(&mut self, cx: &mut Cx<'_>) {
+        let Some(player) = self.player.as_mut().filter(|p| p.line.is_none() && p.present) else { return };
+        player.present = false;
+        if let Some(center) = player.center {
+            cx.crowd.interest.set_player(center, false);
+        }
+        self.show(cx);
+    }
+
+    /// A player without a line that is not in the world and has nothing in flight need not be here.
+    pub(super) fn unload_if_gone(&mut self, cx: &mut Cx<'_>) {
+        if self.player.as_ref().is_some_and(|p| p.line.is_none() && !p.present) && self.is_settled() {
+            self.unload(cx);
+        }
+    }
+
+    /// What a second of rest brings a player: it leaves, or its place becomes durable.
+    fn rests(&self, cx: &Rooms<'_>) -> Option<Rest> {
+        let (now, every_us) = (cx.core.now.time, cx.core.world().place_every_ms * 1_000);
+        let player = self.player.as_ref()?;
+        if !self.is_quiet() || self.life.is(Phase::Suspended) {
+            return None;
+        }
+        let gone = player.leave_at.is_some_and(|at| at <= now);
+        if player.line.is_none() && (gone || !player.present) {
+            // Of one that cannot be read no place can be recorded.
+            let places = player.present && self.life.is(Phase::Live);
+            return Some(if places { Rest::Leave } else { Rest::Unload });
+        }
+        if !player.present || now.since(player.placed_at) < every_us {
+            return None;
+        }
+        let last = player.placed();
+        let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));
+        self.body.is_some_and(far).then_some(Rest::Place)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Leave,
+    Unload,
+    Place,
+}
+
+impl Host {
+    /// Once per second: those that were gone during a reload leave now; places of those that walked far become durable.
+    pub(super) fn rest_players(&mut self, rooms: &mut Rooms<'_>) {
+        let rests = self.entities.values().filter_map(|e| Some((e.id, e.rests(rooms)?)));
+        let (walked, leaving): (Vec<_>, Vec<_>) = rests.partition(|(_, rest)| *rest == Rest::Place);
+        for (id, rest) in leaving {
+            self.with(rooms, id, |e, cx| if rest == Rest::Leave { e.leave(cx) } else { e.unload(cx) });
+        }
+        self.each(rooms, walked.into_iter().map(|(id, _)| id), |e, cx| e.record_place(cx, Vec::new()));
+    }
+
+    /// The node stops: everybody leaves at once.
+    pub(crate) fn dismiss_players(&mut self, rooms: &mut Rooms<'_>) {
+        let now = rooms.core.now.time;
+        let players = self.those(|e| e.player.is_some());
+        self.each(rooms, players, |entity, cx| {
+            if let Some(player) = &mut entity.player {
+                player.line = None;
+                player.leave_at = Some(now);
+            }
+            entity.leave(cx);
+        });
+    }
+}

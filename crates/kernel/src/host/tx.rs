@@ -1,0 +1,137 @@
+//! Transactions over entities: two phases, one append as the only commit point.
+//!
+//! The coordinator is the player whose command it is; see `coordinator`. States of a [`Tx`]: preparing (each part has been
+//! asked) → appending (all have answered, the append is sent; it may no longer abort) → gone; or preparing → backing off
+//! (a participant was busy) → preparing with a new id and the old age. A participant is locked from its decision to the end it
+//! is told, or to the fence it writes when it hears nothing; see `participant`. Nothing waits in a lock queue, so there is no
+//! deadlock; the oldest gets through because a participant that said Busy to it prepares for no younger one for a while.
+
+mod coordinator;
+mod participant;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gundo_types::{Body, EntityId, NodeId, Planted, Time};
+use gundo_wire::journal::EventRecord;
+use rand_core::Rng;
+
+use super::Cx;
+use super::work::Command;
+use crate::core::{Core, Timer};
+use crate::game::Part;
+use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
+
+/// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
+const BACKOFF_MS: std::ops::RangeInclusive<u64> = 5..=40;
+
+/// Why an entity takes no work.
+#[derive(Debug)]
+pub(super) enum Lock {
+    /// It coordinates.
+    Coordinating(TxId),
+    /// It takes part.
+    Participant { tx: TxId, events: Vec<EventRecord>, signals: Vec<Bytes>, body: Option<Body> },
+}
+
+/// A participant's word to an older transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise {
+    age: Age,
+    until: Time,
+}
+
+/// A transaction coordinated here.
+struct Tx {
+    age: Age,
+    entity: EntityId,
+    command: Command,
+    parts: Vec<TxPart>,
+    phase: TxPhase,
+    /// When the command is refused at the latest.
+    until: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TxPhase {
+    Preparing,
+    BackingOff,
+    Appending,
+}
+
+struct TxPart {
+    part: Part,
+    node: Option<NodeId>,
+    prepared: Option<Prepared>,
+}
+
+/// Transactions coordinated here.
+#[derive(Default)]
+pub(super) struct Transactions {
+    running: BTreeMap<TxId, Tx>,
+    last: u64,
+}
+
+impl Transactions {
+    /// Whether `entity` coordinates this transaction.
+    pub(super) fn is_of(&self, tx: TxId, entity: EntityId) -> bool {
+        self.running.get(&tx).is_some_and(|t| t.entity == entity)
+    }
+
+    pub(super) fn check(&self, here: impl Fn(&EntityId) -> bool) {
+        for (id, tx) in &self.running {
+            assert!(here(&tx.entity), "{id:?}: its coordinator is here");
+            let all = tx.parts.iter().all(|p| p.prepared.is_some());
+            assert_eq!(
+                all,
+                tx.phase == TxPhase::Appending,
+                "{id:?}: all have prepared, and then it is appended"
+            );
+        }
+    }
+
+    fn next_id(&mut self, core: &Core) -> TxId {
+        self.last += 1;
+        TxId { node: core.me(), count: self.last }
+    }
+
+    /// A participant was busy, or is gone: all parts are given up, and asked again after a while.
+    fn back_off(&mut self, core: &mut Core, tx: TxId) {
+        let Some(entry) = self.running.get_mut(&tx) else { return };
+        assert!(entry.phase == TxPhase::Preparing, "only who is still preparing backs off");
+        entry.phase = TxPhase::BackingOff;
+        entry.parts.iter_mut().for_each(|p| p.prepared = None);
+        let spread = BACKOFF_MS.end() - BACKOFF_MS.start() + 1;
+        let wait = BACKOFF_MS.start() + core.rng.next_u64() % spread;
+        core.after_ms(wait, Timer::Transaction(tx));
+        self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
+    }
+
+    fn tell_parts(&self, core: &mut Core, tx: TxId, message: &TxMessage) {
+        let Some(entry) = self.running.get(&tx) else { return };
+        for part in &entry.parts {
+            if let Some(node) = part.node {
+                let (entity, message) = (part.part.entity, message.clone());
+                core.send(node, Peer::Transaction { tx, entity, message });
+            }
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// Ends a transaction: its participants are told how. Returns its command.
+    pub(super) fn end_tx(&mut self, tx: TxId, message: TxMessage) -> Option<Command> {
+        self.desk.txs.tell_parts(self.core, tx, &message);
+        self.desk.txs.running.remove(&tx).map(|tx| tx.command)
+    }
+
+    /// Gives a transaction up before its append was sent; returns its command.
+    pub(super) fn abort(&mut self, tx: TxId) -> Option<Command> {
+        self.end_tx(tx, TxMessage::Abort { reload: false })
+    }
+}
+
+/// Whether a planted mistake lets a coordinator abort what it has appended.
+fn aborts_after_append(core: &Core) -> bool {
+    core.planted(Planted::AbortAfterAppend)
+}

@@ -1,0 +1,257 @@
+//! A participant of a transaction: it decides its part, is locked, and hears or finds out how it ended.
+//!
+//! | participant | on | goes to |
+//! | --- | --- | --- |
+//! | free | prepare | locked: decides, answers when all before is durable |
+//! | locked | prepare of another | stays: *Busy*; promised to an older one |
+//! | locked | commit | free: applies |
+//! | locked | abort | free |
+//! | locked | fence, or nothing for long | writes a `Fenced` event at its next seq |
+
+use bytes::Bytes;
+use gundo_types::{EntityId, NodeId, Planted};
+use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
+
+use super::coordinator::is_no_participant;
+use super::{Lock, Promise};
+use crate::core::Timer;
+use crate::game::{RawDecision, Refusal};
+use crate::host::append::Effect;
+use crate::host::entity::Entity;
+use crate::host::phase::Phase;
+use crate::host::rules::{context, game_error, guard};
+use crate::host::work::{Prepare, Work};
+use crate::host::{Cx, Host, Rooms};
+use crate::peer::{Peer, Prepared, TxId, TxMessage};
+
+/// How long a participant keeps its word to an older transaction, ms.
+const PROMISE_MS: u64 = 500;
+/// How long a locked participant waits for the end before it writes a fence, ms. Longer than any append takes while its
+/// coordinator lives.
+const LOCK_MS: u64 = 10_000;
+/// How long a participant that is to find out waits for its own appends before it looks again, ms.
+const OWN_APPENDS_MS: u64 = 200;
+
+impl Host {
+    /// The coordinator's word.
+    pub(crate) fn on_coordinator(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        from: NodeId,
+        tx: TxId,
+        entity: EntityId,
+        message: TxMessage,
+    ) {
+        match message {
+            TxMessage::Prepare { age, command, actor } => {
+                let say = |message| Peer::Transaction { tx, entity, message };
+                if is_no_participant(rooms.core, entity) {
+                    rooms.core.note_nonsense();
+                    return rooms.core.send(from, say(TxMessage::Refused(game_error())));
+                }
+                let at_home = rooms.core.home_of(entity) == Some(rooms.core.me());
+                if at_home {
+                    self.need_at_home(rooms, entity);
+                }
+                // It lives elsewhere, or its last owner has not unloaded it yet.
+                if !at_home || !self.holds(entity) {
+                    return rooms.core.send(from, say(TxMessage::Busy));
+                }
+                self.tell(rooms, entity, |e, cx| e.ask(cx, Prepare { tx, age, command, actor }));
+            }
+            TxMessage::Commit => self.tell(rooms, entity, |e, cx| e.on_commit(cx, tx)),
+            TxMessage::Abort { reload } => self.tell(rooms, entity, |e, cx| e.on_abort(cx, tx, reload)),
+            TxMessage::Fence => self.tell(rooms, entity, |e, cx| e.on_told_to_fence(cx, tx)),
+            TxMessage::Prepared(_) | TxMessage::Refused(_) | TxMessage::Busy => rooms.core.note_nonsense(),
+        }
+    }
+}
+
+impl Entity {
+    fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
+        let now = cx.core.now.time;
+        let promised = self.promise.is_some_and(|p| p.until > now && p.age < prepare.age);
+        if self.lock.is_some() || promised {
+            return self.say_busy(cx, &prepare);
+        }
+        self.submit(cx, Work::Prepare(prepare));
+    }
+
+    pub(in crate::host) fn say_busy(&mut self, cx: &mut Cx<'_>, prepare: &Prepare) {
+        let now = cx.core.now.time;
+        let keeps = self.promise.is_some_and(|p| p.until > now && p.age <= prepare.age);
+        if !keeps {
+            self.promise = Some(Promise { age: prepare.age, until: now.plus_ms(PROMISE_MS) });
+        }
+        let (tx, message) = (prepare.tx, TxMessage::Busy);
+        cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
+    }
+
+    /// Decides a part and locks the entity, or refuses.
+    pub(in crate::host) fn prepare(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
+        assert!(self.lock.is_none(), "{}: a locked entity takes no work", self.id);
+        if self.promise.is_some_and(|p| p.age == prepare.age) {
+            self.promise = None;
+        }
+        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), Some(&prepare.actor));
+        let decided = guard(|| self.durable.state().decide(&prepare.command, &mut rules));
+        let (tx, id) = (prepare.tx, self.id);
+        let decision = match self.judge(cx, "decide", decided) {
+            Ok(d) if d.parts.is_empty() => d,
+            other => return self.refuse_part(cx, prepare, other.err().unwrap_or_else(game_error)),
+        };
+        let RawDecision { events, reply, names, signals, body, .. } = decision;
+        let events = self.part_of(cx, events);
+        let Ok(snapshot) = self.snapshot_after(cx, &events) else {
+            self.on_game_panic(cx, "snapshot");
+            return self.refuse_part(cx, prepare, game_error());
+        };
+        let (load, after) = (self.load, self.durable.seq);
+        let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
+        self.lock = Some(Lock::Participant { tx, events, signals, body });
+        self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
+        cx.core.after_ms(LOCK_MS, Timer::Lock(id));
+        let incarnation = cx.core.settings.incarnation;
+        let prepared = Prepared { stream, names, reply, incarnation };
+        let effects = vec![Effect::Transaction { tx, message: TxMessage::Prepared(Box::new(prepared)) }];
+        self.emit(cx, Some(Work::Prepare(prepare)), effects);
+        self.busy_to_the_rest(cx);
+    }
+
+    fn refuse_part(&mut self, cx: &mut Cx<'_>, prepare: Prepare, refusal: Refusal) {
+        let tx = prepare.tx;
+        let effects = vec![Effect::Transaction { tx, message: TxMessage::Refused(refusal) }];
+        self.emit(cx, Some(Work::Prepare(prepare)), effects);
+    }
+
+    /// The events of its part. Without any it takes part all the same: its stream must not have moved when the append lands.
+    fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>) -> Vec<EventRecord> {
+        let at = cx.core.world_time_from(self.durable.last_at);
+        let record = |event_type, payload| EventRecord { at, cause: Bytes::new(), event_type, payload };
+        if events.is_empty() {
+            return vec![record(EventType::Answered, Bytes::new())];
+        }
+        events.into_iter().map(|payload| record(EventType::Game, payload)).collect()
+    }
+
+    /// The snapshot that goes with a participant's events, when one is due: of a copy, for the state itself changes
+    /// only when the append has landed.
+    fn snapshot_after(&self, cx: &Cx<'_>, events: &[EventRecord]) -> Result<Option<Bytes>, Refusal> {
+        let rules = cx.core.settings.rules.clone();
+        if !self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every) {
+            return Ok(None);
+        }
+        let Some(kind) = rules.kind_of(self.id.kind) else { return Ok(None) };
+        guard(|| {
+            let mut copy = kind.restore(self.id.id, &self.durable.state().snapshot()).ok()?;
+            let misses = cx.core.planted(Planted::StaleSnapshot);
+            for event in events.iter().filter(|e| e.event_type == EventType::Game && !misses) {
+                copy.apply(&event.payload).ok()?;
+            }
+            let at = events.last().map_or(self.durable.last_at, |e| e.at);
+            Some(self.durable.snapshot_of(copy.snapshot(), at, self.player.as_deref()))
+        })
+    }
+
+    /// Other prepares that wait behind a new lock must not: their coordinators back off.
+    pub(in crate::host) fn busy_to_the_rest(&mut self, cx: &mut Cx<'_>) {
+        for prepare in self.queue.take_prepares() {
+            self.say_busy(cx, &prepare);
+        }
+    }
+
+    /// Whether this transaction has it locked.
+    fn is_locked_by(&self, tx: TxId) -> bool {
+        matches!(&self.lock, Some(Lock::Participant { tx: t, .. }) if *t == tx)
+    }
+
+    fn on_commit(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+        if !self.is_locked_by(tx) {
+            return cx.core.note_stale();
+        }
+        let Some(Lock::Participant { events, signals, body, .. }) = self.lock.take() else { return };
+        if !self.pending.is_empty() {
+            // Its answer rests on these appends and was never sent, so nothing can have landed with it.
+            cx.core.note_nonsense();
+            return self.settle(cx);
+        }
+        if self.life.is(Phase::Settling) {
+            // Its state is not to be built on; what has landed is in the journal.
+            return self.start_load(cx);
+        }
+        let due = self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every);
+        let (durable, player) = (&mut self.durable, &mut self.player);
+        let applied = guard(|| {
+            for event in &events {
+                durable.apply(player.as_deref_mut(), event.event_type, &event.payload, &Cause::default())?;
+                durable.last_at = durable.last_at.max(event.at);
+            }
+            Ok::<_, gundo_wire::DecodeError>(())
+        });
+        if !matches!(applied, Ok(Ok(()))) {
+            return self.on_game_panic(cx, "apply");
+        }
+        if due {
+            self.durable.snapshot_seq = self.durable.seq;
+        }
+        self.refresh(cx);
+        for signal in signals {
+            cx.crowd.publisher.signal(self.id, signal);
+        }
+        if let Some(body) = body {
+            self.put_body(cx, body);
+        }
+        self.run(cx);
+    }
+
+    fn on_abort(&mut self, cx: &mut Cx<'_>, tx: TxId, reload: bool) {
+        self.queue.forget_prepare(tx);
+        if !self.release_lock(cx, tx) {
+            return cx.core.note_stale();
+        }
+        if reload || self.life.is(Phase::Settling) { self.settle(cx) } else { self.run(cx) }
+    }
+
+    fn on_told_to_fence(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+        if !self.is_locked_by(tx) {
+            return cx.core.note_stale();
+        }
+        self.locked_until = cx.core.now.time;
+        self.on_lock_timer(cx);
+    }
+
+    /// Reloads once nothing is in flight: at once, unless a peer says what cannot be.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.phase(), Phase::Live | Phase::Freezing | Phase::Settling) {
+            return cx.core.note_nonsense();
+        }
+        self.life.settle();
+        self.load_if_settled(cx);
+    }
+
+    /// Ends a participant's lock; false: there is none of this transaction.
+    fn release_lock(&mut self, cx: &Cx<'_>, tx: TxId) -> bool {
+        let released = self.is_locked_by(tx) && !cx.core.planted(Planted::LockKept);
+        if released {
+            self.lock = None;
+        }
+        released
+    }
+
+    /// A participant has waited long: unless it is a newer lock, it finds out by itself.
+    pub(in crate::host) fn on_lock_timer(&mut self, cx: &mut Cx<'_>) {
+        let Some(Lock::Participant { tx, .. }) = &self.lock else { return };
+        let tx = *tx;
+        let decides = matches!(self.phase(), Phase::Live | Phase::Settling | Phase::Freezing);
+        if self.locked_until > cx.core.now.time || !decides {
+            return;
+        }
+        // Its answer waits for these appends, so the transaction cannot have ended yet.
+        if !self.pending.is_empty() {
+            return cx.core.after_ms(OWN_APPENDS_MS, Timer::Lock(self.id));
+        }
+        if self.release_lock(cx, tx) {
+            self.fence(cx, self.durable.seq);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A body that moves: volatile, checked against time, speed and the game's own rule.
+
+use gundo_types::{Body, ChunkId, Planted, Point};
+
+use super::Cx;
+use super::entity::Entity;
+use super::phase::Phase;
+use super::rules::{context, game_error, guard};
+use super::storage::Room;
+use crate::game::Refusal;
+use crate::peer::{Line, ToEdge};
+
+/// A body must be this far outside its chunk before the sight moves along: walking on a border stirs nothing.
+const CENTER_SLACK_MM: i32 = 3_000;
+
+impl Entity {
+    /// A client's wish where its body be. Volatile: nothing is recorded.
+    pub(super) fn walk(&mut self, cx: &mut Cx<'_>, line: Line, seq: u32, wish: Body) {
+        if cx.core.planted(Planted::MotionWaits) && cx.room() == Room::Busy {
+            return;
+        }
+        let Some(player) = &self.player else { return cx.core.note_nonsense() };
+        if player.line != Some(line) && !cx.core.planted(Planted::OldLineObeyed) {
+            return self.turn_line_away(cx, line, None);
+        }
+        if self.life.is(Phase::Frozen) {
+            return cx.desk.handoffs.walked(self.id, line, seq, wish);
+        }
+        if let Err((body, refusal)) = self.step(cx, wish) {
+            let code = refusal.code.into_owned();
+            self.tell_edge(cx, line, ToEdge::Correction { seq, body, code });
+        }
+    }
+
+    /// Moves the body to where it is wished, or says where it stays and why. Nothing happens before it stands in the world.
+    pub(super) fn step(&mut self, cx: &mut Cx<'_>, wish: Body) -> Result<(), (Body, Refusal)> {
+        let (Some(player), Some(state)) = (&mut self.player, self.durable.loaded()) else { return Ok(()) };
+        let Some(from) = self.body.filter(|_| player.present && !self.life.is(Phase::Loading)) else {
+            return Ok(());
+        };
+        if self.life.is(Phase::Suspended) {
+            return Err((from, Refusal::new("suspended", "Your player rests.")));
+        }
+        let now = cx.core.now.time;
+        let wish =
+            Body { island: from.island, heading: wish.heading & 127, speed: wish.speed.min(127), ..wish };
+        let mut failed = None;
+        let speed_max = guard(|| state.speed_max()).map_err(|_| failed = Some("speed_max"));
+        let speed_max = u64::from(speed_max.unwrap_or(0));
+        // Up to a second's way is saved up: packets come in bursts, feet do not.
+        let gained = now.since(player.moved_at).saturating_mul(speed_max) / 1_000_000;
+        player.credit_mm = (player.credit_mm + gained).min(speed_max);
+        player.moved_at = now;
+        let distance = from.at.distance(wish.at);
+        let verdict = if distance > player.credit_mm {
+            Err(Refusal::new("too_fast", "Nobody runs that fast."))
+        } else {
+            let place = (self.id, Some(from), self.durable.last_at);
+            let mut rules = context(cx.core, &cx.crowd.interest, place, None);
+            guard(|| state.walk(&from, &wish, &mut rules)).unwrap_or_else(|_| {
+                failed = Some("walk");
+                Err(game_error())
+            })
+        };
+        if verdict.is_ok() {
+            player.credit_mm -= distance;
+            self.body = Some(wish);
+            cx.core.counters.moves += 1;
+            cx.crowd.publisher.move_to(self.id, Some(wish));
+            if from.chunk() != wish.chunk() {
+                cx.crowd.publisher.announce(cx.core, self.id);
+            }
+            self.follow(cx, wish);
+        } else {
+            cx.core.counters.corrections += 1;
+        }
+        if let Some(doing) = failed {
+            self.on_game_panic(cx, doing);
+        }
+        verdict.map_err(|refusal| (from, refusal))
+    }
+
+    /// Puts the body elsewhere, as a durable event said.
+    pub(super) fn put_body(&mut self, cx: &mut Cx<'_>, body: Body) {
+        self.body = Some(body);
+        let line = self.line();
+        self.show(cx);
+        self.follow(cx, body);
+        if let Some(line) = line {
+            let code = "moved".to_owned();
+            self.tell_edge(cx, line, ToEdge::Correction { seq: 0, body, code });
+        }
+    }
+
+    /// Lets the sight follow a body that has left its chunk.
+    fn follow(&mut self, cx: &mut Cx<'_>, body: Body) {
+        let Some(player) = &mut self.player else { return };
+        let Some(center) = player.stands_around() else { return };
+        if center.island == body.island && is_about(center, body.at) {
+            return;
+        }
+        let next = body.chunk();
+        player.center = Some(next);
+        cx.crowd.interest.set_player(center, false);
+        cx.crowd.interest.set_player(next, true);
+        if let Some(line) = self.line() {
+            self.tell_edge(cx, line, ToEdge::Center(next));
+        }
+    }
+}
+
+/// Whether `at` is in `center` or hardly outside it.
+fn is_about(center: ChunkId, at: Point) -> bool {
+    let corner = center.corner();
+    let range = -CENTER_SLACK_MM..gundo_types::CHUNK_MM + CENTER_SLACK_MM;
+    range.contains(&at.x.saturating_sub(corner.x)) && range.contains(&at.y.saturating_sub(corner.y))
+}

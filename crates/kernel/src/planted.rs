@@ -1,0 +1,147 @@
+//! Mistakes on purpose that only change, drop or forge a message: made here, between the rooms and the outside.
+//!
+//! Each breaks a guarantee, and the simulator's checkers must find it. Those that a message cannot express stay where they are
+//! made ([`Core::planted`](crate::core::Core::planted)). Without the feature `planted` everything passes unchanged.
+
+use gundo_types::{EntityId, Planted};
+use gundo_wire::Message;
+use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::{Batch, EventType, Loaded, Outcome, Session, SnapshotParts};
+
+use crate::io::{Gauges, Input, Output};
+use crate::peer::{HomeMessage, Peer, ToEdge, ToPlayer, TxId, TxMessage};
+
+/// Load of a node that is neither too busy nor at ease, ‰.
+const UNEASY_PERMILLE: u32 = 700;
+
+/// The mistake that was planted, if one was.
+pub(crate) struct Mistakes {
+    planted: Option<Planted>,
+    /// The last transaction that a participant was told to commit, and which one was told first.
+    commit: Option<(TxId, EntityId)>,
+}
+
+impl Mistakes {
+    pub(crate) fn new(planted: Option<Planted>) -> Self {
+        Self { planted: planted.filter(|_| cfg!(feature = "planted")), commit: None }
+    }
+
+    /// An input on its way in; `None`: it is lost.
+    pub(crate) fn input(&self, mut input: Input) -> Option<Input> {
+        let Some(planted) = self.planted else { return Some(input) };
+        match (planted, &mut input) {
+            (Planted::LoadNotRetried, Input::Loaded { result: Err(_), .. })
+            | (Planted::KeyframeLost, Input::Drained { .. }) => return None,
+            (Planted::AnswersForgotten, Input::Loaded { result: Ok(loaded), .. }) => forget_answers(loaded),
+            (Planted::UnknownIsDone, Input::Appended { outcome, .. }) => mistake(outcome, Outcome::Done),
+            (Planted::UnknownIsRefused, Input::Appended { outcome, .. }) => {
+                mistake(outcome, Outcome::Rejected(String::new()));
+            }
+            (Planted::UnknownRetried, Input::Appended { outcome, .. }) => mistake(outcome, Outcome::Conflict),
+            (Planted::OverloadStays, Input::Gauges(gauges)) => {
+                let load_permille = gauges.load_permille.max(UNEASY_PERMILLE);
+                *gauges = Gauges { load_permille, ..*gauges };
+            }
+            (Planted::DamagedTokenPanics, Input::Client { message, .. }) => panic_at_damage(message),
+            _ => {}
+        }
+        Some(input)
+    }
+
+    /// A message to a peer, or of the node to itself, as it is sent; `None`: it is lost.
+    pub(crate) fn peer(&mut self, mut message: Peer) -> Option<Peer> {
+        let Some(planted) = self.planted else { return Some(message) };
+        match (planted, &mut message) {
+            (Planted::KeyframeIgnored, Peer::KeyframeWanted(_))
+            | (Planted::SentNotCompared, Peer::Sent { .. })
+            | (Planted::PlayerStays, Peer::ToPlayer { message: ToPlayer::Gone { .. }, .. })
+            | (
+                Planted::OldLineNotTold | Planted::OldLineObeyed,
+                Peer::ToEdge { message: ToEdge::Superseded, .. },
+            ) => return None,
+            (Planted::NoGrace, Peer::ToPlayer { message: ToPlayer::Gone { leave }, .. }) => *leave = true,
+            (
+                Planted::PoisonDecidedAgain,
+                Peer::ToPlayer { message: ToPlayer::Command { question, .. }, .. },
+            ) => *question = false,
+            (
+                Planted::InterestNotAnnounced,
+                Peer::Home { message: HomeMessage::Announce { subscribes, .. }, .. },
+            ) => subscribes.clear(),
+            (Planted::SubscriptionKept, Peer::Home { message: HomeMessage::Subscribe(list), .. }) => {
+                list.retain(|(_, tiers)| *tiers != 0);
+            }
+            (Planted::HalfCommit, Peer::Transaction { tx, entity, message }) => {
+                self.commit_half(*tx, *entity, message);
+            }
+            _ => {}
+        }
+        Some(message)
+    }
+
+    /// An output on its way out; `None`: it is lost.
+    pub(crate) fn output(&mut self, mut output: Output) -> Option<Output> {
+        match (self.planted, &mut output) {
+            (None, _) => {}
+            (_, Output::Peer { .. }) => {
+                let Output::Peer { to, message } = output else { return Some(output) };
+                return self.peer(message).map(|message| Output::Peer { to, message });
+            }
+            (Some(Planted::PartLeftOut), Output::Append(batch)) if batch.streams.len() > 1 => {
+                batch.streams.remove(1);
+                batch.prepared_by.remove(0);
+            }
+            (Some(Planted::LaterFieldsLost), Output::Append(batch)) => drop_later_fields(batch),
+            _ => {}
+        }
+        Some(output)
+    }
+
+    /// Only the first participant of a transaction hears that it has landed.
+    fn commit_half(&mut self, tx: TxId, entity: EntityId, message: &mut TxMessage) {
+        if !matches!(message, TxMessage::Commit) {
+            return;
+        }
+        match self.commit {
+            Some((before, first)) if before == tx && first != entity => {
+                *message = TxMessage::Abort { reload: false };
+            }
+            _ => self.commit = Some((tx, entity)),
+        }
+    }
+}
+
+fn mistake(outcome: &mut Outcome, taken_for: Outcome) {
+    if *outcome == Outcome::Unknown {
+        *outcome = taken_for;
+    }
+}
+
+fn panic_at_damage(message: &ClientMessage) {
+    let token = message.hello.as_ref().map_or(0, |hello| hello.token.len());
+    assert!(matches!(token, 0 | 24), "a token has 24 bytes");
+}
+
+fn forget_answers(loaded: &mut Loaded) {
+    let Some((_, payload)) = &mut loaded.snapshot else { return };
+    if let Ok(mut snapshot) = SnapshotParts::decode(payload.clone()) {
+        snapshot.answers.clear();
+        *payload = snapshot.encode_to_vec().into();
+    }
+}
+
+/// Writes only what this version knows.
+fn drop_later_fields(batch: &mut Batch) {
+    for stream in &mut batch.streams {
+        if let Some(payload) = &mut stream.snapshot
+            && let Ok(snapshot) = SnapshotParts::decode(payload.clone())
+        {
+            *payload = snapshot.encode_to_vec().into();
+        }
+        for event in stream.events.iter_mut().filter(|e| e.event_type == EventType::Session) {
+            if let Ok(session) = Session::decode(event.payload.clone()) {
+                event.payload = session.encode_to_vec().into();
+            }
+        }
+    }
+}
