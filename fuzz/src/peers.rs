@@ -441,6 +441,7 @@ impl World {
         while let Some(input) = inputs.pop_front() {
             let now = Now { time: self.now, world: WorldTime(WORLD_MS + self.now.0 / 1_000) };
             self.node.handle(now, input);
+            self.node.check();
             while let Some(output) = self.node.poll_output() {
                 match output {
                     Output::Send { parts, .. } => {

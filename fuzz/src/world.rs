@@ -194,6 +194,7 @@ impl World {
             while let Some((at, input)) = self.letters.pop_front() {
                 let now = Now { time: self.now, world: WorldTime(WORLD_MS + self.now.0 / 1_000) };
                 self.nodes[at].handle(now, input);
+                self.nodes[at].check();
                 while let Some(output) = self.nodes[at].poll_output() {
                     self.take(at, output);
                 }

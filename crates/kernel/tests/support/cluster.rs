@@ -497,6 +497,9 @@ impl Cluster {
         if game::DEADLY.take() {
             return self.die_of_a_rule(node);
         }
+        if PLANTED.get().is_none() {
+            kernel.check();
+        }
         let mut outputs = Vec::new();
         while let Some(output) = kernel.poll_output() {
             outputs.push(output);
