@@ -8,55 +8,26 @@
 mod hello;
 mod moving;
 mod play;
+mod room;
 mod session;
 mod sight;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use room::{Edge, Rooms};
 
 use gundo_types::{ChunkId, ConnId, EntityId, Planted};
-use gundo_wire::client::{ClientMessage, Closing, Edge as Address, Edges, Home, Pong, ServerMessage, Stats};
+use gundo_wire::client::{ClientMessage, Home, Pong, ServerMessage, Stats};
 
+use self::room::edges;
 use self::session::{Phase, Session};
 use crate::core::Core;
-use crate::crowd::Crowd;
-use crate::host::to_player;
-use crate::io::{Gauges, Member, Output, SendClass};
-use crate::overload::Overload;
-use crate::peer::{Line, ToPlayer};
+use crate::io::{Gauges, Output, SendClass};
 
-/// How long clients shall wait before they come back by themselves, ms: each another time, for many lose the same at once.
-const RETRY_MS: std::ops::RangeInclusive<u32> = 500..=1_500;
-/// The same for clients of a node that is being emptied, which come back at another edge at once.
-const RETRY_MOVING_MS: std::ops::RangeInclusive<u32> = 1..=20;
 /// How long a Hello may take before it is refused with `not_ready`, ms.
 const OPENING_MS: u64 = 5_000;
 /// How long a session waits for the node that has its player now before it asks the home again, ms.
 const MOVING_MS: u64 = 1_000;
 /// Part of its clients that a node which is being emptied sends away per tick, and how many at least.
 const SENT_AWAY: (usize, usize) = (32, 4);
-
-/// All sessions at this edge.
-#[derive(Default)]
-pub(crate) struct Edge {
-    sessions: BTreeMap<ConnId, Session>,
-    /// Connections that were closed from here and are not gone yet: what still comes from them is too late.
-    closed: BTreeSet<ConnId>,
-    /// Sessions that wait to hear where their player is.
-    locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
-    /// Sessions that are owed keyframes at the next flush.
-    owed: BTreeSet<ConnId>,
-    /// Old tiers that run out: (tick, session, chunk).
-    fading: BTreeSet<(u32, ConnId, ChunkId)>,
-    /// What the driver last said of itself.
-    gauges: Gauges,
-}
-
-/// The rooms that an edge reaches: those below it.
-pub(crate) struct Rooms<'a> {
-    pub(crate) core: &'a mut Core,
-    pub(crate) crowd: &'a mut Crowd,
-    pub(crate) overload: &'a Overload,
-}
 
 impl Edge {
     pub(crate) fn len(&self) -> usize {
@@ -142,30 +113,6 @@ impl Edge {
         self.end_session(cx, conn, false);
     }
 
-    // ---- closing ---------------------------------------------------------------------------------------
-
-    fn close(&mut self, cx: &mut Rooms<'_>, conn: ConnId, code: &str, text: &str, retry_ms: u32) {
-        let closing = Closing { code: code.into(), text: text.into(), retry_ms };
-        let message = ServerMessage { closing: Some(closing), ..Default::default() };
-        cx.core.send_client(conn, &message, SendClass::Kept);
-        self.end_session(cx, conn, false);
-        self.closed.insert(conn);
-        cx.core.outputs.push_back(Output::Close { conn });
-    }
-
-    /// Closes a connection for something that passes: the client comes back by itself.
-    fn close_for_now(&mut self, cx: &mut Rooms<'_>, conn: ConnId, code: &str, text: &str) {
-        let retry_ms = cx.core.spread(RETRY_MS);
-        self.close(cx, conn, code, text, retry_ms);
-    }
-
-    /// The client is to play on by another edge: nothing else changes for it.
-    fn send_away(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
-        let retry_ms = cx.core.spread(RETRY_MOVING_MS);
-        let text = "This server is being renewed. You are taken to another one.";
-        self.close(cx, conn, "moving", text, retry_ms);
-    }
-
     /// A node that is being emptied sends some clients to other edges.
     pub(crate) fn send_some_away(&mut self, cx: &mut Rooms<'_>) {
         let (part, least) = SENT_AWAY;
@@ -180,28 +127,6 @@ impl Edge {
         for conn in conns {
             let text = "The server restarts. You will be back in a moment.";
             self.close_for_now(cx, conn, "stopping", text);
-        }
-    }
-
-    fn end_session(&mut self, cx: &mut Rooms<'_>, conn: ConnId, leave: bool) {
-        let Some(session) = self.sessions.remove(&conn) else { return };
-        self.look_no_more(session.player, conn);
-        if session.has_holder() {
-            let line = Line { edge: cx.core.me(), conn };
-            let gone = to_player(session.player, line, ToPlayer::Gone { leave });
-            cx.core.send(session.holder, gone);
-        }
-        self.owed.remove(&conn);
-        leave_chunks(cx, conn, session.center);
-    }
-
-    /// A session does not wait to hear where this player is any more.
-    fn look_no_more(&mut self, player: EntityId, conn: ConnId) {
-        if let Some(waiting) = self.locating.get_mut(&player) {
-            waiting.remove(&conn);
-            if waiting.is_empty() {
-                self.locating.remove(&player);
-            }
         }
     }
 
@@ -254,20 +179,6 @@ impl Edge {
             cx.core.send_client(conn, &message, SendClass::Frames);
         }
     }
-
-    /// The connections of sessions for which `is` holds, in order.
-    fn those(&self, is: impl Fn(&Session) -> bool) -> Vec<ConnId> {
-        self.sessions.iter().filter(|(_, s)| is(s)).map(|(conn, _)| *conn).collect()
-    }
-}
-
-/// Gives back what a session looked at.
-fn leave_chunks(cx: &mut Rooms<'_>, conn: ConnId, center: Option<ChunkId>) {
-    let Some(center) = center.filter(|_| !cx.core.planted(Planted::SightLeaked)) else { return };
-    let reach = cx.core.world().sight_chunks.into_iter().max().unwrap_or(0);
-    for chunk in center.around(reach) {
-        cx.crowd.interest.set_session(conn, chunk, 0);
-    }
 }
 
 fn homes_around(core: &Core, center: Option<ChunkId>) -> Vec<Home> {
@@ -277,13 +188,4 @@ fn homes_around(core: &Core, center: Option<ChunkId>) -> Vec<Home> {
         Some(Home { chunk: Some(chunk.into()), node: u32::from(node.0) })
     };
     center.into_iter().flat_map(|c| c.around(reach)).filter_map(home).collect()
-}
-
-/// Where clients may come: not to members that are being emptied, unless all are.
-fn edges(core: &Core) -> Edges {
-    let members = &core.view.members;
-    let stays = members.iter().any(|m| !m.draining);
-    let edge =
-        |m: &Member| Address { node: u32::from(m.node.0), host: m.host.clone(), port: u32::from(m.port) };
-    Edges { edges: members.iter().filter(|m| !(stays && m.draining)).map(edge).collect() }
 }

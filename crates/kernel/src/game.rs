@@ -15,10 +15,27 @@ use gundo_wire::{DecodeError, Message};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-/// Whether this thread runs game code just now: for a panic hook, which can so tell the game's panics, which the kernel
+thread_local! {
+    /// For panic hooks only; nothing is decided by it.
+    static RUNNING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether this thread runs game code at this moment: for a panic hook, which can so tell the game's panics, which the kernel
 /// catches, from its own.
 pub fn is_running() -> bool {
-    crate::host::is_running()
+    RUNNING.get()
+}
+
+/// Runs game code; a panic in it is a refusal.
+pub(crate) fn guard<T>(game: impl FnOnce() -> T) -> Result<T, Refusal> {
+    RUNNING.set(true);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(game)).map_err(|_| game_error());
+    RUNNING.set(false);
+    done
+}
+
+pub(crate) fn game_error() -> Refusal {
+    Refusal::new("game_error", "Something went wrong with that. Nothing was changed.")
 }
 
 /// A polite no: the command had no effect.

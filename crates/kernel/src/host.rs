@@ -1,103 +1,53 @@
 //! The room of the entities that are real here: how they come and go, and the way of each message to its entity.
 //!
-//! An [`Entity`](entity::Entity) is a machine; the [`Host`] holds them all, looks up the one a message is for, and forgets those
-//! that have left. What entities share is on the [`Desk`]. Start reading at [`Host::with`], then `entity`, then `work`.
+//! An [`Entity`](entity::Entity) is a machine; the [`Host`] has them all, looks up the one a message is for, and forgets those
+//! that have left. What entities share is on the [`Desk`](desk::Desk). Start reading at `room`, then `entity`, then `work`.
 //!
 //! Not here: who sees what (`crowd`), where else an entity may be (`home`), and who the clients are (`edge`).
 
 mod append;
+mod arriving;
+mod desk;
 mod drain;
 mod durable;
 mod entity;
 mod handoff;
 mod isolation;
+mod leaving;
+mod pending;
 mod phase;
 mod player;
-mod rules;
+mod queue;
+mod room;
 mod session;
 mod storage;
+mod trouble;
 mod tx;
+mod waiting;
 mod walk;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use desk::Rooms;
+pub(crate) use room::Host;
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, EntityId, NodeId, Term, WorldTime};
+use gundo_types::{ChunkId, EntityId, NodeId, Term};
 use gundo_wire::journal::{Loaded, Outcome};
 
-use self::append::Appends;
 use self::entity::Entity;
-use self::handoff::Handoffs;
+use self::pending::Why;
 use self::phase::Phase;
-use self::storage::Storage;
-use self::tx::Transactions;
-use self::work::Work;
+use self::queue::Work;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
-use crate::home::Home;
-use crate::io::RealState;
+use crate::io::{Counters, RealState};
 use crate::peer::{Line, ToEdge, ToPlayer};
-
-pub(crate) use handoff::to_player;
-pub(crate) use isolation::LOSSES_MAX;
-pub(crate) use rules::is_running;
-
-/// All entities that are real here, and what they share.
-#[derive(Default)]
-pub(crate) struct Host {
-    entities: BTreeMap<EntityId, Box<Entity>>,
-    desk: Desk,
-}
-
-/// What the entities of a host share: lists of who waits for what.
-#[derive(Default)]
-pub(crate) struct Desk {
-    /// Appends in flight, and whose they are.
-    appends: Appends,
-    /// Whether the journal takes something new, and who waits for it.
-    storage: Storage,
-    /// Transactions coordinated here.
-    txs: Transactions,
-    /// Players that change their node.
-    handoffs: Handoffs,
-    /// Public parts that change by time alone, and when.
-    changes: BTreeSet<(WorldTime, EntityId)>,
-    /// Land that ticks, that is, is loaded and observed.
-    awake: BTreeSet<EntityId>,
-    /// It does not tick now.
-    hold: bool,
-    /// Something that lives elsewhere in the present view has work in flight here.
-    leaving: bool,
-    /// Entities whose code has panicked too often.
-    suspended: BTreeSet<EntityId>,
-    /// Players among the entities.
-    players: usize,
-}
-
-/// The rooms that a host reaches: those below it.
-pub(crate) struct Rooms<'a> {
-    pub(crate) core: &'a mut Core,
-    pub(crate) crowd: &'a mut Crowd,
-    pub(crate) home: &'a Home,
-}
-
-/// What an entity's methods may reach.
-pub(super) struct Cx<'a> {
-    core: &'a mut Core,
-    crowd: &'a mut Crowd,
-    desk: &'a mut Desk,
-}
 
 impl Host {
     // ---- who is here -----------------------------------------------------------------------------------
 
     pub(crate) fn len(&self) -> usize {
         self.entities.len()
-    }
-
-    pub(crate) fn holds(&self, id: EntityId) -> bool {
-        self.entities.contains_key(&id)
     }
 
     pub(crate) fn term_of(&self, id: EntityId) -> Option<Term> {
@@ -143,13 +93,13 @@ impl Host {
     }
 
     /// Fills in the gauges.
-    pub(crate) fn count(&self, core: &Core, counters: &mut crate::io::Counters) {
+    pub(crate) fn count(&self, core: &Core, counters: &mut Counters) {
         counters.appends_waiting = self.desk.storage.waiting() as u64;
         counters.journal_slow = u64::from(self.desk.storage.is_slow(core.now.time, core.world()));
         counters.storage_full = u64::from(self.desk.storage.is_full());
         counters.held = self.entities.values().filter(|e| e.queue.held).count() as u64;
         counters.reals = self.entities.len() as u64;
-        counters.handing_over = self.desk.handoffs.len() as u64;
+        counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;
         counters.suspended = self.desk.suspended.len() as u64;
     }
 
@@ -163,66 +113,10 @@ impl Host {
         assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "only who is here changes");
         assert!(cx.desk.awake.iter().all(here), "only what is here is awake");
         assert!(cx.desk.suspended.iter().all(here), "only who is here is suspended");
-        cx.desk.handoffs.check(here);
+        cx.desk.departures.check(here);
         cx.desk.txs.check(here);
         cx.desk.storage.check();
-    }
-
-    // ---- the way to an entity --------------------------------------------------------------------------
-
-    fn split<'a>(
-        &'a mut self,
-        rooms: &'a mut Rooms<'_>,
-    ) -> (&'a mut BTreeMap<EntityId, Box<Entity>>, Cx<'a>) {
-        let cx = Cx { core: rooms.core, crowd: rooms.crowd, desk: &mut self.desk };
-        (&mut self.entities, cx)
-    }
-
-    /// Has an entity do something, and forgets it if it leaves by that. `None`: it is not here.
-    fn with<R>(
-        &mut self,
-        rooms: &mut Rooms<'_>,
-        id: EntityId,
-        act: impl FnOnce(&mut Entity, &mut Cx<'_>) -> R,
-    ) -> Option<R> {
-        let (entities, mut cx) = self.split(rooms);
-        let entity = entities.get_mut(&id)?;
-        let done = act(entity, &mut cx);
-        if entity.is_gone() {
-            cx.desk.players -= usize::from(entity.player.is_some());
-            entities.remove(&id);
-        }
-        Some(done)
-    }
-
-    /// The same for a message. One that finds no entity is stale: the entity has left since it was sent.
-    fn tell(&mut self, rooms: &mut Rooms<'_>, id: EntityId, act: impl FnOnce(&mut Entity, &mut Cx<'_>)) {
-        if self.with(rooms, id, act).is_none() {
-            rooms.core.note_stale();
-        }
-    }
-
-    /// The same for all of `ids` that are still here when their turn comes.
-    fn each(
-        &mut self,
-        rooms: &mut Rooms<'_>,
-        ids: impl IntoIterator<Item = EntityId>,
-        mut act: impl FnMut(&mut Entity, &mut Cx<'_>),
-    ) {
-        for id in ids {
-            self.with(rooms, id, &mut act);
-        }
-    }
-
-    fn insert(&mut self, entity: Box<Entity>) {
-        self.desk.players += usize::from(entity.player.is_some());
-        let before = self.entities.insert(entity.id, entity);
-        assert!(before.is_none(), "an entity is real once");
-    }
-
-    /// The entities for which `is` holds, in id order.
-    fn those(&self, is: impl Fn(&Entity) -> bool) -> Vec<EntityId> {
-        self.entities.values().filter(|e| is(e)).map(|e| e.id).collect()
+        self.arrivals.check(|id| self.entities.contains_key(id));
     }
 
     // ---- coming ----------------------------------------------------------------------------------------
@@ -298,8 +192,8 @@ impl Host {
     ) {
         if !self.holds(id) {
             // It is about to be: what is said to it waits.
-            if self.desk.handoffs.is_arriving(id) {
-                return self.desk.handoffs.wait_for_arrival(rooms.core, id, line, message);
+            if self.arrivals.has(id) {
+                return self.arrivals.wait(rooms.core, id, line, message);
             }
             if matches!(message, ToPlayer::Gone { .. }) {
                 return rooms.core.note_stale();
@@ -322,10 +216,10 @@ impl Host {
     pub(crate) fn handle_appended(&mut self, rooms: &mut Rooms<'_>, batch: u64, outcome: Outcome) {
         self.desk.storage.on_ended(batch);
         match self.desk.appends.end(batch) {
-            Some((id, append::Why::Fence { load })) => {
+            Some((id, Why::Fence { load })) => {
                 self.tell(rooms, id, |entity, cx| entity.on_fenced(cx, load, &outcome));
             }
-            Some((id, append::Why::Events)) => {
+            Some((id, Why::Events)) => {
                 self.tell(rooms, id, |entity, cx| entity.on_appended(cx, batch, outcome));
             }
             // Its entity has left since: what it did is read from the journal.
@@ -385,7 +279,7 @@ impl Host {
         self.rest_at_home(rooms);
         self.rest_players(rooms);
         self.rest_suspended(rooms);
-        self.desk.handoffs.follow_due = true;
+        self.follow_due = true;
     }
 
     fn rest_at_home(&mut self, rooms: &mut Rooms<'_>) {
@@ -406,7 +300,7 @@ impl Host {
             }
         }
         self.each(rooms, idle, |entity, cx| entity.unload(cx));
-        if self.desk.leaving {
+        if self.desk.leaving_homes {
             self.leave_homes(rooms);
         }
     }
@@ -415,12 +309,12 @@ impl Host {
     pub(crate) fn leave_homes(&mut self, rooms: &mut Rooms<'_>) {
         let me = Some(rooms.core.me());
         let away = self.those(|e| e.player.is_none() && rooms.core.home_of(e.id) != me);
-        self.desk.leaving = false;
+        self.desk.leaving_homes = false;
         self.each(rooms, away, |entity, cx| {
             if entity.is_quiet() {
                 entity.unload(cx);
             } else {
-                cx.desk.leaving = true;
+                cx.desk.leaving_homes = true;
                 entity.busy_to_the_rest(cx);
             }
         });
@@ -428,6 +322,8 @@ impl Host {
 
     /// Whether nothing is left here of a node that is being emptied.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entities.is_empty() && self.desk.appends.is_empty() && self.desk.handoffs.len() == 0
+        self.entities.is_empty()
+            && self.desk.appends.is_empty()
+            && self.desk.departures.len() + self.arrivals.len() == 0
     }
 }

@@ -472,6 +472,14 @@ pub enum TxMessage {
     Fence,
 }
 
+/// A command over which so many nodes were lost is not decided any more: it is asked as a question.
+pub(crate) const LOSSES_MAX: u8 = 2;
+
+/// The message that brings a player's word to its real.
+pub(crate) fn to_player(player: EntityId, line: Line, message: ToPlayer) -> Peer {
+    Peer::ToPlayer { player, line, message }
+}
+
 impl TxMessage {
     /// Whether it is a participant's word to the coordinator.
     pub(crate) fn is_an_answer(&self) -> bool {

@@ -4,12 +4,11 @@ use gundo_types::{ConnId, EntityId, NodeId, Term};
 use gundo_wire::client::{Hello, PROTOCOL, ServerMessage, Welcome};
 use sha2::{Digest, Sha256};
 
+use super::room::{Edge, Rooms, edges};
 use super::session::Phase;
-use super::{Edge, Rooms, edges};
 use crate::game::Refusal;
-use crate::host::to_player;
 use crate::io::SendClass;
-use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer};
+use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer, to_player};
 
 /// How long new players shall wait while nobody new is let in, ms.
 const CLOSED_RETRY_MS: u32 = 5_000;

@@ -3,12 +3,11 @@
 use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
 use gundo_wire::client::{Notice, ServerMessage};
 
+use super::room::{Edge, Rooms};
 use super::session::Phase;
-use super::{Edge, Rooms};
 use crate::core::Core;
-use crate::host::to_player;
 use crate::io::SendClass;
-use crate::peer::{Line, Resumed, ToEdge, ToPlayer};
+use crate::peer::{Line, Resumed, ToEdge, ToPlayer, to_player};
 
 impl Edge {
     /// Nodes are gone, and with them players of sessions here: their homes are asked which node takes them.

@@ -5,13 +5,12 @@ use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::{Command, Correction, Move, Notice, Own, Reply, ServerMessage};
 
 use super::hello::wire_refusal;
+use super::room::{Edge, Rooms};
 use super::session::{Phase, Unanswered};
-use super::{Edge, Rooms};
 use crate::core::Timer;
 use crate::game::Refusal;
-use crate::host::{LOSSES_MAX, to_player};
 use crate::io::SendClass;
-use crate::peer::{Line, ToEdge, ToPlayer};
+use crate::peer::{LOSSES_MAX, Line, ToEdge, ToPlayer, to_player};
 
 /// Between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
 const PASS_ON_MS: u64 = 10;

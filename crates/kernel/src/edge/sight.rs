@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId};
 use gundo_wire::client::{Resync, ServerMessage};
 
-use super::{Edge, Rooms};
+use super::room::{Edge, Rooms};
 use crate::core::Core;
 use crate::io::{Output, SendClass};
 use crate::peer::ChunkFrame;

@@ -1,4 +1,4 @@
-//! How decisions become durable: appends, what is held behind them, and what follows each outcome.
+//! How decisions become durable: appends, and what is held behind them.
 //!
 //! Events are applied in memory at once, and the entity goes on deciding; every effect of its work waits behind its last
 //! undurable event. When an append does not end as Done, the entity is reloaded and does its work again: the journal decides
@@ -6,144 +6,18 @@
 
 mod failed;
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
-use gundo_types::{Body, EntityId, Planted};
+use gundo_types::{Planted, WorldTime};
 use gundo_wire::Message;
-use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, NameChange, Outcome, Place, StreamAppend};
+use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, NameChange, Outcome, StreamAppend};
 
-use super::Cx;
+use super::desk::Cx;
 use super::entity::Entity;
+use super::pending::{Effect, Entry, Pending, Record, Why, place};
 use super::phase::Phase;
-use super::rules::{game_error, guard};
-use super::work::{Command, Work};
-use crate::game::Refusal;
-use crate::peer::{Line, Opened, Peer, Prepared, Resumed, ToEdge, TxId, TxMessage};
-
-/// Something others notice. It waits until what it rests on is durable.
-#[derive(Clone, Debug)]
-pub(super) enum Effect {
-    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
-    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
-    OpenRefused { line: Line, refusal: Refusal },
-    Resumed { line: Line, resumed: Box<Resumed> },
-    Superseded { line: Line },
-    Transaction { tx: TxId, message: TxMessage },
-    Signal(Bytes),
-    Body(Body),
-    Left,
-}
-
-/// A piece of work and its effects, held behind an append.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) work: Option<Work>,
-    pub(super) effects: Vec<Effect>,
-}
-
-impl Entry {
-    /// If it adopts a session: the line that had it before.
-    fn adopts(&self) -> Option<Option<Line>> {
-        self.effects.iter().find_map(|e| match e {
-            Effect::Opened { before, .. } => Some(*before),
-            _ => None,
-        })
-    }
-}
-
-/// An append in flight, as its entity remembers it.
-#[derive(Debug)]
-pub(super) struct Pending {
-    batch: u64,
-    /// Seq of the event before its first.
-    after: u64,
-    /// Its own work first, then whatever was answered meanwhile.
-    entries: Vec<Entry>,
-    public: Option<Bytes>,
-    own: Option<Bytes>,
-    tx: Option<TxId>,
-}
-
-impl Pending {
-    pub(super) fn batch(&self) -> u64 {
-        self.batch
-    }
-
-    pub(super) fn after(&self) -> u64 {
-        self.after
-    }
-
-    pub(super) fn tx(&self) -> Option<TxId> {
-        self.tx
-    }
-
-    /// Commands whose effects are in it.
-    pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
-        self.entries.iter().filter_map(|e| match &e.work {
-            Some(Work::Command(command)) => Some(command),
-            _ => None,
-        })
-    }
-
-    /// A line is gone that an adoption in flight has replaced: it does not come back if that fails.
-    pub(super) fn forget_line(&mut self, line: Line) {
-        for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
-            if let Effect::Opened { before, .. } = effect {
-                *before = before.filter(|b| *b != line);
-            }
-        }
-    }
-}
-
-/// Something to be made durable.
-pub(super) struct Record {
-    pub(super) events: Vec<(EventType, Bytes)>,
-    /// For the last of the events.
-    pub(super) cause: Cause,
-    pub(super) names: Vec<NameChange>,
-    pub(super) tx: Option<(TxId, Vec<Prepared>)>,
-    pub(super) entry: Entry,
-}
-
-/// Why an append was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// Events of the entity.
-    Events,
-    /// It settles a doubt of the load with this number.
-    Fence { load: u64 },
-}
-
-/// Appends in flight, and whose they are.
-#[derive(Default)]
-pub(super) struct Appends {
-    sent: BTreeMap<u64, (EntityId, Why)>,
-}
-
-impl Appends {
-    pub(super) fn is_empty(&self) -> bool {
-        self.sent.is_empty()
-    }
-
-    pub(super) fn is_of(&self, batch: u64, id: EntityId) -> bool {
-        self.sent.get(&batch).is_some_and(|(owner, why)| *owner == id && *why == Why::Events)
-    }
-
-    /// An append has ended. `None`: its entity has left since.
-    pub(super) fn end(&mut self, batch: u64) -> Option<(EntityId, Why)> {
-        self.sent.remove(&batch)
-    }
-
-    pub(super) fn forget(&mut self, batch: u64) {
-        self.sent.remove(&batch);
-    }
-
-    fn begin(&mut self, batch: u64, id: EntityId, why: Why) {
-        let before = self.sent.insert(batch, (id, why));
-        assert!(before.is_none(), "a batch has a number of its own");
-    }
-}
+use super::queue::Work;
+use crate::game::{game_error, guard};
+use crate::peer::{Line, Peer, ToEdge, TxId, TxMessage};
 
 /// What others will be told once an append has landed.
 struct Looks {
@@ -203,7 +77,7 @@ impl Entity {
         &mut self,
         events: Vec<(EventType, Bytes)>,
         mut cause: Cause,
-        at: gundo_types::WorldTime,
+        at: WorldTime,
     ) -> Option<Vec<EventRecord>> {
         let count = events.len();
         let mut records = Vec::with_capacity(count);
@@ -221,7 +95,7 @@ impl Entity {
     }
 
     /// How it looks with its newest event, and the snapshot that goes with that when one is due.
-    fn looks(&mut self, cx: &Cx<'_>, at: gundo_types::WorldTime) -> Looks {
+    fn looks(&mut self, cx: &Cx<'_>, at: WorldTime) -> Looks {
         let mut failed = None;
         let state = self.durable.state();
         let public = guard(|| state.public(at)).unwrap_or_else(|_| {
@@ -350,7 +224,7 @@ impl Entity {
         self.public = front.public;
         self.show(cx);
         if let Some(tx) = front.tx {
-            cx.end_tx(tx, TxMessage::Commit);
+            cx.end_tx(tx, &TxMessage::Commit);
         }
         for mut entry in front.entries {
             for effect in &mut entry.effects {
@@ -373,8 +247,4 @@ impl Entity {
         self.unload_if_gone(cx);
         self.freeze(cx);
     }
-}
-
-pub(super) fn place(body: Body) -> Place {
-    Place { island: u32::from(body.island), x: body.at.x, y: body.at.y, heading: u32::from(body.heading) }
 }

@@ -1,11 +1,12 @@
 //! When a player changes its node, and to which: its real follows its surroundings, and a node that is being emptied gives
 //! everything away. How it does so: `handoff`.
 
-use gundo_types::{ChunkId, EntityId, NodeId, Time};
+use gundo_types::{ChunkId, EntityId, NodeId};
 
+use super::desk::Rooms;
 use super::entity::Entity;
 use super::phase::Phase;
-use super::{Host, Rooms};
+use super::room::Host;
 use crate::core::Core;
 use crate::peer::ToEdge;
 
@@ -18,7 +19,7 @@ impl Host {
     /// Right after a tick: players go where they should be real. One that goes now is there before the next, and misses none.
     pub(crate) fn move_on(&mut self, rooms: &mut Rooms<'_>) {
         self.drain(rooms);
-        if std::mem::take(&mut self.desk.handoffs.follow_due) {
+        if std::mem::take(&mut self.follow_due) {
             self.follow_surroundings(rooms);
         }
     }
@@ -32,7 +33,7 @@ impl Host {
         let away: Vec<_> =
             self.entities.values_mut().filter_map(|e| e.wants_away(rooms.core, after_us)).collect();
         for (id, there, center) in away {
-            if self.desk.handoffs.leaving() < LEAVING_MAX && is_surrounded_by(rooms.core, center, there) {
+            if self.desk.departures.len() < LEAVING_MAX && is_surrounded_by(rooms.core, center, there) {
                 self.with(rooms, id, |entity, cx| entity.hand_off(cx, there));
             }
         }
@@ -50,7 +51,7 @@ impl Host {
             let may = e.life.is(Phase::Live) && player.stays_until <= now;
             Some((e.id, player.center.filter(|_| may)?))
         };
-        let room = LEAVING_MAX.saturating_sub(self.desk.handoffs.leaving());
+        let room = LEAVING_MAX.saturating_sub(self.desk.departures.len());
         let going: Vec<_> = self.entities.values().filter_map(|e| goes(e)).take(room).collect();
         for (id, center) in going {
             if let Some(to) = rooms.core.home_of_chunk(center) {
@@ -84,8 +85,8 @@ impl Entity {
         let there = core.home_of_chunk(center).filter(|home| *home != me);
         let since = player.away.filter(|(node, _)| Some(*node) == there).map_or(now, |(_, since)| since);
         player.away = there.map(|node| (node, since));
-        let long = |since: Time| now.since(since) >= after_us;
-        let goes = self.life.is(Phase::Live) && long(since) && player.stays_until <= now;
+        let long = now.since(since) >= after_us;
+        let goes = self.life.is(Phase::Live) && long && player.stays_until <= now;
         Some((self.id, there.filter(|_| goes)?, center))
     }
 }

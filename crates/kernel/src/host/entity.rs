@@ -11,16 +11,16 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Term, Time, WorldTime};
 use gundo_wire::journal::Loaded;
 
-use super::append::Pending;
+use super::desk::{Cx, context};
 use super::durable::Durable;
-use super::isolation::Trouble;
+use super::pending::Pending;
 use super::phase::{Life, Phase};
 use super::player::Player;
-use super::rules::{context, guard};
+use super::queue::Queue;
+use super::trouble::Trouble;
 use super::tx::{Lock, Promise};
-use super::work::Queue;
-use super::{Cx, Timer};
-use crate::game::Child;
+use crate::core::Timer;
+use crate::game::{Child, guard};
 use crate::io::Output;
 use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
 
@@ -283,15 +283,15 @@ impl Entity {
         self.forget_change(cx);
         cx.desk.awake.remove(&self.id);
         cx.desk.suspended.remove(&self.id);
-        cx.desk.handoffs.forget_leaving(self.id);
+        cx.desk.departures.remove(self.id);
         if let Some(Lock::Coordinating(tx)) = self.lock.take() {
             cx.abort(tx);
         }
         // Their outcomes mean nothing here any more: what they did is read from the journal.
         for pending in self.pending.drain(..) {
-            cx.desk.appends.forget(pending.batch());
-            if let Some(tx) = pending.tx() {
-                cx.end_tx(tx, TxMessage::Fence);
+            cx.desk.appends.forget(pending.batch);
+            if let Some(tx) = pending.tx {
+                cx.end_tx(tx, &TxMessage::Fence);
             }
         }
         self.life.leave();
@@ -322,17 +322,17 @@ impl Entity {
             "{id}: a snapshot is of events that were applied"
         );
         assert!(
-            self.pending.iter().all(|p| cx.desk.appends.is_of(p.batch(), id)),
+            self.pending.iter().all(|p| cx.desk.appends.is_of(p.batch, id)),
             "{id}: its appends in flight are on the list"
         );
         assert!(
-            self.pending.iter().zip(self.pending.iter().skip(1)).all(|(a, b)| a.after() < b.after()),
+            self.pending.iter().zip(self.pending.iter().skip(1)).all(|(a, b)| a.after < b.after),
             "{id}: appends follow each other"
         );
         assert!(!matches!(self.phase(), Phase::Loading | Phase::Frozen) || self.pending.is_empty());
         assert!(!matches!(self.phase(), Phase::Loading | Phase::Frozen) || self.lock.is_none());
         let handed_over = matches!(self.phase(), Phase::Freezing | Phase::Frozen);
-        assert!(!handed_over || cx.desk.handoffs.is_leaving(id), "{id}: who is to leave is on the list");
+        assert!(!handed_over || cx.desk.departures.get(id).is_some(), "{id}: who is to leave is on the list");
         assert!(self.player.is_some() || self.line().is_none());
         assert!(
             !self.queue.held || !self.queue.is_empty(),

@@ -5,67 +5,24 @@
 //! showed last, answers what it has answered before, and refuses everything else. After a while, or where it is loaded next,
 //! it is tried again.
 
-use std::collections::VecDeque;
+use gundo_types::{EntityId, Planted};
 
-use gundo_types::{EntityId, Planted, Time};
-
+use super::desk::{Cx, Rooms};
 use super::entity::Entity;
 use super::phase::Phase;
+use super::queue::Work;
+use super::room::Host;
+use super::trouble::{Trouble, suspended};
 use super::tx::Lock;
-use super::work::Work;
-use super::{Cx, Host, Rooms, Timer};
-use crate::game::Refusal;
+use crate::core::Timer;
 use crate::io::Output;
 use crate::peer::ToEdge;
 
-/// So many panics of an entity's code …
-const PANICS_MAX: usize = 5;
-/// … within this time suspend it, ms of node time.
-const PANICS_WITHIN_MS: u64 = 60_000;
 /// How long an entity stays suspended, ms of node time: long enough that a fault which comes back does not fill the logs,
 /// short enough that a player may wait for it.
 const SUSPENDED_MS: u64 = 300_000;
 /// How long a suspended player stays in the world, so that the person can read why it will not, ms of node time.
 const LOBBY_AFTER_MS: u64 = 10_000;
-/// A command over which so many nodes were lost is not decided any more.
-pub(crate) const LOSSES_MAX: u8 = 2;
-
-/// The panics of an entity, and what they have led to.
-#[derive(Debug, Default)]
-pub(super) struct Trouble {
-    panics: VecDeque<Time>,
-    /// It is suspended until then.
-    until: Option<Time>,
-}
-
-impl Trouble {
-    /// Whether the entity is suspended, or will be as soon as it has settled.
-    pub(super) fn is_suspended(&self) -> bool {
-        self.until.is_some()
-    }
-
-    /// Notes a panic. True: that is one too many.
-    fn is_one_too_many(&mut self, now: Time) -> bool {
-        self.panics.retain(|at| now.since(*at) < PANICS_WITHIN_MS * 1_000);
-        self.panics.push_back(now);
-        self.panics.len() >= PANICS_MAX && !self.is_suspended()
-    }
-}
-
-/// What a suspended entity says to whatever it is asked.
-pub(super) fn suspended(is_player: bool) -> Refusal {
-    let text = if is_player {
-        "Your player keeps running into a fault of the game and rests for a few minutes. Nothing of yours is lost."
-    } else {
-        "Something keeps going wrong here, so this place rests for a few minutes. Nothing was changed."
-    };
-    Refusal::new("suspended", text)
-}
-
-/// What becomes of a command that nodes were lost over.
-pub(super) fn gave_up() -> Refusal {
-    Refusal::new("gave_up", "That went wrong twice, so it was given up. Nothing was changed.")
-}
 
 impl Entity {
     /// Game code panicked, or could not apply its own event. `doing`: the rule that did, for operators.

@@ -11,7 +11,7 @@ use gundo_wire::journal::{Answer, Cause, EventType, Place, Session, SnapshotPart
 use gundo_wire::{DecodeError, Kept, fingerprint};
 use sha2::{Digest, Sha256};
 
-use super::work::Work;
+use super::queue::Work;
 use crate::game::Refusal;
 use crate::peer::{Key, Line};
 

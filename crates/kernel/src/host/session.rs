@@ -5,14 +5,15 @@ use gundo_types::{Body, ChunkId, Planted, Time};
 use gundo_wire::journal::{Cause, EventType, NameChange};
 use rand_core::Rng;
 
-use super::append::{Effect, Entry, Record};
+use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
+use super::pending::{Effect, Entry, Record};
 use super::phase::Phase;
-use super::rules::{context, game_error, guard};
+use super::queue::Work;
+use super::room::Host;
 use super::storage::Room;
-use super::work::Work;
-use super::{Cx, Host, Rooms, Timer};
-use crate::game::Refusal;
+use crate::core::Timer;
+use crate::game::{Refusal, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 
 /// A walk beyond this distance from the last durable place is worth a new record, mm.
@@ -182,7 +183,7 @@ impl Entity {
 
     pub(super) fn on_line_gone(&mut self, cx: &mut Cx<'_>, line: Line, leave: bool) {
         self.pending.iter_mut().for_each(|p| p.forget_line(line));
-        cx.desk.handoffs.line_gone(self.id, line, leave);
+        cx.desk.departures.line_gone(self.id, line, leave);
         // A session that is still being adopted by that line is adopted all the same; then the line is found gone again.
         let Some(player) = self.player.as_mut().filter(|p| p.line == Some(line)) else {
             return cx.core.note_stale();

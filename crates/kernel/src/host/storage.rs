@@ -7,16 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gundo_types::{EntityId, Planted, Time};
+use gundo_types::{EntityId, Time};
 use gundo_wire::journal::{Batch, StreamAppend};
 
-use super::entity::Entity;
-use super::work::Work;
-use super::{Cx, Host, Rooms, Timer};
 use crate::core::Core;
-use crate::game::Refusal;
-use crate::io::{Output, WorldSettings};
-use crate::peer::ToEdge;
+use crate::io::WorldSettings;
 
 /// What is in flight to the journal, and who waits until there is room.
 #[derive(Default)]
@@ -70,11 +65,40 @@ impl Storage {
         }
     }
 
+    /// The driver has looked at the disk. True: there is room again.
+    pub(super) fn set_full(&mut self, full: bool) -> bool {
+        std::mem::replace(&mut self.full, full) && !full
+    }
+
+    /// An entity's first piece of work waits for room.
+    pub(super) fn hold(&mut self, id: EntityId) {
+        self.held.push_back(id);
+    }
+
+    /// It does not wait any more.
+    pub(super) fn let_go(&mut self, id: EntityId) {
+        self.held.retain(|held| *held != id);
+    }
+
+    /// Entities that wait for room, some of which may be gone.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn next_held(&mut self) -> Option<EntityId> {
+        self.held.pop_front()
+    }
+
+    pub(super) fn next_leaving(&mut self) -> Option<EntityId> {
+        self.leaving.pop_first()
+    }
+
+    /// A player leaves when there is room for the place where it stands.
     pub(super) fn leave_later(&mut self, id: EntityId) {
         self.leaving.insert(id);
     }
 
-    fn begin(&mut self, batch: &Batch, now: Time) {
+    pub(super) fn begin(&mut self, batch: &Batch, now: Time) {
         let bytes = bytes_of(batch);
         self.sent.insert(batch.id, (now, bytes));
         self.bytes += bytes;
@@ -92,100 +116,6 @@ impl Storage {
         let bytes: usize = self.sent.values().map(|(_, bytes)| bytes).sum();
         assert_eq!(bytes, self.bytes, "bytes in flight are those of appends in flight");
     }
-}
-
-impl Cx<'_> {
-    pub(super) fn room(&self) -> Room {
-        self.desk.storage.room(self.core)
-    }
-
-    /// Sends a batch to the journal.
-    pub(super) fn append(&mut self, batch: Batch) {
-        self.desk.storage.begin(&batch, self.core.now.time);
-        self.core.outputs.push_back(Output::Append(batch));
-    }
-}
-
-impl Entity {
-    /// Keeps work that would be appended, and has not been, until there is room, or refuses it; false: it may be appended now.
-    /// `grows`: it adds to the world, rather than keeping somebody in it.
-    pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>, work: &Work, grows: bool) -> bool {
-        let (now, until) = (cx.core.now.time, work.since().plus_ms(cx.core.world().append_wait_ms));
-        match cx.room() {
-            Room::Busy if until > now || cx.core.planted(Planted::WaitsForEver) => {
-                self.wait_for_room(cx, work, until);
-            }
-            Room::Busy => {
-                cx.core.counters.refused_storage_busy += 1;
-                self.refuse_work(cx, work, storage_busy());
-            }
-            Room::Full if grows => {
-                cx.core.counters.refused_storage_full += 1;
-                let text = "The world has no room to save more just now. Try again later.";
-                self.refuse_work(cx, work, Refusal::new("storage_full", text));
-            }
-            Room::Full | Room::Open => return false,
-        }
-        true
-    }
-
-    fn wait_for_room(&mut self, cx: &mut Cx<'_>, work: &Work, until: Time) {
-        if cx.core.planted(Planted::BusyThoughSent) {
-            for command in self.pending.iter().flat_map(|p| p.commands()) {
-                let reply = ToEdge::Reply { seq: command.seq, result: Err(storage_busy()) };
-                self.tell_edge(cx, command.line, reply);
-            }
-        }
-        self.queue.put_back(work.clone());
-        self.queue.held = true;
-        cx.desk.storage.held.push_back(self.id);
-        if !cx.core.planted(Planted::WaitsForEver) {
-            cx.core.timers.insert((until, Timer::Held(self.id)));
-        }
-    }
-
-    /// Its first piece of work has waited long enough: it is tried, and refused if there is still no room.
-    pub(super) fn on_held_timer(&mut self, cx: &mut Cx<'_>) {
-        if std::mem::take(&mut self.queue.held) {
-            let id = self.id;
-            cx.desk.storage.held.retain(|held| *held != id);
-            self.run(cx);
-        }
-    }
-}
-
-impl Host {
-    /// The driver has looked at the disk.
-    pub(crate) fn set_storage_full(&mut self, rooms: &mut Rooms<'_>, full: bool) {
-        if std::mem::replace(&mut self.desk.storage.full, full) && !full {
-            self.let_in(rooms);
-        }
-    }
-
-    /// What waits for the journal goes on while there is room.
-    pub(super) fn let_in(&mut self, rooms: &mut Rooms<'_>) {
-        for _ in 0..self.desk.storage.held.len() {
-            if self.desk.storage.room(rooms.core) == Room::Busy {
-                return;
-            }
-            let Some(id) = self.desk.storage.held.pop_front() else { return };
-            self.with(rooms, id, |entity, cx| {
-                if std::mem::take(&mut entity.queue.held) {
-                    entity.run(cx);
-                }
-            });
-        }
-        while self.desk.storage.room(rooms.core) != Room::Busy
-            && let Some(id) = self.desk.storage.leaving.pop_first()
-        {
-            // Unless it has come back.
-            self.with(rooms, id, |entity, cx| entity.on_grace(cx));
-        }
-    }
-}
-
-fn storage_busy() -> Refusal {
-    Refusal::new("storage_busy", "The world is slow to save just now. Try again in a moment.")
 }
 
 /// Bytes of a batch that the journal has to write, about.

@@ -12,12 +12,11 @@ mod participant;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId, NodeId, Planted, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Time};
 use gundo_wire::journal::EventRecord;
 use rand_core::Rng;
 
-use super::Cx;
-use super::work::Command;
+use super::queue::Command;
 use crate::core::{Core, Timer};
 use crate::game::Part;
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
@@ -107,6 +106,12 @@ impl Transactions {
         self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
     }
 
+    /// Ends a transaction: its participants are told how. Returns its command.
+    pub(super) fn end(&mut self, core: &mut Core, tx: TxId, message: &TxMessage) -> Option<Command> {
+        self.tell_parts(core, tx, message);
+        self.running.remove(&tx).map(|tx| tx.command)
+    }
+
     fn tell_parts(&self, core: &mut Core, tx: TxId, message: &TxMessage) {
         let Some(entry) = self.running.get(&tx) else { return };
         for part in &entry.parts {
@@ -118,17 +123,13 @@ impl Transactions {
     }
 }
 
-impl Cx<'_> {
-    /// Ends a transaction: its participants are told how. Returns its command.
-    pub(super) fn end_tx(&mut self, tx: TxId, message: TxMessage) -> Option<Command> {
-        self.desk.txs.tell_parts(self.core, tx, &message);
-        self.desk.txs.running.remove(&tx).map(|tx| tx.command)
-    }
-
-    /// Gives a transaction up before its append was sent; returns its command.
-    pub(super) fn abort(&mut self, tx: TxId) -> Option<Command> {
-        self.end_tx(tx, TxMessage::Abort { reload: false })
-    }
+/// Whether it cannot take part in others' transactions: no kind of the game, a player, or land that is none.
+fn is_no_participant(core: &Core, entity: EntityId) -> bool {
+    let rules = &core.settings.rules;
+    // A number that is no chunk's would make a second land in the chunk its lower bits name.
+    let is_land = Some(entity.kind) == rules.land_kind();
+    let no_chunk = is_land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
+    rules.kind_of(entity.kind).is_none() || entity.kind == rules.player_kind() || no_chunk
 }
 
 /// Whether a planted mistake lets a coordinator abort what it has appended.

@@ -2,12 +2,11 @@
 
 use gundo_types::{Body, ChunkId, Planted, Point};
 
-use super::Cx;
+use super::desk::{Cx, context};
 use super::entity::Entity;
 use super::phase::Phase;
-use super::rules::{context, game_error, guard};
 use super::storage::Room;
-use crate::game::Refusal;
+use crate::game::{Refusal, game_error, guard};
 use crate::peer::{Line, ToEdge};
 
 /// A body must be this far outside its chunk before the sight moves along: walking on a border stirs nothing.
@@ -24,7 +23,7 @@ impl Entity {
             return self.turn_line_away(cx, line, None);
         }
         if self.life.is(Phase::Frozen) {
-            return cx.desk.handoffs.walked(self.id, line, seq, wish);
+            return cx.desk.departures.walked(self.id, line, seq, wish);
         }
         if let Err((body, refusal)) = self.step(cx, wish) {
             let code = refusal.code.into_owned();

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use gundo_types::Planted;
 use gundo_wire::journal::{EventRecord, EventType, Outcome, StreamAppend};
 
-use super::{Entry, Pending, Why};
 use crate::core::Timer;
 use crate::game::Refusal;
-use crate::host::Cx;
+use crate::host::desk::Cx;
 use crate::host::entity::Entity;
+use crate::host::pending::{Entry, Pending, Why};
 use crate::host::phase::Phase;
+use crate::host::queue::Work;
 use crate::host::tx::Lock;
-use crate::host::work::Work;
 use crate::peer::{Line, ToEdge, TxId, TxMessage};
 
 /// Between two tries to write a fence, ms.
@@ -76,7 +76,7 @@ impl Entity {
         let unknown = outcome == Outcome::Unknown;
         let ends = if unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
         for tx in given_up.txs {
-            cx.end_tx(tx, ends.clone());
+            cx.end_tx(tx, &ends);
         }
         if let (Some(work), Some(refusal)) = (refused, refusal) {
             self.refuse_work(cx, &work, refusal);

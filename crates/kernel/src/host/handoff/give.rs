@@ -2,14 +2,15 @@
 
 use gundo_types::{EntityId, NodeId, Planted, Term};
 
-use super::{DOUBT_MS, Leaving, to_player};
 use crate::core::Timer;
+use crate::game::guard;
+use crate::host::desk::{Cx, Rooms};
 use crate::host::entity::Entity;
+use crate::host::leaving::{DOUBT_MS, Leaving};
 use crate::host::phase::Phase;
-use crate::host::rules::guard;
-use crate::host::work::Work;
-use crate::host::{Cx, Host, Rooms};
-use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer};
+use crate::host::queue::Work;
+use crate::host::room::Host;
+use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, to_player};
 
 /// How long what is begun may take to end, ms. Beyond, the player stays.
 const FREEZING_MS: u64 = 2_000;
@@ -31,7 +32,7 @@ impl Entity {
         let due = cx.core.now.time.plus_ms(FREEZING_MS);
         let epoch = cx.core.view.epoch;
         let leaving = Leaving { to, term: self.term, epoch, due, walked: None, gone: None };
-        cx.desk.handoffs.leaving.insert(self.id, leaving);
+        cx.desk.departures.insert(self.id, leaving);
         cx.core.after_ms(FREEZING_MS, Timer::Handoff(self.id));
         self.freeze(cx);
     }
@@ -50,7 +51,7 @@ impl Entity {
             return self.on_game_panic(cx, "snapshot");
         };
         let (now, term, epoch) = (cx.core.now.time, self.term, cx.core.view.epoch);
-        let leaving = cx.desk.handoffs.leaving.get_mut(&self.id).expect("who freezes is about to leave");
+        let leaving = cx.desk.departures.get_mut(self.id).expect("who freezes is about to leave");
         (leaving.term, leaving.epoch, leaving.due) = (term, epoch, now.plus_ms(DOUBT_MS));
         let to = leaving.to;
         self.life.offer();
@@ -100,7 +101,7 @@ impl Entity {
 
     /// A handoff has come to nothing: not again soon.
     pub(in crate::host) fn handoff_failed(&mut self, cx: &mut Cx<'_>) -> Option<Leaving> {
-        let leaving = cx.desk.handoffs.leaving.remove(&self.id)?;
+        let leaving = cx.desk.departures.remove(self.id)?;
         cx.core.counters.handoffs_failed += 1;
         let stays_ms = if cx.core.is_draining() { STAYS_DRAINING_MS } else { STAYS_MS };
         if let Some(player) = &mut self.player {
@@ -111,13 +112,13 @@ impl Entity {
 
     /// The receiver does not want it, and has not claimed it.
     pub(super) fn on_offer_refused(&mut self, cx: &mut Cx<'_>, by: (NodeId, Term)) {
-        let offered = cx.desk.handoffs.leaving.get(&self.id).is_some_and(|l| (l.to, l.term) == by);
+        let offered = cx.desk.departures.get(self.id).is_some_and(|l| (l.to, l.term) == by);
         if offered && self.life.is(Phase::Frozen) { self.thaw(cx) } else { cx.core.note_stale() }
     }
 
     fn on_kept(&mut self, cx: &mut Cx<'_>, offered: Term, term: Term) {
         self.term = self.term.max(term);
-        let leaving = cx.desk.handoffs.leaving.get(&self.id).filter(|l| l.term == offered);
+        let leaving = cx.desk.departures.get(self.id).filter(|l| l.term == offered);
         let (Phase::Frozen, Some(leaving)) = (self.phase(), leaving) else { return cx.core.note_stale() };
         if leaving.epoch == cx.core.view.epoch || cx.core.planted(Planted::ThawsAfterGrant) {
             self.thaw(cx);
@@ -136,7 +137,7 @@ impl Entity {
         if cx.core.planted(Planted::ThawsAfterGrant) {
             return self.thaw(cx);
         }
-        let leaving = cx.desk.handoffs.leaving.remove(&self.id);
+        let leaving = cx.desk.departures.remove(self.id);
         let line = self.line();
         self.forget(cx);
         let tick = cx.core.tick();
@@ -182,7 +183,7 @@ impl Entity {
 impl Host {
     /// What was said has been told: players that waited for that are offered.
     pub(crate) fn freeze_all(&mut self, rooms: &mut Rooms<'_>) {
-        let leaving: Vec<_> = self.desk.handoffs.leaving.keys().copied().collect();
+        let leaving = self.desk.departures.ids();
         self.each(rooms, leaving, |entity, cx| entity.freeze(cx));
     }
 

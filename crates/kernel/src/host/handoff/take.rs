@@ -2,36 +2,21 @@
 
 use gundo_types::{EntityId, NodeId, Term, Time};
 
-use super::not_here;
 use crate::core::Timer;
-use crate::game::Rules;
+use crate::game::{Rules, guard};
+use crate::host::arriving::not_here;
+use crate::host::desk::Rooms;
 use crate::host::entity::Entity;
 use crate::host::phase::Life;
-use crate::host::rules::guard;
-use crate::host::{Host, Rooms};
-use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer};
+use crate::host::room::Host;
+use crate::peer::{HandoffMessage, Image, Peer, ToEdge};
 
-/// How long an offer is kept whose claim is not answered, ms. Beyond, the player is loaded from the journal when its edge asks.
-const ARRIVING_MS: u64 = 5_000;
-/// Players that may be about to arrive here. Beyond, offers are refused.
-pub(super) const ARRIVING_MAX: usize = 1_024;
 /// No line of events is as long.
 const SEQ_MAX: u64 = 1 << 62;
 /// More than any window of answers.
 const REFUSALS_MAX: usize = 1_024;
 /// More than any grace time, ms: a week.
 const GRACE_LEFT_MS_MAX: u64 = 7 * 24 * 3_600_000;
-
-/// A player that is real here as soon as its home says so.
-pub(super) struct Arriving {
-    /// Its owner, and by which term.
-    pub(super) from: (NodeId, Term),
-    entity: Box<Entity>,
-    /// When it is claimed again.
-    pub(super) due: Time,
-    pub(super) until: Time,
-    pub(super) waiting: Vec<(Line, ToPlayer)>,
-}
 
 impl Host {
     pub(super) fn on_image(
@@ -41,28 +26,21 @@ impl Host {
         from: (NodeId, Term),
         image: Image,
     ) {
-        let now = rooms.core.now.time;
-        let arriving = &mut self.desk.handoffs.arriving;
-        let players = self.desk.players + arriving.len();
-        let older = arriving.get(&id).is_some_and(|a| a.from.1 <= from.1);
-        let before = if older { arriving.remove(&id) } else { None };
-        let full = arriving.len() >= ARRIVING_MAX || players > image.players_max;
+        let players = self.desk.players + self.arrivals.len();
+        let waiting = self.arrivals.outdo(id, from.1);
+        let full = self.arrivals.is_full() || players > image.players_max;
         let closes = rooms.core.stopping || rooms.core.is_draining();
-        let known = arriving.contains_key(&id) || self.holds(id);
+        let known = self.arrivals.has(id) || self.holds(id);
         let rules = rooms.core.settings.rules.clone();
         let is_player = id.kind == rules.player_kind();
         let takes = !full && !closes && !known && is_player && is_sound(&image);
-        let entity = if takes { unpack(&rules, id, image, now) } else { None };
-        let waiting = before.map(|b| b.waiting).unwrap_or_default();
+        let entity = if takes { unpack(&rules, id, image, rooms.core.now.time) } else { None };
         let Some(entity) = entity else {
             not_here(rooms.core, id, waiting);
             let message = HandoffMessage::Refused;
             return rooms.core.send(from.0, Peer::Handoff { entity: id, term: from.1, message });
         };
-        let until = now.plus_ms(ARRIVING_MS);
-        let arriving = Arriving { from, entity: Box::new(entity), due: now, until, waiting };
-        self.desk.handoffs.arriving.insert(id, arriving);
-        self.desk.handoffs.claim(rooms.core, id);
+        self.arrivals.insert(rooms.core, from, entity, waiting);
     }
 
     /// The home has granted it: it is real here. False: nothing is known of it here (any more).
@@ -73,15 +51,13 @@ impl Host {
         claimed: Term,
         term: Term,
     ) -> bool {
-        if let Some(entity) = self.entities.get_mut(&id) {
-            entity.term = entity.term.max(term);
+        if self.with(rooms, id, |entity, _| entity.term = entity.term.max(term)).is_some() {
             return true;
         }
-        if self.desk.handoffs.arriving.get(&id).is_none_or(|a| a.from.1 != claimed) {
+        if !self.arrivals.is_claimed(id, claimed) {
             return false;
         }
-        let Arriving { mut entity, waiting, .. } =
-            self.desk.handoffs.arriving.remove(&id).expect("just seen");
+        let (mut entity, waiting) = self.arrivals.take(id).expect("just seen");
         entity.term = term;
         // A load of its own: what an earlier one has failed here does not bar this one's appends.
         entity.load = rooms.core.next_load();
@@ -112,8 +88,8 @@ impl Host {
 
     /// Its owner does not hold it by that term any more.
     pub(crate) fn on_claim_refused(&mut self, rooms: &mut Rooms<'_>, id: EntityId, claimed: Term) {
-        if self.desk.handoffs.arriving.get(&id).is_some_and(|a| a.from.1 == claimed) {
-            self.desk.handoffs.forget_arrival(rooms.core, id);
+        if self.arrivals.is_claimed(id, claimed) {
+            self.arrivals.forget(rooms.core, id);
         } else {
             rooms.core.note_stale();
         }

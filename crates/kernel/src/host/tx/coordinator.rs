@@ -1,17 +1,17 @@
 //! The coordinator of a transaction: the entity whose command asked others for their parts.
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, EntityId, NodeId, Planted};
+use gundo_types::{EntityId, NodeId, Planted};
 
-use super::{Lock, Tx, TxPart, TxPhase, aborts_after_append};
-use crate::core::{Core, Timer};
-use crate::game::{Actor, Part, Refusal};
+use super::{Lock, Tx, TxPart, TxPhase, aborts_after_append, is_no_participant};
+use crate::core::Timer;
+use crate::game::{Actor, Part, Refusal, game_error, guard};
+use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
-use crate::host::isolation::{LOSSES_MAX, gave_up};
-use crate::host::rules::{context, game_error, guard};
-use crate::host::work::{Command, Work};
-use crate::host::{Cx, Host, Rooms};
-use crate::peer::{Age, Peer, Prepared, ToEdge, TxId, TxMessage};
+use crate::host::queue::{Command, Work};
+use crate::host::room::Host;
+use crate::host::trouble::gave_up;
+use crate::peer::{Age, LOSSES_MAX, Peer, Prepared, ToEdge, TxId, TxMessage};
 
 /// Parts of one transaction. Beyond: the command is refused with `game_error`.
 const PARTS_MAX: usize = 16;
@@ -199,13 +199,4 @@ impl Host {
             entity.on_lock_timer(cx);
         });
     }
-}
-
-/// Whether it cannot take part in others' transactions: no kind of the game, a player, or land that is none.
-pub(super) fn is_no_participant(core: &Core, entity: EntityId) -> bool {
-    let rules = &core.settings.rules;
-    // A number that is no chunk's would make a second land in the chunk its lower bits name.
-    let is_land = Some(entity.kind) == rules.land_kind();
-    let no_chunk = is_land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
-    rules.kind_of(entity.kind).is_none() || entity.kind == rules.player_kind() || no_chunk
 }

@@ -12,16 +12,15 @@ use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
-use super::coordinator::is_no_participant;
-use super::{Lock, Promise};
+use super::{Lock, Promise, is_no_participant};
 use crate::core::Timer;
-use crate::game::{RawDecision, Refusal};
-use crate::host::append::Effect;
+use crate::game::{RawDecision, Refusal, game_error, guard};
+use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
+use crate::host::pending::Effect;
 use crate::host::phase::Phase;
-use crate::host::rules::{context, game_error, guard};
-use crate::host::work::{Prepare, Work};
-use crate::host::{Cx, Host, Rooms};
+use crate::host::queue::{Prepare, Work};
+use crate::host::room::Host;
 use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
 /// How long a participant keeps its word to an older transaction, ms.

@@ -1,0 +1,129 @@
+//! Appends in flight: what an entity remembers of each, and the list of all. Plain values.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gundo_types::{Body, EntityId};
+use gundo_wire::journal::{Cause, EventType, NameChange, Place};
+
+use super::queue::{Command, Work};
+use crate::game::Refusal;
+use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage};
+
+/// Something others notice. It waits until what it rests on is durable.
+#[derive(Clone, Debug)]
+pub(super) enum Effect {
+    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
+    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
+    OpenRefused { line: Line, refusal: Refusal },
+    Resumed { line: Line, resumed: Box<Resumed> },
+    Superseded { line: Line },
+    Transaction { tx: TxId, message: TxMessage },
+    Signal(Bytes),
+    Body(Body),
+    Left,
+}
+
+/// A piece of work and its effects, held behind an append.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) work: Option<Work>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Entry {
+    /// If it adopts a session: the line that had it before.
+    pub(super) fn adopts(&self) -> Option<Option<Line>> {
+        self.effects.iter().find_map(|e| match e {
+            Effect::Opened { before, .. } => Some(*before),
+            _ => None,
+        })
+    }
+}
+
+/// An append in flight, as its entity remembers it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) batch: u64,
+    /// Seq of the event before its first.
+    pub(super) after: u64,
+    /// Its own work first, then whatever was answered meanwhile.
+    pub(super) entries: Vec<Entry>,
+    /// How it looks once that has landed.
+    pub(super) public: Option<Bytes>,
+    pub(super) own: Option<Bytes>,
+    pub(super) tx: Option<TxId>,
+}
+
+impl Pending {
+    /// Commands whose effects are in it.
+    pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.entries.iter().filter_map(|e| match &e.work {
+            Some(Work::Command(command)) => Some(command),
+            _ => None,
+        })
+    }
+
+    /// A line is gone that an adoption in flight has replaced: it does not come back if that fails.
+    pub(super) fn forget_line(&mut self, line: Line) {
+        for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
+            if let Effect::Opened { before, .. } = effect {
+                *before = before.filter(|b| *b != line);
+            }
+        }
+    }
+}
+
+/// Something to be made durable.
+pub(super) struct Record {
+    pub(super) events: Vec<(EventType, Bytes)>,
+    /// For the last of the events.
+    pub(super) cause: Cause,
+    pub(super) names: Vec<NameChange>,
+    pub(super) tx: Option<(TxId, Vec<Prepared>)>,
+    pub(super) entry: Entry,
+}
+
+/// Why an append was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Events of the entity.
+    Events,
+    /// It settles a doubt of the load with this number.
+    Fence { load: u64 },
+}
+
+/// Appends in flight, and whose they are.
+#[derive(Default)]
+pub(super) struct Appends {
+    sent: BTreeMap<u64, (EntityId, Why)>,
+}
+
+impl Appends {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    pub(super) fn is_of(&self, batch: u64, id: EntityId) -> bool {
+        self.sent.get(&batch).is_some_and(|(owner, why)| *owner == id && *why == Why::Events)
+    }
+
+    /// An append has ended. `None`: its entity has left since.
+    pub(super) fn end(&mut self, batch: u64) -> Option<(EntityId, Why)> {
+        self.sent.remove(&batch)
+    }
+
+    pub(super) fn forget(&mut self, batch: u64) {
+        self.sent.remove(&batch);
+    }
+
+    pub(super) fn begin(&mut self, batch: u64, id: EntityId, why: Why) {
+        let before = self.sent.insert(batch, (id, why));
+        assert!(before.is_none(), "a batch has a number of its own");
+    }
+}
+
+/// A body as the journal has it.
+pub(super) fn place(body: Body) -> Place {
+    Place { island: u32::from(body.island), x: body.at.x, y: body.at.y, heading: u32::from(body.heading) }
+}

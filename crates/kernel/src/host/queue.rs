@@ -1,0 +1,134 @@
+//! Work that waits at an entity: sessions to adopt, commands of its player, parts of others' transactions. Plain values.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use gundo_types::{Body, Time};
+
+use crate::game::Actor;
+use crate::peer::{Age, Key, Line, TxId};
+
+/// One piece of work. Kept until its effects are durable, so that it can be done again.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// Adopt a session into a line.
+    Open { line: Line, key: Key, name: String, since: Time },
+    /// Let a session go on in a line whose player was lost with another node.
+    Resume { line: Line, adoption: u64, body: Body },
+    /// A command of the player.
+    Command(Command),
+    /// A part of a transaction.
+    Prepare(Prepare),
+}
+
+impl Work {
+    pub(super) fn command(line: Line, seq: u64, payload: Bytes, question: bool, since: Time) -> Self {
+        Self::Command(Command { line, seq, payload, since, question, tries: 0, losses: 0, age: None })
+    }
+
+    /// Whether it is refused when too much waits already. A repeated command of the player's own may have taken effect long
+    /// ago: it is looked at before it is refused. Its edge lets no more than `commands_unanswered_max` of them in.
+    pub(super) fn is_bounded(&self) -> bool {
+        !matches!(self, Self::Command(_))
+    }
+
+    /// When it came. What needs no append waits for none.
+    pub(super) fn since(&self) -> Time {
+        match self {
+            Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
+            Self::Resume { .. } | Self::Prepare(_) => Time::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Command {
+    pub(super) line: Line,
+    pub(super) seq: u64,
+    pub(super) payload: Bytes,
+    /// It may have taken nodes down: it is answered if it has taken effect, and not decided any more.
+    pub(super) question: bool,
+    pub(super) since: Time,
+    pub(super) tries: u8,
+    /// Nodes that were lost while they had a part of it to decide.
+    pub(super) losses: u8,
+    /// Age of its first transaction, if it took one: it grows older with every retry.
+    pub(super) age: Option<Age>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Prepare {
+    pub(super) tx: TxId,
+    pub(super) age: Age,
+    pub(super) command: Bytes,
+    pub(super) actor: Actor,
+}
+
+/// Work that waits at an entity, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<Work>,
+    /// The first of them waits for room in the journal.
+    pub(super) held: bool,
+}
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn push(&mut self, work: Work) {
+        self.waiting.push_back(work);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Work> {
+        self.waiting.pop_front()
+    }
+
+    /// Forgets questions of this line to let its session go on: a newer one is here.
+    pub(super) fn forget_resume(&mut self, line: Line) {
+        self.waiting.retain(|w| !matches!(w, Work::Resume { line: l, .. } if *l == line));
+    }
+
+    /// Pieces of work that count against the limit.
+    pub(super) fn bounded(&self) -> usize {
+        self.waiting.iter().filter(|work| work.is_bounded()).count()
+    }
+
+    /// Since when the first of them waits for room in the journal.
+    pub(super) fn held_since(&self) -> Option<Time> {
+        self.waiting.front().filter(|_| self.held).map(Work::since)
+    }
+
+    /// Puts work back that was begun: it goes before all that waits.
+    pub(super) fn put_back(&mut self, work: Work) {
+        self.waiting.push_front(work);
+    }
+
+    pub(super) fn take_all(&mut self) -> VecDeque<Work> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Takes the parts of transactions out.
+    pub(super) fn take_prepares(&mut self) -> Vec<Prepare> {
+        let mut prepares = Vec::new();
+        let mut rest = VecDeque::with_capacity(self.waiting.len());
+        for work in self.waiting.drain(..) {
+            match work {
+                Work::Prepare(prepare) => prepares.push(prepare),
+                other => rest.push_back(other),
+            }
+        }
+        self.waiting = rest;
+        prepares
+    }
+
+    /// Forgets the part of a transaction that has ended.
+    pub(super) fn forget_prepare(&mut self, tx: TxId) {
+        self.waiting.retain(|w| !matches!(w, Work::Prepare(p) if p.tx == tx));
+    }
+}

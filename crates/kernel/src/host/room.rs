@@ -1,0 +1,91 @@
+//! All entities that are real here, and the way to each.
+
+use std::collections::BTreeMap;
+
+use gundo_types::EntityId;
+
+use super::arriving::Arrivals;
+use super::desk::{Cx, Desk, Rooms};
+use super::entity::Entity;
+use super::phase::Phase;
+
+/// The entities that are real here, and what they share.
+#[derive(Default)]
+pub(crate) struct Host {
+    pub(super) entities: BTreeMap<EntityId, Box<Entity>>,
+    pub(super) desk: Desk,
+    /// Players that are real here as soon as their homes say so.
+    pub(super) arrivals: Arrivals,
+    /// After the next tick the host looks which players follow their surroundings.
+    pub(super) follow_due: bool,
+}
+
+impl Host {
+    pub(crate) fn holds(&self, id: EntityId) -> bool {
+        self.entities.contains_key(&id)
+    }
+
+    pub(super) fn phase_of(&self, id: EntityId) -> Option<Phase> {
+        self.entities.get(&id).map(|entity| entity.phase())
+    }
+
+    pub(super) fn split<'a>(
+        &'a mut self,
+        rooms: &'a mut Rooms<'_>,
+    ) -> (&'a mut BTreeMap<EntityId, Box<Entity>>, Cx<'a>) {
+        let cx = Cx { core: rooms.core, crowd: rooms.crowd, desk: &mut self.desk };
+        (&mut self.entities, cx)
+    }
+
+    /// Has an entity do something, and forgets it if it leaves by that. `None`: it is not here.
+    pub(super) fn with<R>(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        act: impl FnOnce(&mut Entity, &mut Cx<'_>) -> R,
+    ) -> Option<R> {
+        let (entities, mut cx) = self.split(rooms);
+        let entity = entities.get_mut(&id)?;
+        let done = act(entity, &mut cx);
+        if entity.is_gone() {
+            cx.desk.players -= usize::from(entity.player.is_some());
+            entities.remove(&id);
+        }
+        Some(done)
+    }
+
+    /// The same for a message. One that finds no entity is stale: the entity has left since it was sent.
+    pub(super) fn tell(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        id: EntityId,
+        act: impl FnOnce(&mut Entity, &mut Cx<'_>),
+    ) {
+        if self.with(rooms, id, act).is_none() {
+            rooms.core.note_stale();
+        }
+    }
+
+    /// The same for all of `ids` that are still here when their turn comes.
+    pub(super) fn each(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        ids: impl IntoIterator<Item = EntityId>,
+        mut act: impl FnMut(&mut Entity, &mut Cx<'_>),
+    ) {
+        for id in ids {
+            self.with(rooms, id, &mut act);
+        }
+    }
+
+    pub(super) fn insert(&mut self, entity: Box<Entity>) {
+        self.desk.players += usize::from(entity.player.is_some());
+        let before = self.entities.insert(entity.id, entity);
+        assert!(before.is_none(), "an entity is real once");
+    }
+
+    /// The entities for which `is` holds, in id order.
+    pub(super) fn those(&self, is: impl Fn(&Entity) -> bool) -> Vec<EntityId> {
+        self.entities.values().filter(|e| is(e)).map(|e| e.id).collect()
+    }
+}

@@ -1,0 +1,93 @@
+//! Work that waits until the journal has room, and is let in or refused. Whether it has room: `storage`.
+
+use gundo_types::{Planted, Time};
+
+use super::desk::{Cx, Rooms};
+use super::entity::Entity;
+use super::queue::Work;
+use super::room::Host;
+use super::storage::Room;
+use crate::core::Timer;
+use crate::game::Refusal;
+use crate::peer::ToEdge;
+
+impl Entity {
+    /// Keeps work that would be appended, and has not been, until there is room, or refuses it; false: it may be appended now.
+    /// `grows`: it adds to the world, rather than keeping somebody in it.
+    pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>, work: &Work, grows: bool) -> bool {
+        let (now, until) = (cx.core.now.time, work.since().plus_ms(cx.core.world().append_wait_ms));
+        match cx.room() {
+            Room::Busy if until > now || cx.core.planted(Planted::WaitsForEver) => {
+                self.wait_for_room(cx, work, until);
+            }
+            Room::Busy => {
+                cx.core.counters.refused_storage_busy += 1;
+                self.refuse_work(cx, work, storage_busy());
+            }
+            Room::Full if grows => {
+                cx.core.counters.refused_storage_full += 1;
+                let text = "The world has no room to save more just now. Try again later.";
+                self.refuse_work(cx, work, Refusal::new("storage_full", text));
+            }
+            Room::Full | Room::Open => return false,
+        }
+        true
+    }
+
+    fn wait_for_room(&mut self, cx: &mut Cx<'_>, work: &Work, until: Time) {
+        if cx.core.planted(Planted::BusyThoughSent) {
+            for command in self.pending.iter().flat_map(|p| p.commands()) {
+                let reply = ToEdge::Reply { seq: command.seq, result: Err(storage_busy()) };
+                self.tell_edge(cx, command.line, reply);
+            }
+        }
+        self.queue.put_back(work.clone());
+        self.queue.held = true;
+        cx.desk.storage.hold(self.id);
+        if !cx.core.planted(Planted::WaitsForEver) {
+            cx.core.timers.insert((until, Timer::Held(self.id)));
+        }
+    }
+
+    /// Its first piece of work has waited long enough: it is tried, and refused if there is still no room.
+    pub(super) fn on_held_timer(&mut self, cx: &mut Cx<'_>) {
+        if std::mem::take(&mut self.queue.held) {
+            cx.desk.storage.let_go(self.id);
+            self.run(cx);
+        }
+    }
+}
+
+impl Host {
+    /// The driver has looked at the disk.
+    pub(crate) fn set_storage_full(&mut self, rooms: &mut Rooms<'_>, full: bool) {
+        if self.desk.storage.set_full(full) {
+            self.let_in(rooms);
+        }
+    }
+
+    /// What waits for the journal goes on while there is room.
+    pub(super) fn let_in(&mut self, rooms: &mut Rooms<'_>) {
+        for _ in 0..self.desk.storage.held() {
+            if self.desk.storage.room(rooms.core) == Room::Busy {
+                return;
+            }
+            let Some(id) = self.desk.storage.next_held() else { return };
+            self.with(rooms, id, |entity, cx| {
+                if std::mem::take(&mut entity.queue.held) {
+                    entity.run(cx);
+                }
+            });
+        }
+        while self.desk.storage.room(rooms.core) != Room::Busy
+            && let Some(id) = self.desk.storage.next_leaving()
+        {
+            // Unless it has come back.
+            self.with(rooms, id, |entity, cx| entity.on_grace(cx));
+        }
+    }
+}
+
+fn storage_busy() -> Refusal {
+    Refusal::new("storage_busy", "The world is slow to save just now. Try again in a moment.")
+}
