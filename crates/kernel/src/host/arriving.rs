@@ -24,14 +24,15 @@ pub(super) struct Arrivals {
 }
 
 /// One of them.
-struct Arriving {
+pub(super) struct Arriving {
     /// Its owner, and by which term.
     from: (NodeId, Term),
-    entity: Box<Entity>,
+    pub(super) entity: Box<Entity>,
     /// When it is claimed again.
     due: Time,
     until: Time,
-    waiting: Vec<(Line, ToPlayer)>,
+    /// What was said to it meanwhile.
+    pub(super) waiting: Vec<(Line, ToPlayer)>,
 }
 
 impl Arrivals {
@@ -67,9 +68,9 @@ impl Arrivals {
         self.claim(core, id);
     }
 
-    /// Its home has granted it: the player, and what was said to it meanwhile.
-    pub(super) fn take(&mut self, id: EntityId) -> Option<(Box<Entity>, Vec<(Line, ToPlayer)>)> {
-        self.arriving.remove(&id).map(|a| (a.entity, a.waiting))
+    /// It does not arrive any more: its home has granted it, or will not.
+    pub(super) fn take(&mut self, id: EntityId) -> Option<Arriving> {
+        self.arriving.remove(&id)
     }
 
     /// Forgets an offer by this term or a lower one; what was said to the player is for the newer offer.
@@ -77,7 +78,7 @@ impl Arrivals {
         if self.arriving.get(&id).is_none_or(|a| a.from.1 > term) {
             return Vec::new();
         }
-        self.take(id).map(|(_, waiting)| waiting).unwrap_or_default()
+        self.take(id).map(|a| a.waiting).unwrap_or_default()
     }
 
     fn claim(&mut self, core: &mut Core, id: EntityId) {
@@ -103,7 +104,7 @@ impl Arrivals {
 
     /// It does not arrive.
     pub(super) fn forget(&mut self, core: &mut Core, id: EntityId) {
-        let waiting = self.take(id).map(|(_, waiting)| waiting).unwrap_or_default();
+        let waiting = self.take(id).map(|a| a.waiting).unwrap_or_default();
         not_here(core, id, waiting);
     }
 

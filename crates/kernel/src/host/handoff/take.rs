@@ -4,7 +4,7 @@ use gundo_types::{EntityId, NodeId, Term, Time};
 
 use crate::core::Timer;
 use crate::game::{Rules, guard};
-use crate::host::arriving::not_here;
+use crate::host::arriving::{Arriving, not_here};
 use crate::host::desk::Rooms;
 use crate::host::entity::Entity;
 use crate::host::phase::Life;
@@ -57,7 +57,7 @@ impl Host {
         if !self.arrivals.is_claimed(id, claimed) {
             return false;
         }
-        let (mut entity, waiting) = self.arrivals.take(id).expect("just seen");
+        let Arriving { mut entity, waiting, .. } = self.arrivals.take(id).expect("just seen");
         entity.term = term;
         // A load of its own: what an earlier one has failed here does not bar this one's appends.
         entity.load = rooms.core.next_load();
