@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gundo_journal::queue::QueueLimits;
 use gundo_journal::suite::{Probe, entity, stream};
 use gundo_journal::{Journal, Room};
 use gundo_journal_sqlite::{DiskProbe, JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
@@ -214,7 +215,8 @@ fn a_full_file_rejects_the_group_and_keeps_what_is_there() {
 #[test]
 fn a_full_queue_rejects_at_once_and_bars_what_follows() {
     let dir = tempdir().expect("a directory");
-    let settings = Settings { queue_batches_max: 0, ..quick() };
+    let queue = QueueLimits { batches_max: 0, ..QueueLimits::default() };
+    let settings = Settings { queue, ..quick() };
     let journal = open(dir.path(), settings).expect("a new journal");
     let mut a = Probe::join(&journal, 1);
     let outcome = a.append(vec![stream(entity(1), 1, 0, 1)]);

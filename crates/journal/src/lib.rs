@@ -1,13 +1,16 @@
 //! The journal as a trait, an in-memory implementation, and the conformance suite both it and real ones pass.
 //!
 //! A node opens one [`Line`] and speaks only through it; outcomes come back through its [`Sink`]. Start with
-//! [`Journal`]. Which batch of a group lands is decided by [`group`], the same code for every storage; [`Store`] is the
-//! whole journal as one plain value, for simulation; [`suite`] says in tests what each promise means.
+//! [`Journal`]. What every journal with a real storage needs is here once: [`queue`] holds what waits and makes groups of it,
+//! [`group`] decides which batch of a group lands, [`commit`] says how each batch ended. [`Store`] is the whole journal as one
+//! plain value, for simulation; [`suite`] says in tests what each promise means.
 //!
-//! Not here: files, databases, clocks. World time is handed in.
+//! Not here: files, databases, threads. World time is handed in.
 
+pub mod commit;
 pub mod group;
 mod memory;
+pub mod queue;
 pub mod suite;
 
 use gundo_types::{EntityId, NodeId, WorldTime};
