@@ -98,7 +98,9 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("gundo-bench: {failure}");
+            let causes = std::iter::successors(failure.source(), |cause| cause.source());
+            let line = causes.fold(failure.to_string(), |line, cause| format!("{line}: {cause}"));
+            eprintln!("gundo-bench: {line}");
             ExitCode::FAILURE
         }
     }

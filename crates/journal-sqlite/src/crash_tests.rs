@@ -119,7 +119,7 @@ impl Run {
         for e in (0..STREAMS).map(entity) {
             let events = match reader.load(e).and_then(|_| reader.stream(e, 0, usize::MAX)) {
                 Ok(events) => events,
-                Err(why) => return Some(why.to_string()),
+                Err(why) => return Some(why.chain()),
             };
             let newest = events.last().map_or(0, |(seq, _)| *seq);
             let of = |map: &BTreeMap<EntityId, u64>| map.get(&e).copied().unwrap_or(0);

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use gundo_journal::queue::{Group, Replies, SharedQueues, Work};
-use gundo_journal::{Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary};
+use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
+use gundo_journal::{Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary, Why};
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
@@ -100,19 +100,14 @@ impl SqliteJournal {
     /// Runs `call` on the writer's thread between two groups, and waits for its result.
     fn on_writer<T: Send + 'static>(
         &self,
-        tried: &'static str,
         call: impl FnOnce(&mut Writer) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, Why> {
         let (tx, rx) = sync_channel(1);
         // The caller waits for the answer below.
         let job = Box::new(move |writer: &mut Writer| drop(tx.send(call(writer))));
-        if !self.queues.call(job) {
-            return Err(Fault::new(tried, "the journal is closed"));
-        }
-        match rx.recv() {
-            Ok(result) => result.map_err(|why| Fault::new(tried, why)),
-            Err(_) => Err(Fault::new(tried, "the journal's writer has ended")),
-        }
+        self.queues.call(job)?;
+        // A call that is dropped was closed out.
+        Ok(rx.recv().map_err(|_| QueueFault::Closed)??)
     }
 }
 
@@ -129,11 +124,12 @@ impl Drop for SqliteJournal {
 
 impl Journal for SqliteJournal {
     fn join(&self, node: NodeId) -> Result<u64, Fault> {
-        self.on_writer("joining", move |writer| writer.join(node))
+        self.on_writer(move |writer| writer.join(node)).map_err(|source| Fault::Join { node, source })
     }
 
     fn leave(&self, incarnation: u64) -> Result<(), Fault> {
-        self.on_writer("leaving", move |writer| writer.leave(incarnation))
+        let left = self.on_writer(move |writer| writer.leave(incarnation));
+        left.map_err(|source| Fault::Leave { incarnation, source })
     }
 
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
@@ -149,9 +145,9 @@ impl Journal for SqliteJournal {
     }
 
     fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
-        let (key, value) = (key.to_owned(), value.to_owned());
-        let set = move |writer: &mut Writer| writer.conn.execute(schema::SET_META, [key, value]);
-        self.on_writer("noting", set).map(drop)
+        let row = [key.to_owned(), value.to_owned()];
+        let set = self.on_writer(move |writer| writer.conn.execute(schema::SET_META, row));
+        set.map(drop).map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
@@ -167,7 +163,7 @@ impl Journal for SqliteJournal {
     }
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
-        self.on_writer("pruning", move |writer| writer.prune_all(now))
+        self.on_writer(move |writer| writer.prune_all(now)).map_err(|source| Fault::Prune { source })
     }
 
     fn room(&self) -> Room {

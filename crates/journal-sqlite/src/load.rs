@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gundo_journal::Fault;
 use gundo_journal::queue::SharedQueues;
+use gundo_journal::{Fault, Why};
 use gundo_types::{EntityId, WorldTime};
 use gundo_wire::journal::{EventRecord, EventType, Loaded};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -25,16 +25,21 @@ pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, conn: &Connecti
     }
 }
 
+/// A hole in a stream.
+#[derive(Debug, thiserror::Error)]
+#[error("event {seq} is missing: the journal is damaged; `journal verify` tells more")]
+struct Missing {
+    seq: u64,
+}
+
 /// The newest snapshot of an entity and all events after it, as of one moment.
 pub(crate) fn load_entity(conn: &Connection, entity: EntityId) -> Result<Loaded, Fault> {
-    let tried = || format!("loading {entity}");
-    let loaded = in_one_moment(conn, || read(conn, entity)).map_err(|why| Fault::new(&tried(), why))?;
+    let fault = |source: Why| Fault::Load { entity, source };
+    let loaded = in_one_moment(conn, || read(conn, entity)).map_err(|why| fault(why.into()))?;
     let first = loaded.snapshot.as_ref().map_or(1, |(seq, _)| seq + 1);
     for (expected, (seq, _)) in (first..).zip(&loaded.events) {
         if *seq != expected {
-            let why =
-                format!("event {expected} is missing: the journal is damaged; `journal verify` tells more");
-            return Err(Fault::new(&tried(), why));
+            return Err(fault(Missing { seq: expected }.into()));
         }
     }
     Ok(loaded)

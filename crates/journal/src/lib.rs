@@ -8,6 +8,7 @@
 //! Not here: files, databases, threads. World time is handed in.
 
 pub mod commit;
+mod fault;
 pub mod group;
 mod memory;
 pub mod queue;
@@ -16,6 +17,7 @@ pub mod suite;
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
+pub use fault::{Fault, Why};
 pub use group::NameRow;
 pub use memory::{MemoryJournal, Store};
 
@@ -163,19 +165,4 @@ pub struct Pruned {
     pub events: u64,
     /// Snapshots.
     pub snapshots: u64,
-}
-
-/// Why the journal could not do what it was asked: internals for operators, never for clients.
-#[derive(Debug, thiserror::Error)]
-#[error("journal: {what}")]
-pub struct Fault {
-    /// What was tried and why it failed.
-    pub what: String,
-}
-
-impl Fault {
-    /// A fault: what was tried, and why it failed.
-    pub fn new(tried: &str, why: impl std::fmt::Display) -> Self {
-        Self { what: format!("{tried}: {why}") }
-    }
 }

@@ -47,6 +47,17 @@ impl Default for QueueLimits {
     }
 }
 
+/// Why something was not even queued, or not done when its turn came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueueFault {
+    /// The journal takes nothing more.
+    #[error("the journal is closed")]
+    Closed,
+    /// See [`QueueLimits::loads_max`].
+    #[error("too many loads wait already")]
+    LoadsFull,
+}
+
 /// One node's queue. A number is never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueId(u64);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use gundo_types::EntityId;
 use gundo_wire::journal::Loaded;
 
+use super::QueueFault;
 use super::outlet::Outlet;
 use crate::{Completion, Fault};
 
@@ -26,6 +27,11 @@ impl LoadRequest {
     pub fn answer(self, result: Result<Loaded, Fault>) {
         self.outlet.complete(Completion::Loaded { entity: self.entity, load: self.load, result });
     }
+
+    fn refuse(self, why: QueueFault) {
+        let entity = self.entity;
+        self.answer(Err(Fault::Load { entity, source: why.into() }));
+    }
 }
 
 #[derive(Default)]
@@ -45,13 +51,13 @@ impl Loads {
     pub(super) fn push(&self, outlet: &Arc<Outlet>, entity: EntityId, load: u64, max: usize) {
         let request = LoadRequest { outlet: Arc::clone(outlet), entity, load };
         if !outlet.begin_load(max) {
-            return request.answer(Err(Fault::new("loading", "too many loads wait already")));
+            return request.refuse(QueueFault::LoadsFull);
         }
         let mut state = self.state();
         if state.stopping {
             drop(state);
             outlet.end_load();
-            return request.answer(Err(Fault::new("loading", "the journal is closed")));
+            return request.refuse(QueueFault::Closed);
         }
         state.requests.push_back(request);
         drop(state);

@@ -10,7 +10,7 @@ use gundo_wire::journal::{Batch, Outcome};
 
 use super::loads::{LoadRequest, Loads};
 use super::outlet::Outlet;
-use super::{Group, QueueId, QueueLimits, Queues};
+use super::{Group, QueueFault, QueueId, QueueLimits, Queues};
 use crate::group::assert_well_formed;
 use crate::{Completion, Line, Sink};
 
@@ -100,15 +100,18 @@ impl<J: Send + 'static> SharedQueues<J> {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Queues a call; `false`: the journal is closed.
-    pub fn call(&self, call: J) -> bool {
+    /// Queues a call. One that still waits when the journal closes is dropped.
+    ///
+    /// # Errors
+    /// The journal is closed, or stops.
+    pub fn call(&self, call: J) -> Result<(), QueueFault> {
         let mut state = self.state();
         if state.queues.is_closed() || state.stopping {
-            return false;
+            return Err(QueueFault::Closed);
         }
         state.calls.push_back(call);
         self.wake(&mut state);
-        true
+        Ok(())
     }
 
     /// Lets the threads finish what waits, and then stop.
@@ -268,7 +271,7 @@ mod tests {
         let ((mut a, to_a), (mut b, to_b)) = (line(&shared), line(&shared));
         a.append(batch(1));
         b.append(batch(2));
-        assert!(shared.call("look"));
+        shared.call("look").expect("it is open");
         let (calls, ids, replies) = take(&shared);
         assert_eq!((calls, ids), (vec!["look"], vec![2, 1]));
         replies.give(vec![Outcome::Conflict, Outcome::Done]);
@@ -327,7 +330,7 @@ mod tests {
         let over = Outcome::Rejected("it is over".into());
         assert_eq!(outcomes(&completions), [(1, over.clone()), (3, over)]);
         assert_eq!(shared.refused(), 2);
-        assert!(!shared.call("too late"));
+        assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
         line.load(entity(1), 1);
         assert!(completions.try_iter().next().is_none(), "the first load waits");
         line.load(entity(1), 2);
@@ -341,7 +344,7 @@ mod tests {
         line.append(batch(1));
         line.load(entity(1), 5);
         shared.stop();
-        assert!(!shared.call("too late"));
+        assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
         assert_eq!(take(&shared).1, [1]);
         assert!(matches!(shared.next(Instant::now()), Work::Stop));
         let request = shared.next_load().expect("it came before the stop");
