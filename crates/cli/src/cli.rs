@@ -39,6 +39,24 @@ pub(crate) struct ServeArgs {
 pub(crate) enum Command {
     /// Fill a world with bots and measure how it does
     Bots(BotsArgs),
+    #[command(flatten)]
+    Nodes(NodesCommand),
+    /// Look into the journal of a world
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Run whole clusters of this game from seeds, with every fault, and check that nothing is lost
+    #[cfg(feature = "sim")]
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// `sim --help` tells which
+        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
+}
+
+/// What operators ask of a running world.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
     /// Show the nodes of a running world
     Nodes {
         /// As JSON
@@ -94,17 +112,6 @@ pub(crate) enum Command {
         no_wait: bool,
         #[command(flatten)]
         admin: AdminArgs,
-    },
-    /// Look into the journal of a world
-    #[command(subcommand)]
-    Journal(JournalCommand),
-    /// Run whole clusters of this game from seeds, with every fault, and check that nothing is lost
-    #[cfg(feature = "sim")]
-    #[command(disable_help_flag = true)]
-    Sim {
-        /// `sim --help` tells which
-        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<std::ffi::OsString>,
     },
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread::Builder;
 
 use gundo_journal::Journal;
+use gundo_kernel::game::Rules;
 use gundo_node::{RunningWorld, Stopper, WorldInfo};
 
 use crate::app::{Failure, say, start_logs};
 use crate::cli::ServeArgs;
 use crate::config::Config;
-use crate::{Rules, nodes};
+use crate::token;
 
 /// Runs the server.
 pub(crate) fn serve(
@@ -23,7 +24,7 @@ pub(crate) fn serve(
     let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
     let mut settings = config.solo();
-    settings.admin_token = Some(nodes::settle_token(&config.data)?);
+    settings.admin_token = Some(token::settle(&config.data)?);
     let world = RunningWorld::start(&settings, journal, rules)?;
     listen_to_signals(world.stopper())?;
     say(&greeting(game, &config, &world));
