@@ -43,7 +43,7 @@ pub(crate) enum Event {
     Hang,
     /// A node is drained.
     Drain,
-    /// Nothing but players who walk, and become real elsewhere on their way.
+    /// Nothing but players who walk, and become real on other nodes.
     Walk,
     /// Every node is renewed, one after another.
     Rollout,
@@ -110,7 +110,7 @@ fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure>
     }
     let tallied = trial.finish()?;
     let hit: Vec<_> = seen.iter().filter(|s| s.window.holder == s.victim).collect();
-    // Whom the others' doors kept waiting for too long came in by the node itself.
+    // Clients that another edge kept waiting for too long came in by the node itself.
     let elsewhere: Vec<_> = hit.iter().filter(|s| s.window.edge != s.victim).copied().collect();
     let again = Spread::of(hit.iter().map(|s| s.window.real_again_ms.unwrap_or(f64::INFINITY)).collect());
     let reals = hit.len() as f64 / repetitions as f64;

@@ -140,7 +140,7 @@ impl Admin {
         self.post::<serde_json::Value>(&format!("/admin/nodes/{node}/{what}")).map(drop)
     }
 
-    /// `harmless`: it changes nothing, so if the one asked ends before it has answered, another may be.
+    /// `harmless`: it changes nothing, so if the node ends before it has answered, another may be asked.
     fn ask<T: DeserializeOwned>(
         &mut self,
         send: impl Fn(&ureq::Agent, &str, &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -153,7 +153,7 @@ impl Admin {
         for at in 0..self.ports.len() {
             let url = format!("http://{}:{}{path}", self.host, self.ports[at]);
             match send(&self.agent, &url, &bearer) {
-                // Nobody listens, or whoever did has just ended: nothing has been done.
+                // Nobody listens, or the node that did has just ended: nothing has been done.
                 Err(ureq::Error::Io(error))
                     if harmless || error.kind() == std::io::ErrorKind::ConnectionRefused =>
                 {

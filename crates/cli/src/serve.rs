@@ -1,4 +1,4 @@
-//! The server: a world in one process until somebody stops it.
+//! The server: a world in one process, until a signal or a fault ends it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn greeting(game: &str, config: &Config, world: &RunningWorld) -> String {
     let also =
         if others.is_empty() { String::new() } else { format!(" (other nodes: {})", others.join(", ")) };
     format!(
-        "{game}: world {} with {} {} on data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
+        "{game}: world {} with {} {}, data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
         world.info().seed,
         config.nodes,
         if config.nodes == 1 { "node" } else { "nodes" },
@@ -82,9 +82,9 @@ fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     let wait = move || {
         runtime.block_on(async {
             next().await;
-            // Stop first, talk afterwards: whoever read the log may be gone.
+            // Stop first, talk afterwards: nobody may be reading the log any more.
             stopper.stop();
-            tracing::info!("stopping: everything is being saved; once more ends at once");
+            tracing::info!("stopping: saving everything; a second signal ends the process at once");
             next().await;
             std::process::exit(1);
         });

@@ -1,6 +1,6 @@
 //! Power cuts at every point of a stretch of writing, on a disk that forgets what was not synced.
 //!
-//! No threads and no clock: groups are committed by hand, so each test is one run, the same every time.
+//! No threads and no clock: a test commits each group itself, so it is one run, the same every time.
 
 use std::collections::BTreeMap;
 use std::path::Path;

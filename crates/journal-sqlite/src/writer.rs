@@ -49,7 +49,7 @@ impl Writer {
             let pages = (bytes / page.max(1) as u64).max(1) as i64;
             conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(failed)?;
         }
-        // These members died with the process that held the directory's lock. A full disk is told of at the first append; it is
+        // These members died with the process that held the directory's lock. The first append reports a full disk; it is
         // no reason to refuse reading.
         match conn.execute("DELETE FROM members", []) {
             Ok(_) => {}

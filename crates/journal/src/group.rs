@@ -126,7 +126,7 @@ impl Default for Fences {
 
 impl Fences {
     /// Streams remembered as barred. Beyond, the oldest is forgotten: by then its node, which takes outcomes and sends batches
-    /// in one order, has long known that it failed, for it cannot have this many batches on the way.
+    /// in one order, has long known that it failed, for it cannot have this many batches in flight.
     pub const BARRED_MAX: usize = 262_144;
 
     /// No stream barred, and at most `barred_max` remembered.

@@ -141,7 +141,7 @@ pub trait Line: Send {
 pub struct Room {
     /// Bytes that are free; `None`: it does not say.
     pub free_bytes: Option<u64>,
-    /// So few that nodes should take nothing new: it is time to make room, and there is still some for what is on its way.
+    /// So few that nodes should take nothing new: it is time to make room, and there is still some for appends in flight.
     pub is_low: bool,
 }
 

@@ -42,7 +42,7 @@ pub enum WorldFault {
     },
     /// A seed was given for a world that has another.
     #[error(
-        "this world was made with seed {found}: leave the seed away, or choose another data directory for a new world"
+        "this world was made with seed {found}: start it without --seed, or choose another directory with --data for a new world"
     )]
     OtherSeed {
         /// The world's seed.
