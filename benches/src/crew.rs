@@ -43,7 +43,7 @@ pub(crate) struct CrewArgs {
     plan: String,
 }
 
-/// Where bots are to go: bot i to the i-th edge in turn.
+/// Where bots are to go: round-robin, bot 0 to the first edge.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Going {
     /// Their numbers; `None`: all.

@@ -2,7 +2,8 @@
 //!
 //! Three processes: the server under test (`serve`: the engine with a flat world and players only), the load (`bots`),
 //! and this one, which starts them, reads their CPU time from `/proc` and writes the table. The limits (`limit`, raw
-//! SQLite) are programs of their own, too. Start reading at `crowd`; `stage` holds what all benchmarks share.
+//! SQLite) are programs of their own, too. `scale` alone needs none of that: it counts what kernels send, in one thread.
+//! Start reading at `crowd`; `stage` holds what all benchmarks share.
 
 mod crew;
 mod crowd;
@@ -12,6 +13,7 @@ mod journal;
 mod limit;
 mod load;
 mod proc;
+mod scale;
 mod serve;
 mod session;
 mod sheet;
@@ -55,6 +57,8 @@ enum Bench {
     All,
     /// What players notice when nodes crash, hang, are drained and renewed.
     Failover(failover::FailoverArgs),
+    /// What nodes send as nodes and players grow: a table and a plot.
+    Scale(scale::ScaleArgs),
     /// Pioneer played for long while nodes come and go; then the books are closed.
     Soak(soak::SoakArgs),
     /// A process of the benchmarks: the server under test.
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         Bench::Session => session::session(&stage),
         Bench::All => all(&stage),
         Bench::Failover(args) => failover::failover(&stage, &args),
+        Bench::Scale(args) => scale::scale(&stage, args),
         Bench::Soak(args) => soak::soak(&args),
         Bench::Serve(args) => serve::serve(&args),
         Bench::Limit(args) => limit::limit(&args),
@@ -98,7 +103,9 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("gundo-bench: {failure}");
+            let causes = std::iter::successors(failure.source(), |cause| cause.source());
+            let line = causes.fold(failure.to_string(), |line, cause| format!("{line}: {cause}"));
+            eprintln!("gundo-bench: {line}");
             ExitCode::FAILURE
         }
     }

@@ -42,6 +42,11 @@ impl Sheet {
         Self { bench, quick, machine: Machine::here(), rows: Vec::new(), aims: Vec::new() }
     }
 
+    /// Adds a row that is shown elsewhere.
+    pub(crate) fn add(&mut self, cells: &[(&str, Value)]) {
+        self.rows.push(cells.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+    }
+
     /// Adds a row and shows it at once: benchmarks take minutes.
     pub(crate) fn row(&mut self, cells: &[(&str, Value)]) -> Result<(), Failure> {
         let mut line = format!("{:8}", self.bench);
@@ -54,7 +59,7 @@ impl Sheet {
             write!(line, "  {name} {shown}")?;
         }
         say(&line)?;
-        self.rows.push(cells.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+        self.add(cells);
         Ok(())
     }
 

@@ -124,7 +124,7 @@ fn start(data: &Path, seed: u64) -> Result<RunningWorld, Failure> {
     Ok(RunningWorld::start(&settings, journal, |world| pioneer::rules(world.seed))?)
 }
 
-/// A node's thread that panics is started anew, and the world goes on: here it counts.
+/// The supervisor restarts a node whose thread panics, and the world goes on: here it counts.
 fn count_panics() -> Arc<AtomicUsize> {
     let panics = Arc::new(AtomicUsize::new(0));
     let (counted, before) = (Arc::clone(&panics), std::panic::take_hook());
@@ -182,7 +182,7 @@ fn close_the_books(
     let checks = [
         (report.lost, "commands were never answered"),
         (report.commands - report.answered.min(report.commands), "commands have no answer"),
-        (report.doubled, "bots were told of other bags than their books make"),
+        (report.doubled, "bots were shown other bags than their books make"),
         (panics as u64, "threads panicked"),
     ];
     violations.extend(checks.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));

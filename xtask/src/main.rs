@@ -24,7 +24,7 @@ Usage: cargo xtask COMMAND
                                tidy, fmt, clippy, unit, doc, docs, web, e2e, fuzz, sim
   tidy                         the rules of the house that no compiler checks
   sim [ARG…]                   whole clusters with every fault, from seeds; ARGs: `sim --help`
-                               (--seed S, --seeds N, --minutes M, --mutants, scale, …)
+                               (--seed S, --seeds N, --minutes M, --mutants, …)
   bench NAME [ARG…]            a benchmark against its limit (no NAME: lists them)
   soak [ARG…]                  a world played for long while nodes come and go, then its books (--minutes M, --bots N)
   web                          rebuild the page's bundle that the binary embeds

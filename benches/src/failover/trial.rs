@@ -126,7 +126,7 @@ impl Trial {
         self.crew.wait_until_whole(walks)
     }
 
-    /// Everybody real on the last node. All at once would overrun its door: those whom it keeps waiting go in elsewhere.
+    /// Everybody real on the last node. All at once would overrun its edge: clients that it keeps waiting go to another.
     fn gather(&mut self) -> Result<(), Failure> {
         const AT_ONCE: usize = 500;
         let (last, begun) = (self.urls.len() as u32, Instant::now());

@@ -1,4 +1,4 @@
-//! What is done to the nodes of a world in a soak: chosen by chance from a seed, within what the world must survive.
+//! What is done to the nodes of a world in a soak: chosen from a seed, within what the world must survive.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const UP_MIN: usize = 2;
 const EXTRA_MAX: usize = 2;
 /// How long the world may take to be whole when nothing more is done to it.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Deeds told of with what came of them.
+/// Deeds and their results that are kept for the report.
 const TOLD: usize = 4;
 /// How often it is looked whether it is.
 const POLL: Duration = Duration::from_millis(50);

@@ -2,14 +2,15 @@
 //!
 //! A game says what its things are, what they can be asked to do, and what happens then; the engine keeps every fact durable,
 //! spreads the world over nodes, and shows each player what is near. A game is a few [`Entity`] kinds handed over as
-//! [`Rules`], and one line of `main`: [`App`] gives it the server, the bots and the tools as a command.
+//! [`Rules`], and one line of `main`: `App` of the crate `gundo-cli` gives it the server, the bots and the tools as a command.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
 //! use std::sync::Arc;
 //!
 //! use gundo::prost::Message;
-//! use gundo::{App, Body, Context, DecodeError, Decision, Entity, Kind, Point, Refusal, Rules, WorldTime};
+//! use gundo::{Body, Context, DecodeError, Decision, Entity, Kind, Point, Refusal, Rules, WorldTime};
+//! use gundo_cli::App;
 //!
 //! /// What players of this game can do: count.
 //! #[derive(Clone, PartialEq, Message)]
@@ -79,23 +80,17 @@
 //! # Where to read on
 //! * [`Entity`]: the rules of one kind. [`Decision`], [`Context`] and [`Refusal`] are what `decide` works with.
 //! * [`Rules`]: a game as a whole.
-//! * [`App`]: the command; [`Config`]: everything that can be configured, by file, environment and flags.
+//! * `gundo_cli::App`: the command; `gundo_cli::Config`: everything that can be configured, by file, environment and flags.
 //! * [`bots`]: what bots do in your game.
 //! * [`testing`](https://docs.rs/gundo): with the feature `testing`, whole worlds inside tests.
 //! * [`sim`](https://docs.rs/gundo): with the feature `sim`, whole worlds where everything goes wrong, from one seed.
+//!
+//! Not here: the command line, and anything that runs a world but for tests.
 
-mod app;
-mod cli;
-mod config;
-mod journal;
-mod nodes;
-mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::App;
 pub use bytes::Bytes;
-pub use config::{Config, ConfigError, JournalConfig, LimitsConfig, SyncConfig, WorldConfig};
 pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
 pub use gundo_kernel::game::*;

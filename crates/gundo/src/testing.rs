@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gundo_journal::Journal;
+use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 pub use gundo_node::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 use gundo_node::{RunningWorld, SoloSettings, WorldFault, WorldInfo};
 use tempfile::TempDir;
 
-use crate::config::Config;
 use crate::{Rules, WorldSettings};
 
 /// The admin token of every world in a test.
@@ -76,12 +76,10 @@ impl TestWorld {
     }
 
     fn start_in(dir: Arc<TempDir>, settings: &TestSettings, rules: impl FnOnce(&WorldInfo) -> Rules) -> Self {
-        let mut config = Config { data: dir.path().to_owned(), ..Config::default() };
-        if !settings.synchronous {
-            config.journal.synchronous = crate::SyncConfig::Off;
-        }
-        let journal = gundo_journal_sqlite::open(&config.data, config.journal())
-            .expect("a journal in a fresh directory");
+        let synchronous = if settings.synchronous { Synchronous::Full } else { Synchronous::Off };
+        let journal = JournalSettings { synchronous, ..JournalSettings::default() };
+        let journal =
+            gundo_journal_sqlite::open(dir.path(), journal).expect("a journal in a fresh directory");
         let journal: Arc<dyn Journal> = Arc::new(journal);
         let solo = SoloSettings {
             nodes: settings.nodes,

@@ -3,10 +3,8 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use gundo::App;
 use gundo_journal::{Journal, MemoryJournal};
 use gundo_node::{RunningWorld, SoloSettings, WorldFault};
 use support::rules;
@@ -37,6 +35,10 @@ fn a_world_keeps_its_seed_and_its_game() {
     journal.set_meta("game", "chess").expect("noted");
     let fault = refused(&settings(), &journal);
     assert!(matches!(&fault, WorldFault::OtherGame { found, .. } if found == "chess"), "{fault}");
+    journal.set_meta("created_ms", "long ago").expect("noted");
+    let fault = refused(&settings(), &journal);
+    assert!(matches!(&fault, WorldFault::Note { key: "created_ms", .. }), "{fault}");
+    assert!(fault.to_string().contains("\"long ago\""), "{fault}");
 }
 
 #[test]
@@ -64,28 +66,4 @@ fn a_port_in_use_is_named() {
     let listen = taken.local_addr().expect("its address");
     let fault = refused(&SoloSettings { nodes: 1, listen, ..settings() }, &journal());
     assert!(fault.to_string().contains(&format!("{listen} is in use")), "{fault}");
-}
-
-/// What the command line `words` ends with.
-fn exit(words: &[&str]) -> String {
-    let words = std::iter::once("counting").chain(words.iter().copied());
-    format!("{:?}", App::new("counting", rules).run_from(words))
-}
-
-#[test]
-fn exit_codes_tell_usage_from_failure() {
-    let code = |n: u8| format!("{:?}", ExitCode::from(n));
-    let dir = tempfile::tempdir().expect("a directory");
-    let data = dir.path().join("data");
-    let data = data.to_str().expect("a path in UTF-8");
-    assert_eq!(exit(&["--help"]), code(0));
-    assert_eq!(exit(&["--nodes", "many"]), code(2));
-    assert_eq!(exit(&["journal", "stream", "counter", "no-number"]), code(2));
-    assert_eq!(exit(&["--config", "/nowhere/gundo.toml", "--data", data]), code(1));
-    assert_eq!(exit(&["journal", "verify", "--data", data]), code(1), "there is no journal");
-    let busy = gundo_journal_sqlite::open(data, gundo_journal_sqlite::Settings::default()).expect("new");
-    assert_eq!(exit(&["--listen", "127.0.0.1:0", "--data", data]), code(1), "somebody else has it");
-    drop(busy);
-    assert_eq!(exit(&["journal", "verify", "--data", data]), code(0));
-    assert_eq!(exit(&["journal", "stream", "counter", "1", "--data", data]), code(1), "no such counter");
 }

@@ -17,7 +17,7 @@ const STREAMS: u64 = 1_000;
 const CAUSE: usize = 40;
 const PAYLOAD: usize = 24;
 
-/// Events per second with `ahead` batches on the way, mean group, mean µs per group.
+/// Events per second with `ahead` batches in flight, mean group, mean µs per group.
 fn journal(dir: &Path, ahead: usize, batches: u64) -> (f64, f64, f64) {
     let journal = open(dir, Settings::default()).expect("writable");
     let incarnation = journal.join(NodeId(1)).expect("joins");
@@ -63,7 +63,7 @@ fn main() {
     };
     for (ahead, batches) in [(1, 4_000), (20, 40_000), (100, 100_000), (1_000, 300_000)] {
         let (rate, group, us) = journal(&fresh(format!("journal-{ahead}")), ahead, batches);
-        println!("journal, {ahead} on the way: {rate:.0} events/s in groups of {group:.1}, {us:.0} µs each");
+        println!("journal, {ahead} in flight: {rate:.0} events/s in groups of {group:.1}, {us:.0} µs each");
         for layout in [Layout::Clustered, Layout::Heap] {
             let groups = (batches as f64 / group) as u64;
             let dir = fresh(format!("raw-{layout:?}-{ahead}"));

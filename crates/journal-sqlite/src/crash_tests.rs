@@ -1,6 +1,6 @@
 //! Power cuts at every point of a stretch of writing, on a disk that forgets what was not synced.
 //!
-//! No threads and no clock: groups are committed by hand, so each test is one run, the same every time.
+//! No threads and no clock: a test commits each group itself, so it is one run, the same every time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -119,7 +119,7 @@ impl Run {
         for e in (0..STREAMS).map(entity) {
             let events = match reader.load(e).and_then(|_| reader.stream(e, 0, usize::MAX)) {
                 Ok(events) => events,
-                Err(why) => return Some(why.to_string()),
+                Err(why) => return Some(why.chain()),
             };
             let newest = events.last().map_or(0, |(seq, _)| *seq);
             let of = |map: &BTreeMap<EntityId, u64>| map.get(&e).copied().unwrap_or(0);

@@ -8,32 +8,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use gundo_journal::{
-    Completion, Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary, group::assert_well_formed,
-};
+use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
+use gundo_journal::{Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary, Why};
 use gundo_types::{EntityId, NodeId, WorldTime};
-use gundo_wire::journal::{Batch, EventRecord, Outcome};
+use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-use crate::load::{Loads, Request};
+use crate::load;
 use crate::open::{JournalFile, OpenError, wall_ms};
 use crate::prune::{created_ms, world_time};
-use crate::queue::{Group, LineShared, Queues, Work};
 use crate::read::Reader;
 use crate::space::Watch;
 use crate::stats::{Counters, Stats};
 use crate::writer::Writer;
 use crate::{Settings, schema};
 
+/// A call that runs on the writer's thread between two groups.
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
 /// A journal in a SQLite file. Opened by [`open`](crate::open()).
 ///
 /// Dropping it writes what waits in lines that are still open, gives the outcomes, moves the log into the file and unlocks the
 /// directory. Lines that outlive it are refused everything.
 pub struct SqliteJournal {
-    queues: Arc<Queues>,
-    loads: Arc<Loads>,
-    loads_waiting_max: usize,
+    queues: Arc<SharedQueues<Job>>,
     counters: Arc<Counters>,
     reader: Mutex<Reader>,
     watch: Mutex<Watch>,
@@ -57,9 +56,7 @@ impl SqliteJournal {
         let readers: Vec<Connection> =
             (0..settings.readers.max(1)).map(|_| file.reader()).collect::<Result<_, _>>()?;
         let mut journal = Self {
-            queues: Arc::new(Queues::new(settings.clone())),
-            loads: Arc::default(),
-            loads_waiting_max: settings.loads_waiting_max,
+            queues: SharedQueues::new(settings.queue.clone()),
             counters,
             reader: Mutex::new(Reader::of(&file)?),
             watch: Mutex::new(Watch::new(file.dir.clone(), &settings)),
@@ -72,8 +69,8 @@ impl SqliteJournal {
         let run = move || Drive { writer, queues, created_ms, log_pages }.run();
         journal.spawn("journal-writer".to_owned(), run)?;
         for (index, conn) in readers.into_iter().enumerate() {
-            let (loads, counters) = (Arc::clone(&journal.loads), Arc::clone(&journal.counters));
-            journal.spawn(format!("journal-load-{index}"), move || loads.serve(&conn, &counters))?;
+            let (queues, counters) = (Arc::clone(&journal.queues), Arc::clone(&journal.counters));
+            journal.spawn(format!("journal-load-{index}"), move || load::serve(&queues, &conn, &counters))?;
         }
         Ok(journal)
     }
@@ -91,7 +88,9 @@ impl SqliteJournal {
 
     /// What it did so far.
     pub fn stats(&self) -> Stats {
-        self.counters.read()
+        let mut stats = self.counters.read();
+        stats.rejected += self.queues.refused();
+        stats
     }
 
     fn reader(&self) -> MutexGuard<'_, Reader> {
@@ -101,26 +100,20 @@ impl SqliteJournal {
     /// Runs `call` on the writer's thread between two groups, and waits for its result.
     fn on_writer<T: Send + 'static>(
         &self,
-        tried: &'static str,
         call: impl FnOnce(&mut Writer) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, Why> {
         let (tx, rx) = sync_channel(1);
-        // Whoever asked waits for the answer below.
+        // The caller waits for the answer below.
         let job = Box::new(move |writer: &mut Writer| drop(tx.send(call(writer))));
-        if !self.queues.call(job) {
-            return Err(Fault::new(tried, "the journal is closed"));
-        }
-        match rx.recv() {
-            Ok(result) => result.map_err(|why| Fault::new(tried, why)),
-            Err(_) => Err(Fault::new(tried, "the journal's writer has ended")),
-        }
+        self.queues.call(job)?;
+        // A call that is dropped was closed out.
+        Ok(rx.recv().map_err(|_| QueueFault::Closed)??)
     }
 }
 
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
         self.queues.stop();
-        self.loads.stop();
         for thread in self.threads.drain(..) {
             // A panic there was told when it happened.
             drop(thread.join());
@@ -131,11 +124,12 @@ impl Drop for SqliteJournal {
 
 impl Journal for SqliteJournal {
     fn join(&self, node: NodeId) -> Result<u64, Fault> {
-        self.on_writer("joining", move |writer| writer.join(node))
+        self.on_writer(move |writer| writer.join(node)).map_err(|source| Fault::Join { node, source })
     }
 
     fn leave(&self, incarnation: u64) -> Result<(), Fault> {
-        self.on_writer("leaving", move |writer| writer.leave(incarnation))
+        let left = self.on_writer(move |writer| writer.leave(incarnation));
+        left.map_err(|source| Fault::Leave { incarnation, source })
     }
 
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
@@ -143,16 +137,7 @@ impl Journal for SqliteJournal {
     }
 
     fn line(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
-        let shared = LineShared::new(sink);
-        Box::new(SqliteLine {
-            id: self.queues.add_line(Arc::clone(&shared)),
-            incarnation,
-            shared,
-            queues: Arc::clone(&self.queues),
-            loads: Arc::clone(&self.loads),
-            loads_waiting_max: self.loads_waiting_max,
-            counters: Arc::clone(&self.counters),
-        })
+        self.queues.line(incarnation, sink)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -160,9 +145,9 @@ impl Journal for SqliteJournal {
     }
 
     fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
-        let (key, value) = (key.to_owned(), value.to_owned());
-        let set = move |writer: &mut Writer| writer.conn.execute(schema::SET_META, [key, value]);
-        self.on_writer("noting", set).map(drop)
+        let row = [key.to_owned(), value.to_owned()];
+        let set = self.on_writer(move |writer| writer.conn.execute(schema::SET_META, row));
+        set.map(drop).map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
@@ -178,7 +163,7 @@ impl Journal for SqliteJournal {
     }
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
-        self.on_writer("pruning", move |writer| writer.prune_all(now))
+        self.on_writer(move |writer| writer.prune_all(now)).map_err(|source| Fault::Prune { source })
     }
 
     fn room(&self) -> Room {
@@ -186,53 +171,10 @@ impl Journal for SqliteJournal {
     }
 }
 
-struct SqliteLine {
-    id: u64,
-    incarnation: u64,
-    shared: Arc<LineShared>,
-    queues: Arc<Queues>,
-    loads: Arc<Loads>,
-    loads_waiting_max: usize,
-    counters: Arc<Counters>,
-}
-
-impl Line for SqliteLine {
-    fn append(&mut self, batch: Batch) {
-        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's line", batch.id);
-        assert_well_formed(&batch);
-        let id = batch.id;
-        if let Err(outcome) = self.queues.push(self.id, batch) {
-            self.counters.on_queue_full();
-            self.shared.complete(Completion::Appended { batch: id, outcome });
-        }
-    }
-
-    fn load(&mut self, entity: EntityId, load: u64) {
-        if self.shared.loads_waiting.fetch_add(1, Ordering::Relaxed) >= self.loads_waiting_max {
-            self.shared.loads_waiting.fetch_sub(1, Ordering::Relaxed);
-            let result = Err(Fault::new("loading", "too many loads wait already"));
-            self.shared.complete(Completion::Loaded { entity, load, result });
-            return;
-        }
-        let line = Arc::clone(&self.shared);
-        if !self.loads.push(Request { line, entity, load }) {
-            let result = Err(Fault::new("loading", "the journal is closed"));
-            self.shared.complete(Completion::Loaded { entity, load, result });
-        }
-    }
-}
-
-impl Drop for SqliteLine {
-    fn drop(&mut self) {
-        self.shared.close();
-        self.queues.remove_line(self.id);
-    }
-}
-
 /// The writer's thread.
 struct Drive {
     writer: Writer,
-    queues: Arc<Queues>,
+    queues: Arc<SharedQueues<Job>>,
     created_ms: u64,
     /// Pages in the log after the last commit, as SQLite tells.
     log_pages: Arc<AtomicU32>,
@@ -252,14 +194,14 @@ impl Drive {
     fn serve(&mut self) {
         loop {
             match self.queues.next(self.writer.sweep.due()) {
-                Work::Do(jobs, group) => {
+                Work::Do(jobs, group, replies) => {
                     jobs.into_iter().for_each(|job| job(&mut self.writer));
-                    self.commit(group);
+                    self.commit(&group, replies);
                 }
                 Work::Due => {}
                 Work::Stop => return,
             }
-            // Between two groups, when everybody has his outcome.
+            // Between two groups, when every batch has its outcome.
             if self.log_pages.load(Ordering::Relaxed) >= self.writer.settings.checkpoint_pages {
                 self.checkpoint("PASSIVE");
             }
@@ -269,26 +211,22 @@ impl Drive {
         }
     }
 
-    fn commit(&mut self, group: Group) {
-        let Group { batches, lines, refused, waiting } = group;
-        for (incarnation, entity, load) in refused {
-            self.writer.bar(incarnation, entity, load);
-        }
+    fn commit(&mut self, group: &Group, replies: Replies) {
+        let Group { batches, refused, waiting, .. } = group;
+        self.writer.bar(refused);
         if batches.is_empty() {
             return;
         }
         let began = Instant::now();
-        let committed = catch_unwind(AssertUnwindSafe(|| self.writer.commit_group(&batches)));
+        let committed = catch_unwind(AssertUnwindSafe(|| self.writer.commit_group(batches)));
         let (outcomes, panicked) = match committed {
             Ok(outcomes) => (outcomes, None),
             Err(panic) => (vec![Outcome::Unknown; batches.len()], Some(panic)),
         };
         let landed = batches.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Done);
         let events: usize = landed.flat_map(|(batch, _)| &batch.streams).map(|s| s.events.len()).sum();
-        self.writer.counters.on_group(&outcomes, events as u64, waiting, began.elapsed());
-        for ((batch, line), outcome) in batches.iter().zip(&lines).zip(outcomes) {
-            line.complete(Completion::Appended { batch: batch.id, outcome });
-        }
+        self.writer.counters.on_group(&outcomes, events as u64, *waiting, began.elapsed());
+        replies.give(outcomes);
         if let Some(panic) = panicked {
             resume_unwind(panic);
         }

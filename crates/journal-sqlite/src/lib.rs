@@ -5,9 +5,9 @@
 //! line of node 2 ──► bounded queue ─┼─► writer ──►│ DIR/journal.sqlite (WAL, synchronous FULL)
 //! line of node 3 ──► bounded queue ─┘   thread    └─ DIR/gundo.lock: one process at a time
 //! ```
-//! The writer takes everything that waits, from each line in turn, as one transaction: one sync of the disk for all of it.
-//! Then it gives the outcomes, and only then sees to checkpoints and pruning. Which batch lands is decided by
-//! [`gundo_journal::group`], the same code as in memory.
+//! The writer takes everything that waits as one transaction: one sync of the disk for all of it. Then it gives the outcomes,
+//! and only then does it checkpoint and prune. Queues, groups, what lands and what comes of it are
+//! [`gundo_journal`]'s; here are files, SQL and threads.
 //!
 //! Start with [`open`]. Tools that only read, also beside a running server, use [`Reader`] and [`verify()`]. [`raw`]
 //! measures what SQLite itself can do on a disk.
@@ -18,7 +18,6 @@ mod journal;
 mod load;
 mod open;
 mod prune;
-mod queue;
 pub mod raw;
 mod read;
 mod schema;
@@ -35,6 +34,7 @@ mod lossy;
 mod model_tests;
 
 use gundo_journal::KEEP_MS;
+use gundo_journal::queue::QueueLimits;
 
 pub use journal::SqliteJournal;
 pub use open::{OpenError, open};
@@ -63,17 +63,8 @@ pub enum Synchronous {
 pub struct Settings {
     /// When SQLite waits for the disk.
     pub synchronous: Synchronous,
-    /// Batches waiting in one line's queue (default 8,192). Beyond: `Rejected` at once.
-    pub queue_batches_max: usize,
-    /// Bytes waiting in one line's queue (default 32 MiB). Beyond: `Rejected` at once.
-    pub queue_bytes_max: usize,
-    /// Loads of one line that wait (default 65,536). Beyond: the load ends with a fault at once.
-    pub loads_waiting_max: usize,
-    /// Batches in one transaction (default 1,024): more wait for the next, so that a flood does not make everybody wait
-    /// for one long commit.
-    pub group_batches_max: usize,
-    /// Bytes in one transaction (default 4 MiB), give or take one batch.
-    pub group_bytes_max: usize,
+    /// What may wait, and how much is written in one transaction.
+    pub queue: QueueLimits,
     /// Threads that serve loads (default 2).
     pub readers: usize,
     /// Pages in the write-ahead log at which the writer moves them into the file (default 4,000, i.e. 16 MiB), after the
@@ -98,11 +89,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             synchronous: Synchronous::Full,
-            queue_batches_max: 8_192,
-            queue_bytes_max: 32 << 20,
-            loads_waiting_max: 65_536,
-            group_batches_max: 1_024,
-            group_bytes_max: 4 << 20,
+            queue: QueueLimits::default(),
             readers: 2,
             checkpoint_pages: 4_000,
             keep_ms: KEEP_MS,

@@ -1,100 +1,45 @@
 //! Reading entities: a few threads with a connection each, beside the writer (in WAL mode neither waits for the other).
 
-use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use gundo_journal::{Completion, Fault};
+use gundo_journal::queue::SharedQueues;
+use gundo_journal::{Fault, Why};
 use gundo_types::{EntityId, WorldTime};
 use gundo_wire::journal::{EventRecord, EventType, Loaded};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::queue::LineShared;
 use crate::stats::Counters;
 
 const SNAPSHOT: &str =
     "SELECT seq, payload FROM snapshots WHERE kind = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
 pub(crate) const EVENTS: &str = "SELECT seq, at, cause, type, payload FROM events WHERE kind = ?1 AND id = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
 
-/// A load that waits.
-pub(crate) struct Request {
-    pub(crate) line: Arc<LineShared>,
-    pub(crate) entity: EntityId,
-    pub(crate) load: u64,
+/// A reading thread's life.
+pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, conn: &Connection, counters: &Counters) {
+    while let Some(request) = queues.next_load() {
+        let began = Instant::now();
+        let result = load_entity(conn, request.entity());
+        counters.on_load(began.elapsed());
+        request.answer(result);
+    }
 }
 
-#[derive(Default)]
-struct State {
-    requests: VecDeque<Request>,
-    stopping: bool,
-}
-
-/// The loads that wait, first come, first served.
-#[derive(Default)]
-pub(crate) struct Loads {
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-impl Loads {
-    /// Queues a load; `false`: the journal is closed.
-    pub(crate) fn push(&self, request: Request) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.stopping {
-            return false;
-        }
-        state.requests.push_back(request);
-        drop(state);
-        self.wake.notify_one();
-        true
-    }
-
-    /// Lets the threads finish what waits, and then stop.
-    pub(crate) fn stop(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
-        self.wake.notify_all();
-    }
-
-    fn next(&self) -> Option<Request> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(request) = state.requests.pop_front() {
-                return Some(request);
-            }
-            if state.stopping {
-                return None;
-            }
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// A reading thread's life.
-    pub(crate) fn serve(&self, conn: &Connection, counters: &Counters) {
-        while let Some(Request { line, entity, load }) = self.next() {
-            line.loads_waiting.fetch_sub(1, Ordering::Relaxed);
-            if !line.is_open() {
-                continue;
-            }
-            let began = Instant::now();
-            let result = load_entity(conn, entity);
-            counters.on_load(began.elapsed());
-            line.complete(Completion::Loaded { entity, load, result });
-        }
-    }
+/// A hole in a stream.
+#[derive(Debug, thiserror::Error)]
+#[error("event {seq} is missing: the journal is damaged; `journal verify` tells more")]
+struct Missing {
+    seq: u64,
 }
 
 /// The newest snapshot of an entity and all events after it, as of one moment.
 pub(crate) fn load_entity(conn: &Connection, entity: EntityId) -> Result<Loaded, Fault> {
-    let tried = || format!("loading {entity}");
-    let loaded = in_one_moment(conn, || read(conn, entity)).map_err(|why| Fault::new(&tried(), why))?;
+    let fault = |source: Why| Fault::Load { entity, source };
+    let loaded = in_one_moment(conn, || read(conn, entity)).map_err(|why| fault(why.into()))?;
     let first = loaded.snapshot.as_ref().map_or(1, |(seq, _)| seq + 1);
     for (expected, (seq, _)) in (first..).zip(&loaded.events) {
         if *seq != expected {
-            let why =
-                format!("event {expected} is missing: the journal is damaged; `journal verify` tells more");
-            return Err(Fault::new(&tried(), why));
+            return Err(fault(Missing { seq: expected }.into()));
         }
     }
     Ok(loaded)

@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use gundo_journal::Fault;
 use rusqlite::{Connection, ToSql};
 
 use crate::Synchronous;
@@ -72,19 +71,29 @@ pub struct RawReport {
     pub commit_us_p99: u64,
 }
 
+/// SQLite could not be measured.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot measure SQLite in {}: give an empty directory that is writable", dir.display())]
+pub struct RawFault {
+    /// [`RawSettings::dir`].
+    pub dir: PathBuf,
+    /// Why.
+    pub source: rusqlite::Error,
+}
+
 /// Writes groups of records as fast as SQLite takes them.
 ///
 /// # Errors
 /// The directory cannot be written.
-pub fn measure(settings: &RawSettings) -> Result<RawReport, Fault> {
-    run(settings).map_err(|why| Fault::new("measuring SQLite", why))
+pub fn measure(settings: &RawSettings) -> Result<RawReport, RawFault> {
+    run(settings).map_err(|source| RawFault { dir: settings.dir.clone(), source })
 }
 
 /// Writes `commits` single records, each in a commit of its own: what the fastest durable answer costs.
 ///
 /// # Errors
 /// The directory cannot be written.
-pub fn single_commits(settings: &RawSettings, commits: u64) -> Result<RawReport, Fault> {
+pub fn single_commits(settings: &RawSettings, commits: u64) -> Result<RawReport, RawFault> {
     measure(&RawSettings { group_mean: 1.0, groups: commits, ..settings.clone() })
 }
 

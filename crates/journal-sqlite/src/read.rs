@@ -37,7 +37,7 @@ impl Reader {
     /// The file cannot be read.
     pub fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
         let value = self.conn.query_row(schema::META, [key], |row| row.get(0)).optional();
-        value.map_err(|why| Fault::new("reading a note", why))
+        value.map_err(|why| Fault::Meta { key: key.to_owned(), source: why.into() })
     }
 
     /// The newest row of a name.
@@ -45,7 +45,11 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
-        name_row(&self.conn, space, name).map_err(|why| Fault::new("reading a name", why))
+        let fault = |why: rusqlite::Error| {
+            let (space, name) = (space.to_owned(), name.to_owned());
+            Fault::Name { space, name, source: why.into() }
+        };
+        name_row(&self.conn, space, name).map_err(fault)
     }
 
     /// Whether the row of an incarnation is there.
@@ -53,11 +57,9 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
-        let read = || {
-            let mut query = self.conn.prepare_cached("SELECT 1 FROM members WHERE incarnation = ?1")?;
-            query.exists([incarnation as i64])
-        };
-        read().map_err(|why| Fault::new("reading the members", why))
+        let query = self.conn.prepare_cached("SELECT 1 FROM members WHERE incarnation = ?1");
+        let exists = query.and_then(|mut query| query.exists([incarnation as i64]));
+        exists.map_err(|why| Fault::IsMember { incarnation, source: why.into() })
     }
 
     /// An entity as a node would load it.
@@ -73,14 +75,14 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn stream(&self, entity: EntityId, after: u64, max: usize) -> Result<Vec<(u64, EventRecord)>, Fault> {
-        let read = || {
+        let read = || -> rusqlite::Result<_> {
             let mut query = self.conn.prepare_cached(EVENTS)?;
             let max = i64::try_from(max).unwrap_or(i64::MAX);
             let rows =
                 query.query_map(params![entity.kind.0, entity.id as i64, after as i64, max], event_row)?;
-            rows.collect::<Result<Vec<_>, _>>()
+            rows.collect()
         };
-        read().map_err(|why| Fault::new(&format!("reading {entity}"), why))
+        read().map_err(|why| Fault::Stream { entity, source: why.into() })
     }
 
     /// Up to `max` streams in entity order, those after `after`.
@@ -98,7 +100,7 @@ impl Reader {
             }
             Ok(found)
         };
-        in_one_moment(&self.conn, read).map_err(|why| Fault::new("listing streams", why))
+        in_one_moment(&self.conn, read).map_err(|why| Fault::Streams { source: why.into() })
     }
 
     /// Hops from stream to stream through the key, without reading their events. Ids above 2^63 are negative in the file.

@@ -92,10 +92,6 @@ impl Counters {
         }
     }
 
-    pub(crate) fn on_queue_full(&self) {
-        self.rejected.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn on_load(&self, took: Duration) {
         self.loads.fetch_add(1, Relaxed);
         self.load_us_sum.fetch_add(us(took), Relaxed);

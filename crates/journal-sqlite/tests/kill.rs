@@ -23,7 +23,7 @@ const ROUNDS: u64 = 10;
 const LINES: u64 = 3;
 const STREAMS_PER_LINE: u64 = 12;
 const SNAPSHOT_EVERY: u64 = 25;
-/// Batches of one line on their way.
+/// Batches of one line in flight.
 const AHEAD: usize = 40;
 
 /// Prunes all the time, so that the kill hits that too.
@@ -53,7 +53,7 @@ fn append(entity: EntityId, after: u64, count: u64) -> StreamAppend {
     StreamAppend { entity, load: 1, after, events: (after + 1..=last).map(event).collect(), snapshot }
 }
 
-/// One line's node: reads where its streams stand, then keeps [`AHEAD`] batches on the way until told to stop.
+/// One line's node: reads where its streams stand, then keeps [`AHEAD`] batches in flight until told to stop.
 fn write_heavily(journal: &dyn Journal, line: u64, stop: &AtomicBool, acknowledge: &(dyn Fn(&Batch) + Sync)) {
     let incarnation = journal.join(NodeId(line as u16)).expect("joins");
     let (tx, completions) = channel();

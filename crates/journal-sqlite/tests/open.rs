@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gundo_journal::queue::QueueLimits;
 use gundo_journal::suite::{Probe, entity, stream};
-use gundo_journal::{Journal, Room};
+use gundo_journal::{Fault, Journal, Room};
 use gundo_journal_sqlite::{DiskProbe, JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
-use gundo_types::WorldTime;
+use gundo_types::{NodeId, WorldTime};
 use gundo_wire::journal::{NameChange, Outcome};
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -125,7 +126,7 @@ fn damage_is_told() {
     conn.execute("INSERT INTO names VALUES ('p', 'ann', 1, 7, NULL)", []).expect("writable");
     drop(conn);
     let reader = Reader::open(dir.path()).expect("opens");
-    let why = reader.load(entity(7)).expect_err("a gap").to_string();
+    let why = reader.load(entity(7)).expect_err("a gap").chain();
     assert!(why.contains("event 5 is missing"), "{why}");
     let report = verify(dir.path()).expect("readable");
     assert_eq!((report.streams, report.events), (40, 799));
@@ -133,6 +134,49 @@ fn damage_is_told() {
         ["7/7: event 6 follows 4", "7/8: the cause of event 5", "7/9: the snapshot at 99 ends", "\"ann\""]
     {
         assert!(report.problems.iter().any(|problem| problem.contains(part)), "{part}: {report}");
+    }
+}
+
+#[test]
+fn a_fault_says_what_was_tried_and_why() {
+    let dir = tempdir().expect("a directory");
+    written(dir.path());
+    let journal = open(dir.path(), quick()).expect("it is sound so far");
+    let conn = Connection::open(dir.path().join(JOURNAL_FILE)).expect("opens");
+    for table in ["events", "snapshots", "names", "members", "meta"] {
+        conn.execute(&format!("ALTER TABLE {table} RENAME TO its_{table}"), []).expect("writable");
+    }
+    let e = entity(7);
+    let faults = [
+        journal.join(NodeId(1)).expect_err("no table"),
+        journal.leave(1).expect_err("no table"),
+        journal.is_member(1).expect_err("no table"),
+        journal.meta("game").expect_err("no table"),
+        journal.set_meta("game", "chess").expect_err("no table"),
+        journal.name("player", "ann").expect_err("no table"),
+        journal.streams(None, 9).expect_err("no table"),
+        journal.stream(e, 0, 9).expect_err("no table"),
+        journal.prune(WorldTime(0)).expect_err("no table"),
+    ];
+    let tried = faults.each_ref().map(|fault| match fault {
+        Fault::Join { node: NodeId(1), .. } => "join",
+        Fault::Leave { incarnation: 1, .. } => "leave",
+        Fault::IsMember { incarnation: 1, .. } => "is_member",
+        Fault::Meta { key, .. } if key == "game" => "meta",
+        Fault::SetMeta { key, .. } if key == "game" => "set_meta",
+        Fault::Name { space, name, .. } if space == "player" && name == "ann" => "name",
+        Fault::Streams { .. } => "streams",
+        Fault::Stream { entity, .. } if *entity == e => "stream",
+        Fault::Prune { .. } => "prune",
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        tried,
+        ["join", "leave", "is_member", "meta", "set_meta", "name", "streams", "stream", "prune"]
+    );
+    for fault in &faults {
+        assert!(fault.chain().contains("no such table"), "{}", fault.chain());
+        assert!(!fault.to_string().contains("table"), "the source says why: {fault}");
     }
 }
 
@@ -176,7 +220,7 @@ fn a_disk_that_runs_low_is_told_of_while_it_still_takes_everything() {
         let free_bytes = Some(bytes).filter(|bytes| *bytes > 0);
         assert_eq!(journal.room(), Room { free_bytes, is_low }, "{bytes} bytes free");
         let landed = a.append(vec![stream(entity(1), 1, i as u64, 1)]);
-        assert_eq!(landed, Outcome::Done, "what is on its way still lands");
+        assert_eq!(landed, Outcome::Done, "appends still land");
     }
 }
 
@@ -214,7 +258,8 @@ fn a_full_file_rejects_the_group_and_keeps_what_is_there() {
 #[test]
 fn a_full_queue_rejects_at_once_and_bars_what_follows() {
     let dir = tempdir().expect("a directory");
-    let settings = Settings { queue_batches_max: 0, ..quick() };
+    let queue = QueueLimits { batches_max: 0, ..QueueLimits::default() };
+    let settings = Settings { queue, ..quick() };
     let journal = open(dir.path(), settings).expect("a new journal");
     let mut a = Probe::join(&journal, 1);
     let outcome = a.append(vec![stream(entity(1), 1, 0, 1)]);

@@ -1,8 +1,9 @@
 //! Which batches of a group land: the rules every storage shares, over a small [`View`] of it.
 //!
-//! A storage takes everything that waits, lets [`Fences::plan`] judge it, writes what lands in one transaction, and gives the
-//! outcomes. Judging only reads, so a conflicting batch is isolated without a savepoint. If the transaction then fails, the
-//! storage calls [`Fences::fail`] for each batch that should have landed.
+//! [`Fences::plan`] judges a group, and [`Fences::settle`] gives the outcomes once it is known what became of the batches that
+//! should land. Judging only reads, so a conflicting batch is isolated without a savepoint.
+//!
+//! Not here: what waits ([`queue`](crate::queue)), and how a real storage's transaction ends ([`commit`](crate::commit)).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -69,15 +70,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How a batch with `verdict` ended, when what should land ended as `landed`.
-    ///
-    /// A name that was taken only by a batch that did not land is not taken: that is a `Conflict`, and decided again.
-    pub fn outcome(verdict: Verdict, landed: &Outcome) -> Outcome {
-        match (verdict, landed) {
-            (Verdict::Lands, outcome) => outcome.clone(),
-            (Verdict::Taken, Outcome::Done) => Outcome::Taken,
-            (Verdict::Taken | Verdict::Conflict, _) => Outcome::Conflict,
-        }
+    /// The batches of the judged group that land, in order.
+    pub fn landing<'a>(&'a self, batches: &'a [Batch]) -> impl Iterator<Item = &'a Batch> {
+        let lands = batches.iter().zip(&self.verdicts).filter(|(_, verdict)| **verdict == Verdict::Lands);
+        lands.map(|(batch, _)| batch)
     }
 }
 
@@ -130,7 +126,7 @@ impl Default for Fences {
 
 impl Fences {
     /// Streams remembered as barred. Beyond, the oldest is forgotten: by then its node, which takes outcomes and sends batches
-    /// in one order, has long known that it failed, for it cannot have this many batches on the way.
+    /// in one order, has long known that it failed, for it cannot have this many batches in flight.
     pub const BARRED_MAX: usize = 262_144;
 
     /// No stream barred, and at most `barred_max` remembered.
@@ -163,6 +159,22 @@ impl Fences {
             plan.verdicts.push(verdict);
         }
         Ok(plan)
+    }
+
+    /// The outcome of each batch of a judged group, in order, when those that should land ended as `landed`. Unless that is
+    /// `Done`, their streams are barred.
+    ///
+    /// A name that was taken only by a batch that did not land is not taken: that is a `Conflict`, and is decided again.
+    pub fn settle(&mut self, batches: &[Batch], plan: &Plan, landed: &Outcome) -> Vec<Outcome> {
+        if *landed != Outcome::Done {
+            plan.landing(batches).for_each(|batch| self.fail(batch));
+        }
+        let outcome = |verdict: &Verdict| match (verdict, landed) {
+            (Verdict::Lands, outcome) => outcome.clone(),
+            (Verdict::Taken, Outcome::Done) => Outcome::Taken,
+            (Verdict::Taken | Verdict::Conflict, _) => Outcome::Conflict,
+        };
+        plan.verdicts.iter().map(outcome).collect()
     }
 
     /// Bars the streams of a batch that did not land, or may not have.

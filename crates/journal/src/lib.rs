@@ -1,18 +1,23 @@
 //! The journal as a trait, an in-memory implementation, and the conformance suite both it and real ones pass.
 //!
 //! A node opens one [`Line`] and speaks only through it; outcomes come back through its [`Sink`]. Start with
-//! [`Journal`]. Which batch of a group lands is decided by [`group`], the same code for every storage; [`Store`] is the
-//! whole journal as one plain value, for simulation; [`suite`] says in tests what each promise means.
+//! [`Journal`]. What every journal with a real storage needs is here once: [`queue`] holds what waits and makes groups of it,
+//! [`group`] decides which batch of a group lands, [`commit`] says how each batch ended. [`Store`] is the whole journal as one
+//! plain value, for simulation; [`suite`] says in tests what each promise means.
 //!
-//! Not here: files, databases, clocks. World time is handed in.
+//! Not here: files, databases, threads. World time is handed in.
 
+pub mod commit;
+mod fault;
 pub mod group;
 mod memory;
+pub mod queue;
 pub mod suite;
 
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
+pub use fault::{Fault, Why};
 pub use group::NameRow;
 pub use memory::{MemoryJournal, Store};
 
@@ -136,7 +141,7 @@ pub trait Line: Send {
 pub struct Room {
     /// Bytes that are free; `None`: it does not say.
     pub free_bytes: Option<u64>,
-    /// So few that nodes should take nothing new: it is time to make room, and there is still some for what is on its way.
+    /// So few that nodes should take nothing new: it is time to make room, and there is still some for appends in flight.
     pub is_low: bool,
 }
 
@@ -160,19 +165,4 @@ pub struct Pruned {
     pub events: u64,
     /// Snapshots.
     pub snapshots: u64,
-}
-
-/// Why the journal could not do what it was asked: internals for operators, never for clients.
-#[derive(Debug, thiserror::Error)]
-#[error("journal: {what}")]
-pub struct Fault {
-    /// What was tried and why it failed.
-    pub what: String,
-}
-
-impl Fault {
-    /// A fault: what was tried, and why it failed.
-    pub fn new(tried: &str, why: impl std::fmt::Display) -> Self {
-        Self { what: format!("{tried}: {why}") }
-    }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
-use crate::group::{self, Fences, NameRow, Plan, Verdict};
+use crate::group::{self, Fences, NameRow, Verdict};
 use crate::{Completion, Fault, Journal, KEEP_MS, Line, Pruned, Sink, StreamSummary};
 
 /// A journal as a plain value.
@@ -91,16 +91,7 @@ impl Store {
     /// A batch is malformed: see [`group::assert_well_formed`].
     pub fn commit_group(&mut self, batches: Vec<Batch>) -> Vec<Outcome> {
         batches.iter().for_each(group::assert_well_formed);
-        let Ok(plan) = self.fences.plan(&batches, &mut self.rows);
-        for (batch, verdict) in batches.into_iter().zip(&plan.verdicts) {
-            if *verdict == Verdict::Lands {
-                self.write(batch);
-            } else {
-                self.drop_batch(batch);
-            }
-        }
-        self.rows.names.extend(plan.names);
-        plan.verdicts.into_iter().map(|verdict| Plan::outcome(verdict, &Outcome::Done)).collect()
+        self.end_group(batches, &Outcome::Done, true)
     }
 
     /// Fails what waits as one group without writing it: how a storage fault looks to the nodes. `outcome` is `Rejected` or
@@ -112,18 +103,19 @@ impl Store {
         assert!(matches!(outcome, Outcome::Rejected(_) | Outcome::Unknown), "not a fault: {outcome:?}");
         assert!(!landed || *outcome == Outcome::Unknown, "nothing lands of a group that was rejected");
         batches.iter().for_each(group::assert_well_formed);
+        self.end_group(batches, outcome, landed)
+    }
+
+    /// Those that should land end as `outcome`, and do land or not.
+    fn end_group(&mut self, batches: Vec<Batch>, outcome: &Outcome, landed: bool) -> Vec<Outcome> {
         let Ok(plan) = self.fences.plan(&batches, &mut self.rows);
-        let mut outcomes = Vec::with_capacity(batches.len());
+        let outcomes = self.fences.settle(&batches, &plan, outcome);
         for (batch, verdict) in batches.into_iter().zip(&plan.verdicts) {
-            if *verdict == Verdict::Lands {
-                self.fences.fail(&batch);
-            }
             if landed && *verdict == Verdict::Lands {
                 self.write(batch);
             } else {
                 self.drop_batch(batch);
             }
-            outcomes.push(Plan::outcome(*verdict, outcome));
         }
         if landed {
             self.rows.names.extend(plan.names);

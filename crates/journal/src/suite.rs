@@ -2,7 +2,7 @@
 //! of yours.
 //!
 //! A case is handed an empty journal. All of it goes through [`Journal`] and [`Line`], as a node does; how
-//! batches share a group is left to chance here and compared exactly elsewhere (a group of a real journal against
+//! batches share a group is not controlled here; it is compared exactly elsewhere (a group of a real journal against
 //! [`Store`](crate::Store)).
 
 use std::sync::mpsc::{Receiver, channel};

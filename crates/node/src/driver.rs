@@ -138,12 +138,19 @@ impl Link {
 
     /// Where the node's journal line gives its completions.
     pub(crate) fn sink(&self) -> Sink {
-        let inbox = Arc::clone(&self.inbox);
+        let (node, inbox) = (self.me.0.0, Arc::clone(&self.inbox));
+        // A fault is logged when it begins, not with every load that the kernel tries again.
+        let failing = AtomicBool::new(false);
         Box::new(move |completion| {
             let input = match completion {
                 Completion::Appended { batch, outcome } => Input::Appended { batch, outcome },
                 Completion::Loaded { entity, load, result } => {
-                    Input::Loaded { entity, load, result: result.map_err(|fault| fault.what) }
+                    let result = result.map_err(|fault| fault.chain());
+                    let failed = failing.swap(result.is_err(), Ordering::Relaxed);
+                    if let (false, Err(fault)) = (failed, &result) {
+                        tracing::warn!(node, fault, "an entity cannot be loaded; it is tried again");
+                    }
+                    Input::Loaded { entity, load, result }
                 }
             };
             inbox.give(input, Urgency::Now);

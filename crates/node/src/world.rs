@@ -42,7 +42,7 @@ pub enum WorldFault {
     },
     /// A seed was given for a world that has another.
     #[error(
-        "this world was made with seed {found}: leave the seed away, or choose another data directory for a new world"
+        "this world was made with seed {found}: start it without --seed, or choose another directory with --data for a new world"
     )]
     OtherSeed {
         /// The world's seed.
@@ -51,6 +51,18 @@ pub enum WorldFault {
     /// An edge could not be opened.
     #[error(transparent)]
     Edge(#[from] EdgeFault),
+    /// What the journal notes about the world makes no sense.
+    #[error(
+        "the journal notes {found:?} as the world's {key}, which is no number: restore a backup of the data directory"
+    )]
+    Note {
+        /// Under which key.
+        key: &'static str,
+        /// The note.
+        found: String,
+        /// Why.
+        source: std::num::ParseIntError,
+    },
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] Fault),
@@ -241,9 +253,9 @@ fn settle_key(journal: &dyn Journal, key: &str, value: String) -> Result<String,
 
 /// What the journal says about the world; what it does not say yet is settled now, for ever.
 fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, WorldFault> {
-    let number = |key: &str, value: u64| {
+    let number = |key: &'static str, value: u64| {
         let found = settle_key(journal, key, value.to_string())?;
-        found.parse::<u64>().map_err(|e| Fault::new(&format!("reading {key} of the world ({found:?})"), e))
+        found.parse::<u64>().map_err(|source| WorldFault::Note { key, found, source })
     };
     let chance = getrandom::u64().map_err(system)?;
     // 32 bits are easy to read aloud and more islands than anyone will see.

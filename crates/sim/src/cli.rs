@@ -14,7 +14,6 @@ use gundo_types::Planted;
 use crate::game::Game;
 use crate::plan::{CLIENTS_MAX, Dial, FAULT_MS, NODES_MAX, Overrides, Plan};
 use crate::run::{FailureKind, Report, run};
-use crate::scale::command::Scale;
 use crate::shrink::shrink;
 use crate::story::{Filter, Listener};
 
@@ -73,9 +72,6 @@ fn start<T: Into<OsString> + Clone>(
     match &cli.what {
         None => shell.runs(&cli.runs),
         Some(What::Mutants(args)) => shell.mutants(args),
-        Some(What::Scale(args)) => {
-            args.run(&|text| shell.voice.say(text), &|text| shell.voice.complain(text))
-        }
     }
 }
 
@@ -137,8 +133,6 @@ struct Cli {
 enum What {
     /// Plants one bug after another, and sees whether the checkers find each.
     Mutants(Mutants),
-    /// Counts what nodes send as nodes and players grow, without faults, and says it as a table.
-    Scale(Scale),
 }
 
 #[derive(Args)]

@@ -8,8 +8,7 @@
 //! * [`shrink()`]: a smaller run that fails alike. [`main`]: the command every game gets.
 //!
 //! Start reading at [`run`]; `world` holds the clock, the nodes and the network, `judge` the checkers' books.
-//! Two stand beside all that: `scale` has no faults and no checkers, only what nodes send as a cluster grows; [`Audit`] looks
-//! through the journal of a world that ran for real.
+//! [`Audit`] stands beside all that: it looks through the journal of a world that ran for real.
 
 mod audit;
 mod cli;
@@ -19,7 +18,6 @@ mod people;
 mod plan;
 mod queue;
 mod run;
-mod scale;
 mod shrink;
 mod storage;
 mod story;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gundo::App;
+use gundo_cli::App;
 use pioneer::Minds;
 
 fn main() -> ExitCode {

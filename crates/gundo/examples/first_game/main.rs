@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gundo::{
-    App, Body, Bytes, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, Rules, WorldTime,
+    Body, Bytes, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, Rules, WorldTime,
 };
+use gundo_cli::App;
 
 const RIPE_MS: u64 = 60_000;
 const REACH_MM: u32 = 2_000;

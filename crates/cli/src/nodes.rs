@@ -1,7 +1,6 @@
 //! The operators' commands: look at the nodes of a running world, end, pause, drain, add and renew them.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use gundo_client::Address;
@@ -9,87 +8,38 @@ use gundo_node::{AdminError, AdminNode, AdminWorld};
 use serde::de::DeserializeOwned;
 
 use crate::app::{Failure, say};
-use crate::cli::{AdminArgs, Command};
-use crate::config::DATA_DEFAULT;
+use crate::cli::{AdminArgs, NodesCommand};
+use crate::token;
 
-/// Where the token lies in a world's data directory.
-const TOKEN_FILE: &str = "admin.token";
-/// The token may also be given in the environment, to the server and to the commands.
-const TOKEN_VARIABLE: &str = "GUNDO_ADMIN_TOKEN";
 /// The nodes of a process listen side by side: if one does not answer, another may.
 const PORTS_TRIED: u16 = 16;
 /// Between two looks at how far a drain or a rollout is.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// The admin token of the world in `data`: from the environment, or from its file, which is made if it is not there.
-///
-/// # Errors
-/// The file cannot be read or made.
-pub(crate) fn settle_token(data: &Path) -> Result<String, Failure> {
-    if let Some(token) = token_given() {
-        return Ok(token);
-    }
-    let file = data.join(TOKEN_FILE);
-    match std::fs::read_to_string(&file) {
-        Ok(token) if !token.trim().is_empty() => return Ok(token.trim().to_owned()),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(format!("cannot read {}: {error}", file.display()).into()),
-    }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|e| format!("no random numbers for {}: {e}", file.display()))?;
-    let token = secret.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes it");
-        text
-    });
-    write_private(&file, &token).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
-    Ok(token)
-}
-
-fn token_given() -> Option<String> {
-    std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty())
-}
-
-/// Writes a file that only its owner may read. It is whole or not there.
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let new = file.with_extension("new");
-    // An earlier try that was cut short.
-    let _ = std::fs::remove_file(&new);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut written = options.open(&new)?;
-    writeln!(written, "{text}")?;
-    written.sync_all()?;
-    std::fs::rename(&new, file)
-}
-
 /// Does what a command says. False: it was refused.
-pub(crate) fn run(command: &Command) -> Result<bool, Failure> {
+pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
     match command {
-        Command::Nodes { json, admin } => {
+        NodesCommand::Nodes { json, admin } => {
             let mut admin = Admin::new(admin)?;
             let world = admin.world()?;
             let text = if *json { serde_json::to_string_pretty(&world)? } else { table(&world) };
             say(&text);
         }
-        Command::Kill { node, admin } => {
+        NodesCommand::Kill { node, admin } => {
             let mut admin = Admin::new(admin)?;
             admin.ask_others_than(*node)?;
             admin.act(*node, "kill")?;
             say(&format!("node {node} is killed; `add` starts it again"));
         }
-        Command::Pause { node, admin } => {
+        NodesCommand::Pause { node, admin } => {
             Admin::new(admin)?.act(*node, "pause")?;
             say(&format!("node {node} stands still; `resume {node}` lets it go on"));
         }
-        Command::Resume { node, admin } => {
+        NodesCommand::Resume { node, admin } => {
             Admin::new(admin)?.act(*node, "resume")?;
             say(&format!("node {node} goes on"));
         }
-        Command::Drain { node, no_wait, admin } => {
+        NodesCommand::Drain { node, no_wait, admin } => {
             let mut admin = Admin::new(admin)?;
             admin.act(*node, "drain")?;
             if *no_wait {
@@ -98,7 +48,7 @@ pub(crate) fn run(command: &Command) -> Result<bool, Failure> {
                 admin.wait_for_drain(*node)?;
             }
         }
-        Command::Add { admin } => {
+        NodesCommand::Add { admin } => {
             let mut admin = Admin::new(admin)?;
             let done: serde_json::Value = admin.post("/admin/nodes")?;
             let node = done["node"].as_u64().unwrap_or_default();
@@ -106,7 +56,7 @@ pub(crate) fn run(command: &Command) -> Result<bool, Failure> {
             let added = world.nodes.iter().find(|n| u64::from(n.node) == node);
             say(&format!("node {node} starts at {}", added.map_or("?", |n| &n.address)));
         }
-        Command::Rollout { no_wait, admin } => {
+        NodesCommand::Rollout { no_wait, admin } => {
             let mut admin = Admin::new(admin)?;
             let before = admin.world()?;
             let _: serde_json::Value = admin.post("/admin/rollout")?;
@@ -116,7 +66,6 @@ pub(crate) fn run(command: &Command) -> Result<bool, Failure> {
                 admin.wait_for_rollout(&before)?;
             }
         }
-        _ => unreachable!("only the operators' commands come here"),
     }
     Ok(true)
 }
@@ -155,22 +104,7 @@ impl Admin {
     fn new(args: &AdminArgs) -> Result<Self, Failure> {
         let Address { host, port, .. } = args.url.clone();
         let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let token = match token_given() {
-            Some(token) => token,
-            None => {
-                let file = args.data.join(TOKEN_FILE);
-                let token = std::fs::read_to_string(&file).map_err(|error| {
-                    let dir = args.data.display();
-                    let asked = if args.data == Path::new(DATA_DEFAULT) {
-                        ": say which world with --data DIR"
-                    } else {
-                        ""
-                    };
-                    format!("cannot read the admin token of the world in {dir} ({error}){asked}")
-                })?;
-                token.trim().to_owned()
-            }
-        };
+        let token = token::of_world(&args.data)?;
         // What is refused has a body that says why.
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = config.timeout_global(Some(Duration::from_secs(30))).build().new_agent();
@@ -206,7 +140,7 @@ impl Admin {
         self.post::<serde_json::Value>(&format!("/admin/nodes/{node}/{what}")).map(drop)
     }
 
-    /// `harmless`: it changes nothing, so if the one asked ends before it has answered, another may be.
+    /// `harmless`: it changes nothing, so if the node ends before it has answered, another may be asked.
     fn ask<T: DeserializeOwned>(
         &mut self,
         send: impl Fn(&ureq::Agent, &str, &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -219,7 +153,7 @@ impl Admin {
         for at in 0..self.ports.len() {
             let url = format!("http://{}:{}{path}", self.host, self.ports[at]);
             match send(&self.agent, &url, &bearer) {
-                // Nobody listens, or whoever did has just ended: nothing has been done.
+                // Nobody listens, or the node that did has just ended: nothing has been done.
                 Err(ureq::Error::Io(error))
                     if harmless || error.kind() == std::io::ErrorKind::ConnectionRefused =>
                 {
@@ -293,25 +227,5 @@ impl Admin {
             }
             return Err(format!("the rollout ended early: not renewed: {}", old.join(", ")).into());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_is_made_once_and_for_its_owner_only() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let token = settle_token(dir.path()).expect("made");
-        assert_eq!(token.len(), 64);
-        assert_eq!(settle_token(dir.path()).expect("found"), token);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(dir.path().join(TOKEN_FILE)).expect("there").permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
-        assert!(settle_token(Path::new("/nowhere/at/all")).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Configuration: defaults, then a TOML file, then the environment, then flags; the later wins.
+//! Configuration: defaults, then a TOML file, then the environment, then flags; later ones win.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use gundo_node::SoloSettings;
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 
-/// Where a world's data lies when nobody says.
+/// Where a world's data lies by default.
 pub(crate) const DATA_DEFAULT: &str = "data";
 
 /// Everything that can be configured. In a file the fields are keys (`nodes = 3`, `[world]`, `tick_ms = 100`), in the
@@ -25,12 +25,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The data directory (default `data` in the current directory).
     pub data: PathBuf,
-    /// Seed of a new world (default: by chance). An old world keeps its own.
+    /// Seed of a new world (default: random). An old world keeps its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
-    /// A node that does not come back from what it does for so long is ended as by a crash, ms (default 1,000; from 200).
+    /// A node that is in one turn for this long is ended as by a crash, ms (default 1,000; from 200).
     pub watchdog_ms: u64,
     /// The journal.
     pub journal: JournalConfig,
@@ -198,7 +198,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    /// Seed of a new world; an old one keeps its own [default: by chance]
+    /// Seed of a new world; an old one keeps its own [default: random]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use gundo_journal_sqlite::Reader;
+use gundo_kernel::WorldSettings;
+use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
 use gundo_types::{EntityId, Kind};
+use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventRecord, EventType, Session};
 
 use crate::app::{Failure, say};
 use crate::cli::JournalCommand;
-use crate::{Message, Rules, WorldSettings};
 
 /// Events read at once.
 const PAGE: usize = 1_000;

@@ -14,7 +14,7 @@ use crate::config::{DATA_DEFAULT, Flags};
     long_about = "Without a command this is the server: a whole world of several nodes in one process, with its page, its \
                   journal and its indicators. Everything is kept in the data directory; Ctrl-C saves and stops.",
     after_help = "Settings come from a TOML file (--config), then the environment (GUNDO_NODES=5, GUNDO_WORLD__TICK_MS=50), \
-                  then flags; the later wins. RUST_LOG=debug shows more.\n\
+                  then flags; later ones win. RUST_LOG=debug shows more.\n\
                   Exit codes: 0 success, 1 failure, 2 wrong usage.",
     args_conflicts_with_subcommands = true,
     version
@@ -39,6 +39,24 @@ pub(crate) struct ServeArgs {
 pub(crate) enum Command {
     /// Fill a world with bots and measure how it does
     Bots(BotsArgs),
+    #[command(flatten)]
+    Nodes(NodesCommand),
+    /// Look into the journal of a world
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Run whole clusters of this game from seeds, with every fault, and check that nothing is lost
+    #[cfg(feature = "sim")]
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// See `sim --help`
+        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
+}
+
+/// What operators ask of a running world.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
     /// Show the nodes of a running world
     Nodes {
         /// As JSON
@@ -49,7 +67,7 @@ pub(crate) enum Command {
     },
     /// End a node of a running world as a crash would: no goodbye; the others take over
     Kill {
-        /// Which
+        /// Number of the node
         #[arg(value_name = "NODE")]
         node: u16,
         #[command(flatten)]
@@ -57,7 +75,7 @@ pub(crate) enum Command {
     },
     /// Let a node stand still, as if its machine hung
     Pause {
-        /// Which
+        /// Number of the node
         #[arg(value_name = "NODE")]
         node: u16,
         #[command(flatten)]
@@ -65,7 +83,7 @@ pub(crate) enum Command {
     },
     /// Let a paused node go on
     Resume {
-        /// Which
+        /// Number of the node
         #[arg(value_name = "NODE")]
         node: u16,
         #[command(flatten)]
@@ -73,7 +91,7 @@ pub(crate) enum Command {
     },
     /// Empty a node while everybody plays on, then end it
     Drain {
-        /// Which
+        /// Number of the node
         #[arg(value_name = "NODE")]
         node: u16,
         /// Do not wait until it is empty
@@ -82,7 +100,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Start a node: the lowest number that does not run
+    /// Start one more node: it gets the lowest number that is free
     Add {
         #[command(flatten)]
         admin: AdminArgs,
@@ -95,17 +113,6 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Look into the journal of a world
-    #[command(subcommand)]
-    Journal(JournalCommand),
-    /// Run whole clusters of this game from seeds, with every fault, and check that nothing is lost
-    #[cfg(feature = "sim")]
-    #[command(disable_help_flag = true)]
-    Sim {
-        /// `sim --help` tells which
-        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<std::ffi::OsString>,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -116,7 +123,7 @@ pub(crate) struct BotsArgs {
     /// An edge of the world; may be given several times. The others are learned from it
     #[arg(long, value_name = "ws://HOST:PORT", default_value = "ws://127.0.0.1:7600")]
     pub(crate) url: Vec<Address>,
-    /// How long they play after all have come in
+    /// How long they play once all are in the world
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     /// Write the report to this file, too, as JSON
@@ -133,7 +140,7 @@ pub(crate) struct AdminArgs {
     /// An edge of the running world; if nobody answers there, the ports beside it are tried
     #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:7600")]
     pub(crate) url: Address,
-    /// Directory of the world's data: its admin.token is the right to do this (or GUNDO_ADMIN_TOKEN in the environment)
+    /// Directory of the world's data: its admin.token permits this (or GUNDO_ADMIN_TOKEN in the environment)
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT, env = "GUNDO_DATA")]
     pub(crate) data: PathBuf,
 }

@@ -1,16 +1,17 @@
-//! The server: a world in one process until somebody stops it.
+//! The server: a world in one process, until a signal or a fault ends it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::Builder;
 
 use gundo_journal::Journal;
+use gundo_kernel::game::Rules;
 use gundo_node::{RunningWorld, Stopper, WorldInfo};
 
 use crate::app::{Failure, say, start_logs};
 use crate::cli::ServeArgs;
 use crate::config::Config;
-use crate::{Rules, nodes};
+use crate::token;
 
 /// Runs the server.
 pub(crate) fn serve(
@@ -23,7 +24,7 @@ pub(crate) fn serve(
     let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
     let mut settings = config.solo();
-    settings.admin_token = Some(nodes::settle_token(&config.data)?);
+    settings.admin_token = Some(token::settle(&config.data)?);
     let world = RunningWorld::start(&settings, journal, rules)?;
     listen_to_signals(world.stopper())?;
     say(&greeting(game, &config, &world));
@@ -39,7 +40,7 @@ fn greeting(game: &str, config: &Config, world: &RunningWorld) -> String {
     let also =
         if others.is_empty() { String::new() } else { format!(" (other nodes: {})", others.join(", ")) };
     format!(
-        "{game}: world {} with {} {} on data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
+        "{game}: world {} with {} {}, data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
         world.info().seed,
         config.nodes,
         if config.nodes == 1 { "node" } else { "nodes" },
@@ -81,9 +82,9 @@ fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     let wait = move || {
         runtime.block_on(async {
             next().await;
-            // Stop first, talk afterwards: whoever read the log may be gone.
+            // Stop first, talk afterwards: nobody may be reading the log any more.
             stopper.stop();
-            tracing::info!("stopping: everything is being saved; once more ends at once");
+            tracing::info!("stopping: saving everything; a second signal ends the process at once");
             next().await;
             std::process::exit(1);
         });

@@ -1,18 +1,17 @@
-//! How cost grows: what a node says to its peers and to its clients, for so many nodes and players.
+//! `scale`: how cost grows. What a node sends to its peers and to its clients, for so many nodes and players.
 //!
-//! Kernels as they are, in a loop of its own: no faults, no checkers, no client's picture, a fixed delay on every link, the
+//! Real kernels in one thread on a virtual clock: no sockets, no faults, no client's picture, a fixed delay on every link, the
 //! journal's rules in memory. Only what leaves a kernel is counted, so the same seed gives the same table.
 //!
 //! * [`measure`]: one [`Case`]. [`table`]: what was measured as text and Markdown, [`plot`] as SVG.
 //!
-//! Start reading at [`measure`]; `cluster` holds the loop, `traffic` what is counted.
+//! Start reading at [`measure`]; `command` runs a matrix of cases, `cluster` holds the loop, `traffic` what is counted.
 
 mod cluster;
-pub(crate) mod command;
+mod command;
 mod plot;
 mod table;
 mod traffic;
-mod walker;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use gundo_types::{CHUNK_MM, Point};
 use rustix::time::{ClockId, clock_gettime};
 
 use cluster::Cluster;
+pub(crate) use command::{ScaleArgs, scale};
 pub(crate) use traffic::Traffic;
 
 /// Most nodes of one case: a cell has about 64.
@@ -51,7 +51,7 @@ impl fmt::Display for Shape {
 pub(crate) struct Case {
     pub(crate) shape: Shape,
     pub(crate) players: usize,
-    /// Players come in by all of them in turn.
+    /// Players come in by all of them, round-robin.
     pub(crate) nodes: u16,
 }
 

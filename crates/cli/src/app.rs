@@ -6,12 +6,13 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use gundo_bots::{Behaviour, BotsConfig, Phase, Progress, Stroll};
+use gundo_bots::{Behaviour, Stroll};
+use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{BotsArgs, Cli, Command};
-use crate::{Rules, journal, nodes, serve};
+use crate::cli::{Cli, Command};
+use crate::{bots, journal, nodes, serve};
 
 type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
 type MindOf = Box<dyn Fn(usize) -> Box<dyn Behaviour> + Sync>;
@@ -22,7 +23,8 @@ pub(crate) type Failure = Box<dyn Error>;
 /// A game as a command: its server, its bots, its tools.
 ///
 /// ```no_run
-/// # use gundo::{App, Rules};
+/// # use gundo_kernel::game::Rules;
+/// # use gundo_cli::App;
 /// # fn rules(seed: u64) -> Rules { unimplemented!() }
 /// fn main() -> std::process::ExitCode {
 ///     App::new("pioneer", |world| rules(world.seed)).run()
@@ -96,17 +98,9 @@ impl App {
         };
         let done = match &cli.command {
             None => serve::serve(self.name, &cli.serve, &*self.rules),
-            Some(Command::Bots(args)) => bots(args, &*self.mind),
-            Some(Command::Journal(args)) => journal::run(args, &*self.rules),
-            Some(
-                command @ (Command::Nodes { .. }
-                | Command::Kill { .. }
-                | Command::Pause { .. }
-                | Command::Resume { .. }
-                | Command::Drain { .. }
-                | Command::Add { .. }
-                | Command::Rollout { .. }),
-            ) => nodes::run(command),
+            Some(Command::Bots(args)) => bots::run(args, &*self.mind),
+            Some(Command::Nodes(command)) => nodes::run(command),
+            Some(Command::Journal(command)) => journal::run(command, &*self.rules),
             #[cfg(feature = "sim")]
             Some(Command::Sim { words }) => {
                 let Some((command, game)) = self.simulated else {
@@ -157,47 +151,4 @@ pub(crate) fn start_logs() {
 /// Writes to stdout. False: nobody reads it any more.
 pub(crate) fn say(text: &str) -> bool {
     writeln!(io::stdout().lock(), "{text}").is_ok()
-}
-
-fn bots(args: &BotsArgs, mind: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) -> Result<bool, Failure> {
-    start_logs();
-    let mut config = BotsConfig::new(args.count, args.url.clone());
-    config.seconds = args.seconds;
-    config.connects_per_second = args.connects_per_second;
-    let live = io::stderr().is_terminal();
-    let report = gundo_bots::run(&config, mind, &mut |progress| show(progress, args.count, live))?;
-    if live {
-        eprintln!();
-    }
-    say(&report.to_string());
-    if let Some(file) = &args.json {
-        std::fs::write(file, report.to_json())
-            .map_err(|e| format!("cannot write the report to {}: {e}", file.display()))?;
-    }
-    Ok(report.is_clean())
-}
-
-/// The live line; in a log file only where a phase begins.
-fn show(progress: &Progress, count: usize, live: bool) {
-    let seconds = progress.elapsed.as_secs_f64();
-    let phase = match progress.phase {
-        Phase::Connecting => "connecting",
-        Phase::Settling => "settling",
-        Phase::Measuring => "playing",
-        Phase::Draining => "waiting for answers",
-        Phase::Leaving => "leaving",
-    };
-    let line = format!(
-        "{seconds:6.1} s  {phase}: {} of {count} in the world, {} answers, {} updates, {} MB, {} reconnects",
-        progress.live,
-        progress.answered,
-        progress.updates,
-        progress.bytes / 1_000_000,
-        progress.reconnects
-    );
-    match live {
-        true => eprint!("\r{line}\x1b[K"),
-        false if progress.begun => eprintln!("{line}"),
-        false => {}
-    }
 }

@@ -1,4 +1,4 @@
-//! `scale`: measures a matrix of cases, and says and draws what came out.
+//! The command: measures a matrix of cases, and says, draws and writes what came out.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,15 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{Case, NODES_MAX, PLAYERS_MAX, Schedule, Shape, measure, plot, table};
+use super::{Case, Measured, NODES_MAX, PLAYERS_MAX, Schedule, Shape, Traffic, measure, plot, table};
+use crate::Failure;
+use crate::serve::say;
+use crate::sheet::Sheet;
+use crate::stage::Stage;
 
 /// What is measured, and where it goes.
 #[derive(Args)]
-pub(crate) struct Scale {
+pub(crate) struct ScaleArgs {
     /// Numbers of nodes.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [3, 10, 30, 64],
         value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
@@ -19,7 +23,7 @@ pub(crate) struct Scale {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1_000, 5_000, 20_000],
         value_parser = clap::value_parser!(u64).range(1..=PLAYERS_MAX as u64))]
     players: Vec<u64>,
-    /// Where they are: on an area on which each sees about ten others, all in one chunk, or both in turn.
+    /// Where they are: on an area on which each sees about ten others, all in one chunk, or one after the other.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, default_values_t = [Shape::Spread, Shape::Crowd])]
     shapes: Vec<Shape>,
     /// Seconds that are counted, after 36 in which everybody comes in and begins to walk.
@@ -36,19 +40,52 @@ pub(crate) struct Scale {
     svg: Option<PathBuf>,
 }
 
-impl Scale {
-    /// Runs the command and returns the exit code. `say` takes the table, `mutter` how it goes: that differs from run to run.
-    pub(crate) fn run(&self, say: &dyn Fn(&str), mutter: &dyn Fn(&str)) -> u8 {
-        match self.try_run(say, mutter) {
-            Ok(()) => 0,
-            Err(text) => {
-                mutter(&format!("error: {text}"));
-                1
-            }
-        }
+/// Measures every case, shows the table and writes what was asked for.
+pub(crate) fn scale(stage: &Stage, mut args: ScaleArgs) -> Result<(), Failure> {
+    if stage.quick {
+        args.cut();
+    }
+    let mut sheet = Sheet::new("scale", stage.quick);
+    for measured in args.run(&|text| say(text), &|text| eprintln!("{text}"))? {
+        sheet.add(&cells(&measured));
+    }
+    sheet.finish(&stage.out)
+}
+
+/// The means over the nodes, per second, as a row of the JSON.
+fn cells(measured: &Measured) -> [(&'static str, serde_json::Value); 10] {
+    let mean = |what: fn(&Traffic) -> u64| measured.rates(what).0.into();
+    let Case { shape, players, nodes } = measured.case;
+    [
+        ("players_are", shape.to_string().into()),
+        ("players", players.into()),
+        ("nodes", nodes.into()),
+        ("peer_messages", mean(Traffic::peer_messages)),
+        ("bundles", mean(|node| node.bundles)),
+        ("interest", mean(|node| node.interest)),
+        ("peer_bytes", mean(|node| node.peer_bytes)),
+        ("client_messages", mean(|node| node.client_messages)),
+        ("client_bytes", mean(|node| node.client_bytes)),
+        ("appends", mean(|node| node.appends)),
+    ]
+}
+
+impl ScaleArgs {
+    /// Small numbers, for `--quick`.
+    fn cut(&mut self) {
+        self.nodes.iter_mut().for_each(|nodes| *nodes = 10.min(*nodes));
+        self.nodes.dedup();
+        self.players.iter_mut().for_each(|players| *players = 100.min(*players));
+        self.players.dedup();
+        self.seconds = 1;
     }
 
-    fn try_run(&self, say: &dyn Fn(&str), mutter: &dyn Fn(&str)) -> Result<(), String> {
+    /// Measures every case. `say` takes the table, `mutter` how it goes: that differs from run to run.
+    fn run(
+        &self,
+        say: &dyn Fn(&str) -> std::io::Result<()>,
+        mutter: &dyn Fn(&str),
+    ) -> Result<Vec<Measured>, Failure> {
         // Not after a quarter of an hour.
         self.markdown.iter().chain(&self.svg).try_for_each(|file| check_writable(file))?;
         let schedule = Schedule::counting(self.seconds * 1_000);
@@ -64,8 +101,8 @@ impl Scale {
         say(&format!(
             "Sent by each node per second: the mean (the maximum) over the nodes; seed {}",
             self.seed
-        ));
-        say(table::text(&all).trim_end());
+        ))?;
+        say(table::text(&all).trim_end())?;
         if let Some(file) = &self.markdown {
             write(file, &table::markdown(&all))?;
         }
@@ -73,7 +110,7 @@ impl Scale {
             let drawn = plot::svg(&all).map_err(|error| format!("the plot cannot be drawn: {error}"))?;
             write(file, &drawn)?;
         }
-        Ok(())
+        Ok(all)
     }
 
     fn cases(&self) -> impl Iterator<Item = Case> + '_ {
@@ -97,26 +134,32 @@ fn write(file: &Path, text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::cell::RefCell;
+
+    use clap::Parser;
 
     use super::*;
-    use crate::{Game, main_told};
-    use gundo_kernel::game::Rules;
 
-    struct Walkers;
-
-    impl Game for Walkers {
-        fn name(&self) -> &'static str {
-            "walkers"
-        }
-
-        fn rules(&self, _: u64) -> Arc<Rules> {
-            Arc::new(super::super::walker::rules())
-        }
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        args: ScaleArgs,
     }
 
-    fn tell(words: &str) -> (u8, String) {
-        main_told("sim", Arc::new(Walkers), ["sim", "scale"].into_iter().chain(words.split_whitespace()))
+    fn args(words: &str) -> Result<ScaleArgs, clap::Error> {
+        Words::try_parse_from(std::iter::once("scale").chain(words.split_whitespace()))
+            .map(|words| words.args)
+    }
+
+    /// What the command says, line by line.
+    fn tell(words: &str) -> Result<Vec<String>, Failure> {
+        let said = RefCell::new(Vec::new());
+        let say = |text: &str| {
+            said.borrow_mut().extend(text.lines().map(str::to_owned));
+            Ok(())
+        };
+        args(words)?.run(&say, &|_| ())?;
+        Ok(said.into_inner())
     }
 
     #[test]
@@ -124,17 +167,23 @@ mod tests {
         for words in
             ["--nodes 0", "--nodes 3,x", "--players 0", "--shapes heap", "--seconds 0", "--svg", "more"]
         {
-            let (code, text) = tell(words);
-            assert_eq!(code, 2, "{words}: {text}");
-            assert_eq!(text.lines().count(), 1, "{words}: {text}");
+            assert!(args(words).is_err(), "{words}");
         }
     }
 
     #[test]
+    fn quick_is_small() {
+        let mut args = args("").expect("the defaults are good");
+        args.cut();
+        let cases: Vec<_> = args.cases().map(|case| (case.players, case.nodes)).collect();
+        assert_eq!(cases, [(100, 3), (100, 10), (100, 3), (100, 10)]);
+    }
+
+    #[test]
     fn a_file_that_cannot_be_written_is_told_before_anything_is_measured() {
-        let (code, text) = tell("--players 6 --nodes 1 --seconds 1 --svg /nowhere/at/all.svg");
-        assert_eq!(code, 1);
-        assert!(text.starts_with("error: /nowhere/at/all.svg cannot be written"), "{text}");
+        let failure =
+            tell("--players 6 --nodes 1 --seconds 1 --svg /nowhere/at/all.svg").expect_err("no folder");
+        assert!(failure.to_string().starts_with("/nowhere/at/all.svg cannot be written"), "{failure}");
     }
 
     #[test]
@@ -146,17 +195,13 @@ mod tests {
             markdown.display(),
             svg.display()
         );
-        let mut written = Vec::new();
-        for _ in 0..2 {
-            let (code, text) = tell(&words);
-            assert_eq!(code, 0, "{text}");
+        let written = [(); 2].map(|()| {
+            let said = tell(&words).expect("it is measured");
             let read = |file| fs::read_to_string(file).expect("it was written");
-            let table: Vec<String> =
-                text.lines().filter(|l| !l.contains("took")).map(str::to_owned).collect();
-            assert_eq!(table.len(), 2 + 4, "{text}");
-            written.push((table, read(&markdown), read(&svg)));
-        }
+            (said, read(&markdown), read(&svg))
+        });
         assert_eq!(written[0], written[1]);
+        assert_eq!(written[0].0.len(), 2 + 4, "{:?}", written[0].0);
         assert_eq!(written[0].1.lines().count(), 2 + 4);
     }
 }

@@ -1,5 +1,6 @@
 //! Kernels, their links, the journal and players who walk, on one virtual clock.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,11 +13,11 @@ use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
 use gundo_wire::journal::Batch;
 
 use super::traffic::Traffic;
-use super::walker::{SPEED_MM_S, name_at, rules};
 use super::{Case, Schedule, area};
-use crate::people::chance;
-use crate::queue::Queue;
+use crate::game;
 
+/// How fast players walk, mm/s.
+const SPEED_MM_S: u32 = 2_000;
 /// A message from one node to another takes this long, µs: two machines in one hall. Anything below `flush_after_ms` gives
 /// the same counts.
 const LINK_US: u64 = 500;
@@ -29,7 +30,7 @@ const STEP_US: u64 = 100_000;
 /// World time at which every run begins, ms.
 const WORLD_MS: u64 = 1_000_000;
 
-/// Something on its way, or due. Nodes and players by index.
+/// Something in flight, or due. Nodes and players by index.
 enum Flight {
     Peer { to: usize, from: NodeId, message: Peer },
     Commit { node: usize, batch: Batch },
@@ -55,7 +56,9 @@ struct Player {
 
 pub(super) struct Cluster {
     now: u64,
-    queue: Queue<Flight>,
+    /// By time; what is due at the same time is in the order in which it was sent.
+    flights: BTreeMap<(u64, u64), Flight>,
+    sent: u64,
     nodes: Vec<Host>,
     store: Store,
     players: Vec<Player>,
@@ -69,7 +72,8 @@ impl Cluster {
     pub(super) fn new(case: Case, schedule: Schedule, seed: u64) -> Self {
         let mut cluster = Self {
             now: 0,
-            queue: Queue::new(),
+            flights: BTreeMap::new(),
+            sent: 0,
             nodes: Vec::new(),
             store: Store::new(),
             players: Vec::new(),
@@ -84,7 +88,7 @@ impl Cluster {
 
     /// All nodes learn of the one view at once.
     fn add_nodes(&mut self, count: u16, seed: u64) {
-        let (world, rules) = (Arc::new(WorldSettings::default()), Arc::new(rules()));
+        let (world, rules) = (Arc::new(WorldSettings::default()), Arc::new(game::rules()));
         let mut seeds = chance(seed, 2);
         let mut members = Vec::new();
         for n in 1..=count {
@@ -125,20 +129,26 @@ impl Cluster {
                 welcome: false,
             });
             let hello_us = schedule.arrival_ms * 1_000 * index as u64 / case.players as u64;
-            self.queue.push(hello_us, Flight::Hello(index));
+            self.fly(hello_us, Flight::Hello(index));
             // The last one in needs a moment before it may have walked anywhere.
             let step_us = schedule.arrival_ms * 1_000 + STEP_US + self.life.below(STEP_US);
-            self.queue.push(step_us, Flight::Step(index));
+            self.fly(step_us, Flight::Step(index));
         }
     }
 
     /// Runs until `until`, µs.
     pub(super) fn run_until(&mut self, until: u64) {
-        while let Some((at, flight)) = self.queue.pop_until(until) {
+        while let Some(next) = self.flights.first_entry().filter(|next| next.key().0 <= until) {
+            let ((at, _), flight) = next.remove_entry();
             self.now = self.now.max(at);
             self.land(flight);
         }
         self.now = until;
+    }
+
+    fn fly(&mut self, at: u64, flight: Flight) {
+        self.sent += 1;
+        self.flights.insert((at, self.sent), flight);
     }
 
     /// What is sent from now on counts.
@@ -197,7 +207,7 @@ impl Cluster {
         nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
         let hello = Hello {
             protocol: PROTOCOL,
-            name: name_at(self.players[player].wishes.body.at),
+            name: game::name_at(self.players[player].wishes.body.at, ""),
             nonce: Bytes::copy_from_slice(&nonce),
             ..Hello::default()
         };
@@ -205,7 +215,7 @@ impl Cluster {
     }
 
     fn step(&mut self, index: usize) {
-        self.queue.push(self.now + STEP_US, Flight::Step(index));
+        self.fly(self.now + STEP_US, Flight::Step(index));
         let player = &mut self.players[index];
         if !player.welcome {
             return;
@@ -240,7 +250,7 @@ impl Cluster {
             && host.timer.is_none_or(|timer| at.0 < timer)
         {
             host.timer = Some(at.0);
-            self.queue.push(at.0.max(self.now), Flight::Timer(node));
+            self.fly(at.0.max(self.now), Flight::Timer(node));
         }
     }
 
@@ -253,7 +263,7 @@ impl Cluster {
                 }
                 let flight =
                     Flight::Peer { to: usize::from(to.0) - 1, from: NodeId(node as u16 + 1), message };
-                self.queue.push(self.now + LINK_US, flight);
+                self.fly(self.now + LINK_US, flight);
             }
             Output::Send { conn, parts, .. } => {
                 if self.counting {
@@ -266,10 +276,10 @@ impl Cluster {
             }
             Output::Append(batch) => {
                 traffic.appends += u64::from(self.counting);
-                self.queue.push(self.now + COMMIT_US, Flight::Commit { node, batch });
+                self.fly(self.now + COMMIT_US, Flight::Commit { node, batch });
             }
             Output::Load { entity, load } => {
-                self.queue.push(self.now + LOAD_US, Flight::Loaded { node, entity, load });
+                self.fly(self.now + LOAD_US, Flight::Loaded { node, entity, load });
             }
             Output::Close { .. } => self.closed += 1,
             // Everybody stays, and the coordinator is not looked at.
@@ -277,6 +287,12 @@ impl Cluster {
             Output::Panicked { .. } | Output::Fenced | Output::Stopped => {}
         }
     }
+}
+
+/// Chance of one kind of choice: what is drawn for one purpose does not change what is drawn for another.
+fn chance(seed: u64, purpose: u64) -> Chance {
+    let mut chance = Chance::new(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    Chance::new(chance.next_u64())
 }
 
 fn is_welcome(parts: &[Bytes]) -> bool {

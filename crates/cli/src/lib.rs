@@ -1,0 +1,20 @@
+//! The command line every game gets: its server, its bots, and the operators' tools, as one program.
+//!
+//! A game's `main` is one line with [`App`]; the rest of a game is written against `gundo`. What can be configured, by file,
+//! environment and flags, is [`Config`].
+//!
+//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `journal`.
+//!
+//! Not here: worlds (`gundo-node` runs them), and anything a game's rules could need.
+
+mod app;
+mod bots;
+mod cli;
+mod config;
+mod journal;
+mod nodes;
+mod serve;
+mod token;
+
+pub use app::App;
+pub use config::{Config, ConfigError, JournalConfig, LimitsConfig, SyncConfig, WorldConfig};

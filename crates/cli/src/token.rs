@@ -1,0 +1,92 @@
+//! The admin token: the right to act on a running world. The server makes it, the operators' commands read it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::app::Failure;
+use crate::config::DATA_DEFAULT;
+
+/// Where the token lies in a world's data directory.
+const TOKEN_FILE: &str = "admin.token";
+/// The token may also be given in the environment, to the server and to the commands.
+const TOKEN_VARIABLE: &str = "GUNDO_ADMIN_TOKEN";
+
+/// The admin token of the world in `data`: from the environment, or from its file, which is made if it is not there.
+///
+/// # Errors
+/// The file cannot be read or made.
+pub(crate) fn settle(data: &Path) -> Result<String, Failure> {
+    if let Some(token) = given() {
+        return Ok(token);
+    }
+    let file = data.join(TOKEN_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(token) if !token.trim().is_empty() => return Ok(token.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(format!("cannot read {}: {error}", file.display()).into()),
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|e| format!("no random numbers for {}: {e}", file.display()))?;
+    let token = secret.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes it");
+        text
+    });
+    write_private(&file, &token).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+    Ok(token)
+}
+
+/// The admin token of the running world in `data`: from the environment, or from its file.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn of_world(data: &Path) -> Result<String, Failure> {
+    if let Some(token) = given() {
+        return Ok(token);
+    }
+    let token = std::fs::read_to_string(data.join(TOKEN_FILE)).map_err(|error| {
+        let asked = if data == Path::new(DATA_DEFAULT) { ": say which world with --data DIR" } else { "" };
+        format!("cannot read the admin token of the world in {} ({error}){asked}", data.display())
+    })?;
+    Ok(token.trim().to_owned())
+}
+
+fn given() -> Option<String> {
+    std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty())
+}
+
+/// Writes a file that only its owner may read. It is whole or not there.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let new = file.with_extension("new");
+    // An earlier try that was cut short.
+    let _ = std::fs::remove_file(&new);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut written = options.open(&new)?;
+    writeln!(written, "{text}")?;
+    written.sync_all()?;
+    std::fs::rename(&new, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let token = settle(dir.path()).expect("made");
+        assert_eq!(token.len(), 64);
+        assert_eq!(settle(dir.path()).expect("found"), token);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(dir.path().join(TOKEN_FILE)).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert!(settle(Path::new("/nowhere/at/all")).is_err());
+    }
+}

@@ -1,0 +1,269 @@
+//! How a group ends: from the verdicts of the rules, and from what became of the storage's transaction, to one outcome per batch.
+//!
+//! Start with [`Committer::commit`]; a [`Storage`] is what a real journal implements. Which batch lands is decided by
+//! [`group`](crate::group).
+//!
+//! Not here: transactions and rows. A storage knows those, and nothing of outcomes.
+
+use gundo_wire::journal::{Batch, Outcome};
+
+use crate::group::{Fences, Plan, Verdict};
+use crate::queue::RefusedStream;
+
+/// What writes groups: begins a transaction with [`plan`](Self::plan), and ends it with [`write`](Self::write) or
+/// [`roll_back`](Self::roll_back).
+pub trait Storage {
+    /// Begins a transaction and has `fences` judge `batches` as of its begin ([`Fences::plan`]).
+    ///
+    /// # Errors
+    /// Why nothing can be written, for operators.
+    fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, String>;
+
+    /// Writes every batch that lands, and all changes of names, and commits.
+    fn write(&mut self, batches: &[Batch], plan: &Plan) -> Written;
+
+    /// Ends the transaction, if there is one, without a trace.
+    fn roll_back(&mut self);
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable.
+    Landed,
+    /// Nothing of it is there nor ever will be. Why, for operators.
+    Nothing(String),
+    /// Nothing of it is there: a key was there already, though the newest seq said otherwise. The storage is damaged in one place.
+    Collided(String),
+    /// Nobody knows.
+    Unknown(String),
+}
+
+/// Commits groups, one after another.
+#[derive(Debug, Default)]
+pub struct Committer {
+    fences: Fences,
+    /// Whether the last group could not be written: a fault is logged when it begins, not with every group.
+    failing: bool,
+}
+
+impl Committer {
+    /// Bars streams whose batches a full queue refused: call it before the group that came with them ([`Fences::bar`]).
+    pub fn bar(&mut self, refused: &[RefusedStream]) {
+        for RefusedStream { incarnation, entity, load } in refused {
+            self.fences.bar(*incarnation, *entity, *load);
+        }
+    }
+
+    /// Forgets an incarnation whose row is gone ([`Fences::forget`]).
+    pub fn forget(&mut self, incarnation: u64) {
+        self.fences.forget(incarnation);
+    }
+
+    /// Commits `batches` as one group. One outcome for each, in order.
+    pub fn commit(&mut self, batches: &[Batch], storage: &mut impl Storage) -> Vec<Outcome> {
+        let plan = match storage.plan(batches, &mut self.fences) {
+            Ok(plan) => plan,
+            Err(why) => {
+                storage.roll_back();
+                return self.reject(batches, why);
+            }
+        };
+        let landing = plan.landing(batches).count();
+        if landing == 0 {
+            storage.roll_back();
+            return self.fences.settle(batches, &plan, &Outcome::Done);
+        }
+        let outcome = match storage.write(batches, &plan) {
+            Written::Landed => {
+                self.failing = false;
+                Outcome::Done
+            }
+            Written::Nothing(why) => {
+                self.log_fault(&why, "the journal refuses to write");
+                Outcome::Rejected(why)
+            }
+            Written::Unknown(why) => {
+                self.log_fault(&why, "whether a group landed is not known");
+                Outcome::Unknown
+            }
+            Written::Collided(_) if landing > 1 => return self.commit_each(batches, &plan, storage),
+            Written::Collided(why) => {
+                self.log_fault(&why, "a stream is damaged; `journal verify` tells more");
+                Outcome::Conflict
+            }
+        };
+        self.fences.settle(batches, &plan, &outcome)
+    }
+
+    /// A damaged stream must not drag others down: the batches that should land try again alone, in order.
+    fn commit_each(&mut self, batches: &[Batch], plan: &Plan, storage: &mut impl Storage) -> Vec<Outcome> {
+        let alone = |(batch, verdict): (&Batch, &Verdict)| match verdict {
+            Verdict::Lands => self.commit(std::slice::from_ref(batch), storage).swap_remove(0),
+            Verdict::Conflict | Verdict::Taken => Outcome::Conflict,
+        };
+        batches.iter().zip(&plan.verdicts).map(alone).collect()
+    }
+
+    fn reject(&mut self, batches: &[Batch], why: String) -> Vec<Outcome> {
+        self.log_fault(&why, "the journal refuses to write");
+        batches.iter().for_each(|batch| self.fences.fail(batch));
+        vec![Outcome::Rejected(why); batches.len()]
+    }
+
+    fn log_fault(&mut self, why: &str, what: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(why, "{what}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+    use std::convert::Infallible;
+
+    use gundo_types::{EntityId, NodeId};
+    use gundo_wire::journal::{NameChange, StreamAppend};
+
+    use super::*;
+    use crate::group::{NameRow, View};
+    use crate::suite::{entity, stream};
+
+    /// A storage that does as it is told, and otherwise writes.
+    #[derive(Default)]
+    struct Told {
+        last_seqs: BTreeMap<EntityId, u64>,
+        /// Why the next groups cannot even be planned.
+        sick: VecDeque<String>,
+        /// What becomes of the next transactions; then they land.
+        ends: VecDeque<Written>,
+        /// A stream with an event where none should be.
+        damaged: Option<EntityId>,
+        open: bool,
+        transactions: usize,
+    }
+
+    impl View for Told {
+        type Error = Infallible;
+
+        fn is_member(&mut self, _: u64) -> Result<bool, Infallible> {
+            Ok(true)
+        }
+
+        fn last_seq(&mut self, entity: EntityId) -> Result<u64, Infallible> {
+            Ok(self.last_seqs.get(&entity).copied().unwrap_or(0))
+        }
+
+        fn name(&mut self, _: &str, _: &str) -> Result<Option<NameRow>, Infallible> {
+            Ok(None)
+        }
+    }
+
+    impl Storage for Told {
+        fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, String> {
+            assert!(!std::mem::replace(&mut self.open, true), "the transaction before was not ended");
+            self.transactions += 1;
+            if let Some(why) = self.sick.pop_front() {
+                return Err(why);
+            }
+            let Ok(plan) = fences.plan(batches, self);
+            Ok(plan)
+        }
+
+        fn write(&mut self, batches: &[Batch], plan: &Plan) -> Written {
+            self.open = false;
+            let hits_damage = |batch: &Batch| batch.streams.iter().any(|s| Some(s.entity) == self.damaged);
+            if plan.landing(batches).any(hits_damage) {
+                return Written::Collided("a key is there".into());
+            }
+            let end = self.ends.pop_front().unwrap_or(Written::Landed);
+            if end == Written::Landed {
+                self.last_seqs.extend(&plan.last_seqs);
+            }
+            end
+        }
+
+        fn roll_back(&mut self) {
+            self.open = false;
+        }
+    }
+
+    fn batch(id: u64, streams: Vec<StreamAppend>) -> Batch {
+        Batch { id, node: NodeId(1), incarnation: 1, prepared_by: Vec::new(), streams, names: Vec::new() }
+    }
+
+    /// One event of entity `e` after `after`, decided on load `load`.
+    fn one(e: u64, load: u64, after: u64) -> Batch {
+        batch(e, vec![stream(entity(e), load, after, 1)])
+    }
+
+    fn rejected(why: &str) -> Outcome {
+        Outcome::Rejected(why.into())
+    }
+
+    #[test]
+    fn what_lands_is_done_and_a_conflict_is_alone() {
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        let outcomes = committer.commit(&[one(1, 1, 0), one(2, 1, 9), one(3, 1, 0)], &mut storage);
+        assert_eq!(outcomes, [Outcome::Done, Outcome::Conflict, Outcome::Done]);
+        assert_eq!(committer.commit(&[one(2, 1, 9)], &mut storage), [Outcome::Conflict]);
+        assert!(!storage.open, "a group without effect leaves no transaction behind");
+    }
+
+    #[test]
+    fn after_a_transaction_that_failed_its_streams_are_barred_until_they_are_loaded() {
+        for (end, outcome) in [
+            (Written::Nothing("full".into()), rejected("full")),
+            (Written::Unknown("who knows".into()), Outcome::Unknown),
+        ] {
+            let (mut committer, mut storage) = (Committer::default(), Told::default());
+            storage.ends.push_back(end);
+            let group = [one(1, 1, 0), one(2, 1, 9)];
+            assert_eq!(committer.commit(&group, &mut storage), [outcome, Outcome::Conflict]);
+            assert_eq!(committer.commit(&[one(1, 1, 0)], &mut storage), [Outcome::Conflict]);
+            assert_eq!(committer.commit(&[one(1, 2, 0)], &mut storage), [Outcome::Done], "loaded since");
+        }
+    }
+
+    #[test]
+    fn a_storage_that_cannot_begin_rejects_all_and_bars_all() {
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        storage.sick.push_back("read-only".into());
+        let group = [one(1, 1, 0), one(2, 1, 9)];
+        assert_eq!(committer.commit(&group, &mut storage), [rejected("read-only"), rejected("read-only")]);
+        assert_eq!(committer.commit(&[one(1, 1, 0)], &mut storage), [Outcome::Conflict]);
+    }
+
+    #[test]
+    fn a_damaged_stream_drags_no_other_down() {
+        let mut storage = Told { damaged: Some(entity(2)), ..Told::default() };
+        let mut committer = Committer::default();
+        let group = [one(1, 1, 0), one(2, 1, 0), one(4, 1, 9), one(3, 1, 0), one(1, 1, 1)];
+        let outcomes = committer.commit(&group, &mut storage);
+        let (done, conflict) = (Outcome::Done, Outcome::Conflict);
+        assert_eq!(outcomes, [done.clone(), conflict.clone(), conflict, done.clone(), done]);
+        assert_eq!(storage.transactions, 1 + 4, "together, then each that should land");
+        assert_eq!(storage.last_seqs[&entity(1)], 2);
+    }
+
+    #[test]
+    fn a_name_is_taken_only_by_what_landed() {
+        let take = |e| NameChange { space: "p".into(), name: "ann".into(), owner: Some(entity(e)) };
+        let group = || [1, 2].map(|e| Batch { names: vec![take(e)], ..one(e, 1, 0) });
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        assert_eq!(committer.commit(&group(), &mut storage), [Outcome::Done, Outcome::Taken]);
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        storage.ends.push_back(Written::Nothing("full".into()));
+        assert_eq!(committer.commit(&group(), &mut storage), [rejected("full"), Outcome::Conflict]);
+    }
+
+    #[test]
+    fn what_a_queue_refused_bars_its_streams_until_their_node_is_gone() {
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        committer.bar(&[RefusedStream { incarnation: 1, entity: entity(1), load: 3 }]);
+        assert_eq!(committer.commit(&[one(1, 3, 0)], &mut storage), [Outcome::Conflict]);
+        committer.forget(1);
+        assert_eq!(committer.commit(&[one(1, 3, 0)], &mut storage), [Outcome::Done]);
+    }
+}

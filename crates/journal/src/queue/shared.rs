@@ -1,0 +1,358 @@
+//! [`Queues`] between threads: nodes push, the journal's writer takes groups, its readers take loads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use gundo_types::EntityId;
+use gundo_wire::journal::{Batch, Outcome};
+
+use super::loads::{LoadRequest, Loads};
+use super::outlet::Outlet;
+use super::{Group, QueueFault, QueueId, QueueLimits, Queues};
+use crate::group::assert_well_formed;
+use crate::{Completion, Line, Sink};
+
+/// What the writer is to do next. `J`: a call that runs on the writer's thread between two groups.
+pub enum Work<J> {
+    /// These calls, then this group (it may be empty); then the replies are given.
+    Do(VecDeque<J>, Group, Replies),
+    /// The given time has come.
+    Due,
+    /// All is done, and no more will come.
+    Stop,
+}
+
+/// Who waits for the outcomes of a group.
+#[derive(Default)]
+pub struct Replies(Vec<(u64, Arc<Outlet>)>);
+
+impl Replies {
+    /// Gives each node the outcomes of its batches, which are in the order of the group.
+    ///
+    /// # Panics
+    /// There are not as many outcomes as batches.
+    pub fn give(self, outcomes: Vec<Outcome>) {
+        assert_eq!(self.0.len(), outcomes.len(), "every batch has one outcome");
+        for ((batch, outlet), outcome) in self.0.into_iter().zip(outcomes) {
+            outlet.complete(Completion::Appended { batch, outcome });
+        }
+    }
+}
+
+/// The queues of a journal that has a thread which writes and threads which read.
+///
+/// Nodes: [`line`](Self::line). The writer: [`next`](Self::next), until it says stop. Readers: [`next_load`](Self::next_load),
+/// until there is none. The journal itself: [`call`](Self::call), [`stop`](Self::stop), and [`close`](Self::close) when the
+/// writer has ended.
+pub struct SharedQueues<J> {
+    state: Mutex<State<J>>,
+    wake: Condvar,
+    loads: Loads,
+    loads_max: usize,
+    refused: AtomicU64,
+}
+
+struct State<J> {
+    queues: Queues,
+    outlets: BTreeMap<QueueId, Arc<Outlet>>,
+    calls: VecDeque<J>,
+    /// Whether the writer sleeps: waking it costs a system call.
+    idle: bool,
+    stopping: bool,
+}
+
+impl<J: Send + 'static> SharedQueues<J> {
+    /// Nobody has a line yet.
+    pub fn new(limits: QueueLimits) -> Arc<Self> {
+        let loads_max = limits.loads_max;
+        let state = State {
+            queues: Queues::new(limits),
+            outlets: BTreeMap::new(),
+            calls: VecDeque::new(),
+            idle: false,
+            stopping: false,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            loads: Loads::default(),
+            loads_max,
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// Opens a line: see [`Journal::line`](crate::Journal::line).
+    pub fn line(self: &Arc<Self>, incarnation: u64, sink: Sink) -> Box<dyn Line> {
+        let outlet = Outlet::new(sink);
+        let id = {
+            let mut state = self.state();
+            let id = state.queues.add();
+            state.outlets.insert(id, Arc::clone(&outlet));
+            id
+        };
+        Box::new(QueuedLine { id, incarnation, outlet, shared: Arc::clone(self) })
+    }
+
+    /// Batches that were refused before they came into a group: their queue was full, or the journal closed.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Queues a call. One that still waits when the journal closes is dropped.
+    ///
+    /// # Errors
+    /// The journal is closed, or stops.
+    pub fn call(&self, call: J) -> Result<(), QueueFault> {
+        let mut state = self.state();
+        if state.queues.is_closed() || state.stopping {
+            return Err(QueueFault::Closed);
+        }
+        state.calls.push_back(call);
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    /// Lets the threads finish what waits, and then stop.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        state.idle = false;
+        self.wake.notify_one();
+        drop(state);
+        self.loads.stop();
+    }
+
+    /// Refuses all batches and calls from now on, and those that wait, for the reason `why`.
+    pub fn close(&self, why: &str) {
+        let mut state = self.state();
+        state.calls.clear();
+        let waited = state.queues.close(why);
+        let outlet = |(id, batch)| (Arc::clone(&state.outlets[&id]), batch);
+        let refused: Vec<_> = waited.into_iter().map(outlet).collect();
+        drop(state);
+        for (outlet, batch) in refused {
+            outlet.complete(Completion::Appended { batch, outcome: Outcome::Rejected(why.to_owned()) });
+        }
+    }
+
+    /// Waits for something to write, until `due` at most.
+    pub fn next(&self, due: Instant) -> Work<J> {
+        let mut state = self.state();
+        loop {
+            if !state.queues.is_empty() || !state.calls.is_empty() {
+                let calls = std::mem::take(&mut state.calls);
+                let group = state.queues.take_group();
+                let reply = |(batch, id): (&Batch, &QueueId)| (batch.id, Arc::clone(&state.outlets[id]));
+                let replies = group.batches.iter().zip(&group.from).map(reply).collect();
+                return Work::Do(calls, group, Replies(replies));
+            }
+            if state.stopping {
+                return Work::Stop;
+            }
+            let now = Instant::now();
+            if now >= due {
+                return Work::Due;
+            }
+            state.idle = true;
+            state = self.wake.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle = false;
+        }
+    }
+
+    /// Waits for something to read; `None`: no more will come.
+    pub fn next_load(&self) -> Option<LoadRequest> {
+        self.loads.next()
+    }
+
+    fn push(&self, id: QueueId, batch: Batch) -> Result<(), Outcome> {
+        let mut state = self.state();
+        state.queues.push(id, batch)?;
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    fn remove(&self, id: QueueId) {
+        let mut state = self.state();
+        let removed = (state.queues.remove(id), state.outlets.remove(&id));
+        // Dropped without the lock.
+        drop(state);
+        drop(removed);
+    }
+
+    fn wake(&self, state: &mut State<J>) {
+        if std::mem::take(&mut state.idle) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<J>> {
+        // What panics while it is locked is the lookup of a line that is gone, which changes nothing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The line of a node.
+struct QueuedLine<J: Send + 'static> {
+    id: QueueId,
+    incarnation: u64,
+    outlet: Arc<Outlet>,
+    shared: Arc<SharedQueues<J>>,
+}
+
+impl<J: Send + 'static> Line for QueuedLine<J> {
+    fn append(&mut self, batch: Batch) {
+        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's line", batch.id);
+        assert_well_formed(&batch);
+        let id = batch.id;
+        if let Err(outcome) = self.shared.push(self.id, batch) {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            self.outlet.complete(Completion::Appended { batch: id, outcome });
+        }
+    }
+
+    fn load(&mut self, entity: EntityId, load: u64) {
+        self.shared.loads.push(&self.outlet, entity, load, self.shared.loads_max);
+    }
+}
+
+impl<J: Send + 'static> Drop for QueuedLine<J> {
+    fn drop(&mut self) {
+        self.outlet.close();
+        self.shared.remove(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use gundo_types::NodeId;
+
+    use super::*;
+    use crate::suite::{entity, stream};
+
+    fn shared(limits: QueueLimits) -> Arc<SharedQueues<&'static str>> {
+        SharedQueues::new(limits)
+    }
+
+    fn line(shared: &Arc<SharedQueues<&'static str>>) -> (Box<dyn Line>, Receiver<Completion>) {
+        let (tx, rx) = channel();
+        (shared.line(1, Box::new(move |completion| drop(tx.send(completion)))), rx)
+    }
+
+    fn batch(id: u64) -> Batch {
+        let streams = vec![stream(entity(1), id, id, 1)];
+        Batch { id, node: NodeId(1), incarnation: 1, prepared_by: Vec::new(), streams, names: Vec::new() }
+    }
+
+    /// The calls and batches of the next work, with the replies to them.
+    fn take(shared: &SharedQueues<&'static str>) -> (Vec<&'static str>, Vec<u64>, Replies) {
+        match shared.next(Instant::now()) {
+            Work::Do(calls, group, replies) => {
+                (calls.into(), group.batches.iter().map(|batch| batch.id).collect(), replies)
+            }
+            Work::Due | Work::Stop => (Vec::new(), Vec::new(), Replies::default()),
+        }
+    }
+
+    fn outcomes(rx: &Receiver<Completion>) -> Vec<(u64, Outcome)> {
+        let outcome = |completion| match completion {
+            Completion::Appended { batch, outcome } => (batch, outcome),
+            Completion::Loaded { .. } => panic!("nobody asked for a load"),
+        };
+        rx.try_iter().map(outcome).collect()
+    }
+
+    #[test]
+    fn each_node_hears_of_its_own_batches() {
+        let shared = shared(QueueLimits::default());
+        let ((mut a, to_a), (mut b, to_b)) = (line(&shared), line(&shared));
+        a.append(batch(1));
+        b.append(batch(2));
+        shared.call("look").expect("it is open");
+        let (calls, ids, replies) = take(&shared);
+        assert_eq!((calls, ids), (vec!["look"], vec![2, 1]));
+        replies.give(vec![Outcome::Conflict, Outcome::Done]);
+        assert_eq!(outcomes(&to_a), [(1, Outcome::Done)]);
+        assert_eq!(outcomes(&to_b), [(2, Outcome::Conflict)]);
+        assert!(matches!(shared.next(Instant::now()), Work::Due));
+    }
+
+    #[test]
+    fn a_line_that_is_gone_takes_its_queue_along_and_hears_nothing_more() {
+        let shared = shared(QueueLimits::default());
+        let ((mut gone, to_gone), (mut stays, _)) = (line(&shared), line(&shared));
+        gone.append(batch(1));
+        let (_, _, replies) = take(&shared);
+        gone.append(batch(2));
+        gone.load(entity(1), 1);
+        stays.append(batch(3));
+        drop(gone);
+        replies.give(vec![Outcome::Done]);
+        assert_eq!(take(&shared).1, [3]);
+        shared.stop();
+        assert!(shared.next_load().is_none(), "nobody waits for that load");
+        assert_eq!(outcomes(&to_gone), []);
+    }
+
+    #[test]
+    fn a_sink_that_panics_costs_its_own_line_only() {
+        let shared = shared(QueueLimits::default());
+        let called = Arc::new(AtomicU64::new(0));
+        let calls = Arc::clone(&called);
+        let sink = move |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            panic!("a bug in the node");
+        };
+        let mut bad = shared.line(1, Box::new(sink));
+        let (mut good, to_good) = line(&shared);
+        for round in 0..2 {
+            bad.append(batch(round));
+            good.append(batch(round));
+            let (_, ids, replies) = take(&shared);
+            replies.give(vec![Outcome::Done; ids.len()]);
+            assert_eq!(outcomes(&to_good), [(round, Outcome::Done)]);
+        }
+        assert_eq!(called.load(Ordering::Relaxed), 1, "its line was closed");
+    }
+
+    #[test]
+    fn a_full_queue_and_a_closed_journal_refuse_at_once() {
+        let shared = shared(QueueLimits { batches_max: 1, loads_max: 1, ..QueueLimits::default() });
+        let (mut line, completions) = line(&shared);
+        line.append(batch(1));
+        line.append(batch(2));
+        assert!(matches!(&outcomes(&completions)[..], [(2, Outcome::Rejected(why))] if why.contains("full")));
+        shared.close("it is over");
+        line.append(batch(3));
+        let over = Outcome::Rejected("it is over".into());
+        assert_eq!(outcomes(&completions), [(1, over.clone()), (3, over)]);
+        assert_eq!(shared.refused(), 2);
+        assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
+        line.load(entity(1), 1);
+        assert!(completions.try_iter().next().is_none(), "the first load waits");
+        line.load(entity(1), 2);
+        assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 2, result: Err(_), .. })));
+    }
+
+    #[test]
+    fn what_waits_at_a_stop_is_still_done() {
+        let shared = shared(QueueLimits::default());
+        let (mut line, completions) = line(&shared);
+        line.append(batch(1));
+        line.load(entity(1), 5);
+        shared.stop();
+        assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
+        assert_eq!(take(&shared).1, [1]);
+        assert!(matches!(shared.next(Instant::now()), Work::Stop));
+        let request = shared.next_load().expect("it came before the stop");
+        assert_eq!(request.entity(), entity(1));
+        request.answer(Ok(gundo_wire::journal::Loaded::default()));
+        assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 5, result: Ok(_), .. })));
+        assert!(shared.next_load().is_none());
+        line.load(entity(1), 6);
+        assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 6, result: Err(_), .. })));
+    }
+}
