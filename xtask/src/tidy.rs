@@ -1,10 +1,11 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler checks.
 //!
 //! Each rule is a function from what it reads to a list of [`Problem`]s, with tests that break it. `text` reads the files,
-//! `edges` the graph of our own crates, `packages` what others wrote and we use.
+//! `edges` the graph of our own crates, `rooms` that of the kernel's files, `packages` what others wrote and we use.
 
 mod edges;
 mod packages;
+mod rooms;
 mod text;
 
 use std::fmt;
@@ -44,6 +45,9 @@ pub(crate) fn run() -> Done {
     let mut problems = text::check(root)?;
     problems.extend(edges::check(&ours));
     problems.extend(edges::check_named(&ours, &architecture));
+    let (files, routers) = rooms::read_kernel(root)?;
+    problems.extend(routers);
+    problems.extend(rooms::check(&files));
     problems.extend(packages::check(&theirs, &packages::Policy::of(&deny)));
     problems.sort();
     if problems.is_empty() {

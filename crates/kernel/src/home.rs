@@ -4,8 +4,11 @@
 //! all have; until then questions wait. Nothing here is durable, and no safety of the journal rests on it. It answers through
 //! messages; what a change of interest means for land is for the host, which the router tells.
 
+mod announce;
 mod directory;
 mod table;
+
+pub(crate) use announce::announce;
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -50,10 +50,6 @@ impl Host {
         self.entities.len()
     }
 
-    pub(crate) fn term_of(&self, id: EntityId) -> Option<Term> {
-        self.entities.get(&id).map(|entity| entity.term)
-    }
-
     /// Entities that live at their homes.
     pub(crate) fn at_home(&self) -> impl Iterator<Item = (EntityId, Term)> {
         self.entities.values().filter(|e| e.player.is_none()).map(|e| (e.id, e.term))

@@ -300,26 +300,13 @@ impl Node {
 
     /// Tells every home of the new view what this node has, subscribes to and publishes.
     fn announce(&mut self) {
-        let core = &self.core;
-        let of_entity = |entity: EntityId| core.home_of(entity);
-        let of_chunk = |chunk: ChunkId| core.home_of_chunk(chunk);
+        let me = self.core.me();
         // What lives at its home and is not there yet is said, too.
-        let away = self.host.at_home().filter(|(id, _)| of_entity(*id) != Some(core.me()));
-        let holds = self.host.roaming().chain(away).map(|held| (of_entity(held.0), held));
-        let subscribes = self.crowd.interest.subscribed().map(|sub| (of_chunk(sub.0), sub));
-        let publishes = self.crowd.publisher.published().map(|chunk| (of_chunk(chunk), chunk));
-        let (holds, subscribes, publishes): (Vec<_>, Vec<_>, Vec<_>) =
-            (holds.collect(), subscribes.collect(), publishes.collect());
-        let mut members: Vec<_> = core.view.members.iter().map(|m| m.node).collect();
-        members.sort_unstable();
-        for node in members {
-            let message = HomeMessage::Announce {
-                holds: those_of(node, &holds),
-                subscribes: those_of(node, &subscribes),
-                publishes: those_of(node, &publishes),
-            };
-            self.core.send_home(node, message);
-        }
+        let away = self.host.at_home().filter(|(id, _)| self.core.home_of(*id) != Some(me));
+        let holds: Vec<_> = self.host.roaming().chain(away).collect();
+        let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
+        let publishes: Vec<_> = self.crowd.publisher.published().collect();
+        home::announce(&mut self.core, &holds, &subscribes, &publishes);
     }
 
     fn handle_stop(&mut self) {
@@ -453,38 +440,11 @@ impl Node {
                 self.with_edge(|edge, rooms| edge.on_located(rooms, entity, holder, term));
             }
             HomeMessage::Granted { entity, term } => self.on_granted(entity, term),
-            HomeMessage::Disputed { entity, term, from: claimed } => {
-                // The answer to its claim was lost.
-                if let Some(claimed) = claimed {
-                    self.with_host(|host, rooms| host.on_claimed(rooms, entity, claimed, term));
-                }
-                let answer = match self.host.term_of(entity) {
-                    Some(term) => HomeMessage::Confirmed { entity, term },
-                    None => HomeMessage::Released { entity, term },
-                };
-                self.core.send_home(from, answer);
-            }
-            HomeMessage::Claimed { entity, from: claimed, term } => {
-                if !self.with_host(|host, rooms| host.on_claimed(rooms, entity, claimed, term)) {
-                    self.core.send_home(from, HomeMessage::Released { entity, term });
-                }
-            }
-            HomeMessage::ClaimRefused { entity, from: claimed } => {
-                self.with_host(|host, rooms| host.on_claim_refused(rooms, entity, claimed));
-            }
-            HomeMessage::Kept { entity, from: offered, term } => {
-                if !self.with_host(|host, rooms| host.on_kept(rooms, entity, offered, term)) {
-                    self.core.send_home(from, HomeMessage::Released { entity, term });
-                }
-            }
-            HomeMessage::HandedOver { entity, from: offered, to } => {
-                self.with_host(|host, rooms| host.on_handed_over(rooms, entity, offered, to));
-            }
             HomeMessage::Subscribers { chunk, list } => {
                 let told = self.last_tick.filter(|tick| *tick == self.core.tick());
                 self.crowd.publisher.set_subscribers(&mut self.core, chunk, &list, told);
             }
-            other => unreachable!("{other:?} is no answer of a home"),
+            about_handoff => self.with_host(|host, rooms| host.handle_home(rooms, from, about_handoff)),
         }
     }
 
@@ -619,9 +579,4 @@ impl Node {
         }
         self.core.after_ms(SECOND_MS, Timer::Second);
     }
-}
-
-/// What of `all` has its home at `node`.
-fn those_of<T: Copy>(node: NodeId, all: &[(Option<NodeId>, T)]) -> Vec<T> {
-    all.iter().filter(|(home, _)| *home == Some(node)).map(|(_, what)| *what).collect()
 }

@@ -14,7 +14,7 @@ use gundo_types::{EntityId, NodeId, Term};
 use super::desk::Rooms;
 use super::phase::Phase;
 use super::room::Host;
-use crate::peer::HandoffMessage;
+use crate::peer::{HandoffMessage, HomeMessage};
 
 impl Host {
     /// What the other node of a handoff says.
@@ -29,6 +29,40 @@ impl Host {
         match message {
             HandoffMessage::Image(image) => self.on_image(rooms, id, (from, term), *image),
             HandoffMessage::Refused => self.tell(rooms, id, |e, cx| e.on_offer_refused(cx, (from, term))),
+        }
+    }
+
+    /// What a home says of a handoff: whose the player is now, and by which term.
+    pub(crate) fn handle_home(&mut self, rooms: &mut Rooms<'_>, from: NodeId, answer: HomeMessage) {
+        match answer {
+            HomeMessage::Disputed { entity, term, from: claimed } => {
+                // The answer to its claim was lost.
+                if let Some(claimed) = claimed {
+                    self.on_claimed(rooms, entity, claimed, term);
+                }
+                let answer = match self.entities.get(&entity).map(|e| e.term) {
+                    Some(term) => HomeMessage::Confirmed { entity, term },
+                    None => HomeMessage::Released { entity, term },
+                };
+                rooms.core.send_home(from, answer);
+            }
+            HomeMessage::Claimed { entity, from: claimed, term } => {
+                if !self.on_claimed(rooms, entity, claimed, term) {
+                    rooms.core.send_home(from, HomeMessage::Released { entity, term });
+                }
+            }
+            HomeMessage::Kept { entity, from: offered, term } => {
+                if self.with(rooms, entity, |e, cx| e.on_kept(cx, offered, term)).is_none() {
+                    rooms.core.send_home(from, HomeMessage::Released { entity, term });
+                }
+            }
+            HomeMessage::ClaimRefused { entity, from: claimed } => {
+                self.on_claim_refused(rooms, entity, claimed);
+            }
+            HomeMessage::HandedOver { entity, from: offered, to } => {
+                self.tell(rooms, entity, |e, cx| e.on_handed_over(cx, offered, to));
+            }
+            other => unreachable!("{other:?} is said of no handoff"),
         }
     }
 

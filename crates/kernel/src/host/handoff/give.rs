@@ -1,6 +1,6 @@
 //! The old owner of a handoff: freezes, offers, and gives the copy up or goes on with it.
 
-use gundo_types::{EntityId, NodeId, Planted, Term};
+use gundo_types::{NodeId, Planted, Term};
 
 use crate::core::Timer;
 use crate::game::guard;
@@ -116,7 +116,8 @@ impl Entity {
         if offered && self.life.is(Phase::Frozen) { self.thaw(cx) } else { cx.core.note_stale() }
     }
 
-    fn on_kept(&mut self, cx: &mut Cx<'_>, offered: Term, term: Term) {
+    /// It is this node's still, by a new term.
+    pub(super) fn on_kept(&mut self, cx: &mut Cx<'_>, offered: Term, term: Term) {
         self.term = self.term.max(term);
         let leaving = cx.desk.departures.get(self.id).filter(|l| l.term == offered);
         let (Phase::Frozen, Some(leaving)) = (self.phase(), leaving) else { return cx.core.note_stale() };
@@ -129,7 +130,8 @@ impl Entity {
         }
     }
 
-    fn on_handed_over(&mut self, cx: &mut Cx<'_>, offered: Term, to: Option<(NodeId, Term)>) {
+    /// It is another node's now: the copy here is given up, and edges that speak to it are told.
+    pub(super) fn on_handed_over(&mut self, cx: &mut Cx<'_>, offered: Term, to: Option<(NodeId, Term)>) {
         let newer = to.map_or(self.term == offered, |(_, term)| self.term < term);
         if !newer {
             return cx.core.note_stale();
@@ -185,21 +187,5 @@ impl Host {
     pub(crate) fn freeze_all(&mut self, rooms: &mut Rooms<'_>) {
         let leaving = self.desk.departures.ids();
         self.each(rooms, leaving, |entity, cx| entity.freeze(cx));
-    }
-
-    /// It is this node's still, by a new term. False: nothing is known of it here.
-    pub(crate) fn on_kept(&mut self, rooms: &mut Rooms<'_>, id: EntityId, offered: Term, term: Term) -> bool {
-        self.with(rooms, id, |entity, cx| entity.on_kept(cx, offered, term)).is_some()
-    }
-
-    /// It is another node's now: the copy here is given up, and edges that speak to it are told.
-    pub(crate) fn on_handed_over(
-        &mut self,
-        rooms: &mut Rooms<'_>,
-        id: EntityId,
-        offered: Term,
-        to: Option<(NodeId, Term)>,
-    ) {
-        self.tell(rooms, id, |entity, cx| entity.on_handed_over(cx, offered, to));
     }
 }

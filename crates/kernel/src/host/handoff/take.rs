@@ -44,7 +44,7 @@ impl Host {
     }
 
     /// The home has granted it: it is real here. False: nothing is known of it here (any more).
-    pub(crate) fn on_claimed(
+    pub(super) fn on_claimed(
         &mut self,
         rooms: &mut Rooms<'_>,
         id: EntityId,
@@ -87,7 +87,7 @@ impl Host {
     }
 
     /// Its owner does not hold it by that term any more.
-    pub(crate) fn on_claim_refused(&mut self, rooms: &mut Rooms<'_>, id: EntityId, claimed: Term) {
+    pub(super) fn on_claim_refused(&mut self, rooms: &mut Rooms<'_>, id: EntityId, claimed: Term) {
         if self.arrivals.is_claimed(id, claimed) {
             self.arrivals.forget(rooms.core, id);
         } else {

@@ -1,0 +1,133 @@
+//! What decisions and volatile behaviour may look at.
+
+use bytes::Bytes;
+use gundo_types::{Body, EntityId, Kind, Point, WorldTime};
+use gundo_wire::Message;
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+
+/// Who caused a command, as others saw it when it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actor {
+    /// The entity whose decision asked for this part.
+    pub id: EntityId,
+    /// Its public state.
+    pub public: Bytes,
+    /// Its body.
+    pub body: Option<Body>,
+}
+
+/// Another entity as it is seen from here: real or ghost, a tick old at most while the cluster is well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Neighbour {
+    /// Which entity.
+    pub id: EntityId,
+    /// Its public state.
+    pub public: Bytes,
+    /// Its body; land has none.
+    pub body: Option<Body>,
+}
+
+/// The local picture of the world, reals and ghosts alike.
+pub trait Surroundings {
+    /// Everything with a body within `radius_mm` of `point` on `island`, in id order.
+    fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour>;
+    /// The public state of `id`, if it is in the picture. `chunk` is where to look.
+    fn look(&self, chunk: gundo_types::ChunkId, id: EntityId) -> Option<Bytes>;
+}
+
+/// What a decision may look at, in bytes.
+pub struct RawContext<'a> {
+    /// World time.
+    pub now: WorldTime,
+    /// The deciding entity.
+    pub id: EntityId,
+    /// Its body, if it has one.
+    pub body: Option<Body>,
+    /// Who asked, for a part of another entity's transaction.
+    pub actor: Option<&'a Actor>,
+    /// The local picture.
+    pub surroundings: &'a dyn Surroundings,
+    /// Seeded chance.
+    pub rng: &'a mut ChaCha8Rng,
+}
+
+/// What a decision may look at.
+pub struct Context<'a, W> {
+    /// World time. Never earlier than the entity's last event.
+    pub now: WorldTime,
+    /// The game's shared data.
+    pub world: &'a W,
+    /// The deciding entity.
+    pub id: EntityId,
+    /// Its body, if it has one.
+    pub body: Option<Body>,
+    /// Who asked, for a part of another entity's transaction; `None` for a player's own command.
+    pub actor: Option<&'a Actor>,
+    pub(super) surroundings: &'a dyn Surroundings,
+    pub(super) rng: &'a mut ChaCha8Rng,
+}
+
+impl<W> Context<'_, W> {
+    /// Everything with a body within `radius_mm` of `point` on `island`, in id order.
+    pub fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
+        self.surroundings.near(island, point, radius_mm)
+    }
+
+    /// The public state of the land entity (or any other) `id` in `chunk`, if it is in the local picture.
+    pub fn look(&self, chunk: gundo_types::ChunkId, id: EntityId) -> Option<Bytes> {
+        self.surroundings.look(chunk, id)
+    }
+
+    /// 64 random bits. Record in the event what hangs on them.
+    pub fn random(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+}
+
+/// A volatile child of an entity, as it is to be seen until the next tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Its kind: any number the game does not use for an [`Entity`].
+    pub kind: Kind,
+    /// Which child of its parent.
+    pub index: u8,
+    /// Its body.
+    pub body: Body,
+    /// Its public state.
+    pub public: Bytes,
+}
+
+/// What volatile behaviour may look at, and where it shows its children.
+pub struct TickContext<'a, W> {
+    /// World time.
+    pub now: WorldTime,
+    /// Length of a tick, ms.
+    pub tick_ms: u32,
+    /// The game's shared data.
+    pub world: &'a W,
+    /// The entity that ticks.
+    pub id: EntityId,
+    pub(super) surroundings: &'a dyn Surroundings,
+    pub(super) rng: &'a mut ChaCha8Rng,
+    pub(super) children: &'a mut Vec<Child>,
+}
+
+impl<W> TickContext<'_, W> {
+    /// As [`Context::near`].
+    pub fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
+        self.surroundings.near(island, point, radius_mm)
+    }
+
+    /// 64 random bits.
+    pub fn random(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    /// Shows the child `index` of kind `kind` with this body and public state until the next tick. It may stand in another
+    /// chunk than its parent.
+    pub fn child(&mut self, kind: Kind, index: u8, body: Body, public: &impl Message) {
+        let public = public.encode_to_vec().into();
+        self.children.push(Child { kind, index, body, public });
+    }
+}
