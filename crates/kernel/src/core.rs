@@ -132,22 +132,30 @@ impl Core {
 
     /// A number from `range`, for waits that are to be spread.
     pub(crate) fn spread(&mut self, range: std::ops::RangeInclusive<u32>) -> u32 {
+        assert!(range.start() <= range.end(), "a wait has a range");
         let width = u64::from(range.end() - range.start()) + 1;
         range.start() + (self.rng.next_u64() % width) as u32
     }
 
     pub(crate) fn next_batch(&mut self) -> u64 {
+        assert!(self.last_batch < u64::MAX, "batches are numbered through");
         self.last_batch += 1;
         self.last_batch
     }
 
     pub(crate) fn next_load(&mut self) -> u64 {
         self.last_load += 1;
+        assert!(self.last_load as u32 != 0, "an incarnation has loads of its own");
         self.last_load
     }
 
     pub(crate) fn after_ms(&mut self, ms: u64, timer: Timer) {
         self.timers.insert((self.now.time.plus_ms(ms), timer));
+    }
+
+    /// Sets a timer for a time: at once if that is past.
+    pub(crate) fn at(&mut self, at: Time, timer: Timer) {
+        self.timers.insert((at.max(self.now.time), timer));
     }
 
     pub(crate) fn send(&mut self, to: NodeId, message: Peer) {
@@ -159,6 +167,7 @@ impl Core {
     }
 
     pub(crate) fn send_home(&mut self, to: NodeId, message: HomeMessage) {
+        assert!(!self.view.members.is_empty(), "there are no homes before the first view");
         let epoch = self.view.epoch;
         self.send(to, Peer::Home { epoch, message });
     }
@@ -169,7 +178,9 @@ impl Core {
 
     /// Queues one message for a client.
     pub(crate) fn send_client(&mut self, conn: ConnId, message: &ServerMessage, class: SendClass) {
-        let parts = vec![message.encode_to_vec().into()];
+        let bytes = message.encode_to_vec();
+        assert!(!bytes.is_empty(), "a message says something");
+        let parts = vec![bytes.into()];
         self.outputs.push_back(Output::Send { conn, parts, class });
     }
 

@@ -68,6 +68,7 @@ impl Home {
         }
         self.table.note(from, subscribes, publishes);
         self.announced.insert(from);
+        assert!(self.open || self.announced.len() <= core.view.members.len() + 1, "members announce");
         let all = core.view.members.iter().all(|m| self.announced.contains(&m.node));
         if self.open || !all {
             return Vec::new();
@@ -91,6 +92,7 @@ impl Home {
             self.waiting.pop_front();
         }
         self.waiting.push_back((from, question));
+        assert!(self.waiting.len() <= WAITING_MAX, "questions that wait are bounded");
         None
     }
 
@@ -148,6 +150,7 @@ impl Home {
     /// Asserts what must hold between two inputs.
     pub(crate) fn check(&self) {
         assert!(!self.open || self.waiting.is_empty(), "nothing waits for an open home");
+        self.directory.check();
         self.table.check();
     }
 }

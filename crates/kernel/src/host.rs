@@ -261,7 +261,8 @@ impl Host {
     pub(crate) fn tick(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.world;
         while let Some((_, id)) = self.desk.changes.first().copied().filter(|(at, _)| *at <= now) {
-            self.desk.changes.pop_first();
+            let next = self.desk.changes.pop_first();
+            assert!(next.is_some_and(|(at, _)| at <= now), "a change that is due has come");
             self.with(rooms, id, |entity, cx| entity.on_change_due(cx));
         }
         if !self.desk.hold {

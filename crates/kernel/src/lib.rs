@@ -111,6 +111,7 @@ impl Node {
         // A clock that steps back stands still.
         self.core.now =
             Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
+        assert!(self.core.local.is_empty(), "what the node told itself was handled with the input before");
         if let Some(input) = self.mistakes.input(input) {
             self.take(input);
         }
@@ -271,14 +272,18 @@ impl Node {
         if !first && !view.members.iter().any(|m| (m.node, m.incarnation) == me) {
             return self.membership.fence_off(&mut self.core);
         }
+        let in_order = view.members.windows(2).all(|pair| pair[0].node < pair[1].node);
+        assert!(in_order, "a view lists each node once, in order");
         let before = std::mem::replace(&mut self.core.view, view);
         // Also one that has come back as another.
         let stays = |m: &Member| {
             self.core.view.members.iter().any(|n| (n.node, n.incarnation) == (m.node, m.incarnation))
         };
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
+        assert!(first || !gone.contains(&me.0), "a node that is removed has stopped");
         self.membership.set(&self.core, &self.core.view.members, first);
         self.home.reset();
+        assert!(!self.home.is_open(), "a home is closed until all have announced");
         self.crowd.interest.forget_publishers(&mut self.core, &gone);
         self.crowd.publisher.forget_subscribers(&gone);
         self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
@@ -509,6 +514,7 @@ impl Node {
                 break;
             }
         }
+        assert!(self.core.local.is_empty() && self.early.len() <= EARLY_MAX);
         if self.core.stopping && !self.stopped && self.host.is_quiet() {
             // Once: a place the journal does not take is not worth a world that never stops.
             if !std::mem::replace(&mut self.dismissed, true) {
@@ -534,7 +540,8 @@ impl Node {
     fn schedule_tick(&mut self) {
         let tick_us = u64::from(self.core.world().tick_ms) * 1_000;
         let into_us = (self.core.now.world.0 * 1_000) % tick_us;
-        self.core.timers.insert((Time(self.core.now.time.0 + tick_us - into_us), Timer::Tick));
+        assert!(into_us < tick_us, "the next tick is within a tick");
+        self.core.at(Time(self.core.now.time.0 + tick_us - into_us), Timer::Tick);
     }
 
     fn on_tick(&mut self) {
@@ -544,6 +551,8 @@ impl Node {
         if self.last_tick == Some(tick) {
             return self.schedule_tick();
         }
+        let newer = self.last_tick.is_none_or(|last| tick.wrapping_sub(last) < u32::MAX / 2);
+        assert!(newer, "ticks are numbered by world time, which does not run back");
         self.last_tick = Some(tick);
         // What other nodes tell is handed on all the same.
         if !self.overload.skips(tick) {

@@ -86,6 +86,8 @@ impl Membership {
             };
             self.peers.insert(member.node, stays.unwrap_or(new));
         }
+        assert!(!self.peers.contains_key(&me), "a node is no peer of its own");
+        assert!(self.peers.values().all(|seen| seen.incarnation <= self.newest), "incarnations grow");
     }
 
     /// Something came from a member.
@@ -118,6 +120,7 @@ impl Membership {
     /// Whether a member that cannot renew may go on: most of the view is in reach, and none of them can either.
     fn coordinator_is_down(&self, unreachable: &BTreeSet<NodeId>) -> bool {
         let mut reached = self.peers.iter().filter(|(node, _)| !unreachable.contains(node)).map(|(_, s)| s);
+        assert!(unreachable.len() <= self.peers.len(), "only peers are out of reach");
         let most = 2 * (self.peers.len() - unreachable.len() + 1) > self.peers.len() + 1;
         most && !reached.any(|seen| seen.renews)
     }
@@ -168,6 +171,7 @@ impl Membership {
     /// Proposes the removal of members that two cannot reach. In a view of two, whoever is first with the coordinator wins.
     fn propose_removals(&mut self, core: &mut Core, unreachable: &BTreeSet<NodeId>) {
         let (now, epoch) = (core.now.time, core.view.epoch);
+        assert!(unreachable.iter().all(|node| self.peers.contains_key(node)), "only peers are out of reach");
         let alone = self.peers.len() == 1;
         for node in unreachable {
             let second = |(other, seen): (&NodeId, &Seen)| {
@@ -270,5 +274,6 @@ impl Membership {
         core.local.clear();
         core.timers.clear();
         core.outputs.push_back(Output::Fenced);
+        assert_eq!(core.outputs.len(), 1, "a fenced node says nothing more");
     }
 }

@@ -81,6 +81,8 @@ impl Overload {
             self.at_ease = 0;
             self.level = self.level.saturating_sub(1);
         }
+        assert!(self.level <= LEVEL_MAX, "the ladder has an end");
+        assert!(self.at_ease < EASE_SECONDS, "ease is counted up to the next step");
     }
 }
 

@@ -33,6 +33,10 @@ impl View {
             .map(|m| ((0..m.weight.clamp(1, 16)).map(|i| draw(m.node, i)).max(), m.node))
             .max()
             .map(|(_, node)| node)
+            .inspect(|home| {
+                let takes = |m: &crate::io::Member| m.node == *home && !(stays && m.draining);
+                debug_assert!(self.members.iter().any(takes), "a home is a member that stays");
+            })
     }
 }
 

@@ -46,6 +46,10 @@ impl Edge {
         not: Option<(NodeId, Term)>,
     ) {
         self.locating.entry(player).or_default().insert(conn);
+        assert!(
+            self.sessions.get(&conn).is_some_and(|s| s.player == player),
+            "a session looks for its player"
+        );
         if let Some(home) = cx.core.home_of(player) {
             cx.core.send_home(home, HomeMessage::Locate { entity: player, not });
         }

@@ -37,6 +37,7 @@ impl Edge {
             let text = "Too many commands are waiting for an answer. One moment.";
             return reply(cx, conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }
+        assert!(command.payload.len() <= limits.command_bytes_max, "a long command was refused");
         let losses = u8::try_from(command.lost).unwrap_or(u8::MAX);
         let unanswered = Unanswered { payload: command.payload, losses, passed: false };
         session.unanswered.insert(command.seq, unanswered);

@@ -46,7 +46,8 @@ impl Edge {
         let message = ServerMessage { closing: Some(closing), ..Default::default() };
         cx.core.send_client(conn, &message, SendClass::Kept);
         self.end_session(cx, conn, false);
-        self.closed.insert(conn);
+        let first = self.closed.insert(conn);
+        assert!(first, "a connection is closed once");
         cx.core.outputs.push_back(Output::Close { conn });
     }
 
@@ -79,6 +80,7 @@ impl Edge {
     pub(super) fn look_no_more(&mut self, player: EntityId, conn: ConnId) {
         if let Some(waiting) = self.locating.get_mut(&player) {
             waiting.remove(&conn);
+            assert!(!waiting.contains(&conn));
             if waiting.is_empty() {
                 self.locating.remove(&player);
             }

@@ -42,6 +42,7 @@ impl Directory {
     fn grant(&mut self, core: &Core, entity: EntityId, node: NodeId, from: Option<(NodeId, Term)>) -> Term {
         self.grants += 1;
         let term = Term { epoch: core.view.epoch.0, count: self.grants };
+        assert!(self.grants > 0 && term.epoch == core.view.epoch.0, "grants are of this view");
         self.holders.insert(entity, Holder { node, term, from });
         term
     }
@@ -131,10 +132,17 @@ impl Directory {
         self.resolve(core, entity);
     }
 
+    pub(super) fn check(&self) {
+        let held = |entity: &EntityId| self.holders.contains_key(entity);
+        assert!(self.disputes.keys().all(held), "who is disputed has a holder");
+        assert!(self.disputes.values().all(|askers| !askers.is_empty()), "somebody asks in each dispute");
+    }
+
     /// The holder has spoken: the questions of nodes that did not find the entity are answered.
     fn resolve(&mut self, core: &mut Core, entity: EntityId) {
         for asker in self.disputes.remove(&entity).unwrap_or_default() {
             self.locate(core, asker, entity, None);
         }
+        assert!(!self.disputes.contains_key(&entity), "an answer opens no dispute");
     }
 }

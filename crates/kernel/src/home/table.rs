@@ -42,6 +42,7 @@ impl Table {
         let entry = self.chunks.entry(chunk).or_default();
         let before =
             if tiers == 0 { entry.subscribers.remove(&from) } else { entry.subscribers.insert(from, tiers) };
+        assert!(before != Some(0), "a subscriber has a tier");
         if before.unwrap_or(0) != tiers {
             self.tell_publishers(core, chunk, None);
         }

@@ -53,6 +53,8 @@ impl Entity {
             names.extend(part.names);
             prepared_by.push(part.incarnation);
         }
+        assert_eq!(after + streams[0].events.len() as u64, self.durable.seq, "events are numbered through");
+        assert_eq!(streams.len(), prepared_by.len() + 1, "each part has a node that prepared it");
         let batch = self.send_batch(cx, Why::Events, prepared_by, streams, names);
         cx.core.counters.appends += 1;
         self.pending.push_back(Pending {
@@ -123,6 +125,7 @@ impl Entity {
         streams: Vec<StreamAppend>,
         names: Vec<NameChange>,
     ) -> u64 {
+        assert!(streams.iter().all(|s| !s.events.is_empty()), "{}: a stream in a batch has events", self.id);
         let id = cx.core.next_batch();
         let (node, incarnation) = (cx.core.me(), cx.core.settings.incarnation);
         cx.desk.appends.begin(id, self.id, why);
@@ -237,7 +240,8 @@ impl Entity {
         if let (Some(line), Some(own)) = (line, front.own) {
             self.tell_edge(cx, line, ToEdge::Own(own));
         }
-        if !self.pending.is_empty() {
+        if let Some(next) = self.pending.front() {
+            assert!(next.after > front.after, "appends follow each other");
             return;
         }
         if self.life.is(Phase::Settling) {

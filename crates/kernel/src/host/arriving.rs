@@ -61,6 +61,7 @@ impl Arrivals {
         entity: Entity,
         waiting: Vec<(Line, ToPlayer)>,
     ) {
+        assert!(!self.is_full() && !self.has(entity.id), "an offer was checked before it is taken");
         let (id, now) = (entity.id, core.now.time);
         let until = now.plus_ms(ARRIVING_MS);
         let arriving = Arriving { from, entity: Box::new(entity), due: now, until, waiting };

@@ -113,6 +113,7 @@ impl Durable {
             player.apply(event_type, payload, cause)?;
         }
         self.seq += 1;
+        assert!(self.seq > self.snapshot_seq, "events follow the snapshot");
         Ok(())
     }
 
@@ -141,6 +142,8 @@ impl Durable {
         if let Some(player) = player {
             player.snapshot_into(&mut snapshot);
         }
-        self.kept.with(snapshot).encode()
+        let bytes = self.kept.with(snapshot).encode();
+        assert!(self.seq == 0 || self.state.is_some(), "what has events has a state");
+        bytes
     }
 }

@@ -63,6 +63,7 @@ impl Entity {
     }
 
     fn suspend(&mut self, cx: &mut Cx<'_>) {
+        assert!(!self.trouble.is_suspended(), "{}: it is suspended once", self.id);
         self.trouble.until = Some(cx.core.now.time.plus_ms(SUSPENDED_MS));
         cx.desk.suspended.insert(self.id);
         cx.core.counters.suspensions += 1;
@@ -77,9 +78,11 @@ impl Entity {
 
     /// It is suspended, and its state is the journal's again: what waits is refused.
     pub(super) fn refuse_suspended(&mut self, cx: &mut Cx<'_>) {
+        assert!(self.life.is(Phase::Suspended) && self.trouble.is_suspended());
         for work in self.queue.take_all() {
             self.turn_away(cx, work);
         }
+        assert!(self.queue.is_empty(), "{}: nothing waits at a suspended entity", self.id);
     }
 
     /// Refuses work at a suspended entity; a command that has been answered before is answered as before.

@@ -54,6 +54,7 @@ impl Departures {
     }
 
     pub(super) fn insert(&mut self, id: EntityId, leaving: Leaving) {
+        assert!(leaving.due > Time::default(), "an offer has a limit");
         self.leaving.insert(id, leaving);
     }
 

@@ -99,6 +99,7 @@ impl Player {
             if self.answers.len() > ANSWERS_MAX {
                 self.answers.pop_front();
             }
+            assert!(self.answers.len() <= ANSWERS_MAX, "answers that are kept are bounded");
             self.last_seq = self.last_seq.max(seq);
         }
         // A place is a whole: the next one has nothing of the last.
@@ -198,6 +199,7 @@ impl Player {
             given.push(session.token.clone());
         }
         given.drain(..given.len().saturating_sub(TOKENS_GIVEN_MAX));
+        assert!(given.len() <= TOKENS_GIVEN_MAX, "tokens that are good are bounded");
         let session = Session {
             session: 1,
             token: digest,

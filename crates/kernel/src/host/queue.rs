@@ -127,6 +127,10 @@ impl Queue {
         prepares
     }
 
+    pub(super) fn has_prepare(&self) -> bool {
+        self.waiting.iter().any(|work| matches!(work, Work::Prepare(_)))
+    }
+
     /// Forgets the part of a transaction that has ended.
     pub(super) fn forget_prepare(&mut self, tx: TxId) {
         self.waiting.retain(|w| !matches!(w, Work::Prepare(p) if p.tx == tx));

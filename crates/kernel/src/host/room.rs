@@ -46,8 +46,10 @@ impl Host {
     ) -> Option<R> {
         let (entities, mut cx) = self.split(rooms);
         let entity = entities.get_mut(&id)?;
+        assert!(entity.id == id && !entity.is_gone(), "{id}: an entity is found by its id while it is here");
         let done = act(entity, &mut cx);
         if entity.is_gone() {
+            assert!(entity.player.is_none() || cx.desk.players > 0, "a player that leaves was counted");
             cx.desk.players -= usize::from(entity.player.is_some());
             entities.remove(&id);
         }

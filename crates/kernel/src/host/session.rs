@@ -65,6 +65,7 @@ impl Entity {
 
     /// Records that a line has the session.
     fn adopt(&mut self, cx: &mut Cx<'_>, work: Work, (line, key): (Line, Key), body: Body, created: Created) {
+        assert!(self.life.is(Phase::Live) && self.lock.is_none(), "{}: only who takes work adopts", self.id);
         self.body = Some(body);
         let player = self.player.as_mut().expect("it has a session");
         let mut salt = [0; 16];
@@ -166,6 +167,7 @@ impl Entity {
         let now = cx.core.now.time;
         let Some(player) = &mut self.player else { return };
         if !player.present {
+            assert!(self.body.is_some() && player.center.is_some(), "who enters the world stands somewhere");
             player.present = true;
             player.placed_at = now;
             player.moved_at = now;
@@ -232,6 +234,7 @@ impl Entity {
 
     pub(super) fn leave_world(&mut self, cx: &mut Cx<'_>) {
         let Some(player) = self.player.as_mut().filter(|p| p.line.is_none() && p.present) else { return };
+        assert!(player.line.is_none(), "who plays does not leave the world");
         player.present = false;
         if let Some(center) = player.center {
             cx.crowd.interest.set_player(center, false);

@@ -100,7 +100,8 @@ impl Storage {
 
     pub(super) fn begin(&mut self, batch: &Batch, now: Time) {
         let bytes = bytes_of(batch);
-        self.sent.insert(batch.id, (now, bytes));
+        let before = self.sent.insert(batch.id, (now, bytes));
+        assert!(before.is_none(), "a batch is sent once");
         self.bytes += bytes;
     }
 
@@ -110,6 +111,7 @@ impl Storage {
             assert!(self.bytes >= bytes, "bytes in flight are those of appends in flight");
             self.bytes -= bytes;
         }
+        assert!(!self.sent.is_empty() || self.bytes == 0, "without appends no bytes are in flight");
     }
 
     pub(super) fn check(&self) {

@@ -29,6 +29,7 @@ impl Trouble {
     pub(super) fn is_one_too_many(&mut self, now: Time) -> bool {
         self.panics.retain(|at| now.since(*at) < PANICS_WITHIN_MS * 1_000);
         self.panics.push_back(now);
+        assert!(self.panics.back() >= self.panics.front(), "panics come in order");
         self.panics.len() >= PANICS_MAX && !self.is_suspended()
     }
 }

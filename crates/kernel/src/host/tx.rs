@@ -24,6 +24,9 @@ use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 /// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
 const BACKOFF_MS: std::ops::RangeInclusive<u64> = 5..=40;
 
+/// Parts of one transaction. Beyond: the command is refused with `game_error`.
+const PARTS_MAX: usize = 16;
+
 /// Why an entity takes no work.
 #[derive(Debug)]
 pub(super) enum Lock {
@@ -80,6 +83,8 @@ impl Transactions {
     pub(super) fn check(&self, here: impl Fn(&EntityId) -> bool) {
         for (id, tx) in &self.running {
             assert!(here(&tx.entity), "{id:?}: its coordinator is here");
+            assert!(id.count <= self.last, "{id:?}: it was numbered here");
+            assert!((1..=PARTS_MAX).contains(&tx.parts.len()), "{id:?}: its parts are bounded");
             let all = tx.parts.iter().all(|p| p.prepared.is_some());
             assert_eq!(
                 all,
@@ -90,6 +95,7 @@ impl Transactions {
     }
 
     fn next_id(&mut self, core: &Core) -> TxId {
+        assert!(self.last < u64::MAX, "transactions are numbered through");
         self.last += 1;
         TxId { node: core.me(), count: self.last }
     }

@@ -41,11 +41,12 @@ impl Entity {
                 self.tell_edge(cx, command.line, reply);
             }
         }
+        assert!(!self.queue.held, "{}: one piece of work waits for the journal", self.id);
         self.queue.put_back(work.clone());
         self.queue.held = true;
         cx.desk.storage.hold(self.id);
         if !cx.core.planted(Planted::WaitsForEver) {
-            cx.core.timers.insert((until, Timer::Held(self.id)));
+            cx.core.at(until, Timer::Held(self.id));
         }
     }
 

@@ -62,6 +62,7 @@ impl Entity {
             })
         };
         if verdict.is_ok() {
+            assert!(distance <= player.credit_mm, "nobody runs on credit");
             player.credit_mm -= distance;
             self.body = Some(wish);
             cx.core.counters.moves += 1;
@@ -99,6 +100,7 @@ impl Entity {
             return;
         }
         let next = body.chunk();
+        assert!(is_about(next, body.at), "the sight is centred on who sees");
         player.center = Some(next);
         cx.crowd.interest.set_player(center, false);
         cx.crowd.interest.set_player(next, true);

@@ -52,12 +52,16 @@ impl Entity {
                 Some(Work::Resume { line, adoption, body }) => self.resume_session(cx, line, adoption, body),
                 Some(Work::Command(command)) => self.decide(cx, command),
                 Some(Work::Prepare(prepare)) => self.prepare(cx, prepare),
-                None => return,
+                None => {
+                    assert!(self.queue.is_empty() && self.lock.is_none());
+                    return;
+                }
             }
         }
     }
 
     pub(super) fn decide(&mut self, cx: &mut Cx<'_>, command: Command) {
+        assert!(self.lock.is_none(), "{}: a locked entity decides nothing", self.id);
         let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
         if player.line != Some(command.line) && !cx.core.planted(Planted::OldLineObeyed) {
             return self.turn_line_away(cx, command.line, Some(Work::Command(command)));
@@ -135,6 +139,7 @@ impl Entity {
         if events.is_empty() {
             events.push((EventType::Answered, Bytes::new()));
         }
+        assert!(!events.is_empty(), "every success leaves a record");
         let cause = Cause {
             session: self.player.as_ref().map_or(0, |p| p.session.known.session),
             seq: command.seq,

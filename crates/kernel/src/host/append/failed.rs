@@ -51,6 +51,8 @@ impl Entity {
         let early = at > 0;
         assert!(!early || matches!(outcome, Outcome::Rejected(_)), "appends of one stream end in order");
         let mut given_up = self.give_up_from(cx, at);
+        assert!(given_up.after < self.durable.seq, "what is given up had been applied");
+        assert_eq!(self.pending.len(), at, "what was sent before stands");
         if let Some(before) = given_up.before {
             self.give_line_back(cx, before);
         }
@@ -137,6 +139,8 @@ impl Entity {
 
     /// Finds out whether an append of unknown outcome landed: an event without effect takes the seq it wanted.
     pub(in crate::host) fn fence(&mut self, cx: &mut Cx<'_>, after: u64) {
+        assert!(self.pending.is_empty(), "{}: nothing is in flight beside a fence", self.id);
+        assert!(after <= self.durable.seq, "{}: a fence stands behind what was applied", self.id);
         self.life.begin_fence(after);
         self.load = cx.core.next_load();
         let event = EventRecord {

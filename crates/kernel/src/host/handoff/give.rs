@@ -28,6 +28,8 @@ impl Entity {
         if !self.life.is(Phase::Live) {
             return;
         }
+        assert!(self.player.is_some(), "{}: only players change their node", self.id);
+        assert!(to != cx.core.me(), "{}: it goes to another node", self.id);
         self.life.freeze();
         let due = cx.core.now.time.plus_ms(FREEZING_MS);
         let epoch = cx.core.view.epoch;
@@ -62,6 +64,7 @@ impl Entity {
 
     /// All it has, for its new owner. Runs the game's `snapshot`.
     fn image(&self, cx: &Cx<'_>) -> Image {
+        assert!(self.pending.is_empty() && self.lock.is_none(), "{}: all of it is durable", self.id);
         let now = cx.core.now.time;
         let mine = cx.desk.players;
         let player = self.player.as_ref().expect("only players change their node");

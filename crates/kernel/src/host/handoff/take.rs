@@ -7,7 +7,7 @@ use crate::game::{Rules, guard};
 use crate::host::arriving::{Arriving, not_here};
 use crate::host::desk::Rooms;
 use crate::host::entity::Entity;
-use crate::host::phase::Life;
+use crate::host::phase::{Life, Phase};
 use crate::host::room::Host;
 use crate::peer::{HandoffMessage, Image, Peer, ToEdge};
 
@@ -58,6 +58,7 @@ impl Host {
             return false;
         }
         let Arriving { mut entity, waiting, .. } = self.arrivals.take(id).expect("just seen");
+        assert!(entity.id == id && entity.life.is(Phase::Live), "{id}: it arrives ready");
         entity.term = term;
         // A load of its own: what an earlier one has failed here does not bar this one's appends.
         entity.load = rooms.core.next_load();
@@ -76,7 +77,7 @@ impl Host {
                     entity.tell_edge(cx, line, ToEdge::MovedTo { holder, term });
                 }
                 (Some(line), _) => entity.on_line_gone(cx, line, false),
-                (None, Some(at)) => drop(cx.core.timers.insert((at, Timer::Grace(id)))),
+                (None, Some(at)) => cx.core.at(at, Timer::Grace(id)),
                 (None, None) => {}
             }
         });

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 
-use super::{Lock, Tx, TxPart, TxPhase, aborts_after_append, is_no_participant};
+use super::{Lock, PARTS_MAX, Tx, TxPart, TxPhase, aborts_after_append, is_no_participant};
 use crate::core::Timer;
 use crate::game::{Actor, Part, Refusal, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
@@ -13,8 +13,6 @@ use crate::host::room::Host;
 use crate::host::trouble::gave_up;
 use crate::peer::{Age, LOSSES_MAX, Peer, Prepared, ToEdge, TxId, TxMessage};
 
-/// Parts of one transaction. Beyond: the command is refused with `game_error`.
-const PARTS_MAX: usize = 16;
 /// How long a command tries to get its parts prepared before it is refused with `busy`, ms.
 const PREPARING_MS: u64 = 3_000;
 
@@ -28,6 +26,7 @@ impl Entity {
         if names.len() != parts.len() || parts.len() > PARTS_MAX || impossible {
             return self.refuse(cx, command, game_error());
         }
+        assert!(!parts.is_empty() && self.lock.is_none(), "{}: it asks others while it is free", self.id);
         let tx = cx.desk.txs.next_id(cx.core);
         let age = command.age.unwrap_or(Age(cx.core.now.world.0, tx.node, tx.count));
         let command = Command { age: Some(age), ..command };
@@ -43,6 +42,7 @@ impl Entity {
     fn ask_parts(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         assert!(!matches!(self.lock, Some(Lock::Participant { .. })), "who takes part asks nobody");
+        assert!(entry.phase == TxPhase::Preparing && entry.entity == self.id);
         self.lock = Some(Lock::Coordinating(tx));
         let actor = Actor {
             id: self.id,
@@ -114,9 +114,11 @@ impl Entity {
     /// A back-off is over: the parts are asked again, under a new id and with the old age.
     fn try_again(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(mut entry) = cx.desk.txs.running.remove(&tx) else { return };
+        assert!(entry.phase == TxPhase::BackingOff, "who has backed off tries again");
         let next = cx.desk.txs.next_id(cx.core);
+        assert!(next > tx, "a retry is a transaction of its own");
         entry.phase = TxPhase::Preparing;
-        cx.core.timers.insert((entry.until, Timer::Transaction(next)));
+        cx.core.at(entry.until, Timer::Transaction(next));
         cx.desk.txs.running.insert(next, entry);
         self.ask_parts(cx, next);
     }

@@ -105,6 +105,7 @@ impl Entity {
             self.on_game_panic(cx, "snapshot");
             return self.refuse_part(cx, prepare, game_error());
         };
+        assert!(!events.is_empty(), "{id}: who takes part records that");
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
         self.lock = Some(Lock::Participant { tx, events, signals, body });
@@ -157,6 +158,7 @@ impl Entity {
         for prepare in self.queue.take_prepares() {
             self.say_busy(cx, &prepare);
         }
+        assert!(!self.queue.has_prepare(), "{}: no prepare waits behind a lock", self.id);
     }
 
     /// Whether this transaction has it locked.
@@ -190,6 +192,7 @@ impl Entity {
         if !matches!(applied, Ok(Ok(()))) {
             return self.on_game_panic(cx, "apply");
         }
+        assert!(self.lock.is_none() && self.pending.is_empty(), "{}: it is free again", self.id);
         if due {
             self.durable.snapshot_seq = self.durable.seq;
         }
