@@ -7,20 +7,18 @@
 
 mod append;
 mod core;
+mod crowd;
 mod drain;
 pub mod game;
 mod handoff;
 mod homes;
 mod host;
-mod interest;
 mod io;
 mod isolation;
 mod membership;
 mod overload;
 mod peer;
-mod picture;
 mod player;
-mod publish;
 mod session;
 mod storage;
 mod transaction;
@@ -41,13 +39,13 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Now, Planted, Term, Time};
 
 use crate::core::{Core, Timer};
+use crate::crowd::interest::Interest;
+use crate::crowd::publish::Publisher;
 use crate::handoff::Handoffs;
 use crate::homes::Homes;
 use crate::host::Hosts;
-use crate::interest::Interest;
 use crate::membership::Membership;
 use crate::overload::Overload;
-use crate::publish::Publisher;
 use crate::session::Sessions;
 use crate::storage::Storage;
 

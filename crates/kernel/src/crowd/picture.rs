@@ -6,8 +6,8 @@ use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Term};
 use gundo_wire::Message;
 use gundo_wire::client::{Frame, ServerMessage};
 
+use super::publish::{blank_frame, enter};
 use crate::peer::ChunkFrame;
-use crate::publish::{blank_frame, enter};
 
 /// Up to so many slots, a publisher's have no spare room.
 const SLOTS_EXACT: usize = 4;

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::Frame;
 
+use super::picture::{Picture, Seen, Taken};
+use super::publish::{blank_frame, encode};
 use crate::core::Core;
 use crate::game::{Neighbour, Surroundings};
 use crate::peer::{ChunkFrame, HomeMessage, Peer};
-use crate::picture::{Picture, Seen, Taken};
-use crate::publish::{blank_frame, encode};
 
 /// All that this node looks at.
 #[derive(Default)]
