@@ -27,12 +27,13 @@ mod work;
 
 use std::collections::VecDeque;
 
+pub use crowd::frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
     Counters, Gauges, Input, Member, NodeSettings, Output, Parts, Renewal, SendClass, View, WorldSettings,
 };
 pub use peer::{
-    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed,
-    ToEdge, ToPlayer, TxId, TxMessage,
+    Age, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
+    TxId, TxMessage,
 };
 
 use bytes::Bytes;
@@ -193,7 +194,7 @@ impl Node {
 
     /// Counters and gauges as of now.
     pub fn counters(&self) -> Counters {
-        let (chunks, ghosts) = self.interest.size(self.core.me());
+        let (chunks, ghosts) = self.interest.size();
         Counters {
             appends_waiting: self.storage.waiting() as u64,
             overload_level: u64::from(self.overload.level()),

@@ -46,10 +46,6 @@ pub(crate) struct Sessions {
     closed: BTreeSet<ConnId>,
     /// Sessions that wait to hear where their player is.
     locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
-    /// Sessions that are owed keyframes at the next flush.
-    owed: BTreeSet<ConnId>,
-    /// Old tiers that run out: (tick, session, chunk).
-    fading: BTreeSet<(u32, ConnId, ChunkId)>,
     pub(crate) gauges: Gauges,
 }
 
@@ -71,13 +67,7 @@ struct Session {
     /// Where it was when the node that has its player now was told, and the count of the newest move.
     said: (Body, u32),
     center: Option<ChunkId>,
-    /// Its send queue was full: it gets no frames until it is empty.
-    lagging: bool,
     watches: bool,
-    /// Chunks it is owed a keyframe of.
-    joins: BTreeSet<ChunkId>,
-    /// Old tiers that run out, and at which tick.
-    fading: BTreeMap<ChunkId, u32>,
 }
 
 /// A command that waits for its answer.
@@ -132,10 +122,7 @@ impl Node {
             body: Body::default(),
             said: (Body::default(), 0),
             center: None,
-            lagging: false,
             watches: false,
-            joins: BTreeSet::new(),
-            fading: BTreeMap::new(),
         });
         if let Some(ping) = message.ping {
             let pong = Pong { stamp: ping.stamp, world_ms: self.core.now.world.0 };
@@ -176,20 +163,17 @@ impl Node {
     }
 
     pub(crate) fn handle_lagging(&mut self, conn: ConnId) {
-        if let Some(session) = self.sessions.by_conn.get_mut(&conn) {
-            session.lagging = true;
+        if self.sessions.by_conn.contains_key(&conn) {
+            self.interest.set_lagging(conn);
         }
     }
 
     /// The send queue is empty again: the client forgets all and gets a keyframe of every chunk in sight.
     pub(crate) fn handle_drained(&mut self, conn: ConnId) {
-        let Some(session) = self.sessions.by_conn.get_mut(&conn).filter(|s| s.lagging) else { return };
-        session.lagging = false;
-        if let Some(center) = session.center.filter(|_| !self.core.planted(Planted::KeyframeLost)) {
-            let reach = self.core.settings.world.sight_chunks.into_iter().max().unwrap_or(0);
-            session.joins = center.around(reach).collect();
-            self.sessions.owed.insert(conn);
+        if !self.sessions.by_conn.contains_key(&conn) || !self.interest.is_lagging(conn) {
+            return;
         }
+        self.interest.catch_up(&self.core, conn);
         let resync = ServerMessage { resync: Some(Resync {}), ..Default::default() };
         self.core.send_client(conn, &resync, SendClass::Kept);
     }
@@ -425,8 +409,7 @@ impl Node {
             let gone = to_player(player, Line { edge: me, conn }, ToPlayer::Gone { leave });
             self.core.send(session.holder, gone);
         }
-        self.sessions.owed.remove(&conn);
-        self.leave_chunks(conn, session.center);
+        self.leave_chunks(conn);
     }
     fn pass_command(&mut self, conn: ConnId, command: Command) {
         let limits = self.core.settings.world.limits;
@@ -674,7 +657,7 @@ impl Node {
         }
         let watching: Vec<_> =
             self.sessions.by_conn.iter().filter(|(_, s)| s.watches).map(|(c, s)| (*c, s.center)).collect();
-        let size = self.interest.size(self.core.me());
+        let size = self.interest.size();
         for (conn, center) in watching {
             let message = ServerMessage { stats: Some(self.stats(center, size)), ..Default::default() };
             self.core.send_client(conn, &message, SendClass::Frames);
