@@ -79,11 +79,23 @@ impl ChunkFrame {
             .filter(|(tier, _)| self.tiers >> tier & 1 == 1)
             .filter_map(|(tier, m)| Some((tier, m.as_ref()?)))
     }
+
+    /// Its motion parts of these tiers (bits), nearest first.
+    #[inline]
+    pub(crate) fn motion_in(&self, tiers: u8) -> impl Iterator<Item = &Motion> {
+        let mut left = self.tiers & tiers;
+        std::iter::from_fn(move || {
+            let tier = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            self.news.motion.get(tier)?.as_ref()
+        })
+    }
 }
 
 impl Deref for ChunkFrame {
     type Target = News;
 
+    #[inline]
     fn deref(&self) -> &News {
         &self.news
     }

@@ -84,6 +84,7 @@ impl ChunkIndex {
     }
 
     /// Where the search for the chunk begins. Fibonacci hashing (Knuth, volume 3, section 6.4): the high bits of a product.
+    #[inline]
     fn begin(&self, chunk: ChunkId) -> usize {
         let product = chunk.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (product >> (64 - self.cells.len().trailing_zeros())) as usize
@@ -101,6 +102,7 @@ impl ChunkIndex {
 }
 
 /// A number that grows as chunks do.
+#[inline]
 pub(crate) fn rank(chunk: ChunkId) -> u64 {
     let grown = |v: i16| u64::from(v as u16 ^ 0x8000);
     u64::from(chunk.island) << 32 | grown(chunk.x) << 16 | grown(chunk.y)

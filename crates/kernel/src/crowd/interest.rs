@@ -347,7 +347,7 @@ impl Interest {
                 sub.look_mut(conn).expect("it is in sight").owed = false;
                 let keyframe = cut.entry(chunk).or_insert_with(|| sub.picture.keyframe(chunk));
                 if let Some(keyframe) = keyframe {
-                    self.viewers.push(viewer, keyframe.clone());
+                    self.viewers.parts(viewer).expect("it does not lag").push(keyframe.clone());
                     core.counters.keyframes += 1;
                 }
             }

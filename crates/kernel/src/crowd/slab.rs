@@ -60,12 +60,14 @@ impl<T> Slab<T> {
 impl<T> Index<Handle> for Slab<T> {
     type Output = T;
 
+    #[inline]
     fn index(&self, at: Handle) -> &T {
         self.records[at as usize].as_ref().expect("a handle names a record")
     }
 }
 
 impl<T> IndexMut<Handle> for Slab<T> {
+    #[inline]
     fn index_mut(&mut self, at: Handle) -> &mut T {
         self.records[at as usize].as_mut().expect("a handle names a record")
     }

@@ -106,15 +106,13 @@ impl Subscription {
         let mut updates = 0;
         // Who is owed a keyframe of the chunk gets that instead.
         for look in self.looks.iter().filter(|look| look.tiers & offered != 0 && !look.owed) {
-            if viewers.get(look.viewer).lagging {
-                continue;
-            }
+            let Some(parts) = viewers.parts(look.viewer) else { continue };
             for frame in &self.arrived {
                 if let Some(roster) = &frame.roster {
-                    viewers.push(look.viewer, roster.bytes.clone());
+                    parts.push(roster.bytes.clone());
                 }
-                for (_, motion) in frame.motion().filter(|(tier, _)| look.tiers >> tier & 1 == 1) {
-                    viewers.push(look.viewer, motion.bytes.clone());
+                for motion in frame.motion_in(look.tiers) {
+                    parts.push(motion.bytes.clone());
                     updates += motion.rows.len() as u64;
                 }
             }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId};
 
 use super::slab::{Handle, Slab};
@@ -110,13 +109,18 @@ impl Viewers {
         taken
     }
 
-    pub(super) fn push(&mut self, at: Handle, part: Bytes) {
+    /// Where the parts of a viewer's message are laid, of which there must be one more now. `None`: it lags.
+    #[inline]
+    pub(super) fn parts(&mut self, at: Handle) -> Option<&mut Parts> {
         let viewer = &mut self.viewers[at];
+        if viewer.lagging {
+            return None;
+        }
         if viewer.parts.is_empty() {
             viewer.parts.reserve_exact(viewer.room);
             self.touched.push((viewer.conn, at));
         }
-        viewer.parts.push(part);
+        Some(&mut viewer.parts)
     }
 
     /// Sends every viewer what it gets, in the order of their connections.

@@ -27,6 +27,7 @@ pub struct Row {
 
 impl Row {
     /// The row of the entity in `slot`, whose body is this.
+    #[inline]
     pub fn new(slot: u32, body: &Body) -> Self {
         let (x, y) = motion_units(body);
         Self { slot, x: x as u16, y: y as u16, heading: body.heading, speed: body.speed }
@@ -39,6 +40,7 @@ impl Row {
     }
 
     /// The body, absolute on the island.
+    #[inline]
     pub fn body(&self, chunk: ChunkId) -> Body {
         let corner = chunk.corner();
         let from = |base: i32, v: u16| base.saturating_add(i32::from(v) * MOTION_UNIT_MM);
@@ -66,25 +68,21 @@ impl Frame {
 /// Appends a `ServerMessage` with one frame, which has these rows as its motion part and no roster part. `rows` are in slot
 /// order.
 pub fn put_motion(out: &mut Vec<u8>, publisher: NodeId, chunk: ChunkId, tick: u32, rows: &[Row]) {
+    let mut head = Head::default();
+    head.number(0x08, u32::from(publisher.0));
+    head.number(0x10, u32::from(chunk.island));
+    head.number(0x18, zigzag(chunk.x));
+    head.number(0x20, zigzag(chunk.y));
+    head.number(0x28, tick);
     let sizes = column_sizes(rows);
-    let numbers = [
-        (0x08, u32::from(publisher.0)),
-        (0x10, u32::from(chunk.island)),
-        (0x18, zigzag(chunk.x)),
-        (0x20, zigzag(chunk.y)),
-        (0x28, tick),
-    ];
-    let head: usize = numbers.iter().filter(|(_, n)| *n != 0).map(|(_, n)| 1 + size_of(*n)).sum();
-    // The key of the last column takes two bytes.
-    let columns: usize = sizes.iter().filter(|s| **s != 0).map(|s| 1 + size_of(*s) + *s as usize).sum();
-    let frame = head + columns + usize::from(sizes[4] != 0);
+    // Keys take a byte, that of the last column two.
+    let keys = if rows.is_empty() { 0 } else { sizes.len() + 1 };
+    let columns: usize = sizes.iter().filter(|s| **s != 0).map(|s| size_of(*s) + *s as usize).sum();
+    let frame = head.len + keys + columns;
     out.reserve(frame + 6);
     out.push(0x0a);
     put_varint(out, frame as u32);
-    for (key, number) in numbers.into_iter().filter(|(_, n)| *n != 0) {
-        out.push(key);
-        put_varint(out, number);
-    }
+    out.extend_from_slice(&head.bytes[..head.len]);
     if rows.is_empty() {
         return;
     }
@@ -94,6 +92,32 @@ pub fn put_motion(out: &mut Vec<u8>, publisher: NodeId, chunk: ChunkId, tick: u3
     put_column(out, &[0x72], sizes[2], rows, |row| u32::from(row.y));
     put_column(out, &[0x7a], sizes[3], rows, |row| u32::from(row.heading));
     put_column(out, &[0x82, 0x01], sizes[4], rows, |row| u32::from(row.speed));
+}
+
+/// The numbers before the columns.
+#[derive(Default)]
+struct Head {
+    /// Five numbers of a key and five bytes at most.
+    bytes: [u8; 30],
+    len: usize,
+}
+
+impl Head {
+    #[inline]
+    fn number(&mut self, key: u8, mut number: u32) {
+        if number == 0 {
+            return;
+        }
+        self.bytes[self.len] = key;
+        self.len += 1;
+        while number > 0x7f {
+            self.bytes[self.len] = number as u8 | 0x80;
+            self.len += 1;
+            number >>= 7;
+        }
+        self.bytes[self.len] = number as u8;
+        self.len += 1;
+    }
 }
 
 /// Bytes of each column's numbers: slots, x, y, heading, speed.
@@ -113,13 +137,17 @@ fn column_sizes(rows: &[Row]) -> [u32; 5] {
     sizes
 }
 
+#[inline]
 fn put_column(out: &mut Vec<u8>, key: &[u8], size: u32, rows: &[Row], mut number: impl FnMut(&Row) -> u32) {
     out.extend_from_slice(key);
     put_varint(out, size);
-    rows.iter().for_each(|row| put_varint(out, number(row)));
+    for row in rows {
+        put_varint(out, number(row));
+    }
 }
 
 /// Seven bits in a byte, the lowest first.
+#[inline]
 fn put_varint(out: &mut Vec<u8>, mut number: u32) {
     while number > 0x7f {
         out.push(number as u8 | 0x80);
@@ -128,8 +156,15 @@ fn put_varint(out: &mut Vec<u8>, mut number: u32) {
     out.push(number as u8);
 }
 
+#[inline]
 fn size_of(number: u32) -> usize {
-    (32 - (number | 1).leading_zeros()).div_ceil(7) as usize
+    match number {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        0x20_0000..0x1000_0000 => 4,
+        _ => 5,
+    }
 }
 
 /// `sint32` of protobuf: small numbers are short, whatever their sign.
