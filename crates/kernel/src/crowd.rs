@@ -21,6 +21,11 @@ mod viewers;
 
 use crate::Node;
 
+/// The tiers of a set (bits), nearest first.
+fn tiers_in(set: u8) -> impl Iterator<Item = usize> {
+    (0..3).filter(move |tier| set >> tier & 1 == 1)
+}
+
 impl Node {
     /// What must hold of who sees what, whatever has happened. Expensive: for checkers.
     ///

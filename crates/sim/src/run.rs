@@ -157,13 +157,15 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity keeps more work waiting than it may (a player also the hellos it was answering, when they must be done again), and the game's code does not panic.
+/// No entity keeps more work waiting than it may (a player also the hellos it was answering, when they must be done again), and
+/// the game's code does not panic. What a kernel knows of who sees what agrees with itself.
 fn bounds(world: &World) -> Verdict {
     let most = world.plan.world.limits.waiting_per_entity_max;
     // Hellos of one player that can be behind one append: more connections of one player are not made here in that time.
     const HELLOS_MAX: usize = 8;
     let again = |kind| if kind == world.rules.player_kind() { HELLOS_MAX } else { 0 };
     for (key, node) in &world.nodes {
+        node.kernel.check_crowd();
         if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + again(r.id.kind)) {
             let name = world.judge.name(real.id);
             let text =

@@ -10,6 +10,8 @@ use gundo_types::{Body, ChunkId, EntityId, NodeId, Term};
 use gundo_wire::Message;
 use gundo_wire::client::{Enter, Frame, Row, ServerMessage, motion_units, put_motion};
 
+use super::tiers_in;
+
 /// Size of a block that frames share. A frame that waits in a client's send queue keeps its block alive, so it is small; beyond
 /// about fifty frames in one there is nothing to be gained.
 const BLOCK_BYTES: usize = 2_048;
@@ -74,21 +76,13 @@ impl ChunkFrame {
 
     /// Its motion parts: tier and part, nearest first.
     pub fn motion(&self) -> impl Iterator<Item = (usize, &Motion)> {
-        let parts = self.news.motion.iter().enumerate();
-        parts
-            .filter(|(tier, _)| self.tiers >> tier & 1 == 1)
-            .filter_map(|(tier, m)| Some((tier, m.as_ref()?)))
+        self.motion_in(self.tiers)
     }
 
-    /// Its motion parts of these tiers (bits), nearest first.
+    /// Its motion parts of these tiers (bits): tier and part, nearest first.
     #[inline]
-    pub(crate) fn motion_in(&self, tiers: u8) -> impl Iterator<Item = &Motion> {
-        let mut left = self.tiers & tiers;
-        std::iter::from_fn(move || {
-            let tier = left.trailing_zeros() as usize;
-            left &= left.wrapping_sub(1);
-            self.news.motion.get(tier)?.as_ref()
-        })
+    pub(crate) fn motion_in(&self, tiers: u8) -> impl Iterator<Item = (usize, &Motion)> {
+        tiers_in(self.tiers & tiers).filter_map(|tier| Some((tier, self.news.motion[tier].as_ref()?)))
     }
 }
 
@@ -176,5 +170,52 @@ pub(crate) fn enter(slot: u32, entity: EntityId, term: Term, public: Bytes, body
         y,
         heading: body.map_or(0, |b| u32::from(b.heading)),
         speed: body.map_or(0, |b| u32::from(b.speed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: ChunkId = ChunkId { island: 1, x: -3, y: 4 };
+
+    fn decoded(bytes: &Bytes) -> Frame {
+        let message = ServerMessage::decode(bytes.as_ref()).expect("a message");
+        assert_eq!(message.frames.len(), 1);
+        message.frames.into_iter().next().expect("just counted")
+    }
+
+    #[test]
+    fn bytes_hold_what_is_beside_them() {
+        let mut pen = Pen::default();
+        let row = |slot| Row { slot, x: 2_000, y: 3, heading: 100, speed: 20 };
+        let mut made = Vec::new();
+        // Small ones share blocks, a large one has its own.
+        for count in [1, 2, 3, 1_000, 1, 40, 60, 80, 100, 1] {
+            let rows: Vec<Row> = (0..count).map(row).collect();
+            made.push((rows.clone(), pen.motion(NodeId(7), CHUNK, 99, &rows)));
+            let roster = pen.roster(Frame { roster: count, ..blank_frame(NodeId(7), CHUNK, 99) });
+            assert_eq!(decoded(&roster.bytes), *roster.frame);
+        }
+        for (rows, motion) in made {
+            let frame = decoded(&motion.bytes);
+            assert_eq!((frame.publisher, frame.chunk(), frame.tick), (7, Some(CHUNK), 99));
+            assert_eq!((frame.rows().collect::<Vec<_>>(), &rows[..]), (rows.clone(), &*motion.rows));
+            assert_eq!(Motion::new(&frame, motion.bytes).rows, motion.rows);
+        }
+    }
+
+    #[test]
+    fn a_subscriber_gets_the_tiers_it_wants() {
+        let mut pen = Pen::default();
+        let motion = pen.motion(NodeId(7), CHUNK, 99, &[]);
+        let roster = pen.roster(blank_frame(NodeId(7), CHUNK, 99));
+        let tiers = |frame: &ChunkFrame| frame.motion().map(|(tier, _)| tier).collect::<Vec<_>>();
+        let frame = ChunkFrame::new(CHUNK, 99, None, [Some(motion.clone()), None, Some(motion.clone())]);
+        assert_eq!((frame.chunk, frame.tick, tiers(&frame)), (CHUNK, 99, vec![0, 2]));
+        assert_eq!(frame.for_tiers(0b110).as_ref().map(tiers), Some(vec![2]));
+        assert!(frame.for_tiers(0b010).is_none(), "there is nothing for it");
+        let frame = ChunkFrame::new(CHUNK, 99, Some(roster), [Some(motion), None, None]);
+        assert_eq!(frame.for_tiers(0).as_ref().map(tiers), Some(vec![]), "the roster is for all");
     }
 }

@@ -72,7 +72,7 @@ impl Picture {
             return told.miss();
         }
         told.tick = frame.tick;
-        for motion in frame.motion_in(frame.tiers()) {
+        for (_, motion) in frame.motion() {
             for row in motion.rows.iter() {
                 if let Some(Some(seen)) = told.slots.get_mut(row.slot as usize) {
                     seen.body = Some(row.body(frame.chunk));

@@ -9,6 +9,7 @@ use gundo_wire::client::{Change, Frame, Leave, Row, Signal};
 
 use super::frame::{blank_frame, enter};
 use super::slab::{Handle, NONE, Slab};
+use super::tiers_in;
 use crate::core::Core;
 use crate::peer::HomeMessage;
 
@@ -121,13 +122,6 @@ impl Publication {
     /// Frees a slot; its entity goes `to` another chunk or from the world. What it said and nobody has been told of yet is left
     /// over.
     pub(super) fn leave(&mut self, slot: u32, to: Option<ChunkId>) -> Vec<Bytes> {
-        let mut said = Vec::new();
-        if !self.signal.is_empty() {
-            let (its, others): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.signal).into_iter().partition(|s| s.slot == slot);
-            self.signal = others;
-            said.extend(its.into_iter().map(|s| s.payload));
-        }
         let marks = self.slots[slot as usize].marks;
         self.unmark(slot, marks);
         self.slots[slot as usize] = Slot { entity: NONE, marks: 0, body: None };
@@ -137,7 +131,7 @@ impl Publication {
         }
         let at = self.free.partition_point(|s| *s > slot);
         self.free.insert(at, slot);
-        said
+        self.signal.extract_if(.., |signal| signal.slot == slot).map(|signal| signal.payload).collect()
     }
 
     pub(super) fn body(&self, slot: u32) -> Option<Body> {
@@ -225,8 +219,7 @@ impl Publication {
         for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.marks & wanted != 0) {
             let Some(body) = &slot.body else { continue };
             let row = Row::new(index as u32, body);
-            let moved = slot.marks & wanted;
-            (0..3).filter(|tier| moved >> tier & 1 == 1).for_each(|tier| rows[tier].push(row));
+            tiers_in(slot.marks & wanted).for_each(|tier| rows[tier].push(row));
         }
         self.forget_moved(tiers);
     }
@@ -234,7 +227,7 @@ impl Publication {
     fn forget_moved(&mut self, tiers: u8) {
         if self.moved() & tiers != 0 {
             self.slots.iter_mut().for_each(|slot| slot.marks &= !(tiers & MOVED));
-            (0..3).filter(|tier| tiers >> tier & 1 == 1).for_each(|tier| self.marked[tier] = 0);
+            tiers_in(tiers).for_each(|tier| self.marked[tier] = 0);
         }
     }
 
@@ -360,4 +353,133 @@ impl Publication {
 
 fn union(subscribers: &[Subscriber]) -> u8 {
     subscribers.iter().fold(0, |all, s| all | s.tiers)
+}
+
+#[cfg(test)]
+mod tests {
+    use gundo_types::{Kind, Point};
+
+    use super::*;
+
+    const ME: NodeId = NodeId(1);
+
+    /// A publication and its entities, as their publisher has them.
+    struct Bench {
+        publication: Publication,
+        entities: Slab<Shown>,
+        tick: u32,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { publication: Publication::new(ChunkId::default()), entities: Slab::default(), tick: 10 }
+        }
+
+        fn enter(&mut self, id: u64) -> u32 {
+            let id = EntityId::new(Kind(1), id);
+            let shown = Shown { id, publication: 0, slot: 0, term: Term::default(), public: Bytes::new() };
+            let at = self.entities.insert(shown);
+            let slot = self.publication.enter(at, Some(body(0)));
+            self.entities[at].slot = slot;
+            slot
+        }
+
+        fn subscribe(&mut self, node: u16, tiers: u8) -> bool {
+            let mut list = self.publication.subscribers().to_vec();
+            list.retain(|s| s.node != NodeId(node));
+            list.push(Subscriber { node: NodeId(node), outbox: 0, tiers, owed: false });
+            list.sort_by_key(|s| s.node);
+            self.publication.set_subscribers(list)
+        }
+
+        fn roster(&mut self) -> Option<Frame> {
+            self.tick += 1;
+            self.check();
+            let due = self.publication.has_roster();
+            due.then(|| self.publication.take_roster(ME, self.tick, &self.entities))
+        }
+
+        fn moved(&mut self, tiers: u8) -> [Vec<u32>; 3] {
+            let mut rows = <[Vec<Row>; 3]>::default();
+            self.publication.take_moved(tiers, &mut rows);
+            self.check();
+            rows.map(|rows| rows.iter().map(|row| row.slot).collect())
+        }
+
+        fn check(&mut self) {
+            self.publication.dirty = true;
+            self.publication.check(0, &self.entities);
+        }
+    }
+
+    fn body(x: i32) -> Body {
+        Body { at: Point::new(x, 0), ..Body::default() }
+    }
+
+    #[test]
+    fn the_lowest_free_slot_is_taken() {
+        let mut bench = Bench::new();
+        assert_eq!([1, 2, 3, 4].map(|id| bench.enter(id)), [0, 1, 2, 3]);
+        bench.publication.leave(0, None);
+        bench.publication.leave(2, None);
+        bench.check();
+        assert_eq!([5, 6, 7].map(|id| bench.enter(id)), [0, 2, 4]);
+        bench.check();
+    }
+
+    #[test]
+    fn what_came_and_went_within_a_tick_is_not_told() {
+        let mut bench = Bench::new();
+        let slot = bench.enter(1);
+        bench.publication.mark(slot, CHANGED);
+        bench.publication.signal(slot, Bytes::from_static(b"hello"));
+        assert_eq!(bench.publication.leave(slot, None), ["hello"], "it is said elsewhere");
+        assert_eq!(bench.roster(), None);
+
+        let slot = bench.enter(2);
+        let frame = bench.roster().expect("it has entered");
+        assert_eq!((frame.roster, frame.enter.len()), (1, 1));
+        bench.publication.mark(slot, CHANGED);
+        bench.publication.leave(slot, None);
+        let frame = bench.roster().expect("it has left");
+        assert_eq!((frame.roster, frame.enter.len(), frame.change.len(), frame.leave.len()), (2, 0, 0, 1));
+        assert_eq!(bench.roster(), None);
+        assert!(bench.publication.is_empty());
+    }
+
+    #[test]
+    fn motion_waits_for_the_turn_of_its_tier() {
+        let mut bench = Bench::new();
+        let slots = [1, 2, 3].map(|id| bench.enter(id));
+        assert!(bench.subscribe(5, 0b101));
+        bench.publication.move_to(slots[2], Some(body(10)));
+        bench.publication.move_to(slots[0], Some(body(20)));
+        assert_eq!(bench.publication.moved(), 0b111);
+        assert_eq!(bench.moved(0b011), [vec![0, 2], vec![], vec![]], "nobody wants the middle tier");
+        bench.publication.move_to(slots[1], None);
+        assert_eq!(bench.moved(0b001), [vec![], vec![], vec![]], "there is no body to tell of");
+        assert!(bench.publication.waits());
+        assert_eq!(bench.moved(0b110), [vec![], vec![], vec![0, 2]]);
+        assert!(!bench.publication.waits());
+    }
+
+    #[test]
+    fn who_wants_more_is_owed_a_keyframe() {
+        let mut bench = Bench::new();
+        bench.enter(1);
+        assert!(bench.subscribe(2, 0b001));
+        assert!(bench.subscribe(3, 0b100));
+        let mut paid = Vec::new();
+        bench.publication.pay(|s| paid.push((s.node.0, s.owed)));
+        assert_eq!(paid, [(2, true), (3, true)]);
+        assert!(!bench.subscribe(3, 0b100) && !bench.publication.is_owed());
+        assert!(bench.subscribe(3, 0b110));
+        assert!(bench.publication.owe(NodeId(2)) && !bench.publication.owe(NodeId(4)));
+        bench.publication.forget_subscribers(&[NodeId(3)]);
+        bench.check();
+        assert_eq!((bench.publication.tiers(), bench.publication.is_owed()), (0b001, true));
+        let slots: Vec<_> =
+            bench.publication.keyframe(ME, 9, &bench.entities).enter.iter().map(|e| e.slot).collect();
+        assert_eq!(slots, [0]);
+    }
 }

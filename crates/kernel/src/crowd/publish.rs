@@ -17,6 +17,7 @@ use super::frame::{ChunkFrame, Motion, Pen};
 use super::index::{ChunkIndex, rank};
 use super::publication::{CHANGED, Publication, Shown, Subscriber};
 use super::slab::{Handle, Slab};
+use super::tiers_in;
 use crate::core::Core;
 use crate::overload::Overload;
 use crate::peer::{HomeMessage, Peer};
@@ -385,7 +386,7 @@ impl Publisher {
         let mut motion: [Option<Motion>; 3] = Default::default();
         if due != 0 {
             publication.take_moved(due, &mut self.rows);
-            for tier in (0..3).filter(|tier| due & publication.tiers() & (1 << tier) != 0) {
+            for tier in tiers_in(due & publication.tiers()) {
                 core.counters.frames += 1;
                 let rows = &self.rows[tier];
                 // Often all that moved since the far tier's turn has moved since the near one's: the same bytes.

@@ -94,7 +94,7 @@ impl Subscription {
 
     /// Tiers (bits) that the home is to know.
     pub(super) fn wanted(&self) -> u8 {
-        let tiers = (0..3).filter(|t| self.tier_counts[*t] > 0).fold(0, |bits, t| bits | 1 << t);
+        let tiers = (0..3).fold(0, |tiers, t| tiers | u8::from(self.tier_counts[t] > 0) << t);
         tiers | u8::from(self.players > 0)
     }
 
@@ -111,7 +111,7 @@ impl Subscription {
                 if let Some(roster) = &frame.roster {
                     parts.push(roster.bytes.clone());
                 }
-                for motion in frame.motion_in(look.tiers) {
+                for (_, motion) in frame.motion_in(look.tiers) {
                     parts.push(motion.bytes.clone());
                     updates += motion.rows.len() as u64;
                 }
@@ -139,5 +139,61 @@ impl Subscription {
             );
             assert!(look.fades == 0 || look.tiers.count_ones() > 1, "a tier fades that is not there");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gundo_types::NodeId;
+    use gundo_wire::client::Row;
+
+    use super::super::frame::{Pen, blank_frame};
+    use super::*;
+
+    const CHUNK: ChunkId = ChunkId { island: 0, x: 5, y: 6 };
+
+    fn look(viewers: &mut Viewers, conn: u64, tiers: u8) -> Look {
+        let conn = ConnId(conn);
+        Look { conn, viewer: viewers.find_or_add(conn), fades: 0, tiers, owed: false }
+    }
+
+    #[test]
+    fn the_home_hears_the_union() {
+        let (mut viewers, mut sub) = (Viewers::default(), Subscription::new(CHUNK));
+        sub.join(look(&mut viewers, 2, 0b100));
+        sub.join(look(&mut viewers, 1, 0b010));
+        assert_eq!(sub.wanted(), 0b110);
+        sub.set_tiers(ConnId(1), 0b011, 40);
+        sub.check(&viewers);
+        assert_eq!(sub.wanted(), 0b111);
+        assert!(sub.leave(ConnId(1)).is_some() && sub.leave(ConnId(1)).is_none());
+        assert_eq!(sub.wanted(), 0b100);
+        sub.players = 1;
+        assert_eq!(sub.wanted(), 0b101, "a real player sees its surroundings in the nearest tier");
+    }
+
+    #[test]
+    fn each_gets_its_tiers_unless_it_lags_or_waits_for_a_keyframe() {
+        let (mut viewers, mut sub, mut pen) = (Viewers::default(), Subscription::new(CHUNK), Pen::default());
+        for (conn, tiers) in [(1, 0b001), (2, 0b010), (3, 0b110), (4, 0b001), (5, 0b111)] {
+            sub.join(look(&mut viewers, conn, tiers));
+        }
+        let lagging = viewers.find_or_add(ConnId(4));
+        viewers.get_mut(lagging).lagging = true;
+        sub.look_mut(ConnId(5)).expect("it looks here").owed = true;
+        let mut motion = |rows: &[Row]| Some(pen.motion(NodeId(1), CHUNK, 7, rows));
+        let motion = [motion(&[Row::default(); 1]), None, motion(&[Row::default(); 3])];
+        sub.arrived.push(ChunkFrame::new(CHUNK, 7, None, motion));
+        assert_eq!(sub.hand_out(&mut viewers), 1 + 3);
+        let got = |viewers: &Viewers| {
+            let all = viewers.iter().filter(|(_, viewer)| !viewer.is_idle());
+            all.map(|(_, viewer)| viewer.conn().0).collect::<Vec<_>>()
+        };
+        assert_eq!(got(&viewers), [1, 3]);
+        assert!(sub.arrived.is_empty());
+        let roster = pen.roster(blank_frame(NodeId(1), CHUNK, 8));
+        sub.arrived.push(ChunkFrame::new(CHUNK, 8, Some(roster), Default::default()));
+        assert_eq!(sub.hand_out(&mut viewers), 0);
+        assert_eq!(got(&viewers), [1, 2, 3], "the roster is for every tier");
     }
 }

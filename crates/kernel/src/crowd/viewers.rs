@@ -32,7 +32,7 @@ pub(super) struct Viewer {
     joins: Vec<ChunkId>,
     /// What it gets in this flush: empty between two.
     parts: Parts,
-    /// How many parts the last message had: the next has about as many.
+    /// Room for the parts of the next message: about as many as the last ones had.
     room: usize,
 }
 
@@ -59,7 +59,7 @@ impl Viewers {
     pub(super) fn remove(&mut self, conn: ConnId) {
         let Some(at) = self.by_conn.remove(&conn) else { return };
         let viewer = self.viewers.remove(at);
-        assert!(viewer.parts.is_empty(), "a session ended in a flush");
+        assert!(viewer.is_idle(), "a session ended in a flush");
         if viewer.is_joining {
             self.joining.retain(|other| *other != at);
         }
@@ -130,7 +130,7 @@ impl Viewers {
             let viewer = &mut self.viewers[at];
             let parts = std::mem::take(&mut viewer.parts);
             assert!(!parts.is_empty() && viewer.conn == conn, "a viewer is listed for nothing");
-            viewer.room = parts.len();
+            viewer.room = parts.len().max(viewer.room - viewer.room / 8);
             core.outputs.push_back(Output::Send { conn, parts, class: SendClass::Frames });
         }
     }
@@ -147,7 +147,7 @@ impl Viewers {
         }
         assert!(self.touched.is_empty(), "somebody was not sent its parts");
         for (at, viewer) in self.viewers.iter() {
-            assert!(viewer.parts.is_empty(), "parts were not sent");
+            assert!(viewer.is_idle(), "parts were not sent");
             assert_eq!(viewer.is_joining, self.joining.contains(&at), "who joins is miscounted");
             assert!(
                 viewer.joins.is_empty() || viewer.is_joining || viewer.lagging,
@@ -158,6 +158,11 @@ impl Viewers {
 }
 
 impl Viewer {
+    /// Whether it gets nothing so far.
+    pub(super) fn is_idle(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     pub(super) fn conn(&self) -> ConnId {
         self.conn
     }

@@ -493,7 +493,11 @@ impl Cluster {
             self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
         }
         let Some(kernel) = self.nodes.get_mut(&node) else { return };
+        let ticks = matches!(input, Input::Timeout);
         kernel.handle(now, input);
+        if ticks {
+            kernel.check_crowd();
+        }
         if game::DEADLY.take() {
             return self.die_of_a_rule(node);
         }

@@ -87,11 +87,17 @@ pub fn put_motion(out: &mut Vec<u8>, publisher: NodeId, chunk: ChunkId, tick: u3
         return;
     }
     let mut last = 0;
-    put_column(out, &[0x62], sizes[0], rows, |row| row.slot - std::mem::replace(&mut last, row.slot));
-    put_column(out, &[0x6a], sizes[1], rows, |row| u32::from(row.x));
-    put_column(out, &[0x72], sizes[2], rows, |row| u32::from(row.y));
-    put_column(out, &[0x7a], sizes[3], rows, |row| u32::from(row.heading));
-    put_column(out, &[0x82, 0x01], sizes[4], rows, |row| u32::from(row.speed));
+    out.push(0x62);
+    put_column(out, sizes[0], rows, |row| row.slot - std::mem::replace(&mut last, row.slot));
+    out.push(0x6a);
+    put_column(out, sizes[1], rows, |row| u32::from(row.x));
+    out.push(0x72);
+    put_column(out, sizes[2], rows, |row| u32::from(row.y));
+    out.push(0x7a);
+    put_column(out, sizes[3], rows, |row| u32::from(row.heading));
+    out.push(0x82);
+    out.push(0x01);
+    put_column(out, sizes[4], rows, |row| u32::from(row.speed));
 }
 
 /// The numbers before the columns.
@@ -138,8 +144,7 @@ fn column_sizes(rows: &[Row]) -> [u32; 5] {
 }
 
 #[inline]
-fn put_column(out: &mut Vec<u8>, key: &[u8], size: u32, rows: &[Row], mut number: impl FnMut(&Row) -> u32) {
-    out.extend_from_slice(key);
+fn put_column(out: &mut Vec<u8>, size: u32, rows: &[Row], mut number: impl FnMut(&Row) -> u32) {
     put_varint(out, size);
     for row in rows {
         put_varint(out, number(row));
