@@ -225,6 +225,13 @@ mod tests {
             let chunk = ChunkId { island: n as u16 * 8_000, x, y: corners[corners.len() - 1 - n] };
             check(n as u16 * 8_191, chunk, u32::MAX >> (3 * n), &[]);
         }
+        let steps = [0, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000, 0xfff_ffff, 0x1000_0000];
+        let mut last = 0;
+        let rows = steps.map(|step| {
+            last += step;
+            Row { slot: last, ..Row::default() }
+        });
+        check(1, ChunkId::default(), 0, &rows);
         let mut chance = 0x9e37_79b9_7f4a_7c15u64;
         let mut below = |n: u64| {
             chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
