@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gundo_journal::Store;
 use gundo_kernel::game::{Actor, Refusal};
 use gundo_kernel::{
-    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Input, Key, Line, Member, Node,
+    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Input, Key, Line, Member, Motion, Node,
     NodeSettings, Opened, Output, Peer, Prepared, Renewal, Resumed, ToEdge, ToPlayer, TxId, TxMessage, View,
     WorldSettings,
 };
@@ -176,7 +176,8 @@ impl Tape {
     fn chunk_frame(&mut self) -> ChunkFrame {
         let maybe = |tape: &mut Self| (tape.one_in(2)).then(|| tape.frame());
         let (roster, motion) = (maybe(self), [maybe(self), maybe(self), None]);
-        ChunkFrame { chunk: self.chunk(), tick: self.number() as u32, roster, motion }
+        let motion = motion.map(|part| part.map(|m| Motion::new(&m.frame, m.bytes)));
+        ChunkFrame::new(self.chunk(), self.number() as u32, roster, motion)
     }
 
     fn peer(&mut self, player: EntityId) -> Peer {

@@ -159,8 +159,8 @@ fn size_of_handoff(message: &HandoffMessage) -> usize {
 }
 
 fn size_of_frame(frame: &ChunkFrame) -> usize {
-    let encoded = frame.roster.iter().chain(frame.motion.iter().flatten());
-    chunk(frame.chunk) + number(u64::from(frame.tick)) + encoded.map(|e| block(e.bytes.len())).sum::<usize>()
+    let parts = frame.roster.iter().map(|roster| &roster.bytes).chain(frame.motion().map(|(_, m)| &m.bytes));
+    chunk(frame.chunk) + number(u64::from(frame.tick)) + parts.map(|bytes| block(bytes.len())).sum::<usize>()
 }
 
 fn size_of_to_player(message: &ToPlayer) -> usize {
@@ -245,6 +245,10 @@ fn varint(n: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use gundo_kernel::{Encoded, Motion};
+
     use super::*;
 
     #[test]
@@ -261,14 +265,11 @@ mod tests {
     #[test]
     fn a_bundle_weighs_its_frames_and_little_more() {
         let bytes = Bytes::from(vec![1; 1_000]);
-        let encoded = gundo_kernel::Encoded { frame: std::sync::Arc::default(), bytes };
-        let motion = [Some(encoded.clone()), None, Some(encoded.clone())];
-        let frame = |x| ChunkFrame {
-            chunk: ChunkId { island: 0, x, y: 3 },
-            tick: 10_000,
-            roster: Some(encoded.clone()),
-            motion: motion.clone(),
-        };
+        let roster = Encoded { frame: Arc::default(), bytes: bytes.clone() };
+        let motion = Some(Motion { rows: [].into(), bytes });
+        let motion = [motion.clone(), None, motion];
+        let chunk = |x| ChunkId { island: 0, x, y: 3 };
+        let frame = |x| ChunkFrame::new(chunk(x), 10_000, Some(roster.clone()), motion.clone());
         let mut traffic = Traffic::default();
         traffic.count_peer(&Peer::Frames { number: 5, frames: vec![frame(1), frame(2)] });
         assert_eq!((traffic.bundles, traffic.chunk_frames, traffic.peer_messages()), (1, 2, 1));

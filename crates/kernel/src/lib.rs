@@ -8,6 +8,7 @@
 mod core;
 mod crowd;
 mod edge;
+mod frame;
 pub mod game;
 mod home;
 mod host;
@@ -20,13 +21,14 @@ mod view;
 
 use std::collections::VecDeque;
 
+pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
     Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass, View,
     WorldSettings,
 };
 pub use peer::{
-    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed,
-    ToEdge, ToPlayer, TxId, TxMessage,
+    Age, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
+    TxId, TxMessage,
 };
 
 use bytes::Bytes;
@@ -153,7 +155,7 @@ impl Node {
 
     /// Counters and gauges as of now.
     pub fn counters(&self) -> Counters {
-        let (chunks, ghosts) = self.crowd.interest.size(self.core.me());
+        let (chunks, ghosts) = self.crowd.interest.size();
         let mut counters = Counters {
             overload_level: u64::from(self.overload.level()),
             ghosts: ghosts as u64,
@@ -216,6 +218,7 @@ impl Node {
         assert!(!self.stopped || self.core.stopping || draining, "only a node that is to end has stopped");
         self.with_host(|host, rooms| host.check(rooms));
         self.home.check();
+        self.crowd.check(&self.core);
         self.edge.check(&self.core);
     }
 
@@ -241,8 +244,8 @@ impl Node {
                 self.with_edge(|edge, rooms| edge.handle_client(rooms, conn, message));
             }
             Input::Gone { conn } => self.with_edge(|edge, rooms| edge.handle_gone(rooms, conn)),
-            Input::Lagging { conn } => self.edge.handle_lagging(&mut self.core, conn),
-            Input::Drained { conn } => self.edge.handle_drained(&mut self.core, conn),
+            Input::Lagging { conn } => self.with_edge(|edge, rooms| edge.handle_lagging(rooms, conn)),
+            Input::Drained { conn } => self.with_edge(|edge, rooms| edge.handle_drained(rooms, conn)),
             Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
             Input::LinkBroken { peer } => self.membership.on_link_broken(&mut self.core, peer),
             Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
@@ -569,7 +572,7 @@ impl Node {
     }
 
     fn on_flush(&mut self) {
-        self.with_edge(|edge, rooms| edge.flush(rooms));
+        self.crowd.interest.flush(&mut self.core);
         // A node that is being emptied sends clients away once they have what it tells: one that goes now is back before the
         // next tick, and misses none.
         if self.core.is_draining() && !self.core.stopping {

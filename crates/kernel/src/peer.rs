@@ -4,13 +4,11 @@
 //! hangs carry the sender's epoch: of an older one they are dropped (the sender has announced itself anew), of a newer
 //! one they wait for the view.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
-use gundo_wire::client::Frame;
 use gundo_wire::journal::{NameChange, StreamAppend};
 
+use crate::frame::ChunkFrame;
 use crate::game::{Actor, Refusal};
 
 /// A message between nodes.
@@ -215,28 +213,6 @@ pub enum HomeMessage {
         /// Node and tiers (bits), in node order.
         list: Vec<(NodeId, u8)>,
     },
-}
-
-/// What one publisher tells of one chunk in one tick.
-#[derive(Clone, Debug)]
-pub struct ChunkFrame {
-    /// The chunk.
-    pub chunk: ChunkId,
-    /// Its tick.
-    pub tick: u32,
-    /// The roster part, for every tier.
-    pub roster: Option<Encoded>,
-    /// The motion part of the tiers that are due and subscribed.
-    pub motion: [Option<Encoded>; 3],
-}
-
-/// A frame and its bytes: a `ServerMessage` that holds just this frame.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// Decoded.
-    pub frame: Arc<Frame>,
-    /// Encoded, as clients get it.
-    pub bytes: Bytes,
 }
 
 /// One session's line: the connection at an edge.

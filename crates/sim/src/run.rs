@@ -157,7 +157,8 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity keeps more work waiting than it may (a player also the hellos it was answering, when they must be done again), and the game's code does not panic.
+/// No entity keeps more work waiting than it may (a player also the hellos it was answering, when they must be done again), and
+/// the game's code does not panic.
 fn bounds(world: &World) -> Verdict {
     let most = world.plan.world.limits.waiting_per_entity_max;
     // Hellos of one player that can be behind one append: more connections of one player are not made here in that time.

@@ -5,8 +5,11 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/gundo.client.v1.rs"));
 }
 
+mod motion;
+
 pub use generated::*;
-use gundo_types::{Body, CHUNK_MM, ChunkId, MOTION_UNIT_MM, Point};
+use gundo_types::{Body, CHUNK_MM, ChunkId, MOTION_UNIT_MM};
+pub use motion::{Row, put_motion};
 
 /// The version a client names in its Hello.
 pub const PROTOCOL: u32 = 1;
@@ -38,36 +41,21 @@ impl Frame {
 
     /// The motion part as (slot, body), in slot order. Short columns end it early.
     pub fn motion(&self) -> impl Iterator<Item = (u32, Body)> + '_ {
-        let corner = self.chunk().unwrap_or_default();
-        let columns = self.x.iter().zip(&self.y).zip(self.heading.iter().zip(&self.speed));
-        let mut slot = 0u32;
-        self.slot.iter().zip(columns).map(move |(step, ((x, y), (heading, speed)))| {
-            slot = slot.wrapping_add(*step);
-            (slot, body_in(corner, *x, *y, *heading, *speed))
-        })
+        let chunk = self.chunk().unwrap_or_default();
+        self.rows().map(move |row| (row.slot, row.body(chunk)))
     }
 }
 
 impl Enter {
     /// The body, absolute on the island; `None` for entities without one.
     pub fn body(&self, chunk: ChunkId) -> Option<Body> {
-        self.has_body.then(|| body_in(chunk, self.x, self.y, self.heading, self.speed))
+        let numbers = [self.x, self.y, self.heading, self.speed];
+        self.has_body.then(|| Row::cut(self.slot, numbers).body(chunk))
     }
 }
 
 fn chunk(island: u32, x: i32, y: i32) -> Option<ChunkId> {
     Some(ChunkId { island: island.try_into().ok()?, x: x.try_into().ok()?, y: y.try_into().ok()? })
-}
-
-fn body_in(chunk: ChunkId, x: u32, y: u32, heading: u32, speed: u32) -> Body {
-    let corner = chunk.corner();
-    let from = |base: i32, v: u32| base.saturating_add((v.min(3_000) as i32) * MOTION_UNIT_MM);
-    Body {
-        island: chunk.island,
-        at: Point::new(from(corner.x, x), from(corner.y, y)),
-        heading: (heading & 127) as u8,
-        speed: (speed & 127) as u8,
-    }
 }
 
 /// Position of `body` in motion units from the corner of its own chunk.
@@ -78,6 +66,8 @@ pub fn motion_units(body: &Body) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use gundo_types::Point;
+
     use super::*;
 
     #[test]

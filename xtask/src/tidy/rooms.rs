@@ -15,14 +15,15 @@ const KERNEL: &str = "crates/kernel/src";
 /// Room, and what it may import: what is above it in this list and named. `lib` routes between all of them.
 const ROOMS: &[(&str, &[&str])] = &[
     ("game", &[]),
-    ("peer", &["game"]),
+    ("frame", &[]),
+    ("peer", &["frame", "game"]),
     ("io", &["game", "peer"]),
     ("view", &["io"]),
     ("core", &["io", "peer", "view"]),
     ("planted", &["io", "peer"]),
     ("membership", &["core", "io", "peer"]),
     ("overload", &["core", "io"]),
-    ("crowd", &["core", "game", "io", "overload", "peer"]),
+    ("crowd", &["core", "frame", "game", "io", "overload", "peer"]),
     ("home", &["core", "peer"]),
     ("host", &["core", "crowd", "game", "home", "io", "peer"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),

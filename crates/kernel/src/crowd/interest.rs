@@ -1,101 +1,176 @@
 //! The node as a subscriber: which chunks its sessions and players look at, and the pictures that come back.
 //!
 //! Sessions join a chunk at a tier; players that are real here need their surroundings as well. The node subscribes
-//! once to the union, keeps one [`Picture`] for each chunk, and hands every frame to the sessions that look there.
+//! once to the union, keeps one [`Picture`](super::picture::Picture) for each chunk, and hands every frame to the sessions that
+//! look there.
+//!
+//! A frame's chunk is looked up once, when it comes. A flush walks the chunks that frames have come for, and adds them to the
+//! messages of those who look: no list of who looks where is made or sorted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::Frame;
 
+use super::index::{ChunkIndex, rank};
+use super::picture::{Seen, Taken};
+use super::slab::{Handle, Slab};
+use super::subscription::{Look, Subscription};
+use super::viewers::Viewers;
 use crate::core::Core;
-use crate::crowd::picture::{Picture, Seen, Taken};
-use crate::crowd::publish::{blank_frame, encode};
+use crate::frame::{ChunkFrame, Pen, blank_frame};
 use crate::game::{Neighbour, Surroundings};
-use crate::peer::{ChunkFrame, HomeMessage, Peer};
+use crate::peer::{HomeMessage, Peer};
 
 /// All that this node looks at.
 #[derive(Default)]
 pub(crate) struct Interest {
-    chunks: BTreeMap<ChunkId, Subscription>,
-    /// Chunks whose wanted tiers may have changed.
-    changed: BTreeSet<ChunkId>,
-    /// Frames for the next flush.
-    arrived: BTreeMap<ChunkId, Vec<ChunkFrame>>,
+    by_chunk: ChunkIndex,
+    chunks: Slab<Subscription>,
+    /// Chunks whose wanted tiers may have changed, and their ranks, each once.
+    changed: Vec<(u64, Handle)>,
+    /// Chunks with frames for the next flush, and their ranks, each once.
+    fresh: Vec<(u64, Handle)>,
     /// Number of the last bundle from each publisher.
     bundles: BTreeMap<NodeId, u64>,
+    viewers: Viewers,
+    /// Old tiers that run out: when, whose, where. In that order, for each takes as long.
+    fading: VecDeque<(u32, ConnId, ChunkId)>,
+    /// Entities in the pictures that other nodes have told of.
+    ghosts: usize,
+    pen: Pen,
 }
 
-#[derive(Default)]
-pub(crate) struct Subscription {
-    /// Sessions that look here, in order, and their tiers (bits; two while a session changes tier).
-    sessions: Vec<(ConnId, u8)>,
-    tier_counts: [u32; 3],
-    /// Real players around.
-    players: u32,
-    /// Tiers the home has been told.
-    told: u8,
-    picture: Picture,
-}
+/// The tiers of a sight.
+#[derive(Clone, Copy)]
+struct Reach([u32; 3]);
 
-/// Frames of one flush, and who gets which.
-#[derive(Default)]
-pub(crate) struct Flush {
-    /// Chunk by chunk.
-    pub(crate) chunks: Vec<(ChunkId, Vec<ChunkFrame>)>,
-    /// A session, an index in `chunks`, its tiers there; session by session.
-    pub(crate) looks: Vec<(ConnId, u32, u8)>,
-}
-
-impl Subscription {
-    /// Sets a session's tiers; returns those before.
-    fn set(&mut self, conn: ConnId, tiers: u8) -> u8 {
-        match (self.sessions.binary_search_by_key(&conn, |(c, _)| *c), tiers) {
-            (Ok(at), 0) => self.sessions.remove(at).1,
-            (Ok(at), _) => std::mem::replace(&mut self.sessions[at].1, tiers),
-            (Err(_), 0) => 0,
-            (Err(at), _) => {
-                self.sessions.insert(at, (conn, tiers));
-                0
-            }
-        }
+impl Reach {
+    /// The tier in which a session centred on `center` sees `chunk`.
+    fn tier(self, center: ChunkId, chunk: ChunkId) -> Option<u8> {
+        let steps = center.steps_to(chunk)?;
+        self.0.iter().position(|reach| steps <= *reach).map(|tier| tier as u8)
     }
 
-    fn tiers_of(&self, conn: ConnId) -> u8 {
-        self.sessions.binary_search_by_key(&conn, |(c, _)| *c).map_or(0, |at| self.sessions[at].1)
-    }
-
-    fn wanted(&self) -> u8 {
-        let tiers = (0..3).filter(|t| self.tier_counts[*t] > 0).fold(0, |bits, t| bits | 1 << t);
-        tiers | u8::from(self.players > 0)
+    fn around(self, center: ChunkId) -> impl Iterator<Item = ChunkId> {
+        center.around(self.0.into_iter().max().unwrap_or(0))
     }
 }
+
+// ---- who looks where -----------------------------------------------------------------------------------
 
 impl Interest {
-    /// A session looks at `chunk` with these tiers (bits); 0: not any more.
-    pub(crate) fn set_session(&mut self, conn: ConnId, chunk: ChunkId, tiers: u8) {
-        let sub = self.chunks.entry(chunk).or_default();
-        let before = sub.set(conn, tiers);
-        for tier in 0..3 {
-            let bit = |set: u8| u32::from(set >> tier & 1);
-            sub.tier_counts[tier] = sub.tier_counts[tier] + bit(tiers) - bit(before);
+    /// Centres a session's sight: chunks are joined, left, or change their tier. Returns those that were left.
+    pub(crate) fn look_from(&mut self, core: &Core, conn: ConnId, center: ChunkId) -> Vec<ChunkId> {
+        let reach = Reach(core.world().sight_chunks);
+        // An old tier goes on until a frame of the new one has surely come, also from a publisher that is slower just now: nothing
+        // falls between the two.
+        let fades = core.tick() + 4 * core.world().tier_ticks.into_iter().max().unwrap_or(1);
+        let viewer = self.viewers.find_or_add(conn);
+        let before = self.viewers.get_mut(viewer).center.replace(center);
+        let mut left = Vec::new();
+        for chunk in before.into_iter().flat_map(|b| reach.around(b)) {
+            if reach.tier(center, chunk).is_none() {
+                self.leave(conn, viewer, chunk);
+                left.push(chunk);
+            }
         }
-        self.changed.insert(chunk);
+        for chunk in reach.around(center) {
+            let Some(tier) = reach.tier(center, chunk) else { continue };
+            match before.and_then(|b| reach.tier(b, chunk)) {
+                Some(old) if old == tier => {}
+                Some(_) => {
+                    let at = self.changing(chunk);
+                    let sub = &mut self.chunks[at];
+                    let tiers = sub.look_mut(conn).expect("it is in sight").tiers;
+                    sub.set_tiers(conn, tiers | 1 << tier, fades);
+                    self.fading.push_back((fades, conn, chunk));
+                }
+                None => {
+                    let at = self.changing(chunk);
+                    self.chunks[at].join(Look { conn, viewer, fades: 0, tiers: 1 << tier, owed: true });
+                    self.viewers.owe(viewer, chunk);
+                }
+            }
+        }
+        left
     }
 
-    /// A session looks at `chunk` with this tier as well.
-    pub(crate) fn add_tier(&mut self, conn: ConnId, chunk: ChunkId, tier: u8) {
-        let before = self.chunks.get(&chunk).map_or(0, |s| s.tiers_of(conn));
-        self.set_session(conn, chunk, before | 1 << tier);
+    /// A session has ended.
+    pub(crate) fn leave_all(&mut self, core: &Core, conn: ConnId) {
+        let Some(viewer) = self.viewers.find(conn) else { return };
+        let center = self.viewers.get(viewer).center;
+        for chunk in center.into_iter().flat_map(|c| Reach(core.world().sight_chunks).around(c)) {
+            self.leave(conn, viewer, chunk);
+        }
+        self.viewers.remove(conn);
+    }
+
+    fn leave(&mut self, conn: ConnId, viewer: Handle, chunk: ChunkId) {
+        let at = self.changing(chunk);
+        if self.chunks[at].leave(conn).is_some_and(|look| look.owed) {
+            self.viewers.release(viewer, chunk);
+        }
+    }
+
+    /// Whether the session's send queue is full: no frames until it is empty.
+    pub(crate) fn set_lagging(&mut self, conn: ConnId) {
+        let viewer = self.viewers.find_or_add(conn);
+        self.viewers.get_mut(viewer).lagging = true;
+    }
+
+    pub(crate) fn is_lagging(&self, conn: ConnId) -> bool {
+        self.viewers.find(conn).is_some_and(|viewer| self.viewers.get(viewer).lagging)
+    }
+
+    /// The session's send queue is empty again: it is owed a keyframe of every chunk in sight.
+    pub(crate) fn catch_up(&mut self, core: &Core, conn: ConnId) {
+        let Some(viewer) = self.viewers.find(conn) else { return };
+        self.viewers.get_mut(viewer).lagging = false;
+        let center = self.viewers.get(viewer).center;
+        for chunk in center.into_iter().flat_map(|c| Reach(core.world().sight_chunks).around(c)) {
+            let at = self.by_chunk.get(chunk).expect("what is in sight is subscribed");
+            let look = self.chunks[at].look_mut(conn).expect("it is in sight");
+            if !std::mem::replace(&mut look.owed, true) {
+                self.viewers.owe(viewer, chunk);
+            }
+        }
+        self.viewers.list(viewer);
     }
 
     /// A player that is real here begins or ceases to need the chunks around `center`.
     pub(crate) fn set_player(&mut self, center: ChunkId, needed: bool) {
         for chunk in center.around(1) {
-            let sub = self.chunks.entry(chunk).or_default();
-            sub.players = if needed { sub.players + 1 } else { sub.players.saturating_sub(1) };
-            self.changed.insert(chunk);
+            let at = self.changing(chunk);
+            let players = &mut self.chunks[at].players;
+            *players = if needed { *players + 1 } else { players.saturating_sub(1) };
+        }
+    }
+
+    /// The chunk's subscription, whose wanted tiers may change.
+    fn changing(&mut self, chunk: ChunkId) -> Handle {
+        let at = self.by_chunk.get(chunk).unwrap_or_else(|| {
+            let at = self.chunks.insert(Subscription::new(chunk));
+            self.by_chunk.insert(chunk, at);
+            at
+        });
+        if !std::mem::replace(&mut self.chunks[at].changed, true) {
+            self.changed.push((rank(chunk), at));
+        }
+        at
+    }
+
+    fn fade_tiers(&mut self, core: &Core) {
+        let tick = core.tick();
+        while let Some((due, conn, chunk)) = self.fading.front().copied().filter(|(due, ..)| *due <= tick) {
+            self.fading.pop_front();
+            let look = self.by_chunk.get(chunk).and_then(|at| self.chunks[at].look_mut(conn)).copied();
+            let Some(look) = look.filter(|look| look.fades == due) else { continue };
+            let center = self.viewers.get(look.viewer).center;
+            let tier = center.and_then(|c| Reach(core.world().sight_chunks).tier(c, chunk));
+            let at = self.changing(chunk);
+            self.chunks[at].set_tiers(conn, 1 << tier.expect("it is in sight"), 0);
         }
     }
 
@@ -105,30 +180,60 @@ impl Interest {
             return;
         }
         let mut messages: BTreeMap<NodeId, Vec<(ChunkId, u8)>> = BTreeMap::new();
-        for chunk in std::mem::take(&mut self.changed) {
-            let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
-            let wanted = sub.wanted();
-            if wanted != sub.told && (wanted != 0 || !core.planted(Planted::SubscriptionKept)) {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        for (_, at) in changed.drain(..) {
+            let sub = &mut self.chunks[at];
+            sub.changed = false;
+            let (chunk, wanted) = (sub.chunk, sub.wanted());
+            if wanted != sub.told {
                 sub.told = wanted;
                 if let Some(home) = core.home_of_chunk(chunk) {
                     messages.entry(home).or_default().push((chunk, wanted));
                 }
             }
             if wanted == 0 {
-                self.chunks.remove(&chunk);
-                self.arrived.remove(&chunk);
+                self.forget(core.me(), at);
             }
         }
+        self.changed = changed;
         for (home, list) in messages {
             core.send_home(home, HomeMessage::Subscribe(list));
         }
     }
 
-    /// Chunks subscribed to, with tiers as bits.
-    pub(crate) fn subscribed(&self) -> impl Iterator<Item = (ChunkId, u8)> {
-        self.chunks.iter().filter(|(_, s)| s.told != 0).map(|(c, s)| (*c, s.told))
+    fn forget(&mut self, me: NodeId, at: Handle) {
+        let sub = self.chunks.remove(at);
+        assert!(sub.looks().is_empty() && sub.players == 0, "somebody looks at {:?}", sub.chunk);
+        self.by_chunk.remove(sub.chunk);
+        self.ghosts -= sub.picture.ghosts(me);
+        if !sub.arrived.is_empty() {
+            self.fresh.retain(|(_, other)| *other != at);
+        }
     }
 
+    /// Chunks subscribed to, with tiers as bits.
+    pub(crate) fn subscribed(&self) -> impl Iterator<Item = (ChunkId, u8)> {
+        let told = |at: Handle| (self.chunks[at].chunk, self.chunks[at].told);
+        self.in_order().into_iter().map(told).filter(|(_, tiers)| *tiers != 0)
+    }
+
+    /// In chunk order.
+    fn in_order(&self) -> Vec<Handle> {
+        let mut all: Vec<_> = self.chunks.iter().map(|(at, sub)| (rank(sub.chunk), at)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// Number of chunks looked at, and of ghosts in them.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.chunks.len(), self.ghosts)
+    }
+}
+
+// ---- what comes back -----------------------------------------------------------------------------------
+
+impl Interest {
     /// A publisher's frames.
     pub(crate) fn take_frames(
         &mut self,
@@ -147,16 +252,28 @@ impl Interest {
                 core.counters.nonsense += 1;
                 continue;
             }
-            let chunk = frame.chunk;
-            let Some(sub) = self.chunks.get_mut(&chunk) else { continue };
-            match sub.picture.take(from, &frame, unnoticed) {
-                Taken::Fits => {
-                    self.arrived.entry(chunk).or_default().push(frame);
-                }
-                Taken::Gap => core.send(from, Peer::KeyframeWanted(chunk)),
+            let Some(at) = self.by_chunk.get(frame.chunk) else { continue };
+            let picture = &mut self.chunks[at].picture;
+            let is_ghosts = frame.roster.is_some() && from != core.me();
+            let before = if is_ghosts { picture.count(from) } else { 0 };
+            let taken = picture.take(from, &frame, unnoticed);
+            if is_ghosts {
+                self.ghosts = self.ghosts + picture.count(from) - before;
+            }
+            match taken {
+                Taken::Fits => self.arrive(at, frame),
+                Taken::Gap => core.send(from, Peer::KeyframeWanted(frame.chunk)),
                 Taken::Waits => {}
             }
         }
+    }
+
+    fn arrive(&mut self, at: Handle, frame: ChunkFrame) {
+        let sub = &mut self.chunks[at];
+        if sub.arrived.is_empty() {
+            self.fresh.push((rank(sub.chunk), at));
+        }
+        sub.arrived.push(frame);
     }
 
     /// What a publisher says that it sent last.
@@ -167,73 +284,75 @@ impl Interest {
         number: u64,
         rosters: &[(ChunkId, u32)],
     ) {
-        if core.planted(Planted::SentNotCompared) || core.planted(Planted::RosterGapUnnoticed) {
+        if core.planted(Planted::RosterGapUnnoticed) {
             return;
         }
         if self.bundles.insert(from, number).unwrap_or(0) != number {
             self.ask_for_all(core, from);
         }
         for (chunk, roster) in rosters {
-            if self.chunks.get_mut(chunk).is_some_and(|s| s.picture.misses(from, *roster)) {
+            let Some(at) = self.by_chunk.get(*chunk) else { continue };
+            if self.chunks[at].picture.misses(from, *roster) {
                 core.send(from, Peer::KeyframeWanted(*chunk));
             }
         }
     }
 
-    /// A bundle was lost, and nobody knows what was in it: every picture of that publisher is asked for anew. Motion
-    /// that was lost would otherwise be missed for ever if the entity stands still now.
+    /// A bundle was lost, and nobody knows what was in it: the node asks for every picture of that publisher again. It would
+    /// otherwise miss lost motion for ever if the entity stands still now.
     fn ask_for_all(&mut self, core: &mut Core, from: NodeId) {
-        for (chunk, sub) in &mut self.chunks {
+        for at in self.in_order() {
+            let sub = &mut self.chunks[at];
             if sub.picture.doubt(from) {
-                core.send(from, Peer::KeyframeWanted(*chunk));
+                core.send(from, Peer::KeyframeWanted(sub.chunk));
             }
         }
     }
 
     /// Removes what nodes told that are members no more; sessions are told that nothing of it is left.
     pub(crate) fn forget_publishers(&mut self, core: &mut Core, gone: &[NodeId]) {
-        for (chunk, sub) in &mut self.chunks {
+        for at in self.in_order() {
             for node in gone {
+                let sub = &mut self.chunks[at];
+                let (chunk, count) = (sub.chunk, sub.picture.count(*node));
                 let Some(tick) = sub.picture.forget(*node) else { continue };
+                self.ghosts -= if *node == core.me() { 0 } else { count };
                 if core.planted(Planted::GhostsOfTheDead) {
                     continue;
                 }
-                let nothing = Frame { keyframe: true, ..blank_frame(*node, *chunk, tick) };
-                let roster = Some(encode(core, nothing));
-                let frame = ChunkFrame { chunk: *chunk, tick, roster, motion: Default::default() };
-                self.arrived.entry(*chunk).or_default().push(frame);
+                core.counters.frames += 1;
+                let nothing = Frame { keyframe: true, ..blank_frame(*node, chunk, tick) };
+                let roster = Some(self.pen.roster(nothing));
+                self.arrive(at, ChunkFrame::new(chunk, tick, roster, Default::default()));
             }
         }
         self.bundles.retain(|n, _| !gone.contains(n));
     }
 
-    /// Takes the frames since the last flush. One list of who looks where, sorted once, costs less than a look at each
-    /// session for each chunk.
-    pub(crate) fn flush(&mut self) -> Flush {
-        let mut flush = Flush::default();
-        for (chunk, frames) in std::mem::take(&mut self.arrived) {
-            let Some(sub) = self.chunks.get(&chunk).filter(|sub| !sub.sessions.is_empty()) else { continue };
-            let index = flush.chunks.len() as u32;
-            flush.looks.extend(sub.sessions.iter().map(|(conn, tiers)| (*conn, index, *tiers)));
-            flush.chunks.push((chunk, frames));
+    /// Hands every session its frames since the last flush, as one message, and the keyframes it is owed.
+    pub(crate) fn flush(&mut self, core: &mut Core) {
+        self.fade_tiers(core);
+        // Each publisher's frames came in chunk order: a few runs, to be merged.
+        self.fresh.sort_by_key(|(rank, _)| *rank);
+        for (_, at) in self.fresh.drain(..) {
+            core.counters.updates += self.chunks[at].hand_out(&mut self.viewers);
         }
-        flush.looks.sort_unstable();
-        flush
-    }
-
-    /// The chunk's keyframe as of now; `cut` keeps it for the others who are owed one.
-    pub(crate) fn keyframe(
-        &self,
-        chunk: ChunkId,
-        cut: &mut BTreeMap<ChunkId, Option<Bytes>>,
-    ) -> Option<Bytes> {
-        let picture = &self.chunks.get(&chunk)?.picture;
-        cut.entry(chunk).or_insert_with(|| picture.keyframe(chunk)).clone()
-    }
-
-    /// Number of chunks looked at, and of ghosts in them.
-    pub(crate) fn size(&self, me: NodeId) -> (usize, usize) {
-        (self.chunks.len(), self.chunks.values().map(|s| s.picture.ghosts(me)).sum())
+        // A keyframe is cut once for all that are owed it.
+        let mut cut: BTreeMap<ChunkId, Option<Bytes>> = BTreeMap::new();
+        for (viewer, joins) in self.viewers.take_joins() {
+            for chunk in joins {
+                let at = self.by_chunk.get(chunk).expect("what is in sight is subscribed");
+                let sub = &mut self.chunks[at];
+                let conn = self.viewers.get(viewer).conn();
+                sub.look_mut(conn).expect("it is in sight").owed = false;
+                let keyframe = cut.entry(chunk).or_insert_with(|| sub.picture.keyframe(chunk));
+                if let Some(keyframe) = keyframe {
+                    self.viewers.parts(viewer).expect("it does not lag").push(keyframe.clone());
+                    core.counters.keyframes += 1;
+                }
+            }
+        }
+        self.viewers.send(core);
     }
 }
 
@@ -247,9 +366,30 @@ fn is_sound(frame: &ChunkFrame) -> bool {
     entered.map(|e| e.slot).all(|slot| slot < SLOTS_MAX)
 }
 
+// ---- what game code sees -------------------------------------------------------------------------------
+
 /// Of two entries of an entity, the one that is its ghost.
 fn newer<'a>(a: &'a Seen, b: &'a Seen) -> &'a Seen {
     if (a.term, a.tick) < (b.term, b.tick) { b } else { a }
+}
+
+impl Interest {
+    /// Chunks from `low` to `high` that are subscribed to, in chunk order.
+    fn between(&self, low: ChunkId, high: ChunkId) -> Vec<Handle> {
+        let side = |from: i16, to: i16| to.abs_diff(from) as usize + 1;
+        let (columns, rows) = (low.x..=high.x, low.y..=high.y);
+        if side(low.x, high.x) * side(low.y, high.y) > self.chunks.len() {
+            let mut all = self.in_order();
+            all.retain(|at| {
+                let ChunkId { island, x, y } = self.chunks[*at].chunk;
+                island == low.island && columns.contains(&x) && rows.contains(&y)
+            });
+            return all;
+        }
+        let chunk = |(x, y)| ChunkId { island: low.island, x, y };
+        let all = columns.flat_map(|x| rows.clone().map(move |y| (x, y))).map(chunk);
+        all.filter_map(|chunk| self.by_chunk.get(chunk)).collect()
+    }
 }
 
 impl Surroundings for Interest {
@@ -260,16 +400,13 @@ impl Surroundings for Interest {
         let high =
             ChunkId::of(island, Point::new(point.x.saturating_add(reach), point.y.saturating_add(reach)));
         let mut newest: BTreeMap<EntityId, &Seen> = BTreeMap::new();
-        for x in low.x..=high.x {
-            let row = ChunkId { island, x, y: low.y }..=ChunkId { island, x, y: high.y };
-            for (_, sub) in self.chunks.range(row) {
-                for (_, seen) in sub.picture.seen() {
-                    if !seen.body.is_some_and(|b| b.at.within(point, radius_mm)) {
-                        continue;
-                    }
-                    let kept = newest.entry(seen.id).or_insert(seen);
-                    *kept = newer(kept, seen);
+        for at in self.between(low, high) {
+            for (_, seen) in self.chunks[at].picture.seen() {
+                if !seen.body.is_some_and(|b| b.at.within(point, radius_mm)) {
+                    continue;
                 }
+                let kept = newest.entry(seen.id).or_insert(seen);
+                *kept = newer(kept, seen);
             }
         }
         let neighbour = |s: &Seen| Neighbour { id: s.id, public: s.public.clone(), body: s.body };
@@ -277,8 +414,40 @@ impl Surroundings for Interest {
     }
 
     fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes> {
-        let picture = &self.chunks.get(&chunk)?.picture;
+        let picture = &self.chunks[self.by_chunk.get(chunk)?].picture;
         let entries = picture.seen().map(|(_, seen)| seen).filter(|seen| seen.id == id);
         Some(entries.reduce(newer)?.public.clone())
+    }
+}
+
+impl Interest {
+    /// What must hold between two inputs, whatever has happened: expensive, for checkers.
+    pub(crate) fn check(&self, core: &Core) {
+        assert_eq!(self.by_chunk.len(), self.chunks.len(), "a subscription without its chunk");
+        let (mut ghosts, mut looks) = (0, 0);
+        for (at, sub) in self.chunks.iter() {
+            assert_eq!(self.by_chunk.get(sub.chunk), Some(at), "a chunk leads to another subscription");
+            sub.check(&self.viewers);
+            sub.picture.check();
+            ghosts += sub.picture.ghosts(core.me());
+            looks += sub.looks().len();
+        }
+        assert_eq!(ghosts, self.ghosts, "ghosts are miscounted");
+        let changed = self.chunks.iter().filter(|(_, sub)| sub.changed).count();
+        assert_eq!(changed, self.changed.len(), "chunks that have changed are miscounted");
+        let fresh = self.chunks.iter().filter(|(_, sub)| !sub.arrived.is_empty()).count();
+        assert_eq!(fresh, self.fresh.len(), "chunks that frames have come for are miscounted");
+        for (rank_of, at) in self.changed.iter().chain(&self.fresh) {
+            assert_eq!(rank(self.chunks[*at].chunk), *rank_of, "another chunk is listed");
+        }
+        self.viewers.check();
+        let reach = Reach(core.world().sight_chunks);
+        let centers = self.viewers.iter().filter_map(|(_, viewer)| viewer.center);
+        assert_eq!(
+            looks,
+            centers.map(|c| reach.around(c).count()).sum::<usize>(),
+            "a look too many or too few"
+        );
+        assert!(self.fading.iter().is_sorted_by_key(|(due, ..)| *due), "tiers run out in disorder");
     }
 }

@@ -6,8 +6,7 @@ use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Term};
 use gundo_wire::Message;
 use gundo_wire::client::{Frame, ServerMessage};
 
-use crate::crowd::publish::{blank_frame, enter};
-use crate::peer::ChunkFrame;
+use crate::frame::{ChunkFrame, blank_frame, enter};
 
 /// Up to so many slots, a publisher's have no spare room.
 const SLOTS_EXACT: usize = 4;
@@ -73,10 +72,10 @@ impl Picture {
             return told.miss();
         }
         told.tick = frame.tick;
-        for motion in frame.motion.iter().flatten() {
-            for (slot, body) in motion.frame.motion() {
-                if let Some(Some(seen)) = told.slots.get_mut(slot as usize) {
-                    seen.body = Some(body);
+        for (_, motion) in frame.motion() {
+            for row in motion.rows.iter() {
+                if let Some(Some(seen)) = told.slots.get_mut(row.slot as usize) {
+                    seen.body = Some(row.body(frame.chunk));
                     seen.tick = frame.tick;
                 }
             }
@@ -109,6 +108,12 @@ impl Picture {
         self.publishers.iter().flat_map(|(n, told)| told.slots.iter().flatten().map(move |s| (*n, s)))
     }
 
+    /// Entities told by a publisher.
+    pub(crate) fn count(&self, node: NodeId) -> usize {
+        let at = self.publishers.binary_search_by_key(&node, |(n, _)| *n);
+        at.map_or(0, |at| self.publishers[at].1.count)
+    }
+
     /// Entities told by publishers other than `me`.
     pub(crate) fn ghosts(&self, me: NodeId) -> usize {
         self.publishers.iter().filter(|(n, _)| *n != me).map(|(_, t)| t.count).sum()
@@ -129,6 +134,15 @@ impl Picture {
 }
 
 impl Picture {
+    /// What must hold between two inputs.
+    pub(crate) fn check(&self) {
+        assert!(self.publishers.is_sorted_by(|a, b| a.0 < b.0), "publishers out of order");
+        for (node, told) in &self.publishers {
+            let count = told.slots.iter().flatten().count();
+            assert_eq!(count, told.count, "entities told by {node} are miscounted");
+        }
+    }
+
     fn told(&mut self, node: NodeId) -> &mut Told {
         let at = match self.publishers.binary_search_by_key(&node, |(n, _)| *n) {
             Ok(at) => at,

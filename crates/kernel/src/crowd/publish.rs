@@ -1,22 +1,28 @@
-//! The node as a publisher: what its real entities look like, told chunk by chunk to whoever subscribes.
+//! The node as a publisher: what its real entities look like, told chunk by chunk to the nodes that subscribe.
 //!
 //! Each chunk with something to show is a [`Publication`]: slots (short names), a roster numbered without gaps, and for
 //! each tier the slots that moved since its last motion frame. Once per tick each is encoded once per tier, and the same
 //! bytes go to all. Cost: O(entities), never O(entities × subscribers).
+//!
+//! An entity is looked up by its id once for each thing that happens to it; from there handles lead to its publication and its
+//! slot. A tick walks a list of the publications with news, nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Term};
-use gundo_wire::Message;
-use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal, motion_units};
+use gundo_wire::client::Row;
 
+use super::index::{ChunkIndex, rank};
+use super::publication::{CHANGED, Publication, Shown, Subscriber};
+use super::slab::{Handle, Slab};
 use crate::core::Core;
+use crate::frame::tiers_in;
+use crate::frame::{ChunkFrame, Motion, Pen};
 use crate::overload::Overload;
-use crate::peer::{ChunkFrame, Encoded, HomeMessage, Peer};
+use crate::peer::{HomeMessage, Peer};
 
-/// Ticks a publication without entities is kept: whoever comes back soon causes no announcement.
+/// Ticks a publication without entities is kept: an entity that comes back soon causes no announcement.
 const EMPTY_TICKS_MAX: u32 = 50;
 /// Ticks for which an entity that was handed to another node is shown from here still: by then the other's word has come to all.
 const LINGER_TICKS: u32 = 8;
@@ -24,82 +30,50 @@ const LINGER_TICKS: u32 = 8;
 /// All that this node shows.
 #[derive(Default)]
 pub(crate) struct Publisher {
-    entities: BTreeMap<EntityId, Shown>,
-    chunks: BTreeMap<ChunkId, Publication>,
-    dirty: BTreeSet<ChunkId>,
+    by_id: BTreeMap<EntityId, Handle>,
+    entities: Slab<Shown>,
+    by_chunk: ChunkIndex,
+    publications: Slab<Publication>,
+    /// Publications to look at in the next tick and their ranks, each once. Those left by the last tick come first, in order.
+    dirty: Vec<(u64, Handle)>,
     /// Entities that are real elsewhere now, and when they leave: nobody sees a hole.
     lingering: BTreeMap<EntityId, u32>,
-    /// Number of the last bundle for each subscriber.
-    sent: BTreeMap<NodeId, u64>,
+    outboxes: Slab<Outbox>,
+    by_node: BTreeMap<NodeId, Handle>,
+    pen: Pen,
+    /// What has moved, tier by tier: empty between two publications, kept for its memory.
+    rows: [Vec<Row>; 3],
 }
 
-/// One entity as others see it.
-struct Shown {
-    chunk: ChunkId,
-    slot: u32,
-    term: Term,
-    public: Bytes,
-    body: Option<Body>,
-    /// Tiers (bits) in whose `moved` list the slot stands.
-    moved: u8,
+/// What goes to one subscriber in this tick.
+struct Outbox {
+    /// Number of the last bundle.
+    number: u64,
+    frames: Vec<ChunkFrame>,
 }
 
-struct Publication {
-    roster: u32,
-    slots: BTreeMap<u32, EntityId>,
-    free: BTreeSet<u32>,
-    subscribers: BTreeMap<NodeId, u8>,
-    /// Subscribers that are owed a keyframe.
-    owed: BTreeSet<NodeId>,
-    enter: BTreeSet<u32>,
-    change: BTreeSet<u32>,
-    leave: Vec<Leave>,
-    signal: Vec<Signal>,
-    moved: [Vec<u32>; 3],
-    announced: bool,
-    empty_since: u32,
-    /// The last tick that anybody was told of.
-    told: Option<u32>,
+/// The tick that is told of.
+#[derive(Clone, Copy)]
+struct Turn {
+    tick: u32,
+    /// Ticks since the last one that was told of.
+    ticks_told: u32,
+    /// Ticks between motion frames in each tier.
+    periods: [u32; 3],
 }
 
-impl Publication {
-    /// A new publication owes every subscriber a keyframe, which replaces what it remembers of an earlier one.
-    fn new() -> Self {
-        Self {
-            roster: 0,
-            slots: BTreeMap::new(),
-            free: BTreeSet::new(),
-            subscribers: BTreeMap::new(),
-            owed: BTreeSet::new(),
-            enter: BTreeSet::new(),
-            change: BTreeSet::new(),
-            leave: Vec::new(),
-            signal: Vec::new(),
-            moved: Default::default(),
-            announced: false,
-            empty_since: 0,
-            told: None,
-        }
-    }
-
-    fn announce(&mut self, core: &mut Core, chunk: ChunkId) {
-        if !std::mem::replace(&mut self.announced, true)
-            && let Some(home) = core.home_of_chunk(chunk)
-        {
-            core.send_home(home, HomeMessage::Publish { chunk, on: true });
-        }
-    }
-
-    fn tiers(&self) -> u8 {
-        self.subscribers.values().fold(0, |all, t| all | t)
-    }
-
-    fn has_roster(&self) -> bool {
-        !(self.enter.is_empty() && self.change.is_empty() && self.leave.is_empty() && self.signal.is_empty())
+impl Turn {
+    /// Tiers (bits) whose motion is due. Chunks take turns, so that the slow tiers do not all fall on the same tick.
+    fn due(&self, chunk: ChunkId) -> u8 {
+        let phase = self.tick.wrapping_add(chunk.x as u32).wrapping_add(chunk.y as u32);
+        let is_due = |period: u32| phase % period.max(1) < self.ticks_told;
+        (0..3).fold(0, |tiers, tier| tiers | u8::from(is_due(self.periods[tier])) << tier)
     }
 }
 
 impl Publisher {
+    // ---- what is shown ---------------------------------------------------------------------------------
+
     /// Shows `entity` in `chunk`, or changes how it looks.
     pub(crate) fn show(
         &mut self,
@@ -111,66 +85,65 @@ impl Publisher {
     ) {
         let body = body.map(Body::rounded);
         self.lingering.remove(&entity);
-        match self.entities.get_mut(&entity) {
-            Some(shown) if shown.chunk == chunk && shown.term == term => {
-                let moved = shown.body != body;
-                if shown.public != public {
-                    shown.public = public;
-                    self.chunks.entry(chunk).or_insert_with(Publication::new).change.insert(shown.slot);
-                    self.dirty.insert(chunk);
-                }
-                if moved {
-                    self.move_to(entity, body);
-                }
-            }
-            _ => {
-                let said = self.hide_towards(entity, Some(chunk));
-                self.enter(entity, term, chunk, public, body);
-                said.into_iter().for_each(|payload| self.signal(entity, payload));
-            }
+        let Some(at) = self.by_id.get(&entity).copied() else {
+            return self.enter(entity, term, chunk, public, body);
+        };
+        let shown = &mut self.entities[at];
+        let publication = &mut self.publications[shown.publication];
+        if publication.chunk != chunk || shown.term != term {
+            let said = self.hide_towards(entity, Some(chunk));
+            self.enter(entity, term, chunk, public, body);
+            return said.into_iter().for_each(|payload| self.signal(entity, payload));
         }
+        if shown.public != public {
+            shown.public = public;
+            publication.mark(shown.slot, CHANGED);
+            let publication = shown.publication;
+            self.make_dirty(publication);
+        }
+        self.move_at(at, body);
     }
 
     /// A new body for `entity`, possibly in another chunk. Does nothing if it is not shown.
     pub(crate) fn move_to(&mut self, entity: EntityId, body: Option<Body>) {
-        let body = body.map(Body::rounded);
-        let Some(shown) = self.entities.get_mut(&entity) else { return };
-        if shown.body == body {
+        if let Some(at) = self.by_id.get(&entity).copied() {
+            self.move_at(at, body.map(Body::rounded));
+        }
+    }
+
+    fn move_at(&mut self, at: Handle, body: Option<Body>) {
+        let shown = &self.entities[at];
+        let publication = &mut self.publications[shown.publication];
+        if publication.body(shown.slot) == body {
             return;
         }
-        let chunk = body.map_or(shown.chunk, |b| b.chunk());
-        if chunk != shown.chunk {
-            let (term, public) = (shown.term, shown.public.clone());
-            let said = self.hide_towards(entity, Some(chunk));
-            self.enter(entity, term, chunk, public, body);
-            said.into_iter().for_each(|payload| self.signal(entity, payload));
-            return;
+        let chunk = body.map_or(publication.chunk, |b| b.chunk());
+        if chunk == publication.chunk {
+            publication.move_to(shown.slot, body);
+            let publication = shown.publication;
+            return self.make_dirty(publication);
         }
-        shown.body = body;
-        let publication = self.chunks.get_mut(&chunk).expect("a shown entity's chunk is published");
-        for tier in 0..3 {
-            if shown.moved & (1 << tier) == 0 {
-                shown.moved |= 1 << tier;
-                publication.moved[tier].push(shown.slot);
-            }
-        }
-        self.dirty.insert(chunk);
+        let (entity, term, public) = (shown.id, shown.term, shown.public.clone());
+        let said = self.hide_towards(entity, Some(chunk));
+        self.enter(entity, term, chunk, public, body);
+        said.into_iter().for_each(|payload| self.signal(entity, payload));
     }
 
     /// Shows `payload` once, as said or done by `entity`.
     pub(crate) fn signal(&mut self, entity: EntityId, payload: Bytes) {
-        if let Some(shown) = self.entities.get(&entity) {
-            let publication = self.chunks.get_mut(&shown.chunk).expect("a shown entity's chunk is published");
-            publication.signal.push(Signal { slot: shown.slot, payload });
-            self.dirty.insert(shown.chunk);
+        if let Some(at) = self.by_id.get(&entity) {
+            let (publication, slot) = self.place(*at);
+            self.publications[publication].signal(slot, payload);
+            self.make_dirty(publication);
         }
     }
 
     /// Whether something that `entity` said has not been told yet.
     pub(crate) fn has_signal(&self, entity: EntityId) -> bool {
-        let Some(shown) = self.entities.get(&entity) else { return false };
-        let publication = self.chunks.get(&shown.chunk);
-        publication.is_some_and(|p| p.signal.iter().any(|s| s.slot == shown.slot))
+        self.by_id.get(&entity).is_some_and(|at| {
+            let (publication, slot) = self.place(*at);
+            self.publications[publication].has_signal(slot)
+        })
     }
 
     /// Shows `entity` no more. What is shown for a little longer stays for that time: it may be that it was given away and comes
@@ -193,50 +166,60 @@ impl Publisher {
 
     /// Asks at once who subscribes to the chunk of an entity that has come: so the next tick tells of it.
     pub(crate) fn announce(&mut self, core: &mut Core, entity: EntityId) {
-        let Some(chunk) = self.entities.get(&entity).map(|s| s.chunk) else { return };
-        if let Some(publication) = self.chunks.get_mut(&chunk) {
-            publication.announce(core, chunk);
+        if let Some(at) = self.by_id.get(&entity) {
+            let (publication, _) = self.place(*at);
+            self.publications[publication].announce(core);
         }
     }
 
     /// The entity's public part, as shown now.
     pub(crate) fn public_of(&self, entity: EntityId) -> Option<Bytes> {
-        self.entities.get(&entity).map(|s| s.public.clone())
+        self.by_id.get(&entity).map(|at| self.entities[*at].public.clone())
     }
 
     /// How the entity is shown now.
     pub(crate) fn shown(&self, entity: EntityId) -> Option<(ChunkId, &Bytes, Option<Body>)> {
-        self.entities.get(&entity).map(|s| (s.chunk, &s.public, s.body))
+        let shown = &self.entities[*self.by_id.get(&entity)?];
+        let publication = &self.publications[shown.publication];
+        Some((publication.chunk, &shown.public, publication.body(shown.slot)))
+    }
+
+    fn place(&self, at: Handle) -> (Handle, u32) {
+        let shown = &self.entities[at];
+        (shown.publication, shown.slot)
     }
 
     fn enter(&mut self, entity: EntityId, term: Term, chunk: ChunkId, public: Bytes, body: Option<Body>) {
-        let publication = self.chunks.entry(chunk).or_insert_with(Publication::new);
-        let slot = publication.free.pop_first().unwrap_or(publication.slots.len() as u32);
-        publication.slots.insert(slot, entity);
-        publication.enter.insert(slot);
-        self.entities.insert(entity, Shown { chunk, slot, term, public, body, moved: 0 });
-        self.dirty.insert(chunk);
+        let publication = self.by_chunk.get(chunk).unwrap_or_else(|| {
+            let at = self.publications.insert(Publication::new(chunk));
+            self.by_chunk.insert(chunk, at);
+            at
+        });
+        // Its slot is known when it is taken, and it is taken in its name.
+        let at = self.entities.insert(Shown { id: entity, publication, slot: 0, term, public });
+        self.entities[at].slot = self.publications[publication].enter(at, body);
+        let before = self.by_id.insert(entity, at);
+        assert!(before.is_none(), "{entity} is shown twice");
+        self.make_dirty(publication);
     }
 
     /// What it said and nobody has been told of yet is left over.
     fn hide_towards(&mut self, entity: EntityId, to: Option<ChunkId>) -> Vec<Bytes> {
-        let Some(shown) = self.entities.remove(&entity) else { return Vec::new() };
-        let publication = self.chunks.get_mut(&shown.chunk).expect("a shown entity's chunk is published");
-        let slot = shown.slot;
-        publication.slots.remove(&slot);
-        publication.change.remove(&slot);
-        let (said, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut publication.signal).into_iter().partition(|s| s.slot == slot);
-        publication.signal = others;
-        publication.moved.iter_mut().for_each(|m| m.retain(|s| *s != slot));
-        // An entity that came and went within a tick was never told of, and need not be taken back.
-        if !publication.enter.remove(&slot) {
-            publication.leave.push(Leave { slot, to: to.map(Into::into) });
-        }
-        publication.free.insert(slot);
-        self.dirty.insert(shown.chunk);
-        said.into_iter().map(|s| s.payload).collect()
+        let Some(at) = self.by_id.remove(&entity) else { return Vec::new() };
+        let shown = self.entities.remove(at);
+        let said = self.publications[shown.publication].leave(shown.slot, to);
+        self.make_dirty(shown.publication);
+        said
     }
+
+    fn make_dirty(&mut self, at: Handle) {
+        let publication = &mut self.publications[at];
+        if !std::mem::replace(&mut publication.dirty, true) {
+            self.dirty.push((rank(publication.chunk), at));
+        }
+    }
+
+    // ---- who subscribes --------------------------------------------------------------------------------
 
     /// The home's word on who subscribes to `chunk`. `told`: the tick that the others have been told of, if it is still going on.
     pub(crate) fn set_subscribers(
@@ -246,308 +229,235 @@ impl Publisher {
         list: &[(NodeId, u8)],
         told: Option<u32>,
     ) {
-        let Some(publication) = self.chunks.get_mut(&chunk) else { return };
-        let before = std::mem::replace(&mut publication.subscribers, list.iter().copied().collect());
-        let tiers = publication.tiers();
-        for tier in (0..3).filter(|t| tiers & (1 << t) == 0) {
-            for slot in std::mem::take(&mut publication.moved[tier]) {
-                let entity = publication.slots.get(&slot);
-                if let Some(shown) = entity.and_then(|e| self.entities.get_mut(e)) {
-                    shown.moved &= !(1 << tier);
-                }
-            }
+        let Some(at) = self.by_chunk.get(chunk) else { return };
+        // A home says it in node order, each node once; a peer may say anything.
+        let list: BTreeMap<NodeId, u8> = list.iter().copied().collect();
+        let list = list.into_iter().map(|(node, tiers)| Subscriber {
+            node,
+            outbox: self.outbox(node),
+            tiers,
+            owed: false,
+        });
+        let list: Vec<_> = list.collect();
+        let publication = &mut self.publications[at];
+        let was_alone = publication.subscribers().is_empty();
+        if publication.set_subscribers(list) {
+            self.make_dirty(at);
         }
-        for (node, tiers) in list {
-            // A tier nobody had was not tracked: it starts from a keyframe like a new subscriber.
-            if tiers & !before.get(node).copied().unwrap_or(0) != 0 {
-                publication.owed.insert(*node);
-                self.dirty.insert(chunk);
-            }
-        }
-        publication.owed.retain(|n| publication.subscribers.contains_key(n));
         // Somebody came here right before the tick, and nobody could be told: edges have not handed it on yet.
-        let untold = before.is_empty() && publication.told != told && !publication.has_roster();
-        if let Some(tick) = told.filter(|_| untold && !publication.owed.is_empty()) {
+        let publication = &mut self.publications[at];
+        let untold = was_alone && publication.told != told && !publication.has_roster();
+        if let Some(tick) = told.filter(|_| untold && publication.is_owed()) {
             publication.told = Some(tick);
-            let frame = encode(core, keyframe(core.me(), chunk, tick, publication, &self.entities));
-            for node in std::mem::take(&mut publication.owed) {
-                let frame =
-                    ChunkFrame { chunk, tick, roster: Some(frame.clone()), motion: Default::default() };
-                self.send(core, node, vec![frame]);
+            let frame = publication.keyframe(core.me(), tick, &self.entities);
+            core.counters.frames += 1;
+            let frame = ChunkFrame::new(chunk, tick, Some(self.pen.roster(frame)), Default::default());
+            let mut owed = Vec::new();
+            publication.pay(|s| owed.extend(s.owed.then_some(s)));
+            for s in owed {
+                self.outboxes[s.outbox].send(core, s.node, vec![frame.clone()]);
             }
         }
     }
 
-    fn send(&mut self, core: &mut Core, node: NodeId, frames: Vec<ChunkFrame>) {
-        let number = self.sent.entry(node).or_default();
-        *number += 1;
-        core.send(node, Peer::Frames { number: *number, frames });
+    fn outbox(&mut self, node: NodeId) -> Handle {
+        let fresh = || self.outboxes.insert(Outbox { number: 0, frames: Vec::new() });
+        *self.by_node.entry(node).or_insert_with(fresh)
     }
 
     /// Nodes that are gone look at nothing. One that comes back is another.
     pub(crate) fn forget_subscribers(&mut self, gone: &[NodeId]) {
-        for publication in self.chunks.values_mut() {
-            publication.subscribers.retain(|n, _| !gone.contains(n));
-            publication.owed.retain(|n| !gone.contains(n));
+        self.publications.iter_mut().for_each(|publication| publication.forget_subscribers(gone));
+        for at in gone.iter().filter_map(|node| self.by_node.remove(node)) {
+            self.outboxes.remove(at);
         }
-        self.sent.retain(|n, _| !gone.contains(n));
     }
 
     /// `node` missed a roster part of `chunk`.
     pub(crate) fn owe_keyframe(&mut self, node: NodeId, chunk: ChunkId) {
-        let publication = self.chunks.get_mut(&chunk);
-        if let Some(publication) = publication.filter(|p| p.subscribers.contains_key(&node)) {
-            publication.owed.insert(node);
-            self.dirty.insert(chunk);
+        if let Some(at) = self.by_chunk.get(chunk).filter(|at| self.publications[*at].owe(node)) {
+            self.make_dirty(at);
         }
     }
 
     /// Every chunk this node has announced as published.
     pub(crate) fn published(&self) -> impl Iterator<Item = ChunkId> {
-        self.chunks.iter().filter(|(_, p)| p.announced).map(|(c, _)| *c)
+        self.in_order().into_iter().filter(|p| p.announced).map(|p| p.chunk)
     }
 
     /// What was sent last to each subscriber.
     pub(crate) fn sent(&self) -> Vec<(NodeId, Peer)> {
         let mut rosters: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
-        for (chunk, publication) in &self.chunks {
-            for node in publication.subscribers.keys().filter(|n| !publication.owed.contains(n)) {
-                rosters.entry(*node).or_default().push((*chunk, publication.roster));
+        for publication in self.in_order() {
+            for subscriber in publication.subscribers().iter().filter(|s| !s.owed) {
+                rosters.entry(subscriber.node).or_default().push((publication.chunk, publication.roster));
             }
         }
-        let number = |node: &NodeId| self.sent.get(node).copied().unwrap_or(0);
+        let number = |node: &NodeId| self.by_node.get(node).map_or(0, |at| self.outboxes[*at].number);
         rosters
             .into_iter()
             .map(|(node, rosters)| (node, Peer::Sent { number: number(&node), rosters }))
             .collect()
     }
 
+    /// In chunk order.
+    fn in_order(&self) -> Vec<&Publication> {
+        let mut all: Vec<_> = self.publications.iter().map(|(_, publication)| publication).collect();
+        all.sort_unstable_by_key(|publication| rank(publication.chunk));
+        all
+    }
+
+    // ---- the tick --------------------------------------------------------------------------------------
+
     /// Encodes what happened since the last tick and hands it to the subscribers; announces new publications and takes
     /// back empty ones.
     pub(crate) fn tick(&mut self, core: &mut Core, overload: &Overload) {
         let tick = core.tick();
+        self.end_lingering(tick);
+        let turn = Turn {
+            tick,
+            ticks_told: overload.ticks_told(),
+            periods: overload.tier_ticks(core.world().tier_ticks),
+        };
+        let mut dirty = std::mem::take(&mut self.dirty);
+        // Mostly those of the last tick, in order already.
+        dirty.sort_by_key(|(rank, _)| *rank);
+        dirty.retain(|(_, at)| self.publish(core, &turn, *at));
+        assert!(self.dirty.is_empty(), "news came while they were told");
+        self.dirty = dirty;
+        for (node, at) in &self.by_node {
+            let outbox = &mut self.outboxes[*at];
+            if !outbox.frames.is_empty() {
+                // As much will go there in the next tick.
+                let next = Vec::with_capacity(outbox.frames.len());
+                let frames = std::mem::replace(&mut outbox.frames, next);
+                outbox.send(core, *node, frames);
+            }
+        }
+    }
+
+    fn end_lingering(&mut self, tick: u32) {
+        if self.lingering.is_empty() {
+            return;
+        }
         let gone: Vec<_> = self.lingering.iter().filter(|(_, at)| **at <= tick).map(|(id, _)| *id).collect();
         for entity in gone {
             self.lingering.remove(&entity);
-            let chunk = self.entities.get(&entity).map(|s| s.chunk);
+            let chunk = self.shown(entity).map(|(chunk, ..)| chunk);
             self.hide_towards(entity, chunk);
         }
-        let periods = overload.tier_ticks(core.world().tier_ticks);
-        let mut outbox: BTreeMap<NodeId, Vec<ChunkFrame>> = BTreeMap::new();
-        let dirty = std::mem::take(&mut self.dirty);
-        for chunk in dirty {
-            let Some(publication) = self.chunks.get_mut(&chunk) else { continue };
-            if !publication.slots.is_empty() {
-                publication.announce(core, chunk);
+    }
+
+    /// Tells of one publication. Whether it is to be looked at in the next tick again.
+    fn publish(&mut self, core: &mut Core, turn: &Turn, at: Handle) -> bool {
+        let publication = &mut self.publications[at];
+        assert!(publication.dirty, "without news");
+        if !publication.is_empty() {
+            publication.announce(core);
+        }
+        self.tell(core, turn, at);
+        let publication = &mut self.publications[at];
+        publication.dirty = publication.is_empty() || publication.waits();
+        if publication.empty_for(turn.tick) <= EMPTY_TICKS_MAX {
+            return publication.dirty;
+        }
+        let publication = self.publications.remove(at);
+        self.by_chunk.remove(publication.chunk);
+        if publication.announced
+            && let Some(home) = core.home_of_chunk(publication.chunk)
+        {
+            core.send_home(home, HomeMessage::Publish { chunk: publication.chunk, on: false });
+        }
+        false
+    }
+
+    fn tell(&mut self, core: &mut Core, turn: &Turn, at: Handle) {
+        let (me, tick) = (core.me(), turn.tick);
+        let publication = &mut self.publications[at];
+        let chunk = publication.chunk;
+        if core.planted(Planted::GhostStays) {
+            publication.forget_leaves();
+        }
+        let roster = publication.has_roster().then(|| {
+            core.counters.frames += 1;
+            self.pen.roster(publication.take_roster(me, tick, &self.entities))
+        });
+        let due = turn.due(chunk) & publication.moved();
+        let mut motion: [Option<Motion>; 3] = Default::default();
+        if due != 0 {
+            publication.take_moved(due, &mut self.rows);
+            for tier in tiers_in(due & publication.tiers()) {
+                core.counters.frames += 1;
+                let rows = &self.rows[tier];
+                // Often all that moved since the far tier's turn has moved since the near one's: the same bytes.
+                let alike = motion.iter().flatten().find(|m| *m.rows == rows[..]).cloned();
+                motion[tier] = Some(alike.unwrap_or_else(|| self.pen.motion(me, chunk, tick, rows)));
             }
-            publish_chunk(
-                core,
-                chunk,
-                (tick, overload.ticks_told()),
-                periods,
-                publication,
-                &mut self.entities,
-                &mut outbox,
+        }
+        if publication.subscribers().is_empty() {
+            return;
+        }
+        let keyframe = publication.is_owed().then(|| {
+            core.counters.frames += 1;
+            let frame = self.pen.roster(publication.keyframe(me, tick, &self.entities));
+            ChunkFrame::new(chunk, tick, Some(frame), Default::default())
+        });
+        let has_news = roster.is_some() || motion.iter().any(Option::is_some);
+        let news = has_news.then(|| ChunkFrame::new(chunk, tick, roster, motion));
+        let mut told = publication.told;
+        publication.pay(|subscriber| {
+            let frame = match &keyframe {
+                Some(keyframe) if subscriber.owed => Some(keyframe.clone()),
+                _ => news.as_ref().and_then(|news| news.for_tiers(subscriber.tiers)),
+            };
+            if let Some(frame) = frame {
+                told = Some(tick);
+                self.outboxes[subscriber.outbox].frames.push(frame);
+            }
+        });
+        publication.told = told;
+    }
+}
+
+impl Outbox {
+    fn send(&mut self, core: &mut Core, node: NodeId, frames: Vec<ChunkFrame>) {
+        self.number += 1;
+        core.send(node, Peer::Frames { number: self.number, frames });
+    }
+}
+
+impl Publisher {
+    /// What must hold between two inputs, whatever has happened: expensive, for checkers.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.by_id.len(), self.entities.len(), "an entity without its id, or the reverse");
+        for (id, at) in &self.by_id {
+            assert_eq!(self.entities[*at].id, *id, "an id leads to another entity");
+        }
+        assert_eq!(self.by_chunk.len(), self.publications.len(), "a publication without its chunk");
+        let mut slots = 0;
+        for (at, publication) in self.publications.iter() {
+            assert_eq!(
+                self.by_chunk.get(publication.chunk),
+                Some(at),
+                "a chunk leads to another publication"
             );
-            let waits =
-                publication.moved.iter().any(|m| !m.is_empty()) && !publication.subscribers.is_empty();
-            if publication.slots.is_empty() {
-                if publication.empty_since == 0 {
-                    publication.empty_since = tick.max(1);
-                }
-                if tick.wrapping_sub(publication.empty_since) > EMPTY_TICKS_MAX {
-                    if publication.announced
-                        && let Some(home) = core.home_of_chunk(chunk)
-                    {
-                        core.send_home(home, HomeMessage::Publish { chunk, on: false });
-                    }
-                    self.chunks.remove(&chunk);
-                } else {
-                    self.dirty.insert(chunk);
-                }
-            } else {
-                publication.empty_since = 0;
-                if waits {
-                    self.dirty.insert(chunk);
-                }
+            publication.check(at, &self.entities);
+            slots += publication.taken();
+            for subscriber in publication.subscribers() {
+                assert_eq!(self.by_node.get(&subscriber.node), Some(&subscriber.outbox), "another's outbox");
             }
         }
-        for (node, frames) in outbox {
-            self.send(core, node, frames);
+        assert_eq!(slots, self.entities.len(), "an entity without a slot");
+        assert_eq!(self.by_node.len(), self.outboxes.len(), "an outbox without its node");
+        assert!(self.outboxes.iter().all(|(_, outbox)| outbox.frames.is_empty()), "frames were not sent");
+        let dirty = self.publications.iter().filter(|(_, publication)| publication.dirty).count();
+        assert_eq!(dirty, self.dirty.len(), "dirty publications are miscounted");
+        for (rank_of, at) in &self.dirty {
+            let publication = &self.publications[*at];
+            assert!(
+                publication.dirty && rank(publication.chunk) == *rank_of,
+                "a clean publication is listed"
+            );
         }
     }
-}
-
-fn publish_chunk(
-    core: &mut Core,
-    chunk: ChunkId,
-    (tick, ticks_told): (u32, u32),
-    periods: [u32; 3],
-    publication: &mut Publication,
-    entities: &mut BTreeMap<EntityId, Shown>,
-    outbox: &mut BTreeMap<NodeId, Vec<ChunkFrame>>,
-) {
-    let me = core.me();
-    let tiers = publication.tiers();
-    if core.planted(Planted::GhostStays) {
-        publication.leave.clear();
-    }
-    let roster = publication.has_roster().then(|| {
-        publication.roster += 1;
-        encode(core, roster_frame(me, chunk, tick, publication, entities))
-    });
-    let mut motion: [Option<Encoded>; 3] = Default::default();
-    for tier in 0..3 {
-        // Chunks take turns, so that the slow tiers do not all fall on the same tick.
-        let phase = tick.wrapping_add(chunk.x as u32).wrapping_add(chunk.y as u32);
-        let period = periods[tier].max(1);
-        let due = phase % period < ticks_told;
-        if !due || publication.moved[tier].is_empty() {
-            continue;
-        }
-        let mut slots = std::mem::take(&mut publication.moved[tier]);
-        slots.sort_unstable();
-        for slot in &slots {
-            if let Some(shown) = publication.slots.get(slot).and_then(|e| entities.get_mut(e)) {
-                shown.moved &= !(1 << tier);
-            }
-        }
-        if tiers & (1 << tier) != 0 {
-            motion[tier] = Some(encode(core, motion_frame(me, chunk, tick, &slots, publication, entities)));
-        }
-    }
-    if publication.subscribers.is_empty() {
-        return;
-    }
-    let keyframe = (!publication.owed.is_empty())
-        .then(|| encode(core, keyframe(me, chunk, tick, publication, entities)));
-    for (node, tiers) in &publication.subscribers {
-        let frame = if publication.owed.contains(node) {
-            ChunkFrame { chunk, tick, roster: keyframe.clone(), motion: Default::default() }
-        } else {
-            let of_tier = |t: usize| if tiers & (1 << t) != 0 { motion[t].clone() } else { None };
-            let motion = [of_tier(0), of_tier(1), of_tier(2)];
-            ChunkFrame { chunk, tick, roster: roster.clone(), motion }
-        };
-        if frame.roster.is_some() || frame.motion.iter().any(Option::is_some) {
-            publication.told = Some(tick);
-            outbox.entry(*node).or_default().push(frame);
-        }
-    }
-    publication.owed.clear();
-}
-
-pub(crate) fn encode(core: &mut Core, frame: Frame) -> Encoded {
-    core.counters.frames += 1;
-    // The frame stands in a message of its own: messages laid end to end are one message with all their frames.
-    let mut message = ServerMessage { frames: vec![frame], ..Default::default() };
-    let bytes = Bytes::from(message.encode_to_vec());
-    let frame = message.frames.pop().expect("one frame was put in");
-    Encoded { frame: Arc::new(frame), bytes }
-}
-
-pub(crate) fn blank_frame(publisher: NodeId, chunk: ChunkId, tick: u32) -> Frame {
-    Frame {
-        publisher: u32::from(publisher.0),
-        island: u32::from(chunk.island),
-        cx: i32::from(chunk.x),
-        cy: i32::from(chunk.y),
-        tick,
-        ..Default::default()
-    }
-}
-
-fn enter_of(slot: u32, entity: EntityId, shown: &Shown) -> Enter {
-    enter(slot, entity, shown.term, shown.public.clone(), shown.body)
-}
-
-/// A roster entry.
-pub(crate) fn enter(slot: u32, entity: EntityId, term: Term, public: Bytes, body: Option<Body>) -> Enter {
-    let (x, y) = body.as_ref().map_or((0, 0), motion_units);
-    Enter {
-        slot,
-        kind: u32::from(entity.kind.0),
-        id: entity.id,
-        epoch: term.epoch,
-        count: term.count,
-        public,
-        has_body: body.is_some(),
-        x,
-        y,
-        heading: body.map_or(0, |b| u32::from(b.heading)),
-        speed: body.map_or(0, |b| u32::from(b.speed)),
-    }
-}
-
-fn roster_frame(
-    me: NodeId,
-    chunk: ChunkId,
-    tick: u32,
-    publication: &mut Publication,
-    entities: &BTreeMap<EntityId, Shown>,
-) -> Frame {
-    let shown = |slot: &u32| {
-        let entity = publication.slots.get(slot)?;
-        Some((*entity, entities.get(entity)?))
-    };
-    let enter: Vec<_> = publication
-        .enter
-        .iter()
-        .filter_map(|slot| shown(slot).map(|(entity, shown)| enter_of(*slot, entity, shown)))
-        .collect();
-    let change = publication
-        .change
-        .iter()
-        .filter(|slot| !publication.enter.contains(slot))
-        .filter_map(|slot| shown(slot).map(|(_, s)| Change { slot: *slot, public: s.public.clone() }))
-        .collect();
-    publication.enter.clear();
-    publication.change.clear();
-    Frame {
-        roster: publication.roster,
-        enter,
-        change,
-        leave: std::mem::take(&mut publication.leave),
-        signal: std::mem::take(&mut publication.signal),
-        ..blank_frame(me, chunk, tick)
-    }
-}
-
-fn keyframe(
-    me: NodeId,
-    chunk: ChunkId,
-    tick: u32,
-    publication: &Publication,
-    entities: &BTreeMap<EntityId, Shown>,
-) -> Frame {
-    let enter = publication
-        .slots
-        .iter()
-        .filter_map(|(slot, e)| Some(enter_of(*slot, *e, entities.get(e)?)))
-        .collect();
-    Frame { roster: publication.roster, keyframe: true, enter, ..blank_frame(me, chunk, tick) }
-}
-
-fn motion_frame(
-    me: NodeId,
-    chunk: ChunkId,
-    tick: u32,
-    slots: &[u32],
-    publication: &Publication,
-    entities: &BTreeMap<EntityId, Shown>,
-) -> Frame {
-    let mut frame = blank_frame(me, chunk, tick);
-    let mut last = 0;
-    for slot in slots {
-        let shown = publication.slots.get(slot).and_then(|e| entities.get(e));
-        let Some(body) = shown.and_then(|s| s.body) else { continue };
-        let (x, y) = motion_units(&body);
-        frame.slot.push(slot - last);
-        frame.x.push(x);
-        frame.y.push(y);
-        frame.heading.push(u32::from(body.heading));
-        frame.speed.push(u32::from(body.speed));
-        last = *slot;
-    }
-    frame
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gundo_types::{ChunkId, ConnId, EntityId, Planted};
+use gundo_types::{ConnId, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges, ServerMessage};
 
 use super::session::Session;
@@ -25,10 +25,6 @@ pub(crate) struct Edge {
     pub(super) closed: BTreeSet<ConnId>,
     /// Sessions that wait to hear where their player is.
     pub(super) locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
-    /// Sessions that are owed keyframes at the next flush.
-    pub(super) owed: BTreeSet<ConnId>,
-    /// Old tiers that run out: (tick, session, chunk).
-    pub(super) fading: BTreeSet<(u32, ConnId, ChunkId)>,
     /// What the driver last said of itself.
     pub(super) gauges: Gauges,
 }
@@ -72,8 +68,7 @@ impl Edge {
             let gone = to_player(session.player, line, ToPlayer::Gone { leave });
             cx.core.send(session.holder, gone);
         }
-        self.owed.remove(&conn);
-        leave_chunks(cx, conn, session.center);
+        leave_chunks(cx, conn);
     }
 
     /// A session does not wait to hear where this player is any more.
@@ -93,13 +88,13 @@ impl Edge {
     }
 }
 
-/// Gives back what a session looked at.
-fn leave_chunks(cx: &mut Rooms<'_>, conn: ConnId, center: Option<ChunkId>) {
-    let Some(center) = center.filter(|_| !cx.core.planted(Planted::SightLeaked)) else { return };
-    let reach = cx.core.world().sight_chunks.into_iter().max().unwrap_or(0);
-    for chunk in center.around(reach) {
-        cx.crowd.interest.set_session(conn, chunk, 0);
+/// A session has ended: it looks at nothing any more.
+fn leave_chunks(cx: &mut Rooms<'_>, conn: ConnId) {
+    if cx.core.planted(Planted::SightLeaked) {
+        // What it looked at stays, but nothing is sent to a connection that is gone.
+        return cx.crowd.interest.set_lagging(conn);
     }
+    cx.crowd.interest.leave_all(cx.core, conn);
 }
 
 /// Where clients may come: not to members that are being emptied, unless all are.

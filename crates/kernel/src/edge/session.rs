@@ -10,7 +10,7 @@
 //! | playing, moving | moving | its player is, or may be, on another node now: that one is asked to go on |
 //! | moving | playing | the player goes on |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Term, Time};
@@ -51,13 +51,7 @@ pub(super) struct Session {
     /// Where it was when the node that has its player now was told, and the count of the newest move.
     pub(super) said: (Body, u32),
     pub(super) center: Option<ChunkId>,
-    /// Its send queue was full: it gets no frames until it is empty.
-    pub(super) lagging: bool,
     pub(super) watches: bool,
-    /// Chunks it is owed a keyframe of.
-    pub(super) joins: BTreeSet<ChunkId>,
-    /// Old tiers that run out, and at which tick.
-    pub(super) fading: BTreeMap<ChunkId, u32>,
 }
 
 /// A command that waits for its answer.
@@ -84,10 +78,7 @@ impl Session {
             body: Body::default(),
             said: (Body::default(), 0),
             center: None,
-            lagging: false,
             watches: false,
-            joins: BTreeSet::new(),
-            fading: BTreeMap::new(),
         }
     }
 
