@@ -9,7 +9,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use gundo_journal::{
-    Completion, Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary, group::assert_well_formed,
+    Completion, Fault, Journal, Line, NameRow, Pruned, Registration, Room, Sink, StreamSummary,
+    group::assert_well_formed,
 };
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Outcome};
@@ -130,8 +131,8 @@ impl Drop for SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
-    fn join(&self, node: NodeId) -> Result<u64, Fault> {
-        self.on_writer("joining", move |writer| writer.join(node))
+    fn register(&self, node: NodeId, incarnation: u64) -> Result<Registration, Fault> {
+        self.on_writer("registering a member", move |writer| writer.register(node, incarnation))
     }
 
     fn leave(&self, incarnation: u64) -> Result<(), Fault> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gundo_journal::suite::{Probe, entity, stream};
-use gundo_journal::{Journal, Room};
+use gundo_journal::{Journal, Registration, Room};
 use gundo_journal_sqlite::{DiskProbe, JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
-use gundo_types::WorldTime;
+use gundo_types::{NodeId, WorldTime};
 use gundo_wire::journal::{NameChange, Outcome};
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -50,6 +50,8 @@ fn what_was_written_is_there_after_reopening() {
     assert_eq!(journal.meta("game").expect("readable").as_deref(), Some("pioneer"));
     assert_eq!(journal.name("player", "ann").expect("readable").map(|row| row.owner), Some(Some(entity(1))));
     assert!(!journal.is_member(incarnation).expect("readable"), "its process is gone");
+    let late = journal.register(NodeId(1), incarnation).expect("writable");
+    assert_eq!(late, Registration::Passed { newest: incarnation }, "a row never comes back");
     let mut a = Probe::join(&journal, 1);
     assert!(a.incarnation > incarnation);
     assert_eq!(a.seqs(entity(1)), (0, vec![1, 2, 3]));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gundo_journal::{Fault, Journal};
+use gundo_journal::{Fault, Journal, Registration};
 use gundo_kernel::{Member, View};
 use gundo_types::{Epoch, NodeId};
 
@@ -64,6 +64,8 @@ struct State {
     view: View,
     /// How long ago each incarnation renewed.
     silent: BTreeMap<u64, Duration>,
+    /// The newest incarnation.
+    newest: u64,
 }
 
 impl State {
@@ -106,6 +108,17 @@ impl LocalCoordinator {
         Ok(())
     }
 
+    /// The next incarnation that the journal takes.
+    fn register(&self, state: &mut State, node: NodeId) -> Result<u64, Fault> {
+        loop {
+            state.newest += 1;
+            match self.journal.register(node, state.newest)? {
+                Registration::Registered => return Ok(state.newest),
+                Registration::Passed { newest } => state.newest = newest,
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,7 +130,7 @@ impl Coordinator for LocalCoordinator {
         if let Some(before) = state.incarnation_of(node) {
             self.journal.leave(before)?;
         }
-        let incarnation = self.journal.join(node)?;
+        let incarnation = self.register(&mut state, node)?;
         let host = host.to_owned();
         let member = Member { node, incarnation, host, port, weight: 1, draining: false };
         state.change(|members| {
