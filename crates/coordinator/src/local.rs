@@ -46,8 +46,6 @@ struct State {
     calls: BTreeMap<u64, Waiting>,
     /// Calls so far.
     count: u64,
-    /// Leases are being looked at.
-    expiring: bool,
     sinks: BTreeMap<u64, Arc<ViewSink>>,
     told: Epoch,
     effects: VecDeque<Effect>,
@@ -130,19 +128,9 @@ impl LocalCoordinator {
     }
 
     /// Removes members whose lease is over, and finishes removals that have begun; answers with the members that were removed.
-    /// Call it after [`pass`](Self::pass). While an earlier look is under way it answers at once, with nobody.
+    /// Call it after [`pass`](Self::pass), once the call before has been answered.
     pub fn expire(&self, reply: Reply<Vec<u64>>) {
-        if std::mem::replace(&mut self.0.state().expiring, true) {
-            return reply(Ok(Vec::new()));
-        }
-        let shared = Arc::downgrade(&self.0);
-        let reply = move |result| {
-            if let Some(shared) = shared.upgrade() {
-                shared.state().expiring = false;
-            }
-            reply(result);
-        };
-        self.0.call(Expire::new(), Box::new(reply));
+        self.0.call(Expire::new(), reply);
     }
 
     /// Does one request of an operation that somebody else runs on the same store and rows: how another process would reach a
@@ -292,7 +280,7 @@ impl State {
     }
 
     fn view(&self) -> View {
-        let record = self.store.record().map(|bytes| Record::decode(bytes));
+        let record = self.store.record().map(Record::decode);
         record.map_or_else(View::default, |record| record.expect("it was encoded here").view())
     }
 }
