@@ -18,7 +18,7 @@ use gundo::sim::Audit;
 use gundo::{Entity, EntityId};
 use gundo_bots::{Behaviour, BotsConfig, Fleet, Played, Report};
 use gundo_journal_sqlite::{Reader, Settings};
-use gundo_node::{Control, RunningWorld, SoloSettings};
+use gundo_node::{Control, LocalNodes, SoloSettings};
 use mischief::Mischief;
 use pioneer::sim::Simulated;
 use pioneer::{Minds, Player};
@@ -113,7 +113,7 @@ pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
     }
 }
 
-fn start(data: &Path, seed: u64) -> Result<RunningWorld, Failure> {
+fn start(data: &Path, seed: u64) -> Result<LocalNodes, Failure> {
     let journal = Arc::new(gundo_journal_sqlite::open(data, Settings::default())?);
     let settings = SoloSettings {
         nodes: NODES,
@@ -121,7 +121,7 @@ fn start(data: &Path, seed: u64) -> Result<RunningWorld, Failure> {
         seed: Some(seed),
         ..SoloSettings::default()
     };
-    Ok(RunningWorld::start(&settings, journal, |world| pioneer::rules(world.seed))?)
+    Ok(LocalNodes::start(&settings, journal, |world| pioneer::rules(world.seed))?)
 }
 
 /// A node's thread that panics is started anew, and the world goes on: here it counts.

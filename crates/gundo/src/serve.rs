@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::Builder;
 
 use gundo_journal::Journal;
-use gundo_node::{RunningWorld, Stopper, WorldInfo};
+use gundo_node::{LocalNodes, Stopper, WorldInfo};
 
 use crate::app::{Failure, say, start_logs};
 use crate::cli::ServeArgs;
@@ -24,7 +24,7 @@ pub(crate) fn serve(
     let journal: Arc<dyn Journal> = Arc::new(journal);
     let mut settings = config.solo();
     settings.admin_token = Some(nodes::settle_token(&config.data)?);
-    let world = RunningWorld::start(&settings, journal, rules)?;
+    let world = LocalNodes::start(&settings, journal, rules)?;
     listen_to_signals(world.stopper())?;
     say(&greeting(game, &config, &world));
     world.wait()?;
@@ -33,7 +33,7 @@ pub(crate) fn serve(
 }
 
 /// What runs where.
-fn greeting(game: &str, config: &Config, world: &RunningWorld) -> String {
+fn greeting(game: &str, config: &Config, world: &LocalNodes) -> String {
     let [first, others @ ..] = world.edges() else { return String::new() };
     let others: Vec<_> = others.iter().map(|edge| url(*edge)).collect();
     let also =

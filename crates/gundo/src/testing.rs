@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gundo_journal::Journal;
 pub use gundo_node::{Control, NodeState, NodeStatus, Refused, WorldStatus};
-use gundo_node::{RunningWorld, SoloSettings, WorldFault, WorldInfo};
+use gundo_node::{LocalNodes, SoloSettings, WorldFault, WorldInfo};
 use tempfile::TempDir;
 
 use crate::config::Config;
@@ -18,7 +18,7 @@ pub const ADMIN_TOKEN: &str = "for tests only";
 
 /// A world in a test. Dropping it ends it as a crash would.
 pub struct TestWorld {
-    world: Option<RunningWorld>,
+    world: Option<LocalNodes>,
     dir: Arc<TempDir>,
 }
 
@@ -93,13 +93,13 @@ impl TestWorld {
             black_box: settings.black_box.then(|| dir.path().join("blackbox")),
             ..SoloSettings::default()
         };
-        let world = RunningWorld::start(&solo, journal, rules).expect("a world on free ports");
+        let world = LocalNodes::start(&solo, journal, rules).expect("a world on free ports");
         Self { world: Some(world), dir }
     }
 
     /// Where each node's edge listens, in node order.
     pub fn edges(&self) -> &[SocketAddr] {
-        self.world.as_ref().map_or(&[], RunningWorld::edges)
+        self.world.as_ref().map_or(&[], LocalNodes::edges)
     }
 
     /// The address of node `node` (from 1) for clients.
@@ -128,6 +128,6 @@ impl TestWorld {
     /// # Errors
     /// Not everything could be saved.
     pub fn stop(mut self) -> Result<(), WorldFault> {
-        self.world.take().map_or(Ok(()), RunningWorld::stop)
+        self.world.take().map_or(Ok(()), LocalNodes::stop)
     }
 }

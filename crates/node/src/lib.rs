@@ -4,10 +4,10 @@
 //! clients through its edge, to peers through the fabric, to the journal through its line. Clocks, threads, indicators
 //! and the way from start to graceful stop are here; what a node *decides* is the kernel's alone.
 //!
-//! Start with [`RunningWorld::start`]; its nodes are ended, added and drained by [`Control`]. Inside: `driver` is the logic
+//! Start with [`LocalNodes::start`]; its nodes are ended, added and drained by [`Control`]. Inside: `driver` is the logic
 //! thread, `inbox` what it reads, `mesh` the way between nodes of one process, `slot` one running node, `supervisor` who looks
 //! after them, `coordinator` who says which belong, `watchdog` who finds the hung, `blackbox` and `ring` what is written down then, `admin`
-//! the operators' HTTP, `clock` the two clocks, `world` the start.
+//! the operators' HTTP, `clock` the two clocks, `nodes` the start.
 
 mod admin;
 mod blackbox;
@@ -19,15 +19,15 @@ mod inbox;
 mod indicators;
 mod machine;
 mod mesh;
+mod nodes;
 mod ring;
 mod settings;
 mod slot;
 mod supervisor;
 mod watchdog;
-mod world;
 
 pub use admin::{AdminError, AdminNode, AdminWorld};
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use coordinator::{Coordinator, LocalCoordinator};
+pub use nodes::{LocalNodes, Stopper, WorldFault};
 pub use settings::{SoloSettings, WorldInfo};
-pub use world::{RunningWorld, Stopper, WorldFault};

@@ -17,9 +17,9 @@ use crate::driver::{Driver, Ending, Link};
 use crate::inbox::Inbox;
 use crate::indicators::{DiskGauge, Recorders};
 use crate::mesh::{Fabric, Mesh};
+use crate::nodes::{WorldFault, system};
 use crate::supervisor::Signal;
 use crate::watchdog::Watchdog;
-use crate::world::{WorldFault, system};
 
 /// What all nodes of a process are made from.
 pub(crate) struct Ground {

@@ -17,8 +17,8 @@ use crate::coordinator::{Coordinator, LocalCoordinator};
 use crate::driver::Ending;
 use crate::indicators::{MachineGauges, NodeGauges};
 use crate::machine::Machine;
+use crate::nodes::{NODES_MAX, WorldFault};
 use crate::slot::{Ground, Slot};
-use crate::world::{NODES_MAX, WorldFault};
 
 /// How often the supervisor looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A world from start to graceful stop.
+//! The nodes of one world that run in this process, from start to graceful stop. In solo they are all there are.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,8 +62,8 @@ pub enum WorldFault {
     StopTimeout,
 }
 
-/// A world that runs in this process. Dropping it ends it as a crash would; [`stop`](Self::stop) is the polite way.
-pub struct RunningWorld {
+/// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) is the polite way.
+pub struct LocalNodes {
     edges: Vec<SocketAddr>,
     info: WorldInfo,
     stopper: Stopper,
@@ -76,14 +76,14 @@ pub struct RunningWorld {
 pub struct Stopper(Sender<Signal>);
 
 impl Stopper {
-    /// Begins a graceful stop; [`RunningWorld::wait`] says when it is done.
+    /// Begins a graceful stop; [`LocalNodes::wait`] says when it is done.
     pub fn stop(&self) {
         // A world that has ended needs no stop.
         let _ = self.0.send(Signal::Stop);
     }
 }
 
-impl RunningWorld {
+impl LocalNodes {
     /// Starts a world on `journal`: `rules` makes the game for the world that is found or begun there.
     ///
     /// # Errors
@@ -186,7 +186,7 @@ impl RunningWorld {
     }
 }
 
-impl Drop for RunningWorld {
+impl Drop for LocalNodes {
     fn drop(&mut self) {
         // A world that has ended takes no signals, and has told how it ended.
         let _ = self.stopper.0.send(Signal::Kill);
