@@ -44,9 +44,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if args.settled {
         settings.world.follow_after_ms = 0;
     }
-    let world = LocalNodes::start(&settings, journal.clone(), |_| game::rules())?;
-    say(&format!("ready ws://{}", world.edges()[0]))?;
-    let control = world.control();
+    let nodes = LocalNodes::start(&settings, journal.clone(), |_| game::rules())?;
+    say(&format!("ready ws://{}", nodes.edges()[0]))?;
+    let control = nodes.control();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         if line == "stats" {
@@ -62,7 +62,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
             }
         }
     }
-    world.stop()?;
+    nodes.stop()?;
     Ok(())
 }
 

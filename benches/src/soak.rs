@@ -97,14 +97,14 @@ pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     // Small enough to be an island of the simulator's game, which knows what its events are worth.
     let world_seed = args.seed % 4;
-    let world = start(dir.path(), world_seed)?;
-    let edges = world.edges().iter().map(|edge| format!("ws://{edge}").parse());
+    let nodes = start(dir.path(), world_seed)?;
+    let edges = nodes.edges().iter().map(|edge| format!("ws://{edge}").parse());
     let mut config = BotsConfig::new(args.bots, edges.collect::<Result<_, _>>()?);
     (config.settle_seconds, config.drain_seconds, config.watch_others) = (1.0, 60.0, true);
     let minds = if args.busy { Minds::busy() } else { Minds::default() };
-    let control = world.control();
+    let control = nodes.control();
     let played = gundo_bots::play(&config, &|_| minds.mind(), |fleet| make_mischief(args, &control, fleet))?;
-    world.stop()?;
+    nodes.stop()?;
     let outcome = close_the_books(args, dir.path(), world_seed, played, panics.load(Ordering::Relaxed))?;
     say(&serde_json::to_string_pretty(&outcome)?)?;
     match outcome.violations.len() + outcome.violations_untold {

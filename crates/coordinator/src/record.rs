@@ -1,7 +1,7 @@
 //! The one record of a store: the view, and which joins and removals have begun.
 //!
-//! What has begun stands in the record before anything else is done. So whoever reads the record can finish what a caller that
-//! died has left, and every row in the journal belongs to an incarnation that the record names.
+//! What has begun stands in the record before anything else is done. So anyone who reads the record can finish what a caller
+//! that died has left, and every row in the journal belongs to an incarnation that the record names.
 //!
 //! Neighbouring versions read it and write it back, so it keeps the fields it does not know.
 

@@ -51,7 +51,7 @@ macro_rules! conformance {
         $crate::conformance!(@ $make;
             nodes_join_in_one_view, a_node_that_joins_again_is_another_incarnation,
             incarnations_go_on_where_the_journal_is, a_removal_needs_the_present_view, the_last_member_stays,
-            a_member_leaves_even_as_the_last, a_drain_is_a_new_view, who_does_not_renew_is_removed,
+            a_member_leaves_even_as_the_last, a_drain_is_a_new_view, a_member_that_does_not_renew_is_removed,
             a_member_whose_row_is_gone_hears_it, a_watch_sees_every_epoch_in_order, what_is_not_answered_has_failed,
             a_join_that_stops_is_finished_by_another, a_removal_that_stops_is_finished_by_another,
             a_leave_that_stops_is_finished_by_another, what_stops_ends_by_itself,
@@ -256,7 +256,7 @@ pub fn a_drain_is_a_new_view<M: Made>(make: impl Fn() -> M) {
 }
 
 /// Members that renew stay for ever; one that does not is removed when its lease is over, not before.
-pub fn who_does_not_renew_is_removed<M: Made>(make: impl Fn() -> M) {
+pub fn a_member_that_does_not_renew_is_removed<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
     let ids = c.join(&[1, 2, 3]);

@@ -18,7 +18,7 @@ pub const ADMIN_TOKEN: &str = "for tests only";
 
 /// A world in a test. Dropping it ends it as a crash would.
 pub struct TestWorld {
-    world: Option<LocalNodes>,
+    nodes: Option<LocalNodes>,
     dir: Arc<TempDir>,
 }
 
@@ -71,7 +71,7 @@ impl TestWorld {
         settings: &TestSettings,
         rules: impl FnOnce(&WorldInfo) -> Rules,
     ) -> Self {
-        drop(self.world.take());
+        drop(self.nodes.take());
         Self::start_in(Arc::clone(&self.dir), settings, rules)
     }
 
@@ -93,13 +93,13 @@ impl TestWorld {
             black_box: settings.black_box.then(|| dir.path().join("blackbox")),
             ..SoloSettings::default()
         };
-        let world = LocalNodes::start(&solo, journal, rules).expect("a world on free ports");
-        Self { world: Some(world), dir }
+        let nodes = LocalNodes::start(&solo, journal, rules).expect("a world on free ports");
+        Self { nodes: Some(nodes), dir }
     }
 
     /// Where each node's edge listens, in node order.
     pub fn edges(&self) -> &[SocketAddr] {
-        self.world.as_ref().map_or(&[], LocalNodes::edges)
+        self.nodes.as_ref().map_or(&[], LocalNodes::edges)
     }
 
     /// The address of node `node` (from 1) for clients.
@@ -115,7 +115,7 @@ impl TestWorld {
     /// # Panics
     /// It has been stopped.
     pub fn control(&self) -> Control {
-        self.world.as_ref().expect("it runs").control()
+        self.nodes.as_ref().expect("it runs").control()
     }
 
     /// The data directory.
@@ -128,6 +128,6 @@ impl TestWorld {
     /// # Errors
     /// Not everything could be saved.
     pub fn stop(mut self) -> Result<(), WorldFault> {
-        self.world.take().map_or(Ok(()), LocalNodes::stop)
+        self.nodes.take().map_or(Ok(()), LocalNodes::stop)
     }
 }

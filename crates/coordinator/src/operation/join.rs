@@ -129,7 +129,7 @@ impl Join {
         if stand_all(Standing::Joining) {
             self.admit();
         } else if stand_all(Standing::Member) {
-            // The answer to the swap was lost on the way, not the swap.
+            // The swap took effect, and its answer was lost.
             self.work.end(Ok(self.members()));
         } else {
             self.phase = Phase::GivingUp;

@@ -78,7 +78,7 @@ fn row(store: &mut Store, judge: &mut Judge, request: RowRequest, deletes: bool)
 }
 
 impl World {
-    /// A node's question is on its way.
+    /// A node asks.
     pub(super) fn ask(&mut self, node: Key, what: Asked) {
         let after = 1 + self.net.below(WAY_US);
         self.fly(after, Flight::Asked { node, what });
