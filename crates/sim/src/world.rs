@@ -258,6 +258,8 @@ pub(crate) struct World {
 const WORLD_MS: u64 = 1_000_000;
 /// A message between nodes takes this long at least, µs.
 const PEER_US: u64 = 100;
+/// A start that the coordinator did not answer is tried again after this time, µs.
+const START_AGAIN_US: u64 = 1_000_000;
 /// Seconds at ease after which no node is overloaded any more.
 const EASE_SECONDS: u64 = 20;
 /// How fast anybody walks at most, mm/s.
@@ -462,10 +464,12 @@ impl World {
             let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).chain(members).collect();
             gone.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
         }
+        let Some(members) = self.join(1..=self.plan.nodes) else {
+            return self.fly(START_AGAIN_US, Flight::Boot);
+        };
         self.booting = false;
         self.generation += 1;
         self.lives.clear();
-        let members = self.join(1..=self.plan.nodes);
         members.iter().for_each(|member| self.start_node(member));
         let text = format!("a process starts: nodes 1 to {}", self.plan.nodes);
         self.story.tell(self.now, About::default(), || text);

@@ -27,12 +27,18 @@ pub(crate) enum Asked {
 #[derive(Default)]
 pub(crate) struct Coordinator {
     store: MemoryStore,
+    /// Its own clock, µs: it stands still while the coordinator is down, for nobody can renew.
+    clock: u64,
+    /// When its clock was looked at, µs.
+    looked_at: u64,
     /// The view that its record holds.
     pub(super) view: View,
+    /// The newest view that nodes were sent, or are being sent.
+    sent: View,
     /// Views that no node was sent yet.
     fresh: Vec<View>,
     /// It answers nobody until then, µs.
-    pub(super) down_until: u64,
+    down_until: u64,
     /// Incarnations that were removed and go on, and since when, µs.
     removed: BTreeMap<u64, u64>,
 }
@@ -43,6 +49,19 @@ const WAY_US: u64 = 5_000;
 const STOPS_US: u64 = 6_000_000;
 
 impl Coordinator {
+    /// It is `now`: leases may end.
+    fn advance(&mut self, now: u64) {
+        self.clock += now.saturating_sub(self.looked_at.max(self.down_until));
+        self.looked_at = now;
+        self.store.advance(Time(self.clock));
+    }
+
+    /// It answers nobody until then; a time that is past: it answers from `now` on.
+    pub(super) fn go_down(&mut self, now: u64, until: u64) {
+        self.advance(now);
+        self.down_until = until;
+    }
+
     fn ask(&mut self, request: StoreRequest) -> StoreAnswer {
         let answer = self.store.ask(request);
         if let (StoreAnswer::Swapped(_), Some(record)) = (&answer, self.store.record()) {
@@ -86,93 +105,84 @@ impl World {
 
     pub(super) fn asked(&mut self, node: Key, what: Asked) {
         let Some(incarnation) = self.nodes.get(&node).map(|n| n.incarnation) else { return };
-        let down = self.now < self.coordinator.down_until;
         let back = 1 + self.net.below(WAY_US);
         match what {
             Asked::Renew { sent } => {
                 let lease_ms = self.settings.membership_ms();
-                let renewed = match down {
-                    true => Err(CallError::Unanswered),
-                    false => self.operate(Renew::new(incarnation, lease_ms)),
-                };
-                let renewal = match renewed {
+                let renewal = match self.operate(Renew::new(incarnation, lease_ms)) {
                     Ok(true) => Renewal::Renewed,
                     Ok(false) => Renewal::Removed,
                     Err(_) => Renewal::Failed,
                 };
                 self.fly(back, Flight::Renewed { node, sent, renewal });
             }
-            Asked::Remove { epoch, incarnation } if !down => {
-                self.remove(incarnation, Remove::proposed(epoch, incarnation));
-            }
-            Asked::View if !down && node.generation == self.generation => {
+            Asked::Remove { epoch, incarnation } => self.remove(Remove::proposed(epoch, incarnation)),
+            Asked::View if !self.coordinator_is_down() && node.generation == self.generation => {
                 let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
                 let after = back + if late { self.wrong.below(1_500_000) } else { 0 };
                 let view = self.coordinator.view.clone();
                 self.fly(after, Flight::View { node, view });
             }
-            Asked::Remove { .. } | Asked::View => {}
+            Asked::View => {}
         }
     }
 
-    /// Runs an operation of the coordinator to its end. Nodes learn of its views by [`spread_views`](Self::spread_views).
-    fn operate<O: Operation>(&mut self, operation: O) -> Result<O::Output, CallError> {
-        self.operate_with(operation, true)
+    pub(super) fn coordinator_is_down(&self) -> bool {
+        self.now < self.coordinator.down_until
     }
 
-    fn operate_with<O: Operation>(&mut self, operation: O, deletes: bool) -> Result<O::Output, CallError> {
-        let Self { now, coordinator, storage, judge, .. } = self;
-        coordinator.store.advance(Time(*now));
+    /// Runs an operation of the coordinator. Nodes learn of its views by [`spread_views`](Self::spread_views).
+    fn operate<O: Operation>(&mut self, operation: O) -> Result<O::Output, CallError> {
+        if self.coordinator_is_down() {
+            return Err(CallError::Unanswered);
+        }
+        let Self { now, coordinator, storage, judge, planted, .. } = self;
+        // A planted bug takes members from the view and leaves their rows.
+        let deletes = *planted != Some(Planted::TakeoverUnfenced);
+        coordinator.advance(*now);
         operation::run(operation, |request| match request {
             Request::Store(request) => Answer::Store(coordinator.ask(request)),
             Request::Row(request) => Answer::Row(row(&mut storage.store, judge, request, deletes)),
         })
     }
 
-    /// Nodes join, in one view that is not sent yet.
-    pub(super) fn join(&mut self, nodes: impl IntoIterator<Item = u16>) -> Vec<Member> {
+    /// Nodes join, in one view that is not sent yet; `None`: the coordinator has not answered.
+    pub(super) fn join(&mut self, nodes: impl IntoIterator<Item = u16>) -> Option<Vec<Member>> {
         let candidate = |n: u16| Candidate { node: NodeId(n), host: format!("n{n}"), port: 1 };
         let candidates = nodes.into_iter().map(candidate).collect();
-        let join = Join::new(candidates, self.settings.membership_ms());
-        let members = self.operate(join).expect("a store that answers takes everybody");
+        let joined = self.operate(Join::new(candidates, self.settings.membership_ms()));
+        let Ok(members) = joined else {
+            self.spread_views();
+            return None;
+        };
         for member in &members {
             self.fly(self.lease_us(), Flight::LeaseEnds(member.incarnation));
         }
-        members
+        Some(members)
     }
 
     /// A member that has given everything away leaves.
     pub(super) fn leave_view(&mut self, incarnation: u64) {
-        self.remove(incarnation, Remove::leaving(incarnation));
+        self.remove(Remove::leaving(incarnation));
     }
 
-    fn remove(&mut self, incarnation: u64, removal: Remove) {
-        let before = self.coordinator.view.clone();
-        if self.operate_fencing(removal) == Ok(true) {
-            self.on_removed(&before, incarnation);
-        }
+    fn remove(&mut self, removal: Remove) {
+        // A caller that hears nothing asks again, or others do.
+        let _ = self.operate(removal);
         self.spread_views();
     }
 
-    /// As [`operate`](Self::operate), for operations that remove members: a planted bug leaves their rows.
-    fn operate_fencing<O: Operation>(&mut self, operation: O) -> Result<O::Output, CallError> {
-        let deletes = self.planted != Some(Planted::TakeoverUnfenced);
-        self.operate_with(operation, deletes)
-    }
-
-    fn on_removed(&mut self, before: &View, incarnation: u64) {
-        if self.nodes.values().any(|n| n.incarnation == incarnation) {
-            self.coordinator.removed.insert(incarnation, self.now);
+    /// A node is not in the view any more.
+    fn on_removed(&mut self, Member { node, incarnation, .. }: &Member) {
+        if self.nodes.values().any(|n| n.incarnation == *incarnation) {
+            self.coordinator.removed.insert(*incarnation, self.now);
         }
-        for node in before.members.iter().filter(|m| m.incarnation == incarnation).map(|m| m.node) {
-            self.story.tell(self.now, About::node(node.0), || format!("{node} is taken from the view"));
-        }
+        self.story.tell(self.now, About::node(node.0), || format!("{node} is taken from the view"));
     }
 
     /// A member is to be emptied.
     pub(super) fn drain(&mut self, incarnation: u64) {
-        let drained = self.operate(Drain::new(incarnation));
-        debug_assert_eq!(drained, Ok(true), "it is a member");
+        let _ = self.operate(Drain::new(incarnation));
         self.spread_views();
     }
 
@@ -223,13 +233,11 @@ impl World {
         if !self.coordinator.view.members.iter().any(|m| m.incarnation == incarnation) {
             return;
         }
-        self.coordinator.store.advance(Time(self.now));
+        self.coordinator.advance(self.now);
         if let Some(until) = self.coordinator.store.lease_until(incarnation) {
-            return self.fly(until.0 - self.now, Flight::LeaseEnds(incarnation));
+            return self.fly(until.0 - self.coordinator.clock, Flight::LeaseEnds(incarnation));
         }
-        let before = self.coordinator.view.clone();
-        let removed = self.operate_fencing(Expire::new()).unwrap_or_default();
-        removed.into_iter().for_each(|incarnation| self.on_removed(&before, incarnation));
+        let _ = self.operate(Expire::new());
         self.spread_views();
         self.fly(self.lease_us(), Flight::LeaseEnds(incarnation));
     }
@@ -238,6 +246,9 @@ impl World {
     pub(super) fn spread_views(&mut self) {
         let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
         for view in std::mem::take(&mut self.coordinator.fresh) {
+            let before = std::mem::replace(&mut self.coordinator.sent, view.clone());
+            let is_gone = |m: &&Member| view.members.iter().all(|other| other.node != m.node);
+            before.members.iter().filter(is_gone).for_each(|member| self.on_removed(member));
             for n in 1..=self.plan.nodes {
                 let after = if late { self.wrong.below(1_500_000) } else { 0 };
                 let (node, view) = (self.key(n), view.clone());

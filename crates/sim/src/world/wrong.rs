@@ -71,7 +71,7 @@ impl World {
             Dial::NodeCrash => return self.crash_node(),
             Dial::Drain => return self.drain_node(),
             Dial::Views => {
-                if self.booting || self.coordinator.view.members.is_empty() {
+                if self.booting || self.coordinator_is_down() || self.coordinator.view.members.is_empty() {
                     return false;
                 }
                 self.renumber();
@@ -128,7 +128,8 @@ impl World {
             }
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Coordinator => {
-                self.coordinator.down_until = self.now + 100_000 + self.wrong.below(12 * second);
+                let until = self.now + 100_000 + self.wrong.below(12 * second);
+                self.coordinator.go_down(self.now, until);
             }
             Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
             Dial::Unreadable => {
@@ -273,7 +274,8 @@ impl World {
     fn drain_node(&mut self) -> bool {
         let key = self.some_node();
         let members = &self.coordinator.view.members;
-        if self.booting || members.len() < 2 || members.iter().any(|m| m.draining) {
+        let refuses = self.booting || self.coordinator_is_down();
+        if refuses || members.len() < 2 || members.iter().any(|m| m.draining) {
             return false;
         }
         let Some(member) = members.iter().find(|m| m.node.0 == key.node) else { return false };
@@ -314,9 +316,11 @@ impl World {
         if key != self.key(key.node) || self.booting {
             return;
         }
-        *self.lives.entry(key.node).or_insert(0) += 1;
         // Also a life that nobody has missed yet ends by this.
-        let members = self.join([key.node]);
+        let Some(members) = self.join([key.node]) else {
+            return self.fly(super::START_AGAIN_US, Flight::NodeStarts(key));
+        };
+        *self.lives.entry(key.node).or_insert(0) += 1;
         members.iter().for_each(|member| self.start_node(member));
         self.story.tell(self.now, About::node(key.node), || format!("n{} starts again", key.node));
         self.spread_views();
@@ -341,7 +345,7 @@ impl World {
     /// Everything is well again.
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
-        self.coordinator.down_until = 0;
+        self.coordinator.go_down(self.now, 0);
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
         if std::mem::take(&mut self.storage.stalled_until) > self.now {
