@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use gundo::NodeId;
 use gundo_journal_sqlite::Settings;
-use gundo_node::{AdminWorld, Control, Refused, RunningWorld, SoloSettings};
+use gundo_node::{AdminWorld, Control, LocalNodes, Refused, SoloSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, game};
@@ -44,9 +44,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if args.settled {
         settings.world.follow_after_ms = 0;
     }
-    let world = RunningWorld::start(&settings, journal.clone(), |_| game::rules())?;
-    say(&format!("ready ws://{}", world.edges()[0]))?;
-    let control = world.control();
+    let nodes = LocalNodes::start(&settings, journal.clone(), |_| game::rules())?;
+    say(&format!("ready ws://{}", nodes.edges()[0]))?;
+    let control = nodes.control();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         if line == "stats" {
@@ -62,7 +62,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
             }
         }
     }
-    world.stop()?;
+    nodes.stop()?;
     Ok(())
 }
 

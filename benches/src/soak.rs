@@ -18,7 +18,7 @@ use gundo::sim::Audit;
 use gundo::{Entity, EntityId};
 use gundo_bots::{Behaviour, BotsConfig, Fleet, Played, Report};
 use gundo_journal_sqlite::{Reader, Settings};
-use gundo_node::{Control, RunningWorld, SoloSettings};
+use gundo_node::{Control, LocalNodes, SoloSettings};
 use mischief::Mischief;
 use pioneer::sim::Simulated;
 use pioneer::{Minds, Player};
@@ -97,14 +97,14 @@ pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     // Small enough to be an island of the simulator's game, which knows what its events are worth.
     let world_seed = args.seed % 4;
-    let world = start(dir.path(), world_seed)?;
-    let edges = world.edges().iter().map(|edge| format!("ws://{edge}").parse());
+    let nodes = start(dir.path(), world_seed)?;
+    let edges = nodes.edges().iter().map(|edge| format!("ws://{edge}").parse());
     let mut config = BotsConfig::new(args.bots, edges.collect::<Result<_, _>>()?);
     (config.settle_seconds, config.drain_seconds, config.watch_others) = (1.0, 60.0, true);
     let minds = if args.busy { Minds::busy() } else { Minds::default() };
-    let control = world.control();
+    let control = nodes.control();
     let played = gundo_bots::play(&config, &|_| minds.mind(), |fleet| make_mischief(args, &control, fleet))?;
-    world.stop()?;
+    nodes.stop()?;
     let outcome = close_the_books(args, dir.path(), world_seed, played, panics.load(Ordering::Relaxed))?;
     say(&serde_json::to_string_pretty(&outcome)?)?;
     match outcome.violations.len() + outcome.violations_untold {
@@ -113,7 +113,7 @@ pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
     }
 }
 
-fn start(data: &Path, seed: u64) -> Result<RunningWorld, Failure> {
+fn start(data: &Path, seed: u64) -> Result<LocalNodes, Failure> {
     let journal = Arc::new(gundo_journal_sqlite::open(data, Settings::default())?);
     let settings = SoloSettings {
         nodes: NODES,
@@ -121,7 +121,7 @@ fn start(data: &Path, seed: u64) -> Result<RunningWorld, Failure> {
         seed: Some(seed),
         ..SoloSettings::default()
     };
-    Ok(RunningWorld::start(&settings, journal, |world| pioneer::rules(world.seed))?)
+    Ok(LocalNodes::start(&settings, journal, |world| pioneer::rules(world.seed))?)
 }
 
 /// The supervisor restarts a node whose thread panics, and the world goes on: here it counts.

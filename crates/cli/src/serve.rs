@@ -6,7 +6,7 @@ use std::thread::Builder;
 
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
-use gundo_node::{RunningWorld, Stopper, WorldInfo};
+use gundo_node::{LocalNodes, Stopper, WorldInfo};
 
 use crate::app::{Failure, say, start_logs};
 use crate::cli::ServeArgs;
@@ -25,23 +25,23 @@ pub(crate) fn serve(
     let journal: Arc<dyn Journal> = Arc::new(journal);
     let mut settings = config.solo();
     settings.admin_token = Some(token::settle(&config.data)?);
-    let world = RunningWorld::start(&settings, journal, rules)?;
-    listen_to_signals(world.stopper())?;
-    say(&greeting(game, &config, &world));
-    world.wait()?;
+    let nodes = LocalNodes::start(&settings, journal, rules)?;
+    listen_to_signals(nodes.stopper())?;
+    say(&greeting(game, &config, &nodes));
+    nodes.wait()?;
     say(&format!("{game}: everything is saved."));
     Ok(true)
 }
 
 /// What runs where.
-fn greeting(game: &str, config: &Config, world: &RunningWorld) -> String {
-    let [first, others @ ..] = world.edges() else { return String::new() };
+fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
+    let [first, others @ ..] = nodes.edges() else { return String::new() };
     let others: Vec<_> = others.iter().map(|edge| url(*edge)).collect();
     let also =
         if others.is_empty() { String::new() } else { format!(" (other nodes: {})", others.join(", ")) };
     format!(
         "{game}: world {} with {} {}, data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
-        world.info().seed,
+        nodes.info().seed,
         config.nodes,
         if config.nodes == 1 { "node" } else { "nodes" },
         config.data.display(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gundo_journal::Journal;
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 pub use gundo_node::{Control, NodeState, NodeStatus, Refused, WorldStatus};
-use gundo_node::{RunningWorld, SoloSettings, WorldFault, WorldInfo};
+use gundo_node::{LocalNodes, SoloSettings, WorldFault, WorldInfo};
 use tempfile::TempDir;
 
 use crate::{Rules, WorldSettings};
@@ -18,7 +18,7 @@ pub const ADMIN_TOKEN: &str = "for tests only";
 
 /// A world in a test. Dropping it ends it as a crash would.
 pub struct TestWorld {
-    world: Option<RunningWorld>,
+    nodes: Option<LocalNodes>,
     dir: Arc<TempDir>,
 }
 
@@ -71,7 +71,7 @@ impl TestWorld {
         settings: &TestSettings,
         rules: impl FnOnce(&WorldInfo) -> Rules,
     ) -> Self {
-        drop(self.world.take());
+        drop(self.nodes.take());
         Self::start_in(Arc::clone(&self.dir), settings, rules)
     }
 
@@ -91,13 +91,13 @@ impl TestWorld {
             black_box: settings.black_box.then(|| dir.path().join("blackbox")),
             ..SoloSettings::default()
         };
-        let world = RunningWorld::start(&solo, journal, rules).expect("a world on free ports");
-        Self { world: Some(world), dir }
+        let nodes = LocalNodes::start(&solo, journal, rules).expect("a world on free ports");
+        Self { nodes: Some(nodes), dir }
     }
 
     /// Where each node's edge listens, in node order.
     pub fn edges(&self) -> &[SocketAddr] {
-        self.world.as_ref().map_or(&[], RunningWorld::edges)
+        self.nodes.as_ref().map_or(&[], LocalNodes::edges)
     }
 
     /// The address of node `node` (from 1) for clients.
@@ -113,7 +113,7 @@ impl TestWorld {
     /// # Panics
     /// It has been stopped.
     pub fn control(&self) -> Control {
-        self.world.as_ref().expect("it runs").control()
+        self.nodes.as_ref().expect("it runs").control()
     }
 
     /// The data directory.
@@ -126,6 +126,6 @@ impl TestWorld {
     /// # Errors
     /// Not everything could be saved.
     pub fn stop(mut self) -> Result<(), WorldFault> {
-        self.world.take().map_or(Ok(()), RunningWorld::stop)
+        self.nodes.take().map_or(Ok(()), LocalNodes::stop)
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gundo_journal::{Journal, MemoryJournal};
-use gundo_node::{RunningWorld, SoloSettings, WorldFault};
+use gundo_node::{LocalNodes, SoloSettings, WorldFault};
 use support::rules;
 
 fn settings() -> SoloSettings {
@@ -18,16 +18,16 @@ fn journal() -> Arc<dyn Journal> {
 }
 
 fn refused(settings: &SoloSettings, journal: &Arc<dyn Journal>) -> WorldFault {
-    RunningWorld::start(settings, Arc::clone(journal), rules).err().expect("it does not start")
+    LocalNodes::start(settings, Arc::clone(journal), rules).err().expect("it does not start")
 }
 
 #[test]
 fn a_world_keeps_its_seed_and_its_game() {
     let journal = journal();
-    let first = RunningWorld::start(&settings(), Arc::clone(&journal), rules).expect("a new world");
+    let first = LocalNodes::start(&settings(), Arc::clone(&journal), rules).expect("a new world");
     let info = first.info().clone();
     first.stop().expect("saved");
-    let again = RunningWorld::start(&settings(), Arc::clone(&journal), rules).expect("the same world");
+    let again = LocalNodes::start(&settings(), Arc::clone(&journal), rules).expect("the same world");
     assert_eq!(again.info(), &info);
     drop(again);
     let other = SoloSettings { seed: Some(info.seed + 1), ..settings() };

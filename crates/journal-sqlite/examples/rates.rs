@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use bytes::Bytes;
+use gundo_journal::suite::join;
 use gundo_journal::{Completion, Journal};
 use gundo_journal_sqlite::raw::{self, Layout, RawSettings};
 use gundo_journal_sqlite::{Settings, open};
@@ -20,7 +21,7 @@ const PAYLOAD: usize = 24;
 /// Events per second with `ahead` batches in flight, mean group, mean µs per group.
 fn journal(dir: &Path, ahead: usize, batches: u64) -> (f64, f64, f64) {
     let journal = open(dir, Settings::default()).expect("writable");
-    let incarnation = journal.join(NodeId(1)).expect("joins");
+    let incarnation = join(&journal, 1);
     let (tx, completions) = channel();
     let mut line =
         journal.line(NodeId(1), incarnation, Box::new(move |completion| drop(tx.send(completion))));

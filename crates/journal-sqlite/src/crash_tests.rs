@@ -47,10 +47,11 @@ impl Run {
         else {
             return;
         };
-        let Ok(incarnation) = writer.join(NodeId(1)) else {
-            return;
-        };
         self.loads += 1;
+        let incarnation = self.loads;
+        if writer.register(NodeId(1), incarnation).is_err() {
+            return;
+        }
         for group in 0..GROUPS {
             let batches: Vec<Batch> = (0..4).map(|n| self.batch(group * 4 + n, incarnation)).collect();
             // Two batches of a group are never over the same stream here: each stands for itself.

@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
-use gundo_journal::{Fault, Journal, Line, NameRow, Pruned, Room, Sink, StreamSummary, Why};
+use gundo_journal::{Fault, Journal, Line, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
@@ -123,8 +123,12 @@ impl Drop for SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
-    fn join(&self, node: NodeId) -> Result<u64, Fault> {
-        self.on_writer(move |writer| writer.join(node)).map_err(|source| Fault::Join { node, source })
+    fn register(&self, node: NodeId, incarnation: u64) -> Result<Registration, Fault> {
+        self.on_writer(move |writer| writer.register(node, incarnation)).map_err(|source| Fault::Register {
+            node,
+            incarnation,
+            source,
+        })
     }
 
     fn leave(&self, incarnation: u64) -> Result<(), Fault> {

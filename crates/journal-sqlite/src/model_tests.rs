@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_journal::suite::{entity, stream};
-use gundo_journal::{KEEP_MS, Store};
+use gundo_journal::{KEEP_MS, Registration, Store};
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventType, NameChange, StreamAppend};
 use proptest::prelude::*;
@@ -123,12 +123,13 @@ fn run(steps: Vec<Step>) {
     let reader = Reader::of(&file).expect("readable");
     let mut store = Store::new();
     let mut incarnations = vec![store.join()];
-    assert_eq!(writer.join(NodeId(1)).expect("joins"), incarnations[0]);
+    assert_eq!(writer.register(NodeId(1), incarnations[0]).expect("joins"), Registration::Registered);
     for step in steps {
         match step {
             Step::Join => {
-                incarnations.push(store.join());
-                assert_eq!(Some(&writer.join(NodeId(1)).expect("joins")), incarnations.last());
+                let incarnation = store.join();
+                assert_eq!(writer.register(NodeId(1), incarnation).expect("joins"), Registration::Registered);
+                incarnations.push(incarnation);
             }
             Step::Leave(index) => {
                 let incarnation = incarnations[index % incarnations.len()];

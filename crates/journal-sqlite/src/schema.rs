@@ -43,6 +43,10 @@ pub(crate) const NAME: &str =
 pub(crate) const INSERT_NAME: &str = "INSERT INTO names VALUES (?1, ?2, ?3, ?4, ?5)";
 /// Only the newest row of a name is ever read; the events tell its story.
 pub(crate) const DELETE_OLDER_NAMES: &str = "DELETE FROM names WHERE space = ?1 AND name = ?2 AND n < ?3";
+pub(crate) const INSERT_MEMBER: &str =
+    "INSERT INTO members (incarnation, node, joined_ms) VALUES (?1, ?2, ?3)";
+/// SQLite remembers the highest key that an AUTOINCREMENT table ever had, also when its row is deleted.
+pub(crate) const NEWEST_MEMBER: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'members'";
 pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";
 pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use gundo_journal::Registration;
 use gundo_journal::commit::{Committer, Storage, Written};
 use gundo_journal::group::{self, Fences, NameRow, Plan};
 use gundo_journal::queue::{RefusedStream, batch_bytes};
@@ -69,13 +70,18 @@ impl Writer {
         })
     }
 
-    pub(crate) fn join(&mut self, node: NodeId) -> rusqlite::Result<u64> {
-        let joined_ms = wall_ms() as i64;
-        let sql = "INSERT INTO members (node, joined_ms) VALUES (?1, ?2)";
-        self.conn.execute(sql, params![node.0, joined_ms])?;
-        let incarnation = self.conn.last_insert_rowid() as u64;
+    pub(crate) fn register(&mut self, node: NodeId, incarnation: u64) -> rusqlite::Result<Registration> {
+        if self.members.contains(&incarnation) {
+            return Ok(Registration::Registered);
+        }
+        let newest = self.conn.query_row(schema::NEWEST_MEMBER, [], |row| row.get::<_, i64>(0)).optional()?;
+        let newest = newest.unwrap_or(0) as u64;
+        if incarnation <= newest {
+            return Ok(Registration::Passed { newest });
+        }
+        self.conn.execute(schema::INSERT_MEMBER, params![incarnation as i64, node.0, wall_ms() as i64])?;
         self.members.insert(incarnation);
-        Ok(incarnation)
+        Ok(Registration::Registered)
     }
 
     pub(crate) fn leave(&mut self, incarnation: u64) -> rusqlite::Result<()> {

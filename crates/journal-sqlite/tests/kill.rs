@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use gundo_journal::suite::join;
 use gundo_journal::{Completion, Journal, Line};
 use gundo_journal_sqlite::{Reader, Settings, open, verify};
 use gundo_types::{EntityId, Kind, NodeId, WorldTime};
@@ -54,8 +55,12 @@ fn append(entity: EntityId, after: u64, count: u64) -> StreamAppend {
 }
 
 /// One line's node: reads where its streams stand, then keeps [`AHEAD`] batches in flight until told to stop.
-fn write_heavily(journal: &dyn Journal, line: u64, stop: &AtomicBool, acknowledge: &(dyn Fn(&Batch) + Sync)) {
-    let incarnation = journal.join(NodeId(line as u16)).expect("joins");
+fn write_heavily(
+    journal: &dyn Journal,
+    (line, incarnation): (u64, u64),
+    stop: &AtomicBool,
+    acknowledge: &(dyn Fn(&Batch) + Sync),
+) {
     let (tx, completions) = channel();
     let sink = Box::new(move |completion| drop(tx.send(completion)));
     let mut node = journal.line(NodeId(line as u16), incarnation, sink);
@@ -110,7 +115,8 @@ fn run_writers(dir: &Path, stop: &AtomicBool, acknowledge: &(dyn Fn(&Batch) + Sy
     std::thread::scope(|scope| {
         for line in 1..=LINES {
             let journal = &journal;
-            scope.spawn(move || write_heavily(journal, line, stop, acknowledge));
+            let incarnation = join(journal, line as u16);
+            scope.spawn(move || write_heavily(journal, (line, incarnation), stop, acknowledge));
         }
     });
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gundo_journal::queue::QueueLimits;
 use gundo_journal::suite::{Probe, entity, stream};
-use gundo_journal::{Fault, Journal, Room};
+use gundo_journal::{Fault, Journal, Registration, Room};
 use gundo_journal_sqlite::{DiskProbe, JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
 use gundo_types::{NodeId, WorldTime};
 use gundo_wire::journal::{NameChange, Outcome};
@@ -51,6 +51,8 @@ fn what_was_written_is_there_after_reopening() {
     assert_eq!(journal.meta("game").expect("readable").as_deref(), Some("pioneer"));
     assert_eq!(journal.name("player", "ann").expect("readable").map(|row| row.owner), Some(Some(entity(1))));
     assert!(!journal.is_member(incarnation).expect("readable"), "its process is gone");
+    let late = journal.register(NodeId(1), incarnation).expect("writable");
+    assert_eq!(late, Registration::Passed { newest: incarnation }, "a row never comes back");
     let mut a = Probe::join(&journal, 1);
     assert!(a.incarnation > incarnation);
     assert_eq!(a.seqs(entity(1)), (0, vec![1, 2, 3]));
@@ -148,7 +150,7 @@ fn a_fault_says_what_was_tried_and_why() {
     }
     let e = entity(7);
     let faults = [
-        journal.join(NodeId(1)).expect_err("no table"),
+        journal.register(NodeId(1), 1).expect_err("no table"),
         journal.leave(1).expect_err("no table"),
         journal.is_member(1).expect_err("no table"),
         journal.meta("game").expect_err("no table"),
@@ -159,7 +161,7 @@ fn a_fault_says_what_was_tried_and_why() {
         journal.prune(WorldTime(0)).expect_err("no table"),
     ];
     let tried = faults.each_ref().map(|fault| match fault {
-        Fault::Join { node: NodeId(1), .. } => "join",
+        Fault::Register { node: NodeId(1), .. } => "register",
         Fault::Leave { incarnation: 1, .. } => "leave",
         Fault::IsMember { incarnation: 1, .. } => "is_member",
         Fault::Meta { key, .. } if key == "game" => "meta",
@@ -172,7 +174,7 @@ fn a_fault_says_what_was_tried_and_why() {
     });
     assert_eq!(
         tried,
-        ["join", "leave", "is_member", "meta", "set_meta", "name", "streams", "stream", "prune"]
+        ["register", "leave", "is_member", "meta", "set_meta", "name", "streams", "stream", "prune"]
     );
     for fault in &faults {
         assert!(fault.chain().contains("no such table"), "{}", fault.chain());

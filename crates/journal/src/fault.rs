@@ -10,11 +10,13 @@ pub type Why = Box<dyn Error + Send + Sync>;
 /// What was tried and failed; its source says why.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// [`Journal::join`](crate::Journal::join).
-    #[error("the journal cannot register {node} as a member")]
-    Join {
+    /// [`Journal::register`](crate::Journal::register).
+    #[error("the journal cannot register incarnation {incarnation} of {node}")]
+    Register {
         /// The node.
         node: NodeId,
+        /// The incarnation.
+        incarnation: u64,
         /// Why.
         source: Why,
     },

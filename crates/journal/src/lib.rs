@@ -54,11 +54,13 @@ pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
 /// Everything here but [`line`](Self::line) may block on the storage: it is for starting, stopping, watching and tools, not
 /// for a logic thread.
 pub trait Journal: Send + Sync {
-    /// Registers a new incarnation of `node` (a row in `members`) and returns its id, greater than every earlier one.
+    /// Registers an incarnation of `node`: a row in `members`. The coordinator chose its number. An incarnation that is not above
+    /// every earlier one is refused, unless its row is there: so a row that was deleted never comes back, however late a
+    /// repeated request arrives.
     ///
     /// # Errors
-    /// The storage cannot be written.
-    fn join(&self, node: NodeId) -> Result<u64, Fault>;
+    /// The storage cannot be written; the row may be there.
+    fn register(&self, node: NodeId, incarnation: u64) -> Result<Registration, Fault>;
 
     /// Deletes the row of an incarnation: from now on nothing of it is accepted.
     ///
@@ -117,6 +119,18 @@ pub trait Journal: Send + Sync {
     fn room(&self) -> Room {
         Room::default()
     }
+}
+
+/// The answer to [`Journal::register`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// The row is there.
+    Registered,
+    /// The row is not there and never will be: a later incarnation was registered, or this one has left.
+    Passed {
+        /// The newest incarnation that was ever registered.
+        newest: u64,
+    },
 }
 
 /// One incarnation's way to the journal. Bounded; never blocks.

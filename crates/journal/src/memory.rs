@@ -11,7 +11,7 @@ use gundo_types::{EntityId, NodeId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 use crate::group::{self, Fences, NameRow, Verdict};
-use crate::{Completion, Fault, Journal, KEEP_MS, Line, Pruned, Sink, StreamSummary};
+use crate::{Completion, Fault, Journal, KEEP_MS, Line, Pruned, Registration, Sink, StreamSummary};
 
 /// A journal as a plain value.
 #[derive(Debug, Default)]
@@ -67,11 +67,23 @@ impl Store {
         self.fences.plant(mistake);
     }
 
-    /// See [`Journal::join`].
+    /// See [`Journal::register`].
+    pub fn register(&mut self, incarnation: u64) -> Registration {
+        if incarnation > self.last_incarnation {
+            self.last_incarnation = incarnation;
+            self.rows.members.insert(incarnation);
+        }
+        match self.is_member(incarnation) {
+            true => Registration::Registered,
+            false => Registration::Passed { newest: self.last_incarnation },
+        }
+    }
+
+    /// Registers the next incarnation, where no coordinator chooses it.
     pub fn join(&mut self) -> u64 {
-        self.last_incarnation += 1;
-        self.rows.members.insert(self.last_incarnation);
-        self.last_incarnation
+        let incarnation = self.last_incarnation + 1;
+        self.register(incarnation);
+        incarnation
     }
 
     /// See [`Journal::leave`].
@@ -242,8 +254,8 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn join(&self, _node: NodeId) -> Result<u64, Fault> {
-        Ok(self.store().join())
+    fn register(&self, _node: NodeId, incarnation: u64) -> Result<Registration, Fault> {
+        Ok(self.store().register(incarnation))
     }
 
     fn leave(&self, incarnation: u64) -> Result<(), Fault> {

@@ -13,7 +13,7 @@ use gundo_types::{EntityId, Kind, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChange, Outcome, StreamAppend};
 use prost::Message;
 
-use crate::{Completion, Journal, KEEP_MS, Line};
+use crate::{Completion, Journal, KEEP_MS, Line, Registration};
 
 /// Makes one `#[test]` per case of the suite. The argument is an expression that gives a fresh, empty [`Journal`] for
 /// each; it may be a tuple of the journal and what must outlive it.
@@ -23,8 +23,9 @@ macro_rules! conformance {
         $crate::conformance!(@ $make;
             the_predecessor_decides, a_stale_append_below_the_pruning_line_is_refused, all_streams_or_none,
             a_conflict_is_isolated, what_depends_on_a_failure_fails_with_it, a_foreign_event_does_not_heal_a_failed_line,
-            a_fence_is_judged_by_seqs_alone, members_fence_writers, names_are_unique, a_snapshot_comes_with_its_event,
-            pruning_keeps_what_loads_need, meta_is_kept, tools_see_every_stream, lines_do_not_mix
+            a_fence_is_judged_by_seqs_alone, members_fence_writers, incarnations_only_grow, names_are_unique,
+            a_snapshot_comes_with_its_event, pruning_keeps_what_loads_need, meta_is_kept, tools_see_every_stream,
+            lines_do_not_mix
         );
     };
     (@ $make:expr; $($case:ident),*) => { $(
@@ -54,6 +55,24 @@ impl<J: Journal, T> Made for (J, T) {
     }
 }
 
+/// Registers a node under an incarnation that is not in use, where there is no coordinator to choose it. One caller at a time.
+///
+/// # Panics
+/// The journal cannot be written.
+pub fn join(journal: &dyn Journal, node: u16) -> u64 {
+    let mut incarnation = 1;
+    loop {
+        if journal.is_member(incarnation).expect("readable") {
+            incarnation += 1;
+            continue;
+        }
+        match journal.register(NodeId(node), incarnation).expect("the journal takes a new member") {
+            Registration::Registered => return incarnation,
+            Registration::Passed { newest } => incarnation = newest + 1,
+        }
+    }
+}
+
 /// A line that waits for its outcomes: a node as tests need it.
 pub struct Probe {
     line: Box<dyn Line>,
@@ -71,7 +90,7 @@ impl Probe {
     /// # Panics
     /// The journal cannot be written.
     pub fn join(journal: &dyn Journal, node: u16) -> Self {
-        let incarnation = journal.join(NodeId(node)).expect("the journal takes a new member");
+        let incarnation = join(journal, node);
         Self::open(journal, node, incarnation)
     }
 
@@ -287,7 +306,7 @@ pub fn a_fence_is_judged_by_seqs_alone(journal: &dyn Journal) {
     assert_eq!(a.append(vec![stream(e, 2, 2, 1)]), Outcome::Done);
 }
 
-/// Nothing is accepted of an incarnation without its row, nor on the word of one. Incarnations only grow.
+/// Nothing is accepted of an incarnation without its row, nor on the word of one.
 pub fn members_fence_writers(journal: &dyn Journal) {
     let (mut a, mut b) = (Probe::join(journal, 1), Probe::join(journal, 2));
     assert!(b.incarnation > a.incarnation);
@@ -304,6 +323,24 @@ pub fn members_fence_writers(journal: &dyn Journal) {
     let again = Probe::join(journal, 2);
     assert!(again.incarnation > b.incarnation, "an incarnation is never used twice");
     assert_eq!(b.append(vec![stream(entity(2), 2, 0, 1)]), Outcome::Conflict);
+}
+
+/// A registration may be repeated while its row is there. A row that was deleted, or passed over by a later one, never comes.
+pub fn incarnations_only_grow(journal: &dyn Journal) {
+    let register = |incarnation| journal.register(NodeId(1), incarnation).expect("writable");
+    let stands = |incarnation| journal.is_member(incarnation).expect("readable");
+    assert_eq!(register(4), Registration::Registered, "a coordinator may leave numbers out");
+    assert_eq!(register(4), Registration::Registered, "it is there already");
+    assert_eq!(register(3), Registration::Passed { newest: 4 });
+    assert_eq!(register(9), Registration::Registered);
+    assert_eq!(register(4), Registration::Registered, "a later one does not end it");
+    journal.leave(4).expect("writable");
+    assert_eq!(register(4), Registration::Passed { newest: 9 }, "it has left");
+    journal.leave(9).expect("writable");
+    assert_eq!(register(9), Registration::Passed { newest: 9 }, "also if it was the newest");
+    assert!(![3, 4, 9].into_iter().any(stands));
+    assert_eq!(register(10), Registration::Registered);
+    assert!(stands(10));
 }
 
 /// A name has one owner, in the same append as the event; release frees it under the next number.

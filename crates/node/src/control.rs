@@ -90,6 +90,29 @@ impl Refused {
     pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }
+
+    pub(crate) fn draining(node: NodeId) -> Self {
+        Self::new("draining", format!("node {} is being drained", node.0))
+    }
+
+    pub(crate) fn rollout() -> Self {
+        Self::new("rollout", "a rollout is under way: wait for its end")
+    }
+}
+
+/// The caller that waits for an operation. If it is dropped without an answer, the world has ended.
+#[derive(Debug)]
+pub(crate) struct Asker(Sender<Result<Answer, Refused>>);
+
+impl Asker {
+    pub(crate) fn answer(self, answer: Answer) {
+        // The asker may have gone.
+        let _ = self.0.send(Ok(answer));
+    }
+
+    pub(crate) fn refuse(self, refused: Refused) {
+        let _ = self.0.send(Err(refused));
+    }
 }
 
 /// An operation.
@@ -139,7 +162,7 @@ impl Control {
         self.ask(Request::Pause(node)).map(drop)
     }
 
-    /// Lets a paused node go on. If the others have removed it meanwhile it finds out, ends, and starts anew.
+    /// Lets a paused node go on. If the others have removed it meanwhile it finds out, ends, and starts as another incarnation.
     ///
     /// # Errors
     /// `unknown_node`, `node_down`, `not_paused`, `stopped`.
@@ -167,12 +190,12 @@ impl Control {
         }
     }
 
-    /// Renews every node in the background, one after another: drain, start again, wait until it is up. It goes on whatever becomes
-    /// of whoever asked for it.
+    /// Renews every node in the background, one after another: drain, start again, wait until it is up. It goes on also when the
+    /// caller has gone.
     ///
     /// # Errors
     /// `last_node` (a world of one node cannot be renewed without a pause), `rollout` (one is under way), `not_whole` (a node is
-    /// paused or draining), `stopped`.
+    /// paused or draining), `storage`, `stopped`.
     pub fn rollout(&self) -> Result<(), Refused> {
         self.ask(Request::Rollout).map(drop)
     }
@@ -180,7 +203,7 @@ impl Control {
     fn ask(&self, request: Request) -> Result<Answer, Refused> {
         let stopped = || Refused::new("stopped", "this world has ended");
         let (tx, rx) = channel();
-        self.0.send(Signal::Control(request, tx)).map_err(|_| stopped())?;
+        self.0.send(Signal::Control(request, Asker(tx))).map_err(|_| stopped())?;
         rx.recv().map_err(|_| stopped())?
     }
 }

@@ -1,7 +1,6 @@
 //! A node's logic thread: inbox → kernel → edge, fabric and journal line.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,9 @@ use crate::blackbox::{self, BlackBox, Reason};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::indicators::{Logic, Recorders};
+use crate::member::Membership;
 use crate::mesh::Fabric;
 use crate::ring::{Event, Ring};
-use crate::supervisor::{Asked, Signal};
 
 /// Inputs handled before the clocks are read again.
 const INPUTS_PER_NOW: usize = 32;
@@ -207,7 +206,7 @@ pub(crate) struct Driver {
     edge: Edge,
     fabric: Fabric,
     line: Box<dyn Line>,
-    tx: Sender<Signal>,
+    membership: Membership,
     black_box: Arc<BlackBox>,
     logic: Logic,
     deliveries: Vec<Delivery>,
@@ -220,14 +219,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// `tx`: the way to the supervisor.
     pub(crate) fn new(
         node: Node,
         link: Arc<Link>,
         edge: Edge,
         fabric: Fabric,
         line: Box<dyn Line>,
-        tx: Sender<Signal>,
+        membership: Membership,
         black_box: Arc<BlackBox>,
     ) -> Self {
         let logic = Logic::new(&link.recorders, link.me.0);
@@ -237,7 +235,7 @@ impl Driver {
             edge,
             fabric,
             line,
-            tx,
+            membership,
             black_box,
             logic,
             deliveries: Vec::new(),
@@ -312,12 +310,6 @@ impl Driver {
         }
     }
 
-    fn ask(&self, what: Asked) {
-        let (node, incarnation) = self.link.me;
-        // A world that has ended is asked nothing.
-        let _ = self.tx.send(Signal::Asked { node, incarnation, what });
-    }
-
     fn handle(&mut self, now: Now, input: Input) {
         // The kernel looks at its timers with every input: whichever comes first when a tick is due pays for it.
         let tick = self.node.poll_timeout().is_some_and(|at| at <= now.time).then(Instant::now);
@@ -336,15 +328,14 @@ impl Driver {
                 Output::Peer { to, message } => self.fabric.push(to, message),
                 Output::Append(batch) => self.line.append(batch),
                 Output::Load { entity, load } => self.line.load(entity, load),
-                Output::Renew { sent } => self.ask(Asked::Renew { sent }),
+                Output::Renew { sent } => self.membership.renew(sent),
                 Output::Remove { epoch, node, incarnation } => {
-                    tracing::warn!(node = self.link.me.0.0, suspect = node.0, "a node cannot be reached");
-                    self.ask(Asked::Remove { epoch, node, incarnation });
+                    self.membership.propose_removal(epoch, node, incarnation);
                 }
                 Output::Panicked { entity, doing, suspended } => self.on_panicked(entity, doing, suspended),
-                Output::ViewWanted => self.ask(Asked::View),
+                Output::ViewWanted => self.membership.look(),
                 Output::Fenced => self.fenced = true,
-                Output::Stopped => self.ask(Asked::Stopped),
+                Output::Stopped => self.membership.stopped(),
             }
         }
         if let Some(began) = tick {

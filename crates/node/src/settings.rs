@@ -16,7 +16,7 @@ pub struct SoloSettings {
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
-    /// Whoever has it may look at the nodes, end, drain and start them, from this machine, at `/admin`; `None` (default): nobody may.
+    /// A request with it may look at the nodes, end, drain and start them, from this machine, at `/admin`; `None` (default): none may.
     pub admin_token: Option<String>,
     /// Where a file is written for each panic and each node that hangs; `None` (default): nothing is.
     pub black_box: Option<PathBuf>,

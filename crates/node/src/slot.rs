@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
+use gundo_coordinator::{Coordinator, Watch};
 use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
@@ -16,10 +17,11 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Ending, Link};
 use crate::inbox::Inbox;
 use crate::indicators::{DiskGauge, Recorders};
+use crate::member::Membership;
 use crate::mesh::{Fabric, Mesh};
+use crate::nodes::{WorldFault, system};
 use crate::supervisor::Signal;
 use crate::watchdog::Watchdog;
-use crate::world::{WorldFault, system};
 
 /// What all nodes of a process are made from.
 pub(crate) struct Ground {
@@ -30,7 +32,7 @@ pub(crate) struct Ground {
     pub(crate) runtime: Runtime,
     pub(crate) clock: Arc<Clock>,
     pub(crate) recorders: Recorders,
-    pub(crate) disk: DiskGauge,
+    pub(crate) disk: Arc<DiskGauge>,
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) tx: Sender<Signal>,
     pub(crate) black_box: Arc<BlackBox>,
@@ -39,19 +41,38 @@ pub(crate) struct Ground {
     pub(crate) routes: axum::Router,
 }
 
+/// What a running node is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It runs; whether it takes clients already its link says.
+    Running,
+    /// Its logic stands still.
+    Paused,
+    /// It gives away what it has.
+    Draining,
+    /// It has nothing left, and leaves the view.
+    Leaving,
+}
+
 /// A running node.
 pub(crate) struct Slot {
     pub(crate) member: Member,
     pub(crate) link: Arc<Link>,
     pub(crate) edge: Edge,
     pub(crate) thread: JoinHandle<()>,
-    pub(crate) paused: bool,
-    pub(crate) draining: bool,
+    pub(crate) stage: Stage,
+    _watch: Watch,
 }
 
 impl Slot {
-    /// Starts the node `member` behind the door `bound`. It waits for its first view.
-    pub(crate) fn start(ground: &Ground, member: Member, bound: Bound) -> Result<Self, WorldFault> {
+    /// Starts the node `member` behind the door `bound`. `inbox` is where its peers reach it already.
+    pub(crate) fn start(
+        ground: &Ground,
+        coordinator: &Arc<dyn Coordinator>,
+        member: Member,
+        bound: Bound,
+        inbox: Arc<Inbox>,
+    ) -> Result<Self, WorldFault> {
         let (me, incarnation) = (member.node, member.incarnation);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(system)?;
@@ -63,7 +84,6 @@ impl Slot {
             rules: Arc::clone(&ground.rules),
             planted: None,
         };
-        let inbox = Arc::new(Inbox::default());
         let (recorders, clock) = (ground.recorders.clone(), Arc::clone(&ground.clock));
         let low = ground.disk.is_low();
         let link = Arc::new(Link::new((me, incarnation), Arc::clone(&inbox), recorders, clock, low));
@@ -74,18 +94,24 @@ impl Slot {
             let node = Arc::clone(&link) as Arc<dyn NodeLink>;
             Edge::start(bound, settings, node, ground.recorders.recorder(), ground.routes.clone())?
         };
-        ground.mesh.join(me, &inbox);
+        let membership = Membership {
+            coordinator: Arc::clone(coordinator),
+            supervisor: ground.tx.clone(),
+            inbox,
+            me: (me, incarnation),
+        };
         let fabric = Fabric::new(me, incarnation, Arc::clone(&ground.mesh));
         let line = ground.journal.line(me, incarnation, link.sink());
-        let (its_link, its_edge, tx) = (Arc::clone(&link), edge.clone(), ground.tx.clone());
+        let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);
         let driver = move || {
             let node = Node::new(settings);
-            Driver::new(node, its_link, its_edge, fabric, line, tx, black_box)
+            Driver::new(node, its_link, its_edge, fabric, line, its_membership, black_box)
         };
         ground.watchdog.watch(&link);
         let thread = spawn(&link, &ground.black_box, driver, ground.tx.clone())?;
-        Ok(Self { member, link, edge, thread, paused: false, draining: false })
+        let _watch = membership.watch();
+        Ok(Self { member, link, edge, thread, stage: Stage::Running, _watch })
     }
 
     /// Hands the node an input that nobody should wait for.

@@ -258,6 +258,8 @@ pub(crate) struct World {
 const WORLD_MS: u64 = 1_000_000;
 /// A message between nodes takes this long at least, µs.
 const PEER_US: u64 = 100;
+/// A start that the coordinator did not answer is tried again after this time, µs.
+const START_AGAIN_US: u64 = 1_000_000;
 /// Seconds at ease after which no node is overloaded any more.
 const EASE_SECONDS: u64 = 20;
 /// How fast anybody walks at most, mm/s.
@@ -465,13 +467,16 @@ impl World {
             let gone: Vec<_> = self.nodes.values().map(|n| n.incarnation).chain(members).collect();
             gone.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
         }
+        let Some(members) = self.join(1..=self.plan.nodes) else {
+            return self.fly(START_AGAIN_US, Flight::Boot);
+        };
         self.booting = false;
         self.generation += 1;
         self.lives.clear();
-        let members = (1..=self.plan.nodes).map(|n| self.start_node(n)).collect();
+        members.iter().for_each(|member| self.start_node(member));
         let text = format!("a process starts: nodes 1 to {}", self.plan.nodes);
         self.story.tell(self.now, About::default(), || text);
-        self.set_members(members);
+        self.spread_views();
     }
 
     /// The present life of a node.
@@ -479,14 +484,13 @@ impl World {
         Key { generation: self.generation, node, life: self.lives.get(&node).copied().unwrap_or(0) }
     }
 
-    pub(crate) fn start_node(&mut self, n: u16) -> Member {
+    pub(crate) fn start_node(&mut self, member: &Member) {
         let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
-        let incarnation = self.storage.store.join();
-        self.judge.join(incarnation);
+        let incarnation = member.incarnation;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.net.next_u64().to_le_bytes());
         let settings = NodeSettings {
-            node: NodeId(n),
+            node: member.node,
             incarnation,
             seed,
             world: Arc::clone(&self.settings),
@@ -516,8 +520,7 @@ impl World {
             inbox: VecDeque::new(),
             completed_at: 0,
         };
-        self.nodes.insert(self.key(n), node);
-        member(n, incarnation)
+        self.nodes.insert(self.key(member.node.0), node);
     }
 
     pub(crate) fn input(&mut self, key: Key, input: Input) {
@@ -624,8 +627,8 @@ impl World {
                 self.fly(after, Flight::Loaded { node: key, entity, load });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
-            Output::Remove { epoch, node, incarnation } => {
-                self.ask(key, Asked::Remove { epoch, node, incarnation });
+            Output::Remove { epoch, incarnation, .. } => {
+                self.ask(key, Asked::Remove { epoch, incarnation });
             }
             Output::ViewWanted => self.ask(key, Asked::View),
             Output::Fenced => self.fly(0, Flight::Fenced(key)),
@@ -692,8 +695,4 @@ impl World {
             self.schedule_commit();
         }
     }
-}
-
-fn member(node: u16, incarnation: u64) -> Member {
-    Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1, draining: false }
 }

@@ -1,9 +1,10 @@
-//! Protobuf schemas and codecs: what crosses a socket and what lies in the journal.
+//! Protobuf schemas and codecs: what crosses a socket, what lies in the journal, and what in the coordinator's store.
 //!
 //! [`client`] is the protocol between clients and edges, [`journal`] the records and batches of the
-//! journal. Decoders are total: any bytes give a value or an error, never a panic. No behaviour lives here.
+//! journal, [`coordinator`] the record of who belongs. Decoders are total: any bytes give a value or an error, never a panic. No behaviour lives here.
 
 pub mod client;
+pub mod coordinator;
 pub mod journal;
 mod kept;
 

@@ -18,19 +18,37 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // Its tests are whole clusters: the journal in memory, and the client as the one who judges what is seen.
     ("gundo-kernel", &["gundo-types", "gundo-wire"], &["gundo-journal", "gundo-client"]),
     ("gundo-journal", &["gundo-types", "gundo-wire"], &[]),
+    // Its tests run the suite on the rows of a journal in memory.
+    ("gundo-coordinator", &["gundo-types", "gundo-wire", "gundo-kernel"], &["gundo-journal"]),
     ("gundo-journal-sqlite", &["gundo-types", "gundo-wire", "gundo-journal"], &[]),
     ("gundo-edge", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
     (
         "gundo-node",
-        &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-journal", "gundo-journal-sqlite", "gundo-edge"],
+        &[
+            "gundo-types",
+            "gundo-wire",
+            "gundo-kernel",
+            "gundo-journal",
+            "gundo-coordinator",
+            "gundo-journal-sqlite",
+            "gundo-edge",
+        ],
         &["gundo-client"],
     ),
     ("gundo-client", &["gundo-types", "gundo-wire"], &[]),
     ("gundo-bots", &["gundo-types", "gundo-wire", "gundo-client"], &[]),
-    // Whole clusters without I/O: kernels, the journal's rules, clients and minds of players.
+    // Whole clusters without I/O: kernels, the rules of journal and coordinator, clients and minds of players.
     (
         "gundo-sim",
-        &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-journal", "gundo-client", "gundo-bots"],
+        &[
+            "gundo-types",
+            "gundo-wire",
+            "gundo-kernel",
+            "gundo-journal",
+            "gundo-coordinator",
+            "gundo-client",
+            "gundo-bots",
+        ],
         &[],
     ),
     // The command line stands beside the facade, not above it: a game takes both.

@@ -65,7 +65,8 @@ const CALLS_SLEEP: &[&str] = &[concat!("::", "sleep("), concat!("(", "sleep("), 
 const REASON_LINES: usize = 3;
 
 /// Rooms without I/O, clocks, threads, async and hash order.
-const PURE: &[&str] = &["crates/types/src/", "crates/wire/src/", "crates/kernel/src/"];
+const PURE: &[&str] =
+    &["crates/types/src/", "crates/wire/src/", "crates/kernel/src/", "crates/coordinator/src/"];
 
 /// What may not be named there. `crates/kernel/clippy.toml` bans the same by type; this also sees a module's name.
 const IMPURE: &[&str] = &[

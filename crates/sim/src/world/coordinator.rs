@@ -1,12 +1,18 @@
-//! The coordinator: who belongs, under a lease; and the way of its word to the nodes.
+//! The coordinator on virtual time: its rules are those of `gundo_coordinator`, here are its store, its faults, and the way of
+//! its word to the nodes.
 
 use std::collections::BTreeMap;
 
+use gundo_coordinator::operation::{self, Answer, Drain, Expire, Join, Operation, Remove, Renew, Request};
+use gundo_coordinator::{
+    CallError, Candidate, MemoryStore, Record, RowAnswer, RowRequest, StoreAnswer, StoreRequest,
+};
+use gundo_journal::{Registration, Store};
 use gundo_kernel::{Member, Renewal, View};
 use gundo_types::{Epoch, NodeId, Planted, Time};
 
 use super::{Flight, Key, World};
-use crate::judge::{Guarantee, Verdict, violated};
+use crate::judge::{Guarantee, Judge, Verdict, violated};
 use crate::plan::Dial;
 use crate::story::About;
 
@@ -14,17 +20,25 @@ use crate::story::About;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
     Renew { sent: Time },
-    Remove { epoch: Epoch, node: NodeId, incarnation: u64 },
+    Remove { epoch: Epoch, incarnation: u64 },
     View,
 }
 
 #[derive(Default)]
 pub(crate) struct Coordinator {
+    store: MemoryStore,
+    /// Its own clock, µs: it stands still while the coordinator is down, for nobody can renew.
+    clock: u64,
+    /// When its clock was looked at, µs.
+    looked_at: u64,
+    /// The view that its record holds.
     pub(super) view: View,
+    /// The newest view that nodes were sent, or are being sent.
+    sent: View,
+    /// Views that no node was sent yet.
+    fresh: Vec<View>,
     /// It answers nobody until then, µs.
-    pub(super) down_until: u64,
-    /// When each member last renewed, µs.
-    renewed: BTreeMap<u64, u64>,
+    down_until: u64,
     /// Incarnations that were removed and go on, and since when, µs.
     removed: BTreeMap<u64, u64>,
 }
@@ -34,8 +48,56 @@ const WAY_US: u64 = 5_000;
 /// A removed node stops within this time, µs: it renews every second, and may stand still for a while first.
 const STOPS_US: u64 = 6_000_000;
 
+impl Coordinator {
+    /// It is `now`: leases may end.
+    fn advance(&mut self, now: u64) {
+        self.clock += now.saturating_sub(self.looked_at.max(self.down_until));
+        self.looked_at = now;
+        self.store.advance(Time(self.clock));
+    }
+
+    /// It answers nobody until then; a time that is past: it answers from `now` on.
+    pub(super) fn go_down(&mut self, now: u64, until: u64) {
+        self.advance(now);
+        self.down_until = until;
+    }
+
+    fn ask(&mut self, request: StoreRequest) -> StoreAnswer {
+        let answer = self.store.ask(request);
+        if let (StoreAnswer::Swapped(_), Some(record)) = (&answer, self.store.record()) {
+            let view = Record::decode(record).expect("the rules wrote it").view();
+            if view.epoch > self.view.epoch {
+                self.view = view.clone();
+                self.fresh.push(view);
+            }
+        }
+        answer
+    }
+}
+
+/// The journal's answer about a row. The judge hears of it.
+fn row(store: &mut Store, judge: &mut Judge, request: RowRequest, deletes: bool) -> RowAnswer {
+    match request {
+        RowRequest::Register { incarnation, .. } => match store.register(incarnation) {
+            Registration::Registered => {
+                judge.join(incarnation);
+                RowAnswer::Registered
+            }
+            Registration::Passed { newest } => RowAnswer::Passed { newest },
+        },
+        RowRequest::Delete { incarnation } => {
+            if deletes {
+                store.leave(incarnation);
+            }
+            judge.leave(incarnation);
+            RowAnswer::Deleted
+        }
+        RowRequest::Stands { incarnation } => RowAnswer::Stands(store.is_member(incarnation)),
+    }
+}
+
 impl World {
-    /// A node's question is on its way.
+    /// A node asks.
     pub(super) fn ask(&mut self, node: Key, what: Asked) {
         let after = 1 + self.net.below(WAY_US);
         self.fly(after, Flight::Asked { node, what });
@@ -43,52 +105,96 @@ impl World {
 
     pub(super) fn asked(&mut self, node: Key, what: Asked) {
         let Some(incarnation) = self.nodes.get(&node).map(|n| n.incarnation) else { return };
-        let down = self.now < self.coordinator.down_until;
         let back = 1 + self.net.below(WAY_US);
         match what {
             Asked::Renew { sent } => {
-                let renewal = if down {
-                    Renewal::Failed
-                } else if self.storage.store.is_member(incarnation) {
-                    self.coordinator.renewed.insert(incarnation, self.now);
-                    Renewal::Renewed
-                } else {
-                    Renewal::Removed
+                let lease_ms = self.settings.membership_ms();
+                let renewal = match self.operate(Renew::new(incarnation, lease_ms)) {
+                    Ok(true) => Renewal::Renewed,
+                    Ok(false) => Renewal::Removed,
+                    Err(_) => Renewal::Failed,
                 };
                 self.fly(back, Flight::Renewed { node, sent, renewal });
             }
-            Asked::Remove { epoch, node, incarnation } if !down && epoch == self.coordinator.view.epoch => {
-                self.remove(node, incarnation);
-            }
-            Asked::View if !down && node.generation == self.generation => {
+            Asked::Remove { epoch, incarnation } => self.remove(Remove::proposed(epoch, incarnation)),
+            Asked::View if !self.coordinator_is_down() && node.generation == self.generation => {
                 let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
                 let after = back + if late { self.wrong.below(1_500_000) } else { 0 };
                 let view = self.coordinator.view.clone();
                 self.fly(after, Flight::View { node, view });
             }
-            Asked::Remove { .. } | Asked::View => {}
+            Asked::View => {}
         }
     }
 
-    /// Its row goes first: from then on nothing of it lands.
-    pub(super) fn remove(&mut self, node: NodeId, incarnation: u64) {
-        let mut members = self.coordinator.view.members.clone();
-        let count = members.len();
-        members.retain(|m| (m.node, m.incarnation) != (node, incarnation));
-        // Somebody was faster; or nobody would be left.
-        if members.len() == count || members.is_empty() {
+    pub(super) fn coordinator_is_down(&self) -> bool {
+        self.now < self.coordinator.down_until
+    }
+
+    /// Runs an operation of the coordinator. Nodes learn of its views by [`spread_views`](Self::spread_views).
+    fn operate<O: Operation>(&mut self, operation: O) -> Result<O::Output, CallError> {
+        if self.coordinator_is_down() {
+            return Err(CallError::Unanswered);
+        }
+        let Self { now, coordinator, storage, judge, planted, .. } = self;
+        // A planted bug takes members from the view and leaves their rows.
+        let deletes = *planted != Some(Planted::TakeoverUnfenced);
+        coordinator.advance(*now);
+        operation::run(operation, |request| match request {
+            Request::Store(request) => Answer::Store(coordinator.ask(request)),
+            Request::Row(request) => Answer::Row(row(&mut storage.store, judge, request, deletes)),
+        })
+    }
+
+    /// Nodes join, in one view that is not sent yet; `None`: the coordinator has not answered.
+    pub(super) fn join(&mut self, nodes: impl IntoIterator<Item = u16>) -> Option<Vec<Member>> {
+        let candidate = |n: u16| Candidate { node: NodeId(n), host: format!("n{n}"), port: 1 };
+        let candidates = nodes.into_iter().map(candidate).collect();
+        let joined = self.operate(Join::new(candidates, self.settings.membership_ms()));
+        let Ok(members) = joined else {
+            self.spread_views();
+            return None;
+        };
+        for member in &members {
+            self.fly(self.lease_us(), Flight::LeaseEnds(member.incarnation));
+        }
+        Some(members)
+    }
+
+    /// A member that has given everything away leaves.
+    pub(super) fn leave_view(&mut self, incarnation: u64) {
+        self.remove(Remove::leaving(incarnation));
+    }
+
+    fn remove(&mut self, removal: Remove) {
+        // A caller that hears nothing asks again, or others do.
+        let _ = self.operate(removal);
+        self.spread_views();
+    }
+
+    /// A node is not in the view any more.
+    fn on_removed(&mut self, Member { node, incarnation, .. }: &Member) {
+        if self.nodes.values().any(|n| n.incarnation == *incarnation) {
+            self.coordinator.removed.insert(*incarnation, self.now);
+        }
+        self.story.tell(self.now, About::node(node.0), || format!("{node} is taken from the view"));
+    }
+
+    /// A member is to be emptied.
+    pub(super) fn drain(&mut self, incarnation: u64) {
+        let _ = self.operate(Drain::new(incarnation));
+        self.spread_views();
+    }
+
+    /// The same members, in a new view.
+    pub(super) fn renumber(&mut self) {
+        let StoreAnswer::Record(Some((version, value))) = self.coordinator.ask(StoreRequest::Read) else {
             return;
-        }
-        if self.planted != Some(Planted::TakeoverUnfenced) {
-            self.storage.store.leave(incarnation);
-        }
-        self.judge.leave(incarnation);
-        if self.nodes.values().any(|n| n.incarnation == incarnation) {
-            self.coordinator.removed.insert(incarnation, self.now);
-        }
-        let about = About::node(node.0);
-        self.story.tell(self.now, about, || format!("{node} is taken from the view"));
-        self.set_members(members);
+        };
+        let mut record = Record::decode(&value).expect("the rules wrote it");
+        record.next_epoch();
+        self.coordinator.ask(StoreRequest::Swap { expected: Some(version), value: record.encode() });
+        self.spread_views();
     }
 
     /// Whether a node belongs, as far as the coordinator knows.
@@ -118,49 +224,36 @@ impl World {
         }
     }
 
-    pub(super) fn add_member(&mut self, member: Member) {
-        let mut members = self.coordinator.view.members.clone();
-        members.retain(|m| m.node != member.node);
-        members.push(member);
-        members.sort_by_key(|m| m.node);
-        self.set_members(members);
-    }
-
     fn lease_us(&self) -> u64 {
         self.settings.membership_ms() * 1_000
     }
 
-    /// A member that has not renewed for the time of its lease is removed.
+    /// The lease of an incarnation is over, unless it was renewed.
     pub(super) fn lease_ends(&mut self, incarnation: u64) {
-        let Some(node) = self.coordinator.view.members.iter().find(|m| m.incarnation == incarnation) else {
+        if !self.coordinator.view.members.iter().any(|m| m.incarnation == incarnation) {
             return;
-        };
-        let node = node.node;
-        let lease_us = self.lease_us();
-        let renewed = self.coordinator.renewed.get(&incarnation).copied().unwrap_or(0);
-        if self.now < renewed + lease_us {
-            return self.fly(renewed + lease_us - self.now, Flight::LeaseEnds(incarnation));
         }
-        self.remove(node, incarnation);
-        self.fly(lease_us, Flight::LeaseEnds(incarnation));
+        self.coordinator.advance(self.now);
+        if let Some(until) = self.coordinator.store.lease_until(incarnation) {
+            return self.fly(until.0 - self.coordinator.clock, Flight::LeaseEnds(incarnation));
+        }
+        let _ = self.operate(Expire::new());
+        self.spread_views();
+        self.fly(self.lease_us(), Flight::LeaseEnds(incarnation));
     }
 
-    /// The next view. Every node learns of it in its own time.
-    pub(super) fn set_members(&mut self, members: Vec<Member>) {
-        let lease_us = self.lease_us();
-        for member in &members {
-            if !self.coordinator.renewed.contains_key(&member.incarnation) {
-                self.coordinator.renewed.insert(member.incarnation, self.now);
-                self.fly(lease_us, Flight::LeaseEnds(member.incarnation));
-            }
-        }
-        self.coordinator.renewed.retain(|i, _| members.iter().any(|m| m.incarnation == *i));
-        self.coordinator.view = View { epoch: Epoch(self.coordinator.view.epoch.0 + 1), members };
+    /// Sends every new view. Every node learns of it in its own time.
+    pub(super) fn spread_views(&mut self) {
         let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
-        for n in 1..=self.plan.nodes {
-            let after = if late { self.wrong.below(1_500_000) } else { 0 };
-            let (node, view) = (self.key(n), self.coordinator.view.clone());
-            self.fly(after, Flight::View { node, view });
+        for view in std::mem::take(&mut self.coordinator.fresh) {
+            let before = std::mem::replace(&mut self.coordinator.sent, view.clone());
+            let is_gone = |m: &&Member| view.members.iter().all(|other| other.node != m.node);
+            before.members.iter().filter(is_gone).for_each(|member| self.on_removed(member));
+            for n in 1..=self.plan.nodes {
+                let after = if late { self.wrong.below(1_500_000) } else { 0 };
+                let (node, view) = (self.key(n), view.clone());
+                self.fly(after, Flight::View { node, view });
+            }
         }
     }
 }

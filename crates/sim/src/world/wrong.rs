@@ -71,11 +71,10 @@ impl World {
             Dial::NodeCrash => return self.crash_node(),
             Dial::Drain => return self.drain_node(),
             Dial::Views => {
-                let members = self.coordinator.view.members.clone();
-                if self.booting || members.is_empty() {
+                if self.booting || self.coordinator_is_down() || self.coordinator.view.members.is_empty() {
                     return false;
                 }
-                self.set_members(members);
+                self.renumber();
             }
             Dial::Edge => {
                 let key = self.some_node();
@@ -129,7 +128,8 @@ impl World {
             }
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Coordinator => {
-                self.coordinator.down_until = self.now + 100_000 + self.wrong.below(12 * second);
+                let until = self.now + 100_000 + self.wrong.below(12 * second);
+                self.coordinator.go_down(self.now, until);
             }
             Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
             Dial::Unreadable => {
@@ -273,14 +273,15 @@ impl World {
     /// A node is to be emptied: one at a time, and never the last.
     fn drain_node(&mut self) -> bool {
         let key = self.some_node();
-        let mut members = self.coordinator.view.members.clone();
-        if self.booting || members.len() < 2 || members.iter().any(|m| m.draining) {
+        let members = &self.coordinator.view.members;
+        let refuses = self.booting || self.coordinator_is_down();
+        if refuses || members.len() < 2 || members.iter().any(|m| m.draining) {
             return false;
         }
-        let Some(member) = members.iter_mut().find(|m| m.node.0 == key.node) else { return false };
-        member.draining = true;
+        let Some(member) = members.iter().find(|m| m.node.0 == key.node) else { return false };
+        let incarnation = member.incarnation;
         self.tell_fault(key, || format!("n{} is to be emptied", key.node));
-        self.set_members(members);
+        self.drain(incarnation);
         true
     }
 
@@ -294,7 +295,7 @@ impl World {
             return self.rule(violated(Guarantee::G12, text));
         }
         self.story.tell(self.now, About::node(key.node), || format!("n{} is empty and ends", key.node));
-        self.remove(gundo_types::NodeId(key.node), incarnation);
+        self.leave_view(incarnation);
         self.end_nodes(&|k| *k == key);
         let starts_in = 100_000 + self.wrong.below(2_000_000);
         self.fly(starts_in, Flight::NodeStarts(key));
@@ -315,14 +316,14 @@ impl World {
         if key != self.key(key.node) || self.booting {
             return;
         }
-        // A life that nobody has missed yet: its row goes when the next one joins.
-        let before =
-            self.coordinator.view.members.iter().find(|m| m.node.0 == key.node).map(|m| m.incarnation);
-        before.into_iter().for_each(|incarnation| self.leave_journal(incarnation));
+        // Also a life that nobody has missed yet ends by this.
+        let Some(members) = self.join([key.node]) else {
+            return self.fly(super::START_AGAIN_US, Flight::NodeStarts(key));
+        };
         *self.lives.entry(key.node).or_insert(0) += 1;
-        let member = self.start_node(key.node);
+        members.iter().for_each(|member| self.start_node(member));
         self.story.tell(self.now, About::node(key.node), || format!("n{} starts again", key.node));
-        self.add_member(member);
+        self.spread_views();
     }
 
     fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
@@ -344,7 +345,7 @@ impl World {
     /// Everything is well again.
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
-        self.coordinator.down_until = 0;
+        self.coordinator.go_down(self.now, 0);
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
         if std::mem::take(&mut self.storage.stalled_until) > self.now {

@@ -1,10 +1,11 @@
-//! A world from start to graceful stop.
+//! The nodes of one world that run in this process, from start to graceful stop. In solo they are all there are.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
+use gundo_coordinator::CallError;
 use gundo_edge::{Bound, Edge, EdgeFault};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::WorldSettings;
@@ -66,6 +67,9 @@ pub enum WorldFault {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] Fault),
+    /// The nodes could not join.
+    #[error("the nodes cannot join: {0}")]
+    Join(#[from] CallError),
     /// The operating system gives no threads, no random numbers or the like.
     #[error("cannot start: {0}")]
     System(String),
@@ -74,29 +78,29 @@ pub enum WorldFault {
     StopTimeout,
 }
 
-/// A world that runs in this process. Dropping it ends it as a crash would; [`stop`](Self::stop) is the polite way.
-pub struct RunningWorld {
+/// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) is the polite way.
+pub struct LocalNodes {
     edges: Vec<SocketAddr>,
     info: WorldInfo,
     stopper: Stopper,
-    /// Taken by whoever waits for the end.
+    /// Taken by the one who waits for the end.
     supervisor: Option<JoinHandle<Result<(), WorldFault>>>,
 }
 
-/// Stops a world from anywhere.
+/// Stops a process' nodes from anywhere.
 #[derive(Clone, Debug)]
 pub struct Stopper(Sender<Signal>);
 
 impl Stopper {
-    /// Begins a graceful stop; [`RunningWorld::wait`] says when it is done.
+    /// Begins a graceful stop; [`LocalNodes::wait`] says when it is done.
     pub fn stop(&self) {
-        // A world that has ended needs no stop.
+        // Nodes that have ended need no stop.
         let _ = self.0.send(Signal::Stop);
     }
 }
 
-impl RunningWorld {
-    /// Starts a world on `journal`: `rules` makes the game for the world that is found or begun there.
+impl LocalNodes {
+    /// Starts nodes on `journal`: `rules` makes the game for the world that is found or begun there.
     ///
     /// # Errors
     /// The settings, the journal, the ports or the system do not allow it.
@@ -135,7 +139,7 @@ impl RunningWorld {
             journal,
             runtime,
             clock: Arc::new(Clock::new(info.created_ms)),
-            disk: DiskGauge::new(&recorders),
+            disk: Arc::new(DiskGauge::new(&recorders)),
             recorders,
             mesh: Arc::new(Mesh::default()),
             tx: tx.clone(),
@@ -143,19 +147,22 @@ impl RunningWorld {
             black_box: Arc::clone(&black_box),
             routes: admin::routes(control, settings.admin_token.clone()),
         };
-        let mut supervisor = Supervisor::new(ground);
-        supervisor.start(bounds)?;
+        let mut supervisor = Supervisor::new(ground)?;
+        if let Err(fault) = supervisor.start(bounds) {
+            supervisor.end(false);
+            return Err(fault);
+        }
         let reports = black_box;
         let run = move || {
             let ended = supervisor.run(&rx);
             reports.flush();
             ended
         };
-        let supervisor = Builder::new().name("gundo-world".into()).spawn(run).map_err(system)?;
+        let supervisor = Builder::new().name("gundo-supervisor".into()).spawn(run).map_err(system)?;
         Ok(Self { edges, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
     }
 
-    /// Where each node's edge listens, in node order, as the world began.
+    /// Where each node's edge listens, in node order, as they began.
     pub fn edges(&self) -> &[SocketAddr] {
         &self.edges
     }
@@ -165,17 +172,17 @@ impl RunningWorld {
         &self.info
     }
 
-    /// A handle to its nodes.
+    /// A handle to each of them.
     pub fn control(&self) -> Control {
         Control(self.stopper.0.clone())
     }
 
-    /// A handle to stop it with.
+    /// A handle to stop them with.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Stops it: everything is saved, clients are told, the journal is closed.
+    /// Stops them: everything is saved, clients are told, the journal is closed.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -184,10 +191,10 @@ impl RunningWorld {
         self.wait()
     }
 
-    /// Waits until it has ended.
+    /// Waits until they have ended.
     ///
     /// # Errors
-    /// Why it ended, if nobody stopped it or the stop did not save everything.
+    /// Why they ended, if nobody stopped them or the stop did not save everything.
     pub fn wait(mut self) -> Result<(), WorldFault> {
         self.join()
     }
@@ -198,15 +205,15 @@ impl RunningWorld {
     }
 }
 
-impl Drop for RunningWorld {
+impl Drop for LocalNodes {
     fn drop(&mut self) {
-        // A world that has ended takes no signals, and has told how it ended.
+        // Nodes that have ended take no signals, and have told how they ended.
         let _ = self.stopper.0.send(Signal::Kill);
         let _ = self.join();
     }
 }
 
-/// Whoever hangs is written down, and then ended by the supervisor.
+/// A node that hangs is written down, and then ended by the supervisor.
 fn watch(limit_ms: u64, black_box: Arc<BlackBox>, tx: Sender<Signal>) -> Result<Watchdog, WorldFault> {
     let on_stuck = move |Stuck { link, ms }: Stuck| {
         let (node, incarnation) = link.me;

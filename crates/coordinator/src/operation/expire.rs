@@ -1,0 +1,84 @@
+//! Leases that are over, and removals that were left half done.
+
+use std::collections::BTreeSet;
+
+use super::{Answer, Event, Operation, Remove, Step, Work, unasked};
+use crate::StoreRequest;
+
+/// Removes every incarnation whose lease is over, and finishes removals that have begun. To be run now and then, or whenever a
+/// lease ends. Its output: the members that belong no more.
+#[derive(Debug)]
+pub struct Expire {
+    /// The removal under way.
+    removal: Option<(u64, Remove)>,
+    /// What was looked at already.
+    seen: BTreeSet<u64>,
+    removed: Vec<u64>,
+    work: Work<Vec<u64>>,
+}
+
+impl Expire {
+    /// A look at all leases.
+    pub fn new() -> Self {
+        Self { removal: None, seen: BTreeSet::new(), removed: Vec::new(), work: Work::reading() }
+    }
+
+    fn next_removal(&mut self, leases: &[u64]) {
+        let overdue = self.work.record.overdue(leases);
+        match overdue.into_iter().find(|incarnation| !self.seen.contains(incarnation)) {
+            Some(incarnation) => {
+                self.seen.insert(incarnation);
+                let removal = Remove::lease_over(incarnation);
+                self.go_on(incarnation, removal);
+            }
+            None => {
+                let removed = std::mem::take(&mut self.removed);
+                self.work.end(Ok(removed));
+            }
+        }
+    }
+
+    fn go_on(&mut self, incarnation: u64, removal: Remove) {
+        match removal.next() {
+            Step::Ask(request) => {
+                self.work.ask(request.clone());
+                self.removal = Some((incarnation, removal));
+            }
+            Step::Done(Ok(is_gone)) => {
+                let was_member = self.work.record.draining(incarnation).is_some();
+                if *is_gone && was_member {
+                    self.removed.push(incarnation);
+                }
+                self.work.ask_store(StoreRequest::Read);
+            }
+            Step::Done(Err(error)) => self.work.end(Err(error.clone())),
+        }
+    }
+}
+
+impl Default for Expire {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Operation for Expire {
+    type Output = Vec<u64>;
+
+    fn next(&self) -> &Step<Vec<u64>> {
+        &self.work.step
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        if let Some((incarnation, mut removal)) = self.removal.take() {
+            removal.on_answer(answer);
+            return self.go_on(incarnation, removal);
+        }
+        match self.work.take(answer) {
+            Some(Event::Read) => self.work.ask_store(StoreRequest::Leases),
+            Some(Event::Leases(leases)) => self.next_removal(&leases),
+            None => {}
+            Some(event) => unasked(event),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The end of a process' nodes: everything is saved, or it is as after a crash.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use gundo_kernel::Input;
+use gundo_types::NodeId;
+
+use super::{Signal, Supervisor};
+use crate::control::Refused;
+use crate::nodes::WorldFault;
+use crate::slot::Stage;
+
+/// How long nodes may take to save everything at a stop: a journal on a slow disk needs a while. Beyond, the world ends without,
+/// as after a crash: what was acknowledged is safe.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long logic threads may take to come to their end.
+const THREAD_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    /// Has every node save everything and tell its clients. Nodes go on answering each other until all have saved.
+    pub(super) fn stop_nodes(&self, rx: &Receiver<Signal>) -> Result<(), WorldFault> {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        // Those that leave have saved everything.
+        let saving = self.running.iter().filter(|(_, slot)| slot.stage != Stage::Leaving);
+        let mut saving: Vec<NodeId> = saving
+            .map(|(node, slot)| {
+                slot.link.pause(false);
+                slot.give(Input::Stop);
+                node
+            })
+            .collect();
+        while !saving.is_empty() {
+            match rx.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                // What a node that crashes meanwhile held, the others have, or the journal.
+                Ok(
+                    Signal::Stopped { node, .. } | Signal::Ended { node, .. } | Signal::Stuck { node, .. },
+                ) => saving.retain(|n| *n != node),
+                Ok(Signal::Control(_, asker) | Signal::Drained { asker: Some(asker), .. }) => {
+                    asker.refuse(Refused::new("stopped", "this world is stopping"));
+                }
+                // Its lease ends with the process: its row goes when the next one opens the journal.
+                Ok(Signal::Joined { .. } | Signal::Left { .. } | Signal::Drained { .. }) => {}
+                Ok(Signal::View(_) | Signal::Stop) => {}
+                Ok(Signal::Kill) | Err(_) => return Err(WorldFault::StopTimeout),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all nodes. `polite`: clients are told, and the rows are deleted.
+    pub(crate) fn end(self, polite: bool) {
+        let Self { ground, running, coordinator, solo, .. } = self;
+        if polite {
+            ground.runtime.block_on(async {
+                for (_, slot) in running.iter() {
+                    slot.edge.stop().await;
+                }
+            });
+        }
+        let (mut incarnations, mut threads) = (Vec::new(), Vec::new());
+        for slot in running.into_slots() {
+            incarnations.push(slot.member.incarnation);
+            threads.push(slot.kill(&ground.mesh));
+        }
+        // A thread that is stuck in the game's code never ends: it is left behind, and with it what it holds.
+        let give_up = Instant::now() + THREAD_PATIENCE;
+        while threads.iter().any(|t| !t.is_finished()) && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if polite {
+            let (tx, rx) = channel();
+            for incarnation in incarnations {
+                let tx = tx.clone();
+                coordinator.leave(incarnation, Box::new(move |left| drop(tx.send(left))));
+            }
+            drop(tx);
+            for error in rx.iter().filter_map(Result::err) {
+                tracing::warn!(%error, "a row stays in the journal's members; it does no harm");
+            }
+        }
+        // Its threads hold the journal.
+        drop(solo);
+        ground.runtime.shutdown_background();
+    }
+}

@@ -1,0 +1,179 @@
+//! What operators ask for. Each request is refused, or answered when it is done; what takes long goes on after the answer.
+
+use gundo_coordinator::CallError;
+use gundo_types::NodeId;
+
+use super::{Signal, Supervisor};
+use crate::control::{Answer, Asker, NodeState, NodeStatus, Refused, Request, WorldStatus};
+use crate::slot::{Slot, Stage};
+
+impl Supervisor {
+    pub(super) fn control(&mut self, request: Request, asker: Asker) {
+        let done = match request {
+            Request::Nodes => Ok(Answer::World(self.status())),
+            Request::Kill(node) => self.kill(node),
+            Request::Pause(node) => self.pause(node),
+            Request::Resume(node) => self.resume(node),
+            Request::Drain(_) if self.rollout.is_under_way() => Err(Refused::rollout()),
+            Request::Drain(node) => {
+                self.drain(node, Some(asker));
+                return;
+            }
+            Request::Add => return self.add(asker),
+            Request::Rollout => return self.roll_out(asker),
+        };
+        match done {
+            Ok(answer) => asker.answer(answer),
+            Err(refused) => asker.refuse(refused),
+        }
+    }
+
+    fn kill(&mut self, node: NodeId) -> Result<Answer, Refused> {
+        self.slot(node)?;
+        self.not_the_last(node)?;
+        self.running.end(node);
+        tracing::warn!(node = node.0, "the node was killed by an operator");
+        self.starts.forget(node);
+        self.renew(node);
+        Ok(Answer::Node(node))
+    }
+
+    fn pause(&mut self, node: NodeId) -> Result<Answer, Refused> {
+        let slot = self.slot(node)?;
+        match slot.stage {
+            Stage::Paused => Err(Refused::new("paused", format!("node {} is paused already", node.0))),
+            Stage::Draining | Stage::Leaving => Err(Refused::draining(node)),
+            Stage::Running => {
+                slot.stage = Stage::Paused;
+                slot.link.pause(true);
+                Ok(Answer::Node(node))
+            }
+        }
+    }
+
+    fn resume(&mut self, node: NodeId) -> Result<Answer, Refused> {
+        let slot = self.slot(node)?;
+        if slot.stage != Stage::Paused {
+            return Err(Refused::new("not_paused", format!("node {} is not paused", node.0)));
+        }
+        slot.stage = Stage::Running;
+        slot.link.pause(false);
+        Ok(Answer::Node(node))
+    }
+
+    /// Asks the coordinator to have a node emptied; its answer comes as a signal. False: the asker, if there is one, was
+    /// refused.
+    pub(super) fn drain(&mut self, node: NodeId, asker: Option<Asker>) -> bool {
+        match self.may_drain(node) {
+            Ok(incarnation) => {
+                let tx = self.ground.tx.clone();
+                // A world that has ended needs no news.
+                let reply =
+                    move |drained| drop(tx.send(Signal::Drained { node, incarnation, drained, asker }));
+                self.coordinator.drain(incarnation, Box::new(reply));
+                true
+            }
+            Err(refused) => {
+                tracing::info!(node = node.0, %refused, "the node is not drained");
+                asker.into_iter().for_each(|asker| asker.refuse(refused.clone()));
+                false
+            }
+        }
+    }
+
+    /// The incarnation that is emptied from now on.
+    fn may_drain(&mut self, node: NodeId) -> Result<u64, Refused> {
+        let stage = self.slot(node)?.stage;
+        match stage {
+            Stage::Draining | Stage::Leaving => return Err(Refused::draining(node)),
+            Stage::Paused => {
+                return Err(Refused::new("paused", format!("node {} is paused: resume it first", node.0)));
+            }
+            Stage::Running => {}
+        }
+        self.not_the_last(node)?;
+        let slot = self.slot(node)?;
+        slot.stage = Stage::Draining;
+        Ok(slot.member.incarnation)
+    }
+
+    pub(super) fn on_drained(
+        &mut self,
+        node: NodeId,
+        incarnation: u64,
+        drained: Result<bool, CallError>,
+        asker: Option<Asker>,
+    ) {
+        let rolls = self.rollout.at_work() == Some(node);
+        let refused = match drained {
+            Ok(true) => None,
+            // It was removed, finds out, ends and starts again: that renews it, too.
+            Ok(false) if rolls => None,
+            Ok(false) => Some(Refused::new("node_down", format!("node {} was removed just now", node.0))),
+            Err(error) => Some(Refused::new("storage", error.to_string())),
+        };
+        if refused.is_some() {
+            if let Some(slot) = self.running.life(node, incarnation)
+                && slot.stage == Stage::Draining
+            {
+                slot.stage = Stage::Running;
+            }
+            if rolls {
+                self.end_rollout(node);
+            }
+        }
+        if let Some(asker) = asker {
+            match refused {
+                None => asker.answer(Answer::Node(node)),
+                Some(refused) => asker.refuse(refused),
+            }
+        }
+    }
+
+    fn slot(&mut self, node: NodeId) -> Result<&mut Slot, Refused> {
+        let knows = self.starts.knows(node);
+        self.running.get_mut(node).ok_or_else(|| match knows {
+            true => Refused::new("node_down", format!("node {} does not run", node.0)),
+            false => Refused::new("unknown_node", format!("there is no node {}", node.0)),
+        })
+    }
+
+    fn not_the_last(&self, node: NodeId) -> Result<(), Refused> {
+        if self.running.can_spare(node) {
+            return Ok(());
+        }
+        let text = format!("no other node could take over from node {}: add one first", node.0);
+        Err(Refused::new("last_node", text))
+    }
+
+    fn status(&self) -> WorldStatus {
+        let node = |(node, address)| {
+            let slot = self.running.get(node);
+            let state = match slot.map(|slot| (slot.stage, slot.link.is_ready())) {
+                Some((Stage::Paused, _)) => NodeState::Paused,
+                Some((Stage::Draining | Stage::Leaving, _)) => NodeState::Draining,
+                Some((Stage::Running, true)) => NodeState::Up,
+                Some((Stage::Running, false)) => NodeState::Starting,
+                None if self.starts.is_planned(node) => NodeState::Restarting,
+                None => NodeState::Down,
+            };
+            let counters = slot.map(|slot| slot.link.counters()).unwrap_or_default();
+            NodeStatus {
+                node,
+                incarnation: slot.map_or(0, |slot| slot.member.incarnation),
+                address,
+                state,
+                member: self.view.members.iter().any(|m| m.node == node),
+                sessions: counters.sessions,
+                reals: counters.reals,
+                ghosts: counters.ghosts,
+                chunks: counters.chunks,
+            }
+        };
+        WorldStatus {
+            epoch: self.view.epoch.0,
+            nodes: self.starts.addresses().map(node).collect(),
+            rollout: self.rollout.left(),
+        }
+    }
+}

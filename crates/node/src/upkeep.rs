@@ -1,0 +1,54 @@
+//! What is looked at once per second: the wall clock, the machine, the room on the journal's disk. It has a thread of its own: a
+//! disk that hangs blocks the thread that asks it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use gundo_journal::Journal;
+
+use crate::clock::Clock;
+use crate::indicators::{DiskGauge, MachineGauges, Recorders};
+use crate::machine::Machine;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Looks until it is dropped.
+pub(crate) struct Upkeep {
+    /// Dropped to end it.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    pub(crate) fn start(
+        clock: Arc<Clock>,
+        journal: Arc<dyn Journal>,
+        recorders: Recorders,
+        disk: Arc<DiskGauge>,
+    ) -> std::io::Result<Self> {
+        let machine = MachineGauges::new(&recorders);
+        let (end, ended) = channel();
+        let run = move || loop {
+            clock.adjust();
+            machine.publish(&Machine::read());
+            recorders.upkeep();
+            disk.publish(journal.room());
+            if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        };
+        let thread = Builder::new().name("gundo-upkeep".into()).spawn(run)?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        // It only looks: a moment.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
