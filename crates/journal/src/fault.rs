@@ -93,16 +93,21 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The whole chain as one line, for a log: what was tried, then every cause.
+    /// See [`chain`].
     pub fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            line = format!("{line}: {error}");
-            cause = error.source();
-        }
-        line
+        chain(self)
     }
+}
+
+/// An error and every cause behind it as one line, for a log.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub mod suite;
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
-pub use fault::{Fault, Why};
+pub use fault::{Fault, Why, chain};
 pub use group::NameRow;
 pub use memory::{MemoryJournal, Store};
 

@@ -221,7 +221,7 @@ mod tests {
                 Request::Store(request) => Answer::Store(self.coordinator.ask_store(request)),
                 Request::Row(request) => {
                     let answer = answer(self.journal.as_ref(), request);
-                    answer.map_or_else(|fault| Answer::Failed(fault.to_string()), Answer::Row)
+                    answer.map_or_else(|fault| Answer::Failed(fault.chain()), Answer::Row)
                 }
             }
         }

@@ -263,9 +263,9 @@ impl Supervisor {
         fault: &dyn std::error::Error,
     ) {
         if let Some(asker) = asker {
-            return asker.refuse(Refused::new(code, fault.to_string()));
+            return asker.refuse(Refused::new(code, gundo_journal::chain(fault)));
         }
-        tracing::error!(%fault, node = node.0, "the node cannot start again; it is tried later");
+        tracing::error!(fault = %gundo_journal::chain(fault), node = node.0, "the node cannot start again; it is tried later");
         let life = self.starts.lives.entry(node).or_default();
         life.waited = longer(life.waited);
         self.starts.due.insert(node, Instant::now() + life.waited);
