@@ -224,7 +224,11 @@ impl World {
     fn take(&mut self, at: usize, output: Output) {
         match output {
             Output::Send { conn, parts, .. } => self.hear(conn, &parts),
-            Output::Close { conn } => {
+            Output::Close { conn, closing } => {
+                if closing.is_some() {
+                    let last = ServerMessage { closing, ..Default::default() }.encode_to_vec();
+                    self.hear(conn, &[last.into()]);
+                }
                 if let Some(client) = self.clients.iter().position(|client| client.conn == conn) {
                     self.hang_up(client);
                 }

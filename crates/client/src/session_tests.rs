@@ -1,7 +1,10 @@
 //! Stories of a session with a scripted edge, and one property: whatever the network does, each command is answered
 //! once and takes effect at most once.
 
-use gundo_wire::client::{Edge, EntityId as WireId, Pong};
+use gundo_wire::Message;
+use gundo_wire::client::{
+    Edge, Edges, EntityId as WireId, PROTOCOL, Pong, Refusal, Reply, ServerMessage, Welcome,
+};
 use proptest::prelude::*;
 
 use super::*;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_kernel::{Input, Parts, SendClass};
 use gundo_types::ConnId;
 use gundo_wire::Message as _;
-use gundo_wire::client::ClientMessage;
+use gundo_wire::client::{ClientMessage, Closing};
 use mio::net::TcpStream;
 use tungstenite::error::Error as WsError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
@@ -17,7 +17,7 @@ use crate::indicators::add;
 use crate::io::Desk;
 use crate::link::Urgency;
 use crate::out::{Out, Page, Pushed};
-use crate::reason::{Reason, close_payload, code_in};
+use crate::reason::{self, Reason, close_payload};
 
 /// Bytes read and thrown away from a client that has been told to go: enough that what it was told is not lost to a reset.
 const FAREWELL_BYTES: usize = 1024 * 1024;
@@ -118,11 +118,13 @@ impl Conn {
         self.out.resume();
     }
 
-    /// The node wants the connection closed; `last` is what it sent just before: its reason.
-    pub(crate) fn close_by_node(&mut self, last: Option<&Parts>, desk: &mut Desk) {
-        let code = last.and_then(|parts| code_in(parts));
-        let code = code.as_deref().unwrap_or("closed");
-        self.close_with(None, close_payload(1000, code), code, desk);
+    /// The node wants the connection closed, after all that waits and its reason.
+    pub(crate) fn close_by_node(&mut self, closing: Option<Closing>, desk: &mut Desk) {
+        let code = closing.as_ref().map_or_else(|| "closed".to_owned(), |closing| closing.code.clone());
+        if let Some(closing) = closing {
+            self.send(vec![reason::last_message(closing)], SendClass::Kept, desk);
+        }
+        self.close_with(None, close_payload(1000, &code), &code, desk);
     }
 
     // ---- closing ---------------------------------------------------------------------------------------

@@ -244,20 +244,17 @@ impl Thread {
     /// Puts a batch into the send queues, in order.
     fn deliver(&mut self, deliveries: Vec<Delivery>) {
         let mut sent = 0;
-        let mut deliveries = deliveries.into_iter().peekable();
-        // What was sent last, if it was to the connection that is closed next: the node's reason.
-        let mut last = None;
-        while let Some(delivery) = deliveries.next() {
-            let id = delivery.conn();
-            let Some(conn) = self.conns.get_mut(&id) else { continue };
+        for delivery in deliveries {
+            let Some(conn) = self.conns.get_mut(&delivery.conn()) else { continue };
             match delivery {
                 Delivery::Send { parts, class, .. } => {
-                    let closes = matches!(deliveries.peek(), Some(Delivery::Close { conn }) if *conn == id);
-                    last = closes.then(|| parts.clone());
                     sent += 1;
                     conn.send(parts, class, &mut self.desk);
                 }
-                Delivery::Close { .. } => conn.close_by_node(last.take().as_ref(), &mut self.desk),
+                Delivery::Close { closing, .. } => {
+                    sent += u64::from(closing.is_some());
+                    conn.close_by_node(closing, &mut self.desk);
+                }
                 Delivery::Resume { .. } => conn.resume(),
             }
         }

@@ -2,6 +2,7 @@
 
 use gundo_kernel::{Input, Parts, SendClass};
 use gundo_types::ConnId;
+use gundo_wire::client::Closing;
 
 /// Whether the node should look at an input now or when its next tick is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum Delivery {
     Close {
         /// The connection.
         conn: ConnId,
+        /// Why: the last message to the client. Its code goes into the close frame. `None`: the client said Bye.
+        closing: Option<Closing>,
     },
     /// The node is about to handle [`Input::Drained`] of this connection: what it sends from here on fits together again, and
     /// frames are no longer dropped.
@@ -59,7 +62,7 @@ impl Delivery {
     /// Whom it is for.
     pub(crate) fn conn(&self) -> ConnId {
         match self {
-            Self::Send { conn, .. } | Self::Close { conn } | Self::Resume { conn } => *conn,
+            Self::Send { conn, .. } | Self::Close { conn, .. } | Self::Resume { conn } => *conn,
         }
     }
 }

@@ -76,9 +76,11 @@ impl Reason {
 
     /// The last protocol message: why.
     pub(crate) fn message(self) -> Bytes {
-        let closing =
-            Closing { code: self.code().into(), text: self.text().into(), retry_ms: self.retry_ms() };
-        ServerMessage { closing: Some(closing), ..Default::default() }.encode_to_vec().into()
+        last_message(Closing {
+            code: self.code().into(),
+            text: self.text().into(),
+            retry_ms: self.retry_ms(),
+        })
     }
 
     /// The payload of the WebSocket close frame.
@@ -93,7 +95,7 @@ pub(crate) fn close_payload(status: u16, reason: &str) -> Bytes {
     [&status.to_be_bytes()[..], &reason.as_bytes()[..end]].concat().into()
 }
 
-/// The code of the [`Closing`] in an encoded server message, if it has one: what the node gave as its reason.
-pub(crate) fn code_in(parts: &[Bytes]) -> Option<String> {
-    parts.iter().rev().find_map(|part| ServerMessage::decode(part.as_ref()).ok()?.closing).map(|c| c.code)
+/// The last protocol message of a connection, encoded.
+pub(crate) fn last_message(closing: Closing) -> Bytes {
+    ServerMessage { closing: Some(closing), ..Default::default() }.encode_to_vec().into()
 }

@@ -473,11 +473,9 @@ async fn the_node_closes_with_its_own_reason_after_what_it_said() {
     let mut world = World::start(|_| {});
     let (mut socket, conn) = world.greet().await;
     let closing = Closing { code: "superseded".into(), text: "You came in elsewhere.".into(), retry_ms: 0 };
-    let last = ServerMessage { closing: Some(closing), ..Default::default() }.encode_to_vec();
     world.edge.deliver(&mut vec![
         Delivery::Send { conn, parts: vec![part(1, 100_000)], class: SendClass::Reply },
-        Delivery::Send { conn, parts: vec![last.into()], class: SendClass::Kept },
-        Delivery::Close { conn },
+        Delivery::Close { conn, closing: Some(closing) },
         Delivery::Send { conn, parts: vec![part(2, 0)], class: SendClass::Kept },
     ]);
     let Some(Message::Binary(first)) = next(&mut socket).await else { panic!("the reply first") };

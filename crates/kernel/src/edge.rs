@@ -102,7 +102,7 @@ impl Edge {
         if message.bye.is_some() {
             self.end_session(cx, conn, true);
             self.closed.insert(conn);
-            cx.core.outputs.push_back(Output::Close { conn });
+            cx.core.outputs.push_back(Output::Close { conn, closing: None });
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, Term, Time};
-use gundo_wire::client::ClientMessage;
+use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
 use crate::peer::Peer;
@@ -146,10 +146,12 @@ pub enum Output {
         /// Whether it may be dropped.
         class: SendClass,
     },
-    /// Close the connection after everything queued for it. The reason has been queued already.
+    /// Close the connection after everything queued for it.
     Close {
         /// The connection.
         conn: ConnId,
+        /// Why: the last message to the client, class [`SendClass::Kept`]. `None`: the client said Bye.
+        closing: Option<Closing>,
     },
     /// A message for a peer (never for the node itself).
     Peer {

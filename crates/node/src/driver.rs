@@ -324,7 +324,7 @@ impl Driver {
                 Output::Send { conn, parts, class } => {
                     self.deliveries.push(Delivery::Send { conn, parts, class });
                 }
-                Output::Close { conn } => self.deliveries.push(Delivery::Close { conn }),
+                Output::Close { conn, closing } => self.deliveries.push(Delivery::Close { conn, closing }),
                 Output::Peer { to, message } => self.fabric.push(to, message),
                 Output::Append(batch) => self.line.append(batch),
                 Output::Load { entity, load } => self.line.load(entity, load),

@@ -167,7 +167,7 @@ impl Event {
                 let bytes = parts.iter().map(|p| p.len()).sum();
                 Self::of(const { sort("out send") }).id(conn.0).size(bytes)
             }
-            Output::Close { conn } => Self::of(const { sort("out close") }).id(conn.0),
+            Output::Close { conn, .. } => Self::of(const { sort("out close") }).id(conn.0),
             Output::Peer { to, message } => {
                 let event = Self::of_peer(*to, message);
                 Self { sort: event.sort | OUT, ..event }

@@ -594,7 +594,10 @@ impl World {
     fn output(&mut self, key: Key, output: Output) {
         match output {
             Output::Send { conn, parts, class } => self.send_client(key, conn, parts, class),
-            Output::Close { conn } => {
+            Output::Close { conn, closing } => {
+                if let Some(closing) = closing {
+                    self.send_closing(key, conn, closing);
+                }
                 let text = format!("n{} closes connection {}", key.node, conn.0);
                 self.story.tell(self.now, About::node(key.node), || text);
                 self.open.remove(&conn);

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gundo_types::{ConnId, EntityId, Planted};
-use gundo_wire::client::{Closing, Edge as Address, Edges, ServerMessage};
+use gundo_wire::client::{Closing, Edge as Address, Edges};
 
 use super::session::Session;
 use crate::core::Core;
 use crate::crowd::Crowd;
-use crate::io::{Gauges, Member, Output, SendClass};
+use crate::io::{Gauges, Member, Output};
 use crate::overload::Overload;
 use crate::peer::{Line, ToPlayer, to_player};
 
@@ -38,13 +38,11 @@ pub(crate) struct Rooms<'a> {
 
 impl Edge {
     pub(super) fn close(&mut self, cx: &mut Rooms<'_>, conn: ConnId, code: &str, text: &str, retry_ms: u32) {
-        let closing = Closing { code: code.into(), text: text.into(), retry_ms };
-        let message = ServerMessage { closing: Some(closing), ..Default::default() };
-        cx.core.send_client(conn, &message, SendClass::Kept);
         self.end_session(cx, conn, false);
         let first = self.closed.insert(conn);
         assert!(first, "a connection is closed once");
-        cx.core.outputs.push_back(Output::Close { conn });
+        let closing = Some(Closing { code: code.into(), text: text.into(), retry_ms });
+        cx.core.outputs.push_back(Output::Close { conn, closing });
     }
 
     /// Closes a connection for something that passes: the client comes back by itself.

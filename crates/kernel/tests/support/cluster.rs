@@ -526,8 +526,12 @@ impl Cluster {
                     self.fly(CLIENT_US, Flight::ToClient { client, conn, bytes });
                 }
             }
-            Output::Close { conn } => {
+            Output::Close { conn, closing } => {
                 if let Some(client) = self.client_of(conn) {
+                    if closing.is_some() {
+                        let bytes = ServerMessage { closing, ..Default::default() }.encode_to_vec();
+                        self.fly(CLIENT_US, Flight::ToClient { client, conn, bytes });
+                    }
                     self.fly(CLIENT_US + 1, Flight::Closed { client, conn });
                 }
             }

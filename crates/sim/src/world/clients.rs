@@ -10,7 +10,7 @@ use gundo_client::{
 use gundo_kernel::SendClass;
 use gundo_types::{Body, ConnId, Point, Time};
 use gundo_wire::Message;
-use gundo_wire::client::{ClientMessage, ServerMessage};
+use gundo_wire::client::{ClientMessage, Closing, ServerMessage};
 
 use super::tell::tell_server;
 use super::{Flight, Key, World};
@@ -189,6 +189,12 @@ impl World {
         }
         let at = self.down(client);
         self.queue.push(at, Flight::ToClient { client, conn, parts });
+    }
+
+    /// Sends a client why its node closes the connection.
+    pub(super) fn send_closing(&mut self, key: Key, conn: ConnId, closing: Closing) {
+        let last = ServerMessage { closing: Some(closing), ..Default::default() }.encode_to_vec();
+        self.send_client(key, conn, vec![last.into()], SendClass::Kept);
     }
 
     pub(super) fn drain_client(&mut self, client: usize) {

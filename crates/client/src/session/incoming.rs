@@ -1,0 +1,119 @@
+//! What comes down: the parts of a server message, and what each changes. Frames belong to the picture.
+
+use gundo_types::{EntityId, Kind, Time};
+use gundo_wire::client::{Closing, Edges, Notice, Refusal, ServerMessage, Welcome};
+
+use super::connection::State;
+use super::{Event, Output, Session};
+use crate::address::Address;
+
+impl Session {
+    /// A message of the edge. Its frames are not looked at.
+    pub fn handle_message(&mut self, now: Time, message: ServerMessage) {
+        if !matches!(self.state, State::Greeting { .. } | State::Refused { .. } | State::Live) {
+            return;
+        }
+        self.on_heard(now);
+        if let Some(welcome) = message.welcome {
+            self.on_welcome(now, welcome);
+        }
+        if let Some(edges) = message.edges {
+            self.on_edges(edges);
+        }
+        for reply in message.replies {
+            if let Some(answer) = self.commands.on_reply(now, reply) {
+                self.event(Event::Answered(answer));
+            }
+        }
+        if let Some(own) = message.own {
+            self.event(Event::Own(own.payload));
+        }
+        if let Some(correction) = message.correction {
+            self.event(Event::Corrected(correction));
+        }
+        if let Some(notice) = message.notice {
+            self.on_notice(notice);
+        }
+        if let Some(pong) = message.pong {
+            self.set_world(now, pong.world_ms);
+            self.event(Event::RoundTrip(now.0.saturating_sub(pong.stamp)));
+        }
+        if let Some(stats) = message.stats {
+            self.event(Event::Stats(stats));
+        }
+        if let Some(refusal) = message.refused {
+            self.on_refused(now, refusal);
+        }
+        if let Some(closing) = message.closing {
+            self.on_closing(now, closing);
+        }
+        self.send_waiting();
+    }
+
+    fn on_welcome(&mut self, now: Time, welcome: Welcome) {
+        self.state = State::Live;
+        self.welcomed = now;
+        self.closing = None;
+        self.next_ping = now.plus_ms(self.settings.ping_every_ms);
+        self.player = welcome.player.map(|p| EntityId::new(Kind(p.kind as u16), p.id));
+        self.settings.token = welcome.token.clone();
+        self.commands.continue_at(welcome.next_seq);
+        self.set_world(now, welcome.world_ms);
+        if let Some(edges) = welcome.edges.clone() {
+            self.on_edges(edges);
+        }
+        self.event(Event::Welcomed(Box::new(welcome)));
+        if self.watch {
+            self.watch(true);
+        }
+        self.commands.send_again(&mut self.outputs);
+    }
+
+    fn on_edges(&mut self, edges: Edges) {
+        let here = self.ring.current().clone();
+        let list = edges
+            .edges
+            .into_iter()
+            .filter_map(|edge| {
+                let host = if edge.host.is_empty() { here.host.clone() } else { edge.host };
+                let port = u16::try_from(edge.port).ok().filter(|p| *p != 0)?;
+                Some(Address { host, port, path: here.path.clone() })
+            })
+            .collect();
+        self.ring.replace(list);
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        self.commands.suspect(&notice.suspects);
+        if !notice.text.is_empty() {
+            self.event(Event::Notice(notice));
+        }
+    }
+
+    fn on_refused(&mut self, now: Time, refusal: Refusal) {
+        if self.is_live() {
+            return; // Only a hello can be refused, and there is none under way.
+        }
+        let retry = (refusal.code == "not_ready").then(|| now.plus_ms(self.ring.on_not_ready().max(50)));
+        self.state = State::Refused { retry };
+        if retry.is_none() {
+            self.event(Event::Refused(refusal));
+        }
+    }
+
+    fn on_closing(&mut self, now: Time, closing: Closing) {
+        self.outputs.push_back(Output::Disconnect);
+        if closing.retry_ms == 0 {
+            self.end(now, Some(closing));
+        } else {
+            self.closing = Some(closing);
+            self.on_lost(now);
+        }
+    }
+
+    fn set_world(&mut self, now: Time, world_ms: u64) {
+        // Whatever the edge claims: far beyond any world's age it only has to stay a number.
+        let world_ms = i64::try_from(world_ms).unwrap_or(i64::MAX);
+        self.world_offset_ms = world_ms.saturating_sub((now.0 / 1_000) as i64);
+    }
+}
