@@ -31,6 +31,8 @@ pub enum Dial {
     Views,
     /// The coordinator answers nobody for a while: no leases, no new members, no takeovers.
     Coordinator,
+    /// Of a hundred calls to the coordinator so many stop between two of their steps, or their answer is lost.
+    HalfDone,
     /// Nodes' clocks run at different rates, and their world clocks are off: the dial is by how much at most, ms. Two nodes may be
     /// a second apart.
     Clocks,
@@ -80,7 +82,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -114,6 +116,7 @@ impl Dial {
         Self::Mixed,
         Self::Overload,
         Self::Drain,
+        Self::HalfDone,
     ];
 
     /// Its name on the command line.
@@ -130,6 +133,7 @@ impl Dial {
             Self::Zombie => "zombie",
             Self::Views => "views",
             Self::Coordinator => "coordinator",
+            Self::HalfDone => "half-done",
             Self::Clocks => "clocks",
             Self::Edge => "edge",
             Self::Vanish => "vanish",
@@ -165,6 +169,7 @@ impl Dial {
         match self {
             Self::Delay | Self::Mixed => 50,
             Self::Clocks => 250,
+            Self::HalfDone => 30,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
@@ -178,7 +183,7 @@ impl Dial {
 
     /// Whether it is a state of the whole run rather than something that happens now and then.
     pub fn is_state(self) -> bool {
-        matches!(self, Self::Delay | Self::Clocks | Self::Mixed)
+        matches!(self, Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone)
     }
 }
 

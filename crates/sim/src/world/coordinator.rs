@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use gundo_coordinator::operation::{self, Answer, Drain, Expire, Join, Operation, Remove, Renew, Request};
+use gundo_coordinator::operation::{Answer, Drain, Expire, Join, Operation, Remove, Renew, Request, Step};
 use gundo_coordinator::{
     CallError, Candidate, MemoryStore, Record, RowAnswer, RowRequest, StoreAnswer, StoreRequest,
 };
@@ -43,6 +43,17 @@ pub(crate) struct Coordinator {
     removed: BTreeMap<u64, u64>,
 }
 
+/// Where a call to the coordinator stops.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    /// After so many steps.
+    after: u64,
+    /// What it asks next takes effect, and nobody hears of it.
+    unheard: bool,
+}
+
+/// Steps of the longest operation, or so.
+const STEPS_MAX: u64 = 9;
 /// A question and its answer take up to so long, each, µs.
 const WAY_US: u64 = 5_000;
 /// A removed node stops within this time, µs: it renews every second, and may stand still for a while first.
@@ -132,18 +143,55 @@ impl World {
     }
 
     /// Runs an operation of the coordinator. Nodes learn of its views by [`spread_views`](Self::spread_views).
-    fn operate<O: Operation>(&mut self, operation: O) -> Result<O::Output, CallError> {
+    fn operate<O: Operation>(&mut self, mut operation: O) -> Result<O::Output, CallError> {
         if self.coordinator_is_down() {
             return Err(CallError::Unanswered);
         }
-        let Self { now, coordinator, storage, judge, planted, .. } = self;
+        self.coordinator.advance(self.now);
+        let stop = self.stop();
+        for count in 0.. {
+            let request = match operation.next() {
+                Step::Ask(request) => request.clone(),
+                Step::Done(result) => return result.clone(),
+            };
+            match stop.filter(|stop| stop.after == count) {
+                None => operation.on_answer(self.answer(request)),
+                Some(stop) => {
+                    if stop.unheard {
+                        self.answer(request);
+                    }
+                    self.on_half_done::<O>(stop);
+                    break;
+                }
+            }
+        }
+        Err(CallError::Unanswered)
+    }
+
+    fn on_half_done<O>(&mut self, Stop { after, unheard }: Stop) {
+        *self.counts.faults.entry(Dial::HalfDone).or_insert(0) += 1;
+        let what = std::any::type_name::<O>().rsplit("::").next().unwrap_or_default();
+        let how = if unheard { ", and the next is done unheard" } else { "" };
+        let text = || format!("fault: {what} stops after {after} steps{how}");
+        self.story.tell(self.now, About::default(), text);
+    }
+
+    fn answer(&mut self, request: Request) -> Answer {
         // A planted bug takes members from the view and leaves their rows.
-        let deletes = *planted != Some(Planted::TakeoverUnfenced);
-        coordinator.advance(*now);
-        operation::run(operation, |request| match request {
-            Request::Store(request) => Answer::Store(coordinator.ask(request)),
-            Request::Row(request) => Answer::Row(row(&mut storage.store, judge, request, deletes)),
-        })
+        let deletes = self.planted != Some(Planted::TakeoverUnfenced);
+        match request {
+            Request::Store(request) => Answer::Store(self.coordinator.ask(request)),
+            Request::Row(request) => {
+                Answer::Row(row(&mut self.storage.store, &mut self.judge, request, deletes))
+            }
+        }
+    }
+
+    /// Where the next call stops, if it does. The first process of a world starts in peace.
+    fn stop(&mut self) -> Option<Stop> {
+        let often = u64::from(self.plan.dials.get(&Dial::HalfDone).copied().unwrap_or(0));
+        let stops = self.faulty && self.generation > 0 && often > 0 && self.wrong.below(100) < often;
+        stops.then(|| Stop { after: self.wrong.below(STEPS_MAX), unheard: self.wrong.below(2) == 0 })
     }
 
     /// Nodes join, in one view that is not sent yet; `None`: the coordinator has not answered.
@@ -234,12 +282,12 @@ impl World {
             return;
         }
         self.coordinator.advance(self.now);
-        if let Some(until) = self.coordinator.store.lease_until(incarnation) {
-            return self.fly(until.0 - self.coordinator.clock, Flight::LeaseEnds(incarnation));
-        }
+        // Also if it was renewed: removals that have begun are to be finished.
         let _ = self.operate(Expire::new());
         self.spread_views();
-        self.fly(self.lease_us(), Flight::LeaseEnds(incarnation));
+        let left =
+            self.coordinator.store.lease_until(incarnation).map(|until| until.0 - self.coordinator.clock);
+        self.fly(left.unwrap_or(self.lease_us()), Flight::LeaseEnds(incarnation));
     }
 
     /// Sends every new view. Every node learns of it in its own time.
