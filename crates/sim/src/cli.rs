@@ -1,4 +1,7 @@
-//! The simulator as a command.
+//! The simulator as a command. Its words are in `args`, what runs come to in `ran`.
+
+mod args;
+mod ran;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,12 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches};
 use gundo_types::Planted;
 
+use self::args::{Cli, Mutants, NOT_PLANTED, Runs, What};
+use self::ran::{OTHER, Ran, Total, USAGE};
 use crate::game::Game;
-use crate::plan::{CLIENTS_MAX, Dial, FAULT_MS, NODES_MAX, Overrides, Plan};
-use crate::run::{FailureKind, Report, run};
+use crate::plan::{FAULT_MS, Overrides, Plan};
+use crate::run::run;
 use crate::shrink::shrink;
 use crate::story::{Filter, Listener};
 
@@ -119,216 +124,14 @@ impl Voice {
     }
 }
 
-/// Runs whole clusters from seeds, lets everything go wrong, and checks that nothing is lost.
-#[derive(Parser)]
-#[command(args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(flatten)]
-    runs: Runs,
-    #[command(subcommand)]
-    what: Option<What>,
-}
-
-#[derive(Subcommand)]
-enum What {
-    /// Plants one bug after another, and sees whether the checkers find each.
-    Mutants(Mutants),
-}
-
-#[derive(Args)]
-struct Runs {
-    /// Run this seed only, and say what it was.
-    #[arg(long, value_name = "S", value_parser = seed, conflicts_with_all = ["seeds", "minutes"])]
-    seed: Option<u64>,
-    /// Run this many seeds (default 20).
-    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: Option<u64>,
-    /// Run seeds for this long.
-    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    minutes: Option<u64>,
-    /// The first seed.
-    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
-    from: u64,
-    #[command(flatten)]
-    shape: Shape,
-    /// Runs at the same time; each has a thread of its own.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
-    jobs: u64,
-    /// Run each seed twice and compare.
-    #[arg(long)]
-    twice: bool,
-    /// Do not look for a smaller run that fails alike.
-    #[arg(long)]
-    no_shrink: bool,
-    /// Go on after a failure.
-    #[arg(long)]
-    keep_going: bool,
-    /// Plant this bug. The names: `mutants --list`.
-    #[arg(long, value_name = "NAME", value_parser = planted)]
-    plant: Option<Planted>,
-    #[command(flatten)]
-    story: StoryArgs,
-}
-
-#[derive(Args, Clone)]
-struct Shape {
-    /// Nodes, 1 to 9, instead of what the seed chooses.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
-    nodes: Option<u16>,
-    /// Players, 1 to 200.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CLIENTS_MAX as u64))]
-    clients: Option<u64>,
-    /// Only these faults: `crash,unknown-lost`, with numbers `crash=3,delay=200` (times per minute; ms for delay and clocks), or `none`.
-    #[arg(long, value_name = "LIST", value_parser = dials)]
-    faults: Option<DialList>,
-    /// Seconds in which things go wrong (default 60); 30 s of healing follow.
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    fault_seconds: Option<u64>,
-}
-
-impl Shape {
-    fn overrides(&self) -> Overrides {
-        Overrides {
-            nodes: self.nodes,
-            clients: self.clients.map(|n| n as usize),
-            dials: self.faults.clone().map(|list| list.0),
-            fault_ms: self.fault_seconds.map(|s| s * 1_000),
-        }
-    }
-}
-
-#[derive(Args, Clone)]
-struct StoryArgs {
-    /// Tell what happens, line by line. With --seed.
-    #[arg(long, requires = "seed")]
-    story: bool,
-    /// Only lines about this entity (its id, hexadecimal, as the story writes it). Several times: any of them.
-    #[arg(long, value_name = "ID", requires = "story", value_parser = id)]
-    entity: Vec<u64>,
-    /// Only lines about this node.
-    #[arg(long, value_name = "N", requires = "story")]
-    node: Vec<u16>,
-    /// Only lines about this player (its number, from 0) and its sessions.
-    #[arg(long, value_name = "N", requires = "story")]
-    player: Vec<usize>,
-    /// Only lines from this moment on, ms.
-    #[arg(long, value_name = "MS", requires = "story", default_value_t = 0)]
-    from_ms: u64,
-    /// Only lines up to this moment, ms.
-    #[arg(long, value_name = "MS", requires = "story", default_value_t = 0)]
-    to_ms: u64,
-    /// Frames, moves and timers too.
-    #[arg(long, requires = "story")]
-    everything: bool,
-}
-
-#[derive(Args)]
-struct Mutants {
-    /// Only these. Without: all.
-    #[arg(value_name = "NAME", value_parser = planted)]
-    names: Vec<Planted>,
-    /// Seeds each is given to be found.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
-    from: u64,
-    /// Runs at the same time.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
-    jobs: u64,
-    #[command(flatten)]
-    shape: Shape,
-    /// Say what there is to plant.
-    #[arg(long)]
-    list: bool,
-}
-
-/// The farthest a dial can be turned: 100 times per second, or 6 s.
-const DIAL_MAX: u32 = 6_000;
-
-#[derive(Clone)]
-struct DialList(BTreeMap<Dial, Option<u32>>);
-
-fn seed(text: &str) -> Result<u64, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    number.map_err(|_| "a seed is a number from 0 to 2^64 - 1, decimal or 0x…".to_owned())
-}
-
-const NOT_PLANTED: &str = "this program was built without the feature `planted`: it has no bugs to plant";
-
-fn planted(text: &str) -> Result<Planted, String> {
-    if !cfg!(feature = "planted") {
-        return Err(NOT_PLANTED.to_owned());
-    }
-    Planted::parse(text).ok_or_else(|| "there is no such bug; `mutants --list` names them".to_owned())
-}
-
-fn id(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text, 16).map_err(|_| "an id is hexadecimal, as the story writes it: 3f".to_owned())
-}
-
-fn dials(text: &str) -> Result<DialList, String> {
-    let mut list = BTreeMap::new();
-    for word in text.split(',').filter(|w| !w.is_empty() && *w != "none") {
-        let (name, number) = match word.split_once('=') {
-            Some((name, number)) => {
-                let parsed = number.parse().ok().filter(|number| *number <= DIAL_MAX);
-                (
-                    name,
-                    Some(parsed.ok_or_else(|| format!("`{number}` is not a number from 0 to {DIAL_MAX}"))?),
-                )
-            }
-            None => (word, None),
-        };
-        let dial = Dial::parse(name).ok_or_else(|| {
-            let names: Vec<_> = Dial::ALL.iter().map(|d| d.name()).collect();
-            format!("there is no fault `{name}`; there are {}", names.join(", "))
-        })?;
-        list.insert(dial, number);
-    }
-    Ok(DialList(list))
-}
-
 struct Shell {
     command: String,
     game: Arc<dyn Game>,
     voice: Voice,
 }
 
-/// Exit code: wrong usage.
-const USAGE: u8 = 2;
-/// Exit code: something else than a failure of a run went wrong.
-const OTHER: u8 = 1;
 /// Tries at making a failing run smaller.
 const SHRINK_TRIES: u32 = 60;
-
-/// A run, and the digest of a second one of the same plan, if it was asked for.
-struct Ran {
-    report: Report,
-    again: Option<u64>,
-}
-
-impl Ran {
-    fn is_two_ways(&self) -> bool {
-        self.again.is_some_and(|digest| digest != self.report.digest)
-    }
-
-    /// The exit code it deserves; `None`: it is well.
-    fn code(&self) -> Option<u8> {
-        match &self.report.failure {
-            _ if self.is_two_ways() => Some(OTHER),
-            None => None,
-            Some(failure) => Some(match failure.kind {
-                FailureKind::Crash => 3,
-                FailureKind::Safety => 4,
-                FailureKind::Liveness => 5,
-            }),
-        }
-    }
-}
 
 impl Shell {
     /// The command that runs a plan again.
@@ -558,61 +361,4 @@ fn each_seed<T: Send>(
             }
         }
     });
-}
-
-#[derive(Default)]
-struct Total {
-    seeds: u64,
-    failed: u64,
-    simulated_ms: u64,
-    faults: BTreeMap<Dial, u64>,
-    closings: BTreeMap<String, u64>,
-    effects: u64,
-    answers: u64,
-    shown: u64,
-    inputs: u64,
-}
-
-impl Total {
-    fn add(&mut self, ran: &Ran) {
-        let report = &ran.report;
-        self.seeds += 1;
-        self.failed += u64::from(ran.code().is_some());
-        self.simulated_ms += report.simulated_ms;
-        for (dial, count) in &report.counts.faults {
-            *self.faults.entry(*dial).or_insert(0) += count;
-        }
-        for (code, count) in &report.counts.closings {
-            *self.closings.entry(code.clone()).or_insert(0) += count;
-        }
-        self.effects += report.counts.effects;
-        self.answers += report.counts.answers;
-        self.shown += report.counts.shown;
-        self.inputs += report.counts.inputs;
-    }
-
-    fn hours(&self) -> f64 {
-        self.simulated_ms as f64 / 3_600_000.0
-    }
-
-    fn text(&self, took: Duration) -> String {
-        let seconds = took.as_secs_f64();
-        let faults: Vec<_> = self.faults.iter().map(|(dial, n)| format!("{dial} {n}")).collect();
-        let closings: Vec<_> = self.closings.iter().map(|(code, n)| format!("{code} {n}")).collect();
-        let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-        format!(
-            "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {} inputs, {} effects, \
-             {} answers and {} shown states checked; faults: {}; connections closed: {}",
-            self.seeds,
-            self.failed,
-            self.hours(),
-            self.simulated_ms as f64 / 1_000.0 / seconds,
-            self.inputs,
-            self.effects,
-            self.answers,
-            self.shown,
-            listed(faults),
-            listed(closings)
-        )
-    }
 }

@@ -1,0 +1,182 @@
+//! The words of the command line.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Parser, Subcommand};
+use gundo_types::Planted;
+
+use crate::plan::{CLIENTS_MAX, Dial, NODES_MAX, Overrides};
+
+/// Runs whole clusters from seeds, lets everything go wrong, and checks that nothing is lost.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) runs: Runs,
+    #[command(subcommand)]
+    pub(super) what: Option<What>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum What {
+    /// Plants one bug after another, and sees whether the checkers find each.
+    Mutants(Mutants),
+}
+
+#[derive(Args)]
+pub(super) struct Runs {
+    /// Run this seed only, and say what it was.
+    #[arg(long, value_name = "S", value_parser = seed, conflicts_with_all = ["seeds", "minutes"])]
+    pub(super) seed: Option<u64>,
+    /// Run this many seeds (default 20).
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: Option<u64>,
+    /// Run seeds for this long.
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(super) minutes: Option<u64>,
+    /// The first seed.
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
+    pub(super) from: u64,
+    #[command(flatten)]
+    pub(super) shape: Shape,
+    /// Runs at the same time; each has a thread of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub(super) jobs: u64,
+    /// Run each seed twice and compare.
+    #[arg(long)]
+    pub(super) twice: bool,
+    /// Do not look for a smaller run that fails alike.
+    #[arg(long)]
+    pub(super) no_shrink: bool,
+    /// Go on after a failure.
+    #[arg(long)]
+    pub(super) keep_going: bool,
+    /// Plant this bug. The names: `mutants --list`.
+    #[arg(long, value_name = "NAME", value_parser = planted)]
+    pub(super) plant: Option<Planted>,
+    #[command(flatten)]
+    pub(super) story: StoryArgs,
+}
+
+#[derive(Args, Clone)]
+pub(super) struct Shape {
+    /// Nodes, 1 to 9, instead of what the seed chooses.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
+    pub(super) nodes: Option<u16>,
+    /// Players, 1 to 200.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CLIENTS_MAX as u64))]
+    pub(super) clients: Option<u64>,
+    /// Only these faults: `crash,unknown-lost`, with numbers `crash=3,delay=200` (times per minute; ms for delay and clocks), or `none`.
+    #[arg(long, value_name = "LIST", value_parser = dials)]
+    pub(super) faults: Option<DialList>,
+    /// Seconds in which things go wrong (default 60); 30 s of healing follow.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) fault_seconds: Option<u64>,
+}
+
+impl Shape {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            nodes: self.nodes,
+            clients: self.clients.map(|n| n as usize),
+            dials: self.faults.clone().map(|list| list.0),
+            fault_ms: self.fault_seconds.map(|s| s * 1_000),
+        }
+    }
+}
+
+#[derive(Args, Clone)]
+pub(super) struct StoryArgs {
+    /// Tell what happens, line by line. With --seed.
+    #[arg(long, requires = "seed")]
+    pub(super) story: bool,
+    /// Only lines about this entity (its id, hexadecimal, as the story writes it). Several times: any of them.
+    #[arg(long, value_name = "ID", requires = "story", value_parser = id)]
+    pub(super) entity: Vec<u64>,
+    /// Only lines about this node.
+    #[arg(long, value_name = "N", requires = "story")]
+    pub(super) node: Vec<u16>,
+    /// Only lines about this player (its number, from 0) and its sessions.
+    #[arg(long, value_name = "N", requires = "story")]
+    pub(super) player: Vec<usize>,
+    /// Only lines from this moment on, ms.
+    #[arg(long, value_name = "MS", requires = "story", default_value_t = 0)]
+    pub(super) from_ms: u64,
+    /// Only lines up to this moment, ms.
+    #[arg(long, value_name = "MS", requires = "story", default_value_t = 0)]
+    pub(super) to_ms: u64,
+    /// Frames, moves and timers too.
+    #[arg(long, requires = "story")]
+    pub(super) everything: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Mutants {
+    /// Only these. Without: all.
+    #[arg(value_name = "NAME", value_parser = planted)]
+    pub(super) names: Vec<Planted>,
+    /// Seeds each is given to be found.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: u64,
+    /// The first seed.
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
+    pub(super) from: u64,
+    /// Runs at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub(super) jobs: u64,
+    #[command(flatten)]
+    pub(super) shape: Shape,
+    /// Say what there is to plant.
+    #[arg(long)]
+    pub(super) list: bool,
+}
+
+/// The farthest a dial can be turned: 100 times per second, or 6 s.
+pub(super) const DIAL_MAX: u32 = 6_000;
+
+#[derive(Clone)]
+pub(super) struct DialList(pub(super) BTreeMap<Dial, Option<u32>>);
+
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a seed is a number from 0 to 2^64 - 1, decimal or 0x…".to_owned())
+}
+
+pub(super) const NOT_PLANTED: &str =
+    "this program was built without the feature `planted`: it has no bugs to plant";
+
+pub(super) fn planted(text: &str) -> Result<Planted, String> {
+    if !cfg!(feature = "planted") {
+        return Err(NOT_PLANTED.to_owned());
+    }
+    Planted::parse(text).ok_or_else(|| "there is no such bug; `mutants --list` names them".to_owned())
+}
+
+pub(super) fn id(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| "an id is hexadecimal, as the story writes it: 3f".to_owned())
+}
+
+pub(super) fn dials(text: &str) -> Result<DialList, String> {
+    let mut list = BTreeMap::new();
+    for word in text.split(',').filter(|w| !w.is_empty() && *w != "none") {
+        let (name, number) = match word.split_once('=') {
+            Some((name, number)) => {
+                let parsed = number.parse().ok().filter(|number| *number <= DIAL_MAX);
+                (
+                    name,
+                    Some(parsed.ok_or_else(|| format!("`{number}` is not a number from 0 to {DIAL_MAX}"))?),
+                )
+            }
+            None => (word, None),
+        };
+        let dial = Dial::parse(name).ok_or_else(|| {
+            let names: Vec<_> = Dial::ALL.iter().map(|d| d.name()).collect();
+            format!("there is no fault `{name}`; there are {}", names.join(", "))
+        })?;
+        list.insert(dial, number);
+    }
+    Ok(DialList(list))
+}

@@ -1,0 +1,93 @@
+//! What runs came to: one, and many in one line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::plan::Dial;
+use crate::run::{FailureKind, Report};
+
+/// Exit code: wrong usage.
+pub(super) const USAGE: u8 = 2;
+/// Exit code: something else than a failure of a run went wrong.
+pub(super) const OTHER: u8 = 1;
+/// A run, and the digest of a second one of the same plan, if it was asked for.
+pub(super) struct Ran {
+    pub(super) report: Report,
+    pub(super) again: Option<u64>,
+}
+
+impl Ran {
+    pub(super) fn is_two_ways(&self) -> bool {
+        self.again.is_some_and(|digest| digest != self.report.digest)
+    }
+
+    /// The exit code it deserves; `None`: it is well.
+    pub(super) fn code(&self) -> Option<u8> {
+        match &self.report.failure {
+            _ if self.is_two_ways() => Some(OTHER),
+            None => None,
+            Some(failure) => Some(match failure.kind {
+                FailureKind::Crash => 3,
+                FailureKind::Safety => 4,
+                FailureKind::Liveness => 5,
+            }),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Total {
+    pub(super) seeds: u64,
+    pub(super) failed: u64,
+    pub(super) simulated_ms: u64,
+    pub(super) faults: BTreeMap<Dial, u64>,
+    pub(super) closings: BTreeMap<String, u64>,
+    pub(super) effects: u64,
+    pub(super) answers: u64,
+    pub(super) shown: u64,
+    pub(super) inputs: u64,
+}
+
+impl Total {
+    pub(super) fn add(&mut self, ran: &Ran) {
+        let report = &ran.report;
+        self.seeds += 1;
+        self.failed += u64::from(ran.code().is_some());
+        self.simulated_ms += report.simulated_ms;
+        for (dial, count) in &report.counts.faults {
+            *self.faults.entry(*dial).or_insert(0) += count;
+        }
+        for (code, count) in &report.counts.closings {
+            *self.closings.entry(code.clone()).or_insert(0) += count;
+        }
+        self.effects += report.counts.effects;
+        self.answers += report.counts.answers;
+        self.shown += report.counts.shown;
+        self.inputs += report.counts.inputs;
+    }
+
+    pub(super) fn hours(&self) -> f64 {
+        self.simulated_ms as f64 / 3_600_000.0
+    }
+
+    pub(super) fn text(&self, took: Duration) -> String {
+        let seconds = took.as_secs_f64();
+        let faults: Vec<_> = self.faults.iter().map(|(dial, n)| format!("{dial} {n}")).collect();
+        let closings: Vec<_> = self.closings.iter().map(|(code, n)| format!("{code} {n}")).collect();
+        let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+        format!(
+            "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {} inputs, {} effects, \
+             {} answers and {} shown states checked; faults: {}; connections closed: {}",
+            self.seeds,
+            self.failed,
+            self.hours(),
+            self.simulated_ms as f64 / 1_000.0 / seconds,
+            self.inputs,
+            self.effects,
+            self.answers,
+            self.shown,
+            listed(faults),
+            listed(closings)
+        )
+    }
+}

@@ -1,0 +1,169 @@
+//! What lands in the journal, event by event.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use gundo_types::EntityId;
+use gundo_wire::Message;
+use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Snapshot};
+
+use super::guarantee::{Guarantee, Verdict, violated};
+use super::replica::{Effect, Replica, later_fields};
+use super::{Judge, Line};
+use crate::game::{Flows, Holdings};
+
+/// Answers that a player's durable state keeps.
+const ANSWERS: usize = 32;
+
+impl Judge {
+    /// A batch has landed in the journal.
+    pub(crate) fn landed(&mut self, batch: &Batch) -> Verdict {
+        for incarnation in std::iter::once(&batch.incarnation).chain(&batch.prepared_by) {
+            if !self.members.contains(incarnation) {
+                let text = format!("an append of incarnation {incarnation}, which has left, has landed");
+                return violated(Guarantee::G2, text);
+            }
+        }
+        let mut moved = Holdings::default();
+        for append in &batch.streams {
+            let (id, mut seq) = (append.entity, append.after);
+            let known = self.replicas.get(&id).map_or(0, |r| r.seq);
+            if seq != known {
+                let text = format!("{}: an append after {seq} has landed on {known}", self.name(id));
+                return violated(Guarantee::G2, text);
+            }
+            for event in &append.events {
+                seq += 1;
+                self.take(id, seq, event, &mut moved)?;
+            }
+            if let Some(snapshot) = &append.snapshot {
+                self.compare_snapshot(id, seq, snapshot)?;
+            }
+        }
+        if moved != Holdings::default() {
+            let ids: Vec<_> = batch.streams.iter().map(|s| self.name(s.entity)).collect();
+            let text = format!("one append over {} gives and takes {:?} too much", ids.join(", "), moved.0);
+            return violated(Guarantee::G6, text);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, id: EntityId, seq: u64, event: &EventRecord, moved: &mut Holdings) -> Verdict {
+        let name = self.name(id);
+        let Some(kind) = self.rules.kind_of(id.kind) else {
+            return violated(Guarantee::G3, format!("{name} is of a kind the game does not have"));
+        };
+        if !self.replicas.contains_key(&id) {
+            let mut replica = Replica::new(kind.create(id.id));
+            // What an entity begins with came into the world with it.
+            self.game.holdings(id, &replica.snapshot, &mut replica.holdings);
+            self.made.add_all(&replica.holdings, 1);
+            self.replicas.insert(id, replica);
+        }
+        let replica = self.replicas.get_mut(&id).expect("it is there by now");
+        replica.seq = seq;
+        if event.at < replica.at {
+            let text =
+                format!("{name}: event {seq} is of {}, the one before of {}", event.at.0, replica.at.0);
+            return violated(Guarantee::G2, text);
+        }
+        replica.at = event.at;
+        let Ok(cause) = Cause::decode(event.cause.as_ref()) else {
+            return violated(Guarantee::G3, format!("{name}: the cause of event {seq} does not decode"));
+        };
+        if event.event_type == EventType::Session {
+            replica.take_session(&name, seq, &event.payload)?;
+        }
+        if cause.seq > 0 {
+            self.take_effect(id, seq, &cause)?;
+        }
+        if event.event_type == EventType::Game {
+            self.take_game(id, seq, &event.payload, moved)?;
+        }
+        self.replicas.get_mut(&id).expect("it is there by now").note(event.at);
+        Ok(())
+    }
+
+    /// A command has taken effect, by event `seq`.
+    fn take_effect(&mut self, id: EntityId, seq: u64, cause: &Cause) -> Verdict {
+        let name = self.name(id);
+        let line = self.by_player.get(&id).and_then(|conn| self.lines.get(conn));
+        let said = |line: &&Line| !line.disordered && line.said.get(&cause.seq) == Some(&cause.fingerprint);
+        if let Some(line) = line.filter(said) {
+            match line.heard.get(&cause.seq) {
+                None if line.refused_max > cause.seq => {
+                    let text = format!(
+                        "{name}: command {} was refused before what was decided before it, command {}, was durable",
+                        line.refused_max, cause.seq
+                    );
+                    return violated(Guarantee::G7, text);
+                }
+                Some(Err(code)) => {
+                    let text =
+                        format!("{name}: command {} was refused ({code}), and takes effect", cause.seq);
+                    return violated(Guarantee::G5, text);
+                }
+                _ => {}
+            }
+        }
+        self.effects += 1;
+        let effect = Effect { fingerprint: cause.fingerprint, reply: cause.reply.clone() };
+        let replica = self.replicas.get_mut(&id).expect("it is there by now");
+        if replica.effects.insert(cause.seq, effect).is_some() {
+            let text = format!("{name}: command {} took effect twice, again in event {seq}", cause.seq);
+            return violated(Guarantee::G5, text);
+        }
+        Ok(())
+    }
+
+    /// The game's part of an event: what it does to goods is what its own word says.
+    fn take_game(&mut self, id: EntityId, seq: u64, payload: &Bytes, moved: &mut Holdings) -> Verdict {
+        let name = self.name(id);
+        let replica = self.replicas.get_mut(&id).expect("it is there by now");
+        if replica.state.apply(payload).is_err() {
+            return violated(Guarantee::G3, format!("{name}: event {seq} does not decode"));
+        }
+        let mut flows = Flows::default();
+        self.game.flows(self.seed, id, &replica.snapshot, payload, &mut flows);
+        let holdings = |snapshot: &Bytes| {
+            let mut holdings = Holdings::default();
+            self.game.holdings(id, snapshot, &mut holdings);
+            holdings
+        };
+        replica.take_game(&name, seq, &flows, holdings)?;
+        moved.add_all(&flows.moved, 1);
+        self.made.add_all(&flows.made, 1);
+        Ok(())
+    }
+
+    fn compare_snapshot(&mut self, id: EntityId, seq: u64, bytes: &Bytes) -> Verdict {
+        let name = self.name(id);
+        let (Ok(snapshot), Ok(later)) = (Snapshot::decode(bytes.as_ref()), later_fields(bytes)) else {
+            return violated(Guarantee::G3, format!("{name}: the snapshot at {seq} does not decode"));
+        };
+        let replica = self.replicas.get_mut(&id).expect("its events have been taken");
+        let before = std::mem::replace(&mut replica.later, later);
+        let later = &replica.later;
+        let kept = |seq: &u64| later.2.contains(seq) || snapshot.answers.iter().all(|a| a.seq != *seq);
+        if (before.0 && !later.0) || (before.1 && !later.1) || !before.2.iter().all(kept) {
+            let text = format!("{name}: the snapshot at {seq} has lost what a newer version wrote");
+            return violated(Guarantee::G1, text);
+        }
+        if replica.snapshot != snapshot.state {
+            return violated(
+                Guarantee::G3,
+                format!("{name}: the snapshot at {seq} is not what the events make"),
+            );
+        }
+        // The answers a snapshot forgets would be given again.
+        let window = replica.effects.keys().rev().take(ANSWERS);
+        let kept: BTreeSet<_> = snapshot.answers.iter().map(|a| a.seq).collect();
+        if let Some(missing) = window.into_iter().find(|seq| !kept.contains(seq)) {
+            return violated(
+                Guarantee::G5,
+                format!("{name}: the snapshot at {seq} has forgotten answer {missing}"),
+            );
+        }
+        Ok(())
+    }
+}

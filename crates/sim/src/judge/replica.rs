@@ -1,0 +1,124 @@
+//! An entity as the landed events make it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use bytes::Bytes;
+use gundo_kernel::game::AnyEntity;
+use gundo_types::WorldTime;
+use gundo_wire::journal::{Answer, Session, SnapshotParts};
+use gundo_wire::{DecodeError, Kept, fingerprint};
+
+use super::guarantee::{Guarantee, Verdict, violated};
+use crate::game::{Flows, Holdings};
+
+/// A command that has taken effect.
+pub(super) struct Effect {
+    pub(super) fingerprint: u64,
+    pub(super) reply: Bytes,
+}
+
+/// An entity as the landed events make it.
+pub(super) struct Replica {
+    pub(super) state: Box<dyn AnyEntity>,
+    pub(super) seq: u64,
+    pub(super) at: WorldTime,
+    pub(super) session: Session,
+    pub(super) effects: BTreeMap<u64, Effect>,
+    pub(super) holdings: Holdings,
+    pub(super) snapshot: Bytes,
+    /// Fingerprints of what others, and the own player, may have been shown.
+    pub(super) publics: HashSet<u64>,
+    pub(super) privates: HashSet<u64>,
+    /// Fields of a later version that were once written: in the session, in the snapshot, and in the answers to which commands.
+    pub(super) later: (bool, bool, BTreeSet<u64>),
+    /// Its public part changes by time alone: what may be shown is not in the books.
+    pub(super) changes_by_time: bool,
+}
+
+impl Replica {
+    pub(super) fn new(state: Box<dyn AnyEntity>) -> Self {
+        let mut replica = Self {
+            snapshot: state.snapshot(),
+            state,
+            seq: 0,
+            at: WorldTime(0),
+            session: Session::default(),
+            effects: BTreeMap::new(),
+            holdings: Holdings::default(),
+            publics: HashSet::new(),
+            privates: HashSet::new(),
+            later: Default::default(),
+            changes_by_time: false,
+        };
+        replica.note(WorldTime(0));
+        replica
+    }
+
+    pub(super) fn note(&mut self, at: WorldTime) {
+        self.changes_by_time |= self.state.next_change(at).is_some();
+        if let Some(public) = self.state.public(at) {
+            self.publics.insert(fingerprint(&public));
+        }
+        self.privates.insert(fingerprint(&self.state.private()));
+    }
+
+    /// A session has landed as event `seq`.
+    pub(super) fn take_session(&mut self, name: &str, seq: u64, payload: &Bytes) -> Verdict {
+        let Ok(session) = Kept::<Session>::decode(payload.clone()) else {
+            let text = format!("{name}: the session in event {seq} does not decode");
+            return violated(Guarantee::G3, text);
+        };
+        if std::mem::replace(&mut self.later.0, !session.unknown().is_empty()) && !self.later.0 {
+            let text = format!("{name}: the session in event {seq} has lost what a newer version wrote");
+            return violated(Guarantee::G1, text);
+        }
+        let session = session.known;
+        if session.adoption <= self.session.adoption {
+            let text = format!("{name}: adoption {} follows {}", session.adoption, self.session.adoption);
+            return violated(Guarantee::G11, text);
+        }
+        self.session = session;
+        Ok(())
+    }
+
+    /// An event of the game has landed as event `seq`, with these flows of goods by its own word. `holdings` reads a snapshot.
+    pub(super) fn take_game(
+        &mut self,
+        name: &str,
+        seq: u64,
+        flows: &Flows,
+        holdings: impl Fn(&Bytes) -> Holdings,
+    ) -> Verdict {
+        self.snapshot = self.state.snapshot();
+        let after = holdings(&self.snapshot);
+        let mut expected = self.holdings.clone();
+        expected.add_all(&flows.own, 1);
+        if after != expected {
+            let text = format!(
+                "{name}: event {seq} makes {:?} of {:?}; by its word it should be {:?}",
+                after.0, self.holdings.0, expected.0
+            );
+            return violated(Guarantee::G4, text);
+        }
+        if let Some((goods, amount)) = after.0.iter().find(|(_, amount)| **amount < 0) {
+            return violated(Guarantee::G4, format!("{name} has {amount} of {goods:?}"));
+        }
+        self.holdings = after;
+        Ok(())
+    }
+}
+
+/// Where a snapshot has fields that this version does not know: its session, itself, its answers.
+pub(super) fn later_fields(bytes: &Bytes) -> Result<(bool, bool, BTreeSet<u64>), DecodeError> {
+    let snapshot = Kept::<SnapshotParts>::decode(bytes.clone())?;
+    let itself = !snapshot.unknown().is_empty();
+    let session = Kept::<Session>::decode(snapshot.known.session.unwrap_or_default())?;
+    let mut answers = BTreeSet::new();
+    for answer in snapshot.known.answers {
+        let answer = Kept::<Answer>::decode(answer)?;
+        if !answer.unknown().is_empty() {
+            answers.insert(answer.known.seq);
+        }
+    }
+    Ok((!session.unknown().is_empty(), itself, answers))
+}

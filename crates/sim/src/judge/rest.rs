@@ -1,0 +1,131 @@
+//! What must hold at rest: live states, and the journal from its beginning.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gundo_journal::Store;
+use gundo_types::{EntityId, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::journal::{EventType, Loaded, Snapshot};
+
+use super::Judge;
+use super::guarantee::{Guarantee, Verdict, violated};
+use super::replica::Replica;
+use crate::game::{Facts, Holdings};
+
+impl Judge {
+    /// What everybody should see of an entity at world time `at`; `None`: nothing, or it is not in the books.
+    pub(crate) fn public(&self, id: EntityId, at: WorldTime) -> Option<Bytes> {
+        self.replicas.get(&id)?.state.public(at)
+    }
+
+    /// Whether the books have an entity: creatures, and land nobody has touched, are not in them.
+    pub(crate) fn knows(&self, id: EntityId) -> bool {
+        self.replicas.contains_key(&id)
+    }
+
+    pub(crate) fn private(&self, id: EntityId) -> Option<Bytes> {
+        Some(self.replicas.get(&id)?.state.private())
+    }
+
+    /// A settled real's seq and state are those the journal's events make.
+    pub(crate) fn compare_live(&self, id: EntityId, seq: u64, state: &Bytes) -> Verdict {
+        let name = self.name(id);
+        let (known, expected) = match self.replicas.get(&id) {
+            Some(replica) => (replica.seq, replica.snapshot.clone()),
+            None => match self.rules.kind_of(id.kind) {
+                Some(kind) => (0, kind.create(id.id).snapshot()),
+                None => {
+                    return violated(Guarantee::G3, format!("{name} is of a kind the game does not have"));
+                }
+            },
+        };
+        if seq != known {
+            return violated(Guarantee::G3, format!("{name} is at {seq}, the journal at {known}"));
+        }
+        if *state != expected {
+            return violated(
+                Guarantee::G3,
+                format!("{name}: the live state is not what the journal's events make"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Everything that can be checked in the journal alone.
+    pub(crate) fn check_journal(&self, store: &Store) -> Verdict {
+        let mut streams = BTreeMap::new();
+        for stream in store.streams(None, usize::MAX) {
+            streams.insert(stream.entity, stream);
+        }
+        for (id, replica) in &self.replicas {
+            let name = self.name(*id);
+            let Some(stream) = streams.remove(id) else {
+                return violated(Guarantee::G1, format!("{name} is not in the journal"));
+            };
+            if stream.last != replica.seq {
+                let text = format!("{name}: the journal ends at {}, {} has landed", stream.last, replica.seq);
+                return violated(Guarantee::G1, text);
+            }
+            for (expected, (seq, _)) in (stream.first..).zip(store.stream(*id, 0, usize::MAX)) {
+                if seq != expected {
+                    let text = format!("{name}: event {seq} stands in the journal where {expected} should");
+                    return violated(Guarantee::G2, text);
+                }
+            }
+            if stream.first > 1 && stream.snapshot.is_none() {
+                return violated(Guarantee::G1, format!("{name}: pruned without a snapshot"));
+            }
+            self.compare_load(*id, replica, &store.load(*id))?;
+        }
+        if let Some(id) = streams.keys().next() {
+            return violated(Guarantee::G2, format!("{} has events that never landed", self.name(*id)));
+        }
+        for ((player, seq), said) in &self.told {
+            let effect = self.replicas.get(player).and_then(|r| r.effects.get(seq));
+            if effect.is_none_or(|e| e.fingerprint != *said) {
+                let text = format!("{}: command {seq}, answered with success, is gone", self.name(*player));
+                return violated(Guarantee::G1, text);
+            }
+        }
+        let mut held = Holdings::default();
+        self.replicas.values().for_each(|r| held.add_all(&r.holdings, 1));
+        if held != self.made {
+            let text = format!("the world holds {:?}; {:?} was made", held.0, self.made.0);
+            return violated(Guarantee::G4, text);
+        }
+        let states = self.replicas.iter().map(|(id, r)| (*id, r.snapshot.clone())).collect();
+        let stream = |id| store.stream(id, 0, usize::MAX);
+        self.game.check(&Facts { states, stream: &stream }).or_else(|text| violated(Guarantee::Game, text))
+    }
+
+    /// What a load gives is what all events since the beginning make.
+    fn compare_load(&self, id: EntityId, replica: &Replica, loaded: &Loaded) -> Verdict {
+        let name = self.name(id);
+        let kind = self.rules.kind_of(id.kind).expect("it has been applied");
+        let mut state = match &loaded.snapshot {
+            None => kind.create(id.id),
+            Some((seq, bytes)) => {
+                let state = Snapshot::decode(bytes.as_ref()).and_then(|s| kind.restore(id.id, &s.state));
+                match state {
+                    Ok(state) => state,
+                    Err(_) => {
+                        return violated(
+                            Guarantee::G3,
+                            format!("{name}: the snapshot at {seq} does not decode"),
+                        );
+                    }
+                }
+            }
+        };
+        for (_, event) in loaded.events.iter().filter(|(_, e)| e.event_type == EventType::Game) {
+            if state.apply(event.payload.as_ref()).is_err() {
+                return violated(Guarantee::G3, format!("{name}: an event does not decode"));
+            }
+        }
+        if state.snapshot() != replica.snapshot {
+            return violated(Guarantee::G3, format!("{name}: a load gives another state than all events do"));
+        }
+        Ok(())
+    }
+}
