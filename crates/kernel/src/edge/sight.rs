@@ -8,7 +8,7 @@ use super::room::{Edge, Rooms};
 use crate::io::SendClass;
 
 impl Edge {
-    pub(crate) fn handle_lagging(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+    pub(crate) fn handle_lagging(&self, cx: &mut Rooms<'_>, conn: ConnId) {
         if self.sessions.contains_key(&conn) {
             cx.crowd.interest.set_lagging(conn);
         } else {
@@ -17,7 +17,7 @@ impl Edge {
     }
 
     /// The send queue is empty again: the client forgets all and gets a keyframe of every chunk in sight.
-    pub(crate) fn handle_drained(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+    pub(crate) fn handle_drained(&self, cx: &mut Rooms<'_>, conn: ConnId) {
         if !self.sessions.contains_key(&conn) || !cx.crowd.interest.is_lagging(conn) {
             return cx.core.note_stale();
         }
