@@ -106,10 +106,12 @@ impl Supervisor {
                 Ok(Signal::Stop) => break true,
                 Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => break false,
                 Ok(signal) => self.on_signal(signal),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.look_around();
-                    next = Instant::now() + LOOK_AROUND;
-                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Also when signals come without end.
+            if Instant::now() >= next {
+                self.look_around();
+                next = Instant::now() + LOOK_AROUND;
             }
             if self.starts.wait_for_ports() {
                 next = next.min(Instant::now() + LOOK_AT_PORT);
