@@ -1,11 +1,12 @@
 //! Protobuf schemas and codecs: what crosses a socket and what lies in the journal.
 //!
-//! [`client`] is the protocol between clients and edges, [`journal`] the records and batches of the
+//! [`client`] is the protocol between clients and edges, [`peer`] the one between nodes, [`journal`] the records and batches of the
 //! journal. Decoders are total: any bytes give a value or an error, never a panic. No behaviour lives here.
 
 pub mod client;
 pub mod journal;
 mod kept;
+pub mod peer;
 
 pub use kept::Kept;
 pub use prost::{DecodeError, Message};
