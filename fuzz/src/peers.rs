@@ -214,6 +214,7 @@ impl Tape {
                 holds: self.list(|t| (t.entity(player), t.term())),
                 subscribes: self.list(|t| (t.chunk(), t.byte())),
                 publishes: self.list(Self::chunk),
+                last: self.one_in(2),
             },
             1 => {
                 let not = (self.one_in(2)).then(|| (self.node(), self.term()));
@@ -392,7 +393,8 @@ impl World {
         };
         let members = [ME, PEER].into_iter().zip(incarnations).map(member).collect();
         world.handle(Input::View(View { epoch: Epoch(1), members }));
-        let announce = HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes: vec![] };
+        let announce =
+            HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes: vec![], last: true };
         world.says(Peer::Home { epoch: Epoch(1), message: announce });
         let hello = Hello {
             protocol: PROTOCOL,

@@ -202,14 +202,15 @@ impl Node {
             }
         }
         for (node, (holds, subscribes, publishes)) in announcements {
-            self.core.send_home(node, HomeMessage::Announce { holds, subscribes, publishes });
+            let last = true;
+            self.core.send_home(node, HomeMessage::Announce { holds, subscribes, publishes, last });
         }
     }
 
     /// A message for this node as a home, or from one. The epoch has been checked.
     pub(crate) fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
         match message {
-            HomeMessage::Announce { holds, subscribes, publishes } => {
+            HomeMessage::Announce { holds, subscribes, publishes, last } => {
                 for (entity, term) in holds {
                     self.homes.note_holder(&self.core, entity, from, term);
                 }
@@ -219,8 +220,10 @@ impl Node {
                 for chunk in publishes {
                     self.homes.chunks.entry(chunk).or_default().publishers.insert(from);
                 }
-                self.homes.announced.insert(from);
-                self.open_if_all_announced();
+                if last {
+                    self.homes.announced.insert(from);
+                    self.open_if_all_announced();
+                }
             }
             HomeMessage::Located { entity, holder, term } => self.on_located(entity, holder, term),
             HomeMessage::Granted { entity, term } => self.on_granted(entity, term),

@@ -14,7 +14,7 @@ use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal, mot
 
 use crate::core::Core;
 use crate::overload::Overload;
-use crate::peer::{ChunkFrame, Encoded, HomeMessage, Peer};
+use crate::peer::{ChunkFrame, Encoded, HomeMessage, Peer, bundles};
 
 /// Ticks a publication without entities is kept: whoever comes back soon causes no announcement.
 const EMPTY_TICKS_MAX: u32 = 50;
@@ -280,8 +280,10 @@ impl Publisher {
 
     fn send(&mut self, core: &mut Core, node: NodeId, frames: Vec<ChunkFrame>) {
         let number = self.sent.entry(node).or_default();
-        *number += 1;
-        core.send(node, Peer::Frames { number: *number, frames });
+        for frames in bundles(frames) {
+            *number += 1;
+            core.send(node, Peer::Frames { number: *number, frames });
+        }
     }
 
     /// Nodes that are gone look at nothing. One that comes back is another.

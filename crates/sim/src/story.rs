@@ -175,7 +175,7 @@ pub(crate) fn brief(message: &Peer) -> String {
 
 fn home(message: &HomeMessage) -> String {
     match message {
-        HomeMessage::Announce { holds, subscribes, publishes } => {
+        HomeMessage::Announce { holds, subscribes, publishes, .. } => {
             format!(
                 "announces {} held, {} subscribed, {} published",
                 holds.len(),

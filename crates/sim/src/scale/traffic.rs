@@ -106,7 +106,7 @@ fn size_of_home(message: &HomeMessage) -> usize {
         list.iter().map(|(at, tiers)| block(chunk(*at) + number(u64::from(*tiers)))).sum()
     };
     block(match message {
-        HomeMessage::Announce { holds, subscribes, publishes } => {
+        HomeMessage::Announce { holds, subscribes, publishes, .. } => {
             let held: usize = holds.iter().map(|(id, t)| block(entity(*id) + term(*t))).sum();
             held + looks(subscribes) + publishes.iter().map(|at| chunk(*at)).sum::<usize>()
         }
