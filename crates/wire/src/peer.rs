@@ -150,8 +150,11 @@ impl PeerMessage {
     pub fn write(&self) -> Result<Bytes, TooLarge> {
         let any = About { name: "PeerMessage", bytes_max: MESSAGE_BYTES_MAX };
         let About { name, bytes_max } = self.about().unwrap_or(any);
-        within(name, self.encoded_len(), bytes_max)?;
-        Ok(self.encode_to_vec().into())
+        let count = self.encoded_len();
+        within(name, count, bytes_max)?;
+        let mut bytes = Vec::with_capacity(count);
+        self.encode_raw(&mut bytes);
+        Ok(bytes.into())
     }
 }
 

@@ -29,10 +29,10 @@ impl Peer {
     /// It is larger than its arrow may be, and does not come in parts.
     pub fn encode(&self, incarnation: u64) -> Result<Vec<Bytes>, TooLarge> {
         let message = self.to_message(incarnation);
-        if message.encoded_len() <= PART_BYTES_MAX {
-            return Ok(vec![message.write()?]);
+        match message.write() {
+            Ok(bytes) => Ok(vec![bytes]),
+            Err(_) => parts(message).iter().map(PeerMessage::write).collect(),
         }
-        parts(message).iter().map(PeerMessage::write).collect()
     }
 
     /// Reads a message: its sender's incarnation, and what it says. Payloads and frames share `bytes`.
