@@ -11,7 +11,7 @@ mod targets;
 mod wire_tree;
 mod world;
 
-pub use peers::peers;
+pub use peers::{peer_message, peers};
 pub use targets::{client_message, journal_records, messages, picture, session};
 pub use world::{TOKEN_BYTES, world};
 
@@ -56,5 +56,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "session", run: session, form: FRAMED, cost: 1, seeds: seeds::conversations },
     Target { name: "journal_records", run: journal_records, form: TYPED, cost: 1, seeds: seeds::records },
     Target { name: "world", run: world, form: ACTS, cost: 100, seeds: seeds::acts },
-    Target { name: "peers", run: peers, form: PLAIN, cost: 20, seeds: seeds::tapes },
+    Target { name: "peer_message", run: peer_message, form: PLAIN, cost: 1, seeds: seeds::peer_messages },
+    Target { name: "peers", run: peers, form: ACTS, cost: 20, seeds: seeds::peer_acts },
 ];

@@ -1,9 +1,13 @@
 //! Inputs to start from, made from the house's own messages, so that every field is reached from the first run.
 
+mod peers;
+
 use bytes::Bytes;
+use gundo_types::ChunkId;
 use gundo_wire::Message;
 use gundo_wire::client::*;
 use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot};
+pub use peers::{peer_acts, peer_messages};
 use pioneer::schema::{self, PlayerCommand, player_command::Command as Wish};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -280,23 +284,9 @@ fn join(messages: &[ServerMessage]) -> Vec<u8> {
     crate::mutate::join(&messages.iter().map(Message::encode_to_vec).collect::<Vec<_>>())
 }
 
-/// A command that needs a part of the land where players come in.
-pub(crate) fn a_command() -> Bytes {
-    static COMMAND: std::sync::OnceLock<Bytes> = std::sync::OnceLock::new();
-    let make = || {
-        let chunk = gundo_types::ChunkId::of(0, pioneer::Island::generate(1).village());
-        let chunk = Some(schema::ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
-        let gather = Wish::Gather(schema::Gather { chunk, thing: 0 });
-        PlayerCommand { command: Some(gather) }.encode_to_vec().into()
-    };
-    COMMAND.get_or_init(make).clone()
-}
-
-/// Tapes that peers' messages are made from: there is no better way to write them by hand.
-pub fn tapes() -> Seeds {
-    let tape = |seed| {
-        let mut rng = crate::mutate::Rng::new(seed);
-        (0..100).flat_map(|_| rng.next_u64().to_le_bytes()).collect()
-    };
-    vec![("tape_1", tape(1)), ("tape_2", tape(2)), ("tape_3", tape(3)), ("tape_4", tape(4))]
+/// A command that needs a part of the land of a chunk.
+pub(crate) fn a_command(chunk: ChunkId) -> Bytes {
+    let chunk = Some(schema::ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
+    let gather = Wish::Gather(schema::Gather { chunk, thing: 0 });
+    PlayerCommand { command: Some(gather) }.encode_to_vec().into()
 }

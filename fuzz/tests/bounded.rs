@@ -40,13 +40,18 @@ fn world() {
 }
 
 #[test]
+fn peer_message() {
+    fuzz("peer_message");
+}
+
+#[test]
 fn peers() {
     fuzz("peers");
 }
 
 #[test]
 fn every_target_is_run() {
-    let here = ["client_message", "picture", "session", "journal_records", "world", "peers"];
+    let here = ["client_message", "picture", "session", "journal_records", "world", "peer_message", "peers"];
     assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), here);
 }
 

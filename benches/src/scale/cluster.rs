@@ -255,11 +255,11 @@ impl Cluster {
     }
 
     fn output(&mut self, node: usize, output: Output) {
-        let traffic = &mut self.nodes[node].traffic;
+        let Host { kernel, traffic, .. } = &mut self.nodes[node];
         match output {
             Output::Peer { to, message } => {
                 if self.counting {
-                    traffic.count_peer(&message);
+                    traffic.count_peer(&message, kernel.incarnation());
                 }
                 let flight =
                     Flight::Peer { to: usize::from(to.0) - 1, from: NodeId(node as u16 + 1), message };

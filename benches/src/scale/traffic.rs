@@ -1,14 +1,11 @@
 //! What one node sends, in messages and bytes.
 //!
-//! Clients get bytes as the kernel encodes them, in the frames of the WebSocket protocol. Peers in one process get values:
-//! what those would weigh is reckoned as protobuf, field by field as [`Peer`] has them. Frames, nearly all of it, are in
-//! there as the bytes that they are already. No transport's headers are counted for peers.
+//! Clients get bytes as the kernel encodes them, in the frames of the WebSocket protocol; peers get the messages of `peer.proto`. No
+//! transport's headers are counted for peers.
 
 use bytes::Bytes;
-use gundo_kernel::{ChunkFrame, HandoffMessage, HomeMessage, Line, Peer, ToEdge, ToPlayer};
-use gundo_types::{Body, ChunkId, EntityId, Term};
+use gundo_kernel::Peer;
 use gundo_wire::Message;
-use gundo_wire::client;
 
 /// What one node sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,19 +36,17 @@ impl Traffic {
         self.bundles + self.reminders + self.interest + self.others
     }
 
-    pub(super) fn count_peer(&mut self, message: &Peer) {
-        self.peer_bytes += size_of_peer(message) as u64;
-        let counter = match message {
-            Peer::Frames { frames, .. } => {
-                self.chunk_frames += frames.len() as u64;
-                &mut self.bundles
-            }
-            Peer::Sent { .. } | Peer::Alive { .. } => &mut self.reminders,
-            Peer::Home {
-                message:
-                    HomeMessage::Subscribe(_) | HomeMessage::Publish { .. } | HomeMessage::Subscribers { .. },
-                ..
-            } => &mut self.interest,
+    /// A message to a peer, in the bytes of its schema. One that comes in parts counts once.
+    pub(super) fn count_peer(&mut self, message: &Peer, incarnation: u64) {
+        let sent = message.to_message(incarnation);
+        self.peer_bytes += sent.encoded_len() as u64;
+        if let Peer::Frames { frames, .. } = message {
+            self.chunk_frames += frames.len() as u64;
+        }
+        let counter = match sent.about().map_or("", |arrow| arrow.name) {
+            "Frames" => &mut self.bundles,
+            "Sent" | "Alive" => &mut self.reminders,
+            "Subscribe" | "Publish" | "Subscribers" => &mut self.interest,
             _ => &mut self.others,
         };
         *counter += 1;
@@ -71,196 +66,14 @@ impl Traffic {
     }
 }
 
-// Below, sizes as protobuf has them: fields have numbers up to 15, zeros and what is empty are left out.
-
-fn size_of_peer(message: &Peer) -> usize {
-    block(match message {
-        Peer::Home { epoch, message } => number(epoch.0) + block(size_of_home(message)),
-        Peer::Frames { number: count, frames } => {
-            number(*count) + frames.iter().map(|frame| block(size_of_frame(frame))).sum::<usize>()
-        }
-        Peer::Sent { number: count, rosters } => {
-            let size = |(at, roster): &(ChunkId, u32)| block(chunk(*at) + number(u64::from(*roster)));
-            number(*count) + rosters.iter().map(size).sum::<usize>()
-        }
-        Peer::Alive { epoch, unreachable, .. } => number(epoch.0) + 1 + unreachable.len(),
-        Peer::Stale { epoch } => number(epoch.0),
-        Peer::KeyframeWanted(at) => chunk(*at),
-        Peer::ToPlayer { player, line, message } => {
-            let Line { edge, conn } = line;
-            let line = block(number(u64::from(edge.0)) + number(conn.0));
-            entity(*player) + line + block(size_of_to_player(message))
-        }
-        Peer::ToEdge { conn, player, message } => {
-            number(conn.0) + entity(*player) + block(size_of_to_edge(message))
-        }
-        Peer::Handoff { entity: id, term: t, message } => {
-            entity(*id) + term(*t) + block(size_of_handoff(message))
-        }
-        Peer::Transaction { .. } => unreachable!("walkers ask for nothing that others take part in"),
-    })
-}
-
-fn size_of_home(message: &HomeMessage) -> usize {
-    let looks = |list: &[(ChunkId, u8)]| -> usize {
-        list.iter().map(|(at, tiers)| block(chunk(*at) + number(u64::from(*tiers)))).sum()
-    };
-    block(match message {
-        HomeMessage::Announce { holds, subscribes, publishes } => {
-            let held: usize = holds.iter().map(|(id, t)| block(entity(*id) + term(*t))).sum();
-            held + looks(subscribes) + publishes.iter().map(|at| chunk(*at)).sum::<usize>()
-        }
-        HomeMessage::Locate { entity: id, not } => {
-            entity(*id) + not.map_or(0, |(node, t)| number(u64::from(node.0)) + term(t))
-        }
-        HomeMessage::Located { entity: id, holder, term: t } => {
-            entity(*id) + number(u64::from(holder.0)) + term(*t)
-        }
-        HomeMessage::Granted { entity: id, term: t }
-        | HomeMessage::Confirmed { entity: id, term: t }
-        | HomeMessage::Released { entity: id, term: t }
-        | HomeMessage::ClaimRefused { entity: id, from: t }
-        | HomeMessage::Keep { entity: id, term: t } => entity(*id) + term(*t),
-        HomeMessage::Disputed { entity: id, term: t, from } => entity(*id) + term(*t) + from.map_or(0, term),
-        HomeMessage::Claim { entity: id, from: (node, t) } => {
-            entity(*id) + number(u64::from(node.0)) + term(*t)
-        }
-        HomeMessage::Claimed { entity: id, from, term: t }
-        | HomeMessage::Kept { entity: id, from, term: t } => entity(*id) + term(*from) + term(*t),
-        HomeMessage::HandedOver { entity: id, from, to } => {
-            let to = to.map_or(0, |(node, t)| number(u64::from(node.0)) + term(t));
-            entity(*id) + term(*from) + to
-        }
-        HomeMessage::Subscribe(list) => looks(list),
-        HomeMessage::Publish { chunk: at, on } => chunk(*at) + number(u64::from(*on)),
-        HomeMessage::Subscribers { chunk: at, list } => {
-            let node = |(node, tiers): &(gundo_types::NodeId, u8)| {
-                block(number(u64::from(node.0)) + number(u64::from(*tiers)))
-            };
-            chunk(*at) + list.iter().map(node).sum::<usize>()
-        }
-    })
-}
-
-fn size_of_handoff(message: &HandoffMessage) -> usize {
-    let HandoffMessage::Image(image) = message else { return 0 };
-    let refusals = image.refusals.iter().map(|(seq, print, refusal)| {
-        block(number(*seq) + number(*print) + text(&refusal.code) + text(&refusal.text))
-    });
-    let numbers = [image.seq, image.snapshot_seq, image.last_at.0, image.last_seq, image.credit_mm];
-    let times =
-        [image.rested_us, image.placed_us, image.grace_left_ms.unwrap_or(0), image.players_max as u64];
-    block(image.snapshot.len())
-        + numbers.into_iter().chain(times).map(number).sum::<usize>()
-        + image.body.as_ref().map_or(0, body)
-        + image.center.map_or(0, chunk)
-        + image.line.map_or(0, |line| block(number(u64::from(line.edge.0)) + number(line.conn.0)))
-        + refusals.sum::<usize>()
-}
-
-fn size_of_frame(frame: &ChunkFrame) -> usize {
-    let parts = frame.roster.iter().map(|roster| &roster.bytes).chain(frame.motion().map(|(_, m)| &m.bytes));
-    chunk(frame.chunk) + number(u64::from(frame.tick)) + parts.map(|bytes| block(bytes.len())).sum::<usize>()
-}
-
-fn size_of_to_player(message: &ToPlayer) -> usize {
-    block(match message {
-        ToPlayer::Open { key, name } => block(key.secret().len()) + text(name),
-        ToPlayer::Resume { adoption, body: at } => number(*adoption) + body(at),
-        ToPlayer::Command { seq, payload, .. } => number(*seq) + block(payload.len()),
-        ToPlayer::Move { seq, body: at } => number(u64::from(*seq)) + body(at),
-        ToPlayer::Gone { leave } => number(u64::from(*leave)),
-    })
-}
-
-fn size_of_to_edge(message: &ToEdge) -> usize {
-    block(match message {
-        ToEdge::Opened(opened) => {
-            let numbers = number(opened.next_seq) + number(opened.adoption);
-            block(opened.token.len())
-                + numbers
-                + body(&opened.body)
-                + chunk(opened.center)
-                + block(opened.own.len())
-        }
-        ToEdge::Resumed(resumed) => body(&resumed.body) + chunk(resumed.center) + block(resumed.own.len()),
-        ToEdge::OpenRefused(refusal) | ToEdge::Notice(refusal) | ToEdge::Ended(refusal) => {
-            text(&refusal.code) + text(&refusal.text)
-        }
-        ToEdge::Doubted { seq } => number(*seq),
-        ToEdge::MovedTo { holder, term: t } => number(u64::from(holder.0)) + term(*t),
-        ToEdge::NotHere | ToEdge::Superseded => 0,
-        ToEdge::Reply { seq, result } => {
-            let result = result.as_ref();
-            number(*seq)
-                + result.map_or_else(|r| block(text(&r.code) + text(&r.text)), |reply| block(reply.len()))
-        }
-        ToEdge::Own(own) => block(own.len()),
-        ToEdge::Center(at) => chunk(*at),
-        ToEdge::Correction { seq, body: at, code } => number(u64::from(*seq)) + body(at) + text(code),
-    })
-}
-
-/// A message, or bytes, in a field: with key and length.
-fn block(size: usize) -> usize {
-    1 + varint(size as u64) + size
-}
-
-fn number(n: u64) -> usize {
-    if n == 0 { 0 } else { 1 + varint(n) }
-}
-
-fn text(text: &str) -> usize {
-    if text.is_empty() { 0 } else { block(text.len()) }
-}
-
-fn chunk(at: ChunkId) -> usize {
-    block(client::Chunk::from(at).encoded_len())
-}
-
-fn entity(id: EntityId) -> usize {
-    block(client::EntityId::from(id).encoded_len())
-}
-
-fn term(term: Term) -> usize {
-    number(term.epoch) + number(u64::from(term.count))
-}
-
-fn body(body: &Body) -> usize {
-    let Body { island, at, heading, speed } = *body;
-    let like = client::Move {
-        seq: u32::from(island),
-        x: at.x,
-        y: at.y,
-        heading: heading.into(),
-        speed: speed.into(),
-    };
-    block(like.encoded_len())
-}
-
-/// Seven bits in a byte.
-fn varint(n: u64) -> usize {
-    (64 - (n | 1).leading_zeros()).div_ceil(7) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use gundo_kernel::{Encoded, Motion};
+    use gundo_kernel::{ChunkFrame, Encoded, Motion};
+    use gundo_types::ChunkId;
 
     use super::*;
-
-    #[test]
-    fn numbers_and_blocks_are_as_long_as_protobuf_makes_them() {
-        for n in [0, 1, 127, 128, 16_383, 16_384, u64::MAX] {
-            assert_eq!(number(n), client::Ping { stamp: n }.encoded_len(), "{n}");
-        }
-        for bytes in [1, 127, 128, 70_000] {
-            let own = client::Own { payload: vec![7; bytes].into() };
-            assert_eq!(block(bytes), own.encoded_len(), "{bytes}");
-        }
-    }
 
     #[test]
     fn a_bundle_weighs_its_frames_and_little_more() {
@@ -271,7 +84,7 @@ mod tests {
         let chunk = |x| ChunkId { island: 0, x, y: 3 };
         let frame = |x| ChunkFrame::new(chunk(x), 10_000, Some(roster.clone()), motion.clone());
         let mut traffic = Traffic::default();
-        traffic.count_peer(&Peer::Frames { number: 5, frames: vec![frame(1), frame(2)] });
+        traffic.count_peer(&Peer::Frames { number: 5, frames: vec![frame(1), frame(2)] }, 1);
         assert_eq!((traffic.bundles, traffic.chunk_frames, traffic.peer_messages()), (1, 2, 1));
         assert!((6_000..6_060).contains(&traffic.peer_bytes), "{}", traffic.peer_bytes);
     }

@@ -54,7 +54,7 @@ impl Home {
 
     // ---- opening ---------------------------------------------------------------------------------------
 
-    /// A member has announced all it has. Chunks whose publishers and land must hear of it: those of all, once everybody has.
+    /// A member announces what it has; `last`: that was all. Chunks whose publishers and land must hear of it: those of all, once everybody has.
     pub(crate) fn on_announced(
         &mut self,
         core: &Core,
@@ -62,11 +62,15 @@ impl Home {
         holds: Vec<(EntityId, Term)>,
         subscribes: Vec<(ChunkId, u8)>,
         publishes: Vec<ChunkId>,
+        last: bool,
     ) -> Vec<ChunkId> {
         for (entity, term) in holds {
             self.directory.note_holder(core, entity, from, term);
         }
         self.table.note(from, subscribes, publishes);
+        if !last {
+            return Vec::new();
+        }
         self.announced.insert(from);
         assert!(self.open || self.announced.len() <= core.view.members.len() + 1, "members announce");
         let all = core.view.members.iter().all(|m| self.announced.contains(&m.node));

@@ -5,6 +5,7 @@
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
 
+mod codec;
 mod core;
 mod crowd;
 mod edge;
@@ -400,8 +401,8 @@ impl Node {
     /// A message to this node as a home, or from a home. The epoch has been checked.
     fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
         match message {
-            HomeMessage::Announce { holds, subscribes, publishes } => {
-                let chunks = self.home.on_announced(&self.core, from, holds, subscribes, publishes);
+            HomeMessage::Announce { holds, subscribes, publishes, last } => {
+                let chunks = self.home.on_announced(&self.core, from, holds, subscribes, publishes, last);
                 self.open_home(chunks);
             }
             HomeMessage::Located { .. }

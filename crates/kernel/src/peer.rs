@@ -3,6 +3,8 @@
 //! Messages between two nodes arrive in the order in which they were sent. Those on which ownership or interest
 //! hangs carry the sender's epoch: of an older one they are dropped (the sender has announced itself anew), of a newer
 //! one they wait for the view.
+//!
+//! On a link between two processes they are the messages of `peer.proto`: `codec`.
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
@@ -100,6 +102,8 @@ pub enum HomeMessage {
         subscribes: Vec<(ChunkId, u8)>,
         /// Chunks it publishes.
         publishes: Vec<ChunkId>,
+        /// Nothing follows: on a link, a long announcement comes in parts.
+        last: bool,
     },
     /// Where is it? If nobody holds it, the sender takes it.
     Locate {

@@ -1,10 +1,10 @@
-//! Who counts as heard from, and who does not.
+//! Which members count as heard from, and when all have announced.
 
 mod support;
 
 use std::sync::Arc;
 
-use gundo_kernel::{Input, Output, Peer, View};
+use gundo_kernel::{HomeMessage, Input, Output, Peer, View};
 use gundo_types::{ChunkId, Epoch, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, new_node};
 use support::game::PlayerCommand;
@@ -42,6 +42,23 @@ fn a_member_is_heard_only_by_what_it_says_itself() {
     assert_eq!(removal_ms(|_| Some(12)), None, "it speaks");
     assert_eq!(removal_ms(|_| Some(10)), Some(silent), "the one before it, which was removed, does");
     assert_eq!(removal_ms(|_| Some(13)), Some(silent), "one that is in no view yet does");
+}
+
+/// An announcement that comes in parts: the home opens with the last of them.
+#[test]
+fn a_home_opens_with_the_last_part_of_the_last_member() {
+    let world = Arc::default();
+    let (mut node, me) = new_node(1, 11, &world, 1);
+    let (_, other) = new_node(2, 12, &world, 1);
+    node.handle(Now::default(), Input::View(View { epoch: Epoch(5), members: vec![me, other] }));
+    for last in [false, false, true] {
+        assert!(!node.is_ready(), "something is still to come");
+        let publishes = vec![ChunkId::default()];
+        let message = HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes, last };
+        let message = Peer::Home { epoch: Epoch(5), message };
+        node.handle(Now::default(), Input::Peer { from: NodeId(2), incarnation: 12, message });
+    }
+    assert!(node.is_ready());
 }
 
 /// A node's row is gone, and it has not heard that yet: nothing it decides lands. It tries on, but not as fast as it can.

@@ -88,31 +88,6 @@ impl Story {
     }
 }
 
-/// The entity a peer message is about.
-pub(crate) fn entity_of(message: &Peer) -> Option<EntityId> {
-    match message {
-        Peer::ToPlayer { player, .. } | Peer::ToEdge { player, .. } => Some(*player),
-        Peer::Transaction { entity, .. } | Peer::Handoff { entity, .. } => Some(*entity),
-        Peer::Home {
-            message:
-                HomeMessage::Locate { entity, .. }
-                | HomeMessage::Located { entity, .. }
-                | HomeMessage::Granted { entity, .. }
-                | HomeMessage::Disputed { entity, .. }
-                | HomeMessage::Confirmed { entity, .. }
-                | HomeMessage::Released { entity, .. }
-                | HomeMessage::Claim { entity, .. }
-                | HomeMessage::Claimed { entity, .. }
-                | HomeMessage::ClaimRefused { entity, .. }
-                | HomeMessage::Keep { entity, .. }
-                | HomeMessage::Kept { entity, .. }
-                | HomeMessage::HandedOver { entity, .. },
-            ..
-        } => Some(*entity),
-        _ => None,
-    }
-}
-
 /// Whether a peer message is one of the many.
 pub(crate) fn is_fine(message: &Peer) -> bool {
     use gundo_kernel::ToPlayer;
@@ -175,7 +150,7 @@ pub(crate) fn brief(message: &Peer) -> String {
 
 fn home(message: &HomeMessage) -> String {
     match message {
-        HomeMessage::Announce { holds, subscribes, publishes } => {
+        HomeMessage::Announce { holds, subscribes, publishes, .. } => {
             format!(
                 "announces {} held, {} subscribed, {} published",
                 holds.len(),

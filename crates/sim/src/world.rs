@@ -1,8 +1,9 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! Here are the clock, the nodes, the links and the journal; `clients` has the players, `coordinator` the membership, `wrong`
-//! the faults, `tell` the story.
+//! the faults, `carry` what is in flight as bytes, `tell` the story.
 
+mod carry;
 mod clients;
 mod coordinator;
 mod tell;
@@ -397,6 +398,7 @@ impl World {
             }
             Flight::ToNode { node, conn, message } => {
                 if !self.gone.contains(&conn) {
+                    let message = self.carry_client(message);
                     self.input(node, Input::Client { conn, message });
                 }
             }
@@ -616,12 +618,15 @@ impl World {
                 self.counts.peer_messages += 1;
                 let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
                 if let Some(at) = at {
-                    self.queue.push(at, Flight::Peer { to, from: key, message });
+                    for message in self.carry_peer(key, message) {
+                        self.queue.push(at, Flight::Peer { to, from: key, message });
+                    }
                 }
             }
             Output::Append(batch) => {
                 self.tell_append(key, &batch);
                 self.check_suspended(key, &batch);
+                let batch = self.carry_batch(batch);
                 self.storage.push(key, batch);
                 self.schedule_commit();
             }

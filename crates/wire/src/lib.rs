@@ -1,12 +1,14 @@
 //! Protobuf schemas and codecs: what crosses a socket, what lies in the journal, and what in the coordinator's store.
 //!
-//! [`client`] is the protocol between clients and edges, [`journal`] the records and batches of the
-//! journal, [`coordinator`] the record of who belongs. Decoders are total: any bytes give a value or an error, never a panic. No behaviour lives here.
+//! [`client`] is the protocol between clients and edges, [`peer`] the one between nodes, [`journal`] the records and batches of
+//! the journal, [`coordinator`] the record of who belongs. Decoders are total: any bytes give a value or an error, never a panic.
+//! No behaviour lives here.
 
 pub mod client;
 pub mod coordinator;
 pub mod journal;
 mod kept;
+pub mod peer;
 
 pub use kept::Kept;
 pub use prost::{DecodeError, Message};

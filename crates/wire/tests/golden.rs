@@ -4,6 +4,9 @@
 //! them breaks the clients and journals that are out there. A new message gets a new file (`GUNDO_WRITE=1` writes those that are
 //! missing).
 
+#[path = "golden/peer.rs"]
+mod peer;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

@@ -16,6 +16,7 @@ use gundo_wire::client::Row;
 use super::index::{ChunkIndex, rank};
 use super::publication::{CHANGED, Publication, Shown, Subscriber};
 use super::slab::{Handle, Slab};
+use crate::codec::frames::bundles;
 use crate::core::Core;
 use crate::frame::tiers_in;
 use crate::frame::{ChunkFrame, Motion, Pen};
@@ -421,8 +422,10 @@ impl Publisher {
 
 impl Outbox {
     fn send(&mut self, core: &mut Core, node: NodeId, frames: Vec<ChunkFrame>) {
-        self.number += 1;
-        core.send(node, Peer::Frames { number: self.number, frames });
+        for frames in bundles(frames) {
+            self.number += 1;
+            core.send(node, Peer::Frames { number: self.number, frames });
+        }
     }
 }
 

@@ -43,6 +43,6 @@ pub(crate) fn announce(
         }
     }
     for (node, Announcement { holds, subscribes, publishes }) in homes {
-        core.send_home(node, HomeMessage::Announce { holds, subscribes, publishes });
+        core.send_home(node, HomeMessage::Announce { holds, subscribes, publishes, last: true });
     }
 }

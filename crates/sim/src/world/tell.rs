@@ -5,7 +5,7 @@ use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, ServerMessage};
 
 use super::{Key, World};
-use crate::story::{About, brief, entity_of, is_fine, short};
+use crate::story::{About, brief, is_fine, short};
 
 impl World {
     pub(super) fn tell_input(&mut self, key: Key, input: &Input) {
@@ -44,7 +44,7 @@ impl World {
             Input::Drained { conn } => format!("n{n}: the client of connection {} has caught up", conn.0),
             Input::Peer { from, message, .. } => {
                 about.nodes[1] = Some(from.0);
-                about.entity = entity_of(message);
+                about.entity = message.entity();
                 about.fine = is_fine(message);
                 format!("n{n} hears from {from}: {}", brief(message))
             }

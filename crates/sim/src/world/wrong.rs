@@ -41,7 +41,7 @@ impl World {
             self.unsteady_until = self.now + 10 * second;
         }
         match dial {
-            Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone => return false,
+            Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes => return false,
             Dial::Partition | Dial::OneWay | Dial::Frames => {
                 let (a, b) = (self.some_node(), self.some_node());
                 if a == b || !self.nodes.contains_key(&a) {

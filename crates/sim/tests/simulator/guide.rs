@@ -8,6 +8,7 @@ fn the_guide_names_every_dial_and_every_guarantee() {
     for dial in Dial::ALL {
         let unit = match dial {
             Dial::Mixed | Dial::HalfDone => " %",
+            Dial::Bytes => "",
             _ if dial.is_state() => " ms",
             _ => "",
         };

@@ -69,6 +69,28 @@ fn sound_rules_hold_while_everything_goes_wrong() {
     assert!(effects > 20 && faults > 50, "{effects} effects, {faults} faults");
 }
 
+/// What travels as bytes arrives as it was sent.
+#[test]
+fn a_run_as_bytes_is_the_same_run() {
+    for seed in 1..=3 {
+        let plan = Plan::new(seed, &every_dial());
+        let mut values = plan.clone();
+        assert_eq!(values.dials.remove(&Dial::Bytes), Some(1));
+        let (as_bytes, as_values) =
+            (run(&plan, &game(Wrong::Nothing), None, None), run(&values, &game(Wrong::Nothing), None, None));
+        assert_eq!(as_bytes.failure, None, "{plan}");
+        assert_eq!((as_bytes.digest, as_bytes.counts), (as_values.digest, as_values.counts), "{plan}");
+    }
+}
+
+/// The dial has its own chance: the others stand where they stood before there was one.
+#[test]
+fn most_seeds_play_with_bytes() {
+    let on =
+        (0..1_000).filter(|seed| Plan::new(*seed, &Overrides::default()).dials.contains_key(&Dial::Bytes));
+    assert!((700..900).contains(&on.count()));
+}
+
 /// G9: who plays by another node's edge keeps the connection, whatever becomes of the player's node.
 #[test]
 fn a_node_that_dies_closes_nobody_elses_connection() {

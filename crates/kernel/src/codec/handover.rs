@@ -1,0 +1,208 @@
+//! What the two nodes of a handoff say to each other, and those of a transaction.
+
+use gundo_types::WorldTime;
+use gundo_wire::peer::{self as wire, Malformed, all, handoff, maybe, needed, node, transaction};
+
+use super::is;
+use crate::game::{Actor, Refusal};
+use crate::peer::{Age, HandoffMessage, Image, Prepared, TxId, TxMessage};
+
+impl From<&HandoffMessage> for handoff::Arrow {
+    fn from(message: &HandoffMessage) -> Self {
+        match message {
+            HandoffMessage::Image(image) => Self::Offer((&**image).into()),
+            HandoffMessage::Refused => Self::OfferRefused(wire::OfferRefused {}),
+        }
+    }
+}
+
+impl TryFrom<handoff::Arrow> for HandoffMessage {
+    type Error = Malformed;
+
+    fn try_from(arrow: handoff::Arrow) -> Result<Self, Malformed> {
+        Ok(match arrow {
+            handoff::Arrow::Offer(offer) => Self::Image(Box::new(offer.try_into()?)),
+            handoff::Arrow::OfferRefused(wire::OfferRefused {}) => Self::Refused,
+        })
+    }
+}
+
+impl From<&Image> for wire::Offer {
+    fn from(image: &Image) -> Self {
+        // Taken apart, so that no field can be forgotten.
+        let Image {
+            snapshot,
+            seq,
+            snapshot_seq,
+            last_at,
+            body,
+            center,
+            line,
+            present,
+            grace_left_ms,
+            last_seq,
+            refusals,
+            credit_mm,
+            rested_us,
+            placed_us,
+            players_max,
+        } = image;
+        Self {
+            snapshot: snapshot.clone(),
+            seq: *seq,
+            snapshot_seq: *snapshot_seq,
+            last_at_ms: last_at.0,
+            body: body.map(Into::into),
+            center: center.map(Into::into),
+            line: line.map(Into::into),
+            present: *present,
+            grace_left_ms: *grace_left_ms,
+            last_seq: *last_seq,
+            refusals: refusals.iter().map(given).collect(),
+            credit_mm: *credit_mm,
+            rested_us: *rested_us,
+            placed_us: *placed_us,
+            players_max: *players_max as u64,
+        }
+    }
+}
+
+impl TryFrom<wire::Offer> for Image {
+    type Error = Malformed;
+
+    fn try_from(offer: wire::Offer) -> Result<Self, Malformed> {
+        Ok(Self {
+            snapshot: offer.snapshot,
+            seq: offer.seq,
+            snapshot_seq: offer.snapshot_seq,
+            last_at: WorldTime(offer.last_at_ms),
+            body: maybe(offer.body)?,
+            center: maybe(offer.center)?,
+            line: maybe(offer.line)?,
+            present: offer.present,
+            grace_left_ms: offer.grace_left_ms,
+            last_seq: offer.last_seq,
+            refusals: offer.refusals.into_iter().map(read_given).collect::<Result<_, _>>()?,
+            credit_mm: offer.credit_mm,
+            rested_us: offer.rested_us,
+            placed_us: offer.placed_us,
+            // More than this machine can count is any number, too.
+            players_max: usize::try_from(offer.players_max).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+fn given((seq, fingerprint, refusal): &(u64, u64, Refusal)) -> wire::GivenRefusal {
+    wire::GivenRefusal { seq: *seq, fingerprint: *fingerprint, refusal: is(refusal) }
+}
+
+fn read_given(given: wire::GivenRefusal) -> Result<(u64, u64, Refusal), Malformed> {
+    Ok((given.seq, given.fingerprint, needed(given.refusal, "a refusal")?))
+}
+
+impl From<TxId> for wire::TxId {
+    fn from(tx: TxId) -> Self {
+        Self { node: tx.node.0.into(), count: tx.count }
+    }
+}
+
+impl TryFrom<wire::TxId> for TxId {
+    type Error = Malformed;
+
+    fn try_from(tx: wire::TxId) -> Result<Self, Malformed> {
+        Ok(Self { node: node(tx.node)?, count: tx.count })
+    }
+}
+
+impl From<Age> for wire::Age {
+    fn from(Age(at_ms, node, count): Age) -> Self {
+        Self { at_ms, node: node.0.into(), count }
+    }
+}
+
+impl TryFrom<wire::Age> for Age {
+    type Error = Malformed;
+
+    fn try_from(age: wire::Age) -> Result<Self, Malformed> {
+        Ok(Self(age.at_ms, node(age.node)?, age.count))
+    }
+}
+
+impl From<&Actor> for wire::Actor {
+    fn from(actor: &Actor) -> Self {
+        let Actor { id, public, body } = actor;
+        Self { id: is(*id), public: public.clone(), body: body.map(Into::into) }
+    }
+}
+
+impl TryFrom<wire::Actor> for Actor {
+    type Error = Malformed;
+
+    fn try_from(actor: wire::Actor) -> Result<Self, Malformed> {
+        Ok(Self { id: needed(actor.id, "an actor")?, public: actor.public, body: maybe(actor.body)? })
+    }
+}
+
+impl From<&TxMessage> for transaction::Arrow {
+    fn from(message: &TxMessage) -> Self {
+        match message {
+            TxMessage::Prepare { age, command, actor } => {
+                Self::Prepare(wire::Prepare { age: is(*age), command: command.clone(), actor: is(actor) })
+            }
+            TxMessage::Prepared(prepared) => Self::Prepared((&**prepared).into()),
+            TxMessage::Refused(refusal) => {
+                Self::PrepareRefused(wire::PrepareRefused { refusal: is(refusal) })
+            }
+            TxMessage::Busy => Self::Busy(wire::Busy {}),
+            TxMessage::Commit => Self::Commit(wire::Commit {}),
+            TxMessage::Abort { reload } => Self::Abort(wire::Abort { reload: *reload }),
+            TxMessage::Fence => Self::Fence(wire::Fence {}),
+        }
+    }
+}
+
+impl TryFrom<transaction::Arrow> for TxMessage {
+    type Error = Malformed;
+
+    fn try_from(arrow: transaction::Arrow) -> Result<Self, Malformed> {
+        use transaction::Arrow;
+        Ok(match arrow {
+            Arrow::Prepare(said) => Self::Prepare {
+                age: needed(said.age, "an age")?,
+                command: said.command,
+                actor: needed(said.actor, "an actor")?,
+            },
+            Arrow::Prepared(said) => Self::Prepared(Box::new(said.try_into()?)),
+            Arrow::PrepareRefused(said) => Self::Refused(needed(said.refusal, "a refusal")?),
+            Arrow::Busy(wire::Busy {}) => Self::Busy,
+            Arrow::Commit(wire::Commit {}) => Self::Commit,
+            Arrow::Abort(wire::Abort { reload }) => Self::Abort { reload },
+            Arrow::Fence(wire::Fence {}) => Self::Fence,
+        })
+    }
+}
+
+impl From<&Prepared> for wire::Prepared {
+    fn from(prepared: &Prepared) -> Self {
+        let Prepared { stream, names, reply, incarnation } = prepared;
+        Self {
+            stream: is(stream),
+            names: names.iter().map(Into::into).collect(),
+            reply: reply.clone(),
+            incarnation: *incarnation,
+        }
+    }
+}
+
+impl TryFrom<wire::Prepared> for Prepared {
+    type Error = Malformed;
+
+    fn try_from(said: wire::Prepared) -> Result<Self, Malformed> {
+        Ok(Self {
+            stream: needed(said.stream, "a stream")?,
+            names: all(said.names)?,
+            reply: said.reply,
+            incarnation: said.incarnation,
+        })
+    }
+}

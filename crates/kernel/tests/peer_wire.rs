@@ -1,0 +1,536 @@
+//! What nodes say to each other, to bytes and back: every arrow, with anything in it; and any bytes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gundo_kernel::game::{Actor, Refusal};
+use gundo_kernel::{
+    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
+    Resumed, ToEdge, ToPlayer, TxId, TxMessage,
+};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal};
+use gundo_wire::journal::{EventRecord, EventType, NameChange, StreamAppend};
+use gundo_wire::peer::{ARROWS, MESSAGE_BYTES_MAX, Malformed, PART_BYTES_MAX, PeerMessage};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_message_is_the_same_on_the_other_side(incarnation: u64, peer in peer()) {
+        let bytes = peer.encode(incarnation).expect("small ones");
+        prop_assert_eq!(bytes.len(), 1);
+        let (of, back) = Peer::decode(bytes[0].clone()).expect("it was encoded");
+        prop_assert_eq!(of, incarnation);
+        prop_assert_eq!(text(&back), text(&peer));
+        prop_assert_eq!(&back.encode(incarnation).expect("a small one"), &bytes);
+        prop_assert_eq!(back.entity(), peer.entity());
+    }
+
+    /// Bytes with a few of them changed are an error, or another message.
+    #[test]
+    fn damaged_bytes_are_a_message_or_an_error(peer in peer(), wounds in vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let mut bytes = peer.encode(1).expect("a small one").concat();
+        for (at, byte) in wounds {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        check_total(bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
+        check_total(bytes);
+    }
+}
+
+/// What is decoded of any bytes is a message like any other.
+fn check_total(bytes: Vec<u8>) {
+    let Ok((incarnation, peer)) = Peer::decode(bytes.into()) else { return };
+    let again = peer.encode(incarnation).expect("it came in one");
+    let (of, back) = Peer::decode(again[0].clone()).expect("it was encoded");
+    assert_eq!((of, text(&back)), (incarnation, text(&peer)));
+}
+
+/// The values above are of every arrow that the schema has.
+#[test]
+fn every_arrow_is_tried() {
+    let mut runner = TestRunner::deterministic();
+    let names: BTreeSet<_> = (0..2_000)
+        .map(|_| peer().new_tree(&mut runner).expect("a value").current())
+        .map(|peer| peer.to_message(1).about().expect("an arrow").name)
+        .collect();
+    assert_eq!(names, ARROWS.iter().map(|about| about.name).collect());
+}
+
+/// Lists are cut into parts; what they say together is what was to be said.
+#[test]
+fn long_lists_come_in_parts() {
+    let entity = |id| EntityId::new(Kind(1), id);
+    let term = |epoch| Term { epoch, count: 9 };
+    let chunk = |x: u16| ChunkId { island: 1, x: x as i16, y: -7 };
+    let holds: Vec<_> = (0..20_000).map(|id| (entity(id), term(id))).collect();
+    let looks: Vec<_> = (0..30_000).map(|x| (chunk(x), 1 + (x % 7) as u8)).collect();
+    let publishes: Vec<_> = (0..10_000).map(chunk).collect();
+    let rosters: Vec<_> = (0..20_000).map(|x| (chunk(x), u32::from(x))).collect();
+
+    let (subscribes, last) = (looks.clone(), true);
+    let message =
+        HomeMessage::Announce { holds: holds.clone(), subscribes, publishes: publishes.clone(), last };
+    let parts = in_parts(Peer::Home { epoch: Epoch(3), message });
+    let mut said = (Vec::new(), Vec::new(), Vec::new());
+    for (at, part) in parts.iter().enumerate() {
+        let Peer::Home {
+            epoch: Epoch(3),
+            message: HomeMessage::Announce { holds, subscribes, publishes, last },
+        } = part
+        else {
+            panic!("{part:?}")
+        };
+        assert_eq!(*last, at + 1 == parts.len(), "the home opens with the last part");
+        said.0.extend(holds);
+        said.1.extend(subscribes);
+        said.2.extend(publishes);
+    }
+    assert_eq!(said, (holds, looks.clone(), publishes));
+
+    let message = HomeMessage::Subscribe(looks.clone());
+    let said = in_parts(Peer::Home { epoch: Epoch(3), message }).into_iter().flat_map(|part| match part {
+        Peer::Home { epoch: Epoch(3), message: HomeMessage::Subscribe(looks) } => looks,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(said.collect::<Vec<_>>(), looks);
+
+    let sent = Peer::Sent { number: 5, rosters: rosters.clone() };
+    let said = in_parts(sent).into_iter().flat_map(|part| match part {
+        Peer::Sent { number: 5, rosters } => rosters,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(said.collect::<Vec<_>>(), rosters);
+}
+
+fn in_parts(peer: Peer) -> Vec<Peer> {
+    let parts = peer.encode(4).expect("it comes in parts");
+    assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= PART_BYTES_MAX));
+    // No more of them than need be.
+    assert!(parts.iter().map(Bytes::len).sum::<usize>() > parts.len() * PART_BYTES_MAX / 3);
+    parts.into_iter().map(|part| Peer::decode(part).expect("a part").1).collect()
+}
+
+#[test]
+fn what_is_too_large_is_an_error() {
+    let own = |bytes: usize| Peer::ToEdge {
+        conn: ConnId(1),
+        player: EntityId::new(Kind(1), 1),
+        message: ToEdge::Own(vec![0; bytes].into()),
+    };
+    let error = own(MESSAGE_BYTES_MAX).encode(1).expect_err("too large");
+    assert_eq!((error.name, error.bytes_max), ("Own", MESSAGE_BYTES_MAX));
+    assert_eq!(own(MESSAGE_BYTES_MAX - 100).encode(1).expect("just small enough").len(), 1);
+    let huge = own(MESSAGE_BYTES_MAX).to_message(1).encode_to_vec();
+    assert!(matches!(Peer::decode(huge.into()), Err(Malformed::TooLarge(_))));
+}
+
+/// Bytes of frames stay where they are; what is decoded of them does not hold on to the message.
+#[test]
+fn frames_pass_through_without_a_copy() {
+    let mut frame = Frame { publisher: 2, island: 1, cx: 4, cy: 5, tick: 9, roster: 1, ..Default::default() };
+    let public = Bytes::from(vec![3; 1_000]);
+    frame.enter.push(Enter { slot: 0, kind: 1, id: 7, public, ..Default::default() });
+    let roster = encoded(frame);
+    let chunk = ChunkId { island: 1, x: 4, y: 5 };
+    let frame = ChunkFrame::new(chunk, 9, Some(roster.clone()), [None, None, None]);
+    let bytes = Peer::Frames { number: 1, frames: vec![frame] }.encode(1).expect("a bundle").remove(0);
+    let (_, Peer::Frames { frames, .. }) = Peer::decode(bytes.clone()).expect("a bundle") else {
+        panic!("it is one");
+    };
+    let there = frames[0].roster.as_ref().expect("it was put in");
+    assert_eq!(there.bytes, roster.bytes);
+    let message = bytes.as_ptr_range();
+    assert!(message.contains(&there.bytes.as_ptr()), "the bytes were copied");
+    assert!(!message.contains(&there.frame.enter[0].public.as_ptr()), "a look holds the whole bundle");
+}
+
+#[test]
+fn what_makes_no_sense_is_an_error() {
+    let announce = |tiers| {
+        let subscribes = vec![(ChunkId::default(), tiers)];
+        let message = HomeMessage::Announce { holds: vec![], subscribes, publishes: vec![], last: true };
+        Peer::decode(Peer::Home { epoch: Epoch(1), message }.encode(1).expect("a small one").remove(0))
+    };
+    assert!(announce(1).is_ok());
+    assert_eq!(announce(0).map(|_| ()), Err(Malformed::OutOfRange("an announced set of tiers")));
+    // An entity must be there, and a secret is of one length.
+    for (peer, wrong) in [
+        (
+            Peer::Home {
+                epoch: Epoch(1),
+                message: HomeMessage::Locate { entity: EntityId::default(), not: None },
+            },
+            "a kind",
+        ),
+        (
+            Peer::Frames {
+                number: 1,
+                frames: vec![ChunkFrame::new(
+                    ChunkId::default(),
+                    3,
+                    Some(encoded(Frame { tick: 3, cx: 1, ..Default::default() })),
+                    [None, None, None],
+                )],
+            },
+            "a frame's chunk",
+        ),
+        // Nobody looks at a roster there, and clients would believe it.
+        (
+            Peer::Frames {
+                number: 1,
+                frames: vec![ChunkFrame::new(
+                    ChunkId::default(),
+                    3,
+                    None,
+                    [Some(moved(Frame { tick: 3, keyframe: true, ..Default::default() })), None, None],
+                )],
+            },
+            "a roster in a motion part",
+        ),
+    ] {
+        let read = Peer::decode(peer.encode(1).expect("a small one").remove(0));
+        assert_eq!(read.map(|_| ()), Err(Malformed::OutOfRange(wrong)));
+    }
+    let empty = ChunkFrame::new(ChunkId::default(), 3, None, [None, None, None]);
+    let bundle = Peer::Frames { number: 1, frames: vec![empty] }.encode(1).expect("a small one").remove(0);
+    assert_eq!(Peer::decode(bundle).map(|_| ()), Err(Malformed::Missing("a frame")));
+    assert_eq!(
+        Peer::decode(PeerMessage::default().encode_to_vec().into()).map(|_| ()),
+        Err(Malformed::Unknown)
+    );
+}
+
+fn text(peer: &Peer) -> String {
+    format!("{peer:?}")
+}
+
+// ---- anything that may be said -------------------------------------------------------------------------
+
+/// Any message, each arrow as often as any other of its kind.
+fn peer() -> impl Strategy<Value = Peer> {
+    let home =
+        (any::<u64>(), home()).prop_map(|(epoch, message)| Peer::Home { epoch: Epoch(epoch), message });
+    let to_player = (entity(), line(), to_player()).prop_map(|(player, line, message)| Peer::ToPlayer {
+        player,
+        line,
+        message,
+    });
+    let to_edge = (any::<u64>(), entity(), to_edge()).prop_map(|(conn, player, message)| Peer::ToEdge {
+        conn: ConnId(conn),
+        player,
+        message,
+    });
+    let handoff = (entity(), term(), handoff()).prop_map(|(entity, term, message)| Peer::Handoff {
+        entity,
+        term,
+        message,
+    });
+    let transaction = (tx(), entity(), transaction()).prop_map(|(tx, entity, message)| Peer::Transaction {
+        tx,
+        entity,
+        message,
+    });
+    prop_oneof![
+        1 => (any::<u64>(), any::<bool>(), vec(node(), 0..4))
+            .prop_map(|(epoch, renews, unreachable)| Peer::Alive { epoch: Epoch(epoch), renews, unreachable }),
+        1 => any::<u64>().prop_map(|epoch| Peer::Stale { epoch: Epoch(epoch) }),
+        1 => (any::<u64>(), vec(chunk_frame(), 0..4)).prop_map(|(number, frames)| Peer::Frames { number, frames }),
+        1 => (any::<u64>(), vec((chunk(), any::<u32>()), 0..4))
+            .prop_map(|(number, rosters)| Peer::Sent { number, rosters }),
+        1 => chunk().prop_map(Peer::KeyframeWanted),
+        4 => home,
+        2 => to_player,
+        4 => to_edge,
+        2 => handoff,
+        2 => transaction,
+    ]
+}
+
+fn home() -> impl Strategy<Value = HomeMessage> {
+    let looks = |least| vec((chunk(), least..8_u8), 0..4);
+    let of = || (entity(), term());
+    prop_oneof![
+        (vec(of(), 0..4), looks(1), vec(chunk(), 0..4), any::<bool>()).prop_map(
+            |(holds, subscribes, publishes, last)| HomeMessage::Announce {
+                holds,
+                subscribes,
+                publishes,
+                last
+            }
+        ),
+        (entity(), prop::option::of((node(), term())))
+            .prop_map(|(entity, not)| HomeMessage::Locate { entity, not }),
+        (entity(), node(), term()).prop_map(|(entity, holder, term)| HomeMessage::Located {
+            entity,
+            holder,
+            term
+        }),
+        of().prop_map(|(entity, term)| HomeMessage::Granted { entity, term }),
+        (entity(), term(), prop::option::of(term())).prop_map(|(entity, term, from)| HomeMessage::Disputed {
+            entity,
+            term,
+            from
+        }),
+        (entity(), node(), term())
+            .prop_map(|(entity, node, term)| HomeMessage::Claim { entity, from: (node, term) }),
+        (entity(), term(), term()).prop_map(|(entity, from, term)| HomeMessage::Claimed {
+            entity,
+            from,
+            term
+        }),
+        of().prop_map(|(entity, from)| HomeMessage::ClaimRefused { entity, from }),
+        of().prop_map(|(entity, term)| HomeMessage::Keep { entity, term }),
+        (entity(), term(), term()).prop_map(|(entity, from, term)| HomeMessage::Kept { entity, from, term }),
+        (entity(), term(), prop::option::of((node(), term())))
+            .prop_map(|(entity, from, to)| HomeMessage::HandedOver { entity, from, to }),
+        of().prop_map(|(entity, term)| HomeMessage::Confirmed { entity, term }),
+        of().prop_map(|(entity, term)| HomeMessage::Released { entity, term }),
+        looks(0).prop_map(HomeMessage::Subscribe),
+        (chunk(), any::<bool>()).prop_map(|(chunk, on)| HomeMessage::Publish { chunk, on }),
+        (chunk(), vec((node(), 1..8_u8), 0..4))
+            .prop_map(|(chunk, list)| HomeMessage::Subscribers { chunk, list }),
+    ]
+}
+
+fn to_player() -> impl Strategy<Value = ToPlayer> {
+    let key = (any::<bool>(), any::<[u8; 16]>())
+        .prop_map(|(token, secret)| if token { Key::Token(secret) } else { Key::Nonce(secret) });
+    prop_oneof![
+        (key, ".*").prop_map(|(key, name)| ToPlayer::Open { key, name }),
+        (any::<u64>(), body()).prop_map(|(adoption, body)| ToPlayer::Resume { adoption, body }),
+        (any::<u64>(), payload(), any::<bool>()).prop_map(|(seq, payload, question)| ToPlayer::Command {
+            seq,
+            payload,
+            question
+        }),
+        (any::<u32>(), body()).prop_map(|(seq, body)| ToPlayer::Move { seq, body }),
+        any::<bool>().prop_map(|leave| ToPlayer::Gone { leave }),
+    ]
+}
+
+fn to_edge() -> impl Strategy<Value = ToEdge> {
+    let opened = (any::<[u8; 16]>(), any::<(u64, u64)>(), body(), chunk(), payload());
+    prop_oneof![
+        opened.prop_map(|(token, (next_seq, adoption), body, center, own)| {
+            ToEdge::Opened(Box::new(Opened { token, next_seq, adoption, body, center, own }))
+        }),
+        (body(), chunk(), payload()).prop_map(|(body, center, own)| ToEdge::Resumed(Box::new(Resumed {
+            body,
+            center,
+            own
+        }))),
+        refusal().prop_map(ToEdge::OpenRefused),
+        Just(ToEdge::NotHere),
+        (node(), term()).prop_map(|(holder, term)| ToEdge::MovedTo { holder, term }),
+        (any::<u64>(), prop::result::maybe_ok(payload(), refusal()))
+            .prop_map(|(seq, result)| ToEdge::Reply { seq, result }),
+        payload().prop_map(ToEdge::Own),
+        chunk().prop_map(ToEdge::Center),
+        (any::<u32>(), body(), ".*").prop_map(|(seq, body, code)| ToEdge::Correction { seq, body, code }),
+        Just(ToEdge::Superseded),
+        any::<u64>().prop_map(|seq| ToEdge::Doubted { seq }),
+        refusal().prop_map(ToEdge::Notice),
+        refusal().prop_map(ToEdge::Ended),
+    ]
+}
+
+fn handoff() -> impl Strategy<Value = HandoffMessage> {
+    prop_oneof![
+        image().prop_map(|image| HandoffMessage::Image(Box::new(image))),
+        Just(HandoffMessage::Refused),
+    ]
+}
+
+fn image() -> impl Strategy<Value = Image> {
+    use prop::option::of;
+    let place = (of(body()), of(chunk()), of(line()), any::<bool>(), of(any::<u64>()));
+    let refusals = vec((any::<u64>(), any::<u64>(), refusal()), 0..3);
+    (payload(), any::<[u64; 7]>(), any::<usize>(), place, refusals).prop_map(
+        |(snapshot, numbers, players_max, (body, center, line, present, grace_left_ms), refusals)| {
+            let [seq, snapshot_seq, last_at, last_seq, credit_mm, rested_us, placed_us] = numbers;
+            Image {
+                snapshot,
+                seq,
+                snapshot_seq,
+                last_at: WorldTime(last_at),
+                body,
+                center,
+                line,
+                present,
+                grace_left_ms,
+                last_seq,
+                refusals,
+                credit_mm,
+                rested_us,
+                placed_us,
+                players_max,
+            }
+        },
+    )
+}
+
+fn transaction() -> impl Strategy<Value = TxMessage> {
+    let age = (any::<u64>(), node(), any::<u64>()).prop_map(|(at, node, count)| Age(at, node, count));
+    let actor = (entity(), payload(), prop::option::of(body())).prop_map(|(id, public, body)| Actor {
+        id,
+        public,
+        body,
+    });
+    prop_oneof![
+        (age, payload(), actor).prop_map(|(age, command, actor)| TxMessage::Prepare { age, command, actor }),
+        prepared().prop_map(|prepared| TxMessage::Prepared(Box::new(prepared))),
+        refusal().prop_map(TxMessage::Refused),
+        Just(TxMessage::Busy),
+        Just(TxMessage::Commit),
+        any::<bool>().prop_map(|reload| TxMessage::Abort { reload }),
+        Just(TxMessage::Fence),
+    ]
+}
+
+fn prepared() -> impl Strategy<Value = Prepared> {
+    const TYPES: &[EventType] =
+        &[EventType::Game, EventType::Fenced, EventType::Session, EventType::Answered, EventType::Placed];
+    let event = (any::<u64>(), payload(), prop::sample::select(TYPES), payload()).prop_map(
+        |(at, cause, event_type, payload)| EventRecord { at: WorldTime(at), cause, event_type, payload },
+    );
+    let stream = (entity(), any::<u64>(), any::<u64>(), vec(event, 0..4), prop::option::of(payload()));
+    let stream = stream.prop_map(|(entity, load, after, events, snapshot)| StreamAppend {
+        entity,
+        load,
+        after,
+        events,
+        snapshot,
+    });
+    let change = (".*", ".*", prop::option::of(entity())).prop_map(|(space, name, owner)| NameChange {
+        space,
+        name,
+        owner,
+    });
+    (stream, vec(change, 0..3), payload(), any::<u64>())
+        .prop_map(|(stream, names, reply, incarnation)| Prepared { stream, names, reply, incarnation })
+}
+
+fn moved(frame: Frame) -> Motion {
+    let Encoded { frame, bytes } = encoded(frame);
+    Motion::new(&frame, bytes)
+}
+
+fn chunk_frame() -> impl Strategy<Value = ChunkFrame> {
+    let part = || prop::option::of((roster(), motion()));
+    (chunk(), any::<u32>(), part(), (part(), part(), part()), (roster(), motion())).prop_map(
+        |(chunk, tick, roster, (near, middle, far), else_this)| {
+            let (cx, cy) = (chunk.x.into(), chunk.y.into());
+            let placed = |frame: Frame| Frame { island: chunk.island.into(), cx, cy, tick, ..frame };
+            let part = |(roster, _): (Frame, Frame)| encoded(placed(roster));
+            let motion = |(_, motion): (Frame, Frame)| moved(placed(motion));
+            let motion = [near.map(motion), middle.map(motion), far.map(motion)];
+            // One part at least is there.
+            let roster = roster.or(motion.iter().all(Option::is_none).then_some(else_this)).map(part);
+            ChunkFrame::new(chunk, tick, roster, motion)
+        },
+    )
+}
+
+fn roster() -> impl Strategy<Value = Frame> {
+    let body = (0..3_000_u32, 0..3_000_u32, 0..128_u32, 0..128_u32);
+    let enter = (any::<u32>(), 1..=0xffff_u32, any::<(u64, u64, u32)>(), payload(), any::<bool>(), body)
+        .prop_map(|(slot, kind, (id, epoch, count), public, has_body, (x, y, heading, speed))| Enter {
+            slot,
+            kind,
+            id,
+            epoch,
+            count,
+            public,
+            has_body,
+            x,
+            y,
+            heading,
+            speed,
+        });
+    let change = (any::<u32>(), payload()).prop_map(|(slot, public)| Change { slot, public });
+    let leave = (any::<u32>(), prop::option::of(chunk()))
+        .prop_map(|(slot, to)| Leave { slot, to: to.map(Into::into) });
+    let signal = (any::<u32>(), payload()).prop_map(|(slot, payload)| Signal { slot, payload });
+    let lists = (vec(enter, 0..3), vec(change, 0..3), vec(leave, 0..3), vec(signal, 0..3));
+    (any::<u16>(), any::<u32>(), any::<bool>(), lists).prop_map(
+        |(publisher, roster, keyframe, (enter, change, leave, signal))| Frame {
+            publisher: publisher.into(),
+            roster,
+            keyframe,
+            enter,
+            change,
+            leave,
+            signal,
+            ..Default::default()
+        },
+    )
+}
+
+fn motion() -> impl Strategy<Value = Frame> {
+    vec((0..1_000_u32, 0..3_000_u32, 0..3_000_u32, 0..128_u32, 0..128_u32), 0..4).prop_map(|rows| {
+        let mut frame = Frame::default();
+        for (slot, x, y, heading, speed) in rows {
+            frame.slot.push(slot);
+            frame.x.push(x);
+            frame.y.push(y);
+            frame.heading.push(heading);
+            frame.speed.push(speed);
+        }
+        frame
+    })
+}
+
+fn encoded(frame: Frame) -> Encoded {
+    let bytes = ServerMessage { frames: vec![frame.clone()], ..Default::default() }.encode_to_vec().into();
+    Encoded { frame: Arc::new(frame), bytes }
+}
+
+fn entity() -> impl Strategy<Value = EntityId> {
+    (1..=u16::MAX, any::<u64>()).prop_map(|(kind, id)| EntityId::new(Kind(kind), id))
+}
+
+fn term() -> impl Strategy<Value = Term> {
+    any::<(u64, u32)>().prop_map(|(epoch, count)| Term { epoch, count })
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    any::<u16>().prop_map(NodeId)
+}
+
+fn chunk() -> impl Strategy<Value = ChunkId> {
+    any::<(u16, i16, i16)>().prop_map(|(island, x, y)| ChunkId { island, x, y })
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    (node(), any::<u64>()).prop_map(|(edge, conn)| Line { edge, conn: ConnId(conn) })
+}
+
+fn tx() -> impl Strategy<Value = TxId> {
+    (node(), any::<u64>()).prop_map(|(node, count)| TxId { node, count })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    (any::<u16>(), any::<(i32, i32)>(), 0..128_u8, 0..128_u8)
+        .prop_map(|(island, (x, y), heading, speed)| Body { island, at: Point::new(x, y), heading, speed })
+}
+
+fn payload() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..20).prop_map(Bytes::from)
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    (".*", ".*").prop_map(|(code, text)| Refusal::new(code, text))
+}

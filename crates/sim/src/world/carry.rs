@@ -1,0 +1,109 @@
+//! Everything in flight as bytes, if the plan wants it: encoded where it is sent, decoded where it arrives. What a codec loses is then
+//! lost in the run.
+//!
+//! What nodes say to clients are bytes in every run.
+
+use bytes::Bytes;
+use gundo_kernel::{HandoffMessage, Peer, TxMessage};
+use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::{Answer, Batch, Place, Session, Snapshot, SnapshotParts};
+use gundo_wire::{DecodeError, Kept, Message};
+
+use super::{Key, World};
+use crate::judge::{Guarantee, violated};
+use crate::plan::Dial;
+
+impl World {
+    fn as_bytes(&self) -> bool {
+        self.plan.dials.contains_key(&Dial::Bytes)
+    }
+
+    /// A message of a node as it arrives at another; several, if it comes in parts.
+    pub(super) fn carry_peer(&mut self, from: Key, mut message: Peer) -> Vec<Peer> {
+        if !self.as_bytes() {
+            return vec![message];
+        }
+        let sender = self.nodes[&from].incarnation;
+        if let Some(snapshot) = snapshot_in(&mut message) {
+            *snapshot = self.carry_snapshot(snapshot);
+        }
+        let parts = match message.encode(sender) {
+            Ok(parts) => parts,
+            Err(error) => {
+                self.rule(violated(Guarantee::G12, format!("n{} cannot send: {error}", from.node)));
+                return Vec::new();
+            }
+        };
+        let mut arrived = Vec::with_capacity(parts.len());
+        for part in parts {
+            match Peer::decode(part) {
+                Ok((incarnation, message)) if incarnation == sender => arrived.push(message),
+                other => {
+                    let text = format!("n{} sent a message that arrives as {other:?}", from.node);
+                    self.rule(violated(Guarantee::G9, text));
+                }
+            }
+        }
+        arrived
+    }
+
+    /// A client's message as it arrives at an edge.
+    pub(super) fn carry_client(&mut self, message: ClientMessage) -> ClientMessage {
+        if !self.as_bytes() {
+            return message;
+        }
+        let bytes = Bytes::from(message.encode_to_vec());
+        ClientMessage::decode(bytes).unwrap_or_else(|error| {
+            self.rule(violated(Guarantee::G9, format!("a client's message does not arrive: {error}")));
+            ClientMessage::default()
+        })
+    }
+
+    /// A batch as it arrives at the journal.
+    pub(super) fn carry_batch(&mut self, mut batch: Batch) -> Batch {
+        if !self.as_bytes() {
+            return batch;
+        }
+        for snapshot in batch.streams.iter_mut().filter_map(|stream| stream.snapshot.as_mut()) {
+            *snapshot = self.carry_snapshot(snapshot);
+        }
+        let carried = batch.encode().map_err(Into::into).and_then(Batch::decode);
+        carried.unwrap_or_else(|error| {
+            let text = format!("append {} of {} does not arrive: {error}", batch.id, batch.node);
+            self.rule(violated(Guarantee::G9, text));
+            batch
+        })
+    }
+
+    /// A snapshot that somebody reads and writes back.
+    fn carry_snapshot(&mut self, bytes: &Bytes) -> Bytes {
+        read_and_write(bytes).unwrap_or_else(|error| {
+            self.rule(violated(Guarantee::G9, format!("what is sent as a snapshot is none: {error}")));
+            bytes.clone()
+        })
+    }
+}
+
+fn snapshot_in(message: &mut Peer) -> Option<&mut Bytes> {
+    match message {
+        Peer::Handoff { message: HandoffMessage::Image(image), .. } => Some(&mut image.snapshot),
+        Peer::Transaction { message: TxMessage::Prepared(prepared), .. } => prepared.stream.snapshot.as_mut(),
+        _ => None,
+    }
+}
+
+/// All of a snapshot is known, or kept as it came.
+fn read_and_write(bytes: &Bytes) -> Result<Bytes, DecodeError> {
+    Snapshot::decode(bytes.clone())?;
+    let read = Kept::<SnapshotParts>::decode(bytes.clone())?;
+    let SnapshotParts { state, answers, session, place, at } = read.known.clone();
+    let answers = answers.into_iter().map(again::<Answer>).collect::<Result<_, _>>()?;
+    let (session, place) = (session.map(again::<Session>), place.map(again::<Place>));
+    let parts =
+        SnapshotParts { state, answers, session: session.transpose()?, place: place.transpose()?, at };
+    Ok(read.with(parts).encode())
+}
+
+fn again<M: Message + Default>(bytes: Bytes) -> Result<Bytes, DecodeError> {
+    Ok(Kept::<M>::decode(bytes)?.encode())
+}
