@@ -112,21 +112,6 @@ pub fn records() -> Seeds {
 
 /// What four clients at two nodes do; see `world.rs` for the first byte of each message.
 pub fn acts() -> Seeds {
-    let hello = |name: &str, nonce: &'static [u8; 16]| {
-        let nonce = Bytes::from_static(nonce);
-        let hello = Hello { protocol: PROTOCOL, name: name.into(), nonce, ..Default::default() };
-        ClientMessage { hello: Some(hello), ..Default::default() }
-    };
-    let token = Bytes::from_static(&[7; crate::TOKEN_BYTES]);
-    let resume = ClientMessage {
-        hello: Some(Hello { protocol: PROTOCOL, token, ..Default::default() }),
-        watch: Some(Watch { stats: true }),
-        ..Default::default()
-    };
-    let wish = |seq, command: Wish| {
-        let payload = PlayerCommand { command: Some(command) }.encode_to_vec().into();
-        ClientMessage { commands: vec![Command { seq, payload, ..Default::default() }], ..Default::default() }
-    };
     let say = |seq| wish(seq, Wish::Say(schema::Say { text: "hello".into() }));
     let village = pioneer::Island::generate(1).village();
     let (x, y) = (village.x, village.y);
@@ -141,12 +126,9 @@ pub fn acts() -> Seeds {
     let bye = ClientMessage { bye: Some(Bye {}), ..Default::default() };
     let nothing = ClientMessage::default();
     let tick = 2 << 5;
-    let row = |acts: &[(u8, &ClientMessage)]| {
-        let act = |(head, said): &(u8, &ClientMessage)| [vec![*head], said.encode_to_vec()].concat();
-        crate::mutate::join(&acts.iter().map(act).collect::<Vec<_>>())
-    };
     let (ada, bob) = (hello("Ada", b"the nonce of Ada"), hello("Bob", b"the nonce of Bob"));
     let not_ada = hello("Ada", b"some other nonce");
+    let resume = resume();
     vec![
         ("two_arrive", row(&[(tick, &ada), (tick | 1, &bob), (tick, &say(1)), (tick | 1, &walk(1, x))])),
         (
@@ -195,6 +177,32 @@ pub fn acts() -> Seeds {
         ("landed_in_doubt", row(&[(tick, &ada), (6 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
         ("lost_in_doubt", row(&[(tick, &ada), (7 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
     ]
+}
+
+fn hello(name: &str, nonce: &'static [u8; 16]) -> ClientMessage {
+    let nonce = Bytes::from_static(nonce);
+    let hello = Hello { protocol: PROTOCOL, name: name.into(), nonce, ..Default::default() };
+    ClientMessage { hello: Some(hello), ..Default::default() }
+}
+
+fn resume() -> ClientMessage {
+    let token = Bytes::from_static(&[7; crate::TOKEN_BYTES]);
+    ClientMessage {
+        hello: Some(Hello { protocol: PROTOCOL, token, ..Default::default() }),
+        watch: Some(Watch { stats: true }),
+        ..Default::default()
+    }
+}
+
+fn wish(seq: u64, command: Wish) -> ClientMessage {
+    let payload = PlayerCommand { command: Some(command) }.encode_to_vec().into();
+    ClientMessage { commands: vec![Command { seq, payload, ..Default::default() }], ..Default::default() }
+}
+
+/// What clients say, one after the other, each with its first byte.
+fn row(acts: &[(u8, &ClientMessage)]) -> Vec<u8> {
+    let act = |(head, said): &(u8, &ClientMessage)| [vec![*head], said.encode_to_vec()].concat();
+    crate::mutate::join(&acts.iter().map(act).collect::<Vec<_>>())
 }
 
 fn welcome() -> Welcome {

@@ -79,22 +79,7 @@ export class Minimap {
       if (entity.kind !== KIND_PLAYER || entity.key === world.client.me?.key) continue;
       dot(entity.body.x, entity.body.y, 3, coatColour(world.players.get(entity.key)?.colour ?? 0), "rgba(255,255,255,.9)");
     }
-    // Oneself: an arrow.
-    c.save();
-    c.translate((walker.x - x0) * k, (walker.y - y0) * k);
-    c.rotate(walker.heading);
-    c.fillStyle = "#fff8e4";
-    c.strokeStyle = "#35453f";
-    c.lineWidth = 1.5;
-    c.beginPath();
-    c.moveTo(8, 0);
-    c.lineTo(-5, 5.5);
-    c.lineTo(-2.5, 0);
-    c.lineTo(-5, -5.5);
-    c.closePath();
-    c.fill();
-    c.stroke();
-    c.restore();
+    arrow(c, (walker.x - x0) * k, (walker.y - y0) * k, walker.heading);
     if (metres === 0) return;
     // What is in sight.
     const sight = 3.5 * size;
@@ -104,6 +89,25 @@ export class Minimap {
     c.lineWidth = 1;
     c.strokeRect((cx - sight - x0) * k, (cy - sight - y0) * k, sight * 2 * k, sight * 2 * k);
   }
+}
+
+/** Oneself. */
+function arrow(c: CanvasRenderingContext2D, x: number, y: number, heading: number): void {
+  c.save();
+  c.translate(x, y);
+  c.rotate(heading);
+  c.fillStyle = "#fff8e4";
+  c.strokeStyle = "#35453f";
+  c.lineWidth = 1.5;
+  c.beginPath();
+  c.moveTo(8, 0);
+  c.lineTo(-5, 5.5);
+  c.lineTo(-2.5, 0);
+  c.lineTo(-5, -5.5);
+  c.closePath();
+  c.fill();
+  c.stroke();
+  c.restore();
 }
 
 function house(c: CanvasRenderingContext2D, x: number, y: number): void {

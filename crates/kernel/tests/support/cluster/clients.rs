@@ -1,6 +1,20 @@
 //! What clients do, and what happens to them.
 
-use super::*;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gundo_client::{
+    Address, Event as ClientEvent, Light, Output as ClientOutput, Picture, PictureEvent, Session,
+    SessionSettings,
+};
+use gundo_kernel::Input;
+use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Point, Time};
+use gundo_wire::Message;
+use gundo_wire::client::{ClientMessage, ServerMessage};
+
+use super::super::game;
+use super::network::{CLIENT_US, Flight};
+use super::{Client, Cluster};
 
 impl Cluster {
     pub fn connect(&mut self, name: &str, node: u16) -> usize {

@@ -1,0 +1,179 @@
+//! The nodes: what goes into one and what comes out, how they die and come back, and who belongs to the view.
+
+use gundo_kernel::{Gauges, Input, Output, SendClass};
+use gundo_types::{ConnId, NodeId, Now, Time, WorldTime};
+use gundo_wire::Message;
+use gundo_wire::client::ServerMessage;
+
+use super::super::game;
+use super::network::{CLIENT_US, Flight, LOAD_US};
+use super::{Client, Cluster, PLANTED, start};
+
+impl Cluster {
+    // ---- inputs and outputs ----------------------------------------------------------------------------
+
+    pub(super) fn input(&mut self, node: NodeId, input: Input) {
+        let ahead = self.clocks.get(&node).copied().unwrap_or(0);
+        let now = Now { time: Time(self.now), world: WorldTime(self.world().0 + ahead) };
+        if self.traced {
+            let text = format!("{} {node} {input:?}", self.now);
+            self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
+        }
+        let Some(kernel) = self.nodes.get_mut(&node) else { return };
+        // With each timer, about: a check is a walk over all there is.
+        let checks = matches!(input, Input::Timeout) && PLANTED.get().is_none();
+        kernel.handle(now, input);
+        if game::DEADLY.take() {
+            return self.die_of_a_rule(node);
+        }
+        if checks {
+            kernel.check();
+        }
+        let mut outputs = Vec::new();
+        while let Some(output) = kernel.poll_output() {
+            outputs.push(output);
+        }
+        if let Some(at) = kernel.poll_timeout()
+            && self.node_timers.get(&node).is_none_or(|t| at.0 < *t)
+        {
+            self.node_timers.insert(node, at.0);
+            self.fly(at.0.saturating_sub(self.now), Flight::NodeTimer(node));
+        }
+        for output in outputs {
+            self.output(node, output);
+        }
+    }
+
+    fn output(&mut self, node: NodeId, output: Output) {
+        match output {
+            Output::Send { conn, parts, class } => {
+                if let Some(client) = self.client_of(conn) {
+                    let bytes = parts.concat();
+                    assert!(class == SendClass::Frames || !bytes.is_empty(), "an empty message");
+                    self.fly(CLIENT_US, Flight::ToClient { client, conn, bytes });
+                }
+            }
+            Output::Close { conn, closing } => {
+                if let Some(client) = self.client_of(conn) {
+                    if closing.is_some() {
+                        let bytes = ServerMessage { closing, ..Default::default() }.encode_to_vec();
+                        self.fly(CLIENT_US, Flight::ToClient { client, conn, bytes });
+                    }
+                    self.fly(CLIENT_US + 1, Flight::Closed { client, conn });
+                }
+            }
+            Output::Peer { to, message } => self.send_peer(node, to, message),
+            Output::Append(batch) => {
+                self.waiting.push(batch);
+                self.schedule_commit();
+            }
+            Output::Load { entity, load } => self.fly(LOAD_US, Flight::Loaded { node, entity, load }),
+            // Nobody answers: the coordinator is down, and the script says who belongs.
+            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Fenced => drop(self.nodes.remove(&node)),
+            Output::Panicked { .. } => {}
+            Output::Stopped => self.on_stopped(node),
+        }
+    }
+
+    fn on_stopped(&mut self, node: NodeId) {
+        // A client that is still there would be cut off before it reads what it was told last.
+        let here = |c: &Client| c.conn.is_some_and(|(n, _)| n == node);
+        let drained = self.view.members.iter().any(|m| m.node == node && m.draining);
+        assert!(!drained || !self.clients.iter().any(here), "a client is still at the emptied {node:?}");
+        self.stopped.push(node);
+    }
+
+    fn client_of(&self, conn: ConnId) -> Option<usize> {
+        self.clients.iter().position(|c| c.conn.is_some_and(|(_, k)| k == conn))
+    }
+
+    // ---- what tests do to them -------------------------------------------------------------------------
+
+    /// A node dies: what is in flight to it, from it and in its hands is gone; its clients notice.
+    pub fn die(&mut self, n: u16) {
+        self.lose(n);
+        for client in 0..self.clients.len() {
+            if self.clients[client].conn.is_some_and(|(node, _)| node == NodeId(n)) {
+                self.vanish(client);
+            }
+        }
+        self.flights.retain(|_, flight| !matches!(flight, Flight::Gone { node, .. } if *node == NodeId(n)));
+    }
+
+    /// The node's own rules took it down; its clients notice, and look for another edge.
+    fn die_of_a_rule(&mut self, node: NodeId) {
+        self.lose(node.0);
+        self.killed.push(node.0);
+        for client in 0..self.clients.len() {
+            if self.clients[client].conn.is_some_and(|(n, _)| n == node) {
+                self.cut(client);
+            }
+        }
+    }
+
+    fn lose(&mut self, n: u16) {
+        let dead = NodeId(n);
+        self.nodes.remove(&dead).expect("the node is there");
+        self.node_timers.remove(&dead);
+        self.waiting.retain(|batch| batch.node != dead);
+        self.flights.retain(|_, flight| match flight {
+            Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
+            Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
+            Flight::Completed { node, .. } | Flight::Loaded { node, .. } => *node != dead,
+            Flight::NodeTimer(node) => *node != dead,
+            _ => true,
+        });
+    }
+
+    /// The others are sure that the node is dead: its row is deleted, and then it is no member any more.
+    pub fn bury(&mut self, n: u16) {
+        let at = self.view.members.iter().position(|m| m.node == NodeId(n)).expect("a member");
+        self.store.leave(self.view.members.remove(at).incarnation);
+        self.next_view();
+    }
+
+    /// The node starts again, as another incarnation.
+    pub fn rise(&mut self, n: u16) {
+        let (node, member) = start(n, &mut self.store, &self.settings, self.now | 1);
+        self.nodes.insert(NodeId(n), node);
+        self.view.members.push(member);
+        self.view.members.sort_by_key(|m| m.node);
+        self.next_view();
+    }
+
+    /// The same members in a new epoch: homes forget all, and every member announces all it has again.
+    pub fn next_view(&mut self) {
+        self.view.epoch.0 += 1;
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::View(self.view.clone()));
+        }
+    }
+
+    pub fn stop(&mut self) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Stop);
+        }
+    }
+
+    /// Drivers find the disk nearly full, or with room again.
+    pub fn disk(&mut self, storage_full: bool) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
+        }
+    }
+
+    /// Creatures stand still.
+    pub fn hold(&mut self) {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Hold(true));
+        }
+    }
+
+    /// A driver finds its thread so busy, for so many seconds.
+    pub fn load(&mut self, node: u16, load_permille: u32, seconds: u32) {
+        for _ in 0..seconds {
+            self.input(NodeId(node), Input::Gauges(Gauges { load_permille, ..Gauges::default() }));
+        }
+    }
+}
