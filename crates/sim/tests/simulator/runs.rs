@@ -69,9 +69,9 @@ fn sound_rules_hold_while_everything_goes_wrong() {
     assert!(effects > 20 && faults > 50, "{effects} effects, {faults} faults");
 }
 
-/// What travels as bytes arrives as what was sent: the run is the same.
+/// What travels as bytes arrives as it was sent.
 #[test]
-fn nothing_is_lost_on_the_way_to_bytes_and_back() {
+fn a_run_as_bytes_is_the_same_run() {
     for seed in 1..=3 {
         let plan = Plan::new(seed, &every_dial());
         let mut values = plan.clone();

@@ -168,7 +168,7 @@ impl TryFrom<Arrow> for HomeMessage {
 fn announce(said: wire::Announce) -> Result<HomeMessage, Malformed> {
     let wire::Announce { holds, subscribes, publishes, last } = said;
     let (holds, subscribes, publishes) = (all(holds)?, all::<(_, u8), _>(subscribes)?, all(publishes)?);
-    // Who wants nothing does not say so: it would stand in the table for good.
+    // A node does not announce that it wants nothing: that would stand in the table for good.
     if subscribes.iter().any(|(_, tiers)| *tiers == 0) {
         return Err(Malformed::OutOfRange("an announced set of tiers"));
     }
