@@ -2,7 +2,7 @@
 
 use gundo_kernel::{Gauges, Input};
 use gundo_types::{ConnId, WorldTime};
-use gundo_wire::client::ClientMessage;
+use gundo_wire::client::{ClientMessage, Command};
 
 use super::{Flight, Key, SimNode, Stall, World};
 use crate::judge::{Guarantee, violated};
@@ -42,31 +42,8 @@ impl World {
         }
         match dial {
             Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes => return false,
-            Dial::Partition | Dial::OneWay | Dial::Frames => {
-                let (a, b) = (self.some_node(), self.some_node());
-                if a == b || !self.nodes.contains_key(&a) {
-                    return false;
-                }
-                let longest = if dial == Dial::Frames { 2 } else { 4 };
-                let until = self.now + 100_000 + self.wrong.below(longest * second);
-                let ways = if dial == Dial::Partition { vec![(a, b), (b, a)] } else { vec![(a, b)] };
-                for way in ways {
-                    let link = self.links.entry(way).or_default();
-                    let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
-                    *end = until.max(*end);
-                }
-                self.tell_fault(a, || {
-                    format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
-                });
-            }
-            Dial::Pause => {
-                let key = self.some_node();
-                let Some(node) = self.nodes.get_mut(&key).filter(|n| !n.paused) else { return false };
-                node.paused = true;
-                let after = 20_000 + self.wrong.below(3 * second);
-                self.fly(after, Flight::Resume(key));
-                self.tell_fault(key, || format!("n{} stands still for {} ms", key.node, after / 1_000));
-            }
+            Dial::Partition | Dial::OneWay | Dial::Frames => return self.cut_links(dial),
+            Dial::Pause => return self.pause_some(),
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
             Dial::NodeCrash => return self.crash_node(),
             Dial::Drain => return self.drain_node(),
@@ -76,19 +53,7 @@ impl World {
                 }
                 self.renumber();
             }
-            Dial::Edge => {
-                let key = self.some_node();
-                let lost: Vec<_> = self.conns.iter().map(|(conn, client)| (*conn, *client)).collect();
-                let mut lost: Vec<_> = lost
-                    .into_iter()
-                    .filter(|(conn, c)| self.clients[*c].conn == Some((key, *conn)))
-                    .collect();
-                lost.sort_unstable();
-                for (conn, client) in lost {
-                    self.cut(client, key, conn, 0, 300_000);
-                }
-                self.tell_fault(key, || format!("all connections of n{} break", key.node));
-            }
+            Dial::Edge => self.break_edge(),
             Dial::Vanish | Dial::Elsewhere | Dial::Leave | Dial::Resend | Dial::Lag => {
                 let person = self.wrong.below(self.people.len() as u64) as usize;
                 return self.disturb(dial, person);
@@ -116,16 +81,7 @@ impl World {
                 let takes = 50_000 + self.wrong.below(6 * second);
                 self.fly(takes, Flight::RoomAgain);
             }
-            Dial::Overload => {
-                let (key, seconds) = (self.some_node(), 1 + self.wrong.below(6));
-                if !self.nodes.contains_key(&key) {
-                    return false;
-                }
-                self.tell_load(key, 1_000, seconds);
-                let takes = 500_000 + self.wrong.below(8 * second);
-                self.fly(takes, Flight::Ease(key));
-                self.tell_fault(key, || format!("n{} has too much to do: {seconds} levels", key.node));
-            }
+            Dial::Overload => return self.overload_some(),
             Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Coordinator => {
                 let until = self.now + 100_000 + self.wrong.below(12 * second);
@@ -145,12 +101,69 @@ impl World {
                 self.storage.store.prune(later);
             }
         }
-        if !matches!(
-            dial,
-            Dial::Partition | Dial::OneWay | Dial::Frames | Dial::Pause | Dial::Edge | Dial::Overload
-        ) {
+        if dial != Dial::Edge {
             self.story.tell(self.now, About::default(), || format!("fault: {dial}"));
         }
+        true
+    }
+
+    /// A link between two nodes, or one way of it, holds back or loses what it carries for a while.
+    fn cut_links(&mut self, dial: Dial) -> bool {
+        let second = 1_000_000;
+        let (a, b) = (self.some_node(), self.some_node());
+        if a == b || !self.nodes.contains_key(&a) {
+            return false;
+        }
+        let longest = if dial == Dial::Frames { 2 } else { 4 };
+        let until = self.now + 100_000 + self.wrong.below(longest * second);
+        let ways = if dial == Dial::Partition { vec![(a, b), (b, a)] } else { vec![(a, b)] };
+        for way in ways {
+            let link = self.links.entry(way).or_default();
+            let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
+            *end = until.max(*end);
+        }
+        self.tell_fault(a, || {
+            format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
+        });
+        true
+    }
+
+    /// A node stands still for a while.
+    fn pause_some(&mut self) -> bool {
+        let second = 1_000_000;
+        let key = self.some_node();
+        let Some(node) = self.nodes.get_mut(&key).filter(|n| !n.paused) else { return false };
+        node.paused = true;
+        let after = 20_000 + self.wrong.below(3 * second);
+        self.fly(after, Flight::Resume(key));
+        self.tell_fault(key, || format!("n{} stands still for {} ms", key.node, after / 1_000));
+        true
+    }
+
+    /// All connections of a node break.
+    fn break_edge(&mut self) {
+        let key = self.some_node();
+        let lost: Vec<_> = self.conns.iter().map(|(conn, client)| (*conn, *client)).collect();
+        let mut lost: Vec<_> =
+            lost.into_iter().filter(|(conn, c)| self.clients[*c].conn == Some((key, *conn))).collect();
+        lost.sort_unstable();
+        for (conn, client) in lost {
+            self.cut(client, key, conn, 0, 300_000);
+        }
+        self.tell_fault(key, || format!("all connections of n{} break", key.node));
+    }
+
+    /// A node has too much to do for a while.
+    fn overload_some(&mut self) -> bool {
+        let second = 1_000_000;
+        let (key, seconds) = (self.some_node(), 1 + self.wrong.below(6));
+        if !self.nodes.contains_key(&key) {
+            return false;
+        }
+        self.tell_load(key, 1_000, seconds);
+        let takes = 500_000 + self.wrong.below(8 * second);
+        self.fly(takes, Flight::Ease(key));
+        self.tell_fault(key, || format!("n{} has too much to do: {seconds} levels", key.node));
         true
     }
 
@@ -466,7 +479,7 @@ impl World {
 
     /// Somebody who speaks the protocol badly, or too well.
     pub(super) fn hostile(&mut self) -> bool {
-        use gundo_wire::client::{Bye, Command, Hello, Move, PROTOCOL, Ping};
+        use gundo_wire::client::{Bye, Hello, PROTOCOL};
         let node = self.some_node();
         self.next_conn += 1;
         self.hostiles += 1;
@@ -479,11 +492,6 @@ impl World {
             let (token, nonce) = (token.to_vec().into(), nonce.to_vec().into());
             let hello = Hello { protocol: PROTOCOL, name: name.into(), token, nonce, ..Default::default() };
             ClientMessage { hello: Some(hello), ..Default::default() }
-        };
-        let command = |seq: u64, payload: &[u8]| Command {
-            seq,
-            payload: payload.to_vec().into(),
-            ..Default::default()
         };
         let mut at = self.now;
         let say = |world: &mut Self, at: &mut u64, message: ClientMessage| {
@@ -520,26 +528,36 @@ impl World {
             _ => say(self, &mut at, hello(&name, &[], &nonce)),
         }
         for _ in 0..self.wrong.below(12) {
-            let far = self.wrong.next_u64() as i32;
-            let seq = [0, 1, 2, 3, 1 << 40, u64::MAX - 1, u64::MAX][self.wrong.below(7) as usize];
-            let message = match self.wrong.below(6) {
-                0 => ClientMessage { commands: vec![command(seq, &payload)], ..Default::default() },
-                1 => ClientMessage { commands: vec![command(seq, &[0; 20_000])], ..Default::default() },
-                2 => {
-                    let flood = (1..100).map(|i| command(i % 60, &payload[..(i % 7) as usize]));
-                    ClientMessage { commands: flood.collect(), ..Default::default() }
-                }
-                3 => {
-                    let wish = Move { seq: far as u32, x: far, y: -far, heading: far as u32, speed: 9_999 };
-                    ClientMessage { r#move: Some(wish), ..Default::default() }
-                }
-                4 => ClientMessage { ping: Some(Ping { stamp: u64::MAX }), ..Default::default() },
-                _ => hello(&name, &token, &nonce),
-            };
+            let message = self.nonsense(&payload).unwrap_or_else(|| hello(&name, &token, &nonce));
             say(self, &mut at, message);
         }
         let stays = self.wrong.below(3_000_000);
         self.queue.push(at + stays, Flight::Gone { node, conn });
         true
     }
+
+    /// A message that no client of ours says; `None`: a second hello.
+    fn nonsense(&mut self, payload: &[u8]) -> Option<ClientMessage> {
+        use gundo_wire::client::{Move, Ping};
+        let far = self.wrong.next_u64() as i32;
+        let seq = [0, 1, 2, 3, 1 << 40, u64::MAX - 1, u64::MAX][self.wrong.below(7) as usize];
+        Some(match self.wrong.below(6) {
+            0 => ClientMessage { commands: vec![command(seq, payload)], ..Default::default() },
+            1 => ClientMessage { commands: vec![command(seq, &[0; 20_000])], ..Default::default() },
+            2 => {
+                let flood = (1..100).map(|i| command(i % 60, &payload[..(i % 7) as usize]));
+                ClientMessage { commands: flood.collect(), ..Default::default() }
+            }
+            3 => {
+                let wish = Move { seq: far as u32, x: far, y: -far, heading: far as u32, speed: 9_999 };
+                ClientMessage { r#move: Some(wish), ..Default::default() }
+            }
+            4 => ClientMessage { ping: Some(Ping { stamp: u64::MAX }), ..Default::default() },
+            _ => return None,
+        })
+    }
+}
+
+fn command(seq: u64, payload: &[u8]) -> Command {
+    Command { seq, payload: payload.to_vec().into(), ..Default::default() }
 }
