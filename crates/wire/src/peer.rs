@@ -1,7 +1,7 @@
 //! The protocol between nodes: generated messages, their names and limits, and their bridge to the house's own types.
 //!
 //! Here is what can be said of a message without a kernel: whether it is one, which arrow it is, how large it may be. What the arrows
-//! mean, and the way from and to the kernel's own values, is the kernel's (`peer/wire.rs`). Start with [`PeerMessage`].
+//! mean, and the way from and to the kernel's own values, is the kernel's (`codec.rs`). Start with [`PeerMessage`].
 
 mod append;
 mod words;
