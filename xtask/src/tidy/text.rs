@@ -45,10 +45,13 @@ const GENERATED: &[&str] = &[
     "Cargo.lock",
 ];
 
-const LINES_MAX: usize = 800;
+const LINES_MAX: usize = 600;
 
 /// Files that may be longer, each with the reason.
 const LONG: &[(&str, &str)] = &[];
+
+/// The limit of a function, in every `clippy.toml`: for a crate only the nearest one counts.
+const FUNCTION_LINES: &str = "too-many-lines-threshold = 70";
 
 /// Text that people write.
 const WRITTEN: &[&str] =
@@ -115,6 +118,9 @@ fn check_file(name: &str, text: &str) -> Vec<Problem> {
     if lines.len() > LINES_MAX && !LONG.iter().any(|(long, _)| *long == name) && !name.ends_with(".json") {
         let what = format!("{} lines, {LINES_MAX} at most: look for the second room inside", lines.len());
         problems.push(Problem::new(name, what));
+    }
+    if name.ends_with("clippy.toml") && !lines.contains(&FUNCTION_LINES) {
+        problems.push(Problem::new(name, format!("does not say `{FUNCTION_LINES}`")));
     }
     if !text.is_empty() && !text.ends_with('\n') {
         problems.push(Problem::new(name, "does not end with a newline"));
@@ -242,6 +248,12 @@ mod tests {
         let long = format!("//! A room.\n{}", "\n".repeat(LINES_MAX));
         assert_eq!(count("a.rs", &long), 1);
         assert_eq!(count("a.rs", &long[..long.len() - 1]), 0);
+    }
+
+    #[test]
+    fn every_clippy_toml_limits_functions() {
+        assert_eq!(count("crates/a/clippy.toml", &format!("{FUNCTION_LINES}\n")), 0);
+        assert_eq!(count("crates/a/clippy.toml", "too-many-lines-threshold = 100\n"), 1);
     }
 
     #[test]
