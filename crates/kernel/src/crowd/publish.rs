@@ -92,9 +92,7 @@ impl Publisher {
         let shown = &mut self.entities[at];
         let publication = &mut self.publications[shown.publication];
         if publication.chunk != chunk || shown.term != term {
-            let said = self.hide_towards(entity, Some(chunk));
-            self.enter(entity, term, chunk, public, body);
-            return said.into_iter().for_each(|payload| self.signal(entity, payload));
+            return self.change_place(entity, term, chunk, public, body);
         }
         if shown.public != public {
             shown.public = public;
@@ -125,6 +123,18 @@ impl Publisher {
             return self.make_dirty(publication);
         }
         let (entity, term, public) = (shown.id, shown.term, shown.public.clone());
+        self.change_place(entity, term, chunk, public, body);
+    }
+
+    /// What it said and nobody has been told of yet goes with it.
+    fn change_place(
+        &mut self,
+        entity: EntityId,
+        term: Term,
+        chunk: ChunkId,
+        public: Bytes,
+        body: Option<Body>,
+    ) {
         let said = self.hide_towards(entity, Some(chunk));
         self.enter(entity, term, chunk, public, body);
         said.into_iter().for_each(|payload| self.signal(entity, payload));
@@ -233,21 +243,15 @@ impl Publisher {
         let Some(at) = self.by_chunk.get(chunk) else { return };
         // A home says it in node order, each node once; a peer may say anything.
         let list: BTreeMap<NodeId, u8> = list.iter().copied().collect();
-        let list = list.into_iter().map(|(node, tiers)| Subscriber {
-            node,
-            outbox: self.outbox(node),
-            tiers,
-            owed: false,
-        });
-        let list: Vec<_> = list.collect();
+        let list = list.into_iter().map(|(node, tiers)| self.subscriber(node, tiers)).collect();
         let publication = &mut self.publications[at];
-        let was_alone = publication.subscribers().is_empty();
+        let was_unseen = publication.subscribers().is_empty();
         if publication.set_subscribers(list) {
             self.make_dirty(at);
         }
         // Somebody came here right before the tick, and nobody could be told: edges have not handed it on yet.
         let publication = &mut self.publications[at];
-        let untold = was_alone && publication.told != told && !publication.has_roster();
+        let untold = was_unseen && publication.told != told && !publication.has_roster();
         if let Some(tick) = told.filter(|_| untold && publication.is_owed()) {
             publication.told = Some(tick);
             let frame = publication.keyframe(core.me(), tick, &self.entities);
@@ -261,9 +265,10 @@ impl Publisher {
         }
     }
 
-    fn outbox(&mut self, node: NodeId) -> Handle {
+    fn subscriber(&mut self, node: NodeId, tiers: u8) -> Subscriber {
         let fresh = || self.outboxes.insert(Outbox { number: 0, frames: Vec::new() });
-        *self.by_node.entry(node).or_insert_with(fresh)
+        let outbox = *self.by_node.entry(node).or_insert_with(fresh);
+        Subscriber { node, outbox, tiers, owed: false }
     }
 
     /// Nodes that are gone look at nothing. One that comes back is another.

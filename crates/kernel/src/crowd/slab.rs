@@ -6,7 +6,7 @@
 
 use std::ops::{Index, IndexMut};
 
-/// The place of a record. It names another one after that was removed: whoever keeps a handle keeps the record.
+/// The place of a record. After the record was removed it may name another one: keep a handle no longer than the record.
 pub(crate) type Handle = u32;
 
 /// No record has it.
