@@ -1,24 +1,23 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! Here are the clock, the nodes, the links and the journal; `clients` has the players, `coordinator` the membership, `wrong`
-//! the faults, `carry` what is in flight as bytes, `tell` the story.
+//! the faults, `carry` what is in flight as bytes, `flight` what that is, `tell` the story.
 
 mod carry;
 mod clients;
 mod coordinator;
+mod flight;
 mod tell;
 mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gundo_bots::{Chance, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, Renewal, View};
-use gundo_types::{Body, ConnId, EntityId, NodeId, Now, Planted, Point, Time, WorldTime};
-use gundo_wire::client::ClientMessage;
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
+use gundo_types::{Body, ConnId, EntityId, NodeId, Now, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
@@ -30,148 +29,8 @@ use crate::storage::{Ended, Storage};
 use crate::story::{About, Story};
 use clients::Decoded;
 use coordinator::{Asked, Coordinator};
-
-/// One life of a node, in one life of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) generation: u32,
-    pub(crate) node: u16,
-    pub(crate) life: u16,
-}
-
-/// Something on its way, or due.
-pub(crate) enum Flight {
-    Peer {
-        to: Key,
-        from: Key,
-        message: Peer,
-    },
-    ToNode {
-        node: Key,
-        conn: ConnId,
-        message: ClientMessage,
-    },
-    ToClient {
-        client: usize,
-        conn: ConnId,
-        parts: Vec<Bytes>,
-    },
-    Opened {
-        client: usize,
-        conn: ConnId,
-    },
-    /// The client learns that its connection is gone.
-    Broken {
-        client: usize,
-        conn: ConnId,
-    },
-    /// The edge learns that a connection is gone.
-    Gone {
-        node: Key,
-        conn: ConnId,
-    },
-    Commit,
-    Completed {
-        node: Key,
-        batch: u64,
-        outcome: gundo_wire::journal::Outcome,
-    },
-    Loaded {
-        node: Key,
-        entity: EntityId,
-        load: u64,
-    },
-    NodeTimer(Key),
-    ClientTimer(usize),
-    /// A view reaches a node.
-    View {
-        node: Key,
-        view: View,
-    },
-    /// A paused node goes on.
-    Resume(Key),
-    /// A client that read slowly has read everything.
-    Drained(usize),
-    /// An append of a dead process arrives after all.
-    Late,
-    /// A peer learns that its link to a dead node is reset.
-    LinkBroken {
-        node: Key,
-        peer: NodeId,
-    },
-    /// A node asks the coordinator for something.
-    Asked {
-        node: Key,
-        what: Asked,
-    },
-    /// What became of a renewal.
-    Renewed {
-        node: Key,
-        sent: Time,
-        renewal: Renewal,
-    },
-    /// The lease of an incarnation is over, unless it was renewed.
-    LeaseEnds(u64),
-    /// A node that was removed ends.
-    Fenced(Key),
-    /// A node that was to be emptied is.
-    Emptied(Key),
-    /// A node that died starts again.
-    NodeStarts(Key),
-    /// A process that was taken for dead finds out.
-    ZombieEnds(u32),
-    Boot,
-    Step(usize),
-    /// A player comes (back) in.
-    Arrive(usize),
-    Fault(Dial),
-    /// The journal goes on.
-    StallEnds(Stall),
-    /// There is room on the disk again.
-    RoomAgain,
-    /// A node has time again.
-    Ease(Key),
-}
-
-/// What had been counted when the journal began to stall, over all nodes.
-#[derive(Clone, Copy)]
-pub(crate) struct Stall {
-    began: u64,
-    walks: u64,
-    walked: u64,
-    updates: u64,
-}
-
-pub(crate) struct SimNode {
-    pub(crate) kernel: Node,
-    incarnation: u64,
-    /// When its clock began, and how fast it runs, millionths.
-    began: u64,
-    rate: u64,
-    world_offset_ms: i64,
-    timer: Option<u64>,
-    paused: bool,
-    inbox: VecDeque<Input>,
-    completed_at: u64,
-}
-
-impl SimNode {
-    fn local(&self, now: u64) -> Time {
-        Time(((now - self.began) as u128 * u128::from(self.rate) / 1_000_000) as u64)
-    }
-
-    /// The moment at which its clock has reached `local`.
-    fn global(&self, local: Time) -> u64 {
-        self.began + (u128::from(local.0) * 1_000_000).div_ceil(u128::from(self.rate)) as u64
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Link {
-    last_at: u64,
-    held_until: u64,
-    lossy_until: u64,
-}
+use flight::Link;
+pub(crate) use flight::{Flight, Key, SimNode, Stall};
 
 /// What was counted in a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -556,7 +415,7 @@ impl World {
         self.counts.inputs += 1;
         node.kernel.handle(now, input);
         // A planted mistake is for the checkers of guarantees to find.
-        if self.counts.inputs % CHECK_EVERY == 0 && self.planted.is_none() {
+        if self.counts.inputs.is_multiple_of(CHECK_EVERY) && self.planted.is_none() {
             node.kernel.check();
         }
         if let Some(before) = before {

@@ -1,0 +1,153 @@
+//! What is in flight or due in a world, and between whom.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use gundo_kernel::{Input, Node, Peer, Renewal, View};
+use gundo_types::{ConnId, EntityId, NodeId, Time};
+use gundo_wire::client::ClientMessage;
+
+use super::coordinator::Asked;
+use crate::plan::Dial;
+
+/// One life of a node, in one life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) generation: u32,
+    pub(crate) node: u16,
+    pub(crate) life: u16,
+}
+
+/// Something on its way, or due.
+pub(crate) enum Flight {
+    Peer {
+        to: Key,
+        from: Key,
+        message: Peer,
+    },
+    ToNode {
+        node: Key,
+        conn: ConnId,
+        message: ClientMessage,
+    },
+    ToClient {
+        client: usize,
+        conn: ConnId,
+        parts: Vec<Bytes>,
+    },
+    Opened {
+        client: usize,
+        conn: ConnId,
+    },
+    /// The client learns that its connection is gone.
+    Broken {
+        client: usize,
+        conn: ConnId,
+    },
+    /// The edge learns that a connection is gone.
+    Gone {
+        node: Key,
+        conn: ConnId,
+    },
+    Commit,
+    Completed {
+        node: Key,
+        batch: u64,
+        outcome: gundo_wire::journal::Outcome,
+    },
+    Loaded {
+        node: Key,
+        entity: EntityId,
+        load: u64,
+    },
+    NodeTimer(Key),
+    ClientTimer(usize),
+    /// A view reaches a node.
+    View {
+        node: Key,
+        view: View,
+    },
+    /// A paused node goes on.
+    Resume(Key),
+    /// A client that read slowly has read everything.
+    Drained(usize),
+    /// An append of a dead process arrives after all.
+    Late,
+    /// A peer learns that its link to a dead node is reset.
+    LinkBroken {
+        node: Key,
+        peer: NodeId,
+    },
+    /// A node asks the coordinator for something.
+    Asked {
+        node: Key,
+        what: Asked,
+    },
+    /// What became of a renewal.
+    Renewed {
+        node: Key,
+        sent: Time,
+        renewal: Renewal,
+    },
+    /// The lease of an incarnation is over, unless it was renewed.
+    LeaseEnds(u64),
+    /// A node that was removed ends.
+    Fenced(Key),
+    /// A node that was to be emptied is.
+    Emptied(Key),
+    /// A node that died starts again.
+    NodeStarts(Key),
+    /// A process that was taken for dead finds out.
+    ZombieEnds(u32),
+    Boot,
+    Step(usize),
+    /// A player comes (back) in.
+    Arrive(usize),
+    Fault(Dial),
+    /// The journal goes on.
+    StallEnds(Stall),
+    /// There is room on the disk again.
+    RoomAgain,
+    /// A node has time again.
+    Ease(Key),
+}
+
+/// What had been counted when the journal began to stall, over all nodes.
+#[derive(Clone, Copy)]
+pub(crate) struct Stall {
+    pub(super) began: u64,
+    pub(super) walks: u64,
+    pub(super) walked: u64,
+    pub(super) updates: u64,
+}
+
+pub(crate) struct SimNode {
+    pub(crate) kernel: Node,
+    pub(super) incarnation: u64,
+    /// When its clock began, and how fast it runs, millionths.
+    pub(super) began: u64,
+    pub(super) rate: u64,
+    pub(super) world_offset_ms: i64,
+    pub(super) timer: Option<u64>,
+    pub(super) paused: bool,
+    pub(super) inbox: VecDeque<Input>,
+    pub(super) completed_at: u64,
+}
+
+impl SimNode {
+    pub(super) fn local(&self, now: u64) -> Time {
+        Time(((now - self.began) as u128 * u128::from(self.rate) / 1_000_000) as u64)
+    }
+
+    /// The moment at which its clock has reached `local`.
+    pub(super) fn global(&self, local: Time) -> u64 {
+        self.began + (u128::from(local.0) * 1_000_000).div_ceil(u128::from(self.rate)) as u64
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Link {
+    pub(super) last_at: u64,
+    pub(super) held_until: u64,
+    pub(super) lossy_until: u64,
+}
