@@ -175,22 +175,15 @@ fn what_clients_say() {
     holds("client_all.bin", &nested, &back);
 }
 
-#[test]
-fn what_clients_are_told() {
-    let edges = Edges {
-        edges: vec![
-            Edge { node: 1, host: String::new(), port: 7_600 },
-            Edge { node: 2, host: "b.example".into(), port: 443 },
-        ],
-    };
-    let welcome = Welcome {
+fn welcome(edges: Edges) -> Welcome {
+    Welcome {
         player: Some(EntityId { kind: 1, id: 0x0123_4567_89ab_cdef }),
         token: Bytes::from_static(&[9; 24]),
         next_seq: 3,
         tick_ms: 100,
         world_ms: 86_400_000,
         node: 2,
-        edges: Some(edges.clone()),
+        edges: Some(edges),
         world: text("island"),
         island: 1,
         x: -1,
@@ -200,9 +193,11 @@ fn what_clients_are_told() {
         chunk_mm: 30_000,
         motion_unit_mm: 10,
         adoption: 4,
-    };
-    let chunk = Chunk { island: 1, x: -2, y: 3 };
-    let frame = Frame {
+    }
+}
+
+fn frame(chunk: Chunk) -> Frame {
+    Frame {
         publisher: 2,
         island: 1,
         cx: -2,
@@ -231,10 +226,21 @@ fn what_clients_are_told() {
         y: vec![300, 7],
         heading: vec![0, 96],
         speed: vec![14, 0],
+    }
+}
+
+#[test]
+fn what_clients_are_told() {
+    let edges = Edges {
+        edges: vec![
+            Edge { node: 1, host: String::new(), port: 7_600 },
+            Edge { node: 2, host: "b.example".into(), port: 443 },
+        ],
     };
+    let chunk = Chunk { island: 1, x: -2, y: 3 };
     let all = ServerMessage {
-        frames: vec![frame],
-        welcome: Some(welcome),
+        frames: vec![frame(chunk)],
+        welcome: Some(welcome(edges.clone())),
         replies: vec![
             Reply { seq: 1, payload: text("done"), refusal: None },
             Reply { seq: 2, payload: Bytes::new(), refusal: Some(refusal()) },

@@ -55,26 +55,38 @@ fn play(text: &str) -> (String, Cluster) {
 }
 
 fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
-    let number = |i: usize| words[i].parse::<i64>().unwrap_or_else(|_| panic!("{words:?}: a number, please"));
     let mark = Mark::of(cluster);
+    if let Some(seen) = asks(cluster, words) {
+        return seen;
+    }
+    let parts = [comes, says, says_raw, happens];
+    assert!(parts.iter().any(|part| part(cluster, words)), "no such command: {}", words[0]);
+    mark.news(cluster)
+}
+
+fn number(words: &[&str], i: usize) -> i64 {
+    words[i].parse().unwrap_or_else(|_| panic!("{words:?}: a number, please"))
+}
+
+/// Who comes, and how. False: the words are for another part.
+fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
     match words[0] {
-        "nodes" => *cluster = Cluster::new(number(1) as u16, 1),
-        "connect" => drop(cluster.connect(words[1], number(2) as u16)),
+        "connect" => drop(cluster.connect(words[1], number(words, 2) as u16)),
         "resume" => {
             // From the token an earlier client of that name has now, at another node.
             let token = cluster.clients[find(cluster, words[1])].session.token().clone();
-            cluster.connect_with(words[2], number(3) as u16, token);
+            cluster.connect_with(words[2], number(words, 3) as u16, token);
         }
         "steal" => {
             // Somebody knows the player's id, but not the secret.
             let mut token = cluster.clients[find(cluster, words[1])].session.token().to_vec();
             token[23] ^= 1;
-            cluster.connect_with(words[2], number(3) as u16, token.into());
+            cluster.connect_with(words[2], number(words, 3) as u16, token.into());
         }
         "again" => {
             // The hello of a new player is said once more, by a client of its own: same nonce.
             let nonce = cluster.nonces[words[1]];
-            cluster.connect_as(words[2], number(3) as u16, Bytes::new(), nonce);
+            cluster.connect_as(words[2], number(words, 3) as u16, Bytes::new(), nonce);
         }
         "hello" => {
             // On a connection whose hello was refused: another name, and the nonce of somebody, or of nobody.
@@ -87,37 +99,27 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             cluster
                 .say_raw(find(cluster, words[1]), ClientMessage { hello: Some(hello), ..Default::default() });
         }
-        "crash" => {
-            // All that is in memory or on its way is gone; the journal and what clients wrote down are not.
-            let nonces = std::mem::take(&mut cluster.nonces);
-            let (store, world_ms) = (std::mem::take(&mut cluster.store), cluster.world().0);
-            *cluster = Cluster::with_store(3, 2, store, world_ms);
-            cluster.nonces = nonces;
-        }
         "keep" => {
             let token = cluster.clients[find(cluster, words[1])].session.token().clone();
             cluster.kept = token;
         }
         "reuse" => {
             let token = cluster.kept.clone();
-            cluster.connect_with(words[1], number(2) as u16, token);
+            cluster.connect_with(words[1], number(words, 2) as u16, token);
         }
-        "forge" => drop(cluster.connect_with(words[1], number(2) as u16, Bytes::from(vec![7; 24]))),
-        "slow" => {
-            // Messages between two nodes, in one direction, take so many ms longer.
-            let link = (NodeId(number(1) as u16), NodeId(number(2) as u16));
-            cluster.slow_links.insert(link, number(3) as u64 * 1_000);
-        }
-        "clock" => {
-            // A node's world clock is so many ms ahead of the others'.
-            cluster.clocks.insert(NodeId(number(1) as u16), number(2) as u64);
-        }
-        "run" => cluster.run_ms(number(1) as u64),
-        "settle" => assert!(cluster.run_until(20_000, Cluster::is_settled), "it does not settle"),
+        "forge" => drop(cluster.connect_with(words[1], number(words, 2) as u16, Bytes::from(vec![7; 24]))),
+        _ => return false,
+    }
+    true
+}
+
+/// What players do. False: the words are for another part.
+fn says(cluster: &mut Cluster, words: &[&str]) -> bool {
+    match words[0] {
         "take" => {
-            let chunk = cluster.chunk_where_home_is(number(2) as u16);
+            let chunk = cluster.chunk_where_home_is(number(words, 2) as u16);
             let client = find(cluster, words[1]);
-            cluster.take(client, chunk, number(3) as i32);
+            cluster.take(client, chunk, number(words, 3) as i32);
         }
         "take-at" => {
             let chunk = u64::from_str_radix(words[2], 16).expect("a number in hex");
@@ -125,8 +127,8 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         }
         "take-two" => {
             let (chunk, also) = (
-                cluster.chunk_where_home_is(number(2) as u16),
-                cluster.chunk_where_home_is(number(3) as u16),
+                cluster.chunk_where_home_is(number(words, 2) as u16),
+                cluster.chunk_where_home_is(number(words, 3) as u16),
             );
             let client = find(cluster, words[1]);
             let command =
@@ -139,15 +141,30 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
         "rename" => {
             command(cluster, words[1], PlayerCommand { rename: words[2].into(), ..Default::default() })
         }
-        "jump" => command(cluster, words[1], PlayerCommand { jump: number(2) as i32, ..Default::default() }),
+        "jump" => {
+            command(cluster, words[1], PlayerCommand { jump: number(words, 2) as i32, ..Default::default() })
+        }
         "panic" => {
-            command(cluster, words[1], PlayerCommand { panic: number(2) as u32, ..Default::default() })
+            command(cluster, words[1], PlayerCommand { panic: number(words, 2) as u32, ..Default::default() })
         }
         "poison" => command(cluster, words[1], PlayerCommand { panic: 3, ..Default::default() }),
         "walk" => {
             let client = find(cluster, words[1]);
-            cluster.walk(client, Point::new(number(2) as i32, number(3) as i32));
+            cluster.walk(client, Point::new(number(words, 2) as i32, number(words, 3) as i32));
         }
+        "leave" => cluster.leave(find(cluster, words[1])),
+        "cut" => cluster.cut(find(cluster, words[1])),
+        "vanish" => cluster.vanish(find(cluster, words[1])),
+        "lag" => cluster.lag(find(cluster, words[1]), true),
+        "drained" => cluster.lag(find(cluster, words[1]), false),
+        _ => return false,
+    }
+    true
+}
+
+/// What is said past the client's session. False: the words are for another part.
+fn says_raw(cluster: &mut Cluster, words: &[&str]) -> bool {
+    match words[0] {
         "raw-say" => {
             let said = PlayerCommand { say: words[3..].join(" "), ..Default::default() };
             let seq = words[2].parse().expect("a number");
@@ -163,43 +180,51 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             let payload = Bytes::from(
                 PlayerCommand { say: words[4..].join(" "), ..Default::default() }.encode_to_vec(),
             );
-            let seqs = number(2) as u64..=number(3) as u64;
+            let seqs = number(words, 2) as u64..=number(words, 3) as u64;
             let command =
                 |seq| gundo_wire::client::Command { seq, payload: payload.clone(), ..Default::default() };
             let message = ClientMessage { commands: seqs.map(command).collect(), ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
         "raw-takes" => {
-            let chunk = cluster.chunk_where_home_is(number(2) as u16);
+            let chunk = cluster.chunk_where_home_is(number(words, 2) as u16);
             let take = PlayerCommand { chunk: chunk.to_u64(), take: 1, ..Default::default() };
             let payload = Bytes::from(take.encode_to_vec());
-            let seq = number(3) as u64;
+            let seq = number(words, 3) as u64;
             let command = gundo_wire::client::Command { seq, payload, ..Default::default() };
-            let message = ClientMessage { commands: vec![command; number(4) as usize], ..Default::default() };
+            let message =
+                ClientMessage { commands: vec![command; number(words, 4) as usize], ..Default::default() };
             cluster.say_raw(find(cluster, words[1]), message);
         }
-        "heard" => {
-            let heard = &cluster.clients[find(cluster, words[1])].heard;
-            let line = |(seq, r): (&u64, &Result<Bytes, String>)| match r {
-                Ok(_) => format!("#{seq} done"),
-                Err(code) => format!("#{seq} refused: {code}"),
-            };
-            return heard.iter().map(line).collect();
+        _ => return false,
+    }
+    true
+}
+
+/// What happens to the world. False: the words are for another part.
+fn happens(cluster: &mut Cluster, words: &[&str]) -> bool {
+    match words[0] {
+        "nodes" => *cluster = Cluster::new(number(words, 1) as u16, 1),
+        "crash" => {
+            // All that is in memory or on its way is gone; the journal and what clients wrote down are not.
+            let nonces = std::mem::take(&mut cluster.nonces);
+            let (store, world_ms) = (std::mem::take(&mut cluster.store), cluster.world().0);
+            *cluster = Cluster::with_store(3, 2, store, world_ms);
+            cluster.nonces = nonces;
         }
-        "recorded" => {
-            let player = cluster.player(find(cluster, words[1]));
-            let seq = number(2) as u64;
-            let causes = cluster.store.stream(player, 0, usize::MAX).into_iter();
-            let causes = causes.map(|(_, e)| Cause::decode(e.cause.as_ref()).expect("a cause"));
-            return vec![format!("#{seq} took effect {} times", causes.filter(|c| c.seq == seq).count())];
+        "slow" => {
+            // Messages between two nodes, in one direction, take so many ms longer.
+            let link = (NodeId(number(words, 1) as u16), NodeId(number(words, 2) as u16));
+            cluster.slow_links.insert(link, number(words, 3) as u64 * 1_000);
         }
-        "leave" => cluster.leave(find(cluster, words[1])),
+        "clock" => {
+            // A node's world clock is so many ms ahead of the others'.
+            cluster.clocks.insert(NodeId(number(words, 1) as u16), number(words, 2) as u64);
+        }
+        "run" => cluster.run_ms(number(words, 1) as u64),
+        "settle" => assert!(cluster.run_until(20_000, Cluster::is_settled), "it does not settle"),
         "spoil" => cluster.spoilt = Some(cluster.player(find(cluster, words[1]))),
         "mend" => cluster.spoilt = None,
-        "cut" => cluster.cut(find(cluster, words[1])),
-        "vanish" => cluster.vanish(find(cluster, words[1])),
-        "lag" => cluster.lag(find(cluster, words[1]), true),
-        "drained" => cluster.lag(find(cluster, words[1]), false),
         "journal" => match words[1] {
             "stuck" => cluster.stuck = true,
             "goes" => (cluster.stuck, cluster.full) = (false, false),
@@ -218,27 +243,49 @@ fn step(cluster: &mut Cluster, words: &[&str]) -> Vec<String> {
             "readable" => cluster.unreadable = false,
             other => panic!("disk {other}?"),
         },
-        "busy" => cluster.load(number(1) as u16, 1_000, number(2) as u32),
-        "at-ease" => cluster.load(number(1) as u16, 0, number(2) as u32),
-        "lose" => cluster.lose_every = number(1) as u64,
-        "see" => return see(cluster, words[1]),
-        "stream" => return stream(cluster, words[1]),
+        "busy" => cluster.load(number(words, 1) as u16, 1_000, number(words, 2) as u32),
+        "at-ease" => cluster.load(number(words, 1) as u16, 0, number(words, 2) as u32),
+        "lose" => cluster.lose_every = number(words, 1) as u64,
+        "die" => cluster.die(number(words, 1) as u16),
+        "bury" => cluster.bury(number(words, 1) as u16),
+        "rise" => cluster.rise(number(words, 1) as u16),
+        _ => return false,
+    }
+    true
+}
+
+/// What is asked, and the answer.
+fn asks(cluster: &mut Cluster, words: &[&str]) -> Option<Vec<String>> {
+    Some(match words[0] {
+        "heard" => {
+            let heard = &cluster.clients[find(cluster, words[1])].heard;
+            let line = |(seq, r): (&u64, &Result<Bytes, String>)| match r {
+                Ok(_) => format!("#{seq} done"),
+                Err(code) => format!("#{seq} refused: {code}"),
+            };
+            heard.iter().map(line).collect()
+        }
+        "recorded" => {
+            let player = cluster.player(find(cluster, words[1]));
+            let seq = number(words, 2) as u64;
+            let causes = cluster.store.stream(player, 0, usize::MAX).into_iter();
+            let causes = causes.map(|(_, e)| Cause::decode(e.cause.as_ref()).expect("a cause"));
+            vec![format!("#{seq} took effect {} times", causes.filter(|c| c.seq == seq).count())]
+        }
+        "see" => see(cluster, words[1]),
+        "stream" => stream(cluster, words[1]),
         "check" => {
             cluster.check_pictures();
             cluster.check_pebbles();
-            return vec!["pictures equal, pebbles conserved".into()];
+            vec!["pictures equal, pebbles conserved".into()]
         }
-        "die" => cluster.die(number(1) as u16),
-        "bury" => cluster.bury(number(1) as u16),
-        "rise" => cluster.rise(number(1) as u16),
         "stop" => {
             cluster.stop();
             cluster.run_ms(500);
-            return vec![format!("stopped: {:?}", cluster.stopped.iter().map(|n| n.0).collect::<Vec<_>>())];
+            vec![format!("stopped: {:?}", cluster.stopped.iter().map(|n| n.0).collect::<Vec<_>>())]
         }
-        other => panic!("no such command: {other}"),
-    }
-    mark.news(cluster)
+        _ => return None,
+    })
 }
 
 fn find(cluster: &Cluster, name: &str) -> usize {
