@@ -44,7 +44,7 @@ pub trait Made {
 }
 
 /// Makes one `#[test]` per case of the suite. The argument is a function (or closure) that gives a fresh
-/// [`Made`](suite::Made), as often as it is called.
+/// [`Made`](crate::suite::Made), as often as it is called.
 #[macro_export]
 macro_rules! conformance {
     ($make:expr) => {

@@ -88,7 +88,7 @@ impl<W> Context<'_, W> {
 /// A volatile child of an entity, as it is to be seen until the next tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
-    /// Its kind: any number the game does not use for an [`Entity`].
+    /// Its kind: any number the game does not use for an [`Entity`](super::Entity).
     pub kind: Kind,
     /// Which child of its parent.
     pub index: u8,
