@@ -1,12 +1,12 @@
 //! Kernels, their links, the journal and players who walk, on one virtual clock.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, View, WorldSettings};
+use gundo_rig::Queue;
 use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
@@ -56,9 +56,7 @@ struct Player {
 
 pub(super) struct Cluster {
     now: u64,
-    /// By time; what is due at the same time is in the order in which it was sent.
-    flights: BTreeMap<(u64, u64), Flight>,
-    sent: u64,
+    flights: Queue<Flight>,
     nodes: Vec<Host>,
     store: Store,
     players: Vec<Player>,
@@ -72,8 +70,7 @@ impl Cluster {
     pub(super) fn new(case: Case, schedule: Schedule, seed: u64) -> Self {
         let mut cluster = Self {
             now: 0,
-            flights: BTreeMap::new(),
-            sent: 0,
+            flights: Queue::new(),
             nodes: Vec::new(),
             store: Store::new(),
             players: Vec::new(),
@@ -138,8 +135,7 @@ impl Cluster {
 
     /// Runs until `until`, µs.
     pub(super) fn run_until(&mut self, until: u64) {
-        while let Some(next) = self.flights.first_entry().filter(|next| next.key().0 <= until) {
-            let ((at, _), flight) = next.remove_entry();
+        while let Some((at, flight)) = self.flights.pop_until(until) {
             self.now = self.now.max(at);
             self.land(flight);
         }
@@ -147,8 +143,7 @@ impl Cluster {
     }
 
     fn fly(&mut self, at: u64, flight: Flight) {
-        self.sent += 1;
-        self.flights.insert((at, self.sent), flight);
+        self.flights.push(at, flight);
     }
 
     /// What is sent from now on counts.

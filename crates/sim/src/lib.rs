@@ -16,7 +16,6 @@ mod game;
 mod judge;
 mod people;
 mod plan;
-mod queue;
 mod run;
 mod shrink;
 mod storage;

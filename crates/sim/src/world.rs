@@ -17,6 +17,7 @@ use gundo_bots::{Chance, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
+use gundo_rig::Queue;
 use gundo_types::{Body, ConnId, EntityId, NodeId, Now, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
@@ -24,7 +25,6 @@ use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
 use crate::people::{Absence, Client, Person, chance};
 use crate::plan::{Dial, Plan};
-use crate::queue::Queue;
 use crate::storage::{Ended, Storage};
 use crate::story::{About, Story};
 use clients::Decoded;

@@ -15,8 +15,8 @@ const ANY: &[&str] = &["*"];
 const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("gundo-types", &[], &[]),
     ("gundo-wire", &["gundo-types"], &[]),
-    // Its tests are whole clusters: the journal in memory, and the client as the one who judges what is seen.
-    ("gundo-kernel", &["gundo-types", "gundo-wire"], &["gundo-journal", "gundo-client"]),
+    // Its tests are whole clusters: the rig with the journal in memory, and the client as the one who judges what is seen.
+    ("gundo-kernel", &["gundo-types", "gundo-wire"], &["gundo-journal", "gundo-client", "gundo-rig"]),
     ("gundo-journal", &["gundo-types", "gundo-wire"], &[]),
     // Its tests run the suite on the rows of a journal in memory.
     ("gundo-coordinator", &["gundo-types", "gundo-wire", "gundo-kernel"], &["gundo-journal"]),
@@ -37,6 +37,8 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("gundo-client", &["gundo-types", "gundo-wire"], &[]),
     ("gundo-bots", &["gundo-types", "gundo-wire", "gundo-client"], &[]),
+    // What every harness shares that drives kernels in one thread.
+    ("gundo-rig", &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-journal"], &[]),
     // Whole clusters without I/O: kernels, the rules of journal and coordinator, clients and minds of players.
     (
         "gundo-sim",
@@ -48,6 +50,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "gundo-coordinator",
             "gundo-client",
             "gundo-bots",
+            "gundo-rig",
         ],
         &[],
     ),

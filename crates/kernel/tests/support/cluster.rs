@@ -16,6 +16,7 @@ use bytes::Bytes;
 use gundo_client::{Light, Picture, Session};
 use gundo_journal::Store;
 use gundo_kernel::{Member, Node, NodeSettings, Peer, View, WorldSettings};
+use gundo_rig::Queue;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, WorldTime};
 use gundo_wire::journal::Batch;
 
@@ -107,8 +108,7 @@ pub struct Cluster {
     /// Nonces by the names of those who were first to use them.
     pub nonces: BTreeMap<String, [u8; 16]>,
     view: View,
-    flights: BTreeMap<(u64, u64), Flight>,
-    count: u64,
+    flights: Queue<Flight>,
     waiting: Vec<Batch>,
     commit_due: bool,
     next_conn: u64,
@@ -181,8 +181,7 @@ impl Cluster {
             kept: Bytes::new(),
             nonces: BTreeMap::new(),
             view: View { epoch: Epoch(0), members },
-            flights: BTreeMap::new(),
-            count: 0,
+            flights: Queue::new(),
             waiting: Vec::new(),
             commit_due: false,
             next_conn: 0,
@@ -211,13 +210,8 @@ impl Cluster {
 
     pub fn run_ms(&mut self, ms: u64) {
         let end = self.now + ms * 1_000;
-        while let Some(((at, n), _)) = self.flights.first_key_value() {
-            let key = (*at, *n);
-            if key.0 > end {
-                break;
-            }
-            let flight = self.flights.remove(&key).expect("just seen");
-            self.now = key.0;
+        while let Some((at, flight)) = self.flights.pop_until(end) {
+            self.now = at;
             self.land(flight);
         }
         self.now = end;

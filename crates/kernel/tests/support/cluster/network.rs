@@ -62,8 +62,7 @@ pub(super) enum Flight {
 
 impl Cluster {
     pub(super) fn fly(&mut self, in_us: u64, flight: Flight) {
-        self.count += 1;
-        self.flights.insert((self.now + in_us, self.count), flight);
+        self.flights.push(self.now + in_us, flight);
     }
 
     pub(super) fn land(&mut self, flight: Flight) {

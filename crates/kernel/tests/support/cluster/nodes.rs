@@ -98,7 +98,7 @@ impl Cluster {
                 self.vanish(client);
             }
         }
-        self.flights.retain(|_, flight| !matches!(flight, Flight::Gone { node, .. } if *node == NodeId(n)));
+        self.flights.retain(|flight| !matches!(flight, Flight::Gone { node, .. } if *node == NodeId(n)));
     }
 
     /// The node's own rules took it down; its clients notice, and look for another edge.
@@ -117,7 +117,7 @@ impl Cluster {
         self.nodes.remove(&dead).expect("the node is there");
         self.node_timers.remove(&dead);
         self.waiting.retain(|batch| batch.node != dead);
-        self.flights.retain(|_, flight| match flight {
+        self.flights.retain(|flight| match flight {
             Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
             Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
             Flight::Completed { node, .. } | Flight::Loaded { node, .. } => *node != dead,
