@@ -115,7 +115,7 @@ impl Story {
         }
         assert_eq!(answers.len() as u64, 1 + self.steps, "{what}: commands answered");
         let mut effects = BTreeMap::new();
-        for (_, event) in self.cluster.store.stream(self.player, 0, usize::MAX) {
+        for (_, event) in self.cluster.disk.store.stream(self.player, 0, usize::MAX) {
             let cause = Cause::decode(event.cause.as_ref()).expect("a cause");
             *effects.entry(cause.seq).or_insert(0) += 1;
         }

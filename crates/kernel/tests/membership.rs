@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use gundo_kernel::{HomeMessage, Input, Output, Peer, View};
+use gundo_rig::member;
 use gundo_types::{ChunkId, Epoch, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, new_node};
 use support::game::PlayerCommand;
@@ -13,8 +14,8 @@ use support::game::PlayerCommand;
 /// something, if any does.
 fn removal_ms(speaks: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let world = Arc::default();
-    let (mut node, me) = new_node(1, 11, &world, 1);
-    let (_, other) = new_node(2, 12, &world, 1);
+    let (me, other) = (member(1, 11), member(2, 12));
+    let mut node = new_node(&me, &world, 1);
     let view = View { epoch: Epoch(5), members: vec![me, other] };
     let mut first = Some(Input::View(view));
     for ms in (0..4_000).step_by(100) {
@@ -48,8 +49,8 @@ fn a_member_is_heard_only_by_what_it_says_itself() {
 #[test]
 fn a_home_opens_with_the_last_part_of_the_last_member() {
     let world = Arc::default();
-    let (mut node, me) = new_node(1, 11, &world, 1);
-    let (_, other) = new_node(2, 12, &world, 1);
+    let (me, other) = (member(1, 11), member(2, 12));
+    let mut node = new_node(&me, &world, 1);
     node.handle(Now::default(), Input::View(View { epoch: Epoch(5), members: vec![me, other] }));
     for last in [false, false, true] {
         assert!(!node.is_ready(), "something is still to come");
@@ -68,7 +69,7 @@ fn a_node_that_was_removed_does_not_keep_the_journal_busy() {
     let ann = cluster.connect("ann", 2);
     cluster.run_ms(600);
     let incarnation = cluster.nodes[&NodeId(2)].incarnation();
-    cluster.store.leave(incarnation);
+    cluster.disk.store.leave(incarnation);
     cluster.take(ann, ChunkId::default(), 1);
     cluster.command(ann, &PlayerCommand { say: "anybody?".into(), ..Default::default() });
     let token = cluster.clients[ann].session.token().clone();

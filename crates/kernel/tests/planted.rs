@@ -5,7 +5,8 @@
 mod support;
 
 use bytes::Bytes;
-use gundo_kernel::{HomeMessage, Node, Peer};
+use gundo_kernel::{HomeMessage, Peer};
+use gundo_rig::Seat;
 use gundo_types::{ChunkId, EntityId, NodeId, Planted};
 use gundo_wire::client::{ClientMessage, Command};
 use gundo_wire::journal::{Session, SnapshotParts};
@@ -115,7 +116,7 @@ fn restarted_after(takes: usize, back_ms: u64) -> (Cluster, usize) {
     take_often(&mut cluster, ann, takes);
     let token = cluster.clients[ann].session.token().clone();
     let world_ms = cluster.world().0 - back_ms;
-    let mut cluster = Cluster::with_store(3, 2, cluster.store, world_ms);
+    let mut cluster = Cluster::with_store(3, 2, cluster.disk.store, world_ms);
     let ann = cluster.connect_with("ann", 2, token);
     (cluster, ann)
 }
@@ -137,14 +138,16 @@ fn pebbles_after_many_takes() {
     let ann = cluster.connect("ann", 1);
     cluster.run_ms(600);
     take_often(&mut cluster, ann, 9);
-    assert!(cluster.store.streams(None, 99).iter().any(|s| s.entity.kind == LAND && s.snapshot.is_some()));
+    assert!(
+        cluster.disk.store.streams(None, 99).iter().any(|s| s.entity.kind == LAND && s.snapshot.is_some())
+    );
     cluster.check_pebbles();
 }
 
 /// Ann plays by a newer node, and then by older ones, which write snapshots and sessions of hers anew.
 fn what_a_newer_node_wrote() {
     let mut cluster = Cluster::new(3, 1);
-    cluster.nodes.values_mut().for_each(Node::act_newer);
+    cluster.nodes.values_mut().for_each(Seat::act_newer);
     let ann = cluster.connect("ann", 1);
     cluster.run_ms(600);
     take_often(&mut cluster, ann, 9);
@@ -154,32 +157,36 @@ fn what_a_newer_node_wrote() {
         Kept::<Session>::decode(session).expect("a session").unknown().clone()
     };
     let snapshot = |cluster: &Cluster| {
-        let (seq, bytes) = cluster.store.load(player).snapshot.expect("one is due");
+        let (seq, bytes) = cluster.disk.store.load(player).snapshot.expect("one is due");
         (seq, Kept::<SnapshotParts>::decode(bytes).expect("a snapshot"))
     };
     let (before, newer) = snapshot(&cluster);
     assert!(!newer.unknown().is_empty() && !session_of(&newer).is_empty());
     let token = cluster.clients[ann].session.token().clone();
     let world_ms = cluster.world().0;
-    let mut cluster = Cluster::with_store(3, 2, cluster.store, world_ms);
+    let mut cluster = Cluster::with_store(3, 2, cluster.disk.store, world_ms);
     let ann = cluster.connect_with("ann", 2, token);
     cluster.run_ms(600);
     take_often(&mut cluster, ann, 9);
     let (after, older) = snapshot(&cluster);
     assert!(after > before, "an older node has written one");
     assert_eq!((older.unknown(), session_of(&older)), (newer.unknown(), session_of(&newer)));
+    let land = cluster
+        .disk
+        .store
+        .streams(None, 99)
+        .into_iter()
+        .find(|s| s.entity.kind == LAND && s.snapshot.is_some());
     let land =
-        cluster.store.streams(None, 99).into_iter().find(|s| s.entity.kind == LAND && s.snapshot.is_some());
-    let land =
-        cluster.store.load(land.expect("much was taken from it").entity).snapshot.expect("it has one").1;
+        cluster.disk.store.load(land.expect("much was taken from it").entity).snapshot.expect("it has one").1;
     assert!(!Kept::<SnapshotParts>::decode(land).expect("a snapshot").unknown().is_empty());
 }
 
 /// Every entity at rest is as far as its stream.
 fn check_memory(cluster: &mut Cluster) {
     settle(cluster);
-    let streams = cluster.store.streams(None, usize::MAX);
-    for real in cluster.nodes.values().flat_map(Node::reals) {
+    let streams = cluster.disk.store.streams(None, usize::MAX);
+    for real in cluster.nodes.values().flat_map(|node| node.reals()) {
         let last = streams.iter().find(|s| s.entity == real.id).map_or(0, |s| s.last);
         assert_eq!(real.seq, last, "{}", real.id);
     }
@@ -210,9 +217,9 @@ fn a_clock_put_back() {
     let (mut cluster, ann) = restarted_after(5, 500);
     cluster.run_ms(100);
     take_often(&mut cluster, ann, 1);
-    for stream in cluster.store.streams(None, usize::MAX) {
+    for stream in cluster.disk.store.streams(None, usize::MAX) {
         let dates: Vec<_> =
-            cluster.store.stream(stream.entity, 0, 99).into_iter().map(|(_, e)| e.at).collect();
+            cluster.disk.store.stream(stream.entity, 0, 99).into_iter().map(|(_, e)| e.at).collect();
         assert!(dates.is_sorted(), "{}: {dates:?}", stream.entity);
     }
 }

@@ -265,7 +265,7 @@ impl Play {
         for (player, clients) in self.players.iter().enumerate() {
             let mut recorded: BTreeMap<u64, Cause> = BTreeMap::new();
             let Some(entity) = self.entity(player) else { continue };
-            for (seq, event) in self.cluster.store.stream(entity, 0, usize::MAX) {
+            for (seq, event) in self.cluster.disk.store.stream(entity, 0, usize::MAX) {
                 let cause = Cause::decode(event.cause.as_ref()).expect("a cause");
                 if cause.seq > 0 {
                     let number = cause.seq;
@@ -305,10 +305,10 @@ impl Play {
     /// Two players never have the same name, and a hello said again has made no second player.
     fn check_names(&self) {
         let name = |entity| {
-            let loaded = self.cluster.store.load(entity);
+            let loaded = self.cluster.disk.store.load(entity);
             support::cluster::game_state::<game::Player>(&loaded).0.name
         };
-        let made = self.cluster.store.streams(None, usize::MAX);
+        let made = self.cluster.disk.store.streams(None, usize::MAX);
         let made: Vec<_> = made.iter().map(|s| s.entity).filter(|e| e.kind == game::PLAYER).collect();
         assert!(made.len() <= self.players.len(), "{made:?}");
         // Of one that was never made there may be a fence.
@@ -427,7 +427,7 @@ fn what_was_saved_is_there_after_a_restart() {
     assert_eq!(cluster.stopped.len(), 3);
     let world_ms = cluster.world().0;
     // Another number of nodes, other homes: the same world.
-    let mut cluster = Cluster::with_store(2, 6, cluster.store, world_ms + 3_600_000);
+    let mut cluster = Cluster::with_store(2, 6, cluster.disk.store, world_ms + 3_600_000);
     let ann = cluster.connect_with("ignored", 2, token);
     cluster.run_ms(800);
     let own = game::PlayerState::decode(cluster.clients[ann].own.as_ref()).expect("own state");
@@ -451,7 +451,7 @@ fn a_crash_keeps_every_acknowledged_command() {
     assert!(done > 2, "some were acknowledged, some were under way");
     // Everything in memory and on its way is gone: only the journal stays.
     let world_ms = cluster.world().0;
-    let mut cluster = Cluster::with_store(3, 10, cluster.store, world_ms);
+    let mut cluster = Cluster::with_store(3, 10, cluster.disk.store, world_ms);
     let ann = cluster.connect_with("", 3, token);
     cluster.run_ms(800);
     let own = game::PlayerState::decode(cluster.clients[ann].own.as_ref()).expect("own state");
@@ -461,7 +461,7 @@ fn a_crash_keeps_every_acknowledged_command() {
     cluster.run_ms(100);
     let token = cluster.clients[ann].session.token().clone();
     let world_ms = cluster.world().0;
-    let mut cluster = Cluster::with_store(3, 11, cluster.store, world_ms);
+    let mut cluster = Cluster::with_store(3, 11, cluster.disk.store, world_ms);
     let ann = cluster.connect_with("", 2, token);
     cluster.run_ms(800);
     assert_eq!(cluster.clients[ann].body.at, Point::new(60_000, 15_000));

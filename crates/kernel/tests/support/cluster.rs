@@ -16,13 +16,12 @@ use bytes::Bytes;
 use gundo_client::{Light, Picture, Session};
 use gundo_journal::Store;
 use gundo_kernel::{Member, Node, NodeSettings, Peer, View, WorldSettings};
-use gundo_rig::Queue;
+use gundo_rig::{Clock, Disk, Queue, Seat, settings};
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, WorldTime};
-use gundo_wire::journal::Batch;
 
 use super::game;
 pub use checks::game_state;
-pub use journal::Fault;
+pub use gundo_rig::GroupFault as Fault;
 use network::Flight;
 
 /// What happens to the first message that a test picks out.
@@ -75,9 +74,10 @@ pub struct Client {
 
 pub struct Cluster {
     pub now: u64,
-    pub nodes: BTreeMap<NodeId, Node>,
+    pub nodes: BTreeMap<NodeId, Seat>,
     settings: Arc<WorldSettings>,
-    pub store: Store,
+    /// The journal, and what waits for it.
+    pub disk: Disk<NodeId>,
     pub clients: Vec<Client>,
     pub faults: VecDeque<Fault>,
     /// The journal stands still.
@@ -109,10 +109,8 @@ pub struct Cluster {
     pub nonces: BTreeMap<String, [u8; 16]>,
     view: View,
     flights: Queue<Flight>,
-    waiting: Vec<Batch>,
     commit_due: bool,
     next_conn: u64,
-    node_timers: BTreeMap<NodeId, u64>,
     world_offset: u64,
     frames: u64,
     rng: u64,
@@ -151,18 +149,15 @@ impl Cluster {
             limits,
             ..WorldSettings::default()
         });
-        let mut nodes = BTreeMap::new();
-        let mut members = Vec::new();
-        for n in 1..=count {
-            let (node, member) = start(n, &mut store, &world, seed);
-            nodes.insert(NodeId(n), node);
-            members.push(member);
-        }
+        let mut disk = Disk::new(store);
+        let members: Vec<_> = (1..=count).map(|n| disk.join(n)).collect();
+        let seat = |m: &Member| Seat::new(new_node(m, &world, seed), Clock::right(world_ms));
+        let nodes = members.iter().map(|m| (m.node, seat(m))).collect();
         let mut cluster = Self {
             now: 0,
             nodes,
             settings: world,
-            store,
+            disk,
             clients: Vec::new(),
             faults: VecDeque::new(),
             stuck: false,
@@ -182,10 +177,8 @@ impl Cluster {
             nonces: BTreeMap::new(),
             view: View { epoch: Epoch(0), members },
             flights: Queue::new(),
-            waiting: Vec::new(),
             commit_due: false,
             next_conn: 0,
-            node_timers: BTreeMap::new(),
             world_offset: world_ms,
             frames: 0,
             rng: seed | 1,
@@ -229,26 +222,10 @@ impl Cluster {
     }
 }
 
-/// A node that is about to start, and what the others know of it.
-fn start(n: u16, store: &mut Store, world: &Arc<WorldSettings>, seed: u64) -> (Node, Member) {
-    new_node(n, store.join(), world, seed)
-}
-
-/// The same as this incarnation.
-pub fn new_node(n: u16, incarnation: u64, world: &Arc<WorldSettings>, seed: u64) -> (Node, Member) {
-    let node = NodeId(n);
-    let mut bytes = [n as u8; 32];
+/// The kernel of this member.
+pub fn new_node(member: &Member, world: &Arc<WorldSettings>, seed: u64) -> Node {
+    let mut bytes = [member.node.0 as u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let settings = NodeSettings {
-        node,
-        incarnation,
-        seed: bytes,
-        world: world.clone(),
-        rules: Arc::new(game::rules()),
-        planted: PLANTED.get(),
-    };
-    (
-        Node::new(settings),
-        Member { node, incarnation, host: format!("n{n}"), port: 1, weight: 1, draining: false },
-    )
+    let settings = settings(member, bytes, world, &Arc::new(game::rules()));
+    Node::new(NodeSettings { planted: PLANTED.get(), ..settings })
 }

@@ -208,7 +208,7 @@ fn happens(cluster: &mut Cluster, words: &[&str]) -> bool {
         "crash" => {
             // All that is in memory or on its way is gone; the journal and what clients wrote down are not.
             let nonces = std::mem::take(&mut cluster.nonces);
-            let (store, world_ms) = (std::mem::take(&mut cluster.store), cluster.world().0);
+            let (store, world_ms) = (std::mem::take(&mut cluster.disk.store), cluster.world().0);
             *cluster = Cluster::with_store(3, 2, store, world_ms);
             cluster.nonces = nonces;
         }
@@ -268,7 +268,7 @@ fn asks(cluster: &mut Cluster, words: &[&str]) -> Option<Vec<String>> {
         "recorded" => {
             let player = cluster.player(find(cluster, words[1]));
             let seq = number(words, 2) as u64;
-            let causes = cluster.store.stream(player, 0, usize::MAX).into_iter();
+            let causes = cluster.disk.store.stream(player, 0, usize::MAX).into_iter();
             let causes = causes.map(|(_, e)| Cause::decode(e.cause.as_ref()).expect("a cause"));
             vec![format!("#{seq} took effect {} times", causes.filter(|c| c.seq == seq).count())]
         }
@@ -372,8 +372,8 @@ fn see(cluster: &Cluster, name: &str) -> Vec<String> {
 
 fn stream(cluster: &Cluster, name: &str) -> Vec<String> {
     let id = cluster.player(find(cluster, name));
-    let loaded = cluster.store.load(id);
-    let events = cluster.store.stream(id, 0, usize::MAX);
+    let loaded = cluster.disk.store.load(id);
+    let events = cluster.disk.store.stream(id, 0, usize::MAX);
     let mut lines: Vec<_> = events.iter().map(|(seq, e)| format!("{seq} {:?}", e.event_type)).collect();
     let state = game_state::<game::Player>(&loaded);
     lines.push(format!("replayed: {:?} with {} pebbles", state.0.name, state.0.bag));

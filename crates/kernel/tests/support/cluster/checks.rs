@@ -52,7 +52,7 @@ impl Cluster {
             if let Some(id) = seen.keys().find(|id| !shown.contains_key(id)) {
                 return Err(format!("{name} sees {id}, which is not there"));
             }
-            let own = game_state::<game::Player>(&self.store.load(me)).0;
+            let own = game_state::<game::Player>(&self.disk.store.load(me)).0;
             if client.own != own.encode_to_vec() {
                 return Err(format!("{name} believes to have {:?}, it is {own:?}", client.own));
             }
@@ -63,8 +63,8 @@ impl Cluster {
     /// Pebbles in bags and on land, from the journal alone: nothing is lost or doubled but what grew.
     pub fn check_pebbles(&self) {
         let (mut bags, mut missing, mut grown) = (0i64, 0i64, 0i64);
-        for stream in self.store.streams(None, usize::MAX) {
-            let loaded = self.store.load(stream.entity);
+        for stream in self.disk.store.streams(None, usize::MAX) {
+            let loaded = self.disk.store.load(stream.entity);
             if stream.entity.kind == game::PLAYER {
                 bags += i64::from(game_state::<game::Player>(&loaded).0.bag);
             } else {

@@ -2,23 +2,10 @@
 
 use gundo_kernel::Input;
 use gundo_types::{EntityId, NodeId};
-use gundo_wire::journal::{Batch, Outcome};
+use gundo_wire::journal::Batch;
 
-use super::Cluster;
 use super::network::{COMMIT_US, Flight};
-
-/// What the journal does with the next groups.
-#[derive(Clone, Debug)]
-pub enum Fault {
-    /// Refuses a group.
-    Rejected,
-    /// Says Unknown; the group landed.
-    UnknownLanded,
-    /// Says Unknown; the group did not land.
-    UnknownLost,
-    /// The queue was full when the last batch came: it alone is rejected, before those ahead of it have ended.
-    QueueFull,
-}
+use super::{Cluster, Fault};
 
 impl Cluster {
     pub(super) fn commit(&mut self) {
@@ -26,36 +13,27 @@ impl Cluster {
         if self.stuck {
             return self.schedule_commit();
         }
-        let batches = std::mem::take(&mut self.waiting);
-        self.commit_group(batches);
+        let group = self.disk.next_group(usize::MAX);
+        self.commit_group(group);
     }
 
     /// The first batch that waits is committed alone.
     pub fn commit_one(&mut self) {
-        let batch = self.waiting.remove(0);
-        self.commit_group(vec![batch]);
+        let group = self.disk.next_group(1);
+        self.commit_group(group);
     }
 
-    fn commit_group(&mut self, mut batches: Vec<Batch>) {
+    fn commit_group(&mut self, mut group: Vec<(NodeId, Batch)>) {
         if self.full {
             self.faults.push_front(Fault::Rejected);
         }
         if matches!(self.faults.front(), Some(Fault::QueueFull)) {
             self.faults.pop_front();
-            let last = batches.pop().expect("a commit has batches");
-            let (node, batch, outcome) = (last.node, last.id, Outcome::Rejected("full".into()));
-            self.store.fail_group(vec![last], &outcome, false);
-            self.fly(50, Flight::Completed { node, batch, outcome });
+            let refused = self.disk.refuse_last(&mut group).expect("a commit has batches");
+            self.fly(50, Flight::Completed(refused));
         }
-        let ids: Vec<_> = batches.iter().map(|b| (b.node, b.id)).collect();
-        let outcomes = match self.faults.pop_front() {
-            None | Some(Fault::QueueFull) => self.store.commit_group(batches),
-            Some(Fault::Rejected) => self.store.fail_group(batches, &Outcome::Rejected("full".into()), false),
-            Some(Fault::UnknownLanded) => self.store.fail_group(batches, &Outcome::Unknown, true),
-            Some(Fault::UnknownLost) => self.store.fail_group(batches, &Outcome::Unknown, false),
-        };
-        for ((node, batch), outcome) in ids.into_iter().zip(outcomes) {
-            self.fly(100, Flight::Completed { node, batch, outcome });
+        for ended in self.disk.commit(group, self.faults.pop_front()) {
+            self.fly(100, Flight::Completed(ended));
         }
     }
 
@@ -67,7 +45,7 @@ impl Cluster {
     }
 
     pub(super) fn load_entity(&mut self, node: NodeId, entity: EntityId, load: u64) {
-        let mut loaded = self.store.load(entity);
+        let mut loaded = self.disk.store.load(entity);
         if self.spoilt == Some(entity) {
             (loaded.snapshot, loaded.events) = (None, loaded.events.split_off(1));
         }

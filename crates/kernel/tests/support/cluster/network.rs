@@ -1,9 +1,9 @@
 //! What is in flight between nodes, clients and the journal, and what happens to single messages.
 
 use gundo_kernel::{Input, Peer};
+use gundo_rig::Ended;
 use gundo_types::{ConnId, EntityId, NodeId, Time};
 use gundo_wire::client::ClientMessage;
-use gundo_wire::journal::Outcome;
 
 use super::{Cluster, Fate};
 
@@ -44,11 +44,7 @@ pub(super) enum Flight {
         conn: ConnId,
     },
     Commit,
-    Completed {
-        node: NodeId,
-        batch: u64,
-        outcome: Outcome,
-    },
+    Completed(Ended<NodeId>),
     Loaded {
         node: NodeId,
         entity: EntityId,
@@ -90,13 +86,10 @@ impl Cluster {
             }
             Flight::Gone { node, conn } => self.input(node, Input::Gone { conn }),
             Flight::Commit => self.commit(),
-            Flight::Completed { node, batch, outcome } => {
-                self.input(node, Input::Appended { batch, outcome })
-            }
+            Flight::Completed(ended) => self.input(ended.who, ended.into_input()),
             Flight::Loaded { node, entity, load } => self.load_entity(node, entity, load),
             Flight::NodeTimer(node) => {
-                if self.node_timers.get(&node).is_some_and(|at| *at <= self.now) {
-                    self.node_timers.remove(&node);
+                if self.nodes.get_mut(&node).is_some_and(|seat| seat.is_woken(self.now)) {
                     self.input(node, Input::Timeout);
                 }
             }

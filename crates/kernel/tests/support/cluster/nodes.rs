@@ -1,45 +1,39 @@
 //! The nodes: what goes into one and what comes out, how they die and come back, and who belongs to the view.
 
 use gundo_kernel::{Gauges, Input, Output, SendClass};
-use gundo_types::{ConnId, NodeId, Now, Time, WorldTime};
+use gundo_rig::{Clock, Seat};
+use gundo_types::{ConnId, NodeId};
 use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
 
 use super::super::game;
 use super::network::{CLIENT_US, Flight, LOAD_US};
-use super::{Client, Cluster, PLANTED, start};
+use super::{Client, Cluster, PLANTED, new_node};
 
 impl Cluster {
     // ---- inputs and outputs ----------------------------------------------------------------------------
 
     pub(super) fn input(&mut self, node: NodeId, input: Input) {
         let ahead = self.clocks.get(&node).copied().unwrap_or(0);
-        let now = Now { time: Time(self.now), world: WorldTime(self.world().0 + ahead) };
         if self.traced {
             let text = format!("{} {node} {input:?}", self.now);
             self.trace = self.trace.rotate_left(5) ^ gundo_wire::fingerprint(text.as_bytes());
         }
-        let Some(kernel) = self.nodes.get_mut(&node) else { return };
+        let Some(seat) = self.nodes.get_mut(&node) else { return };
+        seat.clock.ahead_ms = ahead as i64;
         // With each timer, about: a check is a walk over all there is.
         let checks = matches!(input, Input::Timeout) && PLANTED.get().is_none();
-        kernel.handle(now, input);
+        let step = seat.take(self.now, input);
         if game::DEADLY.take() {
             return self.die_of_a_rule(node);
         }
         if checks {
-            kernel.check();
+            seat.check();
         }
-        let mut outputs = Vec::new();
-        while let Some(output) = kernel.poll_output() {
-            outputs.push(output);
+        if let Some(at) = step.wake {
+            self.flights.push(at, Flight::NodeTimer(node));
         }
-        if let Some(at) = kernel.poll_timeout()
-            && self.node_timers.get(&node).is_none_or(|t| at.0 < *t)
-        {
-            self.node_timers.insert(node, at.0);
-            self.fly(at.0.saturating_sub(self.now), Flight::NodeTimer(node));
-        }
-        for output in outputs {
+        for output in step.outputs {
             self.output(node, output);
         }
     }
@@ -64,7 +58,7 @@ impl Cluster {
             }
             Output::Peer { to, message } => self.send_peer(node, to, message),
             Output::Append(batch) => {
-                self.waiting.push(batch);
+                self.disk.push(node, batch);
                 self.schedule_commit();
             }
             Output::Load { entity, load } => self.fly(LOAD_US, Flight::Loaded { node, entity, load }),
@@ -115,12 +109,12 @@ impl Cluster {
     fn lose(&mut self, n: u16) {
         let dead = NodeId(n);
         self.nodes.remove(&dead).expect("the node is there");
-        self.node_timers.remove(&dead);
-        self.waiting.retain(|batch| batch.node != dead);
+        self.disk.take_from(|node| *node == dead);
         self.flights.retain(|flight| match flight {
             Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
             Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
-            Flight::Completed { node, .. } | Flight::Loaded { node, .. } => *node != dead,
+            Flight::Completed(ended) => ended.who != dead,
+            Flight::Loaded { node, .. } => *node != dead,
             Flight::NodeTimer(node) => *node != dead,
             _ => true,
         });
@@ -129,14 +123,15 @@ impl Cluster {
     /// The others are sure that the node is dead: its row is deleted, and then it is no member any more.
     pub fn bury(&mut self, n: u16) {
         let at = self.view.members.iter().position(|m| m.node == NodeId(n)).expect("a member");
-        self.store.leave(self.view.members.remove(at).incarnation);
+        self.disk.store.leave(self.view.members.remove(at).incarnation);
         self.next_view();
     }
 
     /// The node starts again, as another incarnation.
     pub fn rise(&mut self, n: u16) {
-        let (node, member) = start(n, &mut self.store, &self.settings, self.now | 1);
-        self.nodes.insert(NodeId(n), node);
+        let member = self.disk.join(n);
+        let node = new_node(&member, &self.settings, self.now | 1);
+        self.nodes.insert(NodeId(n), Seat::new(node, Clock::right(self.world_offset)));
         self.view.members.push(member);
         self.view.members.sort_by_key(|m| m.node);
         self.next_view();

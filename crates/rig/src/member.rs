@@ -1,0 +1,36 @@
+//! Nodes as a harness makes them: what a view says of one, and what it is made of.
+
+use std::sync::Arc;
+
+use gundo_kernel::game::Rules;
+use gundo_kernel::{Member, NodeSettings, WorldSettings};
+use gundo_types::NodeId;
+
+/// What a view says of an ordinary node: it is at host `n1` if it is node 1, and is not being emptied.
+pub fn member(node: u16, incarnation: u64) -> Member {
+    Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1, draining: false }
+}
+
+/// The settings of this member's kernel, without a mistake in it.
+pub fn settings(
+    member: &Member,
+    seed: [u8; 32],
+    world: &Arc<WorldSettings>,
+    rules: &Arc<Rules>,
+) -> NodeSettings {
+    NodeSettings {
+        node: member.node,
+        incarnation: member.incarnation,
+        seed,
+        world: Arc::clone(world),
+        rules: Arc::clone(rules),
+        planted: None,
+    }
+}
+
+/// A kernel's seed out of a number.
+pub fn seed_of(number: u64) -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    seed
+}
