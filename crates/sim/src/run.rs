@@ -131,13 +131,13 @@ fn play(world: &mut World) -> Verdict {
     let deadline = world.now + ms(QUIET_MS);
     until(world, deadline, pictures)?;
     check_live(world)?;
-    world.judge.check_journal(&world.storage.store)?;
+    world.judge.check_journal(&world.storage.disk.store)?;
     world.leave_all();
     // Who left politely is gone at once, its surroundings when they have been idle for as long as they may.
     let empty_in = ms(world.plan.world.grace_ms + world.plan.world.idle_ms) + ms(3 * QUIET_MS);
     let deadline = world.now + empty_in;
     until(world, deadline, empty)?;
-    world.judge.check_journal(&world.storage.store)
+    world.judge.check_journal(&world.storage.disk.store)
 }
 
 fn advance(world: &mut World, until: u64) -> Verdict {

@@ -5,27 +5,11 @@ use std::collections::VecDeque;
 
 use gundo_bots::Chance;
 use gundo_journal::Store;
-use gundo_wire::journal::{Batch, Outcome};
+use gundo_rig::{Disk, Ended, GroupFault};
+use gundo_wire::journal::Batch;
 
 use crate::judge::{Judge, Verdict, Violation};
 use crate::world::Key;
-
-/// What becomes of the next group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GroupFault {
-    Rejected,
-    /// The last batch alone is rejected, and before the others have ended.
-    QueueFull,
-    UnknownLanded,
-    UnknownLost,
-}
-
-/// How a batch ended, and for whom.
-pub(crate) struct Ended {
-    pub(crate) node: Key,
-    pub(crate) batch: u64,
-    pub(crate) outcome: Outcome,
-}
 
 /// The longest that a batch is under way, µs, after a second.
 const LATE_US_MAX: u64 = 50_000_000;
@@ -33,8 +17,7 @@ const LATE_US_MAX: u64 = 50_000_000;
 const GROUP_MAX: usize = 256;
 
 pub(crate) struct Storage {
-    pub(crate) store: Store,
-    waiting: VecDeque<(Key, Batch)>,
+    pub(crate) disk: Disk<Key>,
     /// Batches of processes that have died, and when they arrive.
     late: Vec<(u64, (Key, Batch))>,
     /// What becomes of the next groups.
@@ -53,8 +36,7 @@ pub(crate) struct Storage {
 impl Storage {
     pub(crate) fn new(store: Store, seed: u64) -> Self {
         Self {
-            store,
-            waiting: VecDeque::new(),
+            disk: Disk::new(store),
             late: Vec::new(),
             faults: VecDeque::new(),
             full_until: 0,
@@ -65,14 +47,6 @@ impl Storage {
             chance: Chance::new(seed ^ 0x0d15c),
             groups: 0,
         }
-    }
-
-    pub(crate) fn push(&mut self, node: Key, batch: Batch) {
-        self.waiting.push_back((node, batch));
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// How long the next commit takes, µs.
@@ -89,50 +63,36 @@ impl Storage {
     }
 
     /// Commits what waits as one group; the judge sees what lands.
-    pub(crate) fn commit(&mut self, now: u64, judge: &mut Judge, ended: &mut Vec<Ended>) -> Verdict {
+    pub(crate) fn commit(&mut self, now: u64, judge: &mut Judge, ended: &mut Vec<Ended<Key>>) -> Verdict {
         if now < self.stalled_until {
             return Ok(());
         }
-        let mut group: Vec<_> = (0..GROUP_MAX).map_while(|_| self.waiting.pop_front()).collect();
+        let mut group = self.disk.next_group(GROUP_MAX);
         if group.is_empty() {
             return Ok(());
         }
         self.groups += 1;
         let fault = if now < self.full_until { Some(GroupFault::Rejected) } else { self.faults.pop_front() };
         if fault == Some(GroupFault::QueueFull) {
-            let (node, last) = group.pop().expect("a group has batches");
-            let (batch, outcome) = (last.id, Outcome::Rejected("the queue is full".into()));
-            self.store.fail_group(vec![last], &outcome, false);
-            ended.push(Ended { node, batch, outcome });
+            ended.extend(self.disk.refuse_last(&mut group));
         }
-        let ids: Vec<_> = group.iter().map(|(node, batch)| (*node, batch.id)).collect();
-        let batches: Vec<_> = group.into_iter().map(|(_, batch)| batch).collect();
-        let copies = batches.clone();
-        let (outcomes, landed) = match fault {
-            None | Some(GroupFault::QueueFull) => (self.store.commit_group(batches), Outcome::Done),
-            Some(GroupFault::Rejected) => {
-                let full = Outcome::Rejected("the disk is full".into());
-                (self.store.fail_group(batches, &full, false), Outcome::Done)
-            }
-            Some(GroupFault::UnknownLanded) => {
-                (self.store.fail_group(batches, &Outcome::Unknown, true), Outcome::Unknown)
-            }
-            Some(GroupFault::UnknownLost) => {
-                (self.store.fail_group(batches, &Outcome::Unknown, false), Outcome::Done)
-            }
-        };
-        let mut verdict = Ok(());
-        for (batch, outcome) in copies.iter().zip(&outcomes) {
-            if *outcome == landed && verdict.is_ok() {
-                verdict = judge.landed(batch);
-            }
-        }
-        ended.extend(ids.into_iter().zip(outcomes).map(|((node, batch), outcome)| Ended {
-            node,
-            batch,
-            outcome,
-        }));
+        let (verdict, outcomes) = self.commit_group(group, fault, judge);
+        ended.extend(outcomes);
         verdict
+    }
+
+    /// The judge sees what lands of a group.
+    fn commit_group(
+        &mut self,
+        group: Vec<(Key, Batch)>,
+        fault: Option<GroupFault>,
+        judge: &mut Judge,
+    ) -> (Verdict, Vec<Ended<Key>>) {
+        let copies: Vec<_> = group.iter().map(|(_, batch)| batch.clone()).collect();
+        let ended = self.disk.commit(group, fault);
+        let mut landed = copies.iter().zip(&ended).filter(|(_, ended)| ended.landed);
+        let verdict = landed.try_for_each(|(batch, _)| judge.landed(batch));
+        (verdict, ended)
     }
 
     /// The process dies: of what waits in its queue some may still land, and nobody hears of it. The rest is under way
@@ -143,20 +103,10 @@ impl Storage {
         dies: &dyn Fn(&Key) -> bool,
         judge: &mut Judge,
     ) -> Result<Option<u64>, Violation> {
-        let all = std::mem::take(&mut self.waiting);
-        let (mut dying, mut others): (VecDeque<_>, VecDeque<_>) =
-            all.into_iter().partition(|(key, _)| dies(key));
-        std::mem::swap(&mut self.waiting, &mut others);
+        let mut dying = self.disk.take_from(dies);
         let lands = self.chance.below(dying.len() as u64 + 1) as usize;
         let late = dying.split_off(lands);
-        let batches: Vec<_> = dying.into_iter().map(|(_, batch)| batch).collect();
-        let copies = batches.clone();
-        let outcomes = self.store.commit_group(batches);
-        for (batch, outcome) in copies.iter().zip(&outcomes) {
-            if *outcome == Outcome::Done {
-                judge.landed(batch)?;
-            }
-        }
+        self.commit_group(dying, None, judge).0?;
         if late.is_empty() {
             return Ok(None);
         }
@@ -170,6 +120,6 @@ impl Storage {
         let late = std::mem::take(&mut self.late);
         let (due, late): (Vec<_>, Vec<_>) = late.into_iter().partition(|(due, _)| *due <= now);
         self.late = late;
-        self.waiting.extend(due.into_iter().map(|(_, late)| late));
+        due.into_iter().for_each(|(_, (key, batch))| self.disk.push(key, batch));
     }
 }

@@ -17,15 +17,15 @@ use gundo_bots::{Chance, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
-use gundo_rig::Queue;
-use gundo_types::{Body, ConnId, EntityId, NodeId, Now, Planted, Point, WorldTime};
+use gundo_rig::{Clock, Ended, Queue, Seat, seed_of};
+use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
 use crate::people::{Absence, Client, Person, chance};
 use crate::plan::{Dial, Plan};
-use crate::storage::{Ended, Storage};
+use crate::storage::Storage;
 use crate::story::{About, Story};
 use clients::Decoded;
 use coordinator::{Asked, Coordinator};
@@ -277,19 +277,15 @@ impl World {
             }
             Flight::Loaded { node, entity, load } => {
                 let broken = self.now < self.storage.unreadable_until;
-                let result = if broken {
-                    Err("the disk cannot be read".to_owned())
+                let input = if broken {
+                    Input::Loaded { entity, load, result: Err("the disk cannot be read".to_owned()) }
                 } else {
-                    Ok(self.storage.store.load(entity))
+                    self.storage.disk.load(entity, load)
                 };
-                self.input(node, Input::Loaded { entity, load, result });
+                self.input(node, input);
             }
             Flight::NodeTimer(key) => {
-                let now = self.now;
-                if let Some(node) = self.nodes.get_mut(&key)
-                    && node.timer.is_some_and(|at| at <= now)
-                {
-                    node.timer = None;
+                if self.nodes.get_mut(&key).is_some_and(|node| node.kernel.is_woken(self.now)) {
                     self.input(key, Input::Timeout);
                 }
             }
@@ -348,15 +344,10 @@ impl World {
     pub(crate) fn start_node(&mut self, member: &Member) {
         let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
         let incarnation = member.incarnation;
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.net.next_u64().to_le_bytes());
+        let seed = seed_of(self.net.next_u64());
         let settings = NodeSettings {
-            node: member.node,
-            incarnation,
-            seed,
-            world: Arc::clone(&self.settings),
-            rules: Arc::clone(&self.rules),
             planted: self.planted,
+            ..gundo_rig::settings(member, seed, &self.settings, &self.rules)
         };
         let (rate, offset) = if clocks == 0 {
             (1_000_000, 0)
@@ -365,22 +356,13 @@ impl World {
             let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
             (900_000 + self.net.below(200_001), offset)
         };
-        let mut kernel = Node::new(settings);
+        let clock = Clock { began: self.now, rate, world_ms: WORLD_MS, ahead_ms: offset };
+        let mut kernel = Seat::new(Node::new(settings), clock);
         let newer = u64::from(self.plan.dials.get(&Dial::Mixed).copied().unwrap_or(0));
         if newer > 0 && self.wrong.below(100) < newer {
             kernel.act_newer();
         }
-        let node = SimNode {
-            kernel,
-            incarnation,
-            began: self.now,
-            rate,
-            world_offset_ms: offset,
-            timer: None,
-            paused: false,
-            inbox: VecDeque::new(),
-            completed_at: 0,
-        };
+        let node = SimNode { kernel, incarnation, paused: false, inbox: VecDeque::new(), completed_at: 0 };
         self.nodes.insert(self.key(member.node.0), node);
     }
 
@@ -410,10 +392,8 @@ impl World {
         };
         let node = self.nodes.get_mut(&key).expect("just seen");
         let before = walks.then(|| node.kernel.counters());
-        let world = (WORLD_MS + self.now / 1_000).saturating_add_signed(node.world_offset_ms);
-        let now = Now { time: node.local(self.now), world: WorldTime(world) };
         self.counts.inputs += 1;
-        node.kernel.handle(now, input);
+        let step = node.kernel.take(self.now, input);
         // A planted mistake is for the checkers of guarantees to find.
         if self.counts.inputs.is_multiple_of(CHECK_EVERY) && self.planted.is_none() {
             node.kernel.check();
@@ -423,15 +403,10 @@ impl World {
             self.walks += 1;
             self.walked += u64::from(after.moves + after.corrections > before.moves + before.corrections);
         }
-        let outputs: Vec<_> = std::iter::from_fn(|| node.kernel.poll_output()).collect();
-        if let Some(local) = node.kernel.poll_timeout() {
-            let at = node.global(local).max(self.now);
-            if node.timer.is_none_or(|t| at < t) {
-                node.timer = Some(at);
-                self.queue.push(at, Flight::NodeTimer(key));
-            }
+        if let Some(at) = step.wake {
+            self.queue.push(at, Flight::NodeTimer(key));
         }
-        for output in outputs {
+        for output in step.outputs {
             self.output(key, output);
         }
         let open = came_by.and_then(|conn| self.open.get(&conn)).map_or(0, BTreeSet::len);
@@ -486,7 +461,7 @@ impl World {
                 self.tell_append(key, &batch);
                 self.check_suspended(key, &batch);
                 let batch = self.carry_batch(batch);
-                self.storage.push(key, batch);
+                self.storage.disk.push(key, batch);
                 self.schedule_commit();
             }
             Output::Load { entity, load } => {
@@ -550,7 +525,7 @@ impl World {
         let mut ended = Vec::new();
         let verdict = self.storage.commit(self.now, &mut self.judge, &mut ended);
         self.rule(verdict);
-        for Ended { node, batch, outcome } in ended {
+        for Ended { who: node, batch, outcome, .. } in ended {
             let after = 50 + self.net.below(200);
             let Some(sim) = self.nodes.get_mut(&node) else { continue };
             // Outcomes reach a node in order; that of a full queue goes ahead by itself.
@@ -558,7 +533,7 @@ impl World {
             let at = sim.completed_at;
             self.queue.push(at, Flight::Completed { node, batch, outcome });
         }
-        if !self.storage.is_idle() {
+        if !self.storage.disk.is_idle() {
             self.schedule_commit();
         }
     }

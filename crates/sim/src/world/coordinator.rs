@@ -182,7 +182,7 @@ impl World {
         match request {
             Request::Store(request) => Answer::Store(self.coordinator.ask(request)),
             Request::Row(request) => {
-                Answer::Row(row(&mut self.storage.store, &mut self.judge, request, deletes))
+                Answer::Row(row(&mut self.storage.disk.store, &mut self.judge, request, deletes))
             }
         }
     }

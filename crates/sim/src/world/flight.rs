@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use gundo_kernel::{Input, Node, Peer, Renewal, View};
+use gundo_kernel::{Input, Peer, Renewal, View};
+use gundo_rig::Seat;
 use gundo_types::{ConnId, EntityId, NodeId, Time};
 use gundo_wire::client::ClientMessage;
 
@@ -122,27 +123,11 @@ pub(crate) struct Stall {
 }
 
 pub(crate) struct SimNode {
-    pub(crate) kernel: Node,
+    pub(crate) kernel: Seat,
     pub(super) incarnation: u64,
-    /// When its clock began, and how fast it runs, millionths.
-    pub(super) began: u64,
-    pub(super) rate: u64,
-    pub(super) world_offset_ms: i64,
-    pub(super) timer: Option<u64>,
     pub(super) paused: bool,
     pub(super) inbox: VecDeque<Input>,
     pub(super) completed_at: u64,
-}
-
-impl SimNode {
-    pub(super) fn local(&self, now: u64) -> Time {
-        Time(((now - self.began) as u128 * u128::from(self.rate) / 1_000_000) as u64)
-    }
-
-    /// The moment at which its clock has reached `local`.
-    pub(super) fn global(&self, local: Time) -> u64 {
-        self.began + (u128::from(local.0) * 1_000_000).div_ceil(u128::from(self.rate)) as u64
-    }
 }
 
 #[derive(Clone, Copy, Default)]

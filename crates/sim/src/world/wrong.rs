@@ -91,14 +91,14 @@ impl World {
             Dial::Unreadable => {
                 self.storage.unreadable_until = self.now + 50_000 + self.wrong.below(2 * second)
             }
-            Dial::Reject => self.storage.faults.push_back(crate::storage::GroupFault::Rejected),
-            Dial::Queue => self.storage.faults.push_back(crate::storage::GroupFault::QueueFull),
-            Dial::UnknownLanded => self.storage.faults.push_back(crate::storage::GroupFault::UnknownLanded),
-            Dial::UnknownLost => self.storage.faults.push_back(crate::storage::GroupFault::UnknownLost),
+            Dial::Reject => self.storage.faults.push_back(gundo_rig::GroupFault::Rejected),
+            Dial::Queue => self.storage.faults.push_back(gundo_rig::GroupFault::QueueFull),
+            Dial::UnknownLanded => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLanded),
+            Dial::UnknownLost => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLost),
             Dial::Prune => {
                 // As if an hour had passed: what may go by then goes.
                 let later = WorldTime(self.world_time().0 + gundo_journal::KEEP_MS);
-                self.storage.store.prune(later);
+                self.storage.disk.store.prune(later);
             }
         }
         if dial != Dial::Edge {
@@ -254,7 +254,7 @@ impl World {
 
     /// Its row is deleted: from now on nothing of it may land.
     pub(super) fn leave_journal(&mut self, incarnation: u64) {
-        self.storage.store.leave(incarnation);
+        self.storage.disk.store.leave(incarnation);
         self.judge.leave(incarnation);
     }
 
