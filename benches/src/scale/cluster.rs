@@ -5,12 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
 use gundo_journal::Store;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, View, WorldSettings};
-use gundo_rig::Queue;
-use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Now, Point, Time, WorldTime};
+use gundo_kernel::{Input, Node, Output, Peer, View, WorldSettings};
+use gundo_rig::{Clock, Disk, Queue, Seat, seed_of, settings};
+use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Point};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
-use gundo_wire::journal::Batch;
 
 use super::traffic::Traffic;
 use super::{Case, Schedule, area};
@@ -32,17 +31,25 @@ const WORLD_MS: u64 = 1_000_000;
 
 /// Something in flight, or due. Nodes and players by index.
 enum Flight {
-    Peer { to: usize, from: NodeId, message: Peer },
-    Commit { node: usize, batch: Batch },
-    Loaded { node: usize, entity: EntityId, load: u64 },
+    Peer {
+        to: usize,
+        from: NodeId,
+        message: Peer,
+    },
+    /// Of the batch that has waited longest.
+    Commit,
+    Loaded {
+        node: usize,
+        entity: EntityId,
+        load: u64,
+    },
     Timer(usize),
     Hello(usize),
     Step(usize),
 }
 
 struct Host {
-    kernel: Node,
-    timer: Option<u64>,
+    seat: Seat,
     traffic: Traffic,
 }
 
@@ -58,7 +65,7 @@ pub(super) struct Cluster {
     now: u64,
     flights: Queue<Flight>,
     nodes: Vec<Host>,
-    store: Store,
+    disk: Disk<usize>,
     players: Vec<Player>,
     counting: bool,
     /// Connections that nodes closed: none, if all is well.
@@ -72,7 +79,7 @@ impl Cluster {
             now: 0,
             flights: Queue::new(),
             nodes: Vec::new(),
-            store: Store::new(),
+            disk: Disk::new(Store::new()),
             players: Vec::new(),
             counting: false,
             closed: 0,
@@ -87,23 +94,11 @@ impl Cluster {
     fn add_nodes(&mut self, count: u16, seed: u64) {
         let (world, rules) = (Arc::new(WorldSettings::default()), Arc::new(game::rules()));
         let mut seeds = chance(seed, 2);
-        let mut members = Vec::new();
-        for n in 1..=count {
-            let (node, incarnation) = (NodeId(n), self.store.join());
-            members.push(Member {
-                node,
-                incarnation,
-                host: format!("n{n}"),
-                port: 1,
-                weight: 1,
-                draining: false,
-            });
-            let mut seed = [0; 32];
-            seed[..8].copy_from_slice(&seeds.next_u64().to_le_bytes());
-            let (world, rules) = (Arc::clone(&world), Arc::clone(&rules));
-            let settings = NodeSettings { node, incarnation, seed, world, rules, planted: None };
-            let kernel = Node::new(settings);
-            self.nodes.push(Host { kernel, timer: None, traffic: Traffic::default() });
+        let members: Vec<_> = (1..=count).map(|n| self.disk.join(n)).collect();
+        for member in &members {
+            let settings = settings(member, seed_of(seeds.next_u64()), &world, &rules);
+            let seat = Seat::new(Node::new(settings), Clock::right(WORLD_MS));
+            self.nodes.push(Host { seat, traffic: Traffic::default() });
         }
         for node in 0..self.nodes.len() {
             self.input(node, Input::View(View { epoch: Epoch(1), members: members.clone() }));
@@ -162,7 +157,7 @@ impl Cluster {
         if missing > 0 || self.closed > 0 {
             return Err(format!("{missing} players did not get in, {} were sent away", self.closed));
         }
-        let corrected: u64 = self.nodes.iter().map(|host| host.kernel.counters().corrections).sum();
+        let corrected: u64 = self.nodes.iter().map(|host| host.seat.counters().corrections).sum();
         if corrected > 0 {
             return Err(format!("{corrected} moves were not accepted"));
         }
@@ -172,22 +167,21 @@ impl Cluster {
     fn land(&mut self, flight: Flight) {
         match flight {
             Flight::Peer { to, from, message } => {
-                let incarnation = self.nodes[usize::from(from.0) - 1].kernel.incarnation();
+                let incarnation = self.nodes[usize::from(from.0) - 1].seat.incarnation();
                 self.input(to, Input::Peer { from, incarnation, message });
             }
-            Flight::Commit { node, batch } => {
-                let id = batch.id;
-                let outcome = self.store.commit_group(vec![batch]).pop().expect("one batch has one outcome");
-                self.input(node, Input::Appended { batch: id, outcome });
+            Flight::Commit => {
+                let group = self.disk.next_group(1);
+                for ended in self.disk.commit(group, None) {
+                    self.input(ended.who, ended.into_input());
+                }
             }
             Flight::Loaded { node, entity, load } => {
-                let result = Ok(self.store.load(entity));
-                self.input(node, Input::Loaded { entity, load, result });
+                let input = self.disk.load(entity, load);
+                self.input(node, input);
             }
             Flight::Timer(node) => {
-                // One that was set earlier has been there before.
-                if self.nodes[node].timer.is_some_and(|at| at <= self.now) {
-                    self.nodes[node].timer = None;
+                if self.nodes[node].seat.is_woken(self.now) {
                     self.input(node, Input::Timeout);
                 }
             }
@@ -235,26 +229,21 @@ impl Cluster {
     }
 
     fn input(&mut self, node: usize, input: Input) {
-        let now = Now { time: Time(self.now), world: WorldTime(WORLD_MS + self.now / 1_000) };
-        self.nodes[node].kernel.handle(now, input);
-        while let Some(output) = self.nodes[node].kernel.poll_output() {
+        let step = self.nodes[node].seat.take(self.now, input);
+        for output in step.outputs {
             self.output(node, output);
         }
-        let host = &mut self.nodes[node];
-        if let Some(at) = host.kernel.poll_timeout()
-            && host.timer.is_none_or(|timer| at.0 < timer)
-        {
-            host.timer = Some(at.0);
-            self.fly(at.0.max(self.now), Flight::Timer(node));
+        if let Some(at) = step.wake {
+            self.fly(at, Flight::Timer(node));
         }
     }
 
     fn output(&mut self, node: usize, output: Output) {
-        let Host { kernel, traffic, .. } = &mut self.nodes[node];
+        let Host { seat, traffic } = &mut self.nodes[node];
         match output {
             Output::Peer { to, message } => {
                 if self.counting {
-                    traffic.count_peer(&message, kernel.incarnation());
+                    traffic.count_peer(&message, seat.incarnation());
                 }
                 let flight =
                     Flight::Peer { to: usize::from(to.0) - 1, from: NodeId(node as u16 + 1), message };
@@ -271,7 +260,8 @@ impl Cluster {
             }
             Output::Append(batch) => {
                 traffic.appends += u64::from(self.counting);
-                self.fly(self.now + COMMIT_US, Flight::Commit { node, batch });
+                self.disk.push(node, batch);
+                self.fly(self.now + COMMIT_US, Flight::Commit);
             }
             Output::Load { entity, load } => {
                 self.fly(self.now + LOAD_US, Flight::Loaded { node, entity, load });
