@@ -4,15 +4,13 @@
 //! An input is several messages in a row, as [`messages`](crate::messages) cuts them. Each is a byte and a `PeerMessage`: the byte says
 //! who sends it and what happens besides.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_journal::Store;
-use gundo_kernel::{
-    HomeMessage, Input, Member, Node, NodeSettings, Output, Peer, Renewal, View, WorldSettings,
-};
-use gundo_types::{ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Now, Term, Time, WorldTime};
+use gundo_kernel::{HomeMessage, Input, Node, Output, Peer, Renewal, View, WorldSettings};
+use gundo_rig::{Clock, Disk, Queue, Seat, settings};
+use gundo_types::{ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Term};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Command, Hello, PROTOCOL, ServerMessage};
 use gundo_wire::journal::Batch;
@@ -87,9 +85,10 @@ fn land_id(chunk: ChunkId) -> EntityId {
 
 /// One real node; of the other only what it says.
 struct World {
-    node: Node,
-    store: Store,
-    now: Time,
+    node: Seat,
+    disk: Disk<()>,
+    now: u64,
+    inputs: Queue<Input>,
     player: EntityId,
     incarnation: u64,
     seq: u64,
@@ -98,27 +97,18 @@ struct World {
 impl World {
     /// Ada is in the world.
     fn new() -> Self {
-        let mut store = Store::new();
-        let incarnations = [store.join(), store.join()];
-        let node = Node::new(NodeSettings {
-            node: ME,
-            incarnation: incarnations[0],
-            seed: [1; 32],
-            world: Arc::new(WorldSettings::default()),
-            rules: rules(),
-            planted: None,
-        });
-        let player = EntityId::default();
-        let mut world = Self { node, store, now: Time(0), player, incarnation: incarnations[1], seq: 0 };
-        let member = |(node, incarnation): (NodeId, u64)| Member {
-            node,
-            incarnation,
-            host: String::new(),
-            port: 1,
-            weight: 1,
-            draining: false,
+        let mut disk = Disk::new(Store::new());
+        let members = vec![disk.join(ME.0), disk.join(PEER.0)];
+        let settings = settings(&members[0], [1; 32], &Arc::new(WorldSettings::default()), &rules());
+        let mut world = Self {
+            node: Seat::new(Node::new(settings), Clock::right(WORLD_MS)),
+            disk,
+            now: 0,
+            inputs: Queue::new(),
+            player: EntityId::default(),
+            incarnation: members[1].incarnation,
+            seq: 0,
         };
-        let members = [ME, PEER].into_iter().zip(incarnations).map(member).collect();
         world.handle(Input::View(View { epoch: Epoch(1), members }));
         let announce =
             HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes: vec![], last: true };
@@ -181,46 +171,54 @@ impl World {
     }
 
     fn pass(&mut self, ms: u64) {
-        let end = self.now.plus_ms(ms);
-        while let Some(due) = self.node.poll_timeout().filter(|due| *due <= end) {
-            self.now = self.now.max(due);
-            self.handle(Input::Timeout);
+        self.run_until(self.now + ms * 1_000);
+    }
+
+    /// It arrives at once, and so does what follows from it.
+    fn handle(&mut self, input: Input) {
+        self.inputs.push(self.now, input);
+        self.run_until(self.now);
+    }
+
+    fn run_until(&mut self, end: u64) {
+        while let Some((at, input)) = self.inputs.pop_until(end) {
+            self.now = at;
+            if matches!(input, Input::Timeout) && !self.node.is_woken(at) {
+                continue;
+            }
+            let step = self.node.take(at, input);
+            self.node.check();
+            if let Some(due) = step.wake {
+                self.inputs.push(due, Input::Timeout);
+            }
+            for output in step.outputs {
+                self.output(output);
+            }
         }
         self.now = end;
     }
 
-    fn handle(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let now = Now { time: self.now, world: WorldTime(WORLD_MS + self.now.0 / 1_000) };
-            self.node.handle(now, input);
-            self.node.check();
-            while let Some(output) = self.node.poll_output() {
-                match output {
-                    Output::Send { parts, .. } => {
-                        ServerMessage::decode(parts.concat().as_slice()).expect("a node speaks the protocol");
-                    }
-                    Output::Append(batch) => {
-                        let id = batch.id;
-                        let outcomes = self.store.commit_group(vec![batch]);
-                        let outcome = outcomes.into_iter().next().expect("one batch, one outcome");
-                        inputs.push_back(Input::Appended { batch: id, outcome });
-                    }
-                    Output::Load { entity, load } => {
-                        let result = Ok(self.store.load(entity));
-                        inputs.push_back(Input::Loaded { entity, load, result });
-                    }
-                    Output::Peer {
-                        message: Peer::Home { message: HomeMessage::Locate { entity, .. }, .. },
-                        ..
-                    } => self.player = entity,
-                    Output::Renew { sent } => {
-                        inputs.push_back(Input::Renewed { sent, renewal: Renewal::Renewed });
-                    }
-                    Output::Fenced => panic!("only the coordinator removes a node"),
-                    _ => {}
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Send { parts, .. } => {
+                ServerMessage::decode(parts.concat().as_slice()).expect("a node speaks the protocol");
+            }
+            Output::Append(batch) => {
+                for ended in self.disk.commit(vec![((), batch)], None) {
+                    self.inputs.push(self.now, ended.into_input());
                 }
             }
+            Output::Load { entity, load } => {
+                self.inputs.push(self.now, self.disk.load(entity, load));
+            }
+            Output::Peer {
+                message: Peer::Home { message: HomeMessage::Locate { entity, .. }, .. }, ..
+            } => self.player = entity,
+            Output::Renew { sent } => {
+                self.inputs.push(self.now, Input::Renewed { sent, renewal: Renewal::Renewed });
+            }
+            Output::Fenced => panic!("only the coordinator removes a node"),
+            _ => {}
         }
     }
 }

@@ -3,18 +3,19 @@
 //! Each message of an input begins with one byte that says who does what (see [`Act`]); the rest is a
 //! `ClientMessage`. All of it happens in one thread and in one order, so an input gives one history.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use gundo_client::Picture;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, View, WorldSettings};
-use gundo_types::{ConnId, EntityId, Epoch, Kind, NodeId, Now, Time, WorldTime};
+use gundo_kernel::{Input, Member, Node, Output, View, WorldSettings};
+use gundo_rig::{Clock, Disk, GroupFault, Queue, Seat, settings};
+use gundo_types::{ConnId, EntityId, Epoch, Kind, NodeId};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, ServerMessage};
-use gundo_wire::journal::{Batch, Cause, Outcome};
+use gundo_wire::journal::Cause;
 
 use crate::mutate::cut;
 
@@ -39,10 +40,8 @@ enum Act {
     Gone,
     /// It reads too slowly, and then has read everything.
     Lag,
-    /// The journal's next group fails, and nothing landed.
-    Reject,
-    /// The journal's next group has an unknown outcome; it landed, or not.
-    Doubt { landed: bool },
+    /// The journal's next group fails.
+    Fail(GroupFault),
 }
 
 impl Act {
@@ -51,9 +50,9 @@ impl Act {
             0..=2 => Self::Say,
             3 => Self::Gone,
             4 => Self::Lag,
-            5 => Self::Reject,
-            6 => Self::Doubt { landed: true },
-            _ => Self::Doubt { landed: false },
+            5 => Self::Fail(GroupFault::Rejected),
+            6 => Self::Fail(GroupFault::UnknownLanded),
+            _ => Self::Fail(GroupFault::UnknownLost),
         }
     }
 }
@@ -78,12 +77,12 @@ fn play(data: &[u8]) -> World {
 }
 
 struct World {
-    nodes: Vec<Node>,
-    store: Store,
-    now: Time,
-    letters: VecDeque<(usize, Input)>,
-    batches: Vec<(usize, Batch)>,
-    fault: Option<Act>,
+    nodes: Vec<Seat>,
+    disk: Disk<usize>,
+    now: u64,
+    /// What comes to which node.
+    letters: Queue<(usize, Input)>,
+    fault: Option<GroupFault>,
     clients: Vec<Client>,
     last_conn: u64,
     latest_token: Bytes,
@@ -99,45 +98,29 @@ struct Client {
 
 impl World {
     fn new() -> Self {
-        let mut store = Store::new();
-        let incarnations: Vec<u64> = (0..NODES).map(|_| store.join()).collect();
-        let settings = Arc::new(WorldSettings::default());
-        let make = |at: usize| {
-            let (node, world) = (NodeId(at as u16 + 1), Arc::clone(&settings));
-            let incarnation = incarnations[at];
-            Node::new(NodeSettings {
-                node,
-                incarnation,
-                seed: [at as u8; 32],
-                world,
-                rules: rules(),
-                planted: None,
-            })
+        let mut disk = Disk::new(Store::new());
+        let members: Vec<_> = (1..=NODES).map(|n| disk.join(n as u16)).collect();
+        let world = Arc::new(WorldSettings::default());
+        let seat = |(at, member): (usize, &Member)| {
+            let settings = settings(member, [at as u8; 32], &world, &rules());
+            Seat::new(Node::new(settings), Clock::right(WORLD_MS))
         };
+        let nodes = members.iter().enumerate().map(seat).collect();
         let client = |at| Client { conn: ConnId(at as u64), player: None, picture: Picture::new() };
         let mut world = Self {
-            nodes: (0..NODES).map(make).collect(),
-            store,
-            now: Time(0),
-            letters: VecDeque::new(),
-            batches: Vec::new(),
+            nodes,
+            disk,
+            now: 0,
+            letters: Queue::new(),
             fault: None,
             clients: (0..CLIENTS).map(client).collect(),
             last_conn: CLIENTS as u64,
             latest_token: Bytes::new(),
             successes: BTreeMap::new(),
         };
-        let member = |at: usize| Member {
-            node: NodeId(at as u16 + 1),
-            incarnation: incarnations[at],
-            host: String::new(),
-            port: 1 + at as u16,
-            weight: 1,
-            draining: false,
-        };
-        let view = View { epoch: Epoch(1), members: (0..NODES).map(member).collect() };
+        let view = View { epoch: Epoch(1), members };
         for at in 0..NODES {
-            world.letters.push_back((at, Input::View(view.clone())));
+            world.send(at, Input::View(view.clone()));
         }
         world.settle();
         world
@@ -152,15 +135,15 @@ impl World {
                 if let Some(hello) = message.hello.as_mut().filter(|hello| hello.token.len() == TOKEN_BYTES) {
                     hello.token = self.latest_token.clone();
                 }
-                self.letters.push_back((node, Input::Client { conn, message }));
+                self.send(node, Input::Client { conn, message });
             }
             Act::Gone => self.hang_up(at),
             Act::Lag => {
-                self.letters.push_back((node, Input::Lagging { conn }));
+                self.send(node, Input::Lagging { conn });
                 self.settle();
-                self.letters.push_back((node, Input::Drained { conn }));
+                self.send(node, Input::Drained { conn });
             }
-            fault => self.fault = Some(fault),
+            Act::Fail(fault) => self.fault = Some(fault),
         }
         self.settle();
     }
@@ -169,20 +152,20 @@ impl World {
         self.last_conn += 1;
         let client = Client { conn: ConnId(self.last_conn), player: None, picture: Picture::new() };
         let before = std::mem::replace(&mut self.clients[at], client);
-        self.letters.push_back((at % NODES, Input::Gone { conn: before.conn }));
+        self.send(at % NODES, Input::Gone { conn: before.conn });
     }
 
-    /// Lets `ms` pass, stopping wherever a node wants to be woken.
+    /// It arrives at once, after all that was sent before.
+    fn send(&mut self, to: usize, input: Input) {
+        self.letters.push(self.now, (to, input));
+    }
+
+    /// Lets `ms` pass.
     fn pass(&mut self, ms: u64) {
-        let end = self.now.plus_ms(ms);
-        while let Some(due) = self.nodes.iter().filter_map(Node::poll_timeout).min().filter(|due| *due <= end)
-        {
-            self.now = self.now.max(due);
-            for at in 0..NODES {
-                if self.nodes[at].poll_timeout().is_some_and(|due| due <= self.now) {
-                    self.letters.push_back((at, Input::Timeout));
-                }
-            }
+        let end = self.now + ms * 1_000;
+        while let Some((at, (node, input))) = self.letters.pop_until(end) {
+            self.now = at;
+            self.input(node, input);
             self.settle();
         }
         self.now = end;
@@ -191,33 +174,36 @@ impl World {
     /// Delivers letters and commits groups until nothing is under way.
     fn settle(&mut self) {
         loop {
-            while let Some((at, input)) = self.letters.pop_front() {
-                let now = Now { time: self.now, world: WorldTime(WORLD_MS + self.now.0 / 1_000) };
-                self.nodes[at].handle(now, input);
-                self.nodes[at].check();
-                while let Some(output) = self.nodes[at].poll_output() {
-                    self.take(at, output);
-                }
-                assert_eq!(self.nodes[at].counters().game_panics, 0, "the game panicked");
+            while let Some((_, (node, input))) = self.letters.pop_until(self.now) {
+                self.input(node, input);
             }
-            if self.batches.is_empty() {
+            if self.disk.is_idle() {
                 return;
             }
             self.commit();
         }
     }
 
+    fn input(&mut self, at: usize, input: Input) {
+        let node = &mut self.nodes[at];
+        if matches!(input, Input::Timeout) && !node.is_woken(self.now) {
+            return;
+        }
+        let step = node.take(self.now, input);
+        node.check();
+        assert_eq!(node.counters().game_panics, 0, "the game panicked");
+        if let Some(due) = step.wake {
+            self.letters.push(due, (at, Input::Timeout));
+        }
+        for output in step.outputs {
+            self.take(at, output);
+        }
+    }
+
     fn commit(&mut self) {
-        let (senders, batches): (Vec<usize>, Vec<Batch>) =
-            std::mem::take(&mut self.batches).into_iter().unzip();
-        let ids: Vec<u64> = batches.iter().map(|batch| batch.id).collect();
-        let outcomes = match self.fault.take() {
-            Some(Act::Reject) => self.store.fail_group(batches, &Outcome::Rejected("full".into()), false),
-            Some(Act::Doubt { landed }) => self.store.fail_group(batches, &Outcome::Unknown, landed),
-            _ => self.store.commit_group(batches),
-        };
-        for ((at, batch), outcome) in senders.into_iter().zip(ids).zip(outcomes) {
-            self.letters.push_back((at, Input::Appended { batch, outcome }));
+        let group = self.disk.next_group(usize::MAX);
+        for ended in self.disk.commit(group, self.fault.take()) {
+            self.send(ended.who, ended.into_input());
         }
     }
 
@@ -235,13 +221,13 @@ impl World {
             }
             Output::Peer { to, message } => {
                 let from = NodeId(at as u16 + 1);
-                self.letters
-                    .push_back((usize::from(to.0) - 1, peer(from, self.nodes[at].incarnation(), message)));
+                let incarnation = self.nodes[at].incarnation();
+                self.send(usize::from(to.0) - 1, Input::Peer { from, incarnation, message });
             }
-            Output::Append(batch) => self.batches.push((at, batch)),
+            Output::Append(batch) => self.disk.push(at, batch),
             Output::Load { entity, load } => {
-                let result = Ok(self.store.load(entity));
-                self.letters.push_back((at, Input::Loaded { entity, load, result }));
+                let input = self.disk.load(entity, load);
+                self.send(at, input);
             }
             // The coordinator is down, and both go on.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
@@ -274,7 +260,7 @@ impl World {
 
     fn check_journal(&self) {
         for ((player, seq), payload) in &self.successes {
-            let events = self.store.stream(*player, 0, usize::MAX);
+            let events = self.disk.store.stream(*player, 0, usize::MAX);
             let causes =
                 events.iter().map(|(_, event)| Cause::decode(event.cause.as_ref()).expect("causes decode"));
             let of_it: Vec<Bytes> =
@@ -285,10 +271,6 @@ impl World {
             );
         }
     }
-}
-
-fn peer(from: NodeId, incarnation: u64, message: Peer) -> Input {
-    Input::Peer { from, incarnation, message }
 }
 
 /// One island for all inputs: it never changes.
