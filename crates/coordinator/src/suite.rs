@@ -338,7 +338,10 @@ pub fn what_is_not_answered_has_failed<M: Made>(make: impl Fn() -> M) {
     assert_eq!(join.recv().expect("answered"), Err(CallError::Unanswered));
     assert_eq!(leave.recv().expect("answered"), Err(CallError::Unanswered));
     made.mute_journal(false);
-    assert!(c.remove(epoch, ids[1]), "the same call again");
+    // The same call again. A look at the leases that waited for the journal as well may finish the removal first: then the
+    // view is another one, and this call has nothing left to do.
+    let removed = c.remove(epoch, ids[1]);
+    assert!(removed || c.epoch() != epoch, "the removal is finished by one of them");
     assert!(c.renew(ids[0]));
     let joined = c.join(&[3]);
     assert_eq!(c.incarnations(), [ids[0], joined[0]]);
