@@ -66,7 +66,7 @@ impl ChunkFrame {
         Self { news: Arc::new(news), tiers }
     }
 
-    /// The same for a subscriber who wants these tiers (bits). `None`: there is nothing for it.
+    /// The same for a subscriber that wants these tiers (bits). `None`: there is nothing for it.
     pub(crate) fn for_tiers(&self, tiers: u8) -> Option<Self> {
         let tiers = self.tiers & tiers;
         (tiers != 0 || self.roster.is_some()).then(|| Self { news: Arc::clone(&self.news), tiers })

@@ -102,7 +102,7 @@ impl Home {
 
     // ---- questions about entities ----------------------------------------------------------------------
 
-    /// A question or a word about who has an entity. True: it has been released, so whoever needs it may load it.
+    /// A question or a word about who has an entity. Returns an entity that has been released: a node that needs it may load it.
     pub(crate) fn on_entity(
         &mut self,
         core: &mut Core,

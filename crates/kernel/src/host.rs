@@ -106,9 +106,9 @@ impl Host {
         let players = entities.values().filter(|e| e.player.is_some()).count();
         assert_eq!(players, cx.desk.players, "players are counted as they come and go");
         let here = |id: &EntityId| entities.contains_key(id);
-        assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "only who is here changes");
+        assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "an entity that changes is here");
         assert!(cx.desk.awake.iter().all(here), "only what is here is awake");
-        assert!(cx.desk.suspended.iter().all(here), "only who is here is suspended");
+        assert!(cx.desk.suspended.iter().all(here), "a suspended entity is here");
         cx.desk.departures.check(here);
         cx.desk.txs.check(here);
         cx.desk.storage.check();

@@ -40,7 +40,7 @@ pub trait Entity: Sized + Send + 'static {
 
     /// The whole durable state as bytes.
     ///
-    /// While nodes are updated one by one, an older one reads what a newer one wrote and writes it anew: keep what is not known
+    /// While nodes are updated one by one, an older one reads what a newer one wrote and writes it again: keep the fields you do not know
     /// ([`Kept`](gundo_wire::Kept)), or it is lost. An event that is not known is applied as nothing: decide a new one only when
     /// every node knows how to apply it, that is, one version later.
     fn snapshot(&self) -> Vec<u8>;
@@ -105,7 +105,7 @@ pub trait Entity: Sized + Send + 'static {
         Body::default()
     }
 
-    /// Players only: top speed in mm/s. The engine corrects whoever moves faster.
+    /// Players only: top speed in mm/s. The engine corrects a player that moves faster.
     fn speed_max(&self, world: &Self::World) -> u32 {
         let _ = world;
         0

@@ -89,7 +89,7 @@ impl Life {
         self.step(Phase::Suspended, |from| from == Phase::Loading);
     }
 
-    /// Its state may be wrong. True: it was about to change nothing by itself, and will be reloaded.
+    /// Its state may be wrong: it is reloaded once nothing of it is in flight.
     pub(super) fn settle(&mut self) {
         self.step(Phase::Settling, |from| matches!(from, Phase::Live | Phase::Freezing | Phase::Settling));
     }

@@ -12,9 +12,8 @@ mod participant;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Time};
 use gundo_wire::journal::EventRecord;
-use rand_core::Rng;
 
 use super::queue::Command;
 use crate::core::{Core, Timer};
@@ -22,7 +21,7 @@ use crate::game::Part;
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
-const BACKOFF_MS: std::ops::RangeInclusive<u64> = 5..=40;
+const BACKOFF_MS: std::ops::RangeInclusive<u32> = 5..=40;
 
 /// Parts of one transaction. Beyond: the command is refused with `game_error`.
 const PARTS_MAX: usize = 16;
@@ -106,9 +105,8 @@ impl Transactions {
         assert!(entry.phase == TxPhase::Preparing, "only who is still preparing backs off");
         entry.phase = TxPhase::BackingOff;
         entry.parts.iter_mut().for_each(|p| p.prepared = None);
-        let spread = BACKOFF_MS.end() - BACKOFF_MS.start() + 1;
-        let wait = BACKOFF_MS.start() + core.rng.next_u64() % spread;
-        core.after_ms(wait, Timer::Transaction(tx));
+        let wait_ms = core.spread(BACKOFF_MS);
+        core.after_ms(u64::from(wait_ms), Timer::Transaction(tx));
         self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
     }
 
@@ -136,9 +134,4 @@ fn is_no_participant(core: &Core, entity: EntityId) -> bool {
     let is_land = Some(entity.kind) == rules.land_kind();
     let no_chunk = is_land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
     rules.kind_of(entity.kind).is_none() || entity.kind == rules.player_kind() || no_chunk
-}
-
-/// Whether a planted mistake lets a coordinator abort what it has appended.
-fn aborts_after_append(core: &Core) -> bool {
-    core.planted(Planted::AbortAfterAppend)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 
-use super::{Lock, PARTS_MAX, Tx, TxPart, TxPhase, aborts_after_append, is_no_participant};
+use super::{Lock, PARTS_MAX, Tx, TxPart, TxPhase, is_no_participant};
 use crate::core::Timer;
 use crate::game::{Actor, Part, Refusal, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
@@ -170,7 +170,7 @@ impl Host {
     /// A back-off is over, or the patience is.
     pub(in crate::host) fn on_tx_timer(&mut self, rooms: &mut Rooms<'_>, tx: TxId) {
         let Some(entry) = self.desk.txs.running.get(&tx) else { return };
-        if entry.phase == TxPhase::Appending && !aborts_after_append(rooms.core) {
+        if entry.phase == TxPhase::Appending && !rooms.core.planted(Planted::AbortAfterAppend) {
             return;
         }
         let coordinator = entry.entity;
