@@ -232,6 +232,7 @@ impl World {
             // The coordinator is down, and both go on.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => panic!("nobody removed the node"),
+            Output::GameFault { .. } => {}
             Output::Panicked { .. } => panic!("the game panicked"),
             Output::Stopped => panic!("nobody asked the node to stop"),
         }

@@ -269,7 +269,7 @@ impl Cluster {
             Output::Close { .. } => self.closed += 1,
             // Everybody stays, and the coordinator is not looked at.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
-            Output::Panicked { .. } | Output::Fenced | Output::Stopped => {}
+            Output::Panicked { .. } | Output::GameFault { .. } | Output::Fenced | Output::Stopped => {}
         }
     }
 }

@@ -226,6 +226,7 @@ impl Config {
             seed: self.seed,
             io_threads: self.io_threads,
             black_box: Some(self.data.join("blackbox")),
+            explains: self.explains,
             watchdog_ms: self.watchdog_ms,
             admin_token: None,
             world: self.world.clone().into(),

@@ -1,43 +1,41 @@
 //! The command line from outside: what it ends with.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use gundo_cli::App;
-use gundo_kernel::game::{Context, Decision, Entity, Refusal, Rules};
-use gundo_types::{Kind, WorldTime};
-use gundo_wire::DecodeError;
+use gundo_kernel::game::{Context, Decision, Done, Entity, Player, Refusal, Rules, State, message};
+use gundo_types::{Body, WorldTime};
 
 /// A player who can do nothing: what is tested is the command line.
-struct Idler;
+#[message(crate = gundo_kernel::game)]
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 1, name = "idler", player, event = Idler, command = Idler)]
+struct Idler {}
+
+impl Player for Idler {
+    fn create(&self, _: &str, _: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
+        Ok(Done::new())
+    }
+
+    fn spawn(&self, _: &mut Context<'_, Self>) -> Body {
+        Body::default()
+    }
+
+    fn speed_max(&self, (): &()) -> u32 {
+        0
+    }
+
+    fn decide(&self, _: Idler, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        Ok(Done::new().into())
+    }
+
+    fn private(&self) {}
+}
 
 impl Entity for Idler {
-    const KIND: Kind = Kind(1);
-    const NAME: &'static str = "idler";
-    type World = ();
-    type Command = ();
-    type Event = ();
-    type Live = ();
+    fn apply(&mut self, _: &Idler) {}
 
-    fn new(_: u64, (): &()) -> Self {
-        Self
-    }
-
-    fn restore(_: u64, (): &(), _: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self)
-    }
-
-    fn snapshot(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn decide(&self, (): (), _: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
-        Ok(Decision::new())
-    }
-
-    fn apply(&mut self, (): &()) {}
-
-    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
+    fn public(&self, _: WorldTime) -> Option<Idler> {
         None
     }
 }
@@ -45,7 +43,7 @@ impl Entity for Idler {
 /// What the command line `words` ends with.
 fn exit(words: &[&str]) -> String {
     let words = std::iter::once("idling").chain(words.iter().copied());
-    format!("{:?}", App::new("idling", |_| Rules::new::<Idler>("idling", &Arc::new(()))).run_from(words))
+    format!("{:?}", App::new("idling", |_| Rules::new("idling", ()).with::<Idler>()).run_from(words))
 }
 
 #[test]

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use gundo::testing::{TestSettings, TestWorld};
 use gundo::{
-    Body, Bytes, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, Rules, WorldTime,
+    Body, Context, Decision, Done, Entity, Message, Player, Point, Refusal, Rules, State, Stored, WorldTime,
+    message,
 };
 use gundo_client::{Client, CommandError, Event, Events, SessionSettings};
 
 /// Command, event, state and reply: a number.
-#[derive(Clone, PartialEq, Message)]
+#[message]
 struct Count {
     /// The number.
-    #[prost(uint64, tag = "1")]
+    #[tag(1)]
     n: u64,
 }
 
@@ -52,55 +53,60 @@ impl Drop for Opens {
     }
 }
 
+/// A player that counts.
+#[derive(State)]
+#[state(kind = 1, name = "counter", player, world = Gate, durable = Count, event = Count)]
+#[state(command = Count, reply = Count, public = Count, private = Count)]
 struct Counter(u64);
 
-impl Entity for Counter {
-    const KIND: Kind = Kind(1);
-    const NAME: &'static str = "counter";
-    type World = Gate;
-    type Command = Count;
-    type Event = Count;
-    type Live = ();
-
-    fn new(_: u64, _: &Gate) -> Self {
-        Self(0)
+impl Stored for Counter {
+    fn load(_: u64, _: &Gate, count: Count) -> Self {
+        Self(count.n)
     }
 
-    fn restore(_: u64, _: &Gate, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        Count::decode(snapshot).map(|c| Self(c.n))
+    fn save(&self) -> Count {
+        Count { n: self.0 }
     }
+}
 
-    fn snapshot(&self) -> Vec<u8> {
-        Count { n: self.0 }.encode_to_vec()
-    }
-
-    fn decide(&self, command: Count, cx: &mut Context<'_, Gate>) -> Result<Decision<Self>, Refusal> {
+impl Player for Counter {
+    fn decide(&self, command: Count, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         assert_ne!(command.n, PANIC, "nobody has thought of this number");
         if command.n == HANG {
             cx.world.pass();
         }
-        Ok(Decision::new().event(&command).reply(&Count { n: self.0 + command.n }))
+        Ok(Done::new().event(&command).reply(&Count { n: self.0 + command.n }).into())
     }
 
-    fn create(&self, name: &str, cx: &mut Context<'_, Gate>) -> Result<Decision<Self>, Refusal> {
-        Ok(Decision::new().event(&Count { n: 0 }).take_name("player", name, cx.id))
+    fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
+        Ok(Done::new().event(&Count { n: 0 }).take_name("player", name, cx.id))
     }
 
+    fn spawn(&self, _: &mut Context<'_, Self>) -> Body {
+        Body { at: Point::new(15_000, 15_000), ..Body::default() }
+    }
+
+    fn speed_max(&self, _: &Gate) -> u32 {
+        5_000
+    }
+
+    fn private(&self) -> Count {
+        self.save()
+    }
+}
+
+impl Entity for Counter {
     fn apply(&mut self, event: &Count) {
         self.0 += event.n;
     }
 
-    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
-        Some(self.snapshot())
-    }
-
-    fn spawn(&self, _: &mut Context<'_, Gate>) -> Body {
-        Body { at: Point::new(15_000, 15_000), ..Body::default() }
+    fn public(&self, _: WorldTime) -> Option<Count> {
+        Some(self.save())
     }
 }
 
 fn world(settings: &TestSettings, gate: &Arc<Gate>) -> TestWorld {
-    TestWorld::start(settings, |_| Rules::new::<Counter>("counting", gate))
+    TestWorld::start(settings, |_| Rules::new("counting", Arc::clone(gate)).with::<Counter>())
 }
 
 async fn enter(world: &TestWorld, node: u16, name: &str) -> (Client, Events) {

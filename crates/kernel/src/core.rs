@@ -8,6 +8,7 @@ use gundo_wire::client::ServerMessage;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::game::{Refusal, game_error};
 use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Peer, ToEdge, TxId};
 
@@ -106,6 +107,17 @@ impl Core {
     /// A message says what cannot be: its sender has a fault.
     pub(crate) fn note_nonsense(&mut self) {
         self.counters.nonsense += 1;
+    }
+
+    /// A rule did what the engine cannot do: operators hear why, and in development the player does, too. Returns the refusal.
+    pub(crate) fn game_fault(&mut self, entity: EntityId, rule: &'static str, why: String) -> Refusal {
+        self.counters.game_faults += 1;
+        let mut refusal = game_error();
+        if self.settings.explains {
+            refusal.text = format!("{} `{rule}` of {entity}: {why}", refusal.text).into();
+        }
+        self.outputs.push_back(Output::GameFault { entity, rule, why });
+        refusal
     }
 
     /// Home of a chunk in the present view.

@@ -1,15 +1,32 @@
-//! What a game tells the engine: kinds of entities, and the rules each follows.
+//! What a game tells the engine: kinds of entities, and the rules of each.
 //!
-//! A game implements [`Entity`] for each of its kinds and hands them over in [`Rules`]. The engine keeps each
-//! entity behind [`AnyEntity`], which speaks bytes. No storage, no placement here.
+//! A game derives [`State`] for each of its kinds, implements [`Entity`] and what else the kind is ([`Player`], [`Asked`], [`Ticking`],
+//! [`Placed`]), and hands them over in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which speaks bytes. No storage, no
+//! placement here.
 
 mod context;
+mod decision;
 mod entity;
 mod kinds;
+mod payload;
 mod refusal;
+mod rules;
+mod state;
 
-pub use context::{Actor, Child, Context, Neighbour, RawContext, Surroundings, TickContext};
-pub use entity::{Decision, Entity, Part, RawDecision};
-pub use kinds::{AnyEntity, AnyKind, Rules};
+pub use bytes::Bytes;
+pub use context::{Actor, Child, Context, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked};
+pub use decision::{
+    Answers, Ask, Asking, Both, Conclude, Decision, Done, Exists, Many, One, Part, RawAsk, RawDecision,
+    RawDone, Tell,
+};
+pub use entity::{Asked, Entity, Placed, Player, Ticking};
+pub use gundo_macros::{Payload, State, message};
+pub use gundo_types::Kind;
+pub use gundo_wire::DecodeError;
+pub use kinds::{AnyEntity, AnyKind};
+pub use payload::{Describe, Described, Never, Payload, Probe, Schema, Undescribed};
+pub use prost;
 pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};
+pub use rules::Rules;
+pub use state::{Methods, Role, State, Stored};

@@ -196,6 +196,16 @@ pub enum Output {
         /// That was one panic too many: the entity is suspended from now on.
         suspended: bool,
     },
+    /// A rule did what the engine cannot do, and the command was refused with `game_error`: something to write down for whoever writes
+    /// the game.
+    GameFault {
+        /// At which entity.
+        entity: EntityId,
+        /// Which rule.
+        rule: &'static str,
+        /// What was wrong, and what to do.
+        why: String,
+    },
     /// The driver may end: after [`Input::Stop`] everything is saved; a node that a view empties has nothing left,
     /// and takes nothing more.
     Stopped,
@@ -305,6 +315,8 @@ pub struct NodeSettings {
     pub world: Arc<WorldSettings>,
     /// The game.
     pub rules: Arc<crate::game::Rules>,
+    /// Whether a player hears why a rule could not do what it wanted (`game_error`): in development.
+    pub explains: bool,
     /// A mistake on purpose, for the simulator; without the feature `planted` it is ignored.
     pub planted: Option<Planted>,
 }
@@ -383,6 +395,8 @@ pub struct Counters {
     pub early: u64,
     /// Panics of game code.
     pub game_panics: u64,
+    /// What rules wanted and the engine could not do: [`Output::GameFault`].
+    pub game_faults: u64,
     /// Entities that were suspended because their code panicked again and again.
     pub suspensions: u64,
     /// Entities that are suspended now (gauge).

@@ -11,7 +11,7 @@ use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTim
 use gundo_wire::journal::{NameChange, StreamAppend};
 
 use crate::frame::ChunkFrame;
-use crate::game::{Actor, Refusal};
+use crate::game::{Actor, Exists, Refusal};
 
 /// A message between nodes.
 #[derive(Clone, Debug)]
@@ -430,10 +430,19 @@ pub enum TxMessage {
     Prepare {
         /// The transaction's age.
         age: Age,
-        /// The command.
-        command: Bytes,
+        /// What it is asked.
+        ask: Bytes,
+        /// Whether it must exist.
+        exists: Exists,
         /// Who asks.
         actor: Actor,
+    },
+    /// To an entity: show your public part. Nothing is locked.
+    Read,
+    /// Its public part as of its last durable event.
+    Seen {
+        /// `None`: it shows nothing, or nobody created it.
+        public: Option<Bytes>,
     },
     /// Its decision.
     Prepared(Box<Prepared>),
@@ -463,7 +472,7 @@ pub(crate) fn to_player(player: EntityId, line: Line, message: ToPlayer) -> Peer
 impl TxMessage {
     /// Whether it is a participant's word to the coordinator.
     pub(crate) fn is_an_answer(&self) -> bool {
-        matches!(self, Self::Prepared(_) | Self::Refused(_) | Self::Busy)
+        matches!(self, Self::Prepared(_) | Self::Seen { .. } | Self::Refused(_) | Self::Busy)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_kernel::game::{Actor, Refusal};
+use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
     Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
     Resumed, ToEdge, ToPlayer, TxId, TxMessage,
@@ -390,7 +390,12 @@ fn transaction() -> impl Strategy<Value = TxMessage> {
         body,
     });
     prop_oneof![
-        (age, payload(), actor).prop_map(|(age, command, actor)| TxMessage::Prepare { age, command, actor }),
+        (age, payload(), actor, any::<bool>()).prop_map(|(age, ask, actor, creates)| {
+            let exists = if creates { Exists::No } else { Exists::Yes };
+            TxMessage::Prepare { age, ask, exists, actor }
+        }),
+        Just(TxMessage::Read),
+        proptest::option::of(payload()).prop_map(|public| TxMessage::Seen { public }),
         prepared().prop_map(|prepared| TxMessage::Prepared(Box::new(prepared))),
         refusal().prop_map(TxMessage::Refused),
         Just(TxMessage::Busy),

@@ -333,6 +333,9 @@ impl Driver {
                     self.membership.propose_removal(epoch, node, incarnation);
                 }
                 Output::Panicked { entity, doing, suspended } => self.on_panicked(entity, doing, suspended),
+                Output::GameFault { entity, rule, why } => {
+                    tracing::warn!(node = self.link.me.0.0, %entity, rule, "the game wants what cannot be: {why}");
+                }
                 Output::ViewWanted => self.membership.look(),
                 Output::Fenced => self.fenced = true,
                 Output::Stopped => self.membership.stopped(),

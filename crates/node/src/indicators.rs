@@ -121,6 +121,7 @@ const COUNTERS: [Row<CounterOf>; 23] = [
         c.handoffs_failed
     }),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
+    ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_game_panics_total", None, "Panics of game code", |c| c.game_panics),
     ("gundo_suspensions_total", None, "Entities suspended because their code kept panicking", |c| {
         c.suspensions

@@ -145,6 +145,7 @@ impl LocalNodes {
             tx: tx.clone(),
             watchdog: watch(settings.watchdog_ms, Arc::clone(&black_box), tx.clone())?,
             black_box: Arc::clone(&black_box),
+            explains: settings.explains.unwrap_or(settings.listen.ip().is_loopback()),
             routes: admin::routes(control, settings.admin_token.clone()),
         };
         let mut supervisor = Supervisor::new(ground)?;

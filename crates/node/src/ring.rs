@@ -181,6 +181,7 @@ impl Event {
                 true => const { sort("out suspended") },
             })
             .entity(*entity),
+            Output::GameFault { entity, .. } => Self::of(const { sort("out game fault") }).entity(*entity),
             Output::Renew { .. } => Self::of(const { sort("out renew") }),
             Output::Remove { node, .. } => Self::of(const { sort("out remove") }).node(*node),
             Output::ViewWanted => Self::of(const { sort("out view wanted") }),

@@ -20,6 +20,9 @@ pub struct SoloSettings {
     pub admin_token: Option<String>,
     /// Where a file is written for each panic and each node that hangs; `None` (default): nothing is.
     pub black_box: Option<PathBuf>,
+    /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: while the world listens on
+    /// loopback only, that is, in development).
+    pub explains: Option<bool>,
     /// A node whose logic thread does not come back from what it does for so long is ended as by a crash, ms (default 1,000;
     /// from 200).
     pub watchdog_ms: u64,
@@ -37,6 +40,7 @@ impl Default for SoloSettings {
             io_threads: cores.min(8),
             admin_token: None,
             black_box: None,
+            explains: None,
             watchdog_ms: 1_000,
             world: WorldSettings::default(),
         }

@@ -36,6 +36,8 @@ pub(crate) struct Ground {
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) tx: Sender<Signal>,
     pub(crate) black_box: Arc<BlackBox>,
+    /// Whether players hear why a rule could not do what it wanted.
+    pub(crate) explains: bool,
     pub(crate) watchdog: Watchdog,
     /// What every edge serves beside its own.
     pub(crate) routes: axum::Router,
@@ -82,6 +84,7 @@ impl Slot {
             seed,
             world: Arc::clone(&ground.world),
             rules: Arc::clone(&ground.rules),
+            explains: ground.explains,
             planted: None,
         };
         let (recorders, clock) = (ground.recorders.clone(), Arc::clone(&ground.clock));

@@ -24,6 +24,7 @@ pub fn settings(
         seed,
         world: Arc::clone(world),
         rules: Arc::clone(rules),
+        explains: true,
         planted: None,
     }
 }

@@ -189,6 +189,9 @@ fn bounds(world: &World) -> Verdict {
         if counters.game_panics > 0 && !world.game_panics() {
             return violated(Guarantee::Game, format!("the rules panicked on n{}", key.node));
         }
+        if let Some(fault) = world.game_fault() {
+            return violated(Guarantee::Game, format!("the game wants what cannot be: {fault}"));
+        }
     }
     Ok(())
 }

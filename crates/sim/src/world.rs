@@ -477,6 +477,10 @@ impl World {
             Output::Panicked { entity, suspended: true, .. } => drop(self.suspended.insert((key, entity))),
             Output::Stopped => self.fly(0, Flight::Emptied(key)),
             Output::Panicked { .. } => {}
+            Output::GameFault { entity, rule, why } => {
+                let name = self.judge.name(entity);
+                self.game_fault.get_or_insert_with(|| format!("`{rule}` of {name}: {why}"));
+            }
         }
     }
 
@@ -489,6 +493,11 @@ impl World {
             let text = format!("{name} is suspended on n{} and decides", key.node);
             self.rule(violated(Guarantee::G9, text));
         }
+    }
+
+    /// What a rule wanted first that cannot be.
+    pub(crate) fn game_fault(&self) -> Option<&str> {
+        self.game_fault.as_deref()
     }
 
     /// Whether the game's rules may panic.

@@ -123,6 +123,8 @@ arrows! {
         Prepared MESSAGE_BYTES_MAX,
         PrepareRefused MESSAGE_BYTES_MAX,
         Busy NUMBERS_BYTES_MAX,
+        Read NUMBERS_BYTES_MAX,
+        Seen MESSAGE_BYTES_MAX,
         Commit NUMBERS_BYTES_MAX,
         Abort NUMBERS_BYTES_MAX,
         Fence NUMBERS_BYTES_MAX,

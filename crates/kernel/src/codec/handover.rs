@@ -4,7 +4,7 @@ use gundo_types::WorldTime;
 use gundo_wire::peer::{self as wire, Malformed, all, handoff, maybe, needed, node, transaction};
 
 use super::is;
-use crate::game::{Actor, Refusal};
+use crate::game::{Actor, Exists, Refusal};
 use crate::peer::{Age, HandoffMessage, Image, Prepared, TxId, TxMessage};
 
 impl From<&HandoffMessage> for handoff::Arrow {
@@ -146,9 +146,14 @@ impl TryFrom<wire::Actor> for Actor {
 impl From<&TxMessage> for transaction::Arrow {
     fn from(message: &TxMessage) -> Self {
         match message {
-            TxMessage::Prepare { age, command, actor } => {
-                Self::Prepare(wire::Prepare { age: is(*age), command: command.clone(), actor: is(actor) })
-            }
+            TxMessage::Prepare { age, ask, exists, actor } => Self::Prepare(wire::Prepare {
+                age: is(*age),
+                ask: ask.clone(),
+                actor: is(actor),
+                creates: *exists == Exists::No,
+            }),
+            TxMessage::Read => Self::Read(wire::Read {}),
+            TxMessage::Seen { public } => Self::Seen(wire::Seen { public: public.clone() }),
             TxMessage::Prepared(prepared) => Self::Prepared((&**prepared).into()),
             TxMessage::Refused(refusal) => {
                 Self::PrepareRefused(wire::PrepareRefused { refusal: is(refusal) })
@@ -169,9 +174,12 @@ impl TryFrom<transaction::Arrow> for TxMessage {
         Ok(match arrow {
             Arrow::Prepare(said) => Self::Prepare {
                 age: needed(said.age, "an age")?,
-                command: said.command,
+                ask: said.ask,
+                exists: if said.creates { Exists::No } else { Exists::Yes },
                 actor: needed(said.actor, "an actor")?,
             },
+            Arrow::Read(wire::Read {}) => Self::Read,
+            Arrow::Seen(said) => Self::Seen { public: said.public },
             Arrow::Prepared(said) => Self::Prepared(Box::new(said.try_into()?)),
             Arrow::PrepareRefused(said) => Self::Refused(needed(said.refusal, "a refusal")?),
             Arrow::Busy(wire::Busy {}) => Self::Busy,

@@ -1,39 +1,37 @@
 //! A game's kinds as the engine has them: behind bytes, by number.
 
-use std::collections::BTreeMap;
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, Kind, WorldTime};
-use gundo_wire::{DecodeError, Message};
+use gundo_types::{Body, EntityId, WorldTime};
+use gundo_wire::{DecodeError, Kept};
 
-use super::context::{Child, Context, RawContext, TickContext};
-use super::entity::{Decision, Entity, RawDecision};
-use super::refusal::Refusal;
+use super::context::{Actor, Context, RawContext, TickContext, Ticked};
+use super::decision::{Decision, Done, RawDecision, RawDone};
+use super::entity::Entity;
+use super::payload::{Payload, Schema};
+use super::refusal::{Refusal, game_error};
+use super::state::{Methods, PlayerMethods, Role, State};
 
 /// An entity behind bytes, as the engine keeps it.
 pub trait AnyEntity: Send {
-    /// See [`Entity::decide`].
+    /// See [`Player::decide`](super::Player::decide).
     ///
     /// # Errors
     /// The game's refusal, or `bad_command` if the bytes are not a command of this kind.
     fn decide(&self, command: &[u8], cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal>;
-    /// See [`Entity::conclude`].
+    /// See [`Asked::answer`](super::Asked::answer).
     ///
     /// # Errors
     /// As [`decide`](Self::decide).
-    fn conclude(
-        &self,
-        command: &[u8],
-        replies: &[Bytes],
-        cx: &mut RawContext<'_>,
-    ) -> Result<RawDecision, Refusal>;
-    /// See [`Entity::create`].
+    fn answer(&self, ask: &[u8], by: &Actor, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal>;
+    /// See [`Player::create`](super::Player::create).
     ///
     /// # Errors
     /// The game's refusal.
-    fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal>;
-    /// See [`Entity::apply`].
+    fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal>;
+    /// See [`Entity::apply`]. An event that this version does not know changes nothing.
     ///
     /// # Errors
     /// The bytes are not an event of this kind.
@@ -42,29 +40,43 @@ pub trait AnyEntity: Send {
     fn public(&self, at: WorldTime) -> Option<Bytes>;
     /// See [`Entity::next_change`].
     fn next_change(&self, at: WorldTime) -> Option<WorldTime>;
-    /// See [`Entity::private`].
+    /// See [`Entity::may_watch`].
+    fn may_watch(&self, who: EntityId) -> bool;
+    /// See [`Player::private`](super::Player::private).
     fn private(&self) -> Bytes;
-    /// See [`Entity::snapshot`].
+    /// Its durable state, with the fields that a newer version wrote.
     fn snapshot(&self) -> Bytes;
-    /// See [`Entity::spawn`].
+    /// See [`Player::spawn`](super::Player::spawn).
     fn spawn(&self, cx: &mut RawContext<'_>) -> Body;
-    /// See [`Entity::speed_max`].
+    /// See [`Player::speed_max`](super::Player::speed_max).
     fn speed_max(&self) -> u32;
-    /// See [`Entity::walk`].
+    /// See [`Player::walk`](super::Player::walk).
     ///
     /// # Errors
     /// The game's refusal.
     fn walk(&self, from: &Body, to: &Body, cx: &mut RawContext<'_>) -> Result<(), Refusal>;
-    /// See [`Entity::tick`].
-    fn tick(&mut self, tick_ms: u32, cx: &mut RawContext<'_>, children: &mut Vec<Child>);
+    /// See [`Placed::place`](super::Placed::place).
+    fn place(&self) -> Option<Body>;
+    /// See [`Ticking::tick`](super::Ticking::tick).
+    fn tick(&mut self, tick_ms: u32, cx: &mut RawContext<'_>, ticked: &mut Ticked);
     /// Forgets the volatile part.
     fn sleep(&mut self);
+    /// For [`Conclude`](super::Conclude): the entity itself.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// One kind of entity, as the engine knows it.
 pub trait AnyKind: Send + Sync {
     /// Its name for people.
     fn name(&self) -> &'static str;
+    /// What it is to the engine.
+    fn role(&self) -> Role;
+    /// Whether others can ask it.
+    fn is_asked(&self) -> bool;
+    /// Whether it has volatile behaviour.
+    fn is_ticking(&self) -> bool;
+    /// Whether asking one that nobody created creates it.
+    fn asking_creates(&self) -> bool;
     /// The entity before its first event.
     fn create(&self, id: u64) -> Box<dyn AnyEntity>;
     /// The entity as of a snapshot.
@@ -77,85 +89,20 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// The bytes are not an event of this kind.
     fn describe_event(&self, payload: &[u8]) -> Result<String, DecodeError>;
+    /// Adds what clients must know of its messages.
+    fn describe(&self, schema: &mut Schema);
 }
 
-/// A game: its kinds, which of them are players and land, and its shared data.
-pub struct Rules {
-    name: &'static str,
-    kinds: BTreeMap<Kind, Box<dyn AnyKind>>,
-    player: Kind,
-    land: Option<Kind>,
-    welcome: Bytes,
+pub(super) struct TypedKind<E: Entity> {
+    pub(super) world: Arc<E::World>,
 }
 
-impl Rules {
-    /// A game called `name` on `world` whose players are `P`. `P` must implement the *players only* methods.
-    pub fn new<P: Entity>(name: &'static str, world: &Arc<P::World>) -> Self {
-        let mut rules =
-            Self { name, kinds: BTreeMap::new(), player: P::KIND, land: None, welcome: Bytes::new() };
-        rules.add::<P>(world);
-        rules
+impl<E: Entity> TypedKind<E> {
+    fn entity(&self, id: u64, durable: E::Durable, later: Kept<E::Durable>) -> Box<dyn AnyEntity> {
+        let state = E::load(id, &self.world, durable);
+        let (live, world) = (E::Live::default(), Arc::clone(&self.world));
+        Box::new(Typed { state, live, world, later, methods: E::methods() })
     }
-
-    /// Declares `L` as the land: one entity for each chunk, with id [`ChunkId::to_u64`](gundo_types::ChunkId::to_u64).
-    pub fn land<L: Entity>(mut self, world: &Arc<L::World>) -> Self {
-        self.land = Some(L::KIND);
-        self.add::<L>(world);
-        self
-    }
-
-    /// Declares another kind, placed at its home.
-    pub fn kind<E: Entity>(mut self, world: &Arc<E::World>) -> Self {
-        self.add::<E>(world);
-        self
-    }
-
-    /// What every client is told about the world when it is welcomed.
-    pub fn welcome(mut self, description: &impl Message) -> Self {
-        self.welcome = description.encode_to_vec().into();
-        self
-    }
-
-    fn add<E: Entity>(&mut self, world: &Arc<E::World>) {
-        assert!(E::KIND.0 != 0, "kind 0 is not used");
-        let kind = TypedKind::<E> { world: Arc::clone(world) };
-        let before = self.kinds.insert(E::KIND, Box::new(kind));
-        assert!(before.is_none(), "two kinds with number {}", E::KIND.0);
-    }
-
-    /// The game's name.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// The kind of players.
-    pub fn player_kind(&self) -> Kind {
-        self.player
-    }
-
-    /// The kind of land, if the game has land.
-    pub fn land_kind(&self) -> Option<Kind> {
-        self.land
-    }
-
-    /// The description for clients.
-    pub fn welcome_bytes(&self) -> Bytes {
-        self.welcome.clone()
-    }
-
-    /// The kind with number `kind`.
-    pub fn kind_of(&self, kind: Kind) -> Option<&dyn AnyKind> {
-        self.kinds.get(&kind).map(Box::as_ref)
-    }
-
-    /// Every kind, by number.
-    pub fn kinds(&self) -> impl Iterator<Item = (Kind, &dyn AnyKind)> {
-        self.kinds.iter().map(|(k, v)| (*k, v.as_ref()))
-    }
-}
-
-struct TypedKind<E: Entity> {
-    world: Arc<E::World>,
 }
 
 impl<E: Entity> AnyKind for TypedKind<E> {
@@ -163,101 +110,151 @@ impl<E: Entity> AnyKind for TypedKind<E> {
         E::NAME
     }
 
+    fn role(&self) -> Role {
+        E::ROLE
+    }
+
+    fn is_asked(&self) -> bool {
+        E::methods().answer.is_some()
+    }
+
+    fn is_ticking(&self) -> bool {
+        E::methods().tick.is_some()
+    }
+
+    fn asking_creates(&self) -> bool {
+        E::ASKING_CREATES
+    }
+
     fn create(&self, id: u64) -> Box<dyn AnyEntity> {
-        let state = E::new(id, &self.world);
-        Box::new(Typed { state, live: E::Live::default(), world: Arc::clone(&self.world) })
+        self.entity(id, E::Durable::default(), Kept::default())
     }
 
     fn restore(&self, id: u64, snapshot: &[u8]) -> Result<Box<dyn AnyEntity>, DecodeError> {
-        let state = E::restore(id, &self.world, snapshot)?;
-        Ok(Box::new(Typed { state, live: E::Live::default(), world: Arc::clone(&self.world) }))
+        let kept = Kept::<E::Durable>::decode(snapshot.to_vec())?;
+        let later = kept.with(E::Durable::default());
+        Ok(self.entity(id, kept.known, later))
     }
 
     fn describe_event(&self, payload: &[u8]) -> Result<String, DecodeError> {
-        Ok(format!("{:?}", E::Event::decode(payload)?))
+        let event = E::Event::from_bytes(payload)?;
+        Ok(event.map_or_else(|| "(an event of another version)".to_owned(), |event| format!("{event:?}")))
+    }
+
+    fn describe(&self, schema: &mut Schema) {
+        E::describe(schema);
     }
 }
 
-struct Typed<E: Entity> {
-    state: E,
+/// An entity of one kind, with what its rules need.
+pub(super) struct Typed<E: State> {
+    pub(super) state: E,
     live: E::Live,
     world: Arc<E::World>,
+    /// Fields of its durable state that a newer version wrote.
+    later: Kept<E::Durable>,
+    methods: Methods<E>,
 }
 
-impl<E: Entity> Typed<E> {
-    fn context<'a>(world: &'a E::World, cx: &'a mut RawContext<'_>) -> Context<'a, E::World> {
-        let RawContext { now, id, body, actor, surroundings, rng } = cx;
-        Context { now: *now, world, id: *id, body: *body, actor: *actor, surroundings: *surroundings, rng }
+impl<E: State> Typed<E> {
+    pub(super) fn context<'a>(&'a self, cx: &'a mut RawContext<'_>) -> Context<'a, E> {
+        let RawContext { now, id, body, surroundings, reads, rng } = cx;
+        let (world, reads) = (self.world.as_ref(), reads.as_deref_mut());
+        Context { now: *now, world, id: *id, body: *body, surroundings: *surroundings, reads, rng }
     }
 
-    fn command(bytes: &[u8]) -> Result<E::Command, Refusal> {
-        E::Command::decode(bytes)
-            .map_err(|_| Refusal::new("bad_command", "The game did not understand that."))
+    fn player(&self) -> Result<&PlayerMethods<E>, Refusal> {
+        self.methods.player.as_ref().ok_or_else(game_error)
     }
+}
+
+fn unread<T>(read: Result<Option<T>, DecodeError>) -> Result<T, Refusal> {
+    let refusal = || Refusal::new("bad_command", "The game did not understand that.");
+    read.ok().flatten().ok_or_else(refusal)
 }
 
 impl<E: Entity> AnyEntity for Typed<E> {
     fn decide(&self, command: &[u8], cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal> {
-        let command = Self::command(command)?;
-        self.state.decide(command, &mut Self::context(&self.world, cx)).map(Decision::into_raw)
+        let command = unread(E::Command::from_bytes(command))?;
+        (self.player()?.decide)(&self.state, command, &mut self.context(cx)).map(Decision::into_raw)
     }
 
-    fn conclude(
-        &self,
-        command: &[u8],
-        replies: &[Bytes],
-        cx: &mut RawContext<'_>,
-    ) -> Result<RawDecision, Refusal> {
-        let command = Self::command(command)?;
-        self.state.conclude(command, replies, &mut Self::context(&self.world, cx)).map(Decision::into_raw)
+    fn answer(&self, ask: &[u8], by: &Actor, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal> {
+        let answer = self.methods.answer.ok_or_else(game_error)?;
+        let ask = unread(E::Ask::from_bytes(ask))?;
+        let (done, reply) = answer(&self.state, ask, by, &mut self.context(cx))?;
+        Ok(done.into_answer(&reply))
     }
 
-    fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal> {
-        self.state.create(name, &mut Self::context(&self.world, cx)).map(Decision::into_raw)
+    fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal> {
+        (self.player()?.create)(&self.state, name, &mut self.context(cx)).map(Done::into_raw)
     }
 
     fn apply(&mut self, event: &[u8]) -> Result<(), DecodeError> {
-        self.state.apply(&E::Event::decode(event)?);
+        if let Some(event) = E::Event::from_bytes(event)? {
+            self.state.apply(&event);
+        }
         Ok(())
     }
 
     fn public(&self, at: WorldTime) -> Option<Bytes> {
-        self.state.public(at).map(Bytes::from)
+        self.state.public(at).map(|public| public.to_bytes())
     }
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
         self.state.next_change(at)
     }
 
+    fn may_watch(&self, who: EntityId) -> bool {
+        self.state.may_watch(who)
+    }
+
     fn private(&self) -> Bytes {
-        self.state.private().into()
+        self.methods
+            .player
+            .as_ref()
+            .map(|player| (player.private)(&self.state).to_bytes())
+            .unwrap_or_default()
     }
 
     fn snapshot(&self) -> Bytes {
-        self.state.snapshot().into()
+        self.later.with(self.state.save()).encode()
     }
 
     fn spawn(&self, cx: &mut RawContext<'_>) -> Body {
-        self.state.spawn(&mut Self::context(&self.world, cx))
+        let spawn = self.methods.player.as_ref().map(|player| player.spawn);
+        spawn.map_or_else(Body::default, |spawn| spawn(&self.state, &mut self.context(cx)))
     }
 
     fn speed_max(&self) -> u32 {
-        self.state.speed_max(&self.world)
+        self.methods.player.as_ref().map_or(0, |player| (player.speed_max)(&self.state, &self.world))
     }
 
     fn walk(&self, from: &Body, to: &Body, cx: &mut RawContext<'_>) -> Result<(), Refusal> {
-        self.state.walk(from, to, &mut Self::context(&self.world, cx))
+        (self.player()?.walk)(&self.state, from, to, &mut self.context(cx))
     }
 
-    fn tick(&mut self, tick_ms: u32, cx: &mut RawContext<'_>, children: &mut Vec<Child>) {
-        let world = self.world.as_ref();
+    fn place(&self) -> Option<Body> {
+        self.methods.place.and_then(|place| place(&self.state))
+    }
+
+    fn tick(&mut self, tick_ms: u32, cx: &mut RawContext<'_>, ticked: &mut Ticked) {
+        let Some(tick) = self.methods.tick else { return };
         let RawContext { now, id, surroundings, rng, .. } = cx;
-        let mut tick =
-            TickContext { now: *now, tick_ms, world, id: *id, surroundings: *surroundings, rng, children };
-        self.state.tick(&mut self.live, &mut tick);
+        let (now, id, world) = (*now, *id, self.world.as_ref());
+        let surroundings: &dyn super::Surroundings = *surroundings;
+        tick(
+            &self.state,
+            &mut self.live,
+            &mut TickContext { now, tick_ms, world, id, surroundings, rng, ticked },
+        );
     }
 
     fn sleep(&mut self) {
         self.live = E::Live::default();
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

@@ -12,7 +12,7 @@ use super::storage::{Room, Storage};
 use super::tx::Transactions;
 use crate::core::Core;
 use crate::crowd::Crowd;
-use crate::game::{Actor, RawContext, Surroundings};
+use crate::game::{RawContext, Reads, Surroundings};
 use crate::home::Home;
 use crate::io::Output;
 use crate::peer::{TxId, TxMessage};
@@ -78,13 +78,14 @@ impl Cx<'_> {
     }
 }
 
-/// What a decision may look at. `real` is the deciding entity's id, body and last event's time.
+/// What a rule may look at. `real` is the deciding entity's id, body and last event's time; `reads` what was fetched for it, where
+/// something can be.
 pub(super) fn context<'a>(
     core: &'a mut Core,
     surroundings: &'a dyn Surroundings,
     real: (EntityId, Option<Body>, WorldTime),
-    actor: Option<&'a Actor>,
+    reads: Option<&'a mut Reads>,
 ) -> RawContext<'a> {
     let now = core.world_time_from(real.2);
-    RawContext { now, id: real.0, body: real.1, actor, surroundings, rng: &mut core.rng }
+    RawContext { now, id: real.0, body: real.1, surroundings, reads, rng: &mut core.rng }
 }

@@ -16,16 +16,19 @@ use super::durable::Durable;
 use super::pending::Pending;
 use super::phase::{Life, Phase};
 use super::player::Player;
-use super::queue::Queue;
+use super::queue::{Queue, Work};
 use super::trouble::Trouble;
 use super::tx::{Lock, Promise};
 use crate::core::Timer;
-use crate::game::{Child, guard};
+use crate::game::{Child, Ticked, guard};
 use crate::io::Output;
 use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
 
 /// Between two tries to load an entity the journal could not read, ms.
 const LOAD_RETRY_MS: u64 = 250;
+
+/// What a tick may ask its own entity. Beyond: dropped, and counted as refused commands.
+const OWN_ASKS_MAX: usize = 4;
 
 /// An entity that is real here.
 pub(crate) struct Entity {
@@ -242,17 +245,27 @@ impl Entity {
             return;
         }
         let tick_ms = cx.core.world().tick_ms;
-        let (id, place) = (self.id, self.place());
+        let place = self.place();
         let state = self.durable.state_mut().expect("a live entity has a state");
-        let mut children: Vec<Child> = Vec::new();
+        let mut ticked = Ticked::default();
         let mut rules = context(cx.core, &cx.crowd.interest, place, None);
-        if guard(|| state.tick(tick_ms, &mut rules, &mut children)).is_err() {
-            children.clear();
+        if guard(|| state.tick(tick_ms, &mut rules, &mut ticked)).is_err() {
+            ticked = Ticked::default();
             self.on_game_panic(cx, "tick");
         }
+        let Ticked { children, asks } = ticked;
+        self.show_children(cx, children);
+        cx.core.counters.commands_refused += asks.len().saturating_sub(OWN_ASKS_MAX) as u64;
+        for ask in asks.into_iter().take(OWN_ASKS_MAX) {
+            self.submit(cx, Work::Own(ask));
+        }
+    }
+
+    fn show_children(&mut self, cx: &mut Cx<'_>, children: Vec<Child>) {
         if children.is_empty() && self.children.is_empty() {
             return;
         }
+        let id = self.id;
         let child_id = |c: &Child| EntityId::new(c.kind, id.id << 8 | u64::from(c.index));
         let ids = children.iter().map(child_id).collect();
         for gone in self.children.difference(&ids) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use gundo_types::{Body, Time};
 
-use crate::game::Actor;
+use crate::game::{Actor, Exists, Reads};
 use crate::peer::{Age, Key, Line, TxId};
 
 /// One piece of work. Kept until its effects are durable, so that it can be done again.
@@ -19,11 +19,25 @@ pub(super) enum Work {
     Command(Command),
     /// A part of a transaction.
     Prepare(Prepare),
+    /// Another entity's decision wants to see its public part.
+    Read(TxId),
+    /// What it asks itself in a tick.
+    Own(Bytes),
 }
 
 impl Work {
     pub(super) fn command(line: Line, seq: u64, payload: Bytes, question: bool, since: Time) -> Self {
-        Self::Command(Command { line, seq, payload, since, question, tries: 0, losses: 0, age: None })
+        Self::Command(Command {
+            line,
+            seq,
+            payload,
+            since,
+            question,
+            tries: 0,
+            losses: 0,
+            age: None,
+            reads: Reads::default(),
+        })
     }
 
     /// Whether it is refused when too much waits already. A repeated command of the player's own may have taken effect long
@@ -36,7 +50,7 @@ impl Work {
     pub(super) fn since(&self) -> Time {
         match self {
             Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
-            Self::Resume { .. } | Self::Prepare(_) => Time::default(),
+            Self::Resume { .. } | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => Time::default(),
         }
     }
 }
@@ -54,13 +68,16 @@ pub(super) struct Command {
     pub(super) losses: u8,
     /// Age of its first transaction, if it took one: it grows older with every retry.
     pub(super) age: Option<Age>,
+    /// Public parts of others that were fetched for it.
+    pub(super) reads: Reads,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Prepare {
     pub(super) tx: TxId,
     pub(super) age: Age,
-    pub(super) command: Bytes,
+    pub(super) ask: Bytes,
+    pub(super) exists: Exists,
     pub(super) actor: Actor,
 }
 

@@ -17,7 +17,7 @@ use gundo_wire::journal::EventRecord;
 
 use super::queue::Command;
 use crate::core::{Core, Timer};
-use crate::game::Part;
+use crate::game::{Conclude, Part};
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
@@ -25,6 +25,9 @@ const BACKOFF_MS: std::ops::RangeInclusive<u32> = 5..=40;
 
 /// Parts of one transaction. Beyond: the command is refused with `game_error`.
 const PARTS_MAX: usize = 16;
+
+/// Entities whose public parts are fetched for one command. Beyond: it is refused with `game_error`.
+const READS_MAX: usize = 8;
 
 /// Why an entity takes no work.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ struct Tx {
     entity: EntityId,
     command: Command,
     parts: Vec<TxPart>,
+    then: Then,
     phase: TxPhase,
     /// When the command is refused at the latest.
     until: Time,
@@ -60,10 +64,32 @@ enum TxPhase {
     Appending,
 }
 
+/// What follows once all parts have answered.
+enum Then {
+    /// The asking entity concludes, and everything goes into one append.
+    Conclude(Box<dyn Conclude>),
+    /// The command is decided again, with what was fetched for it.
+    Decide,
+}
+
 struct TxPart {
-    part: Part,
+    entity: EntityId,
+    want: Want,
     node: Option<NodeId>,
-    prepared: Option<Prepared>,
+    answer: Option<Answer>,
+}
+
+/// What a part is asked for.
+enum Want {
+    /// To decide, and to be locked until the end.
+    Prepare(Part),
+    /// To show its public part. Nothing is locked.
+    Read,
+}
+
+enum Answer {
+    Prepared(Prepared),
+    Seen(Option<Bytes>),
 }
 
 /// Transactions coordinated here.
@@ -84,7 +110,7 @@ impl Transactions {
             assert!(here(&tx.entity), "{id:?}: its coordinator is here");
             assert!(id.count <= self.last, "{id:?}: it was numbered here");
             assert!((1..=PARTS_MAX).contains(&tx.parts.len()), "{id:?}: its parts are bounded");
-            let all = tx.parts.iter().all(|p| p.prepared.is_some());
+            let all = tx.parts.iter().all(|p| p.answer.is_some());
             assert_eq!(
                 all,
                 tx.phase == TxPhase::Appending,
@@ -104,7 +130,7 @@ impl Transactions {
         let Some(entry) = self.running.get_mut(&tx) else { return };
         assert!(entry.phase == TxPhase::Preparing, "only who is still preparing backs off");
         entry.phase = TxPhase::BackingOff;
-        entry.parts.iter_mut().for_each(|p| p.prepared = None);
+        entry.parts.iter_mut().for_each(|p| p.answer = None);
         let wait_ms = core.spread(BACKOFF_MS);
         core.after_ms(u64::from(wait_ms), Timer::Transaction(tx));
         self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
@@ -119,19 +145,49 @@ impl Transactions {
     fn tell_parts(&self, core: &mut Core, tx: TxId, message: &TxMessage) {
         let Some(entry) = self.running.get(&tx) else { return };
         for part in &entry.parts {
-            if let Some(node) = part.node {
-                let (entity, message) = (part.part.entity, message.clone());
+            if let (Some(node), Want::Prepare(_)) = (part.node, &part.want) {
+                let (entity, message) = (part.entity, message.clone());
                 core.send(node, Peer::Transaction { tx, entity, message });
             }
         }
     }
 }
 
-/// Whether it cannot take part in others' transactions: no kind of the game, a player, or land that is none.
-fn is_no_participant(core: &Core, entity: EntityId) -> bool {
+/// Why an entity cannot take part in others' transactions.
+fn is_no_participant(core: &Core, entity: EntityId) -> Option<String> {
     let rules = &core.settings.rules;
+    let Some(kind) = rules.kind_of(entity.kind) else {
+        return Some(format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0));
+    };
+    if !kind.is_asked() {
+        return Some(format!("nobody can ask a {}: its `#[state]` has no `ask`", kind.name()));
+    }
     // A number that is no chunk's would make a second land in the chunk its lower bits name.
     let is_land = Some(entity.kind) == rules.land_kind();
     let no_chunk = is_land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
-    rules.kind_of(entity.kind).is_none() || entity.kind == rules.player_kind() || no_chunk
+    no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
+}
+
+/// Why nobody can look at an entity from elsewhere.
+fn cannot_look(core: &Core, entity: EntityId) -> Option<String> {
+    let rules = &core.settings.rules;
+    if entity.kind == rules.player_kind() {
+        return Some("a player cannot be read: only its own node has what it shows".to_owned());
+    }
+    let known = rules.kind_of(entity.kind).is_some();
+    (!known).then(|| format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0))
+}
+
+/// Why these parts cannot be asked together.
+fn cannot_ask(core: &Core, parts: &[Part]) -> Option<String> {
+    let mut names: Vec<_> = parts.iter().map(|p| p.entity).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Some(format!("{} is asked twice in one transaction", pair[0]));
+    }
+    match parts.len() {
+        0 => Some("an ask has no part".to_owned()),
+        1..=PARTS_MAX => names.into_iter().find_map(|entity| is_no_participant(core, entity)),
+        count => Some(format!("{count} entities are asked in one transaction: {PARTS_MAX} at most")),
+    }
 }

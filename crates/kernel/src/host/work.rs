@@ -9,9 +9,9 @@ use super::entity::Entity;
 use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
-use super::queue::{Command, Work};
+use super::queue::{Command, Prepare, Work};
 use super::trouble::{gave_up, suspended};
-use crate::game::{RawDecision, Refusal, game_error, guard};
+use crate::game::{RawDecision, RawDone, Refusal, game_error, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
 
 /// How often a command is decided again after conflicts before it is refused.
@@ -52,6 +52,8 @@ impl Entity {
                 Some(Work::Resume { line, adoption, body }) => self.resume_session(cx, line, adoption, body),
                 Some(Work::Command(command)) => self.decide(cx, command),
                 Some(Work::Prepare(prepare)) => self.prepare(cx, prepare),
+                Some(Work::Read(tx)) => self.show_to(cx, tx),
+                Some(Work::Own(ask)) => self.ask_itself(cx, &ask),
                 None => {
                     assert!(self.queue.is_empty() && self.lock.is_none());
                     return;
@@ -79,9 +81,13 @@ impl Entity {
         if let Some(refusal) = self.refuses(cx, &command) {
             return self.refuse(cx, command, refusal);
         }
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), None);
+        let mut command = command;
+        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), Some(&mut command.reads));
         let decided = guard(|| self.durable.state().decide(&command.payload, &mut rules));
         let decided = self.judge(cx, "decide", decided);
+        if !command.reads.wanted.is_empty() && self.life.is(Phase::Live) {
+            return self.fetch(cx, command);
+        }
         // Its transaction would lock others meanwhile.
         let work = Work::Command(command);
         if decided.is_ok() && self.hold_back(cx, &work, true) {
@@ -90,8 +96,8 @@ impl Entity {
         let Work::Command(command) = work else { return };
         match decided {
             Err(refusal) => self.refuse(cx, command, refusal),
-            Ok(decision) if !decision.parts.is_empty() => self.begin(cx, command, decision.parts),
-            Ok(decision) => self.record_command(cx, command, decision, None),
+            Ok(RawDecision::Ask(ask)) => self.begin(cx, command, ask),
+            Ok(RawDecision::Done(done)) => self.record_command(cx, command, done, None),
         }
     }
 
@@ -124,15 +130,14 @@ impl Entity {
         &mut self,
         cx: &mut Cx<'_>,
         command: Command,
-        decision: RawDecision,
+        decision: RawDone,
         tx: Option<(TxId, Vec<Prepared>)>,
     ) {
-        let max = cx.core.world().limits.public_bytes_max;
-        if decision.reply.len() > max || decision.events.iter().any(|e| e.len() > max) {
+        if let Err(refusal) = self.check_sizes(cx, "decide", &decision) {
             if let Some((tx, _)) = tx {
                 cx.abort(tx);
             }
-            return self.refuse(cx, command, game_error());
+            return self.refuse(cx, command, refusal);
         }
         // Every success leaves a record, also one that changes nothing: it is what makes a repeat harmless.
         let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
@@ -159,6 +164,28 @@ impl Entity {
         self.record(cx, Record { events, cause, names: decision.names, tx, entry });
     }
 
+    /// Refuses a decision that is too large to travel.
+    pub(super) fn check_sizes(
+        &self,
+        cx: &mut Cx<'_>,
+        rule: &'static str,
+        done: &RawDone,
+    ) -> Result<(), Refusal> {
+        let max = cx.core.world().limits.public_bytes_max;
+        let parts = [
+            ("reply", std::slice::from_ref(&done.reply)),
+            ("event", &done.events),
+            ("signal", &done.signals),
+        ];
+        for (what, all) in parts {
+            if let Some(large) = all.iter().find(|bytes| bytes.len() > max) {
+                let why = format!("its {what} has {} bytes: {max} at most", large.len());
+                return Err(cx.core.game_fault(self.id, rule, why));
+            }
+        }
+        Ok(())
+    }
+
     /// A command's refusal: without effect, and held behind what it rests on.
     pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, command: Command, refusal: Refusal) {
         let window = cx.core.world().limits.answers_kept;
@@ -183,10 +210,11 @@ impl Entity {
                 let reply = ToEdge::Reply { seq: c.seq, result: Err(refusal) };
                 cx.core.send_edge(c.line.edge, c.line.conn, self.id, reply);
             }
-            Work::Prepare(p) => {
+            Work::Prepare(Prepare { tx, .. }) | Work::Read(tx) => {
                 let message = TxMessage::Refused(refusal);
-                cx.core.send(p.tx.node, Peer::Transaction { tx: p.tx, entity: self.id, message });
+                cx.core.send(tx.node, Peer::Transaction { tx: *tx, entity: self.id, message });
             }
+            Work::Own(_) => cx.core.counters.commands_refused += 1,
         }
     }
 

@@ -3,12 +3,13 @@
 //! Pebbles are conserved but for the event `Grown`, so that a ledger can be kept beside the system.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use gundo_kernel::game::{Context, Decision, Entity, Refusal, Rules, TickContext};
+use gundo_kernel::game::{
+    self, Actor, Ask, Asked, Context, Decision, Done, Entity, Refusal, Rules, State, Stored, TickContext,
+    Ticking,
+};
 use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
-use gundo_wire::{DecodeError, Message};
+use gundo_wire::Message;
 
 pub const PLAYER: Kind = Kind(1);
 pub const LAND: Kind = Kind(2);
@@ -78,64 +79,68 @@ pub struct Said {
     pub text: String,
 }
 
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 1, name = "player", player, durable = PlayerState, event = PlayerEvent)]
+#[state(command = PlayerCommand, reply = LandReply, public = PlayerState, private = PlayerState, signal = Said)]
 pub struct Player(pub PlayerState);
 
-impl Entity for Player {
-    const KIND: Kind = PLAYER;
-    const NAME: &'static str = "player";
-    type World = ();
-    type Command = PlayerCommand;
-    type Event = PlayerEvent;
-    type Live = ();
-
-    fn new(_: u64, _: &()) -> Self {
-        Self(PlayerState::default())
+impl Stored for Player {
+    fn load(_: u64, (): &(), state: PlayerState) -> Self {
+        Self(state)
     }
 
-    fn restore(_: u64, _: &(), snapshot: &[u8]) -> Result<Self, DecodeError> {
-        PlayerState::decode(snapshot).map(Self)
+    fn save(&self) -> PlayerState {
+        self.0.clone()
     }
+}
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.0.encode_to_vec()
+impl Player {
+    fn conclude(&self, gained: i32) -> Result<Done<Self>, Refusal> {
+        if self.0.bag as i32 + gained > BAG_MAX as i32 {
+            return Err(Refusal::new("bag_full", "Your bag is full."));
+        }
+        let reply = LandReply { taken: self.0.bag as i32 + gained };
+        Ok(Done::new().event(&PlayerEvent { gained, ..Default::default() }).reply(&reply))
     }
+}
 
-    fn create(&self, name: &str, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+impl game::Player for Player {
+    fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
         if name.is_empty() {
             return Err(Refusal::new("bad_name", "Say your name."));
         }
         let event = PlayerEvent { name: name.into(), ..Default::default() };
-        Ok(Decision::new().event(&event).take_name("player", name, cx.id))
+        Ok(Done::new().event(&event).take_name("player", name, cx.id))
     }
 
-    fn spawn(&self, _: &mut Context<'_, ()>) -> Body {
+    fn spawn(&self, _: &mut Context<'_, Self>) -> Body {
         Body { at: Point::new(15_000, 15_000), ..Body::default() }
     }
 
-    fn decide(&self, c: PlayerCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+    fn decide(&self, c: PlayerCommand, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         assert!(c.panic != 1, "a planted panic in decide");
         DEADLY.set(DEADLY.get() || c.panic == 3);
         if c.panic == 4 {
-            return Ok(Decision::new().event(&PlayerEvent { name: UGLY.into(), ..Default::default() }));
+            return Ok(Done::new().event(&PlayerEvent { name: UGLY.into(), ..Default::default() }).into());
         }
         if c.panic == 2 {
-            return Ok(Decision::new().event(&PlayerEvent { panic: true, ..Default::default() }));
+            return Ok(Done::new().event(&PlayerEvent { panic: true, ..Default::default() }).into());
         }
         if !c.say.is_empty() {
-            return Ok(Decision::new().signal(&Said { text: c.say }));
+            return Ok(Done::new().signal(&Said { text: c.say }).into());
         }
         if !c.rename.is_empty() {
             if c.rename == self.0.name {
                 return Err(Refusal::new("same_name", "That is your name already."));
             }
             let event = PlayerEvent { name: c.rename.clone(), ..Default::default() };
-            let taken = Decision::new().event(&event).take_name("player", &c.rename, cx.id);
-            return Ok(taken.release_name("player", &self.0.name));
+            let taken = Done::new().event(&event).take_name("player", &c.rename, cx.id);
+            return Ok(taken.release_name("player", &self.0.name).into());
         }
         if c.jump != 0 {
             let mut body = cx.body.unwrap_or_default();
             body.at.x += c.jump;
-            return Ok(Decision::new().body(body));
+            return Ok(Done::new().body(body).into());
         }
         if self.0.bag as i32 + c.take < 0 {
             return Err(Refusal::new("not_enough", "You have not that many."));
@@ -143,27 +148,29 @@ impl Entity for Player {
         if c.take == 0 {
             return Err(Refusal::new("nothing", "Nothing to do."));
         }
-        let mut decision = Decision::new().ask::<Land>(c.chunk, &LandCommand { take: c.take });
-        if c.also != 0 {
-            decision = decision.ask::<Land>(c.also, &LandCommand { take: 1 });
+        let land = Ask::of::<Land>(c.chunk, &LandCommand { take: c.take });
+        if c.also == 0 {
+            return Ok(land.then(|me: &Self, got, _| me.conclude(got.taken)));
         }
-        Ok(decision)
+        let both = land.and::<Land>(c.also, &LandCommand { take: 1 });
+        Ok(both.then(|me: &Self, (got, more), _| me.conclude(got.taken + more.taken)))
     }
 
-    fn conclude(
-        &self,
-        _: PlayerCommand,
-        replies: &[Bytes],
-        _: &mut Context<'_, ()>,
-    ) -> Result<Decision<Self>, Refusal> {
-        let gained: i32 = replies.iter().map(|r| LandReply::decode(r.as_ref()).map_or(0, |r| r.taken)).sum();
-        if self.0.bag as i32 + gained > BAG_MAX as i32 {
-            return Err(Refusal::new("bag_full", "Your bag is full."));
-        }
-        let reply = LandReply { taken: self.0.bag as i32 + gained };
-        Ok(Decision::new().event(&PlayerEvent { gained, ..Default::default() }).reply(&reply))
+    fn private(&self) -> PlayerState {
+        self.0.clone()
     }
 
+    fn speed_max(&self, (): &()) -> u32 {
+        5_000
+    }
+
+    fn walk(&self, _: &Body, to: &Body, _: &mut Context<'_, Self>) -> Result<(), Refusal> {
+        let wall = to.at.y < 0;
+        if wall { Err(Refusal::new("wall", "There is a wall.")) } else { Ok(()) }
+    }
+}
+
+impl Entity for Player {
     fn apply(&mut self, event: &PlayerEvent) {
         if event.panic {
             // What it leaves behind is not to be built on.
@@ -176,22 +183,9 @@ impl Entity for Player {
         }
     }
 
-    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
+    fn public(&self, _: WorldTime) -> Option<PlayerState> {
         assert_ne!(self.0.name, UGLY, "a planted panic in public");
-        Some(self.0.encode_to_vec())
-    }
-
-    fn private(&self) -> Vec<u8> {
-        self.0.encode_to_vec()
-    }
-
-    fn speed_max(&self, (): &()) -> u32 {
-        5_000
-    }
-
-    fn walk(&self, _: &Body, to: &Body, _: &mut Context<'_, ()>) -> Result<(), Refusal> {
-        let wall = to.at.y < 0;
-        if wall { Err(Refusal::new("wall", "There is a wall.")) } else { Ok(()) }
+        Some(self.0.clone())
     }
 }
 
@@ -231,7 +225,27 @@ pub struct LandState {
     pub grown: u32,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub struct Pebbles {
+    /// How many there are to see.
+    #[prost(uint32, tag = "1")]
+    pub n: u32,
+}
+
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 2, name = "land", land, durable = LandState, event = LandEvent)]
+#[state(ask = LandCommand, answer = LandReply, public = Pebbles, live = u32)]
 pub struct Land(pub LandState);
+
+impl Stored for Land {
+    fn load(_: u64, (): &(), state: LandState) -> Self {
+        Self(state)
+    }
+
+    fn save(&self) -> LandState {
+        self.0.clone()
+    }
+}
 
 impl Land {
     fn grown(&self, at: WorldTime) -> u32 {
@@ -244,37 +258,25 @@ impl Land {
     }
 }
 
-impl Entity for Land {
-    const KIND: Kind = LAND;
-    const NAME: &'static str = "land";
-    type World = ();
-    type Command = LandCommand;
-    type Event = LandEvent;
-    type Live = u32;
-
-    fn new(_: u64, (): &()) -> Self {
-        Self(LandState::default())
-    }
-
-    fn restore(_: u64, (): &(), snapshot: &[u8]) -> Result<Self, DecodeError> {
-        LandState::decode(snapshot).map(Self)
-    }
-
-    fn snapshot(&self) -> Vec<u8> {
-        self.0.encode_to_vec()
-    }
-
-    fn decide(&self, c: LandCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
-        assert!(cx.actor.is_some_and(|a| a.body.is_some()), "a part comes with its actor");
+impl Asked for Land {
+    fn answer(
+        &self,
+        c: LandCommand,
+        by: &Actor,
+        cx: &mut Context<'_, Self>,
+    ) -> Result<(Done<Self>, LandReply), Refusal> {
+        assert!(by.body.is_some(), "a part comes with its actor");
         assert!(c.take != PANICS, "a planted panic of the land");
         DEADLY.set(DEADLY.get() || c.take == KILLS);
         if c.take > self.pebbles(cx.now) as i32 {
             return Err(Refusal::new("gone", "Nothing is left here."));
         }
         let event = LandEvent { taken: c.take, at: cx.now.0, grown: self.grown(cx.now) };
-        Ok(Decision::new().event(&event).reply(&LandReply { taken: c.take }))
+        Ok((Done::new().event(&event), LandReply { taken: c.take }))
     }
+}
 
+impl Entity for Land {
     fn apply(&mut self, e: &LandEvent) {
         let full = self.0.missing <= 0;
         self.0.missing += e.taken - e.grown as i32;
@@ -282,8 +284,8 @@ impl Entity for Land {
         self.0.since = if full { e.at } else { self.0.since + u64::from(e.grown) * GROWS_MS };
     }
 
-    fn public(&self, at: WorldTime) -> Option<Vec<u8>> {
-        Some(vec![self.pebbles(at) as u8])
+    fn public(&self, at: WorldTime) -> Option<Pebbles> {
+        Some(Pebbles { n: self.pebbles(at) })
     }
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
@@ -291,8 +293,10 @@ impl Entity for Land {
         let more = (grown as i64) < i64::from(self.0.missing);
         more.then(|| WorldTime(self.0.since + (grown + 1) * GROWS_MS))
     }
+}
 
-    fn tick(&self, steps: &mut u32, cx: &mut TickContext<'_, ()>) {
+impl Ticking for Land {
+    fn tick(&self, steps: &mut u32, cx: &mut TickContext<'_, Self>) {
         let chunk = ChunkId::from_u64(cx.id.id);
         if (chunk.x + chunk.y) % 3 == 0 {
             *steps += 1;
@@ -307,8 +311,7 @@ impl Entity for Land {
 }
 
 pub fn rules() -> Rules {
-    let world = Arc::new(());
-    Rules::new::<Player>("pebbles", &world).land::<Land>(&world)
+    Rules::new("pebbles", ()).with::<Player>().with::<Land>()
 }
 
 pub fn land(chunk: ChunkId) -> EntityId {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
 use gundo_bots::{Behaviour, Wishes};
-use gundo_kernel::game::{Context, Decision, Entity, Refusal, Rules};
+use gundo_kernel::game::{
+    Actor, Ask, Asked, Context, Decision, Done, Entity, Player, Refusal, Rules, State, Stored,
+};
 use gundo_sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo_types::{Body, EntityId, Kind, Point, WorldTime};
-use gundo_wire::DecodeError;
+use gundo_types::{Body, EntityId, Point, WorldTime};
 use prost::Message;
 
 /// What is wrong with the rules.
@@ -48,75 +48,51 @@ pub(crate) struct Coins {
     pub(crate) n: u32,
 }
 
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 1, name = "purse", player, world = Wrong, durable = Coins, event = Coins)]
+#[state(command = Coins, reply = Coins, public = (), private = Coins)]
 struct Purse {
     coins: u32,
 }
 
-impl Entity for Purse {
-    const KIND: Kind = Kind(1);
-    const NAME: &'static str = "purse";
-    type World = Wrong;
-    type Command = Coins;
-    type Event = Coins;
-    type Live = ();
-
-    fn new(_: u64, _: &Wrong) -> Self {
-        Self { coins: BEGINNING }
+/// What is stored of a purse is how much was spent.
+impl Stored for Purse {
+    fn load(_: u64, _: &Wrong, spent: Coins) -> Self {
+        Self { coins: BEGINNING - spent.n }
     }
 
-    fn restore(_: u64, _: &Wrong, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        Coins::decode(snapshot).map(|coins| Self { coins: coins.n })
+    fn save(&self) -> Coins {
+        Coins { n: BEGINNING - self.coins }
+    }
+}
+
+impl Player for Purse {
+    fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
+        Ok(Done::new().event(&Coins { n: 0 }).take_name("purse", name, cx.id))
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        Coins { n: self.coins }.encode_to_vec()
-    }
-
-    fn create(&self, name: &str, cx: &mut Context<'_, Wrong>) -> Result<Decision<Self>, Refusal> {
-        Ok(Decision::new().event(&Coins { n: 0 }).take_name("purse", name, cx.id))
-    }
-
-    fn decide(&self, wish: Coins, cx: &mut Context<'_, Wrong>) -> Result<Decision<Self>, Refusal> {
+    fn decide(&self, wish: Coins, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         if *cx.world == Wrong::Panics {
             assert_ne!(self.coins, BEGINNING - 3, "a fourth coin");
         }
         if wish.n == UNTRIED {
-            return Ok(Decision::new().event(&wish));
+            return Ok(Done::new().event(&wish).into());
         }
         if wish.n == 0 || wish.n > self.coins {
             return Err(Refusal::new("poor", "You do not have that much."));
         }
-        let body = cx.body.ok_or(Refusal::new("nowhere", "You are nowhere."))?;
-        Ok(Decision::new().ask::<Chest>(body.chunk().to_u64(), &wish))
+        let chest = Ask::of::<Chest>(cx.here()?.chunk(), &wish);
+        Ok(chest.then(move |me: &Self, (), cx| {
+            let n = if *cx.world == Wrong::Shortchanges { wish.n - 1 } else { wish.n };
+            Ok(Done::new().event(&Coins { n }).reply(&Coins { n: me.coins - n }))
+        }))
     }
 
-    fn conclude(
-        &self,
-        wish: Coins,
-        _: &[Bytes],
-        cx: &mut Context<'_, Wrong>,
-    ) -> Result<Decision<Self>, Refusal> {
-        let n = if *cx.world == Wrong::Shortchanges { wish.n - 1 } else { wish.n };
-        Ok(Decision::new().event(&Coins { n }).reply(&Coins { n: self.coins - n }))
+    fn private(&self) -> Coins {
+        Coins { n: self.coins }
     }
 
-    fn apply(&mut self, paid: &Coins) {
-        if paid.n == UNTRIED {
-            self.coins = 0;
-            panic!("nobody has tried this");
-        }
-        self.coins -= paid.n.min(self.coins);
-    }
-
-    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
-        Some(Vec::new())
-    }
-
-    fn private(&self) -> Vec<u8> {
-        self.snapshot()
-    }
-
-    fn spawn(&self, _: &mut Context<'_, Wrong>) -> Body {
+    fn spawn(&self, _: &mut Context<'_, Self>) -> Body {
         Body { at: Point::new(29_000, 29_000), ..Body::default() }
     }
 
@@ -125,40 +101,55 @@ impl Entity for Purse {
     }
 }
 
+impl Entity for Purse {
+    fn apply(&mut self, paid: &Coins) {
+        if paid.n == UNTRIED {
+            self.coins = 0;
+            panic!("nobody has tried this");
+        }
+        self.coins -= paid.n.min(self.coins);
+    }
+
+    fn public(&self, _: WorldTime) -> Option<()> {
+        Some(())
+    }
+}
+
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 2, name = "chest", land, world = Wrong, durable = Coins, event = Coins)]
+#[state(ask = Coins, public = Coins)]
 struct Chest {
     coins: u32,
     /// Whenever so many are in it, there is one more; 0: never.
     doubles_at: u32,
 }
 
-impl Entity for Chest {
-    const KIND: Kind = Kind(2);
-    const NAME: &'static str = "chest";
-    type World = Wrong;
-    type Command = Coins;
-    type Event = Coins;
-    type Live = ();
-
-    fn new(_: u64, wrong: &Wrong) -> Self {
-        Self { coins: 0, doubles_at: doubles_at(*wrong) }
+impl Stored for Chest {
+    fn load(_: u64, wrong: &Wrong, coins: Coins) -> Self {
+        Self { coins: coins.n, doubles_at: doubles_at(*wrong) }
     }
 
-    fn restore(_: u64, wrong: &Wrong, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self { coins: Coins::decode(snapshot)?.n, doubles_at: doubles_at(*wrong) })
+    fn save(&self) -> Coins {
+        Coins { n: self.coins }
     }
+}
 
-    fn snapshot(&self) -> Vec<u8> {
-        Coins { n: self.coins }.encode_to_vec()
-    }
-
-    fn decide(&self, wish: Coins, cx: &mut Context<'_, Wrong>) -> Result<Decision<Self>, Refusal> {
+impl Asked for Chest {
+    fn answer(
+        &self,
+        wish: Coins,
+        _: &Actor,
+        cx: &mut Context<'_, Self>,
+    ) -> Result<(Done<Self>, ()), Refusal> {
         let overfills = matches!(cx.world, Wrong::Overfills | Wrong::Both);
         if self.coins + wish.n > CHEST_MAX && !overfills {
             return Err(Refusal::new("full", "The chest is full."));
         }
-        Ok(Decision::new().event(&wish))
+        Ok((Done::new().event(&wish), ()))
     }
+}
 
+impl Entity for Chest {
     fn apply(&mut self, got: &Coins) {
         self.coins += got.n;
         if self.doubles_at > 0 && self.coins.is_multiple_of(self.doubles_at) {
@@ -166,8 +157,8 @@ impl Entity for Chest {
         }
     }
 
-    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
-        Some(self.snapshot())
+    fn public(&self, _: WorldTime) -> Option<Coins> {
+        Some(self.save())
     }
 }
 
@@ -215,8 +206,7 @@ impl Game for Purses {
     }
 
     fn rules(&self, _: u64) -> Arc<Rules> {
-        let world = Arc::new(self.0);
-        Arc::new(Rules::new::<Purse>("purses", &world).land::<Chest>(&world))
+        Arc::new(Rules::new("purses", self.0).with::<Purse>().with::<Chest>())
     }
 
     fn mind(&self, _: usize) -> Box<dyn Behaviour> {
@@ -229,8 +219,10 @@ impl Game for Purses {
         if entity.kind == Purse::KIND { flows.give(COIN, n) } else { flows.take(COIN, n) }
     }
 
-    fn holdings(&self, _: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
-        holdings.add(COIN, Coins::decode(snapshot).expect("a snapshot of ours").n.into());
+    fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
+        let n = Coins::decode(snapshot).expect("a snapshot of ours").n;
+        let coins = if entity.kind == Purse::KIND { BEGINNING - n } else { n };
+        holdings.add(COIN, coins.into());
     }
 
     fn panics(&self) -> bool {

@@ -250,10 +250,12 @@ fn transaction() -> Vec<transaction::Arrow> {
     let prepared =
         Prepared { stream: Some(stream()), names: names(), reply: text("3 wood"), incarnation: 12 };
     vec![
-        Arrow::Prepare(Prepare { age, command: text("fell 3"), actor }),
+        Arrow::Prepare(Prepare { age, ask: text("fell 3"), actor, creates: true }),
         Arrow::Prepared(prepared),
         Arrow::PrepareRefused(PrepareRefused { refusal: refusal() }),
         Arrow::Busy(Busy {}),
+        Arrow::Read(Read {}),
+        Arrow::Seen(Seen { public: Some(text("3 wood")) }),
         Arrow::Commit(Commit {}),
         Arrow::Abort(Abort { reload: true }),
         Arrow::Fence(Fence {}),

@@ -10,7 +10,7 @@ use crate::host::leaving::{DOUBT_MS, Leaving};
 use crate::host::phase::Phase;
 use crate::host::queue::Work;
 use crate::host::room::Host;
-use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, to_player};
+use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, TxMessage, to_player};
 
 /// How long what is begun may take to end, ms. Beyond, the player stays.
 const FREEZING_MS: u64 = 2_000;
@@ -177,6 +177,12 @@ impl Entity {
                     self.say_busy(cx, &prepare);
                     continue;
                 }
+                Work::Read(tx) => {
+                    let message = TxMessage::Busy;
+                    cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
+                    continue;
+                }
+                Work::Own(_) => continue,
             };
             if Some(from) != line {
                 self.tell_edge(cx, from, ToEdge::NotHere);

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 
-use super::{Lock, PARTS_MAX, Tx, TxPart, TxPhase, is_no_participant};
+use super::{Answer, Lock, READS_MAX, Then, Tx, TxPart, TxPhase, Want, cannot_ask, cannot_look};
 use crate::core::Timer;
-use crate::game::{Actor, Part, Refusal, game_error, guard};
+use crate::game::{Actor, Conclude, RawAsk, Refusal, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
@@ -18,22 +18,39 @@ const PREPARING_MS: u64 = 3_000;
 
 impl Entity {
     /// Begins the transaction a command asks for. The entity takes no other command until the append is sent.
-    pub(in crate::host) fn begin(&mut self, cx: &mut Cx<'_>, command: Command, parts: Vec<Part>) {
-        let mut names: Vec<_> = parts.iter().map(|p| p.entity).collect();
-        names.sort_unstable();
-        names.dedup();
-        let impossible = names.iter().any(|e| is_no_participant(cx.core, *e));
-        if names.len() != parts.len() || parts.len() > PARTS_MAX || impossible {
-            return self.refuse(cx, command, game_error());
+    pub(in crate::host) fn begin(&mut self, cx: &mut Cx<'_>, command: Command, ask: RawAsk) {
+        if let Some(why) = cannot_ask(cx.core, &ask.parts) {
+            let refusal = cx.core.game_fault(self.id, "decide", why);
+            return self.refuse(cx, command, refusal);
         }
+        let part = |part: crate::game::Part| (part.entity, Want::Prepare(part));
+        let parts = ask.parts.into_iter().map(part).collect();
+        self.start(cx, command, parts, Then::Conclude(ask.then));
+    }
+
+    /// Fetches public parts that the decision about a command wants to see; then the command is decided again.
+    pub(in crate::host) fn fetch(&mut self, cx: &mut Cx<'_>, mut command: Command) {
+        let wanted = std::mem::take(&mut command.reads.wanted);
+        let count = command.reads.fetched.len() + wanted.len();
+        let too_many = (count > READS_MAX).then(|| format!("{count} entities are read: {READS_MAX} at most"));
+        let impossible = || wanted.iter().find_map(|entity| cannot_look(cx.core, *entity));
+        if let Some(why) = too_many.or_else(impossible) {
+            let refusal = cx.core.game_fault(self.id, "decide", why);
+            return self.refuse(cx, command, refusal);
+        }
+        let parts = wanted.into_iter().map(|entity| (entity, Want::Read)).collect();
+        self.start(cx, command, parts, Then::Decide);
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>, command: Command, parts: Vec<(EntityId, Want)>, then: Then) {
         assert!(!parts.is_empty() && self.lock.is_none(), "{}: it asks others while it is free", self.id);
         let tx = cx.desk.txs.next_id(cx.core);
         let age = command.age.unwrap_or(Age(cx.core.now.world.0, tx.node, tx.count));
         let command = Command { age: Some(age), ..command };
-        let part = |part| TxPart { part, node: None, prepared: None };
+        let part = |(entity, want)| TxPart { entity, want, node: None, answer: None };
         let parts = parts.into_iter().map(part).collect();
         let until = cx.core.now.time.plus_ms(PREPARING_MS);
-        let entry = Tx { age, entity: self.id, command, parts, phase: TxPhase::Preparing, until };
+        let entry = Tx { age, entity: self.id, command, parts, then, phase: TxPhase::Preparing, until };
         cx.desk.txs.running.insert(tx, entry);
         cx.core.after_ms(PREPARING_MS, Timer::Transaction(tx));
         self.ask_parts(cx, tx);
@@ -50,9 +67,17 @@ impl Entity {
             body: self.body,
         };
         for part in &mut entry.parts {
-            let Part { entity, command } = part.part.clone();
+            let entity = part.entity;
             part.node = cx.core.home_of(entity);
-            let message = TxMessage::Prepare { age: entry.age, command, actor: actor.clone() };
+            let message = match &part.want {
+                Want::Prepare(part) => TxMessage::Prepare {
+                    age: entry.age,
+                    ask: part.ask.clone(),
+                    exists: part.exists,
+                    actor: actor.clone(),
+                },
+                Want::Read => TxMessage::Read,
+            };
             if let Some(node) = part.node {
                 cx.core.send(node, Peer::Transaction { tx, entity, message });
             }
@@ -68,19 +93,46 @@ impl Entity {
         self.run(cx);
     }
 
-    /// All parts have prepared: the game concludes, and everything goes into one append.
-    fn conclude(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+    /// All parts have answered.
+    fn on_answered(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         assert!(self.lock.as_ref().is_some_and(|lock| matches!(lock, Lock::Coordinating(t) if *t == tx)));
+        self.lock = None;
+        match std::mem::replace(&mut entry.then, Then::Decide) {
+            Then::Conclude(then) => self.conclude(cx, tx, then.as_ref()),
+            Then::Decide => self.decide_again(cx, tx),
+        }
+    }
+
+    /// What a decision wanted to see is there: it is decided again. Nothing is locked, so nobody hears that it is over.
+    fn decide_again(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+        let Some(entry) = cx.desk.txs.running.remove(&tx) else { return };
+        let mut command = entry.command;
+        for part in entry.parts {
+            if let Some(Answer::Seen(public)) = part.answer {
+                command.reads.fetched.push((part.entity, public));
+            }
+        }
+        assert!(command.reads.fetched.len() <= READS_MAX, "{}: what is fetched is bounded", self.id);
+        self.decide(cx, command);
+        self.run(cx);
+    }
+
+    /// All parts have prepared: the game concludes, and everything goes into one append.
+    fn conclude(&mut self, cx: &mut Cx<'_>, tx: TxId, then: &dyn Conclude) {
+        let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         let command = entry.command.clone();
         entry.phase = TxPhase::Appending;
-        let parts: Vec<Prepared> = entry.parts.iter().filter_map(|p| p.prepared.clone()).collect();
+        let prepared = |p: &TxPart| match &p.answer {
+            Some(Answer::Prepared(prepared)) => Some(prepared.clone()),
+            _ => None,
+        };
+        let parts: Vec<Prepared> = entry.parts.iter().filter_map(prepared).collect();
         assert_eq!(parts.len(), entry.parts.len(), "all parts have prepared");
-        let replies: Vec<Bytes> = parts.iter().map(|p| p.reply.clone()).collect();
-        self.lock = None;
+        let answers: Vec<Bytes> = parts.iter().map(|p| p.reply.clone()).collect();
         let mut rules = context(cx.core, &cx.crowd.interest, self.place(), None);
-        let decided = guard(|| self.durable.state().conclude(&command.payload, &replies, &mut rules));
-        let decided = self.judge(cx, "conclude", decided);
+        let decided = guard(|| then.conclude(self.durable.state().as_any(), &answers, &mut rules));
+        let decided = self.judge(cx, "then", decided);
         let work = Work::Command(command);
         if decided.is_ok() && self.hold_back(cx, &work, true) {
             cx.abort(tx);
@@ -100,7 +152,7 @@ impl Entity {
     /// A node is gone that a part was asked of: another is asked, unless nodes are lost over this part.
     fn lose_part(&mut self, cx: &mut Cx<'_>, tx: TxId, gone: &[NodeId]) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
-        let undecided = |p: &TxPart| p.prepared.is_none() && p.node.is_some_and(|n| gone.contains(&n));
+        let undecided = |p: &TxPart| p.answer.is_none() && p.node.is_some_and(|n| gone.contains(&n));
         entry.command.losses += u8::from(entry.parts.iter().any(undecided));
         if entry.command.losses < LOSSES_MAX || cx.core.planted(Planted::PoisonDecidedAgain) {
             // The next home of the part may be this very node: the edge must know then.
@@ -145,25 +197,28 @@ impl Host {
             return;
         };
         // Only the node that was asked may answer, and only for the entity that it was asked for.
-        let part = entry.parts.iter_mut().find(|p| p.part.entity == entity && p.node == Some(from));
-        let fits = match &message {
-            TxMessage::Prepared(p) => p.stream.entity == entity && !p.stream.events.is_empty(),
+        let part = entry.parts.iter_mut().find(|p| p.entity == entity && p.node == Some(from));
+        let fits = |part: &&mut TxPart| match (&message, &part.want) {
+            (TxMessage::Prepared(p), Want::Prepare(_)) => {
+                p.stream.entity == entity && !p.stream.events.is_empty()
+            }
+            (TxMessage::Seen { .. }, Want::Read) => true,
+            (TxMessage::Prepared(_) | TxMessage::Seen { .. }, _) => false,
             _ => true,
         };
-        let Some(part) = part.filter(|_| fits) else { return rooms.core.note_nonsense() };
+        let Some(part) = part.filter(fits) else { return rooms.core.note_nonsense() };
         let coordinator = entry.entity;
         match message {
-            TxMessage::Prepared(prepared) => {
-                part.prepared = Some(*prepared);
-                if entry.parts.iter().all(|p| p.prepared.is_some()) {
-                    self.tell(rooms, coordinator, |entity, cx| entity.conclude(cx, tx));
-                }
-            }
+            TxMessage::Prepared(prepared) => part.answer = Some(Answer::Prepared(*prepared)),
+            TxMessage::Seen { public } => part.answer = Some(Answer::Seen(public)),
             TxMessage::Refused(refusal) => {
-                self.tell(rooms, coordinator, |entity, cx| entity.refuse_tx(cx, tx, refusal));
+                return self.tell(rooms, coordinator, |entity, cx| entity.refuse_tx(cx, tx, refusal));
             }
-            TxMessage::Busy => self.desk.txs.back_off(rooms.core, tx),
-            _ => rooms.core.note_nonsense(),
+            TxMessage::Busy => return self.desk.txs.back_off(rooms.core, tx),
+            _ => return rooms.core.note_nonsense(),
+        }
+        if entry.parts.iter().all(|p| p.answer.is_some()) {
+            self.tell(rooms, coordinator, |entity, cx| entity.on_answered(cx, tx));
         }
     }
 

@@ -12,15 +12,16 @@ use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
-use super::{Lock, Promise, is_no_participant};
+use super::{Lock, Promise, cannot_look, is_no_participant};
 use crate::core::Timer;
-use crate::game::{RawDecision, Refusal, game_error, guard};
+use crate::game::{Actor, Exists, RawDone, Refusal, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
-use crate::host::pending::Effect;
+use crate::host::pending::{Effect, Entry, Record};
 use crate::host::phase::Phase;
 use crate::host::queue::{Prepare, Work};
 use crate::host::room::Host;
+use crate::host::storage::Room;
 use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
 /// How long a participant keeps its word to an older transaction, ms.
@@ -42,31 +43,92 @@ impl Host {
         message: TxMessage,
     ) {
         match message {
-            TxMessage::Prepare { age, command, actor } => {
-                let say = |message| Peer::Transaction { tx, entity, message };
-                if is_no_participant(rooms.core, entity) {
-                    rooms.core.note_nonsense();
-                    return rooms.core.send(from, say(TxMessage::Refused(game_error())));
+            TxMessage::Prepare { age, ask, exists, actor } => {
+                let impossible = is_no_participant(rooms.core, entity).is_some();
+                if self.has_participant(rooms, from, tx, entity, impossible) {
+                    let prepare = Prepare { tx, age, ask, exists, actor };
+                    self.tell(rooms, entity, |e, cx| e.ask(cx, prepare));
                 }
-                let at_home = rooms.core.home_of(entity) == Some(rooms.core.me());
-                if at_home {
-                    self.need_at_home(rooms, entity);
+            }
+            TxMessage::Read => {
+                let impossible = cannot_look(rooms.core, entity).is_some();
+                if self.has_participant(rooms, from, tx, entity, impossible) {
+                    self.tell(rooms, entity, |e, cx| e.look(cx, tx));
                 }
-                // It lives elsewhere, or its last owner has not unloaded it yet.
-                if !at_home || !self.holds(entity) {
-                    return rooms.core.send(from, say(TxMessage::Busy));
-                }
-                self.tell(rooms, entity, |e, cx| e.ask(cx, Prepare { tx, age, command, actor }));
             }
             TxMessage::Commit => self.tell(rooms, entity, |e, cx| e.on_commit(cx, tx)),
             TxMessage::Abort { reload } => self.tell(rooms, entity, |e, cx| e.on_abort(cx, tx, reload)),
             TxMessage::Fence => self.tell(rooms, entity, |e, cx| e.on_told_to_fence(cx, tx)),
-            TxMessage::Prepared(_) | TxMessage::Refused(_) | TxMessage::Busy => rooms.core.note_nonsense(),
+            TxMessage::Prepared(_) | TxMessage::Seen { .. } | TxMessage::Refused(_) | TxMessage::Busy => {
+                rooms.core.note_nonsense();
+            }
         }
     }
 }
 
+impl Host {
+    /// Whether an entity that is asked is here, loaded or being loaded. Otherwise the coordinator hears why not.
+    fn has_participant(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        from: NodeId,
+        tx: TxId,
+        entity: EntityId,
+        impossible: bool,
+    ) -> bool {
+        let say = |message| Peer::Transaction { tx, entity, message };
+        if impossible {
+            rooms.core.note_nonsense();
+            rooms.core.send(from, say(TxMessage::Refused(game_error())));
+            return false;
+        }
+        let at_home = rooms.core.home_of(entity) == Some(rooms.core.me());
+        if at_home {
+            self.need_at_home(rooms, entity);
+        }
+        // It lives elsewhere, or its last owner has not unloaded it yet.
+        let here = at_home && self.holds(entity);
+        if !here {
+            rooms.core.send(from, say(TxMessage::Busy));
+        }
+        here
+    }
+}
+
 impl Entity {
+    /// Another entity's decision wants to see it.
+    fn look(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+        if self.life.shows() {
+            self.needed = cx.core.now.time;
+            return self.show_to(cx, tx);
+        }
+        self.submit(cx, Work::Read(tx));
+    }
+
+    /// Its public part as of its last durable event, and nothing if nobody has created it.
+    pub(in crate::host) fn show_to(&self, cx: &mut Cx<'_>, tx: TxId) {
+        let created = self.durable.seq > 0 && self.pending.front().is_none_or(|first| first.after > 0);
+        let exists = created || self.asking_creates(cx);
+        let public = self.public.clone().filter(|_| exists);
+        let message = TxMessage::Seen { public };
+        cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
+    }
+
+    fn asking_creates(&self, cx: &Cx<'_>) -> bool {
+        cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates())
+    }
+
+    /// Why an ask does not even reach the rules: it is for one that exists, or for one that does not.
+    fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
+        match (exists, self.durable.seq) {
+            (Exists::Yes, 0) if !self.asking_creates(cx) => {
+                Some(Refusal::new("no_such_entity", "That does not exist."))
+            }
+            (Exists::No, 1..) => Some(Refusal::new("already_exists", "That exists already.")),
+            _ => None,
+        }
+    }
+
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
         let now = cx.core.now.time;
         let promised = self.promise.is_some_and(|p| p.until > now && p.age < prepare.age);
@@ -92,14 +154,15 @@ impl Entity {
         if self.promise.is_some_and(|p| p.age == prepare.age) {
             self.promise = None;
         }
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), Some(&prepare.actor));
-        let decided = guard(|| self.durable.state().decide(&prepare.command, &mut rules));
+        if let Some(refusal) = self.refuses_ask(cx, prepare.exists) {
+            return self.refuse_part(cx, prepare, refusal);
+        }
         let (tx, id) = (prepare.tx, self.id);
-        let decision = match self.judge(cx, "decide", decided) {
-            Ok(d) if d.parts.is_empty() => d,
-            other => return self.refuse_part(cx, prepare, other.err().unwrap_or_else(game_error)),
+        let done = match self.answer(cx, &prepare.ask, &prepare.actor) {
+            Ok(done) => done,
+            Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
-        let RawDecision { events, reply, names, signals, body, .. } = decision;
+        let RawDone { events, reply, names, signals, body, .. } = done;
         let events = self.part_of(cx, events);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
@@ -116,6 +179,37 @@ impl Entity {
         let effects = vec![Effect::Transaction { tx, message: TxMessage::Prepared(Box::new(prepared)) }];
         self.emit(cx, Some(Work::Prepare(prepare)), effects);
         self.busy_to_the_rest(cx);
+    }
+
+    /// What its rules answer to an ask.
+    fn answer(&mut self, cx: &mut Cx<'_>, ask: &[u8], actor: &Actor) -> Result<RawDone, Refusal> {
+        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), None);
+        let answered = guard(|| self.durable.state().answer(ask, actor, &mut rules));
+        let done = self.judge(cx, "answer", answered)?;
+        self.check_sizes(cx, "answer", &done)?;
+        Ok(done)
+    }
+
+    /// What it asks itself in a tick. Nobody hears the answer, and what is not durable before a crash is lost.
+    pub(in crate::host) fn ask_itself(&mut self, cx: &mut Cx<'_>, ask: &[u8]) {
+        if cx.room() != Room::Open {
+            cx.core.counters.commands_refused += 1;
+            return;
+        }
+        let actor = Actor { id: self.id, public: self.public.clone().unwrap_or_default(), body: self.body };
+        match self.answer(cx, ask, &actor) {
+            Err(_) => cx.core.counters.commands_refused += 1,
+            Ok(done) if done.events.is_empty() => {}
+            Ok(done) => {
+                let events = done.events.into_iter().map(|e| (EventType::Game, e)).collect();
+                let effects = done.signals.into_iter().map(Effect::Signal).collect();
+                let entry = Entry { work: None, effects };
+                self.record(
+                    cx,
+                    Record { events, cause: Cause::default(), names: done.names, tx: None, entry },
+                );
+            }
+        }
     }
 
     fn refuse_part(&mut self, cx: &mut Cx<'_>, prepare: Prepare, refusal: Refusal) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_kernel::Node;
+use gundo_kernel::game::Payload;
 use gundo_types::{Body, ChunkId, EntityId, NodeId};
 use gundo_wire::Message;
 
@@ -110,15 +111,15 @@ impl Cluster {
 /// An entity's state as replay gives it.
 pub fn game_state<E: gundo_kernel::game::Entity<World = ()>>(loaded: &gundo_wire::journal::Loaded) -> E {
     let mut state = match &loaded.snapshot {
-        None => E::new(0, &()),
+        None => E::load(0, &(), E::Durable::default()),
         Some((_, payload)) => {
             let snapshot = gundo_wire::journal::Snapshot::decode(payload.as_ref()).expect("a snapshot");
-            E::restore(0, &(), &snapshot.state).expect("a state")
+            E::load(0, &(), E::Durable::decode(snapshot.state.as_ref()).expect("a state"))
         }
     };
     for (_, record) in &loaded.events {
         if record.event_type == gundo_wire::journal::EventType::Game {
-            state.apply(&E::Event::decode(record.payload.as_ref()).expect("an event"));
+            state.apply(&E::Event::from_bytes(&record.payload).expect("an event").expect("of this version"));
         }
     }
     state

@@ -65,7 +65,7 @@ impl Cluster {
             // Nobody answers: the coordinator is down, and the script says who belongs.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
-            Output::Panicked { .. } => {}
+            Output::Panicked { .. } | Output::GameFault { .. } => {}
             Output::Stopped => self.on_stopped(node),
         }
     }

@@ -1,0 +1,181 @@
+//! `#[message]`: a struct becomes a prost message, an enum a payload.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::parse::Parser;
+use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, LitInt, Type};
+
+use crate::default_path;
+use crate::field::field;
+use crate::payload::{Choice, payload_impl};
+
+pub(crate) fn expand(attribute: TokenStream, item: DeriveInput) -> syn::Result<TokenStream> {
+    let root = root(attribute)?;
+    if !item.generics.params.is_empty() {
+        return Err(syn::Error::new_spanned(&item.generics, "a message has no type parameters"));
+    }
+    match &item.data {
+        Data::Struct(_) => expand_struct(&root, item),
+        Data::Enum(data) => {
+            let data = data.clone();
+            expand_enum(&root, item, &data)
+        }
+        Data::Union(_) => Err(syn::Error::new_spanned(&item.ident, "a union is not a message")),
+    }
+}
+
+/// The path in `#[message(crate = path)]`.
+fn root(attribute: TokenStream) -> syn::Result<syn::Path> {
+    if attribute.is_empty() {
+        return Ok(default_path());
+    }
+    let parser = |input: syn::parse::ParseStream<'_>| {
+        input.parse::<syn::Token![crate]>()?;
+        input.parse::<syn::Token![=]>()?;
+        input.parse::<syn::Path>()
+    };
+    parser.parse2(attribute)
+}
+
+fn expand_struct(root: &syn::Path, mut item: DeriveInput) -> syn::Result<TokenStream> {
+    let Data::Struct(data) = &mut item.data else { unreachable!("the caller has looked") };
+    let mut tags = BTreeSet::new();
+    let (mut lines, mut refers) = (Vec::new(), Vec::new());
+    match &mut data.fields {
+        Fields::Named(fields) => {
+            for f in &mut fields.named {
+                let name = f.ident.clone().expect("a named field has a name");
+                let Some(tag) = take_tag(&mut f.attrs, &mut tags)? else {
+                    if f.attrs.iter().any(|a| a.path().is_ident("prost")) {
+                        let shown = format!("  // {name}: see the source");
+                        lines.push(quote!(#shown.to_owned()));
+                        continue;
+                    }
+                    let text =
+                        "a field of a message has a number: #[tag(1)]; it never changes once a world exists";
+                    return Err(syn::Error::new_spanned(&f.ident, text));
+                };
+                let known = field(&f.ty, root)?;
+                let (words, shown, number) = (&known.prost, &known.shown, tag.to_string());
+                f.attrs.push(syn::parse_quote!(#[prost(#words, tag = #number)]));
+                let name = name.to_string();
+                lines.push(quote!(format!("  {} {} = {};", #shown, #name, #number)));
+                refers.extend(known.message);
+            }
+        }
+        Fields::Unit => {}
+        Fields::Unnamed(fields) => {
+            return Err(syn::Error::new_spanned(fields, "the fields of a message have names"));
+        }
+    }
+    let describe = describe(root, &item.ident, &lines, &refers);
+    let path = path_text(root);
+    let prost_path = format!("{path}::prost");
+    // Prost's derive writes Default and Debug.
+    Ok(quote! {
+        #[derive(Clone, PartialEq, #root::prost::Message)]
+        #[prost(prost_path = #prost_path)]
+        #item
+        #describe
+    })
+}
+
+fn expand_enum(root: &syn::Path, mut item: DeriveInput, data: &DataEnum) -> syn::Result<TokenStream> {
+    let mut tags = BTreeSet::new();
+    let (mut choices, mut lines, mut refers) = (Vec::new(), Vec::new(), Vec::new());
+    let mut variants = data.clone();
+    for variant in &mut variants.variants {
+        let Some(tag) = take_tag(&mut variant.attrs, &mut tags)? else {
+            let text = "a variant of a message has a number: #[tag(1)]; it never changes once a world exists";
+            return Err(syn::Error::new_spanned(&variant.ident, text));
+        };
+        let held = held(&variant.fields)?;
+        let name = snake(&variant.ident.to_string());
+        let shown = match &held {
+            None => quote!(format!("    Nothing {} = {};", #name, #tag)),
+            Some(ty) => {
+                refers.push(ty.clone());
+                quote!(format!("    {} {} = {};", <#ty as #root::Describe>::NAME, #name, #tag))
+            }
+        };
+        if held.is_none() {
+            refers.push(syn::parse_quote!(()));
+        }
+        lines.push(shown);
+        choices.push(Choice { ident: variant.ident.clone(), tag, held });
+    }
+    item.data = Data::Enum(variants);
+    lines.insert(0, quote!("  oneof choice {".to_owned()));
+    lines.push(quote!("  }".to_owned()));
+    let describe = describe(root, &item.ident, &lines, &refers);
+    let payload = payload_impl(root, &item.ident, &choices);
+    Ok(quote! {
+        #[derive(Clone, PartialEq, Debug)]
+        #item
+        #payload
+        #describe
+    })
+}
+
+/// What a variant holds: nothing, or one message.
+fn held(fields: &Fields) -> syn::Result<Option<Type>> {
+    match fields {
+        Fields::Unit => Ok(None),
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Ok(Some(fields.unnamed[0].ty.clone())),
+        other => Err(syn::Error::new_spanned(other, "a variant holds one message, or nothing")),
+    }
+}
+
+fn describe(root: &syn::Path, ident: &syn::Ident, lines: &[TokenStream], refers: &[Type]) -> TokenStream {
+    let name = ident.to_string();
+    quote! {
+        impl #root::Describe for #ident {
+            const NAME: &'static str = #name;
+            fn describe(schema: &mut #root::Schema) {
+                let lines: ::std::vec::Vec<::std::string::String> = ::std::vec![#(#lines),*];
+                if schema.add(#name, lines) {
+                    #(<#refers as #root::Describe>::describe(schema);)*
+                }
+            }
+        }
+    }
+}
+
+/// Takes `#[tag(n)]` out of the attributes.
+fn take_tag(attrs: &mut Vec<Attribute>, seen: &mut BTreeSet<u32>) -> syn::Result<Option<u32>> {
+    let Some(at) = attrs.iter().position(|a| a.path().is_ident("tag")) else { return Ok(None) };
+    let attribute = attrs.remove(at);
+    let literal: LitInt = attribute.parse_args()?;
+    let tag: u32 = literal.base10_parse()?;
+    let reserved = (19_000..20_000).contains(&tag);
+    if tag == 0 || tag >= 1 << 29 || reserved {
+        return Err(syn::Error::new_spanned(
+            literal,
+            "a number is from 1 to 536,870,911, and not from 19,000 to 19,999",
+        ));
+    }
+    if !seen.insert(tag) {
+        return Err(syn::Error::new_spanned(literal, "another field of this message has this number"));
+    }
+    Ok(Some(tag))
+}
+
+fn path_text(path: &syn::Path) -> String {
+    let lead = if path.leading_colon.is_some() { "::" } else { "" };
+    let names: Vec<_> = path.segments.iter().map(|s| s.ident.to_string()).collect();
+    format!("{lead}{}", names.join("::"))
+}
+
+/// `ItemTaken` as protobuf writes a field: `item_taken`.
+fn snake(name: &str) -> String {
+    let mut text = String::new();
+    for (i, c) in name.char_indices() {
+        if c.is_uppercase() && i > 0 {
+            text.push('_');
+        }
+        text.extend(c.to_lowercase());
+    }
+    format_ident!("r#{}", text).to_string().trim_start_matches("r#").to_owned()
+}
