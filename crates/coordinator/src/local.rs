@@ -1,9 +1,9 @@
 //! The coordinator of a single process: the rules on a store in memory. It lives as long as the process, and so do its
 //! members.
 //!
-//! It has no threads and no clock. Time is handed in by [`LocalCoordinator::pass`], rows are asked through [`Rows`], and
-//! everything else happens inside the calls. Replies and views leave through one queue that one thread at a time empties, with
-//! no lock held: so views come in order, and a sink may call the coordinator.
+//! It has no threads and no clock. [`LocalCoordinator::pass`] hands in time, [`Rows`] answers questions about rows, and everything
+//! else happens inside the calls. Replies and views leave through one queue that one thread at a time empties, without a lock: so
+//! views arrive in order, and a sink may call the coordinator.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,13 +17,13 @@ use crate::{
     StoreAnswer, StoreRequest, ViewSink, Watch,
 };
 
-/// Calls that may wait for the journal: more than every node of a process asks while one answer is out. One more fails.
+/// Calls that may wait for the journal: more than all nodes of a process make during one answer. Beyond, a call fails.
 const CALLS_MAX: usize = 1_024;
 
-/// What a [`LocalCoordinator`] is told.
+/// Settings of a [`LocalCoordinator`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalSettings {
-    /// A member that does not renew for so long is removed, ms
+    /// A member that does not renew for this long is removed, ms
     /// ([`WorldSettings::membership_ms`](gundo_kernel::WorldSettings::membership_ms)).
     pub lease_ms: u64,
 }
@@ -44,12 +44,12 @@ struct State {
     now: Time,
     /// Calls that wait for the journal.
     calls: BTreeMap<u64, Waiting>,
-    /// Calls so far.
+    /// Number of calls so far.
     count: u64,
     sinks: BTreeMap<u64, Arc<ViewSink>>,
     told: Epoch,
     effects: VecDeque<Effect>,
-    /// A thread empties `effects`.
+    /// A thread is emptying `effects`.
     carrying_out: bool,
 }
 
@@ -58,18 +58,18 @@ struct Waiting {
     call: Box<dyn Call>,
 }
 
-/// Something that is done without the lock.
+/// Something to do without the lock.
 enum Effect {
     Ask { call: u64, request: RowRequest },
     Tell { sink: Arc<ViewSink>, view: View },
     Reply(Box<dyn FnOnce() + Send>),
 }
 
-/// An operation and who waits for it.
+/// An operation, and the reply that waits for it.
 trait Call: Send {
     fn next(&self) -> Option<Request>;
     fn on_answer(&mut self, answer: Answer);
-    /// The reply, with what came of it; `None`: nothing did in time.
+    /// Gives the reply the result; `None`: there was none in time.
     fn end(self: Box<Self>, error: Option<CallError>) -> Effect;
 }
 
@@ -105,13 +105,13 @@ where
 }
 
 impl LocalCoordinator {
-    /// A coordinator of nobody. Incarnations go on where `rows` is.
+    /// A coordinator without members. Incarnations continue from those in `rows`.
     pub fn new(settings: LocalSettings, rows: Arc<dyn Rows>) -> Self {
         Self(Arc::new(Shared { settings, rows, state: Mutex::default() }))
     }
 
-    /// So much time has passed, ms: call it every 100 ms or so. Calls that have waited for too long are answered. If the
-    /// whole process stood still, do not count that: nobody could renew.
+    /// This much time has passed, ms: call it every 100 ms or so. Answers calls that have waited too long. If the whole process
+    /// stood still, do not count that time: nobody could renew.
     pub fn pass(&self, ms: u64) {
         let mut state = self.0.state();
         state.now = state.now.plus_ms(ms);
@@ -127,14 +127,14 @@ impl LocalCoordinator {
         self.0.carry_out(state);
     }
 
-    /// Removes members whose lease is over, and finishes removals that have begun; answers with the members that were removed.
-    /// Call it after [`pass`](Self::pass), once the call before has been answered.
+    /// Removes members whose lease is over, and finishes removals that have begun; replies with the removed members. Call it after
+    /// [`pass`](Self::pass), once the call before has been answered.
     pub fn expire(&self, reply: Reply<Vec<u64>>) {
         self.0.call(Expire::new(), reply);
     }
 
-    /// Does one request of an operation that somebody else runs on the same store and rows: how another process would reach a
-    /// store that both share. For tests of a caller that dies between two steps.
+    /// Does one request of an operation that another caller runs on the same store and rows, as another process would on a shared
+    /// store. For tests of a caller that dies between two steps.
     pub fn ask_store(&self, request: StoreRequest) -> StoreAnswer {
         let mut state = self.0.state();
         let answer = state.ask_store(request);
@@ -187,7 +187,7 @@ impl Coordinator for LocalCoordinator {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Everything is changed as a whole before anybody else's code runs.
+        // All changes are complete before any foreign code runs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,7 +210,7 @@ impl Shared {
         self.carry_out(state);
     }
 
-    /// The journal has answered a call, if it still waits.
+    /// The journal has answered a call; it may not wait any more.
     fn on_row(self: &Arc<Self>, id: u64, answer: Result<RowAnswer, String>) {
         let mut state = self.state();
         if let Some(waiting) = state.calls.get_mut(&id) {
@@ -220,7 +220,7 @@ impl Shared {
         self.carry_out(state);
     }
 
-    /// Does what waits to be done without the lock, unless another thread is at it.
+    /// Does what waits to be done without the lock, unless another thread is doing so.
     fn carry_out<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
         if std::mem::replace(&mut state.carrying_out, true) {
             return;
@@ -247,7 +247,7 @@ impl Shared {
 }
 
 impl State {
-    /// Lets a call go on as far as the store takes it.
+    /// Runs a call as far as the store's answers take it.
     fn advance(&mut self, id: u64) {
         let Some(mut waiting) = self.calls.remove(&id) else { return };
         loop {

@@ -1,14 +1,14 @@
-//! The rules, as machines without I/O.
+//! The rules, as state machines without I/O.
 //!
-//! An [`Operation`] says what it needs [next](Operation::next), and is given the [answer](Operation::on_answer), until it is
-//! done. A driver that loses an answer, or dies, simply drops it. Every request may be repeated, and the record says what has
-//! begun, so the same operation, run again by anyone, finishes what is left.
+//! A driver asks an [`Operation`] for its [next](Operation::next) request and gives it the [answer](Operation::on_answer), until
+//! it is done. A driver that loses an answer, or dies, simply drops the operation. Every request may be repeated, and the record
+//! says what has begun, so the same operation, run again by anyone, finishes what is left.
 //!
 //! | operation | its steps |
 //! | --- | --- |
 //! | [`Join`] | read; grant leases; *swap: the join has begun*; register rows; delete earlier rows; *swap: they belong* |
-//! | [`Remove`] | read; *swap: the removal has begun*; delete the row; *swap: it belongs no more* |
-//! | [`Renew`] | look at the row; renew the lease; only if that has ended: read, grant another |
+//! | [`Remove`] | read; *swap: the removal has begun*; delete the row; *swap: it does not belong any more* |
+//! | [`Renew`] | check the row; renew the lease; only if that has ended: read, grant another |
 //! | [`Drain`] | read; *swap* |
 //! | [`Expire`] | read; list leases; then `Remove` for each incarnation whose lease is over, or that was left half removed |
 //! | [`Look`] | read |
@@ -31,50 +31,50 @@ pub use renew::Renew;
 
 use crate::{CallError, Record, RowAnswer, RowRequest, StoreAnswer, StoreRequest, Version};
 
-/// After so many swaps in one operation that found another version, it gives up: [`CallError::Contended`].
+/// After this many swaps that found another version, an operation gives up: [`CallError::Contended`].
 const CONFLICTS_MAX: u32 = 32;
 
 /// One operation on the membership.
 pub trait Operation {
-    /// What comes of it.
+    /// Its result.
     type Output: Clone;
 
-    /// What it needs; the same until it is answered.
+    /// Its next step; the same one until it is answered.
     fn next(&self) -> &Step<Self::Output>;
 
-    /// The answer to what it needed.
+    /// Takes the answer to its request.
     ///
     /// # Panics
-    /// It is done, or the answer is to something else: a bug of the driver.
+    /// It is done, or the answer is to another request: a bug of the driver.
     fn on_answer(&mut self, answer: Answer);
 }
 
-/// What an operation needs.
+/// The next step of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<T> {
-    /// An answer.
+    /// It needs an answer.
     Ask(Request),
-    /// Nothing more.
+    /// It is done.
     Done(Result<T, CallError>),
 }
 
-/// What is asked.
+/// A request of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Of the store.
+    /// To the store.
     Store(StoreRequest),
-    /// Of the journal.
+    /// To the journal.
     Row(RowRequest),
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// By the store.
+    /// From the store.
     Store(StoreAnswer),
-    /// By the journal.
+    /// From the journal.
     Row(RowAnswer),
-    /// It could not be done, or perhaps it was: what was tried and why it failed. The operation ends.
+    /// The request failed, though it may have been done: what was tried and why it failed. The operation ends.
     Failed(String),
 }
 
@@ -97,7 +97,7 @@ pub fn run<O: Operation>(
     }
 }
 
-/// What all operations share: the step, the record as it was last read or swapped in, and what becomes of conflicts.
+/// What all operations share: the step, the record as last read or swapped in, and the handling of conflicts.
 #[derive(Debug)]
 struct Work<T> {
     step: Step<T>,
@@ -140,14 +140,14 @@ impl<T> Work<T> {
         self.ask(Request::Row(request));
     }
 
-    /// Changes the record: if nobody else has meanwhile, [`Event::Swapped`] comes next, else [`Event::Read`].
+    /// Changes the record: [`Event::Swapped`] comes next, or [`Event::Read`] if another caller changed it meanwhile.
     fn swap(&mut self, change: impl FnOnce(&mut Record)) {
         change(&mut self.record);
         let value = self.record.encode();
         self.ask_store(StoreRequest::Swap { expected: self.version, value });
     }
 
-    /// Somebody else was faster: reads the record again, unless that has happened too often.
+    /// Another caller was faster: reads the record again, unless that has happened too often.
     fn decide_again(&mut self) {
         self.conflicts += 1;
         if self.conflicts > CONFLICTS_MAX {
@@ -160,7 +160,7 @@ impl<T> Work<T> {
         self.step = Step::Done(result);
     }
 
-    /// What the answer means; `None`: the next step is clear already.
+    /// What the answer means; `None`: the next step is already set.
     fn take(&mut self, answer: Answer) -> Option<Event> {
         assert!(matches!(self.step, Step::Ask(_)), "an operation that is done takes no answer");
         match answer {
@@ -200,7 +200,7 @@ fn decode(found: Option<(Version, bytes::Bytes)>) -> Result<(Option<Version>, Re
     Ok((Some(version), Record::decode(&value).map_err(failed)?))
 }
 
-/// An answer to something that was not asked.
+/// An answer without its request.
 fn unasked(event: impl fmt::Debug) -> ! {
     unreachable!("{event:?} answers nothing that was asked")
 }

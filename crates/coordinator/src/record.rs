@@ -1,9 +1,9 @@
 //! The one record of a store: the view, and which joins and removals have begun.
 //!
-//! What has begun stands in the record before anything else is done. So anyone who reads the record can finish what a caller
-//! that died has left, and every row in the journal belongs to an incarnation that the record names.
+//! An operation writes into the record what it begins, before it does anything else. So anyone who reads the record can finish
+//! what a dead caller has left, and every row in the journal belongs to an incarnation that the record names.
 //!
-//! Neighbouring versions read it and write it back, so it keeps the fields it does not know.
+//! Neighbouring versions read the record and write it back, so it keeps unknown fields.
 
 use bytes::Bytes;
 use gundo_kernel::{Member, View};
@@ -13,7 +13,7 @@ use gundo_wire::{DecodeError, Kept};
 
 use crate::Candidate;
 
-/// What the record says. The default is that of a store without one: nobody belongs.
+/// The record, decoded. The default is that of a store without one: no members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// Its lists are in the two fields below.
@@ -22,7 +22,7 @@ pub struct Record {
     joining: Vec<Kept<wire::Joining>>,
 }
 
-/// Bytes that are no record.
+/// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// They do not decode.
@@ -55,7 +55,7 @@ impl Record {
     /// Reads a record.
     ///
     /// # Errors
-    /// The bytes are none.
+    /// The bytes are not a record.
     pub fn decode(bytes: &Bytes) -> Result<Self, RecordError> {
         let mut whole = Kept::<wire::Membership>::decode(bytes.clone())?;
         let members = std::mem::take(&mut whole.known.members);
@@ -107,7 +107,7 @@ impl Record {
         self.whole.known.epoch += 1;
     }
 
-    /// Every incarnation that it names: those that belong, and those that join or did.
+    /// Every incarnation that it names: members, and those whose join has begun or ended.
     pub fn incarnations(&self) -> impl Iterator<Item = u64> {
         let joining = self.joining.iter().flat_map(|j| j.known.earlier.iter().chain([&j.known.incarnation]));
         self.members.iter().map(|m| m.known.incarnation).chain(joining.copied())
@@ -129,7 +129,7 @@ impl Record {
         self.members.iter().all(|m| m.known.incarnation == incarnation || m.known.removing)
     }
 
-    /// How many nodes belong or join, once those of `candidates` do.
+    /// How many nodes will belong or be joining together with `candidates`.
     pub(crate) fn count_with(&self, candidates: &[Candidate]) -> usize {
         let members = self.members.iter().map(|m| m.known.node);
         let nodes = members.chain(self.joining.iter().map(|j| j.known.node));
@@ -143,7 +143,7 @@ impl Record {
         (first..).take(candidates.len()).collect()
     }
 
-    /// The joins of the candidates begin, as `incarnations`. They end earlier ones of these nodes.
+    /// Begins the joins of the candidates, as `incarnations`, and ends earlier joins of these nodes.
     pub(crate) fn begin_join(&mut self, candidates: &[Candidate], incarnations: &[u64]) {
         for (candidate, incarnation) in candidates.iter().zip(incarnations) {
             let node = u32::from(candidate.node.0);
@@ -169,7 +169,7 @@ impl Record {
         joining.map_or(&[], |j| &j.known.earlier)
     }
 
-    /// The joins of these members are complete: they belong, in place of earlier incarnations.
+    /// Completes the joins of these members: they belong, in place of earlier incarnations.
     pub(crate) fn admit(&mut self, members: &[Member]) {
         for member in members {
             let node = u32::from(member.node.0);
@@ -190,7 +190,7 @@ impl Record {
         self.next_epoch();
     }
 
-    /// The removal of an incarnation begins. The view does not change yet.
+    /// Begins the removal of an incarnation. The view does not change yet.
     pub(crate) fn begin_removal(&mut self, incarnation: u64) {
         let member = self.members.iter_mut().find(|m| m.known.incarnation == incarnation);
         member.into_iter().for_each(|m| m.known.removing = true);
@@ -198,15 +198,15 @@ impl Record {
         joining.into_iter().for_each(|j| j.known.ended = true);
     }
 
-    /// Rows to delete before an incarnation is dropped: its own and, if it was joining, those it was to delete itself and that
-    /// are no member's.
+    /// Rows to delete before an incarnation is dropped: its own and, if it was joining, those that its join had to delete, except
+    /// those of members.
     pub(crate) fn rows_of(&self, incarnation: u64) -> Vec<u64> {
         let is_member = |i: &u64| self.members.iter().any(|m| m.known.incarnation == *i);
         let earlier = self.earlier_than(incarnation).iter().copied().filter(|i| !is_member(i));
         earlier.chain([incarnation]).collect()
     }
 
-    /// The record names an incarnation no more. If it was a member there is a new view.
+    /// Drops an incarnation from the record. If it was a member there is a new view.
     pub(crate) fn drop_incarnation(&mut self, incarnation: u64) {
         let before = self.members.len();
         self.members.retain(|m| m.known.incarnation != incarnation);
@@ -216,19 +216,19 @@ impl Record {
         }
     }
 
-    /// A member is to be emptied.
+    /// Marks a member as draining.
     pub(crate) fn drain(&mut self, incarnation: u64) {
         let member = self.members.iter_mut().find(|m| m.known.incarnation == incarnation);
         member.into_iter().for_each(|m| m.known.draining = true);
         self.next_epoch();
     }
 
-    /// Whether it is to be emptied; `None`: it is no member.
+    /// Whether it is draining; `None`: it is not a member.
     pub(crate) fn draining(&self, incarnation: u64) -> Option<bool> {
         self.members.iter().find(|m| m.known.incarnation == incarnation).map(|m| m.known.draining)
     }
 
-    /// What must go, in this order: what was begun, then joins without a lease, then members without one.
+    /// What has to be removed, in this order: removals that have begun, joins without a lease, members without one.
     pub(crate) fn overdue(&self, leases: &[u64]) -> Vec<u64> {
         let over = |incarnation: &u64| leases.binary_search(incarnation).is_err();
         let begun = self.members.iter().filter(|m| m.known.removing).map(|m| m.known.incarnation);
@@ -239,7 +239,7 @@ impl Record {
     }
 }
 
-/// `decode` has seen that it fits.
+/// `decode` has checked that it fits.
 fn node_id(node: u32) -> NodeId {
     NodeId(node as u16)
 }

@@ -2,10 +2,10 @@
 
 use gundo_types::NodeId;
 
-/// What an operation asks about the row of an incarnation. All may be asked twice.
+/// A request about the row of an incarnation. Each may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowRequest {
-    /// Makes the row. An incarnation that is not above every earlier one is passed over, unless its row is there.
+    /// Creates the row. An incarnation that is not above every earlier one is passed over, unless its row is there.
     Register {
         /// The node.
         node: NodeId,
@@ -17,14 +17,14 @@ pub enum RowRequest {
         /// The incarnation.
         incarnation: u64,
     },
-    /// Whether the row is there.
+    /// Asks whether the row is there.
     Stands {
         /// The incarnation.
         incarnation: u64,
     },
 }
 
-/// What the journal says.
+/// An answer of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowAnswer {
     /// To [`RowRequest::Register`]: the row is there.
@@ -40,11 +40,11 @@ pub enum RowAnswer {
     Stands(bool),
 }
 
-/// Takes what the journal says, or what was tried and why it failed. It may never be called.
+/// Takes the journal's answer, or what was tried and why it failed. It may never be called.
 pub type RowReply = Box<dyn FnOnce(Result<RowAnswer, String>) + Send>;
 
 /// The rows of a journal.
 pub trait Rows: Send + Sync {
-    /// Asks. Does not block: the reply is called when the journal has answered, on any thread, or inside this call.
+    /// Sends a request. Does not block: the reply is called when the journal has answered, on any thread, or inside this call.
     fn ask(&self, request: RowRequest, reply: RowReply);
 }

@@ -1,6 +1,6 @@
 //! What the rules need of a store: one versioned record with compare-and-set, and leases.
 //!
-//! It is this small so that a replicated store answers each request with one call of its own. With etcd:
+//! It is this small so that a replicated store needs only one call of its own per request. With etcd:
 //!
 //! | request | etcd |
 //! | --- | --- |
@@ -21,19 +21,19 @@ use gundo_types::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u64);
 
-/// What an operation asks of the store. Each takes effect at once and as a whole, or not at all.
+/// A request to the store. Each takes effect at once and as a whole, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreRequest {
-    /// The record as it is now.
+    /// Reads the record.
     Read,
     /// Replaces the record, if its version is still the expected one.
     Swap {
-        /// The version that is to be replaced; `None`: there is no record yet.
+        /// The version to replace; `None`: there is no record yet.
         expected: Option<Version>,
         /// The new record.
         value: Bytes,
     },
-    /// Gives an incarnation a lease, or a new one in place of the one it has.
+    /// Grants an incarnation a lease, in place of the one it may have.
     Grant {
         /// The incarnation.
         lease: u64,
@@ -45,11 +45,11 @@ pub enum StoreRequest {
         /// The incarnation.
         lease: u64,
     },
-    /// Every lease that has not ended.
+    /// Lists the leases that have not ended.
     Leases,
 }
 
-/// What the store says.
+/// An answer of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAnswer {
     /// To [`StoreRequest::Read`]: the record, if there is one.
@@ -86,7 +86,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Does what it is asked.
+    /// Does a request.
     pub fn ask(&mut self, request: StoreRequest) -> StoreAnswer {
         match request {
             StoreRequest::Read => StoreAnswer::Record(self.record.clone()),
@@ -115,7 +115,7 @@ impl MemoryStore {
         }
     }
 
-    /// It is `now`: leases that were not renewed end. A lease of 5 s is over when 5 s have passed.
+    /// Sets the time to `now`: leases that were not renewed end. A lease of 5 s is over when 5 s have passed.
     ///
     /// # Panics
     /// Time runs backwards.
@@ -125,7 +125,7 @@ impl MemoryStore {
         self.leases.retain(|_, lease| now < lease.until);
     }
 
-    /// When the lease of an incarnation ends unless it is renewed; `None`: it has none.
+    /// When the lease of an incarnation ends unless it is renewed; `None`: it has no lease.
     pub fn lease_until(&self, lease: u64) -> Option<Time> {
         self.leases.get(&lease).map(|lease| lease.until)
     }

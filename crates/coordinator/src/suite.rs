@@ -1,9 +1,9 @@
 //! What every coordinator promises, as tests: [`conformance!`](crate::conformance) makes one test per function here for a
 //! coordinator of yours.
 //!
-//! A case makes its coordinators itself, each with nobody in it. Beside the coordinator it needs its store and its rows: a
-//! caller that dies is an [`operation`](crate::operation) that is run by hand for some steps and dropped, and then the
-//! coordinator has to finish what it left.
+//! A case makes its own coordinators, each without members. It also needs the coordinator's store and rows: a caller that dies is
+//! an [`operation`](crate::operation) that the case runs by hand for some steps and then drops, and the coordinator has to finish
+//! what it left.
 
 mod interrupted;
 
@@ -25,10 +25,10 @@ pub use interrupted::{
 use crate::operation::{Answer, Request};
 use crate::{ANSWER_MS, CallError, Candidate, Coordinator, Reply, RowAnswer, RowRequest};
 
-/// How long a lease is in every case, ms.
+/// Length of a lease in every case, ms.
 pub const LEASE_MS: u64 = 5_000;
 
-/// A coordinator with nobody in it, and what is behind it.
+/// A coordinator without members, and what is behind it.
 pub trait Made {
     /// The coordinator, with leases of [`LEASE_MS`].
     fn coordinator(&self) -> &dyn Coordinator;
@@ -36,10 +36,10 @@ pub trait Made {
     /// Asks its store or its journal directly, as another caller would.
     fn ask(&self, request: Request) -> Answer;
 
-    /// So much time passes, ms, at most 500; the coordinator does whatever it does by itself.
+    /// Lets this much time pass, ms, at most 500; the coordinator does its own work meanwhile.
     fn pass(&self, ms: u64);
 
-    /// From now on the journal takes what it is asked and says nothing; or it answers again.
+    /// From now on the journal takes requests without answering; or it answers again.
     fn mute_journal(&self, mute: bool);
 }
 
@@ -74,7 +74,7 @@ pub fn candidate(node: u16) -> Candidate {
     Candidate { node: NodeId(node), host: format!("n{node}"), port: 7_600 + node }
 }
 
-/// Calls and waits for the answer.
+/// Makes a call and waits for the answer.
 fn call<T: Send + 'static>(ask: impl FnOnce(Reply<T>)) -> Result<T, CallError> {
     let answer = start(ask);
     answer.recv().expect("every call is answered")
@@ -87,7 +87,7 @@ fn start<T: Send + 'static>(ask: impl FnOnce(Reply<T>)) -> Receiver<Result<T, Ca
     rx
 }
 
-/// The calls of a coordinator, waited for.
+/// A coordinator whose calls wait for their answers.
 struct Caller<'a>(&'a dyn Coordinator);
 
 impl Caller<'_> {
@@ -137,7 +137,7 @@ fn stands(made: &impl Made, incarnation: u64) -> bool {
     }
 }
 
-/// The rows in the journal are those of the members, and nothing else is left of anybody.
+/// The rows in the journal are those of the members, and nothing else is left.
 fn assert_settled(made: &impl Made, what: &str) {
     const MORE_THAN_ANY_CASE: u64 = 100;
     let members: BTreeSet<u64> = Caller(made.coordinator()).incarnations().into_iter().collect();
@@ -145,7 +145,7 @@ fn assert_settled(made: &impl Made, what: &str) {
     assert_eq!(rows, members, "rows and members differ: {what}");
 }
 
-/// Nodes that join together come in one view, in node order, under incarnations that grow, with a row each.
+/// Nodes that join together appear in one view, in node order, with ascending incarnations and a row each.
 pub fn nodes_join_in_one_view<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -196,7 +196,7 @@ pub fn incarnations_go_on_where_the_journal_is<M: Made>(make: impl Fn() -> M) {
     assert!(joined.into_iter().all(|incarnation| stands(&made, incarnation)));
 }
 
-/// A removal is for the present view only: of several proposals on one view, one is first.
+/// A removal is for the present view only: of several proposals on one view, the first one wins.
 pub fn a_removal_needs_the_present_view<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -226,7 +226,7 @@ pub fn the_last_member_stays<M: Made>(make: impl Fn() -> M) {
     assert_settled(&made, "after a lease of the last");
 }
 
-/// A member leaves, also the last, also twice.
+/// A member leaves; so does the last one; leaving twice changes nothing.
 pub fn a_member_leaves_even_as_the_last<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -240,7 +240,7 @@ pub fn a_member_leaves_even_as_the_last<M: Made>(make: impl Fn() -> M) {
     assert_settled(&made, "after everybody has left");
 }
 
-/// A member that is to be emptied is shown so in the next view, once.
+/// A member marked as draining is so in the next view, once.
 pub fn a_drain_is_a_new_view<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -255,7 +255,7 @@ pub fn a_drain_is_a_new_view<M: Made>(make: impl Fn() -> M) {
     assert_eq!(c.epoch(), Epoch(3));
 }
 
-/// Members that renew stay for ever; one that does not is removed when its lease is over, not before.
+/// Members that renew stay; one that does not is removed when its lease is over, not before.
 pub fn a_member_that_does_not_renew_is_removed<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -279,7 +279,7 @@ pub fn a_member_that_does_not_renew_is_removed<M: Made>(make: impl Fn() -> M) {
     assert_settled(&made, "after a lease");
 }
 
-/// A member whose row is gone must stop, whatever the view says still. A row alone makes no member.
+/// A member whose row is gone must stop, whatever the view still says. A row alone makes no member.
 pub fn a_member_whose_row_is_gone_hears_it<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -293,8 +293,7 @@ pub fn a_member_whose_row_is_gone_hears_it<M: Made>(make: impl Fn() -> M) {
     assert!(!c.renew(50));
 }
 
-/// A watch begins with the present view, and is told each later one once, in order, by the time the call that made it has been
-/// answered.
+/// A watch begins with the present view, and gets each later one once, in order, before the call that made the view is answered.
 pub fn a_watch_sees_every_epoch_in_order<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -320,7 +319,7 @@ pub fn a_watch_sees_every_epoch_in_order<M: Made>(make: impl Fn() -> M) {
     assert!(seen.recv().is_err(), "nothing after the watch has ended");
 }
 
-/// A call that the journal does not answer has failed after its time; then the same call goes on from there.
+/// A call that the journal does not answer in time has failed; the same call then continues from there.
 pub fn what_is_not_answered_has_failed<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());
@@ -338,8 +337,8 @@ pub fn what_is_not_answered_has_failed<M: Made>(make: impl Fn() -> M) {
     assert_eq!(join.recv().expect("answered"), Err(CallError::Unanswered));
     assert_eq!(leave.recv().expect("answered"), Err(CallError::Unanswered));
     made.mute_journal(false);
-    // The same call again. A look at the leases that waited for the journal as well may finish the removal first: then the
-    // view is another one, and this call has nothing left to do.
+    // The same call again. A look at the leases was waiting for the journal too, and may finish the removal first: then the view
+    // is another one, and this call has nothing left to do.
     let removed = c.remove(epoch, ids[1]);
     assert!(removed || c.epoch() != epoch, "the removal is finished by one of them");
     assert!(c.renew(ids[0]));

@@ -13,12 +13,12 @@ use gundo_journal::{Journal, MemoryJournal, Registration};
 
 gundo_coordinator::conformance!(Local::new);
 
-/// The rows of a journal in memory, that may be told to say nothing.
+/// The rows of a journal in memory, which can be told not to answer.
 #[derive(Default)]
 struct MemoryRows {
     journal: MemoryJournal,
     is_mute: AtomicBool,
-    /// Replies that nobody gets.
+    /// Replies that were not sent.
     kept: Mutex<Vec<RowReply>>,
 }
 

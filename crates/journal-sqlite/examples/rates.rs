@@ -1,4 +1,4 @@
-//! What the journal reaches of what SQLite can do on a disk. Run:
+//! Compares the journal with what SQLite itself can do on a disk. Run:
 //! `cargo run --release -p gundo-journal-sqlite --example rates DIR`, with an empty directory on the disk to measure.
 #![allow(clippy::print_stdout)]
 

@@ -1,6 +1,6 @@
-//! Power cuts at every point of a stretch of writing, on a disk that forgets what was not synced.
+//! Power cuts at every point during writing, on a disk that forgets what was not synced.
 //!
-//! No threads and no clock: a test commits each group itself, so it is one run, the same every time.
+//! No threads and no clock: a test commits each group itself, so every run is the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,11 +26,11 @@ fn file(disk: &Disk) -> JournalFile {
 }
 
 fn settings(synchronous: Synchronous) -> Settings {
-    // The directory is none, so nobody can ask how full its disk is.
+    // There is no real directory, so its disk cannot be asked for free bytes.
     Settings { synchronous, disk_free_min: 0, keep_ms: 0, ..Settings::default() }
 }
 
-/// What a run has been told and must find again.
+/// What a run was told, and must find after a power cut.
 #[derive(Default)]
 struct Run {
     /// Newest acknowledged seq of each stream.
@@ -41,7 +41,7 @@ struct Run {
 }
 
 impl Run {
-    /// Opens, reads where the streams stand, and writes groups until done or dead.
+    /// Opens the journal, reads the newest seqs, and writes groups until it is done or the disk dies.
     fn write(&mut self, disk: &Disk, synchronous: Synchronous) {
         let Ok(mut writer) = Writer::open(&file(disk), settings(synchronous), Arc::new(Counters::default()))
         else {
@@ -54,13 +54,13 @@ impl Run {
         }
         for group in 0..GROUPS {
             let batches: Vec<Batch> = (0..4).map(|n| self.batch(group * 4 + n, incarnation)).collect();
-            // Two batches of a group are never over the same stream here: each stands for itself.
+            // Two batches of a group never touch the same stream here: each is independent.
             let outcomes = writer.commit_group(&batches);
             for (batch, outcome) in batches.iter().zip(&outcomes) {
                 self.on_outcome(batch, outcome);
             }
             if outcomes.iter().any(|outcome| *outcome != Outcome::Done) {
-                // Closing would tidy up: the power goes first.
+                // Closing would clean up: cut the power first.
                 disk.die_at(0);
                 return;
             }
@@ -103,7 +103,7 @@ impl Run {
         }
     }
 
-    /// The first thing that is not as it must be after a power cut; takes what is there as where the streams stand.
+    /// The first problem found after a power cut; continues from the events that are there.
     fn lost(&mut self, disk: &Disk) -> Option<String> {
         let reader = match Reader::of(&file(disk)) {
             Ok(reader) => reader,
@@ -140,13 +140,13 @@ impl Run {
     }
 }
 
-/// Dead before the journal was made: there is nothing to lose.
+/// The power was cut before the journal was created: there is nothing to lose.
 fn drop_none(_why: crate::OpenError) -> Option<String> {
     None
 }
 
-/// Cuts the power at every operation of a run (or every few), with a chance of `survive` in 8 for each unsynced sector; then writes
-/// on, and looks again. The first loss found.
+/// Cuts the power at every operation of a run (or every few); each unsynced sector survives with probability `survive` in 8. Then
+/// writes on and checks again. Returns the first loss.
 fn cut_everywhere(layer: &'static str, synchronous: Synchronous, survive: u64) -> Option<String> {
     let disk = Disk::new(layer);
     Run::default().write(disk, synchronous);
@@ -164,7 +164,7 @@ fn cut_everywhere(layer: &'static str, synchronous: Synchronous, survive: u64) -
         disk.power_cut(|| false);
         disk.forget_everything();
         let mut run = Run::default();
-        // Cut, look, write on over what is left, cut again somewhere.
+        // Cut, check, write on over what is left, cut again somewhere.
         for at in [cut, 1 + next() % operations] {
             disk.die_at(disk.operations() + at);
             run.write(disk, synchronous);
@@ -185,7 +185,7 @@ fn full_survives_a_power_cut_at_any_write() {
     }
 }
 
-/// The disk does forget: without syncs a power cut loses what was acknowledged, and that is seen.
+/// The disk does forget: without syncs a power cut loses acknowledged appends, and the test sees it.
 #[test]
 fn without_syncs_the_loss_is_seen() {
     let disk = Disk::new("off");
@@ -198,7 +198,7 @@ fn without_syncs_the_loss_is_seen() {
     assert!(cut_everywhere("off, cut everywhere", Synchronous::Off, 2).is_some());
 }
 
-/// Whichever sync fails, what is told is true after a power cut: `Done` is there, `Rejected` is not, whatever the disk kept of it.
+/// Whichever sync fails, the outcomes are true after a power cut: `Done` is there, `Rejected` is not, whatever the disk kept.
 #[test]
 fn a_failed_sync_is_told_as_it_is() {
     let disk = Disk::new("failing syncs");

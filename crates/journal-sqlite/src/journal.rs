@@ -1,4 +1,4 @@
-//! The journal with its threads: lines in front, one writer and a few readers behind.
+//! The journal with its threads: one writer and a few readers behind the lines.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -29,8 +29,8 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 /// A journal in a SQLite file. Opened by [`open`](crate::open()).
 ///
-/// Dropping it writes what waits in lines that are still open, gives the outcomes, moves the log into the file and unlocks the
-/// directory. Lines that outlive it are refused everything.
+/// Dropping it writes what waits in open lines, gives the outcomes, moves the log into the file and unlocks the directory. It
+/// refuses everything from lines that outlive it.
 pub struct SqliteJournal {
     queues: Arc<SharedQueues<Job>>,
     counters: Arc<Counters>,
@@ -38,7 +38,7 @@ pub struct SqliteJournal {
     watch: Mutex<Watch>,
     created_ms: u64,
     threads: Vec<JoinHandle<()>>,
-    // Last: the directory is free when everything else is closed.
+    // Last: the directory is unlocked after everything else is closed.
     _lock: Option<File>,
 }
 
@@ -64,7 +64,7 @@ impl SqliteJournal {
             threads: Vec::new(),
             _lock: lock,
         };
-        // Dropped half-made on an error: the threads that run are stopped.
+        // On an error this drops it half-made, which stops the running threads.
         let queues = Arc::clone(&journal.queues);
         let run = move || Drive { writer, queues, created_ms, log_pages }.run();
         journal.spawn("journal-writer".to_owned(), run)?;
@@ -86,7 +86,7 @@ impl SqliteJournal {
         self.created_ms
     }
 
-    /// What it did so far.
+    /// Its counters so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
         stats.rejected += self.queues.refused();
@@ -106,7 +106,7 @@ impl SqliteJournal {
         // The caller waits for the answer below.
         let job = Box::new(move |writer: &mut Writer| drop(tx.send(call(writer))));
         self.queues.call(job)?;
-        // A call that is dropped was closed out.
+        // A dropped call means that the journal was closed.
         Ok(rx.recv().map_err(|_| QueueFault::Closed)??)
     }
 }
@@ -115,7 +115,7 @@ impl Drop for SqliteJournal {
     fn drop(&mut self) {
         self.queues.stop();
         for thread in self.threads.drain(..) {
-            // A panic there was told when it happened.
+            // A panic there was logged when it happened.
             drop(thread.join());
         }
         self.queues.close("the journal is closed");
@@ -180,13 +180,13 @@ struct Drive {
     writer: Writer,
     queues: Arc<SharedQueues<Job>>,
     created_ms: u64,
-    /// Pages in the log after the last commit, as SQLite tells.
+    /// Pages in the log after the last commit, from SQLite.
     log_pages: Arc<AtomicU32>,
 }
 
 impl Drive {
     fn run(mut self) {
-        // A panic is a bug, and after it nobody knows what the writer's memory is worth: the journal closes and says so.
+        // A panic is a bug, and after it the writer's memory cannot be trusted: the journal closes and logs it.
         if catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
             tracing::error!("the journal's writer panicked; the journal takes nothing more");
             self.queues.close("the journal's writer has ended");
@@ -247,7 +247,7 @@ impl Drive {
     }
 }
 
-/// Has SQLite tell the size of the log after each commit.
+/// Makes SQLite report the size of the log after each commit.
 fn watch_log(writer: &mut Writer) -> rusqlite::Result<Arc<AtomicU32>> {
     let pages = Arc::new(AtomicU32::new(0));
     let told = Arc::clone(&pages);

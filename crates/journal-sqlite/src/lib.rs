@@ -1,18 +1,18 @@
-//! The journal in a SQLite file: what a world in one process stores itself in. Nothing to install, nothing to administer.
+//! The journal in a SQLite file, for a world in one process. Nothing to install, nothing to administer.
 //!
 //! ```text
 //! line of node 1 ──► bounded queue ─┐             ┌─ reader threads ◄── loads
 //! line of node 2 ──► bounded queue ─┼─► writer ──►│ DIR/journal.sqlite (WAL, synchronous FULL)
 //! line of node 3 ──► bounded queue ─┘   thread    └─ DIR/gundo.lock: one process at a time
 //! ```
-//! The writer takes everything that waits as one transaction: one sync of the disk for all of it. Then it gives the outcomes,
-//! and only then does it checkpoint and prune. Queues, groups, what lands and what comes of it are
-//! [`gundo_journal`]'s; here are files, SQL and threads.
+//! The writer commits everything that waits as one transaction, with one sync of the disk. Then it gives the outcomes, and only
+//! then does it checkpoint and prune. Queues, groups, and the rules for what lands and how it ends are in [`gundo_journal`]; files,
+//! SQL and threads are here.
 //!
 //! Start with [`open`]. Tools that only read, also beside a running server, use [`Reader`] and [`verify()`]. [`raw`]
 //! measures what SQLite itself can do on a disk.
 //!
-//! Not here: what events mean, and any clock but the one that decides what is old enough to prune.
+//! Not here: what events mean, and any clock except the one that decides what is old enough to prune.
 
 mod journal;
 mod load;
@@ -51,10 +51,10 @@ pub const LOCK_FILE: &str = "gundo.lock";
 /// When SQLite waits for the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Synchronous {
-    /// Before an append is `Done` it is on the disk (default).
+    /// An append is on the disk before it is `Done` (default).
     #[default]
     Full,
-    /// Never: a power cut loses what was acknowledged, though a killed process does not. For tests and benches only.
+    /// Never: a power cut loses acknowledged appends; a killed process does not. For tests and benches only.
     Off,
 }
 
@@ -72,16 +72,16 @@ pub struct Settings {
     pub checkpoint_pages: u32,
     /// How long events stay after the snapshot that makes them unnecessary, ms of world time (default an hour).
     pub keep_ms: u64,
-    /// Pause between two looks at everything that may be pruned, ms (default 10 minutes).
+    /// Pause between two pruning sweeps, ms (default 10 minutes).
     pub prune_every_ms: u64,
     /// Free bytes on the disk below which [`room`](gundo_journal::Journal::room) is low (default 256 MiB), so that nodes send
-    /// nothing new; it is enough again with a quarter more. Never less than `disk_free_min`.
+    /// nothing new; with a quarter more there is enough again. Never less than `disk_free_min`.
     pub disk_free_low: u64,
-    /// Free bytes on the disk below which whatever still comes is `Rejected`, before the disk is full (default 64 MiB).
+    /// Free bytes on the disk below which every append is `Rejected`, before the disk is full (default 64 MiB).
     pub disk_free_min: u64,
-    /// How free bytes are found out.
+    /// How to find out the free bytes.
     pub disk_probe: DiskProbe,
-    /// Bytes the file may grow to (default: no limit but the disk's). Beyond: `Rejected`.
+    /// Bytes the file may grow to (default: only the disk limits it). Beyond: `Rejected`.
     pub file_bytes_max: Option<u64>,
 }
 

@@ -15,7 +15,7 @@ const SNAPSHOT: &str =
     "SELECT seq, payload FROM snapshots WHERE kind = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
 pub(crate) const EVENTS: &str = "SELECT seq, at, cause, type, payload FROM events WHERE kind = ?1 AND id = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
 
-/// A reading thread's life.
+/// What a reader thread runs.
 pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, conn: &Connection, counters: &Counters) {
     while let Some(request) = queues.next_load() {
         let began = Instant::now();
@@ -25,7 +25,7 @@ pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, conn: &Connecti
     }
 }
 
-/// A hole in a stream.
+/// A gap in a stream.
 #[derive(Debug, thiserror::Error)]
 #[error("event {seq} is missing: the journal is damaged; `journal verify` tells more")]
 struct Missing {
@@ -57,7 +57,7 @@ fn read(conn: &Connection, entity: EntityId) -> rusqlite::Result<Loaded> {
     Ok(Loaded { snapshot, events })
 }
 
-/// Runs `read` so that it sees the journal as it is at one moment, whatever is committed or pruned meanwhile.
+/// Runs `read` on the journal as of one moment, whatever is committed or pruned meanwhile.
 pub(crate) fn in_one_moment<T>(
     conn: &Connection,
     read: impl FnOnce() -> rusqlite::Result<T>,

@@ -1,18 +1,18 @@
-//! A disk in memory that forgets what was not synced, as a file layer for SQLite: power cuts at will, to the write.
+//! A disk in memory that forgets what was not synced, as a file layer for SQLite: power cuts at any single write.
 //!
-//! [`Disk`] is the plain state and its rules; [`vfs`] makes SQLite use it. A cut is [`Disk::die_at`] (from that write or sync
-//! on everything fails, as if time had stopped) and then [`Disk::power_cut`], which keeps what was synced and of the rest
-//! whatever chance leaves, in sectors, in any order.
+//! [`Disk`] is the plain state and its rules; [`vfs`] makes SQLite use it. A power cut is [`Disk::die_at`] (from that write or
+//! sync on everything fails, as if time had stopped) and then [`Disk::power_cut`], which keeps what was synced, and of the rest a
+//! random set of sectors.
 
 mod vfs;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-/// What survives or not as one: disks promise no more.
+/// Bytes that survive or are lost together: disks promise no more.
 const SECTOR: usize = 512;
 
-/// A disk. Files are made durable by a sync; that they exist, by the first of them; deleting is durable at once.
+/// A disk. A sync makes a file's content durable, the first sync also its existence; deleting is durable at once.
 pub(crate) struct Disk {
     /// Name of the file layer.
     pub(crate) layer: &'static str,
@@ -77,7 +77,7 @@ impl Change {
     }
 }
 
-/// An operation did not happen.
+/// The operation did not happen.
 struct Failed;
 
 impl Disk {
@@ -102,7 +102,7 @@ impl Disk {
         self.state().syncs
     }
 
-    /// From the operation with this number on, nothing works any more.
+    /// Every operation from this number on fails.
     pub(crate) fn die_at(&self, operation: u64) {
         self.state().die_at = Some(operation);
     }
@@ -112,12 +112,12 @@ impl Disk {
         self.state().fail_sync = Some(sync);
     }
 
-    /// An empty disk again. Nothing may be open.
+    /// Empties the disk. No file may be open.
     pub(crate) fn forget_everything(&self) {
         self.state().files.clear();
     }
 
-    /// The power was cut and is back: what was synced is there; of the rest, those sectors for which `survives` says so.
+    /// The power was cut and is back: what was synced is there, and of the rest the sectors that `survives` keeps.
     pub(crate) fn power_cut(&self, mut survives: impl FnMut() -> bool) {
         let mut state = self.state();
         for file in state.files.values_mut() {

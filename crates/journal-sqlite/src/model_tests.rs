@@ -1,4 +1,4 @@
-//! The file against the model: random groups, and [`Store`] and [`Writer`] must say and hold the same.
+//! The file against the model: for random groups [`Store`] and [`Writer`] must give the same outcomes and have the same content.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ enum Step {
     Prune(u64),
 }
 
-/// A batch before it is known where its streams stand.
+/// A batch before the newest seqs of its streams are filled in.
 #[derive(Clone, Debug)]
 struct Plan {
     incarnation: usize,
@@ -36,7 +36,7 @@ struct Plan {
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    // Mostly right, so that streams grow; sometimes a gap or a double.
+    // Mostly right, so that streams grow; sometimes a gap or a duplicate.
     let off = prop_oneof![12 => Just(0_i64), 1 => Just(1), 1 => Just(-1), 1 => Just(-30)];
     let load = prop_oneof![1 => 0..3_u64, 3 => 3..6_u64, 1 => 6..40_u64];
     let one = (0..ENTITIES, off, 1..4_u64, load, prop::bool::weighted(0.2), prop::bool::weighted(0.1));
@@ -61,7 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// Makes the batches of a group. Where a stream stands is guessed as a node would: as if all before in the group landed.
+/// Makes the batches of a group. It assumes, as a node would, that all earlier batches of the group landed.
 fn batches(plans: Vec<Plan>, incarnations: &[u64], store: &Store) -> Vec<Batch> {
     let mut ends: Vec<u64> = (0..ENTITIES).map(|id| last(store, entity(id))).collect();
     let pick = |index: usize| incarnations[index % incarnations.len()];

@@ -1,4 +1,4 @@
-//! Opening a data directory: its lock, its file, and everything that can be wrong with them, in words that say what to do.
+//! Opening a data directory: its lock, its file, and everything that can be wrong with them. Each error says what to do.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::{JOURNAL_FILE, LOCK_FILE, Settings, schema};
 /// Why a data directory cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory is not there and cannot be made.
+    /// The directory does not exist and cannot be created.
     #[error("cannot create the data directory {}: choose another with --data, or make it writable", dir.display())]
     CreateDir {
         /// The directory.
@@ -81,7 +81,7 @@ pub enum OpenError {
         /// What SQLite says.
         detail: String,
     },
-    /// Anything else the storage says.
+    /// Any other error of the storage.
     #[error("cannot open {} while {tried}: see that the disk is there, writable and not full", file.display())]
     Storage {
         /// The file.
@@ -99,11 +99,11 @@ pub enum OpenError {
     },
 }
 
-/// Opens the journal in the data directory `dir`, or begins a new one there. The directory stays locked until the journal is
-/// dropped. Members of an earlier process are dead (it no longer holds the lock): their rows are deleted.
+/// Opens the journal in the data directory `dir`, or creates one there. The directory stays locked until the journal is dropped.
+/// Members of an earlier process are dead, because that process has lost the lock: their rows are deleted.
 ///
 /// # Errors
-/// Every way in which a directory can be unfit; the message says what to do.
+/// The directory cannot be used; the message says why and what to do.
 pub fn open(dir: impl AsRef<Path>, settings: Settings) -> Result<SqliteJournal, OpenError> {
     let dir = dir.as_ref();
     let created = std::fs::create_dir_all(dir);
@@ -113,7 +113,7 @@ pub fn open(dir: impl AsRef<Path>, settings: Settings) -> Result<SqliteJournal, 
     SqliteJournal::start(file, settings, Some(lock))
 }
 
-/// Holds the directory's lock while it lives.
+/// Keeps the directory locked until it is dropped.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK_FILE);
     let failed = |source| OpenError::Lock { file: path.clone(), source };
@@ -125,7 +125,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Where the journal lies and through which of SQLite's file layers it is reached.
+/// Where the journal is, and which of SQLite's file layers reaches it.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalFile {
     pub(crate) dir: PathBuf,
@@ -139,10 +139,10 @@ impl JournalFile {
         Self { dir: dir.to_owned(), path: dir.join(JOURNAL_FILE), layer: None }
     }
 
-    /// The connection that writes, with the file made or found good.
+    /// The connection that writes; the file was created or has been checked.
     pub(crate) fn writer(&self, settings: &Settings) -> Result<Connection, OpenError> {
         let conn = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        // Before anything is changed in it: it may be somebody else's.
+        // Before anything in it changes: it may be another program's file.
         let fresh = !self.is_ours(&conn)?;
         let set_up = schema::set_up_writer(&conn, settings.synchronous);
         set_up.map_err(|source| self.error("setting it up", source))?;
@@ -158,7 +158,7 @@ impl JournalFile {
         if self.layer.is_none() && !self.path.exists() {
             return Err(OpenError::Missing { dir: self.dir.clone() });
         }
-        // Reading needs the right to write all the same: what a killed process left in its log is recovered first.
+        // Reading needs write permission too: SQLite first recovers what a killed process left in its log.
         let conn = match self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             Err(OpenError::Storage { .. }) => self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?,
             other => other?,
@@ -180,7 +180,7 @@ impl JournalFile {
         opened.map_err(|source| self.error("opening it", source))
     }
 
-    /// Whether it is a journal; `false` for one that has nothing in it yet.
+    /// Whether it is a journal; `false`: the file is still empty.
     fn is_ours(&self, conn: &Connection) -> Result<bool, OpenError> {
         let look = || -> rusqlite::Result<(i32, u32)> {
             let id = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -220,7 +220,7 @@ impl JournalFile {
                 OpenError::NotAJournal { file, found: "not an SQLite database at all".into() }
             }
             Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { file, detail: source.to_string() },
-            // Ours by its mark, but a table is missing or different.
+            // The mark is ours, but a table is missing or different.
             Some(ErrorCode::Unknown) => OpenError::Corrupt { file, detail: source.to_string() },
             _ => OpenError::Storage { file, tried, source },
         }

@@ -1,5 +1,4 @@
-//! Deleting what no load needs any more, a slice at a time: which events those are says
-//! [`gundo_journal::group::prune_line`].
+//! Deletes what no load needs any more, one slice at a time. [`gundo_journal::group::prune_line`] says which events those are.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +9,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::schema;
 use crate::writer::Writer;
 
-/// Rows looked at and rows deleted by one slice, at most: 2–5 ms of the writer's time.
+/// Limit of rows read, and of rows deleted, per slice: 2–5 ms of the writer's time.
 const LOOK_MAX: usize = 256;
 const DELETE_MAX: i64 = 1_000;
-/// Pause between two slices of a sweep: appends have the writer for at least three quarters of the time.
+/// Pause between two slices of a sweep: at least three quarters of the writer's time is left for appends.
 const BETWEEN_SLICES: Duration = Duration::from_millis(20);
 
 /// A walk over all snapshots, in key order.
 pub(crate) struct Sweep {
     every: Duration,
     next: Instant,
-    /// Stream up to which it came.
+    /// The last stream it has looked at.
     cursor: Option<(i64, i64)>,
 }
 
@@ -36,7 +35,7 @@ impl Sweep {
     }
 }
 
-/// What a slice deleted, and where the sweep goes on.
+/// What a slice deleted, and where the sweep continues.
 struct Slice {
     pruned: Pruned,
     cursor: Option<(i64, i64)>,
@@ -60,7 +59,7 @@ impl Writer {
         }
     }
 
-    /// Prunes everything there is to prune.
+    /// Prunes everything that can be pruned.
     pub(crate) fn prune_all(&self, now: WorldTime) -> rusqlite::Result<Pruned> {
         let (mut pruned, mut cursor) = (Pruned::default(), None);
         loop {
@@ -75,7 +74,7 @@ impl Writer {
         }
     }
 
-    /// One transaction, and so one sync of the disk, per slice.
+    /// One slice is one transaction, and so one sync of the disk.
     fn slice(&self, cursor: Option<(i64, i64)>, now: WorldTime) -> rusqlite::Result<Slice> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         let slice = self.delete_slice(cursor, now).inspect_err(|_| self.roll_back())?;
@@ -88,7 +87,7 @@ impl Writer {
         let found = look(&self.conn, cursor)?;
         let more = found.len() == LOOK_MAX;
         let mut streams: Vec<_> = found.chunk_by(|a, b| a.0 == b.0).collect();
-        // The last one may have more snapshots than were looked at: it is looked at again, first.
+        // The last stream may have more snapshots than this slice read: the next slice begins with it again.
         if more && streams.len() > 1 {
             streams.pop();
         }
@@ -128,8 +127,8 @@ impl Writer {
         Ok(group::prune_line(&snapshots, now, self.settings.keep_ms).map(|line| line as i64))
     }
 
-    /// Deletes up to `max` events below `line`; whether none is left. All snapshots go at once, so that each that is there still
-    /// has the event it ends in.
+    /// Deletes up to `max` events below `line`; returns whether none is left. Deletes all snapshots below at once, so that the
+    /// last event of each remaining snapshot is there.
     fn prune_stream(
         &self,
         kind: i64,
@@ -157,7 +156,7 @@ impl Writer {
     }
 }
 
-/// Below every stream.
+/// A key below every stream.
 const BEFORE_ALL: (i64, i64) = (-1, 0);
 
 /// The next snapshots after the stream `cursor`, by stream and seq. Reads only the index.
@@ -175,7 +174,7 @@ pub(crate) fn world_time(created_ms: u64, wall_ms: u64) -> WorldTime {
     WorldTime(wall_ms.saturating_sub(created_ms))
 }
 
-/// The note of when the world began.
+/// Key of the note that says when the world began.
 pub(crate) fn created_ms(conn: &Connection) -> rusqlite::Result<u64> {
     let text = conn.query_row(schema::META, ["created_ms"], |row| row.get::<_, String>(0)).optional()?;
     Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))

@@ -1,7 +1,7 @@
-//! What SQLite itself can do here: the limit that the journal is measured against.
+//! Measures what SQLite itself can do on this disk: the limit that the journal is compared with.
 //!
-//! The same table, the same records, the same durability, one thread and one connection, nothing around it: multi-row inserts
-//! in groups. No predecessor check, no queue, no outcomes.
+//! The same table, records and durability, with one thread and one connection and nothing around it: multi-row inserts in groups.
+//! No predecessor check, no queue, no outcomes.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ pub struct RawSettings {
     pub cause_bytes: usize,
     /// Bytes of each record's payload.
     pub payload_bytes: usize,
-    /// Streams that take turns, in no order: each group touches that many different ones, as players do.
+    /// Streams to write to, in random order: each group touches many different ones, as players do.
     pub streams: u64,
-    /// Records in a group, on average; group sizes are the whole numbers around it.
+    /// Records in a group, on average; group sizes are the two integers around it.
     pub group_mean: f64,
     /// Groups to write.
     pub groups: u64,
@@ -56,7 +56,7 @@ pub enum Layout {
     Heap,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Copy, Debug)]
 pub struct RawReport {
     /// Records written.
@@ -65,9 +65,9 @@ pub struct RawReport {
     pub records_per_second: f64,
     /// Groups per second.
     pub groups_per_second: f64,
-    /// Time from the begin of a group to the end of its commit, µs: half are faster.
+    /// Time from the start of a group to the end of its commit, µs: the median.
     pub commit_us_p50: u64,
-    /// One in a hundred is slower.
+    /// The same, 99th percentile.
     pub commit_us_p99: u64,
 }
 
@@ -89,7 +89,7 @@ pub fn measure(settings: &RawSettings) -> Result<RawReport, RawFault> {
     run(settings).map_err(|source| RawFault { dir: settings.dir.clone(), source })
 }
 
-/// Writes `commits` single records, each in a commit of its own: what the fastest durable answer costs.
+/// Writes `commits` single records, each in its own commit: the cost of the fastest durable answer.
 ///
 /// # Errors
 /// The directory cannot be written.

@@ -1,4 +1,4 @@
-//! Looking into a journal: for tools, and for what a journal answers off its main path.
+//! Reads a journal: for tools, and for what a journal answers off its hot path.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::open::{JournalFile, OpenError};
 use crate::schema;
 use crate::writer::name_row;
 
-/// A journal opened to be read, also while a server runs on it. Takes no lock and changes nothing.
+/// A journal opened for reading, even while a server runs on it. Takes no lock and changes nothing.
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) conn: Connection,
@@ -22,7 +22,7 @@ impl Reader {
     /// Opens the journal in the data directory `dir` for reading.
     ///
     /// # Errors
-    /// There is none, or it is unfit; the message says what to do.
+    /// There is no journal, or it cannot be used; the message says what to do.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::of(&JournalFile::new(dir.as_ref()))
     }
@@ -31,7 +31,7 @@ impl Reader {
         Ok(Self { conn: file.reader()? })
     }
 
-    /// What was noted under `key`; the engine notes `created_ms`, the wall clock (ms since 1970) at the start of world time.
+    /// The note under `key`; the engine writes `created_ms`, the wall clock (ms since 1970) at the start of world time.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -103,7 +103,7 @@ impl Reader {
         in_one_moment(&self.conn, read).map_err(|why| Fault::Streams { source: why.into() })
     }
 
-    /// Hops from stream to stream through the key, without reading their events. Ids above 2^63 are negative in the file.
+    /// Jumps from stream to stream through the key, without reading their events. Ids above 2^63 are negative in the file.
     fn next_stream(&self, after: Option<EntityId>) -> rusqlite::Result<Option<EntityId>> {
         let mut kind = after.map_or(-1, |after| i64::from(after.kind.0));
         let mut from = after.map(|after| after.id as i64);

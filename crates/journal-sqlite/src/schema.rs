@@ -1,7 +1,7 @@
 //! The file: its tables, its mark, and how a connection is set up.
 //!
-//! `events` is clustered by its key: the events of one entity lie side by side, so a load reads a few pages and pruning frees
-//! whole ones. Numbers of 64 bits without sign are stored as SQLite's signed ones, bit for bit.
+//! `events` is clustered by its key: the events of one entity are adjacent, so a load reads few pages and pruning frees whole
+//! pages. Unsigned 64-bit numbers are stored as SQLite's signed ones, bit for bit.
 
 use std::time::Duration;
 
@@ -41,20 +41,20 @@ pub(crate) const INSERT_SNAPSHOT: &str = "INSERT INTO snapshots VALUES (?1, ?2, 
 pub(crate) const NAME: &str =
     "SELECT n, kind, id FROM names WHERE space = ?1 AND name = ?2 ORDER BY n DESC LIMIT 1";
 pub(crate) const INSERT_NAME: &str = "INSERT INTO names VALUES (?1, ?2, ?3, ?4, ?5)";
-/// Only the newest row of a name is ever read; the events tell its story.
+/// Only the newest row of a name is ever read; its history is in the events.
 pub(crate) const DELETE_OLDER_NAMES: &str = "DELETE FROM names WHERE space = ?1 AND name = ?2 AND n < ?3";
 pub(crate) const INSERT_MEMBER: &str =
     "INSERT INTO members (incarnation, node, joined_ms) VALUES (?1, ?2, ?3)";
-/// SQLite remembers the highest key that an AUTOINCREMENT table ever had, also when its row is deleted.
+/// SQLite remembers the highest key that an AUTOINCREMENT table ever had, even after its row was deleted.
 pub(crate) const NEWEST_MEMBER: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'members'";
 pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";
 pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-/// Counts the commits made to settle what became of a failed one.
+/// Counts the commits that were made to settle the outcome of a failed one.
 pub(crate) const SETTLE: &str = "INSERT INTO meta VALUES ('settled', '1')
     ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1";
 
-/// How long a connection waits for one of another process (a person's `sqlite3` shell) before it gives up.
+/// How long a connection waits for another process (an operator's `sqlite3` shell) before it gives up.
 const BUSY: Duration = Duration::from_secs(2);
 
 /// Sets up the one connection that writes.
@@ -66,9 +66,9 @@ pub(crate) fn set_up_writer(conn: &Connection, synchronous: Synchronous) -> rusq
         Synchronous::Off => "OFF",
     };
     conn.pragma_update(None, "synchronous", level)?;
-    // 32 MiB of pages: the working set of some ten thousand streams that are written to.
+    // 32 MiB of pages: the working set of some ten thousand active streams.
     conn.pragma_update(None, "cache_size", -32_768)?;
-    // The journal decides itself when to checkpoint: after the outcomes were given, not before.
+    // The journal itself decides when to checkpoint: after it has given the outcomes, not before.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     conn.pragma_update(None, "foreign_keys", false)?;

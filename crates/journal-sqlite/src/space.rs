@@ -1,5 +1,5 @@
-//! The room left on the disk: writes are refused while there is still enough of it to go on reading, checkpointing and stopping,
-//! and nodes are told long before that.
+//! Free space on the disk: the journal refuses writes while there is still enough to read, checkpoint and stop, and tells nodes
+//! long before that.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use gundo_journal::Room;
 
 use crate::Settings;
 
-/// Asks the disk at most this often, unless much was written since.
+/// Checks the disk at most this often, unless much was written since.
 const EVERY: Duration = Duration::from_millis(250);
-/// Written since the last answer, with which it is asked again: well below any sensible margin.
+/// Bytes written since the last check that cause another one: well below any sensible margin.
 const AFTER_BYTES: u64 = 4 << 20;
 
-/// What tells the bytes that are free on the disk of a directory; `None`: it does not say. By default the operating system.
+/// Returns the free bytes on the disk of a directory; `None`: unknown. By default the operating system is asked.
 #[derive(Clone)]
 pub struct DiskProbe(Arc<Probe>);
 
 type Probe = dyn Fn(&Path) -> Option<u64> + Send + Sync;
 
 impl DiskProbe {
-    /// A probe of one's own: for tests.
+    /// A custom probe, for tests.
     pub fn new(probe: impl Fn(&Path) -> Option<u64> + Send + Sync + 'static) -> Self {
         Self(Arc::new(probe))
     }
@@ -44,7 +44,7 @@ impl fmt::Debug for DiskProbe {
     }
 }
 
-/// The writer's look at the disk: the last defence.
+/// The writer's check of the disk: the last defence.
 pub(crate) struct Space {
     dir: PathBuf,
     probe: DiskProbe,
@@ -60,12 +60,12 @@ impl Space {
         Self { dir, probe, free_min, asked: None, written: 0, free: u64::MAX }
     }
 
-    /// Bytes free on the disk when it was last asked; `u64::MAX` before.
+    /// Free bytes on the disk at the last check; `u64::MAX` before the first.
     pub(crate) fn free(&self) -> u64 {
         self.free
     }
 
-    /// Whether `bytes` more may be written; else the reason, for operators.
+    /// Whether `bytes` more may be written; otherwise the reason, for operators.
     pub(crate) fn admit(&mut self, bytes: u64) -> Result<(), String> {
         self.written += bytes;
         if self.asked.is_none_or(|asked| asked.elapsed() > EVERY) || self.written > AFTER_BYTES {
@@ -85,12 +85,12 @@ impl Space {
     fn ask(&mut self) {
         self.asked = Some(Instant::now());
         self.written = 0;
-        // A disk that does not say is left to refuse by itself.
+        // If the free space is unknown, the disk itself has to refuse.
         self.free = (self.probe.0)(&self.dir).unwrap_or(u64::MAX);
     }
 }
 
-/// The look at the disk for those who write: low, and enough again only with a quarter more.
+/// The check of the disk for nodes: low, and enough again only with a quarter more.
 pub(crate) struct Watch {
     dir: PathBuf,
     probe: DiskProbe,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gundo_wire::journal::Outcome;
 
-/// What a journal did since it was opened. Numbers only grow, but for the gauges.
+/// What a journal did since it was opened. Numbers only grow, except for the gauges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Groups judged.
@@ -18,30 +18,30 @@ pub struct Stats {
     pub conflicts: u64,
     /// Batches that ended as `Taken`.
     pub taken: u64,
-    /// Batches that ended as `Rejected`, those refused by a full queue included.
+    /// Batches that ended as `Rejected`, including those that a full queue refused.
     pub rejected: u64,
     /// Batches that ended as `Unknown`.
     pub unknown: u64,
     /// Batches in the last group (gauge).
     pub last_group: u64,
-    /// Batches waiting when the last group was taken, beyond it (gauge).
+    /// Batches that still waited after the last group was taken (gauge).
     pub waiting: u64,
     /// Sum of the time from taking a group to its outcomes, µs.
     pub commit_us_sum: u64,
-    /// Groups by that time: bucket `i` holds those that took less than 2^i µs and no less than half of that; the last all
+    /// Groups by that time: bucket `i` counts those that took less than 2^i µs and at least half of that; the last bucket all
     /// longer ones.
     pub commit_us_buckets: [u64; 24],
     /// Loads answered.
     pub loads: u64,
     /// Sum of the time from taking a load to its answer, µs.
     pub load_us_sum: u64,
-    /// Checkpoints: times the log was moved into the file.
+    /// Checkpoints: how often the log was moved into the file.
     pub checkpoints: u64,
     /// Sum of their time, µs.
     pub checkpoint_us_sum: u64,
     /// Events pruned.
     pub pruned_events: u64,
-    /// Bytes free on the disk when it was last asked (gauge; `u64::MAX`: not known).
+    /// Free bytes on the disk at the last check (gauge; `u64::MAX`: unknown).
     pub disk_free: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Looking a whole journal over: what must hold of every stream, snapshot and name.
+//! Checks a whole journal: what must hold for every stream, snapshot and name.
 
 use std::fmt;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::load::in_one_moment;
 use crate::open::{JournalFile, OpenError};
 use crate::read::Reader;
 
-/// Problems told one by one; further ones are only counted.
+/// Problems reported one by one; further ones are only counted.
 const PROBLEMS_MAX: usize = 100;
 
-/// What a look-over found.
+/// What the check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Streams.
@@ -24,7 +24,7 @@ pub struct Report {
     pub events: u64,
     /// Snapshots.
     pub snapshots: u64,
-    /// Names that have an owner.
+    /// Names with an owner.
     pub names: u64,
     /// The first hundred problems, in words. Empty: the journal is sound.
     pub problems: Vec<String>,
@@ -60,9 +60,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// Looks the journal in `dir` over, as of one moment, also while a server runs on it: the file itself; every stream gap-free from
-/// where pruning left off, in order of time, with readable causes; every snapshot readable and with the event it ends in; one row
-/// for each name.
+/// Checks the journal in `dir`, as of one moment, even while a server runs on it: the file itself; every stream without gaps from
+/// where pruning left off, in order of time, with readable causes; every snapshot readable, and its last event there; one row for
+/// each name.
 ///
 /// # Errors
 /// There is no journal, or it cannot be opened or read at all. Damage that leaves it readable is in the report.

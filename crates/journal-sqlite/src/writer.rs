@@ -1,10 +1,10 @@
-//! The one that writes: what lands of a group as rows of one transaction, and who may write.
+//! The writer: turns the batches of a group that land into rows of one transaction, and registers and deletes members.
 //!
-//! A plain value without threads, so that tests can drive it step by step. Start with [`Writer::commit_group`]. Cost of a batch
-//! of one event in a group, beyond its share of the commit: one insert of a prepared statement, no query (the newest seq of
-//! each stream that was written lately is remembered), no allocation but the maps of the plan.
+//! A plain value without threads, so that tests can drive it step by step. Start with [`Writer::commit_group`]. A batch of one
+//! event in a group costs, beyond its share of the commit: one insert with a prepared statement, no query (the writer remembers
+//! the newest seq of each recently written stream), no allocation except the maps of the plan.
 //!
-//! Not here: which batch lands and how it ends; those are [`gundo_journal`]'s rules.
+//! Not here: which batch lands and how it ends; [`gundo_journal`] has those rules.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::space::Space;
 use crate::stats::Counters;
 use crate::{Settings, schema};
 
-/// Streams whose newest seq is remembered; beyond, all are forgotten and read again: 4 MiB at most.
+/// Streams whose newest seq is remembered; beyond, all are forgotten and read again. 4 MiB at most.
 const LAST_SEQS_MAX: usize = 131_072;
 
 pub(crate) struct Writer {
@@ -50,8 +50,8 @@ impl Writer {
             let pages = (bytes / page.max(1) as u64).max(1) as i64;
             conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(failed)?;
         }
-        // These members died with the process that held the directory's lock. The first append reports a full disk; it is
-        // no reason to refuse reading.
+        // These members died with the process that had locked the directory. A full disk is no reason to refuse reading; the first
+        // append reports it.
         match conn.execute("DELETE FROM members", []) {
             Ok(_) => {}
             Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {}
@@ -85,7 +85,7 @@ impl Writer {
     }
 
     pub(crate) fn leave(&mut self, incarnation: u64) -> rusqlite::Result<()> {
-        // First here: whatever becomes of the row, this process writes nothing more of it.
+        // First in memory: whatever happens to the row, this process writes nothing more for this incarnation.
         self.members.remove(&incarnation);
         self.conn.execute("DELETE FROM members WHERE incarnation = ?1", [incarnation as i64])?;
         self.committer.forget(incarnation);
@@ -114,7 +114,7 @@ impl Writer {
     }
 }
 
-/// The file as groups see it, partly from memory.
+/// The file as the rules see it, partly cached.
 struct Tables<'a> {
     conn: &'a Connection,
     members: &'a HashSet<u64>,
@@ -141,7 +141,7 @@ impl Storage for Tables<'_> {
             self.roll_back();
             let text = format!("writing a group: {why}");
             if why.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
-                // Some newest seq is remembered wrongly.
+                // A cached newest seq is wrong.
                 self.last_seqs.clear();
                 return Written::Collided(text);
             }
@@ -196,8 +196,8 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// A commit failed: its pages may lie in the log, complete and well, and be found after a power cut. Once another commit has
-    /// gone to the same place in the log they cannot.
+    /// A commit failed. Its pages may be in the log, complete and valid, and be found after a power cut. Once another commit has
+    /// overwritten that place in the log, they cannot.
     fn settle(&mut self, batches: &[Batch], plan: &Plan, why: String) -> Written {
         self.roll_back();
         self.last_seqs.clear();
@@ -217,7 +217,7 @@ impl Tables<'_> {
 
 fn roll_back(conn: &Connection) {
     if !conn.is_autocommit() {
-        // If even this fails the next group cannot begin, and says so.
+        // If this fails too, the next group cannot begin, and reports it.
         drop(conn.execute_batch("ROLLBACK"));
     }
 }

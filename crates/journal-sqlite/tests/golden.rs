@@ -1,4 +1,4 @@
-//! A journal that an earlier version wrote is opened, found sound, read and written on by this one.
+//! This version opens a journal of an earlier version, checks it, reads it and continues to write it.
 
 use std::fs;
 use std::path::Path;

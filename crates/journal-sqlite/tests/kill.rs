@@ -1,8 +1,8 @@
-//! SIGKILL in the middle of heavy writing, again and again on one directory: everything that was acknowledged is there with its
-//! content, and every stream is gap-free.
+//! SIGKILL in the middle of heavy writing, again and again on one directory: every acknowledged event is there with its content,
+//! and no stream has a gap.
 //!
-//! The writer is this same test program, started again with [`DIR`] in its environment. It prints a line for each event as soon
-//! as its outcome is `Done`.
+//! The writer is this same test program, started with [`DIR`] in its environment. It prints a line for each event as soon as its
+//! outcome is `Done`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -27,7 +27,7 @@ const SNAPSHOT_EVERY: u64 = 25;
 /// Batches of one line in flight.
 const AHEAD: usize = 40;
 
-/// Prunes all the time, so that the kill hits that too.
+/// Prunes all the time, so that the kill hits pruning too.
 fn settings() -> Settings {
     Settings { keep_ms: 0, prune_every_ms: 5, checkpoint_pages: 200, ..Settings::default() }
 }
@@ -36,7 +36,7 @@ fn stream_id(line: u64, index: u64) -> EntityId {
     EntityId::new(Kind(3), line << 56 | index)
 }
 
-/// The content of an event: its length and bytes follow from its place.
+/// The content of an event: entity and seq determine its length and bytes.
 fn payload(entity: EntityId, seq: u64) -> Bytes {
     let length = 20 + (entity.id % 7 * 31 + seq * 13) % 300;
     Bytes::from_iter((0..length).map(|i| (entity.id ^ entity.id >> 56 ^ seq.wrapping_mul(31) ^ i) as u8))
@@ -54,7 +54,7 @@ fn append(entity: EntityId, after: u64, count: u64) -> StreamAppend {
     StreamAppend { entity, load: 1, after, events: (after + 1..=last).map(event).collect(), snapshot }
 }
 
-/// One line's node: reads where its streams stand, then keeps [`AHEAD`] batches in flight until told to stop.
+/// A node with one line: reads the newest seqs of its streams, then keeps [`AHEAD`] batches in flight until told to stop.
 fn write_heavily(
     journal: &dyn Journal,
     (line, incarnation): (u64, u64),
@@ -121,7 +121,8 @@ fn run_writers(dir: &Path, stop: &AtomicBool, acknowledge: &(dyn Fn(&Batch) + Sy
     });
 }
 
-/// In the killed process: writes until the end. By itself: the same writing, stopped in peace, must leave all of it behind.
+/// In the child process: writes until it is killed. Run by itself: the same writing, stopped normally, must leave everything
+/// behind.
 #[test]
 fn heavy_writer() {
     let stop = AtomicBool::new(false);
@@ -132,7 +133,7 @@ fn heavy_writer() {
                 .iter()
                 .map(|s| format!("\nack {} {} {} ", s.entity.id, s.after, s.events.len()))
                 .collect();
-            // One write: a line is whole or not there. A parent that is gone is no matter.
+            // One write: a line is complete or not there. A dead parent does not matter.
             drop(std::io::stdout().lock().write_all(format!("{lines}\n").as_bytes()));
         };
         return run_writers(Path::new(&dir), &stop, &print);
@@ -151,7 +152,7 @@ fn heavy_writer() {
     check(dir.path(), &lasts);
 }
 
-/// Everything up to the acknowledged seq of each stream is there, or was pruned; all content is right; nothing else is wrong.
+/// Everything up to the acknowledged seq of each stream is there, or was pruned; all content is right; the check finds no problem.
 fn check(dir: &Path, acknowledged: &BTreeMap<EntityId, u64>) {
     let report = verify(dir).expect("readable");
     assert!(report.is_sound(), "{report}");
@@ -181,7 +182,7 @@ fn what_was_acknowledged_survives_sigkill() {
             .spawn()
             .expect("a child");
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-        // The kill comes at a different point of the writing each time; the time only picks the point.
+        // The kill hits a different point of the writing each time; the delay only picks the point.
         let life = Duration::from_millis(30 + round * 67 % 250);
         let (mut killed, mut first_ack) = (false, None::<Instant>);
         let mut line = String::new();

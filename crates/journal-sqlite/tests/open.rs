@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a data directory or its disk is told in words that say what to do, and loses nothing.
+//! Everything that can be wrong with a data directory or its disk gives an error that says what to do, and loses nothing.
 
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,8 @@
-//! How a group ends: from the verdicts of the rules, and from what became of the storage's transaction, to one outcome per batch.
+//! How a group ends: turns the verdicts of the rules and the end of the storage's transaction into one outcome per batch.
 //!
-//! Start with [`Committer::commit`]; a [`Storage`] is what a real journal implements. Which batch lands is decided by
-//! [`group`](crate::group).
+//! Start with [`Committer::commit`]; a real journal implements [`Storage`]. [`group`](crate::group) decides which batch lands.
 //!
-//! Not here: transactions and rows. A storage knows those, and nothing of outcomes.
+//! Not here: transactions and rows. A storage knows those, and knows nothing of outcomes.
 
 use gundo_wire::journal::{Batch, Outcome};
 
@@ -13,7 +12,7 @@ use crate::queue::RefusedStream;
 /// What writes groups: begins a transaction with [`plan`](Self::plan), and ends it with [`write`](Self::write) or
 /// [`roll_back`](Self::roll_back).
 pub trait Storage {
-    /// Begins a transaction and has `fences` judge `batches` as of its begin ([`Fences::plan`]).
+    /// Begins a transaction and has `fences` judge `batches` as of its start ([`Fences::plan`]).
     ///
     /// # Errors
     /// Why nothing can be written, for operators.
@@ -22,20 +21,20 @@ pub trait Storage {
     /// Writes every batch that lands, and all changes of names, and commits.
     fn write(&mut self, batches: &[Batch], plan: &Plan) -> Written;
 
-    /// Ends the transaction, if there is one, without a trace.
+    /// Rolls the transaction back, if there is one.
     fn roll_back(&mut self);
 }
 
-/// What became of a transaction.
+/// How a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// It is durable.
     Landed,
-    /// Nothing of it is there nor ever will be. Why, for operators.
+    /// Nothing of it is there, and nothing ever will be. Why, for operators.
     Nothing(String),
-    /// Nothing of it is there: a key was there already, though the newest seq said otherwise. The storage is damaged in one place.
+    /// Nothing of it is there: a key existed although the newest seq said otherwise. The storage is damaged in one place.
     Collided(String),
-    /// Nobody knows.
+    /// Unknown: it may be there.
     Unknown(String),
 }
 
@@ -43,7 +42,7 @@ pub enum Written {
 #[derive(Debug, Default)]
 pub struct Committer {
     fences: Fences,
-    /// Whether the last group could not be written: a fault is logged when it begins, not with every group.
+    /// The last group could not be written: a fault is logged when it begins, not with every group.
     failing: bool,
 }
 
@@ -96,7 +95,7 @@ impl Committer {
         self.fences.settle(batches, &plan, &outcome)
     }
 
-    /// A damaged stream must not drag others down: the batches that should land try again alone, in order.
+    /// One damaged stream must not fail the others: retries the batches that should land one by one, in order.
     fn commit_each(&mut self, batches: &[Batch], plan: &Plan, storage: &mut impl Storage) -> Vec<Outcome> {
         let alone = |(batch, verdict): (&Batch, &Verdict)| match verdict {
             Verdict::Lands => self.commit(std::slice::from_ref(batch), storage).swap_remove(0),
@@ -130,13 +129,13 @@ mod tests {
     use crate::group::{NameRow, View};
     use crate::suite::{entity, stream};
 
-    /// A storage that does as it is told, and otherwise writes.
+    /// A storage that fails as it is told, and otherwise writes.
     #[derive(Default)]
     struct Told {
         last_seqs: BTreeMap<EntityId, u64>,
         /// Why the next groups cannot even be planned.
         sick: VecDeque<String>,
-        /// What becomes of the next transactions; then they land.
+        /// How the next transactions end; later ones land.
         ends: VecDeque<Written>,
         /// A stream with an event where none should be.
         damaged: Option<EntityId>,

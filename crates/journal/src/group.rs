@@ -1,7 +1,7 @@
 //! Which batches of a group land: the rules every storage shares, over a small [`View`] of it.
 //!
-//! [`Fences::plan`] judges a group, and [`Fences::settle`] gives the outcomes once it is known what became of the batches that
-//! should land. Judging only reads, so a conflicting batch is isolated without a savepoint.
+//! [`Fences::plan`] judges a group. [`Fences::settle`] gives the outcomes, once the storage has said whether the batches that
+//! should land did so. Judging only reads, so a conflicting batch is isolated without a savepoint.
 //!
 //! Not here: what waits ([`queue`](crate::queue)), and how a real storage's transaction ends ([`commit`](crate::commit)).
 
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use gundo_types::{EntityId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventType, NameChange, Outcome, StreamAppend};
 
-/// What the rules must know of the storage, as of the start of the group.
+/// What the rules read from the storage, as of the start of the group.
 pub trait View {
     /// Why the storage could not be read.
     type Error;
@@ -29,7 +29,7 @@ pub trait View {
     /// # Errors
     /// The storage cannot be read.
     fn name(&mut self, space: &str, name: &str) -> Result<Option<NameRow>, Self::Error>;
-    /// Whether no event has this seq, be it that it was pruned. Only a planted mistake asks.
+    /// Whether there is no event at this seq, perhaps because it was pruned. Only a planted bug asks.
     ///
     /// # Errors
     /// The storage cannot be read.
@@ -43,14 +43,14 @@ pub trait View {
 pub struct NameRow {
     /// Grows by one with each take and release.
     pub n: u64,
-    /// Who has the name; `None`: it is free again.
+    /// The owner of the name; `None`: it is free again.
     pub owner: Option<EntityId>,
 }
 
-/// What the rules say to one batch.
+/// The verdict of the rules on one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It lands, if the group does.
+    /// It lands, if the storage's transaction does.
     Lands,
     /// [`Outcome::Conflict`].
     Conflict,
@@ -77,7 +77,7 @@ impl Plan {
     }
 }
 
-/// Asserts that a batch is one: at least one stream, each once and with events.
+/// Asserts that a batch is well-formed: at least one stream, each once and with events.
 ///
 /// # Panics
 /// It is not: a bug of the node that sent it. Call it on the node's own thread.
@@ -99,10 +99,10 @@ pub fn prune_line(snapshots: &[(u64, WorldTime)], now: WorldTime, keep_ms: u64) 
     older.iter().rev().find(|(_, at)| *at + keep_ms <= now).map(|(seq, _)| *seq)
 }
 
-/// Streams that may take no batch until their entity was loaded again, per incarnation.
+/// Streams that accept no batch until their entity has been loaded again, per incarnation.
 ///
-/// The seqs alone do not suffice: when another node wrote the seq that a failed batch wanted, the next batch of the failed
-/// line would find its predecessor there, though it was decided on a state that never was.
+/// The seqs alone are not enough: if another node wrote the seq that a failed batch wanted, the next batch of the same incarnation
+/// would find its predecessor there, although it was decided on a state that never existed.
 #[derive(Debug)]
 pub struct Fences {
     barred: BTreeMap<(u64, EntityId), Bar>,
@@ -125,8 +125,8 @@ impl Default for Fences {
 }
 
 impl Fences {
-    /// Streams remembered as barred. Beyond, the oldest is forgotten: by then its node, which takes outcomes and sends batches
-    /// in one order, has long known that it failed, for it cannot have this many batches in flight.
+    /// Streams remembered as barred. Beyond, the oldest is forgotten: its node takes outcomes and sends batches in one order and
+    /// cannot have this many batches in flight, so by then it knows of the failure.
     pub const BARRED_MAX: usize = 262_144;
 
     /// No stream barred, and at most `barred_max` remembered.
@@ -134,12 +134,12 @@ impl Fences {
         Self { barred: BTreeMap::new(), by_age: BTreeMap::new(), next_age: 0, barred_max, planted: None }
     }
 
-    /// Plants a mistake; ignored without the feature `planted`.
+    /// Plants a bug; ignored without the feature `planted`.
     pub(crate) fn plant(&mut self, mistake: Option<Planted>) {
         self.planted = mistake;
     }
 
-    /// Whether this mistake was planted; never without the feature.
+    /// Whether this bug was planted; never without the feature.
     pub(crate) fn planted(&self, mistake: Planted) -> bool {
         cfg!(feature = "planted") && self.planted == Some(mistake)
     }
@@ -161,10 +161,11 @@ impl Fences {
         Ok(plan)
     }
 
-    /// The outcome of each batch of a judged group, in order, when those that should land ended as `landed`. Unless that is
+    /// The outcome of each batch of a judged group, in order; the batches that should land ended as `landed`. Unless that is
     /// `Done`, their streams are barred.
     ///
-    /// A name that was taken only by a batch that did not land is not taken: that is a `Conflict`, and is decided again.
+    /// If a name was taken only by a batch that did not land, the outcome is `Conflict`, not `Taken`: the command is decided
+    /// again.
     pub fn settle(&mut self, batches: &[Batch], plan: &Plan, landed: &Outcome) -> Vec<Outcome> {
         if *landed != Outcome::Done {
             plan.landing(batches).for_each(|batch| self.fail(batch));
@@ -203,7 +204,7 @@ impl Fences {
         }
     }
 
-    /// Forgets everything about an incarnation whose row is gone: nothing of it lands anyway.
+    /// Forgets everything about an incarnation whose row is gone: nothing it sends lands anyway.
     pub fn forget(&mut self, incarnation: u64) {
         let least = (incarnation, EntityId::default());
         while let Some((&key, bar)) = self.barred.range(least..).next() {
@@ -225,7 +226,7 @@ impl Fences {
             }
         }
         let barred = self.is_barred(batch);
-        // Who overlooks the bar overlooks the hole as well that the failed one leaves.
+        // This planted bug must also ignore the gap that the failed batch leaves.
         let overlooked = barred && self.planted(Planted::LaterBatchLands);
         if barred && !overlooked && !self.planted(Planted::GapAccepted) {
             return Ok(Verdict::Conflict);
@@ -239,7 +240,7 @@ impl Fences {
                 return Ok(Verdict::Conflict);
             }
         }
-        // The rows of this batch only, until all its names are known to be free.
+        // Only the rows of this batch, until all its names have turned out to be free.
         let mut rows = BTreeMap::new();
         for change in &batch.names {
             let key = (change.space.clone(), change.name.clone());
@@ -261,7 +262,7 @@ impl Fences {
         Ok(Verdict::Lands)
     }
 
-    /// Whether a planted mistake lets a stream pass that does not begin after `last`.
+    /// Whether a planted bug lets a stream pass that does not begin after `last`.
     fn overlooks<V: View>(&self, stream: &StreamAppend, last: u64, view: &mut V) -> Result<bool, V::Error> {
         Ok(if last < stream.after {
             self.planted(Planted::GapAccepted)
@@ -271,7 +272,7 @@ impl Fences {
         })
     }
 
-    /// Whether a planted mistake lets a leaver's batch land because nothing is there any more where it wants to be.
+    /// Whether a planted bug lets a stale batch land because the events at its seqs were pruned.
     fn falls_into_pruned<V: View>(&self, batch: &Batch, view: &mut V) -> Result<bool, V::Error> {
         if !self.planted(Planted::StaleAppend) {
             return Ok(false);
@@ -311,14 +312,14 @@ impl Fences {
     }
 }
 
-/// Whether a batch has no effect but to settle what became of another.
+/// Whether a batch has no effect except to settle the outcome of another one.
 fn is_fence(batch: &Batch) -> bool {
     batch.streams.iter().flat_map(|s| &s.events).all(|e| e.event_type == EventType::Fenced)
 }
 
 struct Taken;
 
-/// The row a change adds; `None` if it is so already.
+/// The row that a change adds; `None` if it changes nothing.
 fn next_row(batch: &Batch, change: &NameChange, row: Option<NameRow>) -> Result<Option<NameRow>, Taken> {
     let n = row.map_or(1, |row| row.n + 1);
     let current = row.and_then(|row| row.owner);
@@ -327,7 +328,7 @@ fn next_row(batch: &Batch, change: &NameChange, row: Option<NameRow>) -> Result<
         (Some(current), Some(owner)) if current == owner => Ok(None),
         (Some(_), Some(_)) => Err(Taken),
         (None, None) => Ok(None),
-        // Only its owner gives a name back: a slip in a game must not free somebody else's.
+        // Only the owner can release a name: a bug in a game must not free the name of another entity.
         (Some(current), None) if batch.streams.iter().any(|s| s.entity == current) => {
             Ok(Some(NameRow { n, owner: None }))
         }

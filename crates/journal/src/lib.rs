@@ -1,9 +1,9 @@
-//! The journal as a trait, an in-memory implementation, and the conformance suite both it and real ones pass.
+//! The journal as a trait, an implementation in memory, and the conformance suite that every implementation passes.
 //!
-//! A node opens one [`Line`] and speaks only through it; outcomes come back through its [`Sink`]. Start with
-//! [`Journal`]. What every journal with a real storage needs is here once: [`queue`] holds what waits and makes groups of it,
-//! [`group`] decides which batch of a group lands, [`commit`] says how each batch ended. [`Store`] is the whole journal as one
-//! plain value, for simulation; [`suite`] says in tests what each promise means.
+//! A node opens one [`Line`] and reaches the journal only through it; outcomes come back through its [`Sink`]. Start with
+//! [`Journal`]. Every journal with a real storage shares three parts: [`queue`] keeps what waits and forms groups, [`group`]
+//! decides which batch of a group lands, [`commit`] says how each batch ended. [`Store`] is the whole journal as one plain value,
+//! for simulation; the tests in [`suite`] define each promise.
 //!
 //! Not here: files, databases, threads. World time is handed in.
 
@@ -45,30 +45,30 @@ pub enum Completion {
     },
 }
 
-/// Where a line's completions go. Called on the journal's threads (or inside the call that asked): must not block, and
-/// must not call the line.
+/// Receives a line's completions. Called on the journal's threads (or inside the call that asked): it must not block, and must not
+/// call the line.
 pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
 
 /// A journal that nodes can open lines to.
 ///
-/// Everything here but [`line`](Self::line) may block on the storage: it is for starting, stopping, watching and tools, not
+/// Every method except [`line`](Self::line) may block on the storage: they are for starting, stopping, monitoring and tools, not
 /// for a logic thread.
 pub trait Journal: Send + Sync {
     /// Registers an incarnation of `node`: a row in `members`. The coordinator chose its number. An incarnation that is not above
-    /// every earlier one is refused, unless its row is there: so a row that was deleted never comes back, however late a
-    /// repeated request arrives.
+    /// every earlier one is refused, unless its row is there: so a deleted row never comes back, however late a repeated request
+    /// arrives.
     ///
     /// # Errors
     /// The storage cannot be written; the row may be there.
     fn register(&self, node: NodeId, incarnation: u64) -> Result<Registration, Fault>;
 
-    /// Deletes the row of an incarnation: from now on nothing of it is accepted.
+    /// Deletes the row of an incarnation: from now on the journal accepts nothing from it.
     ///
     /// # Errors
     /// The storage cannot be written; the row may still be there.
     fn leave(&self, incarnation: u64) -> Result<(), Fault>;
 
-    /// Whether the row of an incarnation is there. A node asks about its own every second and stops when it is gone.
+    /// Whether the row of an incarnation is there. A node asks about its own row every second and stops when it is gone.
     ///
     /// # Errors
     /// The storage cannot be read.
@@ -77,19 +77,19 @@ pub trait Journal: Send + Sync {
     /// Opens the line of an incarnation. Dropping it drops what still waits in its queue, as a crash would.
     fn line(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line>;
 
-    /// What was noted under `key` about the world: its game, its seed and the like.
+    /// The note under `key` about the world: its game, its seed and the like.
     ///
     /// # Errors
     /// The storage cannot be read.
     fn meta(&self, key: &str) -> Result<Option<String>, Fault>;
 
-    /// Notes `value` under `key`, durable on return.
+    /// Stores the note `value` under `key`, durable on return.
     ///
     /// # Errors
     /// The storage cannot be written.
     fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault>;
 
-    /// The newest row of a name; `None` if nobody ever took it.
+    /// The newest row of a name; `None` if it never had an owner.
     ///
     /// # Errors
     /// The storage cannot be read.
@@ -115,7 +115,7 @@ pub trait Journal: Send + Sync {
     /// The storage cannot be written; part of it may be done.
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault>;
 
-    /// How much room the storage has left. Ask about once per second. One that does not know has enough.
+    /// How much room the storage has left. Ask about once per second. A storage that does not know has enough.
     fn room(&self) -> Room {
         Room::default()
     }
@@ -135,12 +135,12 @@ pub enum Registration {
 
 /// One incarnation's way to the journal. Bounded; never blocks.
 pub trait Line: Send {
-    /// Hands over a batch. The outcome comes through the sink, for batches of one stream in order; only when the line's
-    /// queue is full the outcome is `Rejected` at once, ahead of those of earlier batches.
+    /// Hands over a batch. The outcome comes through the sink, in order for batches of one stream. Only when the line's queue is
+    /// full is the outcome `Rejected` at once, ahead of those of earlier batches.
     ///
-    /// After any outcome but `Done`, batches that touch a stream of the failed one end as `Conflict` until they name a
-    /// higher [`load`](gundo_wire::journal::StreamAppend::load). A batch of nothing but `Fenced` events is exempt: where it
-    /// lands is for the seqs alone to say.
+    /// After any outcome but `Done`, batches that touch a stream of the failed one end as `Conflict` until they name a higher
+    /// [`load`](gundo_wire::journal::StreamAppend::load). A batch with only `Fenced` events is exempt: the seqs alone decide
+    /// whether it lands.
     ///
     /// # Panics
     /// The batch has no stream, a stream twice, a stream without events, or is another incarnation's: a bug of the caller.
@@ -153,9 +153,9 @@ pub trait Line: Send {
 /// How much room a storage has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes that are free; `None`: it does not say.
+    /// Free bytes; `None`: unknown.
     pub free_bytes: Option<u64>,
-    /// So few that nodes should take nothing new: it is time to make room, and there is still some for appends in flight.
+    /// So little that nodes should take nothing new: operators should make room; there is still enough for appends in flight.
     pub is_low: bool,
 }
 

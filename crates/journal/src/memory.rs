@@ -1,6 +1,5 @@
-//! The journal in memory: [`Store`] is the whole of it as one value that does what it is told, when it is told;
-//! [`MemoryJournal`] puts the [`Journal`] trait on it. No threads, no clock, nothing in hash order: the same calls give
-//! the same answers.
+//! The journal in memory: [`Store`] is all of it as one plain value that acts only when it is called; [`MemoryJournal`] implements
+//! the [`Journal`] trait with it. No threads, no clock, no hash order: the same calls give the same answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -62,7 +61,7 @@ impl Store {
         Self::default()
     }
 
-    /// Plants a mistake, for the simulator; without the feature `planted` it is ignored.
+    /// Plants a bug, for the simulator; without the feature `planted` it is ignored.
     pub fn plant(&mut self, mistake: Option<Planted>) {
         self.fences.plant(mistake);
     }
@@ -79,7 +78,7 @@ impl Store {
         }
     }
 
-    /// Registers the next incarnation, where no coordinator chooses it.
+    /// Registers the next incarnation, for callers without a coordinator.
     pub fn join(&mut self) -> u64 {
         let incarnation = self.last_incarnation + 1;
         self.register(incarnation);
@@ -106,8 +105,8 @@ impl Store {
         self.end_group(batches, &Outcome::Done, true)
     }
 
-    /// Fails what waits as one group without writing it: how a storage fault looks to the nodes. `outcome` is `Rejected` or
-    /// `Unknown`. With `landed`, everything that can land does land all the same: the other half of `Unknown`.
+    /// Fails what waits as one group: a storage fault as the nodes see it. `outcome` is `Rejected` or `Unknown`. With `landed`,
+    /// everything that can land does land: the other half of `Unknown`.
     ///
     /// # Panics
     /// A batch is malformed, or `outcome` is not one of the two.
@@ -118,7 +117,7 @@ impl Store {
         self.end_group(batches, outcome, landed)
     }
 
-    /// Those that should land end as `outcome`, and do land or not.
+    /// The batches that should land end as `outcome`, and land or not.
     fn end_group(&mut self, batches: Vec<Batch>, outcome: &Outcome, landed: bool) -> Vec<Outcome> {
         let Ok(plan) = self.fences.plan(&batches, &mut self.rows);
         let outcomes = self.fences.settle(&batches, &plan, outcome);
@@ -142,7 +141,7 @@ impl Store {
         self.rows.write(batch, self.fences.planted(Planted::SeqUnchecked));
     }
 
-    /// Nothing of it lands.
+    /// None of it lands.
     fn drop_batch(&mut self, batch: Batch) {
         if self.fences.planted(Planted::SnapshotUnfenced) {
             self.rows.write_snapshots(batch);
@@ -204,7 +203,7 @@ impl Store {
 }
 
 impl Rows {
-    /// `over`: a planted mistake lets it write over what is there.
+    /// `over`: a planted bug lets it overwrite what is there.
     fn write(&mut self, batch: Batch, over: bool) {
         for append in batch.streams {
             let stream = self.streams.entry(append.entity).or_default();
@@ -229,8 +228,8 @@ impl Rows {
     }
 }
 
-/// The journal in memory. Every call is done when it returns, so a line's queue never fills; outcomes reach the sink inside the
-/// call that asked.
+/// The journal in memory. Every call is complete when it returns, so a line's queue never fills; outcomes reach the sink inside
+/// the call.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryJournal {
     store: Arc<Mutex<Store>>,
@@ -248,7 +247,7 @@ impl MemoryJournal {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // The store's own asserts come before it changes anything, so it is whole after a caller's panic.
+        // The store asserts before it changes anything, so it is intact after a caller's panic.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

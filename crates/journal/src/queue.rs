@@ -1,7 +1,7 @@
 //! What waits to be committed: a bounded queue per node, served round-robin, from which the writer takes groups.
 //!
-//! [`Queues`] is the whole of it as a plain value: no locks, no threads, no clock. [`SharedQueues`] puts it between the threads
-//! of nodes and those of a journal, and makes a [`Line`](crate::Line) of it. Start with [`Queues::push`] and
+//! [`Queues`] is all of it as a plain value: no locks, no threads, no clock. [`SharedQueues`] puts it between the threads of nodes
+//! and those of a journal, and provides a [`Line`](crate::Line). Start with [`Queues::push`] and
 //! [`Queues::take_group`].
 //!
 //! Not here: which batch of a group lands ([`group`](crate::group)) and how a group ends ([`commit`](crate::commit)).
@@ -18,7 +18,7 @@ use gundo_wire::journal::{Batch, Outcome, StreamAppend};
 pub use loads::LoadRequest;
 pub use shared::{Replies, SharedQueues, Work};
 
-/// How much may wait, and how much makes a group. The defaults suit production.
+/// How much may wait, and how large a group is. The defaults suit production.
 #[derive(Clone, Debug)]
 pub struct QueueLimits {
     /// Batches waiting in one node's queue (default 8,192). Beyond: `Rejected` at once.
@@ -28,8 +28,8 @@ pub struct QueueLimits {
     pub bytes_max: usize,
     /// Loads of one node that wait (default 65,536). Beyond: the load ends with a fault at once.
     pub loads_max: usize,
-    /// Batches in one group (default 1,024): more wait for the next, so that a flood does not make everybody wait for one long
-    /// commit.
+    /// Batches in one group (default 1,024): the rest waits for the next group, so that a flood does not make everybody wait for
+    /// one long commit.
     pub group_batches_max: usize,
     /// Bytes in one group (default 4 MiB), give or take one batch.
     pub group_bytes_max: usize,
@@ -47,7 +47,7 @@ impl Default for QueueLimits {
     }
 }
 
-/// Why something was not even queued, or not done when its turn came.
+/// Why something was not queued, or was queued and not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFault {
     /// The journal takes nothing more.
@@ -68,9 +68,9 @@ pub struct Queues {
     queues: BTreeMap<QueueId, Queue>,
     limits: QueueLimits,
     next_id: u64,
-    /// The queue that gave the last batch.
+    /// The queue that the last batch came from.
     served: QueueId,
-    /// Why nothing is taken any more.
+    /// Set when the queues are closed: the reason.
     closed: Option<String>,
 }
 
@@ -84,7 +84,7 @@ struct Queue {
 #[derive(Debug)]
 enum Item {
     Batch(Batch),
-    /// The queue was full and refused batches here: what follows on these streams must not land. Each with the newest load
+    /// The queue was full and refused batches here: later batches on these streams must not land. Each stream with the newest load
     /// that a refused batch was decided on.
     Refused(u64, BTreeMap<EntityId, u64>),
 }
@@ -96,7 +96,7 @@ pub struct Group {
     pub batches: Vec<Batch>,
     /// Where each batch waited.
     pub from: Vec<QueueId>,
-    /// To be barred before the group is judged: see [`Committer::bar`](crate::commit::Committer::bar).
+    /// Streams to bar before the group is judged: see [`Committer::bar`](crate::commit::Committer::bar).
     pub refused: Vec<RefusedStream>,
     /// Batches that still wait, beyond this group.
     pub waiting: usize,
@@ -127,7 +127,7 @@ impl Queues {
         id
     }
 
-    /// Removes a queue. Returns the batches that waited in it: nobody waits for their outcomes any more.
+    /// Removes a queue. Returns the batches that waited in it; their outcomes are not wanted any more.
     pub fn remove(&mut self, id: QueueId) -> Vec<Batch> {
         self.queues.remove(&id).map(Queue::into_batches).unwrap_or_default()
     }
@@ -135,9 +135,8 @@ impl Queues {
     /// Queues a batch.
     ///
     /// # Errors
-    /// The outcome, at once: the queue is full or the journal is closed. Later batches on the streams of one that a full queue
-    /// refused were decided on a state that will never be; the queue remembers that, and a group says so
-    /// ([`Group::refused`]).
+    /// The outcome, at once: the queue is full or the journal is closed. If the queue is full, later batches on the same streams
+    /// were decided on a state that will never exist. The queue remembers that and reports it with a group ([`Group::refused`]).
     ///
     /// # Panics
     /// There is no queue `id`: it was removed.
@@ -191,7 +190,7 @@ impl Queues {
         group
     }
 
-    /// Takes nothing more, for the reason `why`. Returns what waited, to be refused as well: the queue and the
+    /// Closes all queues, for the reason `why`. Returns the batches that waited, which must be refused as well: the queue and the
     /// [`Batch::id`] of each.
     pub fn close(&mut self, why: &str) -> Vec<(QueueId, u64)> {
         self.closed = Some(why.to_owned());
@@ -229,8 +228,8 @@ impl Queue {
         }
     }
 
-    /// The next batch and its size. Streams are barred before a group is judged, so a group that has a batch of this queue
-    /// takes none from behind a refusal.
+    /// The next batch and its size. Streams are barred before a group is judged, so a group that already has a batch of this queue
+    /// takes none that came after a refusal.
     fn pop(&mut self, has_contributed: bool, refused: &mut Vec<RefusedStream>) -> Option<(Batch, usize)> {
         loop {
             if has_contributed && matches!(self.items.front()?, Item::Refused(..)) {
@@ -260,7 +259,7 @@ impl Queue {
     }
 }
 
-/// Bytes that a batch takes in a storage, about.
+/// Bytes that a batch takes in a storage, approximately.
 pub fn batch_bytes(batch: &Batch) -> usize {
     /// What a row costs besides its content.
     const ROW: usize = 32;

@@ -1,9 +1,8 @@
 //! What every journal promises, as tests: [`conformance!`](crate::conformance) makes one test per function here for a journal
 //! of yours.
 //!
-//! A case is handed an empty journal. All of it goes through [`Journal`] and [`Line`], as a node does; how
-//! batches share a group is not controlled here; it is compared exactly elsewhere (a group of a real journal against
-//! [`Store`](crate::Store)).
+//! Each case gets an empty journal, and uses it only through [`Journal`] and [`Line`], as a node does. The cases do not control
+//! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use prost::Message;
 use crate::{Completion, Journal, KEEP_MS, Line, Registration};
 
 /// Makes one `#[test]` per case of the suite. The argument is an expression that gives a fresh, empty [`Journal`] for
-/// each; it may be a tuple of the journal and what must outlive it.
+/// each; it may be a tuple of the journal and something that must outlive it.
 #[macro_export]
 macro_rules! conformance {
     ($make:expr) => {
@@ -37,7 +36,7 @@ macro_rules! conformance {
     )* };
 }
 
-/// What a factory made: a journal, perhaps with something that must outlive it.
+/// What a factory returns: a journal, perhaps with something that must outlive it.
 pub trait Made {
     /// The journal.
     fn journal(&self) -> &dyn Journal;
@@ -55,7 +54,7 @@ impl<J: Journal, T> Made for (J, T) {
     }
 }
 
-/// Registers a node under an incarnation that is not in use, where there is no coordinator to choose it. One caller at a time.
+/// Registers a node under an unused incarnation, without a coordinator to choose it. One caller at a time.
 ///
 /// # Panics
 /// The journal cannot be written.
@@ -73,7 +72,7 @@ pub fn join(journal: &dyn Journal, node: u16) -> u64 {
     }
 }
 
-/// A line that waits for its outcomes: a node as tests need it.
+/// A line that waits for its outcomes: the tests' node.
 pub struct Probe {
     line: Box<dyn Line>,
     completions: Receiver<Completion>,
@@ -97,7 +96,7 @@ impl Probe {
     /// Opens a line of an incarnation that has joined.
     pub fn open(journal: &dyn Journal, node: u16, incarnation: u64) -> Self {
         let (tx, completions) = channel();
-        // A probe that is gone does not mind what comes late.
+        // A probe that was dropped ignores late outcomes.
         let sink = Box::new(move |completion| drop(tx.send(completion)));
         let line = journal.line(NodeId(node), incarnation, sink);
         Self { line, completions, node: NodeId(node), incarnation, next_id: 1 }
@@ -111,7 +110,7 @@ impl Probe {
         Batch { id, node, incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
     }
 
-    /// Hands `batches` over without waiting in between, and gives their outcomes in the order of `batches`.
+    /// Hands `batches` over without waiting in between, and returns their outcomes in the order of `batches`.
     ///
     /// # Panics
     /// An outcome does not come.
@@ -153,7 +152,7 @@ impl Probe {
     /// Loads an entity and waits.
     ///
     /// # Panics
-    /// It cannot be read, or the answer is another's.
+    /// It cannot be read, or the answer is for another load.
     pub fn load(&mut self, entity: EntityId) -> Loaded {
         self.line.load(entity, 77);
         match self.next() {
@@ -165,7 +164,7 @@ impl Probe {
         }
     }
 
-    /// The seqs of the events a load gives, and that of the snapshot (0: none).
+    /// The seqs of the events that a load returns, and that of the snapshot (0: none).
     ///
     /// # Panics
     /// As [`load`](Self::load).
@@ -176,7 +175,7 @@ impl Probe {
     }
 
     fn next(&self) -> Completion {
-        // Not a pace of the test: only how long a broken journal may keep silent.
+        // This does not pace the test: it only limits how long a broken journal may be silent.
         self.completions.recv_timeout(Duration::from_secs(60)).expect("the journal answers")
     }
 }
@@ -186,7 +185,7 @@ pub fn entity(id: u64) -> EntityId {
     EntityId::new(Kind(7), id)
 }
 
-/// An event whose content and time tell which it is.
+/// An event that can be identified by its content and time.
 pub fn event(entity: EntityId, seq: u64) -> EventRecord {
     let payload = Bytes::from(format!("{entity}#{seq}"));
     let cause = Cause { session: entity.id, seq, reply: payload.clone(), ..Cause::default() };
@@ -200,7 +199,7 @@ pub fn stream(entity: EntityId, load: u64, after: u64, count: u64) -> StreamAppe
     StreamAppend { entity, load, after, events, snapshot: None }
 }
 
-/// Gaps and doubles are refused, in an empty stream and in one with events; what landed reads back as it was.
+/// Gaps and duplicates are refused, in an empty stream and in one with events; what landed reads back unchanged.
 pub fn the_predecessor_decides(journal: &dyn Journal) {
     let mut a = Probe::join(journal, 1);
     let e = entity(u64::MAX);
@@ -216,7 +215,7 @@ pub fn the_predecessor_decides(journal: &dyn Journal) {
     assert_eq!(loaded.events, (1..=3).map(|seq| (seq, event(e, seq))).collect::<Vec<_>>());
 }
 
-/// Below the pruning line no key is left that could collide: only the predecessor rule refuses.
+/// Below the pruned events no key is left that could collide: only the predecessor rule refuses.
 pub fn a_stale_append_below_the_pruning_line_is_refused(journal: &dyn Journal) {
     let mut a = Probe::join(journal, 1);
     let e = entity(1);
@@ -241,7 +240,7 @@ pub fn all_streams_or_none(journal: &dyn Journal) {
     assert_eq!((a.seqs(x), a.seqs(y), a.seqs(z)), ((0, vec![1]), (0, vec![1, 2, 3]), (0, vec![1])));
 }
 
-/// Others in the same stretch of the queue land beside a batch that conflicts.
+/// Other batches in the same part of the queue land beside a batch that conflicts.
 pub fn a_conflict_is_isolated(journal: &dyn Journal) {
     let mut a = Probe::join(journal, 1);
     let mut batches = Vec::new();
@@ -255,8 +254,8 @@ pub fn a_conflict_is_isolated(journal: &dyn Journal) {
     assert_eq!(journal.streams(None, 100).expect("readable").len(), 45);
 }
 
-/// A batch that touches a stream of a failed one fails, and what touches one of its streams too, until the load number
-/// tells that the entity was read again. Others are not held up.
+/// A batch fails if it touches a stream of a failed one, and so on, until its load number says that the entity was loaded again.
+/// Other batches are not delayed.
 pub fn what_depends_on_a_failure_fails_with_it(journal: &dyn Journal) {
     let mut a = Probe::join(journal, 1);
     let [w, x, y, z] = [1, 2, 3, 4].map(entity);
@@ -277,7 +276,7 @@ pub fn what_depends_on_a_failure_fails_with_it(journal: &dyn Journal) {
     assert_eq!((a.seqs(x), a.seqs(y), a.seqs(z)), ((0, vec![1, 2]), (0, vec![1]), (0, vec![1])));
 }
 
-/// Another node's event at the seq that a failed batch wanted must not let the next batch of the failed line land.
+/// Another node's event at the seq that a failed batch wanted must not let the next batch of the failed node land.
 pub fn a_foreign_event_does_not_heal_a_failed_line(journal: &dyn Journal) {
     let (mut a, mut b) = (Probe::join(journal, 1), Probe::join(journal, 2));
     let e = entity(1);
@@ -306,7 +305,7 @@ pub fn a_fence_is_judged_by_seqs_alone(journal: &dyn Journal) {
     assert_eq!(a.append(vec![stream(e, 2, 2, 1)]), Outcome::Done);
 }
 
-/// Nothing is accepted of an incarnation without its row, nor on the word of one.
+/// The journal accepts nothing from an incarnation without a row, and nothing that such an incarnation prepared.
 pub fn members_fence_writers(journal: &dyn Journal) {
     let (mut a, mut b) = (Probe::join(journal, 1), Probe::join(journal, 2));
     assert!(b.incarnation > a.incarnation);
@@ -325,7 +324,7 @@ pub fn members_fence_writers(journal: &dyn Journal) {
     assert_eq!(b.append(vec![stream(entity(2), 2, 0, 1)]), Outcome::Conflict);
 }
 
-/// A registration may be repeated while its row is there. A row that was deleted, or passed over by a later one, never comes.
+/// A registration may be repeated while its row is there. A row that was deleted, or passed over by a later one, never comes back.
 pub fn incarnations_only_grow(journal: &dyn Journal) {
     let register = |incarnation| journal.register(NodeId(1), incarnation).expect("writable");
     let stands = |incarnation| journal.is_member(incarnation).expect("readable");
@@ -378,7 +377,7 @@ pub fn names_are_unique(journal: &dyn Journal) {
     assert_eq!(row("nobody"), None);
 }
 
-/// A load gives the newest snapshot and what came after it; a batch that did not land left no snapshot either.
+/// A load returns the newest snapshot and the events after it; a batch that did not land left no snapshot either.
 pub fn a_snapshot_comes_with_its_event(journal: &dyn Journal) {
     let mut a = Probe::join(journal, 1);
     let e = entity(1);
@@ -465,7 +464,7 @@ pub fn tools_see_every_stream(journal: &dyn Journal) {
     assert_eq!(page, [3, 4]);
 }
 
-/// Several lines at once: each gets its own outcomes, and a line that was dropped takes nothing of the others with it.
+/// Several lines at once: each gets its own outcomes, and a dropped line does not affect the others.
 pub fn lines_do_not_mix(journal: &dyn Journal) {
     let mut probes: Vec<Probe> = (1..=4).map(|node| Probe::join(journal, node)).collect();
     let gone = Probe::join(journal, 5);

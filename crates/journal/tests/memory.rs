@@ -39,7 +39,7 @@ fn a_fault_fails_what_depends_on_it_and_leaves_no_trace_unless_it_landed() {
             ..batch(2, me, vec![stream(entity(2), 1, 0, 1)])
         };
         let outcomes = store.fail_group(vec![first, late], &Outcome::Unknown, landed);
-        // The name was taken by a batch that may not land: that is no reason to tell anybody "taken".
+        // The name was taken by a batch that may not land: that is no reason to answer "taken".
         assert_eq!(outcomes, [Outcome::Unknown, Outcome::Conflict]);
         assert_eq!(store.load(x).events.len(), usize::from(landed));
         assert_eq!(store.name("p", "ann").is_some(), landed);

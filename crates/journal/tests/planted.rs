@@ -1,4 +1,4 @@
-//! The suite sees every mistake that can be planted into a journal.
+//! The suite finds every bug that can be planted into a journal.
 
 #![cfg(feature = "planted")]
 

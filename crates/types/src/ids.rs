@@ -12,14 +12,14 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// What sort of entity: chosen by the game, one number per Rust type. 0 is not used.
+/// An entity's type: chosen by the game, one number per Rust type. 0 is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Kind(pub u16);
 
-/// One entity of the world, for ever: never used again for another.
+/// One entity of the world, permanently: the id is never used for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EntityId {
-    /// The sort of entity.
+    /// Its type.
     pub kind: Kind,
     /// Unique within the kind. Land: [`ChunkId::to_u64`](crate::ChunkId::to_u64).
     pub id: u64,
@@ -42,7 +42,7 @@ impl fmt::Display for EntityId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
 
-/// The right to hold an entity: the higher term is the newer grant, the lower one is stale.
+/// The right to own an entity: the higher term is the newer grant, the lower one is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Term {
     /// Epoch in which the home granted it.

@@ -22,8 +22,8 @@ pub struct Limits {
     /// on resume.
     pub replies_waiting_max: usize,
     /// Sessions to adopt and parts of others' commands that wait for one locked or loading entity. Beyond: refused with `busy`.
-    /// A player's own commands are bounded by `commands_unanswered_max`: refusing one that is said again would belie its
-    /// first answer.
+    /// A player's own commands are bounded by `commands_unanswered_max`: a refusal of a resent command would contradict its first
+    /// answer.
     pub waiting_per_entity_max: usize,
     /// Connections at one node. Beyond: closed with `full`.
     pub connections_max: usize,

@@ -1,17 +1,17 @@
-//! Classic mistakes that can be planted into a node or a journal: the simulator's proof that its checkers see them.
+//! Classic bugs that can be planted into a node or a journal: the simulator's proof that its checkers find them.
 //!
 //! The switches are compiled in only with the feature `planted` of the crate that has them; no production binary does.
 
 macro_rules! planted {
     ($($mistake:ident $name:literal $about:literal)*) => {
-        /// A mistake on purpose. Each says what is wrong and which guarantee (G1 to G12 in ARCHITECTURE.md) it breaks.
+        /// A bug on purpose. Each says what is wrong and which guarantee (G1 to G12 in ARCHITECTURE.md) it breaks.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Planted {
             $(#[doc = $about] $mistake,)*
         }
 
         impl Planted {
-            /// Every one: those of the journal first, then those of the node.
+            /// All of them: those of the journal first, then those of the node.
             pub const ALL: &[Self] = &[$(Self::$mistake,)*];
 
             /// Its name, in kebab case.
@@ -50,13 +50,13 @@ planted! {
 
     // ---- commands and answers --------------------------------------------------------------------------
     NoDedupe "no-dedupe"
-        "A command that is said again is decided again: G5."
+        "A command that is resent is decided again: G5."
     AnswersForgotten "answers-forgotten"
         "The answers kept in a snapshot are forgotten by a load: G5."
     EarlyReply "early-reply"
         "A success is told before its event is durable: G7."
     EarlyRefusal "early-refusal"
-        "A refusal is told before the events it rests on are durable: G7."
+        "A refusal is told before the events that it depends on are durable: G7."
     EarlyFrame "early-frame"
         "Others see an entity's public part before the event that changed it is durable: G7."
 
@@ -68,20 +68,20 @@ planted! {
     UnknownRetried "unknown-retried"
         "A command whose append has an unknown outcome is decided and sent again, whether it landed or not: G5."
     RefusedStays "refused-stays"
-        "What an append that was rejected had changed stays in memory, and later in a snapshot: G3."
+        "The changes of a rejected append stay in memory, and later in a snapshot: G3."
     StaleSnapshot "stale-snapshot"
         "The snapshot of a transaction's participant lacks the events of its own append: G3."
     LaterFieldsLost "later-fields-lost"
-        "A node that writes a snapshot or a session anew drops the fields that a newer version wrote there: G1."
+        "A node that rewrites a snapshot or a session drops the fields that a newer version wrote there: G1."
     LoadNotRetried "load-not-retried"
-        "A load that failed is not tried again: G10."
+        "A failed load is not retried: G10."
     TimeRunsBack "time-runs-back"
         "An event is dated before the entity's last one when its new node's clock is behind: G3."
 
     BusyThoughSent "busy-though-sent"
         "When the journal is slow, commands that were sent to it are refused with those that were not: G5."
     WaitsForEver "waits-for-ever"
-        "When the journal is slow, commands wait for it without a bound: G12."
+        "When the journal is slow, commands wait for it without a limit: G12."
     OverloadStays "overload-stays"
         "A node that had too much to do never lets anybody new in again: G10."
     MotionWaits "motion-waits"
@@ -93,20 +93,20 @@ planted! {
     HalfCommit "half-commit"
         "When a transaction has landed, only the first participant is told to commit, the others to abort: G6."
     AbortAfterAppend "abort-after-append"
-        "A coordinator that has lost patience aborts a transaction whose append is already on its way: G6."
+        "A coordinator that has lost patience aborts a transaction whose append is already in flight: G6."
     LockKept "lock-kept"
         "A participant whose transaction does not commit stays locked: G10."
 
     // ---- homes -----------------------------------------------------------------------------------------
     TwoHolders "two-holders"
-        "A home grants an entity that somebody holds, so that it is real on two nodes: G2."
+        "A home grants an entity that a node already owns, so that it is real on two nodes: G2."
     HomeNotOpen "home-not-open"
-        "A home answers before every member has announced what it holds: G2."
+        "A home answers before every member has announced what it owns: G2."
     InterestNotAnnounced "interest-not-announced"
         "After a new view a node does not tell the homes which chunks it subscribes to: G8."
 
     LowerTermAccepted "lower-term-accepted"
-        "A home takes the word of whoever speaks last, and not of the higher term, for who holds an entity: G8."
+        "A home believes the node that spoke last, not the one with the higher term, about who owns an entity: G8."
 
     // ---- takeover and handoff --------------------------------------------------------------------------
     RemovedGoesOn "removed-goes-on"
@@ -114,13 +114,13 @@ planted! {
     TakeoverUnfenced "takeover-unfenced"
         "A dead node is taken from the view, and its row in `members` stays: G2."
     UnansweredLost "unanswered-lost"
-        "An edge does not say again what was unanswered when its player's node died: G10."
+        "An edge does not resend what was unanswered when its player's node died: G10."
     GhostsOfTheDead "ghosts-of-the-dead"
-        "Clients are not told that what a dead node showed is gone: G8."
+        "Clients are not told that what a dead node published is gone: G8."
     ThawsAfterGrant "thaws-after-grant"
         "A node that has handed a player to another goes on with its own copy: G8."
     AdoptionIgnored "adoption-ignored"
-        "A player goes on in a line that a newer one has taken its session from: G11."
+        "A player goes on in a connection although a newer one has adopted its session: G11."
 
     // ---- isolation -------------------------------------------------------------------------------------
     PanicNotReloaded "panic-not-reloaded"
@@ -128,7 +128,7 @@ planted! {
     SuspendedDecides "suspended-decides"
         "An entity that is suspended for its panics goes on deciding: G9."
     PoisonDecidedAgain "poison-decided-again"
-        "A command that two nodes were lost over is decided a third time: G9."
+        "A command over which two nodes were lost is decided a third time: G9."
 
     // ---- sessions --------------------------------------------------------------------------------------
     OldLineObeyed "old-line-obeyed"
@@ -136,7 +136,7 @@ planted! {
     OldLineNotTold "old-line-not-told"
         "A session's older connection is not told that a newer one has taken it over: G11."
     TokenUnchecked "token-unchecked"
-        "A session is resumed without a look at the token's secret: G11."
+        "A session is resumed although the token's secret was not checked: G11."
     DamagedTokenPanics "damaged-token-panics"
         "A resume token of the wrong length ends the node: G9."
     PlayerStays "player-stays"
@@ -150,11 +150,11 @@ planted! {
 
     // ---- pictures --------------------------------------------------------------------------------------
     KeyframeLost "keyframe-lost"
-        "A client that was too slow is not given the keyframes it is owed: G8."
+        "A client that was too slow does not get the keyframes it is owed: G8."
     KeyframeIgnored "keyframe-ignored"
         "A publisher ignores a node that asks for a keyframe: G8."
     SentNotCompared "sent-not-compared"
-        "A node does not compare what came with what publishers say that they sent last: G8."
+        "A node does not compare the frames it received with what publishers say they sent last: G8."
     BundleGapIgnored "bundle-gap-ignored"
         "A node does not notice that a bundle of frames was lost, and with it the last motion: G8."
     RosterGapUnnoticed "roster-gap-unnoticed"
@@ -164,13 +164,13 @@ planted! {
     GhostStays "ghost-stays"
         "Nobody is told that an entity has left a chunk: G8."
     SightLeaked "sight-leaked"
-        "What a session looked at is not given back when it ends: G12."
+        "The chunks of a session stay subscribed when it ends: G12."
     SubscriptionKept "subscription-kept"
-        "A home is not told that a node subscribes to a chunk no more: G12."
+        "A home is not told that a node has unsubscribed from a chunk: G12."
 }
 
 impl Planted {
-    /// Whether it shows only where rules panic or take their node down.
+    /// Whether it shows only if rules panic or take their node down.
     pub const fn needs_faulty_rules(self) -> bool {
         matches!(self, Self::PanicNotReloaded | Self::SuspendedDecides | Self::PoisonDecidedAgain)
     }

@@ -1,4 +1,4 @@
-//! Space: fixed-point millimetres on an island's plane, cut in square chunks of 30 m.
+//! Space: fixed-point millimetres on an island's plane, cut into square chunks of 30 m.
 
 /// Side of a chunk in millimetres.
 pub const CHUNK_MM: i32 = 30_000;

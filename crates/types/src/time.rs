@@ -19,7 +19,7 @@ impl Time {
     }
 }
 
-/// Milliseconds since the world began. Dates events, growth and cool-downs; no safety rests on it.
+/// Milliseconds since the world began. Dates events, growth and cool-downs; safety does not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WorldTime(pub u64);
 

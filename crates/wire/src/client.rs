@@ -1,4 +1,4 @@
-//! The client protocol: generated messages, and their bridge to the house's own types.
+//! The client protocol: generated messages, and conversions from and to our own types.
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated {
@@ -34,7 +34,7 @@ impl Chunk {
 }
 
 impl Frame {
-    /// The chunk the frame speaks of, or `None` if a coordinate is out of range.
+    /// The chunk that the frame is about, or `None` if a coordinate is out of range.
     pub fn chunk(&self) -> Option<ChunkId> {
         chunk(self.island, self.cx, self.cy)
     }

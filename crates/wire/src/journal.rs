@@ -1,4 +1,4 @@
-//! What lies in the journal (generated records) and what is asked of it (batches, outcomes, loads).
+//! What the journal stores (generated records) and what nodes ask of it (batches, outcomes, loads).
 //!
 //! A [`Batch`] is the unit of an append: all of it lands or none of it.
 
@@ -11,8 +11,8 @@ use bytes::Bytes;
 pub use generated::*;
 use gundo_types::{EntityId, NodeId, WorldTime};
 
-/// A [`Snapshot`] whose messages are left as they came: the same on the wire. For those who write a snapshot on the ground of
-/// one that a newer version wrote.
+/// A [`Snapshot`] whose inner messages stay encoded: the same on the wire. For code that writes a snapshot based on one that a
+/// newer version wrote.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SnapshotParts {
     /// See [`Snapshot::state`].
@@ -32,7 +32,7 @@ pub struct SnapshotParts {
     pub at: u64,
 }
 
-/// `events.type`: who reads the payload.
+/// `events.type`: which part of the system reads the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum EventType {
@@ -40,7 +40,7 @@ pub enum EventType {
     Game = 0,
     /// No effect: written to settle whether an append of unknown outcome landed.
     Fenced = 1,
-    /// Payload [`Session`]: a session began or was taken over by a connection.
+    /// Payload [`Session`]: a session began, or a new connection adopted it.
     Session = 2,
     /// No effect: records the answer to a command that changed nothing durable.
     Answered = 3,
@@ -62,7 +62,7 @@ pub struct EventRecord {
     pub at: WorldTime,
     /// Encoded [`Cause`]; empty if there is none.
     pub cause: Bytes,
-    /// Who reads the payload.
+    /// Which part of the system reads the payload.
     pub event_type: EventType,
     /// The event.
     pub payload: Bytes,
@@ -103,7 +103,7 @@ pub struct Batch {
     pub node: NodeId,
     /// Incarnation of the sender. Its row in `members` must be there.
     pub incarnation: u64,
-    /// Incarnations whose prepares the batch contains. Their rows must be there too.
+    /// Incarnations that prepared parts of the batch. Their rows must be there too.
     pub prepared_by: Vec<u64>,
     /// At least one; each stream at most once.
     pub streams: Vec<StreamAppend>,
@@ -116,14 +116,14 @@ pub struct Batch {
 pub enum Outcome {
     /// Everything is durable.
     Done,
-    /// Nothing landed: another line of events is there, a predecessor is missing, an earlier batch of one of
-    /// the streams failed, or a member's row is gone.
+    /// Nothing landed: other events are at these seqs, a predecessor is missing, an earlier batch of one of the streams failed,
+    /// or a member's row is gone.
     Conflict,
     /// Nothing landed: a name has another owner.
     Taken,
     /// Nothing landed: the storage refuses to write (full, read-only). The text is for operators.
     Rejected(String),
-    /// It may have landed or still may.
+    /// It may have landed, or may still land.
     Unknown,
 }
 

@@ -1,19 +1,19 @@
-//! Messages that are read, changed and written back by different versions: what this one does not know it keeps.
+//! Messages that different versions read, change and write back: each version keeps the fields it does not know.
 //!
-//! While nodes are updated one by one, an older one reads what a newer one has written, and writes it anew: a snapshot that
-//! replaces the newer one's. Generated decoders drop fields they do not know; a dropped field would be lost for good once the
-//! events behind the snapshot are pruned. A [`Kept`] holds on to them.
+//! While nodes are updated one by one, an older node reads what a newer one has written, and rewrites it: a snapshot that replaces
+//! the newer one's. Generated decoders drop fields they do not know; a dropped field would be lost permanently once the events
+//! behind the snapshot are pruned. A [`Kept`] keeps them.
 
 use bytes::{Buf, Bytes};
 use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, skip_field};
 use prost::{DecodeError, Message};
 
-/// A message with the fields that this version does not know. They are written back as they came, behind the known ones.
+/// A message with the fields that this version does not know. They are written back unchanged, behind the known ones.
 ///
-/// Only fields of the message itself are kept, not those of messages in it: hold those as `Kept`, too, or as bytes.
+/// Only fields of the message itself are kept, not those of messages inside it: make those `Kept`, too, or bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept<M> {
-    /// What is known.
+    /// The fields that this version knows.
     pub known: M,
     unknown: Bytes,
 }
@@ -28,13 +28,13 @@ impl<M: Message + Default> Kept<M> {
     /// Reads a message.
     ///
     /// # Errors
-    /// It is not one.
+    /// The bytes are not a message of this type.
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, DecodeError> {
         let bytes = bytes.into();
         Ok(Self { known: M::decode(bytes.clone())?, unknown: unknown_fields::<M>(bytes)? })
     }
 
-    /// The bytes of it: those of the known part, then the fields that are not known.
+    /// Its bytes: those of the known part, then the unknown fields.
     pub fn encode(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(self.known.encoded_len() + self.unknown.len());
         self.known.encode_raw(&mut bytes);
@@ -42,18 +42,18 @@ impl<M: Message + Default> Kept<M> {
         bytes.into()
     }
 
-    /// The same thing with another known part: a new value of what the fields nobody knows here belong to.
+    /// The unknown fields of this message with another known part: a new value of the same thing.
     pub fn with(&self, known: M) -> Self {
         Self { known, unknown: self.unknown.clone() }
     }
 
-    /// The fields that are not known, as they came.
+    /// The unknown fields, unchanged.
     pub fn unknown(&self) -> &Bytes {
         &self.unknown
     }
 
-    /// Adds the number `value` as field `tag`, as a later version would that knows such a field: for tests. Does nothing if it
-    /// is there.
+    /// Adds the number `value` as field `tag`, as a later version that knows such a field would: for tests. Does nothing if the
+    /// field is there.
     ///
     /// # Panics
     /// The field is known.
@@ -67,7 +67,7 @@ impl<M: Message + Default> Kept<M> {
     }
 }
 
-/// The fields of a message that `M` does not know.
+/// The fields of a message that are unknown to `M`.
 fn unknown_fields<M: Message + Default>(bytes: Bytes) -> Result<Bytes, DecodeError> {
     let mut rest = bytes.clone();
     let mut unknown = Vec::new();
@@ -82,8 +82,8 @@ fn unknown_fields<M: Message + Default>(bytes: Bytes) -> Result<Bytes, DecodeErr
     Ok(unknown.into())
 }
 
-/// Whether `M` has a field `tag`. A decoder skips a field it does not know whatever its type; one that it knows has one type, and
-/// cannot be both of four and of eight bytes.
+/// Whether `M` has a field `tag`. A decoder skips an unknown field of any type; a known field has one type, so it cannot be both
+/// four and eight bytes long.
 fn knows<M: Message + Default>(tag: u32) -> bool {
     let refuses = |wire_type, zeros: &[u8]| {
         let mut field = Vec::with_capacity(16);
@@ -128,7 +128,7 @@ mod tests {
         let kept = Kept::<Session>::decode(newer.clone()).expect("a session");
         assert_eq!(kept.known, session);
         assert_eq!(kept.encode(), newer, "the known ones come first already");
-        // Another value of it, by somebody who knows nothing of that.
+        // Another value of it, written by code that does not know the field.
         let next = kept.with(Session { adoption: 8, ..session });
         let read = Kept::<Session>::decode(next.encode()).expect("a session");
         assert_eq!((read.known.adoption, read.unknown()), (8, kept.unknown()));

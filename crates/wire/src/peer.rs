@@ -1,7 +1,7 @@
-//! The protocol between nodes: generated messages, their names and limits, and their bridge to the house's own types.
+//! The protocol between nodes: generated messages, their names and limits, and conversions from and to our own types.
 //!
-//! Here is what can be said of a message without a kernel: whether it is one, which arrow it is, how large it may be. What the arrows
-//! mean, and the way from and to the kernel's own values, is the kernel's (`codec.rs`). Start with [`PeerMessage`].
+//! This module knows what can be known without a kernel: whether bytes are a message, which arrow it is, how large it may be. The
+//! kernel knows what the arrows mean, and converts them from and to its own values (`codec.rs`). Start with [`PeerMessage`].
 
 mod append;
 mod words;
@@ -19,18 +19,18 @@ pub use generated::*;
 use prost::{DecodeError, Message, Name};
 pub use words::{all, maybe, needed, node};
 
-/// Bytes of any message between nodes, its envelope included. What is larger has to come in parts.
+/// Bytes of any message between nodes, its envelope included. Anything larger is sent in parts.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// Bytes of an arrow that says a few numbers.
+/// Bytes of an arrow with a few numbers.
 pub const NUMBERS_BYTES_MAX: usize = 256;
 /// Bytes of an arrow that has a few numbers for each member: for more than a thousand of them.
 pub const MEMBERS_BYTES_MAX: usize = 16 << 10;
-/// Bytes of one part of an arrow that comes in parts.
+/// Bytes of one part of an arrow that is sent in parts.
 pub const PART_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a [`Batch`]: the largest parts of 16 participants, and the coordinator's own.
 pub const BATCH_BYTES_MAX: usize = 32 << 20;
 
-/// What is known of an arrow.
+/// Name and limit of an arrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
     /// The name of its message in the schema.
@@ -48,7 +48,7 @@ macro_rules! arrows {
         ];
 
         impl PeerMessage {
-            /// Which arrow it is; `None`: one that this version does not know.
+            /// Which arrow it is; `None`: this version does not know it.
             pub fn about(&self) -> Option<About> {
                 Some(match self.arrow.as_ref()? {
                     $(peer_message::Arrow::$alone(_) => {
@@ -65,7 +65,7 @@ macro_rules! arrows {
     };
 }
 
-// An arrow of the schema that is not in here does not compile.
+// An arrow of the schema that is missing here does not compile.
 arrows! {
     alone {
         Alive MEMBERS_BYTES_MAX,
@@ -135,7 +135,7 @@ impl PeerMessage {
     /// Reads a message. Its fields of bytes share `bytes`.
     ///
     /// # Errors
-    /// It is not one, has too many bytes, or is one that this version does not know. Its parts are not looked at.
+    /// The bytes are not a message, are too many, or are an arrow that this version does not know. Its parts are not checked.
     pub fn read(bytes: Bytes) -> Result<Self, Malformed> {
         let count = bytes.len();
         within("PeerMessage", count, MESSAGE_BYTES_MAX)?;
@@ -145,10 +145,10 @@ impl PeerMessage {
         Ok(message)
     }
 
-    /// The bytes of it.
+    /// Its bytes.
     ///
     /// # Errors
-    /// It has more than its arrow may.
+    /// It has more bytes than its arrow allows.
     pub fn write(&self) -> Result<Bytes, TooLarge> {
         let any = About { name: "PeerMessage", bytes_max: MESSAGE_BYTES_MAX };
         let About { name, bytes_max } = self.about().unwrap_or(any);
@@ -164,14 +164,14 @@ fn within(name: &'static str, bytes: usize, bytes_max: usize) -> Result<(), TooL
     if bytes > bytes_max { Err(TooLarge { name, bytes, bytes_max }) } else { Ok(()) }
 }
 
-/// A message has more bytes than it may.
+/// A message has more bytes than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     /// Its name in the schema.
     pub name: &'static str,
     /// Its bytes.
     pub bytes: usize,
-    /// How many there may be.
+    /// The limit.
     pub bytes_max: usize,
 }
 
@@ -188,13 +188,13 @@ impl std::error::Error for TooLarge {}
 pub enum Malformed {
     /// They are not protobuf, or not of this schema.
     Protobuf(DecodeError),
-    /// There are too many.
+    /// There are too many bytes.
     TooLarge(TooLarge),
-    /// A part is absent that must be there.
+    /// A required part is absent.
     Missing(&'static str),
     /// A number or a length is out of its range.
     OutOfRange(&'static str),
-    /// The arrow is none of this version: a newer one may know it. The message is to be ignored; the link is sound.
+    /// This version does not know the arrow; a newer one may. Ignore the message; the link is sound.
     Unknown,
 }
 
@@ -255,7 +255,7 @@ mod tests {
         assert!(ARROWS.iter().all(|about| (1..=MESSAGE_BYTES_MAX).contains(&about.bytes_max)));
     }
 
-    /// The limits that the schema's comments tell are those that hold.
+    /// The limits in the schema's comments are those of the code.
     #[test]
     fn the_schema_tells_each_limit() {
         let schema = include_str!("../proto/peer.proto");
@@ -283,10 +283,10 @@ mod tests {
         assert_eq!(large.write(), Err(too_large));
         assert_eq!(PeerMessage::read(large.encode_to_vec().into()), Err(Malformed::TooLarge(too_large)));
         let overhead = large.encoded_len() - MEMBERS_BYTES_MAX;
-        // As long as may be, but for the lengths in it.
+        // As long as allowed, except for the lengths in it.
         let largest = alive(MEMBERS_BYTES_MAX - overhead).write();
         assert!(largest.is_ok_and(|bytes| bytes.len() + 4 > MEMBERS_BYTES_MAX));
-        // Nothing of it is decoded.
+        // None of it is decoded.
         let huge = Bytes::from(vec![0xff; MESSAGE_BYTES_MAX + 1]);
         assert!(matches!(PeerMessage::read(huge), Err(Malformed::TooLarge(_))));
     }

@@ -1,8 +1,7 @@
-//! What an earlier version wrote is read by this one, byte for byte, and what a later one will write does not disturb it.
+//! This version reads what an earlier one wrote, byte for byte, and ignores or keeps what a later one will add.
 //!
-//! `golden/` has messages as the version named in its README encoded them. They are never written anew: a change that breaks
-//! them breaks the clients and journals that are out there. A new message gets a new file (`GUNDO_WRITE=1` writes those that are
-//! missing).
+//! `golden/` has messages as the version named in its README encoded them. They are never rewritten: a change that breaks them
+//! breaks existing clients and journals. A new message gets a new file (`GUNDO_WRITE=1` writes those that are missing).
 
 #[path = "golden/peer.rs"]
 mod peer;
@@ -30,7 +29,8 @@ fn golden(name: &str, written: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The earlier bytes mean `value` today, today's are the same, and fields of a later version change nothing, wherever they stand.
+/// The earlier bytes decode to `value`, `value` encodes to the same bytes, and fields of a later version change nothing, wherever
+/// they stand.
 fn holds<M: Message + Default + PartialEq + std::fmt::Debug>(name: &str, nested: &[Nested], value: &M) {
     let bytes = golden(name, || value.encode_to_vec());
     assert_eq!(&M::decode(bytes.as_slice()).expect(name), value, "{name} is read otherwise");
@@ -44,11 +44,11 @@ fn holds<M: Message + Default + PartialEq + std::fmt::Debug>(name: &str, nested:
     );
 }
 
-/// A field that holds a message, and the fields of that which do.
+/// A field that contains a message, and those fields of that message which do.
 struct Nested(u32, &'static [Nested]);
 
-/// The same message as a later version might write it: fields nobody knows, of every type, before, between and behind the known
-/// ones, and so in the messages within.
+/// The same message as a later version might write it: unknown fields of every type, before, between and behind the known ones, and
+/// likewise in inner messages.
 fn with_later_fields(bytes: &[u8], nested: &[Nested]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = bytes;
@@ -70,7 +70,7 @@ fn with_later_fields(bytes: &[u8], nested: &[Nested]) -> Vec<u8> {
     out
 }
 
-/// One field off the front: its number, all its bytes, and its payload if it has a length.
+/// Takes one field off the front: its number, all its bytes, and its payload if it has a length.
 fn field<'a>(rest: &mut &'a [u8]) -> (u32, &'a [u8], &'a [u8]) {
     let all = *rest;
     let key = read_varint(rest);
@@ -110,7 +110,7 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// A field of the next type with a number that is not taken.
+/// A field of the next type with an unused number.
 fn later(number: &mut u64, out: &mut Vec<u8>) {
     *number += 1;
     let wire_type = [0, 1, 2, 5][(*number % 4) as usize];
@@ -309,7 +309,7 @@ fn what_lies_in_journals() {
     holds("snapshot.bin", SNAPSHOT, &snapshot());
 }
 
-/// Read by an older version and written back, a newer version's snapshot is what it was, in every message of it.
+/// A newer version's snapshot that an older one reads and writes back is unchanged, in every message of it.
 #[test]
 fn a_later_versions_snapshot_survives_this_one() {
     let newer =
@@ -328,12 +328,12 @@ fn a_later_versions_snapshot_survives_this_one() {
     let written = read.with(parts).encode();
     assert_eq!(Snapshot::decode(written.clone()).expect("a snapshot"), snapshot());
     assert_eq!(sorted(&written, SNAPSHOT), sorted(&newer, SNAPSHOT), "a field is lost");
-    // Without keeping, it would be.
+    // Without keeping, it would be changed.
     let dropped = Snapshot::decode(newer.clone()).expect("a snapshot").encode_to_vec();
     assert_ne!(sorted(&dropped, SNAPSHOT), sorted(&newer, SNAPSHOT));
 }
 
-/// The fields of a message in the order of their numbers, at every depth: where they stood does not matter.
+/// The fields of a message in the order of their numbers, at every depth: their position does not matter.
 fn sorted(bytes: &[u8], nested: &[Nested]) -> Vec<(u32, Vec<u8>)> {
     let mut rest = bytes;
     let mut fields = Vec::new();

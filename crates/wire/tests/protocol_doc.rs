@@ -1,5 +1,5 @@
-//! Keeps `docs/protocol.md` true: its dump of a frame is made from real bytes, its limits from the real ones, and its codes
-//! are those of the tables. `GUNDO_WRITE=1` writes the page's generated parts anew.
+//! Keeps `docs/protocol.md` true: its dump of a frame comes from real bytes, its limits are the real ones, and its codes are those
+//! of the tables. `GUNDO_WRITE=1` rewrites the page's generated parts.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ fn the_positions_are_as_the_page_says() {
 
 #[test]
 fn the_limits_are_the_real_ones() {
-    // Taken apart, so that a new limit cannot be left out of the page.
+    // Destructured, so that a new limit cannot be missing from the page.
     let Limits {
         client_message_bytes_max,
         client_messages_per_second_max,

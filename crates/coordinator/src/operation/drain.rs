@@ -1,4 +1,4 @@
-//! A member is to be emptied; and the present view.
+//! Marks a member as draining; and reads the present view.
 
 use gundo_kernel::View;
 

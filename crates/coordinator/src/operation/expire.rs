@@ -1,17 +1,17 @@
-//! Leases that are over, and removals that were left half done.
+//! Ends what nobody renews: members whose lease is over, and removals that were left half done.
 
 use std::collections::BTreeSet;
 
 use super::{Answer, Event, Operation, Remove, Step, Work, unasked};
 use crate::StoreRequest;
 
-/// Removes every incarnation whose lease is over, and finishes removals that have begun. To be run now and then, or whenever a
-/// lease ends. Its output: the members that belong no more.
+/// Removes every incarnation whose lease is over, and finishes removals that have begun. Run it now and then, or whenever a lease
+/// ends. Its output: the removed members.
 #[derive(Debug)]
 pub struct Expire {
-    /// The removal under way.
+    /// The present removal.
     removal: Option<(u64, Remove)>,
-    /// What was looked at already.
+    /// Incarnations that were already looked at.
     seen: BTreeSet<u64>,
     removed: Vec<u64>,
     work: Work<Vec<u64>>,

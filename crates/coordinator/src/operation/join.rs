@@ -1,8 +1,8 @@
 //! Nodes join.
 //!
-//! Each gets the next incarnation, and a lease before the record names it, so that nothing the record names lasts for ever by
-//! itself. The journal takes the new row before the rows of earlier incarnations are deleted: from then on it refuses every
-//! earlier one, so a request of a caller that gave up cannot bring such a row back.
+//! Each gets the next incarnation, and a lease before the record names it, so that nothing in the record lasts forever by itself.
+//! The journal registers the new row before the rows of earlier incarnations are deleted. From then on it refuses every earlier
+//! incarnation, so a late request of a caller that gave up cannot bring such a row back.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use super::{Answer, Event, Operation, Request, Step, Work, unasked};
 use crate::record::Standing;
 use crate::{CallError, Candidate, MEMBERS_MAX, RowAnswer, RowRequest, StoreRequest};
 
-/// Brings nodes in, all in one view. Its output: the members, in the order of the candidates.
+/// Adds nodes, all in one view. Its output: the members, in the order of the candidates.
 #[derive(Debug)]
 pub struct Join {
     candidates: Vec<Candidate>,
@@ -20,9 +20,9 @@ pub struct Join {
     phase: Phase,
     /// Their incarnations, once they are chosen.
     mine: Vec<u64>,
-    /// The journal wants incarnations above this.
+    /// The journal accepts only incarnations above this one.
     above: u64,
-    /// What is left to ask in this phase, the present request not among it.
+    /// Requests left in this phase, without the present one.
     left: VecDeque<Request>,
     work: Work<Vec<Member>>,
 }
@@ -31,7 +31,7 @@ pub struct Join {
 enum Phase {
     /// Leases are granted, then the record names the new incarnations.
     Allocating,
-    /// The journal takes their rows.
+    /// The journal registers their rows.
     Registering,
     /// The journal deletes the rows of earlier incarnations.
     Clearing,
@@ -42,7 +42,7 @@ enum Phase {
 }
 
 impl Join {
-    /// The join of `candidates`. `lease_ms`: how long a lease is.
+    /// The join of `candidates`. `lease_ms`: length of a lease.
     ///
     /// # Panics
     /// A node is among them twice.
@@ -84,7 +84,7 @@ impl Join {
         self.go_on();
     }
 
-    /// Asks what is left in this phase, or begins the next.
+    /// Sends the next request of this phase, or begins the next phase.
     fn go_on(&mut self) {
         if let Some(request) = self.left.pop_front() {
             return self.work.ask(request);

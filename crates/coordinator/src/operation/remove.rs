@@ -1,7 +1,7 @@
-//! An incarnation is removed, or leaves.
+//! Removes an incarnation, or lets one leave.
 //!
-//! That it has begun is written down first. So of two members that propose each other's removal, only one is removed: the
-//! second proposal finds that its proposer is the last. What was begun can only be finished.
+//! The operation first writes down that the removal has begun. So if two members propose each other's removal, only one is
+//! removed: the second proposal finds that it would remove the last member. A removal that has begun can only be finished.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use super::{Answer, Event, Operation, Step, Work, unasked};
 use crate::record::Standing;
 use crate::{RowAnswer, RowRequest};
 
-/// Removes an incarnation: its row, then from the view. Its output: whether it belongs no more because of this.
+/// Removes an incarnation: first its row, then from the view. Its output: whether this ended its membership.
 #[derive(Debug)]
 pub struct Remove {
     incarnation: u64,
@@ -32,17 +32,17 @@ enum Why {
 }
 
 impl Remove {
-    /// Members of the view of `epoch` propose it. A view that is not the present one any more loses, and the last member stays.
+    /// Members of the view of `epoch` propose it. A proposal on a stale view does nothing, and the last member stays.
     pub fn proposed(epoch: Epoch, incarnation: u64) -> Self {
         Self::new(incarnation, Why::Proposed(epoch))
     }
 
-    /// It leaves by itself, also as the last, and also if it was never more than about to join.
+    /// It leaves voluntarily, even as the last member, and even if its join was never completed.
     pub fn leaving(incarnation: u64) -> Self {
         Self::new(incarnation, Why::Leaves)
     }
 
-    /// Its lease is over. The last member stays all the same.
+    /// Its lease is over. The last member stays nevertheless.
     pub fn lease_over(incarnation: u64) -> Self {
         Self::new(incarnation, Why::LeaseOver)
     }

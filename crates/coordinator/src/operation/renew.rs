@@ -4,7 +4,7 @@ use super::{Answer, Event, Operation, Request, Step, Work, unasked};
 use crate::record::Standing;
 use crate::{RowAnswer, RowRequest, StoreRequest};
 
-/// Renews a lease. Its output is false if the incarnation was removed. Usually it takes no read of the record.
+/// Renews a lease. Its output is false if the incarnation was removed. Usually it does not read the record.
 #[derive(Debug)]
 pub struct Renew {
     incarnation: u64,
@@ -13,7 +13,7 @@ pub struct Renew {
 }
 
 impl Renew {
-    /// The renewal of `incarnation`. `lease_ms`: how long its lease is, should it need another.
+    /// The renewal of `incarnation`. `lease_ms`: length of its lease, if it needs a new one.
     pub fn new(incarnation: u64, lease_ms: u64) -> Self {
         let first = Request::Row(RowRequest::Stands { incarnation });
         Self { incarnation, lease_ms, work: Work::starting_with(first) }

@@ -9,16 +9,16 @@ use crate::{CallError, RowAnswer, RowRequest};
 /// How a caller ends.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// Before it has asked what it would ask next.
+    /// Before it sends its next request.
     BeforeAsking,
-    /// It has asked, it was done, and nobody heard the answer.
+    /// Its request was done, and the answer was lost.
     Unheard,
 }
 
 /// More steps than any operation here has.
 const STEPS_MAX: usize = 50;
 
-/// Runs an operation for so many steps. True: it was done before.
+/// Runs an operation for this many steps. True: it ended before that.
 fn steps(made: &impl Made, operation: &mut impl Operation, count: usize) -> bool {
     for _ in 0..count {
         let Step::Ask(request) = operation.next() else { return true };
@@ -28,8 +28,8 @@ fn steps(made: &impl Made, operation: &mut impl Operation, count: usize) -> bool
     matches!(operation.next(), Step::Done(_))
 }
 
-/// Has a caller die in every way that there is: at each step, before it and after it. `begin` gives the operation of a fresh
-/// world, `then` says what must hold.
+/// Kills a caller in every possible way: at each step, before it and after it. `begin` gives the operation of a fresh world,
+/// `then` checks what must hold.
 fn interrupt<M: Made, O: Operation>(make: &impl Fn() -> M, begin: impl Fn(&M) -> O, then: impl Fn(&M, &str)) {
     for count in 0..STEPS_MAX {
         for end in [End::BeforeAsking, End::Unheard] {
@@ -49,11 +49,11 @@ fn interrupt<M: Made, O: Operation>(make: &impl Fn() -> M, begin: impl Fn(&M) ->
     panic!("it has no end");
 }
 
-/// A join whose caller dies anywhere is finished by joining again.
+/// A join whose caller dies anywhere is finished by the next join of the node.
 pub fn a_join_that_stops_is_finished_by_another<M: Made>(make: impl Fn() -> M) {
     let begin = |made: &M| {
         Caller(made.coordinator()).join(&[1, 2]);
-        // One node for the first time, and one that was there before.
+        // One node that joins for the first time, and one that was a member before.
         Join::new(vec![candidate(3), candidate(2)], LEASE_MS)
     };
     interrupt(&make, begin, |made, how| {
@@ -86,7 +86,7 @@ pub fn a_removal_that_stops_is_finished_by_another<M: Made>(make: impl Fn() -> M
     });
 }
 
-/// A member whose leaving stops anywhere has left when it leaves again.
+/// A member whose leave stops anywhere has left after it calls leave again.
 pub fn a_leave_that_stops_is_finished_by_another<M: Made>(make: impl Fn() -> M) {
     let begin = |made: &M| {
         Caller(made.coordinator()).join(&[1, 2]);
@@ -100,8 +100,8 @@ pub fn a_leave_that_stops_is_finished_by_another<M: Made>(make: impl Fn() -> M) 
     });
 }
 
-/// What nobody calls again ends all the same, a lease later at most: a join that stopped is gone, unless it was complete, and so
-/// is a member whose removal had begun.
+/// What nobody calls again ends too, one lease later at most: an interrupted join is gone, unless it was complete, and so is a
+/// member whose removal had begun.
 pub fn what_stops_ends_by_itself<M: Made>(make: impl Fn() -> M) {
     let join = |made: &M| {
         Caller(made.coordinator()).join(&[1, 2]);
@@ -118,7 +118,7 @@ pub fn what_stops_ends_by_itself<M: Made>(make: impl Fn() -> M) {
     interrupt(&make, remove, until_leases_are_over);
 }
 
-/// Two callers in a row die while they join a node. A third has it joined, or nobody comes: either way no row is left of them.
+/// Two callers in a row die while they join a node. A third joins it, or nobody does: either way no row of theirs is left.
 pub fn joins_that_stop_twice_leave_nothing<M: Made>(make: impl Fn() -> M) {
     const STEPS: usize = 8;
     for (first, second, third) in (0..STEPS * STEPS * 2).map(|n| (n / 2 / STEPS, n / 2 % STEPS, n % 2 == 1)) {
@@ -139,7 +139,7 @@ pub fn joins_that_stop_twice_leave_nothing<M: Made>(make: impl Fn() -> M) {
     }
 }
 
-/// A join that stands still for longer than a lease ends by giving up, and leaves no row; unless it had been complete.
+/// A join that stalls for longer than a lease gives up and leaves no row; unless it was complete.
 pub fn a_join_that_takes_longer_than_a_lease_gives_up<M: Made>(make: impl Fn() -> M) {
     for count in 0..STEPS_MAX {
         let made = make();
@@ -164,7 +164,7 @@ pub fn a_join_that_takes_longer_than_a_lease_gives_up<M: Made>(make: impl Fn() -
     panic!("it has no end");
 }
 
-/// A member goes on when a join of its node dies before it has touched the member's row.
+/// A member goes on if the caller of another join of its node dies before it has touched the member's row.
 pub fn a_member_that_renews_outlives_a_join_that_stops_early<M: Made>(make: impl Fn() -> M) {
     // Read, grant a lease, begin, register.
     for count in 0..=4 {
@@ -211,7 +211,7 @@ fn result<O: Operation>(operation: &O) -> Result<O::Output, CallError> {
     }
 }
 
-/// Orders in which two operations take turns: enough to meet every pair of their steps.
+/// Orders in which two operations interleave: enough to cover every pair of their steps.
 fn orders() -> impl Iterator<Item = u32> {
     (0..16).flat_map(|first| {
         let block = |length: u32| (1_u32 << length) - 1;
@@ -219,8 +219,8 @@ fn orders() -> impl Iterator<Item = u32> {
     })
 }
 
-/// Two members cannot reach each other and propose each other's removal at once. One is removed, the other stays with its row,
-/// however their steps mix.
+/// Two members cannot reach each other and propose each other's removal at once. One is removed, the other keeps its row, however
+/// their steps interleave.
 pub fn of_two_removals_of_each_other_one_wins<M: Made>(make: impl Fn() -> M) {
     for order in orders() {
         let made = make();
@@ -237,8 +237,7 @@ pub fn of_two_removals_of_each_other_one_wins<M: Made>(make: impl Fn() -> M) {
     }
 }
 
-/// A node is joined by two callers at once. The one that is told so has it; the other is told that it has not, or its
-/// incarnation has been replaced.
+/// Two callers join the same node at once. One of them succeeds; the other one fails, or its incarnation has been replaced.
 pub fn of_two_joins_of_a_node_one_wins<M: Made>(make: impl Fn() -> M) {
     for order in orders() {
         let made = make();
@@ -262,7 +261,7 @@ pub fn of_two_joins_of_a_node_one_wins<M: Made>(make: impl Fn() -> M) {
     }
 }
 
-/// Two nodes join by two callers at once, and both belong then.
+/// Two callers join two nodes at once, and both nodes belong afterwards.
 pub fn joins_of_two_nodes_at_once_both_succeed<M: Made>(make: impl Fn() -> M) {
     for order in orders() {
         let made = make();
@@ -275,8 +274,7 @@ pub fn joins_of_two_nodes_at_once_both_succeed<M: Made>(make: impl Fn() -> M) {
     }
 }
 
-/// A join is ended, because its lease seems to be over, by a caller that dies anywhere. If the join is told all the same that
-/// its node belongs, the node has its row.
+/// A caller ends a join, because its lease seems to be over, and dies anywhere. If the join still succeeds, the node has its row.
 pub fn of_a_join_and_its_end_one_wins<M: Made>(make: impl Fn() -> M) {
     for (before, ending) in (0..STEPS_MAX * 8).map(|n| (n / 8, n % 8)) {
         let made = make();
@@ -296,7 +294,7 @@ pub fn of_a_join_and_its_end_one_wins<M: Made>(make: impl Fn() -> M) {
     }
 }
 
-/// A registration that a caller sent before it gave up arrives when another has joined the node: no row comes of it.
+/// A registration that a caller sent before it gave up arrives after another caller has joined the node: it creates no row.
 pub fn a_late_request_of_a_join_that_gave_up_brings_no_row_back<M: Made>(make: impl Fn() -> M) {
     let made = make();
     let c = Caller(made.coordinator());

@@ -1,9 +1,9 @@
 //! SQLite's file layer over a [`Disk`]: a table of C functions.
 //!
-//! Unsafe because that is what SQLite's interface is; only in tests, because no safe file layer can be handed to it. What
-//! makes it sound: SQLite calls each function with pointers of the shapes its documentation of `sqlite3_vfs` and
-//! `sqlite3_io_methods` promises; a `sqlite3_file` it hands back is one that `open` filled in, until `close`; the disk lives for
-//! ever; shared-memory regions are never moved or freed.
+//! Unsafe because SQLite's interface is, and in tests only, because SQLite takes no safe file layer. It is sound for these
+//! reasons: SQLite calls each function with pointers of the types that its documentation of `sqlite3_vfs` and
+//! `sqlite3_io_methods` promises; a `sqlite3_file` that it passes was filled in by `open` and not closed; the disk is never
+//! freed; shared-memory regions are never moved or freed.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -73,7 +73,7 @@ pub(super) fn register(disk: &'static Disk) {
         xGetSystemCall: None,
         xNextSystemCall: None,
     };
-    // SAFETY: the layer and its name are leaked, as SQLite wants of a registered one.
+    // SAFETY: the layer and its name are leaked, as SQLite requires of a registered layer.
     let code = unsafe { ffi::sqlite3_vfs_register(Box::leak(Box::new(layer)), 0) };
     assert_eq!(code, ffi::SQLITE_OK);
 }
@@ -237,7 +237,7 @@ unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
 unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     let (open, disk, name) = unsafe { of(file) };
     let mut state = disk.state();
-    // After a power cut the locks are gone, and may belong to others.
+    // After a power cut the locks are gone, and others may have them.
     let Some(locks) = state.files.get_mut(name).map(|file| &mut file.locks) else {
         return ffi::SQLITE_OK;
     };
@@ -268,7 +268,7 @@ unsafe extern "C" fn sector_size(_file: *mut ffi::sqlite3_file) -> c_int {
     super::SECTOR as c_int
 }
 
-/// As SQLite assumes of every disk under Unix.
+/// What SQLite assumes of every disk under Unix.
 unsafe extern "C" fn device_characteristics(_file: *mut ffi::sqlite3_file) -> c_int {
     ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE
 }
@@ -388,7 +388,7 @@ unsafe extern "C" fn access(
 ) -> c_int {
     unsafe {
         let name = CStr::from_ptr(name).to_str().expect("names are ours");
-        // An empty file of a log counts as none, as SQLite's own layer has it.
+        // An empty log file counts as none, as in SQLite's own layer.
         *out = disk_of(layer).state().files.get(name).is_some_and(|file| !file.now.is_empty()).into();
         ffi::SQLITE_OK
     }

@@ -18,7 +18,7 @@ pub struct LoadRequest {
 }
 
 impl LoadRequest {
-    /// What is to be read.
+    /// The entity to read.
     pub fn entity(&self) -> EntityId {
         self.entity
     }
@@ -47,7 +47,7 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    /// Queues a load of a line that has at most `max` waiting. One that cannot be queued is answered at once.
+    /// Queues a load of a line that may have at most `max` waiting. A load that cannot be queued is answered at once.
     pub(super) fn push(&self, outlet: &Arc<Outlet>, entity: EntityId, load: u64, max: usize) {
         let request = LoadRequest { outlet: Arc::clone(outlet), entity, load };
         if !outlet.begin_load(max) {
@@ -70,7 +70,7 @@ impl Loads {
         self.wake.notify_all();
     }
 
-    /// Waits for a load that a node still waits for; `None`: no more will come.
+    /// Waits for the next load whose line is still open; `None`: there will be no more.
     pub(super) fn next(&self) -> Option<LoadRequest> {
         let mut state = self.state();
         loop {

@@ -34,7 +34,7 @@ impl Outlet {
         self.open.store(false, Ordering::Release);
     }
 
-    /// Counts one more load that waits; `false`: there are `max` already.
+    /// Counts one more waiting load; `false`: there are already `max`.
     pub(super) fn begin_load(&self, max: usize) -> bool {
         let has_room = self.loads_waiting.fetch_add(1, Ordering::Relaxed) < max;
         if !has_room {

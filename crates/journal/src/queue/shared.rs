@@ -16,15 +16,15 @@ use crate::{Completion, Line, Sink};
 
 /// What the writer is to do next. `J`: a call that runs on the writer's thread between two groups.
 pub enum Work<J> {
-    /// These calls, then this group (it may be empty); then the replies are given.
+    /// Run these calls, then commit this group (it may be empty), then give the replies.
     Do(VecDeque<J>, Group, Replies),
     /// The given time has come.
     Due,
-    /// All is done, and no more will come.
+    /// Everything is done, and nothing more will come.
     Stop,
 }
 
-/// Who waits for the outcomes of a group.
+/// The lines that wait for the outcomes of a group.
 #[derive(Default)]
 pub struct Replies(Vec<(u64, Arc<Outlet>)>);
 
@@ -64,7 +64,7 @@ struct State<J> {
 }
 
 impl<J: Send + 'static> SharedQueues<J> {
-    /// Nobody has a line yet.
+    /// No lines yet.
     pub fn new(limits: QueueLimits) -> Arc<Self> {
         let loads_max = limits.loads_max;
         let state = State {
@@ -124,7 +124,7 @@ impl<J: Send + 'static> SharedQueues<J> {
         self.loads.stop();
     }
 
-    /// Refuses all batches and calls from now on, and those that wait, for the reason `why`.
+    /// Refuses all batches and calls, those that wait and later ones, for the reason `why`.
     pub fn close(&self, why: &str) {
         let mut state = self.state();
         state.calls.clear();
@@ -161,7 +161,7 @@ impl<J: Send + 'static> SharedQueues<J> {
         }
     }
 
-    /// Waits for something to read; `None`: no more will come.
+    /// Waits for something to read; `None`: there will be no more.
     pub fn next_load(&self) -> Option<LoadRequest> {
         self.loads.next()
     }
@@ -188,7 +188,7 @@ impl<J: Send + 'static> SharedQueues<J> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<J>> {
-        // What panics while it is locked is the lookup of a line that is gone, which changes nothing.
+        // Only the lookup of a closed line panics under the lock, and it changes nothing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! The motion part of a frame as rows: one for each entity, where protobuf has a column for each number.
 //!
-//! A node lays down many small frames ten times per second: [`put_motion`] writes one straight into bytes, the same bytes that
+//! A node encodes many small frames ten times per second: [`put_motion`] writes one straight into bytes, the same bytes that
 //! a [`Frame`] with these columns gives. What clients read is the [`Frame`].
 
 use gundo_types::{Body, CHUNK_MM, ChunkId, MOTION_UNIT_MM, NodeId, Point};
@@ -26,14 +26,14 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of the entity in `slot`, whose body is this.
+    /// The row of the entity in `slot` with this body.
     #[inline]
     pub fn new(slot: u32, body: &Body) -> Self {
         let (x, y) = motion_units(body);
         Self { slot, x: x as u16, y: y as u16, heading: body.heading, speed: body.speed }
     }
 
-    /// A row of what came over the wire: what is out of range is cut to it.
+    /// A row from the wire: values out of range are clamped.
     pub(super) fn cut(slot: u32, [x, y, heading, speed]: [u32; 4]) -> Self {
         let units = |v: u32| v.min(UNITS_MAX) as u16;
         Self { slot, x: units(x), y: units(y), heading: (heading & 127) as u8, speed: (speed & 127) as u8 }
@@ -100,10 +100,10 @@ pub fn put_motion(out: &mut Vec<u8>, publisher: NodeId, chunk: ChunkId, tick: u3
     put_column(out, sizes[4], rows, |row| u32::from(row.speed));
 }
 
-/// The numbers before the columns.
+/// The frame's numbers before its columns.
 #[derive(Default)]
 struct Head {
-    /// Five numbers of a key and five bytes at most.
+    /// Five numbers, each with a key and at most five bytes.
     bytes: [u8; 30],
     len: usize,
 }
@@ -185,7 +185,7 @@ mod tests {
     use super::super::ServerMessage;
     use super::*;
 
-    /// The message as protobuf's own code has it.
+    /// The message as protobuf's own code encodes it.
     fn by_columns(publisher: NodeId, chunk: ChunkId, tick: u32, rows: &[Row]) -> Frame {
         let mut frame = Frame {
             publisher: u32::from(publisher.0),

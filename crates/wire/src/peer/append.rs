@@ -9,7 +9,7 @@ use super::{all, maybe, needed, node, within};
 use crate::journal;
 
 impl journal::Batch {
-    /// The bytes of it.
+    /// Its bytes.
     ///
     /// # Errors
     /// There are more than [`BATCH_BYTES_MAX`].
@@ -22,7 +22,7 @@ impl journal::Batch {
     /// Reads a batch. Its payloads share `bytes`.
     ///
     /// # Errors
-    /// It is not one.
+    /// The bytes are not a batch.
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         within("Batch", bytes.len(), BATCH_BYTES_MAX)?;
         Batch::decode(bytes)?.try_into()

@@ -1,6 +1,6 @@
-//! The small messages that all arrows are made of, and the house's own types for them.
+//! The small messages that all arrows are made of, and our own types for them.
 //!
-//! To the schema every value has a way; from it only those that are within their ranges.
+//! Every value converts to the schema; only values within their ranges convert back.
 
 use gundo_types as types;
 use gundo_types::{ChunkId, HEADINGS, NodeId};
@@ -12,7 +12,7 @@ const SPEED_MAX: u8 = 127;
 /// Tiers are three bits.
 const TIERS_MAX: u8 = 7;
 
-/// A part that must be there.
+/// A required part.
 ///
 /// # Errors
 /// It is absent, or out of its range.
@@ -23,7 +23,7 @@ where
     maybe(part)?.ok_or(Malformed::Missing(what))
 }
 
-/// A part that may be absent.
+/// An optional part.
 ///
 /// # Errors
 /// It is out of its range.

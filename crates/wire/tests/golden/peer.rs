@@ -1,4 +1,4 @@
-//! What nodes say to each other: one file for each arrow, and one for a batch.
+//! The messages between nodes: one file for each arrow, and one for a batch.
 //!
 //! The kernel reads them too (`crates/kernel/tests/peer_golden.rs`), and the fuzz targets begin with them.
 
