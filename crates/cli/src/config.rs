@@ -32,6 +32,10 @@ pub struct Config {
     pub io_threads: usize,
     /// A node that is in one turn for this long is ended as by a crash, ms (default 1,000; from 200).
     pub watchdog_ms: u64,
+    /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: only while the world listens on
+    /// loopback, that is, in development).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explains: Option<bool>,
     /// The journal.
     pub journal: JournalConfig,
     /// The world.
@@ -48,6 +52,7 @@ impl Default for Config {
             seed: None,
             io_threads: solo.io_threads,
             watchdog_ms: solo.watchdog_ms,
+            explains: None,
             journal: JournalConfig::default(),
             world: WorldConfig::default(),
         }

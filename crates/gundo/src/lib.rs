@@ -87,20 +87,22 @@
 //!
 //! Not here: the command line, and anything that runs a world but for tests.
 
-#[cfg(feature = "testing")]
 pub mod testing;
 
 pub use bytes::Bytes;
 pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
-pub use gundo_kernel::game::*;
+pub use gundo_kernel::game::{
+    Actor, Ask, Asked, Asking, Context, Decision, Done, Entity, Neighbour, Never, Payload, Placed, Player, Refusal,
+    Role, Rules, State, Stored, TickContext, Ticking, message,
+};
+#[doc(hidden)]
+pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Schema, Undescribed};
 pub use gundo_node::WorldInfo;
 #[cfg(feature = "sim")]
 pub use gundo_sim as sim;
-pub use gundo_types::*;
-pub use gundo_wire::{DecodeError, Kept, Message};
+pub use gundo_types::{
+    Body, CHUNK_MM, ChunkId, EntityId, HEADINGS, Kind, MOTION_UNIT_MM, Point, WorldTime,
+};
+pub use gundo_wire::{DecodeError, Message};
 pub use prost;
-
-/// Many small buffers are made on one thread and dropped on another: the system's allocator is slow at that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -106,7 +106,7 @@ impl Entity for Counter {
 }
 
 fn world(settings: &TestSettings, gate: &Arc<Gate>) -> TestWorld {
-    TestWorld::start(settings, |_| Rules::new("counting", Arc::clone(gate)).with::<Counter>())
+    TestWorld::start(settings, |_| Rules::shared("counting", Arc::clone(gate)).with::<Counter>())
 }
 
 async fn enter(world: &TestWorld, node: u16, name: &str) -> (Client, Events) {

@@ -29,4 +29,5 @@ pub use prost;
 pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};
 pub use rules::Rules;
+pub(crate) use rules::{PARTS_MAX, READS_MAX};
 pub use state::{Methods, Role, State, Stored};

@@ -45,6 +45,7 @@ const NAMES: &[&str] = &[
     "out remove",
     "out view wanted",
     "out fenced",
+    "out game fault",
     "out stopped",
     "peer home",
     "peer announce",
@@ -222,8 +223,8 @@ impl Event {
                 let bytes = if let ToEdge::Own(own) = message { own.len() } else { 0 };
                 Self::of(const { sort("peer to edge") }).entity(*player).size(bytes)
             }
-            Peer::Transaction { entity, message: TxMessage::Prepare { command, .. }, .. } => {
-                Self::of(const { sort("peer prepare") }).entity(*entity).size(command.len())
+            Peer::Transaction { entity, message: TxMessage::Prepare { ask, .. }, .. } => {
+                Self::of(const { sort("peer prepare") }).entity(*entity).size(ask.len())
             }
             Peer::Transaction { entity, .. } => Self::of(const { sort("peer transaction") }).entity(*entity),
             _ => Self::of(const { sort("peer membership") }),

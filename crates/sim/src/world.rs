@@ -86,6 +86,8 @@ pub(crate) struct World {
     hostiles: u64,
     /// Entities that nodes have suspended.
     suspended: BTreeSet<(Key, EntityId)>,
+    /// What a rule wanted first that cannot be.
+    game_fault: Option<String>,
     pub(crate) judge: Judge,
     pub(crate) story: Story,
     pub(crate) counts: Counts,
@@ -155,6 +157,7 @@ impl World {
             next_conn: 0,
             hostiles: 0,
             suspended: BTreeSet::new(),
+            game_fault: None,
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
             story,
             counts: Counts::default(),

@@ -3,7 +3,7 @@
 //! A [`Herd`] is the live part of one chunk's land. Where its creatures begin is a matter of the seed; what they do then
 //! is chance. They stay on dry ground and near the chunk they belong to.
 
-use gundo::{Body, ChunkId, Entity, Kind, Point, TickContext};
+use gundo::{Body, ChunkId, Kind, Point, State, TickContext};
 
 use crate::geometry::ISLAND;
 use crate::island::{Biome, Island};
@@ -110,7 +110,7 @@ impl Creature {
 
 impl Herd {
     /// One tick: look around sometimes, think, walk, be seen.
-    pub(crate) fn tick(&mut self, chunk: ChunkId, land: &Land, cx: &mut TickContext<'_, Island>) {
+    pub(crate) fn tick(&mut self, chunk: ChunkId, land: &Land, cx: &mut TickContext<'_, Land>) {
         if !self.awake {
             self.awake = true;
             self.creatures = beginnings(chunk, cx.world);
@@ -137,7 +137,7 @@ impl Herd {
         }
     }
 
-    fn look_around(&mut self, chunk: ChunkId, cx: &mut TickContext<'_, Island>) {
+    fn look_around(&mut self, chunk: ChunkId, cx: &mut TickContext<'_, Land>) {
         let middle = chunk.corner();
         let middle = Point::new(middle.x + gundo::CHUNK_MM / 2, middle.y + gundo::CHUNK_MM / 2);
         // Half a chunk's diagonal, how far they stray beyond, and how far they see.
@@ -212,6 +212,7 @@ fn heading(from: Point, to: Point) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::LandState;
 
     #[test]
     fn headings_and_directions_agree() {
@@ -233,7 +234,7 @@ mod tests {
         let shore =
             (island.village().x..).step_by(100).take_while(last_dry).last().expect("the village is dry");
         let at = dry(shore);
-        let land = Land::new(ChunkId::of(ISLAND, at).to_u64(), &island);
+        let land = <Land as State>::load(ChunkId::of(ISLAND, at).to_u64(), &island, LandState::default());
         let (species, mood, until) = (Species::Rabbit, Mood::Flees, u64::MAX);
         let mut rabbit = Creature { species, look: 0, home: at, at, heading: 0, mood, until };
         for chance in 0..50 {

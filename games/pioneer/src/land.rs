@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use gundo::{
-    Actor, ChunkId, Context, Decision, DecodeError, Entity, Kept, Kind, Message, Point, Refusal, TickContext,
-    WorldTime,
+    Actor, Asked, ChunkId, Context, Done, Entity, Point, Refusal, State, Stored, TickContext, Ticking, WorldTime,
 };
 
 use crate::creatures::Herd;
@@ -16,20 +15,23 @@ use crate::island::Island;
 use crate::nature::{Growth, Nature, RADIUS_MAX_MM};
 use crate::refusals::No;
 use crate::schema::{
-    Building, BuildingRaised, BuildingRazed, Built, LandCommand, LandEvent, LandPublic, LandReply, LandState,
-    Raise, Raze, Regrowth, Stack, Stage, Take, Taken, Thing, land_command, land_event,
+    Building, BuildingRaised, BuildingRazed, Built, LandPublic, LandReply, LandState, Raise, Raze, Regrowth,
+    Stack, Stage, Take, Taken, Thing, land_command::Command, land_event::Event,
 };
 
 /// How far a thing may be to be gathered, mm.
 pub const GATHER_REACH_MM: u32 = 3_000;
 /// Most buildings one chunk lists or lies near.
 pub const LOTS_MAX: usize = 64;
-/// Solid buildings are this much larger, on every side, to whoever walks, mm.
+/// Solid buildings are this much larger, on every side, for bodies that walk, mm.
 pub const BODY_RADIUS_MM: i32 = 250;
 /// Index of the first building: below are the things that grow.
 const FIRST_INDEX: u32 = 256;
 
 /// The land of one chunk.
+#[derive(State)]
+#[state(kind = 2, name = "land", land, world = Island, durable = LandState, event = Event, public = LandPublic)]
+#[state(ask = Command, answer = LandReply, live = Herd)]
 pub struct Land {
     chunk: ChunkId,
     /// By index; from the seed.
@@ -39,8 +41,6 @@ pub struct Land {
     /// In the order they were built.
     lots: Vec<Lot>,
     next_index: u32,
-    /// What a newer version remembers besides.
-    later: Kept<LandState>,
 }
 
 /// A building that this chunk lists (`index` is not 0), or that stands so near that nothing may be built there.
@@ -69,7 +69,7 @@ pub(crate) fn chunks_for(middle: Point, plan: &Rect) -> Vec<ChunkId> {
     chunks
 }
 
-/// Whether one of `buildings`, listed by `chunk`, bars the straight way. Whoever stands inside one may leave it.
+/// Whether one of `buildings`, listed by `chunk`, bars the straight way. A body inside one may leave it.
 pub(crate) fn is_barred(chunk: ChunkId, buildings: &[Built], from: Point, to: Point) -> bool {
     buildings.iter().any(|built| {
         let plan = Rect::plan(built.what(), place(chunk, built), built.rotation);
@@ -121,7 +121,7 @@ impl Land {
         self.lots.iter().any(|lot| bars(&lot.plan, from, to))
     }
 
-    fn decide_take(&self, take: &Take, actor: &Actor, at: WorldTime) -> Result<Decision<Self>, No> {
+    fn decide_take(&self, take: &Take, actor: &Actor, at: WorldTime) -> Result<(Done<Self>, LandReply), No> {
         let thing = self.thing(take.thing).ok_or(No::NothingThere)?;
         let body = actor.body.ok_or(No::Unclear)?;
         if body.island != ISLAND || !body.at.within(thing.at, GATHER_REACH_MM) {
@@ -135,12 +135,10 @@ impl Land {
         }
         let taken = Taken { thing: take.thing, grown, amount, at: at.0, by: actor.id.id };
         let gained = Some(Stack { item: growth.gives.into(), count: amount });
-        Ok(Decision::new()
-            .event(&event(land_event::Event::Taken(taken)))
-            .reply(&LandReply { gained, ..LandReply::default() }))
+        Ok((Done::new().event(&Event::Taken(taken)), LandReply { gained, ..LandReply::default() }))
     }
 
-    fn decide_raise(&self, raise: &Raise, actor: &Actor, at: WorldTime) -> Result<Decision<Self>, No> {
+    fn decide_raise(&self, raise: &Raise, actor: &Actor, at: WorldTime) -> Result<(Done<Self>, LandReply), No> {
         let middle = Point::new(raise.x, raise.y);
         let plan = Rect::plan(raise.what(), middle, raise.rotation).ok_or(No::Unclear)?;
         if !chunks_for(middle, &plan).contains(&self.chunk) {
@@ -167,12 +165,10 @@ impl Land {
             owner: actor.id.id,
             index,
         };
-        Ok(Decision::new()
-            .event(&event(land_event::Event::Raised(raised)))
-            .reply(&LandReply { index, ..LandReply::default() }))
+        Ok((Done::new().event(&Event::Raised(raised)), LandReply { index, ..LandReply::default() }))
     }
 
-    fn decide_raze(&self, raze: &Raze, actor: &Actor, at: WorldTime) -> Result<Decision<Self>, No> {
+    fn decide_raze(&self, raze: &Raze, actor: &Actor, at: WorldTime) -> Result<(Done<Self>, LandReply), No> {
         let lot = self.lots.iter().find(|lot| lot.is_at(raze.x, raze.y)).ok_or(No::NothingThere)?;
         if lot.built.owner != actor.id.id {
             return Err(No::NotOwner);
@@ -185,7 +181,7 @@ impl Land {
             y: raze.y,
             ..LandReply::default()
         };
-        Ok(Decision::new().event(&event(land_event::Event::Razed(razed))).reply(&reply))
+        Ok((Done::new().event(&Event::Razed(razed)), reply))
     }
 
     fn raise(&mut self, built: &BuildingRaised) {
@@ -234,79 +230,60 @@ impl Land {
     }
 }
 
-fn event(event: land_event::Event) -> LandEvent {
-    LandEvent { event: Some(event) }
-}
-
-impl Entity for Land {
-    const KIND: Kind = Kind(2);
-    const NAME: &'static str = "land";
-    type World = Island;
-    type Command = LandCommand;
-    type Event = LandEvent;
-    type Live = Herd;
-
-    fn new(id: u64, world: &Island) -> Self {
+impl Stored for Land {
+    fn load(id: u64, world: &Island, state: LandState) -> Self {
         let chunk = ChunkId::from_u64(id);
         let nature = if chunk.island == ISLAND { world.nature(chunk) } else { Vec::new() };
-        Self {
-            chunk,
-            nature,
-            regrowths: BTreeMap::new(),
-            lots: Vec::new(),
-            next_index: FIRST_INDEX,
-            later: Kept::default(),
-        }
-    }
-
-    fn restore(id: u64, world: &Island, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        let kept = Kept::<LandState>::decode(snapshot.to_vec())?;
-        let mut land = Self::new(id, world);
-        land.later = kept.with(LandState::default());
-        let state = kept.known;
+        let regrowths = state.regrowths.iter().map(|r| (r.thing, (r.left, r.since))).collect();
+        let next_index = state.next_index.max(FIRST_INDEX);
+        let mut land = Self { chunk, nature, regrowths, lots: Vec::new(), next_index };
         state.buildings.iter().for_each(|built| land.raise(built));
-        land.regrowths = state.regrowths.iter().map(|r| (r.thing, (r.left, r.since))).collect();
-        land.next_index = land.next_index.max(state.next_index);
-        Ok(land)
+        land
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn save(&self) -> LandState {
         let regrowth = |(thing, (left, since)): (&u32, &(u32, u64))| Regrowth {
             thing: *thing,
             left: *left,
             since: *since,
         };
-        let state = LandState {
+        LandState {
             next_index: self.next_index,
             buildings: self.lots.iter().map(|lot| lot.built).collect(),
             regrowths: self.regrowths.iter().map(regrowth).collect(),
-        };
-        self.later.with(state).encode().to_vec()
+        }
     }
+}
 
-    fn decide(&self, command: LandCommand, cx: &mut Context<'_, Island>) -> Result<Decision<Self>, Refusal> {
-        let actor = cx.actor.ok_or(No::Unclear)?;
-        let decision = match command.command.ok_or(No::Unclear)? {
-            land_command::Command::Take(take) => self.decide_take(&take, actor, cx.now),
-            land_command::Command::Raise(raise) => self.decide_raise(&raise, actor, cx.now),
-            land_command::Command::Raze(raze) => self.decide_raze(&raze, actor, cx.now),
+impl Asked for Land {
+    fn answer(
+        &self,
+        ask: Command,
+        by: &Actor,
+        cx: &mut Context<'_, Self>,
+    ) -> Result<(Done<Self>, LandReply), Refusal> {
+        let answer = match ask {
+            Command::Take(take) => self.decide_take(&take, by, cx.now),
+            Command::Raise(raise) => self.decide_raise(&raise, by, cx.now),
+            Command::Raze(raze) => self.decide_raze(&raze, by, cx.now),
         };
-        Ok(decision?)
+        Ok(answer?)
     }
+}
 
-    fn apply(&mut self, event: &LandEvent) {
-        match &event.event {
-            Some(land_event::Event::Taken(taken)) => {
+impl Entity for Land {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Taken(taken) => {
                 let left = taken.grown.saturating_sub(taken.amount);
                 self.regrowths.insert(taken.thing, (left, taken.at));
             }
-            Some(land_event::Event::Raised(built)) => self.raise(built),
-            Some(land_event::Event::Razed(razed)) => self.raze(razed),
-            None => {}
+            Event::Raised(built) => self.raise(built),
+            Event::Razed(razed) => self.raze(razed),
         }
     }
 
-    fn public(&self, at: WorldTime) -> Option<Vec<u8>> {
+    fn public(&self, at: WorldTime) -> Option<LandPublic> {
         let free = self.nature.iter().filter(|thing| !self.is_covered(thing));
         let listed = self.lots.iter().filter(|lot| lot.built.index != 0);
         let public = LandPublic {
@@ -314,7 +291,7 @@ impl Entity for Land {
             buildings: listed.map(|lot| self.show_building(&lot.built)).collect(),
         };
         let is_empty = public.things.is_empty() && public.buildings.is_empty();
-        (!is_empty).then(|| public.encode_to_vec())
+        (!is_empty).then_some(public)
     }
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
@@ -330,8 +307,10 @@ impl Entity for Land {
         };
         self.regrowths.iter().filter_map(change).min()
     }
+}
 
-    fn tick(&self, herd: &mut Herd, cx: &mut TickContext<'_, Island>) {
+impl Ticking for Land {
+    fn tick(&self, herd: &mut Herd, cx: &mut TickContext<'_, Self>) {
         herd.tick(self.chunk, self, cx);
     }
 }

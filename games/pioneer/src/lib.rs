@@ -39,7 +39,8 @@ pub fn rules(seed: u64) -> Rules {
 }
 
 fn rules_of(island: &Arc<Island>) -> Rules {
-    Rules::new::<Player>("pioneer", island).land::<Land>(island).welcome(&describe(island))
+    let rules = Rules::shared("pioneer", Arc::clone(island)).with::<Player>().with::<Land>();
+    rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
 
 /// What every client is told about the world when it is welcomed.

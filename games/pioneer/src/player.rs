@@ -1,11 +1,8 @@
 //! Players: what one owns and looks like, and what one can wish for.
 //!
-//! Whatever changes the land too is a transaction: the player asks the chunks concerned and concludes with their answers.
+//! Whatever changes the land too is a transaction: the player asks the chunks concerned and decides with their answers.
 
-use gundo::{
-    Body, Bytes, ChunkId, Context, Decision, DecodeError, Entity, EntityId, Kept, Kind, Message, Point,
-    Refusal, WorldTime,
-};
+use gundo::{Ask, Body, ChunkId, Context, Decision, Done, Entity, Point, Refusal, State, Stored, WorldTime};
 
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
 use crate::geometry::{ISLAND, Rect};
@@ -16,10 +13,9 @@ use crate::names;
 use crate::refusals::No;
 use crate::schema::{
     Born, Build, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish, Gather,
-    Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandCommand, LandPublic, LandReply,
-    LandWalls, Paint, PlayerCommand, PlayerEvent, PlayerPrivate, PlayerPublic, PlayerReply, PlayerSignal,
-    PlayerState, Raise, Raised, Raze, Razed, Said, Say, Stack, Take, land_command, player_command,
-    player_event, player_signal,
+    Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls, Paint,
+    PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, Raise, Raised, Raze, Razed, Said, Say, Stack, Take,
+    land_command, player_command::Command, player_event::Event, player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -36,45 +32,39 @@ const GROUND_STEP_MM: usize = 500;
 const NAMES: &str = "player";
 
 /// A player.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, State)]
+#[state(kind = 1, name = "player", player, world = Island, durable = PlayerState, event = Event, signal = Signal)]
+#[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate)]
 pub struct Player {
     /// Empty before the first event.
     name: String,
     colour: u32,
     holds: i32,
     items: Inventory,
-    /// What a newer version remembers besides.
-    later: Kept<PlayerState>,
 }
 
 impl Player {
-    fn decide_gather(&self, gather: &Gather, body: &Body) -> Result<Decision<Self>, No> {
+    fn gather(&self, gather: Gather, body: &Body) -> Result<Decision<Self>, No> {
         let chunk = chunk_within(gather.chunk, body, GATHER_REACH_MM)?;
         let owned = [Item::Axe, Item::Pickaxe].into_iter().filter(|tool| self.items.count(*tool) > 0);
         let take = Take { thing: gather.thing, tools: owned.map(i32::from).collect() };
-        Ok(ask(Decision::new(), chunk, land_command::Command::Take(take)))
+        let land = Ask::of::<Land>(chunk, &land_command::Command::Take(take));
+        Ok(land.then(move |me: &Self, answer, _| Ok(me.gathered(&gather, &answer)?)))
     }
 
-    fn conclude_gather(&self, gather: &Gather, answer: &LandReply) -> Result<Decision<Self>, No> {
+    fn gathered(&self, gather: &Gather, answer: &LandReply) -> Result<Done<Self>, No> {
         let gained = answer.gained.ok_or(No::Unclear)?;
         if !self.items.can_exchange(&[], &[gained]) {
             return Err(No::InventoryFull);
         }
         let (chunk, thing) = (gather.chunk, gather.thing);
-        let fact = ItemsGathered { chunk, thing, gained: Some(gained) };
-        let signal = Gathered { chunk, thing, gained: Some(gained) };
-        Ok(Decision::new()
-            .event(&event(player_event::Event::Gathered(fact)))
-            .signal(&self::signal(player_signal::Signal::Gathered(signal)))
+        Ok(Done::new()
+            .event(&Event::Gathered(ItemsGathered { chunk, thing, gained: Some(gained) }))
+            .signal(&Signal::Gathered(Gathered { chunk, thing, gained: Some(gained) }))
             .reply(&PlayerReply { gained: vec![gained], ..PlayerReply::default() }))
     }
 
-    fn decide_build(
-        &self,
-        build: &Build,
-        body: &Body,
-        cx: &Context<'_, Island>,
-    ) -> Result<Decision<Self>, No> {
+    fn build(&self, build: Build, body: &Body, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
         let costs = plan(build.what()).ok_or(No::Unclear)?.costs;
         let middle = Point::new(build.x, build.y);
         if !body.at.within(middle, BUILD_REACH_MM) {
@@ -83,51 +73,42 @@ impl Player {
         // Near a body, so far from the ends of i32.
         let middle = Body { at: middle, ..Body::default() }.rounded().at;
         let ground = Rect::plan(build.what(), middle, build.rotation).ok_or(No::Unclear)?;
-        if !self.items.can_spend(&stacks(costs, 1)) {
+        let spent = stacks(costs, 1);
+        if !self.items.can_spend(&spent) {
             return Err(No::MissingItems);
         }
         if !holds_building(cx.world, &ground) {
             return Err(No::BadGround);
         }
         let solid = ground.grown(BODY_RADIUS_MM);
-        let stands_there = |id: EntityId, body: Option<Body>| {
-            id.kind == Self::KIND && body.is_some_and(|body| solid.contains(body.at))
-        };
         let mut near = cx.near(ISLAND, middle, BUILD_REACH_MM).into_iter();
-        if solid.contains(body.at) || near.any(|other| stands_there(other.id, other.body)) {
+        let in_the_way = |body: Option<Body>| body.is_some_and(|body| solid.contains(body.at));
+        if in_the_way(Some(*body)) || near.any(|other| other.id.kind == Self::KIND && in_the_way(other.body)) {
             return Err(No::SomeoneThere);
         }
         let raise = Raise { what: build.what, x: middle.x, y: middle.y, rotation: build.rotation };
-        let chunks = chunks_for(middle, &ground);
-        Ok(chunks.into_iter().fold(Decision::new(), |d, c| ask(d, c, land_command::Command::Raise(raise))))
+        let land = Ask::each::<Land>(chunks_for(middle, &ground), &land_command::Command::Raise(raise));
+        Ok(land.then(move |me: &Self, answers, _| Ok(me.built(build.what, middle, &spent, first(&answers)?)?)))
     }
 
-    fn conclude_build(&self, build: &Build, answer: &LandReply) -> Result<Decision<Self>, No> {
-        let spent = stacks(plan(build.what()).ok_or(No::Unclear)?.costs, 1);
-        if !self.items.can_spend(&spent) {
+    fn built(&self, what: i32, middle: Point, spent: &[Stack], answer: &LandReply) -> Result<Done<Self>, No> {
+        if !self.items.can_spend(spent) {
             return Err(No::MissingItems);
         }
-        let middle = Body { at: Point::new(build.x, build.y), ..Body::default() }.rounded().at;
-        let chunk = ChunkId::of(ISLAND, middle);
-        let (what, Point { x, y }) = (build.what, middle);
+        let (chunk, Point { x, y }) = (ChunkId::of(ISLAND, middle), middle);
         let chunk = Some(ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
-        let fact = BuildingPaid { what, x, y, spent: spent.clone() };
-        Ok(Decision::new()
-            .event(&event(player_event::Event::Paid(fact)))
-            .signal(&signal(player_signal::Signal::Raised(Raised { what, x, y })))
+        let spent = spent.to_vec();
+        Ok(Done::new()
+            .event(&Event::Paid(BuildingPaid { what, x, y, spent: spent.clone() }))
+            .signal(&Signal::Raised(Raised { what, x, y }))
             .reply(&PlayerReply { spent, chunk, thing: answer.index, ..PlayerReply::default() }))
     }
 
-    fn decide_demolish(
-        &self,
-        demolish: &Demolish,
-        body: &Body,
-        cx: &Context<'_, Island>,
-    ) -> Result<Decision<Self>, No> {
+    fn demolish(&self, demolish: &Demolish, body: &Body, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
         let chunk = chunk_within(demolish.chunk, body, BUILD_REACH_MM)?;
-        let public = cx.look(chunk, land_of(chunk)).ok_or(No::NothingThere)?;
-        let land = LandPublic::decode(public).map_err(|_| No::NothingThere)?;
-        let built = land.buildings.iter().find(|b| b.index == demolish.thing).ok_or(No::NothingThere)?;
+        let land: LandPublic = cx.look::<Land>(chunk).ok_or(No::NothingThere)?;
+        let thing = demolish.thing;
+        let built = land.buildings.iter().find(|b| b.index == thing).ok_or(No::NothingThere)?;
         if built.owner != cx.id.id {
             return Err(No::NotOwner);
         }
@@ -136,14 +117,14 @@ impl Player {
             return Err(No::TooFar);
         }
         let ground = Rect::plan(built.what(), middle, built.rotation).ok_or(No::Unclear)?;
-        let raze = Raze { x: middle.x, y: middle.y };
-        let chunks = chunks_for(middle, &ground);
-        Ok(chunks.into_iter().fold(Decision::new(), |d, c| ask(d, c, land_command::Command::Raze(raze))))
+        let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y });
+        let land = Ask::each::<Land>(chunks_for(middle, &ground), &raze);
+        Ok(land.then(move |me: &Self, answers, _| Ok(me.demolished(thing, first(&answers)?)?)))
     }
 
-    fn conclude_demolish(&self, demolish: &Demolish, answer: &LandReply) -> Result<Decision<Self>, No> {
+    fn demolished(&self, thing: u32, answer: &LandReply) -> Result<Done<Self>, No> {
         // What was looked at may have been a tick old: it is the same building only if the index is.
-        if answer.index != demolish.thing {
+        if answer.index != thing {
             return Err(No::NothingThere);
         }
         let gained = stacks(plan(answer.what()).ok_or(No::Unclear)?.returns, 1);
@@ -151,14 +132,13 @@ impl Player {
             return Err(No::InventoryFull);
         }
         let LandReply { what, x, y, .. } = *answer;
-        let fact = BuildingReturned { what, x, y, gained: gained.clone() };
-        Ok(Decision::new()
-            .event(&event(player_event::Event::Returned(fact)))
-            .signal(&signal(player_signal::Signal::Razed(Razed { what, x, y })))
+        Ok(Done::new()
+            .event(&Event::Returned(BuildingReturned { what, x, y, gained: gained.clone() }))
+            .signal(&Signal::Razed(Razed { what, x, y }))
             .reply(&PlayerReply { gained, ..PlayerReply::default() }))
     }
 
-    fn decide_craft(&self, craft: &Craft) -> Result<Decision<Self>, No> {
+    fn craft(&self, craft: &Craft) -> Result<Done<Self>, No> {
         let made = recipe(craft.recipe).ok_or(No::Unclear)?;
         if !(1..=CRAFT_COUNT_MAX).contains(&craft.count) {
             return Err(No::Unclear);
@@ -172,27 +152,25 @@ impl Player {
         }
         let Craft { recipe, count } = *craft;
         let fact = ItemsCrafted { recipe, count, spent: spent.clone(), gained: gained.clone() };
-        Ok(Decision::new()
-            .event(&event(player_event::Event::Crafted(fact)))
-            .signal(&signal(player_signal::Signal::Crafted(Crafted { recipe })))
+        Ok(Done::new()
+            .event(&Event::Crafted(fact))
+            .signal(&Signal::Crafted(Crafted { recipe }))
             .reply(&PlayerReply { gained, spent, ..PlayerReply::default() }))
     }
 
-    fn decide_say(&self, say: &Say) -> Result<Decision<Self>, No> {
+    fn say(say: &Say) -> Result<Done<Self>, No> {
         let text = names::accept_text(&say.text)?.to_owned();
-        let said = signal(player_signal::Signal::Said(Said { text }));
-        Ok(Decision::new().signal(&said).reply(&PlayerReply::default()))
+        Ok(Done::new().signal(&Signal::Said(Said { text })))
     }
 
-    fn decide_hold(&self, hold: &Hold) -> Result<Decision<Self>, No> {
+    fn hold(&self, hold: Hold) -> Result<Done<Self>, No> {
         if hold.item != i32::from(Item::None) && self.items.count(hold.item()) == 0 {
             return Err(No::NotYours);
         }
-        let fact = HandChanged { item: hold.item };
-        Ok(Decision::new().event(&event(player_event::Event::Hand(fact))).reply(&PlayerReply::default()))
+        Ok(Done::new().event(&Event::Hand(HandChanged { item: hold.item })))
     }
 
-    fn decide_paint(&self, paint: &Paint) -> Result<Decision<Self>, No> {
+    fn paint(&self, paint: Paint) -> Result<Done<Self>, No> {
         let spent = Stack { item: Item::Dye.into(), count: 1 };
         if paint.colour >= COLOURS {
             return Err(No::Unclear);
@@ -201,9 +179,8 @@ impl Player {
             return Err(No::MissingItems);
         }
         let fact = CoatPainted { colour: paint.colour, spent: Some(spent) };
-        Ok(Decision::new()
-            .event(&event(player_event::Event::Painted(fact)))
-            .reply(&PlayerReply { spent: vec![spent], ..PlayerReply::default() }))
+        let reply = PlayerReply { spent: vec![spent], ..PlayerReply::default() };
+        Ok(Done::new().event(&Event::Painted(fact)).reply(&reply))
     }
 
     fn exchange(&mut self, spent: &[Stack], gained: &[Stack]) {
@@ -215,20 +192,9 @@ impl Player {
     }
 }
 
-fn event(event: player_event::Event) -> PlayerEvent {
-    PlayerEvent { event: Some(event) }
-}
-
-fn signal(signal: player_signal::Signal) -> PlayerSignal {
-    PlayerSignal { signal: Some(signal) }
-}
-
-fn ask(decision: Decision<Player>, chunk: ChunkId, command: land_command::Command) -> Decision<Player> {
-    decision.ask::<Land>(chunk.to_u64(), &LandCommand { command: Some(command) })
-}
-
-fn land_of(chunk: ChunkId) -> EntityId {
-    EntityId::new(Land::KIND, chunk.to_u64())
+/// The answer of the chunk that has the thing or lists the building: it is asked first.
+fn first(answers: &[LandReply]) -> Result<&LandReply, No> {
+    answers.first().ok_or(No::Unclear)
 }
 
 /// The chunk a client speaks of, if any of it is within `reach_mm`: no land far away is woken by a wish.
@@ -247,114 +213,46 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
         .all(|y| ticks(ground.min.x, ground.max.x).all(|x| island.biome(Point::new(x, y)).is_walkable()))
 }
 
-impl Entity for Player {
-    const KIND: Kind = Kind(1);
-    const NAME: &'static str = "player";
-    type World = Island;
-    type Command = PlayerCommand;
-    type Event = PlayerEvent;
-    type Live = ();
-
-    fn new(_id: u64, _world: &Island) -> Self {
-        Self::default()
+impl Stored for Player {
+    fn load(_id: u64, _world: &Island, state: PlayerState) -> Self {
+        let PlayerState { name, colour, holds, items } = state;
+        Self { name, colour, holds, items: Inventory::from_totals(&items) }
     }
 
-    fn restore(_id: u64, _world: &Island, snapshot: &[u8]) -> Result<Self, DecodeError> {
-        let kept = Kept::<PlayerState>::decode(snapshot.to_vec())?;
-        let later = kept.with(PlayerState::default());
-        let PlayerState { name, colour, holds, items } = kept.known;
-        Ok(Self { name, colour, holds, items: Inventory::from_totals(&items), later })
+    fn save(&self) -> PlayerState {
+        let Self { name, colour, holds, items } = self.clone();
+        PlayerState { name, colour, holds, items: items.totals() }
     }
+}
 
-    fn snapshot(&self) -> Vec<u8> {
-        let Self { name, colour, holds, items, later } = self.clone();
-        later.with(PlayerState { name, colour, holds, items: items.totals() }).encode().to_vec()
-    }
-
-    fn create(&self, name: &str, cx: &mut Context<'_, Island>) -> Result<Decision<Self>, Refusal> {
+impl gundo::Player for Player {
+    fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
         let name = names::accept(name)?;
         let colour = (cx.random() % u64::from(COLOURS)) as u32;
-        let born = Born { name: name.into(), colour };
-        Ok(Decision::new().event(&event(player_event::Event::Born(born))).take_name(
-            NAMES,
-            &names::comparable(name),
-            cx.id,
-        ))
+        let born = Event::Born(Born { name: name.into(), colour });
+        Ok(Done::new().event(&born).take_name(NAMES, &names::comparable(name), cx.id))
     }
 
-    fn decide(
-        &self,
-        command: PlayerCommand,
-        cx: &mut Context<'_, Island>,
-    ) -> Result<Decision<Self>, Refusal> {
-        use player_command::Command;
-        // Nobody asks players for a part of their transaction.
-        let (None, Some(body)) = (cx.actor, cx.body) else { return Err(No::Unclear.into()) };
-        let decision = match command.command.ok_or(No::Unclear)? {
-            Command::Gather(gather) => self.decide_gather(&gather, &body),
-            Command::Build(build) => self.decide_build(&build, &body, cx),
-            Command::Demolish(demolish) => self.decide_demolish(&demolish, &body, cx),
-            Command::Craft(craft) => self.decide_craft(&craft),
-            Command::Say(say) => self.decide_say(&say),
-            Command::Hold(hold) => self.decide_hold(&hold),
-            Command::Paint(paint) => self.decide_paint(&paint),
+    fn decide(&self, command: Command, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        let body = cx.here()?;
+        let done = match command {
+            Command::Gather(gather) => return Ok(self.gather(gather, &body)?),
+            Command::Build(build) => return Ok(self.build(build, &body, cx)?),
+            Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
+            Command::Craft(craft) => self.craft(&craft),
+            Command::Say(say) => Self::say(&say),
+            Command::Hold(hold) => self.hold(hold),
+            Command::Paint(paint) => self.paint(paint),
         };
-        Ok(decision?)
+        Ok(done?.into())
     }
 
-    fn conclude(
-        &self,
-        command: PlayerCommand,
-        replies: &[Bytes],
-        _cx: &mut Context<'_, Island>,
-    ) -> Result<Decision<Self>, Refusal> {
-        use player_command::Command;
-        // The first chunk asked is the one that has the thing or lists the building.
-        let first = replies.first().ok_or(No::Unclear)?;
-        let answer = LandReply::decode(first.clone()).map_err(|_| No::Unclear)?;
-        let decision = match command.command.ok_or(No::Unclear)? {
-            Command::Gather(gather) => self.conclude_gather(&gather, &answer),
-            Command::Build(build) => self.conclude_build(&build, &answer),
-            Command::Demolish(demolish) => self.conclude_demolish(&demolish, &answer),
-            Command::Craft(_) | Command::Say(_) | Command::Hold(_) | Command::Paint(_) => Err(No::Unclear),
-        };
-        Ok(decision?)
-    }
-
-    fn apply(&mut self, event: &PlayerEvent) {
-        use player_event::Event;
-        let slice = |stack: &Option<Stack>| stack.iter().copied().collect::<Vec<_>>();
-        match &event.event {
-            Some(Event::Born(born)) => {
-                self.name.clone_from(&born.name);
-                self.colour = born.colour;
-            }
-            Some(Event::Gathered(fact)) => self.exchange(&[], &slice(&fact.gained)),
-            Some(Event::Crafted(fact)) => self.exchange(&fact.spent, &fact.gained),
-            Some(Event::Paid(fact)) => self.exchange(&fact.spent, &[]),
-            Some(Event::Returned(fact)) => self.exchange(&[], &fact.gained),
-            Some(Event::Hand(fact)) => self.holds = fact.item,
-            Some(Event::Painted(fact)) => {
-                self.colour = fact.colour;
-                self.exchange(&slice(&fact.spent), &[]);
-            }
-            None => {}
-        }
-    }
-
-    fn public(&self, _at: WorldTime) -> Option<Vec<u8>> {
-        let Self { name, colour, holds, .. } = self;
-        (!name.is_empty())
-            .then(|| PlayerPublic { name: name.clone(), colour: *colour, holds: *holds }.encode_to_vec())
-    }
-
-    fn private(&self) -> Vec<u8> {
-        let Self { name, colour, holds, items, .. } = self;
+    fn private(&self) -> PlayerPrivate {
+        let Self { name, colour, holds, items } = self;
         PlayerPrivate { slots: items.slots(), name: name.clone(), colour: *colour, holds: *holds }
-            .encode_to_vec()
     }
 
-    fn spawn(&self, cx: &mut Context<'_, Island>) -> Body {
+    fn spawn(&self, cx: &mut Context<'_, Self>) -> Body {
         Body { island: ISLAND, at: cx.world.arrival(cx.id.id), heading: 32, speed: 0 }
     }
 
@@ -362,7 +260,7 @@ impl Entity for Player {
         SPEED_MAX_MM
     }
 
-    fn walk(&self, from: &Body, to: &Body, cx: &mut Context<'_, Island>) -> Result<(), Refusal> {
+    fn walk(&self, from: &Body, to: &Body, cx: &mut Context<'_, Self>) -> Result<(), Refusal> {
         if from.island != ISLAND || to.island != ISLAND || from.at.distance(to.at) > STEP_MAX_MM {
             return Err(No::TooFar.into());
         }
@@ -372,12 +270,36 @@ impl Entity for Player {
             None => {}
         }
         for chunk in Rect::around(from.at, to.at).grown(HALF_BUILDING_MM + BODY_RADIUS_MM).chunks() {
-            let Some(public) = cx.look(chunk, land_of(chunk)) else { continue };
-            let walls = LandWalls::decode(public).unwrap_or_default();
-            if is_barred(chunk, &walls.buildings, from.at, to.at) {
+            let walls: Option<LandWalls> = cx.look_as::<Land, _>(chunk);
+            if walls.is_some_and(|walls| is_barred(chunk, &walls.buildings, from.at, to.at)) {
                 return Err(No::Wall.into());
             }
         }
         Ok(())
+    }
+}
+
+impl Entity for Player {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Born(born) => {
+                self.name.clone_from(&born.name);
+                self.colour = born.colour;
+            }
+            Event::Gathered(fact) => self.exchange(&[], fact.gained.as_slice()),
+            Event::Crafted(fact) => self.exchange(&fact.spent, &fact.gained),
+            Event::Paid(fact) => self.exchange(&fact.spent, &[]),
+            Event::Returned(fact) => self.exchange(&[], &fact.gained),
+            Event::Hand(fact) => self.holds = fact.item,
+            Event::Painted(fact) => {
+                self.colour = fact.colour;
+                self.exchange(fact.spent.as_slice(), &[]);
+            }
+        }
+    }
+
+    fn public(&self, _at: WorldTime) -> Option<PlayerPublic> {
+        let Self { name, colour, holds, .. } = self;
+        (!name.is_empty()).then(|| PlayerPublic { name: name.clone(), colour: *colour, holds: *holds })
     }
 }

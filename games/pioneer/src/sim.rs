@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo::bots::Behaviour;
 use gundo::sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo::{ChunkId, Entity, EntityId, Message, Rules};
+use gundo::{ChunkId, EntityId, Message, Payload, Rules, State};
 
 use crate::nature::Growth;
-use crate::schema::{LandEvent, LandState, PlayerEvent, PlayerState, Stack, land_event, player_event};
+use crate::schema::{LandState, PlayerState, Stack, land_event, player_event};
 use crate::{Island, Land, Minds, Player};
 
 /// Islands that runs are spread over: making one takes longer than playing a minute on it.
@@ -58,10 +58,9 @@ impl Game for Simulated {
 
     fn flows(&self, seed: u64, entity: EntityId, before: &[u8], event: &[u8], flows: &mut Flows) {
         if entity.kind == Player::KIND {
-            let event = PlayerEvent::decode(event).ok().and_then(|e| e.event);
-            player_flows(event, flows);
+            player_flows(player_event::Event::from_bytes(event).ok().flatten(), flows);
         } else if entity.kind == Land::KIND {
-            let event = LandEvent::decode(event).ok().and_then(|e| e.event);
+            let event = land_event::Event::from_bytes(event).ok().flatten();
             land_flows(&self.world(seed).0, ChunkId::from_u64(entity.id), before, event, flows);
         }
     }

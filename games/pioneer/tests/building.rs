@@ -4,13 +4,13 @@ mod support;
 
 use gundo::{ChunkId, EntityId, Point};
 use pioneer::schema::{Building, Item, Raze, Stage, land_command};
-use pioneer::{Biome, LOTS_MAX, SIZE_MM};
+use pioneer::{Biome, LOTS_MAX, Land, SIZE_MM};
 use support::{Town, no, stack};
 
 /// Ada with plenty of everything, and where four chunks meet near the village, cleared by hand of nothing: a free spot.
 fn ada_the_builder() -> (Town, EntityId) {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
+    let ada = town.settle("Ada").expect("a good name");
     supply(&mut town, ada);
     (town, ada)
 }
@@ -44,7 +44,7 @@ fn a_hut_across_chunks_holds_everywhere() {
     assert_eq!(reply.chunk, Some(support::chunk_ref(lists)));
     for (dx, dy) in [(0, 0), (-1, 0), (0, -1), (-1, -1)] {
         let chunk = ChunkId { island: 0, x: lists.x + dx, y: lists.y + dy };
-        assert_eq!(town.events_of(support::land(chunk)).len(), 1, "{chunk:?} took part");
+        assert_eq!(town.events::<Land>(chunk).len(), 1, "{chunk:?} took part");
         assert_eq!(town.land(chunk).buildings.len(), usize::from(chunk == lists), "listed once");
     }
     // A campfire whose own chunk only holds a corner of the hut.
@@ -58,7 +58,7 @@ fn a_hut_across_chunks_holds_everywhere() {
 #[test]
 fn only_the_owner_demolishes_and_gets_a_part_back() {
     let (mut town, ada) = ada_the_builder();
-    let bob = town.join(2, "Bob").expect("a good name");
+    let bob = town.settle("Bob").expect("a good name");
     let middle = crossroads(&town);
     town.stand(ada, beside(middle));
     town.stand(bob, beside(middle));
@@ -81,15 +81,15 @@ fn only_the_owner_demolishes_and_gets_a_part_back() {
 fn the_land_itself_knows_the_owner() {
     // A player decides on a picture that may be a tick old: somebody else's building may stand there by now.
     let (mut town, ada) = ada_the_builder();
-    let bob = town.join(2, "Bob").expect("a good name");
+    let bob = town.settle("Bob").expect("a good name");
     let middle = crossroads(&town);
     town.stand(ada, beside(middle));
     town.build(ada, Building::Hut, middle, 1).expect("free meadow");
     let chunk = ChunkId::of(0, middle);
     let raze = |x: i32| land_command::Command::Raze(Raze { x, y: middle.y });
-    assert_eq!(no(town.ask(bob, chunk, raze(middle.x))), "not_owner");
-    assert_eq!(no(town.ask(ada, chunk, raze(middle.x + 10))), "nothing_there");
-    town.ask(ada, chunk, raze(middle.x)).expect("her own");
+    assert_eq!(no(town.ask_land(bob, chunk, &raze(middle.x))), "not_owner");
+    assert_eq!(no(town.ask_land(ada, chunk, &raze(middle.x + 10))), "nothing_there");
+    town.ask_land(ada, chunk, &raze(middle.x)).expect("her own");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn whoever_is_inside_may_leave() {
 #[test]
 fn bad_ground_people_and_reach() {
     let (mut town, ada) = ada_the_builder();
-    let bob = town.join(2, "Bob").expect("a good name");
+    let bob = town.settle("Bob").expect("a good name");
     let v = town.island.village();
     let spot = Point::new(v.x + 4_000, v.y);
     town.stand(bob, Point::new(v.x + 4_800, v.y));
@@ -189,10 +189,10 @@ fn things_are_in_the_way_until_they_are_gathered() {
     assert_eq!(listed(&mut town), None, "covered");
     assert_eq!(no(town.gather(ada, chunk, index)), "nothing_there");
     town.now = town.now + 10_000_000;
-    assert_eq!(town.next_change(chunk), None, "nothing grows under a fire");
+    assert_eq!(town.land_changes(chunk), None, "nothing grows under a fire");
     town.demolish(ada, chunk, fire).expect("her own");
     assert_eq!(listed(&mut town), Some(Stage::Bare), "it starts anew");
-    town.now = town.next_change(chunk).expect("it grows");
+    town.now = town.land_changes(chunk).expect("it grows");
     assert_eq!(listed(&mut town), Some(Stage::Growing));
 }
 

@@ -2,16 +2,16 @@
 
 mod support;
 
-use gundo::{ChunkId, EntityId, Message, Point, WorldTime};
-use pioneer::Nature;
+use gundo::{ChunkId, EntityId, Point};
+use pioneer::{Land, Nature, Player};
 use pioneer::schema::player_command::Command;
-use pioneer::schema::{Hold, Item, Paint, PlayerPublic, PlayerSignal, Say, Stage, What, player_signal};
+use pioneer::schema::{Hold, Item, Paint, Say, Stage, What, player_signal};
 use support::{Town, no, stack};
 
 /// The nearest `what` to the village, and a player called Ada beside it.
 fn ada_at(what: What) -> (Town, EntityId, ChunkId, Nature) {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
+    let ada = town.settle("Ada").expect("a good name");
     let village = town.island.village();
     let around = ChunkId::of(0, village).around(12);
     let things = around.flat_map(|chunk| town.island.nature(chunk)).filter(|thing| thing.what == what);
@@ -40,16 +40,16 @@ fn a_tree_falls_for_everybody_and_grows_again_exactly() {
     assert_eq!(no(town.gather(ada, chunk, index)), "nothing_grown");
 
     let felled = town.now;
-    assert_eq!(town.next_change(chunk), Some(felled + 90_000));
+    assert_eq!(town.land_changes(chunk), Some(felled + 90_000));
     town.now = felled + 89_999;
     assert_eq!(stage(&mut town, chunk, pine), Stage::Bare);
     assert_eq!(no(town.gather(ada, chunk, index)), "nothing_grown");
     town.now = felled + 90_000;
     assert_eq!(stage(&mut town, chunk, pine), Stage::Growing);
-    assert_eq!(town.next_change(chunk), Some(felled + 360_000));
+    assert_eq!(town.land_changes(chunk), Some(felled + 360_000));
     town.now = felled + 360_000;
     assert_eq!(stage(&mut town, chunk, pine), Stage::Full);
-    assert_eq!(town.next_change(chunk), None);
+    assert_eq!(town.land_changes(chunk), None);
     town.give(ada, Item::Axe, 1);
     assert_eq!(town.gather(ada, chunk, index).expect("full again").gained, [stack(Item::Wood, 4)]);
 }
@@ -58,9 +58,8 @@ fn a_tree_falls_for_everybody_and_grows_again_exactly() {
 fn others_see_who_gathered_what() {
     let (mut town, ada, chunk, bush) = ada_at(What::Flax);
     town.gather(ada, chunk, bush.index.into()).expect("flax");
-    let (who, signal) = town.signals.pop().expect("a signal");
-    let signal = PlayerSignal::decode(signal).expect("a player's signal").signal;
-    let Some(player_signal::Signal::Gathered(gathered)) = signal else { panic!("{signal:?}") };
+    let (who, signal) = town.signals::<Player>().pop().expect("a signal");
+    let player_signal::Signal::Gathered(gathered) = signal else { panic!("{signal:?}") };
     assert_eq!((who, gathered.thing, gathered.gained), (ada, bush.index.into(), Some(stack(Item::Fibre, 2))));
 }
 
@@ -87,7 +86,7 @@ fn a_full_inventory_refuses_and_nothing_happens() {
     assert_eq!(no(town.gather(ada, chunk, pine.index.into())), "inventory_full");
     assert_eq!(stage(&mut town, chunk, pine), Stage::Full, "the tree stands");
     assert_eq!(town.count(ada, Item::Wood), 19);
-    assert!(town.events_of(support::land(chunk)).is_empty());
+    assert!(town.events::<Land>(chunk).is_empty());
     let before = town.own(ada);
     assert_eq!(no(town.craft(ada, 1, 0)), "unclear");
     assert_eq!(no(town.craft(ada, 1, 10)), "missing_items");
@@ -98,7 +97,7 @@ fn a_full_inventory_refuses_and_nothing_happens() {
 #[test]
 fn recipes_take_and_give() {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
+    let ada = town.settle("Ada").expect("a good name");
     for (item, count) in [(Item::Wood, 5), (Item::Stone, 2), (Item::Fibre, 3), (Item::Berry, 4)] {
         town.give(ada, item, count);
     }
@@ -118,20 +117,17 @@ fn recipes_take_and_give() {
 #[test]
 fn hands_and_coats() {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
-    let seen = |town: &mut Town| {
-        let public = town.entity(ada).public(WorldTime(0)).expect("players are seen");
-        PlayerPublic::decode(public).expect("the public part of a player")
-    };
+    let ada = town.settle("Ada").expect("a good name");
+    let seen = |town: &mut Town| town.public::<Player>(ada).expect("players are seen");
     let hold = |item: Item| Command::Hold(Hold { item: item.into() });
-    assert_eq!(no(town.command(ada, hold(Item::Dye))), "not_yours");
-    assert_eq!(no(town.command(ada, Command::Hold(Hold { item: 99 }))), "not_yours");
-    assert_eq!(no(town.command(ada, Command::Paint(Paint { colour: 3 }))), "missing_items");
+    assert_eq!(no(town.wish(ada, hold(Item::Dye))), "not_yours");
+    assert_eq!(no(town.wish(ada, Command::Hold(Hold { item: 99 }))), "not_yours");
+    assert_eq!(no(town.wish(ada, Command::Paint(Paint { colour: 3 }))), "missing_items");
     town.give(ada, Item::Dye, 1);
-    town.command(ada, hold(Item::Dye)).expect("she has it");
+    town.wish(ada, hold(Item::Dye)).expect("she has it");
     assert_eq!(seen(&mut town).holds(), Item::Dye);
-    assert_eq!(no(town.command(ada, Command::Paint(Paint { colour: 12 }))), "unclear");
-    town.command(ada, Command::Paint(Paint { colour: 3 })).expect("she has dye");
+    assert_eq!(no(town.wish(ada, Command::Paint(Paint { colour: 12 }))), "unclear");
+    town.wish(ada, Command::Paint(Paint { colour: 3 })).expect("she has dye");
     let after = seen(&mut town);
     assert_eq!((after.colour, after.holds()), (3, Item::None), "the dye is used up");
 }
@@ -139,20 +135,20 @@ fn hands_and_coats() {
 #[test]
 fn names_are_unique_whatever_their_case() {
     let mut town = Town::new();
-    town.join(1, " Ada L ").expect("a good name");
-    assert_eq!(no(town.join(2, "ada l")), "name_taken");
-    assert_eq!(no(town.join(3, "ad")), "bad_name");
-    town.join(4, "Bo-b").expect("another name");
+    town.settle(" Ada L ").expect("a good name");
+    assert_eq!(no(town.settle("ada l")), "name_taken");
+    assert_eq!(no(town.settle("ad")), "bad_name");
+    town.settle("Bo-b").expect("another name");
 }
 
 #[test]
 fn what_is_said_is_seen_once_and_kept_nowhere() {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
-    let events = town.events_of(ada).len();
-    town.command(ada, Command::Say(Say { text: " hello ".into() })).expect("plain text");
-    let signal = PlayerSignal::decode(town.signals.pop().expect("a signal").1).expect("a player's signal");
-    let Some(player_signal::Signal::Said(said)) = signal.signal else { panic!("{signal:?}") };
-    assert_eq!((said.text.as_str(), town.events_of(ada).len()), ("hello", events));
-    assert_eq!(no(town.command(ada, Command::Say(Say { text: "a\u{1b}[2J".into() }))), "bad_text");
+    let ada = town.settle("Ada").expect("a good name");
+    let events = town.events::<Player>(ada).len();
+    town.wish(ada, Command::Say(Say { text: " hello ".into() })).expect("plain text");
+    let (_, signal) = town.signals::<Player>().pop().expect("a signal");
+    let player_signal::Signal::Said(said) = signal else { panic!("{signal:?}") };
+    assert_eq!((said.text.as_str(), town.events::<Player>(ada).len()), ("hello", events));
+    assert_eq!(no(town.wish(ada, Command::Say(Say { text: "a\u{1b}[2J".into() }))), "bad_text");
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use gundo::{ChunkId, Message, Point};
-use pioneer::{Biome, Island, RABBIT, SHEEP, SIZE_MM};
+use pioneer::{Biome, Island, Land, RABBIT, SHEEP, SIZE_MM};
 use support::{Town, no};
 
 /// FNV-1a over the ground and what grows around the village.
@@ -39,7 +39,7 @@ fn the_description_is_small() {
 #[test]
 fn nobody_walks_into_water_or_up_a_cliff() {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
+    let ada = town.settle("Ada").expect("a good name");
     let find = |town: &Town, biome: Biome| {
         let island = town.island;
         let grid = (0..SIZE_MM).step_by(5_000);
@@ -61,7 +61,8 @@ fn nobody_walks_into_water_or_up_a_cliff() {
     let v = town.island.village();
     town.stand(ada, v);
     town.walk(ada, Point::new(v.x + 400, v.y - 300)).expect("over the meadow");
-    town.walk(ada, town.body(ada).at).expect("standing still");
+    let here = town.body(ada).at;
+    town.walk(ada, here).expect("standing still");
     assert_eq!(no(town.walk(ada, Point::new(i32::MAX, i32::MIN))), "too_far");
 }
 
@@ -84,7 +85,7 @@ fn a_pond_between_two_shores_is_not_jumped() {
 /// Some chunks with creatures near the village.
 fn pastures(town: &mut Town) -> Vec<ChunkId> {
     let around = ChunkId::of(0, town.island.village()).around(8);
-    let chunks: Vec<_> = around.filter(|chunk| !town.tick(*chunk).is_empty()).take(6).collect();
+    let chunks: Vec<_> = around.filter(|chunk| !town.tick::<Land>(*chunk).is_empty()).take(6).collect();
     assert!(!chunks.is_empty(), "no creature near the village");
     chunks
 }
@@ -93,11 +94,11 @@ fn pastures(town: &mut Town) -> Vec<ChunkId> {
 fn creatures_stay_near_and_on_dry_ground() {
     let mut town = Town::new();
     for chunk in pastures(&mut town) {
-        let first = town.tick(chunk);
+        let first = town.tick::<Land>(chunk);
         let mut moved = false;
         for _ in 0..600 {
             town.now = town.now + 100;
-            for (child, begin) in town.tick(chunk).iter().zip(&first) {
+            for (child, begin) in town.tick::<Land>(chunk).iter().zip(&first) {
                 assert!(child.kind == RABBIT || child.kind == SHEEP);
                 assert!(town.island.biome(child.body.at).is_walkable(), "a swimmer in {chunk:?}");
                 assert!(child.body.at.distance(begin.body.at) < 25_000, "strayed");
@@ -111,16 +112,16 @@ fn creatures_stay_near_and_on_dry_ground() {
 #[test]
 fn creatures_flee() {
     let mut town = Town::new();
-    let ada = town.join(1, "Ada").expect("a good name");
+    let ada = town.settle("Ada").expect("a good name");
     for chunk in pastures(&mut town) {
-        let scared = town.tick(chunk)[0].body.at;
+        let scared = town.tick::<Land>(chunk)[0].body.at;
         town.stand(ada, Point::new(scared.x - 1_000, scared.y));
         let before = town.body(ada).at.distance(scared);
         for _ in 0..15 {
             town.now = town.now + 100;
-            town.tick(chunk);
+            town.tick::<Land>(chunk);
         }
-        let after = town.body(ada).at.distance(town.tick(chunk)[0].body.at);
+        let after = town.body(ada).at.distance(town.tick::<Land>(chunk)[0].body.at);
         assert!(after > before + 1_000, "{after} mm after the fright, {before} before");
     }
 }

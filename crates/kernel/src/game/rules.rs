@@ -5,12 +5,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::Kind;
+use gundo_types::{ChunkId, EntityId, Kind};
 
+use super::decision::Part;
 use super::entity::Entity;
 use super::kinds::{AnyKind, TypedKind};
 use super::payload::{Payload, Schema};
 use super::state::Role;
+
+/// Entities that one transaction asks. Beyond: the command is refused with `game_error`.
+pub(crate) const PARTS_MAX: usize = 16;
+/// Entities whose public parts are fetched for one command. Beyond: it is refused with `game_error`.
+pub(crate) const READS_MAX: usize = 8;
+
+fn no_kind(entity: EntityId) -> String {
+    format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0)
+}
 
 /// A game: its kinds and its shared data.
 pub struct Rules {
@@ -25,11 +35,16 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// A game called `name`, with the data that all its kinds share: `()`, a value, or an `Arc` of one.
-    pub fn new<W: Send + Sync + 'static>(name: &'static str, world: impl Into<Arc<W>>) -> Self {
+    /// A game called `name`, with the data that all its kinds share; `()` if there is none.
+    pub fn new<W: Send + Sync + 'static>(name: &'static str, world: W) -> Self {
+        Self::shared(name, Arc::new(world))
+    }
+
+    /// As [`new`](Self::new), with data that something else has, too.
+    pub fn shared<W: Send + Sync + 'static>(name: &'static str, world: Arc<W>) -> Self {
         Self {
             name,
-            world: world.into(),
+            world,
             world_type: type_name::<W>(),
             kinds: BTreeMap::new(),
             player: None,
@@ -115,6 +130,46 @@ impl Rules {
     /// The kind of land, if the game has land.
     pub fn land_kind(&self) -> Option<Kind> {
         self.land
+    }
+
+    /// Why these parts cannot be asked in one transaction.
+    pub fn cannot_ask(&self, parts: &[Part]) -> Option<String> {
+        let mut entities: Vec<_> = parts.iter().map(|p| p.entity).collect();
+        entities.sort_unstable();
+        if let Some(pair) = entities.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Some(format!("{} is asked twice in one transaction", pair[0]));
+        }
+        match parts.len() {
+            0 => Some("an ask has no part".to_owned()),
+            1..=PARTS_MAX => entities.into_iter().find_map(|entity| self.cannot_answer(entity)),
+            count => Some(format!("{count} entities are asked in one transaction: {PARTS_MAX} at most")),
+        }
+    }
+
+    /// Why an entity cannot take part in others' transactions.
+    pub fn cannot_answer(&self, entity: EntityId) -> Option<String> {
+        let Some(kind) = self.kind_of(entity.kind) else { return Some(no_kind(entity)) };
+        if !kind.is_asked() {
+            return Some(format!("nobody can ask a {}: its `#[state]` has no `ask`", kind.name()));
+        }
+        // A number that is no chunk's would make a second land in the chunk its lower bits name.
+        let no_chunk = kind.role() == Role::Land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
+        no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
+    }
+
+    /// Why a decision that has `before` public parts cannot have these, too.
+    pub fn cannot_read(&self, wanted: &[EntityId], before: usize) -> Option<String> {
+        let count = before + wanted.len();
+        if count > READS_MAX {
+            return Some(format!("{count} entities are read for one command: {READS_MAX} at most"));
+        }
+        wanted.iter().find_map(|entity| match self.kind_of(entity.kind) {
+            None => Some(no_kind(*entity)),
+            Some(kind) if kind.role() == Role::Player => {
+                Some("a player cannot be read: only what is near sees it".to_owned())
+            }
+            Some(_) => None,
+        })
     }
 
     /// The description for clients.

@@ -12,22 +12,16 @@ mod participant;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Time};
+use gundo_types::{Body, EntityId, NodeId, Time};
 use gundo_wire::journal::EventRecord;
 
 use super::queue::Command;
 use crate::core::{Core, Timer};
-use crate::game::{Conclude, Part};
+use crate::game::{Conclude, PARTS_MAX, Part};
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
 const BACKOFF_MS: std::ops::RangeInclusive<u32> = 5..=40;
-
-/// Parts of one transaction. Beyond: the command is refused with `game_error`.
-const PARTS_MAX: usize = 16;
-
-/// Entities whose public parts are fetched for one command. Beyond: it is refused with `game_error`.
-const READS_MAX: usize = 8;
 
 /// Why an entity takes no work.
 #[derive(Debug)]
@@ -150,44 +144,5 @@ impl Transactions {
                 core.send(node, Peer::Transaction { tx, entity, message });
             }
         }
-    }
-}
-
-/// Why an entity cannot take part in others' transactions.
-fn is_no_participant(core: &Core, entity: EntityId) -> Option<String> {
-    let rules = &core.settings.rules;
-    let Some(kind) = rules.kind_of(entity.kind) else {
-        return Some(format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0));
-    };
-    if !kind.is_asked() {
-        return Some(format!("nobody can ask a {}: its `#[state]` has no `ask`", kind.name()));
-    }
-    // A number that is no chunk's would make a second land in the chunk its lower bits name.
-    let is_land = Some(entity.kind) == rules.land_kind();
-    let no_chunk = is_land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
-    no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
-}
-
-/// Why nobody can look at an entity from elsewhere.
-fn cannot_look(core: &Core, entity: EntityId) -> Option<String> {
-    let rules = &core.settings.rules;
-    if entity.kind == rules.player_kind() {
-        return Some("a player cannot be read: only its own node has what it shows".to_owned());
-    }
-    let known = rules.kind_of(entity.kind).is_some();
-    (!known).then(|| format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0))
-}
-
-/// Why these parts cannot be asked together.
-fn cannot_ask(core: &Core, parts: &[Part]) -> Option<String> {
-    let mut names: Vec<_> = parts.iter().map(|p| p.entity).collect();
-    names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Some(format!("{} is asked twice in one transaction", pair[0]));
-    }
-    match parts.len() {
-        0 => Some("an ask has no part".to_owned()),
-        1..=PARTS_MAX => names.into_iter().find_map(|entity| is_no_participant(core, entity)),
-        count => Some(format!("{count} entities are asked in one transaction: {PARTS_MAX} at most")),
     }
 }

@@ -42,6 +42,7 @@ pub(super) struct Total {
     pub(super) simulated_ms: u64,
     pub(super) faults: BTreeMap<Dial, u64>,
     pub(super) closings: BTreeMap<String, u64>,
+    pub(super) refusals: BTreeMap<String, u64>,
     pub(super) effects: u64,
     pub(super) answers: u64,
     pub(super) shown: u64,
@@ -60,6 +61,9 @@ impl Total {
         for (code, count) in &report.counts.closings {
             *self.closings.entry(code.clone()).or_insert(0) += count;
         }
+        for (code, count) in &report.counts.refusals {
+            *self.refusals.entry(code.clone()).or_insert(0) += count;
+        }
         self.effects += report.counts.effects;
         self.answers += report.counts.answers;
         self.shown += report.counts.shown;
@@ -74,10 +78,13 @@ impl Total {
         let seconds = took.as_secs_f64();
         let faults: Vec<_> = self.faults.iter().map(|(dial, n)| format!("{dial} {n}")).collect();
         let closings: Vec<_> = self.closings.iter().map(|(code, n)| format!("{code} {n}")).collect();
+        let mut refusals: Vec<_> = self.refusals.iter().collect();
+        refusals.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+        let refusals = refusals.into_iter().map(|(code, n)| format!("{code} {n}")).collect();
         let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
         format!(
             "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {} inputs, {} effects, \
-             {} answers and {} shown states checked; faults: {}; connections closed: {}",
+             {} answers and {} shown states checked; faults: {}; connections closed: {}; refusals: {}",
             self.seeds,
             self.failed,
             self.hours(),
@@ -87,7 +94,8 @@ impl Total {
             self.answers,
             self.shown,
             listed(faults),
-            listed(closings)
+            listed(closings),
+            listed(refusals)
         )
     }
 }

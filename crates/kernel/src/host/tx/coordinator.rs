@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 
-use super::{Answer, Lock, READS_MAX, Then, Tx, TxPart, TxPhase, Want, cannot_ask, cannot_look};
+use super::{Answer, Lock, Then, Tx, TxPart, TxPhase, Want};
 use crate::core::Timer;
-use crate::game::{Actor, Conclude, RawAsk, Refusal, guard};
+use crate::game::{Actor, Conclude, READS_MAX, RawAsk, Refusal, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
@@ -19,7 +19,7 @@ const PREPARING_MS: u64 = 3_000;
 impl Entity {
     /// Begins the transaction a command asks for. The entity takes no other command until the append is sent.
     pub(in crate::host) fn begin(&mut self, cx: &mut Cx<'_>, command: Command, ask: RawAsk) {
-        if let Some(why) = cannot_ask(cx.core, &ask.parts) {
+        if let Some(why) = cx.core.settings.rules.cannot_ask(&ask.parts) {
             let refusal = cx.core.game_fault(self.id, "decide", why);
             return self.refuse(cx, command, refusal);
         }
@@ -31,10 +31,8 @@ impl Entity {
     /// Fetches public parts that the decision about a command wants to see; then the command is decided again.
     pub(in crate::host) fn fetch(&mut self, cx: &mut Cx<'_>, mut command: Command) {
         let wanted = std::mem::take(&mut command.reads.wanted);
-        let count = command.reads.fetched.len() + wanted.len();
-        let too_many = (count > READS_MAX).then(|| format!("{count} entities are read: {READS_MAX} at most"));
-        let impossible = || wanted.iter().find_map(|entity| cannot_look(cx.core, *entity));
-        if let Some(why) = too_many.or_else(impossible) {
+        let before = command.reads.fetched.len();
+        if let Some(why) = cx.core.settings.rules.cannot_read(&wanted, before) {
             let refusal = cx.core.game_fault(self.id, "decide", why);
             return self.refuse(cx, command, refusal);
         }

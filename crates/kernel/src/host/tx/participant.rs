@@ -12,7 +12,7 @@ use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
-use super::{Lock, Promise, cannot_look, is_no_participant};
+use super::{Lock, Promise};
 use crate::core::Timer;
 use crate::game::{Actor, Exists, RawDone, Refusal, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
@@ -44,14 +44,14 @@ impl Host {
     ) {
         match message {
             TxMessage::Prepare { age, ask, exists, actor } => {
-                let impossible = is_no_participant(rooms.core, entity).is_some();
+                let impossible = rooms.core.settings.rules.cannot_answer(entity).is_some();
                 if self.has_participant(rooms, from, tx, entity, impossible) {
                     let prepare = Prepare { tx, age, ask, exists, actor };
                     self.tell(rooms, entity, |e, cx| e.ask(cx, prepare));
                 }
             }
             TxMessage::Read => {
-                let impossible = cannot_look(rooms.core, entity).is_some();
+                let impossible = rooms.core.settings.rules.cannot_read(&[entity], 0).is_some();
                 if self.has_participant(rooms, from, tx, entity, impossible) {
                     self.tell(rooms, entity, |e, cx| e.look(cx, tx));
                 }

@@ -1,0 +1,429 @@
+//! Rules without a server: entities in a map, commands and transactions run in one thread, as the engine runs them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gundo_kernel::game::{
+    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Neighbour, Part, Payload, Player, RawContext, RawDecision,
+    RawDone, Reads, Refusal, Rules, Surroundings, Ticked,
+};
+use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// A town in a test: the rules of a game, and everybody and everything in it.
+///
+/// ```
+/// # use gundo::{Body, Context, Decision, Done, Entity, Player, Refusal, Rules, State, WorldTime, message};
+/// # #[message] #[derive(State)]
+/// # #[state(kind = 1, name = "counter", player, event = Count, command = Count, reply = Count, private = Counter)]
+/// # struct Counter { #[tag(1)] n: u32 }
+/// # #[message] struct Count { #[tag(1)] by: u32 }
+/// # impl Player for Counter {
+/// #     fn create(&self, _: &str, _: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> { Ok(Done::new()) }
+/// #     fn spawn(&self, _: &mut Context<'_, Self>) -> Body { Body::default() }
+/// #     fn speed_max(&self, _: &()) -> u32 { 5_000 }
+/// #     fn decide(&self, c: Count, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+/// #         if c.by > 10 { return Err(Refusal::new("too_much", "Nobody counts that fast.")); }
+/// #         Ok(Done::new().event(&c).into())
+/// #     }
+/// #     fn private(&self) -> Counter { self.clone() }
+/// # }
+/// # impl Entity for Counter {
+/// #     fn apply(&mut self, e: &Count) { self.n += e.by; }
+/// #     fn public(&self, _: WorldTime) -> Option<Self> { Some(self.clone()) }
+/// # }
+/// # fn rules() -> Rules { Rules::new("counting", ()).with::<Counter>() }
+/// use gundo::testing::Town;
+///
+/// let mut town = Town::new(rules());
+/// let ada = town.join("Ada").expect("a good name");
+/// town.command::<Counter>(ada, &Count { by: 3 }).expect("not too much");
+/// assert_eq!(town.state::<Counter>(ada).n, 3);
+/// assert_eq!(town.command::<Counter>(ada, &Count { by: 99 }).unwrap_err().code, "too_much");
+/// ```
+///
+/// When it is dropped, it replays the events of every entity, from nothing and from a snapshot, and compares with the live state: an
+/// `apply` that depends on anything but state and event, or a state that does not store all of itself, fails the test.
+///
+/// What it does not do: nodes, crashes, speed limits, names of entities that end. A command that fails because the engine could not do what
+/// the rules want panics with the reason, because that is a mistake in the rules.
+pub struct Town {
+    /// World time. Set it, or call [`pass_ms`](Self::pass_ms).
+    pub now: WorldTime,
+    rules: Arc<Rules>,
+    rng: ChaCha8Rng,
+    entities: BTreeMap<EntityId, Box<dyn AnyEntity>>,
+    events: BTreeMap<EntityId, Vec<Bytes>>,
+    bodies: BTreeMap<EntityId, Body>,
+    names: BTreeMap<(String, String), EntityId>,
+    signals: Vec<(EntityId, Bytes)>,
+    tells: Vec<(EntityId, Bytes)>,
+    joined: u64,
+}
+
+impl Town {
+    /// A town of these rules, at world time 1,000 s.
+    pub fn new(rules: impl Into<Arc<Rules>>) -> Self {
+        Self {
+            now: WorldTime(1_000_000),
+            rules: rules.into(),
+            rng: ChaCha8Rng::seed_from_u64(7),
+            entities: BTreeMap::new(),
+            events: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            names: BTreeMap::new(),
+            signals: Vec::new(),
+            tells: Vec::new(),
+            joined: 0,
+        }
+    }
+
+    /// World time passes.
+    pub fn pass_ms(&mut self, ms: u64) {
+        self.now = self.now + ms;
+    }
+
+    /// A new player called `name` joins, and stands where the game lets players begin.
+    ///
+    /// # Errors
+    /// The game's refusal, or `name_taken`.
+    pub fn join(&mut self, name: &str) -> Result<EntityId, Refusal> {
+        self.joined += 1;
+        let id = EntityId::new(self.rules.player_kind(), self.joined);
+        let done = self.with(id, None, |entity, cx| entity.create(name, cx))?;
+        let spawn = self.with(id, None, |entity, cx| entity.spawn(cx));
+        let body = done.body.unwrap_or(spawn);
+        self.land(vec![(id, done)])?;
+        self.bodies.insert(id, body);
+        Ok(id)
+    }
+
+    /// Puts a player somewhere, without asking the rules.
+    pub fn stand(&mut self, player: EntityId, at: Point) {
+        let body = self.bodies.entry(player).or_default();
+        body.at = at;
+    }
+
+    /// Where a player or a placed entity stands.
+    ///
+    /// # Panics
+    /// It stands nowhere.
+    pub fn body(&self, id: EntityId) -> Body {
+        let placed = || self.entities.get(&id).and_then(|entity| entity.place());
+        self.bodies.get(&id).copied().or_else(placed).unwrap_or_else(|| panic!("{id} stands nowhere"))
+    }
+
+    /// A player walks straight to `to`, if [`Player::walk`] lets it. Speed is not checked.
+    ///
+    /// # Errors
+    /// The way is barred.
+    pub fn walk(&mut self, player: EntityId, to: Point) -> Result<(), Refusal> {
+        let from = self.body(player);
+        let body = Body { at: to, ..from };
+        self.with(player, None, |entity, cx| entity.walk(&from, &body, cx))?;
+        self.bodies.insert(player, body);
+        Ok(())
+    }
+
+    /// A player's command, run as the engine runs it: alone, or with everybody it asks in one transaction.
+    ///
+    /// # Errors
+    /// The refusal; then nothing has changed.
+    ///
+    /// # Panics
+    /// The rules want what the engine cannot do.
+    pub fn command<P: Player>(&mut self, player: EntityId, command: &P::Command) -> Result<P::Reply, Refusal> {
+        let bytes = command.to_bytes();
+        let reply = self.run(player, &bytes)?;
+        Ok(P::Reply::from_bytes(&reply).ok().flatten().expect("the engine hands over what the rules encoded"))
+    }
+
+    /// What `id` answers to an ask of `by`. Nothing comes of it.
+    ///
+    /// # Errors
+    /// Its refusal.
+    pub fn ask<T: Asked>(
+        &mut self,
+        by: EntityId,
+        id: impl Into<u64>,
+        ask: &T::Ask,
+    ) -> Result<T::Answer, Refusal> {
+        let actor = self.actor(by);
+        let part = Part { entity: EntityId::new(T::KIND, id.into()), ask: ask.to_bytes(), exists: Exists::Yes };
+        let done = self.answer(&part, &actor)?;
+        Ok(T::Answer::from_bytes(&done.reply).ok().flatten().expect("the engine hands over what the rules encoded"))
+    }
+
+    /// Lets an event happen, whatever the rules say: to begin a test somewhere.
+    pub fn happen<E: Entity>(&mut self, id: impl Into<u64>, event: &E::Event) {
+        self.apply(EntityId::new(E::KIND, id.into()), event.to_bytes());
+    }
+
+    /// The durable state of an entity.
+    pub fn state<E: Entity>(&mut self, id: impl Into<u64>) -> E::Durable {
+        let snapshot = self.entity(EntityId::new(E::KIND, id.into())).snapshot();
+        gundo_wire::Message::decode(snapshot).expect("a snapshot is the durable state")
+    }
+
+    /// What others see of an entity now.
+    pub fn public<E: Entity>(&mut self, id: impl Into<u64>) -> Option<E::Public> {
+        let now = self.now;
+        let public = self.entity(EntityId::new(E::KIND, id.into())).public(now)?;
+        E::Public::from_bytes(&public).ok().flatten()
+    }
+
+    /// What a player's own client sees.
+    pub fn private<P: Player>(&mut self, player: EntityId) -> P::Private {
+        let private = self.entity(player).private();
+        P::Private::from_bytes(&private).ok().flatten().expect("the private part is encoded")
+    }
+
+    /// When the public part of an entity changes next by time alone.
+    pub fn next_change<E: Entity>(&mut self, id: impl Into<u64>) -> Option<WorldTime> {
+        let now = self.now;
+        self.entity(EntityId::new(E::KIND, id.into())).next_change(now)
+    }
+
+    /// All that has happened to an entity, in order.
+    pub fn events<E: Entity>(&self, id: impl Into<u64>) -> Vec<E::Event> {
+        let events = self.events.get(&EntityId::new(E::KIND, id.into())).map_or(&[][..], Vec::as_slice);
+        events.iter().filter_map(|event| E::Event::from_bytes(event).ok().flatten()).collect()
+    }
+
+    /// Signals of entities of kind `E` since the last call, with who made them.
+    pub fn signals<E: Entity>(&mut self) -> Vec<(EntityId, E::Signal)> {
+        let (ours, rest) = std::mem::take(&mut self.signals).into_iter().partition(|(id, _)| id.kind == E::KIND);
+        self.signals = rest;
+        let ours: Vec<(EntityId, Bytes)> = ours;
+        ours.iter().filter_map(|(id, bytes)| Some((*id, E::Signal::from_bytes(bytes).ok().flatten()?))).collect()
+    }
+
+    /// What the client of `player` alone was told since the last call.
+    pub fn heard<M: Payload>(&mut self, player: EntityId) -> Vec<M> {
+        let (ours, rest) = std::mem::take(&mut self.tells).into_iter().partition(|(id, _)| *id == player);
+        self.tells = rest;
+        let ours: Vec<(EntityId, Bytes)> = ours;
+        ours.iter().filter_map(|(_, bytes)| M::from_bytes(bytes).ok().flatten()).collect()
+    }
+
+    /// One tick of 100 ms of an entity: its creatures. What it asks itself is done, unless it refuses.
+    pub fn tick<E: Entity>(&mut self, id: impl Into<u64>) -> Vec<Child> {
+        let id = EntityId::new(E::KIND, id.into());
+        self.entity(id);
+        let mut entity = self.entities.remove(&id).expect("just there");
+        let picture = self.picture();
+        let (now, body) = (self.now, entity.place());
+        let mut ticked = Ticked::default();
+        let mut cx = RawContext { now, id, body, surroundings: &picture, reads: None, rng: &mut self.rng };
+        entity.tick(100, &mut cx, &mut ticked);
+        self.entities.insert(id, entity);
+        let actor = self.actor(id);
+        for ask in ticked.asks {
+            let part = Part { entity: id, ask, exists: Exists::Yes };
+            // A refusal is the end of it, as in a world.
+            let _ = self.answer(&part, &actor).and_then(|done| self.land(vec![(id, done)]));
+        }
+        ticked.children
+    }
+
+    /// Every entity that anything was asked of, or that was looked at.
+    pub fn everybody(&self) -> Vec<EntityId> {
+        self.entities.keys().copied().collect()
+    }
+
+    /// Replays every entity, from nothing and from a snapshot taken on the way, and compares with the live one. Dropping the town does
+    /// it, too.
+    ///
+    /// # Panics
+    /// One differs.
+    pub fn check(&self) {
+        for (id, live) in &self.entities {
+            let count = self.events.get(id).map_or(0, Vec::len);
+            for snapshot_after in [usize::MAX, count / 2, count] {
+                let replayed = self.replay(*id, snapshot_after);
+                assert_eq!(replayed.snapshot(), live.snapshot(), "{id}: replaying its events gives another state");
+                let (replayed, live) = (replayed.public(self.now), live.public(self.now));
+                assert_eq!(replayed, live, "{id}: after a replay others see something else");
+            }
+        }
+    }
+
+    fn replay(&self, id: EntityId, snapshot_after: usize) -> Box<dyn AnyEntity> {
+        let kind = self.rules.kind_of(id.kind).expect("it is here");
+        let restored = |entity: &dyn AnyEntity| kind.restore(id.id, &entity.snapshot()).expect("its own snapshot");
+        let mut entity = kind.create(id.id);
+        let events = self.events.get(&id).map_or(&[][..], Vec::as_slice);
+        for (done, event) in events.iter().enumerate() {
+            if done == snapshot_after {
+                entity = restored(entity.as_ref());
+            }
+            entity.apply(event).expect("its own event");
+        }
+        if snapshot_after == events.len() { restored(entity.as_ref()) } else { entity }
+    }
+
+    fn run(&mut self, player: EntityId, command: &[u8]) -> Result<Bytes, Refusal> {
+        let mut reads = Reads::default();
+        let decision = loop {
+            let decision = self.with(player, Some(&mut reads), |entity, cx| entity.decide(command, cx));
+            if reads.wanted.is_empty() {
+                break decision?;
+            }
+            let wanted = std::mem::take(&mut reads.wanted);
+            if let Some(why) = self.rules.cannot_read(&wanted, reads.fetched.len()) {
+                panic!("a command of {player}: {why}");
+            }
+            for id in wanted {
+                reads.fetched.push((id, self.shown(id)));
+            }
+        };
+        let (mut all, last) = match decision {
+            RawDecision::Done(done) => (Vec::new(), done),
+            RawDecision::Ask(ask) => {
+                if let Some(why) = self.rules.cannot_ask(&ask.parts) {
+                    panic!("a command of {player}: {why}");
+                }
+                let actor = self.actor(player);
+                let mut all = Vec::new();
+                for part in &ask.parts {
+                    all.push((part.entity, self.answer(part, &actor)?));
+                }
+                let answers: Vec<Bytes> = all.iter().map(|(_, done)| done.reply.clone()).collect();
+                let then: &dyn Conclude = ask.then.as_ref();
+                let last = self.with(player, None, |entity, cx| then.conclude(entity.as_any(), &answers, cx))?;
+                (all, last)
+            }
+        };
+        let reply = last.reply.clone();
+        all.push((player, last));
+        self.land(all)?;
+        Ok(reply)
+    }
+
+    fn answer(&mut self, part: &Part, actor: &Actor) -> Result<RawDone, Refusal> {
+        let id = part.entity;
+        let kind = self.rules.kind_of(id.kind).unwrap_or_else(|| panic!("the game has no kind {}", id.kind.0));
+        let (creates, exists) = (kind.asking_creates(), self.exists(id));
+        match part.exists {
+            Exists::Yes if !exists && !creates => {
+                return Err(Refusal::new("no_such_entity", "That does not exist."));
+            }
+            Exists::No if exists => return Err(Refusal::new("already_exists", "That exists already.")),
+            _ => {}
+        }
+        self.with(id, None, |entity, cx| entity.answer(&part.ask, actor, cx))
+    }
+
+    fn exists(&self, id: EntityId) -> bool {
+        self.events.get(&id).is_some_and(|events| !events.is_empty())
+    }
+
+    fn shown(&mut self, id: EntityId) -> Option<Bytes> {
+        let creates = self.rules.kind_of(id.kind).is_some_and(|kind| kind.asking_creates());
+        let (now, exists) = (self.now, creates || self.exists(id));
+        exists.then(|| self.entity(id).public(now)).flatten()
+    }
+
+    fn actor(&mut self, id: EntityId) -> Actor {
+        let now = self.now;
+        let public = self.entity(id).public(now).unwrap_or_default();
+        Actor { id, public, body: self.bodies.get(&id).copied() }
+    }
+
+    fn entity(&mut self, id: EntityId) -> &mut dyn AnyEntity {
+        let rules = &self.rules;
+        let create = || match rules.kind_of(id.kind) {
+            Some(kind) => kind.create(id.id),
+            None => panic!("the game has no kind {}: add it with `Rules::with`", id.kind.0),
+        };
+        self.entities.entry(id).or_insert_with(create).as_mut()
+    }
+
+    fn with<T>(
+        &mut self,
+        id: EntityId,
+        reads: Option<&mut Reads>,
+        rule: impl FnOnce(&dyn AnyEntity, &mut RawContext<'_>) -> T,
+    ) -> T {
+        self.entity(id);
+        let picture = self.picture();
+        let entity = self.entities[&id].as_ref();
+        let body = self.bodies.get(&id).copied().or_else(|| entity.place());
+        let now = self.now;
+        rule(entity, &mut RawContext { now, id, body, surroundings: &picture, reads, rng: &mut self.rng })
+    }
+
+    fn picture(&self) -> Picture {
+        let public = |(id, entity): (&EntityId, &Box<dyn AnyEntity>)| Some((*id, entity.public(self.now)?));
+        let mut bodies = self.bodies.clone();
+        let placed = self.entities.iter().filter(|(id, _)| self.exists(**id));
+        bodies.extend(placed.filter_map(|(id, entity)| Some((*id, entity.place()?))));
+        Picture { bodies, publics: self.entities.iter().filter_map(public).collect() }
+    }
+
+    /// Everything happens, or nothing: names are looked at first.
+    fn land(&mut self, all: Vec<(EntityId, RawDone)>) -> Result<(), Refusal> {
+        for change in all.iter().flat_map(|(_, done)| &done.names) {
+            let owner = self.names.get(&(change.space.clone(), change.name.clone()));
+            if change.owner.is_some() && owner.is_some_and(|owner| Some(*owner) != change.owner) {
+                return Err(Refusal::new("name_taken", "Somebody else has that name."));
+            }
+        }
+        for (id, done) in all {
+            for change in done.names {
+                match change.owner {
+                    Some(owner) => drop(self.names.insert((change.space, change.name), owner)),
+                    None => drop(self.names.remove(&(change.space, change.name))),
+                }
+            }
+            // An answer without an event creates an entity all the same.
+            self.events.entry(id).or_default();
+            for event in done.events {
+                self.apply(id, event);
+            }
+            self.signals.extend(done.signals.into_iter().map(|signal| (id, signal)));
+            self.tells.extend(done.tells.into_iter().map(|tell| (tell.player, tell.message)));
+            if let Some(body) = done.body {
+                self.bodies.insert(id, body);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, id: EntityId, event: Bytes) {
+        self.entity(id).apply(&event).expect("an event that was just encoded");
+        self.events.entry(id).or_default().push(event);
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check();
+        }
+    }
+}
+
+/// What entities see while one decides.
+struct Picture {
+    bodies: BTreeMap<EntityId, Body>,
+    publics: BTreeMap<EntityId, Bytes>,
+}
+
+impl Surroundings for Picture {
+    fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
+        let close = |body: &Body| body.island == island && body.at.within(point, radius_mm);
+        let neighbour = |(id, body): (&EntityId, &Body)| Neighbour {
+            id: *id,
+            public: self.publics.get(id).cloned().unwrap_or_default(),
+            body: Some(*body),
+        };
+        self.bodies.iter().filter(|(_, body)| close(body)).map(neighbour).collect()
+    }
+
+    fn look(&self, _: ChunkId, id: EntityId) -> Option<Bytes> {
+        self.publics.get(&id).cloned()
+    }
+}
