@@ -8,7 +8,13 @@ fn main() -> io::Result<()> {
     let set = protox::compile(files, ["proto"]).map_err(|e| io::Error::other(format!("{e:?}")))?;
     let mut config = prost_build::Config::new();
     config.prost_path("::gundo::prost");
-    for choice in ["PlayerCommand.command", "PlayerSignal.signal", "PlayerEvent.event", "LandCommand.command", "LandEvent.event"] {
+    for choice in [
+        "PlayerCommand.command",
+        "PlayerSignal.signal",
+        "PlayerEvent.event",
+        "LandCommand.command",
+        "LandEvent.event",
+    ] {
         config.type_attribute(choice, "#[derive(::gundo::Payload)]");
     }
     config.compile_fds(set)

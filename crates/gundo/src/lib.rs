@@ -93,16 +93,22 @@ pub use bytes::Bytes;
 pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
 pub use gundo_kernel::game::{
-    Actor, Ask, Asked, Asking, Context, Decision, Done, Entity, Neighbour, Never, Payload, Placed, Player, Refusal,
-    Role, Rules, State, Stored, TickContext, Ticking, message,
+    Actor, Answered, Ask, Asked, Asking, Context, Decision, Done, Entity, Neighbour, Never, Payload, Placed,
+    Player, Refusal, Role, Rules, State, Stored, TickContext, Ticking, message,
 };
 #[doc(hidden)]
 pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Schema, Undescribed};
 pub use gundo_node::WorldInfo;
 #[cfg(feature = "sim")]
 pub use gundo_sim as sim;
-pub use gundo_types::{
-    Body, CHUNK_MM, ChunkId, EntityId, HEADINGS, Kind, MOTION_UNIT_MM, Point, WorldTime,
-};
+pub use gundo_types::{Body, CHUNK_MM, ChunkId, EntityId, HEADINGS, Kind, MOTION_UNIT_MM, Point, WorldTime};
 pub use gundo_wire::{DecodeError, Message};
 pub use prost;
+
+/// Everything that rules are written with: `use gundo::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, EntityId, Neighbour,
+        Placed, Player, Point, Refusal, Rules, State, Stored, TickContext, Ticking, WorldTime, message,
+    };
+}

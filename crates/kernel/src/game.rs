@@ -19,7 +19,7 @@ pub use decision::{
     Answers, Ask, Asking, Both, Conclude, Decision, Done, Exists, Many, One, Part, RawAsk, RawDecision,
     RawDone, Tell,
 };
-pub use entity::{Asked, Entity, Placed, Player, Ticking};
+pub use entity::{Answered, Asked, Entity, Placed, Player, Ticking};
 pub use gundo_macros::{Payload, State, message};
 pub use gundo_types::Kind;
 pub use gundo_wire::DecodeError;

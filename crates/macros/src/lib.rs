@@ -15,7 +15,8 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a protobuf message of a struct, or a choice between messages of an enum.
 ///
-/// Every field of a struct has a number, `#[tag(1)]`, which never changes once a world exists. The types are `bool`, `u32`, `u64`, `i32`,
+/// Every field of a struct has a number, which never changes once a world exists: `#[tag(1)]` at the field, or all of them by name in the
+/// head, `#[message(name = 1, flowers = 2)]`. The types are `bool`, `u32`, `u64`, `i32`,
 /// `i64`, `f32`, `f64`, `String`, `Bytes`, `Vec<u8>`, another message, and `Vec`, `Option` or `BTreeMap` of these. A field that prost can do
 /// and this cannot has prost's own attribute, `#[prost(…)]`.
 ///

@@ -1,6 +1,6 @@
 //! `#[message]`: a struct becomes a prost message, an enum a payload.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -12,49 +12,107 @@ use crate::field::field;
 use crate::payload::{Choice, payload_impl};
 
 pub(crate) fn expand(attribute: TokenStream, item: DeriveInput) -> syn::Result<TokenStream> {
-    let root = root(attribute)?;
+    let Words { root, numbers } = words(attribute)?;
     if !item.generics.params.is_empty() {
         return Err(syn::Error::new_spanned(&item.generics, "a message has no type parameters"));
     }
     match &item.data {
-        Data::Struct(_) => expand_struct(&root, item),
+        Data::Struct(_) => expand_struct(&root, numbers, item),
         Data::Enum(data) => {
             let data = data.clone();
-            expand_enum(&root, item, &data)
+            expand_enum(&root, numbers, item, &data)
         }
         Data::Union(_) => Err(syn::Error::new_spanned(&item.ident, "a union is not a message")),
     }
 }
 
-/// The path in `#[message(crate = path)]`.
-fn root(attribute: TokenStream) -> syn::Result<syn::Path> {
-    if attribute.is_empty() {
-        return Ok(default_path());
-    }
-    let parser = |input: syn::parse::ParseStream<'_>| {
-        input.parse::<syn::Token![crate]>()?;
-        input.parse::<syn::Token![=]>()?;
-        input.parse::<syn::Path>()
-    };
-    parser.parse2(attribute)
+/// What `#[message(…)]` says.
+struct Words {
+    root: syn::Path,
+    numbers: Numbers,
 }
 
-fn expand_struct(root: &syn::Path, mut item: DeriveInput) -> syn::Result<TokenStream> {
+/// The numbers of fields and variants, by name; and those that were used.
+#[derive(Default)]
+struct Numbers {
+    said: BTreeMap<String, (LitInt, u32)>,
+    used: BTreeSet<u32>,
+}
+
+/// `crate = path`, and `field = number`.
+fn words(attribute: TokenStream) -> syn::Result<Words> {
+    let mut words = Words { root: default_path(), numbers: Numbers::default() };
+    let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("crate") {
+            words.root = meta.value()?.parse()?;
+            return Ok(());
+        }
+        let name = meta.path.require_ident()?.to_string();
+        let literal: LitInt = meta.value()?.parse()?;
+        let tag = number(&literal)?;
+        match words.numbers.said.insert(name, (literal, tag)) {
+            None => Ok(()),
+            Some(_) => Err(meta.error("it has a number already")),
+        }
+    });
+    parser.parse2(attribute)?;
+    Ok(words)
+}
+
+fn number(literal: &LitInt) -> syn::Result<u32> {
+    let tag: u32 = literal.base10_parse()?;
+    let reserved = (19_000..20_000).contains(&tag);
+    if tag == 0 || tag >= 1 << 29 || reserved {
+        let text = "a number is from 1 to 536,870,911, and not from 19,000 to 19,999";
+        return Err(syn::Error::new_spanned(literal, text));
+    }
+    Ok(tag)
+}
+
+impl Numbers {
+    /// The number of a field or variant: from the head, or from its `#[tag(n)]`, which is taken out.
+    fn take(&mut self, name: &syn::Ident, attrs: &mut Vec<Attribute>) -> syn::Result<Option<u32>> {
+        let place = attrs.iter().position(|a| a.path().is_ident("tag"));
+        let own = place.map(|at| attrs.remove(at).parse_args::<LitInt>()).transpose()?;
+        let own = own.map(|literal| number(&literal).map(|tag| (literal, tag))).transpose()?;
+        let (literal, tag) = match (own, self.said.remove(&name.to_string())) {
+            (None, None) => return Ok(None),
+            (Some(own), None) | (None, Some(own)) => own,
+            (Some((own, _)), Some(_)) => {
+                return Err(syn::Error::new_spanned(own, "it has a number in the head already"));
+            }
+        };
+        if !self.used.insert(tag) {
+            return Err(syn::Error::new_spanned(literal, "another field of this message has this number"));
+        }
+        Ok(Some(tag))
+    }
+
+    /// Every number in the head is of something.
+    fn finish(self) -> syn::Result<()> {
+        match self.said.into_iter().next() {
+            None => Ok(()),
+            Some((name, (literal, _))) => {
+                Err(syn::Error::new_spanned(literal, format!("the message has no `{name}`")))
+            }
+        }
+    }
+}
+
+fn expand_struct(root: &syn::Path, mut numbers: Numbers, mut item: DeriveInput) -> syn::Result<TokenStream> {
     let Data::Struct(data) = &mut item.data else { unreachable!("the caller has looked") };
-    let mut tags = BTreeSet::new();
     let (mut lines, mut refers) = (Vec::new(), Vec::new());
     match &mut data.fields {
         Fields::Named(fields) => {
             for f in &mut fields.named {
                 let name = f.ident.clone().expect("a named field has a name");
-                let Some(tag) = take_tag(&mut f.attrs, &mut tags)? else {
+                let Some(tag) = numbers.take(&name, &mut f.attrs)? else {
                     if f.attrs.iter().any(|a| a.path().is_ident("prost")) {
                         let shown = format!("  // {name}: see the source");
                         lines.push(quote!(#shown.to_owned()));
                         continue;
                     }
-                    let text =
-                        "a field of a message has a number: #[tag(1)]; it never changes once a world exists";
+                    let text = "a field of a message has a number: #[tag(1)], or #[message(name = 1)]; it never changes once a world exists";
                     return Err(syn::Error::new_spanned(&f.ident, text));
                 };
                 let known = field(&f.ty, root)?;
@@ -70,6 +128,7 @@ fn expand_struct(root: &syn::Path, mut item: DeriveInput) -> syn::Result<TokenSt
             return Err(syn::Error::new_spanned(fields, "the fields of a message have names"));
         }
     }
+    numbers.finish()?;
     let describe = describe(root, &item.ident, &lines, &refers);
     let path = path_text(root);
     let prost_path = format!("{path}::prost");
@@ -82,13 +141,17 @@ fn expand_struct(root: &syn::Path, mut item: DeriveInput) -> syn::Result<TokenSt
     })
 }
 
-fn expand_enum(root: &syn::Path, mut item: DeriveInput, data: &DataEnum) -> syn::Result<TokenStream> {
-    let mut tags = BTreeSet::new();
+fn expand_enum(
+    root: &syn::Path,
+    mut numbers: Numbers,
+    mut item: DeriveInput,
+    data: &DataEnum,
+) -> syn::Result<TokenStream> {
     let (mut choices, mut lines, mut refers) = (Vec::new(), Vec::new(), Vec::new());
     let mut variants = data.clone();
     for variant in &mut variants.variants {
-        let Some(tag) = take_tag(&mut variant.attrs, &mut tags)? else {
-            let text = "a variant of a message has a number: #[tag(1)]; it never changes once a world exists";
+        let Some(tag) = numbers.take(&variant.ident, &mut variant.attrs)? else {
+            let text = "a variant of a message has a number: #[tag(1)], or #[message(Name = 1)]; it never changes once a world exists";
             return Err(syn::Error::new_spanned(&variant.ident, text));
         };
         let held = held(&variant.fields)?;
@@ -106,6 +169,7 @@ fn expand_enum(root: &syn::Path, mut item: DeriveInput, data: &DataEnum) -> syn:
         lines.push(shown);
         choices.push(Choice { ident: variant.ident.clone(), tag, held });
     }
+    numbers.finish()?;
     item.data = Data::Enum(variants);
     lines.insert(0, quote!("  oneof choice {".to_owned()));
     lines.push(quote!("  }".to_owned()));
@@ -141,25 +205,6 @@ fn describe(root: &syn::Path, ident: &syn::Ident, lines: &[TokenStream], refers:
             }
         }
     }
-}
-
-/// Takes `#[tag(n)]` out of the attributes.
-fn take_tag(attrs: &mut Vec<Attribute>, seen: &mut BTreeSet<u32>) -> syn::Result<Option<u32>> {
-    let Some(at) = attrs.iter().position(|a| a.path().is_ident("tag")) else { return Ok(None) };
-    let attribute = attrs.remove(at);
-    let literal: LitInt = attribute.parse_args()?;
-    let tag: u32 = literal.base10_parse()?;
-    let reserved = (19_000..20_000).contains(&tag);
-    if tag == 0 || tag >= 1 << 29 || reserved {
-        return Err(syn::Error::new_spanned(
-            literal,
-            "a number is from 1 to 536,870,911, and not from 19,000 to 19,999",
-        ));
-    }
-    if !seen.insert(tag) {
-        return Err(syn::Error::new_spanned(literal, "another field of this message has this number"));
-    }
-    Ok(Some(tag))
 }
 
 fn path_text(path: &syn::Path) -> String {

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use gundo::{
-    Actor, Asked, ChunkId, Context, Done, Entity, Point, Refusal, State, Stored, TickContext, Ticking, WorldTime,
+    Actor, Asked, ChunkId, Context, Done, Entity, Point, Refusal, State, Stored, TickContext, Ticking,
+    WorldTime,
 };
 
 use crate::creatures::Herd;
@@ -138,7 +139,12 @@ impl Land {
         Ok((Done::new().event(&Event::Taken(taken)), LandReply { gained, ..LandReply::default() }))
     }
 
-    fn decide_raise(&self, raise: &Raise, actor: &Actor, at: WorldTime) -> Result<(Done<Self>, LandReply), No> {
+    fn decide_raise(
+        &self,
+        raise: &Raise,
+        actor: &Actor,
+        at: WorldTime,
+    ) -> Result<(Done<Self>, LandReply), No> {
         let middle = Point::new(raise.x, raise.y);
         let plan = Rect::plan(raise.what(), middle, raise.rotation).ok_or(No::Unclear)?;
         if !chunks_for(middle, &plan).contains(&self.chunk) {

@@ -14,8 +14,8 @@ use crate::refusals::No;
 use crate::schema::{
     Born, Build, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish, Gather,
     Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls, Paint,
-    PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, Raise, Raised, Raze, Razed, Said, Say, Stack, Take,
-    land_command, player_command::Command, player_event::Event, player_signal::Signal,
+    PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, Raise, Raised, Raze, Razed, Said, Say, Stack,
+    Take, land_command, player_command::Command, player_event::Event, player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -83,12 +83,14 @@ impl Player {
         let solid = ground.grown(BODY_RADIUS_MM);
         let mut near = cx.near(ISLAND, middle, BUILD_REACH_MM).into_iter();
         let in_the_way = |body: Option<Body>| body.is_some_and(|body| solid.contains(body.at));
-        if in_the_way(Some(*body)) || near.any(|other| other.id.kind == Self::KIND && in_the_way(other.body)) {
+        if in_the_way(Some(*body)) || near.any(|other| other.id.kind == Self::KIND && in_the_way(other.body))
+        {
             return Err(No::SomeoneThere);
         }
         let raise = Raise { what: build.what, x: middle.x, y: middle.y, rotation: build.rotation };
         let land = Ask::each::<Land>(chunks_for(middle, &ground), &land_command::Command::Raise(raise));
-        Ok(land.then(move |me: &Self, answers, _| Ok(me.built(build.what, middle, &spent, first(&answers)?)?)))
+        Ok(land
+            .then(move |me: &Self, answers, _| Ok(me.built(build.what, middle, &spent, first(&answers)?)?)))
     }
 
     fn built(&self, what: i32, middle: Point, spent: &[Stack], answer: &LandReply) -> Result<Done<Self>, No> {
@@ -104,7 +106,12 @@ impl Player {
             .reply(&PlayerReply { spent, chunk, thing: answer.index, ..PlayerReply::default() }))
     }
 
-    fn demolish(&self, demolish: &Demolish, body: &Body, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
+    fn demolish(
+        &self,
+        demolish: &Demolish,
+        body: &Body,
+        cx: &Context<'_, Self>,
+    ) -> Result<Decision<Self>, No> {
         let chunk = chunk_within(demolish.chunk, body, BUILD_REACH_MM)?;
         let land: LandPublic = cx.look::<Land>(chunk).ok_or(No::NothingThere)?;
         let thing = demolish.thing;

@@ -3,9 +3,9 @@
 mod support;
 
 use gundo::{ChunkId, EntityId, Point};
-use pioneer::{Land, Nature, Player};
 use pioneer::schema::player_command::Command;
 use pioneer::schema::{Hold, Item, Paint, Say, Stage, What, player_signal};
+use pioneer::{Land, Nature, Player};
 use support::{Town, no, stack};
 
 /// The nearest `what` to the village, and a player called Ada beside it.

@@ -7,11 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use gundo::{ChunkId, EntityId, Point, State};
-use pioneer::{Land, Player};
 use pioneer::schema::player_command::Command;
-use pioneer::schema::{
-    Build, Craft, Demolish, Gather, Hold, Paint, Stack, land_event, player_event,
-};
+use pioneer::schema::{Build, Craft, Demolish, Gather, Hold, Paint, Stack, land_event, player_event};
+use pioneer::{Land, Player};
 use proptest::prelude::*;
 use support::{Town, chunk_ref};
 
@@ -124,9 +122,7 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
         Step::Craft { who, recipe, count } => {
             town.wish(players[usize::from(who)], Command::Craft(Craft { recipe, count })).err()
         }
-        Step::Hold { who, item } => {
-            town.wish(players[usize::from(who)], Command::Hold(Hold { item })).err()
-        }
+        Step::Hold { who, item } => town.wish(players[usize::from(who)], Command::Hold(Hold { item })).err(),
         Step::Paint { who, colour } => {
             town.wish(players[usize::from(who)], Command::Paint(Paint { colour })).err()
         }

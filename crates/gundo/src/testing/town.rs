@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::{
-    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Neighbour, Part, Payload, Player, RawContext, RawDecision,
-    RawDone, Reads, Refusal, Rules, Surroundings, Ticked,
+    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Neighbour, Part, Payload, Player, RawContext,
+    RawDecision, RawDone, Reads, Refusal, Rules, Surroundings, Ticked,
 };
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
@@ -134,7 +134,11 @@ impl Town {
     ///
     /// # Panics
     /// The rules want what the engine cannot do.
-    pub fn command<P: Player>(&mut self, player: EntityId, command: &P::Command) -> Result<P::Reply, Refusal> {
+    pub fn command<P: Player>(
+        &mut self,
+        player: EntityId,
+        command: &P::Command,
+    ) -> Result<P::Reply, Refusal> {
         let bytes = command.to_bytes();
         let reply = self.run(player, &bytes)?;
         Ok(P::Reply::from_bytes(&reply).ok().flatten().expect("the engine hands over what the rules encoded"))
@@ -151,9 +155,13 @@ impl Town {
         ask: &T::Ask,
     ) -> Result<T::Answer, Refusal> {
         let actor = self.actor(by);
-        let part = Part { entity: EntityId::new(T::KIND, id.into()), ask: ask.to_bytes(), exists: Exists::Yes };
+        let part =
+            Part { entity: EntityId::new(T::KIND, id.into()), ask: ask.to_bytes(), exists: Exists::Yes };
         let done = self.answer(&part, &actor)?;
-        Ok(T::Answer::from_bytes(&done.reply).ok().flatten().expect("the engine hands over what the rules encoded"))
+        Ok(T::Answer::from_bytes(&done.reply)
+            .ok()
+            .flatten()
+            .expect("the engine hands over what the rules encoded"))
     }
 
     /// Lets an event happen, whatever the rules say: to begin a test somewhere.
@@ -194,10 +202,13 @@ impl Town {
 
     /// Signals of entities of kind `E` since the last call, with who made them.
     pub fn signals<E: Entity>(&mut self) -> Vec<(EntityId, E::Signal)> {
-        let (ours, rest) = std::mem::take(&mut self.signals).into_iter().partition(|(id, _)| id.kind == E::KIND);
+        let (ours, rest) =
+            std::mem::take(&mut self.signals).into_iter().partition(|(id, _)| id.kind == E::KIND);
         self.signals = rest;
         let ours: Vec<(EntityId, Bytes)> = ours;
-        ours.iter().filter_map(|(id, bytes)| Some((*id, E::Signal::from_bytes(bytes).ok().flatten()?))).collect()
+        ours.iter()
+            .filter_map(|(id, bytes)| Some((*id, E::Signal::from_bytes(bytes).ok().flatten()?)))
+            .collect()
     }
 
     /// What the client of `player` alone was told since the last call.
@@ -243,7 +254,11 @@ impl Town {
             let count = self.events.get(id).map_or(0, Vec::len);
             for snapshot_after in [usize::MAX, count / 2, count] {
                 let replayed = self.replay(*id, snapshot_after);
-                assert_eq!(replayed.snapshot(), live.snapshot(), "{id}: replaying its events gives another state");
+                assert_eq!(
+                    replayed.snapshot(),
+                    live.snapshot(),
+                    "{id}: replaying its events gives another state"
+                );
                 let (replayed, live) = (replayed.public(self.now), live.public(self.now));
                 assert_eq!(replayed, live, "{id}: after a replay others see something else");
             }
@@ -252,7 +267,8 @@ impl Town {
 
     fn replay(&self, id: EntityId, snapshot_after: usize) -> Box<dyn AnyEntity> {
         let kind = self.rules.kind_of(id.kind).expect("it is here");
-        let restored = |entity: &dyn AnyEntity| kind.restore(id.id, &entity.snapshot()).expect("its own snapshot");
+        let restored =
+            |entity: &dyn AnyEntity| kind.restore(id.id, &entity.snapshot()).expect("its own snapshot");
         let mut entity = kind.create(id.id);
         let events = self.events.get(&id).map_or(&[][..], Vec::as_slice);
         for (done, event) in events.iter().enumerate() {
@@ -292,7 +308,8 @@ impl Town {
                 }
                 let answers: Vec<Bytes> = all.iter().map(|(_, done)| done.reply.clone()).collect();
                 let then: &dyn Conclude = ask.then.as_ref();
-                let last = self.with(player, None, |entity, cx| then.conclude(entity.as_any(), &answers, cx))?;
+                let last =
+                    self.with(player, None, |entity, cx| then.conclude(entity.as_any(), &answers, cx))?;
                 (all, last)
             }
         };
@@ -304,7 +321,8 @@ impl Town {
 
     fn answer(&mut self, part: &Part, actor: &Actor) -> Result<RawDone, Refusal> {
         let id = part.entity;
-        let kind = self.rules.kind_of(id.kind).unwrap_or_else(|| panic!("the game has no kind {}", id.kind.0));
+        let kind =
+            self.rules.kind_of(id.kind).unwrap_or_else(|| panic!("the game has no kind {}", id.kind.0));
         let (creates, exists) = (kind.asking_creates(), self.exists(id));
         match part.exists {
             Exists::Yes if !exists && !creates => {

@@ -43,13 +43,11 @@ pub trait Asked: Entity {
     ///
     /// # Errors
     /// A refusal; nothing has any effect then, and the player hears it.
-    fn answer(
-        &self,
-        ask: Self::Ask,
-        by: &Actor,
-        cx: &mut Context<'_, Self>,
-    ) -> Result<(Done<Self>, Self::Answer), Refusal>;
+    fn answer(&self, ask: Self::Ask, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self>;
 }
+
+/// What [`Asked::answer`] returns: what happens to the entity that is asked, and what it answers; or a refusal.
+pub type Answered<E> = Result<(Done<E>, <E as State>::Answer), Refusal>;
 
 /// A player. Needs `player` and `command = …` in `#[state]`.
 pub trait Player: Entity {

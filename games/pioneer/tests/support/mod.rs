@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use gundo::{ChunkId, EntityId, Point, Refusal, Rules, WorldTime};
 use pioneer::schema::player_command::Command;
 use pioneer::schema::{
-    Build, Building, ChunkRef, Craft, Demolish, Gather, Item, ItemsGathered, LandPublic, LandReply, PlayerPrivate,
-    PlayerReply, Stack, land_command, player_event,
+    Build, Building, ChunkRef, Craft, Demolish, Gather, Item, ItemsGathered, LandPublic, LandReply,
+    PlayerPrivate, PlayerReply, Stack, land_command, player_event,
 };
 use pioneer::{Island, Land, Player};
 
@@ -71,7 +71,12 @@ impl Town {
         self.ask::<Land>(id, chunk, ask)
     }
 
-    pub(crate) fn gather(&mut self, id: EntityId, chunk: ChunkId, thing: u32) -> Result<PlayerReply, Refusal> {
+    pub(crate) fn gather(
+        &mut self,
+        id: EntityId,
+        chunk: ChunkId,
+        thing: u32,
+    ) -> Result<PlayerReply, Refusal> {
         self.wish(id, Command::Gather(Gather { chunk: Some(chunk_ref(chunk)), thing }))
     }
 
@@ -85,7 +90,12 @@ impl Town {
         self.wish(id, Command::Build(Build { what: what.into(), x: at.x, y: at.y, rotation }))
     }
 
-    pub(crate) fn demolish(&mut self, id: EntityId, chunk: ChunkId, thing: u32) -> Result<PlayerReply, Refusal> {
+    pub(crate) fn demolish(
+        &mut self,
+        id: EntityId,
+        chunk: ChunkId,
+        thing: u32,
+    ) -> Result<PlayerReply, Refusal> {
         self.wish(id, Command::Demolish(Demolish { chunk: Some(chunk_ref(chunk)), thing }))
     }
 

@@ -1,17 +1,21 @@
-//! The first game in the simulator, as the guide `docs/simulator.md` tells it.
+//! The meadow in the simulator, as the guide `docs/simulator.md` tells it.
 
-use gundo::EntityId;
+use std::sync::Arc;
+
 use gundo::bots::{Behaviour, Stroll, Wishes};
+use gundo::prelude::*;
 use gundo::sim::{Facts, Flows, Game, Goods, Holdings};
+use gundo::{Message, Payload};
 
-use super::*;
+use crate::{ARMS_MAX, FLOWERS_MAX, Gardener, GardenerEvent, Meadow, MeadowEvent, Wish, rules};
 
 /// How a person starts it: failures say this, to be run again.
-pub(super) const COMMAND: &str = "cargo run --profile sim -p gundo --example first_game -- sim";
+pub const COMMAND: &str = "cargo run --profile sim -p meadow --features sim -- sim";
 
 const FLOWER: Goods = Goods(1);
 
-pub(super) struct Simulated;
+/// The meadow, as the simulator plays it.
+pub struct Simulated;
 
 impl Game for Simulated {
     fn name(&self) -> &'static str {
@@ -37,15 +41,15 @@ impl Game for Simulated {
 
     fn flows(&self, _seed: u64, entity: EntityId, _before: &[u8], event: &[u8], flows: &mut Flows) {
         if entity.kind == Gardener::KIND {
-            let event = GardenerEvent::decode(event).unwrap_or_default();
-            return flows.take(FLOWER, event.picked.into());
+            if let Ok(Some(GardenerEvent::Picked)) = GardenerEvent::from_bytes(event) {
+                flows.take(FLOWER, 1);
+            }
+            return;
         }
-        let event = MeadowEvent::decode(event).unwrap_or_default();
-        if event.planted.is_some() {
-            flows.create(FLOWER, 1);
-        }
-        if event.picked.is_some() {
-            flows.give(FLOWER, 1);
+        match MeadowEvent::from_bytes(event) {
+            Ok(Some(MeadowEvent::Planted(_))) => flows.create(FLOWER, 1),
+            Ok(Some(MeadowEvent::Picked(_))) => flows.give(FLOWER, 1),
+            Ok(None) | Err(_) => {}
         }
     }
 
@@ -74,8 +78,8 @@ impl Behaviour for Mind {
     fn step(&mut self, wishes: &mut Wishes) {
         self.stroll.step(wishes);
         if wishes.open == 0 && wishes.chance.below(5) == 0 {
-            let verb = if wishes.chance.below(2) == 0 { "plant" } else { "pick" };
-            wishes.command(0, Wish { verb: verb.into() }.encode_to_vec());
+            let wish = if wishes.chance.below(2) == 0 { Wish::Plant } else { Wish::Pick };
+            wishes.command(0, wish.to_bytes());
         }
     }
 }

@@ -1,0 +1,12 @@
+//! The meadow as a command; `--help` tells the rest.
+
+use std::process::ExitCode;
+
+use gundo_cli::App;
+
+fn main() -> ExitCode {
+    let app = App::new("meadow", |_| meadow::rules());
+    #[cfg(feature = "sim")]
+    let app = app.simulated(meadow::sim::COMMAND, meadow::sim::Simulated);
+    app.run()
+}
