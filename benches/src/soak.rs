@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use gundo::sim::Audit;
-use gundo::{Entity, EntityId};
+use gundo::{EntityId, State};
 use gundo_bots::{Behaviour, BotsConfig, Fleet, Played, Report};
 use gundo_journal_sqlite::{Reader, Settings};
 use gundo_node::{Control, LocalNodes, SoloSettings};

@@ -238,7 +238,9 @@ mod tests {
     #[test]
     fn the_seeds_reach_what_they_are_meant_to() {
         for (name, _) in crate::seeds::peer_acts() {
-            assert_eq!(after(name).node.counters().nonsense, 0, "{name}");
+            // No decision in that world reads, so a public part that comes unasked is nonsense.
+            let unasked = u64::from(name == "Seen" || name == "everything");
+            assert_eq!(after(name).node.counters().nonsense, unasked, "{name}");
         }
         let ends = |name| {
             let world = after(name);

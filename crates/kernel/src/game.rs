@@ -4,30 +4,31 @@
 //! [`Placed`]), and hands them over in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which speaks bytes. No storage, no
 //! placement here.
 
+mod ask;
 mod context;
 mod decision;
 mod entity;
 mod kinds;
+mod methods;
 mod payload;
 mod refusal;
 mod rules;
 mod state;
 
+pub use ask::{Answers, Ask, Asking, Both, Many, One};
 pub use bytes::Bytes;
 pub use context::{Actor, Child, Context, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked};
-pub use decision::{
-    Answers, Ask, Asking, Both, Conclude, Decision, Done, Exists, Many, One, Part, RawAsk, RawDecision,
-    RawDone, Tell,
-};
+pub use decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, RawDone, Tell};
 pub use entity::{Answered, Asked, Entity, Placed, Player, Ticking};
 pub use gundo_macros::{Payload, State, message};
 pub use gundo_types::Kind;
 pub use gundo_wire::DecodeError;
 pub use kinds::{AnyEntity, AnyKind};
+pub use methods::{Methods, Registered};
 pub use payload::{Describe, Described, Never, Payload, Probe, Schema, Undescribed};
 pub use prost;
 pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};
 pub use rules::Rules;
 pub(crate) use rules::{PARTS_MAX, READS_MAX};
-pub use state::{Methods, Role, State, Stored};
+pub use state::{Role, State, Stored};

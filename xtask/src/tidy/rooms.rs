@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("codec", &["frame", "game", "peer"]),
     ("io", &["game", "peer"]),
     ("view", &["io"]),
-    ("core", &["io", "peer", "view"]),
+    ("core", &["game", "io", "peer", "view"]),
     ("planted", &["io", "peer"]),
     ("membership", &["core", "io", "peer"]),
     ("overload", &["core", "io"]),
