@@ -1,4 +1,4 @@
-//! The command line from outside: what it ends with.
+//! The exit codes of the command line.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use gundo_kernel::game::{Context, Decision, Entity, Refusal, Rules};
 use gundo_types::{Kind, WorldTime};
 use gundo_wire::DecodeError;
 
-/// A player who can do nothing: what is tested is the command line.
+/// A player that can do nothing: the test is about the command line.
 struct Idler;
 
 impl Entity for Idler {
@@ -42,7 +42,7 @@ impl Entity for Idler {
     }
 }
 
-/// What the command line `words` ends with.
+/// The exit code of the command line `words`.
 fn exit(words: &[&str]) -> String {
     let words = std::iter::once("idling").chain(words.iter().copied());
     format!("{:?}", App::new("idling", |_| Rules::new::<Idler>("idling", &Arc::new(()))).run_from(words))
