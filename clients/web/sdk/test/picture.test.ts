@@ -28,7 +28,7 @@ class Story {
     this.picture.onMessage(create(ServerMessageSchema, message), this.now);
   }
 
-  /** What was told since the last call. */
+  /** Events since the last call. */
   told(): string[] {
     return this.log.splice(0);
   }
