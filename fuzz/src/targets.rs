@@ -46,7 +46,7 @@ pub fn picture(data: &[u8]) -> bool {
         }
         entered |= !picture.is_empty();
         let there: BTreeSet<EntityId> = picture.entities().map(|(id, _)| id).collect();
-        assert_eq!(there, told, "the picture differs from what was told of it");
+        assert_eq!(there, told, "the picture differs from its events");
         assert_eq!(there.len(), picture.len());
         for (id, seen) in picture.entities() {
             assert_eq!(picture.entity(id), Some(seen));
@@ -135,6 +135,6 @@ fn survives<M: Message + Default + PartialEq + std::fmt::Debug>(data: &[u8]) -> 
     let bytes = message.encode_to_vec();
     assert_eq!(bytes.len(), message.encoded_len());
     let again = M::decode(bytes.as_slice()).expect("what was encoded decodes");
-    assert!(again == message, "a message changed on its way: {message:?} became {again:?}");
+    assert!(again == message, "a message changed in a round trip: {message:?} became {again:?}");
     Some(message)
 }

@@ -54,7 +54,7 @@ export async function acrossBorders(ada) {
     borders += way.borders;
     chunks += way.chunks;
   }
-  demand(clean >= late.length * 3, `an own-move gap of ${late[0]}, and too few steady walks to call it chance`);
+  demand(clean >= late.length * 3, `an own-move gap of ${late[0]}, and too few steady walks to call it an accident`);
   demand(borders >= 1, `no border between nodes was crossed at a steady pace; on ${unsteady} of ${WALKS_MAX} walks the page stalled`);
   demand(chunks >= 4, `only ${chunks} borders between chunks were crossed`);
   const corrections = (await ada.ask("corrections")) - correctionsBefore;

@@ -185,7 +185,7 @@ mod tests {
         r.replace(edges([9, 1, 5]));
         assert_eq!((r.current().port, r.all().len()), (1, 3));
         r.replace(edges([5, 9]));
-        assert_eq!((r.current().port, r.all().len()), (1, 3), "it is known on, behind the others");
+        assert_eq!((r.current().port, r.all().len()), (1, 3), "it stays in the list, behind the others");
         r.on_lost(None);
         assert_ne!(r.current().port, 1);
         r.replace(edges([5, 9]));

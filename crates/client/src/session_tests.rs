@@ -269,7 +269,7 @@ fn a_silent_edge_is_asked_and_then_given_up() {
     assert_eq!(s.poll_timeout(), Some(at(2_002)));
     s.handle_message(at(2_000), pong(1_002_000));
     assert_eq!(drain(&mut s), [Output::Event(Event::RoundTrip(998_000))]);
-    assert_eq!(s.poll_timeout(), Some(at(3_000)), "it is there: the silence begins anew");
+    assert_eq!(s.poll_timeout(), Some(at(3_000)), "it is alive: the silence starts again");
     s.handle_timeout(at(3_000));
     drain(&mut s);
     s.handle_timeout(at(4_000));

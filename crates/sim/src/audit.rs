@@ -61,7 +61,7 @@ impl<'a> Audit<'a> {
             if *seq != expected {
                 return violated(
                     Guarantee::G2,
-                    format!("{entity}: event {seq} stands where {expected} should"),
+                    format!("{entity}: event {seq} is in the place of {expected}"),
                 );
             }
             let Ok(cause) = Cause::decode(event.cause.as_ref()) else {

@@ -140,7 +140,7 @@ impl Judge {
             let newest = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
             if line >= newest {
                 let text = format!(
-                    "{}: connection {} is told that a newer one has it, and it is the newest (adoption {line})",
+                    "{}: connection {} hears that a newer one took over, but it is the newest (adoption {line})",
                     self.name(player),
                     conn.0
                 );
@@ -177,7 +177,7 @@ impl Judge {
         let Some(said) = line.said.get(&reply.seq).copied() else {
             return violated(
                 Guarantee::G5,
-                format!("{name}: an answer to {}, which was never said", reply.seq),
+                format!("{name}: an answer to {}, which was never sent", reply.seq),
             );
         };
         let answer = match &reply.refusal {
@@ -209,7 +209,7 @@ impl Judge {
                 violated(Guarantee::G7, text)
             }
             (None, Some(effect)) if effect.reply != reply.payload => {
-                let text = format!("{name}: command {} is answered otherwise than recorded", reply.seq);
+                let text = format!("{name}: the answer to {} differs from the recorded one", reply.seq);
                 violated(Guarantee::G5, text)
             }
             (None, Some(_)) => {

@@ -289,7 +289,7 @@ fn pictures(world: &World) -> Verdict {
                     "{name} sees {} at {:?}, it is at {body:?}{}",
                     world.judge.name(*id),
                     seen.body,
-                    if seen.public == **public { "" } else { ", and looks otherwise" }
+                    if seen.public == **public { "" } else { ", and it looks different" }
                 );
                 return violated(Guarantee::G8, text);
             }

@@ -74,7 +74,7 @@ test("the first hello says the same nonce until the welcome is heard, also after
   assert.equal(nonce()?.length, 0, "the token says it now");
 });
 
-test("a nonce that is no key any more is drawn anew", () => {
+test("a nonce that is not valid any more is replaced", () => {
   const { env, client } = setUp();
   client.connect("Ada");
   env.socket.open();
@@ -229,7 +229,7 @@ test("a lost edge: every other one at once, then round and round with longer wai
   for (let k = 0; k < 18; k += 3) assert.equal(new Set(urls.slice(k, k + 3)).size, 3, `attempts ${urls.slice(k, k + 3)}`);
 });
 
-test("where a round begins is chance, but never the lost edge", () => {
+test("a round begins at a random edge, but never the lost one", () => {
   for (const [luck, port] of [[0, 7_601], [0.49, 7_601], [0.51, 7_602], [0.99, 7_602]] as const) {
     const { env } = joined();
     env.luck = luck;
@@ -291,7 +291,7 @@ test("a command that connections or nodes were lost over says so when it is sent
   env.socket.say({ notice: { code: "", text: "", suspects: [2n, 9n] } });
   env.socket.say({ closing: { code: "moving", text: "", retryMs: 1 } });
   resume();
-  assert.deepEqual(lost(), [2, 2, 1], "who is sent elsewhere suspects nobody");
+  assert.deepEqual(lost(), [2, 2, 1], "a client that is sent elsewhere suspects no command");
   assert.deepEqual(notices, [], "that was for the program only");
   env.socket.say({ notice: { code: "suspended", text: "Something is wrong.", suspects: [] } });
   assert.deepEqual(notices, ["Something is wrong."]);

@@ -14,7 +14,7 @@ function three() {
   return { ledger, again: () => ledger.onWelcome(1n).map(({ lost }) => lost) };
 }
 
-test("a connection that is lost makes every command suspect that was on its way, and after that the first", () => {
+test("a lost connection makes every command in flight suspect, and after that the first", () => {
   const { ledger, again } = three();
   ledger.countLoss();
   assert.deepEqual(again(), [1, 1, 1]);

@@ -69,7 +69,7 @@ impl Judge {
             }
             for (expected, (seq, _)) in (stream.first..).zip(store.stream(*id, 0, usize::MAX)) {
                 if seq != expected {
-                    let text = format!("{name}: event {seq} stands in the journal where {expected} should");
+                    let text = format!("{name}: event {seq} is in the journal in place of {expected}");
                     return violated(Guarantee::G2, text);
                 }
             }
@@ -124,7 +124,7 @@ impl Judge {
             }
         }
         if state.snapshot() != replica.snapshot {
-            return violated(Guarantee::G3, format!("{name}: a load gives another state than all events do"));
+            return violated(Guarantee::G3, format!("{name}: a load and all events give different states"));
         }
         Ok(())
     }

@@ -156,7 +156,7 @@ impl World {
             self.scratch.clear();
             parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
             let Ok(message) = ServerMessage::decode(self.scratch.as_slice()) else {
-                let text = format!("n{} sends something that is not a server message", key.node);
+                let text = format!("n{} sends bytes that are not a server message", key.node);
                 return self.rule(violated(Guarantee::G9, text));
             };
             if self.story.tell.is_some() {
@@ -314,7 +314,7 @@ impl World {
                 && !who.absence.is_possible(self.now, self.plan.world.grace_ms * 1_000)
             {
                 let text =
-                    format!("{} is told that {} left, who has not", self.people[c.person].name, who.name);
+                    format!("{} hears that {} left, but it has not", self.people[c.person].name, who.name);
                 verdict = violated(Guarantee::G8, text);
             }
             if let PictureEvent::Left(id) | PictureEvent::Gone(id) = event {
