@@ -12,7 +12,7 @@ use crate::config::{DATA_DEFAULT, Flags};
 #[command(
     about = "A world to play in, and the tools around it.",
     long_about = "Without a command this is the server: a whole world of several nodes in one process, with its page, its \
-                  journal and its indicators. Everything is kept in the data directory; Ctrl-C saves and stops.",
+                  journal and its metrics. Everything is stored in the data directory; Ctrl-C saves and stops.",
     after_help = "Settings come from a TOML file (--config), then the environment (GUNDO_NODES=5, GUNDO_WORLD__TICK_MS=50), \
                   then flags; later ones win. RUST_LOG=debug shows more.\n\
                   Exit codes: 0 success, 1 failure, 2 wrong usage.",

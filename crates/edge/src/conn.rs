@@ -19,7 +19,8 @@ use crate::link::Urgency;
 use crate::out::{Out, Page, Pushed};
 use crate::reason::{self, Reason, close_payload};
 
-/// Bytes read and discarded from a client after its `Closing`: enough that a reset does not lose the client's last message.
+/// Bytes read and discarded after the edge has sent a `Closing`: enough that a reset does not make the client lose that
+/// message.
 const FAREWELL_BYTES: usize = 1024 * 1024;
 /// First size of a connection's read buffer. It holds only a message that the last turn did not complete. Most buffers are
 /// empty, and there are thousands of them.
