@@ -1,4 +1,4 @@
-//! The smallest game: a flat world without land, players who walk and note things down.
+//! The smallest game: a flat world without land, and players who walk and note things down.
 //!
 //! The benchmarks measure the engine; a real game's rules would add their own cost on top.
 
@@ -79,7 +79,7 @@ impl Entity for Walker {
     }
 }
 
-/// The name of a player who is to be born at `at`.
+/// The name of a player who should be born at `at`.
 pub(crate) fn name_at(at: Point, suggestion: &str) -> String {
     format!("{}_{}_{suggestion}", at.x, at.y)
 }

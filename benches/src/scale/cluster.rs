@@ -1,4 +1,4 @@
-//! Kernels, their links, the journal and players who walk, on one virtual clock.
+//! Kernels, their links, the journal and walking players, on one virtual clock.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::game;
 
 /// How fast players walk, mm/s.
 const SPEED_MM_S: u32 = 2_000;
-/// A message from one node to another takes this long, µs: two machines in one hall. Anything below `flush_after_ms` gives
+/// Delay of a message from one node to another, µs: two machines in one data centre. Anything below `flush_after_ms` gives
 /// the same counts.
 const LINK_US: u64 = 500;
-/// A commit of the journal takes this long, µs.
+/// Time of a commit of the journal, µs.
 const COMMIT_US: u64 = 2_000;
-/// A load from it takes this long, µs.
+/// Time of a load from it, µs.
 const LOAD_US: u64 = 500;
-/// Between two steps of a player, µs.
+/// Interval between two steps of a player, µs.
 const STEP_US: u64 = 100_000;
 /// World time at which every run begins, ms.
 const WORLD_MS: u64 = 1_000_000;
@@ -36,7 +36,7 @@ enum Flight {
         from: NodeId,
         message: Peer,
     },
-    /// Of the batch that has waited longest.
+    /// Commits the batch that has waited longest.
     Commit,
     Loaded {
         node: usize,
@@ -105,7 +105,7 @@ impl Cluster {
         }
     }
 
-    /// Players are born anywhere on the area, and come in by one node after another.
+    /// Players are born anywhere in the area, and come in by one node after another.
     fn add_players(&mut self, case: Case, schedule: Schedule, seed: u64) {
         let (min, max) = area(case);
         let mut births = chance(seed, 3);
@@ -122,7 +122,7 @@ impl Cluster {
             });
             let hello_us = schedule.arrival_ms * 1_000 * index as u64 / case.players as u64;
             self.fly(hello_us, Flight::Hello(index));
-            // The last one in needs a moment before it may have walked anywhere.
+            // The last one in needs a moment before it can have walked anywhere.
             let step_us = schedule.arrival_ms * 1_000 + STEP_US + self.life.below(STEP_US);
             self.fly(step_us, Flight::Step(index));
         }
@@ -141,7 +141,7 @@ impl Cluster {
         self.flights.push(at, flight);
     }
 
-    /// What is sent from now on counts.
+    /// Counts everything sent from now on.
     pub(super) fn start_counting(&mut self) {
         self.counting = true;
     }
@@ -151,7 +151,7 @@ impl Cluster {
         self.nodes.iter().map(|host| host.traffic).collect()
     }
 
-    /// Whether everybody is in the world and went where it wanted to.
+    /// Whether all players are in the world and went where they wanted.
     pub(super) fn check(&self) -> Result<(), String> {
         let missing = self.players.iter().filter(|player| !player.welcome).count();
         if missing > 0 || self.closed > 0 {
@@ -267,14 +267,14 @@ impl Cluster {
                 self.fly(self.now + LOAD_US, Flight::Loaded { node, entity, load });
             }
             Output::Close { .. } => self.closed += 1,
-            // Everybody stays, and the coordinator is not looked at.
+            // All nodes stay, and there is no coordinator.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Panicked { .. } | Output::GameFault { .. } | Output::Fenced | Output::Stopped => {}
         }
     }
 }
 
-/// Chance of one kind of choice: what is drawn for one purpose does not change what is drawn for another.
+/// Random numbers for one purpose: drawing for one purpose does not change another.
 fn chance(seed: u64, purpose: u64) -> Chance {
     let mut chance = Chance::new(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     Chance::new(chance.next_u64())

@@ -1,4 +1,4 @@
-//! A small game with money in it, and with mistakes in its rules that can be asked for.
+//! A small game with money in it, whose rules can be given bugs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use gundo_sim::{Facts, Flows, Game, Goods, Holdings};
 use gundo_types::{Body, EntityId, Point, WorldTime};
 use prost::Message;
 
-/// What is wrong with the rules.
+/// The bug in the rules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wrong {
     Nothing,
@@ -21,24 +21,24 @@ pub(crate) enum Wrong {
     Shortchanges,
     /// More fits into a chest than should.
     Overfills,
-    /// More fits into a chest than should, and of twenty coins one becomes two.
+    /// More fits into a chest than should, and one of twenty coins becomes two.
     Both,
-    /// Nobody has thought of a fourth coin.
+    /// Nobody thought of a fourth coin.
     Panics,
-    /// A wish now and then spoils the purse it is for, and panics.
+    /// Some commands corrupt the purse they are for, and panic.
     Clumsy,
-    /// Everybody insists on such wishes.
+    /// All players insist on such commands.
     Stubborn,
-    /// The players have had enough after a while.
+    /// After a while the players' minds panic.
     Mad,
-    /// The players play otherwise each time.
+    /// The players play differently each time.
     Fickle,
 }
 
-/// Coins that everybody begins with.
+/// Coins that every player starts with.
 const BEGINNING: u32 = 6;
 const CHEST_MAX: u32 = 15;
-/// Whoever wishes for so many finds out that nobody has tried it.
+/// A command for this many coins finds the untested case.
 const UNTRIED: u32 = 99;
 
 /// Command, event, reply and snapshot of both kinds.
@@ -120,7 +120,7 @@ impl Entity for Purse {
 #[state(ask = Coins, public = Coins)]
 struct Chest {
     coins: u32,
-    /// Whenever so many are in it, there is one more; 0: never.
+    /// Whenever this many are in it, one more appears; 0: never.
     doubles_at: u32,
 }
 
@@ -172,7 +172,7 @@ fn doubles_at(wrong: Wrong) -> u32 {
 
 struct Payer {
     wrong: Wrong,
-    /// Turns it lets pass.
+    /// Turns to skip.
     rests: u32,
     turns: u32,
 }
@@ -193,7 +193,7 @@ impl Behaviour for Payer {
     }
 }
 
-/// Fickle minds that were ever made: each rests longer than the one before.
+/// Fickle minds made so far: each rests longer than the one before.
 static FICKLE: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) struct Purses(pub(crate) Wrong);
