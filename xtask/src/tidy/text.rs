@@ -40,6 +40,8 @@ const IGNORED: &[&str] = &["target", "node_modules", ".git", "data", "artifacts"
 const GENERATED: &[&str] = &[
     "clients/web/dist/",
     "clients/web/page/src/gen/",
+    "crates/wire/src/generated/",
+    "games/pioneer/src/generated/",
     "clients/web/sdk/src/gen/",
     "clients/web/package-lock.json",
     "Cargo.lock",
