@@ -7,10 +7,10 @@ use crate::shell::{Done, cargo, run};
 /// Passes `words` to the benchmark program; without any it lists the benchmarks.
 pub(crate) fn run_named(words: &[String]) -> Done {
     let words = if words.is_empty() { &["--help".to_owned()] } else { words };
-    run(cargo().args(["run", "--release", "--quiet", "-p", "gundo-bench", "--"]).args(words))
+    run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--"]).args(words))
 }
 
 /// Runs the soak with these words.
 pub(crate) fn soak(words: &[String]) -> Done {
-    run(cargo().args(["run", "--release", "--quiet", "-p", "gundo-bench", "--", "soak"]).args(words))
+    run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--", "soak"]).args(words))
 }

@@ -9,7 +9,9 @@ use clap::{CommandFactory, FromArgMatches};
 use gundo_bots::{Behaviour, Stroll};
 use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Cli, Command};
 use crate::{bots, journal, nodes, serve};
@@ -136,14 +138,15 @@ fn complain(error: &dyn Error) {
     eprintln!("error: {}", line.replace('\n', " "));
 }
 
-/// Logs go to stderr; `RUST_LOG` selects them.
+/// Logs go to stderr; `RUST_LOG` selects them by level and target: `info,gundo_node=debug`.
 pub(crate) fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|words| words.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     // If stderr is closed, log lines are dropped silently: the world runs on, and still stops when told to.
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
     // A program that has set up its own logs keeps them.
-    let _ = logs.with_ansi(io::stderr().is_terminal()).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 
 /// Writes to stdout. False: the reader is gone.

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
 use gundo_node::SoloSettings;
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::layers;
 
 /// Where a world's data lies by default.
 pub(crate) const DATA_DEFAULT: &str = "data";
@@ -186,42 +187,53 @@ pub enum ConfigError {
     },
     /// A key is unknown or a value is invalid.
     #[error("bad configuration: {0}")]
-    Value(Box<figment::Error>),
+    Value(#[from] toml::de::Error),
 }
 
 /// The flags: only those that were given.
-#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Flags {
     /// Nodes in this process, each one logic thread [default: 3]
     #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<u16>,
     /// Where node 1 listens; node k takes the port plus k-1 [default: 127.0.0.1:7600]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
     /// Directory of the world's data [default: data]
     #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
     /// Seed of a new world; an old one keeps its own [default: random]
     #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+}
+
+impl Flags {
+    fn apply(&self, config: &mut Config) {
+        fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                field.clone_from(value);
+            }
+        }
+        set(&mut config.nodes, &self.nodes);
+        set(&mut config.listen, &self.listen);
+        set(&mut config.data, &self.data);
+        config.seed = self.seed.or(config.seed);
+    }
 }
 
 impl Config {
     /// Reads the configuration: defaults, `file`, the environment, `flags`.
     pub(crate) fn read(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
-        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        let mut all = Table::try_from(Self::default()).expect("the defaults are plain numbers and words");
         if let Some(file) = file {
             let text = std::fs::read_to_string(file);
-            text.map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
-            layers = layers.merge(Toml::file_exact(file));
+            let text = text.map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
+            layers::merge(&mut all, text.parse()?);
         }
-        let environment = Env::prefixed("GUNDO_").split("__").ignore(&["config", "admin_token"]);
-        let layers = layers.merge(environment).merge(Serialized::defaults(flags));
-        layers.extract().map_err(|error| ConfigError::Value(Box::new(error)))
+        layers::merge(&mut all, layers::environment(std::env::vars_os()));
+        let mut config: Self = all.try_into()?;
+        flags.apply(&mut config);
+        Ok(config)
     }
 
     /// The same settings in the form `gundo-node` takes.

@@ -12,6 +12,7 @@ mod bots;
 mod cli;
 mod config;
 mod journal;
+mod layers;
 mod nodes;
 mod serve;
 mod token;
