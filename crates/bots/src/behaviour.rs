@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use gundo_client::Picture;
 use gundo_types::{Body, HEADINGS, Point, Time};
 use gundo_wire::client::{Correction, Refusal, Welcome};
 
@@ -135,6 +136,17 @@ pub trait Behaviour: Send {
     /// The server put its body elsewhere.
     fn handle_correction(&mut self, correction: &Correction) {
         let _ = correction;
+    }
+
+    /// Whether it looks around: before each step [`handle_sight`](Self::handle_sight) shows it everything in sight. (Default: it does
+    /// not, which costs a load generator far less.)
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// What its client sees, before each step of a mind that [`looks`](Self::looks).
+    fn handle_sight(&mut self, sight: &Picture) {
+        let _ = sight;
     }
 
     /// Called about `steps_per_second` times per second while the bot is in the world.

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Session, SessionSettings, draw_nonce};
+use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Picture, Session, SessionSettings, draw_nonce};
 use gundo_types::{Body, EntityId, Point, Time};
 use gundo_wire::Message;
-use gundo_wire::client::{ClientMessage, Correction, Welcome};
+use gundo_wire::client::{ClientMessage, Correction, ServerMessage, Welcome};
 use mio::{Interest, Registry, Token};
 
 use crate::behaviour::{Behaviour, Chance, Wishes};
@@ -24,6 +24,8 @@ pub(crate) struct Bot {
     token: Token,
     session: Session,
     light: Light,
+    /// Of a mind that looks around.
+    sight: Option<Picture>,
     mind: Box<dyn Behaviour>,
     wishes: Wishes,
     socket: Option<Socket>,
@@ -80,6 +82,7 @@ impl Bot {
             token,
             session: Session::new(settings),
             light: Light::default(),
+            sight: mind.looks().then(Picture::new),
             mind,
             wishes: Wishes::new(Chance::new(seed)),
             socket: None,
@@ -188,6 +191,9 @@ impl Bot {
         self.wishes.step_ms = (desk.now.since(self.last_step) / 1_000).min(250) as u32;
         self.wishes.open = self.session.commands_open();
         self.last_step = desk.now;
+        if let Some(sight) = &self.sight {
+            self.mind.handle_sight(sight);
+        }
         self.mind.step(&mut self.wishes);
         for (tag, payload) in std::mem::take(&mut self.wishes.commands) {
             desk.tally.asked += 1;
@@ -287,6 +293,10 @@ impl Bot {
         }
         if let Some(body) = scanned.own {
             self.on_shown(now, body.at, tally);
+        }
+        if let Some(sight) = &mut self.sight {
+            let Ok(message) = ServerMessage::decode(bytes) else { return false };
+            sight.handle_message(&message, &mut Vec::new());
         }
         self.session.handle_message(now, scanned.rest);
         true

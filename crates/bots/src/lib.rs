@@ -25,7 +25,7 @@ use std::net::ToSocketAddrs;
 
 pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
 pub use fleet::{Fleet, Phase, Played, Progress};
-pub use gundo_client::{Address, BadAddress};
+pub use gundo_client::{Address, BadAddress, Picture, Seen};
 pub use gundo_wire::client::{Correction, Refusal, Welcome};
 pub use report::{Latency, Report};
 pub use socket::{Broken, Incoming, Socket};

@@ -108,10 +108,11 @@ impl Client {
 }
 
 impl Person {
-    /// A step of its mind. `crowd`: where the crowd gathers. `speed`: how fast it may walk, mm/s.
+    /// A step of its mind. `sight`: what its client sees. `crowd`: where the crowd gathers. `speed`: how fast it may walk, mm/s.
     pub(crate) fn think(
         &mut self,
         open: usize,
+        sight: &Picture,
         crowd: Option<Point>,
         speed: u32,
     ) -> (Option<Body>, Vec<(u64, Bytes)>) {
@@ -122,6 +123,9 @@ impl Person {
         /// A traveller's next goal is at most this far away.
         const FAR_MM: i32 = 300_000;
         self.wishes.open = open;
+        if self.mind.looks() {
+            self.mind.handle_sight(sight);
+        }
         self.mind.step(&mut self.wishes);
         let (mut walk, mut commands) = self.wishes.take();
         let at = self.wishes.body.at;

@@ -85,7 +85,7 @@ impl Entity {
         let mut rules = context(cx.core, &cx.crowd.interest, self.place(), Some(&mut command.reads));
         let decided = guard(|| self.durable.state().decide(&command.payload, &mut rules));
         let decided = self.judge(cx, "decide", decided);
-        if !command.reads.wanted.is_empty() && self.life.is(Phase::Live) {
+        if !command.reads.wanted.is_empty() && matches!(self.phase(), Phase::Live | Phase::Freezing) {
             return self.fetch(cx, command);
         }
         // Its transaction would lock others meanwhile.

@@ -109,7 +109,7 @@ impl World {
         who.wishes.now = Time(now);
         who.wishes.step_ms = ((now - who.last_step) / 1_000).min(250) as u32;
         who.last_step = now;
-        let (walk, commands) = who.think(open, crowd, speed);
+        let (walk, commands) = who.think(open, &self.clients[client].picture, crowd, speed);
         for (tag, payload) in commands {
             if let Ok(id) = self.clients[client].session.command(Time(now), payload) {
                 self.clients[client].tags.push_back((id, tag));
