@@ -1,6 +1,6 @@
 //! The interest table of a home: which nodes publish a chunk, and which subscribe to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use gundo_types::{ChunkId, NodeId};
 
@@ -12,11 +12,35 @@ pub(super) struct Table {
     chunks: BTreeMap<ChunkId, Entry>,
 }
 
+/// In node order, without room to spare: mostly one or two of each, and there are many chunks.
 #[derive(Default)]
 struct Entry {
-    publishers: BTreeSet<NodeId>,
+    publishers: Vec<NodeId>,
     /// Tiers as bits: never 0.
-    subscribers: BTreeMap<NodeId, u8>,
+    subscribers: Vec<(NodeId, u8)>,
+}
+
+impl Entry {
+    fn publish(&mut self, node: NodeId) {
+        if let Err(at) = self.publishers.binary_search(&node) {
+            self.publishers.reserve_exact(1);
+            self.publishers.insert(at, node);
+        }
+    }
+
+    /// These tiers are what the node wants from now on; 0: none any more. What it wanted before.
+    fn subscribe(&mut self, node: NodeId, tiers: u8) -> u8 {
+        match (self.subscribers.binary_search_by_key(&node, |(n, _)| *n), tiers) {
+            (Ok(at), 0) => self.subscribers.remove(at).1,
+            (Ok(at), _) => std::mem::replace(&mut self.subscribers[at].1, tiers),
+            (Err(_), 0) => 0,
+            (Err(at), _) => {
+                self.subscribers.reserve_exact(1);
+                self.subscribers.insert(at, (node, tiers));
+                0
+            }
+        }
+    }
 }
 
 impl Table {
@@ -31,19 +55,16 @@ impl Table {
     /// What a member announced. Nobody is told yet.
     pub(super) fn note(&mut self, from: NodeId, subscribes: Vec<(ChunkId, u8)>, publishes: Vec<ChunkId>) {
         for (chunk, tiers) in subscribes.into_iter().filter(|(_, tiers)| *tiers != 0) {
-            self.chunks.entry(chunk).or_default().subscribers.insert(from, tiers);
+            self.chunks.entry(chunk).or_default().subscribe(from, tiers);
         }
         for chunk in publishes {
-            self.chunks.entry(chunk).or_default().publishers.insert(from);
+            self.chunks.entry(chunk).or_default().publish(from);
         }
     }
 
     pub(super) fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
-        let entry = self.chunks.entry(chunk).or_default();
-        let before =
-            if tiers == 0 { entry.subscribers.remove(&from) } else { entry.subscribers.insert(from, tiers) };
-        assert!(before != Some(0), "a subscriber has a tier");
-        if before.unwrap_or(0) != tiers {
+        let before = self.chunks.entry(chunk).or_default().subscribe(from, tiers);
+        if before != tiers {
             self.tell_publishers(core, chunk, None);
         }
         self.forget_if_empty(chunk);
@@ -52,10 +73,10 @@ impl Table {
     pub(super) fn publish(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, on: bool) {
         let entry = self.chunks.entry(chunk).or_default();
         if on {
-            entry.publishers.insert(from);
+            entry.publish(from);
             self.tell_publishers(core, chunk, Some(from));
         } else {
-            entry.publishers.remove(&from);
+            entry.publishers.retain(|node| *node != from);
             self.forget_if_empty(chunk);
         }
     }
@@ -63,9 +84,8 @@ impl Table {
     /// Tells the publishers of `chunk` who subscribes. `only`: this one.
     pub(super) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId, only: Option<NodeId>) {
         let Some(entry) = self.chunks.get(&chunk) else { return };
-        let list: Vec<_> = entry.subscribers.iter().map(|(n, t)| (*n, *t)).collect();
         for to in entry.publishers.iter().filter(|n| only.is_none_or(|o| o == **n)) {
-            core.send_home(*to, HomeMessage::Subscribers { chunk, list: list.clone() });
+            core.send_home(*to, HomeMessage::Subscribers { chunk, list: entry.subscribers.clone() });
         }
     }
 
@@ -78,7 +98,9 @@ impl Table {
     pub(super) fn check(&self) {
         for (chunk, entry) in &self.chunks {
             assert!(!(entry.publishers.is_empty() && entry.subscribers.is_empty()), "{chunk:?} is empty");
-            assert!(entry.subscribers.values().all(|tiers| *tiers != 0), "a subscriber has a tier");
+            assert!(entry.publishers.is_sorted_by(|a, b| a < b), "publishers out of order");
+            assert!(entry.subscribers.is_sorted_by(|a, b| a.0 < b.0), "subscribers out of order");
+            assert!(entry.subscribers.iter().all(|(_, tiers)| *tiers != 0), "a subscriber has a tier");
         }
     }
 }
