@@ -8,8 +8,8 @@ mod entity;
 mod kinds;
 mod refusal;
 
-pub use context::{Actor, Child, Context, Neighbour, RawContext, Surroundings, TickContext};
+pub use context::{Actor, Child, Context, NEAR_CHUNKS, Neighbour, RawContext, Surroundings, TickContext};
 pub use entity::{Decision, Entity, Part, RawDecision};
-pub use kinds::{AnyEntity, AnyKind, Rules};
+pub use kinds::{AnyEntity, AnyKind, Role, Rules};
 pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};

@@ -284,6 +284,15 @@ impl World {
                 };
                 self.input(node, input);
             }
+            Flight::Listed { node, kind, ids, max, list } => {
+                let broken = self.now < self.storage.unreadable_until;
+                let input = if broken {
+                    Input::Listed { kind, list, result: Err("the disk cannot be read".to_owned()) }
+                } else {
+                    self.storage.disk.list(kind, ids, max, list)
+                };
+                self.input(node, input);
+            }
             Flight::NodeTimer(key) => {
                 if self.nodes.get_mut(&key).is_some_and(|node| node.kernel.is_woken(self.now)) {
                     self.input(key, Input::Timeout);
@@ -467,6 +476,10 @@ impl World {
             Output::Load { entity, load } => {
                 let after = self.storage.load_us(self.now);
                 self.fly(after, Flight::Loaded { node: key, entity, load });
+            }
+            Output::List { kind, ids, max, list } => {
+                let after = self.storage.load_us(self.now);
+                self.fly(after, Flight::Listed { node: key, kind, ids, max, list });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
             Output::Remove { epoch, incarnation, .. } => {

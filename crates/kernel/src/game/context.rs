@@ -28,9 +28,22 @@ pub struct Neighbour {
     pub body: Option<Body>,
 }
 
+/// How far around its own chunk an entity sees what is [near](Surroundings::near), in chunks.
+pub const NEAR_CHUNKS: u32 = 1;
+
 /// The local picture of the world, reals and ghosts alike.
 pub trait Surroundings {
-    /// Everything with a body within `radius_mm` of `point` on `island`, in id order.
+    /// Everything else with a body within `radius_mm` of `point` on `island`, in id order. The entity that asks is not in it.
+    ///
+    /// What it sees does not depend on how many nodes there are. It sees the nine chunks around its own, and nothing beyond
+    /// ([`NEAR_CHUNKS`]): a radius of a chunk's length (30 m) around a point in its chunk is all within them.
+    ///
+    /// * **A player**: the chunks around the one its sight is centred on, which it leaves by no more than 3 m. Nothing before it
+    ///   stands in the world.
+    /// * **Land, and what has a place**: the chunks around its own, while somebody looks at that. Nothing otherwise.
+    /// * **What has no place**: nothing.
+    ///
+    /// It is a picture: what others do is in it up to two ticks later, and so is all of it when the entity has just begun to see.
     fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour>;
     /// The public state of `id`, if it is in the picture. `chunk` is where to look.
     fn look(&self, chunk: gundo_types::ChunkId, id: EntityId) -> Option<Bytes>;
@@ -69,7 +82,7 @@ pub struct Context<'a, W> {
 }
 
 impl<W> Context<'_, W> {
-    /// Everything with a body within `radius_mm` of `point` on `island`, in id order.
+    /// Everything else with a body within `radius_mm` of `point` on `island`, in id order: see [`Surroundings::near`].
     pub fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
         self.surroundings.near(island, point, radius_mm)
     }

@@ -84,6 +84,15 @@ pub trait Entity: Sized + Send + 'static {
         None
     }
 
+    /// Kinds with a place only: where it stands, by its durable state, in the chunk that its id names. It does not move by
+    /// itself: an event moves it. `None`: nobody sees it (any more).
+    ///
+    /// Elsewhere than in that chunk it cannot stand: then nobody sees it, and operators are told that `place` went wrong. A body
+    /// that it decides ([`Decision::body`]) refuses the part with `game_error`.
+    fn place(&self) -> Option<Body> {
+        None
+    }
+
     /// What only the entity's own player sees: inventory and the like.
     fn private(&self) -> Vec<u8> {
         Vec::new()

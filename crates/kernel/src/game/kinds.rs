@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, Kind, WorldTime};
+use gundo_types::{Body, ChunkId, EntityId, Kind, WorldTime};
 use gundo_wire::{DecodeError, Message};
 
 use super::context::{Child, Context, RawContext, TickContext};
@@ -42,6 +42,8 @@ pub trait AnyEntity: Send {
     fn public(&self, at: WorldTime) -> Option<Bytes>;
     /// See [`Entity::next_change`].
     fn next_change(&self, at: WorldTime) -> Option<WorldTime>;
+    /// See [`Entity::place`].
+    fn place(&self) -> Option<Body>;
     /// See [`Entity::private`].
     fn private(&self) -> Bytes;
     /// See [`Entity::snapshot`].
@@ -61,10 +63,36 @@ pub trait AnyEntity: Send {
     fn sleep(&mut self);
 }
 
+/// What the entities of a kind are in the world: it decides where they live and who sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A player: it walks, and lives on one node after the other.
+    Player,
+    /// The state of a chunk: one for each. It lives at its chunk's home, and whoever sees the chunk sees it.
+    Land,
+    /// A thing that stands in a chunk: see [`Rules::placed`]. It lives at its chunk's home.
+    Placed,
+    /// Something without a place: it lives at the home of its id, and nobody sees it.
+    Home,
+}
+
+impl Role {
+    /// The chunk that the entity `id` of a kind with this role belongs to for ever, if it does to any.
+    pub fn chunk_of(self, id: EntityId) -> Option<ChunkId> {
+        match self {
+            Self::Land => Some(ChunkId::from_u64(id.id)),
+            Self::Placed => Some(id.chunk_of_placed()),
+            Self::Player | Self::Home => None,
+        }
+    }
+}
+
 /// One kind of entity, as the engine knows it.
 pub trait AnyKind: Send + Sync {
     /// Its name for people.
     fn name(&self) -> &'static str;
+    /// What its entities are in the world.
+    fn role(&self) -> Role;
     /// The entity before its first event.
     fn create(&self, id: u64) -> Box<dyn AnyEntity>;
     /// The entity as of a snapshot.
@@ -93,20 +121,27 @@ impl Rules {
     pub fn new<P: Entity>(name: &'static str, world: &Arc<P::World>) -> Self {
         let mut rules =
             Self { name, kinds: BTreeMap::new(), player: P::KIND, land: None, welcome: Bytes::new() };
-        rules.add::<P>(world);
+        rules.add::<P>(world, Role::Player);
         rules
     }
 
     /// Declares `L` as the land: one entity for each chunk, with id [`ChunkId::to_u64`](gundo_types::ChunkId::to_u64).
     pub fn land<L: Entity>(mut self, world: &Arc<L::World>) -> Self {
         self.land = Some(L::KIND);
-        self.add::<L>(world);
+        self.add::<L>(world, Role::Land);
         self
     }
 
-    /// Declares another kind, placed at its home.
+    /// Declares a kind whose entities stand in a chunk, such as stalls, camps and moored ships. Their ids are
+    /// [`EntityId::placed`], and [`Entity::place`] says where in that chunk each stands.
+    pub fn placed<E: Entity>(mut self, world: &Arc<E::World>) -> Self {
+        self.add::<E>(world, Role::Placed);
+        self
+    }
+
+    /// Declares a kind without a place: each lives at the home of its id.
     pub fn kind<E: Entity>(mut self, world: &Arc<E::World>) -> Self {
-        self.add::<E>(world);
+        self.add::<E>(world, Role::Home);
         self
     }
 
@@ -116,9 +151,9 @@ impl Rules {
         self
     }
 
-    fn add<E: Entity>(&mut self, world: &Arc<E::World>) {
+    fn add<E: Entity>(&mut self, world: &Arc<E::World>, role: Role) {
         assert!(E::KIND.0 != 0, "kind 0 is not used");
-        let kind = TypedKind::<E> { world: Arc::clone(world) };
+        let kind = TypedKind::<E> { role, world: Arc::clone(world) };
         let before = self.kinds.insert(E::KIND, Box::new(kind));
         assert!(before.is_none(), "two kinds with number {}", E::KIND.0);
     }
@@ -148,6 +183,11 @@ impl Rules {
         self.kinds.get(&kind).map(Box::as_ref)
     }
 
+    /// The chunk that `id` belongs to for ever: that of land, and of what has a place.
+    pub fn chunk_of(&self, id: EntityId) -> Option<ChunkId> {
+        self.kind_of(id.kind)?.role().chunk_of(id)
+    }
+
     /// Every kind, by number.
     pub fn kinds(&self) -> impl Iterator<Item = (Kind, &dyn AnyKind)> {
         self.kinds.iter().map(|(k, v)| (*k, v.as_ref()))
@@ -155,12 +195,17 @@ impl Rules {
 }
 
 struct TypedKind<E: Entity> {
+    role: Role,
     world: Arc<E::World>,
 }
 
 impl<E: Entity> AnyKind for TypedKind<E> {
     fn name(&self) -> &'static str {
         E::NAME
+    }
+
+    fn role(&self) -> Role {
+        self.role
     }
 
     fn create(&self, id: u64) -> Box<dyn AnyEntity> {
@@ -227,6 +272,10 @@ impl<E: Entity> AnyEntity for Typed<E> {
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
         self.state.next_change(at)
+    }
+
+    fn place(&self) -> Option<Body> {
+        self.state.place()
     }
 
     fn private(&self) -> Bytes {

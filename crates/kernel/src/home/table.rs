@@ -1,11 +1,14 @@
 //! The interest table of a home: which nodes publish a chunk, and which subscribe to it.
+//!
+//! A node subscribes for its sessions and players, who look; or only for what lives on it with a place nearby ([`PLACES`]). Both
+//! are told what is published; only those who look keep land and things loaded, or each chunk would wake the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gundo_types::{ChunkId, NodeId};
 
 use crate::core::Core;
-use crate::peer::HomeMessage;
+use crate::peer::{HomeMessage, PLACES};
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -15,13 +18,27 @@ pub(super) struct Table {
 #[derive(Default)]
 struct Entry {
     publishers: BTreeSet<NodeId>,
-    /// Tiers as bits: never 0.
+    /// Tiers as bits, and [`PLACES`]: never 0.
     subscribers: BTreeMap<NodeId, u8>,
 }
 
+impl Entry {
+    /// Who subscribes to which tiers, as publishers are told.
+    fn told(&self) -> Vec<(NodeId, u8)> {
+        self.subscribers.iter().map(|(node, wanted)| (*node, told(*wanted))).collect()
+    }
+}
+
+/// What a subscriber wants, as publishers are told: what has a place sees as players do, in the nearest tier.
+fn told(wanted: u8) -> u8 {
+    wanted & !PLACES | u8::from(wanted & PLACES != 0)
+}
+
 impl Table {
+    /// Whether somebody looks at the chunk.
     pub(super) fn is_observed(&self, chunk: ChunkId) -> bool {
-        self.chunks.get(&chunk).is_some_and(|c| !c.subscribers.is_empty())
+        let looks = |tiers: &u8| tiers & !PLACES != 0;
+        self.chunks.get(&chunk).is_some_and(|c| c.subscribers.values().any(looks))
     }
 
     pub(super) fn chunks(&self) -> Vec<ChunkId> {
@@ -43,7 +60,7 @@ impl Table {
         let before =
             if tiers == 0 { entry.subscribers.remove(&from) } else { entry.subscribers.insert(from, tiers) };
         assert!(before != Some(0), "a subscriber has a tier");
-        if before.unwrap_or(0) != tiers {
+        if told(before.unwrap_or(0)) != told(tiers) {
             self.tell_publishers(core, chunk, None);
         }
         self.forget_if_empty(chunk);
@@ -63,7 +80,7 @@ impl Table {
     /// Tells the publishers of `chunk` who subscribes. `only`: this one.
     pub(super) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId, only: Option<NodeId>) {
         let Some(entry) = self.chunks.get(&chunk) else { return };
-        let list: Vec<_> = entry.subscribers.iter().map(|(n, t)| (*n, *t)).collect();
+        let list = entry.told();
         for to in entry.publishers.iter().filter(|n| only.is_none_or(|o| o == **n)) {
             core.send_home(*to, HomeMessage::Subscribers { chunk, list: list.clone() });
         }

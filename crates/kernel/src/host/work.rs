@@ -11,6 +11,7 @@ use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Work};
 use super::trouble::{gave_up, suspended};
+use super::vicinity::Vicinity;
 use crate::game::{RawDecision, Refusal, game_error, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
 
@@ -79,7 +80,8 @@ impl Entity {
         if let Some(refusal) = self.refuses(cx, &command) {
             return self.refuse(cx, command, refusal);
         }
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), None);
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, self.place(), None);
         let decided = guard(|| self.durable.state().decide(&command.payload, &mut rules));
         let decided = self.judge(cx, "decide", decided);
         // Its transaction would lock others meanwhile.

@@ -12,6 +12,8 @@ use gundo_wire::{DecodeError, Message};
 
 pub const PLAYER: Kind = Kind(1);
 pub const LAND: Kind = Kind(2);
+pub const STALL: Kind = Kind(3);
+pub const LEDGER: Kind = Kind(4);
 pub const BEETLE: Kind = Kind(100);
 /// Pebbles of untouched land.
 pub const STOCK: u32 = 20;
@@ -52,6 +54,16 @@ pub struct PlayerCommand {
     /// Jump this far east, mm.
     #[prost(sint32, tag = "7")]
     pub jump: i32,
+    /// What a stall is asked to do, and which.
+    #[prost(message, optional, tag = "8")]
+    pub stall: Option<StallCommand>,
+    #[prost(uint64, tag = "9")]
+    pub whose: u64,
+    /// Ask what is near within so many mm: `whose`, of this kind.
+    #[prost(uint32, tag = "10")]
+    pub near_mm: u32,
+    #[prost(uint32, tag = "11")]
+    pub whose_kind: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,6 +126,12 @@ impl Entity for Player {
 
     fn decide(&self, c: PlayerCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
         assert!(c.panic != 1, "a planted panic in decide");
+        if let Some(stall) = &c.stall {
+            return Ok(Decision::new().ask::<Stall>(c.whose, stall));
+        }
+        if c.near_mm > 0 {
+            return self.ask_what_is_near(&c, cx);
+        }
         DEADLY.set(DEADLY.get() || c.panic == 3);
         if c.panic == 4 {
             return Ok(Decision::new().event(&PlayerEvent { name: UGLY.into(), ..Default::default() }));
@@ -143,19 +161,23 @@ impl Entity for Player {
         if c.take == 0 {
             return Err(Refusal::new("nothing", "Nothing to do."));
         }
-        let mut decision = Decision::new().ask::<Land>(c.chunk, &LandCommand { take: c.take });
+        let mut decision = Decision::new().ask::<Land>(c.chunk, &LandCommand { take: c.take, near_mm: 0 });
         if c.also != 0 {
-            decision = decision.ask::<Land>(c.also, &LandCommand { take: 1 });
+            decision = decision.ask::<Land>(c.also, &LandCommand { take: 1, near_mm: 0 });
         }
         Ok(decision)
     }
 
     fn conclude(
         &self,
-        _: PlayerCommand,
+        c: PlayerCommand,
         replies: &[Bytes],
         _: &mut Context<'_, ()>,
     ) -> Result<Decision<Self>, Refusal> {
+        if c.near_mm > 0 || c.stall.is_some() {
+            let near = replies.first().map(|r| Near::decode(r.as_ref()).expect("it says what is near"));
+            return Ok(Decision::new().reply(&near.unwrap_or_default()));
+        }
         let gained: i32 = replies.iter().map(|r| LandReply::decode(r.as_ref()).map_or(0, |r| r.taken)).sum();
         if self.0.bag as i32 + gained > BAG_MAX as i32 {
             return Err(Refusal::new("bag_full", "Your bag is full."));
@@ -195,10 +217,37 @@ impl Entity for Player {
     }
 }
 
+impl Player {
+    fn ask_what_is_near(&self, c: &PlayerCommand, cx: &Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+        let near_mm = c.near_mm;
+        Ok(match Kind(c.whose_kind as u16) {
+            LAND => Decision::new().ask::<Land>(c.whose, &LandCommand { near_mm, ..Default::default() }),
+            STALL => Decision::new().ask::<Stall>(c.whose, &StallCommand { near_mm, ..Default::default() }),
+            LEDGER => Decision::new().ask::<Ledger>(c.whose, &StallCommand { near_mm, ..Default::default() }),
+            _ => Decision::new().reply(&near(cx, cx.body.unwrap_or_default(), near_mm)),
+        })
+    }
+}
+
+/// Everything near, but for beetles, which crawl.
+#[derive(Clone, PartialEq, Message)]
+pub struct Near {
+    #[prost(string, repeated, tag = "1")]
+    pub ids: Vec<String>,
+}
+
+fn near(cx: &Context<'_, ()>, around: Body, near_mm: u32) -> Near {
+    let near = cx.near(around.island, around.at, near_mm).into_iter().filter(|n| n.id.kind != BEETLE);
+    Near { ids: near.map(|n| n.id.to_string()).collect() }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct LandCommand {
     #[prost(sint32, tag = "1")]
     pub take: i32,
+    /// Say what is near within so many mm of the middle.
+    #[prost(uint32, tag = "2")]
+    pub near_mm: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -268,6 +317,10 @@ impl Entity for Land {
         assert!(cx.actor.is_some_and(|a| a.body.is_some()), "a part comes with its actor");
         assert!(c.take != PANICS, "a planted panic of the land");
         DEADLY.set(DEADLY.get() || c.take == KILLS);
+        if c.near_mm > 0 {
+            let chunk = ChunkId::from_u64(cx.id.id);
+            return Ok(Decision::new().reply(&near(cx, middle(chunk), c.near_mm)));
+        }
         if c.take > self.pebbles(cx.now) as i32 {
             return Err(Refusal::new("gone", "Nothing is left here."));
         }
@@ -306,9 +359,129 @@ impl Entity for Land {
     }
 }
 
+/// What a stall can be asked, and what happens to it.
+#[derive(Clone, PartialEq, Message)]
+pub struct StallCommand {
+    /// Stand so far from the chunk's corner, mm: within the chunk, if the player knows what it does.
+    #[prost(sint32, tag = "1")]
+    pub x: i32,
+    /// Have this on the sign.
+    #[prost(string, tag = "2")]
+    pub sign: String,
+    /// Be gone.
+    #[prost(bool, tag = "3")]
+    pub close: bool,
+    /// Say what is near within so many mm.
+    #[prost(uint32, tag = "4")]
+    pub near_mm: u32,
+    /// Go where the decision says: it may not.
+    #[prost(bool, tag = "5")]
+    pub walk: bool,
+}
+
+/// A thing with a place: it stands in its chunk, also before anybody has set it up.
+pub struct Stall {
+    id: u64,
+    pub state: StallCommand,
+}
+
+impl Entity for Stall {
+    const KIND: Kind = STALL;
+    const NAME: &'static str = "stall";
+    type World = ();
+    type Command = StallCommand;
+    type Event = StallCommand;
+    type Live = ();
+
+    fn new(id: u64, (): &()) -> Self {
+        Self { id, state: StallCommand::default() }
+    }
+
+    fn restore(id: u64, (): &(), snapshot: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self { id, state: StallCommand::decode(snapshot)? })
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.state.encode_to_vec()
+    }
+
+    fn decide(&self, c: StallCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+        if c.near_mm > 0 {
+            return Ok(Decision::new().reply(&near(cx, cx.body.unwrap_or_default(), c.near_mm)));
+        }
+        if c.walk {
+            return Ok(Decision::new().event(&c).body(middle(cx.id.chunk_of_placed())));
+        }
+        if c.sign.is_empty() && !c.close {
+            return Err(Refusal::new("nothing", "Nothing to do."));
+        }
+        Ok(Decision::new().event(&c))
+    }
+
+    fn apply(&mut self, event: &StallCommand) {
+        self.state.clone_from(event);
+    }
+
+    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
+        Some(self.state.sign.clone().into_bytes())
+    }
+
+    fn place(&self) -> Option<Body> {
+        let chunk = EntityId::new(STALL, self.id).chunk_of_placed();
+        let at = Point::new(chunk.corner().x + self.state.x, chunk.corner().y + 100);
+        (!self.state.close).then_some(Body { island: chunk.island, at, heading: 3, speed: 9 })
+    }
+}
+
+/// Something without a place.
+pub struct Ledger;
+
+impl Entity for Ledger {
+    const KIND: Kind = LEDGER;
+    const NAME: &'static str = "ledger";
+    type World = ();
+    type Command = StallCommand;
+    type Event = StallCommand;
+    type Live = ();
+
+    fn new(_: u64, (): &()) -> Self {
+        Self
+    }
+
+    fn restore(_: u64, (): &(), _: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self)
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn decide(&self, c: StallCommand, cx: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+        Ok(Decision::new().reply(&near(cx, middle(ChunkId::default()), c.near_mm)))
+    }
+
+    fn apply(&mut self, _: &StallCommand) {}
+
+    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+fn middle(chunk: ChunkId) -> Body {
+    let corner = chunk.corner();
+    let at = Point::new(corner.x + 15_000, corner.y + 15_000);
+    Body { island: chunk.island, at, ..Body::default() }
+}
+
 pub fn rules() -> Rules {
     let world = Arc::new(());
-    Rules::new::<Player>("pebbles", &world).land::<Land>(&world)
+    let rules = Rules::new::<Player>("pebbles", &world).land::<Land>(&world);
+    rules.placed::<Stall>(&world).kind::<Ledger>(&world)
+}
+
+/// The stall with this number in a chunk.
+pub fn stall(chunk: ChunkId, number: u16) -> EntityId {
+    EntityId::placed(STALL, chunk, number)
 }
 
 pub fn land(chunk: ChunkId) -> EntityId {

@@ -20,6 +20,9 @@ impl World {
             Input::Peer { from, message, .. } => word(6, u64::from(from.0)) ^ u64::from(is_fine(message)),
             Input::Appended { batch, .. } => word(7, *batch),
             Input::Loaded { entity, load, .. } => word(8, *load) ^ entity.id,
+            Input::Listed { list, result, .. } => {
+                word(13, *list) ^ result.as_ref().map_or(0, |ids| ids.iter().fold(1, |a, b| a ^ b))
+            }
             Input::Timeout => word(9, 0),
             Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
             Input::Renewed { renewal, .. } => word(12, *renewal as u64),
@@ -58,6 +61,10 @@ impl World {
                     Err(error) => error.clone(),
                 };
                 format!("n{n}: load {} of {} gives {what}", load & 0xffff_ffff, self.judge.name(*entity))
+            }
+            Input::Listed { kind, list, result } => {
+                let what = result.as_ref().map_or_else(Clone::clone, |ids| format!("{} ids", ids.len()));
+                format!("n{n}: list {} of kind {} gives {what}", list & 0xffff_ffff, kind.0)
             }
             Input::Timeout => {
                 about.fine = true;

@@ -14,13 +14,14 @@ use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise, is_no_participant};
 use crate::core::Timer;
-use crate::game::{RawDecision, Refusal, game_error, guard};
+use crate::game::{RawDecision, Refusal, Role, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::Effect;
 use crate::host::phase::Phase;
 use crate::host::queue::{Prepare, Work};
 use crate::host::room::Host;
+use crate::host::vicinity::Vicinity;
 use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
 /// How long a participant keeps its word to an older transaction, ms.
@@ -92,11 +93,13 @@ impl Entity {
         if self.promise.is_some_and(|p| p.age == prepare.age) {
             self.promise = None;
         }
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), Some(&prepare.actor));
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, self.place(), Some(&prepare.actor));
         let decided = guard(|| self.durable.state().decide(&prepare.command, &mut rules));
         let (tx, id) = (prepare.tx, self.id);
         let decision = match self.judge(cx, "decide", decided) {
-            Ok(d) if d.parts.is_empty() => d,
+            // What has a place stands where its state says.
+            Ok(d) if d.parts.is_empty() && (d.body.is_none() || self.role != Role::Placed) => d,
             other => return self.refuse_part(cx, prepare, other.err().unwrap_or_else(game_error)),
         };
         let RawDecision { events, reply, names, signals, body, .. } = decision;
