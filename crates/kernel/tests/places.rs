@@ -121,12 +121,8 @@ fn after_a_restart_the_journal_says_what_stands_there() {
     set_up(&mut cluster, pair[0], unseen, 4_000, "bread");
     cluster.run_ms(500);
     let mut again = Cluster::with_store(3, 2, std::mem::take(&mut cluster.disk.store), cluster.world().0);
-    // The journal cannot be read at first.
-    again.unreadable = true;
     let pair = [again.connect("cat", 1), again.connect("dan", 2)];
     again.run_ms(1_000);
-    again.unreadable = false;
-    again.run_ms(1_500);
     for client in pair {
         for (x, stall) in (1_000..).step_by(1_000).zip(stalls) {
             assert_eq!(seen(&again, client, stall), sees("bread", x), "{stall}");
@@ -134,6 +130,15 @@ fn after_a_restart_the_journal_says_what_stands_there() {
         assert_eq!(seen(&again, client, unseen), None);
     }
     assert_eq!(again.owners(unseen), [], "nobody looks there");
+    again.check_pictures();
+    // Somebody goes there while the journal cannot be read.
+    again.unreadable = true;
+    again.command(pair[0], &PlayerCommand { jump: 3 * CHUNK_MM, ..Default::default() });
+    again.run_ms(1_000);
+    assert_eq!(seen(&again, pair[0], unseen), None);
+    again.unreadable = false;
+    again.run_ms(1_000);
+    assert_eq!(seen(&again, pair[0], unseen), sees("bread", 4_000));
     again.check_pictures();
 }
 
@@ -177,6 +182,30 @@ fn it_follows_its_land_off_a_node_that_is_emptied() {
         assert_eq!(cluster.owners(stall), cluster.owners(game::land(SQUARE)));
         pair.iter().for_each(|client| assert_eq!(seen(&cluster, *client, stall), expected));
     }
+    cluster.check_pictures();
+}
+
+/// The new home listed it while the old one still had it, and the next view came before the word that it has it no more.
+#[test]
+fn a_new_view_asks_again_what_stands_there() {
+    let (mut cluster, pair, home) = two_strangers();
+    let stall = game::stall(SQUARE, 7);
+    set_up(&mut cluster, pair[0], stall, 4_000, "bread");
+    cluster.run_ms(500);
+    cluster.stuck = true;
+    set_up(&mut cluster, pair[1], stall, 5_000, "fish");
+    cluster.run_ms(50);
+    cluster.drain(home, true);
+    cluster.run_ms(300);
+    let next = NodeId(home_of_square(&cluster));
+    assert_eq!(cluster.owners(stall), [NodeId(home)], "its transaction has not ended");
+    cluster.slow_links.insert((NodeId(home), next), 200_000);
+    cluster.stuck = false;
+    assert!(cluster.run_until(2_000, |c| c.owners(stall).is_empty()), "the word is in flight");
+    cluster.bury(home);
+    cluster.run_ms(1_000);
+    assert_eq!(cluster.owners(stall), [next]);
+    pair.iter().for_each(|client| assert_eq!(seen(&cluster, *client, stall), sees("fish", 5_000)));
     cluster.check_pictures();
 }
 
@@ -344,6 +373,26 @@ fn what_is_near(nodes: u16, ann: u16) -> BTreeMap<&'static str, Vec<&'static str
         near.insert(name, named);
     }
     near
+}
+
+/// Nobody looks from the home of the square, and it sees each step all the same.
+#[test]
+fn who_walks_is_near_where_it_is_now() {
+    let (mut cluster, [ann, bob], _) = two_strangers();
+    let stall = game::stall(SQUARE, 7);
+    set_up(&mut cluster, ann, stall, 15_000, "bread");
+    cluster.run_ms(500);
+    let people = [ann, bob].map(|client| cluster.player(client).to_string());
+    for (y, expected) in [(4_500, true), (6_000, false), (4_500, true), (6_000, false)] {
+        cluster.walk(bob, Point::new(15_000, y));
+        let ask = PlayerCommand { near_mm: 5_000, whose: stall.id, whose_kind: 3, ..Default::default() };
+        cluster.command(ann, &ask);
+        cluster.run_ms(100);
+        let answer = cluster.clients[ann].answers.last().expect("an answer").result.as_ref();
+        let ids = Near::decode(answer.expect("it is told").as_ref()).expect("it says what is near").ids;
+        assert_eq!(ids.contains(&people[1]), expected, "at {y}");
+        assert!(!ids.contains(&people[0]));
+    }
 }
 
 /// While a player is handed from one node to another both show it: it is near once.
