@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_bots::{Behaviour, Wishes};
 use gundo_kernel::game::{Context, Decision, Entity, Refusal, Rules};
 use gundo_sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo_types::{Body, EntityId, Kind, Point, WorldTime};
+use gundo_types::{Body, CHUNK_MM, EntityId, Kind, Point, WorldTime};
 use gundo_wire::DecodeError;
 use prost::Message;
 
@@ -15,6 +15,10 @@ use prost::Message;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wrong {
     Nothing,
+    /// Nothing, and every other coin goes into a till, which stands in the chunk.
+    Tills,
+    /// Tills move on with each coin, and nobody has thought of the end of the chunk.
+    Astray,
     /// Every fifth coin becomes two in the chest.
     Doubles,
     /// The purse pays less than the chest gets.
@@ -87,6 +91,10 @@ impl Entity for Purse {
             return Err(Refusal::new("poor", "You do not have that much."));
         }
         let body = cx.body.ok_or(Refusal::new("nowhere", "You are nowhere."))?;
+        if cx.world.has_tills() && self.coins.is_multiple_of(2) {
+            let till = EntityId::placed(Till::KIND, body.chunk(), (cx.id.id % 3) as u16);
+            return Ok(Decision::new().ask::<Till>(till.id, &wish));
+        }
         Ok(Decision::new().ask::<Chest>(body.chunk().to_u64(), &wish))
     }
 
@@ -171,6 +179,61 @@ impl Entity for Chest {
     }
 }
 
+/// Where coins are kept, too. It stands in a chunk, and moves on a little with each coin.
+struct Till {
+    id: EntityId,
+    coins: u32,
+    step_mm: i32,
+}
+
+impl Entity for Till {
+    const KIND: Kind = Kind(3);
+    const NAME: &'static str = "till";
+    type World = Wrong;
+    type Command = Coins;
+    type Event = Coins;
+    type Live = ();
+
+    fn new(id: u64, wrong: &Wrong) -> Self {
+        let step_mm = if *wrong == Wrong::Astray { CHUNK_MM } else { 100 };
+        Self { id: EntityId::new(Self::KIND, id), coins: 0, step_mm }
+    }
+
+    fn restore(id: u64, wrong: &Wrong, snapshot: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self { coins: Coins::decode(snapshot)?.n, ..Self::new(id, wrong) })
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        Coins { n: self.coins }.encode_to_vec()
+    }
+
+    fn decide(&self, wish: Coins, _: &mut Context<'_, Wrong>) -> Result<Decision<Self>, Refusal> {
+        Ok(Decision::new().event(&wish))
+    }
+
+    fn apply(&mut self, got: &Coins) {
+        self.coins += got.n;
+    }
+
+    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
+        Some(self.snapshot())
+    }
+
+    fn place(&self) -> Option<Body> {
+        let chunk = self.id.chunk_of_placed();
+        let number = i32::from(self.id.number_of_placed());
+        let (x, y) = (self.coins as i32 * self.step_mm, number * 1_000);
+        let at = Point::new(chunk.corner().x + x, chunk.corner().y + y);
+        Some(Body { island: chunk.island, at, ..Body::default() })
+    }
+}
+
+impl Wrong {
+    fn has_tills(self) -> bool {
+        matches!(self, Self::Tills | Self::Astray)
+    }
+}
+
 fn doubles_at(wrong: Wrong) -> u32 {
     match wrong {
         Wrong::Doubles => 5,
@@ -216,7 +279,7 @@ impl Game for Purses {
 
     fn rules(&self, _: u64) -> Arc<Rules> {
         let world = Arc::new(self.0);
-        Arc::new(Rules::new::<Purse>("purses", &world).land::<Chest>(&world))
+        Arc::new(Rules::new::<Purse>("purses", &world).land::<Chest>(&world).placed::<Till>(&world))
     }
 
     fn mind(&self, _: usize) -> Box<dyn Behaviour> {
@@ -238,6 +301,10 @@ impl Game for Purses {
     }
 
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
+        let tills = facts.states(Till::KIND).count();
+        if self.0.has_tills() != (tills > 0) {
+            return Err(format!("{tills} tills have coins in them"));
+        }
         for (id, state) in facts.states(Chest::KIND) {
             let coins = Coins::decode(state).map_err(|e| e.to_string())?.n;
             if coins > CHEST_MAX {
