@@ -72,10 +72,14 @@ fn sound_rules_hold_while_everything_goes_wrong() {
 /// What stands in a chunk is seen there, whatever becomes of its nodes.
 #[test]
 fn things_with_a_place_hold_while_everything_goes_wrong() {
-    for seed in 1..=4 {
-        let plan = Plan::new(seed, &every_dial());
-        let report = run(&plan, &game(Wrong::Tills), None, None);
-        assert_eq!(report.failure, None, "{plan}");
+    let dials = BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]);
+    let deaths = Overrides { nodes: Some(3), clients: Some(6), dials: Some(dials), fault_ms: Some(15_000) };
+    for seed in 1..=3 {
+        for shape in [&every_dial(), &deaths] {
+            let plan = Plan::new(seed, shape);
+            let report = run(&plan, &game(Wrong::Tills), None, None);
+            assert_eq!(report.failure, None, "{plan}");
+        }
     }
 }
 
