@@ -138,7 +138,8 @@ impl<W> TickContext<'_, W> {
     }
 
     /// Shows the child `index` of kind `kind` with this body and public state until the next tick. It may stand in another
-    /// chunk than its parent.
+    /// chunk than its parent. Parents of two kinds have children of different kinds. Children of what has a place are told apart on
+    /// islands below 256 only.
     pub fn child(&mut self, kind: Kind, index: u8, body: Body, public: &impl Message) {
         let public = public.encode_to_vec().into();
         self.children.push(Child { kind, index, body, public });
