@@ -14,6 +14,7 @@ mod entity;
 mod handoff;
 mod isolation;
 mod leaving;
+mod observe;
 mod pending;
 mod phase;
 mod places;

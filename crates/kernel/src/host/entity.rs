@@ -11,7 +11,7 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Term, Time, WorldTime};
 use gundo_wire::journal::Loaded;
 
-use super::desk::{Cx, context};
+use super::desk::{Cx, Desk, context};
 use super::durable::Durable;
 use super::pending::Pending;
 use super::phase::{Life, Phase};
@@ -130,6 +130,15 @@ impl Entity {
     /// What decisions are told of the entity itself.
     pub(super) fn place(&self) -> (EntityId, Option<Body>, WorldTime) {
         (self.id, self.body, self.durable.last_at)
+    }
+
+    /// The chunk around which it sees what is near.
+    pub(super) fn sees_around(&self, desk: &Desk) -> Option<ChunkId> {
+        match self.role {
+            Role::Player => self.player.as_ref()?.stands_around(),
+            Role::Land | Role::Placed => self.chunk.filter(|chunk| desk.places.is_open(*chunk)),
+            Role::Home => None,
+        }
     }
 
     // ---- loading ---------------------------------------------------------------------------------------

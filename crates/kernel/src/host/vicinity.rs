@@ -6,10 +6,8 @@
 use bytes::Bytes;
 use gundo_types::{ChunkId, EntityId, Point};
 
-use super::desk::Desk;
-use super::entity::Entity;
 use crate::crowd::Interest;
-use crate::game::{NEAR_CHUNKS, Neighbour, Role, Surroundings};
+use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
 
 /// The surroundings of one entity.
 pub(super) struct Vicinity<'a> {
@@ -43,16 +41,5 @@ impl Surroundings for Vicinity<'_> {
 
     fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes> {
         self.picture.look(chunk, id)
-    }
-}
-
-impl Entity {
-    /// The chunk around which it sees what is near.
-    pub(super) fn sees_around(&self, desk: &Desk) -> Option<ChunkId> {
-        match self.role {
-            Role::Player => self.player.as_ref()?.stands_around(),
-            Role::Land | Role::Placed => self.chunk.filter(|chunk| desk.places.is_open(*chunk)),
-            Role::Home => None,
-        }
     }
 }
