@@ -211,6 +211,9 @@ impl World {
             Output::Load { entity, load } => {
                 self.inputs.push(self.now, self.disk.load(entity, load));
             }
+            Output::List { kind, ids, max, list } => {
+                self.inputs.push(self.now, self.disk.list(kind, ids, max, list));
+            }
             Output::Peer {
                 message: Peer::Home { message: HomeMessage::Locate { entity, .. }, .. }, ..
             } => self.player = entity,

@@ -229,6 +229,10 @@ impl World {
                 let input = self.disk.load(entity, load);
                 self.send(at, input);
             }
+            Output::List { kind, ids, max, list } => {
+                let input = self.disk.list(kind, ids, max, list);
+                self.send(at, input);
+            }
             // There is no coordinator, and both nodes carry on.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => panic!("nobody removed the node"),

@@ -1,5 +1,6 @@
 //! Kernels, their links, the journal and walking players, on one virtual clock.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::{Input, Node, Output, Peer, View, WorldSettings};
 use gundo_rig::{Clock, Disk, Queue, Seat, seed_of, settings};
-use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Point};
+use gundo_types::{Body, ConnId, EntityId, Epoch, Kind, NodeId, Point};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
 
@@ -42,6 +43,13 @@ enum Flight {
         node: usize,
         entity: EntityId,
         load: u64,
+    },
+    Listed {
+        node: usize,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
     },
     Timer(usize),
     Hello(usize),
@@ -180,6 +188,10 @@ impl Cluster {
                 let input = self.disk.load(entity, load);
                 self.input(node, input);
             }
+            Flight::Listed { node, kind, ids, max, list } => {
+                let input = self.disk.list(kind, ids, max, list);
+                self.input(node, input);
+            }
             Flight::Timer(node) => {
                 if self.nodes[node].seat.is_woken(self.now) {
                     self.input(node, Input::Timeout);
@@ -265,6 +277,9 @@ impl Cluster {
             }
             Output::Load { entity, load } => {
                 self.fly(self.now + LOAD_US, Flight::Loaded { node, entity, load });
+            }
+            Output::List { kind, ids, max, list } => {
+                self.fly(self.now + LOAD_US, Flight::Listed { node, kind, ids, max, list });
             }
             Output::Close { .. } => self.closed += 1,
             // All nodes stay, and there is no coordinator.

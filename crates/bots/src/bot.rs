@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Picture, Session, SessionSettings, draw_nonce};
+use gundo_client::{
+    Address, Answer, CommandId, Event, Light, Output, Picture, Session, SessionSettings, draw_nonce,
+};
 use gundo_types::{Body, EntityId, Point, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Correction, ServerMessage, Welcome};

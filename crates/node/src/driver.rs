@@ -151,6 +151,14 @@ impl Link {
                     }
                     Input::Loaded { entity, load, result }
                 }
+                Completion::Listed { kind, list, result } => {
+                    let result = result.map_err(|fault| fault.chain());
+                    let failed = failing.swap(result.is_err(), Ordering::Relaxed);
+                    if let (false, Err(fault)) = (failed, &result) {
+                        tracing::warn!(node, fault, "entities cannot be listed; they are listed again");
+                    }
+                    Input::Listed { kind, list, result }
+                }
             };
             inbox.give(input, Urgency::Now);
         })
@@ -328,6 +336,7 @@ impl Driver {
                 Output::Peer { to, message } => self.fabric.push(to, message),
                 Output::Append(batch) => self.line.append(batch),
                 Output::Load { entity, load } => self.line.load(entity, load),
+                Output::List { kind, ids, max, list } => self.line.list(kind, ids, max, list),
                 Output::Renew { sent } => self.membership.renew(sent),
                 Output::Remove { epoch, node, incarnation } => {
                     self.membership.propose_removal(epoch, node, incarnation);
@@ -351,7 +360,11 @@ impl Driver {
     /// Game code panicked. The kernel has handled it; this reports it to operators.
     fn on_panicked(&self, entity: EntityId, doing: &'static str, suspended: bool) {
         let caught = blackbox::take_caught();
-        let words = caught.as_ref().map_or("an event it applied does not decode", |c| c.words.as_str());
+        let unsaid = match doing {
+            "place" => "it puts the entity outside its chunk, so nobody sees it",
+            _ => "an event it applied does not decode",
+        };
+        let words = caught.as_ref().map_or(unsaid, |c| c.words.as_str());
         tracing::warn!(node = self.link.me.0.0, %entity, doing, suspended, words, "game code failed");
         let reason = Reason::Game { entity, doing, suspended };
         self.black_box.report(&self.link, reason, caught, self.node.counters());

@@ -29,6 +29,8 @@ const NAMES: &[&str] = &[
     "in  appended unknown",
     "in  loaded",
     "in  not loaded",
+    "in  listed",
+    "in  not listed",
     "in  timeout",
     "in  gauges",
     "in  hold",
@@ -39,6 +41,7 @@ const NAMES: &[&str] = &[
     "out close",
     "out append",
     "out load",
+    "out list",
     "out panicked",
     "out suspended",
     "out renew",
@@ -152,6 +155,10 @@ impl Event {
                 Self::of(const { sort("in  loaded") }).entity(*entity).size(loaded.events.len())
             }
             Input::Loaded { entity, .. } => Self::of(const { sort("in  not loaded") }).entity(*entity),
+            Input::Listed { list, result: Ok(ids), .. } => {
+                Self::of(const { sort("in  listed") }).id(*list).size(ids.len())
+            }
+            Input::Listed { list, .. } => Self::of(const { sort("in  not listed") }).id(*list),
             Input::Timeout => Self::of(const { sort("in  timeout") }),
             Input::Gauges(_) => Self::of(const { sort("in  gauges") }),
             Input::Hold(_) => Self::of(const { sort("in  hold") }),
@@ -177,6 +184,7 @@ impl Event {
                 Self::of(const { sort("out append") }).id(batch.id).size(batch.streams.len())
             }
             Output::Load { entity, .. } => Self::of(const { sort("out load") }).entity(*entity),
+            Output::List { list, .. } => Self::of(const { sort("out list") }).id(*list),
             Output::Panicked { entity, suspended, .. } => Self::of(match suspended {
                 false => const { sort("out panicked") },
                 true => const { sort("out suspended") },

@@ -1,10 +1,11 @@
 //! The journal's driver in front of a [`Store`]: which batches wait to be committed, and how each batch of a group ends.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use gundo_journal::Store;
 use gundo_kernel::{Input, Member};
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::{Batch, Outcome};
 
 use crate::member;
@@ -118,6 +119,11 @@ impl<W: Copy> Disk<W> {
     /// The input for a load that succeeds now.
     pub fn load(&self, entity: EntityId, load: u64) -> Input {
         Input::Loaded { entity, load, result: Ok(self.store.load(entity)) }
+    }
+
+    /// What a node hears of a list that succeeds now.
+    pub fn list(&self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) -> Input {
+        Input::Listed { kind, list, result: Ok(self.store.list(kind, ids, max)) }
     }
 }
 

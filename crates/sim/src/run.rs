@@ -192,6 +192,10 @@ fn bounds(world: &World) -> Verdict {
         if let Some(fault) = world.game_fault() {
             return violated(Guarantee::Game, format!("the game wants what cannot be: {fault}"));
         }
+        if counters.misplaced > 0 {
+            let text = format!("the rules put something outside its chunk on n{}", key.node);
+            return violated(Guarantee::Game, text);
+        }
     }
     Ok(())
 }
@@ -272,6 +276,7 @@ fn pictures(world: &World) -> Verdict {
             }
         }
     }
+    let standing: Vec<_> = world.judge.standing(now).collect();
     let sure = world.plan.world.sight_chunks.into_iter().max().unwrap_or(0).saturating_sub(1);
     for client in world.clients.iter().filter(|c| c.session.is_live()) {
         let Some(me) = client.session.player() else { continue };
@@ -279,9 +284,22 @@ fn pictures(world: &World) -> Verdict {
         let Some((center, ..)) = shown.get(&me) else {
             return violated(Guarantee::G8, format!("{name} is in the world and not shown"));
         };
-        for (id, (chunk, public, body)) in
-            shown.iter().filter(|(_, (c, ..))| c.steps_to(*center).is_some_and(|s| s <= sure))
+        let in_sight = |chunk: &ChunkId| chunk.steps_to(*center).is_some_and(|steps| steps <= sure);
+        if let Some((id, chunk, body)) = standing
+            .iter()
+            .filter(|(_, chunk, _)| in_sight(chunk))
+            .find(|(id, _, body)| shown.get(id).is_none_or(|(.., stands)| stands.as_ref() != Some(body)))
         {
+            let text = format!(
+                "{} stands in chunk {} {} by its events at {body:?}, where {name} looks, and is shown as {:?}",
+                world.judge.name(*id),
+                chunk.x,
+                chunk.y,
+                shown.get(id)
+            );
+            return violated(Guarantee::G8, text);
+        }
+        for (id, (chunk, public, body)) in shown.iter().filter(|(_, (chunk, ..))| in_sight(chunk)) {
             let Some(seen) = client.picture.entity(*id) else {
                 let (x, y) = (chunk.x, chunk.y);
                 let text = format!("{name} does not see {} in chunk {x} {y}", world.judge.name(*id));

@@ -62,6 +62,11 @@ impl Storage {
         if now < self.slow_until { usual + self.chance.below(500_000) } else { usual }
     }
 
+    /// The disk, if it can be read.
+    pub(crate) fn readable(&self, now: u64) -> Result<&Disk<Key>, String> {
+        if now < self.unreadable_until { Err("the disk cannot be read".to_owned()) } else { Ok(&self.disk) }
+    }
+
     /// Commits the waiting batches as one group; the judge sees what lands.
     pub(crate) fn commit(&mut self, now: u64, judge: &mut Judge, ended: &mut Vec<Ended<Key>>) -> Verdict {
         if now < self.stalled_until {

@@ -279,11 +279,16 @@ impl World {
                 self.input(node, Input::Appended { batch, outcome })
             }
             Flight::Loaded { node, entity, load } => {
-                let broken = self.now < self.storage.unreadable_until;
-                let input = if broken {
-                    Input::Loaded { entity, load, result: Err("the disk cannot be read".to_owned()) }
-                } else {
-                    self.storage.disk.load(entity, load)
+                let input = match self.storage.readable(self.now) {
+                    Ok(disk) => disk.load(entity, load),
+                    Err(why) => Input::Loaded { entity, load, result: Err(why) },
+                };
+                self.input(node, input);
+            }
+            Flight::Listed { node, kind, ids, max, list } => {
+                let input = match self.storage.readable(self.now) {
+                    Ok(disk) => disk.list(kind, ids, max, list),
+                    Err(why) => Input::Listed { kind, list, result: Err(why) },
                 };
                 self.input(node, input);
             }
@@ -470,6 +475,10 @@ impl World {
             Output::Load { entity, load } => {
                 let after = self.storage.load_us(self.now);
                 self.fly(after, Flight::Loaded { node: key, entity, load });
+            }
+            Output::List { kind, ids, max, list } => {
+                let after = self.storage.load_us(self.now);
+                self.fly(after, Flight::Listed { node: key, kind, ids, max, list });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
             Output::Remove { epoch, incarnation, .. } => {

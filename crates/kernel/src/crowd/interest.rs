@@ -1,6 +1,7 @@
 //! The node as a subscriber: which chunks its sessions and players look at, and the pictures that come back.
 //!
-//! Sessions join a chunk at a tier; players that are real here need their surroundings as well. The node subscribes
+//! Sessions join a chunk at a tier; players that are real here need their surroundings as well, and so does what lives here and
+//! belongs to a chunk. The node subscribes
 //! once to the union, keeps one [`Picture`](super::picture::Picture) for each chunk, and hands every frame to the sessions that
 //! look there.
 //!
@@ -21,7 +22,7 @@ use super::subscription::{Look, Subscription};
 use super::viewers::Viewers;
 use crate::core::Core;
 use crate::frame::{ChunkFrame, Pen, blank_frame};
-use crate::game::{Neighbour, Surroundings};
+use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
 use crate::peer::{HomeMessage, Peer};
 
 /// All that this node looks at.
@@ -144,10 +145,19 @@ impl Interest {
 
     /// A player that is real here begins or ceases to need the chunks around `center`.
     pub(crate) fn set_player(&mut self, center: ChunkId, needed: bool) {
-        for chunk in center.around(1) {
+        for chunk in center.around(NEAR_CHUNKS) {
             let at = self.changing(chunk);
             let players = &mut self.chunks[at].players;
             *players = if needed { *players + 1 } else { players.saturating_sub(1) };
+        }
+    }
+
+    /// What belongs to the chunk `center` and lives here begins or ceases to need the chunks around it.
+    pub(crate) fn set_place(&mut self, center: ChunkId, needed: bool) {
+        for chunk in center.around(NEAR_CHUNKS) {
+            let at = self.changing(chunk);
+            let places = &mut self.chunks[at].places;
+            *places = if needed { *places + 1 } else { places.saturating_sub(1) };
         }
     }
 
@@ -210,7 +220,7 @@ impl Interest {
 
     fn forget(&mut self, me: NodeId, at: Handle) {
         let sub = self.chunks.remove(at);
-        assert!(sub.looks().is_empty() && sub.players == 0, "somebody looks at {:?}", sub.chunk);
+        assert!(sub.wanted() == 0, "somebody looks at {:?}", sub.chunk);
         self.by_chunk.remove(sub.chunk);
         self.ghosts -= sub.picture.ghosts(me);
         if !sub.arrived.is_empty() {

@@ -7,6 +7,7 @@ use super::picture::Picture;
 use super::slab::Handle;
 use super::viewers::Viewers;
 use crate::frame::ChunkFrame;
+use crate::peer::PLACES;
 
 pub(super) struct Subscription {
     pub(super) chunk: ChunkId,
@@ -16,6 +17,8 @@ pub(super) struct Subscription {
     tier_counts: [u32; 3],
     /// Real players around.
     pub(super) players: u32,
+    /// Chunks around, with what belongs to them living here.
+    pub(super) places: u32,
     /// Tiers the home has been told.
     pub(super) told: u8,
     /// Its wanted tiers may have changed.
@@ -44,6 +47,7 @@ impl Subscription {
             looks: Vec::new(),
             tier_counts: [0; 3],
             players: 0,
+            places: 0,
             told: 0,
             changed: false,
             picture: Picture::default(),
@@ -95,7 +99,8 @@ impl Subscription {
     /// Tiers (bits) that the home is to know.
     pub(super) fn wanted(&self) -> u8 {
         let tiers = (0..3).fold(0, |tiers, t| tiers | u8::from(self.tier_counts[t] > 0) << t);
-        tiers | u8::from(self.players > 0)
+        let places = if self.places > 0 { PLACES } else { 0 };
+        tiers | u8::from(self.players > 0) | places
     }
 
     /// Hands the frames that have arrived to those who look; how many updates of entities that were.
@@ -161,7 +166,7 @@ mod tests {
     fn what_there_are_many_of_is_small() {
         assert!(size_of::<Look>() <= 12, "{} bytes for a look", size_of::<Look>());
         let subscription = size_of::<Option<Subscription>>();
-        assert!(subscription <= 80, "{subscription} bytes for a subscription");
+        assert!(subscription <= 88, "{subscription} bytes for a subscription");
     }
 
     #[test]
@@ -178,6 +183,8 @@ mod tests {
         assert_eq!(sub.wanted(), 0b100);
         sub.players = 1;
         assert_eq!(sub.wanted(), 0b101, "a real player sees its surroundings in the nearest tier");
+        sub.places = 1;
+        assert_eq!(sub.wanted(), 0b101 | PLACES, "what belongs to a chunk near is no one who looks");
     }
 
     #[test]

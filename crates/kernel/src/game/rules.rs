@@ -182,6 +182,11 @@ impl Rules {
         self.kinds.get(&kind).map(Box::as_ref)
     }
 
+    /// The chunk that `id` belongs to: that of land, and of a placed entity.
+    pub fn chunk_of(&self, id: EntityId) -> Option<ChunkId> {
+        self.kind_of(id.kind)?.role().chunk_of(id)
+    }
+
     /// Every kind, by number.
     pub fn kinds(&self) -> impl Iterator<Item = (Kind, &dyn AnyKind)> {
         self.kinds.iter().map(|(k, v)| (*k, v.as_ref()))

@@ -1,6 +1,6 @@
 //! The head of a kind: what it is made of. `#[derive(State)]` writes it.
 
-use gundo_types::Kind;
+use gundo_types::{ChunkId, EntityId, Kind};
 use gundo_wire::Message;
 
 use super::payload::{Payload, Schema};
@@ -16,6 +16,17 @@ pub enum Role {
     Placed,
     /// It stands nowhere: a guild, a board. It lives at the home of its id.
     Home,
+}
+
+impl Role {
+    /// The chunk that the entity `id` of a kind with this role belongs to, if it belongs to one.
+    pub fn chunk_of(self, id: EntityId) -> Option<ChunkId> {
+        match self {
+            Self::Land => Some(ChunkId::from_u64(id.id)),
+            Self::Placed => Some(id.chunk_of_placed()),
+            Self::Player | Self::Home => None,
+        }
+    }
 }
 
 /// The head of a kind of entity. Derive it: [`State`](derive@crate::game::State) lists the words.

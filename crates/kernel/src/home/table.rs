@@ -1,11 +1,14 @@
 //! The interest table of a home: which nodes publish a chunk, and which subscribe to it.
+//!
+//! A node subscribes for its sessions and players, who look; or only for what lives on it with a place nearby ([`PLACES`]). Both
+//! are told what is published; only those who look keep land and things loaded, or each chunk would wake the next.
 
 use std::collections::BTreeMap;
 
 use gundo_types::{ChunkId, NodeId};
 
 use crate::core::Core;
-use crate::peer::HomeMessage;
+use crate::peer::{HomeMessage, PLACES};
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -16,7 +19,7 @@ pub(super) struct Table {
 #[derive(Default)]
 struct Entry {
     publishers: Vec<NodeId>,
-    /// Tiers as bits: never 0.
+    /// Tiers as bits, and [`PLACES`]: never 0.
     subscribers: Vec<(NodeId, u8)>,
 }
 
@@ -41,11 +44,23 @@ impl Entry {
             }
         }
     }
+
+    /// Who subscribes to which tiers, as publishers hear it.
+    fn told(&self) -> Vec<(NodeId, u8)> {
+        self.subscribers.iter().map(|(node, wanted)| (*node, told(*wanted))).collect()
+    }
+}
+
+/// What a subscriber wants, as publishers are told: what has a place sees as players do, in the nearest tier.
+fn told(wanted: u8) -> u8 {
+    wanted & !PLACES | u8::from(wanted & PLACES != 0)
 }
 
 impl Table {
+    /// Whether somebody looks at the chunk.
     pub(super) fn is_observed(&self, chunk: ChunkId) -> bool {
-        self.chunks.get(&chunk).is_some_and(|c| !c.subscribers.is_empty())
+        let looks = |(_, wanted): &(NodeId, u8)| wanted & !PLACES != 0;
+        self.chunks.get(&chunk).is_some_and(|c| c.subscribers.iter().any(looks))
     }
 
     pub(super) fn chunks(&self) -> Vec<ChunkId> {
@@ -64,7 +79,7 @@ impl Table {
 
     pub(super) fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
         let before = self.chunks.entry(chunk).or_default().subscribe(from, tiers);
-        if before != tiers {
+        if told(before) != told(tiers) {
             self.tell_publishers(core, chunk, None);
         }
         self.forget_if_empty(chunk);
@@ -84,8 +99,9 @@ impl Table {
     /// Tells the publishers of `chunk` who subscribes. `only`: this one.
     pub(super) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId, only: Option<NodeId>) {
         let Some(entry) = self.chunks.get(&chunk) else { return };
+        let list = entry.told();
         for to in entry.publishers.iter().filter(|n| only.is_none_or(|o| o == **n)) {
-            core.send_home(*to, HomeMessage::Subscribers { chunk, list: entry.subscribers.clone() });
+            core.send_home(*to, HomeMessage::Subscribers { chunk, list: list.clone() });
         }
     }
 

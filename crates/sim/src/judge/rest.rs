@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_journal::Store;
-use gundo_types::{EntityId, WorldTime};
+use gundo_kernel::game::Role;
+use gundo_types::{Body, ChunkId, EntityId, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::journal::{EventType, Loaded, Snapshot};
 
@@ -17,6 +18,17 @@ impl Judge {
     /// What everybody should see of an entity at world time `at`; `None`: nothing, or there is no replica.
     pub(crate) fn public(&self, id: EntityId, at: WorldTime) -> Option<Bytes> {
         self.replicas.get(&id)?.state.public(at)
+    }
+
+    /// Everything with a place that somebody should see at world time `at` who looks there, and where it stands.
+    pub(crate) fn standing(&self, at: WorldTime) -> impl Iterator<Item = (EntityId, ChunkId, Body)> {
+        let placed = |id: &EntityId| self.rules.kind_of(id.kind).is_some_and(|k| k.role() == Role::Placed);
+        self.replicas.iter().filter(move |(id, _)| placed(id)).filter_map(move |(id, replica)| {
+            let (chunk, body) = (id.chunk_of_placed(), replica.state.place()?);
+            replica.state.public(at)?;
+            let body = Body { heading: body.heading & 127, speed: 0, ..body.rounded() };
+            (replica.seq > 0 && chunk.has(&body)).then_some((*id, chunk, body))
+        })
     }
 
     /// Whether there is a replica of an entity: there is none of creatures and of land that nobody has touched.

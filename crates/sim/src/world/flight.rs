@@ -1,11 +1,12 @@
 //! Everything in flight or due in a world.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use gundo_kernel::{Input, Peer, Renewal, View};
 use gundo_rig::Seat;
-use gundo_types::{ConnId, EntityId, NodeId, Time};
+use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
 
 use super::coordinator::Asked;
@@ -60,6 +61,13 @@ pub(crate) enum Flight {
         node: Key,
         entity: EntityId,
         load: u64,
+    },
+    Listed {
+        node: Key,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
     },
     NodeTimer(Key),
     ClientTimer(usize),

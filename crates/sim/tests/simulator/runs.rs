@@ -69,6 +69,20 @@ fn sound_rules_hold_while_everything_goes_wrong() {
     assert!(effects > 20 && faults > 50, "{effects} effects, {faults} faults");
 }
 
+/// What stands in a chunk is seen there, whatever becomes of its nodes.
+#[test]
+fn things_with_a_place_hold_while_everything_goes_wrong() {
+    let dials = BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]);
+    let deaths = Overrides { nodes: Some(3), clients: Some(6), dials: Some(dials), fault_ms: Some(15_000) };
+    for seed in 1..=3 {
+        for shape in [&every_dial(), &deaths] {
+            let plan = Plan::new(seed, shape);
+            let report = run(&plan, &game(Wrong::Tills), None, None);
+            assert_eq!(report.failure, None, "{plan}");
+        }
+    }
+}
+
 /// Everything that travels as bytes arrives unchanged.
 #[test]
 fn a_run_as_bytes_is_the_same_run() {
@@ -113,6 +127,7 @@ fn each_mistake_in_the_rules_is_the_failure_it_should_be() {
         (Wrong::Shortchanges, Guarantee::G6),
         (Wrong::Overfills, Guarantee::Game),
         (Wrong::Panics, Guarantee::Game),
+        (Wrong::Astray, Guarantee::Game),
     ];
     for (wrong, guarantee) in cases {
         let report = run(&Plan::new(1, &calm()), &game(wrong), None, None);
@@ -142,12 +157,12 @@ fn a_world_that_has_no_time_to_heal_is_a_liveness_failure() {
 fn a_run_that_does_not_end_is_a_liveness_failure() {
     let plan = Plan::new(1, &calm());
     let inputs = run(&plan, &game(Wrong::Nothing), None, None).counts.inputs;
-    let report = run(&Plan { inputs_max: inputs / 2, ..plan }, &game(Wrong::Nothing), None, None);
-    let failure = report.failure.expect("half of it is not enough");
+    let report = run(&Plan { inputs_max: inputs / 3, ..plan }, &game(Wrong::Nothing), None, None);
+    let failure = report.failure.expect("a third of it is not enough");
     assert_eq!((failure.kind, failure.guarantee), (FailureKind::Liveness, Some(Guarantee::G10)), "{failure}");
     assert!(failure.text.ends_with("it spins"), "{failure}");
     // Not a moment later: a kernel that spins may do so within a moment.
-    assert_eq!(report.counts.inputs, inputs / 2 + 1);
+    assert_eq!(report.counts.inputs, inputs / 3 + 1);
 }
 
 #[test]
