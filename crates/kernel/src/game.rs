@@ -9,7 +9,7 @@ mod kinds;
 mod refusal;
 
 pub use context::{Actor, Child, Context, Neighbour, RawContext, Surroundings, TickContext};
-pub use entity::{Decision, Entity, Part, RawDecision};
+pub use entity::{Decision, Entity, Part, RawDecision, Tell};
 pub use kinds::{AnyEntity, AnyKind, Rules};
 pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};

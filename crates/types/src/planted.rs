@@ -165,6 +165,8 @@ planted! {
         "Nobody is told that an entity has left a chunk: G8."
     SightLeaked "sight-leaked"
         "What a session looked at is not given back when it ends: G12."
+    WatchNotRenewed "watch-not-renewed"
+        "An edge does not register again, at their homes of now, what its clients watch: G8."
     SubscriptionKept "subscription-kept"
         "A home is not told that a node subscribes to a chunk no more: G12."
 }

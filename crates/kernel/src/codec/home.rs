@@ -5,6 +5,7 @@ use gundo_wire::peer::home::Arrow;
 use gundo_wire::peer::{self as wire, Malformed, all, maybe, needed};
 
 use super::is;
+use super::watch::{refused_from_wire, refused_to_wire};
 use crate::peer::HomeMessage;
 
 /// The entity that is spoken of.
@@ -23,7 +24,10 @@ pub(super) fn entity(message: &HomeMessage) -> Option<EntityId> {
         | HomeMessage::ClaimRefused { entity, .. }
         | HomeMessage::Keep { entity, .. }
         | HomeMessage::Kept { entity, .. }
-        | HomeMessage::HandedOver { entity, .. } => Some(*entity),
+        | HomeMessage::HandedOver { entity, .. }
+        | HomeMessage::Watch { entity, .. }
+        | HomeMessage::Watched { entity, .. } => Some(*entity),
+        HomeMessage::Tell { player, .. } | HomeMessage::Deliver { player, .. } => Some(*player),
     }
 }
 
@@ -105,6 +109,24 @@ impl From<&HomeMessage> for Arrow {
                 from: is(*from),
                 to: to.map(Into::into),
             }),
+            HomeMessage::Watch { entity, number, players, seen } => Self::Watch(wire::Watch {
+                entity: is(*entity),
+                number: *number,
+                players: players.iter().map(|player| (*player).into()).collect(),
+                seen: *seen,
+            }),
+            HomeMessage::Watched { entity, asked, refused, state } => Self::Watched(wire::Watched {
+                entity: is(*entity),
+                asked: *asked,
+                refused: refused.iter().copied().map(refused_to_wire).collect(),
+                state: state.as_ref().map(Into::into),
+            }),
+            HomeMessage::Tell { player, message } => {
+                Self::Tell(wire::Tell { player: is(*player), message: message.clone() })
+            }
+            HomeMessage::Deliver { player, message } => {
+                Self::Deliver(wire::Deliver { player: is(*player), message: message.clone() })
+            }
         }
     }
 }
@@ -161,6 +183,20 @@ impl TryFrom<Arrow> for HomeMessage {
             Arrow::HandedOver(said) => {
                 Self::HandedOver { entity: entity(said.entity)?, from: term(said.from)?, to: maybe(said.to)? }
             }
+            Arrow::Watch(said) => Self::Watch {
+                entity: entity(said.entity)?,
+                number: said.number,
+                players: all(said.players)?,
+                seen: said.seen,
+            },
+            Arrow::Watched(said) => Self::Watched {
+                entity: entity(said.entity)?,
+                asked: said.asked,
+                refused: said.refused.into_iter().map(refused_from_wire).collect::<Result<_, _>>()?,
+                state: maybe(said.state)?,
+            },
+            Arrow::Tell(said) => Self::Tell { player: entity(said.player)?, message: said.message },
+            Arrow::Deliver(said) => Self::Deliver { player: entity(said.player)?, message: said.message },
         })
     }
 }

@@ -84,6 +84,13 @@ pub trait Entity: Sized + Send + 'static {
         None
     }
 
+    /// Whether the player `who` may watch the entity by its id, wherever it is, and so see [`public`](Self::public). Asked when it
+    /// begins to, and again after each durable change. Players are never watched. Default: nobody may.
+    fn may_watch(&self, who: EntityId) -> bool {
+        let _ = who;
+        false
+    }
+
     /// What only the entity's own player sees: inventory and the like.
     fn private(&self) -> Vec<u8> {
         Vec::new()
@@ -148,6 +155,17 @@ pub struct RawDecision {
     pub signals: Vec<Bytes>,
     /// A new body, visible once the events are durable.
     pub body: Option<Body>,
+    /// What single players are told, after the events are durable: 16 at most.
+    pub tells: Vec<Tell>,
+}
+
+/// A message for one player.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tell {
+    /// Who is told.
+    pub player: EntityId,
+    /// The encoded message.
+    pub message: Bytes,
 }
 
 /// A command for another entity, as part of a transaction.
@@ -206,6 +224,13 @@ impl<E: Entity> Decision<E> {
     /// Shows `signal` once to everybody who sees the entity, after the events are durable.
     pub fn signal(mut self, signal: &impl Message) -> Self {
         self.raw.signals.push(signal.encode_to_vec().into());
+        self
+    }
+
+    /// Tells `player`, and nobody else, after the events are durable; it may be anywhere in the world. The message may be lost: what
+    /// must not be is part of an event.
+    pub fn tell(mut self, player: EntityId, message: &impl Message) -> Self {
+        self.raw.tells.push(Tell { player, message: message.encode_to_vec().into() });
         self
     }
 

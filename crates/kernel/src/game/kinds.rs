@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, Kind, WorldTime};
+use gundo_types::{Body, EntityId, Kind, WorldTime};
 use gundo_wire::{DecodeError, Message};
 
 use super::context::{Child, Context, RawContext, TickContext};
@@ -42,6 +42,8 @@ pub trait AnyEntity: Send {
     fn public(&self, at: WorldTime) -> Option<Bytes>;
     /// See [`Entity::next_change`].
     fn next_change(&self, at: WorldTime) -> Option<WorldTime>;
+    /// See [`Entity::may_watch`].
+    fn may_watch(&self, who: EntityId) -> bool;
     /// See [`Entity::private`].
     fn private(&self) -> Bytes;
     /// See [`Entity::snapshot`].
@@ -227,6 +229,10 @@ impl<E: Entity> AnyEntity for Typed<E> {
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
         self.state.next_change(at)
+    }
+
+    fn may_watch(&self, who: EntityId) -> bool {
+        self.state.may_watch(who)
     }
 
     fn private(&self) -> Bytes {

@@ -219,8 +219,9 @@ impl Entity {
         }
     }
 
-    /// Shows it as of its last durable event: players that are present, and land.
+    /// Shows it as of its last durable event: players that are present, and land; and what is watched, at the next tick.
     pub(super) fn show(&self, cx: &mut Cx<'_>) {
+        cx.desk.watchers.mark(self.id);
         let chunk = match (&self.player, self.body) {
             (Some(player), Some(body)) if player.present => Some(body.chunk()),
             (None, _) if Some(self.id.kind) == cx.core.settings.rules.land_kind() => {

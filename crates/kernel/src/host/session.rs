@@ -12,8 +12,9 @@ use super::phase::Phase;
 use super::queue::Work;
 use super::room::Host;
 use super::storage::Room;
+use super::telling::may_tell;
 use crate::core::Timer;
-use crate::game::{Refusal, game_error, guard};
+use crate::game::{RawDecision, Refusal, Tell, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 
 /// A walk beyond this distance from the last durable place is worth a new record, mm.
@@ -25,6 +26,7 @@ struct Created {
     events: Vec<(EventType, Bytes)>,
     names: Vec<NameChange>,
     signals: Vec<Bytes>,
+    tells: Vec<Tell>,
     body: Option<Body>,
 }
 
@@ -71,7 +73,7 @@ impl Entity {
         let mut salt = [0; 16];
         cx.core.rng.fill_bytes(&mut salt);
         let (session, token) = player.session_after(&key, salt);
-        let Created { mut events, names, signals, .. } = created;
+        let Created { mut events, names, signals, tells, .. } = created;
         events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
         player.leave_at = None;
@@ -87,6 +89,7 @@ impl Entity {
         };
         let mut effects = vec![Effect::Opened { line, before, opened: Box::new(opened) }];
         effects.extend(signals.into_iter().map(Effect::Signal));
+        effects.extend(tells.into_iter().map(Effect::Tell));
         let entry = Entry { work: Some(work), effects };
         self.record(cx, Record { events, cause: Cause::default(), names, tx: None, entry });
     }
@@ -98,8 +101,12 @@ impl Entity {
         let mut rules = context(cx.core, &cx.crowd.interest, place, None);
         let decided = guard(|| self.durable.state().create(name, &mut rules));
         let decision = self.judge(cx, "create", decided)?;
-        let events = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
-        Ok(Created { events, names: decision.names, signals: decision.signals, body: decision.body })
+        if !may_tell(cx.core, &decision.tells) {
+            return Err(game_error());
+        }
+        let RawDecision { events, names, signals, tells, body, .. } = decision;
+        let events = events.into_iter().map(|e| (EventType::Game, e)).collect();
+        Ok(Created { events, names, signals, tells, body })
     }
 
     /// Where a player stands of whom no place is known.

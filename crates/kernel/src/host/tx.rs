@@ -17,7 +17,7 @@ use gundo_wire::journal::EventRecord;
 
 use super::queue::Command;
 use crate::core::{Core, Timer};
-use crate::game::Part;
+use crate::game::{Part, Tell};
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
@@ -32,7 +32,13 @@ pub(super) enum Lock {
     /// It coordinates.
     Coordinating(TxId),
     /// It takes part.
-    Participant { tx: TxId, events: Vec<EventRecord>, signals: Vec<Bytes>, body: Option<Body> },
+    Participant {
+        tx: TxId,
+        events: Vec<EventRecord>,
+        signals: Vec<Bytes>,
+        body: Option<Body>,
+        tells: Vec<Tell>,
+    },
 }
 
 /// A participant's word to an older transaction.
@@ -128,7 +134,7 @@ impl Transactions {
 }
 
 /// Whether it cannot take part in others' transactions: no kind of the game, a player, or land that is none.
-fn is_no_participant(core: &Core, entity: EntityId) -> bool {
+pub(super) fn is_no_participant(core: &Core, entity: EntityId) -> bool {
     let rules = &core.settings.rules;
     // A number that is no chunk's would make a second land in the chunk its lower bits name.
     let is_land = Some(entity.kind) == rules.land_kind();

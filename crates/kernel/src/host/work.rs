@@ -10,6 +10,7 @@ use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Work};
+use super::telling::may_tell;
 use super::trouble::{gave_up, suspended};
 use crate::game::{RawDecision, Refusal, game_error, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
@@ -128,7 +129,8 @@ impl Entity {
         tx: Option<(TxId, Vec<Prepared>)>,
     ) {
         let max = cx.core.world().limits.public_bytes_max;
-        if decision.reply.len() > max || decision.events.iter().any(|e| e.len() > max) {
+        let large = decision.reply.len() > max || decision.events.iter().any(|e| e.len() > max);
+        if large || !may_tell(cx.core, &decision.tells) {
             if let Some((tx, _)) = tx {
                 cx.abort(tx);
             }
@@ -150,6 +152,7 @@ impl Entity {
         };
         let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
         effects.extend(decision.body.map(Effect::Body));
+        effects.extend(decision.tells.into_iter().map(Effect::Tell));
         let (line, seq) = (command.line, command.seq);
         effects.push(Effect::Reply { line, seq, result: Ok(decision.reply) });
         if cx.core.planted(Planted::EarlyReply) {

@@ -10,6 +10,8 @@ use gundo_kernel::game::{Context, Decision, Entity, Refusal, Rules, TickContext}
 use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::{DecodeError, Message};
 
+use super::board::{Board, BoardWish};
+
 pub const PLAYER: Kind = Kind(1);
 pub const LAND: Kind = Kind(2);
 pub const BEETLE: Kind = Kind(100);
@@ -52,6 +54,8 @@ pub struct PlayerCommand {
     /// Jump this far east, mm.
     #[prost(sint32, tag = "7")]
     pub jump: i32,
+    #[prost(message, optional, tag = "20")]
+    pub board: Option<BoardWish>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -120,6 +124,10 @@ impl Entity for Player {
         }
         if c.panic == 2 {
             return Ok(Decision::new().event(&PlayerEvent { panic: true, ..Default::default() }));
+        }
+        if let Some(wish) = c.board {
+            let alone = wish.board == 0;
+            return Ok(if alone { wish.tell() } else { Decision::new().ask::<Board>(wish.board, &wish) });
         }
         if !c.say.is_empty() {
             return Ok(Decision::new().signal(&Said { text: c.say }));
@@ -292,6 +300,10 @@ impl Entity for Land {
         more.then(|| WorldTime(self.0.since + (grown + 1) * GROWS_MS))
     }
 
+    fn may_watch(&self, _: EntityId) -> bool {
+        true
+    }
+
     fn tick(&self, steps: &mut u32, cx: &mut TickContext<'_, ()>) {
         let chunk = ChunkId::from_u64(cx.id.id);
         if (chunk.x + chunk.y) % 3 == 0 {
@@ -308,7 +320,7 @@ impl Entity for Land {
 
 pub fn rules() -> Rules {
     let world = Arc::new(());
-    Rules::new::<Player>("pebbles", &world).land::<Land>(&world)
+    Rules::new::<Player>("pebbles", &world).land::<Land>(&world).kind::<Board>(&world)
 }
 
 pub fn land(chunk: ChunkId) -> EntityId {

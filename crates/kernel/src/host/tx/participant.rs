@@ -21,6 +21,7 @@ use crate::host::pending::Effect;
 use crate::host::phase::Phase;
 use crate::host::queue::{Prepare, Work};
 use crate::host::room::Host;
+use crate::host::telling::may_tell;
 use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
 /// How long a participant keeps its word to an older transaction, ms.
@@ -96,10 +97,10 @@ impl Entity {
         let decided = guard(|| self.durable.state().decide(&prepare.command, &mut rules));
         let (tx, id) = (prepare.tx, self.id);
         let decision = match self.judge(cx, "decide", decided) {
-            Ok(d) if d.parts.is_empty() => d,
+            Ok(d) if d.parts.is_empty() && may_tell(cx.core, &d.tells) => d,
             other => return self.refuse_part(cx, prepare, other.err().unwrap_or_else(game_error)),
         };
-        let RawDecision { events, reply, names, signals, body, .. } = decision;
+        let RawDecision { events, reply, names, signals, body, tells, .. } = decision;
         let events = self.part_of(cx, events);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
@@ -108,7 +109,7 @@ impl Entity {
         assert!(!events.is_empty(), "{id}: who takes part records that");
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
-        self.lock = Some(Lock::Participant { tx, events, signals, body });
+        self.lock = Some(Lock::Participant { tx, events, signals, body, tells });
         self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
         cx.core.after_ms(LOCK_MS, Timer::Lock(id));
         let incarnation = cx.core.settings.incarnation;
@@ -170,7 +171,7 @@ impl Entity {
         if !self.is_locked_by(tx) {
             return cx.core.note_stale();
         }
-        let Some(Lock::Participant { events, signals, body, .. }) = self.lock.take() else { return };
+        let Some(Lock::Participant { events, signals, body, tells, .. }) = self.lock.take() else { return };
         if !self.pending.is_empty() {
             // Its answer rests on these appends and was never sent, so nothing can have landed with it.
             cx.core.note_nonsense();
@@ -199,6 +200,9 @@ impl Entity {
         self.refresh(cx);
         for signal in signals {
             cx.crowd.publisher.signal(self.id, signal);
+        }
+        for tell in tells {
+            self.send_tell(cx, tell);
         }
         if let Some(body) = body {
             self.put_body(cx, body);

@@ -67,7 +67,7 @@ impl Cluster {
             let loaded = self.disk.store.load(stream.entity);
             if stream.entity.kind == game::PLAYER {
                 bags += i64::from(game_state::<game::Player>(&loaded).0.bag);
-            } else {
+            } else if stream.entity.kind == game::LAND {
                 let land = game_state::<game::Land>(&loaded);
                 missing += i64::from(land.0.missing);
                 grown += i64::from(land.0.grown);
