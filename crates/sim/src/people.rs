@@ -1,6 +1,6 @@
 //! The players: who they are, and the connections they come by.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Wishes};
@@ -85,6 +85,8 @@ pub(crate) struct Client {
     pub(crate) conn: Option<(Key, ConnId)>,
     /// The private state it was last told.
     pub(crate) own: Bytes,
+    /// What it was last shown of what it watches, since its last welcome.
+    pub(crate) watched: BTreeMap<EntityId, Option<Bytes>>,
     pub(crate) tags: VecDeque<(CommandId, u64)>,
     pub(crate) said: VecDeque<Command>,
     /// Time a message to the server and back takes at least, µs.

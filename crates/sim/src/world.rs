@@ -1,13 +1,14 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! Here are the clock, the nodes, the links and the journal; `clients` has the players, `coordinator` the membership, `wrong`
-//! the faults, `carry` what is in flight as bytes, `flight` what that is, `tell` the story.
+//! the faults, `watches` what players watch besides what is in sight, `carry` what is in flight as bytes, `flight` what that is, `tell` the story.
 
 mod carry;
 mod clients;
 mod coordinator;
 mod flight;
 mod tell;
+mod watches;
 mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -110,6 +111,7 @@ pub(crate) struct World {
     net: Chance,
     pub(crate) wrong: Chance,
     life: Chance,
+    watching: Chance,
     scratch: Vec<u8>,
     decoded: Decoded,
 }
@@ -172,6 +174,7 @@ impl World {
             net: chance(seed, 1),
             wrong: chance(seed, 2),
             life: chance(seed, 3),
+            watching: chance(seed, 4),
             scratch: Vec::new(),
             decoded: Decoded::default(),
             plan,

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use gundo::{
-    Actor, ChunkId, Context, Decision, DecodeError, Entity, Kept, Kind, Message, Point, Refusal, TickContext,
-    WorldTime,
+    Actor, ChunkId, Context, Decision, DecodeError, Entity, EntityId, Kept, Kind, Message, Point, Refusal,
+    TickContext, WorldTime,
 };
 
 use crate::creatures::Herd;
@@ -315,6 +315,11 @@ impl Entity for Land {
         };
         let is_empty = public.things.is_empty() && public.buildings.is_empty();
         (!is_empty).then(|| public.encode_to_vec())
+    }
+
+    /// What stands somewhere is no secret.
+    fn may_watch(&self, _: EntityId) -> bool {
+        true
     }
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {

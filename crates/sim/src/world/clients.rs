@@ -1,6 +1,6 @@
 //! Players, and the clients they play by: coming, playing, what is said and heard.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,6 +50,7 @@ impl World {
             picture,
             conn: None,
             own: Bytes::new(),
+            watched: BTreeMap::new(),
             tags: VecDeque::new(),
             said: VecDeque::new(),
             distance_us: 500 + self.life.below(30_000),
@@ -120,6 +121,7 @@ impl World {
         {
             self.people[person].wishes.body = body;
         }
+        self.watch_something(client);
         self.drain_client(client);
     }
 
@@ -340,6 +342,7 @@ impl World {
         match event {
             ClientEvent::Welcomed(welcome) => {
                 self.clients[client].own = welcome.own.clone();
+                self.clients[client].watched.clear();
                 let who = &mut self.people[person];
                 who.id = self.clients[client].session.player();
                 who.tokens.push(welcome.token.clone());
@@ -383,6 +386,9 @@ impl World {
                     who.mind.handle_correction(&correction);
                 }
             }
+            ClientEvent::Watched { entity, public, refusal, .. } => {
+                self.on_watched(client, entity, public, refusal);
+            }
             ClientEvent::Refused(refusal) => self.on_refused(client, &refusal.code),
             ClientEvent::Ended(closing) => {
                 let why = closing.map_or_else(|| "left".to_owned(), |c| c.code);
@@ -398,7 +404,8 @@ impl World {
                     }
                 }
             }
-            ClientEvent::Lost { .. }
+            ClientEvent::Told(_)
+            | ClientEvent::Lost { .. }
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
             | ClientEvent::Notice(_) => {}
@@ -461,6 +468,8 @@ fn is_frame(message: &ServerMessage) -> bool {
         && message.refused.is_none()
         && message.edges.is_none()
         && message.resync.is_none()
+        && message.watched.is_empty()
+        && message.told.is_empty()
 }
 
 /// Parts that were decoded a moment ago, by where they lie.
