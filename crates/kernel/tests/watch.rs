@@ -292,3 +292,41 @@ fn a_slow_client_gets_the_newest_when_it_has_caught_up() {
     cluster.run_ms(300);
     assert_eq!(shown(&cluster, bob, on), [1, 4].map(|n| Ok(Some(n))));
 }
+
+#[test]
+fn nothing_is_shown_before_the_right_to_it_is_known() {
+    let (mut cluster, ann, bob, on) = board_of_ann();
+    let eve = cluster.connect("eve", 2);
+    cluster.run_ms(600);
+    let member = cluster.player(bob).id;
+    wish(&mut cluster, ann, BoardWish { board: on.id, member, ..Default::default() });
+    cluster.watch(bob, on);
+    cluster.run_ms(300);
+    // Eve's edge hears of the board all the time, for Bob.
+    cluster.slow_links.insert((NodeId(2), NodeId(3)), 500_000);
+    cluster.watch(eve, on);
+    for _ in 0..3 {
+        post(&mut cluster, ann, on);
+        cluster.run_ms(100);
+    }
+    cluster.run_ms(120);
+    assert_eq!(last(&cluster, bob, on), Some(Ok(Some(4))));
+    assert_eq!(shown(&cluster, eve, on), []);
+    cluster.run_ms(1_000);
+    assert_eq!(shown(&cluster, eve, on), [Err("not_allowed")]);
+    assert_eq!(last(&cluster, bob, on), Some(Ok(Some(4))));
+}
+
+#[test]
+fn an_older_state_never_comes_after_a_newer_one() {
+    let (mut cluster, ann, bob, on) = board_of_ann();
+    cluster.watch(bob, on);
+    cluster.run_ms(300);
+    cluster.slow_links.insert((NodeId(3), NodeId(2)), 600_000);
+    post(&mut cluster, ann, on);
+    cluster.run_ms(300);
+    cluster.slow_links.clear();
+    post(&mut cluster, ann, on);
+    cluster.run_ms(1_000);
+    assert_eq!(shown(&cluster, bob, on), [1, 3].map(|n| Ok(Some(n))));
+}

@@ -13,7 +13,7 @@ use crate::judge::{Guarantee, Verdict, violated};
 use crate::story::About;
 
 /// Of so many steps of a mind, its player watches something else in one.
-const STEPS: u64 = 60;
+const STEPS: u64 = 25;
 /// A player that watches so much ceases to watch something: more than a server lets it, so that the limit is reached.
 const WATCHES_MAX: usize = 18;
 /// Land that is watched is this far from the middle at most, chunks.
