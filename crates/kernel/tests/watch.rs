@@ -330,3 +330,23 @@ fn an_older_state_never_comes_after_a_newer_one() {
     cluster.run_ms(1_000);
     assert_eq!(shown(&cluster, bob, on), [1, 3].map(|n| Ok(Some(n))));
 }
+
+#[test]
+fn a_new_home_shows_it_once_the_old_one_has_unloaded_it() {
+    let (mut cluster, ann, bob, on) = board_of_ann();
+    cluster.watch(bob, on);
+    cluster.run_ms(300);
+    // Something of it is in flight at its home when that is emptied.
+    cluster.stuck = true;
+    post(&mut cluster, ann, on);
+    cluster.run_ms(200);
+    cluster.drain(3, true);
+    cluster.run_ms(200);
+    assert!(cluster.nodes[&NodeId(3)].holds(on));
+    assert_eq!(shown(&cluster, bob, on), [Ok(Some(1))]);
+    cluster.stuck = false;
+    // Sooner than its edge registers again.
+    cluster.run_ms(1_500);
+    assert!(!cluster.nodes[&NodeId(3)].holds(on));
+    assert_eq!(shown(&cluster, bob, on), [1, 2].map(|n| Ok(Some(n))));
+}
