@@ -91,7 +91,7 @@ arrows! {
         Keep NUMBERS_BYTES_MAX,
         Kept NUMBERS_BYTES_MAX,
         HandedOver NUMBERS_BYTES_MAX,
-        Watch MEMBERS_BYTES_MAX,
+        Watch MESSAGE_BYTES_MAX,
         Watched MESSAGE_BYTES_MAX,
         Tell MESSAGE_BYTES_MAX,
         Deliver MESSAGE_BYTES_MAX,

@@ -95,21 +95,22 @@ impl Watches {
     fn remove(&mut self, core: &mut Core, conn: ConnId, entity: EntityId) {
         let Some(watch) = self.entities.get_mut(&entity) else { return };
         watch.watchers.remove(&conn);
-        if !watch.watchers.is_empty() {
+        if watch.watchers.is_empty() {
+            self.withdraw(core, entity);
+        } else {
             self.due.insert(entity);
-            return;
         }
-        self.forget(entity);
+    }
+
+    /// Nobody here watches the entity any more.
+    fn withdraw(&mut self, core: &mut Core, entity: EntityId) {
+        self.entities.remove(&entity);
+        self.due.remove(&entity);
         if let Some(home) = core.home_of(entity) {
             self.last += 1;
             let message = HomeMessage::Watch { entity, number: self.last, players: Vec::new(), seen: 0 };
             core.send_home(home, message);
         }
-    }
-
-    fn forget(&mut self, entity: EntityId) {
-        self.entities.remove(&entity);
-        self.due.remove(&entity);
     }
 
     /// What must hold between two inputs. `watches`: whether this session watches that entity.
@@ -233,8 +234,7 @@ impl Edge {
             None => {}
         }
         if watch.watchers.is_empty() {
-            // Its home has forgotten them already.
-            self.watches.forget(entity);
+            self.watches.withdraw(cx.core, entity);
         }
     }
 
