@@ -5,7 +5,7 @@ use gundo_wire::peer::home::Arrow;
 use gundo_wire::peer::{self as wire, Malformed, all, maybe, needed};
 
 use super::is;
-use super::watch::{refused_from_wire, refused_to_wire};
+use super::watch::{watch, watched};
 use crate::peer::HomeMessage;
 
 /// The entity that is spoken of.
@@ -109,18 +109,12 @@ impl From<&HomeMessage> for Arrow {
                 from: is(*from),
                 to: to.map(Into::into),
             }),
-            HomeMessage::Watch { entity, number, players, seen } => Self::Watch(wire::Watch {
-                entity: is(*entity),
-                number: *number,
-                players: players.iter().map(|player| (*player).into()).collect(),
-                seen: *seen,
-            }),
-            HomeMessage::Watched { entity, asked, refused, state } => Self::Watched(wire::Watched {
-                entity: is(*entity),
-                asked: *asked,
-                refused: refused.iter().copied().map(refused_to_wire).collect(),
-                state: state.as_ref().map(Into::into),
-            }),
+            HomeMessage::Watch { entity, number, players, seen } => {
+                Self::Watch(watch(*entity, *number, players, *seen))
+            }
+            HomeMessage::Watched { entity, asked, refused, state } => {
+                Self::Watched(watched(*entity, *asked, refused, state.as_ref()))
+            }
             HomeMessage::Tell { player, message } => {
                 Self::Tell(wire::Tell { player: is(*player), message: message.clone() })
             }
@@ -183,18 +177,8 @@ impl TryFrom<Arrow> for HomeMessage {
             Arrow::HandedOver(said) => {
                 Self::HandedOver { entity: entity(said.entity)?, from: term(said.from)?, to: maybe(said.to)? }
             }
-            Arrow::Watch(said) => Self::Watch {
-                entity: entity(said.entity)?,
-                number: said.number,
-                players: all(said.players)?,
-                seen: said.seen,
-            },
-            Arrow::Watched(said) => Self::Watched {
-                entity: entity(said.entity)?,
-                asked: said.asked,
-                refused: said.refused.into_iter().map(refused_from_wire).collect::<Result<_, _>>()?,
-                state: maybe(said.state)?,
-            },
+            Arrow::Watch(said) => said.try_into()?,
+            Arrow::Watched(said) => said.try_into()?,
             Arrow::Tell(said) => Self::Tell { player: entity(said.player)?, message: said.message },
             Arrow::Deliver(said) => Self::Deliver { player: entity(said.player)?, message: said.message },
         })

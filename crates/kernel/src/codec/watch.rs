@@ -1,12 +1,46 @@
-//! The small messages of which what is said of watched entities is made.
+//! What is said of watched entities.
 
 use gundo_types::EntityId;
-use gundo_wire::peer::{self as wire, Malformed, needed};
+use gundo_wire::peer::{self as wire, Malformed, all, maybe, needed};
 
 use super::is;
-use crate::peer::{WatchRefused, WatchedState};
+use crate::peer::{HomeMessage, WatchRefused, WatchedState};
 
-pub(super) fn refused_to_wire((player, why): (EntityId, WatchRefused)) -> wire::WatchRefusal {
+pub(super) fn watch(entity: EntityId, number: u64, players: &[EntityId], seen: u64) -> wire::Watch {
+    let players = players.iter().map(|player| (*player).into()).collect();
+    wire::Watch { entity: is(entity), number, players, seen }
+}
+
+pub(super) fn watched(
+    entity: EntityId,
+    asked: u64,
+    refused: &[(EntityId, WatchRefused)],
+    state: Option<&WatchedState>,
+) -> wire::Watched {
+    let refused = refused.iter().copied().map(refused_to_wire).collect();
+    wire::Watched { entity: is(entity), asked, refused, state: state.map(Into::into) }
+}
+
+impl TryFrom<wire::Watch> for HomeMessage {
+    type Error = Malformed;
+
+    fn try_from(said: wire::Watch) -> Result<Self, Malformed> {
+        let wire::Watch { entity, number, players, seen } = said;
+        Ok(Self::Watch { entity: needed(entity, "an entity")?, number, players: all(players)?, seen })
+    }
+}
+
+impl TryFrom<wire::Watched> for HomeMessage {
+    type Error = Malformed;
+
+    fn try_from(said: wire::Watched) -> Result<Self, Malformed> {
+        let wire::Watched { entity, asked, refused, state } = said;
+        let refused = refused.into_iter().map(refused_from_wire).collect::<Result<_, _>>()?;
+        Ok(Self::Watched { entity: needed(entity, "an entity")?, asked, refused, state: maybe(state)? })
+    }
+}
+
+fn refused_to_wire((player, why): (EntityId, WatchRefused)) -> wire::WatchRefusal {
     let why = match why {
         WatchRefused::NotAllowed => 1,
         WatchRefused::NoSuchEntity => 2,
@@ -16,7 +50,7 @@ pub(super) fn refused_to_wire((player, why): (EntityId, WatchRefused)) -> wire::
     wire::WatchRefusal { player: is(player), why }
 }
 
-pub(super) fn refused_from_wire(refused: wire::WatchRefusal) -> Result<(EntityId, WatchRefused), Malformed> {
+fn refused_from_wire(refused: wire::WatchRefusal) -> Result<(EntityId, WatchRefused), Malformed> {
     let why = match refused.why {
         1 => WatchRefused::NotAllowed,
         2 => WatchRefused::NoSuchEntity,

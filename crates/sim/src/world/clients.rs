@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_client::{
-    Address, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session, SessionSettings,
+    Address, Answer, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session,
+    SessionSettings,
 };
 use gundo_kernel::SendClass;
 use gundo_types::{Body, ConnId, Point, Time};
@@ -361,17 +362,7 @@ impl World {
                     who.mind.handle_own(&welcome.own);
                 }
             }
-            ClientEvent::Answered(answer) => {
-                let tags = &mut self.clients[client].tags;
-                let at = tags.iter().position(|(id, _)| *id == answer.id);
-                let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);
-                if let Err(refusal) = &answer.result {
-                    *self.counts.refusals.entry(refusal.code.clone()).or_insert(0) += 1;
-                }
-                if current {
-                    self.people[person].mind.handle_answer(tag, &answer.result);
-                }
-            }
+            ClientEvent::Answered(answer) => self.on_answered(client, &answer),
             ClientEvent::Own(own) => {
                 if current {
                     self.people[person].mind.handle_own(&own);
@@ -409,6 +400,19 @@ impl World {
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
             | ClientEvent::Notice(_) => {}
+        }
+    }
+
+    fn on_answered(&mut self, client: usize, answer: &Answer) {
+        let tags = &mut self.clients[client].tags;
+        let at = tags.iter().position(|(id, _)| *id == answer.id);
+        let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);
+        if let Err(refusal) = &answer.result {
+            *self.counts.refusals.entry(refusal.code.clone()).or_insert(0) += 1;
+        }
+        let person = self.clients[client].person;
+        if self.people[person].current == Some(client) {
+            self.people[person].mind.handle_answer(tag, &answer.result);
         }
     }
 
