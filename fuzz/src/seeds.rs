@@ -28,7 +28,9 @@ pub fn client_messages() -> Seeds {
         r#move: Some(walk),
         ping: Some(Ping { stamp: 123_456 }),
         bye: Some(Bye {}),
-        watch: Some(Watch { stats: true }),
+        stats_wanted: Some(StatsWanted { on: true }),
+        watch: Some(EntityId { kind: 2, id: 7 }),
+        unwatch: Some(EntityId { kind: 2, id: 8 }),
     };
     let up = |message: ClientMessage| message.encode_to_vec();
     vec![
@@ -189,7 +191,9 @@ fn resume() -> ClientMessage {
     let token = Bytes::from_static(&[7; crate::TOKEN_BYTES]);
     ClientMessage {
         hello: Some(Hello { protocol: PROTOCOL, token, ..Default::default() }),
-        watch: Some(Watch { stats: true }),
+        stats_wanted: Some(StatsWanted { on: true }),
+        watch: Some(EntityId { kind: 2, id: 7 }),
+        unwatch: Some(EntityId { kind: 2, id: 8 }),
         ..Default::default()
     }
 }

@@ -171,6 +171,8 @@ mirror! {
         replies_waiting_max: usize,
         waiting_per_entity_max: usize,
         connections_max: usize,
+        watches_max: usize,
+        watchers_max: usize,
     } with {}
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use gundo_types::{Body, Time};
+use gundo_types::{Body, EntityId, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{Refusal, ServerMessage};
 use tokio::net::TcpStream;
@@ -44,7 +44,9 @@ pub enum CommandError {
 enum Wish {
     Command(Bytes, oneshot::Sender<Result<Bytes, CommandError>>),
     Walk(Body),
-    Watch(bool),
+    Watch(EntityId),
+    Unwatch(EntityId),
+    WantStats(bool),
     Introduce(String),
     Leave,
 }
@@ -98,9 +100,19 @@ impl Client {
         self.wish(Wish::Walk(body)).await;
     }
 
+    /// Watches an entity by its id: see [`Session::watch`].
+    pub async fn watch(&self, entity: EntityId) {
+        self.wish(Wish::Watch(entity)).await;
+    }
+
+    /// Watches an entity no more.
+    pub async fn unwatch(&self, entity: EntityId) {
+        self.wish(Wish::Unwatch(entity)).await;
+    }
+
     /// Turns the edge's statistics on or off.
-    pub async fn watch(&self, stats: bool) {
-        self.wish(Wish::Watch(stats)).await;
+    pub async fn want_stats(&self, on: bool) {
+        self.wish(Wish::WantStats(on)).await;
     }
 
     /// After a refused hello: tries again as a new player called `name`.
@@ -202,7 +214,9 @@ impl Task {
             Woken::Wish(Some(Wish::Walk(body))) => {
                 self.session.walk(body);
             }
-            Woken::Wish(Some(Wish::Watch(stats))) => self.session.watch(stats),
+            Woken::Wish(Some(Wish::Watch(entity))) => self.session.watch(entity),
+            Woken::Wish(Some(Wish::Unwatch(entity))) => self.session.unwatch(entity),
+            Woken::Wish(Some(Wish::WantStats(on))) => self.session.want_stats(on),
             Woken::Wish(Some(Wish::Introduce(name))) => self.session.introduce(now, name, draw_nonce()),
             Woken::Opened(opened) => {
                 self.opening = None;

@@ -13,11 +13,11 @@ mod connection;
 mod incoming;
 mod io;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{Body, EntityId, Time};
-use gundo_wire::client::{Bye, ClientMessage, Closing, Move, Watch};
+use gundo_wire::client::{Bye, ClientMessage, Closing, Move, StatsWanted};
 
 use crate::address::Address;
 use crate::ring::EdgeRing;
@@ -33,7 +33,9 @@ pub struct Session {
     player: Option<EntityId>,
     commands: Commands,
     move_seq: u32,
-    watch: bool,
+    wants_stats: bool,
+    /// Entities it watches, or has asked for: asked for again after every welcome.
+    watched: BTreeSet<EntityId>,
     closing: Option<Closing>,
     last_heard: Time,
     next_ping: Time,
@@ -67,7 +69,8 @@ impl Session {
             settings,
             player: None,
             move_seq: 0,
-            watch: false,
+            wants_stats: false,
+            watched: BTreeSet::new(),
             closing: None,
             last_heard: Time(0),
             next_ping: Time(0),
@@ -108,6 +111,11 @@ impl Session {
     /// The edge in use, or the one it tries next.
     pub fn edge(&self) -> &Address {
         self.ring.current()
+    }
+
+    /// Entities that are watched, or were asked for, in id order.
+    pub fn watched(&self) -> impl Iterator<Item = EntityId> {
+        self.watched.iter().copied()
     }
 
     /// Unanswered commands, including those that wait to be sent.
@@ -182,11 +190,27 @@ impl Session {
         Some(self.move_seq)
     }
 
-    /// Turns the edge's [`Event::Stats`] on or off, also across resumes.
-    pub fn watch(&mut self, stats: bool) {
-        self.watch = stats;
+    /// Watches an entity by its id, wherever it is: [`Event::Watched`] tells how it looks now, and after each change. It stays so
+    /// across resumes, until the event brings a refusal or [`unwatch`](Self::unwatch) is called. A server lets a session watch 16
+    /// at a time.
+    pub fn watch(&mut self, entity: EntityId) {
+        if self.watched.insert(entity) && self.is_live() {
+            self.send(ClientMessage { watch: Some(entity.into()), ..Default::default() });
+        }
+    }
+
+    /// Watches an entity no more. What is under way may still come.
+    pub fn unwatch(&mut self, entity: EntityId) {
+        if self.watched.remove(&entity) && self.is_live() {
+            self.send(ClientMessage { unwatch: Some(entity.into()), ..Default::default() });
+        }
+    }
+
+    /// Turns the edge's [`Event::Stats`] on or off; it stays so across resumes.
+    pub fn want_stats(&mut self, on: bool) {
+        self.wants_stats = on;
         if self.is_live() {
-            self.send(ClientMessage { watch: Some(Watch { stats }), ..Default::default() });
+            self.send(ClientMessage { stats_wanted: Some(StatsWanted { on }), ..Default::default() });
         }
     }
 

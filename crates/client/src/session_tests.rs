@@ -3,7 +3,7 @@
 
 use gundo_wire::Message;
 use gundo_wire::client::{
-    Edge, Edges, EntityId as WireId, PROTOCOL, Pong, Refusal, Reply, ServerMessage, Welcome,
+    Edge, Edges, EntityId as WireId, PROTOCOL, Pong, Refusal, Reply, ServerMessage, Told, Watched, Welcome,
 };
 use proptest::prelude::*;
 
@@ -55,6 +55,48 @@ fn welcome(token: &'static [u8], next_seq: u64) -> ServerMessage {
 fn reply(seq: u64, payload: &'static [u8]) -> ServerMessage {
     let reply = Reply { seq, payload: Bytes::from_static(payload), refusal: None };
     ServerMessage { replies: vec![reply], ..Default::default() }
+}
+
+#[test]
+fn what_is_watched_is_asked_for_again_and_a_refusal_ends_it() {
+    let of = |id| gundo_types::EntityId::new(gundo_types::Kind(3), id);
+    let asked =
+        |outputs: &[Output]| sent(outputs).iter().filter_map(|m| Some(m.watch?.id)).collect::<Vec<_>>();
+    let mut s = live(&[1, 2]);
+    drain(&mut s);
+    for id in [5, 6, 6, 7] {
+        s.watch(of(id));
+    }
+    s.unwatch(of(7));
+    s.unwatch(of(7));
+    let outputs = drain(&mut s);
+    assert_eq!(asked(&outputs), [5, 6, 7]);
+    assert_eq!(sent(&outputs).iter().filter_map(|m| Some(m.unwatch?.id)).collect::<Vec<_>>(), [7]);
+    let shown = |id, public| Watched { entity: Some(of(id).into()), public, ..Default::default() };
+    let refusal = Refusal { code: "not_allowed".into(), text: "No.".into() };
+    let message = ServerMessage {
+        watched: vec![
+            shown(5, Some(Bytes::from_static(b"a"))),
+            shown(7, Some(Bytes::from_static(b"late"))),
+            Watched { refusal: Some(refusal.clone()), gone: true, ..shown(6, None) },
+        ],
+        told: vec![Told { payload: Bytes::from_static(b"psst") }],
+        ..Default::default()
+    };
+    s.handle_message(at(10), message);
+    let a = Some(Bytes::from_static(b"a"));
+    let events: Vec<_> = drain(&mut s).into_iter().collect();
+    let expected = [
+        Event::Watched { entity: of(5), public: a, refusal: None, gone: false },
+        Event::Watched { entity: of(6), public: None, refusal: Some(refusal), gone: true },
+        Event::Told(Bytes::from_static(b"psst")),
+    ];
+    assert_eq!(events, expected.map(Output::Event));
+    s.handle_gone(at(20));
+    s.handle_timeout(at(20_000));
+    s.handle_open(at(20_001));
+    s.handle_message(at(20_002), welcome(b"next", 1));
+    assert_eq!(asked(&drain(&mut s)), [5]);
 }
 
 fn live(ports: &[u16]) -> Session {

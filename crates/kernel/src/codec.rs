@@ -8,6 +8,7 @@ pub(crate) mod frames;
 mod handover;
 mod home;
 mod session;
+mod watch;
 
 use bytes::Bytes;
 use gundo_types::{EntityId, Epoch};

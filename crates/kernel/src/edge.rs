@@ -1,7 +1,7 @@
 //! The room of a node as an edge: the sessions of the clients connected here.
 //!
 //! The edge holds nothing that cannot be rebuilt. It passes clients' words on to their players' reals (`play`), finds those
-//! (`hello`, `moving`), and decides what each client sees (`sight`). What a session is doing is in `session`.
+//! (`hello`, `moving`), and decides what each client sees (`sight`, `watch`). What a session is doing is in `session`.
 //!
 //! Not here: who a player is and what it may do (`host`), and what there is to see (`crowd`).
 
@@ -11,6 +11,7 @@ mod play;
 mod room;
 mod session;
 mod sight;
+mod watch;
 
 pub(crate) use room::{Edge, Rooms};
 
@@ -60,7 +61,14 @@ impl Edge {
             );
             let bounded = session.unanswered.len() <= limits.commands_unanswered_max;
             assert!(bounded || core.planted(Planted::UnboundedCommands), "{conn:?}: commands are bounded");
+            assert!(session.watched.len() <= limits.watches_max, "{conn:?}: what it watches is bounded");
+            let known = session.watched.iter().all(|entity| self.watches.has(*conn, *entity));
+            assert!(known, "{conn:?}: what it watches is on the list");
         }
+        let watches = |conn: ConnId, entity: EntityId| {
+            self.sessions.get(&conn).is_some_and(|session| session.watched.contains(&entity))
+        };
+        self.watches.check(core, watches);
         let known = |conn: &ConnId| self.sessions.contains_key(conn);
         assert!(self.locating.values().flatten().all(known), "only sessions look for players");
         assert!(self.locating.values().all(|waiting| !waiting.is_empty()), "somebody waits for each");
@@ -88,10 +96,16 @@ impl Edge {
             }
             None => {}
         }
-        if let Some(watch) = message.watch {
-            session.watches = watch.stats;
+        if let Some(wanted) = message.stats_wanted {
+            session.wants_stats = wanted.on;
         }
         if session.plays() {
+            if let Some(entity) = message.unwatch {
+                self.unwatch(cx, conn, entity);
+            }
+            if let Some(entity) = message.watch {
+                self.watch(cx, conn, entity);
+            }
             for command in message.commands {
                 self.pass_command(cx, conn, command);
             }
@@ -141,7 +155,7 @@ impl Edge {
 
     // ---- housekeeping ----------------------------------------------------------------------------------
 
-    /// Once per second: Hellos that take too long, players that are still looked for, and what watching clients are told.
+    /// Once per second: Hellos that take too long, players that are still looked for, and what clients that want statistics are told.
     /// `reals`: entities real on this node.
     pub(crate) fn rest(&mut self, cx: &mut Rooms<'_>, reals: usize) {
         let now = cx.core.now.time;
@@ -154,9 +168,10 @@ impl Edge {
         for conn in lost {
             self.ask_home_again(cx, conn);
         }
-        let watching: Vec<_> =
-            self.sessions.iter().filter(|(_, s)| s.watches).map(|(c, s)| (*c, s.center)).collect();
-        if watching.is_empty() {
+        self.repeat_registrations(cx.core);
+        let curious: Vec<_> =
+            self.sessions.iter().filter(|(_, s)| s.wants_stats).map(|(c, s)| (*c, s.center)).collect();
+        if curious.is_empty() {
             return;
         }
         let (chunks, ghosts) = cx.crowd.interest.size();
@@ -171,7 +186,7 @@ impl Edge {
             overload: u32::from(cx.overload.level()),
             homes: Vec::new(),
         };
-        for (conn, center) in watching {
+        for (conn, center) in curious {
             let stats = Stats { homes: homes_around(cx.core, center), ..stats.clone() };
             let message = ServerMessage { stats: Some(stats), ..Default::default() };
             cx.core.send_client(conn, &message, SendClass::Frames);

@@ -88,9 +88,19 @@ impl Home {
     }
 
     /// Keeps a question until the home is open; gives it back if that is now.
-    pub(crate) fn admit(&mut self, core: &Core, from: NodeId, question: HomeMessage) -> Option<HomeMessage> {
+    pub(crate) fn admit(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        question: HomeMessage,
+    ) -> Option<HomeMessage> {
         if self.open || core.planted(Planted::HomeNotOpen) {
             return Some(question);
+        }
+        // It may be lost, and is too large to be kept.
+        if matches!(question, HomeMessage::Tell { .. }) {
+            core.counters.tells_lost += 1;
+            return None;
         }
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
@@ -122,6 +132,7 @@ impl Home {
             HomeMessage::Locate { entity, not } => self.directory.locate(core, from, entity, not),
             HomeMessage::Claim { entity, from: owner } => self.directory.claim(core, from, entity, owner),
             HomeMessage::Keep { entity, term } => self.directory.keep(core, from, entity, term),
+            HomeMessage::Tell { player, message } => self.directory.pass_on(core, player, message),
             HomeMessage::Confirmed { entity, term } => self.directory.on_confirmed(core, from, entity, term),
             HomeMessage::Released { entity, term } => {
                 if self.directory.on_released(core, from, entity, term) {

@@ -23,11 +23,14 @@ mod queue;
 mod room;
 mod session;
 mod storage;
+mod telling;
 mod trouble;
 mod tx;
 mod vicinity;
 mod waiting;
 mod walk;
+mod watchers;
+mod watching;
 mod work;
 
 pub(crate) use desk::Rooms;
@@ -41,6 +44,7 @@ use self::entity::Entity;
 use self::pending::Why;
 use self::phase::Phase;
 use self::queue::Work;
+use self::watchers::Watchers;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
 use crate::game::{AnyKind, Role};
@@ -79,6 +83,7 @@ impl Host {
             waiting: e.queue.bounded(),
             held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
             shown: crowd.publisher.shown(e.id),
+            public: e.public.as_ref(),
         })
     }
 
@@ -101,6 +106,7 @@ impl Host {
         counters.reals = self.entities.len() as u64;
         counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;
         counters.suspended = self.desk.suspended.len() as u64;
+        counters.watched = self.desk.watchers.len() as u64;
     }
 
     /// Asserts what must hold between two inputs. Costs a walk over everything: for the simulator and tests.
@@ -121,6 +127,7 @@ impl Host {
         cx.desk.departures.check(here);
         cx.desk.txs.check(here);
         cx.desk.storage.check();
+        cx.desk.watchers.check(cx.core);
         self.arrivals.check(|id| self.entities.contains_key(id));
     }
 
@@ -128,7 +135,7 @@ impl Host {
 
     /// Loads an entity that lives at its home, which is this node, if it is not here yet. While somebody looks at its chunk it is
     /// awake.
-    fn need_at_home(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
+    pub(super) fn need_at_home(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
         let now = rooms.core.now.time;
         if let Some(entity) = self.entities.get_mut(&id) {
             entity.needed = now;
@@ -172,6 +179,7 @@ impl Host {
         result: Result<Loaded, String>,
     ) {
         self.tell(rooms, id, |entity, cx| entity.on_loaded(cx, load, result));
+        self.answer_watchers(rooms, id);
     }
 
     // ---- messages --------------------------------------------------------------------------------------
@@ -241,6 +249,7 @@ impl Host {
     /// Nodes are gone, with the transactions that they coordinated or took part in, and the connections of players here.
     pub(crate) fn on_nodes_gone(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
         self.lose_partners(rooms, gone);
+        self.desk.watchers = Watchers::default();
         let lost = |e: &Entity| Some((e.id, e.line().filter(|l| gone.contains(&l.edge))?));
         let lost: Vec<_> = self.entities.values().filter_map(|e| lost(e)).collect();
         for (id, line) in lost {
@@ -264,6 +273,7 @@ impl Host {
             assert!(next.is_some_and(|(at, _)| at <= now), "a change that is due has come");
             self.with(rooms, id, |entity, cx| entity.on_change_due(cx));
         }
+        self.tell_watchers(rooms);
         if !self.desk.hold {
             let awake: Vec<_> = self.desk.awake.iter().copied().collect();
             self.each(rooms, awake, |entity, cx| entity.tick(cx));
@@ -272,6 +282,7 @@ impl Host {
 
     /// Once per second: what belongs to chunks nobody looks at falls asleep, and what nobody needs is unloaded.
     pub(crate) fn rest(&mut self, rooms: &mut Rooms<'_>) {
+        self.rest_watched(rooms.core.now.time);
         self.rest_at_home(rooms);
         self.rest_players(rooms);
         self.rest_suspended(rooms);

@@ -361,6 +361,8 @@ pub struct RealState<'a> {
     pub held_ms: u64,
     /// Chunk, public part and body as shown to others; `None`: it is not shown.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
+    /// Its public part as of its last durable event, shown or not; `None`: there is nothing to see.
+    pub public: Option<&'a Bytes>,
 }
 
 /// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.
@@ -438,4 +440,12 @@ pub struct Counters {
     pub handoffs_failed: u64,
     /// Players that are being handed over now, from here or to here (gauge).
     pub handing_over: u64,
+    /// Entities that clients of this edge watch (gauge).
+    pub watches: u64,
+    /// Entities at home here that are watched, from this node or others (gauge).
+    pub watched: u64,
+    /// Messages to single players that decisions here gave.
+    pub tells: u64,
+    /// Messages to single players that were dropped here: the player is nowhere, is being looked for, or reads too slowly.
+    pub tells_lost: u64,
 }

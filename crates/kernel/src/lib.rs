@@ -29,7 +29,7 @@ pub use io::{
 };
 pub use peer::{
     Age, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
-    TxId, TxMessage,
+    TxId, TxMessage, WatchRefused, WatchedState,
 };
 
 use bytes::Bytes;
@@ -161,6 +161,7 @@ impl Node {
             overload_level: u64::from(self.overload.level()),
             ghosts: ghosts as u64,
             sessions: self.edge.len() as u64,
+            watches: self.edge.watches() as u64,
             chunks: chunks as u64,
             ..self.core.counters.clone()
         };
@@ -300,7 +301,7 @@ impl Node {
             host.leave_places(rooms);
         });
         self.announce();
-        self.with_edge(|edge, rooms| edge.locate_again(rooms));
+        self.with_edge(|edge, rooms| edge.ask_homes_again(rooms));
         self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
         self.edge.tell_edges(&mut self.core);
         if first {
@@ -411,16 +412,9 @@ impl Node {
                 let chunks = self.home.on_announced(&self.core, from, holds, subscribes, publishes, last);
                 self.open_home(chunks);
             }
-            HomeMessage::Located { .. }
-            | HomeMessage::Granted { .. }
-            | HomeMessage::Disputed { .. }
-            | HomeMessage::Claimed { .. }
-            | HomeMessage::ClaimRefused { .. }
-            | HomeMessage::Kept { .. }
-            | HomeMessage::HandedOver { .. }
-            | HomeMessage::Subscribers { .. } => self.handle_home_answer(from, message),
+            answer if answer.is_from_home() => self.handle_home_answer(from, answer),
             question => {
-                if let Some(question) = self.home.admit(&self.core, from, question) {
+                if let Some(question) = self.home.admit(&mut self.core, from, question) {
                     self.handle_home_question(from, question);
                 }
             }
@@ -437,6 +431,9 @@ impl Node {
                 }
             }
             HomeMessage::Publish { chunk, on } => self.home.publish(&mut self.core, from, chunk, on),
+            HomeMessage::Watch { entity, number, players, seen } => {
+                self.with_host(|host, rooms| host.on_watch(rooms, (from, number), entity, players, seen));
+            }
             about_entity => {
                 if let Some(entity) = self.home.on_entity(&mut self.core, from, about_entity) {
                     self.with_host(|host, rooms| host.on_released(rooms, entity));
@@ -455,6 +452,12 @@ impl Node {
             HomeMessage::Subscribers { chunk, list } => {
                 let told = self.last_tick.filter(|tick| *tick == self.core.tick());
                 self.crowd.publisher.set_subscribers(&mut self.core, chunk, &list, told);
+            }
+            HomeMessage::Watched { entity, asked, refused, state } => {
+                self.with_edge(|edge, rooms| edge.on_watched(rooms, from, entity, asked, refused, state));
+            }
+            HomeMessage::Deliver { player, message } => {
+                self.with_host(|host, rooms| host.deliver(rooms, player, message));
             }
             about_handoff => self.with_host(|host, rooms| host.handle_home(rooms, from, about_handoff)),
         }
@@ -577,6 +580,7 @@ impl Node {
 
     fn on_flush(&mut self) {
         self.crowd.interest.flush(&mut self.core);
+        self.with_edge(|edge, rooms| edge.register_due(rooms));
         // A node that is being emptied sends clients away once they have what it tells: one that goes now is back before the
         // next tick, and misses none.
         if self.core.is_draining() && !self.core.stopping {

@@ -205,6 +205,42 @@ pub enum HomeMessage {
         /// The term that ends.
         term: Term,
     },
+    /// Players at the sender's edge watch the entity. Repeated every [`WATCH_EVERY_MS`]: it changes nothing then.
+    Watch {
+        /// One that lives at its home, the receiver.
+        entity: EntityId,
+        /// Counts the sender's registrations, from 1.
+        number: u64,
+        /// All of them, in id order; none: nobody watches it any more.
+        players: Vec<EntityId>,
+        /// Number of the newest state that came; 0: somebody waits for one.
+        seen: u64,
+    },
+    /// How a watched entity looks, and who does not watch it (any more).
+    Watched {
+        /// As asked.
+        entity: EntityId,
+        /// Number of the receiver's registration that was judged: this says nothing of players that later ones added.
+        asked: u64,
+        /// Players that do not watch it, each once.
+        refused: Vec<(EntityId, WatchRefused)>,
+        /// `None`: only the refusals are new.
+        state: Option<WatchedState>,
+    },
+    /// To the home of a player: tell it this. May be lost.
+    Tell {
+        /// Who is told.
+        player: EntityId,
+        /// The game's message.
+        message: Bytes,
+    },
+    /// From the home of a player to its owner: tell it this. May be lost.
+    Deliver {
+        /// Who is told.
+        player: EntityId,
+        /// The game's message.
+        message: Bytes,
+    },
     /// The sender wants these tiers of these chunks (bits; 8: for what lives on it with a place around; 0: none any more).
     Subscribe(Vec<(ChunkId, u8)>),
     /// The sender publishes the chunk, or stops.
@@ -221,6 +257,28 @@ pub enum HomeMessage {
         /// Node and tiers (bits), in node order.
         list: Vec<(NodeId, u8)>,
     },
+}
+
+/// How a watched entity looks as of its last durable event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchedState {
+    /// Counts what its home has shown, from 1: of two states in one view, the lower is stale.
+    pub number: u64,
+    /// The game's; `None`: there is nothing to see.
+    pub public: Option<Bytes>,
+}
+
+/// Why a player does not watch an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchRefused {
+    /// The entity's rules do not let it.
+    NotAllowed,
+    /// Nothing has ever happened to the entity.
+    NoSuchEntity,
+    /// As many players as may watch it already.
+    TooMany,
+    /// Its journal cannot be read, or its code fails.
+    NotReady,
 }
 
 /// One session's line: the connection at an edge.
@@ -384,6 +442,8 @@ pub enum ToEdge {
     Notice(Refusal),
     /// The player takes no more part in the world for now.
     Ended(Refusal),
+    /// A decision told the player this.
+    Told(Bytes),
 }
 
 /// An adopted session.
@@ -465,12 +525,31 @@ pub enum TxMessage {
     Fence,
 }
 
+/// Between two registrations of an entity that is watched, ms: a lost one, or a lost answer, costs so much at most.
+pub(crate) const WATCH_EVERY_MS: u64 = 3_000;
+
 /// A command over which so many nodes were lost is not decided any more: it is asked as a question.
 pub(crate) const LOSSES_MAX: u8 = 2;
 
 /// The message that brings a player's word to its real.
 pub(crate) fn to_player(player: EntityId, line: Line, message: ToPlayer) -> Peer {
     Peer::ToPlayer { player, line, message }
+}
+
+impl HomeMessage {
+    /// Whether a home says it, rather than hears it.
+    pub(crate) fn is_from_home(&self) -> bool {
+        match self {
+            Self::Located { .. } | Self::Granted { .. } | Self::Disputed { .. } | Self::Claimed { .. } => {
+                true
+            }
+            Self::ClaimRefused { .. } | Self::Kept { .. } | Self::HandedOver { .. } => true,
+            Self::Subscribers { .. } | Self::Watched { .. } | Self::Deliver { .. } => true,
+            Self::Announce { .. } | Self::Subscribe(_) | Self::Publish { .. } | Self::Locate { .. } => false,
+            Self::Claim { .. } | Self::Keep { .. } | Self::Confirmed { .. } | Self::Released { .. } => false,
+            Self::Watch { .. } | Self::Tell { .. } => false,
+        }
+    }
 }
 
 impl TxMessage {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
     Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
-    Resumed, ToEdge, ToPlayer, TxId, TxMessage,
+    Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -298,11 +298,31 @@ fn home() -> impl Strategy<Value = HomeMessage> {
             .prop_map(|(entity, from, to)| HomeMessage::HandedOver { entity, from, to }),
         of().prop_map(|(entity, term)| HomeMessage::Confirmed { entity, term }),
         of().prop_map(|(entity, term)| HomeMessage::Released { entity, term }),
+        (entity(), any::<(u64, u64)>(), vec(entity(), 0..4)).prop_map(|(entity, (number, seen), players)| {
+            HomeMessage::Watch { entity, number, players, seen }
+        }),
+        watched(),
+        (entity(), payload()).prop_map(|(player, message)| HomeMessage::Tell { player, message }),
+        (entity(), payload()).prop_map(|(player, message)| HomeMessage::Deliver { player, message }),
         looks(0).prop_map(HomeMessage::Subscribe),
         (chunk(), any::<bool>()).prop_map(|(chunk, on)| HomeMessage::Publish { chunk, on }),
         (chunk(), vec((node(), 1..8_u8), 0..4))
             .prop_map(|(chunk, list)| HomeMessage::Subscribers { chunk, list }),
     ]
+}
+
+fn watched() -> impl Strategy<Value = HomeMessage> {
+    const WHY: &[WatchRefused] = &[
+        WatchRefused::NotAllowed,
+        WatchRefused::NoSuchEntity,
+        WatchRefused::TooMany,
+        WatchRefused::NotReady,
+    ];
+    let refused = vec((entity(), prop::sample::select(WHY)), 0..4);
+    let state = (any::<u64>(), prop::option::of(payload()))
+        .prop_map(|(number, public)| WatchedState { number, public });
+    (entity(), any::<u64>(), refused, prop::option::of(state))
+        .prop_map(|(entity, asked, refused, state)| HomeMessage::Watched { entity, asked, refused, state })
 }
 
 fn to_player() -> impl Strategy<Value = ToPlayer> {
@@ -344,6 +364,7 @@ fn to_edge() -> impl Strategy<Value = ToEdge> {
         any::<u64>().prop_map(|seq| ToEdge::Doubted { seq }),
         refusal().prop_map(ToEdge::Notice),
         refusal().prop_map(ToEdge::Ended),
+        payload().prop_map(ToEdge::Told),
     ]
 }
 

@@ -12,7 +12,7 @@ use gundo_wire::client::{ClientMessage, Command};
 use gundo_wire::journal::{Session, SnapshotParts};
 use gundo_wire::{Kept, Message};
 use support::cluster::{Cluster, Fate, Strike};
-use support::game::{LAND, PlayerCommand};
+use support::game::{LAND, PlayerCommand, STOCK};
 
 /// A recorded story that goes another way.
 #[cfg(feature = "planted")]
@@ -49,7 +49,7 @@ const SCENARIOS: [(Planted, &str); 29] = [
 ];
 
 /// A story below that goes well without the mistake and fails with it.
-const STORIES: [(Planted, fn()); 13] = [
+const STORIES: [(Planted, fn()); 14] = [
     (Planted::HalfCommit, memory_after_two_lands),
     (Planted::AbortAfterAppend, memory_after_a_hang),
     (Planted::TimeRunsBack, a_clock_put_back),
@@ -60,6 +60,7 @@ const STORIES: [(Planted, fn()); 13] = [
     (Planted::SightLeaked, nothing_stays_behind),
     (Planted::SubscriptionKept, nothing_stays_behind),
     (Planted::InterestNotAnnounced, pictures_after_a_new_view),
+    (Planted::WatchNotRenewed, watched_over_a_new_view),
     (Planted::DamagedTokenPanics, a_token_cut_short),
     (Planted::ThawsAfterGrant, one_owner_after_a_handoff),
     (Planted::LowerTermAccepted, one_owner_after_a_new_view),
@@ -258,6 +259,23 @@ fn pictures_after_a_new_view() {
     cluster.command(ann, &PlayerCommand { jump: 500, ..Default::default() });
     cluster.run_ms(600);
     cluster.check_pictures();
+}
+
+/// Bob watches land that nobody sees, and its home has forgotten that.
+fn watched_over_a_new_view() {
+    let mut cluster = Cluster::new(3, 1);
+    let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 2));
+    cluster.run_ms(600);
+    let far = ChunkId { island: 0, x: 300, y: 300 };
+    cluster.watch(bob, support::game::land(far));
+    cluster.run_ms(600);
+    cluster.next_view();
+    cluster.run_ms(600);
+    cluster.take(ann, far, 1);
+    cluster.run_ms(600);
+    let shown = cluster.clients[bob].watched.last().map(|(_, shown)| shown.clone());
+    let pebbles = support::game::Pebbles { n: STOCK - 1 }.encode_to_vec();
+    assert_eq!(shown, Some(Ok(Some(Bytes::from(pebbles)))));
 }
 
 fn a_token_cut_short() {

@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 26] = [
+const COUNTERS: [Row<CounterOf>; 28] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -122,6 +122,8 @@ const COUNTERS: [Row<CounterOf>; 26] = [
     }),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
+    ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
+    ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),
     ("gundo_game_panics_total", None, "Panics of game code", |c| c.game_panics),
     ("gundo_suspensions_total", None, "Entities suspended because their code kept panicking", |c| {
         c.suspensions
@@ -136,7 +138,7 @@ const COUNTERS: [Row<CounterOf>; 26] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 11] = [
+const GAUGES: [(&str, &str, CounterOf); 13] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
@@ -149,6 +151,8 @@ const GAUGES: [(&str, &str, CounterOf); 11] = [
     ("gundo_entities_ghost", "Entities seen on the node and real elsewhere", |c| c.ghosts),
     ("gundo_handing_over", "Players being handed over, from the node or to it", |c| c.handing_over),
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
+    ("gundo_watches", "Entities that clients of the node watch", |c| c.watches),
+    ("gundo_watched", "Entities at home on the node that are watched", |c| c.watched),
     ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),
 ];
 

@@ -51,6 +51,9 @@ const NAMES: &[&str] = &[
     "out game fault",
     "out stopped",
     "peer home",
+    "peer watch",
+    "peer watched",
+    "peer tell",
     "peer announce",
     "peer locate",
     "peer frames",
@@ -207,6 +210,17 @@ impl Event {
             Peer::Home { message: HomeMessage::Locate { entity, .. }, .. } => {
                 Self::of(const { sort("peer locate") }).entity(*entity)
             }
+            Peer::Home { message: HomeMessage::Watch { entity, players, .. }, .. } => {
+                Self::of(const { sort("peer watch") }).entity(*entity).size(players.len())
+            }
+            Peer::Home { message: HomeMessage::Watched { entity, state, .. }, .. } => {
+                let bytes = state.as_ref().and_then(|s| s.public.as_ref()).map_or(0, |public| public.len());
+                Self::of(const { sort("peer watched") }).entity(*entity).size(bytes)
+            }
+            Peer::Home {
+                message: HomeMessage::Tell { player, message } | HomeMessage::Deliver { player, message },
+                ..
+            } => Self::of(const { sort("peer tell") }).entity(*player).size(message.len()),
             Peer::Home { .. } => Self::of(const { sort("peer home") }),
             Peer::Frames { number, frames } => {
                 Self::of(const { sort("peer frames") }).id(*number).size(frames.len())

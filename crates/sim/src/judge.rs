@@ -242,6 +242,18 @@ impl Judge {
         )
     }
 
+    /// Entities of which something has landed, but players.
+    pub(crate) fn known(&self) -> usize {
+        let player = self.rules.player_kind();
+        self.replicas.keys().filter(|id| id.kind != player).count()
+    }
+
+    /// One of them.
+    pub(crate) fn nth_known(&self, index: usize) -> Option<EntityId> {
+        let player = self.rules.player_kind();
+        self.replicas.keys().filter(|id| id.kind != player).nth(index).copied()
+    }
+
     /// An entity's name for people: `player 3f`.
     pub(crate) fn name(&self, id: EntityId) -> String {
         let kind = self.rules.kind_of(id.kind).map_or("entity", |kind| kind.name());

@@ -1,6 +1,6 @@
 //! The players, and the connections they use.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Wishes};
@@ -86,6 +86,8 @@ pub(crate) struct Client {
     pub(crate) conn: Option<(Key, ConnId)>,
     /// The last private state it received.
     pub(crate) own: Bytes,
+    /// What it was last shown of what it watches, since its last welcome.
+    pub(crate) watched: BTreeMap<EntityId, Option<Bytes>>,
     pub(crate) tags: VecDeque<(CommandId, u64)>,
     pub(crate) said: VecDeque<Command>,
     /// Shortest time for a message to the server and back, µs.

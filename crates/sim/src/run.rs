@@ -129,7 +129,7 @@ fn play(world: &mut World) -> Verdict {
     until(world, deadline, at_rest)?;
     world.hold();
     let deadline = world.now + ms(QUIET_MS);
-    until(world, deadline, pictures)?;
+    until(world, deadline, pictures_and_watches)?;
     check_live(world)?;
     world.judge.check_journal(&world.storage.disk.store)?;
     world.leave_all();
@@ -333,6 +333,12 @@ fn pictures(world: &World) -> Verdict {
     Ok(())
 }
 
+/// Everything that is seen is as its owner has it, near or watched.
+fn pictures_and_watches(world: &World) -> Verdict {
+    pictures(world)?;
+    world.check_watched()
+}
+
 /// Creatures are not entities of their own: their parents show them.
 fn is_child(world: &World, id: EntityId) -> bool {
     world.nodes.values().next().is_some_and(|n| !n.kernel.has_kind(id.kind))
@@ -357,6 +363,12 @@ fn empty(world: &World) -> Verdict {
         let counters = node.kernel.counters();
         let waiting = counters.appends_waiting + counters.handing_over;
         let (sessions, chunks) = (counters.sessions, counters.chunks);
+        if counters.watches + counters.watched > 0 {
+            let (watches, watched) = (counters.watches, counters.watched);
+            let text =
+                format!("everybody has left, and n{} keeps {watches} watches, {watched} watched", key.node);
+            return violated(Guarantee::G12, text);
+        }
         if let Some(name) = left {
             let kept: Vec<_> = world.nodes.iter().map(|(k, n)| (k.node, n.kernel.counters())).collect();
             let kept = kept.iter().map(|(n, c)| format!("n{n} {} sessions, {} chunks", c.sessions, c.chunks));

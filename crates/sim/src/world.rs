@@ -1,13 +1,14 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
-//! This file has the clock, the nodes, the links and the journal; `clients` the players, `coordinator` the membership,
-//! `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
+//! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
+//! sight, `coordinator` the membership, `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
 mod carry;
 mod clients;
 mod coordinator;
 mod flight;
 mod tell;
+mod watches;
 mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -112,6 +113,7 @@ pub(crate) struct World {
     net: Chance,
     pub(crate) wrong: Chance,
     life: Chance,
+    watching: Chance,
     scratch: Vec<u8>,
     decoded: Decoded,
 }
@@ -175,6 +177,7 @@ impl World {
             net: chance(seed, 1),
             wrong: chance(seed, 2),
             life: chance(seed, 3),
+            watching: chance(seed, 4),
             scratch: Vec::new(),
             decoded: Decoded::default(),
             plan,

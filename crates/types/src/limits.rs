@@ -27,6 +27,10 @@ pub struct Limits {
     pub waiting_per_entity_max: usize,
     /// Connections at one node. Beyond: closed with `full`.
     pub connections_max: usize,
+    /// Entities that one session watches. Beyond: refused with `too_many`.
+    pub watches_max: usize,
+    /// Players at all edges that watch one entity. Beyond: refused with `too_many`.
+    pub watchers_max: usize,
 }
 
 impl Default for Limits {
@@ -42,6 +46,8 @@ impl Default for Limits {
             replies_waiting_max: 256,
             waiting_per_entity_max: 64,
             connections_max: 20_000,
+            watches_max: 16,
+            watchers_max: 1_024,
         }
     }
 }

@@ -165,6 +165,8 @@ planted! {
         "Nobody is told that an entity has left a chunk: G8."
     SightLeaked "sight-leaked"
         "The chunks of a session stay subscribed when it ends: G12."
+    WatchNotRenewed "watch-not-renewed"
+        "An edge does not register again, at the new homes, what its clients watch: G8."
     SubscriptionKept "subscription-kept"
         "A home is not told that a node has unsubscribed from a chunk: G12."
 }

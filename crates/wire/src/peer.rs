@@ -91,6 +91,10 @@ arrows! {
         Keep NUMBERS_BYTES_MAX,
         Kept NUMBERS_BYTES_MAX,
         HandedOver NUMBERS_BYTES_MAX,
+        Watch MESSAGE_BYTES_MAX,
+        Watched MESSAGE_BYTES_MAX,
+        Tell MESSAGE_BYTES_MAX,
+        Deliver MESSAGE_BYTES_MAX,
     }
     ToPlayer to_player {
         Open MESSAGE_BYTES_MAX,
@@ -113,6 +117,7 @@ arrows! {
         Doubted NUMBERS_BYTES_MAX,
         Notice MESSAGE_BYTES_MAX,
         Ended MESSAGE_BYTES_MAX,
+        Told MESSAGE_BYTES_MAX,
     }
     Handoff handoff {
         Offer MESSAGE_BYTES_MAX,

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use gundo_wire::client::{
     Bye, Change, Chunk, ClientMessage, Closing, Command, Correction, Edge, Edges, Enter, EntityId, Frame,
-    Hello, Home, Leave, Move, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats, Watch,
-    Welcome,
+    Hello, Home, Leave, Move, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
+    StatsWanted, Told, Watched, Welcome,
 };
 use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot, SnapshotParts};
 use gundo_wire::{Kept, Message};
@@ -146,11 +146,13 @@ const SERVER: &[Nested] = &[
     Nested(10, &[]),
     Nested(11, EDGES),
     Nested(12, &[]),
+    Nested(14, &[Nested(1, &[]), Nested(3, &[])]),
+    Nested(15, &[]),
 ];
 
 #[test]
 fn what_clients_say() {
-    let nested = [1, 2, 3, 4, 5, 6].map(|tag| Nested(tag, &[]));
+    let nested = [1, 2, 3, 4, 5, 6, 7, 8].map(|tag| Nested(tag, &[]));
     let new = Hello {
         protocol: 1,
         name: "Ada".into(),
@@ -170,9 +172,13 @@ fn what_clients_say() {
         r#move: Some(Move { seq: 9, x: -15_000, y: 2_000_000, heading: 127, speed: 40 }),
         ping: Some(Ping { stamp: u64::MAX }),
         bye: Some(Bye {}),
-        watch: Some(Watch { stats: true }),
+        stats_wanted: Some(StatsWanted { on: true }),
+        ..Default::default()
     };
     holds("client_all.bin", &nested, &back);
+    let entity = |id| Some(EntityId { kind: 2, id });
+    let watch = ClientMessage { watch: entity(u64::MAX), unwatch: entity(7), ..Default::default() };
+    holds("client_watch.bin", &nested, &watch);
 }
 
 fn welcome(edges: Edges) -> Welcome {
@@ -267,6 +273,19 @@ fn what_clients_are_told() {
         ..Default::default()
     };
     holds("server_all.bin", SERVER, &all);
+    let entity = Some(EntityId { kind: 2, id: 0xffff_0002 });
+    let shown = |public| Watched { entity, public, ..Default::default() };
+    let watched = ServerMessage {
+        watched: vec![
+            shown(Some(text("3 trees"))),
+            shown(Some(Bytes::new())),
+            shown(None),
+            Watched { refusal: Some(refusal()), gone: true, ..shown(None) },
+        ],
+        told: vec![Told { payload: text("you have sold it") }, Told::default()],
+        ..Default::default()
+    };
+    holds("server_watched.bin", SERVER, &watched);
 }
 
 fn answer() -> Answer {

@@ -40,6 +40,8 @@ fn the_limits_are_the_real_ones() {
         replies_waiting_max,
         waiting_per_entity_max,
         connections_max,
+        watches_max,
+        watchers_max,
     } = Limits::default();
     let messages_per_second = client_messages_per_second_max as usize;
     let rows: &[(&str, usize, &str)] = &[
@@ -57,6 +59,8 @@ fn the_limits_are_the_real_ones() {
         ("replies waiting to be sent to a client", replies_waiting_max, "closed: `too_slow`"),
         ("others' commands waiting at one entity", waiting_per_entity_max, "refused: `busy`"),
         ("connections at one node", connections_max, "closed: `full`"),
+        ("entities that a session watches", watches_max, "refused: `too_many`"),
+        ("players that watch one entity", watchers_max, "refused: `too_many`"),
     ];
     let mut table = String::from("| limit | value | beyond |\n| --- | --- | --- |\n");
     for (what, value, beyond) in rows {

@@ -25,7 +25,7 @@ pub fn peer_messages() -> Seeds {
         (name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
     let names = peer::ARROWS.iter().map(|about| about.name);
-    names.chain(["Open.nonce", "Reply.refusal"]).map(read).collect()
+    names.chain(["Open.nonce", "Reply.refusal", "Watched.unseen"]).map(read).collect()
 }
 
 /// The same messages about Ada and her chunk, after a command of hers: each alone, and all in a row.
@@ -65,6 +65,8 @@ fn about(known: Known, golden: &[u8]) -> PeerMessage {
             Some(home::Arrow::Subscribe(said)) => said.looks.iter_mut().for_each(|look| look.chunk = chunk),
             Some(home::Arrow::Publish(said)) => said.chunk = chunk,
             Some(home::Arrow::Subscribers(said)) => said.chunk = chunk,
+            Some(home::Arrow::Watch(said)) => said.entity = Some(known.near_land.into()),
+            Some(home::Arrow::Watched(said)) => said.entity = Some(known.far_land.into()),
             _ => {}
         },
         Arrow::Transaction(said) => {

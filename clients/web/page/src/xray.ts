@@ -29,7 +29,7 @@ export class XRay {
   /** Switches it on or off. */
   toggle(): void {
     this.on = !this.on;
-    this.world.client.watch(this.on);
+    this.world.client.wantStats(this.on);
   }
 
   /** The colour of a node. */

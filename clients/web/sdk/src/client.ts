@@ -20,6 +20,7 @@ import {
   type Notice,
   type ServerMessage,
   type Stats,
+  type Watched as WatchedMessage,
   type Welcome,
 } from "./gen/client_pb.js";
 import { Ledger, type Numbered } from "./ledger.js";
@@ -88,6 +89,20 @@ export interface Me {
   readonly key: string;
 }
 
+/** How an entity that is watched looks now, or why it is not watched. */
+export interface Watched {
+  readonly kind: number;
+  readonly id: bigint;
+  /** Names the entity among all, as in the picture. */
+  readonly key: string;
+  /** The game's public state after its last durable change; undefined: nothing to see, or not watched. */
+  readonly public: Uint8Array | undefined;
+  /** It is not watched (any more): `not_allowed`, `no_such_kind`, `no_such_entity`, `too_many` or `not_ready`. */
+  readonly refusal: Refusal | undefined;
+  /** With a refusal: it was shown before. Forget it. */
+  readonly gone: boolean;
+}
+
 /** The events of a client. */
 export interface ClientEvents {
   /** The state of the connection changed. */
@@ -100,7 +115,11 @@ export interface ClientEvents {
   correction: [Correction];
   /** Something the person should know, before it has consequences. */
   notice: [Notice];
-  /** Statistics of the node, once per second while {@link Client.watch} is on. */
+  /** How an entity that is watched looks now, or why it is not: see {@link Client.watch}. */
+  watched: [Watched];
+  /** The game's message to this player only: its bytes. It may have been lost. */
+  told: [Uint8Array];
+  /** Statistics of the node, once per second while {@link Client.wantStats} is on. */
   stats: [Stats];
   /** The server sent its list of edges: nodes came or went. */
   edges: [readonly EdgeAddress[]];
@@ -165,7 +184,9 @@ export class Client extends Emitter<ClientEvents> {
   private pingAt = 0;
   private welcomedAt = 0;
   private moveSeq = 0;
-  private watching = false;
+  private statsWanted = false;
+  /** What is watched, by key: asked for again after every welcome. */
+  private readonly watches = new Map<string, { kind: number; id: bigint }>();
   private ownSent: { at: number; moving: boolean } | undefined;
   private ownSeen: { at: number; tick: number; moving: boolean } | undefined;
 
@@ -265,10 +286,26 @@ export class Client extends Emitter<ClientEvents> {
     return seq;
   }
 
+  /**
+   * Watches an entity, wherever it is: {@link ClientEvents.watched} tells how it looks now, and after each change. It stays so
+   * across resumes, until that event brings a refusal or {@link unwatch} is called. A server lets a session watch 16 at a time.
+   */
+  watch(kind: number, id: bigint): void {
+    const key = entityKey(kind, id);
+    if (this.watches.has(key)) return;
+    this.watches.set(key, { kind, id });
+    if (this.current.kind === "connected") this.transmit({ watch: { kind, id } });
+  }
+
+  /** Watches an entity no more. */
+  unwatch(kind: number, id: bigint): void {
+    if (this.watches.delete(entityKey(kind, id)) && this.current.kind === "connected") this.transmit({ unwatch: { kind, id } });
+  }
+
   /** Asks for the node's statistics, once per second (the x-ray view). */
-  watch(stats: boolean): void {
-    this.watching = stats;
-    if (this.current.kind === "connected") this.transmit({ watch: { stats } });
+  wantStats(on: boolean): void {
+    this.statsWanted = on;
+    if (this.current.kind === "connected") this.transmit({ statsWanted: { on } });
   }
 
   /** Starts measuring {@link ownMotion} again. */
@@ -434,6 +471,8 @@ export class Client extends Emitter<ClientEvents> {
     if (message.replies.length > 0) this.transmitCommands(this.ledger.take());
     if (message.correction) this.emit("correction", message.correction);
     if (message.notice) this.onNotice(message.notice);
+    for (const watched of message.watched) this.onWatched(watched);
+    for (const told of message.told) this.emit("told", told.payload);
     if (message.stats) this.emit("stats", message.stats);
     if (message.closing) this.onClosing(message.closing);
   }
@@ -462,7 +501,8 @@ export class Client extends Emitter<ClientEvents> {
     if (welcome.edges) this.onEdges(welcome.edges);
     this.become({ kind: "connected", node: welcome.node });
     this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq), ...this.ledger.take()]);
-    if (this.watching) this.transmit({ watch: { stats: true } });
+    if (this.statsWanted) this.transmit({ statsWanted: { on: true } });
+    for (const watch of this.watches.values()) this.transmit({ watch });
     this.beat();
     this.emit("welcome", welcome, { resumed });
     this.emit("own", welcome.own);
@@ -509,6 +549,16 @@ export class Client extends Emitter<ClientEvents> {
   private onNotice(notice: Notice): void {
     this.ledger.suspect(notice.suspects);
     if (notice.text) this.emit("notice", notice);
+  }
+
+  /** What was under way when an entity was watched no more is not for the game. */
+  private onWatched(watched: WatchedMessage): void {
+    const { kind, id } = watched.entity ?? { kind: 0, id: 0n };
+    const key = entityKey(kind, id);
+    if (!this.watches.has(key)) return;
+    const refusal = watched.refusal && new Refusal(watched.refusal.code, watched.refusal.text);
+    if (refusal) this.watches.delete(key);
+    this.emit("watched", { kind, id, key, public: watched.public, refusal, gone: watched.gone });
   }
 
   private onEdges(edges: Edges): void {

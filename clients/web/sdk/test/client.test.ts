@@ -389,16 +389,42 @@ test("bytes that are no message end the connection, not the page", () => {
   assert.equal(client.state.kind, "connecting");
 });
 
-test("moves carry growing numbers and wire units; watching is asked for again after a resume", () => {
+test("moves carry growing numbers and wire units; statistics are asked for again after a resume", () => {
   const { env, client } = joined();
   client.move({ x: 1_000.4, y: -2_000, heading: -Math.PI / 2, speed: 4.7 });
   client.move({ x: 1_100, y: -2_000, heading: 0, speed: 99 });
   const moves = env.socket.sent.flatMap((m) => (m.move ? [m.move] : []));
   assert.deepEqual(moves.map(({ seq, x, y, heading, speed }) => [seq, x, y, heading, speed]), [[1, 1_000, -2_000, 96, 47], [2, 1_100, -2_000, 0, 127]]);
-  client.watch(true);
+  client.wantStats(true);
   env.socket.drop();
   env.pass(200);
   env.socket.open();
   env.socket.say(welcome({ node: 2 }));
-  assert.ok(env.socket.sent.some((m) => m.watch?.stats));
+  assert.ok(env.socket.sent.some((m) => m.statsWanted?.on));
+});
+
+test("what is watched is asked for again after a resume, and a refusal ends it", () => {
+  const { env, client } = joined();
+  const seen: unknown[] = [];
+  const text = (public_: Uint8Array | undefined) => public_ && new TextDecoder().decode(public_);
+  client.on("watched", (w) => seen.push([w.kind, w.id, text(w.public), w.refusal?.code, w.gone]));
+  client.on("told", (payload) => seen.push(text(payload)));
+  const asked = () => env.socket.sent.flatMap((m) => (m.watch ? [m.watch.id] : []));
+  for (const id of [5n, 6n, 6n, 7n]) client.watch(3, id);
+  client.unwatch(3, 7n);
+  client.unwatch(3, 7n);
+  assert.deepEqual(asked(), [5n, 6n, 7n]);
+  assert.deepEqual(env.socket.sent.flatMap((m) => (m.unwatch ? [m.unwatch.id] : [])), [7n]);
+  const watched = (id: bigint, more: object) => ({ entity: { kind: 3, id }, ...more });
+  env.socket.say({
+    watched: [watched(5n, { public: bytes("a") }), watched(6n, {}), watched(7n, { public: bytes("late") })],
+    told: [{ payload: bytes("psst") }],
+  });
+  env.socket.say({ watched: [watched(6n, { refusal: { code: "not_allowed", text: "No." }, gone: true })] });
+  assert.deepEqual(seen, [[3, 5n, "a", undefined, false], [3, 6n, undefined, undefined, false], "psst", [3, 6n, undefined, "not_allowed", true]]);
+  env.socket.drop();
+  env.pass(200);
+  env.socket.open();
+  env.socket.say(welcome({ node: 2 }));
+  assert.deepEqual(asked(), [5n]);
 });

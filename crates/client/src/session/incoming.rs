@@ -1,7 +1,7 @@
 //! Messages from the server: their parts, and what each changes. Frames belong to the picture.
 
 use gundo_types::{EntityId, Kind, Time};
-use gundo_wire::client::{Closing, Edges, Notice, Refusal, ServerMessage, Welcome};
+use gundo_wire::client::{ClientMessage, Closing, Edges, Notice, Refusal, ServerMessage, Watched, Welcome};
 
 use super::connection::State;
 use super::{Event, Output, Session};
@@ -38,6 +38,12 @@ impl Session {
             self.set_world(now, pong.world_ms);
             self.event(Event::RoundTrip(now.0.saturating_sub(pong.stamp)));
         }
+        for watched in message.watched {
+            self.on_watched(watched);
+        }
+        for told in message.told {
+            self.event(Event::Told(told.payload));
+        }
         if let Some(stats) = message.stats {
             self.event(Event::Stats(stats));
         }
@@ -63,10 +69,29 @@ impl Session {
             self.on_edges(edges);
         }
         self.event(Event::Welcomed(Box::new(welcome)));
-        if self.watch {
-            self.watch(true);
+        if self.wants_stats {
+            self.want_stats(true);
+        }
+        // One in each message, as before: an edge counts messages, and lets a burst of so many pass.
+        for entity in self.watched.clone() {
+            self.send(ClientMessage { watch: Some(entity.into()), ..Default::default() });
         }
         self.commands.send_again(&mut self.outputs);
+    }
+
+    /// How a watched entity looks. What was under way when it was watched no more is not for the user.
+    fn on_watched(&mut self, watched: Watched) {
+        let Some(entity) = watched.entity.as_ref() else { return };
+        let Ok(kind) = u16::try_from(entity.kind) else { return };
+        let entity = EntityId::new(Kind(kind), entity.id);
+        let known = self.watched.contains(&entity);
+        if watched.refusal.is_some() {
+            self.watched.remove(&entity);
+        }
+        if known {
+            let Watched { public, refusal, gone, .. } = watched;
+            self.event(Event::Watched { entity, public, refusal, gone });
+        }
     }
 
     fn on_edges(&mut self, edges: Edges) {

@@ -2,6 +2,7 @@
 //! handles them.
 
 use bytes::Bytes;
+use gundo_types::EntityId;
 use gundo_wire::client::{ClientMessage, Closing, Correction, Notice, Refusal, Stats, Welcome};
 
 #[cfg(doc)]
@@ -104,7 +105,20 @@ pub enum Event {
     Notice(Notice),
     /// The round trip of a ping, µs.
     RoundTrip(u64),
-    /// The node's statistics, once per second while watched.
+    /// How a watched entity looks now, or why it is not watched: see [`Session::watch`].
+    Watched {
+        /// Which one.
+        entity: EntityId,
+        /// The game's public state after its last durable change; `None`: there is nothing to see, or it is not watched.
+        public: Option<Bytes>,
+        /// It is not watched (any more): `not_allowed`, `no_such_kind`, `no_such_entity`, `too_many` or `not_ready`.
+        refusal: Option<Refusal>,
+        /// With a refusal: it was shown before. Forget it.
+        gone: bool,
+    },
+    /// A message of the game to this player only. It may have been lost.
+    Told(Bytes),
+    /// The node's statistics, once per second while wanted.
     Stats(Stats),
     /// The server refused the hello. Call [`Session::introduce`] with another name, or leave.
     Refused(Refusal),

@@ -339,8 +339,8 @@ impl Town {
     }
 
     fn shown(&mut self, id: EntityId) -> Option<Bytes> {
-        let creates = self.rules.kind_of(id.kind).is_some_and(|kind| kind.asking_creates());
-        let (now, exists) = (self.now, creates || self.exists(id));
+        let is_land = Some(id.kind) == self.rules.land_kind();
+        let (now, exists) = (self.now, is_land || self.exists(id));
         exists.then(|| self.entity(id).public(now)).flatten()
     }
 

@@ -5,6 +5,7 @@ use gundo_wire::peer::home::Arrow;
 use gundo_wire::peer::{self as wire, Malformed, all, maybe, needed};
 
 use super::is;
+use super::watch::{watch, watched};
 use crate::peer::HomeMessage;
 
 /// The entity that is spoken of.
@@ -23,7 +24,10 @@ pub(super) fn entity(message: &HomeMessage) -> Option<EntityId> {
         | HomeMessage::ClaimRefused { entity, .. }
         | HomeMessage::Keep { entity, .. }
         | HomeMessage::Kept { entity, .. }
-        | HomeMessage::HandedOver { entity, .. } => Some(*entity),
+        | HomeMessage::HandedOver { entity, .. }
+        | HomeMessage::Watch { entity, .. }
+        | HomeMessage::Watched { entity, .. } => Some(*entity),
+        HomeMessage::Tell { player, .. } | HomeMessage::Deliver { player, .. } => Some(*player),
     }
 }
 
@@ -105,6 +109,18 @@ impl From<&HomeMessage> for Arrow {
                 from: is(*from),
                 to: to.map(Into::into),
             }),
+            HomeMessage::Watch { entity, number, players, seen } => {
+                Self::Watch(watch(*entity, *number, players, *seen))
+            }
+            HomeMessage::Watched { entity, asked, refused, state } => {
+                Self::Watched(watched(*entity, *asked, refused, state.as_ref()))
+            }
+            HomeMessage::Tell { player, message } => {
+                Self::Tell(wire::Tell { player: is(*player), message: message.clone() })
+            }
+            HomeMessage::Deliver { player, message } => {
+                Self::Deliver(wire::Deliver { player: is(*player), message: message.clone() })
+            }
         }
     }
 }
@@ -161,6 +177,10 @@ impl TryFrom<Arrow> for HomeMessage {
             Arrow::HandedOver(said) => {
                 Self::HandedOver { entity: entity(said.entity)?, from: term(said.from)?, to: maybe(said.to)? }
             }
+            Arrow::Watch(said) => said.try_into()?,
+            Arrow::Watched(said) => said.try_into()?,
+            Arrow::Tell(said) => Self::Tell { player: entity(said.player)?, message: said.message },
+            Arrow::Deliver(said) => Self::Deliver { player: entity(said.player)?, message: said.message },
         })
     }
 }

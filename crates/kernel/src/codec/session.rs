@@ -106,6 +106,7 @@ impl From<&ToEdge> for to_edge::Arrow {
             ToEdge::Doubted { seq } => Self::Doubted(wire::Doubted { seq: *seq }),
             ToEdge::Notice(refusal) => Self::Notice(wire::Notice { refusal: why(refusal) }),
             ToEdge::Ended(refusal) => Self::Ended(wire::Ended { refusal: why(refusal) }),
+            ToEdge::Told(message) => Self::Told(wire::Told { message: message.clone() }),
         }
     }
 }
@@ -152,6 +153,7 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
             Arrow::Doubted(wire::Doubted { seq }) => Self::Doubted { seq },
             Arrow::Notice(said) => Self::Notice(why(said.refusal)?),
             Arrow::Ended(said) => Self::Ended(why(said.refusal)?),
+            Arrow::Told(said) => Self::Told(said.message),
         })
     }
 }

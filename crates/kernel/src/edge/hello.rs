@@ -56,7 +56,8 @@ impl Edge {
     }
 
     /// A new view: homes may have changed, questions are asked again.
-    pub(crate) fn locate_again(&self, cx: &mut Rooms<'_>) {
+    pub(crate) fn ask_homes_again(&mut self, cx: &mut Rooms<'_>) {
+        self.register_again(cx.core);
         for player in self.locating.keys().copied() {
             if let Some(home) = cx.core.home_of(player) {
                 cx.core.send_home(home, HomeMessage::Locate { entity: player, not: None });

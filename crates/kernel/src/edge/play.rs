@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point};
-use gundo_wire::client::{Command, Correction, Move, Notice, Own, Reply, ServerMessage};
+use gundo_wire::client::{Command, Correction, Move, Notice, Own, Reply, ServerMessage, Told};
 
 use super::hello::wire_refusal;
 use super::room::{Edge, Rooms};
@@ -104,6 +104,7 @@ impl Edge {
             ToEdge::MovedTo { holder, term } => self.on_moved(cx, conn, holder, term),
             // What a node says that has the player no more: another says it by now, or will.
             other if from != session.holder && !matches!(other, ToEdge::Superseded) => cx.core.note_stale(),
+            ToEdge::Told(payload) => self.on_told(cx, conn, payload),
             // What moves before the welcome, the welcome tells; the client forgets what it was told before.
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. } if moves || !plays => {
                 cx.core.note_early();
@@ -153,6 +154,17 @@ impl Edge {
             _ if self.sessions.get(&conn).is_some_and(|s| s.plays()) => cx.core.note_stale(),
             _ => self.refuse_hello(cx, conn, refusal),
         }
+    }
+
+    /// A message to this player only. One that reads too slowly would only be slower by it.
+    fn on_told(&self, cx: &mut Rooms<'_>, conn: ConnId, payload: Bytes) {
+        let plays = self.sessions.get(&conn).is_some_and(|s| s.is(Phase::Playing));
+        if !plays || cx.crowd.interest.is_lagging(conn) {
+            cx.core.counters.tells_lost += 1;
+            return;
+        }
+        let message = ServerMessage { told: vec![Told { payload }], ..Default::default() };
+        cx.core.send_client(conn, &message, SendClass::Frames);
     }
 
     fn on_reply(&mut self, cx: &mut Rooms<'_>, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {

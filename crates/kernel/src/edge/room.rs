@@ -6,6 +6,7 @@ use gundo_types::{ConnId, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
 use super::session::Session;
+use super::watch::Watches;
 use crate::core::Core;
 use crate::crowd::Crowd;
 use crate::io::{Gauges, Member, Output};
@@ -25,6 +26,8 @@ pub(crate) struct Edge {
     pub(super) closed: BTreeSet<ConnId>,
     /// Sessions that wait to hear where their player is.
     pub(super) locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
+    /// What they watch.
+    pub(super) watches: Watches,
     /// What the driver last said of itself.
     pub(super) gauges: Gauges,
 }
@@ -59,8 +62,9 @@ impl Edge {
     }
 
     pub(super) fn end_session(&mut self, cx: &mut Rooms<'_>, conn: ConnId, leave: bool) {
-        let Some(session) = self.sessions.remove(&conn) else { return };
+        let Some(mut session) = self.sessions.remove(&conn) else { return };
         self.look_no_more(session.player, conn);
+        self.unwatch_all(cx.core, conn, std::mem::take(&mut session.watched));
         if session.has_holder() {
             let line = Line { edge: cx.core.me(), conn };
             let gone = to_player(session.player, line, ToPlayer::Gone { leave });

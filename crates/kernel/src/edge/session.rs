@@ -10,7 +10,7 @@
 //! | playing, moving | moving | its player is, or may be, on another node now: that one is asked to go on |
 //! | moving | playing | the player goes on |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Term, Time};
@@ -51,7 +51,10 @@ pub(super) struct Session {
     /// Where it was when the node that has its player now was told, and the count of the newest move.
     pub(super) said: (Body, u32),
     pub(super) center: Option<ChunkId>,
-    pub(super) watches: bool,
+    /// Its client wants the edge's statistics.
+    pub(super) wants_stats: bool,
+    /// Entities that its client watches.
+    pub(super) watched: BTreeSet<EntityId>,
 }
 
 /// A command that waits for its answer.
@@ -78,7 +81,8 @@ impl Session {
             body: Body::default(),
             said: (Body::default(), 0),
             center: None,
-            watches: false,
+            wants_stats: false,
+            watched: BTreeSet::new(),
         }
     }
 

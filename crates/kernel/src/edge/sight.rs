@@ -24,6 +24,7 @@ impl Edge {
         cx.crowd.interest.catch_up(cx.core, conn);
         let resync = ServerMessage { resync: Some(Resync {}), ..Default::default() };
         cx.core.send_client(conn, &resync, SendClass::Kept);
+        self.show_all(cx, conn);
     }
 
     /// Centres a session's sight: chunks are joined, left, or change their tier.

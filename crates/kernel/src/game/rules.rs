@@ -22,6 +22,12 @@ fn no_kind(entity: EntityId) -> String {
     format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0)
 }
 
+/// A number that is no chunk's would make a second land in the chunk that its lower bits name.
+fn no_chunk(kind: &dyn AnyKind, entity: EntityId) -> Option<String> {
+    let no_chunk = kind.role() == Role::Land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
+    no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
+}
+
 /// A game: its kinds and its shared data.
 pub struct Rules {
     name: &'static str,
@@ -152,9 +158,7 @@ impl Rules {
         if !kind.is_asked() {
             return Some(format!("nobody can ask a {}: its `#[state]` has no `ask`", kind.name()));
         }
-        // A number that is no chunk's would make a second land in the chunk its lower bits name.
-        let no_chunk = kind.role() == Role::Land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
-        no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
+        no_chunk(kind, entity)
     }
 
     /// Why a decision that has `before` public parts cannot have these, too.
@@ -168,7 +172,7 @@ impl Rules {
             Some(kind) if kind.role() == Role::Player => {
                 Some("a player cannot be read: only what is near sees it".to_owned())
             }
-            Some(_) => None,
+            Some(kind) => no_chunk(kind, *entity),
         })
     }
 

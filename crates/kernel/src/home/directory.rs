@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted, Term};
 
 use crate::core::Core;
@@ -130,6 +131,14 @@ impl Directory {
     pub(super) fn on_confirmed(&mut self, core: &mut Core, from: NodeId, entity: EntityId, term: Term) {
         self.note_holder(core, entity, from, term);
         self.resolve(core, entity);
+    }
+
+    /// A message for a player, to its owner; it is lost if nobody owns it.
+    pub(super) fn pass_on(&self, core: &mut Core, player: EntityId, message: Bytes) {
+        match self.holder(player) {
+            Some((owner, _)) => core.send_home(owner, HomeMessage::Deliver { player, message }),
+            None => core.counters.tells_lost += 1,
+        }
     }
 
     pub(super) fn check(&self) {

@@ -207,6 +207,8 @@ impl Entity {
                 }
                 Effect::Signal(payload) => cx.crowd.publisher.signal(self.id, payload),
                 Effect::Body(body) => self.put_body(cx, body),
+                Effect::Tell(tell) => self.send_tell(cx, tell),
+                Effect::Watched(judgement) => self.tell_watchers(cx, &judgement),
                 Effect::Left => self.leave_world(cx),
             }
         }

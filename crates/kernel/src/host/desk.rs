@@ -11,6 +11,7 @@ use super::places::Places;
 use super::queue::Command;
 use super::storage::{Room, Storage};
 use super::tx::Transactions;
+use super::watchers::Watchers;
 use crate::core::Core;
 use crate::crowd::Crowd;
 use crate::game::{RawContext, Reads, Surroundings};
@@ -43,6 +44,8 @@ pub(super) struct Desk {
     pub(super) suspended: BTreeSet<EntityId>,
     /// Players among the entities.
     pub(super) players: usize,
+    /// Who watches which entity at home here.
+    pub(super) watchers: Watchers,
 }
 
 /// The rooms that a host reaches: those below it.

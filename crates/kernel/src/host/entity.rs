@@ -261,8 +261,10 @@ impl Entity {
         self.body = stands.map(|body| Body { heading: body.heading & 127, speed: 0, ..body });
     }
 
-    /// Shows it as of its last durable event: players that are present, land, and what has a place and stands there.
+    /// Shows it as of its last durable event: players that are present, land, and placed entities that stand there; and marks what is watched, for the next
+    /// tick.
     pub(super) fn show(&self, cx: &mut Cx<'_>) {
+        cx.desk.watchers.mark(self.id);
         let present = self.player.as_ref().is_some_and(|player| player.present);
         let chunk = match self.role {
             Role::Player => self.body.filter(|_| present).map(|body| body.chunk()),

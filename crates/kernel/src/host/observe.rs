@@ -63,11 +63,15 @@ impl Host {
         }
     }
 
-    /// A node that had `id` before has unloaded it: now it may be here, if somebody looks at its chunk.
+    /// A node that had `id` before has unloaded it: now it may be here, if somebody looks at its chunk or watches it.
     pub(crate) fn on_released(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
         let chunk = rooms.core.settings.rules.chunk_of(id);
         if chunk.is_some_and(|chunk| self.desk.places.is_open(chunk)) {
             self.need_at_home(rooms, id);
+        }
+        if self.desk.watchers.has(id) {
+            self.need_at_home(rooms, id);
+            self.answer_watchers(rooms, id);
         }
     }
 

@@ -3,25 +3,55 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId};
+use gundo_types::{Body, EntityId, NodeId};
 use gundo_wire::journal::{Cause, EventType, NameChange, Place};
 
 use super::queue::{Command, Work};
-use crate::game::Refusal;
-use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage};
+use crate::game::{Refusal, Tell};
+use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage, WatchRefused};
 
 /// Something others notice. It waits until what it rests on is durable.
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
-    Reply { line: Line, seq: u64, result: Result<Bytes, Refusal> },
-    Opened { line: Line, before: Option<Line>, opened: Box<Opened> },
-    OpenRefused { line: Line, refusal: Refusal },
-    Resumed { line: Line, resumed: Box<Resumed> },
-    Superseded { line: Line },
-    Transaction { tx: TxId, message: TxMessage },
+    Reply {
+        line: Line,
+        seq: u64,
+        result: Result<Bytes, Refusal>,
+    },
+    Opened {
+        line: Line,
+        before: Option<Line>,
+        opened: Box<Opened>,
+    },
+    OpenRefused {
+        line: Line,
+        refusal: Refusal,
+    },
+    Resumed {
+        line: Line,
+        resumed: Box<Resumed>,
+    },
+    Superseded {
+        line: Line,
+    },
+    Transaction {
+        tx: TxId,
+        message: TxMessage,
+    },
     Signal(Bytes),
     Body(Body),
+    Tell(Tell),
+    /// Those who watch it were judged.
+    Watched(Judgement),
     Left,
+}
+
+/// Which players may not watch an entity.
+#[derive(Clone, Debug)]
+pub(super) struct Judgement {
+    /// The edges whose registrations were judged, and the numbers of these.
+    pub(super) asked: Vec<(NodeId, u64)>,
+    pub(super) refused: BTreeMap<EntityId, WatchRefused>,
 }
 
 /// A piece of work and its effects, held behind an append.

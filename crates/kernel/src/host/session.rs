@@ -14,7 +14,7 @@ use super::room::Host;
 use super::storage::Room;
 use super::vicinity::Vicinity;
 use crate::core::Timer;
-use crate::game::{Refusal, game_error, guard};
+use crate::game::{RawDone, Refusal, Tell, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 
 /// A walk beyond this distance from the last durable place is worth a new record, mm.
@@ -26,6 +26,7 @@ struct Created {
     events: Vec<(EventType, Bytes)>,
     names: Vec<NameChange>,
     signals: Vec<Bytes>,
+    tells: Vec<Tell>,
     body: Option<Body>,
 }
 
@@ -72,7 +73,7 @@ impl Entity {
         let mut salt = [0; 16];
         cx.core.rng.fill_bytes(&mut salt);
         let (session, token) = player.session_after(&key, salt);
-        let Created { mut events, names, signals, .. } = created;
+        let Created { mut events, names, signals, tells, .. } = created;
         events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
         player.leave_at = None;
@@ -88,6 +89,7 @@ impl Entity {
         };
         let mut effects = vec![Effect::Opened { line, before, opened: Box::new(opened) }];
         effects.extend(signals.into_iter().map(Effect::Signal));
+        effects.extend(tells.into_iter().map(Effect::Tell));
         let entry = Entry { work: Some(work), effects };
         self.record(cx, Record { events, cause: Cause::default(), names, tx: None, entry });
     }
@@ -100,8 +102,10 @@ impl Entity {
         let mut rules = context(cx.core, &eyes, place, None);
         let decided = guard(|| self.durable.state().create(name, &mut rules));
         let decision = self.judge(cx, "create", decided)?;
-        let events = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
-        Ok(Created { events, names: decision.names, signals: decision.signals, body: decision.body })
+        self.check_sizes(cx, "create", &decision)?;
+        let RawDone { events, names, signals, tells, body, .. } = decision;
+        let events = events.into_iter().map(|e| (EventType::Game, e)).collect();
+        Ok(Created { events, names, signals, tells, body })
     }
 
     /// Where a player stands of whom no place is known.

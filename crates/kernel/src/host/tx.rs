@@ -17,7 +17,7 @@ use gundo_wire::journal::EventRecord;
 
 use super::queue::Command;
 use crate::core::{Core, Timer};
-use crate::game::{Conclude, PARTS_MAX, Part};
+use crate::game::{Conclude, PARTS_MAX, Part, Tell};
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
@@ -29,7 +29,13 @@ pub(super) enum Lock {
     /// It coordinates.
     Coordinating(TxId),
     /// It takes part.
-    Participant { tx: TxId, events: Vec<EventRecord>, signals: Vec<Bytes>, body: Option<Body> },
+    Participant {
+        tx: TxId,
+        events: Vec<EventRecord>,
+        signals: Vec<Bytes>,
+        body: Option<Body>,
+        tells: Vec<Tell>,
+    },
 }
 
 /// A participant's word to an older transaction.

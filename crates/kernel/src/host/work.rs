@@ -10,6 +10,7 @@ use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Prepare, Work};
+use super::telling::cannot_tell;
 use super::trouble::{gave_up, suspended};
 use super::vicinity::Vicinity;
 use crate::game::{RawDecision, RawDone, Refusal, game_error, guard};
@@ -157,6 +158,7 @@ impl Entity {
         };
         let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
         effects.extend(decision.body.map(Effect::Body));
+        effects.extend(decision.tells.into_iter().map(Effect::Tell));
         let (line, seq) = (command.line, command.seq);
         effects.push(Effect::Reply { line, seq, result: Ok(decision.reply) });
         if cx.core.planted(Planted::EarlyReply) {
@@ -184,6 +186,9 @@ impl Entity {
                 let why = format!("its {what} has {} bytes: {max} at most", large.len());
                 return Err(cx.core.game_fault(self.id, rule, why));
             }
+        }
+        if let Some(why) = cannot_tell(cx.core, &done.tells) {
+            return Err(cx.core.game_fault(self.id, rule, why));
         }
         Ok(())
     }

@@ -62,6 +62,10 @@ pub struct Client {
     pub refused: Vec<String>,
     pub own: Bytes,
     pub signals: Vec<(EntityId, Bytes)>,
+    /// All it was shown of what it watches, in order: a public part, or the code of a refusal.
+    pub watched: Vec<(EntityId, Result<Option<Bytes>, String>)>,
+    /// What only it was told.
+    pub told: Vec<Bytes>,
     pub ended: Option<String>,
     pub corrections: Vec<String>,
     pub notices: Vec<String>,
@@ -139,7 +143,7 @@ impl Cluster {
     fn make(count: u16, seed: u64, mut store: Store, world_ms: u64, follow_after_ms: u64) -> Self {
         store.plant(PLANTED.get());
         // Small, so that it is reached.
-        let limits = Limits { waiting_per_entity_max: 3, ..Limits::default() };
+        let limits = Limits { waiting_per_entity_max: 3, watchers_max: 4, ..Limits::default() };
         let world = Arc::new(WorldSettings {
             grace_ms: 2_000,
             snapshot_every: 7,

@@ -11,6 +11,8 @@ use gundo_kernel::game::{
 use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::Message;
 
+use super::board::{Board, BoardWish};
+
 pub const PLAYER: Kind = Kind(1);
 pub const LAND: Kind = Kind(2);
 pub const STALL: Kind = Kind(3);
@@ -65,6 +67,8 @@ pub struct PlayerCommand {
     pub near_mm: u32,
     #[prost(uint32, tag = "11")]
     pub whose_kind: u32,
+    #[prost(message, optional, tag = "20")]
+    pub board: Option<BoardWish>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -143,6 +147,12 @@ impl game::Player for Player {
         }
         if c.panic == 2 {
             return Ok(Done::new().event(&PlayerEvent { panic: true, ..Default::default() }).into());
+        }
+        if let Some(wish) = c.board {
+            if wish.board == 0 {
+                return Ok(wish.tell().into());
+            }
+            return Ok(Ask::of::<Board>(wish.board, &wish).then(|_: &Self, (), _| Ok(Done::new())));
         }
         if !c.say.is_empty() {
             return Ok(Done::new().signal(&Said { text: c.say }).into());
@@ -486,7 +496,7 @@ fn middle(chunk: ChunkId) -> Body {
 
 pub fn rules() -> Rules {
     let rules = Rules::new("pebbles", ()).with::<Player>().with::<Land>();
-    rules.with::<Stall>().with::<Ledger>()
+    rules.with::<Stall>().with::<Ledger>().with::<Board>()
 }
 
 /// The stall with this number in a chunk.

@@ -1,11 +1,12 @@
 //! Players, and their clients: logging in, playing, sending and receiving.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_client::{
-    Address, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session, SessionSettings,
+    Address, Answer, Event as ClientEvent, Output as ClientOutput, Picture, PictureEvent, Session,
+    SessionSettings,
 };
 use gundo_kernel::SendClass;
 use gundo_types::{Body, ConnId, Point, Time};
@@ -50,6 +51,7 @@ impl World {
             picture,
             conn: None,
             own: Bytes::new(),
+            watched: BTreeMap::new(),
             tags: VecDeque::new(),
             said: VecDeque::new(),
             distance_us: 500 + self.life.below(30_000),
@@ -120,6 +122,7 @@ impl World {
         {
             self.people[person].wishes.body = body;
         }
+        self.watch_something(client);
         self.drain_client(client);
     }
 
@@ -340,6 +343,7 @@ impl World {
         match event {
             ClientEvent::Welcomed(welcome) => {
                 self.clients[client].own = welcome.own.clone();
+                self.clients[client].watched.clear();
                 let who = &mut self.people[person];
                 who.id = self.clients[client].session.player();
                 who.tokens.push(welcome.token.clone());
@@ -358,17 +362,7 @@ impl World {
                     who.mind.handle_own(&welcome.own);
                 }
             }
-            ClientEvent::Answered(answer) => {
-                let tags = &mut self.clients[client].tags;
-                let at = tags.iter().position(|(id, _)| *id == answer.id);
-                let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);
-                if let Err(refusal) = &answer.result {
-                    *self.counts.refusals.entry(refusal.code.clone()).or_insert(0) += 1;
-                }
-                if current {
-                    self.people[person].mind.handle_answer(tag, &answer.result);
-                }
-            }
+            ClientEvent::Answered(answer) => self.on_answered(client, &answer),
             ClientEvent::Own(own) => {
                 if current {
                     self.people[person].mind.handle_own(&own);
@@ -382,6 +376,9 @@ impl World {
                     who.goal = None;
                     who.mind.handle_correction(&correction);
                 }
+            }
+            ClientEvent::Watched { entity, public, refusal, .. } => {
+                self.on_watched(client, entity, public, refusal);
             }
             ClientEvent::Refused(refusal) => self.on_refused(client, &refusal.code),
             ClientEvent::Ended(closing) => {
@@ -398,10 +395,24 @@ impl World {
                     }
                 }
             }
-            ClientEvent::Lost { .. }
+            ClientEvent::Told(_)
+            | ClientEvent::Lost { .. }
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
             | ClientEvent::Notice(_) => {}
+        }
+    }
+
+    fn on_answered(&mut self, client: usize, answer: &Answer) {
+        let tags = &mut self.clients[client].tags;
+        let at = tags.iter().position(|(id, _)| *id == answer.id);
+        let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);
+        if let Err(refusal) = &answer.result {
+            *self.counts.refusals.entry(refusal.code.clone()).or_insert(0) += 1;
+        }
+        let person = self.clients[client].person;
+        if self.people[person].current == Some(client) {
+            self.people[person].mind.handle_answer(tag, &answer.result);
         }
     }
 
@@ -461,6 +472,8 @@ fn is_frame(message: &ServerMessage) -> bool {
         && message.refused.is_none()
         && message.edges.is_none()
         && message.resync.is_none()
+        && message.watched.is_empty()
+        && message.told.is_empty()
 }
 
 /// Parts decoded recently, by address.

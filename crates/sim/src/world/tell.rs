@@ -123,6 +123,9 @@ pub(super) fn tell_client(message: &ClientMessage) -> String {
     if message.ping.is_some() {
         words.push("ping".to_owned());
     }
+    let entities = [("watch", &message.watch), ("unwatch", &message.unwatch)];
+    let entities = entities.into_iter().filter_map(|(word, entity)| Some((word, entity.as_ref()?)));
+    words.extend(entities.map(|(word, entity)| format!("{word} {}:{:x}", entity.kind, entity.id)));
     if message.bye.is_some() {
         words.push("bye".to_owned());
     }

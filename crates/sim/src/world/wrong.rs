@@ -538,10 +538,14 @@ impl World {
 
     /// A message that no client of ours sends; `None`: a second hello.
     fn nonsense(&mut self, payload: &[u8]) -> Option<ClientMessage> {
-        use gundo_wire::client::{Move, Ping};
+        use gundo_wire::client::{EntityId, Move, Ping};
         let far = self.wrong.next_u64() as i32;
         let seq = [0, 1, 2, 3, 1 << 40, u64::MAX - 1, u64::MAX][self.wrong.below(7) as usize];
-        Some(match self.wrong.below(6) {
+        Some(match self.wrong.below(8) {
+            6 | 7 => {
+                let entity = Some(EntityId { kind: far as u32 % 7, id: seq });
+                ClientMessage { watch: entity, unwatch: entity.filter(|_| far < 0), ..Default::default() }
+            }
             0 => ClientMessage { commands: vec![command(seq, payload)], ..Default::default() },
             1 => ClientMessage { commands: vec![command(seq, &[0; 20_000])], ..Default::default() },
             2 => {

@@ -223,6 +223,11 @@ impl Wrong {
     fn has_tills(self) -> bool {
         matches!(self, Self::Tills | Self::Astray)
     }
+
+    /// A chest that is full is nobody else's business.
+    fn may_watch(&self, _: EntityId) -> bool {
+        self.coins < CHEST_MAX
+    }
 }
 
 fn doubles_at(wrong: Wrong) -> u32 {

@@ -15,7 +15,13 @@ pub struct ClientMessage {
     #[prost(message, optional, tag = "5")]
     pub bye: ::core::option::Option<Bye>,
     #[prost(message, optional, tag = "6")]
-    pub watch: ::core::option::Option<Watch>,
+    pub stats_wanted: ::core::option::Option<StatsWanted>,
+    /// show this entity from now on, wherever it is; at most 16 at a time
+    #[prost(message, optional, tag = "7")]
+    pub watch: ::core::option::Option<EntityId>,
+    /// and this one no more; done before watch
+    #[prost(message, optional, tag = "8")]
+    pub unwatch: ::core::option::Option<EntityId>,
 }
 impl ::prost::Name for ClientMessage {
     const NAME: &'static str = "ClientMessage";
@@ -134,18 +140,18 @@ impl ::prost::Name for Bye {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Watch {
+pub struct StatsWanted {
     #[prost(bool, tag = "1")]
-    pub stats: bool,
+    pub on: bool,
 }
-impl ::prost::Name for Watch {
-    const NAME: &'static str = "Watch";
+impl ::prost::Name for StatsWanted {
+    const NAME: &'static str = "StatsWanted";
     const PACKAGE: &'static str = "gundo.client.v1";
     fn full_name() -> ::prost::alloc::string::String {
-        "gundo.client.v1.Watch".into()
+        "gundo.client.v1.StatsWanted".into()
     }
     fn type_url() -> ::prost::alloc::string::String {
-        "/gundo.client.v1.Watch".into()
+        "/gundo.client.v1.StatsWanted".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -182,6 +188,12 @@ pub struct ServerMessage {
     /// something the person should know now
     #[prost(message, optional, tag = "13")]
     pub notice: ::core::option::Option<Notice>,
+    /// how entities that are watched look now
+    #[prost(message, repeated, tag = "14")]
+    pub watched: ::prost::alloc::vec::Vec<Watched>,
+    /// said to this player only
+    #[prost(message, repeated, tag = "15")]
+    pub told: ::prost::alloc::vec::Vec<Told>,
 }
 impl ::prost::Name for ServerMessage {
     const NAME: &'static str = "ServerMessage";
@@ -213,7 +225,7 @@ pub struct Notice {
     /// one friendly sentence; empty: for the program only
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
-    /// commands a node was lost over: count it in their Command.lost
+    /// commands over which a node was lost: count it in their Command.lost
     #[prost(uint64, repeated, tag = "3")]
     pub suspects: ::prost::alloc::vec::Vec<u64>,
 }
@@ -408,6 +420,47 @@ impl ::prost::Name for Own {
         "/gundo.client.v1.Own".into()
     }
 }
+/// How an entity that the client watches looks now, or why it does not watch it. A watch belongs to the session at this edge: after
+/// every Welcome the client asks again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Watched {
+    #[prost(message, optional, tag = "1")]
+    pub entity: ::core::option::Option<EntityId>,
+    /// the game's public state after the last durable event; absent: nothing to see
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub public: ::core::option::Option<::prost::bytes::Bytes>,
+    /// present: it is not watched (any more)
+    #[prost(message, optional, tag = "3")]
+    pub refusal: ::core::option::Option<Refusal>,
+    /// with a refusal: it was shown before and is not any more; forget it
+    #[prost(bool, tag = "4")]
+    pub gone: bool,
+}
+impl ::prost::Name for Watched {
+    const NAME: &'static str = "Watched";
+    const PACKAGE: &'static str = "gundo.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.client.v1.Watched".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.client.v1.Watched".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Told {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub payload: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Told {
+    const NAME: &'static str = "Told";
+    const PACKAGE: &'static str = "gundo.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.client.v1.Told".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.client.v1.Told".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Correction {
     #[prost(uint32, tag = "1")]
@@ -520,12 +573,12 @@ impl ::prost::Name for Home {
         "/gundo.client.v1.Home".into()
     }
 }
-/// What happened in one chunk, as told by one publisher (a node with real entities there).
+/// What happened in one chunk, from one publisher (a node with real entities there).
 ///
 /// A frame may have a roster part (enter, change, leave, signal) and a motion part (the columns).
 /// Apply it in this order: leave, enter, change, signal, motion (a slot may be left and taken again in one frame).
 /// Roster parts are numbered without gaps per (publisher, chunk). A keyframe lists everything the publisher has
-/// in the chunk: it replaces all that was known of (publisher, chunk).
+/// in the chunk: it replaces everything received before of (publisher, chunk).
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Frame {
     #[prost(uint32, tag = "1")]

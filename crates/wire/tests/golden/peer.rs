@@ -36,6 +36,10 @@ const HOME: &[Nested] = &[
     Nested(14, OF),
     Nested(15, TWO_TERMS),
     Nested(16, &[Nested(1, &[]), TERM, Nested(3, HOLDER)]),
+    Nested(17, &[Nested(1, &[]), Nested(3, &[])]),
+    Nested(18, &[Nested(1, &[]), Nested(3, ONE), Nested(4, &[])]),
+    Nested(19, ONE),
+    Nested(20, ONE),
 ];
 const TO_PLAYER: &[Nested] = &[
     Nested(1, &[]),
@@ -61,6 +65,7 @@ const TO_EDGE: &[Nested] = &[
     Nested(13, &[]),
     Nested(14, ONE),
     Nested(15, ONE),
+    Nested(16, &[]),
 ];
 const OFFER: &[Nested] = &[Nested(5, &[]), Nested(6, &[]), Nested(7, &[]), Nested(11, &[Nested(3, &[])])];
 const HANDOFF: &[Nested] = &[Nested(1, &[]), TERM, Nested(3, OFFER), Nested(4, &[])];
@@ -114,6 +119,15 @@ fn what_is_said_otherwise() {
     let open = Open { key: Some(open::Key::Nonce(secret())), name: "Ada".into() };
     let arrow = Some(to_player::Arrow::Open(open));
     other("Open.nonce", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
+    let watched = Watched {
+        entity: land(),
+        asked: 9,
+        state: Some(WatchedState { number: 4, public: None }),
+        ..Default::default()
+    };
+    let arrow = Some(home::Arrow::Watched(watched));
+    let unseen = PeerMessage { incarnation: 2, epoch: 1, arrow: Some(Arrow::Home(Home { arrow })) };
+    holds("peer/Watched.unseen.bin", PEER, &unseen);
     let result = refusal().map(reply::Result::Refusal);
     let arrow = Some(to_edge::Arrow::Reply(Reply { seq: 7, result }));
     other("Reply.refusal", Arrow::ToEdge(ToEdge { conn: 1, player: player(), arrow }));
@@ -161,6 +175,7 @@ fn arrows() -> Vec<Arrow> {
 fn home() -> Vec<home::Arrow> {
     use home::Arrow;
     let (entity, from) = (player(), term(1));
+    let of = |id| EntityId { kind: 1, id };
     let look = |tiers| Look { chunk: chunk(), tiers };
     vec![
         Arrow::Subscribe(Subscribe { looks: vec![look(7), look(0)] }),
@@ -187,6 +202,15 @@ fn home() -> Vec<home::Arrow> {
         Arrow::Keep(Keep { entity, term: from }),
         Arrow::Kept(Kept { entity, from, term: term(2) }),
         Arrow::HandedOver(HandedOver { entity, from, to: holder(2) }),
+        Arrow::Watch(Watch { entity: land(), number: 9, players: vec![of(1), of(PLAYER)], seen: 3 }),
+        Arrow::Watched(Watched {
+            entity: land(),
+            asked: 9,
+            refused: vec![WatchRefusal { player: Some(of(1)), why: 1 }],
+            state: Some(WatchedState { number: 4, public: Some(text("3 trees")) }),
+        }),
+        Arrow::Tell(Tell { player: entity, message: text("you have sold it") }),
+        Arrow::Deliver(Deliver { player: entity, message: text("you have sold it") }),
     ]
 }
 
@@ -220,6 +244,7 @@ fn to_edge() -> Vec<to_edge::Arrow> {
         Arrow::Doubted(Doubted { seq: 7 }),
         Arrow::Notice(Notice { refusal: refusal() }),
         Arrow::Ended(Ended { refusal: refusal() }),
+        Arrow::Told(Told { message: text("you have sold it") }),
     ]
 }
 

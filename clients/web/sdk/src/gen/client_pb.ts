@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file client.proto.
  */
 export const file_client: GenFile = /*@__PURE__*/
-  fileDesc("CgxjbGllbnQucHJvdG8SD2d1bmRvLmNsaWVudC52MSL2AQoNQ2xpZW50TWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5IZWxsbxIqCghjb21tYW5kcxgCIAMoCzIYLmd1bmRvLmNsaWVudC52MS5Db21tYW5kEiMKBG1vdmUYAyABKAsyFS5ndW5kby5jbGllbnQudjEuTW92ZRIjCgRwaW5nGAQgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBpbmcSIQoDYnllGAUgASgLMhQuZ3VuZG8uY2xpZW50LnYxLkJ5ZRIlCgV3YXRjaBgGIAEoCzIWLmd1bmRvLmNsaWVudC52MS5XYXRjaCJVCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXRva2VuGAMgASgMEg4KBmNsaWVudBgEIAEoCRINCgVub25jZRgFIAEoDCI1CgdDb21tYW5kEgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMEgwKBGxvc3QYAyABKA0iSQoETW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgREg8KB2hlYWRpbmcYBCABKA0SDQoFc3BlZWQYBSABKA0iFQoEUGluZxINCgVzdGFtcBgBIAEoBCIFCgNCeWUiFgoFV2F0Y2gSDQoFc3RhdHMYASABKAgiogQKDVNlcnZlck1lc3NhZ2USJgoGZnJhbWVzGAEgAygLMhYuZ3VuZG8uY2xpZW50LnYxLkZyYW1lEikKB3dlbGNvbWUYAiABKAsyGC5ndW5kby5jbGllbnQudjEuV2VsY29tZRInCgdyZXBsaWVzGAMgAygLMhYuZ3VuZG8uY2xpZW50LnYxLlJlcGx5EiEKA293bhgEIAEoCzIULmd1bmRvLmNsaWVudC52MS5Pd24SLwoKY29ycmVjdGlvbhgFIAEoCzIbLmd1bmRvLmNsaWVudC52MS5Db3JyZWN0aW9uEiMKBHBvbmcYBiABKAsyFS5ndW5kby5jbGllbnQudjEuUG9uZxIpCgdjbG9zaW5nGAcgASgLMhguZ3VuZG8uY2xpZW50LnYxLkNsb3NpbmcSJgoGZm9yZ2V0GAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rEiUKBXN0YXRzGAkgASgLMhYuZ3VuZG8uY2xpZW50LnYxLlN0YXRzEikKB3JlZnVzZWQYCiABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIlCgVlZGdlcxgLIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxInCgZyZXN5bmMYDCABKAsyFy5ndW5kby5jbGllbnQudjEuUmVzeW5jEicKBm5vdGljZRgNIAEoCzIXLmd1bmRvLmNsaWVudC52MS5Ob3RpY2UiCAoGUmVzeW5jIjYKBk5vdGljZRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIc3VzcGVjdHMYAyADKAQiJAoIRW50aXR5SWQSDAoEa2luZBgBIAEoDRIKCgJpZBgCIAEoBiItCgVDaHVuaxIOCgZpc2xhbmQYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgRIrwCCgdXZWxjb21lEikKBnBsYXllchgBIAEoCzIZLmd1bmRvLmNsaWVudC52MS5FbnRpdHlJZBINCgV0b2tlbhgCIAEoDBIQCghuZXh0X3NlcRgDIAEoBBIPCgd0aWNrX21zGAQgASgNEhAKCHdvcmxkX21zGAUgASgEEgwKBG5vZGUYBiABKA0SJQoFZWRnZXMYByABKAsyFi5ndW5kby5jbGllbnQudjEuRWRnZXMSDQoFd29ybGQYCCABKAwSDgoGaXNsYW5kGAkgASgNEgkKAXgYCiABKBESCQoBeRgLIAEoERIPCgdoZWFkaW5nGAwgASgNEgsKA293bhgNIAEoDBIQCghjaHVua19tbRgOIAEoDRIWCg5tb3Rpb25fdW5pdF9tbRgPIAEoDRIQCghhZG9wdGlvbhgQIAEoDSItCgVFZGdlcxIkCgVlZGdlcxgBIAMoCzIVLmd1bmRvLmNsaWVudC52MS5FZGdlIjAKBEVkZ2USDAoEbm9kZRgBIAEoDRIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKA0iUAoFUmVwbHkSCwoDc2VxGAEgASgEEg8KB3BheWxvYWQYAiABKAwSKQoHcmVmdXNhbBgDIAEoCzIYLmd1bmRvLmNsaWVudC52MS5SZWZ1c2FsIiUKB1JlZnVzYWwSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJIhYKA093bhIPCgdwYXlsb2FkGAEgASgMIj0KCkNvcnJlY3Rpb24SCwoDc2VxGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoERIMCgRjb2RlGAQgASgJIicKBFBvbmcSDQoFc3RhbXAYASABKAQSEAoId29ybGRfbXMYAiABKAQiNwoHQ2xvc2luZxIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIcmV0cnlfbXMYAyABKA0irgEKBVN0YXRzEgwKBG5vZGUYASABKA0SDwoHdGlja191cxgCIAEoDRINCgVpbmJveBgDIAEoDRINCgVyZWFscxgEIAEoDRIOCgZnaG9zdHMYBSABKA0SEAoIc2Vzc2lvbnMYBiABKA0SDgoGY2h1bmtzGAcgASgNEhAKCG92ZXJsb2FkGAkgASgNEiQKBWhvbWVzGAggAygLMhUuZ3VuZG8uY2xpZW50LnYxLkhvbWUiOwoESG9tZRIlCgVjaHVuaxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5DaHVuaxIMCgRub2RlGAIgASgNItYCCgVGcmFtZRIRCglwdWJsaXNoZXIYASABKA0SDgoGaXNsYW5kGAIgASgNEgoKAmN4GAMgASgREgoKAmN5GAQgASgREgwKBHRpY2sYBSABKA0SDgoGcm9zdGVyGAYgASgNEhAKCGtleWZyYW1lGAcgASgIEiUKBWVudGVyGAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkVudGVyEicKBmNoYW5nZRgJIAMoCzIXLmd1bmRvLmNsaWVudC52MS5DaGFuZ2USJQoFbGVhdmUYCiADKAsyFi5ndW5kby5jbGllbnQudjEuTGVhdmUSJwoGc2lnbmFsGAsgAygLMhcuZ3VuZG8uY2xpZW50LnYxLlNpZ25hbBIMCgRzbG90GAwgAygNEgkKAXgYDSADKA0SCQoBeRgOIAMoDRIPCgdoZWFkaW5nGA8gAygNEg0KBXNwZWVkGBAgAygNIqUBCgVFbnRlchIMCgRzbG90GAEgASgNEgwKBGtpbmQYAiABKA0SCgoCaWQYAyABKAYSDQoFZXBvY2gYBCABKAQSDQoFY291bnQYBSABKA0SDgoGcHVibGljGAYgASgMEhAKCGhhc19ib2R5GAcgASgIEgkKAXgYCCABKA0SCQoBeRgJIAEoDRIPCgdoZWFkaW5nGAogASgNEg0KBXNwZWVkGAsgASgNIiYKBkNoYW5nZRIMCgRzbG90GAEgASgNEg4KBnB1YmxpYxgCIAEoDCI5CgVMZWF2ZRIMCgRzbG90GAEgASgNEiIKAnRvGAIgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rIicKBlNpZ25hbBIMCgRzbG90GAEgASgNEg8KB3BheWxvYWQYAiABKAxiBnByb3RvMw");
+  fileDesc("CgxjbGllbnQucHJvdG8SD2d1bmRvLmNsaWVudC52MSLZAgoNQ2xpZW50TWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5IZWxsbxIqCghjb21tYW5kcxgCIAMoCzIYLmd1bmRvLmNsaWVudC52MS5Db21tYW5kEiMKBG1vdmUYAyABKAsyFS5ndW5kby5jbGllbnQudjEuTW92ZRIjCgRwaW5nGAQgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBpbmcSIQoDYnllGAUgASgLMhQuZ3VuZG8uY2xpZW50LnYxLkJ5ZRIyCgxzdGF0c193YW50ZWQYBiABKAsyHC5ndW5kby5jbGllbnQudjEuU3RhdHNXYW50ZWQSKAoFd2F0Y2gYByABKAsyGS5ndW5kby5jbGllbnQudjEuRW50aXR5SWQSKgoHdW53YXRjaBgIIAEoCzIZLmd1bmRvLmNsaWVudC52MS5FbnRpdHlJZCJVCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXRva2VuGAMgASgMEg4KBmNsaWVudBgEIAEoCRINCgVub25jZRgFIAEoDCI1CgdDb21tYW5kEgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMEgwKBGxvc3QYAyABKA0iSQoETW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgREg8KB2hlYWRpbmcYBCABKA0SDQoFc3BlZWQYBSABKA0iFQoEUGluZxINCgVzdGFtcBgBIAEoBCIFCgNCeWUiGQoLU3RhdHNXYW50ZWQSCgoCb24YASABKAgi8gQKDVNlcnZlck1lc3NhZ2USJgoGZnJhbWVzGAEgAygLMhYuZ3VuZG8uY2xpZW50LnYxLkZyYW1lEikKB3dlbGNvbWUYAiABKAsyGC5ndW5kby5jbGllbnQudjEuV2VsY29tZRInCgdyZXBsaWVzGAMgAygLMhYuZ3VuZG8uY2xpZW50LnYxLlJlcGx5EiEKA293bhgEIAEoCzIULmd1bmRvLmNsaWVudC52MS5Pd24SLwoKY29ycmVjdGlvbhgFIAEoCzIbLmd1bmRvLmNsaWVudC52MS5Db3JyZWN0aW9uEiMKBHBvbmcYBiABKAsyFS5ndW5kby5jbGllbnQudjEuUG9uZxIpCgdjbG9zaW5nGAcgASgLMhguZ3VuZG8uY2xpZW50LnYxLkNsb3NpbmcSJgoGZm9yZ2V0GAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rEiUKBXN0YXRzGAkgASgLMhYuZ3VuZG8uY2xpZW50LnYxLlN0YXRzEikKB3JlZnVzZWQYCiABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIlCgVlZGdlcxgLIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxInCgZyZXN5bmMYDCABKAsyFy5ndW5kby5jbGllbnQudjEuUmVzeW5jEicKBm5vdGljZRgNIAEoCzIXLmd1bmRvLmNsaWVudC52MS5Ob3RpY2USKQoHd2F0Y2hlZBgOIAMoCzIYLmd1bmRvLmNsaWVudC52MS5XYXRjaGVkEiMKBHRvbGQYDyADKAsyFS5ndW5kby5jbGllbnQudjEuVG9sZCIICgZSZXN5bmMiNgoGTm90aWNlEgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIQCghzdXNwZWN0cxgDIAMoBCIkCghFbnRpdHlJZBIMCgRraW5kGAEgASgNEgoKAmlkGAIgASgGIi0KBUNodW5rEg4KBmlzbGFuZBgBIAEoDRIJCgF4GAIgASgREgkKAXkYAyABKBEivAIKB1dlbGNvbWUSKQoGcGxheWVyGAEgASgLMhkuZ3VuZG8uY2xpZW50LnYxLkVudGl0eUlkEg0KBXRva2VuGAIgASgMEhAKCG5leHRfc2VxGAMgASgEEg8KB3RpY2tfbXMYBCABKA0SEAoId29ybGRfbXMYBSABKAQSDAoEbm9kZRgGIAEoDRIlCgVlZGdlcxgHIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxINCgV3b3JsZBgIIAEoDBIOCgZpc2xhbmQYCSABKA0SCQoBeBgKIAEoERIJCgF5GAsgASgREg8KB2hlYWRpbmcYDCABKA0SCwoDb3duGA0gASgMEhAKCGNodW5rX21tGA4gASgNEhYKDm1vdGlvbl91bml0X21tGA8gASgNEhAKCGFkb3B0aW9uGBAgASgNIi0KBUVkZ2VzEiQKBWVkZ2VzGAEgAygLMhUuZ3VuZG8uY2xpZW50LnYxLkVkZ2UiMAoERWRnZRIMCgRub2RlGAEgASgNEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoDSJQCgVSZXBseRILCgNzZXEYASABKAQSDwoHcGF5bG9hZBgCIAEoDBIpCgdyZWZ1c2FsGAMgASgLMhguZ3VuZG8uY2xpZW50LnYxLlJlZnVzYWwiJQoHUmVmdXNhbBIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkiFgoDT3duEg8KB3BheWxvYWQYASABKAwijQEKB1dhdGNoZWQSKQoGZW50aXR5GAEgASgLMhkuZ3VuZG8uY2xpZW50LnYxLkVudGl0eUlkEhMKBnB1YmxpYxgCIAEoDEgAiAEBEikKB3JlZnVzYWwYAyABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIMCgRnb25lGAQgASgIQgkKB19wdWJsaWMiFwoEVG9sZBIPCgdwYXlsb2FkGAEgASgMIj0KCkNvcnJlY3Rpb24SCwoDc2VxGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoERIMCgRjb2RlGAQgASgJIicKBFBvbmcSDQoFc3RhbXAYASABKAQSEAoId29ybGRfbXMYAiABKAQiNwoHQ2xvc2luZxIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIcmV0cnlfbXMYAyABKA0irgEKBVN0YXRzEgwKBG5vZGUYASABKA0SDwoHdGlja191cxgCIAEoDRINCgVpbmJveBgDIAEoDRINCgVyZWFscxgEIAEoDRIOCgZnaG9zdHMYBSABKA0SEAoIc2Vzc2lvbnMYBiABKA0SDgoGY2h1bmtzGAcgASgNEhAKCG92ZXJsb2FkGAkgASgNEiQKBWhvbWVzGAggAygLMhUuZ3VuZG8uY2xpZW50LnYxLkhvbWUiOwoESG9tZRIlCgVjaHVuaxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5DaHVuaxIMCgRub2RlGAIgASgNItYCCgVGcmFtZRIRCglwdWJsaXNoZXIYASABKA0SDgoGaXNsYW5kGAIgASgNEgoKAmN4GAMgASgREgoKAmN5GAQgASgREgwKBHRpY2sYBSABKA0SDgoGcm9zdGVyGAYgASgNEhAKCGtleWZyYW1lGAcgASgIEiUKBWVudGVyGAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkVudGVyEicKBmNoYW5nZRgJIAMoCzIXLmd1bmRvLmNsaWVudC52MS5DaGFuZ2USJQoFbGVhdmUYCiADKAsyFi5ndW5kby5jbGllbnQudjEuTGVhdmUSJwoGc2lnbmFsGAsgAygLMhcuZ3VuZG8uY2xpZW50LnYxLlNpZ25hbBIMCgRzbG90GAwgAygNEgkKAXgYDSADKA0SCQoBeRgOIAMoDRIPCgdoZWFkaW5nGA8gAygNEg0KBXNwZWVkGBAgAygNIqUBCgVFbnRlchIMCgRzbG90GAEgASgNEgwKBGtpbmQYAiABKA0SCgoCaWQYAyABKAYSDQoFZXBvY2gYBCABKAQSDQoFY291bnQYBSABKA0SDgoGcHVibGljGAYgASgMEhAKCGhhc19ib2R5GAcgASgIEgkKAXgYCCABKA0SCQoBeRgJIAEoDRIPCgdoZWFkaW5nGAogASgNEg0KBXNwZWVkGAsgASgNIiYKBkNoYW5nZRIMCgRzbG90GAEgASgNEg4KBnB1YmxpYxgCIAEoDCI5CgVMZWF2ZRIMCgRzbG90GAEgASgNEiIKAnRvGAIgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rIicKBlNpZ25hbBIMCgRzbG90GAEgASgNEg8KB3BheWxvYWQYAiABKAxiBnByb3RvMw");
 
 /**
  * @generated from message gundo.client.v1.ClientMessage
@@ -53,9 +53,23 @@ export type ClientMessage = Message<"gundo.client.v1.ClientMessage"> & {
   bye?: Bye;
 
   /**
-   * @generated from field: gundo.client.v1.Watch watch = 6;
+   * @generated from field: gundo.client.v1.StatsWanted stats_wanted = 6;
    */
-  watch?: Watch;
+  statsWanted?: StatsWanted;
+
+  /**
+   * show this entity from now on, wherever it is; at most 16 at a time
+   *
+   * @generated from field: gundo.client.v1.EntityId watch = 7;
+   */
+  watch?: EntityId;
+
+  /**
+   * and this one no more; done before watch
+   *
+   * @generated from field: gundo.client.v1.EntityId unwatch = 8;
+   */
+  unwatch?: EntityId;
 };
 
 /**
@@ -225,20 +239,20 @@ export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
   messageDesc(file_client, 5);
 
 /**
- * @generated from message gundo.client.v1.Watch
+ * @generated from message gundo.client.v1.StatsWanted
  */
-export type Watch = Message<"gundo.client.v1.Watch"> & {
+export type StatsWanted = Message<"gundo.client.v1.StatsWanted"> & {
   /**
-   * @generated from field: bool stats = 1;
+   * @generated from field: bool on = 1;
    */
-  stats: boolean;
+  on: boolean;
 };
 
 /**
- * Describes the message gundo.client.v1.Watch.
- * Use `create(WatchSchema)` to create a new message.
+ * Describes the message gundo.client.v1.StatsWanted.
+ * Use `create(StatsWantedSchema)` to create a new message.
  */
-export const WatchSchema: GenMessage<Watch> = /*@__PURE__*/
+export const StatsWantedSchema: GenMessage<StatsWanted> = /*@__PURE__*/
   messageDesc(file_client, 6);
 
 /**
@@ -321,6 +335,20 @@ export type ServerMessage = Message<"gundo.client.v1.ServerMessage"> & {
    * @generated from field: gundo.client.v1.Notice notice = 13;
    */
   notice?: Notice;
+
+  /**
+   * how entities that are watched look now
+   *
+   * @generated from field: repeated gundo.client.v1.Watched watched = 14;
+   */
+  watched: Watched[];
+
+  /**
+   * said to this player only
+   *
+   * @generated from field: repeated gundo.client.v1.Told told = 15;
+   */
+  told: Told[];
 };
 
 /**
@@ -658,6 +686,64 @@ export const OwnSchema: GenMessage<Own> = /*@__PURE__*/
   messageDesc(file_client, 17);
 
 /**
+ * How an entity that the client watches looks now, or why it does not watch it. A watch belongs to the session at this edge: after
+ * every Welcome the client asks again.
+ *
+ * @generated from message gundo.client.v1.Watched
+ */
+export type Watched = Message<"gundo.client.v1.Watched"> & {
+  /**
+   * @generated from field: gundo.client.v1.EntityId entity = 1;
+   */
+  entity?: EntityId;
+
+  /**
+   * the game's public state after the last durable event; absent: nothing to see
+   *
+   * @generated from field: optional bytes public = 2;
+   */
+  public?: Uint8Array;
+
+  /**
+   * present: it is not watched (any more)
+   *
+   * @generated from field: gundo.client.v1.Refusal refusal = 3;
+   */
+  refusal?: Refusal;
+
+  /**
+   * with a refusal: it was shown before and is not any more; forget it
+   *
+   * @generated from field: bool gone = 4;
+   */
+  gone: boolean;
+};
+
+/**
+ * Describes the message gundo.client.v1.Watched.
+ * Use `create(WatchedSchema)` to create a new message.
+ */
+export const WatchedSchema: GenMessage<Watched> = /*@__PURE__*/
+  messageDesc(file_client, 18);
+
+/**
+ * @generated from message gundo.client.v1.Told
+ */
+export type Told = Message<"gundo.client.v1.Told"> & {
+  /**
+   * @generated from field: bytes payload = 1;
+   */
+  payload: Uint8Array;
+};
+
+/**
+ * Describes the message gundo.client.v1.Told.
+ * Use `create(ToldSchema)` to create a new message.
+ */
+export const ToldSchema: GenMessage<Told> = /*@__PURE__*/
+  messageDesc(file_client, 19);
+
+/**
  * @generated from message gundo.client.v1.Correction
  */
 export type Correction = Message<"gundo.client.v1.Correction"> & {
@@ -687,7 +773,7 @@ export type Correction = Message<"gundo.client.v1.Correction"> & {
  * Use `create(CorrectionSchema)` to create a new message.
  */
 export const CorrectionSchema: GenMessage<Correction> = /*@__PURE__*/
-  messageDesc(file_client, 18);
+  messageDesc(file_client, 20);
 
 /**
  * @generated from message gundo.client.v1.Pong
@@ -709,7 +795,7 @@ export type Pong = Message<"gundo.client.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_client, 19);
+  messageDesc(file_client, 21);
 
 /**
  * @generated from message gundo.client.v1.Closing
@@ -736,7 +822,7 @@ export type Closing = Message<"gundo.client.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_client, 20);
+  messageDesc(file_client, 22);
 
 /**
  * @generated from message gundo.client.v1.Stats
@@ -807,7 +893,7 @@ export type Stats = Message<"gundo.client.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_client, 21);
+  messageDesc(file_client, 23);
 
 /**
  * @generated from message gundo.client.v1.Home
@@ -829,7 +915,7 @@ export type Home = Message<"gundo.client.v1.Home"> & {
  * Use `create(HomeSchema)` to create a new message.
  */
 export const HomeSchema: GenMessage<Home> = /*@__PURE__*/
-  messageDesc(file_client, 22);
+  messageDesc(file_client, 24);
 
 /**
  * What happened in one chunk, as told by one publisher (a node with real entities there).
@@ -942,7 +1028,7 @@ export type Frame = Message<"gundo.client.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_client, 23);
+  messageDesc(file_client, 25);
 
 /**
  * @generated from message gundo.client.v1.Enter
@@ -1019,7 +1105,7 @@ export type Enter = Message<"gundo.client.v1.Enter"> & {
  * Use `create(EnterSchema)` to create a new message.
  */
 export const EnterSchema: GenMessage<Enter> = /*@__PURE__*/
-  messageDesc(file_client, 24);
+  messageDesc(file_client, 26);
 
 /**
  * @generated from message gundo.client.v1.Change
@@ -1041,7 +1127,7 @@ export type Change = Message<"gundo.client.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_client, 25);
+  messageDesc(file_client, 27);
 
 /**
  * @generated from message gundo.client.v1.Leave
@@ -1063,7 +1149,7 @@ export type Leave = Message<"gundo.client.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_client, 26);
+  messageDesc(file_client, 28);
 
 /**
  * @generated from message gundo.client.v1.Signal
@@ -1085,5 +1171,5 @@ export type Signal = Message<"gundo.client.v1.Signal"> & {
  * Use `create(SignalSchema)` to create a new message.
  */
 export const SignalSchema: GenMessage<Signal> = /*@__PURE__*/
-  messageDesc(file_client, 27);
+  messageDesc(file_client, 29);
 

@@ -14,7 +14,7 @@ use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise};
 use crate::core::Timer;
-use crate::game::{Actor, Exists, RawDone, Refusal, game_error, guard};
+use crate::game::{Actor, Exists, RawDone, Refusal, Role, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record};
@@ -109,7 +109,7 @@ impl Entity {
     /// Its public part as of its last durable event, and nothing if nobody has created it.
     pub(in crate::host) fn show_to(&self, cx: &mut Cx<'_>, tx: TxId) {
         let created = self.durable.seq > 0 && self.pending.front().is_none_or(|first| first.after > 0);
-        let exists = created || self.asking_creates(cx);
+        let exists = created || self.role == Role::Land;
         let public = self.public.clone().filter(|_| exists);
         let message = TxMessage::Seen { public };
         cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
@@ -163,7 +163,7 @@ impl Entity {
             Ok(done) => done,
             Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
-        let RawDone { events, reply, names, signals, body, .. } = done;
+        let RawDone { events, reply, names, signals, body, tells } = done;
         let events = self.part_of(cx, events);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
@@ -172,7 +172,7 @@ impl Entity {
         assert!(!events.is_empty(), "{id}: who takes part records that");
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
-        self.lock = Some(Lock::Participant { tx, events, signals, body });
+        self.lock = Some(Lock::Participant { tx, events, signals, body, tells });
         self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
         cx.core.after_ms(LOCK_MS, Timer::Lock(id));
         let incarnation = cx.core.settings.incarnation;
@@ -204,7 +204,8 @@ impl Entity {
             Ok(done) if done.events.is_empty() => {}
             Ok(done) => {
                 let events = done.events.into_iter().map(|e| (EventType::Game, e)).collect();
-                let effects = done.signals.into_iter().map(Effect::Signal).collect();
+                let mut effects: Vec<_> = done.signals.into_iter().map(Effect::Signal).collect();
+                effects.extend(done.tells.into_iter().map(Effect::Tell));
                 let entry = Entry { work: None, effects };
                 self.record(
                     cx,
@@ -266,7 +267,7 @@ impl Entity {
         if !self.is_locked_by(tx) {
             return cx.core.note_stale();
         }
-        let Some(Lock::Participant { events, signals, body, .. }) = self.lock.take() else { return };
+        let Some(Lock::Participant { events, signals, body, tells, .. }) = self.lock.take() else { return };
         if !self.pending.is_empty() {
             // Its answer rests on these appends and was never sent, so nothing can have landed with it.
             cx.core.note_nonsense();
@@ -295,6 +296,9 @@ impl Entity {
         self.refresh(cx);
         for signal in signals {
             cx.crowd.publisher.signal(self.id, signal);
+        }
+        for tell in tells {
+            self.send_tell(cx, tell);
         }
         if let Some(body) = body {
             self.put_body(cx, body);

@@ -49,6 +49,8 @@ impl Cluster {
             refused: Vec::new(),
             own: Bytes::new(),
             signals: Vec::new(),
+            watched: Vec::new(),
+            told: Vec::new(),
             ended: None,
             corrections: Vec::new(),
             notices: Vec::new(),
@@ -96,6 +98,16 @@ impl Cluster {
 
     pub fn take(&mut self, client: usize, chunk: ChunkId, take: i32) {
         self.command(client, &game::PlayerCommand { chunk: chunk.to_u64(), take, ..Default::default() });
+    }
+
+    pub fn watch(&mut self, client: usize, entity: EntityId) {
+        self.clients[client].session.watch(entity);
+        self.drain_client(client);
+    }
+
+    pub fn unwatch(&mut self, client: usize, entity: EntityId) {
+        self.clients[client].session.unwatch(entity);
+        self.drain_client(client);
     }
 
     /// Walks to a point in steps of a tick each, until there or corrected.
@@ -213,6 +225,10 @@ impl Cluster {
                 c.body.at = Point::new(correction.x, correction.y);
                 c.corrections.push(correction.code);
             }
+            ClientEvent::Watched { entity, public, refusal, .. } => {
+                c.watched.push((entity, refusal.map_or(Ok(public), |refusal| Err(refusal.code))));
+            }
+            ClientEvent::Told(message) => c.told.push(message),
             ClientEvent::Notice(notice) => c.notices.push(notice.code),
             ClientEvent::Refused(refusal) => c.refused.push(refusal.code),
             ClientEvent::Ended(closing) => {

@@ -1,0 +1,61 @@
+//! What decisions tell single players: over the player's home to its owner, and from there to the edge of its session.
+//!
+//! A message passes each of these once, is repeated by none, and is dropped and counted where the player is not.
+
+use bytes::Bytes;
+use gundo_types::EntityId;
+
+use super::desk::{Cx, Rooms};
+use super::entity::Entity;
+use super::room::Host;
+use crate::core::Core;
+use crate::game::Tell;
+use crate::peer::{HomeMessage, ToEdge};
+
+/// Players that one decision tells something. Beyond: the command is refused with `game_error`.
+const TELLS_MAX: usize = 16;
+
+/// Why a decision cannot tell all this.
+pub(super) fn cannot_tell(core: &Core, tells: &[Tell]) -> Option<String> {
+    let (player, bytes_max) = (core.settings.rules.player_kind(), core.world().limits.public_bytes_max);
+    if tells.len() > TELLS_MAX {
+        return Some(format!("it tells {} players: {TELLS_MAX} at most", tells.len()));
+    }
+    tells.iter().find_map(|tell| match tell.message.len() {
+        _ if tell.player.kind != player => Some(format!("it tells {}, which is no player", tell.player)),
+        bytes if bytes > bytes_max => Some(format!("what it tells has {bytes} bytes: {bytes_max} at most")),
+        _ => None,
+    })
+}
+
+impl Entity {
+    /// Tells a player what a durable decision of this entity said.
+    pub(super) fn send_tell(&self, cx: &mut Cx<'_>, tell: Tell) {
+        let Tell { player, message } = tell;
+        cx.core.counters.tells += 1;
+        if player == self.id {
+            return self.deliver(cx, message);
+        }
+        match cx.core.home_of(player) {
+            Some(home) => cx.core.send_home(home, HomeMessage::Tell { player, message }),
+            None => cx.core.counters.tells_lost += 1,
+        }
+    }
+
+    /// Passes a message for this player to the edge of its session.
+    fn deliver(&self, cx: &mut Cx<'_>, message: Bytes) {
+        match self.line() {
+            Some(line) => self.tell_edge(cx, line, ToEdge::Told(message)),
+            None => cx.core.counters.tells_lost += 1,
+        }
+    }
+}
+
+impl Host {
+    /// A message for a player that should be real here.
+    pub(crate) fn deliver(&mut self, rooms: &mut Rooms<'_>, player: EntityId, message: Bytes) {
+        if self.with(rooms, player, |entity, cx| entity.deliver(cx, message)).is_none() {
+            rooms.core.counters.tells_lost += 1;
+        }
+    }
+}
