@@ -68,7 +68,7 @@ pub trait AnyEntity: Send {
 pub enum Role {
     /// A player: it walks, and lives on one node after the other.
     Player,
-    /// The state of a chunk: one for each. It lives at its chunk's home, and whoever sees the chunk sees it.
+    /// The state of a chunk: one for each. It lives at its chunk's home, and everybody who sees the chunk sees it.
     Land,
     /// A thing that stands in a chunk: see [`Rules::placed`]. It lives at its chunk's home.
     Placed,
