@@ -252,12 +252,21 @@ fn nothing_stays_behind() {
 
 fn pictures_after_a_new_view() {
     let mut cluster = Cluster::new(3, 1);
-    let (ann, _bob) = (cluster.connect("ann", 1), cluster.connect("bob", 2));
+    let pair = [cluster.connect("ann", 1), cluster.connect("bob", 2)];
     cluster.run_ms(600);
-    cluster.next_view();
-    cluster.run_ms(600);
-    cluster.command(ann, &PlayerCommand { jump: 500, ..Default::default() });
-    cluster.run_ms(600);
+    // The third node is home of all that is near, and the others subscribe there for nothing but who looks.
+    let node = cluster.nodes.values().next().expect("a node");
+    let is_third = |chunk: ChunkId| node.home(EntityId::new(LAND, chunk.to_u64())) == Some(NodeId(3));
+    let mut chunks = (1..200).map(|x| ChunkId { island: 0, x, y: 0 });
+    let far = chunks.find(|chunk| chunk.around(1).all(is_third)).expect("it has such a place");
+    for jump in [far.corner().x, 500] {
+        for one in pair {
+            cluster.command(one, &PlayerCommand { jump, ..Default::default() });
+        }
+        cluster.run_ms(600);
+        cluster.next_view();
+        cluster.run_ms(600);
+    }
     cluster.check_pictures();
 }
 

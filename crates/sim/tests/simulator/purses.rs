@@ -170,6 +170,11 @@ impl Entity for Chest {
     fn public(&self, _: WorldTime) -> Option<Coins> {
         Some(self.save())
     }
+
+    /// A chest that is full is nobody else's business.
+    fn may_watch(&self, _: EntityId) -> bool {
+        self.coins < CHEST_MAX
+    }
 }
 
 /// Where coins are kept, too. It stands in a chunk, and moves on a little with each coin.
@@ -222,11 +227,6 @@ impl Placed for Till {
 impl Wrong {
     fn has_tills(self) -> bool {
         matches!(self, Self::Tills | Self::Astray)
-    }
-
-    /// A chest that is full is nobody else's business.
-    fn may_watch(&self, _: EntityId) -> bool {
-        self.coins < CHEST_MAX
     }
 }
 
