@@ -1,7 +1,8 @@
-//! A load that can be asked: bots in a process of their own, told line by line what to do, and how each of them fared.
+//! A load on request: bots in a process of their own, controlled line by line, which report how each of them fared.
 //!
-//! The child reads orders from its input: `mark` (answered by `windows JSON`), `go JSON` (a [`Going`]), `live` (answered by
-//! `live N`). When its input ends it waits for all answers, leaves the world and says `report JSON`. [`Crew`] is the other end.
+//! The child reads orders from its stdin: `mark` (answered with `windows JSON`), `go JSON` (a [`Going`]), `live` (answered
+//! with `live N`). When its stdin ends, it waits for all answers, logs out and prints `report JSON`. [`Crew`] is the other
+//! end.
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
@@ -19,14 +20,15 @@ use crate::proc::Process;
 use crate::serve::say;
 use crate::stage::look_on;
 
-/// Steps per second of bots that play: as the game's page, a little more often than once per tick, so that each tick has a move.
+/// Steps per second of bots that play. Like the game's page, a little more often than once per tick, so that each tick has
+/// a move.
 const STEPS_PER_SECOND: u32 = 12;
 /// Steps between two notes of one bot: one per second.
 const NOTE_EVERY: u64 = STEPS_PER_SECOND as u64;
-/// How long all bots may take into the world, and back into it.
+/// How long all bots may take to enter the world, and to come back.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the crew is to do besides what it is told.
+/// The settings of a crew.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CrewPlan {
     pub(crate) urls: Vec<String>,
@@ -43,17 +45,17 @@ pub(crate) struct CrewArgs {
     plan: String,
 }
 
-/// Where bots are to go: round-robin, bot 0 to the first edge.
+/// Where bots should go: round-robin, bot 0 to the first edge.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Going {
     /// Their numbers; `None`: all.
     pub(crate) bots: Option<BTreeSet<usize>>,
     pub(crate) urls: Vec<String>,
-    /// They leave the world and come in again.
+    /// They log out and come in again.
     pub(crate) through_the_door: bool,
 }
 
-/// The child: does what its input says.
+/// The child: executes the orders on its stdin.
 pub(crate) fn crew(args: &CrewArgs) -> Result<(), Failure> {
     let plan: CrewPlan = serde_json::from_str(&args.plan)?;
     let edges = plan.urls.iter().map(|url| url.parse()).collect::<Result<Vec<Address>, _>>()?;
@@ -100,7 +102,7 @@ fn follow(fleet: &Fleet<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Notes something every second, and keeps books: every success is one note.
+/// Notes something every second, and keeps count: every success is one note.
 struct Noting {
     inner: Box<dyn Behaviour>,
     steps: u64,
@@ -142,7 +144,7 @@ impl Behaviour for Noting {
         }
     }
 
-    /// More notes than successes took effect twice; fewer were acknowledged and are gone.
+    /// With more notes than successes, some commands took effect twice; with fewer, acknowledged notes are gone.
     fn doubled(&self) -> u64 {
         self.books.notes.abs_diff(self.books.succeeded)
     }
@@ -154,7 +156,7 @@ pub(crate) struct Crew {
     count: usize,
 }
 
-/// What a crew's report says of its commands.
+/// The part of a crew's report about its commands.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct CrewReport {
     pub(crate) commands: u64,
@@ -179,7 +181,7 @@ impl Crew {
         self.process.cpu_seconds()
     }
 
-    /// How each fared since the last mark.
+    /// How each bot fared since the last mark.
     pub(crate) fn mark(&mut self) -> Result<Vec<BotWindow>, Failure> {
         self.process.tell("mark")?;
         Ok(serde_json::from_str(&self.process.expect("windows ")?)?)
@@ -190,9 +192,9 @@ impl Crew {
         self.process.tell(&format!("go {}", serde_json::to_string(going)?))
     }
 
-    /// Waits until all are in the world again and every one that wants to walk does.
+    /// Waits until all bots are in the world again, and until every bot that wants to walk does.
     pub(crate) fn wait_until_whole(&mut self, walk: bool) -> Result<(), Failure> {
-        /// Long enough that everybody who plays has made some steps.
+        /// Long enough that every playing bot has taken some steps.
         const LOOK: Duration = Duration::from_millis(500);
         let begun = Instant::now();
         loop {
@@ -206,12 +208,12 @@ impl Crew {
             }
             if begun.elapsed() > PATIENCE {
                 let one = windows.iter().find(|w| !well(w));
-                return Err(format!("{ill} bots are not well after {PATIENCE:?}, such as {one:?}").into());
+                return Err(format!("{ill} bots did not recover in {PATIENCE:?}, such as {one:?}").into());
             }
         }
     }
 
-    /// Lets it wait for all answers and leave.
+    /// Lets it wait for all answers and log out.
     pub(crate) fn finish(mut self) -> Result<CrewReport, Failure> {
         self.process.end_input();
         let report = serde_json::from_str(&self.process.expect("report ")?)?;

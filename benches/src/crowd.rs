@@ -1,4 +1,4 @@
-//! `crowd` and `groups`: what it costs to show many moving entities to many clients, against writing the same bytes.
+//! `crowd` and `groups`: the cost of showing many moving entities to many clients, compared with writing the same bytes.
 
 use crate::Failure;
 use crate::load::Scene;

@@ -1,9 +1,9 @@
-//! `failover`: what players notice when a node crashes, hangs, is drained or renewed under them.
+//! `failover`: what players notice when a node crashes, hangs, is drained or restarted under them.
 //!
-//! The world has three nodes in one process, the bots are in another, and this one does things to the world and asks every
-//! bot how it felt. Each repetition begins with a whole world: all nodes up, all bots in it, and each bot's player real on
-//! another node than the bot's edge, so that a node and an edge can be told apart. Start reading at [`failover`];
-//! `trial` is one world to which things are done, `findings` what came of it.
+//! The world has three nodes in one process and the bots are in another. This process causes the events and asks every bot
+//! what it noticed. Each repetition begins with a complete world: all nodes up, all bots in it, and each bot's player real
+//! on another node than the bot's edge, so that the effects of losing a node and losing an edge can be told apart. Start
+//! reading at [`failover`]; `trial` is one world and its events, `findings` the results.
 
 mod findings;
 mod trial;
@@ -21,7 +21,7 @@ pub(crate) struct FailoverArgs {
     /// Bots in the world
     #[arg(long, default_value_t = 300)]
     bots: usize,
-    /// Repetitions of each event; a rolling update counts for as many as it renews nodes
+    /// Repetitions of each event; a rolling update counts once for each node it restarts
     #[arg(long, default_value_t = 50)]
     repetitions: usize,
     /// Players on the node that is lost in `loss`
@@ -32,29 +32,29 @@ pub(crate) struct FailoverArgs {
     only: Vec<Event>,
 }
 
-/// What happens to the world.
+/// An event in the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Event {
-    /// A node crashes that is world to some players and edge to others.
+    /// A node crashes that owns some players and is the edge of others.
     Crash,
-    /// A node crashes that is world only: no client is connected there.
+    /// A node crashes that only owns players: no client is connected there.
     World,
     /// A node hangs.
     Hang,
     /// A node is drained.
     Drain,
-    /// Nothing but players who walk, and become real on other nodes.
+    /// No fault: players walk, and become real on other nodes.
     Walk,
-    /// Every node is renewed, one after another.
+    /// Every node is restarted, one after another.
     Rollout,
     /// A node with many players crashes.
     Loss,
-    /// Nothing but players who walk: what a node without clients looks at, with players who become real where their
-    /// surroundings live, and with players who stay where they were.
+    /// No fault: players walk. It measures what a node without clients looks at, once when players become real where their
+    /// surroundings are, and once when they stay where they were.
     View,
 }
 
-/// The table of what players notice.
+/// The table of everything players notice.
 pub(crate) fn failover(stage: &Stage, args: &FailoverArgs) -> Result<(), Failure> {
     let mut sheet = Sheet::new("failover", stage.quick);
     let bots = if stage.quick { args.bots.min(30) } else { args.bots };
@@ -100,7 +100,7 @@ fn measure(
     Ok(())
 }
 
-/// A node with many players crashes: how long until each of them is real again?
+/// A node with many players crashes: how long until each player is real again?
 fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure> {
     let repetitions = if stage.quick { 1 } else { 5 };
     let mut trial = Trial::start(stage, Event::Loss, players)?;
@@ -110,7 +110,7 @@ fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure>
     }
     let tallied = trial.finish()?;
     let hit: Vec<_> = seen.iter().filter(|s| s.window.holder == s.victim).collect();
-    // Clients that another edge kept waiting for too long came in by the node itself.
+    // Clients that another edge delayed for too long came in by the lost node itself.
     let elsewhere: Vec<_> = hit.iter().filter(|s| s.window.edge != s.victim).copied().collect();
     let again = Spread::of(hit.iter().map(|s| s.window.real_again_ms.unwrap_or(f64::INFINITY)).collect());
     let reals = hit.len() as f64 / repetitions as f64;
@@ -132,7 +132,7 @@ fn loss(stage: &Stage, sheet: &mut Sheet, players: usize) -> Result<(), Failure>
     Ok(())
 }
 
-/// How much a node looks at for the players who are real on it, with following and without.
+/// How much a node looks at for the players that are real on it, with and without following.
 fn views(stage: &Stage, sheet: &mut Sheet, bots: usize) -> Result<(), Failure> {
     let mut per_player = Vec::new();
     for (name, follows) in [("players stay where they were", false), ("players follow", true)] {

@@ -1,10 +1,8 @@
-//! The smallest game: a flat world without land, players who walk and note things down.
+//! The smallest game: a flat world without land, and players who walk and note things down.
 //!
 //! The benchmarks measure the engine; a real game's rules would add their own cost on top.
 
-use std::sync::Arc;
-
-use gundo::{Body, Context, Decision, DecodeError, Entity, Kind, Message, Point, Refusal, Rules, WorldTime};
+use gundo::prelude::*;
 
 /// A player's command: note these bytes.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -28,52 +26,42 @@ pub(crate) struct Happened {
 }
 
 /// A player: how many notes it made.
+#[derive(State)]
+#[state(kind = 1, name = "walker", player, durable = Noted, event = Happened, public = ())]
+#[state(command = Note, reply = Noted, private = Noted)]
 struct Walker(u64);
 
-impl Entity for Walker {
-    const KIND: Kind = Kind(1);
-    const NAME: &'static str = "walker";
-    type World = ();
-    type Command = Note;
-    type Event = Happened;
-    type Live = ();
-
-    fn new(_: u64, (): &()) -> Self {
-        Self(0)
+impl Stored for Walker {
+    fn load(_: u64, (): &(), noted: Noted) -> Self {
+        Self(noted.count)
     }
 
-    fn restore(_: u64, (): &(), snapshot: &[u8]) -> Result<Self, DecodeError> {
-        Noted::decode(snapshot).map(|noted| Self(noted.count))
+    fn save(&self) -> Noted {
+        Noted { count: self.0 }
     }
+}
 
-    fn snapshot(&self) -> Vec<u8> {
-        Noted { count: self.0 }.encode_to_vec()
-    }
-
-    fn decide(&self, command: Note, _: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+impl Player for Walker {
+    fn decide(&self, command: Note, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         let event = Happened { note: Some(command) };
-        Ok(Decision::new().event(&event).reply(&Noted { count: self.0 + 1 }))
+        Ok(Done::new().event(&event).reply(&Noted { count: self.0 + 1 }).into())
     }
 
-    fn apply(&mut self, event: &Happened) {
-        self.0 += u64::from(event.note.is_some());
+    fn private(&self) -> Noted {
+        self.save()
     }
 
-    fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
-        Some(Vec::new())
-    }
-
-    fn private(&self) -> Vec<u8> {
-        Noted { count: self.0 }.encode_to_vec()
-    }
-
-    fn create(&self, name: &str, _: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
+    fn create(&self, name: &str, _: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
         let mut numbers = name.split('_').map(str::parse);
         let (Some(Ok(x)), Some(Ok(y))) = (numbers.next(), numbers.next()) else {
             return Err(Refusal::new("bad_name", "A name here is x_y_anything, in mm."));
         };
         let body = Body { at: Point::new(x, y), ..Body::default() };
-        Ok(Decision::new().event(&Happened { note: None }).body(body))
+        Ok(Done::new().event(&Happened { note: None }).body(body))
+    }
+
+    fn spawn(&self, _: &mut Context<'_, Self>) -> Body {
+        Body::default()
     }
 
     fn speed_max(&self, (): &()) -> u32 {
@@ -81,12 +69,22 @@ impl Entity for Walker {
     }
 }
 
-/// The name of a player who is to be born at `at`.
+impl Entity for Walker {
+    fn apply(&mut self, event: &Happened) {
+        self.0 += u64::from(event.note.is_some());
+    }
+
+    fn public(&self, _: WorldTime) -> Option<()> {
+        Some(())
+    }
+}
+
+/// The name of a player who should be born at `at`.
 pub(crate) fn name_at(at: Point, suggestion: &str) -> String {
     format!("{}_{}_{suggestion}", at.x, at.y)
 }
 
 /// The game.
 pub(crate) fn rules() -> Rules {
-    Rules::new::<Walker>("bench", &Arc::new(()))
+    Rules::new("bench", ()).with::<Walker>()
 }

@@ -1,5 +1,5 @@
-//! `journal`: durable commands through the whole path, socket to reply, against raw SQLite writing the same records in
-//! groups of the same mean size.
+//! `journal`: durable commands through the whole path, socket to reply, compared with raw SQLite that writes the same
+//! records in groups of the same mean size.
 
 use gundo_journal_sqlite::raw::{self, RawSettings};
 use gundo_journal_sqlite::{JOURNAL_FILE, Synchronous};
@@ -10,7 +10,7 @@ use crate::serve::JournalStats;
 use crate::sheet::Sheet;
 use crate::stage::{Run, Server, Stage};
 
-/// One client with one command under way, then many with many.
+/// One client with one command in flight, then many clients with many commands.
 pub(crate) fn journal(stage: &Stage) -> Result<(), Failure> {
     let mut sheet = Sheet::new("journal", stage.quick);
     let nodes = 3;
@@ -78,7 +78,7 @@ fn stats(server: &mut Server) -> Result<JournalStats, Failure> {
     Ok(serde_json::from_str(&server.process.expect("stats ")?)?)
 }
 
-/// What the records of a run look like, on average.
+/// The average record of a run.
 struct Record {
     cause: f64,
     payload: f64,
@@ -109,7 +109,8 @@ fn raw_like(
         synchronous: Synchronous::Full,
         ..Default::default()
     };
-    // A first look says how many groups fill the window. Disks have moods: of two measurements the better one is the limit.
+    // A first run finds out how many groups fill the window. Disk speed varies, so the better of two measurements is the
+    // limit.
     let first = raw::measure(&settings)?;
     settings.groups = (first.groups_per_second * stage.seconds() / 2.0).ceil().max(200.0) as u64;
     let mut best = first;

@@ -1,8 +1,8 @@
-//! The limit: the least program that writes the same bytes in the same number of messages to the same number of
+//! The limit: the smallest program that writes the same bytes in the same number of messages to the same number of
 //! WebSockets. No game, no runtime, no queue; one thread, one `write` per client and tick.
 //!
-//! With `--reads` it also takes the clients' messages in, one `read` per client and tick, and looks at none of them:
-//! what any server must pay that lets its clients speak.
+//! With `--reads` it also reads the clients' messages, one `read` per client and tick, and ignores them: any server must
+//! pay that much to let its clients speak.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ pub(crate) struct LimitArgs {
 
 struct Client {
     stream: TcpStream,
-    /// What is left of the message before; nobody's messages are torn.
+    /// The rest of the message before: no message is torn.
     rest: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn limit(args: &LimitArgs) -> Result<(), Failure> {
 }
 
 impl Client {
-    /// Writes one message; `false` when the client has gone.
+    /// Writes one message; `false` if the client is gone.
     fn give(&mut self, message: &[u8]) -> bool {
         if self.rest.is_empty() {
             return match self.stream.write(message) {
@@ -76,7 +76,7 @@ impl Client {
                 Err(_) => false,
             };
         }
-        // The client is slow: the same volume all the same.
+        // The client is slow: it still gets the same volume.
         self.rest.extend_from_slice(message);
         match self.stream.write(&self.rest) {
             Ok(n) => {
@@ -95,7 +95,7 @@ impl Client {
     }
 }
 
-/// A binary WebSocket frame of `bytes` in all (RFC 6455, section 5.2).
+/// A binary WebSocket frame of `bytes` in total (RFC 6455, section 5.2).
 fn frame(bytes: usize) -> Vec<u8> {
     let mut out = vec![0x82];
     match bytes {

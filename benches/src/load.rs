@@ -1,4 +1,5 @@
-//! The load as a process of its own: bots by a plan, phases told line by line, the report as the last line.
+//! The load as a process of its own: bots that follow a plan. It prints a line for each phase, and the report as its last
+//! line.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,25 +23,25 @@ const SIGHT_CHUNKS: f64 = 49.0;
 const VISIBLE: f64 = 10.0;
 /// Walking speed, mm/s.
 const SPEED_MM_S: u32 = 2_000;
-/// Of the circles bots walk in crowds and groups, mm.
+/// Radius of the circles that bots walk in crowds and groups, mm.
 const RADIUS_MM: i32 = 2_500;
 
-/// Where the bots stand and what they do.
+/// Where the bots stand and how they behave.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Scene {
     /// All in one chunk, walking in circles.
     Crowd,
-    /// Groups of so many, each in a chunk of its own, walking in circles.
+    /// Groups of this size, each in its own chunk, walking in circles.
     Groups(usize),
-    /// Walking about on an area on which each sees about ten others.
+    /// Walking about in an area where each bot sees about ten others.
     Spread,
-    /// As `Spread`, but standing still.
+    /// Like `Spread`, but standing still.
     Idle,
-    /// Standing in one chunk each; each with so many commands under way at any time.
+    /// Each stands in its own chunk, with this many commands in flight at any time.
     Hammer(usize),
 }
 
-/// What the load process is to do.
+/// The plan of the load process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) url: String,
@@ -113,7 +114,7 @@ pub(crate) fn mind(scene: Scene, index: usize, count: usize) -> Box<dyn Behaviou
     }
 }
 
-/// The square on which each of `count` sees about [`VISIBLE`] others.
+/// The square in which each of `count` bots sees about [`VISIBLE`] others.
 fn area(count: usize) -> (Point, Point) {
     let chunks = (count as f64 * SIGHT_CHUNKS / VISIBLE).sqrt();
     let half = (chunks * f64::from(CHUNK_MM) / 2.0).max(1_000.0) as i32;
@@ -124,7 +125,7 @@ fn at(at: Point, inner: impl Behaviour + 'static) -> Box<dyn Behaviour> {
     Box::new(Placed { at, inner })
 }
 
-/// A behaviour that is born at a place.
+/// A behaviour whose player is born at a given place.
 struct Placed<B> {
     at: Point,
     inner: B,
@@ -164,7 +165,7 @@ impl<B: Behaviour> Behaviour for Placed<B> {
     }
 }
 
-/// Keeps a number of commands under way, and counts whether each took effect once.
+/// Keeps a number of commands in flight, and counts whether each took effect once.
 struct Hammer {
     width: usize,
     sent: u64,
@@ -172,7 +173,7 @@ struct Hammer {
     notes: u64,
 }
 
-/// Differs from note to note and from bot to bot.
+/// Makes every note of every bot different.
 static NOTES: AtomicU64 = AtomicU64::new(0);
 
 impl Hammer {
@@ -203,7 +204,7 @@ impl Behaviour for Hammer {
         true
     }
 
-    /// Every success counted one note: more notes than successes are effects that came twice.
+    /// Every success stands for one note: with more notes than successes, some commands took effect twice.
     fn doubled(&self) -> u64 {
         self.notes.saturating_sub(self.succeeded)
     }

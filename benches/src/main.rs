@@ -1,9 +1,9 @@
-//! The benchmarks: each a load on a real server beside the limit that the machine sets, measured in the same run.
+//! The benchmarks: each runs a load on a real server, and measures in the same run the limit that the machine sets.
 //!
-//! Three processes: the server under test (`serve`: the engine with a flat world and players only), the load (`bots`),
-//! and this one, which starts them, reads their CPU time from `/proc` and writes the table. The limits (`limit`, raw
-//! SQLite) are programs of their own, too. `scale` alone needs none of that: it counts what kernels send, in one thread.
-//! Start reading at `crowd`; `stage` holds what all benchmarks share.
+//! There are three processes: the server under test (`serve`: the engine with a flat world and players only), the load
+//! (`bots`), and this one, which starts them, reads their CPU time from `/proc` and writes the table. The limits (`limit`,
+//! raw SQLite) are separate programs, too. `scale` alone needs none of that: it counts what kernels send, in one thread.
+//! Start reading at `crowd`; `stage` has what all benchmarks share.
 
 mod crew;
 mod crowd;
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures the engine against what the machine can do at best.
+/// Measures the engine against the best the machine can do.
 #[derive(Parser)]
 #[command(name = "gundo-bench")]
 struct Args {
@@ -36,18 +36,18 @@ struct Args {
     /// Small numbers and short windows: shows that everything works, measures little.
     #[arg(long, global = true)]
     quick: bool,
-    /// Where the JSON goes.
+    /// Directory for the JSON files.
     #[arg(long, global = true, default_value = "target/bench")]
     out: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Bench {
-    /// N clients in one chunk, all moving, everybody sees everybody.
+    /// N clients in one chunk, all moving, all in sight of each other.
     Crowd,
     /// 1,000 clients in groups of 50 that see only each other.
     Groups,
-    /// N clients on an area that grows with N, about 10 visible to each.
+    /// N clients in an area that grows with N, about 10 visible to each.
     Spread,
     /// Durable commands per second against raw SQLite.
     Journal,
@@ -55,11 +55,11 @@ enum Bench {
     Session,
     /// All of the above.
     All,
-    /// What players notice when nodes crash, hang, are drained and renewed.
+    /// What players notice when nodes crash, hang, are drained and restarted.
     Failover(failover::FailoverArgs),
     /// What nodes send as nodes and players grow: a table and a plot.
     Scale(scale::ScaleArgs),
-    /// Pioneer played for long while nodes come and go; then the books are closed.
+    /// Pioneer, played for a long time while nodes come and go; then the ledger is checked.
     Soak(soak::SoakArgs),
     /// A process of the benchmarks: the server under test.
     #[command(hide = true)]
@@ -73,7 +73,7 @@ enum Bench {
     /// A process of the benchmarks: the load.
     #[command(hide = true)]
     Bots(load::LoadArgs),
-    /// A process of the benchmarks: a load that does what it is told.
+    /// A process of the benchmarks: a load on request.
     #[command(hide = true)]
     Crew(crew::CrewArgs),
 }

@@ -1,4 +1,4 @@
-//! Child processes of a benchmark: started, listened to, and looked at through `/proc`.
+//! Child processes of a benchmark: starting them, talking to them, and reading their `/proc` entries.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -43,15 +43,15 @@ impl Process {
         Ok(input.flush()?)
     }
 
-    /// Ends its input: there is nothing more to be said.
+    /// Closes its stdin: no more orders follow.
     pub(crate) fn end_input(&mut self) {
         drop(self.input.take());
     }
 
-    /// Ends its input and waits for it to end by itself.
+    /// Closes its stdin and waits for it to end by itself.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.end_input();
-        // Whatever it still says is of no interest, but must not block it.
+        // Its remaining output is of no interest, but must not block it.
         self.lines.by_ref().for_each(drop);
         let status = self.child.wait()?;
         if status.success() {
@@ -96,7 +96,7 @@ pub(crate) fn machine_seconds() -> Result<f64, Failure> {
     Ok(busy as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// utime + stime of proc(5)'s stat line; the command's name in parentheses may hold anything.
+/// utime + stime of proc(5)'s stat line; the command's name in parentheses may contain anything.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);

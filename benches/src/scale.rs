@@ -1,11 +1,12 @@
-//! `scale`: how cost grows. What a node sends to its peers and to its clients, for so many nodes and players.
+//! `scale`: how cost grows. It measures what a node sends to its peers and to its clients, for given numbers of nodes and
+//! players.
 //!
-//! Real kernels in one thread on a virtual clock: no sockets, no faults, no client's picture, a fixed delay on every link, the
-//! journal's rules in memory. Only what leaves a kernel is counted, so the same seed gives the same table.
+//! It runs real kernels in one thread on a virtual clock: no sockets, no faults, no client's picture, a fixed delay on
+//! every link, the journal's rules in memory. It counts only what leaves a kernel, so the same seed gives the same table.
 //!
-//! * [`measure`]: one [`Case`]. [`table`]: what was measured as text and Markdown, [`plot`] as SVG.
+//! * [`measure`]: one [`Case`]. [`table`]: the results as text and Markdown, [`plot`] as SVG.
 //!
-//! Start reading at [`measure`]; `command` runs a matrix of cases, `cluster` holds the loop, `traffic` what is counted.
+//! Start reading at [`measure`]; `command` runs a matrix of cases, `cluster` has the loop, `traffic` the counters.
 
 mod cluster;
 mod command;
@@ -31,7 +32,7 @@ pub(crate) const PLAYERS_MAX: usize = 100_000;
 /// Where the players are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Shape {
-    /// On an area that grows with them: each sees about ten others.
+    /// In an area that grows with their number: each sees about ten others.
     Spread,
     /// All in one chunk.
     Crowd,
@@ -46,12 +47,12 @@ impl fmt::Display for Shape {
     }
 }
 
-/// One cluster to be measured.
+/// A cluster to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Case {
     pub(crate) shape: Shape,
     pub(crate) players: usize,
-    /// Players come in by all of them, round-robin.
+    /// Players come in by all nodes, round-robin.
     pub(crate) nodes: u16,
 }
 
@@ -61,15 +62,15 @@ impl fmt::Display for Case {
     }
 }
 
-/// When what happens, ms.
+/// The schedule of a case, ms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
-    /// Players come in, evenly spread, and stand still until all are there. As long as places stay in memory
-    /// (`place_every_ms`): afterwards they become durable as evenly.
+    /// Players come in, evenly spread, and stand still until all are there. It lasts as long as places stay in memory
+    /// (`place_every_ms`), so that afterwards places become durable just as evenly.
     pub(crate) arrival_ms: u64,
-    /// They walk, and nothing is counted yet: chunks that are left are published for five more seconds.
+    /// They walk, and nothing is counted yet: chunks that players left are published for five more seconds.
     pub(crate) warm_up_ms: u64,
-    /// What is counted.
+    /// The part that is counted.
     pub(crate) counted_ms: u64,
 }
 
@@ -79,17 +80,17 @@ impl Schedule {
     }
 }
 
-/// What was measured of a case.
+/// The results of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
     pub(crate) case: Case,
     pub(crate) counted_ms: u64,
-    /// What each node sent while it was counted.
+    /// What each node sent in the counted part.
     pub(crate) nodes: Vec<Traffic>,
 }
 
 impl Measured {
-    /// Of `what`, per node and second: the mean and the maximum over the nodes.
+    /// Per node and second: the mean of `what` over the nodes, and its maximum.
     pub(crate) fn rates(&self, what: impl Fn(&Traffic) -> u64) -> (f64, f64) {
         let rate = |count: u64| count as f64 * 1_000.0 / self.counted_ms as f64;
         let counts: Vec<u64> = self.nodes.iter().map(what).collect();
@@ -98,11 +99,11 @@ impl Measured {
     }
 }
 
-/// Measures one case. Also returns the CPU time, of kernels and the loop around them, in which it was counted: of all that is
-/// returned this alone differs from run to run.
+/// Measures one case. Also returns the CPU time, of kernels and the loop around them, of the counted part; nothing else in
+/// the result differs from run to run.
 ///
 /// # Errors
-/// Not all players came into the world and walked as they wished: what was counted would mean nothing.
+/// Not all players came into the world and walked as they wanted, so the counts would mean nothing.
 pub(crate) fn measure(case: Case, schedule: Schedule, seed: u64) -> Result<(Measured, Duration), String> {
     let mut cluster = Cluster::new(case, schedule, seed);
     cluster.run_until((schedule.arrival_ms + schedule.warm_up_ms) * 1_000);
@@ -114,18 +115,18 @@ pub(crate) fn measure(case: Case, schedule: Schedule, seed: u64) -> Result<(Meas
     Ok((Measured { case, counted_ms: schedule.counted_ms, nodes: cluster.counted() }, cpu))
 }
 
-/// Of this thread: it stands still while others have the processor.
+/// CPU time of this thread: it stops while other threads have the processor.
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// The rectangle that players walk on.
+/// The rectangle in which players walk.
 fn area(case: Case) -> (Point, Point) {
     /// Chunks in sight: a square of 7 by 7.
     const SIGHT_CHUNKS: f64 = 49.0;
-    /// Others that each sees on it.
+    /// Others that each player sees in it.
     const VISIBLE: f64 = 10.0;
-    /// The crowd keeps so far from its chunk's border, mm.
+    /// The crowd stays this far from its chunk's border, mm.
     const MARGIN_MM: i32 = 1_000;
     match case.shape {
         Shape::Spread => {
@@ -165,14 +166,14 @@ mod tests {
         assert!(crowd > spread, "{crowd} and {spread}");
     }
 
-    /// In a crowd the numbers follow from the world's settings: each node has a bundle for every other each tick and a
-    /// reminder each second, and each player a message each tick with everybody's motion in it.
+    /// In a crowd the numbers follow from the world's settings. Each node has a bundle for every other node each tick and a
+    /// reminder each second; each player gets a message each tick with everybody's motion in it.
     #[test]
     fn a_crowd_costs_what_can_be_reckoned() {
         let crowd = small(Shape::Crowd, 7);
         let (mean, max) = crowd.rates(|node| node.bundles);
         assert_eq!((mean, max), (20.0, 20.0));
-        // To each of two peers, each second: what was sent last, and four heartbeats.
+        // To each of two peers, each second: the numbers it sent last, and four heartbeats.
         assert_eq!(crowd.rates(|node| node.reminders), (10.0, 10.0));
         assert_eq!(crowd.rates(|node| node.interest), (0.0, 0.0), "nobody leaves the chunk");
         let messages: u64 = crowd.nodes.iter().map(|node| node.client_messages).sum();

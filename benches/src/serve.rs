@@ -1,5 +1,5 @@
-//! The server under test: the engine as a game's binary runs it, with the benchmarks' game. Its input says what is to be
-//! done to it; it ends when that ends.
+//! The server under test: the engine as a game's binary runs it, with the benchmarks' game. Its stdin controls it; it ends
+//! when stdin ends.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -22,20 +22,20 @@ pub(crate) struct ServeArgs {
     nodes: u16,
     #[arg(long)]
     data: PathBuf,
-    /// Players stay on the node that took them first, wherever their surroundings live.
+    /// Players stay on the node that first owned them, wherever their surroundings are.
     #[arg(long)]
     settled: bool,
 }
 
-/// What the server says about its journal when asked for `stats`.
+/// The server's answer about its journal to `stats`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct JournalStats {
     pub(crate) groups: u64,
     pub(crate) events: u64,
 }
 
-/// Runs a world on any free ports: says `ready URL` when it listens, then answers each line of its input: `stats`, `nodes`,
-/// `add`, `rollout`, and `kill N`, `pause N`, `resume N`, `drain N`, which are answered with `done` or `refused CODE`.
+/// Runs a world on any free ports. Prints `ready URL` when it listens, then answers each line of its stdin: `stats`,
+/// `nodes`, `add`, `rollout`, and `kill N`, `pause N`, `resume N`, `drain N`, whose answer is `done` or `refused CODE`.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let journal = Arc::new(gundo_journal_sqlite::open(&args.data, Settings::default())?);
     let mut settings =
@@ -68,7 +68,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
 
 fn act(control: &Control, line: &str) -> Result<(), Refused> {
     let (word, node) = line.split_once(' ').unwrap_or((line, "0"));
-    // A number that is none is no node's.
+    // Something that is not a number names no node.
     let node = NodeId(node.parse().unwrap_or(0));
     match word {
         "add" => control.add().map(drop),
@@ -81,7 +81,7 @@ fn act(control: &Control, line: &str) -> Result<(), Refused> {
     }
 }
 
-/// One line to the process that waits for it.
+/// Prints one line for the process that waits for it.
 pub(crate) fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

@@ -1,4 +1,4 @@
-//! `session`: what a player costs who does nothing, and how fast one gets in.
+//! `session`: the cost of a player who does nothing, and how fast one gets in.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(crate) fn session(stage: &Stage) -> Result<(), Failure> {
         let server = stage.server(nodes)?;
         let listening = begun.elapsed();
         let playable = first_welcome(&server.url, begun)?;
-        // The one who tried it has left for good.
+        // The trial bot has logged out for good.
         std::thread::sleep(Duration::from_secs(1));
         let empty_before = server.process.cpu_seconds()?;
         std::thread::sleep(Duration::from_secs_f64(stage.seconds()));
@@ -52,7 +52,7 @@ pub(crate) fn session(stage: &Stage) -> Result<(), Failure> {
     sheet.finish(&stage.out)
 }
 
-/// Time from `begun` to the first welcome.
+/// Time from `begun` to the first Welcome.
 fn first_welcome(url: &str, begun: Instant) -> Result<Duration, Failure> {
     let mut config = BotsConfig::new(1, vec![url.parse()?]);
     (config.seconds, config.settle_seconds) = (0.0, 0.0);

@@ -1,4 +1,4 @@
-//! What a benchmark found: rows for people on the screen, everything as JSON beside the build.
+//! The results of a benchmark: rows for people on the screen, everything as JSON beside the build.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -63,12 +63,12 @@ impl Sheet {
         Ok(())
     }
 
-    /// Adds an aim: `value` is to be at most `limit`.
+    /// Adds an aim: `value` must be at most `limit`.
     pub(crate) fn at_most(&mut self, name: impl Into<String>, value: f64, limit: f64) {
         self.aim(name.into(), value, format!("at most {}", short(limit)), value <= limit);
     }
 
-    /// Adds an aim: `value` is to be at least `limit`.
+    /// Adds an aim: `value` must be at least `limit`.
     pub(crate) fn at_least(&mut self, name: impl Into<String>, value: f64, limit: f64) {
         self.aim(name.into(), value, format!("at least {}", short(limit)), value >= limit);
     }
@@ -116,7 +116,7 @@ impl Machine {
     }
 }
 
-/// Three digits that matter.
+/// Three significant digits.
 fn short(v: f64) -> String {
     match v.abs() {
         a if a >= 1_000.0 => format!("{v:.0}"),

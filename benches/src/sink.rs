@@ -1,4 +1,4 @@
-//! Reads what the limit writes, with the same socket the bots use, and may send a move ten times per second as they do.
+//! Reads what the limit writes, with the same socket as the bots, and may send a move ten times per second as they do.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::Failure;
 use crate::serve::say;
 
-/// Turns between two moves of one client, as the bots' worker has them.
+/// Turns between two moves of one client, like those of the bots' worker.
 const SLOTS: usize = 20;
 
 #[derive(Args)]
@@ -46,7 +46,7 @@ pub(crate) fn sink(args: &SinkArgs) -> Result<(), Failure> {
     let mut filled = None;
     let mut slot = 0;
     loop {
-        // One after the other: the limit accepts that way.
+        // One after the other, as the limit accepts them.
         if sockets.len() < args.clients && open == sockets.len() {
             let mut socket =
                 Socket::connect(to, &address.authority(), &address.path, Chance::new(sockets.len() as u64))?;

@@ -1,9 +1,10 @@
-//! `soak`: a real world of Pioneer, with bots that play in it, in which nodes are killed, drained, added, paused and resumed
-//! without end; then the books are closed.
+//! `soak`: a real world of Pioneer, with bots that play in it, in which nodes are killed, drained, added, paused and
+//! resumed all the time; then the ledger is checked.
 //!
-//! What must hold when all is over: nobody was left out; every command was answered once; the journal is sound, and replayed
-//! event by event the world holds what was made in it; and every bot's own books, kept from the answers it got, agree with
-//! what the journal says its player has. One JSON document tells; the exit code is 1 if anything does not hold.
+//! In the end all of this must hold. No player was locked out. Every command was answered once. The journal is sound, and a
+//! replay, event by event, shows that the world has exactly what was made in it. Every bot's own record, kept from the
+//! answers it got, agrees with what its player has according to the journal. The result is one JSON document; the exit code
+//! is 1 if anything does not hold.
 
 mod mischief;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use gundo::sim::Audit;
-use gundo::{Entity, EntityId};
+use gundo::{EntityId, State};
 use gundo_bots::{Behaviour, BotsConfig, Fleet, Played, Report};
 use gundo_journal_sqlite::{Reader, Settings};
 use gundo_node::{Control, LocalNodes, SoloSettings};
@@ -28,27 +29,27 @@ use crate::Failure;
 use crate::serve::say;
 use crate::stage::look_on;
 
-/// Nodes of the world when it is whole.
+/// Nodes of the complete world.
 const NODES: u16 = 3;
-/// How long everybody may take to be back when the world is whole again.
+/// How long all bots may take to be back once the world is complete again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is looked whether they are: nothing wakes us.
+/// How often to check whether they are back: nothing wakes us.
 const POLL: Duration = Duration::from_millis(50);
-/// Violations told; beyond, only how many there are.
+/// Violations listed; beyond that, only their number.
 const TOLD_MAX: usize = 50;
 
 #[derive(Args)]
 pub(crate) struct SoakArgs {
-    /// How long nodes are done something to
+    /// For how long nodes are disturbed, seconds
     #[arg(long, default_value_t = 30.0)]
     minutes: f64,
     /// Bots in the world
     #[arg(long, default_value_t = 200)]
     bots: usize,
-    /// What happens to which node, and when
+    /// Seed of what happens to which node, and when
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Longest time between two things that happen, seconds
+    /// Longest time between two disturbances, seconds
     #[arg(long, default_value_t = 5.0)]
     every: f64,
     /// Bots that never rest
@@ -56,23 +57,23 @@ pub(crate) struct SoakArgs {
     busy: bool,
 }
 
-/// What is told in the end.
+/// The final report.
 #[derive(Serialize)]
 struct Outcome {
     minutes: f64,
     bots: usize,
     seed: u64,
-    /// What was done to nodes.
+    /// Disturbances by kind.
     done: BTreeMap<&'static str, u64>,
-    /// What the world refused to have done to it, by code.
+    /// Disturbances that the world refused, by code.
     refused: BTreeMap<&'static str, u64>,
-    /// Bots that were not in the world when it was whole again.
+    /// Bots that were not in the world once it was complete again.
     left_out: usize,
-    /// From the world being whole to the last bot being back, seconds.
+    /// From the complete world to the return of the last bot, seconds.
     back_seconds: f64,
-    /// Other players seen leaving, all bots together: nobody left.
+    /// Departures of other players that bots saw, all bots together: none left.
     seen_leaving: usize,
-    /// Bots whose books prove something and were held against the journal.
+    /// Bots whose records prove something and were compared with the journal.
     books: usize,
     streams: usize,
     events: u64,
@@ -82,7 +83,7 @@ struct Outcome {
     report: Report,
 }
 
-/// What the time of mischief left behind.
+/// The state after the disturbances.
 struct Aftermath {
     mischief: Mischief,
     left_out: usize,
@@ -91,11 +92,11 @@ struct Aftermath {
     violations: Vec<String>,
 }
 
-/// A world under which nodes come and go.
+/// A world whose nodes come and go.
 pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
     let panics = count_panics();
     let dir = tempfile::tempdir()?;
-    // Small enough to be an island of the simulator's game, which knows what its events are worth.
+    // Small enough to be an island of the simulator's game, which knows the value of its events.
     let world_seed = args.seed % 4;
     let nodes = start(dir.path(), world_seed)?;
     let edges = nodes.edges().iter().map(|edge| format!("ws://{edge}").parse());
@@ -124,7 +125,7 @@ fn start(data: &Path, seed: u64) -> Result<LocalNodes, Failure> {
     Ok(LocalNodes::start(&settings, journal, |world| pioneer::rules(world.seed))?)
 }
 
-/// The supervisor restarts a node whose thread panics, and the world goes on: here it counts.
+/// The supervisor restarts a node whose thread panics, and the world goes on; here each panic counts.
 fn count_panics() -> Arc<AtomicUsize> {
     let panics = Arc::new(AtomicUsize::new(0));
     let (counted, before) = (Arc::clone(&panics), std::panic::take_hook());
@@ -137,7 +138,7 @@ fn count_panics() -> Arc<AtomicUsize> {
 
 fn make_mischief(args: &SoakArgs, control: &Control, fleet: &Fleet<'_>) -> Aftermath {
     let mut violations = Vec::new();
-    // Times are told from here on.
+    // Times count from here on.
     drop(fleet.mark());
     let mut mischief = Mischief::new(control.clone(), args.seed, NODES, args.every);
     let ends = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
@@ -157,14 +158,14 @@ fn make_mischief(args: &SoakArgs, control: &Control, fleet: &Fleet<'_>) -> After
         windows.iter().flat_map(|w| w.seen_leaving.iter().map(move |seen| (w, seen))).collect();
     let seen_leaving = seen.len();
     if left_out > 0 {
-        violations.push(format!("{left_out} bots are not back {PATIENCE:?} after the world was whole"));
+        violations.push(format!("{left_out} bots are not back {PATIENCE:?} after the world was complete"));
     }
     if seen_leaving > 0 {
         violations.push(format!("players were seen leaving {seen_leaving} times, and none left"));
         violations.extend(seen.iter().map(|(window, seen)| {
             let (player, by, publisher, at_ms) = (seen.player, window.player, seen.publisher, seen.at_ms);
             let before = mischief.before(at_ms);
-            format!("at {at_ms:.0} ms node {publisher} told {by:x} that {player:x} left; {before}")
+            format!("at {at_ms:.0} ms node {publisher} showed {by:x} that {player:x} left; {before}")
         }));
     }
     Aftermath { mischief, left_out, back_seconds, seen_leaving, violations }
@@ -182,7 +183,7 @@ fn close_the_books(
     let checks = [
         (report.lost, "commands were never answered"),
         (report.commands - report.answered.min(report.commands), "commands have no answer"),
-        (report.doubled, "bots were shown other bags than their books make"),
+        (report.doubled, "bots saw other bags than their records say"),
         (panics as u64, "threads panicked"),
     ];
     violations.extend(checks.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
@@ -222,7 +223,7 @@ fn close_the_books(
     })
 }
 
-/// Holds every bot's books against what its player has by the journal. Returns how many proved something.
+/// Compares every bot's record with its player's goods in the journal. Returns how many records proved something.
 fn compare(
     audit: &Audit<'_>,
     minds: &[(Option<EntityId>, Box<dyn Behaviour>)],
@@ -233,7 +234,7 @@ fn compare(
         let (Some(player), Some(books)) = (player, mind.books()) else { continue };
         compared += 1;
         if player.kind != Player::KIND {
-            violations.push(format!("{player} is no player"));
+            violations.push(format!("{player} is not a player"));
         }
         let Some(holdings) = audit.holdings(*player) else {
             violations.push(format!("{player} has played and is not in the journal"));
@@ -242,11 +243,11 @@ fn compare(
         let holdings: BTreeMap<u32, i64> = holdings.map(|(goods, amount)| (goods.0, amount)).collect();
         if holdings != books {
             violations
-                .push(format!("{player} has {holdings:?} by the journal, {books:?} by the bot's books"));
+                .push(format!("{player} has {holdings:?} by the journal, {books:?} by the bot's record"));
         }
     }
     if compared < minds.len() {
-        violations.push(format!("{} bots have no books to show", minds.len() - compared));
+        violations.push(format!("{} bots have no record to compare", minds.len() - compared));
     }
     compared
 }

@@ -1,4 +1,4 @@
-//! `spread`: does a client cost the same when the world grows with the number of clients?
+//! `spread`: does the cost of a client stay the same when the world grows with the number of clients?
 
 use crate::Failure;
 use crate::load::Scene;
@@ -46,7 +46,7 @@ pub(crate) fn spread(stage: &Stage) -> Result<(), Failure> {
             ])?;
             let missing = count as f64 - run.number("/live");
             sheet.at_most(format!("of {count} clients not in the world, run {run_number}"), missing, 0.0);
-            // Held: every client moves ten times per second and none is thrown out.
+            // Success means: every client moves ten times per second and none is disconnected.
             if Some(&count) == counts.last() {
                 let held = run.number("/moves") / run.seconds() / count as f64;
                 sheet.at_least(format!("moves per client and second held, run {run_number}"), held, 9.5);

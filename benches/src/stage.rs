@@ -1,5 +1,5 @@
-//! What all benchmarks share: a server in a fresh directory, a load on it, the CPU both used in the measured window, and
-//! the limit beside them.
+//! What all benchmarks share: a server in a fresh directory, a load on it, the CPU that both used in the measured window,
+//! and the limit to compare with.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::Failure;
 use crate::load::{Plan, Scene};
 use crate::proc::{Process, machine_seconds};
 
-/// How the benchmarks are to run.
+/// The settings of a benchmark run.
 pub(crate) struct Stage {
     pub(crate) quick: bool,
     pub(crate) out: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct Server {
     pub(crate) dir: TempDir,
 }
 
-/// What a load on a server showed in its window.
+/// The results of a load on a server in its window.
 pub(crate) struct Run {
     /// The bots' report.
     pub(crate) report: Value,
@@ -32,13 +32,13 @@ pub(crate) struct Run {
     pub(crate) server_cpu: f64,
     /// CPU of the bots' process in the window, seconds.
     pub(crate) bots_cpu: f64,
-    /// CPU in the window of everything else on the machine, cores: more than a little, and the numbers mean little.
+    /// CPU of everything else on the machine in the window, cores. If it is more than a little, the numbers mean little.
     pub(crate) others: f64,
     /// Memory of the server at the end of the window, bytes.
     pub(crate) rss: u64,
 }
 
-/// What the limit needed for the same.
+/// What the limit needed for the same traffic.
 pub(crate) struct Limit {
     /// CPU of the limit per second, cores.
     pub(crate) cores: f64,
@@ -60,7 +60,7 @@ impl Run {
         self.server_cpu / self.seconds()
     }
 
-    /// What the bots call errors, as text; empty when all is well.
+    /// The bots' errors, as text; empty when all is well.
     pub(crate) fn errors(&self) -> String {
         match self.report.pointer("/errors") {
             Some(Value::Object(errors)) => {
@@ -75,7 +75,7 @@ impl Run {
         ["/lost", "/doubled", "/refused_otherwise"].iter().any(|p| self.number(p) != 0.0)
     }
 
-    /// A benchmark whose bots did not get in or lost commands has measured something else.
+    /// A benchmark whose bots did not get in or lost commands measured something else.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let wrong = self.has_lost_commands();
         if wrong || self.number("/live") != self.number("/count") {
@@ -92,7 +92,7 @@ impl Stage {
         if self.quick { 2.0 } else { 10.0 }
     }
 
-    /// Wait before it, seconds: caches, congestion windows and snapshots reach their ordinary state.
+    /// Wait before it, seconds: caches, congestion windows and snapshots reach their normal state.
     pub(crate) fn settle(&self) -> f64 {
         if self.quick { 1.0 } else { 4.0 }
     }
@@ -101,7 +101,7 @@ impl Stage {
         self.server_with(nodes, &[])
     }
 
-    /// A server with more words on its command line.
+    /// A server with additional arguments.
     pub(crate) fn server_with(&self, nodes: u16, words: &[&str]) -> Result<Server, Failure> {
         let dir = tempfile::tempdir()?;
         let data = dir.path().display().to_string();
@@ -133,7 +133,7 @@ impl Stage {
         Ok(Run { report, server_cpu, bots_cpu, others, rss })
     }
 
-    /// Measures the limit for the traffic of `run`: the same messages of the same mean size to as many sockets.
+    /// Measures the limit for the traffic of `run`: as many messages of the same mean size to as many sockets.
     pub(crate) fn limit(&self, run: &Run, reads: bool) -> Result<Limit, Failure> {
         let clients = run.number("/live") as usize;
         let bytes = (run.number("/bytes") / run.number("/messages")).round() as usize;
@@ -160,13 +160,13 @@ impl Stage {
     }
 }
 
-/// Lets the world, and what is done to it, go on for a while.
+/// Waits while the world, and its disturbances, go on.
 pub(crate) fn look_on(time: Duration) {
-    // Other processes and the world's own threads are looked at: none of them wakes us.
+    // Other processes and the world's own threads are observed: none of them wakes us.
     std::thread::sleep(time);
 }
 
-/// The middle value; of an even number the upper one.
+/// The median; of an even number of values the upper one.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

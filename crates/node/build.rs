@@ -1,4 +1,4 @@
-//! What a black box says about the program: the commit it was built from, and for what.
+//! What a black box says about the program: the commit it was built from, and the target.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ fn main() {
         let output = Command::new("git").args(words).output().ok().filter(|o| o.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    // Built from a package without its history, it is not known.
+    // When built from a package without history, the commit is unknown.
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=GUNDO_COMMIT={commit}");
     for file in ["HEAD", "logs/HEAD"] {

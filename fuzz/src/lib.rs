@@ -1,8 +1,8 @@
-//! What strangers' bytes may reach, as functions that must hold for any input.
+//! The code that strangers' bytes reach, as functions that must hold for any input.
 //!
-//! Each target takes bytes and panics if a property is broken; [`TARGETS`] names them. Two programs drive them: the
-//! test `bounded`, on stable Rust with a fixed seed (every test run), and libFuzzer with coverage (`fuzz_targets/`,
-//! nightly, as long as one likes). Both start from `corpus/`, which [`seeds`] writes and long runs add to.
+//! Each target takes bytes and panics if a property is broken; [`TARGETS`] names them. Two programs drive them: the test
+//! `bounded`, on stable Rust with a fixed seed (every test run), and libFuzzer with coverage (`fuzz_targets/`, nightly, for
+//! as long as you like). Both start from `corpus/`, which [`seeds`] writes and long runs add to.
 
 pub mod mutate;
 mod peers;
@@ -19,22 +19,22 @@ pub use world::{TOKEN_BYTES, world};
 pub struct Target {
     /// Name of its folder in `corpus/` and of its libFuzzer program.
     pub name: &'static str,
-    /// Panics if the property is broken. Whether the input was understood.
+    /// Panics if the property is broken. Returns whether the input was understood.
     pub run: fn(&[u8]) -> bool,
-    /// How its inputs are built.
+    /// The structure of its inputs.
     pub form: Form,
-    /// How much one input costs: so many times fewer are run.
+    /// The cost of one input: it gets this many times fewer runs.
     pub cost: u64,
     /// Inputs written by hand.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
-/// How an input is built, for changes that keep it well-formed.
+/// The structure of an input, for mutations that keep it well-formed.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
     /// It is several messages in a row, as [`messages`] cuts them.
     pub framed: bool,
-    /// So many bytes come before the protobuf part of each.
+    /// Bytes before the protobuf part of each message.
     pub head: usize,
 }
 

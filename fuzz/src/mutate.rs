@@ -1,6 +1,6 @@
-//! Changes inputs: blindly, and in ways that protobuf and length-prefixed messages invite.
+//! Mutates inputs: blindly, and in ways that suit protobuf and length-prefixed messages.
 //!
-//! Seeded and without outside chance: the same seed gives the same inputs on every machine.
+//! All randomness comes from a seed: the same seed gives the same inputs on every machine.
 
 use crate::Form;
 use crate::wire_tree::change_field;
@@ -32,11 +32,11 @@ impl Rng {
 /// Longest input made, bytes.
 pub const BYTES_MAX: usize = 4_096;
 
-/// Values at the edges of varints and of the types behind them.
+/// Boundary values of varints and of the types behind them.
 pub(crate) const EDGES: &[u64] =
     &[0, 1, 127, 128, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, 1 << 63, u64::MAX];
 
-/// A child of `parent`, one to four changes away; `other` is another input to cut from.
+/// A child of `parent`, one to four mutations away; `other` is another input to take pieces from.
 pub fn mutate(rng: &mut Rng, parent: &[u8], other: &[u8], form: Form) -> Vec<u8> {
     let mut input = parent.to_vec();
     for _ in 0..=rng.below(4) {
@@ -50,7 +50,7 @@ pub fn mutate(rng: &mut Rng, parent: &[u8], other: &[u8], form: Form) -> Vec<u8>
     input
 }
 
-/// Changes a field of one message, repeats the message or drops it.
+/// Mutates a field of one message, repeats the message or drops it.
 fn change_frame(rng: &mut Rng, input: &mut Vec<u8>, head: usize) {
     let mut frames: Vec<Vec<u8>> = cut(input).map(<[u8]>::to_vec).collect();
     if frames.is_empty() {
@@ -65,7 +65,7 @@ fn change_frame(rng: &mut Rng, input: &mut Vec<u8>, head: usize) {
     *input = join(&frames);
 }
 
-/// Changes a byte of the head, or a field of the message behind it. What is not well-formed stays as it is.
+/// Mutates a byte of the head, or a field of the message behind it. A malformed message stays as it is.
 fn change_message(rng: &mut Rng, input: &mut Vec<u8>, head: usize) {
     let Some((before, message)) = input.split_at_checked(head) else { return };
     if head > 0 && rng.below(4) == 0 {
@@ -100,7 +100,7 @@ fn change(rng: &mut Rng, input: &mut Vec<u8>, other: &[u8]) {
     let (from, to) = range(rng, input.len());
     let at = rng.below(input.len() + 1);
     match rng.below(10) {
-        // A bit; the low ones turn a protobuf tag's wire type, the high ones its field.
+        // Flip a bit: the low ones change a protobuf tag's wire type, the high ones its field.
         0 | 1 if !input.is_empty() => input[at.min(from)] ^= 1 << rng.below(8),
         2 if !input.is_empty() => input[from] = rng.next_u64() as u8,
         3 => input.truncate(at),
@@ -113,13 +113,13 @@ fn change(rng: &mut Rng, input: &mut Vec<u8>, other: &[u8]) {
             let (from, to) = range(rng, other.len());
             insert(input, at, &other[from..to]);
         }
-        // One message after the other: protobuf merges them.
+        // Append another message: protobuf merges them.
         7 => input.extend_from_slice(other),
         8 => {
             let value = EDGES[rng.below(EDGES.len())];
             insert(input, at, &varint(value));
         }
-        // A varint in place of whatever byte stands there: sizes, slots and numbers at their edges.
+        // Replace a byte with a varint: sizes, slots and numbers at their limits.
         _ => {
             let value = EDGES[rng.below(EDGES.len())];
             input.splice(from..to.min(from + 1), varint(value));
@@ -129,7 +129,7 @@ fn change(rng: &mut Rng, input: &mut Vec<u8>, other: &[u8]) {
 
 fn range(rng: &mut Rng, length: usize) -> (usize, usize) {
     let from = rng.below(length);
-    // Short pieces are the more telling ones.
+    // Short pieces find more.
     let span = if rng.below(4) == 0 { length - from } else { (length - from).min(16) };
     (from, from + rng.below(span + 1))
 }

@@ -1,4 +1,4 @@
-//! Inputs to start from, made from the house's own messages, so that every field is reached from the first run.
+//! Inputs to start from, made from our own messages, so that the first run reaches every field.
 
 mod peers;
 
@@ -12,7 +12,7 @@ use pioneer::schema::{self, PlayerCommand, player_command::Command as Wish};
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
-/// What clients send.
+/// Messages of clients.
 pub fn client_messages() -> Seeds {
     let nonce = Bytes::from_static(b"the nonce of Ada");
     let hello =
@@ -42,7 +42,7 @@ pub fn client_messages() -> Seeds {
     ]
 }
 
-/// What a server says, several messages to an input (see [`messages`](crate::messages)).
+/// Messages of a server, several per input (see [`messages`](crate::messages)).
 pub fn conversations() -> Seeds {
     let welcome = ServerMessage { welcome: Some(welcome()), resync: Some(Resync {}), ..Default::default() };
     let frames = |frames: Vec<Frame>| ServerMessage { frames, ..Default::default() };
@@ -80,7 +80,7 @@ pub fn conversations() -> Seeds {
     ]
 }
 
-/// What lies in a journal; the first byte is the event's type.
+/// Records of a journal; the first byte is the event's type.
 pub fn records() -> Seeds {
     let place = Place { island: 1, x: -5_000, y: 12_345, heading: 64 };
     let session = Session {
@@ -110,7 +110,7 @@ pub fn records() -> Seeds {
     ]
 }
 
-/// What four clients at two nodes do; see `world.rs` for the first byte of each message.
+/// Acts of four clients at two nodes; see `world.rs` for the first byte of each message.
 pub fn acts() -> Seeds {
     let say = |seq| wish(seq, Wish::Say(schema::Say { text: "hello".into() }));
     let village = pioneer::Island::generate(1).village();
@@ -199,7 +199,7 @@ fn wish(seq: u64, command: Wish) -> ClientMessage {
     ClientMessage { commands: vec![Command { seq, payload, ..Default::default() }], ..Default::default() }
 }
 
-/// What clients say, one after the other, each with its first byte.
+/// Messages of clients, one after the other, each with its first byte.
 fn row(acts: &[(u8, &ClientMessage)]) -> Vec<u8> {
     let act = |(head, said): &(u8, &ClientMessage)| [vec![*head], said.encode_to_vec()].concat();
     crate::mutate::join(&acts.iter().map(act).collect::<Vec<_>>())
@@ -292,7 +292,7 @@ fn join(messages: &[ServerMessage]) -> Vec<u8> {
     crate::mutate::join(&messages.iter().map(Message::encode_to_vec).collect::<Vec<_>>())
 }
 
-/// A command that needs a part of the land of a chunk.
+/// A command that needs the land of a chunk.
 pub(crate) fn a_command(chunk: ChunkId) -> Bytes {
     let chunk = Some(schema::ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
     let gather = Wish::Gather(schema::Gather { chunk, thing: 0 });

@@ -1,7 +1,7 @@
-//! The targets: decoders are total, what they accept survives a round trip, and the client's machines keep their
-//! invariants whatever a server says.
+//! The targets: decoders are total, what they accept survives a round trip, and the client's state machines keep their
+//! invariants whatever a server sends.
 //!
-//! Each says whether the input was understood at all: such inputs make the better parents.
+//! Each returns whether the input was understood at all: understood inputs make better parents.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use gundo_wire::journal::{Cause, EventType, Session as SessionRecord, Snapshot};
 
 use crate::mutate::cut;
 
-/// A client's message decodes or is an error, and what is decoded is what would be sent for it.
+/// A client's message decodes or is an error, and a decoded message encodes to an equal one.
 pub fn client_message(data: &[u8]) -> bool {
     let Some(message) = survives::<ClientMessage>(data) else { return false };
-    // What the kernel reads out of a move never leaves the plane.
+    // A move never takes the kernel off the plane.
     if let Some(wish) = message.r#move {
         let chunk = ChunkId::of(0, Point::new(wish.x, wish.y));
         assert_eq!(ChunkId::from_u64(chunk.to_u64()), chunk);
@@ -25,7 +25,7 @@ pub fn client_message(data: &[u8]) -> bool {
     true
 }
 
-/// A picture keeps its invariants whatever frames come, and tells of every change.
+/// A picture keeps its invariants whatever frames arrive, and reports every change.
 pub fn picture(data: &[u8]) -> bool {
     let mut entered = false;
     let mut picture = Picture::new();
@@ -46,7 +46,7 @@ pub fn picture(data: &[u8]) -> bool {
         }
         entered |= !picture.is_empty();
         let there: BTreeSet<EntityId> = picture.entities().map(|(id, _)| id).collect();
-        assert_eq!(there, told, "the picture differs from what was told of it");
+        assert_eq!(there, told, "the picture differs from its events");
         assert_eq!(there.len(), picture.len());
         for (id, seen) in picture.entities() {
             assert_eq!(picture.entity(id), Some(seen));
@@ -64,7 +64,7 @@ pub fn picture(data: &[u8]) -> bool {
     entered
 }
 
-/// A session keeps going or ends whatever an edge says, and answers each command at most once.
+/// A session continues or ends whatever an edge sends, and answers each command at most once.
 pub fn session(data: &[u8]) -> bool {
     let mut welcomed = false;
     let edge = "ws://127.0.0.1:1".parse().expect("an address");
@@ -98,7 +98,7 @@ pub fn session(data: &[u8]) -> bool {
             session.handle_open(now);
         }
         if let Some(due) = session.poll_timeout() {
-            // An edge may ask for a long wait; it is over at once here.
+            // An edge may ask for a long wait; here it passes at once.
             now = now.max(due);
             session.handle_timeout(now);
         }
@@ -113,7 +113,7 @@ pub fn session(data: &[u8]) -> bool {
     welcomed
 }
 
-/// The journal's records decode or are an error, whatever lies in the file.
+/// The journal's records decode or are an error, whatever is in the file.
 pub fn journal_records(data: &[u8]) -> bool {
     let Some((first, rest)) = data.split_first() else { return false };
     if let Some(event_type) = EventType::from_u8(*first) {
@@ -125,7 +125,7 @@ pub fn journal_records(data: &[u8]) -> bool {
     cause || session || snapshot
 }
 
-/// The messages of an input that decode, in order; the others are left out, as a client's driver does.
+/// The messages of an input that decode, in order. The others are skipped, as a client's driver does.
 pub fn messages(data: &[u8]) -> impl Iterator<Item = ServerMessage> + '_ {
     cut(data).filter_map(|bytes| ServerMessage::decode(bytes).ok())
 }
@@ -135,6 +135,6 @@ fn survives<M: Message + Default + PartialEq + std::fmt::Debug>(data: &[u8]) -> 
     let bytes = message.encode_to_vec();
     assert_eq!(bytes.len(), message.encoded_len());
     let again = M::decode(bytes.as_slice()).expect("what was encoded decodes");
-    assert!(again == message, "a message changed on its way: {message:?} became {again:?}");
+    assert!(again == message, "a message changed in a round trip: {message:?} became {again:?}");
     Some(message)
 }

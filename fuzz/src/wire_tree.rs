@@ -1,9 +1,9 @@
-//! Changes that keep a protobuf message well-formed: one field, somewhere in the tree, takes an odd value, is
-//! repeated, is dropped or changes places, and every length around it is mended.
+//! Mutations that keep a protobuf message well-formed: one field, somewhere in the tree, takes a boundary value, is
+//! repeated, dropped or moved, and every length around it is corrected.
 
 use crate::mutate::{EDGES, Rng, varint};
 
-/// How deep a message is followed.
+/// How deep to descend into a message.
 const DEPTH_MAX: u32 = 6;
 
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ enum Value {
     Fixed32([u8; 4]),
 }
 
-/// `message` with one field changed; `None` if it is not well-formed or empty.
+/// `message` with one field mutated; `None` if it is malformed or empty.
 pub(crate) fn change_field(rng: &mut Rng, message: &[u8]) -> Option<Vec<u8>> {
     change(rng, message, 0)
 }

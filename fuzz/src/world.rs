@@ -1,7 +1,7 @@
-//! A small world under strangers: two nodes, Pioneer's rules, the journal in memory, and clients that say anything.
+//! A small world with strangers: two nodes, Pioneer's rules, the journal in memory, and clients that send anything.
 //!
-//! Each message of an input begins with one byte that says who does what (see [`Act`]); the rest is a
-//! `ClientMessage`. All of it happens in one thread and in one order, so an input gives one history.
+//! Each message of an input begins with one byte that says who does what (see [`Act`]); the rest is a `ClientMessage`.
+//! Everything happens in one thread and in one order, so an input gives one history.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -19,26 +19,26 @@ use gundo_wire::journal::Cause;
 
 use crate::mutate::cut;
 
-/// A `Hello.token` of this many bytes stands for the newest token that any client was given.
+/// A `Hello.token` of this length stands for the newest token that any client received.
 pub const TOKEN_BYTES: usize = 24;
 
 const NODES: usize = 2;
 const CLIENTS: usize = 4;
-/// Messages of an input beyond this many are left out: each costs a tick of a whole world.
+/// Messages of an input beyond this number are skipped: each costs a tick of a whole world.
 const ACTS_MAX: usize = 32;
 /// World time at the start: some hours, so that everything has grown.
 const WORLD_MS: u64 = 50_000_000;
 const SETTLE_MS: u64 = 3_000;
 
-/// What the first byte of a message says: bits 0 and 1 the client, bits 2 to 4 the act, bits 5 to 7 the time that
-/// passes after it, in half ticks.
+/// The first byte of a message: bits 0 and 1 select the client, bits 2 to 4 the act, bits 5 to 7 the time that passes after
+/// it, in half ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
-    /// The client says the rest of the message.
+    /// The client sends the rest of the message.
     Say,
-    /// Its connection is gone; it comes again by a new one.
+    /// Its connection is lost; it reconnects.
     Gone,
-    /// It reads too slowly, and then has read everything.
+    /// It reads too slowly, and then catches up.
     Lag,
     /// The journal's next group fails.
     Fail(GroupFault),
@@ -57,8 +57,8 @@ impl Act {
     }
 }
 
-/// Whatever clients say and however appends end, nothing panics, every message decodes, no frame is missed, a command has
-/// one answer, and every success is in the journal. Says whether anybody got in.
+/// Whatever clients send and however appends end, nothing panics, every message decodes, no frame is missing, a command has
+/// one answer, and every success is in the journal. Returns whether anybody got in.
 pub fn world(data: &[u8]) -> bool {
     !play(data).latest_token.is_empty()
 }
@@ -80,7 +80,7 @@ struct World {
     nodes: Vec<Seat>,
     disk: Disk<usize>,
     now: u64,
-    /// What comes to which node.
+    /// Inputs in flight, and their nodes.
     letters: Queue<(usize, Input)>,
     fault: Option<GroupFault>,
     clients: Vec<Client>,
@@ -155,12 +155,12 @@ impl World {
         self.send(at % NODES, Input::Gone { conn: before.conn });
     }
 
-    /// It arrives at once, after all that was sent before.
+    /// Sends an input. It arrives at once, after everything sent before.
     fn send(&mut self, to: usize, input: Input) {
         self.letters.push(self.now, (to, input));
     }
 
-    /// Lets `ms` pass.
+    /// Lets `ms` milliseconds pass.
     fn pass(&mut self, ms: u64) {
         let end = self.now + ms * 1_000;
         while let Some((at, (node, input))) = self.letters.pop_until(end) {
@@ -171,7 +171,7 @@ impl World {
         self.now = end;
     }
 
-    /// Delivers letters and commits groups until nothing is under way.
+    /// Delivers inputs and commits groups until nothing is in flight.
     fn settle(&mut self) {
         loop {
             while let Some((_, (node, input))) = self.letters.pop_until(self.now) {
@@ -229,7 +229,11 @@ impl World {
                 let input = self.disk.load(entity, load);
                 self.send(at, input);
             }
-            // The coordinator is down, and both go on.
+            Output::List { kind, ids, max, list } => {
+                let input = self.disk.list(kind, ids, max, list);
+                self.send(at, input);
+            }
+            // There is no coordinator, and both nodes carry on.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => panic!("nobody removed the node"),
             Output::GameFault { .. } => {}
@@ -240,7 +244,7 @@ impl World {
 
     fn hear(&mut self, conn: ConnId, parts: &[Bytes]) {
         let message = ServerMessage::decode(parts.concat().as_slice()).expect("a node speaks the protocol");
-        // A connection that is gone may still be spoken to until its node has heard of it.
+        // A node may still send to a lost connection until it hears of the loss.
         let Some(client) = self.clients.iter_mut().find(|client| client.conn == conn) else { return };
         if let Some(welcome) = &message.welcome {
             let player = welcome.player.expect("a welcome names the player");
@@ -284,7 +288,7 @@ pub(crate) fn rules() -> Arc<Rules> {
 mod tests {
     use super::*;
 
-    /// Plays the seed `name`; how many players got in and which commands succeeded.
+    /// Plays the seed `name`. Returns how many players got in and which commands succeeded.
     fn played(name: &str) -> (usize, Vec<u64>) {
         let (_, seed) =
             crate::seeds::acts().into_iter().find(|(other, _)| *other == name).expect("the seed is there");

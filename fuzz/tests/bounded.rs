@@ -1,8 +1,8 @@
 //! Fuzzing on every test run: fixed seed, fixed number of inputs, stable Rust.
 //!
-//! `GUNDO_FUZZ_RUNS` sets the inputs per target (default 5,000; costly ones get fewer), `GUNDO_FUZZ_SEED` another seed. A failing input is
-//! written to `target/fuzz/`; put it into the corpus when the fault is mended. `GUNDO_WRITE=1` writes the corpus anew
-//! from its seeds.
+//! `GUNDO_FUZZ_RUNS` sets the inputs per target (default 5,000; costly targets get fewer), `GUNDO_FUZZ_SEED` the seed. A
+//! failing input is written to `target/fuzz/`; add it to the corpus once the fault is fixed. `GUNDO_WRITE=1` writes the
+//! corpus from its seeds.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use gundo_fuzz::mutate::{Rng, mutate};
 use gundo_fuzz::{TARGETS, Target};
 
-/// Understood children are kept as parents up to this many, so that changes pile up.
+/// Understood children become parents up to this number, so that mutations accumulate.
 const CHILDREN_MAX: usize = 512;
 
 #[test]
@@ -90,7 +90,8 @@ fn fuzz(name: &str) {
         let input = mutate(&mut rng, &parents[parent], &parents[other], target.form);
         let is_understood = check(target, &input);
         understood += u64::from(is_understood);
-        // Now and then an understood child becomes a parent, so that changes pile up; the corpus itself stays.
+        // From time to time an understood child becomes a parent, so that mutations accumulate; the corpus itself does not
+        // change.
         if is_understood && rng.below(8) == 0 {
             if parents.len() < corpus.len() + CHILDREN_MAX {
                 parents.push(input);
@@ -100,7 +101,7 @@ fn fuzz(name: &str) {
             }
         }
     }
-    // Inputs that are all refused at the door test the door only.
+    // Inputs that are all rejected at once test only the first checks.
     assert!(understood * 10 > runs, "only {understood} of {runs} inputs were understood");
 }
 
@@ -119,7 +120,7 @@ fn corpus_folder(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name)
 }
 
-/// By name, so that the order is the same everywhere.
+/// Sorted by name, so that the order is the same everywhere.
 fn corpus(target: &Target) -> BTreeMap<String, Vec<u8>> {
     let folder = corpus_folder(target);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

@@ -1,7 +1,7 @@
 //! `cargo xtask deny`: cargo-deny over `deny.toml`.
 //!
-//! Licences, sources and duplicates are checked on every test run by `tidy`, from the same `deny.toml`. What only
-//! cargo-deny knows are the advisories, which it fetches; so it is a chore of its own.
+//! `tidy` checks licences, sources and duplicates on every test run, from the same `deny.toml`. Only cargo-deny knows the
+//! advisories, which it downloads, so it is a chore of its own.
 
 use crate::shell::{Done, answers, cargo, run};
 

@@ -1,7 +1,7 @@
 //! The end-to-end test: a real server with three nodes and real browsers that play in it.
 //!
-//! The scenes are in `clients/web/e2e`; here the stage is set: free ports, a data directory of its own, the
-//! server up before the first scene and gone after the last.
+//! The scenes are in `clients/web/e2e`. This module prepares the stage: free ports, a fresh data directory, and a server
+//! that is up before the first scene and gone after the last.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,16 +14,16 @@ use crate::web;
 
 const NODES: u16 = 3;
 const START_MAX: Duration = Duration::from_secs(60);
-/// The scenes may end and start nodes with it.
+/// The scenes use it to end and start nodes.
 const ADMIN_TOKEN: (&str, &str) = ("GUNDO_ADMIN_TOKEN", "the end-to-end test");
 const POLL: Duration = Duration::from_millis(50);
 
-/// Builds the game, starts it, plays the scenes.
+/// Builds the game, starts it, and plays the scenes.
 pub(crate) fn run_all() -> Done {
     web::ensure_node()?;
     web::install()?;
     let chromium = web::ensure_browser()?;
-    // The dev profile, with the features of the whole workspace: the same artefacts the tests were built from.
+    // The dev profile, with the features of the whole workspace: the same artefacts that the tests were built from.
     run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let target = shell::target_dir()?;
     let data = Directory::fresh(&target.join("e2e"))?;
@@ -40,7 +40,7 @@ pub(crate) fn run_all() -> Done {
     played
 }
 
-/// A server that ends with this value.
+/// A server process. Dropping this value ends it.
 struct Server {
     child: Child,
     first_port: u16,
@@ -61,7 +61,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(open()?)
             .spawn()
-            .map_err(|error| format!("{} could not be started: {error}", binary.display()))?;
+            .map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
         let mut server = Self { child, first_port, log };
         server.wait_until_ready()?;
         Ok(server)
@@ -81,7 +81,7 @@ impl Server {
                 if begin.elapsed() > START_MAX {
                     return Err(format!("the server is not ready after {START_MAX:?}:\n{}", self.said()));
                 }
-                // Another process is asked, which cannot wake us: ask again a little later.
+                // The server is another process and cannot wake us: ask again a little later.
                 std::thread::sleep(POLL);
             }
         }
@@ -95,13 +95,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell otherwise.
+        // It may have ended by itself; then there is nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A directory that goes away with this value.
+/// A directory. Dropping this value deletes it.
 struct Directory {
     path: PathBuf,
 }
@@ -116,13 +116,13 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Left-overs lie under the target directory, where nobody minds.
+        // Left-overs are in the target directory, where they do no harm.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-/// The first of [`NODES`] ports in a row that were free just now. Another program may take one in between; the
-/// server then says so and the run fails loudly.
+/// The first of [`NODES`] consecutive ports that were free just now. Another program may take one in between; the server
+/// then reports it and the run fails loudly.
 fn free_ports() -> Done<u16> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     for _ in 0..100 {
@@ -136,7 +136,7 @@ fn free_ports() -> Done<u16> {
     Err(format!("no {NODES} free ports in a row"))
 }
 
-/// Whether the node at `port` says that it is well.
+/// Whether the node at `port` reports that it is healthy.
 fn is_healthy(port: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -1,9 +1,9 @@
-//! Every chore of the house, as `cargo xtask NAME`.
+//! Every chore of this repository, as `cargo xtask NAME`.
 //!
-//! It is compiled before every test run, so it stays small: the standard library and a JSON reader for what
-//! `cargo metadata` says. Start at [`main`]; each chore is a module.
+//! It is compiled before every test run, so it stays small: the standard library and a JSON parser for the output of `cargo
+//! metadata`. Start at [`main`]; each chore is a module.
 
-// A command line speaks on standard output.
+// A command line writes to standard output.
 #![allow(clippy::print_stdout)]
 
 mod bench;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) = match words.split_first() {
         Some((command, rest)) => (command.as_str(), rest),
-        None => return usage("say what to do"),
+        None => return usage("name a chore"),
     };
     let done = match command {
         "test" => match steps::chosen(rest) {
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         // Its exit code tells crash, safety and liveness failures apart.
         "sim" => return sim::pass_on(rest),
         "tidy" | "web" | "deny" if !rest.is_empty() => {
-            return usage(&format!("`{command}` takes nothing more"));
+            return usage(&format!("`{command}` takes no further arguments"));
         }
         "tidy" => tidy::run(),
         "web" => web::build(),
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        other => return usage(&format!("there is no `{other}`")),
+        other => return usage(&format!("there is no chore `{other}`")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

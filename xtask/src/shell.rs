@@ -1,22 +1,22 @@
-//! Running other programs, and what is known of the machine.
+//! Runs other programs, and finds out about the machine.
 //!
-//! A chore ends well or with one sentence for the person at the terminal; nobody else handles these errors, so
-//! they are plain strings.
+//! A chore succeeds or fails with one sentence for the person at the terminal. Nothing else handles these errors, so they
+//! are plain strings.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// How a chore ends.
+/// The result of a chore.
 pub(crate) type Done<T = ()> = Result<T, String>;
 
-/// The top of the work tree.
+/// The top of the working tree.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the work tree")
 }
 
-/// A command in the work tree's top.
+/// A command at the top of the working tree.
 pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
@@ -28,22 +28,22 @@ pub(crate) fn cargo() -> Command {
     command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
-/// Runs `command` with our terminal and says what it was when it fails.
+/// Runs `command` with our terminal; on failure names the command.
 pub(crate) fn run(command: &mut Command) -> Done {
     println!("$ {}", written(command));
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{}` ended with {status}", written(command))),
-        Err(error) => Err(format!("`{}` could not be started: {error}", written(command))),
+        Err(error) => Err(format!("cannot start `{}`: {error}", written(command))),
     }
 }
 
-/// Runs `command` and takes what it prints.
+/// Runs `command` and returns its output.
 pub(crate) fn capture(command: &mut Command) -> Done<Vec<u8>> {
     let output = command
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| format!("`{}` could not be started: {error}", written(command)))?;
+        .map_err(|error| format!("cannot start `{}`: {error}", written(command)))?;
     if output.status.success() {
         Ok(output.stdout)
     } else {
@@ -51,20 +51,20 @@ pub(crate) fn capture(command: &mut Command) -> Done<Vec<u8>> {
     }
 }
 
-/// Whether `program ARGS` runs and ends well, in silence.
+/// Whether `program ARGS` runs and succeeds, without output.
 pub(crate) fn answers(program: &str, args: &[&str]) -> bool {
     let quiet =
         command(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }
 
-/// What `cargo metadata` says, with these further arguments.
+/// The output of `cargo metadata` with these arguments.
 pub(crate) fn metadata(args: &[&str]) -> Done<Value> {
     let printed = capture(cargo().args(["metadata", "--format-version", "1"]).args(args))?;
     serde_json::from_slice(&printed).map_err(|error| format!("cargo metadata is not JSON: {error}"))
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target directory.
 pub(crate) fn target_dir() -> Done<PathBuf> {
     let metadata = metadata(&["--no-deps"])?;
     metadata["target_directory"]

@@ -6,9 +6,9 @@ use crate::shell::{Done, cargo, run};
 
 /// Seeds that every test run plays.
 const SEEDS: &str = "60";
-/// Seeds that are played twice, to see that they run alike.
+/// Seeds that every test run plays twice, to check that they run the same way.
 const TWICE: &str = "3";
-/// Planted bugs that every test run looks for: one for each checker that a few seeds convince.
+/// Planted bugs that every test run looks for: one for each checker that finds its bug within a few seeds.
 const MUTANTS: [&str; 6] =
     ["no-dedupe", "early-reply", "leavers-write", "keyframe-lost", "two-holders", "tail-lost"];
 
@@ -19,7 +19,7 @@ fn program(features: &str, words: &[&str]) -> Command {
     command
 }
 
-/// Runs the simulator with these words and passes its exit code on. `--mutants` is `mutants`, as one would ask for it.
+/// Runs the simulator with these words and passes its exit code on. `--mutants` stands for the subcommand `mutants`.
 pub(crate) fn pass_on(words: &[String]) -> ExitCode {
     let words: Vec<&str> =
         words.iter().map(|w| if w == "--mutants" { "mutants" } else { w.as_str() }).collect();
@@ -28,7 +28,7 @@ pub(crate) fn pass_on(words: &[String]) -> ExitCode {
         Ok(Some(code)) => ExitCode::from(code as u8),
         Ok(None) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("xtask sim: cargo could not be started: {error}");
+            eprintln!("xtask sim: cannot start cargo: {error}");
             ExitCode::FAILURE
         }
     }

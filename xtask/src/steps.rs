@@ -1,7 +1,7 @@
-//! `cargo xtask test`: every check of the house in one go, each a step that passes or fails.
+//! `cargo xtask test`: every check of this repository in one go, each a step that passes or fails.
 //!
-//! A step that lacks a tool installs it where it may and fails where it may not; none is skipped in silence.
-//! All steps run even if one fails, so one run shows everything.
+//! A step that lacks a tool installs it where it may, and fails where it may not; no step is skipped silently. All steps
+//! run even if one fails, so one run shows everything.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     Step { name: "sim", what: "whole clusters with every fault, from fixed seeds", run: sim::check },
 ];
 
-/// The steps asked for on the command line, in their own order; all if none is named.
+/// The steps named on the command line, in their usual order; all if none is named.
 pub(crate) fn chosen(words: &[String]) -> Done<Vec<&'static Step>> {
     let names: Vec<&str> = match words {
         [] => return Ok(STEPS.iter().collect()),
@@ -43,7 +43,7 @@ pub(crate) fn chosen(words: &[String]) -> Done<Vec<&'static Step>> {
     Ok(STEPS.iter().filter(|step| names.contains(&step.name)).collect())
 }
 
-/// Runs the steps and closes with one line of counts.
+/// Runs the steps and ends with one line of counts.
 pub(crate) fn test(steps: &[&'static Step]) -> Done {
     let mut results = Vec::new();
     for step in steps {
@@ -96,7 +96,7 @@ fn docs() -> Done {
     run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// The same test bodies as in `unit`, with more inputs. The seed is fixed: one answer for one tree.
+/// The test bodies of `unit`, with more inputs. The seed is fixed: one answer for one tree.
 fn fuzz() -> Done {
     run(cargo().args(["test", "-p", "gundo-fuzz", "--test", "bounded"]).env("GUNDO_FUZZ_RUNS", "100000"))
 }

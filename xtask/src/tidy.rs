@@ -1,7 +1,8 @@
-//! `cargo xtask tidy`: the rules of the house that no compiler checks.
+//! `cargo xtask tidy`: the rules of this repository that no compiler checks.
 //!
-//! Each rule is a function from what it reads to a list of [`Problem`]s, with tests that break it. `text` reads the files,
-//! `edges` the graph of our own crates, `rooms` that of the kernel's files, `packages` what others wrote and we use.
+//! Each rule is a function from the files it reads to a list of [`Problem`]s, with tests that break it. `text` checks the
+//! files, `edges` the graph of our own crates, `rooms` that of the kernel's files, `packages` the packages of others that
+//! we use.
 
 mod edges;
 mod packages;
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use crate::shell::{self, Done};
 
-/// Where a rule is broken, and how to mend it.
+/// Where a rule is broken, and how to fix it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Problem {
     /// Path from the top, perhaps with `:line`.

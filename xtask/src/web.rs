@@ -1,4 +1,4 @@
-//! The browser's side: Node.js, npm and Chromium where they are needed, the checks of `clients/web`, its bundle.
+//! The browser's side: Node.js, npm and Chromium where needed, the checks of `clients/web`, its bundle.
 //!
 //! Playing needs none of them: the bundle is committed and embedded in the binary.
 
@@ -10,7 +10,7 @@ use crate::shell::{self, Done, answers, may_apt_install, run};
 const NODE_MAJOR_MIN: u32 = 18;
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Types, unit tests and whether the bundle matches its source.
+/// Checks types, unit tests, and that the bundle matches its sources.
 pub(crate) fn check() -> Done {
     ensure_node()?;
     install()?;
@@ -31,7 +31,7 @@ pub(crate) fn in_web(program: &str) -> Command {
     command
 }
 
-/// Node.js and npm, installed where that is allowed.
+/// Finds Node.js and npm, or installs them where allowed.
 pub(crate) fn ensure_node() -> Done {
     let mut missing = Vec::new();
     if node_major().is_none() {
@@ -48,7 +48,7 @@ pub(crate) fn ensure_node() -> Done {
     }
 }
 
-/// The path of a Chromium, installed where that is allowed.
+/// The path of a Chromium, which is installed where allowed.
 pub(crate) fn ensure_browser() -> Done<String> {
     if let Ok(named) = std::env::var("CHROMIUM") {
         let found = path_of(&named).filter(|_| answers(&named, &["--version"]));
@@ -61,7 +61,7 @@ pub(crate) fn ensure_browser() -> Done<String> {
     browser().ok_or("Chromium is installed but does not run".into())
 }
 
-/// The packages of `clients/web`, exactly as locked. Skipped when they are there and the lock is not newer.
+/// Installs the packages of `clients/web`, exactly as locked. Skips that if they are there and the lock is not newer.
 pub(crate) fn install() -> Done {
     let changed = |path: &str| dir().join(path).metadata().and_then(|data| data.modified()).ok();
     let lock = changed("package-lock.json").ok_or("clients/web/package-lock.json is missing")?;
@@ -83,7 +83,7 @@ fn browser() -> Option<String> {
     BROWSERS.iter().find(|name| answers(name, &["--version"])).and_then(|name| path_of(name))
 }
 
-/// Where a program is: whoever drives a browser wants a path, not a name.
+/// The path of a program: a browser driver wants a path, not a name.
 fn path_of(program: &str) -> Option<String> {
     let path = std::env::var_os("PATH")?;
     let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())?;

@@ -1,6 +1,6 @@
-//! What players noticed of one kind of event: rows, and the aims they are held against.
+//! What players noticed of one kind of event: rows of results, and the aims for them.
 //!
-//! A method for each event; [`Findings::row`] makes a row of some of the players.
+//! There is a method for each event; [`Findings::row`] makes a row for some of the players.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::trial::{Seen, Tallied};
 use crate::Failure;
 use crate::sheet::Sheet;
 
-/// The code by which a server sends clients to other edges.
+/// The code with which a server sends clients to other edges.
 const KIND: &str = "moving";
 /// Length of a tick, ms.
 const TICK_MS: f64 = 100.0;
 
-/// What every bot saw of every repetition of an event.
+/// The observations of every bot in every repetition of an event.
 pub(super) struct Findings<'a> {
     all: Vec<&'a Seen>,
     /// Clients of other edges than the victim's.
@@ -28,7 +28,7 @@ pub(super) struct Findings<'a> {
     repetitions: usize,
 }
 
-/// What a row found that aims look at.
+/// The values of a row that have aims.
 struct Found {
     gap: Spread,
     play: Spread,
@@ -43,7 +43,7 @@ impl<'a> Findings<'a> {
         Self { all: seen.iter().collect(), elsewhere, hit, there, tallied, repetitions }
     }
 
-    /// A node crashed that was world to some players and edge to others.
+    /// A node crashed that owned some players and was the edge of others.
     pub(super) fn crash(&self, sheet: &mut Sheet) -> Result<(), Failure> {
         self.world_crash(sheet, "world node crashed")?;
         let found = self.row(sheet, "edge crashed", &self.there)?;
@@ -52,7 +52,7 @@ impl<'a> Findings<'a> {
         Ok(())
     }
 
-    /// A node crashed, as those saw it who had another edge.
+    /// A node crashed, as seen by clients of other edges.
     pub(super) fn world_crash(&self, sheet: &mut Sheet, name: &str) -> Result<(), Failure> {
         let found = self.row(sheet, name, &self.elsewhere)?;
         let stricter = self.row(sheet, &format!("{name}: own player on it"), &self.hit)?;
@@ -98,7 +98,7 @@ impl<'a> Findings<'a> {
         Ok(())
     }
 
-    /// Every node was renewed, one after another.
+    /// Every node was restarted, one after another.
     pub(super) fn rollout(&self, sheet: &mut Sheet) -> Result<(), Failure> {
         let found = self.row(sheet, "rolling update of every node", &self.all)?;
         sheet.at_most("rolling update: disconnects other than to move edge", unkind_losses(&self.all), 0.0);
@@ -111,8 +111,8 @@ impl<'a> Findings<'a> {
     fn row(&self, sheet: &mut Sheet, event: &str, seen: &[&Seen]) -> Result<Found, Failure> {
         let gap = Spread::of(seen.iter().map(|s| s.window.gap_ms).collect());
         let answer = Spread::of(seen.iter().map(|s| s.window.answer_ms_max).collect());
-        // From the event; a client that was sent away, from then. One that was not back when the window ended counts with the
-        // whole of it.
+        // Counted from the event; for a client that was sent away, from then. A client that was not back when the window
+        // ended counts with the whole window.
         let since = |l: &Loss| if l.code == KIND { l.at_ms } else { 0.0 };
         let again = |s: &Seen, l: &Loss| l.play_ms.unwrap_or(s.length_ms) - since(l);
         let play =
@@ -145,18 +145,18 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Connections that were lost.
+/// The number of lost connections.
 pub(super) fn losses(seen: &[&Seen]) -> f64 {
     seen.iter().map(|s| s.window.losses.len()).sum::<usize>() as f64
 }
 
-/// Connections that were not lost to go to another edge of the server's choice.
+/// The number of lost connections other than those that the server sent to another edge.
 fn unkind_losses(seen: &[&Seen]) -> f64 {
     let unkind = |w: &BotWindow| w.losses.iter().filter(|l| l.code != KIND).count();
     seen.iter().map(|s| unkind(&s.window)).sum::<usize>() as f64
 }
 
-/// Why connections were lost, as the clients were told, and how many for each reason.
+/// The codes of lost connections, and how many there are of each.
 pub(super) fn codes(seen: &[&Seen]) -> String {
     let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
     seen.iter().flat_map(|s| &s.window.losses).for_each(|loss| *codes.entry(&loss.code).or_default() += 1);
@@ -167,7 +167,7 @@ fn seen_leaving(seen: &[&Seen]) -> usize {
     seen.iter().map(|s| s.window.seen_leaving.len()).sum()
 }
 
-/// Of many values: the middle, what 99 of 100 do not exceed, and the largest. Zeros if there is none.
+/// Of many values: the median, the 99th percentile, and the maximum. Zeros if there are no values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Spread {
     pub(super) p50: f64,

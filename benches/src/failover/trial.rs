@@ -1,4 +1,4 @@
-//! One event, done to one world again and again.
+//! One event, repeated on one world.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,17 +15,17 @@ use crate::stage::{Server, Stage, look_on};
 
 /// Nodes of the world.
 const NODES: u16 = 3;
-/// How long the world may take to be whole again.
+/// How long the world may take to be complete again.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often another process is asked whether it has got there: it cannot wake us.
+/// How often to ask another process about its progress: it cannot wake us.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What one bot noticed of one repetition.
+/// One bot's observation of one repetition.
 pub(super) struct Seen {
-    /// The node something was done to; 0: none.
+    /// The node that the event hit; 0: none.
     pub(super) victim: u32,
     pub(super) window: BotWindow,
-    /// How long it was looked at, ms.
+    /// Length of the observation, ms.
     pub(super) length_ms: f64,
 }
 
@@ -37,21 +37,21 @@ pub(super) struct NodeView {
     pub(super) ghosts: u64,
 }
 
-/// What became of all commands, and of the machine.
+/// The results of all commands, and the load of the machine.
 pub(super) struct Tallied {
     pub(super) commands: u64,
     pub(super) lost: u64,
     pub(super) doubled: u64,
-    /// CPU of everything else on the machine meanwhile, cores: more than a little, and the numbers mean little.
+    /// CPU of everything else on the machine during the run, cores. If it is more than a little, the numbers mean little.
     pub(super) others: f64,
 }
 
-/// A world, its crew, and what is done to it.
+/// A world, its crew, and its event.
 pub(super) struct Trial {
     event: Event,
     server: Server,
     crew: Crew,
-    /// Of all nodes, in order.
+    /// The URLs of all nodes, in order.
     urls: Vec<String>,
     begun: Instant,
     machine_before: f64,
@@ -60,11 +60,11 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn start(stage: &Stage, event: Event, bots: usize) -> Result<Self, Failure> {
-        // Who stands still on the node that is to be lost must not have left it before.
+        // Players who stand still on the node that will be lost must not have left it before.
         Self::start_with(stage, event, bots, event != Event::Loss)
     }
 
-    /// `follows`: players become real where their surroundings live.
+    /// `follows`: players become real where their surroundings are.
     pub(super) fn start_with(
         stage: &Stage,
         event: Event,
@@ -87,7 +87,7 @@ impl Trial {
         self.urls.len()
     }
 
-    /// Does it once more, to a whole world, and waits until it is whole again.
+    /// Causes the event once more in a complete world, and waits until the world is complete again.
     pub(super) fn repeat(&mut self, round: usize) -> Result<Vec<Seen>, Failure> {
         self.set_up(round)?;
         let last = self.urls.len() as u32;
@@ -105,11 +105,11 @@ impl Trial {
         Ok(windows.into_iter().map(|window| Seen { victim, window, length_ms }).collect())
     }
 
-    /// Everybody's player real on one node, and its edge on another.
+    /// Puts all players on one node, and each player's edge on another.
     fn set_up(&mut self, round: usize) -> Result<(), Failure> {
         let walks = self.event != Event::Loss;
         match self.event {
-            // Who walks is where walking brought him, after the first time.
+            // After the first time, walking players are where walking took them.
             Event::Walk if round > 0 => return self.crew.wait_until_whole(walks),
             Event::Loss => self.gather()?,
             _ => {
@@ -126,7 +126,8 @@ impl Trial {
         self.crew.wait_until_whole(walks)
     }
 
-    /// Everybody real on the last node. All at once would overrun its edge: clients that it keeps waiting go to another.
+    /// Makes all players real on the last node. All at once would overrun its edge, and clients that it delays go to
+    /// another.
     fn gather(&mut self) -> Result<(), Failure> {
         const AT_ONCE: usize = 500;
         let (last, begun) = (self.urls.len() as u32, Instant::now());
@@ -146,7 +147,7 @@ impl Trial {
         }
     }
 
-    /// Does it, and looks on for as long as it may be felt.
+    /// Causes the event, and observes for as long as it may have effects.
     fn strike(&mut self, victim: u32) -> Result<(), Failure> {
         match self.event {
             Event::Crash | Event::World => {
@@ -179,7 +180,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Makes the world whole again.
+    /// Makes the world complete again.
     fn mend(&mut self, victim: u32) -> Result<(), Failure> {
         match self.event {
             Event::Crash | Event::World | Event::Loss | Event::Drain => self.order("add")?,
@@ -192,7 +193,7 @@ impl Trial {
         })
     }
 
-    /// What the last node looks at now, to which no client is connected.
+    /// What the last node, to which no client is connected, looks at now.
     pub(super) fn last_nodes_view(&mut self) -> Result<NodeView, Failure> {
         let last = self.urls.len() as u32;
         let windows = self.crew.mark()?;

@@ -1,5 +1,6 @@
-//! Kernels, their links, the journal and players who walk, on one virtual clock.
+//! Kernels, their links, the journal and walking players, on one virtual clock.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
 use gundo_journal::Store;
 use gundo_kernel::{Input, Node, Output, Peer, View, WorldSettings};
 use gundo_rig::{Clock, Disk, Queue, Seat, seed_of, settings};
-use gundo_types::{Body, ConnId, EntityId, Epoch, NodeId, Point};
+use gundo_types::{Body, ConnId, EntityId, Epoch, Kind, NodeId, Point};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
 
@@ -17,14 +18,14 @@ use crate::game;
 
 /// How fast players walk, mm/s.
 const SPEED_MM_S: u32 = 2_000;
-/// A message from one node to another takes this long, µs: two machines in one hall. Anything below `flush_after_ms` gives
+/// Delay of a message from one node to another, µs: two machines in one data centre. Anything below `flush_after_ms` gives
 /// the same counts.
 const LINK_US: u64 = 500;
-/// A commit of the journal takes this long, µs.
+/// Time of a commit of the journal, µs.
 const COMMIT_US: u64 = 2_000;
-/// A load from it takes this long, µs.
+/// Time of a load from it, µs.
 const LOAD_US: u64 = 500;
-/// Between two steps of a player, µs.
+/// Interval between two steps of a player, µs.
 const STEP_US: u64 = 100_000;
 /// World time at which every run begins, ms.
 const WORLD_MS: u64 = 1_000_000;
@@ -36,12 +37,19 @@ enum Flight {
         from: NodeId,
         message: Peer,
     },
-    /// Of the batch that has waited longest.
+    /// Commits the batch that has waited longest.
     Commit,
     Loaded {
         node: usize,
         entity: EntityId,
         load: u64,
+    },
+    Listed {
+        node: usize,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
     },
     Timer(usize),
     Hello(usize),
@@ -105,7 +113,7 @@ impl Cluster {
         }
     }
 
-    /// Players are born anywhere on the area, and come in by one node after another.
+    /// Players are born anywhere in the area, and come in by one node after another.
     fn add_players(&mut self, case: Case, schedule: Schedule, seed: u64) {
         let (min, max) = area(case);
         let mut births = chance(seed, 3);
@@ -122,7 +130,7 @@ impl Cluster {
             });
             let hello_us = schedule.arrival_ms * 1_000 * index as u64 / case.players as u64;
             self.fly(hello_us, Flight::Hello(index));
-            // The last one in needs a moment before it may have walked anywhere.
+            // The last one in needs a moment before it can have walked anywhere.
             let step_us = schedule.arrival_ms * 1_000 + STEP_US + self.life.below(STEP_US);
             self.fly(step_us, Flight::Step(index));
         }
@@ -141,7 +149,7 @@ impl Cluster {
         self.flights.push(at, flight);
     }
 
-    /// What is sent from now on counts.
+    /// Counts everything sent from now on.
     pub(super) fn start_counting(&mut self) {
         self.counting = true;
     }
@@ -151,7 +159,7 @@ impl Cluster {
         self.nodes.iter().map(|host| host.traffic).collect()
     }
 
-    /// Whether everybody is in the world and went where it wanted to.
+    /// Whether all players are in the world and went where they wanted.
     pub(super) fn check(&self) -> Result<(), String> {
         let missing = self.players.iter().filter(|player| !player.welcome).count();
         if missing > 0 || self.closed > 0 {
@@ -178,6 +186,10 @@ impl Cluster {
             }
             Flight::Loaded { node, entity, load } => {
                 let input = self.disk.load(entity, load);
+                self.input(node, input);
+            }
+            Flight::Listed { node, kind, ids, max, list } => {
+                let input = self.disk.list(kind, ids, max, list);
                 self.input(node, input);
             }
             Flight::Timer(node) => {
@@ -266,15 +278,18 @@ impl Cluster {
             Output::Load { entity, load } => {
                 self.fly(self.now + LOAD_US, Flight::Loaded { node, entity, load });
             }
+            Output::List { kind, ids, max, list } => {
+                self.fly(self.now + LOAD_US, Flight::Listed { node, kind, ids, max, list });
+            }
             Output::Close { .. } => self.closed += 1,
-            // Everybody stays, and the coordinator is not looked at.
+            // All nodes stay, and there is no coordinator.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Panicked { .. } | Output::GameFault { .. } | Output::Fenced | Output::Stopped => {}
         }
     }
 }
 
-/// Chance of one kind of choice: what is drawn for one purpose does not change what is drawn for another.
+/// Random numbers for one purpose: drawing for one purpose does not change another.
 fn chance(seed: u64, purpose: u64) -> Chance {
     let mut chance = Chance::new(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     Chance::new(chance.next_u64())

@@ -1,4 +1,4 @@
-//! The command: measures a matrix of cases, and says, draws and writes what came out.
+//! The command: measures a matrix of cases, and prints, draws and writes the results.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::serve::say;
 use crate::sheet::Sheet;
 use crate::stage::Stage;
 
-/// What is measured, and where it goes.
+/// What to measure, and where to write it.
 #[derive(Args)]
 pub(crate) struct ScaleArgs {
     /// Numbers of nodes.
@@ -23,24 +23,24 @@ pub(crate) struct ScaleArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [1_000, 5_000, 20_000],
         value_parser = clap::value_parser!(u64).range(1..=PLAYERS_MAX as u64))]
     players: Vec<u64>,
-    /// Where they are: on an area on which each sees about ten others, all in one chunk, or one after the other.
+    /// Where they are: in an area where each sees about ten others, all in one chunk, or one after the other.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, default_values_t = [Shape::Spread, Shape::Crowd])]
     shapes: Vec<Shape>,
-    /// Seconds that are counted, after 36 in which everybody comes in and begins to walk.
+    /// Seconds to count, after 36 in which all players come in and start to walk.
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// Where players are born, where they walk.
+    /// Seed of where players are born and where they walk.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Write the table here too, as Markdown.
+    /// Also write the table to this file, as Markdown.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Draw it here, as SVG.
+    /// Draw the plot to this file, as SVG.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
-/// Measures every case, shows the table and writes what was asked for.
+/// Measures every case, shows the table and writes the requested files.
 pub(crate) fn scale(stage: &Stage, mut args: ScaleArgs) -> Result<(), Failure> {
     if stage.quick {
         args.cut();
@@ -80,13 +80,13 @@ impl ScaleArgs {
         self.seconds = 1;
     }
 
-    /// Measures every case. `say` takes the table, `mutter` how it goes: that differs from run to run.
+    /// Measures every case. `say` takes the table, `mutter` the progress, which differs from run to run.
     fn run(
         &self,
         say: &dyn Fn(&str) -> std::io::Result<()>,
         mutter: &dyn Fn(&str),
     ) -> Result<Vec<Measured>, Failure> {
-        // Not after a quarter of an hour.
+        // Check this now, not after a quarter of an hour.
         self.markdown.iter().chain(&self.svg).try_for_each(|file| check_writable(file))?;
         let schedule = Schedule::counting(self.seconds * 1_000);
         let mut all = Vec::new();
@@ -107,7 +107,7 @@ impl ScaleArgs {
             write(file, &table::markdown(&all))?;
         }
         if let Some(file) = &self.svg {
-            let drawn = plot::svg(&all).map_err(|error| format!("the plot cannot be drawn: {error}"))?;
+            let drawn = plot::svg(&all).map_err(|error| format!("cannot draw the plot: {error}"))?;
             write(file, &drawn)?;
         }
         Ok(all)
@@ -151,7 +151,7 @@ mod tests {
             .map(|words| words.args)
     }
 
-    /// What the command says, line by line.
+    /// The output of the command, line by line.
     fn tell(words: &str) -> Result<Vec<String>, Failure> {
         let said = RefCell::new(Vec::new());
         let say = |text: &str| {

@@ -1,4 +1,4 @@
-//! What was measured as a picture: nodes to the right, messages and bytes per node and second upwards, both logarithmic.
+//! The results as a picture: nodes on the x axis, messages and bytes per node and second on the y axis, both logarithmic.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -15,7 +15,7 @@ const ROW: usize = 6;
 /// A crowd's line: pixels drawn, pixels left out.
 const DASH: i32 = 7;
 const GAP: i32 = 4;
-/// One for each number of players. Told apart with every common kind of colour blindness (Okabe & Ito 2008).
+/// One for each number of players. People with any common kind of colour blindness can tell them apart (Okabe & Ito 2008).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
     RGBColor(0, 114, 178),
@@ -24,13 +24,13 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(213, 94, 0),
     RGBColor(86, 180, 233),
 ];
-/// The axis upwards is this long at least, so that a line without a slope has something to be flat against.
+/// The y axis is at least this long, so that a line without a slope looks flat.
 const DECADES_MIN: f64 = 2.0;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Fault = Box<dyn std::error::Error>;
 
-/// A picture in the picture: its title, and what is drawn.
+/// A panel of the picture: its title, and the value it shows.
 struct Panel {
     title: &'static str,
     value: fn(&Measured) -> f64,
@@ -49,10 +49,10 @@ const PANELS: [Panel; 4] = [
     },
 ];
 
-/// Draws what was measured as SVG: a line for each number of players, dashed for a crowd.
+/// Draws the results as SVG: a line for each number of players, dashed for a crowd.
 ///
 /// # Errors
-/// The drawing library does not want to; it writes to memory.
+/// The drawing library fails, though it only writes to memory.
 pub(crate) fn svg(all: &[Measured]) -> Result<String, Fault> {
     let mut text = String::new();
     {
@@ -114,9 +114,9 @@ fn draw(panel: &Panel, area: &Area<'_>, lines: &[Line], all: &[Measured]) -> Res
     Ok(())
 }
 
-/// Under the panels, where it covers no point.
+/// Draws the legend under the panels, where it covers no point.
 fn draw_legend(area: &Area<'_>, lines: &[Line]) -> Result<(), Fault> {
-    /// Of a sample of a line, pixels.
+    /// Length of a sample of a line, pixels.
     const LENGTH: i32 = 3 * DASH + 2 * GAP;
     /// From one entry to the next, pixels.
     const STEP: usize = 175;
@@ -137,7 +137,7 @@ fn draw_legend(area: &Area<'_>, lines: &[Line]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What was measured with different numbers of nodes.
+/// The results for different numbers of nodes.
 struct Line {
     players: usize,
     shape: Shape,
@@ -150,7 +150,7 @@ impl Line {
     }
 }
 
-/// Every line, in the order of the legend; a number of players has one colour.
+/// Every line, in the order of the legend. Each number of players has one colour.
 fn lines_of(all: &[Measured]) -> Vec<Line> {
     let mut players: Vec<usize> = all.iter().map(|m| m.case.players).collect();
     players.sort_unstable();
@@ -161,7 +161,7 @@ fn lines_of(all: &[Measured]) -> Vec<Line> {
     lines.filter(|line| all.iter().any(|measured| line.is_of(measured))).collect()
 }
 
-/// A label of the axis upwards: `1 000 000` is read faster than its zeros are counted.
+/// A label of the y axis: `1 000 000` is read faster than its zeros are counted.
 fn grouped(number: f64) -> String {
     if number < 1.0 {
         return number.to_string();

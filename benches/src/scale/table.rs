@@ -1,8 +1,8 @@
-//! What was measured as a table: for the terminal, and as Markdown.
+//! The results as a table: for the terminal, and as Markdown.
 
 use super::{Measured, Traffic};
 
-/// A column: its head, and what stands there.
+/// A column: its head, and how to make a cell.
 type Column = (&'static str, fn(&Measured) -> String);
 
 const COLUMNS: &[Column] = &[
@@ -32,7 +32,7 @@ pub(crate) fn text(all: &[Measured]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// As a table of Markdown.
+/// As a Markdown table.
 pub(crate) fn markdown(all: &[Measured]) -> String {
     let mut lines: Vec<String> = rows(all).iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
     lines.insert(1, format!("| --- |{}\n", " ---: |".repeat(COLUMNS.len() - 1)));
@@ -59,7 +59,7 @@ fn both((mean, max): (f64, f64)) -> String {
     format!("{} ({})", digits(mean), digits(max))
 }
 
-/// Three digits at least tell where a number is.
+/// At least three digits, enough to tell the size of a number.
 fn digits(number: f64) -> String {
     if number < 10.0 {
         format!("{number:.2}")

@@ -1,24 +1,24 @@
 //! What one node sends, in messages and bytes.
 //!
-//! Clients get bytes as the kernel encodes them, in the frames of the WebSocket protocol; peers get the messages of `peer.proto`. No
-//! transport's headers are counted for peers.
+//! For clients it counts the bytes that the kernel encodes, in the frames of the WebSocket protocol; for peers, the
+//! messages of `peer.proto`. It does not count a transport's headers for peers.
 
 use bytes::Bytes;
 use gundo_kernel::Peer;
 use gundo_wire::Message;
 
-/// What one node sent.
+/// The traffic of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     /// To peers: a publisher's frames of one tick for one subscriber, in one message.
     pub(crate) bundles: u64,
-    /// Frames of one chunk in those.
+    /// Frames of single chunks in those bundles.
     pub(crate) chunk_frames: u64,
-    /// To peers: what was published last, once per second.
+    /// To peers: the numbers of what was published last, once per second.
     pub(crate) reminders: u64,
-    /// To and from homes of chunks: who looks where, who publishes where.
+    /// To and from homes of chunks: which node looks where, which node publishes where.
     pub(crate) interest: u64,
-    /// To peers: all else.
+    /// To peers: everything else.
     pub(crate) others: u64,
     /// Bytes to peers.
     pub(crate) peer_bytes: u64,
@@ -36,7 +36,7 @@ impl Traffic {
         self.bundles + self.reminders + self.interest + self.others
     }
 
-    /// A message to a peer, in the bytes of its schema. One that comes in parts counts once.
+    /// Counts a message to a peer, with its bytes on the wire. One that is split into parts counts once.
     pub(super) fn count_peer(&mut self, message: &Peer, incarnation: u64) {
         let sent = message.to_message(incarnation);
         self.peer_bytes += sent.encoded_len() as u64;
@@ -52,7 +52,7 @@ impl Traffic {
         *counter += 1;
     }
 
-    /// `parts` are laid end to end as one WebSocket message.
+    /// Counts `parts`, concatenated, as one WebSocket message.
     pub(super) fn count_client(&mut self, parts: &[Bytes]) {
         let payload: usize = parts.iter().map(Bytes::len).sum();
         // RFC 6455, section 5.2: unmasked, in one frame.

@@ -1,4 +1,4 @@
-//! What is done to the nodes of a world in a soak: chosen from a seed, within what the world must survive.
+//! The disturbances of a soak: chosen from a seed, within what the world must survive.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use gundo_node::{Control, NodeState, Refused, WorldStatus};
 
 use crate::stage::look_on;
 
-/// Nodes that stay up whatever is done to the others.
+/// Nodes that stay up at all times.
 const UP_MIN: usize = 2;
-/// Nodes beyond those of the whole world.
+/// Nodes in excess of the complete world's.
 const EXTRA_MAX: usize = 2;
-/// How long the world may take to be whole when nothing more is done to it.
+/// How long the world may take to be complete once the disturbances end.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Deeds and their results that are kept for the report.
+/// Disturbances and their results that are kept for the report.
 const TOLD: usize = 4;
-/// How often it is looked whether it is.
+/// How often to check whether it is complete.
 const POLL: Duration = Duration::from_millis(50);
 
 /// See the top of the file.
@@ -27,14 +27,14 @@ pub(super) struct Mischief {
     nodes: usize,
     pause_ms_max: u64,
     begun: Instant,
-    /// What was done to which node, and when, ms since this began.
+    /// Each disturbance, its node, and when it happened, ms since the start.
     deeds: Vec<(f64, &'static str, Option<NodeId>)>,
-    /// What was refused, by code.
+    /// Refusals by code.
     pub(super) refused: BTreeMap<&'static str, u64>,
 }
 
 impl Mischief {
-    /// For a world that has `nodes` nodes when it is whole.
+    /// For a world that has `nodes` nodes when it is complete.
     pub(super) fn new(control: Control, seed: u64, nodes: u16, every_seconds: f64) -> Self {
         let pause_ms_max = (every_seconds * 1_000.0) as u64;
         Self {
@@ -48,12 +48,12 @@ impl Mischief {
         }
     }
 
-    /// How long to wait before the next.
+    /// How long to wait before the next one.
     pub(super) fn pause(&mut self) -> Duration {
         Duration::from_millis(self.chance.below(self.pause_ms_max) + 100)
     }
 
-    /// Does something to some node.
+    /// Disturbs some node.
     ///
     /// # Errors
     /// The world has ended.
@@ -82,10 +82,10 @@ impl Mischief {
         }
     }
 
-    /// Makes the world whole again and waits until it is.
+    /// Makes the world complete again and waits until it is.
     ///
     /// # Errors
-    /// The world has ended, or does not become whole.
+    /// The world has ended, or does not become complete.
     pub(super) fn mend(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         loop {
@@ -101,13 +101,13 @@ impl Mischief {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
-                return Err(format!("the world is not whole after {PATIENCE:?}: {world:?}"));
+                return Err(format!("the world is not complete after {PATIENCE:?}: {world:?}"));
             }
             look_on(POLL);
         }
     }
 
-    /// The last deeds before `at_ms`, and how long before.
+    /// The last disturbances before `at_ms`, and how long before.
     pub(super) fn before(&self, at_ms: f64) -> String {
         let before = self.deeds.iter().rev().skip_while(|(at, ..)| *at > at_ms).take(TOLD);
         let told = before.map(|(at, deed, node)| {
@@ -117,7 +117,7 @@ impl Mischief {
         told.collect::<Vec<_>>().join(", ")
     }
 
-    /// What was done, how often.
+    /// How often each disturbance happened.
     pub(super) fn done(&self) -> BTreeMap<&'static str, u64> {
         let mut done = BTreeMap::new();
         self.deeds.iter().for_each(|(_, deed, _)| *done.entry(*deed).or_insert(0) += 1);
@@ -143,7 +143,7 @@ impl Mischief {
             Err(refused) if refused.code == "stopped" => {
                 return Err(format!("the world has ended: {refused}"));
             }
-            // The world may have changed since it was looked at.
+            // The world may have changed since the check.
             Err(refused) => *self.refused.entry(refused.code).or_insert(0) += 1,
         }
         Ok(())

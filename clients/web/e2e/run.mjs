@@ -1,6 +1,7 @@
-// Plays Pioneer in headless Chromium against a running server. GUNDO_URLS: the pages of at least two of its nodes, with commas
-// between (or as arguments); GUNDO_ADMIN_TOKEN: what is in admin.token of the world's data directory, for a node is killed and
-// added again; CHROMIUM: the browser, default /usr/bin/chromium. Pictures go to target/e2e.
+// Plays Pioneer in headless Chromium against a running server. GUNDO_URLS: the pages of at least two of its nodes,
+// separated by commas (or as arguments). GUNDO_ADMIN_TOKEN: the content of admin.token in the world's data directory,
+// because the scenes kill a node and add it again. CHROMIUM: the browser, default /usr/bin/chromium. Screenshots go to
+// target/e2e.
 import { demand, Player } from "./stage.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";

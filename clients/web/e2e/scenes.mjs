@@ -1,9 +1,9 @@
-// The scenes that two players play, Ada and Bea. A scene throws if something is not as it should be; run.mjs prints what it
-// returns. Walks over borders are in walks.mjs.
+// The scenes that two players play, Ada and Bea. A scene throws if something is wrong; run.mjs prints what it returns.
+// Walks over borders are in walks.mjs.
 import { demand, PATIENCE, Player } from "./stage.mjs";
 import { nodes, operate, urls } from "./world.mjs";
 
-/** Bodies are told in steps of 10 mm. */
+/** Positions on the wire are multiples of 10 mm. */
 const STEP_MM = 20;
 const TREES = [1, 2, 3];
 const FULL = 0;
@@ -178,7 +178,7 @@ export async function losingNodes(ada, bea) {
     await ada.until("the x-ray view tells", (node) => window.__gundo.changes().some((line) => line.startsWith(`node ${node} → `)) && window.__gundo.changes().includes(`node ${node} went`), node);
     await ada.shot(what);
     told.push((await ada.ask("changes")).find((line) => line.startsWith(`node ${node} → `)));
-    // A drained node ends when it is empty, and only then can it be started again.
+    // A drained node ends when it is empty, and only then can it start again.
     const begin = Date.now();
     while (Date.now() - begin < PATIENCE) {
       if ((await nodes(other)).find((each) => each.node === node).state === "down") break;
@@ -192,7 +192,7 @@ export async function losingNodes(ada, bea) {
   const missed = await bea.page.evaluate(() => window.missed);
   demand(missed === 0, `Ada was gone from Bea's picture in ${missed} of the looks taken every 20 ms`);
   await ada.page.keyboard.press("x");
-  // Browsers say by themselves that a socket was refused or cut.
+  // Browsers log by themselves that a socket was refused or cut.
   for (const player of [ada, bea]) player.errors = player.errors.filter((error) => !error.includes("WebSocket connection to"));
   return told.join("; ");
 }
@@ -208,7 +208,7 @@ export async function secondTab(bea) {
 
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
 
-/** Waits until `who` sees `other` where `other` believes to stand. */
+/** Waits until `who` sees `other` where `other` thinks it stands. */
 async function agree(who, other) {
   const { x, y } = await other.ask("position");
   await who.until(`see ${other.name} at ${x}, ${y}`, ([name, x, y, step]) => window.__gundo.entities().some((e) => e.name === name && Math.hypot(e.x - x, e.y - y) <= step), [other.name, x, y, STEP_MM]);

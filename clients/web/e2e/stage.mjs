@@ -1,4 +1,4 @@
-// Browsers, players and patience: what every scene needs.
+// Browsers, players and timeouts: what every scene needs.
 import { mkdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,7 @@ export class Player {
     Object.assign(this, { browser, context, url, name, errors: [] });
   }
 
-  /** Opens the page; it becomes the one the player acts in. */
+  /** Opens the page; from now on the player acts in it. */
   async open() {
     this.page = await this.context.newPage();
     this.page.on("pageerror", (error) => this.errors.push(String(error.stack ?? error)));

@@ -1,25 +1,25 @@
-// Walks over borders, between chunks and between the nodes that own the land: nobody may feel them.
+// Walks over borders, between chunks and between the nodes that own the land: nobody may notice them.
 import { demand } from "./stage.mjs";
 
 /** An own-move gap may last two ticks of 100 ms. */
 const TICK_MS = 100;
 const GAP_TICKS = 2;
 /**
- * A browser that draws without a graphics card on a shared core stalls now and then, and sends no moves meanwhile: what the
- * page itself left out is not the server's gap. Walks on which it left out more than this, ms, are judged by what it
- * did send, and do not count as walked.
+ * A browser that draws without a graphics card on a shared core stalls from time to time, and sends no moves meanwhile.
+ * A gap that the page caused is not the server's. If a walk has a gap of the page longer than this, ms, it is judged
+ * only by the moves it did send, and does not count as walked.
  */
 const STEADY_MS = 150;
-/** On the way a move may be late by this much, ms, */
+/** On the network a move may be late by this much, ms, */
 const LATE_MS = 50;
-/** and frames may lie unread in the page for this long, ms. */
+/** and frames may stay unread in the page for this long, ms. */
 const UNREAD_MS = 250;
 /**
- * A border that is felt is felt at every crossing, a server that did not get the core for a moment is not: one late walk is
- * forgiven if three others, over borders too, were not late.
+ * A noticeable border is noticed at every crossing; a server that did not get the core for a moment is not. So one late
+ * walk is forgiven if three others, also over borders, were on time.
  */
 const LATE_WALKS_MAX = 1;
-/** Walks tried until enough borders were crossed at a steady pace. */
+/** Walks to try until enough borders were crossed at a steady pace. */
 const WALKS_MAX = 14;
 
 /** Walking across borders without a gap. */
@@ -54,7 +54,7 @@ export async function acrossBorders(ada) {
     borders += way.borders;
     chunks += way.chunks;
   }
-  demand(clean >= late.length * 3, `an own-move gap of ${late[0]}, and too few steady walks to call it chance`);
+  demand(clean >= late.length * 3, `an own-move gap of ${late[0]}, and too few steady walks to call it an accident`);
   demand(borders >= 1, `no border between nodes was crossed at a steady pace; on ${unsteady} of ${WALKS_MAX} walks the page stalled`);
   demand(chunks >= 4, `only ${chunks} borders between chunks were crossed`);
   const corrections = (await ada.ask("corrections")) - correctionsBefore;
@@ -64,8 +64,9 @@ export async function acrossBorders(ada) {
 }
 
 /**
- * A straight walk over a border between land owners, or, once `borders` is 0, over one between chunks: the nearest that open
- * ground leads to, with the places to pass on the way to its start. Undefined if there is none on the land in sight.
+ * A straight walk over a border between land owners, or, once `borders` is 0, over one between chunks: the nearest that
+ * open ground leads to, with the places to pass on the way to its start. Undefined if there is none on the land in
+ * sight.
  */
 async function crossing(player, borders) {
   return player.page.evaluate(([borders, metres, cell]) => {

@@ -1,4 +1,4 @@
-// The world that is played in: the pages of its nodes, and what its operators can ask. Both come from the environment (see
+// The world of the scenes: the pages of its nodes, and the operators' requests. Both come from the environment (see
 // run.mjs).
 import { demand } from "./stage.mjs";
 
@@ -17,13 +17,13 @@ if (!token) {
 
 const headers = { authorization: `Bearer ${token}` };
 
-/** Asks the world to do something to its nodes, by a node that is to stay. */
+/** Sends an operator's request about the world's nodes, through a node that stays. */
 export async function operate(url, path) {
   const answer = await fetch(new URL(path, url), { method: "POST", headers });
   demand(answer.ok, `${path} was answered with ${answer.status}: ${await answer.text()}`);
 }
 
-/** What the world tells of its nodes. */
+/** The status of the world's nodes. */
 export async function nodes(url) {
   return (await (await fetch(new URL("/admin/nodes", url), { headers })).json()).nodes;
 }

@@ -7,7 +7,7 @@ import { build } from "esbuild";
 
 const web = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** The files of the page by name. `minify` off is for reading what the mock serves. */
+/** The files of the page by name. `minify` off is for the readable page that dev.mjs serves. */
 export async function bundle({ minify = true } = {}) {
   const result = await build({
     absWorkingDir: web,

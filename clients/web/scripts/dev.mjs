@@ -1,5 +1,6 @@
-// Serves the page as it is in the working tree, bundled anew at each load, in front of running nodes: one free port for
-// each URL given, its WebSocket handed on to that node. `npm run dev -- http://127.0.0.1:7600 [more nodes]`
+// Serves the page as it is in the working tree, bundled again at each load, in front of running nodes. It opens one
+// free port for each URL given, and forwards its WebSocket to that node. `npm run dev -- http://127.0.0.1:7600 [more
+// nodes]`
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import { bundle } from "./build.mjs";

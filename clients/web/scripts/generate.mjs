@@ -1,5 +1,5 @@
 // Writes the TypeScript of the .proto files (the client protocol into the SDK, the game's messages into the page).
-// With --check it writes nowhere in the tree and fails if what is committed is not what would be written.
+// With --check it writes nothing into the tree and fails if the committed files differ from what it would write.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use gundo_client::Picture;
 use gundo_types::{Body, HEADINGS, Point, Time};
 use gundo_wire::client::{Correction, Refusal, Welcome};
 
-/// Seeded chance: SplitMix64 (Steele, Lea, Flood 2014).
+/// Seeded random numbers: SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// A sequence of its own for each `seed`.
+    /// A separate sequence for each `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -36,13 +37,13 @@ impl Chance {
 pub struct Wishes {
     /// Time since the run began.
     pub now: Time,
-    /// Time since this bot's last step, ms: how far it may walk. At most 250, however late the step comes.
+    /// Time since this bot's last step, ms: it limits how far the bot may walk. At most 250, however late the step is.
     pub step_ms: u32,
     /// Where the bot stands: its last move, or where the server corrected it to.
     pub body: Body,
-    /// Commands of this bot that have no answer yet.
+    /// Unanswered commands of this bot.
     pub open: usize,
-    /// Seeded chance.
+    /// Seeded random numbers.
     pub chance: Chance,
     pub(crate) walk: Option<Body>,
     pub(crate) commands: Vec<(u64, Bytes)>,
@@ -55,7 +56,7 @@ impl Wishes {
         Self { body, ..Self::new(Chance::new(seed)) }
     }
 
-    /// What was wished for since the last call: where to walk, and commands with their tags.
+    /// The wishes since the last call: where to walk, and commands with their tags.
     pub fn take(&mut self) -> (Option<Body>, Vec<(u64, Bytes)>) {
         (self.walk.take(), std::mem::take(&mut self.commands))
     }
@@ -72,7 +73,7 @@ impl Wishes {
         }
     }
 
-    /// Wishes the body to be at `body`.
+    /// Asks for the body to be at `body`.
     pub fn walk(&mut self, body: Body) {
         self.walk = Some(body);
     }
@@ -104,7 +105,7 @@ impl Wishes {
     }
 }
 
-/// The heading that looks along (`dx`, `dy`).
+/// The heading of the direction (`dx`, `dy`).
 fn heading_of(dx: i64, dy: i64) -> u8 {
     let turn = (dy as f64).atan2(dx as f64) / std::f64::consts::TAU;
     (turn * f64::from(HEADINGS)).rem_euclid(f64::from(HEADINGS)) as u8 % HEADINGS
@@ -112,12 +113,12 @@ fn heading_of(dx: i64, dy: i64) -> u8 {
 
 /// The mind of one bot. A game writes its own; [`Idle`], [`Circle`] and [`Stroll`] work with every game.
 pub trait Behaviour: Send {
-    /// The name it says hello with. `suggestion` is unique in this run; it may be tried again with another one.
+    /// The name for its hello. `suggestion` is unique in this run; after a refusal the bot asks again with another one.
     fn name(&mut self, suggestion: &str) -> String {
         suggestion.to_owned()
     }
 
-    /// It is in the world, anew or again.
+    /// It is in the world, for the first time or again.
     fn handle_welcome(&mut self, welcome: &Welcome) {
         let _ = welcome;
     }
@@ -132,38 +133,49 @@ pub trait Behaviour: Send {
         let _ = (tag, result);
     }
 
-    /// The server put it elsewhere.
+    /// The server put its body elsewhere.
     fn handle_correction(&mut self, correction: &Correction) {
         let _ = correction;
     }
 
-    /// Its turn: about `steps_per_second` times per second while it is in the world.
+    /// Whether it looks around: before each step [`handle_sight`](Self::handle_sight) shows it everything in sight. (Default: it does
+    /// not, which costs a load generator far less.)
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// What its client sees, before each step of a mind that [`looks`](Self::looks).
+    fn handle_sight(&mut self, sight: &Picture) {
+        let _ = sight;
+    }
+
+    /// Called about `steps_per_second` times per second while the bot is in the world.
     fn step(&mut self, wishes: &mut Wishes);
 
-    /// Whether it wants a turn at once when an answer came, not only at the next step: for measuring throughput.
+    /// Whether it steps again as soon as an answer arrives, not only at its next turn: for measuring throughput.
     fn is_eager(&self) -> bool {
         false
     }
 
-    /// Whether `code` is a refusal of the game itself, which a player may well get. Every other refusal fails the run.
+    /// Whether `code` is one of the game's own refusals, which a player may well get. Every other refusal fails the run.
     fn is_own_refusal(&self, code: &str) -> bool {
         let _ = code;
         false
     }
 
-    /// What it owns by its own books, by class of goods: what it had at its first welcome, and what the answers since said it
-    /// gained and spent. `None`: it keeps no books, or an answer was one it cannot read. To be held against the journal.
+    /// Its own record of what it owns, by class of goods: what it had at its first Welcome, plus what later answers said it
+    /// gained and spent. `None`: it keeps no record, or an answer was one it cannot read. To compare with the journal.
     fn books(&self) -> Option<BTreeMap<u32, i64>> {
         None
     }
 
-    /// How many of its commands took effect twice, as far as it can tell from its private state.
+    /// How many of its commands took effect twice, as far as its private state shows.
     fn doubled(&self) -> u64 {
         0
     }
 }
 
-/// Stands where it is and says nothing.
+/// Stands still and sends no commands.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Idle;
 
@@ -171,7 +183,7 @@ impl Behaviour for Idle {
     fn step(&mut self, _: &mut Wishes) {}
 }
 
-/// Walks in a circle around where it came into the world, always in motion.
+/// Walks in a circle through the place where it came into the world, and never stops.
 #[derive(Clone, Debug)]
 pub struct Circle {
     radius_mm: u32,
@@ -190,7 +202,7 @@ impl Circle {
 impl Behaviour for Circle {
     fn step(&mut self, wishes: &mut Wishes) {
         let at = wishes.body.at;
-        // It stands on the circle's western end when it begins.
+        // It begins at the circle's western end.
         let centre = *self.centre.get_or_insert(Point::new(at.x + self.radius_mm as i32, at.y));
         self.turned +=
             f64::from(self.speed_mm_s) * f64::from(wishes.step_ms) / 1_000.0 / f64::from(self.radius_mm);
@@ -208,7 +220,7 @@ impl Behaviour for Circle {
     }
 }
 
-/// Walks about without end: straight for a while, then another way. Turns around where the server bars the way.
+/// Walks about without end: straight for a while, then in another direction. Turns around where the server stops it.
 #[derive(Clone, Debug)]
 pub struct Stroll {
     chance: Chance,
@@ -218,12 +230,12 @@ pub struct Stroll {
 }
 
 impl Stroll {
-    /// A walk of its own for each `seed`, at `speed_mm_s`.
+    /// A separate walk for each `seed`, at `speed_mm_s`.
     pub fn new(seed: u64, speed_mm_s: u32) -> Self {
         Self { chance: Chance::new(seed ^ 0x57_0110), speed_mm_s, area: None, to: None }
     }
 
-    /// Keeps within the rectangle from `min` to `max`.
+    /// Stays within the rectangle from `min` to `max`.
     pub fn within(mut self, min: Point, max: Point) -> Self {
         self.area = Some((min, max));
         self

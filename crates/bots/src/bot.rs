@@ -1,12 +1,14 @@
-//! One bot: a session, a light view of the frames, a mind, and the questions it puts to the server by playing.
+//! One bot: a session, a light view of the frames, a mind, and the measurements it takes while it plays.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use gundo_client::{Address, Answer, CommandId, Event, Light, Output, Session, SessionSettings, draw_nonce};
+use gundo_client::{
+    Address, Answer, CommandId, Event, Light, Output, Picture, Session, SessionSettings, draw_nonce,
+};
 use gundo_types::{Body, EntityId, Point, Time};
 use gundo_wire::Message;
-use gundo_wire::client::{ClientMessage, Correction, Welcome};
+use gundo_wire::client::{ClientMessage, Correction, ServerMessage, Welcome};
 use mio::{Interest, Registry, Token};
 
 use crate::behaviour::{Behaviour, Chance, Wishes};
@@ -24,6 +26,8 @@ pub(crate) struct Bot {
     token: Token,
     session: Session,
     light: Light,
+    /// Of a mind that looks around.
+    sight: Option<Picture>,
     mind: Box<dyn Behaviour>,
     wishes: Wishes,
     socket: Option<Socket>,
@@ -32,34 +36,34 @@ pub(crate) struct Bot {
     begun: Time,
     last_step: Time,
     welcomes: u32,
-    /// In the world by a connection that has not been lost since.
+    /// In the world, on a connection that was not lost since.
     connected: bool,
-    /// An answer came since the last turn.
+    /// An answer has arrived since the last turn.
     answered: bool,
-    /// It is back in the world, and has made no step since.
+    /// It is back in the world, and has taken no step since.
     back: bool,
     tick_ms: u32,
-    /// Commands without an answer, with the mind's tag.
+    /// Unanswered commands, with the mind's tags.
     tags: VecDeque<(CommandId, u64)>,
-    /// Moves sent and not yet seen in a frame: position as frames show it, and when it was sent.
+    /// Moves that no frame has shown yet: the position as frames show it, and when the move was sent.
     moves: VecDeque<(Point, Time)>,
     /// When a frame last showed the own body at a new place, and where.
     shown: Option<(Time, Point)>,
     /// Node of the edge that welcomed it last.
     edge: u32,
-    /// What broke the connection, until the session says that it is lost.
+    /// Why the connection broke, until the session reports the loss.
     broke: Option<String>,
     log: Log,
 }
 
-/// What a bot needs from its worker for a moment.
+/// What a bot borrows from its worker.
 pub(crate) struct Desk<'a> {
     pub(crate) now: Time,
     pub(crate) registry: &'a Registry,
     pub(crate) resolve: &'a mut dyn FnMut(&Address) -> Option<SocketAddr>,
     pub(crate) tally: &'a mut Tally,
     pub(crate) scratch: &'a mut [u8],
-    /// Whether bots ask for anything now, or only wait for answers.
+    /// Whether bots send commands and moves now, or only wait for answers.
     pub(crate) plays: bool,
 }
 
@@ -80,6 +84,7 @@ impl Bot {
             token,
             session: Session::new(settings),
             light: Light::default(),
+            sight: mind.looks().then(Picture::new),
             mind,
             wishes: Wishes::new(Chance::new(seed)),
             socket: None,
@@ -101,12 +106,12 @@ impl Bot {
         }
     }
 
-    /// Notices who else is seen leaving the world.
+    /// From now on notices other players who leave the world.
     pub(crate) fn watch_others(&mut self) {
         self.light.watch_others();
     }
 
-    /// Ends its window and begins the next.
+    /// Ends its window and starts the next.
     pub(crate) fn mark(&mut self, now: Time, bot: usize) -> BotWindow {
         let Self { log, session, edge, .. } = self;
         let open = session.commands_open();
@@ -128,7 +133,7 @@ impl Bot {
         }
     }
 
-    /// When its session must be looked at, if that cannot wait for its turn: while it is on its way into the world.
+    /// When to handle its session if that cannot wait for its turn: while the bot is entering the world.
     pub(crate) fn due(&self) -> Option<Time> {
         self.session.poll_timeout().filter(|_| !self.session.is_live())
     }
@@ -141,7 +146,7 @@ impl Bot {
         }
     }
 
-    /// Its player, once welcomed, and its mind.
+    /// Its player, if it was ever welcomed, and its mind.
     pub(crate) fn into_mind(self) -> (Option<EntityId>, Box<dyn Behaviour>) {
         (self.session.player(), self.mind)
     }
@@ -154,7 +159,7 @@ impl Bot {
         self.session.is_ended()
     }
 
-    /// Whether it has been in the world at least once.
+    /// Whether it has ever been in the world.
     pub(crate) fn has_played(&self) -> bool {
         self.welcomes > 0
     }
@@ -188,6 +193,9 @@ impl Bot {
         self.wishes.step_ms = (desk.now.since(self.last_step) / 1_000).min(250) as u32;
         self.wishes.open = self.session.commands_open();
         self.last_step = desk.now;
+        if let Some(sight) = &self.sight {
+            self.mind.handle_sight(sight);
+        }
         self.mind.step(&mut self.wishes);
         for (tag, payload) in std::mem::take(&mut self.wishes.commands) {
             desk.tally.asked += 1;
@@ -207,7 +215,7 @@ impl Bot {
                 self.log.on_wish(desk.now);
                 self.walk(desk, body);
             }
-            // What it asked for before is still to be shown.
+            // Frames have yet to show earlier moves.
             None if self.moves.is_empty() => self.log.on_rest(),
             None => {}
         }
@@ -231,7 +239,7 @@ impl Bot {
         self.moves.push_back((body.rounded().at, desk.now));
     }
 
-    /// Its socket has something to say.
+    /// Its socket is ready.
     pub(crate) fn handle_ready(&mut self, desk: &mut Desk<'_>, readable: bool, writable: bool, ended: bool) {
         let Some(mut socket) = self.socket.take() else { return };
         let mut result = Ok(());
@@ -260,20 +268,20 @@ impl Bot {
                     desk.tally.error(&broken_code(&broken));
                     self.broke = Some(broken_code(&broken));
                 }
-                // The stream is closed when it is dropped, which also takes it out of the poll.
+                // Dropping the stream closes it and removes it from the poll.
                 drop(socket);
                 self.session.handle_gone(desk.now);
             }
         }
         self.drain(desk);
-        // Whoever holds a key down walks on as soon as there is a connection.
+        // A player who holds a key down walks on as soon as the connection is back.
         let eager = std::mem::take(&mut self.answered) && self.mind.is_eager();
         if (std::mem::take(&mut self.back) || eager) && desk.plays && self.session.is_live() {
             self.play(desk);
         }
     }
 
-    /// Takes a message; `false` if it does not decode.
+    /// Handles a message; `false` if it does not decode.
     fn on_message(&mut self, now: Time, bytes: &[u8], tally: &mut Tally) -> bool {
         let Ok(scanned) = self.light.scan(bytes) else { return false };
         if tally.measuring {
@@ -287,6 +295,10 @@ impl Bot {
         }
         if let Some(body) = scanned.own {
             self.on_shown(now, body.at, tally);
+        }
+        if let Some(sight) = &mut self.sight {
+            let Ok(message) = ServerMessage::decode(bytes) else { return false };
+            sight.handle_message(&message, &mut Vec::new());
         }
         self.session.handle_message(now, scanned.rest);
         true
@@ -311,7 +323,7 @@ impl Bot {
         if let Some((last, _)) = before.filter(|_| tally.measuring) {
             let gap = now.since(last.max(walking_since));
             record(&mut tally.gap, gap);
-            // Frames leave at ticks, and the way here takes a little more or less time: gaps are whole ticks.
+            // Frames leave at ticks, and their time on the network varies a little: gaps are whole ticks.
             let tick_us = u64::from(self.tick_ms) * 1_000;
             tally.gaps_long += u64::from((gap + tick_us / 2) / tick_us > 2);
         }
@@ -374,7 +386,7 @@ impl Bot {
                 }
             }
             Event::Lost { closing, .. } => {
-                // Attempts that fail while the server is away are errors, not connections lost.
+                // Failed attempts while the server is away are errors, not lost connections.
                 let broke = self.broke.take();
                 if std::mem::take(&mut self.connected) {
                     desk.tally.reconnects += 1;
@@ -410,7 +422,7 @@ impl Bot {
             speed: 0,
         };
         self.back = self.welcomes > 1;
-        // On a resume the time of a step has passed: it is made at once.
+        // On a resume, the time of one step has passed: take it at once.
         let step_us = if self.back { u64::from(self.tick_ms) * 1_000 } else { 0 };
         self.last_step = Time(desk.now.0.saturating_sub(step_us));
         self.moves.clear();
@@ -452,13 +464,13 @@ impl Bot {
         self.log.window.corrections += 1;
         tally.error(&format!("corrected_{}", correction.code));
         self.wishes.body.at = Point::new(correction.x, correction.y);
-        // What was asked before will not be shown.
+        // No frame will show earlier moves.
         self.moves.clear();
         self.shown = None;
         self.mind.handle_correction(correction);
     }
 
-    /// Leaves the world and adds what only now is known.
+    /// Logs out and adds the numbers that are final only now.
     pub(crate) fn finish(&mut self, desk: &mut Desk<'_>) {
         self.session.leave(desk.now);
         self.drain(desk);
@@ -467,7 +479,7 @@ impl Bot {
     }
 }
 
-/// A stable word for the report.
+/// A stable code for the report.
 fn broken_code(broken: &Broken) -> String {
     match broken {
         Broken::Closed => "connection_closed".to_owned(),

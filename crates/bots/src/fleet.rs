@@ -1,8 +1,8 @@
-//! The loop: each worker thread polls the sockets of its bots and gives each bot its turn; the caller's thread moves the
+//! The loop: each worker thread polls the sockets of its bots and gives each bot its turn; the caller's thread takes the
 //! run from phase to phase and watches.
 //!
-//! Turns are spread evenly over the time between two steps, as thousands of real players would be. There is no timer
-//! per bot: a bot looks at its session's timers when its turn comes.
+//! Turns are spread evenly over the time between two steps, like those of thousands of real players. A bot has no timer of
+//! its own: it handles its session's timers at its turn.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -23,33 +23,33 @@ use crate::tally::Tally;
 use crate::window::BotWindow;
 use crate::{BotsConfig, BotsError};
 
-/// Turns between two steps of one bot: neighbours in turn are 5 ms apart at 10 steps per second.
+/// Turns between two steps of one bot: at 10 steps per second, consecutive turns are 5 ms apart.
 const SLOTS: u64 = 20;
-/// Sessions due later than this are looked at in their bots' turns, ms.
+/// Sessions that are due later than this are handled at their bots' turns, ms.
 const SOON_MS: u64 = 200;
-/// Lent to every socket in turn: large enough that a frame of a thousand entities arrives in one piece.
+/// Buffer shared by all sockets of a worker: large enough for a frame of a thousand entities in one piece.
 const SCRATCH_BYTES: usize = 128 * 1024;
 
-/// How far a run is.
+/// The phases of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
-    /// Bots get into the world.
+    /// Bots enter the world.
     Connecting = 0,
     /// All are in; nothing is measured yet.
     Settling = 1,
     /// The measured window.
     Measuring = 2,
-    /// Nobody asks for anything more; answers may come.
+    /// No bot asks for anything more; answers may still arrive.
     Draining = 3,
-    /// Everybody leaves.
+    /// All bots log out.
     Leaving = 4,
 }
 
-/// What is to be told to somebody who waits.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// How far the run is.
+    /// The current phase.
     pub phase: Phase,
     /// Whether the phase has just begun; otherwise about a second has passed.
     pub begun: bool,
@@ -63,15 +63,15 @@ pub struct Progress {
     pub updates: u64,
     /// Bytes received in the window.
     pub bytes: u64,
-    /// Connections lost and made again since the run began.
+    /// Connections lost and restored since the run began.
     pub reconnects: u64,
 }
 
-/// What workers and the caller share.
+/// State that workers and the caller share.
 struct Shared {
     phase: AtomicU8,
     live: AtomicUsize,
-    /// Bots that have been in the world or have given up.
+    /// Bots that have entered the world or given up.
     settled: AtomicUsize,
     open: AtomicUsize,
     answered: AtomicU64,
@@ -79,18 +79,18 @@ struct Shared {
     bytes: AtomicU64,
     reconnects: AtomicU64,
     edges: Mutex<Vec<Address>>,
-    /// What the caller asks of every worker, in order; each has done the first so many.
+    /// The caller's orders to every worker. Each worker has executed a prefix of them.
     orders: Mutex<Vec<Order>>,
     ordered: AtomicUsize,
     windows: Mutex<Sender<Vec<BotWindow>>>,
 }
 
-/// What the caller asks of every worker.
+/// An order to every worker.
 #[derive(Clone)]
 enum Order {
-    /// End every bot's window, and begin the next.
+    /// End every bot's window, and start the next.
     Mark,
-    /// Bot `i`, if it is one of `bots` or these are not said, goes to edge `i` modulo their number.
+    /// Bot `i` goes to edge `i` modulo their number; if there is a set `bots`, only those.
     Spread { bots: Option<BTreeSet<usize>>, edges: Vec<Address>, through_the_door: bool },
 }
 
@@ -123,7 +123,7 @@ impl Shared {
     }
 }
 
-/// A fleet that plays: what a caller may ask of it meanwhile.
+/// A running fleet, as the caller sees it during the run.
 pub struct Fleet<'a> {
     shared: &'a Shared,
     windows: Receiver<Vec<BotWindow>>,
@@ -136,13 +136,13 @@ impl Fleet<'_> {
         self.shared.live.load(Ordering::Relaxed)
     }
 
-    /// Commands without an answer, about 10 ms ago.
+    /// Unanswered commands, about 10 ms ago.
     pub fn open(&self) -> usize {
         self.shared.open.load(Ordering::Relaxed)
     }
 
-    /// Ends every bot's window and begins the next: how each fared since the last mark, in order of their numbers. Takes some
-    /// milliseconds; what is done after it returns belongs to the new window.
+    /// Ends every bot's window and starts the next. Returns the windows since the last mark, in order of the bots' numbers.
+    /// It takes some milliseconds; everything after it returns belongs to the new window.
     pub fn mark(&self) -> Vec<BotWindow> {
         self.shared.order(Order::Mark);
         let mut windows: Vec<_> =
@@ -151,19 +151,19 @@ impl Fleet<'_> {
         windows
     }
 
-    /// Sends bot `i` to edge `i` modulo their number; only those of `bots`, if they are said. `through_the_door`: it leaves the
-    /// world and comes back in there, so that its player becomes real anew; otherwise it only changes its edge, unless it is
-    /// there already. Returns at once: see [`live`](Self::live).
+    /// Sends bot `i` to edge `i` modulo their number; if there is a set `bots`, only those. `through_the_door`: the bot
+    /// leaves the world and comes back in there, so that a node loads its player again. Otherwise it only changes its edge,
+    /// unless it is there already. Returns at once: see [`live`](Self::live).
     pub fn spread(&self, bots: Option<BTreeSet<usize>>, edges: &[Address], through_the_door: bool) {
         self.shared.order(Order::Spread { bots, edges: edges.to_vec(), through_the_door });
     }
 }
 
-/// How a fleet's play ended.
+/// The result of a fleet's play.
 pub struct Played<T> {
-    /// The numbers. What was counted in its window is everything between the last welcome and the end.
+    /// The report. Its window is everything between the last Welcome and the end.
     pub report: Report,
-    /// What the caller made of it.
+    /// The result of the caller's function.
     pub value: T,
     /// Every bot's player, if it was ever in the world, and its mind.
     pub minds: Vec<(Option<EntityId>, Box<dyn Behaviour>)>,
@@ -233,7 +233,7 @@ struct Times {
     window: Duration,
 }
 
-/// Moves the run from phase to phase.
+/// Takes the run from phase to phase.
 struct Conductor<'a> {
     config: &'a BotsConfig,
     shared: &'a Shared,
@@ -251,7 +251,7 @@ impl Conductor<'_> {
         self.steps(|_| play())
     }
 
-    /// From the first connection to the last answer; `measured` is the window.
+    /// Runs from the first connection to the last answer; `measured` is the window.
     fn steps<T>(&mut self, measured: impl FnOnce(&mut Self) -> T) -> (Times, T) {
         let BotsConfig { count, connect_seconds, settle_seconds, drain_seconds, .. } = *self.config;
         self.phase(Phase::Connecting);
@@ -264,7 +264,7 @@ impl Conductor<'_> {
         let value = measured(self);
         self.phase(Phase::Draining);
         let window = opened.elapsed();
-        // Workers report what is open once per step: the first reports after the change are stale for as long.
+        // Workers report open commands once per step, so the first reports after the change are stale for that long.
         let step = 2.0 / f64::from(self.config.steps_per_second.max(1));
         self.wait(step, |_| false);
         self.wait(drain_seconds, |s| s.open.load(Ordering::Relaxed) == 0);
@@ -282,7 +282,7 @@ impl Conductor<'_> {
         let mut next_word = Instant::now() + Duration::from_secs(1);
         while Instant::now() < end && !done(self.shared) {
             let rest = end.saturating_duration_since(Instant::now());
-            // The fleet runs on a thread of its own; this one only looks at the clock.
+            // The fleet runs on its own threads; this one only looks at the clock.
             std::thread::sleep(rest.min(Duration::from_millis(5)));
             if Instant::now() >= next_word {
                 next_word += Duration::from_secs(1);
@@ -325,15 +325,15 @@ struct Worker<'a> {
     tally: Tally,
     resolved: HashMap<Address, Option<SocketAddr>>,
     scratch: Vec<u8>,
-    /// Bots on their way into the world, by when their sessions are due. Those that are late already may be in it twice.
+    /// Bots that are entering the world, by when their sessions are due. A late one may be in it twice.
     due: BinaryHeap<Reverse<(Time, usize)>>,
-    /// Orders done.
+    /// Orders executed.
     done: usize,
     plays: bool,
     told: Told,
 }
 
-/// What this worker last added to the shared numbers.
+/// The numbers this worker last added to the shared ones.
 #[derive(Clone, Copy, Default)]
 struct Told {
     live: usize,
@@ -400,7 +400,7 @@ impl<'a> Worker<'a> {
             self.handle_events(&events);
             self.wake();
             self.follow_orders();
-            // A worker that falls behind skips turns rather than giving them all at once.
+            // A worker that falls behind skips turns instead of catching up all at once.
             let now_slot = self.now().0 * SLOTS / step_us;
             while slot <= now_slot {
                 if now_slot - slot < SLOTS {
@@ -416,14 +416,14 @@ impl<'a> Worker<'a> {
         Time(self.begun.elapsed().as_micros() as u64)
     }
 
-    /// How many bots this worker has in the end.
+    /// How many bots this worker will have in the end.
     fn count(&self) -> usize {
         (self.config.count + self.threads - 1 - self.number) / self.threads
     }
 
     fn start_more(&mut self, behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync)) {
         let known = self.shared.edges.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Until the first bot has learned the list of edges, only that one goes.
+        // Until the first bot has learned the list of edges, no other bot starts.
         let learning = self.config.spread && known.is_empty();
         if learning && self.number > 0 {
             return;
@@ -463,7 +463,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sessions of bots that are on their way into the world: a wait of some milliseconds is not to take a whole step.
+    /// Handles sessions of bots that are entering the world: a wait of a few milliseconds must not take a whole step.
     fn wake(&mut self) {
         let now = self.now();
         while let Some(Reverse((_, at))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now) {
@@ -482,7 +482,7 @@ impl<'a> Worker<'a> {
                     let bots = self.bots.iter_mut().enumerate();
                     let windows = bots.map(|(at, bot)| bot.mark(now, at * threads + number)).collect();
                     let tx = self.shared.windows.lock().unwrap_or_else(PoisonError::into_inner);
-                    // Whoever asked may have given up.
+                    // The caller may have given up.
                     let _ = tx.send(windows);
                 }
                 Order::Spread { bots, edges, through_the_door } => {
@@ -529,7 +529,7 @@ impl<'a> Worker<'a> {
         done
     }
 
-    /// Adds what has changed to the shared numbers.
+    /// Adds the changes to the shared numbers.
     fn tell(&mut self) {
         let mut now = Told {
             answered: self.tally.answered,
@@ -545,7 +545,7 @@ impl<'a> Worker<'a> {
         }
         let (before, s) = (self.told, self.shared);
         let add = |to: &AtomicU64, now: u64, before: u64| to.fetch_add(now - before, Ordering::Relaxed);
-        // These may shrink: adding the difference modulo 2^64 comes out right.
+        // These may shrink: adding the difference modulo 2^64 gives the right sum.
         let shift = |to: &AtomicUsize, now: usize, before: usize| {
             to.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         };

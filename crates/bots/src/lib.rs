@@ -1,8 +1,8 @@
 //! Load for a Gundo world: many full clients, each with its own connection, on very few cores.
 //!
-//! [`run`] starts the bots, lets a game's [`Behaviour`] drive each of them, measures, and returns a [`Report`]. A bot
-//! is exact where a player would notice (its commands and their answers, its own body in the frames) and only counts
-//! the rest: see [`gundo_client::Light`]. Start reading at [`run`]; `fleet` holds the loop, `bot` one client.
+//! [`run`] starts the bots, lets a game's [`Behaviour`] drive each of them, measures, and returns a [`Report`]. A bot is
+//! exact where a player would notice (its commands and their answers, its own body in the frames) and only counts the rest:
+//! see [`gundo_client::Light`]. Start reading at [`run`]; `fleet` has the loop, `bot` one client.
 //!
 //! ```no_run
 //! use gundo_bots::{BotsConfig, Stroll, run};
@@ -25,7 +25,7 @@ use std::net::ToSocketAddrs;
 
 pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
 pub use fleet::{Fleet, Phase, Played, Progress};
-pub use gundo_client::{Address, BadAddress};
+pub use gundo_client::{Address, BadAddress, Picture, Seen};
 pub use gundo_wire::client::{Correction, Refusal, Welcome};
 pub use report::{Latency, Report};
 pub use socket::{Broken, Incoming, Socket};
@@ -36,37 +36,37 @@ pub use window::{BotWindow, Loss, SeenLeaving};
 pub struct BotsConfig {
     /// How many bots.
     pub count: usize,
-    /// Edges; bot `i` starts at edge `i` modulo their number. With [`spread`](Self::spread) the list is completed by what the
-    /// first edge says.
+    /// Edges; bot `i` starts at edge `i` modulo their number. With [`spread`](Self::spread) the list of the first edge
+    /// completes this one.
     pub urls: Vec<Address>,
     /// Learn the list of edges from the first one and spread the bots over all of them (default true).
     pub spread: bool,
-    /// Length of the measured window after all are in the world, seconds (default 10).
+    /// Length of the measured window once all bots are in the world, seconds (default 10).
     pub seconds: f64,
     /// Wait between the last welcome and the window, seconds (default 1).
     pub settle_seconds: f64,
-    /// How long all of them may take to get into the world, seconds (default 60). The run goes on with those that are in.
+    /// How long all bots may take to enter the world, seconds (default 60). The run continues with those that are in.
     pub connect_seconds: f64,
-    /// How long answers may take after the window, seconds (default 10). What is missing then is lost.
+    /// How long answers may take after the window, seconds (default 10). Commands unanswered then are lost.
     pub drain_seconds: f64,
-    /// Connections begun per second; `None`: as fast as they are answered.
+    /// Connections started per second; `None`: as fast as the server answers them.
     pub connects_per_second: Option<f64>,
-    /// Connections being opened at the same time (default 128).
+    /// Connections that may be opening at the same time (default 128).
     pub connecting_max: usize,
-    /// Steps of each behaviour per second, hence moves at most (default 10).
+    /// Steps of each behaviour per second, which is also the highest rate of moves (default 10).
     pub steps_per_second: u32,
-    /// Worker threads (default 1: measured, one carries 5,000 bots).
+    /// Worker threads (default 1, which carries 5,000 bots as measured).
     pub threads: usize,
-    /// Notice which other players are seen leaving the world: [`BotWindow::seen_leaving`] (default false: it costs a little).
+    /// Notice other players who leave the world: [`BotWindow::seen_leaving`] (default false: it costs a little).
     pub watch_others: bool,
-    /// Names are this, a word for the run, and the bot's number.
+    /// A bot's name is this, a word for the run, and the bot's number.
     pub name_prefix: String,
-    /// Seed of all chance, names included. Two runs against one world need two seeds.
+    /// Seed of all random choices, names included. Two runs against one world need two seeds.
     pub seed: u64,
 }
 
 impl BotsConfig {
-    /// `count` bots at `urls`, all else as by default, the seed from the clock.
+    /// `count` bots at `urls`, with a seed from the clock and defaults for everything else.
     pub fn new(count: usize, urls: Vec<Address>) -> Self {
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
@@ -88,13 +88,13 @@ impl BotsConfig {
     }
 }
 
-/// Why bots could not run at all.
+/// Why the bots could not run at all.
 #[derive(Debug, thiserror::Error)]
 pub enum BotsError {
     /// No address was given.
     #[error("no address of a world was given")]
     NoAddress,
-    /// A host is not known.
+    /// A host cannot be resolved.
     #[error("the host of {address} is not known")]
     Unknown {
         /// Which.
@@ -102,25 +102,25 @@ pub enum BotsError {
         /// Why.
         source: std::io::Error,
     },
-    /// The operating system gave no event queue.
+    /// The operating system provides no event queue.
     #[error("the operating system gives no event queue")]
     Poll(#[source] std::io::Error),
     /// Not a single bot got in.
     #[error("no bot got into the world at {address}; is a server running there? ({seen})")]
     Nobody {
-        /// Where it was tried.
+        /// The address that was tried.
         address: Address,
-        /// The errors counted, for people.
+        /// The errors and their counts, for people.
         seen: String,
     },
 }
 
-/// Runs the bots: connects, lets them play, measures, waits for the answers, leaves.
+/// Runs the bots: connects, lets them play, measures, waits for the answers, logs out.
 ///
-/// `behaviour(i)` makes the mind of bot `i`. `watch` is called at every change of [`Phase`] and about once per second.
+/// `behaviour(i)` makes the mind of bot `i`. The run calls `watch` at every change of [`Phase`] and about once per second.
 ///
 /// # Errors
-/// See [`BotsError`]. A run that began ends with a [`Report`], however badly it went.
+/// See [`BotsError`]. A run that has started ends with a [`Report`], however badly it went.
 pub fn run(
     config: &BotsConfig,
     behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
@@ -132,8 +132,8 @@ pub fn run(
     Ok(report)
 }
 
-/// As [`run`], but how long the bots play is up to the caller: when all are in the world `conduct` is called, with what may be
-/// asked of the fleet meanwhile. For benchmarks that do something to the world and look what became of everybody.
+/// Like [`run`], but the caller decides how long the bots play. When all are in the world, it calls `conduct` with a handle
+/// to the fleet. For benchmarks that do something to the world and look at the effect on every client.
 ///
 /// # Errors
 /// See [`BotsError`].
@@ -166,15 +166,15 @@ fn somebody(config: &BotsConfig, report: &Report) -> Result<(), BotsError> {
     Err(BotsError::Nobody { address: config.urls[0].clone(), seen })
 }
 
-/// Each bot is an open file, and the usual limit is 1,024. Raised as far as the hard limit allows; what then does not
-/// fit shows up as an error of the bots that could not connect.
+/// Each bot is an open file, and the usual limit is 1,024. Raises the limit as far as the hard limit allows. Bots beyond
+/// that fail to connect, which the report counts as an error.
 pub fn raise_open_files(wanted: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let wanted = wanted as u64 + 256;
     if limit.current.is_some_and(|now| now < wanted) {
         let current = Some(limit.maximum.map_or(wanted, |max| max.min(wanted)));
-        // A refusal changes nothing: the run goes on within the limit there is.
+        // A refusal changes nothing: the run continues within the limit there is.
         let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum });
     }
 }

@@ -1,4 +1,4 @@
-//! What a run has shown, for people and as JSON.
+//! The result of a run, for people and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,11 +42,11 @@ pub struct Report {
     pub count: usize,
     /// Bots that got into the world.
     pub live: usize,
-    /// From the first connection to the last welcome, seconds.
+    /// From the first connection to the last Welcome, seconds.
     pub connecting_seconds: f64,
     /// Bots that got in, per second of that time.
     pub connects_per_second: f64,
-    /// From beginning to connect to the welcome.
+    /// From the start of connecting to the Welcome.
     pub playable: Latency,
     /// Length of the window, seconds.
     pub window_seconds: f64,
@@ -56,13 +56,13 @@ pub struct Report {
     pub answered: u64,
     /// Commands answered per second in the window.
     pub commands_per_second: f64,
-    /// From wish to answer, in the window.
+    /// From the wish to the answer, in the window.
     pub command: Latency,
-    /// Refusals that are the game's own.
+    /// Refusals of the game itself.
     pub refused_by_game: u64,
     /// All other refusals.
     pub refused_otherwise: u64,
-    /// Commands to which no answer ever came.
+    /// Commands that were never answered.
     pub lost: u64,
     /// Commands that took effect twice, as far as behaviours can tell.
     pub doubled: u64,
@@ -70,7 +70,7 @@ pub struct Report {
     pub repeats: u64,
     /// Moves sent in the window.
     pub moves: u64,
-    /// Moves the server did not follow.
+    /// Moves the server did not accept.
     pub corrections: u64,
     /// From sending a move to a frame that shows it or a newer one, in the window.
     pub own_move: Latency,
@@ -90,9 +90,9 @@ pub struct Report {
     pub bytes_per_client: f64,
     /// Entity updates per client and second.
     pub updates_per_client: f64,
-    /// Connections lost and made again.
+    /// Connections lost and restored.
     pub reconnects: u64,
-    /// Everything that went otherwise than hoped, by code.
+    /// Everything that went wrong, by code.
     pub errors: BTreeMap<String, u64>,
 }
 
@@ -194,7 +194,7 @@ impl fmt::Display for Report {
             "traffic     {:.0} bytes and {:.1} updates per client and second",
             self.bytes_per_client, self.updates_per_client
         )?;
-        write!(f, "connection  {} lost and made again", self.reconnects)?;
+        write!(f, "connection  {} lost and restored", self.reconnects)?;
         for (code, n) in &self.errors {
             write!(f, "\n  {code}: {n}")?;
         }

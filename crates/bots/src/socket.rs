@@ -1,9 +1,9 @@
-//! A WebSocket client that costs as little as a load generator needs: one reader's buffer shared by all sockets, no
-//! task, no allocation per message.
+//! A WebSocket client that costs no more than a load generator needs: one read buffer shared by all sockets, no task, no
+//! allocation per message.
 //!
 //! RFC 6455, client side: binary messages, fragments, ping and close. No extensions, no TLS. Programs that play use
-//! [`gundo_client::Client`] instead; with thousands of sockets on the same cores as the server the difference is in
-//! what is measured.
+//! [`gundo_client::Client`] instead. With thousands of sockets on the cores of the server, this one leaves the measurement
+//! to the server.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -14,21 +14,21 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::behaviour::Chance;
 
-/// Longest message accepted; a server that sends more is broken.
+/// Longest message accepted; a server that sends a longer one is broken.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Longest answer to the upgrade accepted.
+/// Longest answer to the upgrade request that is accepted.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// Why a socket is of no more use.
+/// Why a socket is no longer usable.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     /// The peer closed it.
     #[error("closed")]
     Closed,
-    /// The operating system says so.
+    /// The operating system reported an error.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The server did not take the upgrade; the first line of its answer.
+    /// The server refused the upgrade; this is the first line of its answer.
     #[error("no WebSocket there: {0}")]
     Upgrade(String),
     /// The server broke the protocol.
@@ -36,10 +36,10 @@ pub enum Broken {
     Protocol(&'static str),
 }
 
-/// What came.
+/// What the socket received.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// The upgrade is done: messages may be sent.
+    /// The upgrade is done: messages may be sent now.
     Open,
     /// A binary message.
     Message(&'a [u8]),
@@ -48,9 +48,9 @@ pub enum Incoming<'a> {
 /// A non-blocking connection. Register [`stream`](Self::stream) with a `mio::Poll` for reading and writing.
 pub struct Socket {
     stream: TcpStream,
-    /// The upgrade's expected answer; `None` once it came.
+    /// The accept key expected in the answer to the upgrade; `None` once it arrived.
     accept: Option<String>,
-    /// Bytes read that are not yet a whole frame.
+    /// Bytes of an incomplete frame.
     partial: Vec<u8>,
     /// Payload of the fragments before the last.
     fragments: Vec<u8>,
@@ -61,7 +61,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Begins to connect.
+    /// Starts to connect.
     ///
     /// # Errors
     /// The operating system refuses at once.
@@ -84,7 +84,7 @@ impl Socket {
         })
     }
 
-    /// For registering.
+    /// For registering with the poll.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
@@ -113,10 +113,10 @@ impl Socket {
         Ok(())
     }
 
-    /// The poll says the socket is writable, which it repeats with every message that comes: sends what waits.
+    /// The poll says that the socket is writable, and repeats it with every message that arrives: sends what is queued.
     ///
     /// # Errors
-    /// The connection could not be made, or is broken.
+    /// The connection failed to open, or is broken.
     pub fn handle_writable(&mut self) -> Result<(), Broken> {
         if !self.connected {
             if let Some(error) = self.stream.take_error()? {
@@ -156,11 +156,12 @@ impl Socket {
         self.out.extend(payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
     }
 
-    /// The socket became readable: reads until nothing is left and hands over what came. `scratch` is only lent; 64 KiB serve
-    /// well. `to_the_end` says that the peer has closed its side, so that a short read is not taken for an empty socket.
+    /// The socket became readable: reads until it is empty and passes on what it received. `scratch` is only borrowed; 64
+    /// KiB are a good size. `to_the_end` says that the peer has closed its side, so that a short read does not count as an
+    /// empty socket.
     ///
     /// # Errors
-    /// The connection is broken; what came before has been handed over.
+    /// The connection is broken; everything received before was passed on.
     pub fn read(
         &mut self,
         scratch: &mut [u8],
@@ -186,15 +187,15 @@ impl Socket {
                 bytes.drain(..used);
                 self.partial = bytes;
             }
-            // epoll(7): with a stream socket, fewer bytes than asked for mean that it is empty. That spares a system call
-            // per message.
+            // epoll(7): a stream socket that returns fewer bytes than asked for is empty. Relying on that saves a system
+            // call per message.
             if n < scratch.len() && !to_the_end {
                 return Ok(());
             }
         }
     }
 
-    /// Hands over every whole frame; returns how many bytes they took.
+    /// Passes on every complete frame; returns how many bytes they took.
     fn parse(&mut self, bytes: &[u8], take: &mut dyn FnMut(Incoming<'_>)) -> Result<usize, Broken> {
         let mut used = 0;
         if let Some(accept) = &self.accept {
@@ -232,7 +233,7 @@ impl Socket {
                 }
             }
             (8, _) => {
-                // The echo may not get out any more; the connection ends either way.
+                // The echo may no longer get out; the connection ends either way.
                 self.queue(8, frame.payload.get(..2).unwrap_or(&[]));
                 let _ = self.flush();
                 return Err(Broken::Closed);
@@ -258,7 +259,7 @@ fn check_upgrade(head: &[u8], accept: &str) -> Result<(), Broken> {
     let matches = lines
         .filter_map(|l| l.split_once(':'))
         .any(|(name, value)| name.eq_ignore_ascii_case("sec-websocket-accept") && value.trim() == accept);
-    if matches { Ok(()) } else { Err(Broken::Protocol("the upgrade's answer is to another question")) }
+    if matches { Ok(()) } else { Err(Broken::Protocol("the accept key of the upgrade is wrong")) }
 }
 
 struct Frame<'a> {
@@ -269,7 +270,7 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The first frame of `bytes` (RFC 6455, section 5.2), or `None` if it is not all there.
+    /// The first frame of `bytes` (RFC 6455, section 5.2), or `None` if it is incomplete.
     fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Broken> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         if first & 0x70 != 0 || second & 0x80 != 0 {

@@ -1,4 +1,4 @@
-//! The socket against a well-kept WebSocket server, and against bytes no server should send.
+//! The socket against a correct WebSocket server, and against bytes no server should send.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn talk(
             }
         }
     };
-    // Some servers wait for this.
+    // Some servers wait until the client closes.
     drop(socket);
     server.join().expect("the server is content");
     (messages, end)
@@ -95,12 +95,12 @@ fn fragments_are_joined_whatever_their_timing() {
                 ws.get_mut().write_all(&[byte]).expect("sends");
                 ws.get_mut().flush().expect("sends");
             }
-            // A socket closed with the pong unread in it would take back what the client has not read yet.
+            // Closing a socket with an unread pong in it would discard what the client has not read yet.
             ws.get_mut().read_exact(&mut [0; 6]).expect("the pong: two bytes of head, four of mask");
         },
         |_, _| {},
     );
-    // The server went away without a word, with or without having read the pong.
+    // The server closed without a close frame, with or without having read the pong.
     assert!(matches!(end, Broken::Closed | Broken::Io(_)), "{end}");
     assert_eq!(messages, [vec![1, 2, 3, 4, 5, 6], vec![9]]);
 }
@@ -134,7 +134,7 @@ fn frames_no_server_may_send_break_the_connection() {
             move |stream| {
                 let mut ws = tungstenite::accept(stream).expect("an upgrade");
                 ws.get_mut().write_all(bytes).expect("sends");
-                // Until the client has gone.
+                // Wait until the client has closed.
                 let _ = ws.get_mut().read(&mut [0; 64]);
             },
             |_, _| {},

@@ -1,18 +1,18 @@
-//! What a worker counts for all its bots.
+//! The numbers a worker counts for all its bots.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-/// Longest duration told apart, µs.
+/// Longest duration that is distinguished, µs.
 const LONGEST_US: u64 = 600_000_000;
 
-/// Durations in µs, three digits exact.
+/// Durations in µs, exact to three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(LONGEST_US, 3).expect("3 digits and a fixed range are valid")
 }
 
-/// Numbers of one worker. Those of the window are counted only while [`measuring`](Self::measuring).
+/// The numbers of one worker. Those of the window count only while [`measuring`](Self::measuring).
 pub(crate) struct Tally {
     pub(crate) measuring: bool,
     // ---- whole run ----
@@ -110,7 +110,7 @@ impl Tally {
     }
 }
 
-/// Records a duration; longer ones than the range count as its end.
+/// Records a duration; one beyond the range counts as the largest.
 pub(crate) fn record(histogram: &mut Histogram<u64>, us: u64) {
     histogram.saturating_record(us.min(LONGEST_US));
 }

@@ -1,33 +1,33 @@
-//! What one bot lived through between two marks: for benchmarks that do something to the world and ask every client how
-//! it felt.
+//! What happened to one bot between two marks: for benchmarks that do something to the world and look at the effect on
+//! every client.
 
 use gundo_client::Left;
 use gundo_types::Time;
 use serde::{Deserialize, Serialize};
 
-/// A connection of a bot that was lost.
+/// A connection that a bot lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
-    /// Why: the server's code, or this client's own word for it (`connection_closed`, `connection_reset`, `silent`, …).
+    /// Why: the server's code, or this client's own (`connection_closed`, `connection_reset`, `silent`, …).
     pub code: String,
     /// The node whose edge it was.
     pub edge: u32,
-    /// Since the mark, ms.
+    /// Time since the mark, ms.
     pub at_ms: f64,
-    /// From the mark to the next welcome, ms; `None`: there was none before the window ended.
+    /// From the mark to the next Welcome, ms; `None`: there was none before the window ended.
     pub welcome_ms: Option<f64>,
     /// From the mark to the first frame in which the own body walks again, ms.
     pub play_ms: Option<f64>,
 }
 
-/// Another player was seen leaving the world.
+/// A bot saw another player leave the world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeenLeaving {
-    /// Who.
+    /// The player.
     pub player: u64,
-    /// The node that told so.
+    /// The node that published it.
     pub publisher: u32,
-    /// Since the mark, ms.
+    /// Time since the mark, ms.
     pub at_ms: f64,
 }
 
@@ -36,24 +36,24 @@ pub struct SeenLeaving {
 pub struct BotWindow {
     /// Its number.
     pub bot: usize,
-    /// Its player; 0 before the first welcome.
+    /// Its player; 0 before the first Welcome.
     pub player: u64,
     /// Whether it is in the world and connected at the end.
     pub live: bool,
     /// Node of the edge it had when the window began; 0: none.
     pub edge: u32,
-    /// Node its player was real on then, as far as frames told; 0: not known.
+    /// Node its player was real on then, as far as frames showed; 0: unknown.
     pub holder: u32,
     /// The same when the window ended.
     pub edge_after: u32,
     /// The same when the window ended.
     pub holder_after: u32,
-    /// How often another node than before told of its player: it became real elsewhere.
+    /// How often another node than before published its player, because it became real elsewhere.
     pub rehomed: u64,
-    /// From the mark until another node than `holder` told of its player, ms; `None`: that did not happen.
+    /// From the mark until another node than `holder` published its player, ms; `None`: that did not happen.
     pub real_again_ms: Option<f64>,
-    /// Longest time between two frames in which the own body walked, while it wanted to walk, ms; also across lost
-    /// connections, and with the one that was open at the end.
+    /// Longest time between two frames in which the own body walked, while it wanted to walk, ms. It includes lost
+    /// connections, and the gap that was open at the end.
     pub gap_ms: f64,
     /// Frames in which the own body walked.
     pub own_moves: u64,
@@ -63,17 +63,17 @@ pub struct BotWindow {
     pub asked: u64,
     /// Commands answered.
     pub answered: u64,
-    /// Longest wait for an answer that came, ms.
+    /// Longest time to an answer that arrived, ms.
     pub answer_ms_max: f64,
-    /// Commands without an answer at the end.
+    /// Unanswered commands at the end.
     pub open: usize,
     /// Commands that will never be answered, because the session ended.
     pub lost: u64,
-    /// Refusals that are not the game's own.
+    /// Refusals other than the game's own.
     pub refused: Vec<String>,
-    /// Moves the server did not follow.
+    /// Moves the server did not accept.
     pub corrections: u64,
-    /// Other players who were seen leaving the world.
+    /// Other players that the bot saw leave the world.
     pub seen_leaving: Vec<SeenLeaving>,
 }
 
@@ -82,19 +82,19 @@ pub struct BotWindow {
 pub(crate) struct Log {
     pub(crate) since: Time,
     pub(crate) window: BotWindow,
-    /// The node that told of the own player last.
+    /// The node that last published the own player.
     holder: u32,
-    /// When the own body was last seen walking, or wanted to walk for the first time after it had stood still.
+    /// When a frame last showed the own body walking, or when it first wanted to walk after it had stood still.
     walked: Option<Time>,
 }
 
 impl Log {
-    /// The mind wishes to walk, or would if there were a connection.
+    /// The mind wants to walk, or would if it had a connection.
     pub(crate) fn on_wish(&mut self, now: Time) {
         self.walked.get_or_insert(now);
     }
 
-    /// It stands on purpose: time that passes is no gap.
+    /// It stands still on purpose: the time is no gap.
     pub(crate) fn on_rest(&mut self) {
         self.walked = None;
     }
@@ -112,7 +112,7 @@ impl Log {
         }
     }
 
-    /// `holder` told of the own player.
+    /// `holder` published the own player.
     pub(crate) fn on_told_by(&mut self, now: Time, holder: u32) {
         let before = std::mem::replace(&mut self.holder, holder);
         if before != 0 && before != holder {
@@ -146,10 +146,10 @@ impl Log {
         self.window.answer_ms_max = self.window.answer_ms_max.max(waited_us as f64 / 1_000.0);
     }
 
-    /// Ends the window and begins the next, in which what is lost is still lost. `fill` says what only the bot knows.
+    /// Ends the window and starts the next, in which lost connections are still lost. `fill` adds what only the bot knows.
     pub(crate) fn mark(&mut self, now: Time, fill: impl Fn(&mut BotWindow)) -> BotWindow {
         self.take_gap(now);
-        // The next window's gaps begin with it.
+        // Gaps of the next window begin with it.
         self.walked = self.walked.map(|_| now);
         let mut done = std::mem::take(&mut self.window);
         fill(&mut done);

@@ -1,4 +1,4 @@
-//! Whole runs against a small server that keeps the protocol, and against ones that do not: a report that cannot turn
+//! Whole runs against a small server that keeps the protocol, and against servers that do not: a report that cannot turn
 //! red proves nothing.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use gundo_wire::client::{
 };
 use tungstenite::{Message, WebSocket};
 
-/// What goes wrong.
+/// How the server misbehaves.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     None,
@@ -27,13 +27,13 @@ enum Fault {
     ClosesOnce,
 }
 
-/// One edge and world in one: everybody is alone in it.
+/// Edge and world in one: every client is alone in it.
 struct Server {
     fault: Fault,
     edges: Vec<SocketAddr>,
     ids: AtomicU64,
     names: Mutex<BTreeSet<String>>,
-    /// Edges on which somebody said hello.
+    /// Edges that received a hello.
     used: Mutex<BTreeSet<u16>>,
 }
 
@@ -51,7 +51,7 @@ fn serve(edges: usize, fault: Fault) -> (Vec<SocketAddr>, Arc<Server>) {
     for listener in listeners {
         let server = Arc::clone(&server);
         let port = listener.local_addr().expect("bound").port();
-        // The threads live as long as the test's process: it has nothing to wait for in them.
+        // The threads live as long as the test process, so nothing waits for them.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let server = Arc::clone(&server);
@@ -156,7 +156,7 @@ fn own_frame(id: u64, tick: u32, body: Option<Body>) -> ServerMessage {
 }
 
 fn say(ws: &mut WebSocket<TcpStream>, message: ServerMessage) {
-    // The bot may have left meanwhile; reading ends then.
+    // The bot may have left; then reading ends.
     let _ = ws.send(Message::Binary(message.encode_to_vec().into()));
 }
 
@@ -236,7 +236,7 @@ fn a_broken_connection_is_resumed_and_nothing_is_lost() {
     assert_eq!(report.commands, report.answered);
 }
 
-/// Marks until every bot has lived through something, and returns the windows in which it did.
+/// Marks until something has happened to every bot, and returns the windows in which it did.
 fn marked(fleet: &Fleet<'_>, what: impl Fn(&BotWindow) -> bool) -> Vec<BotWindow> {
     let mut found: Vec<Option<BotWindow>> = Vec::new();
     loop {

@@ -9,7 +9,9 @@ use clap::{CommandFactory, FromArgMatches};
 use gundo_bots::{Behaviour, Stroll};
 use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Cli, Command};
 use crate::{bots, journal, nodes, serve};
@@ -17,7 +19,7 @@ use crate::{bots, journal, nodes, serve};
 type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
 type MindOf = Box<dyn Fn(usize) -> Box<dyn Behaviour> + Sync>;
 
-/// What goes wrong in a command: shown as one line with its causes.
+/// The error of a command: shown as one line with its causes.
 pub(crate) type Failure = Box<dyn Error>;
 
 /// A game as a command: its server, its bots, its tools.
@@ -40,10 +42,10 @@ pub struct App {
 }
 
 impl App {
-    /// The game `name` (a short word). `rules` makes the game for a world; most games need its
-    /// [`seed`](WorldInfo::seed) only.
+    /// The game `name` (a short word). `rules` makes the game for a world; most games need only its
+    /// [`seed`](WorldInfo::seed).
     pub fn new(name: &'static str, rules: impl Fn(&WorldInfo) -> Rules + 'static) -> Self {
-        /// A brisk walk, mm/s: most games allow it.
+        /// A brisk walk that most games allow, mm/s.
         const SPEED_MM_S: u32 = 2_000;
         let mind = |index: usize| Box::new(Stroll::new(index as u64, SPEED_MM_S)) as Box<dyn Behaviour>;
         Self {
@@ -62,22 +64,22 @@ impl App {
         self
     }
 
-    /// What bots of this game do: `mind(i)` makes the mind of bot `i`. Without it they stroll about.
+    /// The behaviour of this game's bots: `mind(i)` makes the mind of bot `i`. By default they stroll about.
     pub fn bots(mut self, mind: impl Fn(usize) -> Box<dyn Behaviour> + Sync + 'static) -> Self {
         self.mind = Box::new(mind);
         self
     }
 
-    /// Gives the command the subcommand `sim`: the simulator, with what it must know of this game. `command` is how a person
-    /// starts it (`cargo run --profile sim --features sim -- sim`): a failure says it, to be run again. With the feature `sim`;
-    /// the exit codes are those of [`sim::main`](gundo_sim::main).
+    /// Adds the subcommand `sim`: the simulator, with what it needs to know about this game. `command` is what a person
+    /// types to start it (`cargo run --profile sim --features sim -- sim`); a failure prints it with the options that
+    /// reproduce the run. Needs the feature `sim`. The exit codes are those of [`sim::main`](gundo_sim::main).
     #[cfg(feature = "sim")]
     pub fn simulated(mut self, command: &'static str, game: impl gundo_sim::Game + 'static) -> Self {
         self.simulated = Some((command, std::sync::Arc::new(game)));
         self
     }
 
-    /// Does what the command line says, and returns the process' exit code: 0 success, 1 failure, 2 wrong usage.
+    /// Executes the command line, and returns the process' exit code: 0 success, 1 failure, 2 wrong usage.
     pub fn run(self) -> ExitCode {
         self.run_from(std::env::args_os())
     }
@@ -91,7 +93,7 @@ impl App {
         let cli = match command.try_get_matches_from_mut(words).and_then(|m| Cli::from_arg_matches(&m)) {
             Ok(cli) => cli,
             Err(error) => {
-                // If not even this can be shown, the exit code is all there is.
+                // If even this cannot be printed, only the exit code remains.
                 let _ = error.print();
                 return ExitCode::from(error.exit_code() as u8);
             }
@@ -104,9 +106,7 @@ impl App {
             #[cfg(feature = "sim")]
             Some(Command::Sim { words }) => {
                 let Some((command, game)) = self.simulated else {
-                    eprintln!(
-                        "error: this game does not say what the simulator must know (`App::simulated`)"
-                    );
+                    eprintln!("error: this game has no description for the simulator (`App::simulated`)");
                     return ExitCode::from(2);
                 };
                 let program = OsString::from(command);
@@ -124,7 +124,7 @@ impl App {
     }
 }
 
-/// One line: what went wrong, and every cause that adds something.
+/// Prints one line: the error, and every cause that adds something.
 fn complain(error: &dyn Error) {
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -138,17 +138,18 @@ fn complain(error: &dyn Error) {
     eprintln!("error: {}", line.replace('\n', " "));
 }
 
-/// Logs go to stderr; `RUST_LOG` says which.
+/// Logs go to stderr; `RUST_LOG` selects them by level and target: `info,gundo_node=debug`.
 pub(crate) fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A log nobody can take any more is lost in silence: the world goes on, and stops when told.
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|words| words.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    // If stderr is closed, log lines are dropped silently: the world runs on, and still stops when told to.
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
     // A program that has set up its own logs keeps them.
-    let _ = logs.with_ansi(io::stderr().is_terminal()).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 
-/// Writes to stdout. False: nobody reads it any more.
+/// Writes to stdout. False: the reader is gone.
 pub(crate) fn say(text: &str) -> bool {
     writeln!(io::stdout().lock(), "{text}").is_ok()
 }

@@ -1,4 +1,4 @@
-//! Bots: a world filled by players of this game, and what they measured.
+//! Bots: fill a world with players of this game, and report what they measured.
 
 use std::io::{self, IsTerminal};
 
@@ -7,7 +7,7 @@ use gundo_bots::{Behaviour, BotsConfig, Phase, Progress};
 use crate::app::{Failure, say, start_logs};
 use crate::cli::BotsArgs;
 
-/// Runs the bots. False: something was lost, doubled or refused that should not be.
+/// Runs the bots. False: something was lost, doubled or refused that should not have been.
 pub(crate) fn run(
     args: &BotsArgs,
     mind: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
@@ -29,7 +29,7 @@ pub(crate) fn run(
     Ok(report.is_clean())
 }
 
-/// The live line; in a log file only where a phase begins.
+/// The progress line; in a log file, only at the start of a phase.
 fn show(progress: &Progress, count: usize, live: bool) {
     let seconds = progress.elapsed.as_secs_f64();
     let phase = match progress.phase {

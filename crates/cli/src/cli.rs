@@ -7,12 +7,12 @@ use gundo_client::Address;
 
 use crate::config::{DATA_DEFAULT, Flags};
 
-/// Run without a command, it is the server: a whole world in one process.
+/// Without a command, run the server: a whole world in one process.
 #[derive(Debug, Parser)]
 #[command(
     about = "A world to play in, and the tools around it.",
     long_about = "Without a command this is the server: a whole world of several nodes in one process, with its page, its \
-                  journal and its indicators. Everything is kept in the data directory; Ctrl-C saves and stops.",
+                  journal and its metrics. Everything is stored in the data directory; Ctrl-C saves and stops.",
     after_help = "Settings come from a TOML file (--config), then the environment (GUNDO_NODES=5, GUNDO_WORLD__TICK_MS=50), \
                   then flags; later ones win. RUST_LOG=debug shows more.\n\
                   Exit codes: 0 success, 1 failure, 2 wrong usage.",
@@ -37,11 +37,11 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Fill a world with bots and measure how it does
+    /// Fill a world with bots and measure how it performs
     Bots(BotsArgs),
     #[command(flatten)]
     Nodes(NodesCommand),
-    /// Look into the journal of a world
+    /// Inspect the journal of a world
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Run whole clusters of this game from seeds, with every fault, and check that nothing is lost
@@ -54,12 +54,12 @@ pub(crate) enum Command {
     },
 }
 
-/// What operators ask of a running world.
+/// The operators' commands for a running world.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodesCommand {
     /// Show the nodes of a running world
     Nodes {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Let a node stand still, as if its machine hung
+    /// Freeze a node, as if its machine hung
     Pause {
         /// Number of the node
         #[arg(value_name = "NODE")]
@@ -81,7 +81,7 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Let a paused node go on
+    /// Unfreeze a paused node
     Resume {
         /// Number of the node
         #[arg(value_name = "NODE")]
@@ -105,9 +105,9 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Renew every node, one after another, while everybody plays on
+    /// Restart every node, one after another, while everybody plays on
     Rollout {
-        /// Do not wait until all are renewed
+        /// Do not wait until all are restarted
         #[arg(long)]
         no_wait: bool,
         #[command(flatten)]
@@ -120,34 +120,34 @@ pub(crate) struct BotsArgs {
     /// How many bots
     #[arg(value_name = "N")]
     pub(crate) count: usize,
-    /// An edge of the world; may be given several times. The others are learned from it
+    /// An edge of the world; may be given several times. The bots learn the others from it
     #[arg(long, value_name = "ws://HOST:PORT", default_value = "ws://127.0.0.1:7600")]
     pub(crate) url: Vec<Address>,
-    /// How long they play once all are in the world
+    /// How long they play once all are in the world, seconds
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
     pub(crate) seconds: f64,
-    /// Write the report to this file, too, as JSON
+    /// Also write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// New connections per second [default: as fast as they are answered]
+    /// New connections per second [default: as fast as the server answers them]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) connects_per_second: Option<f64>,
 }
 
-/// Which running world, and the right to it.
+/// Which running world, and the right to act on it.
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
-    /// An edge of the running world; if nobody answers there, the ports beside it are tried
+    /// An edge of the running world; if nobody answers there, the 15 ports above it are tried
     #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:7600")]
     pub(crate) url: Address,
-    /// Directory of the world's data: its admin.token permits this (or GUNDO_ADMIN_TOKEN in the environment)
+    /// Directory of the world's data: its file admin.token gives the right to act (or GUNDO_ADMIN_TOKEN in the environment)
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT, env = "GUNDO_DATA")]
     pub(crate) data: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
-    /// Check that every stream is whole; also beside a running server
+    /// Check that every stream is complete; works beside a running server
     Verify {
         #[command(flatten)]
         data: DataArgs,

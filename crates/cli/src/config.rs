@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
 use gundo_node::SoloSettings;
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::layers;
 
 /// Where a world's data lies by default.
 pub(crate) const DATA_DEFAULT: &str = "data";
@@ -30,7 +31,7 @@ pub struct Config {
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
-    /// A node that is in one turn for this long is ended as by a crash, ms (default 1,000; from 200).
+    /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
     /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: only while the world listens on
     /// loopback, that is, in development).
@@ -63,12 +64,13 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalConfig {
-    /// `full` (default): what is acknowledged survives a power cut. `off`: only a crash of the process; for tests and benches.
+    /// `full` (default): acknowledged data survives a power cut. `off`: it survives only a crash of the process; for tests
+    /// and benches.
     pub synchronous: SyncConfig,
-    /// Free bytes on the disk below which commands and new players are refused with `storage_full` and an alarm is raised
-    /// (default 256 MiB); it is over with a quarter more.
+    /// Free bytes on the disk below which commands and new players are refused with `storage_full`, and the log reports an
+    /// error (default 256 MiB). Normal operation resumes at a quarter more.
     pub disk_free_low: u64,
-    /// Free bytes on the disk below which nothing more is written, before the disk is full (default 64 MiB).
+    /// Free bytes on the disk below which the journal writes nothing more, before the disk is full (default 64 MiB).
     pub disk_free_min: u64,
     /// Bytes the journal may grow to (default: as much as the disk holds).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +100,7 @@ impl Default for JournalConfig {
     }
 }
 
-/// Mirrors a settings type field by field, so that the rooms below need no serde. A field that is forgotten does not compile.
+/// Mirrors a settings type field by field, so that the crates below need no serde. A forgotten field does not compile.
 macro_rules! mirror {
     ($(#[$doc:meta])* $name:ident of $of:ident { $($field:ident: $type:ty,)* } with { $($inner:ident: $inner_type:ty,)* }) => {
         $(#[$doc])*
@@ -172,10 +174,10 @@ mirror! {
     } with {}
 }
 
-/// The configuration cannot be used.
+/// The configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is not there or not readable.
+    /// The file does not exist or is not readable.
     #[error("cannot read the configuration file {}", file.display())]
     File {
         /// The file.
@@ -183,47 +185,58 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// A key is unknown or a value does not fit.
+    /// A key is unknown or a value is invalid.
     #[error("bad configuration: {0}")]
-    Value(Box<figment::Error>),
+    Value(#[from] toml::de::Error),
 }
 
-/// What flags set: only what was given.
-#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+/// The flags: only those that were given.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Flags {
     /// Nodes in this process, each one logic thread [default: 3]
     #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<u16>,
     /// Where node 1 listens; node k takes the port plus k-1 [default: 127.0.0.1:7600]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
     /// Directory of the world's data [default: data]
     #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
     /// Seed of a new world; an old one keeps its own [default: random]
     #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+}
+
+impl Flags {
+    fn apply(&self, config: &mut Config) {
+        fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                field.clone_from(value);
+            }
+        }
+        set(&mut config.nodes, &self.nodes);
+        set(&mut config.listen, &self.listen);
+        set(&mut config.data, &self.data);
+        config.seed = self.seed.or(config.seed);
+    }
 }
 
 impl Config {
     /// Reads the configuration: defaults, `file`, the environment, `flags`.
     pub(crate) fn read(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
-        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        let mut all = Table::try_from(Self::default()).expect("the defaults are plain numbers and words");
         if let Some(file) = file {
             let text = std::fs::read_to_string(file);
-            text.map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
-            layers = layers.merge(Toml::file_exact(file));
+            let text = text.map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
+            layers::merge(&mut all, text.parse()?);
         }
-        let environment = Env::prefixed("GUNDO_").split("__").ignore(&["config", "admin_token"]);
-        let layers = layers.merge(environment).merge(Serialized::defaults(flags));
-        layers.extract().map_err(|error| ConfigError::Value(Box::new(error)))
+        layers::merge(&mut all, layers::environment(std::env::vars_os()));
+        let mut config: Self = all.try_into()?;
+        flags.apply(&mut config);
+        Ok(config)
     }
 
-    /// The same as settings of a world.
+    /// The same settings in the form `gundo-node` takes.
     pub(crate) fn solo(&self) -> SoloSettings {
         SoloSettings {
             nodes: self.nodes,

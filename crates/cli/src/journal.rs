@@ -1,4 +1,4 @@
-//! Tools that look into a journal, also beside a running server.
+//! Tools that inspect a journal, also beside a running server.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use gundo_wire::journal::{Cause, EventRecord, EventType, Session};
 use crate::app::{Failure, say};
 use crate::cli::JournalCommand;
 
-/// Events read at once.
+/// Events read at a time.
 const PAGE: usize = 1_000;
 
-/// Does what `command` says. `Ok(false)`: something is wrong with the journal.
+/// Executes `command`. `Ok(false)`: something is wrong with the journal.
 pub(crate) fn run(command: &JournalCommand, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
     match command {
         JournalCommand::Verify { data } => verify(&data.data),
@@ -59,7 +59,7 @@ fn stream(kind: &str, id: u64, data: &Path, rules: &dyn Fn(&WorldInfo) -> Rules)
                 say(&format!("(events before {seq} are in a snapshot and were pruned)"));
             }
             if !say(&line(&rules, kind, *seq, event)) {
-                // Nobody reads any more: head, or a closed pager.
+                // The reader is gone: `head`, or a closed pager.
                 return Ok(true);
             }
             shown += 1;
@@ -100,7 +100,7 @@ fn name_of(rules: &Rules, kind: Kind) -> &'static str {
     rules.kind_of(kind).map_or("entity", |any| any.name())
 }
 
-/// An event as a person can read it: seq, world time, what, why.
+/// An event in readable form: seq, world time, what happened, why.
 fn line(rules: &Rules, kind: Kind, seq: u64, event: &EventRecord) -> String {
     let what = match event.event_type {
         EventType::Game => match rules.kind_of(kind).map(|any| any.describe_event(&event.payload)) {

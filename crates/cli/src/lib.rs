@@ -1,7 +1,7 @@
-//! The command line every game gets: its server, its bots, and the operators' tools, as one program.
+//! The command line of every game: its server, its bots, and the operators' tools, as one program.
 //!
-//! A game's `main` is one line with [`App`]; the rest of a game is written against `gundo`. What can be configured, by file,
-//! environment and flags, is [`Config`].
+//! A game's `main` is one line with [`App`]; the rest of a game is written against `gundo`. [`Config`] has everything that
+//! can be configured by file, environment and flags.
 //!
 //! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `journal`.
 //!
@@ -12,6 +12,7 @@ mod bots;
 mod cli;
 mod config;
 mod journal;
+mod layers;
 mod nodes;
 mod serve;
 mod token;

@@ -1,4 +1,4 @@
-//! The operators' commands: look at the nodes of a running world, end, pause, drain, add and renew them.
+//! The operators' commands: list the nodes of a running world; kill, pause, drain, add and restart them.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::app::{Failure, say};
 use crate::cli::{AdminArgs, NodesCommand};
 use crate::token;
 
-/// The nodes of a process listen side by side: if one does not answer, another may.
+/// The nodes of a process listen on neighbouring ports: if one does not answer, another may.
 const PORTS_TRIED: u16 = 16;
-/// Between two looks at how far a drain or a rollout is.
+/// Interval between two questions about the progress of a drain or a rollout.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Does what a command says. False: it was refused.
+/// Executes a command. False: it was refused.
 pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
     match command {
         NodesCommand::Nodes { json, admin } => {
@@ -33,17 +33,17 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
         }
         NodesCommand::Pause { node, admin } => {
             Admin::new(admin)?.act(*node, "pause")?;
-            say(&format!("node {node} stands still; `resume {node}` lets it go on"));
+            say(&format!("node {node} is paused; `resume {node}` unfreezes it"));
         }
         NodesCommand::Resume { node, admin } => {
             Admin::new(admin)?.act(*node, "resume")?;
-            say(&format!("node {node} goes on"));
+            say(&format!("node {node} runs again"));
         }
         NodesCommand::Drain { node, no_wait, admin } => {
             let mut admin = Admin::new(admin)?;
             admin.act(*node, "drain")?;
             if *no_wait {
-                say(&format!("node {node} is being emptied"));
+                say(&format!("node {node} is being drained"));
             } else {
                 admin.wait_for_drain(*node)?;
             }
@@ -61,7 +61,7 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             let before = admin.world()?;
             let _: serde_json::Value = admin.post("/admin/rollout")?;
             if *no_wait {
-                say("every node is being renewed, one after another");
+                say("restarting every node, one after another");
             } else {
                 admin.wait_for_rollout(&before)?;
             }
@@ -70,7 +70,7 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The nodes as people read them.
+/// The nodes as a table for people.
 fn table(world: &AdminWorld) -> String {
     let mut text = String::from(
         "node  state       edge                   clients    real   ghost  chunks  incarnation\n",
@@ -91,10 +91,10 @@ fn table(world: &AdminWorld) -> String {
     text
 }
 
-/// The way to a running world.
+/// A client of a running world's admin API.
 struct Admin {
     host: String,
-    /// Ports to try, the one that answered last first.
+    /// Ports to try, starting with the one that answered last.
     ports: Vec<u16>,
     token: String,
     agent: ureq::Agent,
@@ -105,7 +105,7 @@ impl Admin {
         let Address { host, port, .. } = args.url.clone();
         let host = if host.contains(':') { format!("[{host}]") } else { host };
         let token = token::of_world(&args.data)?;
-        // What is refused has a body that says why.
+        // A refusal has a body that says why.
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = config.timeout_global(Some(Duration::from_secs(30))).build().new_agent();
         let last = port.saturating_add(PORTS_TRIED - 1);
@@ -119,7 +119,7 @@ impl Admin {
         self.ask(get, "/admin/nodes", true)
     }
 
-    /// `node` is about to go without a goodbye, and could not answer: the others come first from now on.
+    /// `node` is about to end without a goodbye and could not answer, so ask the others first from now on.
     fn ask_others_than(&mut self, node: u16) -> Result<(), Failure> {
         let world = self.world()?;
         let port = |n: &AdminNode| n.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -140,7 +140,7 @@ impl Admin {
         self.post::<serde_json::Value>(&format!("/admin/nodes/{node}/{what}")).map(drop)
     }
 
-    /// `harmless`: it changes nothing, so if the node ends before it has answered, another may be asked.
+    /// `harmless`: it changes nothing, so if the node ends before it answers, ask another.
     fn ask<T: DeserializeOwned>(
         &mut self,
         send: impl Fn(&ureq::Agent, &str, &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -153,7 +153,7 @@ impl Admin {
         for at in 0..self.ports.len() {
             let url = format!("http://{}:{}{path}", self.host, self.ports[at]);
             match send(&self.agent, &url, &bearer) {
-                // Nobody listens, or the node that did has just ended: nothing has been done.
+                // Nobody listens, or the node that did has just ended: nothing was done.
                 Err(ureq::Error::Io(error))
                     if harmless || error.kind() == std::io::ErrorKind::ConnectionRefused =>
                 {
@@ -169,7 +169,7 @@ impl Admin {
                     let why = serde_json::from_str::<AdminError>(&body);
                     return Err(match why {
                         Ok(AdminError { code, text }) => format!("{text} ({code})"),
-                        Err(_) => format!("{url} is no world of this engine: HTTP {}", response.status()),
+                        Err(_) => format!("{url} is not a world of this engine: HTTP {}", response.status()),
                     }
                     .into());
                 }
@@ -177,7 +177,7 @@ impl Admin {
         }
         let last = asked.saturating_add(PORTS_TRIED - 1);
         Err(format!(
-            "no world answers at {}, ports {asked} to {last}: is it running? Say where with --url",
+            "no world answers at {}, ports {asked} to {last}: is it running? Give its address with --url",
             self.host
         )
         .into())
@@ -196,7 +196,7 @@ impl Admin {
                 told = Some((*sessions, *reals));
                 say(&format!("node {node}: {sessions} clients and {reals} entities still there"));
             }
-            // The world is asked now and then: it does not call back.
+            // Poll, because the world does not call back.
             std::thread::sleep(LOOK_EVERY);
         }
     }
@@ -208,7 +208,7 @@ impl Admin {
             if world.rollout.len() != left {
                 left = world.rollout.len();
                 match world.rollout.first() {
-                    Some(node) => say(&format!("node {node} is being renewed; {} after it", left - 1)),
+                    Some(node) => say(&format!("node {node} is being restarted; {} more to come", left - 1)),
                     None => true,
                 };
             }
@@ -222,10 +222,10 @@ impl Admin {
             };
             let old: Vec<_> = before.nodes.iter().filter(old).map(|n| n.node.to_string()).collect();
             if old.is_empty() {
-                say("every node is renewed");
+                say("every node has been restarted");
                 return Ok(());
             }
-            return Err(format!("the rollout ended early: not renewed: {}", old.join(", ")).into());
+            return Err(format!("the rollout ended early; not restarted: {}", old.join(", ")).into());
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn serve(
     Ok(true)
 }
 
-/// What runs where.
+/// The lines printed at the start: what runs where.
 fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
     let [first, others @ ..] = nodes.edges() else { return String::new() };
     let others: Vec<_> = others.iter().map(|edge| url(*edge)).collect();
@@ -49,7 +49,7 @@ fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
     )
 }
 
-/// An address as a browser on this machine opens it.
+/// An address that a browser on this machine can open.
 fn url(mut edge: SocketAddr) -> String {
     if edge.ip().is_unspecified() {
         edge.set_ip(match edge {
@@ -60,8 +60,8 @@ fn url(mut edge: SocketAddr) -> String {
     format!("http://{edge}")
 }
 
-/// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once. Signals that come from here on
-/// are heard: nobody is told that the world is open before.
+/// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once. The server installs the handlers
+/// before it says that the world is open.
 #[cfg(unix)]
 fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     use std::future::poll_fn;
@@ -82,7 +82,7 @@ fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     let wait = move || {
         runtime.block_on(async {
             next().await;
-            // Stop first, talk afterwards: nobody may be reading the log any more.
+            // Stop first, log afterwards: the reader of the log may be gone.
             stopper.stop();
             tracing::info!("stopping: saving everything; a second signal ends the process at once");
             next().await;
@@ -98,7 +98,7 @@ fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let wait = move || {
         runtime.block_on(async {
-            // Without signals the world can still be stopped by killing it, which loses nothing acknowledged.
+            // Without signals the world can still be killed, which loses nothing acknowledged.
             if tokio::signal::ctrl_c().await.is_ok() {
                 stopper.stop();
             }

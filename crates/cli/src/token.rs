@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::app::Failure;
 use crate::config::DATA_DEFAULT;
 
-/// Where the token lies in a world's data directory.
+/// The token's file in a world's data directory.
 const TOKEN_FILE: &str = "admin.token";
-/// The token may also be given in the environment, to the server and to the commands.
+/// Alternatively this environment variable has the token, for the server and for the commands.
 const TOKEN_VARIABLE: &str = "GUNDO_ADMIN_TOKEN";
 
-/// The admin token of the world in `data`: from the environment, or from its file, which is made if it is not there.
+/// The admin token of the world in `data`: from the environment, or from its file. Makes the file if it does not exist.
 ///
 /// # Errors
 /// The file cannot be read or made.
@@ -45,7 +45,7 @@ pub(crate) fn of_world(data: &Path) -> Result<String, Failure> {
         return Ok(token);
     }
     let token = std::fs::read_to_string(data.join(TOKEN_FILE)).map_err(|error| {
-        let asked = if data == Path::new(DATA_DEFAULT) { ": say which world with --data DIR" } else { "" };
+        let asked = if data == Path::new(DATA_DEFAULT) { ": name the world with --data DIR" } else { "" };
         format!("cannot read the admin token of the world in {} ({error}){asked}", data.display())
     })?;
     Ok(token.trim().to_owned())
@@ -55,11 +55,11 @@ fn given() -> Option<String> {
     std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty())
 }
 
-/// Writes a file that only its owner may read. It is whole or not there.
+/// Writes a file that only its owner may read. The file is complete or does not exist.
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     let new = file.with_extension("new");
-    // An earlier try that was cut short.
+    // Remove the rest of an interrupted attempt.
     let _ = std::fs::remove_file(&new);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! The command line from outside: what it ends with.
+//! The exit codes of the command line.
 
 use std::process::ExitCode;
 
@@ -40,7 +40,7 @@ impl Entity for Idler {
     }
 }
 
-/// What the command line `words` ends with.
+/// The exit code of the command line `words`.
 fn exit(words: &[&str]) -> String {
     let words = std::iter::once("idling").chain(words.iter().copied());
     format!("{:?}", App::new("idling", |_| Rules::new("idling", ()).with::<Idler>()).run_from(words))

@@ -57,7 +57,7 @@ impl FromStr for Address {
 }
 
 impl Address {
-    /// `host:port`, as a resolver and the Host header want it.
+    /// `host:port`, the form that a resolver and the Host header need.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)

@@ -1,7 +1,7 @@
 //! A [`Session`] and a [`Picture`] driven over a WebSocket on tokio.
 //!
-//! One task per client owns the session and the socket; the handle talks to it by channels. Dropping the handle leaves
-//! the world.
+//! One task per client owns the session and the socket; the handle talks to it through channels. Dropping the handle logs
+//! the player out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,15 +22,15 @@ use crate::address::Address;
 use crate::picture::{Picture, PictureEvent};
 use crate::session::{CommandId, Event, Output, Session, SessionSettings};
 
-/// Wishes that may wait for the task; then callers wait.
+/// Wishes that may wait for the task; beyond that, callers wait.
 const WISHES_MAX: usize = 256;
-/// Events that may wait for the user; then the oldest order is kept and the task waits, so read them.
+/// Events that may wait for the user; beyond that the task waits, so read them.
 const EVENTS_MAX: usize = 1_024;
 
 /// Why a command has no reply.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CommandError {
-    /// The game or the engine said no; nothing happened.
+    /// The game or the engine refused the command; nothing happened.
     #[error("refused ({}): {}", .0.code, .0.text)]
     Refused(Refusal),
     /// Too many commands wait for an answer.
@@ -49,18 +49,18 @@ enum Wish {
     Leave,
 }
 
-/// A player's connection to a world, kept alive by itself.
+/// A player's connection to a world, which reconnects by itself.
 pub struct Client {
     wishes: mpsc::Sender<Wish>,
     picture: Arc<Mutex<Picture>>,
 }
 
-/// What a [`Client`] hears, in order.
+/// The events of a [`Client`], in order.
 pub type Events = mpsc::Receiver<(Option<Event>, Vec<PictureEvent>)>;
 
 impl Client {
-    /// Starts connecting. Read the events: the task waits when [`Events`] is full. Must be called on a tokio runtime. A
-    /// new player's nonce is drawn here if there is none.
+    /// Starts connecting. Read the events: when [`Events`] is full, the task waits. Call it on a tokio runtime. If the
+    /// settings have no nonce, it draws one.
     ///
     /// # Panics
     /// If `settings.edges` is empty, or outside a tokio runtime.
@@ -93,7 +93,7 @@ impl Client {
         rx.await.unwrap_or(Err(CommandError::Ended))
     }
 
-    /// Asks for the body to be at `body` now; dropped while there is no connection.
+    /// Asks for the body to be at `body` now. Without a connection the move is dropped.
     pub async fn walk(&self, body: Body) {
         self.wish(Wish::Walk(body)).await;
     }
@@ -108,7 +108,7 @@ impl Client {
         self.wish(Wish::Introduce(name.into())).await;
     }
 
-    /// Leaves the world on purpose; [`Event::Ended`] follows.
+    /// Logs out on purpose; [`Event::Ended`] follows.
     pub async fn leave(&self) {
         self.wish(Wish::Leave).await;
     }
@@ -119,7 +119,7 @@ impl Client {
     }
 
     async fn wish(&self, wish: Wish) {
-        // A client that has ended told so by its events; a wish to it has nowhere to go.
+        // A client that has ended said so in its events, and drops the wish.
         let _ = self.wishes.send(wish).await;
     }
 }
@@ -157,7 +157,7 @@ impl Task {
             self.handle(woken).await;
         }
         for (_, answer) in self.answers.drain() {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = answer.send(Err(CommandError::Ended));
         }
     }
@@ -171,7 +171,8 @@ impl Task {
         let due = due.map(|t| tokio::time::Instant::from_std(self.begun + Duration::from_micros(t.0)));
         let Self { socket, opening, wishes, .. } = self;
         tokio::select! {
-            // What has come before what is due: after a sleep of this program an answer may lie there that was waited for.
+            // Handle what has arrived before what is due: after this program slept, the answer it waited for may be there
+            // already.
             biased;
             heard = async { socket.as_mut().expect("guarded").next().await }, if socket.is_some() => {
                 Woken::Heard(heard)
@@ -194,7 +195,7 @@ impl Task {
                     self.answers.insert(id, answer);
                 }
                 Err(_) => {
-                    // As above: nobody may be waiting.
+                    // As above, the caller may have stopped waiting.
                     let _ = answer.send(Err(CommandError::Full));
                 }
             },
@@ -248,7 +249,7 @@ impl Task {
                 Output::Disconnect => self.disconnect(),
                 Output::Event(Event::Answered(answer)) => {
                     if let Some(waiting) = self.answers.remove(&answer.id) {
-                        // Whoever asked may have stopped waiting.
+                        // The caller may have stopped waiting.
                         let _ = waiting.send(answer.result.clone().map_err(CommandError::Refused));
                     }
                     self.tell(Some(Event::Answered(answer)), Vec::new()).await;
@@ -272,21 +273,21 @@ impl Task {
             opening.abort();
         }
         if let Some(mut socket) = self.socket.take() {
-            // The closing handshake is politeness towards the server and must not delay a reconnect.
+            // The closing handshake is a courtesy to the server and must not delay a reconnect.
             tokio::spawn(async move { socket.close(None).await });
         }
     }
 
     async fn tell(&self, event: Option<Event>, changes: Vec<PictureEvent>) {
-        // A user who dropped the receiver does not want to know.
+        // A user who dropped the receiver does not want events.
         let _ = self.events.send((event, changes)).await;
     }
 }
 
-/// A new player's nonce, from the operating system's chance.
+/// A nonce for a new player, from the operating system's random generator.
 ///
 /// # Panics
-/// If the operating system has no random bytes to give.
+/// If the operating system returns no random bytes.
 pub fn draw_nonce() -> [u8; 16] {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).expect("the operating system gives random bytes");

@@ -2,12 +2,12 @@
 //!
 //! Two state machines without I/O, and thin shells around them:
 //!
-//! * [`Session`] speaks with an edge: hello, resume, commands with their answers, reconnecting.
-//! * [`Picture`] is what the client sees: every entity in sight, built from frames. [`Light`] is its cheap stand-in
-//!   for load generators: it follows the own entity only and counts the rest.
-//! * [`Client`] drives both over a WebSocket on tokio. It is what a program that plays should use.
+//! * [`Session`] talks to an edge: hello, resume, commands with their answers, reconnecting.
+//! * [`Picture`] is what the client sees: every entity in sight, built from frames. [`Light`] is its cheap stand-in for
+//!   load generators: it follows only the own entity and counts the rest.
+//! * [`Client`] drives both over a WebSocket on tokio. Programs that play should use it.
 //!
-//! Not here: prediction and interpolation (they belong to whoever draws), and TLS (put a proxy in front).
+//! Not here: prediction and interpolation (they belong to the program that draws), and TLS (put a proxy in front).
 
 mod address;
 mod driver;

@@ -1,8 +1,8 @@
-//! A stand-in for [`Picture`](crate::Picture) that costs almost nothing: for load generators.
+//! A stand-in for [`Picture`](crate::Picture), for load generators, that costs almost nothing.
 //!
-//! A thousand bots in one crowd receive ten million entity updates per second. Building a thousand pictures of them
-//! would measure the bots, not the server. `Light` walks the bytes once, counts the motion entries, and decodes only
-//! what concerns the own entity; all messages other than frames are decoded in full.
+//! A thousand bots in one crowd receive ten million entity updates per second. Building a thousand pictures of them would
+//! measure the bots, not the server. `Light` walks over the bytes once, counts the motion entries, and decodes only what
+//! concerns the own entity. It decodes all messages other than frames in full.
 
 use gundo_types::{Body, ChunkId, EntityId, Kind, Term};
 use gundo_wire::client::{Enter, Frame, ServerMessage};
@@ -21,19 +21,19 @@ pub enum Garbled {
     Field(#[from] DecodeError),
 }
 
-/// What one message held.
+/// The content of one message.
 #[derive(Debug, Default)]
 pub struct Scanned {
     /// Everything but the frames.
     pub rest: ServerMessage,
-    /// The own body, if a frame told of it.
+    /// The own body, if a frame contained it.
     pub own: Option<Body>,
     /// Motion entries in the frames.
     pub updates: u32,
     /// Frames.
     pub frames: u32,
-    /// Others of the own kind who left the world and are told of by nobody else. Empty unless [`Light::watch_others`] was
-    /// called.
+    /// Others of the own kind who left the world and whom no publisher lists any more. Empty unless [`Light::watch_others`]
+    /// was called.
     pub left: Vec<Left>,
 }
 
@@ -42,11 +42,11 @@ pub struct Scanned {
 pub struct Left {
     /// Its id.
     pub id: u64,
-    /// The node that told so.
+    /// The node that published it.
     pub publisher: u32,
 }
 
-/// Where the own entity was entered last.
+/// The newest entry of the own entity.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     publisher: u32,
@@ -54,7 +54,7 @@ struct Place {
     slot: u32,
     term: Term,
     tick: u32,
-    /// Number of the roster part that said so.
+    /// Number of the roster part it came with.
     roster: u32,
 }
 
@@ -66,7 +66,7 @@ pub struct Light {
     others: Option<Others>,
 }
 
-/// The parts of a frame as they lie in the message.
+/// The parts of a frame as they appear in the message.
 #[derive(Default)]
 pub(crate) struct Parts<'a> {
     pub(crate) publisher: u32,
@@ -78,7 +78,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) keyframe: bool,
     pub(crate) enters: bool,
     pub(crate) leaves: bool,
-    /// It has a roster part, of whatever.
+    /// It has a roster part, with anything in it.
     pub(crate) news: bool,
     columns: [&'a [u8]; 5],
     /// A column came in several pieces or unpacked: legal, but no publisher writes that. Decode in full.
@@ -86,18 +86,18 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Light {
-    /// Follows `own` from now on and forgets where it stood, as a Welcome does by itself.
+    /// Follows `own` from now on and forgets where it stood. A Welcome does the same.
     pub fn follow(&mut self, own: EntityId) {
         self.own = Some(own);
         self.place = None;
     }
 
-    /// From now on also notices who else leaves the world: see [`Scanned::left`]. Costs a little for each roster part.
+    /// From now on also notices others who leave the world: see [`Scanned::left`]. Costs a little for each roster part.
     pub fn watch_others(&mut self) {
         self.others.get_or_insert_default();
     }
 
-    /// The node that told of the own entity last: where its real is.
+    /// The node that published the own entity last: where its real is.
     pub fn publisher(&self) -> Option<u32> {
         self.place.map(|place| place.publisher)
     }
@@ -167,12 +167,12 @@ impl Light {
             others.on_frame(own, bytes, parts, chunk)?;
         }
         let here = |p: &Place| p.publisher == parts.publisher && p.chunk == chunk;
-        // A keyframe lists everything the publisher has here: if the own entity is not in it, it has gone.
+        // A keyframe lists everything the publisher has here: if the own entity is not in it, it is gone.
         let before = self.place;
         if parts.keyframe && self.place.as_ref().is_some_and(here) {
             self.place = None;
         }
-        // A part that comes after a keyframe which knows of it already says nothing new.
+        // A part that comes after a keyframe that already includes it changes nothing.
         if parts.leaves
             && let Some(place) = self.place.filter(here).filter(|p| p.roster < parts.roster)
             && leaves(bytes, place.slot)?
@@ -189,7 +189,7 @@ impl Light {
                 self.place = Some(Place { publisher, chunk, slot: enter.slot, term, tick, roster });
                 scanned.own = enter.body(chunk).or(scanned.own);
             } else if let Some(place) = before.filter(here) {
-                // A keyframe cut before the newest motion: what is known stays, by its name as of now.
+                // This keyframe is older than the newest motion: keep the position, and take the new slot.
                 self.place = Some(Place { slot: enter.slot, roster: parts.roster, ..place });
             }
         }

@@ -1,4 +1,4 @@
-//! `Light` must say of the own entity and of the counts exactly what the full decoder and the picture say.
+//! `Light` must report the same own entity and the same counts as the full decoder and the picture.
 
 use bytes::Bytes;
 use gundo_wire::client::{Change, Chunk, EntityId as WireId, Leave, Reply, Resync, Welcome};
@@ -46,7 +46,7 @@ fn arb_frame() -> impl Strategy<Value = Frame> {
 const OWN: EntityId = EntityId::new(Kind(1), 2);
 
 proptest! {
-    /// What is heard of the own body is where the picture has it.
+    /// The own body that `Light` reports is where the picture has it.
     #[test]
     fn light_agrees_with_the_picture(
         script in prop::collection::vec((prop::collection::vec(arb_frame(), 0..4), 0u8..12), 1..30),
@@ -57,7 +57,7 @@ proptest! {
         let mut tick = 1;
         for (mut frames, what) in script {
             tick += 1;
-            // What is forgotten is told anew, from the first part.
+            // After a forget the publisher starts again with the first part.
             if what == 0 {
                 numbers.clear();
             }
@@ -65,7 +65,7 @@ proptest! {
                 numbers.retain(|(_, cx), _| *cx != 0);
             }
             for f in &mut frames {
-                // Publishers' clocks differ by a little, but each counts upwards and grants grow with time.
+                // Publishers' clocks differ by a little, but each counts upwards, and terms grow with time.
                 f.tick = tick;
                 f.enter.iter_mut().for_each(|e| e.count = tick);
                 f.enter.sort_by_key(|e| e.slot);
@@ -106,7 +106,7 @@ proptest! {
         let _ = light.scan(&bytes);
     }
 
-    /// A frame cut short or bent is an error or another frame, never a panic.
+    /// A frame that is cut short or corrupted is an error or another frame, never a panic.
     #[test]
     fn bent_frames_do_not_make_it_panic(frame in arb_frame(), at in 0usize..400, to in any::<u8>()) {
         let mut light = Light::default();
@@ -214,24 +214,25 @@ fn it_notices_who_is_seen_leaving() {
     let all =
         [enter(1, 1, 2), enter(2, 1, 3), enter(3, 1, 4), enter(4, 1, 5), enter(5, 9, 6), enter(6, 1, 7)];
     left(&frame(1, all.to_vec(), vec![]));
-    // One goes to another chunk, one is of another kind, one is the own: none of them is seen leaving.
+    // One goes to another chunk, one is of another kind, one is the own: `Light` reports none of them as left.
     let to = Some(Chunk::default());
     assert_eq!(left(&frame(1, vec![], vec![leave(2, to), leave(5, None), leave(1, None)])), []);
     assert_eq!(left(&frame(1, vec![], vec![leave(3, None)])), [(4, 1)]);
-    // Another node has it, already or in the same message.
+    // Another node lists it, already or in the same message.
     left(&frame(2, vec![enter(1, 1, 5)], vec![]));
     assert_eq!(left(&frame(1, vec![], vec![leave(4, None)])), []);
     let mut both = frame(1, vec![], vec![leave(6, None)]);
     both.frames.extend(frame(2, vec![enter(2, 1, 7)], vec![]).frames);
     assert_eq!(left(&both), []);
     assert_eq!(left(&frame(2, vec![], vec![leave(1, None), leave(2, None)])), [(5, 2), (7, 2)]);
-    // What is forgotten does not leave.
+    // A forgotten entity does not leave.
     left(&frame(2, vec![enter(1, 1, 8)], vec![]));
     left(&ServerMessage { resync: Some(Resync {}), ..Default::default() });
     assert_eq!(left(&frame(2, vec![], vec![leave(1, None)])), []);
 }
 
-/// A keyframe may overtake parts it knows of already: they say nothing new, and a slot may have had another name in them.
+/// A keyframe may overtake parts that it already includes: they change nothing, and a slot may have had another name in
+/// them.
 #[test]
 fn a_part_older_than_the_keyframe_takes_nobody_away() {
     let me = WireId { kind: 1, id: 2 };

@@ -1,8 +1,7 @@
-//! Who else is in sight, by the lists of all publishers: for load generators that must notice when somebody is seen
-//! leaving the world.
+//! Which other players the publishers list: for load generators that must notice when somebody leaves the world.
 //!
-//! Only entities of the own kind are followed, and only whether they are listed; a [`Picture`](crate::Picture) knows more
-//! and costs more.
+//! It follows only entities of the own kind, and only whether they are listed; a [`Picture`](crate::Picture) knows more and
+//! costs more.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +10,15 @@ use gundo_types::{ChunkId, EntityId};
 use crate::light::{Garbled, Left, Parts, Value, field};
 use crate::picture::{Line, Part};
 
-/// What the publishers list, by slot.
+/// The lists of all publishers, by slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Others {
     boards: BTreeMap<(ChunkId, u32), Board>,
-    /// Those who left the world by a frame of the message at hand.
+    /// Entities that a frame of the current message removed from the world.
     leavers: Vec<Left>,
 }
 
-/// What one publisher lists of one chunk.
+/// One publisher's list of one chunk.
 #[derive(Clone, Debug, Default)]
 struct Board {
     line: Line,
@@ -77,7 +76,7 @@ impl Others {
                     _ => {}
                 }
             }
-            // A slot may be left and taken again in one frame.
+            // One frame may free a slot and use it again.
             board.remove(&slot);
             if kind == u64::from(own.kind.0) && id != own.id {
                 board.insert(slot, id);
@@ -86,7 +85,7 @@ impl Others {
         Ok(())
     }
 
-    /// The message is read: who left and is on no list any more?
+    /// After a message: the entities that left and are on no list any more.
     pub(crate) fn take_leavers(&mut self) -> Vec<Left> {
         let mut leavers = std::mem::take(&mut self.leavers);
         leavers.retain(|left| {

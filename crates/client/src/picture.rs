@@ -1,8 +1,8 @@
 //! What a client sees: every entity in sight, from the frames of all publishers.
 //!
-//! Frames of one publisher come in order; frames of different publishers do not. An entity that wanders from node to
-//! node is told of by both for a moment, so of its entries the highest (term, tick) wins, and a leave removes only what
-//! the same publisher entered in the same chunk. No clock, no interpolation.
+//! Frames of one publisher arrive in order; frames of different publishers do not. While an entity moves from node to node,
+//! both publish it for a moment. So the entry with the highest (term, tick) wins, and a leave removes only an entity that
+//! the same publisher entered last, in the same chunk. No clock, no interpolation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use gundo_wire::client::{Enter, Frame, ServerMessage};
 /// An entity in sight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
-    /// The node it is real on, as far as is known.
+    /// The node it is real on, as far as the client knows.
     pub publisher: NodeId,
     /// The chunk it was entered in.
     pub chunk: ChunkId,
@@ -27,48 +27,48 @@ pub struct Seen {
     pub body: Option<Body>,
 }
 
-/// What changed in a picture. Motion is not told one by one: read [`Seen::body`].
+/// A change of the picture. There are no events for motion: read [`Seen::body`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum PictureEvent {
-    /// It came into sight (or is told of by another node from now on).
+    /// It came into sight, or another node publishes it from now on.
     Entered(EntityId),
     /// Its public state changed.
     Changed(EntityId),
-    /// It left the sight: nobody tells where it is now.
+    /// It left the sight: no publisher says where it is now.
     Left(EntityId),
     /// It left the world.
     Gone(EntityId),
-    /// It said or did something that is not kept.
+    /// It said or did something that leaves no trace in its state.
     Signal(EntityId, Bytes),
 }
 
-/// How far a reader is in the roster parts of one publisher and chunk.
+/// How far a reader has come in the roster parts of one publisher and chunk.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Line {
-    /// Number of the last part taken.
+    /// Number of the last part applied.
     number: u32,
-    /// A part was missed: nothing of this publisher counts here before its next keyframe.
+    /// A part is missing: everything of this publisher is ignored here until its next keyframe.
     broken: bool,
 }
 
-/// What a roster part is to who reads it.
+/// What a reader does with a roster part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// It is to be taken.
+    /// Apply it.
     Next,
-    /// It says nothing new, or comes after one that was missed.
+    /// Ignore it: it is old, or comes after a missing one.
     Old,
-    /// One before it was missed.
+    /// Ignore it: one before it is missing.
     Gap,
 }
 
 impl Line {
-    /// Begins with a keyframe of this number.
+    /// Starts with a keyframe of this number.
     pub(crate) fn at(number: u32) -> Self {
         Self { number, broken: false }
     }
 
-    /// A part of this number has come; a number without `news` is the reminder that every publisher repeats each second.
+    /// A part of this number arrived. A number without `news` is the reminder that every publisher repeats once per second.
     pub(crate) fn take(&mut self, number: u32, news: bool) -> Part {
         let expected = if news { self.number.wrapping_add(1) } else { self.number };
         if self.broken || number < expected {
@@ -83,11 +83,11 @@ impl Line {
     }
 }
 
-/// What one publisher has told of one chunk.
+/// What one publisher has published about one chunk.
 #[derive(Clone, Debug, Default)]
 struct Roster {
     line: Line,
-    /// In slot order, as motion comes.
+    /// In slot order, like motion.
     slots: Vec<Slot>,
 }
 
@@ -96,7 +96,7 @@ struct Slot {
     slot: u32,
     id: EntityId,
     term: Term,
-    /// Where the entity lay when this slot entered it: motion finds it there without a search.
+    /// The entity's place when this slot entered it: motion finds it there without a search.
     place: usize,
 }
 
@@ -118,7 +118,7 @@ impl Roster {
     }
 }
 
-/// The entities in sight, each in a place that it keeps until it leaves.
+/// The entities in sight. Each keeps its place until it leaves.
 #[derive(Clone, Debug, Default)]
 struct Sight {
     places: Vec<Option<(EntityId, Seen)>>,
@@ -135,7 +135,7 @@ impl Sight {
         self.places[*self.by_id.get(&id)?].as_mut().map(|(_, seen)| seen)
     }
 
-    /// What lies at `place`, if it is `id` that lies there.
+    /// The entry at `place`, if it is that of `id`.
     fn at_mut(&mut self, place: usize, id: EntityId) -> Option<&mut Seen> {
         self.places[place].as_mut().filter(|(lies, _)| *lies == id).map(|(_, seen)| seen)
     }
@@ -157,7 +157,7 @@ impl Sight {
     }
 }
 
-/// The picture. Give it every [`ServerMessage`].
+/// The picture. Pass it every [`ServerMessage`].
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
     entities: Sight,
@@ -207,7 +207,7 @@ impl Picture {
         self.updates
     }
 
-    /// How often a roster part was missed. Each is mended by the keyframe that follows.
+    /// How often a roster part was missing. The keyframe that follows repairs each gap.
     pub fn gaps(&self) -> u64 {
         self.gaps
     }
@@ -218,8 +218,8 @@ impl Picture {
         self.rosters.clear();
     }
 
-    /// Takes what a message says of the sight and adds what changed to `events`: first welcome and resync, which empty it, then forgotten chunks, then
-    /// frames in order.
+    /// Applies a message and adds the changes to `events`: first Welcome and Resync, which empty the picture, then
+    /// forgotten chunks, then frames in order.
     pub fn handle_message(&mut self, message: &ServerMessage, events: &mut Vec<PictureEvent>) {
         if message.resync.is_some() || message.welcome.is_some() {
             events.extend(self.entities.by_id.keys().map(|id| PictureEvent::Left(*id)));
@@ -233,10 +233,10 @@ impl Picture {
         }
     }
 
-    /// Takes one frame.
+    /// Applies one frame.
     pub fn handle_frame(&mut self, frame: &Frame, events: &mut Vec<PictureEvent>) {
         let (Some(chunk), Ok(publisher)) = (frame.chunk(), u16::try_from(frame.publisher)) else {
-            return; // No such chunk or node: a newer server, or garbage. Neither may harm the picture.
+            return; // No such chunk or node: a newer server, or garbage. Neither may damage the picture.
         };
         let key = (chunk, NodeId(publisher));
         if frame.keyframe {
@@ -285,7 +285,7 @@ impl Picture {
         if part != Part::Next {
             return;
         }
-        // Leaves first: a slot may be given to another entity in the same part.
+        // Leaves first: the same part may give the slot to another entity.
         for leave in &frame.leave {
             let gone = self.rosters.get_mut(&key).and_then(|r| r.remove(leave.slot));
             if let Some(slot) = gone
@@ -362,7 +362,7 @@ impl Picture {
             while slots.next_if(|s| s.slot < slot).is_some() {}
             let Some(known) = slots.peek().filter(|s| s.slot == slot) else { continue };
             let Some(seen) = self.entities.at_mut(known.place, known.id) else { continue };
-            // A publisher that lost the entity to another may still move it for a moment: only the newest enterer counts.
+            // A publisher that lost the entity to another may still move it for a moment: only the last to enter it counts.
             let ours = (seen.chunk, seen.publisher) == key;
             if ours && (seen.term, seen.tick) <= (known.term, frame.tick) {
                 seen.body = Some(body);
@@ -371,7 +371,7 @@ impl Picture {
         }
     }
 
-    /// Removes `id` if `key` is who entered it last.
+    /// Removes `id` if `key` was the last to enter it.
     fn drop_entity(&mut self, key: (ChunkId, NodeId), id: EntityId, events: &mut Vec<PictureEvent>) {
         if self.remove(key, id) {
             events.push(PictureEvent::Left(id));

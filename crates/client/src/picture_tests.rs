@@ -1,5 +1,5 @@
-//! The rules of the picture one by one, and the property they are there for (G8): whatever the order in which
-//! publishers are heard, the picture ends equal to the truth.
+//! The rules of the picture one by one, and the property behind them (G8): in whatever order the frames of different
+//! publishers arrive, the picture ends equal to the truth.
 
 use std::collections::VecDeque;
 
@@ -139,7 +139,7 @@ fn forget_and_resync_empty_the_picture() {
     let forget = ServerMessage { forget: vec![Chunk::from(A)], ..Default::default() };
     p.handle_message(&forget, &mut events);
     assert_eq!(events, [PictureEvent::Left(id(1)), PictureEvent::Left(id(2))]);
-    // What comes after a resync in the same message belongs to the new picture.
+    // Frames behind a resync in the same message belong to the new picture.
     let frames = vec![Frame { keyframe: true, enter: vec![enter(1, 4, 1, "")], ..frame(1, A, 2, 5) }];
     p.handle_message(&ServerMessage { resync: Some(Resync {}), frames, ..Default::default() }, &mut events);
     assert_eq!(p.entities().map(|(id, _)| id.id).collect::<Vec<_>>(), [4]);
@@ -162,7 +162,7 @@ struct World {
     /// Per entity: owner, chunk, term count, x in motion units.
     entities: BTreeMap<u64, (u32, ChunkId, u32, u32)>,
     rosters: BTreeMap<(u32, ChunkId), (u32, BTreeMap<u64, u32>)>,
-    /// One line per publisher: what it said and the client has not heard.
+    /// For each publisher, the frames it sent that the client has not received.
     lines: BTreeMap<u32, VecDeque<Frame>>,
 }
 
@@ -202,7 +202,7 @@ impl World {
                 self.entities.remove(&n);
             }
             (_, None) => {
-                // Terms are never used again: a new life begins above every earlier one.
+                // Terms are never reused: a new life begins above every earlier one.
                 self.entities.insert(n, (1 + what as u32 % 3, A, self.tick, 1));
                 self.enter(n);
             }

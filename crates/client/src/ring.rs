@@ -1,20 +1,20 @@
 //! Where to connect next, and how long to wait first.
 //!
-//! An edge that is gone is usually alone, so another one is tried at once, in an order that differs from client to
-//! client: thousands lose the same edge in the same instant, and must not all fall upon its neighbour. Only when a whole
-//! round over all edges has failed do the waits grow.
+//! When an edge is gone, the others usually are not. So the client tries another one at once, in an order that differs from
+//! client to client: thousands lose the same edge at the same instant, and must not all rush to its neighbour. It backs off
+//! only after a whole round over all edges has failed.
 
 use crate::address::Address;
 
-/// Longest wait before the next edge of a round is tried, ms: hardly felt, and enough that thousands do not come as one.
+/// Longest wait before the next edge of a round, ms: hardly noticeable, and enough that thousands do not arrive at once.
 const NEXT_MS: u64 = 50;
 
-/// The edges known, the one in use, and the attempts that failed since a connection last held.
+/// The edges known, the one in use, and the attempts that have failed since a connection last lasted.
 #[derive(Clone, Debug)]
 pub(crate) struct EdgeRing {
     /// Never empty.
     edges: Vec<Address>,
-    /// Of the edge in use or tried next.
+    /// Index of the edge in use, or of the one to try next.
     at: usize,
     failures: usize,
     min_ms: u64,
@@ -23,14 +23,14 @@ pub(crate) struct EdgeRing {
 }
 
 impl EdgeRing {
-    /// `edges` must not be empty. The wait after the first round that failed is `min_ms` at most, and doubles with each up to
-    /// `max_ms`.
+    /// `edges` must not be empty. The wait after the first failed round is at most `min_ms`; the limit doubles with each
+    /// round up to `max_ms`.
     pub(crate) fn new(edges: Vec<Address>, min_ms: u64, max_ms: u64, seed: u64) -> Self {
         let min_ms = min_ms.max(1);
         Self { edges, at: 0, failures: 0, min_ms, max_ms: max_ms.max(min_ms), chance: seed }
     }
 
-    /// The edge in use or tried next.
+    /// The edge in use, or the one to try next.
     pub(crate) fn current(&self) -> &Address {
         &self.edges[self.at]
     }
@@ -40,14 +40,14 @@ impl EdgeRing {
         &self.edges
     }
 
-    /// Rounds over all edges that have failed since a connection last held.
+    /// Rounds over all edges that have failed since a connection last lasted.
     pub(crate) fn rounds(&self) -> u32 {
         (self.failures / self.edges.len()).min(20) as u32
     }
 
-    /// The server told its edges. The one in use stays in use and known, also if it is not among them: it worked (by another
-    /// name, behind a proxy, say), and until another has welcomed us it is the best there is. A list without an edge
-    /// would leave nowhere to go: what is known stays.
+    /// The server sent its list of edges. The edge in use stays in use and in the list, even if the server did not name it:
+    /// it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we have. An
+    /// empty list would leave nowhere to go, so it changes nothing.
     pub(crate) fn replace(&mut self, mut edges: Vec<Address>) {
         if edges.is_empty() {
             return;
@@ -60,7 +60,7 @@ impl EdgeRing {
         self.edges = edges;
     }
 
-    /// `edge` is tried next.
+    /// Tries `edge` next.
     pub(crate) fn go_to(&mut self, edge: &Address) {
         self.at = self.edges.iter().position(|known| known == edge).unwrap_or_else(|| {
             self.edges.push(edge.clone());
@@ -68,16 +68,16 @@ impl EdgeRing {
         });
     }
 
-    /// The connection has held: the next loss is met quickly again.
+    /// The connection has lasted: the next loss starts a new round, without back-off.
     pub(crate) fn on_held(&mut self) {
         self.failures = 0;
     }
 
-    /// The edge in use is lost: on to another. Returns the wait before it is tried, ms. `asked_ms` is the wait the server
-    /// asked for: it spreads its clients by it, so it is kept as it is, unless a whole round has failed.
+    /// The edge in use is lost: picks another. Returns the wait before the attempt, ms. `asked_ms` is the wait the server
+    /// asked for. The server spreads its clients with it, so it is used unchanged, unless a whole round has failed.
     pub(crate) fn on_lost(&mut self, asked_ms: Option<u64>) -> u64 {
         let edges = self.edges.len();
-        // Where a round begins is left to chance; from there it goes round.
+        // A round begins at a random edge and continues in order.
         let step =
             if self.failures == 0 && edges > 1 { 1 + self.below(edges as u64 - 1) as usize } else { 1 };
         self.at = (self.at + step) % edges;
@@ -94,20 +94,20 @@ impl EdgeRing {
         }
     }
 
-    /// The edge in use is there, but not ready: the wait before it is asked again, ms.
+    /// The edge in use is alive but not ready: returns the wait before asking it again, ms.
     pub(crate) fn on_not_ready(&mut self) -> u64 {
         let nth = self.failures.min(20) as u32;
         self.failures += 1;
         self.pause_ms(nth)
     }
 
-    /// Between half and all of a limit that doubles.
+    /// A random time between half and all of a limit that doubles.
     fn pause_ms(&mut self, nth: u32) -> u64 {
         let limit = self.min_ms.saturating_mul(1 << nth).min(self.max_ms);
         limit / 2 + self.below(limit - limit / 2 + 1)
     }
 
-    /// Chance in `0..n`.
+    /// A random number in `0..n`.
     fn below(&mut self, n: u64) -> u64 {
         // SplitMix64 (Steele, Lea, Flood 2014): tiny, and good enough to spread clients in time.
         self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -185,7 +185,7 @@ mod tests {
         r.replace(edges([9, 1, 5]));
         assert_eq!((r.current().port, r.all().len()), (1, 3));
         r.replace(edges([5, 9]));
-        assert_eq!((r.current().port, r.all().len()), (1, 3), "it is known on, behind the others");
+        assert_eq!((r.current().port, r.all().len()), (1, 3), "it stays in the list, behind the others");
         r.on_lost(None);
         assert_ne!(r.current().port, 1);
         r.replace(edges([5, 9]));

@@ -1,12 +1,12 @@
 //! The client's side of a session, without I/O.
 //!
-//! One contract: give it one input (`handle_*`, or a wish such as [`Session::command`]), drain
-//! [`Session::poll_output`], ask [`Session::poll_timeout`] when to call [`Session::handle_timeout`], wait. It decides
-//! what is said to the edge, which answer belongs to which command, and when and where to connect again. It does not
-//! look at frames: give those to a [`Picture`](crate::Picture).
+//! One contract: give it one input (`handle_*`, or a wish such as [`Session::command`]), drain [`Session::poll_output`],
+//! ask [`Session::poll_timeout`] when to call [`Session::handle_timeout`], wait. The session decides what to send to the
+//! edge, which answer belongs to which command, and when and where to reconnect. It ignores frames: give those to a
+//! [`Picture`](crate::Picture).
 //!
-//! This file has what its user asks for. `io` has the values that go in and come out. `connection` connects, notices silence
-//! and connects again; `incoming` takes what the edge says; `commands` keeps every command until it is answered.
+//! This file has the methods for the user. `io` has the values that go in and come out. `connection` connects, notices
+//! silence and reconnects; `incoming` handles messages from the edge; `commands` keeps every command until it is answered.
 
 mod commands;
 mod connection;
@@ -25,7 +25,7 @@ use commands::Commands;
 use connection::State;
 pub use io::{Answer, CommandId, Event, Full, Output, SessionSettings};
 
-/// A session: what its module says, as one value.
+/// The client's side of a session. See the module.
 pub struct Session {
     settings: SessionSettings,
     state: State,
@@ -37,9 +37,9 @@ pub struct Session {
     closing: Option<Closing>,
     last_heard: Time,
     next_ping: Time,
-    /// When a ping asked whether the edge is still there, if nothing came since.
+    /// When a ping asked whether the edge is still alive; `None` if something arrived since.
     asked: Option<Time>,
-    /// When the newest welcome came.
+    /// When the newest Welcome arrived.
     welcomed: Time,
     /// World time minus node time, ms, by the newest Welcome or Pong.
     world_offset_ms: i64,
@@ -47,7 +47,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has not been started. `settings.edges` must not be empty, and there must be a token or a nonce.
+    /// A session that has not started. It needs at least one edge, and a token or a nonce.
     ///
     /// # Panics
     /// If `settings.edges` is empty, or there is neither a token nor a nonce.
@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    // ---- what is known ----
+    // ---- the state ----
 
     /// Whether the player is in the world and connected.
     pub fn is_live(&self) -> bool {
@@ -100,27 +100,27 @@ impl Session {
         &self.settings.token
     }
 
-    /// The edges known.
+    /// The edges it knows.
     pub fn edges(&self) -> &[Address] {
         self.ring.all()
     }
 
-    /// The edge in use, or tried next.
+    /// The edge in use, or the one it tries next.
     pub fn edge(&self) -> &Address {
         self.ring.current()
     }
 
-    /// Commands that have no answer yet, waiting ones included.
+    /// Unanswered commands, including those that wait to be sent.
     pub fn commands_open(&self) -> usize {
         self.commands.open()
     }
 
-    /// Answers that came for a seq already answered; they were dropped.
+    /// Replies that came for a command already answered; the session dropped them.
     pub fn repeats(&self) -> u64 {
         self.commands.repeats()
     }
 
-    /// World time now, ms, as well as it is known; 0 before the first Welcome.
+    /// World time now, ms, estimated from the newest Welcome or Pong; 0 before the first Welcome.
     pub fn world_ms(&self, now: Time) -> u64 {
         ((now.0 / 1_000) as i64).saturating_add(self.world_offset_ms).max(0) as u64
     }
@@ -151,10 +151,10 @@ impl Session {
         }
     }
 
-    /// Asks for a command. It is sent as soon as may be, and again after a resume, until it is answered.
+    /// Queues a command. The session sends it as soon as possible, and again after every resume, until it is answered.
     ///
     /// # Errors
-    /// [`Full`]: `commands_waiting_max` wait already, or the session is over.
+    /// [`Full`]: `commands_waiting_max` commands wait already, or the session is over.
     pub fn command(&mut self, now: Time, payload: Bytes) -> Result<CommandId, Full> {
         if self.is_ended() {
             return Err(Full);
@@ -164,8 +164,8 @@ impl Session {
         Ok(id)
     }
 
-    /// Asks for the body to be at `body` now. Returns the move's seq, or `None` if there is no connection: moves are not kept,
-    /// because the position is old when the session resumes.
+    /// Asks for the body to be at `body` now. Returns the move's seq, or `None` if there is no connection: the session does
+    /// not keep moves, because the position is stale by the time it resumes.
     pub fn walk(&mut self, body: Body) -> Option<u32> {
         if !self.is_live() {
             return None;
@@ -182,7 +182,7 @@ impl Session {
         Some(self.move_seq)
     }
 
-    /// Turns the edge's [`Event::Stats`] on or off; it stays so across resumes.
+    /// Turns the edge's [`Event::Stats`] on or off, also across resumes.
     pub fn watch(&mut self, stats: bool) {
         self.watch = stats;
         if self.is_live() {
@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// After [`Event::Refused`]: says hello as a new player called `name`, with a nonce of its own (see
-    /// [`SessionSettings::nonce`]). Commands of a session that cannot be resumed are answered with `session_lost`.
+    /// [`SessionSettings::nonce`]). The session answers the commands of a player it cannot resume with `session_lost`.
     pub fn introduce(&mut self, now: Time, name: impl Into<String>, nonce: [u8; 16]) {
         self.settings.name = name.into();
         self.settings.token = Bytes::new();
@@ -203,8 +203,9 @@ impl Session {
         }
     }
 
-    /// Goes to `edge` at once, known or not, and plays on there. `through_the_door`: the player leaves the world and comes back
-    /// in; otherwise it stays. For tests and load generators: clients that play go where the server sends them.
+    /// Goes to `edge` at once, even if it was not on the list, and plays on there. `through_the_door`: the player leaves
+    /// the world and comes back in; otherwise it stays. For tests and load generators: normal clients go where the server
+    /// sends them.
     pub fn go_to(&mut self, now: Time, edge: &Address, through_the_door: bool) {
         self.note_held(now);
         match self.state {
@@ -222,7 +223,7 @@ impl Session {
         self.connect(now);
     }
 
-    /// Leaves the world on purpose. Commands without an answer are answered with `session_lost`.
+    /// Logs out on purpose. The session answers its unanswered commands with `session_lost`.
     pub fn leave(&mut self, now: Time) {
         match self.state {
             State::Ended => return,
@@ -238,7 +239,7 @@ impl Session {
         self.end(now, None);
     }
 
-    // ---- what all parts need ----
+    // ---- shared by all parts ----
 
     fn end(&mut self, now: Time, closing: Option<Closing>) {
         self.state = State::Ended;

@@ -1,5 +1,5 @@
-//! Stories of a session with a scripted edge, and one property: whatever the network does, each command is answered
-//! once and takes effect at most once.
+//! Scenarios of a session with a scripted edge, and one property: whatever the network does, each command is answered once
+//! and takes effect at most once.
 
 use gundo_wire::Message;
 use gundo_wire::client::{
@@ -75,7 +75,7 @@ fn a_connection_that_was_left_on_purpose_has_held_too() {
         s.go_to(at(now), &edge(2), false);
         s.handle_open(at(now));
         s.handle_message(at(now), welcome(b"t1", 1));
-        // This one has not: it is lost at once.
+        // This one has not lasted: it is lost at once.
         s.handle_gone(at(now + 10));
         let lost = drain(&mut s).into_iter().find_map(|o| match o {
             Output::Event(Event::Lost { again_in_ms, .. }) => Some(again_in_ms),
@@ -129,7 +129,7 @@ fn the_first_hello_is_the_same_until_it_is_heard() {
     s.handle_open(at(601));
     let resume = hello(&mut s);
     assert_eq!((&resume.token[..], resume.nonce.len()), (&b"t1"[..], 0));
-    // The player is gone: whoever comes now is another.
+    // The old player is gone: the next name makes another one.
     let refusal = Refusal { code: "bad_token".into(), text: String::new() };
     s.handle_message(at(602), ServerMessage { refused: Some(refusal), ..Default::default() });
     drain(&mut s);
@@ -269,7 +269,7 @@ fn a_silent_edge_is_asked_and_then_given_up() {
     assert_eq!(s.poll_timeout(), Some(at(2_002)));
     s.handle_message(at(2_000), pong(1_002_000));
     assert_eq!(drain(&mut s), [Output::Event(Event::RoundTrip(998_000))]);
-    assert_eq!(s.poll_timeout(), Some(at(3_000)), "it is there: the silence begins anew");
+    assert_eq!(s.poll_timeout(), Some(at(3_000)), "it is alive: the silence starts again");
     s.handle_timeout(at(3_000));
     drain(&mut s);
     s.handle_timeout(at(4_000));
@@ -304,7 +304,7 @@ fn a_busy_connection_is_pinged_for_the_time_only() {
 
 #[test]
 fn deaf_edges_are_left_and_slow_ones_waited_for() {
-    // It opens connections and says nothing.
+    // The edge accepts connections and sends nothing.
     let mut s = session(&[1, 2]);
     s.start(at(0));
     s.handle_open(at(1));
@@ -313,7 +313,7 @@ fn deaf_edges_are_left_and_slow_ones_waited_for() {
     assert!(sent(&drain(&mut s))[0].ping.is_some());
     s.handle_timeout(at(2_001));
     assert_eq!(drain(&mut s)[0], Output::Disconnect);
-    // It does not even open them.
+    // The edge does not even accept them.
     s.handle_timeout(at(2_100));
     assert_eq!(drain(&mut s), [Output::Connect(edge(2))]);
     assert_eq!(s.poll_timeout(), Some(at(4_100)));
@@ -321,10 +321,10 @@ fn deaf_edges_are_left_and_slow_ones_waited_for() {
     assert_eq!(drain(&mut s)[0], Output::Disconnect);
     s.handle_timeout(s.poll_timeout().expect("a wait"));
     drain(&mut s);
-    // After a whole round of that, opening may take longer.
+    // After a whole round of failures, opening may take longer.
     let since = at(4_400);
     assert!(s.poll_timeout().expect("a wait") > since.plus_ms(3_000));
-    // It answers pings: what it says hello to takes its time.
+    // The edge answers pings: it only needs time for the hello.
     s.handle_open(since);
     drain(&mut s);
     for second in 1..10 {
@@ -347,7 +347,7 @@ fn who_is_moved_goes_elsewhere_when_told_however_often() {
         let command = s.command(at(now), Bytes::from_static(b"c")).expect("room");
         let here = s.edge().clone();
         drain(&mut s);
-        // Each stay is long enough to have held.
+        // Each stay is long enough to count.
         now += 1_000;
         let text = String::new();
         let closing = Some(Closing { code: "moving".into(), text, retry_ms: 3 });
@@ -406,7 +406,7 @@ fn a_list_without_the_edge_in_use_leads_away_from_it() {
     };
     let mut s = live(&[1]);
     s.handle_message(at(5), list(&[1, 2, 3]));
-    // Edge 1 is to be emptied.
+    // Edge 1 is being drained.
     s.handle_message(at(6), list(&[2, 3]));
     assert_eq!(*s.edge(), edge(1));
     s.handle_gone(at(7));
@@ -447,7 +447,7 @@ fn leaving_says_bye() {
     assert_eq!(drain(&mut s), []);
 }
 
-/// An edge and a player that keep G5: decided in order, at most once, the last answers kept.
+/// An edge and a player that keep G5: they decide in order and at most once, and keep the last answers.
 #[derive(Default)]
 struct Server {
     done: Vec<(u64, Bytes)>,
@@ -488,7 +488,7 @@ proptest! {
         let (mut asked, mut answered) = (Vec::new(), Vec::new());
         let (mut now, mut open) = (0, false);
         s.start(at(0));
-        // After the random part the network is well until everything is answered.
+        // After the random part the network is reliable until everything is answered.
         let healed = std::iter::repeat_n([3u8, 1, 2], 200).flatten();
         for step in steps.into_iter().chain(healed) {
             now += 50;
@@ -505,7 +505,7 @@ proptest! {
                 },
                 3 => s.handle_timeout(at(now)),
                 4 | 5 if open && step == 4 => {
-                    // The connection breaks; what was under way in either direction is lost.
+                    // The connection breaks; everything in flight in either direction is lost.
                     (open, up, down) = (false, VecDeque::new(), VecDeque::new());
                     s.handle_gone(at(now));
                 }

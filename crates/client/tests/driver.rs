@@ -1,4 +1,4 @@
-//! The tokio client against a small edge on a real socket: welcome, picture, answers, a lost connection, the resume.
+//! The tokio client against a small edge on a real socket: Welcome, picture, answers, a lost connection, the resume.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -24,7 +24,7 @@ fn say(line: &mut Line, message: &ServerMessage) {
     line.send(Message::Binary(message.encode_to_vec().into())).expect("the client is there");
 }
 
-/// Takes a connection in: the hello's token, and a welcome with `token` and the own entity in a keyframe.
+/// Accepts a connection: returns the hello's token, and sends a Welcome with `token` and the own entity in a keyframe.
 fn welcome(listener: &TcpListener, token: &'static [u8], next_seq: u64) -> (Line, Vec<u8>) {
     let (stream, _) = listener.accept().expect("a client");
     let mut line = tungstenite::accept(stream).expect("an upgrade");
@@ -68,7 +68,7 @@ async fn a_client_plays_loses_its_edge_and_resumes() {
         assert!(token.is_empty(), "a new player has no token");
         assert_eq!(answer(&mut line, None), 7);
         assert_eq!(answer(&mut line, Some("too_far")), 8);
-        // The third command is heard, and the connection breaks before its answer.
+        // The edge receives the third command, and the connection breaks before its answer.
         assert_eq!(hear(&mut line).commands[0].seq, 9);
         drop(line);
         let (mut line, token) = welcome(&listener, b"second", 9);

@@ -1,4 +1,4 @@
-//! A token bucket: so much per second on average, twice that at once.
+//! A token bucket: a rate per second on average, and twice that in a burst.
 
 /// Allows `per_second` units on average and bursts of twice that.
 #[derive(Clone, Copy, Debug)]

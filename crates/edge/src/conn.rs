@@ -1,5 +1,5 @@
-//! One client's connection: what it may say and when it must go. It belongs to one I/O thread, which calls it in turns:
-//! first all that can be read, then all that is to be written.
+//! One client's connection: what the client may send and when the edge closes the connection. It belongs to one I/O thread,
+//! which first reads everything it can, then writes everything that is queued.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -19,10 +19,11 @@ use crate::link::Urgency;
 use crate::out::{Out, Page, Pushed};
 use crate::reason::{self, Reason, close_payload};
 
-/// Bytes read and thrown away from a client that has been told to go: enough that what it was told is not lost to a reset.
+/// Bytes read and discarded after the edge has sent a `Closing`: enough that a reset does not make the client lose that
+/// message.
 const FAREWELL_BYTES: usize = 1024 * 1024;
-/// First size of a connection's read buffer: what is in it is what did not end with the last turn. Most hold nothing, and
-/// there are thousands.
+/// First size of a connection's read buffer. It holds only a message that the last turn did not complete. Most buffers are
+/// empty, and there are thousands of them.
 const READ_BUFFER: usize = 128;
 
 /// A connection.
@@ -36,23 +37,23 @@ pub(crate) struct Conn {
     bytes: Bucket,
     farewell: usize,
     greeted: bool,
-    /// The protocol was violated: what comes is not read as messages any more.
+    /// The client violated the protocol: its bytes are no longer read as messages.
     broken: bool,
-    /// In the thread's list of those with something to write.
+    /// It is in the thread's list of connections with something to write.
     dirty: bool,
-    /// In the thread's list of those that may be read.
+    /// It is in the thread's list of connections that may be read.
     pub(crate) ready: bool,
-    /// Nothing is to be done with it any more.
+    /// Nothing more may happen with it.
     over: bool,
     born_ms: u64,
     heard_ms: u64,
     closing_ms: Option<u64>,
     next_ping_ms: u64,
-    /// When the ping that is under way was sent, µs since the edge's start.
+    /// When the outstanding ping was sent, µs since the edge's start.
     ping_us: Option<u64>,
 }
 
-/// What the node has heard of this connection: nothing after Gone, and Gone only if there was something before.
+/// What the node has received from this connection: nothing after Gone, and Gone only if it received something before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Voice {
     Silent,
@@ -61,7 +62,7 @@ enum Voice {
 }
 
 impl Conn {
-    /// `early` are bytes the client sent right behind its upgrade.
+    /// `early` are bytes that the client sent right behind its upgrade.
     pub(crate) fn new(id: ConnId, stream: TcpStream, early: Vec<u8>, desk: &Desk) -> Self {
         let settings = &desk.shared.settings;
         let limits = settings.limits;
@@ -90,7 +91,7 @@ impl Conn {
             born_ms: now_ms,
             heard_ms: now_ms,
             closing_ms: None,
-            // The first round trip is measured early; later pings keep the connections' own rhythm.
+            // Measure the first round trip early; later pings come at their own interval.
             next_ping_ms: now_ms + settings.ping_ms / 20,
             ping_us: None,
         }
@@ -98,7 +99,7 @@ impl Conn {
 
     // ---- the node's side -------------------------------------------------------------------------------
 
-    /// Queues a message.
+    /// Queues a message for the client.
     pub(crate) fn send(&mut self, parts: Parts, class: SendClass, desk: &mut Desk) {
         match self.out.push(parts, class, &desk.shared.settings.limits) {
             Pushed::Queued => self.mark_dirty(desk),
@@ -113,12 +114,12 @@ impl Conn {
         }
     }
 
-    /// Frames fit together again.
+    /// From here on the node's frames follow each other without a gap.
     pub(crate) fn resume(&mut self) {
         self.out.resume();
     }
 
-    /// The node wants the connection closed, after all that waits and its reason.
+    /// The node closes the connection: the edge first sends everything queued, then the reason.
     pub(crate) fn close_by_node(&mut self, closing: Option<Closing>, desk: &mut Desk) {
         let code = closing.as_ref().map_or_else(|| "closed".to_owned(), |closing| closing.code.clone());
         if let Some(closing) = closing {
@@ -129,7 +130,7 @@ impl Conn {
 
     // ---- closing ---------------------------------------------------------------------------------------
 
-    /// Closes with a reason of the edge, dropping what waits.
+    /// The edge closes the connection for its own reason and drops everything queued.
     pub(crate) fn close(&mut self, reason: Reason, desk: &mut Desk) {
         self.close_with(Some(reason.message()), reason.close_payload(), reason.code(), desk);
     }
@@ -156,7 +157,7 @@ impl Conn {
 
     // ---- the clock -------------------------------------------------------------------------------------
 
-    /// Looks at the clock: too late, too silent, time for a ping? Returns the bytes that wait.
+    /// Checks the deadlines: Hello late, client silent, ping due? Returns the queued bytes.
     pub(crate) fn sweep(&mut self, desk: &mut Desk) -> usize {
         let now_ms = desk.now_us / 1_000;
         let s = &desk.shared.settings;
@@ -177,7 +178,7 @@ impl Conn {
     }
 
     fn ping(&mut self, desk: &mut Desk) {
-        // One at a time: the answer to an older one would be taken for this one's.
+        // One at a time, or the pong to an older ping would count for the newer.
         if self.ping_us.is_none() {
             self.ping_us = Some(desk.now_us);
             self.out.push_ping(Bytes::copy_from_slice(&desk.now_us.to_be_bytes()));
@@ -201,14 +202,14 @@ impl Conn {
         }
     }
 
-    /// The socket may take more again.
+    /// The socket accepts bytes again.
     pub(crate) fn handle_writable(&mut self, desk: &mut Desk) {
         if std::mem::take(&mut self.out.blocked) {
             self.mark_dirty(desk);
         }
     }
 
-    /// Writes as much as the socket takes, by way of `page`.
+    /// Writes as much as the socket accepts, through `page`.
     pub(crate) fn flush(&mut self, desk: &mut Desk, page: &mut Page) {
         self.dirty = false;
         let mut written = 0;
@@ -230,7 +231,7 @@ impl Conn {
 
     // ---- reading ---------------------------------------------------------------------------------------
 
-    /// Reads once, at most as much as `scratch` holds. True: there may be more.
+    /// Reads once, at most as much as `scratch` holds. Returns whether there may be more.
     pub(crate) fn read(&mut self, desk: &mut Desk, scratch: &mut [u8]) -> bool {
         if self.over || self.farewell == 0 {
             return false;
@@ -248,10 +249,10 @@ impl Conn {
                     self.close(Reason::TooManyMessages, desk);
                 }
                 self.take(&scratch[..n], desk);
-                // Less than there was room for: that was all, and what comes later is told as a new event.
+                // The read did not fill the buffer, so the socket is empty; the poll reports later bytes as a new event.
                 return n == scratch.len();
             }
-            // What came with the upgrade is there even if the socket has nothing.
+            // Bytes that came with the upgrade are here even if the socket has none.
             Err(e) if e.kind() == ErrorKind::WouldBlock => self.take(&[], desk),
             Err(e) if e.kind() == ErrorKind::Interrupted => return true,
             Err(_) => self.cut(desk),
@@ -259,7 +260,7 @@ impl Conn {
         false
     }
 
-    /// Takes bytes in: every message that is whole now.
+    /// Takes bytes in and handles every message that is complete now.
     fn take(&mut self, mut bytes: &[u8], desk: &mut Desk) {
         while !self.broken && !self.over {
             let mut answer = Vec::new();
@@ -297,7 +298,7 @@ impl Conn {
         }
     }
 
-    /// Over after a last try to write what waits: the answer to the client's own close frame.
+    /// Ends the connection after one last try to write, so that the client gets the answer to its close frame.
     fn end(&mut self, desk: &mut Desk) {
         self.flush(desk, &mut Page::new(1_024));
         self.cut(desk);
@@ -332,9 +333,9 @@ impl Conn {
     }
 
     fn on_message(&mut self, payload: &[u8], desk: &mut Desk) -> Result<(), Reason> {
-        // Decoded from a slice: what the node keeps of it does not hold on to the read buffer.
+        // Decode from a slice, so that nothing the node keeps holds on to the read buffer.
         let message = ClientMessage::decode(payload).map_err(|_| Reason::BadMessage)?;
-        // Every command is work for the node, however many are packed in one message.
+        // Each command is work for the node, no matter how many come in one message.
         if !self.messages.take((message.commands.len() as u64).max(1), desk.now_us) {
             return Err(Reason::TooManyMessages);
         }
@@ -355,7 +356,7 @@ impl Conn {
 
     // ---- what the node hears ---------------------------------------------------------------------------
 
-    /// Gives an input to the node, unless it has been told that the connection is gone.
+    /// Hands an input to the node, unless the node has received Gone for this connection.
     fn give(&mut self, input: Input, urgency: Urgency, desk: &mut Desk) {
         if self.voice != Voice::Gone {
             self.voice = Voice::Spoke;
@@ -371,7 +372,7 @@ impl Conn {
     }
 }
 
-/// The socket as the protocol sees it: what was read for it, and a place for its own words (pongs, close).
+/// The socket as the WebSocket protocol sees it: bytes read for it, and room for the frames it sends itself (pongs, close).
 struct Pipe<'a, 'b> {
     bytes: &'a mut &'b [u8],
     answer: &'a mut Vec<u8>,

@@ -22,9 +22,10 @@ use crate::mailbox::Arrival;
 use crate::reason::Reason;
 use crate::{Caller, Shared, page};
 
-/// Connections beyond `connections_max` that may be told `full` at one time. Beyond, they are dropped without a word.
+/// How many connections beyond `connections_max` may receive `full` at the same time. The edge drops the ones after that
+/// without a message.
 const TOLD_FULL_MAX: usize = 1_000;
-/// How long a client may take for the header of a request.
+/// How long a client may take to send the header of a request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Accepts clients until the edge stops.
@@ -46,19 +47,19 @@ pub(crate) async fn run(
         let (stream, caller, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: others must leave before anyone can come.
+                // Most likely the process is out of file descriptors: others must leave before anyone can come in.
                 tracing::warn!(%error, "cannot accept a connection; trying again");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        // Frames and replies are whole messages: waiting for more to send would only delay them.
+        // Frames and replies are complete messages: Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
         let serving = http.serve_connection(TokioIo::new(stream), service);
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
-            // How a stranger's HTTP ends is its own affair.
+            // The errors of a stranger's HTTP are of no interest here.
             tokio::select! {
                 _ = serving.with_upgrades() => {}
                 _ = stopped.wait_for(|stop| *stop) => {}

@@ -1,4 +1,4 @@
-//! What an edge tells operators about itself.
+//! The metrics an edge reports to operators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, 
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// Counters that grow with every message: plain atomics, handed to the recorder by the sweep.
+/// Counters that grow with every message: plain atomics, passed to the recorder by the sweep.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) messages_in: AtomicU64,
@@ -71,12 +71,12 @@ impl Indicators {
             .increment(1);
     }
 
-    /// A ping came back.
+    /// A pong arrived.
     pub(crate) fn round_trip(&self, us: u64) {
         self.rtt.record(us as f64 / 1e6);
     }
 
-    /// Hands the tally to the recorder.
+    /// Passes the tally to the recorder.
     pub(crate) fn publish(&self, connections: usize, queued_bytes: usize) {
         let t = &self.tally;
         let values =

@@ -1,8 +1,8 @@
-//! An I/O thread: it owns sockets and takes turns at them. In a turn everything that clients have said is read and handed
-//! to the node as one batch, then everything the node has to say is written.
+//! An I/O thread: it owns sockets and works in turns. In a turn it reads everything that clients have sent and passes it to
+//! the node as one batch, then writes everything the node has for the clients.
 //!
-//! A call of the system for each message is needed; a wake-up of a thread or a task for each is not, and costs as much. So
-//! after a turn the thread rests a little, longer the more clients it has, and finds more to do in the next.
+//! Each message needs a system call; it does not need to wake a thread or a task, which costs as much. So after a turn the
+//! thread rests a little, longer the more clients it has, and finds more to do in the next turn.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,20 +22,20 @@ use crate::link::{Delivery, Urgency};
 use crate::mailbox::{Arrival, Mail, Mailbox};
 use crate::out::Page;
 
-/// The token of the waker; connections have theirs by number, from 1.
+/// The token of the waker. A connection's token is its number, from 1.
 const WAKER: Token = Token(0);
-/// Sockets with news that are taken at once.
+/// Ready sockets taken from one poll.
 const EVENTS: usize = 4_096;
 /// Bytes read from one client in a turn, and offered to one socket in one call.
 const SCRATCH: usize = 64 * 1024;
-/// Rest after a turn for each connection. Clients send about ten messages per second: a few come meanwhile.
+/// Rest after a turn, for each connection. A client sends about ten messages per second, so a few arrive during the rest.
 const REST_PER_CONN: Duration = Duration::from_micros(4);
-/// Nobody waits longer than this for company.
+/// The longest rest: the most that a message is delayed to be batched with others.
 const REST_MAX: Duration = Duration::from_millis(4);
 /// How long reading pauses when the node's inbox is full.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a thread has at hand for all its connections.
+/// State that a thread shares among all its connections.
 pub(crate) struct Desk {
     pub(crate) shared: Arc<Shared>,
     /// Time of this turn, µs since the edge's start.
@@ -49,7 +49,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Keeps an input for the node.
+    /// Queues an input for the node.
     pub(crate) fn give(&mut self, input: Input, urgency: Urgency) {
         self.inputs.push(input);
         if urgency == Urgency::Now {
@@ -99,7 +99,7 @@ pub(crate) struct Thread {
 impl Thread {
     pub(crate) fn new(index: usize, ground: Ground, shared: Arc<Shared>) -> Self {
         let s = &shared.settings;
-        // Times are kept within a quarter of the shortest one.
+        // Deadlines are kept to within a quarter of the shortest one.
         let shortest = s.hello_ms.min(s.idle_ms).min(s.ping_ms).min(s.close_ms);
         Self {
             index,
@@ -122,7 +122,7 @@ impl Thread {
         }
     }
 
-    /// Runs until it is told to end.
+    /// Runs until its mailbox says that it ends.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         loop {
@@ -131,7 +131,7 @@ impl Thread {
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "an I/O thread cannot poll its sockets; trying again");
-                // What fails at once would fail again at once, for ever.
+                // An error that comes at once would come again at once, forever.
                 std::thread::sleep(PAUSE);
             }
             let mail = self.mailbox.take();
@@ -147,7 +147,7 @@ impl Thread {
         }
     }
 
-    /// How long to wait for the sockets.
+    /// How long the poll may wait.
     fn wait(&self) -> Duration {
         if !self.mailbox.may_poll() {
             return Duration::ZERO;
@@ -155,7 +155,7 @@ impl Thread {
         let until_sweep = self.next_sweep.saturating_duration_since(Instant::now());
         match (self.ready.is_empty(), self.desk.shared.link.is_full()) {
             (true, _) => until_sweep,
-            // The inbox cannot wake us when it has room: look again a little later.
+            // The inbox does not wake this thread when it has room again, so look again a little later.
             (false, true) => until_sweep.min(PAUSE),
             (false, false) => Duration::ZERO,
         }
@@ -205,14 +205,14 @@ impl Thread {
         }
     }
 
-    /// Reads once from everyone who has something.
+    /// Reads once from every connection that has bytes.
     fn read(&mut self) {
         for id in std::mem::take(&mut self.ready) {
             let Some(conn) = self.conns.get_mut(&id) else { continue };
             let (desk, scratch) = (&mut self.desk, &mut self.scratch);
-            // A stranger's bytes take down no more than its own connection, whatever they meet on their way.
+            // Whatever a stranger's bytes trigger, they end no more than that stranger's connection.
             conn.ready = catch_unwind(AssertUnwindSafe(|| conn.read(desk, scratch))).unwrap_or_else(|_| {
-                tracing::error!(conn = id.0, "a bug: reading from a client panicked; it is cut off");
+                tracing::error!(conn = id.0, "a bug: reading from a client panicked; its connection ends");
                 conn.cut(&mut self.desk);
                 false
             });
@@ -227,7 +227,7 @@ impl Thread {
         let both = Interest::READABLE | Interest::WRITABLE;
         let token = Token(arrival.id.0 as usize);
         if let Err(error) = self.poll.registry().register(&mut stream, token, both) {
-            tracing::warn!(%error, "cannot look after another connection");
+            tracing::warn!(%error, "cannot register another connection; it is dropped");
             self.desk.shared.leave(self.index);
             return;
         }
@@ -269,7 +269,7 @@ impl Thread {
         }
     }
 
-    /// The edge's clock: every connection is asked whether it is too late, too silent or due a ping.
+    /// The edge's clock: looks at every connection for a late Hello, silence, or a due ping.
     fn sweep(&mut self) {
         self.next_sweep = Instant::now() + self.sweep_every;
         let queued: usize = self.conns.values_mut().map(|conn| conn.sweep(&mut self.desk)).sum();

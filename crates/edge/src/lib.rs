@@ -2,11 +2,11 @@
 //!
 //! An edge serves the game's page, `/ws`, `/healthz` and `/metrics`. It decodes and checks every byte of a client before
 //! the node sees it (size, rate, first message, silence), and keeps one bounded send queue for each client. It knows
-//! nothing of the game, of entities or of players: what it cannot rebuild from a new connection it does not keep.
+//! nothing of the game, of entities or of players, and keeps nothing that it could not rebuild from a new connection.
 //!
-//! Start with [`Edge::bind`]; what the edge needs of its node is [`NodeLink`]; what a node hands to its clients is a
-//! batch of [`Delivery`]. Inside, `door` is HTTP on tokio up to the upgrade; from there on a socket belongs to an I/O thread
-//! (`io`), which is reached by its `mailbox`. `conn` is one client, `out` its send queue.
+//! Start with [`Edge::bind`]. The edge needs a [`NodeLink`] to its node; the node passes messages to clients as a batch of
+//! [`Delivery`]. Inside, `door` is HTTP on tokio up to the upgrade. From there on an I/O thread (`io`) owns the socket;
+//! other threads reach it through its `mailbox`. `conn` is one client, `out` its send queue.
 
 mod bucket;
 mod conn;
@@ -35,7 +35,7 @@ pub use link::{Delivery, NodeLink, Urgency};
 pub use metrics::Recorder;
 pub use reason::Reason;
 
-/// What makes one edge itself.
+/// The settings of one edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EdgeSettings {
     /// The node behind it.
@@ -46,17 +46,17 @@ pub struct EdgeSettings {
     pub hello_ms: u64,
     /// How long a client may be silent, ms (default 60,000). Beyond: closed with `idle`. A living client answers pings.
     pub idle_ms: u64,
-    /// Time between two WebSocket pings to a client, ms (default 20,000). They keep quiet clients and the boxes between alive
-    /// and measure the round trip.
+    /// Time between two WebSocket pings to a client, ms (default 20,000). They keep quiet connections open through NATs and
+    /// proxies, and measure the round trip.
     pub ping_ms: u64,
-    /// How long a closed client gets to read why, ms (default 2,000). Beyond: the connection is cut.
+    /// How long a client has to read its `Closing`, ms (default 2,000). Beyond: the edge cuts the connection.
     pub close_ms: u64,
-    /// HTTP connections (before an upgrade) at one time (default 4,096). Beyond: they wait to be accepted.
+    /// HTTP connections (before an upgrade) at one time (default 4,096). Beyond: new ones wait to be accepted.
     pub http_max: usize,
-    /// Threads that look after the clients' sockets (default 1).
+    /// Threads for the clients' sockets (default 1).
     pub io_threads: usize,
-    /// Connections one of them gets before the next one gets any (default 2,000): together they cost fewer wake-ups than
-    /// apart. A crowd of so many, all in sight of each other, takes about 40 % of a core.
+    /// Connections that fill one thread before the next one gets any (default 2,000): together they cost fewer wake-ups
+    /// than apart. A crowd of that size, all in sight of each other, takes about 40 % of a core.
     pub thread_fill: usize,
 }
 
@@ -77,10 +77,10 @@ impl EdgeSettings {
     }
 }
 
-/// An edge could not be opened.
+/// Why an edge could not open.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeFault {
-    /// Somebody else listens there.
+    /// Another program listens there.
     #[error("{address} is in use by another program: stop it, or choose another address")]
     InUse {
         /// The address.
@@ -95,25 +95,25 @@ pub enum EdgeFault {
         #[source]
         source: std::io::Error,
     },
-    /// The system gives no threads, or no way to look after sockets.
+    /// The system provides no more threads, or no way to poll sockets.
     #[error("cannot start an I/O thread")]
     System(#[source] std::io::Error),
 }
 
-/// An edge that listens but does not answer yet: its port is known before its node runs.
+/// An edge that listens but does not answer yet, so that its port is known before its node runs.
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Bound {
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// Who makes an HTTP request: an extension of it.
+/// The address an HTTP request comes from, as an extension of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub SocketAddr);
 
@@ -123,7 +123,7 @@ pub struct Edge {
     handle: Arc<Handle>,
 }
 
-/// What all clones of an edge hold; the edge ends with the last.
+/// What all clones of an edge share. Dropping the last one ends the edge.
 struct Handle {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
@@ -136,16 +136,16 @@ impl Drop for Handle {
 }
 
 impl Edge {
-    /// Listens on `address`; port 0 chooses a free one. Call within a tokio runtime.
+    /// Listens on `address`; port 0 picks a free one. Call within a tokio runtime.
     ///
     /// # Errors
-    /// The address is in use or not ours.
+    /// The address is in use, or does not belong to this machine.
     pub fn bind(address: SocketAddr) -> Result<Bound, EdgeFault> {
-        // A launch is thousands of connections at once: the system's own limit is the bound.
+        // At a launch thousands connect at once: let the system's own limit be the bound.
         const BACKLOG: u32 = 4_096;
         let listen = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // Connections of an earlier process in TIME_WAIT must not keep the port from a restart.
+            // Connections of an earlier process in TIME_WAIT must not block the port after a restart.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
@@ -158,11 +158,12 @@ impl Edge {
         })
     }
 
-    /// Opens the door: from now on clients are served for the node behind `link`. Indicators go to `recorder`. `routes` are
-    /// served beside the edge's own; their requests carry the [`Caller`] as an extension. Call within a tokio runtime.
+    /// Opens the door: from now on the edge serves clients for the node behind `link`. It records metrics in `recorder`,
+    /// and serves `routes` beside its own; requests to them carry the [`Caller`] as an extension. Call within a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// The system gives no more threads or files.
+    /// The system provides no more threads or files.
     pub fn start(
         bound: Bound,
         settings: EdgeSettings,
@@ -184,7 +185,7 @@ impl Edge {
             threads: grounds.iter().map(|ground| IoThread::new(Arc::clone(&ground.mailbox))).collect(),
         });
         let (stop, stopped) = watch::channel(false);
-        // From here on, whatever goes wrong, the threads that run end with the handle.
+        // From here on, even on an error, the threads that run end with the handle.
         let edge = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared), stop }) };
         for (index, ground) in grounds.into_iter().enumerate() {
             let thread = io::Thread::new(index, ground, Arc::clone(&shared));
@@ -212,18 +213,19 @@ impl Edge {
         }
     }
 
-    /// Connections now.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.handle.shared.open.load(Ordering::Relaxed)
     }
 
-    /// Ends as a crash would: the port is closed and every connection cut, without a word.
+    /// Ends as in a crash: closes the port and cuts every connection, without a `Closing`.
     pub fn kill(&self) {
         self.handle.stop.send_replace(true);
         self.handle.shared.post_all(|mail| (mail.cut_all, mail.ended) = (true, true));
     }
 
-    /// Takes no new clients, closes everyone with `stopping`, and returns when all are gone or have had their time to read it.
+    /// Accepts no new clients, closes all connections with `stopping`, and returns when all are closed or have had their
+    /// time to read it.
     pub async fn stop(&self) {
         let shared = &self.handle.shared;
         self.handle.stop.send_replace(true);
@@ -231,7 +233,7 @@ impl Edge {
         let patience = Duration::from_millis(shared.settings.close_ms) + Duration::from_millis(500);
         let gone = async {
             while self.connections() > 0 {
-                // Connections end one by one without a word to us; the whole wait is bounded below.
+                // Nothing signals the end of a single connection, so poll the count; the whole wait is bounded below.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -251,12 +253,12 @@ struct Shared {
     threads: Vec<IoThread>,
 }
 
-/// An I/O thread as others see it.
+/// An I/O thread as other threads see it.
 struct IoThread {
     mailbox: Arc<Mailbox>,
-    /// Connections it looks after.
+    /// Connections it owns.
     open: AtomicUsize,
-    /// Bytes that wait there.
+    /// Bytes queued there.
     queued: AtomicUsize,
 }
 
@@ -272,7 +274,7 @@ impl Shared {
         self.started.elapsed().as_micros() as u64
     }
 
-    /// A new connection: its number, and how many there are besides.
+    /// Registers a new connection: returns its number, and how many others are open.
     fn enter(&self) -> (ConnId, usize) {
         let open = |thread: &usize| self.threads[*thread].open.load(Ordering::Relaxed);
         let all = 0..self.threads.len();
@@ -287,13 +289,13 @@ impl Shared {
         (id, self.open.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A connection of a thread is no more.
+    /// Removes a connection of a thread from the counts.
     fn leave(&self, thread: usize) {
         self.threads[thread].open.fetch_sub(1, Ordering::Relaxed);
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Which thread looks after a connection.
+    /// The thread that owns a connection.
     fn thread_of(&self, conn: ConnId) -> usize {
         conn.0 as usize % self.threads.len()
     }
@@ -302,7 +304,7 @@ impl Shared {
         self.threads.iter().for_each(|thread| thread.mailbox.post(&put));
     }
 
-    /// So many bytes wait at a thread's connections; the first thread tells it on.
+    /// Records how many bytes are queued on a thread; the first thread publishes the sum.
     fn queued(&self, thread: usize, bytes: usize) {
         self.threads[thread].queued.store(bytes, Ordering::Relaxed);
         if thread == 0 {

@@ -4,21 +4,21 @@ use gundo_kernel::{Input, Parts, SendClass};
 use gundo_types::ConnId;
 use gundo_wire::client::Closing;
 
-/// Whether the node should look at an input now or when its next tick is due.
+/// Whether the node should handle an input now or at its next tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// At the next tick: moves, and notes about send queues.
     Tick,
-    /// Now: somebody waits for the answer.
+    /// Now: a client waits for the answer.
     Now,
 }
 
-/// The node behind an edge. Called on the I/O threads: nothing here may block.
+/// The node behind an edge. The I/O threads call it: nothing here may block.
 pub trait NodeLink: Send + Sync + 'static {
-    /// Puts inputs in the node's inbox, in order, and leaves the list empty. `urgency` is that of the most urgent.
+    /// Puts inputs in the node's inbox, in order, and leaves the list empty. `urgency` is that of the most urgent one.
     fn give(&self, inputs: &mut Vec<Input>, urgency: Urgency);
 
-    /// Whether the inbox is at its limit. The edge stops reading from its clients until it is not.
+    /// Whether the inbox is full. While it is, the edge does not read from its clients.
     fn is_full(&self) -> bool;
 
     /// Whether the node is ready for clients.
@@ -27,31 +27,32 @@ pub trait NodeLink: Send + Sync + 'static {
     /// Why it is not, in words for operators.
     fn health(&self) -> Result<(), String>;
 
-    /// All indicators of the process in Prometheus' text format.
+    /// All metrics of the process in Prometheus' text format.
     fn indicators(&self) -> String;
 }
 
 /// Something for one client, as part of a batch.
 #[derive(Debug)]
 pub enum Delivery {
-    /// One message: `parts` end to end.
+    /// One message: the concatenated `parts`.
     Send {
-        /// The connection; unknown ones are ignored.
+        /// The connection; the edge ignores numbers it does not know.
         conn: ConnId,
         /// Encoded server messages.
         parts: Parts,
-        /// Whether it may be dropped.
+        /// Whether the edge may drop it.
         class: SendClass,
     },
     /// Close the connection after everything queued for it.
     Close {
         /// The connection.
         conn: ConnId,
-        /// Why: the last message to the client. Its code goes into the close frame. `None`: the client said Bye.
+        /// The reason: the last message to the client. Its code also goes into the close frame. `None`: the client said
+        /// Bye.
         closing: Option<Closing>,
     },
-    /// The node is about to handle [`Input::Drained`] of this connection: what it sends from here on fits together again, and
-    /// frames are no longer dropped.
+    /// The node is about to handle [`Input::Drained`] of this connection. From here on its frames follow each other without
+    /// a gap, and the edge stops dropping them.
     Resume {
         /// The connection.
         conn: ConnId,
@@ -59,7 +60,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Whom it is for.
+    /// The connection it is for.
     pub(crate) fn conn(&self) -> ConnId {
         match self {
             Self::Send { conn, .. } | Self::Close { conn, .. } | Self::Resume { conn } => *conn,

@@ -1,4 +1,4 @@
-//! The way to an I/O thread: what others leave there for it, and how it is woken.
+//! The mailbox of an I/O thread: what other threads put in, and how they wake it.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,21 +14,21 @@ use crate::reason::Reason;
 pub(crate) struct Arrival {
     pub(crate) id: ConnId,
     pub(crate) stream: std::net::TcpStream,
-    /// Bytes the client sent right behind its upgrade.
+    /// Bytes that the client sent right behind its upgrade.
     pub(crate) early: Vec<u8>,
-    /// It is only told why it cannot stay.
+    /// The reason it cannot stay; the thread only sends it that.
     pub(crate) refused: Option<Reason>,
 }
 
-/// What lies in a mailbox. Bounded by what can come in one turn of the thread: a turn takes everything, and what clients do
-/// not read waits in their send queues, which have limits.
+/// The content of a mailbox. One turn of the thread bounds it: a turn takes everything out, and messages that clients do
+/// not read wait in their send queues, which have limits.
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) deliveries: Vec<Delivery>,
-    /// Close everyone with this reason.
+    /// Close all connections with this reason.
     pub(crate) close_all: Option<Reason>,
-    /// Cut everyone off.
+    /// Cut all connections.
     pub(crate) cut_all: bool,
     /// The thread ends.
     pub(crate) ended: bool,
@@ -44,15 +44,15 @@ impl Mail {
     }
 }
 
-/// Where the thread is: who must wake it.
+/// What the thread is doing, and so how to wake it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
-    /// At work: it looks into its mailbox before it waits.
+    /// Working: it looks into its mailbox before it waits.
     #[default]
     Working,
-    /// It rests, whatever the sockets do.
+    /// Resting: it ignores its sockets.
     Resting,
-    /// It waits for the sockets.
+    /// Waiting for its sockets.
     Polling,
 }
 
@@ -60,7 +60,7 @@ enum Place {
 struct State {
     mail: Mail,
     place: Place,
-    /// The thread has ended: what comes is dropped, sockets with it.
+    /// The thread has ended: new mail is dropped, sockets included.
     closed: bool,
 }
 
@@ -76,14 +76,14 @@ impl Mailbox {
         Self { state: Mutex::default(), rested: Condvar::new(), waker }
     }
 
-    /// Puts something in.
+    /// Puts something in and wakes the thread if needed.
     pub(crate) fn post(&self, put: impl FnOnce(&mut Mail)) {
         let mut state = self.state();
         if state.closed {
             return put(&mut Mail::default());
         }
         put(&mut state.mail);
-        // Once: whoever comes before the thread has woken need not call it again.
+        // Wake it once: a post before the thread has woken need not wake it again.
         let place = std::mem::take(&mut state.place);
         drop(state);
         match place {
@@ -93,7 +93,7 @@ impl Mailbox {
         }
     }
 
-    /// Takes everything out: the thread works now.
+    /// Takes everything out. The thread is working from now on.
     pub(crate) fn take(&self) -> Mail {
         let mut state = self.state();
         state.place = Place::Working;
@@ -101,7 +101,7 @@ impl Mailbox {
         std::mem::take(&mut state.mail)
     }
 
-    /// Whether the thread may wait for its sockets: nothing lies here, and what comes wakes it.
+    /// Whether the thread may wait for its sockets: the mailbox is empty, and the next post wakes it.
     pub(crate) fn may_poll(&self) -> bool {
         let mut state = self.state();
         let empty = state.mail.is_empty();
@@ -109,12 +109,12 @@ impl Mailbox {
         empty
     }
 
-    /// Waits for `rest`, or until something comes.
+    /// Waits for `rest`, or until the next post.
     pub(crate) fn rest(&self, rest: Duration) {
         let mut state = self.state();
         if state.mail.is_empty() {
             state.place = Place::Resting;
-            // Woken for nothing, it only works a little early.
+            // A spurious wake-up only starts the next turn a little early.
             state = self.rested.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
             state.place = Place::Working;
         }
@@ -124,7 +124,7 @@ impl Mailbox {
         if let Err(error) = self.waker.wake()
             && error.kind() != io::ErrorKind::WouldBlock
         {
-            tracing::error!(%error, "an I/O thread cannot be woken");
+            tracing::error!(%error, "cannot wake an I/O thread");
         }
     }
 

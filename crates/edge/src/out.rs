@@ -1,4 +1,4 @@
-//! The send queue of one client: what waits, what is dropped, what is too much. No I/O here.
+//! The send queue of one client: what it queues, what it drops, when the client is too slow. No I/O here.
 
 use std::collections::VecDeque;
 
@@ -6,30 +6,30 @@ use bytes::Bytes;
 use gundo_kernel::{Parts, SendClass};
 use gundo_types::Limits;
 
-/// Messages that may not be dropped wait up to this many times `send_queue_bytes_max`; beyond, the client is too slow. It
-/// leaves room for the keyframes of a whole sight behind a full queue.
+/// Messages that must not be dropped may fill the queue up to this many times `send_queue_bytes_max`; beyond that the
+/// client is too slow. That leaves room for the keyframes of a whole sight behind a full queue.
 const KEPT_FACTOR: usize = 4;
 
-/// From this size on a message is worth remembering: others may be about to get the same.
+/// Messages of at least this size are worth remembering: other clients may be about to get the same.
 const SHARED_MIN: usize = 1_024;
 
-/// Where messages are laid end to end to be written with one plain call, which costs less than a call with many pieces. It
-/// remembers the long message that lies there: in a crowd the next client gets the same.
+/// A buffer that concatenates messages, so that one plain write sends them; a vectored write with many pieces costs more.
+/// It remembers the last long message in it: in a crowd the next client gets the same one.
 pub(crate) struct Page {
     room: Vec<u8>,
-    /// Parts of the one message that lies there; empty: none, or not one that is remembered.
+    /// Parts of the one message in the buffer; empty if there is none, or one that is not remembered.
     parts: Parts,
     head_len: u8,
 }
 
 impl Page {
-    /// Room for so many bytes.
+    /// A page of this many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
         Self { room: vec![0; bytes], parts: Vec::new(), head_len: 0 }
     }
 
-    /// Whether `message` lies there. Bytes are compared by where they are: what is remembered is kept alive, so nothing else
-    /// can be in its place.
+    /// Whether `message` is in the buffer. It compares addresses, not bytes: the page keeps the remembered parts alive, so
+    /// nothing else can be at these addresses.
     fn holds(&self, message: &Outgoing) -> bool {
         let same = |(a, b): (&Bytes, &Bytes)| a.as_ptr() == b.as_ptr() && a.len() == b.len();
         !self.parts.is_empty()
@@ -39,20 +39,20 @@ impl Page {
     }
 }
 
-/// What became of a message.
+/// What happened to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     /// It waits to be written.
     Queued,
-    /// It was dropped; `first` in a row of drops: the node must know.
+    /// It was dropped. `first` of a run of drops: the node must know.
     Dropped { first: bool },
-    /// It has no room and may not be dropped: the client must go.
+    /// It does not fit and must not be dropped: the edge closes the connection.
     TooSlow,
-    /// The connection takes nothing any more.
+    /// The connection takes no more messages.
     Closed,
 }
 
-/// A message, or raw bytes of the protocol, on its way out.
+/// A queued message, or raw bytes of the WebSocket protocol.
 struct Outgoing {
     head: [u8; 10],
     head_len: u8,
@@ -61,18 +61,18 @@ struct Outgoing {
     bytes: usize,
 }
 
-/// Where the client stands with its frames.
+/// Whether the client keeps up with its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lag {
     /// Frames flow.
     None,
-    /// Some were dropped, the queue is not empty yet.
+    /// Some were dropped, and the queue is not empty yet.
     Dropping,
-    /// The queue was empty again and the node knows; frames decided on before it knew are still dropped.
+    /// The queue was empty again and the node will learn of it; frames that it decided on before that are still dropped.
     Drained,
 }
 
-/// A bounded queue of messages, with the place the socket has come to.
+/// A bounded queue of messages, and how far the socket has written it.
 pub(crate) struct Out {
     queue: VecDeque<Outgoing>,
     /// Bytes of the front message that are written.
@@ -81,7 +81,7 @@ pub(crate) struct Out {
     replies: usize,
     lag: Lag,
     closing: bool,
-    /// The socket took less than it was offered: nothing is written until it takes more.
+    /// The socket took less than it was offered: write nothing until it accepts more.
     pub(crate) blocked: bool,
 }
 
@@ -98,13 +98,13 @@ impl Out {
         }
     }
 
-    /// Queues one binary message made of `parts`, or decides why not.
+    /// Queues one binary message made of `parts`, or says why not.
     pub(crate) fn push(&mut self, parts: Parts, class: SendClass, limits: &Limits) -> Pushed {
         if self.closing {
             return Pushed::Closed;
         }
         let payload: usize = parts.iter().map(Bytes::len).sum();
-        // A message of any size may go to an empty queue, or it could never go at all.
+        // An empty queue takes a message of any size; otherwise a large one could never be sent.
         let full = |max: usize| !self.queue.is_empty() && self.bytes + payload > max;
         match class {
             SendClass::Frames if self.lag != Lag::None || full(limits.send_queue_bytes_max) => {
@@ -133,7 +133,7 @@ impl Out {
         }
     }
 
-    /// Queues bytes that are WebSocket frames already. False: too many wait.
+    /// Queues bytes that are WebSocket frames already. Returns false if too much is queued.
     pub(crate) fn push_raw(&mut self, frame: Bytes, limits: &Limits) -> bool {
         if self.closing {
             return true;
@@ -148,8 +148,8 @@ impl Out {
         true
     }
 
-    /// Queues the close frame: nothing is taken after it. With `last`, everything that waits is dropped for that message,
-    /// except what is half written.
+    /// Queues the close frame; after that the queue takes nothing. With `last`, everything queued is dropped in favour of
+    /// that message, except one that is half written.
     pub(crate) fn close(&mut self, last: Option<Bytes>, close_payload: Bytes) {
         if self.closing {
             return;
@@ -163,15 +163,15 @@ impl Out {
         self.closing = true;
     }
 
-    /// Frames fit together again.
+    /// From here on the node's frames follow each other without a gap.
     pub(crate) fn resume(&mut self) {
-        // If frames were dropped again meanwhile there is another Lagging and Drained on the way.
+        // If frames were dropped again since then, another Lagging and Drained will follow.
         if self.lag == Lag::Drained {
             self.lag = Lag::None;
         }
     }
 
-    /// Lays what is to be written next end to end on `page`.
+    /// Concatenates the next bytes to write on `page`.
     pub(crate) fn lay<'a>(&self, page: &'a mut Page) -> &'a [u8] {
         let alone = self.queue.front().filter(|_| self.queue.len() == 1 && self.written == 0);
         if let Some(message) = alone.filter(|m| page.holds(m)) {
@@ -204,7 +204,8 @@ impl Out {
         &page.room[..laid]
     }
 
-    /// `n` bytes were written. True: the queue has become empty and the node must know, because frames were dropped.
+    /// Records that `n` bytes were written. Returns true if the queue has become empty and the node must know, because
+    /// frames were dropped.
     pub(crate) fn advance(&mut self, n: usize) -> bool {
         self.bytes -= n;
         self.written += n;
@@ -230,7 +231,7 @@ impl Out {
         self.queue.is_empty()
     }
 
-    /// Bytes that wait.
+    /// Bytes queued.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -278,7 +279,7 @@ mod tests {
         vec![vec![7; bytes / 2].into(), vec![9; bytes - bytes / 2].into()]
     }
 
-    /// Writes everything in steps of `step` bytes; returns the bytes and whether the queue said it drained.
+    /// Writes everything in steps of `step` bytes; returns the bytes and whether the queue reported that it drained.
     fn drain(out: &mut Out, step: usize) -> (Vec<u8>, bool) {
         let (mut all, mut drained) = (Vec::new(), false);
         while !out.is_empty() {
@@ -320,11 +321,11 @@ mod tests {
         let expected = |parts: &Parts| [&[0x82, 126, 0x07, 0xd0][..], &parts.concat()].concat();
         let first_laid = queue(&first).lay(&mut page).to_vec();
         assert_eq!(first_laid, expected(&first));
-        // Marked, to see that it is not laid again.
+        // Mark the page, to see that the message is not copied again.
         page.room[9] = 99;
         assert_eq!(queue(&first).lay(&mut page)[9], 99);
         assert_eq!(queue(&other).lay(&mut page), expected(&other), "as long, but something else");
-        // Half written, or with something behind it, it is another run of bytes.
+        // Half written, or with another message behind it, the bytes differ.
         let mut half = queue(&first);
         half.lay(&mut page);
         half.advance(500);

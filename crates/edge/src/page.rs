@@ -1,4 +1,4 @@
-//! The game's page: three files, embedded so that a binary needs nothing beside itself.
+//! The game's page: three files, embedded in the binary so that it needs no files beside it.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const FILES: [File; 3] = [
     File { path: "/app.css", kind: "text/css; charset=utf-8", bytes: dist!("app.css") },
 ];
 
-/// Scripts, styles and sockets of our own only; the page talks to edges on other ports of the same host.
+/// Only our own scripts, styles and sockets; the page talks to edges on other ports of the same host.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
                       style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -43,7 +43,7 @@ fn serve(file: &'static File, etag: &str, headers: &HeaderMap) -> Response {
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == etag.as_bytes());
     let head = [
         (header::CONTENT_TYPE, file.kind),
-        // A new server brings a new page: ask each time, transfer only what changed.
+        // A new server brings a new page: let the browser revalidate every time, and transfer only changes.
         (header::CACHE_CONTROL, "no-cache"),
         (header::ETAG, etag),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,10 +1,10 @@
-//! Why an edge closes a connection: the codes, and what people are told.
+//! Why an edge closes a connection: the codes, and the texts for people.
 
 use bytes::Bytes;
 use gundo_wire::Message;
 use gundo_wire::client::{Closing, ServerMessage};
 
-/// Why an edge closes a connection by itself. (The node closes some too, such as a superseded session.)
+/// Why an edge itself closes a connection. (The node closes some too, such as a superseded session.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Not a message of the protocol.
@@ -13,15 +13,15 @@ pub enum Reason {
     TooLarge,
     /// More messages or bytes per second than allowed.
     TooManyMessages,
-    /// The client does not read what it is sent.
+    /// The client does not read what the server sends.
     TooSlow,
     /// The node has no room for another connection.
     Full,
     /// No Hello in time.
     HelloTimeout,
-    /// Silence, pings not answered.
+    /// The client is silent and does not answer pings.
     Idle,
-    /// The server ends.
+    /// The server stops.
     Stopping,
 }
 
@@ -53,10 +53,10 @@ impl Reason {
         }
     }
 
-    /// After how many ms a client should try again by itself; 0: it should not.
+    /// After how many ms a client should reconnect by itself; 0: it should not.
     const fn retry_ms(self) -> u32 {
         match self {
-            // A client that speaks wrongly would only do it again.
+            // A client that breaks the protocol would only do so again.
             Self::BadMessage | Self::TooLarge => 0,
             Self::TooManyMessages | Self::Full => 5_000,
             Self::TooSlow | Self::HelloTimeout | Self::Idle | Self::Stopping => 1_000,
@@ -74,7 +74,7 @@ impl Reason {
         }
     }
 
-    /// The last protocol message: why.
+    /// The last protocol message, with the reason.
     pub(crate) fn message(self) -> Bytes {
         last_message(Closing {
             code: self.code().into(),

@@ -1,4 +1,4 @@
-//! The edge with real sockets, and a test in the node's place.
+//! The edge on real sockets, with a test in the place of the node.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,12 +18,12 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
-/// Nothing here takes long; whoever waits longer than this waits for ever.
+/// Nothing here takes long: a test that waits longer than this waits forever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// The node's side: the test reads the inbox and answers as it likes.
+/// The node's side: the test reads the inbox and answers as it wants.
 struct Fake {
     inbox: mpsc::UnboundedSender<(Input, Urgency)>,
     full: AtomicBool,
@@ -49,7 +49,7 @@ impl NodeLink for Fake {
     }
 }
 
-/// A recorder that remembers only which connections were closed why.
+/// A recorder that remembers only the reasons for which connections were closed.
 #[derive(Default)]
 struct Reasons(Arc<Mutex<Vec<String>>>);
 
@@ -139,13 +139,14 @@ impl World {
         self.edge.deliver(&mut vec![Delivery::Send { conn, parts, class }]);
     }
 
-    /// Returns when the edge has taken all it was given so far: somebody who reads has got what was given last.
+    /// Returns when the edge has taken everything it was given so far: once this client reads, it has received the last
+    /// message.
     async fn taken(&self, (socket, conn): &mut (Socket, ConnId)) {
         self.send(*conn, vec![part(0, 0)], SendClass::Kept);
         while !matches!(next(socket).await, Some(Message::Binary(_))) {}
     }
 
-    /// Expects that the edge closes `socket` with `code`, in the protocol and in WebSocket.
+    /// Expects the edge to close `socket` with `code`, both in our protocol and in WebSocket.
     async fn closed(&self, socket: &mut Socket, code: &str) -> Closing {
         let mut closing = None;
         loop {
@@ -188,7 +189,7 @@ async fn next(socket: &mut Socket) -> Option<Message> {
     message.map(|m| m.expect("a well-formed message"))
 }
 
-/// A part that is a whole server message; `seq` tells it apart, `padding` makes it long.
+/// A part that is a whole server message; `seq` identifies it, `padding` makes it long.
 fn part(seq: u32, padding: usize) -> Bytes {
     let correction = Correction { seq, code: "x".repeat(padding), ..Default::default() };
     ServerMessage { correction: Some(correction), ..Default::default() }.encode_to_vec().into()
@@ -290,7 +291,7 @@ async fn whoever_breaks_the_protocol_is_told_why() {
         let closing = world.closed(&mut socket, code).await;
         assert_eq!(closing.retry_ms, 0, "it would only happen again");
     }
-    // None of them reached the node; the first thing it sees is a good client.
+    // None of them reached the node: the first input it sees is from a good client.
     let (mut socket, conn) = world.greet().await;
     socket.send(Message::Text("bye".into())).await.expect("the edge reads");
     world.closed(&mut socket, "bad_message").await;
@@ -303,7 +304,7 @@ async fn raw_rubbish_after_the_upgrade_closes_the_connection() {
     let mut stream = TcpStream::connect(world.address).await.expect("the edge listens");
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    // An unmasked frame right behind the request, as one write: the early bytes must not be lost.
+    // One write with an unmasked frame right behind the request: the edge must not lose the early bytes.
     stream.write_all(request.as_bytes()).await.expect("open");
     stream.write_all(&[0x82, 0x03, 1, 2, 3]).await.expect("open");
     let mut all = Vec::new();
@@ -341,7 +342,7 @@ async fn the_silent_and_the_late_are_closed_and_the_living_are_not() {
     let mut late = world.connect().await;
     world.closed(&mut late, "hello_timeout").await;
 
-    // It answers pings as long as it is polled: silent by itself, but alive.
+    // It sends nothing itself, but answers pings while it is polled: alive.
     let (mut alive, alive_conn) = world.greet().await;
     let (silent, silent_conn) = world.greet().await;
     let polled = tokio::spawn(async move {
@@ -358,7 +359,7 @@ async fn the_silent_and_the_late_are_closed_and_the_living_are_not() {
     polled.await.expect("it lives");
 }
 
-/// A client that reads nothing: with small socket buffers, so that the queue fills soon.
+/// A client that reads nothing, with small socket buffers so that the queue fills soon.
 async fn deaf(world: &mut World) -> (Socket, ConnId) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
@@ -374,7 +375,7 @@ async fn a_slow_client_loses_frames_and_gets_keyframes() {
     let mut world = World::start(|s| s.limits.send_queue_bytes_max = 64 * 1024);
     let mut witness = world.greet().await;
     let (mut socket, conn) = deaf(&mut world).await;
-    // Frames until the system's buffers and the queue are full and the node is told.
+    // Send frames until the system's buffers and the queue are full and the node hears of it.
     let mut seq = 0;
     loop {
         world.send(conn, vec![part(seq, 30_000)], SendClass::Frames);
@@ -386,7 +387,7 @@ async fn a_slow_client_loses_frames_and_gets_keyframes() {
             Err(_) => assert!(seq < 10_000, "the queue has a limit"),
         }
     }
-    // Replies go on.
+    // Replies still go out.
     world.send(conn, vec![part(1_000_000, 0)], SendClass::Reply);
     let mut seen = Vec::new();
     let mut read = async |socket: &mut Socket, until| loop {
@@ -401,7 +402,7 @@ async fn a_slow_client_loses_frames_and_gets_keyframes() {
     };
     read(&mut socket, 1_000_000).await;
     assert!(matches!(world.input().await, (Input::Drained { conn: c }, Urgency::Tick) if c == conn));
-    // Decided before the node heard of it: dropped. After: sent.
+    // The node decided on this before it heard of the drain: dropped. After that: sent.
     world.send(conn, vec![part(2_000_000, 0)], SendClass::Frames);
     world.edge.deliver(&mut vec![
         Delivery::Resume { conn },
@@ -450,7 +451,7 @@ async fn a_client_that_never_reads_why_is_cut() {
     drop(witness);
     let gone = async {
         while world.edge.connections() > 0 {
-            // The count has nobody to wake us; the wait is bounded below.
+            // Nothing signals a change of the count; the wait is bounded below.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -554,7 +555,7 @@ async fn a_port_in_use_says_what_to_do() {
 async fn a_reset_is_an_end_like_any_other() {
     let mut world = World::start(|_| {});
     let (socket, conn) = world.greet().await;
-    // Dropped with this option, the system sends a reset instead of an end.
+    // With this option the system sends a reset on drop, not a FIN.
     socket.get_ref().set_zero_linger().expect("a socket option");
     drop(socket);
     assert!(matches!(world.input().await, (Input::Gone { conn: c }, _) if c == conn));

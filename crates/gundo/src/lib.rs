@@ -100,11 +100,13 @@ pub use gundo_kernel::game::{
     Player, Refusal, Role, Rules, State, Stored, TickContext, Ticking, message,
 };
 #[doc(hidden)]
-pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Schema, Undescribed};
+pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Registered, Schema, Undescribed};
 pub use gundo_node::WorldInfo;
 #[cfg(feature = "sim")]
 pub use gundo_sim as sim;
-pub use gundo_types::{Body, CHUNK_MM, ChunkId, EntityId, HEADINGS, Kind, MOTION_UNIT_MM, Point, WorldTime};
+pub use gundo_types::{
+    Body, CHUNK_MM, ChunkId, EntityId, HEADINGS, Kind, MOTION_UNIT_MM, NodeId, Point, WorldTime,
+};
 pub use gundo_wire::{DecodeError, Message};
 pub use prost;
 

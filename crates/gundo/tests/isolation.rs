@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gundo::testing::{TestSettings, TestWorld};
 use gundo::{
-    Body, Context, Decision, Done, Entity, Message, Player, Point, Refusal, Rules, State, Stored, WorldTime,
-    message,
+    Body, Bytes, Context, Decision, Done, Entity, Message, Player, Point, Refusal, Rules, State, Stored,
+    WorldTime, message,
 };
 use gundo_client::{Client, CommandError, Event, Events, SessionSettings};
 

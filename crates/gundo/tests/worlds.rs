@@ -38,7 +38,7 @@ impl Player {
             }
         };
         let player = welcome.player.expect("a player");
-        let id = EntityId::new(<Counter as gundo::Entity>::KIND, player.id);
+        let id = EntityId::new(<Counter as gundo::State>::KIND, player.id);
         Self { client, events, id, token: welcome.token }
     }
 

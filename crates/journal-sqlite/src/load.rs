@@ -1,11 +1,12 @@
-//! Reading entities: a few threads with a connection each, beside the writer (in WAL mode neither waits for the other).
+//! Reading entities, and which there are: a few threads with a connection each, beside the writer (in WAL mode neither waits for the other).
 
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use bytes::Bytes;
-use gundo_journal::queue::SharedQueues;
+use gundo_journal::queue::{ReadRequest, SharedQueues};
 use gundo_journal::{Fault, Why};
-use gundo_types::{EntityId, WorldTime};
+use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::journal::{EventRecord, EventType, Loaded};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -14,15 +15,58 @@ use crate::stats::Counters;
 const SNAPSHOT: &str =
     "SELECT seq, payload FROM snapshots WHERE kind = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
 pub(crate) const EVENTS: &str = "SELECT seq, at, cause, type, payload FROM events WHERE kind = ?1 AND id = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+/// The first id of a kind between two, both as the file has them: one step through the key, whatever lies under the id.
+pub(crate) const FIRST_ID: &str =
+    "SELECT id FROM events WHERE kind = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1";
 
 /// What a reader thread runs.
 pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, conn: &Connection, counters: &Counters) {
-    while let Some(request) = queues.next_load() {
+    while let Some(request) = queues.next_read() {
         let began = Instant::now();
-        let result = load_entity(conn, request.entity());
-        counters.on_load(began.elapsed());
-        request.answer(result);
+        match request {
+            ReadRequest::Load(request) => {
+                let result = load_entity(conn, request.entity());
+                counters.on_load(began.elapsed());
+                request.answer(result);
+            }
+            ReadRequest::List(request) => {
+                let result = list_ids(conn, request.kind(), request.ids(), request.max());
+                counters.on_load(began.elapsed());
+                request.answer(result);
+            }
+        }
     }
+}
+
+/// The lowest `max` ids among `ids` that have an event, as of one moment: hops from id to id through the key.
+pub(crate) fn list_ids(
+    conn: &Connection,
+    kind: Kind,
+    ids: RangeInclusive<u64>,
+    max: usize,
+) -> Result<Vec<u64>, Fault> {
+    let read = || {
+        let (mut found, mut query) = (Vec::new(), conn.prepare_cached(FIRST_ID)?);
+        for (low, high) in halves(ids) {
+            let mut from = Some(low);
+            while let Some(low) = from.filter(|low| found.len() < max && *low <= high) {
+                let key = params![kind.0, low, high];
+                let id = query.query_row(key, |row| row.get::<_, i64>(0)).optional()?;
+                found.extend(id.map(|id| id as u64));
+                from = id.and_then(|id| id.checked_add(1));
+            }
+        }
+        Ok(found)
+    };
+    in_one_moment(conn, read).map_err(|why| Fault::List { kind, source: why.into() })
+}
+
+/// A range of ids as the file has them, in the ids' order: those from 2^63 on are negative there.
+fn halves(ids: RangeInclusive<u64>) -> impl Iterator<Item = (i64, i64)> {
+    const LOW_LAST: u64 = i64::MAX as u64;
+    let (first, last) = ids.into_inner();
+    let halves = [(first, last.min(LOW_LAST)), (first.max(LOW_LAST + 1), last)];
+    halves.into_iter().filter(|(first, last)| first <= last).map(|(first, last)| (first as i64, last as i64))
 }
 
 /// A gap in a stream.

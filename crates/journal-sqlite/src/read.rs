@@ -7,7 +7,7 @@ use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::{EventRecord, Loaded};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::load::{EVENTS, event_row, in_one_moment, load_entity};
+use crate::load::{EVENTS, FIRST_ID, event_row, in_one_moment, load_entity};
 use crate::open::{JournalFile, OpenError};
 use crate::schema;
 use crate::writer::name_row;
@@ -115,9 +115,7 @@ impl Reader {
             };
             for (low, high) in ranges {
                 let Some(low) = low else { continue };
-                let sql =
-                    "SELECT id FROM events WHERE kind = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1";
-                let mut query = self.conn.prepare_cached(sql)?;
+                let mut query = self.conn.prepare_cached(FIRST_ID)?;
                 let id = query.query_row(params![kind, low, high], |row| row.get::<_, i64>(0)).optional()?;
                 if let Some(id) = id {
                     return Ok(Some(EntityId::new(Kind(kind as u16), id as u64)));
@@ -137,8 +135,7 @@ impl Reader {
 
     fn first_of(&self, kind: i64) -> rusqlite::Result<Option<i64>> {
         for (low, high) in [(0, i64::MAX), (i64::MIN, -1)] {
-            let sql = "SELECT id FROM events WHERE kind = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1";
-            let mut query = self.conn.prepare_cached(sql)?;
+            let mut query = self.conn.prepare_cached(FIRST_ID)?;
             if let Some(id) = query.query_row(params![kind, low, high], |row| row.get(0)).optional()? {
                 return Ok(Some(id));
             }

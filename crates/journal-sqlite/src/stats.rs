@@ -31,9 +31,9 @@ pub struct Stats {
     /// Groups by that time: bucket `i` counts those that took less than 2^i µs and at least half of that; the last bucket all
     /// longer ones.
     pub commit_us_buckets: [u64; 24],
-    /// Loads answered.
+    /// Loads and lists answered.
     pub loads: u64,
-    /// Sum of the time from taking a load to its answer, µs.
+    /// Sum of the time from taking one to its answer, µs.
     pub load_us_sum: u64,
     /// Checkpoints: how often the log was moved into the file.
     pub checkpoints: u64,

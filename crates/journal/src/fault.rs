@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use gundo_types::{EntityId, NodeId};
+use gundo_types::{EntityId, Kind, NodeId};
 
 /// Why an operation failed: an error of the storage, or [`QueueFault`](crate::queue::QueueFault).
 pub type Why = Box<dyn Error + Send + Sync>;
@@ -81,6 +81,14 @@ pub enum Fault {
     Load {
         /// The entity.
         entity: EntityId,
+        /// Why.
+        source: Why,
+    },
+    /// [`Line::list`](crate::Line::list).
+    #[error("the journal cannot list entities of kind {}", kind.0)]
+    List {
+        /// The kind.
+        kind: Kind,
         /// Why.
         source: Why,
     },

@@ -14,7 +14,9 @@ mod memory;
 pub mod queue;
 pub mod suite;
 
-use gundo_types::{EntityId, NodeId, WorldTime};
+use std::ops::RangeInclusive;
+
+use gundo_types::{EntityId, Kind, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 pub use fault::{Fault, Why, chain};
@@ -42,6 +44,15 @@ pub enum Completion {
         load: u64,
         /// The entity, or why it could not be read.
         result: Result<Loaded, Fault>,
+    },
+    /// A list ended.
+    Listed {
+        /// The kind.
+        kind: Kind,
+        /// Echo of the request.
+        list: u64,
+        /// The ids, or why they could not be read.
+        result: Result<Vec<u64>, Fault>,
     },
 }
 
@@ -148,6 +159,10 @@ pub trait Line: Send {
 
     /// Reads an entity, seeing every append whose outcome was given before.
     fn load(&mut self, entity: EntityId, load: u64);
+
+    /// Reads which entities of `kind` have an event: the lowest `max` ids in `ids`, ascending. It sees every append whose outcome
+    /// was given before. Its cost grows with what it finds, not with their events.
+    fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64);
 }
 
 /// How much room a storage has left.

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, Planted, WorldTime};
+use gundo_types::{EntityId, Kind, NodeId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 use crate::group::{self, Fences, NameRow, Verdict};
@@ -162,6 +163,18 @@ impl Store {
         Loaded { snapshot, events: events.map(|(seq, event)| (*seq, event.clone())).collect() }
     }
 
+    /// See [`Line::list`].
+    pub fn list(&self, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> Vec<u64> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let (first, last) = (EntityId::new(kind, *ids.start()), EntityId::new(kind, *ids.end()));
+        let streams = self.rows.streams.range(first..=last);
+        // A planted mistake writes snapshots without events.
+        let begun = streams.filter(|(_, stream)| !stream.events.is_empty());
+        begun.map(|(entity, _)| entity.id).take(max).collect()
+    }
+
     /// See [`Journal::name`].
     pub fn name(&self, space: &str, name: &str) -> Option<NameRow> {
         self.rows.names.get(&(space.to_owned(), name.to_owned())).copied()
@@ -313,5 +326,10 @@ impl Line for MemoryLine {
     fn load(&mut self, entity: EntityId, load: u64) {
         let result = Ok(self.journal.store().load(entity));
         (self.sink)(Completion::Loaded { entity, load, result });
+    }
+
+    fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) {
+        let result = Ok(self.journal.store().list(kind, ids, max));
+        (self.sink)(Completion::Listed { kind, list, result });
     }
 }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use gundo_types::EntityId;
 use gundo_wire::journal::{Batch, Outcome, StreamAppend};
 
-pub use loads::LoadRequest;
+pub use loads::{ListRequest, LoadRequest, ReadRequest};
 pub use shared::{Replies, SharedQueues, Work};
 
 /// How much may wait, and how large a group is. The defaults suit production.
@@ -26,7 +26,7 @@ pub struct QueueLimits {
     /// Bytes waiting in one node's queue (default 32 MiB). Beyond: `Rejected` at once. An empty queue takes a batch of any
     /// size: it would never fit otherwise.
     pub bytes_max: usize,
-    /// Loads of one node that wait (default 65,536). Beyond: the load ends with a fault at once.
+    /// Loads and lists of one node that wait (default 65,536). Beyond: the next ends with a fault at once.
     pub loads_max: usize,
     /// Batches in one group (default 1,024): the rest waits for the next group, so that a flood does not make everybody wait for
     /// one long commit.

@@ -4,6 +4,7 @@
 //! Each case gets an empty journal, and uses it only through [`Journal`] and [`Line`], as a node does. The cases do not control
 //! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ macro_rules! conformance {
             a_conflict_is_isolated, what_depends_on_a_failure_fails_with_it, a_foreign_event_does_not_heal_a_failed_line,
             a_fence_is_judged_by_seqs_alone, members_fence_writers, incarnations_only_grow, names_are_unique,
             a_snapshot_comes_with_its_event, pruning_keeps_what_loads_need, meta_is_kept, tools_see_every_stream,
-            lines_do_not_mix
+            lines_do_not_mix, a_list_says_which_entities_have_begun
         );
     };
     (@ $make:expr; $($case:ident),*) => { $(
@@ -124,6 +125,7 @@ impl Probe {
             match self.next() {
                 Completion::Appended { batch, outcome } => outcomes.push((batch, outcome)),
                 Completion::Loaded { entity, .. } => panic!("nobody asked for {entity}"),
+                Completion::Listed { kind, .. } => panic!("nobody asked for kind {}", kind.0),
             }
         }
         let of =
@@ -160,7 +162,22 @@ impl Probe {
                 assert_eq!((of, load), (entity, 77));
                 result.expect("the entity can be read")
             }
-            Completion::Appended { batch, .. } => panic!("nobody waits for batch {batch}"),
+            other => panic!("nobody waits for {other:?}"),
+        }
+    }
+
+    /// Lists entities of a test's kind and waits.
+    ///
+    /// # Panics
+    /// They cannot be read, or the answer is another's.
+    pub fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> Vec<u64> {
+        self.line.list(kind, ids, max, 78);
+        match self.next() {
+            Completion::Listed { kind: of, list, result } => {
+                assert_eq!((of, list), (kind, 78));
+                result.expect("the ids can be read")
+            }
+            other => panic!("nobody waits for {other:?}"),
         }
     }
 
@@ -482,4 +499,37 @@ pub fn lines_do_not_mix(journal: &dyn Journal) {
         let e = entity(u64::from(probe.node.0));
         assert_eq!(probe.seqs(e), (0, (1..=200).collect()));
     }
+}
+
+/// A list gives ids of one kind within a range, ascending whatever the ids, and no more than asked for. Entities without an event
+/// are not in it; pruning takes none out.
+pub fn a_list_says_which_entities_have_begun(journal: &dyn Journal) {
+    let mut a = Probe::join(journal, 1);
+    let kind = Kind(7);
+    assert_eq!(a.list(kind, 0..=u64::MAX, 10), [], "nothing has begun");
+    let (middle, high) = (1 << 63, u64::MAX);
+    let ids = [0, 1, 5, 9, middle - 1, middle, middle + 3, high];
+    for id in ids {
+        assert_eq!(a.append(vec![stream(entity(id), 1, 0, 3)]), Outcome::Done);
+    }
+    for (kind, id) in [(Kind(6), 5), (Kind(8), 5), (Kind(8), 6)] {
+        assert_eq!(a.append(vec![stream(EntityId::new(kind, id), 1, 0, 1)]), Outcome::Done);
+    }
+    assert_eq!(a.append(vec![stream(entity(6), 1, 4, 1)]), Outcome::Conflict, "it never landed");
+    assert_eq!(a.list(kind, 0..=high, 100), ids);
+    assert_eq!(a.list(kind, 0..=high, 6), ids[..6], "the lowest come first");
+    assert_eq!(a.list(kind, 0..=high, 0), []);
+    assert_eq!(a.list(kind, 1..=9, 100), [1, 5, 9], "both ends are within");
+    assert_eq!(a.list(kind, 2..=8, 100), [5]);
+    assert_eq!(a.list(kind, 6..=8, 100), []);
+    assert_eq!(a.list(kind, middle - 1..=middle, 100), [middle - 1, middle]);
+    assert_eq!(a.list(kind, middle + 1..=high, 100), [middle + 3, high]);
+    assert_eq!(a.list(kind, high..=high, 100), [high]);
+    assert_eq!(a.list(Kind(8), 0..=high, 100), [5, 6]);
+    #[expect(clippy::reversed_empty_ranges, reason = "a caller's mistake")]
+    let none = 9..=1;
+    assert_eq!(a.list(kind, none, 100), []);
+    snapshots(&mut a, entity(7), 3);
+    journal.prune(WorldTime(10 * KEEP_MS)).expect("pruning works");
+    assert_eq!(a.list(kind, 1..=9, 100), [1, 5, 7, 9]);
 }

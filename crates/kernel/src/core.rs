@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Now, Planted, Time, WorldTime};
+use gundo_types::{ChunkId, ConnId, EntityId, Kind, NodeId, Now, Planted, Time, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::ServerMessage;
 use rand_chacha::ChaCha8Rng;
@@ -29,6 +29,8 @@ pub(crate) enum Timer {
     Grace(EntityId),
     /// A load failed and is tried again.
     LoadRetry(EntityId),
+    /// What has its place in a chunk could not be listed, and is listed again.
+    ListRetry(Kind, ChunkId),
     /// A fence could not be written and is tried again.
     FenceRetry(EntityId),
     /// A locked participant has heard nothing for long.
@@ -127,7 +129,7 @@ impl Core {
 
     /// Home of an entity in the present view.
     pub(crate) fn home_of(&self, entity: EntityId) -> Option<NodeId> {
-        self.view.home_of(entity, self.settings.rules.land_kind(), self.world().tract_chunks)
+        self.view.home_of(entity, self.settings.rules.chunk_of(entity), self.world().tract_chunks)
     }
 
     /// The tick that world time is in.
@@ -155,6 +157,7 @@ impl Core {
         self.last_batch
     }
 
+    /// Number of a load, or of a list.
     pub(crate) fn next_load(&mut self) -> u64 {
         self.last_load += 1;
         assert!(self.last_load as u32 != 0, "an incarnation has loads of its own");

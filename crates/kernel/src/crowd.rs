@@ -8,6 +8,7 @@
 //! room knows entities only as they look; what they are is `host`'s, who subscribes where is the homes', and where a session's
 //! sight is centred is `edge`'s. Start reading at [`Publisher`] and [`Interest`].
 
+mod arrivals;
 mod index;
 mod interest;
 mod picture;

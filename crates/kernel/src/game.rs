@@ -3,31 +3,41 @@
 //! A game derives [`State`] for each of its kinds, implements [`Entity`] and what else the kind is ([`Player`], [`Asked`], [`Ticking`],
 //! [`Placed`]), and hands them over in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which speaks bytes. No storage, no
 //! placement here.
+//!
+//! A kind's [`Role`] says what its entities are in the world. **Players** walk, and move from node to node. **Land** is the state of a
+//! chunk, one for each. A **placed** entity stands in a chunk: its id names the chunk, its durable state says where in it
+//! ([`Placed::place`]), and it begins with its first event. Land and placed entities live at the home of their chunk, are loaded
+//! when somebody looks there, and are published like players, to everybody near. **Home** kinds have no place: each lives at the
+//! home of its id, and nobody sees it. What each of them sees is [near](Surroundings::near) it, and the same however many nodes
+//! there are.
 
+mod ask;
 mod context;
 mod decision;
 mod entity;
 mod kinds;
+mod methods;
 mod payload;
 mod refusal;
 mod rules;
 mod state;
 
+pub use ask::{Answers, Ask, Asking, Both, Many, One};
 pub use bytes::Bytes;
-pub use context::{Actor, Child, Context, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked};
-pub use decision::{
-    Answers, Ask, Asking, Both, Conclude, Decision, Done, Exists, Many, One, Part, RawAsk, RawDecision,
-    RawDone, Tell,
+pub use context::{
+    Actor, Child, Context, NEAR_CHUNKS, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked,
 };
+pub use decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, RawDone, Tell};
 pub use entity::{Answered, Asked, Entity, Placed, Player, Ticking};
 pub use gundo_macros::{Payload, State, message};
 pub use gundo_types::Kind;
 pub use gundo_wire::DecodeError;
 pub use kinds::{AnyEntity, AnyKind};
+pub use methods::{Methods, Registered};
 pub use payload::{Describe, Described, Never, Payload, Probe, Schema, Undescribed};
 pub use prost;
 pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};
 pub use rules::Rules;
 pub(crate) use rules::{PARTS_MAX, READS_MAX};
-pub use state::{Methods, Role, State, Stored};
+pub use state::{Role, State, Stored};

@@ -14,8 +14,10 @@ mod entity;
 mod handoff;
 mod isolation;
 mod leaving;
+mod observe;
 mod pending;
 mod phase;
+mod places;
 mod player;
 mod queue;
 mod room;
@@ -23,6 +25,7 @@ mod session;
 mod storage;
 mod trouble;
 mod tx;
+mod vicinity;
 mod waiting;
 mod walk;
 mod work;
@@ -31,7 +34,7 @@ pub(crate) use desk::Rooms;
 pub(crate) use room::Host;
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, EntityId, NodeId, Term};
+use gundo_types::{EntityId, NodeId, Term};
 use gundo_wire::journal::{Loaded, Outcome};
 
 use self::entity::Entity;
@@ -40,6 +43,7 @@ use self::phase::Phase;
 use self::queue::Work;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
+use crate::game::{AnyKind, Role};
 use crate::io::{Counters, RealState};
 use crate::peer::{Line, ToEdge, ToPlayer};
 
@@ -101,6 +105,11 @@ impl Host {
 
     /// Asserts what must hold between two inputs. Costs a walk over everything: for the simulator and tests.
     pub(crate) fn check(&mut self, rooms: &mut Rooms<'_>) {
+        if rooms.home.is_open() {
+            let (me, home) = (Some(rooms.core.me()), rooms.home);
+            let lives_here = |chunk| rooms.core.home_of_chunk(chunk) == me;
+            self.desk.places.check(|chunk| lives_here(chunk) && home.is_observed(chunk));
+        }
         let (entities, cx) = self.split(rooms);
         entities.values().for_each(|entity| entity.check(&cx));
         let players = entities.values().filter(|e| e.player.is_some()).count();
@@ -117,42 +126,31 @@ impl Host {
 
     // ---- coming ----------------------------------------------------------------------------------------
 
-    /// The home has somebody who looks at `chunk`, or nobody any more: its land must be here, or may rest.
-    pub(crate) fn on_observed(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
-        let Some(kind) = rooms.core.settings.rules.land_kind() else { return };
-        let land = EntityId::new(kind, chunk.to_u64());
-        if !rooms.home.is_observed(chunk) {
-            self.desk.awake.remove(&land);
-            return;
-        }
-        if rooms.core.home_of_chunk(chunk) == Some(rooms.core.me()) {
-            self.need_at_home(rooms, land);
-            if self.holds(land) {
-                self.desk.awake.insert(land);
-            }
-        }
-    }
-
-    /// Loads an entity that lives at its home, which is this node, if it is not here yet.
+    /// Loads an entity that lives at its home, which is this node, if it is not here yet. While somebody looks at its chunk it is
+    /// awake.
     fn need_at_home(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
         let now = rooms.core.now.time;
         if let Some(entity) = self.entities.get_mut(&id) {
             entity.needed = now;
+        } else if rooms.home.is_held_elsewhere(id, rooms.core.me()) {
+            // Its home was elsewhere before, and that node has not unloaded it yet.
             return;
+        } else {
+            let term = Term { epoch: rooms.core.view.epoch.0, count: 0 };
+            let role = rooms.core.settings.rules.kind_of(id.kind).map_or(Role::Home, AnyKind::role);
+            self.insert(Box::new(Entity::new(id, role, term, now)));
+            self.with(rooms, id, |entity, cx| entity.start_load(cx));
         }
-        // Its home was elsewhere before, and that node has not unloaded it yet.
-        if rooms.home.is_held_elsewhere(id, rooms.core.me()) {
-            return;
+        let chunk = rooms.core.settings.rules.chunk_of(id);
+        if chunk.is_some_and(|chunk| self.desk.places.is_open(chunk)) && self.holds(id) {
+            self.desk.awake.insert(id);
         }
-        let term = Term { epoch: rooms.core.view.epoch.0, count: 0 };
-        self.insert(Box::new(Entity::new(id, term, false, now)));
-        self.with(rooms, id, |entity, cx| entity.start_load(cx));
     }
 
     /// Takes a roaming entity that its home granted.
     pub(crate) fn take_roaming(&mut self, rooms: &mut Rooms<'_>, id: EntityId, term: Term) {
         if !self.holds(id) {
-            self.insert(Box::new(Entity::new(id, term, true, rooms.core.now.time)));
+            self.insert(Box::new(Entity::new(id, Role::Player, term, rooms.core.now.time)));
             self.with(rooms, id, |entity, cx| entity.start_load(cx));
             return;
         }
@@ -229,6 +227,7 @@ impl Host {
         match timer {
             Timer::Grace(id) => self.each(rooms, [id], |entity, cx| entity.on_grace(cx)),
             Timer::LoadRetry(id) => self.each(rooms, [id], |entity, cx| entity.on_load_retry(cx)),
+            Timer::ListRetry(kind, chunk) => self.on_list_retry(rooms, kind, chunk),
             Timer::FenceRetry(id) => self.each(rooms, [id], |entity, cx| entity.on_fence_retry(cx)),
             Timer::Lock(id) => self.each(rooms, [id], |entity, cx| entity.on_lock_timer(cx)),
             Timer::Held(id) => self.each(rooms, [id], |entity, cx| entity.on_held_timer(cx)),
@@ -257,7 +256,7 @@ impl Host {
         self.desk.hold = hold;
     }
 
-    /// A tick: public parts that change by time, and the volatile behaviour of land that somebody looks at.
+    /// A tick: public parts that change by time, and the volatile behaviour of what belongs to chunks that somebody looks at.
     pub(crate) fn tick(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.world;
         while let Some((_, id)) = self.desk.changes.first().copied().filter(|(at, _)| *at <= now) {
@@ -271,7 +270,7 @@ impl Host {
         }
     }
 
-    /// Once per second: land nobody looks at falls asleep, and what nobody needs is unloaded.
+    /// Once per second: what belongs to chunks nobody looks at falls asleep, and what nobody needs is unloaded.
     pub(crate) fn rest(&mut self, rooms: &mut Rooms<'_>) {
         self.rest_at_home(rooms);
         self.rest_players(rooms);
@@ -281,12 +280,11 @@ impl Host {
 
     fn rest_at_home(&mut self, rooms: &mut Rooms<'_>) {
         let idle_us = rooms.core.world().idle_ms * 1_000;
-        let (now, land) = (rooms.core.now.time, rooms.core.settings.rules.land_kind());
-        let home = rooms.home;
+        let (now, home) = (rooms.core.now.time, rooms.home);
         let (entities, mut cx) = self.split(rooms);
         let mut idle = Vec::new();
         for (id, entity) in entities {
-            if Some(id.kind) == land && home.is_observed(ChunkId::from_u64(id.id)) {
+            if entity.chunk.is_some_and(|chunk| home.is_observed(chunk)) && entity.may_be_seen() {
                 entity.needed = now;
                 continue;
             }

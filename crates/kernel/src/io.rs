@@ -1,9 +1,10 @@
 //! What goes into a kernel and what comes out: the whole contract with the drivers.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, Term, Time};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time};
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
@@ -99,6 +100,15 @@ pub enum Input {
         /// `Err`: the journal could not be read now (text for operators); the kernel tries again.
         result: Result<Loaded, String>,
     },
+    /// A list ended.
+    Listed {
+        /// The kind.
+        kind: Kind,
+        /// Which list, as in [`Output::List`].
+        list: u64,
+        /// The ids, ascending. `Err`: as for a load.
+        result: Result<Vec<u64>, String>,
+    },
     /// Time has passed: give this when [`poll_timeout`](crate::Node::poll_timeout) is due.
     Timeout,
     /// What the driver knows of itself, for clients that watch: give it about once per second.
@@ -169,6 +179,17 @@ pub enum Output {
         /// Echo it.
         load: u64,
     },
+    /// Ask the journal which entities of a kind there are, seeing what a load would; answer with [`Input::Listed`].
+    List {
+        /// The kind.
+        kind: Kind,
+        /// Ids among which to look.
+        ids: RangeInclusive<u64>,
+        /// How many ids are wanted at most: the lowest.
+        max: usize,
+        /// Echo it.
+        list: u64,
+    },
     /// Renew this node's lease with the coordinator, and look for its row in `members`; answer with [`Input::Renewed`].
     Renew {
         /// Echo it: the lease counts from here.
@@ -187,11 +208,11 @@ pub enum Output {
     ViewWanted,
     /// This node does not belong any more: end as after a crash. It says nothing more.
     Fenced,
-    /// Game code panicked, and the kernel has dealt with it: something to write down for operators.
+    /// Game code panicked, or said what cannot be, and the kernel has dealt with it: something to write down for operators.
     Panicked {
         /// At which entity.
         entity: EntityId,
-        /// Which rule: `decide`, `apply`, `tick` and so on.
+        /// Which rule: `decide`, `apply`, `tick` and so on. `place`: it puts the entity outside its chunk.
         doing: &'static str,
         /// That was one panic too many: the entity is suspended from now on.
         suspended: bool,
@@ -397,6 +418,10 @@ pub struct Counters {
     pub game_panics: u64,
     /// What rules wanted and the engine could not do: [`Output::GameFault`].
     pub game_faults: u64,
+    /// Times that an entity with a place was put outside its chunk, and so is not shown.
+    pub misplaced: u64,
+    /// Times that more entities of a kind had their place in a chunk than are listed: the others are not shown.
+    pub lists_cut: u64,
     /// Entities that were suspended because their code panicked again and again.
     pub suspensions: u64,
     /// Entities that are suspended now (gauge).

@@ -256,6 +256,9 @@ impl Node {
             Input::Loaded { entity, load, result } => {
                 self.with_host(|host, rooms| host.on_loaded(rooms, entity, load, result));
             }
+            Input::Listed { list, result, .. } => {
+                self.with_host(|host, rooms| host.on_listed(rooms, list, result));
+            }
             Input::Timeout => {}
             Input::Gauges(gauges) => {
                 self.edge.set_gauges(gauges);
@@ -292,7 +295,10 @@ impl Node {
         self.crowd.publisher.forget_subscribers(&gone);
         self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
         self.with_edge(|edge, rooms| edge.lose_holders(rooms, &gone));
-        self.with_host(|host, rooms| host.leave_homes(rooms));
+        self.with_host(|host, rooms| {
+            host.leave_homes(rooms);
+            host.leave_places(rooms);
+        });
         self.announce();
         self.with_edge(|edge, rooms| edge.locate_again(rooms));
         self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
@@ -432,11 +438,8 @@ impl Node {
             }
             HomeMessage::Publish { chunk, on } => self.home.publish(&mut self.core, from, chunk, on),
             about_entity => {
-                let land = self.core.settings.rules.land_kind();
-                let released = self.home.on_entity(&mut self.core, from, about_entity);
-                if let Some(entity) = released.filter(|e| Some(e.kind) == land) {
-                    let chunk = ChunkId::from_u64(entity.id);
-                    self.with_host(|host, rooms| host.on_observed(rooms, chunk));
+                if let Some(entity) = self.home.on_entity(&mut self.core, from, about_entity) {
+                    self.with_host(|host, rooms| host.on_released(rooms, entity));
                 }
             }
         }

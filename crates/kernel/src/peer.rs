@@ -91,6 +91,10 @@ pub enum Peer {
     },
 }
 
+/// Beside the tiers that a node wants of a chunk: something lives on it that belongs to a chunk around, and sees what is near. It is
+/// told as players are, and its subscription keeps nothing loaded.
+pub(crate) const PLACES: u8 = 1 << 3;
+
 /// Questions to homes, their answers, and what they are told.
 #[derive(Clone, Debug)]
 pub enum HomeMessage {
@@ -98,7 +102,7 @@ pub enum HomeMessage {
     Announce {
         /// Roaming entities it holds.
         holds: Vec<(EntityId, Term)>,
-        /// Chunks it subscribes to, with the set of tiers as bits.
+        /// Chunks it subscribes to, as in [`Subscribe`](Self::Subscribe).
         subscribes: Vec<(ChunkId, u8)>,
         /// Chunks it publishes.
         publishes: Vec<ChunkId>,
@@ -201,7 +205,7 @@ pub enum HomeMessage {
         /// The term that ends.
         term: Term,
     },
-    /// The sender wants these tiers of these chunks (bits; 0: none any more).
+    /// The sender wants these tiers of these chunks (bits; 8: for what lives on it with a place around; 0: none any more).
     Subscribe(Vec<(ChunkId, u8)>),
     /// The sender publishes the chunk, or stops.
     Publish {

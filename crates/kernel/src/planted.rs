@@ -30,7 +30,10 @@ impl Mistakes {
     pub(crate) fn input(&self, mut input: Input) -> Option<Input> {
         let Some(planted) = self.planted else { return Some(input) };
         match (planted, &mut input) {
-            (Planted::LoadNotRetried, Input::Loaded { result: Err(_), .. })
+            (
+                Planted::LoadNotRetried,
+                Input::Loaded { result: Err(_), .. } | Input::Listed { result: Err(_), .. },
+            )
             | (Planted::KeyframeLost, Input::Drained { .. }) => return None,
             (Planted::AnswersForgotten, Input::Loaded { result: Ok(loaded), .. }) => forget_answers(loaded),
             (Planted::UnknownIsDone, Input::Appended { outcome, .. }) => mistake(outcome, Outcome::Done),

@@ -1,12 +1,12 @@
 //! Homes by weighted rendezvous hashing (Thaler & Ravishankar 1998): every node computes the same home for a key from
 //! the view alone, and a change of members moves only the keys of the members that changed.
 
-use gundo_types::{ChunkId, EntityId, Kind, NodeId};
+use gundo_types::{ChunkId, EntityId, NodeId};
 
 use crate::io::View;
 
 impl View {
-    /// Home of a chunk: of its interest and of its land. Chunks of one tract share it.
+    /// Home of a chunk: of its interest, its land and what has its place there. Chunks of one tract share it.
     pub fn home_of_chunk(&self, chunk: ChunkId, tract_chunks: u16) -> Option<NodeId> {
         let side = tract_chunks.clamp(1, 256) as i16;
         let tract =
@@ -14,10 +14,10 @@ impl View {
         self.home_of_key(mix(tract.to_u64()))
     }
 
-    /// Home of an entity. Land belongs to its chunk's home.
-    pub fn home_of(&self, entity: EntityId, land: Option<Kind>, tract_chunks: u16) -> Option<NodeId> {
-        if Some(entity.kind) == land {
-            return self.home_of_chunk(ChunkId::from_u64(entity.id), tract_chunks);
+    /// Home of an entity. `chunk`: the chunk that it belongs to for ever, if it does to any; that one's home is its own.
+    pub fn home_of(&self, entity: EntityId, chunk: Option<ChunkId>, tract_chunks: u16) -> Option<NodeId> {
+        if let Some(chunk) = chunk {
+            return self.home_of_chunk(chunk, tract_chunks);
         }
         self.home_of_key(mix(entity.id ^ mix(u64::from(entity.kind.0) << 32)))
     }
@@ -50,7 +50,10 @@ fn mix(mut x: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use gundo_types::Kind;
+
     use super::*;
+    use crate::game::Role;
     use crate::io::Member;
 
     fn view(weights: &[u8]) -> View {
@@ -99,11 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn land_lives_where_its_chunk_is_published() {
+    fn what_has_a_chunk_lives_where_that_is_published() {
         let view = view(&[1, 1, 1]);
         for chunk in ChunkId::default().around(9) {
             let land = EntityId::new(Kind(2), chunk.to_u64());
-            assert_eq!(view.home_of(land, Some(Kind(2)), 4), view.home_of_chunk(chunk, 4));
+            let placed = EntityId::placed(Kind(3), chunk, 0xfedc);
+            for (id, role) in [(land, Role::Land), (placed, Role::Placed)] {
+                assert_eq!(view.home_of(id, role.chunk_of(id), 4), view.home_of_chunk(chunk, 4), "{id}");
+            }
         }
         let tract: Vec<_> =
             ChunkId { island: 0, x: 5, y: 5 }.around(1).map(|c| view.home_of_chunk(c, 4)).collect();

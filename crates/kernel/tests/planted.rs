@@ -130,7 +130,7 @@ fn said_again_after_a_restart() {
     settle(&mut cluster);
     cluster.run_ms(600);
     let before = cluster.clients[ann].heard[&2].clone().expect("it was done, and is answered as before");
-    assert_eq!(before, Bytes::from(support::game::LandReply { taken: 2 }.encode_to_vec()));
+    assert_eq!(before, Bytes::from(support::game::LandReply { taken: 2, near: None }.encode_to_vec()));
 }
 
 fn pebbles_after_many_takes() {

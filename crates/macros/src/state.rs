@@ -142,24 +142,8 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
     let (command, reply, private) =
         (or(&head.command, &never), or(&head.reply, &unit), or(&head.private, &unit));
     let (live, durable) = (or(&head.live, &unit), or(&head.durable, &this));
-    let (load, save) = if head.durable.is_some() {
-        (
-            quote!(<Self as #root::Stored>::load(id, world, durable)),
-            quote!(<Self as #root::Stored>::save(self)),
-        )
-    } else {
-        (
-            quote!({
-                let _ = (id, world);
-                durable
-            }),
-            quote!(::std::clone::Clone::clone(self)),
-        )
-    };
-    let asked = head.ask.is_some().then(|| quote!(.asked()));
-    let player = (head.role == Some("Player")).then(|| quote!(.player()));
-    let placed = (head.role == Some("Placed")).then(|| quote!(.placed()));
-    let ticking = head.live.is_some().then(|| quote!(.ticking()));
+    let (load, save) = stored(&root, head);
+    let registered = registered(&root, ident, head);
     let creates = head.asking_creates || head.role == Some("Land");
     quote! {
         impl #root::State for #ident {
@@ -178,14 +162,11 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
             type Reply = #reply;
             type Private = #private;
             type Live = #live;
-            fn load(id: u64, world: &#world, durable: #durable) -> Self {
+            fn from_durable(id: u64, world: &#world, durable: #durable) -> Self {
                 #load
             }
-            fn save(&self) -> #durable {
+            fn to_durable(&self) -> #durable {
                 #save
-            }
-            fn methods() -> #root::Methods<Self> {
-                #root::Methods::new() #asked #player #placed #ticking
             }
             fn describe(schema: &mut #root::Schema) {
                 #[allow(unused_imports)]
@@ -196,6 +177,36 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
                 (&&#root::Probe::<#public>::NEW).describe(schema, "public part");
                 (&&#root::Probe::<#private>::NEW).describe(schema, "private part");
                 (&&#root::Probe::<#signal>::NEW).describe(schema, "signals");
+            }
+        }
+
+        #registered
+    }
+}
+
+/// How the durable state becomes the entity, and the other way round.
+fn stored(root: &Path, head: &Head) -> (TokenStream, TokenStream) {
+    if head.durable.is_some() {
+        let load = quote!(<Self as #root::Stored>::load(id, world, durable));
+        return (load, quote!(<Self as #root::Stored>::save(self)));
+    }
+    let load = quote!({
+        let _ = (id, world);
+        durable
+    });
+    (load, quote!(::std::clone::Clone::clone(self)))
+}
+
+/// The rules that the head promises: a trait that nobody implements is a compile error here.
+fn registered(root: &Path, ident: &syn::Ident, head: &Head) -> TokenStream {
+    let asked = head.ask.is_some().then(|| quote!(.asked()));
+    let player = (head.role == Some("Player")).then(|| quote!(.player()));
+    let placed = (head.role == Some("Placed")).then(|| quote!(.placed()));
+    let ticking = head.live.is_some().then(|| quote!(.ticking()));
+    quote! {
+        impl #root::Registered for #ident {
+            fn methods() -> #root::Methods<Self> {
+                #root::Methods::new() #asked #player #placed #ticking
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The operators' HTTP: the nodes of a running world at a glance, and what may be done with them.
+//! The operators' HTTP API: the status of the nodes of a running world, and operations on them.
 //!
-//! `GET /admin/nodes` tells; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (`pause`, `resume`, `drain`) does it, and
-//! `POST /admin/rollout` renews all. Every request needs `Authorization: Bearer TOKEN` and must come from this machine. What is
-//! refused is answered with a status, a stable code and a sentence, and changes nothing.
+//! `GET /admin/nodes` lists the nodes; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
+//! `drain`) acts on one, and `POST /admin/rollout` restarts all. Every request needs `Authorization: Bearer TOKEN` and must
+//! come from this machine. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use crate::control::{Control, NodeStatus, Refused, WorldStatus};
 /// The answer to `GET /admin/nodes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminWorld {
-    /// Number of the present view.
+    /// Number of the current view.
     pub epoch: u64,
-    /// Every node that runs or ran, in order.
+    /// Every node that runs or has run, in order.
     pub nodes: Vec<AdminNode>,
-    /// Nodes a rollout has still to renew, the one at work first.
+    /// Nodes that a rollout has yet to restart, starting with the current one.
     pub rollout: Vec<u16>,
 }
 
@@ -36,11 +36,11 @@ pub struct AdminNode {
     pub node: u16,
     /// Its incarnation; 0: it does not run.
     pub incarnation: u64,
-    /// Where its edge listens, or did.
+    /// Where its edge listens, or listened last.
     pub address: String,
     /// `starting`, `up`, `paused`, `draining`, `restarting` or `down`.
     pub state: String,
-    /// Whether the present view has it.
+    /// Whether the current view lists it.
     pub member: bool,
     /// Clients of its edge, as of the last second.
     pub sessions: u64,
@@ -53,7 +53,7 @@ pub struct AdminNode {
     pub chunks: u64,
 }
 
-/// The answer to whatever is refused.
+/// The answer to a refused request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminError {
     /// Stable code.
@@ -62,7 +62,7 @@ pub struct AdminError {
     pub text: String,
 }
 
-/// The answer to what was done: which node.
+/// The answer to a successful operation: the node.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Done {
     node: u16,
@@ -89,7 +89,7 @@ impl From<WorldStatus> for AdminWorld {
     }
 }
 
-/// The routes; `token`: `None`: everything is refused.
+/// The routes. `token`: `None` refuses everything.
 pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
     let token: Option<Arc<str>> = token.filter(|t| !t.is_empty()).map(Into::into);
     Router::new()
@@ -103,7 +103,7 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
 async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied();
     if !caller.is_some_and(|Caller(address)| address.ip().to_canonical().is_loopback()) {
-        let text = "nodes are administered from the machine they run on only";
+        let text = "nodes can be administered only from the machine they run on";
         return refuse(StatusCode::FORBIDDEN, &Refused::new("not_local", text));
     }
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -125,7 +125,7 @@ async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Ne
     }
 }
 
-/// Compares in a time that does not tell how much is right.
+/// Compares in a time that does not reveal how many bytes match.
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
@@ -162,7 +162,7 @@ async fn roll_out(State(control): State<Control>) -> Response {
     answer(ask(control, |c| c.rollout()).await, |()| Json(serde_json::json!({})).into_response())
 }
 
-/// The supervisor may be waiting for the disk: it is not waited for on an I/O thread.
+/// The supervisor may be waiting for the disk, so an I/O thread must not wait for it.
 async fn ask<T: Send + 'static>(
     control: Control,
     what: impl FnOnce(Control) -> Result<T, Refused> + Send + 'static,

@@ -1,7 +1,8 @@
-//! The black box: a file for each panic and each logic thread that hangs, with all that is known at that moment.
+//! The black box: a file for each panic and each logic thread that hangs, with everything known at that moment.
 //!
-//! Panics of logic threads are caught by a hook with their words and call stack; the thread itself, or the watchdog, adds the
-//! rest as a [`Report`]. A thread of its own turns reports into files: symbols of a call stack take a while to look up.
+//! A hook catches panics of logic threads with their message and call stack. The thread itself, or the watchdog, adds the
+//! rest as a [`Report`]. A separate thread turns reports into files, because resolving the symbols of a call stack takes a
+//! while.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -24,25 +25,26 @@ use crate::clock::wall_ms;
 use crate::driver::Link;
 use crate::ring;
 
-/// Of one entity, a panic is written down at most this often …
+/// At most one panic per entity is reported in this time …
 const EVERY: Duration = Duration::from_secs(60);
-/// … and of all together this often: where many fail alike, the first are enough. (That one is suspended is always told.)
+/// … and at most one of all entities in this time: when many fail alike, the first are enough. (A suspension is always
+/// reported.)
 const EVERY_ANY: Duration = Duration::from_secs(1);
-/// Reports that wait to be written; beyond, they are left out. One is 1 MiB.
+/// Reports that may wait to be written; beyond that they are skipped. One is 1 MiB.
 const WAITING_MAX: usize = 8;
-/// Entities whose last panic is remembered; beyond, all are forgotten.
+/// Entities whose last panic is remembered; beyond that all are forgotten.
 const ENTITIES_MAX: usize = 1_024;
-/// Files kept: when there are more, the oldest go.
+/// Files kept: when there are more, the oldest are deleted.
 const FILES_MAX: usize = 50;
 /// How long the end of a world waits for its last reports.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
-/// Panics of one thread that wait to be reported: the first are worth most.
+/// Panics of one thread that may wait to be reported: the first are worth most.
 const CAUGHT_MAX: usize = 4;
 
-/// A panic as the hook caught it.
+/// A panic that the hook caught.
 #[derive(Debug)]
 pub(crate) struct Caught {
-    /// What it said, and where.
+    /// Its message and place.
     pub(crate) words: String,
     stack: Backtrace,
 }
@@ -50,11 +52,11 @@ pub(crate) struct Caught {
 thread_local! {
     /// Whether this is a logic thread.
     static LOGIC: Cell<bool> = const { Cell::new(false) };
-    /// Its panics that were not reported yet.
+    /// Its panics that are not reported yet.
     static CAUGHT: RefCell<Vec<Caught>> = const { RefCell::new(Vec::new()) };
 }
 
-/// From now on this thread's panics are caught for reports.
+/// From now on the hook catches this thread's panics for reports.
 pub(crate) fn watch_this_thread() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -63,7 +65,7 @@ pub(crate) fn watch_this_thread() {
             if LOGIC.get() {
                 catch(info);
             }
-            // Those of game code are told by the node in its own words.
+            // The node itself reports panics of game code.
             if !(LOGIC.get() && game::is_running()) {
                 before(info);
             }
@@ -91,7 +93,7 @@ pub(crate) fn take_caught() -> Option<Caught> {
     })
 }
 
-/// Why a report is made.
+/// The reason for a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// Game code panicked at an entity.
@@ -114,19 +116,19 @@ impl Reason {
     fn text(self) -> String {
         match self {
             Self::Game { entity, doing, suspended } => {
-                let then = if suspended { "; once too often: it is suspended" } else { "" };
+                let then = if suspended { "; the entity is suspended" } else { "" };
                 format!("the game's `{doing}` panicked at entity {entity}{then}")
             }
             Self::Logic => "the logic thread panicked: a bug of the engine; the node ends".to_owned(),
             Self::Stuck { ms } => format!(
-                "the logic thread has not come back for {ms} ms from what it does (the last line below that says \
-                 `in`); the node ends"
+                "the logic thread has not come back for {ms} ms (it hangs on the last input below, the last line \
+                 with `in`); the node ends"
             ),
         }
     }
 }
 
-/// What is written down.
+/// The content of a black box.
 struct Report {
     reason: Reason,
     node: NodeId,
@@ -136,36 +138,36 @@ struct Report {
     caught: Option<Caught>,
     counters: Counters,
     events: Vec<[u64; 3]>,
-    /// Reports since the last one that were left out.
+    /// Reports skipped since the last one.
     left_out: u64,
 }
 
 enum Post {
     Report(Box<Report>),
-    /// Everything before has been written.
+    /// Answer when everything before has been written.
     Flush(Sender<()>),
 }
 
-/// Where reports go.
+/// The queue of reports.
 pub(crate) struct BlackBox {
     /// `None`: nowhere.
     tx: Option<Mutex<Sender<Post>>>,
     told: Mutex<Told>,
-    /// Reports on their way to the disk.
+    /// Reports waiting to be written.
     waiting: Arc<AtomicUsize>,
 }
 
-/// What was reported, so that not too much is.
+/// What was reported, to limit the rate.
 #[derive(Default)]
 struct Told {
-    /// When of which entity.
+    /// When the last panic of each entity was reported.
     of: BTreeMap<EntityId, Instant>,
     last: Option<Instant>,
     left_out: u64,
 }
 
 impl Told {
-    /// Whether a panic at `entity` is to be reported.
+    /// Whether to report a panic at `entity`.
     fn is_due(&mut self, entity: EntityId, suspended: bool, now: Instant) -> bool {
         let since = |at: &Instant| now.saturating_duration_since(*at);
         let again = self.of.get(&entity).is_some_and(|at| since(at) < EVERY);
@@ -184,12 +186,12 @@ impl Told {
 }
 
 impl BlackBox {
-    /// Writes into `dir`, which is made when it is needed, for its owner only. `None`: nothing is written.
+    /// Writes into `dir`, which it creates when needed, for its owner only. `None`: writes nothing.
     pub(crate) fn open(dir: Option<PathBuf>) -> std::io::Result<Self> {
         let (mut tx, waiting) = (None, Arc::new(AtomicUsize::new(0)));
         if let Some(dir) = dir {
             let (sender, posts) = channel();
-            // It ends with the last node, and one that hangs never ends: nobody waits for it.
+            // It ends with the last node. A node that hangs never ends, so nobody joins this thread.
             Builder::new().name("gundo-blackbox".into()).spawn({
                 let waiting = Arc::clone(&waiting);
                 move || keep(&dir, &posts, &waiting)
@@ -199,7 +201,7 @@ impl BlackBox {
         Ok(Self { tx, told: Mutex::default(), waiting })
     }
 
-    /// Waits until everything reported so far has been written, but not for ever.
+    /// Waits until everything reported so far has been written, but no longer than [`FLUSH_PATIENCE`].
     pub(crate) fn flush(&self) {
         let (done, written) = channel();
         if self.post(Post::Flush(done)) {
@@ -225,7 +227,7 @@ impl BlackBox {
         self.post(Post::Report(Box::new(report)));
     }
 
-    /// Whether there is to be a report: then, how many before it were left out.
+    /// Decides whether to report; if so, returns how many reports before it were skipped.
     fn admit(&self, reason: Reason) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Reason::Game { entity, suspended, .. } = reason
@@ -242,13 +244,13 @@ impl BlackBox {
     }
 }
 
-/// Writes reports until nobody can make any.
+/// Writes reports until all senders are gone.
 fn keep(dir: &Path, posts: &Receiver<Post>, waiting: &AtomicUsize) {
     for post in posts {
         let report = match post {
             Post::Report(report) => report,
             Post::Flush(done) => {
-                // Who asked has lost patience.
+                // The caller has lost patience.
                 let _ = done.send(());
                 continue;
             }
@@ -264,7 +266,7 @@ fn keep(dir: &Path, posts: &Receiver<Post>, waiting: &AtomicUsize) {
     }
 }
 
-/// So that two reports of a millisecond have two names.
+/// Distinguishes reports of the same millisecond.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 fn write(dir: &Path, report: &Report, text: &str) -> std::io::Result<PathBuf> {
@@ -281,7 +283,7 @@ fn write(dir: &Path, report: &Report, text: &str) -> std::io::Result<PathBuf> {
         fs::remove_file(file)?;
     }
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // In order of time for as long as anybody lives.
+    // Thirteen digits keep the names in order of time for centuries.
     let name = format!("{:013}-{count:03}-{}-{}.txt", report.wall_ms, report.node, report.reason.name());
     let file = dir.join(name);
     let mut options = fs::OpenOptions::new();
@@ -329,7 +331,7 @@ fn text(report: &Report) -> String {
     text
 }
 
-/// What a logic thread says when it is over by a panic.
+/// Reports a logic thread that ended by a panic.
 pub(crate) fn report_end(black_box: &Arc<BlackBox>, link: &Link) {
     black_box.report(link, Reason::Logic, take_caught(), link.counters());
 }
@@ -391,7 +393,7 @@ mod tests {
     #[test]
     fn a_disk_that_hangs_does_not_gather_reports() {
         let black_box = BlackBox::open(None).expect("nothing is opened");
-        // Nobody writes them.
+        // Nothing writes them.
         let admitted = (0..WAITING_MAX + 5).filter(|_| black_box.admit(Reason::Logic).is_some());
         assert_eq!(admitted.count(), WAITING_MAX);
         black_box.waiting.store(0, Ordering::Relaxed);

@@ -1,25 +1,26 @@
-//! The two clocks a kernel is handed: node time from the monotonic clock, world time from the wall clock, slewed.
+//! The two clocks of a kernel: node time from the monotonic clock, world time from the wall clock, slewed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gundo_types::{Now, Time, WorldTime};
 
-/// World time runs at most this much too fast or too slow to follow the wall clock, parts per million: nobody sees a tenth.
+/// World time runs at most this much too fast or too slow to follow the wall clock, parts per million: nobody notices a
+/// tenth.
 const SLEW_PPM_MAX: i64 = 100_000;
-/// An error is worked off within about this time, s.
+/// An error is corrected within about this time, s.
 const SLEW_OVER_S: i64 = 10;
-/// Beyond this the wall clock was set or the machine slept, and world time jumps ahead. It never jumps back. µs.
+/// Beyond this error the wall clock was set or the machine slept, and world time jumps ahead. It never jumps back. µs.
 const JUMP_US: i64 = 1_000_000;
 
-/// Both clocks of a process: all its nodes see the same.
+/// Both clocks of a process, shared by all its nodes.
 pub(crate) struct Clock {
     started: Instant,
     created_us: i64,
     world: Mutex<Rate>,
 }
 
-/// World time as a line through one point.
+/// World time as a linear function of node time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rate {
     /// At this node time, µs …
@@ -52,12 +53,12 @@ impl Clock {
         Now { time: Time(time_us), world: WorldTime(world_ms as u64) }
     }
 
-    /// When node time `time` is.
+    /// The instant of node time `time`.
     pub(crate) fn instant(&self, time: Time) -> Instant {
         self.started + Duration::from_micros(time.0)
     }
 
-    /// Looks at the wall clock: call about once per second.
+    /// Follows the wall clock: call about once per second.
     pub(crate) fn adjust(&self) {
         let time_us = self.started.elapsed().as_micros() as u64;
         let mut rate = self.rate();
@@ -79,7 +80,7 @@ impl Rate {
         self.world_us + passed + passed * self.ppm / 1_000_000
     }
 
-    /// The line from here on, when the wall clock says that it should be `target_us`.
+    /// The function from here on, when the wall clock says that world time should be `target_us`.
     fn adjusted(self, time_us: u64, target_us: i64) -> Self {
         let world_us = self.at(time_us);
         let error = target_us - world_us;

@@ -1,4 +1,4 @@
-//! What an operator may do with the nodes of a running world, and what it is told.
+//! The operations on the nodes of a running world, and their answers.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
@@ -11,18 +11,18 @@ use crate::supervisor::Signal;
 #[derive(Clone, Debug)]
 pub struct Control(pub(crate) Sender<Signal>);
 
-/// What a node is doing.
+/// The state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
-    /// It runs, and does not take clients yet.
+    /// It runs, and does not accept clients yet.
     Starting,
-    /// It runs and takes clients.
+    /// It runs and accepts clients.
     Up,
-    /// Its logic stands still.
+    /// Its logic thread is frozen.
     Paused,
-    /// It gives away what it has, and ends then.
+    /// It hands over what it has, and then ends.
     Draining,
-    /// It ended by itself and will be started again.
+    /// It ended by itself and will start again.
     Restarting,
     /// It does not run.
     Down,
@@ -42,18 +42,18 @@ impl NodeState {
     }
 }
 
-/// A node at a glance. Counts are as of the last second.
+/// The status of a node. Counts are as of the last second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// Which.
+    /// The node.
     pub node: NodeId,
     /// Its incarnation; 0: it does not run.
     pub incarnation: u64,
-    /// Where its edge listens, or did.
+    /// Where its edge listens, or listened last.
     pub address: SocketAddr,
-    /// What it is doing.
+    /// Its state.
     pub state: NodeState,
-    /// Whether the present view has it.
+    /// Whether the current view lists it.
     pub member: bool,
     /// Clients of its edge.
     pub sessions: u64,
@@ -65,14 +65,14 @@ pub struct NodeStatus {
     pub chunks: u64,
 }
 
-/// A whole world's nodes at a glance.
+/// The status of all nodes of a world.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorldStatus {
-    /// Number of the present view.
+    /// Number of the current view.
     pub epoch: u64,
-    /// Every node that runs or ran, in order.
+    /// Every node that runs or has run, in order.
     pub nodes: Vec<NodeStatus>,
-    /// Nodes a rollout has still to renew, the one at work first; empty: none is under way.
+    /// Nodes that a rollout has yet to restart, starting with the current one; empty: no rollout is under way.
     pub rollout: Vec<NodeId>,
 }
 
@@ -100,13 +100,13 @@ impl Refused {
     }
 }
 
-/// The caller that waits for an operation. If it is dropped without an answer, the world has ended.
+/// The caller that waits for an operation. Dropping it without an answer means that the world has ended.
 #[derive(Debug)]
 pub(crate) struct Asker(Sender<Result<Answer, Refused>>);
 
 impl Asker {
     pub(crate) fn answer(self, answer: Answer) {
-        // The asker may have gone.
+        // The caller may be gone.
         let _ = self.0.send(Ok(answer));
     }
 
@@ -127,7 +127,7 @@ pub(crate) enum Request {
     Rollout,
 }
 
-/// What came of it.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     World(WorldStatus),
@@ -135,7 +135,7 @@ pub(crate) enum Answer {
 }
 
 impl Control {
-    /// Every node at a glance.
+    /// The status of every node.
     ///
     /// # Errors
     /// `stopped`: the world has ended.
@@ -154,7 +154,7 @@ impl Control {
         self.ask(Request::Kill(node)).map(drop)
     }
 
-    /// Lets a node's logic stand still, as if its machine hung.
+    /// Freezes a node's logic thread, as if its machine hung.
     ///
     /// # Errors
     /// `unknown_node`, `node_down`, `paused` (it is already), `draining`, `stopped`.
@@ -162,7 +162,7 @@ impl Control {
         self.ask(Request::Pause(node)).map(drop)
     }
 
-    /// Lets a paused node go on. If the others have removed it meanwhile it finds out, ends, and starts as another incarnation.
+    /// Unfreezes a paused node. If the others have removed it, it finds out, ends, and starts as another incarnation.
     ///
     /// # Errors
     /// `unknown_node`, `node_down`, `not_paused`, `stopped`.
@@ -170,7 +170,7 @@ impl Control {
         self.ask(Request::Resume(node)).map(drop)
     }
 
-    /// Empties a node in the background: it gives away what it has, sends its clients to other edges, and ends.
+    /// Drains a node in the background: it hands over what it has, sends its clients to other edges, and ends.
     ///
     /// # Errors
     /// `unknown_node`, `node_down`, `last_node`, `draining` (it is already), `paused`, `rollout` (one is under way), `storage`,
@@ -182,7 +182,7 @@ impl Control {
     /// Starts a node: the lowest number that does not run.
     ///
     /// # Errors
-    /// `too_many_nodes`, `port` (it is taken by another program), `storage`, `stopped`.
+    /// `too_many_nodes`, `port` (another program uses it), `storage`, `stopped`.
     pub fn add(&self) -> Result<NodeId, Refused> {
         match self.ask(Request::Add)? {
             Answer::Node(node) => Ok(node),
@@ -190,12 +190,12 @@ impl Control {
         }
     }
 
-    /// Renews every node in the background, one after another: drain, start again, wait until it is up. It goes on also when the
-    /// caller has gone.
+    /// Restarts every node in the background, one after another: drain, start again, wait until it is up. The rollout
+    /// continues even if the caller is gone.
     ///
     /// # Errors
-    /// `last_node` (a world of one node cannot be renewed without a pause), `rollout` (one is under way), `not_whole` (a node is
-    /// paused or draining), `storage`, `stopped`.
+    /// `last_node` (a world of one node cannot restart without a pause), `rollout` (one is under way), `not_whole` (a node
+    /// is paused or draining), `storage`, `stopped`.
     pub fn rollout(&self) -> Result<(), Refused> {
         self.ask(Request::Rollout).map(drop)
     }

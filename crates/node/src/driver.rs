@@ -1,4 +1,4 @@
-//! A node's logic thread: inbox → kernel → edge, fabric and journal line.
+//! A node's logic thread: inbox → kernel → edge, fabric and journal.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,40 +21,40 @@ use crate::ring::{Event, Ring};
 const INPUTS_PER_NOW: usize = 32;
 /// The thread looks around at least this often.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
-/// A logic thread that has not looked around for this long is not well, ms.
+/// A logic thread that has not looked around for this long is unhealthy, ms.
 const STUCK_MS: u64 = 2_000;
 
 /// How a logic thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It was told to.
+    /// The supervisor ended it.
     Told,
     /// The node was removed from the view.
     Fenced,
-    /// A bug: what the panic said.
+    /// A bug, with the panic's message.
     Panicked(String),
 }
 
-/// What a logic thread looks at between two turns.
+/// Flags that a logic thread checks between two turns.
 #[derive(Default)]
 struct Gate {
     ended: bool,
     paused: bool,
 }
 
-/// What others see of a node: the edge's link to it.
+/// A node as other threads see it, and the edge's link to it.
 pub(crate) struct Link {
     /// Node and incarnation.
     pub(crate) me: (NodeId, u64),
     /// Its newest view.
     pub(crate) epoch: AtomicU64,
     pub(crate) ring: Ring,
-    /// Twice the turns it has begun, less one while it is in one.
+    /// Twice the turns it has begun, minus one while it is in a turn.
     turns: AtomicU64,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) recorders: Recorders,
     pub(crate) clock: Arc<Clock>,
-    /// Node time at which the logic thread looked around last, ms; 0: not yet.
+    /// Node time at which the logic thread last looked around, ms; 0: not yet.
     alive_ms: AtomicU64,
     ready: AtomicBool,
     gate: Mutex<Gate>,
@@ -90,30 +90,30 @@ impl Link {
         }
     }
 
-    /// The turn the logic thread is in; `None`: it waits for something to do.
+    /// The turn the logic thread is in; `None`: it is idle.
     pub(crate) fn turn(&self) -> Option<u64> {
         Some(self.turns.load(Ordering::Relaxed)).filter(|turns| turns % 2 == 1)
     }
 
-    /// Does something that must come to an end.
+    /// Runs `act` as a turn, which must come to an end.
     fn turning<T>(&self, act: impl FnOnce() -> T) -> T {
         let _turn = Turn::begin(&self.turns);
         act()
     }
 
-    /// From now on nothing of the node leaves it.
+    /// From now on the node sends nothing.
     pub(crate) fn end(&self) {
         self.gate().ended = true;
         self.opened.notify_one();
     }
 
-    /// Lets the node stand still, or go on.
+    /// Pauses the node, or lets it run again.
     pub(crate) fn pause(&self, paused: bool) {
         self.gate().paused = paused;
         self.opened.notify_one();
     }
 
-    /// Waits while the node stands still. Nothing of it leaves when it has ended: hold the guard while anything does.
+    /// Waits while the node is paused. An ended node must send nothing, so hold the guard while it sends.
     fn pass(&self) -> Option<MutexGuard<'_, Gate>> {
         let mut gate = self.gate();
         while gate.paused && !gate.ended {
@@ -135,10 +135,10 @@ impl Link {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Where the node's journal line gives its completions.
+    /// Receives the completions of the node's journal.
     pub(crate) fn sink(&self) -> Sink {
         let (node, inbox) = (self.me.0.0, Arc::clone(&self.inbox));
-        // A fault is logged when it begins, not with every load that the kernel tries again.
+        // Log a fault when it begins, not for every load that the kernel tries again.
         let failing = AtomicBool::new(false);
         Box::new(move |completion| {
             let input = match completion {
@@ -147,9 +147,17 @@ impl Link {
                     let result = result.map_err(|fault| fault.chain());
                     let failed = failing.swap(result.is_err(), Ordering::Relaxed);
                     if let (false, Err(fault)) = (failed, &result) {
-                        tracing::warn!(node, fault, "an entity cannot be loaded; it is tried again");
+                        tracing::warn!(node, fault, "cannot load an entity; trying again");
                     }
                     Input::Loaded { entity, load, result }
+                }
+                Completion::Listed { kind, list, result } => {
+                    let result = result.map_err(|fault| fault.chain());
+                    let failed = failing.swap(result.is_err(), Ordering::Relaxed);
+                    if let (false, Err(fault)) = (failed, &result) {
+                        tracing::warn!(node, fault, "entities cannot be listed; they are listed again");
+                    }
+                    Input::Listed { kind, list, result }
                 }
             };
             inbox.give(input, Urgency::Now);
@@ -157,7 +165,7 @@ impl Link {
     }
 }
 
-/// A turn of a logic thread, also one that ends by a panic.
+/// A turn of a logic thread. It also ends by a panic.
 struct Turn<'a>(&'a AtomicU64);
 
 impl<'a> Turn<'a> {
@@ -199,7 +207,7 @@ impl NodeLink for Link {
     }
 }
 
-/// Everything a logic thread works with.
+/// Everything that belongs to a logic thread.
 pub(crate) struct Driver {
     node: Node,
     link: Arc<Link>,
@@ -213,7 +221,7 @@ pub(crate) struct Driver {
     lost: Vec<NodeId>,
     fenced: bool,
     tick_us_max: u32,
-    /// Time in which there was something to do, since the last look.
+    /// Working time since the last publication.
     worked: Duration,
     published: Instant,
 }
@@ -247,7 +255,7 @@ impl Driver {
         }
     }
 
-    /// Runs until the inbox is closed, or the node does not belong any more.
+    /// Runs until the inbox is closed, or the node is removed.
     pub(crate) fn run(mut self) -> Ending {
         let mut inputs = Vec::new();
         let mut busy = false;
@@ -263,7 +271,7 @@ impl Driver {
             let began = Instant::now();
             link.turning(|| self.think(&mut inputs));
             self.worked += began.elapsed();
-            // Whoever was ended meanwhile says nothing more.
+            // A node that has ended meanwhile sends nothing more.
             let Some(_gate) = link.pass() else { return Ending::Told };
             let began = Instant::now();
             link.turning(|| self.carry_out());
@@ -277,7 +285,7 @@ impl Driver {
         }
     }
 
-    /// Handles everything that came, then the time that passed.
+    /// Handles all inputs, then the time that has passed.
     fn think(&mut self, inputs: &mut Vec<Input>) {
         let mut now = self.link.clock.now();
         for (count, input) in inputs.drain(..).enumerate() {
@@ -300,18 +308,18 @@ impl Driver {
         self.link.ready.store(self.node.is_ready(), Ordering::Relaxed);
     }
 
-    /// Hands to clients and peers what came of it.
+    /// Passes the results to clients and peers.
     fn carry_out(&mut self) {
         self.edge.deliver(&mut self.deliveries);
         self.fabric.flush(&mut self.lost);
         for peer in self.lost.drain(..) {
-            tracing::warn!(node = self.link.me.0.0, peer = peer.0, "a peer takes nothing any more");
+            tracing::warn!(node = self.link.me.0.0, peer = peer.0, "a peer accepts no more messages");
             self.link.inbox.give(Input::LinkBroken { peer }, Urgency::Now);
         }
     }
 
     fn handle(&mut self, now: Now, input: Input) {
-        // The kernel looks at its timers with every input: whichever comes first when a tick is due pays for it.
+        // The kernel checks its timers with every input, so the first input after a tick is due pays for the tick.
         let tick = self.node.poll_timeout().is_some_and(|at| at <= now.time).then(Instant::now);
         if let Input::View(view) = &input {
             self.link.epoch.store(view.epoch.0, Ordering::Relaxed);
@@ -328,6 +336,7 @@ impl Driver {
                 Output::Peer { to, message } => self.fabric.push(to, message),
                 Output::Append(batch) => self.line.append(batch),
                 Output::Load { entity, load } => self.line.load(entity, load),
+                Output::List { kind, ids, max, list } => self.line.list(kind, ids, max, list),
                 Output::Renew { sent } => self.membership.renew(sent),
                 Output::Remove { epoch, node, incarnation } => {
                     self.membership.propose_removal(epoch, node, incarnation);
@@ -348,10 +357,14 @@ impl Driver {
         }
     }
 
-    /// Game code panicked; the kernel has dealt with it, and operators should know.
+    /// Game code panicked. The kernel has handled it; this reports it to operators.
     fn on_panicked(&self, entity: EntityId, doing: &'static str, suspended: bool) {
         let caught = blackbox::take_caught();
-        let words = caught.as_ref().map_or("what it applied does not decode", |c| c.words.as_str());
+        let unsaid = match doing {
+            "place" => "it puts the entity outside its chunk, so nobody sees it",
+            _ => "an event it applied does not decode",
+        };
+        let words = caught.as_ref().map_or(unsaid, |c| c.words.as_str());
         tracing::warn!(node = self.link.me.0.0, %entity, doing, suspended, words, "game code failed");
         let reason = Reason::Game { entity, doing, suspended };
         self.black_box.report(&self.link, reason, caught, self.node.counters());
@@ -384,7 +397,7 @@ impl Driver {
                 before,
                 load,
                 inbox,
-                "the level of overload has changed"
+                "the overload level has changed"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What a logic thread reads: one bounded list of inputs, filled by I/O threads, peers and the journal.
+//! The inbox of a logic thread: one bounded list of inputs, filled by I/O threads, peers and the journal.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,14 +8,14 @@ use gundo_edge::Urgency;
 use gundo_kernel::{Input, Peer, ToPlayer};
 use gundo_types::NodeId;
 
-/// Inputs that wait before the edge stops reading from its clients.
+/// Inputs that may wait before the edge stops reading from its clients.
 pub(crate) const INPUTS_MAX: usize = 65_536;
-/// Messages of one peer that wait before its frames are dropped.
+/// Messages of one peer that may wait before its frames are dropped.
 const PEER_FRAMES_MAX: usize = 1_024;
-/// Messages of one peer that wait before the node behind this inbox counts as lost.
+/// Messages of one peer that may wait before the node behind this inbox counts as lost.
 const PEER_MAX: usize = 262_144;
-/// How long moves and frames may wait for company before the logic thread looks at them: what walks across nodes should reach
-/// the next tick, and a wake for each message would cost more than the message.
+/// How long moves and frames wait to be batched before the logic thread handles them. Bodies that walk across nodes should
+/// reach the next tick, and a wake-up for each message would cost more than the message.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// A node's inbox.
@@ -29,36 +29,36 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     inputs: Vec<Input>,
-    /// Messages among them by sender.
+    /// How many messages of each sender are waiting.
     peers: Vec<(NodeId, usize)>,
     urgent: bool,
     sleep: Sleep,
     closed: bool,
 }
 
-/// How the logic thread sleeps: who must wake it.
+/// How the logic thread sleeps, and so what wakes it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Sleep {
-    /// It does not.
+    /// It is awake.
     #[default]
     Awake,
     /// It looks again soon: only urgent inputs wake it.
     Short,
-    /// Nothing was going on: any input wakes it.
+    /// It was idle: any input wakes it.
     Long,
 }
 
-/// What became of a peer's messages.
+/// What happened to a peer's messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Handed {
     /// Frames dropped.
     pub(crate) dropped: usize,
-    /// The node takes nothing any more.
+    /// The node accepts nothing any more.
     pub(crate) lost: bool,
 }
 
 impl Inbox {
-    /// Puts inputs in, in order.
+    /// Adds inputs, in order.
     pub(crate) fn give_all(&self, inputs: &mut Vec<Input>, urgency: Urgency) {
         let mut state = self.state();
         state.inputs.append(inputs);
@@ -66,7 +66,7 @@ impl Inbox {
         self.filled(state);
     }
 
-    /// Puts an input in.
+    /// Adds an input.
     pub(crate) fn give(&self, input: Input, urgency: Urgency) {
         let mut state = self.state();
         state.inputs.push(input);
@@ -74,7 +74,7 @@ impl Inbox {
         self.filled(state);
     }
 
-    /// Puts a peer's messages in, in order. Frames are dropped first when too much waits; beyond the limit all of them are.
+    /// Adds a peer's messages, in order. When too many wait, it first drops frames; beyond the limit it drops all of them.
     pub(crate) fn give_peer(&self, from: NodeId, incarnation: u64, messages: &mut Vec<Peer>) -> Handed {
         let mut handed = Handed::default();
         let mut state = self.state();
@@ -109,24 +109,24 @@ impl Inbox {
         handed
     }
 
-    /// Inputs that wait.
+    /// The number of waiting inputs.
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether as much waits as may.
+    /// Whether the inbox is full.
     pub(crate) fn is_full(&self) -> bool {
         self.len() >= INPUTS_MAX
     }
 
-    /// Ends the logic thread after what it has.
+    /// Ends the logic thread after it has handled what it has.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.filled.notify_one();
     }
 
-    /// Moves everything that waits into `inputs` (empty), sleeping until there is something worth waking for or until
-    /// `deadline`. `busy`: there were inputs the last time. False: closed.
+    /// Moves everything that waits into `inputs` (empty). Sleeps until there is something worth waking for, or until
+    /// `deadline`. `busy`: there were inputs the last time. False: the inbox is closed.
     pub(crate) fn take(&self, inputs: &mut Vec<Input>, deadline: Instant, busy: bool) -> bool {
         let mut state = self.state();
         let sleep = if busy { Sleep::Short } else { Sleep::Long };
@@ -155,7 +155,7 @@ impl Inbox {
             Sleep::Long => true,
         };
         if wake {
-            // Once: whoever comes before the thread has woken need not call it again.
+            // Wake it once: an input that comes before the thread has woken need not wake it again.
             state.sleep = Sleep::Awake;
             drop(state);
             self.filled.notify_one();

@@ -1,7 +1,7 @@
-//! What operators see: the recorder of a world, the logic indicators of each node, and the machine's.
+//! The metrics for operators: the recorder of a world, the metrics of each node's logic, and those of the machine.
 //!
-//! Three families: machine (`process_*`, `machine_*`), logic (`gundo_tick_seconds`, `gundo_inbox`, `gundo_commands_total` and the
-//! like), and network, which the edges record themselves.
+//! There are three families: machine (`process_*`, `machine_*`), logic (`gundo_tick_seconds`, `gundo_inbox`,
+//! `gundo_commands_total` and the like), and network, which the edges record themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::machine::Machine;
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// Bounds of `gundo_tick_seconds`: from a quiet world to a lost tick.
+/// Bucket bounds of `gundo_tick_seconds`: from a quiet world to a lost tick.
 const TICK_BUCKETS: [f64; 10] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1];
-/// Bounds of `gundo_round_trip_seconds`.
+/// Bucket bounds of `gundo_round_trip_seconds`.
 const RTT_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
-/// All indicators of one process. Not the global recorder: several worlds may live in one test process.
+/// All metrics of one process. Not the global recorder, because several worlds may run in one test process.
 #[derive(Clone)]
 pub(crate) struct Recorders {
     recorder: Arc<PrometheusRecorder>,
@@ -52,7 +52,7 @@ impl Recorders {
         self.handle.render()
     }
 
-    /// Sorts away what was recorded since the last time; call every few seconds.
+    /// Compacts what was recorded since the last call; call every few seconds.
     pub(crate) fn upkeep(&self) {
         self.handle.run_upkeep();
     }
@@ -70,13 +70,13 @@ impl Recorders {
 
 type CounterOf = fn(&Counters) -> u64;
 type MachineOf = fn(&Machine) -> f64;
-/// A label beside the node's, if any.
+/// A label in addition to the node's, if any.
 type More = Option<(&'static str, &'static str)>;
-/// Name, label, what it says, and where the value comes from.
+/// Name, label, description, and how to read the value.
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 24] = [
+const COUNTERS: [Row<CounterOf>; 26] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -84,19 +84,19 @@ const COUNTERS: [Row<CounterOf>; 24] = [
     (
         "gundo_refused_total",
         Some(("code", "storage_busy")),
-        "Commands and hellos refused for want of something",
+        "Commands and hellos refused for lack of a resource",
         |c| c.refused_storage_busy,
     ),
     (
         "gundo_refused_total",
         Some(("code", "storage_full")),
-        "Commands and hellos refused for want of something",
+        "Commands and hellos refused for lack of a resource",
         |c| c.refused_storage_full,
     ),
     (
         "gundo_refused_total",
         Some(("code", "busy_world")),
-        "Commands and hellos refused for want of something",
+        "Commands and hellos refused for lack of a resource",
         |c| c.refused_busy_world,
     ),
     ("gundo_overload_seconds_total", Some(("level", "1")), "Seconds at a level of overload", |c| {
@@ -126,6 +126,12 @@ const COUNTERS: [Row<CounterOf>; 24] = [
     ("gundo_suspensions_total", None, "Entities suspended because their code kept panicking", |c| {
         c.suspensions
     }),
+    ("gundo_entities_misplaced_total", None, "Entities that the game put outside their chunk", |c| {
+        c.misplaced
+    }),
+    ("gundo_lists_cut_total", None, "Chunks in which more of a kind had their place than are shown", |c| {
+        c.lists_cut
+    }),
     ("gundo_peer_nonsense_total", None, "Peer messages refused because they make no sense", |c| c.nonsense),
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
@@ -146,7 +152,7 @@ const GAUGES: [(&str, &str, CounterOf); 11] = [
     ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),
 ];
 
-/// Indicators of one node's logic.
+/// Metrics of one node's logic.
 pub(crate) struct Logic {
     /// Time to handle one tick with all its outputs.
     pub(crate) tick: Histogram,
@@ -156,7 +162,7 @@ pub(crate) struct Logic {
     counters: Vec<(Counter, CounterOf)>,
     gauges: Vec<(Gauge, CounterOf)>,
     peer_frames_dropped: Counter,
-    /// What was handed over the last time.
+    /// What was published the last time.
     before: (Counters, u64),
 }
 
@@ -191,7 +197,7 @@ impl Logic {
         }
     }
 
-    /// Hands a node's counters over; call about once per second. A node that starts again counts from 0: what it adds counts.
+    /// Publishes a node's counters; call about once per second. A restarted node counts from 0: only its increases count.
     pub(crate) fn publish(&mut self, counters: &Counters, inbox: usize, peer_frames_dropped: u64) {
         let before = std::mem::replace(&mut self.before, (counters.clone(), peer_frames_dropped));
         let grown = |of: &CounterOf| of(counters).saturating_sub(of(&before.0));
@@ -202,7 +208,7 @@ impl Logic {
     }
 }
 
-/// Indicators of the membership.
+/// Metrics of the membership.
 pub(crate) struct NodeGauges {
     recorders: Recorders,
     epoch: Gauge,
@@ -211,7 +217,7 @@ pub(crate) struct NodeGauges {
 
 impl NodeGauges {
     pub(crate) fn new(recorders: &Recorders) -> Self {
-        let epoch = recorders.gauge("gundo_epoch", Vec::new(), "Number of the present view");
+        let epoch = recorders.gauge("gundo_epoch", Vec::new(), "Number of the current view");
         Self { recorders: recorders.clone(), epoch, members: BTreeMap::new() }
     }
 
@@ -222,14 +228,14 @@ impl NodeGauges {
         for member in &view.members {
             let gauge = self.members.entry(member.node).or_insert_with(|| {
                 let label = Label::new("node", member.node.0.to_string());
-                self.recorders.gauge("gundo_member", vec![label], "Whether the present view has the node")
+                self.recorders.gauge("gundo_member", vec![label], "Whether the current view lists the node")
             });
             gauge.set(1.0);
         }
     }
 }
 
-/// Room on the journal's disk, and the alarm when there is little.
+/// The free space on the journal's disk, and the alarm when it is nearly full.
 pub(crate) struct DiskGauge {
     free: Gauge,
     low: Arc<AtomicBool>,
@@ -246,7 +252,7 @@ impl DiskGauge {
         Arc::clone(&self.low)
     }
 
-    /// Hands over what the journal says; call about once per second. Tells when it begins and when it is over.
+    /// Publishes the journal's free space; call about once per second. Logs when it becomes low and when it recovers.
     pub(crate) fn publish(&self, room: Room) {
         let free_mib = room.free_bytes.map(|bytes| bytes >> 20);
         if let Some(bytes) = room.free_bytes {
@@ -282,7 +288,7 @@ const MACHINE: [Row<MachineOf>; 10] = [
     }),
 ];
 
-/// Indicators of machine and process. Gauges all, also what only grows: seconds have fractions.
+/// Metrics of machine and process. All are gauges, even those that only grow, because seconds have fractions.
 pub(crate) struct MachineGauges(Vec<(Gauge, MachineOf)>);
 
 impl MachineGauges {

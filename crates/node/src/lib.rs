@@ -1,14 +1,15 @@
-//! The driver: what turns kernels into a running world.
+//! The driver: runs kernels as a world.
 //!
-//! Each node is one logic thread that feeds one [`gundo_kernel::Node`] from one inbox and carries its outputs out: to
-//! clients through its edge, to peers through the fabric, to the journal through its line. Clocks, threads, indicators
-//! and the way from start to graceful stop are here; what a node *decides* is the kernel's alone.
+//! Each node is one logic thread that feeds one [`gundo_kernel::Node`] from one inbox and executes its outputs: to clients
+//! through its edge, to peers through the fabric, to the journal through its [`Line`](gundo_journal::Line). Clocks,
+//! threads, metrics, the start and the graceful stop are here; only the kernel *decides* anything.
 //!
-//! Start with [`LocalNodes::start`]: this process' nodes of one world. They are ended, added and drained by [`Control`].
-//! Inside: `driver` is the logic thread, `inbox` what it reads, `mesh` the way between nodes of one process, `member` a node's way
-//! to the coordinator, `slot` one running node, `supervisor` who looks after them, `solo` the coordinator of a solo world and `rows` its
-//! way to the journal, `watchdog` who finds the hung, `blackbox` and `ring` what is written down then, `admin` the operators' HTTP,
-//! `clock` the two clocks, `upkeep` what is looked at once per second, `nodes` the start.
+//! Start with [`LocalNodes::start`]: this process' nodes of one world. [`Control`] ends, adds and drains them.
+//! Inside: `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
+//! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
+//! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
+//! happened, `admin` is the operators' HTTP API, `clock` has the two clocks, `upkeep` the checks of every second, `nodes`
+//! the start.
 
 mod admin;
 mod blackbox;

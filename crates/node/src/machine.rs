@@ -1,8 +1,8 @@
-//! Indicators of the machine and the process, read from the kernel's files (Linux; elsewhere they are not there).
+//! Metrics of the machine and the process, read from the kernel's files (on Linux; elsewhere there are none).
 
 use std::fs::read_to_string;
 
-/// What the machine says of itself.
+/// The state of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Machine {
     /// CPU time of this process, s.
@@ -22,7 +22,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// The machine now; what cannot be read is 0.
+    /// Reads the machine now; values that cannot be read are 0.
     pub(crate) fn read() -> Self {
         let hz = rustix::param::clock_ticks_per_second().max(1) as f64;
         let text = |path: &str| read_to_string(path).unwrap_or_default();

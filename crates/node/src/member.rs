@@ -1,5 +1,5 @@
-//! A node's way to those who decide about it: what its kernel asks goes to the coordinator, the answer goes into its inbox, and
-//! that it has nothing left goes to the supervisor. Nothing waits.
+//! A node's access to the coordinator and the supervisor. The kernel's requests go to the coordinator and the answers to
+//! its inbox; the supervisor hears when the node has nothing left. Nothing here blocks.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -12,7 +12,7 @@ use gundo_types::{Epoch, NodeId, Time};
 use crate::inbox::Inbox;
 use crate::supervisor::Signal;
 
-/// A node as a member. Its supervisor and its logic thread have one each.
+/// A node as a member. Its supervisor and its logic thread each have one.
 #[derive(Clone)]
 pub(crate) struct Membership {
     pub(crate) coordinator: Arc<dyn Coordinator>,
@@ -23,7 +23,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// From now on the node learns of every view, the present one first.
+    /// From now on the node receives every view, starting with the current one.
     pub(crate) fn watch(&self) -> Watch {
         let inbox = Arc::clone(&self.inbox);
         self.coordinator.watch(Box::new(move |view| inbox.give(Input::View(view), Urgency::Now)))
@@ -48,32 +48,32 @@ impl Membership {
 
     /// Proposes the removal of a member that it cannot reach.
     pub(crate) fn propose_removal(&self, epoch: Epoch, suspect: NodeId, incarnation: u64) {
-        tracing::warn!(node = self.me.0.0, suspect = suspect.0, "a node cannot be reached");
+        tracing::warn!(node = self.me.0.0, suspect = suspect.0, "a node is unreachable");
         let reply = move |removed| match removed {
             Ok(true) => tracing::warn!(node = suspect.0, "the node was removed; the others take over"),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%error, node = suspect.0, "the node cannot be removed; it is tried again");
+                tracing::warn!(%error, node = suspect.0, "cannot remove the node; trying again");
             }
         };
         self.coordinator.remove(epoch, incarnation, Box::new(reply));
     }
 
-    /// Others have a newer view: asks for the present one.
+    /// Others have a newer view: asks for the current one.
     pub(crate) fn look(&self) {
         let inbox = Arc::clone(&self.inbox);
         let reply = move |view| {
-            // Without an answer it asks again within a second.
+            // Without an answer the node asks again within a second.
             if let Ok(view) = view {
                 inbox.give(Input::View(view), Urgency::Now);
             }
         };
         self.coordinator.view(Box::new(reply));
     }
-    /// It has saved everything, or given everything away.
+    /// The node has saved everything, or handed everything over.
     pub(crate) fn stopped(&self) {
         let (node, incarnation) = self.me;
-        // A world that has ended needs no news.
+        // A world that has ended drops the news.
         let _ = self.supervisor.send(Signal::Stopped { node, incarnation });
     }
 }

@@ -1,7 +1,7 @@
-//! The way between the nodes of one process: messages travel as values, once per turn of the logic thread and peer.
+//! The fabric between the nodes of one process: messages travel as values, once per turn of the logic thread and peer.
 //!
-//! It behaves as a network would: what is said to a node that is not there is lost, a node that ends breaks its links, and
-//! its peers are told.
+//! It behaves as a network would: messages to a node that does not run are lost, and a node that ends breaks its links,
+//! which its peers notice.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use gundo_types::NodeId;
 
 use crate::inbox::Inbox;
 
-/// Who is there, with the inbox of each.
+/// The running nodes, with the inbox of each.
 #[derive(Default)]
 pub(crate) struct Mesh {
     nodes: RwLock<BTreeMap<NodeId, Arc<Inbox>>>,
@@ -22,12 +22,12 @@ pub(crate) struct Mesh {
 }
 
 impl Mesh {
-    /// A node is there from now on.
+    /// Adds a running node.
     pub(crate) fn join(&self, node: NodeId, inbox: &Arc<Inbox>) {
         self.write(|nodes| drop(nodes.insert(node, Arc::clone(inbox))));
     }
 
-    /// A node is not there any more: its links to all others break.
+    /// Removes a node: its links to all others break.
     pub(crate) fn leave(&self, node: NodeId, inbox: &Arc<Inbox>) {
         self.write(|nodes| {
             if nodes.get(&node).is_some_and(|there| Arc::ptr_eq(there, inbox)) {
@@ -45,7 +45,7 @@ impl Mesh {
     }
 }
 
-/// One node's way to its peers.
+/// One node's access to its peers.
 pub(crate) struct Fabric {
     me: NodeId,
     incarnation: u64,
@@ -61,7 +61,7 @@ impl Fabric {
         Self { me, incarnation, mesh, version: 0, peers: Vec::new(), dropped: 0 }
     }
 
-    /// Takes a message for a peer. What is for a node that is not there is lost.
+    /// Queues a message for a peer. Messages to a node that does not run are lost.
     pub(crate) fn push(&mut self, to: NodeId, message: Peer) {
         let version = self.mesh.version.load(Ordering::Acquire);
         if version != self.version {
@@ -83,7 +83,7 @@ impl Fabric {
         }
     }
 
-    /// Hands everything over. Peers that take nothing any more go to `lost`.
+    /// Delivers everything queued. Peers that accept nothing any more go to `lost`.
     pub(crate) fn flush(&mut self, lost: &mut Vec<NodeId>) {
         for (node, inbox, waiting) in self.peers.iter_mut().filter(|(_, _, waiting)| !waiting.is_empty()) {
             let handed = inbox.give_peer(self.me, self.incarnation, waiting);

@@ -1,4 +1,4 @@
-//! The nodes of one world that run in this process, from start to graceful stop. In solo they are all there are.
+//! The nodes of one world that run in this process, from start to graceful stop. In solo these are all nodes of the world.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) const NODES_MAX: u16 = 64;
 /// Why a world did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldFault {
-    /// The settings make no sense.
+    /// The settings are invalid.
     #[error("{0}")]
     Settings(String),
     /// The data belongs to another game.
@@ -41,7 +41,7 @@ pub enum WorldFault {
         /// The game that was started.
         expected: String,
     },
-    /// A seed was given for a world that has another.
+    /// The given seed is not that of the existing world.
     #[error(
         "this world was made with seed {found}: start it without --seed, or choose another directory with --data for a new world"
     )]
@@ -49,15 +49,15 @@ pub enum WorldFault {
         /// The world's seed.
         found: u64,
     },
-    /// An edge could not be opened.
+    /// An edge could not open.
     #[error(transparent)]
     Edge(#[from] EdgeFault),
-    /// What the journal notes about the world makes no sense.
+    /// The journal's notes about the world are invalid.
     #[error(
-        "the journal notes {found:?} as the world's {key}, which is no number: restore a backup of the data directory"
+        "the journal notes {found:?} as the world's {key}, which is not a number: restore a backup of the data directory"
     )]
     Note {
-        /// Under which key.
+        /// The key of the note.
         key: &'static str,
         /// The note.
         found: String,
@@ -70,29 +70,29 @@ pub enum WorldFault {
     /// The nodes could not join.
     #[error("the nodes cannot join: {0}")]
     Join(#[from] CallError),
-    /// The operating system gives no threads, no random numbers or the like.
+    /// The operating system refuses threads, random numbers or the like.
     #[error("cannot start: {0}")]
     System(String),
-    /// At a stop, not everything could be saved in time.
+    /// The stop could not save everything in time.
     #[error("the world did not stop in time; nothing acknowledged is lost")]
     StopTimeout,
 }
 
-/// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) is the polite way.
+/// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) ends them gracefully.
 pub struct LocalNodes {
     edges: Vec<SocketAddr>,
     info: WorldInfo,
     stopper: Stopper,
-    /// Taken by the one who waits for the end.
+    /// The thread that waits for the end takes it.
     supervisor: Option<JoinHandle<Result<(), WorldFault>>>,
 }
 
-/// Stops a process' nodes from anywhere.
+/// A handle that stops a process' nodes.
 #[derive(Clone, Debug)]
 pub struct Stopper(Sender<Signal>);
 
 impl Stopper {
-    /// Begins a graceful stop; [`LocalNodes::wait`] says when it is done.
+    /// Starts a graceful stop; [`LocalNodes::wait`] returns when it is done.
     pub fn stop(&self) {
         // Nodes that have ended need no stop.
         let _ = self.0.send(Signal::Stop);
@@ -100,7 +100,7 @@ impl Stopper {
 }
 
 impl LocalNodes {
-    /// Starts nodes on `journal`: `rules` makes the game for the world that is found or begun there.
+    /// Starts nodes on `journal`. `rules` makes the game for the world in it, or for the new one.
     ///
     /// # Errors
     /// The settings, the journal, the ports or the system do not allow it.
@@ -163,27 +163,27 @@ impl LocalNodes {
         Ok(Self { edges, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
     }
 
-    /// Where each node's edge listens, in node order, as they began.
+    /// The address of each node's edge, in node order, as of the start.
     pub fn edges(&self) -> &[SocketAddr] {
         &self.edges
     }
 
-    /// What the world is.
+    /// The description of the world.
     pub fn info(&self) -> &WorldInfo {
         &self.info
     }
 
-    /// A handle to each of them.
+    /// A handle to the nodes.
     pub fn control(&self) -> Control {
         Control(self.stopper.0.clone())
     }
 
-    /// A handle to stop them with.
+    /// A handle that stops the nodes.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Stops them: everything is saved, clients are told, the journal is closed.
+    /// Stops the nodes: saves everything, tells clients, closes the journal.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -192,10 +192,10 @@ impl LocalNodes {
         self.wait()
     }
 
-    /// Waits until they have ended.
+    /// Waits until the nodes have ended.
     ///
     /// # Errors
-    /// Why they ended, if nobody stopped them or the stop did not save everything.
+    /// The reason they ended, if nobody stopped them or the stop did not save everything.
     pub fn wait(mut self) -> Result<(), WorldFault> {
         self.join()
     }
@@ -208,18 +208,18 @@ impl LocalNodes {
 
 impl Drop for LocalNodes {
     fn drop(&mut self) {
-        // Nodes that have ended take no signals, and have told how they ended.
+        // Nodes that have ended take no signals, and have reported how they ended.
         let _ = self.stopper.0.send(Signal::Kill);
         let _ = self.join();
     }
 }
 
-/// A node that hangs is written down, and then ended by the supervisor.
+/// Writes a black box for a node that hangs, then has the supervisor end it.
 fn watch(limit_ms: u64, black_box: Arc<BlackBox>, tx: Sender<Signal>) -> Result<Watchdog, WorldFault> {
     let on_stuck = move |Stuck { link, ms }: Stuck| {
         let (node, incarnation) = link.me;
         black_box.report(&link, Reason::Stuck { ms }, None, link.counters());
-        // A world that has ended needs no news.
+        // A world that has ended drops the news.
         let _ = tx.send(Signal::Stuck { node, incarnation, ms });
     };
     Watchdog::start(limit_ms, on_stuck).map_err(system)
@@ -251,7 +251,7 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     Ok(())
 }
 
-/// What the journal notes under `key`; if nothing yet, `value`, from now on.
+/// The journal's note under `key`. If there is none, notes `value` from now on.
 fn settle_key(journal: &dyn Journal, key: &str, value: String) -> Result<String, Fault> {
     match journal.meta(key)? {
         Some(found) => Ok(found),
@@ -259,14 +259,14 @@ fn settle_key(journal: &dyn Journal, key: &str, value: String) -> Result<String,
     }
 }
 
-/// What the journal says about the world; what it does not say yet is settled now, for ever.
+/// The world that the journal describes; a missing note is settled now, permanently.
 fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, WorldFault> {
     let number = |key: &'static str, value: u64| {
         let found = settle_key(journal, key, value.to_string())?;
         found.parse::<u64>().map_err(|source| WorldFault::Note { key, found, source })
     };
     let chance = getrandom::u64().map_err(system)?;
-    // 32 bits are easy to read aloud and more islands than anyone will see.
+    // 32 bits are easy to read aloud, and make more islands than anyone will see.
     let seed = number("seed", settings.seed.unwrap_or(chance >> 32))?;
     if settings.seed.is_some_and(|wanted| wanted != seed) {
         return Err(WorldFault::OtherSeed { found: seed });
@@ -291,7 +291,7 @@ fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        // A refusal changes nothing: clients beyond the limit wait at the door.
+        // A refusal changes nothing: clients beyond the limit wait to be accepted.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }

@@ -1,7 +1,7 @@
 //! The last events of a logic thread, kept where another thread can read them when that one hangs.
 //!
-//! A fixed number of fixed records: noting one is four stores and no allocation, so it is always on. What was *said* is not
-//! in it, only who, what sort and how much: the ring may be shown to anybody who may see logs.
+//! A fixed number of fixed-size records: noting one takes four stores and no allocation, so it is always on. The content of
+//! messages is not in it, only the sender, the sort and the size, so the ring may be shown to anyone who may see logs.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,8 @@ const NAMES: &[&str] = &[
     "in  appended unknown",
     "in  loaded",
     "in  not loaded",
+    "in  listed",
+    "in  not listed",
     "in  timeout",
     "in  gauges",
     "in  hold",
@@ -39,6 +41,7 @@ const NAMES: &[&str] = &[
     "out close",
     "out append",
     "out load",
+    "out list",
     "out panicked",
     "out suspended",
     "out renew",
@@ -64,7 +67,7 @@ const NAMES: &[&str] = &[
     "peer membership",
 ];
 
-/// A sort, by its name.
+/// The number of a sort, by its name.
 const fn sort(name: &str) -> u8 {
     let mut at = 0;
     while at < NAMES.len() {
@@ -90,10 +93,10 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// This bit of a sort says that a peer's message goes out.
+/// This bit of a sort marks a message to a peer.
 const OUT: u8 = 0x80;
 
-/// One thing that came in or went out.
+/// An input or an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
     sort: u8,
@@ -101,7 +104,7 @@ pub(crate) struct Event {
     id: u64,
     kind: u16,
     node: u16,
-    /// Bytes, or how many.
+    /// Bytes, or a count.
     size: u32,
 }
 
@@ -126,7 +129,7 @@ impl Event {
         Self { size: u32::try_from(size).unwrap_or(u32::MAX), ..self }
     }
 
-    /// What comes in.
+    /// The event of an input.
     pub(crate) fn of_input(input: &Input) -> Self {
         match input {
             Input::View(view) => {
@@ -152,6 +155,10 @@ impl Event {
                 Self::of(const { sort("in  loaded") }).entity(*entity).size(loaded.events.len())
             }
             Input::Loaded { entity, .. } => Self::of(const { sort("in  not loaded") }).entity(*entity),
+            Input::Listed { list, result: Ok(ids), .. } => {
+                Self::of(const { sort("in  listed") }).id(*list).size(ids.len())
+            }
+            Input::Listed { list, .. } => Self::of(const { sort("in  not listed") }).id(*list),
             Input::Timeout => Self::of(const { sort("in  timeout") }),
             Input::Gauges(_) => Self::of(const { sort("in  gauges") }),
             Input::Hold(_) => Self::of(const { sort("in  hold") }),
@@ -161,7 +168,7 @@ impl Event {
         }
     }
 
-    /// What goes out.
+    /// The event of an output.
     pub(crate) fn of_output(output: &Output) -> Self {
         match output {
             Output::Send { conn, parts, .. } => {
@@ -177,6 +184,7 @@ impl Event {
                 Self::of(const { sort("out append") }).id(batch.id).size(batch.streams.len())
             }
             Output::Load { entity, .. } => Self::of(const { sort("out load") }).entity(*entity),
+            Output::List { list, .. } => Self::of(const { sort("out list") }).id(*list),
             Output::Panicked { entity, suspended, .. } => Self::of(match suspended {
                 false => const { sort("out panicked") },
                 true => const { sort("out suspended") },
@@ -259,7 +267,7 @@ impl Event {
     }
 }
 
-/// The last events of one logic thread. One thread notes, any thread reads.
+/// The last events of one logic thread. One thread writes, any thread reads.
 pub(crate) struct Ring {
     words: Box<[[AtomicU64; WORDS]]>,
     /// Records noted so far.
@@ -274,7 +282,7 @@ impl Default for Ring {
 }
 
 impl Ring {
-    /// Notes an event. Only the logic thread does.
+    /// Notes an event. Only the logic thread calls it.
     pub(crate) fn note(&self, now: Time, event: Event) {
         let count = self.count.load(Ordering::Relaxed);
         let [first, second, third] = &self.words[count as usize % RECORDS];
@@ -285,7 +293,7 @@ impl Ring {
         self.count.store(count + 1, Ordering::Release);
     }
 
-    /// What is in it now, oldest first. Records that are written over meanwhile are left out.
+    /// The current content, oldest first. Leaves out records that are overwritten meanwhile.
     pub(crate) fn read(&self) -> Vec<[u64; WORDS]> {
         let end = self.count.load(Ordering::Acquire);
         let begin = end.saturating_sub(RECORDS as u64);
@@ -298,7 +306,7 @@ impl Ring {
     }
 }
 
-/// Records as text, one a line.
+/// Records as text, one per line.
 pub(crate) fn write(records: &[[u64; WORDS]], out: &mut String) {
     for [first, id, third] in records {
         let event = Event {

@@ -1,7 +1,8 @@
-//! The rows of incarnations in the journal, asked from threads of their own: a slow journal keeps no other thread waiting.
+//! The rows of incarnations in the journal, read and written on threads of their own: a slow journal blocks no other
+//! thread.
 //!
-//! Reads have their own thread, so that members renew while a write waits for the disk. What waits is bounded: the
-//! coordinator gives a call up long before, so beyond the limit a request fails at once.
+//! Reads have their own thread, so that members renew their leases while a write waits for the disk. The queues are
+//! bounded. The coordinator gives up a call long before the limit is reached, so beyond it a request fails at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +12,16 @@ use std::thread::{Builder, JoinHandle};
 use gundo_coordinator::{RowAnswer, RowReply, RowRequest, Rows};
 use gundo_journal::{Fault, Journal, Registration};
 
-/// Requests that wait for one of the two threads: more than all nodes of a process ask in the time of a lease.
+/// Requests that may wait for one of the two threads: more than all nodes of a process send during a lease.
 const WAITING_MAX: usize = 1_024;
 
-/// The way to the threads. It may outlive them: then nothing is answered.
+/// The queues of the threads. They may outlive the threads; then nothing is answered.
 pub(crate) struct JournalRows {
     reads: SyncSender<Job>,
     writes: SyncSender<Job>,
 }
 
-/// The threads. Dropping this ends them after what they are doing; what waits is not done.
+/// The threads. Dropping this ends them after their current request; waiting requests are dropped.
 pub(crate) struct RowThreads {
     rows: Arc<JournalRows>,
     ended: Arc<AtomicBool>,
@@ -29,7 +30,7 @@ pub(crate) struct RowThreads {
 
 enum Job {
     Ask(RowRequest, RowReply),
-    /// Look whether it is over.
+    /// Check whether to end.
     Wake,
 }
 
@@ -59,7 +60,7 @@ impl Drop for RowThreads {
             let _ = jobs.try_send(Job::Wake);
         }
         for thread in self.threads.drain(..) {
-            // A panic there was told when it happened.
+            // A panic there was reported when it happened.
             drop(thread.join());
         }
     }
@@ -118,7 +119,7 @@ mod tests {
 
     gundo_coordinator::conformance!(Threaded::new);
 
-    /// What of a journal stands still.
+    /// Which calls of a journal block.
     #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd)]
     enum Stalls {
         #[default]
@@ -127,7 +128,7 @@ mod tests {
         All,
     }
 
-    /// A journal in memory that stands still when it is told to.
+    /// A journal in memory that blocks on request.
     #[derive(Default)]
     struct Stalling {
         journal: MemoryJournal,
@@ -230,7 +231,7 @@ mod tests {
             self.coordinator.pass(ms);
             let (tx, rx) = channel();
             self.coordinator.expire(Box::new(move |expired| drop(tx.send(expired))));
-            // A journal that stands still answers nothing.
+            // A blocked journal answers nothing.
             if *self.journal.stalls.lock().expect("no test panics with it") == Stalls::Nothing {
                 rx.recv().expect("answered").expect("every row can be deleted");
             }
@@ -273,7 +274,7 @@ mod tests {
             let delete = RowRequest::Delete { incarnation: 1 };
             rows.ask(delete, Box::new(move |answer| drop(tx.send(answer))));
         };
-        // One may be under way already.
+        // One may be in progress already.
         (0..WAITING_MAX + 2).for_each(|_| ask());
         assert!(rx.recv().expect("answered").is_err(), "one too many");
         made.journal.stall(Stalls::Nothing);

@@ -23,7 +23,7 @@ use crate::nodes::{WorldFault, system};
 use crate::supervisor::Signal;
 use crate::watchdog::Watchdog;
 
-/// What all nodes of a process are made from.
+/// What all nodes of a process share.
 pub(crate) struct Ground {
     pub(crate) world: Arc<WorldSettings>,
     pub(crate) io_threads: usize,
@@ -39,20 +39,20 @@ pub(crate) struct Ground {
     /// Whether players hear why a rule could not do what it wanted.
     pub(crate) explains: bool,
     pub(crate) watchdog: Watchdog,
-    /// What every edge serves beside its own.
+    /// Routes that every edge serves in addition to its own.
     pub(crate) routes: axum::Router,
 }
 
-/// What a running node is at.
+/// The stage of a running node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// It runs; whether it takes clients already its link says.
+    /// It runs; its link says whether it already takes clients.
     Running,
-    /// Its logic stands still.
+    /// Its logic thread is frozen.
     Paused,
-    /// It gives away what it has.
+    /// It hands over what it has.
     Draining,
-    /// It has nothing left, and leaves the view.
+    /// It has nothing left, and is leaving the view.
     Leaving,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Starts the node `member` behind the door `bound`. `inbox` is where its peers reach it already.
+    /// Starts the node `member` behind the door `bound`. Its peers already reach it through `inbox`.
     pub(crate) fn start(
         ground: &Ground,
         coordinator: &Arc<dyn Coordinator>,
@@ -117,12 +117,12 @@ impl Slot {
         Ok(Self { member, link, edge, thread, stage: Stage::Running, _watch })
     }
 
-    /// Hands the node an input that nobody should wait for.
+    /// Puts an input in the node's inbox, to be handled at once.
     pub(crate) fn give(&self, input: Input) {
         self.link.inbox.give(input, Urgency::Now);
     }
 
-    /// Ends the node as a crash would. When this returns nothing of it reaches its peers any more, and they know.
+    /// Ends the node as a crash would. When this returns, its peers receive nothing more from it, and know that it is gone.
     pub(crate) fn kill(self, mesh: &Mesh) -> JoinHandle<()> {
         self.link.end();
         self.link.inbox.close();
@@ -132,7 +132,7 @@ impl Slot {
     }
 }
 
-/// Starts a logic thread. How it ends goes to the supervisor.
+/// Starts a logic thread. The supervisor receives how it ended.
 fn spawn(
     link: &Arc<Link>,
     black_box: &Arc<BlackBox>,
@@ -143,14 +143,14 @@ fn spawn(
     let (me, incarnation) = link.me;
     let run = move || {
         blackbox::watch_this_thread();
-        // The driver is made and lost inside: nothing of it is looked at after a panic.
+        // The driver lives and dies inside the closure, so nobody sees its state after a panic.
         let ending = catch_unwind(AssertUnwindSafe(|| driver().run())).unwrap_or_else(|panic| {
             blackbox::report_end(&black_box, &link);
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let what = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Ending::Panicked(what.unwrap_or("a panic without words").to_owned())
+            Ending::Panicked(what.unwrap_or("a panic without a message").to_owned())
         });
-        // A world that has ended needs no news.
+        // A world that has ended drops the news.
         let _ = tx.send(Signal::Ended { node: me, incarnation, ending });
     };
     Builder::new().name(format!("gundo-{me}")).spawn(run).map_err(system)

@@ -1,6 +1,8 @@
-//! The coordinator of a solo world: the rules of `gundo_coordinator` on a store in memory, with the journal's rows and a clock.
+//! The coordinator of a solo world: the rules of `gundo_coordinator` on a store in memory, with the journal's rows and a
+//! clock.
 //!
-//! It lives as long as the process, and so do its members. Nodes and the supervisor speak to it by its handle; no call blocks.
+//! It lives as long as the process, and so do its members. Nodes and the supervisor call it through its handle; no call
+//! blocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +15,10 @@ use gundo_journal::Journal;
 
 use crate::rows::RowThreads;
 
-/// Between two looks at the leases, ms.
+/// Interval between two looks at the leases, ms.
 const LOOK_MS: u64 = 100;
 
-/// The coordinator of a solo world. Dropping it ends it: handles to it are answered nothing more.
+/// The coordinator of a solo world. Dropping it ends it; after that, handles get no answers.
 pub(crate) struct SoloCoordinator {
     coordinator: LocalCoordinator,
     /// Dropped to end the clock.
@@ -45,13 +47,13 @@ impl SoloCoordinator {
 impl Drop for SoloCoordinator {
     fn drop(&mut self) {
         drop(self.end.take());
-        // It waits for nothing else.
+        // The thread waits for nothing else.
         let _ = self.clock.take().map(JoinHandle::join);
     }
 }
 
-/// Lets time pass until the world ends. It counts its own looks and trusts no clock: when the whole process stood still, nobody
-/// could renew, and nobody's lease runs out by that.
+/// Advances the coordinator's time until the world ends. It counts its own looks and trusts no clock: while the whole
+/// process was stopped, nobody could renew, so no lease may run out because of that.
 fn tick(coordinator: &LocalCoordinator, ended: &Receiver<()>) {
     let (looks, fails) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     while ended.recv_timeout(Duration::from_millis(LOOK_MS)) == Err(RecvTimeoutError::Timeout) {
@@ -67,7 +69,7 @@ fn tick(coordinator: &LocalCoordinator, ended: &Receiver<()>) {
     }
 }
 
-/// Says what came of a look at the leases: a failure when it begins, not with every look.
+/// Logs the result of a look at the leases: a failure when it begins, not with every look.
 fn tell(expired: &Result<Vec<u64>, CallError>, fails: &AtomicBool) {
     let failed = fails.swap(expired.is_err(), Ordering::Relaxed);
     match expired {
@@ -80,7 +82,7 @@ fn tell(expired: &Result<Vec<u64>, CallError>, fails: &AtomicBool) {
             }
         }
         Err(error) if !failed => {
-            tracing::warn!(%error, "a node whose lease is over cannot be removed; it is tried again");
+            tracing::warn!(%error, "cannot remove a node whose lease has ended; trying again");
         }
         Err(_) => {}
     }

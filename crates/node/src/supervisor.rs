@@ -1,9 +1,10 @@
-//! The supervisor of a process: starts and ends its nodes, restarts those that ended by themselves, and does what operators ask.
+//! The supervisor of a process: starts and ends its nodes, restarts those that ended by themselves, and executes what
+//! operators ask for.
 //!
-//! Here is its loop. It waits for nothing but its next signal: what takes time (the coordinator, and through it the journal; a
-//! port that is not free yet) is begun, and comes back as a signal or is looked at again. In the rooms behind it: `running` has
-//! the nodes that run, `starts` those that are to, `operators` what operators ask, `rollout` the renewal of all nodes, `ending`
-//! the end.
+//! This file has its loop. The loop waits for nothing but its next signal. Anything that takes time (the coordinator, and
+//! through it the journal; a port that is still in use) is only started here; its result comes as a signal, or the loop
+//! looks again. The other rooms: `running` has the nodes that run, `starts` those that will start, `operators` the
+//! operators' requests, `rollout` the restart of all nodes, `ending` the end.
 
 mod ending;
 mod operators;
@@ -32,21 +33,21 @@ use starts::Starts;
 
 /// How often the supervisor looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
-/// How often while it waits for a port.
+/// How often it looks around while it waits for a port.
 const LOOK_AT_PORT: Duration = Duration::from_millis(10);
 
-/// What the supervisor hears.
+/// A signal to the supervisor.
 #[derive(Debug)]
 pub(crate) enum Signal {
     /// Save everything and end.
     Stop,
-    /// End at once, as a crash would.
+    /// End at once, as in a crash.
     Kill,
-    /// A node has saved everything, or given everything away.
+    /// A node has saved everything, or handed everything over.
     Stopped { node: NodeId, incarnation: u64 },
     /// A logic thread has ended.
     Ended { node: NodeId, incarnation: u64, ending: Ending },
-    /// A logic thread does not come back from what it does.
+    /// A logic thread hangs.
     Stuck { node: NodeId, incarnation: u64, ms: u64 },
     /// A new view.
     View(View),
@@ -54,13 +55,13 @@ pub(crate) enum Signal {
     Joined { node: NodeId, joined: Result<Member, CallError> },
     /// It has answered the drain of a node that an operator asked for, or a rollout.
     Drained { node: NodeId, incarnation: u64, drained: Result<bool, CallError>, asker: Option<Asker> },
-    /// It has answered the leaving of a node that has given everything away.
+    /// It has answered the leave of a node that has handed everything over.
     Left { node: NodeId, incarnation: u64, left: Result<(), CallError> },
-    /// An operator asks for something.
+    /// An operator's request.
     Control(Request, Asker),
 }
 
-/// The nodes of a process, and what they need.
+/// The nodes of a process, and what they share.
 pub(crate) struct Supervisor {
     ground: Ground,
     coordinator: Arc<dyn Coordinator>,
@@ -80,7 +81,7 @@ impl Supervisor {
         let solo = SoloCoordinator::start(&ground.journal, ground.world.membership_ms()).map_err(system)?;
         let coordinator = solo.handle();
         let tx = ground.tx.clone();
-        // A world that has ended needs no news.
+        // A world that has ended drops the news.
         let watch = coordinator.watch(Box::new(move |view| drop(tx.send(Signal::View(view)))));
         let (clock, journal) = (Arc::clone(&ground.clock), Arc::clone(&ground.journal));
         let upkeep = Upkeep::start(clock, journal, ground.recorders.clone(), Arc::clone(&ground.disk));
@@ -98,7 +99,7 @@ impl Supervisor {
         })
     }
 
-    /// Looks after the nodes until somebody ends the world.
+    /// Runs the nodes until a signal ends the world.
     pub(crate) fn run(mut self, rx: &Receiver<Signal>) -> Result<(), WorldFault> {
         let mut next = Instant::now();
         let polite = loop {
@@ -108,7 +109,7 @@ impl Supervisor {
                 Ok(signal) => self.on_signal(signal),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            // Also when signals come without end.
+            // Also when signals arrive without a pause.
             if Instant::now() >= next {
                 self.look_around();
                 next = Instant::now() + LOOK_AROUND;
@@ -147,7 +148,7 @@ impl Supervisor {
     fn on_view(&mut self, view: View) {
         self.gauges.publish(&view);
         for member in view.members.iter().filter(|m| m.draining) {
-            // Also by a drain whose answer was lost.
+            // This also covers a drain whose answer was lost.
             if let Some(slot) = self.running.life(member.node, member.incarnation)
                 && slot.stage == Stage::Running
             {
@@ -157,12 +158,12 @@ impl Supervisor {
         self.view = view;
     }
 
-    /// A node has given everything away: it leaves, and ends when it has left.
+    /// A node has handed everything over: it leaves the view, and ends once it has left.
     fn on_stopped(&mut self, node: NodeId, incarnation: u64) {
         let Some(slot) = self.running.life(node, incarnation) else { return };
         slot.stage = Stage::Leaving;
         let tx = self.ground.tx.clone();
-        // A world that has ended needs no news.
+        // A world that has ended drops the news.
         let reply = move |left| drop(tx.send(Signal::Left { node, incarnation, left }));
         self.coordinator.leave(incarnation, Box::new(reply));
     }
@@ -188,7 +189,7 @@ impl Supervisor {
         let leaves = slot.stage == Stage::Leaving;
         match ending {
             Ending::Told => return,
-            // It saw the view without it before the supervisor heard that it has left.
+            // It saw the view without itself before the supervisor heard that it had left.
             Ending::Fenced if leaves => {}
             Ending::Fenced => {
                 tracing::warn!(
@@ -207,15 +208,15 @@ impl Supervisor {
         if leaves { self.end_empty(node) } else { self.lose(node) }
     }
 
-    /// A logic thread does not come back: it is left behind, and what it does has no effect any more.
+    /// A logic thread hangs: the supervisor abandons it, and nothing it does has an effect any more.
     fn on_stuck(&mut self, node: NodeId, incarnation: u64, ms: u64) {
         let Some(slot) = self.running.life(node, incarnation) else { return };
         let leaves = slot.stage == Stage::Leaving;
-        tracing::error!(node = node.0, ms, "the node hangs in what it does; it is ended as by a crash");
+        tracing::error!(node = node.0, ms, "the node hangs; it ends as after a crash");
         if leaves { self.end_empty(node) } else { self.lose(node) }
     }
 
-    /// Ends a node as a crash would. It starts again after a while.
+    /// Ends a node as a crash would. It starts again later.
     fn lose(&mut self, node: NodeId) {
         self.running.end(node);
         self.starts.restart(node, Instant::now());

@@ -1,5 +1,5 @@
-//! What is looked at once per second: the wall clock, the machine, the room on the journal's disk. It has a thread of its own: a
-//! disk that hangs blocks the thread that asks it.
+//! Everything that is checked once per second: the wall clock, the machine, the space on the journal's disk. It has its own
+//! thread, because a disk that hangs blocks the thread that asks it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::indicators::{DiskGauge, MachineGauges, Recorders};
 use crate::machine::Machine;
 
-/// Between two looks.
+/// Interval between two checks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Looks until it is dropped.
+/// Checks until it is dropped.
 pub(crate) struct Upkeep {
     /// Dropped to end it.
     end: Option<Sender<()>>,
@@ -48,7 +48,7 @@ impl Upkeep {
 impl Drop for Upkeep {
     fn drop(&mut self) {
         drop(self.end.take());
-        // It only looks: a moment.
+        // A check is short, so this join takes only a moment.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

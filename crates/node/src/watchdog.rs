@@ -1,7 +1,7 @@
-//! The watchdog: finds logic threads that do not come back from what they do.
+//! The watchdog: finds logic threads that hang.
 //!
-//! It counts its own looks and trusts no clock: a process that was stopped, or a machine that slept, has looked at nothing
-//! meanwhile, and nobody is to blame.
+//! It counts its own looks and trusts no clock: while a process is stopped, or a machine sleeps, the watchdog does not look
+//! either, so no thread is blamed.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,17 +13,17 @@ use gundo_types::NodeId;
 
 use crate::driver::Link;
 
-/// Between two looks, ms.
+/// Interval between two looks, ms.
 const LOOK_MS: u64 = 100;
 
-/// A logic thread that does not come back.
+/// A logic thread that hangs.
 pub(crate) struct Stuck {
     pub(crate) link: Arc<Link>,
-    /// For how long it has been seen in the same turn, ms.
+    /// For how long the watchdog has seen it in the same turn, ms.
     pub(crate) ms: u64,
 }
 
-/// Looks at logic threads until it is dropped.
+/// Watches logic threads until it is dropped.
 pub(crate) struct Watchdog {
     links: Arc<Mutex<Vec<Weak<Link>>>>,
     /// Dropped to end it.
@@ -32,7 +32,7 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Bites, once, whoever is in one turn for `limit_ms`.
+    /// Reports, once, each thread that is in one turn for `limit_ms`.
     pub(crate) fn start(
         limit_ms: u64,
         mut on_stuck: impl FnMut(Stuck) + Send + 'static,
@@ -55,7 +55,7 @@ impl Watchdog {
         Ok(Self { links, end: Some(end), thread: Some(thread) })
     }
 
-    /// Watches one more, until it is dropped.
+    /// Watches one more thread, until its link is dropped.
     pub(crate) fn watch(&self, link: &Arc<Link>) {
         self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(link));
     }
@@ -64,12 +64,12 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         drop(self.end.take());
-        // It only looks: a moment.
+        // A look is short, so this join takes only a moment.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// Until the next look; false: there is none.
+/// Waits for the next look; false: there is none.
 fn waits(ended: &Receiver<()>) -> bool {
     ended.recv_timeout(Duration::from_millis(LOOK_MS)) == Err(RecvTimeoutError::Timeout)
 }
@@ -80,10 +80,10 @@ fn alive(links: &Mutex<Vec<Weak<Link>>>) -> Vec<Arc<Link>> {
     links.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// What was seen at the last looks.
+/// The results of the last looks.
 struct Looks {
     limit_ms: u64,
-    /// By node and incarnation: its turn, how often in a row it was seen in it, and whether this look has.
+    /// By node and incarnation: its turn, how often in a row it was seen in that turn, and whether this look has seen it.
     seen: BTreeMap<(NodeId, u64), (u64, u64, bool)>,
 }
 
@@ -92,7 +92,7 @@ impl Looks {
         Self { limit_ms, seen: BTreeMap::new() }
     }
 
-    /// `turn`: the turn the thread is in; `None`: it waits for something to do. Says for how long it has been stuck, once.
+    /// `turn`: the turn the thread is in; `None`: it is idle. Returns, once, for how long it has been stuck.
     fn look(&mut self, who: (NodeId, u64), turn: Option<u64>) -> Option<u64> {
         let turn = turn?;
         let (before, looks, here) = self.seen.entry(who).or_insert((turn, 0, true));
@@ -100,12 +100,12 @@ impl Looks {
             (*before, *looks) = (turn, 0);
         }
         (*looks, *here) = (*looks + 1, true);
-        // The first look says that it is in the turn, each further one that it was for so long.
+        // The first look finds it in the turn; each further look proves that it stayed there for one interval.
         let due = self.limit_ms.div_ceil(LOOK_MS) + 1;
         (*looks == due).then_some((due - 1) * LOOK_MS)
     }
 
-    /// After each round: who was not in a turn, or is not there any more.
+    /// After each round: forgets threads that are idle or gone.
     fn forget(&mut self) {
         self.seen.retain(|_, (.., here)| std::mem::take(here));
     }
@@ -129,7 +129,7 @@ mod tests {
         let found: Vec<_> = (0..20).map(|_| look(&mut looks, Some(5))).collect();
         assert_eq!(found.iter().position(Option::is_some), Some(3));
         assert_eq!(found.iter().flatten().collect::<Vec<_>>(), [&300]);
-        // The same node in its next life.
+        // The same node, as its next incarnation.
         let found: Vec<_> = (0..5).map(|_| looks.look((NodeId(1), 8), Some(1))).collect();
         assert_eq!(found, [None, None, None, Some(300), None]);
     }

@@ -1,50 +1,51 @@
-//! The journal's driver in front of a [`Store`]: what waits to be committed, and how each batch of a group ends.
+//! The journal's driver in front of a [`Store`]: which batches wait to be committed, and how each batch of a group ends.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use gundo_journal::Store;
 use gundo_kernel::{Input, Member};
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::{Batch, Outcome};
 
 use crate::member;
 
-/// What goes wrong with a group.
+/// A fault of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupFault {
     /// The storage refuses to write it.
     Rejected,
-    /// The queue was full when its last batch came: see [`Disk::refuse_last`].
+    /// The queue was full when its last batch arrived: see [`Disk::refuse_last`].
     QueueFull,
-    /// Nobody knows what became of it; it landed.
+    /// The outcome is unknown; it landed.
     UnknownLanded,
-    /// Nobody knows what became of it; it did not land.
+    /// The outcome is unknown; it did not land.
     UnknownLost,
 }
 
-/// How a batch ended, and who appended it.
+/// The end of a batch.
 #[derive(Debug, PartialEq)]
 pub struct Ended<W> {
-    /// Who appended it.
+    /// The node that appended it.
     pub who: W,
     /// [`Batch::id`].
     pub batch: u64,
-    /// What its node hears.
+    /// The outcome that its node hears.
     pub outcome: Outcome,
     /// Whether it is in the journal.
     pub landed: bool,
 }
 
 impl<W> Ended<W> {
-    /// The input that tells its node.
+    /// The input that tells its node the outcome.
     pub fn into_input(self) -> Input {
         Input::Appended { batch: self.batch, outcome: self.outcome }
     }
 }
 
-/// A journal, and the batches that wait for it. `W` is how a harness names the nodes that append.
+/// A journal, and the batches that wait for it. `W` is a harness's name for a node that appends.
 ///
-/// Nothing here takes time: a harness says when a group is committed, and when its nodes hear of it.
+/// Nothing here takes time: the harness decides when a group is committed, and when its nodes hear of it.
 #[derive(Debug, Default)]
 pub struct Disk<W> {
     /// The journal.
@@ -58,12 +59,12 @@ impl<W: Copy> Disk<W> {
         Self { store, waiting: VecDeque::new() }
     }
 
-    /// Registers the next incarnation of a node. What a view says of it.
+    /// Registers the next incarnation of a node. Returns its entry in a view.
     pub fn join(&mut self, node: u16) -> Member {
         member(node, self.store.join())
     }
 
-    /// A batch waits from now on.
+    /// Queues a batch.
     pub fn push(&mut self, who: W, batch: Batch) {
         self.waiting.push_back((who, batch));
     }
@@ -73,20 +74,20 @@ impl<W: Copy> Disk<W> {
         self.waiting.is_empty()
     }
 
-    /// Takes the batches that waited longest, at most `max`, to commit them as one group.
+    /// Takes the batches that have waited longest, at most `max`, to commit them as one group.
     pub fn next_group(&mut self, max: usize) -> Vec<(W, Batch)> {
         self.waiting.drain(..max.min(self.waiting.len())).collect()
     }
 
-    /// Takes what waits from nodes that are gone.
+    /// Takes the batches of nodes that are gone.
     pub fn take_from(&mut self, gone: impl Fn(&W) -> bool) -> Vec<(W, Batch)> {
         let (taken, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(who, _)| gone(who));
         self.waiting = waiting;
         Vec::from(taken)
     }
 
-    /// The last batch of a group found the queue full: it alone is rejected, and its node hears of it before those ahead of
-    /// it have ended. `None`: the group is empty.
+    /// The last batch of a group found the queue full: it alone is rejected, and its node hears of that before the batches
+    /// ahead of it have ended. `None`: the group is empty.
     pub fn refuse_last(&mut self, group: &mut Vec<(W, Batch)>) -> Option<Ended<W>> {
         let (who, last) = group.pop()?;
         let (batch, outcome) = (last.id, Outcome::Rejected("the queue is full".into()));
@@ -94,7 +95,7 @@ impl<W: Copy> Disk<W> {
         Some(Ended { who, batch, outcome, landed: false })
     }
 
-    /// Commits a group. How each of its batches ended, in order. A queue that was full does nothing more to it.
+    /// Commits a group. Returns how each of its batches ended, in order. A full queue has no further effect on it.
     pub fn commit(&mut self, group: Vec<(W, Batch)>, fault: Option<GroupFault>) -> Vec<Ended<W>> {
         let ids: Vec<_> = group.iter().map(|(who, batch)| (*who, batch.id)).collect();
         let batches: Vec<_> = group.into_iter().map(|(_, batch)| batch).collect();
@@ -115,9 +116,14 @@ impl<W: Copy> Disk<W> {
         ids.into_iter().zip(outcomes).map(end).collect()
     }
 
-    /// What a node hears of a load that succeeds now.
+    /// The input for a load that succeeds now.
     pub fn load(&self, entity: EntityId, load: u64) -> Input {
         Input::Loaded { entity, load, result: Ok(self.store.load(entity)) }
+    }
+
+    /// What a node hears of a list that succeeds now.
+    pub fn list(&self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) -> Input {
+        Input::Listed { kind, list, result: Ok(self.store.list(kind, ids, max)) }
     }
 }
 
@@ -128,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk on which node 1 has appended one event to each of so many streams, in a batch each.
+    /// A disk on which node 1 has appended one event to each of `streams` streams, in one batch each.
     fn filled(streams: u64) -> Disk<NodeId> {
         let (mut disk, node) = (Disk::new(Store::new()), NodeId(1));
         let incarnation = disk.store.join();

@@ -1,12 +1,12 @@
-//! A cluster without I/O: what every harness needs that drives kernels in one thread, on a virtual clock.
+//! A cluster without I/O: the parts that every harness needs to drive kernels in one thread, on a virtual clock.
 //!
-//! * [`Queue`]: what is in flight, by time.
+//! * [`Queue`]: everything in flight, by time.
 //! * [`Seat`]: a kernel with its clock and its timer. One input, one [`Step`].
-//! * [`Disk`]: a journal, what waits for it, and how a group ends.
-//! * [`member`], [`settings`], [`seed_of`]: what a node is made of.
+//! * [`Disk`]: a journal, the batches that wait for it, and how a group ends.
+//! * [`member`], [`settings`], [`seed_of`]: how to make a node.
 //!
-//! Not here: what is sent to whom, how long it takes, what goes wrong, who plays. A harness has a loop of its own: it takes
-//! the next thing out of the queue, lets it land, and puts in what follows from it.
+//! Not here: message routing, delays, faults, players. A harness has its own loop: it takes the next item out of the queue,
+//! lets it land, and puts in what follows.
 
 mod disk;
 mod member;

@@ -1,4 +1,4 @@
-//! Nodes as a harness makes them: what a view says of one, and what it is made of.
+//! Nodes as a harness makes them: their entry in a view, and their settings.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use gundo_kernel::game::Rules;
 use gundo_kernel::{Member, NodeSettings, WorldSettings};
 use gundo_types::NodeId;
 
-/// What a view says of an ordinary node: it is at host `n1` if it is node 1, and is not being emptied.
+/// The view entry of an ordinary node: node 1 is at host `n1`, and so on; it is not draining.
 pub fn member(node: u16, incarnation: u64) -> Member {
     Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1, draining: false }
 }
 
-/// The settings of this member's kernel, without a mistake in it.
+/// The settings of this member's kernel, without a planted bug.
 pub fn settings(
     member: &Member,
     seed: [u8; 32],
@@ -29,7 +29,7 @@ pub fn settings(
     }
 }
 
-/// A kernel's seed out of a number.
+/// Makes a kernel's seed from a number.
 pub fn seed_of(number: u64) -> [u8; 32] {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&number.to_le_bytes());

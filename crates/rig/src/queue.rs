@@ -1,9 +1,9 @@
-//! What is in flight, in the order in which it arrives.
+//! Everything in flight, in order of arrival.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A queue by time, µs; what is due at the same time comes in the order in which it was put in.
+/// A queue by time, µs. Items due at the same time come out in the order in which they went in.
 #[derive(Debug)]
 pub struct Queue<T> {
     heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
@@ -24,7 +24,7 @@ impl<T> Queue<T> {
         Self::default()
     }
 
-    /// Puts in an item that is due at `at`.
+    /// Adds an item that is due at `at`.
     pub fn push(&mut self, at: u64, item: T) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -46,7 +46,7 @@ impl<T> Queue<T> {
         Some((at, self.slots[slot].take().expect("a slot in the heap is full")))
     }
 
-    /// Drops every item that `keep` does not want.
+    /// Drops every item that `keep` rejects.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         let Self { heap, slots, free, .. } = self;
         heap.retain(|Reverse((_, _, slot))| {

@@ -5,26 +5,26 @@ use std::ops::Deref;
 use gundo_kernel::{Input, Node, Output};
 use gundo_types::{Now, Time, WorldTime};
 
-/// The clocks of a node: what they show when the harness' clock is at so many µs.
+/// The clocks of a node, as a function of the harness's clock in µs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// When the node's own clock began to run, µs.
+    /// When the node's own clock started, µs.
     pub began: u64,
-    /// How fast it runs, millionths of the harness' clock.
+    /// How fast it runs, in millionths of the harness's clock.
     pub rate: u64,
-    /// World time when the harness' clock began, ms.
+    /// World time when the harness's clock started, ms.
     pub world_ms: u64,
     /// How far the node's world clock is ahead, ms.
     pub ahead_ms: i64,
 }
 
 impl Clock {
-    /// A clock that is right: it runs with the harness' clock, whose first moment is world time `world_ms`.
+    /// A correct clock: it runs with the harness's clock, which started at world time `world_ms`.
     pub fn right(world_ms: u64) -> Self {
         Self { began: 0, rate: 1_000_000, world_ms, ahead_ms: 0 }
     }
 
-    /// What the clocks show at `now`, µs.
+    /// The clocks' time at `now`, µs.
     pub fn at(&self, now: u64) -> Now {
         let ran = u128::from(now - self.began) * u128::from(self.rate) / 1_000_000;
         let world = (self.world_ms + now / 1_000).saturating_add_signed(self.ahead_ms);
@@ -37,36 +37,36 @@ impl Clock {
     }
 }
 
-/// What follows from an input.
+/// The result of an input.
 #[derive(Debug)]
 pub struct Step {
-    /// What the node wants done, in order.
+    /// The node's outputs, in order.
     pub outputs: Vec<Output>,
-    /// When a timer of the node must land that is not in flight yet, µs.
+    /// When to deliver a timer that is not in flight yet, µs.
     pub wake: Option<u64>,
 }
 
-/// A node that a harness drives: a kernel, its clock, and the timer that is in flight for it.
+/// A node that a harness drives: a kernel, its clock, and the timer in flight for it.
 ///
-/// * [`take`](Self::take) one input; do what its [`Step`] says.
-/// * When a timer lands, ask [`is_woken`](Self::is_woken): if so, give [`Input::Timeout`].
+/// * [`take`](Self::take) one input, then execute its [`Step`].
+/// * When a timer lands, ask [`is_woken`](Self::is_woken); if so, give the node [`Input::Timeout`].
 ///
-/// Everything else about the kernel can be looked at through the seat, and not changed.
+/// Through the seat a harness can read everything else of the kernel, and change nothing.
 pub struct Seat {
     kernel: Node,
-    /// What its clocks show.
+    /// Its clocks.
     pub clock: Clock,
     /// When the earliest timer in flight lands.
     timer: Option<u64>,
 }
 
 impl Seat {
-    /// A kernel that has taken no input yet.
+    /// A kernel that has not handled any input yet.
     pub fn new(kernel: Node, clock: Clock) -> Self {
         Self { kernel, clock, timer: None }
     }
 
-    /// Handles one input at `now`, µs, and drains what follows.
+    /// Handles one input at `now`, µs, and drains the outputs.
     ///
     /// # Panics
     /// See [`Node::handle`].
@@ -79,12 +79,12 @@ impl Seat {
         Step { outputs, wake }
     }
 
-    /// A timer lands: whether the node is to be woken. One that was set later, or for what was done before, is not for it.
+    /// A timer lands: whether it wakes the node. A timer that the node no longer needs does not.
     pub fn is_woken(&mut self, now: u64) -> bool {
         self.timer.take_if(|at| *at <= now).is_some()
     }
 
-    /// Asserts what must hold in the kernel between two inputs. Costs a walk over all it has.
+    /// Asserts the kernel's invariants between two inputs. It walks over everything the kernel has.
     ///
     /// # Panics
     /// See [`Node::check`].
@@ -92,7 +92,7 @@ impl Seat {
         self.kernel.check();
     }
 
-    /// The kernel is of the next version from now on: see [`Node::act_newer`].
+    /// From now on the kernel acts as the next version: see [`Node::act_newer`].
     pub fn act_newer(&mut self) {
         self.kernel.act_newer();
     }

@@ -1,8 +1,8 @@
-//! A journal looked through from outside: every stream replayed by the game's rules, every event's goods accounted for.
+//! Checks a journal from outside: replays every stream by the game's rules, and accounts for every event's goods.
 //!
-//! The simulator's judge keeps such books while a run goes on and knows each append; here only what stands in a real
-//! journal is known, after a real world has run. What must hold is the same: seqs without gaps, no command twice in
-//! effect, every event doing to the goods what it says, and the sum of what entities hold equal to what was made.
+//! The simulator's judge keeps such records during a run and knows each append. Here only the journal of a real world is
+//! known, after the fact. The invariants are the same: no gaps in seqs, no command takes effect twice, every event does to
+//! the goods what it declares, and the entities together have exactly what was created.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,13 @@ use gundo_wire::journal::{Cause, EventRecord, EventType};
 use crate::game::{Flows, Game, Goods, Holdings};
 use crate::judge::{Guarantee, Violation, violated};
 
-/// The books of a world, stream by stream.
+/// The ledger of a world, stream by stream.
 pub struct Audit<'a> {
     seed: u64,
     game: &'a dyn Game,
     rules: std::sync::Arc<Rules>,
     made: Holdings,
-    /// What was given and taken within the world: nothing, in sum.
+    /// What moved within the world: it must sum to nothing.
     moved: Holdings,
     held: BTreeMap<EntityId, Holdings>,
     events: u64,
@@ -28,7 +28,7 @@ pub struct Audit<'a> {
 }
 
 impl<'a> Audit<'a> {
-    /// Empty books of a world of `seed`.
+    /// An empty ledger of a world of `seed`.
     pub fn new(seed: u64, game: &'a dyn Game) -> Self {
         Self {
             seed,
@@ -42,10 +42,10 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Takes a stream, from its first event: nothing of it must have been pruned.
+    /// Adds a stream, from its first event: it must not be pruned.
     ///
     /// # Errors
-    /// What it violates.
+    /// The guarantee it violates.
     pub fn take(&mut self, entity: EntityId, events: &[(u64, EventRecord)]) -> Result<(), Violation> {
         let Some(kind) = self.rules.kind_of(entity.kind) else {
             return violated(Guarantee::G3, format!("{entity} is of a kind the game does not have"));
@@ -53,7 +53,7 @@ impl<'a> Audit<'a> {
         let mut state = kind.create(entity.id);
         let mut snapshot = state.snapshot();
         let mut holdings = Holdings::default();
-        // What an entity begins with came into the world with it.
+        // What an entity starts with came into the world with it.
         self.game.holdings(entity, &snapshot, &mut holdings);
         self.made.add_all(&holdings, 1);
         let mut commands = BTreeSet::new();
@@ -61,7 +61,7 @@ impl<'a> Audit<'a> {
             if *seq != expected {
                 return violated(
                     Guarantee::G2,
-                    format!("{entity}: event {seq} stands where {expected} should"),
+                    format!("{entity}: event {seq} is in the place of {expected}"),
                 );
             }
             let Ok(cause) = Cause::decode(event.cause.as_ref()) else {
@@ -106,10 +106,10 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// Closes the books: the world holds what was made.
+    /// Closes the ledger: the world must have exactly what was created.
     ///
     /// # Errors
-    /// It holds more or less, or more was given than taken.
+    /// It has more or less, or more was given than taken.
     pub fn close(&self) -> Result<(), Violation> {
         if self.moved != Holdings::default() {
             return violated(Guarantee::G6, format!("{:?} was taken and never given", self.moved.0));
@@ -125,12 +125,12 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// What `entity` holds; `None`: there is no such stream.
+    /// The goods of `entity`; `None`: there is no such stream.
     pub fn holdings(&self, entity: EntityId) -> Option<impl Iterator<Item = (Goods, i64)>> {
         Some(self.held.get(&entity)?.0.iter().map(|(goods, amount)| (*goods, *amount)))
     }
 
-    /// Streams, events, and commands in effect.
+    /// Counts of streams, of events, and of commands that took effect.
     pub fn counts(&self) -> (usize, u64, u64) {
         (self.held.len(), self.events, self.effects)
     }

@@ -1,4 +1,4 @@
-//! The simulator as a command. Its words are in `args`, what runs come to in `ran`.
+//! The simulator as a command. `args` has its grammar, `ran` the results of runs.
 
 mod args;
 mod ran;
@@ -22,15 +22,15 @@ use crate::run::run;
 use crate::shrink::shrink;
 use crate::story::{Filter, Listener};
 
-/// Runs the simulator with the words of this process' command line, and returns the process' exit code: 0 every check held, 1
-/// something else went wrong, 2 wrong usage, 3 a crash, 4 a safety failure, 5 a liveness failure.
+/// Runs the simulator with this process' command line, and returns the process' exit code: 0 every check held, 1 something
+/// else went wrong, 2 wrong usage, 3 a crash, 4 a safety failure, 5 a liveness failure.
 ///
-/// `command` is how a person starts it (`cargo xtask sim`): it is said in the line that reproduces a failure.
+/// `command` is what a person types to start it (`cargo xtask sim`): the line that reproduces a failure begins with it.
 pub fn main(command: &str, game: Arc<dyn Game>) -> ExitCode {
     main_from(command, game, std::env::args_os())
 }
 
-/// As [`main`], with other words (the program's name first).
+/// Like [`main`], with other words (the program's name first).
 pub fn main_from<T: Into<OsString> + Clone>(
     command: &str,
     game: Arc<dyn Game>,
@@ -39,7 +39,7 @@ pub fn main_from<T: Into<OsString> + Clone>(
     ExitCode::from(start(command, game, words, Voice::Process))
 }
 
-/// As [`main_from`], for tests: returns the exit code and everything that was said.
+/// Like [`main_from`], for tests: returns the exit code and everything that was printed.
 pub fn main_told<T: Into<OsString> + Clone>(
     command: &str,
     game: Arc<dyn Game>,
@@ -80,7 +80,7 @@ fn start<T: Into<OsString> + Clone>(
     }
 }
 
-/// What is wrong with the command line, without the page of help that usually comes with it.
+/// The error of a command line, without the page of help that clap adds.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let paragraphs =
@@ -89,19 +89,19 @@ fn one_line(error: &clap::Error) -> String {
     format!("{} (--help tells more)", lines.join(" "))
 }
 
-/// Who hears what is said.
+/// Where the output goes.
 #[derive(Clone)]
 enum Voice {
-    /// Whoever started this process.
+    /// To stdout and stderr of this process.
     Process,
-    /// A test.
+    /// To a test.
     Kept(Arc<Mutex<String>>),
 }
 
 impl Voice {
     fn say(&self, text: &str) {
         match self {
-            // Whoever does not listen any more still gets the exit code.
+            // A caller that no longer reads the output still gets the exit code.
             Self::Process => drop(writeln!(std::io::stdout().lock(), "{text}")),
             Self::Kept(told) => {
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +111,7 @@ impl Voice {
         }
     }
 
-    /// Says what is wrong with the command line.
+    /// Prints an error of the command line.
     fn complain(&self, text: &str) {
         match self {
             Self::Process => drop(writeln!(std::io::stderr().lock(), "{text}")),
@@ -130,11 +130,11 @@ struct Shell {
     voice: Voice,
 }
 
-/// Tries at making a failing run smaller.
+/// Attempts to find a smaller failing run.
 const SHRINK_TRIES: u32 = 60;
 
 impl Shell {
-    /// The command that runs a plan again.
+    /// The command that repeats a run of this plan.
     fn again(&self, plan: &Plan, args: &Runs) -> String {
         let usual = Plan::new(plan.seed, &Overrides::default());
         let mut words = vec![self.command.clone(), format!("--seed {}", plan.seed)];
@@ -173,7 +173,7 @@ impl Shell {
         let deadline = args.minutes.map(|m| Instant::now() + Duration::from_secs(60 * m));
         let count = args.seeds.unwrap_or(if deadline.is_some() { u64::MAX } else { 20 });
         let mut total = Total::default();
-        // Of the first that failed: its exit code, and the command that shows it at its smallest.
+        // For the first failure: its exit code, and the command of its smallest run.
         let mut first = None;
         let shape = args.shape.overrides();
         let job = |seed| self.ran(&Plan::new(seed, &shape), args, None);
@@ -237,7 +237,8 @@ impl Shell {
         code
     }
 
-    /// Says what is wrong with a run and looks for a smaller one that fails alike; returns the command that shows that one.
+    /// Prints what is wrong with a run and looks for a smaller one that fails in the same way; returns the command of the
+    /// smallest.
     fn explain(&self, ran: &Ran, args: &Runs) -> String {
         let report = &ran.report;
         if let Some(digest) = ran.again.filter(|_| ran.is_two_ways()) {
@@ -270,14 +271,14 @@ impl Shell {
             return USAGE;
         }
         self.quiet_panics(false);
-        // Of a game whose rules do not panic or hang, no run can see what would become of it.
+        // If the game's rules do not panic or hang, no run can show these bugs.
         let shows = |p: &Planted| self.game.panics() || !p.needs_faulty_rules();
         let all = || Planted::ALL.iter().copied().filter(shows).collect();
         let names: Vec<_> = if args.names.is_empty() { all() } else { args.names.clone() };
         let shape = args.shape.overrides();
         let mut missed = Vec::new();
         for mutant in &names {
-            // A seed that fails without the mistake as well says nothing of it.
+            // A seed that also fails without the bug says nothing about it.
             let job = |seed| {
                 let played = |planted| run(&Plan::new(seed, &shape), &self.game, planted, None);
                 let report = played(Some(*mutant));
@@ -289,7 +290,7 @@ impl Shell {
                 tried += 1;
                 if !sound {
                     self.voice.say(&format!(
-                        "seed {} fails without any mistake: it does not count",
+                        "seed {} fails without a planted bug: it does not count",
                         report.plan.seed
                     ));
                     return true;
@@ -313,8 +314,8 @@ impl Shell {
         if missed.is_empty() { 0 } else { OTHER }
     }
 
-    /// A panic is a failure of the run, which is told in one line, or one of the game's that the kernel catches. Tests have their
-    /// own way with panics.
+    /// A panic is a failure of the run, reported in one line, or a panic of the game's rules, which the kernel catches.
+    /// Tests handle panics in their own way.
     fn quiet_panics(&self, loud: bool) {
         if !self.voice.is_process() {
             return;
@@ -327,7 +328,7 @@ impl Shell {
     }
 }
 
-/// Runs seeds on `jobs` threads and hands each result over in the order of the seeds, until `take` says stop.
+/// Runs seeds on `jobs` threads and passes each result to `take` in the order of the seeds, until it returns false.
 fn each_seed<T: Send>(
     from: u64,
     count: u64,

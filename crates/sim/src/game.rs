@@ -1,4 +1,4 @@
-//! What the simulator must know of a game.
+//! What the simulator needs to know about a game.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,47 +8,47 @@ use gundo_kernel::game::Rules;
 use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::EventRecord;
 
-/// A game as the simulator plays it: its rules, its players' minds, and what must hold in it besides the engine's guarantees.
+/// A game for the simulator: its rules, its players' minds, and its own invariants besides the engine's guarantees.
 pub trait Game: Send + Sync {
-    /// A word for it: `--help` says it.
+    /// A word for it, for `--help`.
     fn name(&self) -> &'static str;
 
-    /// The rules for a world of `seed`. Called for every run: keep what is costly to make.
+    /// The rules for a world of `seed`. Every run calls this: cache what is costly to make.
     fn rules(&self, seed: u64) -> Arc<Rules>;
 
-    /// The mind of player `index`. The simulator makes some players travel or gather in a crowd; what they do besides is this
-    /// mind's.
+    /// The mind of player `index`. The simulator makes some players travel or gather in a crowd; this mind decides
+    /// everything else they do.
     fn mind(&self, index: usize) -> Box<dyn Behaviour> {
-        /// A brisk walk, mm/s: most games allow it.
+        /// A brisk walk that most games allow, mm/s.
         const SPEED_MM_S: u32 = 2_000;
         Box::new(Stroll::new(index as u64, SPEED_MM_S))
     }
 
-    /// What an event does to the goods of the world, in the order in which events reach the journal. A game that leaves this
-    /// out has no goods, and nothing of it is conserved.
+    /// What an event does to the goods of the world, in the order in which events reach the journal. A game without this
+    /// method has no goods, and nothing of it is checked for conservation.
     ///
     /// `seed`: the world's. `before`: the entity's snapshot before the event.
     fn flows(&self, seed: u64, entity: EntityId, before: &[u8], event: &[u8], flows: &mut Flows) {
         let _ = (seed, entity, before, event, flows);
     }
 
-    /// What an entity has, by its state's [`snapshot`](gundo_kernel::game::Entity::snapshot). What it has before its first event
-    /// came into the world with it.
+    /// What an entity has, given its state's [`snapshot`](gundo_kernel::game::Entity::snapshot). Anything it has before its
+    /// first event came into the world with it.
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         let _ = (entity, snapshot, holdings);
     }
 
-    /// Whether rules may panic. They should not, so by default one that does ends the run; a game that is there to show what the
-    /// engine makes of it says true.
+    /// Whether rules may panic. They should not, so by default a panic ends the run. A game that exists to show how the
+    /// engine handles panics returns true.
     fn panics(&self) -> bool {
         false
     }
 
-    /// The game's own invariants. Called when the world is at rest, and again when everybody has left, with the durable state of
-    /// every entity. (Rules that panic need none: they end the run.)
+    /// The game's own invariants. The simulator calls this when the world is at rest, and again when all players are gone,
+    /// with the durable state of every entity. (It need not check for panics of rules: they end the run.)
     ///
     /// # Errors
-    /// What does not hold, for people.
+    /// The broken invariant, for people.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let _ = facts;
         Ok(())
@@ -78,12 +78,12 @@ impl Holdings {
     }
 }
 
-/// What one event does to goods.
+/// The effect of one event on goods.
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
     /// Into or out of this entity.
     pub(crate) own: Holdings,
-    /// From or to other entities by the same append.
+    /// From or to other entities, in the same append.
     pub(crate) moved: Holdings,
     /// Into or out of the world.
     pub(crate) made: Holdings,
@@ -102,20 +102,20 @@ impl Flows {
         self.made.add(goods, -(amount as i64));
     }
 
-    /// The entity has `amount` less, and others who take part in the same transaction have it.
+    /// The entity has `amount` less, and other participants of the same transaction have it.
     pub fn give(&mut self, goods: Goods, amount: u64) {
         self.own.add(goods, -(amount as i64));
         self.moved.add(goods, -(amount as i64));
     }
 
-    /// The entity has `amount` more, from others who take part in the same transaction.
+    /// The entity has `amount` more, from other participants of the same transaction.
     pub fn take(&mut self, goods: Goods, amount: u64) {
         self.own.add(goods, amount as i64);
         self.moved.add(goods, amount as i64);
     }
 }
 
-/// The durable state of the world, as the journal's events give it.
+/// The durable state of the world, as the journal's events produce it.
 pub struct Facts<'a> {
     pub(crate) states: Vec<(EntityId, bytes::Bytes)>,
     pub(crate) stream: &'a dyn Fn(EntityId) -> Vec<(u64, EventRecord)>,

@@ -1,7 +1,7 @@
-//! The checkers: one per guarantee, named after it. They watch what lands in the journal and what leaves the nodes, and keep
-//! books of their own beside the system: a replica of every entity, fed with nothing but landed events.
+//! The checkers: one per guarantee, named after it. They watch everything that lands in the journal and everything that
+//! leaves the nodes. They keep their own records beside the system: a replica of every entity, fed only by landed events.
 //!
-//! `landed` takes what the journal takes, this file what is said to and by clients, `rest` looks when all is quiet.
+//! `landed` handles landed appends, this file the messages from and to clients, `rest` the checks when all is quiet.
 
 mod guarantee;
 mod landed;
@@ -23,22 +23,22 @@ use gundo_wire::fingerprint;
 use self::replica::Replica;
 use crate::game::{Game, Holdings};
 
-/// What is known of a connection.
+/// The record of a connection.
 #[derive(Default)]
 struct Line {
     player: Option<EntityId>,
     adoption: u64,
-    /// Commands that were said by it: fingerprints by seq.
+    /// Commands sent on it: fingerprints by seq.
     said: BTreeMap<u64, u64>,
-    /// The same things were said out of order, or again.
+    /// The same commands were also sent out of order, or again.
     disordered: bool,
-    /// The highest command that was refused by the player itself.
+    /// The highest command that the player itself refused.
     refused_max: u64,
     /// First answers.
     heard: BTreeMap<u64, Result<u64, String>>,
 }
 
-/// Every checker's books.
+/// The records of all checkers.
 pub(crate) struct Judge {
     seed: u64,
     rules: Arc<Rules>,
@@ -47,11 +47,11 @@ pub(crate) struct Judge {
     members: BTreeSet<u64>,
     made: Holdings,
     lines: HashMap<ConnId, Line>,
-    /// The line by which each player came in last.
+    /// The connection by which each player last came in.
     by_player: HashMap<EntityId, ConnId>,
     hostile: HashSet<ConnId>,
     thieves: HashSet<ConnId>,
-    /// Successes told: by the end, each stands in the journal.
+    /// Successes that clients received: in the end each must be in the journal.
     told: BTreeMap<(EntityId, u64), u64>,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
@@ -87,24 +87,24 @@ impl Judge {
         self.members.remove(&incarnation);
     }
 
-    // ---- what is said ----------------------------------------------------------------------------------
+    // ---- messages --------------------------------------------------------------------------------------
 
-    /// A client says a command.
+    /// A client sends a command.
     pub(crate) fn said(&mut self, conn: ConnId, seq: u64, payload: &[u8]) {
         self.lines.entry(conn).or_default().said.entry(seq).or_insert(fingerprint(payload));
     }
 
-    /// Over this connection commands are said out of order, or again.
+    /// On this connection a client sends commands out of order, or again.
     pub(crate) fn disordered(&mut self, conn: ConnId) {
         self.lines.entry(conn).or_default().disordered = true;
     }
 
-    /// A connection over which things are said that no client would say: what is answered there is its own affair.
+    /// On this connection a stranger sends what no client would: its answers are not checked.
     pub(crate) fn hostile(&mut self, conn: ConnId) {
         self.hostile.insert(conn);
     }
 
-    /// A hostile connection by which somebody wants in as a player whose secret it does not know.
+    /// On this hostile connection somebody tries to log in as a player without knowing its secret.
     pub(crate) fn thief(&mut self, conn: ConnId) {
         self.thieves.insert(conn);
     }
@@ -140,7 +140,7 @@ impl Judge {
             let newest = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
             if line >= newest {
                 let text = format!(
-                    "{}: connection {} is told that a newer one has it, and it is the newest (adoption {line})",
+                    "{}: connection {} hears that a newer one took over, but it is the newest (adoption {line})",
                     self.name(player),
                     conn.0
                 );
@@ -177,14 +177,14 @@ impl Judge {
         let Some(said) = line.said.get(&reply.seq).copied() else {
             return violated(
                 Guarantee::G5,
-                format!("{name}: an answer to {}, which was never said", reply.seq),
+                format!("{name}: an answer to {}, which was never sent", reply.seq),
             );
         };
         let answer = match &reply.refusal {
             None => Ok(fingerprint(&reply.payload)),
             Some(refusal) => Err(refusal.code.clone()),
         };
-        // What is refused before it is looked at rests on nothing.
+        // A refusal before the command was examined depends on nothing.
         let unlooked = |code: &str| {
             matches!(code, "too_many_commands" | "too_large" | "busy" | "storage")
                 || code.starts_with("storage_")
@@ -209,14 +209,14 @@ impl Judge {
                 violated(Guarantee::G7, text)
             }
             (None, Some(effect)) if effect.reply != reply.payload => {
-                let text = format!("{name}: command {} is answered otherwise than recorded", reply.seq);
+                let text = format!("{name}: the answer to {} differs from the recorded one", reply.seq);
                 violated(Guarantee::G5, text)
             }
             (None, Some(_)) => {
                 self.told.insert((player, reply.seq), said);
                 Ok(())
             }
-            // What a newer connection said again is another try, and its answer is the session's.
+            // When a newer connection resends the command, that is another attempt, and its answer is the session's.
             (Some(refusal), Some(_)) if refusal.code != "too_old" && !outdone => {
                 let text =
                     format!("{name}: command {} is refused ({}), and took effect", reply.seq, refusal.code);
@@ -226,7 +226,7 @@ impl Judge {
         }
     }
 
-    /// A client sees an entity's public part, anew or changed.
+    /// A client sees an entity's public part, for the first time or changed.
     pub(crate) fn seen(&mut self, id: EntityId, public: &Bytes, at: WorldTime) -> Verdict {
         let Some(replica) = self.replicas.get(&id) else { return Ok(()) };
         self.shown += 1;
@@ -242,7 +242,7 @@ impl Judge {
         )
     }
 
-    /// An entity for people: `player 3f`.
+    /// An entity's name for people: `player 3f`.
     pub(crate) fn name(&self, id: EntityId) -> String {
         let kind = self.rules.kind_of(id.kind).map_or("entity", |kind| kind.name());
         format!("{kind} {:x}", id.id)

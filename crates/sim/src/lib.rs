@@ -1,14 +1,15 @@
 //! A whole cluster, its players, its journal, its network and its faults, in one thread, from one seed.
 //!
-//! The simulator runs real kernels, the real rules of the journal and real client sessions on a virtual clock, lets things go
-//! wrong, and checks the guarantees G1 to G12 while they do and when everything has healed. The same seed gives the same run,
-//! byte for byte.
+//! The simulator runs real kernels, the real rules of the journal and real client sessions on a virtual clock and injects
+//! faults. It checks the guarantees G1 to G12 during the faults and after everything has healed. The same seed gives the
+//! same run, byte for byte.
 //!
-//! * [`Game`]: what it must know of a game. [`Plan`]: what a seed chooses. [`run`]: one run, and its [`Report`].
-//! * [`shrink()`]: a smaller run that fails alike. [`main`]: the command every game gets.
+//! * [`Game`]: what it needs to know about a game. [`Plan`]: everything a seed chooses. [`run`]: one run, and its
+//!   [`Report`].
+//! * [`shrink()`]: finds a smaller run that fails in the same way. [`main`]: the command that every game gets.
 //!
-//! Start reading at [`run`]; `world` holds the clock, the nodes and the network, `judge` the checkers' books.
-//! [`Audit`] stands beside all that: it looks through the journal of a world that ran for real.
+//! Start reading at [`run`]; `world` has the clock, the nodes and the network, `judge` the checkers. [`Audit`] is separate
+//! from all that: it checks the journal of a world that ran for real.
 
 mod audit;
 mod cli;

@@ -1,4 +1,4 @@
-//! The players: who they are, and the connections they come by.
+//! The players, and the connections they use.
 
 use std::collections::VecDeque;
 
@@ -11,50 +11,51 @@ use gundo_wire::client::Command;
 use crate::plan::Role;
 use crate::world::Key;
 
-/// Commands a client remembers having said, to say one again.
+/// Commands a client remembers, to resend one.
 const SAID_MAX: usize = 40;
-/// Commands a mind may have open: what it wishes beyond is not asked.
+/// Commands a mind may have open; further ones are dropped.
 pub(crate) const OPEN_MAX: usize = 40;
 
-/// A player, over all the connections it ever has.
+/// A player, over all its connections.
 pub(crate) struct Person {
-    /// The name it says.
+    /// The name in its hello.
     pub(crate) name: String,
-    /// Names it said before, which somebody had.
+    /// How many of its names were taken.
     pub(crate) names_tried: u32,
     pub(crate) role: Role,
     pub(crate) nonce: [u8; 16],
     pub(crate) id: Option<EntityId>,
     pub(crate) mind: Box<dyn Behaviour>,
     pub(crate) wishes: Wishes,
-    /// The client it plays by; older ones may still be there.
+    /// Its current client; older ones may still exist.
     pub(crate) current: Option<usize>,
     /// Whether it wants to be in the world.
     pub(crate) wants_in: bool,
     /// Its keys, newest last.
     pub(crate) tokens: Vec<Bytes>,
     pub(crate) last_step: u64,
-    /// Where a traveller goes.
+    /// A traveller's goal.
     pub(crate) goal: Option<Point>,
     pub(crate) absence: Absence,
 }
 
-/// Whether a player may have left the world: whoever has a connection is in it, and whoever loses it stays for its grace time.
+/// Whether a player may have left the world. A player with a connection is in it; one that loses its connection stays for
+/// its grace time.
 #[derive(Default)]
 pub(crate) struct Absence {
-    /// When a node told it something on a connection in which it had been welcomed.
+    /// When it last received something on a connection on which it had been welcomed.
     told_at: u64,
     /// The last moment at which it may have been away.
     until: u64,
 }
 
-/// A member that others have removed may tell its clients so much longer that all is well than these count as connected, µs.
+/// For how long a member that others have removed may still serve its clients after these count as disconnected, µs.
 const REMOVED_US: u64 = 7_000_000;
-/// That somebody leaves is told when the journal has it, so much later at most (or it is not looked at), µs.
+/// A departure is visible once the journal has it, at most this much later (or the check is skipped), µs.
 const TOLD_LATE_US: u64 = 15_000_000;
 
 impl Absence {
-    /// It is told something.
+    /// It receives something.
     pub(crate) fn told(&mut self, now: u64, grace_us: u64) {
         if self.may_be_over(now, grace_us) {
             self.until = now;
@@ -62,7 +63,7 @@ impl Absence {
         self.told_at = now;
     }
 
-    /// It says goodbye.
+    /// It logs out.
     pub(crate) fn leaves(&mut self, now: u64) {
         (self.told_at, self.until) = (0, now);
     }
@@ -71,27 +72,27 @@ impl Absence {
         now - self.told_at >= grace_us.saturating_sub(REMOVED_US)
     }
 
-    /// Whether somebody may be told now that it has left.
+    /// Whether clients may hear now that it has left.
     pub(crate) fn is_possible(&self, now: u64, grace_us: u64) -> bool {
         self.may_be_over(now, grace_us) || now < self.until + TOLD_LATE_US
     }
 }
 
-/// One run of a client program: a session and what it sees.
+/// One run of a client program: a session and its picture.
 pub(crate) struct Client {
     pub(crate) person: usize,
     pub(crate) session: Session,
     pub(crate) picture: Picture,
     pub(crate) conn: Option<(Key, ConnId)>,
-    /// The private state it was last told.
+    /// The last private state it received.
     pub(crate) own: Bytes,
     pub(crate) tags: VecDeque<(CommandId, u64)>,
     pub(crate) said: VecDeque<Command>,
-    /// Time a message to the server and back takes at least, µs.
+    /// Shortest time for a message to the server and back, µs.
     pub(crate) distance_us: u64,
     pub(crate) up_at: u64,
     pub(crate) down_at: u64,
-    /// It reads nothing before.
+    /// It reads nothing until it catches up.
     pub(crate) lagging: bool,
     pub(crate) timer: Option<u64>,
     pub(crate) token_used: Bytes,
@@ -107,20 +108,24 @@ impl Client {
 }
 
 impl Person {
-    /// A step of its mind, for `step_ms`. `crowd`: where the crowd comes together. `speed`: how fast it may walk, mm/s.
+    /// A step of its mind. `sight`: what its client sees. `crowd`: where the crowd gathers. `speed`: how fast it may walk, mm/s.
     pub(crate) fn think(
         &mut self,
         open: usize,
+        sight: &Picture,
         crowd: Option<Point>,
         speed: u32,
     ) -> (Option<Body>, Vec<(u64, Bytes)>) {
-        /// So near to where the crowd is, it plays.
+        /// Within this distance of the crowd's place it plays.
         const CROWD_MM: u64 = 20_000;
-        /// A traveller walks and plays in turn, for this long each, ms.
+        /// A traveller walks and plays alternately, each for this long, ms.
         const TURN_MS: u64 = 10_000;
-        /// A traveller's next goal lies this far away at most.
+        /// A traveller's next goal is at most this far away.
         const FAR_MM: i32 = 300_000;
         self.wishes.open = open;
+        if self.mind.looks() {
+            self.mind.handle_sight(sight);
+        }
         self.mind.step(&mut self.wishes);
         let (mut walk, mut commands) = self.wishes.take();
         let at = self.wishes.body.at;
@@ -146,7 +151,7 @@ impl Person {
     }
 }
 
-/// Chance of one kind of choice: what is drawn for one purpose does not change what is drawn for another.
+/// Random numbers for one purpose: drawing for one purpose does not change another.
 pub(crate) fn chance(seed: u64, purpose: u64) -> Chance {
     let mut chance = Chance::new(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     Chance::new(chance.next_u64())

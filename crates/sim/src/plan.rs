@@ -1,4 +1,4 @@
-//! What a seed chooses: how large the world is, who plays in it and how, and what goes wrong.
+//! The plan of a run: how large the world is, who plays in it and how, and which faults happen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,79 +6,80 @@ use std::fmt;
 use gundo_bots::Chance;
 use gundo_kernel::WorldSettings;
 
-/// Something that goes wrong, or a strain on the world. Each is a dial: how often it comes per simulated minute.
+/// A fault, or a strain on the world. Each is a dial: its position is the number of times per simulated minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dial {
-    /// Messages between nodes take their time: the dial is the longest delay, ms.
+    /// Messages between nodes are delayed: the position is the longest delay, ms.
     Delay,
-    /// A link between two nodes stands still for a while, both ways, and then delivers what it kept.
+    /// A link between two nodes blocks for a while, both ways, and then delivers everything it kept.
     Partition,
     /// The same in one direction only.
     OneWay,
-    /// Frames between nodes are lost for a while: a slow peer's queue was full.
+    /// Frames between nodes are lost for a while, as if a slow peer's queue were full.
     Frames,
-    /// A node stands still for a while.
+    /// A node freezes for a while.
     Pause,
     /// The whole process dies, and another starts on its journal.
     Crash,
     /// One node dies; the others take over, and it starts again.
     NodeCrash,
-    /// A view empties a node; when it has nothing left it ends, and starts again.
+    /// A node is drained; when it is empty it ends, and starts again.
     Drain,
-    /// The process is taken for dead and lives on for a moment, while another starts on its journal.
+    /// The process is presumed dead but works on for a moment, while another starts on its journal.
     Zombie,
-    /// A new view of the same members, which nodes learn of at different times.
+    /// A new view with the same members, which nodes learn of at different times.
     Views,
     /// The coordinator answers nobody for a while: no leases, no new members, no takeovers.
     Coordinator,
-    /// Of a hundred calls to the coordinator so many stop between two of their steps, or their answer is lost.
+    /// This percentage of calls to the coordinator stops between two of their steps, or their answer is lost.
     HalfDone,
-    /// Nodes' clocks run at different rates, and their world clocks are off: the dial is by how much at most, ms. Two nodes may be
-    /// a second apart.
+    /// Nodes' clocks run at different rates, and their world clocks are off: the position is the largest error, ms. Two
+    /// nodes may differ by a second.
     Clocks,
     /// All connections of one edge break.
     Edge,
-    /// A client's connection breaks; nobody tells the client, or nobody tells the edge.
+    /// A client's connection breaks, and the client or the edge learns of it late.
     Vanish,
-    /// A player comes in at another edge while the old connection still lives.
+    /// A player logs in at another edge while its old connection is still alive.
     Elsewhere,
-    /// A player leaves, and comes back.
+    /// A player logs out, and comes back.
     Leave,
-    /// Half of all players leave at once, and come back at once.
+    /// Half of all players log out at once, and come back at once.
     Wave,
-    /// A client says an old command again.
+    /// A client resends an old command.
     Resend,
     /// A client's messages overtake each other.
     Reorder,
-    /// A client says things no client would.
+    /// A client sends messages that no real client would.
     Garbage,
     /// A client reads slowly for a while.
     Lag,
-    /// The journal takes its time for a while.
+    /// The journal commits slowly for a while.
     Slow,
     /// The journal refuses a group.
     Reject,
     /// The journal refuses everything for a while: the disk is full.
     Full,
-    /// The journal's queue is full: one batch is refused ahead of those before it.
+    /// The journal's queue is full: it refuses one batch ahead of those before it.
     Queue,
-    /// The outcome of a group is not known; it has landed.
+    /// The outcome of a group is unknown; it has landed.
     UnknownLanded,
-    /// The outcome of a group is not known; it has not landed.
+    /// The outcome of a group is unknown; it has not landed.
     UnknownLost,
-    /// The journal cannot be read for a while.
+    /// Nobody can read the journal for a while.
     Unreadable,
     /// The journal is pruned.
     Prune,
     /// The journal answers no append for a while.
     Stall,
-    /// The journal's disk is nearly full for a while, and the nodes are told.
+    /// The journal's disk is nearly full for a while, and the nodes learn of it.
     Low,
-    /// Versions are mixed: of a hundred lives of nodes so many are of the next version, which keeps more than this one knows.
+    /// Versions are mixed: this percentage of node incarnations is of the next version, which stores more fields than this
+    /// one knows.
     Mixed,
     /// A node has too much to do for a while.
     Overload,
-    /// Everything in flight travels as bytes: on if it is not 0.
+    /// Everything in flight travels as bytes: on unless it is 0.
     Bytes,
 }
 
@@ -168,7 +169,7 @@ impl Dial {
         Self::ALL.into_iter().find(|dial| dial.name() == name)
     }
 
-    /// What it stands at when a seed turns it on and the command line does not say: times per minute, or ms.
+    /// Its position when a seed turns it on and the command line gives none: times per minute, ms, or %.
     pub fn usual(self) -> u32 {
         match self {
             Self::Delay | Self::Mixed => 50,
@@ -186,7 +187,7 @@ impl Dial {
         }
     }
 
-    /// Whether it is a state of the whole run rather than something that happens now and then.
+    /// Whether it is a state of the whole run rather than something that happens from time to time.
     pub fn is_state(self) -> bool {
         matches!(self, Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone | Self::Bytes)
     }
@@ -198,34 +199,34 @@ impl fmt::Display for Dial {
     }
 }
 
-/// Where each dial stands; those that are not in it are off.
+/// The position of each dial; dials that are missing are off.
 pub type Dials = BTreeMap<Dial, u32>;
 
 /// How a player spends its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// As the game's mind likes.
+    /// Follows the game's mind.
     Plays,
-    /// Comes to where all of the crowd come, and plays there.
+    /// Goes to the place of the crowd, and plays there.
     Crowd,
-    /// Walks far and straight, over every border there is.
+    /// Walks far and straight, across many borders.
     Travels,
 }
 
-/// What one run is: everything that a seed chooses.
+/// The plan of one run: everything that a seed chooses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The seed of everything.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Nodes: 1 to 9.
     pub nodes: u16,
     /// Players: 1 to 200.
     pub clients: usize,
-    /// What goes wrong.
+    /// The faults.
     pub dials: Dials,
-    /// Length of the part in which things go wrong, ms of the world's clock.
+    /// Length of the faulty part, ms of world time.
     pub fault_ms: u64,
-    /// Time in which everything must be well again after it, ms.
+    /// Time in which everything must recover afterwards, ms.
     pub heal_ms: u64,
     /// The world's settings.
     pub world: WorldSettings,
@@ -237,18 +238,18 @@ pub struct Plan {
     pub arrival_ms: u64,
     /// Steps of each mind per second.
     pub steps_per_second: u32,
-    /// Inputs of kernels after which the run counts as hung.
+    /// Inputs of kernels after which the run counts as hanging.
     pub inputs_max: u64,
 }
 
-/// What the command line (or a smaller run that shows the same failure) says otherwise than the seed.
+/// What the command line (or a smaller run that shows the same failure) chooses instead of the seed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// Nodes.
     pub nodes: Option<u16>,
     /// Players.
     pub clients: Option<usize>,
-    /// The only dials that may be on. With a number: on, and standing there.
+    /// The only dials that may be on. A number sets the position.
     pub dials: Option<BTreeMap<Dial, Option<u32>>>,
     /// Length of the faulty part, ms.
     pub fault_ms: Option<u64>,
@@ -258,20 +259,20 @@ pub struct Overrides {
 pub const NODES_MAX: u16 = 9;
 /// Most players of a run.
 pub const CLIENTS_MAX: usize = 200;
-/// In so many of ten seeds everything travels as bytes.
+/// Of ten seeds, in this many everything travels as bytes.
 const BYTES_OFTEN: u64 = 8;
-/// Shortest faulty part of a seed as it stands, ms.
+/// Default length of the faulty part, ms.
 pub const FAULT_MS: u64 = 60_000;
 /// Time to heal, ms.
 pub const HEAL_MS: u64 = 30_000;
-/// Inputs of kernels that no run needs: ten times what the busiest seeds take.
+/// Inputs of kernels that no run needs: ten times as many as the busiest seeds take.
 pub const INPUTS_MAX: u64 = 30_000_000;
 
 impl Plan {
-    /// What `seed` chooses. Each choice has its own chance, so that one that is overridden does not change the others.
+    /// The choices of `seed`. Each has its own random sequence, so that overriding one does not change the others.
     pub fn new(seed: u64, overrides: &Overrides) -> Self {
         let topology = &mut Chance::new(seed ^ 0x70_90);
-        // Few nodes and few players find most mistakes; many find the rest.
+        // Few nodes and few players find most bugs; many find the rest.
         let nodes = [1, 2, 3, 3, 3, 4, 5, 5, 7, 9][topology.below(10) as usize];
         let clients = match topology.below(10) {
             0..=4 => 2 + topology.below(14),
@@ -302,11 +303,11 @@ impl Plan {
         let arrival_ms = [50, 2_000, 10_000][work.below(3) as usize];
         let mut dials = Dials::new();
         let wrong = &mut Chance::new(seed ^ 0xfa_17);
-        // Swarm style: some seeds turn almost everything on, some almost nothing.
+        // Swarm testing: some seeds turn almost everything on, some almost nothing.
         let often = [1, 3, 5, 8][wrong.below(4) as usize];
         for dial in Dial::ALL {
             let (on, strength) = match dial {
-                // Nothing goes wrong by it: it is on in most seeds, and has no part in the swarm's chance.
+                // It breaks nothing, so it is on in most seeds and takes no part in the swarm's choices.
                 Dial::Bytes => (Chance::new(seed ^ 0xb1_7e).below(10) < BYTES_OFTEN, 2),
                 _ => (wrong.below(10) < often, 1 + wrong.below(4)),
             };
@@ -314,7 +315,7 @@ impl Plan {
             match overrides.dials.as_ref().map(|only| only.get(&dial)) {
                 Some(None) => continue,
                 Some(Some(Some(asked))) => stands = *asked,
-                // Named without a number: on, whatever the seed says.
+                // Named without a number: on, whatever the seed chose.
                 Some(Some(None)) => {}
                 None if on => {}
                 None => continue,
@@ -339,7 +340,7 @@ impl Plan {
         }
     }
 
-    /// The dials as the command line takes them: `crash=2,delay=50`, or `none`.
+    /// The dials in the form of the command line: `crash=2,delay=50`, or `none`.
     pub fn dials_text(&self) -> String {
         if self.dials.is_empty() {
             return "none".to_owned();

@@ -1,4 +1,4 @@
-//! One run: things go wrong, everything heals, the world comes to rest, everybody leaves.
+//! One run: faults happen, everything heals, the world comes to rest, all players log out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::story::{Listener, Story};
 use crate::world::{Counts, World};
 
-/// What kind of failure: the process' exit code tells them apart.
+/// The kind of a failure: the process' exit code distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
     /// The kernel, or the simulator, panicked.
@@ -28,11 +28,11 @@ pub enum FailureKind {
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind.
+    /// The kind.
     pub kind: FailureKind,
-    /// Which guarantee; `None` for a crash.
+    /// The broken guarantee; `None` for a crash.
     pub guarantee: Option<Guarantee>,
-    /// What was seen, for people.
+    /// What the checker saw, for people.
     pub text: String,
     /// When, ms of simulated time.
     pub at_ms: u64,
@@ -53,29 +53,29 @@ impl fmt::Display for Failure {
     }
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// What was run.
+    /// The plan that ran.
     pub plan: Plan,
     /// Why it failed; `None`: every check held.
     pub failure: Option<Failure>,
     /// Simulated time, ms.
     pub simulated_ms: u64,
-    /// A number that differs if anything differed.
+    /// A hash of the run: two runs that differ have different digests.
     pub digest: u64,
-    /// What was counted.
+    /// The counts.
     pub counts: Counts,
 }
 
-/// Part of the healing in which the minds go on.
+/// The part of the healing in which the minds play on, ms.
 const PLAY_ON_MS: u64 = 5_000;
-/// Part of the healing in which pictures must converge, everything else being at rest.
+/// The part of the healing in which pictures must converge while everything else is at rest, ms.
 const QUIET_MS: u64 = 5_000;
-/// Between two looks at whether the world is at rest.
+/// Interval between two checks whether the world is at rest.
 const LOOK_MS: u64 = 100;
 
-/// Runs a plan. `planted`: a bug that kernel and journal are to have; it needs the feature `planted`.
+/// Runs a plan. `planted`: a bug to plant in kernel, journal or client; needs the feature `planted`.
 pub fn run(
     plan: &Plan,
     game: &Arc<dyn Game>,
@@ -99,7 +99,7 @@ pub fn run(
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            let text = text.unwrap_or_else(|| "a panic without words".to_owned());
+            let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
             Some(Failure { kind: FailureKind::Crash, guarantee: None, text, at_ms })
         }
     };
@@ -133,7 +133,7 @@ fn play(world: &mut World) -> Verdict {
     check_live(world)?;
     world.judge.check_journal(&world.storage.disk.store)?;
     world.leave_all();
-    // Who left politely is gone at once, its surroundings when they have been idle for as long as they may.
+    // A player that logs out is gone at once; its surroundings are gone once they have been idle for long enough.
     let empty_in = ms(world.plan.world.grace_ms + world.plan.world.idle_ms) + ms(3 * QUIET_MS);
     let deadline = world.now + empty_in;
     until(world, deadline, empty)?;
@@ -157,11 +157,11 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity keeps more work waiting than it may (a player also the hellos it was answering, when they must be done again), and
-/// the game's code does not panic.
+/// No entity has more waiting work than the limit (a player may also have the hellos it was answering, when they must be
+/// done again), no work waits too long, and the game's code does not panic.
 fn bounds(world: &World) -> Verdict {
     let most = world.plan.world.limits.waiting_per_entity_max;
-    // Hellos of one player that can be behind one append: more connections of one player are not made here in that time.
+    // Hellos of one player that one append can delay: within its time the simulator makes no more connections of a player.
     const HELLOS_MAX: usize = 8;
     let again = |kind| if kind == world.rules.player_kind() { HELLOS_MAX } else { 0 };
     for (key, node) in &world.nodes {
@@ -179,24 +179,28 @@ fn bounds(world: &World) -> Verdict {
             return violated(Guarantee::G12, text);
         }
         let (counters, most) = (node.kernel.counters(), world.plan.world.appends_waiting_max as u64);
-        // Fences come on top, one for each entity: they end what is under way.
+        // Fences come on top, one per entity: they end appends in flight.
         if counters.appends_waiting > most + counters.reals {
             let text =
                 format!("{} appends of n{} are under way, {most} may", counters.appends_waiting, key.node);
             return violated(Guarantee::G12, text);
         }
-        // The kernel lives on, and a player is told that something went wrong: the game is to blame.
+        // The kernel survives and the player hears that something went wrong: the game is to blame.
         if counters.game_panics > 0 && !world.game_panics() {
             return violated(Guarantee::Game, format!("the rules panicked on n{}", key.node));
         }
         if let Some(fault) = world.game_fault() {
             return violated(Guarantee::Game, format!("the game wants what cannot be: {fault}"));
         }
+        if counters.misplaced > 0 {
+            let text = format!("the rules put something outside its chunk on n{}", key.node);
+            return violated(Guarantee::Game, text);
+        }
     }
     Ok(())
 }
 
-/// No player is obeyed by two nodes at the same time: one that is handed over stands still until it is known whose it is.
+/// No two nodes obey a player at the same time. A player in a handoff stands still until its owner is certain.
 fn one_owner(world: &World) -> Verdict {
     let mut owners = BTreeMap::new();
     let player = world.rules.player_kind();
@@ -211,7 +215,7 @@ fn one_owner(world: &World) -> Verdict {
     Ok(())
 }
 
-/// Runs until `check` holds; what still does not hold at `deadline` is the failure.
+/// Runs until `check` holds. If it does not hold at `deadline`, that is the failure.
 fn until(world: &mut World, deadline: u64, check: fn(&World) -> Verdict) -> Verdict {
     loop {
         let found = check(world);
@@ -223,7 +227,7 @@ fn until(world: &mut World, deadline: u64, check: fn(&World) -> Verdict) -> Verd
     }
 }
 
-/// Everybody is in, every command answered, every entity settled.
+/// Every player is in the world, every command answered, every entity settled.
 fn at_rest(world: &World) -> Verdict {
     for (index, person) in world.people.iter().enumerate() {
         let Some(client) = person.current.map(|c| &world.clients[c]) else {
@@ -255,7 +259,7 @@ fn at_rest(world: &World) -> Verdict {
     Ok(())
 }
 
-/// What owners show is what the journal makes, and what every client in sight of it sees.
+/// Owners show what the journal says, and every client nearby sees exactly that.
 fn pictures(world: &World) -> Verdict {
     let now = world.world_time();
     let mut shown: BTreeMap<EntityId, (ChunkId, &Bytes, Option<Body>)> = BTreeMap::new();
@@ -272,6 +276,7 @@ fn pictures(world: &World) -> Verdict {
             }
         }
     }
+    let standing: Vec<_> = world.judge.standing(now).collect();
     let sure = world.plan.world.sight_chunks.into_iter().max().unwrap_or(0).saturating_sub(1);
     for client in world.clients.iter().filter(|c| c.session.is_live()) {
         let Some(me) = client.session.player() else { continue };
@@ -279,9 +284,22 @@ fn pictures(world: &World) -> Verdict {
         let Some((center, ..)) = shown.get(&me) else {
             return violated(Guarantee::G8, format!("{name} is in the world and not shown"));
         };
-        for (id, (chunk, public, body)) in
-            shown.iter().filter(|(_, (c, ..))| c.steps_to(*center).is_some_and(|s| s <= sure))
+        let in_sight = |chunk: &ChunkId| chunk.steps_to(*center).is_some_and(|steps| steps <= sure);
+        if let Some((id, chunk, body)) = standing
+            .iter()
+            .filter(|(_, chunk, _)| in_sight(chunk))
+            .find(|(id, _, body)| shown.get(id).is_none_or(|(.., stands)| stands.as_ref() != Some(body)))
         {
+            let text = format!(
+                "{} stands in chunk {} {} by its events at {body:?}, where {name} looks, and is shown as {:?}",
+                world.judge.name(*id),
+                chunk.x,
+                chunk.y,
+                shown.get(id)
+            );
+            return violated(Guarantee::G8, text);
+        }
+        for (id, (chunk, public, body)) in shown.iter().filter(|(_, (chunk, ..))| in_sight(chunk)) {
             let Some(seen) = client.picture.entity(*id) else {
                 let (x, y) = (chunk.x, chunk.y);
                 let text = format!("{name} does not see {} in chunk {x} {y}", world.judge.name(*id));
@@ -292,7 +310,7 @@ fn pictures(world: &World) -> Verdict {
                     "{name} sees {} at {:?}, it is at {body:?}{}",
                     world.judge.name(*id),
                     seen.body,
-                    if seen.public == **public { "" } else { ", and looks otherwise" }
+                    if seen.public == **public { "" } else { ", and it looks different" }
                 );
                 return violated(Guarantee::G8, text);
             }
@@ -308,19 +326,19 @@ fn pictures(world: &World) -> Verdict {
         if world.judge.private(me).as_ref() != Some(&client.own) {
             return violated(
                 Guarantee::G8,
-                format!("{name} believes to have something else than the journal says"),
+                format!("{name} has a private state that differs from the journal's"),
             );
         }
     }
     Ok(())
 }
 
-/// Creatures are no entities of their own: their parents show them.
+/// Creatures are not entities of their own: their parents show them.
 fn is_child(world: &World, id: EntityId) -> bool {
     world.nodes.values().next().is_some_and(|n| !n.kernel.has_kind(id.kind))
 }
 
-/// The live state of everything is what the journal makes.
+/// The live state of every entity equals what the journal says.
 fn check_live(world: &World) -> Verdict {
     for node in world.nodes.values() {
         for real in node.kernel.reals().filter(|r| r.settled) {
@@ -332,7 +350,7 @@ fn check_live(world: &World) -> Verdict {
     Ok(())
 }
 
-/// Nobody is there: no node holds, shows, subscribes to or waits for anything.
+/// All players are gone: no node holds, shows, subscribes to or waits for anything.
 fn empty(world: &World) -> Verdict {
     for (key, node) in &world.nodes {
         let left = node.kernel.reals().next().map(|r| world.judge.name(r.id));

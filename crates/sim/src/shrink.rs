@@ -1,4 +1,4 @@
-//! A smaller run that fails alike: fewer faults, players, nodes, and less time.
+//! Finds a smaller run that fails in the same way: fewer faults, players, nodes, and less time.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::game::Game;
 use crate::plan::{Dial, Overrides, Plan};
 use crate::run::{Failure, Report, run};
 
-/// Looks for a smaller plan that fails as `report` did (same kind, same guarantee), with at most `tries` runs. `watch` hears of
-/// every smaller failure found. Returns the smallest found, or the report itself.
+/// Looks for a smaller plan that fails as `report` did (same kind, same guarantee), with at most `tries` runs. Calls
+/// `watch` with every smaller failure. Returns the smallest, or the report itself.
 pub fn shrink(
     report: Report,
     game: &Arc<dyn Game>,
@@ -41,7 +41,7 @@ fn alike(a: &Failure, b: &Failure) -> bool {
     (a.kind, a.guarantee) == (b.kind, b.guarantee)
 }
 
-/// What a plan says, as the command line would.
+/// A plan as the command line would give it.
 fn overrides(plan: &Plan) -> Overrides {
     Overrides {
         nodes: Some(plan.nodes),
@@ -51,7 +51,7 @@ fn overrides(plan: &Plan) -> Overrides {
     }
 }
 
-/// Smaller plans, the boldest first.
+/// Smaller plans, the smallest first.
 fn candidates(report: &Report) -> Vec<Overrides> {
     let plan = &report.plan;
     let same = overrides(plan);
@@ -76,7 +76,7 @@ fn candidates(report: &Report) -> Vec<Overrides> {
             list.push(Overrides { nodes: Some(nodes), ..same.clone() });
         }
     }
-    // What failed before the healing needs no more time than that. In whole seconds, as the command line says it.
+    // A failure before the healing needs no more time than that. In whole seconds, like the command line.
     let at_ms = report.failure.as_ref().map_or(0, |f| f.at_ms);
     for ms in [plan.fault_ms / 4, plan.fault_ms / 2, at_ms + 1] {
         let fault_ms = ms.next_multiple_of(1_000);

@@ -1,5 +1,5 @@
-//! The journal as the nodes see it: the real rules of [`Store`], and a driver in front of it that takes its time, fails, and
-//! does not always know what became of a batch.
+//! The journal as the nodes see it: the real rules of [`Store`], behind a driver that takes its time, fails, and does not
+//! always know the outcome of a batch.
 
 use std::collections::VecDeque;
 
@@ -11,23 +11,23 @@ use gundo_wire::journal::Batch;
 use crate::judge::{Judge, Verdict, Violation};
 use crate::world::Key;
 
-/// The longest that a batch is under way, µs, after a second.
+/// The longest time that a batch of a dead process stays in flight, µs, beyond one second.
 const LATE_US_MAX: u64 = 50_000_000;
 /// Most batches in one group.
 const GROUP_MAX: usize = 256;
 
 pub(crate) struct Storage {
     pub(crate) disk: Disk<Key>,
-    /// Batches of processes that have died, and when they arrive.
+    /// Batches of dead processes, and when they arrive.
     late: Vec<(u64, (Key, Batch))>,
-    /// What becomes of the next groups.
+    /// The faults of the next groups.
     pub(crate) faults: VecDeque<GroupFault>,
     pub(crate) full_until: u64,
     pub(crate) slow_until: u64,
-    /// Nothing is committed before.
+    /// No commit happens before this time.
     pub(crate) stalled_until: u64,
     pub(crate) unreadable_until: u64,
-    /// A commit is under way.
+    /// A commit is in progress.
     pub(crate) busy: bool,
     chance: Chance,
     pub(crate) groups: u64,
@@ -62,7 +62,12 @@ impl Storage {
         if now < self.slow_until { usual + self.chance.below(500_000) } else { usual }
     }
 
-    /// Commits what waits as one group; the judge sees what lands.
+    /// The disk, if it can be read.
+    pub(crate) fn readable(&self, now: u64) -> Result<&Disk<Key>, String> {
+        if now < self.unreadable_until { Err("the disk cannot be read".to_owned()) } else { Ok(&self.disk) }
+    }
+
+    /// Commits the waiting batches as one group; the judge sees what lands.
     pub(crate) fn commit(&mut self, now: u64, judge: &mut Judge, ended: &mut Vec<Ended<Key>>) -> Verdict {
         if now < self.stalled_until {
             return Ok(());
@@ -95,8 +100,8 @@ impl Storage {
         (verdict, ended)
     }
 
-    /// The process dies: of what waits in its queue some may still land, and nobody hears of it. The rest is under way
-    /// for long, and arrives when others have taken over. Returns when, if at all.
+    /// The process dies. Some batches in its queue may still land, and nobody hears of it. The rest stay in flight for a
+    /// long time, and arrive when other nodes have taken over. Returns when, if there are any.
     pub(crate) fn crash(
         &mut self,
         now: u64,
@@ -115,7 +120,7 @@ impl Storage {
         Ok(Some(due))
     }
 
-    /// What was under way for long arrives.
+    /// A late batch arrives.
     pub(crate) fn arrive(&mut self, now: u64) {
         let late = std::mem::take(&mut self.late);
         let (due, late): (Vec<_>, Vec<_>) = late.into_iter().partition(|(due, _)| *due <= now);

@@ -1,4 +1,4 @@
-//! The trace: what happens, told so that a person can follow it, and as one number.
+//! The trace: a run as lines that a person can follow, and as one number.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use gundo_kernel::{HandoffMessage, HomeMessage, Peer, TxMessage};
 use gundo_types::EntityId;
 use gundo_wire::client::Frame;
 
-/// Which lines are told. A line is told when it concerns one of the things named here; with nothing named, all are.
+/// Which lines to print: those about any of the things named here. If nothing is named, all lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Entities, by id.
@@ -19,11 +19,11 @@ pub struct Filter {
     pub from_ms: u64,
     /// To this time, ms; 0: to the end.
     pub to_ms: u64,
-    /// Frames, moves and timers too: nine lines of ten.
+    /// Also frames, moves and timers: nine lines of ten.
     pub everything: bool,
 }
 
-/// Who hears the story, and which lines of it.
+/// The receiver of the story, and which lines it gets.
 pub type Listener = (Filter, Box<dyn FnMut(&str) + Send>);
 
 /// What a line is about.
@@ -46,7 +46,7 @@ impl About {
     }
 }
 
-/// Takes the lines. Cheap when nobody listens: the text is not made.
+/// Receives the lines. Cheap without a listener: the text is not made.
 pub(crate) struct Story {
     pub(crate) tell: Option<Listener>,
     digest: u64,
@@ -57,7 +57,7 @@ impl Story {
         Self { tell, digest: 0xcbf2_9ce4_8422_2325 }
     }
 
-    /// Adds a number to the digest (FNV-1a over 64-bit words): runs that differ anywhere differ here.
+    /// Adds a number to the digest (FNV-1a over 64-bit words): runs that differ anywhere have different digests.
     pub(crate) fn mix(&mut self, word: u64) {
         self.digest = (self.digest ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
@@ -88,7 +88,7 @@ impl Story {
     }
 }
 
-/// Whether a peer message is one of the many.
+/// Whether a peer message is of a frequent kind.
 pub(crate) fn is_fine(message: &Peer) -> bool {
     use gundo_kernel::ToPlayer;
     matches!(message, Peer::Frames { .. } | Peer::Sent { .. })

@@ -1,7 +1,7 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
-//! Here are the clock, the nodes, the links and the journal; `clients` has the players, `coordinator` the membership, `wrong`
-//! the faults, `carry` what is in flight as bytes, `flight` what that is, `tell` the story.
+//! This file has the clock, the nodes, the links and the journal; `clients` the players, `coordinator` the membership,
+//! `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
 mod carry;
 mod clients;
@@ -32,7 +32,7 @@ use coordinator::{Asked, Coordinator};
 use flight::Link;
 pub(crate) use flight::{Flight, Key, SimNode, Stall};
 
-/// What was counted in a run.
+/// The counts of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Faults that happened, by kind.
@@ -51,7 +51,7 @@ pub struct Counts {
     pub answers: u64,
     /// States shown to clients and checked.
     pub shown: u64,
-    /// Refusals heard, by code.
+    /// Refusals received, by code.
     pub refusals: BTreeMap<String, u64>,
     /// Connections that nodes closed, by code.
     pub closings: BTreeMap<String, u64>,
@@ -67,10 +67,10 @@ pub(crate) struct World {
     planted: Option<Planted>,
     pub(crate) queue: Queue<Flight>,
     pub(crate) nodes: BTreeMap<Key, SimNode>,
-    /// Which life each node leads in this generation; none said: the first.
+    /// The number of each node's incarnation in this process; missing: the first.
     lives: BTreeMap<u16, u16>,
     pub(crate) generation: u32,
-    /// A process is on its way.
+    /// A process is starting.
     booting: bool,
     pub(crate) coordinator: Coordinator,
     links: BTreeMap<(Key, Key), Link>,
@@ -78,9 +78,9 @@ pub(crate) struct World {
     pub(crate) people: Vec<Person>,
     pub(crate) clients: Vec<Client>,
     conns: HashMap<ConnId, usize>,
-    /// Connections that edges have lost: nothing comes by them any more.
+    /// Connections that edges have lost: nothing arrives on them any more.
     gone: HashSet<ConnId>,
-    /// Commands that came in by each connection that was welcomed, and were not answered.
+    /// Unanswered commands of each welcomed connection.
     open: HashMap<ConnId, BTreeSet<u64>>,
     next_conn: u64,
     hostiles: u64,
@@ -92,20 +92,20 @@ pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) counts: Counts,
     pub(crate) violation: Option<Violation>,
-    /// Moves that came to the node that holds their player while the journal stalled, and those that were decided.
+    /// Moves that reached the node that owns their player while the journal stalled, and how many of those were decided.
     walks: u64,
     walked: u64,
-    /// Until then something else may keep players from walking.
+    /// Until this time something else may keep players from walking.
     unsteady_until: u64,
-    /// Motion that nodes told which have ended.
+    /// Motion updates by nodes that have ended.
     updates_ended: u64,
-    /// Things go wrong.
+    /// Faults happen.
     pub(crate) faulty: bool,
     /// Minds take their steps.
     pub(crate) playing: bool,
     /// When the last of them stops.
     pub(crate) ends_at: u64,
-    /// Everybody leaves for good.
+    /// All players log out for good.
     closing: bool,
     crowd_at: Option<Point>,
     speed: u32,
@@ -118,16 +118,16 @@ pub(crate) struct World {
 
 /// World time at which every run begins, ms.
 const WORLD_MS: u64 = 1_000_000;
-/// A message between nodes takes this long at least, µs.
+/// Shortest time of a message between nodes, µs.
 const PEER_US: u64 = 100;
-/// A start that the coordinator did not answer is tried again after this time, µs.
+/// Wait before a start that the coordinator did not answer is tried again, µs.
 const START_AGAIN_US: u64 = 1_000_000;
-/// Seconds at ease after which no node is overloaded any more.
+/// Seconds at ease after which no node is overloaded.
 const EASE_SECONDS: u64 = 20;
-/// How fast anybody walks at most, mm/s.
+/// Highest speed of any walker, mm/s.
 const SPEED_MAX: u32 = 5_000;
 
-/// Inputs between two looks at all that must hold inside a node: each is a walk over all it has.
+/// Inputs between two checks of a node's invariants: each check walks over everything it has.
 const CHECK_EVERY: u64 = 17;
 
 impl World {
@@ -201,7 +201,7 @@ impl World {
         nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
         let seed = self.life.next_u64();
         let mut mind = self.game.mind(index);
-        // Some want the name of somebody else first.
+        // Some first want another player's name.
         let wished = if index % 5 == 4 { index - 1 } else { index };
         let name = mind.name(&format!("sim{wished}"));
         self.people.push(Person {
@@ -253,7 +253,7 @@ impl World {
     fn land(&mut self, flight: Flight) {
         match flight {
             Flight::Peer { to, from, message } => {
-                // Links break with the node at either end.
+                // A link breaks when the node at either end ends.
                 if let Some(incarnation) = self.nodes.get(&from).map(|n| n.incarnation) {
                     self.input(to, Input::Peer { from: NodeId(from.node), incarnation, message });
                 }
@@ -269,7 +269,7 @@ impl World {
             Flight::Broken { client, conn } => self.on_broken(client, conn),
             Flight::Gone { node, conn } => {
                 self.conns.remove(&conn);
-                // An edge tells its node once.
+                // An edge reports it to its node once.
                 if self.gone.insert(conn) {
                     self.input(node, Input::Gone { conn });
                 }
@@ -279,11 +279,16 @@ impl World {
                 self.input(node, Input::Appended { batch, outcome })
             }
             Flight::Loaded { node, entity, load } => {
-                let broken = self.now < self.storage.unreadable_until;
-                let input = if broken {
-                    Input::Loaded { entity, load, result: Err("the disk cannot be read".to_owned()) }
-                } else {
-                    self.storage.disk.load(entity, load)
+                let input = match self.storage.readable(self.now) {
+                    Ok(disk) => disk.load(entity, load),
+                    Err(why) => Input::Loaded { entity, load, result: Err(why) },
+                };
+                self.input(node, input);
+            }
+            Flight::Listed { node, kind, ids, max, list } => {
+                let input = match self.storage.readable(self.now) {
+                    Ok(disk) => disk.list(kind, ids, max, list),
+                    Err(why) => Input::Listed { kind, list, result: Err(why) },
                 };
                 self.input(node, input);
             }
@@ -320,7 +325,7 @@ impl World {
 
     // ---- nodes -----------------------------------------------------------------------------------------
 
-    /// A process starts on the journal; whoever ran before has left.
+    /// A process starts on the journal; the one before has left.
     fn boot(&mut self) {
         if self.generation > 0 {
             let members = self.coordinator.view.members.iter().map(|m| m.incarnation);
@@ -339,7 +344,7 @@ impl World {
         self.spread_views();
     }
 
-    /// The present life of a node.
+    /// The current incarnation of a node.
     pub(crate) fn key(&self, node: u16) -> Key {
         Key { generation: self.generation, node, life: self.lives.get(&node).copied().unwrap_or(0) }
     }
@@ -397,7 +402,7 @@ impl World {
         let before = walks.then(|| node.kernel.counters());
         self.counts.inputs += 1;
         let step = node.kernel.take(self.now, input);
-        // A planted mistake is for the checkers of guarantees to find.
+        // A planted bug is for the checkers of guarantees to find.
         if self.counts.inputs.is_multiple_of(CHECK_EVERY) && self.planted.is_none() {
             node.kernel.check();
         }
@@ -416,12 +421,12 @@ impl World {
         let most = self.settings.limits.commands_unanswered_max;
         if open > most {
             let text =
-                format!("n{} let {open} commands of one connection in, {most} are the limit", key.node);
+                format!("n{} accepted {open} commands of one connection, {most} are the limit", key.node);
             self.rule(violated(Guarantee::G12, text));
         }
     }
 
-    /// Whether it is the move of a player that is real on the very node, and who sees what comes of it.
+    /// Whether this is a move of a player that is real on this very node, where other players see it.
     fn walks_at(&self, key: Key, input: &Input) -> bool {
         let Input::Client { conn, message } = input else { return false };
         let stalls = self.now < self.storage.stalled_until && message.r#move.is_some();
@@ -470,6 +475,10 @@ impl World {
             Output::Load { entity, load } => {
                 let after = self.storage.load_us(self.now);
                 self.fly(after, Flight::Loaded { node: key, entity, load });
+            }
+            Output::List { kind, ids, max, list } => {
+                let after = self.storage.load_us(self.now);
+                self.fly(after, Flight::Listed { node: key, kind, ids, max, list });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
             Output::Remove { epoch, incarnation, .. } => {
@@ -540,7 +549,7 @@ impl World {
         for Ended { who: node, batch, outcome, .. } in ended {
             let after = 50 + self.net.below(200);
             let Some(sim) = self.nodes.get_mut(&node) else { continue };
-            // Outcomes reach a node in order; that of a full queue goes ahead by itself.
+            // Outcomes reach a node in order; only that of a full queue overtakes the others.
             sim.completed_at = (self.now + after).max(sim.completed_at);
             let at = sim.completed_at;
             self.queue.push(at, Flight::Completed { node, batch, outcome });

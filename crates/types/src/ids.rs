@@ -1,6 +1,9 @@
 //! Identities. All are plain numbers that order and hash cheaply and mean one thing each.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::ChunkId;
 
 /// A node of the cluster (a process part with one kernel). Unique among the members of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,14 +24,39 @@ pub struct Kind(pub u16);
 pub struct EntityId {
     /// Its type.
     pub kind: Kind,
-    /// Unique within the kind. Land: [`ChunkId::to_u64`](crate::ChunkId::to_u64).
+    /// Unique within the kind. Land: [`ChunkId::to_u64`]. A kind with a place: [`EntityId::placed`].
     pub id: u64,
 }
+
+/// Bits of the number that tells the placed entities of a chunk apart. The chunk takes the other 48.
+const NUMBER_BITS: u32 = u16::BITS;
 
 impl EntityId {
     /// The entity `id` of kind `kind`.
     pub const fn new(kind: Kind, id: u64) -> Self {
         Self { kind, id }
+    }
+
+    /// The entity with number `number` in `chunk`, of a kind whose entities have a place. It stays in that chunk for ever. Every
+    /// id of such a kind names a chunk and a number.
+    pub fn placed(kind: Kind, chunk: ChunkId, number: u16) -> Self {
+        Self::new(kind, chunk.to_u64() << NUMBER_BITS | u64::from(number))
+    }
+
+    /// The chunk of a [`placed`](Self::placed) entity.
+    pub fn chunk_of_placed(self) -> ChunkId {
+        ChunkId::from_u64(self.id >> NUMBER_BITS)
+    }
+
+    /// The number of a [`placed`](Self::placed) entity.
+    pub const fn number_of_placed(self) -> u16 {
+        self.id as u16
+    }
+
+    /// The ids that [`placed`](Self::placed) entities of one kind in `chunk` can have.
+    pub fn placed_in(chunk: ChunkId) -> RangeInclusive<u64> {
+        let first = chunk.to_u64() << NUMBER_BITS;
+        first..=first | u64::from(u16::MAX)
     }
 }
 
@@ -60,3 +88,28 @@ pub struct Term {
 /// One client connection at one node. Never used again while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ConnId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_placed_entity_names_its_chunk_and_its_number() {
+        let edges = [i16::MIN, -1, 0, 1, i16::MAX];
+        let chunks = edges.iter().flat_map(|x| edges.map(|y| (*x, y)));
+        let chunks = chunks.flat_map(|(x, y)| [0, 1, u16::MAX].map(|island| ChunkId { island, x, y }));
+        let mut seen = std::collections::BTreeSet::new();
+        for chunk in chunks {
+            let ids = EntityId::placed_in(chunk);
+            for number in [0, 1, 0x8000, u16::MAX] {
+                let placed = EntityId::placed(Kind(9), chunk, number);
+                assert_eq!((placed.chunk_of_placed(), placed.number_of_placed()), (chunk, number));
+                assert!(ids.contains(&placed.id) && seen.insert(placed), "{placed} is one entity's own");
+            }
+            assert_eq!(ids.end() - ids.start(), u64::from(u16::MAX));
+        }
+        // No bit is left over: whatever a stranger says is a place.
+        let any = EntityId::new(Kind(9), u64::MAX);
+        assert_eq!(EntityId::placed(Kind(9), any.chunk_of_placed(), any.number_of_placed()), any);
+    }
+}

@@ -107,6 +107,15 @@ impl ChunkId {
         Self { island: (id >> 32) as u16, x: (id >> 16) as u16 as i16, y: id as u16 as i16 }
     }
 
+    /// Whether the body stands in the chunk. Unlike [`of`](Self::of), no chunk has what is beyond the outermost ones.
+    pub fn has(self, body: &Body) -> bool {
+        let (corner, inside) = (self.corner(), 0..CHUNK_MM);
+        let from = |v: i32, corner: i32| v.saturating_sub(corner);
+        body.island == self.island
+            && inside.contains(&from(body.at.x, corner.x))
+            && inside.contains(&from(body.at.y, corner.y))
+    }
+
     /// Chunks between the two in the larger of the two directions; `None` on another island.
     pub fn steps_to(self, other: ChunkId) -> Option<u32> {
         (self.island == other.island).then(|| {
@@ -138,6 +147,20 @@ mod tests {
         assert_eq!(ChunkId::from_u64(c.to_u64()), c);
         assert_eq!(ChunkId::of(7, c.corner()), c);
         assert_eq!(c.around(1).count(), 9);
+    }
+
+    #[test]
+    fn a_chunk_has_what_stands_in_it() {
+        let c = ChunkId { island: 7, x: -5, y: 12 };
+        let body = |island, dx, dy| {
+            let at = Point::new(c.corner().x + dx, c.corner().y + dy);
+            Body { island, at, ..Body::default() }
+        };
+        assert!(c.has(&body(7, 0, 0)) && c.has(&body(7, CHUNK_MM - 1, CHUNK_MM - 1)));
+        let out = [body(6, 0, 0), body(7, -1, 0), body(7, 0, -1), body(7, CHUNK_MM, 0), body(7, 0, CHUNK_MM)];
+        assert!(!out.iter().any(|body| c.has(body)));
+        let beyond = Body { at: Point::new(i32::MAX, 0), ..Body::default() };
+        assert!(!beyond.chunk().has(&beyond), "the outermost chunk counts for it, and does not have it");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/gundo.client.v1.rs"));
+    include!("generated/client.rs");
 }
 
 mod motion;

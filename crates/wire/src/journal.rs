@@ -4,7 +4,7 @@
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/gundo.journal.v1.rs"));
+    include!("generated/journal.rs");
 }
 
 use bytes::Bytes;

@@ -8,7 +8,7 @@ mod words;
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/gundo.peer.v1.rs"));
+    include!("generated/peer.rs");
 }
 
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! What nodes say to each other: the golden messages of `wire`, and the same about the world that the target plays in.
+//! Messages between nodes: the golden messages of `wire`, and the same messages about the world of the target.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::peers::{Known, THEN_COMMAND};
 /// The player of the golden messages.
 const PLAYER: [u8; 8] = 0x0123_4567_89ab_cdef_u64.to_le_bytes();
 
-/// Every arrow, and where it has two forms the other one as well.
+/// Every message, and its other form if it has two.
 pub fn peer_messages() -> Seeds {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/wire/tests/golden/peer");
     let read = |name: &'static str| {
@@ -28,7 +28,7 @@ pub fn peer_messages() -> Seeds {
     names.chain(["Open.nonce", "Reply.refusal"]).map(read).collect()
 }
 
-/// The same about Ada and where she is, after a command of hers: each alone, and all in a row.
+/// The same messages about Ada and her chunk, after a command of hers: each alone, and all in a row.
 pub fn peer_acts() -> Seeds {
     let known = crate::peers::known();
     let beat = Arrow::Alive(Alive { renews: true, unreachable: Vec::new() });
@@ -41,7 +41,7 @@ pub fn peer_acts() -> Seeds {
     alone.chain([("everything", join(&all))]).collect()
 }
 
-/// A golden message with Ada as its player, about the chunk she is in. A transaction is the one of her command.
+/// A golden message with Ada as its player, about the chunk she is in. A transaction is that of her command.
 fn about(known: Known, golden: &[u8]) -> PeerMessage {
     let mut bytes = golden.to_vec();
     for at in 0..bytes.len().saturating_sub(7) {
@@ -68,7 +68,7 @@ fn about(known: Known, golden: &[u8]) -> PeerMessage {
             _ => {}
         },
         Arrow::Transaction(said) => {
-            // What is asked of the other node, and of this one.
+            // Requests to the other node, and to this one.
             let answers = matches!(
                 said.arrow,
                 Some(

@@ -234,7 +234,7 @@ mod tests {
         let shore =
             (island.village().x..).step_by(100).take_while(last_dry).last().expect("the village is dry");
         let at = dry(shore);
-        let land = <Land as State>::load(ChunkId::of(ISLAND, at).to_u64(), &island, LandState::default());
+        let land = Land::from_durable(ChunkId::of(ISLAND, at).to_u64(), &island, LandState::default());
         let (species, mood, until) = (Species::Rabbit, Mood::Flees, u64::MAX);
         let mut rabbit = Creature { species, look: 0, home: at, at, heading: 0, mood, until };
         for chance in 0..50 {

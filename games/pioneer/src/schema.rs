@@ -2,4 +2,4 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
-include!(concat!(env!("OUT_DIR"), "/gundo.pioneer.v1.rs"));
+include!("generated/pioneer.rs");

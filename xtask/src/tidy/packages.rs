@@ -1,7 +1,7 @@
-//! What others wrote and we build: licences, where it comes from, one version of each.
+//! Packages by others that we build: their licences, their sources, one version of each.
 //!
-//! The policy is `deny.toml`, which cargo-deny reads too; these checks need no tool beyond cargo, so they are
-//! never left out.
+//! The policy is `deny.toml`, which cargo-deny reads too. These checks need no tool besides cargo, so every test run
+//! includes them.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ pub(crate) struct Package {
     name: String,
     version: String,
     licence: String,
-    /// `None`: a folder of ours.
+    /// `None`: one of our own folders.
     source: Option<String>,
 }
 
-/// What `deny.toml` allows.
+/// The policy of `deny.toml`.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
     licences: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Reads the two lists `allow` (licences) and `skip` (known duplicates) out of `deny.toml`.
+    /// Reads the two lists `allow` (licences) and `skip` (known duplicates) from `deny.toml`.
     pub(crate) fn of(deny: &str) -> Self {
         let duplicates = deny.split("crate = \"").skip(1).filter_map(|rest| rest.split('"').next());
         Self {
@@ -40,7 +40,7 @@ impl Policy {
     }
 }
 
-/// The packages of the resolved graph, out of `cargo metadata`.
+/// The packages of the resolved graph, from `cargo metadata`.
 pub(crate) fn read(metadata: &Value) -> Done<Vec<Package>> {
     let nodes = metadata["resolve"]["nodes"].as_array().ok_or("cargo metadata resolved nothing")?;
     let built: Vec<&str> = nodes.iter().filter_map(|node| node["id"].as_str()).collect();
@@ -82,8 +82,8 @@ pub(crate) fn check(packages: &[Package], policy: &Policy) -> Vec<Problem> {
     problems
 }
 
-/// Whether an SPDX expression can be met with these licences alone. AND binds closer than OR; an old-style `/` is
-/// an OR; a WITH belongs to its licence.
+/// Whether these licences alone satisfy an SPDX expression. AND binds closer than OR; an old-style `/` is an OR; a WITH
+/// belongs to its licence.
 fn is_allowed(expression: &str, licences: &[String]) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -129,7 +129,7 @@ fn one(rest: &mut &[&str], licences: &[String]) -> Option<bool> {
     Some(licences.contains(&licence))
 }
 
-/// The quoted words of the list that begins with `opening` in the section `section`.
+/// The quoted words of the list that starts with `opening` in the section `section`.
 fn list(toml: &str, section: &str, opening: &str) -> Vec<String> {
     let within = toml.split(section).nth(1).unwrap_or_default();
     let items = within.split(opening).nth(1).unwrap_or_default();

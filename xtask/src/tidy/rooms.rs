@@ -1,7 +1,7 @@
-//! The rooms of the kernel: which may import which, and no circle between files.
+//! The rooms of the kernel: which may import which, without cycles between files.
 //!
-//! A room is a file or folder at the top of `crates/kernel/src`. An import is a `use`, or a path that starts with `crate`. The
-//! parts of a room may import each other and what the room may, as long as no file comes back to itself that way.
+//! A room is a file or folder at the top of `crates/kernel/src`. An import is a `use`, or a path that starts with `crate`.
+//! The parts of a room may import each other and everything the room may, as long as no cycle of files results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::shell::Done;
 /// Where the kernel is, from the top.
 const KERNEL: &str = "crates/kernel/src";
 
-/// Room, and what it may import: what is above it in this list and named. `lib` routes between all of them.
+/// Room, and its allowed imports: rooms above it in this list that it names. `lib` routes between all of them.
 const ROOMS: &[(&str, &[&str])] = &[
     ("game", &[]),
     ("frame", &[]),
@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("codec", &["frame", "game", "peer"]),
     ("io", &["game", "peer"]),
     ("view", &["io"]),
-    ("core", &["io", "peer", "view"]),
+    ("core", &["game", "io", "peer", "view"]),
     ("planted", &["io", "peer"]),
     ("membership", &["core", "io", "peer"]),
     ("overload", &["core", "io"]),
@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
 ];
 
-/// Files by their module path (`host::tx`), each with the module paths that it imports.
+/// Files by their module path (`host::tx`), each with the module paths it imports.
 pub(crate) type Files = BTreeMap<String, BTreeSet<String>>;
 
 /// Reads the kernel's files.
@@ -67,7 +67,7 @@ fn place(name: &str) -> String {
     format!("{KERNEL}/{}.rs", name.replace("::", "/"))
 }
 
-/// The files that a file imports: `name` is its module path, `all` those of all files.
+/// The files that a file imports: `name` is its module path, `all` are the module paths of all files.
 fn imports(name: &str, text: &str, all: &BTreeSet<String>) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let code: String =
@@ -87,7 +87,7 @@ fn imports(name: &str, text: &str, all: &BTreeSet<String>) -> BTreeSet<String> {
             }
         }
     }
-    // A parent re-exports what its own children have by their bare names.
+    // A parent re-exports items of its own children by their bare names.
     for (at, _) in code.match_indices("use ") {
         let path = code[at + 4..].split([';', '{', ' ']).next().unwrap_or_default();
         let child = format!("{here}::{}", path.split("::").next().unwrap_or_default());
@@ -99,7 +99,7 @@ fn imports(name: &str, text: &str, all: &BTreeSet<String>) -> BTreeSet<String> {
     found
 }
 
-/// All paths that a text begins with: `a::{b, c::D}` is `a::b` and `a::c::D`.
+/// All paths at the start of a text: `a::{b, c::D}` is `a::b` and `a::c::D`.
 fn expand(text: &str) -> Vec<String> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let end = text.find(|c| !is_path(c)).unwrap_or(text.len());
@@ -128,7 +128,7 @@ fn expand(text: &str) -> Vec<String> {
     paths
 }
 
-/// The file that a path means, seen from the module `here`: the deepest that is one.
+/// The file that a path refers to, seen from the module `here`: the deepest that exists.
 fn resolve(here: &str, path: &str, all: &BTreeSet<String>) -> Option<String> {
     let mut module: Vec<&str> = here.split("::").filter(|part| !part.is_empty()).collect();
     let mut parts = path.split("::").peekable();
@@ -148,7 +148,7 @@ fn resolve(here: &str, path: &str, all: &BTreeSet<String>) -> Option<String> {
     Some(module.join("::")).filter(|file| !file.is_empty())
 }
 
-/// Every import that the table does not allow, and a circle if there is one.
+/// Every import that the table does not allow, and a cycle if there is one.
 pub(crate) fn check(files: &Files) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, imports) in files.iter().filter(|(name, _)| *name != "lib") {
@@ -178,7 +178,7 @@ fn room_of(name: &str) -> &str {
     name.split("::").next().unwrap_or(name)
 }
 
-/// A way from a file back to itself.
+/// A path from a file back to itself.
 fn circle(files: &Files) -> Option<Vec<String>> {
     let mut done = BTreeSet::new();
     files.keys().find_map(|name| walk(files, name, &mut Vec::new(), &mut done))

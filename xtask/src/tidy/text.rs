@@ -1,11 +1,11 @@
-//! Rules on files: what lies at the top, how a file opens, how long it is, what may not stand in it.
+//! Rules for files: what may be at the top, how a file opens, how long it may be, what it must not contain.
 
 use std::path::{Path, PathBuf};
 
 use super::{Problem, read};
 use crate::shell::Done;
 
-/// All that may lie at the top of the tree. Folders with a slash.
+/// Everything that may be at the top of the tree. Folders with a slash.
 const TOP: &[&str] = &[
     ".cargo/",
     ".ci/",
@@ -33,13 +33,15 @@ const TOP: &[&str] = &[
     "xtask/",
 ];
 
-/// Made by tools and kept out of the repository by `.gitignore`.
+/// Made by tools, and excluded from the repository by `.gitignore`.
 const IGNORED: &[&str] = &["target", "node_modules", ".git", "data", "artifacts"];
 
-/// Made by tools and kept in the repository: read by nobody, so no rule holds.
+/// Made by tools, and kept in the repository: nobody reads them, so no rule applies.
 const GENERATED: &[&str] = &[
     "clients/web/dist/",
     "clients/web/page/src/gen/",
+    "crates/wire/src/generated/",
+    "games/pioneer/src/generated/",
     "clients/web/sdk/src/gen/",
     "clients/web/package-lock.json",
     "Cargo.lock",
@@ -47,31 +49,31 @@ const GENERATED: &[&str] = &[
 
 const LINES_MAX: usize = 600;
 
-/// Files that may be longer, each with the reason.
+/// Files that may be longer, each with its reason.
 const LONG: &[(&str, &str)] = &[];
 
-/// The limit of a function, in every `clippy.toml`: for a crate only the nearest one counts.
+/// The limit for functions, in every `clippy.toml`: clippy uses only the one nearest to a crate.
 const FUNCTION_LINES: &str = "too-many-lines-threshold = 70";
 
-/// Text that people write.
+/// Files that people write.
 const WRITTEN: &[&str] =
     &["rs", "md", "toml", "proto", "ts", "mjs", "js", "css", "html", "json", "sh", "yml", "yaml"];
 
-/// Marks of unfinished work. Put together here so that this file may be read by its own rule.
+/// Marks of unfinished work. Split here so that this file passes its own rule.
 const UNFINISHED: &[&str] =
     &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK:")];
 
-/// How a thread or a task is put to sleep.
+/// The calls that put a thread or a task to sleep.
 const CALLS_SLEEP: &[&str] = &[concat!("::", "sleep("), concat!("(", "sleep("), concat!("= ", "sleep(")];
 
-/// How far above a sleep its reason may stand, lines.
+/// How far above a sleep its reason may be, lines.
 const REASON_LINES: usize = 3;
 
-/// Rooms without I/O, clocks, threads, async and hash order.
+/// Crates without I/O, clocks, threads, async and hash order.
 const PURE: &[&str] =
     &["crates/types/src/", "crates/wire/src/", "crates/kernel/src/", "crates/coordinator/src/"];
 
-/// What may not be named there. `crates/kernel/clippy.toml` bans the same by type; this also sees a module's name.
+/// Names that must not occur there. `crates/kernel/clippy.toml` bans the same by type; this also sees a module's name.
 const IMPURE: &[&str] = &[
     concat!("std::", "time"),
     concat!("std::", "thread"),
@@ -174,7 +176,7 @@ fn check_pure(name: &str, lines: &[&str]) -> Vec<Problem> {
     problems
 }
 
-/// Versions stand once, in the table of the workspace; lints are the workspace's.
+/// Versions are only in the workspace's table; lints are the workspace's.
 fn check_manifest(name: &str, lines: &[&str]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut section = "";

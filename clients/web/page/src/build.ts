@@ -1,4 +1,4 @@
-/** Build mode: what is chosen, where its ghost stands, and whether it could stand there. */
+/** Build mode: the chosen building, where its ghost stands, and whether it could stand there. */
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { overlaps, plan, type Rect } from "./plans.js";
 import { Biome } from "./terrain.js";
@@ -8,29 +8,29 @@ import { KIND_PLAYER, type World } from "./world.js";
 const FENCE_MM = 3_000;
 /** Everything else stands at multiples of this, mm. */
 const SNAP_MM = 250;
-/** Distance between looks at the ground under a plan, mm. The server's number. */
+/** Distance between samples of the ground under a plan, mm. The server's number. */
 const GROUND_MM = 500;
 
-/** The ghost of what would be built. */
+/** The ghost of a building before it is built. */
 export interface Ghost {
   readonly what: Building;
   readonly x: number;
   readonly y: number;
   readonly rotation: number;
   readonly plan: Rect;
-  /** Why it cannot stand there, for people; undefined: it can, as far as one sees from here. */
+  /** Why it cannot stand there, for people; undefined: it can, as far as this client sees. */
   readonly barred: string | undefined;
 }
 
 /** See the top of the file. */
 export class BuildMode {
-  /** What is to be built; undefined: not in build mode. */
+  /** The chosen building; undefined: not in build mode. */
   what: Building | undefined;
   rotation = 0;
 
   constructor(private readonly world: World) {}
 
-  /** A quarter turn. */
+  /** Turns it by a quarter. */
   rotate(): void {
     this.rotation = (this.rotation + 1) % 4;
   }
@@ -79,7 +79,7 @@ export class BuildMode {
 function snap(what: Building, rotation: number, x: number, y: number): [number, number] {
   const to = (v: number, step: number, offset = 0) => Math.round((v - offset) / step) * step + offset;
   if (what !== Building.FENCE) return [to(x, SNAP_MM), to(y, SNAP_MM)];
-  // A fence fills the side of a 3 m square: its middle lies between two corners.
+  // A fence fills the side of a 3 m square: its middle is between two corners.
   const half = FENCE_MM / 2;
   return rotation % 2 === 0 ? [to(x, FENCE_MM, half), to(y, FENCE_MM)] : [to(x, FENCE_MM), to(y, FENCE_MM, half)];
 }

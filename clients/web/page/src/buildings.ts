@@ -14,7 +14,7 @@ export function buildingSprite(what: Building, rotation: number): Sprite {
   });
 }
 
-/** How far its southern side lies from the middle, m: where it stands in the order of drawing. */
+/** How far its southern side is from the middle, m: this decides the order of drawing. */
 export function buildingFoot(what: Building, rotation: number): number {
   if (what === Building.HUT) return rotation % 2 ? 3 : 2.4;
   return what === Building.FENCE && rotation % 2 ? 1.2 : 0.1;

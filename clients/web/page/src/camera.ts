@@ -1,6 +1,6 @@
-/** Where the picture looks: metres to pixels and back. */
+/** The camera: converts metres to pixels and back. */
 
-/** Least and most CSS pixels per metre. */
+/** Lowest and highest number of CSS pixels per metre. */
 const ZOOM_MIN = 14;
 const ZOOM_MAX = 52;
 
@@ -17,7 +17,7 @@ export class Camera {
   /** Device pixels per CSS pixel. */
   ratio = 1;
 
-  /** Fits the canvas to its box; beyond two device pixels per CSS pixel nobody sees more, but everybody pays. */
+  /** Fits the canvas to its box; more than two device pixels per CSS pixel cost time and look the same. */
   fit(canvas: HTMLCanvasElement): void {
     this.ratio = Math.min(window.devicePixelRatio || 1, 2);
     this.width = canvas.clientWidth;
@@ -54,7 +54,7 @@ export class Camera {
     return this.height / 2 + ((y - this.y) * this.zoom) / 1_000;
   }
 
-  /** Place under a CSS pixel, mm. */
+  /** The place under a CSS pixel, mm. */
   worldX(px: number): number {
     return this.x + ((px - this.width / 2) * 1_000) / this.zoom;
   }
@@ -62,7 +62,7 @@ export class Camera {
     return this.y + ((py - this.height / 2) * 1_000) / this.zoom;
   }
 
-  /** Whether something at a place, reaching `margin` m around it, is in the picture. */
+  /** Whether something at a place, which extends `margin` m around it, is in the picture. */
   sees(x: number, y: number, margin: number): boolean {
     const m = margin * 1_000;
     const halfW = (this.width * 500) / this.zoom + m;

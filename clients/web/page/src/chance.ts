@@ -1,4 +1,4 @@
-/** Chance that is the same each time for the same place: for looks, never for rules. */
+/** Random numbers that are the same each time for the same place: for looks, never for rules. */
 
 /** 32 mixed bits of two numbers (the finalizer of MurmurHash3). */
 export function hash(x: number, y: number): number {
@@ -8,7 +8,7 @@ export function hash(x: number, y: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** A line of numbers in [0, 1) from a seed (mulberry32). */
+/** A sequence of numbers in [0, 1) from a seed (mulberry32). */
 export function chance(seed: number): () => number {
   let state = seed | 0;
   return () => {

@@ -1,6 +1,6 @@
 /**
- * What became of nodes and of the own connection, as short lines for the x-ray view: which nodes there are, and where one
- * plays on after the own edge was lost. The rest of the page keeps quiet about a change that is over at once.
+ * Changes of the nodes and of the own connection, as short lines for the x-ray view: which nodes there are, and where
+ * the player continues after losing the own edge. The rest of the page shows nothing of a change that is over at once.
  */
 import type { Client, ConnectionState, EdgeAddress } from "@gundo/client";
 
@@ -11,7 +11,7 @@ const LINES_MAX = 4;
 export class Changes {
   /** The newest last. */
   readonly lines: { readonly at: number; readonly text: string }[] = [];
-  /** Nodes whose edges are open to clients, in order; those that are being emptied are not. */
+  /** Nodes whose edges accept clients, in order; draining ones are not among them. */
   nodes: readonly number[] = [];
   private lost: { at: number; node: number } | undefined;
   private node: number | undefined;
@@ -25,7 +25,7 @@ export class Changes {
     client.on("edges", (edges) => this.onEdges(edges));
   }
 
-  /** How long the connection has been lost, ms; undefined: it is not. */
+  /** For how long the connection has been lost, ms; undefined: it is not lost. */
   get lostMs(): number | undefined {
     return this.lost && this.now() - this.lost.at;
   }

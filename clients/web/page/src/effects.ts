@@ -1,11 +1,11 @@
-/** What lasts a moment: chips and dust, falling trees, words that rise, chat bubbles. */
+/** Short-lived effects: chips and dust, falling trees, rising words, chat bubbles. */
 import { Stage, What } from "./gen/pioneer_pb.js";
 import { plantChips, plantSize, plantSprite } from "./plants.js";
 import { put, type Context } from "./sprite.js";
 import type { Camera } from "./camera.js";
 import type { PlacedThing } from "./world.js";
 
-/** Particles alive at most; beyond, the oldest go. */
+/** Particles alive at a time; beyond, the oldest disappear. */
 const CHIPS_MAX = 400;
 const FALL_MS = 900;
 const RISE_MS = 1_800;
@@ -38,7 +38,7 @@ interface Rise {
   readonly born: number;
 }
 
-/** What somebody said. */
+/** Something a player said. */
 export interface Bubble {
   readonly text: string;
   readonly born: number;
@@ -88,12 +88,12 @@ export class Effects {
     this.rises.push({ text, x, y, born: now });
   }
 
-  /** Somebody says something. */
+  /** A player says something. */
   say(now: number, key: string, text: string): void {
     this.bubbles.set(key, { text, born: now });
   }
 
-  /** Lets go of what is over. */
+  /** Removes effects that are over. */
   tick(now: number): void {
     this.chips = this.chips.filter((chip) => now - chip.born < chip.life);
     this.falls = this.falls.filter((fall) => now - fall.born < FALL_MS);
@@ -101,7 +101,7 @@ export class Effects {
     for (const [key, bubble] of this.bubbles) if (now - bubble.born > BUBBLE_MS) this.bubbles.delete(key);
   }
 
-  /** Trees that fall now, drawn over their stumps. */
+  /** Draws falling trees over their stumps. */
   drawFalls(c: Context, camera: Camera, now: number): void {
     for (const { thing, stage, born, side } of this.falls) {
       const t = (now - born) / FALL_MS;
@@ -115,7 +115,7 @@ export class Effects {
     }
   }
 
-  /** Chips in the air. */
+  /** Draws chips in the air. */
   drawChips(c: Context, camera: Camera, now: number): void {
     for (const chip of this.chips) {
       const t = (now - chip.born) / 1_000;
@@ -129,7 +129,7 @@ export class Effects {
     c.globalAlpha = 1;
   }
 
-  /** Words that rise. */
+  /** Draws rising words. */
   drawRises(c: Context, camera: Camera, now: number): void {
     camera.flat(c);
     c.font = "700 15px system-ui, sans-serif";

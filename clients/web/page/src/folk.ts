@@ -4,7 +4,7 @@ import { blob, hsl, line, makeSprite, shadow, shape, Shelf, type Context, type S
 
 /** Poses of a step. */
 const STEPS = 6;
-/** Directions a figure looks in. */
+/** Directions in which a figure can look. */
 const DIRECTIONS = 8;
 const shelf = new Shelf();
 
@@ -22,7 +22,7 @@ export function coatColour(colour: number): string {
   return hsl(h, s, l);
 }
 
-/** The pose of someone who has walked `metres`: 0 stands. */
+/** The pose of a figure that has walked `metres`; 0: it stands. */
 export function pose(metres: number, moving: boolean): number {
   return moving ? 1 + (Math.floor(metres * 3.2) % STEPS) : 0;
 }

@@ -1,6 +1,6 @@
 /**
- * The ground as pictures: one tile per chunk, painted once into an offscreen canvas and kept while it may be needed, and a
- * small map of the whole island that stands in until a tile is ready.
+ * The ground as pictures: one tile per chunk, painted once into an offscreen canvas and kept while it may be needed,
+ * and a small map of the whole island that replaces tiles until they are ready.
  */
 import { chance, hash, noise } from "./chance.js";
 import { lightAt, paint, type Sample } from "./paint.js";
@@ -12,13 +12,13 @@ const BASE = 8;
 const DENSITY = 20;
 /** Metres per tile: a chunk. */
 const SIDE = 30;
-/** Tiles kept: about 1.4 MB each. Beyond, the one not drawn for longest goes. */
+/** Tiles kept: about 1.4 MB each. Beyond, the one not drawn for longest is dropped. */
 const TILES_MAX = 48;
-/** Tiles begun and not finished at most. */
+/** Tiles in progress at a time. */
 const BEGUN_MAX = 24;
-/** Rows of pixels painted between two looks at the clock. */
+/** Rows of pixels painted between two checks of the clock. */
 const ROWS = 16;
-/** Spacing of the exact samples within a tile, m; between them is interpolated. */
+/** Spacing of the exact samples within a tile, m; between them it interpolates. */
 const GRID = 1;
 /** Pixels per terrain cell on the island's map. */
 export const MAP_SCALE = 4;
@@ -39,7 +39,7 @@ export class Ground {
   /** The whole island, {@link MAP_SCALE} pixels per cell. */
   readonly map: HTMLCanvasElement;
   private readonly tiles = new Map<string, Tile>();
-  /** Tiles being painted, each a little further at every picture. */
+  /** Tiles in progress, painted a little further at every picture. */
   private readonly begun = new Map<string, Generator<undefined, Omit<Tile, "used">>>();
   private clock = 0;
 
@@ -48,7 +48,7 @@ export class Ground {
   }
 
   /**
-   * The tile of a chunk, or undefined if it is not ready. Until `deadline` (as of `performance.now()`) it is painted on: a
+   * The tile of a chunk, or undefined if it is not ready. It paints until `deadline` (as of `performance.now()`): a
    * tile takes some milliseconds, too long for one picture on a slow machine.
    */
   tile(cx: number, cy: number, deadline: number): Tile | undefined {
@@ -62,7 +62,7 @@ export class Ground {
     if (performance.now() >= deadline) return undefined;
     let work = this.begun.get(key);
     if (!work) {
-      // Whoever walked on does not need what was begun here.
+      // A player who has walked on does not need the tiles started here.
       if (this.begun.size > BEGUN_MAX) this.begun.clear();
       this.begun.set(key, (work = paintTile(this.terrain, cx, cy)));
     }
@@ -180,12 +180,12 @@ function* paintTile(terrain: Terrain, cx: number, cy: number): Generator<undefin
   return { canvas, shore: coast.length > 0 ? pathOf(coast) : undefined, hasWater: low < terrain.sea };
 }
 
-/** Grass, flowers, pebbles, shells and ripples, scattered by the place alone. Units: metres. */
+/** Grass, flowers, pebbles, shells and ripples, scattered by position alone. Units: metres. */
 function decorate(context: CanvasRenderingContext2D, terrain: Terrain, cx: number, cy: number): void {
   const roll = chance(hash(cx, cy));
   context.lineCap = "round";
   for (let n = 0; n < 420; n++) {
-    // Kept from the rim, or half of it would be missing on the neighbour.
+    // Keep away from the rim, or half of it would be missing on the neighbour.
     const x = 0.25 + roll() * (SIDE - 0.5);
     const y = 0.35 + roll() * (SIDE - 0.5);
     const kind = roll();
@@ -310,7 +310,7 @@ function ellipse(c: CanvasRenderingContext2D, x: number, y: number, rx: number, 
   c.fill();
 }
 
-/** Where the height crosses the sea's, as short lines in tile metres (marching squares). */
+/** Where the ground crosses sea level, as short lines in tile metres (marching squares). */
 function shoreline(height: Float32Array, grid: number, sea: number): Shore {
   const lines: Shore = [];
   for (let j = 0; j < grid - 1; j++) {

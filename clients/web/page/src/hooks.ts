@@ -1,6 +1,6 @@
 /**
- * `window.__gundo`: what the end-to-end test (and a curious player at the console) can ask and do. Plain values only; part
- * of the page's tested surface, not of the game.
+ * `window.__gundo`: what the end-to-end test (and a curious player at the console) can read and do. Plain values only.
+ * It is part of the page's tested surface, not of the game.
  */
 import type { Changes } from "./changes.js";
 import type { Building, Stage, What } from "./gen/pioneer_pb.js";
@@ -13,17 +13,17 @@ type Answer = { ok: true; gained: { item: number; count: number }[]; thing: numb
 
 /** What the page offers. Places are mm on the island. */
 export interface Hooks {
-  /** The connection: its kind, its words, and the node if connected. */
+  /** The connection: its state, the state in words, and the node if connected. */
   state(): { kind: string; words: string; node: number | undefined; welcomes: number; lastLoss: string | undefined; rosterGaps: number };
-  /** What became of nodes and of the connection, the newest last. */
+  /** Changes of the nodes and of the connection, the newest last. */
   changes(): string[];
-  /** Oneself, once welcomed. */
+  /** The own player, once welcomed. */
   me(): { id: string; name: string } | undefined;
   /** Where the own body is, as predicted. */
   position(): { x: number; y: number };
   /** How often the server corrected it. */
   corrections(): number;
-  /** Everything with a body in the picture, as last told (not interpolated). */
+  /** Everything with a body in the picture, as last received (not interpolated). */
   entities(): { key: string; kind: number; id: string; name: string | undefined; x: number; y: number; publisher: number; chunk: string }[];
   /** Everything that grows in sight. */
   things(): { cx: number; cy: number; index: number; what: What; stage: Stage; x: number; y: number }[];
@@ -31,11 +31,11 @@ export interface Hooks {
   buildings(): { cx: number; cy: number; index: number; what: Building; owner: string; x: number; y: number }[];
   /** The node that owns each chunk's land, for every chunk in sight. */
   lands(): { cx: number; cy: number; publisher: number }[];
-  /** What is being said in sight. */
+  /** Everything that players in sight are saying. */
   bubbles(): { key: string; text: string }[];
   /** What the player carries. */
   bag(): { item: number; count: number }[];
-  /** Walks there by itself in a straight line, sliding along what is in the way; a key press ends it. */
+  /** Walks there by itself in a straight line, sliding along obstacles; a key press ends it. */
   walkTo(x: number, y: number): void;
   /** Whether it still walks by itself. */
   walking(): boolean;
@@ -46,7 +46,10 @@ export interface Hooks {
   demolish(cx: number, cy: number, index: number): Promise<Answer>;
   craft(recipe: number, count: number): Promise<Answer>;
   say(text: string): Promise<Answer>;
-  /** News of the own body since the last reset: longest gap while moving, in ms of this clock and in ticks of the server, and what the page itself left out. */
+  /**
+   * Updates of the own body since the last reset: the longest gap while moving, in ms of this clock and in ticks of the
+   * server, and the longest gap that the page itself caused.
+   */
   ownMotion(): { gapMsMax: number; gapTicksMax: number; updates: number; sentGapMsMax: number };
   resetOwnMotion(): void;
   /** Pictures drawn in the last second, and the longest time between two of them, ms. */

@@ -9,10 +9,10 @@ import type { XRay } from "./xray.js";
 
 const TOAST_MS = 3_200;
 const TOASTS_MAX = 4;
-/** How long a lost connection is not worth a word, ms: most are back before. The x-ray view shows them at once. */
+/** A lost connection is not shown for this long, ms: most are restored before. The x-ray view shows them at once. */
 const QUIET_MS = 2_000;
 
-/** What the player does through buttons. */
+/** Requests that the player makes through buttons. */
 export interface Wishes {
   craft(recipe: number): void;
   choose(building: Building | undefined): void;
@@ -60,7 +60,7 @@ const buildingIcon = (what: Building) =>
   });
 
 /** See the top of the file. */
-/** What a node does about too much work, by level. */
+/** What a node does when it is overloaded, by level. */
 const OVERLOAD = ["none", "1: far is slower", "2: middle is slower", "3: all is slower", "4: and nobody new"];
 
 export class Hud {
@@ -95,7 +95,7 @@ export class Hud {
 
   // ---- connection ------------------------------------------------------------------------------------------------
 
-  /** Shows what the connection is doing. `lostMs`: how long the player has been on the way back, if it is. */
+  /** Shows the state of the connection. `lostMs`: for how long it has been lost, if it is. */
   onState(state: ConnectionState, words: string, lostMs: number | undefined): void {
     clearTimeout(this.quiet);
     const wait = lostMs === undefined ? 0 : QUIET_MS - lostMs;
@@ -190,7 +190,7 @@ export class Hud {
       }),
     );
     const panel = byId("panel");
-    // Fingers need the room to place what was chosen.
+    // On a touch screen fingers need the room to place the chosen building.
     const covers = this.chosen !== undefined && matchMedia("(pointer: coarse)").matches;
     panel.hidden = this.panel === undefined || covers;
     if (this.panel === "craft") panel.replaceChildren(...this.craftPanel());
@@ -236,7 +236,7 @@ export class Hud {
 
   // ---- chat ---------------------------------------------------------------------------------------------------------
 
-  /** Opens the line to say something. */
+  /** Opens the chat line. */
   openChat(): void {
     this.chat.hidden = false;
     this.chatInput.value = "";

@@ -1,6 +1,6 @@
-/** Keys, mouse and fingers, turned into wishes. */
+/** Keys, mouse and fingers, turned into actions. */
 
-/** What input asks for. */
+/** The actions that input triggers. */
 export interface Actions {
   gather(): void;
   build(): void;
@@ -33,7 +33,7 @@ const STICK_PX = 46;
 
 /** See the top of the file. */
 export class Input {
-  /** Where the pointer is, CSS pixels; undefined before it was seen. */
+  /** Position of the pointer, CSS pixels; undefined before it was first seen. */
   pointer: { x: number; y: number } | undefined;
   private readonly down = new Set<string>();
   private stick: [number, number] = [0, 0];
@@ -59,7 +59,7 @@ export class Input {
     this.bindButtons(actions);
   }
 
-  /** Where keys and stick point: length up to 1. */
+  /** Direction of keys and stick: length up to 1. */
   get direction(): [number, number] {
     let [x, y] = this.stick;
     for (const code of this.down) {

@@ -1,4 +1,4 @@
-/** The page: puts client, world, scene and controls together, and draws a picture whenever the screen wants one. */
+/** The page: connects client, world, scene and controls, and draws a picture whenever the screen asks for one. */
 import { Client, LocalStore } from "@gundo/client";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
@@ -69,7 +69,7 @@ document.getElementById("map")?.addEventListener("click", () => map?.toggle());
 
 type Reply = Awaited<ReturnType<World["send"]>>;
 
-/** Shows how a command ends: what it gave, or why not. */
+/** Shows how a command ended: what it gained, or why it was refused. */
 function act(reply: Promise<Reply>, done?: (reply: Reply) => void): void {
   reply.then(done).catch((error: unknown) => {
     if (!isRefusal(error)) throw error;
@@ -104,7 +104,7 @@ function demolish(): void {
 function press(x: number, y: number, touch: boolean): void {
   if (!hud.chat.hidden) return hud.closeChat();
   if (mode.what !== undefined) {
-    // A finger first puts the ghost where it points; the second touch there builds.
+    // A finger first puts the ghost in place; a second touch there builds.
     const before = ghost;
     updateGhost();
     if (!touch || (before && ghost && before.x === ghost.x && before.y === ghost.y)) place();
@@ -120,7 +120,7 @@ function updateGhost(): void {
   ghost = mode.ghost(x, y, walker.x, walker.y);
 }
 
-// ---- what the world tells ------------------------------------------------------------------------------------------
+// ---- events of the world --------------------------------------------------------------------------------------------
 
 client.on("state", (state) => {
   hud.onState(state, client.stateInWords, changes.lostMs);
@@ -171,7 +171,7 @@ function count(now: number): void {
 
 function picture(now: number): void {
   requestAnimationFrame(picture);
-  // A hidden page draws nothing; what passed meanwhile is not walked.
+  // A hidden page draws nothing; the player does not walk during that time.
   const ms = Math.min(Math.max(now - last, 0), 250);
   gapMsMax = Math.max(gapMsMax, now - last);
   last = now;

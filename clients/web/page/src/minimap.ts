@@ -4,13 +4,13 @@ import { MAP_SCALE } from "./ground.js";
 import { KIND_PLAYER, type World } from "./world.js";
 import type { Walker } from "./walk.js";
 
-/** Sizes in turn: side in CSS pixels, and metres across (0: the whole island). */
+/** The sizes to cycle through: side in CSS pixels, and metres across (0: the whole island). */
 const SIZES = [
   { side: 168, metres: 420 },
   { side: 260, metres: 900 },
   { side: 460, metres: 0 },
 ] as const;
-/** Time between pictures, ms: nobody sees more of it. */
+/** Time between pictures, ms: nobody notices more. */
 const EVERY_MS = 90;
 
 /** See the top of the file. */
@@ -42,7 +42,7 @@ export class Minimap {
     const terrain = world.terrain;
     if (!c || !terrain) return;
     const { side, metres } = SIZES[this.size]!;
-    // The small one leaves room for the rest, the large ones may cover it.
+    // The small one leaves room for other panels, the large ones may cover them.
     const fit = Math.min(side, window.innerWidth * (this.size === 0 ? 0.28 : 0.8), window.innerHeight * 0.7);
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     if (canvas.width !== Math.round(fit * ratio)) {
@@ -91,7 +91,7 @@ export class Minimap {
   }
 }
 
-/** Oneself. */
+/** The own player. */
 function arrow(c: CanvasRenderingContext2D, x: number, y: number, heading: number): void {
   c.save();
   c.translate(x, y);

@@ -1,4 +1,4 @@
-/** What colour the ground is: one function, used for the tiles one walks on and for the map. */
+/** The colour of the ground: one function, for the tiles and for the map. */
 import { ease, noise } from "./chance.js";
 import type { Terrain } from "./terrain.js";
 
@@ -19,7 +19,7 @@ const ROCK_DARK: Rgb = [128, 125, 121];
 const CLIFF: Rgb = [98, 95, 97];
 const SNOW: Rgb = [226, 230, 232];
 
-/** What is known of a point before it gets its colour. */
+/** The properties of a point that decide its colour. */
 export interface Sample {
   /** Height as the rules read it. */
   height: number;
@@ -37,8 +37,8 @@ export function lightAt(terrain: Terrain, x: number, y: number, reach = 6_000): 
 }
 
 /**
- * The colour of a point, written into `out` at `at` as RGBA. `x` and `y` in metres drive the noise; the borders between
- * grass, forest and rock are frayed by it, the coast is where the rules have it.
+ * The colour of a point, written into `out` at `at` as RGBA. `x` and `y` in metres drive the noise. It frays the
+ * borders between grass, forest and rock; the coast is exactly where the rules have it.
  */
 export function paint(terrain: Terrain, s: Sample, x: number, y: number, out: Uint8ClampedArray, at: number): void {
   const broad = noise(x * 0.9, y * 0.9);

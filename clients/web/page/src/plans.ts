@@ -1,4 +1,4 @@
-/** Ground plans of buildings, and ways that cross them: the server's rules, in whole millimetres. */
+/** Ground plans of buildings, and paths that cross them: the server's rules, in whole millimetres. */
 import type { BuildingInfo } from "./gen/pioneer_pb.js";
 
 /** An upright rectangle, mm. The smaller sides are inside, the larger are not. */
@@ -34,12 +34,12 @@ export function overlaps(a: Rect, b: Rect): boolean {
   return a.x1 > b.x0 && b.x1 > a.x0 && a.y1 > b.y0 && b.y1 > a.y0;
 }
 
-/** Distance from a point to the nearest of the rectangle, mm. */
+/** Distance from a point to the nearest point of the rectangle, mm. */
 export function distanceTo(r: Rect, x: number, y: number): number {
   return Math.hypot(x - Math.min(Math.max(x, r.x0), r.x1), y - Math.min(Math.max(y, r.y0), r.y1));
 }
 
-/** Whether the straight way leads into or through the inside. */
+/** Whether the straight path leads into or through the inside. */
 export function crosses(r: Rect, ax: number, ay: number, bx: number, by: number): boolean {
   const box = { x0: Math.min(ax, bx), y0: Math.min(ay, by), x1: Math.max(ax, bx) + 1, y1: Math.max(ay, by) + 1 };
   if (!overlaps(r, box)) return false;

@@ -7,7 +7,7 @@ import { blob, hsl, line, makeSprite, shadow, shape, Shelf, type Context, type S
 const VARIANTS = 5;
 const shelf = new Shelf();
 
-/** The picture of something that grows. `look` 0..255 chooses the variant. */
+/** The picture of a plant or rock. `look` 0..255 chooses the variant. */
 export function plantSprite(what: What, stage: Stage, look: number): Sprite {
   const variant = look % VARIANTS;
   return shelf.take(`${what}/${stage}/${variant}`, () => {
@@ -29,12 +29,12 @@ export function plantSprite(what: What, stage: Stage, look: number): Sprite {
   });
 }
 
-/** Size of one that grows, around 1, by its look. */
+/** Size of a plant or rock, around 1, by its look. */
 export function plantSize(look: number): number {
   return 0.86 + ((look * 37) % 64) / 64 * 0.3;
 }
 
-/** Whether it sways in the wind, and how much. */
+/** How much it sways in the wind; 0: not at all. */
 export function plantSway(what: What, stage: Stage): number {
   if (stage === Stage.BARE || what === What.ROCK) return 0;
   return what === What.PALM ? 0.035 : what === What.FLAX ? 0.06 : 0.016;

@@ -1,6 +1,6 @@
 /**
- * One picture of the world: ground, water, everything that stands on it from north to south, light, and words over heads.
- * Draws what is in view only. Start with {@link Scene.draw}.
+ * One picture of the world: ground, water, everything that stands on it from north to south, light, and words over
+ * heads. It draws only what is in view. Start with {@link Scene.draw}.
  */
 import type { Body, Entity } from "@gundo/client";
 import type { Ghost } from "./build.js";
@@ -23,13 +23,13 @@ const DAY_MS = 20 * 60_000;
 /** Time spent on painting tiles per picture, ms. */
 const PAINT_MS = 4;
 
-/** Something that stands on the ground, with its order of drawing. */
+/** Something that stands on the ground, with its position in the order of drawing. */
 interface Standing {
   foot: number;
   draw(): void;
 }
 
-/** How far someone has walked, for the pose. */
+/** How far a figure has walked, for its pose. */
 interface Gait {
   x: number;
   y: number;
@@ -86,7 +86,7 @@ export class Scene {
     const first = [Math.floor(camera.worldX(0) / size), Math.floor(camera.worldY(0) / size)] as const;
     const last = [Math.floor(camera.worldX(camera.width) / size), Math.floor(camera.worldY(camera.height) / size)] as const;
     const deadline = performance.now() + PAINT_MS;
-    // The map of the island stands in for tiles that are not painted yet.
+    // The map of the island replaces tiles that are not painted yet.
     const terrain = this.world.terrain;
     if (terrain) {
       camera.at(c, 0, 0);
@@ -95,7 +95,7 @@ export class Scene {
       c.drawImage(ground.map, 0, 0, side, side);
     }
     const side = size / 1_000;
-    // A hair of overlap hides the seams that fractions of pixels leave.
+    // A small overlap hides the seams that fractions of pixels leave.
     const hair = 0.6 / (camera.zoom * camera.ratio);
     const wet: { cx: number; cy: number; shore: Path2D | undefined }[] = [];
     for (let cy = first[1]; cy <= last[1]; cy++) {
@@ -118,7 +118,7 @@ export class Scene {
     const { c, camera } = this;
     camera.at(c, x, y);
     c.lineJoin = "round";
-    // Round ends would show twice where two tiles meet.
+    // Round ends would be drawn twice where two tiles meet.
     c.lineCap = "butt";
     const t = now / 1_000;
     const breath = 0.5 + 0.5 * Math.sin(t * 0.9);
@@ -217,7 +217,7 @@ export class Scene {
     if (this.xray.on) this.xray.drawMark(c, x, y, entity, 0.5);
   }
 
-  /** Trees that hide the own figure let it shine through. */
+  /** Trees that hide the own figure become transparent. */
   private fadeBefore(x: number, y: number, stage: Stage): number {
     if (stage === Stage.BARE) return 1;
     const dx = (x - this.walker.drawnX) / 1_000;

@@ -13,7 +13,7 @@ export interface Sprite {
   readonly height: number;
 }
 
-/** What the drawing functions draw on. */
+/** The target of the drawing functions. */
 export type Context = CanvasRenderingContext2D;
 
 /** Draws a sprite once: `box` is [left, top, right, bottom] around the foot. */
@@ -32,7 +32,7 @@ export function makeSprite(box: readonly [number, number, number, number], draw:
   return { canvas, left, top, width: right - left, height: bottom - top };
 }
 
-/** A shelf of sprites by name, each made when first asked for. */
+/** Sprites by name, each made when first requested. */
 export class Shelf {
   private readonly sprites = new Map<string, Sprite>();
 

@@ -4,7 +4,7 @@ import type { Context } from "./sprite.js";
 
 const BUBBLE_WIDTH = 220;
 
-/** A name under a head's place (CSS pixels; `y` is the bottom of the tag). `own`: it is the player's. */
+/** A name above a figure's head (CSS pixels; `y` is the bottom of the tag). `own`: it is the player's. */
 export function drawTag(c: Context, name: string, x: number, y: number, own: boolean, ring: string | undefined): void {
   c.font = "600 12.5px system-ui, sans-serif";
   c.textAlign = "center";
@@ -23,7 +23,7 @@ export function drawTag(c: Context, name: string, x: number, y: number, own: boo
   c.fillText(name, x, y - 5);
 }
 
-/** What was said, over a tag's top. */
+/** A chat bubble above a tag. */
 export function drawBubble(c: Context, bubble: Bubble, x: number, y: number, now: number): void {
   c.font = "500 14px system-ui, sans-serif";
   c.textAlign = "center";

@@ -4,7 +4,7 @@
  */
 import type { Terrain as Fields } from "./gen/pioneer_pb.js";
 
-/** What the ground is, from low to high. */
+/** The kinds of ground, from low to high. */
 export const enum Biome {
   Water,
   Beach,
@@ -14,7 +14,7 @@ export const enum Biome {
   Cliff,
 }
 
-/** Steps in which a way is looked at, mm. The server's number. */
+/** Distance between samples along a path, mm. The server's number. */
 const STEP_MM = 500;
 
 /** See the top of the file. */
@@ -68,7 +68,7 @@ export class Terrain {
     const fx = Math.min(Math.max(x - i * cell, 0), cell);
     const fy = Math.min(Math.max(y - j * cell, 0), cell);
     const at = j * corners + i;
-    // As one sum over whole numbers below 2^53: exact, as on the server.
+    // One sum over whole numbers below 2^53: exact, as on the server.
     const sum =
       field[at]! * (cell - fx) * (cell - fy) +
       field[at + 1]! * fx * (cell - fy) +
@@ -96,7 +96,7 @@ export class Terrain {
     return sum;
   }
 
-  /** Whether the straight way leads over ground one can walk on. Where it begins is not asked. */
+  /** Whether the straight path leads only over walkable ground. Its starting point is not checked. */
   isOpen(fromX: number, fromY: number, toX: number, toY: number): boolean {
     const distance = Math.floor(Math.hypot(toX - fromX, toY - fromY));
     const steps = Math.max(Math.ceil(distance / STEP_MM), 1);

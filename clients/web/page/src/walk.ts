@@ -1,21 +1,21 @@
 /**
- * The own body, predicted: it moves at once when a key is pressed, under the server's rules, and tells the server where it
- * wants to be. Where the server disagrees the body is put right, and what is drawn glides there.
+ * The own body, predicted: it moves at once when a key is pressed, under the server's rules, and tells the server where
+ * it wants to be. If the server disagrees, the body is corrected and its drawing glides there.
  */
 import type { Correction } from "@gundo/client";
 import type { World } from "./world.js";
 
-/** Share of the top speed walked at: the rest absorbs that clocks and networks are not even. */
+/** Share of the top speed used for walking: the rest absorbs jitter of clocks and networks. */
 const EASE = 0.94;
 /** Longest step of time simulated at once, ms. */
 const STEP_MS = 50;
-/** What is drawn wrong shrinks to a third in this time, ms. */
+/** An error in the drawing shrinks to a third in this time, ms. */
 const GLIDE_MS = 90;
-/** Beyond this error what is drawn jumps, mm. */
+/** Beyond this error the drawing jumps, mm. */
 const GLIDE_MAX_MM = 6_000;
 /** Time between moves, as a share of a tick. */
 const MOVE_SHARE = 0.8;
-/** Least time between two moves sent because the way bends around something, ms. */
+/** Shortest time between two moves sent because the path bends around something, ms. */
 const BEND_MS = 40;
 /** A walk to a place ends this close to it, mm. */
 const ARRIVED_MM = 150;
@@ -44,7 +44,7 @@ export class Walker {
       this.heading = (welcome.heading / 128) * Math.PI * 2;
       this.sent = { x: this.x, y: this.y, heading: this.heading, speed: 0, at: -Infinity };
       this.speed = 0;
-      // Who only came by another edge walks on.
+      // A player who only changed the edge walks on.
       if (!resumed) this.goal = undefined;
     });
     world.client.on("correction", (correction) => this.onCorrection(correction));
@@ -58,7 +58,9 @@ export class Walker {
     return this.y + this.offY;
   }
 
-  /** Walks on for `ms` in the direction (dx, dy), whose length up to 1 is the share of the speed. `now`: local time, ms. */
+  /**
+   * Walks for `ms` in the direction (dx, dy), whose length up to 1 is the share of the speed. `now`: local time, ms.
+   */
   step(now: number, ms: number, dx: number, dy: number): void {
     const fade = Math.exp(-ms / GLIDE_MS);
     this.offX *= fade;
@@ -74,7 +76,7 @@ export class Walker {
       this.heading = Math.atan2(dy, dx);
       const { x, y } = this;
       for (let left = ms; left > 0; left -= STEP_MS) this.advance(now, Math.min(left, STEP_MS) * speed, dx / length, dy / length);
-      // Whoever walks against a wall stands, and whoever slides along one is slower.
+      // A player who walks against a wall stands, and one who slides along a wall is slower.
       this.speed = ms > 0 ? Math.min(speed, Math.hypot(this.x - x, this.y - y) / ms) : speed;
     } else {
       this.speed = 0;
@@ -94,7 +96,7 @@ export class Walker {
     return [(dx / distance) * share, (dy / distance) * share];
   }
 
-  /** One step of `mm`; along an obstacle it slides. */
+  /** One step of `mm`; it slides along an obstacle. */
   private advance(now: number, mm: number, ux: number, uy: number): void {
     // Straight on, then along either axis, then a little to either side.
     const turns: [number, number][] = [[ux, uy], [ux, 0], [0, uy]];
@@ -108,12 +110,12 @@ export class Walker {
       if (Math.hypot(vx, vy) < 0.25) continue;
       const x = this.x + vx * mm;
       const y = this.y + vy * mm;
-      // The server counts whole millimetres; what is less adds up here.
+      // The server counts whole millimetres; fractions add up here.
       const [toX, toY] = [Math.round(x), Math.round(y)];
       if (toX !== hereX || toY !== hereY) {
         if (!this.world.isOpen(hereX, hereY, toX, toY)) continue;
         if (!this.world.isOpen(this.sent.x, this.sent.y, toX, toY)) {
-          // The server sees straight ways between moves only: tell it of the bend first.
+          // The server sees only straight lines between moves, so send the bend first.
           if (now - this.sent.at < BEND_MS) return;
           this.send(now);
         }
@@ -125,7 +127,10 @@ export class Walker {
     this.goal = undefined;
   }
 
-  /** A move while something changes: a little more often than once per tick, so that every tick has one though pictures and ticks do not keep step. */
+  /**
+   * Sends a move while something changes: a little more often than once per tick, so that every tick has one although
+   * pictures and ticks are not in step.
+   */
   private tell(now: number): void {
     const { sent } = this;
     const changed = sent.x !== Math.round(this.x) || sent.y !== Math.round(this.y) || sent.heading !== this.heading || sent.speed !== this.speed;

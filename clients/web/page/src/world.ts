@@ -1,5 +1,5 @@
 /**
- * Pioneer's world on top of the SDK: its bytes decoded once, when they change, and its commands as functions.
+ * Pioneer's world on top of the SDK: decodes its bytes once, when they change, and offers its commands as functions.
  */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Client, chunkKey, Emitter, entityKey, Refusal, type ChunkRef, type Entity } from "@gundo/client";
@@ -64,15 +64,15 @@ export interface Land {
   readonly buildings: readonly PlacedBuilding[];
 }
 
-/** What the world tells. */
+/** The events of the world. */
 export interface WorldEvents {
-  /** The description came in: the island is known. */
+  /** The description arrived: the island is known. */
   ready: [];
   /** The inventory or another private thing changed. */
   own: [PlayerPrivate];
   /** Something that grows was gathered from or has grown. */
   thing: [PlacedThing, Stage];
-  /** Something was built (true) or is no more. */
+  /** Something was built (true) or removed. */
   building: [PlacedBuilding, boolean];
   /** A player said or did something. */
   signal: [Entity, PlayerSignal];
@@ -105,7 +105,7 @@ export class World extends Emitter<WorldEvents> {
     });
   }
 
-  /** What people call an item. */
+  /** The name of an item, for people. */
   itemName(item: Item): string {
     return this.itemNames.get(item) ?? "something";
   }
@@ -161,11 +161,14 @@ export class World extends Emitter<WorldEvents> {
     return best;
   }
 
-  /** Whether one can walk straight from here to there: ground and buildings. Whoever stands inside one may leave it. */
+  /**
+   * Whether the player can walk straight from one point to another: ground and buildings. A player inside a building
+   * may leave it.
+   */
   isOpen(ax: number, ay: number, bx: number, by: number): boolean {
     if (!this.terrain?.isOpen(ax, ay, bx, by)) return false;
     const radius = this.description?.bodyRadiusMm ?? 0;
-    // A building listed by a neighbouring chunk reaches in by half its side.
+    // A building listed by a neighbouring chunk extends into this one by half its side.
     const reach = Math.hypot(bx - ax, by - ay) / 2 + 8_000;
     for (const land of this.landsNear((ax + bx) / 2, (ay + by) / 2, reach)) {
       for (const building of land.buildings) {
@@ -176,13 +179,13 @@ export class World extends Emitter<WorldEvents> {
     return true;
   }
 
-  /** Sends a command; ends with the reply or a {@link Refusal}. */
+  /** Sends a command; settles with the reply or a {@link Refusal}. */
   async send(command: MessageInitShape<typeof PlayerCommandSchema>["command"]): Promise<PlayerReply> {
     const payload = toBinary(PlayerCommandSchema, create(PlayerCommandSchema, { command } as MessageInitShape<typeof PlayerCommandSchema>));
     return fromBinary(PlayerReplySchema, await this.client.command(payload));
   }
 
-  /** Takes what has grown on a thing. */
+  /** Gathers what has grown on a thing. */
   gather(thing: { chunk: { x: number; y: number }; thing: { index: number } }): Promise<PlayerReply> {
     const chunk = { cx: thing.chunk.x, cy: thing.chunk.y };
     return this.send({ case: "gather", value: { chunk, thing: thing.thing.index } });
@@ -193,7 +196,7 @@ export class World extends Emitter<WorldEvents> {
     return this.send({ case: "build", value: { what, x: Math.round(x), y: Math.round(y), rotation } });
   }
 
-  /** Takes down one's own building. */
+  /** Takes down a building of the player. */
   demolish(building: { chunk: { x: number; y: number }; built: { index: number } }): Promise<PlayerReply> {
     const chunk = { cx: building.chunk.x, cy: building.chunk.y };
     return this.send({ case: "demolish", value: { chunk, thing: building.built.index } });
@@ -265,7 +268,7 @@ export class World extends Emitter<WorldEvents> {
   }
 }
 
-/** Whether an error is a refusal, to be told to the player. */
+/** Whether an error is a refusal to show to the player. */
 export function isRefusal(error: unknown): error is Refusal {
   return error instanceof Refusal;
 }

@@ -1,13 +1,13 @@
 /**
- * The x-ray view: the chunk grid, which node is home of each chunk, which node owns each entity. What is real on the node
- * one is connected to is filled; what is real elsewhere (a ghost there) is hollow and dashed.
+ * The x-ray view: the chunk grid, which node is home of each chunk, which node owns each entity. Entities real on the
+ * connected node are filled; those real elsewhere (ghosts there) are hollow and dashed.
  */
 import { chunkKey, type Entity, type Stats } from "@gundo/client";
 import type { Camera } from "./camera.js";
 import type { Context } from "./sprite.js";
 import type { World } from "./world.js";
 
-/** Hues of nodes in turn: far apart for neighbours in number, and from grass for the first ones. */
+/** Hues of nodes: neighbours in number are far apart, and the first ones far from grass. */
 const HUES = [55, 22, 208, 318, 268, 185, 0, 240, 150, 95];
 
 /** See the top of the file. */

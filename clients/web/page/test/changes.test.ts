@@ -1,4 +1,4 @@
-/** What the x-ray view says of nodes and of the own connection. */
+/** The x-ray view's lines about nodes and the own connection. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Emitter, type Client, type ClientEvents } from "@gundo/client";

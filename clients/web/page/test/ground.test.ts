@@ -1,4 +1,4 @@
-/** The ground and the ways over it, as the server reads them. */
+/** The ground and the paths over it, as the server reads them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";

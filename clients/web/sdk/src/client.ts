@@ -1,9 +1,10 @@
 /**
- * One player's connection to a world: it connects, stays connected and resumes by itself, and hands commands, answers and
- * the picture to the game. It knows nothing of any game: payloads are bytes.
+ * One player's connection to a world: it connects, stays connected and resumes by itself. It passes commands, answers
+ * and the picture between the game and the server. It knows nothing of any game: payloads are bytes.
  *
- * Life of a connection: {@link Client.connect} opens a socket to an edge and sends Hello; Welcome makes it `connected`;
- * a lost socket leads to another edge, where the token resumes the session and unanswered commands are sent again.
+ * The life of a connection: {@link Client.connect} opens a socket to an edge and sends Hello; Welcome makes it
+ * `connected`. When a socket is lost, the client goes to another edge, resumes the session with the token, and resends
+ * unanswered commands.
  */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { WorldClock } from "./clock.js";
@@ -27,21 +28,23 @@ import { Refusal } from "./refusal.js";
 import { describeState, type ConnectionState } from "./state.js";
 import { MemoryStore, type TokenStore } from "./store.js";
 
-/** The version of the protocol spoken here. */
+/** The version of the protocol this client speaks. */
 export const PROTOCOL = 1;
-/** Time an edge that is there may take from Hello to the welcome, ms. Beyond: another edge. */
+/** How long a live edge may take from Hello to Welcome, ms. Beyond: another edge. */
 const WELCOME_MS = 10_000;
-/** Time for opening a socket, ms; doubled with each round over all edges that failed, up to {@link WELCOME_MS}. */
+/** How long a socket may take to open, ms; doubled with each failed round over all edges, up to {@link WELCOME_MS}. */
 const OPEN_MS = 2_000;
-/** Time between pings, ms: they tell the world time. */
+/** Time between pings, ms: their pongs carry the world time. */
 const PING_MS = 1_000;
-/** Silence after which a ping asks whether the edge is still there, ms; as long again, and it is given up. */
+/** After this silence a ping asks whether the edge is still alive, ms. After as much again the client gives it up. */
 const SILENCE_MS = 1_000;
-/** A connection lost sooner after its welcome has not held, ms: see {@link EdgeRing}. */
+/**
+ * A connection must last this long after its Welcome before earlier failures are forgotten, ms: see {@link EdgeRing}.
+ */
 const HELD_MS = 1_000;
-/** Wait before a Hello that met a server not ready yet is tried elsewhere, ms. */
+/** Wait before a Hello that met an unready server is tried elsewhere, ms. */
 const NOT_READY_MS = 300;
-/** A picture that waits for a keyframe longer than this is fetched anew by resuming, ms. */
+/** A picture that waits longer than this for a keyframe is fetched again by resuming, ms. */
 const BROKEN_MS = 3_000;
 /** Headings in a full turn on the wire. */
 const HEADINGS = 128;
@@ -50,13 +53,16 @@ const NONCE_BYTES = 16;
 
 /** How to reach a world. */
 export interface ClientOptions {
-  /** WebSocket URLs to begin with, at least one; the server tells the others. */
+  /** WebSocket URLs to start with, at least one; the server sends the others. */
   readonly edges: readonly string[];
-  /** Where the player's keys are kept; default: in memory. */
+  /** Where to store the player's keys; default: in memory. */
   readonly store?: TokenStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
-  /** Makes a URL of an edge the server told; default: the scheme, host (if none was told) and path of `from`. */
+  /**
+   * Makes the URL of an edge from the server's list; default: the scheme, host (if the list has none) and path of
+   * `from`.
+   */
   readonly edgeUrl?: (edge: { host: string; port: number }, from: string) => string;
   /** Clock, timers and sockets; default: the browser's. */
   readonly environment?: Environment;
@@ -74,7 +80,7 @@ export interface Move {
   readonly speed: number;
 }
 
-/** What is known of oneself after a welcome. */
+/** The own player, after a Welcome. */
 export interface Me {
   readonly kind: number;
   readonly id: bigint;
@@ -82,9 +88,9 @@ export interface Me {
   readonly key: string;
 }
 
-/** What a client tells. */
+/** The events of a client. */
 export interface ClientEvents {
-  /** The connection does something else now. */
+  /** The state of the connection changed. */
   state: [ConnectionState];
   /** In the world, for the first time or again. `resumed`: with the same player as before in this visit. */
   welcome: [Welcome, { resumed: boolean }];
@@ -94,23 +100,23 @@ export interface ClientEvents {
   correction: [Correction];
   /** Something the person should know, before it has consequences. */
   notice: [Notice];
-  /** Indicators of the node, once per second while {@link Client.watch} is on. */
+  /** Statistics of the node, once per second while {@link Client.watch} is on. */
   stats: [Stats];
-  /** The server told its edges: nodes came, or go. */
+  /** The server sent its list of edges: nodes came or went. */
   edges: [readonly EdgeAddress[]];
-  /** The picture took in news. */
+  /** The picture received frames. */
   frames: [];
 }
 
-/** How the own body's news came in, to see borders that should not be felt. */
+/** How updates of the own body arrived, to detect noticeable borders. */
 export interface OwnMotion {
-  /** Longest time between two news of the own body while it moved, ms of the local clock. */
+  /** Longest time between two updates of the own body while it moved, ms of the local clock. */
   gapMsMax: number;
   /** The same in ticks of the server. */
   gapTicksMax: number;
-  /** News counted. */
+  /** Number of updates. */
   updates: number;
-  /** Longest time between two moves sent while moving, ms: what the client itself left out. */
+  /** Longest time between two moves sent while moving, ms: gaps that the client itself caused. */
   sentGapMsMax: number;
 }
 
@@ -120,19 +126,22 @@ export class Client extends Emitter<ClientEvents> {
   readonly picture = new Picture();
   /** World time and round trip. */
   readonly clock = new WorldClock();
-  /** Indicators of the own body's news; {@link resetOwnMotion} begins anew. */
+  /** Measurements of the own body's updates; {@link resetOwnMotion} starts them again. */
   readonly ownMotion: OwnMotion = { gapMsMax: 0, gapTicksMax: 0, updates: 0, sentGapMsMax: 0 };
-  /** Why the last connection was given up, for operators and tests: a code of the server or one of `closed`, `silent`, `no_welcome`, `broken_picture`, `bad_bytes`. */
+  /**
+   * Why the last connection was lost, for operators and tests: a code of the server or one of `closed`, `silent`,
+   * `no_welcome`, `broken_picture`, `bad_bytes`.
+   */
   lastLoss: string | undefined;
-  /** Welcomes so far: every one beyond the first was a resume. */
+  /** Welcomes so far: every one after the first was a resume. */
   welcomes = 0;
   /** Bytes received on all connections. */
   bytesReceived = 0;
-  /** How late frames come after the tick they speak of, ms: a high mark that sinks slowly. */
+  /** How late frames arrive after their tick, ms: rises quickly and sinks slowly. */
   lateMs = 40;
-  /** The last welcome; undefined before the first. */
+  /** The last Welcome; undefined before the first. */
   welcome: Welcome | undefined;
-  /** Oneself; undefined before the first welcome. */
+  /** The own player; undefined before the first Welcome. */
   me: Me | undefined;
   /** The player's private state: the game's bytes. */
   own: Uint8Array = new Uint8Array();
@@ -144,14 +153,14 @@ export class Client extends Emitter<ClientEvents> {
   private current: ConnectionState = { kind: "idle" };
   private name: string | undefined;
   private socket: Socket | undefined;
-  /** Grows with every socket: what an older one says is not heard. */
+  /** Grows with every socket: messages from older ones are ignored. */
   private generation = 0;
   private open = false;
   private retry: unknown;
   private deadline: unknown;
   private pulse: unknown;
   private heardAt = 0;
-  /** When a ping asked whether the edge is still there, if nothing came since. */
+  /** When a ping asked whether the edge is still alive; undefined if something arrived since. */
   private askedAt: number | undefined;
   private pingAt = 0;
   private welcomedAt = 0;
@@ -177,12 +186,12 @@ export class Client extends Emitter<ClientEvents> {
     return describeState(this.current, this.welcome !== undefined);
   }
 
-  /** The edges known: what the server told last, and the one in use. */
+  /** The edges it knows: the server's last list, and the one in use. */
   get edges(): readonly EdgeAddress[] {
     return this.ring.all;
   }
 
-  /** Commands without an answer. */
+  /** Number of unanswered commands. */
   get unanswered(): number {
     return this.ledger.size;
   }
@@ -198,8 +207,8 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   /**
-   * Enters the world: with the token in the store, else as a new player called `name`, else the state becomes
-   * `name_needed`, and this is called again with a name.
+   * Enters the world with the token in the store, or else as a new player called `name`. With neither, the state
+   * becomes `name_needed`; then call this again with a name.
    */
   connect(name?: string): void {
     if (name !== undefined) this.name = name;
@@ -216,7 +225,7 @@ export class Client extends Emitter<ClientEvents> {
     }
   }
 
-  /** Leaves on purpose: the player goes from the world at once. The token is kept. */
+  /** Logs out on purpose: the player leaves the world at once. The token is kept. */
   leave(): void {
     if (this.current.kind === "connected") this.transmit({ bye: {} });
     this.hangUp();
@@ -226,8 +235,8 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   /**
-   * Sends a command: the game's message as bytes. The promise is resolved with the reply's bytes or rejected with a
-   * {@link Refusal}. While the connection is down the command waits, and is sent when the session is resumed.
+   * Sends a command: the game's message as bytes. The promise resolves with the reply's bytes or rejects with a {@link
+   * Refusal}. While the connection is down the command waits, and is sent once the session is resumed.
    */
   command(payload: Uint8Array): Promise<Uint8Array> {
     if (this.current.kind === "ended") return Promise.reject(this.current.reason);
@@ -236,7 +245,7 @@ export class Client extends Emitter<ClientEvents> {
     return answer;
   }
 
-  /** Says where the body wants to be. Call it once per tick while moving, and once when standing still again. Returns its number. */
+  /** Sends where the body wants to be. Call it once per tick while moving, and once on stopping. Returns its number. */
   move(to: Move): number {
     const seq = ++this.moveSeq;
     if (this.current.kind !== "connected") return seq;
@@ -256,13 +265,13 @@ export class Client extends Emitter<ClientEvents> {
     return seq;
   }
 
-  /** Asks for the node's indicators, once per second (the x-ray view). */
+  /** Asks for the node's statistics, once per second (the x-ray view). */
   watch(stats: boolean): void {
     this.watching = stats;
     if (this.current.kind === "connected") this.transmit({ watch: { stats } });
   }
 
-  /** Begins to measure {@link ownMotion} anew. */
+  /** Starts measuring {@link ownMotion} again. */
   resetOwnMotion(): void {
     Object.assign(this.ownMotion, { gapMsMax: 0, gapTicksMax: 0, updates: 0, sentGapMsMax: 0 });
     this.ownSeen = undefined;
@@ -295,7 +304,7 @@ export class Client extends Emitter<ClientEvents> {
         closed: () => current() && this.onClosed(),
       });
     } catch {
-      // Not a URL the platform accepts: as if nobody answered.
+      // Not a URL the platform accepts: treat it as an edge that does not answer.
       this.onLost("no_welcome");
     }
   }
@@ -312,12 +321,15 @@ export class Client extends Emitter<ClientEvents> {
   private onClosed(): void {
     this.socket = undefined;
     this.open = false;
-    // Whoever thinks about a name needs no connection meanwhile.
+    // A person who is choosing a name needs no connection meanwhile.
     if (this.current.kind === "name_needed" || this.current.kind === "ended") this.hangUp();
     else this.onLost("closed");
   }
 
-  /** On to another edge. `why`: the server's reason, or what is wrong seen from here; `askedMs`: the wait the server asked for. */
+  /**
+   * Goes on to another edge. `why`: the server's reason, or what is wrong as seen from here; `askedMs`: the wait the
+   * server asked for.
+   */
   private onLost(why: Refusal | string, askedMs?: number): void {
     const reason = why instanceof Refusal ? why : undefined;
     this.lastLoss = why instanceof Refusal ? why.code : why;
@@ -341,7 +353,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private hello(): void {
-    // From the store, not from memory: another tab may have exchanged it.
+    // From the store, not from memory: another tab may have replaced it.
     const token = this.store.load();
     const client = this.options.client ?? "web";
     const who = token ? { token } : { name: this.name ?? "", nonce: this.nonce() };
@@ -354,7 +366,7 @@ export class Client extends Emitter<ClientEvents> {
     this.beat();
   }
 
-  /** What makes a new player the same until the welcome is heard, however often it says hello, also after a reload. */
+  /** Identifies a new player until its Welcome arrives, however often it says hello, even after a reload. */
   private nonce(): Uint8Array {
     const kept = this.store.loadNonce();
     if (kept?.length === NONCE_BYTES) return kept;
@@ -363,12 +375,12 @@ export class Client extends Emitter<ClientEvents> {
     return nonce;
   }
 
-  /** Looks after the open connection: time for a ping, and is the edge still there? */
+  /** Checks the open connection: is a ping due, and is the edge still alive? */
   private beat(): void {
     if (this.pulse !== undefined) this.env.cancel(this.pulse);
     this.pulse = undefined;
     const connected = this.current.kind === "connected";
-    // Whoever thinks about a name is not hurried.
+    // A person who is choosing a name has no deadline.
     if (!connected && this.current.kind !== "connecting") return;
     const now = this.env.now();
     if (connected) {
@@ -377,7 +389,7 @@ export class Client extends Emitter<ClientEvents> {
       if (brokenSince !== undefined && now - brokenSince > BROKEN_MS) return this.onLost("broken_picture");
     }
     if (now >= this.doubtAt) {
-      // Counted from when it was really asked: a page that slept must not take its own silence for the edge's.
+      // Count from the moment of asking: a page that slept must not mistake its own silence for the edge's.
       if (this.askedAt !== undefined) return this.onLost("silent");
       this.askedAt = now;
       this.ping(now);
@@ -397,7 +409,7 @@ export class Client extends Emitter<ClientEvents> {
     this.transmit({ ping: { stamp: BigInt(Math.floor(now * 1_000)) } });
   }
 
-  // ---- what the server says --------------------------------------------------------------------------------------
+  // ---- messages from the server -----------------------------------------------------------------------------------
 
   private onBytes(bytes: Uint8Array): void {
     const now = this.env.now();
@@ -465,7 +477,7 @@ export class Client extends Emitter<ClientEvents> {
       case "suspended":
         return this.end(refusal);
       case "bad_token":
-        // The world does not know this player: there is nothing to resume.
+        // The world does not know this player, so there is nothing to resume.
         this.store.save(undefined);
         this.store.saveNonce(undefined);
         this.ledger.end(refusal);
@@ -474,7 +486,7 @@ export class Client extends Emitter<ClientEvents> {
         this.become({ kind: "name_needed", refusal });
         return;
       default:
-        // A known player has nothing to change: the server, or another, will be ready soon.
+        // An existing player has nothing to change: this server, or another, will be ready soon.
         if (refusal.code === "not_ready" || this.store.load()) return this.onLost(refusal, NOT_READY_MS);
         this.name = undefined;
         this.become({ kind: "name_needed", refusal });
@@ -509,7 +521,7 @@ export class Client extends Emitter<ClientEvents> {
   private onPicture(message: ServerMessage, now: number): void {
     this.picture.onMessage(message, now);
     if (message.frames.length === 0) return;
-    // The first frames after a welcome are keyframes, and may speak of ticks long past.
+    // The first frames after a Welcome are keyframes, and their ticks may be long past.
     let newest = 0;
     for (const frame of message.frames) if (!frame.keyframe && frame.tick > newest) newest = frame.tick;
     if (newest > 0) {
@@ -533,7 +545,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 }
 
-/** An edge that told no host is on the host we came by. */
+/** An edge without a host is on the host we connected to. */
 function defaultEdgeUrl(edge: { host: string; port: number }, from: string): string {
   const url = new URL(from);
   if (edge.host) url.hostname = edge.host;

@@ -1,14 +1,15 @@
-/** Round trips kept: the quickest of them tells the world time best. */
+/** Round trips kept: the quickest of them gives the best world time. */
 const TRIPS = 8;
-/** Beyond this error the clock jumps, below it the clock is slewed, so that bodies never jerk. */
+/** Beyond this error the clock jumps; below it the clock is slewed, so that bodies never jerk. */
 const STEP_MS = 250;
-/** Share of the error that is put right at each pong. */
+/** Share of the error that each pong corrects. */
 const SLEW = 0.1;
 
 /**
- * What the server's world time is now, and how long a round trip takes.
+ * The server's world time now, and the length of a round trip.
  *
- * Of the last few pongs the one with the shortest round trip errs least (Cristian 1989): the error is at most half of it.
+ * Of the last few pongs, the one with the shortest round trip has the smallest error: at most half of it (Cristian
+ * 1989).
  */
 export class WorldClock {
   /** The last round trip, ms; undefined before the first. */
@@ -17,19 +18,19 @@ export class WorldClock {
   private set = false;
   private trips: { rtt: number; offset: number }[] = [];
 
-  /** Forgets the round trips: another edge lies at another distance. */
+  /** Forgets the round trips: another edge is at another distance. */
   reset(): void {
     this.trips = [];
     this.rttMs = undefined;
   }
 
-  /** A Welcome said `worldMs`: good enough until the first pong. */
+  /** A Welcome had `worldMs`: good enough until the first pong. */
   onWelcome(now: number, worldMs: number): void {
     if (!this.set || Math.abs(worldMs - now - this.offset) > STEP_MS) this.offset = worldMs - now;
     this.set = true;
   }
 
-  /** A pong to the ping of `sentAt` said `worldMs`. */
+  /** The pong to the ping sent at `sentAt` had `worldMs`. */
   onPong(now: number, sentAt: number, worldMs: number): void {
     const rtt = now - sentAt;
     this.rttMs = rtt;

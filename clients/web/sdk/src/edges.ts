@@ -1,33 +1,36 @@
 /**
  * Where to connect next, and how long to wait first.
  *
- * An edge that is gone is usually alone, so another one is tried at once, in an order that differs from client to client:
- * thousands lose the same edge in the same instant, and must not all fall upon its neighbour. Only when a whole round over
- * all edges has failed do the waits grow. The Rust client does the same (`crates/client/src/ring.rs`).
+ * When an edge is gone, the others usually are not. So the client tries another one at once, in an order that differs
+ * from client to client: thousands lose the same edge at the same instant, and must not all rush to its neighbour. It
+ * backs off only after a whole round over all edges has failed. The Rust client does the same
+ * (`crates/client/src/ring.rs`).
  */
 
-/** Longest wait before the next edge of a round is tried, ms: hardly felt, and enough that thousands do not come as one. */
+/**
+ * Longest wait before the next edge of a round, ms: hardly noticeable, and enough that thousands do not arrive at once.
+ */
 const NEXT_MS = 50;
-/** Longest wait after the first round that failed, ms. It doubles with each. */
+/** Longest wait after the first failed round, ms. It doubles with each round. */
 const FIRST_MS = 200;
 /** Longest wait between two rounds, ms: a person is looking. */
 const LONGEST_MS = 4_000;
 
 /** An edge a client can connect to. */
 export interface EdgeAddress {
-  /** The node it belongs to; undefined until a Welcome told the list. */
+  /** The node it belongs to; undefined until a Welcome brings the list. */
   readonly node: number | undefined;
   /** Its WebSocket. */
   readonly url: string;
 }
 
-/** The edges known, the one in use, and the attempts that failed since a connection last held. */
+/** The edges known, the one in use, and the attempts that have failed since a connection last lasted. */
 export class EdgeRing {
   private list: EdgeAddress[];
   private at = 0;
   private failures = 0;
 
-  /** `random`: chance in [0, 1). */
+  /** `random`: a random number in [0, 1). */
   constructor(
     urls: readonly string[],
     private readonly random: () => number,
@@ -36,17 +39,17 @@ export class EdgeRing {
     this.list = urls.map((url) => ({ node: undefined, url }));
   }
 
-  /** The edge in use or to be tried next. */
+  /** The edge in use, or the one to try next. */
   get current(): EdgeAddress {
     return this.list[this.at]!;
   }
 
-  /** Attempts that failed since a connection last held. */
+  /** Attempts that have failed since a connection last lasted. */
   get attempts(): number {
     return this.failures;
   }
 
-  /** Rounds over all edges that failed since then. */
+  /** Rounds over all edges that have failed since then. */
   get rounds(): number {
     return Math.floor(this.failures / this.list.length);
   }
@@ -57,8 +60,9 @@ export class EdgeRing {
   }
 
   /**
-   * The server told its edges. The one in use stays in use and known, also if it is not among them: it worked (by another name,
-   * behind a proxy, say), and until another has welcomed us it is the best there is.
+   * The server sent its list of edges. The edge in use stays in use and in the list, even if the server did not name
+   * it: it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we
+   * have.
    */
   replace(list: readonly EdgeAddress[]): void {
     if (list.length === 0) return;
@@ -68,18 +72,18 @@ export class EdgeRing {
     this.at = at < 0 ? list.length : at;
   }
 
-  /** The connection has held: the next loss is met quickly again. */
+  /** The connection has lasted: the next loss starts a new round, without back-off. */
   onHeld(): void {
     this.failures = 0;
   }
 
   /**
-   * The edge in use is lost: on to another. Returns the wait before it is tried, ms. `asked` is the wait the server asked for: it
-   * spreads its clients by it, so it is kept as it is, unless a whole round has failed.
+   * The edge in use is lost: picks another. Returns the wait before the attempt, ms. `asked` is the wait the server
+   * asked for. The server spreads its clients with it, so it is used unchanged, unless a whole round has failed.
    */
   onLost(asked?: number): number {
     const edges = this.list.length;
-    // Where a round begins is left to chance; from there it goes round.
+    // A round begins at a random edge and continues in order.
     const step = this.failures === 0 && edges > 1 ? 1 + Math.floor(this.random() * (edges - 1)) : 1;
     this.at = (this.at + step) % edges;
     const begins = this.failures > 0 && this.failures % edges === 0;
@@ -90,7 +94,7 @@ export class EdgeRing {
     return inRound ? asked : Math.max(asked, own);
   }
 
-  /** Between half and all of a limit that doubles. */
+  /** A random time between half and all of a limit that doubles. */
   private pause(nth: number): number {
     return Math.min(FIRST_MS * 2 ** Math.min(nth, 16), LONGEST_MS) * (0.5 + this.random() / 2);
   }

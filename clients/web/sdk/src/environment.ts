@@ -1,4 +1,4 @@
-/** One WebSocket as the client sees it. `closed` is called exactly once, also when the connection never opened. */
+/** One WebSocket as the client sees it. `closed` is called exactly once, even if the connection never opened. */
 export interface Socket {
   /** Sends one binary message. */
   send(bytes: Uint8Array): void;
@@ -6,14 +6,17 @@ export interface Socket {
   close(): void;
 }
 
-/** What a socket tells. */
+/** The events of a socket. */
 export interface SocketEvents {
   opened(): void;
   message(bytes: Uint8Array): void;
   closed(): void;
 }
 
-/** Everything the client takes from outside: clock, timers, chance, secrets and sockets. Tests hand in their own. */
+/**
+ * Everything the client takes from outside: clock, timers, random numbers, secrets and sockets. Tests pass in their
+ * own.
+ */
 export interface Environment {
   /** Milliseconds that never run backwards. */
   now(): number;
@@ -21,7 +24,7 @@ export interface Environment {
   after(ms: number, callback: () => void): unknown;
   /** Cancels a timer. */
   cancel(timer: unknown): void;
-  /** Chance in [0, 1). */
+  /** A random number in [0, 1). */
   random(): number;
   /** Bytes nobody can guess. */
   secret(length: number): Uint8Array;
@@ -42,7 +45,7 @@ export function browserEnvironment(): Environment {
       socket.binaryType = "arraybuffer";
       socket.onopen = () => events.opened();
       socket.onmessage = (event) => {
-        // A text message is no part of the protocol.
+        // The protocol has no text messages.
         if (event.data instanceof ArrayBuffer) events.message(new Uint8Array(event.data));
       };
       socket.onclose = () => events.closed();

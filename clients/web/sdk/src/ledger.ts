@@ -1,14 +1,14 @@
 /**
- * Commands on their way: which have no answer yet, which wait for room, which number comes next.
+ * Commands in flight: which are unanswered, which wait to be sent, which number comes next.
  *
- * A number is given to a command when it is first sent, and stays with it for ever: that, and the server's memory of its
- * last answers, makes sending it again safe.
+ * A command gets its number when it is first sent, and keeps it forever. That, and the server's memory of its last
+ * answers, makes resending safe.
  */
 import { Refusal } from "./refusal.js";
 
-/** Commands without an answer that the server accepts at a time. */
+/** Unanswered commands that the server accepts at a time. */
 export const UNANSWERED_MAX = 32;
-/** Commands waiting here for room. Beyond: refused with `too_many_commands`. */
+/** Commands that may wait here. Beyond: refused with `too_many_commands`. */
 export const WAITING_MAX = 256;
 
 interface Entry {
@@ -33,12 +33,12 @@ export class Ledger {
   private readonly unanswered = new Map<bigint, Entry>();
   private readonly waiting: Entry[] = [];
 
-  /** Commands without an answer, those that wait for room included. */
+  /** Number of unanswered commands, including those that wait. */
   get size(): number {
     return this.unanswered.size + this.waiting.length;
   }
 
-  /** Takes a command in. The promise ends with the first answer to it. */
+  /** Adds a command. The promise settles with the first answer. */
   add(payload: Uint8Array): Promise<Uint8Array> {
     if (this.waiting.length >= WAITING_MAX) {
       return Promise.reject(new Refusal("too_many_commands", "Too much at once. Wait a moment."));
@@ -46,14 +46,14 @@ export class Ledger {
     return new Promise((resolve, reject) => this.waiting.push({ payload, lost: 0, resolve, reject }));
   }
 
-  /** The session was resumed and the server expects `nextSeq`: what to send again, in order. */
+  /** The session was resumed and the server expects `nextSeq`: returns what to resend, in order. */
   onWelcome(nextSeq: bigint): Numbered[] {
     if (nextSeq > this.next) this.next = nextSeq;
     const again = [...this.unanswered].map(([seq, { payload, lost }]) => ({ seq, payload, lost }));
     return again.sort((a, b) => (a.seq < b.seq ? -1 : 1));
   }
 
-  /** Commands that may be sent now, numbered. */
+  /** Takes the commands that may be sent now, with their numbers. */
   take(): Numbered[] {
     const taken: Numbered[] = [];
     while (this.unanswered.size < UNANSWERED_MAX) {
@@ -67,8 +67,8 @@ export class Ledger {
   }
 
   /**
-   * The connection went without a word, perhaps with its node, and perhaps by one of these commands. The edge passes them on in
-   * order; one that is suspected already goes alone.
+   * The connection ended without a `Closing`, perhaps together with its node, and perhaps because of one of these
+   * commands. The edge passes them on in order; one that is already suspected goes alone.
    */
   countLoss(): void {
     const entries = [...this.unanswered.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
@@ -84,7 +84,7 @@ export class Ledger {
     }
   }
 
-  /** An answer came. Any but the first to a number is dropped. */
+  /** An answer arrived. Only the first for a number counts. */
   onReply(seq: bigint, payload: Uint8Array, refusal: Refusal | undefined): void {
     const entry = this.unanswered.get(seq);
     if (!entry) return;
@@ -93,7 +93,7 @@ export class Ledger {
     else entry.resolve(payload);
   }
 
-  /** The session is over: every command is refused, and numbers begin anew. */
+  /** The session is over: refuses every command and starts numbering again. */
   end(refusal: Refusal): void {
     const all = [...this.unanswered.values(), ...this.waiting];
     this.unanswered.clear();

@@ -1,9 +1,9 @@
 /**
- * The live local picture of what the player sees, put together from frames.
+ * The live local picture of everything the player sees, put together from frames.
  *
- * Every publisher (a node with entities of its own in a chunk) tells its part of each chunk in a numbered roster; the
- * picture keeps one {@link Board} per (publisher, chunk) and one {@link Entity} per entity, which may stand on several
- * boards at once while it moves from one to another. Start reading at {@link Picture.onMessage}.
+ * Every publisher (a node that owns entities in a chunk) publishes its part of each chunk as a numbered roster. The
+ * picture keeps one {@link Board} per (publisher, chunk) and one {@link Entity} per entity, which may be on several
+ * boards while it moves from one to another. Start reading at {@link Picture.onMessage}.
  */
 import type { Enter, Frame, ServerMessage } from "./gen/client_pb.js";
 import { Emitter } from "./emitter.js";
@@ -11,11 +11,11 @@ import { Track, type Body } from "./track.js";
 
 /** How long an entity that left for another chunk is kept until it appears there, ms: two ticks and some network. */
 const TRANSIT_MS = 400;
-/** How long entities are kept after "forget every chunk" until the keyframes are in, ms. */
+/** How long entities are kept after "forget every chunk" until the keyframes have arrived, ms. */
 const RESYNC_MS = 2_000;
 /**
- * How long entities are kept of which a publisher says that nothing is left, ms: its node may be gone, and another is about to
- * tell of them. Measured: takeovers end some 100 ms after that, on a busy machine several hundred.
+ * How long entities are kept after their publisher said that nothing is left, ms: its node may be gone, and another is
+ * about to publish them. Measured: takeovers end some 100 ms later, on a busy machine several hundred.
  */
 const TAKEOVER_MS = 1_500;
 /** Headings in a full turn on the wire. */
@@ -32,45 +32,45 @@ export interface ChunkRef {
 export interface Entity {
   /** `kind/id`, unique; also the key in {@link Picture.entities}. */
   readonly key: string;
-  /** The sort of entity: the game's number. */
+  /** The kind of entity: the game's number. */
   readonly kind: number;
   readonly id: bigint;
   /** The game's public state, as bytes. */
   readonly public: Uint8Array;
   /** Whether it has a body (land has none). */
   readonly hasBody: boolean;
-  /** The newest body told, not interpolated. Use {@link Picture.bodyOf} to draw. */
+  /** The newest body received, not interpolated. Use {@link Picture.bodyOf} to draw. */
   readonly body: Readonly<Body>;
   /** The node on which it is real. */
   readonly publisher: number;
-  /** The term of that node's right to it. */
+  /** The term under which that node owns it. */
   readonly term: { readonly epoch: bigint; readonly count: number };
   /** The chunk it is listed in. */
   readonly chunk: ChunkRef;
-  /** The tick of the newest news of it. */
+  /** The tick of its newest update. */
   readonly tick: number;
   /** It has left its board and has not appeared on another yet. */
   readonly inTransit: boolean;
 }
 
-/** What a picture tells. */
+/** The events of a picture. */
 export interface PictureEvents {
   /** Came into sight. */
   enter: [Entity];
   /** Its public state, or the node that owns it, changed. */
   change: [Entity];
-  /** Is in sight no more. */
+  /** It left the sight. */
   leave: [Entity];
-  /** It said or did something that is not kept: the game's signal, as bytes. */
+  /** It said or did something that leaves no trace in its state: the game's signal, as bytes. */
   signal: [Entity, Uint8Array];
 }
 
-/** What one publisher says of one chunk. */
+/** One publisher's list of one chunk. */
 interface Board {
   readonly publisher: number;
   readonly chunk: ChunkRef;
   roster: number;
-  /** A roster part was missed: nothing is believed until a keyframe. */
+  /** A roster part is missing: everything is ignored until a keyframe. */
   broken: boolean;
   slots: Map<number, Claim>;
 }
@@ -93,9 +93,11 @@ class Known implements Entity {
   shownPublic: Uint8Array;
   shownPublisher: number;
   announced = false;
-  /** The highest term heard of. Forgotten with everything else: a restarted server may count from the start. */
+  /**
+   * The highest term seen. It is forgotten with everything else, because a restarted server may count from the start.
+   */
   floor: Term | undefined;
-  /** When it goes, if it stands on no board by then. */
+  /** When it is removed, if it is on no board by then. */
   goesAt = 0;
   readonly track: Track;
 
@@ -150,13 +152,13 @@ export function chunkKey(chunk: { island: number; x: number; y: number }): strin
 
 /** See the top of the file. */
 export class Picture extends Emitter<PictureEvents> {
-  /** What is in sight, by {@link entityKey}. */
+  /** Everything in sight, by {@link entityKey}. */
   readonly entities: ReadonlyMap<string, Entity>;
-  /** Bodies heard of, for indicators. Only grows. */
+  /** Motion updates received, for statistics. Only grows. */
   updates = 0;
-  /** Roster parts missed, for indicators. Only grows. */
+  /** Roster parts missed, for statistics. Only grows. */
   gaps = 0;
-  /** Since when a board waits for a keyframe, ms; undefined: none does. */
+  /** Since when a board has been waiting for a keyframe, ms; undefined: none is. */
   brokenSince: number | undefined;
   /** Side of a chunk, mm (from Welcome). */
   chunkMm = 30_000;
@@ -177,8 +179,8 @@ export class Picture extends Emitter<PictureEvents> {
   }
 
   /**
-   * Takes in one message at the local time `now`. Chunks are forgotten before its frames are laid in, and what only
-   * changed boards within the message never left.
+   * Applies one message at the local time `now`. It forgets chunks before it applies the frames, and an entity that
+   * only changes boards within the message does not leave.
    */
   onMessage(message: ServerMessage, now: number): void {
     if (message.resync || message.welcome) this.forgetAll(now);
@@ -188,7 +190,9 @@ export class Picture extends Emitter<PictureEvents> {
     this.brokenSince = this.anyBroken() ? (this.brokenSince ?? now) : undefined;
   }
 
-  /** Lets go of what was in transit and never arrived. Call it now and then, also when nothing comes in. */
+  /**
+   * Removes entities that were in transit and never arrived. Call it from time to time, even when no messages arrive.
+   */
   expire(now: number): void {
     for (const entity of this.transits) {
       if (entity.claims.length > 0) this.transits.delete(entity);
@@ -196,7 +200,7 @@ export class Picture extends Emitter<PictureEvents> {
     }
   }
 
-  /** Where to draw `entity` at world time `worldMs`, written into `out`; `lateMs` is how late frames come. */
+  /** Where to draw `entity` at world time `worldMs`, written into `out`; `lateMs` is how late frames arrive. */
   bodyOf(entity: Entity, worldMs: number, lateMs: number, out: Body): Body {
     return (entity as Known).track.at(worldMs, lateMs, out);
   }
@@ -267,7 +271,7 @@ export class Picture extends Emitter<PictureEvents> {
 
   private onRoster(board: Board, frame: Frame, now: number): void {
     const news = frame.enter.length + frame.change.length + frame.leave.length + frame.signal.length > 0;
-    // A number without news is the reminder that every publisher repeats each second.
+    // A number without news is the reminder that every publisher repeats once per second.
     const expected = news ? board.roster + 1 : board.roster;
     if (board.broken || frame.roster < expected) return;
     if (frame.roster > expected) {
@@ -276,7 +280,7 @@ export class Picture extends Emitter<PictureEvents> {
       return;
     }
     board.roster = frame.roster;
-    // Leaves first: the slot may be given to another entity in the same part.
+    // Leaves first: the same part may give the slot to another entity.
     for (const leave of frame.leave) {
       const claim = board.slots.get(leave.slot);
       if (!claim) continue;
@@ -318,7 +322,7 @@ export class Picture extends Emitter<PictureEvents> {
     for (const signal of frame.signal) {
       const claim = board.slots.get(signal.slot);
       if (!claim || claim.entity.shown !== claim) continue;
-      // Who came within this message is announced before it speaks.
+      // Announce an entity that entered within this message before its signals.
       this.announce(claim.entity);
       this.emit("signal", claim.entity, signal.payload);
     }
@@ -352,7 +356,7 @@ export class Picture extends Emitter<PictureEvents> {
     entity.track.push(tick * this.tickMs, body.x, body.y, body.heading, body.speed);
   }
 
-  /** Of an entity's entries the highest (term, tick) is shown; those of a lower term are stale for good. */
+  /** Shows the entry of an entity with the highest (term, tick); entries of a lower term are stale for good. */
   private choose(entity: Known): void {
     let best = entity.claims[0];
     if (!best) return;
@@ -365,7 +369,7 @@ export class Picture extends Emitter<PictureEvents> {
     for (let i = claims.length - 1; i >= 0; i--) if (compareTerms(claims[i]!, floor) < 0) claims.splice(i, 1);
   }
 
-  /** Takes an entry back. If it was the last, the entity goes at `goesAt` (0: with this message). */
+  /** Removes an entry. If it was the last, the entity goes at `goesAt` (0: with this message). */
   private withdraw(claim: Claim, goesAt: number): void {
     const { entity } = claim;
     const at = entity.claims.indexOf(claim);
@@ -405,7 +409,7 @@ export class Picture extends Emitter<PictureEvents> {
 
   private remove(entity: Known): void {
     this.transits.delete(entity);
-    // An entry gone stale may still point here after the entity came anew.
+    // A stale entry may still point here after the entity came again.
     if (this.known.get(entity.key) !== entity) return;
     this.known.delete(entity.key);
     if (entity.announced) this.emit("leave", entity);

@@ -3,9 +3,9 @@ export class Refusal extends Error {
   override readonly name = "Refusal";
 
   constructor(
-    /** Stable, snake_case: what programs look at. */
+    /** Stable, snake_case, for programs. */
     readonly code: string,
-    /** One friendly sentence: what people read. */
+    /** One friendly sentence, for people. */
     readonly text: string,
   ) {
     super(`${code}: ${text}`);

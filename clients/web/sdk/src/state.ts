@@ -3,11 +3,13 @@ import type { Refusal } from "./refusal.js";
 
 /** What the connection is doing. */
 export type ConnectionState =
-  /** Nothing: {@link Client.connect} was not called, or the player left. */
+  /** Not connected: {@link Client.connect} was not called, or the player logged out. */
   | { readonly kind: "idle" }
-  /** Waits for a name: there is no player yet, or the name was refused. */
+  /** It needs a name: there is no player yet, or the name was refused. */
   | { readonly kind: "name_needed"; readonly refusal: Refusal | undefined }
-  /** Opens a connection or waits for the welcome. `attempt` counts from 0; `lost`: why the last one ended, if known. */
+  /**
+   * It opens a connection or waits for the Welcome. `attempt` counts from 0; `lost`: why the last one ended, if known.
+   */
   | { readonly kind: "connecting"; readonly node: number | undefined; readonly attempt: number; readonly lost: Refusal | undefined }
   /** In the world. */
   | { readonly kind: "connected"; readonly node: number }

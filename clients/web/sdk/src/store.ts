@@ -1,10 +1,10 @@
-/** Where a player's keys are kept between connections, and, if the store outlives the page, between visits. */
+/** Stores a player's keys between connections and, if the store outlives the page, between visits. */
 export interface TokenStore {
   /** The resume token, or undefined if there is none. */
   load(): Uint8Array | undefined;
   /** Keeps `token`; undefined forgets it. */
   save(token: Uint8Array | undefined): void;
-  /** The nonce of a player who has said hello and not been welcomed yet, or undefined if there is none. */
+  /** The nonce of a player who has said hello and has no Welcome yet, or undefined if there is none. */
   loadNonce(): Uint8Array | undefined;
   /** Keeps `nonce`; undefined forgets it. */
   saveNonce(nonce: Uint8Array | undefined): void;
@@ -33,8 +33,8 @@ export class MemoryStore implements TokenStore {
 }
 
 /**
- * Keeps the keys in the page's localStorage, as hexadecimal digits: the token under `key`, the nonce beside it. Tabs of one
- * origin share them, so that a second tab takes the player over. Where the browser forbids storage, they live as long as
+ * Keeps the keys in the page's localStorage, as hexadecimal digits: the token under `key`, the nonce beside it. Tabs of
+ * one origin share them, so a second tab takes the player over. If the browser forbids storage, they last as long as
  * the page.
  */
 export class LocalStore implements TokenStore {
@@ -76,6 +76,6 @@ function write(key: string, bytes: Uint8Array | undefined): void {
     if (!bytes) localStorage.removeItem(key);
     else localStorage.setItem(key, Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join(""));
   } catch {
-    // Storage is forbidden or full: the copy in memory serves this visit.
+    // Storage is forbidden or full: the copy in memory lasts for this visit.
   }
 }

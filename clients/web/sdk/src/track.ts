@@ -10,16 +10,16 @@ export interface Body {
   speed: number;
 }
 
-/** Samples kept per entity: at ten per second almost a second, more than any delay looks back in the near tier. */
+/** Samples kept per entity: at ten per second they cover almost a second, longer than any delay in the near tier. */
 const SAMPLES = 8;
 /** Numbers per sample: time, x, y, heading, speed. */
 const STRIDE = 5;
-/** How far ahead of its last sample a moving body is carried on, ms; then it stands until there is news. */
+/** How far a moving body is carried on beyond its last sample, ms; then it stands until the next update. */
 const EXTRAPOLATE_MS = 250;
-/** A longer step than a body walking at top speed (12.7 m/s) can do is a jump: it is shown as one. */
+/** A step longer than a body at top speed (12.7 m/s) could walk is a jump, and is shown as one. */
 const JUMP_MM_PER_MS = 20;
 const JUMP_MM = 2_500;
-/** Gaps beyond the far tier's second are pauses, not a rate. */
+/** Longer gaps than the far tier's second are pauses, not a rate. */
 const INTERVAL_MAX_MS = 1_500;
 
 const TURN = Math.PI * 2;
@@ -27,8 +27,8 @@ const TURN = Math.PI * 2;
 /**
  * The recent path of one body, and where it is drawn at a given time.
  *
- * Drawing happens a little in the past, so that there is almost always a sample on either side: by one interval between
- * samples (which differs per tier) and the time a frame is late. When news is late the body is carried on along its
+ * It draws a little in the past, so that there is almost always a sample on either side: one interval between samples
+ * (which differs per tier) plus the lateness of frames. When an update is late, the body is carried on along its
  * heading for a moment.
  */
 export class Track {
@@ -43,7 +43,7 @@ export class Track {
     this.intervalMs = tickMs;
   }
 
-  /** Adds what was true at world time `t`. Samples that are not newer than the last are dropped. */
+  /** Adds the body at world time `t`. Samples that are not newer than the last are dropped. */
   push(t: number, x: number, y: number, heading: number, speed: number): void {
     if (this.count > 0) {
       const last = this.newest * STRIDE;
@@ -51,7 +51,7 @@ export class Track {
       if (gap <= 0) return;
       const stood = this.ring[last + 4] === 0;
       if (stood && gap > this.intervalMs * 1.5) {
-        // It stood and nothing was sent meanwhile: it began to move one interval ago, not when it last stopped.
+        // It stood and nothing was sent meanwhile: it started to move one interval ago, not when it last stopped.
         const { ring } = this;
         this.write(t - this.intervalMs, ring[last + 1]!, ring[last + 2]!, ring[last + 3]!, 0);
       } else if (!stood && gap < INTERVAL_MAX_MS) {
@@ -68,12 +68,12 @@ export class Track {
   }
 
   /**
-   * The body to draw at world time `now`, written into `out`. `lateMs` is how late frames come. Call it in the order of
-   * time, once per picture drawn.
+   * The body to draw at world time `now`, written into `out`. `lateMs` is how late frames arrive. Call it in the order
+   * of time, once per picture drawn.
    */
   at(now: number, lateMs: number, out: Body): Body {
     const wanted = this.intervalMs + lateMs;
-    // A change of tier changes the delay: glide there, or the body would jump back or forth.
+    // A change of tier changes the delay: adjust it gradually, or the body would jump back or forth.
     const passed = Math.max(0, now - this.drawnAt);
     const glide = passed > 1_000 ? Infinity : passed * 0.3;
     this.delayMs += Math.max(-glide, Math.min(glide, wanted - this.delayMs));
@@ -119,7 +119,7 @@ export class Track {
   }
 }
 
-/** The angle `share` of the shorter way from `a` to `b`, radians. */
+/** The angle at `share` of the shorter way from `a` to `b`, radians. */
 export function turn(a: number, b: number, share: number): number {
   let way = (b - a) % TURN;
   if (way > Math.PI) way -= TURN;

@@ -1,4 +1,4 @@
-/** The life of a connection, told against a server played by hand. */
+/** The life of a connection, against a server played by hand. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, MemoryStore, Refusal } from "../src/index.js";
@@ -61,7 +61,7 @@ test("the first hello says the same nonce until the welcome is heard, also after
   env.pass(200);
   env.socket.open();
   assert.deepEqual(nonce(), first, "another connection");
-  // The page is loaded anew: all that is left is the store.
+  // The page is reloaded: only the store is left.
   const reloaded = new Client({ edges: ["ws://host:7600/ws"], environment: env, store });
   reloaded.connect("Ada");
   env.socket.open();
@@ -74,7 +74,7 @@ test("the first hello says the same nonce until the welcome is heard, also after
   assert.equal(nonce()?.length, 0, "the token says it now");
 });
 
-test("a nonce that is no key any more is drawn anew", () => {
+test("a nonce that is not valid any more is replaced", () => {
   const { env, client } = setUp();
   client.connect("Ada");
   env.socket.open();
@@ -149,7 +149,7 @@ test("a lost connection resumes on the next edge and sends unanswered commands a
   assert.equal(env.socket.url, "ws://host:7602/ws");
   env.socket.open();
   assert.equal(text(env.socket.sent[0]?.hello?.token ?? bytes("")), "t1");
-  // The server has seen command 2 already: it expects 3 next.
+  // The server has received command 2 already: it expects 3 next.
   env.socket.say(welcome({ token: bytes("t2"), nextSeq: 3n, node: 2 }));
   assert.equal(text(store.load() ?? bytes("")), "t2");
   assert.deepEqual(env.socket.commands, [{ seq: 2n, text: "b" }, { seq: 3n, text: "c" }]);
@@ -229,7 +229,7 @@ test("a lost edge: every other one at once, then round and round with longer wai
   for (let k = 0; k < 18; k += 3) assert.equal(new Set(urls.slice(k, k + 3)).size, 3, `attempts ${urls.slice(k, k + 3)}`);
 });
 
-test("where a round begins is chance, but never the lost edge", () => {
+test("a round begins at a random edge, but never the lost one", () => {
   for (const [luck, port] of [[0, 7_601], [0.49, 7_601], [0.51, 7_602], [0.99, 7_602]] as const) {
     const { env } = joined();
     env.luck = luck;
@@ -291,7 +291,7 @@ test("a command that connections or nodes were lost over says so when it is sent
   env.socket.say({ notice: { code: "", text: "", suspects: [2n, 9n] } });
   env.socket.say({ closing: { code: "moving", text: "", retryMs: 1 } });
   resume();
-  assert.deepEqual(lost(), [2, 2, 1], "who is sent elsewhere suspects nobody");
+  assert.deepEqual(lost(), [2, 2, 1], "a client that is sent elsewhere suspects no command");
   assert.deepEqual(notices, [], "that was for the program only");
   env.socket.say({ notice: { code: "suspended", text: "Something is wrong.", suspects: [] } });
   assert.deepEqual(notices, ["Something is wrong."]);
@@ -366,7 +366,7 @@ test("an edge that is silent, or does not even open, is left for another; one th
   env.pass(2_100);
   assert.equal(env.sockets.length, 2);
   assert.ok(env.sockets[0]?.isClosed);
-  // What the first says now is not heard.
+  // Messages of the first socket are ignored now.
   env.sockets[0]?.say(welcome());
   assert.equal(client.state.kind, "connecting");
   env.pass(4_300);

@@ -1,4 +1,6 @@
-/** A world without a network: time moves when the test says so, and sockets are opened, fed and broken by hand. */
+/**
+ * A world without a network: time moves when the test says so, and the test opens, feeds and breaks sockets by hand.
+ */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Environment, Socket, SocketEvents } from "../src/environment.js";
 import { ClientMessageSchema, ServerMessageSchema, type ClientMessage } from "../src/gen/client_pb.js";
@@ -26,17 +28,17 @@ export class FakeSocket implements Socket {
     this.events.opened();
   }
 
-  /** The server says something. */
+  /** The server sends a message. */
   say(message: MessageInitShape<typeof ServerMessageSchema>): void {
     this.events.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, message)));
   }
 
-  /** Bytes that may mean nothing. */
+  /** Bytes that may not decode. */
   raw(bytes: Uint8Array): void {
     this.events.message(bytes);
   }
 
-  /** The connection is gone. */
+  /** The connection is lost. */
   drop(): void {
     this.isClosed = true;
     this.events.closed();
@@ -51,9 +53,9 @@ export class FakeSocket implements Socket {
 /** See the top of the file. */
 export class FakeEnvironment implements Environment {
   time = 1_000;
-  /** What chance gives: by default the longest waits, and of several edges the last. */
+  /** What `random` returns: by default the longest waits, and of several edges the last. */
   luck = 1 - Number.EPSILON;
-  /** Secrets drawn so far; each is made of its number. */
+  /** Secrets drawn so far; each is made from its number. */
   secrets = 0;
   readonly sockets: FakeSocket[] = [];
   private timers: { at: number; callback: () => void }[] = [];
@@ -86,7 +88,7 @@ export class FakeEnvironment implements Environment {
     return socket;
   }
 
-  /** Lets time pass, timers going off in order. */
+  /** Lets time pass, and fires timers in order. */
   pass(ms: number): void {
     const until = this.time + ms;
     for (;;) {

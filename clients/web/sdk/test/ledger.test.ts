@@ -1,11 +1,11 @@
-/** Commands on their way: which are suspected of having taken a node down. */
+/** Commands in flight: which are suspected of having taken a node down. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ledger } from "../src/ledger.js";
 
 const PAYLOAD = new Uint8Array([1]);
 
-/** A ledger with three commands on their way, and what it would say again. */
+/** A ledger with three commands in flight, and what it would resend. */
 function three() {
   const ledger = new Ledger();
   ledger.onWelcome(1n);
@@ -14,7 +14,7 @@ function three() {
   return { ledger, again: () => ledger.onWelcome(1n).map(({ lost }) => lost) };
 }
 
-test("a connection that is lost makes every command suspect that was on its way, and after that the first", () => {
+test("a lost connection makes every command in flight suspect, and after that the first", () => {
   const { ledger, again } = three();
   ledger.countLoss();
   assert.deepEqual(again(), [1, 1, 1]);

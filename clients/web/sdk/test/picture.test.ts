@@ -28,7 +28,7 @@ class Story {
     this.picture.onMessage(create(ServerMessageSchema, message), this.now);
   }
 
-  /** What was told since the last call. */
+  /** Events since the last call. */
   told(): string[] {
     return this.log.splice(0);
   }
@@ -122,7 +122,7 @@ test("a keyframe replaces all of its publisher and chunk, and nothing else", () 
   assert.deepEqual(s.told(), [`leave ${SHEEP} woolly`, `enter ${entityKey(7, 12n)} four`]);
 });
 
-test("a node that is gone leaves nothing, and what it told of stays until another tells, for a while", () => {
+test("the entities of a lost node stay for a while, until another node publishes them", () => {
   const s = new Story();
   s.frames(frame(1, 0, 1, { enter: [sheep(0, 1), sheep(1, 1, "two", { id: 10n })] }));
   s.told();
@@ -200,7 +200,7 @@ test("chunks that left the sight are dropped before the frames of the same messa
   assert.deepEqual(s.told(), [`leave ${SHEEP} woolly`]);
 });
 
-test("resync: everything is told anew, and what is still there never left, even under lower terms", () => {
+test("resync: everything is published again, and what is still there never left, even under lower terms", () => {
   const s = new Story();
   s.frames(frame(1, 0, 5, { keyframe: true, enter: [sheep(0, 9), sheep(1, 1, "two", { id: 10n })] }));
   s.told();

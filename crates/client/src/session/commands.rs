@@ -1,7 +1,7 @@
-//! The commands of a session: those that wait, those that were sent and have no answer, and how they are sent again.
+//! The commands of a session: those that wait, those that were sent and have no answer, and how the client resends them.
 //!
-//! A command gets its seq when it is sent first, and keeps it: by the seq the server knows what it has decided already. Each
-//! command is answered once; a second answer is dropped. The session decides when commands may be sent.
+//! A command gets its seq when it is first sent, and keeps it: the server recognises by the seq what it has already
+//! decided. Each command is answered once; a second answer is dropped. The session decides when to send commands.
 
 use std::collections::VecDeque;
 
@@ -19,25 +19,25 @@ struct Pending {
     payload: Bytes,
     asked: Time,
     sends: u32,
-    /// Connections that were lost while an edge may have had it decided.
+    /// Connections that were lost while an edge may have passed it on.
     lost: u32,
 }
 
-/// All commands without an answer.
+/// All unanswered commands.
 pub(super) struct Commands {
     unanswered_max: usize,
     waiting_max: usize,
     next_id: u64,
     next_seq: u64,
-    /// Sent (or to be sent again after a resume), by ascending seq.
+    /// Sent, or to be resent after a resume, by ascending seq.
     unanswered: VecDeque<Pending>,
-    /// Not yet given a seq.
+    /// Not sent yet, so without a seq.
     waiting: VecDeque<(CommandId, Bytes, Time)>,
     repeats: u64,
 }
 
 impl Commands {
-    /// None yet. At most `unanswered_max` are sent without an answer; beyond, `waiting_max` wait.
+    /// No commands yet. At most `unanswered_max` may be sent without an answer; `waiting_max` more may wait.
     pub(super) fn new(unanswered_max: usize, waiting_max: usize) -> Self {
         Self {
             unanswered_max,
@@ -50,17 +50,17 @@ impl Commands {
         }
     }
 
-    /// How many have no answer.
+    /// The number of unanswered commands.
     pub(super) fn open(&self) -> usize {
         self.unanswered.len() + self.waiting.len()
     }
 
-    /// Answers that came for a seq already answered.
+    /// Replies that came for a command already answered.
     pub(super) fn repeats(&self) -> u64 {
         self.repeats
     }
 
-    /// Keeps another one until it can be sent.
+    /// Keeps a new command until it can be sent.
     pub(super) fn push(&mut self, now: Time, payload: Bytes) -> Result<CommandId, Full> {
         if self.waiting.len() >= self.waiting_max {
             return Err(Full);
@@ -76,14 +76,14 @@ impl Commands {
         self.next_seq = self.next_seq.max(seq);
     }
 
-    /// The next session is another player's: its seqs begin at 0.
+    /// The next session belongs to another player: its seqs begin at 0.
     pub(super) fn begin_at_zero(&mut self) {
         self.next_seq = 0;
     }
 
     // ---- answers ----
 
-    /// Takes a reply. `None`: that command was answered before.
+    /// Handles a reply. `None`: the command was answered before.
     pub(super) fn on_reply(&mut self, now: Time, reply: Reply) -> Option<Answer> {
         let Ok(at) = self.unanswered.binary_search_by_key(&reply.seq, |p| p.seq) else {
             self.repeats += 1;
@@ -98,7 +98,7 @@ impl Commands {
         Some(Answer { id: pending.id, result, waited_us, sends: pending.sends })
     }
 
-    /// The session cannot be resumed: every command is answered with `session_lost`.
+    /// The session cannot be resumed: answers every command with `session_lost`.
     pub(super) fn lose_all(&mut self, now: Time) -> impl Iterator<Item = Answer> {
         let sent = std::mem::take(&mut self.unanswered).into_iter().map(|p| (p.id, p.asked, p.sends));
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(id, _, asked)| (id, asked, 0));
@@ -113,15 +113,15 @@ impl Commands {
 
     // ---- suspicion ----
 
-    /// The edge suspects that these took a node down.
+    /// The edge suspects that these commands took a node down.
     pub(super) fn suspect(&mut self, seqs: &[u64]) {
         for pending in self.unanswered.iter_mut().filter(|p| seqs.contains(&p.seq)) {
             pending.lost = pending.lost.saturating_add(1);
         }
     }
 
-    /// The connection went without a word, perhaps with its node, and perhaps by one of these commands. The edge passes them on
-    /// in order; one that is suspected already goes alone.
+    /// The connection ended without a `Closing`, perhaps together with its node, and perhaps because of one of these
+    /// commands. The edge passes them on in order; one that is already suspected goes alone.
     pub(super) fn count_loss(&mut self) {
         let first = self.unanswered.iter().position(|p| p.lost > 0).unwrap_or(self.unanswered.len());
         for pending in self.unanswered.iter_mut().take(first.max(1)) {
@@ -131,7 +131,7 @@ impl Commands {
 
     // ---- sending ----
 
-    /// After a resume: sends again what has no answer.
+    /// After a resume: resends every unanswered command.
     pub(super) fn send_again(&mut self, outputs: &mut VecDeque<Output>) {
         let mut batch = Batch::default();
         for pending in &mut self.unanswered {
@@ -141,13 +141,13 @@ impl Commands {
         batch.flush(outputs);
     }
 
-    /// Sends what waits, until `unanswered_max` have no answer.
+    /// Sends waiting commands, until `unanswered_max` are unanswered.
     pub(super) fn send_waiting(&mut self, outputs: &mut VecDeque<Output>) {
         let mut batch = Batch::default();
         while self.unanswered.len() < self.unanswered_max {
             let Some((id, payload, asked)) = self.waiting.pop_front() else { break };
             let seq = self.next_seq;
-            // At the end of all numbers, which no honest edge reaches, they stand still.
+            // At the end of all numbers, which no honest edge reaches, the seq stays the same.
             self.next_seq = self.next_seq.saturating_add(1);
             batch.push(seq, &payload, 0, outputs);
             self.unanswered.push_back(Pending { id, seq, payload, asked, sends: 1, lost: 0 });
@@ -156,7 +156,7 @@ impl Commands {
     }
 }
 
-/// Commands gathered into messages that stay below the server's limit of 16 KiB.
+/// Collects commands into messages that stay below the server's limit of 16 KiB.
 #[derive(Default)]
 struct Batch {
     commands: Vec<Command>,
@@ -164,7 +164,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Three quarters of `Limits::client_message_bytes_max`: a command of the largest size still fits behind.
+    /// Three quarters of `Limits::client_message_bytes_max`: a command of the largest size still fits behind these.
     const BYTES_MAX: usize = 12 * 1024;
 
     fn push(&mut self, seq: u64, payload: &Bytes, lost: u32, outputs: &mut VecDeque<Output>) {

@@ -1,5 +1,5 @@
-//! The connection of a session: it opens it, says hello, notices silence, and waits before the next attempt. Which edge comes
-//! next is decided in `ring`.
+//! The connection of a session: opening it, saying hello, noticing silence, and waiting before the next attempt. `ring`
+//! decides which edge comes next.
 
 use bytes::Bytes;
 use gundo_types::Time;
@@ -7,31 +7,31 @@ use gundo_wire::client::{ClientMessage, Hello, PROTOCOL, Ping};
 
 use super::{Event, Output, Session, SessionSettings};
 
-/// A connection that is lost sooner after its welcome has not held: an edge that lets everybody in and drops them again would
-/// otherwise be tried without end.
+/// A connection must last this long after its Welcome before earlier failures are forgotten, ms. Otherwise an edge that
+/// lets everybody in and drops them again would be tried forever.
 const HELD_MS: u64 = 1_000;
 
-/// Where the connection stands.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Not yet started.
+    /// Not started.
     New,
-    /// A connection is being opened.
+    /// The connection is opening.
     Connecting { give_up: Time },
-    /// Hello is sent.
+    /// Hello was sent.
     Greeting { give_up: Time },
-    /// The hello was refused: the user or, for `not_ready`, the timer says what next.
+    /// The hello was refused: the user decides what to do next or, after `not_ready`, the timer.
     Refused { retry: Option<Time> },
     /// In the world.
     Live,
-    /// No connection; the next attempt is due then.
+    /// No connection; the next attempt is due at this time.
     Waiting { until: Time },
     /// Over.
     Ended,
 }
 
 impl Session {
-    /// The connection asked for is open.
+    /// The requested connection is open.
     pub fn handle_open(&mut self, now: Time) {
         if let State::Connecting { .. } = self.state {
             self.on_heard(now);
@@ -39,7 +39,7 @@ impl Session {
         }
     }
 
-    /// The connection could not be opened, or is gone.
+    /// The connection could not open, or was lost.
     pub fn handle_gone(&mut self, now: Time) {
         match self.state {
             State::Connecting { .. } | State::Greeting { .. } | State::Refused { .. } | State::Live => {
@@ -103,8 +103,8 @@ impl Session {
         self.asked = None;
     }
 
-    /// When a silent edge is asked whether it is still there; if it was asked, when it is given up. Counted from when it was
-    /// really asked: a program that slept for a while must not take its own silence for the edge's.
+    /// When to ask a silent edge whether it is still alive; if it was asked, when to give it up. The second wait counts
+    /// from the moment of asking: a program that slept for a while must not mistake its own silence for the edge's.
     pub(super) fn doubt_due(&self) -> Time {
         let silence_ms = self.settings.silence_ms;
         match self.asked {
@@ -123,7 +123,7 @@ impl Session {
         self.on_lost(now);
     }
 
-    // ---- its end ----
+    // ---- the end of a connection ----
 
     pub(super) fn on_lost(&mut self, now: Time) {
         self.note_held(now);
@@ -136,7 +136,7 @@ impl Session {
         self.event(Event::Lost { again_in_ms: wait, closing });
     }
 
-    /// The connection ends: if it has held, failures before it count no more.
+    /// The connection ends: if it has lasted, earlier failures no longer count.
     pub(super) fn note_held(&mut self, now: Time) {
         if self.is_live() && now.since(self.welcomed) >= HELD_MS * 1_000 {
             self.ring.on_held();

@@ -1,4 +1,4 @@
-//! What comes down: the parts of a server message, and what each changes. Frames belong to the picture.
+//! Messages from the server: their parts, and what each changes. Frames belong to the picture.
 
 use gundo_types::{EntityId, Kind, Time};
 use gundo_wire::client::{Closing, Edges, Notice, Refusal, ServerMessage, Welcome};
@@ -8,7 +8,7 @@ use super::{Event, Output, Session};
 use crate::address::Address;
 
 impl Session {
-    /// A message of the edge. Its frames are not looked at.
+    /// A message from the edge. Its frames are ignored.
     pub fn handle_message(&mut self, now: Time, message: ServerMessage) {
         if !matches!(self.state, State::Greeting { .. } | State::Refused { .. } | State::Live) {
             return;
@@ -92,7 +92,7 @@ impl Session {
 
     fn on_refused(&mut self, now: Time, refusal: Refusal) {
         if self.is_live() {
-            return; // Only a hello can be refused, and there is none under way.
+            return; // Only a hello can be refused, and none is outstanding.
         }
         let retry = (refusal.code == "not_ready").then(|| now.plus_ms(self.ring.on_not_ready().max(50)));
         self.state = State::Refused { retry };
@@ -112,7 +112,7 @@ impl Session {
     }
 
     fn set_world(&mut self, now: Time, world_ms: u64) {
-        // Whatever the edge claims: far beyond any world's age it only has to stay a number.
+        // Accept whatever the edge claims: far beyond any world's age it only has to remain a number.
         let world_ms = i64::try_from(world_ms).unwrap_or(i64::MAX);
         self.world_offset_ms = world_ms.saturating_sub((now.0 / 1_000) as i64);
     }

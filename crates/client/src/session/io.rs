@@ -1,5 +1,5 @@
-//! The values that go into a session and come out of it: settings, commands and their answers, events, outputs. The machine
-//! that handles them is [`Session`].
+//! The values that go into a session and come out of it: settings, commands and their answers, events, outputs. [`Session`]
+//! handles them.
 
 use bytes::Bytes;
 use gundo_wire::client::{ClientMessage, Closing, Correction, Notice, Refusal, Stats, Welcome};
@@ -8,45 +8,45 @@ use gundo_wire::client::{ClientMessage, Closing, Correction, Notice, Refusal, St
 use super::Session;
 use crate::address::Address;
 
-/// What a session needs to know before it starts.
+/// The settings of a session.
 #[derive(Clone, Debug)]
 pub struct SessionSettings {
-    /// Edges to try, in this order; later the list the edge sends. At least one.
+    /// Edges to try, in this order; the edge's own list replaces them later. At least one.
     pub edges: Vec<Address>,
-    /// Name of a new player; not used while there is a token.
+    /// Name of a new player; ignored if there is a token.
     pub name: String,
-    /// Resume token kept from an earlier run; empty: a new player.
+    /// Resume token stored by an earlier run; empty: a new player.
     pub token: Bytes,
-    /// Names a new player, so that its first Hello makes one player however often it is sent. It is a secret, because it
-    /// gives the player to every client that knows it: draw it from the operating system's chance
-    /// ([`draw_nonce`](crate::draw_nonce)), once for each new player. Only tests and simulations take it from elsewhere.
-    /// Default: none; needed without a token.
+    /// Identifies a new player, so that its first Hello makes one player no matter how often it is sent. It is a secret,
+    /// because every client that knows it gets the player. Draw it from the operating system's random generator
+    /// ([`draw_nonce`](crate::draw_nonce)), once for each new player; only tests and simulations may do otherwise. Default:
+    /// none; required without a token.
     pub nonce: Option<[u8; 16]>,
     /// What operators see: program and version, at most 64 bytes.
     pub client: String,
-    /// Seed of the chance in waits.
+    /// Seed of the random waits.
     pub seed: u64,
-    /// How long an edge that is there may take to answer Hello, ms (default 10,000). Then another is tried.
+    /// How long a live edge may take to answer Hello, ms (default 10,000). Then the session tries another.
     pub hello_wait_ms: u64,
-    /// A ping goes out this often, ms (default 5,000).
+    /// The session sends a ping this often, ms (default 5,000).
     pub ping_every_ms: u64,
-    /// A connection on which nothing came for this long is given up, ms (default 2,000): half of it into a silence a ping asks
-    /// whether the edge is still there. Also how long opening a connection may take, doubled with each round over all
-    /// edges, up to `hello_wait_ms`.
+    /// The session gives up a connection on which nothing arrived for this long, ms (default 2,000). After half of that
+    /// time a ping asks whether the edge is still alive. It is also the time a connection may take to open, doubled with
+    /// each round over all edges, up to `hello_wait_ms`.
     pub silence_ms: u64,
-    /// Wait after the first round over all edges that failed, at most, ms (default 200). It doubles with each. Within a round
-    /// the next edge is tried within 50 ms.
+    /// Longest wait after the first failed round over all edges, ms (default 200). It doubles with each round. Within a
+    /// round the session tries the next edge within 50 ms.
     pub backoff_ms_min: u64,
     /// Longest wait between two rounds, ms (default 10,000).
     pub backoff_ms_max: u64,
-    /// Commands without an answer that the server accepts (default 32); more wait here.
+    /// Unanswered commands that the server accepts (default 32); more wait here.
     pub commands_unanswered_max: usize,
-    /// Commands that may wait here (default 1,024); then [`Full`].
+    /// Commands that may wait here (default 1,024); beyond that [`Full`].
     pub commands_waiting_max: usize,
 }
 
 impl SessionSettings {
-    /// A new player called `name` at `edges`, all else as by default.
+    /// A new player called `name` at `edges`, with defaults for everything else.
     pub fn new(edges: Vec<Address>, name: impl Into<String>) -> Self {
         Self {
             edges,
@@ -66,7 +66,7 @@ impl SessionSettings {
     }
 }
 
-/// A command of this client, whatever its seq on the wire.
+/// A command of this client, independent of its seq on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
 
@@ -80,54 +80,54 @@ pub struct Full;
 pub struct Answer {
     /// Which command.
     pub id: CommandId,
-    /// Success with the game's reply, or a refusal without effect. The code `session_lost` is this client's own: the session
-    /// ended before an answer came, and whether the command took effect is not known.
+    /// Success with the game's reply, or a refusal without effect. The code `session_lost` comes from this client: the
+    /// session ended before an answer arrived, so it is unknown whether the command took effect.
     pub result: Result<Bytes, Refusal>,
-    /// From the wish to the answer, µs.
+    /// From the call to the answer, µs.
     pub waited_us: u64,
     /// How often it was sent.
     pub sends: u32,
 }
 
-/// What a session tells its user.
+/// An event of a session, for its user.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// In the world, for the first time or again. Keep the token. A [`Picture`](crate::Picture) starts over by itself.
+    /// In the world, for the first time or again. Store the token. A [`Picture`](crate::Picture) starts over by itself.
     Welcomed(Box<Welcome>),
     /// A command was answered.
     Answered(Answer),
     /// The player's private state.
     Own(Bytes),
-    /// The body is elsewhere than the last moves asked.
+    /// The server put the body elsewhere than the last moves asked for.
     Corrected(Correction),
     /// Something the person should know, before it has consequences.
     Notice(Notice),
     /// The round trip of a ping, µs.
     RoundTrip(u64),
-    /// What the edge measures, once per second while watched.
+    /// The node's statistics, once per second while watched.
     Stats(Stats),
-    /// The hello was refused. Call [`Session::introduce`] with another name, or leave.
+    /// The server refused the hello. Call [`Session::introduce`] with another name, or leave.
     Refused(Refusal),
-    /// The connection is gone; the next attempt comes in this many ms.
+    /// The connection is lost; the session tries again after this wait.
     Lost {
         /// Wait before the next attempt, ms.
         again_in_ms: u64,
-        /// What the edge said before it closed, if it said anything.
+        /// The edge's reason, if it gave one.
         closing: Option<Closing>,
     },
-    /// The session is over and does not connect again by itself.
+    /// The session is over and does not reconnect by itself.
     Ended(Option<Closing>),
 }
 
-/// What a session wants done.
+/// A request of the session to its driver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Open a connection; answer with [`Session::handle_open`] or [`Session::handle_gone`].
+    /// Open a connection; then call [`Session::handle_open`] or [`Session::handle_gone`].
     Connect(Address),
     /// Send this on the open connection.
     Send(ClientMessage),
-    /// Close the connection (or give up opening it). [`Session::handle_gone`] is not expected any more.
+    /// Close the connection (or stop opening it). Do not call [`Session::handle_gone`] for it.
     Disconnect,
-    /// News for the user.
+    /// An event for the user.
     Event(Event),
 }

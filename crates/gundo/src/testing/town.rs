@@ -374,11 +374,11 @@ impl Town {
     }
 
     fn picture(&self) -> Picture {
-        let public = |(id, entity): (&EntityId, &Box<dyn AnyEntity>)| Some((*id, entity.public(self.now)?));
         let mut bodies = self.bodies.clone();
         let placed = self.entities.iter().filter(|(id, _)| self.exists(**id));
         bodies.extend(placed.filter_map(|(id, entity)| Some((*id, entity.place()?))));
-        Picture { bodies, publics: self.entities.iter().filter_map(public).collect() }
+        let publics = self.entities.iter().filter_map(|(id, entity)| Some((*id, entity.public(self.now)?)));
+        Picture { bodies, publics: publics.collect() }
     }
 
     /// Everything happens, or nothing: names are looked at first.

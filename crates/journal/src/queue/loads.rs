@@ -1,20 +1,74 @@
-//! Loads that wait for the threads that read, first come, first served.
+//! Reads that wait for the threads that read, first come, first served: loads and lists.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::Loaded;
 
 use super::QueueFault;
 use super::outlet::Outlet;
 use crate::{Completion, Fault};
 
+/// Something that a node waits for.
+pub enum ReadRequest {
+    /// An entity.
+    Load(LoadRequest),
+    /// Which entities there are.
+    List(ListRequest),
+}
+
 /// A load that a node waits for.
 pub struct LoadRequest {
     outlet: Arc<Outlet>,
     entity: EntityId,
     load: u64,
+}
+
+/// A list that a node waits for.
+pub struct ListRequest {
+    outlet: Arc<Outlet>,
+    kind: Kind,
+    ids: RangeInclusive<u64>,
+    max: usize,
+    list: u64,
+}
+
+impl ReadRequest {
+    pub(super) fn load(outlet: &Arc<Outlet>, entity: EntityId, load: u64) -> Self {
+        Self::Load(LoadRequest { outlet: Arc::clone(outlet), entity, load })
+    }
+
+    pub(super) fn list(
+        outlet: &Arc<Outlet>,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
+    ) -> Self {
+        Self::List(ListRequest { outlet: Arc::clone(outlet), kind, ids, max, list })
+    }
+
+    fn outlet(&self) -> &Arc<Outlet> {
+        match self {
+            Self::Load(request) => &request.outlet,
+            Self::List(request) => &request.outlet,
+        }
+    }
+
+    fn refuse(self, why: QueueFault) {
+        match self {
+            Self::Load(request) => {
+                let entity = request.entity;
+                request.answer(Err(Fault::Load { entity, source: why.into() }));
+            }
+            Self::List(request) => {
+                let kind = request.kind;
+                request.answer(Err(Fault::List { kind, source: why.into() }));
+            }
+        }
+    }
 }
 
 impl LoadRequest {
@@ -27,16 +81,33 @@ impl LoadRequest {
     pub fn answer(self, result: Result<Loaded, Fault>) {
         self.outlet.complete(Completion::Loaded { entity: self.entity, load: self.load, result });
     }
+}
 
-    fn refuse(self, why: QueueFault) {
-        let entity = self.entity;
-        self.answer(Err(Fault::Load { entity, source: why.into() }));
+impl ListRequest {
+    /// The kind whose entities are listed.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The ids among which they are looked for.
+    pub fn ids(&self) -> RangeInclusive<u64> {
+        self.ids.clone()
+    }
+
+    /// How many ids are wanted at most.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Gives the node the ids, or why they cannot be read.
+    pub fn answer(self, result: Result<Vec<u64>, Fault>) {
+        self.outlet.complete(Completion::Listed { kind: self.kind, list: self.list, result });
     }
 }
 
 #[derive(Default)]
 struct State {
-    requests: VecDeque<LoadRequest>,
+    requests: VecDeque<ReadRequest>,
     stopping: bool,
 }
 
@@ -47,16 +118,15 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    /// Queues a load of a line that may have at most `max` waiting. A load that cannot be queued is answered at once.
-    pub(super) fn push(&self, outlet: &Arc<Outlet>, entity: EntityId, load: u64, max: usize) {
-        let request = LoadRequest { outlet: Arc::clone(outlet), entity, load };
-        if !outlet.begin_load(max) {
+    /// Queues a read of a line that has at most `max` waiting. One that cannot be queued is answered at once.
+    pub(super) fn push(&self, request: ReadRequest, max: usize) {
+        if !request.outlet().begin_load(max) {
             return request.refuse(QueueFault::LoadsFull);
         }
         let mut state = self.state();
         if state.stopping {
             drop(state);
-            outlet.end_load();
+            request.outlet().end_load();
             return request.refuse(QueueFault::Closed);
         }
         state.requests.push_back(request);
@@ -70,13 +140,13 @@ impl Loads {
         self.wake.notify_all();
     }
 
-    /// Waits for the next load whose line is still open; `None`: there will be no more.
-    pub(super) fn next(&self) -> Option<LoadRequest> {
+    /// Waits for a read that a node still waits for; `None`: no more will come.
+    pub(super) fn next(&self) -> Option<ReadRequest> {
         let mut state = self.state();
         loop {
             while let Some(request) = state.requests.pop_front() {
-                request.outlet.end_load();
-                if request.outlet.is_open() {
+                request.outlet().end_load();
+                if request.outlet().is_open() {
                     return Some(request);
                 }
             }

@@ -1,14 +1,15 @@
-//! [`Queues`] between threads: nodes push, the journal's writer takes groups, its readers take loads.
+//! [`Queues`] between threads: nodes push, the journal's writer takes groups, its readers take loads and lists.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::{Batch, Outcome};
 
-use super::loads::{LoadRequest, Loads};
+use super::loads::{Loads, ReadRequest};
 use super::outlet::Outlet;
 use super::{Group, QueueFault, QueueId, QueueLimits, Queues};
 use crate::group::assert_well_formed;
@@ -43,7 +44,7 @@ impl Replies {
 
 /// The queues of a journal that has a thread which writes and threads which read.
 ///
-/// Nodes: [`line`](Self::line). The writer: [`next`](Self::next), until it says stop. Readers: [`next_load`](Self::next_load),
+/// Nodes: [`line`](Self::line). The writer: [`next`](Self::next), until it says stop. Readers: [`next_read`](Self::next_read),
 /// until there is none. The journal itself: [`call`](Self::call), [`stop`](Self::stop), and [`close`](Self::close) when the
 /// writer has ended.
 pub struct SharedQueues<J> {
@@ -161,8 +162,8 @@ impl<J: Send + 'static> SharedQueues<J> {
         }
     }
 
-    /// Waits for something to read; `None`: there will be no more.
-    pub fn next_load(&self) -> Option<LoadRequest> {
+    /// Waits for something to read; `None`: no more will come.
+    pub fn next_read(&self) -> Option<ReadRequest> {
         self.loads.next()
     }
 
@@ -213,7 +214,13 @@ impl<J: Send + 'static> Line for QueuedLine<J> {
     }
 
     fn load(&mut self, entity: EntityId, load: u64) {
-        self.shared.loads.push(&self.outlet, entity, load, self.shared.loads_max);
+        let request = ReadRequest::load(&self.outlet, entity, load);
+        self.shared.loads.push(request, self.shared.loads_max);
+    }
+
+    fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) {
+        let request = ReadRequest::list(&self.outlet, kind, ids, max, list);
+        self.shared.loads.push(request, self.shared.loads_max);
     }
 }
 
@@ -260,7 +267,7 @@ mod tests {
     fn outcomes(rx: &Receiver<Completion>) -> Vec<(u64, Outcome)> {
         let outcome = |completion| match completion {
             Completion::Appended { batch, outcome } => (batch, outcome),
-            Completion::Loaded { .. } => panic!("nobody asked for a load"),
+            Completion::Loaded { .. } | Completion::Listed { .. } => panic!("nobody asked to read"),
         };
         rx.try_iter().map(outcome).collect()
     }
@@ -293,7 +300,7 @@ mod tests {
         replies.give(vec![Outcome::Done]);
         assert_eq!(take(&shared).1, [3]);
         shared.stop();
-        assert!(shared.next_load().is_none(), "nobody waits for that load");
+        assert!(shared.next_read().is_none(), "nobody waits for that load");
         assert_eq!(outcomes(&to_gone), []);
     }
 
@@ -335,6 +342,8 @@ mod tests {
         assert!(completions.try_iter().next().is_none(), "the first load waits");
         line.load(entity(1), 2);
         assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 2, result: Err(_), .. })));
+        line.list(Kind(7), 0..=9, 5, 3);
+        assert!(matches!(completions.try_recv(), Ok(Completion::Listed { list: 3, result: Err(_), .. })));
     }
 
     #[test]
@@ -343,16 +352,22 @@ mod tests {
         let (mut line, completions) = line(&shared);
         line.append(batch(1));
         line.load(entity(1), 5);
+        line.list(Kind(7), 3..=9, 2, 6);
         shared.stop();
         assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
         assert_eq!(take(&shared).1, [1]);
         assert!(matches!(shared.next(Instant::now()), Work::Stop));
-        let request = shared.next_load().expect("it came before the stop");
+        let Some(ReadRequest::Load(request)) = shared.next_read() else { panic!("it came before the stop") };
         assert_eq!(request.entity(), entity(1));
         request.answer(Ok(gundo_wire::journal::Loaded::default()));
         assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 5, result: Ok(_), .. })));
-        assert!(shared.next_load().is_none());
-        line.load(entity(1), 6);
-        assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 6, result: Err(_), .. })));
+        let Some(ReadRequest::List(request)) = shared.next_read() else { panic!("it came before the stop") };
+        assert_eq!((request.kind(), request.ids(), request.max()), (Kind(7), 3..=9, 2));
+        request.answer(Ok(vec![4]));
+        let listed = completions.try_recv();
+        assert!(matches!(listed, Ok(Completion::Listed { list: 6, result: Ok(ids), .. }) if ids == [4]));
+        assert!(shared.next_read().is_none());
+        line.load(entity(1), 7);
+        assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 7, result: Err(_), .. })));
     }
 }

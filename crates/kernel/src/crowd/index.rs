@@ -2,7 +2,7 @@
 //!
 //! It is never walked, so its order is nobody's business; what goes over all chunks in order sorts handles by [`rank`]. Linear
 //! probing with deletion by shifting back (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R), at most
-//! half full. The hash has no secret: chunks are where bodies stand, and nobody chooses thousands of those.
+//! three quarters full. The hash has no secret: chunks are where bodies stand, and nobody chooses thousands of those.
 
 use gundo_types::ChunkId;
 
@@ -40,7 +40,7 @@ impl ChunkIndex {
 
     /// The chunk must not have a record yet.
     pub(crate) fn insert(&mut self, chunk: ChunkId, at: Handle) {
-        if self.cells.len() < (self.len + 1) * 2 {
+        if self.cells.len() * 3 < (self.len + 1) * 4 {
             self.grow();
         }
         let index = self.find(chunk);

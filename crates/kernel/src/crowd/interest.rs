@@ -1,6 +1,7 @@
 //! The node as a subscriber: which chunks its sessions and players look at, and the pictures that come back.
 //!
-//! Sessions join a chunk at a tier; players that are real here need their surroundings as well. The node subscribes
+//! Sessions join a chunk at a tier; players that are real here need their surroundings as well, and so does what lives here and
+//! belongs to a chunk. The node subscribes
 //! once to the union, keeps one [`Picture`](super::picture::Picture) for each chunk, and hands every frame to the sessions that
 //! look there.
 //!
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::Frame;
 
+use super::arrivals::Arrivals;
 use super::index::{ChunkIndex, rank};
 use super::picture::{Seen, Taken};
 use super::slab::{Handle, Slab};
@@ -20,7 +22,7 @@ use super::subscription::{Look, Subscription};
 use super::viewers::Viewers;
 use crate::core::Core;
 use crate::frame::{ChunkFrame, Pen, blank_frame};
-use crate::game::{Neighbour, Surroundings};
+use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
 use crate::peer::{HomeMessage, Peer};
 
 /// All that this node looks at.
@@ -32,11 +34,13 @@ pub(crate) struct Interest {
     changed: Vec<(u64, Handle)>,
     /// Chunks with frames for the next flush, and their ranks, each once.
     fresh: Vec<(u64, Handle)>,
+    /// Their frames.
+    arrivals: Arrivals,
     /// Number of the last bundle from each publisher.
     bundles: BTreeMap<NodeId, u64>,
     viewers: Viewers,
     /// Old tiers that run out: when, whose, where. In that order, for each takes as long.
-    fading: VecDeque<(u32, ConnId, ChunkId)>,
+    fading: VecDeque<(u32, Handle, ChunkId)>,
     /// Entities in the pictures that other nodes have told of.
     ghosts: usize,
     pen: Pen,
@@ -72,7 +76,7 @@ impl Interest {
         let mut left = Vec::new();
         for chunk in before.into_iter().flat_map(|b| reach.around(b)) {
             if reach.tier(center, chunk).is_none() {
-                self.leave(conn, viewer, chunk);
+                self.leave(viewer, chunk);
                 left.push(chunk);
             }
         }
@@ -83,13 +87,13 @@ impl Interest {
                 Some(_) => {
                     let at = self.changing(chunk);
                     let sub = &mut self.chunks[at];
-                    let tiers = sub.look_mut(conn).expect("it is in sight").tiers;
-                    sub.set_tiers(conn, tiers | 1 << tier, fades);
-                    self.fading.push_back((fades, conn, chunk));
+                    let tiers = sub.look_mut(viewer).expect("it is in sight").tiers;
+                    sub.set_tiers(viewer, tiers | 1 << tier, fades);
+                    self.fading.push_back((fades, viewer, chunk));
                 }
                 None => {
                     let at = self.changing(chunk);
-                    self.chunks[at].join(Look { conn, viewer, fades: 0, tiers: 1 << tier, owed: true });
+                    self.chunks[at].join(Look { viewer, fades: 0, tiers: 1 << tier, owed: true });
                     self.viewers.owe(viewer, chunk);
                 }
             }
@@ -102,14 +106,14 @@ impl Interest {
         let Some(viewer) = self.viewers.find(conn) else { return };
         let center = self.viewers.get(viewer).center;
         for chunk in center.into_iter().flat_map(|c| Reach(core.world().sight_chunks).around(c)) {
-            self.leave(conn, viewer, chunk);
+            self.leave(viewer, chunk);
         }
         self.viewers.remove(conn);
     }
 
-    fn leave(&mut self, conn: ConnId, viewer: Handle, chunk: ChunkId) {
+    fn leave(&mut self, viewer: Handle, chunk: ChunkId) {
         let at = self.changing(chunk);
-        if self.chunks[at].leave(conn).is_some_and(|look| look.owed) {
+        if self.chunks[at].leave(viewer).is_some_and(|look| look.owed) {
             self.viewers.release(viewer, chunk);
         }
     }
@@ -131,7 +135,7 @@ impl Interest {
         let center = self.viewers.get(viewer).center;
         for chunk in center.into_iter().flat_map(|c| Reach(core.world().sight_chunks).around(c)) {
             let at = self.by_chunk.get(chunk).expect("what is in sight is subscribed");
-            let look = self.chunks[at].look_mut(conn).expect("it is in sight");
+            let look = self.chunks[at].look_mut(viewer).expect("it is in sight");
             if !std::mem::replace(&mut look.owed, true) {
                 self.viewers.owe(viewer, chunk);
             }
@@ -141,10 +145,19 @@ impl Interest {
 
     /// A player that is real here begins or ceases to need the chunks around `center`.
     pub(crate) fn set_player(&mut self, center: ChunkId, needed: bool) {
-        for chunk in center.around(1) {
+        for chunk in center.around(NEAR_CHUNKS) {
             let at = self.changing(chunk);
             let players = &mut self.chunks[at].players;
             *players = if needed { *players + 1 } else { players.saturating_sub(1) };
+        }
+    }
+
+    /// What belongs to the chunk `center` and lives here begins or ceases to need the chunks around it.
+    pub(crate) fn set_place(&mut self, center: ChunkId, needed: bool) {
+        for chunk in center.around(NEAR_CHUNKS) {
+            let at = self.changing(chunk);
+            let places = &mut self.chunks[at].places;
+            *places = if needed { *places + 1 } else { places.saturating_sub(1) };
         }
     }
 
@@ -163,14 +176,17 @@ impl Interest {
 
     fn fade_tiers(&mut self, core: &Core) {
         let tick = core.tick();
-        while let Some((due, conn, chunk)) = self.fading.front().copied().filter(|(due, ..)| *due <= tick) {
+        // A viewer that has ended looks nowhere, and another that has its handle now has ends of its own.
+        while let Some((due, viewer, chunk)) = self.fading.front().copied().filter(|(due, ..)| *due <= tick) {
             self.fading.pop_front();
-            let look = self.by_chunk.get(chunk).and_then(|at| self.chunks[at].look_mut(conn)).copied();
-            let Some(look) = look.filter(|look| look.fades == due) else { continue };
-            let center = self.viewers.get(look.viewer).center;
+            let look = self.by_chunk.get(chunk).and_then(|at| self.chunks[at].look_mut(viewer));
+            if look.is_none_or(|look| look.fades != due) {
+                continue;
+            }
+            let center = self.viewers.get(viewer).center;
             let tier = center.and_then(|c| Reach(core.world().sight_chunks).tier(c, chunk));
             let at = self.changing(chunk);
-            self.chunks[at].set_tiers(conn, 1 << tier.expect("it is in sight"), 0);
+            self.chunks[at].set_tiers(viewer, 1 << tier.expect("it is in sight"), 0);
         }
     }
 
@@ -204,7 +220,7 @@ impl Interest {
 
     fn forget(&mut self, me: NodeId, at: Handle) {
         let sub = self.chunks.remove(at);
-        assert!(sub.looks().is_empty() && sub.players == 0, "somebody looks at {:?}", sub.chunk);
+        assert!(sub.wanted() == 0, "somebody looks at {:?}", sub.chunk);
         self.by_chunk.remove(sub.chunk);
         self.ghosts -= sub.picture.ghosts(me);
         if !sub.arrived.is_empty() {
@@ -273,7 +289,7 @@ impl Interest {
         if sub.arrived.is_empty() {
             self.fresh.push((rank(sub.chunk), at));
         }
-        sub.arrived.push(frame);
+        self.arrivals.push(&mut sub.arrived, frame);
     }
 
     /// What a publisher says that it sent last.
@@ -335,16 +351,16 @@ impl Interest {
         // Each publisher's frames came in chunk order: a few runs, to be merged.
         self.fresh.sort_by_key(|(rank, _)| *rank);
         for (_, at) in self.fresh.drain(..) {
-            core.counters.updates += self.chunks[at].hand_out(&mut self.viewers);
+            core.counters.updates += self.chunks[at].hand_out(&self.arrivals, &mut self.viewers);
         }
+        self.arrivals.clear();
         // A keyframe is cut once for all that are owed it.
         let mut cut: BTreeMap<ChunkId, Option<Bytes>> = BTreeMap::new();
         for (viewer, joins) in self.viewers.take_joins() {
             for chunk in joins {
                 let at = self.by_chunk.get(chunk).expect("what is in sight is subscribed");
                 let sub = &mut self.chunks[at];
-                let conn = self.viewers.get(viewer).conn();
-                sub.look_mut(conn).expect("it is in sight").owed = false;
+                sub.look_mut(viewer).expect("it is in sight").owed = false;
                 let keyframe = cut.entry(chunk).or_insert_with(|| sub.picture.keyframe(chunk));
                 if let Some(keyframe) = keyframe {
                     self.viewers.parts(viewer).expect("it does not lag").push(keyframe.clone());
@@ -437,6 +453,7 @@ impl Interest {
         assert_eq!(changed, self.changed.len(), "chunks that have changed are miscounted");
         let fresh = self.chunks.iter().filter(|(_, sub)| !sub.arrived.is_empty()).count();
         assert_eq!(fresh, self.fresh.len(), "chunks that frames have come for are miscounted");
+        assert!(fresh == 0 || !self.arrivals.is_empty(), "frames that have come are gone");
         for (rank_of, at) in self.changed.iter().chain(&self.fresh) {
             assert_eq!(rank(self.chunks[*at].chunk), *rank_of, "another chunk is listed");
         }

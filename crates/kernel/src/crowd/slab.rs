@@ -12,48 +12,67 @@ pub(crate) type Handle = u32;
 /// No record has it.
 pub(crate) const NONE: Handle = Handle::MAX;
 
+/// Records of a page.
+const PAGE: usize = 64;
+
 pub(crate) struct Slab<T> {
-    records: Vec<Option<T>>,
+    /// Pages never move: one vector of all records would be copied as it grows, and half of it be room to spare.
+    pages: Vec<Box<[Option<T>; PAGE]>>,
+    /// Places of removed records.
     free: Vec<Handle>,
+    /// Places that have ever had a record: the first so many.
+    begun: usize,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { records: Vec::new(), free: Vec::new() }
+        Self { pages: Vec::new(), free: Vec::new(), begun: 0 }
     }
 }
 
 impl<T> Slab<T> {
     pub(crate) fn insert(&mut self, record: T) -> Handle {
-        if let Some(at) = self.free.pop() {
-            let before = self.records[at as usize].replace(record);
-            assert!(before.is_none(), "a free place holds a record");
-            return at;
-        }
-        let at = self.records.len() as Handle;
+        let at = self.free.pop().unwrap_or_else(|| self.begin());
+        let before = self.place(at).replace(record);
+        assert!(before.is_none(), "a free place holds a record");
+        at
+    }
+
+    /// A place that has never had a record.
+    fn begin(&mut self) -> Handle {
+        let at = self.begun as Handle;
         assert!(at != NONE, "as many records as there are handles");
-        self.records.push(Some(record));
+        if self.begun == self.pages.len() * PAGE {
+            self.pages.push(Box::new([const { None }; PAGE]));
+        }
+        self.begun += 1;
         at
     }
 
     pub(crate) fn remove(&mut self, at: Handle) -> T {
-        let record = self.records[at as usize].take().expect("a handle names a record");
+        let record = self.place(at).take().expect("a handle names a record");
         self.free.push(at);
         record
     }
 
+    #[inline]
+    fn place(&mut self, at: Handle) -> &mut Option<T> {
+        &mut self.pages[at as usize / PAGE][at as usize % PAGE]
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.records.len() - self.free.len()
+        self.begun - self.free.len()
     }
 
     /// Every record, in no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
-        self.records.iter().enumerate().filter_map(|(at, record)| Some((at as Handle, record.as_ref()?)))
+        let places = self.pages.iter().flat_map(|page| page.iter());
+        places.enumerate().filter_map(|(at, record)| Some((at as Handle, record.as_ref()?)))
     }
 
     /// Every record, to be changed alike: the order must not matter.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.records.iter_mut().flatten()
+        self.pages.iter_mut().flat_map(|page| page.iter_mut().flatten())
     }
 }
 
@@ -62,14 +81,15 @@ impl<T> Index<Handle> for Slab<T> {
 
     #[inline]
     fn index(&self, at: Handle) -> &T {
-        self.records[at as usize].as_ref().expect("a handle names a record")
+        let place = &self.pages[at as usize / PAGE][at as usize % PAGE];
+        place.as_ref().expect("a handle names a record")
     }
 }
 
 impl<T> IndexMut<Handle> for Slab<T> {
     #[inline]
     fn index_mut(&mut self, at: Handle) -> &mut T {
-        self.records[at as usize].as_mut().expect("a handle names a record")
+        self.place(at).as_mut().expect("a handle names a record")
     }
 }
 
@@ -86,6 +106,19 @@ mod tests {
         let c = slab.insert("c");
         assert_eq!((c, slab[c], slab.len()), (a, "c", 2));
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(a, &"c"), (b, &"b")]);
+    }
+
+    #[test]
+    fn records_stay_where_they_are() {
+        let mut slab = Slab::default();
+        let first = slab.insert(0);
+        let place = std::ptr::from_ref(&slab[first]);
+        let more: Vec<_> = (1..3 * PAGE).map(|n| slab.insert(n)).collect();
+        assert_eq!(std::ptr::from_ref(&slab[first]), place, "a record has moved");
+        assert!(more.iter().zip(1..).all(|(at, n)| slab[*at] == n));
+        slab.iter_mut().for_each(|n| *n += 1);
+        assert_eq!(slab.remove(more[PAGE]), PAGE + 2);
+        assert_eq!((slab.iter().count(), slab.len()), (3 * PAGE - 1, 3 * PAGE - 1));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) struct Viewers {
 }
 
 pub(super) struct Viewer {
-    conn: ConnId,
+    pub(super) conn: ConnId,
     /// Where the sight is centred, as the session has it.
     pub(super) center: Option<ChunkId>,
     /// The send queue was full: no frames until it is empty.
@@ -161,10 +161,6 @@ impl Viewer {
     /// Whether it gets nothing so far.
     pub(super) fn is_idle(&self) -> bool {
         self.parts.is_empty()
-    }
-
-    pub(super) fn conn(&self) -> ConnId {
-        self.conn
     }
 
     pub(super) fn joins(&self) -> &[ChunkId] {

@@ -60,10 +60,22 @@ fn seen<T: State>(id: EntityId, public: &[u8]) -> Option<T::Public> {
 fn nowhere() -> Refusal {
     Refusal::new("nowhere", "You are not in the world yet. Try again in a moment.")
 }
+/// How far around its own chunk an entity sees what is [near](Surroundings::near), in chunks.
+pub const NEAR_CHUNKS: u32 = 1;
 
 /// The local picture of the world, reals and ghosts alike.
 pub trait Surroundings {
-    /// Everything with a body within `radius_mm` of `point` on `island`, in id order.
+    /// Everything else with a body within `radius_mm` of `point` on `island`, in id order. The entity that asks is not in it.
+    ///
+    /// What it sees does not depend on how many nodes there are. It sees the nine chunks around its own, and nothing beyond
+    /// ([`NEAR_CHUNKS`]): a radius of a chunk's length (30 m) around a point in its chunk is all within them.
+    ///
+    /// * **A player**: the chunks around the one its sight is centred on, which it leaves by no more than 3 m. Nothing before it
+    ///   stands in the world.
+    /// * **Land, and what has a place**: the chunks around its own, while somebody looks at that. Nothing otherwise.
+    /// * **What has no place**: nothing.
+    ///
+    /// It is a picture: what others do is in it up to two ticks later, and so is all of it when the entity has just begun to see.
     fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour>;
     /// The public part of `id`, if it is in the picture. `chunk` is where to look.
     fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes>;
@@ -118,11 +130,9 @@ impl<E: State> Context<'_, E> {
         self.body.ok_or_else(nowhere)
     }
 
-    /// Everything else with a body within `radius_mm` of `point` on `island`, in id order: players, creatures, placed things. Players
-    /// see what is in their sight; land and placed entities see at least 30 m around their chunk; a kind at home sees nothing, for it
-    /// stands nowhere. What is seen may be a tick old.
+    /// Everything else with a body within `radius_mm` of `point` on `island`, in id order: see [`Surroundings::near`].
     pub fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
-        near(self.surroundings, self.id, island, point, radius_mm)
+        self.surroundings.near(island, point, radius_mm)
     }
 
     /// The public part of land (by its chunk) or of a placed entity, if it is in the local picture. It may be a tick old: a decision
@@ -139,12 +149,7 @@ impl<E: State> Context<'_, E> {
     }
 
     fn look_at(&self, id: EntityId, role: Role) -> Option<Bytes> {
-        let chunk = match role {
-            Role::Land => ChunkId::from_u64(id.id),
-            Role::Placed => ChunkId::from_u64(id.id >> 16),
-            Role::Player | Role::Home => return None,
-        };
-        self.surroundings.look(chunk, id)
+        self.surroundings.look(role.chunk_of(id)?, id)
     }
 
     /// The public part of any entity but a player, wherever it is: `None` if it shows nothing or nobody created it. The engine fetches
@@ -173,12 +178,6 @@ impl<E: State> Context<'_, E> {
     pub fn random(&mut self) -> u64 {
         self.rng.next_u64()
     }
-}
-
-fn near(all: &dyn Surroundings, me: EntityId, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
-    let mut near = all.near(island, point, radius_mm);
-    near.retain(|neighbour| neighbour.id != me);
-    near
 }
 
 /// A volatile child of an entity, as it is to be seen until the next tick.
@@ -221,7 +220,7 @@ pub struct TickContext<'a, E: State> {
 impl<E: State> TickContext<'_, E> {
     /// As [`Context::near`].
     pub fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour> {
-        near(self.surroundings, self.id, island, point, radius_mm)
+        self.surroundings.near(island, point, radius_mm)
     }
 
     /// 64 random bits.
@@ -230,7 +229,8 @@ impl<E: State> TickContext<'_, E> {
     }
 
     /// Shows the child `index` of kind `kind` with this body and public part until the next tick. It may stand in another
-    /// chunk than its parent.
+    /// chunk than its parent. Parents of two kinds have children of different kinds. Children of placed entities are told apart on
+    /// islands below 256 only.
     pub fn child(&mut self, kind: Kind, index: u8, body: Body, public: &impl Payload) {
         self.ticked.children.push(Child { kind, index, body, public: public.to_bytes() });
     }

@@ -93,6 +93,9 @@ pub trait Ticking: Entity {
 
 /// An entity that stands in a chunk for all to see. Needs `placed` in `#[state]`.
 pub trait Placed: Entity {
-    /// Where it stands, by its durable state: in the chunk that its id names. `None`: it is gone, and nobody sees it.
+    /// Where it stands, by its durable state, in the chunk that its id names ([`EntityId::placed`]). It does not move by itself: an
+    /// event moves it. `None`: nobody sees it (any more).
+    ///
+    /// It cannot stand outside that chunk: then nobody sees it, and operators are told that `place` went wrong.
     fn place(&self) -> Option<Body>;
 }

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId, WorldTime};
 use gundo_wire::{DecodeError, Kept};
 
-use super::context::{Actor, Context, RawContext, TickContext, Ticked};
+use super::context::{Actor, Context, RawContext, Surroundings, TickContext, Ticked};
 use super::decision::{Decision, Done, RawDecision, RawDone};
-use super::entity::Entity;
+use super::methods::{Methods, PlayerMethods, Registered};
 use super::payload::{Payload, Schema};
 use super::refusal::{Refusal, game_error};
-use super::state::{Methods, PlayerMethods, Role, State};
+use super::state::{Role, State};
 
 /// An entity behind bytes, as the engine keeps it.
 pub trait AnyEntity: Send {
@@ -31,16 +31,16 @@ pub trait AnyEntity: Send {
     /// # Errors
     /// The game's refusal.
     fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal>;
-    /// See [`Entity::apply`]. An event that this version does not know changes nothing.
+    /// See [`Entity::apply`](super::Entity::apply). An event that this version does not know changes nothing.
     ///
     /// # Errors
     /// The bytes are not an event of this kind.
     fn apply(&mut self, event: &[u8]) -> Result<(), DecodeError>;
-    /// See [`Entity::public`].
+    /// See [`Entity::public`](super::Entity::public).
     fn public(&self, at: WorldTime) -> Option<Bytes>;
-    /// See [`Entity::next_change`].
+    /// See [`Entity::next_change`](super::Entity::next_change).
     fn next_change(&self, at: WorldTime) -> Option<WorldTime>;
-    /// See [`Entity::may_watch`].
+    /// See [`Entity::may_watch`](super::Entity::may_watch).
     fn may_watch(&self, who: EntityId) -> bool;
     /// See [`Player::private`](super::Player::private).
     fn private(&self) -> Bytes;
@@ -93,19 +93,19 @@ pub trait AnyKind: Send + Sync {
     fn describe(&self, schema: &mut Schema);
 }
 
-pub(super) struct TypedKind<E: Entity> {
+pub(super) struct TypedKind<E: Registered> {
     pub(super) world: Arc<E::World>,
 }
 
-impl<E: Entity> TypedKind<E> {
+impl<E: Registered> TypedKind<E> {
     fn entity(&self, id: u64, durable: E::Durable, later: Kept<E::Durable>) -> Box<dyn AnyEntity> {
-        let state = E::load(id, &self.world, durable);
+        let state = E::from_durable(id, &self.world, durable);
         let (live, world) = (E::Live::default(), Arc::clone(&self.world));
         Box::new(Typed { state, live, world, later, methods: E::methods() })
     }
 }
 
-impl<E: Entity> AnyKind for TypedKind<E> {
+impl<E: Registered> AnyKind for TypedKind<E> {
     fn name(&self) -> &'static str {
         E::NAME
     }
@@ -173,7 +173,7 @@ fn unread<T>(read: Result<Option<T>, DecodeError>) -> Result<T, Refusal> {
     read.ok().flatten().ok_or_else(refusal)
 }
 
-impl<E: Entity> AnyEntity for Typed<E> {
+impl<E: Registered> AnyEntity for Typed<E> {
     fn decide(&self, command: &[u8], cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal> {
         let command = unread(E::Command::from_bytes(command))?;
         (self.player()?.decide)(&self.state, command, &mut self.context(cx)).map(Decision::into_raw)
@@ -218,7 +218,7 @@ impl<E: Entity> AnyEntity for Typed<E> {
     }
 
     fn snapshot(&self) -> Bytes {
-        self.later.with(self.state.save()).encode()
+        self.later.with(self.state.to_durable()).encode()
     }
 
     fn spawn(&self, cx: &mut RawContext<'_>) -> Body {
@@ -242,7 +242,7 @@ impl<E: Entity> AnyEntity for Typed<E> {
         let Some(tick) = self.methods.tick else { return };
         let RawContext { now, id, surroundings, rng, .. } = cx;
         let (now, id, world) = (*now, *id, self.world.as_ref());
-        let surroundings: &dyn super::Surroundings = *surroundings;
+        let surroundings: &dyn Surroundings = *surroundings;
         tick(
             &self.state,
             &mut self.live,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use gundo_types::{ChunkId, EntityId, Kind};
 
 use super::decision::Part;
-use super::entity::Entity;
 use super::kinds::{AnyKind, TypedKind};
+use super::methods::Registered;
 use super::payload::{Payload, Schema};
 use super::state::Role;
 
@@ -59,7 +59,7 @@ impl Rules {
     /// # Panics
     /// The number or name of the kind, or the role of players or land, is taken; its number is 0; or its `world = …` is not this
     /// game's. All of that shows when the program starts.
-    pub fn with<E: Entity>(mut self) -> Self {
+    pub fn with<E: Registered>(mut self) -> Self {
         let name = E::NAME;
         assert!(E::KIND.0 != 0, "kind `{name}`: kinds are numbered from 1");
         let Ok(world) = Arc::clone(&self.world).downcast::<E::World>() else {
@@ -180,6 +180,11 @@ impl Rules {
     /// The kind with number `kind`.
     pub fn kind_of(&self, kind: Kind) -> Option<&dyn AnyKind> {
         self.kinds.get(&kind).map(Box::as_ref)
+    }
+
+    /// The chunk that `id` belongs to: that of land, and of a placed entity.
+    pub fn chunk_of(&self, id: EntityId) -> Option<ChunkId> {
+        self.kind_of(id.kind)?.role().chunk_of(id)
     }
 
     /// Every kind, by number.

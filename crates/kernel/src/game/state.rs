@@ -1,13 +1,9 @@
-//! The head of a kind: what it is made of, and which traits it has. `#[derive(State)]` writes it.
+//! The head of a kind: what it is made of. `#[derive(State)]` writes it.
 
-use gundo_types::{Body, Kind};
+use gundo_types::{ChunkId, EntityId, Kind};
 use gundo_wire::Message;
 
-use super::context::{Actor, Context, TickContext};
-use super::decision::{Decision, Done};
-use super::entity::{Asked, Placed, Player, Ticking};
 use super::payload::{Payload, Schema};
-use super::refusal::Refusal;
 
 /// What a kind is to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +16,17 @@ pub enum Role {
     Placed,
     /// It stands nowhere: a guild, a board. It lives at the home of its id.
     Home,
+}
+
+impl Role {
+    /// The chunk that the entity `id` of a kind with this role belongs to, if it belongs to one.
+    pub fn chunk_of(self, id: EntityId) -> Option<ChunkId> {
+        match self {
+            Self::Land => Some(ChunkId::from_u64(id.id)),
+            Self::Placed => Some(id.chunk_of_placed()),
+            Self::Player | Self::Home => None,
+        }
+    }
 }
 
 /// The head of a kind of entity. Derive it: [`State`](derive@crate::game::State) lists the words.
@@ -60,11 +67,9 @@ pub trait State: Sized + Send + 'static {
     type Live: Default + Send + 'static;
 
     /// The entity with this durable state; before its first event that is the default.
-    fn load(id: u64, world: &Self::World, durable: Self::Durable) -> Self;
+    fn from_durable(id: u64, world: &Self::World, durable: Self::Durable) -> Self;
     /// Its durable state.
-    fn save(&self) -> Self::Durable;
-    /// The rules it has.
-    fn methods() -> Methods<Self>;
+    fn to_durable(&self) -> Self::Durable;
     /// Adds what clients must know of its messages.
     fn describe(schema: &mut Schema);
 }
@@ -76,87 +81,4 @@ pub trait Stored: State {
     fn load(id: u64, world: &Self::World, durable: Self::Durable) -> Self;
     /// Its durable state.
     fn save(&self) -> Self::Durable;
-}
-
-/// The optional rules of a kind, as functions. `#[derive(State)]` fills it, so a trait that `#[state]` promises and nobody
-/// implements is a compile error.
-pub struct Methods<E: State> {
-    pub(super) answer: Option<AnswerFn<E>>,
-    pub(super) player: Option<PlayerMethods<E>>,
-    pub(super) tick: Option<TickFn<E>>,
-    pub(super) place: Option<fn(&E) -> Option<Body>>,
-}
-
-type AnswerFn<E> = fn(
-    &E,
-    <E as State>::Ask,
-    &Actor,
-    &mut Context<'_, E>,
-) -> Result<(Done<E>, <E as State>::Answer), Refusal>;
-type DecideFn<E> = fn(&E, <E as State>::Command, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
-type TickFn<E> = fn(&E, &mut <E as State>::Live, &mut TickContext<'_, E>);
-
-pub(super) struct PlayerMethods<E: State> {
-    pub(super) create: fn(&E, &str, &mut Context<'_, E>) -> Result<Done<E>, Refusal>,
-    pub(super) spawn: fn(&E, &mut Context<'_, E>) -> Body,
-    pub(super) speed_max: fn(&E, &E::World) -> u32,
-    pub(super) decide: DecideFn<E>,
-    pub(super) private: fn(&E) -> E::Private,
-    pub(super) walk: fn(&E, &Body, &Body, &mut Context<'_, E>) -> Result<(), Refusal>,
-}
-
-impl<E: State> Default for Methods<E> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<E: State> Methods<E> {
-    /// No rules but those that every entity has.
-    pub fn new() -> Self {
-        Self { answer: None, player: None, tick: None, place: None }
-    }
-
-    /// Others can ask it.
-    pub fn asked(mut self) -> Self
-    where
-        E: Asked,
-    {
-        self.answer = Some(E::answer);
-        self
-    }
-
-    /// It is a player.
-    pub fn player(mut self) -> Self
-    where
-        E: Player,
-    {
-        self.player = Some(PlayerMethods {
-            create: E::create,
-            spawn: E::spawn,
-            speed_max: E::speed_max,
-            decide: E::decide,
-            private: E::private,
-            walk: E::walk,
-        });
-        self
-    }
-
-    /// It ticks while somebody looks.
-    pub fn ticking(mut self) -> Self
-    where
-        E: Ticking,
-    {
-        self.tick = Some(E::tick);
-        self
-    }
-
-    /// It stands in a chunk.
-    pub fn placed(mut self) -> Self
-    where
-        E: Placed,
-    {
-        self.place = Some(E::place);
-        self
-    }
 }

@@ -1,27 +1,66 @@
 //! The interest table of a home: which nodes publish a chunk, and which subscribe to it.
+//!
+//! A node subscribes for its sessions and players, who look; or only for what lives on it with a place nearby ([`PLACES`]). Both
+//! are told what is published; only those who look keep land and things loaded, or each chunk would wake the next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use gundo_types::{ChunkId, NodeId};
 
 use crate::core::Core;
-use crate::peer::HomeMessage;
+use crate::peer::{HomeMessage, PLACES};
 
 #[derive(Default)]
 pub(super) struct Table {
     chunks: BTreeMap<ChunkId, Entry>,
 }
 
+/// In node order, without room to spare: mostly one or two of each, and there are many chunks.
 #[derive(Default)]
 struct Entry {
-    publishers: BTreeSet<NodeId>,
-    /// Tiers as bits: never 0.
-    subscribers: BTreeMap<NodeId, u8>,
+    publishers: Vec<NodeId>,
+    /// Tiers as bits, and [`PLACES`]: never 0.
+    subscribers: Vec<(NodeId, u8)>,
+}
+
+impl Entry {
+    fn publish(&mut self, node: NodeId) {
+        if let Err(at) = self.publishers.binary_search(&node) {
+            self.publishers.reserve_exact(1);
+            self.publishers.insert(at, node);
+        }
+    }
+
+    /// These tiers are what the node wants from now on; 0: none any more. What it wanted before.
+    fn subscribe(&mut self, node: NodeId, tiers: u8) -> u8 {
+        match (self.subscribers.binary_search_by_key(&node, |(n, _)| *n), tiers) {
+            (Ok(at), 0) => self.subscribers.remove(at).1,
+            (Ok(at), _) => std::mem::replace(&mut self.subscribers[at].1, tiers),
+            (Err(_), 0) => 0,
+            (Err(at), _) => {
+                self.subscribers.reserve_exact(1);
+                self.subscribers.insert(at, (node, tiers));
+                0
+            }
+        }
+    }
+
+    /// Who subscribes to which tiers, as publishers hear it.
+    fn told(&self) -> Vec<(NodeId, u8)> {
+        self.subscribers.iter().map(|(node, wanted)| (*node, told(*wanted))).collect()
+    }
+}
+
+/// What a subscriber wants, as publishers are told: what has a place sees as players do, in the nearest tier.
+fn told(wanted: u8) -> u8 {
+    wanted & !PLACES | u8::from(wanted & PLACES != 0)
 }
 
 impl Table {
+    /// Whether somebody looks at the chunk.
     pub(super) fn is_observed(&self, chunk: ChunkId) -> bool {
-        self.chunks.get(&chunk).is_some_and(|c| !c.subscribers.is_empty())
+        let looks = |(_, wanted): &(NodeId, u8)| wanted & !PLACES != 0;
+        self.chunks.get(&chunk).is_some_and(|c| c.subscribers.iter().any(looks))
     }
 
     pub(super) fn chunks(&self) -> Vec<ChunkId> {
@@ -31,19 +70,16 @@ impl Table {
     /// What a member announced. Nobody is told yet.
     pub(super) fn note(&mut self, from: NodeId, subscribes: Vec<(ChunkId, u8)>, publishes: Vec<ChunkId>) {
         for (chunk, tiers) in subscribes.into_iter().filter(|(_, tiers)| *tiers != 0) {
-            self.chunks.entry(chunk).or_default().subscribers.insert(from, tiers);
+            self.chunks.entry(chunk).or_default().subscribe(from, tiers);
         }
         for chunk in publishes {
-            self.chunks.entry(chunk).or_default().publishers.insert(from);
+            self.chunks.entry(chunk).or_default().publish(from);
         }
     }
 
     pub(super) fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
-        let entry = self.chunks.entry(chunk).or_default();
-        let before =
-            if tiers == 0 { entry.subscribers.remove(&from) } else { entry.subscribers.insert(from, tiers) };
-        assert!(before != Some(0), "a subscriber has a tier");
-        if before.unwrap_or(0) != tiers {
+        let before = self.chunks.entry(chunk).or_default().subscribe(from, tiers);
+        if told(before) != told(tiers) {
             self.tell_publishers(core, chunk, None);
         }
         self.forget_if_empty(chunk);
@@ -52,10 +88,10 @@ impl Table {
     pub(super) fn publish(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, on: bool) {
         let entry = self.chunks.entry(chunk).or_default();
         if on {
-            entry.publishers.insert(from);
+            entry.publish(from);
             self.tell_publishers(core, chunk, Some(from));
         } else {
-            entry.publishers.remove(&from);
+            entry.publishers.retain(|node| *node != from);
             self.forget_if_empty(chunk);
         }
     }
@@ -63,7 +99,7 @@ impl Table {
     /// Tells the publishers of `chunk` who subscribes. `only`: this one.
     pub(super) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId, only: Option<NodeId>) {
         let Some(entry) = self.chunks.get(&chunk) else { return };
-        let list: Vec<_> = entry.subscribers.iter().map(|(n, t)| (*n, *t)).collect();
+        let list = entry.told();
         for to in entry.publishers.iter().filter(|n| only.is_none_or(|o| o == **n)) {
             core.send_home(*to, HomeMessage::Subscribers { chunk, list: list.clone() });
         }
@@ -78,7 +114,9 @@ impl Table {
     pub(super) fn check(&self) {
         for (chunk, entry) in &self.chunks {
             assert!(!(entry.publishers.is_empty() && entry.subscribers.is_empty()), "{chunk:?} is empty");
-            assert!(entry.subscribers.values().all(|tiers| *tiers != 0), "a subscriber has a tier");
+            assert!(entry.publishers.is_sorted_by(|a, b| a < b), "publishers out of order");
+            assert!(entry.subscribers.is_sorted_by(|a, b| a.0 < b.0), "subscribers out of order");
+            assert!(entry.subscribers.iter().all(|(_, tiers)| *tiers != 0), "a subscriber has a tier");
         }
     }
 }

@@ -57,6 +57,10 @@ impl Entity {
         assert_eq!(streams.len(), prepared_by.len() + 1, "each part has a node that prepared it");
         let batch = self.send_batch(cx, Why::Events, prepared_by, streams, names);
         cx.core.counters.appends += 1;
+        // Mostly one is in flight at a time, and there are many entities: no room to spare until there are more.
+        if self.pending.capacity() == 0 {
+            self.pending.reserve_exact(1);
+        }
         self.pending.push_back(Pending {
             batch,
             after,

@@ -7,6 +7,7 @@ use gundo_wire::journal::Batch;
 
 use super::leaving::Departures;
 use super::pending::Appends;
+use super::places::Places;
 use super::queue::Command;
 use super::storage::{Room, Storage};
 use super::tx::Transactions;
@@ -30,7 +31,9 @@ pub(super) struct Desk {
     pub(super) departures: Departures,
     /// Public parts that change by time alone, and when.
     pub(super) changes: BTreeSet<(WorldTime, EntityId)>,
-    /// Land that ticks, that is, is here and observed.
+    /// Chunks that somebody looks at, and lists of what belongs there.
+    pub(super) places: Places,
+    /// What ticks: it is here, and somebody looks at its chunk.
     pub(super) awake: BTreeSet<EntityId>,
     /// It does not tick now.
     pub(super) hold: bool,

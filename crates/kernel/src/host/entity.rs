@@ -11,7 +11,7 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Term, Time, WorldTime};
 use gundo_wire::journal::Loaded;
 
-use super::desk::{Cx, context};
+use super::desk::{Cx, Desk, context};
 use super::durable::Durable;
 use super::pending::Pending;
 use super::phase::{Life, Phase};
@@ -19,8 +19,9 @@ use super::player::Player;
 use super::queue::{Queue, Work};
 use super::trouble::Trouble;
 use super::tx::{Lock, Promise};
+use super::vicinity::Vicinity;
 use crate::core::Timer;
-use crate::game::{Child, Ticked, guard};
+use crate::game::{Child, Role, Ticked, guard};
 use crate::io::Output;
 use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
 
@@ -33,6 +34,9 @@ const OWN_ASKS_MAX: usize = 4;
 /// An entity that is real here.
 pub(crate) struct Entity {
     pub(super) id: EntityId,
+    pub(super) role: Role,
+    /// The chunk that it belongs to for ever.
+    pub(super) chunk: Option<ChunkId>,
     pub(super) term: Term,
     pub(super) life: Life,
     /// The load that its state comes from. Appends name it.
@@ -52,6 +56,8 @@ pub(crate) struct Entity {
     pub(super) public: Option<Bytes>,
     /// When that changes by time alone.
     next_change: Option<WorldTime>,
+    /// Its state puts it outside its chunk: a fault of the game, of which operators have been told.
+    misplaced: bool,
     pub(super) player: Option<Box<Player>>,
     /// Volatile children that are shown.
     children: BTreeSet<EntityId>,
@@ -61,10 +67,12 @@ pub(crate) struct Entity {
 }
 
 impl Entity {
-    /// An entity that is about to be loaded. `player`: it has what only players have.
-    pub(super) fn new(id: EntityId, term: Term, player: bool, now: Time) -> Self {
+    /// An entity that is about to be loaded.
+    pub(super) fn new(id: EntityId, role: Role, term: Term, now: Time) -> Self {
         Self {
             id,
+            role,
+            chunk: role.chunk_of(id),
             term,
             life: Life::new(),
             load: 0,
@@ -78,7 +86,8 @@ impl Entity {
             body: None,
             public: None,
             next_change: None,
-            player: player.then(Box::default),
+            misplaced: false,
+            player: (role == Role::Player).then(Box::default),
             children: BTreeSet::new(),
             needed: now,
             trouble: Trouble::default(),
@@ -111,6 +120,11 @@ impl Entity {
         self.is_settled() || matches!(self.phase(), Phase::Broken | Phase::Suspended)
     }
 
+    /// Whether there is something to see of it, or may be. What has a place comes into being with its first event.
+    pub(super) fn may_be_seen(&self) -> bool {
+        self.role != Role::Placed || self.durable.seq > 0 || self.life.is(Phase::Loading)
+    }
+
     /// The connection that plays it.
     pub(super) fn line(&self) -> Option<Line> {
         self.player.as_ref()?.line
@@ -119,6 +133,15 @@ impl Entity {
     /// What decisions are told of the entity itself.
     pub(super) fn place(&self) -> (EntityId, Option<Body>, WorldTime) {
         (self.id, self.body, self.durable.last_at)
+    }
+
+    /// The chunk around which it sees what is near.
+    pub(super) fn sees_around(&self, desk: &Desk) -> Option<ChunkId> {
+        match self.role {
+            Role::Player => self.player.as_ref()?.stands_around(),
+            Role::Land | Role::Placed => self.chunk.filter(|chunk| desk.places.is_open(*chunk)),
+            Role::Home => None,
+        }
     }
 
     // ---- loading ---------------------------------------------------------------------------------------
@@ -199,6 +222,10 @@ impl Entity {
         let Ok((public, next)) = guard(|| (state.public(at), state.next_change(at))) else {
             return self.on_game_panic(cx, "public");
         };
+        if self.role == Role::Placed {
+            let Ok(place) = guard(|| state.place()) else { return self.on_game_panic(cx, "place") };
+            self.stand(cx, place.filter(|_| self.may_be_seen()));
+        }
         self.public = public;
         self.forget_change(cx);
         // A change that is not in the future would come again and again in this very tick.
@@ -222,14 +249,26 @@ impl Entity {
         }
     }
 
-    /// Shows it as of its last durable event: players that are present, and land.
+    /// What has a place stands there from now on, unless the game puts it outside its chunk.
+    fn stand(&mut self, cx: &mut Cx<'_>, place: Option<Body>) {
+        let stands = place.filter(|body| self.chunk.is_some_and(|chunk| chunk.has(body)));
+        let misplaced = place.is_some() && stands.is_none();
+        if misplaced && !self.misplaced {
+            cx.core.counters.misplaced += 1;
+            cx.core.outputs.push_back(Output::Panicked { entity: self.id, doing: "place", suspended: false });
+        }
+        self.misplaced = misplaced;
+        self.body = stands.map(|body| Body { heading: body.heading & 127, speed: 0, ..body });
+    }
+
+    /// Shows it as of its last durable event: players that are present, land, and what has a place and stands there.
     pub(super) fn show(&self, cx: &mut Cx<'_>) {
-        let chunk = match (&self.player, self.body) {
-            (Some(player), Some(body)) if player.present => Some(body.chunk()),
-            (None, _) if Some(self.id.kind) == cx.core.settings.rules.land_kind() => {
-                Some(ChunkId::from_u64(self.id.id))
-            }
-            _ => None,
+        let present = self.player.as_ref().is_some_and(|player| player.present);
+        let chunk = match self.role {
+            Role::Player => self.body.filter(|_| present).map(|body| body.chunk()),
+            Role::Land => self.chunk,
+            Role::Placed => self.chunk.filter(|_| self.body.is_some()),
+            Role::Home => None,
         };
         match (chunk, &self.public) {
             (Some(chunk), Some(public)) => {
@@ -241,14 +280,15 @@ impl Entity {
 
     /// Its volatile behaviour, for one tick.
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
-        if !self.life.is(Phase::Live) {
+        if !self.life.is(Phase::Live) || !self.may_be_seen() {
             return;
         }
         let tick_ms = cx.core.world().tick_ms;
-        let place = self.place();
+        let (place, center) = (self.place(), self.sees_around(cx.desk));
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, center);
         let state = self.durable.state_mut().expect("a live entity has a state");
         let mut ticked = Ticked::default();
-        let mut rules = context(cx.core, &cx.crowd.interest, place, None);
+        let mut rules = context(cx.core, &eyes, place, None);
         if guard(|| state.tick(tick_ms, &mut rules, &mut ticked)).is_err() {
             ticked = Ticked::default();
             self.on_game_panic(cx, "tick");
@@ -347,6 +387,11 @@ impl Entity {
         let handed_over = matches!(self.phase(), Phase::Freezing | Phase::Frozen);
         assert!(!handed_over || cx.desk.departures.get(id).is_some(), "{id}: who is to leave is on the list");
         assert!(self.player.is_some() || self.line().is_none());
+        assert_eq!(
+            self.player.is_some(),
+            self.role == Role::Player,
+            "{id}: only players have what players have"
+        );
         assert!(
             !self.queue.held || !self.queue.is_empty(),
             "{id}: who waits for the journal waits with work"

@@ -99,6 +99,10 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, work: Work) {
+        // Mostly one waits at a time, and there are many entities: no room to spare until there are more.
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.push_back(work);
     }
 

@@ -12,6 +12,7 @@ use super::phase::Phase;
 use super::queue::Work;
 use super::room::Host;
 use super::storage::Room;
+use super::vicinity::Vicinity;
 use crate::core::Timer;
 use crate::game::{Refusal, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
@@ -95,7 +96,8 @@ impl Entity {
     fn create(&mut self, cx: &mut Cx<'_>, name: &str) -> Result<Created, Refusal> {
         let place = self.player.as_ref().and_then(|p| p.placed());
         let place = (self.id, self.body.or(place), self.durable.last_at);
-        let mut rules = context(cx.core, &cx.crowd.interest, place, None);
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, place, None);
         let decided = guard(|| self.durable.state().create(name, &mut rules));
         let decision = self.judge(cx, "create", decided)?;
         let events = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
@@ -104,7 +106,8 @@ impl Entity {
 
     /// Where a player stands of whom no place is known.
     fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
-        let mut rules = context(cx.core, &cx.crowd.interest, (self.id, None, self.durable.last_at), None);
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, (self.id, None, self.durable.last_at), None);
         let spawned = guard(|| self.durable.state().spawn(&mut rules));
         if spawned.is_err() {
             self.on_game_panic(cx, "spawn");

@@ -6,6 +6,7 @@ use super::desk::{Cx, context};
 use super::entity::Entity;
 use super::phase::Phase;
 use super::storage::Room;
+use super::vicinity::Vicinity;
 use crate::game::{Refusal, game_error, guard};
 use crate::peer::{Line, ToEdge};
 
@@ -55,7 +56,8 @@ impl Entity {
             Err(Refusal::new("too_fast", "Nobody runs that fast."))
         } else {
             let place = (self.id, Some(from), self.durable.last_at);
-            let mut rules = context(cx.core, &cx.crowd.interest, place, None);
+            let eyes = Vicinity::of(&cx.crowd.interest, self.id, player.stands_around());
+            let mut rules = context(cx.core, &eyes, place, None);
             guard(|| state.walk(&from, &wish, &mut rules)).unwrap_or_else(|_| {
                 failed = Some("walk");
                 Err(game_error())

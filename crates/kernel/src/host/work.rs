@@ -11,6 +11,7 @@ use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Prepare, Work};
 use super::trouble::{gave_up, suspended};
+use super::vicinity::Vicinity;
 use crate::game::{RawDecision, RawDone, Refusal, game_error, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
 
@@ -82,10 +83,11 @@ impl Entity {
             return self.refuse(cx, command, refusal);
         }
         let mut command = command;
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), Some(&mut command.reads));
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, self.place(), Some(&mut command.reads));
         let decided = guard(|| self.durable.state().decide(&command.payload, &mut rules));
         let decided = self.judge(cx, "decide", decided);
-        if !command.reads.wanted.is_empty() && self.life.is(Phase::Live) {
+        if !command.reads.wanted.is_empty() && matches!(self.phase(), Phase::Live | Phase::Freezing) {
             return self.fetch(cx, command);
         }
         // Its transaction would lock others meanwhile.

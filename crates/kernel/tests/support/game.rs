@@ -5,14 +5,16 @@
 use std::cell::Cell;
 
 use gundo_kernel::game::{
-    self, Actor, Ask, Asked, Context, Decision, Done, Entity, Refusal, Rules, State, Stored, TickContext,
-    Ticking,
+    self, Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Placed, Refusal, Rules, State,
+    Stored, TickContext, Ticking,
 };
 use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::Message;
 
 pub const PLAYER: Kind = Kind(1);
 pub const LAND: Kind = Kind(2);
+pub const STALL: Kind = Kind(3);
+pub const LEDGER: Kind = Kind(4);
 pub const BEETLE: Kind = Kind(100);
 /// Pebbles of untouched land.
 pub const STOCK: u32 = 20;
@@ -53,6 +55,16 @@ pub struct PlayerCommand {
     /// Jump this far east, mm.
     #[prost(sint32, tag = "7")]
     pub jump: i32,
+    /// What a stall is asked to do, and which.
+    #[prost(message, optional, tag = "8")]
+    pub stall: Option<StallCommand>,
+    #[prost(uint64, tag = "9")]
+    pub whose: u64,
+    /// Ask what is near within so many mm: `whose`, of this kind.
+    #[prost(uint32, tag = "10")]
+    pub near_mm: u32,
+    #[prost(uint32, tag = "11")]
+    pub whose_kind: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -99,7 +111,7 @@ impl Player {
         if self.0.bag as i32 + gained > BAG_MAX as i32 {
             return Err(Refusal::new("bag_full", "Your bag is full."));
         }
-        let reply = LandReply { taken: self.0.bag as i32 + gained };
+        let reply = LandReply { taken: self.0.bag as i32 + gained, near: None };
         Ok(Done::new().event(&PlayerEvent { gained, ..Default::default() }).reply(&reply))
     }
 }
@@ -119,6 +131,12 @@ impl game::Player for Player {
 
     fn decide(&self, c: PlayerCommand, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         assert!(c.panic != 1, "a planted panic in decide");
+        if let Some(stall) = &c.stall {
+            return Ok(Ask::of::<Stall>(c.whose, stall).then(|_: &Self, near, _| Ok(heard(&near))));
+        }
+        if c.near_mm > 0 {
+            return self.ask_what_is_near(&c, cx);
+        }
         DEADLY.set(DEADLY.get() || c.panic == 3);
         if c.panic == 4 {
             return Ok(Done::new().event(&PlayerEvent { name: UGLY.into(), ..Default::default() }).into());
@@ -148,11 +166,11 @@ impl game::Player for Player {
         if c.take == 0 {
             return Err(Refusal::new("nothing", "Nothing to do."));
         }
-        let land = Ask::of::<Land>(c.chunk, &LandCommand { take: c.take });
+        let land = Ask::of::<Land>(c.chunk, &LandCommand { take: c.take, near_mm: 0 });
         if c.also == 0 {
             return Ok(land.then(|me: &Self, got, _| me.conclude(got.taken)));
         }
-        let both = land.and::<Land>(c.also, &LandCommand { take: 1 });
+        let both = land.and::<Land>(c.also, &LandCommand { take: 1, near_mm: 0 });
         Ok(both.then(|me: &Self, (got, more), _| me.conclude(got.taken + more.taken)))
     }
 
@@ -189,16 +207,60 @@ impl Entity for Player {
     }
 }
 
+impl Player {
+    fn ask_what_is_near(&self, c: &PlayerCommand, cx: &Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        let (near_mm, whose) = (c.near_mm, c.whose);
+        Ok(match Kind(c.whose_kind as u16) {
+            LAND => {
+                let ask = LandCommand { near_mm, ..Default::default() };
+                Ask::of::<Land>(whose, &ask)
+                    .then(|_: &Self, answer, _| Ok(heard(&answer.near.unwrap_or_default())))
+            }
+            STALL => {
+                let ask = StallCommand { near_mm, ..Default::default() };
+                Ask::of::<Stall>(whose, &ask).then(|_: &Self, near, _| Ok(heard(&near)))
+            }
+            LEDGER => {
+                let ask = StallCommand { near_mm, ..Default::default() };
+                Ask::of::<Ledger>(whose, &ask).then(|_: &Self, near, _| Ok(heard(&near)))
+            }
+            _ => heard(&near(cx, cx.body.unwrap_or_default(), near_mm)).into(),
+        })
+    }
+}
+
+/// A player hears what is near.
+fn heard(near: &Near) -> Done<Player> {
+    Done::new().reply(&LandReply { taken: 0, near: Some(near.clone()) })
+}
+
+/// Everything near, but for beetles, which crawl.
+#[derive(Clone, PartialEq, Message)]
+pub struct Near {
+    #[prost(string, repeated, tag = "1")]
+    pub ids: Vec<String>,
+}
+
+fn near<E: State>(cx: &Context<'_, E>, around: Body, near_mm: u32) -> Near {
+    let near = cx.near(around.island, around.at, near_mm).into_iter().filter(|n| n.id.kind != BEETLE);
+    Near { ids: near.map(|n| n.id.to_string()).collect() }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct LandCommand {
     #[prost(sint32, tag = "1")]
     pub take: i32,
+    /// Say what is near within so many mm of the middle.
+    #[prost(uint32, tag = "2")]
+    pub near_mm: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub struct LandReply {
     #[prost(sint32, tag = "1")]
     pub taken: i32,
+    #[prost(message, optional, tag = "2")]
+    pub near: Option<Near>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -268,11 +330,16 @@ impl Asked for Land {
         assert!(by.body.is_some(), "a part comes with its actor");
         assert!(c.take != PANICS, "a planted panic of the land");
         DEADLY.set(DEADLY.get() || c.take == KILLS);
+        if c.near_mm > 0 {
+            let chunk = ChunkId::from_u64(cx.id.id);
+            let near = Some(near(cx, middle(chunk), c.near_mm));
+            return Ok((Done::new(), LandReply { taken: 0, near }));
+        }
         if c.take > self.pebbles(cx.now) as i32 {
             return Err(Refusal::new("gone", "Nothing is left here."));
         }
         let event = LandEvent { taken: c.take, at: cx.now.0, grown: self.grown(cx.now) };
-        Ok((Done::new().event(&event), LandReply { taken: c.take }))
+        Ok((Done::new().event(&event), LandReply { taken: c.take, near: None }))
     }
 }
 
@@ -310,8 +377,121 @@ impl Ticking for Land {
     }
 }
 
+/// What a stall can be asked, and what happens to it.
+#[derive(Clone, PartialEq, Message)]
+pub struct StallCommand {
+    /// Stand so far from the chunk's corner, mm: within the chunk, if the player knows what it does.
+    #[prost(sint32, tag = "1")]
+    pub x: i32,
+    /// Have this on the sign.
+    #[prost(string, tag = "2")]
+    pub sign: String,
+    /// Be gone.
+    #[prost(bool, tag = "3")]
+    pub close: bool,
+    /// Say what is near within so many mm.
+    #[prost(uint32, tag = "4")]
+    pub near_mm: u32,
+}
+
+/// A thing with a place: it stands in its chunk, also before anybody has set it up.
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 3, name = "stall", placed, durable = StallCommand, event = StallCommand)]
+#[state(public = Sign, ask = StallCommand, answer = Near, asking_creates)]
+pub struct Stall {
+    id: u64,
+    pub state: StallCommand,
+}
+
+/// What others see of a stall.
+#[derive(Clone, PartialEq, Message)]
+pub struct Sign {
+    #[prost(string, tag = "1")]
+    pub text: String,
+}
+
+impl Stored for Stall {
+    fn load(id: u64, (): &(), state: StallCommand) -> Self {
+        Self { id, state }
+    }
+
+    fn save(&self) -> StallCommand {
+        self.state.clone()
+    }
+}
+
+impl Asked for Stall {
+    fn answer(&self, c: StallCommand, _: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
+        if c.near_mm > 0 {
+            return Ok((Done::new(), near(cx, cx.body.unwrap_or_default(), c.near_mm)));
+        }
+        if c.sign.is_empty() && !c.close {
+            return Err(Refusal::new("nothing", "Nothing to do."));
+        }
+        Ok((Done::new().event(&c), Near::default()))
+    }
+}
+
+impl Entity for Stall {
+    fn apply(&mut self, event: &StallCommand) {
+        self.state.clone_from(event);
+    }
+
+    fn public(&self, _: WorldTime) -> Option<Sign> {
+        Some(Sign { text: self.state.sign.clone() })
+    }
+}
+
+impl Placed for Stall {
+    fn place(&self) -> Option<Body> {
+        let chunk = EntityId::new(STALL, self.id).chunk_of_placed();
+        let at = Point::new(chunk.corner().x + self.state.x, chunk.corner().y + 100);
+        (!self.state.close).then_some(Body { island: chunk.island, at, heading: 3, speed: 9 })
+    }
+}
+
+/// Something without a place.
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 4, name = "ledger", durable = (), event = StallCommand, public = ())]
+#[state(ask = StallCommand, answer = Near, asking_creates)]
+pub struct Ledger;
+
+impl Stored for Ledger {
+    fn load(_: u64, (): &(), (): ()) -> Self {
+        Self
+    }
+
+    fn save(&self) {}
+}
+
+impl Asked for Ledger {
+    fn answer(&self, c: StallCommand, _: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
+        Ok((Done::new(), near(cx, middle(ChunkId::default()), c.near_mm)))
+    }
+}
+
+impl Entity for Ledger {
+    fn apply(&mut self, _: &StallCommand) {}
+
+    fn public(&self, _: WorldTime) -> Option<()> {
+        None
+    }
+}
+
+fn middle(chunk: ChunkId) -> Body {
+    let corner = chunk.corner();
+    let at = Point::new(corner.x + 15_000, corner.y + 15_000);
+    Body { island: chunk.island, at, ..Body::default() }
+}
+
 pub fn rules() -> Rules {
-    Rules::new("pebbles", ()).with::<Player>().with::<Land>()
+    let rules = Rules::new("pebbles", ()).with::<Player>().with::<Land>();
+    rules.with::<Stall>().with::<Ledger>()
+}
+
+/// The stall with this number in a chunk.
+pub fn stall(chunk: ChunkId, number: u16) -> EntityId {
+    EntityId::placed(STALL, chunk, number)
 }
 
 pub fn land(chunk: ChunkId) -> EntityId {

@@ -362,9 +362,7 @@ fn see(cluster: &Cluster, name: &str) -> Vec<String> {
             let public = game::PlayerState::decode(s.public.as_ref()).expect("a player");
             let at = s.body.unwrap_or_default().at;
             seen.push(format!("{} with {} pebbles at {} {}", public.name, public.bag, at.x, at.y));
-        } else if id.kind == game::LAND
-            && s.public != Bytes::from(game::Pebbles { n: game::STOCK }.encode_to_vec())
-        {
+        } else if id.kind == game::LAND && s.public != (game::Pebbles { n: game::STOCK }).encode_to_vec() {
             seen.push(format!(
                 "land {:x} has {} pebbles",
                 id.id,

@@ -1,4 +1,4 @@
-//! The end of a process' nodes: everything is saved, or it is as after a crash.
+//! The end of a process' nodes: they save everything, or it is like a crash.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use crate::control::Refused;
 use crate::nodes::WorldFault;
 use crate::slot::Stage;
 
-/// How long nodes may take to save everything at a stop: a journal on a slow disk needs a while. Beyond, the world ends without,
-/// as after a crash: what was acknowledged is safe.
+/// How long nodes may take to save everything at a stop: a journal on a slow disk needs a while. Beyond that the world ends
+/// as after a crash: acknowledged data is safe.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
-/// How long logic threads may take to come to their end.
+/// How long logic threads may take to end.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Supervisor {
-    /// Has every node save everything and tell its clients. Nodes go on answering each other until all have saved.
+    /// Has every node save everything and tell its clients. Nodes keep answering each other until all have saved.
     pub(super) fn stop_nodes(&self, rx: &Receiver<Signal>) -> Result<(), WorldFault> {
         let deadline = Instant::now() + STOP_PATIENCE;
-        // Those that leave have saved everything.
+        // Nodes in stage Leaving have saved everything.
         let saving = self.running.iter().filter(|(_, slot)| slot.stage != Stage::Leaving);
         let mut saving: Vec<NodeId> = saving
             .map(|(node, slot)| {
@@ -32,14 +32,14 @@ impl Supervisor {
             .collect();
         while !saving.is_empty() {
             match rx.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                // What a node that crashes meanwhile held, the others have, or the journal.
+                // If a node crashes meanwhile, the other nodes or the journal have what it owned.
                 Ok(
                     Signal::Stopped { node, .. } | Signal::Ended { node, .. } | Signal::Stuck { node, .. },
                 ) => saving.retain(|n| *n != node),
                 Ok(Signal::Control(_, asker) | Signal::Drained { asker: Some(asker), .. }) => {
                     asker.refuse(Refused::new("stopped", "this world is stopping"));
                 }
-                // Its lease ends with the process: its row goes when the next one opens the journal.
+                // Its lease ends with the process; the next one that opens the journal deletes its row.
                 Ok(Signal::Joined { .. } | Signal::Left { .. } | Signal::Drained { .. }) => {}
                 Ok(Signal::View(_) | Signal::Stop) => {}
                 Ok(Signal::Kill) | Err(_) => return Err(WorldFault::StopTimeout),
@@ -48,7 +48,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ends all nodes. `polite`: clients are told, and the rows are deleted.
+    /// Ends all nodes. `polite`: tells clients, and deletes the rows.
     pub(crate) fn end(self, polite: bool) {
         let Self { ground, running, coordinator, solo, .. } = self;
         if polite {
@@ -63,7 +63,7 @@ impl Supervisor {
             incarnations.push(slot.member.incarnation);
             threads.push(slot.kill(&ground.mesh));
         }
-        // A thread that is stuck in the game's code never ends: it is left behind, and with it what it holds.
+        // A thread that is stuck in the game's code never ends: it is abandoned, with everything it owns.
         let give_up = Instant::now() + THREAD_PATIENCE;
         while threads.iter().any(|t| !t.is_finished()) && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(1));
@@ -76,10 +76,10 @@ impl Supervisor {
             }
             drop(tx);
             for error in rx.iter().filter_map(Result::err) {
-                tracing::warn!(%error, "a row stays in the journal's members; it does no harm");
+                tracing::warn!(%error, "cannot delete a row of the journal's members; it does no harm");
             }
         }
-        // Its threads hold the journal.
+        // Its threads use the journal.
         drop(solo);
         ground.runtime.shutdown_background();
     }

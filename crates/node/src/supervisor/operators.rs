@@ -1,4 +1,4 @@
-//! What operators ask for. Each request is refused, or answered when it is done; what takes long goes on after the answer.
+//! The operators' requests. Each is refused, or answered when it is done; long work continues after the answer.
 
 use gundo_coordinator::CallError;
 use gundo_types::NodeId;
@@ -61,13 +61,13 @@ impl Supervisor {
         Ok(Answer::Node(node))
     }
 
-    /// Asks the coordinator to have a node emptied; its answer comes as a signal. False: the asker, if there is one, was
-    /// refused.
+    /// Asks the coordinator to drain a node; its answer comes as a signal. False: the request was refused, and the asker,
+    /// if there is one, was told.
     pub(super) fn drain(&mut self, node: NodeId, asker: Option<Asker>) -> bool {
         match self.may_drain(node) {
             Ok(incarnation) => {
                 let tx = self.ground.tx.clone();
-                // A world that has ended needs no news.
+                // A world that has ended drops the news.
                 let reply =
                     move |drained| drop(tx.send(Signal::Drained { node, incarnation, drained, asker }));
                 self.coordinator.drain(incarnation, Box::new(reply));
@@ -81,7 +81,7 @@ impl Supervisor {
         }
     }
 
-    /// The incarnation that is emptied from now on.
+    /// The incarnation to drain.
     fn may_drain(&mut self, node: NodeId) -> Result<u64, Refused> {
         let stage = self.slot(node)?.stage;
         match stage {
@@ -107,7 +107,7 @@ impl Supervisor {
         let rolls = self.rollout.at_work() == Some(node);
         let refused = match drained {
             Ok(true) => None,
-            // It was removed, finds out, ends and starts again: that renews it, too.
+            // It was removed. It will find out, end and start again, which restarts it as well.
             Ok(false) if rolls => None,
             Ok(false) => Some(Refused::new("node_down", format!("node {} was removed just now", node.0))),
             Err(error) => Some(Refused::new("storage", error.to_string())),

@@ -1,4 +1,4 @@
-//! The renewal of all nodes, one after another: drained, started again, up; then the next.
+//! The restart of all nodes, one after another: drained, started again, up; then the next.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::Supervisor;
 use crate::control::{Asker, Refused};
 use crate::slot::Stage;
 
-/// Nodes that are still to be renewed, the one at work first. Empty: no rollout is under way.
+/// Nodes still to restart, starting with the current one. Empty: no rollout is under way.
 #[derive(Default)]
 pub(super) struct Rollout(VecDeque<NodeId>);
 
@@ -17,7 +17,7 @@ impl Rollout {
         !self.0.is_empty()
     }
 
-    /// The node at work.
+    /// The node that is restarting now.
     pub(super) fn at_work(&self) -> Option<NodeId> {
         self.0.front().copied()
     }
@@ -32,7 +32,7 @@ impl Rollout {
 }
 
 impl Supervisor {
-    /// Begins a rollout. The asker hears when its first node is being drained.
+    /// Starts a rollout. The asker gets an answer when the first node is draining.
     pub(super) fn roll_out(&mut self, asker: Asker) {
         match self.may_roll_out() {
             Ok(first) => {
@@ -45,21 +45,21 @@ impl Supervisor {
         }
     }
 
-    /// The node to begin with.
+    /// The first node.
     fn may_roll_out(&self) -> Result<NodeId, Refused> {
         if self.rollout.is_under_way() {
             return Err(Refused::rollout());
         }
         if let Some((node, slot)) = self.running.iter().find(|(_, slot)| slot.stage != Stage::Running) {
             let doing = if slot.stage == Stage::Paused { "paused" } else { "draining" };
-            let text = format!("node {} is {doing}: a rollout begins with a whole world", node.0);
+            let text = format!("node {} is {doing}: a rollout needs every node up", node.0);
             return Err(Refused::new("not_whole", text));
         }
         let mut nodes = self.running.iter().map(|(node, _)| node);
         match (nodes.next(), nodes.next()) {
             (Some(first), Some(_)) => Ok(first),
             _ => {
-                let text = "a world of one node cannot be renewed without a pause: add one first";
+                let text = "a world of one node cannot restart without a pause: add one first";
                 Err(Refused::new("last_node", text))
             }
         }
@@ -78,7 +78,7 @@ impl Supervisor {
         }
         self.rollout.0.pop_front();
         self.starts.forget(node);
-        tracing::info!(node = node.0, "the node is renewed");
+        tracing::info!(node = node.0, "the node has been restarted");
         if let Some(next) = self.rollout.at_work()
             && !self.drain(next, None)
         {
@@ -86,13 +86,13 @@ impl Supervisor {
         }
     }
 
-    /// Paused, or the last that runs: somebody interferes. The others are renewed when the rollout is asked for again.
+    /// The node is paused, or the last one that runs: an operator interfered. Another rollout restarts the others.
     pub(super) fn end_rollout(&mut self, node: NodeId) {
         tracing::warn!(node = node.0, "the node cannot be drained: the rollout ends here");
         self.rollout.end();
     }
 
-    /// The node at work has ended: it starts again.
+    /// The current node of the rollout has ended: starts it again.
     pub(super) fn renew(&mut self, node: NodeId) {
         if self.rollout.at_work() == Some(node) {
             self.starts.start_now(node);

@@ -1,4 +1,4 @@
-//! The nodes that run, and the threads of those that were ended.
+//! The nodes that run, and the threads of those that have ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::slot::{Slot, Stage};
 
 pub(super) struct Running {
     slots: BTreeMap<NodeId, Slot>,
-    /// Logic threads of nodes that were ended.
+    /// Logic threads of nodes that have ended.
     ended: Vec<JoinHandle<()>>,
     mesh: Arc<Mesh>,
 }
@@ -34,7 +34,7 @@ impl Running {
         self.slots.get_mut(&node)
     }
 
-    /// A node, if this life of it still runs.
+    /// A node, if this incarnation still runs.
     pub(super) fn life(&mut self, node: NodeId, incarnation: u64) -> Option<&mut Slot> {
         self.slots.get_mut(&node).filter(|slot| slot.member.incarnation == incarnation)
     }
@@ -57,7 +57,7 @@ impl Running {
         }
     }
 
-    /// Forgets threads that have come to their end.
+    /// Forgets threads that have finished.
     pub(super) fn reap(&mut self) {
         self.ended.retain(|thread| !thread.is_finished());
     }

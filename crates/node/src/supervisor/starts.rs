@@ -1,7 +1,7 @@
-//! Nodes that are to start: when, where, and how far each start is.
+//! Nodes that will start: when, where, and the progress of each start.
 //!
-//! A start binds the node's port, puts its inbox where its peers find it, joins, and then starts its thread and opens the door.
-//! The inbox comes first because members speak to a node as soon as a view names it.
+//! A start binds the node's port, puts its inbox where its peers find it, joins, and then starts its thread and opens the
+//! door. The inbox comes first because members talk to a node as soon as a view names it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use crate::slot::Slot;
 
 /// A node that ended by itself starts again after this time …
 const RESTART_MIN: Duration = Duration::from_secs(1);
-/// … and after twice as long each time, up to this, unless it lived for as long.
+/// … and after twice as long each time, up to this limit. A life longer than the limit resets the time.
 const RESTART_MAX: Duration = Duration::from_secs(60);
 /// How long the port of a node that ended may take to be free.
 const PORT_PATIENCE: Duration = Duration::from_secs(2);
@@ -30,9 +30,9 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Starts {
-    /// Where each node listens, also those that do not run.
+    /// Where each node listens, including those that do not run.
     addresses: BTreeMap<NodeId, SocketAddr>,
-    /// When each node started last, and how long it had waited for that after a crash.
+    /// When each node last started, and how long it had waited before that after a crash.
     lives: BTreeMap<NodeId, Life>,
     /// Nodes that start later.
     due: BTreeMap<NodeId, Instant>,
@@ -45,15 +45,15 @@ struct Life {
     waited: Duration,
 }
 
-/// A start under way.
+/// A start in progress.
 struct Start {
-    /// The operator that asked for it; `None`: it is a restart.
+    /// The operator that asked for it; `None`: a restart.
     asker: Option<Asker>,
     phase: Phase,
 }
 
 enum Phase {
-    /// Its port may still be its earlier life's, whose door closes when its task has ended.
+    /// Its earlier life may still use the port; that door closes when its task has ended.
     Binding {
         give_up: Instant,
     },
@@ -64,7 +64,7 @@ enum Phase {
 }
 
 impl Starts {
-    /// Every node that runs or ran, in order, and where it listens.
+    /// Every node that runs or has run, in order, and where it listens.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> {
         self.addresses.iter().map(|(node, address)| (*node, *address))
     }
@@ -77,7 +77,7 @@ impl Starts {
         self.under_way.contains_key(&node)
     }
 
-    /// Whether it starts now or later by itself.
+    /// Whether it will start by itself, now or later.
     pub(super) fn is_planned(&self, node: NodeId) -> bool {
         self.due.contains_key(&node) || self.is_under_way(node)
     }
@@ -86,7 +86,7 @@ impl Starts {
         self.under_way.values().any(|start| matches!(start.phase, Phase::Binding { .. }))
     }
 
-    /// A node ended by itself: it starts again after a while.
+    /// A node ended by itself: plans its restart.
     pub(super) fn restart(&mut self, node: NodeId, now: Instant) {
         let life = self.lives.entry(node).or_default();
         let lived = life.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
@@ -94,19 +94,19 @@ impl Starts {
         self.due.insert(node, now + life.waited);
     }
 
-    /// A node starts as soon as the supervisor looks around.
+    /// Plans a start for the supervisor's next look around.
     pub(super) fn start_now(&mut self, node: NodeId) {
         self.forget(node);
         self.due.insert(node, Instant::now());
     }
 
-    /// What became of its earlier lives does not count any more, nor does it start by itself.
+    /// Forgets the node's earlier lives and any planned restart.
     pub(super) fn forget(&mut self, node: NodeId) {
         self.due.remove(&node);
         self.lives.entry(node).or_default().waited = Duration::ZERO;
     }
 
-    /// Where a node listens: where it did, or beside the others.
+    /// The address for a node: its last one, or one next to the others.
     fn address_of(&self, node: NodeId) -> SocketAddr {
         if let Some(address) = self.addresses.get(&node) {
             return *address;
@@ -120,7 +120,7 @@ impl Starts {
         let in_line = |(n, a): (&NodeId, &SocketAddr)| {
             i32::from(a.port()) - i32::from(n.0) == i32::from(address.port()) - i32::from(first.0)
         };
-        // Ports that the system chose are not in line.
+        // Ports that the system chose do not form a sequence.
         let lined_up = self.addresses.iter().all(in_line) && self.addresses.len() > 1;
         address.set_port(if lined_up { port } else { 0 });
         address
@@ -154,7 +154,7 @@ impl Supervisor {
             self.coordinator.join(candidates.clone(), Box::new(move |joined| drop(tx.send(joined))));
             match rx.recv().unwrap_or(Err(CallError::Unanswered)) {
                 Err(CallError::Unanswered) if Instant::now() < give_up => {
-                    tracing::warn!("the journal takes long to take the nodes in");
+                    tracing::warn!("the journal is slow to let the nodes join");
                 }
                 joined => return Ok(joined?),
             }
@@ -164,7 +164,7 @@ impl Supervisor {
     fn start_slot(&mut self, member: Member, door: Bound, inbox: Arc<Inbox>) -> Result<(), WorldFault> {
         let (node, incarnation, address) = (member.node, member.incarnation, door.address());
         let slot = Slot::start(&self.ground, &self.coordinator, member, door, inbox).inspect_err(|_| {
-            // If this fails as well its lease runs out.
+            // If this fails as well, its lease runs out.
             self.coordinator.leave(incarnation, Box::new(drop));
         })?;
         self.running.insert(slot);
@@ -173,7 +173,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A node for an operator: the lowest number that neither runs nor is being started.
+    /// Starts a node for an operator: the lowest number that neither runs nor is starting.
     pub(super) fn add(&mut self, asker: Asker) {
         let is_free = |node: &NodeId| self.running.get(*node).is_none() && !self.starts.is_under_way(*node);
         match (1..=NODES_MAX).map(NodeId).find(is_free) {
@@ -203,7 +203,7 @@ impl Supervisor {
         self.bind(node);
     }
 
-    /// Tries the port of a node that is to start, and if it is free, has the node join.
+    /// Tries to bind the port of a node that will start. If that works, has the node join.
     fn bind(&mut self, node: NodeId) {
         let Some(Start { asker, phase: Phase::Binding { give_up } }) = self.starts.under_way.remove(&node)
         else {
@@ -222,7 +222,7 @@ impl Supervisor {
                 let (tx, candidate) = (self.ground.tx.clone(), candidate(node, &door));
                 let reply = move |joined: Result<Vec<Member>, CallError>| {
                     let joined = joined.map(|mut members| members.remove(0));
-                    // A world that has ended needs no news.
+                    // A world that has ended drops the news.
                     let _ = tx.send(Signal::Joined { node, joined });
                 };
                 self.coordinator.join(vec![candidate], Box::new(reply));
@@ -254,7 +254,7 @@ impl Supervisor {
         }
     }
 
-    /// An operator is told `code` and may ask again; a restart is tried later.
+    /// Refuses an operator's request with `code`; tries a restart again later.
     fn on_start_failed(
         &mut self,
         node: NodeId,
@@ -265,7 +265,7 @@ impl Supervisor {
         if let Some(asker) = asker {
             return asker.refuse(Refused::new(code, gundo_journal::chain(fault)));
         }
-        tracing::error!(fault = %gundo_journal::chain(fault), node = node.0, "the node cannot start again; it is tried later");
+        tracing::error!(fault = %gundo_journal::chain(fault), node = node.0, "cannot restart the node; trying again later");
         let life = self.starts.lives.entry(node).or_default();
         life.waited = longer(life.waited);
         self.starts.due.insert(node, Instant::now() + life.waited);

@@ -1,4 +1,4 @@
-//! The words of the command line.
+//! The grammar of the command line.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use gundo_types::Planted;
 
 use crate::plan::{CLIENTS_MAX, Dial, NODES_MAX, Overrides};
 
-/// Runs whole clusters from seeds, lets everything go wrong, and checks that nothing is lost.
+/// Run whole clusters from seeds, inject every fault, and check that nothing is lost.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
@@ -19,13 +19,13 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum What {
-    /// Plants one bug after another, and sees whether the checkers find each.
+    /// Plant one bug after another, and check that the checkers find each.
     Mutants(Mutants),
 }
 
 #[derive(Args)]
 pub(super) struct Runs {
-    /// Run this seed only, and say what it was.
+    /// Run only this seed, and print its plan.
     #[arg(long, value_name = "S", value_parser = seed, conflicts_with_all = ["seeds", "minutes"])]
     pub(super) seed: Option<u64>,
     /// Run this many seeds (default 20).
@@ -34,24 +34,24 @@ pub(super) struct Runs {
     /// Run seeds for this long.
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(super) minutes: Option<u64>,
-    /// The first seed.
+    /// Begin with this seed.
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     pub(super) from: u64,
     #[command(flatten)]
     pub(super) shape: Shape,
-    /// Runs at the same time; each has a thread of its own.
+    /// Run this many seeds at the same time, each on its own thread.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub(super) jobs: u64,
     /// Run each seed twice and compare.
     #[arg(long)]
     pub(super) twice: bool,
-    /// Do not look for a smaller run that fails alike.
+    /// Do not look for a smaller run with the same failure.
     #[arg(long)]
     pub(super) no_shrink: bool,
-    /// Go on after a failure.
+    /// Continue after a failure.
     #[arg(long)]
     pub(super) keep_going: bool,
-    /// Plant this bug. The names: `mutants --list`.
+    /// Plant this bug. `mutants --list` prints the names.
     #[arg(long, value_name = "NAME", value_parser = planted)]
     pub(super) plant: Option<Planted>,
     #[command(flatten)]
@@ -60,16 +60,17 @@ pub(super) struct Runs {
 
 #[derive(Args, Clone)]
 pub(super) struct Shape {
-    /// Nodes, 1 to 9, instead of what the seed chooses.
+    /// Nodes, 1 to 9, instead of the seed's choice.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
     pub(super) nodes: Option<u16>,
     /// Players, 1 to 200.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CLIENTS_MAX as u64))]
     pub(super) clients: Option<u64>,
-    /// Only these faults: `crash,unknown-lost`, with numbers `crash=3,delay=200` (times per minute; ms for delay and clocks), or `none`.
+    /// Only these faults: `crash,unknown-lost`, with positions `crash=3,delay=200` (times per minute; ms for delay and
+    /// clocks), or `none`.
     #[arg(long, value_name = "LIST", value_parser = dials)]
     pub(super) faults: Option<DialList>,
-    /// Seconds in which things go wrong (default 60); 30 s of healing follow.
+    /// Length of the faulty part, seconds (default 60); 30 s of healing follow.
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) fault_seconds: Option<u64>,
 }
@@ -87,10 +88,10 @@ impl Shape {
 
 #[derive(Args, Clone)]
 pub(super) struct StoryArgs {
-    /// Tell what happens, line by line. With --seed.
+    /// Print what happens, line by line. Needs --seed.
     #[arg(long, requires = "seed")]
     pub(super) story: bool,
-    /// Only lines about this entity (its id, hexadecimal, as the story writes it). Several times: any of them.
+    /// Only lines about this entity (its id, hexadecimal, as the story writes it). May be given several times.
     #[arg(long, value_name = "ID", requires = "story", value_parser = id)]
     pub(super) entity: Vec<u64>,
     /// Only lines about this node.
@@ -99,39 +100,39 @@ pub(super) struct StoryArgs {
     /// Only lines about this player (its number, from 0) and its sessions.
     #[arg(long, value_name = "N", requires = "story")]
     pub(super) player: Vec<usize>,
-    /// Only lines from this moment on, ms.
+    /// Only lines from this time on, ms.
     #[arg(long, value_name = "MS", requires = "story", default_value_t = 0)]
     pub(super) from_ms: u64,
-    /// Only lines up to this moment, ms.
+    /// Only lines up to this time, ms.
     #[arg(long, value_name = "MS", requires = "story", default_value_t = 0)]
     pub(super) to_ms: u64,
-    /// Frames, moves and timers too.
+    /// Also frames, moves, pings and timers.
     #[arg(long, requires = "story")]
     pub(super) everything: bool,
 }
 
 #[derive(Args)]
 pub(super) struct Mutants {
-    /// Only these. Without: all.
+    /// Only these bugs [default: all].
     #[arg(value_name = "NAME", value_parser = planted)]
     pub(super) names: Vec<Planted>,
-    /// Seeds each is given to be found.
+    /// Seeds to try for each bug.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) seeds: u64,
-    /// The first seed.
+    /// Begin with this seed.
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     pub(super) from: u64,
-    /// Runs at the same time.
+    /// Run this many seeds at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub(super) jobs: u64,
     #[command(flatten)]
     pub(super) shape: Shape,
-    /// Say what there is to plant.
+    /// List the bugs that can be planted.
     #[arg(long)]
     pub(super) list: bool,
 }
 
-/// The farthest a dial can be turned: 100 times per second, or 6 s.
+/// The highest position of a dial: 100 times per second, or 6 s.
 pub(super) const DIAL_MAX: u32 = 6_000;
 
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! What runs came to: one, and many in one line.
+//! The results of runs: one by one, and the total as one line.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use crate::run::{FailureKind, Report};
 
 /// Exit code: wrong usage.
 pub(super) const USAGE: u8 = 2;
-/// Exit code: something else than a failure of a run went wrong.
+/// Exit code: something other than a run's failure went wrong.
 pub(super) const OTHER: u8 = 1;
-/// A run, and the digest of a second one of the same plan, if it was asked for.
+/// A run, and the digest of its repetition, if one was requested.
 pub(super) struct Ran {
     pub(super) report: Report,
     pub(super) again: Option<u64>,
@@ -21,7 +21,7 @@ impl Ran {
         self.again.is_some_and(|digest| digest != self.report.digest)
     }
 
-    /// The exit code it deserves; `None`: it is well.
+    /// Its exit code; `None`: every check held.
     pub(super) fn code(&self) -> Option<u8> {
         match &self.report.failure {
             _ if self.is_two_ways() => Some(OTHER),

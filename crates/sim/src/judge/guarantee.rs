@@ -1,21 +1,21 @@
-//! The guarantees by name, and what it means that one is broken.
+//! The guarantees by name, and violations.
 
 use std::fmt;
 
-/// The guarantee a failure breaks.
+/// A guarantee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Guarantee {
-    /// Durable: what was answered with success is in the journal.
+    /// Durable: every acknowledged success is in the journal.
     G1,
-    /// Single writer: streams are gap-free, and nobody writes who has left.
+    /// Single writer: streams have no gaps, and a node that has left writes nothing.
     G2,
-    /// Replay gives the live state.
+    /// Replay produces the live state.
     G3,
     /// Goods are conserved.
     G4,
     /// A command takes effect at most once, and its answer stays the same.
     G5,
-    /// A transaction takes effect in all or in none.
+    /// A transaction takes effect in all its entities or in none.
     G6,
     /// Durable before visible.
     G7,
@@ -29,7 +29,7 @@ pub enum Guarantee {
     G11,
     /// Queues, tables, frames and waits are bounded, and empty when nobody needs them.
     G12,
-    /// What the game itself demands.
+    /// The game's own invariants.
     Game,
 }
 
@@ -54,12 +54,12 @@ impl fmt::Display for Guarantee {
     }
 }
 
-/// A guarantee that does not hold.
+/// A broken guarantee.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// The guarantee.
     pub guarantee: Guarantee,
-    /// What was seen, for people.
+    /// What the checker saw, for people.
     pub text: String,
 }
 

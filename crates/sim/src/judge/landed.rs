@@ -1,4 +1,4 @@
-//! What lands in the journal, event by event.
+//! Appends that land in the journal, event by event.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ impl Judge {
         };
         if !self.replicas.contains_key(&id) {
             let mut replica = Replica::new(kind.create(id.id));
-            // What an entity begins with came into the world with it.
+            // What an entity starts with came into the world with it.
             self.game.holdings(id, &replica.snapshot, &mut replica.holdings);
             self.made.add_all(&replica.holdings, 1);
             self.replicas.insert(id, replica);
@@ -116,7 +116,7 @@ impl Judge {
         Ok(())
     }
 
-    /// The game's part of an event: what it does to goods is what its own word says.
+    /// The game's part of an event: its effect on goods must be the one it declares.
     fn take_game(&mut self, id: EntityId, seq: u64, payload: &Bytes, moved: &mut Holdings) -> Verdict {
         let name = self.name(id);
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
@@ -155,7 +155,7 @@ impl Judge {
                 format!("{name}: the snapshot at {seq} is not what the events make"),
             );
         }
-        // The answers a snapshot forgets would be given again.
+        // If a snapshot forgot an answer, a repeat would execute the command again.
         let window = replica.effects.keys().rev().take(ANSWERS);
         let kept: BTreeSet<_> = snapshot.answers.iter().map(|a| a.seq).collect();
         if let Some(missing) = window.into_iter().find(|seq| !kept.contains(seq)) {

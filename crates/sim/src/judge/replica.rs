@@ -26,12 +26,13 @@ pub(super) struct Replica {
     pub(super) effects: BTreeMap<u64, Effect>,
     pub(super) holdings: Holdings,
     pub(super) snapshot: Bytes,
-    /// Fingerprints of what others, and the own player, may have been shown.
+    /// Fingerprints of states that others, or the own player, may see.
     pub(super) publics: HashSet<u64>,
     pub(super) privates: HashSet<u64>,
-    /// Fields of a later version that were once written: in the session, in the snapshot, and in the answers to which commands.
+    /// Where fields of a later version were once written: in the session, in the snapshot, and in the answers to which
+    /// commands.
     pub(super) later: (bool, bool, BTreeSet<u64>),
-    /// Its public part changes by time alone: what may be shown is not in the books.
+    /// Its public part changes by time alone, so the replica does not know what may be shown.
     pub(super) changes_by_time: bool,
 }
 
@@ -81,7 +82,7 @@ impl Replica {
         Ok(())
     }
 
-    /// An event of the game has landed as event `seq`, with these flows of goods by its own word. `holdings` reads a snapshot.
+    /// A game event has landed as event `seq`, with the flows of goods it declares. `holdings` reads a snapshot.
     pub(super) fn take_game(
         &mut self,
         name: &str,
@@ -108,7 +109,7 @@ impl Replica {
     }
 }
 
-/// Where a snapshot has fields that this version does not know: its session, itself, its answers.
+/// Where a snapshot has fields that this version does not know: in the session, in itself, in the answers.
 pub(super) fn later_fields(bytes: &Bytes) -> Result<(bool, bool, BTreeSet<u64>), DecodeError> {
     let snapshot = Kept::<SnapshotParts>::decode(bytes.clone())?;
     let itself = !snapshot.unknown().is_empty();

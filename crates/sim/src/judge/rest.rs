@@ -1,10 +1,11 @@
-//! What must hold at rest: live states, and the journal from its beginning.
+//! The checks at rest: live states, and the journal from its beginning.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_journal::Store;
-use gundo_types::{EntityId, WorldTime};
+use gundo_kernel::game::Role;
+use gundo_types::{Body, ChunkId, EntityId, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::journal::{EventType, Loaded, Snapshot};
 
@@ -14,12 +15,23 @@ use super::replica::Replica;
 use crate::game::{Facts, Holdings};
 
 impl Judge {
-    /// What everybody should see of an entity at world time `at`; `None`: nothing, or it is not in the books.
+    /// What everybody should see of an entity at world time `at`; `None`: nothing, or there is no replica.
     pub(crate) fn public(&self, id: EntityId, at: WorldTime) -> Option<Bytes> {
         self.replicas.get(&id)?.state.public(at)
     }
 
-    /// Whether the books have an entity: creatures, and land nobody has touched, are not in them.
+    /// Everything with a place that somebody should see at world time `at` who looks there, and where it stands.
+    pub(crate) fn standing(&self, at: WorldTime) -> impl Iterator<Item = (EntityId, ChunkId, Body)> {
+        let placed = |id: &EntityId| self.rules.kind_of(id.kind).is_some_and(|k| k.role() == Role::Placed);
+        self.replicas.iter().filter(move |(id, _)| placed(id)).filter_map(move |(id, replica)| {
+            let (chunk, body) = (id.chunk_of_placed(), replica.state.place()?);
+            replica.state.public(at)?;
+            let body = Body { heading: body.heading & 127, speed: 0, ..body.rounded() };
+            (replica.seq > 0 && chunk.has(&body)).then_some((*id, chunk, body))
+        })
+    }
+
+    /// Whether there is a replica of an entity: there is none of creatures and of land that nobody has touched.
     pub(crate) fn knows(&self, id: EntityId) -> bool {
         self.replicas.contains_key(&id)
     }
@@ -28,7 +40,7 @@ impl Judge {
         Some(self.replicas.get(&id)?.state.private())
     }
 
-    /// A settled real's seq and state are those the journal's events make.
+    /// The seq and state of a settled real must be those that the journal's events produce.
     pub(crate) fn compare_live(&self, id: EntityId, seq: u64, state: &Bytes) -> Verdict {
         let name = self.name(id);
         let (known, expected) = match self.replicas.get(&id) {
@@ -52,7 +64,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Everything that can be checked in the journal alone.
+    /// Checks everything that the journal alone shows.
     pub(crate) fn check_journal(&self, store: &Store) -> Verdict {
         let mut streams = BTreeMap::new();
         for stream in store.streams(None, usize::MAX) {
@@ -69,7 +81,7 @@ impl Judge {
             }
             for (expected, (seq, _)) in (stream.first..).zip(store.stream(*id, 0, usize::MAX)) {
                 if seq != expected {
-                    let text = format!("{name}: event {seq} stands in the journal where {expected} should");
+                    let text = format!("{name}: event {seq} is in the journal in place of {expected}");
                     return violated(Guarantee::G2, text);
                 }
             }
@@ -99,7 +111,7 @@ impl Judge {
         self.game.check(&Facts { states, stream: &stream }).or_else(|text| violated(Guarantee::Game, text))
     }
 
-    /// What a load gives is what all events since the beginning make.
+    /// A load must produce the same state as all events since the beginning.
     fn compare_load(&self, id: EntityId, replica: &Replica, loaded: &Loaded) -> Verdict {
         let name = self.name(id);
         let kind = self.rules.kind_of(id.kind).expect("it has been applied");
@@ -124,7 +136,7 @@ impl Judge {
             }
         }
         if state.snapshot() != replica.snapshot {
-            return violated(Guarantee::G3, format!("{name}: a load gives another state than all events do"));
+            return violated(Guarantee::G3, format!("{name}: a load and all events give different states"));
         }
         Ok(())
     }

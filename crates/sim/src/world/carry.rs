@@ -1,7 +1,7 @@
-//! Everything in flight as bytes, if the plan wants it: encoded where it is sent, decoded where it arrives. What a codec loses is then
-//! lost in the run.
+//! Turns everything in flight into bytes, if the plan says so: encoded where it is sent, decoded where it arrives. So the
+//! run loses whatever a codec loses.
 //!
-//! What nodes say to clients are bytes in every run.
+//! Messages from nodes to clients are bytes in every run.
 
 use bytes::Bytes;
 use gundo_kernel::{HandoffMessage, Peer, TxMessage};
@@ -75,7 +75,7 @@ impl World {
         })
     }
 
-    /// A snapshot that somebody reads and writes back.
+    /// A snapshot after somebody has read it and written it back.
     fn carry_snapshot(&mut self, bytes: &Bytes) -> Bytes {
         read_and_write(bytes).unwrap_or_else(|error| {
             self.rule(violated(Guarantee::G9, format!("what is sent as a snapshot is none: {error}")));
@@ -92,7 +92,7 @@ fn snapshot_in(message: &mut Peer) -> Option<&mut Bytes> {
     }
 }
 
-/// All of a snapshot is known, or kept as it came.
+/// Decodes and encodes a snapshot: unknown fields must be kept unchanged.
 fn read_and_write(bytes: &Bytes) -> Result<Bytes, DecodeError> {
     Snapshot::decode(bytes.clone())?;
     let read = Kept::<SnapshotParts>::decode(bytes.clone())?;

@@ -1,4 +1,4 @@
-//! Players, and the clients they play by: coming, playing, what is said and heard.
+//! Players, and their clients: logging in, playing, sending and receiving.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::people::Client;
 use crate::story::{About, roster};
 
 impl World {
-    /// A player comes (back) into the world.
+    /// A player logs in, for the first time or again.
     pub(super) fn arrive(&mut self, person: usize) {
         if self.people[person].current.is_some() || self.closing {
             return;
@@ -37,7 +37,7 @@ impl World {
         settings.nonce = Some(who.nonce);
         settings.token = who.tokens.last().cloned().unwrap_or_default();
         settings.seed = self.life.next_u64();
-        // Impatient, so that what cannot be noticed otherwise is noticed within the run.
+        // Impatient, so that clients notice everything within the run.
         (settings.ping_every_ms, settings.silence_ms, settings.hello_wait_ms) = (2_000, 6_000, 4_000);
         settings.backoff_ms_max = 2_000;
         let token_used = settings.token.clone();
@@ -75,13 +75,13 @@ impl World {
         }
     }
 
-    /// Everybody goes.
+    /// All players log out.
     pub(crate) fn leave_all(&mut self) {
         self.closing = true;
         for person in 0..self.people.len() {
             self.leave(person);
         }
-        // Also those of whom a newer one took the player, and who took it back.
+        // Also older clients whose player a newer one took over, and that took it back.
         let now = Time(self.now);
         for client in 0..self.clients.len() {
             self.clients[client].session.leave(now);
@@ -89,7 +89,7 @@ impl World {
         }
     }
 
-    /// Players stop one after the other: somebody's last step is followed by the steps of others.
+    /// Players stop one after the other, so that a player's last step is followed by steps of others.
     fn plays(&self, person: usize) -> bool {
         const APART_US: u64 = 70_000;
         let early = (person as u64 * APART_US) % 2_500_000;
@@ -109,7 +109,7 @@ impl World {
         who.wishes.now = Time(now);
         who.wishes.step_ms = ((now - who.last_step) / 1_000).min(250) as u32;
         who.last_step = now;
-        let (walk, commands) = who.think(open, crowd, speed);
+        let (walk, commands) = who.think(open, &self.clients[client].picture, crowd, speed);
         for (tag, payload) in commands {
             if let Ok(id) = self.clients[client].session.command(Time(now), payload) {
                 self.clients[client].tags.push_back((id, tag));
@@ -141,7 +141,7 @@ impl World {
         }
         c.up_at = (self.now + c.distance_us + jitter).max(c.up_at);
         let at = c.up_at;
-        // A connection that broke takes nothing any more.
+        // A broken connection carries nothing any more.
         if self.conns.contains_key(&conn) {
             self.queue.push(at, Flight::ToNode { node, conn, message });
         }
@@ -156,7 +156,7 @@ impl World {
             self.scratch.clear();
             parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
             let Ok(message) = ServerMessage::decode(self.scratch.as_slice()) else {
-                let text = format!("n{} sends something that is not a server message", key.node);
+                let text = format!("n{} sends bytes that are not a server message", key.node);
                 return self.rule(violated(Guarantee::G9, text));
             };
             if self.story.tell.is_some() {
@@ -191,7 +191,7 @@ impl World {
         self.queue.push(at, Flight::ToClient { client, conn, parts });
     }
 
-    /// Sends a client why its node closes the connection.
+    /// Sends a client the reason why its node closes the connection.
     pub(super) fn send_closing(&mut self, key: Key, conn: ConnId, closing: Closing) {
         let last = ServerMessage { closing: Some(closing), ..Default::default() }.encode_to_vec();
         self.send_client(key, conn, vec![last.into()], SendClass::Kept);
@@ -226,7 +226,7 @@ impl World {
 
     pub(super) fn hang_up(&mut self, client: usize) {
         if let Some((node, conn)) = self.clients[client].conn.take() {
-            // After what was said before.
+            // It arrives after everything sent before.
             let at = self.clients[client].up_at.max(self.now) + 1;
             self.queue.push(at, Flight::Gone { node, conn });
         }
@@ -280,7 +280,7 @@ impl World {
         }
         let mut events = Vec::new();
         let at = self.world_time();
-        // Most parts are frames that many clients get: each is decoded once.
+        // Most parts are frames that many clients get: decode each only once.
         let mut rest = ServerMessage::default();
         for part in parts {
             let Some(message) = self.decoded.get(part) else {
@@ -294,7 +294,7 @@ impl World {
                 self.story.tell(self.now, about, text);
             }
             if !is_frame(&message) {
-                // Laid end to end: what is repeated adds up.
+                // Parts are concatenated: repeated fields append.
                 if rest.merge(part.as_ref()).is_err() {
                     return self.rule(violated(
                         Guarantee::G9,
@@ -314,7 +314,7 @@ impl World {
                 && !who.absence.is_possible(self.now, self.plan.world.grace_ms * 1_000)
             {
                 let text =
-                    format!("{} is told that {} left, who has not", self.people[c.person].name, who.name);
+                    format!("{} hears that {} left, but it has not", self.people[c.person].name, who.name);
                 verdict = violated(Guarantee::G8, text);
             }
             if let PictureEvent::Left(id) | PictureEvent::Gone(id) = event {
@@ -405,7 +405,7 @@ impl World {
         }
     }
 
-    /// A hello was refused for good: with the newest key the player must be let in; older ones may have ended.
+    /// A hello was refused for good. With its newest key the player must be let in; older keys may have expired.
     pub(super) fn on_refused(&mut self, client: usize, code: &str) {
         let person = self.clients[client].person;
         let name = self.people[person].name.clone();
@@ -413,7 +413,7 @@ impl World {
         self.story
             .tell(self.now, About::player(person), || format!("player {person}'s hello is refused: {code}"));
         if code == "name_taken" && self.people[person].tokens.is_empty() {
-            /// Names tried before it counts as locked out: two want each name at most.
+            /// Names to try before a player counts as locked out: at most two players want each name.
             const NAMES_MAX: u32 = 3;
             let who = &mut self.people[person];
             who.names_tried += 1;
@@ -463,14 +463,14 @@ fn is_frame(message: &ServerMessage) -> bool {
         && message.resync.is_none()
 }
 
-/// Parts that were decoded a moment ago, by where they lie.
+/// Parts decoded recently, by address.
 #[derive(Default)]
 pub(super) struct Decoded {
     messages: HashMap<(usize, usize), (Bytes, Arc<ServerMessage>)>,
 }
 
 impl Decoded {
-    /// Parts kept at the same time.
+    /// Parts kept at a time.
     const MAX: usize = 4_096;
 
     fn get(&mut self, part: &Bytes) -> Option<Arc<ServerMessage>> {
@@ -482,7 +482,7 @@ impl Decoded {
         if self.messages.len() >= Self::MAX {
             self.messages.clear();
         }
-        // With the bytes, so that nothing else can come to lie there.
+        // Keep the bytes too, so that nothing else can come to be at that address.
         self.messages.insert(key, (part.clone(), Arc::clone(&message)));
         Some(message)
     }

@@ -1,5 +1,5 @@
-//! The coordinator on virtual time: its rules are those of `gundo_coordinator`, here are its store, its faults, and the way of
-//! its word to the nodes.
+//! The coordinator on virtual time. Its rules are those of `gundo_coordinator`; this file has its store, its faults, and
+//! the delivery of views to the nodes.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::judge::{Guarantee, Judge, Verdict, violated};
 use crate::plan::Dial;
 use crate::story::About;
 
-/// What a node asks of the coordinator.
+/// A node's request to the coordinator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
     Renew { sent: Time },
@@ -27,47 +27,47 @@ pub(crate) enum Asked {
 #[derive(Default)]
 pub(crate) struct Coordinator {
     store: MemoryStore,
-    /// Its own clock, µs: it stands still while the coordinator is down, for nobody can renew.
+    /// Its own clock, µs. The clock stops while the coordinator is down, because nobody can renew then.
     clock: u64,
-    /// When its clock was looked at, µs.
+    /// When its clock was last advanced, µs.
     looked_at: u64,
-    /// The view that its record holds.
+    /// The view in its record.
     pub(super) view: View,
-    /// The newest view that nodes were sent, or are being sent.
+    /// The newest view that was sent to nodes, or is in flight to them.
     sent: View,
-    /// Views that no node was sent yet.
+    /// Views not sent to any node yet.
     fresh: Vec<View>,
-    /// It answers nobody until then, µs.
+    /// It answers nobody until this time, µs.
     down_until: u64,
-    /// Incarnations that were removed and go on, and since when, µs.
+    /// Incarnations that were removed and still run, and since when, µs.
     removed: BTreeMap<u64, u64>,
 }
 
 /// Where a call to the coordinator stops.
 #[derive(Clone, Copy, Debug)]
 struct Stop {
-    /// After so many steps.
+    /// After this many steps.
     after: u64,
-    /// What it asks next takes effect, and nobody hears of it.
+    /// Its next step takes effect, but nobody hears of it.
     unheard: bool,
 }
 
-/// Steps of the longest operation, or so.
+/// About as many steps as the longest operation has.
 const STEPS_MAX: u64 = 9;
-/// A question and its answer take up to so long, each, µs.
+/// Longest time of a request, and of its answer, µs.
 const WAY_US: u64 = 5_000;
-/// A removed node stops within this time, µs: it renews every second, and may stand still for a while first.
+/// A removed node stops within this time, µs: it renews every second, and may be frozen for a while first.
 const STOPS_US: u64 = 6_000_000;
 
 impl Coordinator {
-    /// It is `now`: leases may end.
+    /// Advances its clock to `now`: leases may end.
     fn advance(&mut self, now: u64) {
         self.clock += now.saturating_sub(self.looked_at.max(self.down_until));
         self.looked_at = now;
         self.store.advance(Time(self.clock));
     }
 
-    /// It answers nobody until then; a time that is past: it answers from `now` on.
+    /// It answers nobody until `until`; if that has passed, it answers from `now` on.
     pub(super) fn go_down(&mut self, now: u64, until: u64) {
         self.advance(now);
         self.down_until = until;
@@ -86,7 +86,7 @@ impl Coordinator {
     }
 }
 
-/// The journal's answer about a row. The judge hears of it.
+/// The journal's answer about a row. The judge sees it.
 fn row(store: &mut Store, judge: &mut Judge, request: RowRequest, deletes: bool) -> RowAnswer {
     match request {
         RowRequest::Register { incarnation, .. } => match store.register(incarnation) {
@@ -108,7 +108,7 @@ fn row(store: &mut Store, judge: &mut Judge, request: RowRequest, deletes: bool)
 }
 
 impl World {
-    /// A node asks.
+    /// A node sends a request.
     pub(super) fn ask(&mut self, node: Key, what: Asked) {
         let after = 1 + self.net.below(WAY_US);
         self.fly(after, Flight::Asked { node, what });
@@ -177,7 +177,7 @@ impl World {
     }
 
     fn answer(&mut self, request: Request) -> Answer {
-        // A planted bug takes members from the view and leaves their rows.
+        // A planted bug removes members from the view but leaves their rows.
         let deletes = self.planted != Some(Planted::TakeoverUnfenced);
         match request {
             Request::Store(request) => Answer::Store(self.coordinator.ask(request)),
@@ -187,14 +187,14 @@ impl World {
         }
     }
 
-    /// Where the next call stops, if it does. The first process of a world starts in peace.
+    /// Where the next call stops, if it does. The first process of a world starts without faults.
     fn stop(&mut self) -> Option<Stop> {
         let often = u64::from(self.plan.dials.get(&Dial::HalfDone).copied().unwrap_or(0));
         let stops = self.faulty && self.generation > 0 && often > 0 && self.wrong.below(100) < often;
         stops.then(|| Stop { after: self.wrong.below(STEPS_MAX), unheard: self.wrong.below(2) == 0 })
     }
 
-    /// Nodes join, in one view that is not sent yet; `None`: the coordinator has not answered.
+    /// Nodes join, in one view that is not sent yet; `None`: the coordinator did not answer.
     pub(super) fn join(&mut self, nodes: impl IntoIterator<Item = u16>) -> Option<Vec<Member>> {
         let candidate = |n: u16| Candidate { node: NodeId(n), host: format!("n{n}"), port: 1 };
         let candidates = nodes.into_iter().map(candidate).collect();
@@ -209,18 +209,18 @@ impl World {
         Some(members)
     }
 
-    /// A member that has given everything away leaves.
+    /// A member that has handed everything over leaves.
     pub(super) fn leave_view(&mut self, incarnation: u64) {
         self.remove(Remove::leaving(incarnation));
     }
 
     fn remove(&mut self, removal: Remove) {
-        // A caller that hears nothing asks again, or others do.
+        // A caller without an answer asks again, or others do.
         let _ = self.operate(removal);
         self.spread_views();
     }
 
-    /// A node is not in the view any more.
+    /// A node is no longer in the view.
     fn on_removed(&mut self, Member { node, incarnation, .. }: &Member) {
         if self.nodes.values().any(|n| n.incarnation == *incarnation) {
             self.coordinator.removed.insert(*incarnation, self.now);
@@ -228,13 +228,13 @@ impl World {
         self.story.tell(self.now, About::node(node.0), || format!("{node} is taken from the view"));
     }
 
-    /// A member is to be emptied.
+    /// Drains a member.
     pub(super) fn drain(&mut self, incarnation: u64) {
         let _ = self.operate(Drain::new(incarnation));
         self.spread_views();
     }
 
-    /// The same members, in a new view.
+    /// Makes a new view with the same members.
     pub(super) fn renumber(&mut self) {
         let StoreAnswer::Record(Some((version, value))) = self.coordinator.ask(StoreRequest::Read) else {
             return;
@@ -245,21 +245,21 @@ impl World {
         self.spread_views();
     }
 
-    /// Whether a node belongs, as far as the coordinator knows.
+    /// Whether a node is a member, as far as the coordinator knows.
     pub(crate) fn is_member(&self, node: &super::SimNode) -> bool {
         self.coordinator.view.members.iter().any(|m| m.incarnation == node.incarnation)
     }
 
-    /// A node that is to be emptied and is not yet.
+    /// A node that is draining.
     pub(crate) fn draining(&self) -> Option<NodeId> {
         self.coordinator.view.members.iter().find(|m| m.draining).map(|m| m.node)
     }
 
-    /// No node shows for long what was, after others have taken over.
+    /// After others have taken over, a removed node must not show its old state for long.
     pub(crate) fn check_removed(&mut self) -> Verdict {
         let alive: BTreeMap<_, _> = self.nodes.iter().map(|(key, n)| (n.incarnation, key.node)).collect();
         self.coordinator.removed.retain(|incarnation, _| alive.contains_key(incarnation));
-        // While the coordinator is down nobody is told; then the lease counts.
+        // While the coordinator is down no node hears of it; then the lease counts.
         let since = |at: u64| at.max(self.coordinator.down_until);
         let late = |(_, at): &(&u64, &u64)| self.now > since(**at) + STOPS_US;
         match self.coordinator.removed.iter().find(late) {
@@ -276,13 +276,13 @@ impl World {
         self.settings.membership_ms() * 1_000
     }
 
-    /// The lease of an incarnation is over, unless it was renewed.
+    /// The lease of an incarnation ends, unless it was renewed.
     pub(super) fn lease_ends(&mut self, incarnation: u64) {
         if !self.coordinator.view.members.iter().any(|m| m.incarnation == incarnation) {
             return;
         }
         self.coordinator.advance(self.now);
-        // Also if it was renewed: removals that have begun are to be finished.
+        // Even if it was renewed, finish removals that have begun.
         let _ = self.operate(Expire::new());
         self.spread_views();
         let left =
@@ -290,7 +290,7 @@ impl World {
         self.fly(left.unwrap_or(self.lease_us()), Flight::LeaseEnds(incarnation));
     }
 
-    /// Sends every new view. Every node learns of it in its own time.
+    /// Sends every new view. Each node learns of it after its own delay.
     pub(super) fn spread_views(&mut self) {
         let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
         for view in std::mem::take(&mut self.coordinator.fresh) {

@@ -1,17 +1,18 @@
-//! What is in flight or due in a world, and between whom.
+//! Everything in flight or due in a world.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use gundo_kernel::{Input, Peer, Renewal, View};
 use gundo_rig::Seat;
-use gundo_types::{ConnId, EntityId, NodeId, Time};
+use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
 
 use super::coordinator::Asked;
 use crate::plan::Dial;
 
-/// One life of a node, in one life of the process.
+/// One incarnation of a node, in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) generation: u32,
@@ -19,7 +20,7 @@ pub(crate) struct Key {
     pub(crate) life: u16,
 }
 
-/// Something on its way, or due.
+/// Something in flight, or due.
 pub(crate) enum Flight {
     Peer {
         to: Key,
@@ -61,6 +62,13 @@ pub(crate) enum Flight {
         entity: EntityId,
         load: u64,
     },
+    Listed {
+        node: Key,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
+    },
     NodeTimer(Key),
     ClientTimer(usize),
     /// A view reaches a node.
@@ -68,7 +76,7 @@ pub(crate) enum Flight {
         node: Key,
         view: View,
     },
-    /// A paused node goes on.
+    /// A paused node runs again.
     Resume(Key),
     /// A client that read slowly has read everything.
     Drained(usize),
@@ -79,41 +87,41 @@ pub(crate) enum Flight {
         node: Key,
         peer: NodeId,
     },
-    /// A node asks the coordinator for something.
+    /// A node's request reaches the coordinator.
     Asked {
         node: Key,
         what: Asked,
     },
-    /// What became of a renewal.
+    /// The outcome of a renewal.
     Renewed {
         node: Key,
         sent: Time,
         renewal: Renewal,
     },
-    /// The lease of an incarnation is over, unless it was renewed.
+    /// The lease of an incarnation ends, unless it was renewed.
     LeaseEnds(u64),
     /// A node that was removed ends.
     Fenced(Key),
-    /// A node that was to be emptied is.
+    /// A draining node is empty.
     Emptied(Key),
     /// A node that died starts again.
     NodeStarts(Key),
-    /// A process that was taken for dead finds out.
+    /// A process that was presumed dead finds out.
     ZombieEnds(u32),
     Boot,
     Step(usize),
-    /// A player comes (back) in.
+    /// A player logs in, for the first time or again.
     Arrive(usize),
     Fault(Dial),
-    /// The journal goes on.
+    /// The journal commits again.
     StallEnds(Stall),
-    /// There is room on the disk again.
+    /// The disk has room again.
     RoomAgain,
-    /// A node has time again.
+    /// A node's overload ends.
     Ease(Key),
 }
 
-/// What had been counted when the journal began to stall, over all nodes.
+/// The counts of all nodes when the journal began to stall.
 #[derive(Clone, Copy)]
 pub(crate) struct Stall {
     pub(super) began: u64,

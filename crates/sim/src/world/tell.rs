@@ -10,23 +10,8 @@ use crate::story::{About, brief, is_fine, short};
 impl World {
     pub(super) fn tell_input(&mut self, key: Key, input: &Input) {
         let (now, n) = (self.now, key.node);
-        let word = |a: u64, b: u64| a << 56 ^ b;
-        let mark = match input {
-            Input::View(view) => word(1, view.epoch.0),
-            Input::Client { conn, message } => word(2, conn.0) ^ message.encoded_len() as u64,
-            Input::Gone { conn } => word(3, conn.0),
-            Input::Lagging { conn } => word(4, conn.0),
-            Input::Drained { conn } => word(5, conn.0),
-            Input::Peer { from, message, .. } => word(6, u64::from(from.0)) ^ u64::from(is_fine(message)),
-            Input::Appended { batch, .. } => word(7, *batch),
-            Input::Loaded { entity, load, .. } => word(8, *load) ^ entity.id,
-            Input::Timeout => word(9, 0),
-            Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
-            Input::Renewed { renewal, .. } => word(12, *renewal as u64),
-            Input::Gauges(_) | Input::Hold(_) | Input::Stop => word(10, 0),
-        };
         self.story.mix(now ^ u64::from(n) << 48);
-        self.story.mix(mark);
+        self.story.mix(mark_of(input));
         if self.story.tell.is_none() {
             return;
         }
@@ -58,6 +43,10 @@ impl World {
                     Err(error) => error.clone(),
                 };
                 format!("n{n}: load {} of {} gives {what}", load & 0xffff_ffff, self.judge.name(*entity))
+            }
+            Input::Listed { kind, list, result } => {
+                let what = result.as_ref().map_or_else(Clone::clone, |ids| format!("{} ids", ids.len()));
+                format!("n{n}: list {} of kind {} gives {what}", list & 0xffff_ffff, kind.0)
             }
             Input::Timeout => {
                 about.fine = true;
@@ -97,6 +86,28 @@ impl World {
 
     pub(super) fn tell_fault(&mut self, key: Key, text: impl FnOnce() -> String) {
         self.story.tell(self.now, About::node(key.node), || format!("fault: {}", text()));
+    }
+}
+
+/// What tells an input from others, for the trace.
+fn mark_of(input: &Input) -> u64 {
+    let word = |a: u64, b: u64| a << 56 ^ b;
+    match input {
+        Input::View(view) => word(1, view.epoch.0),
+        Input::Client { conn, message } => word(2, conn.0) ^ message.encoded_len() as u64,
+        Input::Gone { conn } => word(3, conn.0),
+        Input::Lagging { conn } => word(4, conn.0),
+        Input::Drained { conn } => word(5, conn.0),
+        Input::Peer { from, message, .. } => word(6, u64::from(from.0)) ^ u64::from(is_fine(message)),
+        Input::Appended { batch, .. } => word(7, *batch),
+        Input::Loaded { entity, load, .. } => word(8, *load) ^ entity.id,
+        Input::Listed { list, result, .. } => {
+            word(13, *list) ^ result.as_ref().map_or(0, |ids| ids.iter().fold(1, |a, b| a ^ b))
+        }
+        Input::Timeout => word(9, 0),
+        Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
+        Input::Renewed { renewal, .. } => word(12, *renewal as u64),
+        Input::Gauges(_) | Input::Hold(_) | Input::Stop => word(10, 0),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong: each dial as something that happens to nodes, players or the journal.
+//! The faults: what each dial does to nodes, players or the journal.
 
 use gundo_kernel::{Gauges, Input};
 use gundo_types::{ConnId, WorldTime};
@@ -18,13 +18,13 @@ impl World {
     pub(super) fn schedule_fault(&mut self, dial: Dial) {
         let Some(rate) = self.plan.dials.get(&dial) else { return };
         let mean = 60_000_000 / u64::from(*rate).max(1);
-        // Between nothing and twice the mean, most often about the mean.
+        // Between nothing and twice the mean, most often near the mean.
         let after = (self.wrong.below(mean) + self.wrong.below(mean)).max(1);
         self.fly(after, Flight::Fault(dial));
     }
 
     pub(super) fn fault(&mut self, dial: Dial) {
-        // The kernel mends lost frames by itself: they are lost until everybody stands still.
+        // The kernel repairs lost frames by itself, so they may get lost until all players stand still.
         if !(self.faulty || dial == Dial::Frames && self.playing) {
             return;
         }
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    /// Lets it happen; false if there is nothing it could happen to.
+    /// Causes the fault; false if nothing suits it.
     pub(super) fn cause(&mut self, dial: Dial) -> bool {
         let second = 1_000_000;
         if matches!(dial, Dial::Unreadable | Dial::Crash | Dial::Zombie | Dial::NodeCrash) {
@@ -58,7 +58,7 @@ impl World {
                 let person = self.wrong.below(self.people.len() as u64) as usize;
                 return self.disturb(dial, person);
             }
-            // The choice is made where the message is sent.
+            // The choice happens where the message is sent.
             Dial::Reorder => return self.reorder(),
             Dial::Wave => {
                 let back = self.wrong.below(5 * second);
@@ -96,7 +96,7 @@ impl World {
             Dial::UnknownLanded => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLanded),
             Dial::UnknownLost => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLost),
             Dial::Prune => {
-                // As if an hour had passed: what may go by then goes.
+                // As if an hour had passed: everything that may be pruned then is pruned.
                 let later = WorldTime(self.world_time().0 + gundo_journal::KEEP_MS);
                 self.storage.disk.store.prune(later);
             }
@@ -107,7 +107,7 @@ impl World {
         true
     }
 
-    /// A link between two nodes, or one way of it, holds back or loses what it carries for a while.
+    /// A link between two nodes, or one direction of it, delays or loses its messages for a while.
     fn cut_links(&mut self, dial: Dial) -> bool {
         let second = 1_000_000;
         let (a, b) = (self.some_node(), self.some_node());
@@ -128,7 +128,7 @@ impl World {
         true
     }
 
-    /// A node stands still for a while.
+    /// A node freezes for a while.
     fn pause_some(&mut self) -> bool {
         let second = 1_000_000;
         let key = self.some_node();
@@ -167,14 +167,14 @@ impl World {
         true
     }
 
-    /// What was counted so far.
+    /// The current counts.
     fn stall(&self) -> Stall {
         let updates: u64 = self.nodes.values().map(|n| n.kernel.counters().updates).sum();
         let updates = self.updates_ended + updates;
         Stall { began: self.now, walks: self.walks, walked: self.walked, updates }
     }
 
-    /// Durable things had to wait. Who walked was heard all the same, and seen.
+    /// Durable work had to wait. Moves must have been accepted all the same, and clients must have seen them.
     pub(super) fn stall_ends(&mut self, before: Stall) {
         const ENOUGH: u64 = 20;
         if self.unsteady_until > before.began {
@@ -192,14 +192,14 @@ impl World {
         self.rule(violated(Guarantee::G12, text));
     }
 
-    /// Drivers look at the disk.
+    /// Drivers check the disk.
     pub(super) fn tell_room(&mut self, storage_full: bool) {
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.input(key, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
         }
     }
 
-    /// A driver has found its thread so busy, for so many seconds.
+    /// A driver reports this load, for so many seconds.
     pub(super) fn tell_load(&mut self, key: Key, load_permille: u32, seconds: u64) {
         for _ in 0..seconds {
             self.input(key, Input::Gauges(Gauges { load_permille, ..Gauges::default() }));
@@ -214,11 +214,11 @@ impl World {
         for input in inbox {
             self.input(key, input);
         }
-        // A timer that fell due meanwhile was taken from the queue.
+        // The queue dropped timers that fell due meanwhile.
         self.input(key, Input::Timeout);
     }
 
-    /// The whole process dies. As a zombie it lives on for a moment, and does not know.
+    /// The whole process dies. A zombie works on for a moment without knowing.
     pub(super) fn crash(&mut self, zombie: bool) -> bool {
         let generation = self.generation;
         if self.booting || !self.nodes.keys().any(|key| key.generation == generation) {
@@ -228,7 +228,7 @@ impl World {
         self.story.tell(self.now, About::default(), || format!("fault: {text}"));
         let boots_in = 100_000 + self.wrong.below(2_000_000);
         if zombie {
-            // Its rows are deleted when the next one starts; it looks for them once per second.
+            // The next process deletes its rows when it starts; it checks for them once per second.
             let ends_in = boots_in + 1 + self.wrong.below(1_000_000);
             self.fly(ends_in, Flight::ZombieEnds(generation));
         } else {
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Its row is deleted: from now on nothing of it may land.
+    /// Deletes its row: from now on nothing of it may land.
     pub(super) fn leave_journal(&mut self, incarnation: u64) {
         self.storage.disk.store.leave(incarnation);
         self.judge.leave(incarnation);
@@ -262,8 +262,8 @@ impl World {
         self.end_nodes(&|key| key.generation == generation);
     }
 
-    /// One node dies. Most of its peers notice at once, by their links. When two are sure the others go on without it; later
-    /// it starts again.
+    /// One node dies. Most of its peers notice at once, by their links. When two are sure, the others continue without it;
+    /// later it starts again.
     pub(super) fn crash_node(&mut self) -> bool {
         let key = self.some_node();
         let alive = self.nodes.keys().filter(|k| k.generation == self.generation).count();
@@ -283,7 +283,7 @@ impl World {
         true
     }
 
-    /// A node is to be emptied: one at a time, and never the last.
+    /// Drains a node: one at a time, and never the last.
     fn drain_node(&mut self) -> bool {
         let key = self.some_node();
         let members = &self.coordinator.view.members;
@@ -298,7 +298,7 @@ impl World {
         true
     }
 
-    /// A node says that it has nothing left. It ends, and starts again.
+    /// A node reports that it is empty. It ends, and starts again.
     pub(super) fn emptied(&mut self, key: Key) {
         let Some(node) = self.nodes.get(&key) else { return };
         let (incarnation, counters) = (node.incarnation, node.kernel.counters());
@@ -314,7 +314,7 @@ impl World {
         self.fly(starts_in, Flight::NodeStarts(key));
     }
 
-    /// A node that was removed has found out.
+    /// A removed node has found out.
     pub(super) fn fenced(&mut self, key: Key) {
         if !self.nodes.contains_key(&key) {
             return;
@@ -329,7 +329,7 @@ impl World {
         if key != self.key(key.node) || self.booting {
             return;
         }
-        // Also a life that nobody has missed yet ends by this.
+        // This also ends an incarnation that nobody has missed yet.
         let Some(members) = self.join([key.node]) else {
             return self.fly(super::START_AGAIN_US, Flight::NodeStarts(key));
         };
@@ -355,7 +355,7 @@ impl World {
         }
     }
 
-    /// Everything is well again.
+    /// All faults end.
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
         self.coordinator.go_down(self.now, 0);
@@ -381,7 +381,7 @@ impl World {
         self.story.tell(self.now, About::default(), || "everything heals".to_owned());
     }
 
-    /// Creatures stand still.
+    /// Creatures stop moving.
     pub(crate) fn hold(&mut self) {
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.input(key, Input::Hold(true));
@@ -447,7 +447,7 @@ impl World {
         }
     }
 
-    /// A message with commands is overtaken by those after it.
+    /// Later messages overtake a message with commands.
     pub(super) fn reorder(&mut self) -> bool {
         let person = self.wrong.below(self.people.len() as u64) as usize;
         let Some(client) = self.people[person].current else { return false };
@@ -457,7 +457,7 @@ impl World {
         if commands.len() < 2 {
             return false;
         }
-        // The newest first, in one message, long before or after it comes in order.
+        // The newest first, in one message, long before or after they arrive in order.
         let late = self.wrong.below(400_000);
         commands.sort_by_key(|c| std::cmp::Reverse(c.seq));
         commands.iter().for_each(|c| self.judge.said(conn, c.seq, &c.payload));
@@ -471,13 +471,13 @@ impl World {
     pub(super) fn cut(&mut self, client: usize, node: Key, conn: ConnId, to_client: u64, to_node: u64) {
         let client_in = self.wrong.below(to_client + 1);
         let node_in = self.wrong.below(to_node + 1);
-        // Nothing passes any more.
+        // The connection carries nothing any more.
         self.conns.remove(&conn);
         self.fly(client_in, Flight::Broken { client, conn });
         self.fly(node_in, Flight::Gone { node, conn });
     }
 
-    /// Somebody who speaks the protocol badly, or too well.
+    /// A stranger who speaks the protocol badly, or too well.
     pub(super) fn hostile(&mut self) -> bool {
         use gundo_wire::client::{Bye, Hello, PROTOCOL};
         let node = self.some_node();
@@ -498,7 +498,7 @@ impl World {
             *at += world.wrong.below(200_000);
             world.queue.push(*at, Flight::ToNode { node, conn, message });
         };
-        // Somebody who knows a player, but not its secret; or whose player is on another node than its connection.
+        // A stranger who knows a player but not its secret, or whose player is on another node than its connection.
         let known: Vec<_> = self.people.iter().filter_map(|p| p.id).collect();
         match self.wrong.below(6) {
             4 if !known.is_empty() => {
@@ -536,7 +536,7 @@ impl World {
         true
     }
 
-    /// A message that no client of ours says; `None`: a second hello.
+    /// A message that no client of ours sends; `None`: a second hello.
     fn nonsense(&mut self, payload: &[u8]) -> Option<ClientMessage> {
         use gundo_wire::client::{Move, Ping};
         let far = self.wrong.next_u64() as i32;

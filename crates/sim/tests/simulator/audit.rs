@@ -1,5 +1,4 @@
-//! Journals looked through from outside: sound ones, and ones from which something is missing or in which something stands
-//! twice.
+//! Audits of journals: sound ones, and ones with a missing or repeated entry.
 
 use bytes::Bytes;
 use gundo_sim::{Audit, Goods, Guarantee};
@@ -14,7 +13,7 @@ const CHEST: EntityId = EntityId::new(Kind(2), 9);
 
 type Stream = Vec<(u64, EventRecord)>;
 
-/// A game's event; `command`: the player's command that it is the effect of, 0: none.
+/// A game's event. `command`: the player's command that caused it; 0: none.
 fn event(seq: u64, command: u64, n: u32) -> (u64, EventRecord) {
     let cause = Cause { seq: command, ..Cause::default() };
     let record = EventRecord {

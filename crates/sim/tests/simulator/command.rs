@@ -1,4 +1,4 @@
-//! The simulator as a command: what it says, and its exit codes.
+//! The simulator as a command: its output, and its exit codes.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use gundo_sim::main_told;
 
 use crate::purses::{Purses, Wrong};
 
-/// The exit code, and everything that was said.
+/// The exit code, and everything that was printed.
 fn said(wrong: Wrong, words: &str) -> (u8, String) {
     main_told("play sim", Arc::new(Purses(wrong)), std::iter::once("play").chain(words.split_whitespace()))
 }
@@ -113,7 +113,7 @@ fn the_checkers_are_proven_by_bugs() {
         said(Wrong::Nothing, &format!("mutants early-reply player-stays --seeds 5 --jobs 2 {CALM}"));
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("caught  early-reply ") && text.ends_with("2 of 2 caught\n"), "{text}");
-    // A world without faults does not notice that nobody would try a load again.
+    // A world without faults does not notice that failed loads are not retried.
     let (code, text) = said(Wrong::Nothing, &format!("mutants load-not-retried --seeds 1 {CALM}"));
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("MISSED  load-not-retried ") && text.ends_with("0 of 1 caught\n"), "{text}");

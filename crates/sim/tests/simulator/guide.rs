@@ -1,4 +1,4 @@
-//! `docs/simulator.md` names every dial, where it usually stands, and every checker.
+//! `docs/simulator.md` names every dial, its usual position, and every checker.
 
 use gundo_sim::{Dial, Guarantee};
 

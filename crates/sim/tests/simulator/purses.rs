@@ -1,44 +1,49 @@
-//! A small game with money in it, and with mistakes in its rules that can be asked for.
+//! A small game with money in it, whose rules can be given bugs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use gundo_bots::{Behaviour, Wishes};
 use gundo_kernel::game::{
-    Actor, Ask, Asked, Context, Decision, Done, Entity, Player, Refusal, Rules, State, Stored,
+    Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Placed, Player, Refusal, Rules, State,
+    Stored,
 };
 use gundo_sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo_types::{Body, EntityId, Point, WorldTime};
+use gundo_types::{Body, CHUNK_MM, EntityId, Point, WorldTime};
 use prost::Message;
 
-/// What is wrong with the rules.
+/// The bug in the rules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wrong {
     Nothing,
+    /// Nothing, and every other coin goes into a till, which stands in the chunk.
+    Tills,
+    /// Tills move on with each coin, and nobody has thought of the end of the chunk.
+    Astray,
     /// Every fifth coin becomes two in the chest.
     Doubles,
     /// The purse pays less than the chest gets.
     Shortchanges,
     /// More fits into a chest than should.
     Overfills,
-    /// More fits into a chest than should, and of twenty coins one becomes two.
+    /// More fits into a chest than should, and one of twenty coins becomes two.
     Both,
-    /// Nobody has thought of a fourth coin.
+    /// Nobody thought of a fourth coin.
     Panics,
-    /// A wish now and then spoils the purse it is for, and panics.
+    /// Some commands corrupt the purse they are for, and panic.
     Clumsy,
-    /// Everybody insists on such wishes.
+    /// All players insist on such commands.
     Stubborn,
-    /// The players have had enough after a while.
+    /// After a while the players' minds panic.
     Mad,
-    /// The players play otherwise each time.
+    /// The players play differently each time.
     Fickle,
 }
 
-/// Coins that everybody begins with.
+/// Coins that every player starts with.
 const BEGINNING: u32 = 6;
 const CHEST_MAX: u32 = 15;
-/// Whoever wishes for so many finds out that nobody has tried it.
+/// A command for this many coins finds the untested case.
 const UNTRIED: u32 = 99;
 
 /// Command, event, reply and snapshot of both kinds.
@@ -81,11 +86,16 @@ impl Player for Purse {
         if wish.n == 0 || wish.n > self.coins {
             return Err(Refusal::new("poor", "You do not have that much."));
         }
-        let chest = Ask::of::<Chest>(cx.here()?.chunk(), &wish);
-        Ok(chest.then(move |me: &Self, (), cx| {
+        let body = cx.here()?;
+        let pay = move |me: &Self, (), cx: &mut Context<'_, Self>| {
             let n = if *cx.world == Wrong::Shortchanges { wish.n - 1 } else { wish.n };
             Ok(Done::new().event(&Coins { n }).reply(&Coins { n: me.coins - n }))
-        }))
+        };
+        if cx.world.has_tills() && self.coins.is_multiple_of(2) {
+            let till = EntityId::placed(Till::KIND, body.chunk(), (cx.id.id % 3) as u16);
+            return Ok(Ask::of::<Till>(till, &wish).then(pay));
+        }
+        Ok(Ask::of::<Chest>(body.chunk(), &wish).then(pay))
     }
 
     fn private(&self) -> Coins {
@@ -120,7 +130,7 @@ impl Entity for Purse {
 #[state(ask = Coins, public = Coins)]
 struct Chest {
     coins: u32,
-    /// Whenever so many are in it, there is one more; 0: never.
+    /// Whenever this many are in it, one more appears; 0: never.
     doubles_at: u32,
 }
 
@@ -162,6 +172,59 @@ impl Entity for Chest {
     }
 }
 
+/// Where coins are kept, too. It stands in a chunk, and moves on a little with each coin.
+#[derive(State)]
+#[state(crate = gundo_kernel::game, kind = 3, name = "till", placed, world = Wrong, durable = Coins, event = Coins)]
+#[state(ask = Coins, public = Coins, asking_creates)]
+struct Till {
+    id: EntityId,
+    coins: u32,
+    step_mm: i32,
+}
+
+impl Stored for Till {
+    fn load(id: u64, wrong: &Wrong, coins: Coins) -> Self {
+        let step_mm = if *wrong == Wrong::Astray { CHUNK_MM } else { 100 };
+        Self { id: EntityId::new(Self::KIND, id), coins: coins.n, step_mm }
+    }
+
+    fn save(&self) -> Coins {
+        Coins { n: self.coins }
+    }
+}
+
+impl Asked for Till {
+    fn answer(&self, wish: Coins, _: &Actor, _: &mut Context<'_, Self>) -> Answered<Self> {
+        Ok((Done::new().event(&wish), ()))
+    }
+}
+
+impl Entity for Till {
+    fn apply(&mut self, got: &Coins) {
+        self.coins += got.n;
+    }
+
+    fn public(&self, _: WorldTime) -> Option<Coins> {
+        Some(self.save())
+    }
+}
+
+impl Placed for Till {
+    fn place(&self) -> Option<Body> {
+        let chunk = self.id.chunk_of_placed();
+        let number = i32::from(self.id.number_of_placed());
+        let (x, y) = (self.coins as i32 * self.step_mm, number * 1_000);
+        let at = Point::new(chunk.corner().x + x, chunk.corner().y + y);
+        Some(Body { island: chunk.island, at, ..Body::default() })
+    }
+}
+
+impl Wrong {
+    fn has_tills(self) -> bool {
+        matches!(self, Self::Tills | Self::Astray)
+    }
+}
+
 fn doubles_at(wrong: Wrong) -> u32 {
     match wrong {
         Wrong::Doubles => 5,
@@ -172,7 +235,7 @@ fn doubles_at(wrong: Wrong) -> u32 {
 
 struct Payer {
     wrong: Wrong,
-    /// Turns it lets pass.
+    /// Turns to skip.
     rests: u32,
     turns: u32,
 }
@@ -193,7 +256,7 @@ impl Behaviour for Payer {
     }
 }
 
-/// Fickle minds that were ever made: each rests longer than the one before.
+/// Fickle minds made so far: each rests longer than the one before.
 static FICKLE: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) struct Purses(pub(crate) Wrong);
@@ -206,7 +269,7 @@ impl Game for Purses {
     }
 
     fn rules(&self, _: u64) -> Arc<Rules> {
-        Arc::new(Rules::new("purses", self.0).with::<Purse>().with::<Chest>())
+        Arc::new(Rules::new("purses", self.0).with::<Purse>().with::<Chest>().with::<Till>())
     }
 
     fn mind(&self, _: usize) -> Box<dyn Behaviour> {
@@ -230,6 +293,10 @@ impl Game for Purses {
     }
 
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
+        let tills = facts.states(Till::KIND).count();
+        if self.0.has_tills() != (tills > 0) {
+            return Err(format!("{tills} tills have coins in them"));
+        }
         for (id, state) in facts.states(Chest::KIND) {
             let coins = Coins::decode(state).map_err(|e| e.to_string())?.n;
             if coins > CHEST_MAX {

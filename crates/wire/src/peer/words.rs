@@ -11,6 +11,8 @@ use super::{Body, Chunk, EntityId, Hold, Holder, LastRoster, Look, Malformed, Su
 const SPEED_MAX: u8 = 127;
 /// Tiers are three bits.
 const TIERS_MAX: u8 = 7;
+/// With them goes a bit for a node that wants the chunk for what has its place near, and does not look.
+const LOOK_MAX: u8 = 15;
 
 /// A required part.
 ///
@@ -161,7 +163,7 @@ impl TryFrom<Look> for (ChunkId, u8) {
     type Error = Malformed;
 
     fn try_from(look: Look) -> Result<Self, Malformed> {
-        Ok((needed(look.chunk, "a chunk")?, small(look.tiers, TIERS_MAX, "a set of tiers")?))
+        Ok((needed(look.chunk, "a chunk")?, small(look.tiers, LOOK_MAX, "a set of tiers")?))
     }
 }
 
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!(ChunkId::try_from(chunk).map(Chunk::from), Ok(chunk));
         assert_eq!(ChunkId::try_from(Chunk { x: 32_768, ..chunk }).map(|_| ()), out("a chunk"));
         assert_eq!(ChunkId::try_from(Chunk { y: -32_769, ..chunk }).map(|_| ()), out("a chunk"));
-        let look = Look { chunk: Some(chunk), tiers: 8 };
+        let look = Look { chunk: Some(chunk), tiers: 16 };
         assert_eq!(<(ChunkId, u8)>::try_from(look).map(|_| ()), out("a set of tiers"));
         let subscriber = Subscriber { node: 1, tiers: 0 };
         assert_eq!(<(NodeId, u8)>::try_from(subscriber).map(|_| ()), out("a subscriber's tiers"));

@@ -3,7 +3,7 @@
 use gundo_types::{EntityId, NodeId, Term, Time};
 
 use crate::core::Timer;
-use crate::game::{Rules, guard};
+use crate::game::{Role, Rules, guard};
 use crate::host::arriving::{Arriving, not_here};
 use crate::host::desk::Rooms;
 use crate::host::entity::Entity;
@@ -109,7 +109,7 @@ fn is_sound(image: &Image) -> bool {
 /// The player as it was at its old owner. `None`: it cannot be read here.
 fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Entity> {
     let ago = |us: u64| Time(now.0.saturating_sub(us));
-    let mut entity = Entity::new(id, Term::default(), true, now);
+    let mut entity = Entity::new(id, Role::Player, Term::default(), now);
     let kind = rules.kind_of(id.kind)?;
     let (durable, player) = (&mut entity.durable, &mut entity.player);
     guard(|| durable.restore_snapshot(id, kind, player.as_deref_mut(), &image.snapshot)).ok()?.ok()?;

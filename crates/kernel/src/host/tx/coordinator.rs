@@ -11,6 +11,7 @@ use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
 use crate::host::room::Host;
 use crate::host::trouble::gave_up;
+use crate::host::vicinity::Vicinity;
 use crate::peer::{Age, LOSSES_MAX, Peer, Prepared, ToEdge, TxId, TxMessage};
 
 /// How long a command tries to get its parts prepared before it is refused with `busy`, ms.
@@ -128,7 +129,8 @@ impl Entity {
         let parts: Vec<Prepared> = entry.parts.iter().filter_map(prepared).collect();
         assert_eq!(parts.len(), entry.parts.len(), "all parts have prepared");
         let answers: Vec<Bytes> = parts.iter().map(|p| p.reply.clone()).collect();
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), None);
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, self.place(), None);
         let decided = guard(|| then.conclude(self.durable.state().as_any(), &answers, &mut rules));
         let decided = self.judge(cx, "then", decided);
         let work = Work::Command(command);

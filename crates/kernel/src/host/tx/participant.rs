@@ -22,6 +22,7 @@ use crate::host::phase::Phase;
 use crate::host::queue::{Prepare, Work};
 use crate::host::room::Host;
 use crate::host::storage::Room;
+use crate::host::vicinity::Vicinity;
 use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
 /// How long a participant keeps its word to an older transaction, ms.
@@ -183,7 +184,8 @@ impl Entity {
 
     /// What its rules answer to an ask.
     fn answer(&mut self, cx: &mut Cx<'_>, ask: &[u8], actor: &Actor) -> Result<RawDone, Refusal> {
-        let mut rules = context(cx.core, &cx.crowd.interest, self.place(), None);
+        let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
+        let mut rules = context(cx.core, &eyes, self.place(), None);
         let answered = guard(|| self.durable.state().answer(ask, actor, &mut rules));
         let done = self.judge(cx, "answer", answered)?;
         self.check_sizes(cx, "answer", &done)?;

@@ -68,7 +68,7 @@ impl Cluster {
             let loaded = self.disk.store.load(stream.entity);
             if stream.entity.kind == game::PLAYER {
                 bags += i64::from(game_state::<game::Player>(&loaded).0.bag);
-            } else {
+            } else if stream.entity.kind == game::LAND {
                 let land = game_state::<game::Land>(&loaded);
                 missing += i64::from(land.0.missing);
                 grown += i64::from(land.0.grown);
@@ -111,10 +111,10 @@ impl Cluster {
 /// An entity's state as replay gives it.
 pub fn game_state<E: gundo_kernel::game::Entity<World = ()>>(loaded: &gundo_wire::journal::Loaded) -> E {
     let mut state = match &loaded.snapshot {
-        None => E::load(0, &(), E::Durable::default()),
+        None => E::from_durable(0, &(), E::Durable::default()),
         Some((_, payload)) => {
             let snapshot = gundo_wire::journal::Snapshot::decode(payload.as_ref()).expect("a snapshot");
-            E::load(0, &(), E::Durable::decode(snapshot.state.as_ref()).expect("a state"))
+            E::from_durable(0, &(), E::Durable::decode(snapshot.state.as_ref()).expect("a state"))
         }
     };
     for (_, record) in &loaded.events {

@@ -1,7 +1,9 @@
 //! The journal as the cluster's nodes have it: commits in groups, loads, and what goes wrong with both.
 
+use std::ops::RangeInclusive;
+
 use gundo_kernel::Input;
-use gundo_types::{EntityId, NodeId};
+use gundo_types::{EntityId, Kind, NodeId};
 use gundo_wire::journal::Batch;
 
 use super::network::{COMMIT_US, Flight};
@@ -51,5 +53,20 @@ impl Cluster {
         }
         let result = if self.unreadable { Err("the disk cannot be read".into()) } else { Ok(loaded) };
         self.input(node, Input::Loaded { entity, load, result });
+    }
+
+    pub(super) fn list_entities(
+        &mut self,
+        node: NodeId,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
+    ) {
+        let input = match self.unreadable {
+            true => Input::Listed { kind, list, result: Err("the disk cannot be read".into()) },
+            false => self.disk.list(kind, ids, max, list),
+        };
+        self.input(node, input);
     }
 }

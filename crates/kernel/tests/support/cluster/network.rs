@@ -1,8 +1,10 @@
 //! What is in flight between nodes, clients and the journal, and what happens to single messages.
 
+use std::ops::RangeInclusive;
+
 use gundo_kernel::{Input, Peer};
 use gundo_rig::Ended;
-use gundo_types::{ConnId, EntityId, NodeId, Time};
+use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
 
 use super::{Cluster, Fate};
@@ -50,6 +52,13 @@ pub(super) enum Flight {
         entity: EntityId,
         load: u64,
     },
+    Listed {
+        node: NodeId,
+        kind: Kind,
+        ids: RangeInclusive<u64>,
+        max: usize,
+        list: u64,
+    },
     NodeTimer(NodeId),
     ClientTimer(usize),
     /// A node dies of a strike.
@@ -88,6 +97,7 @@ impl Cluster {
             Flight::Commit => self.commit(),
             Flight::Completed(ended) => self.input(ended.who, ended.into_input()),
             Flight::Loaded { node, entity, load } => self.load_entity(node, entity, load),
+            Flight::Listed { node, kind, ids, max, list } => self.list_entities(node, kind, ids, max, list),
             Flight::NodeTimer(node) => {
                 if self.nodes.get_mut(&node).is_some_and(|seat| seat.is_woken(self.now)) {
                     self.input(node, Input::Timeout);

@@ -62,6 +62,9 @@ impl Cluster {
                 self.schedule_commit();
             }
             Output::Load { entity, load } => self.fly(LOAD_US, Flight::Loaded { node, entity, load }),
+            Output::List { kind, ids, max, list } => {
+                self.fly(LOAD_US, Flight::Listed { node, kind, ids, max, list });
+            }
             // Nobody answers: the coordinator is down, and the script says who belongs.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
@@ -114,7 +117,7 @@ impl Cluster {
             Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
             Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
             Flight::Completed(ended) => ended.who != dead,
-            Flight::Loaded { node, .. } => *node != dead,
+            Flight::Loaded { node, .. } | Flight::Listed { node, .. } => *node != dead,
             Flight::NodeTimer(node) => *node != dead,
             _ => true,
         });

@@ -1,0 +1,100 @@
+//! Which rules a kind has. `#[derive(State)]` lists them.
+
+use gundo_types::Body;
+
+use super::context::{Actor, Context, TickContext};
+use super::decision::{Decision, Done};
+use super::entity::{Asked, Entity, Placed, Player, Ticking};
+use super::refusal::Refusal;
+use super::state::State;
+
+/// A kind whose rules are listed. `#[derive(State)]` implements it.
+pub trait Registered: Entity {
+    /// The rules it has.
+    fn methods() -> Methods<Self>;
+}
+
+/// The optional rules of a kind, as functions. `#[derive(State)]` fills it, so a trait that `#[state]` promises and nobody
+/// implements is a compile error.
+pub struct Methods<E: State> {
+    pub(super) answer: Option<AnswerFn<E>>,
+    pub(super) player: Option<PlayerMethods<E>>,
+    pub(super) tick: Option<TickFn<E>>,
+    pub(super) place: Option<fn(&E) -> Option<Body>>,
+}
+
+type AnswerFn<E> = fn(
+    &E,
+    <E as State>::Ask,
+    &Actor,
+    &mut Context<'_, E>,
+) -> Result<(Done<E>, <E as State>::Answer), Refusal>;
+type CreateFn<E> = fn(&E, &str, &mut Context<'_, E>) -> Result<Done<E>, Refusal>;
+type WalkFn<E> = fn(&E, &Body, &Body, &mut Context<'_, E>) -> Result<(), Refusal>;
+type DecideFn<E> = fn(&E, <E as State>::Command, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
+type TickFn<E> = fn(&E, &mut <E as State>::Live, &mut TickContext<'_, E>);
+
+pub(super) struct PlayerMethods<E: State> {
+    pub(super) create: CreateFn<E>,
+    pub(super) spawn: fn(&E, &mut Context<'_, E>) -> Body,
+    pub(super) speed_max: fn(&E, &E::World) -> u32,
+    pub(super) decide: DecideFn<E>,
+    pub(super) private: fn(&E) -> E::Private,
+    pub(super) walk: WalkFn<E>,
+}
+
+impl<E: State> Default for Methods<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: State> Methods<E> {
+    /// No rules but those that every entity has.
+    pub fn new() -> Self {
+        Self { answer: None, player: None, tick: None, place: None }
+    }
+
+    /// Others can ask it.
+    pub fn asked(mut self) -> Self
+    where
+        E: Asked,
+    {
+        self.answer = Some(E::answer);
+        self
+    }
+
+    /// It is a player.
+    pub fn player(mut self) -> Self
+    where
+        E: Player,
+    {
+        self.player = Some(PlayerMethods {
+            create: E::create,
+            spawn: E::spawn,
+            speed_max: E::speed_max,
+            decide: E::decide,
+            private: E::private,
+            walk: E::walk,
+        });
+        self
+    }
+
+    /// It ticks while somebody looks.
+    pub fn ticking(mut self) -> Self
+    where
+        E: Ticking,
+    {
+        self.tick = Some(E::tick);
+        self
+    }
+
+    /// It stands in a chunk.
+    pub fn placed(mut self) -> Self
+    where
+        E: Placed,
+    {
+        self.place = Some(E::place);
+        self
+    }
+}

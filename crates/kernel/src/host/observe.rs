@@ -1,0 +1,107 @@
+//! Somebody looks at a chunk of this home: what belongs to it must be here. Its land, and the things that have their place there.
+//!
+//! While somebody looks at a chunk it is **open**: its land is loaded, the journal is asked which things have their place in it,
+//! those are loaded, and this node subscribes to what is around, so that they see it. When nobody looks any more they fall
+//! asleep, and are unloaded a while later (`rest_at_home`). After a new view each chunk is listed again: only then is it known
+//! that no other node writes there.
+
+use gundo_types::{ChunkId, EntityId, Kind};
+
+use super::desk::Rooms;
+use super::room::Host;
+use crate::core::Timer;
+use crate::game::Role;
+use crate::io::Output;
+
+/// Entities of one kind in one chunk that are loaded when somebody looks there. Beyond, those with higher numbers are not shown,
+/// and that is counted.
+const PLACED_MAX: usize = 256;
+/// Between two tries to list what has its place in a chunk, ms.
+const LIST_RETRY_MS: u64 = 250;
+
+impl Host {
+    /// The home has somebody who looks at `chunk`, or nobody any more: what belongs to it must be here, or may rest.
+    pub(crate) fn on_observed(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
+        let lives_here = rooms.core.home_of_chunk(chunk) == Some(rooms.core.me());
+        if !lives_here || !rooms.home.is_observed(chunk) {
+            return self.close(rooms, chunk);
+        }
+        let rules = rooms.core.settings.rules.clone();
+        if !rules.kinds().any(|(_, kind)| matches!(kind.role(), Role::Land | Role::Placed)) {
+            return;
+        }
+        let (opens, unlisted) = self.desk.places.begin(chunk);
+        if opens {
+            rooms.crowd.interest.set_place(chunk, true);
+        }
+        for (kind, any) in rules.kinds() {
+            match any.role() {
+                Role::Land => self.need_at_home(rooms, EntityId::new(kind, chunk.to_u64())),
+                Role::Placed if unlisted => self.list(rooms, kind, chunk),
+                Role::Placed | Role::Player | Role::Home => {}
+            }
+        }
+    }
+
+    /// Nobody looks at `chunk`, or it lives elsewhere: what belongs to it falls asleep.
+    fn close(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
+        if !self.desk.places.end(chunk) {
+            return;
+        }
+        rooms.crowd.interest.set_place(chunk, false);
+        let rules = &rooms.core.settings.rules;
+        self.desk.awake.retain(|id| rules.chunk_of(*id) != Some(chunk));
+    }
+
+    /// A new view: chunks that live elsewhere now are closed; the others are listed again when this home opens.
+    pub(crate) fn leave_places(&mut self, rooms: &mut Rooms<'_>) {
+        let me = Some(rooms.core.me());
+        for chunk in self.desk.places.doubt_all() {
+            if rooms.core.home_of_chunk(chunk) != me {
+                self.close(rooms, chunk);
+            }
+        }
+    }
+
+    /// A node that had `id` before has unloaded it: now it may be here, if somebody looks at its chunk.
+    pub(crate) fn on_released(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
+        let chunk = rooms.core.settings.rules.chunk_of(id);
+        if chunk.is_some_and(|chunk| self.desk.places.is_open(chunk)) {
+            self.need_at_home(rooms, id);
+        }
+    }
+
+    // ---- lists -----------------------------------------------------------------------------------------
+
+    /// Asks the journal which entities of `kind` have their place in `chunk`.
+    fn list(&mut self, rooms: &mut Rooms<'_>, kind: Kind, chunk: ChunkId) {
+        let list = rooms.core.next_load();
+        self.desk.places.ask(list, kind, chunk);
+        // One more than are loaded: so it is known whether that is all.
+        let (ids, max) = (EntityId::placed_in(chunk), PLACED_MAX + 1);
+        rooms.core.outputs.push_back(Output::List { kind, ids, max, list });
+    }
+
+    pub(crate) fn on_listed(&mut self, rooms: &mut Rooms<'_>, list: u64, result: Result<Vec<u64>, String>) {
+        let Some((kind, chunk)) = self.desk.places.answer(list) else {
+            return rooms.core.note_stale();
+        };
+        let Ok(ids) = result else {
+            return rooms.core.after_ms(LIST_RETRY_MS, Timer::ListRetry(kind, chunk));
+        };
+        if ids.len() > PLACED_MAX {
+            rooms.core.counters.lists_cut += 1;
+        }
+        for id in ids.into_iter().take(PLACED_MAX) {
+            let id = EntityId::new(kind, id);
+            assert_eq!(id.chunk_of_placed(), chunk, "a list is of what was asked for");
+            self.need_at_home(rooms, id);
+        }
+    }
+
+    pub(super) fn on_list_retry(&mut self, rooms: &mut Rooms<'_>, kind: Kind, chunk: ChunkId) {
+        if self.desk.places.wants_again(kind, chunk) {
+            self.list(rooms, kind, chunk);
+        }
+    }
+}
