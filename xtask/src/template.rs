@@ -13,8 +13,8 @@ use crate::shell::{self, Done, cargo, run};
 const MODEL: &str = "games/meadow";
 /// What of it is copied, if it is there.
 const COPIED: &[&str] = &["src", "tests", "page"];
-/// Tests that are about this repository.
-const OURS: &[&str] = &["tests/guides.rs"];
+/// Tests that are about this repository: its guides, and how the engine serves a page.
+const OURS: &[&str] = &["tests/guides.rs", "tests/command.rs"];
 /// Crates of Gundo that a game depends on.
 const DEPENDENCIES: &[&str] = &["gundo", "gundo-cli"];
 /// Names that a crate cannot have, or that its code could not tell from something else.
@@ -84,10 +84,7 @@ fn make(path: &Path) -> Done {
         write(&path.join(place), &bytes)?;
     }
     names.finish()?;
-    write(
-        &path.join("Cargo.toml"),
-        manifest(&name, &fs::canonicalize(shell::root()).map_err(|e| e.to_string())?).as_bytes(),
-    )?;
+    write(&path.join("Cargo.toml"), manifest(&name)?.as_bytes())?;
     write(&path.join("README.md"), readme(&name).as_bytes())?;
     write(&path.join(".gitignore"), b"/target\n/data\n")?;
     // The versions that Gundo is tested with. The first build removes what the game does not need.
@@ -165,15 +162,15 @@ impl Names {
     }
 }
 
-fn manifest(name: &str, gundo: &Path) -> String {
+fn manifest(name: &str) -> Done<String> {
+    let gundo = fs::canonicalize(shell::root()).map_err(|error| told(shell::root(), &error))?;
     let dependency = |krate: &&str| {
-        let folder = krate.strip_prefix("gundo-").unwrap_or(krate);
-        let path = gundo.join("crates").join(folder);
+        let path = gundo.join("crates").join(krate.strip_prefix("gundo-").unwrap_or(krate));
         // A TOML string: a path may hold backslashes and quotes.
         format!("{krate} = {{ path = {:?} }}\n", path.display().to_string())
     };
     let dependencies: String = DEPENDENCIES.iter().map(dependency).collect();
-    format!(
+    Ok(format!(
         "\
 [package]
 name = \"{name}\"
@@ -188,31 +185,25 @@ sim = [\"gundo/sim\", \"gundo-cli/sim\"]
 planted = [\"sim\", \"gundo/planted\"]
 
 [dependencies]
-# Gundo as it lies on this machine. To take it from its repository, write `{{ git = \"ADDRESS\", rev = \"COMMIT\" }}` in both lines instead
-# of the path.
+# Gundo as it is on this machine. To take it from its repository, write `{{ git = \"ADDRESS\", rev = \"COMMIT\" }}` in both
+# lines instead of the path.
 {dependencies}
-# This crate is a workspace of its own. Remove the two lines when you put it into another.
+# This crate is a workspace of its own. Remove this line when you put it into another.
 [workspace]
 
-[profile.dev]
-debug = \"line-tables-only\"
+{}",
+        profiles()?
+    ))
+}
 
-# Everything but your own code is optimised in development, too.
-[profile.dev.package.\"*\"]
-opt-level = 1
-debug = false
-
-[profile.release]
-debug = \"line-tables-only\"
-lto = \"thin\"
-
-# The simulator: as fast as a release, and every overflow is a finding.
-[profile.sim]
-inherits = \"release\"
-lto = \"off\"
-overflow-checks = true
-"
-    )
+/// The profiles of our workspace. With the same ones, third-party crates are compiled once in the test run.
+fn profiles() -> Done<String> {
+    let file = shell::root().join("Cargo.toml");
+    let text = fs::read_to_string(&file).map_err(|error| told(&file, &error))?;
+    let begin = text.find("[profile.dev]\n").filter(|_| text.contains("[profile.sim]\n"));
+    begin
+        .map(|begin| text[begin..].to_owned())
+        .ok_or_else(|| format!("{} has no profiles at its end", file.display()))
 }
 
 fn readme(name: &str) -> String {
@@ -303,9 +294,9 @@ mod tests {
             let text = fs::read_to_string(file).expect("text");
             assert!(!text.contains("meadow::"), "{}", file.display());
         }
-        assert!(
-            read("Cargo.toml").contains("name = \"red-tide\"") && read("Cargo.toml").contains("[workspace]")
-        );
+        for line in ["name = \"red-tide\"", "[workspace]", "[profile.sim]"] {
+            assert!(read("Cargo.toml").contains(line), "{line}");
+        }
     }
 
     #[test]
