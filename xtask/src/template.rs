@@ -69,7 +69,7 @@ fn make(path: &Path) -> Done {
     for folder in COPIED.iter().map(|folder| model.join(folder)).filter(|folder| folder.is_dir()) {
         walk(&folder, &mut files)?;
     }
-    let mut names = Names::new(&name);
+    let mut names = Names::new(&name, model.join("page").is_dir());
     for from in files {
         let place = from.strip_prefix(&model).expect("it was found there").to_owned();
         if OURS.iter().any(|ours| place == Path::new(ours)) {
@@ -122,10 +122,10 @@ struct Names {
 }
 
 impl Names {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, has_page: bool) -> Self {
         let ident = name.replace('-', "_");
         let quoted = format!("(\"{name}\"");
-        let pairs = vec![
+        let mut pairs = vec![
             ("meadow::", format!("{ident}::")),
             ("App::new(\"meadow\"", format!("App::new{quoted}")),
             ("Rules::new(\"meadow\"", format!("Rules::new{quoted}")),
@@ -134,6 +134,12 @@ impl Names {
             ("cargo run --profile sim -p meadow ", "cargo run --profile sim ".to_owned()),
             ("the guide `docs/", "Gundo's guide `docs/".to_owned()),
         ];
+        if has_page {
+            // A browser keeps the tokens of all games at one address together: each game needs its own name for them.
+            pairs.push(("\"meadow.token\"", format!("\"{name}.token\"")));
+            pairs.push(("\"meadow page\"", format!("\"{name} page\"")));
+            pairs.push(("`meadow schema`", format!("`{name} schema`")));
+        }
         Self { pairs: pairs.into_iter().map(|(from, to)| (from, to, 0)).collect(), ident }
     }
 
@@ -311,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_stale_template_says_so() {
-        let mut names = Names::new("a");
+        let mut names = Names::new("a", true);
         names.replace("meadow::rules()");
         let why = names.finish().expect_err("most is missing");
         assert!(why.contains("App::new"), "{why}");
