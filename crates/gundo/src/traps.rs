@@ -443,6 +443,8 @@
 mod tests {
     use std::collections::BTreeSet;
 
+    /// Mistakes on this page.
+    const COUNT: usize = 8;
     /// Lines in which a wrong example may differ from the right one before it.
     const DIFFERENT_MAX: usize = 8;
 
@@ -454,8 +456,7 @@ mod tests {
             page.split(|line| line.starts_with("# ") && !line.contains([';', '{', '}', '['])).collect();
         let mut pairs = 0;
         for block in blocks {
-            let fences = |line: &&str| line.starts_with("```");
-            let parts: Vec<&[&str]> = block.split(|line| fences(&line)).collect();
+            let parts: Vec<&[&str]> = block.split(|line| line.starts_with("```")).collect();
             // Words, right, nothing, wrong, nothing, what the compiler says, nothing.
             let [_, right, _, wrong, _, says, _] = parts[..] else { continue };
             let (right, wrong): (BTreeSet<_>, BTreeSet<_>) = (right.iter().collect(), wrong.iter().collect());
@@ -467,6 +468,4 @@ mod tests {
         let wrong = page.iter().filter(|line| line.starts_with("```compile_fail")).count();
         assert_eq!((pairs, wrong), (COUNT, COUNT));
     }
-
-    const COUNT: usize = 8;
 }
