@@ -12,6 +12,7 @@ mod e2e;
 mod shell;
 mod sim;
 mod steps;
+mod template;
 mod tidy;
 mod web;
 
@@ -21,7 +22,8 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   test [--only STEP[,STEP…]]   every test with its set-up; STEP is one of
-                               tidy, fmt, clippy, unit, doc, docs, web, e2e, fuzz, sim
+                               tidy, fmt, clippy, unit, doc, docs, template, web, e2e, fuzz, sim
+  new PATH                     a crate of your own, made from the game of the guide docs/first-game.md
   tidy                         the rules of the house that no compiler checks
   sim [ARG…]                   whole clusters with every fault, from seeds; ARGs: `sim --help`
                                (--seed S, --seeds N, --minutes M, --mutants, …)
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
             Ok(steps) => steps::test(&steps),
             Err(why) => return usage(&why),
         },
+        "new" => template::new(rest),
         "bench" => bench::run_named(rest),
         "soak" => bench::soak(rest),
         // Its exit code tells crash, safety and liveness failures apart.

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, answers, cargo, run};
-use crate::{e2e, sim, tidy, web};
+use crate::{e2e, sim, template, tidy, web};
 
 /// One part of the test run.
 pub(crate) struct Step {
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     Step { name: "unit", what: "unit and integration tests", run: unit },
     Step { name: "doc", what: "examples in the documentation", run: doc },
     Step { name: "docs", what: "documentation builds without a warning", run: docs },
+    Step { name: "template", what: "a new game is made, and its tests pass", run: template::check },
     Step { name: "web", what: "TypeScript SDK and page: types, tests, bundle", run: web::check },
     Step { name: "e2e", what: "two browsers on different nodes", run: e2e::run_all },
     Step { name: "fuzz", what: "bounded fuzzing of the decoders", run: fuzz },

@@ -1,93 +1,96 @@
 //! Gundo: a server engine for seamless, persistent worlds. This is what a game is written against.
 //!
-//! A game says what its things are, what they can be asked to do, and what happens then; the engine keeps every fact durable,
-//! spreads the world over nodes, and shows each player what is near. A game is a few [`Entity`] kinds handed over as
-//! [`Rules`], and one line of `main`: `App` of the crate `gundo-cli` gives it the server, the bots and the tools as a command.
+//! A game says which kinds of things there are, what they decide, and how an event changes them. The engine keeps every event durable,
+//! spreads the world over nodes, and shows each player what is near. A game is a few kinds in [`Rules`] and a short `main`: `App` of
+//! the crate `gundo-cli` makes a command of them, with server, bots and tools.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
-//! use std::sync::Arc;
 //!
-//! use gundo::prost::Message;
-//! use gundo::{Body, Context, DecodeError, Decision, Entity, Kind, Point, Refusal, Rules, WorldTime};
+//! use gundo::prelude::*;
 //! use gundo_cli::App;
 //!
-//! /// What players of this game can do: count.
-//! #[derive(Clone, PartialEq, Message)]
+//! /// What a player's client can send, and what then happens.
+//! #[message(by = 1)]
 //! struct Count {
-//!     #[prost(uint64, tag = "1")]
-//!     by: u64,
+//!     by: u32,
 //! }
 //!
+//! /// A player, with all that is stored of one.
+//! #[message(total = 1)]
+//! #[derive(State)]
+//! #[state(kind = 1, name = "counter", player, event = Count, command = Count, private = Counter)]
 //! struct Counter {
 //!     total: u64,
 //! }
 //!
-//! impl Entity for Counter {
-//!     const KIND: Kind = Kind(1);
-//!     const NAME: &'static str = "counter";
-//!     type World = ();
-//!     type Command = Count;
-//!     type Event = Count;
-//!     type Live = ();
-//!
-//!     fn new(_: u64, _: &()) -> Self {
-//!         Self { total: 0 }
+//! impl Player for Counter {
+//!     fn create(&self, _name: &str, _cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
+//!         Ok(Done::new())
 //!     }
 //!
-//!     fn restore(_: u64, _: &(), snapshot: &[u8]) -> Result<Self, DecodeError> {
-//!         Count::decode(snapshot).map(|count| Self { total: count.by })
-//!     }
-//!
-//!     fn snapshot(&self) -> Vec<u8> {
-//!         Count { by: self.total }.encode_to_vec()
-//!     }
-//!
-//!     // Chooses, changes nothing. The event is in the journal before anybody hears of it.
-//!     fn decide(&self, command: Count, _: &mut Context<'_, ()>) -> Result<Decision<Self>, Refusal> {
-//!         if command.by > 10 {
-//!             return Err(Refusal::new("too_much", "Nobody counts that fast."));
-//!         }
-//!         Ok(Decision::new().event(&command))
-//!     }
-//!
-//!     // The only place where it changes: live, and after every restart.
-//!     fn apply(&mut self, event: &Count) {
-//!         self.total += event.by;
-//!     }
-//!
-//!     fn public(&self, _: WorldTime) -> Option<Vec<u8>> {
-//!         Some(self.snapshot())
-//!     }
-//!
-//!     fn spawn(&self, _: &mut Context<'_, ()>) -> Body {
+//!     fn spawn(&self, _cx: &mut Context<'_, Self>) -> Body {
 //!         Body { at: Point::new(15_000, 15_000), ..Body::default() }
 //!     }
 //!
-//!     fn speed_max(&self, _: &()) -> u32 {
+//!     fn speed_max(&self, _world: &()) -> u32 {
 //!         5_000
+//!     }
+//!
+//!     // Decides, and changes nothing. Nobody hears of the event before it is in the journal.
+//!     fn decide(&self, count: Count, _cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+//!         if count.by > 10 {
+//!             return Err(Refusal::new("too_much", "Nobody counts that fast."));
+//!         }
+//!         Ok(Done::new().event(&count).into())
+//!     }
+//!
+//!     fn private(&self) -> Counter {
+//!         self.clone()
 //!     }
 //! }
 //!
+//! impl Entity for Counter {
+//!     // The only place where the state changes: live, and when the engine replays the journal.
+//!     fn apply(&mut self, count: &Count) {
+//!         self.total += u64::from(count.by);
+//!     }
+//!
+//!     fn public(&self, _at: WorldTime) -> Option<Counter> {
+//!         Some(self.clone())
+//!     }
+//! }
+//!
+//! fn rules() -> Rules {
+//!     Rules::new("counting", ()).with::<Counter>()
+//! }
+//!
 //! fn main() -> ExitCode {
-//!     App::new("counting", |_| Rules::new::<Counter>("counting", &Arc::new(()))).run()
+//!     App::new("counting", |_| rules()).run()
 //! }
 //! ```
 //!
-//! `cargo run --release` then starts a world of three nodes at <http://127.0.0.1:7600>, `-- bots 100` fills it, and
-//! `-- journal stream counter 1f` shows what happened to one counter.
+//! `cargo run --release` then runs a world of three nodes at <http://127.0.0.1:7600>, `-- bots 100` fills it, and `-- --help` shows
+//! the rest.
 //!
 //! # Where to read on
-//! * [`Entity`]: the rules of one kind. [`Decision`], [`Context`] and [`Refusal`] are what `decide` works with.
-//! * [`Rules`]: a game as a whole.
-//! * `gundo_cli::App`: the command; `gundo_cli::Config`: everything that can be configured, by file, environment and flags.
+//! * The guide `docs/first-game.md` in the repository: a game with land, transactions, tests and a server, line by line.
+//!   `cargo xtask new ../my-game` makes a crate of your own from it.
+//! * [`message`] and [`State`](derive@State), the two macros: messages, and the head of a kind.
+//! * [`Entity`], and what a kind can be besides: [`Player`], [`Asked`], [`Placed`], [`Ticking`], [`Stored`].
+//! * [`Done`], [`Decision`] and [`Ask`]: what rules return. [`Context`]: what they may look at. [`Refusal`]: a polite no.
+//! * [`Rules`]: a game as a whole. `gundo_cli::App`: the command; `gundo_cli::Config`: everything that can be configured.
+//! * [`traps`]: mistakes that the types catch, with what the compiler says.
+//! * [`testing`]: a `Town` runs rules in a test without a server. With the feature `testing`, a `TestWorld` is a whole world with real
+//!   nodes and sockets.
 //! * [`bots`]: what bots do in your game.
-//! * [`testing`](https://docs.rs/gundo): with the feature `testing`, whole worlds inside tests.
-//! * [`sim`](https://docs.rs/gundo): with the feature `sim`, whole worlds where everything goes wrong, from one seed.
+//! * `gundo::sim`, with the feature `sim`: whole worlds where everything goes wrong, from one seed. The guide `docs/simulator.md` in the
+//!   repository shows how a game joins in.
 //!
 //! Not here: the command line, and anything that runs a world but for tests.
 
 pub mod testing;
+pub mod traps;
 
 pub use bytes::Bytes;
 pub use gundo_bots as bots;

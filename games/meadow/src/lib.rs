@@ -23,7 +23,7 @@ pub enum Wish {
     Pick,
 }
 
-/// A flower: in the meadow, or on its way from or to it.
+/// A flower: part of a meadow's state, of its events and of its answers.
 #[message(x = 1, y = 2, planted_at = 3, ripe = 4)]
 pub struct Flower {
     /// Millimetres on the island.
@@ -32,22 +32,22 @@ pub struct Flower {
     pub y: i32,
     /// World time, ms.
     pub planted_at: u64,
-    /// Only in what others see.
+    /// Set only in what others see.
     pub ripe: bool,
 }
 
 impl Flower {
-    fn is_ripe(&self, at: WorldTime) -> bool {
-        at - WorldTime(self.planted_at) >= RIPE_MS
+    fn ripe_at(&self) -> WorldTime {
+        WorldTime(self.planted_at) + RIPE_MS
     }
 }
 
 /// What happens to a meadow.
 #[message(Planted = 1, Picked = 2)]
 pub enum MeadowEvent {
-    /// A flower more.
+    /// One flower more.
     Planted(Flower),
-    /// A flower less.
+    /// One flower less.
     Picked(Flower),
 }
 
@@ -64,14 +64,14 @@ impl Asked for Meadow {
     fn answer(&self, wish: Wish, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
         let at = by.here()?.at;
         match wish {
-            Wish::Plant if self.flowers.len() < FLOWERS_MAX => {
+            Wish::Plant if self.flowers.len() >= FLOWERS_MAX => Err(Refusal::new("full", "No room is left.")),
+            Wish::Plant => {
                 let flower = Flower { x: at.x, y: at.y, planted_at: cx.now.0, ripe: false };
                 Ok((Done::new().event(&MeadowEvent::Planted(flower.clone())), flower))
             }
-            Wish::Plant => Err(Refusal::new("full", "There is no room for another flower.")),
             Wish::Pick => {
                 let in_reach = |flower: &&Flower| at.within(Point::new(flower.x, flower.y), REACH_MM);
-                let ripe = self.flowers.iter().filter(in_reach).find(|flower| flower.is_ripe(cx.now));
+                let ripe = self.flowers.iter().filter(in_reach).find(|flower| flower.ripe_at() <= cx.now);
                 let flower = ripe.ok_or(Refusal::new("nothing_ripe", "No ripe flower is in reach."))?;
                 Ok((Done::new().event(&MeadowEvent::Picked(flower.clone())), flower.clone()))
             }
@@ -84,29 +84,28 @@ impl Entity for Meadow {
         match event {
             MeadowEvent::Planted(flower) => self.flowers.push(flower.clone()),
             MeadowEvent::Picked(flower) => {
-                let place = self.flowers.iter().position(|f| f == flower);
-                place.map(|place| self.flowers.remove(place));
+                let index = self.flowers.iter().position(|other| other == flower);
+                index.map(|index| self.flowers.remove(index));
             }
         }
     }
 
     fn public(&self, at: WorldTime) -> Option<Meadow> {
-        let show = |flower: &Flower| Flower { ripe: flower.is_ripe(at), ..flower.clone() };
+        let show = |flower: &Flower| Flower { ripe: flower.ripe_at() <= at, ..flower.clone() };
         Some(Meadow { flowers: self.flowers.iter().map(show).collect() })
     }
 
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
-        let ripens = self.flowers.iter().map(|flower| WorldTime(flower.planted_at) + RIPE_MS);
-        ripens.filter(|time| *time > at).min()
+        self.flowers.iter().map(Flower::ripe_at).filter(|time| *time > at).min()
     }
 }
 
 /// What happens to a gardener.
 #[message(Named = 1, Picked = 2)]
 pub enum GardenerEvent {
-    /// The first event.
+    /// A gardener joined: the first event.
     Named(Gardener),
-    /// A flower more to carry.
+    /// One flower more to carry.
     Picked,
 }
 
@@ -143,10 +142,8 @@ impl Player for Gardener {
         let meadow = Ask::of::<Meadow>(cx.here()?.chunk(), &wish);
         Ok(meadow.then(move |me: &Self, flower, _| match wish {
             Wish::Plant => Ok(Done::new().reply(&flower)),
-            Wish::Pick if me.flowers < ARMS_MAX => {
-                Ok(Done::new().event(&GardenerEvent::Picked).reply(&flower))
-            }
-            Wish::Pick => Err(Refusal::new("arms_full", "You cannot carry more flowers.")),
+            Wish::Pick if me.flowers >= ARMS_MAX => Err(Refusal::new("arms_full", "Your arms are full.")),
+            Wish::Pick => Ok(Done::new().event(&GardenerEvent::Picked).reply(&flower)),
         }))
     }
 
