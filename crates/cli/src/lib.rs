@@ -3,7 +3,8 @@
 //! A game's `main` is one line with [`App`]; the rest of a game is written against `gundo`. [`Config`] has everything that
 //! can be configured by file, environment and flags.
 //!
-//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `journal`.
+//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `schema`,
+//! `journal`.
 //!
 //! Not here: worlds (`gundo-node` runs them), and anything a game's rules could need.
 
@@ -14,6 +15,7 @@ mod config;
 mod journal;
 mod layers;
 mod nodes;
+mod schema;
 mod serve;
 mod token;
 
