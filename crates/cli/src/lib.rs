@@ -20,4 +20,13 @@ mod serve;
 mod token;
 
 pub use app::App;
+/// The allocator for a program that serves a world: many small buffers cross threads, and it is faster at that than the system's. A
+/// program sets it in its `main.rs`, and nowhere else:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: gundo_cli::Allocator = gundo_cli::Allocator;
+/// ```
+pub use mimalloc::MiMalloc as Allocator;
+
 pub use config::{Config, ConfigError, JournalConfig, LimitsConfig, SyncConfig, WorldConfig};

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use gundo_cli::App;
 
+#[global_allocator]
+static ALLOCATOR: gundo_cli::Allocator = gundo_cli::Allocator;
+
 fn main() -> ExitCode {
     let app = App::new("meadow", |_| meadow::rules()).page(&[
         ("index.html", include_bytes!("../page/index.html")),

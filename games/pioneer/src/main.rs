@@ -12,6 +12,9 @@ macro_rules! page {
     };
 }
 
+#[global_allocator]
+static ALLOCATOR: gundo_cli::Allocator = gundo_cli::Allocator;
+
 fn main() -> ExitCode {
     let minds = Minds::default();
     App::new("pioneer", |world| pioneer::rules(world.seed))

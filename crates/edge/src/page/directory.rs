@@ -98,7 +98,8 @@ fn list(root: &Path) -> io::Result<Vec<Listed>> {
     let mut folders = vec![String::new()];
     let (mut count, mut bytes) = (0, 0);
     while let Some(folder) = folders.pop() {
-        let here = root.join(&folder);
+        // Joined with nothing, a path would end with a slash.
+        let here = if folder.is_empty() { root.to_owned() } else { root.join(&folder) };
         for entry in fs::read_dir(&here).map_err(at(&here))? {
             let entry = entry.map_err(at(&here))?;
             count += 1;
