@@ -27,6 +27,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: gundo_cli::Allocator = gundo_cli::Allocator;
+
 /// Measures the engine against the best the machine can do.
 #[derive(Parser)]
 #[command(name = "gundo-bench")]

@@ -1,4 +1,4 @@
-//! The end-to-end test: a real server with three nodes and real browsers that play in it.
+//! The end-to-end test: a real server with three nodes and real browsers that play in it, for each game.
 //!
 //! The scenes are in `clients/web/e2e`. This module prepares the stage: free ports, a fresh data directory, and a server
 //! that is up before the first scene and gone after the last.
@@ -18,7 +18,10 @@ const START_MAX: Duration = Duration::from_secs(60);
 const ADMIN_TOKEN: (&str, &str) = ("GUNDO_ADMIN_TOKEN", "the end-to-end test");
 const POLL: Duration = Duration::from_millis(50);
 
-/// Builds the game, starts it, and plays the scenes.
+/// A game, and the script that plays it.
+const GAMES: [(&str, &str); 2] = [("meadow", "e2e/meadow.mjs"), ("pioneer", "e2e/run.mjs")];
+
+/// Builds the games, starts each, and plays its scenes.
 pub(crate) fn run_all() -> Done {
     web::ensure_node()?;
     web::install()?;
@@ -26,11 +29,15 @@ pub(crate) fn run_all() -> Done {
     // The dev profile, with the features of the whole workspace: the same artefacts that the tests were built from.
     run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let target = shell::target_dir()?;
+    GAMES.iter().try_for_each(|(game, script)| play(&target, game, script, &chromium))
+}
+
+fn play(target: &Path, game: &str, script: &str, chromium: &str) -> Done {
     let data = Directory::fresh(&target.join("e2e"))?;
-    let server = Server::start(&target.join("debug/pioneer"), &data.path)?;
+    let server = Server::start(&target.join("debug").join(game), &data.path)?;
     let urls: Vec<String> = server.ports().map(|port| format!("http://127.0.0.1:{port}")).collect();
     let played = run(web::in_web("node")
-        .arg("e2e/run.mjs")
+        .arg(script)
         .env("GUNDO_URLS", urls.join(","))
         .env(ADMIN_TOKEN.0, ADMIN_TOKEN.1)
         .env("CHROMIUM", chromium));

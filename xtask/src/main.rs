@@ -29,7 +29,7 @@ Usage: cargo xtask COMMAND
                                (--seed S, --seeds N, --minutes M, --mutants, …)
   bench NAME [ARG…]            a benchmark against its limit (no NAME: lists them)
   soak [ARG…]                  a world played for long while nodes come and go, then its books (--minutes M, --bots N)
-  web                          rebuild the page's bundle that the binary embeds
+  web                          rebuild the bundles that binaries embed: Pioneer's page, and the SDK
   deny                         cargo-deny: licences, advisories, duplicates, sources
 
 Exit codes: 0 good, 1 something failed, 2 not understood.

@@ -1,4 +1,5 @@
-// Bundles the page into dist (three files, embedded in the server's binary). The same sources give the same bytes.
+// Bundles Pioneer's page (three files, embedded in its binary) and the SDK (`gundo.js`, one ES module, which every server has
+// for its game's page) into dist. The same sources give the same bytes.
 // With --check it writes nothing and fails if dist is not what would be written.
 import { readFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -7,26 +8,28 @@ import { build } from "esbuild";
 
 const web = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** The files of the page by name. `minify` off is for the readable page that dev.mjs serves. */
+/** The files by name. `minify` off is for the readable page that dev.mjs serves. */
 export async function bundle({ minify = true } = {}) {
-  const result = await build({
+  const common = {
     absWorkingDir: web,
-    entryPoints: { app: "page/src/main.ts", style: "page/app.css" },
     entryNames: "[name]",
     outdir: "dist",
     bundle: true,
     minify,
     write: false,
-    format: "iife",
     target: ["es2022", "chrome110", "firefox115", "safari16.4"],
     charset: "utf8",
     legalComments: "none",
     alias: { "@gundo/client": "./sdk/src/index.ts" },
     logLevel: "warning",
-  });
-  const text = (suffix) => result.outputFiles.find((file) => file.path.endsWith(suffix)).text;
+  };
+  const [page, sdk] = await Promise.all([
+    build({ ...common, format: "iife", entryPoints: { app: "page/src/main.ts", style: "page/app.css" } }),
+    build({ ...common, format: "esm", entryPoints: { gundo: "sdk/src/index.ts" } }),
+  ]);
+  const text = (suffix) => [...page.outputFiles, ...sdk.outputFiles].find((file) => file.path.endsWith(suffix)).text;
   const html = readFileSync(join(web, "page/index.html"), "utf8");
-  return { "index.html": html, "app.js": text("app.js"), "app.css": text("style.css") };
+  return { "index.html": html, "app.js": text("app.js"), "app.css": text("style.css"), "gundo.js": text("gundo.js") };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

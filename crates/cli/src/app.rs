@@ -4,17 +4,18 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
 use gundo_bots::{Behaviour, Stroll};
 use gundo_kernel::game::Rules;
-use gundo_node::WorldInfo;
+use gundo_node::{Page, WorldInfo};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Cli, Command};
-use crate::{bots, journal, nodes, serve};
+use crate::{bots, journal, nodes, schema, serve};
 
 type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
 type MindOf = Box<dyn Fn(usize) -> Box<dyn Behaviour> + Sync>;
@@ -37,8 +38,9 @@ pub struct App {
     about: Option<&'static str>,
     rules: RulesOf,
     mind: MindOf,
+    page: Option<Arc<Page>>,
     #[cfg(feature = "sim")]
-    simulated: Option<(&'static str, std::sync::Arc<dyn gundo_sim::Game>)>,
+    simulated: Option<(&'static str, Arc<dyn gundo_sim::Game>)>,
 }
 
 impl App {
@@ -53,6 +55,7 @@ impl App {
             about: None,
             rules: Box::new(rules),
             mind: Box::new(mind),
+            page: None,
             #[cfg(feature = "sim")]
             simulated: None,
         }
@@ -70,12 +73,33 @@ impl App {
         self
     }
 
+    /// The game's page, which every node serves: its files by path. `index.html` is served at `/`; the client SDK is at `/gundo.js`
+    /// without being among them. With `--page DIR` the server serves a directory instead, and without either a page that says how to
+    /// make one.
+    ///
+    /// ```no_run
+    /// # let app: gundo_cli::App = unimplemented!();
+    /// # macro_rules! include_bytes { ($path:literal) => { b"" } }
+    /// app.page(&[
+    ///     ("index.html", include_bytes!("../page/index.html")),
+    ///     ("game.js", include_bytes!("../page/game.js")),
+    /// ])
+    /// # ;
+    /// ```
+    ///
+    /// # Panics
+    /// As [`Page::embedded`].
+    pub fn page(mut self, files: &[(&'static str, &'static [u8])]) -> Self {
+        self.page = Some(Arc::new(Page::embedded(files)));
+        self
+    }
+
     /// Adds the subcommand `sim`: the simulator, with what it needs to know about this game. `command` is what a person
     /// types to start it (`cargo run --profile sim --features sim -- sim`); a failure prints it with the options that
     /// reproduce the run. Needs the feature `sim`. The exit codes are those of [`sim::main`](gundo_sim::main).
     #[cfg(feature = "sim")]
     pub fn simulated(mut self, command: &'static str, game: impl gundo_sim::Game + 'static) -> Self {
-        self.simulated = Some((command, std::sync::Arc::new(game)));
+        self.simulated = Some((command, Arc::new(game)));
         self
     }
 
@@ -99,8 +123,9 @@ impl App {
             }
         };
         let done = match &cli.command {
-            None => serve::serve(self.name, &cli.serve, &*self.rules),
+            None => serve::serve(self.name, &cli.serve, self.page, &*self.rules),
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
+            Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),
             Some(Command::Journal(command)) => journal::run(command, &*self.rules),
             #[cfg(feature = "sim")]

@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Bots(BotsArgs),
     #[command(flatten)]
     Nodes(NodesCommand),
+    /// Print the messages of this game, for clients: a .proto file
+    Schema,
     /// Inspect the journal of a world
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -201,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn the_help_has_the_page_and_the_schema() {
+        let help = Cli::command().render_long_help().to_string();
+        for words in ["--page <DIR>", "schema ", "a .proto file"] {
+            assert!(help.contains(words), "{words} is not in {help}");
+        }
+    }
+
+    #[test]
     fn ids_are_decimal_or_hexadecimal() {
         assert_eq!(id("31"), Ok(31));
         assert_eq!(id("0x1f"), Ok(31));
@@ -225,6 +235,8 @@ mod tests {
     fn server_flags_and_commands_do_not_mix() {
         assert!(Cli::try_parse_from(["game", "--nodes", "2", "--data", "d"]).is_ok());
         assert!(Cli::try_parse_from(["game", "bots", "5", "--url", "ws://[::1]:80"]).is_ok());
+        assert!(Cli::try_parse_from(["game", "--page", "d", "--nodes", "2"]).is_ok());
+        assert!(Cli::try_parse_from(["game", "schema", "--page", "d"]).is_err());
         assert!(Cli::try_parse_from(["game", "--nodes", "2", "bots", "5"]).is_err());
         assert!(Cli::try_parse_from(["game", "bots", "5", "--seconds", "-1"]).is_err());
         assert!(Cli::try_parse_from(["game", "bots"]).is_err());

@@ -29,6 +29,10 @@ pub struct Config {
     /// Seed of a new world (default: random). An old world keeps its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// A directory with the game's page, served instead of the one in the program (default: the one in the program). A browser's reload
+    /// shows what was edited there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<PathBuf>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
@@ -51,6 +55,7 @@ impl Default for Config {
             listen: solo.listen,
             data: PathBuf::from(DATA_DEFAULT),
             seed: None,
+            page: None,
             io_threads: solo.io_threads,
             watchdog_ms: solo.watchdog_ms,
             explains: None,
@@ -207,6 +212,9 @@ pub(crate) struct Flags {
     /// Seed of a new world; an old one keeps its own [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Serve the game's page from this directory: a reload shows what was edited there [default: the page in this program]
+    #[arg(long, value_name = "DIR")]
+    page: Option<PathBuf>,
 }
 
 impl Flags {
@@ -220,6 +228,7 @@ impl Flags {
         set(&mut config.listen, &self.listen);
         set(&mut config.data, &self.data);
         config.seed = self.seed.or(config.seed);
+        config.page = self.page.clone().or_else(|| config.page.take());
     }
 }
 
@@ -238,7 +247,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The same settings in the form `gundo-node` takes.
+    /// The same settings in the form `gundo-node` takes, without page and admin token: those are made when the server starts.
     pub(crate) fn solo(&self) -> SoloSettings {
         SoloSettings {
             nodes: self.nodes,
@@ -249,6 +258,7 @@ impl Config {
             explains: self.explains,
             watchdog_ms: self.watchdog_ms,
             admin_token: None,
+            page: None,
             world: self.world.clone().into(),
         }
     }
@@ -294,10 +304,11 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let text =
-            "nodes = 5\nlisten = '0.0.0.0:80'\n[world]\ntick_ms = 50\n[world.limits]\nconnections_max = 7\n";
-        let flags = Flags { nodes: Some(2), ..Flags::default() };
+        let text = "nodes = 5\nlisten = '0.0.0.0:80'\npage = 'old'\n[world]\ntick_ms = 50\n[world.limits]\nconnections_max = 7\n";
+        assert_eq!(read(text, &Flags::default()).expect("good").page, Some("old".into()));
+        let flags = Flags { nodes: Some(2), page: Some("new".into()), ..Flags::default() };
         let config = read(text, &flags).expect("good");
+        assert_eq!(config.page, Some("new".into()));
         assert_eq!((config.nodes, config.listen.port(), config.world.tick_ms), (2, 80, 50));
         assert_eq!(config.solo().world.limits.connections_max, 7);
         assert_eq!(config.world.grace_ms, WorldSettings::default().grace_ms);

@@ -3,7 +3,8 @@
 //! A game's `main` is one line with [`App`]; the rest of a game is written against `gundo`. [`Config`] has everything that
 //! can be configured by file, environment and flags.
 //!
-//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `journal`.
+//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `schema`,
+//! `journal`.
 //!
 //! Not here: worlds (`gundo-node` runs them), and anything a game's rules could need.
 
@@ -14,8 +15,18 @@ mod config;
 mod journal;
 mod layers;
 mod nodes;
+mod schema;
 mod serve;
 mod token;
 
 pub use app::App;
+/// The allocator for a program that serves a world: many small buffers cross threads, and it is faster at that than the system's. A
+/// program sets it in its `main.rs`, and nowhere else:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: gundo_cli::Allocator = gundo_cli::Allocator;
+/// ```
+pub use mimalloc::MiMalloc as Allocator;
+
 pub use config::{Config, ConfigError, JournalConfig, LimitsConfig, SyncConfig, WorldConfig};

@@ -6,24 +6,32 @@ use std::thread::Builder;
 
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
-use gundo_node::{LocalNodes, Stopper, WorldInfo};
+use gundo_node::{LocalNodes, Page, Stopper, WorldInfo};
 
 use crate::app::{Failure, say, start_logs};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::token;
 
-/// Runs the server.
+/// Runs the server. `page` is the game's own, if it has one.
 pub(crate) fn serve(
     game: &'static str,
     args: &ServeArgs,
+    page: Option<Arc<Page>>,
     rules: &dyn Fn(&WorldInfo) -> Rules,
 ) -> Result<bool, Failure> {
     let config = Config::read(args.config.as_deref(), &args.flags)?;
     start_logs();
+    let page = match &config.page {
+        Some(directory) => Some(Arc::new(
+            Page::directory(directory).map_err(|error| format!("the page cannot be served: {error}"))?,
+        )),
+        None => page,
+    };
     let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
     let mut settings = config.solo();
+    settings.page = page;
     settings.admin_token = Some(token::settle(&config.data)?);
     let nodes = LocalNodes::start(&settings, journal, rules)?;
     listen_to_signals(nodes.stopper())?;

@@ -55,6 +55,9 @@ fn exit_codes_tell_usage_from_failure() {
     assert_eq!(exit(&["--help"]), code(0));
     assert_eq!(exit(&["--nodes", "many"]), code(2));
     assert_eq!(exit(&["journal", "stream", "idler", "no-number"]), code(2));
+    assert_eq!(exit(&["schema"]), code(0));
+    assert_eq!(exit(&["schema", "all"]), code(2));
+    assert_eq!(exit(&["--page", "/nowhere", "--data", data]), code(1), "there is no page");
     assert_eq!(exit(&["--config", "/nowhere/gundo.toml", "--data", data]), code(1));
     assert_eq!(exit(&["journal", "verify", "--data", data]), code(1), "there is no journal");
     let busy = gundo_journal_sqlite::open(data, gundo_journal_sqlite::Settings::default()).expect("new");

@@ -1,6 +1,6 @@
 //! The door of a node: HTTP and WebSocket on one side, the node's inbox on the other.
 //!
-//! An edge serves the game's page, `/ws`, `/healthz` and `/metrics`. It decodes and checks every byte of a client before
+//! An edge serves the game's [`Page`], `/ws`, `/healthz` and `/metrics`. It decodes and checks every byte of a client before
 //! the node sees it (size, rate, first message, silence), and keeps one bounded send queue for each client. It knows
 //! nothing of the game, of entities or of players, and keeps nothing that it could not rebuild from a new connection.
 //!
@@ -33,13 +33,16 @@ use crate::mailbox::{Mail, Mailbox};
 pub use link::{Delivery, NodeLink, Urgency};
 
 pub use metrics::Recorder;
+pub use page::Page;
 pub use reason::Reason;
 
 /// The settings of one edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct EdgeSettings {
     /// The node behind it.
     pub node: NodeId,
+    /// What browsers get: all edges of a process share it.
+    pub page: Arc<Page>,
     /// Limits on clients.
     pub limits: Limits,
     /// How long a connection may stay without its first Hello, ms (default 10,000). Beyond: closed with `hello_timeout`.
@@ -61,10 +64,11 @@ pub struct EdgeSettings {
 }
 
 impl EdgeSettings {
-    /// The defaults for `node` with the world's `limits`.
-    pub fn new(node: NodeId, limits: Limits) -> Self {
+    /// The defaults for `node` with the world's `limits` and the game's `page`.
+    pub fn new(node: NodeId, limits: Limits, page: Arc<Page>) -> Self {
         Self {
             node,
+            page,
             limits,
             hello_ms: 10_000,
             idle_ms: 60_000,
@@ -171,7 +175,8 @@ impl Edge {
         recorder: Arc<dyn Recorder + Send + Sync>,
         routes: axum::Router,
     ) -> Result<Self, EdgeFault> {
-        let indicators = indicators::Indicators::new(recorder, settings.node);
+        let node = settings.node;
+        let indicators = indicators::Indicators::new(recorder, node);
         let threads = settings.io_threads.max(1);
         let grounds: Vec<_> =
             (0..threads).map(|_| io::Ground::new()).collect::<Result<_, _>>().map_err(EdgeFault::System)?;
@@ -189,7 +194,7 @@ impl Edge {
         let edge = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared), stop }) };
         for (index, ground) in grounds.into_iter().enumerate() {
             let thread = io::Thread::new(index, ground, Arc::clone(&shared));
-            let name = format!("gundo-io-{}", settings.node);
+            let name = format!("gundo-io-{node}");
             Builder::new().name(name).spawn(move || thread.run()).map_err(EdgeFault::System)?;
         }
         tokio::spawn(door::run(bound.listener, shared, routes, stopped));

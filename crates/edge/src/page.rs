@@ -1,56 +1,228 @@
-//! The game's page: three files, embedded in the binary so that it needs no files beside it.
+//! A game's page: the files that a browser gets from the edge, all of them in memory.
+//!
+//! A page is embedded in the program, or read from a directory, or it is the placeholder of a game without a page. Every page has
+//! `gundo.js` beside its own files: the client SDK as one ES module. Because a request is only looked up by name among the files in
+//! memory, no request reaches anything else on the disk.
+//!
+//! Start at [`Page`]; `directory` reads a directory, `http` answers requests. Not here: what a game's page shows, and how the SDK is
+//! built (`clients/web`).
 
-use std::sync::Arc;
+mod directory;
+mod http;
 
-use axum::Router;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::Shared;
+use bytes::Bytes;
 
+use directory::Directory;
+pub(crate) use http::router;
+
+/// The file that is served at `/`.
+const INDEX: &str = "index.html";
+/// The client SDK, built from `clients/web/sdk`.
+const SDK: (&str, &[u8]) =
+    ("gundo.js", include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/web/dist/gundo.js")));
+/// The page of a game without a page.
+const PLACEHOLDER: &str = include_str!("page/placeholder.html");
+/// What the server answers itself: no file of a page has such a name, or lies in such a folder.
+const RESERVED: [&str; 6] = ["ws", "healthz", "metrics", "admin", "edges", SDK.0];
+
+/// What a browser gets from the edge at `/` and below: the game's page.
+///
+/// Files are named by their path without a leading slash (`art/tree.png` is served at `/art/tree.png`); `index.html` is also
+/// served at `/`. The ending of a name decides the content type. Browsers ask each time whether a file has changed and transfer it only
+/// then. The page may load scripts, pictures, sounds and fonts from the server itself only, and no script inside the HTML runs: put
+/// scripts into files.
+///
+/// Each page also has `/gundo.js`, the client SDK as an ES module:
+/// `import { Client, LocalStore } from "/gundo.js"`.
+pub struct Page {
+    files: RwLock<Arc<Files>>,
+    directory: Option<Directory>,
+}
+
+impl Page {
+    /// Bytes that all files of a directory may have together.
+    pub const BYTES_MAX: u64 = 64 * 1024 * 1024;
+    /// Files and folders that a directory may have.
+    pub const FILES_MAX: usize = 2_000;
+
+    /// A page whose files are part of the program: `("index.html", include_bytes!("../page/index.html"))` and so on.
+    ///
+    /// # Panics
+    /// There is no `index.html`, or a path begins with a slash or with a name that the server answers itself: `ws`, `healthz`, `metrics`,
+    /// `admin`, `edges`, `gundo.js`. That shows when the program starts.
+    pub fn embedded(files: &[(&'static str, &'static [u8])]) -> Self {
+        let files = files.iter().map(|(path, bytes)| {
+            assert!(!path.starts_with('/'), "the page's file {path:?}: leave the leading slash out");
+            ((*path).to_owned(), Bytes::from_static(bytes))
+        });
+        let files = Files::new(files).unwrap_or_else(|why| panic!("a page cannot be served: {why}"));
+        Self { files: RwLock::new(Arc::new(files)), directory: None }
+    }
+
+    /// A page that is all files below the directory `path`: at most [`FILES_MAX`](Self::FILES_MAX) with at most
+    /// [`BYTES_MAX`](Self::BYTES_MAX) in all. Symbolic links and names that begin with a dot are left out.
+    ///
+    /// The files are read now, and again when a browser asks for `/` and any of them has changed: an edit shows when
+    /// the page is reloaded. If they cannot be read then, that is logged and the page stays as it was.
+    ///
+    /// # Errors
+    /// The directory or a file cannot be read, there are too many, a name is not UTF-8 or one that the server answers itself, or there is no
+    /// `index.html`.
+    pub fn directory(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let (directory, files) = Directory::open(path.into())?;
+        Ok(Self { files: RwLock::new(Arc::new(files)), directory: Some(directory) })
+    }
+
+    /// The page of a game that has none yet: it says which `game` and `world` this is and how to give the game a page.
+    pub fn placeholder(game: &str, world: &str) -> Self {
+        let html = PLACEHOLDER.replace("{game}", &escape(game)).replace("{world}", &escape(world));
+        let files = Files::new([(INDEX.to_owned(), Bytes::from(html))]).expect("it has an index.html");
+        Self { files: RwLock::new(Arc::new(files)), directory: None }
+    }
+
+    /// The file at `path`, if there is one. The index of a directory is looked up only after its changes were read.
+    async fn file(self: &Arc<Self>, path: &str) -> Option<Arc<File>> {
+        if path == INDEX {
+            self.refresh().await;
+        }
+        self.files().0.get(path).cloned()
+    }
+
+    fn files(&self) -> Arc<Files> {
+        // The lock is held for one assignment: it is whole even if somebody panicked with it.
+        Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, files: Files) {
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(files);
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files();
+        f.debug_struct("Page").field("directory", &self.directory).field("files", &files.0.keys()).finish()
+    }
+}
+
+/// The files of a page by path, the SDK among them.
+struct Files(BTreeMap<String, Arc<File>>);
+
+/// One file as it is sent.
 struct File {
-    path: &'static str,
-    kind: &'static str,
-    bytes: &'static [u8],
+    content_type: &'static str,
+    etag: String,
+    bytes: Bytes,
 }
 
-macro_rules! dist {
-    ($name:literal) => {
-        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/web/dist/", $name))
-    };
+impl Files {
+    /// `Err`: why these are no page.
+    fn new(files: impl IntoIterator<Item = (String, Bytes)>) -> Result<Self, String> {
+        let mut all = BTreeMap::new();
+        let (sdk, sdk_bytes) = SDK;
+        all.insert(sdk.to_owned(), Arc::new(File::new(sdk, Bytes::from_static(sdk_bytes))));
+        for (path, bytes) in files {
+            let first = path.split('/').next().unwrap_or_default();
+            if RESERVED.contains(&first) {
+                return Err(format!(
+                    "the server answers /{first} itself: give the file {path:?} another name"
+                ));
+            }
+            let file = Arc::new(File::new(&path, bytes));
+            all.insert(path, file);
+        }
+        match all.contains_key(INDEX) {
+            true => Ok(Self(all)),
+            false => Err(format!("a page needs the file {INDEX}")),
+        }
+    }
 }
 
-const FILES: [File; 3] = [
-    File { path: "/", kind: "text/html; charset=utf-8", bytes: dist!("index.html") },
-    File { path: "/app.js", kind: "text/javascript; charset=utf-8", bytes: dist!("app.js") },
-    File { path: "/app.css", kind: "text/css; charset=utf-8", bytes: dist!("app.css") },
-];
-
-/// Only our own scripts, styles and sockets; the page talks to edges on other ports of the same host.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
-                      style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
-
-/// Routes of the page's files.
-pub(crate) fn router() -> Router<Arc<Shared>> {
-    FILES.iter().fold(Router::new(), |router, file| {
-        let etag = format!("\"{:016x}\"", gundo_wire::fingerprint(file.bytes));
-        router.route(file.path, get(move |headers: HeaderMap| async move { serve(file, &etag, &headers) }))
-    })
+impl File {
+    fn new(path: &str, bytes: Bytes) -> Self {
+        let etag = format!("\"{:016x}\"", gundo_wire::fingerprint(&bytes));
+        Self { content_type: content_type(path), etag, bytes }
+    }
 }
 
-fn serve(file: &'static File, etag: &str, headers: &HeaderMap) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == etag.as_bytes());
-    let head = [
-        (header::CONTENT_TYPE, file.kind),
-        // A new server brings a new page: let the browser revalidate every time, and transfer only changes.
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::ETAG, etag),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-    ];
-    match known {
-        true => (StatusCode::NOT_MODIFIED, head).into_response(),
-        false => (head, file.bytes).into_response(),
+/// The content type of a file by the ending of its name.
+fn content_type(path: &str) -> &'static str {
+    let ending =
+        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, ending)| ending);
+    match ending.to_ascii_lowercase().as_str() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "txt" | "md" | "ts" | "proto" => "text/plain; charset=utf-8",
+        "json" | "map" | "gltf" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "xml" => "application/xml",
+        "wasm" => "application/wasm",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "ico" => "image/x-icon",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "ttf" => "font/ttf",
+        "otf" => "font/otf",
+        "mp3" => "audio/mpeg",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "wav" => "audio/wav",
+        "m4a" => "audio/mp4",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Text as it stands in HTML.
+fn escape(text: &str) -> Cow<'_, str> {
+    match text.contains(['&', '<', '>', '"']) {
+        true => Cow::Owned(
+            text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
+        ),
+        false => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_of_the_last_name_decides_the_type() {
+        assert_eq!(content_type("art/Tree.PNG"), "image/png");
+        assert_eq!(content_type("a.js/b.css"), "text/css; charset=utf-8");
+        assert_eq!(content_type("a.js/b"), "application/octet-stream");
+        assert_eq!(content_type("LICENCE"), "application/octet-stream");
+        assert_eq!(content_type(""), "application/octet-stream");
+    }
+
+    #[test]
+    fn a_page_without_index_or_with_a_name_of_the_server_is_none() {
+        let files = |names: &[&str]| Files::new(names.iter().map(|name| ((*name).to_owned(), Bytes::new())));
+        assert!(files(&["index.html", "wsx", "art/ws", "administration/a"]).is_ok());
+        for reserved in ["ws", "ws/a", "admin/nodes", "edges", "metrics", "healthz", "gundo.js"] {
+            let why = files(&["index.html", reserved]).err().expect("the server's own");
+            assert!(why.contains(reserved), "{why}");
+        }
+        assert!(files(&["app.js"]).err().expect("no index").contains("index.html"));
+    }
+
+    #[test]
+    fn names_in_html_are_text() {
+        assert_eq!(escape("a<b> & \"c\""), "a&lt;b&gt; &amp; &quot;c&quot;");
+        assert_eq!(escape("meadow"), "meadow");
     }
 }

@@ -9,4 +9,6 @@ mod world;
 
 pub use town::Town;
 #[cfg(feature = "testing")]
-pub use world::{ADMIN_TOKEN, Control, NodeState, NodeStatus, Refused, TestSettings, TestWorld, WorldStatus};
+pub use world::{
+    ADMIN_TOKEN, Control, NodeState, NodeStatus, Page, Refused, TestSettings, TestWorld, WorldStatus,
+};

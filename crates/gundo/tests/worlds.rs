@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use gundo::testing::{ADMIN_TOKEN, NodeState, Refused, TestSettings, TestWorld, WorldStatus};
+use gundo::testing::{ADMIN_TOKEN, NodeState, Page, Refused, TestSettings, TestWorld, WorldStatus};
 use gundo::{Bytes, EntityId, Message, NodeId};
 use gundo_client::{Client, CommandError, Event, Events, SessionSettings};
 use support::{Count, Counter, rules};
@@ -137,6 +137,18 @@ async fn get(world: &TestWorld, path: &str) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("text");
     text
+}
+
+#[tokio::test]
+async fn a_world_serves_the_page_of_its_game_or_says_that_there_is_none() {
+    let world = TestWorld::start(&TestSettings { seed: 4711, ..TestSettings::default() }, rules);
+    let text = get(&world, "/").await;
+    assert!(text.contains("counting") && text.contains("4711"), "{text}");
+    let page = Page::embedded(&[("index.html", b"count!")]);
+    let world = TestWorld::start(&TestSettings { page: Some(page.into()), ..TestSettings::default() }, rules);
+    assert!(get(&world, "/").await.ends_with("count!"));
+    assert!(get(&world, "/admin/nodes").await.contains("no_token"), "operators are served before the page");
+    assert!(get(&world, "/admin/node").await.starts_with("HTTP/1.1 404"));
 }
 
 #[tokio::test]

@@ -33,5 +33,6 @@ mod watchdog;
 
 pub use admin::{AdminError, AdminNode, AdminWorld};
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
+pub use gundo_edge::Page;
 pub use nodes::{LocalNodes, Stopper, WorldFault};
 pub use settings::{SoloSettings, WorldInfo};

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
-use gundo_edge::{Bound, Edge, EdgeFault};
+use gundo_edge::{Bound, Edge, EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
@@ -132,7 +132,9 @@ impl LocalNodes {
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
         let black_box = Arc::new(BlackBox::open(settings.black_box.clone()).map_err(system)?);
+        let placeholder = || Arc::new(Page::placeholder(rules.name(), &info.seed.to_string()));
         let ground = Ground {
+            page: settings.page.clone().unwrap_or_else(placeholder),
             world: Arc::new(info.settings.clone()),
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
             rules,

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use gundo_edge::Page;
 use gundo_kernel::WorldSettings;
 
 /// A world in one process: nodes, ports, settings. The journal and the game are passed separately.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SoloSettings {
     /// Nodes, 1 to 64 (default 3): each one logic thread.
     pub nodes: u16,
@@ -26,6 +28,8 @@ pub struct SoloSettings {
     pub explains: Option<bool>,
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
+    /// What browsers get; `None` (default): a page that says which game and world this is.
+    pub page: Option<Arc<Page>>,
     /// Settings of the world, equal on all nodes.
     pub world: WorldSettings,
 }
@@ -42,6 +46,7 @@ impl Default for SoloSettings {
             black_box: None,
             explains: None,
             watchdog_ms: 1_000,
+            page: None,
             world: WorldSettings::default(),
         }
     }

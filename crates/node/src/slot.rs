@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::{Coordinator, Watch};
-use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Urgency};
+use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Page, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSettings};
@@ -39,6 +39,8 @@ pub(crate) struct Ground {
     /// Whether players hear why a rule could not do what it wanted.
     pub(crate) explains: bool,
     pub(crate) watchdog: Watchdog,
+    /// What every edge serves to browsers.
+    pub(crate) page: Arc<Page>,
     /// Routes that every edge serves in addition to its own.
     pub(crate) routes: axum::Router,
 }
@@ -92,7 +94,7 @@ impl Slot {
         let link = Arc::new(Link::new((me, incarnation), Arc::clone(&inbox), recorders, clock, low));
         let edge = {
             let _inside = ground.runtime.enter();
-            let mut settings = EdgeSettings::new(me, ground.world.limits);
+            let mut settings = EdgeSettings::new(me, ground.world.limits, Arc::clone(&ground.page));
             settings.io_threads = ground.io_threads;
             let node = Arc::clone(&link) as Arc<dyn NodeLink>;
             Edge::start(bound, settings, node, ground.recorders.recorder(), ground.routes.clone())?

@@ -5,10 +5,25 @@ use std::process::ExitCode;
 use gundo_cli::App;
 use pioneer::Minds;
 
+/// A file of the page, as `cargo xtask web` bundles it.
+macro_rules! page {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/web/dist/", $name))
+    };
+}
+
+#[global_allocator]
+static ALLOCATOR: gundo_cli::Allocator = gundo_cli::Allocator;
+
 fn main() -> ExitCode {
     let minds = Minds::default();
     App::new("pioneer", |world| pioneer::rules(world.seed))
         .about("Pioneer: an island to walk, gather, craft and build on together.")
         .bots(move |_| minds.mind())
+        .page(&[
+            ("index.html", page!("index.html")),
+            ("app.js", page!("app.js")),
+            ("app.css", page!("app.css")),
+        ])
         .run()
 }

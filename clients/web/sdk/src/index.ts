@@ -12,3 +12,5 @@ export { describeState, type ConnectionState } from "./state.js";
 export { LocalStore, MemoryStore, type TokenStore } from "./store.js";
 export { turn, type Body } from "./track.js";
 export type { Correction, Notice, Stats, Welcome } from "./gen/client_pb.js";
+/** Protobuf by hand, for pages without generated code: see `games/meadow/page/meadow.js`. */
+export { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gundo_journal::Journal;
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
-pub use gundo_node::{Control, NodeState, NodeStatus, Refused, WorldStatus};
+pub use gundo_node::{Control, NodeState, NodeStatus, Page, Refused, WorldStatus};
 use gundo_node::{LocalNodes, SoloSettings, WorldFault, WorldInfo};
 use tempfile::TempDir;
 
@@ -37,6 +37,8 @@ pub struct TestSettings {
     pub watchdog_ms: u64,
     /// Whether panics are written to the directory `blackbox` beside the journal (default false).
     pub black_box: bool,
+    /// What browsers get (default: a page that says which game and world this is).
+    pub page: Option<Arc<Page>>,
 }
 
 impl Default for TestSettings {
@@ -48,6 +50,7 @@ impl Default for TestSettings {
             synchronous: false,
             watchdog_ms: 60_000,
             black_box: false,
+            page: None,
         }
     }
 }
@@ -88,6 +91,7 @@ impl TestWorld {
             admin_token: Some(ADMIN_TOKEN.to_owned()),
             world: settings.world.clone(),
             watchdog_ms: settings.watchdog_ms,
+            page: settings.page.clone(),
             black_box: settings.black_box.then(|| dir.path().join("blackbox")),
             ..SoloSettings::default()
         };

@@ -1,5 +1,5 @@
 // The protocol between a client and an edge. One WebSocket binary message holds one ClientMessage (up) or one
-// ServerMessage (down). docs/protocol.md tells the story; this file is the law.
+// ServerMessage (down). docs/protocol.md explains it; where the two differ, this file is right.
 //
 // Fields are never renumbered; unknown fields are ignored. In both messages every field may be absent.
 
@@ -390,7 +390,7 @@ export type Notice = Message<"gundo.client.v1.Notice"> & {
   text: string;
 
   /**
-   * commands a node was lost over: count it in their Command.lost
+   * commands over which a node was lost: count it in their Command.lost
    *
    * @generated from field: repeated uint64 suspects = 3;
    */
@@ -918,12 +918,12 @@ export const HomeSchema: GenMessage<Home> = /*@__PURE__*/
   messageDesc(file_client, 24);
 
 /**
- * What happened in one chunk, as told by one publisher (a node with real entities there).
+ * What happened in one chunk, from one publisher (a node with real entities there).
  *
  * A frame may have a roster part (enter, change, leave, signal) and a motion part (the columns).
  * Apply it in this order: leave, enter, change, signal, motion (a slot may be left and taken again in one frame).
  * Roster parts are numbered without gaps per (publisher, chunk). A keyframe lists everything the publisher has
- * in the chunk: it replaces all that was known of (publisher, chunk).
+ * in the chunk: it replaces everything received before of (publisher, chunk).
  *
  * @generated from message gundo.client.v1.Frame
  */
