@@ -12,6 +12,7 @@ mod room;
 mod session;
 mod sight;
 mod watch;
+mod watches;
 
 pub(crate) use room::{Edge, Rooms};
 

@@ -6,7 +6,7 @@ use gundo_types::{ConnId, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
 use super::session::Session;
-use super::watch::Watches;
+use super::watches::Watches;
 use crate::core::Core;
 use crate::crowd::Crowd;
 use crate::io::{Gauges, Member, Output};

@@ -5,135 +5,21 @@
 //! session is shown nothing before a registration that names its player was judged. What a client watched at another edge, or
 //! before its last welcome, it asks for again by itself.
 //!
-//! Not here: who may watch what, and when a state is durable (`host::watching`).
+//! What is known of each is in `watches`. Not here: who may watch what, and when a state is durable (`host::watching`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-use gundo_types::{ConnId, EntityId, Kind, NodeId, Planted, Time};
-use gundo_wire::Message;
+use gundo_types::{ConnId, EntityId, Kind, NodeId, Planted};
 use gundo_wire::client::{self, ServerMessage};
 
 use super::hello::wire_refusal;
 use super::room::{Edge, Rooms};
 use super::session::Session;
+use super::watches::{Watch, Watcher, encoded};
 use crate::core::Core;
 use crate::game::Refusal;
 use crate::io::{Output, SendClass};
-use crate::peer::{HomeMessage, WATCH_EVERY_MS, WatchRefused, WatchedState};
-
-/// All that is watched from this edge.
-#[derive(Default)]
-pub(super) struct Watches {
-    entities: BTreeMap<EntityId, Watch>,
-    /// Those whose watchers have changed since they were registered: registered at the next flush.
-    due: BTreeSet<EntityId>,
-    /// Number of the last registration.
-    last: u64,
-}
-
-/// An entity that is watched.
-#[derive(Default)]
-struct Watch {
-    /// Never empty.
-    watchers: BTreeMap<ConnId, Watcher>,
-    registered: Time,
-    /// The tick of that: more than once per tick it is not registered.
-    tick: Option<u32>,
-    /// Number of the newest state in this view; 0: none has come.
-    seen: u64,
-    /// That state, or the last one of an earlier view.
-    public: Option<Bytes>,
-}
-
-/// A session that watches it.
-struct Watcher {
-    player: EntityId,
-    /// Number of the first registration in this view that names its player; 0: none has yet.
-    since: u64,
-    /// It has been shown a state, so it may see the entity, or might once.
-    shown: bool,
-    /// That was the newest one.
-    fresh: bool,
-}
-
-impl Watches {
-    pub(super) fn len(&self) -> usize {
-        self.entities.len()
-    }
-
-    /// Tells the home of `entity` who watches it: at once, or at the next flush if this tick has told it already.
-    fn register(&mut self, core: &mut Core, entity: EntityId) {
-        let Some(watch) = self.entities.get(&entity) else { return };
-        if watch.tick == Some(core.tick()) {
-            self.due.insert(entity);
-        } else {
-            self.register_now(core, entity);
-        }
-    }
-
-    fn register_now(&mut self, core: &mut Core, entity: EntityId) {
-        let (Some(watch), Some(home)) = (self.entities.get_mut(&entity), core.home_of(entity)) else {
-            return;
-        };
-        self.last += 1;
-        (watch.registered, watch.tick) = (core.now.time, Some(core.tick()));
-        let mut players = BTreeSet::new();
-        for watcher in watch.watchers.values_mut() {
-            players.insert(watcher.player);
-            if watcher.since == 0 {
-                watcher.since = self.last;
-            }
-        }
-        let waits = watch.watchers.values().any(|watcher| !watcher.fresh);
-        let seen = if waits { 0 } else { watch.seen };
-        let players = players.into_iter().collect();
-        core.send_home(home, HomeMessage::Watch { entity, number: self.last, players, seen });
-    }
-
-    /// A session does not watch the entity any more.
-    fn remove(&mut self, core: &mut Core, conn: ConnId, entity: EntityId) {
-        let Some(watch) = self.entities.get_mut(&entity) else { return };
-        watch.watchers.remove(&conn);
-        if watch.watchers.is_empty() {
-            self.withdraw(core, entity);
-        } else {
-            self.due.insert(entity);
-        }
-    }
-
-    /// Nobody here watches the entity any more.
-    fn withdraw(&mut self, core: &mut Core, entity: EntityId) {
-        self.entities.remove(&entity);
-        self.due.remove(&entity);
-        if let Some(home) = core.home_of(entity) {
-            self.last += 1;
-            let message = HomeMessage::Watch { entity, number: self.last, players: Vec::new(), seen: 0 };
-            core.send_home(home, message);
-        }
-    }
-
-    /// What must hold between two inputs. `watches`: whether this session watches that entity.
-    pub(super) fn check(&self, core: &Core, watches: impl Fn(ConnId, EntityId) -> bool) {
-        let most = core.world().limits.watchers_max;
-        for (entity, watch) in &self.entities {
-            let all = watch.watchers.keys().all(|conn| watches(*conn, *entity));
-            assert!(all && !watch.watchers.is_empty(), "{entity}: sessions watch it, and they know");
-            assert!(watch.watchers.len() <= most, "{entity}: its watchers are bounded");
-            let judged = watch.watchers.values().all(|w| w.since <= self.last);
-            assert!(judged, "{entity}: who watches it was registered in the past");
-        }
-        assert!(
-            self.due.iter().all(|entity| self.entities.contains_key(entity)),
-            "only what is watched is due"
-        );
-    }
-
-    /// Whether this session is known to watch that entity.
-    pub(super) fn has(&self, conn: ConnId, entity: EntityId) -> bool {
-        self.entities.get(&entity).is_some_and(|watch| watch.watchers.contains_key(&conn))
-    }
-}
+use crate::peer::{WATCH_EVERY_MS, WatchRefused, WatchedState};
 
 impl Edge {
     // ---- what clients ask for --------------------------------------------------------------------------
@@ -230,7 +116,9 @@ impl Edge {
         }
         match state {
             Some(state) if state.number < watch.seen => cx.core.note_stale(),
-            Some(state) => watch.take(cx, entity, asked, state),
+            Some(state) => {
+                watch.take(cx.core, entity, asked, state, |conn| cx.crowd.interest.is_lagging(conn))
+            }
             None => {}
         }
         if watch.watchers.is_empty() {
@@ -293,45 +181,6 @@ impl Edge {
         let old: Vec<_> = self.watches.entities.iter().filter(|(_, w)| old(w)).map(|(e, _)| *e).collect();
         old.into_iter().for_each(|entity| self.watches.register_now(core, entity));
     }
-}
-
-impl Watcher {
-    /// Whether a judgement of this registration says something of it.
-    fn is_judged(&self, asked: u64) -> bool {
-        (1..=asked).contains(&self.since)
-    }
-}
-
-impl Watch {
-    /// The newest state has come: sessions that have not been shown as much are.
-    fn take(&mut self, cx: &mut Rooms<'_>, entity: EntityId, asked: u64, state: WatchedState) {
-        let changed = state.public != self.public;
-        (self.seen, self.public) = (state.number, state.public);
-        let mut bytes = None;
-        for (conn, watcher) in &mut self.watchers {
-            if !watcher.is_judged(asked) {
-                // What it was shown in an earlier view may be old now; its own judgement brings it the newest.
-                watcher.fresh &= !changed;
-                continue;
-            }
-            if watcher.fresh && !changed {
-                continue;
-            }
-            (watcher.shown, watcher.fresh) = (true, true);
-            // One that reads too slowly gets the newest when it has caught up.
-            if !cx.crowd.interest.is_lagging(*conn) {
-                let bytes = bytes.get_or_insert_with(|| encoded(entity, self.public.clone())).clone();
-                let class = SendClass::Frames;
-                cx.core.outputs.push_back(Output::Send { conn: *conn, parts: vec![bytes], class });
-            }
-        }
-    }
-}
-
-/// A state as every session gets it.
-fn encoded(entity: EntityId, public: Option<Bytes>) -> Bytes {
-    let watched = client::Watched { entity: Some(entity.into()), public, ..Default::default() };
-    ServerMessage { watched: vec![watched], ..Default::default() }.encode_to_vec().into()
 }
 
 /// Tells a client that it does not watch an entity. `gone`: any more.
