@@ -22,6 +22,7 @@ fn the_wire_is_what_its_schemas_say() {
     let mut config = Config::new();
     config.bytes(["."]).enable_type_names();
     let all = ["client", "coordinator", "journal", "peer"];
+    // `peer.proto` imports `words.proto`; the code of one package is one file.
     compare("crates/wire", &all, config, &all);
 }
 

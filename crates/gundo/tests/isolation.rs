@@ -199,7 +199,7 @@ async fn repeated_panics_suspend_the_player_and_are_written_down() {
         let panicked = text.rfind(" out panicked entity 1/").max(text.rfind(" out suspended entity 1/"));
         assert!(panicked.is_some_and(|at| at > client), "{text}");
     }
-    assert!(boxes[1].1.contains("it is suspended"), "{}", boxes[1].1);
+    assert!(boxes[1].1.contains("the entity is suspended"), "{}", boxes[1].1);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -581,8 +581,7 @@ impl Node {
     fn on_flush(&mut self) {
         self.crowd.interest.flush(&mut self.core);
         self.with_edge(|edge, rooms| edge.register_due(rooms));
-        // A node that is being emptied sends clients away once they have what it tells: one that goes now is back before the
-        // next tick, and misses none.
+        // A draining node sends clients away once they have its frames: one that goes now is back before the next tick.
         if self.core.is_draining() && !self.core.stopping {
             // Else they would ask for their players here once more.
             self.with_host(|host, rooms| host.let_the_idle_go(rooms));
@@ -594,9 +593,7 @@ impl Node {
         self.with_host(|host, rooms| host.rest(rooms));
         let reals = self.host.len();
         self.with_edge(|edge, rooms| edge.rest(rooms, reals));
-        for (node, message) in self.crowd.publisher.sent() {
-            self.core.send(node, message);
-        }
+        self.crowd.publisher.sent().into_iter().for_each(|(node, message)| self.core.send(node, message));
         self.core.after_ms(SECOND_MS, Timer::Second);
     }
 }

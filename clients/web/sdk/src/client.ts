@@ -28,6 +28,7 @@ import { entityKey, Picture, type Entity } from "./picture.js";
 import { Refusal } from "./refusal.js";
 import { describeState, type ConnectionState } from "./state.js";
 import { MemoryStore, type TokenStore } from "./store.js";
+import type { Watched } from "./watched.js";
 
 /** The version of the protocol this client speaks. */
 export const PROTOCOL = 1;
@@ -87,20 +88,6 @@ export interface Me {
   readonly id: bigint;
   /** The key of the own entity in the picture. */
   readonly key: string;
-}
-
-/** How an entity that is watched looks now, or why it is not watched. */
-export interface Watched {
-  readonly kind: number;
-  readonly id: bigint;
-  /** Names the entity among all, as in the picture. */
-  readonly key: string;
-  /** The game's public state after its last durable change; undefined: nothing to see, or not watched. */
-  readonly public: Uint8Array | undefined;
-  /** It is not watched (any more): `not_allowed`, `no_such_kind`, `no_such_entity`, `too_many` or `not_ready`. */
-  readonly refusal: Refusal | undefined;
-  /** With a refusal: it was shown before. Forget it. */
-  readonly gone: boolean;
 }
 
 /** The events of a client. */
