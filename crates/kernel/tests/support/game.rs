@@ -12,6 +12,7 @@ use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::Message;
 
 use super::board::{Board, BoardWish};
+use super::vault::{Vault, VaultWish};
 
 pub const PLAYER: Kind = Kind(1);
 pub const LAND: Kind = Kind(2);
@@ -34,6 +35,8 @@ const UGLY: &str = "ugly";
 thread_local! {
     /// A rule has done what no node survives: it never returned, say.
     pub static DEADLY: Cell<bool> = const { Cell::new(false) };
+    /// Beetles eat pebbles.
+    pub static HUNGRY: Cell<bool> = const { Cell::new(false) };
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +72,8 @@ pub struct PlayerCommand {
     pub whose_kind: u32,
     #[prost(message, optional, tag = "20")]
     pub board: Option<BoardWish>,
+    #[prost(message, optional, tag = "21")]
+    pub vault: Option<VaultWish>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -147,6 +152,9 @@ impl game::Player for Player {
         }
         if c.panic == 2 {
             return Ok(Done::new().event(&PlayerEvent { panic: true, ..Default::default() }).into());
+        }
+        if let Some(wish) = c.vault {
+            return wish.decide(cx);
         }
         if let Some(wish) = c.board {
             if wish.board == 0 {
@@ -337,7 +345,7 @@ impl Asked for Land {
         by: &Actor,
         cx: &mut Context<'_, Self>,
     ) -> Result<(Done<Self>, LandReply), Refusal> {
-        assert!(by.body.is_some(), "a part comes with its actor");
+        assert!(by.body.is_some() || by.id == cx.id, "a part comes with its actor");
         assert!(c.take != PANICS, "a planted panic of the land");
         DEADLY.set(DEADLY.get() || c.take == KILLS);
         if c.near_mm > 0 {
@@ -382,6 +390,9 @@ impl Ticking for Land {
             let x = corner.x + 28_000 + (*steps % 40) as i32 * 100;
             let body =
                 Body { island: chunk.island, at: Point::new(x, corner.y + 5_000), heading: 0, speed: 10 };
+            if HUNGRY.get() && (*steps).is_multiple_of(5) {
+                cx.ask_self(&LandCommand { take: 1, near_mm: 0 });
+            }
             cx.child(BEETLE, 0, body, &Said { text: "beetle".into() });
         }
     }
@@ -496,7 +507,7 @@ fn middle(chunk: ChunkId) -> Body {
 
 pub fn rules() -> Rules {
     let rules = Rules::new("pebbles", ()).with::<Player>().with::<Land>();
-    rules.with::<Stall>().with::<Ledger>().with::<Board>()
+    rules.with::<Stall>().with::<Ledger>().with::<Board>().with::<Vault>()
 }
 
 /// The stall with this number in a chunk.

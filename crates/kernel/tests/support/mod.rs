@@ -6,3 +6,4 @@ pub mod board;
 pub mod cluster;
 pub mod game;
 pub mod script;
+pub mod vault;
