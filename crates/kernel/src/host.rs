@@ -156,6 +156,8 @@ impl Host {
 
     /// Takes a roaming entity that its home granted.
     pub(crate) fn take_roaming(&mut self, rooms: &mut Rooms<'_>, id: EntityId, term: Term) {
+        // An offer that was not claimed in time is no longer needed: the journal has what counts.
+        self.arrivals.forget(rooms.core, id);
         if !self.holds(id) {
             self.insert(Box::new(Entity::new(id, Role::Player, term, rooms.core.now.time)));
             self.with(rooms, id, |entity, cx| entity.start_load(cx));
