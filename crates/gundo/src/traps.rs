@@ -215,7 +215,7 @@
 //! # }
 //! ```
 //! ```text
-//! error[E0277]: the trait bound `Walker: gundo::Asked` is not satisfied
+//! error[E0277]: nobody can ask a `Walker`
 //! ```
 //!
 //! # An ask that a client sends
@@ -384,7 +384,7 @@
 //! struct Pasture {}
 //! ```
 //! ```text
-//! error[E0277]: the trait bound `Pasture: Ticking` is not satisfied
+//! error[E0277]: `Pasture` does not say what it does in a tick
 //! ```
 //!
 //! # A field without a number
@@ -436,7 +436,7 @@
 //! }
 //! ```
 //! ```text
-//! error: another field of this message has this number
+//! error: something else in this message has this number
 //! ```
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ pub enum HomeMessage {
         /// The term that ends.
         term: Term,
     },
-    /// Players at the sender's edge watch the entity. Repeated every [`WATCH_EVERY_MS`]: it changes nothing then.
+    /// Players at the sender's edge watch the entity. Repeated every 3 s: then it changes nothing.
     Watch {
         /// One that lives at its home, the receiver.
         entity: EntityId,

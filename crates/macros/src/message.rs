@@ -83,7 +83,7 @@ impl Numbers {
             }
         };
         if !self.used.insert(tag) {
-            return Err(syn::Error::new_spanned(literal, "another field of this message has this number"));
+            return Err(syn::Error::new_spanned(literal, "something else in this message has this number"));
         }
         Ok(Some(tag))
     }

@@ -32,7 +32,7 @@ pub trait Game: Send + Sync {
         let _ = (seed, entity, before, event, flows);
     }
 
-    /// What an entity has, given its state's [`snapshot`](gundo_kernel::game::Entity::snapshot). Anything it has before its
+    /// What an entity has, given its durable state, encoded. Anything it has before its
     /// first event came into the world with it.
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         let _ = (entity, snapshot, holdings);

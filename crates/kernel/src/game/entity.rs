@@ -33,6 +33,10 @@ pub trait Entity: State {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "nobody can ask a `{Self}`",
+    note = "say `ask = …` in its `#[state]` and implement `Asked`; players cannot be asked yet"
+)]
 /// An entity that others can ask for a part of their transaction. Needs `ask = …` in `#[state]`.
 pub trait Asked: Entity {
     /// Decides what it does for another entity, and what it answers. Its events, those of the asking entity, and those of
@@ -49,6 +53,10 @@ pub trait Asked: Entity {
 /// What [`Asked::answer`] returns: what happens to the entity that is asked, and what it answers; or a refusal.
 pub type Answered<E> = Result<(Done<E>, <E as State>::Answer), Refusal>;
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no player",
+    note = "say `player` and `command = …` in its `#[state]` and implement `Player`"
+)]
 /// A player. Needs `player` and `command = …` in `#[state]`.
 pub trait Player: Entity {
     /// The first decision of a new player who asks for `name`.
@@ -84,6 +92,10 @@ pub trait Player: Entity {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what it does in a tick",
+    note = "its `#[state]` has `live = …`: implement `Ticking`"
+)]
 /// Land with volatile behaviour: creatures. Needs `live = …` in `#[state]`.
 pub trait Ticking: Entity {
     /// Called once per tick while somebody looks at where it lives. Call [`TickContext::child`] for each creature that is
@@ -91,6 +103,10 @@ pub trait Ticking: Entity {
     fn tick(&self, live: &mut Self::Live, cx: &mut TickContext<'_, Self>);
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say where it stands",
+    note = "its `#[state]` has `placed`: implement `Placed`"
+)]
 /// An entity that stands in a chunk for all to see. Needs `placed` in `#[state]`.
 pub trait Placed: Entity {
     /// Where it stands, by its durable state, in the chunk that its id names ([`EntityId::placed`]). It does not move by itself: an
