@@ -313,8 +313,8 @@ impl Interest {
         }
     }
 
-    /// A bundle was lost, with unknown contents: asks for every picture of that publisher again. Otherwise sessions would never see
-    /// the lost motion of an entity that stands still now.
+    /// A bundle was lost, with unknown contents: asks for every picture of that publisher again. Otherwise sessions would never
+    /// see the lost motion of an entity that stands still now.
     fn ask_for_all(&mut self, core: &mut Core, from: NodeId) {
         for at in self.in_order() {
             let sub = &mut self.chunks[at];

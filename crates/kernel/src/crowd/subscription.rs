@@ -157,7 +157,7 @@ mod tests {
         Look { viewer: viewers.find_or_add(ConnId(conn)), fades: 0, tiers, owed: false }
     }
 
-    /// A node has a subscription for every chunk in sight of its sessions, often several for each session, and dozens of looks for each.
+    /// A node has a subscription for every chunk in sight, often several per session, and dozens of looks per session.
     #[test]
     fn what_there_are_many_of_is_small() {
         assert!(size_of::<Look>() <= 12, "{} bytes for a look", size_of::<Look>());
