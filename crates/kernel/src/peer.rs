@@ -34,7 +34,7 @@ pub enum Peer {
     Home {
         /// The sender's epoch.
         epoch: Epoch,
-        /// What is said.
+        /// The message.
         message: HomeMessage,
     },
     /// A publisher's frames of one tick for one subscriber.
@@ -57,9 +57,9 @@ pub enum Peer {
     ToPlayer {
         /// The player.
         player: EntityId,
-        /// The session's line.
+        /// The session's connection.
         line: Line,
-        /// What is said.
+        /// The message.
         message: ToPlayer,
     },
     /// From a player's real to the edge of its session.
@@ -68,7 +68,7 @@ pub enum Peer {
         conn: ConnId,
         /// The player.
         player: EntityId,
-        /// What is said.
+        /// The message.
         message: ToEdge,
     },
     /// Between the owner of a player and the node it is to be handed to.
@@ -77,7 +77,7 @@ pub enum Peer {
         entity: EntityId,
         /// The owner's term.
         term: Term,
-        /// What is said.
+        /// The message.
         message: HandoffMessage,
     },
     /// Between the coordinator of a transaction and a participant.
@@ -86,7 +86,7 @@ pub enum Peer {
         tx: TxId,
         /// The participant.
         entity: EntityId,
-        /// What is said.
+        /// The message.
         message: TxMessage,
     },
 }
@@ -230,14 +230,14 @@ pub enum HomeMessage {
     },
     /// To the home of a player: a message for it. May be lost.
     Tell {
-        /// Who is told.
+        /// The player who gets it.
         player: EntityId,
         /// The game's message.
         message: Bytes,
     },
     /// From the home of a player to its owner: a message for the player. May be lost.
     Deliver {
-        /// Who is told.
+        /// The player who gets it.
         player: EntityId,
         /// The game's message.
         message: Bytes,

@@ -99,8 +99,8 @@ impl Story {
         }
     }
 
-    /// There is one real, every command was answered once and took effect at most once, Ann is where she was, and all pictures are
-    /// right.
+    /// There is one real, every command was answered once and took effect at most once, Ann is where she was, and all pictures
+    /// are right.
     fn check(&mut self, what: &str, edge_died: bool) {
         let settled = self.cluster.run_until(20_000, Cluster::is_settled);
         assert!(settled, "{what}: it does not settle");

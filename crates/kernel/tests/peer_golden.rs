@@ -1,7 +1,7 @@
 //! This version reads messages between nodes as the earlier version that wrote them did, and writes the same bytes.
 //!
-//! The bytes are `crates/wire/tests/golden/peer`; `peer_golden.txt` says what each means. `GUNDO_WRITE=1` rewrites it: in an existing
-//! line only the names of types may change, because other nodes may still run the earlier version.
+//! The bytes are `crates/wire/tests/golden/peer`; `peer_golden.txt` says what each means. `GUNDO_WRITE=1` rewrites it: in an
+//! existing line only the names of types may change, because other nodes may still run the earlier version.
 
 use std::collections::BTreeMap;
 use std::path::Path;

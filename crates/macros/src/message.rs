@@ -183,7 +183,7 @@ fn expand_enum(
     })
 }
 
-/// What a variant holds: nothing, or one message.
+/// A variant's contents: nothing, or one message.
 fn held(fields: &Fields) -> syn::Result<Option<Type>> {
     match fields {
         Fields::Unit => Ok(None),

@@ -10,7 +10,7 @@ use crate::default_path;
 pub(crate) struct Choice {
     pub(crate) ident: Ident,
     pub(crate) tag: u32,
-    /// The message it holds.
+    /// The message in it.
     pub(crate) held: Option<Type>,
 }
 

@@ -5,7 +5,7 @@ use gundo::Refusal;
 /// Why the game says no. `Refusal::from(No::TooFar)` is what the player gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum No {
-    /// The command is empty or holds numbers that mean nothing here.
+    /// The command is empty or has numbers that mean nothing here.
     Unclear,
     /// A name is too short, too long or has characters it may not have.
     BadName,

@@ -328,7 +328,7 @@ impl Entity {
         }
     }
 
-    // ---- leaving ---------------------------------------------------------------------------------------
+    // ---- unloading -------------------------------------------------------------------------------------
 
     /// It is not real here any more. Its published look stays.
     pub(super) fn forget(&mut self, cx: &mut Cx<'_>) {
