@@ -1,8 +1,8 @@
 //! Gundo: a server engine for seamless, persistent worlds. This is what a game is written against.
 //!
-//! A game says which kinds of things there are, what they decide, and how an event changes them. The engine keeps every event durable,
-//! spreads the world over nodes, and shows each player what is near. A game is a few kinds in [`Rules`] and a short `main`: `App` of
-//! the crate `gundo-cli` makes a command of them, with server, bots and tools.
+//! A game says which kinds of entities there are, what they decide, and how an event changes them. The engine keeps every event
+//! durable, spreads the world over nodes, and shows each player what is near. A game is a few kinds in [`Rules`] and a short
+//! `main`: `App` of the crate `gundo-cli` makes a command of them, with server, bots and tools.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -77,15 +77,15 @@
 //! * The guide `docs/first-game.md` in the repository: a game with land, transactions, tests and a server, line by line.
 //!   `cargo xtask new ../my-game` makes a crate of your own from it.
 //! * [`message`] and [`State`](derive@State), the two macros: messages, and the head of a kind.
-//! * [`Entity`], and what a kind can be besides: [`Player`], [`Asked`], [`Placed`], [`Ticking`], [`Stored`].
+//! * [`Entity`], and what else a kind can be: [`Player`], [`Asked`], [`Placed`], [`Ticking`], [`Stored`].
 //! * [`Done`], [`Decision`] and [`Ask`]: what rules return. [`Context`]: what they may look at. [`Refusal`]: a polite no.
 //! * [`Rules`]: a game as a whole. `gundo_cli::App`: the command; `gundo_cli::Config`: everything that can be configured.
 //! * [`traps`]: mistakes that the types catch, with what the compiler says.
 //! * [`testing`]: a `Town` runs rules in a test without a server. With the feature `testing`, a `TestWorld` is a whole world with real
 //!   nodes and sockets.
 //! * [`bots`]: what bots do in your game.
-//! * `gundo::sim`, with the feature `sim`: whole worlds where everything goes wrong, from one seed. The guide `docs/simulator.md` in the
-//!   repository shows how a game joins in.
+//! * `gundo::sim`, with the feature `sim`: whole worlds where everything goes wrong, from one seed. The guide `docs/simulator.md`
+//!   in the repository shows how to add a game.
 //!
 //! Not here: the command line, and anything that runs a world but for tests.
 

@@ -1,7 +1,7 @@
 //! Tests of a game: [`Town`] runs the rules alone, without a server; `TestWorld` (feature `testing`) runs whole worlds.
 //!
-//! Most rules are tested in a [`Town`]: players join, commands run as the engine would run them, time passes when the test says so, and
-//! nothing is random but by seed.
+//! Test most rules in a [`Town`]: players join, commands run as the engine would run them, time passes when the test says so, and
+//! all randomness comes from a seed.
 
 mod town;
 #[cfg(feature = "testing")]

@@ -1,13 +1,13 @@
-//! Mistakes that the types catch: each with the code that is right, the code that is wrong, and what the compiler says.
+//! Mistakes that the types catch: for each the right code, the wrong code, and what the compiler says.
 //!
-//! This page is for reading, and its examples are tests: every right one compiles, and every wrong one, which differs in nothing but
-//! the mistake, does not. The rules around them (a walker who drinks from wells, a pasture with sheep) are hidden; the source shows them.
+//! The examples on this page are tests: every right one compiles, and every wrong one, which differs only in the mistake, does
+//! not. The rules around them (a walker who drinks from wells, a pasture with sheep) are hidden; the source shows them.
 //!
-//! What no type catches, a [`Town`](crate::testing::Town) finds when a test runs the rule: too many asks, an `apply` that does not
-//! depend on the event alone.
+//! A [`Town`](crate::testing::Town) finds mistakes that no type catches, when a test runs the rule: too many asks, an `apply` that
+//! does not depend on the event alone.
 //!
 //! # Events beside an ask
-//! What happens to the asking entity is decided in the closure of `then`, when the answers are there. An ask takes no events.
+//! The closure of `then` decides what happens to the asking entity, when the answers are there. An ask takes no events.
 //! ```
 //! # use gundo::prelude::*;
 //! # #[message] struct Drink {}
@@ -77,7 +77,7 @@
 //! ```
 //!
 //! # A conclusion that asks
-//! The closure of `then` decides. It cannot ask somebody else: ask everybody at once, with `and` or `Ask::each`.
+//! The closure of `then` decides. It cannot ask another entity: ask all of them at once, with `and` or `Ask::each`.
 //! ```
 //! # use gundo::prelude::*;
 //! # #[message] struct Drink {}
@@ -219,8 +219,8 @@
 //! ```
 //!
 //! # An ask that a client sends
-//! A client sends commands; only rules ask. A [`Town`](crate::testing::Town) takes nothing but commands either. (The engine reads the
-//! bytes of an ask that a client sends all the same as a command: it refuses them with `bad_command`, or they are a command.)
+//! A client sends commands; only rules ask. A [`Town`](crate::testing::Town) takes only commands too. (If a client sends the
+//! bytes of an ask, the engine reads them as a command: it refuses them with `bad_command`, unless they are a valid command.)
 //! ```
 //! # use gundo::prelude::*;
 //! # #[message] struct Drink {}
@@ -290,7 +290,7 @@
 //! ```
 //!
 //! # A player without `spawn`
-//! A kind with the word `player` is a [`Player`](crate::Player), with everything that belongs to it.
+//! A kind with the word `player` implements all of [`Player`](crate::Player).
 //! ```
 //! # use gundo::prelude::*;
 //! # #[message] struct Drink {}

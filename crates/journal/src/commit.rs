@@ -2,7 +2,7 @@
 //!
 //! Start with [`Committer::commit`]; a real journal implements [`Storage`]. [`group`](crate::group) decides which batch lands.
 //!
-//! Not here: transactions and rows. A storage knows those, and knows nothing of outcomes.
+//! Not here: transactions and rows. A storage handles those, and handles no outcomes.
 
 use gundo_wire::journal::{Batch, Outcome};
 
@@ -32,7 +32,7 @@ pub enum Written {
     Landed,
     /// Nothing of it is there, and nothing ever will be. Why, for operators.
     Nothing(String),
-    /// Nothing of it is there: a key existed although the newest seq said otherwise. The storage is damaged in one place.
+    /// Nothing of it is there: a key existed although the newest seq says otherwise. The storage is damaged in one place.
     Collided(String),
     /// Unknown: it may be there.
     Unknown(String),
@@ -54,7 +54,7 @@ impl Committer {
         }
     }
 
-    /// Forgets an incarnation whose row is gone ([`Fences::forget`]).
+    /// Forgets an incarnation whose row was deleted ([`Fences::forget`]).
     pub fn forget(&mut self, incarnation: u64) {
         self.fences.forget(incarnation);
     }
@@ -129,7 +129,7 @@ mod tests {
     use crate::group::{NameRow, View};
     use crate::suite::{entity, stream};
 
-    /// A storage that fails as it is told, and otherwise writes.
+    /// A storage that fails as its test wants, and otherwise writes.
     #[derive(Default)]
     struct Told {
         last_seqs: BTreeMap<EntityId, u64>,

@@ -125,8 +125,8 @@ impl Default for Fences {
 }
 
 impl Fences {
-    /// Streams remembered as barred. Beyond, the oldest is forgotten: its node takes outcomes and sends batches in one order and
-    /// cannot have this many batches in flight, so by then it knows of the failure.
+    /// Streams remembered as barred. One more drops the oldest: its node takes outcomes and sends batches in one order and
+    /// cannot have this many batches in flight, so by then it has received the failure.
     pub const BARRED_MAX: usize = 262_144;
 
     /// No stream barred, and at most `barred_max` remembered.
@@ -204,7 +204,7 @@ impl Fences {
         }
     }
 
-    /// Forgets everything about an incarnation whose row is gone: nothing it sends lands anyway.
+    /// Forgets everything about an incarnation whose row was deleted: nothing it sends lands anyway.
     pub fn forget(&mut self, incarnation: u64) {
         let least = (incarnation, EntityId::default());
         while let Some((&key, bar)) = self.barred.range(least..).next() {

@@ -79,7 +79,7 @@ pub trait Journal: Send + Sync {
     /// The storage cannot be written; the row may still be there.
     fn leave(&self, incarnation: u64) -> Result<(), Fault>;
 
-    /// Whether the row of an incarnation is there. A node asks about its own row every second and stops when it is gone.
+    /// Whether the row of an incarnation is there. A node asks about its own row every second and stops when it was deleted.
     ///
     /// # Errors
     /// The storage cannot be read.

@@ -21,12 +21,12 @@ pub use shared::{Replies, SharedQueues, Work};
 /// How much may wait, and how large a group is. The defaults suit production.
 #[derive(Clone, Debug)]
 pub struct QueueLimits {
-    /// Batches waiting in one node's queue (default 8,192). Beyond: `Rejected` at once.
+    /// Batches waiting in one node's queue (default 8,192). Further ones are `Rejected` at once.
     pub batches_max: usize,
-    /// Bytes waiting in one node's queue (default 32 MiB). Beyond: `Rejected` at once. An empty queue takes a batch of any
-    /// size: it would never fit otherwise.
+    /// Bytes waiting in one node's queue (default 32 MiB). Further batches are `Rejected` at once. An empty queue takes a batch of
+    /// any size: it would never fit otherwise.
     pub bytes_max: usize,
-    /// Loads and lists of one node that wait (default 65,536). Beyond: the next ends with a fault at once.
+    /// Loads and lists of one node that wait (default 65,536). Further ones end with a fault at once.
     pub loads_max: usize,
     /// Batches in one group (default 1,024): the rest waits for the next group, so that a flood does not make everybody wait for
     /// one long commit.

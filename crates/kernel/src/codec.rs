@@ -1,7 +1,7 @@
-//! What nodes say to each other as bytes: [`Peer`] and the messages of `peer.proto`, both ways.
+//! The messages between nodes as bytes: converts [`Peer`] to the messages of `peer.proto` and back.
 //!
-//! To bytes every value has a way, unless it is too large; from them only what is within the schema's ranges. Neither panics. What
-//! the numbers mean is not looked at here: that is for the machines that take the messages. Start with [`Peer::encode`] and
+//! Every value can be encoded unless it is too large. Decoding accepts only values within the schema's ranges. Neither panics.
+//! The codec does not check what the numbers mean: the rooms that take the messages do. Start with [`Peer::encode`] and
 //! [`Peer::decode`]; `home`, `session`, `frames` and `handover` have the arrows.
 
 pub(crate) mod frames;
@@ -21,12 +21,12 @@ use crate::game::Refusal;
 use crate::peer::Peer;
 
 impl Peer {
-    /// The bytes of it, as a node of `incarnation` sends it. Several messages, to be sent in this order, if it comes in parts:
+    /// Its bytes, as a node of `incarnation` sends it. Several messages, to send in this order, if it is cut into parts:
     /// [`HomeMessage::Subscribe`](crate::HomeMessage::Subscribe), [`HomeMessage::Announce`](crate::HomeMessage::Announce) and
     /// [`Peer::Sent`]. Each of them is a `Peer` by itself.
     ///
     /// # Errors
-    /// It is larger than its arrow may be, and does not come in parts.
+    /// It is larger than its arrow may be, and cannot be cut into parts.
     pub fn encode(&self, incarnation: u64) -> Result<Vec<Bytes>, TooLarge> {
         let message = self.to_message(incarnation);
         match message.write() {
@@ -35,16 +35,16 @@ impl Peer {
         }
     }
 
-    /// Reads a message: its sender's incarnation, and what it says. Payloads and frames share `bytes`.
+    /// Reads a message: its sender's incarnation, and its contents. Payloads and frames share `bytes`.
     ///
     /// # Errors
-    /// It is none. After [`Malformed::Unknown`] the link is sound; after all else its sender is not to be trusted.
+    /// The bytes are no valid message. After [`Malformed::Unknown`] the link is sound; after any other error distrust the sender.
     pub fn decode(bytes: Bytes) -> Result<(u64, Self), Malformed> {
         let message = PeerMessage::read(bytes)?;
         Ok((message.incarnation, message.try_into()?))
     }
 
-    /// It as a message of the schema, however large, from a node of `incarnation`. Cheap: payloads and frames are shared.
+    /// Converts it to a message of the schema, of any size, from a node of `incarnation`. Cheap: payloads and frames are shared.
     pub fn to_message(&self, incarnation: u64) -> PeerMessage {
         let epoch = match self {
             Self::Alive { epoch, .. } | Self::Stale { epoch } | Self::Home { epoch, .. } => epoch.0,
@@ -145,12 +145,12 @@ impl TryFrom<PeerMessage> for Peer {
     }
 }
 
-/// A part that is there.
+/// A part that is present.
 fn is<T: Into<W>, W>(part: T) -> Option<W> {
     Some(part.into())
 }
 
-/// A message that is too large for one part, cut in halves until each is small enough. In the order in which they are sent.
+/// Cuts a message that is too large in halves until each part is small enough. Returns them in sending order.
 fn parts(mut first: PeerMessage) -> Vec<PeerMessage> {
     if first.encoded_len() <= PART_BYTES_MAX {
         return vec![first];
@@ -170,7 +170,7 @@ fn parts(mut first: PeerMessage) -> Vec<PeerMessage> {
     [parts(first), parts(rest)].concat()
 }
 
-/// Takes the back half of a list. An entry is small: a list that makes a part too large has hundreds.
+/// Takes the back half of a list. Entries are small: a list that makes a part too large has hundreds.
 fn back_half<T>(list: &mut Vec<T>) -> Vec<T> {
     list.split_off(list.len() / 2)
 }

@@ -1,4 +1,4 @@
-//! What every room of the kernel shares: settings, the present, chance, outputs, timers.
+//! What every room of the kernel shares: settings, the current time, randomness, outputs, timers.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,38 +12,38 @@ use crate::game::{Refusal, game_error};
 use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Peer, ToEdge, TxId};
 
-/// Something due at a time. A timer that fires finds out itself whether it still means something.
+/// Something due at a time. Timers are never cancelled: the handler checks whether there is still something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A tick begins: time passes in the world, publishers encode.
     Tick,
-    /// Frames are handed to clients.
+    /// The edge passes frames to clients.
     Flush,
     /// Housekeeping, once per second.
     Second,
-    /// The others hear from here.
+    /// The node sends heartbeats.
     Beat,
     /// The confirm time of a broken link is over.
     Confirm(NodeId),
-    /// A player without a connection leaves.
+    /// The grace time of a player without a connection is over.
     Grace(EntityId),
-    /// A load failed and is tried again.
+    /// Retry a failed load.
     LoadRetry(EntityId),
-    /// What has its place in a chunk could not be listed, and is listed again.
+    /// Retry a failed list of the entities that have their place in a chunk.
     ListRetry(Kind, ChunkId),
-    /// A fence could not be written and is tried again.
+    /// Retry a fence that could not be written.
     FenceRetry(EntityId),
-    /// A locked participant has heard nothing for long.
+    /// A locked participant has waited long for its coordinator.
     Lock(EntityId),
     /// Work has waited long for room in the journal.
     Held(EntityId),
     /// A transaction backs off, or has taken too long.
     Transaction(TxId),
-    /// A command that nodes were lost over may be said again to its player.
+    /// The edge may resend a command that nodes were lost over.
     PassOn(ConnId),
-    /// A suspended player has been told for long enough, or a suspension is over.
+    /// A suspended player has had its notice long enough, or a suspension is over.
     Suspended(EntityId),
-    /// A handoff has heard nothing for long.
+    /// A handoff has waited long for an answer.
     Handoff(EntityId),
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) timers: BTreeSet<(Time, Timer)>,
     pub(crate) stopping: bool,
-    /// It writes fields that this version does not know.
+    /// This node writes fields that this version does not know ([`Node::act_newer`](crate::Node::act_newer)).
     pub(crate) acts_newer: bool,
     last_batch: u64,
     last_load: u64,
@@ -77,7 +77,7 @@ impl Core {
             stopping: false,
             acts_newer: false,
             last_batch: 0,
-            // Loads grow over incarnations too: what the journal remembers of failed loads stays behind.
+            // Load numbers grow across incarnations too, so that the journal's record of failed loads never applies to a new one.
             last_load: settings.incarnation << 32,
             settings,
         }
@@ -91,27 +91,27 @@ impl Core {
         &self.settings.world
     }
 
-    /// Whether this mistake was planted; never without the feature.
+    /// Whether this mistake is planted; always false without the feature.
     pub(crate) fn planted(&self, mistake: Planted) -> bool {
         cfg!(feature = "planted") && self.settings.planted == Some(mistake)
     }
 
-    /// A message came of something that is past: its entity has left, or its transaction has ended.
+    /// Counts a stale message: its entity was unloaded, or its transaction has ended.
     pub(crate) fn note_stale(&mut self) {
         self.counters.stale += 1;
     }
 
-    /// A message came before its time, and its sender will repeat it.
+    /// Counts a message that came too early and was dropped. Its sender repeats it.
     pub(crate) fn note_early(&mut self) {
         self.counters.early += 1;
     }
 
-    /// A message says what cannot be: its sender has a fault.
+    /// Counts an impossible message: its sender has a bug.
     pub(crate) fn note_nonsense(&mut self) {
         self.counters.nonsense += 1;
     }
 
-    /// A rule did what the engine cannot do: operators hear why, and in development the player does, too. Returns the refusal.
+    /// A rule asked for something the engine cannot do. The log says why, and in development so does the refusal. Returns it.
     pub(crate) fn game_fault(&mut self, entity: EntityId, rule: &'static str, why: String) -> Refusal {
         self.counters.game_faults += 1;
         let mut refusal = game_error();
@@ -137,14 +137,14 @@ impl Core {
         (self.now.world.0 / u64::from(self.world().tick_ms)) as u32
     }
 
-    /// Whether the present view empties this node, and there is somebody to take what it has.
+    /// Whether the present view drains this node, and another member can take what it has.
     pub(crate) fn is_draining(&self) -> bool {
         let me = self.me();
         let drains = self.view.members.iter().any(|m| m.node == me && m.draining);
         drains && self.view.members.iter().any(|m| !m.draining)
     }
 
-    /// A number from `range`, for waits that are to be spread.
+    /// A random number from `range`, to spread waits.
     pub(crate) fn spread(&mut self, range: std::ops::RangeInclusive<u32>) -> u32 {
         assert!(range.start() <= range.end(), "a wait has a range");
         let width = u64::from(range.end() - range.start()) + 1;
@@ -152,7 +152,7 @@ impl Core {
     }
 
     pub(crate) fn next_batch(&mut self) -> u64 {
-        assert!(self.last_batch < u64::MAX, "batches are numbered through");
+        assert!(self.last_batch < u64::MAX, "batch numbers do not run out");
         self.last_batch += 1;
         self.last_batch
     }
@@ -160,7 +160,7 @@ impl Core {
     /// Number of a load, or of a list.
     pub(crate) fn next_load(&mut self) -> u64 {
         self.last_load += 1;
-        assert!(self.last_load as u32 != 0, "an incarnation has loads of its own");
+        assert!(self.last_load as u32 != 0, "load numbers stay within their incarnation");
         self.last_load
     }
 
@@ -168,7 +168,7 @@ impl Core {
         self.timers.insert((self.now.time.plus_ms(ms), timer));
     }
 
-    /// Sets a timer for a time: at once if that is past.
+    /// Sets a timer for a time. It fires at once if that is past.
     pub(crate) fn at(&mut self, at: Time, timer: Timer) {
         self.timers.insert((at.max(self.now.time), timer));
     }
@@ -194,7 +194,7 @@ impl Core {
     /// Queues one message for a client.
     pub(crate) fn send_client(&mut self, conn: ConnId, message: &ServerMessage, class: SendClass) {
         let bytes = message.encode_to_vec();
-        assert!(!bytes.is_empty(), "a message says something");
+        assert!(!bytes.is_empty(), "no message encodes to nothing");
         let parts = vec![bytes.into()];
         self.outputs.push_back(Output::Send { conn, parts, class });
     }

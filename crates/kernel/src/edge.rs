@@ -1,7 +1,7 @@
 //! The room of a node as an edge: the sessions of the clients connected here.
 //!
-//! The edge holds nothing that cannot be rebuilt. It passes clients' words on to their players' reals (`play`), finds those
-//! (`hello`, `moving`), and decides what each client sees (`sight`, `watch`). What a session is doing is in `session`.
+//! The edge keeps nothing that cannot be rebuilt. It passes clients' messages to their players' reals (`play`), locates those
+//! (`hello`, `moving`), and decides what each client sees (`sight`, `watch`). A session's phase is in `session`.
 //!
 //! Not here: who a player is and what it may do (`host`), and what there is to see (`crowd`).
 
@@ -26,9 +26,9 @@ use crate::io::{Gauges, Output, SendClass};
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
 const OPENING_MS: u64 = 5_000;
-/// How long a session waits for the node that has its player now before it asks the home again, ms.
+/// How long a session waits for its player's new node before it asks the home again, ms.
 const MOVING_MS: u64 = 1_000;
-/// Part of its clients that a node which is being emptied sends away per tick, and how many at least.
+/// How many clients a draining node sends away per tick: one in the first number, and at least the second.
 const SENT_AWAY: (usize, usize) = (32, 4);
 
 impl Edge {
@@ -36,12 +36,12 @@ impl Edge {
         self.sessions.len()
     }
 
-    /// Whether no client is connected any more, and those that were sent away have read so and hung up.
+    /// Whether no client is connected any more, and those that were sent away have closed their connections.
     pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.closed.is_empty()
     }
 
-    /// Whether a session waits to hear where this player is.
+    /// Whether a session is locating this player.
     pub(crate) fn looks_for(&self, player: EntityId) -> bool {
         self.locating.contains_key(&player)
     }
@@ -50,7 +50,7 @@ impl Edge {
         self.gauges = gauges;
     }
 
-    /// Asserts what must hold between two inputs. Costs a walk over everything: for the simulator and tests.
+    /// Asserts the invariants between two inputs. Costs a walk over everything: for the simulator and tests.
     pub(crate) fn check(&self, core: &Core) {
         let limits = &core.world().limits;
         for (conn, session) in &self.sessions {
@@ -58,7 +58,7 @@ impl Edge {
             let waits = self.locating.get(&session.player).is_some_and(|waiting| waiting.contains(conn));
             assert!(
                 !session.is(Phase::Locating) || waits,
-                "{conn:?}: who looks for its player is on the list"
+                "{conn:?}: a session that locates its player is listed"
             );
             let bounded = session.unanswered.len() <= limits.commands_unanswered_max;
             assert!(bounded || core.planted(Planted::UnboundedCommands), "{conn:?}: commands are bounded");
@@ -71,8 +71,8 @@ impl Edge {
         };
         self.watches.check(core, watches);
         let known = |conn: &ConnId| self.sessions.contains_key(conn);
-        assert!(self.locating.values().flatten().all(known), "only sessions look for players");
-        assert!(self.locating.values().all(|waiting| !waiting.is_empty()), "somebody waits for each");
+        assert!(self.locating.values().flatten().all(known), "only sessions locate players");
+        assert!(self.locating.values().all(|waiting| !waiting.is_empty()), "a session waits for each");
     }
 
     // ---- clients ---------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ impl Edge {
         self.end_session(cx, conn, false);
     }
 
-    /// A node that is being emptied sends some clients to other edges.
+    /// A draining node sends some clients to other edges.
     pub(crate) fn send_some_away(&mut self, cx: &mut Rooms<'_>) {
         let (part, least) = SENT_AWAY;
         let count = (self.sessions.len() / part).max(least);
@@ -134,7 +134,7 @@ impl Edge {
         conns.into_iter().for_each(|conn| self.send_away(cx, conn));
     }
 
-    /// The node stops: every client is told, and when to come back.
+    /// The node stops: closes all connections, and says when to come back.
     pub(crate) fn close_all(&mut self, cx: &mut Rooms<'_>) {
         let conns: Vec<_> = self.sessions.keys().copied().collect();
         for conn in conns {
@@ -145,7 +145,7 @@ impl Edge {
 
     // ---- views -----------------------------------------------------------------------------------------
 
-    /// A new view: clients learn where else they may come.
+    /// A new view: tells clients which edges they may use.
     pub(crate) fn tell_edges(&self, core: &mut Core) {
         let message = ServerMessage { edges: Some(edges(core)), ..Default::default() };
         let conns = self.sessions.iter().filter(|(_, s)| s.plays()).map(|(conn, _)| *conn);
@@ -156,8 +156,8 @@ impl Edge {
 
     // ---- housekeeping ----------------------------------------------------------------------------------
 
-    /// Once per second: Hellos that take too long, players that are still looked for, and what clients that want statistics are told.
-    /// `reals`: entities real on this node.
+    /// Once per second: refuses Hellos that take too long, asks again for players that are not located yet, and sends statistics
+    /// to the clients that want them. `reals`: entities real on this node.
     pub(crate) fn rest(&mut self, cx: &mut Rooms<'_>, reals: usize) {
         let now = cx.core.now.time;
         let slow = self.those(|s| s.opens() && now.since(s.since) > OPENING_MS * 1_000);

@@ -1,4 +1,4 @@
-//! Frames between nodes: what a publisher tells of a chunk in one tick is encoded once and shared by all who get it.
+//! Frames between nodes: a publisher encodes its news of a chunk once per tick, and all receivers share the bytes.
 //!
 //! A subscriber's [`ChunkFrame`] is a reference and the tiers it wants. The bytes of many frames lie in one block of memory.
 
@@ -10,8 +10,8 @@ use gundo_types::{Body, ChunkId, EntityId, NodeId, Term};
 use gundo_wire::Message;
 use gundo_wire::client::{Enter, Frame, Row, ServerMessage, motion_units, put_motion};
 
-/// Size of a block that frames share. A frame that waits in a client's send queue keeps its block alive, so it is small; beyond
-/// about fifty frames in one there is nothing to be gained.
+/// Size of a block that frames share. A frame that waits in a client's send queue keeps its block alive, so blocks are small;
+/// more than about fifty frames in one block gain nothing.
 const BLOCK_BYTES: usize = 2_048;
 
 /// The tiers of a set (bits), nearest first.
@@ -19,7 +19,7 @@ pub(crate) fn tiers_in(set: u8) -> impl Iterator<Item = usize> {
     (0..3).filter(move |tier| set >> tier & 1 == 1)
 }
 
-/// What one publisher tells one subscriber of one chunk in one tick.
+/// One publisher's news of one chunk in one tick, for one subscriber.
 #[derive(Clone, Debug)]
 pub struct ChunkFrame {
     news: Arc<News>,
@@ -27,7 +27,7 @@ pub struct ChunkFrame {
     tiers: u8,
 }
 
-/// What a publisher tells of one chunk in one tick: the same for all its subscribers.
+/// A publisher's news of one chunk in one tick: the same for all its subscribers.
 #[derive(Debug)]
 pub struct News {
     /// The chunk.
@@ -40,7 +40,7 @@ pub struct News {
     motion: [Option<Motion>; 3],
 }
 
-/// A frame and its bytes: a `ServerMessage` that holds just this frame.
+/// A frame and its bytes: a `ServerMessage` with just this frame.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// Decoded.
@@ -49,7 +49,7 @@ pub struct Encoded {
     pub bytes: Bytes,
 }
 
-/// The motion part of a frame, and the bytes of a `ServerMessage` that holds just that.
+/// The motion part of a frame, and the bytes of a `ServerMessage` with just that.
 #[derive(Clone, Debug)]
 pub struct Motion {
     /// Decoded, in slot order.
@@ -66,7 +66,7 @@ impl ChunkFrame {
         Self { news: Arc::new(news), tiers }
     }
 
-    /// The same for a subscriber that wants these tiers (bits). `None`: there is nothing for it.
+    /// The same frame for a subscriber that wants these tiers (bits). `None`: it has nothing for such a subscriber.
     pub(crate) fn for_tiers(&self, tiers: u8) -> Option<Self> {
         let tiers = self.tiers & tiers;
         (tiers != 0 || self.roster.is_some()).then(|| Self { news: Arc::clone(&self.news), tiers })
@@ -105,7 +105,7 @@ impl News {
 }
 
 impl Motion {
-    /// A motion part as it came over a wire: `bytes` hold just this frame.
+    /// A motion part as it came over a link: `bytes` contain just this frame.
     pub fn new(frame: &Frame, bytes: Bytes) -> Self {
         Self { rows: frame.rows().collect(), bytes }
     }
@@ -119,7 +119,7 @@ pub(crate) struct Pen {
 }
 
 impl Pen {
-    /// A frame with a roster part. It stands in a message of its own: messages laid end to end are one message with all their
+    /// A frame with a roster part, encoded as a message of its own: messages laid end to end are one message with all their
     /// frames.
     pub(crate) fn roster(&mut self, frame: Frame) -> Encoded {
         let mut message = ServerMessage { frames: vec![frame], ..Default::default() };

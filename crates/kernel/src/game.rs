@@ -1,15 +1,15 @@
-//! What a game tells the engine: kinds of entities, and the rules of each.
+//! What a game gives the engine: kinds of entities, and the rules of each.
 //!
-//! A game derives [`State`] for each of its kinds, implements [`Entity`] and what else the kind is ([`Player`], [`Asked`], [`Ticking`],
-//! [`Placed`]), and hands them over in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which speaks bytes. No storage, no
-//! placement here.
+//! A game derives [`State`] for each of its kinds, implements [`Entity`] and the other traits of the kind ([`Player`], [`Asked`],
+//! [`Ticking`], [`Placed`]), and passes them to the engine in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which
+//! deals in bytes. No storage, no placement here.
 //!
-//! A kind's [`Role`] says what its entities are in the world. **Players** walk, and move from node to node. **Land** is the state of a
-//! chunk, one for each. A **placed** entity stands in a chunk: its id names the chunk, its durable state says where in it
-//! ([`Placed::place`]), and it begins with its first event. Land and placed entities live at the home of their chunk, are loaded
+//! A kind's [`Role`] says what its entities are in the world. **Players** walk, and move from node to node. **Land** is the state
+//! of a chunk, one for each. A **placed** entity stands in a chunk: its id names the chunk, its durable state says where in it
+//! ([`Placed::place`]), and it exists from its first event. Land and placed entities live at the home of their chunk, are loaded
 //! when somebody looks there, and are published like players, to everybody near. **Home** kinds have no place: each lives at the
-//! home of its id, and nobody sees it. What each of them sees is [near](Surroundings::near) it, and the same however many nodes
-//! there are.
+//! home of its id, and nobody sees it. Each entity sees what is [near](Surroundings::near) it, and sees the same on any number of
+//! nodes.
 
 mod ask;
 mod context;

@@ -1,8 +1,8 @@
 //! The room of a node as a home: the directory of roaming entities, and the interest table of chunks.
 //!
-//! Soft state only: after a new view it is rebuilt from what every member announces. A home is *open* in an epoch once
-//! all have; until then questions wait. Nothing here is durable, and no safety of the journal rests on it. It answers through
-//! messages; what a change of interest means for land is for the host, which the router tells.
+//! Soft state only: after a new view it is rebuilt from the announcements of all members. A home is *open* in an epoch once
+//! all members have announced; until then questions wait. Nothing here is durable, and the journal's safety does not depend on
+//! it. It answers through messages. The router tells the host of changes of interest, which decides what they mean for land.
 
 mod announce;
 mod directory;
@@ -19,10 +19,10 @@ use self::table::Table;
 use crate::core::Core;
 use crate::peer::HomeMessage;
 
-/// Questions that wait for the home to open. Beyond, the oldest is dropped; its asker asks again.
+/// Questions that wait for the home to open. One more drops the oldest, whose asker asks again.
 const WAITING_MAX: usize = 100_000;
 
-/// What this node knows as a home.
+/// What this node has recorded as a home.
 #[derive(Default)]
 pub(crate) struct Home {
     open: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Forgets everything: a new view has come, and all will be announced again.
+    /// Forgets everything: a new view has come, and all members announce again.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
@@ -42,19 +42,20 @@ impl Home {
         self.open
     }
 
-    /// Whether anybody looks at `chunk`, as far as its home (this node) knows.
+    /// Whether anybody looks at `chunk`, according to its home (this node).
     pub(crate) fn is_observed(&self, chunk: ChunkId) -> bool {
         self.table.is_observed(chunk)
     }
 
-    /// Whether another node says that it still has `entity`.
+    /// Whether another node has announced that it still owns `entity`.
     pub(crate) fn is_held_elsewhere(&self, entity: EntityId, me: NodeId) -> bool {
         self.directory.holder(entity).is_some_and(|(node, _)| node != me)
     }
 
     // ---- opening ---------------------------------------------------------------------------------------
 
-    /// A member announces what it has; `last`: that was all. Chunks whose publishers and land must hear of it: those of all, once everybody has.
+    /// A member announces what it owns, subscribes to and publishes; `last`: this is the last part. If this opens the home, it
+    /// returns all chunks: their publishers and land must hear of it.
     pub(crate) fn on_announced(
         &mut self,
         core: &Core,
@@ -81,13 +82,13 @@ impl Home {
         self.table.chunks()
     }
 
-    /// Questions that waited for this home to open. Empty while it is not.
+    /// Questions that waited for this home to open.
     pub(crate) fn take_waiting(&mut self) -> VecDeque<(NodeId, HomeMessage)> {
         assert!(self.open, "questions wait until the home is open");
         std::mem::take(&mut self.waiting)
     }
 
-    /// Keeps a question until the home is open; gives it back if that is now.
+    /// Keeps a question until the home is open; returns it if the home is open now.
     pub(crate) fn admit(
         &mut self,
         core: &mut Core,
@@ -97,7 +98,7 @@ impl Home {
         if self.open || core.planted(Planted::HomeNotOpen) {
             return Some(question);
         }
-        // It may be lost, and is too large to be kept.
+        // It may be lost, and is too large to keep.
         if matches!(question, HomeMessage::Tell { .. }) {
             core.counters.tells_lost += 1;
             return None;
@@ -112,7 +113,7 @@ impl Home {
 
     // ---- questions about entities ----------------------------------------------------------------------
 
-    /// A question or a word about who has an entity. Returns an entity that has been released: a node that needs it may load it.
+    /// A message about who owns an entity. Returns an entity that was released: a node that needs it may load it.
     pub(crate) fn on_entity(
         &mut self,
         core: &mut Core,
@@ -121,7 +122,7 @@ impl Home {
     ) -> Option<EntityId> {
         let roams = |core: &Core, entity: EntityId| entity.kind == core.settings.rules.player_kind();
         match message {
-            // Only players roam: nobody else is given away.
+            // Only players roam: no other entity is granted.
             HomeMessage::Locate { entity, .. }
             | HomeMessage::Claim { entity, .. }
             | HomeMessage::Keep { entity, .. }
@@ -140,14 +141,14 @@ impl Home {
                 }
                 core.note_stale();
             }
-            other => unreachable!("{other:?} is no question about an entity"),
+            other => unreachable!("{other:?} is not about an entity's owner"),
         }
         None
     }
 
     // ---- interest --------------------------------------------------------------------------------------
 
-    /// A node wants these tiers of a chunk (bits; 0: none any more).
+    /// A node wants these tiers of a chunk (bits; 0: nothing any more).
     pub(crate) fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
         self.table.subscribe(core, from, chunk, tiers);
     }
@@ -157,12 +158,12 @@ impl Home {
         self.table.publish(core, from, chunk, on);
     }
 
-    /// Tells the publishers of a chunk who subscribes.
+    /// Tells the publishers of a chunk which nodes subscribe.
     pub(crate) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId) {
         self.table.tell_publishers(core, chunk, None);
     }
 
-    /// Asserts what must hold between two inputs.
+    /// Asserts the invariants between two inputs.
     pub(crate) fn check(&self) {
         assert!(!self.open || self.waiting.is_empty(), "nothing waits for an open home");
         self.directory.check();

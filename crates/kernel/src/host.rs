@@ -1,7 +1,8 @@
-//! The room of the entities that are real here: how they come and go, and the way of each message to its entity.
+//! The room of the entities that are real here: how they are loaded and unloaded, and how messages reach them.
 //!
-//! An [`Entity`](entity::Entity) is a machine; the [`Host`] has them all, looks up the one a message is for, and forgets those
-//! that have left. What entities share is on the [`Desk`](desk::Desk). Start reading at `room`, then `entity`, then `work`.
+//! An [`Entity`](entity::Entity) is a state machine. The [`Host`] owns them all, looks up the one that a message is for, and
+//! forgets those that are unloaded. The [`Desk`](desk::Desk) is what entities share. Start reading at `room`, then `entity`, then
+//! `work`.
 //!
 //! Not here: who sees what (`crowd`), where else an entity may be (`home`), and who the clients are (`edge`).
 
@@ -87,7 +88,7 @@ impl Host {
         })
     }
 
-    /// The game's state of an entity as its snapshot would have it.
+    /// The game's state of an entity, as a snapshot would record it.
     pub(crate) fn state_of(&self, id: EntityId) -> Option<Bytes> {
         self.entities.get(&id)?.durable.loaded().map(|state| state.snapshot())
     }
@@ -109,7 +110,7 @@ impl Host {
         counters.watched = self.desk.watchers.len() as u64;
     }
 
-    /// Asserts what must hold between two inputs. Costs a walk over everything: for the simulator and tests.
+    /// Asserts the invariants between two inputs. Costs a walk over everything: for the simulator and tests.
     pub(crate) fn check(&mut self, rooms: &mut Rooms<'_>) {
         if rooms.home.is_open() {
             let (me, home) = (Some(rooms.core.me()), rooms.home);
@@ -121,7 +122,7 @@ impl Host {
         let players = entities.values().filter(|e| e.player.is_some()).count();
         assert_eq!(players, cx.desk.players, "players are counted as they come and go");
         let here = |id: &EntityId| entities.contains_key(id);
-        assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "an entity that changes is here");
+        assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "an entity with a change to come is here");
         assert!(cx.desk.awake.iter().all(here), "only what is here is awake");
         assert!(cx.desk.suspended.iter().all(here), "a suspended entity is here");
         cx.desk.departures.check(here);
@@ -133,14 +134,13 @@ impl Host {
 
     // ---- coming ----------------------------------------------------------------------------------------
 
-    /// Loads an entity that lives at its home, which is this node, if it is not here yet. While somebody looks at its chunk it is
-    /// awake.
+    /// Loads an at-home entity whose home is this node, unless it is here already. While somebody looks at its chunk it is awake.
     pub(super) fn need_at_home(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
         let now = rooms.core.now.time;
         if let Some(entity) = self.entities.get_mut(&id) {
             entity.needed = now;
         } else if rooms.home.is_held_elsewhere(id, rooms.core.me()) {
-            // Its home was elsewhere before, and that node has not unloaded it yet.
+            // Another node was its home before and has not unloaded it yet.
             return;
         } else {
             let term = Term { epoch: rooms.core.view.epoch.0, count: 0 };
@@ -165,7 +165,7 @@ impl Host {
         }
         self.with(rooms, id, |entity, cx| {
             entity.term = entity.term.max(term);
-            // It had been offered to a node, and no node holds it now: only the journal knows what happened to it meanwhile.
+            // It was offered to another node, and no node owns it now: only the journal says what happened to it meanwhile.
             if entity.life.is(Phase::Frozen) {
                 entity.handoff_failed(cx);
                 entity.start_load(cx);
@@ -195,7 +195,7 @@ impl Host {
         message: ToPlayer,
     ) {
         if !self.holds(id) {
-            // It is about to be: what is said to it waits.
+            // It is about to arrive: messages to it wait.
             if self.arrivals.has(id) {
                 return self.arrivals.wait(rooms.core, id, line, message);
             }
@@ -226,13 +226,13 @@ impl Host {
             Some((id, Why::Events)) => {
                 self.tell(rooms, id, |entity, cx| entity.on_appended(cx, batch, outcome));
             }
-            // Its entity has left since: what it did is read from the journal.
+            // Its entity was unloaded meanwhile: the next load reads the result from the journal.
             None => rooms.core.note_stale(),
         }
         self.let_in(rooms);
     }
 
-    /// A timer of an entity. Timers are not cancelled: one that means nothing any more does nothing.
+    /// A timer of an entity. Timers are not cancelled: a stale one does nothing.
     pub(crate) fn on_timer(&mut self, rooms: &mut Rooms<'_>, timer: Timer) {
         match timer {
             Timer::Grace(id) => self.each(rooms, [id], |entity, cx| entity.on_grace(cx)),
@@ -244,11 +244,11 @@ impl Host {
             Timer::Suspended(id) => self.on_suspended(rooms, id),
             Timer::Transaction(tx) => self.on_tx_timer(rooms, tx),
             Timer::Handoff(id) => self.on_handoff_timer(rooms, id),
-            other => unreachable!("{other:?} is no entity's"),
+            other => unreachable!("{other:?} is no timer of an entity"),
         }
     }
 
-    /// Nodes are gone, with the transactions that they coordinated or took part in, and the connections of players here.
+    /// Nodes were lost, with the transactions that they coordinated or took part in, and the connections of players here.
     pub(crate) fn on_nodes_gone(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
         self.lose_partners(rooms, gone);
         self.desk.watchers = Watchers::default();
@@ -267,12 +267,12 @@ impl Host {
         self.desk.hold = hold;
     }
 
-    /// A tick: public parts that change by time, and the volatile behaviour of what belongs to chunks that somebody looks at.
+    /// A tick: public parts that change with time, and the volatile behaviour of entities in chunks that somebody looks at.
     pub(crate) fn tick(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.world;
         while let Some((_, id)) = self.desk.changes.first().copied().filter(|(at, _)| *at <= now) {
             let next = self.desk.changes.pop_first();
-            assert!(next.is_some_and(|(at, _)| at <= now), "a change that is due has come");
+            assert!(next.is_some_and(|(at, _)| at <= now), "the change is due");
             self.with(rooms, id, |entity, cx| entity.on_change_due(cx));
         }
         self.tell_watchers(rooms);
@@ -282,7 +282,7 @@ impl Host {
         }
     }
 
-    /// Once per second: what belongs to chunks nobody looks at falls asleep, and what nobody needs is unloaded.
+    /// Once per second: entities in chunks that nobody looks at fall asleep, and those that nobody needs are unloaded.
     pub(crate) fn rest(&mut self, rooms: &mut Rooms<'_>) {
         self.rest_watched(rooms.core.now.time);
         self.rest_at_home(rooms);
@@ -313,7 +313,7 @@ impl Host {
         }
     }
 
-    /// Unloads what lives elsewhere in the present view, unless something of it is in flight.
+    /// Unloads at-home entities whose home in the present view is another node, unless something of theirs is in flight.
     pub(crate) fn leave_homes(&mut self, rooms: &mut Rooms<'_>) {
         let me = Some(rooms.core.me());
         let away = self.those(|e| e.player.is_none() && rooms.core.home_of(e.id) != me);
@@ -328,7 +328,7 @@ impl Host {
         });
     }
 
-    /// Whether nothing is left here of a node that is being emptied.
+    /// Whether a draining node has nothing left here.
     pub(crate) fn is_empty(&self) -> bool {
         self.entities.is_empty()
             && self.desk.appends.is_empty()

@@ -26,20 +26,20 @@ pub struct Member {
     pub node: NodeId,
     /// Its incarnation: the id of its row in `members`.
     pub incarnation: u64,
-    /// Host of its edge as clients reach it; empty: the host they came by.
+    /// Host of its edge as clients reach it; empty: the host that they used before.
     pub host: String,
     /// Port of its edge.
     pub port: u16,
-    /// Share of the homes it takes, relative to the others: 1..=16, default 1.
+    /// Its share of the homes, relative to the others: 1..=16, default 1.
     pub weight: u8,
-    /// It is being emptied: it is home of nothing, takes nothing new, and gives away what it has.
+    /// It drains: it is home of nothing, takes nothing new, and gives away what it owns.
     pub draining: bool,
 }
 
 /// Something that happened to a node.
 #[derive(Debug)]
 pub enum Input {
-    /// A new membership view. Nothing is done before the first.
+    /// A new membership view. The node does nothing before the first.
     View(View),
     /// A client's message, decoded and within the limits of size and rate.
     Client {
@@ -48,17 +48,17 @@ pub enum Input {
         /// The message.
         message: ClientMessage,
     },
-    /// A client's connection is gone, also one that was closed by [`Output::Close`]. Nothing is sent to it any more.
+    /// A client's connection has closed, also after [`Output::Close`]. The node sends nothing more to it.
     Gone {
         /// The connection.
         conn: ConnId,
     },
-    /// The connection's send queue was full: frames were dropped and shall stop.
+    /// The connection's send queue was full and the driver dropped frames: send no more until `Drained`.
     Lagging {
         /// The connection.
         conn: ConnId,
     },
-    /// The send queue of a lagging connection is empty again: keyframes, please.
+    /// The send queue of a lagging connection is empty again: send keyframes.
     Drained {
         /// The connection.
         conn: ConnId,
@@ -67,12 +67,12 @@ pub enum Input {
     Peer {
         /// The sender.
         from: NodeId,
-        /// Its incarnation: what a removed one still says is not heard.
+        /// Its incarnation: the node ignores an incarnation that was removed.
         incarnation: u64,
         /// The message.
         message: Peer,
     },
-    /// The link to a peer was reset: it has crashed, most likely.
+    /// The link to a peer was reset: most likely it has crashed.
     LinkBroken {
         /// The peer.
         peer: NodeId,
@@ -97,7 +97,7 @@ pub enum Input {
         entity: EntityId,
         /// Which load, as in [`Output::Load`].
         load: u64,
-        /// `Err`: the journal could not be read now (text for operators); the kernel tries again.
+        /// `Err`: the journal could not be read now (text for operators); the kernel retries.
         result: Result<Loaded, String>,
     },
     /// A list ended.
@@ -111,39 +111,39 @@ pub enum Input {
     },
     /// Time has passed: give this when [`poll_timeout`](crate::Node::poll_timeout) is due.
     Timeout,
-    /// What the driver knows of itself, for clients that watch: give it about once per second.
+    /// The driver's own gauges, for the x-ray view and the overload ladder: give them about once per second.
     Gauges(Gauges),
     /// Creatures stand still, or move again: for checkers, which compare pictures at rest.
     Hold(bool),
-    /// Save everything, tell every client, then [`Output::Stopped`].
+    /// Save everything, say goodbye to every client, then give [`Output::Stopped`].
     Stop,
 }
 
 /// How a renewal of a node's lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// The lease runs anew from when the renewal was sent.
+    /// The lease is renewed and counts from when the renewal was sent.
     Renewed,
-    /// The node was removed: its row in `members` is gone.
+    /// The node was removed: it has no row in `members` any more.
     Removed,
-    /// The coordinator (or the journal) could not be asked.
+    /// The coordinator (or the journal) did not answer.
     Failed,
 }
 
-/// The driver's own indicators, shown in the x-ray view, and what the kernel must know of its machine.
+/// The driver's own indicators, shown in the x-ray view, and what the kernel needs to know about its machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Longest handling of a tick in the last second, µs.
     pub tick_us: u32,
     /// Inputs waiting.
     pub inbox: u32,
-    /// The journal's disk is nearly full: what would add to the world is refused with `storage_full`.
+    /// The journal's disk is nearly full: the node refuses what would add to the world, with `storage_full`.
     pub storage_full: bool,
     /// Share of the last second in which the logic thread worked, ‰.
     pub load_permille: u32,
 }
 
-/// Something a node wants done.
+/// Something the driver is to do.
 #[derive(Debug)]
 pub enum Output {
     /// Lay `parts` end to end as one WebSocket message. Each part is a [`ServerMessage`](gundo_wire::client::ServerMessage) or
@@ -151,7 +151,7 @@ pub enum Output {
     Send {
         /// The connection.
         conn: ConnId,
-        /// Encoded, in order. Shared: the same bytes go to many.
+        /// Encoded, in order. Shared: many connections get the same bytes.
         parts: Parts,
         /// Whether it may be dropped.
         class: SendClass,
@@ -160,7 +160,7 @@ pub enum Output {
     Close {
         /// The connection.
         conn: ConnId,
-        /// Why: the last message to the client, class [`SendClass::Kept`]. `None`: the client said Bye.
+        /// The reason: the last message to the client, class [`SendClass::Kept`]. `None`: the client said Bye.
         closing: Option<Closing>,
     },
     /// A message for a peer (never for the node itself).
@@ -172,20 +172,20 @@ pub enum Output {
     },
     /// Append to the journal; answer with [`Input::Appended`].
     Append(Batch),
-    /// Load from the journal, seeing every append that was answered before; answer with [`Input::Loaded`].
+    /// Load from the journal. The load must see every append that was answered before; answer with [`Input::Loaded`].
     Load {
         /// The entity.
         entity: EntityId,
         /// Echo it.
         load: u64,
     },
-    /// Ask the journal which entities of a kind there are, seeing what a load would; answer with [`Input::Listed`].
+    /// List the entities of a kind that are in the journal, as consistently as a load; answer with [`Input::Listed`].
     List {
         /// The kind.
         kind: Kind,
         /// Ids among which to look.
         ids: RangeInclusive<u64>,
-        /// How many ids are wanted at most: the lowest.
+        /// How many ids at most: the lowest ones.
         max: usize,
         /// Echo it.
         list: u64,
@@ -195,9 +195,9 @@ pub enum Output {
         /// Echo it: the lease counts from here.
         sent: Time,
     },
-    /// Have the coordinator remove a member, if its view is still this one: first its row in `members`, then from the view.
+    /// Have the coordinator remove a member, if the view is still this one: first its row in `members`, then from the view.
     Remove {
-        /// The view it was decided on.
+        /// Epoch of the view that the decision is based on.
         epoch: Epoch,
         /// The member.
         node: NodeId,
@@ -206,29 +206,29 @@ pub enum Output {
     },
     /// Others have a newer view: ask the coordinator for the present one; answer with [`Input::View`].
     ViewWanted,
-    /// This node does not belong any more: end as after a crash. It says nothing more.
+    /// This node is no member any more: end the process as after a crash. No output follows.
     Fenced,
-    /// Game code panicked, or said what cannot be, and the kernel has dealt with it: something to write down for operators.
+    /// Game code panicked or returned something impossible, and the kernel has dealt with it: log it for operators.
     Panicked {
         /// At which entity.
         entity: EntityId,
-        /// Which rule: `decide`, `apply`, `tick` and so on. `place`: it puts the entity outside its chunk.
+        /// In which rule: `decide`, `apply`, `tick` and so on. `place`: it puts the entity outside its chunk.
         doing: &'static str,
-        /// That was one panic too many: the entity is suspended from now on.
+        /// That was one panic too many: the entity is suspended from now.
         suspended: bool,
     },
-    /// A rule did what the engine cannot do, and the command was refused with `game_error`: something to write down for whoever writes
-    /// the game.
+    /// A rule asked for something the engine cannot do, and the kernel refused the command with `game_error`: log it for the
+    /// game's author.
     GameFault {
         /// At which entity.
         entity: EntityId,
         /// Which rule.
         rule: &'static str,
-        /// What was wrong, and what to do.
+        /// What is wrong, and how to fix it.
         why: String,
     },
-    /// The driver may end: after [`Input::Stop`] everything is saved; a node that a view empties has nothing left,
-    /// and takes nothing more.
+    /// The driver may end. After [`Input::Stop`] everything is saved; after a drain nothing is left, and the node takes no more
+    /// input.
     Stopped,
 }
 
@@ -240,19 +240,19 @@ pub type Parts = Vec<Bytes>;
 pub enum SendClass {
     /// Frames: dropped when the send queue is full; then [`Input::Lagging`].
     Frames,
-    /// Keyframes after [`Input::Drained`] and everything else that must arrive in order, but is not counted as a reply.
+    /// Keyframes after [`Input::Drained`], and everything else that must arrive in order but does not count as a reply.
     Kept,
-    /// A reply: counted against `replies_waiting_max`.
+    /// A reply: counts against `replies_waiting_max`.
     Reply,
 }
 
-/// What is equal on all nodes of a world.
+/// Settings that are equal on all nodes of a world.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorldSettings {
     /// Length of a tick, ms (default 100).
     pub tick_ms: u32,
-    /// How long after a tick's begin frames are handed to clients, ms: peers' frames of the same tick arrive meanwhile
-    /// (default 15).
+    /// How long after the start of a tick the edge passes frames to clients, ms (default 15): peers' frames of the same tick
+    /// arrive meanwhile.
     pub flush_after_ms: u32,
     /// Sight of a session: tiers by distance in chunks (default 1, 2, 3: 90, 150 and 210 m squares).
     pub sight_chunks: [u32; 3],
@@ -264,35 +264,35 @@ pub struct WorldSettings {
     pub grace_ms: u64,
     /// Events between snapshots of an entity (default 300).
     pub snapshot_every: u64,
-    /// A walking player's place is made durable at most this often, ms (default 30,000).
+    /// How often a walking player's place becomes durable at most, ms (default 30,000).
     pub place_every_ms: u64,
-    /// How long an at-home entity stays loaded when nobody needs it, ms (default 10,000).
+    /// How long an at-home entity that nobody needs stays loaded, ms (default 10,000).
     pub idle_ms: u64,
-    /// How long a node that cannot renew its membership goes on, ms (default 5,000), unless the coordinator is what is down.
+    /// How long a node that cannot renew its lease goes on, ms (default 5,000), unless it is the coordinator that is down.
     pub lease_ms: u64,
-    /// A peer whose link was reset counts as unreachable after this time, ms (default 300).
+    /// How long after a link reset the peer counts as unreachable, ms (default 300).
     pub confirm_broken_ms: u64,
-    /// A peer that says nothing counts as unreachable after this time, ms (default 2,000; heartbeats come every 250).
+    /// How long a peer may be silent before it counts as unreachable, ms (default 2,000; heartbeats come every 250).
     pub confirm_silent_ms: u64,
-    /// Appends a node may have on their way to the journal (default 1,024). Beyond, what would be appended next waits.
+    /// Appends that a node may have in flight to the journal (default 1,024). At the limit new appends wait.
     pub appends_waiting_max: usize,
-    /// Bytes a node may have on their way to the journal (default 8 MiB). Beyond, what would be appended next waits.
+    /// Bytes that a node may have in flight to the journal (default 8 MiB). At the limit new appends wait.
     pub append_bytes_waiting_max: usize,
-    /// An append without an answer for this long means that the journal is slow, ms (default 2,000): what would be appended next
-    /// waits.
+    /// How old an unanswered append must be for the journal to count as slow, ms (default 2,000). While it is slow, new appends
+    /// wait.
     pub append_slow_ms: u64,
-    /// How long a command waits for the journal before it is refused with `storage_busy`, ms (default 5,000).
+    /// How long a command waits for room in the journal before it is refused with `storage_busy`, ms (default 5,000).
     pub append_wait_ms: u64,
-    /// How long a player's surroundings must have had another home than its node before it is handed to that one, ms
-    /// (default 3,000; looked at once per second). 0: it stays where its session began.
+    /// How long another node must have been home of a player's surroundings before the player is handed to that node, ms
+    /// (default 3,000; checked once per second). 0: the player stays where its session began.
     pub follow_after_ms: u64,
     /// Limits on clients.
     pub limits: Limits,
 }
 
 impl WorldSettings {
-    /// How long a coordinator keeps a member that does not renew, ms: a quarter longer than the member itself goes on, for its
-    /// last renewal may have been under way for a while.
+    /// How long a coordinator keeps a member that does not renew, ms: a quarter longer than the member itself goes on, because
+    /// its last renewal may have taken a while to arrive.
     pub const fn membership_ms(&self) -> u64 {
         self.lease_ms + self.lease_ms / 4
     }
@@ -323,22 +323,22 @@ impl Default for WorldSettings {
     }
 }
 
-/// What makes one node itself.
+/// Settings of one node.
 #[derive(Clone)]
 pub struct NodeSettings {
     /// Its number.
     pub node: NodeId,
     /// Its incarnation: the id of its row in `members`.
     pub incarnation: u64,
-    /// Seed of all its chance. From the operating system in production: resume tokens hang on it.
+    /// Seed of all its randomness. In production it comes from the operating system: resume tokens depend on it.
     pub seed: [u8; 32],
     /// The world's settings.
     pub world: Arc<WorldSettings>,
     /// The game.
     pub rules: Arc<crate::game::Rules>,
-    /// Whether a player hears why a rule could not do what it wanted (`game_error`): in development.
+    /// Whether a `game_error` refusal tells the player what the rule did wrong: in development.
     pub explains: bool,
-    /// A mistake on purpose, for the simulator; without the feature `planted` it is ignored.
+    /// A deliberate mistake, for the simulator; ignored without the feature `planted`.
     pub planted: Option<Planted>,
 }
 
@@ -349,7 +349,7 @@ pub struct RealState<'a> {
     pub id: EntityId,
     /// Its term.
     pub term: Term,
-    /// It is offered to another node, and takes no work until it is known whose it is.
+    /// It is offered to another node, and takes no work until its home has decided who owns it.
     pub frozen: bool,
     /// Seq of its last event, durable or not.
     pub seq: u64,
@@ -357,11 +357,11 @@ pub struct RealState<'a> {
     pub settled: bool,
     /// Sessions and parts of others' commands that wait: `waiting_per_entity_max` at most.
     pub waiting: usize,
-    /// How long the oldest work has been waiting that the journal has no room for, ms: less than `append_wait_ms`.
+    /// How long its oldest work has been waiting for room in the journal, ms: less than `append_wait_ms`.
     pub held_ms: u64,
-    /// Chunk, public part and body as shown to others; `None`: it is not shown.
+    /// Chunk, public part and body as others see them; `None`: others do not see it.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
-    /// Its public part as of its last durable event, shown or not; `None`: there is nothing to see.
+    /// Its public part as of its last durable event, published or not; `None`: there is nothing to see.
     pub public: Option<&'a Bytes>,
 }
 
@@ -374,11 +374,11 @@ pub struct Counters {
     pub commands_refused: u64,
     /// Appends sent to the journal.
     pub appends: u64,
-    /// Appends that ended otherwise than Done.
+    /// Appends with any outcome but Done.
     pub appends_failed: u64,
-    /// Appends whose outcome is awaited (gauge).
+    /// Appends in flight (gauge).
     pub appends_waiting: u64,
-    /// 1 while the journal is slow, that is, what would be appended next waits (gauge).
+    /// 1 while the journal is slow, that is, while new appends wait (gauge).
     pub journal_slow: u64,
     /// 1 while the disk is nearly full (gauge).
     pub storage_full: u64,
@@ -388,9 +388,9 @@ pub struct Counters {
     pub refused_storage_busy: u64,
     /// Commands and hellos refused with `storage_full`.
     pub refused_storage_full: u64,
-    /// New players sent away because too much was going on.
+    /// New players refused because the node was too busy.
     pub refused_busy_world: u64,
-    /// How far down the ladder of overload it is: 0 (not at all) to 4 (gauge).
+    /// Its level on the overload ladder: 0 (none) to 4 (gauge).
     pub overload_level: u64,
     /// Seconds at each level.
     pub overload_seconds: [u64; 5],
@@ -412,23 +412,23 @@ pub struct Counters {
     pub updates: u64,
     /// Keyframes sent to clients.
     pub keyframes: u64,
-    /// Messages of something that is past: of an old view, of an entity that has left, of a transaction that has ended.
+    /// Stale messages: of an old view, of an entity that was unloaded, of a transaction that has ended.
     pub stale: u64,
-    /// Messages that came before their time and were dropped: their senders repeat them.
+    /// Messages that came too early and were dropped: their senders repeat them.
     pub early: u64,
     /// Panics of game code.
     pub game_panics: u64,
-    /// What rules wanted and the engine could not do: [`Output::GameFault`].
+    /// Times that a rule asked for something the engine cannot do: [`Output::GameFault`].
     pub game_faults: u64,
-    /// Times that an entity with a place was put outside its chunk, and so is not shown.
+    /// Times that a rule put an entity with a place outside its chunk, so that nobody sees it.
     pub misplaced: u64,
-    /// Times that more entities of a kind had their place in a chunk than are listed: the others are not shown.
+    /// Times that a chunk had more entities of a kind than a list takes: the others are not loaded.
     pub lists_cut: u64,
-    /// Entities that were suspended because their code panicked again and again.
+    /// Entities that were suspended because their code panicked too often.
     pub suspensions: u64,
     /// Entities that are suspended now (gauge).
     pub suspended: u64,
-    /// Messages refused because they say what cannot be.
+    /// Messages refused because they are impossible.
     pub nonsense: u64,
     /// Entities whose journal could not be read.
     pub broken: u64,
@@ -436,7 +436,7 @@ pub struct Counters {
     pub fences: u64,
     /// Players handed to another node.
     pub handoffs: u64,
-    /// Players that should have been handed to another node and stayed.
+    /// Players whose handoff to another node failed: they stayed.
     pub handoffs_failed: u64,
     /// Players that are being handed over now, from here or to here (gauge).
     pub handing_over: u64,
@@ -444,8 +444,8 @@ pub struct Counters {
     pub watches: u64,
     /// Entities at home here that are watched, from this node or others (gauge).
     pub watched: u64,
-    /// Messages to single players that decisions here gave.
+    /// Messages to single players that decisions made here contain.
     pub tells: u64,
-    /// Messages to single players that were dropped here: the player is nowhere, is being looked for, or reads too slowly.
+    /// Messages to single players that were dropped here: the player is offline or being located, or its client reads too slowly.
     pub tells_lost: u64,
 }

@@ -1,6 +1,6 @@
 //! The node as one deterministic state machine.
 //!
-//! Plain data: no I/O, no clock, no threads, no async, no global state, no unseeded chance.
+//! Plain data: no I/O, no clock, no threads, no async, no global state, no unseeded randomness.
 //!
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
@@ -43,24 +43,24 @@ use crate::host::Host;
 use crate::membership::Membership;
 use crate::overload::Overload;
 
-/// Peer messages of an epoch that has not come here yet. Beyond, they are dropped: their senders announce themselves again.
+/// Peer messages of an epoch that this node has not reached yet. More are dropped: their senders announce themselves again.
 const EARLY_MAX: usize = 100_000;
-/// Peer messages that wait for this node's homes to open. Beyond, they are dropped: their senders ask again.
+/// Peer messages that wait for this node's homes to open. More are dropped: their senders ask again.
 const WAITING_FOR_HOME_MAX: usize = 100_000;
 /// Housekeeping, ms.
 const SECOND_MS: u64 = 1_000;
 
 /// A node of the cluster: edge, world and home in one.
 ///
-/// * **Give it input**: [`handle`](Self::handle), one at a time, each with the present.
+/// * **Give it input**: [`handle`](Self::handle), one at a time, each with the current time.
 /// * **Take its output**: [`poll_output`](Self::poll_output) until `None`, after every input.
 /// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`].
 /// * **Look at it**: [`counters`](Self::counters).
 ///
-/// It only routes. What it does is in its rooms, each with a state of its own: `edge` (sessions of clients), `host` (entities
+/// It only routes. The work is in its rooms, each with a state of its own: `edge` (sessions of clients), `host` (entities
 /// that are real here), `home` (where entities are, and who looks at which chunk), `crowd` (who sees what); beside them `view`,
-/// `membership` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core. Between
-/// nodes, and between rooms upwards, they talk through [`Peer`] messages, also on the same node.
+/// `membership` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core.
+/// To other nodes, and to rooms above it, a room sends [`Peer`] messages, also on the same node.
 pub struct Node {
     core: Core,
     crowd: Crowd,
@@ -69,13 +69,13 @@ pub struct Node {
     edge: Edge,
     membership: Membership,
     overload: Overload,
-    /// Messages of epochs that have not come here yet, with their senders' incarnations.
+    /// Messages of epochs that this node has not reached yet, with their senders' incarnations.
     early: VecDeque<(NodeId, u64, Peer)>,
     /// Messages that wait for this node's homes to open.
     waiting_for_home: VecDeque<(NodeId, Peer)>,
     /// Number of the last tick.
     last_tick: Option<u32>,
-    /// The node stops, and all players have been sent away.
+    /// The node stops, and it has dismissed all players.
     dismissed: bool,
     /// [`Output::Stopped`] has been given.
     stopped: bool,
@@ -102,7 +102,7 @@ impl Node {
         }
     }
 
-    /// Takes one input. Bounded work, never blocks. `now` must not run backwards.
+    /// Takes one input. Does bounded work and never blocks. `now` must not run backwards.
     ///
     /// # Panics
     /// On a bug of the kernel, or a driver that breaks the contract (outcomes out of order). Nothing a client or a peer
@@ -114,7 +114,7 @@ impl Node {
         // A clock that steps back stands still.
         self.core.now =
             Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
-        assert!(self.core.local.is_empty(), "what the node told itself was handled with the input before");
+        assert!(self.core.local.is_empty(), "the previous input left no message to the node itself");
         if let Some(input) = self.mistakes.input(input) {
             self.take(input);
         }
@@ -143,8 +143,8 @@ impl Node {
 
     // ---- looking at it ---------------------------------------------------------------------------------
 
-    /// Whether it takes nothing more, whatever views come: it has given [`Output::Fenced`], or [`Output::Stopped`] because it
-    /// was emptied, not told to stop.
+    /// Whether it takes no more input, whatever views come: it has given [`Output::Fenced`], or it has given [`Output::Stopped`]
+    /// after a drain rather than after [`Input::Stop`].
     pub fn is_over(&self) -> bool {
         self.membership.is_fenced() || self.stopped && !self.core.stopping
     }
@@ -169,7 +169,7 @@ impl Node {
         counters
     }
 
-    /// Whether the node has a view, its homes are open and nobody empties it: clients may come.
+    /// Whether clients may come: the node has a view, its homes are open, and it neither stops nor drains.
     pub fn is_ready(&self) -> bool {
         let closes = self.core.stopping || self.core.is_draining() || self.membership.is_fenced();
         self.home.is_open() && !closes
@@ -180,8 +180,8 @@ impl Node {
         self.host.states(&self.core, &self.crowd)
     }
 
-    /// The state of an entity that is real here as its snapshot would have it, durable or not: for checkers, which compare it
-    /// with what the journal gives.
+    /// The state of an entity that is real here, as a snapshot would record it, durable or not: for checkers, which compare it
+    /// with the journal.
     pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
         self.host.state_of(id)
     }
@@ -191,13 +191,13 @@ impl Node {
         self.host.holds(entity)
     }
 
-    /// From now on it is of the next version: to what it keeps durable it adds fields that this one does not know. For checkers:
-    /// an older node that takes over must not lose them.
+    /// From now on it acts as the next version: it adds fields to its durable state that this version does not know. For
+    /// checkers: an older node that takes over must not lose them.
     pub fn act_newer(&mut self) {
         self.core.acts_newer = true;
     }
 
-    /// Whether entities of `kind` are entities of the game, rather than volatile children of one.
+    /// Whether `kind` is a kind of the game's entities, rather than of volatile children.
     pub fn has_kind(&self, kind: gundo_types::Kind) -> bool {
         self.core.settings.rules.kind_of(kind).is_some()
     }
@@ -207,17 +207,17 @@ impl Node {
         self.core.home_of(entity)
     }
 
-    /// Asserts what must hold between two inputs, everywhere in the node. Costs a walk over all it has: for checkers.
+    /// Asserts the invariants between two inputs, everywhere in the node. Costs a walk over everything: for checkers.
     ///
     /// # Panics
-    /// Something does not hold: a bug of the kernel.
+    /// An invariant is broken: a bug of the kernel.
     pub fn check(&mut self) {
         if self.is_over() {
             return;
         }
-        assert!(self.core.local.is_empty(), "what the node told itself has been handled");
+        assert!(self.core.local.is_empty(), "no message to the node itself is left");
         let draining = self.core.is_draining();
-        assert!(!self.stopped || self.core.stopping || draining, "only a node that is to end has stopped");
+        assert!(!self.stopped || self.core.stopping || draining, "only a stop or a drain ends a node");
         self.with_host(|host, rooms| host.check(rooms));
         self.home.check();
         self.crowd.check(&self.core);
@@ -283,7 +283,7 @@ impl Node {
         let in_order = view.members.windows(2).all(|pair| pair[0].node < pair[1].node);
         assert!(in_order, "a view lists each node once, in order");
         let before = std::mem::replace(&mut self.core.view, view);
-        // Also one that has come back as another.
+        // A member that came back with a new incarnation does not stay.
         let stays = |m: &Member| {
             self.core.view.members.iter().any(|n| (n.node, n.incarnation) == (m.node, m.incarnation))
         };
@@ -314,10 +314,10 @@ impl Node {
         }
     }
 
-    /// Tells every home of the new view what this node has, subscribes to and publishes.
+    /// Announces to every home of the new view what this node owns, subscribes to and publishes.
     fn announce(&mut self) {
         let me = self.core.me();
-        // What lives at its home and is not there yet is said, too.
+        // Includes at-home entities whose new home is another node and that this node has not unloaded yet.
         let away = self.host.at_home().filter(|(id, _)| self.core.home_of(*id) != Some(me));
         let holds: Vec<_> = self.host.roaming().chain(away).collect();
         let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
@@ -335,14 +335,14 @@ impl Node {
 
     // ---- peers -----------------------------------------------------------------------------------------
 
-    /// A peer's message: of members only. What comes from one that has joined since waits for the view.
+    /// A peer's message, accepted from members only. A message from a node that has just joined waits for the view.
     fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
         let later = match self.membership.admits(&self.core, from, incarnation) {
             Ok(()) => {
                 self.membership.hear(from, self.core.now.time);
                 matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
             }
-            // A sender that says so is ahead, or this node was removed: the view will tell.
+            // The sender is ahead, or this node was removed: the next view says which.
             Err(_) if matches!(message, Peer::Stale { .. }) => false,
             Err(true) => true,
             Err(false) => return self.membership.tell_stale(&mut self.core, from),
@@ -358,7 +358,7 @@ impl Node {
 
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
         match message {
-            // Its sender has announced itself since, or will.
+            // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
             Peer::Alive { epoch, renews, unreachable } => {
@@ -387,7 +387,7 @@ impl Node {
 
     fn handle_tx(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
         let answers = message.is_an_answer();
-        // A coordinator's word comes from its node, a participant's goes to it.
+        // The coordinator's node sends its words, and receives those of participants.
         if tx.node != if answers { self.core.me() } else { from } {
             self.core.note_nonsense();
         } else if answers {
@@ -421,7 +421,7 @@ impl Node {
         }
     }
 
-    /// To this node as an open home.
+    /// A question to this node as an open home.
     fn handle_home_question(&mut self, from: NodeId, question: HomeMessage) {
         match question {
             HomeMessage::Subscribe(list) => {
@@ -442,7 +442,7 @@ impl Node {
         }
     }
 
-    /// From a home, to this node as an edge, a host or a publisher.
+    /// An answer from a home to this node as an edge, a host or a publisher.
     fn handle_home_answer(&mut self, from: NodeId, answer: HomeMessage) {
         match answer {
             HomeMessage::Located { entity, holder, term } => {
@@ -463,7 +463,7 @@ impl Node {
         }
     }
 
-    /// A home gives a player to this node, which asked where it is.
+    /// A home grants a player to this node, which asked where it is.
     fn on_granted(&mut self, player: EntityId, term: Term) {
         if !self.edge.looks_for(player) && !self.host.holds(player) {
             if let Some(home) = self.core.home_of(player) {
@@ -476,7 +476,7 @@ impl Node {
         self.with_edge(|edge, rooms| edge.on_located(rooms, player, me, term));
     }
 
-    /// This node's homes may have opened: what waited for that is handled. `chunks`: those that somebody shows or sees.
+    /// Handles what waited for this node's homes to open, if they have. `chunks`: those that somebody publishes or sees.
     fn open_home(&mut self, chunks: Vec<ChunkId>) {
         if !self.home.is_open() {
             return;
@@ -511,7 +511,7 @@ impl Node {
         }
     }
 
-    /// Handles what the node told itself, until nothing is left to do.
+    /// Handles the node's messages to itself until none is left.
     fn settle(&mut self) {
         loop {
             while let Some(message) = self.core.local.pop_front() {
@@ -526,7 +526,7 @@ impl Node {
         }
         assert!(self.core.local.is_empty() && self.early.len() <= EARLY_MAX);
         if self.core.stopping && !self.stopped && self.host.is_quiet() {
-            // Once: a place the journal does not take is not worth a world that never stops.
+            // Only once: if the journal does not take a player's last place, the world must stop all the same.
             if !std::mem::replace(&mut self.dismissed, true) {
                 self.with_host(|host, rooms| host.dismiss_players(rooms));
                 return self.settle();
@@ -541,7 +541,7 @@ impl Node {
         }
     }
 
-    /// Whether nothing is left of a node that was to be emptied, and every member knows that it takes nothing.
+    /// Whether the drain is complete, and every member knows that this node takes nothing.
     fn is_empty(&self) -> bool {
         self.home.is_open() && self.host.is_empty() && self.edge.is_empty() && !self.crowd.publisher.lingers()
     }
@@ -555,16 +555,16 @@ impl Node {
     }
 
     fn on_tick(&mut self) {
-        // World time that runs slower than node time, or stands still, comes here twice in one tick: its number orders what
-        // is told, so it is told once.
+        // When world time runs slower than node time, or stands still, this runs twice in one tick. Receivers order frames by
+        // the tick number, so each number is published once.
         let tick = self.core.tick();
         if self.last_tick == Some(tick) {
             return self.schedule_tick();
         }
         let newer = self.last_tick.is_none_or(|last| tick.wrapping_sub(last) < u32::MAX / 2);
-        assert!(newer, "ticks are numbered by world time, which does not run back");
+        assert!(newer, "world time does not run backwards, so tick numbers grow");
         self.last_tick = Some(tick);
-        // What other nodes tell is handed on all the same.
+        // Frames from other nodes are passed on in every tick.
         if !self.overload.skips(tick) {
             self.with_host(|host, rooms| host.tick(rooms));
             self.crowd.publisher.tick(&mut self.core, &self.overload);
@@ -581,9 +581,9 @@ impl Node {
     fn on_flush(&mut self) {
         self.crowd.interest.flush(&mut self.core);
         self.with_edge(|edge, rooms| edge.register_due(rooms));
-        // A draining node sends clients away once they have its frames: one that goes now is back before the next tick.
+        // A draining node sends clients away right after their frames: a client that goes now is back before the next tick.
         if self.core.is_draining() && !self.core.stopping {
-            // Else they would ask for their players here once more.
+            // First, or these clients would look for their players here once more.
             self.with_host(|host, rooms| host.let_the_idle_go(rooms));
             self.with_edge(|edge, rooms| edge.send_some_away(rooms));
         }

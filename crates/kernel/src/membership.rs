@@ -1,9 +1,10 @@
 //! Who belongs, as a member sees it: heartbeats, suspicion, the lease, and when to stop.
 //!
 //! Views come from the coordinator. Between two of them every member tells the others that it is alive and whom it cannot
-//! reach. Who has been unreachable for the confirm time, to two members (of two, to one), is proposed for removal. A
-//! member that cannot renew its lease goes on only while the coordinator must be what is down. None of this is for safety:
-//! the journal refuses whoever was removed. It bounds how long others wait, and how long a cut-off node shows what was.
+//! reach. When two members (in a view of two: one) have been unable to reach a third for the confirm time, they propose its
+//! removal. A member that cannot renew its lease goes on only while it must be the coordinator that is down. None of this
+//! is for safety: the journal refuses a removed node. It bounds how long others wait, and how long a cut-off node shows
+//! stale pictures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +16,17 @@ use crate::peer::Peer;
 
 /// Between two heartbeats, ms.
 const BEAT_MS: u64 = 250;
-/// Between two renewals of the lease, between two proposals to remove the same member, and between two answers to the same stale
-/// sender, ms.
+/// Between two renewals of the lease, between two proposals to remove the same member, and between two answers to the same
+/// stale sender, ms.
 const EVERY_MS: u64 = 1_000;
-/// A member that stood still itself has this long to renew before it draws conclusions, ms.
+/// How long a member that stood still itself may take to renew before it judges others, ms.
 const AWAKE_MS: u64 = 500;
 
 #[derive(Default)]
 pub(crate) struct Membership {
     /// The other members.
     peers: BTreeMap<NodeId, Seen>,
-    /// The newest incarnation of any view: incarnations are numbered through.
+    /// The newest incarnation of any view: incarnations grow across all nodes.
     newest: u64,
     last_beat: Time,
     renewal_sent: Option<Time>,
@@ -33,18 +34,18 @@ pub(crate) struct Membership {
     lease_until: Time,
     /// The last renewal succeeded.
     renews: bool,
-    /// Since when a newer view is awaited.
+    /// When this node last asked for a newer view.
     view_wanted: Option<Time>,
-    /// Senders that do not belong (any more), and when they were told.
+    /// Senders that are not members (any more), and when this node last told them so.
     told: BTreeMap<NodeId, Time>,
-    /// This node does not belong any more: it does nothing more.
+    /// This node is no member any more: it does nothing more.
     fenced: bool,
 }
 
 /// Another member, as seen from here.
 struct Seen {
     incarnation: u64,
-    /// When something last came from it.
+    /// When its last message came.
     heard: Time,
     /// Since when its link is broken.
     broken: Option<Time>,
@@ -57,7 +58,7 @@ struct Seen {
 }
 
 impl Membership {
-    /// Whether this node does not belong any more, and does nothing more.
+    /// Whether this node is no member any more, and does nothing more.
     pub(crate) fn is_fenced(&self) -> bool {
         self.fenced
     }
@@ -90,14 +91,14 @@ impl Membership {
         assert!(self.peers.values().all(|seen| seen.incarnation <= self.newest), "incarnations grow");
     }
 
-    /// Something came from a member.
+    /// A member sent something.
     pub(crate) fn hear(&mut self, from: NodeId, now: Time) {
         if let Some(seen) = self.peers.get_mut(&from) {
             (seen.heard, seen.broken) = (now, None);
         }
     }
 
-    /// Whether a message of this incarnation is a member's; `Err(true)`: it will be, for the view that says so is not here yet.
+    /// Whether this incarnation is a member; `Err(true)`: it will be, but the view that says so has not arrived yet.
     pub(crate) fn admits(&self, core: &Core, from: NodeId, incarnation: u64) -> Result<(), bool> {
         if from == core.me() {
             return Ok(());
@@ -117,7 +118,7 @@ impl Membership {
         self.peers.iter().filter(|(_, seen)| lost(seen)).map(|(node, _)| *node).collect()
     }
 
-    /// Whether a member that cannot renew may go on: most of the view is in reach, and none of them can either.
+    /// Whether a member that cannot renew may go on: it reaches most of the view, and none of those can renew either.
     fn coordinator_is_down(&self, unreachable: &BTreeSet<NodeId>) -> bool {
         let mut reached = self.peers.iter().filter(|(node, _)| !unreachable.contains(node)).map(|(_, s)| s);
         assert!(unreachable.len() <= self.peers.len(), "only peers are out of reach");
@@ -125,7 +126,7 @@ impl Membership {
         most && !reached.any(|seen| seen.renews)
     }
 
-    /// At most once per second: the view that others speak of.
+    /// Asks the coordinator for the newer view that others mention, at most once per second.
     fn want_view(&mut self, core: &mut Core) {
         let now = core.now.time;
         if self.view_wanted.is_none_or(|at| now.since(at) >= EVERY_MS * 1_000) {
@@ -136,11 +137,11 @@ impl Membership {
 }
 
 impl Membership {
-    /// A heartbeat: the others hear from here, and who has not been heard from is noticed.
+    /// Sends heartbeats, and looks for members that have been silent.
     pub(crate) fn on_beat(&mut self, core: &mut Core) {
         core.after_ms(BEAT_MS, Timer::Beat);
         let now = core.now.time;
-        // This node itself stood still: what others said meanwhile is still on its way here.
+        // This node itself stood still: what others sent meanwhile is still in flight.
         if now.since(self.last_beat) > 2 * BEAT_MS * 1_000 {
             self.peers.values_mut().for_each(|seen| seen.heard = now);
             self.lease_until = self.lease_until.max(now.plus_ms(AWAKE_MS));
@@ -168,7 +169,7 @@ impl Membership {
         }
     }
 
-    /// Proposes the removal of members that two cannot reach. In a view of two, whoever is first with the coordinator wins.
+    /// Proposes the removal of members that two cannot reach. In a view of two, the first proposal at the coordinator wins.
     fn propose_removals(&mut self, core: &mut Core, unreachable: &BTreeSet<NodeId>) {
         let (now, epoch) = (core.now.time, core.view.epoch);
         assert!(unreachable.iter().all(|node| self.peers.contains_key(node)), "only peers are out of reach");
@@ -189,7 +190,7 @@ impl Membership {
         }
     }
 
-    /// The link to a peer was reset: it has the confirm time to be heard from again.
+    /// The link to a peer was reset: the peer has the confirm time to send something again.
     pub(crate) fn on_link_broken(&mut self, core: &mut Core, peer: NodeId) {
         let now = core.now.time;
         let confirm_ms = core.world().confirm_broken_ms;
@@ -204,7 +205,7 @@ impl Membership {
     pub(crate) fn on_confirm(&mut self, core: &mut Core, peer: NodeId) {
         let unreachable = self.unreachable(core);
         if unreachable.contains(&peer) {
-            // The others wait for a second one who says so.
+            // The others wait for a second member that cannot reach it.
             self.tell_alive(core, &unreachable);
             self.propose_removals(core, &unreachable);
         }
@@ -240,7 +241,7 @@ impl Membership {
         }
     }
 
-    /// A message of somebody who does not belong (any more): it is told, once per second.
+    /// A node that is not a member (any more) sent something: tells it so, at most once per second.
     pub(crate) fn tell_stale(&mut self, core: &mut Core, to: NodeId) {
         core.counters.stale += 1;
         let now = core.now.time;
@@ -264,7 +265,7 @@ impl Membership {
         }
     }
 
-    /// This node does not belong any more: whatever it would say is stale.
+    /// This node is no member any more: all its waiting output is stale.
     pub(crate) fn fence_off(&mut self, core: &mut Core) {
         if core.planted(Planted::RemovedGoesOn) {
             return;

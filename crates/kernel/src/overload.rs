@@ -1,38 +1,38 @@
-//! The ladder a node goes down when it has more to do than time: what others notice least goes first.
+//! The overload ladder: what a busy node slows down first. Players notice the first steps least.
 //!
-//! | level | what is slower |
+//! | level | what slows down |
 //! | --- | --- |
 //! | 0 | nothing |
 //! | 1 | motion of the far tier comes half as often |
 //! | 2 | and that of the middle tier |
-//! | 3 | and time is dilated: every second tick nothing is told, and creatures live half as fast |
-//! | 4 | and nobody new is let in |
+//! | 3 | and time is dilated: every second tick publishes nothing, and creatures live half as fast |
+//! | 4 | and no new player is admitted |
 //!
-//! What is durable is never slower by this: commands are decided, world time and its tick numbers go on, so do the moves of
-//! players. The driver says once per second how busy it was. Up it goes with every busy second, down when it has been at ease for
-//! some: what brought ease must not be taken back at once.
+//! Durable work never slows down: commands are decided, world time and its tick numbers go on, and so do the moves of players.
+//! The driver says once per second how busy it was. The level rises with every busy second and falls only after several seconds
+//! at ease, because the relief that brought the ease must not end at once.
 
 use crate::core::Core;
 use crate::io::Gauges;
 
 /// The highest level.
 const LEVEL_MAX: u8 = 4;
-/// Share of a second in which the logic thread worked, ‰: from here on it is too much…
+/// Share of a second in which the logic thread worked, ‰: from here on the node is busy…
 const BUSY_PERMILLE: u32 = 900;
 /// …and up to here it is at ease.
 const EASE_PERMILLE: u32 = 600;
-/// Inputs that wait: a logic thread works them off in about a tenth of a second.
+/// Waiting inputs from which the node is busy: a logic thread works them off in about a tenth of a second.
 const BUSY_INBOX: u32 = 8_192;
-/// And so few that it is at ease.
+/// Waiting inputs up to which the node is at ease.
 const EASE_INBOX: u32 = 1_024;
 /// Seconds at ease before it goes down a level.
 const EASE_SECONDS: u8 = 5;
 
-/// Where a node stands.
+/// A node's position on the ladder.
 #[derive(Default)]
 pub(crate) struct Overload {
     level: u8,
-    /// Seconds at ease in a row.
+    /// Consecutive seconds at ease.
     at_ease: u8,
 }
 
@@ -41,17 +41,17 @@ impl Overload {
         self.level
     }
 
-    /// Whether nobody new is let in.
+    /// Whether the node admits no new players.
     pub(crate) fn is_closed(&self) -> bool {
         self.level >= 4
     }
 
-    /// Whether nothing is told in this tick. The other ticks tell what happened in both.
+    /// Whether this tick publishes nothing. The next tick publishes what happened in both.
     pub(crate) fn skips(&self, tick: u32) -> bool {
         self.is_dilated() && tick % 2 == 1
     }
 
-    /// Ticks since the last one in which something was told.
+    /// Ticks from one that publishes to the next.
     pub(crate) fn ticks_told(&self) -> u32 {
         if self.is_dilated() { 2 } else { 1 }
     }
@@ -81,7 +81,7 @@ impl Overload {
             self.at_ease = 0;
             self.level = self.level.saturating_sub(1);
         }
-        assert!(self.level <= LEVEL_MAX, "the ladder has an end");
+        assert!(self.level <= LEVEL_MAX, "the level has a maximum");
         assert!(self.at_ease < EASE_SECONDS, "ease is counted up to the next step");
     }
 }
@@ -90,7 +90,7 @@ impl Overload {
 fn judge(core: &Core, gauges: Gauges) -> (bool, bool) {
     let tick_us = core.world().tick_ms * 1_000;
     let Gauges { tick_us: longest_us, inbox, load_permille, .. } = gauges;
-    // One long tick may be a pause of the machine: it is no ease, and alone no burden.
+    // One long tick may be a pause of the machine: that second is neither at ease nor, for that alone, busy.
     let busy = load_permille >= BUSY_PERMILLE || inbox >= BUSY_INBOX;
     let at_ease = load_permille <= EASE_PERMILLE && inbox <= EASE_INBOX && longest_us <= tick_us;
     (busy, at_ease)
@@ -113,9 +113,9 @@ mod tests {
     fn up_with_every_busy_second_and_down_slowly() {
         assert_eq!(levels("bbbbbb"), [1, 2, 3, 4, 4, 4]);
         assert_eq!(levels("bbeeeeeeeeee"), [1, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0]);
-        assert_eq!(levels("beeee.eeeee"), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0], "ease is in a row");
+        assert_eq!(levels("beeee.eeeee"), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0], "ease must be consecutive");
         assert_eq!(levels("beeeeb"), [1, 1, 1, 1, 1, 2]);
-        assert_eq!(levels("eeeeeeb...."), [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1], "between the two it stays");
+        assert_eq!(levels("eeeeeeb...."), [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1], "between the limits it stays");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! What nodes say to each other. In one process these values travel as they are.
+//! The messages between nodes. In one process these values travel as they are.
 //!
-//! Messages between two nodes arrive in the order in which they were sent. Those on which ownership or interest
-//! hangs carry the sender's epoch: of an older one they are dropped (the sender has announced itself anew), of a newer
-//! one they wait for the view.
+//! Messages between two nodes arrive in the order in which they were sent. Those that ownership or interest depends on carry
+//! the sender's epoch. If it is older than the receiver's, the message is dropped: the sender announces itself again in the new
+//! view. If it is newer, the message waits for the view.
 //!
-//! On a link between two processes they are the messages of `peer.proto`: `codec`.
+//! On a link between two processes they travel as the messages of `peer.proto`: see `codec`.
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
@@ -25,7 +25,7 @@ pub enum Peer {
         /// Members it has not been able to reach for the confirm time.
         unreachable: Vec<NodeId>,
     },
-    /// What the receiver says is of a view that is past.
+    /// The receiver's view is stale.
     Stale {
         /// The sender's epoch.
         epoch: Epoch,
@@ -34,7 +34,7 @@ pub enum Peer {
     Home {
         /// The sender's epoch.
         epoch: Epoch,
-        /// What is said.
+        /// The message.
         message: HomeMessage,
     },
     /// A publisher's frames of one tick for one subscriber.
@@ -57,9 +57,9 @@ pub enum Peer {
     ToPlayer {
         /// The player.
         player: EntityId,
-        /// The session's line.
+        /// The session's connection.
         line: Line,
-        /// What is said.
+        /// The message.
         message: ToPlayer,
     },
     /// From a player's real to the edge of its session.
@@ -68,7 +68,7 @@ pub enum Peer {
         conn: ConnId,
         /// The player.
         player: EntityId,
-        /// What is said.
+        /// The message.
         message: ToEdge,
     },
     /// Between the owner of a player and the node it is to be handed to.
@@ -77,7 +77,7 @@ pub enum Peer {
         entity: EntityId,
         /// The owner's term.
         term: Term,
-        /// What is said.
+        /// The message.
         message: HandoffMessage,
     },
     /// Between the coordinator of a transaction and a participant.
@@ -86,67 +86,68 @@ pub enum Peer {
         tx: TxId,
         /// The participant.
         entity: EntityId,
-        /// What is said.
+        /// The message.
         message: TxMessage,
     },
 }
 
-/// Beside the tiers that a node wants of a chunk: something lives on it that belongs to a chunk around, and sees what is near. It is
-/// told as players are, and its subscription keeps nothing loaded.
+/// A bit beside the tiers that a node wants of a chunk: the node has entities with a place in a nearby chunk, which see this
+/// one. It gets the frames that players get, but this subscription keeps nothing loaded.
 pub(crate) const PLACES: u8 = 1 << 3;
 
-/// Questions to homes, their answers, and what they are told.
+/// Questions and news for homes, and their answers.
 #[derive(Clone, Debug)]
 pub enum HomeMessage {
-    /// After a new view: all that the sender holds, subscribes to and publishes whose home is the receiver.
+    /// After a new view: everything at home at the receiver that the sender owns, subscribes to or publishes.
     Announce {
-        /// Roaming entities it holds.
+        /// Entities that it owns: all roaming ones, and at-home ones that it has not unloaded yet.
         holds: Vec<(EntityId, Term)>,
         /// Chunks it subscribes to, as in [`Subscribe`](Self::Subscribe).
         subscribes: Vec<(ChunkId, u8)>,
         /// Chunks it publishes.
         publishes: Vec<ChunkId>,
-        /// Nothing follows: on a link, a long announcement comes in parts.
+        /// The last part: on a link, a long announcement comes in parts.
         last: bool,
     },
-    /// Where is it? If nobody holds it, the sender takes it.
+    /// Where is it? If nobody owns it, the sender takes it.
     Locate {
         /// The roaming entity.
         entity: EntityId,
-        /// The asker was sent there and did not find it.
+        /// The sender looked there and did not find it.
         not: Option<(NodeId, Term)>,
     },
     /// It is there.
     Located {
         /// The entity.
         entity: EntityId,
-        /// Its holder.
+        /// Its owner.
         holder: NodeId,
-        /// The holder's term.
+        /// The owner's term.
         term: Term,
     },
-    /// Nobody holds it: the receiver does now.
+    /// Nobody owned it: the receiver does now.
     Granted {
         /// The entity.
         entity: EntityId,
         /// The new term.
         term: Term,
     },
-    /// Somebody did not find it at the receiver, which should hold it: does it? The answer is `Confirmed` or `Released`.
+    /// Another node did not find it at the receiver, its recorded owner: does the receiver own it? The answer is `Confirmed` or
+    /// `Released`.
     Disputed {
         /// The entity.
         entity: EntityId,
-        /// The term as the home knows it.
+        /// The term that the home has recorded.
         term: Term,
-        /// If that was granted on a [`Claim`](Self::Claim): the term claimed.
+        /// If the home granted that term on a [`Claim`](Self::Claim): the term claimed.
         from: Option<Term>,
     },
-    /// The sender has what it needs to go on with it: if its owner holds it still by this term, the sender takes it. The grant
-    /// is the moment of change; after it the owner's copy is nothing.
+    /// The sender has all it needs to go on with it: if the owner still has this term, the sender takes over. The grant is the
+    /// moment of change: from then on the old owner's copy is void.
     Claim {
         /// The roaming entity.
         entity: EntityId,
-        /// Its owner, and by which term.
+        /// Its owner, and the owner's term.
         from: (NodeId, Term),
     },
     /// It is the receiver's now, after a `Claim`.
@@ -158,22 +159,22 @@ pub enum HomeMessage {
         /// The new term.
         term: Term,
     },
-    /// Its owner does not hold it by this term (any more).
+    /// Its owner does not have this term (any more).
     ClaimRefused {
         /// The entity.
         entity: EntityId,
         /// The term claimed.
         from: Term,
     },
-    /// The sender has offered it to another node and hears nothing: is it still the sender's? If so, the home grants it a new
-    /// term, by which the other one comes too late.
+    /// The sender has offered it to another node and got no answer: does the sender still own it? If so, the home grants a new
+    /// term, and a claim of the old term fails.
     Keep {
         /// The roaming entity.
         entity: EntityId,
         /// The term it was offered by.
         term: Term,
     },
-    /// It is the receiver's still, after a `Keep`.
+    /// The receiver still owns it, after a `Keep`.
     Kept {
         /// The entity.
         entity: EntityId,
@@ -182,23 +183,23 @@ pub enum HomeMessage {
         /// The new term.
         term: Term,
     },
-    /// It is not the receiver's any more.
+    /// The receiver does not own it any more.
     HandedOver {
         /// The entity.
         entity: EntityId,
         /// The term that has ended.
         from: Term,
-        /// Who holds it now, and by which term. `None`: whoever took it has let it go.
+        /// Who owns it now, and the term. `None`: the new owner has already unloaded it.
         to: Option<(NodeId, Term)>,
     },
-    /// The sender holds it.
+    /// The sender owns it.
     Confirmed {
         /// The entity.
         entity: EntityId,
         /// Its term.
         term: Term,
     },
-    /// The sender holds it no more.
+    /// The sender does not own it any more.
     Released {
         /// The entity.
         entity: EntityId,
@@ -207,41 +208,41 @@ pub enum HomeMessage {
     },
     /// Players at the sender's edge watch the entity. Repeated every 3 s: then it changes nothing.
     Watch {
-        /// One that lives at its home, the receiver.
+        /// An at-home entity; the receiver is its home.
         entity: EntityId,
         /// Counts the sender's registrations, from 1.
         number: u64,
-        /// All of them, in id order; none: nobody watches it any more.
+        /// All of them, in id order; empty: nobody watches it any more.
         players: Vec<EntityId>,
-        /// Number of the newest state that came; 0: somebody waits for one.
+        /// Number of the newest state that has arrived; 0: somebody waits for one.
         seen: u64,
     },
-    /// How a watched entity looks, and who does not watch it (any more).
+    /// How a watched entity looks, and which players do not watch it (any more).
     Watched {
-        /// As asked.
+        /// The entity of the registration.
         entity: EntityId,
-        /// Number of the receiver's registration that was judged: this says nothing of players that later ones added.
+        /// Number of the registration that this judges: it says nothing about players that later registrations added.
         asked: u64,
         /// Players that do not watch it, each once.
         refused: Vec<(EntityId, WatchRefused)>,
-        /// `None`: only the refusals are new.
+        /// `None`: only the refusals changed.
         state: Option<WatchedState>,
     },
-    /// To the home of a player: tell it this. May be lost.
+    /// To the home of a player: a message for it. May be lost.
     Tell {
-        /// Who is told.
+        /// The player who gets it.
         player: EntityId,
         /// The game's message.
         message: Bytes,
     },
-    /// From the home of a player to its owner: tell it this. May be lost.
+    /// From the home of a player to its owner: a message for the player. May be lost.
     Deliver {
-        /// Who is told.
+        /// The player who gets it.
         player: EntityId,
         /// The game's message.
         message: Bytes,
     },
-    /// The sender wants these tiers of these chunks (bits; 8: for what lives on it with a place around; 0: none any more).
+    /// The sender wants these tiers of these chunks (bits; 8: for its entities with a place nearby; 0: nothing any more).
     Subscribe(Vec<(ChunkId, u8)>),
     /// The sender publishes the chunk, or stops.
     Publish {
@@ -262,7 +263,7 @@ pub enum HomeMessage {
 /// How a watched entity looks as of its last durable event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchedState {
-    /// Counts what its home has shown, from 1: of two states in one view, the lower is stale.
+    /// Counts the states that its home has shown, from 1: of two states in one view, the lower is stale.
     pub number: u64,
     /// The game's; `None`: there is nothing to see.
     pub public: Option<Bytes>,
@@ -271,17 +272,17 @@ pub struct WatchedState {
 /// Why a player does not watch an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchRefused {
-    /// The entity's rules do not let it.
+    /// The entity's rules do not allow it.
     NotAllowed,
-    /// Nothing has ever happened to the entity.
+    /// The entity has no events.
     NoSuchEntity,
-    /// As many players as may watch it already.
+    /// The maximum number of players watch it already.
     TooMany,
     /// Its journal cannot be read, or its code fails.
     NotReady,
 }
 
-/// One session's line: the connection at an edge.
+/// The connection that a session uses: an edge, and a connection there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
     /// The edge's node.
@@ -293,8 +294,8 @@ pub struct Line {
 /// The secret that proves whose player it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A new player's nonce, which its id is made from. Until a token has been used it is one itself, so that the first
-    /// hello can be said again, whatever became of it.
+    /// A new player's nonce, which its id is made from. Until a token has been used the nonce is valid too, so that the client
+    /// can repeat its first hello, whatever happened to it.
     Nonce([u8; 16]),
     /// The secret half of a resume token.
     Token([u8; 16]),
@@ -309,21 +310,21 @@ impl Key {
     }
 }
 
-/// What an edge says to a player's real.
+/// Messages from an edge to a player's real.
 #[derive(Clone, Debug)]
 pub enum ToPlayer {
-    /// Adopt the session into this line.
+    /// Adopt the session for this connection.
     Open {
         /// Whose player it is.
         key: Key,
-        /// A new player's wished name.
+        /// The name that a new player wishes for.
         name: String,
     },
-    /// The node that had the player is gone: the session goes on in this line, if no newer one has adopted it.
+    /// The player's node was lost: the session goes on with this connection, unless a newer one has adopted it.
     Resume {
-        /// As the session's line knows it.
+        /// The adoption that the edge has recorded.
         adoption: u64,
-        /// Where the body was last, as far as the edge knows.
+        /// The body's last position that the edge has received.
         body: Body,
     },
     /// A command of the client.
@@ -332,7 +333,7 @@ pub enum ToPlayer {
         seq: u64,
         /// The game's message.
         payload: Bytes,
-        /// Nodes were lost over it: answer it if it has taken effect, and do not decide it any more.
+        /// Nodes were lost over it: answer it if it has taken effect, but do not decide it again.
         question: bool,
     },
     /// Where the client wants its body.
@@ -342,14 +343,14 @@ pub enum ToPlayer {
         /// The wish.
         body: Body,
     },
-    /// The connection is gone.
+    /// The connection has closed.
     Gone {
-        /// The client said that it leaves.
+        /// The client logged out.
         leave: bool,
     },
 }
 
-/// What is said about a handoff between the two nodes. The rest is said to the player's home.
+/// Messages about a handoff between the two nodes. The others go to and from the player's home.
 #[derive(Clone, Debug)]
 pub enum HandoffMessage {
     /// The owner has stopped and offers all it has.
@@ -358,14 +359,14 @@ pub enum HandoffMessage {
     Refused,
 }
 
-/// A player between two nodes: nothing of it is on its way anywhere else.
+/// A player between two nodes. Nothing else of it is in flight.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Its durable state, as a snapshot in the journal has it.
+    /// Its durable state, encoded as a snapshot in the journal.
     pub snapshot: Bytes,
     /// Seq of its last event.
     pub seq: u64,
-    /// Seq of the last event a snapshot was written of.
+    /// Seq of the last event that a written snapshot covers.
     pub snapshot_seq: u64,
     /// When its last event happened.
     pub last_at: WorldTime,
@@ -373,15 +374,15 @@ pub struct Image {
     pub body: Option<Body>,
     /// The chunk its sight is centred on.
     pub center: Option<ChunkId>,
-    /// The connection that plays it.
+    /// The connection that its session uses.
     pub line: Option<Line>,
     /// Whether it stands in the world for others to see.
     pub present: bool,
-    /// Without a line: how long it stays, ms.
+    /// Without a connection: how long it stays, ms.
     pub grace_left_ms: Option<u64>,
     /// Highest seq decided.
     pub last_seq: u64,
-    /// Refusals a repeat is given again: seq, fingerprint, answer.
+    /// Refusals that repeats get again: seq, fingerprint, answer.
     pub refusals: Vec<(u64, u64, Refusal)>,
     /// Distance it may go at once, mm.
     pub credit_mm: u64,
@@ -389,22 +390,22 @@ pub struct Image {
     pub rested_us: u64,
     /// How long ago its place became durable, µs.
     pub placed_us: u64,
-    /// A receiver that has more players than this is too busy for it.
+    /// A receiver with more players than this refuses the offer.
     pub players_max: usize,
 }
 
-/// What a player's real says to the edge of its session.
+/// Messages from a player's real to the edge of its session.
 #[derive(Clone, Debug)]
 pub enum ToEdge {
-    /// The session is this line's now.
+    /// This connection has adopted the session.
     Opened(Box<Opened>),
-    /// The session goes on in this line, after [`ToPlayer::Resume`].
+    /// The session goes on with this connection, after [`ToPlayer::Resume`].
     Resumed(Box<Resumed>),
-    /// It is not.
+    /// It has not.
     OpenRefused(Refusal),
     /// The real is not here: ask the home again.
     NotHere,
-    /// The player is real on another node now: said by both, for either may be gone.
+    /// The player is real on another node now. The old owner and the new one both send this, since either may be lost.
     MovedTo {
         /// That node.
         holder: NodeId,
@@ -431,7 +432,7 @@ pub enum ToEdge {
         /// Why.
         code: String,
     },
-    /// Another line has adopted the session.
+    /// Another connection has adopted the session.
     Superseded,
     /// Another node was lost over a part of this command.
     Doubted {
@@ -442,7 +443,7 @@ pub enum ToEdge {
     Notice(Refusal),
     /// The player takes no more part in the world for now.
     Ended(Refusal),
-    /// A decision told the player this.
+    /// A decision's message to the player.
     Told(Bytes),
 }
 
@@ -487,14 +488,14 @@ pub struct TxId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub u64, pub NodeId, pub u64);
 
-/// What the coordinator and the participants of a transaction say.
+/// Messages between the coordinator and the participants of a transaction.
 #[derive(Clone, Debug)]
 pub enum TxMessage {
-    /// To a participant: decide this, take nothing else, append nothing.
+    /// To a participant: decide this, then take no other work and append nothing.
     Prepare {
         /// The transaction's age.
         age: Age,
-        /// What it is asked.
+        /// The game's ask.
         ask: Bytes,
         /// Whether it must exist.
         exists: Exists,
@@ -505,7 +506,7 @@ pub enum TxMessage {
     Read,
     /// Its public part as of its last durable event.
     Seen {
-        /// `None`: it shows nothing, or nobody created it.
+        /// `None`: it shows nothing, or it has not been created.
         public: Option<Bytes>,
     },
     /// Its decision.
@@ -516,28 +517,28 @@ pub enum TxMessage {
     Busy,
     /// The append landed.
     Commit,
-    /// The append did not land, or was never sent. `reload`: one was sent and failed.
+    /// The append did not land, or was never sent. `reload`: it was sent and failed.
     Abort {
-        /// Load the entity anew.
+        /// Reload the entity.
         reload: bool,
     },
     /// The append's outcome is unknown: find out.
     Fence,
 }
 
-/// Between two registrations of an entity that is watched, ms: a lost one, or a lost answer, costs so much at most.
+/// Between two registrations of a watched entity, ms: the longest delay that a lost registration or answer costs.
 pub(crate) const WATCH_EVERY_MS: u64 = 3_000;
 
-/// A command over which so many nodes were lost is not decided any more: it is asked as a question.
+/// After so many nodes were lost over a command, the edge resends it only as a question.
 pub(crate) const LOSSES_MAX: u8 = 2;
 
-/// The message that brings a player's word to its real.
+/// Wraps an edge's message to a player's real.
 pub(crate) fn to_player(player: EntityId, line: Line, message: ToPlayer) -> Peer {
     Peer::ToPlayer { player, line, message }
 }
 
 impl HomeMessage {
-    /// Whether a home says it, rather than hears it.
+    /// Whether a home sends it, rather than receives it.
     pub(crate) fn is_from_home(&self) -> bool {
         match self {
             Self::Located { .. } | Self::Granted { .. } | Self::Disputed { .. } | Self::Claimed { .. } => {
@@ -553,7 +554,7 @@ impl HomeMessage {
 }
 
 impl TxMessage {
-    /// Whether it is a participant's word to the coordinator.
+    /// Whether a participant sends it to the coordinator.
     pub(crate) fn is_an_answer(&self) -> bool {
         matches!(self, Self::Prepared(_) | Self::Seen { .. } | Self::Refused(_) | Self::Busy)
     }
@@ -562,7 +563,7 @@ impl TxMessage {
 /// A participant's decision.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// Its events, to be appended by the coordinator.
+    /// Its events, for the coordinator to append.
     pub stream: StreamAppend,
     /// Names it takes and releases.
     pub names: Vec<NameChange>,

@@ -1,7 +1,7 @@
-//! Mistakes on purpose that only change, drop or forge a message: made here, between the rooms and the outside.
+//! Deliberate mistakes that only change, drop or forge a message: made here, between the rooms and the outside.
 //!
-//! Each breaks a guarantee, and the simulator's checkers must find it. Those that a message cannot express stay where they are
-//! made ([`Core::planted`](crate::core::Core::planted)). Without the feature `planted` everything passes unchanged.
+//! Each breaks a guarantee, and the simulator's checkers must find it. Mistakes that no message expresses are made in the rooms
+//! themselves ([`Core::planted`](crate::core::Core::planted)). Without the feature `planted` everything passes unchanged.
 
 use gundo_types::{EntityId, Planted};
 use gundo_wire::Message;
@@ -14,10 +14,10 @@ use crate::peer::{HomeMessage, Peer, ToEdge, ToPlayer, TxId, TxMessage};
 /// Load of a node that is neither too busy nor at ease, ‰.
 const UNEASY_PERMILLE: u32 = 700;
 
-/// The mistake that was planted, if one was.
+/// The planted mistake, if there is one.
 pub(crate) struct Mistakes {
     planted: Option<Planted>,
-    /// The last transaction that a participant was told to commit, and which one was told first.
+    /// The last transaction with a commit, and the participant that got it first.
     commit: Option<(TxId, EntityId)>,
 }
 
@@ -26,7 +26,7 @@ impl Mistakes {
         Self { planted: planted.filter(|_| cfg!(feature = "planted")), commit: None }
     }
 
-    /// An input on its way in; `None`: it is lost.
+    /// Passes or changes an input; `None`: it is lost.
     pub(crate) fn input(&self, mut input: Input) -> Option<Input> {
         let Some(planted) = self.planted else { return Some(input) };
         match (planted, &mut input) {
@@ -51,7 +51,7 @@ impl Mistakes {
         Some(input)
     }
 
-    /// A message to a peer, or of the node to itself, as it is sent; `None`: it is lost.
+    /// Passes or changes a message to a peer, or from the node to itself; `None`: it is lost.
     pub(crate) fn peer(&mut self, mut message: Peer) -> Option<Peer> {
         let Some(planted) = self.planted else { return Some(message) };
         match (planted, &mut message) {
@@ -82,7 +82,7 @@ impl Mistakes {
         Some(message)
     }
 
-    /// An output on its way out; `None`: it is lost.
+    /// Passes or changes an output; `None`: it is lost.
     pub(crate) fn output(&mut self, mut output: Output) -> Option<Output> {
         match (self.planted, &mut output) {
             (None, _) => {}
@@ -100,7 +100,7 @@ impl Mistakes {
         Some(output)
     }
 
-    /// Only the first participant of a transaction hears that it has landed.
+    /// Only the first participant of a transaction gets the commit.
     fn commit_half(&mut self, tx: TxId, entity: EntityId, message: &mut TxMessage) {
         if !matches!(message, TxMessage::Commit) {
             return;
@@ -134,7 +134,7 @@ fn forget_answers(loaded: &mut Loaded) {
     }
 }
 
-/// Writes only what this version knows.
+/// Drops fields that a later version wrote.
 fn drop_later_fields(batch: &mut Batch) {
     for stream in &mut batch.streams {
         if let Some(payload) = &mut stream.snapshot

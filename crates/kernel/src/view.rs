@@ -14,7 +14,7 @@ impl View {
         self.home_of_key(mix(tract.to_u64()))
     }
 
-    /// Home of an entity. `chunk`: the chunk that it belongs to for ever, if it does to any; that one's home is its own.
+    /// Home of an entity. `chunk`: the chunk that it permanently belongs to, if any; the entity then shares that chunk's home.
     pub fn home_of(&self, entity: EntityId, chunk: Option<ChunkId>, tract_chunks: u16) -> Option<NodeId> {
         if let Some(chunk) = chunk {
             return self.home_of_chunk(chunk, tract_chunks);
@@ -25,7 +25,7 @@ impl View {
     /// A member of weight w takes part with w draws, so its share is w parts of the sum of all weights.
     fn home_of_key(&self, key: u64) -> Option<NodeId> {
         let draw = |node: NodeId, i: u8| mix(key ^ mix(u64::from(node.0) << 8 | u64::from(i)));
-        // When all are being emptied, somebody must be.
+        // When all members drain, one of them must still be home.
         let stays = self.members.iter().any(|m| !m.draining);
         self.members
             .iter()
@@ -98,7 +98,7 @@ mod tests {
         assert!(after.iter().all(|home| *home != NodeId(2)));
         assert!(before.iter().zip(&after).all(|(b, a)| b == a || *b == NodeId(2)), "others keep theirs");
         drained.members.iter_mut().for_each(|m| m.draining = true);
-        assert_eq!(homes(&drained), before, "when all are, somebody must be home");
+        assert_eq!(homes(&drained), before, "when all drain, one must still be home");
     }
 
     #[test]

@@ -6,20 +6,20 @@ use gundo_types::{Body, NodeId, Point};
 use support::cluster::Cluster;
 use support::game::PlayerCommand;
 
-/// Ann comes into a chunk in which nobody was before; its home, often another node, has to be asked first who looks there.
+/// Ann enters a chunk where nobody was before. Her node must first ask its home, often another node, who looks there.
 /// Every step is seen with the next tick all the same.
 #[test]
 fn a_step_into_another_chunk_is_seen_with_the_next_tick() {
     step_over_borders(50);
 }
 
-/// The answer of the home comes after the tick, and edges have not handed that on yet.
+/// The answer of the home comes after the tick, but before edges have flushed that tick.
 #[test]
 fn and_so_is_one_right_before_it() {
     step_over_borders(3);
 }
 
-/// Each step is said so many ms before a tick.
+/// Ann sends each step `before_ms` before a tick.
 fn step_over_borders(before_ms: u64) {
     const CHUNK: i32 = 30_000;
     let mut cluster = Cluster::new(3, 1);
@@ -32,7 +32,7 @@ fn step_over_borders(before_ms: u64) {
         cluster.run_ms(3_000 - (cluster.world().0 + before_ms) % 100);
         let step = Body { at: Point::new(x + 200, 15_000), speed: 10, ..Body::default() };
         cluster.move_to(ann, step);
-        // The tick, and a little for the way.
+        // The tick, and a little for the network.
         cluster.run_ms(before_ms + 35);
         let me = cluster.player(ann);
         let seen = cluster.clients[ann].picture.entity(me).and_then(|e| e.body);
@@ -47,7 +47,7 @@ fn step_over_borders(before_ms: u64) {
     }
 }
 
-/// Two walk into the land of another node, which takes them over: neither goes from sight for a moment, nor stands still.
+/// Two players walk into the land of another node and are handed over: neither disappears for a moment, nor stands still.
 #[test]
 fn who_is_handed_over_stays_in_sight() {
     let mut cluster = Cluster::following(3, 1, 1_000);
@@ -63,7 +63,7 @@ fn who_is_handed_over_stays_in_sight() {
     }
     cluster.run_ms(500);
     assert!(at_home(&cluster));
-    // The old owner hears that it is the owner no more before the new one hears that it is.
+    // The old owner hears that it is not the owner any more before the new one hears that it is.
     for node in (1..=3).map(NodeId).filter(|node| *node != new) {
         cluster.slow_links.insert((node, new), 130_000);
     }

@@ -1,8 +1,8 @@
-//! Players that change their node while everybody lives, and while somebody or something dies at each arrow of it.
+//! Handoffs of players: with every node alive, and with a node or a message lost at each arrow of the handoff.
 //!
-//! Ann's player is real on the old owner, she plays by an edge, her player's home is a third node and her surroundings live
-//! on a fourth: so each arrow is a message between two nodes. She walks, says and takes things all the while, and Bob
-//! watches her.
+//! Ann's player is real on the old owner, her edge is a second node, her player's home a third, and the home of her
+//! surroundings a fourth: so each arrow is a message between two nodes. She walks, speaks and takes things all the while, and
+//! Bob watches her.
 
 mod support;
 
@@ -41,12 +41,12 @@ struct Story {
     home: NodeId,
     new: NodeId,
     steps: u64,
-    /// Bob must see her all the while.
+    /// Bob must see her all the time.
     watched: bool,
 }
 
 impl Story {
-    /// Everybody is in the world, Ann far from where she came in: she is about to be handed over.
+    /// All players are in the world, and Ann is far from where she entered: she is about to be handed over.
     fn begin() -> Self {
         for seed in 1.. {
             let mut cluster = Cluster::following(5, seed, FOLLOW_MS);
@@ -73,7 +73,7 @@ impl Story {
         unreachable!("some seed has four nodes in four roles")
     }
 
-    /// Ann plays for so long: she walks each tick, takes and says now and then.
+    /// Ann plays for a while: she walks in each tick, and takes and speaks now and then.
     fn play(&mut self, ms: u64) {
         for _ in 0..ms / 100 {
             self.steps += 1;
@@ -99,7 +99,8 @@ impl Story {
         }
     }
 
-    /// One real, every command answered once and done once at most, Ann where she was, everybody sees what is.
+    /// There is one real, every command was answered once and took effect at most once, Ann is where she was, and all pictures
+    /// are right.
     fn check(&mut self, what: &str, edge_died: bool) {
         let settled = self.cluster.run_until(20_000, Cluster::is_settled);
         assert!(settled, "{what}: it does not settle");
@@ -138,7 +139,7 @@ impl Story {
 #[test]
 fn an_edge_that_asks_once_too_often_welcomes_nobody_twice() {
     let mut story = Story::begin();
-    // What the new owner and the home say reaches the edge late: it asks again, and by the second answer the player is found.
+    // The messages of the new owner and the home reach the edge late: it asks again, and the second answer finds the player.
     for from in [story.home, story.new] {
         story.cluster.slow_links.insert((from, EDGE), 2_500_000);
     }
@@ -151,7 +152,7 @@ fn an_edge_that_asks_once_too_often_welcomes_nobody_twice() {
 #[test]
 fn a_copy_that_was_given_away_in_an_earlier_view_is_not_believed() {
     let mut story = Story::begin();
-    // The old owner does not hear that the new one has her, and she comes in anew there.
+    // The old owner does not hear that the new one has her, and she logs in again there.
     let offered = |cluster: &Cluster| cluster.nodes[&OLD].reals().any(|r| r.id == story.player && r.frozen);
     while !offered(&story.cluster) {
         story.cluster.run_ms(1);
@@ -164,7 +165,7 @@ fn a_copy_that_was_given_away_in_an_earlier_view_is_not_believed() {
     let token = story.cluster.clients[story.ann].session.token().clone();
     let ann = story.cluster.connect_with("ann", other.0, token);
     story.cluster.run_ms(400);
-    // The new owner dies: of those who live, only the old one says that it has her.
+    // The new owner dies: of the live nodes, only the old owner says that it has her.
     story.cluster.die(story.new.0);
     story.cluster.bury(story.new.0);
     story.cluster.run_ms(9_000);
@@ -257,7 +258,7 @@ fn a_node_is_emptied_and_nobody_notices() {
     }
 }
 
-/// The rules fail over Ann's player, so that it rests: it goes elsewhere all the same, and stays in sight.
+/// The rules fail over Ann's player, so that it is suspended: it is handed over all the same, and stays in sight.
 #[test]
 fn a_suspended_player_on_a_node_that_is_emptied_stays_in_sight() {
     let mut cluster = Cluster::new(3, 1);
@@ -279,8 +280,8 @@ fn a_suspended_player_on_a_node_that_is_emptied_stays_in_sight() {
     assert_eq!(cluster.stopped, [OLD]);
 }
 
-/// The node that took Ann over dies at once, and her edge with it. She comes back by the node that gave her away, which shows
-/// her still. That her session goes on takes the journal longer than a tick: she is not seen leaving meanwhile.
+/// The node that took Ann over dies at once, and her edge with it. She comes back by her old owner, which still shows her.
+/// Resuming her session takes the journal longer than a tick: nobody sees her leave meanwhile.
 #[test]
 fn who_comes_back_at_once_is_not_seen_leaving() {
     let mut cluster = Cluster::following(4, 1, FOLLOW_MS);
@@ -313,7 +314,7 @@ fn who_comes_back_at_once_is_not_seen_leaving() {
     assert_eq!(cluster.clients[bob].seen_leaving, []);
 }
 
-/// An emptied node has said so. Before it ends all others are to be emptied too, so that it would be needed: it takes nothing.
+/// A drained node has said so. Before it ends, all others start to drain too, so that it would be needed: it takes nothing.
 #[test]
 fn a_node_that_has_ended_takes_nothing_more() {
     let mut cluster = Cluster::new(2, 1);

@@ -1,4 +1,4 @@
-//! Which members count as heard from, and when all have announced.
+//! Whose messages count as a sign of life, and when all members have announced.
 
 mod support;
 
@@ -10,7 +10,7 @@ use gundo_types::{ChunkId, Epoch, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, new_node};
 use support::game::PlayerCommand;
 
-/// When the node proposes that the other one of its view be removed, ms; `speaks` says every 100 ms which incarnation says
+/// When the node proposes to remove the other member of its view, ms. `speaks` says every 100 ms which incarnation sends
 /// something, if any does.
 fn removal_ms(speaks: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let world = Arc::default();
@@ -62,7 +62,7 @@ fn a_home_opens_with_the_last_part_of_the_last_member() {
     assert!(node.is_ready());
 }
 
-/// A node's row is gone, and it has not heard that yet: nothing it decides lands. It tries on, but not as fast as it can.
+/// A node has lost its row without having heard so yet: none of its appends lands. It keeps trying, but backs off.
 #[test]
 fn a_node_that_was_removed_does_not_keep_the_journal_busy() {
     let mut cluster = Cluster::new(2, 1);

@@ -1,4 +1,4 @@
-//! How often motion is told at each level of overload, to whom it is near, farther and far.
+//! How often motion is published at each level of overload, to near, middle and far viewers.
 
 mod support;
 
@@ -9,12 +9,12 @@ use support::game::PlayerCommand;
 /// Ticks of a measurement: a multiple of every period.
 const TICKS: u64 = 120;
 
-/// Motion frames that come while Ann walks for [`TICKS`], all of one node that is at `level`, when Bob stands so many chunks away.
+/// Motion frames of one node at `level` while Ann walks for [`TICKS`] and Bob stands `chunks_away`.
 fn frames(level: u32, chunks_away: i32) -> u64 {
     let mut cluster = Cluster::new(1, 1);
     let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 1));
     cluster.run_ms(600);
-    // A chunk whose turn falls on odd ticks: they are told of in the next.
+    // A chunk whose slow tiers are due in odd ticks: a dilated node publishes those in the next.
     cluster.command(ann, &PlayerCommand { jump: 30_000, ..Default::default() });
     cluster.command(bob, &PlayerCommand { jump: 30_000 * (1 + chunks_away), ..Default::default() });
     cluster.hold();
@@ -35,7 +35,7 @@ fn frames(level: u32, chunks_away: i32) -> u64 {
 
 #[test]
 fn what_is_far_is_told_less_often_first_then_what_is_farther_then_everything() {
-    // Ann sees herself from near in each row; alone that is a frame for each tick, or for every second one.
+    // Ann sees herself in the near tier in each row; that alone is a frame in each tick, or in every second one.
     let near = [0, 1, 2, 3, 4].map(|level| frames(level, 0));
     assert_eq!(near, [TICKS, TICKS, TICKS, TICKS / 2, TICKS / 2]);
     let middle = [0, 1, 2, 3, 4].map(|level| frames(level, 2));

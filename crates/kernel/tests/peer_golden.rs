@@ -1,7 +1,7 @@
-//! Messages between nodes that an earlier version wrote mean to this one what they meant then, and it writes the same.
+//! This version reads messages between nodes as the earlier version that wrote them did, and writes the same bytes.
 //!
-//! The bytes are `crates/wire/tests/golden/peer`; `peer_golden.txt` says what each means. `GUNDO_WRITE=1` writes it: of a line that
-//! was there only the names of types may change, for the other node may still be of the earlier version.
+//! The bytes are `crates/wire/tests/golden/peer`; `peer_golden.txt` says what each means. `GUNDO_WRITE=1` rewrites it: in an
+//! existing line only the names of types may change, because other nodes may still run the earlier version.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What nodes say to each other, to bytes and back: every arrow, with anything in it; and any bytes.
+//! Messages between nodes, encoded and decoded again: every arrow with random contents; and random bytes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ proptest! {
     }
 }
 
-/// What is decoded of any bytes is a message like any other.
+/// A message decoded from random bytes is a message like any other.
 fn check_total(bytes: Vec<u8>) {
     let Ok((incarnation, peer)) = Peer::decode(bytes.into()) else { return };
     let again = peer.encode(incarnation).expect("it came in one");
@@ -58,7 +58,7 @@ fn check_total(bytes: Vec<u8>) {
     assert_eq!((of, text(&back)), (incarnation, text(&peer)));
 }
 
-/// The values above are of every arrow that the schema has.
+/// The random values above cover every arrow of the schema.
 #[test]
 fn every_arrow_is_tried() {
     let mut runner = TestRunner::deterministic();
@@ -69,7 +69,7 @@ fn every_arrow_is_tried() {
     assert_eq!(names, ARROWS.iter().map(|about| about.name).collect());
 }
 
-/// Lists are cut into parts; what they say together is what was to be said.
+/// Lists are cut into parts, which together contain the whole list.
 #[test]
 fn long_lists_come_in_parts() {
     let entity = |id| EntityId::new(Kind(1), id);
@@ -118,7 +118,7 @@ fn long_lists_come_in_parts() {
 fn in_parts(peer: Peer) -> Vec<Peer> {
     let parts = peer.encode(4).expect("it comes in parts");
     assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= PART_BYTES_MAX));
-    // No more of them than need be.
+    // No more of them than necessary.
     assert!(parts.iter().map(Bytes::len).sum::<usize>() > parts.len() * PART_BYTES_MAX / 3);
     parts.into_iter().map(|part| Peer::decode(part).expect("a part").1).collect()
 }
@@ -137,7 +137,7 @@ fn what_is_too_large_is_an_error() {
     assert!(matches!(Peer::decode(huge.into()), Err(Malformed::TooLarge(_))));
 }
 
-/// Bytes of frames stay where they are; what is decoded of them does not hold on to the message.
+/// Bytes of frames are not copied; what is decoded from them does not keep the message alive.
 #[test]
 fn frames_pass_through_without_a_copy() {
     let mut frame = Frame { publisher: 2, island: 1, cx: 4, cy: 5, tick: 9, roster: 1, ..Default::default() };
@@ -166,7 +166,7 @@ fn what_makes_no_sense_is_an_error() {
     };
     assert!(announce(1).is_ok());
     assert_eq!(announce(0).map(|_| ()), Err(Malformed::OutOfRange("an announced set of tiers")));
-    // An entity must be there, and a secret is of one length.
+    // An entity is required, and a secret has a fixed length.
     for (peer, wrong) in [
         (
             Peer::Home {
@@ -187,7 +187,7 @@ fn what_makes_no_sense_is_an_error() {
             },
             "a frame's chunk",
         ),
-        // Nobody looks at a roster there, and clients would believe it.
+        // Nodes ignore a roster there, and clients would trust it.
         (
             Peer::Frames {
                 number: 1,
@@ -217,9 +217,9 @@ fn text(peer: &Peer) -> String {
     format!("{peer:?}")
 }
 
-// ---- anything that may be said -------------------------------------------------------------------------
+// ---- random messages -------------------------------------------------------------------------
 
-/// Any message, each arrow as often as any other of its kind.
+/// A random message; all arrows of a kind are equally likely.
 fn peer() -> impl Strategy<Value = Peer> {
     let home =
         (any::<u64>(), home()).prop_map(|(epoch, message)| Peer::Home { epoch: Epoch(epoch), message });
@@ -463,7 +463,7 @@ fn chunk_frame() -> impl Strategy<Value = ChunkFrame> {
             let part = |(roster, _): (Frame, Frame)| encoded(placed(roster));
             let motion = |(_, motion): (Frame, Frame)| moved(placed(motion));
             let motion = [near.map(motion), middle.map(motion), far.map(motion)];
-            // One part at least is there.
+            // There is at least one part.
             let roster = roster.or(motion.iter().all(Option::is_none).then_some(else_this)).map(part);
             ChunkFrame::new(chunk, tick, roster, motion)
         },

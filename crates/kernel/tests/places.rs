@@ -1,4 +1,4 @@
-//! Things that stand in a chunk: who sees them, where they live, and what they see.
+//! Placed entities: who sees them, where they are real, and what they see.
 
 mod support;
 
@@ -12,7 +12,7 @@ use gundo_wire::journal::{Batch, EventRecord, EventType, StreamAppend};
 use support::cluster::Cluster;
 use support::game::{self, LAND, LEDGER, PLAYER, PlayerCommand, STALL, StallCommand};
 
-/// Where players come in.
+/// Where players enter.
 const SQUARE: ChunkId = ChunkId { island: 0, x: 0, y: 0 };
 
 fn ask(cluster: &mut Cluster, client: usize, stall: EntityId, command: StallCommand) {
@@ -24,7 +24,7 @@ fn set_up(cluster: &mut Cluster, client: usize, stall: EntityId, x: i32, sign: &
     ask(cluster, client, stall, StallCommand { x, sign: sign.into(), ..Default::default() });
 }
 
-/// The sign of a stall as a client sees it, and how far east of its chunk's corner it stands.
+/// The sign of a stall as a client sees it, and the stall's distance east of its chunk's corner.
 fn seen(cluster: &Cluster, client: usize, stall: EntityId) -> Option<(String, i32)> {
     let seen = cluster.clients[client].picture.entity(stall)?;
     let body = seen.body.expect("a stall has a body");
@@ -38,7 +38,7 @@ fn sees(sign: &str, x: i32) -> Option<(String, i32)> {
     Some((sign.to_owned(), x))
 }
 
-/// Three nodes, and a player at each of two that are not the home of the square; that is the third.
+/// Three nodes: the home of the square, and a player at each of the two others. Returns the home too.
 fn two_strangers() -> (Cluster, [usize; 2], u16) {
     let mut cluster = Cluster::new(3, 1);
     let home = home_of_square(&cluster);
@@ -94,7 +94,7 @@ fn nothing_of_it_is_seen_before_it_is_durable() {
     cluster.check_pictures();
 }
 
-/// Without an event there is no thing, whatever its state says.
+/// Without an event the entity does not exist, whatever its state says.
 #[test]
 fn what_was_only_asked_about_is_not_there() {
     let (mut cluster, pair, _) = two_strangers();
@@ -131,7 +131,7 @@ fn after_a_restart_the_journal_says_what_stands_there() {
     }
     assert_eq!(again.owners(unseen), [], "nobody looks there");
     again.check_pictures();
-    // Somebody goes there while the journal cannot be read.
+    // A player goes there while the journal cannot be read.
     again.unreadable = true;
     again.command(pair[0], &PlayerCommand { jump: 3 * CHUNK_MM, ..Default::default() });
     again.run_ms(1_000);
@@ -153,7 +153,7 @@ fn it_follows_its_land_in_a_takeover() {
     assert!(cluster.run_until(5_000, |c| pair.iter().all(|p| seen(c, *p, stall).is_some())), "it is back");
     assert_ne!(cluster.owners(stall), [NodeId(home)]);
     assert_eq!(cluster.owners(stall), cluster.owners(game::land(SQUARE)));
-    // And goes back when the node does.
+    // It moves back when the node comes back.
     cluster.rise(home);
     cluster.run_ms(2_000);
     assert_eq!(cluster.owners(stall), [NodeId(home)]);
@@ -168,7 +168,7 @@ fn it_follows_its_land_off_a_node_that_is_emptied() {
     let (stall, late) = (game::stall(SQUARE, 7), game::stall(SQUARE, 8));
     set_up(&mut cluster, pair[0], stall, 4_000, "bread");
     cluster.run_ms(500);
-    // One is being set up just then.
+    // A stall is being set up at that moment.
     cluster.stuck = true;
     set_up(&mut cluster, pair[1], late, 5_000, "fish");
     cluster.run_ms(50);
@@ -185,7 +185,7 @@ fn it_follows_its_land_off_a_node_that_is_emptied() {
     cluster.check_pictures();
 }
 
-/// The new home listed it while the old one still had it, and the next view came before the word that it has it no more.
+/// The new home listed it while the old one still had it, and the next view came before the message that the old one released it.
 #[test]
 fn a_new_view_asks_again_what_stands_there() {
     let (mut cluster, pair, home) = two_strangers();
@@ -209,7 +209,7 @@ fn a_new_view_asks_again_what_stands_there() {
     cluster.check_pictures();
 }
 
-/// A view in which nothing moves: what was set up since the first list stays.
+/// A new view in which no home changes: entities created since the first list stay.
 #[test]
 fn a_new_view_changes_nothing() {
     let (mut cluster, pair, home) = two_strangers();
@@ -240,7 +240,7 @@ fn it_rests_when_nobody_looks() {
     }
 }
 
-/// What a chunk's home sees around it wakes nobody there: else each chunk would wake the next.
+/// What a chunk's home sees around it stays asleep: otherwise each chunk would wake the next.
 #[test]
 fn only_what_somebody_looks_at_is_loaded() {
     let mut cluster = Cluster::new(3, 1);
@@ -270,7 +270,7 @@ fn outside_its_chunk_nobody_sees_it_and_operators_are_told() {
     cluster.check_pictures();
 }
 
-/// More than are listed: the others are not shown, and that is counted.
+/// More entities than a list takes: the others are not shown, and a counter says so.
 #[test]
 fn a_chunk_shows_so_many_of_a_kind() {
     let mut store = Store::new();
@@ -297,7 +297,7 @@ fn a_chunk_shows_so_many_of_a_kind() {
 
 // ---- what is near --------------------------------------------------------------------------------------
 
-/// What each of several sees near: itself never, others once, and the same however many nodes there are.
+/// What each of several entities sees near: never itself, others once, and the same on any number of nodes.
 #[test]
 fn what_is_near_does_not_depend_on_the_number_of_nodes() {
     let expected = [
@@ -305,7 +305,7 @@ fn what_is_near_does_not_depend_on_the_number_of_nodes() {
         ("land", vec!["ann", "bob", "next stall", "stall"]),
         ("player", vec!["bob", "next stall", "stall"]),
         ("ledger", vec![]),
-        // 150 m away: it sees what is around itself.
+        // 150 m away: it sees its own surroundings.
         ("far stall", vec!["dan"]),
         // Nobody looks there.
         ("unseen land", vec![]),
@@ -327,7 +327,7 @@ fn what_is_near(nodes: u16, ann: u16) -> BTreeMap<&'static str, Vec<&'static str
     let stalls = [
         ("stall", game::stall(SQUARE, 7), 20_000),
         ("next stall", game::stall(ChunkId { x: 1, ..SQUARE }, 0), 1_000),
-        // In sight of ann, and not near.
+        // In sight of ann, but not near.
         ("third stall", game::stall(ChunkId { x: 2, ..SQUARE }, 0), 1_000),
         ("far stall", game::stall(far, 7), 20_000),
     ];
@@ -360,7 +360,7 @@ fn what_is_near(nodes: u16, ann: u16) -> BTreeMap<&'static str, Vec<&'static str
     near
 }
 
-/// Nobody looks from the home of the square, and it sees each step all the same.
+/// Nobody looks from the home of the square, but it sees each step all the same.
 #[test]
 fn who_walks_is_near_where_it_is_now() {
     let (mut cluster, [ann, bob], _) = two_strangers();
@@ -380,7 +380,7 @@ fn who_walks_is_near_where_it_is_now() {
     }
 }
 
-/// While a player is handed from one node to another both show it: it is near once.
+/// During a handoff both nodes show the player: it is near only once.
 #[test]
 fn who_changes_its_node_is_near_once() {
     let mut cluster = Cluster::following(3, 1, 1_000);
@@ -415,7 +415,7 @@ fn who_changes_its_node_is_near_once() {
     assert!(handed_over);
 }
 
-/// What an answer says is near.
+/// The entities near, according to an answer.
 fn said_near(answer: &Bytes) -> Vec<String> {
     let reply = game::LandReply::decode(answer.as_ref()).expect("an answer");
     reply.near.expect("it says what is near").ids

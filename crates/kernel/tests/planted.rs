@@ -1,6 +1,6 @@
-//! Mistakes that are planted into the kernel, and a story that does not go well with each. What needs more than a small
-//! cluster to show (nodes that come and go, loads that fail, crowds) is for the simulator. Without the feature `planted`
-//! the stories go well, and that is all.
+//! Mistakes planted into the kernel, and for each a story that goes wrong with it. The simulator covers those that show only
+//! in more than a small cluster (nodes that come and go, loads that fail, crowds). Without the feature `planted` the stories
+//! only check that all goes well.
 
 mod support;
 
@@ -14,7 +14,7 @@ use gundo_wire::{Kept, Message};
 use support::cluster::{Cluster, Fate, Strike};
 use support::game::{LAND, PlayerCommand, STOCK};
 
-/// A recorded story that goes another way.
+/// A recorded story that goes differently with the mistake.
 #[cfg(feature = "planted")]
 const SCENARIOS: [(Planted, &str); 29] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
@@ -48,7 +48,7 @@ const SCENARIOS: [(Planted, &str); 29] = [
     (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
 ];
 
-/// A story below that goes well without the mistake and fails with it.
+/// One of the stories below: it goes well without the mistake and fails with it.
 const STORIES: [(Planted, fn()); 14] = [
     (Planted::HalfCommit, memory_after_two_lands),
     (Planted::AbortAfterAppend, memory_after_a_hang),
@@ -109,7 +109,7 @@ fn take_often(cluster: &mut Cluster, client: usize, times: usize) {
     }
 }
 
-/// Ann has taken often, everything has started again with clocks `back_ms` behind, and she is coming in at another node.
+/// Ann has taken often, everything was restarted with clocks `back_ms` behind, and she is logging in at another node.
 fn restarted_after(takes: usize, back_ms: u64) -> (Cluster, usize) {
     let mut cluster = Cluster::new(3, 1);
     let ann = cluster.connect("ann", 1);
@@ -145,7 +145,7 @@ fn pebbles_after_many_takes() {
     cluster.check_pebbles();
 }
 
-/// Ann plays by a newer node, and then by older ones, which write snapshots and sessions of hers anew.
+/// Ann plays on a newer node, and then on older ones, which rewrite her snapshots and sessions.
 fn what_a_newer_node_wrote() {
     let mut cluster = Cluster::new(3, 1);
     cluster.nodes.values_mut().for_each(Seat::act_newer);
@@ -183,7 +183,7 @@ fn what_a_newer_node_wrote() {
     assert!(!Kept::<SnapshotParts>::decode(land).expect("a snapshot").unknown().is_empty());
 }
 
-/// Every entity at rest is as far as its stream.
+/// Every entity at rest has applied its whole stream.
 fn check_memory(cluster: &mut Cluster) {
     settle(cluster);
     let streams = cluster.disk.store.streams(None, usize::MAX);
@@ -254,7 +254,7 @@ fn pictures_after_a_new_view() {
     let mut cluster = Cluster::new(3, 1);
     let pair = [cluster.connect("ann", 1), cluster.connect("bob", 2)];
     cluster.run_ms(600);
-    // The third node is home of all that is near, and the others subscribe there for nothing but who looks.
+    // The third node is home of everything near, and the others subscribe there only for players who look.
     let node = cluster.nodes.values().next().expect("a node");
     let is_third = |chunk: ChunkId| node.home(EntityId::new(LAND, chunk.to_u64())) == Some(NodeId(3));
     let mut chunks = (1..200).map(|x| ChunkId { island: 0, x, y: 0 });
@@ -294,7 +294,7 @@ fn a_token_cut_short() {
     assert_eq!(cluster.clients[ann].refused, ["bad_token"]);
 }
 
-/// Ann is where her surroundings live on another node than her player, which is about to follow her.
+/// Ann stands where another node is home of her surroundings; her player is about to follow.
 fn about_to_be_handed_over() -> (Cluster, usize, EntityId) {
     let mut cluster = Cluster::following(3, 1, 500);
     let ann = cluster.connect("ann", 1);
@@ -315,7 +315,7 @@ fn one_owner_after_a_handoff() {
     assert_eq!(cluster.owners(player).len(), 1);
 }
 
-/// The old owner does not hear of the grant, and a new view comes in which its word is the last.
+/// The old owner does not hear of the grant, and then a new view comes in which it announces last.
 fn one_owner_after_a_new_view() {
     let (mut cluster, ann, player) = about_to_be_handed_over();
     let home = cluster.nodes[&NodeId(1)].home(player).expect("members");

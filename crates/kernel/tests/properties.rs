@@ -1,4 +1,4 @@
-//! Properties of whole clusters under random work and storage faults: nothing is lost, doubled or seen too early, and
+//! Properties of whole clusters under random work and storage faults: nothing is lost, duplicated or seen too early, and
 //! one seed gives one trace.
 
 mod support;
@@ -38,7 +38,7 @@ enum Step {
     Cut {
         client: usize,
     },
-    /// Comes in at another node with the same token, or says the first hello again; the old connection lives on.
+    /// Logs in at another node with the same token, or repeats the first hello; the old connection lives on.
     Elsewhere {
         client: usize,
         node: u16,
@@ -50,7 +50,7 @@ enum Step {
         client: usize,
         name: usize,
     },
-    /// More commands than may be unanswered, by somebody who does not count.
+    /// More commands than may be unanswered, from a client that ignores the limit.
     Flood {
         client: usize,
     },
@@ -86,7 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A cluster, the clients each player has had, and who of them did not keep to the rules.
+/// A cluster, the clients that each player has had, and those of them that broke the rules.
 struct Play {
     cluster: Cluster,
     players: Vec<Vec<usize>>,
@@ -105,14 +105,14 @@ impl Play {
         self.players[player].push(self.cluster.connect_as(NAMES[player], node, token, nonce));
     }
 
-    /// Which entity a player is, if any of its clients was ever welcome.
+    /// A player's entity, if any of its clients was ever welcomed.
     fn entity(&self, player: usize) -> Option<EntityId> {
         self.players[player].iter().find_map(|c| self.cluster.clients[*c].session.player())
     }
 
-    /// Everybody comes in who can; those that may not any more give up.
+    /// Brings every player back in by some client; those that cannot come in any more give up.
     fn gather(&mut self) {
-        // Who came in last may be gone again, and yet supersede whoever was there.
+        // The client that came last may have disconnected again, but it still supersedes the one before it.
         self.cluster.run_ms(1_000);
         let back = |c: &Cluster| c.clients.iter().all(|c| c.session.is_live() || c.session.is_ended());
         self.cluster.run_until(25_000, back);
@@ -144,7 +144,7 @@ fn play(seed: u64, steps: &[Step], traced: bool) -> Play {
     for (i, name) in NAMES.into_iter().enumerate() {
         cluster.connect(name, i as u16 % 3 + 1);
     }
-    // In every fourth play it begins before all are in, or even before the first hello.
+    // Every fourth play begins before all players are in, or even before the first hello.
     cluster.run_ms(if seed.is_multiple_of(4) { seed / 4 % 12 } else { 600 });
     let players = (0..NAMES.len()).map(|c| vec![c]).collect();
     let nonces = NAMES.iter().map(|name| cluster.nonces[*name]).collect();
@@ -243,12 +243,12 @@ impl Play {
         self.cluster.check_pictures();
         self.check_answers();
         self.check_names();
-        // All go: nothing stays behind.
+        // All players leave: nothing stays behind.
         for client in 0..self.cluster.clients.len() {
             self.cluster.leave(client);
         }
         self.cluster.run_ms(17_000);
-        // Who is suspended is kept in mind until that is over.
+        // Suspended entities stay loaded until the suspension is over.
         if self.cluster.nodes.values().any(|node| node.counters().suspensions > 0) {
             self.cluster.run_ms(300_000);
         }
@@ -260,7 +260,7 @@ impl Play {
         }
     }
 
-    /// Each success stands in the journal exactly once, with the answer the client got; a refusal does not.
+    /// Each success is in the journal exactly once, with the answer that the client got; a refusal is not.
     fn check_answers(&self) {
         for (player, clients) in self.players.iter().enumerate() {
             let mut recorded: BTreeMap<u64, Cause> = BTreeMap::new();
@@ -285,7 +285,7 @@ impl Play {
                         }
                         (Ok(_), None) if self.unruly.contains(client) => {}
                         (Ok(_), None) => panic!("command {seq} was answered with success and is not there"),
-                        // The same number and command may be another client's, who heard of its success.
+                        // Another client may have sent the same number and command, and received its success.
                         (Err(code), Some(_)) if !heard.contains(seq) && !self.unruly.contains(client) => {
                             panic!("command {seq} was refused ({code}) and took effect")
                         }
@@ -293,7 +293,7 @@ impl Play {
                     }
                 }
             }
-            // Who is superseded or leaves does not hear of what was under way.
+            // A client that was superseded or has left gets no answers to commands in flight.
             let one = clients.len() == 1 && !self.unruly.contains(&clients[0]);
             if one && self.cluster.clients[clients[0]].session.is_live() {
                 let untold: Vec<_> = recorded.keys().filter(|seq| !heard.contains(seq)).collect();
@@ -302,7 +302,7 @@ impl Play {
         }
     }
 
-    /// Two players never have the same name, and a hello said again has made no second player.
+    /// Two players never have the same name, and a repeated hello has created no second player.
     fn check_names(&self) {
         let name = |entity| {
             let loaded = self.cluster.disk.store.load(entity);
@@ -311,13 +311,13 @@ impl Play {
         let made = self.cluster.disk.store.streams(None, usize::MAX);
         let made: Vec<_> = made.iter().map(|s| s.entity).filter(|e| e.kind == game::PLAYER).collect();
         assert!(made.len() <= self.players.len(), "{made:?}");
-        // Of one that was never made there may be a fence.
+        // A player that was never created may have a fence.
         let names: Vec<_> = made.into_iter().map(name).filter(|n| !n.is_empty()).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     }
 }
 
-/// A hundred cases take some seconds; `PROPTEST_CASES` asks for more.
+/// A hundred cases take some seconds; set `PROPTEST_CASES` for more.
 fn config() -> ProptestConfig {
     let asked = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { 100 };
@@ -370,7 +370,7 @@ fn a_change_of_tier_loses_no_motion() {
     for (offset, way) in (0..24).flat_map(|o| [(o, 30_000), (o, -30_000)]) {
         let mut cluster = Cluster::new(3, 3);
         let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 2));
-        // Others on Ann's node look at Bob in both tiers all the while: it needs no keyframe for her sake.
+        // Others on Ann's node look at Bob in both tiers all the time, so her node needs no keyframe for her.
         let (cat, _dan) = (cluster.connect("cat", 1), cluster.connect("dan", 1));
         cluster.run_ms(600);
         for far in [bob, cat] {
@@ -389,7 +389,7 @@ fn a_change_of_tier_loses_no_motion() {
 
 #[test]
 fn two_changes_of_tier_lose_no_motion() {
-    // Bob's step has been told to those near and half near when Ann, who was far, passes through both.
+    // Bob's step has been published to the near and middle tiers when Ann, who was far, passes through both.
     for phase in [0, 3, 6, 9] {
         let mut cluster = Cluster::new(3, 3);
         let names = ["ann", "bob", "cat", "dan", "eve"];
@@ -426,7 +426,7 @@ fn what_was_saved_is_there_after_a_restart() {
     cluster.run_ms(500);
     assert_eq!(cluster.stopped.len(), 3);
     let world_ms = cluster.world().0;
-    // Another number of nodes, other homes: the same world.
+    // Another number of nodes and other homes, but the same world.
     let mut cluster = Cluster::with_store(2, 6, cluster.disk.store, world_ms + 3_600_000);
     let ann = cluster.connect_with("ignored", 2, token);
     cluster.run_ms(800);
@@ -449,7 +449,7 @@ fn a_crash_keeps_every_acknowledged_command() {
     }
     let done = cluster.clients[ann].answers.iter().filter(|a| a.result.is_ok()).count() as u32;
     assert!(done > 2, "some were acknowledged, some were under way");
-    // Everything in memory and on its way is gone: only the journal stays.
+    // Everything in memory and in flight is lost: only the journal stays.
     let world_ms = cluster.world().0;
     let mut cluster = Cluster::with_store(3, 10, cluster.disk.store, world_ms);
     let ann = cluster.connect_with("", 3, token);

@@ -1,4 +1,4 @@
-//! Scenarios: stories of a small cluster, told in text and held against what was recorded. See `tests/scenarios/`.
+//! Scenarios: stories of a small cluster, written as text and compared with the recorded ones. See `tests/scenarios/`.
 
 mod support;
 

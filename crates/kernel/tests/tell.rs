@@ -17,7 +17,7 @@ fn ann_and_bob() -> (Cluster, usize, usize) {
     (cluster, ann, bob)
 }
 
-/// Ann has these told: by herself, or by a board.
+/// Ann sends messages to these players: by herself, or by a board.
 fn tell(cluster: &mut Cluster, ann: usize, board: u64, tells: &[EntityId], text: &str) {
     let tells = tells.iter().map(|player| player.id).collect();
     let wish = BoardWish { board, tells, text: text.into(), ..Default::default() };
@@ -71,17 +71,17 @@ fn it_is_told_when_it_is_durable_and_once() {
         cluster.stuck = false;
         cluster.run_ms(500);
         assert_eq!(told(&cluster, bob), ["waits"]);
-        // It does not land: decided again, it is told once.
+        // It does not land: decided again, it is sent once.
         cluster.faults.push_back(Fault::UnknownLost);
         tell(&mut cluster, ann, board, &[bobs], "again");
         cluster.run_ms(2_000);
         assert_eq!(told(&cluster, bob), ["waits", "again"]);
-        // It lands, and nobody knows: its answer is recorded, and what it told is lost.
+        // It lands with an unknown outcome: its answer is recorded, but its message is lost.
         cluster.faults.push_back(Fault::UnknownLanded);
         tell(&mut cluster, ann, board, &[bobs], "lost");
         cluster.run_ms(2_000);
         assert_eq!(told(&cluster, bob), ["waits", "again"]);
-        // What is refused tells nothing.
+        // A refused command sends nothing.
         cluster.faults.push_back(Fault::Rejected);
         tell(&mut cluster, ann, board, &[bobs], "refused");
         cluster.run_ms(500);

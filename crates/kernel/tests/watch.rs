@@ -11,7 +11,7 @@ use support::game::{GROWS_MS, PlayerCommand, STOCK, land};
 /// Nobody is near it.
 const FAR: ChunkId = ChunkId { island: 0, x: 300, y: -200 };
 
-/// What a client was shown of an entity, in order: the number on it, or why not.
+/// The states of an entity that a client got, in order: the number on it, or the refusal.
 fn shown(cluster: &Cluster, client: usize, entity: EntityId) -> Vec<Result<Option<u8>, &str>> {
     let number = |public: &Option<bytes::Bytes>| public.as_ref().map(|bytes| bytes[1]); // the value of field 1
     let all = cluster.clients[client].watched.iter().filter(|(of, _)| *of == entity);
@@ -87,7 +87,7 @@ fn changes_by_time_alone_are_shown_too() {
     assert_eq!(last(&cluster, bob, there), Some(Ok(Some(STOCK as u8))), "untouched land is there");
     assert!(cluster.disk.store.load(there).events.is_empty(), "and has no stream");
     cluster.take(ann, FAR, 2);
-    // What is watched stays, however long.
+    // A watched entity stays loaded, however long.
     cluster.run_ms(3 * GROWS_MS + 12_000);
     let stock = STOCK as u8;
     assert_eq!(shown(&cluster, bob, there), [stock, stock - 2, stock - 1, stock].map(|n| Ok(Some(n))));
@@ -114,7 +114,7 @@ fn what_cannot_be_watched_is_refused() {
     assert_eq!(shown(&cluster, bob, cluster.player(ann)), [Err("not_allowed")]);
     assert!(!cluster.nodes.values().any(|node| node.holds(never)), "nothing stays of what never was");
     assert_eq!(cluster.clients[bob].session.watched().count(), 0);
-    // With the right to it, and once it is there, it is shown.
+    // It is shown once Bob may see the one, and the other exists.
     wish(&mut cluster, ann, BoardWish { board: on.id, member: bobs, ..Default::default() });
     post(&mut cluster, ann, never);
     cluster.run_ms(300);
@@ -123,7 +123,7 @@ fn what_cannot_be_watched_is_refused() {
     cluster.run_ms(300);
     assert_eq!(last(&cluster, bob, on), Some(Ok(Some(1))));
     assert_eq!(last(&cluster, bob, never), Some(Ok(Some(1))));
-    // The right is lost.
+    // Bob loses the right.
     wish(&mut cluster, ann, BoardWish { board: on.id, member: bobs, posts: 1, ..Default::default() });
     post(&mut cluster, ann, on);
     cluster.run_ms(300);
@@ -139,14 +139,14 @@ fn nothing_is_shown_before_it_is_durable() {
     post(&mut cluster, ann, on);
     cluster.run_ms(500);
     assert_eq!(shown(&cluster, bob, on), [Ok(Some(1))]);
-    // Nor to somebody who comes meanwhile.
+    // Nor is it shown to a client that begins to watch meanwhile.
     cluster.watch(ann, on);
     cluster.run_ms(500);
     assert_eq!(shown(&cluster, ann, on), [Ok(Some(1))]);
     cluster.stuck = false;
     cluster.run_ms(300);
     assert_eq!(shown(&cluster, bob, on), [1, 2].map(|n| Ok(Some(n))));
-    // And what does not land, never.
+    // What does not land is never shown.
     cluster.faults.push_back(Fault::Rejected);
     post(&mut cluster, ann, on);
     cluster.run_ms(500);
@@ -217,7 +217,7 @@ fn a_client_asks_again_by_itself() {
 
 #[test]
 fn watchers_are_bounded() {
-    // Four players may watch one thing here, and one player sixteen things.
+    // Here four players may watch one entity, and one player sixteen entities.
     let (mut cluster, ann, bob, on) = board_of_ann();
     let mut all = vec![ann, bob];
     for (i, name) in ["cid", "dan", "eve"].into_iter().enumerate() {
@@ -254,19 +254,19 @@ fn what_is_lost_between_nodes_is_repeated() {
         let at = move |_, _, peer: &Peer| matches!(peer, Peer::Home { message, .. } if at(message));
         cluster.strike = Some(Strike { at: Box::new(at), fate: Fate::Lost, struck: None });
     };
-    // The answer.
+    // The answer is lost.
     lose(&mut cluster, |m| matches!(m, HomeMessage::Watched { .. }));
     cluster.watch(bob, on);
     cluster.run_ms(600);
     assert_eq!(shown(&cluster, bob, on), []);
     cluster.run_ms(3_500);
     assert_eq!(shown(&cluster, bob, on), [Ok(Some(1))]);
-    // The news of a change.
+    // The news of a change is lost.
     lose(&mut cluster, |m| matches!(m, HomeMessage::Watched { .. }));
     post(&mut cluster, ann, on);
     cluster.run_ms(4_500);
     assert_eq!(shown(&cluster, bob, on), [1, 2].map(|n| Ok(Some(n))));
-    // That nobody watches any more.
+    // The message that nobody watches any more is lost.
     lose(&mut cluster, |m| matches!(m, HomeMessage::Watch { players, .. } if players.is_empty()));
     cluster.unwatch(bob, on);
     cluster.run_ms(1_000);
@@ -302,7 +302,7 @@ fn nothing_is_shown_before_the_right_to_it_is_known() {
     wish(&mut cluster, ann, BoardWish { board: on.id, member, ..Default::default() });
     cluster.watch(bob, on);
     cluster.run_ms(300);
-    // Eve's edge hears of the board all the time, for Bob.
+    // Eve's edge gets the board's states all the time, for Bob.
     cluster.slow_links.insert((NodeId(2), NodeId(3)), 500_000);
     cluster.watch(eve, on);
     for _ in 0..3 {
@@ -336,7 +336,7 @@ fn a_new_home_shows_it_once_the_old_one_has_unloaded_it() {
     let (mut cluster, ann, bob, on) = board_of_ann();
     cluster.watch(bob, on);
     cluster.run_ms(300);
-    // Something of it is in flight at its home when that is emptied.
+    // An append is in flight at its home when that starts to drain.
     cluster.stuck = true;
     post(&mut cluster, ann, on);
     cluster.run_ms(200);

@@ -1,10 +1,10 @@
-//! A field's type as protobuf has it.
+//! A field's type in protobuf.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{GenericArgument, PathArguments, Type};
 
-/// How often a field is there.
+/// How often a field occurs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Label {
     One,
@@ -59,7 +59,7 @@ pub(crate) fn field(ty: &Type, root: &syn::Path) -> syn::Result<Field> {
         });
     }
     let prost = if label == Label::One { quote!(message, required) } else { quote!(message #label_words) };
-    // Every message may be absent in protobuf: the word would say nothing.
+    // In protobuf every message may be absent: the word would be redundant.
     let prefix = if label == Label::Optional { "" } else { prefix };
     let shown = quote!(format!("{}{}", #prefix, <#inner as #root::Describe>::NAME));
     Ok(Field { prost, shown, message: Some(inner) })

@@ -1,7 +1,8 @@
-//! The macros a game is written with: `#[message]` for what is sent and stored, `#[derive(State)]` for the head of a kind.
+//! The macros for games: `#[message]` for values that are sent and stored, `#[derive(State)]` for the head of a kind.
 //!
-//! `message` turns a plain struct into a protobuf message of prost and a plain enum into a choice between messages, and describes both
-//! for `schema`. `state` writes the impl that says what a kind of entity is made of. `payload` serves choices that prost-build made.
+//! `message` turns a plain struct into a protobuf message of prost and a plain enum into a choice between messages, and describes
+//! both for `schema`. `state` writes the impl with the types and the role of a kind of entity. `payload` serves choices that
+//! prost-build generates.
 //!
 //! Not here: the traits, which are in `gundo_kernel::game`; anything that runs.
 
@@ -13,15 +14,16 @@ mod state;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Makes a protobuf message of a struct, or a choice between messages of an enum.
+/// Turns a struct into a protobuf message, or an enum into a choice between messages.
 ///
-/// Every field of a struct has a number, which never changes once a world exists: `#[tag(1)]` at the field, or all of them by name in the
-/// head, `#[message(name = 1, flowers = 2)]`. The types are `bool`, `u32`, `u64`, `i32`,
-/// `i64`, `f32`, `f64`, `String`, `Bytes`, `Vec<u8>`, another message, and `Vec`, `Option` or `BTreeMap` of these. A field that prost can do
-/// and this cannot has prost's own attribute, `#[prost(…)]`.
+/// Every field of a struct has a number, which never changes once a world exists: `#[tag(1)]` at the field, or all of them by
+/// name in the head, `#[message(name = 1, flowers = 2)]`. The types are `bool`, `u32`, `u64`, `i32`, `i64`, `f32`, `f64`,
+/// `String`, `Bytes`, `Vec<u8>`, another message, and `Vec`, `Option` or `BTreeMap` of these. For a field that prost supports and
+/// this macro does not, use prost's own attribute, `#[prost(…)]`.
 ///
-/// Every variant of an enum has a number, too, and holds one message, or nothing. An enum is not a field of another message: it is what an
-/// entity is asked, told, or has happened to it. A version that does not know a variant reads it as unknown, not as an error.
+/// Every variant of an enum has a number, too, and contains one message, or nothing. An enum cannot be a field of another message:
+/// it is the type of an entity's asks, commands or events. A version that does not know a variant reads it as unknown, not as an
+/// error.
 ///
 /// The macro adds `Clone`, `PartialEq`, `Debug` and, to a struct, `Default`. Signed numbers are `sint32` and `sint64`.
 #[proc_macro_attribute]
@@ -30,30 +32,30 @@ pub fn message(attribute: TokenStream, item: TokenStream) -> TokenStream {
     finish(message::expand(attribute.into(), item))
 }
 
-/// Says what a kind of entity is made of: `#[state(kind = 3, name = "stall", placed, event = StallEvent, …)]`.
+/// Declares the types and the role of a kind of entity: `#[state(kind = 3, name = "stall", placed, event = StallEvent, …)]`.
 ///
 /// | word | default | meaning |
 /// | --- | --- | --- |
 /// | `kind = N` | – | its number, from 1: never changed once a world exists |
 /// | `name = "…"` | – | its name for people and tools |
-/// | `player`, `land`, `placed` | none: it lives at the home of its id and stands nowhere | its role in the world |
+/// | `player`, `land`, `placed` | none: it lives at the home of its id and has no place | its role in the world |
 /// | `world = T` | `()` | the game's shared, immutable data |
 /// | `event = T` | – | what can happen to it |
 /// | `public = T` | the state itself | what others see |
 /// | `ask = T`, `answer = T` | nobody asks it; `()` | what other entities ask, and what it answers: it implements `Asked` |
-/// | `command = T`, `reply = T`, `private = T` | –, `()`, `()` | of players: what a client sends, hears, and alone sees |
+/// | `command = T`, `reply = T`, `private = T` | –, `()`, `()` | of players: what a client sends, gets, and alone sees |
 /// | `signal = T` | `()` | what everybody near sees once |
 /// | `live = T` | it does not tick | its volatile part: it implements `Ticking` |
 /// | `durable = T` | the state itself | the message that is stored: it implements `Stored` |
-/// | `asking_creates` | off | asking one that nobody created creates it |
+/// | `asking_creates` | off | an ask creates one that does not exist yet |
 #[proc_macro_derive(State, attributes(state))]
 pub fn state(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);
     finish(state::expand(&item))
 }
 
-/// Makes a payload of a `oneof` that prost-build generated, so that a kind's event or command can be the `oneof` itself. Its bytes are those of
-/// a message whose only field it is.
+/// Turns a `oneof` that prost-build generated into a payload, so that a kind's event or command can be the `oneof` itself. Its
+/// bytes are those of a message whose only field is the `oneof`.
 #[proc_macro_derive(Payload, attributes(payload))]
 pub fn payload(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);
@@ -64,7 +66,7 @@ fn finish(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
     result.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Where the engine's names are: `gundo`, unless the macro's attribute says another path.
+/// The path to the engine's names: `gundo`, unless the macro's attribute gives another.
 fn default_path() -> syn::Path {
     syn::parse_quote!(::gundo)
 }

@@ -32,7 +32,7 @@ struct Words {
     numbers: Numbers,
 }
 
-/// The numbers of fields and variants, by name; and those that were used.
+/// The numbers of fields and variants, by name; and those already used.
 #[derive(Default)]
 struct Numbers {
     said: BTreeMap<String, (LitInt, u32)>,
@@ -70,7 +70,7 @@ fn number(literal: &LitInt) -> syn::Result<u32> {
 }
 
 impl Numbers {
-    /// The number of a field or variant: from the head, or from its `#[tag(n)]`, which is taken out.
+    /// The number of a field or variant: from the head, or from its `#[tag(n)]`, which it removes.
     fn take(&mut self, name: &syn::Ident, attrs: &mut Vec<Attribute>) -> syn::Result<Option<u32>> {
         let place = attrs.iter().position(|a| a.path().is_ident("tag"));
         let own = place.map(|at| attrs.remove(at).parse_args::<LitInt>()).transpose()?;
@@ -88,7 +88,7 @@ impl Numbers {
         Ok(Some(tag))
     }
 
-    /// Every number in the head is of something.
+    /// Checks that every number in the head belongs to a field or variant.
     fn finish(self) -> syn::Result<()> {
         match self.said.into_iter().next() {
             None => Ok(()),
@@ -183,7 +183,7 @@ fn expand_enum(
     })
 }
 
-/// What a variant holds: nothing, or one message.
+/// A variant's contents: nothing, or one message.
 fn held(fields: &Fields) -> syn::Result<Option<Type>> {
     match fields {
         Fields::Unit => Ok(None),

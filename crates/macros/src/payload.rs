@@ -1,4 +1,4 @@
-//! Payloads of enums: the bytes of a message with one field of several.
+//! Payloads of enums: encoded as a message with one of several fields.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,7 +10,7 @@ use crate::default_path;
 pub(crate) struct Choice {
     pub(crate) ident: Ident,
     pub(crate) tag: u32,
-    /// The message it holds.
+    /// The message in it.
     pub(crate) held: Option<Type>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn payload_impl(root: &syn::Path, ident: &Ident, choices: &[Choice]) 
     });
     let read = choices.iter().map(|Choice { ident, tag, held }| {
         let take = match held {
-            // Of a message that is there twice, protobuf merges the later into the earlier.
+            // If a message occurs twice, protobuf merges the later into the earlier.
             Some(ty) => quote! {
                 let mut held: #ty = match found.take() {
                     ::std::option::Option::Some(Self::#ident(held)) => held,

@@ -79,7 +79,7 @@ impl<W: Copy> Disk<W> {
         self.waiting.drain(..max.min(self.waiting.len())).collect()
     }
 
-    /// Takes the batches of nodes that are gone.
+    /// Takes the batches of dead nodes.
     pub fn take_from(&mut self, gone: impl Fn(&W) -> bool) -> Vec<(W, Batch)> {
         let (taken, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(who, _)| gone(who));
         self.waiting = waiting;

@@ -6,7 +6,7 @@
 //! * [`member`], [`settings`], [`seed_of`]: how to make a node.
 //!
 //! Not here: message routing, delays, faults, players. A harness has its own loop: it takes the next item out of the queue,
-//! lets it land, and puts in what follows.
+//! delivers it, and queues what follows.
 
 mod disk;
 mod member;

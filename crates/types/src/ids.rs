@@ -37,8 +37,8 @@ impl EntityId {
         Self { kind, id }
     }
 
-    /// The entity with number `number` in `chunk`, of a kind whose entities have a place. It stays in that chunk for ever. Every
-    /// id of such a kind names a chunk and a number.
+    /// The entity with number `number` in `chunk`, of a kind whose entities have a place. It belongs to that chunk permanently.
+    /// Every id of such a kind names a chunk and a number.
     pub fn placed(kind: Kind, chunk: ChunkId, number: u16) -> Self {
         Self::new(kind, chunk.to_u64() << NUMBER_BITS | u64::from(number))
     }
@@ -108,7 +108,7 @@ mod tests {
             }
             assert_eq!(ids.end() - ids.start(), u64::from(u16::MAX));
         }
-        // No bit is left over: whatever a stranger says is a place.
+        // No bit is left over: every number that a client may send is a place.
         let any = EntityId::new(Kind(9), u64::MAX);
         assert_eq!(EntityId::placed(Kind(9), any.chunk_of_placed(), any.number_of_placed()), any);
     }

@@ -1,6 +1,6 @@
 //! The words of Gundo as plain values: ids, time, fixed-point positions and limits.
 //!
-//! No logic beyond conversions, no dependencies. Everything above speaks in these types. Start with
+//! No logic except conversions, no dependencies. All other crates use these types. Start with
 //! [`EntityId`] and [`ChunkId`].
 
 mod ids;

@@ -86,7 +86,7 @@ impl From<ChunkId> for u64 {
 }
 
 impl ChunkId {
-    /// The chunk of `island` that holds `point`. Points beyond ±983 km fall in the outermost chunk.
+    /// The chunk of `island` that contains `point`. Points beyond ±983 km fall in the outermost chunk.
     pub fn of(island: u16, point: Point) -> Self {
         let cut = |v: i32| v.div_euclid(CHUNK_MM).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
         Self { island, x: cut(point.x), y: cut(point.y) }
@@ -107,7 +107,7 @@ impl ChunkId {
         Self { island: (id >> 32) as u16, x: (id >> 16) as u16 as i16, y: id as u16 as i16 }
     }
 
-    /// Whether the body stands in the chunk. Unlike [`of`](Self::of), no chunk has what is beyond the outermost ones.
+    /// Whether the body stands in the chunk. Unlike [`of`](Self::of), points beyond the outermost chunks are in no chunk.
     pub fn has(self, body: &Body) -> bool {
         let (corner, inside) = (self.corner(), 0..CHUNK_MM);
         let from = |v: i32, corner: i32| v.saturating_sub(corner);
@@ -160,7 +160,7 @@ mod tests {
         let out = [body(6, 0, 0), body(7, -1, 0), body(7, 0, -1), body(7, CHUNK_MM, 0), body(7, 0, CHUNK_MM)];
         assert!(!out.iter().any(|body| c.has(body)));
         let beyond = Body { at: Point::new(i32::MAX, 0), ..Body::default() };
-        assert!(!beyond.chunk().has(&beyond), "the outermost chunk counts for it, and does not have it");
+        assert!(!beyond.chunk().has(&beyond), "it counts for the outermost chunk, but is not in it");
     }
 
     #[test]

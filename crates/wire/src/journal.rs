@@ -117,7 +117,7 @@ pub enum Outcome {
     /// Everything is durable.
     Done,
     /// Nothing landed: other events are at these seqs, a predecessor is missing, an earlier batch of one of the streams failed,
-    /// or a member's row is gone.
+    /// or a member has no row any more.
     Conflict,
     /// Nothing landed: a name has another owner.
     Taken,
@@ -127,7 +127,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// An entity as the journal has it: newest snapshot, then every event after it.
+/// An entity as read from the journal: newest snapshot, then every event after it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Loaded {
     /// Seq and payload of the newest snapshot.

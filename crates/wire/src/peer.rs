@@ -1,7 +1,7 @@
 //! The protocol between nodes: generated messages, their names and limits, and conversions from and to our own types.
 //!
-//! This module knows what can be known without a kernel: whether bytes are a message, which arrow it is, how large it may be. The
-//! kernel knows what the arrows mean, and converts them from and to its own values (`codec.rs`). Start with [`PeerMessage`].
+//! This module covers what needs no kernel: whether bytes are a message, which arrow it is, how large it may be. The kernel
+//! defines what the arrows mean, and converts them from and to its own values (`codec.rs`). Start with [`PeerMessage`].
 
 mod append;
 mod words;

@@ -1,7 +1,7 @@
 //! What Pioneer's bots do: wander, gather, build and demolish, chat.
 //!
-//! A bot knows the island by its seed, as every client does, and guesses what has grown: being told no by the game is part
-//! of its life. It keeps books of what it gained and spent, and at the end its bags must agree with them.
+//! A bot computes the island from its seed, as every client does, and guesses what has grown: the game refuses some of its
+//! commands, which is normal. It keeps books of what it gained and spent, and at the end its bags must agree with them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use crate::schema::{
 const SPEED_MM_S: u32 = 3_500;
 /// How close a bot goes to what it gathers, mm.
 const CLOSE_MM: u64 = 2_000;
-/// Recipes that are tried; what cannot be paid is refused.
+/// Recipes that it tries; the game refuses those that it cannot pay.
 const RECIPES: u64 = 5;
 const SAYINGS: [&str; 6] = [
     "Hello!",
@@ -40,7 +40,7 @@ pub struct Minds {
 }
 
 impl Minds {
-    /// Minds that never rest, and wish for something every other step: for finding mistakes rather than for looking alive.
+    /// Minds that never rest, and send a command every other step: to find mistakes rather than to look alive.
     pub fn busy() -> Self {
         Self { busy: true, ..Self::default() }
     }
@@ -56,19 +56,19 @@ impl Minds {
     }
 }
 
-/// Where a bot is going, and what for.
+/// Where a bot is going, and why.
 #[derive(Clone, Copy, Debug)]
 enum Goal {
     Gather { chunk: ChunkId, thing: u32, at: Point },
     Walk { at: Point },
 }
 
-/// What a command was, for its answer.
+/// What a command was, to match its answer.
 const GATHER: u64 = 1;
 const BUILD: u64 = 2;
 const DEMOLISH: u64 = 3;
 const OTHER: u64 = 4;
-/// Wishes a busy bot has open at most.
+/// Unanswered commands of a busy bot at most.
 const BUSY_OPEN_MAX: usize = 20;
 
 /// Amounts by item; differences may be negative.
@@ -81,15 +81,15 @@ struct Pioneer {
     goal: Option<Goal>,
     /// Steps to rest before the next goal.
     rest: u64,
-    /// What stands because this bot built it.
+    /// The buildings that this bot built.
     built: Vec<(ChunkRef, u32)>,
     /// Bags at the first welcome.
     began: Option<Amounts>,
-    /// What the replies since said was gained and spent.
+    /// What it gained and spent since, according to the replies.
     booked: Amounts,
-    /// The bags as last told.
+    /// The bags in the last message about them.
     bags: Amounts,
-    /// Commands whose answer is not known: the books prove nothing.
+    /// Commands without an answer: with any, the books prove nothing.
     unsure: bool,
 }
 
@@ -176,7 +176,7 @@ impl Behaviour for Pioneer {
 }
 
 impl Pioneer {
-    /// What must be in the bags by its books, if they prove anything.
+    /// What must be in the bags according to its books, if they prove anything.
     fn expected(&self) -> Option<Amounts> {
         if self.unsure {
             return None;
@@ -213,7 +213,7 @@ impl Pioneer {
         }
     }
 
-    /// What a bot does besides, at the end of a way.
+    /// What else a bot does at the end of a walk.
     fn idle_wish(&mut self, wishes: &mut Wishes) {
         use player_command::Command;
         match wishes.chance.below(12) {
@@ -234,7 +234,7 @@ impl Pioneer {
                 command(wishes, BUILD, Command::Build(Build { what: what.into(), x, y, rotation }));
             }
             6 => {
-                // Too far away by now, or not: both are part of playing.
+                // It may be too far away by now: the game then refuses, which is fine.
                 if let Some((chunk, thing)) = self.built.pop() {
                     command(wishes, DEMOLISH, Command::Demolish(Demolish { chunk: Some(chunk), thing }));
                 }
@@ -339,7 +339,7 @@ mod tests {
             }
         }
         assert!(walked > 1_000_000, "{walked} mm");
-        // Demolishing needs answers, and there is nobody to give them.
+        // Demolishing needs answers, and nothing here gives any.
         assert_eq!(said.len(), 4, "gather, say, craft and build");
     }
 }

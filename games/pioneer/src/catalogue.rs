@@ -54,7 +54,7 @@ const PLANS: [Plan; 3] = [
         costs: &[(Item::Wood, 3), (Item::Stone, 3)],
         returns: &[(Item::Wood, 1), (Item::Stone, 2)],
     },
-    // Shorter than the 3 m at which fences are set, so that two can meet at a corner.
+    // Shorter than the 3 m between fences, so that two can meet at a corner.
     Plan {
         what: Building::Fence,
         name: "fence",

@@ -1,7 +1,7 @@
 //! Creatures: rabbits and sheep that graze, wander and flee. Volatile: they live while somebody looks at their chunk.
 //!
-//! A [`Herd`] is the live part of one chunk's land. Where its creatures begin is a matter of the seed; what they do then
-//! is chance. They stay on dry ground and near the chunk they belong to.
+//! A [`Herd`] is the live part of one chunk's land. The seed decides where its creatures begin; what they do then is random.
+//! They stay on dry ground and near the chunk they belong to.
 
 use gundo::{Body, ChunkId, Kind, Point, State, TickContext};
 
@@ -21,9 +21,9 @@ pub const SHEEP: Kind = Kind(101);
 const HERD_MAX: usize = 4;
 /// How far from its beginning a creature wanders before it turns back, mm.
 const RANGE_MM: u32 = 14_000;
-/// Players closer than this are fled from, mm.
+/// Creatures flee from players closer than this, mm.
 const SHY_MM: u32 = 5_000;
-/// How often a herd looks around, ticks: fast enough to be shy, and a tenth of the price of every tick's look.
+/// How often a herd looks around, ticks: often enough to look shy, at a tenth of the cost of looking in every tick.
 const LOOK_TICKS: u32 = 4;
 /// How long a fright lasts, ms.
 const FRIGHT_MS: u64 = 2_500;
@@ -45,7 +45,7 @@ struct Creature {
     at: Point,
     heading: u8,
     mood: Mood,
-    /// World time, ms, at which it thinks again.
+    /// World time, ms, of its next choice.
     until: u64,
 }
 
@@ -83,14 +83,14 @@ impl Creature {
     }
 
     fn flee(&mut self, from: Point, now: u64, chance: u64) {
-        // Away, but not all in the same line.
+        // Away, but not all in the same direction.
         let away = i32::from(heading(from, self.at)) + (chance % 17) as i32 - 8;
         self.heading = away.rem_euclid(gundo::HEADINGS.into()) as u8;
         self.mood = Mood::Flees;
         self.until = now + FRIGHT_MS;
     }
 
-    /// One tick's way; at an obstacle it turns instead.
+    /// Walks for one tick; at an obstacle it turns instead.
     fn walk(&mut self, land: &Land, island: &Island, tick_ms: u32, chance: u64) {
         let way = i64::from(self.speed()) * i64::from(tick_ms) / 10;
         if way == 0 {

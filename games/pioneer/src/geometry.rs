@@ -1,4 +1,4 @@
-//! Ground plans of buildings: rectangles, the chunks they touch, and ways that cross them. Whole millimetres.
+//! Ground plans of buildings: rectangles, the chunks they touch, and paths that cross them. Whole millimetres.
 
 use gundo::{ChunkId, Point};
 
@@ -35,13 +35,13 @@ impl Rect {
         Self { min, max: Point::new(min.x + gundo::CHUNK_MM, min.y + gundo::CHUNK_MM) }
     }
 
-    /// The smallest rectangle around a straight way.
+    /// The smallest rectangle around a straight path.
     pub(crate) fn around(from: Point, to: Point) -> Self {
         let max = Point::new(from.x.max(to.x).saturating_add(1), from.y.max(to.y).saturating_add(1));
         Self { min: Point::new(from.x.min(to.x), from.y.min(to.y)), max }
     }
 
-    /// Larger by `by_mm` on every side.
+    /// The rectangle, larger by `by_mm` on every side.
     pub(crate) fn grown(self, by_mm: i32) -> Self {
         Self {
             min: Point::new(self.min.x.saturating_sub(by_mm), self.min.y.saturating_sub(by_mm)),
@@ -62,7 +62,7 @@ impl Rect {
         !apart
     }
 
-    /// Whether the straight way from `from` to `to` leads into or through the inside.
+    /// Whether the straight path from `from` to `to` leads into or through the inside.
     pub(crate) fn crosses(&self, from: Point, to: Point) -> bool {
         if !self.overlaps(&Rect::around(from, to)) {
             return false;

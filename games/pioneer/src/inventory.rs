@@ -1,6 +1,6 @@
-//! What a player owns: amounts by item, and the rule how many slots they fill.
+//! What a player owns: amounts by item, and the rule for how many slots they fill.
 //!
-//! `can_*` ask, `gain` and `spend` are total: they serve the replay of events.
+//! `can_*` check; `gain` and `spend` are total, because they serve the replay of events.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Inventory {
         self.counts.iter().map(|(item, count)| Stack { item: *item, count: *count }).collect()
     }
 
-    /// As the player sees it: cut in stacks.
+    /// As the player sees it: cut into stacks.
     pub(crate) fn slots(&self) -> Vec<Stack> {
         let cut = |(item, count): (&i32, &u32)| {
             let max = limit(*item);
@@ -51,7 +51,7 @@ impl Inventory {
         })
     }
 
-    /// Whether `gained` fits once `spent` has gone.
+    /// Whether `gained` fits once `spent` is removed.
     pub(crate) fn can_exchange(&self, spent: &[Stack], gained: &[Stack]) -> bool {
         let mut after = self.clone();
         after.spend(spent);
@@ -68,7 +68,7 @@ impl Inventory {
         }
     }
 
-    /// Removes all of `stacks`, as far as they are there.
+    /// Removes all of `stacks`, as far as there is enough.
     pub(crate) fn spend(&mut self, stacks: &[Stack]) {
         for stack in stacks {
             if let Some(count) = self.counts.get_mut(&stack.item) {

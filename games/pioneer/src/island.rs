@@ -1,4 +1,4 @@
-//! The island: two fields of bytes grown from a seed, and what they mean for those who walk and build.
+//! The island: two fields of bytes grown from a seed, and what they mean for walking and building.
 //!
 //! [`Island::generate`] makes it, [`Island::biome`] reads it; `proto/pioneer.proto` tells clients how to read the same
 //! bytes. Only whole numbers: every machine grows the same island. What stands on it is in [`nature`](crate::nature).
@@ -30,7 +30,7 @@ const CLIFF: u8 = 214;
 /// Wood from here on is forest.
 const FOREST: u8 = 128;
 
-/// Steps in which a way is looked at, mm: finer than anything the 15 m grid can hide.
+/// Steps in which a path is checked, mm: finer than anything the 15 m grid can hide.
 const STEP_MM: u64 = 500;
 
 /// What the ground is.
@@ -77,7 +77,7 @@ impl Island {
         island
     }
 
-    /// The number everything grew from.
+    /// The seed that everything grew from.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -106,8 +106,8 @@ impl Island {
         }
     }
 
-    /// What ends the straight way from `from` to `to` first, if anything: water or cliff. `from` itself is not asked.
-    /// The caller bounds the way's length; it is looked at every half metre.
+    /// The first obstacle on the straight path from `from` to `to`, if any: water or cliff. `from` itself is not checked.
+    /// The caller bounds the path's length; this checks it every half metre.
     pub fn obstacle(&self, from: Point, to: Point) -> Option<Biome> {
         let steps = from.distance(to).div_ceil(STEP_MM).max(1) as i64;
         let between =
@@ -190,7 +190,7 @@ fn bilinear(field: &[u8], i: usize, j: usize, fx: i64, fy: i64) -> u8 {
 fn height_at(seed: u64, p: Point) -> u8 {
     let noise =
         |salt: u64, wave_m: i32, octaves| layers(hash(seed, salt, 0, 0), p.x, p.y, wave_m * 1_000, octaves);
-    // The dome, bent so that it is nobody's circle.
+    // The dome, bent so that it is no circle.
     let bent = |v: i32, salt| i64::from(v - SIZE_MM / 2) + noise(salt, 620, 3) * 210_000 / ONE;
     let (x, y) = (bent(p.x, 1), bent(p.y, 2));
     const RADIUS: i64 = 870_000;
@@ -267,7 +267,7 @@ fn mainland(island: &Island) -> Vec<usize> {
     largest
 }
 
-/// The walkable corners connected with `start` that nobody has seen yet.
+/// The walkable corners connected with `start` that were not visited yet.
 fn flood(island: &Island, start: usize, seen: &mut [bool]) -> Vec<usize> {
     let open = |index: usize| (SEA..CLIFF).contains(&island.height[index]);
     let mut region = Vec::new();

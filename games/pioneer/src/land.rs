@@ -20,13 +20,13 @@ use crate::schema::{
     Stack, Stage, Take, Taken, Thing, land_command::Command, land_event::Event,
 };
 
-/// How far a thing may be to be gathered, mm.
+/// How far away a thing may be to gather it, mm.
 pub const GATHER_REACH_MM: u32 = 3_000;
 /// Most buildings one chunk lists or lies near.
 pub const LOTS_MAX: usize = 64;
 /// Solid buildings are this much larger, on every side, for bodies that walk, mm.
 pub const BODY_RADIUS_MM: i32 = 250;
-/// Index of the first building: below are the things that grow.
+/// Index of the first building: lower ones are the things that grow.
 const FIRST_INDEX: u32 = 256;
 
 /// The land of one chunk.
@@ -35,11 +35,11 @@ const FIRST_INDEX: u32 = 256;
 #[state(ask = Command, answer = LandReply, live = Herd)]
 pub struct Land {
     chunk: ChunkId,
-    /// By index; from the seed.
+    /// The things that grow, by index; from the seed.
     nature: Vec<Nature>,
-    /// Things that were taken from, by index: units left, and since when they grow again.
+    /// Things that somebody has taken from, by index: units left, and since when they grow again.
     regrowths: BTreeMap<u32, (u32, u64)>,
-    /// In the order they were built.
+    /// The buildings, in the order in which they were built.
     lots: Vec<Lot>,
     next_index: u32,
 }
@@ -70,7 +70,7 @@ pub(crate) fn chunks_for(middle: Point, plan: &Rect) -> Vec<ChunkId> {
     chunks
 }
 
-/// Whether one of `buildings`, listed by `chunk`, bars the straight way. A body inside one may leave it.
+/// Whether one of `buildings`, listed by `chunk`, bars the straight path. A body inside one may leave it.
 pub(crate) fn is_barred(chunk: ChunkId, buildings: &[Built], from: Point, to: Point) -> bool {
     buildings.iter().any(|built| {
         let plan = Rect::plan(built.what(), place(chunk, built), built.rotation);
@@ -117,7 +117,7 @@ impl Land {
         }
     }
 
-    /// Whether a way is barred by a building here.
+    /// Whether a building here bars a path.
     pub(crate) fn bars(&self, from: Point, to: Point) -> bool {
         self.lots.iter().any(|lot| bars(&lot.plan, from, to))
     }
@@ -198,7 +198,7 @@ impl Land {
         self.next_index = self.next_index.max(built.index.saturating_add(1));
     }
 
-    /// Takes the building away. What it covered starts to grow again from nothing.
+    /// Removes the building. What it covered starts to grow again from nothing.
     fn raze(&mut self, razed: &BuildingRazed) {
         let covered = |land: &Self, thing: &Nature| land.is_covered(thing);
         let before: Vec<_> = self.nature.iter().filter(|thing| covered(self, thing)).copied().collect();

@@ -1,8 +1,8 @@
 //! Pioneer: the reference game of Gundo. An island to walk, gather, craft and build on together.
 //!
 //! Only rules live here; the engine keeps them durable, shared and fast. Start at [`rules`], then read
-//! [`Player`] (what one can wish for) and [`Land`] (what becomes of it). [`Island`] is the ground, `proto/pioneer.proto` what
-//! clients read, [`No`] every refusal.
+//! [`Player`] (what a player can do) and [`Land`] (what it does to the world). [`Island`] is the ground, `proto/pioneer.proto`
+//! the messages for clients, [`No`] every refusal.
 
 mod bots;
 mod catalogue;
@@ -43,7 +43,7 @@ fn rules_of(island: &Arc<Island>) -> Rules {
     rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
 
-/// What every client is told about the world when it is welcomed.
+/// The description of the world that every client gets with its welcome.
 pub fn describe(island: &Island) -> schema::World {
     schema::World {
         seed: island.seed(),

@@ -1,4 +1,4 @@
-//! The world of Pioneer as one command; `--help` tells the rest.
+//! The world of Pioneer as one command; see `--help`.
 
 use std::process::ExitCode;
 

@@ -19,7 +19,7 @@ pub const SAY_CHARS_MAX: usize = 200;
 /// [`No::BadName`] if it breaks the rule above.
 pub(crate) fn accept(name: &str) -> Result<&str, No> {
     let name = name.trim();
-    // Counting stops early: a name may be as long as a message.
+    // Counting stops early, because a name may be as long as a message.
     let count = name.chars().take(NAME_CHARS_MAX + 1).count();
     let joint = |c: char| matches!(c, ' ' | '-' | '_');
     let good = (NAME_CHARS_MIN..=NAME_CHARS_MAX).contains(&count)
@@ -39,7 +39,7 @@ pub(crate) fn comparable(name: &str) -> String {
 /// `text` without blanks around it.
 ///
 /// # Errors
-/// [`No::BadText`] if nothing is left, it is longer than [`SAY_CHARS_MAX`], or it holds control characters or
+/// [`No::BadText`] if nothing is left, it is longer than [`SAY_CHARS_MAX`], or it contains control characters or
 /// those that reorder the text around them.
 pub(crate) fn accept_text(text: &str) -> Result<&str, No> {
     let text = text.trim();

@@ -1,7 +1,7 @@
-//! What grows on the island: where, by the seed alone, and how fast it grows again.
+//! What grows on the island: where (by the seed alone), and how fast it grows again.
 //!
-//! Nothing here is stored. [`Island::nature`] is the same list for ever; what was taken from it is the state of the
-//! [`land`](crate::land).
+//! Nothing here is stored. [`Island::nature`] always gives the same list; the state of the [`land`](crate::land) records what
+//! was taken from it.
 
 use gundo::{ChunkId, Point};
 
@@ -14,7 +14,7 @@ pub const THINGS_MAX: usize = 32;
 /// Largest [`ThingInfo::radius_mm`]: buildings ask every chunk within this distance.
 pub(crate) const RADIUS_MAX_MM: i32 = 900;
 
-/// A chunk is cut in squares of 5 m, each with room for one thing.
+/// A chunk is cut into squares of 5 m, each with room for one thing.
 const PLOT_MM: i32 = 5_000;
 /// Plots per row of a chunk.
 const PLOTS: i32 = gundo::CHUNK_MM / PLOT_MM;
@@ -24,13 +24,13 @@ const MARGIN_MM: i32 = 800;
 /// Something that grows: tree, rock or bush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nature {
-    /// Its plot: for ever the same within its chunk.
+    /// Its plot: permanent within its chunk.
     pub index: u8,
     /// What it is.
     pub what: What,
     /// Its middle, mm, a whole motion unit.
     pub at: Point,
-    /// Chance for its looks.
+    /// Random bits for its look.
     pub look: u8,
 }
 
@@ -129,7 +129,7 @@ impl Island {
         Some(Nature { index: plot as u8, what, at, look: (bits >> 56) as u8 })
     }
 
-    /// What grows at `at`, if anything, by a throw of 0..1,000. Bushes grow in patches.
+    /// What grows at `at`, if anything, from a random number in 0..1,000. Bushes grow in patches.
     fn grows(&self, at: Point, throw: u32) -> Option<What> {
         let patch = |salt: u64| perlin(self.seed() ^ salt, at.x, at.y, 70_000) > ONE * 35 / 100;
         let table: &[(What, u32)] = match self.biome(at) {

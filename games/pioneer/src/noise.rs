@@ -1,4 +1,4 @@
-//! Chance and noise from a seed, in whole numbers only: the same on every machine and in every build.
+//! Random numbers and noise from a seed, in whole numbers only: the same on every machine and in every build.
 //!
 //! Fixed point with 16 fractional bits throughout; [`ONE`] is 1.0. No floating point, no state.
 

@@ -1,6 +1,6 @@
-//! Players: what one owns and looks like, and what one can wish for.
+//! Players: what they own, how they look, and what they can do.
 //!
-//! Whatever changes the land too is a transaction: the player asks the chunks concerned and decides with their answers.
+//! A command that also changes the land is a transaction: the player asks the chunks concerned and decides on their answers.
 
 use gundo::{Ask, Body, ChunkId, Context, Decision, Done, Entity, Point, Refusal, State, Stored, WorldTime};
 
@@ -22,11 +22,11 @@ use crate::schema::{
 pub const SPEED_MAX_MM: u32 = 5_000;
 /// How far the middle of a building may be, mm.
 pub const BUILD_REACH_MM: u32 = 8_000;
-/// No single step is longer, mm. The engine bounds speed; this bounds what looking at a step costs.
+/// Longest single step, mm. The engine bounds speed; this bounds the cost of checking a step.
 const STEP_MAX_MM: u64 = 100_000;
-/// Half the longest building: a building can bar a way only if its middle is this close.
+/// Half the longest building, mm: a building can bar a path only if its middle is this close.
 const HALF_BUILDING_MM: i32 = 3_000;
-/// Ground under buildings is looked at in steps of this, mm.
+/// Steps in which the ground under a building is checked, mm.
 const GROUND_STEP_MM: usize = 500;
 /// Namespace of players' names.
 const NAMES: &str = "player";
@@ -70,7 +70,7 @@ impl Player {
         if !body.at.within(middle, BUILD_REACH_MM) {
             return Err(No::TooFar);
         }
-        // Near a body, so far from the ends of i32.
+        // It is near a body, so it is far from the limits of i32.
         let middle = Body { at: middle, ..Body::default() }.rounded().at;
         let ground = Rect::plan(build.what(), middle, build.rotation).ok_or(No::Unclear)?;
         let spent = stacks(costs, 1);
@@ -130,7 +130,7 @@ impl Player {
     }
 
     fn demolished(&self, thing: u32, answer: &LandReply) -> Result<Done<Self>, No> {
-        // What was looked at may have been a tick old: it is the same building only if the index is.
+        // The picture may have been a tick old: it is the same building only if the index is the same.
         if answer.index != thing {
             return Err(No::NothingThere);
         }
@@ -204,7 +204,7 @@ fn first(answers: &[LandReply]) -> Result<&LandReply, No> {
     answers.first().ok_or(No::Unclear)
 }
 
-/// The chunk a client speaks of, if any of it is within `reach_mm`: no land far away is woken by a wish.
+/// The chunk that a client names, if any of it is within `reach_mm`: a command must not load land far away.
 fn chunk_within(chunk: Option<ChunkRef>, body: &Body, reach_mm: u32) -> Result<ChunkId, No> {
     let ChunkRef { cx, cy } = chunk.ok_or(No::Unclear)?;
     let number = |v: i32| i16::try_from(v).map_err(|_| No::TooFar);

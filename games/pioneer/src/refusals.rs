@@ -5,7 +5,7 @@ use gundo::Refusal;
 /// Why the game says no. `Refusal::from(No::TooFar)` is what the player gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum No {
-    /// The command is empty or holds numbers that mean nothing here.
+    /// The command is empty or has numbers that mean nothing here.
     Unclear,
     /// A name is too short, too long or has characters it may not have.
     BadName,
@@ -15,7 +15,7 @@ pub enum No {
     NothingThere,
     /// The thing is there, but nothing has grown yet.
     NothingGrown,
-    /// The inventory cannot hold what would be gained.
+    /// The inventory has no room for the gain.
     InventoryFull,
     /// A recipe, building or dye needs more than the player has.
     MissingItems,
@@ -27,7 +27,7 @@ pub enum No {
     NotFree,
     /// A player stands where the building would be.
     SomeoneThere,
-    /// A chunk holds as many buildings as it can.
+    /// A chunk has as many buildings as it can have.
     LandFull,
     /// The building is another player's.
     NotOwner,

@@ -11,9 +11,9 @@ use crate::nature::Growth;
 use crate::schema::{LandState, PlayerState, Stack, land_event, player_event};
 use crate::{Island, Land, Minds, Player};
 
-/// Islands that runs are spread over: making one takes longer than playing a minute on it.
+/// Number of islands that runs share: making one takes longer than playing a minute on it.
 const ISLANDS: u64 = 4;
-/// Goods below this number are items; from it on, buildings.
+/// Goods below this number are items, the others buildings.
 const BUILDINGS: u32 = 1_000;
 
 /// An island, and the rules for it.
@@ -117,7 +117,7 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         stacks.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
     };
     match event {
-        // What was gathered is the land's to give.
+        // The land gives what was gathered.
         Some(Event::Gathered(gathered)) => {
             gathered.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
         }
@@ -125,7 +125,7 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             destroy(flows, &crafted.spent);
             create(flows, &crafted.gained);
         }
-        // What is paid becomes a building, which the land takes.
+        // The payment becomes a building, which the land gets.
         Some(Event::Paid(paid)) => {
             destroy(flows, &paid.spent);
             flows.create(building(paid.what), 1);

@@ -1,4 +1,4 @@
-//! Rules without a server: entities in a map, commands and transactions run in one thread, as the engine runs them.
+//! Rules without a server: entities in a map; commands and transactions run in one thread, as the engine runs them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// A town in a test: the rules of a game, and everybody and everything in it.
+/// A town in a test: the rules of a game, and all its entities.
 ///
 /// ```
 /// # use gundo::{Body, Context, Decision, Done, Entity, Player, Refusal, Rules, State, WorldTime, message};
@@ -44,11 +44,11 @@ use rand_chacha::rand_core::SeedableRng;
 /// assert_eq!(town.command::<Counter>(ada, &Count { by: 99 }).unwrap_err().code, "too_much");
 /// ```
 ///
-/// When it is dropped, it replays the events of every entity, from nothing and from a snapshot, and compares with the live state: an
+/// When dropped, it replays the events of every entity, from nothing and from a snapshot, and compares with the live state: an
 /// `apply` that depends on anything but state and event, or a state that does not store all of itself, fails the test.
 ///
-/// What it does not do: nodes, crashes, speed limits, names of entities that end. A command that fails because the engine could not do what
-/// the rules want panics with the reason, because that is a mistake in the rules.
+/// It does not cover nodes, crashes, speed limits, or names of entities that end. If the rules want what the engine cannot do, a
+/// command panics with the reason, because that is a mistake in the rules.
 pub struct Town {
     /// World time. Set it, or call [`pass_ms`](Self::pass_ms).
     pub now: WorldTime,
@@ -80,12 +80,12 @@ impl Town {
         }
     }
 
-    /// World time passes.
+    /// Lets world time pass.
     pub fn pass_ms(&mut self, ms: u64) {
         self.now = self.now + ms;
     }
 
-    /// A new player called `name` joins, and stands where the game lets players begin.
+    /// A new player called `name` joins, at the place where the game lets players begin.
     ///
     /// # Errors
     /// The game's refusal, or `name_taken`.
@@ -115,7 +115,7 @@ impl Town {
         self.bodies.get(&id).copied().or_else(placed).unwrap_or_else(|| panic!("{id} stands nowhere"))
     }
 
-    /// A player walks straight to `to`, if [`Player::walk`] lets it. Speed is not checked.
+    /// A player walks straight to `to`, if [`Player::walk`] allows it. Speed is not checked.
     ///
     /// # Errors
     /// The way is barred.
@@ -127,7 +127,7 @@ impl Town {
         Ok(())
     }
 
-    /// A player's command, run as the engine runs it: alone, or with everybody it asks in one transaction.
+    /// Runs a player's command as the engine would: alone, or with all entities that it asks in one transaction.
     ///
     /// # Errors
     /// The refusal; then nothing has changed.
@@ -144,7 +144,7 @@ impl Town {
         Ok(P::Reply::from_bytes(&reply).ok().flatten().expect("the engine hands over what the rules encoded"))
     }
 
-    /// What `id` answers to an ask of `by`. Nothing comes of it.
+    /// What `id` answers to an ask of `by`. It has no effect.
     ///
     /// # Errors
     /// Its refusal.
@@ -164,7 +164,7 @@ impl Town {
             .expect("the engine hands over what the rules encoded"))
     }
 
-    /// Lets an event happen, whatever the rules say: to begin a test somewhere.
+    /// Lets an event happen, whatever the rules say: to set up a test.
     pub fn happen<E: Entity>(&mut self, id: impl Into<u64>, event: &E::Event) {
         self.apply(EntityId::new(E::KIND, id.into()), event.to_bytes());
     }
@@ -188,19 +188,19 @@ impl Town {
         P::Private::from_bytes(&private).ok().flatten().expect("the private part is encoded")
     }
 
-    /// When the public part of an entity changes next by time alone.
+    /// When the public part of an entity next changes with time alone.
     pub fn next_change<E: Entity>(&mut self, id: impl Into<u64>) -> Option<WorldTime> {
         let now = self.now;
         self.entity(EntityId::new(E::KIND, id.into())).next_change(now)
     }
 
-    /// All that has happened to an entity, in order.
+    /// All events of an entity, in order.
     pub fn events<E: Entity>(&self, id: impl Into<u64>) -> Vec<E::Event> {
         let events = self.events.get(&EntityId::new(E::KIND, id.into())).map_or(&[][..], Vec::as_slice);
         events.iter().filter_map(|event| E::Event::from_bytes(event).ok().flatten()).collect()
     }
 
-    /// Signals of entities of kind `E` since the last call, with who made them.
+    /// Signals of entities of kind `E` since the last call, each with its entity.
     pub fn signals<E: Entity>(&mut self) -> Vec<(EntityId, E::Signal)> {
         let (ours, rest) =
             std::mem::take(&mut self.signals).into_iter().partition(|(id, _)| id.kind == E::KIND);
@@ -211,7 +211,7 @@ impl Town {
             .collect()
     }
 
-    /// What the client of `player` alone was told since the last call.
+    /// The messages to the client of `player` alone since the last call.
     pub fn heard<M: Payload>(&mut self, player: EntityId) -> Vec<M> {
         let (ours, rest) = std::mem::take(&mut self.tells).into_iter().partition(|(id, _)| *id == player);
         self.tells = rest;
@@ -219,7 +219,7 @@ impl Town {
         ours.iter().filter_map(|(_, bytes)| M::from_bytes(bytes).ok().flatten()).collect()
     }
 
-    /// One tick of 100 ms of an entity: its creatures. What it asks itself is done, unless it refuses.
+    /// Runs one tick of 100 ms of an entity and returns its creatures. Its asks to itself take effect, unless it refuses.
     pub fn tick<E: Entity>(&mut self, id: impl Into<u64>) -> Vec<Child> {
         let id = EntityId::new(E::KIND, id.into());
         self.entity(id);
@@ -233,19 +233,19 @@ impl Town {
         let actor = self.actor(id);
         for ask in ticked.asks {
             let part = Part { entity: id, ask, exists: Exists::Yes };
-            // A refusal is the end of it, as in a world.
+            // A refusal has no further effect, as in a world.
             let _ = self.answer(&part, &actor).and_then(|done| self.land(vec![(id, done)]));
         }
         ticked.children
     }
 
-    /// Every entity that anything was asked of, or that was looked at.
+    /// Every entity that was asked or looked at.
     pub fn everybody(&self) -> Vec<EntityId> {
         self.entities.keys().copied().collect()
     }
 
-    /// Replays every entity, from nothing and from a snapshot taken on the way, and compares with the live one. Dropping the town does
-    /// it, too.
+    /// Replays every entity, from nothing and from a snapshot in between, and compares with the live one. Dropping the town does
+    /// this too.
     ///
     /// # Panics
     /// One differs.
@@ -381,7 +381,7 @@ impl Town {
         Picture { bodies, publics: publics.collect() }
     }
 
-    /// Everything happens, or nothing: names are looked at first.
+    /// Everything happens, or nothing: it checks names first.
     fn land(&mut self, all: Vec<(EntityId, RawDone)>) -> Result<(), Refusal> {
         for change in all.iter().flat_map(|(_, done)| &done.names) {
             let owner = self.names.get(&(change.space.clone(), change.name.clone()));
@@ -424,7 +424,7 @@ impl Drop for Town {
     }
 }
 
-/// What entities see while one decides.
+/// The surroundings while an entity decides.
 struct Picture {
     bodies: BTreeMap<EntityId, Body>,
     publics: BTreeMap<EntityId, Bytes>,

@@ -1,4 +1,4 @@
-//! Whole worlds in tests: real nodes, real sockets on free ports, a real journal in a directory that goes away with
+//! Whole worlds in tests: real nodes, real sockets on free ports, a real journal in a directory that is deleted with
 //! the world.
 
 use std::net::SocketAddr;
@@ -33,11 +33,11 @@ pub struct TestSettings {
     pub world: WorldSettings,
     /// Whether the journal waits for the disk (default false: a test's directory does not outlive the machine).
     pub synchronous: bool,
-    /// A node that does not come back from what it does for so long is ended, ms (default 60,000: the machine may be busy).
+    /// How long a node's logic thread may hang before the node is ended, ms (default 60,000: the machine may be busy).
     pub watchdog_ms: u64,
     /// Whether panics are written to the directory `blackbox` beside the journal (default false).
     pub black_box: bool,
-    /// What browsers get (default: a page that says which game and world this is).
+    /// The page for browsers (default: one that says which game and world this is).
     pub page: Option<Arc<Page>>,
 }
 

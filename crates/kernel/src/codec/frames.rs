@@ -1,4 +1,4 @@
-//! Frames: they travel as the bytes that clients get, and stay them.
+//! Frames: they travel as the bytes that clients get, unchanged.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use gundo_wire::peer::{self as wire, MESSAGE_BYTES_MAX, Malformed, needed, node}
 use super::is;
 use crate::frame::{ChunkFrame, Encoded, Motion};
 
-/// Bytes of a bundle, unless one frame alone is larger: a quarter of what a message may have, so that what comes behind it does not
-/// wait for long.
+/// Bytes of a bundle, unless one frame alone is larger: a quarter of a message's limit, so that later messages do not wait
+/// long.
 const BUNDLE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
 /// Bytes of a chunk frame beside its parts, at most.
 const HEAD_BYTES_MAX: usize = 64;
@@ -59,7 +59,7 @@ impl TryFrom<wire::ChunkFrame> for ChunkFrame {
         if ticks.any(|other| other != tick) {
             return Err(Malformed::OutOfRange("a frame's tick"));
         }
-        // Clients believe all that a server says, and nobody looks at a roster here.
+        // Clients trust everything a server sends, and this node would pass on a roster in a motion part unseen.
         if motion.iter().flatten().any(|part| has_roster(&part.frame)) {
             return Err(Malformed::OutOfRange("a roster in a motion part"));
         }
@@ -68,7 +68,7 @@ impl TryFrom<wire::ChunkFrame> for ChunkFrame {
     }
 }
 
-/// Whether a frame says who is there, or what they say.
+/// Whether a frame has roster entries or signals.
 fn has_roster(frame: &Frame) -> bool {
     let empty = frame.enter.is_empty() && frame.change.is_empty() && frame.leave.is_empty();
     frame.keyframe || !empty || !frame.signal.is_empty()
@@ -79,11 +79,11 @@ fn read(bytes: Bytes, chunk: ChunkId) -> Result<Option<Encoded>, Malformed> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    // The bytes go to clients as they are. What is decoded is a copy: a picture that keeps somebody's looks does not keep the bundle
-    // that they came in.
+    // The bytes go to clients as they are. The decoded frame is a copy: a picture that keeps an entity's look must not keep the
+    // whole bundle alive.
     let mut message = ServerMessage::decode(&bytes[..])?;
     let frame = message.frames.pop().ok_or(Malformed::Missing("a frame"))?;
-    // Clients believe all that a server says.
+    // Clients trust everything a server sends.
     if message != ServerMessage::default() {
         return Err(Malformed::OutOfRange("what is said beside a frame"));
     }
@@ -91,7 +91,7 @@ fn read(bytes: Bytes, chunk: ChunkId) -> Result<Option<Encoded>, Malformed> {
     Ok(Some(Encoded { frame: Arc::new(frame), bytes }))
 }
 
-/// Every number of a frame is one that may stand there.
+/// Checks that every number of a frame is in range.
 fn check(frame: &Frame, chunk: ChunkId) -> Result<(), Malformed> {
     let in_range = |fits: bool, what| if fits { Ok(()) } else { Err(Malformed::OutOfRange(what)) };
     in_range(frame.chunk() == Some(chunk), "a frame's chunk")?;
@@ -111,7 +111,7 @@ fn check(frame: &Frame, chunk: ChunkId) -> Result<(), Malformed> {
     motion.into_iter().try_for_each(|((x, y), (heading, speed))| check_body(*x, *y, *heading, *speed))
 }
 
-/// A body within its chunk.
+/// Checks that a body is within its chunk.
 fn check_body(x: u32, y: u32, heading: u32, speed: u32) -> Result<(), Malformed> {
     const UNITS: u32 = (CHUNK_MM / MOTION_UNIT_MM) as u32;
     let fits = x < UNITS && y < UNITS && heading < u32::from(HEADINGS) && speed < 128;
@@ -151,7 +151,7 @@ mod tests {
         let sizes = [100, BUNDLE_BYTES_MAX, 100];
         let three = bundles(sizes.into_iter().zip(0..).map(|(bytes, x)| chunk_frame(x, bytes)).collect());
         assert_eq!(three.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
-        // Beyond the limit of a message it cannot go at all.
+        // A frame beyond the limit of a message cannot be sent at all.
         let frames = vec![chunk_frame(0, MESSAGE_BYTES_MAX)];
         let error = Peer::Frames { number: 1, frames }.encode(1).expect_err("too large");
         assert_eq!((error.name, error.bytes_max), ("Frames", MESSAGE_BYTES_MAX));

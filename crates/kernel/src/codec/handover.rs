@@ -1,4 +1,4 @@
-//! What the two nodes of a handoff say to each other, and those of a transaction.
+//! The messages between the two nodes of a handoff, and between those of a transaction.
 
 use gundo_types::WorldTime;
 use gundo_wire::peer::{self as wire, Malformed, all, handoff, maybe, needed, node, transaction};
@@ -29,7 +29,7 @@ impl TryFrom<handoff::Arrow> for HandoffMessage {
 
 impl From<&Image> for wire::Offer {
     fn from(image: &Image) -> Self {
-        // Taken apart, so that no field can be forgotten.
+        // Destructured, so that no field can be forgotten.
         let Image {
             snapshot,
             seq,
@@ -86,7 +86,7 @@ impl TryFrom<wire::Offer> for Image {
             credit_mm: offer.credit_mm,
             rested_us: offer.rested_us,
             placed_us: offer.placed_us,
-            // More than this machine can count is any number, too.
+            // A number beyond this machine's range means no limit.
             players_max: usize::try_from(offer.players_max).unwrap_or(usize::MAX),
         })
     }

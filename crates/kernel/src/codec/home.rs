@@ -1,4 +1,4 @@
-//! What is said to homes and by them.
+//! The messages to and from homes.
 
 use gundo_types::EntityId;
 use gundo_wire::peer::home::Arrow;
@@ -8,7 +8,7 @@ use super::is;
 use super::watch::{watch, watched};
 use crate::peer::HomeMessage;
 
-/// The entity that is spoken of.
+/// The entity that a message is about.
 pub(super) fn entity(message: &HomeMessage) -> Option<EntityId> {
     match message {
         HomeMessage::Announce { .. } | HomeMessage::Subscribe(_) => None,
@@ -31,7 +31,7 @@ pub(super) fn entity(message: &HomeMessage) -> Option<EntityId> {
     }
 }
 
-/// Takes the back half of what comes in parts.
+/// Takes the back half of a message that may come in parts.
 pub(super) fn back_half(arrow: &mut Arrow) -> Option<Arrow> {
     use super::back_half as half;
     match arrow {
@@ -188,7 +188,7 @@ impl TryFrom<Arrow> for HomeMessage {
 fn announce(said: wire::Announce) -> Result<HomeMessage, Malformed> {
     let wire::Announce { holds, subscribes, publishes, last } = said;
     let (holds, subscribes, publishes) = (all(holds)?, all::<(_, u8), _>(subscribes)?, all(publishes)?);
-    // A node does not announce that it wants nothing: that would stand in the table for good.
+    // A node never announces that it wants nothing: such an entry would stay in the table permanently.
     if subscribes.iter().any(|(_, tiers)| *tiers == 0) {
         return Err(Malformed::OutOfRange("an announced set of tiers"));
     }

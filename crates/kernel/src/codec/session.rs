@@ -1,4 +1,4 @@
-//! What an edge and a player's real say to each other.
+//! The messages between an edge and a player's real.
 
 use bytes::Bytes;
 use gundo_types::ConnId;

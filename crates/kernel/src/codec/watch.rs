@@ -1,4 +1,4 @@
-//! What is said of watched entities.
+//! The messages about watched entities.
 
 use gundo_types::EntityId;
 use gundo_wire::peer::{self as wire, Malformed, all, maybe, needed};

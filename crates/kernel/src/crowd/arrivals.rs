@@ -1,16 +1,16 @@
-//! Frames that have come and wait for the next flush: one list for all chunks, in which those of a chunk are chained.
+//! Frames that have arrived and wait for the next flush: one list for all chunks, in which the frames of a chunk form a chain.
 //!
-//! A chunk keeps the ends of its chain, eight bytes, and not a list of its own: there are many chunks, and most get no frame between
-//! two flushes.
+//! A chunk keeps only the ends of its chain (eight bytes), not a list of its own: there are many chunks, and most get no frame
+//! between two flushes.
 
 use super::slab::{Handle, NONE};
 use crate::frame::ChunkFrame;
 
-/// All frames that wait, and the next one of the same chunk behind each.
+/// All waiting frames, each with a link to the next one of the same chunk.
 #[derive(Default)]
 pub(super) struct Arrivals(Vec<(ChunkFrame, Handle)>);
 
-/// The frames of one chunk, in the order in which they came.
+/// The frames of one chunk, in order of arrival.
 #[derive(Clone, Copy)]
 pub(super) struct Chain {
     first: Handle,
@@ -30,7 +30,7 @@ impl Chain {
 }
 
 impl Arrivals {
-    /// A frame has come: it is the last of its chunk.
+    /// Appends a frame to its chunk's chain.
     pub(super) fn push(&mut self, chain: &mut Chain, frame: ChunkFrame) {
         let at = self.0.len() as Handle;
         assert!(at != NONE, "as many frames as there are handles");
@@ -50,7 +50,7 @@ impl Arrivals {
         std::iter::successors(place(chain.first), move |(_, next)| place(*next)).map(|(frame, _)| frame)
     }
 
-    /// All have been handed out, or their chunks forgotten: no chain leads here any more.
+    /// Removes all frames. They were passed on, or their chunks were forgotten: no chain leads here any more.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,14 +1,14 @@
 //! Where the record of a chunk lies: a small open-addressed table, for look-ups only.
 //!
-//! It is never walked, so its order is nobody's business; what goes over all chunks in order sorts handles by [`rank`]. Linear
+//! It is never iterated, so its order does not matter; code that visits all chunks in order sorts handles by [`rank`]. Linear
 //! probing with deletion by shifting back (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R), at most
-//! three quarters full. The hash has no secret: chunks are where bodies stand, and nobody chooses thousands of those.
+//! three quarters full. The hash needs no secret: chunks are where bodies stand, and no attacker can choose thousands of those.
 
 use gundo_types::ChunkId;
 
 use super::slab::{Handle, NONE};
 
-/// Cells of the smallest table that holds anything.
+/// Cells of the smallest non-empty table.
 const CELLS_MIN: usize = 16;
 
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ struct Cell {
 
 #[derive(Default)]
 pub(crate) struct ChunkIndex {
-    /// None, or a power of two.
+    /// Their number is zero or a power of two.
     cells: Vec<Cell>,
     len: usize,
 }
@@ -56,7 +56,7 @@ impl ChunkIndex {
         assert!(removed != NONE, "{chunk:?} has no record");
         let mask = self.cells.len() - 1;
         let mut next = (hole + 1) & mask;
-        // What stands behind the hole moves into it, unless the hole is before the cell where its search begins.
+        // A later entry moves into the hole, unless the hole is before the cell where its search begins.
         while self.cells[next].at != NONE {
             let begin = self.begin(self.cells[next].chunk);
             if next.wrapping_sub(begin) & mask >= next.wrapping_sub(hole) & mask {
@@ -101,7 +101,7 @@ impl ChunkIndex {
     }
 }
 
-/// A number that grows as chunks do.
+/// A number with the order of chunks.
 #[inline]
 pub(crate) fn rank(chunk: ChunkId) -> u64 {
     let grown = |v: i16| u64::from(v as u16 ^ 0x8000);
@@ -120,7 +120,7 @@ mod tests {
         let mut chance = 7u64;
         for step in 0..40_000u32 {
             chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            // It grows for a while, then shrinks: chunks lie close together, as in a world.
+            // The table grows for a while, then shrinks. The chunks lie close together, as in a world.
             let (x, y) = ((chance >> 33) % 40, (chance >> 45) % 40);
             let chunk = ChunkId { island: (chance >> 60) as u16 & 1, x: x as i16 - 20, y: y as i16 - 20 };
             let keep = if step < 20_000 { 6 } else { 2 };

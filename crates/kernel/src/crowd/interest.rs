@@ -1,12 +1,11 @@
-//! The node as a subscriber: which chunks its sessions and players look at, and the pictures that come back.
+//! The node as a subscriber: which chunks its sessions and players look at, and the pictures that it gets.
 //!
-//! Sessions join a chunk at a tier; players that are real here need their surroundings as well, and so does what lives here and
-//! belongs to a chunk. The node subscribes
-//! once to the union, keeps one [`Picture`](super::picture::Picture) for each chunk, and hands every frame to the sessions that
-//! look there.
+//! Sessions join a chunk at a tier. Players that are real here need their surroundings as well, and so do entities at home here
+//! that belong to a chunk. The node subscribes once to the union, keeps one [`Picture`](super::picture::Picture) for each chunk,
+//! and passes every frame to the sessions that look there.
 //!
-//! A frame's chunk is looked up once, when it comes. A flush walks the chunks that frames have come for, and adds them to the
-//! messages of those who look: no list of who looks where is made or sorted.
+//! A frame's chunk is looked up once, when it arrives. A flush walks the chunks with new frames, and adds these to the messages
+//! of the sessions that look there: it builds and sorts no list of looks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +24,7 @@ use crate::frame::{ChunkFrame, Pen, blank_frame};
 use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
 use crate::peer::{HomeMessage, Peer};
 
-/// All that this node looks at.
+/// Everything that this node looks at.
 #[derive(Default)]
 pub(crate) struct Interest {
     by_chunk: ChunkIndex,
@@ -39,9 +38,9 @@ pub(crate) struct Interest {
     /// Number of the last bundle from each publisher.
     bundles: BTreeMap<NodeId, u64>,
     viewers: Viewers,
-    /// Old tiers that run out: when, whose, where. In that order, for each takes as long.
+    /// Old tiers that run out: when, whose, where. In that order, because each takes equally long.
     fading: VecDeque<(u32, Handle, ChunkId)>,
-    /// Entities in the pictures that other nodes have told of.
+    /// Entities in the pictures that other nodes publish.
     ghosts: usize,
     pen: Pen,
 }
@@ -65,11 +64,11 @@ impl Reach {
 // ---- who looks where -----------------------------------------------------------------------------------
 
 impl Interest {
-    /// Centres a session's sight: chunks are joined, left, or change their tier. Returns those that were left.
+    /// Centres a session's sight: it joins chunks, leaves chunks, or changes their tiers. Returns those that it left.
     pub(crate) fn look_from(&mut self, core: &Core, conn: ConnId, center: ChunkId) -> Vec<ChunkId> {
         let reach = Reach(core.world().sight_chunks);
-        // An old tier goes on until a frame of the new one has surely come, also from a publisher that is slower just now: nothing
-        // falls between the two.
+        // An old tier goes on until a frame of the new one has certainly arrived, also from an overloaded publisher: there is no
+        // gap between the two.
         let fades = core.tick() + 4 * core.world().tier_ticks.into_iter().max().unwrap_or(1);
         let viewer = self.viewers.find_or_add(conn);
         let before = self.viewers.get_mut(viewer).center.replace(center);
@@ -128,13 +127,13 @@ impl Interest {
         self.viewers.find(conn).is_some_and(|viewer| self.viewers.get(viewer).lagging)
     }
 
-    /// The session's send queue is empty again: it is owed a keyframe of every chunk in sight.
+    /// The session's send queue is empty again: owes it a keyframe of every chunk in sight.
     pub(crate) fn catch_up(&mut self, core: &Core, conn: ConnId) {
         let Some(viewer) = self.viewers.find(conn) else { return };
         self.viewers.get_mut(viewer).lagging = false;
         let center = self.viewers.get(viewer).center;
         for chunk in center.into_iter().flat_map(|c| Reach(core.world().sight_chunks).around(c)) {
-            let at = self.by_chunk.get(chunk).expect("what is in sight is subscribed");
+            let at = self.by_chunk.get(chunk).expect("a chunk in sight is subscribed");
             let look = self.chunks[at].look_mut(viewer).expect("it is in sight");
             if !std::mem::replace(&mut look.owed, true) {
                 self.viewers.owe(viewer, chunk);
@@ -143,7 +142,7 @@ impl Interest {
         self.viewers.list(viewer);
     }
 
-    /// A player that is real here begins or ceases to need the chunks around `center`.
+    /// A player that is real here begins or stops needing the chunks around `center`.
     pub(crate) fn set_player(&mut self, center: ChunkId, needed: bool) {
         for chunk in center.around(NEAR_CHUNKS) {
             let at = self.changing(chunk);
@@ -152,7 +151,7 @@ impl Interest {
         }
     }
 
-    /// What belongs to the chunk `center` and lives here begins or ceases to need the chunks around it.
+    /// The entities of the chunk `center`, which is at home here, begin or stop needing the chunks around it.
     pub(crate) fn set_place(&mut self, center: ChunkId, needed: bool) {
         for chunk in center.around(NEAR_CHUNKS) {
             let at = self.changing(chunk);
@@ -176,7 +175,7 @@ impl Interest {
 
     fn fade_tiers(&mut self, core: &Core) {
         let tick = core.tick();
-        // A viewer that has ended looks nowhere, and another that has its handle now has ends of its own.
+        // A viewer that has ended looks nowhere, and a later one with the same handle has its own ends.
         while let Some((due, viewer, chunk)) = self.fading.front().copied().filter(|(due, ..)| *due <= tick) {
             self.fading.pop_front();
             let look = self.by_chunk.get(chunk).and_then(|at| self.chunks[at].look_mut(viewer));
@@ -190,7 +189,7 @@ impl Interest {
         }
     }
 
-    /// Tells homes what is wanted now; forgets what nobody looks at.
+    /// Tells homes what this node wants now; forgets what nobody looks at.
     pub(crate) fn settle(&mut self, core: &mut Core) {
         if self.changed.is_empty() {
             return;
@@ -292,7 +291,7 @@ impl Interest {
         self.arrivals.push(&mut sub.arrived, frame);
     }
 
-    /// What a publisher says that it sent last.
+    /// Compares a publisher's report of what it sent last with what has arrived.
     pub(crate) fn compare_sent(
         &mut self,
         core: &mut Core,
@@ -314,8 +313,8 @@ impl Interest {
         }
     }
 
-    /// A bundle was lost, and nobody knows what was in it: the node asks for every picture of that publisher again. It would
-    /// otherwise miss lost motion for ever if the entity stands still now.
+    /// A bundle was lost, with unknown contents: asks for every picture of that publisher again. Otherwise sessions would never
+    /// see the lost motion of an entity that stands still now.
     fn ask_for_all(&mut self, core: &mut Core, from: NodeId) {
         for at in self.in_order() {
             let sub = &mut self.chunks[at];
@@ -325,7 +324,7 @@ impl Interest {
         }
     }
 
-    /// Removes what nodes told that are members no more; sessions are told that nothing of it is left.
+    /// Removes what removed members published, and tells sessions that nothing of it is left.
     pub(crate) fn forget_publishers(&mut self, core: &mut Core, gone: &[NodeId]) {
         for at in self.in_order() {
             for node in gone {
@@ -345,20 +344,20 @@ impl Interest {
         self.bundles.retain(|n, _| !gone.contains(n));
     }
 
-    /// Hands every session its frames since the last flush, as one message, and the keyframes it is owed.
+    /// Passes every session its frames since the last flush, as one message, and the keyframes it is owed.
     pub(crate) fn flush(&mut self, core: &mut Core) {
         self.fade_tiers(core);
-        // Each publisher's frames came in chunk order: a few runs, to be merged.
+        // Each publisher's frames came in chunk order, so sorting merges a few runs.
         self.fresh.sort_by_key(|(rank, _)| *rank);
         for (_, at) in self.fresh.drain(..) {
             core.counters.updates += self.chunks[at].hand_out(&self.arrivals, &mut self.viewers);
         }
         self.arrivals.clear();
-        // A keyframe is cut once for all that are owed it.
+        // Each keyframe is encoded once for all sessions that are owed it.
         let mut cut: BTreeMap<ChunkId, Option<Bytes>> = BTreeMap::new();
         for (viewer, joins) in self.viewers.take_joins() {
             for chunk in joins {
-                let at = self.by_chunk.get(chunk).expect("what is in sight is subscribed");
+                let at = self.by_chunk.get(chunk).expect("a chunk in sight is subscribed");
                 let sub = &mut self.chunks[at];
                 sub.look_mut(viewer).expect("it is in sight").owed = false;
                 let keyframe = cut.entry(chunk).or_insert_with(|| sub.picture.keyframe(chunk));
@@ -372,11 +371,11 @@ impl Interest {
     }
 }
 
-/// Slots of a publication: its publisher fills those that are free before it opens a new one, so a number beyond this is a
-/// mistake, and room for it would be gigabytes.
+/// Slots of a publication: its publisher fills free ones before it opens a new one, so a higher number is a mistake, and room
+/// for it could take gigabytes.
 const SLOTS_MAX: u32 = 1 << 16;
 
-/// Whether a frame may be one.
+/// Whether a frame is plausible.
 fn is_sound(frame: &ChunkFrame) -> bool {
     let entered = frame.roster.iter().flat_map(|r| &r.frame.enter);
     entered.map(|e| e.slot).all(|slot| slot < SLOTS_MAX)
@@ -437,7 +436,7 @@ impl Surroundings for Interest {
 }
 
 impl Interest {
-    /// What must hold between two inputs, whatever has happened: expensive, for checkers.
+    /// Asserts the invariants between two inputs: expensive, for checkers.
     pub(crate) fn check(&self, core: &Core) {
         assert_eq!(self.by_chunk.len(), self.chunks.len(), "a subscription without its chunk");
         let (mut ghosts, mut looks) = (0, 0);
@@ -453,7 +452,7 @@ impl Interest {
         assert_eq!(changed, self.changed.len(), "chunks that have changed are miscounted");
         let fresh = self.chunks.iter().filter(|(_, sub)| !sub.arrived.is_empty()).count();
         assert_eq!(fresh, self.fresh.len(), "chunks that frames have come for are miscounted");
-        assert!(fresh == 0 || !self.arrivals.is_empty(), "frames that have come are gone");
+        assert!(fresh == 0 || !self.arrivals.is_empty(), "frames that have arrived were lost");
         for (rank_of, at) in self.changed.iter().chain(&self.fresh) {
             assert_eq!(rank(self.chunks[*at].chunk), *rank_of, "another chunk is listed");
         }

@@ -1,5 +1,5 @@
-//! The present picture of one chunk: everything publishers have told of it. Its entries are the node's ghosts (and, told
-//! by the node itself, its own reals): game code reads both alike.
+//! The present picture of one chunk: everything that publishers have sent about it. Its entries are the node's ghosts (and its
+//! own reals, which the node publishes to itself): game code reads both alike.
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Term};
@@ -8,32 +8,32 @@ use gundo_wire::client::{Frame, ServerMessage};
 
 use crate::frame::{ChunkFrame, blank_frame, enter};
 
-/// Up to so many slots, a publisher's have no spare room.
+/// Up to this number of slots, a publisher's slots have no spare capacity.
 const SLOTS_EXACT: usize = 4;
 
 /// One chunk as seen from here.
 #[derive(Default)]
 pub(crate) struct Picture {
-    /// In node order: few, and there is a picture of every chunk that anybody sees.
+    /// In node order. Compact: there are few, and there is a picture of every chunk that anybody sees.
     publishers: Vec<(NodeId, Told)>,
 }
 
-/// What one publisher has told.
+/// What one publisher has sent.
 #[derive(Default)]
 struct Told {
     roster: u32,
-    /// Tick of its newest frame, by its own clock: entries of it are compared with one another by that, and no other
-    /// node's clock is the same.
+    /// Tick of its newest frame, by its own clock. Only entries of the same publisher are compared by it, because the clocks of
+    /// nodes differ.
     tick: u32,
-    /// A keyframe has come, and no roster part was missed since.
+    /// A keyframe has arrived, and no roster part was missed since.
     synced: bool,
-    /// A keyframe has been asked for.
+    /// This node has asked for a keyframe.
     asked: bool,
     slots: Vec<Option<Seen>>,
     count: usize,
 }
 
-/// An entity as told.
+/// An entity as its publisher shows it.
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) id: EntityId,
@@ -43,19 +43,19 @@ pub(crate) struct Seen {
     pub(crate) body: Option<Body>,
 }
 
-/// What became of a frame.
+/// The result of taking a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// It fits: sessions may have it.
     Fits,
     /// A roster part was missed: ask for a keyframe.
     Gap,
-    /// Waiting for the keyframe: nobody may have it.
+    /// The picture waits for a keyframe: no session may have this frame.
     Waits,
 }
 
 impl Picture {
-    /// Takes a publisher's frame in. `unnoticed`: a planted mistake, to look at no roster's number.
+    /// Takes a publisher's frame. `unnoticed`: a planted mistake, which ignores roster numbers.
     pub(crate) fn take(&mut self, from: NodeId, frame: &ChunkFrame, unnoticed: bool) -> Taken {
         let told = self.told(from);
         if let Some(roster) = &frame.roster {
@@ -83,21 +83,21 @@ impl Picture {
         Taken::Fits
     }
 
-    /// The publisher says which roster part was its last. True: one was missed, ask for a keyframe.
+    /// The publisher says which roster part it sent last. True: one was missed, ask for a keyframe.
     pub(crate) fn misses(&mut self, from: NodeId, roster: u32) -> bool {
         let told = self.told(from);
-        // Said once per second: an unanswered question is asked again.
+        // The report comes once per second: this repeats an unanswered request.
         told.asked = false;
         (!told.synced || told.roster != roster) && told.miss() == Taken::Gap
     }
 
-    /// Something of what the publisher told was lost. True: it told something here, ask for a keyframe.
+    /// Frames of the publisher were lost. True: it publishes something here, ask for a keyframe.
     pub(crate) fn doubt(&mut self, from: NodeId) -> bool {
         let told = self.publishers.iter_mut().find(|(node, _)| *node == from);
         told.is_some_and(|(_, told)| told.synced && told.miss() == Taken::Gap)
     }
 
-    /// Removes what a node told that is a member no more. The tick of its newest frame, if it told anything.
+    /// Removes what a removed member published. Returns the tick of its newest frame, if it had published anything.
     pub(crate) fn forget(&mut self, node: NodeId) -> Option<u32> {
         let at = self.publishers.binary_search_by_key(&node, |(n, _)| *n).ok()?;
         Some(self.publishers.remove(at).1.tick)
@@ -108,23 +108,23 @@ impl Picture {
         self.publishers.iter().flat_map(|(n, told)| told.slots.iter().flatten().map(move |s| (*n, s)))
     }
 
-    /// Entities told by a publisher.
+    /// Number of entities that a publisher shows.
     pub(crate) fn count(&self, node: NodeId) -> usize {
         let at = self.publishers.binary_search_by_key(&node, |(n, _)| *n);
         at.map_or(0, |at| self.publishers[at].1.count)
     }
 
-    /// Entities told by publishers other than `me`.
+    /// Number of entities that publishers other than `me` show.
     pub(crate) fn ghosts(&self, me: NodeId) -> usize {
         self.publishers.iter().filter(|(n, _)| *n != me).map(|(_, t)| t.count).sum()
     }
 
-    /// A keyframe for clients: all that is known, one frame for each publisher. `None`: nothing is.
+    /// A keyframe for clients: the whole picture, one frame for each publisher. `None`: the picture is empty.
     pub(crate) fn keyframe(&self, chunk: ChunkId) -> Option<Bytes> {
         let frames: Vec<Frame> = self
             .publishers
             .iter()
-            // Also of publishers with nothing to show: their next roster part counts on from here.
+            // Publishers with nothing to show are included: their next roster part continues from here.
             .filter(|(_, told)| told.synced)
             .map(|(node, told)| told.keyframe(*node, chunk))
             .collect();
@@ -134,12 +134,12 @@ impl Picture {
 }
 
 impl Picture {
-    /// What must hold between two inputs.
+    /// Asserts the invariants between two inputs.
     pub(crate) fn check(&self) {
         assert!(self.publishers.is_sorted_by(|a, b| a.0 < b.0), "publishers out of order");
         for (node, told) in &self.publishers {
             let count = told.slots.iter().flatten().count();
-            assert_eq!(count, told.count, "entities told by {node} are miscounted");
+            assert_eq!(count, told.count, "entities of {node} are miscounted");
         }
     }
 
@@ -171,7 +171,7 @@ impl Told {
         for enter in &frame.enter {
             let slot = enter.slot as usize;
             if slot >= self.slots.len() {
-                // Most chunks show one or two, and there are many chunks: no room to spare until there are more.
+                // Most chunks show one or two, and there are many chunks: reserve no more room until there are more.
                 if slot < SLOTS_EXACT {
                     self.slots.reserve_exact(slot + 1 - self.slots.len());
                 }

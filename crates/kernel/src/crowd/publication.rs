@@ -1,7 +1,7 @@
 //! A chunk as this node publishes it: slots (short names of entities), what is new in them, and who subscribes.
 //!
-//! What is new is a set of marks on each slot, counted: frames are made in one walk over the slots, in slot order. Who stands in
-//! a slot is known to the [`Publisher`](super::publish::Publisher), which keeps what is shown of each entity.
+//! News is a set of marks on each slot, with a count of each mark: one walk over the slots makes the frames, in slot order. The
+//! [`Publisher`](super::publish::Publisher) records which entity is in a slot and how it looks.
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Term};
@@ -13,11 +13,11 @@ use crate::frame::tiers_in;
 use crate::frame::{blank_frame, enter};
 use crate::peer::HomeMessage;
 
-/// Marks of a slot: it has moved since the last motion frame of tier 0, 1, 2…
+/// Marks of a slot: its entity has moved since the last motion frame of tier 0, 1, 2…
 const MOVED: u8 = 0b111;
-/// …it was taken since the last roster part…
+/// …the slot was taken since the last roster part…
 pub(super) const ENTERED: u8 = 1 << 3;
-/// …or what it shows has changed.
+/// …or the entity's look has changed.
 pub(super) const CHANGED: u8 = 1 << 4;
 /// News for the roster part.
 const ROSTER: u8 = ENTERED | CHANGED;
@@ -38,7 +38,7 @@ pub(super) struct Publication {
     /// Number of the last roster part.
     pub(super) roster: u32,
     slots: Vec<Slot>,
-    /// Slots without an entity, the lowest last: it is taken next.
+    /// Slots without an entity, the lowest last: that one is taken next.
     free: Vec<u32>,
     /// How many slots have each mark.
     marked: [u32; MARKS],
@@ -46,15 +46,15 @@ pub(super) struct Publication {
     signal: Vec<Signal>,
     /// In node order.
     subscribers: Vec<Subscriber>,
-    /// Of all subscribers.
+    /// The tiers of all subscribers.
     tiers: u8,
-    /// The home has been told that this node publishes here.
+    /// This node has told the home that it publishes here.
     pub(super) announced: bool,
-    /// It is to be looked at in the next tick.
+    /// The next tick visits it.
     pub(super) dirty: bool,
-    /// Since which tick it has been empty; 0: it is not.
+    /// Since which tick it has been empty; 0: it is not empty.
     empty_since: u32,
-    /// The last tick that anybody was told of.
+    /// The last tick with a frame for any subscriber.
     pub(super) told: Option<u32>,
 }
 
@@ -68,7 +68,7 @@ struct Slot {
 #[derive(Clone, Copy)]
 pub(super) struct Subscriber {
     pub(super) node: NodeId,
-    /// Where its frames are collected.
+    /// The outbox that collects its frames.
     pub(super) outbox: Handle,
     /// Tiers (bits) that it wants.
     pub(super) tiers: u8,
@@ -77,7 +77,7 @@ pub(super) struct Subscriber {
 }
 
 impl Publication {
-    /// A new publication owes every subscriber a keyframe, which replaces what it remembers of an earlier one.
+    /// A new publication owes every subscriber a keyframe, which replaces what the subscriber has of an earlier one.
     pub(super) fn new(chunk: ChunkId) -> Self {
         Self {
             chunk,
@@ -119,13 +119,13 @@ impl Publication {
         slot
     }
 
-    /// Frees a slot; its entity goes `to` another chunk or from the world. What it said and nobody has been told of yet is left
-    /// over.
+    /// Frees a slot; its entity goes `to` another chunk or leaves the world. Returns its signals that have not been published
+    /// yet.
     pub(super) fn leave(&mut self, slot: u32, to: Option<ChunkId>) -> Vec<Bytes> {
         let marks = self.slots[slot as usize].marks;
         self.unmark(slot, marks);
         self.slots[slot as usize] = Slot { entity: NONE, marks: 0, body: None };
-        // An entity that came and went within a tick was never told of, and need not be taken back.
+        // An entity that came and went within a tick was never published, and needs no leave entry.
         if marks & ENTERED == 0 {
             self.leave.push(Leave { slot, to: to.map(Into::into) });
         }
@@ -138,7 +138,7 @@ impl Publication {
         self.slots[slot as usize].body
     }
 
-    /// The entity's body is another, still in this chunk.
+    /// The entity has a new body, still in this chunk.
     pub(super) fn move_to(&mut self, slot: u32, body: Option<Body>) {
         self.slots[slot as usize].body = body;
         self.mark(slot, MOVED);
@@ -175,7 +175,7 @@ impl Publication {
         self.slots.len() - self.free.len()
     }
 
-    /// A planted mistake: nobody is told that an entity has left.
+    /// A planted mistake: subscribers do not hear that an entity has left.
     pub(super) fn forget_leaves(&mut self) {
         self.leave.clear();
     }
@@ -202,7 +202,7 @@ impl Publication {
         self.marked[3..].iter().any(|count| *count > 0) || !(self.leave.is_empty() && self.signal.is_empty())
     }
 
-    /// Whether motion waits for the turn of its tier.
+    /// Whether motion waits until its tier is due.
     pub(super) fn waits(&self) -> bool {
         !self.subscribers.is_empty() && self.marked[..3].iter().any(|count| *count > 0)
     }
@@ -212,7 +212,8 @@ impl Publication {
         (0..3).fold(0, |tiers, t| tiers | u8::from(self.marked[t] > 0) << t)
     }
 
-    /// What has moved in `tiers` (bits), tier by tier, in slot order; nothing has any more. Tiers nobody subscribes to get none.
+    /// Takes what has moved in `tiers` (bits), tier by tier, in slot order, and clears its marks. Tiers without subscribers get
+    /// nothing.
     pub(super) fn take_moved(&mut self, tiers: u8, rows: &mut [Vec<Row>; 3]) {
         rows.iter_mut().for_each(Vec::clear);
         let wanted = tiers & self.tiers;
@@ -231,7 +232,7 @@ impl Publication {
         }
     }
 
-    /// The next roster part; nothing is new any more.
+    /// Takes the next roster part, and clears its marks.
     pub(super) fn take_roster(&mut self, me: NodeId, tick: u32, entities: &Slab<Shown>) -> Frame {
         self.roster += 1;
         let (mut entered, mut changed) = (Vec::new(), Vec::new());
@@ -255,7 +256,7 @@ impl Publication {
         }
     }
 
-    /// All that it shows.
+    /// Everything that it shows.
     pub(super) fn keyframe(&self, me: NodeId, tick: u32, entities: &Slab<Shown>) -> Frame {
         let taken = self.slots.iter().enumerate().filter(|(_, slot)| slot.entity != NONE);
         let enter = taken
@@ -288,7 +289,7 @@ impl Publication {
         found.map(|at| self.subscribers[at].owed = true).is_ok()
     }
 
-    /// Every subscriber, and what it is owed is paid.
+    /// Visits every subscriber, and marks its keyframe as sent.
     pub(super) fn pay(&mut self, mut each: impl FnMut(Subscriber)) {
         for subscriber in &mut self.subscribers {
             each(*subscriber);
@@ -296,7 +297,7 @@ impl Publication {
         }
     }
 
-    /// These subscribe, in node order. Who wants a tier that it did not want is owed a keyframe; whether there is one.
+    /// Sets the subscribers, in node order. One that wants a new tier is owed a keyframe; returns whether there is one.
     pub(super) fn set_subscribers(&mut self, mut list: Vec<Subscriber>) -> bool {
         assert!(list.is_sorted_by(|a, b| a.node < b.node), "subscribers out of order");
         let mut new_debt = false;
@@ -304,7 +305,7 @@ impl Publication {
             let found = self.subscribers.binary_search_by_key(&new.node, |s| s.node);
             let before =
                 found.map_or((0, false), |at| (self.subscribers[at].tiers, self.subscribers[at].owed));
-            // A tier nobody had was not tracked: it starts from a keyframe like a new subscriber.
+            // A tier without subscribers was not tracked: it starts with a keyframe, as for a new subscriber.
             let wants_more = new.tiers & !before.0 != 0;
             new.owed = before.1 || wants_more;
             new_debt |= wants_more;
@@ -322,7 +323,7 @@ impl Publication {
 
     // ---- checks ----------------------------------------------------------------------------------------
 
-    /// What must hold whatever has happened. `at` is its own handle, `index` what the publisher knows of its entities.
+    /// Asserts the invariants. `at`: its own handle; `entities`: the publisher's records.
     pub(super) fn check(&self, at: Handle, entities: &Slab<Shown>) {
         let taken = self.slots.iter().filter(|slot| slot.entity != NONE).count();
         assert_eq!(taken + self.free.len(), self.slots.len(), "a slot is neither taken nor free");
@@ -343,11 +344,11 @@ impl Publication {
             let marked = self.slots.iter().filter(|slot| slot.marks >> mark & 1 == 1).count();
             assert_eq!(marked, *count as usize, "slots with mark {mark} are miscounted");
         }
-        assert!(self.signal.iter().all(|s| self.slots[s.slot as usize].entity != NONE), "nobody said it");
+        assert!(self.signal.iter().all(|s| self.slots[s.slot as usize].entity != NONE), "a signal of nobody");
         assert!(self.subscribers.is_sorted_by(|a, b| a.node < b.node), "subscribers out of order");
         assert_eq!(self.tiers, union(&self.subscribers), "tiers nobody wants");
         let has_news = self.has_roster() || self.is_owed() || self.waits() && self.tiers != 0;
-        assert!(self.dirty || !has_news, "nobody will tell the news of {:?}", self.chunk);
+        assert!(self.dirty || !has_news, "the news of {:?} is not listed", self.chunk);
     }
 }
 
@@ -363,7 +364,7 @@ mod tests {
 
     const ME: NodeId = NodeId(1);
 
-    /// A publication and its entities, as their publisher has them.
+    /// A publication and its entities, as in their publisher.
     struct Bench {
         publication: Publication,
         entities: Slab<Shown>,
@@ -433,7 +434,7 @@ mod tests {
         let slot = bench.enter(1);
         bench.publication.mark(slot, CHANGED);
         bench.publication.signal(slot, Bytes::from_static(b"hello"));
-        assert_eq!(bench.publication.leave(slot, None), ["hello"], "it is said elsewhere");
+        assert_eq!(bench.publication.leave(slot, None), ["hello"], "the signal goes along");
         assert_eq!(bench.roster(), None);
 
         let slot = bench.enter(2);
@@ -457,7 +458,7 @@ mod tests {
         assert_eq!(bench.publication.moved(), 0b111);
         assert_eq!(bench.moved(0b011), [vec![0, 2], vec![], vec![]], "nobody wants the middle tier");
         bench.publication.move_to(slots[1], None);
-        assert_eq!(bench.moved(0b001), [vec![], vec![], vec![]], "there is no body to tell of");
+        assert_eq!(bench.moved(0b001), [vec![], vec![], vec![]], "there is no body");
         assert!(bench.publication.waits());
         assert_eq!(bench.moved(0b110), [vec![], vec![], vec![0, 2]]);
         assert!(!bench.publication.waits());

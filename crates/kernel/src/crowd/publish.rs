@@ -1,11 +1,11 @@
-//! The node as a publisher: what its real entities look like, told chunk by chunk to the nodes that subscribe.
+//! The node as a publisher: it sends the look of its real entities, chunk by chunk, to the nodes that subscribe.
 //!
 //! Each chunk with something to show is a [`Publication`]: slots (short names), a roster numbered without gaps, and for
-//! each tier the slots that moved since its last motion frame. Once per tick each is encoded once per tier, and the same
-//! bytes go to all. Cost: O(entities), never O(entities × subscribers).
+//! each tier the slots that moved since its last motion frame. Each tick encodes each publication once per tier, and the same
+//! bytes go to all subscribers. Cost: O(entities), never O(entities × subscribers).
 //!
-//! An entity is looked up by its id once for each thing that happens to it; from there handles lead to its publication and its
-//! slot. A tick walks a list of the publications with news, nothing else.
+//! Each change looks an entity up by its id once; from there handles lead to its publication and its slot. A tick walks only the
+//! list of publications with news.
 
 use std::collections::BTreeMap;
 
@@ -23,26 +23,26 @@ use crate::frame::{ChunkFrame, Motion, Pen};
 use crate::overload::Overload;
 use crate::peer::{HomeMessage, Peer};
 
-/// Ticks a publication without entities is kept: an entity that comes back soon causes no announcement.
+/// Ticks for which an empty publication is kept: an entity that comes back soon then causes no announcement.
 const EMPTY_TICKS_MAX: u32 = 50;
-/// Ticks for which an entity that was handed to another node is shown from here still: by then the other's word has come to all.
+/// Ticks for which this node still shows an entity after its handoff: by then the new owner's frames have reached everybody.
 const LINGER_TICKS: u32 = 8;
 
-/// All that this node shows.
+/// Everything that this node publishes.
 #[derive(Default)]
 pub(crate) struct Publisher {
     by_id: BTreeMap<EntityId, Handle>,
     entities: Slab<Shown>,
     by_chunk: ChunkIndex,
     publications: Slab<Publication>,
-    /// Publications to look at in the next tick and their ranks, each once. Those left by the last tick come first, in order.
+    /// Publications to visit in the next tick and their ranks, each once. Those that the last tick listed come first, in order.
     dirty: Vec<(u64, Handle)>,
-    /// Entities that are real elsewhere now, and when they leave: nobody sees a hole.
+    /// Entities that are real on other nodes now, and until when they are shown from here: nobody sees a gap.
     lingering: BTreeMap<EntityId, u32>,
     outboxes: Slab<Outbox>,
     by_node: BTreeMap<NodeId, Handle>,
     pen: Pen,
-    /// What has moved, tier by tier: empty between two publications, kept for its memory.
+    /// What has moved, tier by tier: empty between two publications, kept to reuse its memory.
     rows: [Vec<Row>; 3],
 }
 
@@ -53,18 +53,18 @@ struct Outbox {
     frames: Vec<ChunkFrame>,
 }
 
-/// The tick that is told of.
+/// The tick that is being published.
 #[derive(Clone, Copy)]
 struct Turn {
     tick: u32,
-    /// Ticks since the last one that was told of.
+    /// Ticks since the last one that was published.
     ticks_told: u32,
     /// Ticks between motion frames in each tier.
     periods: [u32; 3],
 }
 
 impl Turn {
-    /// Tiers (bits) whose motion is due. Chunks take turns, so that the slow tiers do not all fall on the same tick.
+    /// Tiers (bits) whose motion is due. Chunks are staggered, so that their slow tiers do not all fall on the same tick.
     fn due(&self, chunk: ChunkId) -> u8 {
         let phase = self.tick.wrapping_add(chunk.x as u32).wrapping_add(chunk.y as u32);
         let is_due = |period: u32| phase % period.max(1) < self.ticks_told;
@@ -126,7 +126,7 @@ impl Publisher {
         self.change_place(entity, term, chunk, public, body);
     }
 
-    /// What it said and nobody has been told of yet goes with it.
+    /// Its signals that have not been published yet go with it.
     fn change_place(
         &mut self,
         entity: EntityId,
@@ -140,7 +140,7 @@ impl Publisher {
         said.into_iter().for_each(|payload| self.signal(entity, payload));
     }
 
-    /// Shows `payload` once, as said or done by `entity`.
+    /// Shows `payload` once, as a signal of `entity`.
     pub(crate) fn signal(&mut self, entity: EntityId, payload: Bytes) {
         if let Some(at) = self.by_id.get(&entity) {
             let (publication, slot) = self.place(*at);
@@ -149,7 +149,7 @@ impl Publisher {
         }
     }
 
-    /// Whether something that `entity` said has not been told yet.
+    /// Whether `entity` has a signal that has not been published yet.
     pub(crate) fn has_signal(&self, entity: EntityId) -> bool {
         self.by_id.get(&entity).is_some_and(|at| {
             let (publication, slot) = self.place(*at);
@@ -157,25 +157,25 @@ impl Publisher {
         })
     }
 
-    /// Shows `entity` no more. What is shown for a little longer stays for that time: it may be that it was given away and comes
-    /// back, and does not stand in the world yet.
+    /// Stops showing `entity`. A lingering one stays for its time: it may have been handed over and come back without having
+    /// entered the world yet.
     pub(crate) fn hide(&mut self, entity: EntityId) {
         if !self.lingering.contains_key(&entity) {
             self.hide_towards(entity, None);
         }
     }
 
-    /// `entity` is real on another node from now on, in the same chunk, and leaves a little later.
+    /// `entity` is real on another node from now on, in the same chunk; it is shown from here a little longer.
     pub(crate) fn linger(&mut self, entity: EntityId, tick: u32) {
         self.lingering.insert(entity, tick.wrapping_add(LINGER_TICKS));
     }
 
-    /// Whether any entity is shown that is real elsewhere by now.
+    /// Whether any entity is shown that is real on another node by now.
     pub(crate) fn lingers(&self) -> bool {
         !self.lingering.is_empty()
     }
 
-    /// Asks at once who subscribes to the chunk of an entity that has come: so the next tick tells of it.
+    /// Asks at once which nodes subscribe to the chunk of a new entity, so that the next tick can publish it.
     pub(crate) fn announce(&mut self, core: &mut Core, entity: EntityId) {
         if let Some(at) = self.by_id.get(&entity) {
             let (publication, _) = self.place(*at);
@@ -206,7 +206,7 @@ impl Publisher {
             self.by_chunk.insert(chunk, at);
             at
         });
-        // Its slot is known when it is taken, and it is taken in its name.
+        // Taking a slot needs the entity's handle, so the slot is filled in afterwards.
         let at = self.entities.insert(Shown { id: entity, publication, slot: 0, term, public });
         self.entities[at].slot = self.publications[publication].enter(at, body);
         let before = self.by_id.insert(entity, at);
@@ -214,7 +214,7 @@ impl Publisher {
         self.make_dirty(publication);
     }
 
-    /// What it said and nobody has been told of yet is left over.
+    /// Returns its signals that have not been published yet.
     fn hide_towards(&mut self, entity: EntityId, to: Option<ChunkId>) -> Vec<Bytes> {
         let Some(at) = self.by_id.remove(&entity) else { return Vec::new() };
         let shown = self.entities.remove(at);
@@ -232,7 +232,7 @@ impl Publisher {
 
     // ---- who subscribes --------------------------------------------------------------------------------
 
-    /// The home's word on who subscribes to `chunk`. `told`: the tick that the others have been told of, if it is still going on.
+    /// The home says which nodes subscribe to `chunk`. `told`: the tick that the other subscribers have got, if it is not over.
     pub(crate) fn set_subscribers(
         &mut self,
         core: &mut Core,
@@ -241,7 +241,7 @@ impl Publisher {
         told: Option<u32>,
     ) {
         let Some(at) = self.by_chunk.get(chunk) else { return };
-        // A home says it in node order, each node once; a peer may say anything.
+        // A correct home lists each node once, in node order; a faulty peer may send anything.
         let list: BTreeMap<NodeId, u8> = list.iter().copied().collect();
         let list = list.into_iter().map(|(node, tiers)| self.subscriber(node, tiers)).collect();
         let publication = &mut self.publications[at];
@@ -249,7 +249,7 @@ impl Publisher {
         if publication.set_subscribers(list) {
             self.make_dirty(at);
         }
-        // Somebody came here right before the tick, and nobody could be told: edges have not handed it on yet.
+        // An entity came here right before the tick, which had no subscribers yet; edges have not flushed that tick yet.
         let publication = &mut self.publications[at];
         let untold = was_unseen && publication.told != told && !publication.has_roster();
         if let Some(tick) = told.filter(|_| untold && publication.is_owed()) {
@@ -271,7 +271,7 @@ impl Publisher {
         Subscriber { node, outbox, tiers, owed: false }
     }
 
-    /// Nodes that are gone look at nothing. One that comes back is another.
+    /// Removed nodes look at nothing. One that comes back is a new incarnation.
     pub(crate) fn forget_subscribers(&mut self, gone: &[NodeId]) {
         self.publications.iter_mut().for_each(|publication| publication.forget_subscribers(gone));
         for at in gone.iter().filter_map(|node| self.by_node.remove(node)) {
@@ -291,7 +291,7 @@ impl Publisher {
         self.in_order().into_iter().filter(|p| p.announced).map(|p| p.chunk)
     }
 
-    /// What was sent last to each subscriber.
+    /// The report to each subscriber of what was sent last.
     pub(crate) fn sent(&self) -> Vec<(NodeId, Peer)> {
         let mut rosters: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
         for publication in self.in_order() {
@@ -315,8 +315,8 @@ impl Publisher {
 
     // ---- the tick --------------------------------------------------------------------------------------
 
-    /// Encodes what happened since the last tick and hands it to the subscribers; announces new publications and takes
-    /// back empty ones.
+    /// Encodes what happened since the last tick and sends it to the subscribers; announces new publications and withdraws
+    /// empty ones.
     pub(crate) fn tick(&mut self, core: &mut Core, overload: &Overload) {
         let tick = core.tick();
         self.end_lingering(tick);
@@ -326,15 +326,15 @@ impl Publisher {
             periods: overload.tier_ticks(core.world().tier_ticks),
         };
         let mut dirty = std::mem::take(&mut self.dirty);
-        // Mostly those of the last tick, in order already.
+        // Mostly those of the last tick, which are in order already.
         dirty.sort_by_key(|(rank, _)| *rank);
         dirty.retain(|(_, at)| self.publish(core, &turn, *at));
-        assert!(self.dirty.is_empty(), "news came while they were told");
+        assert!(self.dirty.is_empty(), "news came during the tick");
         self.dirty = dirty;
         for (node, at) in &self.by_node {
             let outbox = &mut self.outboxes[*at];
             if !outbox.frames.is_empty() {
-                // As much will go there in the next tick.
+                // The next tick will send about as much.
                 let next = Vec::with_capacity(outbox.frames.len());
                 let frames = std::mem::replace(&mut outbox.frames, next);
                 outbox.send(core, *node, frames);
@@ -354,7 +354,7 @@ impl Publisher {
         }
     }
 
-    /// Tells of one publication. Whether it is to be looked at in the next tick again.
+    /// Publishes one chunk. Returns whether the next tick must visit it again.
     fn publish(&mut self, core: &mut Core, turn: &Turn, at: Handle) -> bool {
         let publication = &mut self.publications[at];
         assert!(publication.dirty, "without news");
@@ -395,7 +395,7 @@ impl Publisher {
             for tier in tiers_in(due & publication.tiers()) {
                 core.counters.frames += 1;
                 let rows = &self.rows[tier];
-                // Often all that moved since the far tier's turn has moved since the near one's: the same bytes.
+                // Often everything that moved since the far tier's last frame also moved since the near one's: share the bytes.
                 let alike = motion.iter().flatten().find(|m| *m.rows == rows[..]).cloned();
                 motion[tier] = Some(alike.unwrap_or_else(|| self.pen.motion(me, chunk, tick, rows)));
             }
@@ -435,7 +435,7 @@ impl Outbox {
 }
 
 impl Publisher {
-    /// What must hold between two inputs, whatever has happened: expensive, for checkers.
+    /// Asserts the invariants between two inputs: expensive, for checkers.
     pub(crate) fn check(&self) {
         assert_eq!(self.by_id.len(), self.entities.len(), "an entity without its id, or the reverse");
         for (id, at) in &self.by_id {

@@ -1,12 +1,12 @@
-//! Records that lie side by side and keep their place: a handle finds one without a search.
+//! Records that lie side by side and never move: a handle finds one without a search.
 //!
-//! What is looked for by chunk or by id is found once, at the edge, by an index beside it ([`ChunkIndex`](super::index::ChunkIndex)
-//! or an ordered map). From there on handles are passed. The order of handles means nothing and reaches no output. The memory of
-//! removed records is used again, and stays as much as was ever needed at once.
+//! An index beside the slab ([`ChunkIndex`](super::index::ChunkIndex) or an ordered map) looks a record up once by chunk or id;
+//! after that handles are passed. The order of handles means nothing and reaches no output. The memory of removed records is
+//! reused and never shrinks.
 
 use std::ops::{Index, IndexMut};
 
-/// The place of a record. After the record was removed it may name another one: keep a handle no longer than the record.
+/// The place of a record. After a removal the handle may name another record: never keep it longer than the record.
 pub(crate) type Handle = u32;
 
 /// No record has it.
@@ -16,11 +16,11 @@ pub(crate) const NONE: Handle = Handle::MAX;
 const PAGE: usize = 64;
 
 pub(crate) struct Slab<T> {
-    /// Pages never move: one vector of all records would be copied as it grows, and half of it be room to spare.
+    /// Pages never move: a single vector of all records would be copied as it grows, and half of it could be unused.
     pages: Vec<Box<[Option<T>; PAGE]>>,
     /// Places of removed records.
     free: Vec<Handle>,
-    /// Places that have ever had a record: the first so many.
+    /// Number of places that have ever had a record; they are the first ones.
     begun: usize,
 }
 
@@ -34,7 +34,7 @@ impl<T> Slab<T> {
     pub(crate) fn insert(&mut self, record: T) -> Handle {
         let at = self.free.pop().unwrap_or_else(|| self.begin());
         let before = self.place(at).replace(record);
-        assert!(before.is_none(), "a free place holds a record");
+        assert!(before.is_none(), "a free place has a record");
         at
     }
 
@@ -64,13 +64,13 @@ impl<T> Slab<T> {
         self.begun - self.free.len()
     }
 
-    /// Every record, in no order that means anything.
+    /// Every record, in a meaningless order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
         let places = self.pages.iter().flat_map(|page| page.iter());
         places.enumerate().filter_map(|(at, record)| Some((at as Handle, record.as_ref()?)))
     }
 
-    /// Every record, to be changed alike: the order must not matter.
+    /// Every record, for changes whose order does not matter.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.pages.iter_mut().flat_map(|page| page.iter_mut().flatten())
     }

@@ -1,4 +1,4 @@
-//! A chunk as this node sees it: who looks at it, the picture, and the frames that wait for the next flush.
+//! A chunk as this node sees it: the sessions that look at it, the picture, and the frames that wait for the next flush.
 
 use gundo_types::ChunkId;
 
@@ -11,15 +11,15 @@ use crate::peer::PLACES;
 
 pub(super) struct Subscription {
     pub(super) chunk: ChunkId,
-    /// Sessions that look here, in the order of their handles, which means nothing.
+    /// Sessions that look here, ordered by handle, which means nothing.
     looks: Vec<Look>,
     /// How many of them have each tier.
     tier_counts: [u32; 3],
     /// Real players around.
     pub(super) players: u32,
-    /// Chunks around, with what belongs to them living here.
+    /// Nearby chunks at home here that are open.
     pub(super) places: u32,
-    /// Tiers the home has been told.
+    /// Tiers that this node last told the home.
     pub(super) told: u8,
     /// Its wanted tiers may have changed.
     pub(super) changed: bool,
@@ -32,7 +32,7 @@ pub(super) struct Subscription {
 #[derive(Clone, Copy)]
 pub(super) struct Look {
     pub(super) viewer: Handle,
-    /// The tick in which its old tier runs out; 0: it has none. A later change of tier has its own end.
+    /// The tick in which its old tier runs out; 0: it has none. A later change of tier sets a new one.
     pub(super) fades: u32,
     /// Bits; two while the session changes tier.
     pub(super) tiers: u8,
@@ -74,14 +74,14 @@ impl Subscription {
         self.looks.insert(at, look);
     }
 
-    /// A session looks here no more.
+    /// A session stops looking here.
     pub(super) fn leave(&mut self, viewer: Handle) -> Option<Look> {
         let look = self.find(viewer).ok().map(|at| self.looks.remove(at))?;
         self.count(look.tiers, 0);
         Some(look)
     }
 
-    /// A session that looks here has these tiers from now on. `fades`: when the old one of them runs out.
+    /// A session that looks here has these tiers from now on. `fades`: when the old one runs out.
     pub(super) fn set_tiers(&mut self, viewer: Handle, tiers: u8, fades: u32) {
         let at = self.find(viewer).expect("it looks here");
         assert!(tiers != 0, "a look without a tier");
@@ -96,20 +96,20 @@ impl Subscription {
         }
     }
 
-    /// Tiers (bits) that the home is to know.
+    /// Tiers (bits) to tell the home.
     pub(super) fn wanted(&self) -> u8 {
         let tiers = (0..3).fold(0, |tiers, t| tiers | u8::from(self.tier_counts[t] > 0) << t);
         let places = if self.places > 0 { PLACES } else { 0 };
         tiers | u8::from(self.players > 0) | places
     }
 
-    /// Hands the frames that have arrived to those who look; how many updates of entities that were.
+    /// Passes the frames that have arrived to the sessions that look; returns how many entity updates that were.
     pub(super) fn hand_out(&mut self, arrivals: &Arrivals, viewers: &mut Viewers) -> u64 {
         const ALL: u8 = 0b111;
         let offered = |frame: &ChunkFrame| if frame.roster.is_some() { ALL } else { frame.tiers() };
         let offered = arrivals.iter(self.arrived).fold(0, |tiers, frame| tiers | offered(frame));
         let mut updates = 0;
-        // Who is owed a keyframe of the chunk gets that instead.
+        // A session that is owed a keyframe of the chunk gets that instead.
         for look in self.looks.iter().filter(|look| look.tiers & offered != 0 && !look.owed) {
             let Some(parts) = viewers.parts(look.viewer) else { continue };
             for frame in arrivals.iter(self.arrived) {
@@ -126,7 +126,7 @@ impl Subscription {
         updates
     }
 
-    /// What must hold between two inputs.
+    /// Asserts the invariants between two inputs.
     pub(super) fn check(&self, viewers: &Viewers) {
         assert!(self.looks.is_sorted_by(|a, b| a.viewer < b.viewer), "looks out of order");
         for tier in 0..3 {
@@ -137,12 +137,8 @@ impl Subscription {
         for look in &self.looks {
             let viewer = viewers.get(look.viewer);
             assert!(look.tiers != 0, "a look without a tier at {:?}", self.chunk);
-            assert_eq!(
-                look.owed,
-                viewer.joins().contains(&self.chunk),
-                "who is owed a keyframe is miscounted"
-            );
-            assert!(look.fades == 0 || look.tiers.count_ones() > 1, "a tier fades that is not there");
+            assert_eq!(look.owed, viewer.joins().contains(&self.chunk), "owed keyframes are miscounted");
+            assert!(look.fades == 0 || look.tiers.count_ones() > 1, "a missing tier fades");
         }
     }
 }
@@ -161,7 +157,7 @@ mod tests {
         Look { viewer: viewers.find_or_add(ConnId(conn)), fades: 0, tiers, owed: false }
     }
 
-    /// A node has a subscription for every chunk in sight of its sessions, often several for each session, and dozens of looks for each.
+    /// A node has a subscription for every chunk in sight, often several per session, and dozens of looks per session.
     #[test]
     fn what_there_are_many_of_is_small() {
         assert!(size_of::<Look>() <= 12, "{} bytes for a look", size_of::<Look>());
@@ -184,7 +180,7 @@ mod tests {
         sub.players = 1;
         assert_eq!(sub.wanted(), 0b101, "a real player sees its surroundings in the nearest tier");
         sub.places = 1;
-        assert_eq!(sub.wanted(), 0b101 | PLACES, "what belongs to a chunk near is no one who looks");
+        assert_eq!(sub.wanted(), 0b101 | PLACES, "a place nearby is no look");
     }
 
     #[test]

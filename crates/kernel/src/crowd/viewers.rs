@@ -1,7 +1,7 @@
-//! The sessions as the crowd knows them: what each is owed, and the message that it gets at the next flush.
+//! The crowd's records of sessions: what each is owed, and the message that it gets at the next flush.
 //!
-//! Which chunks a session looks at is with the chunks ([`Interest`](super::interest::Interest)); here is what is one for the
-//! whole session. A viewer exists from its session's first look to its end.
+//! Which chunks a session looks at is recorded with the chunks ([`Interest`](super::interest::Interest)); here is what concerns
+//! the whole session. A viewer exists from its session's first look to its end.
 
 use std::collections::BTreeMap;
 
@@ -23,16 +23,16 @@ pub(super) struct Viewers {
 
 pub(super) struct Viewer {
     pub(super) conn: ConnId,
-    /// Where the sight is centred, as the session has it.
+    /// Where the session's sight is centred.
     pub(super) center: Option<ChunkId>,
     /// The send queue was full: no frames until it is empty.
     pub(super) lagging: bool,
     is_joining: bool,
-    /// Chunks it is owed a keyframe of, each once; the look at each says so too.
+    /// Chunks it is owed a keyframe of, each once; its look at each has the same mark.
     joins: Vec<ChunkId>,
-    /// What it gets in this flush: empty between two.
+    /// Its message in this flush: empty between two.
     parts: Parts,
-    /// Room for the parts of the next message: about as many as the last ones had.
+    /// Capacity for the parts of the next message: about as many as the last ones had.
     room: usize,
 }
 
@@ -73,13 +73,13 @@ impl Viewers {
         &mut self.viewers[at]
     }
 
-    /// It is owed a keyframe of the chunk, and was not before.
+    /// Owes it a keyframe of the chunk; it was not owed one before.
     pub(super) fn owe(&mut self, at: Handle, chunk: ChunkId) {
         self.viewers[at].joins.push(chunk);
         self.list(at);
     }
 
-    /// It gets its keyframes at the next flush, if it is owed any.
+    /// Lists it for keyframes at the next flush, if it is owed any.
     pub(super) fn list(&mut self, at: Handle) {
         let viewer = &mut self.viewers[at];
         if !viewer.joins.is_empty() && !std::mem::replace(&mut viewer.is_joining, true) {
@@ -92,8 +92,8 @@ impl Viewers {
         self.viewers[at].joins.retain(|c| *c != chunk);
     }
 
-    /// Those that are owed keyframes, and of which chunks: nearest first, so what the player stands in is there before what is far
-    /// away. Those that lag are owed them until they have caught up.
+    /// The viewers that are owed keyframes, and of which chunks, nearest first: the player's own chunk arrives before distant
+    /// ones. Lagging viewers wait until they have caught up.
     pub(super) fn take_joins(&mut self) -> Vec<(Handle, Vec<ChunkId>)> {
         let mut taken = Vec::new();
         for at in std::mem::take(&mut self.joining) {
@@ -109,7 +109,7 @@ impl Viewers {
         taken
     }
 
-    /// Where the parts of a viewer's message are laid, of which there must be one more now. `None`: it lags.
+    /// The parts of a viewer's message, to which the caller must add one now. `None`: it lags.
     #[inline]
     pub(super) fn parts(&mut self, at: Handle) -> Option<&mut Parts> {
         let viewer = &mut self.viewers[at];
@@ -139,16 +139,16 @@ impl Viewers {
         self.viewers.iter()
     }
 
-    /// What must hold between two inputs.
+    /// Asserts the invariants between two inputs.
     pub(super) fn check(&self) {
         assert_eq!(self.by_conn.len(), self.viewers.len(), "a viewer without its connection");
         for (conn, at) in &self.by_conn {
             assert_eq!(self.viewers[*at].conn, *conn, "a connection leads to another viewer");
         }
-        assert!(self.touched.is_empty(), "somebody was not sent its parts");
+        assert!(self.touched.is_empty(), "a viewer did not get its parts");
         for (at, viewer) in self.viewers.iter() {
             assert!(viewer.is_idle(), "parts were not sent");
-            assert_eq!(viewer.is_joining, self.joining.contains(&at), "who joins is miscounted");
+            assert_eq!(viewer.is_joining, self.joining.contains(&at), "joining viewers are miscounted");
             assert!(
                 viewer.joins.is_empty() || viewer.is_joining || viewer.lagging,
                 "a keyframe is forgotten"
@@ -158,7 +158,7 @@ impl Viewers {
 }
 
 impl Viewer {
-    /// Whether it gets nothing so far.
+    /// Whether it has no parts so far.
     pub(super) fn is_idle(&self) -> bool {
         self.parts.is_empty()
     }

@@ -1,4 +1,4 @@
-//! How a client comes in: its Hello, the search for its player, the welcome.
+//! How a client enters: its Hello, locating its player, the welcome.
 
 use gundo_types::{ConnId, EntityId, NodeId, Term};
 use gundo_wire::client::{Hello, PROTOCOL, ServerMessage, Welcome};
@@ -10,7 +10,7 @@ use crate::game::Refusal;
 use crate::io::SendClass;
 use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer, to_player};
 
-/// How long new players shall wait while nobody new is let in, ms.
+/// How long new players are to wait while the node admits none, ms.
 const CLOSED_RETRY_MS: u32 = 5_000;
 
 impl Edge {
@@ -33,7 +33,7 @@ impl Edge {
             Err(refusal) => return self.refuse_hello(cx, conn, refusal),
         };
         let player = EntityId::new(cx.core.settings.rules.player_kind(), id);
-        let session = self.sessions.get_mut(&conn).expect("only sessions greet");
+        let session = self.sessions.get_mut(&conn).expect("only a session says hello");
         session.greet(player, key, hello.name, cx.core.now.time);
         self.locate(cx, player, conn, None);
     }
@@ -46,16 +46,13 @@ impl Edge {
         not: Option<(NodeId, Term)>,
     ) {
         self.locating.entry(player).or_default().insert(conn);
-        assert!(
-            self.sessions.get(&conn).is_some_and(|s| s.player == player),
-            "a session looks for its player"
-        );
+        assert!(self.sessions.get(&conn).is_some_and(|s| s.player == player), "a session locates its player");
         if let Some(home) = cx.core.home_of(player) {
             cx.core.send_home(home, HomeMessage::Locate { entity: player, not });
         }
     }
 
-    /// A new view: homes may have changed, questions are asked again.
+    /// A new view: homes may have changed, so it repeats its questions.
     pub(crate) fn ask_homes_again(&mut self, cx: &mut Rooms<'_>) {
         self.register_again(cx.core);
         for player in self.locating.keys().copied() {
@@ -65,12 +62,12 @@ impl Edge {
         }
     }
 
-    /// The home's answer: `holder` has the player.
+    /// The home's answer: `holder` owns the player.
     pub(crate) fn on_located(&mut self, cx: &mut Rooms<'_>, player: EntityId, holder: NodeId, term: Term) {
         let me = cx.core.me();
         for conn in self.locating.remove(&player).unwrap_or_default() {
-            let session = self.sessions.get_mut(&conn).expect("only sessions look for players");
-            // Its player has been found meanwhile: the answer is to a question asked once too often.
+            let session = self.sessions.get_mut(&conn).expect("only sessions locate players");
+            // Its player has been found meanwhile: this answers a repeated question.
             if session.is(Phase::Playing) || session.is(Phase::Greeting) {
                 continue;
             }
@@ -127,14 +124,14 @@ impl Edge {
     }
 }
 
-/// Whose player a Hello means, and what it proves that with.
+/// The player of a Hello, and the key that proves it.
 fn key_of(hello: &Hello) -> Result<(u64, Key), Refusal> {
     if hello.token.is_empty() {
         let nonce = <[u8; 16]>::try_from(hello.nonce.as_ref()).map_err(|_| {
             let text = "A new player says hello with a nonce of 16 random bytes. Please update your client.";
             Refusal::new("bad_nonce", text)
         })?;
-        // 63 random bits: no node has to ask another whether the id is free. And the same bits wherever the hello is
+        // 63 random bits: no node has to ask another whether the id is free. They are the same wherever the hello is
         // repeated.
         let digest: [u8; 32] = Sha256::digest(nonce).into();
         let id = digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head)) & (u64::MAX >> 1);

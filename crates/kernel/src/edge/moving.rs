@@ -1,4 +1,4 @@
-//! A session whose player is, or may be, on another node now: found, and asked to go on.
+//! A session whose player is, or may be, on another node now: the edge locates the player and continues the session there.
 
 use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
 use gundo_wire::client::{Notice, ServerMessage};
@@ -10,7 +10,7 @@ use crate::io::SendClass;
 use crate::peer::{Line, Resumed, ToEdge, ToPlayer, to_player};
 
 impl Edge {
-    /// Nodes are gone, and with them players of sessions here: their homes are asked which node takes them.
+    /// Nodes were lost, with players of sessions here: asks the players' homes which nodes own them now.
     pub(crate) fn lose_holders(&mut self, cx: &mut Rooms<'_>, gone: &[NodeId]) {
         let now = cx.core.now.time;
         let mut doubted = Vec::new();
@@ -34,7 +34,7 @@ impl Edge {
             }
             doubted.push((*conn, suspects));
         }
-        // At once: this very node may be the next that one of them takes down.
+        // At once: one of these commands may take this very node down next.
         doubted.into_iter().for_each(|(conn, suspects)| tell_suspects(cx.core, conn, suspects));
     }
 
@@ -48,10 +48,10 @@ impl Edge {
         self.ask_to_resume(cx, conn);
     }
 
-    /// Asks the node that has the player to go on in this line.
+    /// Asks the node that owns the player to continue the session with this connection.
     pub(super) fn ask_to_resume(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        assert!(session.is(Phase::Moving), "only a session that moves asks to go on");
+        assert!(session.is(Phase::Moving), "only a moving session asks to resume");
         session.since = cx.core.now.time;
         session.said.0 = session.body;
         let message = ToPlayer::Resume { adoption: session.adoption, body: session.body };
@@ -59,7 +59,7 @@ impl Edge {
         cx.core.send(session.holder, to_player(session.player, line, message));
     }
 
-    /// The player is not where it should be: its home is asked, at most once at a time.
+    /// The player is not where it should be: asks its home, with at most one question in flight.
     pub(super) fn look_for_player(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         if session.plays() {
@@ -75,14 +75,14 @@ impl Edge {
         }
     }
 
-    /// Nothing has been heard of the player for long: the answer of its home, or of its node, was lost.
+    /// Asks again after a long silence: the answer of the player's home, or of its node, was lost.
     pub(super) fn ask_home_again(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         let Some(player) = self.sessions.get(&conn).map(|s| s.player) else { return };
         self.look_no_more(player, conn);
         self.look_for_player(cx, conn);
     }
 
-    /// The player is real again: what is unanswered is resent.
+    /// The player is real again: resends unanswered commands.
     pub(super) fn on_resumed(&mut self, cx: &mut Rooms<'_>, conn: ConnId, from: NodeId, resumed: Resumed) {
         let session = self.sessions.get_mut(&conn).filter(|s| s.is(Phase::Moving));
         let Some(session) = session else { return cx.core.note_stale() };
@@ -90,7 +90,7 @@ impl Edge {
         let (player, line) = (session.player, Line { edge: cx.core.me(), conn });
         let (said, move_seq) = session.said;
         let moved = said.at != resumed.body.at;
-        // Its client has walked on since the question.
+        // Its client has walked on since the request.
         let walked = (!moved && session.body != said).then_some(session.body);
         if moved {
             session.body = resumed.body;
@@ -119,8 +119,8 @@ impl Edge {
         tell_suspects(cx.core, conn, vec![seq]);
     }
 
-    /// A word for a session that is gone: its client went while the session was being adopted, or while its player changed its
-    /// node.
+    /// A message for a session that has ended: its client disconnected while the session was being adopted, or during its
+    /// player's handoff.
     pub(super) fn tell_gone(
         &self,
         cx: &mut Rooms<'_>,
@@ -139,7 +139,7 @@ impl Edge {
     }
 }
 
-/// A node was lost over these commands, and the next one may be this one: the client is to remember it.
+/// A node was lost over these commands, and this node may be the next: the client must remember that.
 fn tell_suspects(core: &mut Core, conn: ConnId, suspects: Vec<u64>) {
     if !suspects.is_empty() {
         let notice = Notice { code: "taken_over".to_owned(), text: String::new(), suspects };

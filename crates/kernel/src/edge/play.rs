@@ -1,4 +1,4 @@
-//! A client that plays: its commands and moves go to its player's real, and what that says comes back.
+//! A client that plays: its commands and moves go to its player's real, and the real's messages come back.
 
 use bytes::Bytes;
 use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point};
@@ -12,10 +12,10 @@ use crate::game::Refusal;
 use crate::io::SendClass;
 use crate::peer::{LOSSES_MAX, Line, ToEdge, ToPlayer, to_player};
 
-/// Between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
+/// Wait between an answer and the next command that nodes were lost over, ms: the edge writes at least every 4 ms.
 const PASS_ON_MS: u64 = 10;
 
-/// Refusals that pass by themselves: no question to the player, the client comes back in a moment.
+/// Temporary refusals: the client does not ask the person but comes back in a moment.
 const PASSING: [&str; 5] = ["storage", "storage_busy", "storage_full", "busy", "not_ready"];
 
 impl Edge {
@@ -24,7 +24,7 @@ impl Edge {
     pub(super) fn pass_command(&mut self, cx: &mut Rooms<'_>, conn: ConnId, command: Command) {
         let limits = cx.core.world().limits;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        // Repeated on the same connection: one answer is under way, and there must not be another before it.
+        // Repeated on the same connection: its answer is in flight, and another must not overtake it.
         if session.unanswered.contains_key(&command.seq) {
             return;
         }
@@ -44,8 +44,8 @@ impl Edge {
         self.pass_on(cx, conn);
     }
 
-    /// Passes on the commands that may be, in order. One that was with a node when that was lost may be what took it down: it
-    /// goes alone, so that if it happens again, it is known which it was; and then it goes as a question.
+    /// Passes on the commands that may go, in order. A command that was at a node when that was lost may have taken it down: it
+    /// goes alone, so that a second loss proves that it was this command. After that it goes only as a question.
     pub(crate) fn pass_on(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         let line = Line { edge: cx.core.me(), conn };
         let Some(session) = self.sessions.get_mut(&conn).filter(|s| s.is(Phase::Playing)) else { return };
@@ -87,7 +87,7 @@ impl Edge {
 
     // ---- down ------------------------------------------------------------------------------------------
 
-    /// What a player's real says to the edge of its session.
+    /// A message from a player's real to the edge of its session.
     pub(crate) fn handle_real(
         &mut self,
         cx: &mut Rooms<'_>,
@@ -102,14 +102,14 @@ impl Edge {
         let (plays, moves) = (session.plays(), session.is(Phase::Moving));
         match message {
             ToEdge::MovedTo { holder, term } => self.on_moved(cx, conn, holder, term),
-            // What a node says that has the player no more: another says it by now, or will.
+            // A node that does not own the player any more: the new owner says it, or will.
             other if from != session.holder && !matches!(other, ToEdge::Superseded) => cx.core.note_stale(),
             ToEdge::Told(payload) => self.on_told(cx, conn, payload),
-            // What moves before the welcome, the welcome tells; the client forgets what it was told before.
+            // Before the welcome: the client forgets earlier state, and the welcome has the newest.
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. } if moves || !plays => {
                 cx.core.note_early();
             }
-            // Its client has been welcomed, and would forget all it sees.
+            // Its client was welcomed already: a second welcome would make it forget all it sees.
             ToEdge::Opened(opened) if plays => session.adoption = session.adoption.max(opened.adoption),
             ToEdge::Opened(opened) => self.welcome(cx, conn, from, *opened),
             ToEdge::Resumed(resumed) => self.on_resumed(cx, conn, from, *resumed),
@@ -142,10 +142,10 @@ impl Edge {
         }
     }
 
-    /// The player's real does not adopt the session, or does not let it go on.
+    /// The player's real does not adopt the session, or does not continue it.
     fn on_open_refused(&mut self, cx: &mut Rooms<'_>, conn: ConnId, moves: bool, refusal: Refusal) {
         match &*refusal.code {
-            // It is asked again in a moment.
+            // The edge asks again in a moment.
             "busy" if moves => {}
             "suspended" if moves => self.close(cx, conn, &refusal.code, &refusal.text, 0),
             code if moves || PASSING.contains(&code) => {
@@ -156,7 +156,7 @@ impl Edge {
         }
     }
 
-    /// A message to this player only. One that reads too slowly would only be slower by it.
+    /// A message to this player only. It is dropped if the client reads too slowly, since it would only slow it down more.
     fn on_told(&self, cx: &mut Rooms<'_>, conn: ConnId, payload: Bytes) {
         let plays = self.sessions.get(&conn).is_some_and(|s| s.is(Phase::Playing));
         if !plays || cx.crowd.interest.is_lagging(conn) {
@@ -169,11 +169,11 @@ impl Edge {
 
     fn on_reply(&mut self, cx: &mut Rooms<'_>, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        // Said to two nodes, it is answered by both: alike, and once is enough.
+        // Two nodes that got the command both answer, with the same answer: once is enough.
         if session.unanswered.remove(&seq).is_none() {
             return cx.core.note_stale();
         }
-        // What waits for this answer may take the node down: first the answer must be out of the door.
+        // The commands that wait for this answer may take the node down: first the answer must be sent.
         if session.unanswered.values().any(|c| !c.passed) {
             cx.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));
         }

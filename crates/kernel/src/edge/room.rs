@@ -13,22 +13,22 @@ use crate::io::{Gauges, Member, Output};
 use crate::overload::Overload;
 use crate::peer::{Line, ToPlayer, to_player};
 
-/// How long clients shall wait before they come back by themselves, ms: each another time, for many lose the same at once.
+/// How long clients are to wait before they reconnect, ms: a random time for each, because many lose their connection at once.
 const RETRY_MS: std::ops::RangeInclusive<u32> = 500..=1_500;
-/// The same for clients of a node that is being emptied, which come back at another edge at once.
+/// The same for clients of a draining node, which reconnect at another edge at once.
 const RETRY_MOVING_MS: std::ops::RangeInclusive<u32> = 1..=20;
 
 /// All sessions at this edge.
 #[derive(Default)]
 pub(crate) struct Edge {
     pub(super) sessions: BTreeMap<ConnId, Session>,
-    /// Connections that were closed from here and are not gone yet: what still comes from them is too late.
+    /// Connections that this node is closing: messages that still come from them are too late.
     pub(super) closed: BTreeSet<ConnId>,
-    /// Sessions that wait to hear where their player is.
+    /// Sessions that are locating their player.
     pub(super) locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
-    /// What they watch.
+    /// The entities that they watch.
     pub(super) watches: Watches,
-    /// What the driver last said of itself.
+    /// The driver's last gauges.
     pub(super) gauges: Gauges,
 }
 
@@ -48,13 +48,13 @@ impl Edge {
         cx.core.outputs.push_back(Output::Close { conn, closing });
     }
 
-    /// Closes a connection for something that passes: the client comes back by itself.
+    /// Closes a connection for a temporary reason: the client reconnects by itself.
     pub(super) fn close_for_now(&mut self, cx: &mut Rooms<'_>, conn: ConnId, code: &str, text: &str) {
         let retry_ms = cx.core.spread(RETRY_MS);
         self.close(cx, conn, code, text, retry_ms);
     }
 
-    /// The client is to play on by another edge: nothing else changes for it.
+    /// Sends the client to another edge: nothing else changes for it.
     pub(super) fn send_away(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         let retry_ms = cx.core.spread(RETRY_MOVING_MS);
         let text = "This server is being renewed. You are taken to another one.";
@@ -73,7 +73,7 @@ impl Edge {
         leave_chunks(cx, conn);
     }
 
-    /// A session does not wait to hear where this player is any more.
+    /// A session stops locating this player.
     pub(super) fn look_no_more(&mut self, player: EntityId, conn: ConnId) {
         if let Some(waiting) = self.locating.get_mut(&player) {
             waiting.remove(&conn);
@@ -84,7 +84,7 @@ impl Edge {
         }
     }
 
-    /// The connections of sessions for which `is` holds, in order.
+    /// The connections of sessions for which `is` is true, in order.
     pub(super) fn those(&self, is: impl Fn(&Session) -> bool) -> Vec<ConnId> {
         self.sessions.iter().filter(|(_, s)| is(s)).map(|(conn, _)| *conn).collect()
     }
@@ -93,13 +93,13 @@ impl Edge {
 /// A session has ended: it looks at nothing any more.
 fn leave_chunks(cx: &mut Rooms<'_>, conn: ConnId) {
     if cx.core.planted(Planted::SightLeaked) {
-        // What it looked at stays, but nothing is sent to a connection that is gone.
+        // A planted mistake: its looks stay. Nothing is sent to the closed connection.
         return cx.crowd.interest.set_lagging(conn);
     }
     cx.crowd.interest.leave_all(cx.core, conn);
 }
 
-/// Where clients may come: not to members that are being emptied, unless all are.
+/// The edges that clients may use: those of members that do not drain, unless all do.
 pub(super) fn edges(core: &Core) -> Edges {
     let members = &core.view.members;
     let stays = members.iter().any(|m| !m.draining);

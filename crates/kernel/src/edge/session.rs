@@ -2,13 +2,13 @@
 //!
 //! | from | to | when |
 //! | --- | --- | --- |
-//! | greeting | locating | it has said hello: where is its player? |
-//! | locating | opening | the player's real is asked to adopt the session into this line |
-//! | opening | locating | the node that was asked is gone, or has no such player |
+//! | greeting | locating | it has said hello; the edge asks where its player is |
+//! | locating | opening | the edge asks the player's real to adopt the session for this connection |
+//! | opening | locating | the node that was asked was lost, or does not own the player |
 //! | greeting, locating, opening | greeting | it was refused, and may say hello again |
-//! | greeting, locating, opening | playing | it was adopted, and the client welcomed |
-//! | playing, moving | moving | its player is, or may be, on another node now: that one is asked to go on |
-//! | moving | playing | the player goes on |
+//! | greeting, locating, opening | playing | the real has adopted it, and the edge welcomes the client |
+//! | playing, moving | moving | its player is, or may be, on another node now; the edge asks that one to resume |
+//! | moving | playing | the session goes on |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +22,13 @@ use crate::peer::Key;
 pub(super) enum Phase {
     /// No Hello yet, or it was refused.
     Greeting,
-    /// Its player's home is asked.
+    /// The edge asks its player's home.
     Locating,
-    /// Its player's real is asked.
+    /// The edge asks its player's real.
     Opening,
     /// The client plays.
     Playing,
-    /// The client plays, and its player's node is looked for. The client notices nothing but a pause.
+    /// The client plays, and the edge locates its player's node. The client notices nothing but a pause.
     Moving,
 }
 
@@ -37,18 +37,18 @@ pub(super) struct Session {
     pub(super) player: EntityId,
     pub(super) holder: NodeId,
     pub(super) term: Term,
-    /// What came with its Hello.
+    /// The key from its Hello.
     pub(super) key: Key,
     pub(super) name: String,
     /// When it began to wait.
     pub(super) since: Time,
-    /// Commands not answered yet: what is resent when the player's node is lost.
+    /// Unanswered commands: the edge resends them when the player's node is lost.
     pub(super) unanswered: BTreeMap<u64, Unanswered>,
-    /// How many times the session had been adopted when this line adopted it.
+    /// How many times the session had been adopted when this connection adopted it.
     pub(super) adoption: u64,
-    /// Where its body was last, as far as was heard here.
+    /// The last place of its body that this edge has received.
     pub(super) body: Body,
-    /// Where it was when the node that has its player now was told, and the count of the newest move.
+    /// Its place in the last message to its player's present node, and the count of the newest move.
     pub(super) said: (Body, u32),
     pub(super) center: Option<ChunkId>,
     /// Its client wants the edge's statistics.
@@ -60,7 +60,7 @@ pub(super) struct Session {
 /// A command that waits for its answer.
 pub(super) struct Unanswered {
     pub(super) payload: Bytes,
-    /// Nodes that were lost while they had it, here or, as the client says, at edges before.
+    /// Nodes that were lost while they had it, counted here or, as the client says, at earlier edges.
     pub(super) losses: u8,
     /// The player's node has it.
     pub(super) passed: bool,
@@ -95,28 +95,28 @@ impl Session {
         matches!(self.phase, Phase::Playing | Phase::Moving)
     }
 
-    /// Whether it waits to be let in.
+    /// Whether it waits for its welcome.
     pub(super) fn opens(&self) -> bool {
         matches!(self.phase, Phase::Locating | Phase::Opening)
     }
 
-    /// Whether a node has been asked that must hear when the client goes.
+    /// Whether a node must hear when the client disconnects, because the edge has asked it.
     pub(super) fn has_holder(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Playing | Phase::Moving)
     }
 
-    /// It says who it is.
+    /// The client has said hello.
     pub(super) fn greet(&mut self, player: EntityId, key: Key, name: String, now: Time) {
         self.step(Phase::Locating, |from| from == Phase::Greeting);
         (self.player, self.key, self.name, self.since) = (player, key, name, now);
     }
 
-    /// Its player's node is known, and asked.
+    /// Its player's node is located, and the edge asks it.
     pub(super) fn open(&mut self) {
         self.step(Phase::Opening, |from| matches!(from, Phase::Locating | Phase::Opening));
     }
 
-    /// The node that was asked cannot answer: the home is asked again.
+    /// The node that was asked cannot answer: the edge asks the home again.
     pub(super) fn locate(&mut self) {
         self.step(Phase::Locating, |from| !matches!(from, Phase::Playing | Phase::Moving));
     }
@@ -143,7 +143,7 @@ impl Session {
         self.phase = to;
     }
 
-    /// The player's node has none of its commands any more.
+    /// The player's node has lost all of its commands.
     pub(super) fn take_back_commands(&mut self) {
         self.unanswered.values_mut().for_each(|command| command.passed = false);
     }

@@ -1,5 +1,5 @@
-//! What a session sees: where its sight is centred, and what its client hears of that. Which sessions look where, and what each
-//! gets, is known to the crowd ([`Interest`](crate::crowd::Interest)).
+//! What a session sees: where its sight is centred, and what its client hears of that. The crowd
+//! ([`Interest`](crate::crowd::Interest)) records which sessions look where, and what each gets.
 
 use gundo_types::{ChunkId, ConnId};
 use gundo_wire::client::{Resync, ServerMessage};
@@ -16,7 +16,7 @@ impl Edge {
         }
     }
 
-    /// The send queue is empty again: the client forgets all and gets a keyframe of every chunk in sight.
+    /// The send queue is empty again: the client forgets everything and gets a keyframe of every chunk in sight.
     pub(crate) fn handle_drained(&self, cx: &mut Rooms<'_>, conn: ConnId) {
         if !self.sessions.contains_key(&conn) || !cx.crowd.interest.is_lagging(conn) {
             return cx.core.note_stale();
@@ -27,7 +27,7 @@ impl Edge {
         self.show_all(cx, conn);
     }
 
-    /// Centres a session's sight: chunks are joined, left, or change their tier.
+    /// Centres a session's sight: it joins chunks, leaves chunks, or changes their tiers.
     pub(super) fn look_from(&mut self, cx: &mut Rooms<'_>, conn: ConnId, center: ChunkId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.center = Some(center);

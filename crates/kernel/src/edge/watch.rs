@@ -1,11 +1,11 @@
-//! What clients watch: entities by their ids, wherever they live.
+//! What clients watch: entities by their ids, wherever they are.
 //!
-//! The edge keeps which session watches what, and registers each entity at its home: one registration for all its sessions,
-//! repeated every few seconds, for a home keeps it as soft state. The home says how the entity looks, and who may not watch it. A
-//! session is shown nothing before a registration that names its player was judged. What a client watched at another edge, or
-//! before its last welcome, it asks for again by itself.
+//! The edge records which session watches what, and registers each entity at its home: one registration for all its sessions,
+//! repeated every few seconds, because the home keeps it as soft state. The home says how the entity looks, and which players may
+//! not watch it. The edge shows a session nothing before the home has judged a registration that names its player. Clients ask
+//! again for what they watched at another edge, or before their last welcome.
 //!
-//! What is known of each is in `watches`. Not here: who may watch what, and when a state is durable (`host::watching`).
+//! The records are in `watches`. Not here: who may watch what, and when a state is durable (`host::watching`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,7 @@ impl Edge {
         self.watches.register(cx.core, entity);
     }
 
-    /// The entity that is meant, if as much as the edge knows of it lets this session watch it.
+    /// The entity to watch, if the checks at the edge allow this session to watch it.
     fn may_begin(
         &self,
         core: &Core,
@@ -69,7 +69,7 @@ impl Edge {
         Ok(entity)
     }
 
-    /// A client does not want to watch an entity any more.
+    /// A client wants to stop watching an entity.
     pub(super) fn unwatch(&mut self, cx: &mut Rooms<'_>, conn: ConnId, entity: client::EntityId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let Ok(kind) = u16::try_from(entity.kind) else { return };
@@ -86,7 +86,7 @@ impl Edge {
 
     // ---- what homes say --------------------------------------------------------------------------------
 
-    /// How a watched entity looks, and who does not watch it any more.
+    /// How a watched entity looks, and which players do not watch it any more.
     pub(crate) fn on_watched(
         &mut self,
         cx: &mut Rooms<'_>,
@@ -145,12 +145,12 @@ impl Edge {
 
     // ---- soft state ------------------------------------------------------------------------------------
 
-    /// Entities that are watched.
+    /// Number of watched entities.
     pub(crate) fn watches(&self) -> usize {
         self.watches.len()
     }
 
-    /// A new view: homes have forgotten everything, and may be others.
+    /// A new view: homes have forgotten everything, and may be other nodes.
     pub(super) fn register_again(&mut self, core: &mut Core) {
         if core.planted(Planted::WatchNotRenewed) {
             return;
@@ -164,7 +164,7 @@ impl Edge {
         self.watches.due.clear();
     }
 
-    /// Once per tick: registers what others have begun or ceased to watch since.
+    /// Once per tick: registers entities whose watchers have changed since.
     pub(crate) fn register_due(&mut self, cx: &mut Rooms<'_>) {
         for entity in std::mem::take(&mut self.watches.due) {
             self.watches.register_now(cx.core, entity);

@@ -1,4 +1,4 @@
-//! Which sessions at this edge watch which entities, and what each was shown. Plain values; when they change is in `watch`.
+//! Which sessions at this edge watch which entities, and what each has seen. Plain values; when they change is in `watch`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +11,25 @@ use crate::core::Core;
 use crate::io::{Output, SendClass};
 use crate::peer::{HomeMessage, WatchedState};
 
-/// All that is watched from this edge.
+/// All entities that sessions of this edge watch.
 #[derive(Default)]
 pub(super) struct Watches {
     pub(super) entities: BTreeMap<EntityId, Watch>,
-    /// Those whose watchers have changed since they were registered: registered at the next flush.
+    /// Those whose watchers have changed since their registration: registered again at the next flush.
     pub(super) due: BTreeSet<EntityId>,
     /// Number of the last registration.
     last: u64,
 }
 
-/// An entity that is watched.
+/// A watched entity.
 #[derive(Default)]
 pub(super) struct Watch {
     /// Never empty.
     pub(super) watchers: BTreeMap<ConnId, Watcher>,
     pub(super) registered: Time,
-    /// The tick of that: more than once per tick it is not registered.
+    /// The tick of that registration: there is at most one per tick.
     tick: Option<u32>,
-    /// Number of the newest state in this view; 0: none has come.
+    /// Number of the newest state in this view; 0: none has arrived.
     pub(super) seen: u64,
     /// That state, or the last one of an earlier view.
     pub(super) public: Option<Bytes>,
@@ -38,11 +38,11 @@ pub(super) struct Watch {
 /// A session that watches it.
 pub(super) struct Watcher {
     pub(super) player: EntityId,
-    /// Number of the first registration in this view that names its player; 0: none has yet.
+    /// Number of the first registration in this view that names its player; 0: none does yet.
     pub(super) since: u64,
-    /// It has been shown a state, so it may see the entity, or might once.
+    /// It has received a state: it may see the entity, or could earlier.
     pub(super) shown: bool,
-    /// That was the newest one.
+    /// It has received the newest state.
     pub(super) fresh: bool,
 }
 
@@ -51,7 +51,7 @@ impl Watches {
         self.entities.len()
     }
 
-    /// Tells the home of `entity` who watches it: at once, or at the next flush if this tick has told it already.
+    /// Registers the watchers of `entity` at its home: at once, or at the next flush if this tick has registered it already.
     pub(super) fn register(&mut self, core: &mut Core, entity: EntityId) {
         let Some(watch) = self.entities.get(&entity) else { return };
         if watch.tick == Some(core.tick()) {
@@ -102,37 +102,37 @@ impl Watches {
         }
     }
 
-    /// What must hold between two inputs. `watches`: whether this session watches that entity.
+    /// Asserts the invariants between two inputs. `watches`: whether this session watches that entity.
     pub(super) fn check(&self, core: &Core, watches: impl Fn(ConnId, EntityId) -> bool) {
         let most = core.world().limits.watchers_max;
         for (entity, watch) in &self.entities {
             let all = watch.watchers.keys().all(|conn| watches(*conn, *entity));
-            assert!(all && !watch.watchers.is_empty(), "{entity}: sessions watch it, and they know");
+            assert!(all && !watch.watchers.is_empty(), "{entity}: its watchers have it listed");
             assert!(watch.watchers.len() <= most, "{entity}: its watchers are bounded");
             let judged = watch.watchers.values().all(|w| w.since <= self.last);
-            assert!(judged, "{entity}: who watches it was registered in the past");
+            assert!(judged, "{entity}: its watchers are registered");
         }
         assert!(
             self.due.iter().all(|entity| self.entities.contains_key(entity)),
-            "only what is watched is due"
+            "only watched entities are due"
         );
     }
 
-    /// Whether this session is known to watch that entity.
+    /// Whether this session is recorded as a watcher of that entity.
     pub(super) fn has(&self, conn: ConnId, entity: EntityId) -> bool {
         self.entities.get(&entity).is_some_and(|watch| watch.watchers.contains_key(&conn))
     }
 }
 
 impl Watcher {
-    /// Whether a judgement of this registration says something of it.
+    /// Whether a judgement of this registration includes it.
     pub(super) fn is_judged(&self, asked: u64) -> bool {
         (1..=asked).contains(&self.since)
     }
 }
 
 impl Watch {
-    /// The newest state has come: sessions that have not been shown as much are.
+    /// The newest state has arrived: shows it to sessions that have not seen it yet.
     pub(super) fn take(
         &mut self,
         core: &mut Core,
@@ -146,7 +146,7 @@ impl Watch {
         let mut bytes = None;
         for (conn, watcher) in &mut self.watchers {
             if !watcher.is_judged(asked) {
-                // What it was shown in an earlier view may be old now; its own judgement brings it the newest.
+                // What it saw in an earlier view may be stale; its own judgement brings the newest.
                 watcher.fresh &= !changed;
                 continue;
             }
@@ -154,7 +154,7 @@ impl Watch {
                 continue;
             }
             (watcher.shown, watcher.fresh) = (true, true);
-            // One that reads too slowly gets the newest when it has caught up.
+            // A lagging session gets the newest state when it has caught up.
             if !is_lagging(*conn) {
                 let bytes = bytes.get_or_insert_with(|| encoded(entity, self.public.clone())).clone();
                 let class = SendClass::Frames;

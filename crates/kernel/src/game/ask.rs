@@ -1,4 +1,4 @@
-//! Transactions as a decision asks for them, in types; and what only a player's decision holds.
+//! The typed builder of a decision's transaction; and the parts that only a player's decision has.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use super::refusal::{Refusal, game_error};
 use super::state::State;
 
 impl<E: Player> Done<E> {
-    /// What the player's client hears. Without it, the reply is empty.
+    /// The reply to the player's client. Without it, the reply is empty.
     pub fn reply(mut self, reply: &E::Reply) -> Self {
         self.raw.reply = reply.to_bytes();
         self
@@ -28,17 +28,17 @@ impl<E: Player> Done<E> {
     }
 }
 
-/// Begins a transaction: asks other entities, and says with [`then`](Asking::then) what follows from their answers. Everything takes
-/// effect together or not at all, whatever crashes meanwhile.
+/// Begins a transaction: asks other entities, and says with [`then`](Asking::then) what follows from their answers. Everything
+/// takes effect together or not at all, whatever crashes meanwhile.
 ///
-/// At most 16 entities, each once. A player cannot be asked. While it is being asked, an entity answers nobody else; asks for the same
-/// entity wait or are tried again, for at most 3 s: then the command is refused with `busy`.
+/// At most 16 entities, each once. A player cannot be asked. An entity that takes part in a transaction answers no other; asks
+/// of the same entity wait or are retried for at most 3 s, and then the command is refused with `busy`.
 #[derive(Debug)]
 pub struct Ask;
 
 impl Ask {
-    /// Asks the entity `id` of kind `T`, which must exist: otherwise the command is refused with `no_such_entity`. For land, `id` is its
-    /// chunk.
+    /// Asks the entity `id` of kind `T`, which must exist: otherwise the command is refused with `no_such_entity`. For land, `id`
+    /// is its chunk.
     pub fn of<T: Asked>(id: impl Into<u64>, ask: &T::Ask) -> Asking<One<T>> {
         Asking { parts: vec![part::<T>(id.into(), ask, Exists::Yes)], answers: PhantomData }
     }
@@ -49,7 +49,7 @@ impl Ask {
         Asking { parts: vec![part::<T>(id.into(), ask, Exists::No)], answers: PhantomData }
     }
 
-    /// Asks several entities of one kind the same. Their answers come in this order.
+    /// Asks several entities of one kind the same thing. Their answers come in this order.
     pub fn each<T: Asked>(ids: impl IntoIterator<Item = impl Into<u64>>, ask: &T::Ask) -> Asking<Many<T>> {
         let parts = ids.into_iter().map(|id| part::<T>(id.into(), ask, Exists::Yes)).collect();
         Asking { parts, answers: PhantomData }
@@ -60,7 +60,7 @@ fn part<T: Asked>(id: u64, ask: &T::Ask, exists: Exists) -> Part {
     Part { entity: EntityId::new(T::KIND, id), ask: ask.to_bytes(), exists }
 }
 
-/// A transaction that is being put together. It does nothing before [`then`](Self::then).
+/// A transaction that is being built. It does nothing before [`then`](Self::then).
 #[must_use = "an ask without `then` asks nobody"]
 pub struct Asking<A> {
     parts: Vec<Part>,
@@ -68,21 +68,21 @@ pub struct Asking<A> {
 }
 
 impl<A: Answers> Asking<A> {
-    /// Asks another entity besides. The closure of [`then`](Self::then) gets the answers as a pair.
+    /// Also asks another entity. The closure of [`then`](Self::then) gets the answers as a pair.
     pub fn and<T: Asked>(mut self, id: impl Into<u64>, ask: &T::Ask) -> Asking<Both<A, One<T>>> {
         self.parts.push(part::<T>(id.into(), ask, Exists::Yes));
         Asking { parts: self.parts, answers: PhantomData }
     }
 
-    /// Creates another entity besides, as [`Ask::create`].
+    /// Also creates another entity, as [`Ask::create`].
     pub fn and_create<T: Asked>(mut self, id: impl Into<u64>, ask: &T::Ask) -> Asking<Both<A, One<T>>> {
         self.parts.push(part::<T>(id.into(), ask, Exists::No));
         Asking { parts: self.parts, answers: PhantomData }
     }
 
-    /// What follows from the answers: what happens to the asking entity itself, or a refusal, and then nothing happens to anybody.
+    /// Decides on the answers: what happens to the asking entity itself, or a refusal, after which nothing happens to any entity.
     ///
-    /// The closure gets the entity as it is then, the answers, and a context. It may run again, like `decide`.
+    /// The closure gets the entity's present state, the answers, and a context. It may run again, like `decide`.
     pub fn then<E: State>(
         self,
         conclude: impl Fn(&E, A::Out, &mut Context<'_, E>) -> Result<Done<E>, Refusal> + Send + 'static,
@@ -96,15 +96,15 @@ impl<A: Answers> Asking<A> {
 pub trait Answers: 'static {
     /// What the closure gets.
     type Out;
-    /// Reads them, in the order of the asks. `None`: one is not such an answer.
+    /// Reads them, in the order of the asks. `None`: one of them is not such an answer.
     fn read(answers: &mut std::slice::Iter<'_, Bytes>) -> Option<Self::Out>;
 }
 
 /// One entity's answer.
 pub struct One<T>(PhantomData<fn(T)>);
-/// The answers of several entities of one kind: all that are left.
+/// The answers of several entities of one kind: all remaining ones.
 pub struct Many<T>(PhantomData<fn(T)>);
-/// Those of both.
+/// The answers of both.
 pub struct Both<A, B>(PhantomData<fn(A, B)>);
 
 impl<T: Asked> Answers for One<T> {

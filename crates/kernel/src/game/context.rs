@@ -9,7 +9,7 @@ use super::payload::Payload;
 use super::refusal::Refusal;
 use super::state::{Role, State};
 
-/// Who asks another entity, as others saw it when the ask was sent.
+/// The entity that asks another, as others saw it when it sent the ask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Actor {
     /// The entity whose decision asks.
@@ -35,7 +35,7 @@ impl Actor {
     }
 }
 
-/// Another entity as it is seen from here: real or ghost, a tick old at most while the cluster is well.
+/// Another entity as this node sees it: real or ghost, at most a tick old while the cluster is healthy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbour {
     /// Which entity.
@@ -60,33 +60,33 @@ fn seen<T: State>(id: EntityId, public: &[u8]) -> Option<T::Public> {
 fn nowhere() -> Refusal {
     Refusal::new("nowhere", "You are not in the world yet. Try again in a moment.")
 }
-/// How far around its own chunk an entity sees what is [near](Surroundings::near), in chunks.
+/// How far around its own chunk an entity sees with [near](Surroundings::near), in chunks.
 pub const NEAR_CHUNKS: u32 = 1;
 
 /// The local picture of the world, reals and ghosts alike.
 pub trait Surroundings {
     /// Everything else with a body within `radius_mm` of `point` on `island`, in id order. The entity that asks is not in it.
     ///
-    /// What it sees does not depend on how many nodes there are. It sees the nine chunks around its own, and nothing beyond
-    /// ([`NEAR_CHUNKS`]): a radius of a chunk's length (30 m) around a point in its chunk is all within them.
+    /// What it sees does not depend on the number of nodes. It sees its own chunk and the eight around it, and nothing beyond
+    /// ([`NEAR_CHUNKS`]): a circle with a chunk's length (30 m) as radius around a point in its chunk is always within them.
     ///
     /// * **A player**: the chunks around the one its sight is centred on, which it leaves by no more than 3 m. Nothing before it
-    ///   stands in the world.
-    /// * **Land, and what has a place**: the chunks around its own, while somebody looks at that. Nothing otherwise.
-    /// * **What has no place**: nothing.
+    ///   has entered the world.
+    /// * **Land and placed entities**: the chunks around their own, while somebody looks at that. Nothing otherwise.
+    /// * **Entities without a place**: nothing.
     ///
-    /// It is a picture: what others do is in it up to two ticks later, and so is all of it when the entity has just begun to see.
+    /// It is a picture: it may be up to two ticks behind, and may be incomplete for as long when the entity has just begun to see.
     fn near(&self, island: u16, point: Point, radius_mm: u32) -> Vec<Neighbour>;
     /// The public part of `id`, if it is in the picture. `chunk` is where to look.
     fn look(&self, chunk: ChunkId, id: EntityId) -> Option<Bytes>;
 }
 
-/// Public parts of entities that are elsewhere, fetched for one decision.
+/// Public parts of entities on other nodes, fetched for one decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reads {
-    /// What has been fetched. `None`: it shows nothing, or nobody created it.
+    /// What has been fetched. `None`: it shows nothing, or it has not been created.
     pub fetched: Vec<(EntityId, Option<Bytes>)>,
-    /// What the decision asked for besides.
+    /// What the decision also asked for.
     pub wanted: Vec<EntityId>,
 }
 
@@ -100,7 +100,7 @@ pub struct RawContext<'a> {
     pub body: Option<Body>,
     /// The local picture.
     pub surroundings: &'a dyn Surroundings,
-    /// What was fetched from elsewhere; `None` where nothing can be.
+    /// What was fetched from other nodes; `None`: this rule cannot fetch.
     pub reads: Option<&'a mut Reads>,
     /// Seeded random numbers.
     pub rng: &'a mut ChaCha8Rng,
@@ -135,14 +135,14 @@ impl<E: State> Context<'_, E> {
         self.surroundings.near(island, point, radius_mm)
     }
 
-    /// The public part of land (by its chunk) or of a placed entity, if it is in the local picture. It may be a tick old: a decision
-    /// that must not be wrong about it asks.
+    /// The public part of land (by its chunk) or of a placed entity, if it is in the local picture. It may be a tick old: a
+    /// decision that must not be wrong about it asks the entity.
     pub fn look<T: State>(&self, id: impl Into<u64>) -> Option<T::Public> {
         let bytes = self.look_at(EntityId::new(T::KIND, id.into()), T::ROLE)?;
         T::Public::from_bytes(&bytes).ok().flatten()
     }
 
-    /// As [`look`](Self::look), in another message: for a part of a large public part.
+    /// As [`look`](Self::look), but decoded as another message: to read only a part of a large public part.
     pub fn look_as<T: State, M: Payload>(&self, id: impl Into<u64>) -> Option<M> {
         let bytes = self.look_at(EntityId::new(T::KIND, id.into()), T::ROLE)?;
         M::from_bytes(&bytes).ok().flatten()
@@ -152,12 +152,12 @@ impl<E: State> Context<'_, E> {
         self.surroundings.look(role.chunk_of(id)?, id)
     }
 
-    /// The public part of any entity but a player, wherever it is: `None` if it shows nothing or nobody created it. The engine fetches
-    /// what is not here and decides again, so return the error with `?`. It is a moment old: a decision that must not be wrong about it
-    /// asks. Only [`Player::decide`](super::Player::decide) can read, at most 8 entities.
+    /// The public part of any entity but a player, wherever it is: `None` if it shows nothing or has not been created. The engine
+    /// fetches what is not here and decides again, so return the error with `?`. It is a moment old: a decision that must not be
+    /// wrong about it asks the entity. Only [`Player::decide`](super::Player::decide) can read, at most 8 entities.
     ///
     /// # Errors
-    /// It is being fetched; or nothing can be fetched here.
+    /// The engine must fetch it first; or this rule cannot fetch.
     pub fn read<T: State>(&mut self, id: impl Into<u64>) -> Result<Option<T::Public>, Refusal> {
         let id = EntityId::new(T::KIND, id.into());
         let Some(reads) = &mut self.reads else {
@@ -180,7 +180,7 @@ impl<E: State> Context<'_, E> {
     }
 }
 
-/// A volatile child of an entity, as it is to be seen until the next tick.
+/// A volatile child of an entity, as others see it until the next tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
     /// Its kind: any number the game does not use for an [`Entity`](super::Entity).
@@ -193,12 +193,12 @@ pub struct Child {
     pub public: Bytes,
 }
 
-/// What a tick leads to.
+/// The result of a tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ticked {
-    /// Creatures that are seen until the next tick.
+    /// Creatures that others see until the next tick.
     pub children: Vec<Child>,
-    /// What the entity asks itself.
+    /// Asks of the entity to itself.
     pub asks: Vec<Bytes>,
 }
 
@@ -229,15 +229,15 @@ impl<E: State> TickContext<'_, E> {
     }
 
     /// Shows the child `index` of kind `kind` with this body and public part until the next tick. It may stand in another
-    /// chunk than its parent. Parents of two kinds have children of different kinds. Children of placed entities are told apart on
-    /// islands below 256 only.
+    /// chunk than its parent. Give the children of two kinds of parents different kinds. The children of placed entities have
+    /// unique ids only on islands below 256.
     pub fn child(&mut self, kind: Kind, index: u8, body: Body, public: &impl Payload) {
         self.ticked.children.push(Child { kind, index, body, public: public.to_bytes() });
     }
 
-    /// Asks the ticking entity itself, so that what a creature does lasts: a wolf takes a sheep. The entity answers it like any other
-    /// ask, with itself as the actor; nobody hears the answer. A refusal is the end of it. It may be lost when the node crashes before
-    /// it is durable. At most 4 per tick; the rest is dropped and counted.
+    /// Asks the ticking entity itself, so that what a creature does lasts: a wolf takes a sheep. The entity answers it like any
+    /// other ask, with itself as the actor; nobody gets the answer. After a refusal nothing more happens. A crash loses it if it
+    /// is not durable yet. At most 4 per tick; further ones are dropped and counted.
     pub fn ask_self(&mut self, ask: &E::Ask) {
         self.ticked.asks.push(ask.to_bytes());
     }

@@ -1,4 +1,4 @@
-//! What a rule decides: it is done, or others are asked first.
+//! What a rule decides: it is done, or it asks others first.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use super::payload::Payload;
 use super::refusal::Refusal;
 use super::state::State;
 
-/// What happens, once all of it is durable: events, and what others hear of them. Built by chaining.
+/// What happens, once all of it is durable: events, and the news of them for others. Built by chaining.
 pub struct Done<E> {
     pub(super) raw: RawDone,
     kind: PhantomData<fn(E)>,
@@ -23,13 +23,13 @@ pub struct Done<E> {
 pub struct RawDone {
     /// Encoded events in order.
     pub events: Vec<Bytes>,
-    /// Encoded reply to the player, or answer to who asked.
+    /// Encoded reply to the player, or answer to the asking entity.
     pub reply: Bytes,
     /// Unique names taken and released.
     pub names: Vec<NameChange>,
-    /// What everybody near sees once, after the events are durable.
+    /// Signals that everybody near sees once, after the events are durable.
     pub signals: Vec<Bytes>,
-    /// What single players hear, after the events are durable.
+    /// Messages to single players, sent after the events are durable.
     pub tells: Vec<Tell>,
     /// A new body, visible once the events are durable.
     pub body: Option<Body>,
@@ -38,7 +38,7 @@ pub struct RawDone {
 /// A message for one player's client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tell {
-    /// Who hears it.
+    /// The player who gets it.
     pub player: EntityId,
     /// The encoded message.
     pub message: Bytes,
@@ -51,7 +51,7 @@ impl<E: State> Default for Done<E> {
 }
 
 impl<E: State> Done<E> {
-    /// Nothing happens, and it is a success. The engine remembers the answer all the same.
+    /// Nothing happens, and it is a success. The engine records the answer all the same.
     pub fn new() -> Self {
         Self { raw: RawDone::default(), kind: PhantomData }
     }
@@ -68,7 +68,7 @@ impl<E: State> Done<E> {
         self
     }
 
-    /// Gives `name` in `space` back.
+    /// Releases `name` in `space`.
     pub fn release_name(mut self, space: &str, name: &str) -> Self {
         self.raw.names.push(NameChange { space: space.into(), name: name.into(), owner: None });
         self
@@ -80,8 +80,8 @@ impl<E: State> Done<E> {
         self
     }
 
-    /// Sends `message` to the client of `player` alone, wherever that is, after the events are durable. It may be lost: a player who
-    /// is not connected never hears it. At most 16 per decision.
+    /// Sends `message` to the client of `player` alone, wherever that is, after the events are durable. It may be lost: a player
+    /// who is not connected never gets it. At most 16 per decision.
     pub fn tell(mut self, player: EntityId, message: &impl Payload) -> Self {
         self.raw.tells.push(Tell { player, message: message.to_bytes() });
         self
@@ -97,9 +97,9 @@ impl<E: State> Done<E> {
     }
 }
 
-/// What a player decides about a command: [`Done`], or an [`Ask`](super::Ask) with what follows from the answers.
+/// What a player decides about a command: [`Done`], or an [`Ask`](super::Ask) with a conclusion.
 ///
-/// A decision that asks has nothing else in it: what happens to the player is decided when the answers are there.
+/// A decision that asks contains nothing else: the conclusion decides what happens to the player, when the answers are there.
 pub struct Decision<E> {
     raw: RawDecision,
     kind: PhantomData<fn(E)>,
@@ -125,15 +125,15 @@ impl<E: State> Decision<E> {
 pub enum RawDecision {
     /// It is done.
     Done(RawDone),
-    /// Others are asked.
+    /// Others are asked first.
     Ask(RawAsk),
 }
 
 /// A transaction that a decision asks for.
 pub struct RawAsk {
-    /// Who is asked what: 1 to 16 parts, each of another entity.
+    /// The asks: 1 to 16 parts, each of a different entity.
     pub parts: Vec<Part>,
-    /// What follows from the answers.
+    /// The conclusion from the answers.
     pub then: Box<dyn Conclude>,
 }
 
@@ -148,7 +148,7 @@ pub struct Part {
     pub exists: Exists,
 }
 
-/// What is expected of an entity that is asked.
+/// Whether an asked entity must exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exists {
     /// It has events, or its kind says that asking creates. Otherwise the ask is refused with `no_such_entity`.
@@ -158,9 +158,9 @@ pub enum Exists {
     No,
 }
 
-/// What follows from the answers of everybody who was asked.
+/// The conclusion from the answers of all asked entities.
 pub trait Conclude: Send {
-    /// The asking entity's own part. `entity` is the one whose decision asked.
+    /// Decides the asking entity's own part. `entity` is the one whose decision asked.
     ///
     /// # Errors
     /// The game's refusal, or `game_error` if an answer cannot be read.

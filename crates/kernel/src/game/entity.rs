@@ -1,4 +1,4 @@
-//! The rules of a kind: what every entity has, and what players, land and placed things have besides.
+//! The rules of a kind: those of every entity, and the additional ones of players, land and placed entities.
 
 use gundo_types::{Body, EntityId, WorldTime};
 
@@ -20,7 +20,7 @@ pub trait Entity: State {
     /// What others see at world time `at`; `None` if there is nothing to see.
     fn public(&self, at: WorldTime) -> Option<Self::Public>;
 
-    /// When [`public`](Self::public) changes next by time alone, strictly after `at`; `None`: never. (Default: never.)
+    /// When [`public`](Self::public) next changes with time alone, strictly after `at`; `None`: never. (Default: never.)
     fn next_change(&self, at: WorldTime) -> Option<WorldTime> {
         let _ = at;
         None
@@ -39,18 +39,18 @@ pub trait Entity: State {
 )]
 /// An entity that others can ask for a part of their transaction. Needs `ask = …` in `#[state]`.
 pub trait Asked: Entity {
-    /// Decides what it does for another entity, and what it answers. Its events, those of the asking entity, and those of
-    /// everybody else who was asked take effect together or not at all. It changes nothing itself, and may run again for the
-    /// same ask, so an event records every random number it drew.
+    /// Decides what it does for another entity, and what it answers. Its events, those of the asking entity, and those of all
+    /// other asked entities take effect together or not at all. The method changes nothing itself, and may run again for the
+    /// same ask, so an event must record every random number it drew.
     ///
-    /// `by`: who asks. The engine vouches for its id and its body. Clients cannot send an ask: only rules make them.
+    /// `by`: the asking entity. The engine vouches for its id and its body. Clients cannot send asks: only rules make them.
     ///
     /// # Errors
-    /// A refusal; nothing has any effect then, and the player hears it.
+    /// A refusal; then nothing has any effect, and the player gets the refusal.
     fn answer(&self, ask: Self::Ask, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self>;
 }
 
-/// What [`Asked::answer`] returns: what happens to the entity that is asked, and what it answers; or a refusal.
+/// The result of [`Asked::answer`]: what happens to the asked entity, and its answer; or a refusal.
 pub type Answered<E> = Result<(Done<E>, <E as State>::Answer), Refusal>;
 
 #[diagnostic::on_unimplemented(
@@ -62,18 +62,18 @@ pub trait Player: Entity {
     /// The first decision of a new player who asks for `name`.
     ///
     /// # Errors
-    /// The name is not acceptable. The engine refuses a name that somebody else has with `name_taken`.
+    /// The name is not acceptable. (The engine itself refuses a taken name, with `name_taken`.)
     fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal>;
 
-    /// Where the body stands when no earlier place is recorded. Asked before the events of [`create`](Self::create) are
-    /// applied; a decision with [`Done::body`] goes first.
+    /// Where the body stands when no earlier place is recorded. It runs before the events of [`create`](Self::create) are
+    /// applied; a [`Done::body`] of `create` takes precedence.
     fn spawn(&self, cx: &mut Context<'_, Self>) -> Body;
 
     /// Top speed, mm/s. The engine corrects a player that moves faster.
     fn speed_max(&self, world: &Self::World) -> u32;
 
-    /// Decides what a command of the player's client does: it is done, or others are asked first. Changes nothing, and may
-    /// run again for the same command, so an event records every random number it drew.
+    /// Decides what a command of the player's client does: it is done, or it asks others first. It changes nothing, and may
+    /// run again for the same command, so an event must record every random number it drew.
     ///
     /// # Errors
     /// A refusal; the command then has no effect.
@@ -98,8 +98,8 @@ pub trait Player: Entity {
 )]
 /// Land with volatile behaviour: creatures. Needs `live = …` in `#[state]`.
 pub trait Ticking: Entity {
-    /// Called once per tick while somebody looks at where it lives. Call [`TickContext::child`] for each creature that is
-    /// to be seen until the next tick, and [`TickContext::ask_self`] for what must last.
+    /// Runs once per tick while somebody looks at its chunk. Call [`TickContext::child`] for each creature that others see
+    /// until the next tick, and [`TickContext::ask_self`] for what must last.
     fn tick(&self, live: &mut Self::Live, cx: &mut TickContext<'_, Self>);
 }
 
@@ -109,9 +109,9 @@ pub trait Ticking: Entity {
 )]
 /// An entity that stands in a chunk for all to see. Needs `placed` in `#[state]`.
 pub trait Placed: Entity {
-    /// Where it stands, by its durable state, in the chunk that its id names ([`EntityId::placed`]). It does not move by itself: an
-    /// event moves it. `None`: nobody sees it (any more).
+    /// Where it stands, according to its durable state, in the chunk that its id names ([`EntityId::placed`]). Only events move
+    /// it. `None`: nobody sees it (any more).
     ///
-    /// It cannot stand outside that chunk: then nobody sees it, and operators are told that `place` went wrong.
+    /// It must not stand outside that chunk: then nobody sees it, and the log says that `place` is wrong.
     fn place(&self) -> Option<Body>;
 }

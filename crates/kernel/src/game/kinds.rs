@@ -1,4 +1,4 @@
-//! A game's kinds as the engine has them: behind bytes, by number.
+//! A game's kinds as the engine uses them: by number, in bytes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::payload::{Payload, Schema};
 use super::refusal::{Refusal, game_error};
 use super::state::{Role, State};
 
-/// An entity behind bytes, as the engine keeps it.
+/// An entity as the engine keeps it: its methods take and return bytes.
 pub trait AnyEntity: Send {
     /// See [`Player::decide`](super::Player::decide).
     ///
@@ -65,7 +65,7 @@ pub trait AnyEntity: Send {
     fn as_any(&self) -> &dyn Any;
 }
 
-/// One kind of entity, as the engine knows it.
+/// One kind of entity, as the engine uses it.
 pub trait AnyKind: Send + Sync {
     /// Its name for people.
     fn name(&self) -> &'static str;
@@ -75,7 +75,7 @@ pub trait AnyKind: Send + Sync {
     fn is_asked(&self) -> bool;
     /// Whether it has volatile behaviour.
     fn is_ticking(&self) -> bool;
-    /// Whether asking one that nobody created creates it.
+    /// Whether an ask creates one that does not exist yet.
     fn asking_creates(&self) -> bool;
     /// The entity before its first event.
     fn create(&self, id: u64) -> Box<dyn AnyEntity>;
@@ -89,7 +89,7 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// The bytes are not an event of this kind.
     fn describe_event(&self, payload: &[u8]) -> Result<String, DecodeError>;
-    /// Adds what clients must know of its messages.
+    /// Adds to the schema what clients must know of its messages.
     fn describe(&self, schema: &mut Schema);
 }
 

@@ -50,7 +50,7 @@ impl<E: State> Default for Methods<E> {
 }
 
 impl<E: State> Methods<E> {
-    /// No rules but those that every entity has.
+    /// Only the rules that every entity has.
     pub fn new() -> Self {
         Self { answer: None, player: None, tick: None, place: None }
     }

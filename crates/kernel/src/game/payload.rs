@@ -1,4 +1,4 @@
-//! What is sent and stored: messages, and choices between messages.
+//! Values that are sent and stored: messages, and choices between messages.
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use gundo_wire::{DecodeError, Message};
 
-/// A value that has bytes: every protobuf message, and every enum with `#[message]`.
+/// A value that can be encoded: every protobuf message, and every enum with `#[message]`.
 ///
 /// Decoding is total: any bytes give a value, nothing, or an error.
 #[diagnostic::on_unimplemented(
@@ -20,7 +20,7 @@ use gundo_wire::{DecodeError, Message};
 pub trait Payload: Clone + Debug + Send + Sync + 'static {
     /// The encoded value.
     fn to_bytes(&self) -> Bytes;
-    /// The value. `None`: it is well-formed, but a variant that this version does not know, or no variant at all.
+    /// Decodes a value. `None`: it is well-formed, but a variant that this version does not know, or no variant at all.
     ///
     /// # Errors
     /// The bytes are not such a value.
@@ -37,7 +37,7 @@ impl<M: Message + Default + Clone + Debug + 'static> Payload for M {
     }
 }
 
-/// The payload of what never happens: what a kind is asked that nobody can ask.
+/// The payload that never occurs: the ask of a kind that nobody can ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Never {}
 
@@ -90,7 +90,7 @@ impl Schema {
         true
     }
 
-    /// Begins the words about a kind of entity.
+    /// Begins the section of a kind of entity.
     pub fn kind(&mut self, name: &str, kind: u16) {
         let _ = writeln!(self.heads, "// Kind {kind}, {name}:");
     }

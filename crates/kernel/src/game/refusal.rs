@@ -19,17 +19,17 @@ impl Refusal {
 }
 
 thread_local! {
-    /// For panic hooks only; nothing is decided by it.
+    /// For panic hooks only; no decision depends on it.
     static RUNNING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Whether this thread runs game code at this moment: for a panic hook, which can so tell the game's panics, which the kernel
-/// catches, from its own.
+/// Whether this thread is running game code: a panic hook uses it to tell the game's panics, which the kernel catches, from the
+/// kernel's own.
 pub fn is_running() -> bool {
     RUNNING.get()
 }
 
-/// Runs game code; a panic in it is a refusal.
+/// Runs game code; a panic in it becomes a refusal.
 pub(crate) fn guard<T>(game: impl FnOnce() -> T) -> Result<T, Refusal> {
     RUNNING.set(true);
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(game)).map_err(|_| game_error());

@@ -13,16 +13,16 @@ use super::methods::Registered;
 use super::payload::{Payload, Schema};
 use super::state::Role;
 
-/// Entities that one transaction asks. Beyond: the command is refused with `game_error`.
+/// Entities that one transaction may ask. With more, the command is refused with `game_error`.
 pub(crate) const PARTS_MAX: usize = 16;
-/// Entities whose public parts are fetched for one command. Beyond: it is refused with `game_error`.
+/// Entities whose public parts may be fetched for one command. With more, it is refused with `game_error`.
 pub(crate) const READS_MAX: usize = 8;
 
 fn no_kind(entity: EntityId) -> String {
     format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0)
 }
 
-/// A number that is no chunk's would make a second land in the chunk that its lower bits name.
+/// Why an id is no chunk's, if so: it would be a second land in the chunk that its lower bits name.
 fn no_chunk(kind: &dyn AnyKind, entity: EntityId) -> Option<String> {
     let no_chunk = kind.role() == Role::Land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
     no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
@@ -46,7 +46,7 @@ impl Rules {
         Self::shared(name, Arc::new(world))
     }
 
-    /// As [`new`](Self::new), with data that something else has, too.
+    /// As [`new`](Self::new), with data that other code shares.
     pub fn shared<W: Send + Sync + 'static>(name: &'static str, world: Arc<W>) -> Self {
         Self {
             name,
@@ -64,7 +64,7 @@ impl Rules {
     ///
     /// # Panics
     /// The number or name of the kind, or the role of players or land, is taken; its number is 0; or its `world = …` is not this
-    /// game's. All of that shows when the program starts.
+    /// game's. Each of these mistakes shows when the program starts.
     pub fn with<E: Registered>(mut self) -> Self {
         let name = E::NAME;
         assert!(E::KIND.0 != 0, "kind `{name}`: kinds are numbered from 1");
@@ -92,14 +92,14 @@ impl Rules {
         self
     }
 
-    /// What every client hears about the world when it is welcomed.
+    /// The description of the world that every client gets with its welcome.
     pub fn welcome(mut self, description: &impl Payload) -> Self {
         self.welcome = description.to_bytes();
         self
     }
 
-    /// The `.proto` of the game's messages, for a game that writes them in one: what its command `schema` prints. Without it the engine
-    /// writes one from the types with `#[message]`.
+    /// Sets the `.proto` of the game's messages, for a game that defines them in one: its command `schema` prints it. Without it
+    /// the engine writes one from the types with `#[message]`.
     pub fn schema(mut self, text: &'static str) -> Self {
         self.schema = Some(text);
         self
@@ -138,7 +138,7 @@ impl Rules {
         self.land
     }
 
-    /// Why these parts cannot be asked in one transaction.
+    /// Why these parts cannot be asked in one transaction, if so.
     pub fn cannot_ask(&self, parts: &[Part]) -> Option<String> {
         let mut entities: Vec<_> = parts.iter().map(|p| p.entity).collect();
         entities.sort_unstable();
@@ -152,7 +152,7 @@ impl Rules {
         }
     }
 
-    /// Why an entity cannot take part in others' transactions.
+    /// Why an entity cannot take part in others' transactions, if so.
     pub fn cannot_answer(&self, entity: EntityId) -> Option<String> {
         let Some(kind) = self.kind_of(entity.kind) else { return Some(no_kind(entity)) };
         if !kind.is_asked() {
@@ -161,7 +161,7 @@ impl Rules {
         no_chunk(kind, entity)
     }
 
-    /// Why a decision that has `before` public parts cannot have these, too.
+    /// Why a decision that has read `before` public parts cannot read these too, if so.
     pub fn cannot_read(&self, wanted: &[EntityId], before: usize) -> Option<String> {
         let count = before + wanted.len();
         if count > READS_MAX {

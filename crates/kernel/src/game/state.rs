@@ -1,4 +1,4 @@
-//! The head of a kind: what it is made of. `#[derive(State)]` writes it.
+//! The head of a kind: its types and its role. `#[derive(State)]` writes it.
 
 use gundo_types::{ChunkId, EntityId, Kind};
 use gundo_wire::Message;
@@ -14,7 +14,7 @@ pub enum Role {
     Land,
     /// It stands in a chunk for all to see; its id carries the chunk.
     Placed,
-    /// It stands nowhere: a guild, a board. It lives at the home of its id.
+    /// It has no place: a guild, a board. It lives at the home of its id.
     Home,
 }
 
@@ -41,7 +41,7 @@ pub trait State: Sized + Send + 'static {
     const NAME: &'static str;
     /// What it is to the engine.
     const ROLE: Role;
-    /// Whether asking one that nobody created creates it. Always true for land.
+    /// Whether an ask creates one that does not exist yet. Always true for land.
     const ASKING_CREATES: bool;
     /// The game's shared, immutable data: maps, recipes, balance. One type for all kinds of a game.
     type World: Send + Sync + 'static;
@@ -51,15 +51,15 @@ pub trait State: Sized + Send + 'static {
     type Event: Payload;
     /// What others see of it.
     type Public: Payload;
-    /// What everybody near sees once, and nobody remembers.
+    /// What everybody near sees once, and nothing records.
     type Signal: Payload;
     /// What other entities ask of it.
     type Ask: Payload;
-    /// What it answers them.
+    /// Its answer to them.
     type Answer: Payload;
     /// What a player's client can send.
     type Command: Payload;
-    /// What a player's client hears of a command that succeeded.
+    /// The reply to a player's client after a successful command.
     type Reply: Payload;
     /// What only a player's own client sees.
     type Private: Payload;
@@ -70,12 +70,12 @@ pub trait State: Sized + Send + 'static {
     fn from_durable(id: u64, world: &Self::World, durable: Self::Durable) -> Self;
     /// Its durable state.
     fn to_durable(&self) -> Self::Durable;
-    /// Adds what clients must know of its messages.
+    /// Adds to the schema what clients must know of its messages.
     fn describe(schema: &mut Schema);
 }
 
-/// An entity whose durable state is another message than itself, because it keeps something that is made from it, such as an
-/// index: say `durable = …` in `#[state]`.
+/// An entity whose durable state is a message of another type, because the entity also has derived data, such as an index: say
+/// `durable = …` in `#[state]`.
 pub trait Stored: State {
     /// The entity `id` with this durable state; before its first event that is the default.
     fn load(id: u64, world: &Self::World, durable: Self::Durable) -> Self;

@@ -1,4 +1,4 @@
-//! What a node announces after a new view: to each home what that is to know.
+//! What a node announces after a new view: to each home its part.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use gundo_types::{ChunkId, EntityId, NodeId, Term};
 use crate::core::Core;
 use crate::peer::HomeMessage;
 
-/// What one home is told.
+/// The announcement to one home.
 #[derive(Default)]
 struct Announcement {
     holds: Vec<(EntityId, Term)>,
@@ -15,8 +15,8 @@ struct Announcement {
     publishes: Vec<ChunkId>,
 }
 
-/// Tells every home of the present view what this node has, subscribes to and publishes there. Also those that have nothing of
-/// it: a home opens when all members have announced.
+/// Announces to every member of the present view what this node owns, subscribes to and publishes at that home. A member gets an
+/// announcement even if it is empty: a home opens when all members have announced.
 pub(crate) fn announce(
     core: &mut Core,
     holds: &[(EntityId, Term)],

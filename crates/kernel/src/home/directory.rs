@@ -1,4 +1,4 @@
-//! The directory of a home: which node has which roaming entity, by which term.
+//! The directory of a home: which node owns which entity, and the term.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use crate::peer::HomeMessage;
 
 #[derive(Default)]
 pub(super) struct Directory {
-    /// Grants given in this epoch.
+    /// Number of grants in this epoch.
     grants: u32,
     holders: BTreeMap<EntityId, Holder>,
-    /// Nodes that did not find an entity where it should be, while its holder is asked.
+    /// Nodes that did not find an entity at its recorded owner, while the home asks the owner.
     disputes: BTreeMap<EntityId, Vec<NodeId>>,
 }
 
-/// Who has an entity.
+/// Who owns an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Holder {
     node: NodeId,
     term: Term,
-    /// If it was claimed or kept: from whom, and by which term that one had it. A repeated question gets the same answer.
+    /// If it was claimed or kept: the previous owner and its term. A repeated question gets the same answer.
     from: Option<(NodeId, Term)>,
 }
 
@@ -31,7 +31,7 @@ impl Directory {
         self.holders.get(&entity).map(|held| (held.node, held.term))
     }
 
-    /// A node says that it has an entity. The higher term is right.
+    /// A node says that it owns an entity. The higher term wins.
     pub(super) fn note_holder(&mut self, core: &Core, entity: EntityId, node: NodeId, term: Term) {
         let held = self.holders.entry(entity).or_insert(Holder { node, term, from: None });
         if term > held.term || core.planted(Planted::LowerTermAccepted) {
@@ -39,7 +39,7 @@ impl Directory {
         }
     }
 
-    /// Gives `entity` to `node` with the next term.
+    /// Grants `entity` to `node` with the next term.
     fn grant(&mut self, core: &Core, entity: EntityId, node: NodeId, from: Option<(NodeId, Term)>) -> Term {
         self.grants += 1;
         let term = Term { epoch: core.view.epoch.0, count: self.grants };
@@ -48,7 +48,7 @@ impl Directory {
         term
     }
 
-    /// Who has `entity`; grants it to `asker` if nobody does.
+    /// Answers who owns `entity`; grants it to `asker` if nobody does.
     pub(super) fn locate(
         &mut self,
         core: &mut Core,
@@ -56,7 +56,7 @@ impl Directory {
         entity: EntityId,
         not: Option<(NodeId, Term)>,
     ) {
-        // The asker's question may have overtaken the grant: only the holder knows, and it hears of the grant first.
+        // The asker may have looked there before the grant arrived. Only the owner can say, and the grant reaches it first.
         if let Some((holder, term)) = not
             && holder != asker
             && let Some(held) = self.holders.get(&entity).filter(|h| (h.node, h.term) == (holder, term))
@@ -77,7 +77,7 @@ impl Directory {
         core.send_home(asker, answer);
     }
 
-    /// `asker` has what it needs to go on with `entity` and takes it, if its owner still has it by the term it was offered by.
+    /// `asker` is ready to go on with `entity`: grants it, if the owner still has the term of the offer.
     pub(super) fn claim(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: (NodeId, Term)) {
         let answer = match self.holders.get(&entity) {
             Some(held) if (held.node, held.term) == from => {
@@ -94,7 +94,8 @@ impl Directory {
         core.send_home(asker, answer);
     }
 
-    /// `asker` has offered `entity` to another and hears nothing. If it still has it, a new term makes sure that it stays so.
+    /// `asker` has offered `entity` to another node and got no answer. If it still owns it, it gets a new term, which makes a
+    /// late claim fail.
     pub(super) fn keep(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: Term) {
         let answer = match self.holders.get(&entity) {
             Some(held) if (held.node, held.term) == (asker, from) => {
@@ -104,14 +105,14 @@ impl Directory {
             Some(held) if held.node == asker && held.from == Some((asker, from)) => {
                 HomeMessage::Kept { entity, from, term: held.term }
             }
-            // It came back by another way, and may have changed meanwhile.
+            // It came back by another grant, and may have changed meanwhile.
             Some(held) if held.node == asker => HomeMessage::Granted { entity, term: held.term },
             held => HomeMessage::HandedOver { entity, from, to: held.map(|h| (h.node, h.term)) },
         };
         core.send_home(asker, answer);
     }
 
-    /// `from` has `entity` no more. False: it is not what the directory says of it.
+    /// `from` does not own `entity` any more. False: the directory has another owner or term.
     pub(super) fn on_released(
         &mut self,
         core: &mut Core,
@@ -127,13 +128,13 @@ impl Directory {
         true
     }
 
-    /// `from` has `entity`.
+    /// `from` owns `entity`.
     pub(super) fn on_confirmed(&mut self, core: &mut Core, from: NodeId, entity: EntityId, term: Term) {
         self.note_holder(core, entity, from, term);
         self.resolve(core, entity);
     }
 
-    /// A message for a player, to its owner; it is lost if nobody owns it.
+    /// Passes a message for a player to its owner; the message is lost if there is none.
     pub(super) fn pass_on(&self, core: &mut Core, player: EntityId, message: Bytes) {
         match self.holder(player) {
             Some((owner, _)) => core.send_home(owner, HomeMessage::Deliver { player, message }),
@@ -143,11 +144,11 @@ impl Directory {
 
     pub(super) fn check(&self) {
         let held = |entity: &EntityId| self.holders.contains_key(entity);
-        assert!(self.disputes.keys().all(held), "who is disputed has a holder");
-        assert!(self.disputes.values().all(|askers| !askers.is_empty()), "somebody asks in each dispute");
+        assert!(self.disputes.keys().all(held), "a disputed entity has an owner");
+        assert!(self.disputes.values().all(|askers| !askers.is_empty()), "each dispute has an asker");
     }
 
-    /// The holder has spoken: the questions of nodes that did not find the entity are answered.
+    /// The owner has answered: answers the nodes that did not find the entity.
     fn resolve(&mut self, core: &mut Core, entity: EntityId) {
         for asker in self.disputes.remove(&entity).unwrap_or_default() {
             self.locate(core, asker, entity, None);

@@ -1,7 +1,7 @@
 //! The interest table of a home: which nodes publish a chunk, and which subscribe to it.
 //!
-//! A node subscribes for its sessions and players, who look; or only for what lives on it with a place nearby ([`PLACES`]). Both
-//! are told what is published; only those who look keep land and things loaded, or each chunk would wake the next.
+//! A node subscribes for its sessions and players, who look; or only for its entities with a place nearby ([`PLACES`]). Both get
+//! frames, but only looks keep land and placed entities loaded: otherwise each chunk would wake the next.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct Table {
     chunks: BTreeMap<ChunkId, Entry>,
 }
 
-/// In node order, without room to spare: mostly one or two of each, and there are many chunks.
+/// In node order, without spare capacity: mostly one or two of each, and there are many chunks.
 #[derive(Default)]
 struct Entry {
     publishers: Vec<NodeId>,
@@ -31,7 +31,7 @@ impl Entry {
         }
     }
 
-    /// These tiers are what the node wants from now on; 0: none any more. What it wanted before.
+    /// The node wants these tiers from now on; 0: none any more. Returns what it wanted before.
     fn subscribe(&mut self, node: NodeId, tiers: u8) -> u8 {
         match (self.subscribers.binary_search_by_key(&node, |(n, _)| *n), tiers) {
             (Ok(at), 0) => self.subscribers.remove(at).1,
@@ -45,13 +45,13 @@ impl Entry {
         }
     }
 
-    /// Who subscribes to which tiers, as publishers hear it.
+    /// The subscribers and their tiers, as publishers get them.
     fn told(&self) -> Vec<(NodeId, u8)> {
         self.subscribers.iter().map(|(node, wanted)| (*node, told(*wanted))).collect()
     }
 }
 
-/// What a subscriber wants, as publishers are told: what has a place sees as players do, in the nearest tier.
+/// A subscriber's tiers, as publishers get them: entities with a place see as players do, in the nearest tier.
 fn told(wanted: u8) -> u8 {
     wanted & !PLACES | u8::from(wanted & PLACES != 0)
 }
@@ -67,7 +67,7 @@ impl Table {
         self.chunks.keys().copied().collect()
     }
 
-    /// What a member announced. Nobody is told yet.
+    /// Records what a member announced. Publishers do not hear of it yet.
     pub(super) fn note(&mut self, from: NodeId, subscribes: Vec<(ChunkId, u8)>, publishes: Vec<ChunkId>) {
         for (chunk, tiers) in subscribes.into_iter().filter(|(_, tiers)| *tiers != 0) {
             self.chunks.entry(chunk).or_default().subscribe(from, tiers);
@@ -96,7 +96,7 @@ impl Table {
         }
     }
 
-    /// Tells the publishers of `chunk` who subscribes. `only`: this one.
+    /// Tells the publishers of `chunk` which nodes subscribe. `only`: tells just this one.
     pub(super) fn tell_publishers(&self, core: &mut Core, chunk: ChunkId, only: Option<NodeId>) {
         let Some(entry) = self.chunks.get(&chunk) else { return };
         let list = entry.told();

@@ -1,8 +1,8 @@
-//! How decisions become durable: appends, and what is held behind them.
+//! How decisions become durable: appends, and the effects that wait for them.
 //!
-//! Events are applied in memory at once, and the entity goes on deciding; every effect of its work waits behind its last
-//! undurable event. When an append does not end as Done, the entity is reloaded and does its work again: the journal decides
-//! what is true, nothing else does. What happens then is in `failed`.
+//! Events are applied in memory at once, and the entity goes on deciding. Every effect of its work is delayed until the last
+//! event it depends on is durable. When an append does not end as Done, the entity reloads and does its work again: only the
+//! journal decides what is true. That case is in `failed`.
 
 mod failed;
 
@@ -19,12 +19,12 @@ use super::queue::Work;
 use crate::game::{game_error, guard};
 use crate::peer::{Line, Peer, ToEdge, TxId, TxMessage};
 
-/// What others will be told once an append has landed.
+/// The news for others once an append has landed.
 struct Looks {
     public: Option<Bytes>,
     own: Option<Bytes>,
     snapshot: Option<Bytes>,
-    /// The rule that panicked on the way: its part shows what was seen before, and the event stands.
+    /// The rule that panicked meanwhile, if any: its part keeps its old look, and the event stands.
     failed: Option<&'static str>,
 }
 
@@ -34,7 +34,7 @@ impl Entity {
         let Record { events, mut cause, names, tx, entry } = record;
         let lives = matches!(self.phase(), Phase::Live | Phase::Freezing);
         let may = lives || cx.core.planted(Planted::SuspendedDecides);
-        assert!(may, "{}: only a live entity records, not one that is {:?}", self.id, self.phase());
+        assert!(may, "{}: only a live entity records, not a {:?} one", self.id, self.phase());
         let tx_id = tx.as_ref().map(|(tx, _)| *tx);
         let (after, at) = (self.durable.seq, cx.core.world_time_from(self.durable.last_at));
         let stands = self.player.is_some().then_some(self.body).flatten().map(place);
@@ -53,11 +53,15 @@ impl Entity {
             names.extend(part.names);
             prepared_by.push(part.incarnation);
         }
-        assert_eq!(after + streams[0].events.len() as u64, self.durable.seq, "events are numbered through");
+        assert_eq!(
+            after + streams[0].events.len() as u64,
+            self.durable.seq,
+            "events are numbered without gaps"
+        );
         assert_eq!(streams.len(), prepared_by.len() + 1, "each part has a node that prepared it");
         let batch = self.send_batch(cx, Why::Events, prepared_by, streams, names);
         cx.core.counters.appends += 1;
-        // Mostly one is in flight at a time, and there are many entities: no room to spare until there are more.
+        // Mostly one append is in flight at a time, and there are many entities: reserve no more room than that.
         if self.pending.capacity() == 0 {
             self.pending.reserve_exact(1);
         }
@@ -78,7 +82,7 @@ impl Entity {
         }
     }
 
-    /// Applies events in memory. `None`: the game's code could not, and nothing of it is written.
+    /// Applies events in memory. `None`: the game's code failed, and nothing is written.
     fn apply_all(
         &mut self,
         events: Vec<(EventType, Bytes)>,
@@ -100,7 +104,7 @@ impl Entity {
         matches!(applied, Ok(Ok(()))).then_some(records)
     }
 
-    /// How it looks with its newest event, and the snapshot that goes with that when one is due.
+    /// How it looks after its newest event, with a snapshot if one is due.
     fn looks(&mut self, cx: &Cx<'_>, at: WorldTime) -> Looks {
         let mut failed = None;
         let state = self.durable.state();
@@ -137,7 +141,7 @@ impl Entity {
         id
     }
 
-    /// An event could not be applied: nothing of it was written.
+    /// An event could not be applied: nothing was written.
     fn on_apply_failed(&mut self, cx: &mut Cx<'_>, entry: Entry, tx: Option<TxId>) {
         if let Some(tx) = tx {
             cx.abort(tx);
@@ -162,7 +166,7 @@ impl Entity {
         }
     }
 
-    /// Lets effects out: now, or when all they rest on is durable.
+    /// Releases effects now, or when everything they depend on is durable.
     pub(super) fn emit(&mut self, cx: &mut Cx<'_>, work: Option<Work>, effects: Vec<Effect>) {
         match self.pending.back_mut() {
             Some(pending) => pending.entries.push(Entry { work, effects }),
@@ -170,7 +174,7 @@ impl Entity {
         }
     }
 
-    /// Lets effects out now.
+    /// Releases effects now.
     pub(super) fn release(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -186,7 +190,7 @@ impl Entity {
                         self.tell_edge(cx, before, ToEdge::Superseded);
                     }
                     self.enter_world(cx);
-                    // The body may have been put elsewhere by an event that was durable first.
+                    // An event that became durable earlier may have put the body elsewhere.
                     if let Some((body, center)) = self.whereabouts() {
                         (opened.body, opened.center) = (body, center);
                     }
@@ -214,7 +218,7 @@ impl Entity {
         }
     }
 
-    /// Tells the edge of a line something.
+    /// Sends a message to the edge of a connection.
     pub(super) fn tell_edge(&self, cx: &mut Cx<'_>, line: Line, message: ToEdge) {
         cx.core.send_edge(line.edge, line.conn, self.id, message);
     }
@@ -225,9 +229,9 @@ impl Entity {
             cx.core.counters.appends_failed += 1;
             return self.on_append_failed(cx, batch, outcome);
         }
-        let front = self.pending.pop_front().expect("an awaited append is remembered");
+        let front = self.pending.pop_front().expect("an append in flight is listed");
         assert_eq!(front.batch, batch, "appends of one stream end in order");
-        assert!(front.after < self.durable.seq, "what has landed has been applied");
+        assert!(front.after < self.durable.seq, "an append that landed was applied");
         let line = self.line();
         self.conflicts = 0;
         self.public = front.public;

@@ -1,4 +1,5 @@
-//! Players that are real here as soon as their homes say so: the new owner's list. What happens to them is in `handoff`.
+//! Players that arrive by a handoff and are real here once their homes grant them: the new owner's list. The handoff itself is
+//! in `handoff`.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +11,29 @@ use crate::peer::{HomeMessage, Line, ToEdge, ToPlayer};
 
 /// Between two claims, ms.
 const CLAIM_EVERY_MS: u64 = 200;
-/// How long an offer is kept whose claim is not answered, ms. Beyond, the player is loaded from the journal when its edge asks.
+/// How long an offer is kept without an answer to its claim, ms. After that, the node loads the player from the journal when its
+/// edge asks.
 const ARRIVING_MS: u64 = 5_000;
-/// Players that may be about to arrive here. Beyond, offers are refused.
+/// Players that may arrive at the same time. The node refuses further offers.
 const ARRIVING_MAX: usize = 1_024;
-/// Messages that wait for an arriving player. Beyond, their senders are told to ask again.
+/// Messages that wait for an arriving player. The node sends back further ones, and their edges ask again.
 const WAITING_MAX: usize = 8;
 
-/// All of them.
+/// All arriving players.
 #[derive(Default)]
 pub(super) struct Arrivals {
     arriving: BTreeMap<EntityId, Arriving>,
 }
 
-/// One of them.
+/// An arriving player.
 pub(super) struct Arriving {
-    /// Its owner, and by which term.
+    /// Its owner, and the owner's term.
     from: (NodeId, Term),
     pub(super) entity: Box<Entity>,
-    /// When it is claimed again.
+    /// When to repeat the claim.
     due: Time,
     until: Time,
-    /// What was said to it meanwhile.
+    /// Messages to it meanwhile.
     pub(super) waiting: Vec<(Line, ToPlayer)>,
 }
 
@@ -48,7 +50,7 @@ impl Arrivals {
         self.arriving.contains_key(&id)
     }
 
-    /// Whether it was claimed by this term.
+    /// Whether this node has claimed it by this term.
     pub(super) fn is_claimed(&self, id: EntityId, term: Term) -> bool {
         self.arriving.get(&id).is_some_and(|a| a.from.1 == term)
     }
@@ -61,7 +63,7 @@ impl Arrivals {
         entity: Entity,
         waiting: Vec<(Line, ToPlayer)>,
     ) {
-        assert!(!self.is_full() && !self.has(entity.id), "an offer was checked before it is taken");
+        assert!(!self.is_full() && !self.has(entity.id), "the caller has checked the offer");
         let (id, now) = (entity.id, core.now.time);
         let until = now.plus_ms(ARRIVING_MS);
         let arriving = Arriving { from, entity: Box::new(entity), due: now, until, waiting };
@@ -69,12 +71,12 @@ impl Arrivals {
         self.claim(core, id);
     }
 
-    /// It does not arrive any more: its home has granted it, or will not.
+    /// Takes it off the list: its home has granted it, or will not.
     pub(super) fn take(&mut self, id: EntityId) -> Option<Arriving> {
         self.arriving.remove(&id)
     }
 
-    /// Forgets an offer by this term or a lower one; what was said to the player is for the newer offer.
+    /// Forgets an offer by this term or a lower one; returns the messages to the player, for the newer offer.
     pub(super) fn outdo(&mut self, id: EntityId, term: Term) -> Vec<(Line, ToPlayer)> {
         if self.arriving.get(&id).is_none_or(|a| a.from.1 > term) {
             return Vec::new();
@@ -91,7 +93,7 @@ impl Arrivals {
         }
     }
 
-    /// Homes have forgotten what was claimed: a new view.
+    /// A new view: homes have forgotten all claims.
     pub(super) fn claim_all(&mut self, core: &mut Core) {
         let ids: Vec<_> = self.arriving.keys().copied().collect();
         ids.into_iter().for_each(|id| self.claim(core, id));
@@ -103,7 +105,7 @@ impl Arrivals {
         if arriving.until <= now { self.forget(core, id) } else { self.claim(core, id) }
     }
 
-    /// It does not arrive.
+    /// Gives up an arrival.
     pub(super) fn forget(&mut self, core: &mut Core, id: EntityId) {
         let waiting = self.take(id).map(|a| a.waiting).unwrap_or_default();
         not_here(core, id, waiting);
@@ -114,10 +116,10 @@ impl Arrivals {
         ids.into_iter().for_each(|id| self.forget(core, id));
     }
 
-    /// An edge speaks to a player that is about to be here: it has heard of the grant sooner than this node.
+    /// An edge sent a message to an arriving player: it has learned of the grant sooner than this node.
     pub(super) fn wait(&mut self, core: &mut Core, id: EntityId, line: Line, message: ToPlayer) {
         let Some(arriving) = self.arriving.get_mut(&id) else { return };
-        // The edge keeps where its client walks, and will say it.
+        // The edge keeps its client's newest move and sends it later.
         if matches!(message, ToPlayer::Move { .. }) {
             return core.note_early();
         }
@@ -129,14 +131,14 @@ impl Arrivals {
     }
 
     pub(super) fn check(&self, here: impl Fn(&EntityId) -> bool) {
-        assert!(!self.arriving.keys().any(here), "no player arrives that is here");
-        assert!(self.arriving.len() <= ARRIVING_MAX, "offers beyond the limit are refused");
+        assert!(!self.arriving.keys().any(here), "an arriving player is not here yet");
+        assert!(self.arriving.len() <= ARRIVING_MAX, "the number of offers is bounded");
         let bounded = |a: &Arriving| a.waiting.len() <= WAITING_MAX;
-        assert!(self.arriving.values().all(bounded), "what waits for a player is bounded");
+        assert!(self.arriving.values().all(bounded), "messages that wait are bounded");
     }
 }
 
-/// What was said to a player that does not arrive: its edge asks again.
+/// Answers the messages to a player that does not arrive: its edge asks the home again.
 pub(super) fn not_here(core: &mut Core, id: EntityId, waiting: Vec<(Line, ToPlayer)>) {
     for (line, _) in waiting {
         core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);

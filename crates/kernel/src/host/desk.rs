@@ -1,4 +1,4 @@
-//! What the entities of a host share, and what each of their methods may reach.
+//! What the entities of a host share, and what their methods may reach.
 
 use std::collections::BTreeSet;
 
@@ -19,32 +19,32 @@ use crate::home::Home;
 use crate::io::Output;
 use crate::peer::{TxId, TxMessage};
 
-/// Lists of who waits for what.
+/// Lists that the entities share.
 #[derive(Default)]
 pub(super) struct Desk {
-    /// Appends in flight, and whose they are.
+    /// Appends in flight, and their entities.
     pub(super) appends: Appends,
-    /// Whether the journal takes something new, and who waits for it.
+    /// Whether the journal takes new appends, and which entities wait for it.
     pub(super) storage: Storage,
     /// Transactions coordinated here.
     pub(super) txs: Transactions,
     /// Players that are to be real on another node.
     pub(super) departures: Departures,
-    /// Public parts that change by time alone, and when.
+    /// Entities whose public part changes with time alone, and when it does.
     pub(super) changes: BTreeSet<(WorldTime, EntityId)>,
-    /// Chunks that somebody looks at, and lists of what belongs there.
+    /// Chunks that somebody looks at, and lists of the entities there.
     pub(super) places: Places,
-    /// What ticks: it is here, and somebody looks at its chunk.
+    /// Entities that tick: they are here, and somebody looks at their chunk.
     pub(super) awake: BTreeSet<EntityId>,
-    /// It does not tick now.
+    /// They do not tick now.
     pub(super) hold: bool,
-    /// Something that lives elsewhere in the present view has work in flight here.
+    /// An entity whose home in the present view is another node still has work in flight here.
     pub(super) leaving_homes: bool,
     /// Entities whose code has panicked too often.
     pub(super) suspended: BTreeSet<EntityId>,
     /// Players among the entities.
     pub(super) players: usize,
-    /// Who watches which entity at home here.
+    /// The watchers of entities at home here.
     pub(super) watchers: Watchers,
 }
 
@@ -73,7 +73,7 @@ impl Cx<'_> {
         self.core.outputs.push_back(Output::Append(batch));
     }
 
-    /// Ends a transaction that is coordinated here: its participants are told how. Returns its command.
+    /// Ends a transaction that is coordinated here and tells its participants the outcome. Returns its command.
     pub(super) fn end_tx(&mut self, tx: TxId, message: &TxMessage) -> Option<Command> {
         self.desk.txs.end(self.core, tx, message)
     }
@@ -84,8 +84,8 @@ impl Cx<'_> {
     }
 }
 
-/// What a rule may look at. `real` is the deciding entity's id, body and last event's time; `reads` what was fetched for it, where
-/// something can be.
+/// What a rule may look at. `real`: the deciding entity's id, its body and the time of its last event; `reads`: what was fetched
+/// for it, in rules that can fetch.
 pub(super) fn context<'a>(
     core: &'a mut Core,
     surroundings: &'a dyn Surroundings,

@@ -1,5 +1,5 @@
-//! When a player changes its node, and to which: its real follows its surroundings, and a node that is being emptied gives
-//! everything away. How it does so: `handoff`.
+//! When a player moves to another node, and to which: its real follows its surroundings, and a draining node gives everything
+//! away. How it moves: `handoff`.
 
 use gundo_types::{ChunkId, EntityId, NodeId};
 
@@ -10,13 +10,14 @@ use super::room::Host;
 use crate::core::Core;
 use crate::peer::ToEdge;
 
-/// Players about to leave one node at the same time. The others wait.
+/// Handoffs from one node at the same time. Other players wait.
 const LEAVING_MAX: usize = 64;
-/// Of the nine chunks around a player, how many must have the same home before it follows them there.
+/// How many of the nine chunks around a player must have the same home before it follows them there.
 const MOST_OF_NINE: usize = 5;
 
 impl Host {
-    /// Right after a tick: players go where they should be real. One that goes now is there before the next, and misses none.
+    /// Right after a tick: starts handoffs to where players should be real. A player that moves now arrives before the next tick
+    /// and misses none.
     pub(crate) fn move_on(&mut self, rooms: &mut Rooms<'_>) {
         self.drain(rooms);
         if std::mem::take(&mut self.follow_due) {
@@ -24,7 +25,7 @@ impl Host {
         }
     }
 
-    /// Once per second: players whose surroundings have lived on another node for long go there too.
+    /// Once per second: hands over players whose surroundings have long had another node as home.
     fn follow_surroundings(&mut self, rooms: &mut Rooms<'_>) {
         let after_us = rooms.core.world().follow_after_ms * 1_000;
         if after_us == 0 || rooms.core.stopping || rooms.core.is_draining() {
@@ -39,7 +40,7 @@ impl Host {
         }
     }
 
-    /// Each tick on a node that is being emptied: players go to where their surroundings live.
+    /// Each tick on a draining node: hands players to the homes of their surroundings.
     fn drain(&mut self, rooms: &mut Rooms<'_>) {
         if !rooms.core.is_draining() || rooms.core.stopping {
             return;
@@ -60,13 +61,13 @@ impl Host {
         }
     }
 
-    /// Players that take no work here, for what the journal holds or what their code does: others may do better with them.
+    /// Unloads players that take no work here because their journal is unreadable or their code fails: another node may succeed.
     pub(crate) fn let_the_idle_go(&mut self, rooms: &mut Rooms<'_>) {
         let takes_none = |e: &Entity| matches!(e.phase(), Phase::Broken | Phase::Suspended);
         let idle = self.those(|e| e.player.is_some() && takes_none(e));
         self.each(rooms, idle, |entity, cx| {
             let line = entity.line();
-            // Its client brings it back elsewhere: nobody is to see it leave.
+            // Its client brings it back on another node: nobody is to see it disappear.
             cx.crowd.publisher.linger(entity.id, cx.core.tick());
             entity.let_go(cx);
             if let Some(line) = line {
@@ -77,7 +78,7 @@ impl Host {
 }
 
 impl Entity {
-    /// Where it should follow its surroundings, if they have lived elsewhere for long; and the chunk it stands around.
+    /// Where it should follow its surroundings, if another node has long been their home; and the chunk at their centre.
     fn wants_away(&mut self, core: &Core, after_us: u64) -> Option<(EntityId, NodeId, ChunkId)> {
         let (me, now) = (core.me(), core.now.time);
         let player = self.player.as_mut()?;

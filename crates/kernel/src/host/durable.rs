@@ -1,7 +1,7 @@
-//! The durable part of an entity: the game's state and how far in its stream that is.
+//! The durable part of an entity: the game's state and its position in the stream.
 //!
-//! [`Durable::apply`] is the one way in which an event changes it, live, at restore and at replay. Events that are not durable
-//! yet are applied as well; what of it others may see is decided by `append`.
+//! [`Durable::apply`] is the one way in which an event changes it, live, at restore and at replay. It also applies events that
+//! are not durable yet; `append` decides what others may see of them.
 
 use bytes::Bytes;
 use gundo_types::{EntityId, WorldTime};
@@ -11,7 +11,7 @@ use gundo_wire::{DecodeError, Kept, Message};
 use super::player::Player;
 use crate::game::{AnyEntity, AnyKind, Rules};
 
-/// The field that nodes of the next version add, when they are played: see [`crate::Node::act_newer`].
+/// The field that a simulated next version adds: see [`crate::Node::act_newer`].
 const LATER_FIELD: u32 = 1_000;
 
 /// The game's state of an entity and its place in the stream.
@@ -21,7 +21,7 @@ pub(super) struct Durable {
     state: Option<Box<dyn AnyEntity>>,
     /// Seq of the last event applied.
     pub(super) seq: u64,
-    /// Seq of the last event that a snapshot was written of: never above `seq`.
+    /// Seq of the last event that a written snapshot covers: never above `seq`.
     pub(super) snapshot_seq: u64,
     /// World time of the last event applied.
     pub(super) last_at: WorldTime,
@@ -46,7 +46,7 @@ impl Durable {
         self.state.as_deref()
     }
 
-    /// Rebuilds all from what the journal has.
+    /// Rebuilds everything from the journal.
     pub(super) fn restore(
         &mut self,
         id: EntityId,
@@ -79,7 +79,7 @@ impl Durable {
         Ok(())
     }
 
-    /// Takes over what a snapshot holds.
+    /// Takes over the contents of a snapshot.
     pub(super) fn restore_snapshot(
         &mut self,
         id: EntityId,
@@ -117,7 +117,7 @@ impl Durable {
         Ok(())
     }
 
-    /// As a later version would that has more to remember.
+    /// Adds fields as a later version would.
     pub(super) fn add_later_fields(&mut self, id: EntityId, player: Option<&mut Player>) {
         self.kept.add_unknown(LATER_FIELD, id.id);
         if let Some(player) = player {
@@ -127,7 +127,7 @@ impl Durable {
 
     /// Whether a snapshot is due once `more` events have been applied.
     pub(super) fn snapshot_is_due(&self, more: u64, every: u64) -> bool {
-        assert!(self.snapshot_seq <= self.seq, "a snapshot is of events that were applied");
+        assert!(self.snapshot_seq <= self.seq, "a snapshot covers applied events only");
         self.seq + more - self.snapshot_seq >= every
     }
 
@@ -136,14 +136,14 @@ impl Durable {
         self.snapshot_of(self.state().snapshot(), self.last_at, player)
     }
 
-    /// A snapshot with this state of the game's.
+    /// A snapshot with this game state.
     pub(super) fn snapshot_of(&self, state: Bytes, at: WorldTime, player: Option<&Player>) -> Bytes {
         let mut snapshot = SnapshotParts { state, at: at.0, ..Default::default() };
         if let Some(player) = player {
             player.snapshot_into(&mut snapshot);
         }
         let bytes = self.kept.with(snapshot).encode();
-        assert!(self.seq == 0 || self.state.is_some(), "what has events has a state");
+        assert!(self.seq == 0 || self.state.is_some(), "an entity with events has a state");
         bytes
     }
 }

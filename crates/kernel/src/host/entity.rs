@@ -1,8 +1,8 @@
-//! One entity that is real here, as a machine: loading, what it shows, and how it leaves.
+//! One entity that is real here, as a state machine: loading, what it shows, and unloading.
 //!
-//! An [`Entity`] loads from the journal, takes work in order, and holds every effect of it until the events behind it are
-//! durable. Its methods take a context ([`Cx`]) with everything outside it that they may reach. They are in one file for each
-//! concern: `work` (what it is asked), `append` (how that becomes durable), `storage` (waiting for the journal), `isolation`
+//! An [`Entity`] loads from the journal, takes work in order, and delays every effect until the events behind it are
+//! durable. Its methods take a context ([`Cx`]) with everything outside it that they may reach. Each concern has a file of its
+//! own: `work` (taking work), `append` (how that becomes durable), `storage` (waiting for the journal), `isolation`
 //! (failing game code), `player`, `session` and `walk` (what only players have), `tx` (transactions) and `handoff`.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -25,17 +25,17 @@ use crate::game::{Child, Role, Ticked, guard};
 use crate::io::Output;
 use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
 
-/// Between two tries to load an entity the journal could not read, ms.
+/// Between two tries to load an entity that the journal could not read, ms.
 const LOAD_RETRY_MS: u64 = 250;
 
-/// What a tick may ask its own entity. Beyond: dropped, and counted as refused commands.
+/// Asks that one tick may give to its own entity. Further ones are dropped, and counted as refused commands.
 const OWN_ASKS_MAX: usize = 4;
 
 /// An entity that is real here.
 pub(crate) struct Entity {
     pub(super) id: EntityId,
     pub(super) role: Role,
-    /// The chunk that it belongs to for ever.
+    /// The chunk that it permanently belongs to.
     pub(super) chunk: Option<ChunkId>,
     pub(super) term: Term,
     pub(super) life: Life,
@@ -44,7 +44,7 @@ pub(crate) struct Entity {
     pub(super) durable: Durable,
     /// Appends in flight, oldest first.
     pub(super) pending: VecDeque<Pending>,
-    /// Consecutive appends that met another line of events in the journal, or had no member's row.
+    /// Consecutive appends that met other events in the journal, or whose node had no row in `members`.
     pub(super) conflicts: u8,
     pub(super) lock: Option<Lock>,
     /// When a locked participant finds out by itself how its transaction ended.
@@ -54,9 +54,9 @@ pub(crate) struct Entity {
     pub(super) body: Option<Body>,
     /// What others see: as of the last durable event.
     pub(super) public: Option<Bytes>,
-    /// When that changes by time alone.
+    /// When that next changes with time alone.
     next_change: Option<WorldTime>,
-    /// Its state puts it outside its chunk: a fault of the game, of which operators have been told.
+    /// Its state puts it outside its chunk: a bug of the game, which has been logged.
     misplaced: bool,
     pub(super) player: Option<Box<Player>>,
     /// Volatile children that are shown.
@@ -104,7 +104,7 @@ impl Entity {
         self.life.is(Phase::Gone)
     }
 
-    /// Whether the next piece of work may be taken up.
+    /// Whether it may take up the next piece of work.
     pub(super) fn takes_work(&self) -> bool {
         self.life.is(Phase::Live) && self.lock.is_none() && !self.queue.held
     }
@@ -115,27 +115,27 @@ impl Entity {
         self.life.is(Phase::Live) && idle
     }
 
-    /// Whether it may be unloaded: nothing of it is in flight, or it takes no work anyway.
+    /// Whether it may be unloaded: nothing of it is in flight, or it takes no work at all.
     pub(super) fn is_quiet(&self) -> bool {
         self.is_settled() || matches!(self.phase(), Phase::Broken | Phase::Suspended)
     }
 
-    /// Whether there is something to see of it, or may be. What has a place comes into being with its first event.
+    /// Whether there is, or may be, something to see of it. An entity with a place exists from its first event.
     pub(super) fn may_be_seen(&self) -> bool {
         self.role != Role::Placed || self.durable.seq > 0 || self.life.is(Phase::Loading)
     }
 
-    /// The connection that plays it.
+    /// The connection that its session uses.
     pub(super) fn line(&self) -> Option<Line> {
         self.player.as_ref()?.line
     }
 
-    /// What decisions are told of the entity itself.
+    /// What decisions see of the entity itself.
     pub(super) fn place(&self) -> (EntityId, Option<Body>, WorldTime) {
         (self.id, self.body, self.durable.last_at)
     }
 
-    /// The chunk around which it sees what is near.
+    /// The chunk at the centre of what it sees.
     pub(super) fn sees_around(&self, desk: &Desk) -> Option<ChunkId> {
         match self.role {
             Role::Player => self.player.as_ref()?.stands_around(),
@@ -148,7 +148,7 @@ impl Entity {
 
     /// Loads it (again) from the journal. Its body stays.
     pub(super) fn start_load(&mut self, cx: &mut Cx<'_>) {
-        // What is undurable, or rests on a lock, would be lost without a word.
+        // Events that are not durable, or depend on a lock, would be lost silently.
         assert!(self.pending.is_empty(), "{}: appends in flight end before a load", self.id);
         assert!(self.lock.is_none(), "{}: a transaction ends before a load", self.id);
         self.life.load();
@@ -201,7 +201,7 @@ impl Entity {
         self.unload_if_gone(cx);
     }
 
-    /// After a reload: an append of unknown outcome may have landed, and nobody told the player.
+    /// After a reload: an append of unknown outcome may have landed without the player hearing of it.
     fn tell_own(&mut self, cx: &mut Cx<'_>) {
         let Some(line) = self.line() else { return };
         match guard(|| self.durable.state().private()) {
@@ -212,7 +212,7 @@ impl Entity {
 
     // ---- what others see -------------------------------------------------------------------------------
 
-    /// Computes the public part as of now and shows it. Only where everything applied is durable.
+    /// Computes the public part as of now and shows it. Call it only when everything applied is durable.
     pub(super) fn refresh(&mut self, cx: &mut Cx<'_>) {
         if !self.life.shows() || !self.pending.is_empty() {
             return;
@@ -228,7 +228,7 @@ impl Entity {
         }
         self.public = public;
         self.forget_change(cx);
-        // A change that is not in the future would come again and again in this very tick.
+        // A change that is not in the future would repeat within this tick forever.
         self.next_change = next.filter(|t| *t > at);
         if let Some(next) = self.next_change {
             cx.desk.changes.insert((next, self.id));
@@ -236,7 +236,7 @@ impl Entity {
         self.show(cx);
     }
 
-    /// The time of its next change has come.
+    /// Its next change is due.
     pub(super) fn on_change_due(&mut self, cx: &mut Cx<'_>) {
         self.next_change = None;
         self.refresh(cx);
@@ -249,7 +249,7 @@ impl Entity {
         }
     }
 
-    /// What has a place stands there from now on, unless the game puts it outside its chunk.
+    /// Puts an entity with a place there, unless the game puts it outside its chunk.
     fn stand(&mut self, cx: &mut Cx<'_>, place: Option<Body>) {
         let stands = place.filter(|body| self.chunk.is_some_and(|chunk| chunk.has(body)));
         let misplaced = place.is_some() && stands.is_none();
@@ -261,8 +261,8 @@ impl Entity {
         self.body = stands.map(|body| Body { heading: body.heading & 127, speed: 0, ..body });
     }
 
-    /// Shows it as of its last durable event: players that are present, land, and placed entities that stand there; and marks what is watched, for the next
-    /// tick.
+    /// Shows it as of its last durable event, if it is land, a present player, or an entity at its place; and marks it, if it is
+    /// watched, for the next tick.
     pub(super) fn show(&self, cx: &mut Cx<'_>) {
         cx.desk.watchers.mark(self.id);
         let present = self.player.as_ref().is_some_and(|player| player.present);
@@ -328,9 +328,9 @@ impl Entity {
         }
     }
 
-    // ---- leaving ---------------------------------------------------------------------------------------
+    // ---- unloading -------------------------------------------------------------------------------------
 
-    /// It is real here no more; how it is shown stays.
+    /// It is not real here any more. Its published look stays.
     pub(super) fn forget(&mut self, cx: &mut Cx<'_>) {
         if let Some(center) = self.player.as_ref().and_then(|p| p.stands_around()) {
             cx.crowd.interest.set_player(center, false);
@@ -342,7 +342,7 @@ impl Entity {
         if let Some(Lock::Coordinating(tx)) = self.lock.take() {
             cx.abort(tx);
         }
-        // Their outcomes mean nothing here any more: what they did is read from the journal.
+        // Their outcomes do not matter here any more: the next load reads the result from the journal.
         for pending in self.pending.drain(..) {
             cx.desk.appends.forget(pending.batch);
             if let Some(tx) = pending.tx {
@@ -358,7 +358,7 @@ impl Entity {
         cx.crowd.publisher.hide(self.id);
     }
 
-    /// Unloads it, all but how it is shown, and tells its home.
+    /// Unloads it except for its published look, and tells its home.
     pub(super) fn let_go(&mut self, cx: &mut Cx<'_>) {
         self.forget(cx);
         self.children.iter().for_each(|child| cx.crowd.publisher.hide(*child));
@@ -368,14 +368,11 @@ impl Entity {
         }
     }
 
-    /// What must hold of it at rest between two inputs.
+    /// Asserts its invariants between two inputs.
     pub(super) fn check(&self, cx: &Cx<'_>) {
         let id = self.id;
-        assert!(!self.is_gone(), "{id}: what is gone is forgotten at once");
-        assert!(
-            self.durable.snapshot_seq <= self.durable.seq,
-            "{id}: a snapshot is of events that were applied"
-        );
+        assert!(!self.is_gone(), "{id}: an unloaded entity is forgotten at once");
+        assert!(self.durable.snapshot_seq <= self.durable.seq, "{id}: a snapshot covers applied events only");
         assert!(
             self.pending.iter().all(|p| cx.desk.appends.is_of(p.batch, id)),
             "{id}: its appends in flight are on the list"
@@ -387,17 +384,14 @@ impl Entity {
         assert!(!matches!(self.phase(), Phase::Loading | Phase::Frozen) || self.pending.is_empty());
         assert!(!matches!(self.phase(), Phase::Loading | Phase::Frozen) || self.lock.is_none());
         let handed_over = matches!(self.phase(), Phase::Freezing | Phase::Frozen);
-        assert!(!handed_over || cx.desk.departures.get(id).is_some(), "{id}: who is to leave is on the list");
+        assert!(!handed_over || cx.desk.departures.get(id).is_some(), "{id}: a handoff is on the list");
         assert!(self.player.is_some() || self.line().is_none());
         assert_eq!(
             self.player.is_some(),
             self.role == Role::Player,
-            "{id}: only players have what players have"
+            "{id}: only players have a player's part"
         );
-        assert!(
-            !self.queue.held || !self.queue.is_empty(),
-            "{id}: who waits for the journal waits with work"
-        );
+        assert!(!self.queue.held || !self.queue.is_empty(), "{id}: only work waits for the journal");
         if let Some(next) = self.next_change {
             assert!(cx.desk.changes.contains(&(next, id)), "{id}: a change to come is listed");
         }

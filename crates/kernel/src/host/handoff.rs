@@ -1,10 +1,10 @@
-//! A player changes its node while both live: a handoff.
+//! A player moves from one live node to another: a handoff.
 //!
-//! The old owner lets what is begun end (*freezing*), stops and offers all it has (*frozen*); see `give`. The new one makes it
-//! ready and claims it at the player's home; see `take`. The home's grant is the moment of change: from then on the old copy is
-//! nothing, whatever becomes of the new one. In doubt the old owner asks the home as well, and either gives the copy up or gets
-//! a new term, by which a late claim fails. What clients say meanwhile is not carried along: their edges keep it, and
-//! resend it to the new owner. When to do that and to whom: `drain`.
+//! The old owner finishes the work in flight (*freezing*), then stops the player and offers all its state (*frozen*); see `give`.
+//! The new owner unpacks the player and claims it at the player's home; see `take`. The home's grant is the moment of change:
+//! from then on the old copy is void, whatever happens to the new one. In doubt the old owner asks the home as well, and either
+//! gives the copy up or gets a new term, so that a late claim fails. The old owner does not forward what clients send meanwhile:
+//! their edges keep it and resend it to the new owner. When players move and where: `drain`.
 
 mod give;
 mod take;
@@ -17,7 +17,7 @@ use super::room::Host;
 use crate::peer::{HandoffMessage, HomeMessage};
 
 impl Host {
-    /// What the other node of a handoff says.
+    /// A message from the other node of a handoff.
     pub(crate) fn handle_handoff(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -32,7 +32,7 @@ impl Host {
         }
     }
 
-    /// What a home says of a handoff: whose the player is now, and by which term.
+    /// A home's message about a handoff: who owns the player now, and the term.
     pub(crate) fn handle_home(&mut self, rooms: &mut Rooms<'_>, from: NodeId, answer: HomeMessage) {
         match answer {
             HomeMessage::Disputed { entity, term, from: claimed } => {
@@ -62,7 +62,7 @@ impl Host {
             HomeMessage::HandedOver { entity, from: offered, to } => {
                 self.tell(rooms, entity, |e, cx| e.on_handed_over(cx, offered, to));
             }
-            other => unreachable!("{other:?} is said of no handoff"),
+            other => unreachable!("{other:?} is not about a handoff"),
         }
     }
 
@@ -78,12 +78,12 @@ impl Host {
         if self.phase_of(id) == Some(Phase::Frozen) {
             self.desk.departures.doubt(rooms.core, id);
         } else {
-            // It does not come to rest, or is being reloaded.
+            // Its work does not end, or it reloads.
             self.each(rooms, [id], |entity, cx| entity.thaw(cx));
         }
     }
 
-    /// A new view: homes know nothing of grants that were in flight, and some nodes are gone.
+    /// A new view: homes have no record of grants that were in flight, and some nodes were removed.
     pub(crate) fn resume_handoffs(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
         let members = &rooms.core.view.members;
         let is_lost = |to: NodeId| !members.iter().any(|m| m.node == to && !m.draining) || gone.contains(&to);
@@ -93,7 +93,8 @@ impl Host {
         self.arrivals.claim_all(rooms.core);
     }
 
-    /// The node stops, and nobody is left to answer. What is offered is saved here, and the journal takes one of two.
+    /// The node stops, and there may be nobody left to answer. It saves offered players itself: if both nodes write, the journal
+    /// accepts only one.
     pub(crate) fn end_handoffs(&mut self, rooms: &mut Rooms<'_>) {
         let leaving = self.desk.departures.ids();
         self.each(rooms, leaving, |entity, cx| entity.thaw(cx));

@@ -1,9 +1,8 @@
-//! Game code that fails: what becomes of the entity it failed at, and of commands that take nodes down.
+//! Game code that fails: what happens to the entity it failed at, and to commands that take nodes down.
 //!
-//! A panic costs one command. Nobody knows what the code had done to the entity's state, so the entity is reloaded as soon as
-//! nothing of it is in flight. An entity whose code panics again and again is **suspended**: it keeps its place, shows what it
-//! showed last, answers what it has answered before, and refuses everything else. After a while, or where it is loaded next,
-//! it is tried again.
+//! A panic costs one command. It may have left the entity's state half changed, so the entity reloads as soon as nothing of it
+//! is in flight. An entity whose code panics too often is **suspended**: it keeps its place and its look, repeats its earlier
+//! answers, and refuses everything else. The suspension ends after a while, or when the entity is next loaded.
 
 use gundo_types::{EntityId, Planted};
 
@@ -18,14 +17,14 @@ use crate::core::Timer;
 use crate::io::Output;
 use crate::peer::ToEdge;
 
-/// How long an entity stays suspended, ms of node time: long enough that a fault which comes back does not fill the logs,
+/// How long an entity stays suspended, ms of node time: long enough that a lasting fault does not fill the logs,
 /// short enough that a player may wait for it.
 const SUSPENDED_MS: u64 = 300_000;
-/// How long a suspended player stays in the world, so that the person can read why it will not, ms of node time.
+/// How long a suspended player stays in the world, ms of node time: the person can read why it does nothing.
 const LOBBY_AFTER_MS: u64 = 10_000;
 
 impl Entity {
-    /// Game code panicked, or could not apply its own event. `doing`: the rule that did, for operators.
+    /// Game code panicked, or could not apply its own event. `doing`: in which rule, for operators.
     pub(super) fn on_game_panic(&mut self, cx: &mut Cx<'_>, doing: &'static str) {
         cx.core.counters.game_panics += 1;
         let suspended = self.trouble.is_one_too_many(cx.core.now.time);
@@ -38,13 +37,13 @@ impl Entity {
         }
     }
 
-    /// Takes no more work and reloads the state as soon as nothing is in flight.
+    /// Takes no more work, and reloads the state as soon as nothing is in flight.
     fn reload(&mut self, cx: &mut Cx<'_>) {
         if !matches!(self.phase(), Phase::Live | Phase::Freezing) {
             return;
         }
         self.life.settle();
-        // A transaction that is still being prepared rests on that state: it begins again with its command.
+        // A transaction that is still preparing depends on that state: it begins again with its command.
         if let Some(Lock::Coordinating(tx)) = &self.lock {
             let tx = *tx;
             self.lock = None;
@@ -55,7 +54,7 @@ impl Entity {
         self.load_if_settled(cx);
     }
 
-    /// Reloads an entity that settles once nothing of it is in flight.
+    /// Reloads a settling entity once nothing of it is in flight.
     pub(super) fn load_if_settled(&mut self, cx: &mut Cx<'_>) {
         if self.life.is(Phase::Settling) && self.pending.is_empty() && self.lock.is_none() {
             self.start_load(cx);
@@ -63,7 +62,7 @@ impl Entity {
     }
 
     fn suspend(&mut self, cx: &mut Cx<'_>) {
-        assert!(!self.trouble.is_suspended(), "{}: it is suspended once", self.id);
+        assert!(!self.trouble.is_suspended(), "{}: it is not suspended yet", self.id);
         self.trouble.until = Some(cx.core.now.time.plus_ms(SUSPENDED_MS));
         cx.desk.suspended.insert(self.id);
         cx.core.counters.suspensions += 1;
@@ -76,7 +75,7 @@ impl Entity {
         }
     }
 
-    /// It is suspended, and its state is the journal's again: what waits is refused.
+    /// It is suspended and reloaded: refuses the work that waits.
     pub(super) fn refuse_suspended(&mut self, cx: &mut Cx<'_>) {
         assert!(self.life.is(Phase::Suspended) && self.trouble.is_suspended());
         for work in self.queue.take_all() {
@@ -85,7 +84,7 @@ impl Entity {
         assert!(self.queue.is_empty(), "{}: nothing waits at a suspended entity", self.id);
     }
 
-    /// Refuses work at a suspended entity; a command that has been answered before is answered as before.
+    /// Refuses work at a suspended entity, but repeats the answer to a command that was answered before.
     pub(super) fn turn_away(&mut self, cx: &mut Cx<'_>, work: Work) {
         match work {
             Work::Command(command) => self.decide(cx, command),
@@ -93,7 +92,7 @@ impl Entity {
         }
     }
 
-    /// The client has been told for long enough, or the suspension is over. True: the player goes to the lobby.
+    /// The client has had its notice long enough, or the suspension is over. True: the player goes to the lobby.
     fn on_suspended(&mut self, cx: &mut Cx<'_>) -> bool {
         let Some(until) = self.trouble.until else { return false };
         if until > cx.core.now.time {
@@ -125,8 +124,8 @@ impl Host {
         }
     }
 
-    /// Suspended players whose grace time is over leave the world. Their place stays as it was recorded last: of a suspended
-    /// entity nothing is recorded.
+    /// Takes suspended players whose grace time is over out of the world. Their last recorded place stays: a suspended entity
+    /// records nothing.
     pub(super) fn rest_suspended(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.time;
         let suspended: Vec<_> = self.desk.suspended.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! Players that are to be real on another node: the old owner's list. Plain values; what happens to them is in `handoff`.
+//! Players that are being handed to another node: the old owner's list. Plain values; the handoff itself is in `handoff`.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use gundo_types::{Body, EntityId, Epoch, NodeId, Term, Time};
 use crate::core::{Core, Timer};
 use crate::peer::{HomeMessage, Line};
 
-/// How long the old owner waits before it asks the home whose the player is, and between two questions, ms.
+/// How long the old owner waits before it asks the home who owns the player, and between two questions, ms.
 pub(super) const DOUBT_MS: u64 = 300;
 
-/// All of them.
+/// All players that are being handed over.
 #[derive(Default)]
 pub(super) struct Departures {
     leaving: BTreeMap<EntityId, Leaving>,
 }
 
-/// One of them.
+/// A player that is being handed over.
 pub(super) struct Leaving {
     pub(super) to: NodeId,
-    /// The term it was offered by.
+    /// The term of the offer.
     pub(super) term: Term,
-    /// The view it was offered in.
+    /// The epoch of the offer.
     pub(super) epoch: Epoch,
-    /// When something must have happened.
+    /// When the next step is overdue.
     pub(super) due: Time,
-    /// The newest wish of its client since.
+    /// The newest move of its client since.
     pub(super) walked: Option<(Line, u32, Body)>,
-    /// Its line, gone since.
+    /// Its connection, if that has closed since, and whether the client logged out.
     pub(super) gone: Option<(Line, bool)>,
 }
 
@@ -40,7 +40,7 @@ impl Departures {
         self.leaving.keys().copied().collect()
     }
 
-    /// Those that go to a node for which `is` holds.
+    /// Those that go to a node for which `is` is true.
     pub(super) fn to(&self, is: impl Fn(NodeId) -> bool) -> Vec<EntityId> {
         self.leaving.iter().filter(|(_, leaving)| is(leaving.to)).map(|(id, _)| *id).collect()
     }
@@ -54,7 +54,7 @@ impl Departures {
     }
 
     pub(super) fn insert(&mut self, id: EntityId, leaving: Leaving) {
-        assert!(leaving.due > Time::default(), "an offer has a limit");
+        assert!(leaving.due > Time::default(), "an offer has a deadline");
         self.leaving.insert(id, leaving);
     }
 
@@ -62,21 +62,21 @@ impl Departures {
         self.leaving.remove(&id)
     }
 
-    /// A client's wish to a frozen player: the newest is fulfilled if it stays.
+    /// A client's move of a frozen player: if the player stays, it makes the newest.
     pub(super) fn walked(&mut self, id: EntityId, line: Line, seq: u32, wish: Body) {
         if let Some(leaving) = self.leaving.get_mut(&id) {
             leaving.walked = Some((line, seq, wish));
         }
     }
 
-    /// A line is gone while its player changes its node: the new owner must hear of it.
+    /// A connection has closed during its player's handoff: the new owner must hear of that.
     pub(super) fn line_gone(&mut self, id: EntityId, line: Line, leave: bool) {
         if let Some(leaving) = self.leaving.get_mut(&id) {
             leaving.gone = Some((line, leave));
         }
     }
 
-    /// Asks the home whose it is. The answer is `Kept`, `HandedOver`, or, if the home gave it to this node again, `Granted`.
+    /// Asks the home who owns it. The answer is `Kept`, `HandedOver`, or, if the home gave it to this node again, `Granted`.
     pub(super) fn doubt(&mut self, core: &mut Core, id: EntityId) {
         let Some(leaving) = self.leaving.get_mut(&id) else { return };
         leaving.due = core.now.time.plus_ms(DOUBT_MS);
@@ -87,6 +87,6 @@ impl Departures {
     }
 
     pub(super) fn check(&self, here: impl Fn(&EntityId) -> bool) {
-        assert!(self.leaving.keys().all(here), "only a player that is here leaves");
+        assert!(self.leaving.keys().all(here), "a player on the list is here");
     }
 }

@@ -1,9 +1,9 @@
-//! Somebody looks at a chunk of this home: what belongs to it must be here. Its land, and the things that have their place there.
+//! Somebody looks at a chunk of this home: its land, and the entities that have their place there, must be here.
 //!
-//! While somebody looks at a chunk it is **open**: its land is loaded, the journal is asked which things have their place in it,
-//! those are loaded, and this node subscribes to what is around, so that they see it. When nobody looks any more they fall
-//! asleep, and are unloaded a while later (`rest_at_home`). After a new view each chunk is listed again: only then is it known
-//! that no other node writes there.
+//! While somebody looks at a chunk it is **open**: the node loads its land, asks the journal which entities have their place in
+//! it, loads those, and subscribes to the chunks around, so that they see their surroundings. When nobody looks any more they
+//! fall asleep, and are unloaded a while later (`rest_at_home`). After a new view the node lists each chunk again: only then is
+//! it certain that no other node writes there.
 
 use gundo_types::{ChunkId, EntityId, Kind};
 
@@ -13,14 +13,14 @@ use crate::core::Timer;
 use crate::game::Role;
 use crate::io::Output;
 
-/// Entities of one kind in one chunk that are loaded when somebody looks there. Beyond, those with higher numbers are not shown,
-/// and that is counted.
+/// Entities of one kind in one chunk that are loaded when somebody looks there. If there are more, those with higher numbers are
+/// not shown, and a counter says so.
 const PLACED_MAX: usize = 256;
-/// Between two tries to list what has its place in a chunk, ms.
+/// Between two tries to list the entities of a chunk, ms.
 const LIST_RETRY_MS: u64 = 250;
 
 impl Host {
-    /// The home has somebody who looks at `chunk`, or nobody any more: what belongs to it must be here, or may rest.
+    /// Somebody looks at `chunk`, or nobody any more: loads its entities, or lets them fall asleep.
     pub(crate) fn on_observed(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
         let lives_here = rooms.core.home_of_chunk(chunk) == Some(rooms.core.me());
         if !lives_here || !rooms.home.is_observed(chunk) {
@@ -43,7 +43,7 @@ impl Host {
         }
     }
 
-    /// Nobody looks at `chunk`, or it lives elsewhere: what belongs to it falls asleep.
+    /// Nobody looks at `chunk`, or another node is its home: its entities fall asleep.
     fn close(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
         if !self.desk.places.end(chunk) {
             return;
@@ -53,7 +53,7 @@ impl Host {
         self.desk.awake.retain(|id| rules.chunk_of(*id) != Some(chunk));
     }
 
-    /// A new view: chunks that live elsewhere now are closed; the others are listed again when this home opens.
+    /// A new view: closes chunks whose home is another node now. The others are listed again when this home opens.
     pub(crate) fn leave_places(&mut self, rooms: &mut Rooms<'_>) {
         let me = Some(rooms.core.me());
         for chunk in self.desk.places.doubt_all() {
@@ -63,7 +63,7 @@ impl Host {
         }
     }
 
-    /// A node that had `id` before has unloaded it: now it may be here, if somebody looks at its chunk or watches it.
+    /// A former owner has unloaded `id`: this node may load it, if somebody looks at its chunk or watches it.
     pub(crate) fn on_released(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
         let chunk = rooms.core.settings.rules.chunk_of(id);
         if chunk.is_some_and(|chunk| self.desk.places.is_open(chunk)) {
@@ -81,7 +81,7 @@ impl Host {
     fn list(&mut self, rooms: &mut Rooms<'_>, kind: Kind, chunk: ChunkId) {
         let list = rooms.core.next_load();
         self.desk.places.ask(list, kind, chunk);
-        // One more than are loaded: so it is known whether that is all.
+        // One more than is loaded shows whether the list is complete.
         let (ids, max) = (EntityId::placed_in(chunk), PLACED_MAX + 1);
         rooms.core.outputs.push_back(Output::List { kind, ids, max, list });
     }
@@ -98,7 +98,7 @@ impl Host {
         }
         for id in ids.into_iter().take(PLACED_MAX) {
             let id = EntityId::new(kind, id);
-            assert_eq!(id.chunk_of_placed(), chunk, "a list is of what was asked for");
+            assert_eq!(id.chunk_of_placed(), chunk, "a list has only ids of its chunk");
             self.need_at_home(rooms, id);
         }
     }

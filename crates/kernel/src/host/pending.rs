@@ -1,4 +1,4 @@
-//! Appends in flight: what an entity remembers of each, and the list of all. Plain values.
+//! Appends in flight: each entity's record of its own, and the list of all. Plain values.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::queue::{Command, Work};
 use crate::game::{Refusal, Tell};
 use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage, WatchRefused};
 
-/// Something others notice. It waits until what it rests on is durable.
+/// Something others notice. It is delayed until everything it depends on is durable.
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
     Reply {
@@ -41,7 +41,7 @@ pub(super) enum Effect {
     Signal(Bytes),
     Body(Body),
     Tell(Tell),
-    /// Those who watch it were judged.
+    /// The entity has judged its watchers.
     Watched(Judgement),
     Left,
 }
@@ -49,12 +49,12 @@ pub(super) enum Effect {
 /// Which players may not watch an entity.
 #[derive(Clone, Debug)]
 pub(super) struct Judgement {
-    /// The edges whose registrations were judged, and the numbers of these.
+    /// The edges whose registrations were judged, and the registrations' numbers.
     pub(super) asked: Vec<(NodeId, u64)>,
     pub(super) refused: BTreeMap<EntityId, WatchRefused>,
 }
 
-/// A piece of work and its effects, held behind an append.
+/// A piece of work and its effects, delayed until an append lands.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) work: Option<Work>,
@@ -62,7 +62,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// If it adopts a session: the line that had it before.
+    /// If it adopts a session: the connection that had it before.
     pub(super) fn adopts(&self) -> Option<Option<Line>> {
         self.effects.iter().find_map(|e| match e {
             Effect::Opened { before, .. } => Some(*before),
@@ -71,13 +71,13 @@ impl Entry {
     }
 }
 
-/// An append in flight, as its entity remembers it.
+/// An entity's record of an append in flight.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) batch: u64,
     /// Seq of the event before its first.
     pub(super) after: u64,
-    /// Its own work first, then whatever was answered meanwhile.
+    /// Its own work first, then the answers given meanwhile.
     pub(super) entries: Vec<Entry>,
     /// How it looks once that has landed.
     pub(super) public: Option<Bytes>,
@@ -94,7 +94,7 @@ impl Pending {
         })
     }
 
-    /// A line is gone that an adoption in flight has replaced: it does not come back if that fails.
+    /// A connection has closed that an adoption in flight replaced: it does not come back if the adoption fails.
     pub(super) fn forget_line(&mut self, line: Line) {
         for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
             if let Effect::Opened { before, .. } = effect {
@@ -104,7 +104,7 @@ impl Pending {
     }
 }
 
-/// Something to be made durable.
+/// Something to make durable.
 pub(super) struct Record {
     pub(super) events: Vec<(EventType, Bytes)>,
     /// For the last of the events.
@@ -123,7 +123,7 @@ pub(super) enum Why {
     Fence { load: u64 },
 }
 
-/// Appends in flight, and whose they are.
+/// Appends in flight, and their entities.
 #[derive(Default)]
 pub(super) struct Appends {
     sent: BTreeMap<u64, (EntityId, Why)>,
@@ -138,7 +138,7 @@ impl Appends {
         self.sent.get(&batch).is_some_and(|(owner, why)| *owner == id && *why == Why::Events)
     }
 
-    /// An append has ended. `None`: its entity has left since.
+    /// An append has ended. `None`: its entity was unloaded meanwhile.
     pub(super) fn end(&mut self, batch: u64) -> Option<(EntityId, Why)> {
         self.sent.remove(&batch)
     }
@@ -149,11 +149,11 @@ impl Appends {
 
     pub(super) fn begin(&mut self, batch: u64, id: EntityId, why: Why) {
         let before = self.sent.insert(batch, (id, why));
-        assert!(before.is_none(), "a batch has a number of its own");
+        assert!(before.is_none(), "each batch has its own number");
     }
 }
 
-/// A body as the journal has it.
+/// A body as the journal stores it.
 pub(super) fn place(body: Body) -> Place {
     Place { island: u32::from(body.island), x: body.at.x, y: body.at.y, heading: u32::from(body.heading) }
 }

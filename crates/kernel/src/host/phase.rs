@@ -1,17 +1,17 @@
-//! What an entity is doing: one phase at a time, and each change of it is one function that says where it may start.
+//! What an entity is doing: one phase at a time. Each transition is one function that asserts where it may start.
 //!
-//! The phase is private to this file. A change from anywhere else is a bug of the kernel and stops it.
+//! The phase is private to this file. A transition from any other phase is a bug of the kernel and stops it.
 //!
 //! | from | to | when |
 //! | --- | --- | --- |
-//! | any but gone | loading | the journal is asked what is true |
+//! | any but gone | loading | it asks the journal for its state |
 //! | loading | live, broken, suspended | the load ended |
-//! | live, freezing | settling | its state may be wrong; what is in flight ends first |
+//! | live, freezing | settling | its state may be wrong; the work in flight ends first |
 //! | live, settling, freezing, fencing | fencing | an append's outcome is unknown |
 //! | live | freezing | a handoff begins |
 //! | freezing | frozen | it has been offered to another node |
-//! | freezing, frozen | live | the handoff came to nothing |
-//! | any but gone | gone | it is real here no more |
+//! | freezing, frozen | live | the handoff failed |
+//! | any but gone | gone | it is not real here any more |
 
 /// What an entity is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +20,22 @@ pub(crate) enum Phase {
     Loading,
     /// It takes work.
     Live,
-    /// It takes no work until its appends, and the transaction it takes part in, have ended; then it is reloaded.
+    /// It takes no work until its appends, and the transaction it takes part in, have ended; then it reloads.
     Settling,
     /// An append's outcome is unknown: a fence at this seq decides.
     Fencing {
-        /// Seq of the last event known to be durable.
+        /// Seq of the last event that is certainly durable.
         after: u64,
     },
-    /// What the journal holds of it cannot be read: it refuses everything.
+    /// Its journal cannot be read: it refuses everything.
     Broken,
-    /// Its code has panicked too often: it refuses everything that it has not answered before.
+    /// Its code has panicked too often: it refuses everything that it has not already answered.
     Suspended,
-    /// It is to be handed to another node: it takes no work, and what it has begun ends.
+    /// It is to be handed to another node: it takes no work and finishes what it has begun.
     Freezing,
-    /// It has been offered to another node: nothing changes it until the home has said whose it is.
+    /// It is offered to another node: nothing changes it until the home has decided who owns it.
     Frozen,
-    /// It is real here no more. Its host forgets it as soon as it has the turn back.
+    /// It is not real here any more. Its host forgets it as soon as the current call returns.
     Gone,
 }
 
@@ -44,12 +44,12 @@ pub(crate) enum Phase {
 pub(crate) struct Life(Phase);
 
 impl Life {
-    /// An entity that is to be loaded.
+    /// The phase of an entity that is to be loaded.
     pub(super) fn new() -> Self {
         Self(Phase::Loading)
     }
 
-    /// An entity that another node handed over with its state.
+    /// The phase of an entity that another node handed over with its state.
     pub(super) fn arrived() -> Self {
         Self(Phase::Live)
     }
@@ -62,18 +62,18 @@ impl Life {
         self.0 == phase
     }
 
-    /// Whether its state is the one to show: nothing is being decided about what is true.
+    /// Whether its state may be shown: there is no doubt about what is durable.
     pub(super) fn shows(&self) -> bool {
         matches!(self.0, Phase::Live | Phase::Freezing | Phase::Frozen)
     }
 
-    /// The seq behind which a fence is to be written, if one decides about it.
+    /// The seq after which it writes a fence, if its state is in doubt.
     pub(super) fn fence(&self) -> Option<u64> {
         if let Phase::Fencing { after } = self.0 { Some(after) } else { None }
     }
 
     pub(super) fn load(&mut self) {
-        assert!(self.0 != Phase::Gone, "an entity that is gone is not loaded");
+        assert!(self.0 != Phase::Gone, "an unloaded entity does not load");
         self.0 = Phase::Loading;
     }
 
@@ -89,7 +89,7 @@ impl Life {
         self.step(Phase::Suspended, |from| from == Phase::Loading);
     }
 
-    /// Its state may be wrong: it is reloaded once nothing of it is in flight.
+    /// Its state may be wrong: it reloads once nothing of it is in flight.
     pub(super) fn settle(&mut self) {
         self.step(Phase::Settling, |from| matches!(from, Phase::Live | Phase::Freezing | Phase::Settling));
     }
@@ -138,7 +138,7 @@ mod tests {
         Phase::Gone,
     ];
 
-    /// The phases from which `change` is allowed, by their place in `ALL`.
+    /// The phases from which `change` is allowed, by their index in `ALL`.
     fn starts(change: fn(&mut Life)) -> Vec<usize> {
         let goes = |i: &usize| std::panic::catch_unwind(|| change(&mut Life(ALL[*i]))).is_ok();
         (0..ALL.len()).filter(goes).collect()

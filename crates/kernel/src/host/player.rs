@@ -1,7 +1,7 @@
-//! The engine's part of a player: the answers it remembers, its session's tokens, and its place in the world.
+//! The engine's part of a player: its recorded answers, its session's tokens, and its place in the world.
 //!
 //! Answers, token digests and the last place are durable: they are rebuilt from the causes of events and kept in
-//! snapshots. Line, refusals and moves are not. A plain value: what happens to it is in `session` and `walk`.
+//! snapshots. Connection, refusals and moves are not. A plain value: what happens to it is in `session` and `walk`.
 
 use std::collections::VecDeque;
 
@@ -15,13 +15,13 @@ use super::queue::Work;
 use crate::game::Refusal;
 use crate::peer::{Key, Line};
 
-/// Answers kept in durable state: as many as a session may have unanswered.
+/// Answers kept in durable state: as many as a session may have unanswered commands.
 const ANSWERS_MAX: usize = 32;
 
 /// The engine's part of a player.
 #[derive(Default)]
 pub(super) struct Player {
-    /// Those to the highest numbers, ascending.
+    /// The answers to the commands with the highest numbers, ascending.
     answers: VecDeque<Kept<Answer>>,
     /// Refusals given since the load, so that a repeat gets the same answer.
     pub(super) refusals: VecDeque<(u64, u64, Refusal)>,
@@ -32,7 +32,7 @@ pub(super) struct Player {
     pub(super) line: Option<Line>,
     /// Whether it stands in the world for others to see.
     pub(super) present: bool,
-    /// Without a line: when it leaves the world.
+    /// Without a connection: when it leaves the world.
     pub(super) leave_at: Option<Time>,
     pub(super) placed_at: Time,
     /// Distance it may still go at once, mm; grows with time.
@@ -40,15 +40,15 @@ pub(super) struct Player {
     pub(super) moved_at: Time,
     /// The chunk its sight is centred on.
     pub(super) center: Option<ChunkId>,
-    /// Where its surroundings live, if that is another node, and since when.
+    /// The home of its surroundings, if that is another node, and since when.
     pub(super) away: Option<(NodeId, Time)>,
-    /// It is not handed to another node before that.
+    /// It is not handed to another node before then.
     pub(super) stays_until: Time,
 }
 
-/// What is known of a command.
+/// The record of a command.
 pub(super) enum Known {
-    /// It has been answered, or may not be.
+    /// It has been answered, or must be refused.
     Answer(Result<Bytes, Refusal>),
     /// It is to be decided.
     New,
@@ -91,25 +91,25 @@ impl Player {
             self.session = Kept::decode(payload.to_vec())?;
         }
         if cause.seq > 0 {
-            // By number and not by when they had their effect: of two commands the later may be the one that was refused
-            // at first and said again. So whatever is above the lowest kept and not kept never had an effect.
+            // Ordered by number and not by time of effect: a refused command may be sent again and take effect after later ones.
+            // So a number above the lowest one kept that is missing here never had an effect.
             let (seq, fingerprint, reply) = (cause.seq, cause.fingerprint, cause.reply.clone());
             let at = self.answers.partition_point(|a| a.known.seq < seq);
             self.answers.insert(at, Answer { seq, fingerprint, reply }.into());
             if self.answers.len() > ANSWERS_MAX {
                 self.answers.pop_front();
             }
-            assert!(self.answers.len() <= ANSWERS_MAX, "answers that are kept are bounded");
+            assert!(self.answers.len() <= ANSWERS_MAX, "the answers kept are bounded");
             self.last_seq = self.last_seq.max(seq);
         }
-        // A place is a whole: the next one has nothing of the last.
+        // A place is replaced as a whole: the new one takes nothing from the old one.
         if let Some(place) = cause.place {
             self.place = Some(place.into());
         }
         Ok(())
     }
 
-    /// What is known of the command `seq` with this fingerprint. `window`: answers a client may count on.
+    /// The record of the command `seq` with this fingerprint. `window`: how many answers a client may rely on.
     pub(super) fn known(&self, seq: u64, fingerprint: u64, window: usize) -> Known {
         let not_the_same = || {
             let text = "This number was used for another command already.";
@@ -123,7 +123,7 @@ impl Player {
             let same = *print == fingerprint;
             return if same { Known::Answer(Err(refusal.clone())) } else { not_the_same() };
         }
-        // What is not in a full window is older than it: it may have had its effect long ago.
+        // A command that is not in a full window may be older than the window and may have had its effect long ago.
         let full = self.answers.len() >= window.min(ANSWERS_MAX);
         let oldest = self.answers.front().map_or(0, |a| a.known.seq);
         if seq == 0 || (full && seq < oldest) {
@@ -132,7 +132,7 @@ impl Player {
         Known::New
     }
 
-    /// Around which chunk it needs its surroundings.
+    /// The chunk at the centre of its surroundings.
     pub(super) fn stands_around(&self) -> Option<ChunkId> {
         self.center.filter(|_| self.present)
     }
@@ -142,7 +142,7 @@ impl Player {
         self.place.as_ref().map(|place| body_of(&place.known))
     }
 
-    /// Its connection is gone, and it waits for no other.
+    /// Its connection has closed, and it does not wait for another.
     pub(super) fn leave_now(&mut self, now: Time) {
         self.leave_at = Some(now);
     }
@@ -152,7 +152,7 @@ impl Player {
         self.line.is_none() && self.present && self.leave_at.is_some_and(|at| at <= now)
     }
 
-    /// An adoption came to nothing: the line before it, unless that is gone by now, holds again.
+    /// An adoption failed: the connection before it has the session again, unless that has closed meanwhile.
     pub(super) fn give_line_back(&mut self, before: Option<Line>, leaves_at: Time) {
         self.line = before;
         self.leave_at = if before.is_some() { None } else { self.leave_at.or(Some(leaves_at)) };
@@ -165,7 +165,7 @@ impl Player {
         self.refusals.push_back((seq, fingerprint(payload), refusal.clone()));
     }
 
-    /// These pieces of work are done again: what was answered to them before was never told.
+    /// These pieces of work are done again: forgets their refusals, which no client has received.
     pub(super) fn forget_refusals<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
         for item in work {
             if let Work::Command(c) = item {
@@ -183,8 +183,8 @@ impl Player {
 
     /// The session after a resume with `key`, and the token its client gets.
     ///
-    /// The token is derived from the key and a salt of the session, so the same key gets the same token until that is used: hellos
-    /// arrive late, out of order and from several devices, and nobody knows which welcome was heard.
+    /// The token is derived from the key and a salt of the session, so the same key gets the same token until that is used:
+    /// hellos arrive late, out of order and from several devices, and nobody knows which welcome has arrived.
     pub(super) fn session_after(&self, key: &Key, salt: [u8; 16]) -> (Kept<Session>, [u8; 16]) {
         let before = Bytes::copy_from_slice(&Sha256::digest(key.secret()));
         let session = &self.session.known;
@@ -199,7 +199,7 @@ impl Player {
             given.push(session.token.clone());
         }
         given.drain(..given.len().saturating_sub(TOKENS_GIVEN_MAX));
-        assert!(given.len() <= TOKENS_GIVEN_MAX, "tokens that are good are bounded");
+        assert!(given.len() <= TOKENS_GIVEN_MAX, "the number of valid tokens is bounded");
         let session = Session {
             session: 1,
             token: digest,
@@ -212,7 +212,7 @@ impl Player {
     }
 }
 
-/// Tokens that versions which draw them by chance gave for the same key, and that are good besides ours.
+/// How many tokens for the same key stay valid besides ours: versions that draw tokens at random gave them out.
 const TOKENS_GIVEN_MAX: usize = 3;
 
 fn body_of(place: &Place) -> Body {

@@ -8,20 +8,20 @@ use gundo_types::{Body, Time};
 use crate::game::{Actor, Exists, Reads};
 use crate::peer::{Age, Key, Line, TxId};
 
-/// One piece of work. Kept until its effects are durable, so that it can be done again.
+/// One piece of work. The entity keeps it until its effects are durable, so that it can do it again.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    /// Adopt a session into a line.
+    /// Adopt a session for a connection.
     Open { line: Line, key: Key, name: String, since: Time },
-    /// Let a session go on in a line whose player was lost with another node.
+    /// Continue the session of a connection after the player's node was lost.
     Resume { line: Line, adoption: u64, body: Body },
     /// A command of the player.
     Command(Command),
     /// A part of a transaction.
     Prepare(Prepare),
-    /// Another entity's decision wants to see its public part.
+    /// Show the public part to another entity's decision.
     Read(TxId),
-    /// What it asks itself in a tick.
+    /// An ask to itself from a tick.
     Own(Bytes),
 }
 
@@ -40,13 +40,13 @@ impl Work {
         })
     }
 
-    /// Whether it is refused when too much waits already. A repeated command of the player's own may have taken effect long
-    /// ago: it is looked at before it is refused. Its edge lets no more than `commands_unanswered_max` of them in.
+    /// Whether it is refused when too much waits already. The player's own commands are not: a repeated one may already have
+    /// taken effect, and its edge lets no more than `commands_unanswered_max` of them in.
     pub(super) fn is_bounded(&self) -> bool {
         !matches!(self, Self::Command(_))
     }
 
-    /// When it came. What needs no append waits for none.
+    /// When it arrived. Work without appends never waits for room.
     pub(super) fn since(&self) -> Time {
         match self {
             Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
@@ -60,13 +60,13 @@ pub(super) struct Command {
     pub(super) line: Line,
     pub(super) seq: u64,
     pub(super) payload: Bytes,
-    /// It may have taken nodes down: it is answered if it has taken effect, and not decided any more.
+    /// It may have taken nodes down: the entity answers it if it has taken effect, but does not decide it again.
     pub(super) question: bool,
     pub(super) since: Time,
     pub(super) tries: u8,
-    /// Nodes that were lost while they had a part of it to decide.
+    /// Nodes that were lost while they were deciding a part of it.
     pub(super) losses: u8,
-    /// Age of its first transaction, if it took one: it grows older with every retry.
+    /// Age of its first transaction, if it needed one. Retries keep it, so that the command grows older than others.
     pub(super) age: Option<Age>,
     /// Public parts of others that were fetched for it.
     pub(super) reads: Reads,
@@ -99,7 +99,7 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, work: Work) {
-        // Mostly one waits at a time, and there are many entities: no room to spare until there are more.
+        // Mostly one waits at a time, and there are many entities: reserve no more room than that.
         if self.waiting.capacity() == 0 {
             self.waiting.reserve_exact(1);
         }
@@ -110,12 +110,12 @@ impl Queue {
         self.waiting.pop_front()
     }
 
-    /// Forgets questions of this line to let its session go on: a newer one is here.
+    /// Forgets requests of this connection to continue its session: a newer one is here.
     pub(super) fn forget_resume(&mut self, line: Line) {
         self.waiting.retain(|w| !matches!(w, Work::Resume { line: l, .. } if *l == line));
     }
 
-    /// Pieces of work that count against the limit.
+    /// How many pieces of work count against the limit.
     pub(super) fn bounded(&self) -> usize {
         self.waiting.iter().filter(|work| work.is_bounded()).count()
     }
@@ -125,7 +125,7 @@ impl Queue {
         self.waiting.front().filter(|_| self.held).map(Work::since)
     }
 
-    /// Puts work back that was begun: it goes before all that waits.
+    /// Puts work that was begun back in front of everything that waits.
     pub(super) fn put_back(&mut self, work: Work) {
         self.waiting.push_front(work);
     }
@@ -134,7 +134,7 @@ impl Queue {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Takes the parts of transactions out.
+    /// Takes out the parts of transactions.
     pub(super) fn take_prepares(&mut self) -> Vec<Prepare> {
         let mut prepares = Vec::new();
         let mut rest = VecDeque::with_capacity(self.waiting.len());

@@ -1,4 +1,4 @@
-//! All entities that are real here, and the way to each.
+//! All entities that are real here, and access to each.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use super::phase::Phase;
 pub(crate) struct Host {
     pub(super) entities: BTreeMap<EntityId, Box<Entity>>,
     pub(super) desk: Desk,
-    /// Players that are real here as soon as their homes say so.
+    /// Players that arrive by a handoff.
     pub(super) arrivals: Arrivals,
-    /// After the next tick the host looks which players follow their surroundings.
+    /// After the next tick the host checks which players should follow their surroundings.
     pub(super) follow_due: bool,
 }
 
@@ -37,7 +37,7 @@ impl Host {
         (&mut self.entities, cx)
     }
 
-    /// Has an entity do something, and forgets it if it leaves by that. `None`: it is not here.
+    /// Has an entity do something, and forgets it if that unloads it. `None`: it is not here.
     pub(super) fn with<R>(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -46,17 +46,17 @@ impl Host {
     ) -> Option<R> {
         let (entities, mut cx) = self.split(rooms);
         let entity = entities.get_mut(&id)?;
-        assert!(entity.id == id && !entity.is_gone(), "{id}: an entity is found by its id while it is here");
+        assert!(entity.id == id && !entity.is_gone(), "{id}: only entities that are here are found");
         let done = act(entity, &mut cx);
         if entity.is_gone() {
-            assert!(entity.player.is_none() || cx.desk.players > 0, "a player that leaves was counted");
+            assert!(entity.player.is_none() || cx.desk.players > 0, "a player here was counted");
             cx.desk.players -= usize::from(entity.player.is_some());
             entities.remove(&id);
         }
         Some(done)
     }
 
-    /// The same for a message. One that finds no entity is stale: the entity has left since it was sent.
+    /// The same for a message. It is stale if the entity was unloaded after it was sent.
     pub(super) fn tell(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -68,7 +68,7 @@ impl Host {
         }
     }
 
-    /// The same for all of `ids` that are still here when their turn comes.
+    /// The same for each of `ids`, in order, if it is still here then.
     pub(super) fn each(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -86,7 +86,7 @@ impl Host {
         assert!(before.is_none(), "an entity is real once");
     }
 
-    /// The entities for which `is` holds, in id order.
+    /// The entities for which `is` is true, in id order.
     pub(super) fn those(&self, is: impl Fn(&Entity) -> bool) -> Vec<EntityId> {
         self.entities.values().filter(|e| is(e)).map(|e| e.id).collect()
     }

@@ -1,4 +1,4 @@
-//! A player's session: adopted by a line, carried on by it, given up; and the player's coming into the world and leaving it.
+//! A player's session: a connection adopts it, continues it and gives it up; and how the player enters and leaves the world.
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, Planted, Time};
@@ -17,10 +17,10 @@ use crate::core::Timer;
 use crate::game::{RawDone, Refusal, Tell, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 
-/// A walk beyond this distance from the last durable place is worth a new record, mm.
+/// How far from its last durable place a player must be for a new record, mm.
 const PLACE_MM: u32 = 10_000;
 
-/// What a new player's first decision adds to its adoption.
+/// What a new player's first decision adds to the adoption.
 #[derive(Default)]
 struct Created {
     events: Vec<(EventType, Bytes)>,
@@ -31,12 +31,12 @@ struct Created {
 }
 
 impl Entity {
-    /// Adopts a session into a line: a new player's, or one whose key fits.
+    /// Adopts a session for a connection: a new player's, or one whose key is valid.
     pub(super) fn open_session(&mut self, cx: &mut Cx<'_>, line: Line, key: Key, name: String, since: Time) {
         let work = Work::Open { line, key, name: name.clone(), since };
         let Some(player) = &self.player else { return cx.core.note_nonsense() };
         let fresh = player.session.known.adoption == 0;
-        // With a nonce comes a new player, or one whose first welcome was lost: its name is the first one's then.
+        // A nonce comes from a new player, or from one whose first welcome was lost: then the first hello's name counts.
         let known = if fresh { matches!(key, Key::Nonce(_)) } else { player.knows(&key) };
         let known = known || !fresh && cx.core.planted(Planted::TokenUnchecked);
         if cx.core.stopping {
@@ -65,9 +65,9 @@ impl Entity {
         self.adopt(cx, work, (line, key), body, created);
     }
 
-    /// Records that a line has the session.
+    /// Records that a connection has the session.
     fn adopt(&mut self, cx: &mut Cx<'_>, work: Work, (line, key): (Line, Key), body: Body, created: Created) {
-        assert!(self.life.is(Phase::Live) && self.lock.is_none(), "{}: only who takes work adopts", self.id);
+        assert!(self.life.is(Phase::Live) && self.lock.is_none(), "{}: only a live entity adopts", self.id);
         self.body = Some(body);
         let player = self.player.as_mut().expect("it has a session");
         let mut salt = [0; 16];
@@ -80,7 +80,7 @@ impl Entity {
         let center = *player.center.get_or_insert(body.chunk());
         let opened = Opened {
             token,
-            // The highest number there is has no next: a client that used it has used its session up.
+            // The highest number has no successor: a client that used it can send no more commands in this session.
             next_seq: player.last_seq.saturating_add(1),
             adoption: session.known.adoption,
             body,
@@ -108,7 +108,7 @@ impl Entity {
         Ok(Created { events, names, signals, tells, body })
     }
 
-    /// Where a player stands of whom no place is known.
+    /// The place of a player without a recorded one.
     fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, (self.id, None, self.durable.last_at), None);
@@ -124,8 +124,8 @@ impl Entity {
         self.unload_if_gone(cx);
     }
 
-    /// Its node is another now, its edge is not: the session goes on in the same line. Nothing is recorded, for nothing has
-    /// changed.
+    /// The player's node changed but its edge did not: the session goes on with the same connection. Nothing durable changes, so
+    /// nothing is recorded.
     pub(super) fn resume_session(&mut self, cx: &mut Cx<'_>, line: Line, adoption: u64, body: Body) {
         let work = Work::Resume { line, adoption, body };
         let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
@@ -137,14 +137,14 @@ impl Entity {
         player.leave_at = None;
         let stood = self.body.is_some();
         if !stood {
-            // It was lost with its node, and what its edge heard of it last is all there is.
+            // Its body was lost with its node: the edge's last copy is the best there is.
             player.credit_mm = u64::from(u32::MAX);
         }
         let at = *self.body.get_or_insert(body);
         let center = *player.center.get_or_insert(at.chunk());
         self.enter_world(cx);
         if stood {
-            // It came with its body, and its client has walked on meanwhile. Where it may not go the edge hears from the answer.
+            // It arrived with its body, and its client has walked on. If it may not go there, the answer tells the edge.
             let _ = self.step(cx, body);
         }
         let own = guard(|| self.durable.state().private());
@@ -157,8 +157,9 @@ impl Entity {
         }
     }
 
-    /// Something came by a line that does not have the session: a newer one has it, and once that is durable the older one is
-    /// told; or none has, for its edge was taken for lost, and asks to go on. What comes without `work` is not kept until then.
+    /// Answers a connection that does not have the session. Either a newer one has it: once that is durable, this one learns that
+    /// it is superseded. Or none has, because its edge counted as lost: the edge then asks to continue. Without `work` nothing is
+    /// kept until then.
     pub(super) fn turn_line_away(&mut self, cx: &mut Cx<'_>, line: Line, work: Option<Work>) {
         if self.line().is_none() && self.player.is_some() {
             self.tell_edge(cx, line, ToEdge::NotHere);
@@ -174,7 +175,7 @@ impl Entity {
         let now = cx.core.now.time;
         let Some(player) = &mut self.player else { return };
         if !player.present {
-            assert!(self.body.is_some() && player.center.is_some(), "who enters the world stands somewhere");
+            assert!(self.body.is_some() && player.center.is_some(), "a player in the world has a place");
             player.present = true;
             player.placed_at = now;
             player.moved_at = now;
@@ -193,7 +194,7 @@ impl Entity {
     pub(super) fn on_line_gone(&mut self, cx: &mut Cx<'_>, line: Line, leave: bool) {
         self.pending.iter_mut().for_each(|p| p.forget_line(line));
         cx.desk.departures.line_gone(self.id, line, leave);
-        // A session that is still being adopted by that line is adopted all the same; then the line is found gone again.
+        // An adoption for that connection that is in flight goes on; when it has landed, the closed connection is found again.
         let Some(player) = self.player.as_mut().filter(|p| p.line == Some(line)) else {
             return cx.core.note_stale();
         };
@@ -208,7 +209,7 @@ impl Entity {
         cx.core.after_ms(grace_ms, Timer::Grace(self.id));
     }
 
-    /// The grace period is over, unless a line has it again.
+    /// The grace time is over, unless a connection has adopted the session again.
     pub(super) fn on_grace(&mut self, cx: &mut Cx<'_>) {
         let now = cx.core.now.time;
         let over = |leave_at: Option<Time>| leave_at.is_some_and(|at| at <= now);
@@ -225,7 +226,7 @@ impl Entity {
 
     fn record_place(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
         if cx.room() == Room::Busy && !cx.core.stopping {
-            // A walker's place is recorded some seconds later; a player that leaves does so as soon as there is room.
+            // Without room a walker's place is recorded some seconds later; a player that leaves waits until there is room.
             if !effects.is_empty() {
                 cx.desk.storage.leave_later(self.id);
             }
@@ -241,7 +242,7 @@ impl Entity {
 
     pub(super) fn leave_world(&mut self, cx: &mut Cx<'_>) {
         let Some(player) = self.player.as_mut().filter(|p| p.line.is_none() && p.present) else { return };
-        assert!(player.line.is_none(), "who plays does not leave the world");
+        assert!(player.line.is_none(), "a player with a connection stays");
         player.present = false;
         if let Some(center) = player.center {
             cx.crowd.interest.set_player(center, false);
@@ -249,14 +250,14 @@ impl Entity {
         self.show(cx);
     }
 
-    /// A player without a line that is not in the world and has nothing in flight need not be here.
+    /// Unloads a player without a connection that is not in the world and has nothing in flight.
     pub(super) fn unload_if_gone(&mut self, cx: &mut Cx<'_>) {
         if self.player.as_ref().is_some_and(|p| p.line.is_none() && !p.present) && self.is_settled() {
             self.unload(cx);
         }
     }
 
-    /// What a second of rest brings a player: it leaves, or its place becomes durable.
+    /// What is due for a player this second: it leaves, or its place becomes durable.
     fn rests(&self, cx: &Rooms<'_>) -> Option<Rest> {
         let (now, every_us) = (cx.core.now.time, cx.core.world().place_every_ms * 1_000);
         let player = self.player.as_ref()?;
@@ -265,7 +266,7 @@ impl Entity {
         }
         let gone = player.leave_at.is_some_and(|at| at <= now);
         if player.line.is_none() && (gone || !player.present) {
-            // Of one that cannot be read no place can be recorded.
+            // A player whose journal cannot be read cannot record its place.
             let places = player.present && self.life.is(Phase::Live);
             return Some(if places { Rest::Leave } else { Rest::Unload });
         }
@@ -286,7 +287,8 @@ enum Rest {
 }
 
 impl Host {
-    /// Once per second: those that were gone during a reload leave now; places of those that walked far become durable.
+    /// Once per second: players whose grace time ended during a reload leave now; the places of those that walked far become
+    /// durable.
     pub(super) fn rest_players(&mut self, rooms: &mut Rooms<'_>) {
         let rests = self.entities.values().filter_map(|e| Some((e.id, e.rests(rooms)?)));
         let (walked, leaving): (Vec<_>, Vec<_>) = rests.partition(|(_, rest)| *rest == Rest::Place);
@@ -296,7 +298,7 @@ impl Host {
         self.each(rooms, walked.into_iter().map(|(id, _)| id), |e, cx| e.record_place(cx, Vec::new()));
     }
 
-    /// The node stops: everybody leaves at once.
+    /// The node stops: all players leave the world at once.
     pub(crate) fn dismiss_players(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.time;
         let players = self.those(|e| e.player.is_some());

@@ -1,9 +1,9 @@
-//! Whether the journal takes something new now, and who waits for it.
+//! Whether the journal takes new appends now, and which entities wait for it.
 //!
-//! Appends in flight are bounded in number, in bytes and in age. Beyond, what would be appended next waits at the head of its
-//! entity's queue, at most `append_wait_ms`; then it is refused. It was never sent, so the refusal has no effect. What was sent
-//! is not touched: its outcome says how it ended. While the disk is nearly full, what would add to the world is refused at once.
-//! Refusals by the game, answers to repeats, moves and frames need no append and go on.
+//! Appends in flight are bounded in number, in bytes and in age. At a limit, new work waits at the head of its entity's queue
+//! for at most `append_wait_ms` and is then refused. It was never sent, so it has had no effect. Appends that were sent always
+//! wait for their outcome. While the disk is nearly full, work that would add to the world is refused at once. Refusals by the
+//! game, answers to repeats, moves and frames need no append and go on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,32 +13,32 @@ use gundo_wire::journal::{Batch, StreamAppend};
 use crate::core::Core;
 use crate::io::WorldSettings;
 
-/// What is in flight to the journal, and who waits until there is room.
+/// What is in flight to the journal, and what waits until there is room.
 #[derive(Default)]
 pub(super) struct Storage {
     /// Appends without an outcome: when each was sent, and its bytes. The first is the oldest.
     sent: BTreeMap<u64, (Time, usize)>,
     bytes: usize,
-    /// Entities whose first piece of work waits for room, in the order in which they came. Some may be gone.
+    /// Entities whose first piece of work waits for room, in order of arrival. Some may be unloaded.
     held: VecDeque<EntityId>,
-    /// Players that leave when there is room for the place where they stand.
+    /// Players that leave when there is room to record their place.
     leaving: BTreeSet<EntityId>,
     /// The driver says that the disk is nearly full.
     full: bool,
 }
 
-/// Whether something new may be sent.
+/// Whether new appends may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     Open,
-    /// Too much is in flight, or for too long.
+    /// Too much has been in flight, or for too long.
     Busy,
-    /// The disk is nearly full: only what keeps those who are there in the world.
+    /// The disk is nearly full: only appends that keep present players in the world.
     Full,
 }
 
 impl Storage {
-    /// Appends whose outcome is awaited.
+    /// Appends in flight.
     pub(super) fn waiting(&self) -> usize {
         self.sent.len()
     }
@@ -75,12 +75,12 @@ impl Storage {
         self.held.push_back(id);
     }
 
-    /// It does not wait any more.
+    /// It waits no more.
     pub(super) fn let_go(&mut self, id: EntityId) {
         self.held.retain(|held| *held != id);
     }
 
-    /// Entities that wait for room, some of which may be gone.
+    /// Entities that wait for room, some of which may be unloaded.
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }
@@ -93,7 +93,7 @@ impl Storage {
         self.leaving.pop_first()
     }
 
-    /// A player leaves when there is room for the place where it stands.
+    /// Lets a player leave when there is room to record its place.
     pub(super) fn leave_later(&mut self, id: EntityId) {
         self.leaving.insert(id);
     }
@@ -105,7 +105,7 @@ impl Storage {
         self.bytes += bytes;
     }
 
-    /// An append has ended, in whichever way.
+    /// An append has ended, with whatever outcome.
     pub(super) fn on_ended(&mut self, batch: u64) {
         if let Some((_, bytes)) = self.sent.remove(&batch) {
             assert!(self.bytes >= bytes, "bytes in flight are those of appends in flight");
@@ -120,7 +120,7 @@ impl Storage {
     }
 }
 
-/// Bytes of a batch that the journal has to write, about.
+/// Approximate bytes that the journal writes for a batch.
 fn bytes_of(batch: &Batch) -> usize {
     let stream = |s: &StreamAppend| {
         let events: usize = s.events.iter().map(|e| e.cause.len() + e.payload.len()).sum();

@@ -1,6 +1,6 @@
-//! What decisions tell single players: over the player's home to its owner, and from there to the edge of its session.
+//! Messages from decisions to single players: they go through the player's home to its owner, and on to the edge of its session.
 //!
-//! A message passes each of these once, is repeated by none, and is dropped and counted where the player is not.
+//! Each of these passes a message on once and never repeats it. A node that does not find the player drops and counts it.
 
 use bytes::Bytes;
 use gundo_types::EntityId;
@@ -12,10 +12,10 @@ use crate::core::Core;
 use crate::game::Tell;
 use crate::peer::{HomeMessage, ToEdge};
 
-/// Players that one decision tells something. Beyond: the command is refused with `game_error`.
+/// Messages to players in one decision. With more, the command is refused with `game_error`.
 const TELLS_MAX: usize = 16;
 
-/// Why a decision cannot tell all this.
+/// Why the engine cannot deliver a decision's messages, if it cannot.
 pub(super) fn cannot_tell(core: &Core, tells: &[Tell]) -> Option<String> {
     let (player, bytes_max) = (core.settings.rules.player_kind(), core.world().limits.public_bytes_max);
     if tells.len() > TELLS_MAX {
@@ -29,7 +29,7 @@ pub(super) fn cannot_tell(core: &Core, tells: &[Tell]) -> Option<String> {
 }
 
 impl Entity {
-    /// Tells a player what a durable decision of this entity said.
+    /// Sends a player the message of a durable decision of this entity.
     pub(super) fn send_tell(&self, cx: &mut Cx<'_>, tell: Tell) {
         let Tell { player, message } = tell;
         cx.core.counters.tells += 1;

@@ -1,4 +1,4 @@
-//! What is known of game code that failed at an entity, and what the engine refuses because of it. Plain values.
+//! The record of game code that failed at an entity, and the engine's refusals because of it. Plain values.
 
 use std::collections::VecDeque;
 
@@ -11,11 +11,11 @@ const PANICS_MAX: usize = 5;
 /// … within this time suspend it, ms of node time.
 const PANICS_WITHIN_MS: u64 = 60_000;
 
-/// The panics of an entity, and what they have led to.
+/// The panics of an entity, and its suspension.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     panics: VecDeque<Time>,
-    /// It is suspended until then.
+    /// The end of its suspension.
     pub(super) until: Option<Time>,
 }
 
@@ -25,7 +25,7 @@ impl Trouble {
         self.until.is_some()
     }
 
-    /// Notes a panic. True: that is one too many.
+    /// Records a panic. True: that is one too many.
     pub(super) fn is_one_too_many(&mut self, now: Time) -> bool {
         self.panics.retain(|at| now.since(*at) < PANICS_WITHIN_MS * 1_000);
         self.panics.push_back(now);
@@ -34,7 +34,7 @@ impl Trouble {
     }
 }
 
-/// What a suspended entity says to whatever it is asked.
+/// A suspended entity's answer to everything.
 pub(super) fn suspended(is_player: bool) -> Refusal {
     let text = if is_player {
         "Your player keeps running into a fault of the game and rests for a few minutes. Nothing of yours is lost."
@@ -44,7 +44,7 @@ pub(super) fn suspended(is_player: bool) -> Refusal {
     Refusal::new("suspended", text)
 }
 
-/// What becomes of a command that nodes were lost over.
+/// The answer to a command that nodes were lost over.
 pub(super) fn gave_up() -> Refusal {
     Refusal::new("gave_up", "That went wrong twice, so it was given up. Nothing was changed.")
 }

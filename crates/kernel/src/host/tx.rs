@@ -1,10 +1,11 @@
 //! Transactions over entities: two phases, one append as the only commit point.
 //!
-//! The coordinator is the player whose command it is; see `coordinator`. States of a [`Tx`]: preparing (each part has been
-//! asked) → appending (all have answered, the append is sent; it may no longer abort) → gone; or preparing → backing off
-//! (a participant was busy) → preparing with a new id and the old age. A participant is locked from its decision to the end it
-//! is told, or to the fence it writes when it hears nothing; see `participant`. Nothing waits in a lock queue, so there is no
-//! deadlock; the oldest gets through because a participant that said Busy to it prepares for no younger one for a while.
+//! The coordinator is the player whose command it is; see `coordinator`. States of a [`Tx`]: preparing (it has asked each
+//! part) → appending (all have answered, the append is sent; it may no longer abort) → removed; or preparing → backing off
+//! (a participant was busy) → preparing with a new id and the old age. A participant is locked from its decision until it
+//! receives the outcome, or until it writes a fence because it receives none; see `participant`. Nothing waits in a lock queue,
+//! so there is no deadlock. The oldest gets through because a participant that said Busy to it prepares for no younger one for
+//! a while.
 
 mod coordinator;
 mod participant;
@@ -38,7 +39,7 @@ pub(super) enum Lock {
     },
 }
 
-/// A participant's word to an older transaction.
+/// A participant's promise to an older transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Promise {
     age: Age,
@@ -53,7 +54,7 @@ struct Tx {
     parts: Vec<TxPart>,
     then: Then,
     phase: TxPhase,
-    /// When the command is refused at the latest.
+    /// Deadline: then the command is refused.
     until: Time,
 }
 
@@ -64,11 +65,11 @@ enum TxPhase {
     Appending,
 }
 
-/// What follows once all parts have answered.
+/// The next step once all parts have answered.
 enum Then {
     /// The asking entity concludes, and everything goes into one append.
     Conclude(Box<dyn Conclude>),
-    /// The command is decided again, with what was fetched for it.
+    /// The asking entity decides its command again, with what was fetched for it.
     Decide,
 }
 
@@ -79,9 +80,9 @@ struct TxPart {
     answer: Option<Answer>,
 }
 
-/// What a part is asked for.
+/// What a part is asked to do.
 enum Want {
-    /// To decide, and to be locked until the end.
+    /// To decide, and to stay locked until the end.
     Prepare(Part),
     /// To show its public part. Nothing is locked.
     Read,
@@ -111,24 +112,20 @@ impl Transactions {
             assert!(id.count <= self.last, "{id:?}: it was numbered here");
             assert!((1..=PARTS_MAX).contains(&tx.parts.len()), "{id:?}: its parts are bounded");
             let all = tx.parts.iter().all(|p| p.answer.is_some());
-            assert_eq!(
-                all,
-                tx.phase == TxPhase::Appending,
-                "{id:?}: all have prepared, and then it is appended"
-            );
+            assert_eq!(all, tx.phase == TxPhase::Appending, "{id:?}: it is appended once all have prepared");
         }
     }
 
     fn next_id(&mut self, core: &Core) -> TxId {
-        assert!(self.last < u64::MAX, "transactions are numbered through");
+        assert!(self.last < u64::MAX, "transaction numbers do not run out");
         self.last += 1;
         TxId { node: core.me(), count: self.last }
     }
 
-    /// A participant was busy, or is gone: all parts are given up, and asked again after a while.
+    /// A participant was busy or lost: gives up all parts, and asks them again after a while.
     fn back_off(&mut self, core: &mut Core, tx: TxId) {
         let Some(entry) = self.running.get_mut(&tx) else { return };
-        assert!(entry.phase == TxPhase::Preparing, "only who is still preparing backs off");
+        assert!(entry.phase == TxPhase::Preparing, "only a preparing transaction backs off");
         entry.phase = TxPhase::BackingOff;
         entry.parts.iter_mut().for_each(|p| p.answer = None);
         let wait_ms = core.spread(BACKOFF_MS);
@@ -136,7 +133,7 @@ impl Transactions {
         self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
     }
 
-    /// Ends a transaction: its participants are told how. Returns its command.
+    /// Ends a transaction and tells its participants the outcome. Returns its command.
     pub(super) fn end(&mut self, core: &mut Core, tx: TxId, message: &TxMessage) -> Option<Command> {
         self.tell_parts(core, tx, message);
         self.running.remove(&tx).map(|tx| tx.command)

@@ -1,7 +1,7 @@
-//! What one entity sees of its surroundings: the same however many nodes there are.
+//! What one entity sees of its surroundings: the same on any number of nodes.
 //!
-//! The node's picture has more: whatever any session here looks at. So what is near an entity is cut to what its node sees for
-//! the entity's own sake, on every node alike. What that is: [`Surroundings::near`].
+//! The node's picture has more: everything that any session here looks at. So the entity sees only what its node would see for
+//! this entity alone, which is the same on every node. What that is: [`Surroundings::near`].
 
 use bytes::Bytes;
 use gundo_types::{ChunkId, EntityId, Point};
@@ -13,7 +13,7 @@ use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
 pub(super) struct Vicinity<'a> {
     picture: &'a Interest,
     who: EntityId,
-    /// Around which chunk it sees; `None`: it sees nothing.
+    /// The chunk at the centre of what it sees; `None`: it sees nothing.
     center: Option<ChunkId>,
 }
 

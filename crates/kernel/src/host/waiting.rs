@@ -1,4 +1,4 @@
-//! Work that waits until the journal has room, and is let in or refused. Whether it has room: `storage`.
+//! Work that waits until the journal has room, and then goes on or is refused. Whether there is room: `storage`.
 
 use gundo_types::{Planted, Time};
 
@@ -12,8 +12,8 @@ use crate::game::Refusal;
 use crate::peer::ToEdge;
 
 impl Entity {
-    /// Keeps work that would be appended, and has not been, until there is room, or refuses it; false: it may be appended now.
-    /// `grows`: it adds to the world, rather than keeping somebody in it.
+    /// If the journal has no room for work that needs an append, keeps the work until it has, or refuses it. False: it may be
+    /// appended now. `grows`: it adds to the world, rather than keeping somebody in it.
     pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>, work: &Work, grows: bool) -> bool {
         let (now, until) = (cx.core.now.time, work.since().plus_ms(cx.core.world().append_wait_ms));
         match cx.room() {
@@ -50,7 +50,7 @@ impl Entity {
         }
     }
 
-    /// Its first piece of work has waited long enough: it is tried, and refused if there is still no room.
+    /// Its first piece of work has waited long enough: tries it again, and refuses it if there is still no room.
     pub(super) fn on_held_timer(&mut self, cx: &mut Cx<'_>) {
         if std::mem::take(&mut self.queue.held) {
             cx.desk.storage.let_go(self.id);
@@ -67,7 +67,7 @@ impl Host {
         }
     }
 
-    /// What waits for the journal goes on while there is room.
+    /// Lets work that waits for the journal go on while there is room.
     pub(super) fn let_in(&mut self, rooms: &mut Rooms<'_>) {
         for _ in 0..self.desk.storage.held() {
             if self.desk.storage.room(rooms.core) == Room::Busy {

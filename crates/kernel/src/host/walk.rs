@@ -10,11 +10,11 @@ use super::vicinity::Vicinity;
 use crate::game::{Refusal, game_error, guard};
 use crate::peer::{Line, ToEdge};
 
-/// A body must be this far outside its chunk before the sight moves along: walking on a border stirs nothing.
+/// How far outside its chunk a body must be before the sight moves along, mm: walking along a border changes nothing.
 const CENTER_SLACK_MM: i32 = 3_000;
 
 impl Entity {
-    /// A client's wish where its body be. Volatile: nothing is recorded.
+    /// A client's move. Volatile: nothing is recorded.
     pub(super) fn walk(&mut self, cx: &mut Cx<'_>, line: Line, seq: u32, wish: Body) {
         if cx.core.planted(Planted::MotionWaits) && cx.room() == Room::Busy {
             return;
@@ -32,7 +32,7 @@ impl Entity {
         }
     }
 
-    /// Moves the body to where it is wished, or says where it stays and why. Nothing happens before it stands in the world.
+    /// Moves the body to the wish, or returns where it stays and why. Does nothing before the player has entered the world.
     pub(super) fn step(&mut self, cx: &mut Cx<'_>, wish: Body) -> Result<(), (Body, Refusal)> {
         let (Some(player), Some(state)) = (&mut self.player, self.durable.loaded()) else { return Ok(()) };
         let Some(from) = self.body.filter(|_| player.present && !self.life.is(Phase::Loading)) else {
@@ -47,7 +47,7 @@ impl Entity {
         let mut failed = None;
         let speed_max = guard(|| state.speed_max()).map_err(|_| failed = Some("speed_max"));
         let speed_max = u64::from(speed_max.unwrap_or(0));
-        // Up to a second's way is saved up: packets come in bursts, feet do not.
+        // The credit saves up one second of movement, because packets come in bursts.
         let gained = now.since(player.moved_at).saturating_mul(speed_max) / 1_000_000;
         player.credit_mm = (player.credit_mm + gained).min(speed_max);
         player.moved_at = now;
@@ -64,7 +64,7 @@ impl Entity {
             })
         };
         if verdict.is_ok() {
-            assert!(distance <= player.credit_mm, "nobody runs on credit");
+            assert!(distance <= player.credit_mm, "no move exceeds the credit");
             player.credit_mm -= distance;
             self.body = Some(wish);
             cx.core.counters.moves += 1;
@@ -82,7 +82,7 @@ impl Entity {
         verdict.map_err(|refusal| (from, refusal))
     }
 
-    /// Puts the body elsewhere, as a durable event said.
+    /// Puts the body elsewhere, as a durable event says.
     pub(super) fn put_body(&mut self, cx: &mut Cx<'_>, body: Body) {
         self.body = Some(body);
         let line = self.line();
@@ -102,7 +102,7 @@ impl Entity {
             return;
         }
         let next = body.chunk();
-        assert!(is_about(next, body.at), "the sight is centred on who sees");
+        assert!(is_about(next, body.at), "the sight is centred on the player");
         player.center = Some(next);
         cx.crowd.interest.set_player(center, false);
         cx.crowd.interest.set_player(next, true);

@@ -1,8 +1,8 @@
-//! The edges that have registered entities at home here because clients of theirs watch them, and what each was told last. Plain
+//! The edges that have registered to watch entities at home here, for their clients, and the last state that each got. Plain
 //! values.
 //!
-//! A registration is soft state: an edge repeats it, and one that does not is forgotten. After a new view all are. When an entity is
-//! looked at is in `watching`.
+//! A registration is soft state: an edge repeats it, and one that is not repeated is forgotten. A new view forgets all. When a
+//! watched entity is shown: `watching`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +13,16 @@ use super::pending::Judgement;
 use crate::core::Core;
 use crate::peer::{HomeMessage, WATCH_EVERY_MS, WatchRefused, WatchedState};
 
-/// A registration that was not repeated for so many periods is forgotten: its edge is gone, or nobody there watches any more.
+/// After so many periods without a repeat a registration is forgotten: its edge was lost, or nobody there watches any more.
 const PERIODS_MAX: u64 = 3;
 
 /// All registrations here.
 #[derive(Default)]
 pub(super) struct Watchers {
     entities: BTreeMap<EntityId, Watched>,
-    /// Those whose watchers are to be told at the next tick.
+    /// Those whose watchers get news at the next tick.
     marked: BTreeSet<EntityId>,
-    /// Number of the last state that was told.
+    /// Number of the last state that was sent.
     last: u64,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Watchers {
 struct Watched {
     /// Never empty.
     nodes: BTreeMap<NodeId, Registration>,
-    /// The newest state that was told, and its number; 0: none was.
+    /// The newest state that was sent, and its number; 0: none was.
     number: u64,
     public: Option<Bytes>,
 }
@@ -42,7 +42,7 @@ struct Registration {
     /// Never empty.
     players: BTreeSet<EntityId>,
     at: Time,
-    /// It must be answered, whether anything has changed or not.
+    /// It waits for an answer, whether anything has changed or not.
     owed: bool,
 }
 
@@ -55,7 +55,7 @@ impl Watchers {
         self.entities.contains_key(&entity)
     }
 
-    /// All that are watched, in id order.
+    /// All watched entities, in id order.
     pub(super) fn entities(&self) -> impl Iterator<Item = EntityId> {
         self.entities.keys().copied()
     }
@@ -72,12 +72,12 @@ impl Watchers {
         nodes.map(|(node, registration)| (*node, registration.number, &registration.players))
     }
 
-    /// The entities whose watchers are to be told at this tick.
+    /// The entities whose watchers get news at this tick.
     pub(super) fn take_marked(&mut self) -> BTreeSet<EntityId> {
         std::mem::take(&mut self.marked)
     }
 
-    /// The entity may look otherwise, or let others watch it.
+    /// The entity's look, or who may watch it, may have changed.
     pub(super) fn mark(&mut self, entity: EntityId) {
         if self.has(entity) {
             self.marked.insert(entity);
@@ -97,7 +97,7 @@ impl Watchers {
         }
     }
 
-    /// Takes a registration; gives back the players for whom there is no room.
+    /// Takes a registration; returns the players for whom there is no room.
     pub(super) fn register(
         &mut self,
         (from, number): (NodeId, u64),
@@ -125,7 +125,7 @@ impl Watchers {
         beyond
     }
 
-    /// Tells the edges that were judged how the entity looks and whom it refuses.
+    /// Tells the edges of a judgement how the entity looks and which players it refuses.
     pub(super) fn tell(
         &mut self,
         core: &mut Core,
@@ -144,7 +144,7 @@ impl Watchers {
             let Some(registration) = watched.nodes.get_mut(node) else { continue };
             let refused = registration.refuse(&judgement.refused);
             if changed || registration.owed || !refused.is_empty() {
-                // Who has come in since is judged for itself.
+                // A later registration gets a judgement of its own.
                 registration.owed &= registration.number != *asked;
                 let (asked, state) = (*asked, Some(state.clone()));
                 core.send_home(*node, HomeMessage::Watched { entity, asked, refused, state });
@@ -156,7 +156,7 @@ impl Watchers {
         }
     }
 
-    /// Refuses all that wait for an answer; `all`: and all others.
+    /// Refuses all players that wait for an answer; `all`: and all others.
     pub(super) fn refuse(&mut self, core: &mut Core, entity: EntityId, why: WatchRefused, all: bool) {
         let Some(watched) = self.entities.get_mut(&entity) else { return };
         for (node, registration) in watched.nodes.iter_mut().filter(|(_, r)| all || r.owed) {
@@ -181,7 +181,7 @@ impl Watchers {
         self.marked.retain(|entity| self.entities.contains_key(entity));
     }
 
-    /// What must hold between two inputs.
+    /// Asserts the invariants between two inputs.
     pub(super) fn check(&self, core: &Core) {
         for (entity, watched) in &self.entities {
             let counts = watched.nodes.values().map(|r| r.players.len());
@@ -191,15 +191,15 @@ impl Watchers {
             );
             let bounded = counts.sum::<usize>() <= core.world().limits.watchers_max;
             assert!(bounded, "{entity}: its watchers are bounded");
-            assert!(watched.number <= self.last, "{entity}: what it showed is numbered here");
+            assert!(watched.number <= self.last, "{entity}: its state is numbered here");
             assert_eq!(core.home_of(*entity), Some(core.me()), "{entity}: it is watched at its home");
         }
-        assert!(self.marked.iter().all(|entity| self.has(*entity)), "only what is watched is told of");
+        assert!(self.marked.iter().all(|entity| self.has(*entity)), "only watched entities are marked");
     }
 }
 
 impl Registration {
-    /// Removes the players that are refused, and gives them back.
+    /// Removes the refused players, and returns them.
     fn refuse(&mut self, refused: &BTreeMap<EntityId, WatchRefused>) -> Vec<(EntityId, WatchRefused)> {
         let here = refused.iter().filter(|(player, _)| self.players.contains(player));
         let here: Vec<_> = here.map(|(player, why)| (*player, *why)).collect();

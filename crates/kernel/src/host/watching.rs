@@ -1,8 +1,8 @@
-//! Entities at home here that are watched: when their watchers are told how they look, and who may watch them.
+//! Watched entities at home here: when their watchers get news, and who may watch them.
 //!
-//! An edge is answered as soon as the entity can be looked at, and told of changes with the next tick, at most once in each. Before
-//! each word the entity is asked which of the players may watch it ([`Entity::judge_watchers`]); like every effect, the word waits
-//! until all that the judgement rests on is durable. Who has registered is in `watchers`.
+//! An edge gets its answer as soon as the entity can be shown, and changes at the next tick, at most once per tick. Before each
+//! message the entity judges which of the players may watch it ([`Entity::judge_watchers`]). Like every effect, the message is
+//! delayed until everything that the judgement depends on is durable. The registrations are in `watchers`.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::game::{Role, guard};
 use crate::peer::{HomeMessage, WatchRefused};
 
 impl Entity {
-    /// Asks the entity which of its watchers may see it, and lets them know once all of that is durable.
+    /// Asks the entity which of its watchers may see it, and tells them once all of that is durable.
     fn judge_watchers(&mut self, cx: &mut Cx<'_>) {
         let state = self.durable.state();
         let (mut refused, mut failed) = (BTreeMap::new(), false);
@@ -35,12 +35,12 @@ impl Entity {
         }
     }
 
-    /// What the judgement rests on is durable.
+    /// Sends a judgement: everything it depends on is durable.
     pub(super) fn tell_watchers(&self, cx: &mut Cx<'_>, judgement: &Judgement) {
         cx.desk.watchers.tell(cx.core, self.id, self.public.clone(), judgement);
     }
 
-    /// Answers those that wait for it, if it can be looked at or never will.
+    /// Answers the edges that wait, if it can be shown or never will be.
     fn answer_watchers(&mut self, cx: &mut Cx<'_>) {
         if !cx.desk.watchers.has(self.id) {
             return;
@@ -48,7 +48,7 @@ impl Entity {
         match self.phase() {
             Phase::Live if self.durable.seq == 0 && self.role != Role::Land => {
                 cx.desk.watchers.refuse(cx.core, self.id, WatchRefused::NoSuchEntity, true);
-                // It was loaded to find that out, unless somebody is about to create it.
+                // It was loaded only to find that out, unless somebody is about to create it.
                 if self.is_settled() {
                     self.unload(cx);
                 }
@@ -57,7 +57,7 @@ impl Entity {
             Phase::Broken | Phase::Suspended => {
                 cx.desk.watchers.refuse(cx.core, self.id, WatchRefused::NotReady, false);
             }
-            // They are answered when it has been loaded.
+            // They get their answer when it has loaded.
             _ => {}
         }
     }
@@ -96,14 +96,14 @@ impl Host {
         }
     }
 
-    /// Edges that wait for an answer get one, if it can be given.
+    /// Answers the edges that wait, if that is possible now.
     pub(super) fn answer_watchers(&mut self, rooms: &mut Rooms<'_>, entity: EntityId) {
         if self.desk.watchers.is_owed(entity) {
             self.with(rooms, entity, |entity, cx| entity.answer_watchers(cx));
         }
     }
 
-    /// At a tick: what has changed since the last one is told.
+    /// At a tick: sends what has changed since the last one.
     pub(super) fn tell_watchers(&mut self, rooms: &mut Rooms<'_>) {
         let marked = self.desk.watchers.take_marked();
         self.each(rooms, marked, |entity, cx| {
@@ -113,7 +113,7 @@ impl Host {
         });
     }
 
-    /// Once per second: forgets who has not registered again. What is watched stays, unless it cannot be read.
+    /// Once per second: forgets registrations that were not repeated. A watched entity stays loaded, unless it cannot be read.
     pub(super) fn rest_watched(&mut self, now: Time) {
         self.desk.watchers.expire(now);
         for id in self.desk.watchers.entities() {

@@ -1,4 +1,4 @@
-//! An entity takes work, in order: what it decides, and what it refuses. The work itself is in `queue`.
+//! How an entity takes work, in order: what it decides, and what it refuses. The work itself is in `queue`.
 
 use bytes::Bytes;
 use gundo_types::Planted;
@@ -29,11 +29,11 @@ impl Entity {
             Phase::Suspended => return self.turn_away(cx, work),
             _ => {}
         }
-        // An edge that hears nothing asks again: one question is enough.
+        // An edge without an answer asks again: one request is enough.
         if let Work::Resume { line, .. } = &work {
             self.queue.forget_resume(*line);
         }
-        // No piece of work is done before those that came earlier, so a full queue refuses the newest.
+        // Work is done in order of arrival, so a full queue refuses the newest.
         let full = work.is_bounded() && self.queue.len() >= max;
         if full && !cx.core.planted(Planted::UnboundedWaiting) {
             let busy = Refusal::new("busy", "Too much is going on here. Try again in a moment.");
@@ -43,7 +43,7 @@ impl Entity {
         self.run(cx);
     }
 
-    /// Takes up waiting work as far as possible.
+    /// Does waiting work as far as possible.
     pub(super) fn run(&mut self, cx: &mut Cx<'_>) {
         loop {
             if !self.takes_work() {
@@ -91,7 +91,7 @@ impl Entity {
         if !command.reads.wanted.is_empty() && matches!(self.phase(), Phase::Live | Phase::Freezing) {
             return self.fetch(cx, command);
         }
-        // Its transaction would lock others meanwhile.
+        // Otherwise its transaction would lock others while it waits.
         let work = Work::Command(command);
         if decided.is_ok() && self.hold_back(cx, &work, true) {
             return;
@@ -115,7 +115,7 @@ impl Entity {
         command.question.then(gave_up)
     }
 
-    /// Flattens what guarded game code said; a panic has its consequences for the entity.
+    /// Flattens the result of guarded game code; a panic has its consequences for the entity.
     pub(super) fn judge<T>(
         &mut self,
         cx: &mut Cx<'_>,
@@ -142,7 +142,7 @@ impl Entity {
             }
             return self.refuse(cx, command, refusal);
         }
-        // Every success leaves a record, also one that changes nothing: it is what makes a repeat harmless.
+        // Every success leaves a record, also one that changes nothing: the record makes a repeat harmless.
         let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
         if events.is_empty() {
             events.push((EventType::Answered, Bytes::new()));
@@ -153,7 +153,7 @@ impl Entity {
             seq: command.seq,
             fingerprint: gundo_wire::fingerprint(&command.payload),
             reply: decision.reply.clone(),
-            // Where the decision puts the body, or else where it stands.
+            // Where the decision puts the body, or else its present place.
             place: decision.body.map(place),
         };
         let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
@@ -193,7 +193,7 @@ impl Entity {
         Ok(())
     }
 
-    /// A command's refusal: without effect, and held behind what it rests on.
+    /// Refuses a command, without effect. The refusal is delayed until everything it depends on is durable.
     pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, command: Command, refusal: Refusal) {
         let window = cx.core.world().limits.answers_kept;
         if let Some(player) = &mut self.player {
@@ -206,7 +206,7 @@ impl Entity {
         self.emit(cx, Some(Work::Command(command)), effects);
     }
 
-    /// Refuses work that was not even begun.
+    /// Refuses work that was not begun.
     pub(super) fn refuse_work(&self, cx: &mut Cx<'_>, work: &Work, refusal: Refusal) {
         match work {
             Work::Open { line, .. } | Work::Resume { line, .. } => {
@@ -225,11 +225,11 @@ impl Entity {
         }
     }
 
-    /// A broken entity refuses everything that waits.
+    /// Refuses all waiting work of a broken entity.
     pub(super) fn refuse_all(&mut self, cx: &mut Cx<'_>) {
         for work in self.queue.take_all() {
             match &work {
-                // It was in an append, so it may have had an effect. Its client asks again later.
+                // It was in an append, so it may have had an effect. Its client repeats it later.
                 Work::Command(c) if c.tries > 0 => {
                     cx.core.send_edge(c.line.edge, c.line.conn, self.id, ToEdge::NotHere);
                 }

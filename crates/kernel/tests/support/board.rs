@@ -1,4 +1,4 @@
-//! A board that players write on, wherever they are: the test game's kind that lives at its home and has no place. Once it has
+//! A board that players write on from anywhere: the test game's kind that lives at its home and has no place. Once it has
 //! members, only they may watch it.
 
 use gundo_kernel::game::{Actor, Answered, Asked, Context, Done, Entity, State, Stored};
@@ -9,29 +9,29 @@ use super::game::{PLAYER, Said};
 
 pub const BOARD: Kind = Kind(5);
 
-/// What a player wants of a board. With `tells` and no `board` the player tells by itself.
+/// What a player wants of a board. With `tells` and no `board` the player itself sends the messages.
 #[derive(Clone, PartialEq, Message)]
 pub struct BoardWish {
     #[prost(uint64, tag = "1")]
     pub board: u64,
-    /// Write so much on it.
+    /// How much to write on it.
     #[prost(uint32, tag = "2")]
     pub posts: u32,
-    /// This player becomes a member, or is none any more.
+    /// This player becomes a member, or stops being one.
     #[prost(uint64, tag = "3")]
     pub member: u64,
-    /// Tell these players.
+    /// Send a message to these players.
     #[prost(uint64, repeated, tag = "4")]
     pub tells: Vec<u64>,
     #[prost(string, tag = "5")]
     pub text: String,
-    /// So many more letters are told.
+    /// How many letters to add to the message.
     #[prost(uint32, tag = "6")]
     pub letters: u32,
 }
 
 impl BoardWish {
-    /// What tells as is wished, and does nothing else.
+    /// A decision that only sends the messages.
     pub fn tell<E: State>(&self) -> Done<E> {
         let said = Said { text: self.text.clone() + &"x".repeat(self.letters as usize) };
         let player = |id: &u64| EntityId::new(PLAYER, *id);

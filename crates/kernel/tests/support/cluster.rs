@@ -1,6 +1,6 @@
 //! Nodes, journal, network and clients on one virtual clock. One seed gives one trace.
 //!
-//! Here is the cluster as a value, and its clock. Start with [`Cluster::new`] and `run_ms`.
+//! This file has the cluster as a value, and its clock. Start with [`Cluster::new`] and `run_ms`.
 
 mod checks;
 mod clients;
@@ -27,24 +27,24 @@ use network::Flight;
 /// What happens to the first message that a test picks out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is lost, and nothing else.
+    /// It is lost; nothing else happens.
     Lost,
     /// Its sender dies, and it is lost.
     SenderDies,
     /// It arrives, and its sender dies.
     SentByTheDead,
-    /// Its receiver dies before it comes.
+    /// Its receiver dies before it arrives.
     ReceiverDies,
 }
 
-/// Whether this message, from a node to another, is the one.
+/// Whether this message, from one node to another, is the one.
 pub type Pick = Box<dyn Fn(NodeId, NodeId, &Peer) -> bool>;
 
-/// A message that a test picks out, by sender, receiver and what it says.
+/// A message that a test picks out by sender, receiver and contents.
 pub struct Strike {
     pub at: Pick,
     pub fate: Fate,
-    /// Who died, once it has happened; without a death the sender.
+    /// The node that died, once it has happened; without a death, the sender.
     pub struck: Option<NodeId>,
 }
 
@@ -52,9 +52,9 @@ pub struct Client {
     pub name: String,
     pub session: Session,
     pub picture: Picture,
-    /// Notices who is told to have left the world.
+    /// Notices which entities the frames say have left the world.
     light: Light,
-    /// Them.
+    /// Those entities.
     pub seen_leaving: Vec<EntityId>,
     pub conn: Option<(NodeId, ConnId)>,
     pub body: Body,
@@ -62,9 +62,9 @@ pub struct Client {
     pub refused: Vec<String>,
     pub own: Bytes,
     pub signals: Vec<(EntityId, Bytes)>,
-    /// All it was shown of what it watches, in order: a public part, or the code of a refusal.
+    /// Everything it got about the entities it watches, in order: a public part, or the code of a refusal.
     pub watched: Vec<(EntityId, Result<Option<Bytes>, String>)>,
-    /// What only it was told.
+    /// Messages to this player alone.
     pub told: Vec<Bytes>,
     pub ended: Option<String>,
     pub corrections: Vec<String>,
@@ -84,32 +84,32 @@ pub struct Cluster {
     pub disk: Disk<NodeId>,
     pub clients: Vec<Client>,
     pub faults: VecDeque<Fault>,
-    /// The journal stands still.
+    /// The journal hangs.
     pub stuck: bool,
     /// Every group is rejected: the disk is full.
     pub full: bool,
     /// An entity whose first event cannot be read.
     pub spoilt: Option<EntityId>,
-    /// Nothing can be read from the journal.
+    /// The journal cannot be read.
     pub unreadable: bool,
-    /// Frames between nodes that are lost: every n-th (0: none).
+    /// Every n-th bundle of frames between nodes is lost (0: none).
     pub lose_every: u64,
     pub strike: Option<Strike>,
     /// Links on which messages take this much longer, µs.
     pub slow_links: BTreeMap<(NodeId, NodeId), u64>,
-    /// Newest tick told of each chunk, by whom and to whom.
+    /// Newest tick published of each chunk, by publisher and subscriber.
     ticks: BTreeMap<(NodeId, NodeId, ChunkId), u32>,
     /// Nodes whose world clock is ahead, and by how much, ms.
     pub clocks: BTreeMap<NodeId, u64>,
-    /// Whether every input goes into `trace`: it takes most of the time.
+    /// Whether every input goes into `trace`: that takes most of a run's time.
     pub traced: bool,
     pub trace: u64,
     pub stopped: Vec<NodeId>,
     /// Nodes that a rule took down, in order.
     pub killed: Vec<u16>,
-    /// A token put aside.
+    /// A token that the script has kept.
     pub kept: Bytes,
-    /// Nonces by the names of those who were first to use them.
+    /// Nonces by the names of the players who first used them.
     pub nonces: BTreeMap<String, [u8; 16]>,
     view: View,
     flights: Queue<Flight>,
@@ -121,7 +121,7 @@ pub struct Cluster {
 }
 
 thread_local! {
-    /// The mistake in the nodes and journals of all clusters that a test makes.
+    /// The planted mistake in the nodes and journals of all clusters that a test makes.
     pub static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
 }
 
@@ -130,7 +130,7 @@ impl Cluster {
         Self::with_store(count, seed, Store::new(), 1_000_000)
     }
 
-    /// A cluster on what an earlier one has left.
+    /// A cluster on the journal of an earlier one.
     pub fn with_store(count: u16, seed: u64, store: Store, world_ms: u64) -> Self {
         Self::make(count, seed, store, world_ms, 0)
     }
@@ -142,7 +142,7 @@ impl Cluster {
 
     fn make(count: u16, seed: u64, mut store: Store, world_ms: u64, follow_after_ms: u64) -> Self {
         store.plant(PLANTED.get());
-        // Small, so that it is reached.
+        // Small, so that tests reach it.
         let limits = Limits { waiting_per_entity_max: 3, watchers_max: 4, ..Limits::default() };
         let world = Arc::new(WorldSettings {
             grace_ms: 2_000,
@@ -214,7 +214,7 @@ impl Cluster {
         self.now = end;
     }
 
-    /// Runs until `done` or for `ms` at most; whether it was done.
+    /// Runs until `done` or for at most `ms`; returns whether it was done.
     pub fn run_until(&mut self, ms: u64, done: impl Fn(&Self) -> bool) -> bool {
         for _ in 0..ms / 10 {
             if done(self) {

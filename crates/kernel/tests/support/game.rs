@@ -1,6 +1,6 @@
-//! A game small enough to hold in one's head: land has pebbles that grow back, players pick them up and put them down.
+//! A game small enough to keep in one's head: land has pebbles that grow back, players pick them up and put them down.
 //!
-//! Pebbles are conserved but for the event `Grown`, so that a ledger can be kept beside the system.
+//! Pebbles are conserved except for the event `Grown`, so that a checker can keep a ledger beside the system.
 
 use std::cell::Cell;
 
@@ -24,16 +24,16 @@ pub const STOCK: u32 = 20;
 /// One taken pebble grows back in this time.
 pub const GROWS_MS: u64 = 5_000;
 pub const BAG_MAX: u32 = 50;
-/// Whoever wants so many makes the land's rules panic.
+/// A command that wants this many makes the land's rules panic.
 pub const PANICS: i32 = 777;
-/// Whoever wants so many takes the land's node down.
+/// A command that wants this many takes the land's node down.
 pub const KILLS: i32 = 666;
 
-/// Who is called so cannot be looked at.
+/// `public` panics for a player with this name.
 const UGLY: &str = "ugly";
 
 thread_local! {
-    /// A rule has done what no node survives: it never returned, say.
+    /// A rule has done something that no node survives, such as never returning.
     pub static DEADLY: Cell<bool> = const { Cell::new(false) };
     /// Beetles eat pebbles.
     pub static HUNGRY: Cell<bool> = const { Cell::new(false) };
@@ -51,7 +51,7 @@ pub struct PlayerCommand {
     pub say: String,
     #[prost(string, tag = "4")]
     pub rename: String,
-    /// 1: panic in decide, 2: in apply; 3: decide takes the node down; 4: whoever looks at it panics from now on.
+    /// 1: panic in decide, 2: in apply; 3: decide takes the node down; 4: its rule `public` panics from now on.
     #[prost(uint32, tag = "5")]
     pub panic: u32,
     /// A second chunk to take one pebble from in the same transaction.
@@ -60,12 +60,12 @@ pub struct PlayerCommand {
     /// Jump this far east, mm.
     #[prost(sint32, tag = "7")]
     pub jump: i32,
-    /// What a stall is asked to do, and which.
+    /// What to ask of the stall `whose`.
     #[prost(message, optional, tag = "8")]
     pub stall: Option<StallCommand>,
     #[prost(uint64, tag = "9")]
     pub whose: u64,
-    /// Ask what is near within so many mm: `whose`, of this kind.
+    /// Ask the entity `whose`, of kind `whose_kind`, what is near within so many mm.
     #[prost(uint32, tag = "10")]
     pub near_mm: u32,
     #[prost(uint32, tag = "11")]
@@ -209,7 +209,7 @@ impl game::Player for Player {
 impl Entity for Player {
     fn apply(&mut self, event: &PlayerEvent) {
         if event.panic {
-            // What it leaves behind is not to be built on.
+            // The state after this panic is wrong: nothing may build on it.
             self.0.bag += 1_000;
             panic!("a planted panic in apply");
         }
@@ -247,12 +247,12 @@ impl Player {
     }
 }
 
-/// A player hears what is near.
+/// The reply with what is near.
 fn heard(near: &Near) -> Done<Player> {
     Done::new().reply(&LandReply { taken: 0, near: Some(near.clone()) })
 }
 
-/// Everything near, but for beetles, which crawl.
+/// Everything near except beetles, which crawl.
 #[derive(Clone, PartialEq, Message)]
 pub struct Near {
     #[prost(string, repeated, tag = "1")]
@@ -287,7 +287,7 @@ pub struct LandEvent {
     pub taken: i32,
     #[prost(uint64, tag = "2")]
     pub at: u64,
-    /// Pebbles that had grown back by then.
+    /// Pebbles that had grown back at that time.
     #[prost(uint32, tag = "3")]
     pub grown: u32,
 }
@@ -300,14 +300,14 @@ pub struct LandState {
     /// Since when the next pebble grows.
     #[prost(uint64, tag = "2")]
     pub since: u64,
-    /// All that ever grew back.
+    /// Total of pebbles that ever grew back.
     #[prost(uint32, tag = "3")]
     pub grown: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Pebbles {
-    /// How many there are to see.
+    /// Number of visible pebbles.
     #[prost(uint32, tag = "1")]
     pub n: u32,
 }
@@ -398,16 +398,16 @@ impl Ticking for Land {
     }
 }
 
-/// What a stall can be asked, and what happens to it.
+/// A stall's ask and its event.
 #[derive(Clone, PartialEq, Message)]
 pub struct StallCommand {
-    /// Stand so far from the chunk's corner, mm: within the chunk, if the player knows what it does.
+    /// Stand this far from the chunk's corner, mm: within the chunk, unless the player makes a mistake.
     #[prost(sint32, tag = "1")]
     pub x: i32,
-    /// Have this on the sign.
+    /// The text on the sign.
     #[prost(string, tag = "2")]
     pub sign: String,
-    /// Be gone.
+    /// Close: then nobody sees the stall any more.
     #[prost(bool, tag = "3")]
     pub close: bool,
     /// Say what is near within so many mm.
@@ -415,7 +415,7 @@ pub struct StallCommand {
     pub near_mm: u32,
 }
 
-/// A thing with a place: it stands in its chunk, also before anybody has set it up.
+/// A placed entity: its state has a place in its chunk even before anybody has set it up.
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 3, name = "stall", placed, durable = StallCommand, event = StallCommand)]
 #[state(public = Sign, ask = StallCommand, answer = Near, asking_creates)]
@@ -471,7 +471,7 @@ impl Placed for Stall {
     }
 }
 
-/// Something without a place.
+/// A kind without a place.
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 4, name = "ledger", durable = (), event = StallCommand, public = ())]
 #[state(ask = StallCommand, answer = Near, asking_creates)]

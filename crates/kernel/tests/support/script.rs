@@ -1,5 +1,5 @@
-//! Scenarios: a short text of commands, each followed by what was seen. `UPDATE_SCENARIOS=1` writes down what is seen
-//! now, to be read in review.
+//! Scenarios: a short text of commands, each followed by what was seen. `UPDATE_SCENARIOS=1` records what is seen now, for
+//! review.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub fn check(path: &str) {
     }
 }
 
-/// Whether the scenario in `path` goes the way it records.
+/// Whether the scenario in `path` goes as recorded.
 pub fn goes_as_recorded(path: &str) -> bool {
     let (_, recorded) = read(path);
     std::panic::catch_unwind(|| play(&recorded).0 == recorded).unwrap_or(false)
@@ -68,12 +68,12 @@ fn number(words: &[&str], i: usize) -> i64 {
     words[i].parse().unwrap_or_else(|_| panic!("{words:?}: a number, please"))
 }
 
-/// Who comes, and how. False: the words are for another part.
+/// Commands by which clients connect. False: the words are for another part.
 fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
     match words[0] {
         "connect" => drop(cluster.connect(words[1], number(words, 2) as u16)),
         "resume" => {
-            // From the token an earlier client of that name has now, at another node.
+            // With the present token of an earlier client of that name, at another node.
             let token = cluster.clients[find(cluster, words[1])].session.token().clone();
             cluster.connect_with(words[2], number(words, 3) as u16, token);
         }
@@ -84,7 +84,7 @@ fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
             cluster.connect_with(words[2], number(words, 3) as u16, token.into());
         }
         "again" => {
-            // The hello of a new player is said once more, by a client of its own: same nonce.
+            // Another client repeats the hello of a new player, with the same nonce.
             let nonce = cluster.nonces[words[1]];
             cluster.connect_as(words[2], number(words, 3) as u16, Bytes::new(), nonce);
         }
@@ -113,7 +113,7 @@ fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
     true
 }
 
-/// What players do. False: the words are for another part.
+/// Commands for what players do. False: the words are for another part.
 fn says(cluster: &mut Cluster, words: &[&str]) -> bool {
     match words[0] {
         "take" => {
@@ -162,7 +162,7 @@ fn says(cluster: &mut Cluster, words: &[&str]) -> bool {
     true
 }
 
-/// What is said past the client's session. False: the words are for another part.
+/// Commands for messages that bypass the client's session. False: the words are for another part.
 fn says_raw(cluster: &mut Cluster, words: &[&str]) -> bool {
     match words[0] {
         "raw-say" => {
@@ -201,24 +201,24 @@ fn says_raw(cluster: &mut Cluster, words: &[&str]) -> bool {
     true
 }
 
-/// What happens to the world. False: the words are for another part.
+/// Commands for what happens to the world. False: the words are for another part.
 fn happens(cluster: &mut Cluster, words: &[&str]) -> bool {
     match words[0] {
         "nodes" => *cluster = Cluster::new(number(words, 1) as u16, 1),
         "crash" => {
-            // All that is in memory or on its way is gone; the journal and what clients wrote down are not.
+            // Everything in memory or in flight is lost, except the journal and what clients have saved.
             let nonces = std::mem::take(&mut cluster.nonces);
             let (store, world_ms) = (std::mem::take(&mut cluster.disk.store), cluster.world().0);
             *cluster = Cluster::with_store(3, 2, store, world_ms);
             cluster.nonces = nonces;
         }
         "slow" => {
-            // Messages between two nodes, in one direction, take so many ms longer.
+            // Messages between two nodes, in one direction, take this many ms longer.
             let link = (NodeId(number(words, 1) as u16), NodeId(number(words, 2) as u16));
             cluster.slow_links.insert(link, number(words, 3) as u64 * 1_000);
         }
         "clock" => {
-            // A node's world clock is so many ms ahead of the others'.
+            // A node's world clock is this many ms ahead of the others'.
             cluster.clocks.insert(NodeId(number(words, 1) as u16), number(words, 2) as u64);
         }
         "run" => cluster.run_ms(number(words, 1) as u64),
@@ -254,7 +254,7 @@ fn happens(cluster: &mut Cluster, words: &[&str]) -> bool {
     true
 }
 
-/// What is asked, and the answer.
+/// Queries, and their answers.
 fn asks(cluster: &mut Cluster, words: &[&str]) -> Option<Vec<String>> {
     Some(match words[0] {
         "heard" => {
@@ -297,7 +297,7 @@ fn command(cluster: &mut Cluster, name: &str, command: PlayerCommand) {
     cluster.command(client, &command);
 }
 
-/// How much each client had been told at a moment.
+/// How many messages each client had received at a moment.
 struct Mark {
     clients: Vec<[usize; 7]>,
     killed: usize,

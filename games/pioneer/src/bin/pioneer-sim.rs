@@ -1,4 +1,4 @@
-//! Pioneer in the simulator, as a command; `--help` tells the rest.
+//! Pioneer in the simulator, as a command; see `--help`.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Appends that did not land, or of which nobody knows: back to what the journal has, and once more.
+//! Appends that did not land, or whose outcome is unknown: the entity reloads from the journal and does its work again.
 //!
 //! | outcome | what the entity does |
 //! | --- | --- |
-//! | Conflict | reloads and decides its work again; from the fourth consecutive one after a wait |
+//! | Conflict | reloads and decides its work again; after three consecutive conflicts it backs off |
 //! | Taken, Rejected | reloads, refuses the command, decides the rest again |
-//! | Unknown | writes a fence: an event without effect at the seq the batch wanted. Only its outcome decides |
+//! | Unknown | writes a fence: an event without effect at the seq the batch wanted. Its outcome decides |
 
 use bytes::Bytes;
 use gundo_types::Planted;
@@ -22,37 +22,37 @@ use crate::peer::{Line, ToEdge, TxId, TxMessage};
 
 /// Between two tries to write a fence, ms.
 const FENCE_RETRY_MS: u64 = 200;
-/// Consecutive conflicts after which an entity is reloaded at once: that of a takeover is over with the first.
+/// Consecutive conflicts after which an entity still reloads at once: a takeover causes only one.
 const CONFLICTS_AT_ONCE: u8 = 3;
-/// Wait before the load after the next, ms; it doubles with each …
+/// Wait before the load after the next conflict, ms; it doubles with each …
 const CONFLICT_RETRY_MS: u64 = 10;
 /// … so many times.
 const CONFLICT_DOUBLINGS: u8 = 5;
 
-/// What appends that are given up leave behind.
+/// What is left of appends that were given up.
 struct GivenUp {
     /// Seq of the event before the first of them.
     after: u64,
-    /// What is to be done again, in order.
+    /// Work to do again, in order.
     work: Vec<Work>,
-    /// The first piece of it is what the failed append was for.
+    /// The first piece of it belongs to the failed append.
     has_work: bool,
     txs: Vec<TxId>,
-    /// If a session was adopted: the line that had it before.
+    /// If they adopted a session: the connection that had it before.
     before: Option<Option<Line>>,
 }
 
 impl Entity {
-    /// Nothing of the append landed, or nobody knows. Everything decided on top of it is given up; the work is done again
-    /// on what the journal has, except that a Taken or Rejected command is refused.
+    /// The append did not land, or its outcome is unknown. The entity gives up everything decided on top of it, and does the work
+    /// again on the journal's state, except that it refuses a Taken or Rejected command.
     pub(super) fn on_append_failed(&mut self, cx: &mut Cx<'_>, batch: u64, outcome: Outcome) {
-        let at = self.pending.iter().position(|p| p.batch == batch).expect("an awaited append is remembered");
-        // A full queue rejects at once, while earlier appends of the stream are still in flight: they stand.
+        let at = self.pending.iter().position(|p| p.batch == batch).expect("an append in flight is listed");
+        // A full queue rejects at once, while earlier appends of the stream are still in flight: those stand.
         let early = at > 0;
         assert!(!early || matches!(outcome, Outcome::Rejected(_)), "appends of one stream end in order");
         let mut given_up = self.give_up_from(cx, at);
-        assert!(given_up.after < self.durable.seq, "what is given up had been applied");
-        assert_eq!(self.pending.len(), at, "what was sent before stands");
+        assert!(given_up.after < self.durable.seq, "appends that are given up were applied");
+        assert_eq!(self.pending.len(), at, "earlier appends stand");
         if let Some(before) = given_up.before {
             self.give_line_back(cx, before);
         }
@@ -61,7 +61,7 @@ impl Entity {
                 c.tries = c.tries.saturating_add(1);
             }
         }
-        // A transaction that was still being prepared rests on what is given up: it begins again with its command.
+        // A transaction that was still preparing depends on what is given up: it begins again with its command.
         if let Some(Lock::Coordinating(tx)) = self.lock.take() {
             given_up.work.extend(cx.abort(tx).map(Work::Command));
         }
@@ -73,7 +73,7 @@ impl Entity {
         for item in given_up.work.into_iter().rev() {
             self.queue.put_back(item);
         }
-        // What waited for room waits behind it.
+        // Work that waited for room now waits behind that.
         self.queue.held = false;
         let unknown = outcome == Outcome::Unknown;
         let ends = if unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
@@ -101,7 +101,7 @@ impl Entity {
     fn give_up_from(&mut self, cx: &mut Cx<'_>, at: usize) -> GivenUp {
         let line = self.line();
         let pending = self.pending.split_off(at);
-        // Of the lines that adopted the session only the present one does it again: the others are gone or superseded.
+        // Of the connections that adopted the session only the present one does so again: the others are closed or superseded.
         let outdone = |e: &Entry| match &e.work {
             Some(Work::Open { line: l, .. }) if e.adopts().is_some() && line != Some(*l) => Some(*l),
             _ => None,
@@ -127,8 +127,8 @@ impl Entity {
         given_up
     }
 
-    /// Reloads it; later with each consecutive conflict: of a node that was removed no append lands, and it must not keep
-    /// the journal and its clients busy until it hears of that.
+    /// Reloads it, with a back-off for consecutive conflicts: no append of a removed node lands, and such a node must not keep
+    /// the journal and its clients busy until it learns that it was removed.
     fn load_after_failure(&mut self, cx: &mut Cx<'_>, outcome: &Outcome) {
         self.conflicts = if *outcome == Outcome::Conflict { self.conflicts.saturating_add(1) } else { 0 };
         match self.conflicts.checked_sub(CONFLICTS_AT_ONCE + 1) {
@@ -140,7 +140,7 @@ impl Entity {
     /// Finds out whether an append of unknown outcome landed: an event without effect takes the seq it wanted.
     pub(in crate::host) fn fence(&mut self, cx: &mut Cx<'_>, after: u64) {
         assert!(self.pending.is_empty(), "{}: nothing is in flight beside a fence", self.id);
-        assert!(after <= self.durable.seq, "{}: a fence stands behind what was applied", self.id);
+        assert!(after <= self.durable.seq, "{}: a fence comes after an applied event", self.id);
         self.life.begin_fence(after);
         self.load = cx.core.next_load();
         let event = EventRecord {
@@ -155,7 +155,7 @@ impl Entity {
         cx.core.counters.fences += 1;
     }
 
-    /// Either way the question is settled: the journal now says what is. `load`: of which doubt that is the answer.
+    /// Either way the doubt is settled: the journal now has the answer. `load`: which doubt that was.
     pub(in crate::host) fn on_fenced(&mut self, cx: &mut Cx<'_>, load: u64, outcome: &Outcome) {
         if self.load != load || self.life.fence().is_none() {
             return cx.core.note_stale();
@@ -175,7 +175,7 @@ impl Entity {
     }
 }
 
-/// What a command is told whose append the journal refused for a reason that stays.
+/// The refusal of a command whose append the journal refused for a permanent reason.
 fn refusal_of(outcome: &Outcome) -> Option<Refusal> {
     match outcome {
         Outcome::Taken => Some(Refusal::new("name_taken", "Somebody else has that name already.")),

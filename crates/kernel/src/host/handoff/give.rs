@@ -1,4 +1,4 @@
-//! The old owner of a handoff: freezes, offers, and gives the copy up or goes on with it.
+//! The old owner of a handoff: it freezes and offers the player, then gives the copy up or goes on with it.
 
 use gundo_types::{NodeId, Planted, Term};
 
@@ -12,13 +12,13 @@ use crate::host::queue::Work;
 use crate::host::room::Host;
 use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, TxMessage, to_player};
 
-/// How long what is begun may take to end, ms. Beyond, the player stays.
+/// How long the work in flight may take to end, ms. After that the player stays.
 const FREEZING_MS: u64 = 2_000;
 /// How long a player stays after a handoff that failed, ms.
 const STAYS_MS: u64 = 10_000;
-/// The same on a node that is being emptied, ms.
+/// The same on a draining node, ms.
 const STAYS_DRAINING_MS: u64 = 500;
-/// A receiver may have half as many players again as the sender and this many more: a crowd does not gather on one node because
+/// A receiver may have one and a half times the sender's players plus this many: a crowd must not gather on one node only because
 /// its square has one home.
 const PLAYERS_MORE: usize = 32;
 
@@ -28,7 +28,7 @@ impl Entity {
         if !self.life.is(Phase::Live) {
             return;
         }
-        assert!(self.player.is_some(), "{}: only players change their node", self.id);
+        assert!(self.player.is_some(), "{}: only players are handed off", self.id);
         assert!(to != cx.core.me(), "{}: it goes to another node", self.id);
         self.life.freeze();
         let due = cx.core.now.time.plus_ms(FREEZING_MS);
@@ -39,8 +39,8 @@ impl Entity {
         self.freeze(cx);
     }
 
-    /// Offers a freezing player once nothing of it is in flight: no append, no transaction, nothing said that nobody has been
-    /// told of.
+    /// Offers a freezing player once nothing of it is in flight: no append, no transaction, and no signal that is still to be
+    /// published.
     pub(in crate::host) fn freeze(&mut self, cx: &mut Cx<'_>) {
         if !self.life.is(Phase::Freezing) {
             return;
@@ -53,7 +53,7 @@ impl Entity {
             return self.on_game_panic(cx, "snapshot");
         };
         let (now, term, epoch) = (cx.core.now.time, self.term, cx.core.view.epoch);
-        let leaving = cx.desk.departures.get_mut(self.id).expect("who freezes is about to leave");
+        let leaving = cx.desk.departures.get_mut(self.id).expect("a freezing player is on the list");
         (leaving.term, leaving.epoch, leaving.due) = (term, epoch, now.plus_ms(DOUBT_MS));
         let to = leaving.to;
         self.life.offer();
@@ -62,12 +62,12 @@ impl Entity {
         cx.core.after_ms(DOUBT_MS, Timer::Handoff(self.id));
     }
 
-    /// All it has, for its new owner. Runs the game's `snapshot`.
+    /// All its state, for its new owner. Runs the game's `snapshot`.
     fn image(&self, cx: &Cx<'_>) -> Image {
         assert!(self.pending.is_empty() && self.lock.is_none(), "{}: all of it is durable", self.id);
         let now = cx.core.now.time;
         let mine = cx.desk.players;
-        let player = self.player.as_ref().expect("only players change their node");
+        let player = self.player.as_ref().expect("only players are handed off");
         Image {
             snapshot: self.durable.snapshot(Some(player)),
             seq: self.durable.seq,
@@ -87,7 +87,7 @@ impl Entity {
         }
     }
 
-    /// It stays, and goes on.
+    /// It stays and goes on here.
     pub(in crate::host) fn thaw(&mut self, cx: &mut Cx<'_>) {
         let leaving = self.handoff_failed(cx);
         if !matches!(self.phase(), Phase::Freezing | Phase::Frozen) {
@@ -102,7 +102,7 @@ impl Entity {
         self.unload_if_gone(cx);
     }
 
-    /// A handoff has come to nothing: not again soon.
+    /// A handoff failed: the next one must wait.
     pub(in crate::host) fn handoff_failed(&mut self, cx: &mut Cx<'_>) -> Option<Leaving> {
         let leaving = cx.desk.departures.remove(self.id)?;
         cx.core.counters.handoffs_failed += 1;
@@ -119,7 +119,7 @@ impl Entity {
         if offered && self.life.is(Phase::Frozen) { self.thaw(cx) } else { cx.core.note_stale() }
     }
 
-    /// It is this node's still, by a new term.
+    /// This node still owns it, by a new term.
     pub(super) fn on_kept(&mut self, cx: &mut Cx<'_>, offered: Term, term: Term) {
         self.term = self.term.max(term);
         let leaving = cx.desk.departures.get(self.id).filter(|l| l.term == offered);
@@ -127,13 +127,13 @@ impl Entity {
         if leaving.epoch == cx.core.view.epoch || cx.core.planted(Planted::ThawsAfterGrant) {
             self.thaw(cx);
         } else {
-            // An earlier home may have granted it to a node that is gone by now: the journal knows what became of it.
+            // An earlier home may have granted it to a node that was lost since: the journal says what happened.
             self.handoff_failed(cx);
             self.start_load(cx);
         }
     }
 
-    /// It is another node's now: the copy here is given up, and edges that speak to it are told.
+    /// Another node owns it now: gives up the copy here, and tells the edges that send to it.
     pub(super) fn on_handed_over(&mut self, cx: &mut Cx<'_>, offered: Term, to: Option<(NodeId, Term)>) {
         let newer = to.map_or(self.term == offered, |(_, term)| self.term < term);
         if !newer {
@@ -157,7 +157,7 @@ impl Entity {
                     self.tell_edge(cx, line, ToEdge::MovedTo { holder, term });
                 }
             }
-            // Its client brings it back: nobody is to see it leave.
+            // Its client brings it back: nobody is to see it disappear.
             (None, Some(line)) => {
                 cx.crowd.publisher.linger(self.id, tick);
                 self.tell_edge(cx, line, ToEdge::NotHere);
@@ -167,7 +167,7 @@ impl Entity {
         self.send_work_away(cx, line);
     }
 
-    /// Work that waited for a player that is gone. The edge of its line keeps what it said; others ask again.
+    /// Gives up the work that waited for a player that has moved. Its session's edge keeps a copy; other senders ask again.
     fn send_work_away(&mut self, cx: &mut Cx<'_>, line: Option<Line>) {
         for work in self.queue.take_all() {
             let from = match work {
@@ -192,7 +192,7 @@ impl Entity {
 }
 
 impl Host {
-    /// What was said has been told: players that waited for that are offered.
+    /// All signals are published: offers the players that waited for that.
     pub(crate) fn freeze_all(&mut self, rooms: &mut Rooms<'_>) {
         let leaving = self.desk.departures.ids();
         self.each(rooms, leaving, |entity, cx| entity.freeze(cx));

@@ -1,4 +1,4 @@
-//! The new owner of a handoff: unpacks the offer, claims it at the player's home, and has it when the home says so.
+//! The new owner of a handoff: it unpacks the offer, claims the player at its home, and owns it once the home grants it.
 
 use gundo_types::{EntityId, NodeId, Term, Time};
 
@@ -11,7 +11,7 @@ use crate::host::phase::{Life, Phase};
 use crate::host::room::Host;
 use crate::peer::{HandoffMessage, Image, Peer, ToEdge};
 
-/// No line of events is as long.
+/// No stream is that long.
 const SEQ_MAX: u64 = 1 << 62;
 /// More than any window of answers.
 const REFUSALS_MAX: usize = 1_024;
@@ -43,7 +43,7 @@ impl Host {
         self.arrivals.insert(rooms.core, from, entity, waiting);
     }
 
-    /// The home has granted it: it is real here. False: nothing is known of it here (any more).
+    /// The home has granted it: it is real here. False: this node has no such claim (any more).
     pub(super) fn on_claimed(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -58,9 +58,9 @@ impl Host {
             return false;
         }
         let Arriving { mut entity, waiting, .. } = self.arrivals.take(id).expect("just seen");
-        assert!(entity.id == id && entity.life.is(Phase::Live), "{id}: it arrives ready");
+        assert!(entity.id == id && entity.life.is(Phase::Live), "{id}: an arrival is live");
         entity.term = term;
-        // A load of its own: what an earlier one has failed here does not bar this one's appends.
+        // It counts as a new load, so that failed appends of an earlier load here do not bar its own.
         entity.load = rooms.core.next_load();
         self.insert(entity);
         self.with(rooms, id, |entity, cx| {
@@ -87,7 +87,7 @@ impl Host {
         true
     }
 
-    /// Its owner does not hold it by that term any more.
+    /// Its owner does not have that term any more.
     pub(super) fn on_claim_refused(&mut self, rooms: &mut Rooms<'_>, id: EntityId, claimed: Term) {
         if self.arrivals.is_claimed(id, claimed) {
             self.arrivals.forget(rooms.core, id);
@@ -97,7 +97,7 @@ impl Host {
     }
 }
 
-/// Whether a player may be so: what is counted on from it stays within numbers.
+/// Whether an image is plausible: no number computed from it overflows.
 fn is_sound(image: &Image) -> bool {
     image.snapshot_seq <= image.seq
         && image.seq <= SEQ_MAX
@@ -106,7 +106,7 @@ fn is_sound(image: &Image) -> bool {
         && image.body.is_none_or(|b| b.heading < 128 && b.speed < 128)
 }
 
-/// The player as it was at its old owner. `None`: it cannot be read here.
+/// The player as it was at its old owner. `None`: this node cannot read it.
 fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Entity> {
     let ago = |us: u64| Time(now.0.saturating_sub(us));
     let mut entity = Entity::new(id, Role::Player, Term::default(), now);

@@ -29,7 +29,7 @@ impl Entity {
         self.start(cx, command, parts, Then::Conclude(ask.then));
     }
 
-    /// Fetches public parts that the decision about a command wants to see; then the command is decided again.
+    /// Fetches the public parts that the decision about a command wants to see. The entity then decides the command again.
     pub(in crate::host) fn fetch(&mut self, cx: &mut Cx<'_>, mut command: Command) {
         let wanted = std::mem::take(&mut command.reads.wanted);
         let before = command.reads.fetched.len();
@@ -42,7 +42,7 @@ impl Entity {
     }
 
     fn start(&mut self, cx: &mut Cx<'_>, command: Command, parts: Vec<(EntityId, Want)>, then: Then) {
-        assert!(!parts.is_empty() && self.lock.is_none(), "{}: it asks others while it is free", self.id);
+        assert!(!parts.is_empty() && self.lock.is_none(), "{}: only an unlocked entity asks others", self.id);
         let tx = cx.desk.txs.next_id(cx.core);
         let age = command.age.unwrap_or(Age(cx.core.now.world.0, tx.node, tx.count));
         let command = Command { age: Some(age), ..command };
@@ -57,7 +57,7 @@ impl Entity {
 
     fn ask_parts(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
-        assert!(!matches!(self.lock, Some(Lock::Participant { .. })), "who takes part asks nobody");
+        assert!(!matches!(self.lock, Some(Lock::Participant { .. })), "a participant asks nobody");
         assert!(entry.phase == TxPhase::Preparing && entry.entity == self.id);
         self.lock = Some(Lock::Coordinating(tx));
         let actor = Actor {
@@ -103,7 +103,7 @@ impl Entity {
         }
     }
 
-    /// What a decision wanted to see is there: it is decided again. Nothing is locked, so nobody hears that it is over.
+    /// All that a decision wanted to see has arrived: decides the command again. Nothing is locked, so nobody needs the outcome.
     fn decide_again(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(entry) = cx.desk.txs.running.remove(&tx) else { return };
         let mut command = entry.command;
@@ -149,13 +149,13 @@ impl Entity {
         self.run(cx);
     }
 
-    /// A node is gone that a part was asked of: another is asked, unless nodes are lost over this part.
+    /// The node that was asked for a part was lost: asks the part's new home, unless too many nodes were lost over this part.
     fn lose_part(&mut self, cx: &mut Cx<'_>, tx: TxId, gone: &[NodeId]) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         let undecided = |p: &TxPart| p.answer.is_none() && p.node.is_some_and(|n| gone.contains(&n));
         entry.command.losses += u8::from(entry.parts.iter().any(undecided));
         if entry.command.losses < LOSSES_MAX || cx.core.planted(Planted::PoisonDecidedAgain) {
-            // The next home of the part may be this very node: the edge must know then.
+            // The part's next home may be this very node: the edge must count the loss.
             let (line, seq) = (entry.command.line, entry.command.seq);
             self.tell_edge(cx, line, ToEdge::Doubted { seq });
             return cx.desk.txs.back_off(cx.core, tx);
@@ -163,10 +163,10 @@ impl Entity {
         self.refuse_tx(cx, tx, gave_up());
     }
 
-    /// A back-off is over: the parts are asked again, under a new id and with the old age.
+    /// A back-off is over: asks the parts again, with a new id and the old age.
     fn try_again(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(mut entry) = cx.desk.txs.running.remove(&tx) else { return };
-        assert!(entry.phase == TxPhase::BackingOff, "who has backed off tries again");
+        assert!(entry.phase == TxPhase::BackingOff, "only after a back-off it tries again");
         let next = cx.desk.txs.next_id(cx.core);
         assert!(next > tx, "a retry is a transaction of its own");
         entry.phase = TxPhase::Preparing;
@@ -177,7 +177,7 @@ impl Entity {
 }
 
 impl Host {
-    /// A participant's word.
+    /// A participant's message.
     pub(crate) fn on_participant(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -188,7 +188,7 @@ impl Host {
     ) {
         let preparing = |t: &&mut Tx| t.phase == TxPhase::Preparing;
         let Some(entry) = self.desk.txs.running.get_mut(&tx).filter(preparing) else {
-            // Too late: it must not stay locked.
+            // Too late: the participant must not stay locked.
             rooms.core.note_stale();
             if matches!(message, TxMessage::Prepared(_)) && !self.desk.txs.running.contains_key(&tx) {
                 let message = TxMessage::Abort { reload: false };
@@ -196,7 +196,7 @@ impl Host {
             }
             return;
         };
-        // Only the node that was asked may answer, and only for the entity that it was asked for.
+        // Only the node that was asked may answer, and only for the entity it was asked about.
         let part = entry.parts.iter_mut().find(|p| p.entity == entity && p.node == Some(from));
         let fits = |part: &&mut TxPart| match (&message, &part.want) {
             (TxMessage::Prepared(p), Want::Prepare(_)) => {
@@ -222,7 +222,7 @@ impl Host {
         }
     }
 
-    /// A back-off is over, or the patience is.
+    /// A back-off is over, or the deadline has passed.
     pub(in crate::host) fn on_tx_timer(&mut self, rooms: &mut Rooms<'_>, tx: TxId) {
         let Some(entry) = self.desk.txs.running.get(&tx) else { return };
         if entry.phase == TxPhase::Appending && !rooms.core.planted(Planted::AbortAfterAppend) {
@@ -237,8 +237,8 @@ impl Host {
         }
     }
 
-    /// Nodes are gone. Transactions that asked them ask others; entities they have locked find out how it ended: nothing of
-    /// theirs lands any more.
+    /// Nodes were lost. Transactions that asked them ask others. Entities that they have locked find out the outcome: no append
+    /// of those nodes lands any more.
     pub(in crate::host) fn lose_partners(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
         let asked = |t: &Tx| {
             let there = |p: &TxPart| p.node.is_some_and(|n| gone.contains(&n));

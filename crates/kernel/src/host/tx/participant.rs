@@ -1,9 +1,9 @@
-//! A participant of a transaction: it decides its part, is locked, and hears or finds out how it ended.
+//! A participant of a transaction: it decides its part, locks itself, and receives or finds out the outcome.
 //!
 //! | participant | on | goes to |
 //! | --- | --- | --- |
-//! | free | prepare | locked: decides, answers when all before is durable |
-//! | locked | prepare of another | stays: *Busy*; promised to an older one |
+//! | free | prepare | locked: decides, answers when all earlier events are durable |
+//! | locked | prepare of another | stays: *Busy*; a promise to an older one |
 //! | locked | commit | free: applies |
 //! | locked | abort | free |
 //! | locked | fence, or nothing for long | writes a `Fenced` event at its next seq |
@@ -25,16 +25,16 @@ use crate::host::storage::Room;
 use crate::host::vicinity::Vicinity;
 use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
-/// How long a participant keeps its word to an older transaction, ms.
+/// How long a participant keeps its promise to an older transaction, ms.
 const PROMISE_MS: u64 = 500;
-/// How long a locked participant waits for the end before it writes a fence, ms. Longer than any append takes while its
+/// How long a locked participant waits for the outcome before it writes a fence, ms. No append takes this long while the
 /// coordinator lives.
 const LOCK_MS: u64 = 10_000;
-/// How long a participant that is to find out waits for its own appends before it looks again, ms.
+/// How often a participant that must find out checks whether its own appends have ended, ms.
 const OWN_APPENDS_MS: u64 = 200;
 
 impl Host {
-    /// The coordinator's word.
+    /// A coordinator's message.
     pub(crate) fn on_coordinator(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -68,7 +68,7 @@ impl Host {
 }
 
 impl Host {
-    /// Whether an entity that is asked is here, loaded or being loaded. Otherwise the coordinator hears why not.
+    /// Whether an asked entity is here, loaded or loading. If not, the coordinator gets the reason.
     fn has_participant(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -87,7 +87,7 @@ impl Host {
         if at_home {
             self.need_at_home(rooms, entity);
         }
-        // It lives elsewhere, or its last owner has not unloaded it yet.
+        // Another node is its home, or its last owner has not unloaded it yet.
         let here = at_home && self.holds(entity);
         if !here {
             rooms.core.send(from, say(TxMessage::Busy));
@@ -97,7 +97,7 @@ impl Host {
 }
 
 impl Entity {
-    /// Another entity's decision wants to see it.
+    /// Shows it to another entity's decision.
     fn look(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         if self.life.shows() {
             self.needed = cx.core.now.time;
@@ -106,7 +106,7 @@ impl Entity {
         self.submit(cx, Work::Read(tx));
     }
 
-    /// Its public part as of its last durable event, and nothing if nobody has created it.
+    /// Sends its public part as of its last durable event, or nothing if it has not been created.
     pub(in crate::host) fn show_to(&self, cx: &mut Cx<'_>, tx: TxId) {
         let created = self.durable.seq > 0 && self.pending.front().is_none_or(|first| first.after > 0);
         let exists = created || self.role == Role::Land;
@@ -119,7 +119,7 @@ impl Entity {
         cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates())
     }
 
-    /// Why an ask does not even reach the rules: it is for one that exists, or for one that does not.
+    /// Why an ask does not reach the rules, if so: it needs the entity to exist, or not to exist.
     fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
         match (exists, self.durable.seq) {
             (Exists::Yes, 0) if !self.asking_creates(cx) => {
@@ -169,7 +169,7 @@ impl Entity {
             self.on_game_panic(cx, "snapshot");
             return self.refuse_part(cx, prepare, game_error());
         };
-        assert!(!events.is_empty(), "{id}: who takes part records that");
+        assert!(!events.is_empty(), "{id}: a participant records its part");
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
         self.lock = Some(Lock::Participant { tx, events, signals, body, tells });
@@ -182,7 +182,7 @@ impl Entity {
         self.busy_to_the_rest(cx);
     }
 
-    /// What its rules answer to an ask.
+    /// Its rules' answer to an ask.
     fn answer(&mut self, cx: &mut Cx<'_>, ask: &[u8], actor: &Actor) -> Result<RawDone, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), None);
@@ -192,7 +192,7 @@ impl Entity {
         Ok(done)
     }
 
-    /// What it asks itself in a tick. Nobody hears the answer, and what is not durable before a crash is lost.
+    /// An ask to itself from a tick. Nobody gets the answer, and a crash loses what is not durable.
     pub(in crate::host) fn ask_itself(&mut self, cx: &mut Cx<'_>, ask: &[u8]) {
         if cx.room() != Room::Open {
             cx.core.counters.commands_refused += 1;
@@ -221,7 +221,7 @@ impl Entity {
         self.emit(cx, Some(Work::Prepare(prepare)), effects);
     }
 
-    /// The events of its part. Without any it takes part all the same: its stream must not have moved when the append lands.
+    /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved.
     fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
         let record = |event_type, payload| EventRecord { at, cause: Bytes::new(), event_type, payload };
@@ -231,8 +231,8 @@ impl Entity {
         events.into_iter().map(|payload| record(EventType::Game, payload)).collect()
     }
 
-    /// The snapshot that goes with a participant's events, when one is due: of a copy, for the state itself changes
-    /// only when the append has landed.
+    /// The snapshot that goes with a participant's events, when one is due. It is made from a copy, because the state itself
+    /// changes only when the append has landed.
     fn snapshot_after(&self, cx: &Cx<'_>, events: &[EventRecord]) -> Result<Option<Bytes>, Refusal> {
         let rules = cx.core.settings.rules.clone();
         if !self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every) {
@@ -250,7 +250,7 @@ impl Entity {
         })
     }
 
-    /// Other prepares that wait behind a new lock must not: their coordinators back off.
+    /// Answers Busy to the other prepares that wait: none may wait behind a lock. Their coordinators back off.
     pub(in crate::host) fn busy_to_the_rest(&mut self, cx: &mut Cx<'_>) {
         for prepare in self.queue.take_prepares() {
             self.say_busy(cx, &prepare);
@@ -258,7 +258,7 @@ impl Entity {
         assert!(!self.queue.has_prepare(), "{}: no prepare waits behind a lock", self.id);
     }
 
-    /// Whether this transaction has it locked.
+    /// Whether this transaction has locked it.
     fn is_locked_by(&self, tx: TxId) -> bool {
         matches!(&self.lock, Some(Lock::Participant { tx: t, .. }) if *t == tx)
     }
@@ -269,12 +269,12 @@ impl Entity {
         }
         let Some(Lock::Participant { events, signals, body, tells, .. }) = self.lock.take() else { return };
         if !self.pending.is_empty() {
-            // Its answer rests on these appends and was never sent, so nothing can have landed with it.
+            // Its answer depends on these appends and was never sent, so the transaction cannot have landed.
             cx.core.note_nonsense();
             return self.settle(cx);
         }
         if self.life.is(Phase::Settling) {
-            // Its state is not to be built on; what has landed is in the journal.
+            // Its state may be wrong; the journal has what landed.
             return self.start_load(cx);
         }
         let due = self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every);
@@ -322,7 +322,7 @@ impl Entity {
         self.on_lock_timer(cx);
     }
 
-    /// Reloads once nothing is in flight: at once, unless a peer says what cannot be.
+    /// Reloads once nothing is in flight: at once, unless a peer sent an impossible message.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         if !matches!(self.phase(), Phase::Live | Phase::Freezing | Phase::Settling) {
             return cx.core.note_nonsense();
@@ -331,7 +331,7 @@ impl Entity {
         self.load_if_settled(cx);
     }
 
-    /// Ends a participant's lock; false: there is none of this transaction.
+    /// Ends a participant's lock; false: this transaction has not locked it.
     fn release_lock(&mut self, cx: &Cx<'_>, tx: TxId) -> bool {
         let released = self.is_locked_by(tx) && !cx.core.planted(Planted::LockKept);
         if released {
@@ -340,7 +340,7 @@ impl Entity {
         released
     }
 
-    /// A participant has waited long: unless it is a newer lock, it finds out by itself.
+    /// A participant has waited long: unless the lock is a newer one, it finds out the outcome itself.
     pub(in crate::host) fn on_lock_timer(&mut self, cx: &mut Cx<'_>) {
         let Some(Lock::Participant { tx, .. }) = &self.lock else { return };
         let tx = *tx;

@@ -1,4 +1,4 @@
-//! What must hold of a cluster at rest.
+//! The invariants of a cluster at rest.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::super::game;
 use super::Cluster;
 
 impl Cluster {
-    /// Every client's picture equals what the owners show in its sight (but for creatures, which move on), within two
+    /// Every client's picture equals what the owners show in its sight (except creatures, which move on), within two
     /// seconds without input.
     pub fn check_pictures(&mut self) {
         let mut found = self.compare_pictures();
@@ -40,7 +40,7 @@ impl Cluster {
             let name = &client.name;
             let me = client.session.player().expect("a live session has a player");
             let center = shown.get(&me).ok_or(format!("{name} is not shown"))?.0;
-            // The sight follows with a little slack: this much of it is surely seen.
+            // The sight follows with a little slack: this part of it is always seen.
             let sure = |c: &ChunkId| c.steps_to(center).is_some_and(|s| s <= 2);
             let seen: BTreeMap<_, _> =
                 client.picture.entities().filter(|(id, _)| id.kind != game::BEETLE).collect();
@@ -61,7 +61,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Pebbles in bags and on land, from the journal alone: nothing is lost or doubled but what grew.
+    /// Pebbles in bags and on land, from the journal alone: none is lost or duplicated, apart from those that grew.
     pub fn check_pebbles(&self) {
         let (mut bags, mut missing, mut grown) = (0i64, 0i64, 0i64);
         for stream in self.disk.store.streams(None, usize::MAX) {
@@ -77,7 +77,7 @@ impl Cluster {
         assert_eq!(bags, missing + grown, "pebbles in bags, and pebbles missing from land and grown back");
     }
 
-    /// No piece of work is on its way anywhere.
+    /// Whether no work is in flight anywhere.
     pub fn is_settled(&self) -> bool {
         self.nodes.values().all(|n| n.reals().all(|r| r.settled))
             && self.clients.iter().all(|c| c.ended.is_some() || c.session.commands_open() == 0)
@@ -89,7 +89,7 @@ impl Cluster {
         self.nodes.iter().filter(|(_, node)| has(node)).map(|(id, _)| *id).collect()
     }
 
-    /// A chunk far from where players come in, and its home, which is none of `others` and home of what is around it.
+    /// A chunk far from where players enter, and its home, which is none of `others` and also home of the chunks around it.
     pub fn far_place(&self, others: &[NodeId]) -> Option<(ChunkId, NodeId)> {
         let node = self.nodes.values().next()?;
         let home = |chunk: ChunkId| node.home(game::land(chunk)).expect("members");
@@ -108,7 +108,7 @@ impl Cluster {
     }
 }
 
-/// An entity's state as replay gives it.
+/// An entity's state by replay.
 pub fn game_state<E: gundo_kernel::game::Entity<World = ()>>(loaded: &gundo_wire::journal::Loaded) -> E {
     let mut state = match &loaded.snapshot {
         None => E::from_durable(0, &(), E::Durable::default()),

@@ -1,4 +1,4 @@
-//! What clients do, and what happens to them.
+//! Clients: their actions, and what happens to them.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ impl Cluster {
         client
     }
 
-    /// Who plays by the dead node's edge finds another by itself.
+    /// Clients of the dead node's edge find another edge by themselves.
     pub fn die_and_come_back(&mut self, n: u16) {
         let there: Vec<_> = (0..self.clients.len())
             .filter(|c| self.clients[*c].conn.is_some_and(|(node, _)| node == NodeId(n)))
@@ -78,7 +78,7 @@ impl Cluster {
         }
     }
 
-    /// A view empties a node, or not any more.
+    /// A view drains a node, or stops draining it.
     pub fn drain(&mut self, n: u16, draining: bool) {
         let member = self.view.members.iter_mut().find(|m| m.node == NodeId(n)).expect("a member");
         member.draining = draining;
@@ -110,7 +110,7 @@ impl Cluster {
         self.drain_client(client);
     }
 
-    /// Walks to a point in steps of a tick each, until there or corrected.
+    /// Walks to a point, one step per tick, until it arrives or is corrected.
     pub fn walk(&mut self, client: usize, to: Point) {
         let corrected = self.clients[client].corrections.len();
         for _ in 0..10_000 {
@@ -129,13 +129,13 @@ impl Cluster {
         self.run_ms(100);
     }
 
-    /// Wishes a body, and nothing more.
+    /// Sends one move, and nothing more.
     pub fn move_to(&mut self, client: usize, body: Body) {
         self.clients[client].session.walk(body);
         self.drain_client(client);
     }
 
-    /// The client's connection breaks; it does not come back by itself unless it notices.
+    /// The client's connection breaks; it reconnects only if it notices.
     pub fn cut(&mut self, client: usize) {
         if let Some((node, conn)) = self.clients[client].conn.take() {
             self.fly(CLIENT_US, Flight::Gone { node, conn });
@@ -152,14 +152,14 @@ impl Cluster {
         self.drain_client(client);
     }
 
-    /// The client says something no well-behaved one would.
+    /// The client sends something that no well-behaved one would.
     pub fn say_raw(&mut self, client: usize, message: ClientMessage) {
         if let Some((node, conn)) = self.clients[client].conn {
             self.fly(CLIENT_US, Flight::ToNode { node, conn, message });
         }
     }
 
-    /// The client vanishes for good.
+    /// The client vanishes permanently.
     pub fn vanish(&mut self, client: usize) {
         if let Some((node, conn)) = self.clients[client].conn.take() {
             self.fly(CLIENT_US, Flight::Gone { node, conn });
@@ -167,7 +167,7 @@ impl Cluster {
         self.clients[client].ended = Some("vanished".into());
     }
 
-    /// The edge tells the kernel that the client is slow, or is not any more.
+    /// The edge tells the kernel that the client lags, or has caught up.
     pub fn lag(&mut self, client: usize, lagging: bool) {
         if let Some((node, conn)) = self.clients[client].conn {
             let input = if lagging { Input::Lagging { conn } } else { Input::Drained { conn } };

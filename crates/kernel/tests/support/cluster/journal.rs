@@ -1,4 +1,4 @@
-//! The journal as the cluster's nodes have it: commits in groups, loads, and what goes wrong with both.
+//! The journal of the cluster's nodes: commits in groups, loads, and faults of both.
 
 use std::ops::RangeInclusive;
 
@@ -19,7 +19,7 @@ impl Cluster {
         self.commit_group(group);
     }
 
-    /// The first batch that waits is committed alone.
+    /// Commits the first waiting batch alone.
     pub fn commit_one(&mut self) {
         let group = self.disk.next_group(1);
         self.commit_group(group);

@@ -1,4 +1,4 @@
-//! What is in flight between nodes, clients and the journal, and what happens to single messages.
+//! Everything in flight between nodes, clients and the journal, and the faults of single messages.
 
 use std::ops::RangeInclusive;
 
@@ -118,7 +118,7 @@ impl Cluster {
     /// A message between nodes: it may be lost, or be the one that a test picked out.
     pub(super) fn send_peer(&mut self, from: NodeId, to: NodeId, message: Peer) {
         if let Peer::Frames { frames, .. } = &message {
-            // What is told of a chunk is put in order by its ticks.
+            // Receivers order the frames of a chunk by their ticks.
             for frame in frames {
                 let before = self.ticks.insert((from, to, frame.chunk), frame.tick);
                 assert!(before.is_none_or(|b| b < frame.tick), "two frames of one tick: {frame:?}");

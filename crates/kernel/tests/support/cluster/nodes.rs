@@ -1,4 +1,4 @@
-//! The nodes: what goes into one and what comes out, how they die and come back, and who belongs to the view.
+//! The nodes: their inputs and outputs, how they die and come back, and the members of the view.
 
 use gundo_kernel::{Gauges, Input, Output, SendClass};
 use gundo_rig::{Clock, Seat};
@@ -21,7 +21,7 @@ impl Cluster {
         }
         let Some(seat) = self.nodes.get_mut(&node) else { return };
         seat.clock.ahead_ms = ahead as i64;
-        // With each timer, about: a check is a walk over all there is.
+        // About once per timer: a check walks over everything.
         let checks = matches!(input, Input::Timeout) && PLANTED.get().is_none();
         let step = seat.take(self.now, input);
         if game::DEADLY.take() {
@@ -65,7 +65,7 @@ impl Cluster {
             Output::List { kind, ids, max, list } => {
                 self.fly(LOAD_US, Flight::Listed { node, kind, ids, max, list });
             }
-            // Nobody answers: the coordinator is down, and the script says who belongs.
+            // Nobody answers: the coordinator is down, and the script decides the view.
             Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
             Output::Panicked { .. } | Output::GameFault { .. } => {}
@@ -74,7 +74,7 @@ impl Cluster {
     }
 
     fn on_stopped(&mut self, node: NodeId) {
-        // A client that is still there would be cut off before it reads what it was told last.
+        // A client that is still connected would be cut off before it reads its last message.
         let here = |c: &Client| c.conn.is_some_and(|(n, _)| n == node);
         let drained = self.view.members.iter().any(|m| m.node == node && m.draining);
         assert!(!drained || !self.clients.iter().any(here), "a client is still at the emptied {node:?}");
@@ -87,7 +87,7 @@ impl Cluster {
 
     // ---- what tests do to them -------------------------------------------------------------------------
 
-    /// A node dies: what is in flight to it, from it and in its hands is gone; its clients notice.
+    /// A node dies: everything in flight to it, from it and in its memory is lost; its clients notice.
     pub fn die(&mut self, n: u16) {
         self.lose(n);
         for client in 0..self.clients.len() {
@@ -123,14 +123,14 @@ impl Cluster {
         });
     }
 
-    /// The others are sure that the node is dead: its row is deleted, and then it is no member any more.
+    /// The others decide that the node is dead: its row is deleted, and then it is removed from the view.
     pub fn bury(&mut self, n: u16) {
         let at = self.view.members.iter().position(|m| m.node == NodeId(n)).expect("a member");
         self.disk.store.leave(self.view.members.remove(at).incarnation);
         self.next_view();
     }
 
-    /// The node starts again, as another incarnation.
+    /// The node restarts, as a new incarnation.
     pub fn rise(&mut self, n: u16) {
         let member = self.disk.join(n);
         let node = new_node(&member, &self.settings, self.now | 1);
@@ -140,7 +140,7 @@ impl Cluster {
         self.next_view();
     }
 
-    /// The same members in a new epoch: homes forget all, and every member announces all it has again.
+    /// The same members in a new epoch: homes forget everything, and every member announces again.
     pub fn next_view(&mut self) {
         self.view.epoch.0 += 1;
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
@@ -168,7 +168,7 @@ impl Cluster {
         }
     }
 
-    /// A driver finds its thread so busy, for so many seconds.
+    /// A driver reports this load of its thread, for so many seconds.
     pub fn load(&mut self, node: u16, load_permille: u32, seconds: u32) {
         for _ in 0..seconds {
             self.input(NodeId(node), Input::Gauges(Gauges { load_permille, ..Gauges::default() }));
