@@ -87,6 +87,9 @@ fn make(path: &Path) -> Done {
     write(&path.join("Cargo.toml"), manifest(&name)?.as_bytes())?;
     write(&path.join("README.md"), readme(&name).as_bytes())?;
     write(&path.join(".gitignore"), b"/target\n/data\n")?;
+    // Its code is laid out as this repository's.
+    let layout = shell::root().join("rustfmt.toml");
+    write(&path.join("rustfmt.toml"), &fs::read(&layout).map_err(|error| told(&layout, &error))?)?;
     // The versions that Gundo is tested with. The first build removes what the game does not need.
     let lock = shell::root().join("Cargo.lock");
     write(&path.join("Cargo.lock"), &fs::read(&lock).map_err(|error| told(&lock, &error))?)

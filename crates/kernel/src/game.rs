@@ -22,7 +22,7 @@ mod refusal;
 mod rules;
 mod state;
 
-pub use ask::{Answers, Ask, Asking, Both, Many, One};
+pub use ask::{Answers, Ask, Asking, Both, Fixed, Many, One};
 pub use bytes::Bytes;
 pub use context::{
     Actor, Child, Context, NEAR_CHUNKS, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked,
@@ -40,4 +40,4 @@ pub use refusal::{Refusal, is_running};
 pub(crate) use refusal::{game_error, guard};
 pub use rules::Rules;
 pub(crate) use rules::{PARTS_MAX, READS_MAX};
-pub use state::{Role, State, Stored};
+pub use state::{Key, PLACED_MAX, Role, State, Stored};

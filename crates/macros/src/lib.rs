@@ -18,7 +18,8 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// Every field of a struct has a number, which never changes once a world exists: `#[tag(1)]` at the field, or all of them by
 /// name in the head, `#[message(name = 1, flowers = 2)]`. The types are `bool`, `u32`, `u64`, `i32`, `i64`, `f32`, `f64`,
-/// `String`, `Bytes`, `Vec<u8>`, another message, and `Vec`, `Option` or `BTreeMap` of these. For a field that prost supports and
+/// `String`, `Bytes`, `Vec<u8>`, another message, and `Vec`, `Option` or `BTreeMap` of these, spelled
+/// like this: the macro sees through no alias. For a field that prost supports and
 /// this macro does not, use prost's own attribute, `#[prost(…)]`.
 ///
 /// Every variant of an enum has a number, too, and contains one message, or nothing. An enum cannot be a field of another message:

@@ -132,9 +132,10 @@ fn expand_struct(root: &syn::Path, mut numbers: Numbers, mut item: DeriveInput) 
     let describe = describe(root, &item.ident, &lines, &refers);
     let path = path_text(root);
     let prost_path = format!("{path}::prost");
-    // Prost's derive writes Default and Debug.
+    // Prost's derive writes Default. Its Debug of a map looks for a crate `prost` in the game: the standard one does not.
     Ok(quote! {
-        #[derive(Clone, PartialEq, #root::prost::Message)]
+        #[derive(Clone, PartialEq, Debug, #root::prost::Message)]
+        #[prost(skip_debug)]
         #[prost(prost_path = #prost_path)]
         #item
         #describe

@@ -60,12 +60,6 @@ impl EntityId {
     }
 }
 
-impl From<EntityId> for u64 {
-    fn from(entity: EntityId) -> Self {
-        entity.id
-    }
-}
-
 impl fmt::Display for EntityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{:x}", self.kind.0, self.id)

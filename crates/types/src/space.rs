@@ -79,12 +79,6 @@ pub struct ChunkId {
     pub y: i16,
 }
 
-impl From<ChunkId> for u64 {
-    fn from(chunk: ChunkId) -> Self {
-        chunk.to_u64()
-    }
-}
-
 impl ChunkId {
     /// The chunk of `island` that contains `point`. Points beyond ±983 km fall in the outermost chunk.
     pub fn of(island: u16, point: Point) -> Self {

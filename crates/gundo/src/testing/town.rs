@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::{
-    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Neighbour, Part, Payload, Player, RawContext,
-    RawDecision, RawDone, Reads, Refusal, Rules, Surroundings, Ticked,
+    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Key, Neighbour, Part, Payload, Player,
+    RawContext, RawDecision, RawDone, Reads, Refusal, Rules, Surroundings, Ticked,
 };
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
@@ -141,22 +141,21 @@ impl Town {
     ) -> Result<P::Reply, Refusal> {
         let bytes = command.to_bytes();
         let reply = self.run(player, &bytes)?;
-        Ok(P::Reply::from_bytes(&reply).ok().flatten().expect("the engine hands over what the rules encoded"))
+        let reply = P::Reply::from_bytes(&reply).ok().flatten();
+        Ok(reply.expect("a reply that is a choice must be given: the rules left `Done::reply` out"))
     }
 
     /// What `id` answers to an ask of `by`. It has no effect.
     ///
     /// # Errors
     /// Its refusal.
-    pub fn ask<T: Asked>(
-        &mut self,
-        by: EntityId,
-        id: impl Into<u64>,
-        ask: &T::Ask,
-    ) -> Result<T::Answer, Refusal> {
+    pub fn ask<T: Asked>(&mut self, by: EntityId, id: impl Key, ask: &T::Ask) -> Result<T::Answer, Refusal> {
         let actor = self.actor(by);
-        let part =
-            Part { entity: EntityId::new(T::KIND, id.into()), ask: ask.to_bytes(), exists: Exists::Yes };
+        let part = Part {
+            entity: EntityId::new(T::KIND, id.number(T::KIND, T::NAME)),
+            ask: ask.to_bytes(),
+            exists: Exists::Yes,
+        };
         let done = self.answer(&part, &actor)?;
         Ok(T::Answer::from_bytes(&done.reply)
             .ok()
@@ -165,20 +164,20 @@ impl Town {
     }
 
     /// Lets an event happen, whatever the rules say: to set up a test.
-    pub fn happen<E: Entity>(&mut self, id: impl Into<u64>, event: &E::Event) {
-        self.apply(EntityId::new(E::KIND, id.into()), event.to_bytes());
+    pub fn happen<E: Entity>(&mut self, id: impl Key, event: &E::Event) {
+        self.apply(EntityId::new(E::KIND, id.number(E::KIND, E::NAME)), event.to_bytes());
     }
 
     /// The durable state of an entity.
-    pub fn state<E: Entity>(&mut self, id: impl Into<u64>) -> E::Durable {
-        let snapshot = self.entity(EntityId::new(E::KIND, id.into())).snapshot();
+    pub fn state<E: Entity>(&mut self, id: impl Key) -> E::Durable {
+        let snapshot = self.entity(EntityId::new(E::KIND, id.number(E::KIND, E::NAME))).snapshot();
         gundo_wire::Message::decode(snapshot).expect("a snapshot is the durable state")
     }
 
     /// What others see of an entity now.
-    pub fn public<E: Entity>(&mut self, id: impl Into<u64>) -> Option<E::Public> {
+    pub fn public<E: Entity>(&mut self, id: impl Key) -> Option<E::Public> {
         let now = self.now;
-        let public = self.entity(EntityId::new(E::KIND, id.into())).public(now)?;
+        let public = self.entity(EntityId::new(E::KIND, id.number(E::KIND, E::NAME))).public(now)?;
         E::Public::from_bytes(&public).ok().flatten()
     }
 
@@ -189,14 +188,17 @@ impl Town {
     }
 
     /// When the public part of an entity next changes with time alone.
-    pub fn next_change<E: Entity>(&mut self, id: impl Into<u64>) -> Option<WorldTime> {
+    pub fn next_change<E: Entity>(&mut self, id: impl Key) -> Option<WorldTime> {
         let now = self.now;
-        self.entity(EntityId::new(E::KIND, id.into())).next_change(now)
+        self.entity(EntityId::new(E::KIND, id.number(E::KIND, E::NAME))).next_change(now)
     }
 
     /// All events of an entity, in order.
-    pub fn events<E: Entity>(&self, id: impl Into<u64>) -> Vec<E::Event> {
-        let events = self.events.get(&EntityId::new(E::KIND, id.into())).map_or(&[][..], Vec::as_slice);
+    pub fn events<E: Entity>(&self, id: impl Key) -> Vec<E::Event> {
+        let events = self
+            .events
+            .get(&EntityId::new(E::KIND, id.number(E::KIND, E::NAME)))
+            .map_or(&[][..], Vec::as_slice);
         events.iter().filter_map(|event| E::Event::from_bytes(event).ok().flatten()).collect()
     }
 
@@ -220,8 +222,8 @@ impl Town {
     }
 
     /// Runs one tick of 100 ms of an entity and returns its creatures. Its asks to itself take effect, unless it refuses.
-    pub fn tick<E: Entity>(&mut self, id: impl Into<u64>) -> Vec<Child> {
-        let id = EntityId::new(E::KIND, id.into());
+    pub fn tick<E: Entity>(&mut self, id: impl Key) -> Vec<Child> {
+        let id = EntityId::new(E::KIND, id.number(E::KIND, E::NAME));
         self.entity(id);
         let mut entity = self.entities.remove(&id).expect("just there");
         let picture = self.picture();
@@ -411,8 +413,13 @@ impl Town {
     }
 
     fn apply(&mut self, id: EntityId, event: Bytes) {
-        self.entity(id).apply(&event).expect("an event that was just encoded");
+        let entity = self.entity(id);
+        entity.apply(&event).expect("an event that was just encoded");
+        let place = entity.place();
         self.events.entry(id).or_default().push(event);
+        if let (Some(chunk), Some(body)) = (self.rules.chunk_of(id), place) {
+            assert!(chunk.has(&body), "{id} stands outside its chunk: nobody would see it");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::entity::{Asked, Player};
 use super::kinds::Typed;
 use super::payload::Payload;
 use super::refusal::{Refusal, game_error};
-use super::state::State;
+use super::state::{Key, State};
 
 impl<E: Player> Done<E> {
     /// The reply to the player's client. Without it, the reply is empty.
@@ -39,25 +39,25 @@ pub struct Ask;
 impl Ask {
     /// Asks the entity `id` of kind `T`, which must exist: otherwise the command is refused with `no_such_entity`. For land, `id`
     /// is its chunk.
-    pub fn of<T: Asked>(id: impl Into<u64>, ask: &T::Ask) -> Asking<One<T>> {
-        Asking { parts: vec![part::<T>(id.into(), ask, Exists::Yes)], answers: PhantomData }
+    pub fn of<T: Asked>(id: impl Key, ask: &T::Ask) -> Asking<One<T>> {
+        Asking { parts: vec![part::<T>(id, ask, Exists::Yes)], answers: PhantomData }
     }
 
     /// Asks the entity `id` of kind `T`, which must not exist: its first events create it. Otherwise the command is refused with
     /// `already_exists`.
-    pub fn create<T: Asked>(id: impl Into<u64>, ask: &T::Ask) -> Asking<One<T>> {
-        Asking { parts: vec![part::<T>(id.into(), ask, Exists::No)], answers: PhantomData }
+    pub fn create<T: Asked>(id: impl Key, ask: &T::Ask) -> Asking<One<T>> {
+        Asking { parts: vec![part::<T>(id, ask, Exists::No)], answers: PhantomData }
     }
 
     /// Asks several entities of one kind the same thing. Their answers come in this order.
-    pub fn each<T: Asked>(ids: impl IntoIterator<Item = impl Into<u64>>, ask: &T::Ask) -> Asking<Many<T>> {
-        let parts = ids.into_iter().map(|id| part::<T>(id.into(), ask, Exists::Yes)).collect();
+    pub fn each<T: Asked>(ids: impl IntoIterator<Item = impl Key>, ask: &T::Ask) -> Asking<Many<T>> {
+        let parts = ids.into_iter().map(|id| part::<T>(id, ask, Exists::Yes)).collect();
         Asking { parts, answers: PhantomData }
     }
 }
 
-fn part<T: Asked>(id: u64, ask: &T::Ask, exists: Exists) -> Part {
-    Part { entity: EntityId::new(T::KIND, id), ask: ask.to_bytes(), exists }
+fn part<T: Asked>(id: impl Key, ask: &T::Ask, exists: Exists) -> Part {
+    Part { entity: EntityId::new(T::KIND, id.number(T::KIND, T::NAME)), ask: ask.to_bytes(), exists }
 }
 
 /// A transaction that is being built. It does nothing before [`then`](Self::then).
@@ -67,19 +67,21 @@ pub struct Asking<A> {
     answers: PhantomData<fn(A)>,
 }
 
-impl<A: Answers> Asking<A> {
+impl<A: Fixed> Asking<A> {
     /// Also asks another entity. The closure of [`then`](Self::then) gets the answers as a pair.
-    pub fn and<T: Asked>(mut self, id: impl Into<u64>, ask: &T::Ask) -> Asking<Both<A, One<T>>> {
-        self.parts.push(part::<T>(id.into(), ask, Exists::Yes));
+    pub fn and<T: Asked>(mut self, id: impl Key, ask: &T::Ask) -> Asking<Both<A, One<T>>> {
+        self.parts.push(part::<T>(id, ask, Exists::Yes));
         Asking { parts: self.parts, answers: PhantomData }
     }
 
     /// Also creates another entity, as [`Ask::create`].
-    pub fn and_create<T: Asked>(mut self, id: impl Into<u64>, ask: &T::Ask) -> Asking<Both<A, One<T>>> {
-        self.parts.push(part::<T>(id.into(), ask, Exists::No));
+    pub fn and_create<T: Asked>(mut self, id: impl Key, ask: &T::Ask) -> Asking<Both<A, One<T>>> {
+        self.parts.push(part::<T>(id, ask, Exists::No));
         Asking { parts: self.parts, answers: PhantomData }
     }
+}
 
+impl<A: Answers> Asking<A> {
     /// Decides on the answers: what happens to the asking entity itself, or a refusal, after which nothing happens to any entity.
     ///
     /// The closure gets the entity's present state, the answers, and a context. It may run again, like `decide`.
@@ -99,6 +101,16 @@ pub trait Answers: 'static {
     /// Reads them, in the order of the asks. `None`: one of them is not such an answer.
     fn read(answers: &mut std::slice::Iter<'_, Bytes>) -> Option<Self::Out>;
 }
+
+/// A number of answers that the types know, so that others can be asked besides.
+#[diagnostic::on_unimplemented(
+    message = "after `Ask::each` nobody else can be asked",
+    note = "begin with `Ask::of` and add the others with `and`, or ask with `each` alone"
+)]
+pub trait Fixed: Answers {}
+
+impl<T: Asked> Fixed for One<T> {}
+impl<A: Fixed, B: Fixed> Fixed for Both<A, B> {}
 
 /// One entity's answer.
 pub struct One<T>(PhantomData<fn(T)>);

@@ -7,7 +7,7 @@ use rand_core::Rng;
 
 use super::payload::Payload;
 use super::refusal::Refusal;
-use super::state::{Role, State};
+use super::state::{Key, Role, State};
 
 /// The entity that asks another, as others saw it when it sent the ask.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,14 +137,14 @@ impl<E: State> Context<'_, E> {
 
     /// The public part of land (by its chunk) or of a placed entity, if it is in the local picture. It may be a tick old: a
     /// decision that must not be wrong about it asks the entity.
-    pub fn look<T: State>(&self, id: impl Into<u64>) -> Option<T::Public> {
-        let bytes = self.look_at(EntityId::new(T::KIND, id.into()), T::ROLE)?;
+    pub fn look<T: State>(&self, id: impl Key) -> Option<T::Public> {
+        let bytes = self.look_at(EntityId::new(T::KIND, id.number(T::KIND, T::NAME)), T::ROLE)?;
         T::Public::from_bytes(&bytes).ok().flatten()
     }
 
     /// As [`look`](Self::look), but decoded as another message: to read only a part of a large public part.
-    pub fn look_as<T: State, M: Payload>(&self, id: impl Into<u64>) -> Option<M> {
-        let bytes = self.look_at(EntityId::new(T::KIND, id.into()), T::ROLE)?;
+    pub fn look_as<T: State, M: Payload>(&self, id: impl Key) -> Option<M> {
+        let bytes = self.look_at(EntityId::new(T::KIND, id.number(T::KIND, T::NAME)), T::ROLE)?;
         M::from_bytes(&bytes).ok().flatten()
     }
 
@@ -158,8 +158,8 @@ impl<E: State> Context<'_, E> {
     ///
     /// # Errors
     /// The engine must fetch it first; or this rule cannot fetch.
-    pub fn read<T: State>(&mut self, id: impl Into<u64>) -> Result<Option<T::Public>, Refusal> {
-        let id = EntityId::new(T::KIND, id.into());
+    pub fn read<T: State>(&mut self, id: impl Key) -> Result<Option<T::Public>, Refusal> {
+        let id = EntityId::new(T::KIND, id.number(T::KIND, T::NAME));
         let Some(reads) = &mut self.reads else {
             return Err(Refusal::new("game_error", "Only a player's decide can read what is elsewhere."));
         };

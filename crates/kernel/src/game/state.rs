@@ -18,6 +18,38 @@ pub enum Role {
     Home,
 }
 
+/// Placed entities of one kind in one chunk that the engine loads when somebody looks there. If there are more, those with higher numbers
+/// are not shown, and a counter says so.
+pub const PLACED_MAX: usize = 256;
+
+/// What names an entity of a kind that the type says: its number, its chunk (for land), or its id.
+pub trait Key {
+    /// The number of the entity, which is of this kind.
+    ///
+    /// # Panics
+    /// It is the id of an entity of another kind: a mistake in the rules.
+    fn number(self, kind: Kind, name: &str) -> u64;
+}
+
+impl Key for u64 {
+    fn number(self, _: Kind, _: &str) -> u64 {
+        self
+    }
+}
+
+impl Key for ChunkId {
+    fn number(self, _: Kind, _: &str) -> u64 {
+        self.to_u64()
+    }
+}
+
+impl Key for EntityId {
+    fn number(self, kind: Kind, name: &str) -> u64 {
+        assert!(self.kind == kind, "{self} is no {name}: that is kind {}", kind.0);
+        self.id
+    }
+}
+
 impl Role {
     /// The chunk that the entity `id` of a kind with this role belongs to, if it belongs to one.
     pub fn chunk_of(self, id: EntityId) -> Option<ChunkId> {

@@ -10,12 +10,9 @@ use gundo_types::{ChunkId, EntityId, Kind};
 use super::desk::Rooms;
 use super::room::Host;
 use crate::core::Timer;
-use crate::game::Role;
+use crate::game::{PLACED_MAX, Role};
 use crate::io::Output;
 
-/// Entities of one kind in one chunk that are loaded when somebody looks there. If there are more, those with higher numbers are
-/// not shown, and a counter says so.
-const PLACED_MAX: usize = 256;
 /// Between two tries to list the entities of a chunk, ms.
 const LIST_RETRY_MS: u64 = 250;
 
