@@ -325,15 +325,10 @@ impl Town {
         let id = part.entity;
         let kind =
             self.rules.kind_of(id.kind).unwrap_or_else(|| panic!("the game has no kind {}", id.kind.0));
-        let (creates, exists) = (kind.asking_creates(), self.exists(id));
-        match part.exists {
-            Exists::Yes if !exists && !creates => {
-                return Err(Refusal::new("no_such_entity", "That does not exist."));
-            }
-            Exists::No if exists => return Err(Refusal::new("already_exists", "That exists already.")),
-            _ => {}
+        match part.exists.refusal(self.exists(id), kind.asking_creates()) {
+            Some(refusal) => Err(refusal),
+            None => self.with(id, None, |entity, cx| entity.answer(&part.ask, actor, cx)),
         }
-        self.with(id, None, |entity, cx| entity.answer(&part.ask, actor, cx))
     }
 
     fn exists(&self, id: EntityId) -> bool {

@@ -158,6 +158,19 @@ pub enum Exists {
     No,
 }
 
+impl Exists {
+    /// Why an ask does not reach the rules, if so. `exists`: whether the entity has events.
+    pub fn refusal(self, exists: bool, asking_creates: bool) -> Option<Refusal> {
+        match self {
+            Self::Yes if !exists && !asking_creates => {
+                Some(Refusal::new("no_such_entity", "That does not exist."))
+            }
+            Self::No if exists => Some(Refusal::new("already_exists", "That exists already.")),
+            Self::Yes | Self::No => None,
+        }
+    }
+}
+
 /// The conclusion from the answers of all asked entities.
 pub trait Conclude: Send {
     /// Decides the asking entity's own part. `entity` is the one whose decision asked.

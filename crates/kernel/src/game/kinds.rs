@@ -73,8 +73,6 @@ pub trait AnyKind: Send + Sync {
     fn role(&self) -> Role;
     /// Whether others can ask it.
     fn is_asked(&self) -> bool;
-    /// Whether it has volatile behaviour.
-    fn is_ticking(&self) -> bool;
     /// Whether an ask creates one that does not exist yet.
     fn asking_creates(&self) -> bool;
     /// The entity before its first event.
@@ -116,10 +114,6 @@ impl<E: Registered> AnyKind for TypedKind<E> {
 
     fn is_asked(&self) -> bool {
         E::methods().answer.is_some()
-    }
-
-    fn is_ticking(&self) -> bool {
-        E::methods().tick.is_some()
     }
 
     fn asking_creates(&self) -> bool {

@@ -65,9 +65,7 @@ impl Host {
             }
         }
     }
-}
 
-impl Host {
     /// Whether an asked entity is here, loaded or loading. If not, the coordinator gets the reason.
     fn has_participant(
         &mut self,
@@ -115,19 +113,10 @@ impl Entity {
         cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
     }
 
-    fn asking_creates(&self, cx: &Cx<'_>) -> bool {
-        cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates())
-    }
-
     /// Why an ask does not reach the rules, if so: it needs the entity to exist, or not to exist.
     fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
-        match (exists, self.durable.seq) {
-            (Exists::Yes, 0) if !self.asking_creates(cx) => {
-                Some(Refusal::new("no_such_entity", "That does not exist."))
-            }
-            (Exists::No, 1..) => Some(Refusal::new("already_exists", "That exists already.")),
-            _ => None,
-        }
+        let creates = cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates());
+        exists.refusal(self.durable.seq > 0, creates)
     }
 
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
