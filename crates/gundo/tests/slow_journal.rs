@@ -9,7 +9,7 @@ use std::time::Duration;
 use gundo::testing::{NodeState, WorldStatus};
 use gundo::{EntityId, NodeId};
 use gundo_journal::{
-    Fault, Journal, Line, MemoryJournal, NameRow, Pruned, Registration, Sink, StreamSummary,
+    Fault, Handle, Journal, MemoryJournal, NameRow, Pruned, Registration, Sink, StreamSummary,
 };
 use gundo_node::{Control, LocalNodes, SoloSettings};
 use gundo_types::WorldTime;
@@ -50,8 +50,8 @@ impl Journal for Stalling {
         self.journal.is_member(incarnation)
     }
 
-    fn line(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
-        self.journal.line(node, incarnation, sink)
+    fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
+        self.journal.handle(node, incarnation, sink)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {

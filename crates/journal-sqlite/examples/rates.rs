@@ -23,8 +23,8 @@ fn journal(dir: &Path, ahead: usize, batches: u64) -> (f64, f64, f64) {
     let journal = open(dir, Settings::default()).expect("writable");
     let incarnation = join(&journal, 1);
     let (tx, completions) = channel();
-    let mut line =
-        journal.line(NodeId(1), incarnation, Box::new(move |completion| drop(tx.send(completion))));
+    let mut handle =
+        journal.handle(NodeId(1), incarnation, Box::new(move |completion| drop(tx.send(completion))));
     let (cause, payload) = (Bytes::from(vec![0; CAUSE]), Bytes::from(vec![1; PAYLOAD]));
     let mut seqs = vec![0; STREAMS as usize];
     let (mut sent, mut done, mut chance) = (0, 0, 0x9e37_79b9_7f4a_7c15_u64);
@@ -41,7 +41,7 @@ fn journal(dir: &Path, ahead: usize, batches: u64) -> (f64, f64, f64) {
             seqs[id as usize] += 1;
             let streams = vec![StreamAppend { entity, load: 1, after, events: vec![event], snapshot: None }];
             let (node, prepared_by, names) = (NodeId(1), Vec::new(), Vec::new());
-            line.append(Batch { id: sent, node, incarnation, prepared_by, streams, names });
+            handle.append(Batch { id: sent, node, incarnation, prepared_by, streams, names });
             sent += 1;
         }
         match completions.recv().expect("the journal answers") {

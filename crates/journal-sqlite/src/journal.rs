@@ -1,4 +1,4 @@
-//! The journal with its threads: one writer and a few readers behind the lines.
+//! The journal with its threads: one writer and a few readers behind the handles.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
-use gundo_journal::{Fault, Journal, Line, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
+use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
@@ -29,8 +29,8 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 /// A journal in a SQLite file. Opened by [`open`](crate::open()).
 ///
-/// Dropping it writes what waits in open lines, gives the outcomes, moves the log into the file and unlocks the directory. It
-/// refuses everything from lines that outlive it.
+/// Dropping it writes what waits in open handles, gives the outcomes, moves the log into the file and unlocks the directory. It
+/// refuses everything from handles that outlive it.
 pub struct SqliteJournal {
     queues: Arc<SharedQueues<Job>>,
     counters: Arc<Counters>,
@@ -140,8 +140,8 @@ impl Journal for SqliteJournal {
         self.reader().is_member(incarnation)
     }
 
-    fn line(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
-        self.queues.line(incarnation, sink)
+    fn handle(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
+        self.queues.handle(incarnation, sink)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {

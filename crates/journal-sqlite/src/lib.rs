@@ -1,9 +1,9 @@
 //! The journal in a SQLite file, for a world in one process. Nothing to install, nothing to administer.
 //!
 //! ```text
-//! line of node 1 ──► bounded queue ─┐             ┌─ reader threads ◄── loads
-//! line of node 2 ──► bounded queue ─┼─► writer ──►│ DIR/journal.sqlite (WAL, synchronous FULL)
-//! line of node 3 ──► bounded queue ─┘   thread    └─ DIR/gundo.lock: one process at a time
+//! handle of node 1 ──► bounded queue ─┐             ┌─ reader threads ◄── loads
+//! handle of node 2 ──► bounded queue ─┼─► writer ──►│ DIR/journal.sqlite (WAL, synchronous FULL)
+//! handle of node 3 ──► bounded queue ─┘   thread    └─ DIR/gundo.lock: one process at a time
 //! ```
 //! The writer commits everything that waits as one transaction, with one sync of the disk. Then it gives the outcomes, and only
 //! then does it checkpoint and prune. Queues, groups, and the rules for what lands and how it ends are in [`gundo_journal`]; files,

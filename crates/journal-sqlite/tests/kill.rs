@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gundo_journal::suite::join;
-use gundo_journal::{Completion, Journal, Line};
+use gundo_journal::{Completion, Handle, Journal};
 use gundo_journal_sqlite::{Reader, Settings, open, verify};
 use gundo_types::{EntityId, Kind, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, EventType, Outcome, StreamAppend};
 
 const DIR: &str = "GUNDO_KILL_TEST_DIR";
 const ROUNDS: u64 = 10;
-const LINES: u64 = 3;
-const STREAMS_PER_LINE: u64 = 12;
+const HANDLES: u64 = 3;
+const STREAMS_PER_HANDLE: u64 = 12;
 const SNAPSHOT_EVERY: u64 = 25;
-/// Batches of one line in flight.
+/// Batches of one handle in flight.
 const AHEAD: usize = 40;
 
 /// Prunes all the time, so that the kill hits pruning too.
@@ -32,8 +32,8 @@ fn settings() -> Settings {
     Settings { keep_ms: 0, prune_every_ms: 5, checkpoint_pages: 200, ..Settings::default() }
 }
 
-fn stream_id(line: u64, index: u64) -> EntityId {
-    EntityId::new(Kind(3), line << 56 | index)
+fn stream_id(handle: u64, index: u64) -> EntityId {
+    EntityId::new(Kind(3), handle << 56 | index)
 }
 
 /// The content of an event: entity and seq determine its length and bytes.
@@ -54,18 +54,18 @@ fn append(entity: EntityId, after: u64, count: u64) -> StreamAppend {
     StreamAppend { entity, load: 1, after, events: (after + 1..=last).map(event).collect(), snapshot }
 }
 
-/// A node with one line: reads the newest seqs of its streams, then keeps [`AHEAD`] batches in flight until told to stop.
+/// A node with one handle: reads the newest seqs of its streams, then keeps [`AHEAD`] batches in flight until told to stop.
 fn write_heavily(
     journal: &dyn Journal,
-    (line, incarnation): (u64, u64),
+    (handle, incarnation): (u64, u64),
     stop: &AtomicBool,
     acknowledge: &(dyn Fn(&Batch) + Sync),
 ) {
     let (tx, completions) = channel();
     let sink = Box::new(move |completion| drop(tx.send(completion)));
-    let mut node = journal.line(NodeId(line as u16), incarnation, sink);
-    let mut lasts: Vec<u64> = (0..STREAMS_PER_LINE)
-        .map(|index| loaded_last(node.as_mut(), &completions, stream_id(line, index)))
+    let mut node = journal.handle(NodeId(handle as u16), incarnation, sink);
+    let mut lasts: Vec<u64> = (0..STREAMS_PER_HANDLE)
+        .map(|index| loaded_last(node.as_mut(), &completions, stream_id(handle, index)))
         .collect();
     let mut on_the_way = BTreeMap::new();
     let mut id = 0;
@@ -75,18 +75,24 @@ fn write_heavily(
             // Some batches are over two streams, with several events each.
             let count = 1 + id % 3;
             let mut streams = Vec::new();
-            for index in [id % STREAMS_PER_LINE, (id * 5 + 1) % STREAMS_PER_LINE]
+            for index in [id % STREAMS_PER_HANDLE, (id * 5 + 1) % STREAMS_PER_HANDLE]
                 .into_iter()
                 .take(1 + (id % 2) as usize)
             {
-                if streams.iter().all(|s: &StreamAppend| s.entity != stream_id(line, index)) {
-                    streams.push(append(stream_id(line, index), lasts[index as usize], count));
+                if streams.iter().all(|s: &StreamAppend| s.entity != stream_id(handle, index)) {
+                    streams.push(append(stream_id(handle, index), lasts[index as usize], count));
                     lasts[index as usize] += count;
                 }
             }
             let prepared_by = Vec::new();
-            let batch =
-                Batch { id, node: NodeId(line as u16), incarnation, prepared_by, streams, names: Vec::new() };
+            let batch = Batch {
+                id,
+                node: NodeId(handle as u16),
+                incarnation,
+                prepared_by,
+                streams,
+                names: Vec::new(),
+            };
             on_the_way.insert(id, batch.clone());
             node.append(batch);
         }
@@ -99,7 +105,7 @@ fn write_heavily(
     }
 }
 
-fn loaded_last(node: &mut dyn Line, completions: &Receiver<Completion>, entity: EntityId) -> u64 {
+fn loaded_last(node: &mut dyn Handle, completions: &Receiver<Completion>, entity: EntityId) -> u64 {
     node.load(entity, 1);
     match completions.recv().expect("the journal answers") {
         Completion::Loaded { result: Ok(loaded), .. } => {
@@ -113,10 +119,10 @@ fn loaded_last(node: &mut dyn Line, completions: &Receiver<Completion>, entity: 
 fn run_writers(dir: &Path, stop: &AtomicBool, acknowledge: &(dyn Fn(&Batch) + Sync)) {
     let journal = open(dir, settings()).expect("opens after every kill");
     std::thread::scope(|scope| {
-        for line in 1..=LINES {
+        for handle in 1..=HANDLES {
             let journal = &journal;
-            let incarnation = join(journal, line as u16);
-            scope.spawn(move || write_heavily(journal, (line, incarnation), stop, acknowledge));
+            let incarnation = join(journal, handle as u16);
+            scope.spawn(move || write_heavily(journal, (handle, incarnation), stop, acknowledge));
         }
     });
 }
@@ -204,7 +210,7 @@ fn what_was_acknowledged_survives_sigkill() {
         check(dir.path(), &acknowledged);
     }
     assert!(total > ROUNDS * 50, "only {total} appends were acknowledged");
-    assert_eq!(acknowledged.len() as u64, LINES * STREAMS_PER_LINE);
+    assert_eq!(acknowledged.len() as u64, HANDLES * STREAMS_PER_HANDLE);
 }
 
 fn parse(line: &str) -> Option<(EntityId, u64)> {

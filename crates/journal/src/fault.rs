@@ -76,7 +76,7 @@ pub enum Fault {
         /// Why.
         source: Why,
     },
-    /// [`Line::load`](crate::Line::load).
+    /// [`Handle::load`](crate::Handle::load).
     #[error("the journal cannot load {entity}")]
     Load {
         /// The entity.
@@ -84,7 +84,7 @@ pub enum Fault {
         /// Why.
         source: Why,
     },
-    /// [`Line::list`](crate::Line::list).
+    /// [`Handle::list`](crate::Handle::list).
     #[error("the journal cannot list entities of kind {}", kind.0)]
     List {
         /// The kind.

@@ -1,6 +1,6 @@
 //! The journal as a trait, an implementation in memory, and the conformance suite that every implementation passes.
 //!
-//! A node opens one [`Line`] and reaches the journal only through it; outcomes come back through its [`Sink`]. Start with
+//! A node opens one [`Handle`] and reaches the journal only through it; outcomes come back through its [`Sink`]. Start with
 //! [`Journal`]. Every journal with a real storage shares three parts: [`queue`] keeps what waits and forms groups, [`group`]
 //! decides which batch of a group lands, [`commit`] says how each batch ended. [`Store`] is the whole journal as one plain value,
 //! for simulation; the tests in [`suite`] define each promise.
@@ -56,13 +56,13 @@ pub enum Completion {
     },
 }
 
-/// Receives a line's completions. Called on the journal's threads (or inside the call that asked): it must not block, and must not
-/// call the line.
+/// Receives a handle's completions. Called on the journal's threads (or inside the call that asked): it must not block, and must not
+/// call the handle.
 pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
 
-/// A journal that nodes can open lines to.
+/// A journal that nodes can open handles to.
 ///
-/// Every method except [`line`](Self::line) may block on the storage: they are for starting, stopping, monitoring and tools, not
+/// Every method except [`handle`](Self::handle) may block on the storage: they are for starting, stopping, monitoring and tools, not
 /// for a logic thread.
 pub trait Journal: Send + Sync {
     /// Registers an incarnation of `node`: a row in `members`. The coordinator chose its number. An incarnation that is not above
@@ -85,8 +85,8 @@ pub trait Journal: Send + Sync {
     /// The storage cannot be read.
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault>;
 
-    /// Opens the line of an incarnation. Dropping it drops what still waits in its queue, as a crash would.
-    fn line(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line>;
+    /// Opens the handle of an incarnation. Dropping it drops what still waits in its queue, as a crash would.
+    fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle>;
 
     /// The note under `key` about the world: its game, its seed and the like.
     ///
@@ -113,7 +113,7 @@ pub trait Journal: Send + Sync {
     fn streams(&self, after: Option<EntityId>, max: usize) -> Result<Vec<StreamSummary>, Fault>;
 
     /// Up to `max` events of a stream with a seq above `after`, ascending; what was pruned is not there. For tools: an
-    /// entity is read with [`Line::load`].
+    /// entity is read with [`Handle::load`].
     ///
     /// # Errors
     /// The storage cannot be read.
@@ -145,8 +145,8 @@ pub enum Registration {
 }
 
 /// One incarnation's way to the journal. Bounded; never blocks.
-pub trait Line: Send {
-    /// Hands over a batch. The outcome comes through the sink, in order for batches of one stream. Only when the line's queue is
+pub trait Handle: Send {
+    /// Hands over a batch. The outcome comes through the sink, in order for batches of one stream. Only when the handle's queue is
     /// full is the outcome `Rejected` at once, ahead of those of earlier batches.
     ///
     /// After any outcome but `Done`, batches that touch a stream of the failed one end as `Conflict` until they name a higher

@@ -11,7 +11,7 @@ use gundo_types::{EntityId, Kind, NodeId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 use crate::group::{self, Fences, NameRow, Verdict};
-use crate::{Completion, Fault, Journal, KEEP_MS, Line, Pruned, Registration, Sink, StreamSummary};
+use crate::{Completion, Fault, Handle, Journal, KEEP_MS, Pruned, Registration, Sink, StreamSummary};
 
 /// A journal as a plain value.
 #[derive(Debug, Default)]
@@ -149,7 +149,7 @@ impl Store {
         }
     }
 
-    /// See [`Line::load`].
+    /// See [`Handle::load`].
     pub fn load(&self, entity: EntityId) -> Loaded {
         let Some(stream) = self.rows.streams.get(&entity) else {
             return Loaded::default();
@@ -163,7 +163,7 @@ impl Store {
         Loaded { snapshot, events: events.map(|(seq, event)| (*seq, event.clone())).collect() }
     }
 
-    /// See [`Line::list`].
+    /// See [`Handle::list`].
     pub fn list(&self, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> Vec<u64> {
         if ids.is_empty() {
             return Vec::new();
@@ -241,7 +241,7 @@ impl Rows {
     }
 }
 
-/// The journal in memory. Every call is complete when it returns, so a line's queue never fills; outcomes reach the sink inside
+/// The journal in memory. Every call is complete when it returns, so a handle's queue never fills; outcomes reach the sink inside
 /// the call.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryJournal {
@@ -279,8 +279,8 @@ impl Journal for MemoryJournal {
         Ok(self.store().is_member(incarnation))
     }
 
-    fn line(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
-        Box::new(MemoryLine { journal: self.clone(), incarnation, sink })
+    fn handle(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
+        Box::new(MemoryHandle { journal: self.clone(), incarnation, sink })
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -309,15 +309,15 @@ impl Journal for MemoryJournal {
     }
 }
 
-struct MemoryLine {
+struct MemoryHandle {
     journal: MemoryJournal,
     incarnation: u64,
     sink: Sink,
 }
 
-impl Line for MemoryLine {
+impl Handle for MemoryHandle {
     fn append(&mut self, batch: Batch) {
-        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's line", batch.id);
+        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's handle", batch.id);
         let id = batch.id;
         let outcome = self.journal.store().commit_group(vec![batch]).pop();
         (self.sink)(Completion::Appended { batch: id, outcome: outcome.expect("one batch, one outcome") });

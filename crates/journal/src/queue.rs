@@ -1,7 +1,7 @@
 //! What waits to be committed: a bounded queue per node, served round-robin, from which the writer takes groups.
 //!
 //! [`Queues`] is all of it as a plain value: no locks, no threads, no clock. [`SharedQueues`] puts it between the threads of nodes
-//! and those of a journal, and provides a [`Line`](crate::Line). Start with [`Queues::push`] and
+//! and those of a journal, and provides a [`Handle`](crate::Handle). Start with [`Queues::push`] and
 //! [`Queues::take_group`].
 //!
 //! Not here: which batch of a group lands ([`group`](crate::group)) and how a group ends ([`commit`](crate::commit)).

@@ -1,7 +1,7 @@
 //! What every journal promises, as tests: [`conformance!`](crate::conformance) makes one test per function here for a journal
 //! of yours.
 //!
-//! Each case gets an empty journal, and uses it only through [`Journal`] and [`Line`], as a node does. The cases do not control
+//! Each case gets an empty journal, and uses it only through [`Journal`] and [`Handle`], as a node does. The cases do not control
 //! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use gundo_types::{EntityId, Kind, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChange, Outcome, StreamAppend};
 use prost::Message;
 
-use crate::{Completion, Journal, KEEP_MS, Line, Registration};
+use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
 
 /// Makes one `#[test]` per case of the suite. The argument is an expression that gives a fresh, empty [`Journal`] for
 /// each; it may be a tuple of the journal and something that must outlive it.
@@ -73,9 +73,9 @@ pub fn join(journal: &dyn Journal, node: u16) -> u64 {
     }
 }
 
-/// A line that waits for its outcomes: the tests' node.
+/// A handle that waits for its outcomes: the tests' node.
 pub struct Probe {
-    line: Box<dyn Line>,
+    handle: Box<dyn Handle>,
     completions: Receiver<Completion>,
     /// The node.
     pub node: NodeId,
@@ -85,7 +85,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Joins as `node` and opens a line.
+    /// Joins as `node` and opens a handle.
     ///
     /// # Panics
     /// The journal cannot be written.
@@ -94,13 +94,13 @@ impl Probe {
         Self::open(journal, node, incarnation)
     }
 
-    /// Opens a line of an incarnation that has joined.
+    /// Opens a handle of an incarnation that has joined.
     pub fn open(journal: &dyn Journal, node: u16, incarnation: u64) -> Self {
         let (tx, completions) = channel();
         // A probe that was dropped ignores late outcomes.
         let sink = Box::new(move |completion| drop(tx.send(completion)));
-        let line = journal.line(NodeId(node), incarnation, sink);
-        Self { line, completions, node: NodeId(node), incarnation, next_id: 1 }
+        let handle = journal.handle(NodeId(node), incarnation, sink);
+        Self { handle, completions, node: NodeId(node), incarnation, next_id: 1 }
     }
 
     /// A batch over `streams`.
@@ -118,7 +118,7 @@ impl Probe {
     pub fn append_all(&mut self, batches: Vec<Batch>) -> Vec<Outcome> {
         let ids: Vec<u64> = batches.iter().map(|batch| batch.id).collect();
         for batch in batches {
-            self.line.append(batch);
+            self.handle.append(batch);
         }
         let mut outcomes = Vec::new();
         for _ in &ids {
@@ -156,7 +156,7 @@ impl Probe {
     /// # Panics
     /// It cannot be read, or the answer is for another load.
     pub fn load(&mut self, entity: EntityId) -> Loaded {
-        self.line.load(entity, 77);
+        self.handle.load(entity, 77);
         match self.next() {
             Completion::Loaded { entity: of, load, result } => {
                 assert_eq!((of, load), (entity, 77));
@@ -171,7 +171,7 @@ impl Probe {
     /// # Panics
     /// They cannot be read, or the answer is another's.
     pub fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> Vec<u64> {
-        self.line.list(kind, ids, max, 78);
+        self.handle.list(kind, ids, max, 78);
         match self.next() {
             Completion::Listed { kind: of, list, result } => {
                 assert_eq!((of, list), (kind, 78));
@@ -301,7 +301,7 @@ pub fn a_foreign_event_does_not_heal_a_failed_line(journal: &dyn Journal) {
     assert_eq!(b.append(vec![stream(e, 1, 1, 1)]), Outcome::Done);
     let batches = vec![a.batch(vec![stream(e, 1, 1, 1)]), a.batch(vec![stream(e, 1, 2, 1)])];
     assert_eq!(a.append_all(batches), [Outcome::Conflict, Outcome::Conflict]);
-    assert_eq!(b.append(vec![stream(e, 1, 2, 1)]), Outcome::Done, "the bar is of one line only");
+    assert_eq!(b.append(vec![stream(e, 1, 2, 1)]), Outcome::Done, "the bar is of one handle only");
     assert_eq!(a.append(vec![stream(e, 2, 3, 1)]), Outcome::Done);
 }
 
@@ -481,7 +481,7 @@ pub fn tools_see_every_stream(journal: &dyn Journal) {
     assert_eq!(page, [3, 4]);
 }
 
-/// Several lines at once: each gets its own outcomes, and a dropped line does not affect the others.
+/// Several handles at once: each gets its own outcomes, and a dropped handle does not affect the others.
 pub fn lines_do_not_mix(journal: &dyn Journal) {
     let mut probes: Vec<Probe> = (1..=4).map(|node| Probe::join(journal, node)).collect();
     let gone = Probe::join(journal, 5);

@@ -45,6 +45,7 @@ pub fn message(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// | `public = T` | the state itself | what others see |
 /// | `ask = T`, `answer = T` | nobody asks it; `()` | what other entities ask, and what it answers: it implements `Asked` |
 /// | `command = T`, `reply = T`, `private = T` | –, `()`, `()` | of players: what a client sends, gets, and alone sees |
+/// | `tell = T` | it cannot be told | of players: what any entity can tell this player's client (`Done::tell`) |
 /// | `signal = T` | `()` | what everybody near sees once |
 /// | `live = T` | it does not tick | its volatile part: it implements `Ticking` |
 /// | `durable = T` | the state itself | the message that is stored: it implements `Stored` |

@@ -21,6 +21,7 @@ struct Head {
     command: Option<Type>,
     reply: Option<Type>,
     private: Option<Type>,
+    tell: Option<Type>,
     live: Option<Type>,
     durable: Option<Type>,
     asking_creates: bool,
@@ -76,12 +77,13 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 "command" => &mut head.command,
                 "reply" => &mut head.reply,
                 "private" => &mut head.private,
+                "tell" => &mut head.tell,
                 "live" => &mut head.live,
                 "durable" => &mut head.durable,
                 _ => {
                     return Err(meta.error(
                         "`state` knows kind, name, player, land, placed, world, event, public, signal, ask, answer, command, \
-                         reply, private, live, durable and asking_creates",
+                         reply, private, tell, live, durable and asking_creates",
                     ));
                 }
             };
@@ -112,8 +114,11 @@ fn check(item: &DeriveInput, head: &Head) -> syn::Result<()> {
     if is_player && head.ask.is_some() {
         return fail("players cannot be asked yet: `ask` is for land, placed kinds and kinds at home");
     }
-    if !is_player && (head.command.is_some() || head.reply.is_some() || head.private.is_some()) {
-        return fail("`command`, `reply` and `private` are a player's; what other entities ask is `ask`");
+    let players = [&head.command, &head.reply, &head.private, &head.tell];
+    if !is_player && players.iter().any(|word| word.is_some()) {
+        return fail(
+            "`command`, `reply`, `private` and `tell` are a player's; what other entities ask is `ask`",
+        );
     }
     if head.ask.is_none() && (head.answer.is_some() || head.asking_creates) {
         return fail("`answer` and `asking_creates` need `ask`");
@@ -141,6 +146,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
     let (ask, answer) = (or(&head.ask, &never), or(&head.answer, &unit));
     let (command, reply, private) =
         (or(&head.command, &never), or(&head.reply, &unit), or(&head.private, &unit));
+    let tell = or(&head.tell, &never);
     let (live, durable) = (or(&head.live, &unit), or(&head.durable, &this));
     let (load, save) = stored(&root, head);
     let registered = registered(&root, ident, head);
@@ -161,6 +167,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
             type Command = #command;
             type Reply = #reply;
             type Private = #private;
+            type Tell = #tell;
             type Live = #live;
             fn from_durable(id: u64, world: &#world, durable: #durable) -> Self {
                 #load
@@ -177,6 +184,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
                 (&&#root::Probe::<#public>::NEW).describe(schema, "public part");
                 (&&#root::Probe::<#private>::NEW).describe(schema, "private part");
                 (&&#root::Probe::<#signal>::NEW).describe(schema, "signals");
+                (&&#root::Probe::<#tell>::NEW).describe(schema, "told to it alone");
             }
         }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_edge::{Delivery, Edge, NodeLink, Urgency};
-use gundo_journal::{Completion, Line, Sink};
+use gundo_journal::{Completion, Handle, Sink};
 use gundo_kernel::{Counters, Gauges, Input, Node, Output};
 use gundo_types::{EntityId, NodeId, Now};
 
@@ -213,7 +213,7 @@ pub(crate) struct Driver {
     link: Arc<Link>,
     edge: Edge,
     fabric: Fabric,
-    line: Box<dyn Line>,
+    handle: Box<dyn Handle>,
     membership: Membership,
     black_box: Arc<BlackBox>,
     logic: Logic,
@@ -232,7 +232,7 @@ impl Driver {
         link: Arc<Link>,
         edge: Edge,
         fabric: Fabric,
-        line: Box<dyn Line>,
+        handle: Box<dyn Handle>,
         membership: Membership,
         black_box: Arc<BlackBox>,
     ) -> Self {
@@ -242,7 +242,7 @@ impl Driver {
             link,
             edge,
             fabric,
-            line,
+            handle,
             membership,
             black_box,
             logic,
@@ -334,9 +334,9 @@ impl Driver {
                 }
                 Output::Close { conn, closing } => self.deliveries.push(Delivery::Close { conn, closing }),
                 Output::Peer { to, message } => self.fabric.push(to, message),
-                Output::Append(batch) => self.line.append(batch),
-                Output::Load { entity, load } => self.line.load(entity, load),
-                Output::List { kind, ids, max, list } => self.line.list(kind, ids, max, list),
+                Output::Append(batch) => self.handle.append(batch),
+                Output::Load { entity, load } => self.handle.load(entity, load),
+                Output::List { kind, ids, max, list } => self.handle.list(kind, ids, max, list),
                 Output::Renew { sent } => self.membership.renew(sent),
                 Output::Remove { epoch, node, incarnation } => {
                     self.membership.propose_removal(epoch, node, incarnation);

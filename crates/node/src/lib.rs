@@ -1,7 +1,7 @@
 //! The driver: runs kernels as a world.
 //!
 //! Each node is one logic thread that feeds one [`gundo_kernel::Node`] from one inbox and executes its outputs: to clients
-//! through its edge, to peers through the fabric, to the journal through its [`Line`](gundo_journal::Line). Clocks,
+//! through its edge, to peers through the fabric, to the journal through its [`Handle`](gundo_journal::Handle). Clocks,
 //! threads, metrics, the start and the graceful stop are here; only the kernel *decides* anything.
 //!
 //! Start with [`LocalNodes::start`]: this process' nodes of one world. [`Control`] ends, adds and drains them.

@@ -111,7 +111,7 @@ mod tests {
     use gundo_coordinator::operation::{Answer, Request};
     use gundo_coordinator::suite::{LEASE_MS, Made, candidate};
     use gundo_coordinator::{Coordinator, LocalCoordinator, LocalSettings};
-    use gundo_journal::{Line, MemoryJournal, NameRow, Pruned, Sink, StreamSummary};
+    use gundo_journal::{Handle, MemoryJournal, NameRow, Pruned, Sink, StreamSummary};
     use gundo_types::{EntityId, NodeId, WorldTime};
     use gundo_wire::journal::EventRecord;
 
@@ -162,8 +162,8 @@ mod tests {
             self.pass(Stalls::All).is_member(incarnation)
         }
 
-        fn line(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Line> {
-            self.journal.line(node, incarnation, sink)
+        fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
+            self.journal.handle(node, incarnation, sink)
         }
 
         fn meta(&self, key: &str) -> Result<Option<String>, Fault> {

@@ -106,12 +106,12 @@ impl Slot {
             me: (me, incarnation),
         };
         let fabric = Fabric::new(me, incarnation, Arc::clone(&ground.mesh));
-        let line = ground.journal.line(me, incarnation, link.sink());
+        let handle = ground.journal.handle(me, incarnation, link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);
         let driver = move || {
             let node = Node::new(settings);
-            Driver::new(node, its_link, its_edge, fabric, line, its_membership, black_box)
+            Driver::new(node, its_link, its_edge, fabric, handle, its_membership, black_box)
         };
         ground.watchdog.watch(&link);
         let thread = spawn(&link, &ground.black_box, driver, ground.tx.clone())?;

@@ -214,11 +214,11 @@ impl Town {
     }
 
     /// The messages to the client of `player` alone since the last call.
-    pub fn heard<M: Payload>(&mut self, player: EntityId) -> Vec<M> {
+    pub fn heard<P: Player>(&mut self, player: EntityId) -> Vec<P::Tell> {
         let (ours, rest) = std::mem::take(&mut self.tells).into_iter().partition(|(id, _)| *id == player);
         self.tells = rest;
         let ours: Vec<(EntityId, Bytes)> = ours;
-        ours.iter().filter_map(|(_, bytes)| M::from_bytes(bytes).ok().flatten()).collect()
+        ours.iter().filter_map(|(_, bytes)| P::Tell::from_bytes(bytes).ok().flatten()).collect()
     }
 
     /// Runs one tick of 100 ms of an entity and returns its creatures. Its asks to itself take effect, unless it refuses.

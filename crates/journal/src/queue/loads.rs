@@ -118,7 +118,7 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    /// Queues a read of a line that has at most `max` waiting. One that cannot be queued is answered at once.
+    /// Queues a read of a handle that has at most `max` waiting. One that cannot be queued is answered at once.
     pub(super) fn push(&self, request: ReadRequest, max: usize) {
         if !request.outlet().begin_load(max) {
             return request.refuse(QueueFault::LoadsFull);

@@ -1,4 +1,4 @@
-//! The way back to a node: its sink, for as long as its line is open.
+//! The way back to a node: its sink, for as long as its handle is open.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::{Completion, Sink};
 
-/// What a line and the journal's threads share.
+/// What a handle and the journal's threads share.
 pub(super) struct Outlet {
     sink: Sink,
     open: AtomicBool,
@@ -18,11 +18,11 @@ impl Outlet {
         Arc::new(Self { sink, open: AtomicBool::new(true), loads_waiting: AtomicUsize::new(0) })
     }
 
-    /// Gives a completion to the node, if its line is still open. A node whose sink panics loses its line, not the journal.
+    /// Gives a completion to the node, if its handle is still open. A node whose sink panics loses its handle, not the journal.
     pub(super) fn complete(&self, completion: Completion) {
         if self.is_open() && catch_unwind(AssertUnwindSafe(|| (self.sink)(completion))).is_err() {
             self.close();
-            tracing::error!("a node's sink panicked; its line to the journal is closed");
+            tracing::error!("a node's sink panicked; its handle to the journal is closed");
         }
     }
 

@@ -13,7 +13,7 @@ use super::loads::{Loads, ReadRequest};
 use super::outlet::Outlet;
 use super::{Group, QueueFault, QueueId, QueueLimits, Queues};
 use crate::group::assert_well_formed;
-use crate::{Completion, Line, Sink};
+use crate::{Completion, Handle, Sink};
 
 /// What the writer is to do next. `J`: a call that runs on the writer's thread between two groups.
 pub enum Work<J> {
@@ -25,7 +25,7 @@ pub enum Work<J> {
     Stop,
 }
 
-/// The lines that wait for the outcomes of a group.
+/// The handles that wait for the outcomes of a group.
 #[derive(Default)]
 pub struct Replies(Vec<(u64, Arc<Outlet>)>);
 
@@ -44,7 +44,7 @@ impl Replies {
 
 /// The queues of a journal that has a thread which writes and threads which read.
 ///
-/// Nodes: [`line`](Self::line). The writer: [`next`](Self::next), until it says stop. Readers: [`next_read`](Self::next_read),
+/// Nodes: [`handle`](Self::handle). The writer: [`next`](Self::next), until it says stop. Readers: [`next_read`](Self::next_read),
 /// until there is none. The journal itself: [`call`](Self::call), [`stop`](Self::stop), and [`close`](Self::close) when the
 /// writer has ended.
 pub struct SharedQueues<J> {
@@ -65,7 +65,7 @@ struct State<J> {
 }
 
 impl<J: Send + 'static> SharedQueues<J> {
-    /// No lines yet.
+    /// No handles yet.
     pub fn new(limits: QueueLimits) -> Arc<Self> {
         let loads_max = limits.loads_max;
         let state = State {
@@ -84,8 +84,8 @@ impl<J: Send + 'static> SharedQueues<J> {
         })
     }
 
-    /// Opens a line: see [`Journal::line`](crate::Journal::line).
-    pub fn line(self: &Arc<Self>, incarnation: u64, sink: Sink) -> Box<dyn Line> {
+    /// Opens a handle: see [`Journal::handle`](crate::Journal::handle).
+    pub fn handle(self: &Arc<Self>, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
         let outlet = Outlet::new(sink);
         let id = {
             let mut state = self.state();
@@ -93,7 +93,7 @@ impl<J: Send + 'static> SharedQueues<J> {
             state.outlets.insert(id, Arc::clone(&outlet));
             id
         };
-        Box::new(QueuedLine { id, incarnation, outlet, shared: Arc::clone(self) })
+        Box::new(QueuedHandle { id, incarnation, outlet, shared: Arc::clone(self) })
     }
 
     /// Batches that were refused before they came into a group: their queue was full, or the journal closed.
@@ -189,22 +189,22 @@ impl<J: Send + 'static> SharedQueues<J> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<J>> {
-        // Only the lookup of a closed line panics under the lock, and it changes nothing.
+        // Only the lookup of a closed handle panics under the lock, and it changes nothing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The line of a node.
-struct QueuedLine<J: Send + 'static> {
+/// The handle of a node.
+struct QueuedHandle<J: Send + 'static> {
     id: QueueId,
     incarnation: u64,
     outlet: Arc<Outlet>,
     shared: Arc<SharedQueues<J>>,
 }
 
-impl<J: Send + 'static> Line for QueuedLine<J> {
+impl<J: Send + 'static> Handle for QueuedHandle<J> {
     fn append(&mut self, batch: Batch) {
-        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's line", batch.id);
+        assert_eq!(batch.incarnation, self.incarnation, "batch {} came by another's handle", batch.id);
         assert_well_formed(&batch);
         let id = batch.id;
         if let Err(outcome) = self.shared.push(self.id, batch) {
@@ -224,7 +224,7 @@ impl<J: Send + 'static> Line for QueuedLine<J> {
     }
 }
 
-impl<J: Send + 'static> Drop for QueuedLine<J> {
+impl<J: Send + 'static> Drop for QueuedHandle<J> {
     fn drop(&mut self) {
         self.outlet.close();
         self.shared.remove(self.id);
@@ -244,9 +244,9 @@ mod tests {
         SharedQueues::new(limits)
     }
 
-    fn line(shared: &Arc<SharedQueues<&'static str>>) -> (Box<dyn Line>, Receiver<Completion>) {
+    fn handle(shared: &Arc<SharedQueues<&'static str>>) -> (Box<dyn Handle>, Receiver<Completion>) {
         let (tx, rx) = channel();
-        (shared.line(1, Box::new(move |completion| drop(tx.send(completion)))), rx)
+        (shared.handle(1, Box::new(move |completion| drop(tx.send(completion)))), rx)
     }
 
     fn batch(id: u64) -> Batch {
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn each_node_hears_of_its_own_batches() {
         let shared = shared(QueueLimits::default());
-        let ((mut a, to_a), (mut b, to_b)) = (line(&shared), line(&shared));
+        let ((mut a, to_a), (mut b, to_b)) = (handle(&shared), handle(&shared));
         a.append(batch(1));
         b.append(batch(2));
         shared.call("look").expect("it is open");
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_line_that_is_gone_takes_its_queue_along_and_hears_nothing_more() {
         let shared = shared(QueueLimits::default());
-        let ((mut gone, to_gone), (mut stays, _)) = (line(&shared), line(&shared));
+        let ((mut gone, to_gone), (mut stays, _)) = (handle(&shared), handle(&shared));
         gone.append(batch(1));
         let (_, _, replies) = take(&shared);
         gone.append(batch(2));
@@ -313,8 +313,8 @@ mod tests {
             calls.fetch_add(1, Ordering::Relaxed);
             panic!("a bug in the node");
         };
-        let mut bad = shared.line(1, Box::new(sink));
-        let (mut good, to_good) = line(&shared);
+        let mut bad = shared.handle(1, Box::new(sink));
+        let (mut good, to_good) = handle(&shared);
         for round in 0..2 {
             bad.append(batch(round));
             good.append(batch(round));
@@ -322,37 +322,37 @@ mod tests {
             replies.give(vec![Outcome::Done; ids.len()]);
             assert_eq!(outcomes(&to_good), [(round, Outcome::Done)]);
         }
-        assert_eq!(called.load(Ordering::Relaxed), 1, "its line was closed");
+        assert_eq!(called.load(Ordering::Relaxed), 1, "its handle was closed");
     }
 
     #[test]
     fn a_full_queue_and_a_closed_journal_refuse_at_once() {
         let shared = shared(QueueLimits { batches_max: 1, loads_max: 1, ..QueueLimits::default() });
-        let (mut line, completions) = line(&shared);
-        line.append(batch(1));
-        line.append(batch(2));
+        let (mut handle, completions) = handle(&shared);
+        handle.append(batch(1));
+        handle.append(batch(2));
         assert!(matches!(&outcomes(&completions)[..], [(2, Outcome::Rejected(why))] if why.contains("full")));
         shared.close("it is over");
-        line.append(batch(3));
+        handle.append(batch(3));
         let over = Outcome::Rejected("it is over".into());
         assert_eq!(outcomes(&completions), [(1, over.clone()), (3, over)]);
         assert_eq!(shared.refused(), 2);
         assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
-        line.load(entity(1), 1);
+        handle.load(entity(1), 1);
         assert!(completions.try_iter().next().is_none(), "the first load waits");
-        line.load(entity(1), 2);
+        handle.load(entity(1), 2);
         assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 2, result: Err(_), .. })));
-        line.list(Kind(7), 0..=9, 5, 3);
+        handle.list(Kind(7), 0..=9, 5, 3);
         assert!(matches!(completions.try_recv(), Ok(Completion::Listed { list: 3, result: Err(_), .. })));
     }
 
     #[test]
     fn what_waits_at_a_stop_is_still_done() {
         let shared = shared(QueueLimits::default());
-        let (mut line, completions) = line(&shared);
-        line.append(batch(1));
-        line.load(entity(1), 5);
-        line.list(Kind(7), 3..=9, 2, 6);
+        let (mut handle, completions) = handle(&shared);
+        handle.append(batch(1));
+        handle.load(entity(1), 5);
+        handle.list(Kind(7), 3..=9, 2, 6);
         shared.stop();
         assert_eq!(shared.call("too late"), Err(QueueFault::Closed));
         assert_eq!(take(&shared).1, [1]);
@@ -367,7 +367,7 @@ mod tests {
         let listed = completions.try_recv();
         assert!(matches!(listed, Ok(Completion::Listed { list: 6, result: Ok(ids), .. }) if ids == [4]));
         assert!(shared.next_read().is_none());
-        line.load(entity(1), 7);
+        handle.load(entity(1), 7);
         assert!(matches!(completions.try_recv(), Ok(Completion::Loaded { load: 7, result: Err(_), .. })));
     }
 }

@@ -10,7 +10,7 @@ use gundo_wire::journal::NameChange;
 use super::context::RawContext;
 use super::payload::Payload;
 use super::refusal::Refusal;
-use super::state::State;
+use super::state::{Key, State};
 
 /// What happens, once all of it is durable: events, and the news of them for others. Built by chaining.
 pub struct Done<E> {
@@ -81,8 +81,13 @@ impl<E: State> Done<E> {
     }
 
     /// Sends `message` to the client of `player` alone, wherever that is, after the events are durable. It may be lost: a player
-    /// who is not connected never gets it. At most 16 per decision.
-    pub fn tell(mut self, player: EntityId, message: &impl Payload) -> Self {
+    /// who is not connected never gets it. `P` is the player's kind, which declares the type with `tell = …`. At most 16 per
+    /// decision.
+    ///
+    /// # Panics
+    /// `player` is the id of an entity of another kind: a mistake in the rules.
+    pub fn tell<P: State>(mut self, player: impl Key, message: &P::Tell) -> Self {
+        let player = EntityId::new(P::KIND, player.number(P::KIND, P::NAME));
         self.raw.tells.push(Tell { player, message: message.to_bytes() });
         self
     }

@@ -95,6 +95,8 @@ pub trait State: Sized + Send + 'static {
     type Reply: Payload;
     /// What only a player's own client sees.
     type Private: Payload;
+    /// What decisions of any entity can tell a player's client: see [`Done::tell`](super::Done::tell).
+    type Tell: Payload;
     /// Its volatile part: exists only while somebody looks, and is never saved.
     type Live: Default + Send + 'static;
 

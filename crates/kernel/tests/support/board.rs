@@ -5,7 +5,7 @@ use gundo_kernel::game::{Actor, Answered, Asked, Context, Done, Entity, State, S
 use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::Message;
 
-use super::game::{PLAYER, Said};
+use super::game::{Player, Said};
 
 pub const BOARD: Kind = Kind(5);
 
@@ -34,8 +34,7 @@ impl BoardWish {
     /// A decision that only sends the messages.
     pub fn tell<E: State>(&self) -> Done<E> {
         let said = Said { text: self.text.clone() + &"x".repeat(self.letters as usize) };
-        let player = |id: &u64| EntityId::new(PLAYER, *id);
-        self.tells.iter().fold(Done::new(), |done, id| done.tell(player(id), &said))
+        self.tells.iter().fold(Done::new(), |done, id| done.tell::<Player>(*id, &said))
     }
 }
 

@@ -102,7 +102,7 @@ pub struct Said {
 
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 1, name = "player", player, durable = PlayerState, event = PlayerEvent)]
-#[state(command = PlayerCommand, reply = LandReply, public = PlayerState, private = PlayerState, signal = Said)]
+#[state(command = PlayerCommand, reply = LandReply, public = PlayerState, private = PlayerState, signal = Said, tell = Said)]
 pub struct Player(pub PlayerState);
 
 impl Stored for Player {

@@ -26,7 +26,7 @@ pub struct World {
     /// top walking speed, mm/s
     #[prost(uint32, tag = "10")]
     pub speed_max_mm: u32,
-    /// solid buildings are this much larger, on every side, to whoever walks
+    /// solid buildings are this much larger, on every side, for those who walk
     #[prost(uint32, tag = "11")]
     pub body_radius_mm: u32,
     /// mm; the clearing around which new players arrive

@@ -82,7 +82,7 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
   speedMaxMm: number;
 
   /**
-   * solid buildings are this much larger, on every side, to whoever walks
+   * solid buildings are this much larger, on every side, for those who walk
    *
    * @generated from field: uint32 body_radius_mm = 11;
    */
