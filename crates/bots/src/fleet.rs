@@ -30,6 +30,9 @@ const SOON_MS: u64 = 200;
 /// Buffer shared by all sockets of a worker: large enough for a frame of a thousand entities in one piece.
 const SCRATCH_BYTES: usize = 128 * 1024;
 
+/// If no bot is in the world after so long, s, none will be: no server is there, or it lets nobody in.
+const FIRST_SECONDS: f64 = 10.0;
+
 /// The phases of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -209,7 +212,7 @@ fn with_workers<T>(
             })
             .collect();
         let fleet = Fleet { shared: &shared, windows, threads };
-        let mut conductor = Conductor { config, shared: &shared, begun, watch };
+        let mut conductor = Conductor { config, shared: &shared, begun, watch, is_empty: false };
         let (times, value) = conduct(&mut conductor, fleet);
         let mut tally = Tally::new();
         let mut live = 0;
@@ -239,12 +242,14 @@ struct Conductor<'a> {
     shared: &'a Shared,
     begun: Instant,
     watch: &'a mut dyn FnMut(&Progress),
+    /// No bot got into the world: nothing is worth waiting for.
+    is_empty: bool,
 }
 
 impl Conductor<'_> {
     fn conduct(&mut self) -> (Times, ()) {
         let seconds = self.config.seconds;
-        self.steps(|conductor| conductor.wait(seconds, |_| false))
+        self.steps(|conductor| conductor.wait(if conductor.is_empty { 0.0 } else { seconds }, |_| false))
     }
 
     fn play<T>(&mut self, play: impl FnOnce() -> T) -> (Times, T) {
@@ -255,10 +260,17 @@ impl Conductor<'_> {
     fn steps<T>(&mut self, measured: impl FnOnce(&mut Self) -> T) -> (Times, T) {
         let BotsConfig { count, connect_seconds, settle_seconds, drain_seconds, .. } = *self.config;
         self.phase(Phase::Connecting);
-        self.wait(connect_seconds, |s| s.settled.load(Ordering::Relaxed) >= count);
+        let is_settled = |s: &Shared| s.settled.load(Ordering::Relaxed) >= count;
+        let is_empty = |s: &Shared| s.live.load(Ordering::Relaxed) == 0;
+        let first_seconds = connect_seconds.min(FIRST_SECONDS);
+        self.wait(first_seconds, |s| is_settled(s) || !is_empty(s));
+        self.is_empty = is_empty(self.shared);
+        if !self.is_empty {
+            self.wait(connect_seconds - first_seconds, is_settled);
+        }
         let connecting = self.begun.elapsed();
         self.phase(Phase::Settling);
-        self.wait(settle_seconds, |_| false);
+        self.wait(if self.is_empty { 0.0 } else { settle_seconds }, |_| false);
         self.phase(Phase::Measuring);
         let opened = Instant::now();
         let value = measured(self);

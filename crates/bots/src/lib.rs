@@ -45,7 +45,8 @@ pub struct BotsConfig {
     pub seconds: f64,
     /// Wait between the last welcome and the window, seconds (default 1).
     pub settle_seconds: f64,
-    /// How long all bots may take to enter the world, seconds (default 60). The run continues with those that are in.
+    /// How long all bots may take to enter the world, seconds (default 60). The run continues with those that are in. It ends early
+    /// if none is in after 10 seconds.
     pub connect_seconds: f64,
     /// How long answers may take after the window, seconds (default 10). Commands unanswered then are lost.
     pub drain_seconds: f64,
