@@ -16,6 +16,7 @@
 mod behaviour;
 mod bot;
 mod fleet;
+mod progress;
 mod report;
 mod socket;
 mod tally;
@@ -24,9 +25,10 @@ mod window;
 use std::net::ToSocketAddrs;
 
 pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
-pub use fleet::{Fleet, Phase, Played, Progress};
+pub use fleet::{Fleet, Played};
 pub use gundo_client::{Address, BadAddress, Picture, Seen};
 pub use gundo_wire::client::{Correction, Refusal, Welcome};
+pub use progress::{Phase, Progress};
 pub use report::{Latency, Report};
 pub use socket::{Broken, Incoming, Socket};
 pub use window::{BotWindow, Loss, SeenLeaving};
