@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,12 +10,9 @@ use clap::{CommandFactory, FromArgMatches};
 use gundo_bots::{Behaviour, Stroll};
 use gundo_kernel::game::Rules;
 use gundo_node::{Page, WorldInfo};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Cli, Command};
-use crate::{bots, journal, nodes, schema, serve};
+use crate::{bots, journal, logs, nodes, schema, serve};
 
 type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
 type MindOf = Box<dyn Fn(usize) -> Box<dyn Behaviour> + Sync>;
@@ -138,6 +135,7 @@ impl App {
                 return gundo_sim::main_from(command, game, std::iter::once(&program).chain(words));
             }
         };
+        logs::flush();
         match done {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
@@ -161,17 +159,6 @@ fn complain(error: &dyn Error) {
         cause = error.source();
     }
     eprintln!("error: {}", line.replace('\n', " "));
-}
-
-/// Logs go to stderr; `RUST_LOG` selects them by level and target: `info,gundo_node=debug`.
-pub(crate) fn start_logs() {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|words| words.parse::<Targets>().ok());
-    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    // If stderr is closed, log lines are dropped silently: the world runs on, and still stops when told to.
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
-    let lines = lines.with_ansi(io::stderr().is_terminal());
-    // A program that has set up its own logs keeps them.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 
 /// Writes to stdout. False: the reader is gone.

@@ -4,15 +4,16 @@ use std::io::{self, IsTerminal};
 
 use gundo_bots::{Behaviour, BotsConfig, Phase, Progress};
 
-use crate::app::{Failure, say, start_logs};
+use crate::app::{Failure, say};
 use crate::cli::BotsArgs;
+use crate::logs;
 
 /// Runs the bots. False: something was lost, doubled or refused that should not have been.
 pub(crate) fn run(
     args: &BotsArgs,
     mind: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
 ) -> Result<bool, Failure> {
-    start_logs();
+    logs::start();
     let mut config = BotsConfig::new(args.count, args.url.clone());
     config.seconds = args.seconds;
     config.connects_per_second = args.connects_per_second;

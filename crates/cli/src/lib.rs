@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod journal;
 mod layers;
+mod logs;
 mod nodes;
 mod schema;
 mod serve;

@@ -8,10 +8,10 @@ use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
 use gundo_node::{LocalNodes, Page, Stopper, WorldInfo};
 
-use crate::app::{Failure, say, start_logs};
+use crate::app::{Failure, say};
 use crate::cli::ServeArgs;
 use crate::config::Config;
-use crate::token;
+use crate::{logs, token};
 
 /// Runs the server. `page` is the game's own, if it has one.
 pub(crate) fn serve(
@@ -21,7 +21,7 @@ pub(crate) fn serve(
     rules: &dyn Fn(&WorldInfo) -> Rules,
 ) -> Result<bool, Failure> {
     let config = Config::read(args.config.as_deref(), &args.flags)?;
-    start_logs();
+    logs::start();
     let page = match &config.page {
         Some(directory) => Some(Arc::new(
             Page::directory(directory).map_err(|error| format!("the page cannot be served: {error}"))?,

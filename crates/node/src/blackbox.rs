@@ -62,12 +62,13 @@ pub(crate) fn watch_this_thread() {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if LOGIC.get() {
-                catch(info);
+            if !LOGIC.get() {
+                return before(info);
             }
-            // The node itself reports panics of game code.
-            if !(LOGIC.get() && game::is_running()) {
-                before(info);
+            catch(info);
+            // The node itself reports panics of game code. The hook before this one may write to a stderr that nobody reads.
+            if !game::is_running() {
+                tracing::error!("{info}");
             }
         }));
     });

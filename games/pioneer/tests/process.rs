@@ -1,8 +1,11 @@
 //! The program itself, as an operator has it: killed under load, started again, stopped when nobody reads its log.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// What a pipe holds on Linux.
+const PIPE_BYTES: usize = 64 << 10;
 
 /// A running server. Killed when dropped.
 struct Server {
@@ -19,11 +22,15 @@ impl Server {
     }
 
     fn start_nodes(data: &Path, port: u16, nodes: u16) -> Self {
+        Self::start_logging(data, port, nodes, Stdio::piped())
+    }
+
+    fn start_logging(data: &Path, port: u16, nodes: u16, log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
             .args(["--nodes", &nodes.to_string(), "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the program starts");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
@@ -67,6 +74,38 @@ fn it_stops_also_when_nobody_reads_its_log() {
     drop(server.child.stderr.take());
     server.terminate();
     assert!(server.wait().success());
+}
+
+/// A supervisor of processes that keeps the pipe but does not read it.
+#[test]
+fn it_plays_restarts_nodes_and_stops_when_the_pipe_of_its_log_is_full() {
+    let data = tempfile::tempdir().expect("a directory");
+    let (mut unread, mut log) = std::io::pipe().expect("a pipe");
+    log.write_all(&[b'x'; PIPE_BYTES]).expect("it fits");
+    let mut server = Server::start_logging(data.path(), 0, 3, log.into());
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let nodes = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
+        let output = command.args(words).args(["--url", &url, "--data"]).arg(data.path()).output();
+        String::from_utf8_lossy(&output.expect("the command runs").stdout).into_owned()
+    };
+    let all_up = |_| nodes(&["nodes"]).matches("  up  ").count() == 3;
+    assert!((0..1_000).any(all_up), "three nodes come up");
+    // Each of these is logged, by the supervisor and by the other nodes.
+    assert!(nodes(&["kill", "2"]).starts_with("node 2 is killed"));
+    nodes(&["add"]);
+    assert!((0..1_000).any(all_up), "it comes back");
+    let bots = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+        .args(["bots", "8", "--seconds", "1", "--url", &url.replace("http", "ws")])
+        .output()
+        .expect("the bots play");
+    let report = String::from_utf8_lossy(&bots.stdout).into_owned();
+    assert!(bots.status.success() && report.contains("0 lost, 0 doubled"), "{report}");
+    server.terminate();
+    assert!(server.wait().success());
+    let mut text = Vec::new();
+    unread.read_to_end(&mut text).expect("it reads");
+    assert_eq!(text.len(), PIPE_BYTES, "the pipe was full all the time");
 }
 
 #[test]
