@@ -11,6 +11,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::game::{Refusal, game_error};
 use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Peer, ToEdge, TxId};
+use crate::retry::Retry;
 
 /// Something due at a time. Timers are never cancelled: the handler checks whether there is still something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,6 +150,17 @@ impl Core {
         assert!(range.start() <= range.end(), "a wait has a range");
         let width = u64::from(range.end() - range.start()) + 1;
         range.start() + (self.rng.next_u64() % width) as u32
+    }
+
+    /// How long to wait before the next try, ms, after so many failures in a row before this one: between half and all of
+    /// the longest wait.
+    pub(crate) fn retry_ms(&mut self, retry: Retry, failures: u8) -> u64 {
+        self.counters.retries += 1;
+        let longest_ms = retry.longest_ms(failures);
+        if self.planted(Planted::RetryAtOnce) {
+            return 0;
+        }
+        self.spread(longest_ms / 2..=longest_ms).into()
     }
 
     pub(crate) fn next_batch(&mut self) -> u64 {

@@ -414,6 +414,8 @@ pub struct Counters {
     pub keyframes: u64,
     /// Stale messages: of an old view, of an entity that was unloaded, of a transaction that has ended.
     pub stale: u64,
+    /// Failed loads, lists, fences, appends and transactions that are tried again.
+    pub retries: u64,
     /// Messages that came too early and were dropped: their senders repeat them.
     pub early: u64,
     /// Panics of game code.

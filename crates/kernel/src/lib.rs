@@ -18,6 +18,7 @@ mod membership;
 mod overload;
 mod peer;
 mod planted;
+mod retry;
 mod view;
 
 use std::collections::VecDeque;

@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 28] = [
+const COUNTERS: [Row<CounterOf>; 29] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -121,6 +121,7 @@ const COUNTERS: [Row<CounterOf>; 28] = [
         c.handoffs_failed
     }),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
+    ("gundo_retries_total", None, "Loads, appends and transactions tried again", |c| c.retries),
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),

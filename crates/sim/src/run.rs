@@ -143,11 +143,13 @@ fn play(world: &mut World) -> Verdict {
 fn advance(world: &mut World, until: u64) -> Verdict {
     while world.now < until {
         let next = (world.now + LOOK_MS * 1_000).min(until);
+        let passed_ms = (next - world.now).div_ceil(1_000);
         world.run_until(next);
         if let Some(violation) = world.violation.take() {
             return Err(violation);
         }
         bounds(world)?;
+        world.check_retries(passed_ms)?;
         world.check_removed()?;
         one_owner(world)?;
         if world.counts.inputs > world.plan.inputs_max {

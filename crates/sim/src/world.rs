@@ -3,6 +3,7 @@
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
 //! sight, `coordinator` the membership, `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
+mod bounded;
 mod carry;
 mod clients;
 mod coordinator;
@@ -98,6 +99,8 @@ pub(crate) struct World {
     walked: u64,
     /// Until this time something else may keep players from walking.
     unsteady_until: u64,
+    /// What each node had retried at the last look.
+    retries: BTreeMap<Key, u64>,
     /// Motion updates by nodes that have ended.
     updates_ended: u64,
     /// Faults happen.
@@ -167,6 +170,7 @@ impl World {
             walks: 0,
             walked: 0,
             unsteady_until: 0,
+            retries: BTreeMap::new(),
             updates_ended: 0,
             faulty: true,
             playing: true,

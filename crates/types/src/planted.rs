@@ -145,6 +145,8 @@ planted! {
         "A player whose connection is lost leaves the world at once, and others see it leave: G8."
     UnboundedCommands "unbounded-commands"
         "A session may have any number of unanswered commands: G12."
+    RetryAtOnce "retry-at-once"
+        "What failed is tried again without a wait: G12."
     UnboundedWaiting "unbounded-waiting"
         "Any amount of work may wait at an entity: G12."
 

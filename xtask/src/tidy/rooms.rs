@@ -20,13 +20,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("codec", &["frame", "game", "peer"]),
     ("io", &["game", "peer"]),
     ("view", &["io"]),
-    ("core", &["game", "io", "peer", "view"]),
+    ("retry", &[]),
+    ("core", &["game", "io", "peer", "retry", "view"]),
     ("planted", &["io", "peer"]),
     ("membership", &["core", "io", "peer"]),
     ("overload", &["core", "io"]),
     ("crowd", &["codec", "core", "frame", "game", "io", "overload", "peer"]),
     ("home", &["core", "peer"]),
-    ("host", &["core", "crowd", "game", "home", "io", "peer"]),
+    ("host", &["core", "crowd", "game", "home", "io", "peer", "retry"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
 ];
 

@@ -24,9 +24,7 @@ use crate::core::Timer;
 use crate::game::{Child, Role, Ticked, guard};
 use crate::io::Output;
 use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
-
-/// Between two tries to load an entity that the journal could not read, ms.
-const LOAD_RETRY_MS: u64 = 250;
+use crate::retry;
 
 /// Asks that one tick may give to its own entity. Further ones are dropped, and counted as refused commands.
 const OWN_ASKS_MAX: usize = 4;
@@ -46,6 +44,8 @@ pub(crate) struct Entity {
     pub(super) pending: VecDeque<Pending>,
     /// Consecutive appends that met other events in the journal, or whose node had no row in `members`.
     pub(super) conflicts: u8,
+    /// Consecutive loads that failed and fences whose outcome is unknown.
+    pub(super) outages: u8,
     pub(super) lock: Option<Lock>,
     /// When a locked participant finds out by itself how its transaction ended.
     pub(super) locked_until: Time,
@@ -79,6 +79,7 @@ impl Entity {
             durable: Durable::default(),
             pending: VecDeque::new(),
             conflicts: 0,
+            outages: 0,
             lock: None,
             locked_until: now,
             promise: None,
@@ -163,6 +164,13 @@ impl Entity {
         cx.core.after_ms(ms, Timer::LoadRetry(self.id));
     }
 
+    /// The journal did not do its part: `retry` is due after a back-off.
+    pub(super) fn after_outage(&mut self, cx: &mut Cx<'_>, retry: Timer) {
+        let wait_ms = cx.core.retry_ms(retry::JOURNAL, self.outages);
+        self.outages = self.outages.saturating_add(1);
+        cx.core.after_ms(wait_ms, retry);
+    }
+
     pub(super) fn on_load_retry(&mut self, cx: &mut Cx<'_>) {
         if self.life.is(Phase::Loading) {
             self.start_load(cx);
@@ -174,8 +182,9 @@ impl Entity {
             return cx.core.note_stale();
         }
         let Ok(loaded) = result else {
-            return cx.core.after_ms(LOAD_RETRY_MS, Timer::LoadRetry(self.id));
+            return self.after_outage(cx, Timer::LoadRetry(self.id));
         };
+        self.outages = 0;
         let rules = cx.core.settings.rules.clone();
         let (id, durable, player) = (self.id, &mut self.durable, &mut self.player);
         let restored = guard(|| durable.restore(id, &rules, player.as_deref_mut(), &loaded));

@@ -12,9 +12,7 @@ use super::room::Host;
 use crate::core::Timer;
 use crate::game::{PLACED_MAX, Role};
 use crate::io::Output;
-
-/// Between two tries to list the entities of a chunk, ms.
-const LIST_RETRY_MS: u64 = 250;
+use crate::retry;
 
 impl Host {
     /// Somebody looks at `chunk`, or nobody any more: loads its entities, or lets them fall asleep.
@@ -88,8 +86,11 @@ impl Host {
             return rooms.core.note_stale();
         };
         let Ok(ids) = result else {
-            return rooms.core.after_ms(LIST_RETRY_MS, Timer::ListRetry(kind, chunk));
+            let failures = self.desk.places.fail(kind, chunk);
+            let wait_ms = rooms.core.retry_ms(retry::JOURNAL, failures);
+            return rooms.core.after_ms(wait_ms, Timer::ListRetry(kind, chunk));
         };
+        self.desk.places.succeed(kind, chunk);
         if ids.len() > PLACED_MAX {
             rooms.core.counters.lists_cut += 1;
         }

@@ -12,6 +12,8 @@ pub(super) struct Places {
     open: BTreeMap<ChunkId, bool>,
     /// Lists in flight.
     asked: BTreeMap<u64, (Kind, ChunkId)>,
+    /// Lists that have failed in a row.
+    failed: BTreeMap<(Kind, ChunkId), u8>,
 }
 
 impl Places {
@@ -28,6 +30,7 @@ impl Places {
     /// Nobody looks at it any more, or another node is its home. Returns whether it was open.
     pub(super) fn end(&mut self, chunk: ChunkId) -> bool {
         self.asked.retain(|_, (_, of)| *of != chunk);
+        self.failed.retain(|(_, of), _| *of != chunk);
         self.open.remove(&chunk).is_some()
     }
 
@@ -47,6 +50,18 @@ impl Places {
     /// A list has ended. `None`: nothing waits for it any more.
     pub(super) fn answer(&mut self, list: u64) -> Option<(Kind, ChunkId)> {
         self.asked.remove(&list)
+    }
+
+    /// A list has failed. Returns how many had before it, in a row.
+    pub(super) fn fail(&mut self, kind: Kind, chunk: ChunkId) -> u8 {
+        let failures = self.failed.entry((kind, chunk)).or_default();
+        let before = *failures;
+        *failures = before.saturating_add(1);
+        before
+    }
+
+    pub(super) fn succeed(&mut self, kind: Kind, chunk: ChunkId) {
+        self.failed.remove(&(kind, chunk));
     }
 
     /// Whether to retry a failed list. After a new view the chunk is listed again when the home opens.

@@ -20,9 +20,7 @@ use super::queue::Command;
 use crate::core::{Core, Timer};
 use crate::game::{Conclude, PARTS_MAX, Part, Tell};
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
-
-/// Shortest and longest back-off after Busy, ms: about the time in which a group of commits lands.
-const BACKOFF_MS: std::ops::RangeInclusive<u32> = 5..=40;
+use crate::retry;
 
 /// Why an entity takes no work.
 #[derive(Debug)]
@@ -56,6 +54,8 @@ struct Tx {
     phase: TxPhase,
     /// Deadline: then the command is refused.
     until: Time,
+    /// How often it has backed off.
+    busy: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +128,9 @@ impl Transactions {
         assert!(entry.phase == TxPhase::Preparing, "only a preparing transaction backs off");
         entry.phase = TxPhase::BackingOff;
         entry.parts.iter_mut().for_each(|p| p.answer = None);
-        let wait_ms = core.spread(BACKOFF_MS);
-        core.after_ms(u64::from(wait_ms), Timer::Transaction(tx));
+        let wait_ms = core.retry_ms(retry::BUSY, entry.busy);
+        entry.busy = entry.busy.saturating_add(1);
+        core.after_ms(wait_ms, Timer::Transaction(tx));
         self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
     }
 

@@ -19,15 +19,10 @@ use crate::host::phase::Phase;
 use crate::host::queue::Work;
 use crate::host::tx::Lock;
 use crate::peer::{Line, ToEdge, TxId, TxMessage};
+use crate::retry;
 
-/// Between two tries to write a fence, ms.
-const FENCE_RETRY_MS: u64 = 200;
 /// Consecutive conflicts after which an entity still reloads at once: a takeover causes only one.
 const CONFLICTS_AT_ONCE: u8 = 3;
-/// Wait before the load after the next conflict, ms; it doubles with each …
-const CONFLICT_RETRY_MS: u64 = 10;
-/// … so many times.
-const CONFLICT_DOUBLINGS: u8 = 5;
 
 /// What is left of appends that were given up.
 struct GivenUp {
@@ -133,7 +128,10 @@ impl Entity {
         self.conflicts = if *outcome == Outcome::Conflict { self.conflicts.saturating_add(1) } else { 0 };
         match self.conflicts.checked_sub(CONFLICTS_AT_ONCE + 1) {
             None => self.start_load(cx),
-            Some(beyond) => self.load_after_ms(cx, CONFLICT_RETRY_MS << beyond.min(CONFLICT_DOUBLINGS)),
+            Some(beyond) => {
+                let wait_ms = cx.core.retry_ms(retry::CONFLICT, beyond);
+                self.load_after_ms(cx, wait_ms);
+            }
         }
     }
 
@@ -163,7 +161,7 @@ impl Entity {
         match outcome {
             Outcome::Done | Outcome::Conflict => self.start_load(cx),
             Outcome::Unknown | Outcome::Rejected(_) | Outcome::Taken => {
-                cx.core.after_ms(FENCE_RETRY_MS, Timer::FenceRetry(self.id));
+                self.after_outage(cx, Timer::FenceRetry(self.id));
             }
         }
     }

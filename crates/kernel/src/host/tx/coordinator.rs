@@ -49,7 +49,8 @@ impl Entity {
         let part = |(entity, want)| TxPart { entity, want, node: None, answer: None };
         let parts = parts.into_iter().map(part).collect();
         let until = cx.core.now.time.plus_ms(PREPARING_MS);
-        let entry = Tx { age, entity: self.id, command, parts, then, phase: TxPhase::Preparing, until };
+        let entry =
+            Tx { age, entity: self.id, command, parts, then, phase: TxPhase::Preparing, until, busy: 0 };
         cx.desk.txs.running.insert(tx, entry);
         cx.core.after_ms(PREPARING_MS, Timer::Transaction(tx));
         self.ask_parts(cx, tx);
