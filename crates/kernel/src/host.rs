@@ -48,7 +48,7 @@ use self::queue::Work;
 use self::watchers::Watchers;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
-use crate::game::{AnyKind, Role};
+use crate::game::{AnyKind, BLAME_LIMIT, Role};
 use crate::io::{Counters, RealState};
 use crate::peer::{Line, ToEdge, ToPlayer};
 
@@ -107,6 +107,7 @@ impl Host {
         counters.reals = self.entities.len() as u64;
         counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;
         counters.suspended = self.desk.suspended.len() as u64;
+        counters.blamed = self.desk.blamed.values().filter(|points| **points >= BLAME_LIMIT).count() as u64;
         counters.watched = self.desk.watchers.len() as u64;
     }
 

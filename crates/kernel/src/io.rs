@@ -109,6 +109,16 @@ pub enum Input {
         /// The ids, ascending. `Err`: as for a load.
         result: Result<Vec<u64>, String>,
     },
+    /// While its node ran code of this entity it was lost, by a hang or an abort. Tell every node, and a new one before its first
+    /// view. At
+    /// [`BLAME_LIMIT`](crate::game::BLAME_LIMIT) points the entity is not loaded any more.
+    Blamed {
+        /// The entity.
+        entity: EntityId,
+        /// Its points of blame so far ([`Rule::blame`](crate::game::Rule::blame)); 0: an operator pardons it, and it is loaded
+        /// again.
+        points: u8,
+    },
     /// Time has passed: give this when [`poll_timeout`](crate::Node::poll_timeout) is due.
     Timeout,
     /// The driver's own gauges, for the x-ray view and the overload ladder: give them about once per second.
@@ -118,6 +128,9 @@ pub enum Input {
     /// Save everything, say goodbye to every client, then give [`Output::Stopped`].
     Stop,
 }
+
+/// Entities that nodes were lost over: a node remembers so many. Further ones are not counted.
+pub const BLAMED_MAX: usize = 1_024;
 
 /// How a renewal of a node's lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -428,6 +441,8 @@ pub struct Counters {
     pub lists_cut: u64,
     /// Entities that were suspended because their code panicked too often.
     pub suspensions: u64,
+    /// Entities that are not loaded because nodes were lost over them (gauge).
+    pub blamed: u64,
     /// Entities that are suspended now (gauge).
     pub suspended: u64,
     /// Messages refused because they are impossible.

@@ -25,8 +25,8 @@ use std::collections::VecDeque;
 
 pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
-    Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass, View,
-    WorldSettings,
+    BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass,
+    View, WorldSettings,
 };
 pub use peer::{
     Age, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
@@ -261,6 +261,7 @@ impl Node {
             Input::Listed { list, result, .. } => {
                 self.with_host(|host, rooms| host.on_listed(rooms, list, result));
             }
+            Input::Blamed { entity, points } => self.with_host(|h, rooms| h.on_blamed(rooms, entity, points)),
             Input::Timeout => {}
             Input::Gauges(gauges) => {
                 self.edge.set_gauges(gauges);

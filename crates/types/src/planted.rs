@@ -127,6 +127,8 @@ planted! {
         "An entity whose code panicked goes on with the state that the code left behind: G3."
     SuspendedDecides "suspended-decides"
         "An entity that is suspended for its panics goes on deciding: G9."
+    BlamedLoads "blamed-loads"
+        "An entity over which two nodes were lost is loaded a third time: G9."
     PoisonDecidedAgain "poison-decided-again"
         "A command over which two nodes were lost is decided a third time: G9."
 

@@ -16,7 +16,7 @@ use super::entity::Entity;
 use super::pending::{Effect, Entry, Pending, Record, Why, place};
 use super::phase::Phase;
 use super::queue::Work;
-use crate::game::{game_error, guard};
+use crate::game::{Rule, game_error, guard};
 use crate::peer::{Line, Peer, ToEdge, TxId, TxMessage};
 
 /// The news for others once an append has landed.
@@ -92,7 +92,7 @@ impl Entity {
         let count = events.len();
         let mut records = Vec::with_capacity(count);
         let (durable, player) = (&mut self.durable, &mut self.player);
-        let applied = guard(|| {
+        let applied = guard(self.id, Rule::Apply, || {
             for (i, (event_type, payload)) in events.into_iter().enumerate() {
                 let cause = if i + 1 == count { std::mem::take(&mut cause) } else { Cause::default() };
                 durable.apply(player.as_deref_mut(), event_type, &payload, &cause)?;
@@ -108,16 +108,22 @@ impl Entity {
     fn looks(&mut self, cx: &Cx<'_>, at: WorldTime) -> Looks {
         let mut failed = None;
         let state = self.durable.state();
-        let public = guard(|| state.public(at)).unwrap_or_else(|_| {
+        let public = guard(self.id, Rule::Public, || state.public(at)).unwrap_or_else(|_| {
             failed = Some("public");
             self.public.clone()
         });
         let has_line = self.line().is_some();
-        let own = has_line.then(|| guard(|| state.private()).map_err(|_| failed = Some("private")).ok());
+        let own = has_line.then(|| {
+            guard(self.id, Rule::Private, || state.private()).map_err(|_| failed = Some("private")).ok()
+        });
         let due = self.durable.snapshot_is_due(0, cx.core.world().snapshot_every);
         let player = self.player.as_deref();
         let snapshot = due
-            .then(|| guard(|| self.durable.snapshot(player)).map_err(|_| failed = Some("snapshot")).ok())
+            .then(|| {
+                guard(self.id, Rule::Snapshot, || self.durable.snapshot(player))
+                    .map_err(|_| failed = Some("snapshot"))
+                    .ok()
+            })
             .flatten();
         if snapshot.is_some() {
             self.durable.snapshot_seq = self.durable.seq;

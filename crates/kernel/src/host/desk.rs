@@ -1,6 +1,6 @@
 //! What the entities of a host share, and what their methods may reach.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gundo_types::{Body, EntityId, WorldTime};
 use gundo_wire::journal::Batch;
@@ -42,6 +42,8 @@ pub(super) struct Desk {
     pub(super) leaving_homes: bool,
     /// Entities whose code has panicked too often.
     pub(super) suspended: BTreeSet<EntityId>,
+    /// Entities that nodes were lost over, and how many.
+    pub(super) blamed: BTreeMap<EntityId, u8>,
     /// Players among the entities.
     pub(super) players: usize,
     /// The watchers of entities at home here.

@@ -21,7 +21,7 @@ use super::trouble::Trouble;
 use super::tx::{Lock, Promise};
 use super::vicinity::Vicinity;
 use crate::core::Timer;
-use crate::game::{Child, Role, Ticked, guard};
+use crate::game::{Child, Role, Rule, Ticked, guard};
 use crate::io::Output;
 use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
 use crate::retry;
@@ -185,9 +185,14 @@ impl Entity {
             return self.after_outage(cx, Timer::LoadRetry(self.id));
         };
         self.outages = 0;
+        if self.is_blamed(cx) {
+            self.life.break_down();
+            return self.refuse_all(cx);
+        }
         let rules = cx.core.settings.rules.clone();
         let (id, durable, player) = (self.id, &mut self.durable, &mut self.player);
-        let restored = guard(|| durable.restore(id, &rules, player.as_deref_mut(), &loaded));
+        let restored =
+            guard(id, Rule::Restore, || durable.restore(id, &rules, player.as_deref_mut(), &loaded));
         if cx.core.acts_newer {
             self.durable.add_later_fields(id, self.player.as_deref_mut());
         }
@@ -213,7 +218,7 @@ impl Entity {
     /// After a reload: an append of unknown outcome may have landed without the player hearing of it.
     fn tell_own(&mut self, cx: &mut Cx<'_>) {
         let Some(line) = self.line() else { return };
-        match guard(|| self.durable.state().private()) {
+        match guard(self.id, Rule::Private, || self.durable.state().private()) {
             Ok(own) => cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::Own(own)),
             Err(_) => self.on_game_panic(cx, "private"),
         }
@@ -228,11 +233,14 @@ impl Entity {
         }
         let at = cx.core.now.world.max(self.durable.last_at);
         let state = self.durable.state();
-        let Ok((public, next)) = guard(|| (state.public(at), state.next_change(at))) else {
+        let Ok((public, next)) = guard(self.id, Rule::Public, || (state.public(at), state.next_change(at)))
+        else {
             return self.on_game_panic(cx, "public");
         };
         if self.role == Role::Placed {
-            let Ok(place) = guard(|| state.place()) else { return self.on_game_panic(cx, "place") };
+            let Ok(place) = guard(self.id, Rule::Place, || state.place()) else {
+                return self.on_game_panic(cx, "place");
+            };
             self.stand(cx, place.filter(|_| self.may_be_seen()));
         }
         self.public = public;
@@ -300,7 +308,7 @@ impl Entity {
         let state = self.durable.state_mut().expect("a live entity has a state");
         let mut ticked = Ticked::default();
         let mut rules = context(cx.core, &eyes, place, None);
-        if guard(|| state.tick(tick_ms, &mut rules, &mut ticked)).is_err() {
+        if guard(self.id, Rule::Tick, || state.tick(tick_ms, &mut rules, &mut ticked)).is_err() {
             ticked = Ticked::default();
             self.on_game_panic(cx, "tick");
         }
@@ -333,7 +341,7 @@ impl Entity {
     pub(super) fn sleep(&mut self, cx: &mut Cx<'_>) {
         for child in std::mem::take(&mut self.children) {
             cx.crowd.publisher.hide(child);
-            self.durable.state_mut().map(|state| guard(|| state.sleep()));
+            self.durable.state_mut().map(|state| guard(self.id, Rule::Tick, || state.sleep()));
         }
     }
 

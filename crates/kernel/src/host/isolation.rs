@@ -3,6 +3,10 @@
 //! A panic costs one command. It may have left the entity's state half changed, so the entity reloads as soon as nothing of it
 //! is in flight. An entity whose code panics too often is **suspended**: it keeps its place and its look, repeats its earlier
 //! answers, and refuses everything else. The suspension ends after a while, or when the entity is next loaded.
+//!
+//! Code that hangs or aborts takes its node down. Those outside see which entity's code the node was running, and tell all nodes
+//! ([`Input::Blamed`](crate::io::Input::Blamed)). After the second node that was lost over it (the fourth, if these were commands)
+//! an entity is not loaded any more: not even the rule that reads its state runs. It refuses everything until an operator pardons it.
 
 use gundo_types::{EntityId, Planted};
 
@@ -11,10 +15,11 @@ use super::entity::Entity;
 use super::phase::Phase;
 use super::queue::Work;
 use super::room::Host;
-use super::trouble::{Trouble, suspended};
+use super::trouble::{Trouble, blamed, suspended};
 use super::tx::Lock;
 use crate::core::Timer;
-use crate::io::Output;
+use crate::game::{BLAME_LIMIT, Refusal, game_error};
+use crate::io::{BLAMED_MAX, Output};
 use crate::peer::ToEdge;
 
 /// How long an entity stays suspended, ms of node time: long enough that a lasting fault does not fill the logs,
@@ -117,7 +122,39 @@ impl Entity {
     }
 }
 
+impl Entity {
+    /// Whether too many nodes were lost over it.
+    pub(super) fn is_blamed(&self, cx: &Cx<'_>) -> bool {
+        let points = cx.desk.blamed.get(&self.id).copied().unwrap_or(0);
+        points >= BLAME_LIMIT && !cx.core.planted(Planted::BlamedLoads)
+    }
+
+    /// What a broken entity answers.
+    pub(super) fn why_broken(&self, cx: &Cx<'_>) -> Refusal {
+        if self.is_blamed(cx) { blamed(self.player.is_some()) } else { game_error() }
+    }
+
+    /// More nodes were lost over it, or it was pardoned.
+    fn on_blamed(&mut self, cx: &mut Cx<'_>) {
+        match (self.is_blamed(cx), self.life.is(Phase::Broken)) {
+            (true, false) => self.reload(cx),
+            (false, true) => self.start_load(cx),
+            _ => {}
+        }
+    }
+}
+
 impl Host {
+    /// Nodes were lost while they ran code of `id`: its points so far; 0: an operator pardons it.
+    pub(crate) fn on_blamed(&mut self, rooms: &mut Rooms<'_>, id: EntityId, points: u8) {
+        if points == 0 {
+            self.desk.blamed.remove(&id);
+        } else if self.desk.blamed.len() < BLAMED_MAX || self.desk.blamed.contains_key(&id) {
+            self.desk.blamed.insert(id, points);
+        }
+        self.each(rooms, [id], |entity, cx| entity.on_blamed(cx));
+    }
+
     pub(super) fn on_suspended(&mut self, rooms: &mut Rooms<'_>, id: EntityId) {
         if self.with(rooms, id, |entity, cx| entity.on_suspended(cx)) == Some(true) {
             self.rest_suspended(rooms);

@@ -14,7 +14,7 @@ use super::room::Host;
 use super::storage::Room;
 use super::vicinity::Vicinity;
 use crate::core::Timer;
-use crate::game::{RawDone, Refusal, Tell, game_error, guard};
+use crate::game::{RawDone, Refusal, Rule, Tell, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 
 /// How far from its last durable place a player must be for a new record, mm.
@@ -100,7 +100,7 @@ impl Entity {
         let place = (self.id, self.body.or(place), self.durable.last_at);
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, place, None);
-        let decided = guard(|| self.durable.state().create(name, &mut rules));
+        let decided = guard(self.id, Rule::Create, || self.durable.state().create(name, &mut rules));
         let decision = self.judge(cx, "create", decided)?;
         self.check_sizes(cx, "create", &decision)?;
         let RawDone { events, names, signals, tells, body, .. } = decision;
@@ -112,7 +112,7 @@ impl Entity {
     fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, (self.id, None, self.durable.last_at), None);
-        let spawned = guard(|| self.durable.state().spawn(&mut rules));
+        let spawned = guard(self.id, Rule::Spawn, || self.durable.state().spawn(&mut rules));
         if spawned.is_err() {
             self.on_game_panic(cx, "spawn");
         }
@@ -147,7 +147,7 @@ impl Entity {
             // It arrived with its body, and its client has walked on. If it may not go there, the answer tells the edge.
             let _ = self.step(cx, body);
         }
-        let own = guard(|| self.durable.state().private());
+        let own = guard(self.id, Rule::Private, || self.durable.state().private());
         let failed = own.is_err();
         let own = own.unwrap_or_default();
         let resumed = Box::new(Resumed { body: self.body.unwrap_or(at), center, own });

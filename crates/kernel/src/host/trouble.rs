@@ -44,6 +44,16 @@ pub(super) fn suspended(is_player: bool) -> Refusal {
     Refusal::new("suspended", text)
 }
 
+/// The answer of an entity whose code nodes were lost over.
+pub(super) fn blamed(is_player: bool) -> Refusal {
+    let text = if is_player {
+        "Your player ran into a fault of the game and rests until it is repaired. Nothing of yours is lost."
+    } else {
+        "Something went badly wrong here, so this place rests until it is repaired. Nothing was changed."
+    };
+    Refusal::new("suspended", text)
+}
+
 /// The answer to a command that nodes were lost over.
 pub(super) fn gave_up() -> Refusal {
     Refusal::new("gave_up", "That went wrong twice, so it was given up. Nothing was changed.")

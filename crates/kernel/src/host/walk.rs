@@ -7,7 +7,7 @@ use super::entity::Entity;
 use super::phase::Phase;
 use super::storage::Room;
 use super::vicinity::Vicinity;
-use crate::game::{Refusal, game_error, guard};
+use crate::game::{Refusal, Rule, game_error, guard};
 use crate::peer::{Line, ToEdge};
 
 /// How far outside its chunk a body must be before the sight moves along, mm: walking along a border changes nothing.
@@ -45,7 +45,8 @@ impl Entity {
         let wish =
             Body { island: from.island, heading: wish.heading & 127, speed: wish.speed.min(127), ..wish };
         let mut failed = None;
-        let speed_max = guard(|| state.speed_max()).map_err(|_| failed = Some("speed_max"));
+        let speed_max =
+            guard(self.id, Rule::SpeedMax, || state.speed_max()).map_err(|_| failed = Some("speed_max"));
         let speed_max = u64::from(speed_max.unwrap_or(0));
         // The credit saves up one second of movement, because packets come in bursts.
         let gained = now.since(player.moved_at).saturating_mul(speed_max) / 1_000_000;
@@ -58,7 +59,7 @@ impl Entity {
             let place = (self.id, Some(from), self.durable.last_at);
             let eyes = Vicinity::of(&cx.crowd.interest, self.id, player.stands_around());
             let mut rules = context(cx.core, &eyes, place, None);
-            guard(|| state.walk(&from, &wish, &mut rules)).unwrap_or_else(|_| {
+            guard(self.id, Rule::Walk, || state.walk(&from, &wish, &mut rules)).unwrap_or_else(|_| {
                 failed = Some("walk");
                 Err(game_error())
             })

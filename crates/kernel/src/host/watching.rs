@@ -13,7 +13,7 @@ use super::entity::Entity;
 use super::pending::{Effect, Judgement};
 use super::phase::Phase;
 use super::room::Host;
-use crate::game::{Role, guard};
+use crate::game::{Role, Rule, guard};
 use crate::peer::{HomeMessage, WatchRefused};
 
 impl Entity {
@@ -22,7 +22,7 @@ impl Entity {
         let state = self.durable.state();
         let (mut refused, mut failed) = (BTreeMap::new(), false);
         for player in cx.desk.watchers.of(self.id).flat_map(|(_, _, players)| players) {
-            let may = guard(|| state.may_watch(*player));
+            let may = guard(self.id, Rule::MayWatch, || state.may_watch(*player));
             failed |= may.is_err();
             if !may.unwrap_or(false) {
                 refused.insert(*player, WatchRefused::NotAllowed);

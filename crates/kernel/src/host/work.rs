@@ -13,7 +13,7 @@ use super::queue::{Command, Prepare, Work};
 use super::telling::cannot_tell;
 use super::trouble::{gave_up, suspended};
 use super::vicinity::Vicinity;
-use crate::game::{RawDecision, RawDone, Refusal, game_error, guard};
+use crate::game::{RawDecision, RawDone, Refusal, Rule, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
 
 /// How often a command is decided again after conflicts before it is refused.
@@ -25,7 +25,10 @@ impl Entity {
         let max = cx.core.world().limits.waiting_per_entity_max;
         self.needed = cx.core.now.time;
         match self.phase() {
-            Phase::Broken => return self.refuse_work(cx, &work, game_error()),
+            Phase::Broken => {
+                let why = self.why_broken(cx);
+                return self.refuse_work(cx, &work, why);
+            }
             Phase::Suspended => return self.turn_away(cx, work),
             _ => {}
         }
@@ -86,7 +89,8 @@ impl Entity {
         let mut command = command;
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), Some(&mut command.reads));
-        let decided = guard(|| self.durable.state().decide(&command.payload, &mut rules));
+        let decided =
+            guard(self.id, Rule::Decide, || self.durable.state().decide(&command.payload, &mut rules));
         let decided = self.judge(cx, "decide", decided);
         if !command.reads.wanted.is_empty() && matches!(self.phase(), Phase::Live | Phase::Freezing) {
             return self.fetch(cx, command);
@@ -227,13 +231,14 @@ impl Entity {
 
     /// Refuses all waiting work of a broken entity.
     pub(super) fn refuse_all(&mut self, cx: &mut Cx<'_>) {
+        let why = self.why_broken(cx);
         for work in self.queue.take_all() {
             match &work {
                 // It was in an append, so it may have had an effect. Its client repeats it later.
                 Work::Command(c) if c.tries > 0 => {
                     cx.core.send_edge(c.line.edge, c.line.conn, self.id, ToEdge::NotHere);
                 }
-                _ => self.refuse_work(cx, &work, game_error()),
+                _ => self.refuse_work(cx, &work, why.clone()),
             }
         }
     }

@@ -3,7 +3,7 @@
 use gundo_types::{NodeId, Planted, Term};
 
 use crate::core::Timer;
-use crate::game::guard;
+use crate::game::{Rule, guard};
 use crate::host::desk::{Cx, Rooms};
 use crate::host::entity::Entity;
 use crate::host::leaving::{DOUBT_MS, Leaving};
@@ -48,7 +48,7 @@ impl Entity {
         if !self.pending.is_empty() || self.lock.is_some() || cx.crowd.publisher.has_signal(self.id) {
             return;
         }
-        let Ok(image) = guard(|| self.image(cx)) else {
+        let Ok(image) = guard(self.id, Rule::Snapshot, || self.image(cx)) else {
             self.thaw(cx);
             return self.on_game_panic(cx, "snapshot");
         };

@@ -3,7 +3,7 @@
 use gundo_types::{EntityId, NodeId, Term, Time};
 
 use crate::core::Timer;
-use crate::game::{Role, Rules, guard};
+use crate::game::{Role, Rule, Rules, guard};
 use crate::host::arriving::{Arriving, not_here};
 use crate::host::desk::Rooms;
 use crate::host::entity::Entity;
@@ -112,7 +112,9 @@ fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Entity
     let mut entity = Entity::new(id, Role::Player, Term::default(), now);
     let kind = rules.kind_of(id.kind)?;
     let (durable, player) = (&mut entity.durable, &mut entity.player);
-    guard(|| durable.restore_snapshot(id, kind, player.as_deref_mut(), &image.snapshot)).ok()?.ok()?;
+    guard(id, Rule::Restore, || durable.restore_snapshot(id, kind, player.as_deref_mut(), &image.snapshot))
+        .ok()?
+        .ok()?;
     entity.life = Life::arrived();
     (durable.seq, durable.snapshot_seq, durable.last_at) = (image.seq, image.snapshot_seq, image.last_at);
     entity.body = image.body;

@@ -5,7 +5,7 @@ use gundo_types::{EntityId, NodeId, Planted};
 
 use super::{Answer, Lock, Then, Tx, TxPart, TxPhase, Want};
 use crate::core::Timer;
-use crate::game::{Actor, Conclude, READS_MAX, RawAsk, Refusal, guard};
+use crate::game::{Actor, Conclude, READS_MAX, RawAsk, Refusal, Rule, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
@@ -132,7 +132,8 @@ impl Entity {
         let answers: Vec<Bytes> = parts.iter().map(|p| p.reply.clone()).collect();
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), None);
-        let decided = guard(|| then.conclude(self.durable.state().as_any(), &answers, &mut rules));
+        let decided =
+            guard(self.id, Rule::Then, || then.conclude(self.durable.state().as_any(), &answers, &mut rules));
         let decided = self.judge(cx, "then", decided);
         let work = Work::Command(command);
         if decided.is_ok() && self.hold_back(cx, &work, true) {

@@ -14,7 +14,7 @@ use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise};
 use crate::core::Timer;
-use crate::game::{Actor, Exists, RawDone, Refusal, Role, game_error, guard};
+use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record};
@@ -175,7 +175,7 @@ impl Entity {
     fn answer(&mut self, cx: &mut Cx<'_>, ask: &[u8], actor: &Actor) -> Result<RawDone, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), None);
-        let answered = guard(|| self.durable.state().answer(ask, actor, &mut rules));
+        let answered = guard(self.id, Rule::Answer, || self.durable.state().answer(ask, actor, &mut rules));
         let done = self.judge(cx, "answer", answered)?;
         self.check_sizes(cx, "answer", &done)?;
         Ok(done)
@@ -228,7 +228,7 @@ impl Entity {
             return Ok(None);
         }
         let Some(kind) = rules.kind_of(self.id.kind) else { return Ok(None) };
-        guard(|| {
+        guard(self.id, Rule::Snapshot, || {
             let mut copy = kind.restore(self.id.id, &self.durable.state().snapshot()).ok()?;
             let misses = cx.core.planted(Planted::StaleSnapshot);
             for event in events.iter().filter(|e| e.event_type == EventType::Game && !misses) {
@@ -268,7 +268,7 @@ impl Entity {
         }
         let due = self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every);
         let (durable, player) = (&mut self.durable, &mut self.player);
-        let applied = guard(|| {
+        let applied = guard(self.id, Rule::Apply, || {
             for event in &events {
                 durable.apply(player.as_deref_mut(), event.event_type, &event.payload, &Cause::default())?;
                 durable.last_at = durable.last_at.max(event.at);

@@ -13,7 +13,7 @@ use super::{Client, Cluster, PLANTED, new_node};
 impl Cluster {
     // ---- inputs and outputs ----------------------------------------------------------------------------
 
-    pub(super) fn input(&mut self, node: NodeId, input: Input) {
+    pub fn input(&mut self, node: NodeId, input: Input) {
         let ahead = self.clocks.get(&node).copied().unwrap_or(0);
         if self.traced {
             let text = format!("{} {node} {input:?}", self.now);
