@@ -107,6 +107,14 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// List the entities whose code took nodes down, or have one of them loaded again
+    Pardon {
+        /// The entity, as the list and the log show it
+        #[arg(value_name = "KIND/ID")]
+        entity: Option<String>,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Restart every node, one after another, while everybody plays on
     Rollout {
         /// Do not wait until all are restarted

@@ -255,6 +255,7 @@ impl Config {
             seed: self.seed,
             io_threads: self.io_threads,
             black_box: Some(self.data.join("blackbox")),
+            running: Some(self.data.join("running")),
             explains: self.explains,
             watchdog_ms: self.watchdog_ms,
             admin_token: None,

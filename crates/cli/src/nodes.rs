@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use gundo_client::Address;
-use gundo_node::{AdminError, AdminNode, AdminWorld};
+use gundo_node::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 use serde::de::DeserializeOwned;
 
 use crate::app::{Failure, say};
@@ -56,6 +56,13 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             let added = world.nodes.iter().find(|n| u64::from(n.node) == node);
             say(&format!("node {node} starts at {}", added.map_or("?", |n| &n.address)));
         }
+        NodesCommand::Pardon { entity: None, admin } => {
+            say(&list(&Admin::new(admin)?.get::<Vec<_>>("/admin/blamed")?));
+        }
+        NodesCommand::Pardon { entity: Some(entity), admin } => {
+            let _: serde_json::Value = Admin::new(admin)?.post(&format!("/admin/pardon/{entity}"))?;
+            say(&format!("{entity} is loaded again when it is needed"));
+        }
         NodesCommand::Rollout { no_wait, admin } => {
             let mut admin = Admin::new(admin)?;
             let before = admin.world()?;
@@ -91,6 +98,16 @@ fn table(world: &AdminWorld) -> String {
     text
 }
 
+/// The blamed entities for people.
+fn list(blamed: &[AdminBlamed]) -> String {
+    if blamed.is_empty() {
+        return "no node was lost over any entity".to_owned();
+    }
+    let word = |b: &AdminBlamed| if b.suspended { "not loaded" } else { "loaded" };
+    let line = |b: &AdminBlamed| format!("{:<24}  {} points  {}", b.entity, b.points, word(b));
+    blamed.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A client of a running world's admin API.
 struct Admin {
     host: String,
@@ -113,10 +130,14 @@ impl Admin {
     }
 
     fn world(&mut self) -> Result<AdminWorld, Failure> {
+        self.get("/admin/nodes")
+    }
+
+    fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
         let get = |agent: &ureq::Agent, url: &str, bearer: &str| {
             agent.get(url).header("authorization", bearer).call()
         };
-        self.ask(get, "/admin/nodes", true)
+        self.ask(get, path, true)
     }
 
     /// `node` is about to end without a goodbye and could not answer, so ask the others first from now on.

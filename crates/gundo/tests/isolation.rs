@@ -26,6 +26,9 @@ const PANIC: u64 = 1_000;
 /// … and whoever says this gets no answer before the gate is open.
 const HANG: u64 = 2_000;
 
+/// Whoever has counted so far cannot take a step before the gate is open.
+const STUCK: u64 = 3_000;
+
 #[derive(Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -86,7 +89,10 @@ impl Player for Counter {
         Body { at: Point::new(15_000, 15_000), ..Body::default() }
     }
 
-    fn speed_max(&self, _: &Gate) -> u32 {
+    fn speed_max(&self, gate: &Gate) -> u32 {
+        if self.0 >= STUCK {
+            gate.pass();
+        }
         5_000
     }
 
@@ -230,4 +236,50 @@ async fn a_command_that_never_returns_ends_two_nodes_and_no_third() {
         let known = ["client #", "loaded entity", "command from", "timeout"];
         assert!(last.is_some_and(|line| known.iter().any(|k| line.contains(k))), "{name}: {last:?}");
     }
+}
+
+/// No command is to blame: every step hangs, whatever is done. The third node does not load the player.
+#[tokio::test]
+async fn a_rule_that_never_returns_ends_two_nodes_and_no_third() {
+    let settings = TestSettings { nodes: 4, watchdog_ms: 1_500, ..TestSettings::default() };
+    let gate = Arc::default();
+    let world = world(&settings, &gate);
+    let opens = Opens(gate);
+    let address = world.url(1).parse().expect("an address");
+    let mut adas = SessionSettings::new(vec![address], "Ada");
+    let (ada, mut events) = Client::start(adas.clone());
+    let welcome = until(&mut events, |event| matches!(event, Event::Welcomed(_))).await;
+    let Event::Welcomed(welcome) = welcome else { unreachable!("it is one") };
+    let (bob, _events) = enter(&world, 4, "Bob").await;
+    assert_eq!(count(&ada, STUCK).await, Ok(STUCK));
+    let walks = async {
+        for x in 0.. {
+            ada.walk(Body { at: Point::new(15_000 + x % 2, 15_000), ..Body::default() }).await;
+            // As often as a page sends steps.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let suspended = |event: &Event| match event {
+        Event::Refused(refusal) => refusal.code == "suspended",
+        Event::Ended(closing) => closing.as_ref().is_some_and(|c| c.code == "suspended"),
+        _ => false,
+    };
+    let told = tokio::select! {
+        told = until(&mut events, suspended) => told,
+        () = walks => unreachable!("she walks until she is told"),
+    };
+    assert!(format!("{told:?}").contains("Nothing of yours is lost"), "{told:?}");
+    let control = world.control();
+    let blamed = control.blamed().expect("the world runs");
+    let [(entity, 4)] = blamed[..] else { panic!("{blamed:?}") };
+    assert_eq!(count(&bob, 1).await, Ok(1), "nobody else notices");
+
+    opens.0.open();
+    control.pardon(entity).expect("she was blamed");
+    assert_eq!(control.pardon(entity).map_err(|refused| refused.code), Err("not_blamed"));
+    assert_eq!(control.blamed(), Ok(Vec::new()));
+    adas.token = welcome.token.clone();
+    let (ada, mut events) = Client::start(adas);
+    until(&mut events, |event| matches!(event, Event::Welcomed(_))).await;
+    assert_eq!(count(&ada, 1).await, Ok(STUCK + 1), "she plays again, with what she had");
 }

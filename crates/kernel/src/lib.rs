@@ -192,8 +192,7 @@ impl Node {
         self.host.holds(entity)
     }
 
-    /// From now on it acts as the next version: it adds fields to its durable state that this version does not know. For
-    /// checkers: an older node that takes over must not lose them.
+    /// From now on it acts as the next version, which stores fields that this one does not know and must not lose: for checkers.
     pub fn act_newer(&mut self) {
         self.core.acts_newer = true;
     }

@@ -1,7 +1,8 @@
 //! The operators' HTTP API: the status of the nodes of a running world, and operations on them.
 //!
 //! `GET /admin/nodes` lists the nodes; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
-//! `drain`) acts on one, and `POST /admin/rollout` restarts all. Every request needs `Authorization: Bearer TOKEN` and must
+//! `drain`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
+//! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again. Every request needs `Authorization: Bearer TOKEN` and must
 //! come from this machine. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use gundo_edge::Caller;
-use gundo_types::NodeId;
+use gundo_kernel::game::BLAME_LIMIT;
+use gundo_types::{EntityId, NodeId};
 use serde::{Deserialize, Serialize};
 
+use crate::blame::parse_entity;
 use crate::control::{Control, NodeStatus, Refused, WorldStatus};
 
 /// The answer to `GET /admin/nodes`.
@@ -51,6 +54,17 @@ pub struct AdminNode {
     /// Chunks it subscribes to, for its clients' sight and around players that are real there, as of the last second.
     #[serde(default)]
     pub chunks: u64,
+}
+
+/// An entity in the answer to `GET /admin/blamed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminBlamed {
+    /// Its kind and id, as in the log: `2/1f`.
+    pub entity: String,
+    /// Its points.
+    pub points: u8,
+    /// Whether it has so many that it is not loaded.
+    pub suspended: bool,
 }
 
 /// The answer to a refused request.
@@ -96,6 +110,8 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
         .route("/admin/nodes", get(nodes).post(add))
         .route("/admin/nodes/{node}/{what}", post(act))
         .route("/admin/rollout", post(roll_out))
+        .route("/admin/blamed", get(blamed))
+        .route("/admin/pardon/{kind}/{id}", post(pardon))
         .layer(middleware::from_fn_with_state(token, check))
         .with_state(control)
 }
@@ -160,6 +176,24 @@ async fn act(State(control): State<Control>, Path((node, what)): Path<(String, S
 
 async fn roll_out(State(control): State<Control>) -> Response {
     answer(ask(control, |c| c.rollout()).await, |()| Json(serde_json::json!({})).into_response())
+}
+
+async fn blamed(State(control): State<Control>) -> Response {
+    let entry = |(entity, points): (EntityId, u8)| {
+        let suspended = points >= BLAME_LIMIT;
+        AdminBlamed { entity: entity.to_string(), points, suspended }
+    };
+    answer(ask(control, |c| c.blamed()).await, |blamed| {
+        Json(blamed.into_iter().map(entry).collect::<Vec<_>>()).into_response()
+    })
+}
+
+async fn pardon(State(control): State<Control>, Path((kind, id)): Path<(String, String)>) -> Response {
+    let Some(entity) = parse_entity(&format!("{kind}/{id}")) else {
+        let text = format!("an entity is its kind and its id in hexadecimal, such as 2/1f, not {kind}/{id}");
+        return refuse(StatusCode::NOT_FOUND, &Refused::new("bad_entity", text));
+    };
+    answer(ask(control, move |c| c.pardon(entity)).await, |()| Json(serde_json::json!({})).into_response())
 }
 
 /// The supervisor may be waiting for the disk, so an I/O thread must not wait for it.

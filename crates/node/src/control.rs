@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 
-use gundo_types::NodeId;
+use gundo_types::{EntityId, NodeId};
 
 use crate::supervisor::Signal;
 
@@ -125,6 +125,8 @@ pub(crate) enum Request {
     Drain(NodeId),
     Add,
     Rollout,
+    Blamed,
+    Pardon(EntityId),
 }
 
 /// The result of an operation.
@@ -132,6 +134,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     World(WorldStatus),
     Node(NodeId),
+    Blamed(Vec<(EntityId, u8)>),
+    Pardoned,
 }
 
 impl Control {
@@ -142,7 +146,7 @@ impl Control {
     pub fn nodes(&self) -> Result<WorldStatus, Refused> {
         match self.ask(Request::Nodes)? {
             Answer::World(status) => Ok(status),
-            Answer::Node(_) => unreachable!("a question about the world is answered with the world"),
+            _ => unreachable!("a question about the world is answered with the world"),
         }
     }
 
@@ -186,7 +190,7 @@ impl Control {
     pub fn add(&self) -> Result<NodeId, Refused> {
         match self.ask(Request::Add)? {
             Answer::Node(node) => Ok(node),
-            Answer::World(_) => unreachable!("an added node is answered with its number"),
+            _ => unreachable!("an added node is answered with its number"),
         }
     }
 
@@ -198,6 +202,26 @@ impl Control {
     /// is paused or draining), `storage`, `stopped`.
     pub fn rollout(&self) -> Result<(), Refused> {
         self.ask(Request::Rollout).map(drop)
+    }
+
+    /// The entities whose code took nodes down, each with its points. From [`BLAME_LIMIT`](gundo_kernel::game::BLAME_LIMIT) points
+    /// on an entity is not loaded, and answers `suspended`.
+    ///
+    /// # Errors
+    /// `stopped`.
+    pub fn blamed(&self) -> Result<Vec<(EntityId, u8)>, Refused> {
+        match self.ask(Request::Blamed)? {
+            Answer::Blamed(blamed) => Ok(blamed),
+            _ => unreachable!("a question about the blamed is answered with them"),
+        }
+    }
+
+    /// Forgets that nodes were lost over `entity`: it is loaded again.
+    ///
+    /// # Errors
+    /// `not_blamed`, `stopped`.
+    pub fn pardon(&self, entity: EntityId) -> Result<(), Refused> {
+        self.ask(Request::Pardon(entity)).map(drop)
     }
 
     fn ask(&self, request: Request) -> Result<Answer, Refused> {

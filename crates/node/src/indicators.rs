@@ -139,7 +139,7 @@ const COUNTERS: [Row<CounterOf>; 29] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 13] = [
+const GAUGES: [(&str, &str, CounterOf); 14] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
@@ -149,6 +149,7 @@ const GAUGES: [(&str, &str, CounterOf); 13] = [
     ("gundo_players_held", "Players whose commands wait for the journal", |c| c.held),
     ("gundo_entities_real", "Entities real on the node", |c| c.reals),
     ("gundo_entities_suspended", "Entities suspended because their code kept panicking", |c| c.suspended),
+    ("gundo_entities_blamed", "Entities not loaded because their code took nodes down", |c| c.blamed),
     ("gundo_entities_ghost", "Entities seen on the node and real elsewhere", |c| c.ghosts),
     ("gundo_handing_over", "Players being handed over, from the node or to it", |c| c.handing_over),
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),

@@ -13,12 +13,14 @@
 
 mod admin;
 mod blackbox;
+mod blame;
 mod clock;
 mod control;
 mod driver;
 mod inbox;
 mod indicators;
 mod machine;
+mod marks;
 mod member;
 mod mesh;
 mod nodes;
@@ -31,7 +33,7 @@ mod supervisor;
 mod upkeep;
 mod watchdog;
 
-pub use admin::{AdminError, AdminNode, AdminWorld};
+pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::Page;
 pub use nodes::{LocalNodes, Stopper, WorldFault};

@@ -13,9 +13,11 @@ use gundo_kernel::game::Rules;
 
 use crate::admin;
 use crate::blackbox::{BlackBox, Reason};
+use crate::blame::Blames;
 use crate::clock::{Clock, wall_ms};
 use crate::control::Control;
 use crate::indicators::{DiskGauge, Recorders};
+use crate::marks::Marks;
 use crate::mesh::Mesh;
 use crate::settings::{SoloSettings, WorldInfo};
 use crate::slot::Ground;
@@ -132,6 +134,8 @@ impl LocalNodes {
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
         let black_box = Arc::new(BlackBox::open(settings.black_box.clone()).map_err(system)?);
+        let (marks, aborted) = Marks::open(settings.running.as_deref()).map_err(system)?;
+        let blames = Blames::open(&journal, &aborted)?;
         let placeholder = || Arc::new(Page::placeholder(rules.name(), &info.seed.to_string()));
         let ground = Ground {
             page: settings.page.clone().unwrap_or_else(placeholder),
@@ -147,6 +151,8 @@ impl LocalNodes {
             tx: tx.clone(),
             watchdog: watch(settings.watchdog_ms, Arc::clone(&black_box), tx.clone())?,
             black_box: Arc::clone(&black_box),
+            marks: Arc::new(marks),
+            blames,
             explains: settings.explains.unwrap_or(settings.listen.ip().is_loopback()),
             routes: admin::routes(control, settings.admin_token.clone()),
         };

@@ -29,6 +29,7 @@ const NAMES: &[&str] = &[
     "in  appended unknown",
     "in  loaded",
     "in  not loaded",
+    "in  blamed",
     "in  listed",
     "in  not listed",
     "in  timeout",
@@ -162,6 +163,7 @@ impl Event {
                 Self::of(const { sort("in  listed") }).id(*list).size(ids.len())
             }
             Input::Listed { list, .. } => Self::of(const { sort("in  not listed") }).id(*list),
+            Input::Blamed { entity, .. } => Self::of(const { sort("in  blamed") }).entity(*entity),
             Input::Timeout => Self::of(const { sort("in  timeout") }),
             Input::Gauges(_) => Self::of(const { sort("in  gauges") }),
             Input::Hold(_) => Self::of(const { sort("in  hold") }),

@@ -23,6 +23,11 @@ pub struct SoloSettings {
     pub admin_token: Option<String>,
     /// Directory for black boxes, one file for each panic and each node that hangs; `None` (default): none are written.
     pub black_box: Option<PathBuf>,
+    /// File that says, after an abort of the process, which entity's code caused it: see [`Control::pardon`]; `None` (default):
+    /// aborts are not traced. One process at a time.
+    ///
+    /// [`Control::pardon`]: crate::Control::pardon
+    pub running: Option<PathBuf>,
     /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: while the world listens on
     /// loopback only, that is, in development).
     pub explains: Option<bool>,
@@ -44,6 +49,7 @@ impl Default for SoloSettings {
             io_threads: cores.min(8),
             admin_token: None,
             black_box: None,
+            running: None,
             explains: None,
             watchdog_ms: 1_000,
             page: None,

@@ -1,6 +1,7 @@
 //! One running node of a process: its logic thread, inbox, edge, and how it ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
@@ -8,15 +9,17 @@ use std::thread::{Builder, JoinHandle};
 use gundo_coordinator::{Coordinator, Watch};
 use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Page, Urgency};
 use gundo_journal::Journal;
-use gundo_kernel::game::Rules;
+use gundo_kernel::game::{self, Rules};
 use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSettings};
 use tokio::runtime::Runtime;
 
 use crate::blackbox::{self, BlackBox};
+use crate::blame::Blames;
 use crate::clock::Clock;
 use crate::driver::{Driver, Ending, Link};
 use crate::inbox::Inbox;
 use crate::indicators::{DiskGauge, Recorders};
+use crate::marks::{Marker, Marks};
 use crate::member::Membership;
 use crate::mesh::{Fabric, Mesh};
 use crate::nodes::{WorldFault, system};
@@ -36,6 +39,10 @@ pub(crate) struct Ground {
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) tx: Sender<Signal>,
     pub(crate) black_box: Arc<BlackBox>,
+    /// What each logic thread runs.
+    pub(crate) marks: Arc<Marks>,
+    /// The entities that nodes were lost over.
+    pub(crate) blames: Blames,
     /// Whether players hear why a rule could not do what it wanted.
     pub(crate) explains: bool,
     pub(crate) watchdog: Watchdog,
@@ -109,7 +116,12 @@ impl Slot {
         let handle = ground.journal.handle(me, incarnation, link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);
+        for (entity, points) in ground.blames.list() {
+            link.inbox.give(Input::Blamed { entity, points }, Urgency::Now);
+        }
+        let marks = Arc::clone(&ground.marks);
         let driver = move || {
+            game::set_witness(Some(Rc::new(Marker::new(marks, incarnation))));
             let node = Node::new(settings);
             Driver::new(node, its_link, its_edge, fabric, handle, its_membership, black_box)
         };

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use gundo_coordinator::{CallError, Coordinator, Watch};
-use gundo_kernel::{Member, View};
+use gundo_kernel::{Input, Member, View};
 use gundo_types::NodeId;
 
 use crate::control::{Asker, Request};
@@ -213,6 +213,11 @@ impl Supervisor {
         let Some(slot) = self.running.life(node, incarnation) else { return };
         let leaves = slot.stage == Stage::Leaving;
         tracing::error!(node = node.0, ms, "the node hangs; it ends as after a crash");
+        // The others hear of it before they take over.
+        if let Some((entity, rule)) = self.ground.marks.of(incarnation) {
+            let points = self.ground.blames.add(entity, rule);
+            self.running.give_all(|| Input::Blamed { entity, points });
+        }
         if leaves { self.end_empty(node) } else { self.lose(node) }
     }
 

@@ -79,13 +79,17 @@ pub enum Dial {
     Mixed,
     /// A node has too much to do for a while.
     Overload,
+    /// A rule of an entity hangs, on whichever node runs it, until another does or everything heals.
+    Poison,
+    /// A rule of an entity panics once or twice.
+    Panics,
     /// Everything in flight travels as bytes: on unless it is 0.
     Bytes,
 }
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -120,6 +124,8 @@ impl Dial {
         Self::Overload,
         Self::Drain,
         Self::HalfDone,
+        Self::Poison,
+        Self::Panics,
         Self::Bytes,
     ];
 
@@ -160,6 +166,8 @@ impl Dial {
             Self::Low => "low",
             Self::Mixed => "mixed",
             Self::Overload => "overload",
+            Self::Poison => "poison",
+            Self::Panics => "panics",
             Self::Bytes => "bytes",
         }
     }
@@ -178,6 +186,8 @@ impl Dial {
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
+            Self::Poison => 2,
+            Self::Panics => 10,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,

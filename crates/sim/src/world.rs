@@ -8,6 +8,7 @@ mod carry;
 mod clients;
 mod coordinator;
 mod flight;
+mod poison;
 mod tell;
 mod watches;
 mod wrong;
@@ -33,6 +34,7 @@ use clients::Decoded;
 use coordinator::{Asked, Coordinator};
 use flight::Link;
 pub(crate) use flight::{Flight, Key, SimNode, Stall};
+use poison::Poison;
 
 /// The counts of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,6 +90,7 @@ pub(crate) struct World {
     hostiles: u64,
     /// Entities that nodes have suspended.
     suspended: BTreeSet<(Key, EntityId)>,
+    poison: Poison,
     /// What a rule wanted first that cannot be.
     game_fault: Option<String>,
     pub(crate) judge: Judge,
@@ -162,6 +165,7 @@ impl World {
             next_conn: 0,
             hostiles: 0,
             suspended: BTreeSet::new(),
+            poison: Poison::new(),
             game_fault: None,
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
             story,
@@ -378,7 +382,9 @@ impl World {
             kernel.act_newer();
         }
         let node = SimNode { kernel, incarnation, paused: false, inbox: VecDeque::new(), completed_at: 0 };
-        self.nodes.insert(self.key(member.node.0), node);
+        let key = self.key(member.node.0);
+        self.nodes.insert(key, node);
+        self.poison.blames().into_iter().for_each(|blame| self.input(key, blame));
     }
 
     pub(crate) fn input(&mut self, key: Key, input: Input) {
@@ -409,6 +415,9 @@ impl World {
         let before = walks.then(|| node.kernel.counters());
         self.counts.inputs += 1;
         let step = node.kernel.take(self.now, input);
+        if self.poison.has_hung() {
+            return self.hang(key);
+        }
         // A planted bug is for the checkers of guarantees to find.
         if self.counts.inputs.is_multiple_of(CHECK_EVERY) && self.planted.is_none() {
             node.kernel.check();
@@ -521,7 +530,7 @@ impl World {
 
     /// Whether the game's rules may panic.
     pub(crate) fn game_panics(&self) -> bool {
-        self.game.panics()
+        self.game.panics() || self.plan.dials.contains_key(&Dial::Panics)
     }
 
     /// When a message on a link arrives; `None`: it is lost.

@@ -1,7 +1,7 @@
 //! Game code that runs now: how its panics become refusals, and how those outside learn which entity's code a lost node was
 //! running.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -112,7 +112,7 @@ pub trait Witness {
 thread_local! {
     /// For panic hooks only; no decision depends on it.
     static RUNNING: Cell<bool> = const { Cell::new(false) };
-    static WITNESS: RefCell<Option<Rc<dyn Witness>>> = const { RefCell::new(None) };
+    static WITNESS: Cell<Option<Rc<dyn Witness>>> = const { Cell::new(None) };
 }
 
 /// Whether this thread is running game code: a panic hook uses it to tell the game's panics, which the kernel catches, from the
@@ -129,19 +129,17 @@ pub fn set_witness(witness: Option<Rc<dyn Witness>>) {
 /// Runs a rule of `entity`; a panic in it becomes a refusal.
 pub(crate) fn guard<T>(entity: EntityId, rule: Rule, game: impl FnOnce() -> T) -> Result<T, Refusal> {
     RUNNING.set(true);
+    let witness = WITNESS.take();
+    WITNESS.set(witness.clone());
     let done = catch_unwind(AssertUnwindSafe(|| {
-        WITNESS.with_borrow(|witness| {
-            if let Some(witness) = witness {
-                witness.begins(entity, rule);
-            }
-        });
+        if let Some(witness) = &witness {
+            witness.begins(entity, rule);
+        }
         game()
     }));
     RUNNING.set(false);
-    WITNESS.with_borrow(|witness| {
-        if let Some(witness) = witness {
-            witness.ends();
-        }
-    });
+    if let Some(witness) = &witness {
+        witness.ends();
+    }
     done.map_err(|_| game_error())
 }

@@ -44,6 +44,8 @@ pub(crate) struct Entity {
     pub(super) pending: VecDeque<Pending>,
     /// Consecutive appends that met other events in the journal, or whose node had no row in `members`.
     pub(super) conflicts: u8,
+    /// Consecutive loads whose state the game's code could not read.
+    pub(super) breakdowns: u8,
     /// Consecutive loads that failed and fences whose outcome is unknown.
     pub(super) outages: u8,
     pub(super) lock: Option<Lock>,
@@ -80,6 +82,7 @@ impl Entity {
             pending: VecDeque::new(),
             conflicts: 0,
             outages: 0,
+            breakdowns: 0,
             lock: None,
             locked_until: now,
             promise: None,
@@ -172,9 +175,16 @@ impl Entity {
     }
 
     pub(super) fn on_load_retry(&mut self, cx: &mut Cx<'_>) {
-        if self.life.is(Phase::Loading) {
+        let is_broken = self.life.is(Phase::Broken) && !self.is_blamed(cx);
+        if self.life.is(Phase::Loading) || is_broken {
             self.start_load(cx);
         }
+    }
+
+    /// It is loaded and cannot be used: it refuses everything.
+    fn break_down(&mut self, cx: &mut Cx<'_>) {
+        self.life.break_down();
+        self.refuse_all(cx);
     }
 
     pub(super) fn on_loaded(&mut self, cx: &mut Cx<'_>, load: u64, result: Result<Loaded, String>) {
@@ -186,8 +196,7 @@ impl Entity {
         };
         self.outages = 0;
         if self.is_blamed(cx) {
-            self.life.break_down();
-            return self.refuse_all(cx);
+            return self.break_down(cx);
         }
         let rules = cx.core.settings.rules.clone();
         let (id, durable, player) = (self.id, &mut self.durable, &mut self.player);
@@ -197,13 +206,16 @@ impl Entity {
             self.durable.add_later_fields(id, self.player.as_deref_mut());
         }
         if !matches!(restored, Ok(Ok(()))) {
-            self.life.break_down();
+            cx.core.counters.broken += 1;
+            self.break_down(cx);
             if restored.is_err() {
                 self.on_game_panic(cx, "restore");
             }
-            cx.core.counters.broken += 1;
-            return self.refuse_all(cx);
+            let wait_ms = cx.core.retry_ms(retry::BROKEN, self.breakdowns);
+            self.breakdowns = self.breakdowns.saturating_add(1);
+            return cx.core.after_ms(wait_ms, Timer::LoadRetry(self.id));
         }
+        self.breakdowns = 0;
         if self.trouble.is_suspended() {
             self.life.suspend();
             return self.refuse_suspended(cx);

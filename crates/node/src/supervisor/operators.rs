@@ -1,7 +1,8 @@
 //! The operators' requests. Each is refused, or answered when it is done; long work continues after the answer.
 
 use gundo_coordinator::CallError;
-use gundo_types::NodeId;
+use gundo_kernel::Input;
+use gundo_types::{EntityId, NodeId};
 
 use super::{Signal, Supervisor};
 use crate::control::{Answer, Asker, NodeState, NodeStatus, Refused, Request, WorldStatus};
@@ -21,6 +22,8 @@ impl Supervisor {
             }
             Request::Add => return self.add(asker),
             Request::Rollout => return self.roll_out(asker),
+            Request::Blamed => Ok(Answer::Blamed(self.ground.blames.list())),
+            Request::Pardon(entity) => self.pardon(entity),
         };
         match done {
             Ok(answer) => asker.answer(answer),
@@ -36,6 +39,15 @@ impl Supervisor {
         self.starts.forget(node);
         self.renew(node);
         Ok(Answer::Node(node))
+    }
+
+    fn pardon(&self, entity: EntityId) -> Result<Answer, Refused> {
+        if !self.ground.blames.pardon(entity) {
+            return Err(Refused::new("not_blamed", format!("no node was lost over {entity}")));
+        }
+        tracing::warn!(%entity, "the entity was pardoned by an operator");
+        self.running.give_all(|| Input::Blamed { entity, points: 0 });
+        Ok(Answer::Pardoned)
     }
 
     fn pause(&mut self, node: NodeId) -> Result<Answer, Refused> {

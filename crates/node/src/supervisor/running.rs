@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use gundo_kernel::Input;
 use gundo_types::NodeId;
 
 use crate::mesh::Mesh;
@@ -41,6 +42,11 @@ impl Running {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Slot)> {
         self.slots.iter().map(|(node, slot)| (*node, slot))
+    }
+
+    /// Gives every node an input.
+    pub(super) fn give_all(&self, input: impl Fn() -> Input) {
+        self.slots.values().for_each(|slot| slot.give(input()));
     }
 
     /// Whether another node could take over from this one.

@@ -187,8 +187,11 @@ impl Supervisor {
 
     pub(super) fn start_what_is_due(&mut self) {
         let now = Instant::now();
+        // A node that was lost over an entity starts again once that is durable.
+        let may = self.ground.blames.is_written();
+        let is_due = |at: &Instant| *at <= now && may;
         let due: Vec<_> =
-            self.starts.due.iter().filter(|(_, at)| **at <= now).map(|(node, _)| *node).collect();
+            self.starts.due.iter().filter(|(_, at)| is_due(at)).map(|(node, _)| *node).collect();
         due.into_iter().for_each(|node| self.begin_start(node, None));
         let binds =
             |(node, start): (&NodeId, &Start)| matches!(start.phase, Phase::Binding { .. }).then_some(*node);

@@ -437,9 +437,10 @@ impl World {
         }
         let used = self.clients[client].token_used.clone();
         let newest = self.clients[client].session.token().clone();
+        let rests = self.poison.refuses(code);
         let who = &mut self.people[person];
-        who.tokens.retain(|token| *token != used && *token != newest);
-        let locked_out = code != "bad_token" || who.tokens.is_empty();
+        who.tokens.retain(|token| rests || *token != used && *token != newest);
+        let locked_out = !rests && (code != "bad_token" || who.tokens.is_empty());
         if self.people[person].current == Some(client) {
             self.people[person].current = None;
             let now = Time(self.now);

@@ -47,6 +47,8 @@ impl World {
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
             Dial::NodeCrash => return self.crash_node(),
             Dial::Drain => return self.drain_node(),
+            Dial::Poison => return self.poison_some(),
+            Dial::Panics => return self.panic_some(),
             Dial::Views => {
                 if self.booting || self.coordinator_is_down() || self.coordinator.view.members.is_empty() {
                     return false;
@@ -339,7 +341,7 @@ impl World {
         self.spread_views();
     }
 
-    fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
+    pub(super) fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
         self.crash_storage(dies);
         let ended = self.nodes.iter().filter(|(key, _)| dies(key));
         self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
@@ -364,6 +366,7 @@ impl World {
         if std::mem::take(&mut self.storage.stalled_until) > self.now {
             self.fly(1, Flight::Commit);
         }
+        self.heal_rules();
         self.tell_room(false);
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.tell_load(key, 0, super::EASE_SECONDS);
