@@ -113,7 +113,8 @@ pub use prost;
 /// Everything that rules are written with: `use gundo::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, EntityId, Neighbour,
-        Placed, Player, Point, Refusal, Rules, State, Stored, TickContext, Ticking, WorldTime, message,
+        Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, EntityId, Kind,
+        Neighbour, Placed, Player, Point, Refusal, Rules, State, Stored, TickContext, Ticking, WorldTime,
+        message,
     };
 }

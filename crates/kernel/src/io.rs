@@ -437,8 +437,6 @@ pub struct Counters {
     pub game_faults: u64,
     /// Times that a rule put an entity with a place outside its chunk, so that nobody sees it.
     pub misplaced: u64,
-    /// Times that a chunk had more entities of a kind than a list takes: the others are not loaded.
-    pub lists_cut: u64,
     /// Entities that were suspended because their code panicked too often.
     pub suspensions: u64,
     /// Entities that are not loaded because nodes were lost over them (gauge).

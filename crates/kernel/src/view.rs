@@ -106,7 +106,7 @@ mod tests {
         let view = view(&[1, 1, 1]);
         for chunk in ChunkId::default().around(9) {
             let land = EntityId::new(Kind(2), chunk.to_u64());
-            let placed = EntityId::placed(Kind(3), chunk, 0xfedc);
+            let placed = EntityId::placed(Kind(3), chunk, 0xdc);
             for (id, role) in [(land, Role::Land), (placed, Role::Placed)] {
                 assert_eq!(view.home_of(id, role.chunk_of(id), 4), view.home_of_chunk(chunk, 4), "{id}");
             }

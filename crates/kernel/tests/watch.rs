@@ -2,11 +2,12 @@
 
 mod support;
 
-use gundo_kernel::{HomeMessage, Peer};
+use gundo_kernel::{HomeMessage, Peer, TxMessage};
 use gundo_types::{ChunkId, EntityId, NodeId};
 use support::board::{BoardWish, board};
 use support::cluster::{Cluster, Fate, Fault, Strike};
 use support::game::{GROWS_MS, PlayerCommand, STOCK, land};
+use support::vault::{CREATE, VaultWish, vault};
 
 /// Nobody is near it.
 const FAR: ChunkId = ChunkId { island: 0, x: 300, y: -200 };
@@ -34,6 +35,18 @@ fn post(cluster: &mut Cluster, client: usize, on: EntityId) {
 fn board_at(cluster: &Cluster, node: u16) -> EntityId {
     let node = NodeId(node);
     (1..).map(board).find(|board| cluster.nodes[&node].home(*board) == Some(node)).expect("homes are spread")
+}
+
+/// A vault whose home is this node, and that nobody has created.
+fn new_vault(cluster: &Cluster, node: u16) -> EntityId {
+    let node = NodeId(node);
+    let mut ids = (1..).map(vault).filter(|id| cluster.nodes[&node].home(*id) == Some(node));
+    ids.find(|id| cluster.disk.store.load(*id).events.is_empty()).expect("homes are spread")
+}
+
+fn create(cluster: &mut Cluster, client: usize, vault: EntityId) {
+    let create = VaultWish { what: CREATE, vault: vault.id, n: 1 };
+    cluster.command(client, &PlayerCommand { vault: Some(create), ..Default::default() });
 }
 
 /// Ann at node 1, Bob at node 2, and a board at node 3 that Ann has written on.
@@ -102,7 +115,7 @@ fn what_cannot_be_watched_is_refused() {
     cluster.run_ms(300);
     let nobody = EntityId::new(gundo_types::Kind(99), 1);
     let no_chunk = EntityId::new(support::game::LAND, u64::MAX);
-    let never = board_at(&cluster, 1);
+    let never = new_vault(&cluster, 1);
     for entity in [on, nobody, no_chunk, never, cluster.player(ann)] {
         cluster.watch(bob, entity);
     }
@@ -116,7 +129,7 @@ fn what_cannot_be_watched_is_refused() {
     assert_eq!(cluster.clients[bob].session.watched().count(), 0);
     // It is shown once Bob may see the one, and the other exists.
     wish(&mut cluster, ann, BoardWish { board: on.id, member: bobs, ..Default::default() });
-    post(&mut cluster, ann, never);
+    create(&mut cluster, ann, never);
     cluster.run_ms(300);
     cluster.watch(bob, on);
     cluster.watch(bob, never);
@@ -349,4 +362,43 @@ fn a_new_home_shows_it_once_the_old_one_has_unloaded_it() {
     cluster.run_ms(1_500);
     assert!(!cluster.nodes[&NodeId(3)].holds(on));
     assert_eq!(shown(&cluster, bob, on), [1, 2].map(|n| Ok(Some(n))));
+}
+
+/// Who created it has the answer while its home does not know yet how the transaction ended: the home does not say no meanwhile.
+#[test]
+fn what_was_just_created_is_there_for_everybody() {
+    let mut cluster = Cluster::new(3, 1);
+    let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 3));
+    cluster.run_ms(600);
+    let new = new_vault(&cluster, 3);
+    let commit =
+        |_, _, message: &Peer| matches!(message, Peer::Transaction { message: TxMessage::Commit, .. });
+    cluster.strike = Some(Strike { at: Box::new(commit), fate: Fate::Lost, struck: None });
+    create(&mut cluster, ann, new);
+    cluster.run_ms(300);
+    assert_eq!(cluster.clients[ann].answers.len(), 1, "it is created");
+    cluster.watch(bob, new);
+    cluster.run_ms(1_000);
+    assert_eq!(shown(&cluster, bob, new), []);
+    // It finds out by itself.
+    cluster.run_ms(12_000);
+    assert_eq!(last(&cluster, bob, new), Some(Ok(Some(1))));
+    assert!(shown(&cluster, bob, new).iter().all(Result::is_ok));
+}
+
+/// A kind that asking creates shows its first state to those who watch it before anybody has asked.
+#[test]
+fn what_asking_creates_is_there_from_the_beginning() {
+    let mut cluster = Cluster::new(3, 1);
+    let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 2));
+    cluster.run_ms(600);
+    let on = board_at(&cluster, 3);
+    cluster.watch(bob, on);
+    cluster.run_ms(300);
+    // An empty message has no bytes.
+    assert_eq!(shown(&cluster, bob, on), [Ok(None)]);
+    assert!(cluster.disk.store.load(on).events.is_empty(), "and has no stream");
+    post(&mut cluster, ann, on);
+    cluster.run_ms(300);
+    assert_eq!(last(&cluster, bob, on), Some(Ok(Some(1))));
 }

@@ -29,8 +29,13 @@ struct Head {
 
 pub(crate) fn expand(item: &DeriveInput) -> syn::Result<TokenStream> {
     let head = read(item)?;
-    check(item, &head)?;
-    Ok(write(&item.ident, &head))
+    let Err(error) = check(item, &head) else { return Ok(write(&item.ident, &head)) };
+    let mut tokens = error.into_compile_error();
+    if head.kind.is_some() && head.name.is_some() && head.event.is_some() {
+        // The one error is enough: without the head every use of the kind would be another.
+        tokens.extend(write(&item.ident, &head));
+    }
+    Ok(tokens)
 }
 
 fn read(item: &DeriveInput) -> syn::Result<Head> {

@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 29] = [
+const COUNTERS: [Row<CounterOf>; 28] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -131,9 +131,6 @@ const COUNTERS: [Row<CounterOf>; 29] = [
     }),
     ("gundo_entities_misplaced_total", None, "Entities that the game put outside their chunk", |c| {
         c.misplaced
-    }),
-    ("gundo_lists_cut_total", None, "Chunks in which more of a kind had their place than are shown", |c| {
-        c.lists_cut
     }),
     ("gundo_peer_nonsense_total", None, "Peer messages refused because they make no sense", |c| c.nonsense),
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),

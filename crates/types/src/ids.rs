@@ -38,8 +38,8 @@ impl EntityId {
     }
 
     /// The entity with number `number` in `chunk`, of a kind whose entities have a place. It belongs to that chunk permanently.
-    /// Every id of such a kind names a chunk and a number.
-    pub fn placed(kind: Kind, chunk: ChunkId, number: u16) -> Self {
+    /// A chunk has room for 256 of a kind.
+    pub fn placed(kind: Kind, chunk: ChunkId, number: u8) -> Self {
         Self::new(kind, chunk.to_u64() << NUMBER_BITS | u64::from(number))
     }
 
@@ -48,7 +48,7 @@ impl EntityId {
         ChunkId::from_u64(self.id >> NUMBER_BITS)
     }
 
-    /// The number of a [`placed`](Self::placed) entity.
+    /// The number of a [`placed`](Self::placed) entity. Ids that strangers send may have a number above 255; no entity has.
     pub const fn number_of_placed(self) -> u16 {
         self.id as u16
     }
@@ -56,7 +56,7 @@ impl EntityId {
     /// The ids that [`placed`](Self::placed) entities of one kind in `chunk` can have.
     pub fn placed_in(chunk: ChunkId) -> RangeInclusive<u64> {
         let first = chunk.to_u64() << NUMBER_BITS;
-        first..=first | u64::from(u16::MAX)
+        first..=first | u64::from(u8::MAX)
     }
 }
 
@@ -95,15 +95,15 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for chunk in chunks {
             let ids = EntityId::placed_in(chunk);
-            for number in [0, 1, 0x8000, u16::MAX] {
+            for number in [0, 1, 0x80, u8::MAX] {
                 let placed = EntityId::placed(Kind(9), chunk, number);
-                assert_eq!((placed.chunk_of_placed(), placed.number_of_placed()), (chunk, number));
+                assert_eq!((placed.chunk_of_placed(), placed.number_of_placed()), (chunk, number.into()));
                 assert!(ids.contains(&placed.id) && seen.insert(placed), "{placed} is one entity's own");
             }
-            assert_eq!(ids.end() - ids.start(), u64::from(u16::MAX));
+            assert_eq!(ids.end() - ids.start(), u64::from(u8::MAX));
         }
-        // No bit is left over: every number that a client may send is a place.
+        // Every number that a client may send names a chunk, and a number that may be none.
         let any = EntityId::new(Kind(9), u64::MAX);
-        assert_eq!(EntityId::placed(Kind(9), any.chunk_of_placed(), any.number_of_placed()), any);
+        assert_eq!((any.chunk_of_placed().island, any.number_of_placed()), (u16::MAX, u16::MAX));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{
     Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Key, Neighbour, Part, Payload, Player,
-    RawContext, RawDecision, RawDone, Reads, Refusal, Rules, Surroundings, Ticked,
+    RawContext, RawDecision, RawDone, Reads, Refusal, Role, Rules, Surroundings, Ticked,
 };
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
@@ -67,7 +67,7 @@ impl Town {
     /// A town of these rules, at world time 1,000 s.
     pub fn new(rules: impl Into<Arc<Rules>>) -> Self {
         Self {
-            now: WorldTime(1_000_000),
+            now: WorldTime(0),
             rules: rules.into(),
             rng: ChaCha8Rng::seed_from_u64(7),
             entities: BTreeMap::new(),
@@ -152,7 +152,7 @@ impl Town {
     pub fn ask<T: Asked>(&mut self, by: EntityId, id: impl Key, ask: &T::Ask) -> Result<T::Answer, Refusal> {
         let actor = self.actor(by);
         let part = Part {
-            entity: EntityId::new(T::KIND, id.number(T::KIND, T::NAME)),
+            entity: EntityId::new(T::KIND, id.number::<T>()),
             ask: ask.to_bytes(),
             exists: Exists::Yes,
         };
@@ -165,19 +165,19 @@ impl Town {
 
     /// Lets an event happen, whatever the rules say: to set up a test.
     pub fn happen<E: Entity>(&mut self, id: impl Key, event: &E::Event) {
-        self.apply(EntityId::new(E::KIND, id.number(E::KIND, E::NAME)), event.to_bytes());
+        self.apply(EntityId::new(E::KIND, id.number::<E>()), event.to_bytes());
     }
 
     /// The durable state of an entity.
     pub fn state<E: Entity>(&mut self, id: impl Key) -> E::Durable {
-        let snapshot = self.entity(EntityId::new(E::KIND, id.number(E::KIND, E::NAME))).snapshot();
+        let snapshot = self.entity(EntityId::new(E::KIND, id.number::<E>())).snapshot();
         gundo_wire::Message::decode(snapshot).expect("a snapshot is the durable state")
     }
 
     /// What others see of an entity now.
     pub fn public<E: Entity>(&mut self, id: impl Key) -> Option<E::Public> {
         let now = self.now;
-        let public = self.entity(EntityId::new(E::KIND, id.number(E::KIND, E::NAME))).public(now)?;
+        let public = self.entity(EntityId::new(E::KIND, id.number::<E>())).public(now)?;
         E::Public::from_bytes(&public).ok().flatten()
     }
 
@@ -190,15 +190,13 @@ impl Town {
     /// When the public part of an entity next changes with time alone.
     pub fn next_change<E: Entity>(&mut self, id: impl Key) -> Option<WorldTime> {
         let now = self.now;
-        self.entity(EntityId::new(E::KIND, id.number(E::KIND, E::NAME))).next_change(now)
+        self.entity(EntityId::new(E::KIND, id.number::<E>())).next_change(now)
     }
 
     /// All events of an entity, in order.
     pub fn events<E: Entity>(&self, id: impl Key) -> Vec<E::Event> {
-        let events = self
-            .events
-            .get(&EntityId::new(E::KIND, id.number(E::KIND, E::NAME)))
-            .map_or(&[][..], Vec::as_slice);
+        let events =
+            self.events.get(&EntityId::new(E::KIND, id.number::<E>())).map_or(&[][..], Vec::as_slice);
         events.iter().filter_map(|event| E::Event::from_bytes(event).ok().flatten()).collect()
     }
 
@@ -223,7 +221,7 @@ impl Town {
 
     /// Runs one tick of 100 ms of an entity and returns its creatures. Its asks to itself take effect, unless it refuses.
     pub fn tick<E: Entity>(&mut self, id: impl Key) -> Vec<Child> {
-        let id = EntityId::new(E::KIND, id.number(E::KIND, E::NAME));
+        let id = EntityId::new(E::KIND, id.number::<E>());
         self.entity(id);
         let mut entity = self.entities.remove(&id).expect("just there");
         let picture = self.picture();
@@ -323,9 +321,10 @@ impl Town {
 
     fn answer(&mut self, part: &Part, actor: &Actor) -> Result<RawDone, Refusal> {
         let id = part.entity;
-        let kind =
-            self.rules.kind_of(id.kind).unwrap_or_else(|| panic!("the game has no kind {}", id.kind.0));
-        match part.exists.refusal(self.exists(id), kind.asking_creates()) {
+        let place = self.entity(id).place();
+        let kind = self.rules.kind_of(id.kind).expect("an entity is of a kind of the game");
+        let stands = kind.role() != Role::Placed || place.is_some();
+        match part.exists.refusal(self.exists(id), stands, kind.asking_creates()) {
             Some(refusal) => Err(refusal),
             None => self.with(id, None, |entity, cx| entity.answer(&part.ask, actor, cx)),
         }
@@ -363,7 +362,9 @@ impl Town {
         rule: impl FnOnce(&dyn AnyEntity, &mut RawContext<'_>) -> T,
     ) -> T {
         self.entity(id);
-        let picture = self.picture();
+        let mut picture = self.picture();
+        // Nothing is near itself.
+        picture.bodies.remove(&id);
         let entity = self.entities[&id].as_ref();
         let body = self.bodies.get(&id).copied().or_else(|| entity.place());
         let now = self.now;

@@ -57,7 +57,7 @@ impl Ask {
 }
 
 fn part<T: Asked>(id: impl Key, ask: &T::Ask, exists: Exists) -> Part {
-    Part { entity: EntityId::new(T::KIND, id.number(T::KIND, T::NAME)), ask: ask.to_bytes(), exists }
+    Part { entity: EntityId::new(T::KIND, id.number::<T>()), ask: ask.to_bytes(), exists }
 }
 
 /// A transaction that is being built. It does nothing before [`then`](Self::then).

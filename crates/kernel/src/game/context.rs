@@ -138,13 +138,13 @@ impl<E: State> Context<'_, E> {
     /// The public part of land (by its chunk) or of a placed entity, if it is in the local picture. It may be a tick old: a
     /// decision that must not be wrong about it asks the entity.
     pub fn look<T: State>(&self, id: impl Key) -> Option<T::Public> {
-        let bytes = self.look_at(EntityId::new(T::KIND, id.number(T::KIND, T::NAME)), T::ROLE)?;
+        let bytes = self.look_at(EntityId::new(T::KIND, id.number::<T>()), T::ROLE)?;
         T::Public::from_bytes(&bytes).ok().flatten()
     }
 
     /// As [`look`](Self::look), but decoded as another message: to read only a part of a large public part.
     pub fn look_as<T: State, M: Payload>(&self, id: impl Key) -> Option<M> {
-        let bytes = self.look_at(EntityId::new(T::KIND, id.number(T::KIND, T::NAME)), T::ROLE)?;
+        let bytes = self.look_at(EntityId::new(T::KIND, id.number::<T>()), T::ROLE)?;
         M::from_bytes(&bytes).ok().flatten()
     }
 
@@ -157,11 +157,14 @@ impl<E: State> Context<'_, E> {
     /// wrong about it asks the entity. Only [`Player::decide`](super::Player::decide) can read, at most 8 entities.
     ///
     /// # Errors
-    /// The engine must fetch it first; or this rule cannot fetch.
+    /// The engine must fetch it first.
+    ///
+    /// # Panics
+    /// This rule is not a player's `decide`: a mistake in the rules.
     pub fn read<T: State>(&mut self, id: impl Key) -> Result<Option<T::Public>, Refusal> {
-        let id = EntityId::new(T::KIND, id.number(T::KIND, T::NAME));
+        let id = EntityId::new(T::KIND, id.number::<T>());
         let Some(reads) = &mut self.reads else {
-            return Err(Refusal::new("game_error", "Only a player's decide can read what is elsewhere."));
+            panic!("only a player's `decide` can read what is elsewhere: ask it, or read it there");
         };
         match reads.fetched.iter().find(|(read, _)| *read == id) {
             Some((_, public)) => Ok(public.as_ref().and_then(|b| T::Public::from_bytes(b).ok().flatten())),

@@ -87,7 +87,7 @@ impl<E: State> Done<E> {
     /// # Panics
     /// `player` is the id of an entity of another kind: a mistake in the rules.
     pub fn tell<P: State>(mut self, player: impl Key, message: &P::Tell) -> Self {
-        let player = EntityId::new(P::KIND, player.number(P::KIND, P::NAME));
+        let player = EntityId::new(P::KIND, player.number::<P>());
         self.raw.tells.push(Tell { player, message: message.to_bytes() });
         self
     }
@@ -159,18 +159,20 @@ pub enum Exists {
     /// It has events, or its kind says that asking creates. Otherwise the ask is refused with `no_such_entity`.
     #[default]
     Yes,
-    /// It has none. Otherwise the ask is refused with `already_exists`.
+    /// It has none, or it is of a placed kind and has no place (a closed stall). Otherwise the ask is refused with
+    /// `already_exists`.
     No,
 }
 
 impl Exists {
-    /// Why an ask does not reach the rules, if so. `exists`: whether the entity has events.
-    pub fn refusal(self, exists: bool, asking_creates: bool) -> Option<Refusal> {
+    /// Why an ask does not reach the rules, if so. `exists`: whether the entity has events; `stands`: whether it has a place, if its
+    /// kind is placed.
+    pub fn refusal(self, exists: bool, stands: bool, asking_creates: bool) -> Option<Refusal> {
         match self {
             Self::Yes if !exists && !asking_creates => {
                 Some(Refusal::new("no_such_entity", "That does not exist."))
             }
-            Self::No if exists => Some(Refusal::new("already_exists", "That exists already.")),
+            Self::No if exists && stands => Some(Refusal::new("already_exists", "That exists already.")),
             Self::Yes | Self::No => None,
         }
     }

@@ -11,7 +11,7 @@ use super::decision::Part;
 use super::kinds::{AnyKind, TypedKind};
 use super::methods::Registered;
 use super::payload::{Payload, Schema};
-use super::state::Role;
+use super::state::{PLACED_MAX, Role};
 
 /// Entities that one transaction may ask. With more, the command is refused with `game_error`.
 pub(crate) const PARTS_MAX: usize = 16;
@@ -22,10 +22,18 @@ fn no_kind(entity: EntityId) -> String {
     format!("the game has no kind {}: add it with `Rules::with`", entity.kind.0)
 }
 
-/// Why an id is no chunk's, if so: it would be a second land in the chunk that its lower bits name.
-fn no_chunk(kind: &dyn AnyKind, entity: EntityId) -> Option<String> {
-    let no_chunk = kind.role() == Role::Land && ChunkId::from_u64(entity.id).to_u64() != entity.id;
-    no_chunk.then(|| format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
+/// Why an id names no place, if so: no chunk, or no number in its chunk.
+fn no_place(kind: &dyn AnyKind, entity: EntityId) -> Option<String> {
+    match kind.role() {
+        Role::Land if ChunkId::from_u64(entity.id).to_u64() != entity.id => {
+            Some(format!("land has its chunk as its id, and {:x} is no chunk", entity.id))
+        }
+        Role::Placed if usize::from(entity.number_of_placed()) >= PLACED_MAX => {
+            let number = entity.number_of_placed();
+            Some(format!("{entity} has the number {number} in its chunk, and these are 0 to 255"))
+        }
+        _ => None,
+    }
 }
 
 /// A game: its kinds and its shared data.
@@ -158,7 +166,7 @@ impl Rules {
         if !kind.is_asked() {
             return Some(format!("nobody can ask a {}: its `#[state]` has no `ask`", kind.name()));
         }
-        no_chunk(kind, entity)
+        no_place(kind, entity)
     }
 
     /// Why a decision that has read `before` public parts cannot read these too, if so.
@@ -172,7 +180,7 @@ impl Rules {
             Some(kind) if kind.role() == Role::Player => {
                 Some("a player cannot be read: only what is near sees it".to_owned())
             }
-            Some(kind) => no_chunk(kind, *entity),
+            Some(kind) => no_place(kind, *entity),
         })
     }
 

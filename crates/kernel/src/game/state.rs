@@ -18,34 +18,35 @@ pub enum Role {
     Home,
 }
 
-/// Placed entities of one kind in one chunk that the engine loads when somebody looks there. If there are more, those with higher numbers
-/// are not shown, and a counter says so.
+/// Placed entities of one kind that one chunk has room for.
 pub const PLACED_MAX: usize = 256;
 
 /// What names an entity of a kind that the type says: its number, its chunk (for land), or its id.
 pub trait Key {
-    /// The number of the entity, which is of this kind.
+    /// The number of the entity, which is of kind `T`.
     ///
     /// # Panics
-    /// It is the id of an entity of another kind: a mistake in the rules.
-    fn number(self, kind: Kind, name: &str) -> u64;
+    /// It is the id of an entity of another kind, or a chunk although the kind is no land: a mistake in the rules.
+    fn number<T: State>(self) -> u64;
 }
 
 impl Key for u64 {
-    fn number(self, _: Kind, _: &str) -> u64 {
+    fn number<T: State>(self) -> u64 {
         self
     }
 }
 
 impl Key for ChunkId {
-    fn number(self, _: Kind, _: &str) -> u64 {
+    fn number<T: State>(self) -> u64 {
+        let name = T::NAME;
+        assert!(T::ROLE == Role::Land, "a chunk names its land, and {name} is none: use `EntityId::placed`");
         self.to_u64()
     }
 }
 
 impl Key for EntityId {
-    fn number(self, kind: Kind, name: &str) -> u64 {
-        assert!(self.kind == kind, "{self} is no {name}: that is kind {}", kind.0);
+    fn number<T: State>(self) -> u64 {
+        assert!(self.kind == T::KIND, "{self} is no {}: that is kind {}", T::NAME, T::KIND.0);
         self.id
     }
 }

@@ -76,8 +76,7 @@ impl Host {
     fn list(&mut self, rooms: &mut Rooms<'_>, kind: Kind, chunk: ChunkId) {
         let list = rooms.core.next_load();
         self.desk.places.ask(list, kind, chunk);
-        // One more than is loaded shows whether the list is complete.
-        let (ids, max) = (EntityId::placed_in(chunk), PLACED_MAX + 1);
+        let (ids, max) = (EntityId::placed_in(chunk), PLACED_MAX);
         rooms.core.outputs.push_back(Output::List { kind, ids, max, list });
     }
 
@@ -91,9 +90,6 @@ impl Host {
             return rooms.core.after_ms(wait_ms, Timer::ListRetry(kind, chunk));
         };
         self.desk.places.succeed(kind, chunk);
-        if ids.len() > PLACED_MAX {
-            rooms.core.counters.lists_cut += 1;
-        }
         for id in ids.into_iter().take(PLACED_MAX) {
             let id = EntityId::new(kind, id);
             assert_eq!(id.chunk_of_placed(), chunk, "a list has only ids of its chunk");

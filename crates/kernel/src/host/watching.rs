@@ -13,7 +13,7 @@ use super::entity::Entity;
 use super::pending::{Effect, Judgement};
 use super::phase::Phase;
 use super::room::Host;
-use crate::game::{Role, Rule, guard};
+use crate::game::{Rule, guard};
 use crate::peer::{HomeMessage, WatchRefused};
 
 impl Entity {
@@ -40,18 +40,24 @@ impl Entity {
         cx.desk.watchers.tell(cx.core, self.id, self.public.clone(), judgement);
     }
 
+    /// Whether nothing has happened to it and it is not there without that either.
+    fn awaits_creation(&self, cx: &Cx<'_>) -> bool {
+        let kind = cx.core.settings.rules.kind_of(self.id.kind);
+        self.durable.seq == 0 && !kind.is_some_and(|kind| kind.asking_creates())
+    }
+
     /// Answers the edges that wait, if it can be shown or never will be.
     fn answer_watchers(&mut self, cx: &mut Cx<'_>) {
         if !cx.desk.watchers.has(self.id) {
             return;
         }
         match self.phase() {
-            Phase::Live if self.durable.seq == 0 && self.role != Role::Land => {
+            // Somebody is about to create it: then they get their answer at the next tick.
+            Phase::Live if self.awaits_creation(cx) && !self.is_settled() => cx.desk.watchers.mark(self.id),
+            Phase::Live if self.awaits_creation(cx) => {
                 cx.desk.watchers.refuse(cx.core, self.id, WatchRefused::NoSuchEntity, true);
-                // It was loaded only to find that out, unless somebody is about to create it.
-                if self.is_settled() {
-                    self.unload(cx);
-                }
+                // It was loaded only to find that out.
+                self.unload(cx);
             }
             Phase::Live => self.judge_watchers(cx),
             Phase::Broken | Phase::Suspended => {
@@ -107,7 +113,9 @@ impl Host {
     pub(super) fn tell_watchers(&mut self, rooms: &mut Rooms<'_>) {
         let marked = self.desk.watchers.take_marked();
         self.each(rooms, marked, |entity, cx| {
-            if entity.life.shows() {
+            if entity.awaits_creation(cx) {
+                entity.answer_watchers(cx);
+            } else if entity.life.shows() {
                 entity.judge_watchers(cx);
             }
         });

@@ -511,7 +511,7 @@ pub fn rules() -> Rules {
 }
 
 /// The stall with this number in a chunk.
-pub fn stall(chunk: ChunkId, number: u16) -> EntityId {
+pub fn stall(chunk: ChunkId, number: u8) -> EntityId {
     EntityId::placed(STALL, chunk, number)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_journal::Store;
-use gundo_kernel::game::{PLACED_MAX, Role};
+use gundo_kernel::game::Role;
 use gundo_types::{Body, ChunkId, EntityId, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::journal::{EventType, Loaded, Snapshot};
@@ -23,16 +23,8 @@ impl Judge {
     /// Everything with a place that somebody should see at world time `at` who looks there, and where it stands.
     pub(crate) fn standing(&self, at: WorldTime) -> impl Iterator<Item = (EntityId, ChunkId, Body)> {
         let placed = |id: &EntityId| self.rules.kind_of(id.kind).is_some_and(|k| k.role() == Role::Placed);
-        // Of more than the engine lists, those with the highest numbers may be unseen.
-        let (mut last, mut count) = (None, 0);
-        let mut listed = move |id: &EntityId| {
-            let chunk = Some((id.kind, id.chunk_of_placed()));
-            count = if last == chunk { count + 1 } else { 1 };
-            last = chunk;
-            count <= PLACED_MAX
-        };
         let begun = self.replicas.iter().filter(move |(id, replica)| placed(id) && replica.seq > 0);
-        begun.filter(move |(id, _)| listed(id)).filter_map(move |(id, replica)| {
+        begun.filter_map(move |(id, replica)| {
             let (chunk, body) = (id.chunk_of_placed(), replica.state.place()?);
             replica.state.public(at)?;
             let body = Body { heading: body.heading & 127, speed: 0, ..body.rounded() };

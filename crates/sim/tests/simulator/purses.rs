@@ -92,7 +92,7 @@ impl Player for Purse {
             Ok(Done::new().event(&Coins { n }).reply(&Coins { n: me.coins - n }))
         };
         if cx.world.has_tills() && self.coins.is_multiple_of(2) {
-            let till = EntityId::placed(Till::KIND, body.chunk(), (cx.id.id % 3) as u16);
+            let till = EntityId::placed(Till::KIND, body.chunk(), (cx.id.id % 3) as u8);
             return Ok(Ask::of::<Till>(till, &wish).then(pay));
         }
         Ok(Ask::of::<Chest>(body.chunk(), &wish).then(pay))

@@ -116,7 +116,9 @@ impl Entity {
     /// Why an ask does not reach the rules, if so: it needs the entity to exist, or not to exist.
     fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
         let creates = cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates());
-        exists.refusal(self.durable.seq > 0, creates)
+        let stands = || guard(self.id, Rule::Place, || self.durable.state().place());
+        let stands = self.role != Role::Placed || !matches!(stands(), Ok(None));
+        exists.refusal(self.durable.seq > 0, stands, creates)
     }
 
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
