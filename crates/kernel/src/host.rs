@@ -38,13 +38,13 @@ pub(crate) use desk::Rooms;
 pub(crate) use room::Host;
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, Term};
+use gundo_types::{EntityId, NodeId, Term, WorldTime};
 use gundo_wire::journal::{Loaded, Outcome};
 
 use self::entity::Entity;
 use self::pending::Why;
 use self::phase::Phase;
-use self::queue::Work;
+use self::queue::{Resume, Work};
 use self::watchers::Watchers;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
@@ -207,7 +207,10 @@ impl Host {
         let since = rooms.core.now.time;
         self.with(rooms, id, |entity, cx| match message {
             ToPlayer::Open { key, name } => entity.submit(cx, Work::Open { line, key, name, since }),
-            ToPlayer::Resume { adoption, body } => entity.submit(cx, Work::Resume { line, adoption, body }),
+            ToPlayer::Resume { adoption, body: wish, seen, waited_ms } => {
+                let since = WorldTime(cx.core.now.world.0.saturating_sub(waited_ms));
+                entity.submit(cx, Work::Resume(Resume { line, adoption, wish, seen, since }));
+            }
             ToPlayer::Command { seq, payload, question } => {
                 entity.submit(cx, Work::command(line, seq, payload, question, since));
             }

@@ -289,13 +289,15 @@ impl Node {
         };
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
         assert!(first || !gone.contains(&me.0), "a node that is removed has stopped");
+        // While the pictures of the lost are still there: they show where players stood.
+        let heard = self.membership.heard(&gone);
+        self.with_edge(|edge, rooms| edge.lose_holders(rooms, &heard));
         self.membership.set(&self.core, &self.core.view.members, first);
         self.home.reset();
         assert!(!self.home.is_open(), "a home is closed until all have announced");
         self.crowd.interest.forget_publishers(&mut self.core, &gone);
         self.crowd.publisher.forget_subscribers(&gone);
         self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
-        self.with_edge(|edge, rooms| edge.lose_holders(rooms, &gone));
         self.with_host(|host, rooms| {
             host.leave_homes(rooms);
             host.leave_places(rooms);

@@ -119,6 +119,8 @@ planted! {
         "Clients do not hear that the entities of a dead node are no longer shown: G8."
     ThawsAfterGrant "thaws-after-grant"
         "A node that has handed a player to another goes on with its own copy: G8."
+    ForgedPlace "forged-place"
+        "A node that takes a player over believes its client about where it stands: G8."
     AdoptionIgnored "adoption-ignored"
         "A player goes on in a connection although a newer one has adopted its session: G11."
 

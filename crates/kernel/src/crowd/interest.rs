@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::Frame;
 
 use super::arrivals::Arrivals;
@@ -404,6 +404,15 @@ impl Interest {
         let chunk = |(x, y)| ChunkId { island: low.island, x, y };
         let all = columns.flat_map(|x| rows.clone().map(move |y| (x, y))).map(chunk);
         all.filter_map(|chunk| self.by_chunk.get(chunk)).collect()
+    }
+}
+
+impl Interest {
+    /// Where an entity stands, as the pictures of the chunk `around` and those next to it show it.
+    pub(crate) fn body_of(&self, around: ChunkId, id: EntityId) -> Option<Body> {
+        let pictures = around.around(1).filter_map(|chunk| self.by_chunk.get(chunk));
+        let entries = pictures.flat_map(|at| self.chunks[at].picture.seen()).map(|(_, seen)| seen);
+        entries.filter(|seen| seen.id == id).reduce(newer)?.body
     }
 }
 

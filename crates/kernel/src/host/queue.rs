@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use gundo_types::{Body, Time};
+use gundo_types::{Body, Time, WorldTime};
 
 use crate::game::{Actor, Exists, Reads};
 use crate::peer::{Age, Key, Line, TxId};
@@ -14,7 +14,7 @@ pub(super) enum Work {
     /// Adopt a session for a connection.
     Open { line: Line, key: Key, name: String, since: Time },
     /// Continue the session of a connection after the player's node was lost.
-    Resume { line: Line, adoption: u64, body: Body },
+    Resume(Resume),
     /// A command of the player.
     Command(Command),
     /// A part of a transaction.
@@ -50,9 +50,21 @@ impl Work {
     pub(super) fn since(&self) -> Time {
         match self {
             Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
-            Self::Resume { .. } | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => Time::default(),
+            Self::Resume(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => Time::default(),
         }
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resume {
+    pub(super) line: Line,
+    pub(super) adoption: u64,
+    /// Where the client wants its body.
+    pub(super) wish: Body,
+    /// Where the edge last saw it, as its last owner showed it.
+    pub(super) seen: Option<Body>,
+    /// Since when no owner has checked the client's moves.
+    pub(super) since: WorldTime,
 }
 
 #[derive(Clone, Debug)]
@@ -112,7 +124,7 @@ impl Queue {
 
     /// Forgets requests of this connection to continue its session: a newer one is here.
     pub(super) fn forget_resume(&mut self, line: Line) {
-        self.waiting.retain(|w| !matches!(w, Work::Resume { line: l, .. } if *l == line));
+        self.waiting.retain(|w| !matches!(w, Work::Resume(resume) if resume.line == line));
     }
 
     /// How many pieces of work count against the limit.

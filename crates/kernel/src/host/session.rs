@@ -9,7 +9,7 @@ use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
 use super::pending::{Effect, Entry, Record};
 use super::phase::Phase;
-use super::queue::Work;
+use super::queue::{Resume, Work};
 use super::room::Host;
 use super::storage::Room;
 use super::vicinity::Vicinity;
@@ -109,7 +109,7 @@ impl Entity {
     }
 
     /// The place of a player without a recorded one.
-    fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
+    pub(super) fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, (self.id, None, self.durable.last_at), None);
         let spawned = guard(|| self.durable.state().spawn(&mut rules));
@@ -126,27 +126,26 @@ impl Entity {
 
     /// The player's node changed but its edge did not: the session goes on with the same connection. Nothing durable changes, so
     /// nothing is recorded.
-    pub(super) fn resume_session(&mut self, cx: &mut Cx<'_>, line: Line, adoption: u64, body: Body) {
-        let work = Work::Resume { line, adoption, body };
-        let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
+    pub(super) fn resume_session(&mut self, cx: &mut Cx<'_>, resume: Resume) {
+        let work = Work::Resume(resume);
+        let Resume { line, adoption, wish, .. } = resume;
+        let Some(player) = &self.player else { return cx.core.note_nonsense() };
         if player.session.known.adoption != adoption && !cx.core.planted(Planted::AdoptionIgnored) {
             self.emit(cx, Some(work), vec![Effect::Superseded { line }]);
             return self.unload_if_gone(cx);
         }
+        let stands = self.stand_again(cx, &resume);
+        let Some(player) = &mut self.player else { return };
+        let (at, saved_us) = match stands {
+            Ok(stands) => stands,
+            Err(refusal) => return self.refuse_work(cx, &work, refusal),
+        };
         player.line = Some(line);
         player.leave_at = None;
-        let stood = self.body.is_some();
-        if !stood {
-            // Its body was lost with its node: the edge's last copy is the best there is.
-            player.credit_mm = u64::from(u32::MAX);
-        }
-        let at = *self.body.get_or_insert(body);
         let center = *player.center.get_or_insert(at.chunk());
         self.enter_world(cx);
-        if stood {
-            // It arrived with its body, and its client has walked on. If it may not go there, the answer tells the edge.
-            let _ = self.step(cx, body);
-        }
+        // Its client has walked on. If it may not go there, the answer tells the edge.
+        let _ = self.step(cx, wish, saved_us);
         let own = guard(|| self.durable.state().private());
         let failed = own.is_err();
         let own = own.unwrap_or_default();

@@ -119,7 +119,7 @@ impl Transactions {
     fn next_id(&mut self, core: &Core) -> TxId {
         assert!(self.last < u64::MAX, "transaction numbers do not run out");
         self.last += 1;
-        TxId { node: core.me(), count: self.last }
+        TxId { node: core.me(), incarnation: core.settings.incarnation, count: self.last }
     }
 
     /// A participant was busy or lost: gives up all parts, and asks them again after a while.
