@@ -16,7 +16,7 @@ use support::game::{LAND, PlayerCommand, STOCK};
 
 /// A recorded story that goes differently with the mistake.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 30] = [
+const SCENARIOS: [(Planted, &str); 31] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -45,6 +45,7 @@ const SCENARIOS: [(Planted, &str); 30] = [
     (Planted::SuspendedDecides, "a_player_suspended.txt"),
     (Planted::PoisonDecidedAgain, "poison.txt"),
     (Planted::RosterGapUnnoticed, "lost_frames.txt"),
+    (Planted::BarsOfOthers, "a_refusal_and_a_takeover.txt"),
     (Planted::ForgedPlace, "a_forged_place.txt"),
     (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
 ];

@@ -66,6 +66,7 @@ scenarios! {
     an_edge_dies,
     back_before_the_takeover,
     gone_during_a_takeover,
+    a_refusal_and_a_takeover,
     a_forged_place,
     a_forged_place_behind_a_wall,
     a_long_walk_without_an_owner,

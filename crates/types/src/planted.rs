@@ -39,6 +39,8 @@ planted! {
         "The journal accepts an append below the pruning line, where its seqs are free again: G2."
     LaterBatchLands "later-batch-lands"
         "A batch lands that was decided on top of one that failed: G3."
+    BarsOfOthers "bars-of-others"
+        "The journal compares the load numbers of different nodes, and refuses land to a node for ever: G10."
     TornAppend "torn-append"
         "Of an append over several streams only the first is written: G6."
     TailLost "tail-lost"

@@ -71,12 +71,7 @@ impl Entity {
 
     /// Moves the body to the wish, or returns where it stays and why. Does nothing before the player has entered the world.
     /// `saved_us`: of how much time the player may use up the movement that it has not made.
-    pub(super) fn step(
-        &mut self,
-        cx: &mut Cx<'_>,
-        wish: Body,
-        saved_us: u64,
-    ) -> Result<(), (Body, Refusal)> {
+    pub(super) fn step(&mut self, cx: &mut Cx<'_>, wish: Body, saved_us: u64) -> Result<(), (Body, Refusal)> {
         let (Some(player), Some(state)) = (&mut self.player, self.durable.loaded()) else { return Ok(()) };
         let Some(from) = self.body.filter(|_| player.present && !self.life.is(Phase::Loading)) else {
             return Ok(());
