@@ -132,6 +132,11 @@ impl Core {
         self.view.home_of(entity, self.settings.rules.chunk_of(entity), self.world().tract_chunks)
     }
 
+    /// The incarnation of a member of the present view.
+    pub(crate) fn incarnation_of(&self, node: NodeId) -> Option<u64> {
+        self.view.members.iter().find(|m| m.node == node).map(|m| m.incarnation)
+    }
+
     /// The tick that world time is in.
     pub(crate) fn tick(&self) -> u32 {
         (self.now.world.0 / u64::from(self.world().tick_ms)) as u32

@@ -59,14 +59,12 @@ impl Host {
         self.entities.len()
     }
 
-    /// Entities that live at their homes.
-    pub(crate) fn at_home(&self) -> impl Iterator<Item = (EntityId, Term)> {
-        self.entities.values().filter(|e| e.player.is_none()).map(|e| (e.id, e.term))
-    }
-
-    /// Entities that roam.
-    pub(crate) fn roaming(&self) -> impl Iterator<Item = (EntityId, Term)> {
-        self.entities.values().filter(|e| e.player.is_some()).map(|e| (e.id, e.term))
+    /// What homes must hear of in a new view, with its terms: entities that roam, and those that live at their homes, have a new
+    /// one, and are not unloaded yet.
+    pub(crate) fn announced(&self, core: &Core) -> Vec<(EntityId, Term)> {
+        let me = Some(core.me());
+        let away = |e: &&Box<Entity>| e.player.is_some() || core.home_of(e.id) != me;
+        self.entities.values().filter(away).map(|e| (e.id, e.term)).collect()
     }
 
     /// Every entity as checkers see it, in id order.

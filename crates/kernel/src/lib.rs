@@ -318,10 +318,7 @@ impl Node {
 
     /// Announces to every home of the new view what this node owns, subscribes to and publishes.
     fn announce(&mut self) {
-        let me = self.core.me();
-        // Includes at-home entities whose new home is another node and that this node has not unloaded yet.
-        let away = self.host.at_home().filter(|(id, _)| self.core.home_of(*id) != Some(me));
-        let holds: Vec<_> = self.host.roaming().chain(away).collect();
+        let holds = self.host.announced(&self.core);
         let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
         let publishes: Vec<_> = self.crowd.publisher.published().collect();
         home::announce(&mut self.core, &holds, &subscribes, &publishes);
@@ -389,10 +386,12 @@ impl Node {
 
     fn handle_tx(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
         let answers = message.is_an_answer();
-        // The coordinator's node sends its words, and receives those of participants.
-        if tx.node != if answers { self.core.me() } else { from } {
-            self.core.note_nonsense();
-        } else if answers {
+        // The coordinator's node sends its words, and receives those of participants: in one and the same life.
+        let coordinator = if answers { self.core.me() } else { from };
+        let Some(tx) = tx.of(coordinator, self.core.incarnation_of(coordinator)) else {
+            return self.core.note_stale();
+        };
+        if answers {
             self.with_host(|host, rooms| host.on_participant(rooms, from, tx, entity, message));
         } else if matches!(message, TxMessage::Prepare { .. }) && !self.home.is_open() {
             if self.waiting_for_home.len() < WAITING_FOR_HOME_MAX {

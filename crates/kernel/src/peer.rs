@@ -560,6 +560,15 @@ impl HomeMessage {
     }
 }
 
+impl TxId {
+    /// The id, if a node in this incarnation has given it. A node of an earlier version does not say its incarnation.
+    pub(crate) fn of(self, node: NodeId, incarnation: Option<u64>) -> Option<Self> {
+        let incarnation = incarnation?;
+        let is_its = self.node == node && (self.incarnation == incarnation || self.incarnation == 0);
+        is_its.then_some(Self { incarnation, ..self })
+    }
+}
+
 impl TxMessage {
     /// Whether a participant sends it to the coordinator.
     pub(crate) fn is_an_answer(&self) -> bool {

@@ -96,6 +96,10 @@ planted! {
         "When a transaction has landed, the first participant gets a commit and the others an abort: G6."
     AbortAfterAppend "abort-after-append"
         "A coordinator that has lost patience aborts a transaction whose append is already in flight: G6."
+    AbortOvertaken "abort-overtaken"
+        "A prepare that comes after its own abort locks the participant: G10."
+    PrepareOutlives "prepare-outlives"
+        "A participant prepares for a coordinator that was lost meanwhile, and stays locked: G10."
     LockKept "lock-kept"
         "A participant whose transaction does not commit stays locked: G10."
 

@@ -10,7 +10,7 @@ use super::pending::Appends;
 use super::places::Places;
 use super::queue::Command;
 use super::storage::{Room, Storage};
-use super::tx::Transactions;
+use super::tx::{Aborted, Transactions};
 use super::watchers::Watchers;
 use crate::core::Core;
 use crate::crowd::Crowd;
@@ -28,6 +28,8 @@ pub(super) struct Desk {
     pub(super) storage: Storage,
     /// Transactions coordinated here.
     pub(super) txs: Transactions,
+    /// Transactions of others that have ended before their prepares came.
+    pub(super) aborted: Aborted,
     /// Players that are to be real on another node.
     pub(super) departures: Departures,
     /// Entities whose public part changes with time alone, and when it does.

@@ -94,6 +94,12 @@ impl Pending {
         })
     }
 
+    /// A transaction has ended that an answer in here is for: the answer is not wanted any more.
+    pub(super) fn forget_prepare(&mut self, tx: TxId) {
+        let is_its = |entry: &Entry| matches!(&entry.work, Some(Work::Prepare(prepare)) if prepare.tx == tx);
+        self.entries.retain(|entry| !is_its(entry));
+    }
+
     /// A connection has closed that an adoption in flight replaced: it does not come back if the adoption fails.
     pub(super) fn forget_line(&mut self, line: Line) {
         for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {

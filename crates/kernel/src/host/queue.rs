@@ -164,8 +164,10 @@ impl Queue {
         self.waiting.iter().any(|work| matches!(work, Work::Prepare(_)))
     }
 
-    /// Forgets the part of a transaction that has ended.
-    pub(super) fn forget_prepare(&mut self, tx: TxId) {
+    /// Forgets the part of a transaction that has ended. Returns whether it waited.
+    pub(super) fn forget_prepare(&mut self, tx: TxId) -> bool {
+        let before = self.waiting.len();
         self.waiting.retain(|w| !matches!(w, Work::Prepare(p) if p.tx == tx));
+        self.waiting.len() < before
     }
 }

@@ -7,8 +7,11 @@
 //! so there is no deadlock. The oldest gets through because a participant that said Busy to it prepares for no younger one for
 //! a while.
 
+mod aborted;
 mod coordinator;
 mod participant;
+
+pub(super) use aborted::Aborted;
 
 use std::collections::BTreeMap;
 

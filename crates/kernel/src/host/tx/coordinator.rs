@@ -188,9 +188,10 @@ impl Host {
     ) {
         let preparing = |t: &&mut Tx| t.phase == TxPhase::Preparing;
         let Some(entry) = self.desk.txs.running.get_mut(&tx).filter(preparing) else {
-            // Too late: the participant must not stay locked.
+            // Too late: the participant must not stay locked, unless the append has been sent.
             rooms.core.note_stale();
-            if matches!(message, TxMessage::Prepared(_)) && !self.desk.txs.running.contains_key(&tx) {
+            let appending = self.desk.txs.running.get(&tx).is_some_and(|t| t.phase == TxPhase::Appending);
+            if matches!(message, TxMessage::Prepared(_)) && !appending {
                 let message = TxMessage::Abort { reload: false };
                 rooms.core.send(from, Peer::Transaction { tx, entity, message });
             }
