@@ -207,7 +207,8 @@ impl Host {
             ToPlayer::Open { key, name } => entity.submit(cx, Work::Open { line, key, name, since }),
             ToPlayer::Resume { adoption, body: wish, seen, waited_ms } => {
                 let since = WorldTime(cx.core.now.world.0.saturating_sub(waited_ms));
-                entity.submit(cx, Work::Resume(Resume { line, adoption, wish, seen, since }));
+                entity
+                    .submit(cx, Work::Resume(Resume { line, adoption, wish, seen, since, leaves_at: None }));
             }
             ToPlayer::Command { seq, payload, question } => {
                 entity.submit(cx, Work::command(line, seq, payload, question, since));
@@ -253,12 +254,7 @@ impl Host {
     pub(crate) fn on_nodes_gone(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
         self.lose_partners(rooms, gone);
         self.desk.watchers = Watchers::default();
-        let lost = |e: &Entity| Some((e.id, e.line().filter(|l| gone.contains(&l.edge))?));
-        let lost: Vec<_> = self.entities.values().filter_map(|e| lost(e)).collect();
-        for (id, line) in lost {
-            // They stay for their grace time.
-            self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
-        }
+        self.lose_lines(rooms, gone);
     }
 
     // ---- time ------------------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ scenarios! {
     back_before_the_takeover,
     gone_during_a_takeover,
     a_refusal_and_a_takeover,
+    a_takeover_and_its_edge_dies,
+    a_hello_that_waits_for_nobody,
     a_forged_place,
     a_forged_place_behind_a_wall,
     a_long_walk_without_an_owner,

@@ -46,6 +46,14 @@ impl Work {
         !matches!(self, Self::Command(_))
     }
 
+    /// The connection that is to have the session, if the work is about that.
+    pub(super) fn wants_line(&self) -> Option<Line> {
+        match self {
+            Self::Open { line, .. } | Self::Resume(Resume { line, leaves_at: None, .. }) => Some(*line),
+            Self::Resume(_) | Self::Command(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => None,
+        }
+    }
+
     /// When it arrived. Work without appends never waits for room.
     pub(super) fn since(&self) -> Time {
         match self {
@@ -65,6 +73,8 @@ pub(super) struct Resume {
     pub(super) seen: Option<Body>,
     /// Since when no owner has checked the client's moves.
     pub(super) since: WorldTime,
+    /// The connection has closed meanwhile: when the player leaves the world.
+    pub(super) leaves_at: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +135,31 @@ impl Queue {
     /// Forgets requests of this connection to continue its session: a newer one is here.
     pub(super) fn forget_resume(&mut self, line: Line) {
         self.waiting.retain(|w| !matches!(w, Work::Resume(resume) if resume.line == line));
+    }
+
+    /// This connection has closed: forgets its requests to have the session. Returns whether there was one. `leaves_at`: until
+    /// then a player that was lost with its node stands in the world again.
+    pub(super) fn forget_line(&mut self, line: Line, leaves_at: Option<Time>) -> bool {
+        let before = self.waiting.len();
+        for work in &mut self.waiting {
+            if let Work::Resume(resume) = work
+                && resume.line == line
+            {
+                resume.leaves_at = resume.leaves_at.or(leaves_at);
+            }
+        }
+        self.waiting.retain(|work| work.wants_line() != Some(line));
+        self.waiting.len() < before
+    }
+
+    /// The connection that is to have the session next, if that is what waits first.
+    pub(super) fn first_line(&self) -> Option<Line> {
+        self.waiting.front().and_then(Work::wants_line)
+    }
+
+    /// The connections that wait to have the session.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line> {
+        self.waiting.iter().filter_map(Work::wants_line)
     }
 
     /// How many pieces of work count against the limit.

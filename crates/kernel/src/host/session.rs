@@ -1,13 +1,15 @@
 //! A player's session: a connection adopts it, continues it and gives it up; and how the player enters and leaves the world.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, Planted, Time};
+use gundo_types::{Body, ChunkId, NodeId, Planted, Time};
 use gundo_wire::journal::{Cause, EventType, NameChange};
 use rand_core::Rng;
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
-use super::pending::{Effect, Entry, Record};
+use super::pending::{Effect, Entry, Pending, Record};
 use super::phase::Phase;
 use super::queue::{Resume, Work};
 use super::room::Host;
@@ -140,12 +142,16 @@ impl Entity {
             Ok(stands) => stands,
             Err(refusal) => return self.refuse_work(cx, &work, refusal),
         };
-        player.line = Some(line);
-        player.leave_at = None;
+        // If its connection has closed meanwhile, the player is back for its grace time.
+        player.line = resume.leaves_at.is_none().then_some(line);
+        player.leave_at = resume.leaves_at;
         let center = *player.center.get_or_insert(at.chunk());
         self.enter_world(cx);
         // Its client has walked on. If it may not go there, the answer tells the edge.
         let _ = self.step(cx, wish, saved_us);
+        if let Some(leaves_at) = resume.leaves_at {
+            return cx.core.at(leaves_at, Timer::Grace(self.id));
+        }
         let own = guard(|| self.durable.state().private());
         let failed = own.is_err();
         let own = own.unwrap_or_default();
@@ -192,20 +198,43 @@ impl Entity {
 
     pub(super) fn on_line_gone(&mut self, cx: &mut Cx<'_>, line: Line, leave: bool) {
         self.pending.iter_mut().for_each(|p| p.forget_line(line));
+        let grace_ms = if leave { 0 } else { cx.core.world().grace_ms };
+        let leaves_at = cx.core.now.time.plus_ms(grace_ms);
+        self.forget_requests(cx, line, (!leave).then_some(leaves_at));
         cx.desk.departures.line_gone(self.id, line, leave);
         // An adoption for that connection that is in flight goes on; when it has landed, the closed connection is found again.
         let Some(player) = self.player.as_mut().filter(|p| p.line == Some(line)) else {
             return cx.core.note_stale();
         };
         player.line = None;
-        let grace_ms = if leave { 0 } else { cx.core.world().grace_ms };
-        player.leave_at = Some(cx.core.now.time.plus_ms(grace_ms));
+        player.leave_at = Some(leaves_at);
         if let Some(body) = self.body.filter(|b| b.speed != 0) {
             let body = Body { speed: 0, ..body };
             self.body = Some(body);
             cx.crowd.publisher.move_to(self.id, Some(body));
         }
         cx.core.after_ms(grace_ms, Timer::Grace(self.id));
+    }
+
+    /// What a closed connection has asked for and what still waits is not done: nobody would have the session then, and the
+    /// connection before it would have lost it.
+    fn forget_requests(&mut self, cx: &mut Cx<'_>, line: Line, leaves_at: Option<Time>) {
+        let first = self.queue.first_line() == Some(line);
+        if cx.core.planted(Planted::GhostAdopted) || !self.queue.forget_line(line, leaves_at) {
+            return;
+        }
+        if first && std::mem::take(&mut self.queue.held) {
+            cx.desk.storage.let_go(self.id);
+            self.run(cx);
+        }
+        self.unload_if_gone(cx);
+    }
+
+    /// Connections of these nodes that this player has, had or is to have.
+    fn lines_of(&self, gone: &[NodeId]) -> BTreeSet<Line> {
+        let pending = self.pending.iter().flat_map(Pending::lines);
+        let all = self.line().into_iter().chain(self.queue.lines()).chain(pending);
+        all.filter(|line| gone.contains(&line.edge)).collect()
     }
 
     /// The grace time is over, unless a connection has adopted the session again.
@@ -286,6 +315,18 @@ enum Rest {
 }
 
 impl Host {
+    /// Edges were lost: the players whose connections those had stay for their grace time.
+    pub(super) fn lose_lines(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
+        if gone.is_empty() {
+            return;
+        }
+        self.arrivals.lose_lines(rooms.core, gone);
+        let lost: Vec<_> = self.entities.values().map(|e| (e.id, e.lines_of(gone))).collect();
+        for (id, line) in lost.into_iter().flat_map(|(id, lines)| lines.into_iter().map(move |l| (id, l))) {
+            self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
+        }
+    }
+
     /// Once per second: players whose grace time ended during a reload leave now; the places of those that walked far become
     /// durable.
     pub(super) fn rest_players(&mut self, rooms: &mut Rooms<'_>) {
