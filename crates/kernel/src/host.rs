@@ -38,7 +38,7 @@ pub(crate) use desk::Rooms;
 pub(crate) use room::Host;
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, Term, WorldTime};
+use gundo_types::{EntityId, NodeId, Planted, Term, WorldTime};
 use gundo_wire::journal::{Loaded, Outcome};
 
 use self::entity::Entity;
@@ -184,8 +184,25 @@ impl Host {
 
     // ---- messages --------------------------------------------------------------------------------------
 
-    /// A message from the edge of a session.
-    pub(crate) fn handle_player(
+    /// A message from the edge of a session. Only the edge itself speaks for its connections; that one has closed may also come
+    /// from the player's last owner.
+    pub(crate) fn hear_edge(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        from: NodeId,
+        id: EntityId,
+        line: Line,
+        message: ToPlayer,
+    ) {
+        let passed_on = matches!(message, ToPlayer::Gone { .. });
+        if line.edge == from || passed_on || rooms.core.planted(Planted::AnybodySpeaks) {
+            self.handle_player(rooms, id, line, message);
+        } else {
+            rooms.core.note_nonsense();
+        }
+    }
+
+    pub(super) fn handle_player(
         &mut self,
         rooms: &mut Rooms<'_>,
         id: EntityId,

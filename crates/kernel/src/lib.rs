@@ -372,7 +372,7 @@ impl Node {
             }
             Peer::KeyframeWanted(chunk) => self.crowd.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => {
-                self.with_host(|host, rooms| host.handle_player(rooms, player, line, message));
+                self.with_host(|host, rooms| host.hear_edge(rooms, from, player, line, message));
             }
             Peer::ToEdge { conn, player, message } => {
                 self.with_edge(|edge, rooms| edge.handle_real(rooms, from, conn, player, message));

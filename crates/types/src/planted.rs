@@ -125,6 +125,8 @@ planted! {
         "Clients do not hear that the entities of a dead node are no longer shown: G8."
     ThawsAfterGrant "thaws-after-grant"
         "A node that has handed a player to another goes on with its own copy: G8."
+    AnybodySpeaks "anybody-speaks"
+        "An edge obeys whatever node speaks for a player, and a player whatever node speaks for a connection: G11."
     GhostAdopted "ghost-adopted"
         "A player is adopted by a connection that has closed, or whose edge was lost, while the request waited: G12."
     ForgedPlace "forged-place"
