@@ -106,6 +106,11 @@ impl Core {
         self.counters.early += 1;
     }
 
+    /// Counts what a walk over a long list looks at.
+    pub(crate) fn note_walk(&mut self, entries: usize) {
+        self.counters.walked += entries as u64;
+    }
+
     /// Counts an impossible message: its sender has a bug.
     pub(crate) fn note_nonsense(&mut self) {
         self.counters.nonsense += 1;

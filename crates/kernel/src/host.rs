@@ -52,6 +52,10 @@ use crate::game::{AnyKind, Role};
 use crate::io::{Counters, RealState};
 use crate::peer::{Line, ToEdge, ToPlayer};
 
+/// At-home entities that leave for their new homes at once, and in each tick after that: a view that moves more takes several
+/// ticks, so that none of them takes long. Until then they are announced to their new homes.
+const HOMES_LEFT_MAX: usize = 512;
+
 impl Host {
     // ---- who is here -----------------------------------------------------------------------------------
 
@@ -91,9 +95,15 @@ impl Host {
         self.entities.get(&id)?.durable.loaded().map(|state| state.snapshot())
     }
 
-    /// Whether nothing of any entity is in flight.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.entities.values().all(|e| e.is_quiet())
+    /// Whether nothing of any entity is in flight. It is asked after every input of a node that stops: mostly one entity tells.
+    pub(crate) fn is_quiet(&mut self, core: &mut Core) -> bool {
+        let is_busy = |id: EntityId| self.entities.get(&id).is_some_and(|entity| !entity.is_quiet());
+        if !self.desk.appends.is_empty() || self.busy.is_some_and(is_busy) {
+            return false;
+        }
+        core.note_walk(self.entities.len());
+        self.busy = self.entities.values().find(|entity| !entity.is_quiet()).map(|entity| entity.id);
+        self.busy.is_none()
     }
 
     /// Fills in the gauges.
@@ -322,24 +332,32 @@ impl Host {
             }
         }
         self.each(rooms, idle, |entity, cx| entity.unload(cx));
-        if self.desk.leaving_homes {
-            self.leave_homes(rooms);
-        }
+        // Those with work in flight are tried again once per second.
+        self.desk.leaving_homes.append(&mut self.desk.busy_homes);
     }
 
-    /// Unloads at-home entities whose home in the present view is another node, unless something of theirs is in flight.
+    /// A new view: at-home entities whose home is another node now leave, some at once and more with each tick.
     pub(crate) fn leave_homes(&mut self, rooms: &mut Rooms<'_>) {
         let me = Some(rooms.core.me());
-        let away = self.those(|e| e.player.is_none() && rooms.core.home_of(e.id) != me);
-        self.desk.leaving_homes = false;
-        self.each(rooms, away, |entity, cx| {
-            if entity.is_quiet() {
-                entity.unload(cx);
-            } else {
-                cx.desk.leaving_homes = true;
-                entity.busy_to_the_rest(cx);
-            }
-        });
+        let away = self.those(rooms.core, |core, e| e.player.is_none() && core.home_of(e.id) != me);
+        self.desk.leaving_homes = away.into_iter().collect();
+        self.desk.busy_homes.clear();
+        self.leave_some_homes(rooms);
+    }
+
+    /// Unloads some entities whose home is another node, unless something of theirs is in flight.
+    pub(crate) fn leave_some_homes(&mut self, rooms: &mut Rooms<'_>) {
+        for _ in 0..HOMES_LEFT_MAX {
+            let Some(id) = self.desk.leaving_homes.pop_first() else { return };
+            self.with(rooms, id, |entity, cx| {
+                if entity.is_quiet() {
+                    entity.unload(cx);
+                } else {
+                    cx.desk.busy_homes.insert(entity.id);
+                    entity.busy_to_the_rest(cx);
+                }
+            });
+        }
     }
 
     /// Whether a draining node has nothing left here.

@@ -526,7 +526,7 @@ impl Node {
             }
         }
         assert!(self.core.local.is_empty() && self.early.len() <= EARLY_MAX);
-        if self.core.stopping && !self.stopped && self.host.is_quiet() {
+        if self.core.stopping && !self.stopped && self.host.is_quiet(&mut self.core) {
             // Only once: if the journal does not take a player's last place, the world must stop all the same.
             if !std::mem::replace(&mut self.dismissed, true) {
                 self.with_host(|host, rooms| host.dismiss_players(rooms));

@@ -197,6 +197,7 @@ impl Interest {
         let mut messages: BTreeMap<NodeId, Vec<(ChunkId, u8)>> = BTreeMap::new();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
+        let mut forgot_fresh = false;
         for (_, at) in changed.drain(..) {
             let sub = &mut self.chunks[at];
             sub.changed = false;
@@ -208,23 +209,26 @@ impl Interest {
                 }
             }
             if wanted == 0 {
-                self.forget(core.me(), at);
+                forgot_fresh |= self.forget(core.me(), at);
             }
         }
         self.changed = changed;
+        if forgot_fresh {
+            core.note_walk(self.fresh.len());
+            self.fresh.retain(|(_, at)| self.chunks.has(*at));
+        }
         for (home, list) in messages {
             core.send_home(home, HomeMessage::Subscribe(list));
         }
     }
 
-    fn forget(&mut self, me: NodeId, at: Handle) {
+    /// Returns whether frames had come for it: then it is still on that list.
+    fn forget(&mut self, me: NodeId, at: Handle) -> bool {
         let sub = self.chunks.remove(at);
         assert!(sub.wanted() == 0, "somebody looks at {:?}", sub.chunk);
         self.by_chunk.remove(sub.chunk);
         self.ghosts -= sub.picture.ghosts(me);
-        if !sub.arrived.is_empty() {
-            self.fresh.retain(|(_, other)| *other != at);
-        }
+        !sub.arrived.is_empty()
     }
 
     /// Chunks subscribed to, with tiers as bits.

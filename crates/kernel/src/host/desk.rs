@@ -40,8 +40,12 @@ pub(super) struct Desk {
     pub(super) awake: BTreeSet<EntityId>,
     /// They do not tick now.
     pub(super) hold: bool,
-    /// An entity whose home in the present view is another node still has work in flight here.
-    pub(super) leaving_homes: bool,
+    /// Entities whose home in the present view is another node.
+    pub(super) leaving_homes: BTreeSet<EntityId>,
+    /// Those of them that still had work in flight here.
+    pub(super) busy_homes: BTreeSet<EntityId>,
+    /// Entities that take no work here: their journal cannot be read, or their code fails.
+    pub(super) idle: BTreeSet<EntityId>,
     /// Entities whose code has panicked too often.
     pub(super) suspended: BTreeSet<EntityId>,
     /// Players among the entities.

@@ -46,8 +46,17 @@ impl Host {
             return;
         }
         rooms.crowd.interest.set_place(chunk, false);
-        let rules = &rooms.core.settings.rules;
-        self.desk.awake.retain(|id| rules.chunk_of(*id) != Some(chunk));
+        for (kind, any) in rooms.core.settings.rules.kinds() {
+            let ids = match any.role() {
+                Role::Land => chunk.to_u64()..=chunk.to_u64(),
+                Role::Placed => EntityId::placed_in(chunk),
+                Role::Player | Role::Home => continue,
+            };
+            let ids = EntityId::new(kind, *ids.start())..=EntityId::new(kind, *ids.end());
+            while let Some(id) = self.desk.awake.range(ids.clone()).next().copied() {
+                self.desk.awake.remove(&id);
+            }
+        }
     }
 
     /// A new view: closes chunks whose home is another node now. The others are listed again when this home opens.

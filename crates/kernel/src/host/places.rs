@@ -10,8 +10,9 @@ use gundo_types::{ChunkId, Kind};
 pub(super) struct Places {
     /// For each open chunk: whether it has been listed since the last view, or is being listed.
     open: BTreeMap<ChunkId, bool>,
-    /// Lists in flight.
+    /// Lists in flight, and the same by what they list.
     asked: BTreeMap<u64, (Kind, ChunkId)>,
+    lists: BTreeMap<(ChunkId, Kind), u64>,
 }
 
 impl Places {
@@ -27,13 +28,18 @@ impl Places {
 
     /// Nobody looks at it any more, or another node is its home. Returns whether it was open.
     pub(super) fn end(&mut self, chunk: ChunkId) -> bool {
-        self.asked.retain(|_, (_, of)| *of != chunk);
+        let all = (chunk, Kind(0))..=(chunk, Kind(u16::MAX));
+        while let Some((of, list)) = self.lists.range(all.clone()).next().map(|(of, list)| (*of, *list)) {
+            self.lists.remove(&of);
+            self.asked.remove(&list);
+        }
         self.open.remove(&chunk).is_some()
     }
 
     /// A new view: all lists may be stale.
     pub(super) fn doubt_all(&mut self) -> Vec<ChunkId> {
         self.asked.clear();
+        self.lists.clear();
         self.open.values_mut().for_each(|listed| *listed = false);
         self.open.keys().copied().collect()
     }
@@ -42,11 +48,14 @@ impl Places {
     pub(super) fn ask(&mut self, list: u64, kind: Kind, chunk: ChunkId) {
         assert!(!self.is_asked(kind, chunk), "{chunk:?} is listed once at a time");
         self.asked.insert(list, (kind, chunk));
+        self.lists.insert((chunk, kind), list);
     }
 
     /// A list has ended. `None`: nothing waits for it any more.
     pub(super) fn answer(&mut self, list: u64) -> Option<(Kind, ChunkId)> {
-        self.asked.remove(&list)
+        let (kind, chunk) = self.asked.remove(&list)?;
+        self.lists.remove(&(chunk, kind));
+        Some((kind, chunk))
     }
 
     /// Whether to retry a failed list. After a new view the chunk is listed again when the home opens.
@@ -55,12 +64,15 @@ impl Places {
     }
 
     fn is_asked(&self, kind: Kind, chunk: ChunkId) -> bool {
-        self.asked.values().any(|asked| *asked == (kind, chunk))
+        self.lists.contains_key(&(chunk, kind))
     }
 
     /// `is_observed`: whether somebody looks at a chunk that lives here.
     pub(super) fn check(&self, is_observed: impl Fn(ChunkId) -> bool) {
         assert!(self.open.keys().all(|chunk| is_observed(*chunk)), "somebody looks at each open chunk");
         assert!(self.asked.values().all(|(_, chunk)| self.is_open(*chunk)), "only open chunks are listed");
+        let both =
+            self.asked.iter().all(|(list, (kind, chunk))| self.lists.get(&(*chunk, *kind)) == Some(list));
+        assert!(both && self.asked.len() == self.lists.len(), "a list in flight is known by what it lists");
     }
 }

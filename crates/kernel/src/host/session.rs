@@ -321,6 +321,7 @@ impl Host {
             return;
         }
         self.arrivals.lose_lines(rooms.core, gone);
+        rooms.core.note_walk(self.entities.len());
         let lost: Vec<_> = self.entities.values().map(|e| (e.id, e.lines_of(gone))).collect();
         for (id, line) in lost.into_iter().flat_map(|(id, lines)| lines.into_iter().map(move |l| (id, l))) {
             self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
@@ -341,7 +342,7 @@ impl Host {
     /// The node stops: all players leave the world at once.
     pub(crate) fn dismiss_players(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.time;
-        let players = self.those(|e| e.player.is_some());
+        let players = self.those(rooms.core, |_, e| e.player.is_some());
         self.each(rooms, players, |entity, cx| {
             if let Some(player) = &mut entity.player {
                 player.line = None;

@@ -249,9 +249,9 @@ impl Host {
         for (tx, coordinator) in asking.collect::<Vec<_>>() {
             self.tell(rooms, coordinator, |entity, cx| entity.lose_part(cx, tx, gone));
         }
-        let locked =
+        let is_locked =
             |e: &Entity| matches!(&e.lock, Some(Lock::Participant { tx, .. }) if gone.contains(&tx.node));
-        let locked = self.those(locked);
+        let locked = self.those(rooms.core, |_, entity| is_locked(entity));
         self.each(rooms, locked, |entity, cx| {
             entity.locked_until = cx.core.now.time;
             entity.on_lock_timer(cx);
