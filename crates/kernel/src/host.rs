@@ -67,8 +67,8 @@ impl Host {
     /// one, and are not unloaded yet.
     pub(crate) fn announced(&self, core: &Core) -> Vec<(EntityId, Term)> {
         let me = Some(core.me());
-        let away = |e: &&Box<Entity>| e.player.is_some() || core.home_of(e.id) != me;
-        self.entities.values().filter(away).map(|e| (e.id, e.term)).collect()
+        let tells = |e: &Entity| e.player.is_some() || core.home_of(e.id) != me;
+        self.entities.values().filter(|e| tells(e)).map(|e| (e.id, e.term)).collect()
     }
 
     /// Every entity as checkers see it, in id order.

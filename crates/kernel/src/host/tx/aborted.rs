@@ -12,7 +12,7 @@ const ABORTED_MAX: usize = 1_024;
 
 /// The newest aborts of transactions that the entity did not know.
 #[derive(Default)]
-pub(in crate::host) struct Aborted {
+pub(crate) struct Aborted {
     known: BTreeSet<(TxId, EntityId)>,
     /// The same, oldest first.
     by_age: VecDeque<(TxId, EntityId)>,
@@ -20,7 +20,7 @@ pub(in crate::host) struct Aborted {
 
 impl Aborted {
     /// An abort has come for a transaction that the entity does not know: it has answered, or the prepare comes later.
-    pub(in crate::host) fn note(&mut self, tx: TxId, entity: EntityId) {
+    pub(crate) fn note(&mut self, tx: TxId, entity: EntityId) {
         if !self.known.insert((tx, entity)) {
             return;
         }
@@ -34,7 +34,7 @@ impl Aborted {
     }
 
     /// Whether the transaction has ended.
-    pub(in crate::host) fn has(&self, tx: TxId, entity: EntityId) -> bool {
+    pub(crate) fn has(&self, tx: TxId, entity: EntityId) -> bool {
         self.known.contains(&(tx, entity))
     }
 }
