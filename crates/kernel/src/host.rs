@@ -54,7 +54,7 @@ use crate::peer::{Line, ToEdge, ToPlayer};
 
 /// At-home entities that leave for their new homes at once, and in each tick after that: a view that moves more takes several
 /// ticks, so that none of them takes long. Until then they are announced to their new homes.
-const HOMES_LEFT_MAX: usize = 512;
+const HOMES_LEFT_MAX: usize = 256;
 
 impl Host {
     // ---- who is here -----------------------------------------------------------------------------------
@@ -111,7 +111,8 @@ impl Host {
         counters.appends_waiting = self.desk.storage.waiting() as u64;
         counters.journal_slow = u64::from(self.desk.storage.is_slow(core.now.time, core.world()));
         counters.storage_full = u64::from(self.desk.storage.is_full());
-        counters.held = self.entities.values().filter(|e| e.queue.held).count() as u64;
+        let is_held = |id: &EntityId| self.entities.get(id).is_some_and(|entity| entity.queue.held);
+        counters.held = self.desk.storage.all_held().filter(is_held).count() as u64;
         counters.reals = self.entities.len() as u64;
         counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;
         counters.suspended = self.desk.suspended.len() as u64;
@@ -363,6 +364,7 @@ impl Host {
     /// Whether a draining node has nothing left here.
     pub(crate) fn is_empty(&self) -> bool {
         self.entities.is_empty()
+            && self.desk.places.next_leaving().is_none()
             && self.desk.appends.is_empty()
             && self.desk.departures.len() + self.arrivals.len() == 0
     }

@@ -18,7 +18,7 @@ const TWO: NodeId = NodeId(2);
 const LOOKS_MAX: u64 = 4_096;
 
 /// Entities that may leave in one input: a view that moves more takes several ticks.
-const LEFT_MAX: usize = 1_024;
+const LEFT_MAX: usize = 512;
 
 /// Node 1. The test is node 2, and the journal, in which nothing has happened yet.
 struct One {
@@ -153,7 +153,11 @@ impl One {
 
     fn tick(&mut self) {
         self.now_ms += 100;
+        self.hear(Peer::Alive { epoch: Epoch(self.epoch), renews: false, unreachable: Vec::new() });
         self.take(Input::Timeout);
+        for batch in std::mem::take(&mut self.appends) {
+            self.take(Input::Appended { batch, outcome: Outcome::Done });
+        }
         for (entity, from) in std::mem::take(&mut self.offered) {
             let to = Some((TWO, Term { epoch: self.epoch, count: 2 }));
             self.hear_home(HomeMessage::HandedOver { entity, from, to });

@@ -2,10 +2,9 @@
 
 mod support;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists};
@@ -196,11 +195,10 @@ fn a_node_that_comes_back_speaks_for_no_earlier_transaction() {
 #[test]
 fn no_two_transactions_have_the_same_id() {
     let mut cluster = Cluster::new(3, 1);
-    let seen = Rc::new(RefCell::new(Vec::new()));
-    let ids = Rc::clone(&seen);
+    let (ids, seen) = channel();
     let note = move |_, _, message: &Peer| {
         if let Peer::Transaction { tx, message: TxMessage::Prepare { .. }, .. } = message {
-            ids.borrow_mut().push(*tx);
+            ids.send(*tx).expect("the test is listening");
         }
         false
     };
@@ -218,7 +216,7 @@ fn no_two_transactions_have_the_same_id() {
         cluster.rise(3);
         cluster.run_ms(600);
     }
-    let seen = seen.borrow();
+    let seen: Vec<TxId> = seen.try_iter().collect();
     let of_three: Vec<_> = seen.iter().filter(|tx| tx.node == NodeId(3)).collect();
     assert!(of_three.len() >= 3, "{seen:?}");
     assert_eq!(of_three.iter().collect::<BTreeSet<_>>().len(), of_three.len(), "{seen:?}");

@@ -24,6 +24,7 @@ impl Host {
     /// and misses none.
     pub(crate) fn move_on(&mut self, rooms: &mut Rooms<'_>) {
         self.leave_some_homes(rooms);
+        self.leave_some_places(rooms);
         self.drain(rooms);
         if std::mem::take(&mut self.follow_due) {
             self.follow_surroundings(rooms);

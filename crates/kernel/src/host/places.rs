@@ -1,7 +1,7 @@
 //! The chunks of this home that somebody looks at, and the lists of entities that have their place in them. Plain values; what
 //! happens to them is in `observe`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gundo_types::{ChunkId, Kind};
 
@@ -13,6 +13,8 @@ pub(super) struct Places {
     /// Lists in flight, and the same by what they list.
     asked: BTreeMap<u64, (Kind, ChunkId)>,
     lists: BTreeMap<(ChunkId, Kind), u64>,
+    /// Open chunks whose home in the present view is another node: they are closed some at a time.
+    leaving: BTreeSet<ChunkId>,
 }
 
 impl Places {
@@ -28,6 +30,7 @@ impl Places {
 
     /// Nobody looks at it any more, or another node is its home. Returns whether it was open.
     pub(super) fn end(&mut self, chunk: ChunkId) -> bool {
+        self.leaving.remove(&chunk);
         let all = (chunk, Kind(0))..=(chunk, Kind(u16::MAX));
         while let Some((of, list)) = self.lists.range(all.clone()).next().map(|(of, list)| (*of, *list)) {
             self.lists.remove(&of);
@@ -36,12 +39,20 @@ impl Places {
         self.open.remove(&chunk).is_some()
     }
 
-    /// A new view: all lists may be stale.
-    pub(super) fn doubt_all(&mut self) -> Vec<ChunkId> {
+    /// A new view: all lists may be stale, and chunks may have another home.
+    /// Returns those that have.
+    pub(super) fn doubt_all(&mut self, stays: impl Fn(ChunkId) -> bool) -> Vec<ChunkId> {
         self.asked.clear();
         self.lists.clear();
         self.open.values_mut().for_each(|listed| *listed = false);
-        self.open.keys().copied().collect()
+        let leaving: Vec<_> = self.open.keys().copied().filter(|chunk| !stays(*chunk)).collect();
+        self.leaving = leaving.iter().copied().collect();
+        leaving
+    }
+
+    /// The next chunk to close because its home is another node.
+    pub(super) fn next_leaving(&self) -> Option<ChunkId> {
+        self.leaving.first().copied()
     }
 
     /// A list with this number asks for the entities of `kind` in the chunk.
@@ -69,7 +80,9 @@ impl Places {
 
     /// `is_observed`: whether somebody looks at a chunk that lives here.
     pub(super) fn check(&self, is_observed: impl Fn(ChunkId) -> bool) {
-        assert!(self.open.keys().all(|chunk| is_observed(*chunk)), "somebody looks at each open chunk");
+        let belongs = |chunk: &ChunkId| is_observed(*chunk) || self.leaving.contains(chunk);
+        assert!(self.open.keys().all(belongs), "somebody looks at each open chunk");
+        assert!(self.leaving.iter().all(|chunk| self.is_open(*chunk)), "only open chunks are closed");
         assert!(self.asked.values().all(|(_, chunk)| self.is_open(*chunk)), "only open chunks are listed");
         let both =
             self.asked.iter().all(|(list, (kind, chunk))| self.lists.get(&(*chunk, *kind)) == Some(list));

@@ -93,6 +93,10 @@ impl Storage {
         self.held.len()
     }
 
+    pub(super) fn all_held(&self) -> impl Iterator<Item = EntityId> {
+        self.held.values().copied()
+    }
+
     pub(super) fn next_held(&mut self) -> Option<EntityId> {
         let (_, id) = self.held.pop_first()?;
         self.places.remove(&id);
