@@ -41,6 +41,8 @@ pub use reason::Reason;
 pub struct EdgeSettings {
     /// The node behind it.
     pub node: NodeId,
+    /// That node's incarnation: the numbers of connections begin with it, so that none comes twice.
+    pub incarnation: u64,
     /// What browsers get: all edges of a process share it.
     pub page: Arc<Page>,
     /// Limits on clients.
@@ -64,10 +66,11 @@ pub struct EdgeSettings {
 }
 
 impl EdgeSettings {
-    /// The defaults for `node` with the world's `limits` and the game's `page`.
-    pub fn new(node: NodeId, limits: Limits, page: Arc<Page>) -> Self {
+    /// The defaults for `node`, in this incarnation, with the world's `limits` and the game's `page`.
+    pub fn new(node: NodeId, incarnation: u64, limits: Limits, page: Arc<Page>) -> Self {
         Self {
             node,
+            incarnation,
             page,
             limits,
             hello_ms: 10_000,
@@ -290,7 +293,7 @@ impl Shared {
             .unwrap_or(0);
         self.threads[thread].open.fetch_add(1, Ordering::Relaxed);
         let count = self.next_conn.fetch_add(1, Ordering::Relaxed);
-        let id = ConnId(count * self.threads.len() as u64 + thread as u64);
+        let id = ConnId(self.first_conn() + count * self.threads.len() as u64 + thread as u64);
         (id, self.open.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -300,9 +303,14 @@ impl Shared {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Where the numbers of this incarnation's connections begin: there is room for four billion.
+    fn first_conn(&self) -> u64 {
+        self.settings.incarnation << 32
+    }
+
     /// The thread that owns a connection.
     fn thread_of(&self, conn: ConnId) -> usize {
-        conn.0 as usize % self.threads.len()
+        conn.0.wrapping_sub(self.first_conn()) as usize % self.threads.len()
     }
 
     fn post_all(&self, put: impl Fn(&mut Mail)) {

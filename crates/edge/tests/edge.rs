@@ -83,7 +83,7 @@ struct World {
 impl World {
     fn start(change: impl FnOnce(&mut EdgeSettings)) -> Self {
         let page = Arc::new(Page::placeholder("nothing", "1"));
-        let mut settings = EdgeSettings::new(NodeId(1), Limits::default(), page);
+        let mut settings = EdgeSettings::new(NodeId(1), 1, Limits::default(), page);
         change(&mut settings);
         let (sender, inbox) = mpsc::unbounded_channel();
         let node = Arc::new(Fake {
@@ -358,6 +358,29 @@ async fn the_silent_and_the_late_are_closed_and_the_living_are_not() {
     drop(silent);
     world.send(alive_conn, vec![part(1, 0)], SendClass::Kept);
     polled.await.expect("it lives");
+}
+
+/// A player's real may still speak to a connection of the node's life before.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_incarnation_gives_the_number_of_another_ones_connection_again() {
+    let mut seen = std::collections::BTreeSet::new();
+    for incarnation in [1, 2, 1 << 20] {
+        for io_threads in [1, 3] {
+            let mut world = World::start(|settings| {
+                (settings.incarnation, settings.io_threads, settings.thread_fill) =
+                    (incarnation, io_threads, 1);
+            });
+            let mut open = Vec::new();
+            for _ in 0..3 {
+                let mut greeted = world.greet().await;
+                seen.insert((io_threads, greeted.1));
+                // It is found again by its number.
+                world.taken(&mut greeted).await;
+                open.push(greeted);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 3 * 2 * 3);
 }
 
 /// A client that reads nothing, with small socket buffers so that the queue fills soon.

@@ -62,7 +62,7 @@ struct Server {
 
 impl Server {
     fn start(page: Page) -> Self {
-        let settings = EdgeSettings::new(NodeId(1), Limits::default(), Arc::new(page));
+        let settings = EdgeSettings::new(NodeId(1), 1, Limits::default(), Arc::new(page));
         let bound = Edge::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = bound.address();
         let recorder = Arc::new(metrics::NoopRecorder);

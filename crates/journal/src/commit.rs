@@ -49,8 +49,8 @@ pub struct Committer {
 impl Committer {
     /// Bars streams whose batches a full queue refused: call it before the group that came with them ([`Fences::bar`]).
     pub fn bar(&mut self, refused: &[RefusedStream]) {
-        for RefusedStream { incarnation, entity, load } in refused {
-            self.fences.bar(*incarnation, *entity, *load);
+        for RefusedStream { incarnation, loaded_by, entity, load } in refused {
+            self.fences.bar(*incarnation, *loaded_by, *entity, *load);
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn what_a_queue_refused_bars_its_streams_until_their_node_is_gone() {
         let (mut committer, mut storage) = (Committer::default(), Told::default());
-        committer.bar(&[RefusedStream { incarnation: 1, entity: entity(1), load: 3 }]);
+        committer.bar(&[RefusedStream { incarnation: 1, loaded_by: 1, entity: entity(1), load: 3 }]);
         assert_eq!(committer.commit(&[one(1, 3, 0)], &mut storage), [Outcome::Conflict]);
         committer.forget(1);
         assert_eq!(committer.commit(&[one(1, 3, 0)], &mut storage), [Outcome::Done]);

@@ -99,18 +99,22 @@ pub fn prune_line(snapshots: &[(u64, WorldTime)], now: WorldTime, keep_ms: u64) 
     older.iter().rev().find(|(_, at)| *at + keep_ms <= now).map(|(seq, _)| *seq)
 }
 
-/// Streams that accept no batch until their entity has been loaded again, per incarnation.
+/// Streams that accept no batch until their entity has been loaded again, per sender and per incarnation that loads them: load
+/// numbers of two incarnations say nothing about each other.
 ///
 /// The seqs alone are not enough: if another node wrote the seq that a failed batch wanted, the next batch of the same incarnation
 /// would find its predecessor there, although it was decided on a state that never existed.
 #[derive(Debug)]
 pub struct Fences {
-    barred: BTreeMap<(u64, EntityId), Bar>,
-    by_age: BTreeMap<u64, (u64, EntityId)>,
+    barred: BTreeMap<Key, Bar>,
+    by_age: BTreeMap<u64, Key>,
     next_age: u64,
     barred_max: usize,
     planted: Option<Planted>,
 }
+
+/// The sender's incarnation, the one that loads the entity, and the entity.
+type Key = (u64, u64, EntityId);
 
 #[derive(Clone, Copy, Debug)]
 struct Bar {
@@ -180,14 +184,14 @@ impl Fences {
 
     /// Bars the streams of a batch that did not land, or may not have.
     pub fn fail(&mut self, batch: &Batch) {
-        for stream in &batch.streams {
-            self.bar(batch.incarnation, stream.entity, stream.load);
+        for (loaded_by, stream) in batch.loads() {
+            self.bar(batch.incarnation, loaded_by, stream.entity, stream.load);
         }
     }
 
-    /// Bars one stream for batches of `incarnation` decided on `load` or an earlier one.
-    pub fn bar(&mut self, incarnation: u64, entity: EntityId, load: u64) {
-        let key = (incarnation, entity);
+    /// Bars one stream for batches of `incarnation` decided on `load` of `loaded_by`, or on an earlier one.
+    pub fn bar(&mut self, incarnation: u64, loaded_by: u64, entity: EntityId, load: u64) {
+        let key = self.key(incarnation, loaded_by, entity);
         let age = self.next_age;
         self.next_age += 1;
         let before = self.barred.insert(key, Bar { load, age });
@@ -206,7 +210,7 @@ impl Fences {
 
     /// Forgets everything about an incarnation whose row was deleted: nothing it sends lands anyway.
     pub fn forget(&mut self, incarnation: u64) {
-        let least = (incarnation, EntityId::default());
+        let least = (incarnation, 0, EntityId::default());
         while let Some((&key, bar)) = self.barred.range(least..).next() {
             if key.0 != incarnation {
                 break;
@@ -214,6 +218,11 @@ impl Fences {
             self.by_age.remove(&bar.age);
             self.barred.remove(&key);
         }
+    }
+
+    fn key(&self, incarnation: u64, loaded_by: u64, entity: EntityId) -> Key {
+        let loaded_by = if self.planted(Planted::BarsOfOthers) { 0 } else { loaded_by };
+        (incarnation, loaded_by, entity)
     }
 
     fn judge<V: View>(&self, batch: &Batch, view: &mut V, plan: &mut Plan) -> Result<Verdict, V::Error> {
@@ -290,8 +299,8 @@ impl Fences {
         if self.barred.is_empty() || is_fence(batch) {
             return false;
         }
-        batch.streams.iter().any(|stream| {
-            let bar = self.barred.get(&(batch.incarnation, stream.entity));
+        batch.loads().any(|(loaded_by, stream)| {
+            let bar = self.barred.get(&self.key(batch.incarnation, loaded_by, stream.entity));
             bar.is_some_and(|bar| stream.load <= bar.load)
         })
     }
@@ -300,8 +309,8 @@ impl Fences {
         if self.barred.is_empty() {
             return;
         }
-        for stream in &batch.streams {
-            let key = (batch.incarnation, stream.entity);
+        for (loaded_by, stream) in batch.loads() {
+            let key = self.key(batch.incarnation, loaded_by, stream.entity);
             if let Some(bar) = self.barred.get(&key).copied()
                 && stream.load > bar.load
             {
@@ -346,14 +355,14 @@ mod tests {
     fn the_oldest_bars_are_forgotten_first_and_a_bar_never_sinks() {
         let mut fences = Fences::new(2);
         let id = |n| EntityId::new(Kind(1), n);
-        fences.bar(1, id(1), 5);
-        fences.bar(1, id(2), 5);
-        fences.bar(1, id(1), 3);
-        fences.bar(1, id(3), 5);
-        let keys: Vec<_> = fences.barred.iter().map(|((_, e), bar)| (e.id, bar.load)).collect();
+        fences.bar(1, 1, id(1), 5);
+        fences.bar(1, 1, id(2), 5);
+        fences.bar(1, 1, id(1), 3);
+        fences.bar(1, 2, id(3), 5);
+        let keys: Vec<_> = fences.barred.iter().map(|((.., e), bar)| (e.id, bar.load)).collect();
         assert_eq!(keys, [(1, 5), (3, 5)]);
         assert_eq!(fences.by_age.len(), 2);
-        fences.bar(2, id(9), 1);
+        fences.bar(2, 2, id(9), 1);
         fences.forget(1);
         assert_eq!(fences.barred.len(), 1);
         assert_eq!(fences.by_age.len(), 1);

@@ -86,7 +86,7 @@ enum Item {
     Batch(Batch),
     /// The queue was full and refused batches here: later batches on these streams must not land. Each stream with the newest load
     /// that a refused batch was decided on.
-    Refused(u64, BTreeMap<EntityId, u64>),
+    Refused(u64, BTreeMap<(u64, EntityId), u64>),
 }
 
 /// Batches that are committed together.
@@ -107,6 +107,8 @@ pub struct Group {
 pub struct RefusedStream {
     /// The sender.
     pub incarnation: u64,
+    /// The incarnation whose load it was.
+    pub loaded_by: u64,
     /// The stream.
     pub entity: EntityId,
     /// The newest load that a refused batch was decided on.
@@ -221,8 +223,8 @@ impl Queue {
             self.items.push_back(Item::Refused(batch.incarnation, BTreeMap::new()));
         }
         if let Some(Item::Refused(_, streams)) = self.items.back_mut() {
-            for stream in &batch.streams {
-                let load = streams.entry(stream.entity).or_default();
+            for (loaded_by, stream) in batch.loads() {
+                let load = streams.entry((loaded_by, stream.entity)).or_default();
                 *load = stream.load.max(*load);
             }
         }
@@ -237,7 +239,8 @@ impl Queue {
             }
             match self.items.pop_front()? {
                 Item::Refused(incarnation, streams) => {
-                    let barred = |(entity, load)| RefusedStream { incarnation, entity, load };
+                    let barred =
+                        |((loaded_by, entity), load)| RefusedStream { incarnation, loaded_by, entity, load };
                     refused.extend(streams.into_iter().map(barred));
                 }
                 Item::Batch(batch) => {

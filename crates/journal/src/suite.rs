@@ -23,6 +23,7 @@ macro_rules! conformance {
         $crate::conformance!(@ $make;
             the_predecessor_decides, a_stale_append_below_the_pruning_line_is_refused, all_streams_or_none,
             a_conflict_is_isolated, what_depends_on_a_failure_fails_with_it, a_foreign_event_does_not_heal_a_failed_line,
+            a_failed_load_bars_no_load_of_another_node,
             a_fence_is_judged_by_seqs_alone, members_fence_writers, incarnations_only_grow, names_are_unique,
             a_snapshot_comes_with_its_event, pruning_keeps_what_loads_need, meta_is_kept, tools_see_every_stream,
             lines_do_not_mix, a_list_says_which_entities_have_begun
@@ -303,6 +304,22 @@ pub fn a_foreign_event_does_not_heal_a_failed_line(journal: &dyn Journal) {
     assert_eq!(a.append_all(batches), [Outcome::Conflict, Outcome::Conflict]);
     assert_eq!(b.append(vec![stream(e, 1, 2, 1)]), Outcome::Done, "the bar is of one handle only");
     assert_eq!(a.append(vec![stream(e, 2, 3, 1)]), Outcome::Done);
+}
+
+/// What bars a stream is the load of the node that failed, and not the same number, or a higher one, of another node.
+pub fn a_failed_load_bars_no_load_of_another_node(journal: &dyn Journal) {
+    let [mut a, older, newer] = [1, 2, 3].map(|n| Probe::join(journal, n));
+    let (mine, land) = (entity(1), entity(2));
+    let prepared = |a: &mut Probe, by: &Probe, my_load: u64, load: u64, after: u64| {
+        let streams = vec![stream(mine, my_load, 0, 1), stream(land, load, after, 1)];
+        Batch { prepared_by: vec![by.incarnation], ..a.batch(streams) }
+    };
+    let failed = prepared(&mut a, &newer, 1, 9, 5);
+    let by_another = prepared(&mut a, &older, 2, 4, 0);
+    assert_eq!(a.append_all(vec![failed, by_another]), [Outcome::Conflict, Outcome::Done]);
+    let mut again = prepared(&mut a, &newer, 3, 9, 1);
+    again.streams[0].after = 1;
+    assert_eq!(a.append_all(vec![again]), [Outcome::Conflict], "that load stays barred");
 }
 
 /// A `Fenced` event lands where its seq is free, whatever failed before, and lets no stale batch through.

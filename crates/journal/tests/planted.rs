@@ -9,11 +9,12 @@ use gundo_types::Planted;
 
 type Case = fn(&dyn Journal);
 
-const SEEN_BY: [(Planted, Case); 9] = [
+const SEEN_BY: [(Planted, Case); 10] = [
     (Planted::LeaversWrite, suite::members_fence_writers),
     (Planted::SeqUnchecked, suite::the_predecessor_decides),
     (Planted::GapAccepted, suite::the_predecessor_decides),
     (Planted::StaleAppend, suite::a_stale_append_below_the_pruning_line_is_refused),
+    (Planted::BarsOfOthers, suite::a_failed_load_bars_no_load_of_another_node),
     (Planted::LaterBatchLands, suite::a_foreign_event_does_not_heal_a_failed_line),
     (Planted::TornAppend, suite::all_streams_or_none),
     (Planted::TailLost, suite::a_snapshot_comes_with_its_event),

@@ -107,6 +107,11 @@ impl Core {
         self.counters.early += 1;
     }
 
+    /// Counts what a walk over a long list looks at.
+    pub(crate) fn note_walk(&mut self, entries: usize) {
+        self.counters.walked += entries as u64;
+    }
+
     /// Counts an impossible message: its sender has a bug.
     pub(crate) fn note_nonsense(&mut self) {
         self.counters.nonsense += 1;
@@ -131,6 +136,11 @@ impl Core {
     /// Home of an entity in the present view.
     pub(crate) fn home_of(&self, entity: EntityId) -> Option<NodeId> {
         self.view.home_of(entity, self.settings.rules.chunk_of(entity), self.world().tract_chunks)
+    }
+
+    /// The incarnation of a member of the present view.
+    pub(crate) fn incarnation_of(&self, node: NodeId) -> Option<u64> {
+        self.view.members.iter().find(|m| m.node == node).map(|m| m.incarnation)
     }
 
     /// The tick that world time is in.

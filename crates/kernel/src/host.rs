@@ -38,19 +38,23 @@ pub(crate) use desk::Rooms;
 pub(crate) use room::Host;
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, Term};
+use gundo_types::{EntityId, NodeId, Planted, Term, WorldTime};
 use gundo_wire::journal::{Loaded, Outcome};
 
 use self::entity::Entity;
 use self::pending::Why;
 use self::phase::Phase;
-use self::queue::Work;
+use self::queue::{Resume, Work};
 use self::watchers::Watchers;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
 use crate::game::{AnyKind, BLAME_LIMIT, Role};
 use crate::io::{Counters, RealState};
 use crate::peer::{Line, ToEdge, ToPlayer};
+
+/// At-home entities that leave for their new homes at once, and in each tick after that: a view that moves more takes several
+/// ticks, so that none of them takes long. Until then they are announced to their new homes.
+const HOMES_LEFT_MAX: usize = 256;
 
 impl Host {
     // ---- who is here -----------------------------------------------------------------------------------
@@ -59,14 +63,12 @@ impl Host {
         self.entities.len()
     }
 
-    /// Entities that live at their homes.
-    pub(crate) fn at_home(&self) -> impl Iterator<Item = (EntityId, Term)> {
-        self.entities.values().filter(|e| e.player.is_none()).map(|e| (e.id, e.term))
-    }
-
-    /// Entities that roam.
-    pub(crate) fn roaming(&self) -> impl Iterator<Item = (EntityId, Term)> {
-        self.entities.values().filter(|e| e.player.is_some()).map(|e| (e.id, e.term))
+    /// What homes must hear of in a new view, with its terms: entities that roam, and those that live at their homes, have a new
+    /// one, and are not unloaded yet.
+    pub(crate) fn announced(&self, core: &Core) -> Vec<(EntityId, Term)> {
+        let me = Some(core.me());
+        let tells = |e: &Entity| e.player.is_some() || core.home_of(e.id) != me;
+        self.entities.values().filter(|e| tells(e)).map(|e| (e.id, e.term)).collect()
     }
 
     /// Every entity as checkers see it, in id order.
@@ -93,9 +95,15 @@ impl Host {
         self.entities.get(&id)?.durable.loaded().map(|state| state.snapshot())
     }
 
-    /// Whether nothing of any entity is in flight.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.entities.values().all(|e| e.is_quiet())
+    /// Whether nothing of any entity is in flight. It is asked after every input of a node that stops: mostly one entity tells.
+    pub(crate) fn is_quiet(&mut self, core: &mut Core) -> bool {
+        let is_busy = |id: EntityId| self.entities.get(&id).is_some_and(|entity| !entity.is_quiet());
+        if !self.desk.appends.is_empty() || self.busy.is_some_and(is_busy) {
+            return false;
+        }
+        core.note_walk(self.entities.len());
+        self.busy = self.entities.values().find(|entity| !entity.is_quiet()).map(|entity| entity.id);
+        self.busy.is_none()
     }
 
     /// Fills in the gauges.
@@ -103,7 +111,8 @@ impl Host {
         counters.appends_waiting = self.desk.storage.waiting() as u64;
         counters.journal_slow = u64::from(self.desk.storage.is_slow(core.now.time, core.world()));
         counters.storage_full = u64::from(self.desk.storage.is_full());
-        counters.held = self.entities.values().filter(|e| e.queue.held).count() as u64;
+        let is_held = |id: &EntityId| self.entities.get(id).is_some_and(|entity| entity.queue.held);
+        counters.held = self.desk.storage.all_held().filter(is_held).count() as u64;
         counters.reals = self.entities.len() as u64;
         counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;
         counters.suspended = self.desk.suspended.len() as u64;
@@ -187,8 +196,25 @@ impl Host {
 
     // ---- messages --------------------------------------------------------------------------------------
 
-    /// A message from the edge of a session.
-    pub(crate) fn handle_player(
+    /// A message from the edge of a session. Only the edge itself speaks for its connections; that one has closed may also come
+    /// from the player's last owner.
+    pub(crate) fn hear_edge(
+        &mut self,
+        rooms: &mut Rooms<'_>,
+        from: NodeId,
+        id: EntityId,
+        line: Line,
+        message: ToPlayer,
+    ) {
+        let passed_on = matches!(message, ToPlayer::Gone { .. });
+        if line.edge == from || passed_on || rooms.core.planted(Planted::AnybodySpeaks) {
+            self.handle_player(rooms, id, line, message);
+        } else {
+            rooms.core.note_nonsense();
+        }
+    }
+
+    pub(super) fn handle_player(
         &mut self,
         rooms: &mut Rooms<'_>,
         id: EntityId,
@@ -208,7 +234,11 @@ impl Host {
         let since = rooms.core.now.time;
         self.with(rooms, id, |entity, cx| match message {
             ToPlayer::Open { key, name } => entity.submit(cx, Work::Open { line, key, name, since }),
-            ToPlayer::Resume { adoption, body } => entity.submit(cx, Work::Resume { line, adoption, body }),
+            ToPlayer::Resume { adoption, body: wish, seen, waited_ms } => {
+                let since = WorldTime(cx.core.now.world.0.saturating_sub(waited_ms));
+                entity
+                    .submit(cx, Work::Resume(Resume { line, adoption, wish, seen, since, leaves_at: None }));
+            }
             ToPlayer::Command { seq, payload, question } => {
                 entity.submit(cx, Work::command(line, seq, payload, question, since));
             }
@@ -253,12 +283,7 @@ impl Host {
     pub(crate) fn on_nodes_gone(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
         self.lose_partners(rooms, gone);
         self.desk.watchers = Watchers::default();
-        let lost = |e: &Entity| Some((e.id, e.line().filter(|l| gone.contains(&l.edge))?));
-        let lost: Vec<_> = self.entities.values().filter_map(|e| lost(e)).collect();
-        for (id, line) in lost {
-            // They stay for their grace time.
-            self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
-        }
+        self.lose_lines(rooms, gone);
     }
 
     // ---- time ------------------------------------------------------------------------------------------
@@ -309,29 +334,38 @@ impl Host {
             }
         }
         self.each(rooms, idle, |entity, cx| entity.unload(cx));
-        if self.desk.leaving_homes {
-            self.leave_homes(rooms);
-        }
+        // Those with work in flight are tried again once per second.
+        self.desk.leaving_homes.append(&mut self.desk.busy_homes);
     }
 
-    /// Unloads at-home entities whose home in the present view is another node, unless something of theirs is in flight.
+    /// A new view: at-home entities whose home is another node now leave, some at once and more with each tick.
     pub(crate) fn leave_homes(&mut self, rooms: &mut Rooms<'_>) {
         let me = Some(rooms.core.me());
-        let away = self.those(|e| e.player.is_none() && rooms.core.home_of(e.id) != me);
-        self.desk.leaving_homes = false;
-        self.each(rooms, away, |entity, cx| {
-            if entity.is_quiet() {
-                entity.unload(cx);
-            } else {
-                cx.desk.leaving_homes = true;
-                entity.busy_to_the_rest(cx);
-            }
-        });
+        let away = self.those(rooms.core, |core, e| e.player.is_none() && core.home_of(e.id) != me);
+        self.desk.leaving_homes = away.into_iter().collect();
+        self.desk.busy_homes.clear();
+        self.leave_some_homes(rooms);
+    }
+
+    /// Unloads some entities whose home is another node, unless something of theirs is in flight.
+    pub(crate) fn leave_some_homes(&mut self, rooms: &mut Rooms<'_>) {
+        for _ in 0..HOMES_LEFT_MAX {
+            let Some(id) = self.desk.leaving_homes.pop_first() else { return };
+            self.with(rooms, id, |entity, cx| {
+                if entity.is_quiet() {
+                    entity.unload(cx);
+                } else {
+                    cx.desk.busy_homes.insert(entity.id);
+                    entity.busy_to_the_rest(cx);
+                }
+            });
+        }
     }
 
     /// Whether a draining node has nothing left here.
     pub(crate) fn is_empty(&self) -> bool {
         self.entities.is_empty()
+            && self.desk.places.next_leaving().is_none()
             && self.desk.appends.is_empty()
             && self.desk.departures.len() + self.arrivals.len() == 0
     }

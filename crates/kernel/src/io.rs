@@ -431,6 +431,8 @@ pub struct Counters {
     pub retries: u64,
     /// Messages that came too early and were dropped: their senders repeat them.
     pub early: u64,
+    /// Entries that walks over long lists have looked at: of entities, chunks and work. It grows with what changes.
+    pub walked: u64,
     /// Panics of game code.
     pub game_panics: u64,
     /// Times that a rule asked for something the engine cannot do: [`Output::GameFault`].

@@ -290,13 +290,15 @@ impl Node {
         };
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
         assert!(first || !gone.contains(&me.0), "a node that is removed has stopped");
+        // While the pictures of the lost are still there: they show where players stood.
+        let heard = self.membership.heard(&gone);
+        self.with_edge(|edge, rooms| edge.lose_holders(rooms, &heard));
         self.membership.set(&self.core, &self.core.view.members, first);
         self.home.reset();
         assert!(!self.home.is_open(), "a home is closed until all have announced");
         self.crowd.interest.forget_publishers(&mut self.core, &gone);
         self.crowd.publisher.forget_subscribers(&gone);
         self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
-        self.with_edge(|edge, rooms| edge.lose_holders(rooms, &gone));
         self.with_host(|host, rooms| {
             host.leave_homes(rooms);
             host.leave_places(rooms);
@@ -317,10 +319,7 @@ impl Node {
 
     /// Announces to every home of the new view what this node owns, subscribes to and publishes.
     fn announce(&mut self) {
-        let me = self.core.me();
-        // Includes at-home entities whose new home is another node and that this node has not unloaded yet.
-        let away = self.host.at_home().filter(|(id, _)| self.core.home_of(*id) != Some(me));
-        let holds: Vec<_> = self.host.roaming().chain(away).collect();
+        let holds = self.host.announced(&self.core);
         let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
         let publishes: Vec<_> = self.crowd.publisher.published().collect();
         home::announce(&mut self.core, &holds, &subscribes, &publishes);
@@ -374,7 +373,7 @@ impl Node {
             }
             Peer::KeyframeWanted(chunk) => self.crowd.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => {
-                self.with_host(|host, rooms| host.handle_player(rooms, player, line, message));
+                self.with_host(|host, rooms| host.hear_edge(rooms, from, player, line, message));
             }
             Peer::ToEdge { conn, player, message } => {
                 self.with_edge(|edge, rooms| edge.handle_real(rooms, from, conn, player, message));
@@ -388,10 +387,12 @@ impl Node {
 
     fn handle_tx(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
         let answers = message.is_an_answer();
-        // The coordinator's node sends its words, and receives those of participants.
-        if tx.node != if answers { self.core.me() } else { from } {
-            self.core.note_nonsense();
-        } else if answers {
+        // The coordinator's node sends its words, and receives those of participants: in one and the same life.
+        let coordinator = if answers { self.core.me() } else { from };
+        let Some(tx) = tx.of(coordinator, self.core.incarnation_of(coordinator)) else {
+            return self.core.note_stale();
+        };
+        if answers {
             self.with_host(|host, rooms| host.on_participant(rooms, from, tx, entity, message));
         } else if matches!(message, TxMessage::Prepare { .. }) && !self.home.is_open() {
             if self.waiting_for_home.len() < WAITING_FOR_HOME_MAX {
@@ -526,7 +527,7 @@ impl Node {
             }
         }
         assert!(self.core.local.is_empty() && self.early.len() <= EARLY_MAX);
-        if self.core.stopping && !self.stopped && self.host.is_quiet() {
+        if self.core.stopping && !self.stopped && self.host.is_quiet(&mut self.core) {
             // Only once: if the journal does not take a player's last place, the world must stop all the same.
             if !std::mem::replace(&mut self.dismissed, true) {
                 self.with_host(|host, rooms| host.dismiss_players(rooms));

@@ -91,6 +91,11 @@ impl Membership {
         assert!(self.peers.values().all(|seen| seen.incarnation <= self.newest), "incarnations grow");
     }
 
+    /// When this node last heard from each of these members.
+    pub(crate) fn heard(&self, members: &[NodeId]) -> BTreeMap<NodeId, Time> {
+        members.iter().filter_map(|node| Some((*node, self.peers.get(node)?.heard))).collect()
+    }
+
     /// A member sent something.
     pub(crate) fn hear(&mut self, from: NodeId, now: Time) {
         if let Some(seen) = self.peers.get_mut(&from) {

@@ -324,8 +324,12 @@ pub enum ToPlayer {
     Resume {
         /// The adoption that the edge has recorded.
         adoption: u64,
-        /// The body's last position that the edge has received.
+        /// Where the client wants its body.
         body: Body,
+        /// Where the edge last saw it, as its last owner showed it.
+        seen: Option<Body>,
+        /// For how long no owner has checked the client's moves, ms.
+        waited_ms: u64,
     },
     /// A command of the client.
     Command {
@@ -475,11 +479,14 @@ pub struct Resumed {
     pub own: Bytes,
 }
 
-/// A transaction: the node that coordinates it and its count there.
+/// A transaction: the node that coordinates it and its count there. No two transactions have the same id, also when a node comes
+/// back with a new incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TxId {
     /// The coordinator.
     pub node: NodeId,
+    /// Its incarnation.
+    pub incarnation: u64,
     /// Its incarnation's count.
     pub count: u64,
 }
@@ -550,6 +557,15 @@ impl HomeMessage {
             Self::Claim { .. } | Self::Keep { .. } | Self::Confirmed { .. } | Self::Released { .. } => false,
             Self::Watch { .. } | Self::Tell { .. } => false,
         }
+    }
+}
+
+impl TxId {
+    /// The id, if a node in this incarnation has given it. A node of an earlier version does not say its incarnation.
+    pub(crate) fn of(self, node: NodeId, incarnation: Option<u64>) -> Option<Self> {
+        let incarnation = incarnation?;
+        let is_its = self.node == node && (self.incarnation == incarnation || self.incarnation == 0);
+        is_its.then_some(Self { incarnation, ..self })
     }
 }
 

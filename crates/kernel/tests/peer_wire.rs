@@ -330,7 +330,9 @@ fn to_player() -> impl Strategy<Value = ToPlayer> {
         .prop_map(|(token, secret)| if token { Key::Token(secret) } else { Key::Nonce(secret) });
     prop_oneof![
         (key, ".*").prop_map(|(key, name)| ToPlayer::Open { key, name }),
-        (any::<u64>(), body()).prop_map(|(adoption, body)| ToPlayer::Resume { adoption, body }),
+        (any::<u64>(), body(), prop::option::of(body()), any::<u64>()).prop_map(
+            |(adoption, body, seen, waited_ms)| ToPlayer::Resume { adoption, body, seen, waited_ms }
+        ),
         (any::<u64>(), payload(), any::<bool>()).prop_map(|(seq, payload, question)| ToPlayer::Command {
             seq,
             payload,
@@ -545,7 +547,11 @@ fn line() -> impl Strategy<Value = Line> {
 }
 
 fn tx() -> impl Strategy<Value = TxId> {
-    (node(), any::<u64>()).prop_map(|(node, count)| TxId { node, count })
+    (node(), any::<u64>(), any::<u64>()).prop_map(|(node, incarnation, count)| TxId {
+        node,
+        incarnation,
+        count,
+    })
 }
 
 fn body() -> impl Strategy<Value = Body> {

@@ -16,7 +16,7 @@ use support::game::{LAND, PlayerCommand, STOCK};
 
 /// A recorded story that goes differently with the mistake.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 29] = [
+const SCENARIOS: [(Planted, &str); 33] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -45,6 +45,10 @@ const SCENARIOS: [(Planted, &str); 29] = [
     (Planted::SuspendedDecides, "a_player_suspended.txt"),
     (Planted::PoisonDecidedAgain, "poison.txt"),
     (Planted::RosterGapUnnoticed, "lost_frames.txt"),
+    (Planted::BarsOfOthers, "a_refusal_and_a_takeover.txt"),
+    (Planted::GhostAdopted, "a_takeover_and_its_edge_dies.txt"),
+    (Planted::GhostAdopted, "a_hello_that_waits_for_nobody.txt"),
+    (Planted::ForgedPlace, "a_forged_place.txt"),
     (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
 ];
 

@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 28] = [
+const COUNTERS: [Row<CounterOf>; 29] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -125,6 +125,12 @@ const COUNTERS: [Row<CounterOf>; 28] = [
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),
+    (
+        "gundo_walked_total",
+        None,
+        "Entries that walks over long lists looked at: it grows with what changes, not with what is there",
+        |c| c.walked,
+    ),
     ("gundo_game_panics_total", None, "Panics of game code", |c| c.game_panics),
     ("gundo_suspensions_total", None, "Entities suspended because their code kept panicking", |c| {
         c.suspensions

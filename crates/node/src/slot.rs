@@ -101,7 +101,8 @@ impl Slot {
         let link = Arc::new(Link::new((me, incarnation), Arc::clone(&inbox), recorders, clock, low));
         let edge = {
             let _inside = ground.runtime.enter();
-            let mut settings = EdgeSettings::new(me, ground.world.limits, Arc::clone(&ground.page));
+            let mut settings =
+                EdgeSettings::new(me, incarnation, ground.world.limits, Arc::clone(&ground.page));
             settings.io_threads = ground.io_threads;
             let node = Arc::clone(&link) as Arc<dyn NodeLink>;
             Edge::start(bound, settings, node, ground.recorders.recorder(), ground.routes.clone())?

@@ -79,7 +79,7 @@ pub struct Term {
     pub count: u32,
 }
 
-/// One client connection at one node. Never used again while the process lives.
+/// One client connection at one node. Never used again, also not by a later incarnation of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ConnId(pub u64);
 

@@ -111,6 +111,15 @@ pub struct Batch {
     pub names: Vec<NameChange>,
 }
 
+impl Batch {
+    /// Each stream, and the incarnation that loaded and decided it: the sender's own comes first, and then those that others
+    /// prepared. Load numbers are counted by each incarnation for itself.
+    pub fn loads(&self) -> impl Iterator<Item = (u64, &StreamAppend)> {
+        let by = std::iter::once(self.incarnation).chain(self.prepared_by.iter().copied());
+        by.chain(std::iter::repeat(self.incarnation)).zip(&self.streams)
+    }
+}
+
 /// How an append ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -82,7 +82,7 @@ fn about(known: Known, golden: &[u8]) -> PeerMessage {
             let land: EntityId = if answers { known.far_land } else { known.near_land }.into();
             said.entity = Some(land);
             if answers {
-                said.tx = Some(peer::TxId { node: 1, count: 1 });
+                said.tx = Some(peer::TxId { node: 1, count: 1, incarnation: 1 });
             }
             if let Some(transaction::Arrow::Prepared(prepared)) = &mut said.arrow
                 && let Some(stream) = &mut prepared.stream

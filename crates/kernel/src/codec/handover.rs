@@ -102,7 +102,7 @@ fn read_given(given: wire::GivenRefusal) -> Result<(u64, u64, Refusal), Malforme
 
 impl From<TxId> for wire::TxId {
     fn from(tx: TxId) -> Self {
-        Self { node: tx.node.0.into(), count: tx.count }
+        Self { node: tx.node.0.into(), count: tx.count, incarnation: tx.incarnation }
     }
 }
 
@@ -110,7 +110,7 @@ impl TryFrom<wire::TxId> for TxId {
     type Error = Malformed;
 
     fn try_from(tx: wire::TxId) -> Result<Self, Malformed> {
-        Ok(Self { node: node(tx.node)?, count: tx.count })
+        Ok(Self { node: node(tx.node)?, incarnation: tx.incarnation, count: tx.count })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gundo_types::ConnId;
-use gundo_wire::peer::{self as wire, Malformed, needed, node, open, reply, to_edge, to_player};
+use gundo_wire::peer::{self as wire, Malformed, maybe, needed, node, open, reply, to_edge, to_player};
 
 use super::is;
 use crate::game::Refusal;
@@ -32,9 +32,12 @@ impl From<&ToPlayer> for to_player::Arrow {
                 };
                 Self::Open(wire::Open { key: Some(key), name: name.clone() })
             }
-            ToPlayer::Resume { adoption, body } => {
-                Self::Resume(wire::Resume { adoption: *adoption, body: is(*body) })
-            }
+            ToPlayer::Resume { adoption, body, seen, waited_ms } => Self::Resume(wire::Resume {
+                adoption: *adoption,
+                body: is(*body),
+                seen: seen.map(Into::into),
+                waited_ms: *waited_ms,
+            }),
             ToPlayer::Command { seq, payload, question } => {
                 Self::Command(wire::Command { seq: *seq, payload: payload.clone(), question: *question })
             }
@@ -56,9 +59,12 @@ impl TryFrom<to_player::Arrow> for ToPlayer {
                 };
                 Self::Open { key, name }
             }
-            to_player::Arrow::Resume(said) => {
-                Self::Resume { adoption: said.adoption, body: needed(said.body, "a body")? }
-            }
+            to_player::Arrow::Resume(said) => Self::Resume {
+                adoption: said.adoption,
+                body: needed(said.body, "a body")?,
+                seen: maybe(said.seen)?,
+                waited_ms: said.waited_ms,
+            },
             to_player::Arrow::Command(wire::Command { seq, payload, question }) => {
                 Self::Command { seq, payload, question }
             }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, ConnId, EntityId, NodeId, Planted, Point};
+use gundo_types::{Body, ChunkId, ConnId, EntityId, NodeId, Planted, Point};
 use gundo_wire::client::Frame;
 
 use super::arrivals::Arrivals;
@@ -197,6 +197,7 @@ impl Interest {
         let mut messages: BTreeMap<NodeId, Vec<(ChunkId, u8)>> = BTreeMap::new();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
+        let mut forgot_fresh = false;
         for (_, at) in changed.drain(..) {
             let sub = &mut self.chunks[at];
             sub.changed = false;
@@ -208,23 +209,26 @@ impl Interest {
                 }
             }
             if wanted == 0 {
-                self.forget(core.me(), at);
+                forgot_fresh |= self.forget(core.me(), at);
             }
         }
         self.changed = changed;
+        if forgot_fresh {
+            core.note_walk(self.fresh.len());
+            self.fresh.retain(|(_, at)| self.chunks.has(*at));
+        }
         for (home, list) in messages {
             core.send_home(home, HomeMessage::Subscribe(list));
         }
     }
 
-    fn forget(&mut self, me: NodeId, at: Handle) {
+    /// Returns whether frames had come for it: then it is still on that list.
+    fn forget(&mut self, me: NodeId, at: Handle) -> bool {
         let sub = self.chunks.remove(at);
         assert!(sub.wanted() == 0, "somebody looks at {:?}", sub.chunk);
         self.by_chunk.remove(sub.chunk);
         self.ghosts -= sub.picture.ghosts(me);
-        if !sub.arrived.is_empty() {
-            self.fresh.retain(|(_, other)| *other != at);
-        }
+        !sub.arrived.is_empty()
     }
 
     /// Chunks subscribed to, with tiers as bits.
@@ -404,6 +408,15 @@ impl Interest {
         let chunk = |(x, y)| ChunkId { island: low.island, x, y };
         let all = columns.flat_map(|x| rows.clone().map(move |y| (x, y))).map(chunk);
         all.filter_map(|chunk| self.by_chunk.get(chunk)).collect()
+    }
+}
+
+impl Interest {
+    /// Where an entity stands, as the pictures of the chunk `around` and those next to it show it.
+    pub(crate) fn body_of(&self, around: ChunkId, id: EntityId) -> Option<Body> {
+        let pictures = around.around(1).filter_map(|chunk| self.by_chunk.get(chunk));
+        let entries = pictures.flat_map(|at| self.chunks[at].picture.seen()).map(|(_, seen)| seen);
+        entries.filter(|seen| seen.id == id).reduce(newer)?.body
     }
 }
 

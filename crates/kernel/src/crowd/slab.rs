@@ -60,6 +60,11 @@ impl<T> Slab<T> {
         &mut self.pages[at as usize / PAGE][at as usize % PAGE]
     }
 
+    /// Whether the handle names a record.
+    pub(crate) fn has(&self, at: Handle) -> bool {
+        self.pages.get(at as usize / PAGE).is_some_and(|page| page[at as usize % PAGE].is_some())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.begun - self.free.len()
     }

@@ -1,25 +1,29 @@
 //! A session whose player is, or may be, on another node now: the edge locates the player and continues the session there.
 
-use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
+use std::collections::BTreeMap;
+
+use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Term, Time};
 use gundo_wire::client::{Notice, ServerMessage};
 
 use super::room::{Edge, Rooms};
-use super::session::Phase;
+use super::session::{Phase, Session};
 use crate::core::Core;
 use crate::io::SendClass;
 use crate::peer::{Line, Resumed, ToEdge, ToPlayer, to_player};
 
 impl Edge {
-    /// Nodes were lost, with players of sessions here: asks the players' homes which nodes own them now.
-    pub(crate) fn lose_holders(&mut self, cx: &mut Rooms<'_>, gone: &[NodeId]) {
+    /// Nodes were lost, with players of sessions here: asks the players' homes which nodes own them now. `gone`: and when this
+    /// node last heard from each. Their pictures are still there.
+    pub(crate) fn lose_holders(&mut self, cx: &mut Rooms<'_>, gone: &BTreeMap<NodeId, Time>) {
         let now = cx.core.now.time;
         let mut doubted = Vec::new();
-        for (conn, session) in self.sessions.iter_mut().filter(|(_, s)| gone.contains(&s.holder)) {
+        for (conn, session) in &mut self.sessions {
+            let Some(heard) = gone.get(&session.holder) else { continue };
             if session.is(Phase::Playing) {
                 session.since = now;
             }
             if session.plays() {
-                session.begin_move();
+                session.begin_move(seen(cx, session), *heard);
             } else if session.is(Phase::Opening) {
                 session.locate();
             } else {
@@ -42,7 +46,7 @@ impl Edge {
     pub(super) fn on_moved(&mut self, cx: &mut Rooms<'_>, conn: ConnId, holder: NodeId, term: Term) {
         let session = self.sessions.get_mut(&conn).filter(|s| s.plays() && term > s.term);
         let Some(session) = session else { return cx.core.note_stale() };
-        session.begin_move();
+        session.begin_move(seen(cx, session), cx.core.now.time);
         session.take_back_commands();
         (session.holder, session.term) = (holder, term);
         self.ask_to_resume(cx, conn);
@@ -54,7 +58,9 @@ impl Edge {
         assert!(session.is(Phase::Moving), "only a moving session asks to resume");
         session.since = cx.core.now.time;
         session.said.0 = session.body;
-        let message = ToPlayer::Resume { adoption: session.adoption, body: session.body };
+        let (seen, since) = session.unchecked.unwrap_or((None, session.since));
+        let (adoption, waited_ms) = (session.adoption, session.since.since(since) / 1_000);
+        let message = ToPlayer::Resume { adoption, body: session.body, seen, waited_ms };
         let line = Line { edge: cx.core.me(), conn };
         cx.core.send(session.holder, to_player(session.player, line, message));
     }
@@ -63,7 +69,7 @@ impl Edge {
     pub(super) fn look_for_player(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         if session.plays() {
-            session.begin_move();
+            session.begin_move(seen(cx, session), cx.core.now.time);
             session.take_back_commands();
             session.since = cx.core.now.time;
         } else {
@@ -137,6 +143,11 @@ impl Edge {
         let line = Line { edge: cx.core.me(), conn };
         cx.core.send(holder, to_player(player, line, ToPlayer::Gone { leave: false }));
     }
+}
+
+/// Where the last owner of a session's player showed its body.
+fn seen(cx: &Rooms<'_>, session: &Session) -> Option<Body> {
+    cx.crowd.interest.body_of(session.center?, session.player)
 }
 
 /// A node was lost over these commands, and this node may be the next: the client must remember that.

@@ -100,10 +100,16 @@ impl Edge {
             return self.tell_gone(cx, from, conn, player, &message);
         };
         let (plays, moves) = (session.plays(), session.is(Phase::Moving));
+        let believed = from == session.holder || cx.core.planted(Planted::AnybodySpeaks);
         match message {
-            ToEdge::MovedTo { holder, term } => self.on_moved(cx, conn, holder, term),
+            ToEdge::MovedTo { holder, term } if believed || from == holder => {
+                self.on_moved(cx, conn, holder, term);
+            }
+            // It may own the player already. That one's home knows, and the owner says whether this connection has the session.
+            ToEdge::Superseded if !believed && plays => self.look_for_player(cx, conn),
             // A node that does not own the player any more: the new owner says it, or will.
-            other if from != session.holder && !matches!(other, ToEdge::Superseded) => cx.core.note_stale(),
+            _ if !believed => cx.core.note_stale(),
+            ToEdge::MovedTo { .. } => {}
             ToEdge::Told(payload) => self.on_told(cx, conn, payload),
             // Before the welcome: the client forgets earlier state, and the welcome has the newest.
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. } if moves || !plays => {

@@ -46,8 +46,10 @@ pub(super) struct Session {
     pub(super) unanswered: BTreeMap<u64, Unanswered>,
     /// How many times the session had been adopted when this connection adopted it.
     pub(super) adoption: u64,
-    /// The last place of its body that this edge has received.
+    /// Where its client wants its body: its newest move, unless the real has corrected that since.
     pub(super) body: Body,
+    /// While it moves: where its last owner showed the body, and since when no owner has checked its client's moves.
+    pub(super) unchecked: Option<(Option<Body>, Time)>,
     /// Its place in the last message to its player's present node, and the count of the newest move.
     pub(super) said: (Body, u32),
     pub(super) center: Option<ChunkId>,
@@ -79,6 +81,7 @@ impl Session {
             unanswered: BTreeMap::new(),
             adoption: 0,
             body: Body::default(),
+            unchecked: None,
             said: (Body::default(), 0),
             center: None,
             wants_stats: false,
@@ -129,13 +132,16 @@ impl Session {
         self.step(Phase::Playing, |from| !matches!(from, Phase::Playing | Phase::Moving));
     }
 
-    /// Its player is, or may be, on another node now.
-    pub(super) fn begin_move(&mut self) {
+    /// Its player is, or may be, on another node now. `seen`: where its last owner showed the body; `since`: since when no owner
+    /// has checked its client's moves.
+    pub(super) fn begin_move(&mut self, seen: Option<Body>, since: Time) {
         self.step(Phase::Moving, |from| matches!(from, Phase::Playing | Phase::Moving));
+        self.unchecked.get_or_insert((seen, since));
     }
 
     pub(super) fn end_move(&mut self) {
         self.step(Phase::Playing, |from| from == Phase::Moving);
+        self.unchecked = None;
     }
 
     fn step(&mut self, to: Phase, may: impl Fn(Phase) -> bool) {

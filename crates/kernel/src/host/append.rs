@@ -160,7 +160,7 @@ impl Entity {
             Some(Work::Open { line, .. }) => {
                 self.emit(cx, None, vec![Effect::OpenRefused { line, refusal: game_error() }]);
             }
-            Some(Work::Prepare(_) | Work::Read(_) | Work::Own(_) | Work::Resume { .. }) | None => {}
+            Some(Work::Prepare(_) | Work::Read(_) | Work::Own(_) | Work::Resume(_)) | None => {}
         }
         self.on_game_panic(cx, "apply");
     }

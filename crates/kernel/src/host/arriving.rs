@@ -123,10 +123,26 @@ impl Arrivals {
         if matches!(message, ToPlayer::Move { .. }) {
             return core.note_early();
         }
+        if matches!(message, ToPlayer::Gone { .. }) {
+            arriving.forget(|l| l == line);
+        }
         if arriving.waiting.len() < WAITING_MAX {
             arriving.waiting.push((line, message));
         } else if !matches!(message, ToPlayer::Gone { .. }) {
             core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
+        }
+    }
+
+    /// Edges were lost: nobody has these connections any more.
+    pub(super) fn lose_lines(&mut self, core: &Core, gone: &[NodeId]) {
+        let leaves_at = core.now.time.plus_ms(core.world().grace_ms);
+        for arriving in self.arriving.values_mut() {
+            arriving.forget(|line| gone.contains(&line.edge));
+            if let Some(player) = &mut arriving.entity.player
+                && player.line.is_some_and(|line| gone.contains(&line.edge))
+            {
+                (player.line, player.leave_at) = (None, Some(leaves_at));
+            }
         }
     }
 
@@ -135,6 +151,13 @@ impl Arrivals {
         assert!(self.arriving.len() <= ARRIVING_MAX, "the number of offers is bounded");
         let bounded = |a: &Arriving| a.waiting.len() <= WAITING_MAX;
         assert!(self.arriving.values().all(bounded), "messages that wait are bounded");
+    }
+}
+
+impl Arriving {
+    /// Forgets what these closed connections asked for.
+    fn forget(&mut self, is_closed: impl Fn(Line) -> bool) {
+        self.waiting.retain(|(line, _)| !is_closed(*line));
     }
 }
 

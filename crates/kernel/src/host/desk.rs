@@ -10,7 +10,7 @@ use super::pending::Appends;
 use super::places::Places;
 use super::queue::Command;
 use super::storage::{Room, Storage};
-use super::tx::Transactions;
+use super::tx::{Aborted, Transactions};
 use super::watchers::Watchers;
 use crate::core::Core;
 use crate::crowd::Crowd;
@@ -28,6 +28,8 @@ pub(super) struct Desk {
     pub(super) storage: Storage,
     /// Transactions coordinated here.
     pub(super) txs: Transactions,
+    /// Transactions of others that have ended before their prepares came.
+    pub(super) aborted: Aborted,
     /// Players that are to be real on another node.
     pub(super) departures: Departures,
     /// Entities whose public part changes with time alone, and when it does.
@@ -38,8 +40,12 @@ pub(super) struct Desk {
     pub(super) awake: BTreeSet<EntityId>,
     /// They do not tick now.
     pub(super) hold: bool,
-    /// An entity whose home in the present view is another node still has work in flight here.
-    pub(super) leaving_homes: bool,
+    /// Entities whose home in the present view is another node.
+    pub(super) leaving_homes: BTreeSet<EntityId>,
+    /// Those of them that still had work in flight here.
+    pub(super) busy_homes: BTreeSet<EntityId>,
+    /// Entities that take no work here: their journal cannot be read, or their code fails.
+    pub(super) idle: BTreeSet<EntityId>,
     /// Entities whose code has panicked too often.
     pub(super) suspended: BTreeSet<EntityId>,
     /// Entities that nodes were lost over, and how many.

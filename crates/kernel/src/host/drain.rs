@@ -1,6 +1,8 @@
 //! When a player moves to another node, and to which: its real follows its surroundings, and a draining node gives everything
 //! away. How it moves: `handoff`.
 
+use std::ops::Bound;
+
 use gundo_types::{ChunkId, EntityId, NodeId};
 
 use super::desk::Rooms;
@@ -12,6 +14,8 @@ use crate::peer::ToEdge;
 
 /// Handoffs from one node at the same time. Other players wait.
 const LEAVING_MAX: usize = 64;
+/// Players that a draining node looks at in one tick, to find those that may be handed over. It looks at others in the next.
+const LOOKS_MAX: usize = 512;
 /// How many of the nine chunks around a player must have the same home before it follows them there.
 const MOST_OF_NINE: usize = 5;
 
@@ -19,6 +23,8 @@ impl Host {
     /// Right after a tick: starts handoffs to where players should be real. A player that moves now arrives before the next tick
     /// and misses none.
     pub(crate) fn move_on(&mut self, rooms: &mut Rooms<'_>) {
+        self.leave_some_homes(rooms);
+        self.leave_some_places(rooms);
         self.drain(rooms);
         if std::mem::take(&mut self.follow_due) {
             self.follow_surroundings(rooms);
@@ -45,26 +51,43 @@ impl Host {
         if !rooms.core.is_draining() || rooms.core.stopping {
             return;
         }
-        let now = rooms.core.now.time;
         self.let_the_idle_go(rooms);
-        let goes = |e: &Entity| {
-            let player = e.player.as_ref()?;
-            let may = e.life.is(Phase::Live) && player.stays_until <= now;
-            Some((e.id, player.center.filter(|_| may)?))
-        };
         let room = LEAVING_MAX.saturating_sub(self.desk.departures.len());
-        let going: Vec<_> = self.entities.values().filter_map(|e| goes(e)).take(room).collect();
-        for (id, center) in going {
+        for (id, center) in self.next_to_go(rooms, room) {
             if let Some(to) = rooms.core.home_of_chunk(center) {
                 self.with(rooms, id, |entity, cx| entity.hand_off(cx, to));
             }
         }
     }
 
+    /// The next players that may be handed over, and the chunks at the centres of their surroundings: at most `room`. It looks at
+    /// a bounded number of players, from where it stopped last.
+    fn next_to_go(&mut self, rooms: &mut Rooms<'_>, room: usize) -> Vec<(EntityId, ChunkId)> {
+        let (kind, now) = (rooms.core.settings.rules.player_kind(), rooms.core.now.time);
+        let (first, last) = (EntityId::new(kind, 0), EntityId::new(kind, u64::MAX));
+        let from = self.drained.unwrap_or(last);
+        let after = self.entities.range((Bound::Excluded(from), Bound::Included(last.max(from))));
+        let all = after.chain(self.entities.range(first..=from.max(first)));
+        let mut going = Vec::new();
+        for (id, entity) in all.take(LOOKS_MAX) {
+            if going.len() == room {
+                break;
+            }
+            self.drained = Some(*id);
+            rooms.core.note_walk(1);
+            let player = entity.player.as_ref().filter(|p| p.stays_until <= now);
+            if let Some(center) = player.and_then(|p| p.center).filter(|_| entity.life.is(Phase::Live)) {
+                going.push((*id, center));
+            }
+        }
+        going
+    }
+
     /// Unloads players that take no work here because their journal is unreadable or their code fails: another node may succeed.
     pub(crate) fn let_the_idle_go(&mut self, rooms: &mut Rooms<'_>) {
-        let takes_none = |e: &Entity| matches!(e.phase(), Phase::Broken | Phase::Suspended);
-        let idle = self.those(|e| e.player.is_some() && takes_none(e));
+        let kind = rooms.core.settings.rules.player_kind();
+        let idle: Vec<_> = self.desk.idle.iter().copied().filter(|id| id.kind == kind).collect();
+        rooms.core.note_walk(idle.len());
         self.each(rooms, idle, |entity, cx| {
             let line = entity.line();
             // Its client brings it back on another node: nobody is to see it disappear.

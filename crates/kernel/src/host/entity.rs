@@ -65,6 +65,8 @@ pub(crate) struct Entity {
     children: BTreeSet<EntityId>,
     /// When somebody last needed it.
     pub(super) needed: Time,
+    /// It is on the list of those that take no work here.
+    pub(super) idle: bool,
     pub(super) trouble: Trouble,
 }
 
@@ -94,6 +96,7 @@ impl Entity {
             player: (role == Role::Player).then(Box::default),
             children: BTreeSet::new(),
             needed: now,
+            idle: false,
             trouble: Trouble::default(),
         }
     }

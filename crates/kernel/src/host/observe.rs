@@ -14,6 +14,9 @@ use crate::game::{PLACED_MAX, Role};
 use crate::io::Output;
 use crate::retry;
 
+/// Chunks with another home that are closed at once, and in each tick after that: each looks at the chunks around it.
+const PLACES_LEFT_MAX: usize = 64;
+
 impl Host {
     /// Somebody looks at `chunk`, or nobody any more: loads its entities, or lets them fall asleep.
     pub(crate) fn on_observed(&mut self, rooms: &mut Rooms<'_>, chunk: ChunkId) {
@@ -44,17 +47,39 @@ impl Host {
             return;
         }
         rooms.crowd.interest.set_place(chunk, false);
-        let rules = &rooms.core.settings.rules;
-        self.desk.awake.retain(|id| rules.chunk_of(*id) != Some(chunk));
+        self.fall_asleep(rooms, chunk);
     }
 
-    /// A new view: closes chunks whose home is another node now. The others are listed again when this home opens.
-    pub(crate) fn leave_places(&mut self, rooms: &mut Rooms<'_>) {
-        let me = Some(rooms.core.me());
-        for chunk in self.desk.places.doubt_all() {
-            if rooms.core.home_of_chunk(chunk) != me {
-                self.close(rooms, chunk);
+    /// The entities of `chunk` do not tick any more.
+    fn fall_asleep(&mut self, rooms: &Rooms<'_>, chunk: ChunkId) {
+        for (kind, any) in rooms.core.settings.rules.kinds() {
+            let ids = match any.role() {
+                Role::Land => chunk.to_u64()..=chunk.to_u64(),
+                Role::Placed => EntityId::placed_in(chunk),
+                Role::Player | Role::Home => continue,
+            };
+            let ids = EntityId::new(kind, *ids.start())..=EntityId::new(kind, *ids.end());
+            while let Some(id) = self.desk.awake.range(ids.clone()).next().copied() {
+                self.desk.awake.remove(&id);
             }
+        }
+    }
+
+    /// A new view: closes chunks whose home is another node now, some at once and more with each tick. The others are listed again
+    /// when this home opens.
+    pub(crate) fn leave_places(&mut self, rooms: &mut Rooms<'_>) {
+        let (me, core) = (Some(rooms.core.me()), &rooms.core);
+        for chunk in self.desk.places.doubt_all(|chunk| core.home_of_chunk(chunk) == me) {
+            self.fall_asleep(rooms, chunk);
+        }
+        self.leave_some_places(rooms);
+    }
+
+    /// Closes some chunks whose home is another node.
+    pub(super) fn leave_some_places(&mut self, rooms: &mut Rooms<'_>) {
+        for _ in 0..PLACES_LEFT_MAX {
+            let Some(chunk) = self.desk.places.next_leaving() else { return };
+            self.close(rooms, chunk);
         }
     }
 

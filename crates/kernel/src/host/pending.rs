@@ -94,8 +94,35 @@ impl Pending {
         })
     }
 
-    /// A connection has closed that an adoption in flight replaced: it does not come back if the adoption fails.
+    /// A transaction has ended that an answer in here is for: the answer is not wanted any more.
+    pub(super) fn forget_prepare(&mut self, tx: TxId) {
+        let is_its = |entry: &Entry| matches!(&entry.work, Some(Work::Prepare(prepare)) if prepare.tx == tx);
+        self.entries.retain(|entry| !is_its(entry));
+    }
+
+    /// The connections that are mentioned in here, because they had or wanted the session.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line> {
+        let before = |effect: &Effect| match effect {
+            Effect::Opened { before, .. } => *before,
+            _ => None,
+        };
+        let entries = self.entries.iter();
+        entries.flat_map(move |e| {
+            let wanted = e.work.as_ref().and_then(Work::wants_line);
+            wanted.into_iter().chain(e.effects.iter().filter_map(before))
+        })
+    }
+
+    /// A connection has closed. If an adoption in flight replaced it, it does not come back when that fails; and what it asked for
+    /// is not done again.
     pub(super) fn forget_line(&mut self, line: Line) {
+        for entry in &mut self.entries {
+            let wants = entry.work.as_ref().and_then(Work::wants_line) == Some(line);
+            // An adoption in flight is not done again for a connection that has closed since: see `give_up_from`.
+            if wants && entry.adopts().is_none() {
+                entry.work = None;
+            }
+        }
         for effect in self.entries.iter_mut().flat_map(|e| &mut e.effects) {
             if let Effect::Opened { before, .. } = effect {
                 *before = before.filter(|b| *b != line);

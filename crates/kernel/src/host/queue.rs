@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use gundo_types::{Body, Time};
+use gundo_types::{Body, Time, WorldTime};
 
 use crate::game::{Actor, Exists, Reads};
 use crate::peer::{Age, Key, Line, TxId};
@@ -14,7 +14,7 @@ pub(super) enum Work {
     /// Adopt a session for a connection.
     Open { line: Line, key: Key, name: String, since: Time },
     /// Continue the session of a connection after the player's node was lost.
-    Resume { line: Line, adoption: u64, body: Body },
+    Resume(Resume),
     /// A command of the player.
     Command(Command),
     /// A part of a transaction.
@@ -46,13 +46,35 @@ impl Work {
         !matches!(self, Self::Command(_))
     }
 
+    /// The connection that is to have the session, if the work is about that.
+    pub(super) fn wants_line(&self) -> Option<Line> {
+        match self {
+            Self::Open { line, .. } | Self::Resume(Resume { line, leaves_at: None, .. }) => Some(*line),
+            Self::Resume(_) | Self::Command(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => None,
+        }
+    }
+
     /// When it arrived. Work without appends never waits for room.
     pub(super) fn since(&self) -> Time {
         match self {
             Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
-            Self::Resume { .. } | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => Time::default(),
+            Self::Resume(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => Time::default(),
         }
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resume {
+    pub(super) line: Line,
+    pub(super) adoption: u64,
+    /// Where the client wants its body.
+    pub(super) wish: Body,
+    /// Where the edge last saw it, as its last owner showed it.
+    pub(super) seen: Option<Body>,
+    /// Since when no owner has checked the client's moves.
+    pub(super) since: WorldTime,
+    /// The connection has closed meanwhile: when the player leaves the world.
+    pub(super) leaves_at: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,7 +134,32 @@ impl Queue {
 
     /// Forgets requests of this connection to continue its session: a newer one is here.
     pub(super) fn forget_resume(&mut self, line: Line) {
-        self.waiting.retain(|w| !matches!(w, Work::Resume { line: l, .. } if *l == line));
+        self.waiting.retain(|w| !matches!(w, Work::Resume(resume) if resume.line == line));
+    }
+
+    /// This connection has closed: forgets its requests to have the session. Returns whether there was one. `leaves_at`: until
+    /// then a player that was lost with its node stands in the world again.
+    pub(super) fn forget_line(&mut self, line: Line, leaves_at: Option<Time>) -> bool {
+        let before = self.waiting.len();
+        for work in &mut self.waiting {
+            if let Work::Resume(resume) = work
+                && resume.line == line
+            {
+                resume.leaves_at = resume.leaves_at.or(leaves_at);
+            }
+        }
+        self.waiting.retain(|work| work.wants_line() != Some(line));
+        self.waiting.len() < before
+    }
+
+    /// The connection that is to have the session next, if that is what waits first.
+    pub(super) fn first_line(&self) -> Option<Line> {
+        self.waiting.front().and_then(Work::wants_line)
+    }
+
+    /// The connections that wait to have the session.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line> {
+        self.waiting.iter().filter_map(Work::wants_line)
     }
 
     /// How many pieces of work count against the limit.
@@ -152,8 +199,10 @@ impl Queue {
         self.waiting.iter().any(|work| matches!(work, Work::Prepare(_)))
     }
 
-    /// Forgets the part of a transaction that has ended.
-    pub(super) fn forget_prepare(&mut self, tx: TxId) {
+    /// Forgets the part of a transaction that has ended. Returns whether it waited.
+    pub(super) fn forget_prepare(&mut self, tx: TxId) -> bool {
+        let before = self.waiting.len();
         self.waiting.retain(|w| !matches!(w, Work::Prepare(p) if p.tx == tx));
+        self.waiting.len() < before
     }
 }

@@ -8,6 +8,7 @@ use super::arriving::Arrivals;
 use super::desk::{Cx, Desk, Rooms};
 use super::entity::Entity;
 use super::phase::Phase;
+use crate::core::Core;
 
 /// The entities that are real here, and what they share.
 #[derive(Default)]
@@ -18,6 +19,10 @@ pub(crate) struct Host {
     pub(super) arrivals: Arrivals,
     /// After the next tick the host checks which players should follow their surroundings.
     pub(super) follow_due: bool,
+    /// The player that a drain looked at last: it goes on behind that one.
+    pub(super) drained: Option<EntityId>,
+    /// An entity that was not quiet when the host last looked.
+    pub(super) busy: Option<EntityId>,
 }
 
 impl Host {
@@ -48,9 +53,18 @@ impl Host {
         let entity = entities.get_mut(&id)?;
         assert!(entity.id == id && !entity.is_gone(), "{id}: only entities that are here are found");
         let done = act(entity, &mut cx);
+        if matches!(entity.phase(), Phase::Broken | Phase::Suspended) != entity.idle {
+            entity.idle = !entity.idle;
+            if entity.idle {
+                cx.desk.idle.insert(id)
+            } else {
+                cx.desk.idle.remove(&id)
+            };
+        }
         if entity.is_gone() {
             assert!(entity.player.is_none() || cx.desk.players > 0, "a player here was counted");
             cx.desk.players -= usize::from(entity.player.is_some());
+            cx.desk.idle.remove(&id);
             entities.remove(&id);
         }
         Some(done)
@@ -86,8 +100,9 @@ impl Host {
         assert!(before.is_none(), "an entity is real once");
     }
 
-    /// The entities for which `is` is true, in id order.
-    pub(super) fn those(&self, is: impl Fn(&Entity) -> bool) -> Vec<EntityId> {
-        self.entities.values().filter(|e| is(e)).map(|e| e.id).collect()
+    /// The entities for which `is` is true, in id order. It looks at all of them.
+    pub(super) fn those(&self, core: &mut Core, is: impl Fn(&Core, &Entity) -> bool) -> Vec<EntityId> {
+        core.note_walk(self.entities.len());
+        self.entities.values().filter(|e| is(core, e)).map(|e| e.id).collect()
     }
 }

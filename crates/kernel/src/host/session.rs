@@ -1,15 +1,17 @@
 //! A player's session: a connection adopts it, continues it and gives it up; and how the player enters and leaves the world.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, Planted, Time};
+use gundo_types::{Body, ChunkId, NodeId, Planted, Time};
 use gundo_wire::journal::{Cause, EventType, NameChange};
 use rand_core::Rng;
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
-use super::pending::{Effect, Entry, Record};
+use super::pending::{Effect, Entry, Pending, Record};
 use super::phase::Phase;
-use super::queue::Work;
+use super::queue::{Resume, Work};
 use super::room::Host;
 use super::storage::Room;
 use super::vicinity::Vicinity;
@@ -109,7 +111,7 @@ impl Entity {
     }
 
     /// The place of a player without a recorded one.
-    fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
+    pub(super) fn spawn(&mut self, cx: &mut Cx<'_>) -> Result<Body, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, (self.id, None, self.durable.last_at), None);
         let spawned = guard(self.id, Rule::Spawn, || self.durable.state().spawn(&mut rules));
@@ -126,26 +128,29 @@ impl Entity {
 
     /// The player's node changed but its edge did not: the session goes on with the same connection. Nothing durable changes, so
     /// nothing is recorded.
-    pub(super) fn resume_session(&mut self, cx: &mut Cx<'_>, line: Line, adoption: u64, body: Body) {
-        let work = Work::Resume { line, adoption, body };
-        let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
+    pub(super) fn resume_session(&mut self, cx: &mut Cx<'_>, resume: Resume) {
+        let work = Work::Resume(resume);
+        let Resume { line, adoption, wish, .. } = resume;
+        let Some(player) = &self.player else { return cx.core.note_nonsense() };
         if player.session.known.adoption != adoption && !cx.core.planted(Planted::AdoptionIgnored) {
             self.emit(cx, Some(work), vec![Effect::Superseded { line }]);
             return self.unload_if_gone(cx);
         }
-        player.line = Some(line);
-        player.leave_at = None;
-        let stood = self.body.is_some();
-        if !stood {
-            // Its body was lost with its node: the edge's last copy is the best there is.
-            player.credit_mm = u64::from(u32::MAX);
-        }
-        let at = *self.body.get_or_insert(body);
+        let stands = self.stand_again(cx, &resume);
+        let Some(player) = &mut self.player else { return };
+        let (at, saved_us) = match stands {
+            Ok(stands) => stands,
+            Err(refusal) => return self.refuse_work(cx, &work, refusal),
+        };
+        // If its connection has closed meanwhile, the player is back for its grace time.
+        player.line = resume.leaves_at.is_none().then_some(line);
+        player.leave_at = resume.leaves_at;
         let center = *player.center.get_or_insert(at.chunk());
         self.enter_world(cx);
-        if stood {
-            // It arrived with its body, and its client has walked on. If it may not go there, the answer tells the edge.
-            let _ = self.step(cx, body);
+        // Its client has walked on. If it may not go there, the answer tells the edge.
+        let _ = self.step(cx, wish, saved_us);
+        if let Some(leaves_at) = resume.leaves_at {
+            return cx.core.at(leaves_at, Timer::Grace(self.id));
         }
         let own = guard(self.id, Rule::Private, || self.durable.state().private());
         let failed = own.is_err();
@@ -193,20 +198,43 @@ impl Entity {
 
     pub(super) fn on_line_gone(&mut self, cx: &mut Cx<'_>, line: Line, leave: bool) {
         self.pending.iter_mut().for_each(|p| p.forget_line(line));
+        let grace_ms = if leave { 0 } else { cx.core.world().grace_ms };
+        let leaves_at = cx.core.now.time.plus_ms(grace_ms);
+        self.forget_requests(cx, line, (!leave).then_some(leaves_at));
         cx.desk.departures.line_gone(self.id, line, leave);
         // An adoption for that connection that is in flight goes on; when it has landed, the closed connection is found again.
         let Some(player) = self.player.as_mut().filter(|p| p.line == Some(line)) else {
             return cx.core.note_stale();
         };
         player.line = None;
-        let grace_ms = if leave { 0 } else { cx.core.world().grace_ms };
-        player.leave_at = Some(cx.core.now.time.plus_ms(grace_ms));
+        player.leave_at = Some(leaves_at);
         if let Some(body) = self.body.filter(|b| b.speed != 0) {
             let body = Body { speed: 0, ..body };
             self.body = Some(body);
             cx.crowd.publisher.move_to(self.id, Some(body));
         }
         cx.core.after_ms(grace_ms, Timer::Grace(self.id));
+    }
+
+    /// What a closed connection has asked for and what still waits is not done: nobody would have the session then, and the
+    /// connection before it would have lost it.
+    fn forget_requests(&mut self, cx: &mut Cx<'_>, line: Line, leaves_at: Option<Time>) {
+        let first = self.queue.first_line() == Some(line);
+        if cx.core.planted(Planted::GhostAdopted) || !self.queue.forget_line(line, leaves_at) {
+            return;
+        }
+        if first && std::mem::take(&mut self.queue.held) {
+            cx.desk.storage.let_go(self.id);
+            self.run(cx);
+        }
+        self.unload_if_gone(cx);
+    }
+
+    /// Connections of these nodes that this player has, had or is to have.
+    fn lines_of(&self, gone: &[NodeId]) -> BTreeSet<Line> {
+        let pending = self.pending.iter().flat_map(Pending::lines);
+        let all = self.line().into_iter().chain(self.queue.lines()).chain(pending);
+        all.filter(|line| gone.contains(&line.edge)).collect()
     }
 
     /// The grace time is over, unless a connection has adopted the session again.
@@ -287,6 +315,19 @@ enum Rest {
 }
 
 impl Host {
+    /// Edges were lost: the players whose connections those had stay for their grace time.
+    pub(super) fn lose_lines(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
+        if gone.is_empty() {
+            return;
+        }
+        self.arrivals.lose_lines(rooms.core, gone);
+        rooms.core.note_walk(self.entities.len());
+        let lost: Vec<_> = self.entities.values().map(|e| (e.id, e.lines_of(gone))).collect();
+        for (id, line) in lost.into_iter().flat_map(|(id, lines)| lines.into_iter().map(move |l| (id, l))) {
+            self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
+        }
+    }
+
     /// Once per second: players whose grace time ended during a reload leave now; the places of those that walked far become
     /// durable.
     pub(super) fn rest_players(&mut self, rooms: &mut Rooms<'_>) {
@@ -301,7 +342,7 @@ impl Host {
     /// The node stops: all players leave the world at once.
     pub(crate) fn dismiss_players(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.core.now.time;
-        let players = self.those(|e| e.player.is_some());
+        let players = self.those(rooms.core, |_, e| e.player.is_some());
         self.each(rooms, players, |entity, cx| {
             if let Some(player) = &mut entity.player {
                 player.line = None;

@@ -5,7 +5,7 @@
 //! wait for their outcome. While the disk is nearly full, work that would add to the world is refused at once. Refusals by the
 //! game, answers to repeats, moves and frames need no append and go on.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use gundo_types::{EntityId, Time};
 use gundo_wire::journal::{Batch, StreamAppend};
@@ -20,7 +20,10 @@ pub(super) struct Storage {
     sent: BTreeMap<u64, (Time, usize)>,
     bytes: usize,
     /// Entities whose first piece of work waits for room, in order of arrival. Some may be unloaded.
-    held: VecDeque<EntityId>,
+    held: BTreeMap<u64, EntityId>,
+    /// The place of each in that order.
+    places: BTreeMap<EntityId, u64>,
+    last_place: u64,
     /// Players that leave when there is room to record their place.
     leaving: BTreeSet<EntityId>,
     /// The driver says that the disk is nearly full.
@@ -72,12 +75,17 @@ impl Storage {
 
     /// An entity's first piece of work waits for room.
     pub(super) fn hold(&mut self, id: EntityId) {
-        self.held.push_back(id);
+        self.let_go(id);
+        self.last_place += 1;
+        self.held.insert(self.last_place, id);
+        self.places.insert(id, self.last_place);
     }
 
     /// It waits no more.
     pub(super) fn let_go(&mut self, id: EntityId) {
-        self.held.retain(|held| *held != id);
+        if let Some(place) = self.places.remove(&id) {
+            self.held.remove(&place);
+        }
     }
 
     /// Entities that wait for room, some of which may be unloaded.
@@ -85,8 +93,14 @@ impl Storage {
         self.held.len()
     }
 
+    pub(super) fn all_held(&self) -> impl Iterator<Item = EntityId> {
+        self.held.values().copied()
+    }
+
     pub(super) fn next_held(&mut self) -> Option<EntityId> {
-        self.held.pop_front()
+        let (_, id) = self.held.pop_first()?;
+        self.places.remove(&id);
+        Some(id)
     }
 
     pub(super) fn next_leaving(&mut self) -> Option<EntityId> {
@@ -117,6 +131,7 @@ impl Storage {
     pub(super) fn check(&self) {
         let bytes: usize = self.sent.values().map(|(_, bytes)| bytes).sum();
         assert_eq!(bytes, self.bytes, "bytes in flight are those of appends in flight");
+        assert_eq!(self.held.len(), self.places.len(), "each entity waits once");
     }
 }
 

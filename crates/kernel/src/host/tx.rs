@@ -7,8 +7,11 @@
 //! so there is no deadlock. The oldest gets through because a participant that said Busy to it prepares for no younger one for
 //! a while.
 
+mod aborted;
 mod coordinator;
 mod participant;
+
+pub(super) use aborted::Aborted;
 
 use std::collections::BTreeMap;
 
@@ -119,7 +122,7 @@ impl Transactions {
     fn next_id(&mut self, core: &Core) -> TxId {
         assert!(self.last < u64::MAX, "transaction numbers do not run out");
         self.last += 1;
-        TxId { node: core.me(), count: self.last }
+        TxId { node: core.me(), incarnation: core.settings.incarnation, count: self.last }
     }
 
     /// A participant was busy or lost: gives up all parts, and asks them again after a while.

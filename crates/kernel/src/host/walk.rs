@@ -5,6 +5,7 @@ use gundo_types::{Body, ChunkId, Planted, Point};
 use super::desk::{Cx, context};
 use super::entity::Entity;
 use super::phase::Phase;
+use super::queue::Resume;
 use super::storage::Room;
 use super::vicinity::Vicinity;
 use crate::game::{Refusal, Rule, game_error, guard};
@@ -12,6 +13,12 @@ use crate::peer::{Line, ToEdge};
 
 /// How far outside its chunk a body must be before the sight moves along, mm: walking along a border changes nothing.
 const CENTER_SLACK_MM: i32 = 3_000;
+/// A player saves up the movement of so much time, µs, because packets come in bursts.
+pub(super) const SAVED_US: u64 = 1_000_000;
+/// A player may walk on for so long while no owner checks its client's moves, ms. After that it is corrected.
+const UNCHECKED_MS_MAX: u64 = 60_000;
+/// An event so shortly before the last owner was lost is newer than what that owner showed last, ms: the clocks of nodes differ.
+const RECENT_MS: u64 = 1_000;
 
 impl Entity {
     /// A client's move. Volatile: nothing is recorded.
@@ -26,14 +33,45 @@ impl Entity {
         if self.life.is(Phase::Frozen) {
             return cx.desk.departures.walked(self.id, line, seq, wish);
         }
-        if let Err((body, refusal)) = self.step(cx, wish) {
+        if let Err((body, refusal)) = self.step(cx, wish, SAVED_US) {
             let code = refusal.code.into_owned();
             self.tell_edge(cx, line, ToEdge::Correction { seq, body, code });
         }
     }
 
+    /// Puts a player whose session goes on here where it was accepted last, unless it arrived with its body. Returns that place,
+    /// and of how much time it may make up the movement to get where its client is by now, µs.
+    ///
+    /// Nobody has checked that client since the player's last owner. So the place is what that owner showed, or what the journal
+    /// recorded if that is newer, and never what the client says.
+    pub(super) fn stand_again(&mut self, cx: &mut Cx<'_>, resume: &Resume) -> Result<(Body, u64), Refusal> {
+        let now = cx.core.now.world;
+        let waited_ms = (now - resume.since).min(UNCHECKED_MS_MAX);
+        if let Some(body) = self.body {
+            return Ok((body, SAVED_US + waited_ms * 1_000));
+        }
+        let recorded = self.player.as_ref().and_then(|player| player.placed());
+        let seen = resume.seen.filter(|_| self.durable.last_at + RECENT_MS < resume.since);
+        let (body, walked_ms) = match (seen, recorded) {
+            _ if cx.core.planted(Planted::ForgedPlace) => (resume.wish, waited_ms),
+            (Some(seen), _) => (seen, waited_ms),
+            // While it changes, a place is recorded at least so often.
+            (None, Some(place)) => {
+                let walked_ms = cx.core.world().place_every_ms.saturating_add(waited_ms);
+                (place, walked_ms.min(now - self.durable.last_at))
+            }
+            (None, None) => (self.spawn(cx)?, 0),
+        };
+        self.body = Some(Body { speed: 0, ..body });
+        if let Some(player) = &mut self.player {
+            player.credit_mm = u64::MAX;
+        }
+        Ok((body, SAVED_US + walked_ms * 1_000))
+    }
+
     /// Moves the body to the wish, or returns where it stays and why. Does nothing before the player has entered the world.
-    pub(super) fn step(&mut self, cx: &mut Cx<'_>, wish: Body) -> Result<(), (Body, Refusal)> {
+    /// `saved_us`: of how much time the player may use up the movement that it has not made.
+    pub(super) fn step(&mut self, cx: &mut Cx<'_>, wish: Body, saved_us: u64) -> Result<(), (Body, Refusal)> {
         let (Some(player), Some(state)) = (&mut self.player, self.durable.loaded()) else { return Ok(()) };
         let Some(from) = self.body.filter(|_| player.present && !self.life.is(Phase::Loading)) else {
             return Ok(());
@@ -48,9 +86,9 @@ impl Entity {
         let speed_max =
             guard(self.id, Rule::SpeedMax, || state.speed_max()).map_err(|_| failed = Some("speed_max"));
         let speed_max = u64::from(speed_max.unwrap_or(0));
-        // The credit saves up one second of movement, because packets come in bursts.
-        let gained = now.since(player.moved_at).saturating_mul(speed_max) / 1_000_000;
-        player.credit_mm = (player.credit_mm + gained).min(speed_max);
+        let way_mm = |us: u64| us.saturating_mul(speed_max) / 1_000_000;
+        let gained = way_mm(now.since(player.moved_at));
+        player.credit_mm = player.credit_mm.saturating_add(gained).min(way_mm(saved_us));
         player.moved_at = now;
         let distance = from.at.distance(wish.at);
         let verdict = if distance > player.credit_mm {

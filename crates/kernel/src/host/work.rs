@@ -9,7 +9,7 @@ use super::entity::Entity;
 use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
-use super::queue::{Command, Prepare, Work};
+use super::queue::{Command, Prepare, Resume, Work};
 use super::telling::cannot_tell;
 use super::trouble::{gave_up, suspended};
 use super::vicinity::Vicinity;
@@ -33,8 +33,8 @@ impl Entity {
             _ => {}
         }
         // An edge without an answer asks again: one request is enough.
-        if let Work::Resume { line, .. } = &work {
-            self.queue.forget_resume(*line);
+        if let Work::Resume(resume) = &work {
+            self.queue.forget_resume(resume.line);
         }
         // Work is done in order of arrival, so a full queue refuses the newest.
         let full = work.is_bounded() && self.queue.len() >= max;
@@ -54,7 +54,7 @@ impl Entity {
             }
             match self.queue.pop() {
                 Some(Work::Open { line, key, name, since }) => self.open_session(cx, line, key, name, since),
-                Some(Work::Resume { line, adoption, body }) => self.resume_session(cx, line, adoption, body),
+                Some(Work::Resume(resume)) => self.resume_session(cx, resume),
                 Some(Work::Command(command)) => self.decide(cx, command),
                 Some(Work::Prepare(prepare)) => self.prepare(cx, prepare),
                 Some(Work::Read(tx)) => self.show_to(cx, tx),
@@ -213,7 +213,7 @@ impl Entity {
     /// Refuses work that was not begun.
     pub(super) fn refuse_work(&self, cx: &mut Cx<'_>, work: &Work, refusal: Refusal) {
         match work {
-            Work::Open { line, .. } | Work::Resume { line, .. } => {
+            Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => {
                 cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::OpenRefused(refusal));
             }
             Work::Command(c) => {

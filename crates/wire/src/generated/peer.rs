@@ -1002,9 +1002,15 @@ pub struct Resume {
     /// the adoption that this connection has
     #[prost(uint64, tag = "1")]
     pub adoption: u64,
-    /// where it was last, as far as the edge has heard
+    /// where the client wants to stand: the real checks it
     #[prost(message, optional, tag = "2")]
     pub body: ::core::option::Option<Body>,
+    /// optional: where the edge last saw it, as its last owner showed it
+    #[prost(message, optional, tag = "3")]
+    pub seen: ::core::option::Option<Body>,
+    /// for how long no owner has checked the client's moves
+    #[prost(uint64, tag = "4")]
+    pub waited_ms: u64,
 }
 impl ::prost::Name for Resume {
     const NAME: &'static str = "Resume";
@@ -1742,6 +1748,9 @@ pub struct TxId {
     /// counts within the node's incarnation
     #[prost(uint64, tag = "2")]
     pub count: u64,
+    /// of the node
+    #[prost(uint64, tag = "3")]
+    pub incarnation: u64,
 }
 impl ::prost::Name for TxId {
     const NAME: &'static str = "TxId";

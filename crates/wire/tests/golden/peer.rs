@@ -166,7 +166,7 @@ fn arrows() -> Vec<Arrow> {
         .into_iter()
         .map(|arrow| Arrow::Handoff(Handoff { entity: player(), term: term(1), arrow: Some(arrow) }));
     let transaction = transaction().into_iter().map(|arrow| {
-        let tx = Some(TxId { node: 2, count: 40 });
+        let tx = Some(TxId { node: 2, count: 40, incarnation: 0 });
         Arrow::Transaction(Transaction { tx, entity: land(), arrow: Some(arrow) })
     });
     alone.into_iter().chain(home).chain(to_player).chain(to_edge).chain(handoff).chain(transaction).collect()
@@ -219,7 +219,7 @@ fn to_player() -> Vec<to_player::Arrow> {
     let key = Some(open::Key::Token(secret()));
     vec![
         Arrow::Open(Open { key, name: "Ada".into() }),
-        Arrow::Resume(Resume { adoption: 4, body: body() }),
+        Arrow::Resume(Resume { adoption: 4, body: body(), ..Resume::default() }),
         Arrow::Command(Command { seq: 7, payload: text("chop"), question: true }),
         Arrow::Move(Move { seq: 9, body: body() }),
         Arrow::Gone(Gone { leave: true }),

@@ -8,7 +8,7 @@ use crate::host::desk::{Cx, Rooms};
 use crate::host::entity::Entity;
 use crate::host::leaving::{DOUBT_MS, Leaving};
 use crate::host::phase::Phase;
-use crate::host::queue::Work;
+use crate::host::queue::{Resume, Work};
 use crate::host::room::Host;
 use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, TxMessage, to_player};
 
@@ -171,7 +171,7 @@ impl Entity {
     fn send_work_away(&mut self, cx: &mut Cx<'_>, line: Option<Line>) {
         for work in self.queue.take_all() {
             let from = match work {
-                Work::Open { line, .. } | Work::Resume { line, .. } => line,
+                Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => line,
                 Work::Command(command) => command.line,
                 Work::Prepare(prepare) => {
                     self.say_busy(cx, &prepare);

@@ -190,9 +190,10 @@ impl Host {
     ) {
         let preparing = |t: &&mut Tx| t.phase == TxPhase::Preparing;
         let Some(entry) = self.desk.txs.running.get_mut(&tx).filter(preparing) else {
-            // Too late: the participant must not stay locked.
+            // Too late: the participant must not stay locked, unless the append has been sent.
             rooms.core.note_stale();
-            if matches!(message, TxMessage::Prepared(_)) && !self.desk.txs.running.contains_key(&tx) {
+            let appending = self.desk.txs.running.get(&tx).is_some_and(|t| t.phase == TxPhase::Appending);
+            if matches!(message, TxMessage::Prepared(_)) && !appending {
                 let message = TxMessage::Abort { reload: false };
                 rooms.core.send(from, Peer::Transaction { tx, entity, message });
             }
@@ -250,9 +251,9 @@ impl Host {
         for (tx, coordinator) in asking.collect::<Vec<_>>() {
             self.tell(rooms, coordinator, |entity, cx| entity.lose_part(cx, tx, gone));
         }
-        let locked =
+        let is_locked =
             |e: &Entity| matches!(&e.lock, Some(Lock::Participant { tx, .. }) if gone.contains(&tx.node));
-        let locked = self.those(locked);
+        let locked = self.those(rooms.core, |_, entity| is_locked(entity));
         self.each(rooms, locked, |entity, cx| {
             entity.locked_until = cx.core.now.time;
             entity.on_lock_timer(cx);

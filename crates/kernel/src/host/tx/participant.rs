@@ -44,6 +44,11 @@ impl Host {
         message: TxMessage,
     ) {
         match message {
+            TxMessage::Prepare { .. }
+                if self.desk.aborted.has(tx, entity) && !rooms.core.planted(Planted::AbortOvertaken) =>
+            {
+                rooms.core.note_stale();
+            }
             TxMessage::Prepare { age, ask, exists, actor } => {
                 let impossible = rooms.core.settings.rules.cannot_answer(entity).is_some();
                 if self.has_participant(rooms, from, tx, entity, impossible) {
@@ -58,7 +63,12 @@ impl Host {
                 }
             }
             TxMessage::Commit => self.tell(rooms, entity, |e, cx| e.on_commit(cx, tx)),
-            TxMessage::Abort { reload } => self.tell(rooms, entity, |e, cx| e.on_abort(cx, tx, reload)),
+            TxMessage::Abort { reload } => {
+                if self.with(rooms, entity, |e, cx| e.on_abort(cx, tx, reload)) != Some(true) {
+                    self.desk.aborted.note(tx, entity);
+                    rooms.core.note_stale();
+                }
+            }
             TxMessage::Fence => self.tell(rooms, entity, |e, cx| e.on_told_to_fence(cx, tx)),
             TxMessage::Prepared(_) | TxMessage::Seen { .. } | TxMessage::Refused(_) | TxMessage::Busy => {
                 rooms.core.note_nonsense();
@@ -143,6 +153,11 @@ impl Entity {
     /// Decides a part and locks the entity, or refuses.
     pub(in crate::host) fn prepare(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
         assert!(self.lock.is_none(), "{}: a locked entity takes no work", self.id);
+        let alive = cx.core.incarnation_of(prepare.tx.node) == Some(prepare.tx.incarnation);
+        if !alive && !cx.core.planted(Planted::PrepareOutlives) {
+            // It has waited here while its coordinator was lost: nobody would end it.
+            return cx.core.note_stale();
+        }
         if self.promise.is_some_and(|p| p.age == prepare.age) {
             self.promise = None;
         }
@@ -297,12 +312,20 @@ impl Entity {
         self.run(cx);
     }
 
-    fn on_abort(&mut self, cx: &mut Cx<'_>, tx: TxId, reload: bool) {
-        self.queue.forget_prepare(tx);
+    /// Returns whether it knew the transaction.
+    fn on_abort(&mut self, cx: &mut Cx<'_>, tx: TxId, reload: bool) -> bool {
+        let waited = self.queue.forget_prepare(tx);
+        // If an append ahead of its answer fails, it is not decided again.
+        self.pending.iter_mut().for_each(|pending| pending.forget_prepare(tx));
         if !self.release_lock(cx, tx) {
-            return cx.core.note_stale();
+            return waited;
         }
-        if reload || self.life.is(Phase::Settling) { self.settle(cx) } else { self.run(cx) }
+        if reload || self.life.is(Phase::Settling) {
+            self.settle(cx)
+        } else {
+            self.run(cx)
+        }
+        true
     }
 
     fn on_told_to_fence(&mut self, cx: &mut Cx<'_>, tx: TxId) {
