@@ -22,7 +22,7 @@ use super::viewers::Viewers;
 use crate::core::Core;
 use crate::frame::{ChunkFrame, Pen, blank_frame};
 use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
-use crate::peer::{HomeMessage, Peer};
+use crate::peer::{HomeMessage, PART_ENTRIES_MAX, Peer};
 
 /// Everything that this node looks at.
 #[derive(Default)]
@@ -212,7 +212,11 @@ impl Interest {
             }
         }
         self.changed = changed;
-        for (home, list) in messages {
+        for (home, mut list) in messages {
+            while list.len() > PART_ENTRIES_MAX {
+                let rest = list.split_off(PART_ENTRIES_MAX);
+                core.send_home(home, HomeMessage::Subscribe(std::mem::replace(&mut list, rest)));
+            }
             core.send_home(home, HomeMessage::Subscribe(list));
         }
     }
@@ -257,7 +261,11 @@ impl Interest {
         number: u64,
         frames: Vec<ChunkFrame>,
     ) {
-        let before = self.bundles.insert(from, number).unwrap_or(0);
+        let before = self.bundles.get(&from).copied().unwrap_or(0);
+        if number <= before && !core.planted(Planted::LinkTakesTwice) {
+            return core.note_stale();
+        }
+        self.bundles.insert(from, number);
         let unnoticed = core.planted(Planted::RosterGapUnnoticed);
         if number != before.wrapping_add(1) && !core.planted(Planted::BundleGapIgnored) && !unnoticed {
             self.ask_for_all(core, from);
@@ -302,7 +310,13 @@ impl Interest {
         if core.planted(Planted::RosterGapUnnoticed) {
             return;
         }
-        if self.bundles.insert(from, number).unwrap_or(0) != number {
+        let before = self.bundles.get(&from).copied().unwrap_or(0);
+        if number < before {
+            // Newer frames have overtaken it.
+            return core.note_stale();
+        }
+        self.bundles.insert(from, number);
+        if number != before {
             self.ask_for_all(core, from);
         }
         for (chunk, roster) in rosters {
@@ -319,6 +333,16 @@ impl Interest {
         for at in self.in_order() {
             let sub = &mut self.chunks[at];
             if sub.picture.doubt(from) {
+                core.send(from, Peer::KeyframeWanted(sub.chunk));
+            }
+        }
+    }
+
+    /// Messages between this node and a publisher were lost, perhaps requests for keyframes: asks for them all.
+    pub(crate) fn ask_again(&mut self, core: &mut Core, from: NodeId) {
+        for at in self.in_order() {
+            let sub = &mut self.chunks[at];
+            if sub.picture.waits(from) {
                 core.send(from, Peer::KeyframeWanted(sub.chunk));
             }
         }

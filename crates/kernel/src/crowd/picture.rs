@@ -97,6 +97,12 @@ impl Picture {
         told.is_some_and(|(_, told)| told.synced && told.miss() == Taken::Gap)
     }
 
+    /// Whether a keyframe of the publisher was asked for and has not come.
+    pub(crate) fn waits(&self, from: NodeId) -> bool {
+        let told = self.publishers.iter().find(|(node, _)| *node == from);
+        told.is_some_and(|(_, told)| !told.synced && told.asked)
+    }
+
     /// Removes what a removed member published. Returns the tick of its newest frame, if it had published anything.
     pub(crate) fn forget(&mut self, node: NodeId) -> Option<u32> {
         let at = self.publishers.binary_search_by_key(&node, |(n, _)| *n).ok()?;

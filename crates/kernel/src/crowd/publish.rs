@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::frame::tiers_in;
 use crate::frame::{ChunkFrame, Motion, Pen};
 use crate::overload::Overload;
-use crate::peer::{HomeMessage, Peer};
+use crate::peer::{HomeMessage, PART_ENTRIES_MAX, Peer};
 
 /// Ticks for which an empty publication is kept: an entity that comes back soon then causes no announcement.
 const EMPTY_TICKS_MAX: u32 = 50;
@@ -300,10 +300,12 @@ impl Publisher {
             }
         }
         let number = |node: &NodeId| self.by_node.get(node).map_or(0, |at| self.outboxes[*at].number);
-        rosters
-            .into_iter()
-            .map(|(node, rosters)| (node, Peer::Sent { number: number(&node), rosters }))
-            .collect()
+        let report = |(node, rosters): (NodeId, Vec<(ChunkId, u32)>)| {
+            let number = number(&node);
+            let part = move |part: &[_]| (node, Peer::Sent { number, rosters: part.to_vec() });
+            rosters.chunks(PART_ENTRIES_MAX).map(part).collect::<Vec<_>>()
+        };
+        rosters.into_iter().flat_map(report).collect()
     }
 
     /// In chunk order.

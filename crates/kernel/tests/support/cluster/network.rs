@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use gundo_kernel::{Input, Peer};
+use gundo_kernel::{Input, Label, Peer};
 use gundo_rig::Ended;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
@@ -20,7 +20,7 @@ pub(super) enum Flight {
     Peer {
         to: NodeId,
         from: NodeId,
-        incarnation: u64,
+        label: Label,
         message: Peer,
     },
     ToNode {
@@ -72,8 +72,8 @@ impl Cluster {
 
     pub(super) fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, incarnation, message } => {
-                self.input(to, Input::Peer { from, incarnation, message });
+            Flight::Peer { to, from, label, message } => {
+                self.input(to, Input::Peer { from, label, message });
             }
             Flight::ToNode { node, conn, message } => self.input(node, Input::Client { conn, message }),
             Flight::ToClient { client, conn, bytes } => self.on_client_bytes(client, conn, &bytes),
@@ -116,7 +116,7 @@ impl Cluster {
     }
 
     /// A message between nodes: it may be lost, or be the one that a test picked out.
-    pub(super) fn send_peer(&mut self, from: NodeId, to: NodeId, message: Peer) {
+    pub(super) fn send_peer(&mut self, from: NodeId, to: NodeId, label: Label, message: Peer) {
         if let Peer::Frames { frames, .. } = &message {
             // Receivers order the frames of a chunk by their ticks.
             for frame in frames {
@@ -132,8 +132,7 @@ impl Cluster {
         if self.is_struck(from, to, &message, takes) {
             return;
         }
-        let incarnation = self.nodes[&from].incarnation();
-        self.fly(takes, Flight::Peer { to, from, incarnation, message });
+        self.fly(takes, Flight::Peer { to, from, label, message });
     }
 
     /// Whether the message is lost because a test picked it out. `takes`: after how long it would arrive, µs.
