@@ -135,6 +135,20 @@ impl Cluster {
         self.fly(takes, Flight::Peer { to, from, label, message });
     }
 
+    /// The connection between two nodes breaks, with whatever is in flight. Both notice.
+    pub fn break_link(&mut self, a: NodeId, b: NodeId) {
+        let between = |x: NodeId, y: NodeId| x == a && y == b || x == b && y == a;
+        let is = |flight: &Flight| matches!(flight, Flight::Peer { to, from, .. } if between(*to, *from));
+        self.cut_off += self.flights.take(is).len();
+        self.input(a, Input::LinkBroken { peer: b });
+        self.input(b, Input::LinkBroken { peer: a });
+    }
+
+    /// A node's driver has lost messages to another node for good.
+    pub fn lose_link(&mut self, node: NodeId, peer: NodeId) {
+        self.input(node, Input::LinkLost { peer });
+    }
+
     /// Whether the message is lost because a test picked it out. `takes`: after how long it would arrive, µs.
     fn is_struck(&mut self, from: NodeId, to: NodeId, message: &Peer, takes: u64) -> bool {
         let Some(strike) = self.strike.as_mut().filter(|strike| strike.struck.is_none()) else {
