@@ -123,10 +123,9 @@ impl Node {
 
     /// The next thing to do; call until `None` after every [`handle`](Self::handle).
     pub fn poll_output(&mut self) -> Option<Output> {
-        if !self.membership.is_fenced()
-            && let Some(again) = self.links.poll_again(&self.core)
-        {
-            return Some(again);
+        let again = if self.membership.is_fenced() { None } else { self.links.poll_again(&self.core) };
+        if again.is_some() {
+            return again;
         }
         loop {
             let output = self.core.outputs.pop_front()?;
@@ -283,7 +282,7 @@ impl Node {
             return;
         }
         let first = self.core.view.members.is_empty();
-        let me = (self.core.me(), self.core.settings.incarnation);
+        let me = (self.core.me(), self.incarnation());
         if !first && !view.members.iter().any(|m| (m.node, m.incarnation) == me) {
             return self.membership.fence_off(&mut self.core);
         }

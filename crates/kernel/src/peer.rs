@@ -8,6 +8,7 @@
 //! `link`.
 
 mod label;
+mod weight;
 
 pub use label::Label;
 

@@ -7,7 +7,7 @@ mod support;
 
 use gundo_kernel::{HomeMessage, Input, Label, Output, Peer, ToEdge, ToPlayer, TxMessage, View};
 use gundo_rig::member;
-use gundo_types::{ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Now, Time, WorldTime};
+use gundo_types::{ConnId, EntityId, Epoch, Kind, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, Fate, Strike, new_node};
 use support::game::PlayerCommand;
 

@@ -121,6 +121,15 @@ const COUNTERS: [Row<CounterOf>; 28] = [
         c.handoffs_failed
     }),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
+    ("gundo_links_repeated_total", None, "Peer messages that came again, or before earlier ones", |c| {
+        c.links_repeated
+    }),
+    (
+        "gundo_link_resets_total",
+        None,
+        "Links to peers that began again because messages were lost for good",
+        |c| c.link_resets,
+    ),
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),
@@ -138,7 +147,7 @@ const COUNTERS: [Row<CounterOf>; 28] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 13] = [
+const GAUGES: [(&str, &str, CounterOf); 14] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
@@ -153,6 +162,7 @@ const GAUGES: [(&str, &str, CounterOf); 13] = [
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
     ("gundo_watches", "Entities that clients of the node watch", |c| c.watches),
     ("gundo_watched", "Entities at home on the node that are watched", |c| c.watched),
+    ("gundo_link_bytes", "Bytes kept for peers until they acknowledge them", |c| c.link_bytes),
     ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),
 ];
 
