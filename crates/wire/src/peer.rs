@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     fn message(arrow: peer_message::Arrow) -> PeerMessage {
-        PeerMessage { incarnation: 3, epoch: 2, arrow: Some(arrow) }
+        PeerMessage { incarnation: 3, epoch: 2, arrow: Some(arrow), ..Default::default() }
     }
 
     #[test]
