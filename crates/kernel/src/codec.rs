@@ -57,7 +57,8 @@ impl Peer {
     pub fn entity(&self) -> Option<EntityId> {
         match self {
             Self::Alive { .. } | Self::Stale { .. } | Self::Heard { .. } | Self::Later => None,
-            Self::Frames { .. } | Self::Sent { .. } | Self::KeyframeWanted(_) => None,
+            Self::Frames { .. } | Self::Sent { .. } => None,
+            Self::Missed { .. } | Self::KeyframeWanted(_) => None,
             Self::Home { message, .. } => home::entity(message),
             Self::ToPlayer { player, .. } | Self::ToEdge { player, .. } => Some(*player),
             Self::Handoff { entity, .. } | Self::Transaction { entity, .. } => Some(*entity),
@@ -83,6 +84,7 @@ fn arrow(peer: &Peer) -> Option<Arrow> {
             let rosters = rosters.iter().map(|last| (*last).into()).collect();
             Arrow::Sent(wire::Sent { number: *number, rosters })
         }
+        Peer::Missed { first } => Arrow::Missed(wire::Missed { first: *first }),
         Peer::KeyframeWanted(chunk) => Arrow::KeyframeWanted(wire::KeyframeWanted { chunk: is(*chunk) }),
         Peer::ToPlayer { player, line, message } => Arrow::ToPlayer(wire::ToPlayer {
             player: is(*player),
@@ -120,6 +122,7 @@ impl TryFrom<PeerMessage> for Peer {
             Arrow::Home(said) => Self::Home { epoch, message: said.try_into()? },
             Arrow::Frames(wire::Frames { number, frames }) => Self::Frames { number, frames: all(frames)? },
             Arrow::Sent(wire::Sent { number, rosters }) => Self::Sent { number, rosters: all(rosters)? },
+            Arrow::Missed(wire::Missed { first }) => Self::Missed { first },
             Arrow::KeyframeWanted(said) => Self::KeyframeWanted(needed(said.chunk, "a chunk")?),
             Arrow::ToPlayer(said) => Self::ToPlayer {
                 player: needed(said.player, "a player")?,

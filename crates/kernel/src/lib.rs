@@ -387,6 +387,7 @@ impl Node {
             Peer::Sent { number, rosters } => {
                 self.crowd.interest.compare_sent(&mut self.core, from, number, &rosters);
             }
+            Peer::Missed { first } => self.crowd.publisher.owe_since(from, first),
             Peer::KeyframeWanted(chunk) => self.crowd.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => {
                 self.with_host(|host, rooms| host.handle_player(rooms, player, line, message));

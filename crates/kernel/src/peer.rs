@@ -65,6 +65,11 @@ pub enum Peer {
         /// Last roster numbers.
         rosters: Vec<(ChunkId, u32)>,
     },
+    /// A subscriber missed bundles, from this number on: it asks the publisher for keyframes of the chunks with news since.
+    Missed {
+        /// Number of the first.
+        first: u64,
+    },
     /// A subscriber missed a roster part and asks the publisher for a keyframe.
     KeyframeWanted(ChunkId),
     /// From the edge of a session to its player's real.

@@ -225,6 +225,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         1 => (any::<u64>(), vec((chunk(), any::<u32>()), 0..4))
             .prop_map(|(number, rosters)| Peer::Sent { number, rosters }),
         1 => chunk().prop_map(Peer::KeyframeWanted),
+        1 => any::<u64>().prop_map(|first| Peer::Missed { first }),
         1 => any::<bool>().prop_map(|again| Peer::Heard { again }),
         4 => home,
         2 => to_player,

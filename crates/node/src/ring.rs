@@ -60,6 +60,7 @@ const NAMES: &[&str] = &[
     "peer frames",
     "peer sent",
     "peer keyframe wanted",
+    "peer missed",
     "peer open",
     "peer resume",
     "peer command",
@@ -230,6 +231,7 @@ impl Event {
             Peer::Sent { number, rosters } => {
                 Self::of(const { sort("peer sent") }).id(*number).size(rosters.len())
             }
+            Peer::Missed { first } => Self::of(const { sort("peer missed") }).id(*first),
             Peer::KeyframeWanted(chunk) => {
                 Self::of(const { sort("peer keyframe wanted") }).id(chunk.to_u64())
             }

@@ -73,6 +73,7 @@ arrows! {
         Heard NUMBERS_BYTES_MAX,
         Frames MESSAGE_BYTES_MAX,
         Sent PART_BYTES_MAX,
+        Missed NUMBERS_BYTES_MAX,
         KeyframeWanted NUMBERS_BYTES_MAX,
     }
     Home home {

@@ -25,7 +25,10 @@ pub fn peer_messages() -> Seeds {
         (name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
     let names = peer::ARROWS.iter().map(|about| about.name);
-    names.chain(["Open.nonce", "Reply.refusal", "Watched.unseen", "Heard.after", "Heard.numbered"]).map(read).collect()
+    names
+        .chain(["Open.nonce", "Reply.refusal", "Watched.unseen", "Heard.after", "Heard.numbered"])
+        .map(read)
+        .collect()
 }
 
 /// The same messages about Ada and her chunk, after a command of hers: each alone, and all in a row.

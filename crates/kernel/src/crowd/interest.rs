@@ -268,7 +268,7 @@ impl Interest {
         self.bundles.insert(from, number);
         let unnoticed = core.planted(Planted::RosterGapUnnoticed);
         if number != before.wrapping_add(1) && !core.planted(Planted::BundleGapIgnored) && !unnoticed {
-            self.ask_for_all(core, from);
+            core.send(from, Peer::Missed { first: before + 1 });
         }
         for frame in frames {
             if !is_sound(&frame) {
@@ -317,7 +317,7 @@ impl Interest {
         }
         self.bundles.insert(from, number);
         if number != before {
-            self.ask_for_all(core, from);
+            core.send(from, Peer::Missed { first: before + 1 });
         }
         for (chunk, roster) in rosters {
             let Some(at) = self.by_chunk.get(*chunk) else { continue };
@@ -327,22 +327,12 @@ impl Interest {
         }
     }
 
-    /// A bundle was lost, with unknown contents: asks for every picture of that publisher again. Otherwise sessions would never
-    /// see the lost motion of an entity that stands still now.
-    fn ask_for_all(&mut self, core: &mut Core, from: NodeId) {
-        for at in self.in_order() {
-            let sub = &mut self.chunks[at];
-            if sub.picture.doubt(from) {
-                core.send(from, Peer::KeyframeWanted(sub.chunk));
-            }
-        }
-    }
-
-    /// Messages between this node and a publisher were lost, perhaps requests for keyframes: asks for them all.
+    /// Messages between this node and a publisher were lost, perhaps requests for keyframes: asks for every picture of that
+    /// publisher again.
     pub(crate) fn ask_again(&mut self, core: &mut Core, from: NodeId) {
         for at in self.in_order() {
             let sub = &mut self.chunks[at];
-            if sub.picture.waits(from) {
+            if sub.picture.doubt(from) {
                 core.send(from, Peer::KeyframeWanted(sub.chunk));
             }
         }

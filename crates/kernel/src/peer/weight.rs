@@ -12,7 +12,8 @@ impl Peer {
         match self {
             Self::Alive { .. } | Self::Stale { .. } | Self::Heard { .. } => false,
             Self::Frames { .. } | Self::Sent { .. } => false,
-            Self::Home { .. } | Self::KeyframeWanted(_) | Self::ToPlayer { .. } | Self::ToEdge { .. } => true,
+            Self::KeyframeWanted(_) | Self::Missed { .. } => true,
+            Self::Home { .. } | Self::ToPlayer { .. } | Self::ToEdge { .. } => true,
             Self::Handoff { .. } | Self::Transaction { .. } | Self::Later => true,
         }
     }
@@ -30,7 +31,7 @@ impl Peer {
             Self::ToEdge { message, .. } => of_to_edge(message),
             Self::Handoff { message: HandoffMessage::Image(image), .. } => of_image(image),
             Self::Transaction { message, .. } => of_transaction(message),
-            Self::Handoff { .. } | Self::KeyframeWanted(_) | Self::Later => 0,
+            Self::Handoff { .. } | Self::KeyframeWanted(_) | Self::Missed { .. } | Self::Later => 0,
             Self::Alive { .. } | Self::Stale { .. } | Self::Heard { .. } => 0,
             Self::Frames { frames, .. } => frames.iter().map(of_frame).sum(),
             Self::Sent { rosters, .. } => of_list(rosters),

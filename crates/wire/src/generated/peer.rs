@@ -274,7 +274,10 @@ pub struct PeerMessage {
     /// how many times the link between the two incarnations was reset
     #[prost(uint32, tag = "17")]
     pub resets: u32,
-    #[prost(oneof = "peer_message::Arrow", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18")]
+    #[prost(
+        oneof = "peer_message::Arrow",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 19"
+    )]
     pub arrow: ::core::option::Option<peer_message::Arrow>,
 }
 /// Nested message and enum types in `PeerMessage`.
@@ -303,6 +306,8 @@ pub mod peer_message {
         Transaction(super::Transaction),
         #[prost(message, tag = "18")]
         Heard(super::Heard),
+        #[prost(message, tag = "19")]
+        Missed(super::Missed),
     }
 }
 impl ::prost::Name for PeerMessage {
@@ -941,6 +946,23 @@ impl ::prost::Name for LastRoster {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.LastRoster".into()
+    }
+}
+/// The sender missed bundles and asks the publisher for keyframes of the chunks that had news since. At most 256 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Missed {
+    /// number of the first bundle that it missed
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+}
+impl ::prost::Name for Missed {
+    const NAME: &'static str = "Missed";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Missed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Missed".into()
     }
 }
 /// The sender missed a roster part and asks the publisher for a keyframe. At most 256 bytes.

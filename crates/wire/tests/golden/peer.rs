@@ -92,6 +92,7 @@ const PEER: &[Nested] = &[
     Nested(11, HANDOFF),
     Nested(12, TRANSACTION),
     Nested(18, &[]),
+    Nested(19, &[]),
 ];
 
 #[test]
@@ -167,6 +168,7 @@ fn arrows() -> Vec<Arrow> {
         Arrow::Frames(Frames { number: 300, frames: vec![chunk_frame()] }),
         Arrow::Sent(Sent { number: 300, rosters: vec![LastRoster { chunk: chunk(), number: 17 }] }),
         Arrow::KeyframeWanted(KeyframeWanted { chunk: chunk() }),
+        Arrow::Missed(Missed { first: 40 }),
     ];
     let home = home().into_iter().map(|arrow| Arrow::Home(Home { arrow: Some(arrow) }));
     let line = line();

@@ -123,6 +123,8 @@ impl Cluster {
                 let before = self.ticks.insert((from, to, frame.chunk), frame.tick);
                 assert!(before.is_none_or(|b| b < frame.tick), "two frames of one tick: {frame:?}");
             }
+            self.keyframes +=
+                frames.iter().filter(|f| f.roster.as_ref().is_some_and(|r| r.frame.keyframe)).count();
             self.frames += 1;
             if self.lose_every > 0 && self.frames.is_multiple_of(self.lose_every) {
                 return;
