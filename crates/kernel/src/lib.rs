@@ -374,9 +374,8 @@ impl Node {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
-            // Its label has said everything.
-            Peer::Heard { .. } => {}
-            Peer::Later => self.core.note_nonsense(),
+            // The link has read its label.
+            Peer::Heard { .. } | Peer::Later => {}
             Peer::Alive { epoch, renews, unreachable } => {
                 self.membership.on_alive(&mut self.core, from, epoch, renews, unreachable);
             }
