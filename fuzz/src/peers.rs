@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_journal::Store;
-use gundo_kernel::{HomeMessage, Input, Node, Output, Peer, Renewal, View, WorldSettings};
+use gundo_kernel::{HomeMessage, Input, Label, Node, Output, Peer, Renewal, View, WorldSettings};
 use gundo_rig::{Clock, Disk, Queue, Seat, settings};
 use gundo_types::{ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Term};
 use gundo_wire::Message;
@@ -40,10 +40,10 @@ pub fn peer_message(data: &[u8]) -> bool {
         let again = batch.encode().map(Batch::decode).expect("it came in bytes");
         assert_eq!(again.as_ref(), Ok(&batch), "a batch changed");
     }
-    let Ok((incarnation, message)) = Peer::decode(Bytes::copy_from_slice(data)) else { return false };
-    let again = message.encode(incarnation).expect("it came in one message");
-    let (sender, back) = Peer::decode(again[0].clone()).expect("what was encoded decodes");
-    assert_eq!((sender, format!("{back:?}")), (incarnation, format!("{message:?}")), "a message changed");
+    let Ok((label, message)) = Peer::decode(Bytes::copy_from_slice(data)) else { return false };
+    let again = message.encode(&label).expect("it came in one message");
+    let (carried, back) = Peer::decode(again).expect("what was encoded decodes");
+    assert_eq!((carried, format!("{back:?}")), (label, format!("{message:?}")), "a message changed");
     true
 }
 
@@ -136,9 +136,9 @@ impl World {
         let mut understood = false;
         for act in cut(data).take(MESSAGES_MAX) {
             let Some((head, said)) = act.split_first() else { continue };
-            if let Ok((incarnation, message)) = Peer::decode(Bytes::copy_from_slice(said)) {
+            if let Ok((label, message)) = Peer::decode(Bytes::copy_from_slice(said)) {
                 let from = if head & FROM_STRANGER != 0 { STRANGER } else { PEER };
-                self.handle(Input::Peer { from, incarnation, message });
+                self.handle(Input::Peer { from, label, message });
                 understood = true;
             }
             if head & THEN_COMMAND != 0 {
@@ -150,7 +150,8 @@ impl World {
     }
 
     fn says(&mut self, message: Peer) {
-        self.handle(Input::Peer { from: PEER, incarnation: self.incarnation, message });
+        let label = Label { from: self.incarnation, ..Label::default() };
+        self.handle(Input::Peer { from: PEER, label, message });
     }
 
     fn hears(&mut self, message: ClientMessage) {

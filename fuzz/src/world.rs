@@ -219,10 +219,9 @@ impl World {
                     self.hang_up(client);
                 }
             }
-            Output::Peer { to, message } => {
+            Output::Peer { to, label, message } => {
                 let from = NodeId(at as u16 + 1);
-                let incarnation = self.nodes[at].incarnation();
-                self.send(usize::from(to.0) - 1, Input::Peer { from, incarnation, message });
+                self.send(usize::from(to.0) - 1, Input::Peer { from, label, message });
             }
             Output::Append(batch) => self.disk.push(at, batch),
             Output::Load { entity, load } => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_bots::{Behaviour, Chance, Stroll, Wishes};
 use gundo_journal::Store;
-use gundo_kernel::{Input, Node, Output, Peer, View, WorldSettings};
+use gundo_kernel::{Input, Label, Node, Output, Peer, View, WorldSettings};
 use gundo_rig::{Clock, Disk, Queue, Seat, seed_of, settings};
 use gundo_types::{Body, ConnId, EntityId, Epoch, Kind, NodeId, Point};
 use gundo_wire::Message;
@@ -35,6 +35,7 @@ enum Flight {
     Peer {
         to: usize,
         from: NodeId,
+        label: Label,
         message: Peer,
     },
     /// Commits the batch that has waited longest.
@@ -174,9 +175,8 @@ impl Cluster {
 
     fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, message } => {
-                let incarnation = self.nodes[usize::from(from.0) - 1].seat.incarnation();
-                self.input(to, Input::Peer { from, incarnation, message });
+            Flight::Peer { to, from, label, message } => {
+                self.input(to, Input::Peer { from, label, message });
             }
             Flight::Commit => {
                 let group = self.disk.next_group(1);
@@ -253,12 +253,12 @@ impl Cluster {
     fn output(&mut self, node: usize, output: Output) {
         let Host { seat, traffic } = &mut self.nodes[node];
         match output {
-            Output::Peer { to, message } => {
+            Output::Peer { to, label, message } => {
                 if self.counting {
-                    traffic.count_peer(&message, seat.incarnation());
+                    traffic.count_peer(&label, &message);
                 }
-                let flight =
-                    Flight::Peer { to: usize::from(to.0) - 1, from: NodeId(node as u16 + 1), message };
+                let (to, from) = (usize::from(to.0) - 1, NodeId(node as u16 + 1));
+                let flight = Flight::Peer { to, from, label, message };
                 self.fly(self.now + LINK_US, flight);
             }
             Output::Send { conn, parts, .. } => {

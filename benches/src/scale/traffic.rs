@@ -4,7 +4,7 @@
 //! messages of `peer.proto`. It does not count a transport's headers for peers.
 
 use bytes::Bytes;
-use gundo_kernel::Peer;
+use gundo_kernel::{Label, Peer};
 use gundo_wire::Message;
 
 /// The traffic of one node.
@@ -36,16 +36,16 @@ impl Traffic {
         self.bundles + self.reminders + self.interest + self.others
     }
 
-    /// Counts a message to a peer, with its bytes on the wire. One that is split into parts counts once.
-    pub(super) fn count_peer(&mut self, message: &Peer, incarnation: u64) {
-        let sent = message.to_message(incarnation);
+    /// Counts a message to a peer, with its bytes on the wire.
+    pub(super) fn count_peer(&mut self, label: &Label, message: &Peer) {
+        let sent = message.to_message(label);
         self.peer_bytes += sent.encoded_len() as u64;
         if let Peer::Frames { frames, .. } = message {
             self.chunk_frames += frames.len() as u64;
         }
         let counter = match sent.about().map_or("", |arrow| arrow.name) {
             "Frames" => &mut self.bundles,
-            "Sent" | "Alive" => &mut self.reminders,
+            "Sent" | "Alive" | "Heard" => &mut self.reminders,
             "Subscribe" | "Publish" | "Subscribers" => &mut self.interest,
             _ => &mut self.others,
         };

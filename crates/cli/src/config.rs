@@ -158,6 +158,7 @@ mirror! {
         append_slow_ms: u64,
         append_wait_ms: u64,
         follow_after_ms: u64,
+        link_bytes_max: usize,
     } with {
         limits: LimitsConfig,
     }

@@ -12,55 +12,53 @@ mod watch;
 
 use bytes::Bytes;
 use gundo_types::{EntityId, Epoch};
-use gundo_wire::Message;
 use gundo_wire::peer::peer_message::Arrow;
-use gundo_wire::peer::{self as wire, Malformed, PART_BYTES_MAX, PeerMessage, TooLarge};
+use gundo_wire::peer::{self as wire, Malformed, PeerMessage, TooLarge};
 use gundo_wire::peer::{all, needed, node};
 
 use crate::game::Refusal;
-use crate::peer::Peer;
+use crate::peer::{Label, Peer};
 
 impl Peer {
-    /// Its bytes, as a node of `incarnation` sends it. Several messages, to send in this order, if it is cut into parts:
-    /// [`HomeMessage::Subscribe`](crate::HomeMessage::Subscribe), [`HomeMessage::Announce`](crate::HomeMessage::Announce) and
-    /// [`Peer::Sent`]. Each of them is a `Peer` by itself.
+    /// Its bytes, with this label.
     ///
     /// # Errors
-    /// It is larger than its arrow may be, and cannot be cut into parts.
-    pub fn encode(&self, incarnation: u64) -> Result<Vec<Bytes>, TooLarge> {
-        let message = self.to_message(incarnation);
-        match message.write() {
-            Ok(bytes) => Ok(vec![bytes]),
-            Err(_) => parts(message).iter().map(PeerMessage::write).collect(),
+    /// It is larger than its arrow may be.
+    pub fn encode(&self, label: &Label) -> Result<Bytes, TooLarge> {
+        self.to_message(label).write()
+    }
+
+    /// Reads a message: its label, and its contents. Payloads and frames share `bytes`. An arrow that this version does not know is
+    /// [`Peer::Later`].
+    ///
+    /// # Errors
+    /// The bytes are no valid message: distrust the sender.
+    pub fn decode(bytes: Bytes) -> Result<(Label, Self), Malformed> {
+        let message = PeerMessage::read(bytes)?;
+        let PeerMessage { incarnation: from, to, resets, number, after, received, .. } = message;
+        let label = Label { from, to, resets, number, after, received };
+        match message.try_into() {
+            Err(Malformed::Unknown) => Ok((label, Self::Later)),
+            contents => Ok((label, contents?)),
         }
     }
 
-    /// Reads a message: its sender's incarnation, and its contents. Payloads and frames share `bytes`.
-    ///
-    /// # Errors
-    /// The bytes are no valid message. After [`Malformed::Unknown`] the link is sound; after any other error distrust the sender.
-    pub fn decode(bytes: Bytes) -> Result<(u64, Self), Malformed> {
-        let message = PeerMessage::read(bytes)?;
-        Ok((message.incarnation, message.try_into()?))
-    }
-
-    /// Converts it to a message of the schema, of any size, from a node of `incarnation`. Cheap: payloads and frames are shared.
-    pub fn to_message(&self, incarnation: u64) -> PeerMessage {
+    /// Converts it to a message of the schema, of any size, with this label. Cheap: payloads and frames are shared.
+    pub fn to_message(&self, label: &Label) -> PeerMessage {
         let epoch = match self {
             Self::Alive { epoch, .. } | Self::Stale { epoch } | Self::Home { epoch, .. } => epoch.0,
-            Self::Frames { .. } | Self::Sent { .. } | Self::KeyframeWanted(_) => 0,
-            Self::ToPlayer { .. } | Self::ToEdge { .. } | Self::Handoff { .. } | Self::Transaction { .. } => {
-                0
-            }
+            _ => 0,
         };
-        PeerMessage { incarnation, epoch, arrow: Some(arrow(self)) }
+        let Label { from: incarnation, to, resets, number, after, received } = *label;
+        PeerMessage { incarnation, epoch, to, resets, number, after, received, arrow: arrow(self) }
     }
 
     /// The entity it is about, if it is about one.
     pub fn entity(&self) -> Option<EntityId> {
         match self {
-            Self::Alive { .. } | Self::Stale { .. } => None,
-            Self::Frames { .. } | Self::Sent { .. } | Self::KeyframeWanted(_) => None,
+            Self::Alive { .. } | Self::Stale { .. } | Self::Heard { .. } | Self::Later => None,
+            Self::Frames { .. } | Self::Sent { .. } => None,
+            Self::Missed { .. } | Self::KeyframeWanted(_) => None,
             Self::Home { message, .. } => home::entity(message),
             Self::ToPlayer { player, .. } | Self::ToEdge { player, .. } => Some(*player),
             Self::Handoff { entity, .. } | Self::Transaction { entity, .. } => Some(*entity),
@@ -68,8 +66,10 @@ impl Peer {
     }
 }
 
-fn arrow(peer: &Peer) -> Arrow {
-    match peer {
+fn arrow(peer: &Peer) -> Option<Arrow> {
+    Some(match peer {
+        Peer::Later => return None,
+        Peer::Heard { again } => Arrow::Heard(wire::Heard { again: *again }),
         Peer::Alive { renews, unreachable, .. } => {
             let unreachable = unreachable.iter().map(|node| node.0.into()).collect();
             Arrow::Alive(wire::Alive { renews: *renews, unreachable })
@@ -84,6 +84,7 @@ fn arrow(peer: &Peer) -> Arrow {
             let rosters = rosters.iter().map(|last| (*last).into()).collect();
             Arrow::Sent(wire::Sent { number: *number, rosters })
         }
+        Peer::Missed { first } => Arrow::Missed(wire::Missed { first: *first }),
         Peer::KeyframeWanted(chunk) => Arrow::KeyframeWanted(wire::KeyframeWanted { chunk: is(*chunk) }),
         Peer::ToPlayer { player, line, message } => Arrow::ToPlayer(wire::ToPlayer {
             player: is(*player),
@@ -103,7 +104,7 @@ fn arrow(peer: &Peer) -> Arrow {
             entity: is(*entity),
             arrow: Some(message.into()),
         }),
-    }
+    })
 }
 
 impl TryFrom<PeerMessage> for Peer {
@@ -117,9 +118,11 @@ impl TryFrom<PeerMessage> for Peer {
                 Self::Alive { epoch, renews, unreachable }
             }
             Arrow::Stale(wire::Stale {}) => Self::Stale { epoch },
+            Arrow::Heard(wire::Heard { again }) => Self::Heard { again },
             Arrow::Home(said) => Self::Home { epoch, message: said.try_into()? },
             Arrow::Frames(wire::Frames { number, frames }) => Self::Frames { number, frames: all(frames)? },
             Arrow::Sent(wire::Sent { number, rosters }) => Self::Sent { number, rosters: all(rosters)? },
+            Arrow::Missed(wire::Missed { first }) => Self::Missed { first },
             Arrow::KeyframeWanted(said) => Self::KeyframeWanted(needed(said.chunk, "a chunk")?),
             Arrow::ToPlayer(said) => Self::ToPlayer {
                 player: needed(said.player, "a player")?,
@@ -148,31 +151,6 @@ impl TryFrom<PeerMessage> for Peer {
 /// A part that is present.
 fn is<T: Into<W>, W>(part: T) -> Option<W> {
     Some(part.into())
-}
-
-/// Cuts a message that is too large in halves until each part is small enough. Returns them in sending order.
-fn parts(mut first: PeerMessage) -> Vec<PeerMessage> {
-    if first.encoded_len() <= PART_BYTES_MAX {
-        return vec![first];
-    }
-    let rest = match &mut first.arrow {
-        Some(Arrow::Sent(said)) => {
-            let rosters = back_half(&mut said.rosters);
-            Arrow::Sent(wire::Sent { number: said.number, rosters })
-        }
-        Some(Arrow::Home(wire::Home { arrow: Some(said) })) => match home::back_half(said) {
-            Some(rest) => Arrow::Home(wire::Home { arrow: Some(rest) }),
-            None => return vec![first],
-        },
-        _ => return vec![first],
-    };
-    let rest = PeerMessage { arrow: Some(rest), ..first };
-    [parts(first), parts(rest)].concat()
-}
-
-/// Takes the back half of a list. Entries are small: a list that makes a part too large has hundreds.
-fn back_half<T>(list: &mut Vec<T>) -> Vec<T> {
-    list.split_off(list.len() / 2)
 }
 
 impl From<&Refusal> for wire::Refusal {

@@ -10,7 +10,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::game::{Refusal, game_error};
 use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
-use crate::peer::{HomeMessage, Peer, ToEdge, TxId};
+use crate::peer::{HomeMessage, Label, Peer, ToEdge, TxId};
 use crate::retry::Retry;
 
 /// Something due at a time. Timers are never cancelled: the handler checks whether there is still something to do.
@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) timers: BTreeSet<(Time, Timer)>,
     pub(crate) stopping: bool,
+    /// Members whose messages this node had no room for: the links to them are reset.
+    pub(crate) lost: Vec<NodeId>,
     /// This node writes fields that this version does not know ([`Node::act_newer`](crate::Node::act_newer)).
     pub(crate) acts_newer: bool,
     last_batch: u64,
@@ -76,6 +78,7 @@ impl Core {
             counters: Counters::default(),
             timers: BTreeSet::new(),
             stopping: false,
+            lost: Vec::new(),
             acts_newer: false,
             last_batch: 0,
             // Load numbers grow across incarnations too, so that the journal's record of failed loads never applies to a new one.
@@ -110,6 +113,13 @@ impl Core {
     /// Counts what a walk over a long list looks at.
     pub(crate) fn note_walk(&mut self, entries: usize) {
         self.counters.walked += entries as u64;
+    }
+
+    /// There is no room for a member's message, which must not be lost: the link is to be reset.
+    pub(crate) fn lose(&mut self, from: NodeId) {
+        if !self.lost.contains(&from) {
+            self.lost.push(from);
+        }
     }
 
     /// Counts an impossible message: its sender has a bug.
@@ -195,11 +205,25 @@ impl Core {
         self.timers.insert((at.max(self.now.time), timer));
     }
 
+    /// Whether a message is of an epoch that this node has not reached yet.
+    pub(crate) fn is_ahead(&self, message: &Peer) -> bool {
+        matches!(message, Peer::Home { epoch, .. } if *epoch > self.view.epoch)
+    }
+
+    /// Ticks are aligned on world time, so that all nodes tick together.
+    pub(crate) fn schedule_tick(&mut self) {
+        let tick_us = u64::from(self.world().tick_ms) * 1_000;
+        let into_us = (self.now.world.0 * 1_000) % tick_us;
+        assert!(into_us < tick_us, "the next tick is within a tick");
+        self.at(Time(self.now.time.0 + tick_us - into_us), Timer::Tick);
+    }
+
     pub(crate) fn send(&mut self, to: NodeId, message: Peer) {
         if to == self.me() {
             self.local.push_back(message);
         } else {
-            self.outputs.push_back(Output::Peer { to, message });
+            // The link labels it when it leaves.
+            self.outputs.push_back(Output::Peer { to, label: Label::default(), message });
         }
     }
 

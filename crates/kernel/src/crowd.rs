@@ -11,6 +11,7 @@
 mod arrivals;
 mod index;
 mod interest;
+mod pace;
 mod picture;
 mod publication;
 mod publish;

@@ -17,10 +17,11 @@ use gundo_types::{ChunkId, EntityId, NodeId, Planted, Term};
 use self::directory::Directory;
 use self::table::Table;
 use crate::core::Core;
-use crate::peer::HomeMessage;
+use crate::peer::{HomeMessage, Peer};
 
-/// Questions that wait for the home to open. One more drops the oldest, whose asker asks again.
-const WAITING_MAX: usize = 100_000;
+/// Bytes of questions that wait for the home to open. At the limit the link to the asker is reset: it announces and asks again.
+/// Questions of this node itself have no limit beside those on what asks.
+const WAITING_BYTES_MAX: usize = 32 << 20;
 
 /// What this node has recorded as a home.
 #[derive(Default)]
@@ -29,7 +30,9 @@ pub(crate) struct Home {
     announced: BTreeSet<NodeId>,
     directory: Directory,
     table: Table,
-    waiting: VecDeque<(NodeId, HomeMessage)>,
+    waiting: VecDeque<(NodeId, Peer)>,
+    /// Bytes of those.
+    waiting_bytes: usize,
 }
 
 impl Home {
@@ -83,32 +86,49 @@ impl Home {
     }
 
     /// Questions that waited for this home to open.
-    pub(crate) fn take_waiting(&mut self) -> VecDeque<(NodeId, HomeMessage)> {
+    pub(crate) fn take_waiting(&mut self) -> VecDeque<(NodeId, Peer)> {
         assert!(self.open, "questions wait until the home is open");
+        self.waiting_bytes = 0;
         std::mem::take(&mut self.waiting)
     }
 
     /// Keeps a question until the home is open; returns it if the home is open now.
-    pub(crate) fn admit(
-        &mut self,
-        core: &mut Core,
-        from: NodeId,
-        question: HomeMessage,
-    ) -> Option<HomeMessage> {
-        if self.open || core.planted(Planted::HomeNotOpen) {
+    pub(crate) fn admit(&mut self, core: &mut Core, from: NodeId, question: Peer) -> Option<Peer> {
+        if self.open || core.planted(Planted::HomeNotOpen) && matches!(question, Peer::Home { .. }) {
             return Some(question);
         }
         // It may be lost, and is too large to keep.
-        if matches!(question, HomeMessage::Tell { .. }) {
+        if matches!(question, Peer::Home { message: HomeMessage::Tell { .. }, .. }) {
             core.counters.tells_lost += 1;
             return None;
         }
-        if self.waiting.len() == WAITING_MAX {
-            self.waiting.pop_front();
+        let weight = question.weight();
+        if from != core.me() && self.waiting_bytes + weight > WAITING_BYTES_MAX {
+            core.lose(from);
+            return None;
         }
+        self.waiting_bytes += weight;
         self.waiting.push_back((from, question));
-        assert!(self.waiting.len() <= WAITING_MAX, "questions that wait are bounded");
         None
+    }
+
+    // ---- links -----------------------------------------------------------------------------------------
+
+    /// Messages between this node and `peer` were lost. What it has announced and asked is void: the home is closed until the
+    /// peer has announced again.
+    pub(crate) fn doubt(&mut self, core: &Core, peer: NodeId) {
+        self.open = false;
+        self.announced.remove(&peer);
+        self.table.forget(peer);
+        self.waiting.retain(|(from, _)| *from != peer);
+        self.waiting_bytes = self.waiting.iter().map(|(_, question)| question.weight()).sum();
+        // Nodes that did not find an entity there ask again, once it is clear who owns it.
+        for (asker, entity) in self.directory.doubt(peer).into_iter().filter(|(asker, _)| *asker != peer) {
+            let message = HomeMessage::Locate { entity, not: None };
+            let question = Peer::Home { epoch: core.view.epoch, message };
+            self.waiting_bytes += question.weight();
+            self.waiting.push_back((asker, question));
+        }
     }
 
     // ---- questions about entities ----------------------------------------------------------------------

@@ -281,9 +281,16 @@ impl Host {
 
     /// Nodes were lost, with the transactions that they coordinated or took part in, and the connections of players here.
     pub(crate) fn on_nodes_gone(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
-        self.lose_partners(rooms, gone);
+        self.lose_partners(rooms, gone, true);
         self.desk.watchers = Watchers::default();
         self.lose_lines(rooms, gone);
+    }
+
+    /// Messages between this node and another were lost: of transactions, about connections there, and about handoffs to it.
+    pub(crate) fn on_link_reset(&mut self, rooms: &mut Rooms<'_>, peer: NodeId) {
+        self.lose_partners(rooms, &[peer], false);
+        self.lose_lines(rooms, &[peer]);
+        self.resume_handoffs(rooms, &[peer]);
     }
 
     // ---- time ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, Limits, NodeId, 
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
-use crate::peer::Peer;
+use crate::peer::{Label, Peer};
 
 /// A membership view: who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -67,13 +67,20 @@ pub enum Input {
     Peer {
         /// The sender.
         from: NodeId,
-        /// Its incarnation: the node ignores an incarnation that was removed.
-        incarnation: u64,
+        /// As the sender gave it with the message. The node ignores an incarnation that was removed.
+        label: Label,
         /// The message.
         message: Peer,
     },
-    /// The link to a peer was reset: most likely it has crashed.
+    /// The connection to a peer broke: most likely the peer has crashed. Whatever was in flight may be lost; what must arrive is
+    /// sent again at once. Drop it, or send it by the next connection.
     LinkBroken {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// Messages to a peer that must arrive are lost for good, whatever connections come: the driver had no room for them, or
+    /// could not write them.
+    LinkLost {
         /// The peer.
         peer: NodeId,
     },
@@ -180,6 +187,8 @@ pub enum Output {
     Peer {
         /// The receiver.
         to: NodeId,
+        /// Give it to the receiver with the message.
+        label: Label,
         /// The message.
         message: Peer,
     },
@@ -299,6 +308,9 @@ pub struct WorldSettings {
     /// How long another node must have been home of a player's surroundings before the player is handed to that node, ms
     /// (default 3,000; checked once per second). 0: the player stays where its session began.
     pub follow_after_ms: u64,
+    /// Bytes that a node keeps for another one until that has acknowledged them (default 32 MiB). Beyond that it drops them, and
+    /// both begin again: everything soft between the two is announced again.
+    pub link_bytes_max: usize,
     /// Limits on clients.
     pub limits: Limits,
 }
@@ -331,6 +343,7 @@ impl Default for WorldSettings {
             append_slow_ms: 2_000,
             append_wait_ms: 5_000,
             follow_after_ms: 3_000,
+            link_bytes_max: 32 << 20,
             limits: Limits::default(),
         }
     }
@@ -449,6 +462,12 @@ pub struct Counters {
     pub nonsense: u64,
     /// Entities whose journal could not be read.
     pub broken: u64,
+    /// Messages of other nodes that were not taken: they had been taken before, or earlier ones are missing.
+    pub links_repeated: u64,
+    /// Times that a link to another node was reset: messages were lost for good, and everything was announced again.
+    pub link_resets: u64,
+    /// Bytes kept for other nodes until those have acknowledged them (gauge).
+    pub link_bytes: u64,
     /// Fences written.
     pub fences: u64,
     /// Players handed to another node.

@@ -14,6 +14,7 @@ pub mod game;
 mod home;
 mod host;
 mod io;
+mod link;
 mod membership;
 mod overload;
 mod peer;
@@ -21,33 +22,28 @@ mod planted;
 mod retry;
 mod view;
 
-use std::collections::VecDeque;
-
 pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
     BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass,
     View, WorldSettings,
 };
 pub use peer::{
-    Age, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
-    TxId, TxMessage, WatchRefused, WatchedState,
+    Age, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed, ToEdge,
+    ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, EntityId, NodeId, Now, Term, Time};
+use gundo_types::{ChunkId, EntityId, NodeId, Now, Planted, Term, Time};
 
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
 use crate::edge::Edge;
 use crate::home::Home;
 use crate::host::Host;
+use crate::link::{Incoming, Links};
 use crate::membership::Membership;
 use crate::overload::Overload;
 
-/// Peer messages of an epoch that this node has not reached yet. More are dropped: their senders announce themselves again.
-const EARLY_MAX: usize = 100_000;
-/// Peer messages that wait for this node's homes to open. More are dropped: their senders ask again.
-const WAITING_FOR_HOME_MAX: usize = 100_000;
 /// Housekeeping, ms.
 const SECOND_MS: u64 = 1_000;
 
@@ -60,7 +56,7 @@ const SECOND_MS: u64 = 1_000;
 ///
 /// It only routes. The work is in its rooms, each with a state of its own: `edge` (sessions of clients), `host` (entities
 /// that are real here), `home` (where entities are, and who looks at which chunk), `crowd` (who sees what); beside them `view`,
-/// `membership` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core.
+/// `membership`, `link` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core.
 /// To other nodes, and to rooms above it, a room sends [`Peer`] messages, also on the same node.
 pub struct Node {
     core: Core,
@@ -69,11 +65,8 @@ pub struct Node {
     host: Host,
     edge: Edge,
     membership: Membership,
+    links: Links,
     overload: Overload,
-    /// Messages of epochs that this node has not reached yet, with their senders' incarnations.
-    early: VecDeque<(NodeId, u64, Peer)>,
-    /// Messages that wait for this node's homes to open.
-    waiting_for_home: VecDeque<(NodeId, Peer)>,
     /// Number of the last tick.
     last_tick: Option<u32>,
     /// The node stops, and it has dismissed all players.
@@ -95,8 +88,7 @@ impl Node {
             edge: Edge::default(),
             membership: Membership::default(),
             overload: Overload::default(),
-            early: VecDeque::new(),
-            waiting_for_home: VecDeque::new(),
+            links: Links::default(),
             last_tick: None,
             dismissed: false,
             stopped: false,
@@ -116,6 +108,9 @@ impl Node {
         self.core.now =
             Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
         assert!(self.core.local.is_empty(), "the previous input left no message to the node itself");
+        while let Some(peer) = self.links.next_reset(&mut self.core) {
+            self.on_link_reset(peer);
+        }
         if let Some(input) = self.mistakes.input(input) {
             self.take(input);
         }
@@ -129,10 +124,15 @@ impl Node {
 
     /// The next thing to do; call until `None` after every [`handle`](Self::handle).
     pub fn poll_output(&mut self) -> Option<Output> {
+        let again = if self.membership.is_fenced() { None } else { self.links.poll_again(&self.core) };
+        if again.is_some() {
+            return again;
+        }
         loop {
             let output = self.core.outputs.pop_front()?;
-            if let Some(output) = self.mistakes.output(output) {
-                return Some(output);
+            let said = self.mistakes.output(output).and_then(|output| self.links.label(&self.core, output));
+            if said.is_some() {
+                return said;
             }
         }
     }
@@ -164,6 +164,7 @@ impl Node {
             sessions: self.edge.len() as u64,
             watches: self.edge.watches() as u64,
             chunks: chunks as u64,
+            link_bytes: self.links.bytes() as u64,
             ..self.core.counters.clone()
         };
         self.host.count(&self.core, &mut counters);
@@ -216,10 +217,11 @@ impl Node {
             return;
         }
         assert!(self.core.local.is_empty(), "no message to the node itself is left");
-        let draining = self.core.is_draining();
-        assert!(!self.stopped || self.core.stopping || draining, "only a stop or a drain ends a node");
+        let ends = self.core.stopping || self.core.is_draining();
+        assert!(!self.stopped || ends, "only a stop or a drain ends a node");
         self.with_host(|host, rooms| host.check(rooms));
         self.home.check();
+        self.links.check(&self.core);
         self.crowd.check(&self.core);
         self.edge.check(&self.core);
     }
@@ -248,8 +250,12 @@ impl Node {
             Input::Gone { conn } => self.with_edge(|edge, rooms| edge.handle_gone(rooms, conn)),
             Input::Lagging { conn } => self.with_edge(|edge, rooms| edge.handle_lagging(rooms, conn)),
             Input::Drained { conn } => self.with_edge(|edge, rooms| edge.handle_drained(rooms, conn)),
-            Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
-            Input::LinkBroken { peer } => self.membership.on_link_broken(&mut self.core, peer),
+            Input::Peer { from, label, message } => self.take_peer(from, label, message),
+            Input::LinkBroken { peer } => {
+                self.membership.on_link_broken(&mut self.core, peer);
+                self.links.on_broken(&self.core, peer);
+            }
+            Input::LinkLost { peer } => self.links.on_lost(peer),
             Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
             Input::Appended { batch, outcome } => {
                 self.with_host(|host, rooms| host.handle_appended(rooms, batch, outcome));
@@ -277,23 +283,22 @@ impl Node {
             return;
         }
         let first = self.core.view.members.is_empty();
-        let me = (self.core.me(), self.core.settings.incarnation);
+        let me = (self.core.me(), self.incarnation());
         if !first && !view.members.iter().any(|m| (m.node, m.incarnation) == me) {
             return self.membership.fence_off(&mut self.core);
         }
-        let in_order = view.members.windows(2).all(|pair| pair[0].node < pair[1].node);
-        assert!(in_order, "a view lists each node once, in order");
+        assert!(view.members.is_sorted_by(|a, b| a.node < b.node), "a view lists each node once, in order");
         let before = std::mem::replace(&mut self.core.view, view);
         // A member that came back with a new incarnation does not stay.
-        let stays = |m: &Member| {
-            self.core.view.members.iter().any(|n| (n.node, n.incarnation) == (m.node, m.incarnation))
-        };
+        let is = |m: &Member, n: &Member| (m.node, m.incarnation) == (n.node, n.incarnation);
+        let stays = |m: &Member| self.core.view.members.iter().any(|n| is(m, n));
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
         assert!(first || !gone.contains(&me.0), "a node that is removed has stopped");
         // While the pictures of the lost are still there: they show where players stood.
         let heard = self.membership.heard(&gone);
         self.with_edge(|edge, rooms| edge.lose_holders(rooms, &heard));
         self.membership.set(&self.core, &self.core.view.members, first);
+        self.links.set(me.0, &self.core.view.members);
         self.home.reset();
         assert!(!self.home.is_open(), "a home is closed until all have announced");
         self.crowd.interest.forget_publishers(&mut self.core, &gone);
@@ -303,26 +308,29 @@ impl Node {
             host.leave_homes(rooms);
             host.leave_places(rooms);
         });
-        self.announce();
-        self.with_edge(|edge, rooms| edge.ask_homes_again(rooms));
+        self.announce(None);
+        self.with_edge(|edge, rooms| edge.ask_homes_again(rooms, None));
         self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
         self.edge.tell_edges(&mut self.core);
         if first {
-            self.schedule_tick();
+            self.core.schedule_tick();
             self.core.after_ms(SECOND_MS, Timer::Second);
             self.membership.on_beat(&mut self.core);
         }
-        for (from, incarnation, message) in std::mem::take(&mut self.early) {
-            self.take_peer(from, incarnation, message);
+        for (from, incarnation, message) in self.links.take_early() {
+            let (core, members) = (&mut self.core, &mut self.membership);
+            if let Some(message) = self.links.admit_taken(core, members, from, incarnation, message) {
+                self.handle_peer(from, message);
+            }
         }
     }
 
-    /// Announces to every home of the new view what this node owns, subscribes to and publishes.
-    fn announce(&mut self) {
+    /// Announces to every home of the view, or `only` to one, what this node owns, subscribes to and publishes.
+    fn announce(&mut self, only: Option<NodeId>) {
         let holds = self.host.announced(&self.core);
         let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
         let publishes: Vec<_> = self.crowd.publisher.published().collect();
-        home::announce(&mut self.core, &holds, &subscribes, &publishes);
+        home::announce(&mut self.core, only, &holds, &subscribes, &publishes);
     }
 
     fn handle_stop(&mut self) {
@@ -335,25 +343,30 @@ impl Node {
 
     // ---- peers -----------------------------------------------------------------------------------------
 
-    /// A peer's message, accepted from members only. A message from a node that has just joined waits for the view.
-    fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
-        let later = match self.membership.admits(&self.core, from, incarnation) {
-            Ok(()) => {
-                self.membership.hear(from, self.core.now.time);
-                matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
-            }
-            // The sender is ahead, or this node was removed: the next view says which.
-            Err(_) if matches!(message, Peer::Stale { .. }) => false,
-            Err(true) => true,
-            Err(false) => return self.membership.tell_stale(&mut self.core, from),
-        };
-        if !later {
-            self.handle_peer(from, message);
-        } else if self.early.len() < EARLY_MAX {
-            self.early.push_back((from, incarnation, message));
-        } else {
-            self.core.note_early();
+    /// A peer's message, as its link gives it: accepted from members only.
+    fn take_peer(&mut self, from: NodeId, label: Label, message: Peer) {
+        let (core, members) = (&mut self.core, &mut self.membership);
+        let Incoming { reset, message } = self.links.admit(core, members, from, label, message);
+        if reset {
+            self.on_link_reset(from);
         }
+        if let Some(message) = message {
+            self.handle_peer(from, message);
+        }
+    }
+
+    /// Messages between a member and this node were lost for good, both ways. Everything soft between the two is said again and
+    /// replaces what was; the member does the same.
+    fn on_link_reset(&mut self, peer: NodeId) {
+        self.core.counters.link_resets += 1;
+        if self.core.planted(Planted::LinkResetUnnoticed) {
+            return;
+        }
+        self.home.doubt(&self.core, peer);
+        self.announce(Some(peer));
+        self.with_host(|host, rooms| host.on_link_reset(rooms, peer));
+        self.with_edge(|edge, rooms| edge.on_link_reset(rooms, peer));
+        self.crowd.interest.ask_again(&mut self.core, peer);
     }
 
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
@@ -361,6 +374,8 @@ impl Node {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
+            // The link has read its label.
+            Peer::Heard { .. } | Peer::Later => {}
             Peer::Alive { epoch, renews, unreachable } => {
                 self.membership.on_alive(&mut self.core, from, epoch, renews, unreachable);
             }
@@ -371,6 +386,7 @@ impl Node {
             Peer::Sent { number, rosters } => {
                 self.crowd.interest.compare_sent(&mut self.core, from, number, &rosters);
             }
+            Peer::Missed { first } => self.crowd.publisher.owe_since(from, first),
             Peer::KeyframeWanted(chunk) => self.crowd.publisher.owe_keyframe(from, chunk),
             Peer::ToPlayer { player, line, message } => {
                 self.with_host(|host, rooms| host.hear_edge(rooms, from, player, line, message));
@@ -395,11 +411,7 @@ impl Node {
         if answers {
             self.with_host(|host, rooms| host.on_participant(rooms, from, tx, entity, message));
         } else if matches!(message, TxMessage::Prepare { .. }) && !self.home.is_open() {
-            if self.waiting_for_home.len() < WAITING_FOR_HOME_MAX {
-                self.waiting_for_home.push_back((from, Peer::Transaction { tx, entity, message }));
-            } else {
-                self.core.note_early();
-            }
+            self.home.admit(&mut self.core, from, Peer::Transaction { tx, entity, message });
         } else {
             self.with_host(|host, rooms| host.on_coordinator(rooms, from, tx, entity, message));
         }
@@ -416,8 +428,9 @@ impl Node {
             }
             answer if answer.is_from_home() => self.handle_home_answer(from, answer),
             question => {
-                if let Some(question) = self.home.admit(&mut self.core, from, question) {
-                    self.handle_home_question(from, question);
+                let question = Peer::Home { epoch: self.core.view.epoch, message: question };
+                if let Some(Peer::Home { message, .. }) = self.home.admit(&mut self.core, from, question) {
+                    self.handle_home_question(from, message);
                 }
             }
         }
@@ -488,10 +501,7 @@ impl Node {
             self.with_host(|host, rooms| host.on_observed(rooms, chunk));
         }
         for (from, question) in self.home.take_waiting() {
-            self.handle_home(from, question);
-        }
-        for (from, message) in std::mem::take(&mut self.waiting_for_home) {
-            self.handle_peer(from, message);
+            self.handle_peer(from, question);
         }
     }
 
@@ -526,7 +536,7 @@ impl Node {
                 break;
             }
         }
-        assert!(self.core.local.is_empty() && self.early.len() <= EARLY_MAX);
+        assert!(self.core.local.is_empty(), "the node has heard what it said to itself");
         if self.core.stopping && !self.stopped && self.host.is_quiet(&mut self.core) {
             // Only once: if the journal does not take a player's last place, the world must stop all the same.
             if !std::mem::replace(&mut self.dismissed, true) {
@@ -548,23 +558,14 @@ impl Node {
         self.home.is_open() && self.host.is_empty() && self.edge.is_empty() && !self.crowd.publisher.lingers()
     }
 
-    /// Ticks are aligned on world time, so that all nodes tick together.
-    fn schedule_tick(&mut self) {
-        let tick_us = u64::from(self.core.world().tick_ms) * 1_000;
-        let into_us = (self.core.now.world.0 * 1_000) % tick_us;
-        assert!(into_us < tick_us, "the next tick is within a tick");
-        self.core.at(Time(self.core.now.time.0 + tick_us - into_us), Timer::Tick);
-    }
-
     fn on_tick(&mut self) {
         // When world time runs slower than node time, or stands still, this runs twice in one tick. Receivers order frames by
         // the tick number, so each number is published once.
         let tick = self.core.tick();
         if self.last_tick == Some(tick) {
-            return self.schedule_tick();
+            return self.core.schedule_tick();
         }
-        let newer = self.last_tick.is_none_or(|last| tick.wrapping_sub(last) < u32::MAX / 2);
-        assert!(newer, "world time does not run backwards, so tick numbers grow");
+        assert!(self.last_tick.is_none_or(|last| tick.wrapping_sub(last) < u32::MAX / 2), "ticks grow");
         self.last_tick = Some(tick);
         // Frames from other nodes are passed on in every tick.
         if !self.overload.skips(tick) {
@@ -577,7 +578,7 @@ impl Node {
         });
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
-        self.schedule_tick();
+        self.core.schedule_tick();
     }
 
     fn on_flush(&mut self) {

@@ -4,7 +4,13 @@
 //! the sender's epoch. If it is older than the receiver's, the message is dropped: the sender announces itself again in the new
 //! view. If it is newer, the message waits for the view.
 //!
-//! On a link between two processes they travel as the messages of `peer.proto`: see `codec`.
+//! On a link between two processes they travel as the messages of `peer.proto`: see `codec`. What must arrive has a number: see
+//! `link`.
+
+mod label;
+mod weight;
+
+pub use label::Label;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
@@ -30,6 +36,14 @@ pub enum Peer {
         /// The sender's epoch.
         epoch: Epoch,
     },
+    /// The sender's link says which messages have arrived (in the [`Label`]). `again`: one is missing, so it takes none that come
+    /// after: send all from there again.
+    Heard {
+        /// Something is missing.
+        again: bool,
+    },
+    /// An arrow of a later version, which this one does not know: ignored.
+    Later,
     /// To and from homes.
     Home {
         /// The sender's epoch.
@@ -50,6 +64,11 @@ pub enum Peer {
         number: u64,
         /// Last roster numbers.
         rosters: Vec<(ChunkId, u32)>,
+    },
+    /// A subscriber missed bundles, from this number on: it asks the publisher for keyframes of the chunks with news since.
+    Missed {
+        /// Number of the first.
+        first: u64,
     },
     /// A subscriber missed a roster part and asks the publisher for a keyframe.
     KeyframeWanted(ChunkId),
@@ -95,6 +114,10 @@ pub enum Peer {
 /// one. It gets the frames that players get, but this subscription keeps nothing loaded.
 pub(crate) const PLACES: u8 = 1 << 3;
 
+/// Entries of one message with a list that may be long: what has more comes in several messages. The largest entry has less than
+/// 64 bytes on a link.
+pub(crate) const PART_ENTRIES_MAX: usize = 1_000;
+
 /// Questions and news for homes, and their answers.
 #[derive(Clone, Debug)]
 pub enum HomeMessage {
@@ -106,7 +129,7 @@ pub enum HomeMessage {
         subscribes: Vec<(ChunkId, u8)>,
         /// Chunks it publishes.
         publishes: Vec<ChunkId>,
-        /// The last part: on a link, a long announcement comes in parts.
+        /// The last part: a long announcement comes in parts.
         last: bool,
     },
     /// Where is it? If nobody owns it, the sender takes it.

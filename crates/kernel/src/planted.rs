@@ -87,8 +87,8 @@ impl Mistakes {
         match (self.planted, &mut output) {
             (None, _) => {}
             (_, Output::Peer { .. }) => {
-                let Output::Peer { to, message } = output else { return Some(output) };
-                return self.peer(message).map(|message| Output::Peer { to, message });
+                let Output::Peer { to, label, message } = output else { return Some(output) };
+                return self.peer(message).map(|message| Output::Peer { to, label, message });
             }
             (Some(Planted::PartLeftOut), Output::Append(batch)) if batch.streams.len() > 1 => {
                 batch.streams.remove(1);

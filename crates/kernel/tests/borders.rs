@@ -2,8 +2,9 @@
 
 mod support;
 
+use gundo_kernel::Peer;
 use gundo_types::{Body, NodeId, Point};
-use support::cluster::Cluster;
+use support::cluster::{Cluster, Fate, Strike};
 use support::game::PlayerCommand;
 
 /// Ann enters a chunk where nobody was before. Her node must first ask its home, often another node, who looks there.
@@ -45,6 +46,46 @@ fn step_over_borders(before_ms: u64) {
         cluster.command(ann, &PlayerCommand { jump: CHUNK - 200, ..Default::default() });
         x += CHUNK;
     }
+}
+
+/// A bundle with news of one chunk is lost, of twenty-five that somebody stands in: only that chunk's keyframe is sent again.
+#[test]
+fn one_lost_bundle_costs_the_keyframes_of_what_was_in_it() {
+    const CHUNK: i32 = 30_000;
+    let mut cluster = Cluster::new(2, 1);
+    let bob = cluster.connect("bob", 2);
+    let crowd: Vec<_> = (0..25).map(|n| cluster.connect(&format!("ann{n}"), 1)).collect();
+    cluster.run_ms(1_000);
+    for (client, n) in crowd.iter().zip(0..) {
+        let to = Point::new((n % 5 - 2) * CHUNK + 15_000, (n / 5 - 2) * CHUNK + 15_000);
+        cluster.clients[*client].body.at = to;
+        let body = cluster.clients[*client].body;
+        // One chunk in each jump, as far as the game allows.
+        cluster.command(*client, &PlayerCommand { jump: to.x - 15_000, ..Default::default() });
+        cluster.move_to(*client, body);
+    }
+    cluster.hold();
+    cluster.run_ms(3_000);
+    cluster.check_pictures();
+    let shown: std::collections::BTreeSet<_> =
+        cluster.nodes[&NodeId(1)].reals().filter_map(|real| real.shown.map(|(chunk, ..)| chunk)).collect();
+    assert!(shown.len() >= 5, "they stand in {} chunks", shown.len());
+    let is_bundle = |from, to, message: &Peer| {
+        from == NodeId(1) && to == NodeId(2) && matches!(message, Peer::Frames { .. })
+    };
+    cluster.strike = Some(Strike { at: Box::new(is_bundle), fate: Fate::Lost, struck: None });
+    let before = cluster.keyframes;
+    for step in 0..30 {
+        let mut body = cluster.clients[crowd[0]].body;
+        body.at.x += if step % 2 == 0 { 100 } else { -100 };
+        cluster.move_to(crowd[0], body);
+        cluster.run_ms(100);
+    }
+    let lost = cluster.strike.as_ref().is_some_and(|strike| strike.struck.is_some());
+    assert!(lost && cluster.clients[bob].session.is_live());
+    let sent = cluster.keyframes - before;
+    assert!((1..=2).contains(&sent), "{sent} keyframes for one lost bundle");
+    cluster.check_pictures();
 }
 
 /// Two players walk into the land of another node and are handed over: neither disappears for a moment, nor stands still.

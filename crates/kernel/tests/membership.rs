@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use gundo_kernel::{HomeMessage, Input, Output, Peer, View};
+use gundo_kernel::{HomeMessage, Input, Label, Output, Peer, View};
 use gundo_rig::member;
 use gundo_types::{ChunkId, Epoch, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, new_node};
@@ -22,7 +22,7 @@ fn removal_ms(speaks: impl Fn(u64) -> Option<u64>) -> Option<u64> {
         let now = Now { time: Time(ms * 1_000), world: WorldTime(ms) };
         let said = speaks(ms).map(|incarnation| Input::Peer {
             from: NodeId(2),
-            incarnation,
+            label: Label { from: incarnation, ..Label::default() },
             message: Peer::Stale { epoch: Epoch(4) },
         });
         for input in first.take().into_iter().chain(said).chain([Input::Timeout]) {
@@ -57,7 +57,8 @@ fn a_home_opens_with_the_last_part_of_the_last_member() {
         let publishes = vec![ChunkId::default()];
         let message = HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes, last };
         let message = Peer::Home { epoch: Epoch(5), message };
-        node.handle(Now::default(), Input::Peer { from: NodeId(2), incarnation: 12, message });
+        let label = Label { from: 12, ..Label::default() };
+        node.handle(Now::default(), Input::Peer { from: NodeId(2), label, message });
     }
     assert!(node.is_ready());
 }

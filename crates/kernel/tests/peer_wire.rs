@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
-    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
-    Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened, Peer,
+    Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -23,20 +23,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_message_is_the_same_on_the_other_side(incarnation: u64, peer in peer()) {
-        let bytes = peer.encode(incarnation).expect("small ones");
-        prop_assert_eq!(bytes.len(), 1);
-        let (of, back) = Peer::decode(bytes[0].clone()).expect("it was encoded");
-        prop_assert_eq!(of, incarnation);
+    fn every_message_is_the_same_on_the_other_side(label in label(), peer in peer()) {
+        let bytes = peer.encode(&label).expect("small ones");
+        let (carried, back) = Peer::decode(bytes.clone()).expect("it was encoded");
+        prop_assert_eq!(carried, label);
         prop_assert_eq!(text(&back), text(&peer));
-        prop_assert_eq!(&back.encode(incarnation).expect("a small one"), &bytes);
+        prop_assert_eq!(&back.encode(&label).expect("a small one"), &bytes);
         prop_assert_eq!(back.entity(), peer.entity());
     }
 
     /// Bytes with a few of them changed are an error, or another message.
     #[test]
     fn damaged_bytes_are_a_message_or_an_error(peer in peer(), wounds in vec((any::<usize>(), any::<u8>()), 1..4)) {
-        let mut bytes = peer.encode(1).expect("a small one").concat();
+        let mut bytes = bytes_of(&peer).to_vec();
         for (at, byte) in wounds {
             let at = at % bytes.len();
             bytes[at] = byte;
@@ -52,10 +51,10 @@ proptest! {
 
 /// A message decoded from random bytes is a message like any other.
 fn check_total(bytes: Vec<u8>) {
-    let Ok((incarnation, peer)) = Peer::decode(bytes.into()) else { return };
-    let again = peer.encode(incarnation).expect("it came in one");
-    let (of, back) = Peer::decode(again[0].clone()).expect("it was encoded");
-    assert_eq!((of, text(&back)), (incarnation, text(&peer)));
+    let Ok((label, peer)) = Peer::decode(bytes.into()) else { return };
+    let again = peer.encode(&label).expect("it came in one");
+    let (carried, back) = Peer::decode(again).expect("it was encoded");
+    assert_eq!((carried, text(&back)), (label, text(&peer)));
 }
 
 /// The random values above cover every arrow of the schema.
@@ -64,63 +63,37 @@ fn every_arrow_is_tried() {
     let mut runner = TestRunner::deterministic();
     let names: BTreeSet<_> = (0..2_000)
         .map(|_| peer().new_tree(&mut runner).expect("a value").current())
-        .map(|peer| peer.to_message(1).about().expect("an arrow").name)
+        .map(|peer| peer.to_message(&Label::default()).about().expect("an arrow").name)
         .collect();
     assert_eq!(names, ARROWS.iter().map(|about| about.name).collect());
 }
 
-/// Lists are cut into parts, which together contain the whole list.
+/// A part of a list has so few entries that it fits, however large they are.
 #[test]
-fn long_lists_come_in_parts() {
-    let entity = |id| EntityId::new(Kind(1), id);
-    let term = |epoch| Term { epoch, count: 9 };
-    let chunk = |x: u16| ChunkId { island: 1, x: x as i16, y: -7 };
-    let holds: Vec<_> = (0..20_000).map(|id| (entity(id), term(id))).collect();
-    let looks: Vec<_> = (0..30_000).map(|x| (chunk(x), 1 + (x % 7) as u8)).collect();
-    let publishes: Vec<_> = (0..10_000).map(chunk).collect();
-    let rosters: Vec<_> = (0..20_000).map(|x| (chunk(x), u32::from(x))).collect();
-
-    let (subscribes, last) = (looks.clone(), true);
-    let message =
-        HomeMessage::Announce { holds: holds.clone(), subscribes, publishes: publishes.clone(), last };
-    let parts = in_parts(Peer::Home { epoch: Epoch(3), message });
-    let mut said = (Vec::new(), Vec::new(), Vec::new());
-    for (at, part) in parts.iter().enumerate() {
-        let Peer::Home {
-            epoch: Epoch(3),
-            message: HomeMessage::Announce { holds, subscribes, publishes, last },
-        } = part
-        else {
-            panic!("{part:?}")
-        };
-        assert_eq!(*last, at + 1 == parts.len(), "the home opens with the last part");
-        said.0.extend(holds);
-        said.1.extend(subscribes);
-        said.2.extend(publishes);
+fn a_part_of_the_largest_entries_is_small_enough() {
+    const ENTRIES: usize = 1_000;
+    let entity = EntityId::new(Kind(u16::MAX), u64::MAX);
+    let term = Term { epoch: u64::MAX, count: u32::MAX };
+    let chunk = ChunkId { island: u16::MAX, x: i16::MIN, y: i16::MIN };
+    let home = |message| Peer::Home { epoch: Epoch(u64::MAX), message };
+    let holds = vec![(entity, term); ENTRIES];
+    let announce = HomeMessage::Announce { holds, subscribes: vec![], publishes: vec![], last: true };
+    let subscribe = HomeMessage::Subscribe(vec![(chunk, 15); ENTRIES]);
+    let sent = Peer::Sent { number: u64::MAX, rosters: vec![(chunk, u32::MAX); ENTRIES] };
+    for peer in [home(announce), home(subscribe), sent] {
+        let bytes = peer.encode(&full()).expect("it fits").len();
+        assert!((10 * ENTRIES..=PART_BYTES_MAX).contains(&bytes), "{bytes} bytes");
     }
-    assert_eq!(said, (holds, looks.clone(), publishes));
-
-    let message = HomeMessage::Subscribe(looks.clone());
-    let said = in_parts(Peer::Home { epoch: Epoch(3), message }).into_iter().flat_map(|part| match part {
-        Peer::Home { epoch: Epoch(3), message: HomeMessage::Subscribe(looks) } => looks,
-        other => panic!("{other:?}"),
-    });
-    assert_eq!(said.collect::<Vec<_>>(), looks);
-
-    let sent = Peer::Sent { number: 5, rosters: rosters.clone() };
-    let said = in_parts(sent).into_iter().flat_map(|part| match part {
-        Peer::Sent { number: 5, rosters } => rosters,
-        other => panic!("{other:?}"),
-    });
-    assert_eq!(said.collect::<Vec<_>>(), rosters);
 }
 
-fn in_parts(peer: Peer) -> Vec<Peer> {
-    let parts = peer.encode(4).expect("it comes in parts");
-    assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= PART_BYTES_MAX));
-    // No more of them than necessary.
-    assert!(parts.iter().map(Bytes::len).sum::<usize>() > parts.len() * PART_BYTES_MAX / 3);
-    parts.into_iter().map(|part| Peer::decode(part).expect("a part").1).collect()
+/// The largest label.
+fn full() -> Label {
+    let most = u64::MAX;
+    Label { from: most, to: most, resets: u32::MAX, number: most, after: most, received: most }
+}
+
+fn bytes_of(peer: &Peer) -> Bytes {
+    peer.encode(&Label { from: 1, ..Label::default() }).expect("a small one")
 }
 
 #[test]
@@ -130,10 +103,10 @@ fn what_is_too_large_is_an_error() {
         player: EntityId::new(Kind(1), 1),
         message: ToEdge::Own(vec![0; bytes].into()),
     };
-    let error = own(MESSAGE_BYTES_MAX).encode(1).expect_err("too large");
+    let error = own(MESSAGE_BYTES_MAX).encode(&full()).expect_err("too large");
     assert_eq!((error.name, error.bytes_max), ("Own", MESSAGE_BYTES_MAX));
-    assert_eq!(own(MESSAGE_BYTES_MAX - 100).encode(1).expect("just small enough").len(), 1);
-    let huge = own(MESSAGE_BYTES_MAX).to_message(1).encode_to_vec();
+    assert!(own(MESSAGE_BYTES_MAX - 100).encode(&full()).is_ok(), "just small enough");
+    let huge = own(MESSAGE_BYTES_MAX).to_message(&full()).encode_to_vec();
     assert!(matches!(Peer::decode(huge.into()), Err(Malformed::TooLarge(_))));
 }
 
@@ -146,7 +119,7 @@ fn frames_pass_through_without_a_copy() {
     let roster = encoded(frame);
     let chunk = ChunkId { island: 1, x: 4, y: 5 };
     let frame = ChunkFrame::new(chunk, 9, Some(roster.clone()), [None, None, None]);
-    let bytes = Peer::Frames { number: 1, frames: vec![frame] }.encode(1).expect("a bundle").remove(0);
+    let bytes = bytes_of(&Peer::Frames { number: 1, frames: vec![frame] });
     let (_, Peer::Frames { frames, .. }) = Peer::decode(bytes.clone()).expect("a bundle") else {
         panic!("it is one");
     };
@@ -162,7 +135,7 @@ fn what_makes_no_sense_is_an_error() {
     let announce = |tiers| {
         let subscribes = vec![(ChunkId::default(), tiers)];
         let message = HomeMessage::Announce { holds: vec![], subscribes, publishes: vec![], last: true };
-        Peer::decode(Peer::Home { epoch: Epoch(1), message }.encode(1).expect("a small one").remove(0))
+        Peer::decode(bytes_of(&Peer::Home { epoch: Epoch(1), message }))
     };
     assert!(announce(1).is_ok());
     assert_eq!(announce(0).map(|_| ()), Err(Malformed::OutOfRange("an announced set of tiers")));
@@ -201,16 +174,17 @@ fn what_makes_no_sense_is_an_error() {
             "a roster in a motion part",
         ),
     ] {
-        let read = Peer::decode(peer.encode(1).expect("a small one").remove(0));
+        let read = Peer::decode(bytes_of(&peer));
         assert_eq!(read.map(|_| ()), Err(Malformed::OutOfRange(wrong)));
     }
     let empty = ChunkFrame::new(ChunkId::default(), 3, None, [None, None, None]);
-    let bundle = Peer::Frames { number: 1, frames: vec![empty] }.encode(1).expect("a small one").remove(0);
+    let bundle = bytes_of(&Peer::Frames { number: 1, frames: vec![empty] });
     assert_eq!(Peer::decode(bundle).map(|_| ()), Err(Malformed::Missing("a frame")));
-    assert_eq!(
-        Peer::decode(PeerMessage::default().encode_to_vec().into()).map(|_| ()),
-        Err(Malformed::Unknown)
-    );
+    // An arrow of a later version is none of these: it has its number, and the next message comes after it.
+    let later = PeerMessage { incarnation: 7, number: 3, ..PeerMessage::default() };
+    let read = Peer::decode(later.encode_to_vec().into());
+    let label = Label { from: 7, number: 3, ..Label::default() };
+    assert!(matches!(read, Ok((read, Peer::Later)) if read == label));
 }
 
 fn text(peer: &Peer) -> String {
@@ -251,12 +225,25 @@ fn peer() -> impl Strategy<Value = Peer> {
         1 => (any::<u64>(), vec((chunk(), any::<u32>()), 0..4))
             .prop_map(|(number, rosters)| Peer::Sent { number, rosters }),
         1 => chunk().prop_map(Peer::KeyframeWanted),
+        1 => any::<u64>().prop_map(|first| Peer::Missed { first }),
+        1 => any::<bool>().prop_map(|again| Peer::Heard { again }),
         4 => home,
         2 => to_player,
         4 => to_edge,
         2 => handoff,
         2 => transaction,
     ]
+}
+
+fn label() -> impl Strategy<Value = Label> {
+    any::<(u64, u64, u32, u64, u64, u64)>().prop_map(|(from, to, resets, number, after, received)| Label {
+        from,
+        to,
+        resets,
+        number,
+        after,
+        received,
+    })
 }
 
 fn home() -> impl Strategy<Value = HomeMessage> {

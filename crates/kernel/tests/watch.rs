@@ -261,7 +261,7 @@ fn watchers_are_bounded() {
 }
 
 #[test]
-fn what_is_lost_between_nodes_is_repeated() {
+fn what_is_lost_between_nodes_is_sent_again() {
     let (mut cluster, ann, bob, on) = board_of_ann();
     let lose = |cluster: &mut Cluster, at: fn(&HomeMessage) -> bool| {
         let at = move |_, _, peer: &Peer| matches!(peer, Peer::Home { message, .. } if at(message));
@@ -271,21 +271,17 @@ fn what_is_lost_between_nodes_is_repeated() {
     lose(&mut cluster, |m| matches!(m, HomeMessage::Watched { .. }));
     cluster.watch(bob, on);
     cluster.run_ms(600);
-    assert_eq!(shown(&cluster, bob, on), []);
-    cluster.run_ms(3_500);
-    assert_eq!(shown(&cluster, bob, on), [Ok(Some(1))]);
+    assert_eq!(shown(&cluster, bob, on), [Ok(Some(1))], "long before its edge registers again");
     // The news of a change is lost.
     lose(&mut cluster, |m| matches!(m, HomeMessage::Watched { .. }));
     post(&mut cluster, ann, on);
-    cluster.run_ms(4_500);
+    cluster.run_ms(600);
     assert_eq!(shown(&cluster, bob, on), [1, 2].map(|n| Ok(Some(n))));
     // The message that nobody watches any more is lost.
     lose(&mut cluster, |m| matches!(m, HomeMessage::Watch { players, .. } if players.is_empty()));
     cluster.unwatch(bob, on);
     cluster.run_ms(1_000);
-    assert_eq!((sum(&cluster, |c| c.watches), sum(&cluster, |c| c.watched)), (0, 1));
-    cluster.run_ms(10_000);
-    assert_eq!(sum(&cluster, |c| c.watched), 0, "who does not register again is forgotten");
+    assert_eq!((sum(&cluster, |c| c.watches), sum(&cluster, |c| c.watched)), (0, 0));
     cluster.run_ms(12_000);
     assert!(!cluster.nodes.values().any(|node| node.holds(on)), "and it need not be there any more");
 }
@@ -341,7 +337,7 @@ fn an_older_state_never_comes_after_a_newer_one() {
     cluster.slow_links.clear();
     post(&mut cluster, ann, on);
     cluster.run_ms(1_000);
-    assert_eq!(shown(&cluster, bob, on), [1, 3].map(|n| Ok(Some(n))));
+    assert_eq!(shown(&cluster, bob, on), [1, 2, 3].map(|n| Ok(Some(n))), "the link keeps the order");
 }
 
 #[test]

@@ -218,7 +218,6 @@ pub(crate) struct Driver {
     black_box: Arc<BlackBox>,
     logic: Logic,
     deliveries: Vec<Delivery>,
-    lost: Vec<NodeId>,
     fenced: bool,
     tick_us_max: u32,
     /// Working time since the last publication.
@@ -247,7 +246,6 @@ impl Driver {
             black_box,
             logic,
             deliveries: Vec::new(),
-            lost: Vec::new(),
             fenced: false,
             tick_us_max: 0,
             worked: Duration::ZERO,
@@ -311,11 +309,7 @@ impl Driver {
     /// Passes the results to clients and peers.
     fn carry_out(&mut self) {
         self.edge.deliver(&mut self.deliveries);
-        self.fabric.flush(&mut self.lost);
-        for peer in self.lost.drain(..) {
-            tracing::warn!(node = self.link.me.0.0, peer = peer.0, "a peer accepts no more messages");
-            self.link.inbox.give(Input::LinkBroken { peer }, Urgency::Now);
-        }
+        self.fabric.flush();
     }
 
     fn handle(&mut self, now: Now, input: Input) {
@@ -333,7 +327,7 @@ impl Driver {
                     self.deliveries.push(Delivery::Send { conn, parts, class });
                 }
                 Output::Close { conn, closing } => self.deliveries.push(Delivery::Close { conn, closing }),
-                Output::Peer { to, message } => self.fabric.push(to, message),
+                Output::Peer { to, label, message } => self.fabric.push(to, label, message),
                 Output::Append(batch) => self.handle.append(batch),
                 Output::Load { entity, load } => self.handle.load(entity, load),
                 Output::List { kind, ids, max, list } => self.handle.list(kind, ids, max, list),

@@ -5,15 +5,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_edge::Urgency;
-use gundo_kernel::{Input, Peer, ToPlayer};
+use gundo_kernel::{Input, Label, Peer, ToPlayer};
 use gundo_types::NodeId;
 
 /// Inputs that may wait before the edge stops reading from its clients.
 pub(crate) const INPUTS_MAX: usize = 65_536;
-/// Messages of one peer that may wait before its frames are dropped.
-const PEER_FRAMES_MAX: usize = 1_024;
-/// Messages of one peer that may wait before the node behind this inbox counts as lost.
-const PEER_MAX: usize = 262_144;
+/// Bytes of one peer's frames that may wait; more frames are dropped. Whatever else it sends is bounded by its own kernel: a
+/// message that must arrive and waits here is not acknowledged yet (`WorldSettings::link_bytes_max`), and heartbeats are few.
+const PEER_FRAMES_BYTES_MAX: usize = 8 << 20;
 /// How long moves and frames wait to be batched before the logic thread handles them. Bodies that walk across nodes should
 /// reach the next tick, and a wake-up for each message would cost more than the message.
 const LINGER: Duration = Duration::from_millis(10);
@@ -29,7 +28,7 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     inputs: Vec<Input>,
-    /// How many messages of each sender are waiting.
+    /// How many bytes of each sender's frames are waiting.
     peers: Vec<(NodeId, usize)>,
     urgent: bool,
     sleep: Sleep,
@@ -46,15 +45,6 @@ enum Sleep {
     Short,
     /// It was idle: any input wakes it.
     Long,
-}
-
-/// What happened to a peer's messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Handed {
-    /// Frames dropped.
-    pub(crate) dropped: usize,
-    /// The node accepts nothing any more.
-    pub(crate) lost: bool,
 }
 
 impl Inbox {
@@ -74,39 +64,37 @@ impl Inbox {
         self.filled(state);
     }
 
-    /// Adds a peer's messages, in order. When too many wait, it first drops frames; beyond the limit it drops all of them.
-    pub(crate) fn give_peer(&self, from: NodeId, incarnation: u64, messages: &mut Vec<Peer>) -> Handed {
-        let mut handed = Handed::default();
+    /// Adds a peer's messages, in order. Returns how many frames it dropped because too many wait.
+    pub(crate) fn give_peer(&self, from: NodeId, messages: &mut Vec<(Label, Peer)>) -> usize {
         let mut state = self.state();
-        if state.closed {
+        if state.closed || messages.is_empty() {
             messages.clear();
-            return handed;
+            return 0;
         }
         let mut waiting = state.peers.iter().find(|(peer, _)| *peer == from).map_or(0, |(_, n)| *n);
-        let before = waiting;
-        for message in messages.drain(..) {
-            if waiting >= PEER_MAX {
-                handed.lost = true;
-                continue;
-            }
+        let (before, mut dropped) = (state.inputs.len(), 0);
+        for (label, message) in messages.drain(..) {
             let frames = matches!(message, Peer::Frames { .. });
-            if frames && waiting >= PEER_FRAMES_MAX {
-                handed.dropped += 1;
-                continue;
+            if frames {
+                let bytes = message.weight();
+                if waiting + bytes > PEER_FRAMES_BYTES_MAX {
+                    dropped += 1;
+                    continue;
+                }
+                waiting += bytes;
             }
             let moving = matches!(message, Peer::ToPlayer { message: ToPlayer::Move { .. }, .. });
             state.urgent |= !frames && !moving;
-            state.inputs.push(Input::Peer { from, incarnation, message });
-            waiting += 1;
+            state.inputs.push(Input::Peer { from, label, message });
         }
         match state.peers.iter_mut().find(|(peer, _)| *peer == from) {
             Some((_, n)) => *n = waiting,
             None => state.peers.push((from, waiting)),
         }
-        if waiting > before {
+        if state.inputs.len() > before {
             self.filled(state);
         }
-        handed
+        dropped
     }
 
     /// The number of waiting inputs.
@@ -171,7 +159,8 @@ impl Inbox {
 mod tests {
     use std::sync::Arc;
 
-    use gundo_types::ConnId;
+    use gundo_kernel::ChunkFrame;
+    use gundo_types::{ChunkId, ConnId};
 
     use super::*;
 
@@ -204,24 +193,26 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_frames_are_dropped_first_and_never_its_messages() {
+    fn too_many_frames_of_a_peer_are_dropped_and_nothing_else() {
         let inbox = Inbox::default();
-        let frames = |n| (0..n).map(|_| Peer::Frames { number: 1, frames: Vec::new() }).collect::<Vec<_>>();
-        let asked = || Peer::KeyframeWanted(gundo_types::ChunkId::default());
-        assert_eq!(inbox.give_peer(NodeId(2), 7, &mut frames(PEER_FRAMES_MAX)), Handed::default());
+        let frames = |count: usize| {
+            let chunk = ChunkFrame::new(ChunkId::default(), 1, None, Default::default());
+            let bundle = Peer::Frames { number: 1, frames: vec![chunk; 1_000] };
+            vec![(Label::default(), bundle); count]
+        };
+        let fits = PEER_FRAMES_BYTES_MAX / frames(1)[0].1.weight();
+        let asked = || (Label::default(), Peer::KeyframeWanted(ChunkId::default()));
+        assert_eq!(inbox.give_peer(NodeId(2), &mut frames(fits)), 0);
         let mut more = frames(3);
         more.push(asked());
-        assert_eq!(inbox.give_peer(NodeId(2), 7, &mut more), Handed { dropped: 3, lost: false });
-        assert_eq!(inbox.len(), PEER_FRAMES_MAX + 1);
-        assert_eq!(
-            inbox.give_peer(NodeId(3), 8, &mut frames(1)).dropped,
-            0,
-            "another peer has its own count"
-        );
-        let mut flood = (0..PEER_MAX).map(|_| asked()).collect();
-        assert!(inbox.give_peer(NodeId(2), 7, &mut flood).lost);
+        assert_eq!(inbox.give_peer(NodeId(2), &mut more), 3);
+        assert_eq!(inbox.len(), fits + 1);
+        assert_eq!(inbox.give_peer(NodeId(3), &mut frames(1)), 0, "another peer has its own count");
+        let mut flood = (0..300_000).map(|_| asked()).collect();
+        assert_eq!(inbox.give_peer(NodeId(2), &mut flood), 0);
+        assert_eq!(inbox.len(), fits + 2 + 300_000, "what must arrive is never dropped");
         let mut inputs = Vec::new();
         assert!(inbox.take(&mut inputs, Instant::now(), false));
-        assert_eq!(inbox.give_peer(NodeId(2), 7, &mut frames(1)), Handed::default(), "taken is taken");
+        assert_eq!(inbox.give_peer(NodeId(2), &mut frames(1)), 0, "taken is taken");
     }
 }

@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 29] = [
+const COUNTERS: [Row<CounterOf>; 31] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -122,6 +122,15 @@ const COUNTERS: [Row<CounterOf>; 29] = [
     }),
     ("gundo_peer_stale_total", None, "Peer messages dropped because they were stale", |c| c.stale),
     ("gundo_retries_total", None, "Loads, appends and transactions tried again", |c| c.retries),
+    ("gundo_links_repeated_total", None, "Peer messages that came again, or before earlier ones", |c| {
+        c.links_repeated
+    }),
+    (
+        "gundo_link_resets_total",
+        None,
+        "Links to peers that began again because messages were lost for good",
+        |c| c.link_resets,
+    ),
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),
@@ -142,7 +151,7 @@ const COUNTERS: [Row<CounterOf>; 29] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 14] = [
+const GAUGES: [(&str, &str, CounterOf); 15] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
@@ -158,6 +167,7 @@ const GAUGES: [(&str, &str, CounterOf); 14] = [
     ("gundo_sessions", "Sessions at the node's edge", |c| c.sessions),
     ("gundo_watches", "Entities that clients of the node watch", |c| c.watches),
     ("gundo_watched", "Entities at home on the node that are watched", |c| c.watched),
+    ("gundo_link_bytes", "Bytes kept for peers until they acknowledge them", |c| c.link_bytes),
     ("gundo_chunks_subscribed", "Chunks the node subscribes to", |c| c.chunks),
 ];
 

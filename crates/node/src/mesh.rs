@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use gundo_edge::Urgency;
-use gundo_kernel::{Input, Peer};
+use gundo_kernel::{Input, Label, Peer};
 use gundo_types::NodeId;
 
 use crate::inbox::Inbox;
@@ -48,27 +48,26 @@ impl Mesh {
 /// One node's access to its peers.
 pub(crate) struct Fabric {
     me: NodeId,
-    incarnation: u64,
     mesh: Arc<Mesh>,
     version: u64,
-    peers: Vec<(NodeId, Arc<Inbox>, Vec<Peer>)>,
+    peers: Vec<(NodeId, Arc<Inbox>, Vec<(Label, Peer)>)>,
     /// Frames dropped because a peer did not keep up.
     pub(crate) dropped: u64,
 }
 
 impl Fabric {
-    pub(crate) fn new(me: NodeId, incarnation: u64, mesh: Arc<Mesh>) -> Self {
-        Self { me, incarnation, mesh, version: 0, peers: Vec::new(), dropped: 0 }
+    pub(crate) fn new(me: NodeId, mesh: Arc<Mesh>) -> Self {
+        Self { me, mesh, version: 0, peers: Vec::new(), dropped: 0 }
     }
 
     /// Queues a message for a peer. Messages to a node that does not run are lost.
-    pub(crate) fn push(&mut self, to: NodeId, message: Peer) {
+    pub(crate) fn push(&mut self, to: NodeId, label: Label, message: Peer) {
         let version = self.mesh.version.load(Ordering::Acquire);
         if version != self.version {
             self.look_around(version);
         }
         if let Some((_, _, waiting)) = self.peers.iter_mut().find(|(node, ..)| *node == to) {
-            waiting.push(message);
+            waiting.push((label, message));
         }
     }
 
@@ -83,14 +82,10 @@ impl Fabric {
         }
     }
 
-    /// Delivers everything queued. Peers that accept nothing any more go to `lost`.
-    pub(crate) fn flush(&mut self, lost: &mut Vec<NodeId>) {
-        for (node, inbox, waiting) in self.peers.iter_mut().filter(|(_, _, waiting)| !waiting.is_empty()) {
-            let handed = inbox.give_peer(self.me, self.incarnation, waiting);
-            self.dropped += handed.dropped as u64;
-            if handed.lost {
-                lost.push(*node);
-            }
+    /// Delivers everything queued.
+    pub(crate) fn flush(&mut self) {
+        for (_, inbox, waiting) in self.peers.iter_mut().filter(|(_, _, waiting)| !waiting.is_empty()) {
+            self.dropped += inbox.give_peer(self.me, waiting) as u64;
         }
     }
 }

@@ -37,6 +37,7 @@ const NAMES: &[&str] = &[
     "in  hold",
     "in  stop",
     "in  link broken",
+    "in  link lost",
     "in  renewed",
     "out send",
     "out close",
@@ -60,6 +61,7 @@ const NAMES: &[&str] = &[
     "peer frames",
     "peer sent",
     "peer keyframe wanted",
+    "peer missed",
     "peer open",
     "peer resume",
     "peer command",
@@ -169,6 +171,7 @@ impl Event {
             Input::Hold(_) => Self::of(const { sort("in  hold") }),
             Input::Stop => Self::of(const { sort("in  stop") }),
             Input::LinkBroken { peer } => Self::of(const { sort("in  link broken") }).node(*peer),
+            Input::LinkLost { peer } => Self::of(const { sort("in  link lost") }).node(*peer),
             Input::Renewed { .. } => Self::of(const { sort("in  renewed") }),
         }
     }
@@ -181,7 +184,7 @@ impl Event {
                 Self::of(const { sort("out send") }).id(conn.0).size(bytes)
             }
             Output::Close { conn, .. } => Self::of(const { sort("out close") }).id(conn.0),
-            Output::Peer { to, message } => {
+            Output::Peer { to, message, .. } => {
                 let event = Self::of_peer(*to, message);
                 Self { sort: event.sort | OUT, ..event }
             }
@@ -230,6 +233,7 @@ impl Event {
             Peer::Sent { number, rosters } => {
                 Self::of(const { sort("peer sent") }).id(*number).size(rosters.len())
             }
+            Peer::Missed { first } => Self::of(const { sort("peer missed") }).id(*first),
             Peer::KeyframeWanted(chunk) => {
                 Self::of(const { sort("peer keyframe wanted") }).id(chunk.to_u64())
             }
@@ -340,6 +344,8 @@ pub(crate) fn write(records: &[[u64; WORDS]], out: &mut String) {
 mod tests {
     use gundo_types::ConnId;
 
+    use gundo_kernel::Label;
+
     use super::*;
 
     fn text(ring: &Ring) -> String {
@@ -356,9 +362,12 @@ mod tests {
         let message = ToPlayer::Command { seq: 1, payload: vec![0; 40].into(), question: false };
         let line = gundo_kernel::Line { edge: NodeId(2), conn: ConnId(7) };
         let message = Peer::ToPlayer { player, line, message };
-        let input = Input::Peer { from: NodeId(2), incarnation: 1, message: message.clone() };
+        let input = Input::Peer { from: NodeId(2), label: Label::default(), message: message.clone() };
         ring.note(Time(1_500_001), Event::of_input(&input));
-        ring.note(Time(12_000_000), Event::of_output(&Output::Peer { to: NodeId(3), message }));
+        ring.note(
+            Time(12_000_000),
+            Event::of_output(&Output::Peer { to: NodeId(3), label: Label::default(), message }),
+        );
         ring.note(Time(12_000_000), Event::of_input(&Input::LinkBroken { peer: NodeId(3) }));
         let lines = format!(
             "     1.500000 in  gone #7\n     1.500001 in  command from node 2 entity {player} (40)\n    \

@@ -113,7 +113,7 @@ impl Slot {
             inbox,
             me: (me, incarnation),
         };
-        let fabric = Fabric::new(me, incarnation, Arc::clone(&ground.mesh));
+        let fabric = Fabric::new(me, Arc::clone(&ground.mesh));
         let handle = ground.journal.handle(me, incarnation, link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);

@@ -46,6 +46,22 @@ impl<T> Queue<T> {
         Some((at, self.slots[slot].take().expect("a slot in the heap is full")))
     }
 
+    /// Takes out every item that `wanted` accepts, with its time, in order of arrival.
+    pub fn take(&mut self, wanted: impl Fn(&T) -> bool) -> Vec<(u64, T)> {
+        let mut taken: Vec<(u64, u64, T)> = Vec::new();
+        let Self { heap, slots, free, .. } = self;
+        heap.retain(|Reverse((at, count, slot))| {
+            let is = slots[*slot].as_ref().is_some_and(&wanted);
+            if is {
+                taken.extend(slots[*slot].take().map(|item| (*at, *count, item)));
+                free.push(*slot);
+            }
+            !is
+        });
+        taken.sort_unstable_by_key(|(at, count, _)| (*at, *count));
+        taken.into_iter().map(|(at, _, item)| (at, item)).collect()
+    }
+
     /// Drops every item that `keep` rejects.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         let Self { heap, slots, free, .. } = self;
@@ -80,6 +96,16 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| queue.pop_until(5)).collect();
         assert_eq!(all, [(1, "a"), (2, "later"), (3, "b"), (5, "c"), (5, "d")]);
         assert_eq!(queue.pop_until(u64::MAX), None);
+    }
+
+    #[test]
+    fn what_is_taken_comes_in_order() {
+        let mut queue = filled();
+        queue.push(1, "e");
+        assert_eq!(queue.take(|item| ["e", "d", "a"].contains(item)), [(1, "a"), (1, "e"), (5, "d")]);
+        queue.push(4, "f");
+        let all: Vec<_> = std::iter::from_fn(|| queue.pop_until(5)).collect();
+        assert_eq!(all, [(3, "b"), (4, "f"), (5, "c")]);
     }
 
     #[test]

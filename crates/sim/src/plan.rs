@@ -17,6 +17,12 @@ pub enum Dial {
     OneWay,
     /// Frames between nodes are lost for a while, as if a slow peer's queue were full.
     Frames,
+    /// A link between two nodes is reset: whatever is in flight on it is lost, and what is sent until both know.
+    Reset,
+    /// A link between two nodes is reset: of what is in flight on it some is lost, and some arrives twice.
+    Scatter,
+    /// A node's driver has lost messages to another node for good: their link begins again.
+    Forget,
     /// A node freezes for a while.
     Pause,
     /// The whole process dies, and another starts on its journal.
@@ -89,7 +95,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -127,6 +133,9 @@ impl Dial {
         Self::Poison,
         Self::Panics,
         Self::Bytes,
+        Self::Reset,
+        Self::Scatter,
+        Self::Forget,
     ];
 
     /// Its name on the command line.
@@ -136,6 +145,9 @@ impl Dial {
             Self::Partition => "partition",
             Self::OneWay => "one-way",
             Self::Frames => "frames",
+            Self::Reset => "reset",
+            Self::Scatter => "scatter",
+            Self::Forget => "forget",
             Self::Pause => "pause",
             Self::Crash => "crash",
             Self::NodeCrash => "node-crash",
@@ -188,7 +200,7 @@ impl Dial {
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
             Self::Poison => 2,
             Self::Panics => 10,
-            Self::Frames => 20,
+            Self::Frames | Self::Reset | Self::Scatter | Self::Forget => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,
             Self::Reject | Self::Queue | Self::UnknownLanded | Self::UnknownLost => 20,

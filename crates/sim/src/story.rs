@@ -123,6 +123,10 @@ pub(crate) fn brief(message: &Peer) -> String {
             format!("is alive (epoch {}), cannot reach {unreachable:?}", epoch.0)
         }
         Peer::Stale { epoch } => format!("that is past: it is epoch {}", epoch.0),
+        Peer::Heard { again: true } => "misses something: again".to_owned(),
+        Peer::Heard { again: false } => "has heard much".to_owned(),
+        Peer::Later => "something that this version does not know".to_owned(),
+        Peer::Missed { first } => format!("misses bundle {first} and those after it"),
         Peer::KeyframeWanted(chunk) => format!("wants a keyframe of {}", place(*chunk)),
         Peer::Home { epoch, message } => format!("{} (epoch {})", home(message), epoch.0),
         Peer::ToPlayer { player, line, message } => {

@@ -1,13 +1,14 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
+//! sight, `coordinator` the membership, `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `links` the links between nodes, `tell` the story.
 
 mod bounded;
 mod carry;
 mod clients;
 mod coordinator;
 mod flight;
+mod links;
 mod poison;
 mod tell;
 mod watches;
@@ -263,10 +264,10 @@ impl World {
 
     fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, message } => {
+            Flight::Peer { to, from, label, message } => {
                 // A link breaks when the node at either end ends.
-                if let Some(incarnation) = self.nodes.get(&from).map(|n| n.incarnation) {
-                    self.input(to, Input::Peer { from: NodeId(from.node), incarnation, message });
+                if self.nodes.contains_key(&from) {
+                    self.input(to, Input::Peer { from: NodeId(from.node), label, message });
                 }
             }
             Flight::ToNode { node, conn, message } => {
@@ -314,6 +315,7 @@ impl World {
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
             Flight::LinkBroken { node, peer } => self.input(node, Input::LinkBroken { peer }),
+            Flight::LinkLost { node, peer } => self.input(node, Input::LinkLost { peer }),
             Flight::Asked { node, what } => self.asked(node, what),
             Flight::Renewed { node, sent, renewal } => self.input(node, Input::Renewed { sent, renewal }),
             Flight::LeaseEnds(incarnation) => self.lease_ends(incarnation),
@@ -467,7 +469,7 @@ impl World {
                     self.queue.push(at + 1, Flight::Broken { client, conn });
                 }
             }
-            Output::Peer { to, message } => {
+            Output::Peer { to, label, message } => {
                 let to = if key.generation == self.generation {
                     self.key(to.0)
                 } else {
@@ -475,10 +477,10 @@ impl World {
                 };
                 self.counts.peer_messages += 1;
                 let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
-                if let Some(at) = at {
-                    for message in self.carry_peer(key, message) {
-                        self.queue.push(at, Flight::Peer { to, from: key, message });
-                    }
+                if let Some(at) = at
+                    && let Some((label, message)) = self.carry_peer(key, label, message)
+                {
+                    self.queue.push(at, Flight::Peer { to, from: key, label, message });
                 }
             }
             Output::Append(batch) => {
@@ -531,22 +533,6 @@ impl World {
     /// Whether the game's rules may panic.
     pub(crate) fn game_panics(&self) -> bool {
         self.game.panics() || self.plan.dials.contains_key(&Dial::Panics)
-    }
-
-    /// When a message on a link arrives; `None`: it is lost.
-    fn link(&mut self, from: Key, to: Key, may_be_lost: bool) -> Option<u64> {
-        let slow = if self.faulty { self.plan.dials.get(&Dial::Delay).copied().unwrap_or(0) } else { 0 };
-        let mut takes = PEER_US + self.net.below(300);
-        if slow > 0 && self.net.below(4) == 0 {
-            takes += self.net.below(u64::from(slow) * 1_000);
-        }
-        let link = self.links.entry((from, to)).or_default();
-        if may_be_lost && self.now < link.lossy_until {
-            return None;
-        }
-        // Messages between two nodes arrive in the order in which they were sent.
-        link.last_at = (self.now + takes).max(link.held_until).max(link.last_at);
-        Some(link.last_at)
     }
 
     fn schedule_commit(&mut self) {

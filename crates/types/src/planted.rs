@@ -134,6 +134,16 @@ planted! {
     AdoptionIgnored "adoption-ignored"
         "A player goes on in a connection although a newer one has adopted its session: G11."
 
+    // ---- links -----------------------------------------------------------------------------------------
+    LinkDoesNotResend "link-does-not-resend"
+        "What a broken connection lost between two nodes is not sent again: G10."
+    LinkTakesTwice "link-takes-twice"
+        "A message between nodes that arrives twice is taken twice: G8."
+    LinkTakesWithGaps "link-takes-with-gaps"
+        "A node takes messages of another one although earlier ones are missing: G10."
+    LinkResetUnnoticed "link-reset-unnoticed"
+        "A node does not react when messages of another one were lost for good: G10."
+
     // ---- isolation -------------------------------------------------------------------------------------
     PanicNotReloaded "panic-not-reloaded"
         "An entity whose code panicked goes on with the state that the code left behind: G3."

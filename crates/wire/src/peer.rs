@@ -70,8 +70,10 @@ arrows! {
     alone {
         Alive MEMBERS_BYTES_MAX,
         Stale NUMBERS_BYTES_MAX,
+        Heard NUMBERS_BYTES_MAX,
         Frames MESSAGE_BYTES_MAX,
         Sent PART_BYTES_MAX,
+        Missed NUMBERS_BYTES_MAX,
         KeyframeWanted NUMBERS_BYTES_MAX,
     }
     Home home {
@@ -140,13 +142,15 @@ impl PeerMessage {
     /// Reads a message. Its fields of bytes share `bytes`.
     ///
     /// # Errors
-    /// The bytes are not a message, are too many, or are an arrow that this version does not know. Its parts are not checked.
+    /// The bytes are not a message, or are too many. Its parts are not checked; its arrow may be one that this version does not know.
     pub fn read(bytes: Bytes) -> Result<Self, Malformed> {
         let count = bytes.len();
         within("PeerMessage", count, MESSAGE_BYTES_MAX)?;
         let message = Self::decode(bytes)?;
-        let About { name, bytes_max } = message.about().ok_or(Malformed::Unknown)?;
-        within(name, count, bytes_max)?;
+        // An arrow that this version does not know is bounded as any message.
+        if let Some(About { name, bytes_max }) = message.about() {
+            within(name, count, bytes_max)?;
+        }
         Ok(message)
     }
 
@@ -240,7 +244,7 @@ mod tests {
     use super::*;
 
     fn message(arrow: peer_message::Arrow) -> PeerMessage {
-        PeerMessage { incarnation: 3, epoch: 2, arrow: Some(arrow) }
+        PeerMessage { incarnation: 3, epoch: 2, arrow: Some(arrow), ..Default::default() }
     }
 
     #[test]
@@ -300,9 +304,9 @@ mod tests {
     fn an_arrow_of_a_later_version_is_no_mistake() {
         let mut later = PeerMessage { incarnation: 3, ..Default::default() }.encode_to_vec();
         prost::encoding::string::encode(99, &"what nobody knows".to_owned(), &mut later);
-        assert_eq!(PeerMessage::read(later.into()), Err(Malformed::Unknown));
+        assert_eq!(PeerMessage::read(later.into()).map(|message| message.about()), Ok(None));
         let home = message(peer_message::Arrow::Home(Home::default()));
-        assert_eq!(PeerMessage::read(home.encode_to_vec().into()), Err(Malformed::Unknown));
+        assert_eq!(PeerMessage::read(home.encode_to_vec().into()).map(|message| message.about()), Ok(None));
         assert!(matches!(PeerMessage::read(vec![0xff; 9].into()), Err(Malformed::Protobuf(_))));
     }
 }

@@ -25,14 +25,17 @@ pub fn peer_messages() -> Seeds {
         (name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
     let names = peer::ARROWS.iter().map(|about| about.name);
-    names.chain(["Open.nonce", "Reply.refusal", "Watched.unseen"]).map(read).collect()
+    names
+        .chain(["Open.nonce", "Reply.refusal", "Watched.unseen", "Heard.after", "Heard.numbered"])
+        .map(read)
+        .collect()
 }
 
 /// The same messages about Ada and her chunk, after a command of hers: each alone, and all in a row.
 pub fn peer_acts() -> Seeds {
     let known = crate::peers::known();
     let beat = Arrow::Alive(Alive { renews: true, unreachable: Vec::new() });
-    let beat = PeerMessage { incarnation: 2, epoch: 1, arrow: Some(beat) };
+    let beat = PeerMessage { incarnation: 2, epoch: 1, arrow: Some(beat), ..Default::default() };
     let command = [vec![THEN_COMMAND], beat.encode_to_vec()].concat();
     let act = |bytes: Vec<u8>| [vec![0], about(known, &bytes).encode_to_vec()].concat();
     let acts: Vec<_> = peer_messages().into_iter().map(|(name, bytes)| (name, act(bytes))).collect();

@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core", &["game", "io", "peer", "retry", "view"]),
     ("planted", &["io", "peer"]),
     ("membership", &["core", "io", "peer"]),
+    ("link", &["core", "io", "membership", "peer"]),
     ("overload", &["core", "io"]),
     ("crowd", &["codec", "core", "frame", "game", "io", "overload", "peer"]),
     ("home", &["core", "peer"]),

@@ -123,7 +123,7 @@ mod tests {
     use gundo_wire::client::{Chunk, Closing, Enter, Leave};
 
     use super::*;
-    use crate::Peer;
+    use crate::{Label, Peer};
 
     fn chunk_frame(x: i16, bytes: usize) -> ChunkFrame {
         let frame = Arc::new(Frame::default());
@@ -140,9 +140,11 @@ mod tests {
         let many = bundles(frames);
         assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [13, 13, 13, 11]);
         assert!(many.concat().iter().map(|frame| frame.chunk.x).eq(0..50));
+        let most = u64::MAX;
+        let full = Label { from: most, to: most, resets: u32::MAX, number: 0, after: most, received: most };
         for frames in many {
-            let bytes = Peer::Frames { number: u64::MAX, frames }.encode(u64::MAX).expect("a bundle");
-            assert!(bytes[0].len() < BUNDLE_BYTES_MAX + HEAD_BYTES_MAX, "{}", bytes[0].len());
+            let bytes = Peer::Frames { number: u64::MAX, frames }.encode(&full).expect("a bundle");
+            assert!(bytes.len() < BUNDLE_BYTES_MAX + HEAD_BYTES_MAX, "{}", bytes.len());
         }
     }
 
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(three.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         // A frame beyond the limit of a message cannot be sent at all.
         let frames = vec![chunk_frame(0, MESSAGE_BYTES_MAX)];
-        let error = Peer::Frames { number: 1, frames }.encode(1).expect_err("too large");
+        let error = Peer::Frames { number: 1, frames }.encode(&Label::default()).expect_err("too large");
         assert_eq!((error.name, error.bytes_max), ("Frames", MESSAGE_BYTES_MAX));
     }
 

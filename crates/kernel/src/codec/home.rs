@@ -31,21 +31,6 @@ pub(super) fn entity(message: &HomeMessage) -> Option<EntityId> {
     }
 }
 
-/// Takes the back half of a message that may come in parts.
-pub(super) fn back_half(arrow: &mut Arrow) -> Option<Arrow> {
-    use super::back_half as half;
-    match arrow {
-        Arrow::Subscribe(said) => Some(Arrow::Subscribe(wire::Subscribe { looks: half(&mut said.looks) })),
-        Arrow::Announce(said) => Some(Arrow::Announce(wire::Announce {
-            holds: half(&mut said.holds),
-            subscribes: half(&mut said.subscribes),
-            publishes: half(&mut said.publishes),
-            last: std::mem::take(&mut said.last),
-        })),
-        _ => None,
-    }
-}
-
 impl From<&HomeMessage> for wire::Home {
     fn from(message: &HomeMessage) -> Self {
         Self { arrow: Some(message.into()) }

@@ -22,7 +22,7 @@ use super::viewers::Viewers;
 use crate::core::Core;
 use crate::frame::{ChunkFrame, Pen, blank_frame};
 use crate::game::{NEAR_CHUNKS, Neighbour, Surroundings};
-use crate::peer::{HomeMessage, Peer};
+use crate::peer::{HomeMessage, PART_ENTRIES_MAX, Peer};
 
 /// Everything that this node looks at.
 #[derive(Default)]
@@ -217,7 +217,11 @@ impl Interest {
             core.note_walk(self.fresh.len());
             self.fresh.retain(|(_, at)| self.chunks.has(*at));
         }
-        for (home, list) in messages {
+        for (home, mut list) in messages {
+            while list.len() > PART_ENTRIES_MAX {
+                let rest = list.split_off(PART_ENTRIES_MAX);
+                core.send_home(home, HomeMessage::Subscribe(std::mem::replace(&mut list, rest)));
+            }
             core.send_home(home, HomeMessage::Subscribe(list));
         }
     }
@@ -261,10 +265,14 @@ impl Interest {
         number: u64,
         frames: Vec<ChunkFrame>,
     ) {
-        let before = self.bundles.insert(from, number).unwrap_or(0);
+        let before = self.bundles.get(&from).copied().unwrap_or(0);
+        if number <= before && !core.planted(Planted::LinkTakesTwice) {
+            return core.note_stale();
+        }
+        self.bundles.insert(from, number);
         let unnoticed = core.planted(Planted::RosterGapUnnoticed);
         if number != before.wrapping_add(1) && !core.planted(Planted::BundleGapIgnored) && !unnoticed {
-            self.ask_for_all(core, from);
+            core.send(from, Peer::Missed { first: before + 1 });
         }
         for frame in frames {
             if !is_sound(&frame) {
@@ -306,8 +314,14 @@ impl Interest {
         if core.planted(Planted::RosterGapUnnoticed) {
             return;
         }
-        if self.bundles.insert(from, number).unwrap_or(0) != number {
-            self.ask_for_all(core, from);
+        let before = self.bundles.get(&from).copied().unwrap_or(0);
+        if number < before {
+            // Newer frames have overtaken it.
+            return core.note_stale();
+        }
+        self.bundles.insert(from, number);
+        if number != before {
+            core.send(from, Peer::Missed { first: before + 1 });
         }
         for (chunk, roster) in rosters {
             let Some(at) = self.by_chunk.get(*chunk) else { continue };
@@ -317,9 +331,9 @@ impl Interest {
         }
     }
 
-    /// A bundle was lost, with unknown contents: asks for every picture of that publisher again. Otherwise sessions would never
-    /// see the lost motion of an entity that stands still now.
-    fn ask_for_all(&mut self, core: &mut Core, from: NodeId) {
+    /// Messages between this node and a publisher were lost, perhaps requests for keyframes: asks for every picture of that
+    /// publisher again.
+    pub(crate) fn ask_again(&mut self, core: &mut Core, from: NodeId) {
         for at in self.in_order() {
             let sub = &mut self.chunks[at];
             if sub.picture.doubt(from) {

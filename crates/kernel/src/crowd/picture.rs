@@ -91,10 +91,13 @@ impl Picture {
         (!told.synced || told.roster != roster) && told.miss() == Taken::Gap
     }
 
-    /// Frames of the publisher were lost. True: it publishes something here, ask for a keyframe.
+    /// What was said of the publisher's chunk, or asked, was lost. True: it publishes something here, ask for a keyframe.
     pub(crate) fn doubt(&mut self, from: NodeId) -> bool {
         let told = self.publishers.iter_mut().find(|(node, _)| *node == from);
-        told.is_some_and(|(_, told)| told.synced && told.miss() == Taken::Gap)
+        told.is_some_and(|(_, told)| {
+            told.asked = false;
+            told.miss() == Taken::Gap
+        })
     }
 
     /// Removes what a removed member published. Returns the tick of its newest frame, if it had published anything.

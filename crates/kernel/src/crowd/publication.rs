@@ -74,6 +74,8 @@ pub(super) struct Subscriber {
     pub(super) tiers: u8,
     /// It is owed a keyframe.
     pub(super) owed: bool,
+    /// The tick of the last frame for it.
+    pub(super) told: Option<u32>,
 }
 
 impl Publication {
@@ -289,11 +291,22 @@ impl Publication {
         found.map(|at| self.subscribers[at].owed = true).is_ok()
     }
 
-    /// Visits every subscriber, and marks its keyframe as sent.
-    pub(super) fn pay(&mut self, mut each: impl FnMut(Subscriber)) {
+    /// Owes the node a keyframe if it got a frame in this tick or later. Without a tick: if it subscribes.
+    pub(super) fn owe_since(&mut self, node: NodeId, tick: Option<u32>) -> bool {
+        let Ok(at) = self.subscribers.binary_search_by_key(&node, |s| s.node) else { return false };
+        let subscriber = &mut self.subscribers[at];
+        let since = |tick: u32| subscriber.told.is_some_and(|told| told.wrapping_sub(tick) < u32::MAX / 2);
+        let owes = tick.is_none_or(since);
+        subscriber.owed |= owes;
+        owes
+    }
+
+    /// Visits every subscriber. If it got a frame (true) in this tick, notes that; a frame pays its debt.
+    pub(super) fn pay(&mut self, tick: u32, mut each: impl FnMut(Subscriber) -> bool) {
         for subscriber in &mut self.subscribers {
-            each(*subscriber);
-            subscriber.owed = false;
+            if each(*subscriber) {
+                (subscriber.told, subscriber.owed) = (Some(tick), false);
+            }
         }
     }
 
@@ -303,11 +316,13 @@ impl Publication {
         let mut new_debt = false;
         for new in &mut list {
             let found = self.subscribers.binary_search_by_key(&new.node, |s| s.node);
-            let before =
-                found.map_or((0, false), |at| (self.subscribers[at].tiers, self.subscribers[at].owed));
+            let before = found.map_or((0, false, None), |at| {
+                let Subscriber { tiers, owed, told, .. } = self.subscribers[at];
+                (tiers, owed, told)
+            });
             // A tier without subscribers was not tracked: it starts with a keyframe, as for a new subscriber.
             let wants_more = new.tiers & !before.0 != 0;
-            new.owed = before.1 || wants_more;
+            (new.owed, new.told) = (before.1 || wants_more, before.2);
             new_debt |= wants_more;
         }
         self.subscribers = list;
@@ -388,7 +403,7 @@ mod tests {
         fn subscribe(&mut self, node: u16, tiers: u8) -> bool {
             let mut list = self.publication.subscribers().to_vec();
             list.retain(|s| s.node != NodeId(node));
-            list.push(Subscriber { node: NodeId(node), outbox: 0, tiers, owed: false });
+            list.push(Subscriber { node: NodeId(node), outbox: 0, tiers, owed: false, told: None });
             list.sort_by_key(|s| s.node);
             self.publication.set_subscribers(list)
         }
@@ -471,11 +486,19 @@ mod tests {
         assert!(bench.subscribe(2, 0b001));
         assert!(bench.subscribe(3, 0b100));
         let mut paid = Vec::new();
-        bench.publication.pay(|s| paid.push((s.node.0, s.owed)));
+        bench.publication.pay(9, |s| {
+            paid.push((s.node.0, s.owed));
+            true
+        });
         assert_eq!(paid, [(2, true), (3, true)]);
         assert!(!bench.subscribe(3, 0b100) && !bench.publication.is_owed());
         assert!(bench.subscribe(3, 0b110));
         assert!(bench.publication.owe(NodeId(2)) && !bench.publication.owe(NodeId(4)));
+        assert!(
+            bench.publication.owe_since(NodeId(3), Some(9))
+                && !bench.publication.owe_since(NodeId(3), Some(10))
+        );
+        assert!(bench.publication.owe_since(NodeId(3), None));
         bench.publication.forget_subscribers(&[NodeId(3)]);
         bench.check();
         assert_eq!((bench.publication.tiers(), bench.publication.is_owed()), (0b001, true));

@@ -7,13 +7,14 @@
 //! Each change looks an entity up by its id once; from there handles lead to its publication and its slot. A tick walks only the
 //! list of publications with news.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Term};
 use gundo_wire::client::Row;
 
 use super::index::{ChunkIndex, rank};
+use super::pace::Pace;
 use super::publication::{CHANGED, Publication, Shown, Subscriber};
 use super::slab::{Handle, Slab};
 use crate::codec::frames::bundles;
@@ -21,10 +22,12 @@ use crate::core::Core;
 use crate::frame::tiers_in;
 use crate::frame::{ChunkFrame, Motion, Pen};
 use crate::overload::Overload;
-use crate::peer::{HomeMessage, Peer};
+use crate::peer::{HomeMessage, PART_ENTRIES_MAX, Peer};
 
 /// Ticks for which an empty publication is kept: an entity that comes back soon then causes no announcement.
 const EMPTY_TICKS_MAX: u32 = 50;
+/// Ticks of which a publisher remembers which bundles it sent. A subscriber that misses an older one gets keyframes of everything.
+const TICKS_KNOWN: usize = 64;
 /// Ticks for which this node still shows an entity after its handoff: by then the new owner's frames have reached everybody.
 const LINGER_TICKS: u32 = 8;
 
@@ -41,16 +44,20 @@ pub(crate) struct Publisher {
     lingering: BTreeMap<EntityId, u32>,
     outboxes: Slab<Outbox>,
     by_node: BTreeMap<NodeId, Handle>,
+    pace: Pace,
     pen: Pen,
     /// What has moved, tier by tier: empty between two publications, kept to reuse its memory.
     rows: [Vec<Row>; 3],
 }
 
 /// What goes to one subscriber in this tick.
+#[derive(Default)]
 struct Outbox {
     /// Number of the last bundle.
     number: u64,
     frames: Vec<ChunkFrame>,
+    /// The ticks in which something was sent, with the number of each one's first bundle: the last ones.
+    ticks: VecDeque<(u64, u32)>,
 }
 
 /// The tick that is being published.
@@ -258,17 +265,20 @@ impl Publisher {
             core.counters.frames += 1;
             let frame = ChunkFrame::new(chunk, tick, Some(self.pen.roster(frame)), Default::default());
             let mut owed = Vec::new();
-            publication.pay(|s| owed.extend(s.owed.then_some(s)));
+            publication.pay(tick, |s| {
+                owed.extend(s.owed.then_some(s));
+                s.owed
+            });
             for s in owed {
-                self.outboxes[s.outbox].send(core, s.node, vec![frame.clone()]);
+                self.outboxes[s.outbox].send(core, s.node, tick, vec![frame.clone()]);
             }
         }
     }
 
     fn subscriber(&mut self, node: NodeId, tiers: u8) -> Subscriber {
-        let fresh = || self.outboxes.insert(Outbox { number: 0, frames: Vec::new() });
+        let fresh = || self.outboxes.insert(Outbox::default());
         let outbox = *self.by_node.entry(node).or_insert_with(fresh);
-        Subscriber { node, outbox, tiers, owed: false }
+        Subscriber { node, outbox, tiers, owed: false, told: None }
     }
 
     /// Removed nodes look at nothing. One that comes back is a new incarnation.
@@ -286,6 +296,21 @@ impl Publisher {
         }
     }
 
+    /// `node` missed the bundle `first`, and perhaps later ones: it is owed keyframes of the chunks with news for it since.
+    pub(crate) fn owe_since(&mut self, node: NodeId, first: u64) {
+        let Some(outbox) = self.by_node.get(&node).map(|at| &self.outboxes[*at]) else { return };
+        if first == 0 || first > outbox.number {
+            return;
+        }
+        let tick = outbox.tick_of(first);
+        let all: Vec<_> = self.publications.iter().map(|(at, _)| at).collect();
+        for at in all {
+            if self.publications[at].owe_since(node, tick) {
+                self.make_dirty(at);
+            }
+        }
+    }
+
     /// Every chunk this node has announced as published.
     pub(crate) fn published(&self) -> impl Iterator<Item = ChunkId> {
         self.in_order().into_iter().filter(|p| p.announced).map(|p| p.chunk)
@@ -300,10 +325,12 @@ impl Publisher {
             }
         }
         let number = |node: &NodeId| self.by_node.get(node).map_or(0, |at| self.outboxes[*at].number);
-        rosters
-            .into_iter()
-            .map(|(node, rosters)| (node, Peer::Sent { number: number(&node), rosters }))
-            .collect()
+        let report = |(node, rosters): (NodeId, Vec<(ChunkId, u32)>)| {
+            let number = number(&node);
+            let part = move |part: &[_]| (node, Peer::Sent { number, rosters: part.to_vec() });
+            rosters.chunks(PART_ENTRIES_MAX).map(part).collect::<Vec<_>>()
+        };
+        rosters.into_iter().flat_map(report).collect()
     }
 
     /// In chunk order.
@@ -337,9 +364,10 @@ impl Publisher {
                 // The next tick will send about as much.
                 let next = Vec::with_capacity(outbox.frames.len());
                 let frames = std::mem::replace(&mut outbox.frames, next);
-                outbox.send(core, *node, frames);
+                outbox.send(core, *node, tick, frames);
             }
         }
+        self.pace.end_tick();
     }
 
     fn end_lingering(&mut self, tick: u32) {
@@ -363,7 +391,7 @@ impl Publisher {
         }
         self.tell(core, turn, at);
         let publication = &mut self.publications[at];
-        publication.dirty = publication.is_empty() || publication.waits();
+        publication.dirty = publication.is_empty() || publication.waits() || publication.is_owed();
         if publication.empty_for(turn.tick) <= EMPTY_TICKS_MAX {
             return publication.dirty;
         }
@@ -403,34 +431,46 @@ impl Publisher {
         if publication.subscribers().is_empty() {
             return;
         }
-        let keyframe = publication.is_owed().then(|| {
+        let keyframe = (publication.is_owed() && self.pace.allows(rank(chunk))).then(|| {
             core.counters.frames += 1;
             let frame = self.pen.roster(publication.keyframe(me, tick, &self.entities));
+            self.pace.spend(frame.bytes.len() * publication.subscribers().iter().filter(|s| s.owed).count());
             ChunkFrame::new(chunk, tick, Some(frame), Default::default())
         });
         let has_news = roster.is_some() || motion.iter().any(Option::is_some);
         let news = has_news.then(|| ChunkFrame::new(chunk, tick, roster, motion));
         let mut told = publication.told;
-        publication.pay(|subscriber| {
+        publication.pay(tick, |subscriber| {
+            // News without the keyframe that it waits for would mean nothing to it.
             let frame = match &keyframe {
-                Some(keyframe) if subscriber.owed => Some(keyframe.clone()),
+                keyframe if subscriber.owed => keyframe.clone(),
                 _ => news.as_ref().and_then(|news| news.for_tiers(subscriber.tiers)),
             };
-            if let Some(frame) = frame {
-                told = Some(tick);
-                self.outboxes[subscriber.outbox].frames.push(frame);
-            }
+            let Some(frame) = frame else { return false };
+            told = Some(tick);
+            self.outboxes[subscriber.outbox].frames.push(frame);
+            true
         });
         publication.told = told;
     }
 }
 
 impl Outbox {
-    fn send(&mut self, core: &mut Core, node: NodeId, frames: Vec<ChunkFrame>) {
+    fn send(&mut self, core: &mut Core, node: NodeId, tick: u32, frames: Vec<ChunkFrame>) {
+        if self.ticks.len() == TICKS_KNOWN {
+            self.ticks.pop_front();
+        }
+        self.ticks.push_back((self.number + 1, tick));
         for frames in bundles(frames) {
             self.number += 1;
             core.send(node, Peer::Frames { number: self.number, frames });
         }
+    }
+
+    /// The tick in which a bundle was sent; `None`: too long ago.
+    fn tick_of(&self, number: u64) -> Option<u32> {
+        let after = self.ticks.partition_point(|(first, _)| *first <= number);
+        after.checked_sub(1).map(|at| self.ticks[at].1)
     }
 }
 

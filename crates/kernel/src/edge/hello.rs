@@ -52,11 +52,12 @@ impl Edge {
         }
     }
 
-    /// A new view: homes may have changed, so it repeats its questions.
-    pub(crate) fn ask_homes_again(&mut self, cx: &mut Rooms<'_>) {
-        self.register_again(cx.core);
+    /// A new view: homes may have changed, so it repeats its questions. Or messages were lost: it repeats those to `only` one home.
+    pub(crate) fn ask_homes_again(&mut self, cx: &mut Rooms<'_>, only: Option<NodeId>) {
+        self.register_again(cx.core, only);
         for player in self.locating.keys().copied() {
-            if let Some(home) = cx.core.home_of(player) {
+            let home = cx.core.home_of(player);
+            if let Some(home) = home.filter(|home| only.is_none_or(|node| node == *home)) {
                 cx.core.send_home(home, HomeMessage::Locate { entity: player, not: None });
             }
         }

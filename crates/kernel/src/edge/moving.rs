@@ -42,6 +42,24 @@ impl Edge {
         doubted.into_iter().for_each(|(conn, suspects)| tell_suspects(cx.core, conn, suspects));
     }
 
+    /// Messages between this edge and a node were lost: sessions of players there go on by a new request, and what was unanswered
+    /// is sent again. No node was lost, so no command is a suspect.
+    pub(crate) fn on_link_reset(&mut self, cx: &mut Rooms<'_>, peer: NodeId) {
+        for conn in self.those(|s| s.has_holder() && s.holder == peer) {
+            let Some(session) = self.sessions.get_mut(&conn) else { continue };
+            if session.plays() {
+                session.begin_move(seen(cx, session), cx.core.now.time);
+                session.take_back_commands();
+                self.ask_to_resume(cx, conn);
+            } else {
+                session.locate();
+                let player = session.player;
+                self.locate(cx, player, conn, None);
+            }
+        }
+        self.ask_homes_again(cx, Some(peer));
+    }
+
     /// The player is on another node now.
     pub(super) fn on_moved(&mut self, cx: &mut Rooms<'_>, conn: ConnId, holder: NodeId, term: Term) {
         let session = self.sessions.get_mut(&conn).filter(|s| s.plays() && term > s.term);

@@ -151,17 +151,20 @@ impl Edge {
     }
 
     /// A new view: homes have forgotten everything, and may be other nodes.
-    pub(super) fn register_again(&mut self, core: &mut Core) {
+    pub(super) fn register_again(&mut self, core: &mut Core, only: Option<NodeId>) {
         if core.planted(Planted::WatchNotRenewed) {
             return;
         }
-        for watch in self.watches.entities.values_mut() {
-            watch.seen = 0;
-            watch.watchers.values_mut().for_each(|watcher| watcher.since = 0);
+        let is = |entity: &EntityId| only.is_none_or(|node| core.home_of(*entity) == Some(node));
+        let those: Vec<_> = self.watches.entities.keys().copied().filter(is).collect();
+        for entity in those {
+            if let Some(watch) = self.watches.entities.get_mut(&entity) {
+                watch.seen = 0;
+                watch.watchers.values_mut().for_each(|watcher| watcher.since = 0);
+            }
+            self.watches.register_now(core, entity);
+            self.watches.due.remove(&entity);
         }
-        let all: Vec<_> = self.watches.entities.keys().copied().collect();
-        all.into_iter().for_each(|entity| self.watches.register_now(core, entity));
-        self.watches.due.clear();
     }
 
     /// Once per tick: registers entities whose watchers have changed since.

@@ -142,6 +142,20 @@ impl Directory {
         }
     }
 
+    /// Forgets what `node` owns, as far as the home knows. Returns the nodes that wait for its word, and about which entity.
+    pub(super) fn doubt(&mut self, node: NodeId) -> Vec<(NodeId, EntityId)> {
+        self.holders.retain(|_, held| held.node != node);
+        let (holders, mut askers) = (&self.holders, Vec::new());
+        self.disputes.retain(|entity, waiting| {
+            let stays = holders.contains_key(entity);
+            if !stays {
+                askers.extend(waiting.iter().map(|asker| (*asker, *entity)));
+            }
+            stays
+        });
+        askers
+    }
+
     pub(super) fn check(&self) {
         let held = |entity: &EntityId| self.holders.contains_key(entity);
         assert!(self.disputes.keys().all(held), "a disputed entity has an owner");

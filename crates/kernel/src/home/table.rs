@@ -77,6 +77,15 @@ impl Table {
         }
     }
 
+    /// Forgets what a node wants and publishes.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.chunks.retain(|_, entry| {
+            entry.publishers.retain(|other| *other != node);
+            entry.subscribers.retain(|(other, _)| *other != node);
+            !(entry.publishers.is_empty() && entry.subscribers.is_empty())
+        });
+    }
+
     pub(super) fn subscribe(&mut self, core: &mut Core, from: NodeId, chunk: ChunkId, tiers: u8) {
         let before = self.chunks.entry(chunk).or_default().subscribe(from, tiers);
         if told(before) != told(tiers) {

@@ -95,6 +95,10 @@ pub struct Cluster {
     /// Every n-th bundle of frames between nodes is lost (0: none).
     pub lose_every: u64,
     pub strike: Option<Strike>,
+    /// Keyframes of chunks that nodes have sent to each other.
+    pub keyframes: usize,
+    /// Messages between nodes that were lost with a connection.
+    pub cut_off: usize,
     /// Links on which messages take this much longer, µs.
     pub slow_links: BTreeMap<(NodeId, NodeId), u64>,
     /// Newest tick published of each chunk, by publisher and subscriber.
@@ -170,6 +174,8 @@ impl Cluster {
             unreadable: false,
             lose_every: 0,
             strike: None,
+            keyframes: 0,
+            cut_off: 0,
             slow_links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             ticks: BTreeMap::new(),

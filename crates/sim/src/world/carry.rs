@@ -4,7 +4,7 @@
 //! Messages from nodes to clients are bytes in every run.
 
 use bytes::Bytes;
-use gundo_kernel::{HandoffMessage, Peer, TxMessage};
+use gundo_kernel::{HandoffMessage, Label, Peer, TxMessage};
 use gundo_wire::client::ClientMessage;
 use gundo_wire::journal::{Answer, Batch, Place, Session, Snapshot, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, Message};
@@ -18,33 +18,29 @@ impl World {
         self.plan.dials.contains_key(&Dial::Bytes)
     }
 
-    /// A message of a node as it arrives at another; several, if it comes in parts.
-    pub(super) fn carry_peer(&mut self, from: Key, mut message: Peer) -> Vec<Peer> {
+    /// A message of a node, and its label, as they arrive at another.
+    pub(super) fn carry_peer(&mut self, from: Key, label: Label, mut message: Peer) -> Option<(Label, Peer)> {
         if !self.as_bytes() {
-            return vec![message];
+            return Some((label, message));
         }
-        let sender = self.nodes[&from].incarnation;
         if let Some(snapshot) = snapshot_in(&mut message) {
             *snapshot = self.carry_snapshot(snapshot);
         }
-        let parts = match message.encode(sender) {
-            Ok(parts) => parts,
+        let bytes = match message.encode(&label) {
+            Ok(bytes) => bytes,
             Err(error) => {
                 self.rule(violated(Guarantee::G12, format!("n{} cannot send: {error}", from.node)));
-                return Vec::new();
+                return None;
             }
         };
-        let mut arrived = Vec::with_capacity(parts.len());
-        for part in parts {
-            match Peer::decode(part) {
-                Ok((incarnation, message)) if incarnation == sender => arrived.push(message),
-                other => {
-                    let text = format!("n{} sent a message that arrives as {other:?}", from.node);
-                    self.rule(violated(Guarantee::G9, text));
-                }
+        match Peer::decode(bytes) {
+            Ok((carried, message)) if carried == label => Some((label, message)),
+            other => {
+                let text = format!("n{} sent a message that arrives as {other:?}", from.node);
+                self.rule(violated(Guarantee::G9, text));
+                None
             }
         }
-        arrived
     }
 
     /// A client's message as it arrives at an edge.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use gundo_kernel::{Input, Peer, Renewal, View};
+use gundo_kernel::{Input, Label, Peer, Renewal, View};
 use gundo_rig::Seat;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
@@ -25,6 +25,7 @@ pub(crate) enum Flight {
     Peer {
         to: Key,
         from: Key,
+        label: Label,
         message: Peer,
     },
     ToNode {
@@ -87,6 +88,11 @@ pub(crate) enum Flight {
         node: Key,
         peer: NodeId,
     },
+    /// A node's driver has lost messages to a peer for good.
+    LinkLost {
+        node: Key,
+        peer: NodeId,
+    },
     /// A node's request reaches the coordinator.
     Asked {
         node: Key,
@@ -138,9 +144,15 @@ pub(crate) struct SimNode {
     pub(super) completed_at: u64,
 }
 
+/// One direction of a link.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Link {
+    /// When the last message arrives.
     pub(super) last_at: u64,
+    /// Nothing arrives before.
     pub(super) held_until: u64,
+    /// Until then frames are lost.
     pub(super) lossy_until: u64,
+    /// Until then everything is lost: the sender has not learned of a reset.
+    pub(super) dead_until: u64,
 }

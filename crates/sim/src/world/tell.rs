@@ -56,6 +56,10 @@ impl World {
                 about.nodes[1] = Some(peer.0);
                 format!("n{n}: the link to {peer} breaks")
             }
+            Input::LinkLost { peer } => {
+                about.nodes[1] = Some(peer.0);
+                format!("n{n}: messages to {peer} are lost for good")
+            }
             Input::Renewed { renewal, .. } => {
                 about.fine = *renewal == gundo_kernel::Renewal::Renewed;
                 format!("n{n}: its renewal ended: {renewal:?}")
@@ -107,6 +111,7 @@ fn mark_of(input: &Input) -> u64 {
         Input::Blamed { entity, points } => word(14, entity.id) ^ u64::from(*points),
         Input::Timeout => word(9, 0),
         Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
+        Input::LinkLost { peer } => word(14, u64::from(peer.0)),
         Input::Renewed { renewal, .. } => word(12, *renewal as u64),
         Input::Gauges(_) | Input::Hold(_) | Input::Stop => word(10, 0),
     }

@@ -37,12 +37,22 @@ impl World {
     /// Causes the fault; false if nothing suits it.
     pub(super) fn cause(&mut self, dial: Dial) -> bool {
         let second = 1_000_000;
-        if matches!(dial, Dial::Unreadable | Dial::Crash | Dial::Zombie | Dial::NodeCrash) {
+        if matches!(
+            dial,
+            Dial::Unreadable
+                | Dial::Crash
+                | Dial::Zombie
+                | Dial::NodeCrash
+                | Dial::Reset
+                | Dial::Scatter
+                | Dial::Forget
+        ) {
             self.unsteady_until = self.now + 10 * second;
         }
         match dial {
             Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes => return false,
             Dial::Partition | Dial::OneWay | Dial::Frames => return self.cut_links(dial),
+            Dial::Reset | Dial::Scatter | Dial::Forget => return self.reset_link(dial),
             Dial::Pause => return self.pause_some(),
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
             Dial::NodeCrash => return self.crash_node(),
@@ -106,27 +116,6 @@ impl World {
         if dial != Dial::Edge {
             self.story.tell(self.now, About::default(), || format!("fault: {dial}"));
         }
-        true
-    }
-
-    /// A link between two nodes, or one direction of it, delays or loses its messages for a while.
-    fn cut_links(&mut self, dial: Dial) -> bool {
-        let second = 1_000_000;
-        let (a, b) = (self.some_node(), self.some_node());
-        if a == b || !self.nodes.contains_key(&a) {
-            return false;
-        }
-        let longest = if dial == Dial::Frames { 2 } else { 4 };
-        let until = self.now + 100_000 + self.wrong.below(longest * second);
-        let ways = if dial == Dial::Partition { vec![(a, b), (b, a)] } else { vec![(a, b)] };
-        for way in ways {
-            let link = self.links.entry(way).or_default();
-            let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
-            *end = until.max(*end);
-        }
-        self.tell_fault(a, || {
-            format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
-        });
         true
     }
 
@@ -371,7 +360,7 @@ impl World {
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.tell_load(key, 0, super::EASE_SECONDS);
         }
-        self.links.values_mut().for_each(|link| link.held_until = 0);
+        self.links.values_mut().for_each(|link| (link.held_until, link.dead_until) = (0, 0));
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.resume(key);
         }

@@ -259,7 +259,25 @@ pub struct PeerMessage {
     /// the sender's view; set with alive, stale and home
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
-    #[prost(oneof = "peer_message::Arrow", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    /// the receiver's incarnation; 0: whichever it is
+    #[prost(uint64, tag = "13")]
+    pub to: u64,
+    /// counts the messages that must arrive, from 1; 0: it may be lost
+    #[prost(uint64, tag = "14")]
+    pub number: u64,
+    /// the last number that has arrived from the receiver, with all before it
+    #[prost(uint64, tag = "15")]
+    pub received: u64,
+    /// without a number: the last number before it
+    #[prost(uint64, tag = "16")]
+    pub after: u64,
+    /// how many times the link between the two incarnations was reset
+    #[prost(uint32, tag = "17")]
+    pub resets: u32,
+    #[prost(
+        oneof = "peer_message::Arrow",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 19"
+    )]
     pub arrow: ::core::option::Option<peer_message::Arrow>,
 }
 /// Nested message and enum types in `PeerMessage`.
@@ -286,6 +304,10 @@ pub mod peer_message {
         Handoff(super::Handoff),
         #[prost(message, tag = "12")]
         Transaction(super::Transaction),
+        #[prost(message, tag = "18")]
+        Heard(super::Heard),
+        #[prost(message, tag = "19")]
+        Missed(super::Missed),
     }
 }
 impl ::prost::Name for PeerMessage {
@@ -329,6 +351,23 @@ impl ::prost::Name for Stale {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Stale".into()
+    }
+}
+/// The envelope says what has arrived. At most 256 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Heard {
+    /// something after that is missing: send everything after it again
+    #[prost(bool, tag = "1")]
+    pub again: bool,
+}
+impl ::prost::Name for Heard {
+    const NAME: &'static str = "Heard";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Heard".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Heard".into()
     }
 }
 /// To a home or from one. It counts in one epoch only: that of the envelope.
@@ -907,6 +946,23 @@ impl ::prost::Name for LastRoster {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.LastRoster".into()
+    }
+}
+/// The sender missed bundles and asks the publisher for keyframes of the chunks that had news since. At most 256 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Missed {
+    /// number of the first bundle that it missed
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+}
+impl ::prost::Name for Missed {
+    const NAME: &'static str = "Missed";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Missed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Missed".into()
     }
 }
 /// The sender missed a roster part and asks the publisher for a keyframe. At most 256 bytes.

@@ -91,6 +91,8 @@ const PEER: &[Nested] = &[
     Nested(10, TO_EDGE),
     Nested(11, HANDOFF),
     Nested(12, TRANSACTION),
+    Nested(18, &[]),
+    Nested(19, &[]),
 ];
 
 #[test]
@@ -98,7 +100,8 @@ fn what_nodes_say_to_each_other() {
     let mut names = Vec::new();
     for arrow in arrows() {
         let in_epoch = matches!(arrow, Arrow::Alive(_) | Arrow::Stale(_) | Arrow::Home(_));
-        let message = PeerMessage { incarnation: 2, epoch: in_epoch.into(), arrow: Some(arrow) };
+        let message =
+            PeerMessage { incarnation: 2, epoch: in_epoch.into(), arrow: Some(arrow), ..Default::default() };
         let name = message.about().expect("an arrow of ours").name;
         holds(&format!("peer/{name}.bin"), PEER, &message);
         names.push(name);
@@ -113,7 +116,7 @@ fn what_nodes_say_to_each_other() {
 #[test]
 fn what_is_said_otherwise() {
     let other = |name: &str, arrow| {
-        let message = PeerMessage { incarnation: 2, epoch: 0, arrow: Some(arrow) };
+        let message = PeerMessage { incarnation: 2, arrow: Some(arrow), ..Default::default() };
         holds(&format!("peer/{name}.bin"), PEER, &message);
     };
     let open = Open { key: Some(open::Key::Nonce(secret())), name: "Ada".into() };
@@ -126,11 +129,22 @@ fn what_is_said_otherwise() {
         ..Default::default()
     };
     let arrow = Some(home::Arrow::Watched(watched));
-    let unseen = PeerMessage { incarnation: 2, epoch: 1, arrow: Some(Arrow::Home(Home { arrow })) };
+    let arrow = Some(Arrow::Home(Home { arrow }));
+    let unseen = PeerMessage { incarnation: 2, epoch: 1, arrow, ..Default::default() };
     holds("peer/Watched.unseen.bin", PEER, &unseen);
     let result = refusal().map(reply::Result::Refusal);
     let arrow = Some(to_edge::Arrow::Reply(Reply { seq: 7, result }));
     other("Reply.refusal", Arrow::ToEdge(ToEdge { conn: 1, player: player(), arrow }));
+}
+
+/// A message that must arrive, and one without a number, after the link was reset.
+#[test]
+fn what_the_envelope_says() {
+    let arrow = Some(Arrow::Heard(Heard { again: false }));
+    let plain = PeerMessage { incarnation: 2, arrow, to: 9, received: 700, ..Default::default() };
+    let numbered = PeerMessage { number: 800, ..plain.clone() };
+    holds("peer/Heard.numbered.bin", PEER, &numbered);
+    holds("peer/Heard.after.bin", PEER, &PeerMessage { after: 800, resets: 3, ..plain });
 }
 
 #[test]
@@ -149,10 +163,12 @@ fn what_the_journal_is_asked() {
 fn arrows() -> Vec<Arrow> {
     let alone = [
         Arrow::Alive(Alive { renews: true, unreachable: vec![3, 65_535] }),
+        Arrow::Heard(Heard { again: true }),
         Arrow::Stale(Stale {}),
         Arrow::Frames(Frames { number: 300, frames: vec![chunk_frame()] }),
         Arrow::Sent(Sent { number: 300, rosters: vec![LastRoster { chunk: chunk(), number: 17 }] }),
         Arrow::KeyframeWanted(KeyframeWanted { chunk: chunk() }),
+        Arrow::Missed(Missed { first: 40 }),
     ];
     let home = home().into_iter().map(|arrow| Arrow::Home(Home { arrow: Some(arrow) }));
     let line = line();

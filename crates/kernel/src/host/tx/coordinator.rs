@@ -152,7 +152,11 @@ impl Entity {
     }
 
     /// The node that was asked for a part was lost: asks the part's new home, unless too many nodes were lost over this part.
-    fn lose_part(&mut self, cx: &mut Cx<'_>, tx: TxId, gone: &[NodeId]) {
+    /// Unless it `died`: then only the question or its answer was lost.
+    fn lose_part(&mut self, cx: &mut Cx<'_>, tx: TxId, gone: &[NodeId], died: bool) {
+        if !died {
+            return cx.desk.txs.back_off(cx.core, tx);
+        }
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         let undecided = |p: &TxPart| p.answer.is_none() && p.node.is_some_and(|n| gone.contains(&n));
         entry.command.losses += u8::from(entry.parts.iter().any(undecided));
@@ -241,15 +245,15 @@ impl Host {
     }
 
     /// Nodes were lost. Transactions that asked them ask others. Entities that they have locked find out the outcome: no append
-    /// of those nodes lands any more.
-    pub(in crate::host) fn lose_partners(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId]) {
+    /// of those nodes lands any more. Or, unless they `died`, messages to or from them were lost.
+    pub(in crate::host) fn lose_partners(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId], died: bool) {
         let asked = |t: &Tx| {
             let there = |p: &TxPart| p.node.is_some_and(|n| gone.contains(&n));
             t.phase == TxPhase::Preparing && t.parts.iter().any(there)
         };
         let asking = self.desk.txs.running.iter().filter(|(_, t)| asked(t)).map(|(tx, t)| (*tx, t.entity));
         for (tx, coordinator) in asking.collect::<Vec<_>>() {
-            self.tell(rooms, coordinator, |entity, cx| entity.lose_part(cx, tx, gone));
+            self.tell(rooms, coordinator, |entity, cx| entity.lose_part(cx, tx, gone, died));
         }
         let is_locked =
             |e: &Entity| matches!(&e.lock, Some(Lock::Participant { tx, .. }) if gone.contains(&tx.node));

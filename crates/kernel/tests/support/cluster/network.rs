@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use gundo_kernel::{Input, Peer};
+use gundo_kernel::{Input, Label, Peer};
 use gundo_rig::Ended;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
@@ -20,7 +20,7 @@ pub(super) enum Flight {
     Peer {
         to: NodeId,
         from: NodeId,
-        incarnation: u64,
+        label: Label,
         message: Peer,
     },
     ToNode {
@@ -72,8 +72,8 @@ impl Cluster {
 
     pub(super) fn land(&mut self, flight: Flight) {
         match flight {
-            Flight::Peer { to, from, incarnation, message } => {
-                self.input(to, Input::Peer { from, incarnation, message });
+            Flight::Peer { to, from, label, message } => {
+                self.input(to, Input::Peer { from, label, message });
             }
             Flight::ToNode { node, conn, message } => self.input(node, Input::Client { conn, message }),
             Flight::ToClient { client, conn, bytes } => self.on_client_bytes(client, conn, &bytes),
@@ -116,13 +116,15 @@ impl Cluster {
     }
 
     /// A message between nodes: it may be lost, or be the one that a test picked out.
-    pub(super) fn send_peer(&mut self, from: NodeId, to: NodeId, message: Peer) {
+    pub(super) fn send_peer(&mut self, from: NodeId, to: NodeId, label: Label, message: Peer) {
         if let Peer::Frames { frames, .. } = &message {
             // Receivers order the frames of a chunk by their ticks.
             for frame in frames {
                 let before = self.ticks.insert((from, to, frame.chunk), frame.tick);
                 assert!(before.is_none_or(|b| b < frame.tick), "two frames of one tick: {frame:?}");
             }
+            self.keyframes +=
+                frames.iter().filter(|f| f.roster.as_ref().is_some_and(|r| r.frame.keyframe)).count();
             self.frames += 1;
             if self.lose_every > 0 && self.frames.is_multiple_of(self.lose_every) {
                 return;
@@ -132,8 +134,21 @@ impl Cluster {
         if self.is_struck(from, to, &message, takes) {
             return;
         }
-        let incarnation = self.nodes[&from].incarnation();
-        self.fly(takes, Flight::Peer { to, from, incarnation, message });
+        self.fly(takes, Flight::Peer { to, from, label, message });
+    }
+
+    /// The connection between two nodes breaks, with whatever is in flight. Both notice.
+    pub fn break_link(&mut self, a: NodeId, b: NodeId) {
+        let between = |x: NodeId, y: NodeId| x == a && y == b || x == b && y == a;
+        let is = |flight: &Flight| matches!(flight, Flight::Peer { to, from, .. } if between(*to, *from));
+        self.cut_off += self.flights.take(is).len();
+        self.input(a, Input::LinkBroken { peer: b });
+        self.input(b, Input::LinkBroken { peer: a });
+    }
+
+    /// A node's driver has lost messages to another node for good.
+    pub fn lose_link(&mut self, node: NodeId, peer: NodeId) {
+        self.input(node, Input::LinkLost { peer });
     }
 
     /// Whether the message is lost because a test picked it out. `takes`: after how long it would arrive, µs.

@@ -56,7 +56,7 @@ impl Cluster {
                     self.fly(CLIENT_US + 1, Flight::Closed { client, conn });
                 }
             }
-            Output::Peer { to, message } => self.send_peer(node, to, message),
+            Output::Peer { to, label, message } => self.send_peer(node, to, label, message),
             Output::Append(batch) => {
                 self.disk.push(node, batch);
                 self.schedule_commit();

@@ -1,0 +1,331 @@
+//! Links to the other members: what must arrive arrives, once and in order, however often a connection between two nodes breaks.
+//!
+//! A link is what two incarnations have between them. Messages that must arrive are numbered. The sender keeps each until the
+//! other side has said, in the labels of its own messages, that it has arrived. The receiver takes the next number only. If it
+//! notices a gap it asks ([`Peer::Heard`]), and everything from there on is sent again; so is everything unacknowledged when the
+//! driver says that a connection broke. Frames, heartbeats and reports of what was sent have no numbers and may be lost.
+//!
+//! A sender keeps `link_bytes_max` bytes. Beyond that, and when the driver has lost messages for good, the link is **reset**:
+//! both sides drop what they kept and begin again with number 1, under a higher count of resets, which every message carries.
+//! The router then tells every room that messages between the two were lost (`Node::on_link_reset`). Between two resets by the same
+//! side passes at least a second; meanwhile it sends nothing that must arrive.
+//!
+//! Not here: which members there are (`membership`), and what a lost message means (the rooms).
+
+mod early;
+mod inbound;
+mod outbound;
+
+use std::collections::BTreeMap;
+
+use gundo_types::{NodeId, Planted, Time};
+
+use self::early::Early;
+use self::inbound::{Inbound, Takes};
+use self::outbound::Outbound;
+use crate::core::Core;
+use crate::io::{Member, Output};
+use crate::membership::Membership;
+use crate::peer::{Label, Peer};
+
+/// After it has sent everything again a node ignores requests for the same for so long, ms: they were on their way.
+const AGAIN_EVERY_MS: u64 = 100;
+/// Between two resets that this side begins, ms.
+const RESET_EVERY_MS: u64 = 1_000;
+/// Incarnations that may send before the view that has them arrives. What others send is not taken, so they send it again.
+const NEWCOMERS_MAX: usize = 64;
+
+/// The links of a node.
+#[derive(Default)]
+pub(crate) struct Links {
+    members: BTreeMap<NodeId, Link>,
+    /// What incarnations sent that are in no view yet.
+    newcomers: BTreeMap<(NodeId, u64), Inbound>,
+    /// Members that get something again, in the order in which that was decided.
+    resending: Vec<NodeId>,
+    /// Members whose link must be reset by this side.
+    broken: Vec<NodeId>,
+    early: Early,
+}
+
+/// The link to a member.
+struct Link {
+    incarnation: u64,
+    out: Outbound,
+    inbound: Inbound,
+    /// Messages were lost for good: nothing that must arrive is sent until the link is reset.
+    broken: bool,
+    /// When this side reset it last.
+    reset_at: Option<Time>,
+    /// Which message was missing when this side sent everything from there again, and when.
+    repeated: Option<(u64, Time)>,
+}
+
+/// What came by a link.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    /// First react to this: the link was reset, so that messages were lost for good.
+    pub(crate) reset: bool,
+    /// A message to handle.
+    pub(crate) message: Option<Peer>,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Default)]
+struct Verdict {
+    /// Take it.
+    take: bool,
+    /// First react to a reset of the link.
+    reset: bool,
+    /// Something is missing: ask for it.
+    ask: bool,
+    /// Much has arrived since the other side last heard of it: say so.
+    tell: bool,
+}
+
+impl Links {
+    /// A new view: links to incarnations that are gone end, those to new ones begin.
+    pub(crate) fn set(&mut self, me: NodeId, members: &[Member]) {
+        let mut before = std::mem::take(&mut self.members);
+        for member in members.iter().filter(|m| m.node != me) {
+            let (node, incarnation) = (member.node, member.incarnation);
+            let stays = before.remove(&node).filter(|link| link.incarnation == incarnation);
+            let link = stays.unwrap_or_else(|| {
+                let inbound = self.newcomers.remove(&(node, incarnation)).unwrap_or_default();
+                let out = Outbound::default();
+                Link { incarnation, out, inbound, broken: false, reset_at: None, repeated: None }
+            });
+            self.members.insert(node, link);
+        }
+        let newest = members.iter().map(|m| m.incarnation).max().unwrap_or(0);
+        self.newcomers.retain(|(_, incarnation), _| *incarnation > newest);
+        self.resending.retain(|node| self.members.contains_key(node));
+        self.broken.retain(|node| self.members.get(node).is_some_and(|link| link.broken));
+        assert!(!self.members.contains_key(&me), "no link to itself");
+    }
+
+    // ---- out -------------------------------------------------------------------------------------------
+
+    /// Labels a message that is sent now, and keeps a copy if it must arrive; passes everything else. `None`: it is not sent.
+    pub(crate) fn label(&mut self, core: &Core, output: Output) -> Option<Output> {
+        let Output::Peer { to, message, .. } = output else { return Some(output) };
+        let label = self.label_of(core, to, &message)?;
+        Some(Output::Peer { to, label, message })
+    }
+
+    fn label_of(&mut self, core: &Core, to: NodeId, message: &Peer) -> Option<Label> {
+        let from = core.settings.incarnation;
+        let Some(link) = self.members.get_mut(&to) else {
+            // A node that is not a member (any more): it hears that, and nothing that depends on an answer.
+            return (!message.must_arrive()).then_some(Label { from, ..Label::default() });
+        };
+        if message.must_arrive() {
+            if !link.broken && !link.out.keep(message, core.world().link_bytes_max) {
+                link.broken = true;
+                self.broken.push(to);
+            }
+            if link.broken {
+                return None;
+            }
+        }
+        Some(link.label(from, message.must_arrive().then(|| link.out.last())))
+    }
+
+    /// The next message that is sent again. Before anything newer is sent, poll this until it is `None`.
+    pub(crate) fn poll_again(&mut self, core: &Core) -> Option<Output> {
+        while let Some(to) = self.resending.first().copied() {
+            let link = self.members.get_mut(&to).expect("only members get something again");
+            if let Some((number, message)) = link.out.next_again() {
+                let label = link.label(core.settings.incarnation, Some(number));
+                return Some(Output::Peer { to, label, message });
+            }
+            self.resending.remove(0);
+        }
+        None
+    }
+
+    /// The connection to a member broke: what is not acknowledged may have been lost, and is sent again.
+    pub(crate) fn on_broken(&mut self, core: &Core, to: NodeId) {
+        let Some(link) = self.members.get_mut(&to) else { return };
+        if !core.planted(Planted::LinkDoesNotResend) && link.out.again() && !self.resending.contains(&to) {
+            self.resending.push(to);
+        }
+    }
+
+    /// Messages to a member were lost for good: the link must be reset.
+    pub(crate) fn on_lost(&mut self, peer: NodeId) {
+        if let Some(link) = self.members.get_mut(&peer).filter(|link| !link.broken) {
+            link.broken = true;
+            self.broken.push(peer);
+        }
+    }
+
+    /// Resets the next link that must be reset by this side, if it is time. The rooms must react.
+    pub(crate) fn next_reset(&mut self, core: &mut Core) -> Option<NodeId> {
+        let now = core.now.time;
+        for peer in std::mem::take(&mut core.lost) {
+            self.on_lost(peer);
+        }
+        let due = |node: &NodeId| self.members.get(node).is_some_and(|link| link.may_reset(now));
+        let at = self.broken.iter().position(due)?;
+        let peer = self.broken.remove(at);
+        let link = self.members.get_mut(&peer).expect("just seen");
+        link.reset(link.inbound.resets.saturating_add(1));
+        link.reset_at = Some(now);
+        self.early.forget(peer);
+        Some(peer)
+    }
+
+    // ---- in --------------------------------------------------------------------------------------------
+
+    /// A message from another node. Only members are heard; what is of a view to come waits for that view.
+    pub(crate) fn admit(
+        &mut self,
+        core: &mut Core,
+        members: &mut Membership,
+        from: NodeId,
+        label: Label,
+        message: Peer,
+    ) -> Incoming {
+        let verdict = match members.admits(core, from, label.from) {
+            // The sender is ahead, or this node was removed: the next view says which.
+            Err(_) if matches!(message, Peer::Stale { .. }) => Verdict { take: true, ..Verdict::default() },
+            Err(false) => {
+                members.tell_stale(core, from);
+                return Incoming::default();
+            }
+            admitted if self.early.is_full() && (admitted.is_err() || core.is_ahead(&message)) => {
+                // It is sent again.
+                core.note_early();
+                return Incoming::default();
+            }
+            Err(true) => self.take_newcomer(core, from, &label, &message),
+            Ok(()) => {
+                members.hear(from, core.now.time);
+                self.take(core, from, &label, &message)
+            }
+        };
+        if verdict.reset {
+            self.early.forget(from);
+        }
+        if verdict.ask || verdict.tell {
+            core.send(from, Peer::Heard { again: verdict.ask });
+        }
+        if !verdict.take {
+            core.counters.links_repeated += 1;
+            return Incoming { reset: verdict.reset, message: None };
+        }
+        let reset = verdict.reset && self.members.get(&from).is_some_and(|l| l.incarnation == label.from);
+        Incoming { reset, message: self.admit_taken(core, members, from, label.from, message) }
+    }
+
+    /// A new view has come: the messages that waited for it, in order. Pass each to [`admit_taken`](Self::admit_taken).
+    pub(crate) fn take_early(&mut self) -> impl IntoIterator<Item = (NodeId, u64, Peer)> + use<> {
+        self.early.take()
+    }
+
+    /// A message that its link has taken, if it can be handled in the present view.
+    pub(crate) fn admit_taken(
+        &mut self,
+        core: &mut Core,
+        members: &mut Membership,
+        from: NodeId,
+        incarnation: u64,
+        message: Peer,
+    ) -> Option<Peer> {
+        match members.admits(core, from, incarnation) {
+            Err(_) if matches!(message, Peer::Stale { .. }) => return Some(message),
+            Err(false) => members.tell_stale(core, from),
+            Ok(()) if !core.is_ahead(&message) => return Some(message),
+            _ => self.early.push(from, incarnation, message),
+        }
+        None
+    }
+
+    /// Whether a member's message is to be taken.
+    fn take(&mut self, core: &Core, from: NodeId, label: &Label, message: &Peer) -> Verdict {
+        let Some(link) = self.members.get_mut(&from).filter(|link| link.incarnation == label.from) else {
+            return Verdict::default();
+        };
+        let for_me = label.to == 0 || label.to == core.settings.incarnation;
+        if !for_me || label.resets < link.inbound.resets {
+            // It is of an earlier incarnation of this node, or of the time before a reset.
+            return Verdict { take: message.is_membership(), ..Verdict::default() };
+        }
+        let reset = label.resets > link.inbound.resets;
+        if reset {
+            link.reset(label.resets);
+            link.reset_at = None;
+            self.broken.retain(|node| *node != from);
+        }
+        link.out.on_received(label.received);
+        let takes = link.inbound.take(core, label, message);
+        let tell = takes == Takes::Yes && link.inbound.owes(core.world().link_bytes_max);
+        if matches!(message, Peer::Heard { again: true }) && link.may_repeat(label.received, core.now.time) {
+            self.on_broken(core, from);
+        }
+        Verdict { take: takes.is_taken(), reset, ask: takes.asks(), tell }
+    }
+
+    /// Whether a message of an incarnation is to be taken that is in no view yet.
+    fn take_newcomer(&mut self, core: &Core, from: NodeId, label: &Label, message: &Peer) -> Verdict {
+        let key = (from, label.from);
+        let full = self.newcomers.len() >= NEWCOMERS_MAX && !self.newcomers.contains_key(&key);
+        let for_me = label.to == 0 || label.to == core.settings.incarnation;
+        if full || !for_me {
+            return Verdict::default();
+        }
+        let inbound = self.newcomers.entry(key).or_default();
+        if label.resets < inbound.resets {
+            return Verdict::default();
+        }
+        let reset = label.resets > inbound.resets;
+        if reset {
+            *inbound = Inbound::after(label.resets);
+        }
+        // It cannot be asked for more before it is a member.
+        Verdict { take: inbound.take(core, label, message).is_taken(), reset, ..Verdict::default() }
+    }
+
+    /// Bytes of all messages that are not acknowledged yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.members.values().map(|link| link.out.bytes()).sum()
+    }
+
+    /// Asserts the invariants between two inputs.
+    pub(crate) fn check(&self, core: &Core) {
+        assert!(self.newcomers.len() <= NEWCOMERS_MAX, "newcomers are bounded");
+        for (node, link) in &self.members {
+            link.out.check(core.world().link_bytes_max);
+            assert_eq!(link.broken, self.broken.contains(node), "{node}: a broken link is listed");
+        }
+    }
+}
+
+impl Link {
+    /// `number`: of a message that must arrive.
+    fn label(&mut self, from: u64, number: Option<u64>) -> Label {
+        let (resets, received) = (self.inbound.resets, self.inbound.say());
+        let after = if number.is_some() { 0 } else { self.out.last() };
+        Label { from, to: self.incarnation, resets, number: number.unwrap_or(0), after, received }
+    }
+
+    fn may_reset(&self, now: Time) -> bool {
+        self.broken && self.reset_at.is_none_or(|at| now.since(at) >= RESET_EVERY_MS * 1_000)
+    }
+
+    fn may_repeat(&mut self, after: u64, now: Time) -> bool {
+        let lately = |(last, at): (u64, Time)| last == after && now.since(at) < AGAIN_EVERY_MS * 1_000;
+        if self.repeated.is_some_and(lately) {
+            return false;
+        }
+        self.repeated = Some((after, now));
+        true
+    }
+
+    fn reset(&mut self, resets: u32) {
+        self.out = Outbound::default();
+        self.inbound = Inbound::after(resets);
+        (self.broken, self.repeated) = (false, None);
+    }
+}

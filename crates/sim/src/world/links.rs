@@ -1,0 +1,96 @@
+//! The links between nodes: when a message arrives, and what goes wrong with links.
+//!
+//! A link keeps its order. It loses frames for a while (`frames`), and whatever is in flight when it is reset (`reset`, `scatter`, `forget`).
+//! Both ends learn of a reset, often at different times; until then they send into the void.
+
+use gundo_types::NodeId;
+
+use super::flight::Link;
+use super::{Flight, Key, PEER_US, World};
+use crate::plan::Dial;
+
+/// How soon a node learns that a link of its was reset, µs; and how late if the link is half open.
+const LEARNS_US: u64 = 50_000;
+const LEARNS_LATE_US: u64 = 1_500_000;
+/// How long a message of the old connection may wander, µs.
+const WANDERS_US: u64 = 400_000;
+
+impl World {
+    /// When a message on a link arrives; `None`: it is lost.
+    pub(super) fn link(&mut self, from: Key, to: Key, may_be_lost: bool) -> Option<u64> {
+        let slow = if self.faulty { self.plan.dials.get(&Dial::Delay).copied().unwrap_or(0) } else { 0 };
+        let mut takes = PEER_US + self.net.below(300);
+        if slow > 0 && self.net.below(4) == 0 {
+            takes += self.net.below(u64::from(slow) * 1_000);
+        }
+        let link = self.links.entry((from, to)).or_default();
+        if self.now < link.dead_until || may_be_lost && self.now < link.lossy_until {
+            return None;
+        }
+        // Messages on a link arrive in the order in which they were sent, unless it is reset.
+        link.last_at = (self.now + takes).max(link.held_until).max(link.last_at);
+        Some(link.last_at)
+    }
+
+    /// A link between two nodes, or one direction of it, delays or loses its messages for a while.
+    pub(super) fn cut_links(&mut self, dial: Dial) -> bool {
+        let second = 1_000_000;
+        let (a, b) = (self.some_node(), self.some_node());
+        if a == b || !self.nodes.contains_key(&a) {
+            return false;
+        }
+        let longest = if dial == Dial::Frames { 2 } else { 4 };
+        let until = self.now + 100_000 + self.wrong.below(longest * second);
+        let ways = if dial == Dial::Partition { vec![(a, b), (b, a)] } else { vec![(a, b)] };
+        for way in ways {
+            let link = self.links.entry(way).or_default();
+            let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
+            *end = until.max(*end);
+        }
+        self.tell_fault(a, || {
+            format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
+        });
+        true
+    }
+
+    /// A link between two nodes is reset.
+    pub(super) fn reset_link(&mut self, dial: Dial) -> bool {
+        let (a, b) = (self.some_node(), self.some_node());
+        if a == b || !self.nodes.contains_key(&a) || !self.nodes.contains_key(&b) {
+            return false;
+        }
+        let between = |x: Key, y: Key| x == a && y == b || x == b && y == a;
+        let is = |flight: &Flight| matches!(flight, Flight::Peer { to, from, .. } if between(*to, *from));
+        let mut lost = 0;
+        for (at, flight) in self.queue.take(is) {
+            let fate = if dial == Dial::Scatter { self.wrong.below(3) } else { 0 };
+            if fate == 0 {
+                lost += 1;
+                continue;
+            }
+            if let (2, Flight::Peer { to, from, label, message }) = (fate, &flight) {
+                let again = at + self.wrong.below(WANDERS_US);
+                let copy = Flight::Peer { to: *to, from: *from, label: *label, message: message.clone() };
+                self.queue.push(again, copy);
+            }
+            self.queue.push(at, flight);
+        }
+        for (from, to) in [(a, b), (b, a)] {
+            let latest = if self.wrong.below(8) == 0 { LEARNS_LATE_US } else { LEARNS_US };
+            let learns = 1 + self.wrong.below(latest);
+            let link = self.links.entry((from, to)).or_default();
+            // The new connection has its own order.
+            *link = Link { lossy_until: link.lossy_until, dead_until: self.now + learns, ..Link::default() };
+            self.fly(learns, Flight::LinkBroken { node: from, peer: NodeId(to.node) });
+        }
+        if dial == Dial::Forget {
+            // One of them knows, before or after the reset or instead of it.
+            let (node, peer, after) = (a, NodeId(b.node), self.wrong.below(2 * LEARNS_US));
+            self.fly(after, Flight::LinkLost { node, peer });
+        }
+        self.tell_fault(a, || {
+            format!("{dial} of the link between n{} and n{}: {lost} messages are lost", a.node, b.node)
+        });
+        true
+    }
+}
