@@ -251,7 +251,7 @@ impl Cluster {
     }
 
     fn output(&mut self, node: usize, output: Output) {
-        let Host { seat, traffic } = &mut self.nodes[node];
+        let Host { traffic, .. } = &mut self.nodes[node];
         match output {
             Output::Peer { to, label, message } => {
                 if self.counting {

@@ -84,7 +84,8 @@ mod tests {
         let chunk = |x| ChunkId { island: 0, x, y: 3 };
         let frame = |x| ChunkFrame::new(chunk(x), 10_000, Some(roster.clone()), motion.clone());
         let mut traffic = Traffic::default();
-        traffic.count_peer(&Peer::Frames { number: 5, frames: vec![frame(1), frame(2)] }, 1);
+        let bundle = Peer::Frames { number: 5, frames: vec![frame(1), frame(2)] };
+        traffic.count_peer(&Label { from: 1, ..Label::default() }, &bundle);
         assert_eq!((traffic.bundles, traffic.chunk_frames, traffic.peer_messages()), (1, 2, 1));
         assert!((6_000..6_060).contains(&traffic.peer_bytes), "{}", traffic.peer_bytes);
     }

@@ -45,12 +45,15 @@ impl Mesh {
     }
 }
 
+/// A message and its label.
+type Labelled = (Label, Peer);
+
 /// One node's access to its peers.
 pub(crate) struct Fabric {
     me: NodeId,
     mesh: Arc<Mesh>,
     version: u64,
-    peers: Vec<(NodeId, Arc<Inbox>, Vec<(Label, Peer)>)>,
+    peers: Vec<(NodeId, Arc<Inbox>, Vec<Labelled>)>,
     /// Frames dropped because a peer did not keep up.
     pub(crate) dropped: u64,
 }

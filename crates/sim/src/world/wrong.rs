@@ -37,16 +37,7 @@ impl World {
     /// Causes the fault; false if nothing suits it.
     pub(super) fn cause(&mut self, dial: Dial) -> bool {
         let second = 1_000_000;
-        if matches!(
-            dial,
-            Dial::Unreadable
-                | Dial::Crash
-                | Dial::Zombie
-                | Dial::NodeCrash
-                | Dial::Reset
-                | Dial::Scatter
-                | Dial::Forget
-        ) {
+        if is_unsteady(dial) {
             self.unsteady_until = self.now + 10 * second;
         }
         match dial {
@@ -72,15 +63,7 @@ impl World {
             }
             // The choice happens where the message is sent.
             Dial::Reorder => return self.reorder(),
-            Dial::Wave => {
-                let back = self.wrong.below(5 * second);
-                for person in 0..self.people.len() {
-                    if self.wrong.below(2) == 0 {
-                        self.leave(person);
-                        self.fly(1 + back, Flight::Arrive(person));
-                    }
-                }
-            }
+            Dial::Wave => self.wave(),
             Dial::Garbage => return self.hostile(),
             Dial::Stall => {
                 let takes = 3 * second + self.wrong.below(12 * second);
@@ -117,6 +100,17 @@ impl World {
             self.story.tell(self.now, About::default(), || format!("fault: {dial}"));
         }
         true
+    }
+
+    /// Half of all players log out, and come back at once.
+    fn wave(&mut self) {
+        let back = self.wrong.below(5_000_000);
+        for person in 0..self.people.len() {
+            if self.wrong.below(2) == 0 {
+                self.leave(person);
+                self.fly(1 + back, Flight::Arrive(person));
+            }
+        }
     }
 
     /// A node freezes for a while.
@@ -552,6 +546,12 @@ impl World {
             _ => return None,
         })
     }
+}
+
+/// Whether players may be kept from walking for a while after it.
+fn is_unsteady(dial: Dial) -> bool {
+    let links = matches!(dial, Dial::Reset | Dial::Scatter | Dial::Forget);
+    links || matches!(dial, Dial::Unreadable | Dial::Crash | Dial::Zombie | Dial::NodeCrash)
 }
 
 fn command(seq: u64, payload: &[u8]) -> Command {
