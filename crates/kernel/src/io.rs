@@ -76,6 +76,8 @@ pub enum Input {
     LinkBroken {
         /// The peer.
         peer: NodeId,
+        /// Its incarnation: a report about an earlier one says nothing about the present one.
+        incarnation: u64,
     },
     /// A renewal of the lease ended.
     Renewed {
@@ -83,6 +85,13 @@ pub enum Input {
         sent: Time,
         /// How.
         renewal: Renewal,
+    },
+    /// The journal has answered [`Output::AskRow`]. Without an answer nothing is given.
+    Row {
+        /// As in [`Output::AskRow`].
+        sent: Time,
+        /// Whether the node's row is in `members`.
+        stands: bool,
     },
     /// An append ended.
     Appended {
@@ -126,7 +135,7 @@ pub enum Renewal {
     Renewed,
     /// The node was removed: it has no row in `members` any more.
     Removed,
-    /// The coordinator (or the journal) did not answer.
+    /// The coordinator (or the journal) could not do it, or did not answer in time.
     Failed,
 }
 
@@ -190,9 +199,15 @@ pub enum Output {
         /// Echo it.
         list: u64,
     },
-    /// Renew this node's lease with the coordinator, and look for its row in `members`; answer with [`Input::Renewed`].
+    /// Renew this node's lease with the coordinator, and look for its row in `members`; answer with [`Input::Renewed`]. A call that
+    /// is never answered counts as failed.
     Renew {
         /// Echo it: the lease counts from here.
+        sent: Time,
+    },
+    /// The coordinator does not renew: ask the journal itself for this node's row in `members`; answer with [`Input::Row`].
+    AskRow {
+        /// Echo it.
         sent: Time,
     },
     /// Have the coordinator remove a member, if the view is still this one: first its row in `members`, then from the view.
@@ -268,7 +283,8 @@ pub struct WorldSettings {
     pub place_every_ms: u64,
     /// How long an at-home entity that nobody needs stays loaded, ms (default 10,000).
     pub idle_ms: u64,
-    /// How long a node that cannot renew its lease goes on, ms (default 5,000), unless it is the coordinator that is down.
+    /// How long a node goes on after the coordinator or the journal last confirmed that it belongs, ms (default 5,000), unless
+    /// both are down for all.
     pub lease_ms: u64,
     /// How long after a link reset the peer counts as unreachable, ms (default 300).
     pub confirm_broken_ms: u64,

@@ -28,7 +28,7 @@ pub use io::{
     WorldSettings,
 };
 pub use peer::{
-    Age, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
     TxId, TxMessage, WatchRefused, WatchedState,
 };
 
@@ -169,10 +169,11 @@ impl Node {
         counters
     }
 
-    /// Whether clients may come: the node has a view, its homes are open, and it neither stops nor drains.
+    /// Whether clients may come: the node has a view and has been connected with all its members, its homes are open, and it
+    /// neither stops nor drains.
     pub fn is_ready(&self) -> bool {
         let closes = self.core.stopping || self.core.is_draining() || self.membership.is_fenced();
-        self.home.is_open() && !closes
+        self.home.is_open() && self.membership.is_connected() && !closes
     }
 
     /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
@@ -249,8 +250,11 @@ impl Node {
             Input::Lagging { conn } => self.with_edge(|edge, rooms| edge.handle_lagging(rooms, conn)),
             Input::Drained { conn } => self.with_edge(|edge, rooms| edge.handle_drained(rooms, conn)),
             Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
-            Input::LinkBroken { peer } => self.membership.on_link_broken(&mut self.core, peer),
+            Input::LinkBroken { peer, incarnation } => {
+                self.membership.on_link_broken(&mut self.core, peer, incarnation);
+            }
             Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
+            Input::Row { sent, stands } => self.membership.on_row(&mut self.core, sent, stands),
             Input::Appended { batch, outcome } => {
                 self.with_host(|host, rooms| host.handle_appended(rooms, batch, outcome));
             }
@@ -289,7 +293,7 @@ impl Node {
         };
         let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
         assert!(first || !gone.contains(&me.0), "a node that is removed has stopped");
-        self.membership.set(&self.core, &self.core.view.members, first);
+        self.membership.set(&mut self.core, first);
         self.home.reset();
         assert!(!self.home.is_open(), "a home is closed until all have announced");
         self.crowd.interest.forget_publishers(&mut self.core, &gone);
@@ -339,7 +343,7 @@ impl Node {
     fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
         let later = match self.membership.admits(&self.core, from, incarnation) {
             Ok(()) => {
-                self.membership.hear(from, self.core.now.time);
+                self.membership.hear(&mut self.core, from);
                 matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
             }
             // The sender is ahead, or this node was removed: the next view says which.
@@ -361,9 +365,7 @@ impl Node {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
-            Peer::Alive { epoch, renews, unreachable } => {
-                self.membership.on_alive(&mut self.core, from, epoch, renews, unreachable);
-            }
+            Peer::Alive { epoch, alive } => self.membership.on_alive(&mut self.core, from, epoch, alive),
             Peer::Stale { epoch } => self.membership.on_stale(&mut self.core, epoch),
             Peer::Frames { number, frames } => {
                 self.crowd.interest.take_frames(&mut self.core, from, number, frames);

@@ -13,6 +13,19 @@ use gundo_wire::journal::{NameChange, StreamAppend};
 use crate::frame::ChunkFrame;
 use crate::game::{Actor, Exists, Refusal};
 
+/// A heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// How long ago the coordinator or the journal last confirmed that the sender belongs, ms.
+    pub confirmed_ms: u32,
+    /// Members that the sender has not been able to reach for the confirm time.
+    pub unreachable: Vec<NodeId>,
+    /// The sender has not heard anything from the receiver yet.
+    pub unheard: bool,
+    /// World time at the sender; `None`: it does not say.
+    pub world: Option<WorldTime>,
+}
+
 /// A message between nodes.
 #[derive(Clone, Debug)]
 pub enum Peer {
@@ -20,10 +33,8 @@ pub enum Peer {
     Alive {
         /// The sender's epoch.
         epoch: Epoch,
-        /// Whether its last renewal succeeded.
-        renews: bool,
-        /// Members it has not been able to reach for the confirm time.
-        unreachable: Vec<NodeId>,
+        /// What it says.
+        alive: Alive,
     },
     /// The receiver's view is stale.
     Stale {

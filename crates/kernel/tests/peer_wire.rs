@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
-    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
     Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
@@ -244,8 +244,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         message,
     });
     prop_oneof![
-        1 => (any::<u64>(), any::<bool>(), vec(node(), 0..4))
-            .prop_map(|(epoch, renews, unreachable)| Peer::Alive { epoch: Epoch(epoch), renews, unreachable }),
+        1 => (any::<u64>(), alive()).prop_map(|(epoch, alive)| Peer::Alive { epoch: Epoch(epoch), alive }),
         1 => any::<u64>().prop_map(|epoch| Peer::Stale { epoch: Epoch(epoch) }),
         1 => (any::<u64>(), vec(chunk_frame(), 0..4)).prop_map(|(number, frames)| Peer::Frames { number, frames }),
         1 => (any::<u64>(), vec((chunk(), any::<u32>()), 0..4))
@@ -257,6 +256,13 @@ fn peer() -> impl Strategy<Value = Peer> {
         2 => handoff,
         2 => transaction,
     ]
+}
+
+fn alive() -> impl Strategy<Value = Alive> {
+    let world = prop::option::of((0..=WorldTime::MAX.0).prop_map(WorldTime));
+    (any::<u32>(), vec(node(), 0..4), any::<bool>(), world).prop_map(
+        |(confirmed_ms, unreachable, unheard, world)| Alive { confirmed_ms, unreachable, unheard, world },
+    )
 }
 
 fn home() -> impl Strategy<Value = HomeMessage> {

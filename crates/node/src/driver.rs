@@ -218,7 +218,7 @@ pub(crate) struct Driver {
     black_box: Arc<BlackBox>,
     logic: Logic,
     deliveries: Vec<Delivery>,
-    lost: Vec<NodeId>,
+    lost: Vec<(NodeId, u64)>,
     fenced: bool,
     tick_us_max: u32,
     /// Working time since the last publication.
@@ -312,9 +312,9 @@ impl Driver {
     fn carry_out(&mut self) {
         self.edge.deliver(&mut self.deliveries);
         self.fabric.flush(&mut self.lost);
-        for peer in self.lost.drain(..) {
+        for (peer, incarnation) in self.lost.drain(..) {
             tracing::warn!(node = self.link.me.0.0, peer = peer.0, "a peer accepts no more messages");
-            self.link.inbox.give(Input::LinkBroken { peer }, Urgency::Now);
+            self.link.inbox.give(Input::LinkBroken { peer, incarnation }, Urgency::Now);
         }
     }
 
@@ -338,6 +338,7 @@ impl Driver {
                 Output::Load { entity, load } => self.line.load(entity, load),
                 Output::List { kind, ids, max, list } => self.line.list(kind, ids, max, list),
                 Output::Renew { sent } => self.membership.renew(sent),
+                Output::AskRow { sent } => self.membership.ask_row(sent),
                 Output::Remove { epoch, node, incarnation } => {
                     self.membership.propose_removal(epoch, node, incarnation);
                 }

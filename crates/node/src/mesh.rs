@@ -32,8 +32,10 @@ impl Mesh {
         self.write(|nodes| {
             if nodes.get(&node).is_some_and(|there| Arc::ptr_eq(there, inbox)) {
                 nodes.remove(&node);
+                // One that has not joined has no links.
+                let Some(incarnation) = inbox.incarnation() else { return };
                 for other in nodes.values() {
-                    other.give(Input::LinkBroken { peer: node }, Urgency::Now);
+                    other.give(Input::LinkBroken { peer: node, incarnation }, Urgency::Now);
                 }
             }
         });
@@ -83,13 +85,13 @@ impl Fabric {
         }
     }
 
-    /// Delivers everything queued. Peers that accept nothing any more go to `lost`.
-    pub(crate) fn flush(&mut self, lost: &mut Vec<NodeId>) {
+    /// Delivers everything queued. Peers that accept nothing any more go to `lost`, with their incarnations.
+    pub(crate) fn flush(&mut self, lost: &mut Vec<(NodeId, u64)>) {
         for (node, inbox, waiting) in self.peers.iter_mut().filter(|(_, _, waiting)| !waiting.is_empty()) {
             let handed = inbox.give_peer(self.me, self.incarnation, waiting);
             self.dropped += handed.dropped as u64;
             if handed.lost {
-                lost.push(*node);
+                lost.extend(inbox.incarnation().map(|incarnation| (*node, incarnation)));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
-use gundo_coordinator::{Coordinator, Watch};
+use gundo_coordinator::{Coordinator, Rows, Watch};
 use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Page, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
@@ -72,12 +72,13 @@ impl Slot {
     /// Starts the node `member` behind the door `bound`. Its peers already reach it through `inbox`.
     pub(crate) fn start(
         ground: &Ground,
-        coordinator: &Arc<dyn Coordinator>,
+        (coordinator, rows): (&Arc<dyn Coordinator>, Arc<dyn Rows>),
         member: Member,
         bound: Bound,
         inbox: Arc<Inbox>,
     ) -> Result<Self, WorldFault> {
         let (me, incarnation) = (member.node, member.incarnation);
+        inbox.belongs_to(incarnation);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(system)?;
         let settings = NodeSettings {
@@ -101,16 +102,18 @@ impl Slot {
         };
         let membership = Membership {
             coordinator: Arc::clone(coordinator),
+            rows,
             supervisor: ground.tx.clone(),
             inbox,
             me: (me, incarnation),
         };
         let fabric = Fabric::new(me, incarnation, Arc::clone(&ground.mesh));
-        let line = ground.journal.line(me, incarnation, link.sink());
+        let (journal, sink) = (Arc::clone(&ground.journal), link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);
         let driver = move || {
             let node = Node::new(settings);
+            let line = journal.line(me, incarnation, sink);
             Driver::new(node, its_link, its_edge, fabric, line, its_membership, black_box)
         };
         ground.watchdog.watch(&link);

@@ -9,13 +9,14 @@ use std::time::Duration;
 use gundo_journal::Journal;
 
 use crate::clock::Clock;
+use crate::end;
 use crate::indicators::{DiskGauge, MachineGauges, Recorders};
 use crate::machine::Machine;
 
 /// Interval between two checks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Checks until it is dropped.
+/// Checks until it is dropped. A check that hangs is abandoned.
 pub(crate) struct Upkeep {
     /// Dropped to end it.
     end: Option<Sender<()>>,
@@ -48,7 +49,7 @@ impl Upkeep {
 impl Drop for Upkeep {
     fn drop(&mut self) {
         drop(self.end.take());
-        // A check is short, so this join takes only a moment.
-        let _ = self.thread.take().map(JoinHandle::join);
+        // A check is short, unless the disk hangs.
+        self.thread.take().into_iter().for_each(|thread| end::wait_for(thread, end::PATIENCE));
     }
 }

@@ -31,6 +31,14 @@ pub enum Dial {
     Views,
     /// The coordinator answers nobody for a while: no leases, no new members, no takeovers.
     Coordinator,
+    /// The coordinator takes calls and answers none for a while.
+    Hang,
+    /// Some nodes do not reach the coordinator for a while: their calls fail, or are never answered.
+    Apart,
+    /// The coordinator answers late for a while.
+    Lazy,
+    /// Two nodes do not reach each other for long, in one direction or both; all others reach both.
+    Cut,
     /// This percentage of calls to the coordinator stops between two of their steps, or their answer is lost.
     HalfDone,
     /// Nodes' clocks run at different rates, and their world clocks are off: the position is the largest error, ms. Two
@@ -85,7 +93,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 39] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -121,6 +129,10 @@ impl Dial {
         Self::Drain,
         Self::HalfDone,
         Self::Bytes,
+        Self::Hang,
+        Self::Apart,
+        Self::Lazy,
+        Self::Cut,
     ];
 
     /// Its name on the command line.
@@ -138,6 +150,10 @@ impl Dial {
             Self::Views => "views",
             Self::Coordinator => "coordinator",
             Self::HalfDone => "half-done",
+            Self::Hang => "hang",
+            Self::Apart => "apart",
+            Self::Lazy => "lazy",
+            Self::Cut => "cut",
             Self::Clocks => "clocks",
             Self::Edge => "edge",
             Self::Vanish => "vanish",
@@ -176,6 +192,7 @@ impl Dial {
             Self::Clocks => 250,
             Self::HalfDone => 30,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
+            Self::Hang | Self::Apart | Self::Lazy | Self::Cut => 2,
             Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
             Self::Frames => 20,

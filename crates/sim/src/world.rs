@@ -1,12 +1,13 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
+//! sight, `coordinator` the membership, `members` what keeps members apart, `wrong` the other faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
 mod carry;
 mod clients;
 mod coordinator;
 mod flight;
+mod members;
 mod tell;
 mod watches;
 mod wrong;
@@ -74,6 +75,7 @@ pub(crate) struct World {
     /// A process is starting.
     booting: bool,
     pub(crate) coordinator: Coordinator,
+    troubles: members::Troubles,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -149,6 +151,7 @@ impl World {
             lives: BTreeMap::new(),
             booting: false,
             coordinator: Coordinator::default(),
+            troubles: members::Troubles::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -305,7 +308,11 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
-            Flight::LinkBroken { node, peer } => self.input(node, Input::LinkBroken { peer }),
+            Flight::LinkBroken { node, peer, incarnation } => {
+                self.input(node, Input::LinkBroken { peer, incarnation });
+            }
+            Flight::Row { node, sent, stands } => self.input(node, Input::Row { sent, stands }),
+            Flight::CutEnds(cut) => self.cut_ends(cut),
             Flight::Asked { node, what } => self.asked(node, what),
             Flight::Renewed { node, sent, renewal } => self.input(node, Input::Renewed { sent, renewal }),
             Flight::LeaseEnds(incarnation) => self.lease_ends(incarnation),
@@ -484,6 +491,7 @@ impl World {
                 self.fly(after, Flight::Listed { node: key, kind, ids, max, list });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
+            Output::AskRow { sent } => self.ask(key, Asked::Row { sent }),
             Output::Remove { epoch, incarnation, .. } => {
                 self.ask(key, Asked::Remove { epoch, incarnation });
             }

@@ -52,9 +52,12 @@ impl World {
                 about.fine = true;
                 format!("n{n} wakes")
             }
-            Input::LinkBroken { peer } => {
+            Input::LinkBroken { peer, incarnation } => {
                 about.nodes[1] = Some(peer.0);
-                format!("n{n}: the link to {peer} breaks")
+                format!("n{n}: the link to {peer}, incarnation {incarnation}, breaks")
+            }
+            Input::Row { stands, .. } => {
+                format!("n{n}: its row {}", if *stands { "stands" } else { "is gone" })
             }
             Input::Renewed { renewal, .. } => {
                 about.fine = *renewal == gundo_kernel::Renewal::Renewed;
@@ -105,7 +108,8 @@ fn mark_of(input: &Input) -> u64 {
             word(13, *list) ^ result.as_ref().map_or(0, |ids| ids.iter().fold(1, |a, b| a ^ b))
         }
         Input::Timeout => word(9, 0),
-        Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
+        Input::LinkBroken { peer, incarnation } => word(11, u64::from(peer.0)) ^ *incarnation << 16,
+        Input::Row { stands, .. } => word(14, u64::from(*stands)),
         Input::Renewed { renewal, .. } => word(12, *renewal as u64),
         Input::Gauges(_) | Input::Hold(_) | Input::Stop => word(10, 0),
     }

@@ -148,7 +148,13 @@ fn what_the_journal_is_asked() {
 
 fn arrows() -> Vec<Arrow> {
     let alone = [
-        Arrow::Alive(Alive { renews: true, unreachable: vec![3, 65_535] }),
+        Arrow::Alive(Alive {
+            renews: true,
+            unreachable: vec![3, 65_535],
+            confirmed_ms: Some(700),
+            unheard: true,
+            world_ms: Some(1_000_000),
+        }),
         Arrow::Stale(Stale {}),
         Arrow::Frames(Frames { number: 300, frames: vec![chunk_frame()] }),
         Arrow::Sent(Sent { number: 300, rosters: vec![LastRoster { chunk: chunk(), number: 17 }] }),
