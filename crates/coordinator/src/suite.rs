@@ -18,9 +18,8 @@ pub use interrupted::{
     a_late_request_of_a_join_that_gave_up_brings_no_row_back, a_leave_that_stops_is_finished_by_another,
     a_member_that_renews_outlives_a_join_that_stops_early, a_removal_that_stops_is_finished_by_another,
     incarnations_grow_from_view_to_view, joins_of_two_nodes_at_once_both_succeed,
-    joins_that_stop_twice_leave_nothing,
-    of_a_join_and_its_end_one_wins, of_two_joins_of_a_node_one_wins, of_two_removals_of_each_other_one_wins,
-    what_stops_ends_by_itself,
+    joins_that_stop_twice_leave_nothing, of_a_join_and_its_end_one_wins, of_two_joins_of_a_node_one_wins,
+    of_two_removals_of_each_other_one_wins, what_stops_ends_by_itself,
 };
 
 use crate::operation::{Answer, Request};

@@ -406,6 +406,12 @@ pub struct Counters {
     pub refused_storage_full: u64,
     /// New players refused because the node was too busy.
     pub refused_busy_world: u64,
+    /// Hellos refused because the node's world time was more than a second off.
+    pub refused_clock_off: u64,
+    /// World time as of the last input, ms (gauge).
+    pub world_ms: u64,
+    /// By how much the node's world time differs from that of the other members, ms (gauge).
+    pub clock_off_ms: u64,
     /// Its level on the overload ladder: 0 (none) to 4 (gauge).
     pub overload_level: u64,
     /// Seconds at each level.

@@ -5,6 +5,7 @@
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
 
+mod clock;
 mod codec;
 mod core;
 mod crowd;
@@ -28,8 +29,8 @@ pub use io::{
     WorldSettings,
 };
 pub use peer::{
-    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer,
-    TxId, TxMessage, WatchRefused, WatchedState,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Line, Opened, Peer, Prepared, Resumed, ToEdge,
+    ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 
 use bytes::Bytes;
@@ -47,20 +48,16 @@ use crate::overload::Overload;
 const EARLY_MAX: usize = 100_000;
 /// Peer messages that wait for this node's homes to open. More are dropped: their senders ask again.
 const WAITING_FOR_HOME_MAX: usize = 100_000;
-/// Housekeeping, ms.
 const SECOND_MS: u64 = 1_000;
 
 /// A node of the cluster: edge, world and home in one.
 ///
 /// * **Give it input**: [`handle`](Self::handle), one at a time, each with the current time.
 /// * **Take its output**: [`poll_output`](Self::poll_output) until `None`, after every input.
-/// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`].
-/// * **Look at it**: [`counters`](Self::counters).
+/// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`]. **Look at it**: `counters`.
 ///
-/// It only routes. The work is in its rooms, each with a state of its own: `edge` (sessions of clients), `host` (entities
-/// that are real here), `home` (where entities are, and who looks at which chunk), `crowd` (who sees what); beside them `view`,
-/// `membership` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core.
-/// To other nodes, and to rooms above it, a room sends [`Peer`] messages, also on the same node.
+/// It only routes. The work is in its rooms, each with a state of its own. A room reaches only those below it: edge and host the
+/// crowd, host the home, all the core. To other nodes, and to rooms above it, a room sends [`Peer`] messages.
 pub struct Node {
     core: Core,
     crowd: Crowd,
@@ -105,15 +102,12 @@ impl Node {
     /// Takes one input. Does bounded work and never blocks. `now` must not run backwards.
     ///
     /// # Panics
-    /// On a bug of the kernel, or a driver that breaks the contract (outcomes out of order). Nothing a client or a peer
-    /// sends can cause one.
+    /// On a bug of the kernel, or of a driver that gives outcomes out of order. Nothing a client or a peer sends can cause one.
     pub fn handle(&mut self, now: Now, input: Input) {
         if self.is_over() {
             return;
         }
-        // A clock that steps back stands still.
-        self.core.now =
-            Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
+        self.core.set_now(now);
         assert!(self.core.local.is_empty(), "the previous input left no message to the node itself");
         if let Some(input) = self.mistakes.input(input) {
             self.take(input);
@@ -143,8 +137,7 @@ impl Node {
 
     // ---- looking at it ---------------------------------------------------------------------------------
 
-    /// Whether it takes no more input, whatever views come: it has given [`Output::Fenced`], or it has given [`Output::Stopped`]
-    /// after a drain rather than after [`Input::Stop`].
+    /// Whether it takes no more input: it has given [`Output::Fenced`], or [`Output::Stopped`] after a drain.
     pub fn is_over(&self) -> bool {
         self.membership.is_fenced() || self.stopped && !self.core.stopping
     }
@@ -159,6 +152,8 @@ impl Node {
         let (chunks, ghosts) = self.crowd.interest.size();
         let mut counters = Counters {
             overload_level: u64::from(self.overload.level()),
+            clock_off_ms: self.core.clock.off_ms(),
+            world_ms: self.core.now.world.0,
             ghosts: ghosts as u64,
             sessions: self.edge.len() as u64,
             watches: self.edge.watches() as u64,
@@ -169,20 +164,19 @@ impl Node {
         counters
     }
 
-    /// Whether clients may come: the node has a view and has been connected with all its members, its homes are open, and it
-    /// neither stops nor drains.
+    /// Whether clients may come: the node has been connected with all members of a view, its homes are open, it neither stops nor
+    /// drains, and its world time is that of the others.
     pub fn is_ready(&self) -> bool {
         let closes = self.core.stopping || self.core.is_draining() || self.membership.is_fenced();
-        self.home.is_open() && self.membership.is_connected() && !closes
+        self.home.is_open() && !closes && !self.core.is_off()
     }
 
-    /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
+    /// Every entity that is real here, in id order: for checkers.
     pub fn reals(&self) -> impl Iterator<Item = RealState<'_>> {
         self.host.states(&self.core, &self.crowd)
     }
 
-    /// The state of an entity that is real here, as a snapshot would record it, durable or not: for checkers, which compare it
-    /// with the journal.
+    /// The state of an entity that is real here, as a snapshot would record it, durable or not: for checkers.
     pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
         self.host.state_of(id)
     }
@@ -192,8 +186,7 @@ impl Node {
         self.host.holds(entity)
     }
 
-    /// From now on it acts as the next version: it adds fields to its durable state that this version does not know. For
-    /// checkers: an older node that takes over must not lose them.
+    /// From now on it acts as the next version, which adds fields to its durable state: for checkers.
     pub fn act_newer(&mut self) {
         self.core.acts_newer = true;
     }
@@ -208,7 +201,7 @@ impl Node {
         self.core.home_of(entity)
     }
 
-    /// Asserts the invariants between two inputs, everywhere in the node. Costs a walk over everything: for checkers.
+    /// Asserts the invariants between two inputs. Costs a walk over everything: for checkers.
     ///
     /// # Panics
     /// An invariant is broken: a bug of the kernel.
@@ -217,8 +210,7 @@ impl Node {
             return;
         }
         assert!(self.core.local.is_empty(), "no message to the node itself is left");
-        let draining = self.core.is_draining();
-        assert!(!self.stopped || self.core.stopping || draining, "only a stop or a drain ends a node");
+        assert!(!self.stopped || self.core.stopping || self.core.is_draining(), "only these end a node");
         self.with_host(|host, rooms| host.check(rooms));
         self.home.check();
         self.crowd.check(&self.core);
@@ -250,8 +242,8 @@ impl Node {
             Input::Lagging { conn } => self.with_edge(|edge, rooms| edge.handle_lagging(rooms, conn)),
             Input::Drained { conn } => self.with_edge(|edge, rooms| edge.handle_drained(rooms, conn)),
             Input::Peer { from, incarnation, message } => self.take_peer(from, incarnation, message),
-            Input::LinkBroken { peer, incarnation } => {
-                self.membership.on_link_broken(&mut self.core, peer, incarnation);
+            Input::LinkBroken { peer, incarnation: of } => {
+                self.membership.on_link_broken(&mut self.core, peer, of)
             }
             Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
             Input::Row { sent, stands } => self.membership.on_row(&mut self.core, sent, stands),
@@ -300,10 +292,8 @@ impl Node {
         self.crowd.publisher.forget_subscribers(&gone);
         self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
         self.with_edge(|edge, rooms| edge.lose_holders(rooms, &gone));
-        self.with_host(|host, rooms| {
-            host.leave_homes(rooms);
-            host.leave_places(rooms);
-        });
+        self.with_host(Host::leave_homes);
+        self.with_host(Host::leave_places);
         self.announce();
         self.with_edge(|edge, rooms| edge.ask_homes_again(rooms));
         self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
@@ -313,6 +303,10 @@ impl Node {
             self.core.after_ms(SECOND_MS, Timer::Second);
             self.membership.on_beat(&mut self.core);
         }
+        self.take_early();
+    }
+
+    fn take_early(&mut self) {
         for (from, incarnation, message) in std::mem::take(&mut self.early) {
             self.take_peer(from, incarnation, message);
         }
@@ -343,8 +337,10 @@ impl Node {
     fn take_peer(&mut self, from: NodeId, incarnation: u64, message: Peer) {
         let later = match self.membership.admits(&self.core, from, incarnation) {
             Ok(()) => {
-                self.membership.hear(&mut self.core, from);
-                matches!(&message, Peer::Home { epoch, .. } if *epoch > self.core.view.epoch)
+                self.membership.hear(&self.core, from);
+                // No home opens before this node knows what time it is.
+                let joins = !self.membership.is_connected();
+                matches!(&message, Peer::Home { epoch, .. } if joins || *epoch > self.core.view.epoch)
             }
             // The sender is ahead, or this node was removed: the next view says which.
             Err(_) if matches!(message, Peer::Stale { .. }) => false,
@@ -365,7 +361,12 @@ impl Node {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
-            Peer::Alive { epoch, alive } => self.membership.on_alive(&mut self.core, from, epoch, alive),
+            Peer::Alive { epoch, alive } => {
+                if self.membership.on_alive(&mut self.core, from, epoch, alive) {
+                    self.last_tick = None;
+                    self.take_early();
+                }
+            }
             Peer::Stale { epoch } => self.membership.on_stale(&mut self.core, epoch),
             Peer::Frames { number, frames } => {
                 self.crowd.interest.take_frames(&mut self.core, from, number, frames);
@@ -571,10 +572,8 @@ impl Node {
             self.with_host(|host, rooms| host.tick(rooms));
             self.crowd.publisher.tick(&mut self.core, &self.overload);
         }
-        self.with_host(|host, rooms| {
-            host.freeze_all(rooms);
-            host.move_on(rooms);
-        });
+        self.with_host(Host::freeze_all);
+        self.with_host(Host::move_on);
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.schedule_tick();

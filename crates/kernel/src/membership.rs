@@ -10,7 +10,7 @@ mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gundo_types::{Epoch, NodeId, Planted, Time};
+use gundo_types::{Epoch, NodeId, Planted, Time, WorldTime};
 
 use crate::core::{Core, Timer};
 use crate::io::{Output, Renewal};
@@ -29,6 +29,11 @@ const TO_CONNECT: u64 = 2;
 /// A node that nobody confirms, and that reaches no other member or not all of them, ends after this many leases, whatever the
 /// others say: the rest may have gone on without it.
 const CUT_OFF_LEASES: u64 = 12;
+
+/// A heartbeat that may be older than this when it comes says nothing about world time, µs.
+const WAY_US: u64 = 500_000;
+/// What a heartbeat said about world time counts for this long, µs.
+const TIME_FRESH_US: u64 = 5_000_000;
 
 #[derive(Default)]
 pub(crate) struct Membership {
@@ -73,6 +78,12 @@ struct Seen {
     unreachable: BTreeMap<NodeId, Time>,
     /// When it was last confirmed.
     confirmed: Option<Time>,
+    /// What its last heartbeat said of its own time, µs, and when that came.
+    sent: Option<(u64, Time)>,
+    /// It says what world time it is.
+    says_time: bool,
+    /// By how much its world time was ahead of this node's, µs, when a heartbeat came that was not old.
+    ahead_us: Option<(i64, Time)>,
     /// When its removal was last proposed.
     proposed: Option<Time>,
 }
@@ -88,6 +99,9 @@ impl Seen {
             lost: None,
             unreachable: BTreeMap::new(),
             confirmed: None,
+            sent: None,
+            says_time: false,
+            ahead_us: None,
             proposed: None,
         }
     }
@@ -110,7 +124,8 @@ impl Membership {
         self.fenced
     }
 
-    /// Whether it and all members have heard each other since it joined. Members that join later change nothing.
+    /// Whether it and all members have heard each other since it joined, and it knows their world time. Members that join later
+    /// change nothing.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected
     }
@@ -146,17 +161,14 @@ impl Membership {
     }
 
     fn connect(&mut self) {
-        self.connected |= self.peers.values().all(|seen| seen.spoke && seen.hears);
+        let agrees = |seen: &Seen| seen.spoke && seen.hears && (!seen.says_time || seen.ahead_us.is_some());
+        self.connected |= self.peers.values().all(agrees);
     }
 
-    /// A member sent something. It is told at once that this node has heard it for the first time.
-    pub(crate) fn hear(&mut self, core: &mut Core, from: NodeId) {
+    /// A member sent something.
+    pub(crate) fn hear(&mut self, core: &Core, from: NodeId) {
         if let Some(seen) = self.peers.get_mut(&from) {
-            (seen.heard, seen.broken, seen.lost) = (core.now.time, None, None);
-            if !std::mem::replace(&mut seen.spoke, true) {
-                self.connect();
-                self.tell_alive(core, from);
-            }
+            (seen.heard, seen.broken, seen.lost, seen.spoke) = (core.now.time, None, None, true);
         }
     }
 
@@ -267,6 +279,45 @@ impl Membership {
     }
 }
 
+// World time, which members compare.
+impl Membership {
+    /// Whether others may follow this node's world time: it has compared it with theirs, or it is the oldest.
+    fn knows_time(&self, core: &Core) -> bool {
+        let mine = core.settings.incarnation;
+        self.connected || self.peers.values().all(|seen| seen.incarnation > mine)
+    }
+
+    /// By how much this node's world time is behind the median of the members that know the time, µs. Of two in the middle the
+    /// older counts.
+    fn behind_us(&self, core: &Core) -> i64 {
+        let reached = self.peers.values().filter(|seen| seen.lost.is_none());
+        let now = core.now.time;
+        let fresh = |seen: &Seen| seen.ahead_us.filter(|(_, at)| now.since(*at) <= TIME_FRESH_US);
+        let others = reached.filter_map(|seen| Some((fresh(seen)?.0, seen.incarnation)));
+        let mine = self.knows_time(core).then_some((0, core.settings.incarnation));
+        let mut clocks: Vec<_> = others.chain(mine).collect();
+        clocks.sort_unstable();
+        let Some(last) = clocks.len().checked_sub(1) else { return 0 };
+        let (low, high) = (clocks[last / 2], clocks[last.div_ceil(2)]);
+        if low.1 <= high.1 { low.0 } else { high.0 }
+    }
+
+    /// A node that joins takes over the time of the others, if its own is more than a second off. Its homes are closed, so
+    /// nothing has happened in its world yet.
+    fn adopt_time(&mut self, core: &mut Core) {
+        if core.planted(Planted::OffClockUnnoticed) {
+            return;
+        }
+        let by_us = self.behind_us(core);
+        if let Some(world) = core.clock.adopt(by_us) {
+            core.now.world = world;
+            // What the others are ahead of the time before.
+            let others = self.peers.values_mut().filter_map(|seen| seen.ahead_us.as_mut());
+            others.for_each(|(ahead_us, _)| *ahead_us = ahead_us.saturating_sub(by_us));
+        }
+    }
+}
+
 // Heartbeats and suspicion.
 impl Membership {
     /// Sends heartbeats, and looks for members that have been silent.
@@ -280,6 +331,8 @@ impl Membership {
             self.renewal_sent = None;
         }
         self.last_beat = now;
+        let error_us = self.behind_us(core);
+        core.clock.compare(error_us);
         self.ask_whether_it_belongs(core);
         self.look_around(core);
         if self.must_stop(core) {
@@ -295,11 +348,14 @@ impl Membership {
 
     fn tell_alive(&self, core: &mut Core, peer: NodeId) {
         let lost = self.peers.iter().filter(|(_, seen)| seen.lost.is_some());
+        let (now, sent) = (core.now.time, self.peers.get(&peer).and_then(|seen| seen.sent));
         let alive = Alive {
             confirmed_ms: self.confirmed_ms(core),
             unreachable: lost.map(|(node, _)| *node).collect(),
             unheard: self.peers.get(&peer).is_none_or(|seen| !seen.spoke),
-            world: None,
+            world: self.knows_time(core).then_some(core.now.world),
+            sent_us: now.0,
+            echo_us: sent.map(|(sent_us, at)| sent_us.saturating_add(now.since(at))),
         };
         let epoch = core.view.epoch;
         core.send(peer, Peer::Alive { epoch, alive });
@@ -363,7 +419,17 @@ impl Membership {
         }
     }
 
-    pub(crate) fn on_alive(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, alive: Alive) {
+    /// A heartbeat. True: this node was not connected, so its world time may have stepped, and it may be connected now.
+    pub(crate) fn on_alive(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, alive: Alive) -> bool {
+        let joins = !self.connected;
+        self.note_alive(core, from, epoch, alive);
+        if joins {
+            self.adopt_time(core);
+        }
+        joins
+    }
+
+    fn note_alive(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, alive: Alive) {
         let (now, mine, me) = (core.now.time, core.view.epoch, core.me());
         if epoch < mine {
             core.send(from, Peer::Stale { epoch: mine });
@@ -374,12 +440,26 @@ impl Membership {
         let ago_us = u64::from(alive.confirmed_ms) * 1_000;
         seen.confirmed = now.0.checked_sub(ago_us).map(Time);
         seen.hears |= !alive.unheard;
+        let is_first = seen.sent.replace((alive.sent_us, now)).is_none();
+        seen.says_time = alive.world.is_some();
+        // In another view the echo may be that of an earlier incarnation of this node.
+        let age_us = alive.echo_us.filter(|_| epoch == mine).and_then(|echo_us| now.0.checked_sub(echo_us));
+        if let Some(world) = alive.world
+            && age_us.is_some_and(|us| us <= WAY_US)
+        {
+            let ahead_ms = world.0.min(WorldTime::MAX.0) as i64 - core.now.world.0 as i64;
+            seen.ahead_us = Some((ahead_ms * 1_000, now));
+        }
         // Numbers of nodes mean other incarnations in another view.
         let told = alive.unreachable.into_iter().filter(|node| epoch == mine && *node != from);
         let mut before = std::mem::take(&mut seen.unreachable);
         seen.unreachable = told.map(|node| (node, before.remove(&node).unwrap_or(now))).collect();
         let complains = !seen.unreachable.is_empty();
         self.connect();
+        if is_first {
+            // It learns at once that this node hears it, and how old this is at most.
+            self.tell_alive(core, from);
+        }
         let known = |node: &NodeId| *node == me || self.peers.contains_key(node);
         let strangers = self.peers.get(&from).is_some_and(|seen| !seen.unreachable.keys().all(known));
         if strangers {

@@ -24,6 +24,11 @@ pub struct Alive {
     pub unheard: bool,
     /// World time at the sender; `None`: it does not say.
     pub world: Option<WorldTime>,
+    /// Node time at the sender, µs.
+    pub sent_us: u64,
+    /// `sent_us` of the last heartbeat that the sender got from the receiver, plus the time that has passed since; `None`: it got none.
+    /// So the receiver knows how old this heartbeat is at most.
+    pub echo_us: Option<u64>,
 }
 
 /// A message between nodes.

@@ -60,7 +60,14 @@ fn a_home_opens_with_the_last_part_of_the_last_member() {
         node.handle(Now::default(), Input::Peer { from: NodeId(2), incarnation: 12, message });
     }
     assert!(!node.is_ready(), "it does not know yet that the other hears it");
-    let alive = Alive { confirmed_ms: 0, unreachable: vec![], unheard: false, world: None };
+    let alive = Alive {
+        confirmed_ms: 0,
+        unreachable: vec![],
+        unheard: false,
+        world: None,
+        sent_us: 0,
+        echo_us: None,
+    };
     let message = Peer::Alive { epoch: Epoch(5), alive };
     node.handle(Now::default(), Input::Peer { from: NodeId(2), incarnation: 12, message });
     assert!(node.is_ready());

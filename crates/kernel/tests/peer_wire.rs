@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
-    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer, Prepared,
-    Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Line, Motion, Opened, Peer,
+    Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -260,8 +260,15 @@ fn peer() -> impl Strategy<Value = Peer> {
 
 fn alive() -> impl Strategy<Value = Alive> {
     let world = prop::option::of((0..=WorldTime::MAX.0).prop_map(WorldTime));
-    (any::<u32>(), vec(node(), 0..4), any::<bool>(), world).prop_map(
-        |(confirmed_ms, unreachable, unheard, world)| Alive { confirmed_ms, unreachable, unheard, world },
+    (any::<u32>(), vec(node(), 0..4), any::<bool>(), world, any::<(u64, Option<u64>)>()).prop_map(
+        |(confirmed_ms, unreachable, unheard, world, (sent_us, echo_us))| Alive {
+            confirmed_ms,
+            unreachable,
+            unheard,
+            world,
+            sent_us,
+            echo_us,
+        },
     )
 }
 

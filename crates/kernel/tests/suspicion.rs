@@ -25,6 +25,7 @@ enum Says {
 type Service = fn(u16, u64) -> Says;
 
 const STEP_MS: u64 = 50;
+const HOUR_MS: u64 = 3_600_000;
 
 struct Members {
     nodes: BTreeMap<u16, Node>,
@@ -42,6 +43,8 @@ struct Members {
     proposed: Vec<(u16, u16, u64)>,
     /// The first proposal in each view is carried out.
     removes: bool,
+    /// How far the clock of each node's machine is ahead, ms.
+    ahead: BTreeMap<u16, i64>,
 }
 
 fn yes(_: u16, _: u64) -> Says {
@@ -65,6 +68,7 @@ impl Members {
             ended: BTreeMap::new(),
             proposed: Vec::new(),
             removes: false,
+            ahead: BTreeMap::new(),
         };
         all.spread();
         all
@@ -83,16 +87,24 @@ impl Members {
     fn run(&mut self, ms: u64) {
         for _ in 0..ms / STEP_MS {
             self.ms += STEP_MS;
-            let (due, later) = std::mem::take(&mut self.flying).into_iter().partition(|(at, ..)| *at <= self.ms);
+            let (due, later) =
+                std::mem::take(&mut self.flying).into_iter().partition(|(at, ..)| *at <= self.ms);
             self.flying = later;
             let due: Vec<(u64, u16, Input)> = due;
             due.into_iter().for_each(|(_, n, input)| self.give(n, input));
-            self.nodes.keys().copied().collect::<Vec<_>>().into_iter().for_each(|n| self.give(n, Input::Timeout));
+            self.nodes
+                .keys()
+                .copied()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|n| self.give(n, Input::Timeout));
         }
     }
 
     fn give(&mut self, n: u16, input: Input) {
-        let now = Now { time: Time(self.ms * 1_000), world: WorldTime(self.ms) };
+        let ahead = self.ahead.get(&n).copied().unwrap_or(0);
+        let world = WorldTime((2 * HOUR_MS + self.ms).saturating_add_signed(ahead));
+        let now = Now { time: Time(self.ms * 1_000), world };
         let Some(node) = self.nodes.get_mut(&n) else { return };
         let incarnation = node.incarnation();
         node.handle(now, input);
@@ -107,12 +119,16 @@ impl Members {
                     let answer = |renewal| Some(Input::Renewed { sent, renewal });
                     let said = (self.coordinator)(n, self.ms);
                     let row = (self.journal)(n, self.ms);
-                    self.answer(n, said, match (said, row) {
-                        (Says::Nothing, _) => None,
-                        (_, Says::Nothing) => answer(Renewal::Failed),
-                        (Says::No, _) | (_, Says::No) => answer(Renewal::Removed),
-                        _ => answer(Renewal::Renewed),
-                    });
+                    self.answer(
+                        n,
+                        said,
+                        match (said, row) {
+                            (Says::Nothing, _) => None,
+                            (_, Says::Nothing) => answer(Renewal::Failed),
+                            (Says::No, _) | (_, Says::No) => answer(Renewal::Removed),
+                            _ => answer(Renewal::Renewed),
+                        },
+                    );
                 }
                 Output::AskRow { sent } => match (self.journal)(n, self.ms) {
                     Says::Nothing => {}
@@ -308,14 +324,75 @@ fn a_member_is_up_when_all_have_heard_it() {
     let ready = |all: &Members| all.nodes.values().map(Node::is_ready).collect::<Vec<_>>();
     assert_eq!(ready(&all), [false, true, false], "one has not heard the third, and the third knows it");
     all.cut.clear();
-    all.run(500);
+    all.run(1_000);
     // Its announcement was lost in the cut: only a new view opens the home of the first.
     assert!(all.nodes[&3].is_ready());
 }
 
+/// The machine of node 2 has its clock set, while it runs and before it starts again.
+fn clocks_that_are_set() {
+    for by in [-(HOUR_MS as i64), HOUR_MS as i64] {
+        let mut all = Members::new(3);
+        all.run(2_000);
+        all.ahead.insert(2, by);
+        all.run(5_000);
+        let world = all.nodes[&2].counters().world_ms;
+        assert!(
+            world.abs_diff(2 * HOUR_MS + all.ms) <= 250,
+            "it is {world} ms on the node itself, set by {by}"
+        );
+        all.nodes.insert(2, new_node(&member(2, 20), &Arc::default(), 9));
+        all.view.epoch.0 += 1;
+        all.view.members[1] = member(2, 20);
+        all.spread();
+        all.run(5_000);
+        for (n, node) in &all.nodes {
+            let world = node.counters().world_ms;
+            assert!(world.abs_diff(2 * HOUR_MS + all.ms) <= 250, "it is {world} ms on node {n}, set by {by}");
+            assert!(node.is_ready(), "node {n} takes players");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_changes_nothing() {
+    clocks_that_are_set();
+}
+
+#[test]
+fn a_world_that_starts_with_clocks_that_differ_has_one_time() {
+    let mut all = Members::new(3);
+    all.ahead = [(1, 700_000), (2, -700_000), (3, 1 << 60)].into();
+    all.run(5_000);
+    for (n, node) in &all.nodes {
+        let world = node.counters().world_ms;
+        assert!(world.abs_diff(2 * HOUR_MS + 700_000 + all.ms) <= 250, "it is {world} ms on node {n}");
+        assert!(node.is_ready(), "node {n} takes players");
+    }
+}
+
+/// One whose clock runs a fifth too slow falls behind: the others take players, and it says that it does not.
+#[test]
+fn a_clock_that_runs_wrong_takes_no_players() {
+    let mut all = Members::new(3);
+    for turn in 0..200 {
+        all.ahead.insert(3, -15 * turn);
+        all.run(100);
+    }
+    let ready: Vec<_> = all.nodes.values().map(Node::is_ready).collect();
+    assert_eq!(ready, [true, true, false]);
+    let off: Vec<_> = all.nodes.values().map(|node| node.counters().clock_off_ms > 1_000).collect();
+    assert_eq!(off, [false, false, true]);
+    // It is right again, and is slewed until it agrees.
+    all.run(300_000);
+    assert!(all.nodes.values().all(Node::is_ready));
+}
+
 #[test]
 fn each_planted_mistake_shows() {
-    let stories: [(Planted, fn()); 4] = [
+    let stories: [(Planted, fn()); 6] = [
+        (Planted::ClockJumps, clocks_that_are_set),
+        (Planted::OffClockUnnoticed, clocks_that_are_set),
         (Planted::HangIsNoFailure, a_coordinator_that_hangs_ends_nobody),
         (Planted::RowNotAsked, one_is_cut_from_the_coordinator),
         (Planted::CutUnresolved, a_cut_between_two_of_three),

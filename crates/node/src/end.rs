@@ -13,6 +13,7 @@ const LOOK: Duration = Duration::from_millis(2);
 pub(crate) fn wait_for(thread: JoinHandle<()>, patience: Duration) {
     let give_up = Instant::now() + patience;
     while !thread.is_finished() && Instant::now() < give_up {
+        // A join has no limit of its own.
         std::thread::sleep(LOOK);
     }
     if thread.is_finished() {

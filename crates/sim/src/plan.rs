@@ -44,6 +44,8 @@ pub enum Dial {
     /// Nodes' clocks run at different rates, and their world clocks are off: the position is the largest error, ms. Two
     /// nodes may differ by a second.
     Clocks,
+    /// A node's machine has its clock set: by up to an hour, either way.
+    Steps,
     /// All connections of one edge break.
     Edge,
     /// A client's connection breaks, and the client or the edge learns of it late.
@@ -93,7 +95,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -133,6 +135,7 @@ impl Dial {
         Self::Apart,
         Self::Lazy,
         Self::Cut,
+        Self::Steps,
     ];
 
     /// Its name on the command line.
@@ -155,6 +158,7 @@ impl Dial {
             Self::Lazy => "lazy",
             Self::Cut => "cut",
             Self::Clocks => "clocks",
+            Self::Steps => "steps",
             Self::Edge => "edge",
             Self::Vanish => "vanish",
             Self::Elsewhere => "elsewhere",
@@ -193,7 +197,13 @@ impl Dial {
             Self::HalfDone => 30,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Hang | Self::Apart | Self::Lazy | Self::Cut => 2,
-            Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
+            Self::Steps
+            | Self::Partition
+            | Self::OneWay
+            | Self::Pause
+            | Self::Full
+            | Self::Slow
+            | Self::Edge => 4,
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
             Self::Frames => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,

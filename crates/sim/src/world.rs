@@ -308,9 +308,7 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
-            Flight::LinkBroken { node, peer, incarnation } => {
-                self.input(node, Input::LinkBroken { peer, incarnation });
-            }
+            Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
             Flight::Row { node, sent, stands } => self.input(node, Input::Row { sent, stands }),
             Flight::CutEnds(cut) => self.cut_ends(cut),
             Flight::Asked { node, what } => self.asked(node, what),
@@ -335,6 +333,10 @@ impl World {
 
     // ---- nodes -----------------------------------------------------------------------------------------
 
+    fn link_broken(&mut self, node: Key, peer: NodeId, incarnation: u64) {
+        self.input(node, Input::LinkBroken { peer, incarnation });
+    }
+
     /// A process starts on the journal; the one before has left.
     fn boot(&mut self) {
         if self.generation > 0 {
@@ -346,6 +348,7 @@ impl World {
             return self.fly(START_AGAIN_US, Flight::Boot);
         };
         self.booting = false;
+        self.troubles.set_clocks_right();
         self.generation += 1;
         self.lives.clear();
         members.iter().for_each(|member| self.start_node(member));
@@ -374,6 +377,8 @@ impl World {
             let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
             (900_000 + self.net.below(200_001), offset)
         };
+        let alone = !self.nodes.values().any(|node| node.kernel.is_ready());
+        let offset = offset + self.troubles.set_by(member.node.0, alone);
         let clock = Clock { began: self.now, rate, world_ms: WORLD_MS, ahead_ms: offset };
         let mut kernel = Seat::new(Node::new(settings), clock);
         let newer = u64::from(self.plan.dials.get(&Dial::Mixed).copied().unwrap_or(0));

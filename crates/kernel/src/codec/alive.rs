@@ -16,6 +16,8 @@ impl From<&Alive> for wire::Alive {
             confirmed_ms: Some(alive.confirmed_ms),
             unheard: alive.unheard,
             world_ms: alive.world.map(|world| world.0),
+            sent_us: alive.sent_us,
+            echo_us: alive.echo_us,
         }
     }
 }
@@ -24,7 +26,7 @@ impl TryFrom<wire::Alive> for Alive {
     type Error = Malformed;
 
     fn try_from(said: wire::Alive) -> Result<Self, Malformed> {
-        let wire::Alive { renews, unreachable, confirmed_ms, unheard, world_ms } = said;
+        let wire::Alive { renews, unreachable, confirmed_ms, unheard, world_ms, sent_us, echo_us } = said;
         if world_ms.is_some_and(|ms| ms > WorldTime::MAX.0) {
             return Err(Malformed::OutOfRange("a world time"));
         }
@@ -33,6 +35,8 @@ impl TryFrom<wire::Alive> for Alive {
             unreachable: unreachable.into_iter().map(node).collect::<Result<_, _>>()?,
             unheard,
             world: world_ms.map(WorldTime),
+            sent_us,
+            echo_us,
         })
     }
 }

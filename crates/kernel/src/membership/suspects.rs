@@ -74,7 +74,8 @@ impl Complaints {
     /// Of living members between which a cut lasts, the one that goes.
     fn of_a_cut(&self) -> Option<NodeId> {
         let none = BTreeSet::new();
-        let with = |(node, incarnation): (&NodeId, &u64)| (self.trouble(*node, &none, true), *incarnation, *node);
+        let with =
+            |(node, incarnation): (&NodeId, &u64)| (self.trouble(*node, &none, true), *incarnation, *node);
         let worst = self.members.iter().map(with).max()?;
         (worst.0 > 0).then_some(worst.2)
     }

@@ -20,10 +20,17 @@ use crate::story::About;
 /// A node's request to the coordinator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
-    Renew { sent: Time },
+    Renew {
+        sent: Time,
+    },
     /// To the journal, not to the coordinator.
-    Row { sent: Time },
-    Remove { epoch: Epoch, incarnation: u64 },
+    Row {
+        sent: Time,
+    },
+    Remove {
+        epoch: Epoch,
+        incarnation: u64,
+    },
     View,
 }
 
@@ -137,7 +144,9 @@ impl World {
         match what {
             Asked::Row { sent } => {
                 // A journal that cannot be read answers nothing.
-                if let Ok(disk) = self.storage.readable(self.now) {
+                if let Ok(disk) = self.storage.readable(self.now)
+                    && self.rows_answer()
+                {
                     let stands = disk.store.is_member(incarnation);
                     self.fly(back, Flight::Row { node, sent, stands });
                 }

@@ -55,6 +55,7 @@ impl World {
                 }
                 self.renumber();
             }
+            Dial::Steps => return self.set_a_clock(),
             Dial::Edge => self.break_edge(),
             Dial::Vanish | Dial::Elsewhere | Dial::Leave | Dial::Resend | Dial::Lag => {
                 let person = self.wrong.below(self.people.len() as u64) as usize;
@@ -278,6 +279,7 @@ impl World {
             return false;
         }
         self.tell_fault(key, || format!("n{} dies", key.node));
+        self.excuse(key.node, self.now);
         let (peer, incarnation) = (gundo_types::NodeId(key.node), self.nodes[&key].incarnation);
         for n in (1..=self.plan.nodes).filter(|n| *n != key.node) {
             // Some notice late: the node may be back by then, as another incarnation.
@@ -372,7 +374,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
         self.coordinator.go_down(self.now, 0);
-        self.troubles.end();
+        self.troubles.end(self.now);
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
         if std::mem::take(&mut self.storage.stalled_until) > self.now {

@@ -316,6 +316,12 @@ pub struct Alive {
     /// world time at the sender, below 2^53
     #[prost(uint64, optional, tag = "5")]
     pub world_ms: ::core::option::Option<u64>,
+    /// node time at the sender
+    #[prost(uint64, tag = "6")]
+    pub sent_us: u64,
+    /// sent_us of the last heartbeat it got from the receiver, plus the time since; absent: it got none
+    #[prost(uint64, optional, tag = "7")]
+    pub echo_us: ::core::option::Option<u64>,
 }
 impl ::prost::Name for Alive {
     const NAME: &'static str = "Alive";

@@ -154,6 +154,8 @@ fn arrows() -> Vec<Arrow> {
             confirmed_ms: Some(700),
             unheard: true,
             world_ms: Some(1_000_000),
+            sent_us: 7_000_000,
+            echo_us: Some(6_500_000),
         }),
         Arrow::Stale(Stale {}),
         Arrow::Frames(Frames { number: 300, frames: vec![chunk_frame()] }),
