@@ -51,7 +51,8 @@ pub trait Coordinator: Send + Sync {
     /// and expires with its lease.
     fn join(&self, candidates: Vec<Candidate>, reply: Reply<Vec<Member>>);
 
-    /// Checks the row of an incarnation and renews its lease. False: it was removed, and must stop at once.
+    /// Renews the lease of an incarnation and checks its row. False: it was removed, and must stop at once. The lease is renewed
+    /// also if the journal does not answer and the call fails: nobody is removed because the journal hangs.
     ///
     /// The coordinator counts a lease from when it receives the renewal, the member from when it sent it: so the member's lease
     /// ends first.

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`Join`] | read; grant leases; *swap: the join has begun*; register rows; delete earlier rows; *swap: they belong* |
 //! | [`Remove`] | read; *swap: the removal has begun*; delete the row; *swap: it does not belong any more* |
-//! | [`Renew`] | check the row; renew the lease; only if that has ended: read, grant another |
+//! | [`Renew`] | renew the lease; only if that has ended: read, grant another; check the row |
 //! | [`Drain`] | read; *swap* |
 //! | [`Expire`] | read; list leases; then `Remove` for each incarnation whose lease is over, or that was left half removed |
 //! | [`Look`] | read |

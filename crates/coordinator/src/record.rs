@@ -169,8 +169,22 @@ impl Record {
         joining.map_or(&[], |j| &j.known.earlier)
     }
 
+    /// The newest incarnation that ever was in a view.
+    fn newest_admitted(&self) -> u64 {
+        let members = self.members.iter().map(|m| m.known.incarnation);
+        members.max().unwrap_or(0).max(self.whole.known.admitted)
+    }
+
+    /// Whether these incarnations may belong: incarnations grow from view to view.
+    pub(crate) fn may_admit(&self, incarnations: &[u64]) -> bool {
+        let newest = self.newest_admitted();
+        incarnations.iter().all(|incarnation| *incarnation > newest)
+    }
+
     /// Completes the joins of these members: they belong, in place of earlier incarnations.
     pub(crate) fn admit(&mut self, members: &[Member]) {
+        let newest = members.iter().map(|m| m.incarnation).max().unwrap_or(0);
+        self.whole.known.admitted = self.newest_admitted().max(newest);
         for member in members {
             let node = u32::from(member.node.0);
             self.joining.retain(|j| j.known.node != node);

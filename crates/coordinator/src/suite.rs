@@ -17,9 +17,9 @@ pub use interrupted::{
     a_join_that_stops_is_finished_by_another, a_join_that_takes_longer_than_a_lease_gives_up,
     a_late_request_of_a_join_that_gave_up_brings_no_row_back, a_leave_that_stops_is_finished_by_another,
     a_member_that_renews_outlives_a_join_that_stops_early, a_removal_that_stops_is_finished_by_another,
-    joins_of_two_nodes_at_once_both_succeed, joins_that_stop_twice_leave_nothing,
-    of_a_join_and_its_end_one_wins, of_two_joins_of_a_node_one_wins, of_two_removals_of_each_other_one_wins,
-    what_stops_ends_by_itself,
+    incarnations_grow_from_view_to_view, joins_of_two_nodes_at_once_both_succeed,
+    joins_that_stop_twice_leave_nothing, of_a_join_and_its_end_one_wins, of_two_joins_of_a_node_one_wins,
+    of_two_removals_of_each_other_one_wins, what_stops_ends_by_itself,
 };
 
 use crate::operation::{Answer, Request};
@@ -52,12 +52,13 @@ macro_rules! conformance {
             nodes_join_in_one_view, a_node_that_joins_again_is_another_incarnation,
             incarnations_go_on_where_the_journal_is, a_removal_needs_the_present_view, the_last_member_stays,
             a_member_leaves_even_as_the_last, a_drain_is_a_new_view, a_member_that_does_not_renew_is_removed,
-            a_member_whose_row_is_gone_hears_it, a_watch_sees_every_epoch_in_order, what_is_not_answered_has_failed,
+            a_member_whose_row_is_gone_hears_it, a_journal_that_hangs_removes_nobody, a_watch_sees_every_epoch_in_order, what_is_not_answered_has_failed,
             a_join_that_stops_is_finished_by_another, a_removal_that_stops_is_finished_by_another,
             a_leave_that_stops_is_finished_by_another, what_stops_ends_by_itself,
             joins_that_stop_twice_leave_nothing, a_join_that_takes_longer_than_a_lease_gives_up,
             a_member_that_renews_outlives_a_join_that_stops_early, of_two_removals_of_each_other_one_wins,
-            of_two_joins_of_a_node_one_wins, joins_of_two_nodes_at_once_both_succeed, of_a_join_and_its_end_one_wins,
+            of_two_joins_of_a_node_one_wins, joins_of_two_nodes_at_once_both_succeed,
+            incarnations_grow_from_view_to_view, of_a_join_and_its_end_one_wins,
             a_late_request_of_a_join_that_gave_up_brings_no_row_back
         );
     };
@@ -291,6 +292,24 @@ pub fn a_member_whose_row_is_gone_hears_it<M: Made>(make: impl Fn() -> M) {
     let register = RowRequest::Register { node: NodeId(9), incarnation: 50 };
     assert_eq!(made.ask(Request::Row(register)), Answer::Row(RowAnswer::Registered));
     assert!(!c.renew(50));
+}
+
+/// The journal hangs for longer than a lease, while all members try to renew: they are heard, so nobody is removed.
+pub fn a_journal_that_hangs_removes_nobody<M: Made>(make: impl Fn() -> M) {
+    let made = make();
+    let c = Caller(made.coordinator());
+    let ids = c.join(&[1, 2, 3]);
+    made.mute_journal(true);
+    for _ in 0..2 * LEASE_MS / 500 {
+        ids.iter().for_each(|incarnation| made.coordinator().renew(*incarnation, Box::new(drop)));
+        made.pass(500);
+    }
+    made.mute_journal(false);
+    for _ in 0..4 {
+        made.pass(500);
+        assert!(ids.iter().all(|incarnation| c.renew(*incarnation)), "they go on");
+    }
+    assert_eq!((c.epoch(), c.incarnations()), (Epoch(1), ids));
 }
 
 /// A watch begins with the present view, and gets each later one once, in order, before the call that made the view is answered.

@@ -85,7 +85,7 @@ pub trait Journal: Send + Sync {
     /// The storage cannot be read.
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault>;
 
-    /// Opens the handle of an incarnation. Dropping it drops what still waits in its queue, as a crash would.
+    /// Opens the handle of an incarnation. Does not block. Dropping it drops what still waits in its queue, as a crash would.
     fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle>;
 
     /// The note under `key` about the world: its game, its seed and the like.

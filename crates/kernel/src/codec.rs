@@ -2,8 +2,9 @@
 //!
 //! Every value can be encoded unless it is too large. Decoding accepts only values within the schema's ranges. Neither panics.
 //! The codec does not check what the numbers mean: the rooms that take the messages do. Start with [`Peer::encode`] and
-//! [`Peer::decode`]; `home`, `session`, `frames` and `handover` have the arrows.
+//! [`Peer::decode`]; `alive`, `home`, `session`, `frames` and `handover` have the arrows.
 
+mod alive;
 pub(crate) mod frames;
 mod handover;
 mod home;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use gundo_types::{EntityId, Epoch};
 use gundo_wire::peer::peer_message::Arrow;
 use gundo_wire::peer::{self as wire, Malformed, PeerMessage, TooLarge};
-use gundo_wire::peer::{all, needed, node};
+use gundo_wire::peer::{all, needed};
 
 use crate::game::Refusal;
 use crate::peer::{Label, Peer};
@@ -70,10 +71,7 @@ fn arrow(peer: &Peer) -> Option<Arrow> {
     Some(match peer {
         Peer::Later => return None,
         Peer::Heard { again } => Arrow::Heard(wire::Heard { again: *again }),
-        Peer::Alive { renews, unreachable, .. } => {
-            let unreachable = unreachable.iter().map(|node| node.0.into()).collect();
-            Arrow::Alive(wire::Alive { renews: *renews, unreachable })
-        }
+        Peer::Alive { alive, .. } => Arrow::Alive(alive.into()),
         Peer::Stale { .. } => Arrow::Stale(wire::Stale {}),
         Peer::Home { message, .. } => Arrow::Home(message.into()),
         Peer::Frames { number, frames } => {
@@ -113,10 +111,7 @@ impl TryFrom<PeerMessage> for Peer {
     fn try_from(message: PeerMessage) -> Result<Self, Malformed> {
         let epoch = Epoch(message.epoch);
         Ok(match message.arrow.ok_or(Malformed::Unknown)? {
-            Arrow::Alive(wire::Alive { renews, unreachable }) => {
-                let unreachable = unreachable.into_iter().map(node).collect::<Result<_, _>>()?;
-                Self::Alive { epoch, renews, unreachable }
-            }
+            Arrow::Alive(said) => Self::Alive { epoch, alive: said.try_into()? },
             Arrow::Stale(wire::Stale {}) => Self::Stale { epoch },
             Arrow::Heard(wire::Heard { again }) => Self::Heard { again },
             Arrow::Home(said) => Self::Home { epoch, message: said.try_into()? },

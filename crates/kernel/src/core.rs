@@ -8,6 +8,7 @@ use gundo_wire::client::ServerMessage;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::clock::WorldClock;
 use crate::game::{Refusal, game_error};
 use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Label, Peer, ToEdge, TxId};
@@ -51,6 +52,7 @@ pub(crate) enum Timer {
 pub(crate) struct Core {
     pub(crate) settings: NodeSettings,
     pub(crate) now: Now,
+    pub(crate) clock: WorldClock,
     pub(crate) rng: ChaCha8Rng,
     pub(crate) outputs: VecDeque<Output>,
     /// Messages of the node to itself, handled before the next input.
@@ -72,6 +74,7 @@ impl Core {
         Self {
             rng: ChaCha8Rng::from_seed(settings.seed),
             now: Now::default(),
+            clock: WorldClock::default(),
             outputs: VecDeque::new(),
             local: VecDeque::new(),
             view: View::default(),
@@ -85,6 +88,19 @@ impl Core {
             last_load: settings.incarnation << 32,
             settings,
         }
+    }
+
+    /// The time of an input. Node time that steps back stands still.
+    pub(crate) fn set_now(&mut self, now: Now) {
+        let time = now.time.max(self.now.time);
+        let planted = cfg!(feature = "planted").then_some(self.settings.planted).flatten();
+        let world = self.clock.at(Now { time, ..now }, |mistake| planted == Some(mistake));
+        self.now = Now { time, world };
+    }
+
+    /// Whether this node's world time is too far from that of the others for it to take players.
+    pub(crate) fn is_off(&self) -> bool {
+        self.clock.is_off() && !self.planted(Planted::OffClockUnnoticed)
     }
 
     pub(crate) fn me(&self) -> NodeId {

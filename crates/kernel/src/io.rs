@@ -77,6 +77,8 @@ pub enum Input {
     LinkBroken {
         /// The peer.
         peer: NodeId,
+        /// Its incarnation: a report about an earlier one says nothing about the present one.
+        incarnation: u64,
     },
     /// Messages to a peer that must arrive are lost for good, whatever connections come: the driver had no room for them, or
     /// could not write them.
@@ -90,6 +92,13 @@ pub enum Input {
         sent: Time,
         /// How.
         renewal: Renewal,
+    },
+    /// The journal has answered [`Output::AskRow`]. Without an answer nothing is given.
+    Row {
+        /// As in [`Output::AskRow`].
+        sent: Time,
+        /// Whether the node's row is in `members`.
+        stands: bool,
     },
     /// An append ended.
     Appended {
@@ -146,7 +155,7 @@ pub enum Renewal {
     Renewed,
     /// The node was removed: it has no row in `members` any more.
     Removed,
-    /// The coordinator (or the journal) did not answer.
+    /// The coordinator (or the journal) could not do it, or did not answer in time.
     Failed,
 }
 
@@ -212,9 +221,15 @@ pub enum Output {
         /// Echo it.
         list: u64,
     },
-    /// Renew this node's lease with the coordinator, and look for its row in `members`; answer with [`Input::Renewed`].
+    /// Renew this node's lease with the coordinator, and look for its row in `members`; answer with [`Input::Renewed`]. A call that
+    /// is never answered counts as failed.
     Renew {
         /// Echo it: the lease counts from here.
+        sent: Time,
+    },
+    /// The coordinator does not renew: ask the journal itself for this node's row in `members`; answer with [`Input::Row`].
+    AskRow {
+        /// Echo it.
         sent: Time,
     },
     /// Have the coordinator remove a member, if the view is still this one: first its row in `members`, then from the view.
@@ -290,7 +305,8 @@ pub struct WorldSettings {
     pub place_every_ms: u64,
     /// How long an at-home entity that nobody needs stays loaded, ms (default 10,000).
     pub idle_ms: u64,
-    /// How long a node that cannot renew its lease goes on, ms (default 5,000), unless it is the coordinator that is down.
+    /// How long a node goes on after the coordinator or the journal last confirmed that it belongs, ms (default 5,000), unless
+    /// both are down for all.
     pub lease_ms: u64,
     /// How long after a link reset the peer counts as unreachable, ms (default 300).
     pub confirm_broken_ms: u64,
@@ -416,6 +432,12 @@ pub struct Counters {
     pub refused_storage_full: u64,
     /// New players refused because the node was too busy.
     pub refused_busy_world: u64,
+    /// Hellos refused because the node's world time was more than a second off.
+    pub refused_clock_off: u64,
+    /// World time as of the last input, ms (gauge).
+    pub world_ms: u64,
+    /// By how much the node's world time differs from that of the other members, ms (gauge).
+    pub clock_off_ms: u64,
     /// Its level on the overload ladder: 0 (none) to 4 (gauge).
     pub overload_level: u64,
     /// Seconds at each level.

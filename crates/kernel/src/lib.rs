@@ -5,6 +5,7 @@
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
 
+mod clock;
 mod codec;
 mod core;
 mod crowd;
@@ -28,8 +29,8 @@ pub use io::{
     View, WorldSettings,
 };
 pub use peer::{
-    Age, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed, ToEdge,
-    ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,
+    ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 
 use bytes::Bytes;
@@ -51,13 +52,10 @@ const SECOND_MS: u64 = 1_000;
 ///
 /// * **Give it input**: [`handle`](Self::handle), one at a time, each with the current time.
 /// * **Take its output**: [`poll_output`](Self::poll_output) until `None`, after every input.
-/// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`].
-/// * **Look at it**: [`counters`](Self::counters).
+/// * **Wake it**: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`]. **Look at it**: `counters`.
 ///
-/// It only routes. The work is in its rooms, each with a state of its own: `edge` (sessions of clients), `host` (entities
-/// that are real here), `home` (where entities are, and who looks at which chunk), `crowd` (who sees what); beside them `view`,
-/// `membership`, `link` and `overload`. A room reaches only those below it: edge and host the crowd, host the home, all the core.
-/// To other nodes, and to rooms above it, a room sends [`Peer`] messages, also on the same node.
+/// It only routes. The work is in its rooms, each with a state of its own. A room reaches only those below it: edge and host the
+/// crowd, host the home, all the core. To other nodes, and to rooms above it, a room sends [`Peer`] messages.
 pub struct Node {
     core: Core,
     crowd: Crowd,
@@ -98,15 +96,12 @@ impl Node {
     /// Takes one input. Does bounded work and never blocks. `now` must not run backwards.
     ///
     /// # Panics
-    /// On a bug of the kernel, or a driver that breaks the contract (outcomes out of order). Nothing a client or a peer
-    /// sends can cause one.
+    /// On a bug of the kernel, or of a driver that gives outcomes out of order. Nothing a client or a peer sends can cause one.
     pub fn handle(&mut self, now: Now, input: Input) {
         if self.is_over() {
             return;
         }
-        // A clock that steps back stands still.
-        self.core.now =
-            Now { time: now.time.max(self.core.now.time), world: now.world.max(self.core.now.world) };
+        self.core.set_now(now);
         assert!(self.core.local.is_empty(), "the previous input left no message to the node itself");
         while let Some(peer) = self.links.next_reset(&mut self.core) {
             self.on_link_reset(peer);
@@ -144,8 +139,7 @@ impl Node {
 
     // ---- looking at it ---------------------------------------------------------------------------------
 
-    /// Whether it takes no more input, whatever views come: it has given [`Output::Fenced`], or it has given [`Output::Stopped`]
-    /// after a drain rather than after [`Input::Stop`].
+    /// Whether it takes no more input: it has given [`Output::Fenced`], or [`Output::Stopped`] after a drain.
     pub fn is_over(&self) -> bool {
         self.membership.is_fenced() || self.stopped && !self.core.stopping
     }
@@ -160,6 +154,8 @@ impl Node {
         let (chunks, ghosts) = self.crowd.interest.size();
         let mut counters = Counters {
             overload_level: u64::from(self.overload.level()),
+            clock_off_ms: self.core.clock.off_ms(),
+            world_ms: self.core.now.world.0,
             ghosts: ghosts as u64,
             sessions: self.edge.len() as u64,
             watches: self.edge.watches() as u64,
@@ -171,19 +167,19 @@ impl Node {
         counters
     }
 
-    /// Whether clients may come: the node has a view, its homes are open, and it neither stops nor drains.
+    /// Whether clients may come: the node has been connected with all members of a view, its homes are open, it neither stops nor
+    /// drains, and its world time is that of the others.
     pub fn is_ready(&self) -> bool {
         let closes = self.core.stopping || self.core.is_draining() || self.membership.is_fenced();
-        self.home.is_open() && !closes
+        self.home.is_open() && !closes && !self.core.is_off()
     }
 
-    /// Every entity that is real here, in id order: for checkers, which compare it with what clients see.
+    /// Every entity that is real here, in id order: for checkers.
     pub fn reals(&self) -> impl Iterator<Item = RealState<'_>> {
         self.host.states(&self.core, &self.crowd)
     }
 
-    /// The state of an entity that is real here, as a snapshot would record it, durable or not: for checkers, which compare it
-    /// with the journal.
+    /// The state of an entity that is real here, as a snapshot would record it, durable or not: for checkers.
     pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
         self.host.state_of(id)
     }
@@ -193,7 +189,7 @@ impl Node {
         self.host.holds(entity)
     }
 
-    /// From now on it acts as the next version, which stores fields that this one does not know and must not lose: for checkers.
+    /// From now on it acts as the next version, which adds fields to its durable state: for checkers.
     pub fn act_newer(&mut self) {
         self.core.acts_newer = true;
     }
@@ -208,7 +204,7 @@ impl Node {
         self.core.home_of(entity)
     }
 
-    /// Asserts the invariants between two inputs, everywhere in the node. Costs a walk over everything: for checkers.
+    /// Asserts the invariants between two inputs. Costs a walk over everything: for checkers.
     ///
     /// # Panics
     /// An invariant is broken: a bug of the kernel.
@@ -217,8 +213,7 @@ impl Node {
             return;
         }
         assert!(self.core.local.is_empty(), "no message to the node itself is left");
-        let ends = self.core.stopping || self.core.is_draining();
-        assert!(!self.stopped || ends, "only a stop or a drain ends a node");
+        assert!(!self.stopped || self.core.stopping || self.core.is_draining(), "only these end a node");
         self.with_host(|host, rooms| host.check(rooms));
         self.home.check();
         self.links.check(&self.core);
@@ -251,12 +246,13 @@ impl Node {
             Input::Lagging { conn } => self.with_edge(|edge, rooms| edge.handle_lagging(rooms, conn)),
             Input::Drained { conn } => self.with_edge(|edge, rooms| edge.handle_drained(rooms, conn)),
             Input::Peer { from, label, message } => self.take_peer(from, label, message),
-            Input::LinkBroken { peer } => {
-                self.membership.on_link_broken(&mut self.core, peer);
+            Input::LinkBroken { peer, incarnation: of } => {
+                self.membership.on_link_broken(&mut self.core, peer, of);
                 self.links.on_broken(&self.core, peer);
             }
             Input::LinkLost { peer } => self.links.on_lost(peer),
             Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
+            Input::Row { sent, stands } => self.membership.on_row(&mut self.core, sent, stands),
             Input::Appended { batch, outcome } => {
                 self.with_host(|host, rooms| host.handle_appended(rooms, batch, outcome));
             }
@@ -297,17 +293,15 @@ impl Node {
         // While the pictures of the lost are still there: they show where players stood.
         let heard = self.membership.heard(&gone);
         self.with_edge(|edge, rooms| edge.lose_holders(rooms, &heard));
-        self.membership.set(&self.core, &self.core.view.members, first);
+        self.membership.set(&mut self.core, first);
         self.links.set(me.0, &self.core.view.members);
         self.home.reset();
         assert!(!self.home.is_open(), "a home is closed until all have announced");
         self.crowd.interest.forget_publishers(&mut self.core, &gone);
         self.crowd.publisher.forget_subscribers(&gone);
         self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
-        self.with_host(|host, rooms| {
-            host.leave_homes(rooms);
-            host.leave_places(rooms);
-        });
+        self.with_host(Host::leave_homes);
+        self.with_host(Host::leave_places);
         self.announce(None);
         self.with_edge(|edge, rooms| edge.ask_homes_again(rooms, None));
         self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
@@ -317,6 +311,10 @@ impl Node {
             self.core.after_ms(SECOND_MS, Timer::Second);
             self.membership.on_beat(&mut self.core);
         }
+        self.take_early();
+    }
+
+    fn take_early(&mut self) {
         for (from, incarnation, message) in self.links.take_early() {
             let (core, members) = (&mut self.core, &mut self.membership);
             if let Some(message) = self.links.admit_taken(core, members, from, incarnation, message) {
@@ -376,8 +374,11 @@ impl Node {
             Peer::Home { message, .. } => self.handle_home(from, message),
             // The link has read its label.
             Peer::Heard { .. } | Peer::Later => {}
-            Peer::Alive { epoch, renews, unreachable } => {
-                self.membership.on_alive(&mut self.core, from, epoch, renews, unreachable);
+            Peer::Alive { epoch, alive } => {
+                if self.membership.on_alive(&mut self.core, from, epoch, alive) {
+                    self.last_tick = None;
+                    self.take_early();
+                }
             }
             Peer::Stale { epoch } => self.membership.on_stale(&mut self.core, epoch),
             Peer::Frames { number, frames } => {
@@ -572,10 +573,8 @@ impl Node {
             self.with_host(|host, rooms| host.tick(rooms));
             self.crowd.publisher.tick(&mut self.core, &self.overload);
         }
-        self.with_host(|host, rooms| {
-            host.freeze_all(rooms);
-            host.move_on(rooms);
-        });
+        self.with_host(Host::freeze_all);
+        self.with_host(Host::move_on);
         let flush_ms = u64::from(self.core.world().flush_after_ms);
         self.core.after_ms(flush_ms, Timer::Flush);
         self.core.schedule_tick();

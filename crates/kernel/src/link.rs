@@ -194,14 +194,14 @@ impl Links {
                 members.tell_stale(core, from);
                 return Incoming::default();
             }
-            admitted if self.early.is_full() && (admitted.is_err() || core.is_ahead(&message)) => {
+            admitted if self.early.is_full() && (admitted.is_err() || is_early(core, members, &message)) => {
                 // It is sent again.
                 core.note_early();
                 return Incoming::default();
             }
             Err(true) => self.take_newcomer(core, from, &label, &message),
             Ok(()) => {
-                members.hear(from, core.now.time);
+                members.hear(core, from);
                 self.take(core, from, &label, &message)
             }
         };
@@ -236,7 +236,7 @@ impl Links {
         match members.admits(core, from, incarnation) {
             Err(_) if matches!(message, Peer::Stale { .. }) => return Some(message),
             Err(false) => members.tell_stale(core, from),
-            Ok(()) if !core.is_ahead(&message) => return Some(message),
+            Ok(()) if !is_early(core, members, &message) => return Some(message),
             _ => self.early.push(from, incarnation, message),
         }
         None
@@ -300,6 +300,12 @@ impl Links {
             assert_eq!(link.broken, self.broken.contains(node), "{node}: a broken link is listed");
         }
     }
+}
+
+/// Whether a member's message waits: for a view to come, or, if it is of this one, until this node knows what time it is. No home
+/// opens before that.
+fn is_early(core: &Core, members: &Membership, message: &Peer) -> bool {
+    core.is_ahead(message) || matches!(message, Peer::Home { .. }) && !members.is_connected()
 }
 
 impl Link {

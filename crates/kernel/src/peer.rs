@@ -19,6 +19,24 @@ use gundo_wire::journal::{NameChange, StreamAppend};
 use crate::frame::ChunkFrame;
 use crate::game::{Actor, Exists, Refusal};
 
+/// A heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// How long ago the coordinator or the journal last confirmed that the sender belongs, ms.
+    pub confirmed_ms: u32,
+    /// Members that the sender has not been able to reach for the confirm time.
+    pub unreachable: Vec<NodeId>,
+    /// The sender has not heard anything from the receiver yet.
+    pub unheard: bool,
+    /// World time at the sender; `None`: it does not say.
+    pub world: Option<WorldTime>,
+    /// Node time at the sender, µs.
+    pub sent_us: u64,
+    /// `sent_us` of the last heartbeat that the sender got from the receiver, plus the time that has passed since; `None`: it got none.
+    /// So the receiver knows how old this heartbeat is at most.
+    pub echo_us: Option<u64>,
+}
+
 /// A message between nodes.
 #[derive(Clone, Debug)]
 pub enum Peer {
@@ -26,10 +44,8 @@ pub enum Peer {
     Alive {
         /// The sender's epoch.
         epoch: Epoch,
-        /// Whether its last renewal succeeded.
-        renews: bool,
-        /// Members it has not been able to reach for the confirm time.
-        unreachable: Vec<NodeId>,
+        /// What it says.
+        alive: Alive,
     },
     /// The receiver's view is stale.
     Stale {

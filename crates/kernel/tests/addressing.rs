@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use gundo_kernel::{Input, Line, Output, Peer, ToEdge, ToPlayer};
+use gundo_kernel::{Input, Label, Line, Output, Peer, ToEdge, ToPlayer};
 use gundo_types::{Body, ConnId, EntityId, NodeId, Point, Term};
 use gundo_wire::Message;
 use support::cluster::Cluster;
@@ -28,7 +28,8 @@ fn hear(cluster: &mut Cluster, message: Peer) -> Vec<Output> {
     let incarnation = cluster.nodes[&STRANGER].incarnation();
     let now = cluster.now;
     let seat = cluster.nodes.get_mut(&ANNS).expect("it is there");
-    seat.take(now, Input::Peer { from: STRANGER, incarnation, message }).outputs
+    let label = Label { from: incarnation, ..Label::default() };
+    seat.take(now, Input::Peer { from: STRANGER, label, message }).outputs
 }
 
 fn plays_on(cluster: &mut Cluster, ann: usize) {
@@ -56,7 +57,8 @@ fn an_edge_hears_only_the_owner_of_a_player() {
         let what = format!("{message:?}");
         for output in hear(&mut cluster, Peer::ToEdge { conn, player, message }) {
             let to_client = matches!(output, Output::Send { .. } | Output::Close { .. });
-            let to_third = matches!(output, Output::Peer { to: NodeId(3), message: Peer::ToPlayer { .. } });
+            let to_third =
+                matches!(output, Output::Peer { to: NodeId(3), message: Peer::ToPlayer { .. }, .. });
             assert!(!to_client && !to_third, "{what}: {output:?}");
         }
         plays_on(&mut cluster, ann);

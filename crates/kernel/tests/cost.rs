@@ -5,7 +5,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gundo_kernel::{HandoffMessage, HomeMessage, Image, Input, Member, Node, Output, Peer, View};
+use gundo_kernel::{
+    Alive, HandoffMessage, HomeMessage, Image, Input, Label, Member, Node, Output, Peer, View,
+};
 use gundo_rig::member;
 use gundo_types::{Body, ChunkId, EntityId, Epoch, NodeId, Now, Point, Term, Time, WorldTime};
 use gundo_wire::Message;
@@ -51,14 +53,28 @@ impl One {
         self.epoch += 1;
         let members = vec![Member { draining, ..member(1, 11) }, member(2, 12)];
         self.take(Input::View(View { epoch: Epoch(self.epoch), members }));
+        self.hear_alive();
         let message =
             HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes: vec![], last: true };
         self.hear_home(message);
         self.most = 0;
     }
 
+    fn hear_alive(&mut self) {
+        let alive = Alive {
+            confirmed_ms: 0,
+            unreachable: vec![],
+            unheard: false,
+            world: None,
+            sent_us: 0,
+            echo_us: None,
+        };
+        self.hear(Peer::Alive { epoch: Epoch(self.epoch), alive });
+    }
+
     fn hear(&mut self, message: Peer) {
-        self.take(Input::Peer { from: TWO, incarnation: 12, message });
+        let label = Label { from: 12, ..Label::default() };
+        self.take(Input::Peer { from: TWO, label, message });
     }
 
     fn hear_home(&mut self, message: HomeMessage) {
@@ -95,7 +111,8 @@ impl One {
                         let claimed = HomeMessage::Claimed { entity, from: from.1, term };
                         let (epoch, from) = (Epoch(self.epoch), TWO);
                         let message = Peer::Home { epoch, message: claimed };
-                        answers.push(Input::Peer { from, incarnation: 12, message });
+                        let label = Label { from: 12, ..Label::default() };
+                        answers.push(Input::Peer { from, label, message });
                     }
                     _ => {}
                 },
@@ -153,7 +170,7 @@ impl One {
 
     fn tick(&mut self) {
         self.now_ms += 100;
-        self.hear(Peer::Alive { epoch: Epoch(self.epoch), renews: false, unreachable: Vec::new() });
+        self.hear_alive();
         self.take(Input::Timeout);
         for batch in std::mem::take(&mut self.appends) {
             self.take(Input::Appended { batch, outcome: Outcome::Done });

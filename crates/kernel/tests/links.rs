@@ -5,7 +5,7 @@
 
 mod support;
 
-use gundo_kernel::{HomeMessage, Input, Label, Output, Peer, ToEdge, ToPlayer, TxMessage, View};
+use gundo_kernel::{Alive, HomeMessage, Input, Label, Output, Peer, ToEdge, ToPlayer, TxMessage, View};
 use gundo_rig::member;
 use gundo_types::{ConnId, EntityId, Epoch, Kind, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, Fate, Strike, new_node};
@@ -194,6 +194,11 @@ impl Pair {
     }
 }
 
+/// A heartbeat of a peer that hears the node.
+fn alive() -> Alive {
+    Alive { confirmed_ms: 0, unreachable: vec![], unheard: false, world: None, sent_us: 0, echo_us: None }
+}
+
 fn numbers(said: &[(Label, Peer)]) -> Vec<u64> {
     said.iter().map(|(label, _)| label.number).collect()
 }
@@ -214,13 +219,16 @@ fn what_must_arrive_is_numbered_taken_once_and_in_order() {
     // The peer misses them, and says so; or the driver says that the connection broke.
     let again = pair.hears(Label { received: 2, ..Label::default() }, Peer::Heard { again: true });
     assert_eq!(numbers(&again), [3, 4]);
-    assert_eq!(numbers(&pair.give(Input::LinkBroken { peer: PEER })), [3, 4]);
+    assert_eq!(numbers(&pair.give(Input::LinkBroken { peer: PEER, incarnation: 12 })), [3, 4]);
     let silent = pair.hears(Label { received: 4, ..Label::default() }, Peer::Heard { again: false });
     assert!(silent.is_empty() && pair.node.counters().link_bytes == 0);
-    assert!(pair.give(Input::LinkBroken { peer: PEER }).is_empty(), "there is nothing to send again");
+    assert!(
+        pair.give(Input::LinkBroken { peer: PEER, incarnation: 12 }).is_empty(),
+        "there is nothing to send again"
+    );
     // A heartbeat says how far the other side is.
     let label = Label { after: 4, received: 4, ..Label::default() };
-    let alive = Peer::Alive { epoch: Epoch(5), renews: true, unreachable: Vec::new() };
+    let alive = Peer::Alive { epoch: Epoch(5), alive: alive() };
     pair.ms = 300;
     let said = pair.hears(label, alive);
     assert!(matches!(said[..], [(Label { received: 3, .. }, Peer::Heard { again: true })]), "{said:?}");

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use gundo_kernel::{HomeMessage, Input, Label, Output, Peer, View};
+use gundo_kernel::{Alive, HomeMessage, Input, Label, Output, Peer, View};
 use gundo_rig::member;
 use gundo_types::{ChunkId, Epoch, NodeId, Now, Time, WorldTime};
 use support::cluster::{Cluster, new_node};
@@ -18,7 +18,7 @@ fn removal_ms(speaks: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let mut node = new_node(&me, &world, 1);
     let view = View { epoch: Epoch(5), members: vec![me, other] };
     let mut first = Some(Input::View(view));
-    for ms in (0..4_000).step_by(100) {
+    for ms in (0..8_000).step_by(100) {
         let now = Now { time: Time(ms * 1_000), world: WorldTime(ms) };
         let said = speaks(ms).map(|incarnation| Input::Peer {
             from: NodeId(2),
@@ -60,6 +60,20 @@ fn a_home_opens_with_the_last_part_of_the_last_member() {
         let label = Label { from: 12, ..Label::default() };
         node.handle(Now::default(), Input::Peer { from: NodeId(2), label, message });
     }
+    assert!(!node.is_ready(), "it does not know yet that the other hears it");
+    let alive = Alive {
+        confirmed_ms: 0,
+        unreachable: vec![],
+        unheard: false,
+        world: None,
+        sent_us: 0,
+        echo_us: None,
+    };
+    let message = Peer::Alive { epoch: Epoch(5), alive };
+    node.handle(
+        Now::default(),
+        Input::Peer { from: NodeId(2), label: Label { from: 12, ..Label::default() }, message },
+    );
     assert!(node.is_ready());
 }
 

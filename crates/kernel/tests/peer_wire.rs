@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
-    Age, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened, Peer,
-    Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
+    Peer, Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -218,8 +218,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         message,
     });
     prop_oneof![
-        1 => (any::<u64>(), any::<bool>(), vec(node(), 0..4))
-            .prop_map(|(epoch, renews, unreachable)| Peer::Alive { epoch: Epoch(epoch), renews, unreachable }),
+        1 => (any::<u64>(), alive()).prop_map(|(epoch, alive)| Peer::Alive { epoch: Epoch(epoch), alive }),
         1 => any::<u64>().prop_map(|epoch| Peer::Stale { epoch: Epoch(epoch) }),
         1 => (any::<u64>(), vec(chunk_frame(), 0..4)).prop_map(|(number, frames)| Peer::Frames { number, frames }),
         1 => (any::<u64>(), vec((chunk(), any::<u32>()), 0..4))
@@ -244,6 +243,20 @@ fn label() -> impl Strategy<Value = Label> {
         after,
         received,
     })
+}
+
+fn alive() -> impl Strategy<Value = Alive> {
+    let world = prop::option::of((0..=WorldTime::MAX.0).prop_map(WorldTime));
+    (any::<u32>(), vec(node(), 0..4), any::<bool>(), world, any::<(u64, Option<u64>)>()).prop_map(
+        |(confirmed_ms, unreachable, unheard, world, (sent_us, echo_us))| Alive {
+            confirmed_ms,
+            unreachable,
+            unheard,
+            world,
+            sent_us,
+            echo_us,
+        },
+    )
 }
 
 fn home() -> impl Strategy<Value = HomeMessage> {

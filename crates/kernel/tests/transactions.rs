@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists};
-use gundo_kernel::{Age, HomeMessage, Input, Node, Output, Peer, TxId, TxMessage, View};
+use gundo_kernel::{Age, Alive, HomeMessage, Input, Label, Node, Output, Peer, TxId, TxMessage, View};
 use gundo_rig::member;
 use gundo_types::{Body, ChunkId, EntityId, Epoch, NodeId, Now, Time, WorldTime};
 use gundo_wire::Message;
@@ -69,10 +69,20 @@ impl Participant {
     }
 
     fn hear(&mut self, (n, incarnation): (u16, u64), message: Peer) {
-        self.take(Input::Peer { from: NodeId(n), incarnation, message });
+        let label = Label { from: incarnation, ..Label::default() };
+        self.take(Input::Peer { from: NodeId(n), label, message });
     }
 
     fn announce(&mut self, by: (u16, u64)) {
+        let alive = Alive {
+            confirmed_ms: 0,
+            unreachable: vec![],
+            unheard: false,
+            world: None,
+            sent_us: 0,
+            echo_us: None,
+        };
+        self.hear(by, Peer::Alive { epoch: Epoch(self.epoch), alive });
         let message =
             HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes: vec![], last: true };
         self.hear(by, Peer::Home { epoch: Epoch(self.epoch), message });

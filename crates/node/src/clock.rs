@@ -5,19 +5,25 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gundo_types::{Now, Time, WorldTime};
 
-/// World time runs at most this much too fast or too slow to follow the wall clock, parts per million: nobody notices a
-/// tenth.
-const SLEW_PPM_MAX: i64 = 100_000;
+/// World time runs at most this much too fast or too slow to follow the wall clock, parts per million: more than any crystal
+/// is wrong, and little beside what the kernel may add.
+const SLEW_PPM_MAX: i64 = 1_000;
 /// An error is corrected within about this time, s.
-const SLEW_OVER_S: i64 = 10;
-/// Beyond this error the wall clock was set or the machine slept, and world time jumps ahead. It never jumps back. µs.
-const JUMP_US: i64 = 1_000_000;
+const SLEW_OVER_S: i64 = 100;
+/// Beyond this error the wall clock was set, or the machine slept: world time goes on as before. µs
+const STEP_US: i64 = 1_000_000;
 
 /// Both clocks of a process, shared by all its nodes.
 pub(crate) struct Clock {
     started: Instant,
-    created_us: i64,
-    world: Mutex<Rate>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    rate: Rate,
+    /// World time 0 by the wall clock, µs since 1970. It moves when the wall clock is set.
+    began_us: i64,
 }
 
 /// World time as a linear function of node time.
@@ -32,25 +38,23 @@ struct Rate {
 }
 
 impl Clock {
-    /// Clocks of a world that began at `created_ms` of the wall clock.
-    pub(crate) fn new(created_ms: u64) -> Self {
-        let created_us = created_ms as i64 * 1_000;
-        let world_us = wall_us() - created_us;
-        if world_us < 0 {
+    /// Clocks of a world that began at `created_ms` of the wall clock, and in which it was `noted` at least when it last ran. A
+    /// wall clock that says otherwise is wrong, or was when the world was made: then world time goes on from there.
+    pub(crate) fn new(created_ms: u64, noted: WorldTime) -> Self {
+        let (rate, began_us) = beginning(wall_us(), created_ms, noted);
+        if noted.0 > 0 && rate.shown(0) == noted.min(WorldTime::MAX) {
             tracing::warn!(
-                "the wall clock is earlier than the creation of this world; world time waits for it"
+                "the wall clock is behind the time of this world; world time goes on from where it was"
             );
         }
-        let world = Rate { time_us: 0, world_us: world_us.max(0), ppm: 0 };
-        Self { started: Instant::now(), created_us, world: Mutex::new(world) }
+        Self { started: Instant::now(), state: Mutex::new(State { rate, began_us }) }
     }
 
     /// Both clocks now.
     pub(crate) fn now(&self) -> Now {
-        let rate = *self.rate();
+        let rate = self.state().rate;
         let time_us = self.started.elapsed().as_micros() as u64;
-        let world_ms = rate.at(time_us) / 1_000;
-        Now { time: Time(time_us), world: WorldTime(world_ms as u64) }
+        Now { time: Time(time_us), world: rate.shown(time_us) }
     }
 
     /// The instant of node time `time`.
@@ -61,17 +65,30 @@ impl Clock {
     /// Follows the wall clock: call about once per second.
     pub(crate) fn adjust(&self) {
         let time_us = self.started.elapsed().as_micros() as u64;
-        let mut rate = self.rate();
-        let adjusted = rate.adjusted(time_us, wall_us() - self.created_us);
-        if adjusted.world_us - rate.at(time_us) > JUMP_US {
-            tracing::warn!("the wall clock jumped ahead; world time follows");
+        let mut state = self.state();
+        let (rate, step_us) = state.rate.adjusted(time_us, wall_us().saturating_sub(state.began_us));
+        (state.rate, state.began_us) = (rate, state.began_us.saturating_add(step_us));
+        drop(state);
+        if step_us != 0 {
+            let seconds = step_us / 1_000_000;
+            tracing::warn!(
+                seconds,
+                "the wall clock was set, or the machine slept; world time goes on as before"
+            );
         }
-        *rate = adjusted;
     }
 
-    fn rate(&self) -> std::sync::MutexGuard<'_, Rate> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// World time at the start of a process, and when it was 0 by the wall clock, µs since 1970.
+fn beginning(wall_us: i64, created_ms: u64, noted: WorldTime) -> (Rate, i64) {
+    let created_us = i64::try_from(created_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let noted_us = noted.min(WorldTime::MAX).0 as i64 * 1_000;
+    let world_us = wall_us.saturating_sub(created_us).clamp(0, WorldTime::MAX.0 as i64 * 1_000).max(noted_us);
+    (Rate { time_us: 0, world_us, ppm: 0 }, wall_us.saturating_sub(world_us))
 }
 
 impl Rate {
@@ -80,14 +97,19 @@ impl Rate {
         self.world_us + passed + passed * self.ppm / 1_000_000
     }
 
-    /// The function from here on, when the wall clock says that world time should be `target_us`.
-    fn adjusted(self, time_us: u64, target_us: i64) -> Self {
+    fn shown(self, time_us: u64) -> WorldTime {
+        WorldTime((self.at(time_us).max(0) as u64 / 1_000).min(WorldTime::MAX.0))
+    }
+
+    /// The function from here on, when the wall clock says that world time should be `target_us`; and by how much the wall
+    /// clock was set, µs.
+    fn adjusted(self, time_us: u64, target_us: i64) -> (Self, i64) {
         let world_us = self.at(time_us);
-        let error = target_us - world_us;
-        if error > JUMP_US {
-            return Self { time_us, world_us: target_us, ppm: 0 };
+        let error = target_us.saturating_sub(world_us);
+        if error.saturating_abs() > STEP_US {
+            return (Self { time_us, world_us, ppm: 0 }, error);
         }
-        Self { time_us, world_us, ppm: (error / SLEW_OVER_S).clamp(-SLEW_PPM_MAX, SLEW_PPM_MAX) }
+        (Self { time_us, world_us, ppm: (error / SLEW_OVER_S).clamp(-SLEW_PPM_MAX, SLEW_PPM_MAX) }, 0)
     }
 }
 
@@ -105,28 +127,62 @@ pub(crate) fn wall_ms() -> u64 {
 mod tests {
     use super::*;
 
+    const HOUR_US: i64 = 3_600_000_000;
+
     #[test]
     fn small_errors_are_worked_off_and_never_by_running_back() {
         for error in [-400_000i64, -3_000, 3_000, 400_000] {
             let mut rate = Rate { time_us: 0, world_us: 1_000_000, ppm: 0 };
-            let mut last = 0;
-            for s in 1..=60u64 {
-                let t = s * 1_000_000;
-                assert!(rate.at(t) > last, "forward, {error}");
-                last = rate.at(t);
-                rate = rate.adjusted(t, 1_000_000 + t as i64 + error);
+            for s in 1..=1_200u64 {
+                let (t, last) = (s * 1_000_000, rate.at((s - 1) * 1_000_000));
+                assert!((999_000..=1_001_000).contains(&(rate.at(t) - last)), "by a thousandth, {error}");
+                let (next, step) = rate.adjusted(t, 1_000_000 + t as i64 + error);
+                assert_eq!(step, 0);
+                rate = next;
             }
-            let left = 1_000_000 + 60_000_000 + error - rate.at(60_000_000);
-            assert!(left.abs() < 2_000, "{error}: {left} µs left after a minute");
+            let left = 1_000_000 + 1_200_000_000 + error - rate.at(1_200_000_000);
+            assert!(left.abs() < 2_000, "{error}: {left} µs left after twenty minutes");
         }
     }
 
     #[test]
-    fn a_clock_set_ahead_is_followed_at_once_and_one_set_back_is_awaited() {
-        let rate = Rate { time_us: 0, world_us: 0, ppm: 0 };
-        assert_eq!(rate.adjusted(1_000_000, 3_600_000_000).at(1_000_000), 3_600_000_000);
-        let back = rate.adjusted(10_000_000, -3_600_000_000);
-        assert_eq!(back.at(10_000_000), 10_000_000);
-        assert_eq!(back.at(11_000_000), 10_900_000, "a tenth slower");
+    fn a_clock_that_is_set_changes_nothing() {
+        for step in [-HOUR_US, -2_000_000, 2_000_000, HOUR_US, i64::MAX / 2, i64::MIN / 2] {
+            let (rate, began) = (Rate { time_us: 0, world_us: HOUR_US, ppm: 0 }, 0);
+            let wall = |t: i64| HOUR_US + t + step;
+            let (rate, moved) = rate.adjusted(1_000_000, wall(1_000_000) - began);
+            assert_eq!(
+                (moved, rate.at(1_000_000), rate.at(2_000_000)),
+                (step, HOUR_US + 1_000_000, HOUR_US + 2_000_000)
+            );
+            let (rate, moved) = rate.adjusted(2_000_000, wall(2_000_000) - began - moved);
+            assert_eq!((moved, rate.ppm), (0, 0), "it follows from there");
+        }
+    }
+
+    #[test]
+    fn a_world_made_with_a_wrong_clock_goes_on() {
+        let wall = 1_700_000_000_000_000;
+        let begins = |created_ms, noted| {
+            let (rate, began) = beginning(wall, created_ms, WorldTime(noted));
+            // The next look finds nothing to correct, and a second later it is a second later.
+            assert_eq!(
+                rate.adjusted(1_000_000, wall + 1_000_000 - began),
+                (Rate { time_us: 1_000_000, world_us: rate.world_us + 1_000_000, ..rate }, 0)
+            );
+            assert_eq!(
+                rate.shown(2_000_000).0,
+                rate.shown(0).0 + if rate.shown(0) == WorldTime::MAX { 0 } else { 2_000 }
+            );
+            rate.shown(0).0
+        };
+        let right = wall as u64 / 1_000 - 60_000;
+        assert_eq!(begins(right, 0), 60_000);
+        assert_eq!(begins(right, 50_000), 60_000);
+        assert_eq!(begins(right, 90_000), 90_000, "the wall clock was set back since");
+        assert_eq!(begins(right + 10_000_000, 0), 0, "made in the future");
+        assert_eq!(begins(u64::MAX, 70_000), 70_000);
+        assert_eq!(begins(0, 0), wall as u64 / 1_000, "made in 1970");
+        assert_eq!(begins(0, u64::MAX), WorldTime::MAX.0);
     }
 }

@@ -21,6 +21,8 @@ use crate::ring::{Event, Ring};
 const INPUTS_PER_NOW: usize = 32;
 /// The thread looks around at least this often.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
+/// The kernel takes no players while its world time is this far from that of the others, ms.
+const OFF_MS: u64 = 1_000;
 /// A logic thread that has not looked around for this long is unhealthy, ms.
 const STUCK_MS: u64 = 2_000;
 
@@ -332,6 +334,7 @@ impl Driver {
                 Output::Load { entity, load } => self.handle.load(entity, load),
                 Output::List { kind, ids, max, list } => self.handle.list(kind, ids, max, list),
                 Output::Renew { sent } => self.membership.renew(sent),
+                Output::AskRow { sent } => self.membership.ask_row(sent),
                 Output::Remove { epoch, node, incarnation } => {
                     self.membership.propose_removal(epoch, node, incarnation);
                 }
@@ -380,10 +383,20 @@ impl Driver {
         self.handle(now, Input::Gauges(gauges));
         let counters = self.node.counters();
         self.logic.publish(&counters, inbox, self.fabric.dropped);
-        let level = counters.overload_level;
+        let (level, off_ms) = (counters.overload_level, counters.clock_off_ms);
         let mut last = self.link.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *last, counters).overload_level;
+        let before = std::mem::replace(&mut *last, counters);
         drop(last);
+        let was_off = before.clock_off_ms > OFF_MS;
+        if (off_ms > OFF_MS) != was_off {
+            let node = self.link.me.0.0;
+            tracing::warn!(
+                node,
+                off_ms,
+                "the node's world time differs from that of the others: over a second, it takes no players"
+            );
+        }
+        let before = before.overload_level;
         if level != before {
             tracing::warn!(
                 node = self.link.me.0.0,

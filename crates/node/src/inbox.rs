@@ -1,6 +1,6 @@
 //! The inbox of a logic thread: one bounded list of inputs, filled by I/O threads, peers and the journal.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
     filled: Condvar,
     len: AtomicUsize,
+    /// The incarnation behind it; 0: none has joined yet.
+    incarnation: AtomicU64,
 }
 
 #[derive(Default)]
@@ -48,6 +50,16 @@ enum Sleep {
 }
 
 impl Inbox {
+    /// The node behind it has joined.
+    pub(crate) fn belongs_to(&self, incarnation: u64) {
+        self.incarnation.store(incarnation, Ordering::Release);
+    }
+
+    /// The incarnation behind it, once it has joined.
+    pub(crate) fn incarnation(&self) -> Option<u64> {
+        Some(self.incarnation.load(Ordering::Acquire)).filter(|incarnation| *incarnation > 0)
+    }
+
     /// Adds inputs, in order.
     pub(crate) fn give_all(&self, inputs: &mut Vec<Input>, urgency: Urgency) {
         let mut state = self.state();

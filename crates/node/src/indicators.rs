@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 31] = [
+const COUNTERS: [Row<CounterOf>; 32] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -98,6 +98,12 @@ const COUNTERS: [Row<CounterOf>; 31] = [
         Some(("code", "busy_world")),
         "Commands and hellos refused for lack of a resource",
         |c| c.refused_busy_world,
+    ),
+    (
+        "gundo_refused_total",
+        Some(("code", "clock_off")),
+        "Commands and hellos refused for lack of a resource",
+        |c| c.refused_clock_off,
     ),
     ("gundo_overload_seconds_total", Some(("level", "1")), "Seconds at a level of overload", |c| {
         c.overload_seconds[1]
@@ -151,8 +157,13 @@ const COUNTERS: [Row<CounterOf>; 31] = [
     ("gundo_peer_frames_dropped_total", None, "Frames dropped because a peer did not keep up", |_| 0),
 ];
 
-const GAUGES: [(&str, &str, CounterOf); 15] = [
+const GAUGES: [(&str, &str, CounterOf); 16] = [
     ("gundo_appends_waiting", "Appends whose outcome is awaited", |c| c.appends_waiting),
+    (
+        "gundo_clock_off_ms",
+        "By how much world time differs from that of the other nodes; over 1,000 the node takes no players",
+        |c| c.clock_off_ms,
+    ),
     ("gundo_overload_level", "How far down the ladder of overload the node is: 0 to 4", |c| c.overload_level),
     ("gundo_journal_slow", "1 while the journal is behind: what would be appended next waits", |c| {
         c.journal_slow

@@ -8,8 +8,8 @@
 //! Inside: `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
 //! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
 //! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
-//! happened, `admin` is the operators' HTTP API, `clock` has the two clocks, `upkeep` the checks of every second, `nodes`
-//! the start.
+//! happened, `admin` is the operators' HTTP API, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
+//! for threads that may hang, `nodes` is the start.
 
 mod admin;
 mod blackbox;
@@ -17,6 +17,7 @@ mod blame;
 mod clock;
 mod control;
 mod driver;
+mod end;
 mod inbox;
 mod indicators;
 mod machine;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use gundo_coordinator::{Coordinator, Watch};
+use gundo_coordinator::{Coordinator, RowAnswer, RowRequest, Rows, Watch};
 use gundo_edge::Urgency;
 use gundo_kernel::{Input, Renewal};
 use gundo_types::{Epoch, NodeId, Time};
@@ -16,6 +16,8 @@ use crate::supervisor::Signal;
 #[derive(Clone)]
 pub(crate) struct Membership {
     pub(crate) coordinator: Arc<dyn Coordinator>,
+    /// The journal's rows, which the node asks itself when the coordinator does not renew.
+    pub(crate) rows: Arc<dyn Rows>,
     pub(crate) supervisor: Sender<Signal>,
     pub(crate) inbox: Arc<Inbox>,
     /// Node and incarnation.
@@ -46,6 +48,17 @@ impl Membership {
         self.coordinator.renew(incarnation, Box::new(reply));
     }
 
+    /// Asks the journal whether the node's row is there. A journal that cannot answer says nothing.
+    pub(crate) fn ask_row(&self, sent: Time) {
+        let (inbox, (_, incarnation)) = (Arc::clone(&self.inbox), self.me);
+        let reply = move |answer| {
+            if let Ok(RowAnswer::Stands(stands)) = answer {
+                inbox.give(Input::Row { sent, stands }, Urgency::Now);
+            }
+        };
+        self.rows.ask(RowRequest::Stands { incarnation }, Box::new(reply));
+    }
+
     /// Proposes the removal of a member that it cannot reach.
     pub(crate) fn propose_removal(&self, epoch: Epoch, suspect: NodeId, incarnation: u64) {
         tracing::warn!(node = self.me.0.0, suspect = suspect.0, "a node is unreachable");
@@ -70,6 +83,7 @@ impl Membership {
         };
         self.coordinator.view(Box::new(reply));
     }
+
     /// The node has saved everything, or handed everything over.
     pub(crate) fn stopped(&self) {
         let (node, incarnation) = self.me;

@@ -32,8 +32,10 @@ impl Mesh {
         self.write(|nodes| {
             if nodes.get(&node).is_some_and(|there| Arc::ptr_eq(there, inbox)) {
                 nodes.remove(&node);
+                // One that has not joined has no links.
+                let Some(incarnation) = inbox.incarnation() else { return };
                 for other in nodes.values() {
-                    other.give(Input::LinkBroken { peer: node }, Urgency::Now);
+                    other.give(Input::LinkBroken { peer: node, incarnation }, Urgency::Now);
                 }
             }
         });

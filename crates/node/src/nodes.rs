@@ -10,6 +10,7 @@ use gundo_edge::{Bound, Edge, EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
+use gundo_types::WorldTime;
 
 use crate::admin;
 use crate::blackbox::{BlackBox, Reason};
@@ -22,6 +23,7 @@ use crate::mesh::Mesh;
 use crate::settings::{SoloSettings, WorldInfo};
 use crate::slot::Ground;
 use crate::supervisor::{Signal, Supervisor};
+use crate::upkeep::WORLD_MS;
 use crate::watchdog::{Stuck, Watchdog};
 
 /// Nodes in one process.
@@ -113,6 +115,7 @@ impl LocalNodes {
     ) -> Result<Self, WorldFault> {
         check(settings)?;
         let info = settle(settings, journal.as_ref())?;
+        let noted = noted_time(journal.as_ref())?;
         let rules = Arc::new(rules(&info));
         let game = settle_key(journal.as_ref(), "game", rules.name().to_owned())?;
         if game != rules.name() {
@@ -144,7 +147,7 @@ impl LocalNodes {
             rules,
             journal,
             runtime,
-            clock: Arc::new(Clock::new(info.created_ms)),
+            clock: Arc::new(Clock::new(info.created_ms, noted)),
             disk: Arc::new(DiskGauge::new(&recorders)),
             recorders,
             mesh: Arc::new(Mesh::default()),
@@ -281,6 +284,13 @@ fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, W
     }
     let created_ms = number("created_ms", wall_ms())?;
     Ok(WorldInfo { seed, created_ms, settings: settings.world.clone() })
+}
+
+/// The world time that the journal notes; without a note 0.
+fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
+    let Some(found) = journal.meta(WORLD_MS)? else { return Ok(WorldTime(0)) };
+    let ms = found.parse().map_err(|source| WorldFault::Note { key: WORLD_MS, found, source })?;
+    Ok(WorldTime(ms))
 }
 
 fn bind(settings: &SoloSettings) -> Result<Vec<Bound>, EdgeFault> {

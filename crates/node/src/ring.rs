@@ -39,6 +39,7 @@ const NAMES: &[&str] = &[
     "in  link broken",
     "in  link lost",
     "in  renewed",
+    "in  row",
     "out send",
     "out close",
     "out append",
@@ -47,6 +48,7 @@ const NAMES: &[&str] = &[
     "out panicked",
     "out suspended",
     "out renew",
+    "out ask row",
     "out remove",
     "out view wanted",
     "out fenced",
@@ -170,9 +172,10 @@ impl Event {
             Input::Gauges(_) => Self::of(const { sort("in  gauges") }),
             Input::Hold(_) => Self::of(const { sort("in  hold") }),
             Input::Stop => Self::of(const { sort("in  stop") }),
-            Input::LinkBroken { peer } => Self::of(const { sort("in  link broken") }).node(*peer),
+            Input::LinkBroken { peer, .. } => Self::of(const { sort("in  link broken") }).node(*peer),
             Input::LinkLost { peer } => Self::of(const { sort("in  link lost") }).node(*peer),
             Input::Renewed { .. } => Self::of(const { sort("in  renewed") }),
+            Input::Row { .. } => Self::of(const { sort("in  row") }),
         }
     }
 
@@ -200,6 +203,7 @@ impl Event {
             .entity(*entity),
             Output::GameFault { entity, .. } => Self::of(const { sort("out game fault") }).entity(*entity),
             Output::Renew { .. } => Self::of(const { sort("out renew") }),
+            Output::AskRow { .. } => Self::of(const { sort("out ask row") }),
             Output::Remove { node, .. } => Self::of(const { sort("out remove") }).node(*node),
             Output::ViewWanted => Self::of(const { sort("out view wanted") }),
             Output::Fenced => Self::of(const { sort("out fenced") }),
@@ -368,7 +372,7 @@ mod tests {
             Time(12_000_000),
             Event::of_output(&Output::Peer { to: NodeId(3), label: Label::default(), message }),
         );
-        ring.note(Time(12_000_000), Event::of_input(&Input::LinkBroken { peer: NodeId(3) }));
+        ring.note(Time(12_000_000), Event::of_input(&Input::LinkBroken { peer: NodeId(3), incarnation: 7 }));
         let lines = format!(
             "     1.500000 in  gone #7\n     1.500001 in  command from node 2 entity {player} (40)\n    \
              12.000000 out command to node 3 entity {player} (40)\n    12.000000 in  link broken node 3\n"

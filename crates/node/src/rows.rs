@@ -12,6 +12,8 @@ use std::thread::{Builder, JoinHandle};
 use gundo_coordinator::{RowAnswer, RowReply, RowRequest, Rows};
 use gundo_journal::{Fault, Journal, Registration};
 
+use crate::end;
+
 /// Requests that may wait for one of the two threads: more than all nodes of a process send during a lease.
 const WAITING_MAX: usize = 1_024;
 
@@ -21,7 +23,8 @@ pub(crate) struct JournalRows {
     writes: SyncSender<Job>,
 }
 
-/// The threads. Dropping this ends them after their current request; waiting requests are dropped.
+/// The threads. Dropping this ends them after their current request; waiting requests are dropped. A thread that hangs in the
+/// journal is abandoned.
 pub(crate) struct RowThreads {
     rows: Arc<JournalRows>,
     ended: Arc<AtomicBool>,
@@ -59,10 +62,7 @@ impl Drop for RowThreads {
             // A full queue wakes its thread as well.
             let _ = jobs.try_send(Job::Wake);
         }
-        for thread in self.threads.drain(..) {
-            // A panic there was reported when it happened.
-            drop(thread.join());
-        }
+        self.threads.drain(..).for_each(|thread| end::wait_for(thread, end::PATIENCE));
     }
 }
 
@@ -261,6 +261,21 @@ mod tests {
         assert!(left.try_recv().is_err(), "its row is still there");
         made.journal.stall(Stalls::Nothing);
         assert_eq!(left.recv().expect("answered"), Ok(()));
+    }
+
+    #[test]
+    fn the_threads_end_although_the_journal_hangs() {
+        let made = Threaded::new();
+        made.journal.stall(Stalls::All);
+        let hangs = RowThreads::start(&(Arc::clone(&made.journal) as Arc<dyn Journal>)).expect("threads");
+        hangs.rows().ask(RowRequest::Stands { incarnation: 1 }, Box::new(drop));
+        hangs.rows().ask(RowRequest::Delete { incarnation: 1 }, Box::new(drop));
+        let (tx, ended) = channel();
+        std::thread::spawn(move || {
+            drop(hangs);
+            tx.send(()).expect("the test waits");
+        });
+        ended.recv_timeout(std::time::Duration::from_secs(60)).expect("it does not wait for the journal");
     }
 
     #[test]

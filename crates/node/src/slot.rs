@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
-use gundo_coordinator::{Coordinator, Watch};
+use gundo_coordinator::{Coordinator, Rows, Watch};
 use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Page, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::{self, Rules};
@@ -79,12 +79,13 @@ impl Slot {
     /// Starts the node `member` behind the door `bound`. Its peers already reach it through `inbox`.
     pub(crate) fn start(
         ground: &Ground,
-        coordinator: &Arc<dyn Coordinator>,
+        (coordinator, rows): (&Arc<dyn Coordinator>, Arc<dyn Rows>),
         member: Member,
         bound: Bound,
         inbox: Arc<Inbox>,
     ) -> Result<Self, WorldFault> {
         let (me, incarnation) = (member.node, member.incarnation);
+        inbox.belongs_to(incarnation);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(system)?;
         let settings = NodeSettings {
@@ -109,12 +110,13 @@ impl Slot {
         };
         let membership = Membership {
             coordinator: Arc::clone(coordinator),
+            rows,
             supervisor: ground.tx.clone(),
             inbox,
             me: (me, incarnation),
         };
         let fabric = Fabric::new(me, Arc::clone(&ground.mesh));
-        let handle = ground.journal.handle(me, incarnation, link.sink());
+        let (journal, sink) = (Arc::clone(&ground.journal), link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);
         for (entity, points) in ground.blames.list() {
@@ -124,6 +126,7 @@ impl Slot {
         let driver = move || {
             game::set_witness(Some(Rc::new(Marker::new(marks, incarnation))));
             let node = Node::new(settings);
+            let handle = journal.handle(me, incarnation, sink);
             Driver::new(node, its_link, its_edge, fabric, handle, its_membership, black_box)
         };
         ground.watchdog.watch(&link);

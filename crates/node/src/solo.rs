@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use gundo_coordinator::{CallError, Coordinator, LocalCoordinator, LocalSettings};
+use gundo_coordinator::{CallError, Coordinator, LocalCoordinator, LocalSettings, Rows};
 use gundo_journal::Journal;
 
 use crate::rows::RowThreads;
@@ -24,7 +24,7 @@ pub(crate) struct SoloCoordinator {
     /// Dropped to end the clock.
     end: Option<Sender<()>>,
     clock: Option<JoinHandle<()>>,
-    _rows: RowThreads,
+    rows: RowThreads,
 }
 
 impl SoloCoordinator {
@@ -35,12 +35,17 @@ impl SoloCoordinator {
         let (end, ended) = channel();
         let ticking = coordinator.clone();
         let clock = Builder::new().name("gundo-leases".into()).spawn(move || tick(&ticking, &ended))?;
-        Ok(Self { coordinator, end: Some(end), clock: Some(clock), _rows: rows })
+        Ok(Self { coordinator, end: Some(end), clock: Some(clock), rows })
     }
 
     /// A handle for a node, or for the supervisor.
     pub(crate) fn handle(&self) -> Arc<dyn Coordinator> {
         Arc::new(self.coordinator.clone())
+    }
+
+    /// The journal's rows, which answer although the coordinator does not.
+    pub(crate) fn rows(&self) -> Arc<dyn Rows> {
+        self.rows.rows()
     }
 }
 

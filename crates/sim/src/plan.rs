@@ -37,11 +37,21 @@ pub enum Dial {
     Views,
     /// The coordinator answers nobody for a while: no leases, no new members, no takeovers.
     Coordinator,
+    /// The coordinator takes calls and answers none for a while.
+    Hang,
+    /// Some nodes do not reach the coordinator for a while: their calls fail, or are never answered.
+    Apart,
+    /// The coordinator answers late for a while.
+    Lazy,
+    /// Two nodes do not reach each other for long, in one direction or both; all others reach both.
+    Cut,
     /// This percentage of calls to the coordinator stops between two of their steps, or their answer is lost.
     HalfDone,
     /// Nodes' clocks run at different rates, and their world clocks are off: the position is the largest error, ms. Two
     /// nodes may differ by a second.
     Clocks,
+    /// A node's machine has its clock set: by up to an hour, either way.
+    Steps,
     /// All connections of one edge break.
     Edge,
     /// A client's connection breaks, and the client or the edge learns of it late.
@@ -95,7 +105,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 45] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -136,6 +146,11 @@ impl Dial {
         Self::Reset,
         Self::Scatter,
         Self::Forget,
+        Self::Hang,
+        Self::Apart,
+        Self::Lazy,
+        Self::Cut,
+        Self::Steps,
     ];
 
     /// Its name on the command line.
@@ -156,7 +171,12 @@ impl Dial {
             Self::Views => "views",
             Self::Coordinator => "coordinator",
             Self::HalfDone => "half-done",
+            Self::Hang => "hang",
+            Self::Apart => "apart",
+            Self::Lazy => "lazy",
+            Self::Cut => "cut",
             Self::Clocks => "clocks",
+            Self::Steps => "steps",
             Self::Edge => "edge",
             Self::Vanish => "vanish",
             Self::Elsewhere => "elsewhere",
@@ -196,7 +216,14 @@ impl Dial {
             Self::Clocks => 250,
             Self::HalfDone => 30,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
-            Self::Partition | Self::OneWay | Self::Pause | Self::Full | Self::Slow | Self::Edge => 4,
+            Self::Hang | Self::Apart | Self::Lazy | Self::Cut => 2,
+            Self::Steps
+            | Self::Partition
+            | Self::OneWay
+            | Self::Pause
+            | Self::Full
+            | Self::Slow
+            | Self::Edge => 4,
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
             Self::Poison => 2,
             Self::Panics => 10,

@@ -119,8 +119,13 @@ pub(crate) fn brief(message: &Peer) -> String {
             format!("bundle {number} of {} frames {}", frames.len(), rosters.collect::<Vec<_>>().join("; "))
         }
         Peer::Sent { number, rosters } => format!("has sent bundle {number}, {} rosters", rosters.len()),
-        Peer::Alive { epoch, unreachable, .. } => {
-            format!("is alive (epoch {}), cannot reach {unreachable:?}", epoch.0)
+        Peer::Alive { epoch, alive } => {
+            let (unreachable, ago) = (&alive.unreachable, alive.confirmed_ms);
+            let unheard = if alive.unheard { ", has not heard the receiver" } else { "" };
+            format!(
+                "is alive (epoch {}), cannot reach {unreachable:?}, confirmed {ago} ms ago{unheard}",
+                epoch.0
+            )
         }
         Peer::Stale { epoch } => format!("that is past: it is epoch {}", epoch.0),
         Peer::Heard { again: true } => "misses something: again".to_owned(),

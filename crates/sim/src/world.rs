@@ -1,7 +1,8 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `wrong` the faults, `carry` the encoding of everything in flight, `flight` its types, `links` the links between nodes, `tell` the story.
+//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail,
+//! `wrong` the other faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
 mod bounded;
 mod carry;
@@ -9,6 +10,7 @@ mod clients;
 mod coordinator;
 mod flight;
 mod links;
+mod members;
 mod poison;
 mod tell;
 mod watches;
@@ -78,6 +80,7 @@ pub(crate) struct World {
     /// A process is starting.
     booting: bool,
     pub(crate) coordinator: Coordinator,
+    troubles: members::Troubles,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -156,6 +159,7 @@ impl World {
             lives: BTreeMap::new(),
             booting: false,
             coordinator: Coordinator::default(),
+            troubles: members::Troubles::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -314,8 +318,10 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
-            Flight::LinkBroken { node, peer } => self.input(node, Input::LinkBroken { peer }),
+            Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
             Flight::LinkLost { node, peer } => self.input(node, Input::LinkLost { peer }),
+            Flight::Row { node, sent, stands } => self.input(node, Input::Row { sent, stands }),
+            Flight::CutEnds(cut) => self.cut_ends(cut),
             Flight::Asked { node, what } => self.asked(node, what),
             Flight::Renewed { node, sent, renewal } => self.input(node, Input::Renewed { sent, renewal }),
             Flight::LeaseEnds(incarnation) => self.lease_ends(incarnation),
@@ -338,6 +344,10 @@ impl World {
 
     // ---- nodes -----------------------------------------------------------------------------------------
 
+    fn link_broken(&mut self, node: Key, peer: NodeId, incarnation: u64) {
+        self.input(node, Input::LinkBroken { peer, incarnation });
+    }
+
     /// A process starts on the journal; the one before has left.
     fn boot(&mut self) {
         if self.generation > 0 {
@@ -349,6 +359,7 @@ impl World {
             return self.fly(START_AGAIN_US, Flight::Boot);
         };
         self.booting = false;
+        self.troubles.set_clocks_right();
         self.generation += 1;
         self.lives.clear();
         members.iter().for_each(|member| self.start_node(member));
@@ -377,6 +388,8 @@ impl World {
             let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
             (900_000 + self.net.below(200_001), offset)
         };
+        let alone = !self.nodes.values().any(|node| node.kernel.is_ready());
+        let offset = offset + self.troubles.set_by(member.node.0, alone);
         let clock = Clock { began: self.now, rate, world_ms: WORLD_MS, ahead_ms: offset };
         let mut kernel = Seat::new(Node::new(settings), clock);
         let newer = u64::from(self.plan.dials.get(&Dial::Mixed).copied().unwrap_or(0));
@@ -499,6 +512,7 @@ impl World {
                 self.fly(after, Flight::Listed { node: key, kind, ids, max, list });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
+            Output::AskRow { sent } => self.ask(key, Asked::Row { sent }),
             Output::Remove { epoch, incarnation, .. } => {
                 self.ask(key, Asked::Remove { epoch, incarnation });
             }

@@ -23,6 +23,12 @@ impl Time {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WorldTime(pub u64);
 
+impl WorldTime {
+    /// The latest time that any clock shows: 285,000 years. Its microseconds fit into 64 bits, and every client's numbers are
+    /// exact up to here.
+    pub const MAX: Self = Self((1 << 53) - 1);
+}
+
 impl Add<u64> for WorldTime {
     type Output = WorldTime;
     fn add(self, ms: u64) -> WorldTime {

@@ -249,7 +249,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let alive = message(peer_message::Arrow::Alive(Alive { renews: true, unreachable: vec![2, 65_535] }));
+        let alive = message(peer_message::Arrow::Alive(Alive {
+            renews: true,
+            unreachable: vec![2, 65_535],
+            ..Default::default()
+        }));
         let bytes = alive.write().expect("a small one");
         assert_eq!(PeerMessage::read(bytes), Ok(alive.clone()));
         assert_eq!(alive.about().map(|about| about.name), Some("Alive"));
@@ -285,8 +289,9 @@ mod tests {
 
     #[test]
     fn limits_hold_on_both_sides() {
-        let alive =
-            |count| message(peer_message::Arrow::Alive(Alive { renews: false, unreachable: vec![1; count] }));
+        let alive = |count| {
+            message(peer_message::Arrow::Alive(Alive { unreachable: vec![1; count], ..Default::default() }))
+        };
         let large = alive(MEMBERS_BYTES_MAX);
         let too_large = TooLarge { name: "Alive", bytes: large.encoded_len(), bytes_max: MEMBERS_BYTES_MAX };
         assert_eq!(large.write(), Err(too_large));

@@ -34,7 +34,7 @@ pub fn peer_messages() -> Seeds {
 /// The same messages about Ada and her chunk, after a command of hers: each alone, and all in a row.
 pub fn peer_acts() -> Seeds {
     let known = crate::peers::known();
-    let beat = Arrow::Alive(Alive { renews: true, unreachable: Vec::new() });
+    let beat = Arrow::Alive(Alive { renews: true, ..Default::default() });
     let beat = PeerMessage { incarnation: 2, epoch: 1, arrow: Some(beat), ..Default::default() };
     let command = [vec![THEN_COMMAND], beat.encode_to_vec()].concat();
     let act = |bytes: Vec<u8>| [vec![0], about(known, &bytes).encode_to_vec()].concat();

@@ -1,6 +1,8 @@
 //! Nodes join.
 //!
 //! Each gets the next incarnation, and a lease before the record names it, so that nothing in the record lasts forever by itself.
+//! The swap that adds them to the view only takes incarnations above all that ever were in one: a join that was overtaken by
+//! another gets new ones.
 //! The journal registers the new row before the rows of earlier incarnations are deleted. From then on it refuses every earlier
 //! incarnation, so a late request of a caller that gave up cannot bring such a row back.
 
@@ -119,6 +121,11 @@ impl Join {
     }
 
     fn admit(&mut self) {
+        if !self.work.record.may_admit(&self.mine) {
+            // Another join was faster. The rows of these incarnations are earlier ones now.
+            self.phase = Phase::Allocating;
+            return self.choose();
+        }
         let members = self.members();
         self.work.swap(|record| record.admit(&members));
     }

@@ -1,10 +1,12 @@
 //! A member renews its lease.
+//!
+//! The store comes first: a member that is heard keeps its lease, also while the journal hangs.
 
 use super::{Answer, Event, Operation, Request, Step, Work, unasked};
 use crate::record::Standing;
 use crate::{RowAnswer, RowRequest, StoreRequest};
 
-/// Renews a lease. Its output is false if the incarnation was removed. Usually it does not read the record.
+/// Renews a lease, then looks for the row. Its output is false if the incarnation was removed. Usually it does not read the record.
 #[derive(Debug)]
 pub struct Renew {
     incarnation: u64,
@@ -15,7 +17,7 @@ pub struct Renew {
 impl Renew {
     /// The renewal of `incarnation`. `lease_ms`: length of its lease, if it needs a new one.
     pub fn new(incarnation: u64, lease_ms: u64) -> Self {
-        let first = Request::Row(RowRequest::Stands { incarnation });
+        let first = Request::Store(StoreRequest::Renew { lease: incarnation });
         Self { incarnation, lease_ms, work: Work::starting_with(first) }
     }
 }
@@ -30,9 +32,10 @@ impl Operation for Renew {
     fn on_answer(&mut self, answer: Answer) {
         let lease = self.incarnation;
         match self.work.take(answer) {
-            Some(Event::Row(RowAnswer::Stands(true))) => self.work.ask_store(StoreRequest::Renew { lease }),
-            Some(Event::Row(RowAnswer::Stands(false))) => self.work.end(Ok(false)),
-            Some(Event::Renewed(true) | Event::Granted) => self.work.end(Ok(true)),
+            Some(Event::Renewed(true) | Event::Granted) => {
+                self.work.ask_row(RowRequest::Stands { incarnation: lease });
+            }
+            Some(Event::Row(RowAnswer::Stands(stands))) => self.work.end(Ok(stands)),
             // Its lease is over, and nobody has removed it yet.
             Some(Event::Renewed(false)) => self.work.ask_store(StoreRequest::Read),
             Some(Event::Read) => match self.work.record.standing(lease) {

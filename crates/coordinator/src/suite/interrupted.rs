@@ -274,6 +274,33 @@ pub fn joins_of_two_nodes_at_once_both_succeed<M: Made>(make: impl Fn() -> M) {
     }
 }
 
+/// However joins interleave, the incarnations that a view adds are above all of earlier views: members tell by that whether an
+/// incarnation that they do not know has left or is still to come.
+pub fn incarnations_grow_from_view_to_view<M: Made>(make: impl Fn() -> M) {
+    for order in orders() {
+        let made = make();
+        let c = Caller(made.coordinator());
+        let join = |nodes: &[u16]| Join::new(nodes.iter().map(|n| candidate(*n)).collect(), LEASE_MS);
+        let (mut a, mut b) = (join(&[1, 4]), join(&[2, 3]));
+        let mut seen: Vec<u64> = Vec::new();
+        // Longer than a race: the slower one may have to begin again.
+        for turn in 0..64 {
+            if turn < 16 && order >> turn & 1 == 1 || turn >= 40 {
+                steps(&made, &mut b, 1);
+            } else {
+                steps(&made, &mut a, 1);
+            }
+            let newest = seen.iter().max().copied().unwrap_or(0);
+            let added: Vec<_> = c.incarnations().into_iter().filter(|i| !seen.contains(i)).collect();
+            assert!(added.iter().all(|i| *i > newest), "{added:?} come after {seen:?}: {order:b}");
+            seen.extend(added);
+        }
+        let joined = [result(&a), result(&b)].map(|joined| joined.expect("they join"));
+        assert!(joined.iter().flatten().all(|m| c.renew(m.incarnation)), "{order:b}");
+        assert_settled(&made, &format!("{order:b}"));
+    }
+}
+
 /// A caller ends a join, because its lease seems to be over, and dies anywhere. If the join still succeeds, the node has its row.
 pub fn of_a_join_and_its_end_one_wins<M: Made>(make: impl Fn() -> M) {
     for (before, ending) in (0..STEPS_MAX * 8).map(|n| (n / 8, n % 8)) {

@@ -18,6 +18,11 @@ impl Edge {
         if cx.core.is_draining() {
             return self.send_away(cx, conn);
         }
+        if cx.core.is_off() {
+            cx.core.counters.refused_clock_off += 1;
+            let text = "The clock of this server is wrong. Try another one, or this one in a moment.";
+            return self.close(cx, conn, "clock_off", text, CLOSED_RETRY_MS);
+        }
         if hello.protocol != PROTOCOL {
             let text = format!("This server speaks protocol {PROTOCOL}. Please update your client.");
             return self.refuse_hello(cx, conn, Refusal::new("bad_protocol", text));

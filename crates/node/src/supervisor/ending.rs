@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use gundo_coordinator::ANSWER_MS;
 use gundo_kernel::Input;
 use gundo_types::NodeId;
 
@@ -14,6 +15,8 @@ use crate::slot::Stage;
 /// How long nodes may take to save everything at a stop: a journal on a slow disk needs a while. Beyond that the world ends
 /// as after a crash: acknowledged data is safe.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the coordinator may take to let the nodes leave: a little longer than it has for an answer.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(ANSWER_MS + 500);
 /// How long logic threads may take to end.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -75,8 +78,12 @@ impl Supervisor {
                 coordinator.leave(incarnation, Box::new(move |left| drop(tx.send(left))));
             }
             drop(tx);
-            for error in rx.iter().filter_map(Result::err) {
-                tracing::warn!(%error, "cannot delete a row of the journal's members; it does no harm");
+            let give_up = Instant::now() + LEAVE_PATIENCE;
+            let next = || rx.recv_timeout(give_up.saturating_duration_since(Instant::now()));
+            while let Ok(left) = next() {
+                if let Err(error) = left {
+                    tracing::warn!(%error, "cannot delete a row of the journal's members; it does no harm");
+                }
             }
         }
         // Its threads use the journal.

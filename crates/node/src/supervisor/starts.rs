@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gundo_coordinator::{CallError, Candidate};
+use gundo_coordinator::{ANSWER_MS, CallError, Candidate};
 use gundo_edge::{Bound, Edge, EdgeFault};
 use gundo_kernel::Member;
 use gundo_types::NodeId;
@@ -25,6 +25,8 @@ const RESTART_MIN: Duration = Duration::from_secs(1);
 const RESTART_MAX: Duration = Duration::from_secs(60);
 /// How long the port of a node that ended may take to be free.
 const PORT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the first nodes wait for an answer to a join: a little longer than the coordinator may take.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(ANSWER_MS + 500);
 /// How long the first nodes of a process try to join a journal on a slow disk.
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -152,7 +154,7 @@ impl Supervisor {
         loop {
             let (tx, rx) = std::sync::mpsc::channel();
             self.coordinator.join(candidates.clone(), Box::new(move |joined| drop(tx.send(joined))));
-            match rx.recv().unwrap_or(Err(CallError::Unanswered)) {
+            match rx.recv_timeout(ANSWER_PATIENCE).unwrap_or(Err(CallError::Unanswered)) {
                 Err(CallError::Unanswered) if Instant::now() < give_up => {
                     tracing::warn!("the journal is slow to let the nodes join");
                 }
@@ -163,7 +165,8 @@ impl Supervisor {
 
     fn start_slot(&mut self, member: Member, door: Bound, inbox: Arc<Inbox>) -> Result<(), WorldFault> {
         let (node, incarnation, address) = (member.node, member.incarnation, door.address());
-        let slot = Slot::start(&self.ground, &self.coordinator, member, door, inbox).inspect_err(|_| {
+        let services = (&self.coordinator, self.solo.rows());
+        let slot = Slot::start(&self.ground, services, member, door, inbox).inspect_err(|_| {
             // If this fails as well, its lease runs out.
             self.coordinator.leave(incarnation, Box::new(drop));
         })?;

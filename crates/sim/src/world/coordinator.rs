@@ -11,6 +11,7 @@ use gundo_journal::{Registration, Store};
 use gundo_kernel::{Member, Renewal, View};
 use gundo_types::{Epoch, NodeId, Planted, Time};
 
+use super::members::Reach;
 use super::{Flight, Key, World};
 use crate::judge::{Guarantee, Judge, Verdict, violated};
 use crate::plan::Dial;
@@ -19,8 +20,17 @@ use crate::story::About;
 /// A node's request to the coordinator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
-    Renew { sent: Time },
-    Remove { epoch: Epoch, incarnation: u64 },
+    Renew {
+        sent: Time,
+    },
+    /// To the journal, not to the coordinator.
+    Row {
+        sent: Time,
+    },
+    Remove {
+        epoch: Epoch,
+        incarnation: u64,
+    },
     View,
 }
 
@@ -116,8 +126,31 @@ impl World {
 
     pub(super) fn asked(&mut self, node: Key, what: Asked) {
         let Some(incarnation) = self.nodes.get(&node).map(|n| n.incarnation) else { return };
-        let back = 1 + self.net.below(WAY_US);
+        let mut back = 1 + self.net.below(WAY_US);
+        if !matches!(what, Asked::Row { .. }) {
+            match self.reaches_coordinator(node) {
+                Reach::Yes => {}
+                Reach::Late(us) => back += us,
+                Reach::Fails => return self.fails(node, what),
+                Reach::Unheard { done: false } => return,
+                Reach::Unheard { done: true } => {
+                    if let Asked::Renew { .. } = what {
+                        drop(self.operate(Renew::new(incarnation, self.settings.membership_ms())));
+                    }
+                    return;
+                }
+            }
+        }
         match what {
+            Asked::Row { sent } => {
+                // A journal that cannot be read answers nothing.
+                if let Ok(disk) = self.storage.readable(self.now)
+                    && self.rows_answer()
+                {
+                    let stands = disk.store.is_member(incarnation);
+                    self.fly(back, Flight::Row { node, sent, stands });
+                }
+            }
             Asked::Renew { sent } => {
                 let lease_ms = self.settings.membership_ms();
                 let renewal = match self.operate(Renew::new(incarnation, lease_ms)) {
@@ -135,6 +168,14 @@ impl World {
                 self.fly(after, Flight::View { node, view });
             }
             Asked::View => {}
+        }
+    }
+
+    /// A call of a node that cannot reach the coordinator fails.
+    fn fails(&mut self, node: Key, what: Asked) {
+        if let Asked::Renew { sent } = what {
+            let renewal = Renewal::Failed;
+            self.fly(WAY_US, Flight::Renewed { node, sent, renewal });
         }
     }
 
@@ -224,6 +265,7 @@ impl World {
     fn on_removed(&mut self, Member { node, incarnation, .. }: &Member) {
         if self.nodes.values().any(|n| n.incarnation == *incarnation) {
             self.coordinator.removed.insert(*incarnation, self.now);
+            self.check_removal(*node);
         }
         self.story.tell(self.now, About::node(node.0), || format!("{node} is taken from the view"));
     }
@@ -295,6 +337,7 @@ impl World {
         let late = self.faulty && self.plan.dials.contains_key(&Dial::Views);
         for view in std::mem::take(&mut self.coordinator.fresh) {
             let before = std::mem::replace(&mut self.coordinator.sent, view.clone());
+            self.check_numbers(&before, &view);
             let is_gone = |m: &&Member| view.members.iter().all(|other| other.node != m.node);
             before.members.iter().filter(is_gone).for_each(|member| self.on_removed(member));
             for n in 1..=self.plan.nodes {

@@ -10,6 +10,7 @@ use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
 
 use super::coordinator::Asked;
+use super::members::Cut;
 use crate::plan::Dial;
 
 /// One incarnation of a node, in one process.
@@ -87,6 +88,7 @@ pub(crate) enum Flight {
     LinkBroken {
         node: Key,
         peer: NodeId,
+        incarnation: u64,
     },
     /// A node's driver has lost messages to a peer for good.
     LinkLost {
@@ -104,6 +106,14 @@ pub(crate) enum Flight {
         sent: Time,
         renewal: Renewal,
     },
+    /// The journal's word about a node's row.
+    Row {
+        node: Key,
+        sent: Time,
+        stands: bool,
+    },
+    /// A cut between two nodes ends.
+    CutEnds(Cut),
     /// The lease of an incarnation ends, unless it was renewed.
     LeaseEnds(u64),
     /// A node that was removed ends.

@@ -47,6 +47,9 @@ impl World {
             let end = if dial == Dial::Frames { &mut link.lossy_until } else { &mut link.held_until };
             *end = until.max(*end);
         }
+        if dial != Dial::Frames {
+            [a, b].into_iter().for_each(|key| self.excuse(key.node, until));
+        }
         self.tell_fault(a, || {
             format!("{dial} between n{} and n{} until {} ms", a.node, b.node, until / 1_000)
         });
@@ -81,7 +84,9 @@ impl World {
             let link = self.links.entry((from, to)).or_default();
             // The new connection has its own order.
             *link = Link { lossy_until: link.lossy_until, dead_until: self.now + learns, ..Link::default() };
-            self.fly(learns, Flight::LinkBroken { node: from, peer: NodeId(to.node) });
+            self.excuse(to.node, self.now + learns);
+            let incarnation = self.nodes[&to].incarnation;
+            self.fly(learns, Flight::LinkBroken { node: from, peer: NodeId(to.node), incarnation });
         }
         if dial == Dial::Forget {
             // One of them knows, before or after the reset or instead of it.

@@ -124,6 +124,8 @@ impl World {
         let text = || format!("n{} hangs in `{}` of {name}", key.node, rule.name());
         self.story.tell(now, About::node(key.node), text);
         self.unsteady_until = self.now + 10_000_000;
+        let incarnation = self.nodes.get(&key).map_or(0, |node| node.incarnation);
+        self.excuse(key.node, self.now);
         self.end_nodes(&|k| *k == key);
         if key.generation != self.generation {
             return;
@@ -142,7 +144,8 @@ impl World {
         let others: Vec<_> = self.nodes.keys().filter(|k| k.generation == key.generation).copied().collect();
         for other in others {
             let after = self.wrong.below(100_000);
-            self.fly(after, Flight::LinkBroken { node: other, peer: gundo_types::NodeId(key.node) });
+            let peer = gundo_types::NodeId(key.node);
+            self.fly(after, Flight::LinkBroken { node: other, peer, incarnation });
             self.input(other, Input::Blamed { entity, points });
         }
         let starts_in = 300_000 + self.wrong.below(8_000_000);

@@ -52,9 +52,12 @@ impl World {
                 about.fine = true;
                 format!("n{n} wakes")
             }
-            Input::LinkBroken { peer } => {
+            Input::LinkBroken { peer, incarnation } => {
                 about.nodes[1] = Some(peer.0);
-                format!("n{n}: the link to {peer} breaks")
+                format!("n{n}: the link to {peer}, incarnation {incarnation}, breaks")
+            }
+            Input::Row { stands, .. } => {
+                format!("n{n}: its row {}", if *stands { "stands" } else { "is gone" })
             }
             Input::LinkLost { peer } => {
                 about.nodes[1] = Some(peer.0);
@@ -110,8 +113,9 @@ fn mark_of(input: &Input) -> u64 {
         }
         Input::Blamed { entity, points } => word(14, entity.id) ^ u64::from(*points),
         Input::Timeout => word(9, 0),
-        Input::LinkBroken { peer } => word(11, u64::from(peer.0)),
-        Input::LinkLost { peer } => word(14, u64::from(peer.0)),
+        Input::LinkBroken { peer, incarnation } => word(11, u64::from(peer.0)) ^ *incarnation << 16,
+        Input::LinkLost { peer } => word(15, u64::from(peer.0)),
+        Input::Row { stands, .. } => word(16, u64::from(*stands)),
         Input::Renewed { renewal, .. } => word(12, *renewal as u64),
         Input::Gauges(_) | Input::Hold(_) | Input::Stop => word(10, 0),
     }

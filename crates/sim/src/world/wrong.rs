@@ -4,6 +4,7 @@ use gundo_kernel::{Gauges, Input};
 use gundo_types::{ConnId, WorldTime};
 use gundo_wire::client::{ClientMessage, Command};
 
+use super::members::Reach;
 use super::{Flight, Key, SimNode, Stall, World};
 use crate::judge::{Guarantee, violated};
 use crate::plan::Dial;
@@ -44,6 +45,7 @@ impl World {
             Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes => return false,
             Dial::Partition | Dial::OneWay | Dial::Frames => return self.cut_links(dial),
             Dial::Reset | Dial::Scatter | Dial::Forget => return self.reset_link(dial),
+            Dial::Cut | Dial::Hang | Dial::Apart | Dial::Lazy => return self.keep_apart(dial),
             Dial::Pause => return self.pause_some(),
             Dial::Crash | Dial::Zombie => return self.crash(dial == Dial::Zombie),
             Dial::NodeCrash => return self.crash_node(),
@@ -56,6 +58,7 @@ impl World {
                 }
                 self.renumber();
             }
+            Dial::Steps => return self.set_a_clock(),
             Dial::Edge => self.break_edge(),
             Dial::Vanish | Dial::Elsewhere | Dial::Leave | Dial::Resend | Dial::Lag => {
                 let person = self.wrong.below(self.people.len() as u64) as usize;
@@ -81,6 +84,7 @@ impl World {
             Dial::Coordinator => {
                 let until = self.now + 100_000 + self.wrong.below(12 * second);
                 self.coordinator.go_down(self.now, until);
+                self.excuse_all(until);
             }
             Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
             Dial::Unreadable => {
@@ -120,6 +124,7 @@ impl World {
         let Some(node) = self.nodes.get_mut(&key).filter(|n| !n.paused) else { return false };
         node.paused = true;
         let after = 20_000 + self.wrong.below(3 * second);
+        self.excuse(key.node, self.now + after);
         self.fly(after, Flight::Resume(key));
         self.tell_fault(key, || format!("n{} stands still for {} ms", key.node, after / 1_000));
         true
@@ -256,11 +261,13 @@ impl World {
             return false;
         }
         self.tell_fault(key, || format!("n{} dies", key.node));
+        self.excuse(key.node, self.now);
+        let (peer, incarnation) = (gundo_types::NodeId(key.node), self.nodes[&key].incarnation);
         for n in (1..=self.plan.nodes).filter(|n| *n != key.node) {
-            if self.wrong.below(4) > 0 {
-                let (node, after) = (self.key(n), self.wrong.below(100_000));
-                self.fly(after, Flight::LinkBroken { node, peer: gundo_types::NodeId(key.node) });
-            }
+            // Some notice late: the node may be back by then, as another incarnation.
+            let within = [100_000, 100_000, 100_000, 12_000_000][self.wrong.below(4) as usize];
+            let (node, after) = (self.key(n), self.wrong.below(within));
+            self.fly(after, Flight::LinkBroken { node, peer, incarnation });
         }
         self.end_nodes(&|k| *k == key);
         let starts_in = 300_000 + self.wrong.below(8_000_000);
@@ -293,6 +300,7 @@ impl World {
             return self.rule(violated(Guarantee::G12, text));
         }
         self.story.tell(self.now, About::node(key.node), || format!("n{} is empty and ends", key.node));
+        self.excuse(key.node, self.now);
         self.leave_view(incarnation);
         self.end_nodes(&|k| *k == key);
         let starts_in = 100_000 + self.wrong.below(2_000_000);
@@ -304,6 +312,7 @@ impl World {
         if !self.nodes.contains_key(&key) {
             return;
         }
+        self.check_end(key);
         self.story.tell(self.now, About::node(key.node), || format!("n{} ends: it was removed", key.node));
         self.end_nodes(&|k| *k == key);
         let starts_in = 100_000 + self.wrong.below(2_000_000);
@@ -313,6 +322,9 @@ impl World {
     pub(super) fn node_starts(&mut self, key: Key) {
         if key != self.key(key.node) || self.booting {
             return;
+        }
+        if !matches!(self.reaches_coordinator(key), Reach::Yes | Reach::Late(_)) {
+            return self.fly(super::START_AGAIN_US, Flight::NodeStarts(key));
         }
         // This also ends an incarnation that nobody has missed yet.
         let Some(members) = self.join([key.node]) else {
@@ -344,6 +356,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
         self.coordinator.go_down(self.now, 0);
+        self.troubles.end(self.now);
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);
         if std::mem::take(&mut self.storage.stalled_until) > self.now {

@@ -14,6 +14,9 @@ pub struct Membership {
     /// newest incarnation that was ever allocated
     #[prost(uint64, tag = "4")]
     pub newest: u64,
+    /// newest incarnation that was ever in a view: a view adds only newer ones
+    #[prost(uint64, tag = "5")]
+    pub admitted: u64,
 }
 impl ::prost::Name for Membership {
     const NAME: &'static str = "Membership";

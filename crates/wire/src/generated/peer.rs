@@ -323,12 +323,27 @@ impl ::prost::Name for PeerMessage {
 /// A heartbeat, every 250 ms. At most 16 KiB.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Alive {
-    /// the sender's last renewal of its lease succeeded
+    /// confirmed_ms is less than 3,000: for receivers that do not know that field
     #[prost(bool, tag = "1")]
     pub renews: bool,
     /// members it has not been able to reach for the confirm time; node numbers, below 65,536
     #[prost(uint32, repeated, tag = "2")]
     pub unreachable: ::prost::alloc::vec::Vec<u32>,
+    /// how long ago the coordinator or the journal last confirmed that the sender belongs; absent: see renews
+    #[prost(uint32, optional, tag = "3")]
+    pub confirmed_ms: ::core::option::Option<u32>,
+    /// the sender has not heard anything from the receiver yet
+    #[prost(bool, tag = "4")]
+    pub unheard: bool,
+    /// world time at the sender, below 2^53
+    #[prost(uint64, optional, tag = "5")]
+    pub world_ms: ::core::option::Option<u64>,
+    /// node time at the sender
+    #[prost(uint64, tag = "6")]
+    pub sent_us: u64,
+    /// sent_us of the last heartbeat it got from the receiver, plus the time since; absent: it got none
+    #[prost(uint64, optional, tag = "7")]
+    pub echo_us: ::core::option::Option<u64>,
 }
 impl ::prost::Name for Alive {
     const NAME: &'static str = "Alive";

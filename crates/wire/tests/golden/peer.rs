@@ -162,7 +162,15 @@ fn what_the_journal_is_asked() {
 
 fn arrows() -> Vec<Arrow> {
     let alone = [
-        Arrow::Alive(Alive { renews: true, unreachable: vec![3, 65_535] }),
+        Arrow::Alive(Alive {
+            renews: true,
+            unreachable: vec![3, 65_535],
+            confirmed_ms: Some(700),
+            unheard: true,
+            world_ms: Some(1_000_000),
+            sent_us: 7_000_000,
+            echo_us: Some(6_500_000),
+        }),
         Arrow::Heard(Heard { again: true }),
         Arrow::Stale(Stale {}),
         Arrow::Frames(Frames { number: 300, frames: vec![chunk_frame()] }),

@@ -29,7 +29,7 @@ impl Host {
         let players = self.desk.players + self.arrivals.len();
         let waiting = self.arrivals.outdo(id, from.1);
         let full = self.arrivals.is_full() || players > image.players_max;
-        let closes = rooms.core.stopping || rooms.core.is_draining();
+        let closes = rooms.core.stopping || rooms.core.is_draining() || rooms.core.is_off();
         let known = self.arrivals.has(id) || self.holds(id);
         let rules = rooms.core.settings.rules.clone();
         let is_player = id.kind == rules.player_kind();

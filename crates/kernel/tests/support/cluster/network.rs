@@ -142,8 +142,10 @@ impl Cluster {
         let between = |x: NodeId, y: NodeId| x == a && y == b || x == b && y == a;
         let is = |flight: &Flight| matches!(flight, Flight::Peer { to, from, .. } if between(*to, *from));
         self.cut_off += self.flights.take(is).len();
-        self.input(a, Input::LinkBroken { peer: b });
-        self.input(b, Input::LinkBroken { peer: a });
+        for (node, peer) in [(a, b), (b, a)] {
+            let incarnation = self.nodes.get(&peer).map_or(0, |seat| seat.incarnation());
+            self.input(node, Input::LinkBroken { peer, incarnation });
+        }
     }
 
     /// A node's driver has lost messages to another node for good.

@@ -66,7 +66,7 @@ impl Cluster {
                 self.fly(LOAD_US, Flight::Listed { node, kind, ids, max, list });
             }
             // Nobody answers: the coordinator is down, and the script decides the view.
-            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
             Output::Panicked { .. } | Output::GameFault { .. } => {}
             Output::Stopped => self.on_stopped(node),

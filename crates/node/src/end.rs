@@ -1,0 +1,28 @@
+//! Waits for threads that may hang in a call of the journal or of the disk.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a thread may take to end that uses the journal or the disk. Then it is abandoned, with what it owns: whoever waits
+/// for it must not hang as well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// Interval between two looks.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Waits until a thread has ended, for this long at most.
+pub(crate) fn wait_for(thread: JoinHandle<()>, patience: Duration) {
+    let give_up = Instant::now() + patience;
+    while !thread.is_finished() && Instant::now() < give_up {
+        // A join has no limit of its own.
+        std::thread::sleep(LOOK);
+    }
+    if thread.is_finished() {
+        // A panic there was reported when it happened.
+        drop(thread.join());
+    } else {
+        tracing::warn!(
+            thread = thread.thread().name(),
+            "a thread hangs in the journal or on the disk, and is abandoned"
+        );
+    }
+}
