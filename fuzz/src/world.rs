@@ -233,7 +233,7 @@ impl World {
                 self.send(at, input);
             }
             // There is no coordinator, and both nodes carry on.
-            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => panic!("nobody removed the node"),
             Output::GameFault { .. } => {}
             Output::Panicked { .. } => panic!("the game panicked"),

@@ -283,7 +283,7 @@ impl Cluster {
             }
             Output::Close { .. } => self.closed += 1,
             // All nodes stay, and there is no coordinator.
-            Output::Renew { .. } | Output::Remove { .. } | Output::ViewWanted => {}
+            Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Panicked { .. } | Output::GameFault { .. } | Output::Fenced | Output::Stopped => {}
         }
     }
