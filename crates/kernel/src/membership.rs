@@ -47,6 +47,8 @@ pub(crate) struct Membership {
     joined: Time,
     /// When the newest successful confirmation was asked for: a renewal, or a look at the row.
     confirmed: Option<Time>,
+    /// When a member last joined: it has not heard all others yet.
+    newcomer: Time,
     /// When it last proposed its own removal.
     gives_up: Option<Time>,
     /// This node stood still, and is given time until then to be confirmed.
@@ -148,6 +150,9 @@ impl Membership {
                 new.push(node);
             }
             self.peers.insert(node, stays.unwrap_or_else(|| Seen::new(incarnation, now)));
+        }
+        if first || !new.is_empty() {
+            self.newcomer = now;
         }
         let old = self.peers.keys().copied().filter(|node| !new.contains(node));
         let stay: BTreeSet<_> = old.chain([me]).collect();
@@ -397,7 +402,10 @@ impl Membership {
         });
         let mut members: BTreeMap<_, _> = self.peers.iter().map(|(n, seen)| (*n, seen.incarnation)).collect();
         members.insert(me, core.settings.incarnation);
-        let resolves_cuts = !core.planted(Planted::CutUnresolved);
+        // Somebody who has just joined does not complain yet about those that are dead.
+        let all_know_ms = TO_CONNECT * core.world().confirm_silent_ms + 2 * BEAT_MS;
+        let all_know = now.since(self.newcomer) >= all_know_ms * 1_000;
+        let resolves_cuts = all_know && !core.planted(Planted::CutUnresolved);
         Complaints { me, members, of: others.chain([(me, lost.collect())]).collect(), resolves_cuts }
     }
 
