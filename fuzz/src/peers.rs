@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(ends("Frames"), (0, 0, 1, 1, true), "somebody is seen");
         assert_eq!(ends("Prepared"), (1, 0, 0, 1, true), "her command is done");
         assert_eq!(ends("PrepareRefused"), (0, 1, 0, 1, true), "it is refused");
-        assert_eq!(ends("Superseded"), (0, 0, 0, 0, true), "her connection is closed");
+        assert_eq!(ends("Superseded"), (0, 0, 0, 1, true), "a node that does not own her closes nothing");
         assert_eq!(ends("HandedOver"), (0, 0, 0, 1, false), "another node owns her");
     }
 }

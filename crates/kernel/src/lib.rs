@@ -407,7 +407,7 @@ impl Node {
         // The coordinator's node sends its words, and receives those of participants: in one and the same life.
         let coordinator = if answers { self.core.me() } else { from };
         let Some(tx) = tx.of(coordinator, self.core.incarnation_of(coordinator)) else {
-            return self.core.note_stale();
+            return if tx.node == coordinator { self.core.note_stale() } else { self.core.note_nonsense() };
         };
         if answers {
             self.with_host(|host, rooms| host.on_participant(rooms, from, tx, entity, message));

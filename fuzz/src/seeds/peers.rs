@@ -72,6 +72,8 @@ fn about(known: Known, golden: &[u8]) -> PeerMessage {
             Some(home::Arrow::Watched(said)) => said.entity = Some(known.far_land.into()),
             _ => {}
         },
+        // The other node speaks for its own connections only.
+        Arrow::ToPlayer(said) => said.line.iter_mut().for_each(|line| line.edge = 2),
         Arrow::Transaction(said) => {
             // Requests to the other node, and to this one.
             let answers = matches!(
