@@ -55,7 +55,7 @@ impl Mistakes {
     pub(crate) fn peer(&mut self, mut message: Peer) -> Option<Peer> {
         let Some(planted) = self.planted else { return Some(message) };
         match (planted, &mut message) {
-            (Planted::KeyframeIgnored, Peer::KeyframeWanted(_))
+            (Planted::KeyframeIgnored, Peer::KeyframeWanted(_) | Peer::Missed { .. })
             | (Planted::SentNotCompared, Peer::Sent { .. })
             | (Planted::PlayerStays, Peer::ToPlayer { message: ToPlayer::Gone { .. }, .. })
             | (

@@ -164,6 +164,7 @@ impl Pair {
         let (me, other) = (member(1, 11), member(2, 12));
         let mut pair = Self { node: new_node(&me, &world, 1), ms: 0 };
         pair.give(Input::View(View { epoch: Epoch(5), members: vec![me, other] }));
+        pair.hears(Label::default(), Peer::Alive { epoch: Epoch(5), alive: alive() });
         pair
     }
 
