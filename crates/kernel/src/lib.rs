@@ -45,8 +45,7 @@ use crate::link::{Incoming, Links};
 use crate::membership::Membership;
 use crate::overload::Overload;
 
-/// Housekeeping, ms.
-const SECOND_MS: u64 = 1_000;
+const SECOND_MS: u64 = 1_000; // Between two rounds of housekeeping.
 
 /// A node of the cluster: edge, world and home in one.
 ///

@@ -456,7 +456,8 @@ impl Membership {
         let is_first = seen.sent.replace((alive.sent_us, now)).is_none();
         seen.says_time = alive.world.is_some();
         // In another view the echo may be that of an earlier incarnation of this node.
-        let age_us = alive.echo_us.filter(|_| epoch == mine).and_then(|echo_us| now.0.checked_sub(echo_us));
+        // The other clock may run faster than this one: then the echo seems to come from the future, and is fresh.
+        let age_us = alive.echo_us.filter(|_| epoch == mine).map(|echo_us| now.0.saturating_sub(echo_us));
         if let Some(world) = alive.world
             && age_us.is_some_and(|us| us <= WAY_US)
         {

@@ -8,16 +8,17 @@
 //! `link`.
 
 mod label;
+mod tx;
 mod weight;
 
 pub use label::Label;
+pub use tx::{Age, Prepared, TxId, TxMessage};
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
-use gundo_wire::journal::{NameChange, StreamAppend};
 
 use crate::frame::ChunkFrame;
-use crate::game::{Actor, Exists, Refusal};
+use crate::game::Refusal;
 
 /// A heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -518,60 +519,6 @@ pub struct Resumed {
     pub own: Bytes,
 }
 
-/// A transaction: the node that coordinates it and its count there. No two transactions have the same id, also when a node comes
-/// back with a new incarnation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TxId {
-    /// The coordinator.
-    pub node: NodeId,
-    /// Its incarnation.
-    pub incarnation: u64,
-    /// Its incarnation's count.
-    pub count: u64,
-}
-
-/// How old a transaction is: world time of its first try, then node and count. Smaller is older.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Age(pub u64, pub NodeId, pub u64);
-
-/// Messages between the coordinator and the participants of a transaction.
-#[derive(Clone, Debug)]
-pub enum TxMessage {
-    /// To a participant: decide this, then take no other work and append nothing.
-    Prepare {
-        /// The transaction's age.
-        age: Age,
-        /// The game's ask.
-        ask: Bytes,
-        /// Whether it must exist.
-        exists: Exists,
-        /// Who asks.
-        actor: Actor,
-    },
-    /// To an entity: show your public part. Nothing is locked.
-    Read,
-    /// Its public part as of its last durable event.
-    Seen {
-        /// `None`: it shows nothing, or it has not been created.
-        public: Option<Bytes>,
-    },
-    /// Its decision.
-    Prepared(Box<Prepared>),
-    /// It refuses.
-    Refused(Refusal),
-    /// It is locked by another transaction, or promised to an older one.
-    Busy,
-    /// The append landed.
-    Commit,
-    /// The append did not land, or was never sent. `reload`: it was sent and failed.
-    Abort {
-        /// Reload the entity.
-        reload: bool,
-    },
-    /// The append's outcome is unknown: find out.
-    Fence,
-}
-
 /// Between two registrations of a watched entity, ms: the longest delay that a lost registration or answer costs.
 pub(crate) const WATCH_EVERY_MS: u64 = 3_000;
 
@@ -597,33 +544,4 @@ impl HomeMessage {
             Self::Watch { .. } | Self::Tell { .. } => false,
         }
     }
-}
-
-impl TxId {
-    /// The id, if a node in this incarnation has given it. A node of an earlier version does not say its incarnation.
-    pub(crate) fn of(self, node: NodeId, incarnation: Option<u64>) -> Option<Self> {
-        let incarnation = incarnation?;
-        let is_its = self.node == node && (self.incarnation == incarnation || self.incarnation == 0);
-        is_its.then_some(Self { incarnation, ..self })
-    }
-}
-
-impl TxMessage {
-    /// Whether a participant sends it to the coordinator.
-    pub(crate) fn is_an_answer(&self) -> bool {
-        matches!(self, Self::Prepared(_) | Self::Seen { .. } | Self::Refused(_) | Self::Busy)
-    }
-}
-
-/// A participant's decision.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// Its events, for the coordinator to append.
-    pub stream: StreamAppend,
-    /// Names it takes and releases.
-    pub names: Vec<NameChange>,
-    /// What it answers.
-    pub reply: Bytes,
-    /// Incarnation of its node.
-    pub incarnation: u64,
 }

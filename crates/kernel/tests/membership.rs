@@ -77,6 +77,33 @@ fn a_home_opens_with_the_last_part_of_the_last_member() {
     assert!(node.is_ready());
 }
 
+/// The clock of the other runs faster: what it echoes of this node's time has not come yet. It is fresh all the same.
+#[test]
+fn a_faster_clock_keeps_nobody_out() {
+    let world = Arc::default();
+    let (me, other) = (member(2, 12), member(1, 11));
+    let mut node = new_node(&me, &world, 1);
+    let now = Now { time: Time(1_000_000), world: WorldTime(1_000) };
+    node.handle(now, Input::View(View { epoch: Epoch(5), members: vec![other, me] }));
+    let label = || Label { from: 11, ..Label::default() };
+    let announce = HomeMessage::Announce { holds: vec![], subscribes: vec![], publishes: vec![], last: true };
+    let message = Peer::Home { epoch: Epoch(5), message: announce };
+    node.handle(now, Input::Peer { from: NodeId(1), label: label(), message });
+    let alive = Alive {
+        confirmed_ms: 0,
+        unreachable: vec![],
+        unheard: false,
+        world: Some(WorldTime(1_010)),
+        sent_us: 900_000,
+        echo_us: Some(1_020_000),
+    };
+    node.handle(
+        now,
+        Input::Peer { from: NodeId(1), label: label(), message: Peer::Alive { epoch: Epoch(5), alive } },
+    );
+    assert!(node.is_ready());
+}
+
 /// A node has lost its row without having heard so yet: none of its appends lands. It keeps trying, but backs off.
 #[test]
 fn a_node_that_was_removed_does_not_keep_the_journal_busy() {

@@ -16,7 +16,7 @@ use support::game::{LAND, PlayerCommand, STOCK};
 
 /// A recorded story that goes differently with the mistake.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 33] = [
+const SCENARIOS: [(Planted, &str); 32] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -38,7 +38,6 @@ const SCENARIOS: [(Planted, &str); 33] = [
     (Planted::PlayerStays, "grace_and_leaving.txt"),
     (Planted::KeyframeLost, "a_slow_client.txt"),
     (Planted::KeyframeIgnored, "lost_frames.txt"),
-    (Planted::SentNotCompared, "lost_frames.txt"),
     (Planted::BundleGapIgnored, "lost_frames.txt"),
     (Planted::GhostStays, "walking_far.txt"),
     (Planted::PanicNotReloaded, "game_code_panics.txt"),

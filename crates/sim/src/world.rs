@@ -295,18 +295,14 @@ impl World {
                 self.input(node, Input::Appended { batch, outcome })
             }
             Flight::Loaded { node, entity, load } => {
-                let input = match self.storage.readable(self.now) {
-                    Ok(disk) => disk.load(entity, load),
-                    Err(why) => Input::Loaded { entity, load, result: Err(why) },
-                };
-                self.input(node, input);
+                let failed = |why| Input::Loaded { entity, load, result: Err(why) };
+                let input = self.storage.readable(self.now).map(|disk| disk.load(entity, load));
+                self.input(node, input.unwrap_or_else(failed));
             }
             Flight::Listed { node, kind, ids, max, list } => {
-                let input = match self.storage.readable(self.now) {
-                    Ok(disk) => disk.list(kind, ids, max, list),
-                    Err(why) => Input::Listed { kind, list, result: Err(why) },
-                };
-                self.input(node, input);
+                let failed = |why| Input::Listed { kind, list, result: Err(why) };
+                let input = self.storage.readable(self.now).map(|disk| disk.list(kind, ids, max, list));
+                self.input(node, input.unwrap_or_else(failed));
             }
             Flight::NodeTimer(key) => {
                 if self.nodes.get_mut(&key).is_some_and(|node| node.kernel.is_woken(self.now)) {
