@@ -110,7 +110,7 @@ pub(crate) enum NodesCommand {
     /// List the entities whose code took nodes down, or have one of them loaded again
     Pardon {
         /// The entity, as the list and the log show it
-        #[arg(value_name = "KIND/ID")]
+        #[arg(value_name = "KIND/ID", value_parser = entity)]
         entity: Option<String>,
         #[command(flatten)]
         admin: AdminArgs,
@@ -180,6 +180,15 @@ pub(crate) struct DataArgs {
     /// Directory of the world's data
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT, env = "GUNDO_DATA")]
     pub(crate) data: PathBuf,
+}
+
+/// An entity as lists and logs show it: its kind, and its id in hexadecimal.
+fn entity(text: &str) -> Result<String, String> {
+    let parts = text.split_once('/');
+    let is_one =
+        parts.is_some_and(|(kind, id)| kind.parse::<u16>().is_ok() && u64::from_str_radix(id, 16).is_ok());
+    let why = || "an entity is its kind and its id in hexadecimal, such as 2/1f".to_owned();
+    if is_one { Ok(text.to_owned()) } else { Err(why()) }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
