@@ -184,11 +184,8 @@ pub(crate) struct DataArgs {
 
 /// An entity as lists and logs show it: its kind, and its id in hexadecimal.
 fn entity(text: &str) -> Result<String, String> {
-    let parts = text.split_once('/');
-    let is_one =
-        parts.is_some_and(|(kind, id)| kind.parse::<u16>().is_ok() && u64::from_str_radix(id, 16).is_ok());
     let why = || "an entity is its kind and its id in hexadecimal, such as 2/1f".to_owned();
-    if is_one { Ok(text.to_owned()) } else { Err(why()) }
+    gundo_node::parse_entity(text).map(|_| text.to_owned()).ok_or_else(why)
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

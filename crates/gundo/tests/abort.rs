@@ -1,5 +1,8 @@
 //! Rules that abort their process: it is known afterwards whose they were, and the third process does not run them.
 
+#[path = "support/events.rs"]
+mod events;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -9,12 +12,12 @@ use gundo::{
     Body, Context, Decision, Done, Entity, Player, Point, Refusal, Rules, State, WorldTime, message,
 };
 use gundo_cli::App;
-use gundo_client::{Client, Event, Events, SessionSettings};
+use gundo_client::{Client, Event, SessionSettings};
+
+use events::until;
 
 /// In the environment of a process of this test that is to be the server: the world's data.
 const DIR: &str = "ABORT_TEST_DATA";
-/// Nothing here takes long.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[message(name = 1)]
 struct Said {
@@ -110,18 +113,6 @@ fn start(dir: &Path) -> Server {
     let address = line.split("open http://").nth(1).and_then(|rest| rest.split([' ', ';']).next());
     let url = format!("ws://{}", address.expect("an address").trim_end_matches('/'));
     Server { child, url }
-}
-
-async fn until(events: &mut Events, meant: impl Fn(&Event) -> bool) -> Event {
-    let search = async {
-        loop {
-            let (event, _) = events.recv().await.expect("the client lives");
-            if event.as_ref().is_some_and(&meant) {
-                return event.expect("just looked at");
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, search).await.expect("it happens")
 }
 
 fn settings(server: &Server, name: &str) -> SessionSettings {

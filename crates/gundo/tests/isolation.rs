@@ -1,5 +1,8 @@
 //! Rules that panic or never return, in whole worlds: what it costs, who is told, and what is written down.
 
+#[path = "support/events.rs"]
+mod events;
+
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -11,6 +14,8 @@ use gundo::{
 };
 use gundo_client::{Client, CommandError, Event, Events, SessionSettings};
 
+use events::{PATIENCE, until};
+
 /// Command, event, state and reply: a number.
 #[message]
 struct Count {
@@ -19,14 +24,12 @@ struct Count {
     n: u64,
 }
 
-/// Nothing here takes long; whoever waits longer than this waits for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Whoever says this makes the rules panic …
 const PANIC: u64 = 1_000;
 /// … and whoever says this gets no answer before the gate is open.
 const HANG: u64 = 2_000;
 
-/// Whoever has counted so far cannot take a step before the gate is open.
+/// A player that has counted this far cannot take a step before the gate is open.
 const STUCK: u64 = 3_000;
 
 #[derive(Default)]
@@ -120,19 +123,6 @@ async fn enter(world: &TestWorld, node: u16, name: &str) -> (Client, Events) {
     let (client, mut events) = Client::start(SessionSettings::new(vec![address], name));
     until(&mut events, |event| matches!(event, Event::Welcomed(_))).await;
     (client, events)
-}
-
-/// The first event that is meant.
-async fn until(events: &mut Events, meant: impl Fn(&Event) -> bool) -> Event {
-    let search = async {
-        loop {
-            let (event, _) = events.recv().await.expect("the client lives");
-            if event.as_ref().is_some_and(&meant) {
-                return event.expect("just looked at");
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, search).await.expect("it happens")
 }
 
 /// What the world answers: a number, or a refusal's code.

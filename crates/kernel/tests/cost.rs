@@ -143,7 +143,7 @@ impl One {
         let snapshot: bytes::Bytes =
             Snapshot { state: state.into(), ..Default::default() }.encode_to_vec().into();
         for (n, id) in ids.into_iter().enumerate() {
-            // In a few crowds: who is near whom is another cost.
+            // They stand in a few crowds, because this is not about the cost of what is near.
             let at = Point::new(15_000 + (n as i32 % 10) * 120_000, 15_000);
             let body = Body { at, ..Body::default() };
             let image = Image {

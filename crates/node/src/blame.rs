@@ -151,8 +151,8 @@ fn parse(text: &str) -> BTreeMap<EntityId, Blame> {
     text.lines().filter_map(entry).take(BLAMED_MAX).collect()
 }
 
-/// `kind/id`, as logs show it.
-pub(crate) fn parse_entity(text: &str) -> Option<EntityId> {
+/// The entity that logs and lists show as `text`: its kind, a slash, and its id in hexadecimal. `None`: it is none.
+pub fn parse_entity(text: &str) -> Option<EntityId> {
     let (kind, id) = text.split_once('/')?;
     Some(EntityId::new(Kind(kind.parse().ok()?), u64::from_str_radix(id, 16).ok()?))
 }

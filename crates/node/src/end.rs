@@ -3,8 +3,8 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a thread may take to end that uses the journal or the disk. Then it is abandoned, with what it owns: whoever waits
-/// for it must not hang as well.
+/// A thread that uses the journal or the disk may take this long to end. Then it is abandoned, with what it owns: the thread that
+/// waits for it must not hang too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Interval between two looks.
 const LOOK: Duration = Duration::from_millis(2);

@@ -35,6 +35,7 @@ mod upkeep;
 mod watchdog;
 
 pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
+pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::Page;
 pub use nodes::{LocalNodes, Stopper, WorldFault};

@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Who is left when no cut is.
+    /// The members that are left when no cut is.
     fn left(all: u16, cuts: &[(u16, u16)], last: bool) -> Vec<u16> {
         let (left, cut) = resolved(all, cuts, last);
         assert!(!cut, "a cut remains between {left:?}: {cuts:?}");

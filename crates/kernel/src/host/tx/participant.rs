@@ -126,8 +126,9 @@ impl Entity {
     /// Why an ask does not reach the rules, if so: it needs the entity to exist, or not to exist.
     fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
         let creates = cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates());
-        let stands = || guard(self.id, Rule::Place, || self.durable.state().place());
-        let stands = self.role != Role::Placed || !matches!(stands(), Ok(None));
+        let place = || guard(self.id, Rule::Place, || self.durable.state().place());
+        // Only a creation asks for it.
+        let stands = exists == Exists::Yes || self.role != Role::Placed || !matches!(place(), Ok(None));
         exists.refusal(self.durable.seq > 0, stands, creates)
     }
 
