@@ -110,11 +110,14 @@ pub use gundo_types::{
 pub use gundo_wire::{DecodeError, Message};
 pub use prost;
 
+/// Names and sayings of people, by Unicode's own rules.
+pub use gundo_names as names;
+
 /// Everything that rules are written with: `use gundo::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, EntityId, Kind,
         Neighbour, Placed, Player, Point, Refusal, Rules, State, Stored, TickContext, Ticking, WorldTime,
-        message,
+        message, names::NameRules,
     };
 }

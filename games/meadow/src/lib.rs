@@ -123,11 +123,10 @@ pub struct Gardener {
 
 impl Player for Gardener {
     fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
-        if !(3..=16).contains(&name.chars().count()) || !name.chars().all(char::is_alphanumeric) {
-            return Err(Refusal::new("bad_name", "A name has 3 to 16 letters or digits."));
-        }
-        let named = GardenerEvent::Named(Gardener { name: name.into(), flowers: 0 });
-        Ok(Done::new().event(&named).take_name("gardener", &name.to_lowercase(), cx.id))
+        let name =
+            NameRules::default().accept(name).map_err(|why| Refusal::new("bad_name", why.to_string()))?;
+        let named = GardenerEvent::Named(Gardener { name: name.shown.clone(), flowers: 0 });
+        Ok(Done::new().event(&named).take_names("gardener", name.keys(), cx.id))
     }
 
     fn spawn(&self, _cx: &mut Context<'_, Self>) -> Body {

@@ -165,8 +165,8 @@ impl Player {
             .reply(&PlayerReply { gained, spent, ..PlayerReply::default() }))
     }
 
-    fn say(say: &Say) -> Result<Done<Self>, No> {
-        let text = names::accept_text(&say.text)?.to_owned();
+    fn say(say: &Say) -> Result<Done<Self>, Refusal> {
+        let text = names::accept_saying(&say.text)?;
         Ok(Done::new().signal(&Signal::Said(Said { text })))
     }
 
@@ -236,8 +236,8 @@ impl gundo::Player for Player {
     fn create(&self, name: &str, cx: &mut Context<'_, Self>) -> Result<Done<Self>, Refusal> {
         let name = names::accept(name)?;
         let colour = (cx.random() % u64::from(COLOURS)) as u32;
-        let born = Event::Born(Born { name: name.into(), colour });
-        Ok(Done::new().event(&born).take_name(NAMES, &names::comparable(name), cx.id))
+        let born = Event::Born(Born { name: name.shown.clone(), colour });
+        Ok(Done::new().event(&born).take_names(NAMES, name.keys(), cx.id))
     }
 
     fn decide(&self, command: Command, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
@@ -247,7 +247,7 @@ impl gundo::Player for Player {
             Command::Build(build) => return Ok(self.build(build, &body, cx)?),
             Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
             Command::Craft(craft) => self.craft(&craft),
-            Command::Say(say) => Self::say(&say),
+            Command::Say(say) => return Ok(Self::say(&say)?.into()),
             Command::Hold(hold) => self.hold(hold),
             Command::Paint(paint) => self.paint(paint),
         };

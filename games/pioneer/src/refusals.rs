@@ -7,8 +7,6 @@ use gundo::Refusal;
 pub enum No {
     /// The command is empty or has numbers that mean nothing here.
     Unclear,
-    /// A name is too short, too long or has characters it may not have.
-    BadName,
     /// A thing or a place is out of reach.
     TooFar,
     /// There is no such thing (any more).
@@ -31,8 +29,6 @@ pub enum No {
     LandFull,
     /// The building is another player's.
     NotOwner,
-    /// What was said is empty, too long or has characters that cannot be shown.
-    BadText,
     /// Walking: water.
     Water,
     /// Walking: a cliff.
@@ -43,9 +39,8 @@ pub enum No {
 
 impl No {
     /// All of them, in order.
-    pub const ALL: [No; 17] = [
+    pub const ALL: [No; 15] = [
         No::Unclear,
-        No::BadName,
         No::TooFar,
         No::NothingThere,
         No::NothingGrown,
@@ -57,7 +52,6 @@ impl No {
         No::SomeoneThere,
         No::LandFull,
         No::NotOwner,
-        No::BadText,
         No::Water,
         No::Cliff,
         No::Wall,
@@ -76,10 +70,6 @@ impl No {
     const fn parts(self) -> (&'static str, &'static str) {
         match self {
             No::Unclear => ("unclear", "That makes no sense on this island."),
-            No::BadName => (
-                "bad_name",
-                "A name has 3 to 16 letters or digits, at least one letter; inside, single spaces, - and _ are fine.",
-            ),
             No::TooFar => ("too_far", "That is out of reach. Step closer."),
             No::NothingThere => ("nothing_there", "There is nothing like that here any more."),
             No::NothingGrown => ("nothing_grown", "Nothing to gather yet. Come back when it has grown."),
@@ -91,7 +81,6 @@ impl No {
             No::SomeoneThere => ("someone_there", "Somebody stands there. Wait until they have moved on."),
             No::LandFull => ("land_full", "This piece of land is full of buildings."),
             No::NotOwner => ("not_owner", "That belongs to somebody else."),
-            No::BadText => ("bad_text", "Say 1 to 200 plain characters."),
             No::Water => ("water", "You cannot swim."),
             No::Cliff => ("cliff", "Too steep to climb."),
             No::Wall => ("wall", "A building bars the way."),

@@ -68,6 +68,16 @@ impl<E: State> Done<E> {
         self
     }
 
+    /// Takes all of `names` in `space` for `owner`: the keys of one name, say (`gundo::names::Name::keys`).
+    pub fn take_names<'a>(
+        self,
+        space: &str,
+        names: impl IntoIterator<Item = &'a str>,
+        owner: EntityId,
+    ) -> Self {
+        names.into_iter().fold(self, |done, name| done.take_name(space, name, owner))
+    }
+
     /// Releases `name` in `space`.
     pub fn release_name(mut self, space: &str, name: &str) -> Self {
         self.raw.names.push(NameChange { space: space.into(), name: name.into(), owner: None });
