@@ -124,6 +124,8 @@ impl App {
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
             Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),
+            Some(Command::Backup { to, data }) => journal::backup(&data.data, to),
+            Some(Command::Restore { from, replace, data }) => journal::restore(from, &data.data, *replace),
             Some(Command::Journal(command)) => journal::run(command, &*self.rules),
             #[cfg(feature = "sim")]
             Some(Command::Sim { words }) => {

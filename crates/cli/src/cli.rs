@@ -43,6 +43,25 @@ pub(crate) enum Command {
     Nodes(NodesCommand),
     /// Print the messages of this game, for clients: a .proto file
     Schema,
+    /// Copy the whole world, also while its server runs
+    Backup {
+        /// A new directory for the copy
+        #[arg(value_name = "TO")]
+        to: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Put a backup back, where no server runs
+    Restore {
+        /// Directory of the backup
+        #[arg(value_name = "FROM")]
+        from: PathBuf,
+        /// Keep the journal that is there in a directory beside it, and take its place
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// Inspect the journal of a world
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -159,6 +178,11 @@ pub(crate) struct AdminArgs {
 pub(crate) enum JournalCommand {
     /// Check that every stream is complete; works beside a running server
     Verify {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Go on without a log that is lost for good: what was saved last is lost too
+    AcceptLoss {
         #[command(flatten)]
         data: DataArgs,
     },

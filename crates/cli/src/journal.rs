@@ -20,8 +20,41 @@ const PAGE: usize = 1_000;
 pub(crate) fn run(command: &JournalCommand, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
     match command {
         JournalCommand::Verify { data } => verify(&data.data),
+        JournalCommand::AcceptLoss { data } => accept_loss(&data.data),
         JournalCommand::Stream { kind, id, data } => stream(kind, *id, &data.data, rules),
     }
+}
+
+/// Copies the world in `data` to the new directory `to`.
+pub(crate) fn backup(data: &Path, to: &Path) -> Result<bool, Failure> {
+    let made = gundo_journal_sqlite::backup(data, to)?;
+    say(&format!(
+        "{}: {} bytes, checked and on the disk. Keep it on another disk.",
+        to.display(),
+        made.bytes
+    ));
+    Ok(true)
+}
+
+/// Puts the backup in `from` back into `data`.
+pub(crate) fn restore(from: &Path, data: &Path, replace: bool) -> Result<bool, Failure> {
+    let restored = gundo_journal_sqlite::restore(from, data, replace)?;
+    let dir = data.display();
+    say(&format!("{dir}: {} bytes restored. Start the server with --data {dir}.", restored.bytes));
+    if replace {
+        say(&format!("What was there before is in {dir}/replaced-{}.", restored.at_ms));
+    }
+    Ok(true)
+}
+
+fn accept_loss(data: &Path) -> Result<bool, Failure> {
+    let lost = gundo_journal_sqlite::accept_loss(data)?;
+    say(if lost {
+        "accepted: the journal goes on without its log"
+    } else {
+        "nothing is missing: nothing was changed"
+    });
+    Ok(true)
 }
 
 fn verify(data: &Path) -> Result<bool, Failure> {

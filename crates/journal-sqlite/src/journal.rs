@@ -17,6 +17,7 @@ use rusqlite::hooks::Wal;
 
 use crate::load;
 use crate::open::{JournalFile, OpenError, wall_ms};
+use crate::presence::Presence;
 use crate::prune::{created_ms, world_time};
 use crate::read::Reader;
 use crate::space::Watch;
@@ -59,7 +60,7 @@ impl SqliteJournal {
             queues: SharedQueues::new(settings.queue.clone()),
             counters,
             reader: Mutex::new(Reader::of(&file)?),
-            watch: Mutex::new(Watch::new(file.dir.clone(), &settings)),
+            watch: Mutex::new(Watch::new(file.dir.clone(), Presence::of(&file), &settings)),
             created_ms,
             threads: Vec::new(),
             _lock: lock,
@@ -192,6 +193,11 @@ impl Drive {
             self.queues.close("the journal's writer has ended");
         }
         self.writer.roll_back();
+        // If this does not reach the file, the next start finds the log beside it.
+        let put_away = self.writer.conn.execute(schema::SET_META, [schema::IN_USE, "0"]);
+        if let Err(why) = put_away {
+            tracing::warn!(%why, "cannot note that the journal is closed");
+        }
         self.checkpoint("TRUNCATE");
     }
 

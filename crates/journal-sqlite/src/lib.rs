@@ -14,9 +14,11 @@
 //!
 //! Not here: what events mean, and any clock except the one that decides what is old enough to prune.
 
+mod backup;
 mod journal;
 mod load;
 mod open;
+mod presence;
 mod prune;
 pub mod raw;
 mod read;
@@ -36,8 +38,9 @@ mod model_tests;
 use gundo_journal::KEEP_MS;
 use gundo_journal::queue::QueueLimits;
 
+pub use backup::{BackedUp, BackupError, backup, restore};
 pub use journal::SqliteJournal;
-pub use open::{OpenError, open};
+pub use open::{OpenError, accept_loss, open};
 pub use read::Reader;
 pub use space::DiskProbe;
 pub use stats::Stats;

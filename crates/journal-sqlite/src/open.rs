@@ -81,6 +81,18 @@ pub enum OpenError {
         /// What SQLite says.
         detail: String,
     },
+    /// The file was in use, and the log that belongs to it is not there.
+    #[error(
+        "{} was in use by a server, and its log {} is missing: what was saved last is not in the file. If it is a copy, copy both files, \
+         or better use `backup`. If the log is lost for good, restore a backup, or go on without it: `journal accept-loss`",
+        file.display(), log.display()
+    )]
+    LogMissing {
+        /// The file.
+        file: PathBuf,
+        /// The log.
+        log: PathBuf,
+    },
     /// Any other error of the storage.
     #[error("cannot open {} while {tried}: see that the disk is there, writable and not full", file.display())]
     Storage {
@@ -113,8 +125,33 @@ pub fn open(dir: impl AsRef<Path>, settings: Settings) -> Result<SqliteJournal, 
     SqliteJournal::start(file, settings, Some(lock))
 }
 
+/// Declares the journal in `dir` complete although its log is missing. What was saved last, and is in the log only, is lost: the
+/// journal becomes a new generation. Returns whether there was anything to accept.
+///
+/// # Errors
+/// The directory cannot be used; the message says why and what to do.
+pub fn accept_loss(dir: impl AsRef<Path>) -> Result<bool, OpenError> {
+    let dir = dir.as_ref();
+    let file = JournalFile::new(dir);
+    if !file.path.exists() {
+        return Err(OpenError::Missing { dir: dir.to_owned() });
+    }
+    let _lock = lock(dir)?;
+    let had_log = file.has_log();
+    let conn = file.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if !file.is_ours(&conn)? {
+        return Err(OpenError::Missing { dir: dir.to_owned() });
+    }
+    let lost = file.lacks_log(&conn, had_log)?;
+    if lost {
+        let accepted = conn.execute(schema::SET_META, [schema::IN_USE, "0"]);
+        accepted.map_err(|source| file.error("accepting the loss", source))?;
+    }
+    Ok(lost)
+}
+
 /// Keeps the directory locked until it is dropped.
-fn lock(dir: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK_FILE);
     let failed = |source| OpenError::Lock { file: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
@@ -139,8 +176,43 @@ impl JournalFile {
         Self { dir: dir.to_owned(), path: dir.join(JOURNAL_FILE), layer: None }
     }
 
+    /// Where SQLite keeps its log of this file.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.beside("-wal")
+    }
+
+    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
+    /// Whether it has a log. While a process writes the journal the log is never empty; a tool that looks at a file without one
+    /// leaves an empty one.
+    fn has_log(&self) -> bool {
+        std::fs::metadata(self.log()).is_ok_and(|log| log.len() > 0)
+    }
+
+    /// Whether the file was in use when its log went missing. `had_log`: the log was there before the file was opened, which makes one.
+    fn lacks_log(&self, conn: &Connection, had_log: bool) -> Result<bool, OpenError> {
+        if had_log || self.layer.is_some() {
+            return Ok(false);
+        }
+        let in_use = conn.query_row(schema::META, [schema::IN_USE], |row| row.get::<_, String>(0)).optional();
+        let in_use = in_use.map_err(|source| self.error("reading whether it is in use", source))?;
+        Ok(in_use.as_deref() == Some("1"))
+    }
+
+    fn check_log(&self, conn: &Connection, had_log: bool) -> Result<(), OpenError> {
+        if self.lacks_log(conn, had_log)? {
+            return Err(OpenError::LogMissing { file: self.path.clone(), log: self.log() });
+        }
+        Ok(())
+    }
+
     /// The connection that writes; the file was created or has been checked.
     pub(crate) fn writer(&self, settings: &Settings) -> Result<Connection, OpenError> {
+        let had_log = self.has_log();
         let conn = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         // Before anything in it changes: it may be another program's file.
         let fresh = !self.is_ours(&conn)?;
@@ -150,6 +222,15 @@ impl JournalFile {
             create(&conn).map_err(|source| self.error("creating its tables", source))?;
         }
         self.check_format(&conn)?;
+        self.check_log(&conn, had_log)?;
+        // In the file itself, not in its log only: whoever finds the file alone must see that the log is missing.
+        let marked = conn.execute(schema::SET_META, [schema::IN_USE, "1"]);
+        match marked.and_then(|_| conn.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))) {
+            Ok(()) => {}
+            // The first append reports it.
+            Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {}
+            Err(source) => return Err(self.error("marking it as in use", source)),
+        }
         Ok(conn)
     }
 
@@ -158,6 +239,7 @@ impl JournalFile {
         if self.layer.is_none() && !self.path.exists() {
             return Err(OpenError::Missing { dir: self.dir.clone() });
         }
+        let had_log = self.has_log();
         // Reading needs write permission too: SQLite first recovers what a killed process left in its log.
         let conn = match self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             Err(OpenError::Storage { .. }) => self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?,
@@ -168,6 +250,7 @@ impl JournalFile {
         }
         schema::set_up_reader(&conn).map_err(|source| self.error("setting it up", source))?;
         self.check_format(&conn)?;
+        self.check_log(&conn, had_log)?;
         Ok(conn)
     }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::Synchronous;
 
@@ -50,6 +51,8 @@ pub(crate) const NEWEST_MEMBER: &str = "SELECT seq FROM sqlite_sequence WHERE na
 pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";
 pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+/// The key in `meta` that is `1` in the file itself while a process writes the journal, and `0` once all of its log is in the file.
+pub(crate) const IN_USE: &str = "in_use";
 /// Counts the commits that were made to settle the outcome of a failed one.
 pub(crate) const SETTLE: &str = "INSERT INTO meta VALUES ('settled', '1')
     ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1";
@@ -79,6 +82,8 @@ pub(crate) fn set_up_writer(conn: &Connection, synchronous: Synchronous) -> rusq
 /// Sets up a connection that only reads.
 pub(crate) fn set_up_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
+    // A tool that looks at what a killed server left must leave its log where it is.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.pragma_update(None, "query_only", true)?;
     conn.pragma_update(None, "cache_size", -4_096)?;
     conn.set_prepared_statement_cache_capacity(64);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use gundo_journal::Room;
 
 use crate::Settings;
+use crate::presence::Presence;
 
 /// Checks the disk at most this often, unless much was written since.
 const EVERY: Duration = Duration::from_millis(250);
@@ -49,15 +50,17 @@ pub(crate) struct Space {
     dir: PathBuf,
     probe: DiskProbe,
     free_min: u64,
+    files: Presence,
+    gone: Option<String>,
     asked: Option<Instant>,
     written: u64,
     free: u64,
 }
 
 impl Space {
-    pub(crate) fn new(dir: PathBuf, settings: &Settings) -> Self {
+    pub(crate) fn new(dir: PathBuf, files: Presence, settings: &Settings) -> Self {
         let (probe, free_min) = (settings.disk_probe.clone(), settings.disk_free_min);
-        Self { dir, probe, free_min, asked: None, written: 0, free: u64::MAX }
+        Self { dir, probe, free_min, files, gone: None, asked: None, written: 0, free: u64::MAX }
     }
 
     /// Free bytes on the disk at the last check; `u64::MAX` before the first.
@@ -70,6 +73,9 @@ impl Space {
         self.written += bytes;
         if self.asked.is_none_or(|asked| asked.elapsed() > EVERY) || self.written > AFTER_BYTES {
             self.ask();
+        }
+        if let Some(gone) = &self.gone {
+            return Err(gone.clone());
         }
         if self.free.saturating_sub(self.written) >= self.free_min {
             return Ok(());
@@ -87,27 +93,29 @@ impl Space {
         self.written = 0;
         // If the free space is unknown, the disk itself has to refuse.
         self.free = (self.probe.0)(&self.dir).unwrap_or(u64::MAX);
+        self.gone = self.files.check().err().map(|gone| gone.to_string());
     }
 }
 
 /// The check of the disk for nodes: low, and enough again only with a quarter more.
 pub(crate) struct Watch {
     dir: PathBuf,
+    files: Presence,
     probe: DiskProbe,
     low: u64,
     is_low: bool,
 }
 
 impl Watch {
-    pub(crate) fn new(dir: PathBuf, settings: &Settings) -> Self {
+    pub(crate) fn new(dir: PathBuf, files: Presence, settings: &Settings) -> Self {
         let low = settings.disk_free_low.max(settings.disk_free_min);
-        Self { dir, probe: settings.disk_probe.clone(), low, is_low: false }
+        Self { dir, files, probe: settings.disk_probe.clone(), low, is_low: false }
     }
 
     pub(crate) fn look(&mut self) -> Room {
         let free_bytes = (self.probe.0)(&self.dir);
         let enough = if self.is_low { self.low.saturating_add(self.low / 4) } else { self.low };
         self.is_low = free_bytes.is_some_and(|free| free < enough);
-        Room { free_bytes, is_low: self.is_low }
+        Room { free_bytes, is_low: self.is_low, gone: self.files.check().err().map(|gone| gone.to_string()) }
     }
 }

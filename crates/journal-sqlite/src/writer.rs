@@ -18,6 +18,7 @@ use gundo_wire::journal::{Batch, Outcome};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::open::{JournalFile, OpenError, wall_ms};
+use crate::presence::Presence;
 use crate::prune::Sweep;
 use crate::space::Space;
 use crate::stats::Counters;
@@ -57,7 +58,7 @@ impl Writer {
             Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {}
             Err(why) => return Err(failed(why)),
         }
-        let space = Space::new(file.dir.clone(), &settings);
+        let space = Space::new(file.dir.clone(), Presence::of(file), &settings);
         Ok(Self {
             conn,
             sweep: Sweep::new(settings.prune_every_ms),

@@ -166,12 +166,14 @@ pub trait Handle: Send {
 }
 
 /// How much room a storage has left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     /// Free bytes; `None`: unknown.
     pub free_bytes: Option<u64>,
     /// So little that nodes should take nothing new: operators should make room; there is still enough for appends in flight.
     pub is_low: bool,
+    /// The storage is not there any more, though it takes writes: what happened, and what to do. Nothing more is acknowledged.
+    pub gone: Option<String>,
 }
 
 /// A stream at a glance.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use gundo_edge::Recorder;
 use gundo_journal::Room;
@@ -269,12 +269,22 @@ impl NodeGauges {
 pub(crate) struct DiskGauge {
     free: Gauge,
     low: Arc<AtomicBool>,
+    gone: Gauge,
+    /// Calls until the loss is logged once more.
+    until_said: AtomicU32,
 }
+
+/// The loss of the journal's files is logged once in so many calls.
+const SAY_EVERY: u32 = 30;
 
 impl DiskGauge {
     pub(crate) fn new(recorders: &Recorders) -> Self {
         let text = "Bytes free on the journal's disk";
-        Self { free: recorders.gauge("gundo_disk_free_bytes", Vec::new(), text), low: Arc::default() }
+        let free = recorders.gauge("gundo_disk_free_bytes", Vec::new(), text);
+        let text = "1 while the journal's files are gone or replaced: nothing is saved";
+        let gone = recorders.gauge("gundo_journal_gone", Vec::new(), text);
+        gone.set(0.0);
+        Self { free, low: Arc::default(), gone, until_said: AtomicU32::new(0) }
     }
 
     /// Whether it is nearly full, for the logic threads.
@@ -283,12 +293,22 @@ impl DiskGauge {
     }
 
     /// Publishes the journal's free space; call about once per second. Logs when it becomes low and when it recovers.
-    pub(crate) fn publish(&self, room: Room) {
+    pub(crate) fn publish(&self, room: &Room) {
+        self.gone.set(f64::from(u8::from(room.gone.is_some())));
+        if let Some(why) = &room.gone {
+            let until = self.until_said.load(Ordering::Relaxed);
+            if until == 0 {
+                tracing::error!("the journal is lost: {why}");
+            }
+            self.until_said.store(if until == 0 { SAY_EVERY - 1 } else { until - 1 }, Ordering::Relaxed);
+        }
         let free_mib = room.free_bytes.map(|bytes| bytes >> 20);
         if let Some(bytes) = room.free_bytes {
             self.free.set(bytes as f64);
         }
-        match (self.low.swap(room.is_low, Ordering::Relaxed), room.is_low) {
+        let is_low = room.is_low || room.gone.is_some();
+        match (self.low.swap(is_low, Ordering::Relaxed), is_low) {
+            _ if room.gone.is_some() => {}
             (false, true) => tracing::error!(
                 free_mib,
                 "the journal's disk is nearly full: commands and new players are refused until there is room"

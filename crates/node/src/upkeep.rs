@@ -48,7 +48,7 @@ impl Upkeep {
             count = count.wrapping_add(1);
             machine.publish(&Machine::read());
             recorders.upkeep();
-            disk.publish(journal.room());
+            disk.publish(&journal.room());
             if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }

@@ -1,0 +1,64 @@
+//! The program as a child process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// A running server. Killed when dropped.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) out: Option<BufReader<ChildStdout>>,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// Starts a node on `port` (0: any that is free) and waits until it says where it is open.
+    pub(crate) fn start(data: &Path, port: u16) -> Self {
+        // One node: on the restart its one port is free again.
+        Self::start_nodes(data, port, 1)
+    }
+
+    pub(crate) fn start_nodes(data: &Path, port: u16, nodes: u16) -> Self {
+        Self::start_logging(data, port, nodes, Stdio::piped())
+    }
+
+    pub(crate) fn start_logging(data: &Path, port: u16, nodes: u16, log: Stdio) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+            .args(["--nodes", &nodes.to_string(), "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("open http://") {
+            line.clear();
+            if out.read_line(&mut line).expect("it talks") == 0 {
+                let mut why = String::new();
+                let _ = child.stderr.take().map(|mut e| e.read_to_string(&mut why));
+                panic!("it ended before it was open: {why}");
+            }
+        }
+        let port = line.split("http://127.0.0.1:").nth(1).and_then(|s| s.split([' ', ';', ')']).next());
+        let port = port.and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"));
+        Self { child, out: Some(out), port }
+    }
+
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
