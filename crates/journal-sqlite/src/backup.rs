@@ -84,7 +84,7 @@ pub fn backup(data: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Backed
         return Err(BackupError::Exists { dir: target.to_owned() });
     }
     let source = JournalFile::new(data);
-    let from = source.reader()?;
+    let from = source.visitor()?;
     let making = beside(target, "making");
     let failed = |why| BackupError::Files { path: making.clone(), source: why };
     if making.exists() {
@@ -136,7 +136,7 @@ pub fn restore(
 ) -> Result<BackedUp, BackupError> {
     let (backup, data) = (backup.as_ref(), data.as_ref());
     let source = JournalFile::new(backup);
-    let from = source.reader()?;
+    let from = source.visitor()?;
     fs::create_dir_all(data).map_err(|source| OpenError::CreateDir { dir: data.to_owned(), source })?;
     let _lock = lock(data)?;
     let file = JournalFile::new(data);

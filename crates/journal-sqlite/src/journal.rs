@@ -15,6 +15,7 @@ use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
+use crate::damage::Check;
 use crate::load;
 use crate::open::{JournalFile, OpenError, wall_ms};
 use crate::presence::Presence;
@@ -37,6 +38,7 @@ pub struct SqliteJournal {
     counters: Arc<Counters>,
     reader: Mutex<Reader>,
     watch: Mutex<Watch>,
+    check: Option<Check>,
     created_ms: u64,
     threads: Vec<JoinHandle<()>>,
     // Last: the directory is unlocked after everything else is closed.
@@ -51,6 +53,7 @@ impl SqliteJournal {
     ) -> Result<Self, OpenError> {
         let counters = Arc::new(Counters::default());
         let mut writer = Writer::open(&file, settings.clone(), Arc::clone(&counters))?;
+        let damage = writer.damage.clone();
         let log_pages = watch_log(&mut writer).map_err(|source| file.error("watching its log", source))?;
         let created_ms =
             created_ms(&writer.conn).map_err(|source| file.error("reading when it was made", source))?;
@@ -60,7 +63,8 @@ impl SqliteJournal {
             queues: SharedQueues::new(settings.queue.clone()),
             counters,
             reader: Mutex::new(Reader::of(&file)?),
-            watch: Mutex::new(Watch::new(file.dir.clone(), Presence::of(&file), &settings)),
+            watch: Mutex::new(Watch::new(file.dir.clone(), Presence::of(&file), damage.clone(), &settings)),
+            check: Some(Check::start(&file, damage.clone())?),
             created_ms,
             threads: Vec::new(),
             _lock: lock,
@@ -70,8 +74,11 @@ impl SqliteJournal {
         let run = move || Drive { writer, queues, created_ms, log_pages }.run();
         journal.spawn("journal-writer".to_owned(), run)?;
         for (index, conn) in readers.into_iter().enumerate() {
-            let (queues, counters) = (Arc::clone(&journal.queues), Arc::clone(&journal.counters));
-            journal.spawn(format!("journal-load-{index}"), move || load::serve(&queues, &conn, &counters))?;
+            let (queues, counters, damage) =
+                (Arc::clone(&journal.queues), Arc::clone(&journal.counters), damage.clone());
+            journal.spawn(format!("journal-load-{index}"), move || {
+                load::serve(&queues, &conn, &counters, &damage)
+            })?;
         }
         Ok(journal)
     }
@@ -114,6 +121,7 @@ impl SqliteJournal {
 
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
+        drop(self.check.take());
         self.queues.stop();
         for thread in self.threads.drain(..) {
             // A panic there was logged when it happened.

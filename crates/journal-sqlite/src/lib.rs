@@ -15,6 +15,7 @@
 //! Not here: what events mean, and any clock except the one that decides what is old enough to prune.
 
 mod backup;
+mod damage;
 mod journal;
 mod load;
 mod open;

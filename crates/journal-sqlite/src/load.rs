@@ -10,6 +10,7 @@ use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::journal::{EventRecord, EventType, Loaded};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::damage::Damage;
 use crate::stats::Counters;
 
 const SNAPSHOT: &str =
@@ -20,17 +21,23 @@ pub(crate) const FIRST_ID: &str =
     "SELECT id FROM events WHERE kind = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1";
 
 /// What a reader thread runs.
-pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, conn: &Connection, counters: &Counters) {
+pub(crate) fn serve<J: Send + 'static>(
+    queues: &SharedQueues<J>,
+    conn: &Connection,
+    counters: &Counters,
+    damage: &Damage,
+) {
+    let note = |fault: &Fault| damage.judge(fault);
     while let Some(request) = queues.next_read() {
         let began = Instant::now();
         match request {
             ReadRequest::Load(request) => {
-                let result = load_entity(conn, request.entity());
+                let result = load_entity(conn, request.entity()).inspect_err(note);
                 counters.on_load(began.elapsed());
                 request.answer(result);
             }
             ReadRequest::List(request) => {
-                let result = list_ids(conn, request.kind(), request.ids(), request.max());
+                let result = list_ids(conn, request.kind(), request.ids(), request.max()).inspect_err(note);
                 counters.on_load(began.elapsed());
                 request.answer(result);
             }
@@ -72,7 +79,7 @@ fn halves(ids: RangeInclusive<u64>) -> impl Iterator<Item = (i64, i64)> {
 /// A gap in a stream.
 #[derive(Debug, thiserror::Error)]
 #[error("event {seq} is missing: the journal is damaged; `journal verify` tells more")]
-struct Missing {
+pub(crate) struct Missing {
     seq: u64,
 }
 
@@ -108,7 +115,11 @@ pub(crate) fn in_one_moment<T>(
 ) -> rusqlite::Result<T> {
     conn.prepare_cached("BEGIN")?.execute([])?;
     let result = read();
-    conn.prepare_cached("COMMIT")?.execute([])?;
+    // Nothing was written. Whatever a damaged page made of the transaction, the next one must be able to begin.
+    let ended = conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    if ended.is_err() && !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
+    }
     result
 }
 

@@ -234,8 +234,17 @@ impl JournalFile {
         Ok(conn)
     }
 
-    /// A connection that reads a journal which is there.
+    /// A connection of a tool, which reads a journal that is there.
+    pub(crate) fn visitor(&self) -> Result<Connection, OpenError> {
+        self.read_with(schema::set_up_visitor)
+    }
+
+    /// A connection that reads the journal this process has open.
     pub(crate) fn reader(&self) -> Result<Connection, OpenError> {
+        self.read_with(schema::set_up_reader)
+    }
+
+    fn read_with(&self, set_up: fn(&Connection) -> rusqlite::Result<()>) -> Result<Connection, OpenError> {
         if self.layer.is_none() && !self.path.exists() {
             return Err(OpenError::Missing { dir: self.dir.clone() });
         }
@@ -248,7 +257,7 @@ impl JournalFile {
         if !self.is_ours(&conn)? {
             return Err(OpenError::Missing { dir: self.dir.clone() });
         }
-        schema::set_up_reader(&conn).map_err(|source| self.error("setting it up", source))?;
+        set_up(&conn).map_err(|source| self.error("setting it up", source))?;
         self.check_format(&conn)?;
         self.check_log(&conn, had_log)?;
         Ok(conn)

@@ -24,7 +24,11 @@ impl Reader {
     /// # Errors
     /// There is no journal, or it cannot be used; the message says what to do.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::of(&JournalFile::new(dir.as_ref()))
+        Self::visiting(&JournalFile::new(dir.as_ref()))
+    }
+
+    pub(crate) fn visiting(file: &JournalFile) -> Result<Self, OpenError> {
+        Ok(Self { conn: file.visitor()? })
     }
 
     pub(crate) fn of(file: &JournalFile) -> Result<Self, OpenError> {

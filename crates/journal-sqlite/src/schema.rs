@@ -79,11 +79,16 @@ pub(crate) fn set_up_writer(conn: &Connection, synchronous: Synchronous) -> rusq
     Ok(())
 }
 
+/// Sets up a connection of a tool: what a killed server left is not moved from the log into the file when it closes.
+pub(crate) fn set_up_visitor(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    set_up_reader(conn)
+}
+
 /// Sets up a connection that only reads.
 pub(crate) fn set_up_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
-    // A tool that looks at what a killed server left must leave its log where it is.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+
     conn.pragma_update(None, "query_only", true)?;
     conn.pragma_update(None, "cache_size", -4_096)?;
     conn.set_prepared_statement_cache_capacity(64);

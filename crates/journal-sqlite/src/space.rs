@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use gundo_journal::Room;
 
 use crate::Settings;
+use crate::damage::Damage;
 use crate::presence::Presence;
 
 /// Checks the disk at most this often, unless much was written since.
@@ -101,21 +102,23 @@ impl Space {
 pub(crate) struct Watch {
     dir: PathBuf,
     files: Presence,
+    damage: Damage,
     probe: DiskProbe,
     low: u64,
     is_low: bool,
 }
 
 impl Watch {
-    pub(crate) fn new(dir: PathBuf, files: Presence, settings: &Settings) -> Self {
+    pub(crate) fn new(dir: PathBuf, files: Presence, damage: Damage, settings: &Settings) -> Self {
         let low = settings.disk_free_low.max(settings.disk_free_min);
-        Self { dir, files, probe: settings.disk_probe.clone(), low, is_low: false }
+        Self { dir, files, damage, probe: settings.disk_probe.clone(), low, is_low: false }
     }
 
     pub(crate) fn look(&mut self) -> Room {
         let free_bytes = (self.probe.0)(&self.dir);
         let enough = if self.is_low { self.low.saturating_add(self.low / 4) } else { self.low };
         self.is_low = free_bytes.is_some_and(|free| free < enough);
-        Room { free_bytes, is_low: self.is_low, gone: self.files.check().err().map(|gone| gone.to_string()) }
+        let gone = self.files.check().err().map(|gone| gone.to_string());
+        Room { free_bytes, is_low: self.is_low, gone, damage: self.damage.found() }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use gundo_types::{EntityId, Kind};
 use gundo_wire::journal::{Cause, EventType, Snapshot};
 use prost::Message;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::load::in_one_moment;
 use crate::open::{JournalFile, OpenError};
@@ -68,17 +68,26 @@ impl fmt::Display for Report {
 /// There is no journal, or it cannot be opened or read at all. Damage that leaves it readable is in the report.
 pub fn verify(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     let file = JournalFile::new(dir.as_ref());
-    let reader = Reader::of(&file)?;
+    let reader = Reader::visiting(&file)?;
     let looked = in_one_moment(&reader.conn, || {
         let mut report = Report::default();
-        integrity(&reader.conn, &mut report)?;
-        streams(&reader.conn, &mut report)?;
-        snapshots(&reader.conn, &mut report)?;
-        names(&reader.conn, &mut report)?;
+        let parts: [(&str, Part); 4] =
+            [("the file", integrity), ("events", streams), ("snapshots", snapshots), ("names", names)];
+        for (what, part) in parts {
+            match part(&reader.conn, &mut report) {
+                Err(why) if why.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                    report.problem(format_args!("{what}: not readable to the end: {why}"));
+                }
+                other => other?,
+            }
+        }
         Ok(report)
     });
     looked.map_err(|source| file.error("looking it over", source))
 }
+
+/// Checks one part of a journal.
+type Part = fn(&Connection, &mut Report) -> rusqlite::Result<()>;
 
 fn integrity(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
     let mut query = conn.prepare("PRAGMA integrity_check(100)")?;

@@ -10,13 +10,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gundo_journal::Registration;
-use gundo_journal::commit::{Committer, Storage, Written};
+use gundo_journal::commit::{Committer, Storage, Unplanned, Written};
 use gundo_journal::group::{self, Fences, NameRow, Plan};
 use gundo_journal::queue::{RefusedStream, batch_bytes};
 use gundo_types::{EntityId, Kind, NodeId};
 use gundo_wire::journal::{Batch, Outcome};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
+use crate::damage::Damage;
 use crate::open::{JournalFile, OpenError, wall_ms};
 use crate::presence::Presence;
 use crate::prune::Sweep;
@@ -36,6 +37,7 @@ pub(crate) struct Writer {
     members: HashSet<u64>,
     last_seqs: HashMap<EntityId, u64>,
     space: Space,
+    pub(crate) damage: Damage,
 }
 
 impl Writer {
@@ -68,6 +70,7 @@ impl Writer {
             members: HashSet::new(),
             last_seqs: HashMap::new(),
             space,
+            damage: Damage::new(&file.path),
         })
     }
 
@@ -106,6 +109,7 @@ impl Writer {
             last_seqs: &mut self.last_seqs,
             space: &mut self.space,
             counters: &self.counters,
+            damage: &self.damage,
         };
         self.committer.commit(batches, &mut file)
     }
@@ -122,27 +126,36 @@ struct Tables<'a> {
     last_seqs: &'a mut HashMap<EntityId, u64>,
     space: &'a mut Space,
     counters: &'a Counters,
+    damage: &'a Damage,
 }
 
 impl Storage for Tables<'_> {
-    fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, String> {
+    fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, Unplanned> {
         let bytes = batches.iter().map(batch_bytes).sum::<usize>() as u64;
         let admitted = self.space.admit(bytes);
         self.counters.on_disk_free(self.space.free());
-        admitted?;
+        admitted.map_err(Unplanned::Refused)?;
         let mut plan = || {
             self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             fences.plan(batches, self)
         };
-        plan().map_err(|why| why.to_string())
+        plan().map_err(|why| {
+            self.damage.judge(&why);
+            match why.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt) => Unplanned::Damaged(why.to_string()),
+                _ => Unplanned::Refused(why.to_string()),
+            }
+        })
     }
 
     fn write(&mut self, batches: &[Batch], plan: &Plan) -> Written {
         if let Err(why) = self.insert(batches, plan) {
             self.roll_back();
+            self.damage.judge(&why);
             let text = format!("writing a group: {why}");
-            if why.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
-                // A cached newest seq is wrong.
+            let code = why.sqlite_error_code();
+            if matches!(code, Some(ErrorCode::ConstraintViolation | ErrorCode::DatabaseCorrupt)) {
+                // A cached newest seq is wrong, or a page is damaged: one batch of the group meets it, the others may land.
                 self.last_seqs.clear();
                 return Written::Collided(text);
             }

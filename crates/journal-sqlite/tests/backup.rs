@@ -179,3 +179,58 @@ fn nothing_is_acknowledged_once_the_files_are_gone() {
         }
     }
 }
+
+/// Overwrites the page of the file that has `needle`.
+fn zero_page(file: &Path, needle: &[u8]) {
+    let mut bytes = fs::read(file).expect("readable");
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("it is in the file");
+    let page = at / 4_096 * 4_096;
+    bytes[page..page + 4_096].fill(0);
+    fs::write(file, bytes).expect("writable");
+}
+
+#[test]
+fn a_damaged_page_is_named_and_the_rest_of_the_world_goes_on() {
+    let data = tempdir().expect("a directory");
+    {
+        let journal = opened(data.path());
+        let mut probe = Probe::join(&journal, 1);
+        for id in 1..=300 {
+            assert_eq!(probe.append(vec![stream(entity(id), 1, 0, 20)]), Outcome::Done);
+        }
+    }
+    assert_eq!(last(data.path(), 150), 20);
+    let needle = fs::read(data.path().join(JOURNAL_FILE)).expect("readable");
+    // A page in the middle of the file: a leaf with events.
+    let page = needle.len() / 4_096 / 2 * 4_096;
+    zero_page(&data.path().join(JOURNAL_FILE), &needle[page + 4_000..page + 4_096]);
+
+    let journal = opened(data.path());
+    let damage = loop {
+        match journal.room().damage {
+            Some(damage) => break damage,
+            None => thread::yield_now(),
+        }
+    };
+    assert!(damage.contains(JOURNAL_FILE) && damage.contains("restore a backup"), "{damage}");
+    let reader = Reader::open(data.path()).expect("a journal");
+    let readable =
+        (1..=300).filter(|id| reader.load(entity(*id)).is_ok_and(|l| l.events.len() == 20)).count();
+    assert!((200..300).contains(&readable), "{readable} of 300 can be read");
+    let mut probe = Probe::join(&journal, 1);
+    let intact = |id: &u64| reader.load(entity(*id)).is_ok();
+    // Together: whoever meets the page must not take the others of the group along.
+    let damaged: Vec<u64> = (1..=300).filter(|id| !intact(id)).collect();
+    let pairs = damaged.iter().zip((1..=300).filter(intact));
+    let mut refused = 0;
+    for (bad, good) in pairs.take(20) {
+        let batches = [*bad, good].map(|id| probe.batch(vec![stream(entity(id), 2, 20, 1)]));
+        let outcomes = probe.append_all(batches.into());
+        refused += usize::from(matches!(outcomes[0], Outcome::Rejected(_) | Outcome::Conflict));
+        assert_eq!(outcomes[1], Outcome::Done, "others play on");
+    }
+    assert!(refused > 0, "nobody met the page");
+    assert!(!verify(data.path()).expect("readable").is_sound());
+    let copied = backup(data.path(), data.path().join("copy")).expect_err("a damaged copy is no backup");
+    assert!(matches!(copied, BackupError::Damaged { .. }), "{copied}");
+}

@@ -15,14 +15,23 @@ pub trait Storage {
     /// Begins a transaction and has `fences` judge `batches` as of its start ([`Fences::plan`]).
     ///
     /// # Errors
-    /// Why nothing can be written, for operators.
-    fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, String>;
+    /// Why nothing can be written.
+    fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, Unplanned>;
 
     /// Writes every batch that lands, and all changes of names, and commits.
     fn write(&mut self, batches: &[Batch], plan: &Plan) -> Written;
 
     /// Rolls the transaction back, if there is one.
     fn roll_back(&mut self);
+}
+
+/// Why a group cannot even be planned, for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unplanned {
+    /// The storage takes nothing.
+    Refused(String),
+    /// What the plan needs to know of one of the streams cannot be read.
+    Damaged(String),
 }
 
 /// How a transaction ended.
@@ -32,7 +41,8 @@ pub enum Written {
     Landed,
     /// Nothing of it is there, and nothing ever will be. Why, for operators.
     Nothing(String),
-    /// Nothing of it is there: a key existed although the newest seq says otherwise. The storage is damaged in one place.
+    /// Nothing of it is there: a key existed although the newest seq says otherwise, or a page is unreadable. The storage is damaged in
+    /// one place.
     Collided(String),
     /// Unknown: it may be there.
     Unknown(String),
@@ -63,7 +73,12 @@ impl Committer {
     pub fn commit(&mut self, batches: &[Batch], storage: &mut impl Storage) -> Vec<Outcome> {
         let plan = match storage.plan(batches, &mut self.fences) {
             Ok(plan) => plan,
-            Err(why) => {
+            Err(Unplanned::Damaged(_)) if batches.len() > 1 => {
+                storage.roll_back();
+                let alone = |batch| self.commit(std::slice::from_ref(batch), storage).swap_remove(0);
+                return batches.iter().map(alone).collect();
+            }
+            Err(Unplanned::Refused(why) | Unplanned::Damaged(why)) => {
                 storage.roll_back();
                 return self.reject(batches, why);
             }
@@ -160,11 +175,11 @@ mod tests {
     }
 
     impl Storage for Told {
-        fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, String> {
+        fn plan(&mut self, batches: &[Batch], fences: &mut Fences) -> Result<Plan, Unplanned> {
             assert!(!std::mem::replace(&mut self.open, true), "the transaction before was not ended");
             self.transactions += 1;
             if let Some(why) = self.sick.pop_front() {
-                return Err(why);
+                return Err(Unplanned::Refused(why));
             }
             let Ok(plan) = fences.plan(batches, self);
             Ok(plan)

@@ -174,6 +174,8 @@ pub struct Room {
     pub is_low: bool,
     /// The storage is not there any more, though it takes writes: what happened, and what to do. Nothing more is acknowledged.
     pub gone: Option<String>,
+    /// Part of what is stored cannot be read: what was found first, and what to do. The rest goes on.
+    pub damage: Option<String>,
 }
 
 /// A stream at a glance.

@@ -190,9 +190,9 @@ mod tests {
         assert!(inbox.take(&mut inputs, far, true));
         giver.join().expect("it gives");
         inputs.clear();
+        let began = Instant::now();
         inbox.give(gone(2), Urgency::Tick);
         inbox.give(gone(3), Urgency::Tick);
-        let began = Instant::now();
         assert!(inbox.take(&mut inputs, far, true));
         assert!(began.elapsed() >= LINGER && inputs.len() == 2, "they waited for company");
         inputs.clear();

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use gundo_edge::Recorder;
-use gundo_journal::Room;
 use gundo_kernel::{Counters, View};
 use gundo_types::NodeId;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
@@ -62,7 +60,7 @@ impl Recorders {
         self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
     }
 
-    fn gauge(&self, name: &'static str, labels: Vec<Label>, text: &'static str) -> Gauge {
+    pub(crate) fn gauge(&self, name: &'static str, labels: Vec<Label>, text: &'static str) -> Gauge {
         self.recorder.describe_gauge(name.into(), None, text.into());
         self.recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
     }
@@ -261,60 +259,6 @@ impl NodeGauges {
                 self.recorders.gauge("gundo_member", vec![label], "Whether the current view lists the node")
             });
             gauge.set(1.0);
-        }
-    }
-}
-
-/// The free space on the journal's disk, and the alarm when it is nearly full.
-pub(crate) struct DiskGauge {
-    free: Gauge,
-    low: Arc<AtomicBool>,
-    gone: Gauge,
-    /// Calls until the loss is logged once more.
-    until_said: AtomicU32,
-}
-
-/// The loss of the journal's files is logged once in so many calls.
-const SAY_EVERY: u32 = 30;
-
-impl DiskGauge {
-    pub(crate) fn new(recorders: &Recorders) -> Self {
-        let text = "Bytes free on the journal's disk";
-        let free = recorders.gauge("gundo_disk_free_bytes", Vec::new(), text);
-        let text = "1 while the journal's files are gone or replaced: nothing is saved";
-        let gone = recorders.gauge("gundo_journal_gone", Vec::new(), text);
-        gone.set(0.0);
-        Self { free, low: Arc::default(), gone, until_said: AtomicU32::new(0) }
-    }
-
-    /// Whether it is nearly full, for the logic threads.
-    pub(crate) fn is_low(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.low)
-    }
-
-    /// Publishes the journal's free space; call about once per second. Logs when it becomes low and when it recovers.
-    pub(crate) fn publish(&self, room: &Room) {
-        self.gone.set(f64::from(u8::from(room.gone.is_some())));
-        if let Some(why) = &room.gone {
-            let until = self.until_said.load(Ordering::Relaxed);
-            if until == 0 {
-                tracing::error!("the journal is lost: {why}");
-            }
-            self.until_said.store(if until == 0 { SAY_EVERY - 1 } else { until - 1 }, Ordering::Relaxed);
-        }
-        let free_mib = room.free_bytes.map(|bytes| bytes >> 20);
-        if let Some(bytes) = room.free_bytes {
-            self.free.set(bytes as f64);
-        }
-        let is_low = room.is_low || room.gone.is_some();
-        match (self.low.swap(is_low, Ordering::Relaxed), is_low) {
-            _ if room.gone.is_some() => {}
-            (false, true) => tracing::error!(
-                free_mib,
-                "the journal's disk is nearly full: commands and new players are refused until there is room"
-            ),
-            (true, false) => tracing::info!(free_mib, "the journal's disk has room again"),
-            _ => {}
         }
     }
 }

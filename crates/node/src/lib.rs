@@ -30,6 +30,7 @@ mod rows;
 mod settings;
 mod slot;
 mod solo;
+mod storage;
 mod supervisor;
 mod upkeep;
 mod watchdog;

@@ -18,11 +18,12 @@ use crate::blame::Blames;
 use crate::clock::Clock;
 use crate::driver::{Driver, Ending, Link};
 use crate::inbox::Inbox;
-use crate::indicators::{DiskGauge, Recorders};
+use crate::indicators::Recorders;
 use crate::marks::{Marker, Marks};
 use crate::member::Membership;
 use crate::mesh::{Fabric, Mesh};
 use crate::nodes::{WorldFault, system};
+use crate::storage::DiskGauge;
 use crate::supervisor::Signal;
 use crate::watchdog::Watchdog;
 

@@ -12,8 +12,9 @@ use gundo_types::WorldTime;
 
 use crate::clock::Clock;
 use crate::end;
-use crate::indicators::{DiskGauge, MachineGauges, Recorders};
+use crate::indicators::{MachineGauges, Recorders};
 use crate::machine::Machine;
+use crate::storage::DiskGauge;
 
 /// Interval between two checks.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,84 @@
+//! What operators hear about the journal's storage: free space, files that are gone, damage.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use gundo_journal::Room;
+use metrics::{Gauge, Label};
+
+use crate::indicators::Recorders;
+
+/// An alarm that stays is logged once in so many calls of [`DiskGauge::publish`], which are a second apart.
+const SAY_EVERY: u32 = 60;
+
+/// The free space on the journal's disk, and the alarms about its files.
+pub(crate) struct DiskGauge {
+    free: Gauge,
+    low: Arc<AtomicBool>,
+    gone: Alarm,
+    damaged: Alarm,
+}
+
+impl DiskGauge {
+    pub(crate) fn new(recorders: &Recorders) -> Self {
+        let free = recorders.gauge("gundo_disk_free_bytes", Vec::new(), "Bytes free on the journal's disk");
+        let gone = "1 while the journal's files are gone or replaced: nothing is saved";
+        let damaged = "1 if part of the journal cannot be read";
+        Self {
+            free,
+            low: Arc::default(),
+            gone: Alarm::new(recorders, "gundo_journal_gone", gone),
+            damaged: Alarm::new(recorders, "gundo_journal_damaged", damaged),
+        }
+    }
+
+    /// Whether nothing new may be taken, for the logic threads.
+    pub(crate) fn is_low(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.low)
+    }
+
+    /// Publishes the journal's free space; call about once per second. Logs when it becomes low and when it recovers, and what
+    /// is wrong with the files for as long as it is.
+    pub(crate) fn publish(&self, room: &Room) {
+        self.gone.publish("the journal is lost", room.gone.as_deref());
+        self.damaged.publish("the journal is damaged", room.damage.as_deref());
+        let free_mib = room.free_bytes.map(|bytes| bytes >> 20);
+        if let Some(bytes) = room.free_bytes {
+            self.free.set(bytes as f64);
+        }
+        let is_low = room.is_low || room.gone.is_some();
+        match (self.low.swap(is_low, Ordering::Relaxed), is_low) {
+            _ if room.gone.is_some() => {}
+            (false, true) => tracing::error!(
+                free_mib,
+                "the journal's disk is nearly full: commands and new players are refused until there is room"
+            ),
+            (true, false) => tracing::info!(free_mib, "the journal's disk has room again"),
+            _ => {}
+        }
+    }
+}
+
+/// Something that operators must see, at once and again.
+struct Alarm {
+    gauge: Gauge,
+    until_said: AtomicU32,
+}
+
+impl Alarm {
+    fn new(recorders: &Recorders, name: &'static str, text: &'static str) -> Self {
+        let gauge = recorders.gauge(name, Vec::<Label>::new(), text);
+        gauge.set(0.0);
+        Self { gauge, until_said: AtomicU32::new(0) }
+    }
+
+    fn publish(&self, title: &str, why: Option<&str>) {
+        self.gauge.set(f64::from(u8::from(why.is_some())));
+        let Some(why) = why else { return };
+        let until = self.until_said.load(Ordering::Relaxed);
+        if until == 0 {
+            tracing::error!("{title}: {why}");
+        }
+        self.until_said.store(if until == 0 { SAY_EVERY - 1 } else { until - 1 }, Ordering::Relaxed);
+    }
+}
