@@ -30,7 +30,7 @@ pub use io::{
 };
 pub use peer::{
     Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,
-    ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState, WorldSecret,
 };
 
 use bytes::Bytes;

@@ -152,6 +152,7 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         world.check_retries(passed_ms)?;
         world.check_removed()?;
         world.check_time()?;
+        world.check_places()?;
         one_owner(world)?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));

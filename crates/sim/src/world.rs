@@ -1,16 +1,19 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail,
+//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail, `cheats` players who cheat,
+//! `places` where players may be,
 //! `wrong` the other faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
 mod bounded;
 mod carry;
+mod cheats;
 mod clients;
 mod coordinator;
 mod flight;
 mod links;
 mod members;
+mod places;
 mod poison;
 mod tell;
 mod watches;
@@ -81,6 +84,7 @@ pub(crate) struct World {
     booting: bool,
     pub(crate) coordinator: Coordinator,
     troubles: members::Troubles,
+    places: places::Places,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -160,6 +164,7 @@ impl World {
             booting: false,
             coordinator: Coordinator::default(),
             troubles: members::Troubles::default(),
+            places: places::Places::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -408,6 +413,7 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
+        self.note_resumes(&input);
         let walks = self.walks_at(key, &input);
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {

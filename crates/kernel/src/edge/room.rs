@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo_types::{ConnId, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
+use super::oldtokens::OldTokens;
 use super::session::Session;
 use super::watches::Watches;
 use crate::core::Core;
@@ -28,6 +29,7 @@ pub(crate) struct Edge {
     pub(super) locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
     /// The entities that they watch.
     pub(super) watches: Watches,
+    pub(super) old_tokens: OldTokens,
     /// The driver's last gauges.
     pub(super) gauges: Gauges,
 }

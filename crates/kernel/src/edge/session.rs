@@ -75,7 +75,7 @@ impl Session {
             player: EntityId::default(),
             holder: NodeId::default(),
             term: Term::default(),
-            key: Key::Token([0; 16]),
+            key: Key::Old([0; 16]),
             name: String::new(),
             since,
             unanswered: BTreeMap::new(),

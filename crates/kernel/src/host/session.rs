@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, NodeId, Planted, Time};
 use gundo_wire::journal::{Cause, EventType, NameChange};
-use rand_core::Rng;
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
@@ -72,9 +71,8 @@ impl Entity {
         assert!(self.life.is(Phase::Live) && self.lock.is_none(), "{}: only a live entity adopts", self.id);
         self.body = Some(body);
         let player = self.player.as_mut().expect("it has a session");
-        let mut salt = [0; 16];
-        cx.core.rng.fill_bytes(&mut salt);
-        let (session, token) = player.session_after(&key, salt);
+        let session = player.session_after(&key);
+        let token = cx.core.settings.secret.token(self.id, session.known.newest);
         let Created { mut events, names, signals, tells, .. } = created;
         events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
