@@ -477,8 +477,8 @@ pub enum ToEdge {
 /// An adopted session.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The next resume token's secret half.
-    pub token: Token,
+    /// What follows the player's id in the next resume token: a [`Token`], or 16 bytes from a node of an earlier version.
+    pub token: Bytes,
     /// Seq of the next new command.
     pub next_seq: u64,
     /// How many times the session was adopted.

@@ -351,7 +351,8 @@ fn to_player() -> impl Strategy<Value = ToPlayer> {
 }
 
 fn to_edge() -> impl Strategy<Value = ToEdge> {
-    let opened = (token(), any::<(u64, u64)>(), body(), chunk(), payload());
+    let token = prop_oneof![vec(any::<u8>(), 16), vec(any::<u8>(), 24)].prop_map(Bytes::from);
+    let opened = (token, any::<(u64, u64)>(), body(), chunk(), payload());
     prop_oneof![
         opened.prop_map(|(token, (next_seq, adoption), body, center, own)| {
             ToEdge::Opened(Box::new(Opened { token, next_seq, adoption, body, center, own }))

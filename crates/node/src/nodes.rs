@@ -8,8 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use gundo_coordinator::CallError;
 use gundo_edge::{Bound, Edge, EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
-use gundo_kernel::{WorldSecret, WorldSettings};
 use gundo_kernel::game::Rules;
+use gundo_kernel::{WorldSecret, WorldSettings};
 use gundo_types::WorldTime;
 
 use crate::admin;

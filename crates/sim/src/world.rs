@@ -10,6 +10,7 @@ mod carry;
 mod cheats;
 mod clients;
 mod coordinator;
+mod covered;
 mod flight;
 mod links;
 mod members;
@@ -30,6 +31,7 @@ use gundo_rig::{Clock, Ended, Queue, Seat, seed_of};
 use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
+use crate::coverage::Coverage;
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
 use crate::people::{Absence, Client, Person, chance};
@@ -85,6 +87,8 @@ pub(crate) struct World {
     pub(crate) coordinator: Coordinator,
     troubles: members::Troubles,
     places: places::Places,
+    /// What the machines of nodes that have ended have had.
+    coverage: Coverage,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -165,6 +169,7 @@ impl World {
             coordinator: Coordinator::default(),
             troubles: members::Troubles::default(),
             places: places::Places::default(),
+            coverage: Coverage::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),

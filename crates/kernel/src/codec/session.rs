@@ -8,6 +8,9 @@ use super::is;
 use crate::game::Refusal;
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge, ToPlayer, Token};
 
+/// Bytes of what follows the id in a token of an earlier version.
+const OLD_BYTES: usize = 16;
+
 impl From<Line> for wire::Line {
     fn from(line: Line) -> Self {
         Self { edge: line.edge.0.into(), conn: line.conn.0 }
@@ -56,7 +59,7 @@ impl TryFrom<to_player::Arrow> for ToPlayer {
             to_player::Arrow::Open(wire::Open { key, name }) => {
                 let key = match key.ok_or(Malformed::Missing("a key"))? {
                     open::Key::Nonce(key) => Key::Nonce(secret(&key)?),
-                    open::Key::Token(key) if key.len() == 16 => Key::Old(secret(&key)?),
+                    open::Key::Token(key) if key.len() == OLD_BYTES => Key::Old(secret(&key)?),
                     open::Key::Token(key) => Key::Token(token(&key)?),
                 };
                 Self::Open { key, name }
@@ -83,7 +86,7 @@ impl From<&ToEdge> for to_edge::Arrow {
             ToEdge::Opened(opened) => {
                 let Opened { token, next_seq, adoption, body, center, own } = &**opened;
                 Self::Opened(wire::Opened {
-                    token: Bytes::copy_from_slice(&token.to_bytes()),
+                    token: token.clone(),
                     next_seq: *next_seq,
                     adoption: *adoption,
                     body: is(*body),
@@ -127,7 +130,7 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
         let why = |refusal| needed::<Refusal, wire::Refusal>(refusal, "a refusal");
         Ok(match arrow {
             Arrow::Opened(said) => Self::Opened(Box::new(Opened {
-                token: token(&said.token)?,
+                token: next_token(said.token)?,
                 next_seq: said.next_seq,
                 adoption: said.adoption,
                 body: needed(said.body, "a body")?,
@@ -164,6 +167,14 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
             Arrow::Told(said) => Self::Told(said.message),
         })
     }
+}
+
+/// A node of an earlier version still gives old ones.
+fn next_token(bytes: Bytes) -> Result<Bytes, Malformed> {
+    if bytes.len() != OLD_BYTES {
+        token(&bytes)?;
+    }
+    Ok(bytes)
 }
 
 fn token(bytes: &Bytes) -> Result<Token, Malformed> {

@@ -106,7 +106,7 @@ impl Edge {
         (session.adoption, session.body) = (opened.adoption, opened.body);
         let player = session.player;
         let mut token = player.id.to_be_bytes().to_vec();
-        token.extend(opened.token.to_bytes());
+        token.extend(&opened.token);
         let welcome = Welcome {
             player: Some(player.into()),
             token: token.into(),
@@ -133,7 +133,11 @@ impl Edge {
     /// The token is not one of this world's.
     fn refuse_token(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         cx.core.counters.refused_bad_token += 1;
-        self.refuse_hello(cx, conn, Refusal::new("bad_token", "This key to your player is not one of this world's."));
+        self.refuse_hello(
+            cx,
+            conn,
+            Refusal::new("bad_token", "This key to your player is not one of this world's."),
+        );
     }
 
     pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {

@@ -41,6 +41,20 @@ pub(crate) struct Rooms<'a> {
     pub(crate) overload: &'a Overload,
 }
 
+#[cfg(feature = "planted")]
+impl Edge {
+    /// What a session is doing, as the table of coverage names it.
+    pub(crate) fn doing(&self, conn: ConnId) -> &'static str {
+        let none = if self.closed.contains(&conn) { "closed" } else { "none" };
+        self.sessions.get(&conn).map_or(none, Session::doing)
+    }
+
+    /// What the sessions that look for this player are doing.
+    pub(crate) fn doing_for(&self, player: EntityId) -> impl Iterator<Item = &'static str> {
+        self.locating.get(&player).into_iter().flatten().map(|conn| self.doing(*conn))
+    }
+}
+
 impl Edge {
     pub(super) fn close(&mut self, cx: &mut Rooms<'_>, conn: ConnId, code: &str, text: &str, retry_ms: u32) {
         self.end_session(cx, conn, false);

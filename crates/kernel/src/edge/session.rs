@@ -32,6 +32,20 @@ pub(super) enum Phase {
     Moving,
 }
 
+#[cfg(feature = "planted")]
+impl Phase {
+    /// Its name in the table of coverage.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Locating => "locating",
+            Self::Opening => "opening",
+            Self::Playing => "playing",
+            Self::Moving => "moving",
+        }
+    }
+}
+
 pub(super) struct Session {
     phase: Phase,
     pub(super) player: EntityId,
@@ -91,6 +105,12 @@ impl Session {
 
     pub(super) fn is(&self, phase: Phase) -> bool {
         self.phase == phase
+    }
+
+    /// What it is doing, as the table of coverage names it.
+    #[cfg(feature = "planted")]
+    pub(super) fn doing(&self) -> &'static str {
+        self.phase.name()
     }
 
     /// Whether its client has been welcomed.

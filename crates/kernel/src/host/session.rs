@@ -79,7 +79,7 @@ impl Entity {
         player.leave_at = None;
         let center = *player.center.get_or_insert(body.chunk());
         let opened = Opened {
-            token,
+            token: Bytes::copy_from_slice(&token.to_bytes()),
             // The highest number has no successor: a client that used it can send no more commands in this session.
             next_seq: player.last_seq.saturating_add(1),
             adoption: session.known.adoption,

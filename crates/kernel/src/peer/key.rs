@@ -100,7 +100,9 @@ mod tests {
         let (ours, other) = (WorldSecret::new([1; 32]), WorldSecret::new([2; 32]));
         let token = ours.token(ANN, 3);
         assert!(ours.made(ANN, token) && !other.made(ANN, token));
-        assert!(!ours.made(EntityId::new(Kind(1), 78), token) && !ours.made(EntityId::new(Kind(2), 77), token));
+        assert!(
+            !ours.made(EntityId::new(Kind(1), 78), token) && !ours.made(EntityId::new(Kind(2), 77), token)
+        );
         assert!(!ours.made(ANN, Token { number: 4, ..token }));
         for bit in 0..128 {
             let mut mac = token.mac;

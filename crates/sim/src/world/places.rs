@@ -49,8 +49,9 @@ struct Track {
 impl World {
     /// A node takes an input.
     pub(super) fn note_resumes(&mut self, input: &Input) {
-        if let Input::Peer { message: Peer::ToPlayer { player, message: ToPlayer::Resume { .. }, .. }, .. } =
-            input
+        if let Input::Peer {
+            message: Peer::ToPlayer { player, message: ToPlayer::Resume { .. }, .. }, ..
+        } = input
             && let Some(track) = self.places.tracks.get_mut(player)
         {
             track.resumed = true;

@@ -342,6 +342,7 @@ impl World {
         self.crash_storage(dies);
         let ended = self.nodes.iter().filter(|(key, _)| dies(key));
         self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
+        self.keep_coverage(dies);
         self.nodes.retain(|key, _| !dies(key));
         self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
