@@ -104,7 +104,7 @@ pub fn prune_line(snapshots: &[(u64, WorldTime)], now: WorldTime, keep_ms: u64) 
 ///
 /// The seqs alone are not enough: if another node wrote the seq that a failed batch wanted, the next batch of the same incarnation
 /// would find its predecessor there, although it was decided on a state that never existed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fences {
     barred: BTreeMap<Key, Bar>,
     by_age: BTreeMap<u64, Key>,

@@ -14,7 +14,7 @@ use crate::group::{self, Fences, NameRow, Verdict};
 use crate::{Completion, Fault, Handle, Journal, KEEP_MS, Pruned, Registration, Sink, StreamSummary};
 
 /// A journal as a plain value.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     rows: Rows,
     fences: Fences,
@@ -22,14 +22,14 @@ pub struct Store {
     meta: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Rows {
     streams: BTreeMap<EntityId, Stream>,
     names: BTreeMap<(String, String), NameRow>,
     members: BTreeSet<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stream {
     events: BTreeMap<u64, EventRecord>,
     snapshots: BTreeMap<u64, Bytes>,

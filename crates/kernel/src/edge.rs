@@ -7,6 +7,7 @@
 
 mod hello;
 mod moving;
+mod oldtokens;
 mod play;
 mod room;
 mod session;

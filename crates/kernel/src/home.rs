@@ -41,6 +41,23 @@ impl Home {
         *self = Self::default();
     }
 
+    /// What it is doing, as the table of coverage names it.
+    #[cfg(feature = "planted")]
+    pub(crate) fn doing(&self) -> &'static str {
+        if self.open { "open" } else { "closed" }
+    }
+
+    /// What it knows about an entity.
+    #[cfg(feature = "planted")]
+    pub(crate) fn knows(&self, entity: EntityId) -> &'static str {
+        match self.directory.holder(entity) {
+            _ if !self.open => "closed",
+            _ if self.directory.is_disputed(entity) => "disputed",
+            Some(_) => "owned",
+            None => "nobody's",
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.open
     }

@@ -8,7 +8,7 @@ use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, Limits, NodeId, 
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
-use crate::peer::{Label, Peer};
+use crate::peer::{Label, Peer, WorldSecret};
 
 /// A membership view: who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -372,8 +372,10 @@ pub struct NodeSettings {
     pub node: NodeId,
     /// Its incarnation: the id of its row in `members`.
     pub incarnation: u64,
-    /// Seed of all its randomness. In production it comes from the operating system: resume tokens depend on it.
+    /// Seed of all its randomness.
     pub seed: [u8; 32],
+    /// The world's secret, equal on all nodes: resume tokens depend on it.
+    pub secret: WorldSecret,
     /// The world's settings.
     pub world: Arc<WorldSettings>,
     /// The game.
@@ -432,6 +434,10 @@ pub struct Counters {
     pub refused_storage_full: u64,
     /// New players refused because the node was too busy.
     pub refused_busy_world: u64,
+    /// Hellos refused for a token that this world has not made, or that is damaged: from memory.
+    pub refused_bad_token: u64,
+    /// Hellos with tokens of an earlier version that were to come back, because there were too many of them.
+    pub refused_old_token: u64,
     /// Hellos refused because the node's world time was more than a second off.
     pub refused_clock_off: u64,
     /// World time as of the last input, ms (gauge).

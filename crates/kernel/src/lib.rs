@@ -8,6 +8,8 @@
 mod clock;
 mod codec;
 mod core;
+#[cfg(feature = "planted")]
+pub mod coverage;
 mod crowd;
 mod edge;
 mod frame;
@@ -30,7 +32,7 @@ pub use io::{
 };
 pub use peer::{
     Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,
-    ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState, WorldSecret,
 };
 
 use bytes::Bytes;
@@ -71,6 +73,9 @@ pub struct Node {
     /// [`Output::Stopped`] has been given.
     stopped: bool,
     mistakes: planted::Mistakes,
+    /// What its machines have had: for checkers.
+    #[cfg(feature = "planted")]
+    pub coverage: coverage::Coverage,
 }
 
 impl Node {
@@ -89,6 +94,8 @@ impl Node {
             last_tick: None,
             dismissed: false,
             stopped: false,
+            #[cfg(feature = "planted")]
+            coverage: coverage::Coverage::default(),
         }
     }
 
@@ -135,8 +142,6 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<Time> {
         self.core.timers.first().map(|(at, _)| *at)
     }
-
-    // ---- looking at it ---------------------------------------------------------------------------------
 
     /// Whether it takes no more input: it has given [`Output::Fenced`], or [`Output::Stopped`] after a drain.
     pub fn is_over(&self) -> bool {
@@ -220,8 +225,6 @@ impl Node {
         self.edge.check(&self.core);
     }
 
-    // ---- the way to a room -----------------------------------------------------------------------------
-
     fn with_host<R>(&mut self, act: impl FnOnce(&mut Host, &mut host::Rooms<'_>) -> R) -> R {
         let mut rooms = host::Rooms { core: &mut self.core, crowd: &mut self.crowd, home: &self.home };
         act(&mut self.host, &mut rooms)
@@ -233,9 +236,9 @@ impl Node {
         act(&mut self.edge, &mut rooms)
     }
 
-    // ---- input -----------------------------------------------------------------------------------------
-
     fn take(&mut self, input: Input) {
+        #[cfg(feature = "planted")]
+        coverage::note_input(self, &input);
         match input {
             Input::View(view) => self.handle_view(view),
             Input::Client { conn, message } => {
@@ -338,8 +341,6 @@ impl Node {
         }
     }
 
-    // ---- peers -----------------------------------------------------------------------------------------
-
     /// A peer's message, as its link gives it: accepted from members only.
     fn take_peer(&mut self, from: NodeId, label: Label, message: Peer) {
         let (core, members) = (&mut self.core, &mut self.membership);
@@ -367,6 +368,8 @@ impl Node {
     }
 
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
+        #[cfg(feature = "planted")]
+        coverage::note_peer(self, &message);
         match message {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
@@ -416,8 +419,6 @@ impl Node {
             self.with_host(|host, rooms| host.on_coordinator(rooms, from, tx, entity, message));
         }
     }
-
-    // ---- homes -----------------------------------------------------------------------------------------
 
     /// A message to this node as a home, or from a home. The epoch has been checked.
     fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
@@ -504,8 +505,6 @@ impl Node {
             self.handle_peer(from, question);
         }
     }
-
-    // ---- time ------------------------------------------------------------------------------------------
 
     fn handle_timers(&mut self) {
         let now = self.core.now.time;

@@ -302,6 +302,39 @@ impl Links {
     }
 }
 
+#[cfg(feature = "planted")]
+impl Links {
+    /// What the link to an incarnation is doing, and what a label says to it, as the table of coverage names both.
+    pub(crate) fn reading(
+        &self,
+        core: &Core,
+        is_new: bool,
+        from: NodeId,
+        label: &Label,
+    ) -> (&'static str, &'static str) {
+        let link = self.members.get(&from).filter(|_| !is_new);
+        let state = match link {
+            _ if is_new => "newcomer",
+            Some(link) if link.broken => "broken",
+            _ => "member",
+        };
+        let inbound = link.map(|l| &l.inbound).or_else(|| self.newcomers.get(&(from, label.from)));
+        let resets = inbound.map_or(0, |inbound| inbound.resets);
+        let received = inbound.map_or(0, Inbound::received);
+        let word = match label.number {
+            _ if label.to != 0 && label.to != core.settings.incarnation => "of an earlier life",
+            _ if label.resets < resets => "before a reset",
+            _ if label.resets > resets => "after a reset",
+            0 if label.after > received => "unnumbered after a gap",
+            0 => "unnumbered",
+            number if number <= received => "known",
+            number if number > received + 1 => "gap",
+            _ => "next",
+        };
+        (state, word)
+    }
+}
+
 /// Whether a member's message waits: for a view to come, or, if it is of this one, until this node knows what time it is. No home
 /// opens before that.
 fn is_early(core: &Core, members: &Membership, message: &Peer) -> bool {

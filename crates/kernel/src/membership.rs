@@ -212,6 +212,20 @@ impl Membership {
     }
 }
 
+#[cfg(feature = "planted")]
+impl Membership {
+    /// What it is doing, as the table of coverage names it.
+    pub(crate) fn doing(&self, core: &Core) -> &'static str {
+        let late_us = 2 * core.world().lease_ms * 1_000 / 5;
+        match () {
+            () if core.view.members.is_empty() => "no view",
+            () if core.now.time.since(self.belongs_since()) >= late_us => "unconfirmed",
+            () if self.connected => "connected",
+            () => "connecting",
+        }
+    }
+}
+
 // Whether this node belongs.
 impl Membership {
     /// Asks for a confirmation, once per second.

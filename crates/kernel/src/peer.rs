@@ -7,10 +7,12 @@
 //! On a link between two processes they travel as the messages of `peer.proto`: see `codec`. What must arrive has a number: see
 //! `link`.
 
+mod key;
 mod label;
 mod tx;
 mod weight;
 
+pub use key::{Key, Token, WorldSecret};
 pub use label::Label;
 pub use tx::{Age, Prepared, TxId, TxMessage};
 
@@ -331,25 +333,6 @@ pub struct Line {
     pub conn: ConnId,
 }
 
-/// The secret that proves whose player it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// A new player's nonce, which its id is made from. Until a token has been used the nonce is valid too, so that the client
-    /// can repeat its first hello, whatever happened to it.
-    Nonce([u8; 16]),
-    /// The secret half of a resume token.
-    Token([u8; 16]),
-}
-
-impl Key {
-    /// The secret itself.
-    pub fn secret(&self) -> &[u8; 16] {
-        match self {
-            Self::Nonce(secret) | Self::Token(secret) => secret,
-        }
-    }
-}
-
 /// Messages from an edge to a player's real.
 #[derive(Clone, Debug)]
 pub enum ToPlayer {
@@ -494,8 +477,8 @@ pub enum ToEdge {
 /// An adopted session.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The next resume token's secret half.
-    pub token: [u8; 16],
+    /// What follows the player's id in the next resume token: a [`Token`], or 16 bytes from a node of an earlier version.
+    pub token: Bytes,
     /// Seq of the next new command.
     pub next_seq: u64,
     /// How many times the session was adopted.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
     Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
-    Peer, Prepared, Resumed, ToEdge, ToPlayer, TxId, TxMessage, WatchRefused, WatchedState,
+    Peer, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -325,9 +325,16 @@ fn watched() -> impl Strategy<Value = HomeMessage> {
         .prop_map(|(entity, asked, refused, state)| HomeMessage::Watched { entity, asked, refused, state })
 }
 
+fn token() -> impl Strategy<Value = Token> {
+    (any::<u64>(), any::<[u8; 16]>()).prop_map(|(number, mac)| Token { number, mac })
+}
+
 fn to_player() -> impl Strategy<Value = ToPlayer> {
-    let key = (any::<bool>(), any::<[u8; 16]>())
-        .prop_map(|(token, secret)| if token { Key::Token(secret) } else { Key::Nonce(secret) });
+    let key = prop_oneof![
+        token().prop_map(Key::Token),
+        any::<[u8; 16]>().prop_map(Key::Old),
+        any::<[u8; 16]>().prop_map(Key::Nonce),
+    ];
     prop_oneof![
         (key, ".*").prop_map(|(key, name)| ToPlayer::Open { key, name }),
         (any::<u64>(), body(), prop::option::of(body()), any::<u64>()).prop_map(
@@ -344,7 +351,8 @@ fn to_player() -> impl Strategy<Value = ToPlayer> {
 }
 
 fn to_edge() -> impl Strategy<Value = ToEdge> {
-    let opened = (any::<[u8; 16]>(), any::<(u64, u64)>(), body(), chunk(), payload());
+    let token = prop_oneof![vec(any::<u8>(), 16), vec(any::<u8>(), 24)].prop_map(Bytes::from);
+    let opened = (token, any::<(u64, u64)>(), body(), chunk(), payload());
     prop_oneof![
         opened.prop_map(|(token, (next_seq, adoption), body, center, own)| {
             ToEdge::Opened(Box::new(Opened { token, next_seq, adoption, body, center, own }))

@@ -16,7 +16,7 @@ use support::game::{LAND, PlayerCommand, STOCK};
 
 /// A recorded story that goes differently with the mistake.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 32] = [
+const SCENARIOS: [(Planted, &str); 34] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -48,6 +48,8 @@ const SCENARIOS: [(Planted, &str); 32] = [
     (Planted::GhostAdopted, "a_takeover_and_its_edge_dies.txt"),
     (Planted::GhostAdopted, "a_hello_that_waits_for_nobody.txt"),
     (Planted::ForgedPlace, "a_forged_place.txt"),
+    (Planted::SpeedUnchecked, "a_forged_place.txt"),
+    (Planted::WallsIgnored, "a_forged_place_behind_a_wall.txt"),
     (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
 ];
 

@@ -74,7 +74,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 32] = [
+const COUNTERS: [Row<CounterOf>; 34] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -102,6 +102,18 @@ const COUNTERS: [Row<CounterOf>; 32] = [
         Some(("code", "clock_off")),
         "Commands and hellos refused for lack of a resource",
         |c| c.refused_clock_off,
+    ),
+    (
+        "gundo_tokens_refused_total",
+        Some(("token", "invented")),
+        "Hellos with a token that was refused without reading the journal",
+        |c| c.refused_bad_token,
+    ),
+    (
+        "gundo_tokens_refused_total",
+        Some(("token", "old")),
+        "Hellos with a token that was refused without reading the journal",
+        |c| c.refused_old_token,
     ),
     ("gundo_overload_seconds_total", Some(("level", "1")), "Seconds at a level of overload", |c| {
         c.overload_seconds[1]

@@ -8,8 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use gundo_coordinator::CallError;
 use gundo_edge::{Bound, Edge, EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
-use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
+use gundo_kernel::{WorldSecret, WorldSettings};
 use gundo_types::WorldTime;
 
 use crate::admin;
@@ -69,6 +69,9 @@ pub enum WorldFault {
         /// Why.
         source: std::num::ParseIntError,
     },
+    /// The journal's note of the world's secret is invalid.
+    #[error("the journal's note of the world's secret is damaged: restore a backup of the data directory")]
+    Secret,
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] Fault),
@@ -118,6 +121,7 @@ impl LocalNodes {
         let info = settle(settings, journal.as_ref())?;
         let noted = noted_time(journal.as_ref())?;
         let rules = Arc::new(rules(&info));
+        let secret = settle_secret(journal.as_ref())?;
         let game = settle_key(journal.as_ref(), "game", rules.name().to_owned())?;
         if game != rules.name() {
             return Err(WorldFault::OtherGame { found: game, expected: rules.name().to_owned() });
@@ -144,6 +148,7 @@ impl LocalNodes {
         let ground = Ground {
             page: settings.page.clone().unwrap_or_else(placeholder),
             world: Arc::new(info.settings.clone()),
+            secret,
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
             rules,
             journal,
@@ -287,6 +292,27 @@ fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, W
     Ok(WorldInfo { seed, created_ms, settings: settings.world.clone() })
 }
 
+/// The world's secret, as 64 hexadecimal digits in the journal: a backup has it too, so a world that was restored knows its players.
+fn settle_secret(journal: &dyn Journal) -> Result<WorldSecret, WorldFault> {
+    const KEY: &str = "secret";
+    let mut drawn = [0; 32];
+    getrandom::fill(&mut drawn).map_err(system)?;
+    let text: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = settle_key(journal, KEY, text)?;
+    read_secret(&found).ok_or(WorldFault::Secret)
+}
+
+fn read_secret(text: &str) -> Option<WorldSecret> {
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(WorldSecret::new(bytes))
+}
+
 /// The world time that the journal notes; without a note 0.
 fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
     let Some(found) = journal.meta(WORLD_MS)? else { return Ok(WorldTime(0)) };
@@ -317,4 +343,23 @@ fn raise_open_files() {
 
 pub(crate) fn system(error: impl std::fmt::Display) -> WorldFault {
     WorldFault::System(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use gundo_journal::MemoryJournal;
+
+    use super::*;
+
+    #[test]
+    fn a_world_keeps_its_secret() {
+        let (one, other) = (MemoryJournal::new(), MemoryJournal::new());
+        let secret = settle_secret(&one).expect("it is drawn");
+        assert_eq!(settle_secret(&one).expect("it is there"), secret);
+        assert_ne!(settle_secret(&other).expect("it is drawn"), secret);
+        for damaged in ["", "00", &"g".repeat(64), &"é".repeat(32), &"+1".repeat(32)] {
+            one.set_meta("secret", damaged).expect("in memory");
+            assert!(matches!(settle_secret(&one), Err(WorldFault::Secret)), "{damaged}");
+        }
+    }
 }

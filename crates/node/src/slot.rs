@@ -10,7 +10,7 @@ use gundo_coordinator::{Coordinator, Rows, Watch};
 use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Page, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::{self, Rules};
-use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSettings};
+use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSecret, WorldSettings};
 use tokio::runtime::Runtime;
 
 use crate::blackbox::{self, BlackBox};
@@ -30,6 +30,7 @@ use crate::watchdog::Watchdog;
 /// What all nodes of a process share.
 pub(crate) struct Ground {
     pub(crate) world: Arc<WorldSettings>,
+    pub(crate) secret: WorldSecret,
     pub(crate) io_threads: usize,
     pub(crate) rules: Arc<Rules>,
     pub(crate) journal: Arc<dyn Journal>,
@@ -93,6 +94,7 @@ impl Slot {
             node: me,
             incarnation,
             seed,
+            secret: ground.secret.clone(),
             world: Arc::clone(&ground.world),
             rules: Arc::clone(&ground.rules),
             explains: ground.explains,

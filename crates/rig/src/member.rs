@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Member, NodeSettings, WorldSettings};
+use gundo_kernel::{Member, NodeSettings, WorldSecret, WorldSettings};
 use gundo_types::NodeId;
 
 /// The view entry of an ordinary node: node 1 is at host `n1`, and so on; it is not draining.
@@ -22,6 +22,7 @@ pub fn settings(
         node: member.node,
         incarnation: member.incarnation,
         seed,
+        secret: WorldSecret::new([7; 32]),
         world: Arc::clone(world),
         rules: Arc::clone(rules),
         explains: true,

@@ -167,6 +167,11 @@ impl Shell {
 
     fn runs(&self, args: &Runs) -> u8 {
         self.quiet_panics(args.seed.is_some());
+        if args.coverage && !cfg!(feature = "planted") {
+            self.voice
+                .complain("error: this program was built without the feature `planted`: it notes no states");
+            return USAGE;
+        }
         if let Some(seed) = args.seed {
             return self.one(args, seed);
         }
@@ -204,9 +209,20 @@ impl Shell {
             eprintln!();
         }
         self.voice.say(&total.text(begin.elapsed()));
+        self.tell_coverage(args, &total);
         let Some((code, command)) = first else { return 0 };
         self.voice.say(&command);
         code
+    }
+
+    /// Prints the table of states and messages, if it is asked for.
+    fn tell_coverage(&self, args: &Runs, total: &Total) {
+        #[cfg(feature = "planted")]
+        if args.coverage {
+            self.voice.say(&crate::coverage::text(&total.coverage));
+        }
+        #[cfg(not(feature = "planted"))]
+        let _ = (args, total);
     }
 
     fn one(&self, args: &Runs, seed: u64) -> u8 {
@@ -231,6 +247,7 @@ impl Shell {
         total.add(&ran);
         self.voice.say(&format!("digest {:016x}", ran.report.digest));
         self.voice.say(&total.text(begin.elapsed()));
+        self.tell_coverage(args, &total);
         let Some(code) = ran.code() else { return 0 };
         let command = self.explain(&ran, args);
         self.voice.say(&command);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gundo_bots::{Behaviour, Stroll};
 use gundo_kernel::game::Rules;
-use gundo_types::{EntityId, Kind};
+use gundo_types::{EntityId, Kind, Point};
 use gundo_wire::journal::EventRecord;
 
 /// A game for the simulator: its rules, its players' minds, and its own invariants besides the engine's guarantees.
@@ -36,6 +36,15 @@ pub trait Game: Send + Sync {
     /// first event came into the world with it.
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         let _ = (entity, snapshot, holdings);
+    }
+
+    /// Whether a player can be at this place: no, if it is in a wall, in water, or whatever the rule `walk` bars wherever one comes from.
+    ///
+    /// The simulator checks it of every place at which a player is shown. (It also checks that nobody is faster than the rule
+    /// `speed_max` allows. A game whose decisions put players elsewhere cannot be checked for that yet.)
+    fn may_stand(&self, seed: u64, at: Point) -> bool {
+        let _ = (seed, at);
+        true
     }
 
     /// Whether rules may panic. They should not, so by default a panic ends the run. A game that exists to show how the

@@ -13,6 +13,7 @@
 
 mod audit;
 mod cli;
+mod coverage;
 mod game;
 mod judge;
 mod people;
@@ -25,6 +26,7 @@ mod world;
 
 pub use audit::Audit;
 pub use cli::{main, main_from, main_told};
+pub use coverage::Coverage;
 pub use game::{Facts, Flows, Game, Goods, Holdings};
 pub use judge::{Guarantee, Violation};
 pub use plan::{CLIENTS_MAX, Dial, Dials, FAULT_MS, HEAL_MS, INPUTS_MAX, NODES_MAX, Overrides, Plan, Role};

@@ -101,11 +101,13 @@ pub enum Dial {
     Panics,
     /// Everything in flight travels as bytes: on unless it is 0.
     Bytes,
+    /// This percentage of players cheats: about place, speed, counts and numbers.
+    Cheats,
 }
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -151,6 +153,7 @@ impl Dial {
         Self::Lazy,
         Self::Cut,
         Self::Steps,
+        Self::Cheats,
     ];
 
     /// Its name on the command line.
@@ -201,6 +204,7 @@ impl Dial {
             Self::Poison => "poison",
             Self::Panics => "panics",
             Self::Bytes => "bytes",
+            Self::Cheats => "cheats",
         }
     }
 
@@ -229,7 +233,7 @@ impl Dial {
             Self::Panics => 10,
             Self::Frames | Self::Reset | Self::Scatter | Self::Forget => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
-            Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage => 20,
+            Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage | Self::Cheats => 20,
             Self::Reject | Self::Queue | Self::UnknownLanded | Self::UnknownLost => 20,
             Self::Resend | Self::Reorder => 60,
             Self::Bytes => 1,
@@ -238,7 +242,7 @@ impl Dial {
 
     /// Whether it is a state of the whole run rather than something that happens from time to time.
     pub fn is_state(self) -> bool {
-        matches!(self, Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone | Self::Bytes)
+        matches!(self, Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone | Self::Bytes | Self::Cheats)
     }
 }
 

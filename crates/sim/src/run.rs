@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Planted};
 
+use crate::coverage::Coverage;
 use crate::game::Game;
 use crate::judge::{Guarantee, Verdict, Violation, violated};
 use crate::plan::Plan;
@@ -66,6 +67,8 @@ pub struct Report {
     pub digest: u64,
     /// The counts.
     pub counts: Counts,
+    /// What the machines of its nodes have had.
+    pub coverage: Coverage,
 }
 
 /// The part of the healing in which the minds play on, ms.
@@ -109,7 +112,17 @@ pub fn run(
         (counts.effects, counts.answers, counts.shown) =
             (world.judge.effects, world.judge.answers, world.judge.shown);
     }
-    Report { plan: plan.clone(), failure, simulated_ms: at_ms, digest, counts }
+    let coverage = world.map(World::take_coverage).unwrap_or_default();
+    let failure = failure.or_else(|| cannot_happen(&coverage, planted, at_ms));
+    Report { plan: plan.clone(), failure, simulated_ms: at_ms, digest, counts, coverage }
+}
+
+/// A pair of a state and a message that cannot happen, and has.
+fn cannot_happen(coverage: &Coverage, planted: Option<Planted>, at_ms: u64) -> Option<Failure> {
+    // A planted bug may well cause what cannot happen, and a checker is to find it.
+    let found = crate::coverage::impossible(coverage).filter(|_| planted.is_none());
+    let kind = FailureKind::Safety;
+    found.map(|text| Failure { kind, guarantee: None, text, at_ms })
 }
 
 fn kind_of(violation: &Violation) -> FailureKind {
@@ -152,6 +165,7 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         world.check_retries(passed_ms)?;
         world.check_removed()?;
         world.check_time()?;
+        world.check_places()?;
         one_owner(world)?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));

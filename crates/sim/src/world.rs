@@ -1,16 +1,20 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail,
+//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail, `cheats` players who cheat,
+//! `places` where players may be,
 //! `wrong` the other faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
 
 mod bounded;
 mod carry;
+mod cheats;
 mod clients;
 mod coordinator;
+mod covered;
 mod flight;
 mod links;
 mod members;
+mod places;
 mod poison;
 mod tell;
 mod watches;
@@ -27,6 +31,7 @@ use gundo_rig::{Clock, Ended, Queue, Seat, seed_of};
 use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
+use crate::coverage::Coverage;
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
 use crate::people::{Absence, Client, Person, chance};
@@ -81,6 +86,9 @@ pub(crate) struct World {
     booting: bool,
     pub(crate) coordinator: Coordinator,
     troubles: members::Troubles,
+    places: places::Places,
+    /// What the machines of nodes that have ended have had.
+    coverage: Coverage,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -160,6 +168,8 @@ impl World {
             booting: false,
             coordinator: Coordinator::default(),
             troubles: members::Troubles::default(),
+            places: places::Places::default(),
+            coverage: Coverage::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -408,6 +418,7 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
+        self.note_resumes(&input);
         let walks = self.walks_at(key, &input);
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {

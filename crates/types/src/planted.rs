@@ -143,6 +143,10 @@ planted! {
         "A player is adopted by a connection that has closed, or whose edge was lost, while the request waited: G12."
     ForgedPlace "forged-place"
         "A node that takes a player over believes its client about where it stands: G8."
+    SpeedUnchecked "speed-unchecked"
+        "An owner lets a client walk as fast as it says: G8."
+    WallsIgnored "walls-ignored"
+        "An owner does not ask the game whether a player may walk where its client says: G8."
     AdoptionIgnored "adoption-ignored"
         "A player goes on in a connection although a newer one has adopted its session: G11."
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo::bots::Behaviour;
 use gundo::sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo::{ChunkId, EntityId, Message, Payload, Rules, State};
+use gundo::{ChunkId, EntityId, Message, Payload, Point, Rules, State};
 
 use crate::nature::Growth;
 use crate::schema::{LandState, PlayerState, Stack, land_event, player_event};
@@ -77,6 +77,10 @@ impl Game for Simulated {
                 }
             }
         }
+    }
+
+    fn may_stand(&self, seed: u64, at: Point) -> bool {
+        self.world(seed).0.obstacle(at, at).is_none()
     }
 
     /// Names are unique, and no two buildings share an index in a chunk.

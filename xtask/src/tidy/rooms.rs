@@ -31,6 +31,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("home", &["core", "peer"]),
     ("host", &["core", "crowd", "game", "home", "io", "peer", "retry"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
+    // Compiled in only with the feature `planted`: it looks into every room.
+    ("coverage", &["edge", "home", "host", "io", "peer"]),
 ];
 
 /// Files by their module path (`host::tx`), each with the module paths it imports.

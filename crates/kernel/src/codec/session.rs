@@ -6,7 +6,10 @@ use gundo_wire::peer::{self as wire, Malformed, maybe, needed, node, open, reply
 
 use super::is;
 use crate::game::Refusal;
-use crate::peer::{Key, Line, Opened, Resumed, ToEdge, ToPlayer};
+use crate::peer::{Key, Line, Opened, Resumed, ToEdge, ToPlayer, Token};
+
+/// Bytes of what follows the id in a token of an earlier version.
+const OLD_BYTES: usize = 16;
 
 impl From<Line> for wire::Line {
     fn from(line: Line) -> Self {
@@ -28,7 +31,8 @@ impl From<&ToPlayer> for to_player::Arrow {
             ToPlayer::Open { key, name } => {
                 let key = match key {
                     Key::Nonce(secret) => open::Key::Nonce(Bytes::copy_from_slice(secret)),
-                    Key::Token(secret) => open::Key::Token(Bytes::copy_from_slice(secret)),
+                    Key::Token(token) => open::Key::Token(Bytes::copy_from_slice(&token.to_bytes())),
+                    Key::Old(secret) => open::Key::Token(Bytes::copy_from_slice(secret)),
                 };
                 Self::Open(wire::Open { key: Some(key), name: name.clone() })
             }
@@ -55,7 +59,8 @@ impl TryFrom<to_player::Arrow> for ToPlayer {
             to_player::Arrow::Open(wire::Open { key, name }) => {
                 let key = match key.ok_or(Malformed::Missing("a key"))? {
                     open::Key::Nonce(key) => Key::Nonce(secret(&key)?),
-                    open::Key::Token(key) => Key::Token(secret(&key)?),
+                    open::Key::Token(key) if key.len() == OLD_BYTES => Key::Old(secret(&key)?),
+                    open::Key::Token(key) => Key::Token(token(&key)?),
                 };
                 Self::Open { key, name }
             }
@@ -81,7 +86,7 @@ impl From<&ToEdge> for to_edge::Arrow {
             ToEdge::Opened(opened) => {
                 let Opened { token, next_seq, adoption, body, center, own } = &**opened;
                 Self::Opened(wire::Opened {
-                    token: Bytes::copy_from_slice(token),
+                    token: token.clone(),
                     next_seq: *next_seq,
                     adoption: *adoption,
                     body: is(*body),
@@ -125,7 +130,7 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
         let why = |refusal| needed::<Refusal, wire::Refusal>(refusal, "a refusal");
         Ok(match arrow {
             Arrow::Opened(said) => Self::Opened(Box::new(Opened {
-                token: secret(&said.token)?,
+                token: next_token(said.token)?,
                 next_seq: said.next_seq,
                 adoption: said.adoption,
                 body: needed(said.body, "a body")?,
@@ -162,6 +167,18 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
             Arrow::Told(said) => Self::Told(said.message),
         })
     }
+}
+
+/// A node of an earlier version still gives old ones.
+fn next_token(bytes: Bytes) -> Result<Bytes, Malformed> {
+    if bytes.len() != OLD_BYTES {
+        token(&bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn token(bytes: &Bytes) -> Result<Token, Malformed> {
+    Token::from_bytes(bytes).ok_or(Malformed::OutOfRange("a token's length"))
 }
 
 fn secret(bytes: &Bytes) -> Result<[u8; 16], Malformed> {

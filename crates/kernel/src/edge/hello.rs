@@ -1,6 +1,6 @@
 //! How a client enters: its Hello, locating its player, the welcome.
 
-use gundo_types::{ConnId, EntityId, NodeId, Term};
+use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
 use gundo_wire::client::{Hello, PROTOCOL, ServerMessage, Welcome};
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use super::room::{Edge, Rooms, edges};
 use super::session::Phase;
 use crate::game::Refusal;
 use crate::io::SendClass;
-use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer, to_player};
+use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer, Token, to_player};
 
 /// How long new players are to wait while the node admits none, ms.
 const CLOSED_RETRY_MS: u32 = 5_000;
@@ -35,9 +35,20 @@ impl Edge {
         }
         let (id, key) = match key_of(&hello) {
             Ok(key) => key,
+            Err(refusal) if refusal.code == "bad_token" => return self.refuse_token(cx, conn),
             Err(refusal) => return self.refuse_hello(cx, conn, refusal),
         };
         let player = EntityId::new(cx.core.settings.rules.player_kind(), id);
+        // A token that nobody was given ends here: a flood of them costs no read of the journal.
+        let forged = matches!(key, Key::Token(token) if !cx.core.settings.secret.made(player, token));
+        if forged && !cx.core.planted(Planted::TokenUnchecked) {
+            return self.refuse_token(cx, conn);
+        }
+        if matches!(key, Key::Old(_)) && !self.old_tokens.take(cx.core.now.time) {
+            cx.core.counters.refused_old_token += 1;
+            let text = "Too many old keys are being looked up. Try again in a moment.";
+            return self.close_for_now(cx, conn, "busy", text);
+        }
         let session = self.sessions.get_mut(&conn).expect("only a session says hello");
         session.greet(player, key, hello.name, cx.core.now.time);
         self.locate(cx, player, conn, None);
@@ -95,7 +106,7 @@ impl Edge {
         (session.adoption, session.body) = (opened.adoption, opened.body);
         let player = session.player;
         let mut token = player.id.to_be_bytes().to_vec();
-        token.extend(opened.token);
+        token.extend(&opened.token);
         let welcome = Welcome {
             player: Some(player.into()),
             token: token.into(),
@@ -117,6 +128,16 @@ impl Edge {
         let message = ServerMessage { welcome: Some(welcome), ..Default::default() };
         cx.core.send_client(conn, &message, SendClass::Kept);
         self.look_from(cx, conn, opened.center);
+    }
+
+    /// The token is not one of this world's.
+    fn refuse_token(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+        cx.core.counters.refused_bad_token += 1;
+        self.refuse_hello(
+            cx,
+            conn,
+            Refusal::new("bad_token", "This key to your player is not one of this world's."),
+        );
     }
 
     pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {
@@ -144,7 +165,11 @@ fn key_of(hello: &Hello) -> Result<(u64, Key), Refusal> {
         return Ok((id, Key::Nonce(nonce)));
     }
     let key = hello.token.split_first_chunk().and_then(|(id, secret)| {
-        Some((u64::from_be_bytes(*id), Key::Token(<[u8; 16]>::try_from(secret).ok()?)))
+        let key = match Token::from_bytes(secret) {
+            Some(token) => Key::Token(token),
+            None => Key::Old(secret.try_into().ok()?),
+        };
+        Some((u64::from_be_bytes(*id), key))
     });
     key.ok_or_else(|| Refusal::new("bad_token", "This key to your player is damaged."))
 }

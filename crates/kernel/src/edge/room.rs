@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo_types::{ConnId, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
+use super::oldtokens::OldTokens;
 use super::session::Session;
 use super::watches::Watches;
 use crate::core::Core;
@@ -28,6 +29,7 @@ pub(crate) struct Edge {
     pub(super) locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
     /// The entities that they watch.
     pub(super) watches: Watches,
+    pub(super) old_tokens: OldTokens,
     /// The driver's last gauges.
     pub(super) gauges: Gauges,
 }
@@ -37,6 +39,20 @@ pub(crate) struct Rooms<'a> {
     pub(crate) core: &'a mut Core,
     pub(crate) crowd: &'a mut Crowd,
     pub(crate) overload: &'a Overload,
+}
+
+#[cfg(feature = "planted")]
+impl Edge {
+    /// What a session is doing, as the table of coverage names it.
+    pub(crate) fn doing(&self, conn: ConnId) -> &'static str {
+        let none = if self.closed.contains(&conn) { "closed" } else { "none" };
+        self.sessions.get(&conn).map_or(none, Session::doing)
+    }
+
+    /// What the sessions that look for this player are doing.
+    pub(crate) fn doing_for(&self, player: EntityId) -> impl Iterator<Item = &'static str> {
+        self.locating.get(&player).into_iter().flatten().map(|conn| self.doing(*conn))
+    }
 }
 
 impl Edge {

@@ -32,6 +32,20 @@ pub(super) enum Phase {
     Moving,
 }
 
+#[cfg(feature = "planted")]
+impl Phase {
+    /// Its name in the table of coverage.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Locating => "locating",
+            Self::Opening => "opening",
+            Self::Playing => "playing",
+            Self::Moving => "moving",
+        }
+    }
+}
+
 pub(super) struct Session {
     phase: Phase,
     pub(super) player: EntityId,
@@ -75,7 +89,7 @@ impl Session {
             player: EntityId::default(),
             holder: NodeId::default(),
             term: Term::default(),
-            key: Key::Token([0; 16]),
+            key: Key::Old([0; 16]),
             name: String::new(),
             since,
             unanswered: BTreeMap::new(),
@@ -91,6 +105,12 @@ impl Session {
 
     pub(super) fn is(&self, phase: Phase) -> bool {
         self.phase == phase
+    }
+
+    /// What it is doing, as the table of coverage names it.
+    #[cfg(feature = "planted")]
+    pub(super) fn doing(&self) -> &'static str {
+        self.phase.name()
     }
 
     /// Whether its client has been welcomed.

@@ -31,6 +31,11 @@ impl Directory {
         self.holders.get(&entity).map(|held| (held.node, held.term))
     }
 
+    #[cfg(feature = "planted")]
+    pub(super) fn is_disputed(&self, entity: EntityId) -> bool {
+        self.disputes.contains_key(&entity)
+    }
+
     /// A node says that it owns an entity. The higher term wins.
     pub(super) fn note_holder(&mut self, core: &Core, entity: EntityId, node: NodeId, term: Term) {
         let held = self.holders.entry(entity).or_insert(Holder { node, term, from: None });

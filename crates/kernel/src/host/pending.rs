@@ -170,6 +170,13 @@ impl Appends {
         self.sent.remove(&batch)
     }
 
+    /// Whose append that is, and whether it is a fence.
+    #[cfg(feature = "planted")]
+    pub(super) fn of(&self, batch: u64) -> Option<(EntityId, bool)> {
+        let (id, why) = self.sent.get(&batch)?;
+        Some((*id, matches!(why, Why::Fence { .. })))
+    }
+
     pub(super) fn forget(&mut self, batch: u64) {
         self.sent.remove(&batch);
     }

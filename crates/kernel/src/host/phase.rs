@@ -39,6 +39,24 @@ pub(crate) enum Phase {
     Gone,
 }
 
+#[cfg(feature = "planted")]
+impl Phase {
+    /// Its name in the table of coverage.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Live => "live",
+            Self::Settling => "settling",
+            Self::Fencing { .. } => "fencing",
+            Self::Broken => "broken",
+            Self::Suspended => "suspended",
+            Self::Freezing => "freezing",
+            Self::Frozen => "frozen",
+            Self::Gone => "absent",
+        }
+    }
+}
+
 /// The phase of one entity.
 #[derive(Debug)]
 pub(crate) struct Life(Phase);

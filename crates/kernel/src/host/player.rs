@@ -174,45 +174,54 @@ impl Player {
         }
     }
 
+    /// Whether the key is good. Its edge has checked that a token was made by this world.
     pub(super) fn knows(&self, key: &Key) -> bool {
-        let digest = Sha256::digest(key.secret());
-        let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
         let session = &self.session.known;
+        let secret = match key {
+            // The newest, and the one it was given for, because nobody knows which welcome has arrived. One with a higher number
+            // was given after the backup that this world was restored from.
+            Key::Token(token) => return token.number.saturating_add(1) >= session.newest,
+            Key::Nonce(secret) | Key::Old(secret) => secret,
+        };
+        let digest = Sha256::digest(secret);
+        let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
         same(&session.token) || same(&session.token_before) || session.tokens_given.iter().any(|t| same(t))
     }
 
-    /// The session after a resume with `key`, and the token its client gets.
+    /// The session after a resume with `key`. Its client gets the token with the number `newest`.
     ///
-    /// The token is derived from the key and a salt of the session, so the same key gets the same token until that is used:
-    /// hellos arrive late, out of order and from several devices, and nobody knows which welcome has arrived.
-    pub(super) fn session_after(&self, key: &Key, salt: [u8; 16]) -> (Kept<Session>, [u8; 16]) {
-        let before = Bytes::copy_from_slice(&Sha256::digest(key.secret()));
-        let session = &self.session.known;
-        let again = before == session.token_before;
-        let kept = again && !session.salt.is_empty();
-        let salt = if kept { session.salt.clone() } else { Bytes::copy_from_slice(&salt) };
-        let derived = Sha256::new().chain_update(&salt).chain_update(key.secret()).finalize();
-        let token = *derived.first_chunk().expect("a digest has 32 bytes");
-        let digest = Bytes::copy_from_slice(&Sha256::digest(token));
-        let mut given = if again { session.tokens_given.clone() } else { Vec::new() };
-        if again && digest != session.token {
-            given.push(session.token.clone());
+    /// The same key gets the same token until that is used: hellos arrive late, out of order and from several devices, and nobody
+    /// knows which welcome has arrived.
+    pub(super) fn session_after(&self, key: &Key) -> Kept<Session> {
+        let before = &self.session.known;
+        let mut session = Session { session: 1, adoption: before.adoption + 1, ..before.clone() };
+        match key {
+            Key::Token(token) if token.number >= before.newest => {
+                let newest = token.number.saturating_add(1);
+                session = Session { session: 1, adoption: session.adoption, newest, ..Session::default() };
+            }
+            Key::Token(_) => {}
+            Key::Nonce(secret) | Key::Old(secret) => {
+                let digest = Bytes::copy_from_slice(&Sha256::digest(secret));
+                let again = digest == before.token_before;
+                if !again || before.newest == 0 {
+                    // An earlier version gave another token for the same key, and the client may hold that one.
+                    let given = std::mem::take(&mut session.token);
+                    session.tokens_given.push(given);
+                    session.tokens_given.retain(|digest| again && !digest.is_empty());
+                    let over = session.tokens_given.len().saturating_sub(TOKENS_GIVEN_MAX);
+                    session.tokens_given.drain(..over);
+                    (session.token_before, session.salt) = (digest, Bytes::new());
+                    session.newest = before.newest.saturating_add(1);
+                }
+            }
         }
-        given.drain(..given.len().saturating_sub(TOKENS_GIVEN_MAX));
-        assert!(given.len() <= TOKENS_GIVEN_MAX, "the number of valid tokens is bounded");
-        let session = Session {
-            session: 1,
-            token: digest,
-            token_before: before,
-            adoption: session.adoption + 1,
-            tokens_given: given,
-            salt,
-        };
-        (self.session.with(session), token)
+        assert!(session.tokens_given.len() <= TOKENS_GIVEN_MAX, "the number of valid tokens is bounded");
+        self.session.with(session)
     }
 }
 
-/// How many tokens for the same key stay valid besides ours: versions that draw tokens at random gave them out.
+/// How many tokens of earlier versions stay valid besides the one that was used.
 const TOKENS_GIVEN_MAX: usize = 3;
 
 fn body_of(place: &Place) -> Body {
@@ -221,5 +230,79 @@ fn body_of(place: &Place) -> Body {
         at: Point::new(place.x, place.y),
         heading: (place.heading & 127) as u8,
         speed: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::Token;
+
+    const NONCE: Key = Key::Nonce([9; 16]);
+
+    fn token(number: u64) -> Key {
+        Key::Token(Token { number, mac: [0; 16] })
+    }
+
+    fn digest(secret: [u8; 16]) -> Bytes {
+        Bytes::copy_from_slice(&Sha256::digest(secret))
+    }
+
+    /// A player with this session.
+    fn with(session: Session) -> Player {
+        Player { session: session.into(), ..Player::default() }
+    }
+
+    /// Uses a good key; returns the number of the token that its client gets.
+    fn uses(player: &mut Player, key: Key) -> u64 {
+        assert!(player.knows(&key), "{key:?}");
+        player.session = player.session_after(&key);
+        player.session.known.newest
+    }
+
+    #[test]
+    fn one_key_has_one_next_token_until_that_is_used() {
+        let mut player = Player::default();
+        player.session = player.session_after(&NONCE);
+        assert_eq!((uses(&mut player, NONCE), uses(&mut player, NONCE)), (1, 1), "its welcome was lost");
+        assert_eq!((uses(&mut player, token(1)), uses(&mut player, token(1))), (2, 2));
+        assert!(!player.knows(&NONCE));
+        assert_eq!((uses(&mut player, token(2)), uses(&mut player, token(2))), (3, 3));
+        assert!(!player.knows(&token(1)));
+        assert_eq!(player.session.known.adoption, 7);
+    }
+
+    #[test]
+    fn a_token_that_is_newer_than_the_backup_is_good() {
+        let mut player = with(Session { adoption: 4, newest: 4, ..Session::default() });
+        assert_eq!((uses(&mut player, token(90)), uses(&mut player, token(90))), (91, 91));
+        assert!(!player.knows(&token(4)) && !player.knows(&token(89)));
+        assert_eq!(uses(&mut player, token(u64::MAX)), u64::MAX, "the last number has no successor");
+    }
+
+    #[test]
+    fn tokens_of_earlier_versions_are_good_until_one_of_ours_is_used() {
+        let [before, given, newest] = [[1; 16], [2; 16], [3; 16]];
+        let session = Session {
+            adoption: 5,
+            token: digest(newest),
+            token_before: digest(before),
+            tokens_given: vec![digest(given)],
+            salt: Bytes::from_static(&[4; 16]),
+            ..Session::default()
+        };
+        // The newest: as usual.
+        let mut player = with(session.clone());
+        assert_eq!((uses(&mut player, Key::Old(newest)), uses(&mut player, Key::Old(newest))), (1, 1));
+        assert!([before, given].iter().all(|old| !player.knows(&Key::Old(*old))));
+        assert_eq!(uses(&mut player, token(1)), 2);
+        assert!(!player.knows(&Key::Old(newest)));
+        // The one before it, whose client may also hold one of those that it was given for it.
+        let mut player = with(session);
+        assert_eq!(uses(&mut player, Key::Old(before)), 1);
+        assert!([before, given, newest].iter().all(|old| player.knows(&Key::Old(*old))));
+        assert_eq!(uses(&mut player, Key::Old(newest)), 2);
+        assert!(player.knows(&token(1)), "another device may have it");
+        assert!(!player.knows(&Key::Old([5; 16])));
     }
 }

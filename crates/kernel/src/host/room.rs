@@ -30,6 +30,19 @@ impl Host {
         self.entities.contains_key(&id)
     }
 
+    /// What an entity is doing, as the table of coverage names it.
+    #[cfg(feature = "planted")]
+    pub(crate) fn doing(&self, id: EntityId) -> &'static str {
+        let absent = if self.arrivals.has(id) { "arriving" } else { "absent" };
+        self.phase_of(id).map_or(absent, Phase::name)
+    }
+
+    /// Whose append that is, and whether it is a fence.
+    #[cfg(feature = "planted")]
+    pub(crate) fn append_of(&self, batch: u64) -> Option<(EntityId, bool)> {
+        self.desk.appends.of(batch)
+    }
+
     pub(super) fn phase_of(&self, id: EntityId) -> Option<Phase> {
         self.entities.get(&id).map(|entity| entity.phase())
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, NodeId, Planted, Time};
 use gundo_wire::journal::{Cause, EventType, NameChange};
-use rand_core::Rng;
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
@@ -72,16 +71,15 @@ impl Entity {
         assert!(self.life.is(Phase::Live) && self.lock.is_none(), "{}: only a live entity adopts", self.id);
         self.body = Some(body);
         let player = self.player.as_mut().expect("it has a session");
-        let mut salt = [0; 16];
-        cx.core.rng.fill_bytes(&mut salt);
-        let (session, token) = player.session_after(&key, salt);
+        let session = player.session_after(&key);
+        let token = cx.core.settings.secret.token(self.id, session.known.newest);
         let Created { mut events, names, signals, tells, .. } = created;
         events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
         player.leave_at = None;
         let center = *player.center.get_or_insert(body.chunk());
         let opened = Opened {
-            token,
+            token: Bytes::copy_from_slice(&token.to_bytes()),
             // The highest number has no successor: a client that used it can send no more commands in this session.
             next_seq: player.last_seq.saturating_add(1),
             adoption: session.known.adoption,

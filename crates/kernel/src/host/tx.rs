@@ -153,3 +153,27 @@ impl Transactions {
         }
     }
 }
+
+#[cfg(feature = "planted")]
+impl super::room::Host {
+    /// What a participant is doing, as the table of coverage names it.
+    pub(crate) fn part_in(&self, tx: TxId, entity: EntityId) -> &'static str {
+        let Some(entity) = self.entities.get(&entity) else { return "absent" };
+        match &entity.lock {
+            Some(Lock::Participant { tx: its, .. }) if *its == tx => "locked",
+            Some(_) => "locked for another",
+            None if entity.life.is(super::phase::Phase::Live) => "free",
+            None => "not live",
+        }
+    }
+
+    /// What a transaction is doing.
+    pub(crate) fn coordinates(&self, tx: TxId) -> &'static str {
+        match self.desk.txs.running.get(&tx).map(|tx| tx.phase) {
+            None => "unknown",
+            Some(TxPhase::Preparing) => "preparing",
+            Some(TxPhase::BackingOff) => "backing off",
+            Some(TxPhase::Appending) => "appending",
+        }
+    }
+}

@@ -91,8 +91,11 @@ impl Entity {
         player.credit_mm = player.credit_mm.saturating_add(gained).min(way_mm(saved_us));
         player.moved_at = now;
         let distance = from.at.distance(wish.at);
-        let verdict = if distance > player.credit_mm {
+        let fast = distance > player.credit_mm && !cx.core.planted(Planted::SpeedUnchecked);
+        let verdict = if fast {
             Err(Refusal::new("too_fast", "Nobody runs that fast."))
+        } else if cx.core.planted(Planted::WallsIgnored) {
+            Ok(())
         } else {
             let place = (self.id, Some(from), self.durable.last_at);
             let eyes = Vicinity::of(&cx.crowd.interest, self.id, player.stands_around());
@@ -103,8 +106,9 @@ impl Entity {
             })
         };
         if verdict.is_ok() {
-            assert!(distance <= player.credit_mm, "no move exceeds the credit");
-            player.credit_mm -= distance;
+            let walked = distance <= player.credit_mm || cx.core.planted(Planted::SpeedUnchecked);
+            assert!(walked, "no move exceeds the credit");
+            player.credit_mm = player.credit_mm.saturating_sub(distance);
             self.body = Some(wish);
             cx.core.counters.moves += 1;
             cx.crowd.publisher.move_to(self.id, Some(wish));

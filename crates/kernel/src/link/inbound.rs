@@ -60,6 +60,11 @@ impl Inbound {
         self.received
     }
 
+    #[cfg(feature = "planted")]
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Whether the other side must hear what has arrived, before it keeps too much.
     pub(super) fn owes(&self, bytes_max: usize) -> bool {
         self.unsaid >= bytes_max / TELL_SHARE

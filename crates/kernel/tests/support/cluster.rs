@@ -92,6 +92,8 @@ pub struct Cluster {
     pub spoilt: Option<EntityId>,
     /// The journal cannot be read.
     pub unreadable: bool,
+    /// Entities that nodes have asked the journal for.
+    pub loads: usize,
     /// Every n-th bundle of frames between nodes is lost (0: none).
     pub lose_every: u64,
     pub strike: Option<Strike>,
@@ -172,6 +174,7 @@ impl Cluster {
             full: false,
             spoilt: None,
             unreadable: false,
+            loads: 0,
             lose_every: 0,
             strike: None,
             keyframes: 0,

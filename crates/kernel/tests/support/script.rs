@@ -80,7 +80,7 @@ fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
         "steal" => {
             // Somebody knows the player's id, but not the secret.
             let mut token = cluster.clients[find(cluster, words[1])].session.token().to_vec();
-            token[23] ^= 1;
+            token[31] ^= 1;
             cluster.connect_with(words[2], number(words, 3) as u16, token.into());
         }
         "again" => {
@@ -107,7 +107,7 @@ fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
             let token = cluster.kept.clone();
             cluster.connect_with(words[1], number(words, 2) as u16, token);
         }
-        "forge" => drop(cluster.connect_with(words[1], number(words, 2) as u16, Bytes::from(vec![7; 24]))),
+        "forge" => drop(cluster.connect_with(words[1], number(words, 2) as u16, Bytes::from(vec![7; 32]))),
         _ => return false,
     }
     true

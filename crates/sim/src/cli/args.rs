@@ -51,6 +51,9 @@ pub(super) struct Runs {
     /// Continue after a failure.
     #[arg(long)]
     pub(super) keep_going: bool,
+    /// Print which states have had which messages, and which have not. Needs a program with the feature `planted`.
+    #[arg(long)]
+    pub(super) coverage: bool,
     /// Plant this bug. `mutants --list` prints the names.
     #[arg(long, value_name = "NAME", value_parser = planted)]
     pub(super) plant: Option<Planted>,

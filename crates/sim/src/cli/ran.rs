@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::coverage::Coverage;
 use crate::plan::Dial;
 use crate::run::{FailureKind, Report};
 
@@ -47,6 +48,7 @@ pub(super) struct Total {
     pub(super) answers: u64,
     pub(super) shown: u64,
     pub(super) inputs: u64,
+    pub(super) coverage: Coverage,
 }
 
 impl Total {
@@ -68,6 +70,7 @@ impl Total {
         self.answers += report.counts.answers;
         self.shown += report.counts.shown;
         self.inputs += report.counts.inputs;
+        self.coverage.merge(&report.coverage);
     }
 
     pub(super) fn hours(&self) -> f64 {

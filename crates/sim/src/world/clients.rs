@@ -122,6 +122,7 @@ impl World {
         {
             self.people[person].wishes.body = body;
         }
+        self.cheat(person, client);
         self.watch_something(client);
         self.drain_client(client);
     }

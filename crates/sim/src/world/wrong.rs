@@ -42,7 +42,9 @@ impl World {
             self.unsteady_until = self.now + 10 * second;
         }
         match dial {
-            Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes => return false,
+            Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes | Dial::Cheats => {
+                return false;
+            }
             Dial::Partition | Dial::OneWay | Dial::Frames => return self.cut_links(dial),
             Dial::Reset | Dial::Scatter | Dial::Forget => return self.reset_link(dial),
             Dial::Cut | Dial::Hang | Dial::Apart | Dial::Lazy => return self.keep_apart(dial),
@@ -340,6 +342,7 @@ impl World {
         self.crash_storage(dies);
         let ended = self.nodes.iter().filter(|(key, _)| dies(key));
         self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
+        self.keep_coverage(dies);
         self.nodes.retain(|key, _| !dies(key));
         self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
@@ -485,7 +488,7 @@ impl World {
         let conn = ConnId(self.next_conn);
         self.judge.hostile(conn);
         let mut bytes = |n: usize| -> Vec<u8> { (0..n).map(|_| self.wrong.next_u64() as u8).collect() };
-        let (nonce, token, payload) = (bytes(16), bytes(24), bytes(60));
+        let (nonce, token, payload) = (bytes(16), bytes(32), bytes(60));
         let name = format!("evil{}", self.hostiles);
         let hello = |name: &str, token: &[u8], nonce: &[u8]| {
             let (token, nonce) = (token.to_vec().into(), nonce.to_vec().into());

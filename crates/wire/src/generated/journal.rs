@@ -72,10 +72,10 @@ pub struct Session {
     /// number of the session, from 1
     #[prost(uint64, tag = "1")]
     pub session: u64,
-    /// SHA-256 of the newest resume token
+    /// earlier versions: SHA-256 of the newest resume token
     #[prost(bytes = "bytes", tag = "2")]
     pub token: ::prost::bytes::Bytes,
-    /// SHA-256 of the one it was given for, good until a newer one is first used
+    /// SHA-256 of the nonce (or old token) that the newest token was given for, good until that is used
     #[prost(bytes = "bytes", tag = "3")]
     pub token_before: ::prost::bytes::Bytes,
     /// how many connections have adopted the session
@@ -86,9 +86,12 @@ pub struct Session {
     pub tokens_given: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// client may hold any of them
     ///
-    /// 16 random bytes: `token` is the first 16 bytes of SHA-256(salt, the one it was given for)
+    /// earlier versions: 16 random bytes that `token` was made from
     #[prost(bytes = "bytes", tag = "6")]
     pub salt: ::prost::bytes::Bytes,
+    /// number of the newest resume token; good are this one, the one before, and any higher one
+    #[prost(uint64, tag = "7")]
+    pub newest: u64,
 }
 impl ::prost::Name for Session {
     const NAME: &'static str = "Session";

@@ -61,7 +61,10 @@ impl Cluster {
                 self.disk.push(node, batch);
                 self.schedule_commit();
             }
-            Output::Load { entity, load } => self.fly(LOAD_US, Flight::Loaded { node, entity, load }),
+            Output::Load { entity, load } => {
+                self.loads += 1;
+                self.fly(LOAD_US, Flight::Loaded { node, entity, load });
+            }
             Output::List { kind, ids, max, list } => {
                 self.fly(LOAD_US, Flight::Listed { node, kind, ids, max, list });
             }

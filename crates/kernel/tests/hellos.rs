@@ -1,0 +1,105 @@
+//! Floods of hellos with invented tokens: answered without the journal, while those who have a token of the world's get in.
+
+mod support;
+
+use bytes::Bytes;
+use gundo_types::ConnId;
+use gundo_wire::client::{ClientMessage, Hello, PROTOCOL};
+use support::cluster::Cluster;
+
+/// Says hello with this token on a connection of its own.
+fn say_hello(cluster: &mut Cluster, conn: u64, token: Vec<u8>) {
+    let hello = Hello { protocol: PROTOCOL, token: token.into(), ..Default::default() };
+    let message = ClientMessage { hello: Some(hello), ..Default::default() };
+    let node = *cluster.nodes.keys().next().expect("a node");
+    cluster.input(node, gundo_kernel::Input::Client { conn: ConnId(1 << 40 | conn), message });
+}
+
+/// Ann's player is not loaded: she left some time ago.
+fn ann_has_left() -> (Cluster, Bytes, u64) {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    let (token, player) = (cluster.clients[ann].session.token().clone(), cluster.player(ann).id);
+    cluster.leave(ann);
+    cluster.run_ms(3_000);
+    (cluster, token, player)
+}
+
+/// Random bytes that begin with this id.
+fn invented(cluster: &mut Cluster, id: u64, len: usize) -> Vec<u8> {
+    let mut token = id.to_be_bytes().to_vec();
+    while token.len() < len {
+        token.extend(cluster.chance(u64::MAX).to_le_bytes());
+    }
+    token.truncate(len);
+    token
+}
+
+#[test]
+fn invented_tokens_do_not_reach_the_journal() {
+    let (mut cluster, token, player) = ann_has_left();
+    let (len, before) = (token.len(), cluster.loads);
+    for k in 0..2_000 {
+        // Of players that exist and of those that do not.
+        let id = if k % 2 == 0 { player } else { cluster.chance(u64::MAX) };
+        let token = invented(&mut cluster, id, len);
+        say_hello(&mut cluster, k, token);
+    }
+    cluster.run_ms(600);
+    assert_eq!(cluster.loads - before, 0, "nothing is loaded for an invented token");
+    let refused = cluster.nodes.values().map(|node| node.counters().refused_bad_token).sum::<u64>();
+    assert_eq!(refused, 2_000);
+    let ann = cluster.connect_with("ann", 1, token);
+    cluster.run_ms(600);
+    assert_eq!(cluster.clients[ann].welcomes, 1, "who has a token gets in");
+}
+
+/// Tokens of earlier versions have nothing that a node could check: only the player's stream says whether they are good.
+#[test]
+fn old_tokens_reach_the_journal_some_at_a_time() {
+    let (mut cluster, token, player) = ann_has_left();
+    let before = cluster.loads;
+    for k in 0..2_000 {
+        let id = if k % 2 == 0 { player } else { cluster.chance(u64::MAX) };
+        let old = invented(&mut cluster, id, 24);
+        say_hello(&mut cluster, k, old);
+        cluster.run_ms(1);
+    }
+    // 40 at once, and 10 in each of two seconds.
+    assert!((30..=61).contains(&(cluster.loads - before)), "{} loads", cluster.loads - before);
+    let ann = cluster.connect_with("ann", 1, token);
+    cluster.run_ms(600);
+    assert_eq!(cluster.clients[ann].welcomes, 1, "who has a token of this version gets in");
+}
+
+/// A world that was restored from a backup knows players who have reconnected since, and those who said hello only since.
+#[test]
+fn a_backup_locks_nobody_out() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    let first = cluster.clients[ann].session.token().clone();
+    let (backup, world_ms) = (cluster.disk.store.clone(), cluster.world().0);
+    let mut newest = first.clone();
+    for node in [2, 3, 1, 2] {
+        let ann = cluster.connect_with("ann", node, newest.clone());
+        cluster.run_ms(600);
+        assert_ne!(*cluster.clients[ann].session.token(), newest);
+        newest = cluster.clients[ann].session.token().clone();
+    }
+    let bob = cluster.connect("bob", 1);
+    cluster.run_ms(600);
+    let nonce = cluster.nonces["bob"];
+    assert_eq!(cluster.clients[bob].welcomes, 1);
+
+    let mut restored = Cluster::with_store(3, 2, backup, world_ms);
+    let ann = restored.connect_with("ann", 2, newest);
+    let bob = restored.connect_as("bob", 3, Bytes::new(), nonce);
+    restored.run_ms(600);
+    assert_eq!([ann, bob].map(|c| restored.clients[c].welcomes), [1, 1]);
+    // What was used before the backup is used up now.
+    let late = restored.connect_with("ann", 1, first);
+    restored.run_ms(600);
+    assert_eq!(restored.clients[late].refused, ["bad_token"]);
+}

@@ -1,0 +1,156 @@
+//! Players who cheat: about where they are, how fast they walk, how much they ask at once, and in every number.
+//!
+//! A cheat is a player with an honest client program whose connection also carries lies. It lies only while faults happen, so that
+//! it comes to rest with the others. What its connection is told is not compared with what it said; everything else is checked
+//! as for honest players, and those must not notice it.
+
+use gundo_types::Point;
+use gundo_wire::client::{ClientMessage, Command, EntityId as WireEntity, Hello, Move, PROTOCOL};
+
+use super::World;
+use crate::plan::Dial;
+use crate::story::About;
+
+/// Of so many steps a cheat lies in one.
+const LIES_EVERY: u64 = 3;
+/// For so long it claims the same place, or walks in the same direction, µs: so it also lies while its player changes its node.
+const INSISTS_US: u64 = 4_000_000;
+
+impl World {
+    /// Whether this player cheats.
+    fn is_cheat(&self, person: usize) -> bool {
+        let Some(percent) = self.plan.dials.get(&Dial::Cheats) else { return false };
+        // Spread evenly, and the first player is among them.
+        (person as u64 * 37) % 100 < u64::from(*percent)
+    }
+
+    /// A step of a player who cheats, beside what it does honestly.
+    pub(super) fn cheat(&mut self, person: usize, client: usize) {
+        if !self.faulty || !self.is_cheat(person) || self.wrong.below(LIES_EVERY) > 0 {
+            return;
+        }
+        let Some((_, conn)) = self.clients[client].conn else { return };
+        self.judge.hostile(conn);
+        self.judge.disordered(conn);
+        *self.counts.faults.entry(Dial::Cheats).or_insert(0) += 1;
+        let what = match self.wrong.below(12) {
+            0..=4 => self.lie_about_place(person, client),
+            5 | 6 => self.run_too_fast(person, client),
+            7 | 8 => self.walk_through_walls(person, client),
+            9 => self.ask_too_much(client),
+            10 => self.lie_in_numbers(client),
+            _ => self.break_the_protocol(person, client),
+        };
+        self.story.tell(self.now, About::player(person), || format!("player {person} cheats: {what}"));
+    }
+
+    /// What a cheat insists on at this time: the same number for some seconds.
+    fn obsession(&self, person: usize) -> u64 {
+        let since = self.now / INSISTS_US;
+        (person as u64 ^ since << 8).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+    }
+
+    /// Says that it stands far away, and goes on saying it.
+    fn lie_about_place(&mut self, person: usize, client: usize) -> &'static str {
+        let at = self.people[person].wishes.body.at;
+        let obsession = self.obsession(person);
+        let far = |bits: u64| 20_000 + (bits % 300_000) as i32;
+        let (dx, dy) = (far(obsession), far(obsession >> 20));
+        let sign = |v: i32, bit: u64| if obsession >> bit & 1 == 0 { v } else { -v };
+        let to = Point::new(at.x.saturating_add(sign(dx, 61)), at.y.saturating_add(sign(dy, 62)));
+        self.move_as(client, 1, to);
+        "a place far away"
+    }
+
+    /// Walks several seconds' way in a moment.
+    fn run_too_fast(&mut self, person: usize, client: usize) -> &'static str {
+        let mut to = self.people[person].wishes.body.at;
+        let pace = 400 + self.wrong.below(4_000) as i32;
+        let (east, south) = (self.obsession(person) >> 50 & 1 == 0, self.obsession(person) >> 51 & 1 == 0);
+        for count in 1..=12 {
+            to.x = to.x.saturating_add(if east { pace } else { -pace });
+            to.y = to.y.saturating_add(if south { pace } else { -pace });
+            self.move_as(client, count, to);
+        }
+        "too fast"
+    }
+
+    /// Goes straight on at a walker's pace, whatever is in the way.
+    fn walk_through_walls(&mut self, person: usize, client: usize) -> &'static str {
+        let obsession = self.obsession(person);
+        let pace = (self.speed / 10).max(1) as i32;
+        let body = &mut self.people[person].wishes.body;
+        match obsession >> 40 & 3 {
+            0 => body.at.x = body.at.x.saturating_add(pace),
+            1 => body.at.x = body.at.x.saturating_sub(pace),
+            2 => body.at.y = body.at.y.saturating_add(pace),
+            _ => body.at.y = body.at.y.saturating_sub(pace),
+        }
+        let to = body.at;
+        self.move_as(client, 1, to);
+        "through walls"
+    }
+
+    /// More commands at once than it may have open, and more watches than it may have.
+    fn ask_too_much(&mut self, client: usize) -> &'static str {
+        let said = self.clients[client].said.back().cloned().unwrap_or_default();
+        let many = 33 + self.wrong.below(70);
+        let command = |k| Command { seq: said.seq + k, payload: said.payload.clone(), ..Default::default() };
+        let commands = (1..=many).map(command).collect();
+        self.lie(client, ClientMessage { commands, ..Default::default() });
+        for k in 0..20 {
+            let watch = Some(WireEntity { kind: 2 + k % 3, id: self.wrong.below(1 << 20) });
+            self.lie(client, ClientMessage { watch, ..Default::default() });
+        }
+        "too much at once"
+    }
+
+    /// Numbers that nobody gave: used already, far ahead, at their limits; payloads that are too long.
+    fn lie_in_numbers(&mut self, client: usize) -> &'static str {
+        let said = self.clients[client].said.front().cloned().unwrap_or_default();
+        let ends = [i32::MIN, i32::MIN + 1, -1, 0, i32::MAX - 1, i32::MAX];
+        let mut end = || ends[self.wrong.below(6) as usize];
+        let (x, y) = (end(), end());
+        let seq = [0, 1, u32::MAX - 1, u32::MAX][self.wrong.below(4) as usize];
+        let wish = Move { seq, x, y, heading: u32::MAX, speed: u32::MAX };
+        self.lie(client, ClientMessage { r#move: Some(wish), ..Default::default() });
+        // A number near the end of all numbers would leave none for the player itself.
+        let seq = [0, 1, said.seq, said.seq + 40, said.seq + 1_000][self.wrong.below(5) as usize];
+        let len = [0, 1, 4_096, 4_097, 16_000][self.wrong.below(5) as usize];
+        let lost = [0, 1, u32::MAX][self.wrong.below(3) as usize];
+        let payload = if len == 1 { said.payload } else { vec![self.wrong.next_u64() as u8; len].into() };
+        let commands = vec![Command { seq, payload, lost }];
+        self.lie(client, ClientMessage { commands, ..Default::default() });
+        "numbers"
+    }
+
+    /// Says hello again, or as somebody else.
+    fn break_the_protocol(&mut self, person: usize, client: usize) -> &'static str {
+        if self.wrong.below(6) > 0 {
+            return self.run_too_fast(person, client);
+        }
+        let mut token = self.people[person].tokens.last().cloned().unwrap_or_default().to_vec();
+        if let Some(last) = token.last_mut() {
+            *last ^= 1;
+        }
+        let hello = Hello { protocol: PROTOCOL, token: token.into(), ..Default::default() };
+        self.lie(client, ClientMessage { hello: Some(hello), ..Default::default() });
+        "hello again"
+    }
+
+    fn move_as(&mut self, client: usize, seq: u32, to: Point) {
+        let wish = Move { seq, x: to.x, y: to.y, heading: 0, speed: 40 };
+        self.lie(client, ClientMessage { r#move: Some(wish), ..Default::default() });
+    }
+
+    /// Sends it after what the client sent before.
+    fn lie(&mut self, client: usize, message: ClientMessage) {
+        let c = &mut self.clients[client];
+        let Some((node, conn)) = c.conn else { return };
+        c.up_at = (self.now + c.distance_us).max(c.up_at);
+        let at = c.up_at;
+        if self.conns.contains_key(&conn) {
+            self.queue.push(at, super::Flight::ToNode { node, conn, message });
+        }
+    }
+}

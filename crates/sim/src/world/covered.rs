@@ -1,0 +1,22 @@
+//! What the machines of all nodes have had.
+
+use super::{Key, World};
+use crate::coverage::Coverage;
+
+impl World {
+    /// Nodes end: keeps what theirs have had.
+    pub(super) fn keep_coverage(&mut self, ends: &dyn Fn(&Key) -> bool) {
+        #[cfg(feature = "planted")]
+        for (_, node) in self.nodes.iter().filter(|(key, _)| ends(key)) {
+            self.coverage.merge(&node.kernel.coverage);
+        }
+        #[cfg(not(feature = "planted"))]
+        let _ = ends;
+    }
+
+    /// What all have had.
+    pub(crate) fn take_coverage(mut self) -> Coverage {
+        self.keep_coverage(&|_| true);
+        self.coverage
+    }
+}

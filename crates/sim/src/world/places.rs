@@ -1,0 +1,133 @@
+//! The checker of places: nobody is ever anywhere that speed, walls and time do not allow.
+//!
+//! It looks at the bodies that owners show, at every step of the run. While one node owns a player without a break, it may go as far
+//! as its speed allows in the time since, plus what it may have saved up. After a takeover, a resume or a crash it may stand where it
+//! was shown before, or as far from there as its speed allows in the time since then, plus [`FORGIVEN_US`]. It never stands where the
+//! game says that nobody can. See "Places" in docs/protocols-between-nodes.md.
+
+use std::collections::BTreeMap;
+
+use gundo_kernel::{Input, Peer, ToPlayer};
+use gundo_types::{EntityId, Point};
+
+use super::{Key, World};
+use crate::judge::{Guarantee, Verdict, violated};
+
+/// A player saves up the movement of one second, and its node measures time in steps, µs.
+const SAVED_US: u64 = 1_200_000;
+/// What nobody can know after a takeover, µs: the second saved up, and by how much the world clocks of two nodes may differ.
+const FORGIVEN_US: u64 = 5_000_000;
+/// The clock of a node runs up to a tenth faster, %.
+const FASTEST_PERCENT: u64 = 110;
+/// A place closer to the last one noted is not noted.
+const NOTED_MM: u64 = 300;
+
+/// Where players were.
+#[derive(Default)]
+pub(super) struct Places {
+    tracks: BTreeMap<EntityId, Track>,
+    look: u64,
+    /// Bodies looked at.
+    pub(super) looked: u64,
+}
+
+/// The way of one player.
+struct Track {
+    holder: Key,
+    /// The last look at which it was there.
+    look: u64,
+    at_us: u64,
+    at: Point,
+    /// How far it may go at once.
+    credit_mm: u64,
+    /// Its session went on at its node by a request: its place was judged as after a takeover.
+    resumed: bool,
+    /// Where it was, and when.
+    been: Vec<(u64, Point)>,
+}
+
+impl World {
+    /// A node takes an input.
+    pub(super) fn note_resumes(&mut self, input: &Input) {
+        if let Input::Peer {
+            message: Peer::ToPlayer { player, message: ToPlayer::Resume { .. }, .. }, ..
+        } = input
+            && let Some(track) = self.places.tracks.get_mut(player)
+        {
+            track.resumed = true;
+        }
+    }
+
+    /// Looks at everybody.
+    pub(crate) fn check_places(&mut self) -> Verdict {
+        let (player, now) = (self.rules.player_kind(), self.now);
+        let mut places = std::mem::take(&mut self.places);
+        places.look += 1;
+        let mut verdict = Ok(());
+        for (key, node) in self.nodes.iter().filter(|(_, node)| self.is_member(node)) {
+            for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
+                let Some((.., Some(body))) = real.shown else { continue };
+                if let Err(why) = places.see(self, *key, real.id, body.at, now)
+                    && verdict.is_ok()
+                {
+                    let name = self.judge.name(real.id);
+                    let text = format!("{name} on n{} {why}", key.node);
+                    verdict = violated(Guarantee::G8, text);
+                }
+            }
+        }
+        self.places = places;
+        verdict
+    }
+}
+
+impl Places {
+    /// A player is seen.
+    fn see(&mut self, world: &World, holder: Key, id: EntityId, at: Point, now: u64) -> Result<(), String> {
+        self.looked += 1;
+        let way_mm = |us: u64| us.saturating_mul(u64::from(world.speed)) / 1_000_000 * FASTEST_PERCENT / 100;
+        let look = self.look;
+        let stands = || match world.game.may_stand(world.plan.seed, at) {
+            true => Ok(()),
+            false => Err(format!("stands at {} {}, where nobody can", at.x, at.y)),
+        };
+        let Some(track) = self.tracks.get_mut(&id) else {
+            let been = vec![(now, at)];
+            let credit_mm = way_mm(SAVED_US);
+            let track = Track { holder, look, at_us: now, at, credit_mm, resumed: false, been };
+            self.tracks.insert(id, track);
+            return stands();
+        };
+        let stays = track.holder == holder && track.look + 1 == look && !track.resumed;
+        let moved_mm = track.at.distance(at);
+        let may_mm = track.credit_mm.saturating_add(way_mm(now - track.at_us));
+        if stays && moved_mm > may_mm {
+            return Err(format!(
+                "went {moved_mm} mm from {} {} to {} {} in {} ms, and may go {may_mm}",
+                track.at.x,
+                track.at.y,
+                at.x,
+                at.y,
+                (now - track.at_us) / 1_000
+            ));
+        }
+        let from = |(then, been): &(u64, Point)| been.distance(at) <= way_mm(now - then + FORGIVEN_US);
+        if !stays && !track.been.iter().rev().any(from) {
+            return Err(format!(
+                "is at {} {} after a takeover, and was at {} {} before, {} ms ago",
+                at.x,
+                at.y,
+                track.at.x,
+                track.at.y,
+                (now - track.at_us) / 1_000
+            ));
+        }
+        let credit_mm = if stays { may_mm - moved_mm } else { u64::MAX };
+        track.credit_mm = credit_mm.min(way_mm(SAVED_US));
+        (track.holder, track.look, track.at_us, track.at, track.resumed) = (holder, look, now, at, false);
+        if track.been.last().is_none_or(|(_, been)| been.distance(at) >= NOTED_MM) {
+            track.been.push((now, at));
+        }
+        if moved_mm > 0 { stands() } else { Ok(()) }
+    }
+}
