@@ -31,6 +31,8 @@ pub struct Session {
     state: State,
     ring: EdgeRing,
     player: Option<EntityId>,
+    /// The world behind the edges, as the last Welcome or refusal said.
+    world_id: Bytes,
     commands: Commands,
     move_seq: u32,
     wants_stats: bool,
@@ -68,6 +70,7 @@ impl Session {
             commands: Commands::new(settings.commands_unanswered_max, settings.commands_waiting_max),
             settings,
             player: None,
+            world_id: Bytes::new(),
             move_seq: 0,
             wants_stats: false,
             watched: BTreeSet::new(),
@@ -96,6 +99,11 @@ impl Session {
     /// The own player, once welcomed.
     pub fn player(&self) -> Option<EntityId> {
         self.player
+    }
+
+    /// Which world answered last, 16 bytes; empty before the first answer. Keep tokens by it.
+    pub fn world_id(&self) -> &Bytes {
+        &self.world_id
     }
 
     /// The newest resume token; empty before the first Welcome.
@@ -219,6 +227,7 @@ impl Session {
     pub fn introduce(&mut self, now: Time, name: impl Into<String>, nonce: [u8; 16]) {
         self.settings.name = name.into();
         self.settings.token = Bytes::new();
+        self.settings.world_id = self.world_id.clone();
         self.settings.nonce = Some(nonce);
         self.lose_commands(now);
         self.commands.begin_at_zero();

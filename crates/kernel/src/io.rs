@@ -434,8 +434,8 @@ pub struct Counters {
     pub refused_storage_full: u64,
     /// New players refused because the node was too busy.
     pub refused_busy_world: u64,
-    /// Hellos refused for a token that this world has not made, or that is damaged: from memory.
-    pub refused_bad_token: u64,
+    /// Hellos refused for a token that this world has not made, or for naming another world: from memory.
+    pub refused_unknown_world: u64,
     /// Hellos with tokens of an earlier version that were to come back, because there were too many of them.
     pub refused_old_token: u64,
     /// Hellos refused because the node's world time was more than a second off.

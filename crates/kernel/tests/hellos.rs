@@ -9,7 +9,11 @@ use support::cluster::Cluster;
 
 /// Says hello with this token on a connection of its own.
 fn say_hello(cluster: &mut Cluster, conn: u64, token: Vec<u8>) {
-    let hello = Hello { protocol: PROTOCOL, token: token.into(), ..Default::default() };
+    say(cluster, conn, Hello { token: token.into(), ..Hello::default() });
+}
+
+fn say(cluster: &mut Cluster, conn: u64, hello: Hello) {
+    let hello = Hello { protocol: PROTOCOL, ..hello };
     let message = ClientMessage { hello: Some(hello), ..Default::default() };
     let node = *cluster.nodes.keys().next().expect("a node");
     cluster.input(node, gundo_kernel::Input::Client { conn: ConnId(1 << 40 | conn), message });
@@ -48,7 +52,7 @@ fn invented_tokens_do_not_reach_the_journal() {
     }
     cluster.run_ms(600);
     assert_eq!(cluster.loads - before, 0, "nothing is loaded for an invented token");
-    let refused = cluster.nodes.values().map(|node| node.counters().refused_bad_token).sum::<u64>();
+    let refused = cluster.nodes.values().map(|node| node.counters().refused_unknown_world).sum::<u64>();
     assert_eq!(refused, 2_000);
     let ann = cluster.connect_with("ann", 1, token);
     cluster.run_ms(600);
@@ -102,4 +106,30 @@ fn a_backup_locks_nobody_out() {
     let late = restored.connect_with("ann", 1, first);
     restored.run_ms(600);
     assert_eq!(restored.clients[late].refused, ["bad_token"]);
+}
+
+/// A server that was started on another data directory must not make clients throw their keys away.
+#[test]
+fn another_world_says_that_it_is_another() {
+    let (mut cluster, token, _) = ann_has_left();
+    let ann = cluster.connect_with("ann", 1, token);
+    cluster.run_ms(600);
+    let session = &cluster.clients[ann].session;
+    let (ours, token) = (session.world_id().clone(), session.token().clone());
+    assert_eq!(ours.len(), 16);
+    let refused = |cluster: &Cluster| {
+        cluster.nodes.values().map(|node| node.counters().refused_unknown_world).sum::<u64>()
+    };
+    // Who names a world wants that one and no other, with a good key and without one.
+    for (k, token) in [(1, token.clone()), (2, Bytes::new())] {
+        let (world_id, nonce) = (Bytes::from_static(&[9; 16]), Bytes::from_static(&[3; 16]));
+        say(&mut cluster, k, Hello { token, world_id, nonce, name: "bob".into(), ..Hello::default() });
+        cluster.run_ms(600);
+        assert_eq!(refused(&cluster), k);
+        assert!(cluster.clients[ann].session.is_live(), "nobody took the session over");
+    }
+    say(&mut cluster, 3, Hello { token, world_id: ours, ..Hello::default() });
+    cluster.run_ms(600);
+    assert_eq!(refused(&cluster), 2);
+    assert!(!cluster.clients[ann].session.is_live(), "this one did");
 }

@@ -107,7 +107,7 @@ const COUNTERS: [Row<CounterOf>; 34] = [
         "gundo_tokens_refused_total",
         Some(("token", "invented")),
         "Hellos with a token that was refused without reading the journal",
-        |c| c.refused_bad_token,
+        |c| c.refused_unknown_world,
     ),
     (
         "gundo_tokens_refused_total",

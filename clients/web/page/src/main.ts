@@ -19,7 +19,8 @@ if (!context) throw new Error("this browser cannot draw");
 
 const edge = new URL("ws", location.href);
 edge.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-const client = new Client({ edges: [edge.href], store: new LocalStore("pioneer.token"), client: "pioneer web 0.1" });
+const keys = new LocalStore("pioneer.token");
+const client = new Client({ edges: [edge.href], store: keys, client: "pioneer web 0.1" });
 const changes = new Changes(client, () => performance.now());
 const world = new World(client);
 const walker = new Walker(world);
@@ -125,6 +126,11 @@ function updateGhost(): void {
 client.on("state", (state) => {
   hud.onState(state, client.stateInWords, changes.lostMs);
   showXRay();
+});
+client.on("welcome", (_, { resumed }) => {
+  if (!keys.lasts && !resumed) {
+    hud.toast("Your browser keeps nothing for this page. When you close it, there is no way back to this player.", true);
+  }
 });
 client.on("edges", () => showXRay());
 client.on("notice", (notice) => hud.toast(notice.text, true));

@@ -27,7 +27,7 @@ import { Ledger, type Numbered } from "./ledger.js";
 import { entityKey, Picture, type Entity } from "./picture.js";
 import { Refusal } from "./refusal.js";
 import { describeState, type ConnectionState } from "./state.js";
-import { MemoryStore, type TokenStore } from "./store.js";
+import { bytes as bytesOf, hex, MemoryStore, same, type Key, type KeyStore } from "./store.js";
 import type { Watched } from "./watched.js";
 
 /** The version of the protocol this client speaks. */
@@ -58,7 +58,7 @@ export interface ClientOptions {
   /** WebSocket URLs to start with, at least one; the server sends the others. */
   readonly edges: readonly string[];
   /** Where to store the player's keys; default: in memory. */
-  readonly store?: TokenStore;
+  readonly store?: KeyStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
   /**
@@ -153,11 +153,15 @@ export class Client extends Emitter<ClientEvents> {
   own: Uint8Array = new Uint8Array();
 
   private readonly env: Environment;
-  private readonly store: TokenStore;
+  private readonly store: KeyStore;
   private readonly ring: EdgeRing;
   private readonly ledger = new Ledger();
   private current: ConnectionState = { kind: "idle" };
   private name: string | undefined;
+  /** The id of the world behind the edges, as hexadecimal digits; undefined until it has answered. */
+  private world: string | undefined;
+  /** The key of the last Hello. */
+  private used: Key | undefined;
   private socket: Socket | undefined;
   /** Grows with every socket: messages from older ones are ignored. */
   private generation = 0;
@@ -221,7 +225,7 @@ export class Client extends Emitter<ClientEvents> {
   connect(name?: string): void {
     if (name !== undefined) this.name = name;
     if (this.current.kind === "connected" || this.current.kind === "connecting") return;
-    if (!this.store.load() && this.name === undefined) {
+    if (!this.store.load(this.world) && this.name === undefined) {
       this.become({ kind: "name_needed", refusal: undefined });
       return;
     }
@@ -378,10 +382,11 @@ export class Client extends Emitter<ClientEvents> {
 
   private hello(): void {
     // From the store, not from memory: another tab may have replaced it.
-    const token = this.store.load();
+    this.used = this.store.load(this.world);
     const client = this.options.client ?? "web";
-    const who = token ? { token } : { name: this.name ?? "", nonce: this.nonce() };
-    this.transmit({ hello: { protocol: PROTOCOL, client, ...who } });
+    const who = this.used ? { token: this.used.token } : { name: this.name ?? "", nonce: this.nonce() };
+    const worldId = bytesOf(this.used ? this.used.world : this.world) ?? new Uint8Array();
+    this.transmit({ hello: { protocol: PROTOCOL, client, worldId, ...who } });
     if (this.deadline !== undefined) this.env.cancel(this.deadline);
     const { generation } = this;
     this.deadline = this.env.after(WELCOME_MS, () => generation === this.generation && this.onLost("no_welcome"));
@@ -446,6 +451,7 @@ export class Client extends Emitter<ClientEvents> {
     } catch {
       return this.onLost("bad_bytes");
     }
+    if (message.worldId.length > 0) this.world = hex(message.worldId);
     if (message.refused) return this.onRefused(new Refusal(message.refused.code, message.refused.text));
     if (message.welcome) this.onWelcome(message.welcome, now);
     if (message.edges) this.onEdges(message.edges);
@@ -472,7 +478,7 @@ export class Client extends Emitter<ClientEvents> {
     const resumed = this.me !== undefined && this.me.id === id && this.me.kind === kind;
     if (this.me && !resumed) this.ledger.end(new Refusal("bad_token", "This is another player now."));
     this.welcomes++;
-    this.store.save(welcome.token);
+    this.store.save({ world: this.world ?? "", token: welcome.token });
     this.store.saveNonce(undefined);
     this.name = undefined;
     this.welcome = welcome;
@@ -503,21 +509,32 @@ export class Client extends Emitter<ClientEvents> {
       case "bad_nonce":
       case "suspended":
         return this.end(refusal);
+      case "unknown_world":
+        // The key is good in its own world, and stays; there may be another for this one.
+        return this.onBadKey(refusal, this.used !== undefined && this.used.world !== this.world);
       case "bad_token":
-        // The world does not know this player, so there is nothing to resume.
-        this.store.save(undefined);
-        this.store.saveNonce(undefined);
-        this.ledger.end(refusal);
-        this.picture.clear();
-        this.me = undefined;
-        this.become({ kind: "name_needed", refusal });
-        return;
+        return this.onBadKey(refusal, false);
       default:
         // An existing player has nothing to change: this server, or another, will be ready soon.
-        if (refusal.code === "not_ready" || this.store.load()) return this.onLost(refusal, NOT_READY_MS);
+        if (refusal.code === "not_ready" || this.used) return this.onLost(refusal, NOT_READY_MS);
         this.name = undefined;
         this.become({ kind: "name_needed", refusal });
     }
+  }
+
+  /** The world does not know this player: tries another key for it if there is one, or else asks for a name. */
+  private onBadKey(refusal: Refusal, keeps: boolean): void {
+    const { used } = this;
+    if (used && !keeps) this.store.forget(used);
+    if (!keeps) this.store.saveNonce(undefined);
+    // Another tab may have been given a newer one.
+    const other = this.store.load(this.world);
+    if (used && other && !same(other.token, used.token)) return this.hello();
+    this.ledger.end(refusal);
+    this.picture.clear();
+    this.me = undefined;
+    this.used = undefined;
+    this.become({ kind: "name_needed", refusal });
   }
 
   private onClosing(closing: Closing): void {

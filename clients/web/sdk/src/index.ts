@@ -10,7 +10,7 @@ export { Emitter } from "./emitter.js";
 export { browserEnvironment, type Environment, type Socket, type SocketEvents } from "./environment.js";
 export { Refusal } from "./refusal.js";
 export { describeState, type ConnectionState } from "./state.js";
-export { LocalStore, MemoryStore, type TokenStore } from "./store.js";
+export { LocalStore, MemoryStore, type Key, type KeyStore, type TextStorage } from "./store.js";
 export { turn, type Body } from "./track.js";
 export type { Correction, Notice, Stats, Welcome } from "./gen/client_pb.js";
 /** Protobuf by hand, for pages without generated code: see `games/meadow/page/meadow.js`. */

@@ -17,7 +17,7 @@ function welcome(over: { nextSeq?: bigint; node?: number; token?: Uint8Array } =
 function setUp(token?: string) {
   const env = new FakeEnvironment();
   const store = new MemoryStore();
-  if (token) store.save(bytes(token));
+  if (token) store.save({ world: "", token: bytes(token) });
   const client = new Client({ edges: ["ws://host:7600/ws"], environment: env, store });
   const states: string[] = [];
   client.on("state", (state) => states.push(state.kind));
@@ -46,7 +46,7 @@ test("a new player: name, welcome, token kept", () => {
   env.socket.say(welcome());
   assert.deepEqual(client.state, { kind: "connected", node: 1 });
   assert.equal(client.stateInWords, "Connected to node 1");
-  assert.equal(text(store.load() ?? bytes("")), "t1");
+  assert.equal(text(store.load()?.token ?? bytes("")), "t1");
   assert.deepEqual(client.edges.map((e) => e.url), ["ws://host:7600/ws", "ws://host:7601/ws", "ws://host:7602/ws"]);
 });
 
@@ -151,7 +151,7 @@ test("a lost connection resumes on the next edge and sends unanswered commands a
   assert.equal(text(env.socket.sent[0]?.hello?.token ?? bytes("")), "t1");
   // The server has received command 2 already: it expects 3 next.
   env.socket.say(welcome({ token: bytes("t2"), nextSeq: 3n, node: 2 }));
-  assert.equal(text(store.load() ?? bytes("")), "t2");
+  assert.equal(text(store.load()?.token ?? bytes("")), "t2");
   assert.deepEqual(env.socket.commands, [{ seq: 2n, text: "b" }, { seq: 3n, text: "c" }]);
   env.socket.say({ replies: [{ seq: 2n, payload: bytes("first") }, { seq: 2n, payload: bytes("second") }, { seq: 3n, payload: bytes("3") }] });
   assert.equal(text(await lost), "first");
@@ -186,7 +186,7 @@ test("taken over by another tab: no reconnecting by itself, and the token of the
   assert.equal(client.stateInWords, "Taken over by another tab");
   env.pass(600_000);
   assert.equal(env.sockets.length, 1);
-  store.save(bytes("of the other tab"));
+  store.save({ world: "", token: bytes("of the other tab") });
   client.connect();
   env.socket.open();
   assert.equal(text(env.socket.sent[0]?.hello?.token ?? bytes("")), "of the other tab");

@@ -91,6 +91,7 @@ impl Session {
             name: self.settings.name.clone(),
             token: self.settings.token.clone(),
             client: self.settings.client.clone(),
+            world_id: self.settings.world_id.clone(),
             nonce: nonce.map(|n| Bytes::copy_from_slice(&n)).unwrap_or_default(),
         };
         self.send(ClientMessage { hello: Some(hello), ..Default::default() });

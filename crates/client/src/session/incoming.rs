@@ -14,6 +14,9 @@ impl Session {
             return;
         }
         self.on_heard(now);
+        if !message.world_id.is_empty() {
+            self.world_id = message.world_id;
+        }
         if let Some(welcome) = message.welcome {
             self.on_welcome(now, welcome);
         }
@@ -63,6 +66,7 @@ impl Session {
         self.next_ping = now.plus_ms(self.settings.ping_every_ms);
         self.player = welcome.player.map(|p| EntityId::new(Kind(p.kind as u16), p.id));
         self.settings.token = welcome.token.clone();
+        self.settings.world_id = self.world_id.clone();
         self.commands.continue_at(welcome.next_seq);
         self.set_world(now, welcome.world_ms);
         if let Some(edges) = welcome.edges.clone() {

@@ -18,6 +18,9 @@ pub struct SessionSettings {
     pub name: String,
     /// Resume token stored by an earlier run; empty: a new player.
     pub token: Bytes,
+    /// The world that gave the token ([`Session::world_id`] of that run); empty: any. Another world refuses it with `unknown_world`:
+    /// keep the token, it is good in its own.
+    pub world_id: Bytes,
     /// Identifies a new player, so that its first Hello makes one player no matter how often it is sent. It is a secret,
     /// because every client that knows it gets the player. Draw it from the operating system's random generator
     /// ([`draw_nonce`](crate::draw_nonce)), once for each new player; only tests and simulations may do otherwise. Default:
@@ -53,6 +56,7 @@ impl SessionSettings {
             edges,
             name: name.into(),
             token: Bytes::new(),
+            world_id: Bytes::new(),
             nonce: None,
             client: concat!("gundo-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             seed: 0,

@@ -1,5 +1,6 @@
 //! How a client enters: its Hello, locating its player, the welcome.
 
+use bytes::Bytes;
 use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
 use gundo_wire::client::{Hello, PROTOCOL, ServerMessage, Welcome};
 use sha2::{Digest, Sha256};
@@ -27,6 +28,9 @@ impl Edge {
             let text = format!("This server speaks protocol {PROTOCOL}. Please update your client.");
             return self.refuse_hello(cx, conn, Refusal::new("bad_protocol", text));
         }
+        if !hello.world_id.is_empty() && hello.world_id != cx.core.settings.secret.world_id().as_slice() {
+            return self.refuse_world(cx, conn);
+        }
         if hello.token.is_empty() && cx.overload.is_closed() {
             cx.core.counters.refused_busy_world += 1;
             let text =
@@ -35,14 +39,13 @@ impl Edge {
         }
         let (id, key) = match key_of(&hello) {
             Ok(key) => key,
-            Err(refusal) if refusal.code == "bad_token" => return self.refuse_token(cx, conn),
             Err(refusal) => return self.refuse_hello(cx, conn, refusal),
         };
         let player = EntityId::new(cx.core.settings.rules.player_kind(), id);
-        // A token that nobody was given ends here: a flood of them costs no read of the journal.
+        // A token that this world has not made ends here: a flood of them costs no read of the journal.
         let forged = matches!(key, Key::Token(token) if !cx.core.settings.secret.made(player, token));
         if forged && !cx.core.planted(Planted::TokenUnchecked) {
-            return self.refuse_token(cx, conn);
+            return self.refuse_world(cx, conn);
         }
         if matches!(key, Key::Old(_)) && !self.old_tokens.take(cx.core.now.time) {
             cx.core.counters.refused_old_token += 1;
@@ -125,19 +128,16 @@ impl Edge {
             motion_unit_mm: gundo_types::MOTION_UNIT_MM as u32,
             adoption: opened.adoption as u32,
         };
-        let message = ServerMessage { welcome: Some(welcome), ..Default::default() };
+        let message = ServerMessage { welcome: Some(welcome), world_id: world_id(cx), ..Default::default() };
         cx.core.send_client(conn, &message, SendClass::Kept);
         self.look_from(cx, conn, opened.center);
     }
 
-    /// The token is not one of this world's.
-    fn refuse_token(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
-        cx.core.counters.refused_bad_token += 1;
-        self.refuse_hello(
-            cx,
-            conn,
-            Refusal::new("bad_token", "This key to your player is not one of this world's."),
-        );
+    /// The client looks for another world, or has a token of one. Its key is good there: it must keep it.
+    fn refuse_world(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
+        cx.core.counters.refused_unknown_world += 1;
+        let text = "This is another world than the one your player lives in. Your key to that one is kept.";
+        self.refuse_hello(cx, conn, Refusal::new("unknown_world", text));
     }
 
     pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {
@@ -146,9 +146,14 @@ impl Edge {
             let player = session.player;
             self.look_no_more(player, conn);
         }
-        let reply = ServerMessage { refused: Some(wire_refusal(refusal)), ..Default::default() };
+        let world_id = world_id(cx);
+        let reply = ServerMessage { refused: Some(wire_refusal(refusal)), world_id, ..Default::default() };
         cx.core.send_client(conn, &reply, SendClass::Kept);
     }
+}
+
+fn world_id(cx: &Rooms<'_>) -> Bytes {
+    Bytes::copy_from_slice(&cx.core.settings.secret.world_id())
 }
 
 /// The player of a Hello, and the key that proves it.

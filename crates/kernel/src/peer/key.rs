@@ -51,12 +51,23 @@ impl Token {
 
 /// The world's secret: whoever has it can make tokens for every player. It is made with the world and never changes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct WorldSecret([u8; 32]);
+pub struct WorldSecret {
+    key: [u8; 32],
+    world_id: [u8; 16],
+}
 
 impl WorldSecret {
     /// The secret with these bytes.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn new(key: [u8; 32]) -> Self {
+        let mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
+        let mac = mac.chain_update(b"world id").finalize().into_bytes();
+        let (world_id, _) = mac.split_first_chunk().expect("32 bytes");
+        Self { key, world_id: *world_id }
+    }
+
+    /// Which world it is. It follows from the secret, and says nothing about it: everybody may know it.
+    pub fn world_id(&self) -> [u8; 16] {
+        self.world_id
     }
 
     /// The player's token with this number.
@@ -72,7 +83,7 @@ impl WorldSecret {
     }
 
     fn mac(&self, player: EntityId, number: u64) -> Hmac<Sha256> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length");
+        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
         // A name for the purpose, so that the secret may serve others.
         mac.chain_update(b"resume token")
             .chain_update(player.kind.0.to_be_bytes())
@@ -111,6 +122,9 @@ mod tests {
         }
         assert_eq!(Token::from_bytes(&token.to_bytes()), Some(token));
         assert_eq!([0, 8, 16, 23, 25].map(|len| Token::from_bytes(&vec![0; len])), [None; 5]);
+        assert!(
+            ours.world_id() != other.world_id() && ours.world_id() == WorldSecret::new([1; 32]).world_id()
+        );
         assert_eq!(format!("{ours:?}"), "WorldSecret", "it does not come into logs");
     }
 }

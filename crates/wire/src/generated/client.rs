@@ -50,6 +50,9 @@ pub struct Hello {
     /// without a token: 16 random bytes, a secret, drawn once for a new player; see the page
     #[prost(bytes = "bytes", tag = "5")]
     pub nonce: ::prost::bytes::Bytes,
+    /// the world that the client expects: ServerMessage.world_id of the one that gave the token; empty: any
+    #[prost(bytes = "bytes", tag = "6")]
+    pub world_id: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for Hello {
     const NAME: &'static str = "Hello";
@@ -194,6 +197,9 @@ pub struct ServerMessage {
     /// said to this player only
     #[prost(message, repeated, tag = "15")]
     pub told: ::prost::alloc::vec::Vec<Told>,
+    /// with welcome and with refused: which world this is, 16 bytes, the same for ever; keep keys by it
+    #[prost(bytes = "bytes", tag = "16")]
+    pub world_id: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for ServerMessage {
     const NAME: &'static str = "ServerMessage";
