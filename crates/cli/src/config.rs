@@ -26,6 +26,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The data directory (default `data` in the current directory).
     pub data: PathBuf,
+    /// The id of the world that must be in the data directory, 32 hexadecimal digits, as the file `world.id` there has it (default: any, and
+    /// none begins a new world). With it a wrong, empty or unmounted directory is an error at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub world_id: Option<String>,
     /// Seed of a new world (default: random). An old world keeps its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -54,6 +58,7 @@ impl Default for Config {
             nodes: solo.nodes,
             listen: solo.listen,
             data: PathBuf::from(DATA_DEFAULT),
+            world_id: None,
             seed: None,
             page: None,
             io_threads: solo.io_threads,

@@ -15,6 +15,7 @@ mod config;
 mod journal;
 mod layers;
 mod logs;
+mod marker;
 mod nodes;
 mod schema;
 mod serve;

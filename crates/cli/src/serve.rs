@@ -11,7 +11,7 @@ use gundo_node::{LocalNodes, Page, Stopper, WorldInfo};
 use crate::app::{Failure, say};
 use crate::cli::ServeArgs;
 use crate::config::Config;
-use crate::{logs, token};
+use crate::{logs, marker, token};
 
 /// Runs the server. `page` is the game's own, if it has one.
 pub(crate) fn serve(
@@ -28,13 +28,19 @@ pub(crate) fn serve(
         )),
         None => page,
     };
+    let expected = config.world_id.as_deref();
+    let new = marker::check(&config.data, expected)?;
     let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
+    marker::settle(&config.data, &gundo_node::settle_world_id(journal.as_ref())?, expected)?;
     let mut settings = config.solo();
     settings.page = page;
     settings.admin_token = Some(token::settle(&config.data)?);
     let nodes = LocalNodes::start(&settings, journal, rules)?;
     listen_to_signals(nodes.stopper())?;
+    if new {
+        say(&format!("{game}: a new world begins in {}", config.data.display()));
+    }
     say(&greeting(game, &config, &nodes));
     nodes.wait()?;
     say(&format!("{game}: everything is saved."));

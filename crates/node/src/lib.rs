@@ -39,5 +39,5 @@ pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::Page;
-pub use nodes::{LocalNodes, Stopper, WorldFault};
+pub use nodes::{LocalNodes, Stopper, WorldFault, settle_world_id};
 pub use settings::{SoloSettings, WorldInfo};

@@ -292,6 +292,15 @@ fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, W
     Ok(WorldInfo { seed, created_ms, settings: settings.world.clone() })
 }
 
+/// The id of the world in the journal, as hexadecimal digits: the one that clients are told. A new world gets one.
+///
+/// # Errors
+/// The journal fails, or its note is damaged.
+pub fn settle_world_id(journal: &dyn Journal) -> Result<String, WorldFault> {
+    let id = settle_secret(journal)?.world_id();
+    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// The world's secret, as 64 hexadecimal digits in the journal: a backup has it too, so a world that was restored knows its players.
 fn settle_secret(journal: &dyn Journal) -> Result<WorldSecret, WorldFault> {
     const KEY: &str = "secret";

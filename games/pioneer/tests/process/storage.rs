@@ -61,6 +61,14 @@ fn a_backup_made_while_people_play_is_a_world_to_go_on_with() {
     assert!(bots.status.success(), "{}", String::from_utf8_lossy(&bots.stderr));
     server.terminate();
     assert!(server.wait().success());
+
+    // A directory that has lost its journal begins no other world in silence.
+    fs::remove_file(restored.join("journal.sqlite")).expect("it is there");
+    let why = pioneer(&["--listen", "127.0.0.1:0"], &restored).expect_err("there is no world");
+    assert!(why.contains("is the home of the world") && why.contains("restore"), "{why}");
+    let restore = ["restore", copy.to_str().expect("UTF-8")];
+    pioneer(&restore, &restored).expect("restored");
+    drop(Server::start(&restored, 0));
 }
 
 #[test]
