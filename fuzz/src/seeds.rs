@@ -17,7 +17,7 @@ pub fn client_messages() -> Seeds {
     let nonce = Bytes::from_static(b"the nonce of Ada");
     let hello =
         Hello { protocol: PROTOCOL, name: "Ada".into(), client: "seed".into(), nonce, ..Default::default() };
-    let token = Bytes::from_static(&[7; 24]);
+    let token = Bytes::from_static(&[7; 32]);
     let resume = Hello { token, name: String::new(), nonce: Bytes::new(), ..hello.clone() };
     let dig = |seq| Command { seq, payload: Bytes::from_static(b"dig"), ..Default::default() };
     let walk = Move { seq: 9, x: -45_123, y: 61_999, heading: 127, speed: 40 };
@@ -212,7 +212,7 @@ fn row(acts: &[(u8, &ClientMessage)]) -> Vec<u8> {
 fn welcome() -> Welcome {
     Welcome {
         player: Some(EntityId { kind: 1, id: 0x0102_0304_0506_0708 }),
-        token: Bytes::from_static(&[9; 24]),
+        token: Bytes::from_static(&[9; 32]),
         next_seq: 1,
         tick_ms: 100,
         world_ms: 86_400_000,

@@ -20,7 +20,7 @@ use gundo_wire::journal::Cause;
 use crate::mutate::cut;
 
 /// A `Hello.token` of this length stands for the newest token that any client received.
-pub const TOKEN_BYTES: usize = 24;
+pub const TOKEN_BYTES: usize = 32;
 
 const NODES: usize = 2;
 const CLIENTS: usize = 4;

@@ -81,6 +81,7 @@ impl Host {
             id: e.id,
             term: e.term,
             frozen: e.life.is(Phase::Frozen),
+            loading: e.life.is(Phase::Loading),
             seq: e.durable.seq,
             settled: e.is_settled() || e.life.is(Phase::Suspended),
             waiting: e.queue.bounded(),
@@ -175,10 +176,9 @@ impl Host {
         }
         self.with(rooms, id, |entity, cx| {
             entity.term = entity.term.max(term);
-            // It was offered to another node, and no node owns it now: only the journal says what happened to it meanwhile.
+            // It was offered to another node, and no node owns it now.
             if entity.life.is(Phase::Frozen) {
-                entity.handoff_failed(cx);
-                entity.start_load(cx);
+                entity.doubt_copy(cx);
             }
         });
     }

@@ -395,6 +395,8 @@ pub struct RealState<'a> {
     pub term: Term,
     /// It is offered to another node, and takes no work until its home has decided who owns it.
     pub frozen: bool,
+    /// It loads its state, and obeys nobody until it has.
+    pub loading: bool,
     /// Seq of its last event, durable or not.
     pub seq: u64,
     /// Whether nothing of it is in flight: no append, no lock, no waiting work.

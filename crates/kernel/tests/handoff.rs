@@ -179,6 +179,34 @@ fn a_copy_that_was_given_away_in_an_earlier_view_is_not_believed() {
     story.cluster.check_pebbles();
 }
 
+/// The old owner has kept its copy, because the home's word is late, while she walked on at the new owner. When that dies, the old
+/// owner gets her back: she stands where she was seen last, not where the old copy does.
+#[test]
+fn a_copy_that_was_given_away_puts_nobody_back() {
+    let mut story = Story::begin();
+    let offered = |cluster: &Cluster| cluster.nodes[&OLD].reals().any(|r| r.id == story.player && r.frozen);
+    while !offered(&story.cluster) {
+        story.cluster.run_ms(1);
+    }
+    story.cluster.slow_links.insert((story.home, OLD), 12_000_000);
+    story.cluster.run_ms(500);
+    assert!(story.cluster.owners(story.player).contains(&story.new), "the new owner has her");
+    let from = story.cluster.clients[story.ann].body.at;
+    let to = gundo_types::Point::new(from.x + 18_000, from.y);
+    story.cluster.walk(story.ann, to);
+    let corrected = story.cluster.clients[story.ann].corrections.len();
+    assert_eq!(story.cluster.clients[story.ann].body.at, to);
+    story.cluster.die(story.new.0);
+    story.cluster.run_ms(300);
+    story.cluster.bury(story.new.0);
+    story.cluster.slow_links.clear();
+    story.cluster.run_ms(3_000);
+    assert_eq!(story.cluster.owners(story.player), [OLD]);
+    let client = &story.cluster.clients[story.ann];
+    assert_eq!((client.body.at, client.corrections.len()), (to, corrected), "{:?}", client.corrections);
+    story.cluster.check_pictures();
+}
+
 #[test]
 fn a_player_follows_its_surroundings_and_nobody_notices() {
     let mut story = Story::begin();

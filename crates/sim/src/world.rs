@@ -140,6 +140,8 @@ pub(crate) struct World {
 const WORLD_MS: u64 = 1_000_000;
 /// Shortest time of a message between nodes, µs.
 const PEER_US: u64 = 100;
+/// How long an edge may take to close a connection, µs.
+const CLOSING_US: u64 = 30_000;
 /// Wait before a start that the coordinator did not answer is tried again, µs.
 const START_AGAIN_US: u64 = 1_000_000;
 /// Seconds at ease after which no node is overloaded.
@@ -483,7 +485,9 @@ impl World {
                 let text = format!("n{} closes connection {}", key.node, conn.0);
                 self.story.tell(self.now, About::node(key.node), || text);
                 self.open.remove(&conn);
-                self.fly(PEER_US, Flight::Gone { node: key, conn });
+                // Its edge first sends what is queued.
+                let after = PEER_US + self.net.below(CLOSING_US);
+                self.fly(after, Flight::Gone { node: key, conn });
                 if let Some(client) = self.conns.get(&conn).copied() {
                     let at = self.down(client);
                     self.queue.push(at + 1, Flight::Broken { client, conn });

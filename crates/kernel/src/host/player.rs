@@ -35,6 +35,8 @@ pub(super) struct Player {
     /// Without a connection: when it leaves the world.
     pub(super) leave_at: Option<Time>,
     pub(super) placed_at: Time,
+    /// Its body here is of before another node had it: where that one showed it last is newer.
+    pub(super) outdated: bool,
     /// Distance it may still go at once, mm; grows with time.
     pub(super) credit_mm: u64,
     pub(super) moved_at: Time,

@@ -47,7 +47,8 @@ impl Entity {
     pub(super) fn stand_again(&mut self, cx: &mut Cx<'_>, resume: &Resume) -> Result<(Body, u64), Refusal> {
         let now = cx.core.now.world;
         let waited_ms = (now - resume.since).min(UNCHECKED_MS_MAX);
-        if let Some(body) = self.body {
+        let outdated = self.player.as_mut().is_some_and(|player| std::mem::take(&mut player.outdated));
+        if let Some(body) = self.body.filter(|_| !outdated || resume.seen.is_none()) {
             return Ok((body, SAVED_US + waited_ms * 1_000));
         }
         let recorded = self.player.as_ref().and_then(|player| player.placed());

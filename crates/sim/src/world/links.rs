@@ -12,6 +12,8 @@ use crate::plan::Dial;
 /// How soon a node learns that a link of its was reset, µs; and how late if the link is half open.
 const LEARNS_US: u64 = 50_000;
 const LEARNS_LATE_US: u64 = 1_500_000;
+/// How soon messages to the same node may be lost for good again, µs.
+const LOST_AGAIN_US: u64 = 900_000;
 /// How long a message of the old connection may wander, µs.
 const WANDERS_US: u64 = 400_000;
 
@@ -92,6 +94,11 @@ impl World {
             // One of them knows, before or after the reset or instead of it.
             let (node, peer, after) = (a, NodeId(b.node), self.wrong.below(2 * LEARNS_US));
             self.fly(after, Flight::LinkLost { node, peer });
+            // And sometimes again, before the link may be reset again.
+            if self.wrong.below(2) == 0 {
+                let again = after + 1 + self.wrong.below(LOST_AGAIN_US);
+                self.fly(again, Flight::LinkLost { node, peer });
+            }
         }
         self.tell_fault(a, || {
             format!("{dial} of the link between n{} and n{}: {lost} messages are lost", a.node, b.node)

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use gundo_kernel::{Input, Peer, ToPlayer};
+use gundo_kernel::{Input, Peer, RealState, ToPlayer};
 use gundo_types::{EntityId, Point};
 
 use super::{Key, World};
@@ -65,7 +65,8 @@ impl World {
         places.look += 1;
         let mut verdict = Ok(());
         for (key, node) in self.nodes.iter().filter(|(_, node)| self.is_member(node)) {
-            for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
+            let obeys = |r: &RealState<'_>| r.id.kind == player && !r.frozen && !r.loading;
+            for real in node.kernel.reals().filter(obeys) {
                 let Some((.., Some(body))) = real.shown else { continue };
                 if let Err(why) = places.see(self, *key, real.id, body.at, now)
                     && verdict.is_ok()

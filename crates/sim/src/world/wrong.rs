@@ -502,11 +502,15 @@ impl World {
         };
         // A stranger who knows a player but not its secret, or whose player is on another node than its connection.
         let known: Vec<_> = self.people.iter().filter_map(|p| p.id).collect();
-        match self.wrong.below(6) {
+        match self.wrong.below(7) {
+            // Nonsense comes first.
+            6 => {}
             4 if !known.is_empty() => {
                 let player = known[self.wrong.below(known.len() as u64) as usize];
                 let mut token = token.clone();
                 token[..8].copy_from_slice(&player.id.to_be_bytes());
+                // Of this version, whose MAC is wrong, or of an earlier one.
+                token.truncate([24, 32][self.wrong.below(2) as usize]);
                 self.judge.thief(conn);
                 say(self, &mut at, hello(&name, &token, &nonce));
             }

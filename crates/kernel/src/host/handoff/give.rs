@@ -113,6 +113,16 @@ impl Entity {
         Some(leaving)
     }
 
+    /// Another node may have had it since it was offered, and has it no more: the journal says what happened, and where that node
+    /// showed its body last says more than the copy here.
+    pub(in crate::host) fn doubt_copy(&mut self, cx: &mut Cx<'_>) {
+        self.handoff_failed(cx);
+        if let Some(player) = &mut self.player {
+            player.outdated = true;
+        }
+        self.start_load(cx);
+    }
+
     /// The receiver does not want it, and has not claimed it.
     pub(super) fn on_offer_refused(&mut self, cx: &mut Cx<'_>, by: (NodeId, Term)) {
         let offered = cx.desk.departures.get(self.id).is_some_and(|l| (l.to, l.term) == by);
@@ -127,9 +137,8 @@ impl Entity {
         if leaving.epoch == cx.core.view.epoch || cx.core.planted(Planted::ThawsAfterGrant) {
             self.thaw(cx);
         } else {
-            // An earlier home may have granted it to a node that was lost since: the journal says what happened.
-            self.handoff_failed(cx);
-            self.start_load(cx);
+            // An earlier home may have granted it to a node that was lost since.
+            self.doubt_copy(cx);
         }
     }
 
