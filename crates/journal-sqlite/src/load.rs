@@ -10,6 +10,7 @@ use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::journal::{EventRecord, EventType, Loaded};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::schema;
 use crate::stats::Counters;
 
 const SNAPSHOT: &str =
@@ -98,7 +99,7 @@ fn read(conn: &Connection, entity: EntityId) -> rusqlite::Result<Loaded> {
     let mut query = conn.prepare_cached(EVENTS)?;
     let events =
         query.query_map(params![kind, id, after as i64, -1], event_row)?.collect::<Result<_, _>>()?;
-    Ok(Loaded { snapshot, events })
+    Ok(Loaded { snapshot, events, generation: schema::generation(conn)? })
 }
 
 /// Runs `read` on the journal as of one moment, whatever is committed or pruned meanwhile.

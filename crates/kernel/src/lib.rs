@@ -25,7 +25,7 @@ mod view;
 
 pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
-    BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass,
+    BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass, TailLost,
     View, WorldSettings,
 };
 pub use peer::{
@@ -265,7 +265,7 @@ impl Node {
             Input::Timeout => {}
             Input::Gauges(gauges) => {
                 self.edge.set_gauges(gauges);
-                self.with_host(|host, rooms| host.set_storage_full(rooms, gauges.storage_full));
+                self.with_host(|host, rooms| host.on_gauges(rooms, gauges));
                 self.overload.on_gauges(&mut self.core, gauges);
             }
             Input::Hold(hold) => self.host.set_hold(hold),

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gundo_edge::Recorder;
-use gundo_journal::Room;
+use gundo_journal::{Fault, Room};
 use gundo_kernel::{Counters, View};
 use gundo_types::NodeId;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
@@ -76,11 +76,23 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 32] = [
+const COUNTERS: [Row<CounterOf>; 34] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
     ("gundo_appends_failed_total", None, "Appends that did not land at once", |c| c.appends_failed),
+    (
+        "gundo_journal_generations_total",
+        None,
+        "Times the journal went back to an earlier state, or failed over",
+        |c| c.journal_generations,
+    ),
+    (
+        "gundo_tails_lost_total",
+        None,
+        "Entities whose newest durable events were gone after that",
+        |c| c.tails_lost,
+    ),
     (
         "gundo_refused_total",
         Some(("code", "storage_busy")),
@@ -268,18 +280,50 @@ impl NodeGauges {
 /// The free space on the journal's disk, and the alarm when it is nearly full.
 pub(crate) struct DiskGauge {
     free: Gauge,
-    low: Arc<AtomicBool>,
+    found: Arc<Found>,
+}
+
+/// What the last look at the journal has found, for the logic threads.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The disk is nearly full.
+    pub(crate) low: AtomicBool,
+    /// [`NO_GENERATION`](Self::NO_GENERATION): nobody could ask yet.
+    generation: AtomicU64,
+}
+
+impl Found {
+    const NO_GENERATION: u64 = u64::MAX;
+
+    /// The generation of the journal, if somebody could ask.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::Relaxed)).filter(|generation| *generation != Self::NO_GENERATION)
+    }
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { low: AtomicBool::default(), generation: AtomicU64::new(Self::NO_GENERATION) }
+    }
 }
 
 impl DiskGauge {
     pub(crate) fn new(recorders: &Recorders) -> Self {
         let text = "Bytes free on the journal's disk";
-        Self { free: recorders.gauge("gundo_disk_free_bytes", Vec::new(), text), low: Arc::default() }
+        Self { free: recorders.gauge("gundo_disk_free_bytes", Vec::new(), text), found: Arc::default() }
     }
 
-    /// Whether it is nearly full, for the logic threads.
-    pub(crate) fn is_low(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.low)
+    /// What was found, for the logic threads.
+    pub(crate) fn found(&self) -> Arc<Found> {
+        Arc::clone(&self.found)
+    }
+
+    /// Passes on which generation the journal is in; call about once per second. A journal that cannot be read says nothing.
+    pub(crate) fn publish_generation(&self, generation: Result<u64, Fault>) {
+        match generation {
+            Ok(generation) => self.found.generation.store(generation, Ordering::Relaxed),
+            Err(fault) => tracing::debug!(%fault, "cannot ask the journal for its generation"),
+        }
     }
 
     /// Publishes the journal's free space; call about once per second. Logs when it becomes low and when it recovers.
@@ -288,7 +332,7 @@ impl DiskGauge {
         if let Some(bytes) = room.free_bytes {
             self.free.set(bytes as f64);
         }
-        match (self.low.swap(room.is_low, Ordering::Relaxed), room.is_low) {
+        match (self.found.low.swap(room.is_low, Ordering::Relaxed), room.is_low) {
             (false, true) => tracing::error!(
                 free_mib,
                 "the journal's disk is nearly full: commands and new players are refused until there is room"

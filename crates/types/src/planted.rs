@@ -47,6 +47,8 @@ planted! {
         "A load gives the snapshot without the events after it: G1."
     SnapshotUnfenced "snapshot-unfenced"
         "A snapshot is kept though the append it came with did not land: G3."
+    GenerationUnchecked "generation-unchecked"
+        "The journal accepts appends that were decided in an earlier generation: G3."
     NameTakenTwice "name-taken-twice"
         "A name that has an owner is taken by another: G4."
 
@@ -77,6 +79,10 @@ planted! {
         "A node that rewrites a snapshot or a session drops the fields that a newer version wrote there: G1."
     LoadNotRetried "load-not-retried"
         "A failed load is not retried: G10."
+    EntitiesNotReloaded "entities-not-reloaded"
+        "When the journal has gone back to an earlier state, entities go on from what they remember: G3."
+    TailNotNamed "tail-not-named"
+        "When the journal has gone back to an earlier state, nobody says what is lost: G1."
     TimeRunsBack "time-runs-back"
         "An event is dated before the entity's last one when its new node's clock is behind: G3."
 
@@ -123,6 +129,8 @@ planted! {
         "A node that the coordinator does not renew never asks the journal for its row, and ends: G10."
     CutUnresolved "cut-unresolved"
         "Two members that cannot reach each other both stay for ever, because others hear both: G10."
+    OutageExpires "outage-expires"
+        "The first member to reach the coordinator after an outage removes all others, whose leases are over too: G10."
     OldBreakBelieved "old-break-believed"
         "A late report about the link to a node's earlier incarnation counts against the present one: G10."
     ClockJumps "clock-jumps"
