@@ -243,7 +243,7 @@ impl Fences {
 
     fn judge<V: View>(&self, batch: &Batch, view: &mut V, plan: &mut Plan) -> Result<Verdict, V::Error> {
         // Whatever its seqs are: they count events of another history.
-        if batch.generation != plan.generation && !self.planted(Planted::GenerationUnchecked) {
+        if batch.generation != plan.generation {
             return Ok(Verdict::Outdated);
         }
         for incarnation in std::iter::once(&batch.incarnation).chain(&batch.prepared_by) {

@@ -292,6 +292,16 @@ impl MemoryJournal {
         Self::default()
     }
 
+    /// See [`Store::replica`].
+    pub fn replica(&self) -> Replica {
+        self.store().replica()
+    }
+
+    /// See [`Store::fail_over`].
+    pub fn fail_over(&self, to: Replica, wall_ms: u64) -> u64 {
+        self.store().fail_over(to, wall_ms)
+    }
+
     /// See [`Store::plant`].
     pub fn plant(&self, mistake: Option<Planted>) {
         self.store().plant(mistake);

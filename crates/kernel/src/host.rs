@@ -384,6 +384,7 @@ impl Host {
         self.entities.is_empty()
             && self.desk.places.next_leaving().is_none()
             && self.desk.appends.is_empty()
+            && self.desk.storage.waiting() == 0
             && self.desk.departures.len() + self.arrivals.len() == 0
     }
 }

@@ -25,8 +25,8 @@ mod view;
 
 pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
-    BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass, TailLost,
-    View, WorldSettings,
+    BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass,
+    TailLost, View, WorldSettings,
 };
 pub use peer::{
     Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,

@@ -16,7 +16,7 @@ use support::game::{LAND, PlayerCommand, STOCK};
 
 /// A recorded story that goes differently with the mistake.
 #[cfg(feature = "planted")]
-const SCENARIOS: [(Planted, &str); 32] = [
+const SCENARIOS: [(Planted, &str); 34] = [
     (Planted::NoDedupe, "commands_survive_a_cut.txt"),
     (Planted::EarlyReply, "the_journal_hangs.txt"),
     (Planted::EarlyRefusal, "the_journal_hangs.txt"),
@@ -49,6 +49,8 @@ const SCENARIOS: [(Planted, &str); 32] = [
     (Planted::GhostAdopted, "a_hello_that_waits_for_nobody.txt"),
     (Planted::ForgedPlace, "a_forged_place.txt"),
     (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
+    (Planted::EntitiesNotReloaded, "the_journal_goes_back.txt"),
+    (Planted::TailNotNamed, "the_journal_goes_back_behind_a_leaver.txt"),
 ];
 
 /// One of the stories below: it goes well without the mistake and fails with it.

@@ -331,7 +331,8 @@ fn write(dir: &Path, report: &Report, text: &str) -> std::io::Result<PathBuf> {
 }
 
 fn text(report: &Report) -> String {
-    let Report { reason, node, incarnation, epoch, wall_ms, caught, lost, counters, events, left_out } = report;
+    let Report { reason, node, incarnation, epoch, wall_ms, caught, lost, counters, events, left_out } =
+        report;
     let mut text = String::new();
     let _ = write!(
         text,
@@ -354,7 +355,8 @@ fn text(report: &Report) -> String {
         let _ = write!(text, "\n== panic\n{words}\n\n== call stack\n{stack}\n");
     }
     if !lost.is_empty() {
-        let _ = write!(text, "\n== lost: entity (kind/id), newest event that was durable, newest that is left\n");
+        let _ =
+            write!(text, "\n== lost: entity (kind/id), newest event that was durable, newest that is left\n");
     }
     for TailLost { entity, known, found } in lost {
         let _ = writeln!(text, "{entity} {known} {found}");

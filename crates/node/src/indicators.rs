@@ -87,12 +87,9 @@ const COUNTERS: [Row<CounterOf>; 34] = [
         "Times the journal went back to an earlier state, or failed over",
         |c| c.journal_generations,
     ),
-    (
-        "gundo_tails_lost_total",
-        None,
-        "Entities whose newest durable events were gone after that",
-        |c| c.tails_lost,
-    ),
+    ("gundo_tails_lost_total", None, "Entities whose newest durable events were gone after that", |c| {
+        c.tails_lost
+    }),
     (
         "gundo_refused_total",
         Some(("code", "storage_busy")),

@@ -205,9 +205,7 @@ impl Event {
             })
             .entity(*entity),
             Output::GameFault { entity, .. } => Self::of(const { sort("out game fault") }).entity(*entity),
-            Output::TailsLost { lost, .. } => {
-                Self::of(const { sort("out tails lost") }).size(lost.len())
-            }
+            Output::TailsLost { lost, .. } => Self::of(const { sort("out tails lost") }).size(lost.len()),
             Output::Renew { .. } => Self::of(const { sort("out renew") }),
             Output::AskRow { .. } => Self::of(const { sort("out ask row") }),
             Output::Remove { node, .. } => Self::of(const { sort("out remove") }).node(*node),

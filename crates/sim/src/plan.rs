@@ -258,10 +258,7 @@ impl Dial {
 
     /// Whether it is a state of the whole run rather than something that happens from time to time.
     pub fn is_state(self) -> bool {
-        matches!(
-            self,
-            Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone | Self::Bytes | Self::Uneven
-        )
+        matches!(self, Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone | Self::Bytes | Self::Uneven)
     }
 }
 

@@ -47,8 +47,6 @@ planted! {
         "A load gives the snapshot without the events after it: G1."
     SnapshotUnfenced "snapshot-unfenced"
         "A snapshot is kept though the append it came with did not land: G3."
-    GenerationUnchecked "generation-unchecked"
-        "The journal accepts appends that were decided in an earlier generation: G3."
     NameTakenTwice "name-taken-twice"
         "A name that has an owner is taken by another: G4."
 

@@ -25,7 +25,14 @@ pub struct Expire {
 impl Expire {
     /// A look at all leases. `lease_ms`: length of a lease.
     pub fn new(lease_ms: u64) -> Self {
-        Self { lease_ms, granting: Vec::new(), removal: None, seen: BTreeSet::new(), removed: Vec::new(), work: Work::reading() }
+        Self {
+            lease_ms,
+            granting: Vec::new(),
+            removal: None,
+            seen: BTreeSet::new(),
+            removed: Vec::new(),
+            work: Work::reading(),
+        }
     }
 
     fn take_leases(&mut self, leases: &[u64]) {

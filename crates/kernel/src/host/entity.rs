@@ -202,7 +202,7 @@ impl Entity {
             return self.after_outage(cx, Timer::LoadRetry(self.id));
         }
         self.outages = 0;
-        let is_cut = cx.compare(self.id, &loaded);
+        let is_cut = cx.desk.tails.compare(self.id, &loaded);
         let session = self.player.as_ref().filter(|_| is_cut).map(|player| player.session.clone());
         if self.is_blamed(cx) {
             return self.break_down(cx);

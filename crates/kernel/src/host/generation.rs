@@ -58,7 +58,7 @@ impl Host {
         }
         match result {
             Ok(loaded) if Some(loaded.generation) == rooms.core.generation => {
-                self.split(rooms).1.compare(id, loaded);
+                self.desk.tails.compare(id, loaded);
                 self.desk.tails.look(rooms.core);
                 self.raise_alarm(rooms, self.desk.tails.is_sure());
             }
@@ -72,7 +72,8 @@ impl Host {
         if !time {
             return;
         }
-        if let Some((lost, more)) = self.desk.tails.take_lost() {
+        let lost = self.desk.tails.take_lost();
+        if let Some((lost, more)) = lost.filter(|_| !rooms.core.planted(Planted::TailNotNamed)) {
             rooms.core.counters.tails_lost += lost.len() as u64 + more;
             let generation = rooms.core.generation.unwrap_or(0);
             rooms.core.outputs.push_back(Output::TailsLost { generation, lost, more });
@@ -83,13 +84,6 @@ impl Host {
     pub(super) fn rest_tails(&mut self, rooms: &mut Rooms<'_>) {
         self.desk.tails.look(rooms.core);
         self.raise_alarm(rooms, true);
-    }
-}
-
-impl Cx<'_> {
-    /// Compares a doubted stream with what was loaded; returns whether its end is lost.
-    pub(super) fn compare(&mut self, id: EntityId, loaded: &Loaded) -> bool {
-        self.desk.tails.compare(id, loaded) && !self.core.planted(Planted::TailNotNamed)
     }
 }
 

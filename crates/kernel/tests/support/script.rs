@@ -329,7 +329,11 @@ impl Mark {
                 c.notices.len(),
             ]
         };
-        Self { clients: cluster.clients.iter().map(count).collect(), killed: cluster.killed.len(), alarms: cluster.alarms.len() }
+        Self {
+            clients: cluster.clients.iter().map(count).collect(),
+            killed: cluster.killed.len(),
+            alarms: cluster.alarms.len(),
+        }
     }
 
     fn news(&self, cluster: &Cluster) -> Vec<String> {

@@ -441,7 +441,8 @@ impl World {
         let who = &mut self.people[person];
         who.tokens.retain(|token| rests || *token != used && *token != newest);
         // It has to come in as it did first.
-        let unbegun = matches!(code, "bad_token" | "lost") && who.id.is_some_and(|id| self.judge.has_unbegun(id));
+        let unbegun =
+            matches!(code, "bad_token" | "lost") && who.id.is_some_and(|id| self.judge.has_unbegun(id));
         let locked_out = !rests && !unbegun && (code != "bad_token" || who.tokens.is_empty());
         if self.people[person].current == Some(client) {
             self.people[person].current = None;

@@ -36,7 +36,8 @@ impl World {
             Ok(lost) => lost,
             Err(violation) => return self.rule(Err(violation)),
         };
-        let text = || format!("fault: the journal fails over to generation {generation}, {lost} appends are lost");
+        let text =
+            || format!("fault: the journal fails over to generation {generation}, {lost} appends are lost");
         self.story.tell(self.now, About::default(), text);
         let takes = self.wrong.below(TAKES_US);
         self.storage.stalled_until = self.storage.stalled_until.max(self.now + takes);

@@ -13,9 +13,9 @@ use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise};
-use crate::host::append::bare_cause;
 use crate::core::Timer;
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
+use crate::host::append::bare_cause;
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record};
