@@ -92,9 +92,17 @@ pub fn records() -> Seeds {
         adoption: 9,
         tokens_given: vec![vec![3; 32].into()],
         salt: vec![5; 16].into(),
+        newest: 12,
     };
     let reply = Bytes::from_static(b"ok");
-    let cause = Cause { session: 3, seq: 17, fingerprint: 0xfeed, reply: reply.clone(), place: Some(place) };
+    let cause = Cause {
+        session: 3,
+        seq: 17,
+        fingerprint: 0xfeed,
+        reply: reply.clone(),
+        place: Some(place),
+        generation: 0,
+    };
     let answers = (1..=32).map(|seq| Answer { seq, fingerprint: seq << 40, reply: reply.clone() }).collect();
     let snapshot = Snapshot {
         state: Bytes::from_static(b"state"),
@@ -102,6 +110,7 @@ pub fn records() -> Seeds {
         session: Some(session.clone()),
         place: Some(place),
         at: 0,
+        ..Default::default()
     };
     let typed = |event_type: u8, record: Vec<u8>| [vec![event_type], record].concat();
     vec![

@@ -238,6 +238,7 @@ impl World {
             Output::GameFault { .. } => {}
             Output::Panicked { .. } => panic!("the game panicked"),
             Output::Stopped => panic!("nobody asked the node to stop"),
+            Output::TailsLost { .. } => panic!("the journal never goes back"),
         }
     }
 

@@ -284,7 +284,11 @@ impl Cluster {
             Output::Close { .. } => self.closed += 1,
             // All nodes stay, and there is no coordinator.
             Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
-            Output::Panicked { .. } | Output::GameFault { .. } | Output::Fenced | Output::Stopped => {}
+            Output::Panicked { .. }
+            | Output::GameFault { .. }
+            | Output::TailsLost { .. }
+            | Output::Fenced
+            | Output::Stopped => {}
         }
     }
 }

@@ -186,6 +186,11 @@ pub(crate) enum JournalCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Begin a new generation, after the journal was put back to an earlier state by hand (`restore` does it by itself); the server is stopped
+    NewGeneration {
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// Show what happened to one entity
     Stream {
         /// Kind of the entity: its name or number

@@ -1,8 +1,10 @@
 //! Tools that inspect a journal, also beside a running server.
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
-use gundo_journal_sqlite::Reader;
+use gundo_journal::Journal;
+use gundo_journal_sqlite::{Reader, Settings};
 use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
@@ -19,6 +21,7 @@ const PAGE: usize = 1_000;
 /// Executes `command`. `Ok(false)`: something is wrong with the journal.
 pub(crate) fn run(command: &JournalCommand, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
     match command {
+        JournalCommand::NewGeneration { data } => new_generation(&data.data),
         JournalCommand::Verify { data } => verify(&data.data),
         JournalCommand::AcceptLoss { data } => accept_loss(&data.data),
         JournalCommand::Stream { kind, id, data } => stream(kind, *id, &data.data, rules),
@@ -54,6 +57,16 @@ fn accept_loss(data: &Path) -> Result<bool, Failure> {
     } else {
         "nothing is missing: nothing was changed"
     });
+    Ok(true)
+}
+
+fn new_generation(data: &Path) -> Result<bool, Failure> {
+    // Opening would make a journal where there is none.
+    let before = Reader::open(data)?.generation()?;
+    let journal = gundo_journal_sqlite::open(data, Settings::default())?;
+    let now_ms = UNIX_EPOCH.elapsed().map_or(0, |passed| passed.as_millis() as u64);
+    let begun = journal.begin_generation(now_ms)?;
+    say(&format!("generation {begun} has begun; the one before was {before}"));
     Ok(true)
 }
 

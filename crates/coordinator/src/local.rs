@@ -130,7 +130,7 @@ impl LocalCoordinator {
     /// Removes members whose lease is over, and finishes removals that have begun; replies with the removed members. Call it after
     /// [`pass`](Self::pass), once the call before has been answered.
     pub fn expire(&self, reply: Reply<Vec<u64>>) {
-        self.0.call(Expire::new(), reply);
+        self.0.call(Expire::new(self.0.settings.lease_ms), reply);
     }
 
     /// Does one request of an operation that another caller runs on the same store and rows, as another process would on a shared

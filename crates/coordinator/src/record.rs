@@ -242,6 +242,15 @@ impl Record {
         self.members.iter().find(|m| m.known.incarnation == incarnation).map(|m| m.known.draining)
     }
 
+    /// The members, if there are several and none of them has a lease: nobody could renew for longer than a lease. The store was
+    /// out of reach for all, which says nothing about any of them.
+    pub(crate) fn after_outage(&self, leases: &[u64]) -> Vec<u64> {
+        let stays = self.members.iter().filter(|m| !m.known.removing).map(|m| m.known.incarnation);
+        let members: Vec<u64> = stays.collect();
+        let renewed = members.iter().any(|incarnation| leases.binary_search(incarnation).is_ok());
+        if renewed || members.len() < 2 { Vec::new() } else { members }
+    }
+
     /// What has to be removed, in this order: removals that have begun, joins without a lease, members without one.
     pub(crate) fn overdue(&self, leases: &[u64]) -> Vec<u64> {
         let over = |incarnation: &u64| leases.binary_search(incarnation).is_err();

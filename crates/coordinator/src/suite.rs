@@ -39,6 +39,9 @@ pub trait Made {
     /// Lets this much time pass, ms, at most 500; the coordinator does its own work meanwhile.
     fn pass(&self, ms: u64);
 
+    /// Nobody reaches the store for this long, ms; its time goes on.
+    fn outage(&self, ms: u64);
+
     /// From now on the journal takes requests without answering; or it answers again.
     fn mute_journal(&self, mute: bool);
 }
@@ -52,6 +55,7 @@ macro_rules! conformance {
             nodes_join_in_one_view, a_node_that_joins_again_is_another_incarnation,
             incarnations_go_on_where_the_journal_is, a_removal_needs_the_present_view, the_last_member_stays,
             a_member_leaves_even_as_the_last, a_drain_is_a_new_view, a_member_that_does_not_renew_is_removed,
+            after_an_outage_everybody_has_a_lease_to_come_back,
             a_member_whose_row_is_gone_hears_it, a_journal_that_hangs_removes_nobody, a_watch_sees_every_epoch_in_order, what_is_not_answered_has_failed,
             a_join_that_stops_is_finished_by_another, a_removal_that_stops_is_finished_by_another,
             a_leave_that_stops_is_finished_by_another, what_stops_ends_by_itself,
@@ -278,6 +282,28 @@ pub fn a_member_that_does_not_renew_is_removed<M: Made>(make: impl Fn() -> M) {
     assert_eq!((c.epoch(), c.incarnations()), (Epoch(2), ids[..2].to_vec()));
     assert!(!c.renew(ids[2]), "it hears of it");
     assert_settled(&made, "after a lease");
+}
+
+/// Nobody could renew for longer than a lease. The first that reaches the store again removes nobody: the others have a lease
+/// from then on. Who does not renew within that is removed after all.
+pub fn after_an_outage_everybody_has_a_lease_to_come_back<M: Made>(make: impl Fn() -> M) {
+    let made = make();
+    let c = Caller(made.coordinator());
+    let ids = c.join(&[1, 2, 3]);
+    made.outage(3 * LEASE_MS);
+    assert!(c.renew(ids[0]), "it belongs");
+    for _ in 0..LEASE_MS / 500 - 1 {
+        made.pass(500);
+        assert!(c.renew(ids[0]), "it belongs");
+    }
+    assert_eq!((c.epoch(), c.incarnations()), (Epoch(1), ids.clone()), "the others may still come back");
+    assert!(c.renew(ids[1]), "it has come back in time");
+    for _ in 0..2 {
+        made.pass(500);
+        ids[..2].iter().for_each(|id| assert!(c.renew(*id), "it belongs"));
+    }
+    assert_eq!(c.incarnations(), ids[..2], "the third one has not");
+    assert_settled(&made, "after an outage");
 }
 
 /// A member whose row is gone must stop, whatever the view still says. A row alone makes no member.

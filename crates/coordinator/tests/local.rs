@@ -82,6 +82,10 @@ impl Made for Local {
         self.coordinator.expire(Box::new(drop));
     }
 
+    fn outage(&self, ms: u64) {
+        self.coordinator.pass(ms);
+    }
+
     fn mute_journal(&self, mute: bool) {
         self.rows.is_mute.store(mute, Ordering::Relaxed);
     }

@@ -50,6 +50,14 @@ impl Journal for Stalling {
         self.journal.is_member(incarnation)
     }
 
+    fn generation(&self) -> Result<u64, Fault> {
+        self.journal.generation()
+    }
+
+    fn begin_generation(&self, wall_ms: u64) -> Result<u64, Fault> {
+        self.journal.begin_generation(wall_ms)
+    }
+
     fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
         self.journal.handle(node, incarnation, sink)
     }

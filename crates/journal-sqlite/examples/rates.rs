@@ -41,7 +41,7 @@ fn journal(dir: &Path, ahead: usize, batches: u64) -> (f64, f64, f64) {
             seqs[id as usize] += 1;
             let streams = vec![StreamAppend { entity, load: 1, after, events: vec![event], snapshot: None }];
             let (node, prepared_by, names) = (NodeId(1), Vec::new(), Vec::new());
-            handle.append(Batch { id: sent, node, incarnation, prepared_by, streams, names });
+            handle.append(Batch { id: sent, node, incarnation, generation: 0, prepared_by, streams, names });
             sent += 1;
         }
         match completions.recv().expect("the journal answers") {

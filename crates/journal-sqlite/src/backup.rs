@@ -91,7 +91,7 @@ pub fn backup(data: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Backed
         fs::remove_dir_all(&making).map_err(failed)?;
     }
     fs::create_dir_all(&making).map_err(failed)?;
-    let made = copy(&source, &from, &making.join(JOURNAL_FILE)).and_then(|at_ms| {
+    let made = copy(&source, &from, &making.join(JOURNAL_FILE), false).and_then(|at_ms| {
         let bytes = fs::metadata(making.join(JOURNAL_FILE)).map_err(failed)?.len();
         sync(&making).map_err(failed)?;
         fs::rename(&making, target).map_err(failed)?;
@@ -101,7 +101,7 @@ pub fn backup(data: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Backed
     made.inspect_err(|_| drop(fs::remove_dir_all(&making)))
 }
 
-fn copy(source: &JournalFile, from: &Connection, path: &Path) -> Result<u64, BackupError> {
+fn copy(source: &JournalFile, from: &Connection, path: &Path, goes_back: bool) -> Result<u64, BackupError> {
     let failed = |why| BackupError::Copy { from: source.path.clone(), to: path.to_owned(), source: why };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut to = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -112,6 +112,9 @@ fn copy(source: &JournalFile, from: &Connection, path: &Path) -> Result<u64, Bac
     to.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
     to.execute(schema::SET_META, [schema::IN_USE, "0"]).map_err(failed)?;
     to.execute(schema::SET_META, ["backup_ms", &at_ms.to_string()]).map_err(failed)?;
+    if goes_back {
+        schema::begin_generation(&to, at_ms).map_err(failed)?;
+    }
     let check: String = to.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if check != "ok" {
         return Err(BackupError::Damaged { file: source.path.clone(), detail: check });
@@ -148,7 +151,7 @@ pub fn restore(
     if arriving.exists() {
         fs::remove_file(&arriving).map_err(failed)?;
     }
-    let at_ms = copy(&source, &from, &arriving).inspect_err(|_| drop(fs::remove_file(&arriving)))?;
+    let at_ms = copy(&source, &from, &arriving, true).inspect_err(|_| drop(fs::remove_file(&arriving)))?;
     let bytes = fs::metadata(&arriving).map_err(failed)?.len();
     if file.path.exists() {
         put_aside(&file, data, at_ms)?;

@@ -79,7 +79,8 @@ impl Run {
         if first >= 2 {
             streams.push(self.next(entity(first + 2), 2));
         }
-        Batch { id: n, node: NodeId(1), incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
+        let (prepared_by, names) = (Vec::new(), Vec::new());
+        Batch { id: n, node: NodeId(1), incarnation, generation: 0, prepared_by, streams, names }
     }
 
     fn next(&self, entity: EntityId, count: u64) -> StreamAppend {
@@ -98,7 +99,7 @@ impl Run {
                     self.possible.insert(s.entity, last);
                 }
                 Outcome::Unknown => drop(self.possible.insert(s.entity, last)),
-                Outcome::Conflict | Outcome::Taken | Outcome::Rejected(_) => {}
+                Outcome::Conflict | Outcome::Taken | Outcome::Rejected(_) | Outcome::Generation(_) => {}
             }
         }
     }

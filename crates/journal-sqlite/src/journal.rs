@@ -149,6 +149,15 @@ impl Journal for SqliteJournal {
         self.reader().is_member(incarnation)
     }
 
+    fn generation(&self) -> Result<u64, Fault> {
+        self.reader().generation()
+    }
+
+    fn begin_generation(&self, wall_ms: u64) -> Result<u64, Fault> {
+        let begun = self.on_writer(move |writer| writer.begin_generation(wall_ms));
+        begun.map_err(|source| Fault::BeginGeneration { source })
+    }
+
     fn handle(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
         self.queues.handle(incarnation, sink)
     }

@@ -11,6 +11,7 @@ use gundo_wire::journal::{EventRecord, EventType, Loaded};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::damage::Damage;
+use crate::schema;
 use crate::stats::Counters;
 
 const SNAPSHOT: &str =
@@ -105,7 +106,7 @@ fn read(conn: &Connection, entity: EntityId) -> rusqlite::Result<Loaded> {
     let mut query = conn.prepare_cached(EVENTS)?;
     let events =
         query.query_map(params![kind, id, after as i64, -1], event_row)?.collect::<Result<_, _>>()?;
-    Ok(Loaded { snapshot, events })
+    Ok(Loaded { snapshot, events, generation: schema::generation(conn)? })
 }
 
 /// Runs `read` on the journal as of one moment, whatever is committed or pruned meanwhile.

@@ -90,6 +90,7 @@ fn batches(plans: Vec<Plan>, incarnations: &[u64], store: &Store) -> Vec<Batch> 
             id,
             node: NodeId(1),
             incarnation: pick(plan.incarnation),
+            generation: 0,
             prepared_by: plan.prepared_by.map(pick).into_iter().collect(),
             streams,
             names: plan.names.into_iter().map(name).collect(),

@@ -145,7 +145,9 @@ pub fn accept_loss(dir: impl AsRef<Path>) -> Result<bool, OpenError> {
     let lost = file.lacks_log(&conn, had_log)?;
     if lost {
         let accepted = conn.execute(schema::SET_META, [schema::IN_USE, "0"]);
-        accepted.map_err(|source| file.error("accepting the loss", source))?;
+        accepted
+            .and_then(|_| schema::begin_generation(&conn, wall_ms()))
+            .map_err(|source| file.error("accepting the loss", source))?;
     }
     Ok(lost)
 }

@@ -44,6 +44,14 @@ impl Reader {
         value.map_err(|why| Fault::Meta { key: key.to_owned(), source: why.into() })
     }
 
+    /// The generation of the journal: see [`Journal::generation`](gundo_journal::Journal::generation).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn generation(&self) -> Result<u64, Fault> {
+        schema::generation(&self.conn).map_err(|why| Fault::Generation { source: why.into() })
+    }
+
     /// The newest row of a name.
     ///
     /// # Errors

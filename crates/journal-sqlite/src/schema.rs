@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::Synchronous;
 
@@ -53,12 +53,32 @@ pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 /// The key in `meta` that is `1` in the file itself while a process writes the journal, and `0` once all of its log is in the file.
 pub(crate) const IN_USE: &str = "in_use";
+/// Key of the generation in `meta`; missing: the first one, 0.
+pub(crate) const GENERATION: &str = "generation";
 /// Counts the commits that were made to settle the outcome of a failed one.
 pub(crate) const SETTLE: &str = "INSERT INTO meta VALUES ('settled', '1')
     ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1";
 
 /// How long a connection waits for another process (an operator's `sqlite3` shell) before it gives up.
 const BUSY: Duration = Duration::from_secs(2);
+
+/// Begins the next generation in a file that nobody writes.
+pub(crate) fn begin_generation(conn: &Connection, wall_ms: u64) -> rusqlite::Result<()> {
+    let next = gundo_journal::group::next_generation(generation(conn)?, wall_ms);
+    conn.execute(SET_META, [GENERATION, &next.to_string()]).map(drop)
+}
+
+/// The generation of the journal.
+pub(crate) fn generation(conn: &Connection) -> rusqlite::Result<u64> {
+    let mut query = conn.prepare_cached(META)?;
+    let value: Option<String> = query.query_row([GENERATION], |row| row.get(0)).optional()?;
+    let Some(value) = value else { return Ok(0) };
+    let failed = |why| {
+        let text = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(0, text, Box::new(why))
+    };
+    value.parse().map_err(|why: std::num::ParseIntError| failed(why))
+}
 
 /// Sets up the one connection that writes.
 pub(crate) fn set_up_writer(conn: &Connection, synchronous: Synchronous) -> rusqlite::Result<()> {

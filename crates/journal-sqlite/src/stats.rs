@@ -22,6 +22,8 @@ pub struct Stats {
     pub rejected: u64,
     /// Batches that ended as `Unknown`.
     pub unknown: u64,
+    /// Batches that ended as `Generation`.
+    pub outdated: u64,
     /// Batches in the last group (gauge).
     pub last_group: u64,
     /// Batches that still waited after the last group was taken (gauge).
@@ -54,6 +56,7 @@ pub(crate) struct Counters {
     taken: AtomicU64,
     rejected: AtomicU64,
     unknown: AtomicU64,
+    outdated: AtomicU64,
     last_group: AtomicU64,
     waiting: AtomicU64,
     commit_us_sum: AtomicU64,
@@ -87,6 +90,7 @@ impl Counters {
                 Outcome::Taken => &self.taken,
                 Outcome::Rejected(_) => &self.rejected,
                 Outcome::Unknown => &self.unknown,
+                Outcome::Generation(_) => &self.outdated,
             }
             .fetch_add(1, Relaxed);
         }
@@ -123,6 +127,7 @@ impl Counters {
             taken: self.taken.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             unknown: self.unknown.load(Relaxed),
+            outdated: self.outdated.load(Relaxed),
             last_group: self.last_group.load(Relaxed),
             waiting: self.waiting.load(Relaxed),
             commit_us_sum: self.commit_us_sum.load(Relaxed),

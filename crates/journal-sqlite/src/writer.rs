@@ -36,6 +36,8 @@ pub(crate) struct Writer {
     committer: Committer,
     members: HashSet<u64>,
     last_seqs: HashMap<EntityId, u64>,
+    /// As in the file: nobody else writes there.
+    generation: u64,
     space: Space,
     pub(crate) damage: Damage,
 }
@@ -60,6 +62,7 @@ impl Writer {
             Err(why) if why.sqlite_error_code() == Some(ErrorCode::DiskFull) => {}
             Err(why) => return Err(failed(why)),
         }
+        let generation = schema::generation(&conn).map_err(failed)?;
         let space = Space::new(file.dir.clone(), Presence::of(file), &settings);
         Ok(Self {
             conn,
@@ -69,6 +72,7 @@ impl Writer {
             committer: Committer::default(),
             members: HashSet::new(),
             last_seqs: HashMap::new(),
+            generation,
             space,
             damage: Damage::new(&file.path),
         })
@@ -96,6 +100,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins the next generation, between two groups.
+    pub(crate) fn begin_generation(&mut self, wall_ms: u64) -> rusqlite::Result<u64> {
+        let next = group::next_generation(self.generation, wall_ms);
+        self.conn.execute(schema::SET_META, [schema::GENERATION, &next.to_string()])?;
+        self.generation = next;
+        Ok(next)
+    }
+
     /// Bars streams before the group that came with them: see [`Committer::bar`].
     pub(crate) fn bar(&mut self, refused: &[RefusedStream]) {
         self.committer.bar(refused);
@@ -107,6 +119,7 @@ impl Writer {
             conn: &self.conn,
             members: &self.members,
             last_seqs: &mut self.last_seqs,
+            generation: self.generation,
             space: &mut self.space,
             counters: &self.counters,
             damage: &self.damage,
@@ -124,6 +137,7 @@ struct Tables<'a> {
     conn: &'a Connection,
     members: &'a HashSet<u64>,
     last_seqs: &'a mut HashMap<EntityId, u64>,
+    generation: u64,
     space: &'a mut Space,
     counters: &'a Counters,
     damage: &'a Damage,
@@ -238,6 +252,10 @@ fn roll_back(conn: &Connection) {
 
 impl group::View for Tables<'_> {
     type Error = rusqlite::Error;
+
+    fn generation(&mut self) -> rusqlite::Result<u64> {
+        Ok(self.generation)
+    }
 
     fn is_member(&mut self, incarnation: u64) -> rusqlite::Result<bool> {
         Ok(self.members.contains(&incarnation))

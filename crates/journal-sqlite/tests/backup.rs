@@ -87,6 +87,8 @@ fn a_restored_journal_is_that_of_the_backup_and_the_other_is_kept() {
     assert_eq!(last(data.path(), 1), 2);
     let restored = restore(&target, data.path(), true).expect("restored");
     assert_eq!(last(data.path(), 1), 1);
+    let generation = |dir: &Path| Reader::open(dir).expect("a journal").generation().expect("readable");
+    assert!(generation(data.path()) > generation(&target), "it went back: nodes are told");
     let aside = data.path().join(format!("replaced-{}", restored.at_ms));
     assert_eq!(last(&aside, 1), 2, "the journal of before is kept");
     let journal = opened(data.path());
@@ -135,6 +137,7 @@ fn a_copy_without_its_log_is_no_world_and_no_sound_journal() {
         assert!(matches!(why, OpenError::LogMissing { .. }), "{why:?}");
     }
     assert!(accept_loss(copy.path()).expect("it can be opened"));
+    assert_ne!(Reader::open(copy.path()).expect("a journal").generation().expect("readable"), 0);
     assert!(!accept_loss(copy.path()).expect("it can be opened"), "there is nothing more to accept");
     assert_eq!(last(copy.path(), 1), 0, "what was in the log is lost");
     drop(opened(copy.path()));

@@ -89,6 +89,7 @@ fn write_heavily(
                 id,
                 node: NodeId(handle as u16),
                 incarnation,
+                generation: 0,
                 prepared_by,
                 streams,
                 names: Vec::new(),

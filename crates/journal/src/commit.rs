@@ -115,6 +115,7 @@ impl Committer {
         let alone = |(batch, verdict): (&Batch, &Verdict)| match verdict {
             Verdict::Lands => self.commit(std::slice::from_ref(batch), storage).swap_remove(0),
             Verdict::Conflict | Verdict::Taken => Outcome::Conflict,
+            Verdict::Outdated => Outcome::Generation(plan.generation),
         };
         batches.iter().zip(&plan.verdicts).map(alone).collect()
     }
@@ -161,6 +162,10 @@ mod tests {
     impl View for Told {
         type Error = Infallible;
 
+        fn generation(&mut self) -> Result<u64, Infallible> {
+            Ok(0)
+        }
+
         fn is_member(&mut self, _: u64) -> Result<bool, Infallible> {
             Ok(true)
         }
@@ -204,7 +209,8 @@ mod tests {
     }
 
     fn batch(id: u64, streams: Vec<StreamAppend>) -> Batch {
-        Batch { id, node: NodeId(1), incarnation: 1, prepared_by: Vec::new(), streams, names: Vec::new() }
+        let (prepared_by, names) = (Vec::new(), Vec::new());
+        Batch { id, node: NodeId(1), incarnation: 1, generation: 0, prepared_by, streams, names }
     }
 
     /// One event of entity `e` after `after`, decided on load `load`.

@@ -36,6 +36,18 @@ pub enum Fault {
         /// Why.
         source: Why,
     },
+    /// [`Journal::generation`](crate::Journal::generation).
+    #[error("the journal cannot read its generation")]
+    Generation {
+        /// Why.
+        source: Why,
+    },
+    /// [`Journal::begin_generation`](crate::Journal::begin_generation). The new one may have begun.
+    #[error("the journal cannot begin a generation")]
+    BeginGeneration {
+        /// Why.
+        source: Why,
+    },
     /// [`Journal::meta`](crate::Journal::meta).
     #[error("the journal cannot read its note {key:?}")]
     Meta {

@@ -14,6 +14,11 @@ use gundo_wire::journal::{Batch, EventType, NameChange, Outcome, StreamAppend};
 pub trait View {
     /// Why the storage could not be read.
     type Error;
+    /// The present generation: see [`Journal::generation`](crate::Journal::generation).
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn generation(&mut self) -> Result<u64, Self::Error>;
     /// Whether the row of an incarnation is there.
     ///
     /// # Errors
@@ -56,6 +61,8 @@ pub enum Verdict {
     Conflict,
     /// [`Outcome::Taken`].
     Taken,
+    /// [`Outcome::Generation`].
+    Outdated,
 }
 
 /// A judged group.
@@ -67,6 +74,8 @@ pub struct Plan {
     pub last_seqs: HashMap<EntityId, u64>,
     /// The newest row of each name that a landing batch changes.
     pub names: BTreeMap<(String, String), NameRow>,
+    /// The generation of the journal.
+    pub generation: u64,
 }
 
 impl Plan {
@@ -97,6 +106,11 @@ pub fn assert_well_formed(batch: &Batch) {
 pub fn prune_line(snapshots: &[(u64, WorldTime)], now: WorldTime, keep_ms: u64) -> Option<u64> {
     let (_newest, older) = snapshots.split_last()?;
     older.iter().rev().find(|(_, at)| *at + keep_ms <= now).map(|(seq, _)| *seq)
+}
+
+/// The number of the generation that follows `present` and begins at `wall_ms` of the wall clock, ms since 1970.
+pub fn next_generation(present: u64, wall_ms: u64) -> u64 {
+    wall_ms.max(present.saturating_add(1))
 }
 
 /// Streams that accept no batch until their entity has been loaded again, per sender and per incarnation that loads them: load
@@ -153,12 +167,13 @@ impl Fences {
     /// # Errors
     /// The storage cannot be read. Nothing was decided then: the caller fails the whole group.
     pub fn plan<V: View>(&mut self, batches: &[Batch], view: &mut V) -> Result<Plan, V::Error> {
-        let mut plan = Plan { verdicts: Vec::with_capacity(batches.len()), ..Plan::default() };
+        let generation = view.generation()?;
+        let mut plan = Plan { verdicts: Vec::with_capacity(batches.len()), generation, ..Plan::default() };
         for batch in batches {
             let verdict = self.judge(batch, view, &mut plan)?;
             match verdict {
                 Verdict::Lands => self.unbar(batch),
-                Verdict::Conflict | Verdict::Taken => self.fail(batch),
+                Verdict::Conflict | Verdict::Taken | Verdict::Outdated => self.fail(batch),
             }
             plan.verdicts.push(verdict);
         }
@@ -176,6 +191,7 @@ impl Fences {
         }
         let outcome = |verdict: &Verdict| match (verdict, landed) {
             (Verdict::Lands, outcome) => outcome.clone(),
+            (Verdict::Outdated, _) => Outcome::Generation(plan.generation),
             (Verdict::Taken, Outcome::Done) => Outcome::Taken,
             (Verdict::Taken | Verdict::Conflict, _) => Outcome::Conflict,
         };
@@ -226,6 +242,10 @@ impl Fences {
     }
 
     fn judge<V: View>(&self, batch: &Batch, view: &mut V, plan: &mut Plan) -> Result<Verdict, V::Error> {
+        // Whatever its seqs are: they count events of another history.
+        if batch.generation != plan.generation {
+            return Ok(Verdict::Outdated);
+        }
         for incarnation in std::iter::once(&batch.incarnation).chain(&batch.prepared_by) {
             if !view.is_member(*incarnation)?
                 && !self.planted(Planted::LeaversWrite)

@@ -21,7 +21,7 @@ use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 pub use fault::{Fault, Why, chain};
 pub use group::NameRow;
-pub use memory::{MemoryJournal, Store};
+pub use memory::{MemoryJournal, Replica, Store};
 
 /// How long an event stays readable after the snapshot that makes it unnecessary for loads, ms of world time.
 pub const KEEP_MS: u64 = 3_600_000;
@@ -84,6 +84,33 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The storage cannot be read.
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault>;
+
+    /// The present **generation**. It changes when the storage goes on from an earlier state: it was restored from a copy, or a
+    /// replica took its place that lacks what was committed last. Every batch names the generation it was decided in, and ends as
+    /// [`Outcome::Generation`] in any other one; every load says which one it has read. A node that meets a later generation
+    /// loads all its entities again, and raises an alarm for those whose newest events are gone.
+    ///
+    /// 0 is the first generation. A later one has a higher number than every earlier one, also than one that is lost: usually
+    /// the wall clock when it began, ms since 1970. Nodes ask about once per second.
+    ///
+    /// A storage that fails over by itself computes the number, so that nobody can forget to change it. PostgreSQL begins a new
+    /// *timeline* with each promotion and each restore: the generation is the row (0 at first) shifted left by 20 bits plus the
+    /// timeline id minus 1, both read in the transaction that appends or loads (`pg_control_checkpoint()`). A promotion that
+    /// lost nothing changes it too: entities load again, and nothing is missing. Copies of one backup that are restored apart
+    /// from each other may count the same timelines, so a restore also changes the row ([`begin_generation`]).
+    ///
+    /// [`begin_generation`]: Self::begin_generation
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn generation(&self) -> Result<u64, Fault>;
+
+    /// Begins the next generation, durable on return, and returns its number: `wall_ms`, or one more than the present one if
+    /// that is higher. Call it after the storage was put back to an earlier state, before nodes append to it.
+    ///
+    /// # Errors
+    /// The storage cannot be written; the generation may have begun.
+    fn begin_generation(&self, wall_ms: u64) -> Result<u64, Fault>;
 
     /// Opens the handle of an incarnation. Does not block. Dropping it drops what still waits in its queue, as a crash would.
     fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle>;
@@ -152,6 +179,8 @@ pub trait Handle: Send {
     /// After any outcome but `Done`, batches that touch a stream of the failed one end as `Conflict` until they name a higher
     /// [`load`](gundo_wire::journal::StreamAppend::load). A batch with only `Fenced` events is exempt: the seqs alone decide
     /// whether it lands.
+    ///
+    /// A batch of another generation ends as `Generation`, also one that waited when the generation began.
     ///
     /// # Panics
     /// The batch has no stream, a stream twice, a stream without events, or is another incarnation's: a bug of the caller.

@@ -27,6 +27,14 @@ struct Rows {
     streams: BTreeMap<EntityId, Stream>,
     names: BTreeMap<(String, String), NameRow>,
     members: BTreeSet<u64>,
+    generation: u64,
+}
+
+/// What a replica of a journal has: its events, snapshots and names as of some moment.
+#[derive(Clone, Debug, Default)]
+pub struct Replica {
+    streams: BTreeMap<EntityId, Stream>,
+    names: BTreeMap<(String, String), NameRow>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -37,6 +45,10 @@ struct Stream {
 
 impl group::View for Rows {
     type Error = std::convert::Infallible;
+
+    fn generation(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.generation)
+    }
 
     fn is_member(&mut self, incarnation: u64) -> Result<bool, Self::Error> {
         Ok(self.members.contains(&incarnation))
@@ -97,6 +109,28 @@ impl Store {
         self.rows.members.contains(&incarnation)
     }
 
+    /// See [`Journal::generation`].
+    pub fn generation(&self) -> u64 {
+        self.rows.generation
+    }
+
+    /// See [`Journal::begin_generation`].
+    pub fn begin_generation(&mut self, wall_ms: u64) -> u64 {
+        self.rows.generation = group::next_generation(self.rows.generation, wall_ms);
+        self.rows.generation
+    }
+
+    /// What a replica has that got everything until now, and gets nothing from now on.
+    pub fn replica(&self) -> Replica {
+        Replica { streams: self.rows.streams.clone(), names: self.rows.names.clone() }
+    }
+
+    /// A replica takes the journal's place, in a new generation. Members and notes stay: those the replica has had at once.
+    pub fn fail_over(&mut self, to: Replica, wall_ms: u64) -> u64 {
+        (self.rows.streams, self.rows.names) = (to.streams, to.names);
+        self.begin_generation(wall_ms)
+    }
+
     /// Commits what waits as one group and says how each batch ended: `Done`, `Conflict` or `Taken`.
     ///
     /// # Panics
@@ -106,13 +140,15 @@ impl Store {
         self.end_group(batches, &Outcome::Done, true)
     }
 
-    /// Fails what waits as one group: a storage fault as the nodes see it. `outcome` is `Rejected` or `Unknown`. With `landed`,
+    /// Fails what waits as one group: a storage fault as the nodes see it. `outcome` is `Rejected` or `Unknown`, or `Conflict` for
+    /// a key that is there although it should not be. With `landed`,
     /// everything that can land does land: the other half of `Unknown`.
     ///
     /// # Panics
-    /// A batch is malformed, or `outcome` is not one of the two.
+    /// A batch is malformed, or `outcome` is not one of the three.
     pub fn fail_group(&mut self, batches: Vec<Batch>, outcome: &Outcome, landed: bool) -> Vec<Outcome> {
-        assert!(matches!(outcome, Outcome::Rejected(_) | Outcome::Unknown), "not a fault: {outcome:?}");
+        let is_fault = matches!(outcome, Outcome::Rejected(_) | Outcome::Unknown | Outcome::Conflict);
+        assert!(is_fault, "not a fault: {outcome:?}");
         assert!(!landed || *outcome == Outcome::Unknown, "nothing lands of a group that was rejected");
         batches.iter().for_each(group::assert_well_formed);
         self.end_group(batches, outcome, landed)
@@ -151,16 +187,18 @@ impl Store {
 
     /// See [`Handle::load`].
     pub fn load(&self, entity: EntityId) -> Loaded {
+        let generation = self.rows.generation;
         let Some(stream) = self.rows.streams.get(&entity) else {
-            return Loaded::default();
+            return Loaded { generation, ..Loaded::default() };
         };
         let snapshot = stream.snapshots.last_key_value().map(|(seq, bytes)| (*seq, bytes.clone()));
         let after = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
         let events = stream.events.range((Excluded(after), Unbounded));
         if snapshot.is_some() && self.fences.planted(Planted::TailLost) {
-            return Loaded { snapshot, events: Vec::new() };
+            return Loaded { snapshot, events: Vec::new(), generation };
         }
-        Loaded { snapshot, events: events.map(|(seq, event)| (*seq, event.clone())).collect() }
+        let events = events.map(|(seq, event)| (*seq, event.clone())).collect();
+        Loaded { snapshot, events, generation }
     }
 
     /// See [`Handle::list`].
@@ -254,6 +292,16 @@ impl MemoryJournal {
         Self::default()
     }
 
+    /// See [`Store::replica`].
+    pub fn replica(&self) -> Replica {
+        self.store().replica()
+    }
+
+    /// See [`Store::fail_over`].
+    pub fn fail_over(&self, to: Replica, wall_ms: u64) -> u64 {
+        self.store().fail_over(to, wall_ms)
+    }
+
     /// See [`Store::plant`].
     pub fn plant(&self, mistake: Option<Planted>) {
         self.store().plant(mistake);
@@ -277,6 +325,14 @@ impl Journal for MemoryJournal {
 
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
         Ok(self.store().is_member(incarnation))
+    }
+
+    fn generation(&self) -> Result<u64, Fault> {
+        Ok(self.store().generation())
+    }
+
+    fn begin_generation(&self, wall_ms: u64) -> Result<u64, Fault> {
+        Ok(self.store().begin_generation(wall_ms))
     }
 
     fn handle(&self, _node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {

@@ -283,7 +283,8 @@ mod tests {
 
     fn batch(incarnation: u64, id: u64) -> Batch {
         let streams = vec![stream(entity(incarnation), id, id, 1)];
-        Batch { id, node: NodeId(1), incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
+        let (prepared_by, names) = (Vec::new(), Vec::new());
+        Batch { id, node: NodeId(1), incarnation, generation: 0, prepared_by, streams, names }
     }
 
     /// The incarnation and id of each batch in the next group, and the loads that are barred before it.

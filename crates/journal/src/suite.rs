@@ -26,7 +26,8 @@ macro_rules! conformance {
             a_failed_load_bars_no_load_of_another_node,
             a_fence_is_judged_by_seqs_alone, members_fence_writers, incarnations_only_grow, names_are_unique,
             a_snapshot_comes_with_its_event, pruning_keeps_what_loads_need, meta_is_kept, tools_see_every_stream,
-            lines_do_not_mix, a_list_says_which_entities_have_begun
+            lines_do_not_mix, a_list_says_which_entities_have_begun,
+            a_batch_of_another_generation_is_refused, generations_only_grow
         );
     };
     (@ $make:expr; $($case:ident),*) => { $(
@@ -82,6 +83,8 @@ pub struct Probe {
     pub node: NodeId,
     /// Its incarnation.
     pub incarnation: u64,
+    /// The generation that its batches name.
+    pub generation: u64,
     next_id: u64,
 }
 
@@ -101,15 +104,16 @@ impl Probe {
         // A probe that was dropped ignores late outcomes.
         let sink = Box::new(move |completion| drop(tx.send(completion)));
         let handle = journal.handle(NodeId(node), incarnation, sink);
-        Self { handle, completions, node: NodeId(node), incarnation, next_id: 1 }
+        let generation = journal.generation().expect("readable");
+        Self { handle, completions, node: NodeId(node), incarnation, generation, next_id: 1 }
     }
 
     /// A batch over `streams`.
     pub fn batch(&mut self, streams: Vec<StreamAppend>) -> Batch {
         let id = self.next_id;
         self.next_id += 1;
-        let (node, incarnation) = (self.node, self.incarnation);
-        Batch { id, node, incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
+        let (node, incarnation, generation) = (self.node, self.incarnation, self.generation);
+        Batch { id, node, incarnation, generation, prepared_by: Vec::new(), streams, names: Vec::new() }
     }
 
     /// Hands `batches` over without waiting in between, and returns their outcomes in the order of `batches`.
@@ -549,4 +553,38 @@ pub fn a_list_says_which_entities_have_begun(journal: &dyn Journal) {
     snapshots(&mut a, entity(7), 3);
     journal.prune(WorldTime(10 * KEEP_MS)).expect("pruning works");
     assert_eq!(a.list(kind, 1..=9, 100), [1, 5, 7, 9]);
+}
+
+/// A batch that was decided in another generation does not land, whatever its seqs are; nor does anything that depends on it. A
+/// load says which generation it has read.
+pub fn a_batch_of_another_generation_is_refused(journal: &dyn Journal) {
+    let mut a = Probe::join(journal, 1);
+    let (e, f) = (entity(1), entity(2));
+    assert_eq!(a.append(vec![stream(e, 1, 0, 2)]), Outcome::Done);
+    assert_eq!(a.load(e).generation, 0);
+    let begun = journal.begin_generation(1_700).expect("it begins");
+    assert_eq!((begun, journal.generation().expect("readable")), (1_700, 1_700));
+    assert_eq!(a.load(e).generation, 1_700);
+    assert_eq!(a.load(f), Loaded { generation: 1_700, ..Loaded::default() });
+    let fence = StreamAppend {
+        events: vec![EventRecord { event_type: EventType::Fenced, ..event(e, 3) }],
+        ..stream(e, 1, 2, 1)
+    };
+    let batches = vec![a.batch(vec![stream(e, 1, 2, 1)]), a.batch(vec![fence])];
+    assert_eq!(a.append_all(batches), [Outcome::Generation(1_700), Outcome::Generation(1_700)]);
+    a.generation = 1_700;
+    let on_what_failed = a.append(vec![stream(e, 1, 2, 1)]);
+    assert_eq!(on_what_failed, Outcome::Conflict, "it was decided on the load that failed");
+    assert_eq!(a.append(vec![stream(e, 2, 2, 1), stream(f, 1, 0, 1)]), Outcome::Done);
+    a.generation = 1_701;
+    assert_eq!(a.append(vec![stream(f, 1, 1, 1)]), Outcome::Generation(1_700), "nor one of a later one");
+    assert_eq!((a.seqs(e), a.seqs(f)), ((0, vec![1, 2, 3]), (0, vec![1])));
+}
+
+/// Also when the wall clock was set back.
+pub fn generations_only_grow(journal: &dyn Journal) {
+    assert_eq!(journal.generation().expect("readable"), 0, "the first one");
+    let begun = [5_000, 5_000, 17, 9_000].map(|ms| journal.begin_generation(ms).expect("it begins"));
+    assert_eq!(begun, [5_000, 5_001, 5_002, 9_000]);
+    assert_eq!(journal.generation().expect("readable"), 9_000);
 }

@@ -8,7 +8,8 @@ use gundo_wire::journal::{Batch, NameChange, Outcome, StreamAppend};
 gundo_journal::conformance!(MemoryJournal::new());
 
 fn batch(id: u64, incarnation: u64, streams: Vec<StreamAppend>) -> Batch {
-    Batch { id, node: NodeId(1), incarnation, prepared_by: Vec::new(), streams, names: Vec::new() }
+    let (prepared_by, names) = (Vec::new(), Vec::new());
+    Batch { id, node: NodeId(1), incarnation, generation: 0, prepared_by, streams, names }
 }
 
 #[test]

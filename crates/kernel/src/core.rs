@@ -65,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) lost: Vec<NodeId>,
     /// This node writes fields that this version does not know ([`Node::act_newer`](crate::Node::act_newer)).
     pub(crate) acts_newer: bool,
+    /// The generation of the journal, once it has said so.
+    pub(crate) generation: Option<u64>,
     last_batch: u64,
     last_load: u64,
 }
@@ -83,6 +85,7 @@ impl Core {
             stopping: false,
             lost: Vec::new(),
             acts_newer: false,
+            generation: None,
             last_batch: 0,
             // Load numbers grow across incarnations too, so that the journal's record of failed loads never applies to a new one.
             last_load: settings.incarnation << 32,

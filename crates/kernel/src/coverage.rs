@@ -381,5 +381,7 @@ fn outcome_word(outcome: &Outcome, fence: bool) -> &'static str {
         (Outcome::Done, true) => "fence done",
         (Outcome::Conflict, true) => "fence conflict",
         (Outcome::Taken | Outcome::Rejected(_) | Outcome::Unknown, true) => "fence failed",
+        (Outcome::Generation(_), false) => "append of an earlier generation",
+        (Outcome::Generation(_), true) => "fence of an earlier generation",
     }
 }

@@ -12,6 +12,7 @@ mod desk;
 mod drain;
 mod durable;
 mod entity;
+mod generation;
 mod handoff;
 mod isolation;
 mod leaving;
@@ -24,6 +25,7 @@ mod queue;
 mod room;
 mod session;
 mod storage;
+mod tails;
 mod telling;
 mod trouble;
 mod tx;
@@ -139,6 +141,7 @@ impl Host {
         cx.desk.departures.check(here);
         cx.desk.txs.check(here);
         cx.desk.storage.check();
+        cx.desk.tails.check(|id| here(&id));
         cx.desk.watchers.check(cx.core);
         self.arrivals.check(|id| self.entities.contains_key(id));
     }
@@ -190,8 +193,11 @@ impl Host {
         load: u64,
         result: Result<Loaded, String>,
     ) {
-        self.tell(rooms, id, |entity, cx| entity.on_loaded(cx, load, result));
-        self.answer_watchers(rooms, id);
+        if self.takes_load(rooms, id, load, &result) {
+            self.tell(rooms, id, |entity, cx| entity.on_loaded(cx, load, result));
+            self.raise_alarm(rooms, self.desk.tails.is_sure());
+            self.answer_watchers(rooms, id);
+        }
     }
 
     // ---- messages --------------------------------------------------------------------------------------
@@ -250,6 +256,9 @@ impl Host {
     /// An append ended.
     pub(crate) fn handle_appended(&mut self, rooms: &mut Rooms<'_>, batch: u64, outcome: Outcome) {
         self.desk.storage.on_ended(batch);
+        if let Outcome::Generation(present) = outcome {
+            self.on_generation(rooms, present);
+        }
         match self.desk.appends.end(batch) {
             Some((id, Why::Fence { load })) => {
                 self.tell(rooms, id, |entity, cx| entity.on_fenced(cx, load, &outcome));
@@ -321,6 +330,7 @@ impl Host {
         self.rest_at_home(rooms);
         self.rest_players(rooms);
         self.rest_suspended(rooms);
+        self.rest_tails(rooms);
         self.follow_due = true;
     }
 
@@ -374,6 +384,7 @@ impl Host {
         self.entities.is_empty()
             && self.desk.places.next_leaving().is_none()
             && self.desk.appends.is_empty()
+            && self.desk.storage.waiting() == 0
             && self.desk.departures.len() + self.arrivals.len() == 0
     }
 }

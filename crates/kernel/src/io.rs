@@ -170,6 +170,8 @@ pub struct Gauges {
     pub storage_full: bool,
     /// Share of the last second in which the logic thread worked, ‰.
     pub load_permille: u32,
+    /// The generation of the journal, if the driver has asked.
+    pub generation: Option<u64>,
 }
 
 /// Something the driver is to do.
@@ -264,9 +266,30 @@ pub enum Output {
         /// What is wrong, and how to fix it.
         why: String,
     },
+    /// The journal has gone back to an earlier state, and lacks events that were durable: answers and others' pictures may have
+    /// told of them. An alarm, for operators. There may be several about one generation; none names an entity again.
+    TailsLost {
+        /// The generation of the journal that has begun.
+        generation: u64,
+        /// The entities, 1,000 at most.
+        lost: Vec<TailLost>,
+        /// Entities beyond that.
+        more: u64,
+    },
     /// The driver may end. After [`Input::Stop`] everything is saved; after a drain nothing is left, and the node takes no more
     /// input.
     Stopped,
+}
+
+/// A stream that ends earlier than it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailLost {
+    /// The entity.
+    pub entity: EntityId,
+    /// Seq of the newest event that was durable.
+    pub known: u64,
+    /// Seq of the newest of those that are still there.
+    pub found: u64,
 }
 
 /// The parts of one message.
@@ -422,6 +445,10 @@ pub struct Counters {
     pub appends: u64,
     /// Appends with any outcome but Done.
     pub appends_failed: u64,
+    /// New generations of the journal that this node has met.
+    pub journal_generations: u64,
+    /// Entities whose newest durable events were gone in a new generation.
+    pub tails_lost: u64,
     /// Appends in flight (gauge).
     pub appends_waiting: u64,
     /// 1 while the journal is slow, that is, while new appends wait (gauge).

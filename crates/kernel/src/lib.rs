@@ -28,7 +28,7 @@ mod view;
 pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use io::{
     BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass,
-    View, WorldSettings,
+    TailLost, View, WorldSettings,
 };
 pub use peer::{
     Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,
@@ -268,7 +268,7 @@ impl Node {
             Input::Timeout => {}
             Input::Gauges(gauges) => {
                 self.edge.set_gauges(gauges);
-                self.with_host(|host, rooms| host.set_storage_full(rooms, gauges.storage_full));
+                self.with_host(|host, rooms| host.on_gauges(rooms, gauges));
                 self.overload.on_gauges(&mut self.core, gauges);
             }
             Input::Hold(hold) => self.host.set_hold(hold),

@@ -284,7 +284,8 @@ fn a_chunk_shows_all_of_a_kind() {
         let streams = vec![StreamAppend { entity, load: 1, after: 0, events, snapshot: None }];
         let (prepared_by, names) = (Vec::new(), Vec::new());
         let id = u64::from(number);
-        store.commit_group(vec![Batch { id, node: NodeId(1), incarnation, prepared_by, streams, names }]);
+        let node = NodeId(1);
+        store.commit_group(vec![Batch { id, node, incarnation, generation: 0, prepared_by, streams, names }]);
     }
     let mut cluster = Cluster::with_store(3, 1, store, 1_000_000);
     let ann = cluster.connect("ann", 1);

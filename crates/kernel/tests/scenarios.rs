@@ -80,4 +80,8 @@ scenarios! {
     poison_for_a_neighbour,
     innocent_twice,
     a_look_that_panics,
+    the_journal_goes_back,
+    the_journal_goes_back_before_a_session,
+    the_journal_goes_back_behind_a_leaver,
+    the_journal_goes_back_under_way,
 }

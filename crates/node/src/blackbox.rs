@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use gundo_kernel::{Counters, game};
+use gundo_kernel::{Counters, TailLost, game};
 use gundo_types::{EntityId, NodeId};
 
 use crate::clock::wall_ms;
@@ -103,6 +103,8 @@ pub(crate) enum Reason {
     Logic,
     /// A logic thread hangs.
     Stuck { ms: u64 },
+    /// The journal has lost events of this many entities, in a new generation.
+    Lost { generation: u64, entities: u64 },
 }
 
 impl Reason {
@@ -111,6 +113,7 @@ impl Reason {
             Self::Game { entity, .. } => format!("game-{}-{:x}", entity.kind.0, entity.id),
             Self::Logic => "panic".to_owned(),
             Self::Stuck { .. } => "stuck".to_owned(),
+            Self::Lost { .. } => "lost".to_owned(),
         }
     }
 
@@ -125,6 +128,10 @@ impl Reason {
                 "the logic thread has not come back for {ms} ms (it hangs on the last input below, the last line \
                  with `in`); the node ends"
             ),
+            Self::Lost { generation, entities } => format!(
+                "the journal has gone back to an earlier state (generation {generation}), and events of {entities} \
+                 entities are lost that were durable"
+            ),
         }
     }
 }
@@ -137,6 +144,7 @@ struct Report {
     epoch: u64,
     wall_ms: u64,
     caught: Option<Caught>,
+    lost: Vec<TailLost>,
     counters: Counters,
     events: Vec<[u64; 3]>,
     /// Reports skipped since the last one.
@@ -217,6 +225,28 @@ impl BlackBox {
 
     /// Reports what happened on the node behind `link`. Returns at once.
     pub(crate) fn report(&self, link: &Link, reason: Reason, caught: Option<Caught>, counters: Counters) {
+        self.tell(link, reason, (caught, Vec::new()), counters);
+    }
+
+    /// Reports what the journal has lost: the entities, and how many beyond those.
+    pub(crate) fn report_lost(
+        &self,
+        link: &Link,
+        generation: u64,
+        (lost, more): (Vec<TailLost>, u64),
+        counters: Counters,
+    ) {
+        let reason = Reason::Lost { generation, entities: lost.len() as u64 + more };
+        self.tell(link, reason, (None, lost), counters);
+    }
+
+    fn tell(
+        &self,
+        link: &Link,
+        reason: Reason,
+        (caught, lost): (Option<Caught>, Vec<TailLost>),
+        counters: Counters,
+    ) {
         if self.tx.is_none() {
             return;
         }
@@ -224,7 +254,8 @@ impl BlackBox {
         let (node, incarnation) = link.me;
         let epoch = link.epoch.load(Ordering::Relaxed);
         let (wall_ms, events) = (wall_ms(), link.ring.read());
-        let report = Report { reason, node, incarnation, epoch, wall_ms, caught, counters, events, left_out };
+        let report =
+            Report { reason, node, incarnation, epoch, wall_ms, caught, lost, counters, events, left_out };
         self.post(Post::Report(Box::new(report)));
     }
 
@@ -300,7 +331,8 @@ fn write(dir: &Path, report: &Report, text: &str) -> std::io::Result<PathBuf> {
 }
 
 fn text(report: &Report) -> String {
-    let Report { reason, node, incarnation, epoch, wall_ms, caught, counters, events, left_out } = report;
+    let Report { reason, node, incarnation, epoch, wall_ms, caught, lost, counters, events, left_out } =
+        report;
     let mut text = String::new();
     let _ = write!(
         text,
@@ -321,6 +353,13 @@ fn text(report: &Report) -> String {
     }
     if let Some(Caught { words, stack }) = caught {
         let _ = write!(text, "\n== panic\n{words}\n\n== call stack\n{stack}\n");
+    }
+    if !lost.is_empty() {
+        let _ =
+            write!(text, "\n== lost: entity (kind/id), newest event that was durable, newest that is left\n");
+    }
+    for TailLost { entity, known, found } in lost {
+        let _ = writeln!(text, "{entity} {known} {found}");
     }
     let _ = write!(text, "\n== counters\n{counters:#?}\n");
     let _ = write!(
@@ -351,6 +390,7 @@ mod tests {
             epoch: 1,
             wall_ms,
             caught: None,
+            lost: vec![TailLost { entity: EntityId::new(Kind(3), 0x1f), known: 12, found: 10 }],
             counters: Counters::default(),
             events: Vec::new(),
             left_out: 3,
@@ -373,6 +413,7 @@ mod tests {
         assert!(files[0].starts_with("0000000000008-"), "{}", files[0]);
         let newest = fs::read_to_string(boxes.join(&files[FILES_MAX - 1])).expect("it is there");
         assert!(newest.contains("\nleft out     3 panics"), "{newest}");
+        assert!(newest.contains(" 12 10\n"), "{newest}");
     }
 
     #[test]

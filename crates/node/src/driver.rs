@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gundo_edge::{Delivery, Edge, NodeLink, Urgency};
 use gundo_journal::{Completion, Handle, Sink};
-use gundo_kernel::{Counters, Gauges, Input, Node, Output};
+use gundo_kernel::{Counters, Gauges, Input, Node, Output, TailLost};
 use gundo_types::{EntityId, NodeId, Now};
 
 use crate::blackbox::{self, BlackBox, Reason};
@@ -16,6 +16,7 @@ use crate::indicators::{Logic, Recorders};
 use crate::member::Membership;
 use crate::mesh::Fabric;
 use crate::ring::{Event, Ring};
+use crate::storage::Found;
 
 /// Inputs handled before the clocks are read again.
 const INPUTS_PER_NOW: usize = 32;
@@ -25,6 +26,8 @@ const LOOK_AROUND: Duration = Duration::from_millis(500);
 const OFF_MS: u64 = 1_000;
 /// A logic thread that has not looked around for this long is unhealthy, ms.
 const STUCK_MS: u64 = 2_000;
+/// Entities with lost events that one alarm logs one by one. The black box has up to a thousand.
+const LOST_LOGGED_MAX: usize = 100;
 
 /// How a logic thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +66,8 @@ pub(crate) struct Link {
     opened: Condvar,
     /// As of the last second.
     counters: Mutex<Counters>,
-    /// The journal's disk is nearly full.
-    storage_full: Arc<AtomicBool>,
+    /// What the last look at the journal has found.
+    journal: Arc<Found>,
 }
 
 impl Link {
@@ -73,7 +76,7 @@ impl Link {
         inbox: Arc<Inbox>,
         recorders: Recorders,
         clock: Arc<Clock>,
-        storage_full: Arc<AtomicBool>,
+        journal: Arc<Found>,
     ) -> Self {
         Self {
             me,
@@ -88,7 +91,7 @@ impl Link {
             gate: Mutex::default(),
             opened: Condvar::new(),
             counters: Mutex::default(),
-            storage_full,
+            journal,
         }
     }
 
@@ -342,6 +345,7 @@ impl Driver {
                 Output::GameFault { entity, rule, why } => {
                     tracing::warn!(node = self.link.me.0.0, %entity, rule, "the game wants what cannot be: {why}");
                 }
+                Output::TailsLost { generation, lost, more } => self.on_tails_lost(generation, lost, more),
                 Output::ViewWanted => self.membership.look(),
                 Output::Fenced => self.fenced = true,
                 Output::Stopped => self.membership.stopped(),
@@ -367,6 +371,21 @@ impl Driver {
         self.black_box.report(&self.link, reason, caught, self.node.counters());
     }
 
+    /// The journal has gone back to an earlier state, and events that were durable are gone.
+    fn on_tails_lost(&self, generation: u64, lost: Vec<TailLost>, more: u64) {
+        let (node, entities) = (self.link.me.0.0, lost.len() as u64 + more);
+        tracing::error!(
+            node,
+            generation,
+            entities,
+            "the journal has lost events that were durable, and players may have seen: the black box names them"
+        );
+        for TailLost { entity, known, found } in lost.iter().take(LOST_LOGGED_MAX) {
+            tracing::error!(node, generation, %entity, known, found, "its newest events are lost");
+        }
+        self.black_box.report_lost(&self.link, generation, (lost, more), self.node.counters());
+    }
+
     fn publish(&mut self, now: Now) {
         let passed = self.published.elapsed();
         self.published = Instant::now();
@@ -377,8 +396,9 @@ impl Driver {
         let gauges = Gauges {
             tick_us: std::mem::take(&mut self.tick_us_max),
             inbox: inbox as u32,
-            storage_full: self.link.storage_full.load(Ordering::Relaxed),
+            storage_full: self.link.journal.low.load(Ordering::Relaxed),
             load_permille: (load * 1_000.0) as u32,
+            generation: self.link.journal.generation(),
         };
         self.handle(now, Input::Gauges(gauges));
         let counters = self.node.counters();

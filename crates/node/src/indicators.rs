@@ -74,11 +74,20 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 34] = [
+const COUNTERS: [Row<CounterOf>; 36] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
     ("gundo_appends_failed_total", None, "Appends that did not land at once", |c| c.appends_failed),
+    (
+        "gundo_journal_generations_total",
+        None,
+        "Times the journal went back to an earlier state, or failed over",
+        |c| c.journal_generations,
+    ),
+    ("gundo_tails_lost_total", None, "Entities whose newest durable events were gone after that", |c| {
+        c.tails_lost
+    }),
     (
         "gundo_refused_total",
         Some(("code", "storage_busy")),

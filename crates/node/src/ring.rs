@@ -27,6 +27,7 @@ const NAMES: &[&str] = &[
     "in  appended taken",
     "in  appended rejected",
     "in  appended unknown",
+    "in  appended outdated",
     "in  loaded",
     "in  not loaded",
     "in  blamed",
@@ -53,6 +54,7 @@ const NAMES: &[&str] = &[
     "out view wanted",
     "out fenced",
     "out game fault",
+    "out tails lost",
     "out stopped",
     "peer home",
     "peer watch",
@@ -157,6 +159,7 @@ impl Event {
                 Outcome::Taken => const { sort("in  appended taken") },
                 Outcome::Rejected(_) => const { sort("in  appended rejected") },
                 Outcome::Unknown => const { sort("in  appended unknown") },
+                Outcome::Generation(_) => const { sort("in  appended outdated") },
             })
             .id(*batch),
             Input::Loaded { entity, result: Ok(loaded), .. } => {
@@ -202,6 +205,7 @@ impl Event {
             })
             .entity(*entity),
             Output::GameFault { entity, .. } => Self::of(const { sort("out game fault") }).entity(*entity),
+            Output::TailsLost { lost, .. } => Self::of(const { sort("out tails lost") }).size(lost.len()),
             Output::Renew { .. } => Self::of(const { sort("out renew") }),
             Output::AskRow { .. } => Self::of(const { sort("out ask row") }),
             Output::Remove { node, .. } => Self::of(const { sort("out remove") }).node(*node),

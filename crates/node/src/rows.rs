@@ -162,6 +162,14 @@ mod tests {
             self.pass(Stalls::All).is_member(incarnation)
         }
 
+        fn generation(&self) -> Result<u64, Fault> {
+            self.journal.generation()
+        }
+
+        fn begin_generation(&self, wall_ms: u64) -> Result<u64, Fault> {
+            self.journal.begin_generation(wall_ms)
+        }
+
         fn handle(&self, node: NodeId, incarnation: u64, sink: Sink) -> Box<dyn Handle> {
             self.journal.handle(node, incarnation, sink)
         }
@@ -235,6 +243,10 @@ mod tests {
             if *self.journal.stalls.lock().expect("no test panics with it") == Stalls::Nothing {
                 rx.recv().expect("answered").expect("every row can be deleted");
             }
+        }
+
+        fn outage(&self, ms: u64) {
+            self.coordinator.pass(ms);
         }
 
         fn mute_journal(&self, mute: bool) {

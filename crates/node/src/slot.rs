@@ -101,7 +101,7 @@ impl Slot {
             planted: None,
         };
         let (recorders, clock) = (ground.recorders.clone(), Arc::clone(&ground.clock));
-        let low = ground.disk.is_low();
+        let low = ground.disk.found();
         let link = Arc::new(Link::new((me, incarnation), Arc::clone(&inbox), recorders, clock, low));
         let edge = {
             let _inside = ground.runtime.enter();

@@ -1,9 +1,9 @@
 //! What operators hear about the journal's storage: free space, files that are gone, damage.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use gundo_journal::Room;
+use gundo_journal::{Fault, Room};
 use metrics::{Gauge, Label};
 
 use crate::indicators::Recorders;
@@ -14,9 +14,33 @@ const SAY_EVERY: u32 = 60;
 /// The free space on the journal's disk, and the alarms about its files.
 pub(crate) struct DiskGauge {
     free: Gauge,
-    low: Arc<AtomicBool>,
+    found: Arc<Found>,
     gone: Alarm,
     damaged: Alarm,
+}
+
+/// What the last look at the journal has found, for the logic threads.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Nothing new may be taken: the disk is nearly full, or the files are gone.
+    pub(crate) low: AtomicBool,
+    /// [`NO_GENERATION`](Self::NO_GENERATION): nobody could ask yet.
+    generation: AtomicU64,
+}
+
+impl Found {
+    const NO_GENERATION: u64 = u64::MAX;
+
+    /// The generation of the journal, if somebody could ask.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::Relaxed)).filter(|generation| *generation != Self::NO_GENERATION)
+    }
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { low: AtomicBool::default(), generation: AtomicU64::new(Self::NO_GENERATION) }
+    }
 }
 
 impl DiskGauge {
@@ -26,15 +50,23 @@ impl DiskGauge {
         let damaged = "1 if part of the journal cannot be read";
         Self {
             free,
-            low: Arc::default(),
+            found: Arc::default(),
             gone: Alarm::new(recorders, "gundo_journal_gone", gone),
             damaged: Alarm::new(recorders, "gundo_journal_damaged", damaged),
         }
     }
 
-    /// Whether nothing new may be taken, for the logic threads.
-    pub(crate) fn is_low(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.low)
+    /// What was found, for the logic threads.
+    pub(crate) fn found(&self) -> Arc<Found> {
+        Arc::clone(&self.found)
+    }
+
+    /// Passes on which generation the journal is in; call about once per second. A journal that cannot be read says nothing.
+    pub(crate) fn publish_generation(&self, generation: Result<u64, Fault>) {
+        match generation {
+            Ok(generation) => self.found.generation.store(generation, Ordering::Relaxed),
+            Err(fault) => tracing::debug!(%fault, "cannot ask the journal for its generation"),
+        }
     }
 
     /// Publishes the journal's free space; call about once per second. Logs when it becomes low and when it recovers, and what
@@ -47,7 +79,7 @@ impl DiskGauge {
             self.free.set(bytes as f64);
         }
         let is_low = room.is_low || room.gone.is_some();
-        match (self.low.swap(is_low, Ordering::Relaxed), is_low) {
+        match (self.found.low.swap(is_low, Ordering::Relaxed), is_low) {
             _ if room.gone.is_some() => {}
             (false, true) => tracing::error!(
                 free_mib,

@@ -50,6 +50,7 @@ impl Upkeep {
             machine.publish(&Machine::read());
             recorders.upkeep();
             disk.publish(&journal.room());
+            disk.publish_generation(journal.generation());
             if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }

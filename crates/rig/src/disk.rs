@@ -17,6 +17,9 @@ pub enum GroupFault {
     Rejected,
     /// The queue was full when its last batch arrived: see [`Disk::refuse_last`].
     QueueFull,
+    /// A key of one of its batches, the one in the middle, is there already although the newest seq says otherwise: that batch
+    /// conflicts, and the others are committed one by one.
+    Collides,
     /// The outcome is unknown; it landed.
     UnknownLanded,
     /// The outcome is unknown; it did not land.
@@ -100,6 +103,7 @@ impl<W: Copy> Disk<W> {
         let ids: Vec<_> = group.iter().map(|(who, batch)| (*who, batch.id)).collect();
         let batches: Vec<_> = group.into_iter().map(|(_, batch)| batch).collect();
         let (outcomes, lands_as) = match fault {
+            Some(GroupFault::Collides) => (self.collide(batches), Some(Outcome::Done)),
             None | Some(GroupFault::QueueFull) => (self.store.commit_group(batches), Some(Outcome::Done)),
             Some(GroupFault::Rejected) => {
                 (self.store.fail_group(batches, &Outcome::Rejected("the disk is full".into()), false), None)
@@ -114,6 +118,15 @@ impl<W: Copy> Disk<W> {
             Ended { who, batch, outcome, landed }
         };
         ids.into_iter().zip(outcomes).map(end).collect()
+    }
+
+    fn collide(&mut self, batches: Vec<Batch>) -> Vec<Outcome> {
+        let middle = batches.len() / 2;
+        let one = |(at, batch): (usize, Batch)| match at == middle {
+            true => self.store.fail_group(vec![batch], &Outcome::Conflict, false),
+            false => self.store.commit_group(vec![batch]),
+        };
+        batches.into_iter().enumerate().flat_map(one).collect()
     }
 
     /// The input for a load that succeeds now.
@@ -141,7 +154,7 @@ mod tests {
         for n in 1..=streams {
             let streams = vec![suite::stream(suite::entity(n), 1, 0, 1)];
             let (prepared_by, names) = (Vec::new(), Vec::new());
-            disk.push(node, Batch { id: n, node, incarnation, prepared_by, streams, names });
+            disk.push(node, Batch { id: n, node, incarnation, generation: 0, prepared_by, streams, names });
         }
         disk
     }
@@ -177,6 +190,7 @@ mod tests {
     fn a_fault_says_what_the_node_hears_and_what_lands() {
         for (fault, outcome, landed) in [
             (GroupFault::Rejected, Outcome::Rejected("the disk is full".into()), false),
+            (GroupFault::Collides, Outcome::Conflict, false),
             (GroupFault::UnknownLanded, Outcome::Unknown, true),
             (GroupFault::UnknownLost, Outcome::Unknown, false),
         ] {

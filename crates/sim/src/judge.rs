@@ -5,6 +5,7 @@
 
 mod guarantee;
 mod landed;
+mod lost;
 mod replica;
 mod rest;
 
@@ -53,6 +54,7 @@ pub(crate) struct Judge {
     thieves: HashSet<ConnId>,
     /// Successes that clients received: in the end each must be in the journal.
     told: BTreeMap<(EntityId, u64), u64>,
+    lost: lost::Lost,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
     pub(crate) answers: u64,
@@ -73,6 +75,7 @@ impl Judge {
             hostile: HashSet::new(),
             thieves: HashSet::new(),
             told: BTreeMap::new(),
+            lost: lost::Lost::default(),
             effects: 0,
             answers: 0,
             shown: 0,
@@ -121,6 +124,7 @@ impl Judge {
             if let Some(player) = player {
                 self.by_player.insert(player, conn);
                 let adoption = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
+                let adoption = adoption.max(self.past_adoption(player));
                 if u64::from(welcome.adoption) > adoption {
                     let text = format!(
                         "{} is welcomed by adoption {}, the journal has {adoption}",
@@ -138,6 +142,7 @@ impl Judge {
         };
         if message.closing.as_ref().is_some_and(|closing| closing.code == "superseded") {
             let newest = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
+            let newest = newest.max(self.past_adoption(player));
             if line >= newest {
                 let text = format!(
                     "{}: connection {} hears that a newer one took over, but it is the newest (adoption {line})",
@@ -158,8 +163,10 @@ impl Judge {
 
     fn own_shown(&mut self, player: EntityId, own: &Bytes) -> Verdict {
         self.shown += 1;
-        let known = self.replicas.get(&player).is_some_and(|r| r.privates.contains(&fingerprint(own)));
-        if !known {
+        let print = fingerprint(own);
+        let known = self.replicas.get(&player).is_some_and(|r| r.privates.contains(&print));
+        let past = self.lost.past.get(&player).is_some_and(|past| past.privates.contains(&print));
+        if !known && !past {
             let text =
                 format!("{} is shown a private state that no durable event has made", self.name(player));
             return violated(Guarantee::G7, text);
@@ -173,6 +180,7 @@ impl Judge {
         if self.hostile.contains(&conn) {
             return Ok(());
         }
+        let past = self.past_effect(player, reply.seq).map(|e| (e.fingerprint, e.reply.clone()));
         let line = self.lines.get_mut(&conn).expect("a line with a player");
         let Some(said) = line.said.get(&reply.seq).copied() else {
             return violated(
@@ -193,7 +201,7 @@ impl Judge {
             line.refused_max = line.refused_max.max(reply.seq);
         }
         let first = line.heard.entry(reply.seq).or_insert_with(|| answer.clone());
-        if *first != answer && answer.is_ok() && first.is_ok() {
+        if *first != answer && answer.is_ok() && first.is_ok() && past.is_none() {
             return violated(
                 Guarantee::G5,
                 format!("{name}: command {} was answered in two ways", reply.seq),
@@ -203,7 +211,13 @@ impl Judge {
         let outdone = replica.is_some_and(|r| line.adoption < r.session.adoption);
         let effect = replica.and_then(|r| r.effects.get(&reply.seq));
         let effect = effect.filter(|e| e.fingerprint == said);
+        // It was durable when its node sent it.
+        let is_past = past.is_some_and(|(print, text)| print == said && text == reply.payload);
         match (&reply.refusal, effect) {
+            (None, _) if is_past => {
+                self.told.insert((player, reply.seq), said);
+                Ok(())
+            }
             (None, None) => {
                 let text = format!("{name}: command {} is answered with success and not durable", reply.seq);
                 violated(Guarantee::G7, text)
@@ -234,6 +248,9 @@ impl Judge {
             return Ok(());
         }
         if replica.state.public(at).as_ref() == Some(public) {
+            return Ok(());
+        }
+        if self.lost.past.get(&id).is_some_and(|past| past.publics.contains(&fingerprint(public))) {
             return Ok(());
         }
         violated(

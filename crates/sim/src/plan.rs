@@ -39,6 +39,8 @@ pub enum Dial {
     Coordinator,
     /// The coordinator takes calls and answers none for a while.
     Hang,
+    /// The coordinator restarts or loses its leader: it answers nobody for a while, its leases run on, its watches break.
+    Leader,
     /// Some nodes do not reach the coordinator for a while: their calls fail, or are never answered.
     Apart,
     /// The coordinator answers late for a while.
@@ -78,6 +80,10 @@ pub enum Dial {
     Full,
     /// The journal's queue is full: it refuses one batch ahead of those before it.
     Queue,
+    /// A key of one append of a group is there already: that one fails, and the others are written one by one.
+    Collide,
+    /// Each node's way to the journal has a length of its own: the position is the longest, ms.
+    Uneven,
     /// The outcome of a group is unknown; it has landed.
     UnknownLanded,
     /// The outcome of a group is unknown; it has not landed.
@@ -86,6 +92,10 @@ pub enum Dial {
     Unreadable,
     /// The journal is pruned.
     Prune,
+    /// The journal fails over to a replica that has everything.
+    Failover,
+    /// The journal fails over to a replica that lacks what was committed last.
+    TailLost,
     /// The journal answers no append for a while.
     Stall,
     /// The journal's disk is nearly full for a while, and the nodes learn of it.
@@ -107,7 +117,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 51] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -154,6 +164,11 @@ impl Dial {
         Self::Cut,
         Self::Steps,
         Self::Cheats,
+        Self::Failover,
+        Self::TailLost,
+        Self::Leader,
+        Self::Collide,
+        Self::Uneven,
     ];
 
     /// Its name on the command line.
@@ -197,6 +212,11 @@ impl Dial {
             Self::UnknownLost => "unknown-lost",
             Self::Unreadable => "unreadable",
             Self::Prune => "prune",
+            Self::Leader => "leader",
+            Self::Collide => "collide",
+            Self::Uneven => "uneven",
+            Self::Failover => "failover",
+            Self::TailLost => "tail-lost",
             Self::Stall => "stall",
             Self::Low => "low",
             Self::Mixed => "mixed",
@@ -216,11 +236,11 @@ impl Dial {
     /// Its position when a seed turns it on and the command line gives none: times per minute, ms, or %.
     pub fn usual(self) -> u32 {
         match self {
-            Self::Delay | Self::Mixed => 50,
+            Self::Delay | Self::Mixed | Self::Uneven => 50,
             Self::Clocks => 250,
             Self::HalfDone => 30,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
-            Self::Hang | Self::Apart | Self::Lazy | Self::Cut => 2,
+            Self::Hang | Self::Apart | Self::Lazy | Self::Cut | Self::Leader => 2,
             Self::Steps
             | Self::Partition
             | Self::OneWay
@@ -229,12 +249,12 @@ impl Dial {
             | Self::Slow
             | Self::Edge => 4,
             Self::NodeCrash | Self::Drain | Self::Coordinator | Self::Low | Self::Overload => 4,
-            Self::Poison => 2,
+            Self::Poison | Self::Failover | Self::TailLost => 2,
             Self::Panics => 10,
             Self::Frames | Self::Reset | Self::Scatter | Self::Forget => 20,
             Self::Views | Self::Prune | Self::Unreadable => 6,
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage | Self::Cheats => 20,
-            Self::Reject | Self::Queue | Self::UnknownLanded | Self::UnknownLost => 20,
+            Self::Reject | Self::Queue | Self::Collide | Self::UnknownLanded | Self::UnknownLost => 20,
             Self::Resend | Self::Reorder => 60,
             Self::Bytes => 1,
         }
@@ -242,7 +262,16 @@ impl Dial {
 
     /// Whether it is a state of the whole run rather than something that happens from time to time.
     pub fn is_state(self) -> bool {
-        matches!(self, Self::Delay | Self::Clocks | Self::Mixed | Self::HalfDone | Self::Bytes | Self::Cheats)
+        matches!(
+            self,
+            Self::Delay
+                | Self::Clocks
+                | Self::Mixed
+                | Self::HalfDone
+                | Self::Bytes
+                | Self::Cheats
+                | Self::Uneven
+        )
     }
 }
 

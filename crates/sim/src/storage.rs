@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use gundo_bots::Chance;
-use gundo_journal::Store;
+use gundo_journal::{Replica, Store};
 use gundo_rig::{Disk, Ended, GroupFault};
 use gundo_wire::journal::Batch;
 
@@ -27,6 +27,8 @@ pub(crate) struct Storage {
     /// No commit happens before this time.
     pub(crate) stalled_until: u64,
     pub(crate) unreadable_until: u64,
+    /// What a replica has that is to take the journal's place.
+    pub(crate) replica: Option<Replica>,
     /// A commit is in progress.
     pub(crate) busy: bool,
     chance: Chance,
@@ -43,6 +45,7 @@ impl Storage {
             slow_until: 0,
             stalled_until: 0,
             unreadable_until: 0,
+            replica: None,
             busy: false,
             chance: Chance::new(seed ^ 0x0d15c),
             groups: 0,

@@ -11,7 +11,9 @@ mod cheats;
 mod clients;
 mod coordinator;
 mod covered;
+mod failover;
 mod flight;
+mod leader;
 mod links;
 mod members;
 mod places;
@@ -85,6 +87,7 @@ pub(crate) struct World {
     /// A process is starting.
     booting: bool,
     pub(crate) coordinator: Coordinator,
+    leader: leader::Leader,
     troubles: members::Troubles,
     places: places::Places,
     /// What the machines of nodes that have ended have had.
@@ -169,6 +172,7 @@ impl World {
             lives: BTreeMap::new(),
             booting: false,
             coordinator: Coordinator::default(),
+            leader: leader::Leader::default(),
             troubles: members::Troubles::default(),
             places: places::Places::default(),
             coverage: Coverage::default(),
@@ -209,6 +213,9 @@ impl World {
             game,
             rules,
         };
+        if world.plan.dials.contains_key(&Dial::TailLost) {
+            world.judge.keep_history();
+        }
         world.boot();
         for index in 0..world.plan.clients {
             world.add_person(index);
@@ -345,6 +352,9 @@ impl World {
             Flight::Arrive(person) => self.arrive(person),
             Flight::Fault(dial) => self.fault(dial),
             Flight::StallEnds(stall) => self.stall_ends(stall),
+            Flight::WatchesAgain(node) => self.watches_again(node),
+            Flight::FailsOver => self.fail_over(),
+            Flight::Generation(key) => self.tell_generation(key),
             Flight::RoomAgain => self.tell_room(false),
             Flight::Ease(key) => self.tell_load(key, 0, EASE_SECONDS),
         }
@@ -515,7 +525,7 @@ impl World {
                 self.schedule_commit();
             }
             Output::Load { entity, load } => {
-                let after = self.storage.load_us(self.now);
+                let after = self.storage.load_us(self.now) + self.uneven_us(key);
                 self.fly(after, Flight::Loaded { node: key, entity, load });
             }
             Output::List { kind, ids, max, list } => {
@@ -532,6 +542,7 @@ impl World {
             Output::Panicked { entity, suspended: true, .. } => drop(self.suspended.insert((key, entity))),
             Output::Stopped => self.fly(0, Flight::Emptied(key)),
             Output::Panicked { .. } => {}
+            Output::TailsLost { lost, more, .. } => self.on_tails_lost(key, &lost, more),
             Output::GameFault { entity, rule, why } => {
                 let name = self.judge.name(entity);
                 self.game_fault.get_or_insert_with(|| format!("`{rule}` of {name}: {why}"));
@@ -574,7 +585,7 @@ impl World {
         let verdict = self.storage.commit(self.now, &mut self.judge, &mut ended);
         self.rule(verdict);
         for Ended { who: node, batch, outcome, .. } in ended {
-            let after = 50 + self.net.below(200);
+            let after = 50 + self.net.below(200) + self.uneven_us(node);
             let Some(sim) = self.nodes.get_mut(&node) else { continue };
             // Outcomes reach a node in order; only that of a full queue overtakes the others.
             sim.completed_at = (self.now + after).max(sim.completed_at);

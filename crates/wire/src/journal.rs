@@ -30,6 +30,15 @@ pub struct SnapshotParts {
     /// See [`Snapshot::at`].
     #[prost(uint64, tag = "5")]
     pub at: u64,
+    /// See [`Snapshot::generation`].
+    #[prost(uint64, tag = "6")]
+    pub generation: u64,
+    /// See [`Snapshot::generation_after`].
+    #[prost(uint64, tag = "7")]
+    pub generation_after: u64,
+    /// See [`Snapshot::known`].
+    #[prost(uint64, tag = "8")]
+    pub known: u64,
 }
 
 /// `events.type`: which part of the system reads the payload.
@@ -103,6 +112,8 @@ pub struct Batch {
     pub node: NodeId,
     /// Incarnation of the sender. Its row in `members` must be there.
     pub incarnation: u64,
+    /// Generation of the journal that it was decided in. It must be the present one.
+    pub generation: u64,
     /// Incarnations that prepared parts of the batch. Their rows must be there too.
     pub prepared_by: Vec<u64>,
     /// At least one; each stream at most once.
@@ -134,6 +145,8 @@ pub enum Outcome {
     Rejected(String),
     /// It may have landed, or may still land.
     Unknown,
+    /// Nothing landed, and nothing will: the journal is in this generation, and the batch is of another one.
+    Generation(u64),
 }
 
 /// An entity as read from the journal: newest snapshot, then every event after it.
@@ -143,4 +156,14 @@ pub struct Loaded {
     pub snapshot: Option<(u64, Bytes)>,
     /// Events after it, gap-free and ascending.
     pub events: Vec<(u64, EventRecord)>,
+    /// The generation of the journal that it was read from.
+    pub generation: u64,
+}
+
+impl Loaded {
+    /// Seq of its newest event; 0: it has none.
+    pub fn last_seq(&self) -> u64 {
+        let newest = self.events.last().map(|(seq, _)| *seq);
+        newest.or(self.snapshot.as_ref().map(|(seq, _)| *seq)).unwrap_or(0)
+    }
 }

@@ -314,6 +314,7 @@ fn snapshot() -> Snapshot {
         session: Some(session()),
         place: Some(place()),
         at: 86_400_000,
+        ..Default::default()
     }
 }
 
@@ -321,8 +322,14 @@ const SNAPSHOT: &[Nested] = &[Nested(2, &[]), Nested(3, &[]), Nested(4, &[])];
 
 #[test]
 fn what_lies_in_journals() {
-    let cause =
-        Cause { session: 1, seq: 6, fingerprint: 0xfeed_face, reply: text("6 done"), place: Some(place()) };
+    let cause = Cause {
+        session: 1,
+        seq: 6,
+        fingerprint: 0xfeed_face,
+        reply: text("6 done"),
+        place: Some(place()),
+        generation: 0,
+    };
     holds("cause.bin", &[Nested(5, &[])], &cause);
     holds("session.bin", &[], &session());
     holds("snapshot.bin", SNAPSHOT, &snapshot());

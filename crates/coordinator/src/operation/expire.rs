@@ -7,8 +7,13 @@ use crate::StoreRequest;
 
 /// Removes every incarnation whose lease is over, and finishes removals that have begun. Run it now and then, or whenever a lease
 /// ends. Its output: the removed members.
+///
+/// If no member has a lease, nobody could renew: each gets another one, and is removed when that is over too.
 #[derive(Debug)]
 pub struct Expire {
+    lease_ms: u64,
+    /// Members that get another lease: from the end.
+    granting: Vec<u64>,
     /// The present removal.
     removal: Option<(u64, Remove)>,
     /// Incarnations that were already looked at.
@@ -18,9 +23,28 @@ pub struct Expire {
 }
 
 impl Expire {
-    /// A look at all leases.
-    pub fn new() -> Self {
-        Self { removal: None, seen: BTreeSet::new(), removed: Vec::new(), work: Work::reading() }
+    /// A look at all leases. `lease_ms`: length of a lease.
+    pub fn new(lease_ms: u64) -> Self {
+        Self {
+            lease_ms,
+            granting: Vec::new(),
+            removal: None,
+            seen: BTreeSet::new(),
+            removed: Vec::new(),
+            work: Work::reading(),
+        }
+    }
+
+    fn take_leases(&mut self, leases: &[u64]) {
+        self.granting = self.work.record.after_outage(leases);
+        if self.granting.is_empty() { self.next_removal(leases) } else { self.grant_next() }
+    }
+
+    fn grant_next(&mut self) {
+        match self.granting.pop() {
+            Some(lease) => self.work.ask_store(StoreRequest::Grant { lease, ms: self.lease_ms }),
+            None => self.work.ask_store(StoreRequest::Read),
+        }
     }
 
     fn next_removal(&mut self, leases: &[u64]) {
@@ -56,12 +80,6 @@ impl Expire {
     }
 }
 
-impl Default for Expire {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Operation for Expire {
     type Output = Vec<u64>;
 
@@ -76,7 +94,8 @@ impl Operation for Expire {
         }
         match self.work.take(answer) {
             Some(Event::Read) => self.work.ask_store(StoreRequest::Leases),
-            Some(Event::Leases(leases)) => self.next_removal(&leases),
+            Some(Event::Leases(leases)) => self.take_leases(&leases),
+            Some(Event::Granted) => self.grant_next(),
             None => {}
             Some(event) => unasked(event),
         }

@@ -251,7 +251,8 @@ mod tests {
 
     fn batch(id: u64) -> Batch {
         let streams = vec![stream(entity(1), id, id, 1)];
-        Batch { id, node: NodeId(1), incarnation: 1, prepared_by: Vec::new(), streams, names: Vec::new() }
+        let (prepared_by, names) = (Vec::new(), Vec::new());
+        Batch { id, node: NodeId(1), incarnation: 1, generation: 0, prepared_by, streams, names }
     }
 
     /// The calls and batches of the next work, with the replies to them.

@@ -6,6 +6,8 @@
 
 mod failed;
 
+pub(super) use failed::bare_cause;
+
 use bytes::Bytes;
 use gundo_types::{Planted, WorldTime};
 use gundo_wire::Message;
@@ -43,6 +45,7 @@ impl Entity {
             return self.on_apply_failed(cx, entry, tx_id);
         };
         self.durable.last_at = at;
+        let last = self.durable.seq;
         let looks = self.looks(cx, at);
         let load = self.load;
         let mut streams =
@@ -68,6 +71,7 @@ impl Entity {
         self.pending.push_back(Pending {
             batch,
             after,
+            last,
             entries: vec![entry],
             public: looks.public,
             own: looks.own,
@@ -91,10 +95,14 @@ impl Entity {
     ) -> Option<Vec<EventRecord>> {
         let count = events.len();
         let mut records = Vec::with_capacity(count);
+        let generation = self.durable.generation;
+        cause.generation = generation;
         let (durable, player) = (&mut self.durable, &mut self.player);
         let applied = guard(self.id, Rule::Apply, || {
             for (i, (event_type, payload)) in events.into_iter().enumerate() {
-                let cause = if i + 1 == count { std::mem::take(&mut cause) } else { Cause::default() };
+                let is_last = i + 1 == count;
+                let bare = || Cause { generation, ..Cause::default() };
+                let cause = if is_last { std::mem::take(&mut cause) } else { bare() };
                 durable.apply(player.as_deref_mut(), event_type, &payload, &cause)?;
                 let cause = cause.encode_to_vec().into();
                 records.push(EventRecord { at, cause, event_type, payload });
@@ -142,8 +150,13 @@ impl Entity {
         assert!(streams.iter().all(|s| !s.events.is_empty()), "{}: a stream in a batch has events", self.id);
         let id = cx.core.next_batch();
         let (node, incarnation) = (cx.core.me(), cx.core.settings.incarnation);
+        // A fence belongs to no state: it asks what the journal has now.
+        let generation = match why {
+            Why::Events => self.durable.generation,
+            Why::Fence { .. } => cx.core.generation.unwrap_or(0),
+        };
         cx.desk.appends.begin(id, self.id, why);
-        cx.append(Batch { id, node, incarnation, prepared_by, streams, names });
+        cx.append(Batch { id, node, incarnation, generation, prepared_by, streams, names });
         id
     }
 
@@ -238,6 +251,7 @@ impl Entity {
         let front = self.pending.pop_front().expect("an append in flight is listed");
         assert_eq!(front.batch, batch, "appends of one stream end in order");
         assert!(front.after < self.durable.seq, "an append that landed was applied");
+        self.durable.known = front.last;
         let line = self.line();
         self.conflicts = 0;
         self.public = front.public;

@@ -10,6 +10,7 @@ use super::pending::Appends;
 use super::places::Places;
 use super::queue::Command;
 use super::storage::{Room, Storage};
+use super::tails::Tails;
 use super::tx::{Aborted, Transactions};
 use super::watchers::Watchers;
 use crate::core::Core;
@@ -26,6 +27,8 @@ pub(super) struct Desk {
     pub(super) appends: Appends,
     /// Whether the journal takes new appends, and which entities wait for it.
     pub(super) storage: Storage,
+    /// What is known to be durable of entities that are not here, and what the journal has lost.
+    pub(super) tails: Tails,
     /// Transactions coordinated here.
     pub(super) txs: Transactions,
     /// Transactions of others that have ended before their prepares came.

@@ -23,8 +23,14 @@ pub(super) struct Durable {
     pub(super) seq: u64,
     /// Seq of the last event that a written snapshot covers: never above `seq`.
     pub(super) snapshot_seq: u64,
+    /// Seq of the last event that is known to be durable.
+    pub(super) known: u64,
     /// World time of the last event applied.
     pub(super) last_at: WorldTime,
+    /// The generation of the journal that it was read from.
+    pub(super) generation: u64,
+    /// The newest generation of the events applied, and the seq of the event before its first.
+    began: (u64, u64),
     /// Fields of its snapshot that a newer version wrote, and nothing else.
     kept: Kept<SnapshotParts>,
 }
@@ -60,6 +66,7 @@ impl Durable {
             player.forget_records();
         }
         (self.seq, self.snapshot_seq) = (0, 0);
+        (self.generation, self.began) = (loaded.generation, (0, 0));
         self.kept = Kept::default();
         match &loaded.snapshot {
             None => self.state = Some(kind.create(id.id)),
@@ -76,6 +83,7 @@ impl Durable {
             self.apply(player.as_deref_mut(), record.event_type, &record.payload, &cause).map_err(fault)?;
             self.last_at = self.last_at.max(record.at);
         }
+        self.known = self.seq;
         Ok(())
     }
 
@@ -90,7 +98,9 @@ impl Durable {
         let snapshot = Kept::<SnapshotParts>::decode(payload.clone())?;
         self.kept = snapshot.with(SnapshotParts::default());
         let snapshot = snapshot.known;
+        self.generation = self.generation.max(snapshot.known);
         self.last_at = self.last_at.max(WorldTime(snapshot.at));
+        self.began = (snapshot.generation, snapshot.generation_after);
         self.state = Some(kind.restore(id.id, &snapshot.state)?);
         match player {
             Some(player) => player.restore(snapshot),
@@ -111,6 +121,9 @@ impl Durable {
         }
         if let Some(player) = player {
             player.apply(event_type, payload, cause)?;
+        }
+        if cause.generation > self.began.0 {
+            self.began = (cause.generation, self.seq);
         }
         self.seq += 1;
         assert!(self.seq > self.snapshot_seq, "events follow the snapshot");
@@ -136,14 +149,27 @@ impl Durable {
         self.snapshot_of(self.state().snapshot(), self.last_at, player)
     }
 
+    /// The whole durable state, for another node: it says of which generation of the journal it is.
+    pub(super) fn image(&self, player: &Player) -> Bytes {
+        let mut parts = self.parts(self.state().snapshot(), self.last_at, Some(player));
+        parts.known = self.generation;
+        self.kept.with(parts).encode()
+    }
+
     /// A snapshot with this game state.
     pub(super) fn snapshot_of(&self, state: Bytes, at: WorldTime, player: Option<&Player>) -> Bytes {
-        let mut snapshot = SnapshotParts { state, at: at.0, ..Default::default() };
+        let bytes = self.kept.with(self.parts(state, at, player)).encode();
+        assert!(self.seq == 0 || self.state.is_some(), "an entity with events has a state");
+        bytes
+    }
+
+    fn parts(&self, state: Bytes, at: WorldTime, player: Option<&Player>) -> SnapshotParts {
+        let (generation, generation_after) = self.began;
+        let mut snapshot =
+            SnapshotParts { state, at: at.0, generation, generation_after, ..Default::default() };
         if let Some(player) = player {
             player.snapshot_into(&mut snapshot);
         }
-        let bytes = self.kept.with(snapshot).encode();
-        assert!(self.seq == 0 || self.state.is_some(), "an entity with events has a state");
-        bytes
+        snapshot
     }
 }

@@ -197,7 +197,13 @@ impl Entity {
         let Ok(loaded) = result else {
             return self.after_outage(cx, Timer::LoadRetry(self.id));
         };
+        if cx.core.generation.is_some_and(|present| loaded.generation < present) {
+            // Somebody has read a copy that stayed behind.
+            return self.after_outage(cx, Timer::LoadRetry(self.id));
+        }
         self.outages = 0;
+        let is_cut = cx.desk.tails.compare(self.id, &loaded);
+        let session = self.player.as_ref().filter(|_| is_cut).map(|player| player.session.clone());
         if self.is_blamed(cx) {
             return self.break_down(cx);
         }
@@ -226,6 +232,9 @@ impl Entity {
         self.life.loaded();
         self.refresh(cx);
         self.tell_own(cx);
+        if let Some(session) = session {
+            self.mend_session(cx, session);
+        }
         self.run(cx);
         self.unload_if_gone(cx);
     }
@@ -364,6 +373,7 @@ impl Entity {
 
     /// It is not real here any more. Its published look stays.
     pub(super) fn forget(&mut self, cx: &mut Cx<'_>) {
+        cx.desk.tails.leave(self.id, self.known());
         if let Some(center) = self.player.as_ref().and_then(|p| p.stands_around()) {
             cx.crowd.interest.set_player(center, false);
         }

@@ -77,6 +77,8 @@ pub(super) struct Pending {
     pub(super) batch: u64,
     /// Seq of the event before its first.
     pub(super) after: u64,
+    /// Seq of its last event.
+    pub(super) last: u64,
     /// Its own work first, then the answers given meanwhile.
     pub(super) entries: Vec<Entry>,
     /// How it looks once that has landed.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, NodeId, Planted, Time};
-use gundo_wire::journal::{Cause, EventType, NameChange};
+use gundo_wire::Kept;
+use gundo_wire::journal::{Cause, EventType, NameChange, Session};
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
@@ -119,6 +120,13 @@ impl Entity {
         spawned.map_err(|_| game_error())
     }
 
+    /// Records the session as it is: nobody adopts it.
+    pub(super) fn record_session(&mut self, cx: &mut Cx<'_>, session: &Kept<Session>) {
+        let events = vec![(EventType::Session, session.encode())];
+        let entry = Entry { work: None, effects: Vec::new() };
+        self.record(cx, Record { events, cause: Cause::default(), names: Vec::new(), tx: None, entry });
+    }
+
     fn refuse_open(&mut self, cx: &mut Cx<'_>, work: Work, line: Line, refusal: Refusal) {
         self.emit(cx, Some(work), vec![Effect::OpenRefused { line, refusal }]);
         self.unload_if_gone(cx);
@@ -130,7 +138,12 @@ impl Entity {
         let work = Work::Resume(resume);
         let Resume { line, adoption, wish, .. } = resume;
         let Some(player) = &self.player else { return cx.core.note_nonsense() };
-        if player.session.known.adoption != adoption && !cx.core.planted(Planted::AdoptionIgnored) {
+        let newest = player.session.known.adoption;
+        if newest == 0 && !cx.core.planted(Planted::AdoptionIgnored) {
+            // The journal has gone back to a time before it came.
+            return self.refuse_open(cx, work, line, unbegun());
+        }
+        if adoption < newest && !cx.core.planted(Planted::AdoptionIgnored) {
             self.emit(cx, Some(work), vec![Effect::Superseded { line }]);
             return self.unload_if_gone(cx);
         }
@@ -147,6 +160,13 @@ impl Entity {
         self.enter_world(cx);
         // Its client has walked on. If it may not go there, the answer tells the edge.
         let _ = self.step(cx, wish, saved_us);
+        if adoption > newest {
+            // The journal has lost that adoption. The next one must not have its number again.
+            let Some(player) = &self.player else { return };
+            let before = &player.session;
+            let session = before.with(Session { adoption, ..before.known.clone() });
+            self.record_session(cx, &session);
+        }
         if let Some(leaves_at) = resume.leaves_at {
             return cx.core.at(leaves_at, Timer::Grace(self.id));
         }
@@ -303,6 +323,11 @@ impl Entity {
         let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));
         self.body.is_some_and(far).then_some(Rest::Place)
     }
+}
+
+/// The journal has lost a player from its first event on.
+pub(super) fn unbegun() -> Refusal {
+    Refusal::new("lost", "The world has gone back to a time before you came. Come in again.")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::room::Host;
 use super::storage::Room;
 use crate::core::Timer;
 use crate::game::Refusal;
+use crate::io::Gauges;
 use crate::peer::ToEdge;
 
 impl Entity {
@@ -60,9 +61,12 @@ impl Entity {
 }
 
 impl Host {
-    /// The driver has looked at the disk.
-    pub(crate) fn set_storage_full(&mut self, rooms: &mut Rooms<'_>, full: bool) {
-        if self.desk.storage.set_full(full) {
+    /// The driver has looked at the journal.
+    pub(crate) fn on_gauges(&mut self, rooms: &mut Rooms<'_>, gauges: Gauges) {
+        if let Some(generation) = gauges.generation {
+            self.on_generation(rooms, generation);
+        }
+        if self.desk.storage.set_full(gauges.storage_full) {
             self.let_in(rooms);
         }
     }

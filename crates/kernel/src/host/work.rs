@@ -159,6 +159,7 @@ impl Entity {
             reply: decision.reply.clone(),
             // Where the decision puts the body, or else its present place.
             place: decision.body.map(place),
+            ..Cause::default()
         };
         let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
         effects.extend(decision.body.map(Effect::Body));

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_client::{Light, Picture, Session};
-use gundo_journal::Store;
-use gundo_kernel::{Member, Node, NodeSettings, Peer, View, WorldSettings};
+use gundo_journal::{Replica, Store};
+use gundo_kernel::{Member, Node, NodeSettings, Peer, TailLost, View, WorldSettings};
 use gundo_rig::{Clock, Disk, Queue, Seat, settings};
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, WorldTime};
 
@@ -113,6 +113,10 @@ pub struct Cluster {
     pub stopped: Vec<NodeId>,
     /// Nodes that a rule took down, in order.
     pub killed: Vec<u16>,
+    /// What a replica of the journal has.
+    pub replica: Option<Replica>,
+    /// What nodes have found lost from the journal, in order.
+    pub alarms: Vec<(NodeId, TailLost)>,
     /// A token that the script has kept.
     pub kept: Bytes,
     /// Nonces by the names of the players who first used them.
@@ -186,6 +190,8 @@ impl Cluster {
             trace: 0,
             stopped: Vec::new(),
             killed: Vec::new(),
+            replica: None,
+            alarms: Vec::new(),
             kept: Bytes::new(),
             nonces: BTreeMap::new(),
             view: View { epoch: Epoch(0), members },

@@ -238,6 +238,10 @@ fn happens(cluster: &mut Cluster, words: &[&str]) -> bool {
             "flows" => cluster.stuck = false,
             "one" => cluster.commit_one(),
             "full" => cluster.full = true,
+            // A replica gets nothing more; it takes the journal's place; nodes ask which generation it is.
+            "lags" => cluster.replica = Some(cluster.disk.store.replica()),
+            "fails-over" => cluster.fail_over(),
+            "asked" => cluster.tell_generation(),
             "rejects" => cluster.faults.push_back(Fault::Rejected),
             "unknown-landed" => cluster.faults.push_back(Fault::UnknownLanded),
             "unknown-lost" => cluster.faults.push_back(Fault::UnknownLost),
@@ -308,6 +312,7 @@ fn command(cluster: &mut Cluster, name: &str, command: PlayerCommand) {
 struct Mark {
     clients: Vec<[usize; 7]>,
     killed: usize,
+    alarms: usize,
 }
 
 impl Mark {
@@ -324,12 +329,20 @@ impl Mark {
                 c.notices.len(),
             ]
         };
-        Self { clients: cluster.clients.iter().map(count).collect(), killed: cluster.killed.len() }
+        Self {
+            clients: cluster.clients.iter().map(count).collect(),
+            killed: cluster.killed.len(),
+            alarms: cluster.alarms.len(),
+        }
     }
 
     fn news(&self, cluster: &Cluster) -> Vec<String> {
         let mut news = Vec::new();
         news.extend(cluster.killed.iter().skip(self.killed).map(|n| format!("node {n} is down")));
+        news.extend(cluster.alarms.iter().skip(self.alarms).map(|(node, lost)| {
+            let kind = if lost.entity.kind == game::PLAYER { "a player" } else { "land" };
+            format!("{node} alarms: {kind} had {} events, {} are left", lost.known, lost.found)
+        }));
         for (i, c) in cluster.clients.iter().enumerate() {
             let before = self.clients.get(i).copied().unwrap_or_default();
             let name = &c.name;

@@ -19,11 +19,12 @@ impl Judge {
     /// A batch has landed in the journal.
     pub(crate) fn landed(&mut self, batch: &Batch) -> Verdict {
         for incarnation in std::iter::once(&batch.incarnation).chain(&batch.prepared_by) {
-            if !self.members.contains(incarnation) {
+            if !self.members.contains(incarnation) && !self.lost.replaying {
                 let text = format!("an append of incarnation {incarnation}, which has left, has landed");
                 return violated(Guarantee::G2, text);
             }
         }
+        self.note_landed(batch);
         let mut moved = Holdings::default();
         for append in &batch.streams {
             let (id, mut seq) = (append.entity, append.after);
@@ -89,7 +90,7 @@ impl Judge {
         let name = self.name(id);
         let line = self.by_player.get(&id).and_then(|conn| self.lines.get(conn));
         let said = |line: &&Line| !line.disordered && line.said.get(&cause.seq) == Some(&cause.fingerprint);
-        if let Some(line) = line.filter(said) {
+        if let Some(line) = line.filter(said).filter(|_| !self.lost.replaying) {
             match line.heard.get(&cause.seq) {
                 None if line.refused_max > cause.seq => {
                     let text = format!(

@@ -96,7 +96,7 @@ impl Judge {
         }
         for ((player, seq), said) in &self.told {
             let effect = self.replicas.get(player).and_then(|r| r.effects.get(seq));
-            if effect.is_none_or(|e| e.fingerprint != *said) {
+            if effect.is_none_or(|e| e.fingerprint != *said) && !self.may_be_gone(*player, *seq, *said) {
                 let text = format!("{}: command {seq}, answered with success, is gone", self.name(*player));
                 return violated(Guarantee::G1, text);
             }

@@ -92,11 +92,11 @@ fn snapshot_in(message: &mut Peer) -> Option<&mut Bytes> {
 fn read_and_write(bytes: &Bytes) -> Result<Bytes, DecodeError> {
     Snapshot::decode(bytes.clone())?;
     let read = Kept::<SnapshotParts>::decode(bytes.clone())?;
-    let SnapshotParts { state, answers, session, place, at } = read.known.clone();
+    let SnapshotParts { answers, session, place, .. } = read.known.clone();
     let answers = answers.into_iter().map(again::<Answer>).collect::<Result<_, _>>()?;
     let (session, place) = (session.map(again::<Session>), place.map(again::<Place>));
-    let parts =
-        SnapshotParts { state, answers, session: session.transpose()?, place: place.transpose()?, at };
+    let (session, place) = (session.transpose()?, place.transpose()?);
+    let parts = SnapshotParts { answers, session, place, ..read.known.clone() };
     Ok(read.with(parts).encode())
 }
 

@@ -441,7 +441,10 @@ impl World {
         let rests = self.poison.refuses(code);
         let who = &mut self.people[person];
         who.tokens.retain(|token| rests || *token != used && *token != newest);
-        let locked_out = !rests && (code != "bad_token" || who.tokens.is_empty());
+        // It has to come in as it did first.
+        let unbegun =
+            matches!(code, "bad_token" | "lost") && who.id.is_some_and(|id| self.judge.has_unbegun(id));
+        let locked_out = !rests && !unbegun && (code != "bad_token" || who.tokens.is_empty());
         if self.people[person].current == Some(client) {
             self.people[person].current = None;
             let now = Time(self.now);

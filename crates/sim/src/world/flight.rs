@@ -133,6 +133,12 @@ pub(crate) enum Flight {
     StallEnds(Stall),
     /// The disk has room again.
     RoomAgain,
+    /// A node watches the coordinator again.
+    WatchesAgain(u16),
+    /// A replica takes the journal's place.
+    FailsOver,
+    /// A node hears which generation the journal is in.
+    Generation(Key),
     /// A node's overload ends.
     Ease(Key),
 }

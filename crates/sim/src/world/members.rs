@@ -109,6 +109,11 @@ impl World {
         self.troubles.linked_since = self.troubles.linked_since.max(until);
     }
 
+    /// Something happens until `until` that is no reason to remove anybody.
+    pub(super) fn disturb_calm(&mut self, until: u64) {
+        self.troubles.calm_since = self.troubles.calm_since.max(until);
+    }
+
     /// The coordinator is down until `until`.
     pub(super) fn excuse_all(&mut self, until: u64) {
         let linked_since = self.troubles.linked_since;

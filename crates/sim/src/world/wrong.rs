@@ -42,7 +42,13 @@ impl World {
             self.unsteady_until = self.now + 10 * second;
         }
         match dial {
-            Dial::Delay | Dial::Clocks | Dial::Mixed | Dial::HalfDone | Dial::Bytes | Dial::Cheats => {
+            Dial::Delay
+            | Dial::Clocks
+            | Dial::Mixed
+            | Dial::HalfDone
+            | Dial::Bytes
+            | Dial::Cheats
+            | Dial::Uneven => {
                 return false;
             }
             Dial::Partition | Dial::OneWay | Dial::Frames => return self.cut_links(dial),
@@ -60,6 +66,8 @@ impl World {
                 }
                 self.renumber();
             }
+            Dial::Leader => return self.lose_leader(),
+            Dial::Failover | Dial::TailLost => return self.begin_failover(dial),
             Dial::Steps => return self.set_a_clock(),
             Dial::Edge => self.break_edge(),
             Dial::Vanish | Dial::Elsewhere | Dial::Leave | Dial::Resend | Dial::Lag => {
@@ -71,7 +79,8 @@ impl World {
             Dial::Wave => self.wave(),
             Dial::Garbage => return self.hostile(),
             Dial::Stall => {
-                let takes = 3 * second + self.wrong.below(12 * second);
+                let most = [12, 12, 12, 27][self.wrong.below(4) as usize];
+                let takes = 3 * second + self.wrong.below(most * second);
                 self.storage.stalled_until = self.storage.stalled_until.max(self.now + takes);
                 let flight = Flight::StallEnds(self.stall());
                 self.fly(takes, flight);
@@ -94,6 +103,7 @@ impl World {
             }
             Dial::Reject => self.storage.faults.push_back(gundo_rig::GroupFault::Rejected),
             Dial::Queue => self.storage.faults.push_back(gundo_rig::GroupFault::QueueFull),
+            Dial::Collide => self.storage.faults.push_back(gundo_rig::GroupFault::Collides),
             Dial::UnknownLanded => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLanded),
             Dial::UnknownLost => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLost),
             Dial::Prune => {
@@ -340,6 +350,7 @@ impl World {
 
     pub(super) fn end_nodes(&mut self, dies: &dyn Fn(&Key) -> bool) {
         self.crash_storage(dies);
+        self.judge.on_node_ended();
         let ended = self.nodes.iter().filter(|(key, _)| dies(key));
         self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
         self.keep_coverage(dies);
@@ -359,6 +370,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.faulty = false;
         self.coordinator.go_down(self.now, 0);
+        self.leader.silent_until = self.now;
         self.troubles.end(self.now);
         self.storage.faults.clear();
         (self.storage.full_until, self.storage.slow_until, self.storage.unreadable_until) = (0, 0, 0);

@@ -15,6 +15,9 @@ pub struct Cause {
     /// where the body was
     #[prost(message, optional, tag = "5")]
     pub place: ::core::option::Option<Place>,
+    /// of the journal when the event was decided; 0: the first
+    #[prost(uint64, tag = "6")]
+    pub generation: u64,
 }
 impl ::prost::Name for Cause {
     const NAME: &'static str = "Cause";
@@ -119,6 +122,15 @@ pub struct Snapshot {
     /// world time of the event it ends in
     #[prost(uint64, tag = "5")]
     pub at: u64,
+    /// the newest of the events up to there
+    #[prost(uint64, tag = "6")]
+    pub generation: u64,
+    /// seq of the event before the first one of that generation
+    #[prost(uint64, tag = "7")]
+    pub generation_after: u64,
+    /// between nodes: the generation of the journal that its maker knew
+    #[prost(uint64, tag = "8")]
+    pub known: u64,
 }
 impl ::prost::Name for Snapshot {
     const NAME: &'static str = "Snapshot";

@@ -1900,6 +1900,9 @@ pub struct Batch {
     /// all of them, or nothing lands
     #[prost(message, repeated, tag = "6")]
     pub names: ::prost::alloc::vec::Vec<NameChange>,
+    /// of the journal that it was decided in
+    #[prost(uint64, tag = "7")]
+    pub generation: u64,
 }
 impl ::prost::Name for Batch {
     const NAME: &'static str = "Batch";

@@ -31,11 +31,12 @@ impl journal::Batch {
 
 impl From<&journal::Batch> for Batch {
     fn from(batch: &journal::Batch) -> Self {
-        let journal::Batch { id, node, incarnation, prepared_by, streams, names } = batch;
+        let journal::Batch { id, node, incarnation, generation, prepared_by, streams, names } = batch;
         Self {
             id: *id,
             node: node.0.into(),
             incarnation: *incarnation,
+            generation: *generation,
             prepared_by: prepared_by.clone(),
             streams: streams.iter().map(Into::into).collect(),
             names: names.iter().map(Into::into).collect(),
@@ -47,9 +48,9 @@ impl TryFrom<Batch> for journal::Batch {
     type Error = Malformed;
 
     fn try_from(batch: Batch) -> Result<Self, Malformed> {
-        let Batch { id, node: number, incarnation, prepared_by, streams, names } = batch;
+        let Batch { id, node: number, incarnation, generation, prepared_by, streams, names } = batch;
         let (streams, names) = (all(streams)?, all(names)?);
-        Ok(Self { id, node: node(number)?, incarnation, prepared_by, streams, names })
+        Ok(Self { id, node: node(number)?, incarnation, generation, prepared_by, streams, names })
     }
 }
 
@@ -138,6 +139,7 @@ mod tests {
             id: 5,
             node: NodeId(3),
             incarnation: 12,
+            generation: 1_700_000_000_000,
             prepared_by: vec![11, 12],
             streams: vec![stream, none],
             names: vec![name(Some(entity)), name(None)],

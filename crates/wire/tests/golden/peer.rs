@@ -156,6 +156,7 @@ fn what_the_journal_is_asked() {
         prepared_by: vec![11, 12],
         streams: vec![stream()],
         names: names(),
+        generation: 0,
     };
     holds("batch.bin", &[Nested(5, STREAM), Nested(6, NAME)], &batch);
 }

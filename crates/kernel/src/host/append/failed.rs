@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | Conflict | reloads and decides its work again; after three consecutive conflicts it backs off |
 //! | Taken, Rejected | reloads, refuses the command, decides the rest again |
+//! | Generation | reloads, as after a conflict; see `generation` |
 //! | Unknown | writes a fence: an event without effect at the seq the batch wanted. Its outcome decides |
 
 use bytes::Bytes;
 use gundo_types::Planted;
-use gundo_wire::journal::{EventRecord, EventType, Outcome, StreamAppend};
+use gundo_wire::Message;
+use gundo_wire::journal::{Cause, EventRecord, EventType, Outcome, StreamAppend};
 
 use crate::core::Timer;
 use crate::game::Refusal;
@@ -92,6 +94,11 @@ impl Entity {
         }
     }
 
+    /// Everything in flight, from this append on, is of an earlier generation of the journal.
+    pub(in crate::host) fn on_outdated(&mut self, cx: &mut Cx<'_>, first: u64) {
+        self.on_append_failed(cx, first, Outcome::Conflict);
+    }
+
     /// Gives up the appends in flight from the one at `at` on.
     fn give_up_from(&mut self, cx: &mut Cx<'_>, at: usize) -> GivenUp {
         let line = self.line();
@@ -125,7 +132,8 @@ impl Entity {
     /// Reloads it, with a back-off for consecutive conflicts: no append of a removed node lands, and such a node must not keep
     /// the journal and its clients busy until it learns that it was removed.
     fn load_after_failure(&mut self, cx: &mut Cx<'_>, outcome: &Outcome) {
-        self.conflicts = if *outcome == Outcome::Conflict { self.conflicts.saturating_add(1) } else { 0 };
+        let conflicts = matches!(outcome, Outcome::Conflict | Outcome::Generation(_));
+        self.conflicts = if conflicts { self.conflicts.saturating_add(1) } else { 0 };
         match self.conflicts.checked_sub(CONFLICTS_AT_ONCE + 1) {
             None => self.start_load(cx),
             Some(beyond) => {
@@ -143,7 +151,7 @@ impl Entity {
         self.load = cx.core.next_load();
         let event = EventRecord {
             at: cx.core.world_time_from(self.durable.last_at),
-            cause: Bytes::new(),
+            cause: bare_cause(cx.core.generation.unwrap_or(0)),
             event_type: EventType::Fenced,
             payload: Bytes::new(),
         };
@@ -160,6 +168,8 @@ impl Entity {
         }
         match outcome {
             Outcome::Done | Outcome::Conflict => self.start_load(cx),
+            // A generation has begun meanwhile: the load says what is true in it.
+            Outcome::Generation(_) => self.start_load(cx),
             Outcome::Unknown | Outcome::Rejected(_) | Outcome::Taken => {
                 self.after_outage(cx, Timer::FenceRetry(self.id));
             }
@@ -173,6 +183,11 @@ impl Entity {
     }
 }
 
+/// The cause of an event that has none: only the generation in which it was decided.
+pub(in crate::host) fn bare_cause(generation: u64) -> Bytes {
+    Cause { generation, ..Cause::default() }.encode_to_vec().into()
+}
+
 /// The refusal of a command whose append the journal refused for a permanent reason.
 fn refusal_of(outcome: &Outcome) -> Option<Refusal> {
     match outcome {
@@ -181,6 +196,6 @@ fn refusal_of(outcome: &Outcome) -> Option<Refusal> {
             let text = "The world cannot save anything right now. Try again in a moment.";
             Some(Refusal::new("storage", text))
         }
-        Outcome::Done | Outcome::Conflict | Outcome::Unknown => None,
+        Outcome::Done | Outcome::Conflict | Outcome::Unknown | Outcome::Generation(_) => None,
     }
 }

@@ -69,7 +69,7 @@ impl Entity {
         let mine = cx.desk.players;
         let player = self.player.as_ref().expect("only players are handed off");
         Image {
-            snapshot: self.durable.snapshot(Some(player)),
+            snapshot: self.durable.image(player),
             seq: self.durable.seq,
             snapshot_seq: self.durable.snapshot_seq,
             last_at: self.durable.last_at,
@@ -94,6 +94,9 @@ impl Entity {
             return;
         }
         self.life.thaw();
+        if self.is_outdated(cx) {
+            return self.load_again(cx);
+        }
         self.refresh(cx);
         if let Some((line, seq, wish)) = leaving.and_then(|l| l.walked) {
             self.walk(cx, line, seq, wish);

@@ -69,6 +69,9 @@ impl Host {
             if let Some(center) = player.stands_around() {
                 cx.crowd.interest.set_player(center, true);
             }
+            if entity.is_outdated(cx) {
+                entity.load_again(cx);
+            }
             entity.refresh(cx);
             cx.crowd.publisher.announce(cx.core, id);
             match (entity.line(), leave_at) {
@@ -117,6 +120,7 @@ fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Entity
         .ok()?;
     entity.life = Life::arrived();
     (durable.seq, durable.snapshot_seq, durable.last_at) = (image.seq, image.snapshot_seq, image.last_at);
+    durable.known = image.seq;
     entity.body = image.body;
     let player = player.as_mut()?;
     (player.line, player.present, player.center) = (image.line, image.present, image.center);

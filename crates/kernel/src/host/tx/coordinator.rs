@@ -10,6 +10,7 @@ use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
 use crate::host::room::Host;
+use crate::host::tails::generation_of;
 use crate::host::trouble::gave_up;
 use crate::host::vicinity::Vicinity;
 use crate::peer::{Age, LOSSES_MAX, Peer, Prepared, ToEdge, TxId, TxMessage};
@@ -215,6 +216,14 @@ impl Host {
         };
         let Some(part) = part.filter(fits) else { return rooms.core.note_nonsense() };
         let coordinator = entry.entity;
+        if let TxMessage::Prepared(prepared) = &message
+            && prepared.stream.events.first().map_or(0, |event| generation_of(&event.cause))
+                != rooms.core.generation.unwrap_or(0)
+            && !rooms.core.planted(Planted::EntitiesNotReloaded)
+        {
+            // One of the two nodes does not know yet that the journal has gone back.
+            return self.desk.txs.back_off(rooms.core, tx);
+        }
         match message {
             TxMessage::Prepared(prepared) => part.answer = Some(Answer::Prepared(*prepared)),
             TxMessage::Seen { public } => part.answer = Some(Answer::Seen(public)),

@@ -15,6 +15,7 @@ use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 use super::{Lock, Promise};
 use crate::core::Timer;
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
+use crate::host::append::bare_cause;
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record};
@@ -231,7 +232,8 @@ impl Entity {
     /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved.
     fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
-        let record = |event_type, payload| EventRecord { at, cause: Bytes::new(), event_type, payload };
+        let cause = bare_cause(self.durable.generation);
+        let record = |event_type, payload| EventRecord { at, cause: cause.clone(), event_type, payload };
         if events.is_empty() {
             return vec![record(EventType::Answered, Bytes::new())];
         }
@@ -285,10 +287,11 @@ impl Entity {
             return self.start_load(cx);
         }
         let due = self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every);
+        let cause = Cause { generation: self.durable.generation, ..Cause::default() };
         let (durable, player) = (&mut self.durable, &mut self.player);
         let applied = guard(self.id, Rule::Apply, || {
             for event in &events {
-                durable.apply(player.as_deref_mut(), event.event_type, &event.payload, &Cause::default())?;
+                durable.apply(player.as_deref_mut(), event.event_type, &event.payload, &cause)?;
                 durable.last_at = durable.last_at.max(event.at);
             }
             Ok::<_, gundo_wire::DecodeError>(())
@@ -297,6 +300,7 @@ impl Entity {
             return self.on_game_panic(cx, "apply");
         }
         assert!(self.lock.is_none() && self.pending.is_empty(), "{}: it is free again", self.id);
+        self.durable.known = self.durable.seq;
         if due {
             self.durable.snapshot_seq = self.durable.seq;
         }

@@ -72,6 +72,10 @@ impl Cluster {
             Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
             Output::Panicked { .. } | Output::GameFault { .. } => {}
+            Output::TailsLost { lost, more, .. } => {
+                assert_eq!(more, 0, "few are lost here");
+                self.alarms.extend(lost.into_iter().map(|lost| (node, lost)));
+            }
             Output::Stopped => self.on_stopped(node),
         }
     }
@@ -162,6 +166,20 @@ impl Cluster {
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.input(node, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
         }
+    }
+
+    /// Drivers have asked the journal for its generation.
+    pub fn tell_generation(&mut self) {
+        let generation = Some(self.disk.store.generation());
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.input(node, Input::Gauges(Gauges { generation, ..Gauges::default() }));
+        }
+    }
+
+    /// The journal goes back to what its replica has, in a new generation.
+    pub fn fail_over(&mut self) {
+        let replica = self.replica.take().expect("there is a replica");
+        self.disk.store.fail_over(replica, self.now / 1_000 + 1);
     }
 
     /// Creatures stand still.
