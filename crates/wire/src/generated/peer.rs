@@ -1051,7 +1051,7 @@ pub mod open {
         /// 16 bytes: a new player's, which its id is made from
         #[prost(bytes, tag = "1")]
         Nonce(::prost::bytes::Bytes),
-        /// 16 bytes: the secret half of a resume token
+        /// what follows the id in a resume token: a number and a MAC, 24 bytes; 16 bytes: an old one
         #[prost(bytes, tag = "2")]
         Token(::prost::bytes::Bytes),
     }
@@ -1215,7 +1215,7 @@ impl ::prost::Name for ToEdge {
 /// This connection has adopted the session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Opened {
-    /// 16 bytes: the secret half of the next resume token
+    /// 24 bytes: what follows the id in the next resume token
     #[prost(bytes = "bytes", tag = "1")]
     pub token: ::prost::bytes::Bytes,
     /// of the next new command
