@@ -9,6 +9,8 @@ use super::desk::{Cx, Desk, Rooms};
 use super::entity::Entity;
 use super::phase::Phase;
 use crate::core::Core;
+#[cfg(feature = "planted")]
+use crate::peer::TxId;
 
 /// The entities that are real here, and what they share.
 #[derive(Default)]
@@ -41,6 +43,20 @@ impl Host {
     #[cfg(feature = "planted")]
     pub(crate) fn append_of(&self, batch: u64) -> Option<(EntityId, bool)> {
         self.desk.appends.of(batch)
+    }
+
+    /// What a participant of a transaction is doing.
+    #[cfg(feature = "planted")]
+    pub(crate) fn part_in(&self, tx: TxId, id: EntityId) -> &'static str {
+        let Some(entity) = self.entities.get(&id) else { return "absent" };
+        let free = if entity.life.is(Phase::Live) { "free" } else { "not live" };
+        entity.lock.as_ref().map_or(free, |lock| lock.doing(tx))
+    }
+
+    /// What a transaction coordinated here is doing.
+    #[cfg(feature = "planted")]
+    pub(crate) fn coordinates(&self, tx: TxId) -> &'static str {
+        self.desk.txs.doing(tx)
     }
 
     pub(super) fn phase_of(&self, id: EntityId) -> Option<Phase> {

@@ -155,21 +155,21 @@ impl Transactions {
 }
 
 #[cfg(feature = "planted")]
-impl super::room::Host {
-    /// What a participant is doing, as the table of coverage names it.
-    pub(crate) fn part_in(&self, tx: TxId, entity: EntityId) -> &'static str {
-        let Some(entity) = self.entities.get(&entity) else { return "absent" };
-        match &entity.lock {
-            Some(Lock::Participant { tx: its, .. }) if *its == tx => "locked",
-            Some(_) => "locked for another",
-            None if entity.life.is(super::phase::Phase::Live) => "free",
-            None => "not live",
+impl Lock {
+    /// What a participant that has it is doing for this transaction, as the table of coverage names it.
+    pub(super) fn doing(&self, tx: TxId) -> &'static str {
+        match self {
+            Self::Participant { tx: its, .. } if *its == tx => "locked",
+            _ => "locked for another",
         }
     }
+}
 
-    /// What a transaction is doing.
-    pub(crate) fn coordinates(&self, tx: TxId) -> &'static str {
-        match self.desk.txs.running.get(&tx).map(|tx| tx.phase) {
+#[cfg(feature = "planted")]
+impl Transactions {
+    /// What a transaction is doing, as the table of coverage names it.
+    pub(super) fn doing(&self, tx: TxId) -> &'static str {
+        match self.running.get(&tx).map(|tx| tx.phase) {
             None => "unknown",
             Some(TxPhase::Preparing) => "preparing",
             Some(TxPhase::BackingOff) => "backing off",
