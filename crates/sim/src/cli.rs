@@ -1,7 +1,8 @@
-//! The simulator as a command. `args` has its grammar, `ran` the results of runs.
+//! The simulator as a command. `args` has its grammar, `ran` the results of runs, `speed` how long they took.
 
 mod args;
 mod ran;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use gundo_types::Planted;
 
 use self::args::{Cli, Mutants, NOT_PLANTED, Runs, What};
 use self::ran::{OTHER, Ran, Total, USAGE};
+use self::speed::Stopwatch;
 use crate::game::Game;
 use crate::plan::{FAULT_MS, Overrides, Plan};
 use crate::run::run;
@@ -177,7 +179,7 @@ impl Shell {
         let mut first = None;
         let shape = args.shape.overrides();
         let job = |seed| self.ran(&Plan::new(seed, &shape), args, None);
-        let begin = Instant::now();
+        let begin = Stopwatch::start();
         let live = self.voice.is_process() && std::io::stderr().is_terminal();
         each_seed(args.from, count, args.jobs, &job, &mut |ran| {
             total.add(&ran);
@@ -203,7 +205,7 @@ impl Shell {
         if live {
             eprintln!();
         }
-        self.voice.say(&total.text(begin.elapsed()));
+        self.voice.say(&total.text(begin.took()));
         let Some((code, command)) = first else { return 0 };
         self.voice.say(&command);
         code
@@ -212,7 +214,7 @@ impl Shell {
     fn one(&self, args: &Runs, seed: u64) -> u8 {
         let plan = Plan::new(seed, &args.shape.overrides());
         self.voice.say(&format!("{}\n{plan}", self.again(&plan, args)));
-        let begin = Instant::now();
+        let begin = Stopwatch::start();
         let story = &args.story;
         let listener = story.story.then(|| {
             let filter = Filter {
@@ -230,7 +232,7 @@ impl Shell {
         let mut total = Total::default();
         total.add(&ran);
         self.voice.say(&format!("digest {:016x}", ran.report.digest));
-        self.voice.say(&total.text(begin.elapsed()));
+        self.voice.say(&total.text(begin.took()));
         let Some(code) = ran.code() else { return 0 };
         let command = self.explain(&ran, args);
         self.voice.say(&command);

@@ -149,10 +149,10 @@ fn advance(world: &mut World, until: u64) -> Verdict {
             return Err(violation);
         }
         bounds(world)?;
+        entities(world)?;
         world.check_retries(passed_ms)?;
         world.check_removed()?;
         world.check_time()?;
-        one_owner(world)?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
         }
@@ -160,27 +160,50 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity has more waiting work than the limit (a player may also have the hellos it was answering, when they must be
-/// done again), no work waits too long, and the game's code does not panic.
-fn bounds(world: &World) -> Verdict {
-    let most = world.plan.world.limits.waiting_per_entity_max;
+/// No entity has more waiting work than the limit (a player may also have the hellos it was answering, when they must be done
+/// again), and no work waits too long. No two nodes obey a player at the same time: one in a handoff stands still until its owner is
+/// certain.
+fn entities(world: &World) -> Verdict {
     // Hellos of one player that one append can delay: within its time the simulator makes no more connections of a player.
     const HELLOS_MAX: usize = 8;
-    let again = |kind| if kind == world.rules.player_kind() { HELLOS_MAX } else { 0 };
+    let (waiting_max, wait_ms) =
+        (world.plan.world.limits.waiting_per_entity_max, world.plan.world.append_wait_ms);
+    let player = world.rules.player_kind();
+    let mut owners = Vec::new();
     for (key, node) in &world.nodes {
-        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + again(r.id.kind)) {
-            let name = world.judge.name(real.id);
-            let text =
-                format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
-            return violated(Guarantee::G12, text);
+        let owns = world.is_member(node);
+        for real in node.kernel.reals() {
+            let is_player = real.id.kind == player;
+            let most = waiting_max + if is_player { HELLOS_MAX } else { 0 };
+            if real.waiting > most {
+                let (name, waiting) = (world.judge.name(real.id), real.waiting);
+                let text = format!("{waiting} pieces of work wait for {name} on n{}, {most} may", key.node);
+                return violated(Guarantee::G12, text);
+            }
+            if real.held_ms >= wait_ms {
+                let (name, held_ms) = (world.judge.name(real.id), real.held_ms);
+                let text =
+                    format!("{name} has waited {held_ms} ms for the journal on n{}, {wait_ms} may", key.node);
+                return violated(Guarantee::G12, text);
+            }
+            if owns && is_player && !real.frozen {
+                owners.push((real.id, key.node));
+            }
         }
-        let wait_ms = world.plan.world.append_wait_ms;
-        if let Some(real) = node.kernel.reals().find(|r| r.held_ms >= wait_ms) {
-            let (name, held_ms) = (world.judge.name(real.id), real.held_ms);
-            let text =
-                format!("{name} has waited {held_ms} ms for the journal on n{}, {wait_ms} may", key.node);
-            return violated(Guarantee::G12, text);
+    }
+    owners.sort_unstable();
+    match owners.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        None => Ok(()),
+        Some(pair) => {
+            let name = world.judge.name(pair[0].0);
+            violated(Guarantee::G2, format!("{name} is real on n{} and n{}", pair[0].1, pair[1].1))
         }
+    }
+}
+
+/// No node has too many appends under way, and the game's code does not panic.
+fn bounds(world: &World) -> Verdict {
+    for (key, node) in &world.nodes {
         let (counters, most) = (node.kernel.counters(), world.plan.world.appends_waiting_max as u64);
         // Fences come on top, one per entity: they end appends in flight.
         if counters.appends_waiting > most + counters.reals {
@@ -198,21 +221,6 @@ fn bounds(world: &World) -> Verdict {
         if counters.misplaced > 0 {
             let text = format!("the rules put something outside its chunk on n{}", key.node);
             return violated(Guarantee::Game, text);
-        }
-    }
-    Ok(())
-}
-
-/// No two nodes obey a player at the same time. A player in a handoff stands still until its owner is certain.
-fn one_owner(world: &World) -> Verdict {
-    let mut owners = BTreeMap::new();
-    let player = world.rules.player_kind();
-    for (key, node) in world.nodes.iter().filter(|(_, node)| world.is_member(node)) {
-        for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
-            if let Some(other) = owners.insert(real.id, key.node) {
-                let name = world.judge.name(real.id);
-                return violated(Guarantee::G2, format!("{name} is real on n{other} and n{}", key.node));
-            }
         }
     }
     Ok(())

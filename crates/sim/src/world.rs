@@ -8,6 +8,7 @@ mod bounded;
 mod carry;
 mod clients;
 mod coordinator;
+mod decoded;
 mod flight;
 mod links;
 mod members;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use gundo_bots::{Chance, Wishes};
+use gundo_client::PictureEvent;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
@@ -33,8 +35,8 @@ use crate::people::{Absence, Client, Person, chance};
 use crate::plan::{Dial, Plan};
 use crate::storage::Storage;
 use crate::story::{About, Story};
-use clients::Decoded;
 use coordinator::{Asked, Coordinator};
+use decoded::Decoded;
 use flight::Link;
 pub(crate) use flight::{Flight, Key, SimNode, Stall};
 use poison::Poison;
@@ -84,6 +86,8 @@ pub(crate) struct World {
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
+    /// Who is in the world, or was.
+    by_id: HashMap<EntityId, usize>,
     pub(crate) clients: Vec<Client>,
     conns: HashMap<ConnId, usize>,
     /// Connections that edges have lost: nothing arrives on them any more.
@@ -126,6 +130,8 @@ pub(crate) struct World {
     watching: Chance,
     scratch: Vec<u8>,
     decoded: Decoded,
+    /// Kept for its room.
+    events: Vec<PictureEvent>,
 }
 
 /// World time at which every run begins, ms.
@@ -139,8 +145,10 @@ const EASE_SECONDS: u64 = 20;
 /// Highest speed of any walker, mm/s.
 const SPEED_MAX: u32 = 5_000;
 
-/// Inputs between two checks of a node's invariants: each check walks over everything it has.
+/// Inputs of a node between two checks of its invariants, at least.
 const CHECK_EVERY: u64 = 17;
+/// Things that a check of a node walks over, per input since the check before.
+const CHECKED_PER_INPUT: u64 = 2;
 
 impl World {
     pub(crate) fn new(plan: Plan, game: Arc<dyn Game>, planted: Option<Planted>, story: Story) -> Self {
@@ -163,6 +171,7 @@ impl World {
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
+            by_id: HashMap::new(),
             clients: Vec::new(),
             conns: HashMap::new(),
             gone: HashSet::new(),
@@ -193,6 +202,7 @@ impl World {
             watching: chance(seed, 4),
             scratch: Vec::new(),
             decoded: Decoded::default(),
+            events: Vec::new(),
             plan,
             game,
             rules,
@@ -392,7 +402,14 @@ impl World {
         if newer > 0 && self.wrong.below(100) < newer {
             kernel.act_newer();
         }
-        let node = SimNode { kernel, incarnation, paused: false, inbox: VecDeque::new(), completed_at: 0 };
+        let node = SimNode {
+            kernel,
+            incarnation,
+            paused: false,
+            inbox: VecDeque::new(),
+            completed_at: 0,
+            check_in: 0,
+        };
         let key = self.key(member.node.0);
         self.nodes.insert(key, node);
         self.poison.blames().into_iter().for_each(|blame| self.input(key, blame));
@@ -430,8 +447,8 @@ impl World {
             return self.hang(key);
         }
         // A planted bug is for the checkers of guarantees to find.
-        if self.counts.inputs.is_multiple_of(CHECK_EVERY) && self.planted.is_none() {
-            node.kernel.check();
+        if self.planted.is_none() {
+            node.check_sometimes();
         }
         if let Some(before) = before {
             let after = node.kernel.counters();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use gundo_kernel::{Input, Label, Peer, Renewal, View};
+use gundo_kernel::{Counters, Input, Label, Peer, Renewal, View};
 use gundo_rig::Seat;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
@@ -152,6 +152,23 @@ pub(crate) struct SimNode {
     pub(super) paused: bool,
     pub(super) inbox: VecDeque<Input>,
     pub(super) completed_at: u64,
+    /// Inputs until its invariants are checked.
+    pub(super) check_in: u64,
+}
+
+impl SimNode {
+    /// Asserts the node's invariants now and then. A check walks over everything the node has, so the more that is, the rarer it
+    /// comes: it costs about as much as it would for a small node.
+    pub(super) fn check_sometimes(&mut self) {
+        if self.check_in > 0 {
+            self.check_in -= 1;
+            return;
+        }
+        self.kernel.check();
+        let Counters { reals, ghosts, chunks, watches, watched, .. } = self.kernel.counters();
+        let things = reals + ghosts + chunks + watches + watched;
+        self.check_in = super::CHECK_EVERY.max(things / super::CHECKED_PER_INPUT);
+    }
 }
 
 /// One direction of a link.
