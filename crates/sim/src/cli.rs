@@ -19,7 +19,7 @@ use self::args::{Cli, Mutants, NOT_PLANTED, Runs, What};
 use self::ran::{OTHER, Ran, Total, USAGE};
 use self::speed::Stopwatch;
 use crate::game::Game;
-use crate::plan::{FAULT_MS, Overrides, Plan};
+use crate::plan::{Overrides, Plan, Profile};
 use crate::run::run;
 use crate::shrink::shrink;
 use crate::story::{Filter, Listener};
@@ -138,8 +138,11 @@ const SHRINK_TRIES: u32 = 60;
 impl Shell {
     /// The command that repeats a run of this plan.
     fn again(&self, plan: &Plan, args: &Runs) -> String {
-        let usual = Plan::new(plan.seed, &Overrides::default());
+        let usual = Plan::new(plan.seed, &Overrides { profile: plan.profile, ..Overrides::default() });
         let mut words = vec![self.command.clone(), format!("--seed {}", plan.seed)];
+        if plan.profile != Profile::default() {
+            words.push(format!("--profile {}", plan.profile));
+        }
         if plan.nodes != usual.nodes {
             words.push(format!("--nodes {}", plan.nodes));
         }
@@ -149,7 +152,7 @@ impl Shell {
         if plan.dials != usual.dials {
             words.push(format!("--faults {}", plan.dials_text()));
         }
-        if plan.fault_ms != FAULT_MS {
+        if plan.fault_ms != usual.fault_ms {
             words.push(format!("--fault-seconds {}", plan.fault_ms.div_ceil(1_000)));
         }
         if let Some(planted) = args.plant {

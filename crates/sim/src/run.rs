@@ -1,13 +1,15 @@
 //! One run: faults happen, everything heals, the world comes to rest, all players log out.
 
+mod pictures;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, Planted};
+use gundo_types::Planted;
 
+use self::pictures::pictures_and_watches;
 use crate::game::Game;
 use crate::judge::{Guarantee, Verdict, Violation, violated};
 use crate::plan::Plan;
@@ -125,6 +127,7 @@ fn play(world: &mut World) -> Verdict {
     world.ends_at = ends;
     advance(world, ends)?;
     world.playing = false;
+    world.newcomers();
     let deadline = healed + ms(world.plan.heal_ms) - ms(QUIET_MS).min(ms(world.plan.heal_ms) / 3);
     until(world, deadline, at_rest)?;
     world.hold();
@@ -153,6 +156,7 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         world.check_retries(passed_ms)?;
         world.check_removed()?;
         world.check_time()?;
+        world.check_clocks()?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
         }
@@ -268,91 +272,6 @@ fn at_rest(world: &World) -> Verdict {
         }
     }
     Ok(())
-}
-
-/// Owners show what the journal says, and every client nearby sees exactly that.
-fn pictures(world: &World) -> Verdict {
-    let now = world.world_time();
-    let mut shown: BTreeMap<EntityId, (ChunkId, &Bytes, Option<Body>)> = BTreeMap::new();
-    for node in world.nodes.values() {
-        for real in node.kernel.reals() {
-            let name = || world.judge.name(real.id);
-            if let Some((chunk, public, body)) = real.shown {
-                if shown.insert(real.id, (chunk, public, body)).is_some() {
-                    return violated(Guarantee::G8, format!("{} is shown by two nodes", name()));
-                }
-                if world.judge.knows(real.id) && world.judge.public(real.id, now).as_ref() != Some(public) {
-                    return violated(Guarantee::G8, format!("{} is not shown as its events make it", name()));
-                }
-            }
-        }
-    }
-    let standing: Vec<_> = world.judge.standing(now).collect();
-    let sure = world.plan.world.sight_chunks.into_iter().max().unwrap_or(0).saturating_sub(1);
-    for client in world.clients.iter().filter(|c| c.session.is_live()) {
-        let Some(me) = client.session.player() else { continue };
-        let name = &world.people[client.person].name;
-        let Some((center, ..)) = shown.get(&me) else {
-            return violated(Guarantee::G8, format!("{name} is in the world and not shown"));
-        };
-        let in_sight = |chunk: &ChunkId| chunk.steps_to(*center).is_some_and(|steps| steps <= sure);
-        if let Some((id, chunk, body)) = standing
-            .iter()
-            .filter(|(_, chunk, _)| in_sight(chunk))
-            .find(|(id, _, body)| shown.get(id).is_none_or(|(.., stands)| stands.as_ref() != Some(body)))
-        {
-            let text = format!(
-                "{} stands in chunk {} {} by its events at {body:?}, where {name} looks, and is shown as {:?}",
-                world.judge.name(*id),
-                chunk.x,
-                chunk.y,
-                shown.get(id)
-            );
-            return violated(Guarantee::G8, text);
-        }
-        for (id, (chunk, public, body)) in shown.iter().filter(|(_, (chunk, ..))| in_sight(chunk)) {
-            let Some(seen) = client.picture.entity(*id) else {
-                let (x, y) = (chunk.x, chunk.y);
-                let text = format!("{name} does not see {} in chunk {x} {y}", world.judge.name(*id));
-                return violated(Guarantee::G8, text);
-            };
-            if seen.public != **public || seen.body != *body {
-                let text = format!(
-                    "{name} sees {} at {:?}, it is at {body:?}{}",
-                    world.judge.name(*id),
-                    seen.body,
-                    if seen.public == **public { "" } else { ", and it looks different" }
-                );
-                return violated(Guarantee::G8, text);
-            }
-        }
-        if let Some((id, _)) =
-            client.picture.entities().find(|(id, _)| !shown.contains_key(id) && !is_child(world, *id))
-        {
-            return violated(
-                Guarantee::G8,
-                format!("{name} sees {}, which is not there", world.judge.name(id)),
-            );
-        }
-        if world.judge.private(me).as_ref() != Some(&client.own) {
-            return violated(
-                Guarantee::G8,
-                format!("{name} has a private state that differs from the journal's"),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Everything that is seen is as its owner has it, near or watched.
-fn pictures_and_watches(world: &World) -> Verdict {
-    pictures(world)?;
-    world.check_watched()
-}
-
-/// Creatures are not entities of their own: their parents show them.
-fn is_child(world: &World, id: EntityId) -> bool {
-    world.nodes.values().next().is_some_and(|n| !n.kernel.has_kind(id.kind))
 }
 
 /// The live state of every entity equals what the journal says.

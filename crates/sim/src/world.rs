@@ -7,17 +7,21 @@
 mod bounded;
 mod carry;
 mod clients;
+mod clocks;
 mod coordinator;
 mod decoded;
 mod flight;
 mod links;
 mod members;
+mod newcomers;
 mod poison;
 mod tell;
+mod turns;
+mod versions;
 mod watches;
 mod wrong;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use gundo_bots::{Chance, Wishes};
@@ -25,14 +29,14 @@ use gundo_client::PictureEvent;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
-use gundo_rig::{Clock, Ended, Queue, Seat, seed_of};
+use gundo_rig::{Ended, Queue, Seat, seed_of};
 use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
 use crate::people::{Absence, Client, Person, chance};
-use crate::plan::{Dial, Plan};
+use crate::plan::{Dial, Plan, Profile};
 use crate::storage::Storage;
 use crate::story::{About, Story};
 use coordinator::{Asked, Coordinator};
@@ -101,6 +105,8 @@ pub(crate) struct World {
     poison: Poison,
     /// What a rule wanted first that cannot be.
     game_fault: Option<String>,
+    /// The journal's disk is nearly full.
+    disk_is_low: bool,
     pub(crate) judge: Judge,
     pub(crate) story: Story,
     pub(crate) counts: Counts,
@@ -153,7 +159,10 @@ const CHECKED_PER_INPUT: u64 = 2;
 impl World {
     pub(crate) fn new(plan: Plan, game: Arc<dyn Game>, planted: Option<Planted>, story: Story) -> Self {
         let seed = plan.seed;
-        let rules = game.rules(seed);
+        let rules = match plan.profile {
+            Profile::Usual => game.rules(seed),
+            Profile::Large => game.rules_for_many(seed),
+        };
         let mut store = Store::new();
         store.plant(planted);
         let player = rules.kind_of(rules.player_kind()).expect("a game has players").create(1);
@@ -181,6 +190,7 @@ impl World {
             suspended: BTreeSet::new(),
             poison: Poison::new(),
             game_fault: None,
+            disk_is_low: false,
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
             story,
             counts: Counts::default(),
@@ -209,10 +219,13 @@ impl World {
         };
         world.boot();
         for index in 0..world.plan.clients {
-            world.add_person(index);
+            world.add_person(index, world.plan.arrival_ms * 1_000, None);
         }
         for dial in world.plan.dials.keys().copied().filter(|d| !d.is_state()).collect::<Vec<_>>() {
             world.schedule_fault(dial);
+        }
+        if world.turns_take_time() {
+            world.fly(0, Flight::Measure);
         }
         world
     }
@@ -221,7 +234,8 @@ impl World {
         WorldTime(WORLD_MS + self.now / 1_000)
     }
 
-    fn add_person(&mut self, index: usize) {
+    /// A player, who arrives within `arrives_in` µs, at one node only or at any.
+    fn add_person(&mut self, index: usize, arrives_in: u64, only: Option<u16>) {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.life.next_u64().to_le_bytes());
         nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
@@ -234,6 +248,7 @@ impl World {
             name,
             names_tried: 0,
             role: self.plan.role(index),
+            only,
             nonce,
             id: None,
             mind,
@@ -245,7 +260,7 @@ impl World {
             goal: None,
             absence: Absence::default(),
         });
-        let at = self.life.below(self.plan.arrival_ms * 1_000 + 1);
+        let at = self.life.below(arrives_in + 1);
         self.fly(at, Flight::Arrive(index));
         let step_us = 1_000_000 / u64::from(self.plan.steps_per_second);
         let first = self.life.below(step_us);
@@ -322,6 +337,8 @@ impl World {
             Flight::ClientTimer(client) => self.on_client_timer(client),
             Flight::View { node, view } => self.input(node, Input::View(view)),
             Flight::Resume(key) => self.resume(key),
+            Flight::Turn(key) => self.next_turn(key),
+            Flight::Measure => self.measure(),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
             Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
@@ -380,36 +397,21 @@ impl World {
     }
 
     pub(crate) fn start_node(&mut self, member: &Member) {
-        let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
         let incarnation = member.incarnation;
         let seed = seed_of(self.net.next_u64());
         let settings = NodeSettings {
             planted: self.planted,
             ..gundo_rig::settings(member, seed, &self.settings, &self.rules)
         };
-        let (rate, offset) = if clocks == 0 {
-            (1_000_000, 0)
-        } else {
-            // A tenth faster or slower: far worse than any crystal.
-            let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
-            (900_000 + self.net.below(200_001), offset)
-        };
-        let alone = !self.nodes.values().any(|node| node.kernel.is_ready());
-        let offset = offset + self.troubles.set_by(member.node.0, alone);
-        let clock = Clock { began: self.now, rate, world_ms: WORLD_MS, ahead_ms: offset };
+        let clock = self.clock(member.node.0);
         let mut kernel = Seat::new(Node::new(settings), clock);
         let newer = u64::from(self.plan.dials.get(&Dial::Mixed).copied().unwrap_or(0));
-        if newer > 0 && self.wrong.below(100) < newer {
+        let newer = newer > 0 && self.wrong.below(100) < newer;
+        if newer {
             kernel.act_newer();
         }
-        let node = SimNode {
-            kernel,
-            incarnation,
-            paused: false,
-            inbox: VecDeque::new(),
-            completed_at: 0,
-            check_in: 0,
-        };
+        let machine = self.machine(member.node.0);
+        let node = SimNode { newer, machine, ..SimNode::new(kernel, incarnation) };
         let key = self.key(member.node.0);
         self.nodes.insert(key, node);
         self.poison.blames().into_iter().for_each(|blame| self.input(key, blame));
@@ -417,11 +419,15 @@ impl World {
 
     pub(crate) fn input(&mut self, key: Key, input: Input) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
-        if node.paused {
-            node.inbox.push_back(input);
-            return;
+        if node.is_busy(self.now) {
+            return self.wait_for_turn(key, input);
         }
-        if node.kernel.is_over() {
+        self.turn(key, input);
+    }
+
+    /// A node takes an input.
+    fn turn(&mut self, key: Key, input: Input) {
+        if self.nodes.get(&key).is_none_or(|node| node.kernel.is_over()) {
             return;
         }
         self.tell_input(key, &input);
@@ -442,6 +448,8 @@ impl World {
         let node = self.nodes.get_mut(&key).expect("just seen");
         let before = walks.then(|| node.kernel.counters());
         self.counts.inputs += 1;
+        node.watch.took_at = self.now;
+        let (mut units, is_timer) = (turns::units_of_input(&input), matches!(input, Input::Timeout));
         let step = node.kernel.take(self.now, input);
         if self.poison.has_hung() {
             return self.hang(key);
@@ -459,8 +467,10 @@ impl World {
             self.queue.push(at, Flight::NodeTimer(key));
         }
         for output in step.outputs {
+            units += turns::units_of(&output);
             self.output(key, output);
         }
+        self.on_turn_done(key, units, is_timer);
         let open = came_by.and_then(|conn| self.open.get(&conn)).map_or(0, BTreeSet::len);
         let most = self.settings.limits.commands_unanswered_max;
         if open > most {

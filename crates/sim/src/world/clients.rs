@@ -14,6 +14,7 @@ use gundo_wire::client::{ClientMessage, Closing, ServerMessage};
 
 use super::decoded::Part;
 use super::tell::tell_server;
+use super::versions::later_field;
 use super::{Flight, Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
 use crate::people::Client;
@@ -30,8 +31,10 @@ impl World {
     }
 
     pub(super) fn open_client(&mut self, person: usize) {
-        let node = 1 + self.life.below(u64::from(self.plan.nodes)) as u16;
-        let edges = (0..self.plan.nodes).map(|i| (node - 1 + i) % self.plan.nodes + 1);
+        let only = self.people[person].only;
+        let node = only.unwrap_or_else(|| 1 + self.life.below(u64::from(self.plan.nodes)) as u16);
+        let edges = (0..if only.is_some() { 1 } else { self.plan.nodes })
+            .map(|i| (node - 1 + i) % self.plan.nodes + 1);
         let edges = edges.map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into() }).collect();
         let who = &mut self.people[person];
         let mut settings = SessionSettings::new(edges, who.name.clone());
@@ -150,8 +153,11 @@ impl World {
         }
     }
 
-    pub(super) fn send_client(&mut self, key: Key, conn: ConnId, parts: Vec<Bytes>, class: SendClass) {
+    pub(super) fn send_client(&mut self, key: Key, conn: ConnId, mut parts: Vec<Bytes>, class: SendClass) {
         self.counts.client_messages += 1;
+        if self.nodes.get(&key).is_some_and(|node| node.newer) {
+            parts.extend(later_field(self.counts.client_messages));
+        }
         let bytes: usize = parts.iter().map(Bytes::len).sum();
         self.counts.client_bytes += bytes as u64;
         self.story.mix(conn.0 << 32 ^ bytes as u64);
