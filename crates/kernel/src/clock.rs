@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_small_step_back_lets_time_stand_still() {
+        for runs_back in [false, true] {
+            let mut clock = WorldClock::default();
+            let planted = |mistake| runs_back && mistake == Planted::ClockRunsBack;
+            clock.at(now(0, HOUR_MS), planted);
+            let before = clock.at(now(100, HOUR_MS + 100), planted);
+            let after = clock.at(now(110, HOUR_MS + 80), planted);
+            assert_eq!(after < before, runs_back);
+            assert_eq!(after.0, before.0 - if runs_back { 20 } else { 0 });
+        }
+    }
+
+    #[test]
     fn a_clock_that_is_far_off_is_off_until_it_is_near() {
         let mut clock = WorldClock::default();
         clock.at(now(0, HOUR_MS), none);

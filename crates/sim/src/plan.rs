@@ -398,7 +398,7 @@ impl Plan {
                 dials.insert(dial, stands);
             }
         }
-        let mut plan = Self {
+        let plan = Self {
             seed,
             profile: overrides.profile,
             nodes,
@@ -413,13 +413,7 @@ impl Plan {
             steps_per_second: 10,
             inputs_max: INPUTS_MAX,
         };
-        if plan.profile == Profile::Large {
-            plan.enlarge();
-        }
-        plan.nodes = overrides.nodes.unwrap_or(plan.nodes);
-        plan.clients = overrides.clients.unwrap_or(plan.clients);
-        plan.fault_ms = overrides.fault_ms.unwrap_or(plan.fault_ms);
-        plan
+        plan.of_size(overrides)
     }
 
     /// The dials in the form of the command line: `crash=2,delay=50`, or `none`.

@@ -24,18 +24,18 @@ mod wrong;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use gundo_bots::{Chance, Wishes};
+use gundo_bots::Chance;
 use gundo_client::PictureEvent;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
 use gundo_rig::{Ended, Queue, Seat, seed_of};
-use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
+use gundo_types::{ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
-use crate::people::{Absence, Client, Person, chance};
+use crate::people::{Client, Person, chance};
 use crate::plan::{Dial, Plan, Profile};
 use crate::storage::Storage;
 use crate::story::{About, Story};
@@ -232,39 +232,6 @@ impl World {
 
     pub(crate) fn world_time(&self) -> WorldTime {
         WorldTime(WORLD_MS + self.now / 1_000)
-    }
-
-    /// A player, who arrives within `arrives_in` µs, at one node only or at any.
-    fn add_person(&mut self, index: usize, arrives_in: u64, only: Option<u16>) {
-        let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&self.life.next_u64().to_le_bytes());
-        nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
-        let seed = self.life.next_u64();
-        let mut mind = self.game.mind(index);
-        // Some first want another player's name.
-        let wished = if index % 5 == 4 { index - 1 } else { index };
-        let name = mind.name(&format!("sim{wished}"));
-        self.people.push(Person {
-            name,
-            names_tried: 0,
-            role: self.plan.role(index),
-            only,
-            nonce,
-            id: None,
-            mind,
-            wishes: Wishes::at(Body::default(), seed),
-            current: None,
-            wants_in: true,
-            tokens: Vec::new(),
-            last_step: 0,
-            goal: None,
-            absence: Absence::default(),
-        });
-        let at = self.life.below(arrives_in + 1);
-        self.fly(at, Flight::Arrive(index));
-        let step_us = 1_000_000 / u64::from(self.plan.steps_per_second);
-        let first = self.life.below(step_us);
-        self.fly(first, Flight::Step(index));
     }
 
     // ---- time ------------------------------------------------------------------------------------------

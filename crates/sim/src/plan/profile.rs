@@ -4,7 +4,7 @@ use std::fmt;
 
 use gundo_bots::Chance;
 
-use super::Plan;
+use super::{Overrides, Plan};
 
 /// How large the worlds of a run are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -39,8 +39,19 @@ impl fmt::Display for Profile {
 pub(super) const LARGE_FAULT_MS: u64 = 10_000;
 
 impl Plan {
+    /// The same, as large as its profile and the command line want it.
+    pub(super) fn of_size(mut self, overrides: &Overrides) -> Self {
+        if self.profile == Profile::Large {
+            self.enlarge();
+        }
+        self.nodes = overrides.nodes.unwrap_or(self.nodes);
+        self.clients = overrides.clients.unwrap_or(self.clients);
+        self.fault_ms = overrides.fault_ms.unwrap_or(self.fault_ms);
+        self
+    }
+
     /// What a seed chooses in another way for a large world.
-    pub(super) fn enlarge(&mut self) {
+    fn enlarge(&mut self) {
         let size = &mut Chance::new(self.seed ^ 0x1a_46);
         self.nodes = [10, 16, 24, 40, 64][size.below(5) as usize];
         self.clients = [500, 1_000, 2_000, 3_000, 5_000][size.below(5) as usize];

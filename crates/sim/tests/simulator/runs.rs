@@ -115,7 +115,13 @@ fn most_seeds_play_with_bytes() {
 #[test]
 fn a_node_that_dies_closes_nobody_elses_connection() {
     let dials = BTreeMap::from([(Dial::NodeCrash, Some(20))]);
-    let shape = Overrides { nodes: Some(3), clients: Some(8), dials: Some(dials), fault_ms: Some(20_000) };
+    let shape = Overrides {
+        nodes: Some(3),
+        clients: Some(8),
+        dials: Some(dials),
+        fault_ms: Some(20_000),
+        ..Overrides::default()
+    };
     let mut died = 0;
     for seed in 1..=4 {
         let report = run(&Plan::new(seed, &shape), &game(Wrong::Nothing), None, None);
