@@ -10,21 +10,22 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Kind, NodeId, Planted, Term};
 use gundo_wire::client::{Enter, Frame, ServerMessage};
 
-/// An entity in sight.
+/// An entity in sight. What motion reads and writes comes first: it fits into one cache line.
 #[derive(Clone, Debug, PartialEq)]
+#[repr(C)]
 pub struct Seen {
-    /// The node it is real on, as far as the client knows.
-    pub publisher: NodeId,
-    /// The chunk it was entered in.
-    pub chunk: ChunkId,
     /// The term of the real.
     pub term: Term,
     /// Tick of the newest entry.
     pub tick: u32,
-    /// The game's public state.
-    pub public: Bytes,
+    /// The node it is real on, as far as the client knows.
+    pub publisher: NodeId,
+    /// The chunk it was entered in.
+    pub chunk: ChunkId,
     /// Where it is; `None` for entities without a body, such as land.
     pub body: Option<Body>,
+    /// The game's public state.
+    pub public: Bytes,
 }
 
 /// A change of the picture. There are no events for motion: read [`Seen::body`].
@@ -83,75 +84,122 @@ impl Line {
     }
 }
 
+/// Who publishes, and about which chunk: chunk by chunk, and of each chunk in the order of the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Source(u64);
+
+impl Source {
+    fn new(chunk: ChunkId, NodeId(node): NodeId) -> Self {
+        let ChunkId { island, x, y } = chunk;
+        let [x, y] = [x, y].map(|v| u64::from(v as u16));
+        Self(u64::from(island) << 48 | x << 32 | y << 16 | u64::from(node))
+    }
+}
+
 /// What one publisher has published about one chunk.
 #[derive(Clone, Debug, Default)]
 struct Roster {
     line: Line,
     /// In slot order, like motion.
     slots: Vec<Slot>,
+    /// Whose slots these are, in the same order. Motion does not read it.
+    ids: Vec<EntityId>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     slot: u32,
-    id: EntityId,
+    /// The entity's place when this slot entered it, and its stamp: motion finds it there without a search.
+    place: u32,
+    stamp: u32,
     term: Term,
-    /// The entity's place when this slot entered it: motion finds it there without a search.
-    place: usize,
 }
 
 impl Roster {
-    fn slot(&self, slot: u32) -> Option<&Slot> {
-        self.slots.binary_search_by_key(&slot, |s| s.slot).ok().map(|at| &self.slots[at])
+    fn find(&self, slot: u32) -> Result<usize, usize> {
+        self.slots.binary_search_by_key(&slot, |s| s.slot)
     }
 
-    fn insert(&mut self, slot: Slot) {
-        match self.slots.binary_search_by_key(&slot.slot, |s| s.slot) {
-            Ok(at) => self.slots[at] = slot,
-            Err(at) => self.slots.insert(at, slot),
+    fn slot(&self, slot: u32) -> Option<(EntityId, Term)> {
+        self.find(slot).ok().map(|at| (self.ids[at], self.slots[at].term))
+    }
+
+    fn insert(&mut self, id: EntityId, slot: Slot) {
+        match self.find(slot.slot) {
+            Ok(at) => (self.slots[at], self.ids[at]) = (slot, id),
+            Err(at) => {
+                self.slots.insert(at, slot);
+                self.ids.insert(at, id);
+            }
         }
     }
 
-    fn remove(&mut self, slot: u32) -> Option<Slot> {
-        let at = self.slots.binary_search_by_key(&slot, |s| s.slot).ok()?;
-        Some(self.slots.remove(at))
+    fn remove(&mut self, slot: u32) -> Option<EntityId> {
+        let at = self.find(slot).ok()?;
+        self.slots.remove(at);
+        Some(self.ids.remove(at))
     }
+}
+
+/// Where an entity in sight is kept, until it leaves.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+struct Place {
+    /// No two entities that were ever here have the same. 0: nobody is here.
+    stamp: u32,
+    seen: Seen,
 }
 
 /// The entities in sight. Each keeps its place until it leaves.
 #[derive(Clone, Debug, Default)]
 struct Sight {
-    places: Vec<Option<(EntityId, Seen)>>,
-    free: Vec<usize>,
-    by_id: BTreeMap<EntityId, usize>,
+    places: Vec<Place>,
+    free: Vec<u32>,
+    by_id: BTreeMap<EntityId, u32>,
+    last_stamp: u32,
 }
 
 impl Sight {
     fn get(&self, id: EntityId) -> Option<&Seen> {
-        self.places[*self.by_id.get(&id)?].as_ref().map(|(_, seen)| seen)
+        self.by_id.get(&id).map(|place| &self.places[*place as usize].seen)
     }
 
     fn get_mut(&mut self, id: EntityId) -> Option<&mut Seen> {
-        self.places[*self.by_id.get(&id)?].as_mut().map(|(_, seen)| seen)
+        self.by_id.get(&id).map(|place| &mut self.places[*place as usize].seen)
     }
 
-    /// The entry at `place`, if it is that of `id`.
-    fn at_mut(&mut self, place: usize, id: EntityId) -> Option<&mut Seen> {
-        self.places[place].as_mut().filter(|(lies, _)| *lies == id).map(|(_, seen)| seen)
+    /// The entry of a slot, if the entity that it entered is still there.
+    fn at_mut(&mut self, slot: &Slot) -> Option<&mut Seen> {
+        self.places.get_mut(slot.place as usize).filter(|p| p.stamp == slot.stamp).map(|p| &mut p.seen)
+    }
+
+    /// The place of an entity that is in sight, and its stamp.
+    fn place(&self, id: EntityId) -> (u32, u32) {
+        let place = self.by_id[&id];
+        (place, self.places[place as usize].stamp)
     }
 
     fn insert(&mut self, id: EntityId, seen: Seen) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        self.places[place] = Some((id, seen));
+        self.last_stamp = self.last_stamp.checked_add(1).unwrap_or(1);
+        let kept = Place { stamp: self.last_stamp, seen };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.places[place as usize] = kept;
+                place
+            }
+            None => {
+                self.places.push(kept);
+                self.places.len() as u32 - 1
+            }
+        };
         self.by_id.insert(id, place);
     }
 
     fn remove(&mut self, id: EntityId) {
         if let Some(place) = self.by_id.remove(&id) {
-            self.places[place] = None;
+            let left = &mut self.places[place as usize];
+            left.stamp = 0;
+            left.seen.public = Bytes::new();
             self.free.push(place);
         }
     }
@@ -161,7 +209,7 @@ impl Sight {
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
     entities: Sight,
-    rosters: BTreeMap<(ChunkId, NodeId), Roster>,
+    rosters: BTreeMap<Source, Roster>,
     updates: u64,
     gaps: u64,
     planted: Option<Planted>,
@@ -181,10 +229,7 @@ impl Picture {
     /// Everything in sight, in id order.
     pub fn entities(&self) -> impl Iterator<Item = (EntityId, &Seen)> {
         let sight = &self.entities;
-        sight
-            .by_id
-            .iter()
-            .filter_map(|(id, place)| sight.places[*place].as_ref().map(|(_, seen)| (*id, seen)))
+        sight.by_id.iter().map(|(id, place)| (*id, &sight.places[*place as usize].seen))
     }
 
     /// The entity `id`, if it is in sight.
@@ -248,34 +293,36 @@ impl Picture {
     }
 
     fn on_forget(&mut self, chunk: ChunkId, events: &mut Vec<PictureEvent>) {
-        let first = (chunk, NodeId(0));
-        let last = (chunk, NodeId(u16::MAX));
-        let keys: Vec<_> = self.rosters.range(first..=last).map(|(key, _)| *key).collect();
-        for key in keys {
-            let roster = self.rosters.remove(&key).unwrap_or_default();
-            for slot in roster.slots {
-                self.drop_entity(key, slot.id, events);
+        let [first, last] = [0, u16::MAX].map(|node| Source::new(chunk, NodeId(node)));
+        let sources: Vec<_> = self.rosters.range(first..=last).map(|(source, _)| *source).collect();
+        for source in sources {
+            let roster = self.rosters.remove(&source).unwrap_or_default();
+            for id in roster.ids {
+                self.drop_entity((chunk, NodeId(source.0 as u16)), id, events);
             }
         }
     }
 
     fn on_keyframe(&mut self, key: (ChunkId, NodeId), frame: &Frame, events: &mut Vec<PictureEvent>) {
-        let before = self.rosters.insert(key, Roster { line: Line::at(frame.roster), ..Default::default() });
+        let source = Source::new(key.0, key.1);
+        let before =
+            self.rosters.insert(source, Roster { line: Line::at(frame.roster), ..Default::default() });
         for enter in &frame.enter {
             self.on_enter(key, frame.tick, enter, events);
         }
         let listed: std::collections::BTreeSet<EntityId> =
-            self.rosters.get(&key).into_iter().flat_map(|r| r.slots.iter().map(|s| s.id)).collect();
-        for slot in before.unwrap_or_default().slots {
-            if !listed.contains(&slot.id) {
-                self.drop_entity(key, slot.id, events);
+            self.rosters.get(&source).into_iter().flat_map(|r| r.ids.iter().copied()).collect();
+        for id in before.unwrap_or_default().ids {
+            if !listed.contains(&id) {
+                self.drop_entity(key, id, events);
             }
         }
         self.on_changes_and_signals(key, frame, events);
     }
 
     fn on_roster(&mut self, key: (ChunkId, NodeId), frame: &Frame, events: &mut Vec<PictureEvent>) {
-        let roster = self.rosters.entry(key).or_default();
+        let source = Source::new(key.0, key.1);
+        let roster = self.rosters.entry(source).or_default();
         let news = !(frame.enter.is_empty()
             && frame.change.is_empty()
             && frame.leave.is_empty()
@@ -287,12 +334,12 @@ impl Picture {
         }
         // Leaves first: the same part may give the slot to another entity.
         for leave in &frame.leave {
-            let gone = self.rosters.get_mut(&key).and_then(|r| r.remove(leave.slot));
-            if let Some(slot) = gone
-                && self.remove(key, slot.id)
+            let gone = self.rosters.get_mut(&source).and_then(|r| r.remove(leave.slot));
+            if let Some(id) = gone
+                && self.remove(key, id)
             {
                 let event = if leave.to.is_none() { PictureEvent::Gone } else { PictureEvent::Left };
-                events.push(event(slot.id));
+                events.push(event(id));
             }
         }
         for enter in &frame.enter {
@@ -326,8 +373,9 @@ impl Picture {
                 events.push(PictureEvent::Entered(id));
             }
         }
-        let place = self.entities.by_id[&id];
-        self.rosters.entry(key).or_default().insert(Slot { slot: enter.slot, id, term, place });
+        let (place, stamp) = self.entities.place(id);
+        let slot = Slot { slot: enter.slot, place, stamp, term };
+        self.rosters.entry(Source::new(chunk, publisher)).or_default().insert(id, slot);
     }
 
     fn on_changes_and_signals(
@@ -336,32 +384,39 @@ impl Picture {
         frame: &Frame,
         events: &mut Vec<PictureEvent>,
     ) {
-        let Some(roster) = self.rosters.get(&key) else { return };
+        if frame.change.is_empty() && frame.signal.is_empty() {
+            return;
+        }
+        let Some(roster) = self.rosters.get(&Source::new(key.0, key.1)) else { return };
         for change in &frame.change {
-            let Some(slot) = roster.slot(change.slot) else { continue };
-            let Some(seen) = self.entities.get_mut(slot.id) else { continue };
-            if (seen.term, seen.tick) <= (slot.term, frame.tick) {
+            let Some((id, term)) = roster.slot(change.slot) else { continue };
+            let Some(seen) = self.entities.get_mut(id) else { continue };
+            if (seen.term, seen.tick) <= (term, frame.tick) {
                 seen.public = change.public.clone();
                 seen.tick = frame.tick;
-                events.push(PictureEvent::Changed(slot.id));
+                events.push(PictureEvent::Changed(id));
             }
         }
         for signal in &frame.signal {
-            if let Some(slot) = roster.slot(signal.slot) {
-                events.push(PictureEvent::Signal(slot.id, signal.payload.clone()));
+            if let Some((id, _)) = roster.slot(signal.slot) {
+                events.push(PictureEvent::Signal(id, signal.payload.clone()));
             }
         }
     }
 
     fn on_motion(&mut self, key: (ChunkId, NodeId), frame: &Frame) {
+        if frame.slot.is_empty() {
+            return;
+        }
         self.updates += frame.slot.len() as u64;
-        let Some(roster) = self.rosters.get(&key).filter(|r| !r.line.broken) else { return };
+        let roster = self.rosters.get(&Source::new(key.0, key.1));
+        let Some(roster) = roster.filter(|r| !r.line.broken) else { return };
         // Both are in slot order: one walk over the two.
         let mut slots = roster.slots.iter().peekable();
         for (slot, body) in frame.motion() {
             while slots.next_if(|s| s.slot < slot).is_some() {}
             let Some(known) = slots.peek().filter(|s| s.slot == slot) else { continue };
-            let Some(seen) = self.entities.at_mut(known.place, known.id) else { continue };
+            let Some(seen) = self.entities.at_mut(known) else { continue };
             // A publisher that lost the entity to another may still move it for a moment: only the last to enter it counts.
             let ours = (seen.chunk, seen.publisher) == key;
             if ours && (seen.term, seen.tick) <= (known.term, frame.tick) {

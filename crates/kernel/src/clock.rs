@@ -51,12 +51,16 @@ impl WorldClock {
         if steps && planted(Planted::ClockJumps) {
             self.world_us = self.world_us.max(now.world.min(WorldTime::MAX).0 * 1_000);
         } else {
-            let runs_us = if steps { passed_us } else { u64::try_from(ran).unwrap_or(0) };
-            self.world_us = self.world_us.saturating_add(runs_us);
+            let runs_us = if steps { i128::from(passed_us) } else { ran };
+            let runs_us = if planted(Planted::ClockRunsBack) { runs_us } else { runs_us.max(0) };
+            self.world_us = self.world_us.saturating_add_signed(i64::try_from(runs_us).unwrap_or(i64::MAX));
         }
-        self.slew(now.time);
-        // The machine's clock may stand still for a moment, and slewing must not run it back.
-        self.world_us = self.world_us.min(WorldTime::MAX.0 * 1_000).max(before_us);
+        self.slew(now.time, if planted(Planted::SlewsAtOnce) { u64::MAX } else { SLEW_PPM });
+        self.world_us = self.world_us.min(WorldTime::MAX.0 * 1_000);
+        if !planted(Planted::ClockRunsBack) {
+            // The machine's clock may stand still for a moment, and slewing must not run it back.
+            self.world_us = self.world_us.max(before_us);
+        }
         self.shown()
     }
 
@@ -65,8 +69,8 @@ impl WorldClock {
     }
 
     /// Works off a part of the debt. It never runs backwards: it takes less than what has passed.
-    fn slew(&mut self, now: Time) {
-        let most = now.since(self.slewed) * SLEW_PPM / 1_000_000;
+    fn slew(&mut self, now: Time, slew_ppm: u64) {
+        let most = now.since(self.slewed).saturating_mul(slew_ppm) / 1_000_000;
         if most == 0 {
             return;
         }
@@ -154,6 +158,19 @@ mod tests {
             }
             assert!(left.abs() <= CLOSE_US + 1_000, "{left} µs are left of {error}");
             assert!(!clock.is_off());
+        }
+    }
+
+    #[test]
+    fn a_small_step_back_lets_time_stand_still() {
+        for runs_back in [false, true] {
+            let mut clock = WorldClock::default();
+            let planted = |mistake| runs_back && mistake == Planted::ClockRunsBack;
+            clock.at(now(0, HOUR_MS), planted);
+            let before = clock.at(now(100, HOUR_MS + 100), planted);
+            let after = clock.at(now(110, HOUR_MS + 80), planted);
+            assert_eq!(after < before, runs_back);
+            assert_eq!(after.0, before.0 - if runs_back { 20 } else { 0 });
         }
     }
 

@@ -187,6 +187,9 @@ impl Links {
         label: Label,
         message: Peer,
     ) -> Incoming {
+        if matches!(message, Peer::Later) && core.planted(Planted::LaterNotTaken) {
+            return Incoming::default();
+        }
         let verdict = match members.admits(core, from, label.from) {
             // The sender is ahead, or this node was removed: the next view says which.
             Err(_) if matches!(message, Peer::Stale { .. }) => Verdict { take: true, ..Verdict::default() },

@@ -367,6 +367,9 @@ impl Membership {
     }
 
     fn tell_all_alive(&self, core: &mut Core) {
+        if core.acts_newer {
+            self.peers.keys().for_each(|peer| core.send(*peer, Peer::Later));
+        }
         self.peers.keys().for_each(|peer| self.tell_alive(core, *peer));
     }
 

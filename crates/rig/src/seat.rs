@@ -12,6 +12,8 @@ pub struct Clock {
     pub began: u64,
     /// How fast it runs, in millionths of the harness's clock.
     pub rate: u64,
+    /// How fast its world clock runs, in millionths of the harness's clock.
+    pub world_rate: u64,
     /// World time when the harness's clock started, ms.
     pub world_ms: u64,
     /// How far the node's world clock is ahead, ms.
@@ -21,13 +23,14 @@ pub struct Clock {
 impl Clock {
     /// A correct clock: it runs with the harness's clock, which started at world time `world_ms`.
     pub fn right(world_ms: u64) -> Self {
-        Self { began: 0, rate: 1_000_000, world_ms, ahead_ms: 0 }
+        Self { began: 0, rate: 1_000_000, world_rate: 1_000_000, world_ms, ahead_ms: 0 }
     }
 
     /// The clocks' time at `now`, µs.
     pub fn at(&self, now: u64) -> Now {
         let ran = u128::from(now - self.began) * u128::from(self.rate) / 1_000_000;
-        let world = (self.world_ms + now / 1_000).saturating_add_signed(self.ahead_ms);
+        let world_ran = u128::from(now) * u128::from(self.world_rate) / 1_000_000_000;
+        let world = (self.world_ms + world_ran as u64).saturating_add_signed(self.ahead_ms);
         Now { time: Time(ran as u64), world: WorldTime(world) }
     }
 
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn a_timer_lands_as_soon_as_it_is_due_and_no_sooner() {
         for rate in [900_000, 999_999, 1_000_001, 1_100_000] {
-            let clock = Clock { began: 300, rate, world_ms: 0, ahead_ms: 0 };
+            let clock = Clock { began: 300, rate, ..Clock::right(0) };
             for time in (1..2_000_000).step_by(99_991).map(Time) {
                 let due = clock.when(time);
                 assert!(clock.at(due).time >= time && clock.at(due - 1).time < time, "{rate}, {time:?}");
@@ -132,5 +135,10 @@ mod tests {
     fn a_world_clock_may_be_ahead_or_behind() {
         let world = |ahead_ms| Clock { ahead_ms, ..Clock::right(1_000) }.at(5_000).world;
         assert_eq!((world(7), world(-7), world(-9_000)), (WorldTime(1_012), WorldTime(998), WorldTime(0)));
+        let fast = Clock { world_rate: 1_010_000, ..Clock::right(1_000) };
+        assert_eq!(
+            (fast.at(5_000).world, fast.at(100_000_000).world),
+            (WorldTime(1_005), WorldTime(102_000))
+        );
     }
 }

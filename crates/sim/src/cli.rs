@@ -1,7 +1,8 @@
-//! The simulator as a command. `args` has its grammar, `ran` the results of runs.
+//! The simulator as a command. `args` has its grammar, `ran` the results of runs, `speed` how long they took.
 
 mod args;
 mod ran;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,8 +17,9 @@ use gundo_types::Planted;
 
 use self::args::{Cli, Mutants, NOT_PLANTED, Runs, What};
 use self::ran::{OTHER, Ran, Total, USAGE};
+use self::speed::Stopwatch;
 use crate::game::Game;
-use crate::plan::{FAULT_MS, Overrides, Plan};
+use crate::plan::{Overrides, Plan, Profile};
 use crate::run::run;
 use crate::shrink::shrink;
 use crate::story::{Filter, Listener};
@@ -136,8 +138,11 @@ const SHRINK_TRIES: u32 = 60;
 impl Shell {
     /// The command that repeats a run of this plan.
     fn again(&self, plan: &Plan, args: &Runs) -> String {
-        let usual = Plan::new(plan.seed, &Overrides::default());
+        let usual = Plan::new(plan.seed, &Overrides { profile: plan.profile, ..Overrides::default() });
         let mut words = vec![self.command.clone(), format!("--seed {}", plan.seed)];
+        if plan.profile != Profile::default() {
+            words.push(format!("--profile {}", plan.profile));
+        }
         if plan.nodes != usual.nodes {
             words.push(format!("--nodes {}", plan.nodes));
         }
@@ -147,7 +152,7 @@ impl Shell {
         if plan.dials != usual.dials {
             words.push(format!("--faults {}", plan.dials_text()));
         }
-        if plan.fault_ms != FAULT_MS {
+        if plan.fault_ms != usual.fault_ms {
             words.push(format!("--fault-seconds {}", plan.fault_ms.div_ceil(1_000)));
         }
         if let Some(planted) = args.plant {
@@ -182,7 +187,7 @@ impl Shell {
         let mut first = None;
         let shape = args.shape.overrides();
         let job = |seed| self.ran(&Plan::new(seed, &shape), args, None);
-        let begin = Instant::now();
+        let begin = Stopwatch::start();
         let live = self.voice.is_process() && std::io::stderr().is_terminal();
         each_seed(args.from, count, args.jobs, &job, &mut |ran| {
             total.add(&ran);
@@ -208,7 +213,7 @@ impl Shell {
         if live {
             eprintln!();
         }
-        self.voice.say(&total.text(begin.elapsed()));
+        self.voice.say(&total.text(begin.took()));
         self.tell_coverage(args, &total);
         let Some((code, command)) = first else { return 0 };
         self.voice.say(&command);
@@ -228,7 +233,7 @@ impl Shell {
     fn one(&self, args: &Runs, seed: u64) -> u8 {
         let plan = Plan::new(seed, &args.shape.overrides());
         self.voice.say(&format!("{}\n{plan}", self.again(&plan, args)));
-        let begin = Instant::now();
+        let begin = Stopwatch::start();
         let story = &args.story;
         let listener = story.story.then(|| {
             let filter = Filter {
@@ -246,7 +251,7 @@ impl Shell {
         let mut total = Total::default();
         total.add(&ran);
         self.voice.say(&format!("digest {:016x}", ran.report.digest));
-        self.voice.say(&total.text(begin.elapsed()));
+        self.voice.say(&total.text(begin.took()));
         self.tell_coverage(args, &total);
         let Some(code) = ran.code() else { return 0 };
         let command = self.explain(&ran, args);

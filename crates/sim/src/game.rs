@@ -16,6 +16,11 @@ pub trait Game: Send + Sync {
     /// The rules for a world of `seed`. Every run calls this: cache what is costly to make.
     fn rules(&self, seed: u64) -> Arc<Rules>;
 
+    /// The rules for a world of thousands of players, who should not all arrive in one place. By default the same rules.
+    fn rules_for_many(&self, seed: u64) -> Arc<Rules> {
+        self.rules(seed)
+    }
+
     /// The mind of player `index`. The simulator makes some players travel or gather in a crowd; this mind decides
     /// everything else they do.
     fn mind(&self, index: usize) -> Box<dyn Behaviour> {

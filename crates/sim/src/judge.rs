@@ -45,6 +45,8 @@ pub(crate) struct Judge {
     rules: Arc<Rules>,
     game: Arc<dyn Game>,
     replicas: BTreeMap<EntityId, Replica>,
+    /// Those of them that are not players, in order.
+    known: Vec<EntityId>,
     members: BTreeSet<u64>,
     made: Holdings,
     lines: HashMap<ConnId, Line>,
@@ -68,6 +70,7 @@ impl Judge {
             rules,
             game,
             replicas: BTreeMap::new(),
+            known: Vec::new(),
             members: BTreeSet::new(),
             made: Holdings::default(),
             lines: HashMap::new(),
@@ -176,7 +179,8 @@ impl Judge {
 
     fn answered(&mut self, conn: ConnId, player: EntityId, reply: &Reply) -> Verdict {
         self.answers += 1;
-        let name = self.name(player);
+        let rules = Arc::clone(&self.rules);
+        let name = || name_of(&rules, player);
         if self.hostile.contains(&conn) {
             return Ok(());
         }
@@ -185,7 +189,7 @@ impl Judge {
         let Some(said) = line.said.get(&reply.seq).copied() else {
             return violated(
                 Guarantee::G5,
-                format!("{name}: an answer to {}, which was never sent", reply.seq),
+                format!("{}: an answer to {}, which was never sent", name(), reply.seq),
             );
         };
         let answer = match &reply.refusal {
@@ -204,7 +208,7 @@ impl Judge {
         if *first != answer && answer.is_ok() && first.is_ok() && past.is_none() {
             return violated(
                 Guarantee::G5,
-                format!("{name}: command {} was answered in two ways", reply.seq),
+                format!("{}: command {} was answered in two ways", name(), reply.seq),
             );
         }
         let replica = self.replicas.get(&player);
@@ -219,11 +223,12 @@ impl Judge {
                 Ok(())
             }
             (None, None) => {
-                let text = format!("{name}: command {} is answered with success and not durable", reply.seq);
+                let text =
+                    format!("{}: command {} is answered with success and not durable", name(), reply.seq);
                 violated(Guarantee::G7, text)
             }
             (None, Some(effect)) if effect.reply != reply.payload => {
-                let text = format!("{name}: the answer to {} differs from the recorded one", reply.seq);
+                let text = format!("{}: the answer to {} differs from the recorded one", name(), reply.seq);
                 violated(Guarantee::G5, text)
             }
             (None, Some(_)) => {
@@ -232,8 +237,12 @@ impl Judge {
             }
             // When a newer connection resends the command, that is another attempt, and its answer is the session's.
             (Some(refusal), Some(_)) if refusal.code != "too_old" && !outdone => {
-                let text =
-                    format!("{name}: command {} is refused ({}), and took effect", reply.seq, refusal.code);
+                let text = format!(
+                    "{}: command {} is refused ({}), and took effect",
+                    name(),
+                    reply.seq,
+                    refusal.code
+                );
                 violated(Guarantee::G5, text)
             }
             (Some(_), _) => Ok(()),
@@ -261,19 +270,21 @@ impl Judge {
 
     /// Entities of which something has landed, but players.
     pub(crate) fn known(&self) -> usize {
-        let player = self.rules.player_kind();
-        self.replicas.keys().filter(|id| id.kind != player).count()
+        self.known.len()
     }
 
     /// One of them.
     pub(crate) fn nth_known(&self, index: usize) -> Option<EntityId> {
-        let player = self.rules.player_kind();
-        self.replicas.keys().filter(|id| id.kind != player).nth(index).copied()
+        self.known.get(index).copied()
     }
 
     /// An entity's name for people: `player 3f`.
     pub(crate) fn name(&self, id: EntityId) -> String {
-        let kind = self.rules.kind_of(id.kind).map_or("entity", |kind| kind.name());
-        format!("{kind} {:x}", id.id)
+        name_of(&self.rules, id)
     }
+}
+
+fn name_of(rules: &Rules, id: EntityId) -> String {
+    let kind = rules.kind_of(id.kind).map_or("entity", |kind| kind.name());
+    format!("{kind} {:x}", id.id)
 }

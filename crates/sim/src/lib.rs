@@ -29,7 +29,9 @@ pub use cli::{main, main_from, main_told};
 pub use coverage::Coverage;
 pub use game::{Facts, Flows, Game, Goods, Holdings};
 pub use judge::{Guarantee, Violation};
-pub use plan::{CLIENTS_MAX, Dial, Dials, FAULT_MS, HEAL_MS, INPUTS_MAX, NODES_MAX, Overrides, Plan, Role};
+pub use plan::{
+    CLIENTS_MAX, Dial, Dials, FAULT_MS, HEAL_MS, INPUTS_MAX, NODES_MAX, Overrides, Plan, Profile, Role,
+};
 pub use run::{Failure, FailureKind, Report, run};
 pub use shrink::shrink;
 pub use story::{Filter, Listener};

@@ -23,6 +23,8 @@ pub(crate) struct Person {
     /// How many of its names were taken.
     pub(crate) names_tried: u32,
     pub(crate) role: Role,
+    /// The only node it connects to, if not to any.
+    pub(crate) only: Option<u16>,
     pub(crate) nonce: [u8; 16],
     pub(crate) id: Option<EntityId>,
     pub(crate) mind: Box<dyn Behaviour>,

@@ -1,10 +1,14 @@
 //! The plan of a run: how large the world is, who plays in it and how, and which faults happen.
 
+mod profile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use gundo_bots::Chance;
 use gundo_kernel::WorldSettings;
+
+pub use self::profile::Profile;
 
 /// A fault, or a strain on the world. Each is a dial: its position is the number of times per simulated minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +58,12 @@ pub enum Dial {
     Clocks,
     /// A node's machine has its clock set: by up to an hour, either way.
     Steps,
+    /// The world clocks of the nodes' machines run at different rates: the position is the largest error, millionths.
+    Drift,
+    /// Turns of nodes take time: the position is how long on a usual machine, %.
+    Work,
+    /// A node's machine is very slow for a while.
+    Busy,
     /// All connections of one edge break.
     Edge,
     /// A client's connection breaks, and the client or the edge learns of it late.
@@ -117,7 +127,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 54] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -169,6 +179,9 @@ impl Dial {
         Self::Leader,
         Self::Collide,
         Self::Uneven,
+        Self::Drift,
+        Self::Work,
+        Self::Busy,
     ];
 
     /// Its name on the command line.
@@ -195,6 +208,9 @@ impl Dial {
             Self::Cut => "cut",
             Self::Clocks => "clocks",
             Self::Steps => "steps",
+            Self::Drift => "drift",
+            Self::Work => "work",
+            Self::Busy => "busy",
             Self::Edge => "edge",
             Self::Vanish => "vanish",
             Self::Elsewhere => "elsewhere",
@@ -238,6 +254,9 @@ impl Dial {
         match self {
             Self::Delay | Self::Mixed | Self::Uneven => 50,
             Self::Clocks => 250,
+            Self::Drift => 200,
+            Self::Work => 100,
+            Self::Busy => 4,
             Self::HalfDone => 30,
             Self::Crash | Self::Zombie | Self::Wave | Self::Stall => 2,
             Self::Hang | Self::Apart | Self::Lazy | Self::Cut | Self::Leader => 2,
@@ -271,6 +290,8 @@ impl Dial {
                 | Self::Bytes
                 | Self::Cheats
                 | Self::Uneven
+                | Self::Drift
+                | Self::Work
         )
     }
 }
@@ -300,9 +321,11 @@ pub enum Role {
 pub struct Plan {
     /// The seed of all random choices.
     pub seed: u64,
-    /// Nodes: 1 to 9.
+    /// How large the world may be.
+    pub profile: Profile,
+    /// Nodes: 1 to 64.
     pub nodes: u16,
-    /// Players: 1 to 200.
+    /// Players: 1 to 5,000.
     pub clients: usize,
     /// The faults.
     pub dials: Dials,
@@ -327,6 +350,8 @@ pub struct Plan {
 /// What the command line (or a smaller run that shows the same failure) chooses instead of the seed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
+    /// How large the worlds are.
+    pub profile: Profile,
     /// Nodes.
     pub nodes: Option<u16>,
     /// Players.
@@ -338,9 +363,9 @@ pub struct Overrides {
 }
 
 /// Most nodes of a run.
-pub const NODES_MAX: u16 = 9;
+pub const NODES_MAX: u16 = 64;
 /// Most players of a run.
-pub const CLIENTS_MAX: usize = 200;
+pub const CLIENTS_MAX: usize = 5_000;
 /// Of ten seeds, in this many everything travels as bytes.
 const BYTES_OFTEN: u64 = 8;
 /// Default length of the faulty part, ms.
@@ -393,7 +418,8 @@ impl Plan {
                 Dial::Bytes => (Chance::new(seed ^ 0xb1_7e).below(10) < BYTES_OFTEN, 2),
                 _ => (wrong.below(10) < often, 1 + wrong.below(4)),
             };
-            let mut stands = (u64::from(dial.usual()) * strength / 2).max(1) as u32;
+            let often = if dial.is_state() { 1 } else { overrides.profile.often() };
+            let mut stands = often * (u64::from(dial.usual()) * strength / 2).max(1) as u32;
             match overrides.dials.as_ref().map(|only| only.get(&dial)) {
                 Some(None) => continue,
                 Some(Some(Some(asked))) => stands = *asked,
@@ -406,12 +432,13 @@ impl Plan {
                 dials.insert(dial, stands);
             }
         }
-        Self {
+        let plan = Self {
             seed,
-            nodes: overrides.nodes.unwrap_or(nodes),
-            clients: overrides.clients.unwrap_or(clients as usize),
+            profile: overrides.profile,
+            nodes,
+            clients: clients as usize,
             dials,
-            fault_ms: overrides.fault_ms.unwrap_or(FAULT_MS),
+            fault_ms: FAULT_MS,
             heal_ms: HEAL_MS,
             world,
             crowd,
@@ -419,7 +446,8 @@ impl Plan {
             arrival_ms,
             steps_per_second: 10,
             inputs_max: INPUTS_MAX,
-        }
+        };
+        plan.of_size(overrides)
     }
 
     /// The dials in the form of the command line: `crash=2,delay=50`, or `none`.

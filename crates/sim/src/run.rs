@@ -1,13 +1,15 @@
 //! One run: faults happen, everything heals, the world comes to rest, all players log out.
 
+mod pictures;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, Planted};
+use gundo_types::Planted;
 
+use self::pictures::pictures_and_watches;
 use crate::coverage::Coverage;
 use crate::game::Game;
 use crate::judge::{Guarantee, Verdict, Violation, violated};
@@ -138,6 +140,7 @@ fn play(world: &mut World) -> Verdict {
     world.ends_at = ends;
     advance(world, ends)?;
     world.playing = false;
+    world.newcomers();
     let deadline = healed + ms(world.plan.heal_ms) - ms(QUIET_MS).min(ms(world.plan.heal_ms) / 3);
     until(world, deadline, at_rest)?;
     world.hold();
@@ -162,11 +165,12 @@ fn advance(world: &mut World, until: u64) -> Verdict {
             return Err(violation);
         }
         bounds(world)?;
+        entities(world)?;
         world.check_retries(passed_ms)?;
         world.check_removed()?;
         world.check_time()?;
         world.check_places()?;
-        one_owner(world)?;
+        world.check_clocks()?;
         if world.counts.inputs > world.plan.inputs_max {
             return violated(Guarantee::G10, format!("{} inputs and no end: it spins", world.counts.inputs));
         }
@@ -174,27 +178,50 @@ fn advance(world: &mut World, until: u64) -> Verdict {
     Ok(())
 }
 
-/// No entity has more waiting work than the limit (a player may also have the hellos it was answering, when they must be
-/// done again), no work waits too long, and the game's code does not panic.
-fn bounds(world: &World) -> Verdict {
-    let most = world.plan.world.limits.waiting_per_entity_max;
+/// No entity has more waiting work than the limit (a player may also have the hellos it was answering, when they must be done
+/// again), and no work waits too long. No two nodes obey a player at the same time: one in a handoff stands still until its owner is
+/// certain.
+fn entities(world: &World) -> Verdict {
     // Hellos of one player that one append can delay: within its time the simulator makes no more connections of a player.
     const HELLOS_MAX: usize = 8;
-    let again = |kind| if kind == world.rules.player_kind() { HELLOS_MAX } else { 0 };
+    let (waiting_max, wait_ms) =
+        (world.plan.world.limits.waiting_per_entity_max, world.plan.world.append_wait_ms);
+    let player = world.rules.player_kind();
+    let mut owners = Vec::new();
     for (key, node) in &world.nodes {
-        if let Some(real) = node.kernel.reals().find(|r| r.waiting > most + again(r.id.kind)) {
-            let name = world.judge.name(real.id);
-            let text =
-                format!("{} pieces of work wait for {name} on n{}, {most} may", real.waiting, key.node);
-            return violated(Guarantee::G12, text);
+        let owns = world.is_member(node);
+        for real in node.kernel.reals() {
+            let is_player = real.id.kind == player;
+            let most = waiting_max + if is_player { HELLOS_MAX } else { 0 };
+            if real.waiting > most {
+                let (name, waiting) = (world.judge.name(real.id), real.waiting);
+                let text = format!("{waiting} pieces of work wait for {name} on n{}, {most} may", key.node);
+                return violated(Guarantee::G12, text);
+            }
+            if real.held_ms >= wait_ms {
+                let (name, held_ms) = (world.judge.name(real.id), real.held_ms);
+                let text =
+                    format!("{name} has waited {held_ms} ms for the journal on n{}, {wait_ms} may", key.node);
+                return violated(Guarantee::G12, text);
+            }
+            if owns && is_player && !real.frozen {
+                owners.push((real.id, key.node));
+            }
         }
-        let wait_ms = world.plan.world.append_wait_ms;
-        if let Some(real) = node.kernel.reals().find(|r| r.held_ms >= wait_ms) {
-            let (name, held_ms) = (world.judge.name(real.id), real.held_ms);
-            let text =
-                format!("{name} has waited {held_ms} ms for the journal on n{}, {wait_ms} may", key.node);
-            return violated(Guarantee::G12, text);
+    }
+    owners.sort_unstable();
+    match owners.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        None => Ok(()),
+        Some(pair) => {
+            let name = world.judge.name(pair[0].0);
+            violated(Guarantee::G2, format!("{name} is real on n{} and n{}", pair[0].1, pair[1].1))
         }
+    }
+}
+
+/// No node has too many appends under way, and the game's code does not panic.
+fn bounds(world: &World) -> Verdict {
+    for (key, node) in &world.nodes {
         let (counters, most) = (node.kernel.counters(), world.plan.world.appends_waiting_max as u64);
         // Fences come on top, one per entity: they end appends in flight.
         if counters.appends_waiting > most + counters.reals {
@@ -212,21 +239,6 @@ fn bounds(world: &World) -> Verdict {
         if counters.misplaced > 0 {
             let text = format!("the rules put something outside its chunk on n{}", key.node);
             return violated(Guarantee::Game, text);
-        }
-    }
-    Ok(())
-}
-
-/// No two nodes obey a player at the same time. A player in a handoff stands still until its owner is certain.
-fn one_owner(world: &World) -> Verdict {
-    let mut owners = BTreeMap::new();
-    let player = world.rules.player_kind();
-    for (key, node) in world.nodes.iter().filter(|(_, node)| world.is_member(node)) {
-        for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
-            if let Some(other) = owners.insert(real.id, key.node) {
-                let name = world.judge.name(real.id);
-                return violated(Guarantee::G2, format!("{name} is real on n{other} and n{}", key.node));
-            }
         }
     }
     Ok(())
@@ -274,91 +286,6 @@ fn at_rest(world: &World) -> Verdict {
         }
     }
     Ok(())
-}
-
-/// Owners show what the journal says, and every client nearby sees exactly that.
-fn pictures(world: &World) -> Verdict {
-    let now = world.world_time();
-    let mut shown: BTreeMap<EntityId, (ChunkId, &Bytes, Option<Body>)> = BTreeMap::new();
-    for node in world.nodes.values() {
-        for real in node.kernel.reals() {
-            let name = || world.judge.name(real.id);
-            if let Some((chunk, public, body)) = real.shown {
-                if shown.insert(real.id, (chunk, public, body)).is_some() {
-                    return violated(Guarantee::G8, format!("{} is shown by two nodes", name()));
-                }
-                if world.judge.knows(real.id) && world.judge.public(real.id, now).as_ref() != Some(public) {
-                    return violated(Guarantee::G8, format!("{} is not shown as its events make it", name()));
-                }
-            }
-        }
-    }
-    let standing: Vec<_> = world.judge.standing(now).collect();
-    let sure = world.plan.world.sight_chunks.into_iter().max().unwrap_or(0).saturating_sub(1);
-    for client in world.clients.iter().filter(|c| c.session.is_live()) {
-        let Some(me) = client.session.player() else { continue };
-        let name = &world.people[client.person].name;
-        let Some((center, ..)) = shown.get(&me) else {
-            return violated(Guarantee::G8, format!("{name} is in the world and not shown"));
-        };
-        let in_sight = |chunk: &ChunkId| chunk.steps_to(*center).is_some_and(|steps| steps <= sure);
-        if let Some((id, chunk, body)) = standing
-            .iter()
-            .filter(|(_, chunk, _)| in_sight(chunk))
-            .find(|(id, _, body)| shown.get(id).is_none_or(|(.., stands)| stands.as_ref() != Some(body)))
-        {
-            let text = format!(
-                "{} stands in chunk {} {} by its events at {body:?}, where {name} looks, and is shown as {:?}",
-                world.judge.name(*id),
-                chunk.x,
-                chunk.y,
-                shown.get(id)
-            );
-            return violated(Guarantee::G8, text);
-        }
-        for (id, (chunk, public, body)) in shown.iter().filter(|(_, (chunk, ..))| in_sight(chunk)) {
-            let Some(seen) = client.picture.entity(*id) else {
-                let (x, y) = (chunk.x, chunk.y);
-                let text = format!("{name} does not see {} in chunk {x} {y}", world.judge.name(*id));
-                return violated(Guarantee::G8, text);
-            };
-            if seen.public != **public || seen.body != *body {
-                let text = format!(
-                    "{name} sees {} at {:?}, it is at {body:?}{}",
-                    world.judge.name(*id),
-                    seen.body,
-                    if seen.public == **public { "" } else { ", and it looks different" }
-                );
-                return violated(Guarantee::G8, text);
-            }
-        }
-        if let Some((id, _)) =
-            client.picture.entities().find(|(id, _)| !shown.contains_key(id) && !is_child(world, *id))
-        {
-            return violated(
-                Guarantee::G8,
-                format!("{name} sees {}, which is not there", world.judge.name(id)),
-            );
-        }
-        if world.judge.private(me).as_ref() != Some(&client.own) {
-            return violated(
-                Guarantee::G8,
-                format!("{name} has a private state that differs from the journal's"),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Everything that is seen is as its owner has it, near or watched.
-fn pictures_and_watches(world: &World) -> Verdict {
-    pictures(world)?;
-    world.check_watched()
-}
-
-/// Creatures are not entities of their own: their parents show them.
-fn is_child(world: &World, id: EntityId) -> bool {
-    world.nodes.values().next().is_some_and(|n| !n.kernel.has_kind(id.kind))
 }
 
 /// The live state of every entity equals what the journal says.

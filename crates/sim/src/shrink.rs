@@ -44,6 +44,7 @@ fn alike(a: &Failure, b: &Failure) -> bool {
 /// A plan as the command line would give it.
 fn overrides(plan: &Plan) -> Overrides {
     Overrides {
+        profile: plan.profile,
         nodes: Some(plan.nodes),
         clients: Some(plan.clients),
         dials: Some(plan.dials.iter().map(|(dial, at)| (*dial, Some(*at))).collect()),

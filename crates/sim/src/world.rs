@@ -9,39 +9,45 @@ mod bounded;
 mod carry;
 mod cheats;
 mod clients;
+mod clocks;
 mod coordinator;
 mod covered;
+mod decoded;
 mod failover;
 mod flight;
 mod leader;
 mod links;
 mod members;
+mod newcomers;
 mod places;
 mod poison;
 mod tell;
+mod turns;
+mod versions;
 mod watches;
 mod wrong;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use gundo_bots::{Chance, Wishes};
+use gundo_bots::Chance;
+use gundo_client::PictureEvent;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
-use gundo_rig::{Clock, Ended, Queue, Seat, seed_of};
-use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
+use gundo_rig::{Ended, Queue, Seat, seed_of};
+use gundo_types::{ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::coverage::Coverage;
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
-use crate::people::{Absence, Client, Person, chance};
-use crate::plan::{Dial, Plan};
+use crate::people::{Client, Person, chance};
+use crate::plan::{Dial, Plan, Profile};
 use crate::storage::Storage;
 use crate::story::{About, Story};
-use clients::Decoded;
 use coordinator::{Asked, Coordinator};
+use decoded::Decoded;
 use flight::Link;
 pub(crate) use flight::{Flight, Key, SimNode, Stall};
 use poison::Poison;
@@ -95,6 +101,8 @@ pub(crate) struct World {
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
+    /// Who is in the world, or was.
+    by_id: HashMap<EntityId, usize>,
     pub(crate) clients: Vec<Client>,
     conns: HashMap<ConnId, usize>,
     /// Connections that edges have lost: nothing arrives on them any more.
@@ -108,6 +116,8 @@ pub(crate) struct World {
     poison: Poison,
     /// What a rule wanted first that cannot be.
     game_fault: Option<String>,
+    /// The journal's disk is nearly full.
+    disk_is_low: bool,
     pub(crate) judge: Judge,
     pub(crate) story: Story,
     pub(crate) counts: Counts,
@@ -137,6 +147,8 @@ pub(crate) struct World {
     watching: Chance,
     scratch: Vec<u8>,
     decoded: Decoded,
+    /// Kept for its room.
+    events: Vec<PictureEvent>,
 }
 
 /// World time at which every run begins, ms.
@@ -152,13 +164,18 @@ const EASE_SECONDS: u64 = 20;
 /// Highest speed of any walker, mm/s.
 const SPEED_MAX: u32 = 5_000;
 
-/// Inputs between two checks of a node's invariants: each check walks over everything it has.
+/// Inputs of a node between two checks of its invariants, at least.
 const CHECK_EVERY: u64 = 17;
+/// Things that a check of a node walks over, per input since the check before.
+const CHECKED_PER_INPUT: u64 = 2;
 
 impl World {
     pub(crate) fn new(plan: Plan, game: Arc<dyn Game>, planted: Option<Planted>, story: Story) -> Self {
         let seed = plan.seed;
-        let rules = game.rules(seed);
+        let rules = match plan.profile {
+            Profile::Usual => game.rules(seed),
+            Profile::Large => game.rules_for_many(seed),
+        };
         let mut store = Store::new();
         store.plant(planted);
         let player = rules.kind_of(rules.player_kind()).expect("a game has players").create(1);
@@ -179,6 +196,7 @@ impl World {
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
+            by_id: HashMap::new(),
             clients: Vec::new(),
             conns: HashMap::new(),
             gone: HashSet::new(),
@@ -188,6 +206,7 @@ impl World {
             suspended: BTreeSet::new(),
             poison: Poison::new(),
             game_fault: None,
+            disk_is_low: false,
             judge: Judge::new(seed, Arc::clone(&game), Arc::clone(&rules)),
             story,
             counts: Counts::default(),
@@ -209,6 +228,7 @@ impl World {
             watching: chance(seed, 4),
             scratch: Vec::new(),
             decoded: Decoded::default(),
+            events: Vec::new(),
             plan,
             game,
             rules,
@@ -218,47 +238,19 @@ impl World {
         }
         world.boot();
         for index in 0..world.plan.clients {
-            world.add_person(index);
+            world.add_person(index, world.plan.arrival_ms * 1_000, None);
         }
         for dial in world.plan.dials.keys().copied().filter(|d| !d.is_state()).collect::<Vec<_>>() {
             world.schedule_fault(dial);
+        }
+        if world.turns_take_time() {
+            world.fly(0, Flight::Measure);
         }
         world
     }
 
     pub(crate) fn world_time(&self) -> WorldTime {
         WorldTime(WORLD_MS + self.now / 1_000)
-    }
-
-    fn add_person(&mut self, index: usize) {
-        let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&self.life.next_u64().to_le_bytes());
-        nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
-        let seed = self.life.next_u64();
-        let mut mind = self.game.mind(index);
-        // Some first want another player's name.
-        let wished = if index % 5 == 4 { index - 1 } else { index };
-        let name = mind.name(&format!("sim{wished}"));
-        self.people.push(Person {
-            name,
-            names_tried: 0,
-            role: self.plan.role(index),
-            nonce,
-            id: None,
-            mind,
-            wishes: Wishes::at(Body::default(), seed),
-            current: None,
-            wants_in: true,
-            tokens: Vec::new(),
-            last_step: 0,
-            goal: None,
-            absence: Absence::default(),
-        });
-        let at = self.life.below(self.plan.arrival_ms * 1_000 + 1);
-        self.fly(at, Flight::Arrive(index));
-        let step_us = 1_000_000 / u64::from(self.plan.steps_per_second);
-        let first = self.life.below(step_us);
-        self.fly(first, Flight::Step(index));
     }
 
     // ---- time ------------------------------------------------------------------------------------------
@@ -331,6 +323,8 @@ impl World {
             Flight::ClientTimer(client) => self.on_client_timer(client),
             Flight::View { node, view } => self.input(node, Input::View(view)),
             Flight::Resume(key) => self.resume(key),
+            Flight::Turn(key) => self.next_turn(key),
+            Flight::Measure => self.measure(),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
             Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
@@ -392,29 +386,21 @@ impl World {
     }
 
     pub(crate) fn start_node(&mut self, member: &Member) {
-        let clocks = u64::from(self.plan.dials.get(&Dial::Clocks).copied().unwrap_or(0));
         let incarnation = member.incarnation;
         let seed = seed_of(self.net.next_u64());
         let settings = NodeSettings {
             planted: self.planted,
             ..gundo_rig::settings(member, seed, &self.settings, &self.rules)
         };
-        let (rate, offset) = if clocks == 0 {
-            (1_000_000, 0)
-        } else {
-            // A tenth faster or slower: far worse than any crystal.
-            let offset = self.net.below(2 * clocks + 1) as i64 - clocks as i64;
-            (900_000 + self.net.below(200_001), offset)
-        };
-        let alone = !self.nodes.values().any(|node| node.kernel.is_ready());
-        let offset = offset + self.troubles.set_by(member.node.0, alone);
-        let clock = Clock { began: self.now, rate, world_ms: WORLD_MS, ahead_ms: offset };
+        let clock = self.clock(member.node.0);
         let mut kernel = Seat::new(Node::new(settings), clock);
         let newer = u64::from(self.plan.dials.get(&Dial::Mixed).copied().unwrap_or(0));
-        if newer > 0 && self.wrong.below(100) < newer {
+        let newer = newer > 0 && self.wrong.below(100) < newer;
+        if newer {
             kernel.act_newer();
         }
-        let node = SimNode { kernel, incarnation, paused: false, inbox: VecDeque::new(), completed_at: 0 };
+        let machine = self.machine(member.node.0);
+        let node = SimNode { newer, machine, ..SimNode::new(kernel, incarnation) };
         let key = self.key(member.node.0);
         self.nodes.insert(key, node);
         self.poison.blames().into_iter().for_each(|blame| self.input(key, blame));
@@ -422,11 +408,15 @@ impl World {
 
     pub(crate) fn input(&mut self, key: Key, input: Input) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
-        if node.paused {
-            node.inbox.push_back(input);
-            return;
+        if node.is_busy(self.now) {
+            return self.wait_for_turn(key, input);
         }
-        if node.kernel.is_over() {
+        self.turn(key, input);
+    }
+
+    /// A node takes an input.
+    fn turn(&mut self, key: Key, input: Input) {
+        if self.nodes.get(&key).is_none_or(|node| node.kernel.is_over()) {
             return;
         }
         self.tell_input(key, &input);
@@ -448,13 +438,15 @@ impl World {
         let node = self.nodes.get_mut(&key).expect("just seen");
         let before = walks.then(|| node.kernel.counters());
         self.counts.inputs += 1;
+        node.watch.took_at = self.now;
+        let (mut units, is_timer) = (turns::units_of_input(&input), matches!(input, Input::Timeout));
         let step = node.kernel.take(self.now, input);
         if self.poison.has_hung() {
             return self.hang(key);
         }
         // A planted bug is for the checkers of guarantees to find.
-        if self.counts.inputs.is_multiple_of(CHECK_EVERY) && self.planted.is_none() {
-            node.kernel.check();
+        if self.planted.is_none() {
+            node.check_sometimes();
         }
         if let Some(before) = before {
             let after = node.kernel.counters();
@@ -465,8 +457,10 @@ impl World {
             self.queue.push(at, Flight::NodeTimer(key));
         }
         for output in step.outputs {
+            units += turns::units_of(&output);
             self.output(key, output);
         }
+        self.on_turn_done(key, units, is_timer);
         let open = came_by.and_then(|conn| self.open.get(&conn)).map_or(0, BTreeSet::len);
         let most = self.settings.limits.commands_unanswered_max;
         if open > most {

@@ -63,6 +63,8 @@ pub struct Island {
     height: Vec<u8>,
     wood: Vec<u8>,
     village: Point,
+    /// Players arrive at most this far from the village, mm.
+    arrival_mm: u32,
 }
 
 impl Island {
@@ -71,7 +73,7 @@ impl Island {
         let corners = || (0..CORNERS * CORNERS).map(|i| at_corner(i % CORNERS, i / CORNERS));
         let height: Vec<u8> = corners().map(|p| height_at(seed, p)).collect();
         let wood = corners().zip(&height).map(|(p, h)| wood_at(seed, p, *h)).collect();
-        let mut island = Self { seed, height, wood, village: Point::default() };
+        let mut island = Self { seed, height, wood, village: Point::default(), arrival_mm: ARRIVAL_MM };
         island.village = village(&island);
         island.clear_village();
         island
@@ -134,8 +136,8 @@ impl Island {
 
     /// Where the player `id` arrives: on dry ground around the village, each at a place of their own.
     pub fn arrival(&self, id: u64) -> Point {
-        let span = 2 * ARRIVAL_MM + 1;
-        let offset = |bits: u64| (bits % u64::from(span)) as i32 - ARRIVAL_MM as i32;
+        let span = 2 * self.arrival_mm + 1;
+        let offset = |bits: u64| (bits % u64::from(span)) as i32 - self.arrival_mm as i32;
         (0..64)
             .map(|attempt| {
                 let bits = hash(self.seed ^ id, 0xa771, attempt, 0);
@@ -143,9 +145,18 @@ impl Island {
             })
             .find(|p| {
                 let ground = self.biome(*p);
-                p.within(self.village, ARRIVAL_MM) && ground.is_walkable() && self.is_reachable(*p)
+                // Who arrives far away has the land around to itself.
+                let is_near = self.arrival_mm == ARRIVAL_MM;
+                let reached = !is_near || self.is_reachable(*p);
+                p.within(self.village, self.arrival_mm) && ground.is_walkable() && reached
             })
             .unwrap_or(self.village)
+    }
+
+    /// The same island with players that arrive all over it: for worlds of thousands.
+    #[must_use]
+    pub fn with_arrivals_everywhere(self) -> Self {
+        Self { arrival_mm: SIZE_MM as u32 / 2, ..self }
     }
 
     /// Whether one can walk there from the village without a turn.
@@ -330,6 +341,16 @@ mod tests {
             assert!(places.iter().all(|p| p.within(island.village, ARRIVAL_MM)));
             assert!(places.iter().all(|p| island.biome(*p).is_walkable()));
         }
+    }
+
+    #[test]
+    fn thousands_arrive_all_over_the_island() {
+        let island = Island::generate(1).with_arrivals_everywhere();
+        let places: Vec<_> = (0..1_000).map(|id| island.arrival(id)).collect();
+        assert!(places.iter().all(|p| island.biome(*p).is_walkable()));
+        let chunks: std::collections::BTreeSet<_> =
+            places.iter().map(|p| (p.x / 30_000, p.y / 30_000)).collect();
+        assert!(chunks.len() > 500, "{} chunks", chunks.len());
     }
 
     #[test]

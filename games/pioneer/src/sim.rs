@@ -22,7 +22,8 @@ type World = (Arc<Island>, Arc<Rules>);
 /// Pioneer, as the simulator plays it.
 pub struct Simulated {
     minds: Minds,
-    worlds: Mutex<BTreeMap<u64, World>>,
+    /// By island, and whether players arrive all over it.
+    worlds: Mutex<BTreeMap<(u64, bool), World>>,
 }
 
 impl Default for Simulated {
@@ -32,14 +33,15 @@ impl Default for Simulated {
 }
 
 impl Simulated {
-    fn world(&self, seed: u64) -> World {
+    fn world(&self, seed: u64, for_many: bool) -> World {
         let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let island = Arc::new(Island::generate(seed % ISLANDS));
+            let island = Island::generate(seed % ISLANDS);
+            let island = Arc::new(if for_many { island.with_arrivals_everywhere() } else { island });
             let rules = Arc::new(crate::rules_of(&island));
             (island, rules)
         };
-        worlds.entry(seed % ISLANDS).or_insert_with(make).clone()
+        worlds.entry((seed % ISLANDS, for_many)).or_insert_with(make).clone()
     }
 }
 
@@ -49,7 +51,11 @@ impl Game for Simulated {
     }
 
     fn rules(&self, seed: u64) -> Arc<Rules> {
-        self.world(seed).1
+        self.world(seed, false).1
+    }
+
+    fn rules_for_many(&self, seed: u64) -> Arc<Rules> {
+        self.world(seed, true).1
     }
 
     fn mind(&self, _: usize) -> Box<dyn Behaviour> {
@@ -61,7 +67,7 @@ impl Game for Simulated {
             player_flows(player_event::Event::from_bytes(event).ok().flatten(), flows);
         } else if entity.kind == Land::KIND {
             let event = land_event::Event::from_bytes(event).ok().flatten();
-            land_flows(&self.world(seed).0, ChunkId::from_u64(entity.id), before, event, flows);
+            land_flows(&self.world(seed, false).0, ChunkId::from_u64(entity.id), before, event, flows);
         }
     }
 
@@ -80,7 +86,7 @@ impl Game for Simulated {
     }
 
     fn may_stand(&self, seed: u64, at: Point) -> bool {
-        self.world(seed).0.obstacle(at, at).is_none()
+        self.world(seed, false).0.obstacle(at, at).is_none()
     }
 
     /// Names are unique, and no two buildings share an index in a chunk.

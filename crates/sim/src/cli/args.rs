@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Args, Parser, Subcommand};
 use gundo_types::Planted;
 
-use crate::plan::{CLIENTS_MAX, Dial, NODES_MAX, Overrides};
+use crate::plan::{CLIENTS_MAX, Dial, NODES_MAX, Overrides, Profile};
 
 /// Run whole clusters from seeds, inject every fault, and check that nothing is lost.
 #[derive(Parser)]
@@ -63,17 +63,20 @@ pub(super) struct Runs {
 
 #[derive(Args, Clone)]
 pub(super) struct Shape {
-    /// Nodes, 1 to 9, instead of the seed's choice.
+    /// How large the worlds are.
+    #[arg(long, value_name = "SIZE", value_enum, default_value_t)]
+    pub(super) profile: Profile,
+    /// Nodes, 1 to 64, instead of the seed's choice.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
     pub(super) nodes: Option<u16>,
-    /// Players, 1 to 200.
+    /// Players, 1 to 5,000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CLIENTS_MAX as u64))]
     pub(super) clients: Option<u64>,
     /// Only these faults: `crash,unknown-lost`, with positions `crash=3,delay=200` (times per minute; ms for delay and
     /// clocks), or `none`.
     #[arg(long, value_name = "LIST", value_parser = dials)]
     pub(super) faults: Option<DialList>,
-    /// Length of the faulty part, seconds (default 60); 30 s of healing follow.
+    /// Length of the faulty part, seconds (default 60, of large worlds 10); 30 s of healing follow.
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) fault_seconds: Option<u64>,
 }
@@ -81,6 +84,7 @@ pub(super) struct Shape {
 impl Shape {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
+            profile: self.profile,
             nodes: self.nodes,
             clients: self.clients.map(|n| n as usize),
             dials: self.faults.clone().map(|list| list.0),
@@ -135,8 +139,8 @@ pub(super) struct Mutants {
     pub(super) list: bool,
 }
 
-/// The highest position of a dial: 100 times per second, or 6 s.
-pub(super) const DIAL_MAX: u32 = 6_000;
+/// The highest position of a dial: 166 times per second, 10 s, or one per cent in millionths.
+pub(super) const DIAL_MAX: u32 = 10_000;
 
 #[derive(Clone)]
 pub(super) struct DialList(pub(super) BTreeMap<Dial, Option<u32>>);

@@ -1,8 +1,8 @@
 //! The results of runs: one by one, and the total as one line.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use super::speed::Took;
 use crate::coverage::Coverage;
 use crate::plan::Dial;
 use crate::run::{FailureKind, Report};
@@ -49,6 +49,10 @@ pub(super) struct Total {
     pub(super) shown: u64,
     pub(super) inputs: u64,
     pub(super) coverage: Coverage,
+    /// Players times simulated time, ms.
+    pub(super) player_ms: u64,
+    /// Of all runs, in the order of the seeds.
+    pub(super) digest: u64,
 }
 
 impl Total {
@@ -71,14 +75,17 @@ impl Total {
         self.shown += report.counts.shown;
         self.inputs += report.counts.inputs;
         self.coverage.merge(&report.coverage);
+        let times = 1 + u64::from(ran.again.is_some());
+        self.player_ms += times * report.simulated_ms * report.plan.clients as u64;
+        self.digest = self.digest.rotate_left(23).wrapping_mul(0x0000_0100_0000_01b3) ^ report.digest;
     }
 
     pub(super) fn hours(&self) -> f64 {
         self.simulated_ms as f64 / 3_600_000.0
     }
 
-    pub(super) fn text(&self, took: Duration) -> String {
-        let seconds = took.as_secs_f64();
+    pub(super) fn text(&self, took: Took) -> String {
+        let seconds = took.wall_s;
         let faults: Vec<_> = self.faults.iter().map(|(dial, n)| format!("{dial} {n}")).collect();
         let closings: Vec<_> = self.closings.iter().map(|(code, n)| format!("{code} {n}")).collect();
         let mut refusals: Vec<_> = self.refusals.iter().collect();
@@ -86,12 +93,14 @@ impl Total {
         let refusals = refusals.into_iter().map(|(code, n)| format!("{code} {n}")).collect();
         let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
         format!(
-            "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {} inputs, {} effects, \
-             {} answers and {} shown states checked; faults: {}; connections closed: {}; refusals: {}",
+            "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {}; digest {:016x}; {} inputs, \
+             {} effects, {} answers and {} shown states checked; faults: {}; connections closed: {}; refusals: {}",
             self.seeds,
             self.failed,
             self.hours(),
             self.simulated_ms as f64 / 1_000.0 / seconds,
+            took.speed(self.player_ms),
+            self.digest,
             self.inputs,
             self.effects,
             self.answers,

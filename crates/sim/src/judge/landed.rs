@@ -1,6 +1,7 @@
 //! Appends that land in the journal, event by event.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_types::EntityId;
@@ -9,7 +10,7 @@ use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Snapshot};
 
 use super::guarantee::{Guarantee, Verdict, violated};
 use super::replica::{Effect, Replica, later_fields};
-use super::{Judge, Line};
+use super::{Judge, Line, name_of};
 use crate::game::{Flows, Holdings};
 
 /// Answers that a player's durable state keeps.
@@ -50,9 +51,10 @@ impl Judge {
     }
 
     fn take(&mut self, id: EntityId, seq: u64, event: &EventRecord, moved: &mut Holdings) -> Verdict {
-        let name = self.name(id);
-        let Some(kind) = self.rules.kind_of(id.kind) else {
-            return violated(Guarantee::G3, format!("{name} is of a kind the game does not have"));
+        let rules = Arc::clone(&self.rules);
+        let name = || name_of(&rules, id);
+        let Some(kind) = rules.kind_of(id.kind) else {
+            return violated(Guarantee::G3, format!("{} is of a kind the game does not have", name()));
         };
         if !self.replicas.contains_key(&id) {
             let mut replica = Replica::new(kind.create(id.id));
@@ -60,17 +62,22 @@ impl Judge {
             self.game.holdings(id, &replica.snapshot, &mut replica.holdings);
             self.made.add_all(&replica.holdings, 1);
             self.replicas.insert(id, replica);
+            if id.kind != rules.player_kind()
+                && let Err(at) = self.known.binary_search(&id)
+            {
+                self.known.insert(at, id);
+            }
         }
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
         replica.seq = seq;
         if event.at < replica.at {
             let text =
-                format!("{name}: event {seq} is of {}, the one before of {}", event.at.0, replica.at.0);
+                format!("{}: event {seq} is of {}, the one before of {}", name(), event.at.0, replica.at.0);
             return violated(Guarantee::G2, text);
         }
         replica.at = event.at;
         let Ok(cause) = Cause::decode(event.cause.as_ref()) else {
-            return violated(Guarantee::G3, format!("{name}: the cause of event {seq} does not decode"));
+            return violated(Guarantee::G3, format!("{}: the cause of event {seq} does not decode", name()));
         };
         if event.event_type == EventType::Session {
             replica.take_session(&name, seq, &event.payload)?;
@@ -87,21 +94,24 @@ impl Judge {
 
     /// A command has taken effect, by event `seq`.
     fn take_effect(&mut self, id: EntityId, seq: u64, cause: &Cause) -> Verdict {
-        let name = self.name(id);
+        let rules = Arc::clone(&self.rules);
+        let name = || name_of(&rules, id);
         let line = self.by_player.get(&id).and_then(|conn| self.lines.get(conn));
         let said = |line: &&Line| !line.disordered && line.said.get(&cause.seq) == Some(&cause.fingerprint);
         if let Some(line) = line.filter(said).filter(|_| !self.lost.replaying) {
             match line.heard.get(&cause.seq) {
                 None if line.refused_max > cause.seq => {
                     let text = format!(
-                        "{name}: command {} was refused before what was decided before it, command {}, was durable",
-                        line.refused_max, cause.seq
+                        "{}: command {} was refused before what was decided before it, command {}, was durable",
+                        name(),
+                        line.refused_max,
+                        cause.seq
                     );
                     return violated(Guarantee::G7, text);
                 }
                 Some(Err(code)) => {
                     let text =
-                        format!("{name}: command {} was refused ({code}), and takes effect", cause.seq);
+                        format!("{}: command {} was refused ({code}), and takes effect", name(), cause.seq);
                     return violated(Guarantee::G5, text);
                 }
                 _ => {}
@@ -111,7 +121,7 @@ impl Judge {
         let effect = Effect { fingerprint: cause.fingerprint, reply: cause.reply.clone() };
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
         if replica.effects.insert(cause.seq, effect).is_some() {
-            let text = format!("{name}: command {} took effect twice, again in event {seq}", cause.seq);
+            let text = format!("{}: command {} took effect twice, again in event {seq}", name(), cause.seq);
             return violated(Guarantee::G5, text);
         }
         Ok(())
@@ -119,10 +129,11 @@ impl Judge {
 
     /// The game's part of an event: its effect on goods must be the one it declares.
     fn take_game(&mut self, id: EntityId, seq: u64, payload: &Bytes, moved: &mut Holdings) -> Verdict {
-        let name = self.name(id);
+        let rules = Arc::clone(&self.rules);
+        let name = || name_of(&rules, id);
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
         if replica.state.apply(payload).is_err() {
-            return violated(Guarantee::G3, format!("{name}: event {seq} does not decode"));
+            return violated(Guarantee::G3, format!("{}: event {seq} does not decode", name()));
         }
         let mut flows = Flows::default();
         self.game.flows(self.seed, id, &replica.snapshot, payload, &mut flows);

@@ -64,18 +64,18 @@ impl Replica {
     }
 
     /// A session has landed as event `seq`.
-    pub(super) fn take_session(&mut self, name: &str, seq: u64, payload: &Bytes) -> Verdict {
+    pub(super) fn take_session(&mut self, name: &dyn Fn() -> String, seq: u64, payload: &Bytes) -> Verdict {
         let Ok(session) = Kept::<Session>::decode(payload.clone()) else {
-            let text = format!("{name}: the session in event {seq} does not decode");
+            let text = format!("{}: the session in event {seq} does not decode", name());
             return violated(Guarantee::G3, text);
         };
         if std::mem::replace(&mut self.later.0, !session.unknown().is_empty()) && !self.later.0 {
-            let text = format!("{name}: the session in event {seq} has lost what a newer version wrote");
+            let text = format!("{}: the session in event {seq} has lost what a newer version wrote", name());
             return violated(Guarantee::G1, text);
         }
         let session = session.known;
         if session.adoption <= self.session.adoption {
-            let text = format!("{name}: adoption {} follows {}", session.adoption, self.session.adoption);
+            let text = format!("{}: adoption {} follows {}", name(), session.adoption, self.session.adoption);
             return violated(Guarantee::G11, text);
         }
         self.session = session;
@@ -85,7 +85,7 @@ impl Replica {
     /// A game event has landed as event `seq`, with the flows of goods it declares. `holdings` reads a snapshot.
     pub(super) fn take_game(
         &mut self,
-        name: &str,
+        name: &dyn Fn() -> String,
         seq: u64,
         flows: &Flows,
         holdings: impl Fn(&Bytes) -> Holdings,
@@ -96,13 +96,16 @@ impl Replica {
         expected.add_all(&flows.own, 1);
         if after != expected {
             let text = format!(
-                "{name}: event {seq} makes {:?} of {:?}; by its word it should be {:?}",
-                after.0, self.holdings.0, expected.0
+                "{}: event {seq} makes {:?} of {:?}; by its word it should be {:?}",
+                name(),
+                after.0,
+                self.holdings.0,
+                expected.0
             );
             return violated(Guarantee::G4, text);
         }
         if let Some((goods, amount)) = after.0.iter().find(|(_, amount)| **amount < 0) {
-            return violated(Guarantee::G4, format!("{name} has {amount} of {goods:?}"));
+            return violated(Guarantee::G4, format!("{} has {amount} of {goods:?}", name()));
         }
         self.holdings = after;
         Ok(())

@@ -9,9 +9,13 @@ use gundo_wire::client::ClientMessage;
 use gundo_wire::journal::{Answer, Batch, Place, Session, Snapshot, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, Message};
 
+use super::versions::with_later_fields;
 use super::{Key, World};
 use crate::judge::{Guarantee, violated};
 use crate::plan::Dial;
+
+/// Of so many bundles of frames one travels as bytes: they are alike, and most of what nodes say to each other.
+const FRAMES_OFTEN: u64 = 4;
 
 impl World {
     fn as_bytes(&self) -> bool {
@@ -20,13 +24,17 @@ impl World {
 
     /// A message of a node, and its label, as they arrive at another.
     pub(super) fn carry_peer(&mut self, from: Key, label: Label, mut message: Peer) -> Option<(Label, Peer)> {
-        if !self.as_bytes() {
+        let is_one_of_many =
+            matches!(message, Peer::Frames { .. }) && !self.counts.peer_messages.is_multiple_of(FRAMES_OFTEN);
+        if !self.as_bytes() || is_one_of_many {
             return Some((label, message));
         }
         if let Some(snapshot) = snapshot_in(&mut message) {
             *snapshot = self.carry_snapshot(snapshot);
         }
+        let newer = self.nodes.get(&from).is_some_and(|node| node.newer);
         let bytes = match message.encode(&label) {
+            Ok(bytes) if newer => with_later_fields(bytes, self.counts.peer_messages),
             Ok(bytes) => bytes,
             Err(error) => {
                 self.rule(violated(Guarantee::G12, format!("n{} cannot send: {error}", from.node)));
@@ -48,7 +56,11 @@ impl World {
         if !self.as_bytes() {
             return message;
         }
-        let bytes = Bytes::from(message.encode_to_vec());
+        let mut bytes = Bytes::from(message.encode_to_vec());
+        // Some clients are newer too.
+        if self.plan.dials.contains_key(&Dial::Mixed) {
+            bytes = with_later_fields(bytes, self.counts.inputs);
+        }
         ClientMessage::decode(bytes).unwrap_or_else(|error| {
             self.rule(violated(Guarantee::G9, format!("a client's message does not arrive: {error}")));
             ClientMessage::default()

@@ -1,7 +1,6 @@
 //! Players, and their clients: logging in, playing, sending and receiving.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gundo_client::{
@@ -13,7 +12,9 @@ use gundo_types::{Body, ConnId, Point, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Closing, ServerMessage};
 
+use super::decoded::Part;
 use super::tell::tell_server;
+use super::versions::later_field;
 use super::{Flight, Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
 use crate::people::Client;
@@ -30,8 +31,10 @@ impl World {
     }
 
     pub(super) fn open_client(&mut self, person: usize) {
-        let node = 1 + self.life.below(u64::from(self.plan.nodes)) as u16;
-        let edges = (0..self.plan.nodes).map(|i| (node - 1 + i) % self.plan.nodes + 1);
+        let only = self.people[person].only;
+        let node = only.unwrap_or_else(|| 1 + self.life.below(u64::from(self.plan.nodes)) as u16);
+        let edges = (0..if only.is_some() { 1 } else { self.plan.nodes })
+            .map(|i| (node - 1 + i) % self.plan.nodes + 1);
         let edges = edges.map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into() }).collect();
         let who = &mut self.people[person];
         let mut settings = SessionSettings::new(edges, who.name.clone());
@@ -151,8 +154,11 @@ impl World {
         }
     }
 
-    pub(super) fn send_client(&mut self, key: Key, conn: ConnId, parts: Vec<Bytes>, class: SendClass) {
+    pub(super) fn send_client(&mut self, key: Key, conn: ConnId, mut parts: Vec<Bytes>, class: SendClass) {
         self.counts.client_messages += 1;
+        if self.nodes.get(&key).is_some_and(|node| node.newer) {
+            parts.extend(later_field(self.counts.client_messages));
+        }
         let bytes: usize = parts.iter().map(Bytes::len).sum();
         self.counts.client_bytes += bytes as u64;
         self.story.mix(conn.0 << 32 ^ bytes as u64);
@@ -282,22 +288,19 @@ impl World {
         if !self.is_conn(client, conn) {
             return;
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let at = self.world_time();
-        // Most parts are frames that many clients get: decode each only once.
         let mut rest = ServerMessage::default();
         for part in parts {
-            let Some(message) = self.decoded.get(part) else {
+            let Some(Part { message, is_frames }) = self.decoded.get(part) else {
                 return self
                     .rule(violated(Guarantee::G9, "a client got something that is not a server message"));
             };
             self.clients[client].picture.handle_message(&message, &mut events);
-            for frame in message.frames.iter().filter(|f| f.roster > 0 || f.keyframe) {
-                let about = About { fine: true, ..About::player(self.clients[client].person) };
-                let text = || format!("connection {} is told: {}", conn.0, roster(frame));
-                self.story.tell(self.now, about, text);
+            if self.story.tell.is_some() {
+                self.tell_frames(client, conn, &message);
             }
-            if !is_frame(&message) {
+            if !is_frames {
                 // Parts are concatenated: repeated fields append.
                 if rest.merge(part.as_ref()).is_err() {
                     return self.rule(violated(
@@ -309,12 +312,12 @@ impl World {
         }
         let c = &mut self.clients[client];
         let mut verdict: Verdict = Ok(());
-        for event in events {
+        for event in events.drain(..) {
             if let PictureEvent::Gone(id) = event
                 && c.picture.entity(id).is_none()
                 && verdict.is_ok()
                 && !self.game.panics()
-                && let Some(who) = self.people.iter().find(|p| p.id == Some(id))
+                && let Some(who) = self.by_id.get(&id).map(|p| &self.people[*p]).filter(|p| p.id == Some(id))
                 && !who.absence.is_possible(self.now, self.plan.world.grace_ms * 1_000)
             {
                 let text =
@@ -333,9 +336,18 @@ impl World {
                 verdict = self.judge.seen(id, &seen.public, at);
             }
         }
+        self.events = events;
         c.session.handle_message(Time(self.now), rest);
         self.rule(verdict);
         self.drain_client(client);
+    }
+
+    fn tell_frames(&mut self, client: usize, conn: ConnId, message: &ServerMessage) {
+        for frame in message.frames.iter().filter(|f| f.roster > 0 || f.keyframe) {
+            let about = About { fine: true, ..About::player(self.clients[client].person) };
+            let text = || format!("connection {} is told: {}", conn.0, roster(frame));
+            self.story.tell(self.now, about, text);
+        }
     }
 
     pub(super) fn on_client_event(&mut self, client: usize, event: ClientEvent) {
@@ -347,6 +359,9 @@ impl World {
                 self.clients[client].watched.clear();
                 let who = &mut self.people[person];
                 who.id = self.clients[client].session.player();
+                if let Some(id) = who.id {
+                    self.by_id.entry(id).or_insert(person);
+                }
                 who.tokens.push(welcome.token.clone());
                 let at = Point::new(welcome.x, welcome.y);
                 self.crowd_at.get_or_insert(at);
@@ -460,48 +475,5 @@ impl World {
             self.clients[client].session.leave(now);
             self.drain_client(client);
         }
-    }
-}
-
-/// Whether a message is one frame and nothing else.
-fn is_frame(message: &ServerMessage) -> bool {
-    message.frames.len() == 1
-        && message.welcome.is_none()
-        && message.replies.is_empty()
-        && message.own.is_none()
-        && message.correction.is_none()
-        && message.pong.is_none()
-        && message.closing.is_none()
-        && message.forget.is_empty()
-        && message.stats.is_none()
-        && message.refused.is_none()
-        && message.edges.is_none()
-        && message.resync.is_none()
-        && message.watched.is_empty()
-        && message.told.is_empty()
-}
-
-/// Parts decoded recently, by address.
-#[derive(Default)]
-pub(super) struct Decoded {
-    messages: HashMap<(usize, usize), (Bytes, Arc<ServerMessage>)>,
-}
-
-impl Decoded {
-    /// Parts kept at a time.
-    const MAX: usize = 4_096;
-
-    fn get(&mut self, part: &Bytes) -> Option<Arc<ServerMessage>> {
-        let key = (part.as_ptr() as usize, part.len());
-        if let Some((_, message)) = self.messages.get(&key) {
-            return Some(Arc::clone(message));
-        }
-        let message = Arc::new(ServerMessage::decode(part.as_ref()).ok()?);
-        if self.messages.len() >= Self::MAX {
-            self.messages.clear();
-        }
-        // Keep the bytes too, so that nothing else can come to be at that address.
-        self.messages.insert(key, (part.clone(), Arc::clone(&message)));
-        Some(message)
     }
 }

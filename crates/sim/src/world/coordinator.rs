@@ -313,15 +313,22 @@ impl World {
 
     /// After others have taken over, a removed node must not show its old state for long.
     pub(crate) fn check_removed(&mut self) -> Verdict {
-        let alive: BTreeMap<_, _> = self.nodes.iter().map(|(key, n)| (n.incarnation, key.node)).collect();
+        if self.coordinator.removed.is_empty() {
+            return Ok(());
+        }
+        let alive: BTreeMap<_, _> = self.nodes.iter().map(|(key, n)| (n.incarnation, *key)).collect();
         self.coordinator.removed.retain(|incarnation, _| alive.contains_key(incarnation));
         // While the coordinator is down no node hears of it; then the lease counts.
-        let since = |at: u64| at.max(self.coordinator.down_until).max(self.leader.silent_until);
-        let late = |(_, at): &(&u64, &u64)| self.now > since(**at) + STOPS_US;
+        // One that is behind has not heard of it yet.
+        let behind_at = |incarnation| alive.get(&incarnation).map_or(0, |key| self.behind_at(*key));
+        let since = |incarnation: u64, at: u64| {
+            at.max(self.coordinator.down_until).max(self.leader.silent_until).max(behind_at(incarnation))
+        };
+        let late = |(of, at): &(&u64, &u64)| self.now > since(**of, **at) + STOPS_US;
         match self.coordinator.removed.iter().find(late) {
             None => Ok(()),
             Some((incarnation, at)) => {
-                let node = alive.get(incarnation).copied().unwrap_or_default();
+                let node = alive.get(incarnation).map_or(0, |key| key.node);
                 let text = format!("n{node} was removed at {} ms and goes on", at / 1_000);
                 violated(Guarantee::G10, text)
             }

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use gundo_kernel::{Input, Label, Peer, Renewal, View};
+use gundo_kernel::{Counters, Input, Label, Peer, Renewal, View};
 use gundo_rig::Seat;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
 
+use super::clocks::Watch;
 use super::coordinator::Asked;
 use super::members::Cut;
+use super::turns::Machine;
 use crate::plan::Dial;
 
 /// One incarnation of a node, in one process.
@@ -80,6 +82,10 @@ pub(crate) enum Flight {
     },
     /// A paused node runs again.
     Resume(Key),
+    /// A node that was busy takes its next input.
+    Turn(Key),
+    /// Drivers tell their nodes how busy they are.
+    Measure,
     /// A client that read slowly has read everything.
     Drained(usize),
     /// An append of a dead process arrives after all.
@@ -156,8 +162,49 @@ pub(crate) struct SimNode {
     pub(crate) kernel: Seat,
     pub(super) incarnation: u64,
     pub(super) paused: bool,
-    pub(super) inbox: VecDeque<Input>,
+    /// Inputs that wait for their turn, and when they came, µs.
+    pub(super) inbox: VecDeque<(u64, Input)>,
     pub(super) completed_at: u64,
+    /// Inputs until its invariants are checked.
+    pub(super) check_in: u64,
+    pub(super) machine: Machine,
+    pub(super) watch: Watch,
+    /// It is of the next version.
+    pub(super) newer: bool,
+}
+
+impl SimNode {
+    pub(super) fn new(kernel: Seat, incarnation: u64) -> Self {
+        Self {
+            kernel,
+            incarnation,
+            paused: false,
+            inbox: VecDeque::new(),
+            completed_at: 0,
+            check_in: 0,
+            machine: Machine::default(),
+            watch: Watch::default(),
+            newer: false,
+        }
+    }
+
+    /// What comes now has to wait: for the node's present turn to end, or behind what waits already.
+    pub(super) fn is_busy(&self, now: u64) -> bool {
+        self.paused || self.machine.works(now) || !self.inbox.is_empty()
+    }
+
+    /// Asserts the node's invariants now and then. A check walks over everything the node has, so the more that is, the rarer it
+    /// comes: it costs about as much as it would for a small node.
+    pub(super) fn check_sometimes(&mut self) {
+        if self.check_in > 0 {
+            self.check_in -= 1;
+            return;
+        }
+        self.kernel.check();
+        let Counters { reals, ghosts, chunks, watches, watched, .. } = self.kernel.counters();
+        let things = reals + ghosts + chunks + watches + watched;
+        self.check_in = super::CHECK_EVERY.max(things / super::CHECKED_PER_INPUT);
+    }
 }
 
 /// One direction of a link.

@@ -75,6 +75,10 @@ impl Troubles {
         self.clocks.get(&node).copied().unwrap_or(0)
     }
 
+    pub(super) fn set_clock(&mut self, node: u16, by_ms: i64) {
+        *self.clocks.entry(node).or_insert(0) += by_ms;
+    }
+
     pub(super) fn set_clocks_right(&mut self) {
         self.clocks.clear();
     }
@@ -186,26 +190,14 @@ impl World {
         true
     }
 
-    /// The clock of a node's machine is set: by seconds or by up to an hour, ahead or back.
-    pub(super) fn set_a_clock(&mut self) -> bool {
-        let key = self.some_node();
-        let Some(node) = self.nodes.get_mut(&key) else { return false };
-        let most = [5_000, 3_600_000][self.wrong.below(2) as usize];
-        let by = self.wrong.below(2 * most + 1) as i64 - most as i64;
-        // World time 0 is as early as a machine's clock goes.
-        let earliest = 60_000 - node.kernel.clock.at(self.now).world.0 as i64;
-        let by = by.max(earliest.min(0));
-        node.kernel.clock.ahead_ms += by;
-        *self.troubles.clocks.entry(key.node).or_insert(0) += by;
-        self.tell_fault(key, || format!("the clock of n{}'s machine is set by {by} ms", key.node));
-        true
-    }
-
     /// World time is nearly the same on all nodes that take players.
     pub(crate) fn check_time(&self) -> Verdict {
         // One that was removed may not have heard so.
         let counts = |node: &SimNode| !node.paused && self.is_member(node) && node.kernel.is_ready();
-        let ready: Vec<_> = self.nodes.iter().filter(|(_, node)| counts(node)).map(|(key, _)| key).collect();
+        // A node that is behind shows the time of its last input.
+        let is_behind = |key: &Key| self.behind_at(*key) == self.now;
+        let ready = self.nodes.iter().filter(|(key, node)| counts(node) && !is_behind(key));
+        let ready: Vec<_> = ready.map(|(key, _)| key).collect();
         let shows = |key: &&Key| (self.nodes[*key].kernel.counters().world_ms, key.node);
         let (first, last) = (ready.iter().map(&shows).min(), ready.iter().map(&shows).max());
         let (Some((low, a)), Some((high, b))) = (first, last) else { return Ok(()) };
@@ -256,6 +248,7 @@ impl World {
     pub(super) fn check_end(&mut self, key: Key) {
         let lease_us = self.settings.lease_ms * 1_000;
         let asks_since = self.storage.unreadable_until.max(self.troubles.rows_hang_until);
+        let asks_since = asks_since.max(self.behind_at(key));
         let all_hang = !self.rows_answer() && self.now > self.troubles.linked_since + AFTERMATH_US;
         let could_ask = self.now > asks_since + lease_us + 2_000_000 || all_hang;
         let Some(incarnation) = self.nodes.get(&key).map(|n| n.incarnation) else { return };

@@ -48,9 +48,10 @@ impl World {
             | Dial::HalfDone
             | Dial::Bytes
             | Dial::Cheats
-            | Dial::Uneven => {
-                return false;
-            }
+            | Dial::Uneven
+            | Dial::Drift
+            | Dial::Work => return false,
+            Dial::Busy => return self.slow_down_some(),
             Dial::Partition | Dial::OneWay | Dial::Frames => return self.cut_links(dial),
             Dial::Reset | Dial::Scatter | Dial::Forget => return self.reset_link(dial),
             Dial::Cut | Dial::Hang | Dial::Apart | Dial::Lazy => return self.keep_apart(dial),
@@ -196,6 +197,7 @@ impl World {
 
     /// Drivers check the disk.
     pub(super) fn tell_room(&mut self, storage_full: bool) {
+        self.disk_is_low = storage_full;
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.input(key, Input::Gauges(Gauges { storage_full, ..Gauges::default() }));
         }
@@ -213,7 +215,7 @@ impl World {
         node.paused = false;
         let inbox = std::mem::take(&mut node.inbox);
         self.story.tell(self.now, About::node(key.node), || format!("n{} goes on", key.node));
-        for input in inbox {
+        for (_, input) in inbox {
             self.input(key, input);
         }
         // The queue dropped timers that fell due meanwhile.
@@ -382,6 +384,7 @@ impl World {
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.tell_load(key, 0, super::EASE_SECONDS);
         }
+        self.end_turns();
         self.links.values_mut().for_each(|link| (link.held_until, link.dead_until) = (0, 0));
         for key in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.resume(key);
@@ -583,7 +586,7 @@ impl World {
 /// Whether players may be kept from walking for a while after it.
 fn is_unsteady(dial: Dial) -> bool {
     let links = matches!(dial, Dial::Reset | Dial::Scatter | Dial::Forget);
-    links || matches!(dial, Dial::Unreadable | Dial::Crash | Dial::Zombie | Dial::NodeCrash)
+    links || matches!(dial, Dial::Unreadable | Dial::Crash | Dial::Zombie | Dial::NodeCrash | Dial::Busy)
 }
 
 fn command(seq: u64, payload: &[u8]) -> Command {

@@ -73,7 +73,13 @@ fn sound_rules_hold_while_everything_goes_wrong() {
 #[test]
 fn things_with_a_place_hold_while_everything_goes_wrong() {
     let dials = BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]);
-    let deaths = Overrides { nodes: Some(3), clients: Some(6), dials: Some(dials), fault_ms: Some(15_000) };
+    let deaths = Overrides {
+        nodes: Some(3),
+        clients: Some(6),
+        dials: Some(dials),
+        fault_ms: Some(15_000),
+        ..Overrides::default()
+    };
     for seed in 1..=3 {
         for shape in [&every_dial(), &deaths] {
             let plan = Plan::new(seed, shape);
@@ -109,7 +115,13 @@ fn most_seeds_play_with_bytes() {
 #[test]
 fn a_node_that_dies_closes_nobody_elses_connection() {
     let dials = BTreeMap::from([(Dial::NodeCrash, Some(20))]);
-    let shape = Overrides { nodes: Some(3), clients: Some(8), dials: Some(dials), fault_ms: Some(20_000) };
+    let shape = Overrides {
+        nodes: Some(3),
+        clients: Some(8),
+        dials: Some(dials),
+        fault_ms: Some(20_000),
+        ..Overrides::default()
+    };
     let mut died = 0;
     for seed in 1..=4 {
         let report = run(&Plan::new(seed, &shape), &game(Wrong::Nothing), None, None);
