@@ -14,6 +14,8 @@ pub struct Expire {
     lease_ms: u64,
     /// Members that get another lease: from the end.
     granting: Vec<u64>,
+    /// They have got it: once is enough.
+    granted: bool,
     /// The present removal.
     removal: Option<(u64, Remove)>,
     /// Incarnations that were already looked at.
@@ -28,6 +30,7 @@ impl Expire {
         Self {
             lease_ms,
             granting: Vec::new(),
+            granted: false,
             removal: None,
             seen: BTreeSet::new(),
             removed: Vec::new(),
@@ -36,7 +39,9 @@ impl Expire {
     }
 
     fn take_leases(&mut self, leases: &[u64]) {
-        self.granting = self.work.record.after_outage(leases);
+        if !std::mem::replace(&mut self.granted, true) {
+            self.granting = self.work.record.after_outage(leases);
+        }
         if self.granting.is_empty() { self.next_removal(leases) } else { self.grant_next() }
     }
 

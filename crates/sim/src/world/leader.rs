@@ -10,7 +10,7 @@ use crate::story::About;
 
 /// The longest time that it answers nobody, µs: longer than two leases.
 const SILENT_US: u64 = 12_000_000;
-/// A node watches it again within this time after that, µs.
+/// A node reaches it again within this time after that, µs.
 const WATCHES_US: u64 = 2_000_000;
 
 /// What is left of such an outage.
@@ -18,7 +18,7 @@ const WATCHES_US: u64 = 2_000_000;
 pub(super) struct Leader {
     /// It answers nobody until then, µs.
     pub(super) silent_until: u64,
-    /// Nodes whose watch is broken.
+    /// Nodes that do not reach it yet.
     broken: BTreeSet<u16>,
 }
 
@@ -60,6 +60,8 @@ impl World {
         if self.leader.broken.remove(&node) && !self.coordinator.view.members.is_empty() {
             let (key, view): (Key, _) = (self.key(node), self.coordinator.view.clone());
             self.input(key, Input::View(view));
+            // Others may not have reached it yet.
+            self.expire();
         }
     }
 }
