@@ -8,7 +8,7 @@ use crate::StoreRequest;
 /// Removes every incarnation whose lease is over, and finishes removals that have begun. Run it now and then, or whenever a lease
 /// ends. Its output: the removed members.
 ///
-/// If no member has a lease, nobody could renew: each gets another one, and is removed when that is over too.
+/// On a store that may be out of reach, ask a [`Patience`](crate::Patience) first. If no member has a lease, nobody could renew: each gets another one, and is removed when that is over too.
 #[derive(Debug)]
 pub struct Expire {
     lease_ms: u64,

@@ -161,6 +161,9 @@ impl World {
                 self.coordinator.caller = Some(incarnation);
                 let renewed = self.operate(Renew::new(incarnation, lease_ms));
                 self.coordinator.caller = None;
+                if renewed.is_ok() {
+                    self.leader.on_success(Time(self.now), lease_ms);
+                }
                 let renewal = match renewed {
                     Ok(true) => Renewal::Renewed,
                     Ok(false) => Renewal::Removed,
@@ -350,6 +353,10 @@ impl World {
 
     /// Somebody looks whose lease is over.
     pub(super) fn expire(&mut self) {
+        let knows = self.planted == Some(Planted::OutageExpires) || self.leader.may_expire(Time(self.now));
+        if !knows {
+            return;
+        }
         let _ = self.operate(Expire::new(self.settings.membership_ms()));
         self.spread_views();
     }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use gundo_coordinator::Patience;
 use gundo_kernel::Input;
+use gundo_types::Time;
 
 use super::{Flight, Key, World};
 use crate::story::About;
@@ -20,9 +22,21 @@ pub(super) struct Leader {
     pub(super) silent_until: u64,
     /// Nodes that do not reach it yet.
     broken: BTreeSet<u16>,
+    /// Of those who look whose lease is over.
+    patience: Option<Patience>,
 }
 
 impl Leader {
+    /// Somebody has renewed.
+    pub(super) fn on_success(&mut self, now: Time, lease_ms: u64) {
+        self.patience.get_or_insert(Patience::new(lease_ms, now)).on_success(now);
+    }
+
+    /// Whether members whose lease is over may be removed.
+    pub(super) fn may_expire(&self, now: Time) -> bool {
+        self.patience.is_none_or(|patience| patience.may_expire(now))
+    }
+
     pub(super) fn watches(&self, node: u16) -> bool {
         !self.broken.contains(&node)
     }
