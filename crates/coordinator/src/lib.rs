@@ -14,6 +14,7 @@
 
 mod local;
 pub mod operation;
+mod patience;
 mod record;
 mod rows;
 mod store;
@@ -23,6 +24,7 @@ use gundo_kernel::{Member, View};
 use gundo_types::{Epoch, NodeId};
 
 pub use local::{LocalCoordinator, LocalSettings};
+pub use patience::Patience;
 pub use record::{Record, RecordError};
 pub use rows::{RowAnswer, RowReply, RowRequest, Rows};
 pub use store::{MemoryStore, StoreAnswer, StoreRequest, Version};

@@ -7,8 +7,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gundo::Message;
+use gundo::{Bytes, Message};
 use gundo_client::{Client, CommandError, Event, Events, SessionSettings};
 use gundo_journal::{Journal, MemoryJournal};
 use gundo_node::{LocalNodes, SoloSettings};

@@ -145,8 +145,8 @@ impl Judge {
         };
         if message.closing.as_ref().is_some_and(|closing| closing.code == "superseded") {
             let newest = self.replicas.get(&player).map_or(0, |r| r.session.adoption);
-            let newest = newest.max(self.past_adoption(player));
-            if line >= newest {
+            // A lost adoption's number is given again, unless its owner could record it again.
+            if line >= newest && line > self.past_adoption(player) {
                 let text = format!(
                     "{}: connection {} hears that a newer one took over, but it is the newest (adoption {line})",
                     self.name(player),

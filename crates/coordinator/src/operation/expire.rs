@@ -8,12 +8,14 @@ use crate::StoreRequest;
 /// Removes every incarnation whose lease is over, and finishes removals that have begun. Run it now and then, or whenever a lease
 /// ends. Its output: the removed members.
 ///
-/// If no member has a lease, nobody could renew: each gets another one, and is removed when that is over too.
+/// On a store that may be out of reach, ask a [`Patience`](crate::Patience) first. If no member has a lease, nobody could renew: each gets another one, and is removed when that is over too.
 #[derive(Debug)]
 pub struct Expire {
     lease_ms: u64,
     /// Members that get another lease: from the end.
     granting: Vec<u64>,
+    /// They have got it: once is enough.
+    granted: bool,
     /// The present removal.
     removal: Option<(u64, Remove)>,
     /// Incarnations that were already looked at.
@@ -28,6 +30,7 @@ impl Expire {
         Self {
             lease_ms,
             granting: Vec::new(),
+            granted: false,
             removal: None,
             seen: BTreeSet::new(),
             removed: Vec::new(),
@@ -36,7 +39,9 @@ impl Expire {
     }
 
     fn take_leases(&mut self, leases: &[u64]) {
-        self.granting = self.work.record.after_outage(leases);
+        if !std::mem::replace(&mut self.granted, true) {
+            self.granting = self.work.record.after_outage(leases);
+        }
         if self.granting.is_empty() { self.next_removal(leases) } else { self.grant_next() }
     }
 

@@ -137,7 +137,7 @@ impl Judge {
     }
 
     /// The newest adoption that was ever durable.
-    pub(super) fn past_adoption(&self, player: EntityId) -> u64 {
+    pub(crate) fn past_adoption(&self, player: EntityId) -> u64 {
         self.lost.past.get(&player).map_or(0, |past| past.adoption)
     }
 

@@ -455,7 +455,9 @@ impl World {
         let newest = self.clients[client].session.token().clone();
         let rests = self.poison.refuses(code);
         let who = &mut self.people[person];
-        who.tokens.retain(|token| rests || *token != used && *token != newest);
+        // When the journal has lost the adoption that gave the newest key, the one before it is good again.
+        let is_cut = who.id.is_some_and(|id| self.judge.past_adoption(id) > 0);
+        who.tokens.retain(|token| rests || *token != newest && (is_cut || *token != used));
         // It has to come in as it did first.
         let unbegun =
             matches!(code, "bad_token" | "lost") && who.id.is_some_and(|id| self.judge.has_unbegun(id));

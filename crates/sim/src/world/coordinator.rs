@@ -130,6 +130,9 @@ impl World {
         let Some(incarnation) = self.nodes.get(&node).map(|n| n.incarnation) else { return };
         let mut back = 1 + self.net.below(WAY_US);
         if !matches!(what, Asked::Row { .. }) {
+            if !self.leader.watches(node.node) {
+                return self.fails(node, what);
+            }
             match self.reaches_coordinator(node) {
                 Reach::Yes => {}
                 Reach::Late(us) => back += us,
@@ -158,6 +161,9 @@ impl World {
                 self.coordinator.caller = Some(incarnation);
                 let renewed = self.operate(Renew::new(incarnation, lease_ms));
                 self.coordinator.caller = None;
+                if renewed.is_ok() {
+                    self.leader.on_success(Time(self.now), lease_ms);
+                }
                 let renewal = match renewed {
                     Ok(true) => Renewal::Renewed,
                     Ok(false) => Renewal::Removed,
@@ -346,11 +352,20 @@ impl World {
         }
         self.coordinator.advance(self.now);
         // Even if it was renewed, finish removals that have begun.
-        let _ = self.operate(Expire::new(self.settings.membership_ms()));
-        self.spread_views();
+        self.expire();
         let left =
             self.coordinator.store.lease_until(incarnation).map(|until| until.0 - self.coordinator.clock);
         self.fly(left.unwrap_or(self.lease_us()), Flight::LeaseEnds(incarnation));
+    }
+
+    /// Somebody looks whose lease is over.
+    pub(super) fn expire(&mut self) {
+        let knows = self.planted == Some(Planted::OutageExpires) || self.leader.may_expire(Time(self.now));
+        if !knows {
+            return;
+        }
+        let _ = self.operate(Expire::new(self.settings.membership_ms()));
+        self.spread_views();
     }
 
     /// Sends every new view. Each node learns of it after its own delay.

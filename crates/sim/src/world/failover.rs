@@ -16,8 +16,12 @@ const TAKES_US: u64 = 2_000_000;
 const WALL_MS: u64 = 1_700_000_000_000;
 
 impl World {
-    /// A failover begins; false if one is under way.
-    pub(super) fn begin_failover(&mut self, dial: Dial) -> bool {
+    /// What is behind the nodes fails: the coordinator loses its leader, or a failover of the journal begins. False if one is
+    /// under way.
+    pub(super) fn fail_behind(&mut self, dial: Dial) -> bool {
+        if dial == Dial::Leader {
+            return self.lose_leader();
+        }
         if self.storage.replica.is_some() {
             return false;
         }

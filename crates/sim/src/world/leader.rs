@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use gundo_coordinator::Patience;
 use gundo_kernel::Input;
+use gundo_types::Time;
 
 use super::{Flight, Key, World};
 use crate::story::About;
 
 /// The longest time that it answers nobody, µs: longer than two leases.
 const SILENT_US: u64 = 12_000_000;
-/// A node watches it again within this time after that, µs.
+/// A node reaches it again within this time after that, µs.
 const WATCHES_US: u64 = 2_000_000;
 
 /// What is left of such an outage.
@@ -18,11 +20,23 @@ const WATCHES_US: u64 = 2_000_000;
 pub(super) struct Leader {
     /// It answers nobody until then, µs.
     pub(super) silent_until: u64,
-    /// Nodes whose watch is broken.
+    /// Nodes that do not reach it yet.
     broken: BTreeSet<u16>,
+    /// Of those who look whose lease is over.
+    patience: Option<Patience>,
 }
 
 impl Leader {
+    /// Somebody has renewed.
+    pub(super) fn on_success(&mut self, now: Time, lease_ms: u64) {
+        self.patience.get_or_insert(Patience::new(lease_ms, now)).on_success(now);
+    }
+
+    /// Whether members whose lease is over may be removed.
+    pub(super) fn may_expire(&self, now: Time) -> bool {
+        self.patience.is_none_or(|patience| patience.may_expire(now))
+    }
+
     pub(super) fn watches(&self, node: u16) -> bool {
         !self.broken.contains(&node)
     }
@@ -60,6 +74,8 @@ impl World {
         if self.leader.broken.remove(&node) && !self.coordinator.view.members.is_empty() {
             let (key, view): (Key, _) = (self.key(node), self.coordinator.view.clone());
             self.input(key, Input::View(view));
+            // Others may not have reached it yet.
+            self.expire();
         }
     }
 }

@@ -67,8 +67,7 @@ impl World {
                 }
                 self.renumber();
             }
-            Dial::Leader => return self.lose_leader(),
-            Dial::Failover | Dial::TailLost => return self.begin_failover(dial),
+            Dial::Leader | Dial::Failover | Dial::TailLost => return self.fail_behind(dial),
             Dial::Steps => return self.set_a_clock(),
             Dial::Edge => self.break_edge(),
             Dial::Vanish | Dial::Elsewhere | Dial::Leave | Dial::Resend | Dial::Lag => {
