@@ -1,9 +1,10 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail, `cheats` players who cheat,
-//! `places` where players may be,
-//! `wrong` the other faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
+//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail,
+//! `cheats` players who cheat, `places` where players may be, `wrong` the other faults, `turns` how long nodes work, `clocks` their
+//! machines' clocks, `newcomers` who comes, `carry` the encoding of everything in flight, `versions` what newer nodes add to it,
+//! `decoded` what clients get, `flight` its types, `tell` the story.
 
 mod bounded;
 mod carry;
