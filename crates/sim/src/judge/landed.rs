@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Point};
 use gundo_wire::Message;
 use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Snapshot};
 
@@ -71,6 +71,9 @@ impl Judge {
         let Ok(cause) = Cause::decode(event.cause.as_ref()) else {
             return violated(Guarantee::G3, format!("{name}: the cause of event {seq} does not decode"));
         };
+        if let Some(place) = &cause.place {
+            replica.place = Some((event.at, Point::new(place.x, place.y)));
+        }
         if event.event_type == EventType::Session {
             replica.take_session(&name, seq, &event.payload)?;
         }
