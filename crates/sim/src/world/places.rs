@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use gundo_kernel::{Input, Peer, RealState, ToPlayer};
-use gundo_types::{EntityId, Point};
+use gundo_types::{EntityId, Point, WorldTime};
 
 use super::{Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
@@ -46,6 +46,8 @@ struct Track {
     credit_mm: u64,
     /// Its session went on at its node by a request: its place was judged as after a takeover.
     resumed: bool,
+    /// What the journal had of it then.
+    recorded: Option<(WorldTime, Point)>,
     /// Where it was.
     been: Vec<Point>,
 }
@@ -104,9 +106,17 @@ impl Places {
             false => Err(format!("stands at {} {}, where nobody can", at.x, at.y)),
         };
         let Some(track) = self.tracks.get_mut(&id) else {
-            let (been, credit_mm) = (vec![at], way_mm(SAVED_US));
-            let track =
-                Track { holder, look, at_us: now, moved_us: now, at, credit_mm, resumed: false, been };
+            let track = Track {
+                holder,
+                look,
+                at_us: now,
+                moved_us: now,
+                at,
+                credit_mm: way_mm(SAVED_US),
+                resumed: false,
+                recorded: world.judge.placed(id),
+                been: vec![at],
+            };
             self.tracks.insert(id, track);
             return stands();
         };
@@ -127,7 +137,8 @@ impl Places {
         // since it last moved.
         let since = if world.links_fail() { track.moved_us } else { track.at_us };
         let near = |been: &Point| been.distance(at) <= way_mm(now - since + FORGIVEN_US);
-        let recorded = world.judge.placed(id).is_some_and(|(then, place)| {
+        // What was recorded since then may be a lie already.
+        let recorded = track.recorded.is_some_and(|(then, place)| {
             let ago_us = world.world_time().0.saturating_sub(then.0) * 1_000;
             place.distance(at) <= way_mm(ago_us + FORGIVEN_US)
         });
@@ -144,6 +155,7 @@ impl Places {
         let credit_mm = if stays { may_mm - moved_mm } else { u64::MAX };
         track.credit_mm = credit_mm.min(way_mm(SAVED_US));
         (track.holder, track.look, track.at_us, track.at, track.resumed) = (holder, look, now, at, false);
+        track.recorded = world.judge.placed(id);
         if moved_mm > 0 {
             track.moved_us = now;
         }
