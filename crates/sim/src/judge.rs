@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::Rules;
-use gundo_types::{ConnId, EntityId, Kind, WorldTime};
+use gundo_types::{ConnId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::client::{Reply, ServerMessage};
 use gundo_wire::fingerprint;
 
@@ -276,6 +276,11 @@ impl Judge {
     /// One of them.
     pub(crate) fn nth_known(&self, index: usize) -> Option<EntityId> {
         self.known.get(index).copied()
+    }
+
+    /// Where the journal last recorded a player, and when.
+    pub(crate) fn placed(&self, id: EntityId) -> Option<(WorldTime, Point)> {
+        self.replicas.get(&id)?.place
     }
 
     /// An entity's name for people: `player 3f`.

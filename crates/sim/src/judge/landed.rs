@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Point};
 use gundo_wire::Message;
 use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Snapshot};
 
@@ -79,6 +79,9 @@ impl Judge {
         let Ok(cause) = Cause::decode(event.cause.as_ref()) else {
             return violated(Guarantee::G3, format!("{}: the cause of event {seq} does not decode", name()));
         };
+        if let Some(place) = &cause.place {
+            replica.place = Some((event.at, Point::new(place.x, place.y)));
+        }
         if event.event_type == EventType::Session {
             replica.take_session(&name, seq, &event.payload)?;
         }

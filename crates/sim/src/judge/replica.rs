@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 use gundo_kernel::game::AnyEntity;
-use gundo_types::WorldTime;
+use gundo_types::{Point, WorldTime};
 use gundo_wire::journal::{Answer, Session, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, fingerprint};
 
@@ -23,6 +23,8 @@ pub(super) struct Replica {
     pub(super) seq: u64,
     pub(super) at: WorldTime,
     pub(super) session: Session,
+    /// Its newest recorded place, and when the node that recorded it says that was.
+    pub(super) place: Option<(WorldTime, Point)>,
     pub(super) effects: BTreeMap<u64, Effect>,
     pub(super) holdings: Holdings,
     pub(super) snapshot: Bytes,
@@ -44,6 +46,7 @@ impl Replica {
             seq: 0,
             at: WorldTime(0),
             session: Session::default(),
+            place: None,
             effects: BTreeMap::new(),
             holdings: Holdings::default(),
             publics: HashSet::new(),

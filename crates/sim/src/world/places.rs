@@ -2,16 +2,18 @@
 //!
 //! It looks at the bodies that owners show, at every step of the run. While one node owns a player without a break, it may go as far
 //! as its speed allows in the time since, plus what it may have saved up. After a takeover, a resume or a crash it may stand where it
-//! was shown before, or as far from there as its speed allows in the time since then, plus [`FORGIVEN_US`]. It never stands where the
+//! was shown before, or as far from there as its speed allows in the time for which no owner was there, plus [`FORGIVEN_US`]; or as far
+//! from the place that the journal has as its speed allows in the time since that was recorded. It never stands where the
 //! game says that nobody can. See "Places" in docs/protocols-between-nodes.md.
 
 use std::collections::BTreeMap;
 
 use gundo_kernel::{Input, Peer, RealState, ToPlayer};
-use gundo_types::{EntityId, Point};
+use gundo_types::{EntityId, Point, WorldTime};
 
 use super::{Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
+use crate::plan::Dial;
 
 /// A player saves up the movement of one second, and its node measures time in steps, µs.
 const SAVED_US: u64 = 1_200_000;
@@ -37,13 +39,17 @@ struct Track {
     /// The last look at which it was there.
     look: u64,
     at_us: u64,
+    /// When it last moved.
+    moved_us: u64,
     at: Point,
     /// How far it may go at once.
     credit_mm: u64,
     /// Its session went on at its node by a request: its place was judged as after a takeover.
     resumed: bool,
-    /// Where it was, and when.
-    been: Vec<(u64, Point)>,
+    /// What the journal had of it then.
+    recorded: Option<(WorldTime, Point)>,
+    /// Where it was.
+    been: Vec<Point>,
 }
 
 impl World {
@@ -56,6 +62,13 @@ impl World {
         {
             track.resumed = true;
         }
+    }
+
+    /// Whether owners that live may be out of reach of edges.
+    fn links_fail(&self) -> bool {
+        use Dial::{Apart, Cut, Delay, Forget, Hang, OneWay, Partition, Pause, Reset, Scatter, Zombie};
+        let dials = [Apart, Cut, Delay, Forget, Hang, OneWay, Partition, Pause, Reset, Scatter, Zombie];
+        dials.iter().any(|dial| self.plan.dials.contains_key(dial))
     }
 
     /// Looks at everybody.
@@ -93,9 +106,17 @@ impl Places {
             false => Err(format!("stands at {} {}, where nobody can", at.x, at.y)),
         };
         let Some(track) = self.tracks.get_mut(&id) else {
-            let been = vec![(now, at)];
-            let credit_mm = way_mm(SAVED_US);
-            let track = Track { holder, look, at_us: now, at, credit_mm, resumed: false, been };
+            let track = Track {
+                holder,
+                look,
+                at_us: now,
+                moved_us: now,
+                at,
+                credit_mm: way_mm(SAVED_US),
+                resumed: false,
+                recorded: world.judge.placed(id),
+                been: vec![at],
+            };
             self.tracks.insert(id, track);
             return stands();
         };
@@ -112,8 +133,16 @@ impl Places {
                 (now - track.at_us) / 1_000
             ));
         }
-        let from = |(then, been): &(u64, Point)| been.distance(at) <= way_mm(now - then + FORGIVEN_US);
-        if !stays && !track.been.iter().rev().any(from) {
+        // For so long nobody may have checked its client's moves: since its owner was last there, or, if that could not be reached,
+        // since it last moved.
+        let since = if world.links_fail() { track.moved_us } else { track.at_us };
+        let near = |been: &Point| been.distance(at) <= way_mm(now - since + FORGIVEN_US);
+        // What was recorded since then may be a lie already.
+        let recorded = track.recorded.is_some_and(|(then, place)| {
+            let ago_us = world.world_time().0.saturating_sub(then.0) * 1_000;
+            place.distance(at) <= way_mm(ago_us + FORGIVEN_US)
+        });
+        if !stays && !recorded && !track.been.iter().rev().any(near) {
             return Err(format!(
                 "is at {} {} after a takeover, and was at {} {} before, {} ms ago",
                 at.x,
@@ -126,8 +155,12 @@ impl Places {
         let credit_mm = if stays { may_mm - moved_mm } else { u64::MAX };
         track.credit_mm = credit_mm.min(way_mm(SAVED_US));
         (track.holder, track.look, track.at_us, track.at, track.resumed) = (holder, look, now, at, false);
-        if track.been.last().is_none_or(|(_, been)| been.distance(at) >= NOTED_MM) {
-            track.been.push((now, at));
+        track.recorded = world.judge.placed(id);
+        if moved_mm > 0 {
+            track.moved_us = now;
+        }
+        if track.been.last().is_none_or(|been| been.distance(at) >= NOTED_MM) {
+            track.been.push(at);
         }
         if moved_mm > 0 { stands() } else { Ok(()) }
     }
