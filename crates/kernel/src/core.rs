@@ -14,6 +14,9 @@ use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Label, Peer, ToEdge, TxId};
 use crate::retry::Retry;
 
+/// Between two rounds of housekeeping, ms.
+pub(crate) const SECOND_MS: u64 = 1_000;
+
 /// Something due at a time. Timers are never cancelled: the handler checks whether there is still something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {

@@ -31,6 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("home", &["core", "peer"]),
     ("host", &["core", "crowd", "game", "home", "io", "peer", "retry"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
+    ("changeover", &["core", "crowd", "edge", "home", "host", "io", "link", "membership", "overload"]),
 ];
 
 /// Files by their module path (`host::tx`), each with the module paths it imports.
