@@ -122,8 +122,11 @@ impl Node {
             return again;
         }
         loop {
+            if let Some(piece) = self.links.poll_piece(&self.core) {
+                return Some(piece);
+            }
             let output = self.core.outputs.pop_front()?;
-            let said = self.mistakes.output(output).and_then(|output| self.links.label(&self.core, output));
+            let said = self.mistakes.output(output).and_then(|output| self.links.label(&mut self.core, output));
             if said.is_some() {
                 return said;
             }
@@ -327,8 +330,8 @@ impl Node {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
-            // The link has read its label.
-            Peer::Heard { .. } | Peer::Later => {}
+            // The link has read its label. It puts pieces together.
+            Peer::Heard { .. } | Peer::Piece { .. } | Peer::Later => {}
             Peer::Alive { epoch, alive } => {
                 if self.membership.on_alive(&mut self.core, from, epoch, alive) {
                     self.last_tick = None;

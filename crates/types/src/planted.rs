@@ -149,6 +149,8 @@ planted! {
     // ---- links -----------------------------------------------------------------------------------------
     LinkDoesNotResend "link-does-not-resend"
         "What a broken connection lost between two nodes is not sent again: G10."
+    BigInOnePiece "big-in-one-piece"
+        "A message that is too long travels in one piece: G12."
     LinkTakesTwice "link-takes-twice"
         "A message between nodes that arrives twice is taken twice: G8."
     LinkTakesWithGaps "link-takes-with-gaps"

@@ -461,7 +461,7 @@ impl Outbox {
             self.ticks.pop_front();
         }
         self.ticks.push_back((self.number + 1, tick));
-        for frames in bundles(frames) {
+        for frames in bundles(frames, core.world().piece_bytes_max) {
             self.number += 1;
             core.send(node, Peer::Frames { number: self.number, frames });
         }

@@ -13,6 +13,9 @@ use super::{Key, World};
 use crate::judge::{Guarantee, violated};
 use crate::plan::Dial;
 
+/// Bytes of a piece of a message beside its contents, at most.
+const HEAD_BYTES_MAX: usize = 128;
+
 impl World {
     fn as_bytes(&self) -> bool {
         self.plan.dials.contains_key(&Dial::Bytes)
@@ -33,6 +36,11 @@ impl World {
                 return None;
             }
         };
+        let most = self.plan.world.piece_bytes_max + HEAD_BYTES_MAX;
+        if message.must_arrive() && bytes.len() > most {
+            let text = format!("n{} sends a message of {} bytes, {most} is the limit", from.node, bytes.len());
+            self.rule(violated(Guarantee::G12, text));
+        }
         match Peer::decode(bytes) {
             Ok((carried, message)) if carried == label => Some((label, message)),
             other => {

@@ -24,6 +24,12 @@ impl Entity {
             let refusal = cx.core.game_fault(self.id, "decide", why);
             return self.refuse(cx, command, refusal);
         }
+        let most = cx.core.world().limits.public_bytes_max;
+        if let Some(large) = ask.parts.iter().map(|part| part.ask.len()).find(|bytes| *bytes > most) {
+            let why = format!("an ask of it has {large} bytes: {most} at most");
+            let refusal = cx.core.game_fault(self.id, "decide", why);
+            return self.refuse(cx, command, refusal);
+        }
         let part = |part: crate::game::Part| (part.entity, Want::Prepare(part));
         let parts = ask.parts.into_iter().map(part).collect();
         self.start(cx, command, parts, Then::Conclude(ask.then));
