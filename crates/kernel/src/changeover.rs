@@ -16,7 +16,7 @@ use crate::io::{Member, View};
 use crate::link::Links;
 use crate::membership::Membership;
 use crate::overload::Overload;
-use crate::{edge, home, host};
+use crate::{edge, host};
 
 /// The rooms that a change between nodes reaches.
 pub(crate) struct Rooms<'a> {
@@ -88,7 +88,7 @@ impl Rooms<'_> {
         let holds = self.host.announced(self.core);
         let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
         let publishes: Vec<_> = self.crowd.publisher.published().collect();
-        home::announce(self.core, only, &holds, &subscribes, &publishes);
+        self.home.announce(self.core, only, holds, subscribes, publishes);
     }
 
     /// Messages between a member and this node were lost for good, both ways. Everything soft between the two is said again and

@@ -26,6 +26,10 @@ pub(crate) enum Timer {
     Flush,
     /// Housekeeping, once per second.
     Second,
+    /// The node goes on with its announcements.
+    Announce,
+    /// An open home goes on to tell of its chunks.
+    OpenHome,
     /// The node sends heartbeats.
     Beat,
     /// The confirm time of a broken link is over.
@@ -222,6 +226,11 @@ impl Core {
     /// Sets a timer for a time. It fires at once if that is past.
     pub(crate) fn at(&mut self, at: Time, timer: Timer) {
         self.timers.insert((at.max(self.now.time), timer));
+    }
+
+    /// Goes on with this after other input: what is long is done in pieces.
+    pub(crate) fn soon(&mut self, timer: Timer) {
+        self.at(Time(self.now.time.0 + 1), timer);
     }
 
     /// Whether a message is of an epoch that this node has not reached yet.

@@ -35,7 +35,7 @@ pub use peer::{
 };
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, EntityId, NodeId, Now, Term, Time};
+use gundo_types::{EntityId, NodeId, Now, Term, Time};
 
 use crate::core::{Core, SECOND_MS, Timer};
 use crate::crowd::Crowd;
@@ -100,6 +100,7 @@ impl Node {
             return;
         }
         self.core.set_now(now);
+        self.membership.note_pause(&self.core);
         assert!(self.core.local.is_empty(), "the previous input left no message to the node itself");
         while let Some(peer) = self.links.next_reset(&mut self.core) {
             self.with_all(|rooms| rooms.on_link_reset(peer));
@@ -126,7 +127,8 @@ impl Node {
                 return Some(piece);
             }
             let output = self.core.outputs.pop_front()?;
-            let said = self.mistakes.output(output).and_then(|output| self.links.label(&mut self.core, output));
+            let said =
+                self.mistakes.output(output).and_then(|output| self.links.label(&mut self.core, output));
             if said.is_some() {
                 return said;
             }
@@ -382,8 +384,9 @@ impl Node {
     fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
         match message {
             HomeMessage::Announce { holds, subscribes, publishes, last } => {
-                let chunks = self.home.on_announced(&self.core, from, holds, subscribes, publishes, last);
-                self.open_home(chunks);
+                if self.home.on_announced(&self.core, from, holds, subscribes, publishes, last) {
+                    self.open_some();
+                }
             }
             answer if answer.is_from_home() => self.handle_home_answer(from, answer),
             question => {
@@ -450,12 +453,10 @@ impl Node {
         self.with_edge(|edge, rooms| edge.on_located(rooms, player, me, term));
     }
 
-    /// Handles what waited for this node's homes to open, if they have. `chunks`: those that somebody publishes or sees.
-    fn open_home(&mut self, chunks: Vec<ChunkId>) {
-        if !self.home.is_open() {
-            return;
-        }
-        for chunk in chunks {
+    /// This node's homes are open: goes on to tell publishers and hosts of the chunks that somebody publishes or sees, and handles
+    /// what waited.
+    fn open_some(&mut self) {
+        for chunk in self.home.opening(&mut self.core) {
             self.home.tell_publishers(&mut self.core, chunk);
             self.with_host(|host, rooms| host.on_observed(rooms, chunk));
         }
@@ -474,6 +475,8 @@ impl Node {
                 Timer::Tick => self.on_tick(),
                 Timer::Flush => self.on_flush(),
                 Timer::Second => self.on_second(),
+                Timer::Announce => self.home.say_some(&mut self.core),
+                Timer::OpenHome => self.open_some(),
                 Timer::Beat => self.membership.on_beat(&mut self.core),
                 Timer::Confirm(peer) => self.membership.on_confirm(&mut self.core, peer),
                 Timer::PassOn(conn) => self.with_edge(|edge, rooms| edge.pass_on(rooms, conn)),
@@ -531,6 +534,7 @@ impl Node {
             self.with_host(|host, rooms| host.tick(rooms));
             self.crowd.publisher.tick(&mut self.core, &self.overload);
         }
+        self.crowd.publisher.report(&mut self.core);
         self.with_host(Host::freeze_all);
         self.with_host(Host::move_on);
         let flush_ms = u64::from(self.core.world().flush_after_ms);
@@ -553,7 +557,8 @@ impl Node {
         self.with_host(|host, rooms| host.rest(rooms));
         let reals = self.host.len();
         self.with_edge(|edge, rooms| edge.rest(rooms, reals));
-        self.crowd.publisher.sent().into_iter().for_each(|(node, message)| self.core.send(node, message));
+        self.crowd.publisher.begin_report();
+        self.crowd.publisher.report(&mut self.core);
         self.core.after_ms(SECOND_MS, Timer::Second);
     }
 }

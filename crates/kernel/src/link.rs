@@ -234,7 +234,9 @@ impl Links {
                 members.tell_stale(core, from);
                 return Incoming::default();
             }
-            admitted if self.early.is_full() && (admitted.is_err() || may_be_early(core, members, &message)) => {
+            admitted
+                if self.early.is_full() && (admitted.is_err() || may_be_early(core, members, &message)) =>
+            {
                 // It is sent again.
                 core.note_early();
                 return Incoming::default();

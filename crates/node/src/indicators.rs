@@ -137,7 +137,9 @@ const COUNTERS: [Row<CounterOf>; 32] = [
         "Links to peers that began again because messages were lost for good",
         |c| c.link_resets,
     ),
-    ("gundo_links_too_large_total", None, "Peer messages not sent because they are too large", |c| c.too_large),
+    ("gundo_links_too_large_total", None, "Peer messages not sent because they are too large", |c| {
+        c.too_large
+    }),
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),

@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn a_frame_that_is_larger_goes_alone() {
         let sizes = [100, BUNDLE_BYTES_MAX, 100];
-        let three = bundles(sizes.into_iter().zip(0..).map(|(bytes, x)| chunk_frame(x, bytes)).collect(), usize::MAX);
+        let three =
+            bundles(sizes.into_iter().zip(0..).map(|(bytes, x)| chunk_frame(x, bytes)).collect(), usize::MAX);
         assert_eq!(three.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         // A frame beyond the limit of a message cannot be sent at all.
         let frames = vec![chunk_frame(0, MESSAGE_BYTES_MAX)];

@@ -38,7 +38,8 @@ impl World {
         };
         let most = self.plan.world.piece_bytes_max + HEAD_BYTES_MAX;
         if message.must_arrive() && bytes.len() > most {
-            let text = format!("n{} sends a message of {} bytes, {most} is the limit", from.node, bytes.len());
+            let text =
+                format!("n{} sends a message of {} bytes, {most} is the limit", from.node, bytes.len());
             self.rule(violated(Guarantee::G12, text));
         }
         match Peer::decode(bytes) {

@@ -253,6 +253,9 @@ impl Host {
     /// Nodes were lost. Transactions that asked them ask others. Entities that they have locked find out the outcome: no append
     /// of those nodes lands any more. Or, unless they `died`, messages to or from them were lost.
     pub(in crate::host) fn lose_partners(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId], died: bool) {
+        if gone.is_empty() {
+            return;
+        }
         let asked = |t: &Tx| {
             let there = |p: &TxPart| p.node.is_some_and(|n| gone.contains(&n));
             t.phase == TxPhase::Preparing && t.parts.iter().any(there)
