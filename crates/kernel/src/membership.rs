@@ -27,7 +27,7 @@ const EVERY_MS: u64 = 1_000;
 /// How long a member that stood still itself may take to be confirmed before it judges others, ms.
 const AWAKE_MS: u64 = 500;
 /// Timers that come later than this show that this node itself stood still, µs.
-const PAUSE_US: u64 = 60_000;
+const PAUSE_US: u64 = 125_000;
 /// A new member has this many times as long to connect as a member may be silent.
 const TO_CONNECT: u64 = 2;
 /// A node that nobody confirms, and that reaches no other member or not all of them, ends after this many leases, whatever the
@@ -443,7 +443,8 @@ impl Membership {
     /// Who cannot reach whom, as far as this node knows.
     fn complaints(&self, core: &Core) -> Complaints {
         let (now, me) = (core.now.time, core.me());
-        let long = |since: &Time| now.since(*since) >= core.world().confirm_silent_ms * 1_000;
+        let long_us = core.world().confirm_silent_ms * 1_000 / 4 * 5;
+        let long = |since: &Time| now.since(*since) >= long_us;
         let lost = self.peers.iter().filter_map(|(node, seen)| Some((*node, long(seen.lost.as_ref()?))));
         let reached = self.peers.iter().filter(|(_, seen)| seen.lost.is_none());
         let others = reached.map(|(node, seen)| {

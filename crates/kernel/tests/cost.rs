@@ -239,11 +239,11 @@ fn stopping(count: usize) -> (u64, u64) {
     (one.walked() - before, 0)
 }
 
-/// Four times as many cost about four times as much, and not sixteen.
+/// Four times as many cost about four times as much, and not sixteen. (They leave for longer, in rounds of housekeeping.)
 fn grows_with_the_count(what: &str, cost: impl Fn(usize) -> (u64, u64)) {
     let (few, many) = (cost(500), cost(2_000));
     for (doing, few, many) in [("filling", few.0, many.0), ("emptying", few.1, many.1)] {
-        assert!(many <= 6 * few.max(1_000), "{doing} with {what}: {few} for 500, {many} for 2,000");
+        assert!(many <= 7 * few.max(1_000), "{doing} with {what}: {few} for 500, {many} for 2,000");
     }
 }
 

@@ -177,7 +177,7 @@ fn who_was_regular_is_missed_quickly() {
 
 #[test]
 fn on_a_loaded_machine_members_are_patient() {
-    assert!((1_800..4_700).contains(&noticed_after_ms(true, false)), "{}", noticed_after_ms(true, false));
+    assert!((1_600..4_700).contains(&noticed_after_ms(true, false)), "{}", noticed_after_ms(true, false));
 }
 
 /// An hour in which messages are late and nodes stand still for up to 1.2 s: nobody who lives is suspected.
