@@ -309,9 +309,9 @@ pub struct WorldSettings {
     /// How long a node goes on after the coordinator or the journal last confirmed that it belongs, ms (default 5,000), unless
     /// both are down for all.
     pub lease_ms: u64,
-    /// How long after a link reset the peer counts as unreachable, ms (default 300).
+    /// How long after a link broke the peer counts as unreachable, ms (default 300), if the link has no history; otherwise that decides.
     pub confirm_broken_ms: u64,
-    /// How long a peer may be silent before it counts as unreachable, ms (default 2,000; heartbeats come every 250).
+    /// The same for a peer that is silent, ms (default 2,000; heartbeats come every 250).
     pub confirm_silent_ms: u64,
     /// Appends that a node may have in flight to the journal (default 1,024). At the limit new appends wait.
     pub appends_waiting_max: usize,

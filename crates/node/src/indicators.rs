@@ -76,7 +76,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 32] = [
+const COUNTERS: [Row<CounterOf>; 33] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
