@@ -332,7 +332,9 @@ impl Links {
         let key = (from, label.from);
         let full = self.newcomers.len() >= NEWCOMERS_MAX && !self.newcomers.contains_key(&key);
         let for_me = label.to == 0 || label.to == core.settings.incarnation;
-        if full || !for_me {
+        // What is long must wait until its sender is a member.
+        let long = matches!(message, Peer::Piece { .. });
+        if full || !for_me || long {
             return Verdict::default();
         }
         let inbound = self.newcomers.entry(key).or_default();
