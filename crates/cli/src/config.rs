@@ -164,6 +164,7 @@ mirror! {
         append_wait_ms: u64,
         follow_after_ms: u64,
         link_bytes_max: usize,
+        piece_bytes_max: usize,
     } with {
         limits: LimitsConfig,
     }

@@ -13,6 +13,7 @@ mod watch;
 
 use bytes::Bytes;
 use gundo_types::{EntityId, Epoch};
+use gundo_wire::Message;
 use gundo_wire::peer::peer_message::Arrow;
 use gundo_wire::peer::{self as wire, Malformed, PeerMessage, TooLarge};
 use gundo_wire::peer::{all, needed};
@@ -44,6 +45,25 @@ impl Peer {
         }
     }
 
+    /// All its bytes, of any size and without a label: what [`Peer::Piece`]s carry.
+    pub(crate) fn encode_whole(&self) -> Bytes {
+        self.to_message(&Label::default()).encode_to_vec().into()
+    }
+
+    /// Reads a message that came in pieces.
+    ///
+    /// # Errors
+    /// The bytes are no message that may come in pieces.
+    pub(crate) fn decode_whole(bytes: Bytes) -> Result<Self, Malformed> {
+        let message = match PeerMessage::decode(bytes)?.try_into() {
+            Err(Malformed::Unknown) => Self::Later,
+            message => message?,
+        };
+        let may = message.must_arrive() || matches!(message, Self::Frames { .. });
+        let may = may && !matches!(message, Self::Piece { .. });
+        if may { Ok(message) } else { Err(Malformed::OutOfRange("a message in pieces")) }
+    }
+
     /// Converts it to a message of the schema, of any size, with this label. Cheap: payloads and frames are shared.
     pub fn to_message(&self, label: &Label) -> PeerMessage {
         let epoch = match self {
@@ -58,7 +78,7 @@ impl Peer {
     pub fn entity(&self) -> Option<EntityId> {
         match self {
             Self::Alive { .. } | Self::Stale { .. } | Self::Heard { .. } | Self::Later => None,
-            Self::Frames { .. } | Self::Sent { .. } => None,
+            Self::Frames { .. } | Self::Sent { .. } | Self::Piece { .. } => None,
             Self::Missed { .. } | Self::KeyframeWanted(_) => None,
             Self::Home { message, .. } => home::entity(message),
             Self::ToPlayer { player, .. } | Self::ToEdge { player, .. } => Some(*player),
@@ -71,6 +91,7 @@ fn arrow(peer: &Peer) -> Option<Arrow> {
     Some(match peer {
         Peer::Later => return None,
         Peer::Heard { again } => Arrow::Heard(wire::Heard { again: *again }),
+        Peer::Piece { bytes, left } => Arrow::Piece(wire::Piece { bytes: bytes.clone(), left: *left }),
         Peer::Alive { alive, .. } => Arrow::Alive(alive.into()),
         Peer::Stale { .. } => Arrow::Stale(wire::Stale {}),
         Peer::Home { message, .. } => Arrow::Home(message.into()),
@@ -114,6 +135,7 @@ impl TryFrom<PeerMessage> for Peer {
             Arrow::Alive(said) => Self::Alive { epoch, alive: said.try_into()? },
             Arrow::Stale(wire::Stale {}) => Self::Stale { epoch },
             Arrow::Heard(wire::Heard { again }) => Self::Heard { again },
+            Arrow::Piece(wire::Piece { bytes, left }) => Self::Piece { bytes, left },
             Arrow::Home(said) => Self::Home { epoch, message: said.try_into()? },
             Arrow::Frames(wire::Frames { number, frames }) => Self::Frames { number, frames: all(frames)? },
             Arrow::Sent(wire::Sent { number, rosters }) => Self::Sent { number, rosters: all(rosters)? },

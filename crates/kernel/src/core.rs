@@ -14,6 +14,9 @@ use crate::io::{Counters, NodeSettings, Output, SendClass, View, WorldSettings};
 use crate::peer::{HomeMessage, Label, Peer, ToEdge, TxId};
 use crate::retry::Retry;
 
+/// Between two rounds of housekeeping, ms.
+pub(crate) const SECOND_MS: u64 = 1_000;
+
 /// Something due at a time. Timers are never cancelled: the handler checks whether there is still something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -23,6 +26,10 @@ pub(crate) enum Timer {
     Flush,
     /// Housekeeping, once per second.
     Second,
+    /// The node goes on with its announcements.
+    Announce,
+    /// An open home goes on to tell of its chunks.
+    OpenHome,
     /// The node sends heartbeats.
     Beat,
     /// The confirm time of a broken link is over.
@@ -222,6 +229,11 @@ impl Core {
     /// Sets a timer for a time. It fires at once if that is past.
     pub(crate) fn at(&mut self, at: Time, timer: Timer) {
         self.timers.insert((at.max(self.now.time), timer));
+    }
+
+    /// Goes on with this after other input: what is long is done in pieces.
+    pub(crate) fn soon(&mut self, timer: Timer) {
+        self.at(Time(self.now.time.0 + 1), timer);
     }
 
     /// Whether a message is of an epoch that this node has not reached yet.

@@ -8,20 +8,24 @@ mod announce;
 mod directory;
 mod table;
 
-pub(crate) use announce::announce;
-
 use std::collections::{BTreeSet, VecDeque};
 
 use gundo_types::{ChunkId, EntityId, NodeId, Planted, Term};
 
+use self::announce::Announcer;
 use self::directory::Directory;
 use self::table::Table;
-use crate::core::Core;
+use crate::core::{Core, Timer};
 use crate::peer::{HomeMessage, Peer};
 
 /// Bytes of questions that wait for the home to open. At the limit the link to the asker is reset: it announces and asks again.
 /// Questions of this node itself have no limit beside those on what asks.
 const WAITING_BYTES_MAX: usize = 32 << 20;
+
+/// Chunks that an open home tells of in one go.
+const OPENED_AT_ONCE: usize = 512;
+/// Entries of announcements that a node sends in one go.
+const SAID_AT_ONCE: usize = 2_000;
 
 /// What this node has recorded as a home.
 #[derive(Default)]
@@ -33,12 +37,19 @@ pub(crate) struct Home {
     waiting: VecDeque<(NodeId, Peer)>,
     /// Bytes of those.
     waiting_bytes: usize,
+    /// Chunks whose publishers and hosts must hear of them since the home is open, the last first.
+    opening: Vec<ChunkId>,
+    /// What this node still has to announce to homes.
+    saying: Announcer,
+    /// What this home knew in an earlier view, and has not cleared away yet.
+    forgotten: Table,
 }
 
 impl Home {
     /// Forgets everything: a new view has come, and all members announce again.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        let forgotten = std::mem::take(&mut self.table).or_larger(std::mem::take(&mut self.forgotten));
+        *self = Self { forgotten, ..Self::default() };
     }
 
     /// What it is doing, as the table of coverage names it.
@@ -74,8 +85,8 @@ impl Home {
 
     // ---- opening ---------------------------------------------------------------------------------------
 
-    /// A member announces what it owns, subscribes to and publishes; `last`: this is the last part. If this opens the home, it
-    /// returns all chunks: their publishers and land must hear of it.
+    /// A member announces what it owns, subscribes to and publishes; `last`: this is the last part. True: this opens the home, and
+    /// the publishers and the land of its chunks must hear of it ([`opening`](Self::opening)).
     pub(crate) fn on_announced(
         &mut self,
         core: &Core,
@@ -84,27 +95,69 @@ impl Home {
         subscribes: Vec<(ChunkId, u8)>,
         publishes: Vec<ChunkId>,
         last: bool,
-    ) -> Vec<ChunkId> {
+    ) -> bool {
         for (entity, term) in holds {
             self.directory.note_holder(core, entity, from, term);
         }
         self.table.note(from, subscribes, publishes);
         if !last {
-            return Vec::new();
+            return false;
         }
         self.announced.insert(from);
         assert!(self.open || self.announced.len() <= core.view.members.len() + 1, "members announce");
         let all = core.view.members.iter().all(|m| self.announced.contains(&m.node));
         if self.open || !all {
-            return Vec::new();
+            return false;
         }
         self.open = true;
-        self.table.chunks()
+        self.opening = self.table.chunks();
+        self.opening.reverse();
+        true
+    }
+
+    /// The next chunks of which publishers and land must hear since the home is open. With many it takes several turns.
+    pub(crate) fn opening(&mut self, core: &mut Core) -> Vec<ChunkId> {
+        let left = self.opening.len().saturating_sub(OPENED_AT_ONCE);
+        if left > 0 {
+            core.soon(Timer::OpenHome);
+        }
+        let mut chunks = self.opening.split_off(left);
+        chunks.reverse();
+        chunks
+    }
+
+    // ---- announcing ------------------------------------------------------------------------------------
+
+    /// Announces to every member of the present view (or `only` to one) what this node owns, subscribes to and publishes at that
+    /// home.
+    pub(crate) fn announce(
+        &mut self,
+        core: &mut Core,
+        only: Option<NodeId>,
+        holds: Vec<(EntityId, Term)>,
+        subscribes: Vec<(ChunkId, u8)>,
+        publishes: Vec<ChunkId>,
+    ) {
+        let members = core.view.members.iter().map(|m| m.node);
+        let to = members.filter(|node| only.is_none_or(|only| *node == only)).collect();
+        self.saying.begin(to, holds, subscribes, publishes);
+        self.say_some(core);
+    }
+
+    /// Goes on with what this node announces. Until a home has the last part it is closed, so what changes meanwhile waits there.
+    pub(crate) fn say_some(&mut self, core: &mut Core) {
+        // What homes of the view before knew goes the same way.
+        let more = self.forgotten.forget_some(SAID_AT_ONCE);
+        if self.saying.say_some(core, SAID_AT_ONCE) || more {
+            core.soon(Timer::Announce);
+        }
     }
 
     /// Questions that waited for this home to open.
     pub(crate) fn take_waiting(&mut self) -> VecDeque<(NodeId, Peer)> {
-        assert!(self.open, "questions wait until the home is open");
+        if !self.open {
+            return VecDeque::new();
+        }
         self.waiting_bytes = 0;
         std::mem::take(&mut self.waiting)
     }
@@ -135,6 +188,7 @@ impl Home {
     /// peer has announced again.
     pub(crate) fn doubt(&mut self, core: &Core, peer: NodeId) {
         self.open = false;
+        self.opening.clear();
         self.announced.remove(&peer);
         self.table.forget(peer);
         self.waiting.retain(|(from, _)| *from != peer);

@@ -22,6 +22,7 @@ mod phase;
 mod places;
 mod player;
 mod queue;
+mod rest;
 mod room;
 mod session;
 mod storage;
@@ -68,9 +69,11 @@ impl Host {
     /// What homes must hear of in a new view, with its terms: entities that roam, and those that live at their homes, have a new
     /// one, and are not unloaded yet.
     pub(crate) fn announced(&self, core: &Core) -> Vec<(EntityId, Term)> {
-        let me = Some(core.me());
-        let tells = |e: &Entity| e.player.is_some() || core.home_of(e.id) != me;
-        self.entities.values().filter(|e| tells(e)).map(|e| (e.id, e.term)).collect()
+        let kind = core.settings.rules.player_kind();
+        let players = self.entities.range(EntityId::new(kind, 0)..=EntityId::new(kind, u64::MAX));
+        let leaving = self.desk.leaving_homes.iter().chain(&self.desk.busy_homes);
+        let leaving = leaving.filter_map(|id| self.entities.get_key_value(id));
+        players.chain(leaving).map(|(id, entity)| (*id, entity.term)).collect()
     }
 
     /// Every entity as checkers see it, in id order.
@@ -324,42 +327,13 @@ impl Host {
         }
     }
 
-    /// Once per second: entities in chunks that nobody looks at fall asleep, and those that nobody needs are unloaded.
-    pub(crate) fn rest(&mut self, rooms: &mut Rooms<'_>) {
-        self.rest_watched(rooms.core.now.time);
-        self.rest_at_home(rooms);
-        self.rest_players(rooms);
-        self.rest_suspended(rooms);
-        self.rest_tails(rooms);
-        self.follow_due = true;
-    }
-
-    fn rest_at_home(&mut self, rooms: &mut Rooms<'_>) {
-        let idle_us = rooms.core.world().idle_ms * 1_000;
-        let (now, home) = (rooms.core.now.time, rooms.home);
-        let (entities, mut cx) = self.split(rooms);
-        let mut idle = Vec::new();
-        for (id, entity) in entities {
-            if entity.chunk.is_some_and(|chunk| home.is_observed(chunk)) && entity.may_be_seen() {
-                entity.needed = now;
-                continue;
-            }
-            entity.sleep(&mut cx);
-            let rests = entity.is_quiet() && !entity.life.is(Phase::Suspended);
-            if entity.player.is_none() && rests && now.since(entity.needed) > idle_us {
-                idle.push(*id);
-            }
-        }
-        self.each(rooms, idle, |entity, cx| entity.unload(cx));
-        // Those with work in flight are tried again once per second.
-        self.desk.leaving_homes.append(&mut self.desk.busy_homes);
-    }
-
     /// A new view: at-home entities whose home is another node now leave, some at once and more with each tick.
     pub(crate) fn leave_homes(&mut self, rooms: &mut Rooms<'_>) {
-        let me = Some(rooms.core.me());
-        let away = self.those(rooms.core, |core, e| e.player.is_none() && core.home_of(e.id) != me);
-        self.desk.leaving_homes = away.into_iter().collect();
+        let (me, kind) = (Some(rooms.core.me()), rooms.core.settings.rules.player_kind());
+        rooms.core.note_walk(self.entities.len());
+        // By their ids alone: looking at each entity would take long.
+        let lives_here = self.entities.keys().filter(|id| id.kind != kind);
+        self.desk.leaving_homes = lives_here.filter(|id| rooms.core.home_of(**id) != me).copied().collect();
         self.desk.busy_homes.clear();
         self.leave_some_homes(rooms);
     }

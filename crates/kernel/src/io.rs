@@ -7,6 +7,7 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time};
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
+use gundo_wire::peer::WHOLE_BYTES_MAX;
 
 use crate::peer::{Label, Peer, WorldSecret};
 
@@ -331,9 +332,9 @@ pub struct WorldSettings {
     /// How long a node goes on after the coordinator or the journal last confirmed that it belongs, ms (default 5,000), unless
     /// both are down for all.
     pub lease_ms: u64,
-    /// How long after a link reset the peer counts as unreachable, ms (default 300).
+    /// How long after a link broke the peer counts as unreachable, ms (default 300), if the link has no history; otherwise that decides.
     pub confirm_broken_ms: u64,
-    /// How long a peer may be silent before it counts as unreachable, ms (default 2,000; heartbeats come every 250).
+    /// The same for a peer that is silent, ms (default 2,000; heartbeats come every 250).
     pub confirm_silent_ms: u64,
     /// Appends that a node may have in flight to the journal (default 1,024). At the limit new appends wait.
     pub appends_waiting_max: usize,
@@ -350,11 +351,18 @@ pub struct WorldSettings {
     /// Bytes that a node keeps for another one until that has acknowledged them (default 32 MiB). Beyond that it drops them, and
     /// both begin again: everything soft between the two is announced again.
     pub link_bytes_max: usize,
+    /// Bytes of one message to another node (default 256 KiB). A longer one comes in pieces of this size.
+    pub piece_bytes_max: usize,
     /// Limits on clients.
     pub limits: Limits,
 }
 
 impl WorldSettings {
+    /// Bytes of a message that travels in pieces. They are kept until they have arrived: beyond this there would never be room.
+    pub fn whole_bytes_max(&self) -> usize {
+        WHOLE_BYTES_MAX.min(self.link_bytes_max / 2)
+    }
+
     /// How long a coordinator keeps a member that does not renew, ms: a quarter longer than the member itself goes on, because
     /// its last renewal may have taken a while to arrive.
     pub const fn membership_ms(&self) -> u64 {
@@ -383,6 +391,7 @@ impl Default for WorldSettings {
             append_wait_ms: 5_000,
             follow_after_ms: 3_000,
             link_bytes_max: 32 << 20,
+            piece_bytes_max: 256 << 10,
             limits: Limits::default(),
         }
     }
@@ -523,6 +532,8 @@ pub struct Counters {
     pub links_repeated: u64,
     /// Times that a link to another node was reset: messages were lost for good, and everything was announced again.
     pub link_resets: u64,
+    /// Messages to other nodes that were not sent because they are too large to travel, even in pieces.
+    pub too_large: u64,
     /// Bytes kept for other nodes until those have acknowledged them (gauge).
     pub link_bytes: u64,
     /// Fences written.

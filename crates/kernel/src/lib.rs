@@ -5,6 +5,7 @@
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
 //! [`Node::poll_timeout`] when to call again at the latest, wait. Start reading at [`Node`].
 
+mod changeover;
 mod clock;
 mod codec;
 mod core;
@@ -36,9 +37,9 @@ pub use peer::{
 };
 
 use bytes::Bytes;
-use gundo_types::{ChunkId, EntityId, NodeId, Now, Planted, Term, Time};
+use gundo_types::{EntityId, NodeId, Now, Term, Time};
 
-use crate::core::{Core, Timer};
+use crate::core::{Core, SECOND_MS, Timer};
 use crate::crowd::Crowd;
 use crate::edge::Edge;
 use crate::home::Home;
@@ -46,8 +47,6 @@ use crate::host::Host;
 use crate::link::{Incoming, Links};
 use crate::membership::Membership;
 use crate::overload::Overload;
-
-const SECOND_MS: u64 = 1_000; // Between two rounds of housekeeping.
 
 /// A node of the cluster: edge, world and home in one.
 ///
@@ -108,9 +107,10 @@ impl Node {
             return;
         }
         self.core.set_now(now);
+        self.membership.note_pause(&self.core);
         assert!(self.core.local.is_empty(), "the previous input left no message to the node itself");
         while let Some(peer) = self.links.next_reset(&mut self.core) {
-            self.on_link_reset(peer);
+            self.with_all(|rooms| rooms.on_link_reset(peer));
         }
         if let Some(input) = self.mistakes.input(input) {
             self.take(input);
@@ -130,8 +130,12 @@ impl Node {
             return again;
         }
         loop {
+            if let Some(piece) = self.links.poll_piece(&self.core) {
+                return Some(piece);
+            }
             let output = self.core.outputs.pop_front()?;
-            let said = self.mistakes.output(output).and_then(|output| self.links.label(&self.core, output));
+            let said =
+                self.mistakes.output(output).and_then(|output| self.links.label(&mut self.core, output));
             if said.is_some() {
                 return said;
             }
@@ -236,6 +240,21 @@ impl Node {
         act(&mut self.edge, &mut rooms)
     }
 
+    fn with_all<R>(&mut self, act: impl FnOnce(&mut changeover::Rooms<'_>) -> R) -> R {
+        act(&mut changeover::Rooms {
+            core: &mut self.core,
+            crowd: &mut self.crowd,
+            home: &mut self.home,
+            host: &mut self.host,
+            edge: &mut self.edge,
+            membership: &mut self.membership,
+            links: &mut self.links,
+            overload: &self.overload,
+        })
+    }
+
+    // ---- input -----------------------------------------------------------------------------------------
+
     fn take(&mut self, input: Input) {
         #[cfg(feature = "planted")]
         coverage::note_input(self, &input);
@@ -277,43 +296,9 @@ impl Node {
     }
 
     fn handle_view(&mut self, view: View) {
-        if view.epoch <= self.core.view.epoch {
-            return;
+        if self.with_all(|rooms| rooms.take_view(view)) {
+            self.take_early();
         }
-        let first = self.core.view.members.is_empty();
-        let me = (self.core.me(), self.incarnation());
-        if !first && !view.members.iter().any(|m| (m.node, m.incarnation) == me) {
-            return self.membership.fence_off(&mut self.core);
-        }
-        assert!(view.members.is_sorted_by(|a, b| a.node < b.node), "a view lists each node once, in order");
-        let before = std::mem::replace(&mut self.core.view, view);
-        // A member that came back with a new incarnation does not stay.
-        let is = |m: &Member, n: &Member| (m.node, m.incarnation) == (n.node, n.incarnation);
-        let stays = |m: &Member| self.core.view.members.iter().any(|n| is(m, n));
-        let gone: Vec<_> = before.members.iter().filter(|m| !stays(m)).map(|m| m.node).collect();
-        assert!(first || !gone.contains(&me.0), "a node that is removed has stopped");
-        // While the pictures of the lost are still there: they show where players stood.
-        let heard = self.membership.heard(&gone);
-        self.with_edge(|edge, rooms| edge.lose_holders(rooms, &heard));
-        self.membership.set(&mut self.core, first);
-        self.links.set(me.0, &self.core.view.members);
-        self.home.reset();
-        assert!(!self.home.is_open(), "a home is closed until all have announced");
-        self.crowd.interest.forget_publishers(&mut self.core, &gone);
-        self.crowd.publisher.forget_subscribers(&gone);
-        self.with_host(|host, rooms| host.on_nodes_gone(rooms, &gone));
-        self.with_host(Host::leave_homes);
-        self.with_host(Host::leave_places);
-        self.announce(None);
-        self.with_edge(|edge, rooms| edge.ask_homes_again(rooms, None));
-        self.with_host(|host, rooms| host.resume_handoffs(rooms, &gone));
-        self.edge.tell_edges(&mut self.core);
-        if first {
-            self.core.schedule_tick();
-            self.core.after_ms(SECOND_MS, Timer::Second);
-            self.membership.on_beat(&mut self.core);
-        }
-        self.take_early();
     }
 
     fn take_early(&mut self) {
@@ -323,14 +308,6 @@ impl Node {
                 self.handle_peer(from, message);
             }
         }
-    }
-
-    /// Announces to every home of the view, or `only` to one, what this node owns, subscribes to and publishes.
-    fn announce(&mut self, only: Option<NodeId>) {
-        let holds = self.host.announced(&self.core);
-        let subscribes: Vec<_> = self.crowd.interest.subscribed().collect();
-        let publishes: Vec<_> = self.crowd.publisher.published().collect();
-        home::announce(&mut self.core, only, &holds, &subscribes, &publishes);
     }
 
     fn handle_stop(&mut self) {
@@ -346,25 +323,11 @@ impl Node {
         let (core, members) = (&mut self.core, &mut self.membership);
         let Incoming { reset, message } = self.links.admit(core, members, from, label, message);
         if reset {
-            self.on_link_reset(from);
+            self.with_all(|rooms| rooms.on_link_reset(from));
         }
         if let Some(message) = message {
             self.handle_peer(from, message);
         }
-    }
-
-    /// Messages between a member and this node were lost for good, both ways. Everything soft between the two is said again and
-    /// replaces what was; the member does the same.
-    fn on_link_reset(&mut self, peer: NodeId) {
-        self.core.counters.link_resets += 1;
-        if self.core.planted(Planted::LinkResetUnnoticed) {
-            return;
-        }
-        self.home.doubt(&self.core, peer);
-        self.announce(Some(peer));
-        self.with_host(|host, rooms| host.on_link_reset(rooms, peer));
-        self.with_edge(|edge, rooms| edge.on_link_reset(rooms, peer));
-        self.crowd.interest.ask_again(&mut self.core, peer);
     }
 
     fn handle_peer(&mut self, from: NodeId, message: Peer) {
@@ -374,8 +337,8 @@ impl Node {
             // Its sender has announced itself in the new view, or will.
             Peer::Home { epoch, .. } if epoch != self.core.view.epoch => self.core.note_stale(),
             Peer::Home { message, .. } => self.handle_home(from, message),
-            // The link has read its label.
-            Peer::Heard { .. } | Peer::Later => {}
+            // The link has read its label. It puts pieces together.
+            Peer::Heard { .. } | Peer::Piece { .. } | Peer::Later => {}
             Peer::Alive { epoch, alive } => {
                 if self.membership.on_alive(&mut self.core, from, epoch, alive) {
                     self.last_tick = None;
@@ -424,8 +387,9 @@ impl Node {
     fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
         match message {
             HomeMessage::Announce { holds, subscribes, publishes, last } => {
-                let chunks = self.home.on_announced(&self.core, from, holds, subscribes, publishes, last);
-                self.open_home(chunks);
+                if self.home.on_announced(&self.core, from, holds, subscribes, publishes, last) {
+                    self.open_some();
+                }
             }
             answer if answer.is_from_home() => self.handle_home_answer(from, answer),
             question => {
@@ -492,12 +456,10 @@ impl Node {
         self.with_edge(|edge, rooms| edge.on_located(rooms, player, me, term));
     }
 
-    /// Handles what waited for this node's homes to open, if they have. `chunks`: those that somebody publishes or sees.
-    fn open_home(&mut self, chunks: Vec<ChunkId>) {
-        if !self.home.is_open() {
-            return;
-        }
-        for chunk in chunks {
+    /// This node's homes are open: goes on to tell publishers and hosts of the chunks that somebody publishes or sees, and handles
+    /// what waited.
+    fn open_some(&mut self) {
+        for chunk in self.home.opening(&mut self.core) {
             self.home.tell_publishers(&mut self.core, chunk);
             self.with_host(|host, rooms| host.on_observed(rooms, chunk));
         }
@@ -514,6 +476,8 @@ impl Node {
                 Timer::Tick => self.on_tick(),
                 Timer::Flush => self.on_flush(),
                 Timer::Second => self.on_second(),
+                Timer::Announce => self.home.say_some(&mut self.core),
+                Timer::OpenHome => self.open_some(),
                 Timer::Beat => self.membership.on_beat(&mut self.core),
                 Timer::Confirm(peer) => self.membership.on_confirm(&mut self.core, peer),
                 Timer::PassOn(conn) => self.with_edge(|edge, rooms| edge.pass_on(rooms, conn)),
@@ -571,6 +535,7 @@ impl Node {
             self.with_host(|host, rooms| host.tick(rooms));
             self.crowd.publisher.tick(&mut self.core, &self.overload);
         }
+        self.crowd.publisher.report(&mut self.core);
         self.with_host(Host::freeze_all);
         self.with_host(Host::move_on);
         let flush_ms = u64::from(self.core.world().flush_after_ms);
@@ -593,7 +558,8 @@ impl Node {
         self.with_host(|host, rooms| host.rest(rooms));
         let reals = self.host.len();
         self.with_edge(|edge, rooms| edge.rest(rooms, reals));
-        self.crowd.publisher.sent().into_iter().for_each(|(node, message)| self.core.send(node, message));
+        self.crowd.publisher.begin_report();
+        self.crowd.publisher.report(&mut self.core);
         self.core.after_ms(SECOND_MS, Timer::Second);
     }
 }

@@ -5,6 +5,8 @@
 //! notices a gap it asks ([`Peer::Heard`]), and everything from there on is sent again; so is everything unacknowledged when the
 //! driver says that a connection broke. Frames, heartbeats and reports of what was sent have no numbers and may be lost.
 //!
+//! A message of more than `piece_bytes_max` bytes leaves in pieces, which must arrive; see `pieces`.
+//!
 //! A sender keeps `link_bytes_max` bytes. Beyond that, and when the driver has lost messages for good, the link is **reset**:
 //! both sides drop what they kept and begin again with number 1, under a higher count of resets, which every message carries.
 //! The router then tells every room that messages between the two were lost (`Node::on_link_reset`). Between two resets by the same
@@ -15,8 +17,9 @@
 mod early;
 mod inbound;
 mod outbound;
+mod pieces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use gundo_types::{NodeId, Planted, Time};
 
@@ -46,6 +49,8 @@ pub(crate) struct Links {
     /// Members whose link must be reset by this side.
     broken: Vec<NodeId>,
     early: Early,
+    /// Pieces of the message that is being sent.
+    pieces: VecDeque<(NodeId, Peer)>,
 }
 
 /// The link to a member.
@@ -107,20 +112,55 @@ impl Links {
     // ---- out -------------------------------------------------------------------------------------------
 
     /// Labels a message that is sent now, and keeps a copy if it must arrive; passes everything else. `None`: it is not sent.
-    pub(crate) fn label(&mut self, core: &Core, output: Output) -> Option<Output> {
+    pub(crate) fn label(&mut self, core: &mut Core, output: Output) -> Option<Output> {
         let Output::Peer { to, message, .. } = output else { return Some(output) };
-        let label = self.label_of(core, to, &message)?;
+        let weight = weight_of(&message);
+        if weight > core.world().piece_bytes_max && !core.planted(Planted::BigInOnePiece) {
+            self.cut(core, to, &message);
+            return None;
+        }
+        self.send(core, to, message, weight)
+    }
+
+    /// The next piece of a message that is too long for one. Before anything else is sent, poll this until it is `None`.
+    pub(crate) fn poll_piece(&mut self, core: &Core) -> Option<Output> {
+        while let Some((to, piece)) = self.pieces.pop_front() {
+            let weight = piece.weight();
+            let sent = self.send(core, to, piece, weight);
+            if sent.is_some() {
+                return sent;
+            }
+        }
+        None
+    }
+
+    fn cut(&mut self, core: &mut Core, to: NodeId, message: &Peer) {
+        let world = core.world();
+        match pieces::cut(message, world.piece_bytes_max, world.whole_bytes_max()) {
+            Some(pieces) => self.pieces.extend(pieces.into_iter().map(|piece| (to, piece))),
+            None => {
+                core.counters.too_large += 1;
+                // Lost frames are noticed by their numbers. Anything else may not be lost unnoticed.
+                if message.must_arrive() {
+                    self.on_lost(to);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, core: &Core, to: NodeId, message: Peer, weight: usize) -> Option<Output> {
+        let label = self.label_of(core, to, &message, weight)?;
         Some(Output::Peer { to, label, message })
     }
 
-    fn label_of(&mut self, core: &Core, to: NodeId, message: &Peer) -> Option<Label> {
+    fn label_of(&mut self, core: &Core, to: NodeId, message: &Peer, weight: usize) -> Option<Label> {
         let from = core.settings.incarnation;
         let Some(link) = self.members.get_mut(&to) else {
             // A node that is not a member (any more): it hears that, and nothing that depends on an answer.
             return (!message.must_arrive()).then_some(Label { from, ..Label::default() });
         };
         if message.must_arrive() {
-            if !link.broken && !link.out.keep(message, core.world().link_bytes_max) {
+            if !link.broken && !link.out.keep(message, weight, core.world().link_bytes_max) {
                 link.broken = true;
                 self.broken.push(to);
             }
@@ -197,7 +237,9 @@ impl Links {
                 members.tell_stale(core, from);
                 return Incoming::default();
             }
-            admitted if self.early.is_full() && (admitted.is_err() || is_early(core, members, &message)) => {
+            admitted
+                if self.early.is_full() && (admitted.is_err() || may_be_early(core, members, &message)) =>
+            {
                 // It is sent again.
                 core.note_early();
                 return Incoming::default();
@@ -219,7 +261,25 @@ impl Links {
             return Incoming { reset: verdict.reset, message: None };
         }
         let reset = verdict.reset && self.members.get(&from).is_some_and(|l| l.incarnation == label.from);
-        Incoming { reset, message: self.admit_taken(core, members, from, label.from, message) }
+        let message = self.complete(core, from, &label, message);
+        let message = message.and_then(|message| self.admit_taken(core, members, from, label.from, message));
+        Incoming { reset, message }
+    }
+
+    /// The message that was taken, or the one of which it is the last piece.
+    fn complete(&mut self, core: &mut Core, from: NodeId, label: &Label, message: Peer) -> Option<Peer> {
+        let member = self.members.get_mut(&from).filter(|link| link.incarnation == label.from);
+        let inbound = member.map(|link| &mut link.inbound);
+        let Some(inbound) = inbound.or_else(|| self.newcomers.get_mut(&(from, label.from))) else {
+            return Some(message);
+        };
+        let complete = inbound.complete(message);
+        if complete.is_err() {
+            // What it was is lost.
+            core.note_nonsense();
+            core.lose(from);
+        }
+        complete.ok().flatten()
     }
 
     /// A new view has come: the messages that waited for it, in order. Pass each to [`admit_taken`](Self::admit_taken).
@@ -275,7 +335,9 @@ impl Links {
         let key = (from, label.from);
         let full = self.newcomers.len() >= NEWCOMERS_MAX && !self.newcomers.contains_key(&key);
         let for_me = label.to == 0 || label.to == core.settings.incarnation;
-        if full || !for_me {
+        // What is long must wait until its sender is a member.
+        let long = matches!(message, Peer::Piece { .. });
+        if full || !for_me || long {
             return Verdict::default();
         }
         let inbound = self.newcomers.entry(key).or_default();
@@ -336,6 +398,20 @@ impl Links {
         };
         (state, word)
     }
+}
+
+/// About how many bytes a message to another node has: at least as many as it has on a link.
+fn weight_of(message: &Peer) -> usize {
+    match message {
+        // Together they fit: the publisher has seen to that.
+        Peer::Frames { frames, .. } if frames.len() != 1 => 0,
+        message => message.weight(),
+    }
+}
+
+/// Whether a member's message waits, or may be a piece of one that does.
+fn may_be_early(core: &Core, members: &Membership, message: &Peer) -> bool {
+    matches!(message, Peer::Piece { .. }) || is_early(core, members, message)
 }
 
 /// Whether a member's message waits: for a view to come, or, if it is of this one, until this node knows what time it is. No home

@@ -6,6 +6,7 @@
 //! confirmation that came was asked for: a call that hangs is a call that failed. None of this is for safety: the journal
 //! refuses a removed node. It bounds how long others wait, and how long a cut-off node shows stale pictures.
 
+mod history;
 mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo_types::{Epoch, NodeId, Planted, Time, WorldTime};
 
 use crate::core::{Core, Timer};
-use crate::io::{Output, Renewal};
+use crate::io::{Output, Renewal, WorldSettings};
 use crate::peer::{Alive, Peer};
+use history::History;
 use suspects::Complaints;
 
 /// Between two heartbeats, ms.
@@ -24,6 +26,8 @@ const BEAT_MS: u64 = 250;
 const EVERY_MS: u64 = 1_000;
 /// How long a member that stood still itself may take to be confirmed before it judges others, ms.
 const AWAKE_MS: u64 = 500;
+/// Timers that come later than this show that this node itself stood still, µs.
+const PAUSE_US: u64 = 125_000;
 /// A new member has this many times as long to connect as a member may be silent.
 const TO_CONNECT: u64 = 2;
 /// A node that nobody confirms, and that reaches no other member or not all of them, ends after this many leases, whatever the
@@ -51,6 +55,8 @@ pub(crate) struct Membership {
     newcomer: Time,
     /// When it last proposed its own removal.
     gives_up: Option<Time>,
+    /// For how long this node has stood still in all, µs: what others sent meanwhile was not heard.
+    slept_us: u64,
     /// This node stood still, and is given time until then to be confirmed.
     excused_until: Time,
     /// When this node last asked for a newer view.
@@ -68,12 +74,16 @@ struct Seen {
     incarnation: u64,
     /// When its last message came; before the first one, when it joined.
     heard: Time,
+    /// The same in time in which this node was awake, µs.
+    heard_us: u64,
+    /// How regularly its heartbeats come.
+    history: History,
     /// It has said something.
     spoke: bool,
     /// It has heard this node.
     hears: bool,
-    /// Since when its link is broken.
-    broken: Option<Time>,
+    /// Since when its link is broken, in time in which this node was awake, µs.
+    broken_us: Option<u64>,
     /// Since when it counts as unreachable.
     lost: Option<Time>,
     /// Whom it cannot reach in the present view, and since when it says so.
@@ -91,13 +101,15 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(incarnation: u64, now: Time) -> Self {
+    fn new(incarnation: u64, now: Time, awake_us: u64) -> Self {
         Self {
             incarnation,
             heard: now,
+            heard_us: awake_us,
+            history: History::default(),
             spoke: false,
             hears: false,
-            broken: None,
+            broken_us: None,
             lost: None,
             unreachable: BTreeMap::new(),
             confirmed: None,
@@ -108,15 +120,15 @@ impl Seen {
         }
     }
 
-    /// Notes whether it is unreachable.
-    fn look(&mut self, now: Time, silent_ms: u64, broken_ms: u64) {
-        let silent_ms = if self.spoke { silent_ms } else { TO_CONNECT * silent_ms };
-        let silent = now.since(self.heard) >= silent_ms * 1_000;
-        if silent || self.broken.is_some_and(|at| now.since(at) >= broken_ms * 1_000) {
-            self.lost.get_or_insert(now);
-        } else {
-            self.lost = None;
-        }
+    /// In how long it will count as unreachable if it says nothing, µs; 0: it does. `few`: nobody else could contradict.
+    fn patience_us(&self, awake_us: u64, world: &WorldSettings, few: bool) -> u64 {
+        let (silent_us, usual_us) = (world.confirm_silent_ms * 1_000, world.confirm_broken_ms * 1_000);
+        let silent_us = if self.spoke { self.history.silent_us(silent_us) } else { TO_CONNECT * silent_us };
+        let left = (self.heard_us + silent_us).saturating_sub(awake_us);
+        let Some(since_us) = self.broken_us else { return left };
+        let least_us = if few { usual_us } else { 0 };
+        let broken_us = self.history.broken_us(usual_us).max(least_us);
+        left.min((since_us + broken_us).saturating_sub(awake_us))
     }
 }
 
@@ -134,7 +146,7 @@ impl Membership {
 
     /// A new view. New members hear from this node at once, before anything else.
     pub(crate) fn set(&mut self, core: &mut Core, first: bool) {
-        let (now, me) = (core.now.time, core.me());
+        let (now, me, awake_us) = (core.now.time, core.me(), self.awake_us(core));
         self.view_wanted = None;
         self.told.clear();
         let members: Vec<_> = core.view.members.iter().map(|m| (m.node, m.incarnation)).collect();
@@ -149,7 +161,8 @@ impl Membership {
             if stays.is_none() {
                 new.push(node);
             }
-            self.peers.insert(node, stays.unwrap_or_else(|| Seen::new(incarnation, now)));
+            let fresh = || Seen::new(incarnation, now, awake_us);
+            self.peers.insert(node, stays.unwrap_or_else(fresh));
         }
         if first || !new.is_empty() {
             self.newcomer = now;
@@ -177,8 +190,10 @@ impl Membership {
 
     /// A member sent something.
     pub(crate) fn hear(&mut self, core: &Core, from: NodeId) {
+        let awake_us = self.awake_us(core);
         if let Some(seen) = self.peers.get_mut(&from) {
-            (seen.heard, seen.broken, seen.lost, seen.spoke) = (core.now.time, None, None, true);
+            (seen.heard, seen.broken_us, seen.lost, seen.spoke) = (core.now.time, None, None, true);
+            seen.heard_us = awake_us;
         }
     }
 
@@ -196,10 +211,38 @@ impl Membership {
 
     /// Notes which members are unreachable now.
     fn look_around(&mut self, core: &Core) {
-        let (now, world) = (core.now.time, core.world());
+        let (now, awake_us, few) = (core.now.time, self.awake_us(core), self.peers.len() < 2);
         for seen in self.peers.values_mut() {
-            seen.look(now, world.confirm_silent_ms, world.confirm_broken_ms);
+            if seen.patience_us(awake_us, core.world(), few) == 0 {
+                seen.lost.get_or_insert(now);
+            } else {
+                seen.lost = None;
+            }
         }
+    }
+
+    /// Looks at a member when its patience ends, if that is before the next heartbeat.
+    fn look_in_time(&self, core: &mut Core, peer: NodeId) {
+        let few = self.peers.len() < 2;
+        let Some(seen) = self.peers.get(&peer) else { return };
+        let left_us = seen.patience_us(self.awake_us(core), core.world(), few);
+        if (1..BEAT_MS * 1_000).contains(&left_us) {
+            core.at(Time(core.now.time.0 + left_us), Timer::Confirm(peer));
+        }
+    }
+
+    /// An input has come later than this node's own timers wanted: it stood still, and others are not to blame for what it has not
+    /// heard meanwhile.
+    pub(crate) fn note_pause(&mut self, core: &Core) {
+        let late_us = core.timers.first().map_or(0, |(due, _)| core.now.time.since(*due));
+        if late_us > PAUSE_US && !core.planted(Planted::OwnPauseBlamed) {
+            self.slept_us += late_us;
+        }
+    }
+
+    /// Node time without the pauses of this node, µs.
+    fn awake_us(&self, core: &Core) -> u64 {
+        core.now.time.0.saturating_sub(self.slept_us)
     }
 
     /// Asks the coordinator for the newer view that others mention, at most once per second.
@@ -350,7 +393,12 @@ impl Membership {
         let now = core.now.time;
         // This node itself stood still: what others sent meanwhile is still in flight.
         if now.since(self.last_beat) > 2 * BEAT_MS * 1_000 {
-            self.peers.values_mut().for_each(|seen| (seen.heard, seen.lost) = (now, None));
+            if !core.planted(Planted::OwnPauseBlamed) {
+                let awake_us = self.awake_us(core);
+                let forgive =
+                    |seen: &mut Seen| (seen.heard, seen.heard_us, seen.lost) = (now, awake_us, None);
+                self.peers.values_mut().for_each(forgive);
+            }
             self.excused_until = now.plus_ms(AWAKE_MS);
             self.renewal_sent = None;
         }
@@ -364,6 +412,7 @@ impl Membership {
         }
         self.tell_all_alive(core);
         self.propose_removals(core);
+        self.peers.keys().for_each(|peer| self.look_in_time(core, *peer));
     }
 
     fn tell_all_alive(&self, core: &mut Core) {
@@ -411,7 +460,8 @@ impl Membership {
     /// Who cannot reach whom, as far as this node knows.
     fn complaints(&self, core: &Core) -> Complaints {
         let (now, me) = (core.now.time, core.me());
-        let long = |since: &Time| now.since(*since) >= core.world().confirm_silent_ms * 1_000;
+        let long_us = core.world().confirm_silent_ms * 1_000 / 4 * 5;
+        let long = |since: &Time| now.since(*since) >= long_us;
         let lost = self.peers.iter().filter_map(|(node, seen)| Some((*node, long(seen.lost.as_ref()?))));
         let reached = self.peers.iter().filter(|(_, seen)| seen.lost.is_none());
         let others = reached.map(|(node, seen)| {
@@ -426,16 +476,18 @@ impl Membership {
         Complaints { me, members, of: others.chain([(me, lost.collect())]).collect(), resolves_cuts }
     }
 
-    /// The link to a peer was reset: the peer has the confirm time to send something again.
+    /// The link to a peer was reset: the peer has the confirm time to send something again. Both sides do so at once, so that a peer
+    /// that lives is heard long before.
     pub(crate) fn on_link_broken(&mut self, core: &mut Core, peer: NodeId, incarnation: u64) {
-        let now = core.now.time;
-        let confirm_ms = core.world().confirm_broken_ms;
+        let (awake_us, few) = (self.awake_us(core), self.peers.len() < 2);
         let believes = core.planted(Planted::OldBreakBelieved);
         let is_meant = |seen: &&mut Seen| seen.incarnation == incarnation || believes;
         let Some(seen) = self.peers.get_mut(&peer).filter(is_meant) else { return };
-        if seen.broken.is_none() {
-            seen.broken = Some(now);
-            core.after_ms(confirm_ms, Timer::Confirm(peer));
+        if seen.broken_us.is_none() {
+            seen.broken_us = Some(awake_us);
+            let left_us = seen.patience_us(awake_us, core.world(), few);
+            core.at(Time(core.now.time.0 + left_us), Timer::Confirm(peer));
+            self.tell_alive(core, peer);
         }
     }
 
@@ -446,6 +498,8 @@ impl Membership {
             // The others wait for a second member that cannot reach it.
             self.tell_all_alive(core);
             self.propose_removals(core);
+        } else {
+            self.look_in_time(core, peer);
         }
     }
 
@@ -466,7 +520,9 @@ impl Membership {
         } else if epoch > mine {
             self.want_view(core);
         }
+        let awake_us = self.awake_us(core);
         let Some(seen) = self.peers.get_mut(&from) else { return };
+        seen.history.note(awake_us);
         let ago_us = u64::from(alive.confirmed_ms) * 1_000;
         seen.confirmed = now.0.checked_sub(ago_us).map(Time);
         seen.hears |= !alive.unheard;

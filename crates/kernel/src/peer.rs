@@ -61,6 +61,13 @@ pub enum Peer {
         /// Something is missing.
         again: bool,
     },
+    /// A piece of a message that is too long for one: see `link::pieces`.
+    Piece {
+        /// Never none. All pieces end to end are the encoded message.
+        bytes: Bytes,
+        /// How many follow.
+        left: u32,
+    },
     /// An arrow of a later version, which this one does not know: ignored.
     Later,
     /// To and from homes.

@@ -282,3 +282,19 @@ fn beyond_the_limit_both_begin_again() {
     assert!(matches!(said[0], (Label { resets: 2, number: 1, .. }, Peer::Home { .. })), "{said:?}");
     assert_eq!(pair.node.counters().link_resets, 2);
 }
+
+/// Pieces that do not follow each other, or make no message: counted, and both begin again.
+#[test]
+fn pieces_that_make_no_message_reset_the_link() {
+    let piece = |left| Peer::Piece { bytes: vec![0xff; 9].into(), left };
+    for (first, second) in
+        [(piece(1), piece(0)), (piece(7), piece(5)), (piece(1), Peer::KeyframeWanted(Default::default()))]
+    {
+        let mut pair = Pair::new(32 << 20);
+        pair.hears(Label { number: 1, received: 1, ..Label::default() }, first);
+        assert_eq!((pair.node.counters().nonsense, pair.node.counters().link_resets), (0, 0));
+        pair.hears(Label { number: 2, received: 1, ..Label::default() }, second);
+        pair.give(Input::Timeout);
+        assert_eq!((pair.node.counters().nonsense, pair.node.counters().link_resets), (1, 1));
+    }
+}

@@ -226,6 +226,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         1 => chunk().prop_map(Peer::KeyframeWanted),
         1 => any::<u64>().prop_map(|first| Peer::Missed { first }),
         1 => any::<bool>().prop_map(|again| Peer::Heard { again }),
+        1 => (payload(), any::<u32>()).prop_map(|(bytes, left)| Peer::Piece { bytes, left }),
         4 => home,
         2 => to_player,
         4 => to_edge,

@@ -74,7 +74,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 36] = [
+const COUNTERS: [Row<CounterOf>; 37] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -156,6 +156,9 @@ const COUNTERS: [Row<CounterOf>; 36] = [
         "Links to peers that began again because messages were lost for good",
         |c| c.link_resets,
     ),
+    ("gundo_links_too_large_total", None, "Peer messages not sent because they are too large", |c| {
+        c.too_large
+    }),
     ("gundo_game_faults_total", None, "What rules wanted and the engine could not do", |c| c.game_faults),
     ("gundo_tells_total", None, "Messages to single players that decisions gave", |c| c.tells),
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),

@@ -256,6 +256,10 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     if !(10..=10_000).contains(&tick_ms) {
         return bad(format!("tick_ms is 10 to 10,000, not {tick_ms}"));
     }
+    let piece_bytes_max = settings.world.piece_bytes_max;
+    if !(1_024..=512 * 1_024).contains(&piece_bytes_max) {
+        return bad(format!("piece_bytes_max is 1,024 to 524,288, not {piece_bytes_max}"));
+    }
     if near > middle || middle > far || far > 16 {
         return bad("sight_chunks are three growing numbers up to 16".into());
     }

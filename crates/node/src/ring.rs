@@ -66,6 +66,7 @@ const NAMES: &[&str] = &[
     "peer sent",
     "peer keyframe wanted",
     "peer missed",
+    "peer piece",
     "peer open",
     "peer resume",
     "peer command",
@@ -242,6 +243,9 @@ impl Event {
                 Self::of(const { sort("peer sent") }).id(*number).size(rosters.len())
             }
             Peer::Missed { first } => Self::of(const { sort("peer missed") }).id(*first),
+            Peer::Piece { bytes, left } => {
+                Self::of(const { sort("peer piece") }).id((*left).into()).size(bytes.len())
+            }
             Peer::KeyframeWanted(chunk) => {
                 Self::of(const { sort("peer keyframe wanted") }).id(chunk.to_u64())
             }

@@ -404,6 +404,9 @@ impl Plan {
             world.appends_waiting_max = 1 + tuning.below(8) as usize;
         }
         world.follow_after_ms = [1, 500, 3_000, 0][tuning.below(4) as usize];
+        if tuning.below(3) == 0 {
+            world.piece_bytes_max = 512;
+        }
         let work = &mut Chance::new(seed ^ 0x30_77);
         let crowd = [0, 0, 3, 10][work.below(4) as usize];
         let travellers = [0, 2, 5][work.below(3) as usize];

@@ -130,6 +130,7 @@ pub(crate) fn brief(message: &Peer) -> String {
         Peer::Stale { epoch } => format!("that is past: it is epoch {}", epoch.0),
         Peer::Heard { again: true } => "misses something: again".to_owned(),
         Peer::Heard { again: false } => "has heard much".to_owned(),
+        Peer::Piece { bytes, left } => format!("a piece of {} bytes, {left} follow", bytes.len()),
         Peer::Later => "something that this version does not know".to_owned(),
         Peer::Missed { first } => format!("misses bundle {first} and those after it"),
         Peer::KeyframeWanted(chunk) => format!("wants a keyframe of {}", place(*chunk)),

@@ -163,6 +163,10 @@ planted! {
     // ---- links -----------------------------------------------------------------------------------------
     LinkDoesNotResend "link-does-not-resend"
         "What a broken connection lost between two nodes is not sent again: G10."
+    OwnPauseBlamed "own-pause-blamed"
+        "A node that stood still itself blames the others for what it has not heard meanwhile: G10."
+    BigInOnePiece "big-in-one-piece"
+        "A message that is too long travels in one piece: G12."
     LinkTakesTwice "link-takes-twice"
         "A message between nodes that arrives twice is taken twice: G8."
     LinkTakesWithGaps "link-takes-with-gaps"

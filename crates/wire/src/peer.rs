@@ -21,6 +21,8 @@ pub use words::{all, maybe, needed, node};
 
 /// Bytes of any message between nodes, its envelope included. Anything larger is sent in parts.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a message that comes in pieces, all together.
+pub const WHOLE_BYTES_MAX: usize = 16 << 20;
 /// Bytes of an arrow with a few numbers.
 pub const NUMBERS_BYTES_MAX: usize = 256;
 /// Bytes of an arrow that has a few numbers for each member: for more than a thousand of them.
@@ -71,6 +73,7 @@ arrows! {
         Alive MEMBERS_BYTES_MAX,
         Stale NUMBERS_BYTES_MAX,
         Heard NUMBERS_BYTES_MAX,
+        Piece MESSAGE_BYTES_MAX,
         Frames MESSAGE_BYTES_MAX,
         Sent PART_BYTES_MAX,
         Missed NUMBERS_BYTES_MAX,

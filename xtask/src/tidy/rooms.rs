@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
     // Compiled in only with the feature `planted`: it looks into every room.
     ("coverage", &["edge", "home", "host", "io", "peer"]),
+    ("changeover", &["core", "crowd", "edge", "home", "host", "io", "link", "membership", "overload"]),
 ];
 
 /// Files by their module path (`host::tx`), each with the module paths it imports.

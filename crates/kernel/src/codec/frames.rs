@@ -17,14 +17,16 @@ const BUNDLE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
 /// Bytes of a chunk frame beside its parts, at most.
 const HEAD_BYTES_MAX: usize = 64;
 
-/// Cuts the frames of a tick into bundles of bounded size, in their order.
-pub(crate) fn bundles(frames: Vec<ChunkFrame>) -> Vec<Vec<ChunkFrame>> {
+/// Cuts the frames of a tick into bundles of bounded size, in their order: of so many bytes, and never more than a quarter of a
+/// message's limit.
+pub(crate) fn bundles(frames: Vec<ChunkFrame>, bytes_max: usize) -> Vec<Vec<ChunkFrame>> {
+    let bytes_max = bytes_max.min(BUNDLE_BYTES_MAX);
     let (mut bundles, mut bundle, mut bytes) = (Vec::new(), Vec::new(), 0);
     for frame in frames {
         let roster = frame.roster.as_ref().map_or(0, |part| part.bytes.len());
         let motion: usize = frame.motion().map(|(_, part)| part.bytes.len()).sum();
         let more = roster + motion + HEAD_BYTES_MAX;
-        if bytes + more > BUNDLE_BYTES_MAX && !bundle.is_empty() {
+        if bytes + more > bytes_max && !bundle.is_empty() {
             bundles.push(std::mem::take(&mut bundle));
             bytes = 0;
         }
@@ -134,10 +136,10 @@ mod tests {
 
     #[test]
     fn bundles_are_bounded_and_keep_their_order() {
-        let few = bundles(vec![chunk_frame(1, 100), chunk_frame(2, 100)]);
+        let few = bundles(vec![chunk_frame(1, 100), chunk_frame(2, 100)], usize::MAX);
         assert_eq!(few.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
         let frames: Vec<_> = (0..50).map(|x| chunk_frame(x, 20_000)).collect();
-        let many = bundles(frames);
+        let many = bundles(frames, usize::MAX);
         assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [13, 13, 13, 11]);
         assert!(many.concat().iter().map(|frame| frame.chunk.x).eq(0..50));
         let most = u64::MAX;
@@ -151,7 +153,8 @@ mod tests {
     #[test]
     fn a_frame_that_is_larger_goes_alone() {
         let sizes = [100, BUNDLE_BYTES_MAX, 100];
-        let three = bundles(sizes.into_iter().zip(0..).map(|(bytes, x)| chunk_frame(x, bytes)).collect());
+        let three =
+            bundles(sizes.into_iter().zip(0..).map(|(bytes, x)| chunk_frame(x, bytes)).collect(), usize::MAX);
         assert_eq!(three.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         // A frame beyond the limit of a message cannot be sent at all.
         let frames = vec![chunk_frame(0, MESSAGE_BYTES_MAX)];

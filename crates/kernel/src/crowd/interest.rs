@@ -344,6 +344,9 @@ impl Interest {
 
     /// Removes what removed members published, and tells sessions that nothing of it is left.
     pub(crate) fn forget_publishers(&mut self, core: &mut Core, gone: &[NodeId]) {
+        if gone.is_empty() {
+            return;
+        }
         for at in self.in_order() {
             for node in gone {
                 let sub = &mut self.chunks[at];

@@ -28,6 +28,10 @@ use crate::peer::{HomeMessage, PART_ENTRIES_MAX, Peer};
 const EMPTY_TICKS_MAX: u32 = 50;
 /// Ticks of which a publisher remembers which bundles it sent. A subscriber that misses an older one gets keyframes of everything.
 const TICKS_KNOWN: usize = 64;
+/// Publications that a report looks at in one tick, if there are not more than it can take.
+const REPORTED_AT_ONCE: usize = 1_024;
+/// A report takes so many ticks at most.
+const REPORT_TICKS: usize = 10;
 /// Ticks for which this node still shows an entity after its handoff: by then the new owner's frames have reached everybody.
 const LINGER_TICKS: u32 = 8;
 
@@ -45,6 +49,8 @@ pub(crate) struct Publisher {
     outboxes: Slab<Outbox>,
     by_node: BTreeMap<NodeId, Handle>,
     pace: Pace,
+    /// Where the report of what was sent last goes on, if it is not complete.
+    reporting: Option<Handle>,
     pen: Pen,
     /// What has moved, tier by tier: empty between two publications, kept to reuse its memory.
     rows: [Vec<Row>; 3],
@@ -283,6 +289,9 @@ impl Publisher {
 
     /// Removed nodes look at nothing. One that comes back is a new incarnation.
     pub(crate) fn forget_subscribers(&mut self, gone: &[NodeId]) {
+        if gone.is_empty() {
+            return;
+        }
         self.publications.iter_mut().for_each(|publication| publication.forget_subscribers(gone));
         for at in gone.iter().filter_map(|node| self.by_node.remove(node)) {
             self.outboxes.remove(at);
@@ -316,10 +325,31 @@ impl Publisher {
         self.in_order().into_iter().filter(|p| p.announced).map(|p| p.chunk)
     }
 
-    /// The report to each subscriber of what was sent last.
-    pub(crate) fn sent(&self) -> Vec<(NodeId, Peer)> {
+    /// Begins to report to each subscriber what was sent last, unless a report is on its way.
+    pub(crate) fn begin_report(&mut self) {
+        self.reporting.get_or_insert(0);
+    }
+
+    /// The next part of the report: of so many publications that no tick takes long.
+    pub(crate) fn report(&mut self, core: &mut Core) {
+        let Some(from) = self.reporting.take() else { return };
+        let most = REPORTED_AT_ONCE.max(self.publications.len().div_ceil(REPORT_TICKS));
+        let places = self.publications.places();
+        let end = from.saturating_add(most as Handle).min(places);
+        self.reporting = (end < places).then_some(end);
+        core.note_walk((end - from) as usize);
+        for (node, message) in self.sent(from..end) {
+            core.send(node, message);
+        }
+    }
+
+    /// The report to each subscriber of what was sent last of these publications.
+    fn sent(&self, places: std::ops::Range<Handle>) -> Vec<(NodeId, Peer)> {
         let mut rosters: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
-        for publication in self.in_order() {
+        let here = places.filter(|at| self.publications.has(*at)).map(|at| &self.publications[at]);
+        let mut all: Vec<_> = here.collect();
+        all.sort_unstable_by_key(|publication| rank(publication.chunk));
+        for publication in all {
             for subscriber in publication.subscribers().iter().filter(|s| !s.owed) {
                 rosters.entry(subscriber.node).or_default().push((publication.chunk, publication.roster));
             }
@@ -461,7 +491,7 @@ impl Outbox {
             self.ticks.pop_front();
         }
         self.ticks.push_back((self.number + 1, tick));
-        for frames in bundles(frames) {
+        for frames in bundles(frames, core.world().piece_bytes_max) {
             self.number += 1;
             core.send(node, Peer::Frames { number: self.number, frames });
         }

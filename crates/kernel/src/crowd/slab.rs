@@ -60,6 +60,11 @@ impl<T> Slab<T> {
         &mut self.pages[at as usize / PAGE][at as usize % PAGE]
     }
 
+    /// All handles that name a record are below this.
+    pub(crate) fn places(&self) -> Handle {
+        self.begun as Handle
+    }
+
     /// Whether the handle names a record.
     pub(crate) fn has(&self, at: Handle) -> bool {
         self.pages.get(at as usize / PAGE).is_some_and(|page| page[at as usize % PAGE].is_some())

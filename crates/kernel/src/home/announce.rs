@@ -1,6 +1,6 @@
 //! What a node announces after a new view, or to one home after messages between the two were lost: to each home its part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gundo_types::{ChunkId, EntityId, NodeId, Term};
 
@@ -15,42 +15,92 @@ struct Announcement {
     publishes: Vec<ChunkId>,
 }
 
-/// Announces to every member of the present view (or `only` to one) what this node owns, subscribes to and publishes at that
-/// home. A member gets an announcement even if it is empty: a home opens when all members have announced.
-pub(crate) fn announce(
-    core: &mut Core,
-    only: Option<NodeId>,
-    holds: &[(EntityId, Term)],
-    subscribes: &[(ChunkId, u8)],
-    publishes: &[ChunkId],
-) {
-    let mut homes: BTreeMap<NodeId, Announcement> = BTreeMap::new();
-    for member in core.view.members.iter().filter(|m| only.is_none_or(|node| m.node == node)) {
-        homes.insert(member.node, Announcement::default());
-    }
-    for held in holds {
-        if let Some(home) = core.home_of(held.0).and_then(|home| homes.get_mut(&home)) {
-            home.holds.push(*held);
+/// What this node has to announce to homes, in order. With many entries it takes several turns.
+#[derive(Default)]
+pub(super) struct Announcer {
+    jobs: VecDeque<Job>,
+}
+
+/// What is announced since a new view, or since a link was reset.
+struct Job {
+    to: BTreeSet<NodeId>,
+    /// The last first.
+    holds: Vec<(EntityId, Term)>,
+    subscribes: Vec<(ChunkId, u8)>,
+    publishes: Vec<ChunkId>,
+}
+
+impl Announcer {
+    /// Announces all this to `to`, instead of what they have not been told yet.
+    pub(super) fn begin(
+        &mut self,
+        to: BTreeSet<NodeId>,
+        mut holds: Vec<(EntityId, Term)>,
+        mut subscribes: Vec<(ChunkId, u8)>,
+        mut publishes: Vec<ChunkId>,
+    ) {
+        for job in &mut self.jobs {
+            job.to.retain(|node| !to.contains(node));
         }
+        self.jobs.retain(|job| !job.to.is_empty());
+        holds.reverse();
+        subscribes.reverse();
+        publishes.reverse();
+        self.jobs.push_back(Job { to, holds, subscribes, publishes });
     }
-    for subscribed in subscribes {
-        if let Some(home) = core.home_of_chunk(subscribed.0).and_then(|home| homes.get_mut(&home)) {
-            home.subscribes.push(*subscribed);
+
+    /// Says the next entries, about so many. Returns whether anything is left.
+    pub(super) fn say_some(&mut self, core: &mut Core, entries: usize) -> bool {
+        if let Some(job) = self.jobs.front_mut()
+            && job.say_some(core, entries)
+        {
+            self.jobs.pop_front();
         }
-    }
-    for chunk in publishes {
-        if let Some(home) = core.home_of_chunk(*chunk).and_then(|home| homes.get_mut(&home)) {
-            home.publishes.push(*chunk);
-        }
-    }
-    for (node, announcement) in homes {
-        announcement.parts().into_iter().for_each(|part| core.send_home(node, part));
+        !self.jobs.is_empty()
     }
 }
 
+impl Job {
+    /// Returns whether all is said. A member gets an announcement even if it is empty: a home opens when all members have announced.
+    fn say_some(&mut self, core: &mut Core, entries: usize) -> bool {
+        let each = entries / 3;
+        let (holds, subscribes) = (take(&mut self.holds, each), take(&mut self.subscribes, each));
+        let publishes = take(&mut self.publishes, each);
+        let ends = self.holds.is_empty() && self.subscribes.is_empty() && self.publishes.is_empty();
+        let mut homes: BTreeMap<NodeId, Announcement> =
+            self.to.iter().map(|node| (*node, Announcement::default())).collect();
+        for held in holds {
+            if let Some(home) = core.home_of(held.0).and_then(|home| homes.get_mut(&home)) {
+                home.holds.push(held);
+            }
+        }
+        for subscribed in subscribes {
+            if let Some(home) = core.home_of_chunk(subscribed.0).and_then(|home| homes.get_mut(&home)) {
+                home.subscribes.push(subscribed);
+            }
+        }
+        for chunk in publishes {
+            if let Some(home) = core.home_of_chunk(chunk).and_then(|home| homes.get_mut(&home)) {
+                home.publishes.push(chunk);
+            }
+        }
+        for (node, announcement) in homes {
+            announcement.parts(ends).into_iter().for_each(|part| core.send_home(node, part));
+        }
+        ends
+    }
+}
+
+/// The next entries of a list whose last come first.
+fn take<T>(list: &mut Vec<T>, most: usize) -> Vec<T> {
+    let mut next = list.split_off(list.len().saturating_sub(most));
+    next.reverse();
+    next
+}
+
 impl Announcement {
-    /// The messages that say it, in order.
-    fn parts(self) -> Vec<HomeMessage> {
+    /// The messages that say it, in order. `ends`: nothing follows.
+    fn parts(self, ends: bool) -> Vec<HomeMessage> {
         let Self { holds, subscribes, publishes } = self;
         let count = [holds.len(), subscribes.len(), publishes.len()].into_iter().max().unwrap_or(0);
         let each = PART_ENTRIES_MAX / 3;
@@ -58,9 +108,10 @@ impl Announcement {
             holds: piece(&holds, at, each),
             subscribes: piece(&subscribes, at, each),
             publishes: piece(&publishes, at, each),
-            last: at + each >= count,
+            last: ends && at + each >= count,
         };
-        (0..count.max(1)).step_by(each).map(part).collect()
+        let count_max = if ends { count.max(1) } else { count };
+        (0..count_max).step_by(each).map(part).collect()
     }
 }
 
@@ -86,7 +137,7 @@ mod tests {
                 publishes: (0..chunks).map(chunk).collect(),
             };
             let (mut counts, mut lasts) = ((0, 0, 0), Vec::new());
-            for part in announcement.parts() {
+            for part in announcement.parts(true) {
                 let HomeMessage::Announce { holds, subscribes, publishes, last } = part else { panic!() };
                 assert!(holds.len() + subscribes.len() + publishes.len() <= PART_ENTRIES_MAX);
                 counts.0 += holds.len() as u64;

@@ -63,6 +63,21 @@ impl Table {
         self.chunks.get(&chunk).is_some_and(|c| c.subscribers.iter().any(looks))
     }
 
+    /// Forgets some chunks. Returns whether any are left: clearing many away takes long.
+    pub(super) fn forget_some(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            if self.chunks.pop_first().is_none() {
+                return false;
+            }
+        }
+        !self.chunks.is_empty()
+    }
+
+    /// The larger of two tables.
+    pub(super) fn or_larger(self, other: Self) -> Self {
+        if other.chunks.len() > self.chunks.len() { other } else { self }
+    }
+
     pub(super) fn chunks(&self) -> Vec<ChunkId> {
         self.chunks.keys().copied().collect()
     }

@@ -8,6 +8,7 @@ use gundo_types::{ChunkId, EntityId, NodeId};
 use super::desk::Rooms;
 use super::entity::Entity;
 use super::phase::Phase;
+use super::rest::at_once;
 use super::room::Host;
 use crate::core::Core;
 use crate::peer::ToEdge;
@@ -23,22 +24,31 @@ impl Host {
     /// Right after a tick: starts handoffs to where players should be real. A player that moves now arrives before the next tick
     /// and misses none.
     pub(crate) fn move_on(&mut self, rooms: &mut Rooms<'_>) {
+        self.rest_some(rooms);
         self.leave_some_homes(rooms);
         self.leave_some_places(rooms);
         self.drain(rooms);
-        if std::mem::take(&mut self.follow_due) {
-            self.follow_surroundings(rooms);
-        }
+        self.follow_surroundings(rooms);
     }
 
-    /// Once per second: hands over players whose surroundings have long had another node as home.
+    /// Hands over players whose surroundings have long had another node as home. It looks at each once per second, or less often if
+    /// there are many.
     fn follow_surroundings(&mut self, rooms: &mut Rooms<'_>) {
+        let Some(from) = self.following.take() else { return };
         let after_us = rooms.core.world().follow_after_ms * 1_000;
         if after_us == 0 || rooms.core.stopping || rooms.core.is_draining() {
             return;
         }
-        let away: Vec<_> =
-            self.entities.values_mut().filter_map(|e| e.wants_away(rooms.core, after_us)).collect();
+        let kind = rooms.core.settings.rules.player_kind();
+        let (most, end) = (at_once(self.desk.players), Bound::Included(EntityId::new(kind, u64::MAX)));
+        let from = if from == Bound::Unbounded { Bound::Included(EntityId::new(kind, 0)) } else { from };
+        let (mut looks, mut last, mut away) = (0, None, Vec::new());
+        for (id, entity) in self.entities.range_mut((from, end)).take(most) {
+            (looks, last) = (looks + 1, Some(*id));
+            away.extend(entity.wants_away(rooms.core, after_us));
+        }
+        rooms.core.note_walk(looks);
+        self.following = last.filter(|_| looks == most).map(Bound::Excluded);
         for (id, there, center) in away {
             if self.desk.departures.len() < LEAVING_MAX && is_surrounded_by(rooms.core, center, there) {
                 self.with(rooms, id, |entity, cx| entity.hand_off(cx, there));

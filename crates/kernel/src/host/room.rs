@@ -1,6 +1,7 @@
 //! All entities that are real here, and access to each.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use gundo_types::EntityId;
 
@@ -19,8 +20,10 @@ pub(crate) struct Host {
     pub(super) desk: Desk,
     /// Players that arrive by a handoff.
     pub(super) arrivals: Arrivals,
-    /// After the next tick the host checks which players should follow their surroundings.
-    pub(super) follow_due: bool,
+    /// Where this round of housekeeping goes on, if it is not complete.
+    pub(super) resting: Option<Bound<EntityId>>,
+    /// Where the host goes on to check which players should follow their surroundings: right after a tick.
+    pub(super) following: Option<Bound<EntityId>>,
     /// The player that a drain looked at last: it goes on behind that one.
     pub(super) drained: Option<EntityId>,
     /// An entity that was not quiet when the host last looked.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, NodeId, Planted, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Time};
 use gundo_wire::Kept;
 use gundo_wire::journal::{Cause, EventType, NameChange, Session};
 
@@ -15,7 +15,8 @@ use super::queue::{Resume, Work};
 use super::room::Host;
 use super::storage::Room;
 use super::vicinity::Vicinity;
-use crate::core::Timer;
+
+use crate::core::{Core, Timer};
 use crate::game::{RawDone, Refusal, Rule, Tell, game_error, guard};
 use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 
@@ -265,12 +266,12 @@ impl Entity {
     }
 
     /// Records where the player stands and takes it out of the world.
-    fn leave(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn leave(&mut self, cx: &mut Cx<'_>) {
         self.record_place(cx, vec![Effect::Left]);
         self.unload_if_gone(cx);
     }
 
-    fn record_place(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
+    pub(super) fn record_place(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
         if cx.room() == Room::Busy && !cx.core.stopping {
             // Without room a walker's place is recorded some seconds later; a player that leaves waits until there is room.
             if !effects.is_empty() {
@@ -304,8 +305,8 @@ impl Entity {
     }
 
     /// What is due for a player this second: it leaves, or its place becomes durable.
-    fn rests(&self, cx: &Rooms<'_>) -> Option<Rest> {
-        let (now, every_us) = (cx.core.now.time, cx.core.world().place_every_ms * 1_000);
+    pub(super) fn rests(&self, core: &Core) -> Option<Rest> {
+        let (now, every_us) = (core.now.time, core.world().place_every_ms * 1_000);
         let player = self.player.as_ref()?;
         if !self.is_quiet() || self.life.is(Phase::Suspended) {
             return None;
@@ -331,7 +332,7 @@ pub(super) fn unbegun() -> Refusal {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
+pub(super) enum Rest {
     Leave,
     Unload,
     Place,
@@ -344,22 +345,13 @@ impl Host {
             return;
         }
         self.arrivals.lose_lines(rooms.core, gone);
-        rooms.core.note_walk(self.entities.len());
-        let lost: Vec<_> = self.entities.values().map(|e| (e.id, e.lines_of(gone))).collect();
+        let kind = rooms.core.settings.rules.player_kind();
+        let players = self.entities.range(EntityId::new(kind, 0)..=EntityId::new(kind, u64::MAX));
+        let lost: Vec<_> = players.map(|(id, player)| (*id, player.lines_of(gone))).collect();
+        rooms.core.note_walk(lost.len());
         for (id, line) in lost.into_iter().flat_map(|(id, lines)| lines.into_iter().map(move |l| (id, l))) {
             self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
         }
-    }
-
-    /// Once per second: players whose grace time ended during a reload leave now; the places of those that walked far become
-    /// durable.
-    pub(super) fn rest_players(&mut self, rooms: &mut Rooms<'_>) {
-        let rests = self.entities.values().filter_map(|e| Some((e.id, e.rests(rooms)?)));
-        let (walked, leaving): (Vec<_>, Vec<_>) = rests.partition(|(_, rest)| *rest == Rest::Place);
-        for (id, rest) in leaving {
-            self.with(rooms, id, |e, cx| if rest == Rest::Leave { e.leave(cx) } else { e.unload(cx) });
-        }
-        self.each(rooms, walked.into_iter().map(|(id, _)| id), |e, cx| e.record_place(cx, Vec::new()));
     }
 
     /// The node stops: all players leave the world at once.

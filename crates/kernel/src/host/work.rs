@@ -18,6 +18,8 @@ use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
 
 /// How often a command is decided again after conflicts before it is refused.
 const TRIES_MAX: u8 = 8;
+/// All that one decision gives (reply, events, signals, names) may have this many times `public_bytes_max` bytes: 1 MiB by default.
+const DECISION_PARTS_MAX: usize = 64;
 
 impl Entity {
     /// Takes work; refuses it when too much waits.
@@ -191,6 +193,12 @@ impl Entity {
                 let why = format!("its {what} has {} bytes: {max} at most", large.len());
                 return Err(cx.core.game_fault(self.id, rule, why));
             }
+        }
+        let names: usize = done.names.iter().map(|change| change.space.len() + change.name.len()).sum();
+        let all = names + parts.iter().flat_map(|(_, all)| *all).map(Bytes::len).sum::<usize>();
+        if all > max.saturating_mul(DECISION_PARTS_MAX) {
+            let why = format!("it has {all} bytes: {DECISION_PARTS_MAX} times {max} at most");
+            return Err(cx.core.game_fault(self.id, rule, why));
         }
         if let Some(why) = cannot_tell(cx.core, &done.tells) {
             return Err(cx.core.game_fault(self.id, rule, why));

@@ -2,6 +2,7 @@
 
 use gundo_types::{Planted, Time};
 
+use super::pieces::{Assembly, Misplaced};
 use crate::core::Core;
 use crate::peer::{Label, Peer};
 
@@ -19,6 +20,8 @@ pub(super) struct Inbound {
     received: u64,
     /// After which number something was missing when it last asked, and when.
     asked: Option<(u64, Time)>,
+    /// A message that comes in pieces.
+    assembly: Assembly,
     /// Bytes that have arrived since the other side last heard what has.
     unsaid: usize,
 }
@@ -85,6 +88,21 @@ impl Inbound {
         self.received = self.received.max(number);
         self.unsaid += message.weight();
         Takes::Yes
+    }
+
+    /// A message that was taken: itself, or what it completes. `Err`: what its sender says is impossible.
+    pub(super) fn complete(&mut self, message: Peer) -> Result<Option<Peer>, Misplaced> {
+        match message {
+            Peer::Piece { bytes, left } => {
+                let whole = self.assembly.take(&bytes, left)?;
+                whole.map(|bytes| Peer::decode_whole(bytes).map_err(|_| Misplaced)).transpose()
+            }
+            message if self.assembly.is_open() && message.must_arrive() => {
+                self.assembly = Assembly::default();
+                Err(Misplaced)
+            }
+            message => Ok(Some(message)),
+        }
     }
 
     /// Whether to ask for what is missing; notes that it does.

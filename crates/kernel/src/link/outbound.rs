@@ -25,9 +25,8 @@ impl Outbound {
         self.bytes
     }
 
-    /// Gives a message the next number, and keeps a copy. False: there is no room.
-    pub(super) fn keep(&mut self, message: &Peer, bytes_max: usize) -> bool {
-        let weight = message.weight();
+    /// Gives a message the next number, and keeps a copy, of this weight. False: there is no room.
+    pub(super) fn keep(&mut self, message: &Peer, weight: usize, bytes_max: usize) -> bool {
         // One message always has room, however large.
         if self.bytes + weight > bytes_max && !self.kept.is_empty() {
             return false;

@@ -14,7 +14,7 @@ impl Peer {
             Self::Frames { .. } | Self::Sent { .. } => false,
             Self::KeyframeWanted(_) | Self::Missed { .. } => true,
             Self::Home { .. } | Self::ToPlayer { .. } | Self::ToEdge { .. } => true,
-            Self::Handoff { .. } | Self::Transaction { .. } | Self::Later => true,
+            Self::Handoff { .. } | Self::Transaction { .. } | Self::Piece { .. } | Self::Later => true,
         }
     }
 
@@ -35,6 +35,7 @@ impl Peer {
             Self::Alive { .. } | Self::Stale { .. } | Self::Heard { .. } => 0,
             Self::Frames { frames, .. } => frames.iter().map(of_frame).sum(),
             Self::Sent { rosters, .. } => of_list(rosters),
+            Self::Piece { bytes, left: _ } => bytes.len(),
         };
         size_of::<Self>() + contents
     }
@@ -97,7 +98,7 @@ fn of_image(image: &Image) -> usize {
 
 fn of_transaction(message: &TxMessage) -> usize {
     match message {
-        TxMessage::Prepare { ask, .. } => ask.len(),
+        TxMessage::Prepare { ask, actor, .. } => ask.len() + actor.public.len(),
         TxMessage::Seen { public } => public.as_ref().map_or(0, |public| public.len()),
         TxMessage::Prepared(prepared) => of_prepared(prepared),
         TxMessage::Refused(refusal) => refusal.code.len() + refusal.text.len(),

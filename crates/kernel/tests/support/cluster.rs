@@ -101,6 +101,8 @@ pub struct Cluster {
     pub keyframes: usize,
     /// Messages between nodes that were lost with a connection.
     pub cut_off: usize,
+    /// The largest message between nodes so far, in bytes. It is measured only if it is there.
+    pub largest: Option<usize>,
     /// Links on which messages take this much longer, µs.
     pub slow_links: BTreeMap<(NodeId, NodeId), u64>,
     /// Newest tick published of each chunk, by publisher and subscriber.
@@ -142,27 +144,40 @@ impl Cluster {
 
     /// A cluster on the journal of an earlier one.
     pub fn with_store(count: u16, seed: u64, store: Store, world_ms: u64) -> Self {
-        Self::make(count, seed, store, world_ms, 0)
+        Self::make(count, seed, store, world_ms, |_| {})
     }
 
     /// A cluster in which players follow their surroundings.
     pub fn following(count: u16, seed: u64, follow_after_ms: u64) -> Self {
-        Self::make(count, seed, Store::new(), 1_000_000, follow_after_ms)
+        Self::tuned(count, seed, |world| world.follow_after_ms = follow_after_ms)
     }
 
-    fn make(count: u16, seed: u64, mut store: Store, world_ms: u64, follow_after_ms: u64) -> Self {
+    /// A cluster with settings of a test's own.
+    pub fn tuned(count: u16, seed: u64, tune: impl FnOnce(&mut WorldSettings)) -> Self {
+        Self::make(count, seed, Store::new(), 1_000_000, tune)
+    }
+
+    fn make(
+        count: u16,
+        seed: u64,
+        mut store: Store,
+        world_ms: u64,
+        tune: impl FnOnce(&mut WorldSettings),
+    ) -> Self {
         store.plant(PLANTED.get());
         // Small, so that tests reach it.
         let limits = Limits { waiting_per_entity_max: 3, watchers_max: 4, ..Limits::default() };
-        let world = Arc::new(WorldSettings {
+        let mut world = WorldSettings {
             grace_ms: 2_000,
             snapshot_every: 7,
             // Small too.
             appends_waiting_max: 16,
-            follow_after_ms,
+            follow_after_ms: 0,
             limits,
             ..WorldSettings::default()
-        });
+        };
+        tune(&mut world);
+        let world = Arc::new(world);
         let mut disk = Disk::new(store);
         let members: Vec<_> = (1..=count).map(|n| disk.join(n)).collect();
         let seat = |m: &Member| Seat::new(new_node(m, &world, seed), Clock::right(world_ms));
@@ -183,6 +198,7 @@ impl Cluster {
             strike: None,
             keyframes: 0,
             cut_off: 0,
+            largest: None,
             slow_links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             ticks: BTreeMap::new(),

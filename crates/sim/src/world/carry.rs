@@ -16,6 +16,8 @@ use crate::plan::Dial;
 
 /// Of so many bundles of frames one travels as bytes: they are alike, and most of what nodes say to each other.
 const FRAMES_OFTEN: u64 = 4;
+/// Bytes of a piece of a message beside its contents, at most.
+const HEAD_BYTES_MAX: usize = 128;
 
 impl World {
     fn as_bytes(&self) -> bool {
@@ -41,6 +43,12 @@ impl World {
                 return None;
             }
         };
+        let most = self.plan.world.piece_bytes_max + HEAD_BYTES_MAX;
+        if message.must_arrive() && bytes.len() > most {
+            let text =
+                format!("n{} sends a message of {} bytes, {most} is the limit", from.node, bytes.len());
+            self.rule(violated(Guarantee::G12, text));
+        }
         match Peer::decode(bytes) {
             Ok((carried, message)) if carried == label => Some((label, message)),
             other => {

@@ -276,7 +276,7 @@ pub struct PeerMessage {
     pub resets: u32,
     #[prost(
         oneof = "peer_message::Arrow",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 19"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 19, 20"
     )]
     pub arrow: ::core::option::Option<peer_message::Arrow>,
 }
@@ -308,6 +308,8 @@ pub mod peer_message {
         Heard(super::Heard),
         #[prost(message, tag = "19")]
         Missed(super::Missed),
+        #[prost(message, tag = "20")]
+        Piece(super::Piece),
     }
 }
 impl ::prost::Name for PeerMessage {
@@ -383,6 +385,27 @@ impl ::prost::Name for Heard {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Heard".into()
+    }
+}
+/// A piece of a message that is long. The pieces of a message have numbers in a row. Together they are the bytes of a PeerMessage
+/// whose envelope has its epoch only; it is one that has a number, or frames, and no piece.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Piece {
+    /// at least one
+    #[prost(bytes = "bytes", tag = "1")]
+    pub bytes: ::prost::bytes::Bytes,
+    /// how many pieces follow
+    #[prost(uint32, tag = "2")]
+    pub left: u32,
+}
+impl ::prost::Name for Piece {
+    const NAME: &'static str = "Piece";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Piece".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Piece".into()
     }
 }
 /// To a home or from one. It counts in one epoch only: that of the envelope.

@@ -173,6 +173,7 @@ fn arrows() -> Vec<Arrow> {
             echo_us: Some(6_500_000),
         }),
         Arrow::Heard(Heard { again: true }),
+        Arrow::Piece(Piece { bytes: Bytes::from_static(b"the last piece of a message"), left: 0 }),
         Arrow::Stale(Stale {}),
         Arrow::Frames(Frames { number: 300, frames: vec![chunk_frame()] }),
         Arrow::Sent(Sent { number: 300, rosters: vec![LastRoster { chunk: chunk(), number: 17 }] }),

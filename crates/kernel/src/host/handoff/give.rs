@@ -53,12 +53,18 @@ impl Entity {
             return self.on_game_panic(cx, "snapshot");
         };
         let (now, term, epoch) = (cx.core.now.time, self.term, cx.core.view.epoch);
+        let message = HandoffMessage::Image(Box::new(image));
+        let offer = Peer::Handoff { entity: self.id, term, message };
+        if offer.weight() > cx.core.world().whole_bytes_max() {
+            // It is too large to travel: the player stays.
+            cx.core.counters.too_large += 1;
+            return self.thaw(cx);
+        }
         let leaving = cx.desk.departures.get_mut(self.id).expect("a freezing player is on the list");
         (leaving.term, leaving.epoch, leaving.due) = (term, epoch, now.plus_ms(DOUBT_MS));
         let to = leaving.to;
         self.life.offer();
-        let message = HandoffMessage::Image(Box::new(image));
-        cx.core.send(to, Peer::Handoff { entity: self.id, term, message });
+        cx.core.send(to, offer);
         cx.core.after_ms(DOUBT_MS, Timer::Handoff(self.id));
     }
 

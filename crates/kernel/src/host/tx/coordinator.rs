@@ -25,6 +25,12 @@ impl Entity {
             let refusal = cx.core.game_fault(self.id, "decide", why);
             return self.refuse(cx, command, refusal);
         }
+        let most = cx.core.world().limits.public_bytes_max;
+        if let Some(large) = ask.parts.iter().map(|part| part.ask.len()).find(|bytes| *bytes > most) {
+            let why = format!("an ask of it has {large} bytes: {most} at most");
+            let refusal = cx.core.game_fault(self.id, "decide", why);
+            return self.refuse(cx, command, refusal);
+        }
         let part = |part: crate::game::Part| (part.entity, Want::Prepare(part));
         let parts = ask.parts.into_iter().map(part).collect();
         self.start(cx, command, parts, Then::Conclude(ask.then));
@@ -256,6 +262,9 @@ impl Host {
     /// Nodes were lost. Transactions that asked them ask others. Entities that they have locked find out the outcome: no append
     /// of those nodes lands any more. Or, unless they `died`, messages to or from them were lost.
     pub(in crate::host) fn lose_partners(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId], died: bool) {
+        if gone.is_empty() {
+            return;
+        }
         let asked = |t: &Tx| {
             let there = |p: &TxPart| p.node.is_some_and(|n| gone.contains(&n));
             t.phase == TxPhase::Preparing && t.parts.iter().any(there)

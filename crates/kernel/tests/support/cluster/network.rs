@@ -117,6 +117,9 @@ impl Cluster {
 
     /// A message between nodes: it may be lost, or be the one that a test picked out.
     pub(super) fn send_peer(&mut self, from: NodeId, to: NodeId, label: Label, message: Peer) {
+        if let Some(largest) = &mut self.largest {
+            *largest = (*largest).max(gundo_wire::Message::encoded_len(&message.to_message(&label)));
+        }
         if let Peer::Frames { frames, .. } = &message {
             // Receivers order the frames of a chunk by their ticks.
             for frame in frames {
