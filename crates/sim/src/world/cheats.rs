@@ -12,7 +12,7 @@ use crate::plan::Dial;
 use crate::story::About;
 
 /// Of so many steps a cheat lies in one.
-const LIES_EVERY: u64 = 3;
+const LIES_EVERY: u64 = 2;
 /// For so long it claims the same place, or walks in the same direction, µs: so it also lies while its player changes its node.
 const INSISTS_US: u64 = 4_000_000;
 
@@ -34,9 +34,9 @@ impl World {
         self.judge.disordered(conn);
         *self.counts.faults.entry(Dial::Cheats).or_insert(0) += 1;
         let what = match self.wrong.below(12) {
-            0..=4 => self.lie_about_place(person, client),
-            5 | 6 => self.run_too_fast(person, client),
-            7 | 8 => self.walk_through_walls(person, client),
+            0..=6 => self.lie_about_place(person, client),
+            7 => self.run_too_fast(person, client),
+            8 => self.walk_through_walls(person, client),
             9 => self.ask_too_much(client),
             10 => self.lie_in_numbers(client),
             _ => self.break_the_protocol(person, client),

@@ -7,7 +7,7 @@ fn the_guide_names_every_dial_and_every_guarantee() {
     let guide = include_str!("../../../../docs/simulator.md");
     for dial in Dial::ALL {
         let unit = match dial {
-            Dial::Mixed | Dial::HalfDone | Dial::Work => " %",
+            Dial::Mixed | Dial::HalfDone | Dial::Work | Dial::Cheats => " %",
             Dial::Drift => " ppm",
             Dial::Bytes => "",
             _ if dial.is_state() => " ms",
