@@ -407,6 +407,17 @@ pub struct RealState<'a> {
     pub public: Option<&'a Bytes>,
 }
 
+/// How full a list with a limit is: the fullest, if there are several of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// What it is, and in what it is counted: `early bytes`.
+    pub what: &'static str,
+    /// How full it is.
+    pub used: usize,
+    /// How full it may be.
+    pub most: usize,
+}
+
 /// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -204,9 +204,16 @@ impl Shell {
             eprintln!();
         }
         self.voice.say(&total.text(begin.elapsed()));
+        self.say_sizes(args, &total);
         let Some((code, command)) = first else { return 0 };
         self.voice.say(&command);
         code
+    }
+
+    fn say_sizes(&self, args: &Runs, total: &Total) {
+        for (what, (used, most)) in total.sizes.iter().filter(|_| args.sizes) {
+            self.voice.say(&format!("{what}: {used} of {most}"));
+        }
     }
 
     fn one(&self, args: &Runs, seed: u64) -> u8 {
@@ -231,6 +238,7 @@ impl Shell {
         total.add(&ran);
         self.voice.say(&format!("digest {:016x}", ran.report.digest));
         self.voice.say(&total.text(begin.elapsed()));
+        self.say_sizes(args, &total);
         let Some(code) = ran.code() else { return 0 };
         let command = self.explain(&ran, args);
         self.voice.say(&command);

@@ -37,6 +37,8 @@ pub(crate) struct Person {
     /// A traveller's goal.
     pub(crate) goal: Option<Point>,
     pub(crate) absence: Absence,
+    /// It leaves for good, or has left.
+    pub(crate) quits: bool,
 }
 
 /// Whether a player may have left the world. A player with a connection is in it; one that loses its connection stays for

@@ -70,6 +70,8 @@ pub struct Report {
 
 /// The part of the healing in which the minds play on, ms.
 const PLAY_ON_MS: u64 = 5_000;
+/// The time after the healing in which everybody succeeds at each kind of thing, and then in which everything comes to rest again, ms.
+const ERRANDS_MS: u64 = 12_000;
 /// The part of the healing in which pictures must converge while everything else is at rest, ms.
 const QUIET_MS: u64 = 5_000;
 /// Interval between two checks whether the world is at rest.
@@ -126,17 +128,22 @@ fn play(world: &mut World) -> Verdict {
     advance(world, ends)?;
     world.playing = false;
     let deadline = healed + ms(world.plan.heal_ms) - ms(QUIET_MS).min(ms(world.plan.heal_ms) / 3);
-    until(world, deadline, at_rest)?;
+    until(world, deadline, |world| at_rest(world))?;
+    world.begin_errands();
+    let deadline = world.now + ms(ERRANDS_MS);
+    until(world, deadline, World::run_errands)?;
+    let deadline = world.now + ms(ERRANDS_MS);
+    until(world, deadline, |world| at_rest(world))?;
     world.hold();
     let deadline = world.now + ms(QUIET_MS);
-    until(world, deadline, pictures_and_watches)?;
+    until(world, deadline, |world| pictures_and_watches(world))?;
     check_live(world)?;
     world.judge.check_journal(&world.storage.disk.store)?;
     world.leave_all();
     // A player that logs out is gone at once; its surroundings are gone once they have been idle for long enough.
     let empty_in = ms(world.plan.world.grace_ms + world.plan.world.idle_ms) + ms(3 * QUIET_MS);
     let deadline = world.now + empty_in;
-    until(world, deadline, empty)?;
+    until(world, deadline, |world| empty(world))?;
     world.judge.check_journal(&world.storage.disk.store)
 }
 
@@ -150,6 +157,8 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         }
         bounds(world)?;
         world.check_retries(passed_ms)?;
+        world.check_sizes()?;
+        world.check_owners()?;
         world.check_removed()?;
         world.check_time()?;
         one_owner(world)?;
@@ -219,7 +228,7 @@ fn one_owner(world: &World) -> Verdict {
 }
 
 /// Runs until `check` holds. If it does not hold at `deadline`, that is the failure.
-fn until(world: &mut World, deadline: u64, check: fn(&World) -> Verdict) -> Verdict {
+fn until(world: &mut World, deadline: u64, check: fn(&mut World) -> Verdict) -> Verdict {
     loop {
         let found = check(world);
         if found.is_ok() || world.now >= deadline {
@@ -232,7 +241,8 @@ fn until(world: &mut World, deadline: u64, check: fn(&World) -> Verdict) -> Verd
 
 /// Every player is in the world, every command answered, every entity settled.
 fn at_rest(world: &World) -> Verdict {
-    for (index, person) in world.people.iter().enumerate() {
+    world.check_left()?;
+    for (index, person) in world.people.iter().enumerate().filter(|(_, person)| !person.quits) {
         let Some(client) = person.current.map(|c| &world.clients[c]) else {
             return violated(Guarantee::G10, format!("player {index} is not back in the world"));
         };
@@ -344,14 +354,14 @@ fn pictures_and_watches(world: &World) -> Verdict {
 
 /// Creatures are not entities of their own: their parents show them.
 fn is_child(world: &World, id: EntityId) -> bool {
-    world.nodes.values().next().is_some_and(|n| !n.kernel.has_kind(id.kind))
+    world.nodes.values().next().is_some_and(|n| !n.kernel.inside().has_kind(id.kind))
 }
 
 /// The live state of every entity equals what the journal says.
 fn check_live(world: &World) -> Verdict {
     for node in world.nodes.values() {
         for real in node.kernel.reals().filter(|r| r.settled) {
-            if let Some(state) = node.kernel.state_of(real.id) {
+            if let Some(state) = node.kernel.inside().state_of(real.id) {
                 world.judge.compare_live(real.id, real.seq, &state)?;
             }
         }

@@ -1,14 +1,22 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
-//! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail,
-//! `wrong` the other faults, `carry` the encoding of everything in flight, `flight` its types, `tell` the story.
+//! This file has the clock, the nodes, the links and the journal; `clients` the players, `comings` those who come and who leave for good,
+//! `watches` what they watch besides what is in sight, `letters` what they tell each other, `errands` what everybody must succeed at, `fair` whether some succeed less,
+//! `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `heard` what nodes have heard,
+//! `poison` rules that fail, `forged` messages that a node has no right to send, `wrong` the other faults, `carry` the encoding of everything in
+//! flight, `flight` its types, `tell` the story.
 
 mod bounded;
 mod carry;
 mod clients;
+mod comings;
 mod coordinator;
+mod errands;
+mod fair;
 mod flight;
+mod forged;
+mod heard;
+mod letters;
 mod links;
 mod members;
 mod poison;
@@ -19,17 +27,17 @@ mod wrong;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use gundo_bots::{Chance, Wishes};
+use gundo_bots::Chance;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, ToEdge};
 use gundo_rig::{Clock, Ended, Queue, Seat, seed_of};
-use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point, WorldTime};
+use gundo_types::{ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
 
 use crate::game::Game;
 use crate::judge::{Guarantee, Judge, Verdict, Violation, violated};
-use crate::people::{Absence, Client, Person, chance};
+use crate::people::{Client, Person, chance};
 use crate::plan::{Dial, Plan};
 use crate::storage::Storage;
 use crate::story::{About, Story};
@@ -58,6 +66,10 @@ pub struct Counts {
     pub answers: u64,
     /// States shown to clients and checked.
     pub shown: u64,
+    /// Letters that reached their players.
+    pub letters: u64,
+    /// Of each list with a limit: how full it was, and its limit then.
+    pub sizes: BTreeMap<&'static str, (usize, usize)>,
     /// Refusals received, by code.
     pub refusals: BTreeMap<String, u64>,
     /// Connections that nodes closed, by code.
@@ -81,6 +93,9 @@ pub(crate) struct World {
     booting: bool,
     pub(crate) coordinator: Coordinator,
     troubles: members::Troubles,
+    heard: heard::Heard,
+    errands: Vec<errands::Errand>,
+    fair: fair::Fair,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -160,6 +175,9 @@ impl World {
             booting: false,
             coordinator: Coordinator::default(),
             troubles: members::Troubles::default(),
+            heard: heard::Heard::default(),
+            errands: Vec::new(),
+            fair: fair::Fair::default(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -209,37 +227,6 @@ impl World {
 
     pub(crate) fn world_time(&self) -> WorldTime {
         WorldTime(WORLD_MS + self.now / 1_000)
-    }
-
-    fn add_person(&mut self, index: usize) {
-        let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&self.life.next_u64().to_le_bytes());
-        nonce[8..].copy_from_slice(&self.life.next_u64().to_le_bytes());
-        let seed = self.life.next_u64();
-        let mut mind = self.game.mind(index);
-        // Some first want another player's name.
-        let wished = if index % 5 == 4 { index - 1 } else { index };
-        let name = mind.name(&format!("sim{wished}"));
-        self.people.push(Person {
-            name,
-            names_tried: 0,
-            role: self.plan.role(index),
-            nonce,
-            id: None,
-            mind,
-            wishes: Wishes::at(Body::default(), seed),
-            current: None,
-            wants_in: true,
-            tokens: Vec::new(),
-            last_step: 0,
-            goal: None,
-            absence: Absence::default(),
-        });
-        let at = self.life.below(self.plan.arrival_ms * 1_000 + 1);
-        self.fly(at, Flight::Arrive(index));
-        let step_us = 1_000_000 / u64::from(self.plan.steps_per_second);
-        let first = self.life.below(step_us);
-        self.fly(first, Flight::Step(index));
     }
 
     // ---- time ------------------------------------------------------------------------------------------
@@ -315,6 +302,7 @@ impl World {
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
             Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
+            Flight::Reset { dial, a, b } => self.reset_now(dial, a, b),
             Flight::LinkLost { node, peer } => self.input(node, Input::LinkLost { peer }),
             Flight::Row { node, sent, stands } => self.input(node, Input::Row { sent, stands }),
             Flight::CutEnds(cut) => self.cut_ends(cut),
@@ -331,6 +319,7 @@ impl World {
             Flight::Boot => self.boot(),
             Flight::Step(person) => self.step(person),
             Flight::Arrive(person) => self.arrive(person),
+            Flight::Quits(person) => self.quit(person),
             Flight::Fault(dial) => self.fault(dial),
             Flight::StallEnds(stall) => self.stall_ends(stall),
             Flight::RoomAgain => self.tell_room(false),
@@ -395,6 +384,7 @@ impl World {
         let node = SimNode { kernel, incarnation, paused: false, inbox: VecDeque::new(), completed_at: 0 };
         let key = self.key(member.node.0);
         self.nodes.insert(key, node);
+        self.heard.begins(key, self.now);
         self.poison.blames().into_iter().for_each(|blame| self.input(key, blame));
     }
 
@@ -408,6 +398,7 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
+        self.hears(key, &input);
         let walks = self.walks_at(key, &input);
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {
@@ -485,6 +476,14 @@ impl World {
                     Key { node: to.0, ..key }
                 };
                 self.counts.peer_messages += 1;
+                let verdict = self.check_said(key, &message);
+                self.rule(verdict);
+                self.note_label(key, to, label);
+                if let Peer::ToEdge { conn, message: ToEdge::Reply { seq, result: Err(refusal) }, .. } =
+                    &message
+                {
+                    self.judge.refused_on_the_way(*conn, *seq, &refusal.code);
+                }
                 let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
                 if let Some(at) = at
                     && let Some((label, message)) = self.carry_peer(key, label, message)

@@ -28,9 +28,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("link", &["core", "io", "membership", "peer"]),
     ("overload", &["core", "io"]),
     ("crowd", &["codec", "core", "frame", "game", "io", "overload", "peer"]),
-    ("home", &["core", "peer"]),
+    ("home", &["core", "io", "peer"]),
     ("host", &["core", "crowd", "game", "home", "io", "peer", "retry"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
+    ("inside", &["core", "edge", "home", "host", "io", "link"]),
 ];
 
 /// Files by their module path (`host::tx`), each with the module paths it imports.

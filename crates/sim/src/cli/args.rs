@@ -51,6 +51,9 @@ pub(super) struct Runs {
     /// Continue after a failure.
     #[arg(long)]
     pub(super) keep_going: bool,
+    /// Print how full the lists were that have a limit.
+    #[arg(long)]
+    pub(super) sizes: bool,
     /// Plant this bug. `mutants --list` prints the names.
     #[arg(long, value_name = "NAME", value_parser = planted)]
     pub(super) plant: Option<Planted>,

@@ -47,6 +47,8 @@ pub(super) struct Total {
     pub(super) answers: u64,
     pub(super) shown: u64,
     pub(super) inputs: u64,
+    pub(super) letters: u64,
+    pub(super) sizes: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Total {
@@ -68,6 +70,11 @@ impl Total {
         self.answers += report.counts.answers;
         self.shown += report.counts.shown;
         self.inputs += report.counts.inputs;
+        self.letters += report.counts.letters;
+        for (what, mark) in &report.counts.sizes {
+            let highest = self.sizes.entry(what).or_default();
+            *highest = (*highest).max(*mark);
+        }
     }
 
     pub(super) fn hours(&self) -> f64 {
@@ -84,7 +91,7 @@ impl Total {
         let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
         format!(
             "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {} inputs, {} effects, \
-             {} answers and {} shown states checked; faults: {}; connections closed: {}; refusals: {}",
+             {} answers, {} shown states and {} letters checked; faults: {}; connections closed: {}; refusals: {}",
             self.seeds,
             self.failed,
             self.hours(),
@@ -93,6 +100,7 @@ impl Total {
             self.effects,
             self.answers,
             self.shown,
+            self.letters,
             listed(faults),
             listed(closings),
             listed(refusals)

@@ -1,4 +1,6 @@
-//! Limits on how often something may happen: checked every 100 ms of a run.
+//! Limits on how often something may happen, on lists, and on owners: checked every 100 ms of a run.
+
+use gundo_kernel::Size;
 
 use super::World;
 use crate::judge::{Guarantee, Verdict, violated};
@@ -21,6 +23,43 @@ impl World {
                 let text =
                     format!("n{} has tried again {tried} times in {passed_ms} ms, {most} may be", key.node);
                 return violated(Guarantee::G12, text);
+            }
+        }
+        Ok(())
+    }
+
+    /// No list of a node is fuller than it may be. Notes how full each was.
+    pub(crate) fn check_sizes(&mut self) -> Verdict {
+        for (key, node) in self.nodes.iter().filter(|(_, node)| !node.kernel.is_over()) {
+            for Size { what, used, most } in node.kernel.inside().sizes() {
+                let mark = self.counts.sizes.entry(what).or_default();
+                if used > most {
+                    let text = format!("bounded: n{} has {used} {what}, {most} may be", key.node);
+                    return violated(Guarantee::G12, text);
+                }
+                *mark = (*mark).max((used, most));
+            }
+        }
+        Ok(())
+    }
+
+    /// A player obeys its client on the node that its home says, and nowhere else.
+    pub(crate) fn check_owners(&self) -> Verdict {
+        let player = self.rules.player_kind();
+        let members = || self.nodes.iter().filter(|(_, node)| self.is_member(node) && !node.kernel.is_over());
+        for (key, node) in members() {
+            let epoch = node.kernel.inside().epoch();
+            for real in node.kernel.reals().filter(|r| r.id.kind == player && !r.frozen) {
+                let home = node.kernel.home(real.id);
+                let home = members()
+                    .find(|(k, n)| Some(k.node) == home.map(|h| h.0) && n.kernel.inside().epoch() == epoch);
+                let word = home.and_then(|(_, home)| home.kernel.inside().owner(real.id));
+                if let Some(owner) = word.filter(|owner| owner.map(|(node, _)| node.0) != Some(key.node)) {
+                    let (name, owner) =
+                        (self.judge.name(real.id), owner.map_or("nobody".to_owned(), |o| o.0.to_string()));
+                    let text = format!("{name} obeys n{}, and by its home's word {owner} owns it", key.node);
+                    return violated(Guarantee::G2, text);
+                }
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::story::{About, roster};
 impl World {
     /// A player logs in, for the first time or again.
     pub(super) fn arrive(&mut self, person: usize) {
-        if self.people[person].current.is_some() || self.closing {
+        if self.people[person].current.is_some() || self.people[person].quits || self.closing {
             return;
         }
         self.people[person].wants_in = true;
@@ -31,7 +31,12 @@ impl World {
 
     pub(super) fn open_client(&mut self, person: usize) {
         let node = 1 + self.life.below(u64::from(self.plan.nodes)) as u16;
-        let edges = (0..self.plan.nodes).map(|i| (node - 1 + i) % self.plan.nodes + 1);
+        self.open_client_at(person, node, self.plan.nodes);
+    }
+
+    /// A client begins at `node`, and tries as many nodes as `edges` says.
+    pub(super) fn open_client_at(&mut self, person: usize, node: u16, edges: u16) {
+        let edges = (0..edges).map(|i| (node - 1 + i) % self.plan.nodes + 1);
         let edges = edges.map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into() }).collect();
         let who = &mut self.people[person];
         let mut settings = SessionSettings::new(edges, who.name.clone());
@@ -113,7 +118,8 @@ impl World {
         who.last_step = now;
         let (walk, commands) = who.think(open, &self.clients[client].picture, crowd, speed);
         for (tag, payload) in commands {
-            if let Ok(id) = self.clients[client].session.command(Time(now), payload) {
+            if let Ok(id) = self.clients[client].session.command(Time(now), payload.clone()) {
+                self.asks(client, id, &payload);
                 self.clients[client].tags.push_back((id, tag));
             }
         }
@@ -178,6 +184,13 @@ impl World {
             if let Some(closing) = &message.closing {
                 *self.counts.closings.entry(closing.code.clone()).or_insert(0) += 1;
             }
+            let verdict = self.judge.sent(conn, &message);
+            self.rule(verdict);
+        }
+        // What a player is told waits behind frames: it may be dropped like them.
+        if let (SendClass::Frames, [part]) = (class, parts.as_slice())
+            && let Some(message) = self.decoded.get(part).filter(|message| !message.told.is_empty())
+        {
             let verdict = self.judge.sent(conn, &message);
             self.rule(verdict);
         }
@@ -375,6 +388,7 @@ impl World {
                     who.wishes.body.at = Point::new(correction.x, correction.y);
                     who.goal = None;
                     who.mind.handle_correction(&correction);
+                    self.on_errand_corrected(person, &correction.code);
                 }
             }
             ClientEvent::Watched { entity, public, refusal, .. } => {
@@ -395,8 +409,8 @@ impl World {
                     }
                 }
             }
-            ClientEvent::Told(_)
-            | ClientEvent::Lost { .. }
+            ClientEvent::Told(message) => self.on_told(client, &message),
+            ClientEvent::Lost { .. }
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
             | ClientEvent::Notice(_) => {}
@@ -404,6 +418,9 @@ impl World {
     }
 
     fn on_answered(&mut self, client: usize, answer: &Answer) {
+        self.on_errand_answered(client, answer);
+        let verdict = self.check_fair(client, answer);
+        self.rule(verdict);
         let tags = &mut self.clients[client].tags;
         let at = tags.iter().position(|(id, _)| *id == answer.id);
         let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);

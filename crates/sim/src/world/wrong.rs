@@ -68,6 +68,7 @@ impl World {
             Dial::Reorder => return self.reorder(),
             Dial::Wave => self.wave(),
             Dial::Garbage => return self.hostile(),
+            Dial::Forged => return self.forge(),
             Dial::Stall => {
                 let takes = 3 * second + self.wrong.below(12 * second);
                 self.storage.stalled_until = self.storage.stalled_until.max(self.now + takes);
@@ -312,6 +313,8 @@ impl World {
         if !self.nodes.contains_key(&key) {
             return;
         }
+        let verdict = self.check_gives_up(key);
+        self.rule(verdict);
         self.check_end(key);
         self.story.tell(self.now, About::node(key.node), || format!("n{} ends: it was removed", key.node));
         self.end_nodes(&|k| *k == key);
@@ -341,6 +344,7 @@ impl World {
         let ended = self.nodes.iter().filter(|(key, _)| dies(key));
         self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
         self.nodes.retain(|key, _| !dies(key));
+        self.heard.forget(dies);
         self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
             if let Some((key, conn)) = self.clients[client].conn
@@ -409,9 +413,7 @@ impl World {
                 self.open_client(person);
             }
             Dial::Leave => {
-                self.leave(person);
-                let back = 1 + self.wrong.below(12_000_000);
-                self.fly(back, Flight::Arrive(person));
+                self.leave_for_long(person);
             }
             Dial::Resend => {
                 let said = self.clients[client].said.len() as u64;

@@ -134,6 +134,9 @@ impl Entity {
 
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
         let now = cx.core.now.time;
+        if prepare.tx.node != cx.core.me() && cx.core.planted(Planted::FavoursItsOwn) {
+            return self.say_busy(cx, &prepare);
+        }
         let promised = self.promise.is_some_and(|p| p.until > now && p.age < prepare.age);
         if self.lock.is_some() || promised {
             return self.say_busy(cx, &prepare);
