@@ -85,6 +85,8 @@ impl Host {
             settled: e.is_settled() || e.life.is(Phase::Suspended),
             waiting: e.queue.bounded(),
             held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
+            line: e.line(),
+            abandoned: e.is_abandoned(core),
             shown: crowd.publisher.shown(e.id),
             public: e.public.as_ref(),
         })

@@ -8,7 +8,7 @@ use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, Limits, NodeId, 
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 
-use crate::peer::{Label, Peer};
+use crate::peer::{Label, Line, Peer};
 
 /// A membership view: who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -401,6 +401,10 @@ pub struct RealState<'a> {
     pub waiting: usize,
     /// How long its oldest work has been waiting for room in the journal, ms: less than `append_wait_ms`.
     pub held_ms: u64,
+    /// Of a player: the connection that has its session.
+    pub line: Option<Line>,
+    /// A transaction has locked it whose coordinator is lost, and nothing keeps it from finding out how that ended.
+    pub abandoned: bool,
     /// Chunk, public part and body as others see them; `None`: others do not see it.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
     /// Its public part as of its last durable event, published or not; `None`: there is nothing to see.

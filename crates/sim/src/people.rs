@@ -98,6 +98,8 @@ pub(crate) struct Client {
     pub(crate) down_at: u64,
     /// It reads nothing until it catches up.
     pub(crate) lagging: bool,
+    /// When it last had caught up, or was welcome, µs.
+    pub(crate) caught_up: u64,
     pub(crate) timer: Option<u64>,
     pub(crate) token_used: Bytes,
 }

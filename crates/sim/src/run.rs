@@ -159,6 +159,8 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         world.check_retries(passed_ms)?;
         world.check_sizes()?;
         world.check_owners()?;
+        world.check_locks()?;
+        world.check_lost()?;
         world.check_removed()?;
         world.check_time()?;
         one_owner(world)?;

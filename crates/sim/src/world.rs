@@ -96,6 +96,8 @@ pub(crate) struct World {
     heard: heard::Heard,
     errands: Vec<errands::Errand>,
     fair: fair::Fair,
+    /// Entities whose locks are void, and since when.
+    abandoned: BTreeMap<(Key, EntityId), u64>,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -178,6 +180,7 @@ impl World {
             heard: heard::Heard::default(),
             errands: Vec::new(),
             fair: fair::Fair::default(),
+            abandoned: BTreeMap::new(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),

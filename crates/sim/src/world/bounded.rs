@@ -7,6 +7,8 @@ use crate::judge::{Guarantee, Verdict, violated};
 
 /// The shortest wait before a retry, ms. Each entity and each open chunk can wait for one thing at a time.
 const RETRY_MS: u64 = 10;
+/// An entity whose lock is void looks for the outcome after this time at the latest, µs.
+const LOCKED_US: u64 = 1_000_000;
 /// Retries that do not belong to an entity which is still there.
 const OTHERS: u64 = 64;
 
@@ -38,6 +40,26 @@ impl World {
                     return violated(Guarantee::G12, text);
                 }
                 *mark = (*mark).max((used, most));
+            }
+        }
+        Ok(())
+    }
+
+    /// No transaction whose coordinator is lost keeps an entity locked.
+    pub(crate) fn check_locks(&mut self) -> Verdict {
+        let before = std::mem::take(&mut self.abandoned);
+        for (key, node) in self.nodes.iter().filter(|(_, node)| !node.paused && !node.kernel.is_over()) {
+            for real in node.kernel.reals().filter(|real| real.abandoned) {
+                let since = before.get(&(*key, real.id)).copied().unwrap_or(self.now);
+                if self.now > since + LOCKED_US {
+                    let (name, since) = (self.judge.name(real.id), since / 1_000);
+                    let text = format!(
+                        "{name} is locked on n{} since {since} ms, and its coordinator is lost",
+                        key.node
+                    );
+                    return violated(Guarantee::G10, text);
+                }
+                self.abandoned.insert((*key, real.id), since);
             }
         }
         Ok(())

@@ -63,6 +63,7 @@ impl World {
             up_at: 0,
             down_at: 0,
             lagging: false,
+            caught_up: 0,
             timer: None,
             token_used,
         });
@@ -129,6 +130,7 @@ impl World {
             self.people[person].wishes.body = body;
         }
         self.watch_something(client);
+        self.write_something(client);
         self.drain_client(client);
     }
 
@@ -356,6 +358,7 @@ impl World {
         match event {
             ClientEvent::Welcomed(welcome) => {
                 self.clients[client].own = welcome.own.clone();
+                self.clients[client].caught_up = self.now;
                 self.clients[client].watched.clear();
                 let who = &mut self.people[person];
                 who.id = self.clients[client].session.player();

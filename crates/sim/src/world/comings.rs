@@ -3,7 +3,7 @@
 use gundo_bots::Wishes;
 use gundo_types::{Body, Time};
 
-use super::{Flight, World};
+use super::{Flight, Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
 use crate::people::{Absence, Person};
 use crate::story::About;
@@ -64,8 +64,7 @@ impl World {
     /// A player leaves, and comes back within 12 s, or never. Of those who never do, some log in once more and are gone before or just
     /// after they are welcome.
     pub(super) fn leave_for_long(&mut self, person: usize) {
-        let quit = self.people.iter().filter(|p| p.quits).count();
-        if (quit + 1) * OF > self.people.len() || self.wrong.below(QUITS_IN) != 0 {
+        if !self.may_quit() || self.wrong.below(QUITS_IN) != 0 {
             self.leave(person);
             let back = 1 + self.wrong.below(12_000_000);
             return self.fly(back, Flight::Arrive(person));
@@ -77,6 +76,24 @@ impl World {
             self.open_client(person);
         }
         self.fly(tries, Flight::Quits(person));
+    }
+
+    /// A node dies: some of those who were connected there are never seen again.
+    pub(super) fn some_give_up(&mut self, node: Key) {
+        for person in 0..self.people.len() {
+            let client = self.people[person].current.map(|client| &self.clients[client]);
+            let is_there = client.is_some_and(|client| client.conn.is_some_and(|(key, _)| key == node));
+            if is_there && self.may_quit() && self.wrong.below(QUITS_IN) == 0 {
+                self.people[person].quits = true;
+                self.fly(0, Flight::Quits(person));
+            }
+        }
+    }
+
+    /// Most players play on.
+    fn may_quit(&self) -> bool {
+        let quit = self.people.iter().filter(|p| p.quits).count();
+        (quit + 1) * OF <= self.people.len()
     }
 
     /// A player leaves for good, with all its clients.

@@ -15,6 +15,8 @@ use crate::judge::{Guarantee, Verdict, violated};
 const SILENT_US: u64 = 1_750_000;
 /// As long as that, its link must be broken, µs.
 const BROKEN_US: u64 = 250_000;
+/// So long after the view that a node was lost, nothing of it is left, µs.
+const LOST_US: u64 = 1_500_000;
 /// For so long a node goes on if it reaches most others, but not all, and nobody can be confirmed: in leases.
 const CUT_OFF_LEASES: u64 = 11;
 
@@ -22,6 +24,8 @@ const CUT_OFF_LEASES: u64 = 11;
 #[derive(Default)]
 struct Ears {
     epoch: u64,
+    /// When that came, µs.
+    viewed: u64,
     /// The members of its newest view: their incarnations, and when it first had them in a view, µs.
     view: BTreeMap<NodeId, (u64, u64)>,
     /// When it last took something from an incarnation, µs.
@@ -67,7 +71,7 @@ impl World {
                 }
             }
             Input::View(view) if view.epoch.0 > ears.epoch => {
-                ears.epoch = view.epoch.0;
+                (ears.epoch, ears.viewed) = (view.epoch.0, now);
                 ears.dismissed |= view.members.iter().all(|m| m.incarnation != mine);
                 let before = std::mem::take(&mut ears.view);
                 let since = |node: &NodeId, of: u64| before.get(node).filter(|(i, _)| *i == of).map(|s| s.1);
@@ -123,6 +127,41 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Soon after a node was lost nobody sees anything of it, and no player has a connection there.
+    pub(crate) fn check_lost(&self) -> Verdict {
+        let knows = |key: &Key| {
+            let runs = self.nodes.get(key).is_some_and(|node| !node.paused && !node.kernel.is_over());
+            self.heard.ears.get(key).filter(|ears| runs && self.now > ears.viewed + LOST_US)
+        };
+        for client in self.clients.iter().filter(|c| c.session.is_live() && !c.lagging) {
+            let Some((edge, conn)) = client.conn.filter(|(_, conn)| self.conns.contains_key(conn)) else {
+                continue;
+            };
+            let Some(ears) = knows(&edge).filter(|_| self.now > client.caught_up + LOST_US) else { continue };
+            let gone = |publisher: NodeId| !ears.view.contains_key(&publisher);
+            if let Some((id, seen)) = client.picture.entities().find(|(_, seen)| gone(seen.publisher)) {
+                let (name, of) = (self.judge.name(id), seen.publisher);
+                let text = format!(
+                    "connection {} of n{} still sees {name} of {of}, which is lost",
+                    conn.0, edge.node
+                );
+                return violated(Guarantee::G8, text);
+            }
+        }
+        for (key, node) in &self.nodes {
+            let Some(ears) = knows(key) else { continue };
+            for real in node.kernel.reals().filter(|real| !real.frozen) {
+                if let Some(line) = real.line.filter(|line| !ears.view.contains_key(&line.edge)) {
+                    let name = self.judge.name(real.id);
+                    let text =
+                        format!("{name} on n{} has a connection at {}, which is lost", key.node, line.edge);
+                    return violated(Guarantee::G12, text);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A node ends by itself. If it reaches enough others, and nobody was confirmed long after it, nothing tells it that it is cut off.

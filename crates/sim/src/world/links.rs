@@ -12,8 +12,8 @@ use crate::plan::Dial;
 /// How soon a node learns that a link of its was reset, µs; and how late if the link is half open.
 const LEARNS_US: u64 = 50_000;
 const LEARNS_LATE_US: u64 = 1_500_000;
-/// How long a message of the old connection may wander, µs.
-const WANDERS_US: u64 = 400_000;
+/// How long a message of the old connection may wander, µs: mostly, and if the old connection is read late.
+const WANDERS_US: [u64; 4] = [400_000, 400_000, 400_000, 5_000_000];
 /// Longest time for which a link stalls before it is reset, µs.
 const STALLS_US: u64 = 500_000;
 
@@ -94,7 +94,8 @@ impl World {
                 continue;
             }
             if let (2, Flight::Peer { to, from, label, message }) = (fate, &flight) {
-                let again = at + self.wrong.below(WANDERS_US);
+                let longest = WANDERS_US[self.wrong.below(4) as usize];
+                let again = at + self.wrong.below(longest);
                 let copy = Flight::Peer { to: *to, from: *from, label: *label, message: message.clone() };
                 self.queue.push(again, copy);
             }

@@ -270,6 +270,7 @@ impl World {
             let (node, after) = (self.key(n), self.wrong.below(within));
             self.fly(after, Flight::LinkBroken { node, peer, incarnation });
         }
+        self.some_give_up(key);
         self.end_nodes(&|k| *k == key);
         let starts_in = 300_000 + self.wrong.below(8_000_000);
         self.fly(starts_in, Flight::NodeStarts(key));
@@ -441,9 +442,11 @@ impl World {
     }
 
     pub(super) fn drained(&mut self, client: usize) {
-        if std::mem::take(&mut self.clients[client].lagging)
-            && let Some((key, conn)) = self.clients[client].conn
-        {
+        if !std::mem::take(&mut self.clients[client].lagging) {
+            return;
+        }
+        self.clients[client].caught_up = self.now;
+        if let Some((key, conn)) = self.clients[client].conn {
             self.input(key, Input::Drained { conn });
         }
     }

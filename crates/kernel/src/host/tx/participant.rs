@@ -13,7 +13,7 @@ use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise};
-use crate::core::Timer;
+use crate::core::{Core, Timer};
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
@@ -356,6 +356,13 @@ impl Entity {
             self.lock = None;
         }
         released
+    }
+
+    /// Whether the coordinator whose transaction has locked it is lost, and it could find out the outcome now.
+    pub(in crate::host) fn is_abandoned(&self, core: &Core) -> bool {
+        let Some(Lock::Participant { tx, .. }) = &self.lock else { return false };
+        let lost = core.incarnation_of(tx.node) != Some(tx.incarnation);
+        lost && self.pending.is_empty() && matches!(self.phase(), Phase::Live)
     }
 
     /// A participant has waited long: unless the lock is a newer one, it finds out the outcome itself.
