@@ -181,7 +181,11 @@ impl World {
     pub(super) fn on_errand_refused(&mut self, client: usize, entity: EntityId, code: &str) {
         let person = self.clients[client].person;
         let is_it = |e: &&mut Errand| e.person == person && e.what == What::Watch(entity);
-        self.errands.iter_mut().filter(is_it).for_each(|errand| code.clone_into(&mut errand.last));
+        for errand in self.errands.iter_mut().filter(is_it) {
+            code.clone_into(&mut errand.last);
+            // The rules answer: it is theirs to say who may watch it, and land without events is not there yet.
+            errand.done |= matches!(code, "not_allowed" | "no_such_entity");
+        }
     }
 
     fn live_client(&self, person: usize) -> Option<usize> {
