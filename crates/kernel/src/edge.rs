@@ -23,7 +23,7 @@ use gundo_wire::client::{ClientMessage, Home, Pong, ServerMessage, Stats};
 use self::room::edges;
 use self::session::{Phase, Session};
 use crate::core::Core;
-use crate::io::{Gauges, Output, SendClass};
+use crate::io::{Gauges, Output, SendClass, Size};
 
 /// How long a Hello may take before it is refused with `not_ready`, ms.
 const OPENING_MS: u64 = 5_000;
@@ -35,6 +35,17 @@ const SENT_AWAY: (usize, usize) = (32, 4);
 impl Edge {
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How full its lists are.
+    pub(crate) fn sizes(&self, core: &Core, sizes: &mut Vec<Size>) {
+        let limits = &core.world().limits;
+        let used = self.sessions.values().map(|s| s.unanswered.len()).max().unwrap_or(0);
+        let most = limits.commands_unanswered_max;
+        sizes.push(Size { what: "unanswered commands of one session", used, most });
+        let used = self.sessions.values().map(|s| s.watched.len()).max().unwrap_or(0);
+        sizes.push(Size { what: "watched by one session", used, most: limits.watches_max });
+        sizes.push(Size { what: "sessions", used: self.sessions.len(), most: limits.connections_max });
     }
 
     /// Whether no client is connected any more, and those that were sent away have closed their connections.

@@ -16,6 +16,7 @@ use self::announce::Announcer;
 use self::directory::Directory;
 use self::table::Table;
 use crate::core::{Core, Timer};
+use crate::io::Size;
 use crate::peer::{HomeMessage, Peer};
 
 /// Bytes of questions that wait for the home to open. At the limit the link to the asker is reset: it announces and asks again.
@@ -81,6 +82,18 @@ impl Home {
     /// Whether another node has announced that it still owns `entity`.
     pub(crate) fn is_held_elsewhere(&self, entity: EntityId, me: NodeId) -> bool {
         self.directory.holder(entity).is_some_and(|(node, _)| node != me)
+    }
+
+    /// Who owns `entity`, and by which term.
+    pub(crate) fn owner(&self, entity: EntityId) -> Option<(NodeId, Term)> {
+        self.directory.holder(entity)
+    }
+
+    /// How full its lists are.
+    pub(crate) fn sizes(&self, sizes: &mut Vec<Size>) {
+        // The node's own questions come on top: one of a kind for what it has.
+        let most = 2 * WAITING_BYTES_MAX;
+        sizes.push(Size { what: "questions that wait, bytes", used: self.waiting_bytes, most });
     }
 
     // ---- opening ---------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ use self::watchers::Watchers;
 use crate::core::{Core, Timer};
 use crate::crowd::Crowd;
 use crate::game::{AnyKind, BLAME_LIMIT, Role};
-use crate::io::{Counters, RealState};
+use crate::io::{BLAMED_MAX, Counters, RealState, Size};
 use crate::peer::{Line, ToEdge, ToPlayer};
 
 /// At-home entities that leave for their new homes at once, and in each tick after that: a view that moves more takes several
@@ -91,6 +91,8 @@ impl Host {
             settled: e.is_settled() || e.life.is(Phase::Suspended),
             waiting: e.queue.bounded(),
             held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
+            line: e.line(),
+            abandoned: e.is_abandoned(core),
             shown: crowd.publisher.shown(e.id),
             public: e.public.as_ref(),
         })
@@ -110,6 +112,23 @@ impl Host {
         core.note_walk(self.entities.len());
         self.busy = self.entities.values().find(|entity| !entity.is_quiet()).map(|entity| entity.id);
         self.busy.is_none()
+    }
+
+    /// How full its lists are.
+    pub(crate) fn sizes(&self, core: &Core, sizes: &mut Vec<Size>) {
+        let (world, limits) = (core.world(), &core.world().limits);
+        // A player may also have the hellos that it was answering, when they must be done again.
+        let others = self.entities.values().filter(|e| e.player.is_none());
+        let waiting = others.map(|e| e.queue.bounded()).max().unwrap_or(0);
+        let most = limits.waiting_per_entity_max;
+        sizes.push(Size { what: "work that waits for one entity", used: waiting, most });
+        // Fences come on top, one per entity.
+        let most = world.appends_waiting_max + self.entities.len();
+        sizes.push(Size { what: "appends in flight", used: self.desk.storage.waiting(), most });
+        let most = limits.watchers_max;
+        sizes.push(Size { what: "watchers of one entity", used: self.desk.watchers.most(), most });
+        self.arrivals.sizes(sizes);
+        sizes.push(Size { what: "blamed entities", used: self.desk.blamed.len(), most: BLAMED_MAX });
     }
 
     /// Fills in the gauges.

@@ -9,7 +9,7 @@ use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
 
-use crate::peer::{Label, Peer, WorldSecret};
+use crate::peer::{Label, Line, Peer, WorldSecret};
 
 /// A membership view: who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -437,10 +437,25 @@ pub struct RealState<'a> {
     pub waiting: usize,
     /// How long its oldest work has been waiting for room in the journal, ms: less than `append_wait_ms`.
     pub held_ms: u64,
+    /// Of a player: the connection that has its session.
+    pub line: Option<Line>,
+    /// A transaction has locked it whose coordinator is lost, and nothing keeps it from finding out how that ended.
+    pub abandoned: bool,
     /// Chunk, public part and body as others see them; `None`: others do not see it.
     pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
     /// Its public part as of its last durable event, published or not; `None`: there is nothing to see.
     pub public: Option<&'a Bytes>,
+}
+
+/// How full a list with a limit is: the fullest, if there are several of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// What it is, and in what it is counted: `early bytes`.
+    pub what: &'static str,
+    /// How full it is.
+    pub used: usize,
+    /// How full it may be.
+    pub most: usize,
 }
 
 /// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.

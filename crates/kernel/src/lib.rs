@@ -17,6 +17,7 @@ mod frame;
 pub mod game;
 mod home;
 mod host;
+mod inside;
 mod io;
 mod link;
 mod membership;
@@ -27,16 +28,16 @@ mod retry;
 mod view;
 
 pub use frame::{ChunkFrame, Encoded, Motion, News};
+pub use inside::Inside;
 pub use io::{
     BLAMED_MAX, Counters, Gauges, Input, Member, NodeSettings, Output, Parts, RealState, Renewal, SendClass,
-    TailLost, View, WorldSettings,
+    Size, TailLost, View, WorldSettings,
 };
 pub use peer::{
     Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,
     ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState, WorldSecret,
 };
 
-use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Now, Term, Time};
 
 use crate::core::{Core, SECOND_MS, Timer};
@@ -187,11 +188,6 @@ impl Node {
         self.host.states(&self.core, &self.crowd)
     }
 
-    /// The state of an entity that is real here, as a snapshot would record it, durable or not: for checkers.
-    pub fn state_of(&self, id: EntityId) -> Option<Bytes> {
-        self.host.state_of(id)
-    }
-
     /// Whether `entity` is real here.
     pub fn holds(&self, entity: EntityId) -> bool {
         self.host.holds(entity)
@@ -202,9 +198,10 @@ impl Node {
         self.core.acts_newer = true;
     }
 
-    /// Whether `kind` is a kind of the game's entities, rather than of volatile children.
-    pub fn has_kind(&self, kind: gundo_types::Kind) -> bool {
-        self.core.settings.rules.kind_of(kind).is_some()
+    /// A look into its rooms: for checkers.
+    pub fn inside(&self) -> Inside<'_> {
+        let Self { core, home, links, host, edge, .. } = self;
+        Inside { core, home, links, host, edge }
     }
 
     /// The node that is home of `entity` in the present view.

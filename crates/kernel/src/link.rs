@@ -22,12 +22,13 @@ mod pieces;
 use std::collections::{BTreeMap, VecDeque};
 
 use gundo_types::{NodeId, Planted, Time};
+use gundo_wire::peer::MESSAGE_BYTES_MAX;
 
-use self::early::Early;
+use self::early::{EARLY_BYTES_MAX, Early};
 use self::inbound::{Inbound, Takes};
 use self::outbound::Outbound;
 use crate::core::Core;
-use crate::io::{Member, Output};
+use crate::io::{Member, Output, Size};
 use crate::membership::Membership;
 use crate::peer::{Label, Peer};
 
@@ -350,6 +351,18 @@ impl Links {
         }
         // It cannot be asked for more before it is a member.
         Verdict { take: inbound.take(core, label, message).is_taken(), reset, ..Verdict::default() }
+    }
+
+    /// How full its lists are.
+    pub(crate) fn sizes(&self, core: &Core, sizes: &mut Vec<Size>) {
+        let kept = self.members.values().map(|link| link.out.bytes()).max().unwrap_or(0);
+        // One message always has room, however large.
+        let most = core.world().link_bytes_max.max(MESSAGE_BYTES_MAX);
+        sizes.push(Size { what: "kept for one node, bytes", used: kept, most });
+        let most = EARLY_BYTES_MAX + MESSAGE_BYTES_MAX;
+        sizes.push(Size { what: "of views to come, bytes", used: self.early.bytes(), most });
+        let used = self.newcomers.len();
+        sizes.push(Size { what: "incarnations to come", used, most: NEWCOMERS_MAX });
     }
 
     /// Bytes of all messages that are not acknowledged yet.

@@ -215,6 +215,7 @@ impl Shell {
         }
         self.voice.say(&total.text(begin.took()));
         self.tell_coverage(args, &total);
+        self.say_sizes(args, &total);
         let Some((code, command)) = first else { return 0 };
         self.voice.say(&command);
         code
@@ -228,6 +229,12 @@ impl Shell {
         }
         #[cfg(not(feature = "planted"))]
         let _ = (args, total);
+    }
+
+    fn say_sizes(&self, args: &Runs, total: &Total) {
+        for (what, (used, most)) in total.sizes.iter().filter(|_| args.sizes) {
+            self.voice.say(&format!("{what}: {used} of {most}"));
+        }
     }
 
     fn one(&self, args: &Runs, seed: u64) -> u8 {
@@ -253,6 +260,7 @@ impl Shell {
         self.voice.say(&format!("digest {:016x}", ran.report.digest));
         self.voice.say(&total.text(begin.took()));
         self.tell_coverage(args, &total);
+        self.say_sizes(args, &total);
         let Some(code) = ran.code() else { return 0 };
         let command = self.explain(&ran, args);
         self.voice.say(&command);

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use gundo_bots::{Behaviour, Stroll};
 use gundo_kernel::game::Rules;
-use gundo_types::{EntityId, Kind, Point};
+use gundo_types::{Body, EntityId, Kind, Point};
 use gundo_wire::journal::EventRecord;
 
 /// A game for the simulator: its rules, its players' minds, and its own invariants besides the engine's guarantees.
@@ -52,6 +54,31 @@ pub trait Game: Send + Sync {
         true
     }
 
+    /// A command that every player can give at any time, of each kind: once everything has healed, every player must succeed with it.
+    /// `None`: the game has nothing of this kind. `body`: where the player stands. `own`: its private state.
+    fn errand(&self, seed: u64, errand: Errand, body: &Body, own: &Bytes) -> Option<Bytes> {
+        let _ = (seed, errand, body, own);
+        None
+    }
+
+    /// The entity besides the player that a command asks; `None`: none, or many. To compare how often those who ask it succeed.
+    fn asked_by(&self, command: &[u8]) -> Option<EntityId> {
+        let _ = command;
+        None
+    }
+
+    /// The letter that a game event of `from` sends with `Done::tell`; `None`: it sends none.
+    fn letter_in(&self, from: EntityId, event: &[u8]) -> Option<Letter> {
+        let _ = (from, event);
+        None
+    }
+
+    /// The letter in a message that player `to` got; `None`: it is not one that an event of another sends.
+    fn letter_of(&self, to: EntityId, message: &[u8]) -> Option<Letter> {
+        let _ = (to, message);
+        None
+    }
+
     /// Whether rules may panic. They should not, so by default a panic ends the run. A game that exists to show how the
     /// engine handles panics returns true.
     fn panics(&self) -> bool {
@@ -67,6 +94,32 @@ pub trait Game: Send + Sync {
         let _ = facts;
         Ok(())
     }
+}
+
+/// A kind of command that every player can give at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It concerns the player alone, and leaves an event.
+    Own,
+    /// It asks land or another entity with a place nearby. A refusal of the game's own is good enough.
+    Around,
+    /// It says something to those nearby.
+    Say,
+    /// It tells another player something.
+    Tell(EntityId),
+}
+
+/// What one entity tells a player with an event: it reaches the player once at most, and never before its event is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Who sends it.
+    pub from: EntityId,
+    /// Who gets it.
+    pub to: EntityId,
+    /// Its number among the sender's.
+    pub number: u64,
+    /// A fingerprint of the words.
+    pub words: u64,
 }
 
 /// A class of goods: an item, a currency. The number is the game's.

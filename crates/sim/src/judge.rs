@@ -1,10 +1,11 @@
 //! The checkers: one per guarantee, named after it. They watch everything that lands in the journal and everything that
 //! leaves the nodes. They keep their own records beside the system: a replica of every entity, fed only by landed events.
 //!
-//! `landed` handles landed appends, this file the messages from and to clients, `rest` the checks when all is quiet.
+//! `landed` handles landed appends, `letters` what they tell players, this file the messages from and to clients, `rest` the checks when all is quiet.
 
 mod guarantee;
 mod landed;
+mod letters;
 mod lost;
 mod replica;
 mod rest;
@@ -35,6 +36,9 @@ struct Line {
     disordered: bool,
     /// The highest command that the player itself refused.
     refused_max: u64,
+    /// Commands that were refused unlooked, by a message between nodes: if that is lost, they are decided after all, later than those
+    /// after them.
+    unlooked: BTreeSet<u64>,
     /// First answers.
     heard: BTreeMap<u64, Result<u64, String>>,
 }
@@ -56,6 +60,7 @@ pub(crate) struct Judge {
     thieves: HashSet<ConnId>,
     /// Successes that clients received: in the end each must be in the journal.
     told: BTreeMap<(EntityId, u64), u64>,
+    letters: letters::Letters,
     lost: lost::Lost,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
@@ -78,6 +83,7 @@ impl Judge {
             hostile: HashSet::new(),
             thieves: HashSet::new(),
             told: BTreeMap::new(),
+            letters: letters::Letters::default(),
             lost: lost::Lost::default(),
             effects: 0,
             answers: 0,
@@ -158,10 +164,20 @@ impl Judge {
         if let Some(own) = &message.own {
             self.own_shown(player, &own.payload)?;
         }
+        for told in &message.told {
+            self.told(player, &told.payload)?;
+        }
         for reply in &message.replies {
             self.answered(conn, player, reply)?;
         }
         Ok(())
+    }
+
+    /// A player's node refuses a command, in a message to the edge.
+    pub(crate) fn refused_on_the_way(&mut self, conn: ConnId, seq: u64, code: &str) {
+        if is_unlooked(code) {
+            self.lines.entry(conn).or_default().unlooked.insert(seq);
+        }
     }
 
     fn own_shown(&mut self, player: EntityId, own: &Bytes) -> Verdict {
@@ -196,12 +212,7 @@ impl Judge {
             None => Ok(fingerprint(&reply.payload)),
             Some(refusal) => Err(refusal.code.clone()),
         };
-        // A refusal before the command was examined depends on nothing.
-        let unlooked = |code: &str| {
-            matches!(code, "too_many_commands" | "too_large" | "busy" | "storage")
-                || code.starts_with("storage_")
-        };
-        if reply.refusal.as_ref().is_some_and(|r| !unlooked(&r.code)) {
+        if reply.refusal.as_ref().is_some_and(|r| !is_unlooked(&r.code)) {
             line.refused_max = line.refused_max.max(reply.seq);
         }
         let first = line.heard.entry(reply.seq).or_insert_with(|| answer.clone());
@@ -292,4 +303,9 @@ impl Judge {
 fn name_of(rules: &Rules, id: EntityId) -> String {
     let kind = rules.kind_of(id.kind).map_or("entity", |kind| kind.name());
     format!("{kind} {:x}", id.id)
+}
+
+/// Whether a command is refused with this code before it is examined: that depends on nothing.
+fn is_unlooked(code: &str) -> bool {
+    matches!(code, "too_many_commands" | "too_large" | "busy" | "storage") || code.starts_with("storage_")
 }

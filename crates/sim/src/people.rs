@@ -23,8 +23,6 @@ pub(crate) struct Person {
     /// How many of its names were taken.
     pub(crate) names_tried: u32,
     pub(crate) role: Role,
-    /// The only node it connects to, if not to any.
-    pub(crate) only: Option<u16>,
     pub(crate) nonce: [u8; 16],
     pub(crate) id: Option<EntityId>,
     pub(crate) mind: Box<dyn Behaviour>,
@@ -39,6 +37,8 @@ pub(crate) struct Person {
     /// A traveller's goal.
     pub(crate) goal: Option<Point>,
     pub(crate) absence: Absence,
+    /// It leaves for good, or has left.
+    pub(crate) quits: bool,
 }
 
 /// Whether a player may have left the world. A player with a connection is in it; one that loses its connection stays for
@@ -98,6 +98,8 @@ pub(crate) struct Client {
     pub(crate) down_at: u64,
     /// It reads nothing until it catches up.
     pub(crate) lagging: bool,
+    /// When it last had caught up, or was welcome, µs.
+    pub(crate) caught_up: u64,
     pub(crate) timer: Option<u64>,
     pub(crate) token_used: Bytes,
 }

@@ -75,6 +75,8 @@ pub struct Report {
 
 /// The part of the healing in which the minds play on, ms.
 const PLAY_ON_MS: u64 = 5_000;
+/// The time after the healing in which everybody succeeds at each kind of thing, and then in which everything comes to rest again, ms.
+const ERRANDS_MS: u64 = 12_000;
 /// The part of the healing in which pictures must converge while everything else is at rest, ms.
 const QUIET_MS: u64 = 5_000;
 /// Interval between two checks whether the world is at rest.
@@ -140,19 +142,23 @@ fn play(world: &mut World) -> Verdict {
     world.ends_at = ends;
     advance(world, ends)?;
     world.playing = false;
-    world.newcomers();
     let deadline = healed + ms(world.plan.heal_ms) - ms(QUIET_MS).min(ms(world.plan.heal_ms) / 3);
-    until(world, deadline, at_rest)?;
+    until(world, deadline, |world| at_rest(world))?;
+    world.begin_errands();
+    let deadline = world.now + ms(ERRANDS_MS);
+    until(world, deadline, World::run_errands)?;
+    let deadline = world.now + ms(ERRANDS_MS);
+    until(world, deadline, |world| at_rest(world))?;
     world.hold();
     let deadline = world.now + ms(QUIET_MS);
-    until(world, deadline, pictures_and_watches)?;
+    until(world, deadline, |world| pictures_and_watches(world))?;
     check_live(world)?;
     world.judge.check_journal(&world.storage.disk.store)?;
     world.leave_all();
     // A player that logs out is gone at once; its surroundings are gone once they have been idle for long enough.
     let empty_in = ms(world.plan.world.grace_ms + world.plan.world.idle_ms) + ms(3 * QUIET_MS);
     let deadline = world.now + empty_in;
-    until(world, deadline, empty)?;
+    until(world, deadline, |world| empty(world))?;
     world.judge.check_journal(&world.storage.disk.store)
 }
 
@@ -167,6 +173,10 @@ fn advance(world: &mut World, until: u64) -> Verdict {
         bounds(world)?;
         entities(world)?;
         world.check_retries(passed_ms)?;
+        world.check_sizes()?;
+        world.check_owners()?;
+        world.check_locks()?;
+        world.check_lost()?;
         world.check_removed()?;
         world.check_time()?;
         world.check_places()?;
@@ -245,7 +255,7 @@ fn bounds(world: &World) -> Verdict {
 }
 
 /// Runs until `check` holds. If it does not hold at `deadline`, that is the failure.
-fn until(world: &mut World, deadline: u64, check: fn(&World) -> Verdict) -> Verdict {
+fn until(world: &mut World, deadline: u64, check: fn(&mut World) -> Verdict) -> Verdict {
     loop {
         let found = check(world);
         if found.is_ok() || world.now >= deadline {
@@ -258,7 +268,8 @@ fn until(world: &mut World, deadline: u64, check: fn(&World) -> Verdict) -> Verd
 
 /// Every player is in the world, every command answered, every entity settled.
 fn at_rest(world: &World) -> Verdict {
-    for (index, person) in world.people.iter().enumerate() {
+    world.check_left()?;
+    for (index, person) in world.people.iter().enumerate().filter(|(_, person)| !person.quits) {
         let Some(client) = person.current.map(|c| &world.clients[c]) else {
             return violated(Guarantee::G10, format!("player {index} is not back in the world"));
         };
@@ -292,7 +303,7 @@ fn at_rest(world: &World) -> Verdict {
 fn check_live(world: &World) -> Verdict {
     for node in world.nodes.values() {
         for real in node.kernel.reals().filter(|r| r.settled) {
-            if let Some(state) = node.kernel.state_of(real.id) {
+            if let Some(state) = node.kernel.inside().state_of(real.id) {
                 world.judge.compare_live(real.id, real.seq, &state)?;
             }
         }

@@ -1,25 +1,32 @@
 //! Nodes, network, journal and players on one virtual clock, in one thread.
 //!
-//! This file has the clock, the nodes, the links and the journal; `clients` the players, `watches` what they watch besides what is in
-//! sight, `coordinator` the membership, `members` what keeps members apart, `links` the links between nodes, `poison` rules that fail,
-//! `cheats` players who cheat, `places` where players may be, `wrong` the other faults, `turns` how long nodes work, `clocks` their
-//! machines' clocks, `newcomers` who comes, `carry` the encoding of everything in flight, `versions` what newer nodes add to it,
-//! `decoded` what clients get, `flight` its types, `tell` the story.
+//! This file has the clock, the nodes, the links and the journal; `clients` the players, `comings` those who come and who leave for
+//! good, `watches` what they watch besides what is in sight, `letters` what they tell each other, `errands` what everybody
+//! must succeed at, `fair` whether some succeed less, `places` where they may be, `cheats` those who cheat; `coordinator` the
+//! membership, `members` what keeps members apart, `links` the links between nodes, `heard` what nodes have heard, `turns` how long
+//! they work, `clocks` their machines' clocks; `poison` rules that fail, `forged` messages that a node has no right to send, `wrong` the
+//! other faults; `carry` the encoding of everything in flight, `versions` what newer nodes add to it, `decoded` what clients get,
+//! `flight` its types, `tell` the story.
 
 mod bounded;
 mod carry;
 mod cheats;
 mod clients;
 mod clocks;
+mod comings;
 mod coordinator;
 mod covered;
 mod decoded;
+mod errands;
 mod failover;
+mod fair;
 mod flight;
+mod forged;
+mod heard;
 mod leader;
+mod letters;
 mod links;
 mod members;
-mod newcomers;
 mod places;
 mod poison;
 mod tell;
@@ -35,7 +42,7 @@ use gundo_bots::Chance;
 use gundo_client::PictureEvent;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, ToEdge};
 use gundo_rig::{Ended, Queue, Seat, seed_of};
 use gundo_types::{ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
@@ -72,6 +79,10 @@ pub struct Counts {
     pub answers: u64,
     /// States shown to clients and checked.
     pub shown: u64,
+    /// Letters that reached their players.
+    pub letters: u64,
+    /// Of each list with a limit: how full it was, and its limit then.
+    pub sizes: BTreeMap<&'static str, (usize, usize)>,
     /// Refusals received, by code.
     pub refusals: BTreeMap<String, u64>,
     /// Connections that nodes closed, by code.
@@ -99,6 +110,11 @@ pub(crate) struct World {
     places: places::Places,
     /// What the machines of nodes that have ended have had.
     coverage: Coverage,
+    heard: heard::Heard,
+    errands: Vec<errands::Errand>,
+    fair: fair::Fair,
+    /// Entities whose locks are void, and since when.
+    abandoned: BTreeMap<(Key, EntityId), u64>,
     links: BTreeMap<(Key, Key), Link>,
     pub(crate) storage: Storage,
     pub(crate) people: Vec<Person>,
@@ -194,6 +210,10 @@ impl World {
             troubles: members::Troubles::default(),
             places: places::Places::default(),
             coverage: Coverage::default(),
+            heard: heard::Heard::default(),
+            errands: Vec::new(),
+            fair: fair::Fair::default(),
+            abandoned: BTreeMap::new(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
             people: Vec::new(),
@@ -239,7 +259,7 @@ impl World {
         }
         world.boot();
         for index in 0..world.plan.clients {
-            world.add_person(index, world.plan.arrival_ms * 1_000, None);
+            world.add_person(index);
         }
         for dial in world.plan.dials.keys().copied().filter(|d| !d.is_state()).collect::<Vec<_>>() {
             world.schedule_fault(dial);
@@ -329,6 +349,7 @@ impl World {
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
             Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
+            Flight::Reset { dial, a, b } => self.reset_now(dial, a, b),
             Flight::LinkLost { node, peer } => self.input(node, Input::LinkLost { peer }),
             Flight::Row { node, sent, stands } => self.input(node, Input::Row { sent, stands }),
             Flight::CutEnds(cut) => self.cut_ends(cut),
@@ -345,6 +366,7 @@ impl World {
             Flight::Boot => self.boot(),
             Flight::Step(person) => self.step(person),
             Flight::Arrive(person) => self.arrive(person),
+            Flight::Quits(person) => self.quit(person),
             Flight::Fault(dial) => self.fault(dial),
             Flight::StallEnds(stall) => self.stall_ends(stall),
             Flight::WatchesAgain(node) => self.watches_again(node),
@@ -404,6 +426,7 @@ impl World {
         let node = SimNode { newer, machine, ..SimNode::new(kernel, incarnation) };
         let key = self.key(member.node.0);
         self.nodes.insert(key, node);
+        self.heard.begins(key, self.now);
         self.poison.blames().into_iter().for_each(|blame| self.input(key, blame));
     }
 
@@ -422,6 +445,7 @@ impl World {
         }
         self.tell_input(key, &input);
         self.note_resumes(&input);
+        self.hears(key, &input);
         let walks = self.walks_at(key, &input);
         let came_by = match &input {
             Input::Client { conn, message } if !message.commands.is_empty() => {
@@ -505,6 +529,14 @@ impl World {
                     Key { node: to.0, ..key }
                 };
                 self.counts.peer_messages += 1;
+                let verdict = self.check_said(key, &message);
+                self.rule(verdict);
+                self.note_label(key, to, label);
+                if let Peer::ToEdge { conn, message: ToEdge::Reply { seq, result: Err(refusal) }, .. } =
+                    &message
+                {
+                    self.judge.refused_on_the_way(*conn, *seq, &refusal.code);
+                }
                 let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
                 if let Some(at) = at
                     && let Some((label, message)) = self.carry_peer(key, label, message)

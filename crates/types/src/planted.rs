@@ -118,6 +118,15 @@ planted! {
     LowerTermAccepted "lower-term-accepted"
         "A home believes the node that spoke last, not the one with the higher term, about who owns an entity: G8."
 
+    OwnerForgotten "owner-forgotten"
+        "A home that grants a player forgets that, and grants it to the next who asks: G2."
+    TellsTwice "tells-twice"
+        "What a decision tells a player is sent twice: G5."
+    TellsEarly "tells-early"
+        "A player is told of a decision before its event is durable: G7."
+    FavoursItsOwn "favours-its-own"
+        "An entity that several want at the same time is busy to other nodes, again and again: G10."
+
     // ---- takeover and handoff --------------------------------------------------------------------------
     RemovedGoesOn "removed-goes-on"
         "A node that was removed from the view goes on as if nothing had happened: G10."
@@ -203,6 +212,8 @@ planted! {
         "A session may have any number of unanswered commands: G12."
     RetryAtOnce "retry-at-once"
         "What failed is tried again without a wait: G12."
+    UnboundedArriving "unbounded-arriving"
+        "Any number of messages may wait for a player that arrives by a handoff: G12."
     UnboundedWaiting "unbounded-waiting"
         "Any amount of work may wait at an entity: G12."
 

@@ -14,8 +14,9 @@ use crate::refusals::No;
 use crate::schema::{
     Born, Build, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish, Gather,
     Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls, Paint,
-    PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, Raise, Raised, Raze, Razed, Said, Say, Stack,
-    Take, land_command, player_command::Command, player_event::Event, player_signal::Signal,
+    PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised, Raze, Razed, Said, Say,
+    Stack, Take, Whisper, Whispered, land_command, player_command::Command, player_event::Event,
+    player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -34,13 +35,14 @@ const NAMES: &str = "player";
 /// A player.
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 1, name = "player", player, world = Island, durable = PlayerState, event = Event, signal = Signal)]
-#[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate)]
+#[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate, tell = PlayerTold)]
 pub struct Player {
     /// Empty before the first event.
     name: String,
     colour: u32,
     holds: i32,
     items: Inventory,
+    whispers: u64,
 }
 
 impl Player {
@@ -170,6 +172,14 @@ impl Player {
         Ok(Done::new().signal(&Signal::Said(Said { text })))
     }
 
+    /// The event makes it happen once, and only if it lasts: so does what the other player hears.
+    fn whisper(&self, whisper: &Whisper, cx: &Context<'_, Self>) -> Result<Done<Self>, Refusal> {
+        let text = names::accept_saying(&whisper.text)?;
+        let (to, number) = (whisper.to, self.whispers + 1);
+        let told = PlayerTold { from: cx.id.id, text: text.clone(), number };
+        Ok(Done::new().event(&Event::Whispered(Whispered { to, text, number })).tell::<Self>(to, &told))
+    }
+
     fn hold(&self, hold: Hold) -> Result<Done<Self>, No> {
         if hold.item != i32::from(Item::None) && self.items.count(hold.item()) == 0 {
             return Err(No::NotYours);
@@ -222,13 +232,13 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 
 impl Stored for Player {
     fn load(_id: u64, _world: &Island, state: PlayerState) -> Self {
-        let PlayerState { name, colour, holds, items } = state;
-        Self { name, colour, holds, items: Inventory::from_totals(&items) }
+        let PlayerState { name, colour, holds, items, whispers } = state;
+        Self { name, colour, holds, items: Inventory::from_totals(&items), whispers }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items } = self.clone();
-        PlayerState { name, colour, holds, items: items.totals() }
+        let Self { name, colour, holds, items, whispers } = self.clone();
+        PlayerState { name, colour, holds, items: items.totals(), whispers }
     }
 }
 
@@ -248,6 +258,7 @@ impl gundo::Player for Player {
             Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
             Command::Craft(craft) => self.craft(&craft),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
+            Command::Whisper(whisper) => return Ok(self.whisper(&whisper, cx)?.into()),
             Command::Hold(hold) => self.hold(hold),
             Command::Paint(paint) => self.paint(paint),
         };
@@ -255,7 +266,7 @@ impl gundo::Player for Player {
     }
 
     fn private(&self) -> PlayerPrivate {
-        let Self { name, colour, holds, items } = self;
+        let Self { name, colour, holds, items, .. } = self;
         PlayerPrivate { slots: items.slots(), name: name.clone(), colour: *colour, holds: *holds }
     }
 
@@ -298,6 +309,7 @@ impl Entity for Player {
             Event::Paid(fact) => self.exchange(&fact.spent, &[]),
             Event::Returned(fact) => self.exchange(&[], &fact.gained),
             Event::Hand(fact) => self.holds = fact.item,
+            Event::Whispered(fact) => self.whispers = fact.number,
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

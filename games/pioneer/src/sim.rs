@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo::bots::Behaviour;
-use gundo::sim::{Facts, Flows, Game, Goods, Holdings};
-use gundo::{ChunkId, EntityId, Message, Payload, Point, Rules, State};
+use gundo::sim::{Errand, Facts, Flows, Game, Goods, Holdings, Letter};
+use gundo::{Body, Bytes, ChunkId, EntityId, Message, Payload, Point, Rules, State};
 
+use crate::geometry::ISLAND;
 use crate::nature::Growth;
-use crate::schema::{LandState, PlayerState, Stack, land_event, player_event};
+use crate::schema::{
+    ChunkRef, Gather, Hold, LandState, PlayerCommand, PlayerState, PlayerTold, Say, Stack, Whisper,
+    land_event, player_command, player_event,
+};
 use crate::{Island, Land, Minds, Player};
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
@@ -89,6 +93,49 @@ impl Game for Simulated {
         self.world(seed, false).0.obstacle(at, at).is_none()
     }
 
+    fn errand(&self, seed: u64, errand: Errand, body: &Body, _: &Bytes) -> Option<Bytes> {
+        use player_command::Command;
+        let command = match errand {
+            Errand::Own => Command::Hold(Hold::default()),
+            Errand::Say => Command::Say(Say { text: "Here I am.".to_owned() }),
+            Errand::Tell(player) => Command::Whisper(Whisper { to: player.id, text: "You too?".to_owned() }),
+            // What is near may not have grown, or there is nothing: the land says so.
+            Errand::Around => {
+                let chunk = body.chunk();
+                let nature = self.world(seed, false).0.nature(chunk);
+                let near = nature.iter().min_by_key(|n| body.at.distance_squared(n.at));
+                let thing = near.map_or(0, |n| u32::from(n.index));
+                let chunk = Some(ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() });
+                Command::Gather(Gather { chunk, thing })
+            }
+        };
+        Some(PlayerCommand { command: Some(command) }.encode_to_vec().into())
+    }
+
+    fn asked_by(&self, command: &[u8]) -> Option<EntityId> {
+        use player_command::Command;
+        let chunk = match PlayerCommand::decode(command).ok()?.command? {
+            Command::Gather(gather) => gather.chunk?,
+            Command::Demolish(demolish) => demolish.chunk?,
+            _ => return None,
+        };
+        let (x, y) = (i16::try_from(chunk.cx).ok()?, i16::try_from(chunk.cy).ok()?);
+        Some(EntityId::new(Land::KIND, ChunkId { island: ISLAND, x, y }.to_u64()))
+    }
+
+    fn letter_in(&self, from: EntityId, event: &[u8]) -> Option<Letter> {
+        let event = (from.kind == Player::KIND).then(|| player_event::Event::from_bytes(event).ok())??;
+        let Some(player_event::Event::Whispered(whispered)) = event else { return None };
+        let to = EntityId::new(Player::KIND, whispered.to);
+        Some(Letter { from, to, number: whispered.number, words: fingerprint(&whispered.text) })
+    }
+
+    fn letter_of(&self, to: EntityId, message: &[u8]) -> Option<Letter> {
+        let told = PlayerTold::decode(message).ok().filter(|told| told.number > 0)?;
+        let from = EntityId::new(Player::KIND, told.from);
+        Some(Letter { from, to, number: told.number, words: fingerprint(&told.text) })
+    }
+
     /// Names are unique, and no two buildings share an index in a chunk.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
@@ -108,6 +155,12 @@ impl Game for Simulated {
         }
         Ok(())
     }
+}
+
+/// FNV-1a.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn item(stack: &Stack) -> Goods {
@@ -149,7 +202,7 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         Some(Event::Painted(painted)) => {
             painted.spent.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
         }
-        Some(Event::Born(_) | Event::Hand(_)) | None => {}
+        Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_)) | None => {}
     }
 }
 

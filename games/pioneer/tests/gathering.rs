@@ -4,7 +4,7 @@ mod support;
 
 use gundo::{ChunkId, EntityId, Point};
 use pioneer::schema::player_command::Command;
-use pioneer::schema::{Hold, Item, Paint, Say, Stage, What, player_signal};
+use pioneer::schema::{Hold, Item, Paint, Say, Stage, What, Whisper, player_event, player_signal};
 use pioneer::{Land, Nature, Player};
 use support::{Town, no, stack};
 
@@ -151,4 +151,20 @@ fn what_is_said_is_seen_once_and_kept_nowhere() {
     let player_signal::Signal::Said(said) = signal else { panic!("{signal:?}") };
     assert_eq!((said.text.as_str(), town.events::<Player>(ada).len()), ("hello", events));
     assert_eq!(no(town.wish(ada, Command::Say(Say { text: "a\u{1b}[2J".into() }))), "bad_text");
+}
+
+#[test]
+fn whispers_are_counted_and_kept() {
+    let mut town = Town::new();
+    let (ada, bo) = (town.settle("Ada").expect("a good name"), town.settle("Bob").expect("a good name"));
+    let whisper = |text: &str| Command::Whisper(Whisper { to: bo.id, text: text.into() });
+    town.wish(ada, whisper(" hello ")).expect("plain text");
+    assert_eq!(no(town.wish(ada, whisper("a\u{1b}[2J"))), "bad_text");
+    town.wish(ada, whisper("again")).expect("plain text");
+    let said = town.events::<Player>(ada).into_iter().filter_map(|event| match event {
+        player_event::Event::Whispered(said) => Some((said.number, said.to, said.text)),
+        _ => None,
+    });
+    let expected = [(1, bo.id, "hello".to_owned()), (2, bo.id, "again".to_owned())];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
 }

@@ -28,12 +28,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("link", &["core", "io", "membership", "peer"]),
     ("overload", &["core", "io"]),
     ("crowd", &["codec", "core", "frame", "game", "io", "overload", "peer"]),
-    ("home", &["core", "peer"]),
+    ("home", &["core", "io", "peer"]),
     ("host", &["core", "crowd", "game", "home", "io", "peer", "retry"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
     // Compiled in only with the feature `planted`: it looks into every room.
     ("coverage", &["edge", "home", "host", "io", "peer"]),
     ("changeover", &["core", "crowd", "edge", "home", "host", "io", "link", "membership", "overload"]),
+    ("inside", &["core", "edge", "home", "host", "io", "link"]),
 ];
 
 /// Files by their module path (`host::tx`), each with the module paths it imports.

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use gundo_types::{EntityId, NodeId, Term, Time};
+use gundo_types::{EntityId, NodeId, Planted, Term, Time};
 
 use super::entity::Entity;
 use crate::core::{Core, Timer};
+use crate::io::Size;
 use crate::peer::{HomeMessage, Line, ToEdge, ToPlayer};
 
 /// Between two claims, ms.
@@ -126,11 +127,18 @@ impl Arrivals {
         if matches!(message, ToPlayer::Gone { .. }) {
             arriving.forget(|l| l == line);
         }
-        if arriving.waiting.len() < WAITING_MAX {
+        if arriving.waiting.len() < WAITING_MAX || core.planted(Planted::UnboundedArriving) {
             arriving.waiting.push((line, message));
         } else if !matches!(message, ToPlayer::Gone { .. }) {
             core.send_edge(line.edge, line.conn, id, ToEdge::NotHere);
         }
+    }
+
+    /// How full its lists are.
+    pub(super) fn sizes(&self, sizes: &mut Vec<Size>) {
+        sizes.push(Size { what: "arriving players", used: self.arriving.len(), most: ARRIVING_MAX });
+        let used = self.arriving.values().map(|a| a.waiting.len()).max().unwrap_or(0);
+        sizes.push(Size { what: "work that waits for an arriving player", used, most: WAITING_MAX });
     }
 
     /// Edges were lost: nobody has these connections any more.

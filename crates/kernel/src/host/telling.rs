@@ -3,7 +3,7 @@
 //! Each of these passes a message on once and never repeats it. A node that does not find the player drops and counts it.
 
 use bytes::Bytes;
-use gundo_types::EntityId;
+use gundo_types::{EntityId, Planted};
 
 use super::desk::{Cx, Rooms};
 use super::entity::Entity;
@@ -35,6 +35,11 @@ impl Entity {
         cx.core.counters.tells += 1;
         if player == self.id {
             return self.deliver(cx, message);
+        }
+        if cx.core.planted(Planted::TellsTwice)
+            && let Some(home) = cx.core.home_of(player)
+        {
+            cx.core.send_home(home, HomeMessage::Tell { player, message: message.clone() });
         }
         match cx.core.home_of(player) {
             Some(home) => cx.core.send_home(home, HomeMessage::Tell { player, message }),

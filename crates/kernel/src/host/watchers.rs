@@ -181,6 +181,12 @@ impl Watchers {
         self.marked.retain(|entity| self.entities.contains_key(entity));
     }
 
+    /// Of the entity that most players watch: how many do.
+    pub(super) fn most(&self) -> usize {
+        let players = |watched: &Watched| watched.nodes.values().map(|r| r.players.len()).sum();
+        self.entities.values().map(players).max().unwrap_or(0)
+    }
+
     /// Asserts the invariants between two inputs.
     pub(super) fn check(&self, core: &Core) {
         for (entity, watched) in &self.entities {

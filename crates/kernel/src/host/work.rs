@@ -166,6 +166,10 @@ impl Entity {
         let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
         effects.extend(decision.body.map(Effect::Body));
         effects.extend(decision.tells.into_iter().map(Effect::Tell));
+        if cx.core.planted(Planted::TellsEarly) {
+            let tells = effects.extract_if(.., |effect| matches!(effect, Effect::Tell(_))).collect();
+            self.release(cx, tells);
+        }
         let (line, seq) = (command.line, command.seq);
         effects.push(Effect::Reply { line, seq, result: Ok(decision.reply) });
         if cx.core.planted(Planted::EarlyReply) {

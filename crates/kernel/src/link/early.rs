@@ -7,7 +7,7 @@ use gundo_types::NodeId;
 use crate::peer::Peer;
 
 /// Bytes of messages that wait for their view. What comes then is not taken: it is sent again.
-const EARLY_BYTES_MAX: usize = 32 << 20;
+pub(super) const EARLY_BYTES_MAX: usize = 32 << 20;
 
 /// Messages that wait for their view, with their senders and those's incarnations.
 #[derive(Default)]
@@ -19,6 +19,10 @@ pub(crate) struct Early {
 impl Early {
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= EARLY_BYTES_MAX
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn push(&mut self, from: NodeId, incarnation: u64, message: Peer) {

@@ -54,6 +54,9 @@ pub(super) struct Runs {
     /// Print which states have had which messages, and which have not. Needs a program with the feature `planted`.
     #[arg(long)]
     pub(super) coverage: bool,
+    /// Print how full the lists were that have a limit.
+    #[arg(long)]
+    pub(super) sizes: bool,
     /// Plant this bug. `mutants --list` prints the names.
     #[arg(long, value_name = "NAME", value_parser = planted)]
     pub(super) plant: Option<Planted>,

@@ -53,6 +53,8 @@ pub(super) struct Total {
     pub(super) player_ms: u64,
     /// Of all runs, in the order of the seeds.
     pub(super) digest: u64,
+    pub(super) letters: u64,
+    pub(super) sizes: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Total {
@@ -78,6 +80,11 @@ impl Total {
         let times = 1 + u64::from(ran.again.is_some());
         self.player_ms += times * report.simulated_ms * report.plan.clients as u64;
         self.digest = self.digest.rotate_left(23).wrapping_mul(0x0000_0100_0000_01b3) ^ report.digest;
+        self.letters += report.counts.letters;
+        for (what, mark) in &report.counts.sizes {
+            let highest = self.sizes.entry(what).or_default();
+            *highest = (*highest).max(*mark);
+        }
     }
 
     pub(super) fn hours(&self) -> f64 {
@@ -94,7 +101,7 @@ impl Total {
         let listed = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
         format!(
             "{} seeds, {} failed; {:.2} h simulated in {seconds:.1} s ({:.0} times as fast); {}; digest {:016x}; {} inputs, \
-             {} effects, {} answers and {} shown states checked; faults: {}; connections closed: {}; refusals: {}",
+             {} effects, {} answers, {} shown states and {} letters checked; faults: {}; connections closed: {}; refusals: {}",
             self.seeds,
             self.failed,
             self.hours(),
@@ -105,6 +112,7 @@ impl Total {
             self.effects,
             self.answers,
             self.shown,
+            self.letters,
             listed(faults),
             listed(closings),
             listed(refusals)

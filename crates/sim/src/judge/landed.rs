@@ -90,6 +90,7 @@ impl Judge {
         }
         if event.event_type == EventType::Game {
             self.take_game(id, seq, &event.payload, moved)?;
+            self.take_letter(id, &event.payload);
         }
         self.replicas.get_mut(&id).expect("it is there by now").note(event.at);
         Ok(())
@@ -103,7 +104,7 @@ impl Judge {
         let said = |line: &&Line| !line.disordered && line.said.get(&cause.seq) == Some(&cause.fingerprint);
         if let Some(line) = line.filter(said).filter(|_| !self.lost.replaying) {
             match line.heard.get(&cause.seq) {
-                None if line.refused_max > cause.seq => {
+                None if line.refused_max > cause.seq && !line.unlooked.contains(&cause.seq) => {
                     let text = format!(
                         "{}: command {} was refused before what was decided before it, command {}, was durable",
                         name(),

@@ -123,7 +123,7 @@ fn around(center: ChunkId, steps: u32) -> impl Iterator<Item = ChunkId> {
 
 /// Creatures are not entities of their own: their parents show them.
 fn is_child(world: &World, id: EntityId) -> bool {
-    world.nodes.values().next().is_some_and(|n| !n.kernel.has_kind(id.kind))
+    world.nodes.values().next().is_some_and(|n| !n.kernel.inside().has_kind(id.kind))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::story::{About, roster};
 impl World {
     /// A player logs in, for the first time or again.
     pub(super) fn arrive(&mut self, person: usize) {
-        if self.people[person].current.is_some() || self.closing {
+        if self.people[person].current.is_some() || self.people[person].quits || self.closing {
             return;
         }
         self.people[person].wants_in = true;
@@ -31,10 +31,13 @@ impl World {
     }
 
     pub(super) fn open_client(&mut self, person: usize) {
-        let only = self.people[person].only;
-        let node = only.unwrap_or_else(|| 1 + self.life.below(u64::from(self.plan.nodes)) as u16);
-        let edges = (0..if only.is_some() { 1 } else { self.plan.nodes })
-            .map(|i| (node - 1 + i) % self.plan.nodes + 1);
+        let node = 1 + self.life.below(u64::from(self.plan.nodes)) as u16;
+        self.open_client_at(person, node, self.plan.nodes);
+    }
+
+    /// A client begins at `node`, and tries as many nodes as `edges` says.
+    pub(super) fn open_client_at(&mut self, person: usize, node: u16, edges: u16) {
+        let edges = (0..edges).map(|i| (node - 1 + i) % self.plan.nodes + 1);
         let edges = edges.map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into() }).collect();
         let who = &mut self.people[person];
         let mut settings = SessionSettings::new(edges, who.name.clone());
@@ -61,6 +64,7 @@ impl World {
             up_at: 0,
             down_at: 0,
             lagging: false,
+            caught_up: 0,
             timer: None,
             token_used,
         });
@@ -116,7 +120,8 @@ impl World {
         who.last_step = now;
         let (walk, commands) = who.think(open, &self.clients[client].picture, crowd, speed);
         for (tag, payload) in commands {
-            if let Ok(id) = self.clients[client].session.command(Time(now), payload) {
+            if let Ok(id) = self.clients[client].session.command(Time(now), payload.clone()) {
+                self.asks(client, id, &payload);
                 self.clients[client].tags.push_back((id, tag));
             }
         }
@@ -127,6 +132,7 @@ impl World {
         }
         self.cheat(person, client);
         self.watch_something(client);
+        self.write_something(client);
         self.drain_client(client);
     }
 
@@ -185,6 +191,14 @@ impl World {
             if let Some(closing) = &message.closing {
                 *self.counts.closings.entry(closing.code.clone()).or_insert(0) += 1;
             }
+            let verdict = self.judge.sent(conn, &message);
+            self.rule(verdict);
+        }
+        // What a player is told waits behind frames: it may be dropped like them.
+        if let (SendClass::Frames, [part]) = (class, parts.as_slice())
+            && let Some(Part { message, .. }) =
+                self.decoded.get(part).filter(|part| !part.message.told.is_empty())
+        {
             let verdict = self.judge.sent(conn, &message);
             self.rule(verdict);
         }
@@ -356,6 +370,7 @@ impl World {
         match event {
             ClientEvent::Welcomed(welcome) => {
                 self.clients[client].own = welcome.own.clone();
+                self.clients[client].caught_up = self.now;
                 self.clients[client].watched.clear();
                 let who = &mut self.people[person];
                 who.id = self.clients[client].session.player();
@@ -391,6 +406,7 @@ impl World {
                     who.wishes.body.at = Point::new(correction.x, correction.y);
                     who.goal = None;
                     who.mind.handle_correction(&correction);
+                    self.on_errand_corrected(person, &correction.code);
                 }
             }
             ClientEvent::Watched { entity, public, refusal, .. } => {
@@ -411,8 +427,8 @@ impl World {
                     }
                 }
             }
-            ClientEvent::Told(_)
-            | ClientEvent::Lost { .. }
+            ClientEvent::Told(message) => self.on_told(client, &message),
+            ClientEvent::Lost { .. }
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
             | ClientEvent::Notice(_) => {}
@@ -420,6 +436,9 @@ impl World {
     }
 
     fn on_answered(&mut self, client: usize, answer: &Answer) {
+        self.on_errand_answered(client, answer);
+        let verdict = self.check_fair(client, answer);
+        self.rule(verdict);
         let tags = &mut self.clients[client].tags;
         let at = tags.iter().position(|(id, _)| *id == answer.id);
         let tag = at.and_then(|at| tags.remove(at)).map_or(0, |(_, tag)| tag);

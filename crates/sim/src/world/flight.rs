@@ -96,6 +96,12 @@ pub(crate) enum Flight {
         peer: NodeId,
         incarnation: u64,
     },
+    /// A link that has stalled is reset.
+    Reset {
+        dial: Dial,
+        a: Key,
+        b: Key,
+    },
     /// A node's driver has lost messages to a peer for good.
     LinkLost {
         node: Key,
@@ -134,6 +140,8 @@ pub(crate) enum Flight {
     Step(usize),
     /// A player logs in, for the first time or again.
     Arrive(usize),
+    /// A player leaves for good.
+    Quits(usize),
     Fault(Dial),
     /// The journal commits again.
     StallEnds(Stall),
@@ -218,4 +226,6 @@ pub(super) struct Link {
     pub(super) lossy_until: u64,
     /// Until then everything is lost: the sender has not learned of a reset.
     pub(super) dead_until: u64,
+    /// Of the last message, if messages are forged.
+    pub(super) label: Label,
 }

@@ -1,11 +1,11 @@
 //! The links between nodes: when a message arrives, and what goes wrong with links.
 //!
 //! A link keeps its order. It loses frames for a while (`frames`), and whatever is in flight when it is reset (`reset`, `scatter`, `forget`).
-//! Both ends learn of a reset, often at different times; until then they send into the void.
+//! Often it stalls first, so that much is in flight. Both ends learn of a reset, often at different times. Until then they send into the
+//! void, or on the next connection, which may be there before they have learned that the last one broke.
 
 use gundo_types::NodeId;
 
-use super::flight::Link;
 use super::{Flight, Key, PEER_US, World};
 use crate::plan::Dial;
 
@@ -14,8 +14,10 @@ const LEARNS_US: u64 = 50_000;
 const LEARNS_LATE_US: u64 = 1_500_000;
 /// How soon messages to the same node may be lost for good again, µs.
 const LOST_AGAIN_US: u64 = 900_000;
-/// How long a message of the old connection may wander, µs.
-const WANDERS_US: u64 = 400_000;
+/// How long a message of the old connection may wander, µs: mostly, and if the old connection is read late.
+const WANDERS_US: [u64; 4] = [400_000, 400_000, 400_000, 5_000_000];
+/// Longest time for which a link stalls before it is reset, µs.
+const STALLS_US: u64 = 500_000;
 
 impl World {
     /// When a message on a link arrives; `None`: it is lost.
@@ -58,11 +60,31 @@ impl World {
         true
     }
 
-    /// A link between two nodes is reset.
+    /// A link between two nodes is reset: at once, or after it has stalled for a moment.
     pub(super) fn reset_link(&mut self, dial: Dial) -> bool {
         let (a, b) = (self.some_node(), self.some_node());
         if a == b || !self.nodes.contains_key(&a) || !self.nodes.contains_key(&b) {
             return false;
+        }
+        let stalls = if self.wrong.below(2) == 0 { 0 } else { self.wrong.below(STALLS_US) };
+        if stalls == 0 {
+            self.reset_now(dial, a, b);
+            return true;
+        }
+        let until = self.now + stalls;
+        for (from, to) in [(a, b), (b, a)] {
+            let link = self.links.entry((from, to)).or_default();
+            link.held_until = link.held_until.max(until + 1);
+            self.excuse(to.node, until);
+        }
+        self.queue.push(until, Flight::Reset { dial, a, b });
+        true
+    }
+
+    /// A link is reset now, if both nodes still run.
+    pub(super) fn reset_now(&mut self, dial: Dial, a: Key, b: Key) {
+        if !self.faulty || !self.nodes.contains_key(&a) || !self.nodes.contains_key(&b) {
+            return;
         }
         let between = |x: Key, y: Key| x == a && y == b || x == b && y == a;
         let is = |flight: &Flight| matches!(flight, Flight::Peer { to, from, .. } if between(*to, *from));
@@ -74,7 +96,8 @@ impl World {
                 continue;
             }
             if let (2, Flight::Peer { to, from, label, message }) = (fate, &flight) {
-                let again = at + self.wrong.below(WANDERS_US);
+                let longest = WANDERS_US[self.wrong.below(4) as usize];
+                let again = at + self.wrong.below(longest);
                 let copy = Flight::Peer { to: *to, from: *from, label: *label, message: message.clone() };
                 self.queue.push(again, copy);
             }
@@ -83,9 +106,10 @@ impl World {
         for (from, to) in [(a, b), (b, a)] {
             let latest = if self.wrong.below(8) == 0 { LEARNS_LATE_US } else { LEARNS_US };
             let learns = 1 + self.wrong.below(latest);
+            let dead = if self.wrong.below(2) == 0 { learns } else { self.wrong.below(learns) };
             let link = self.links.entry((from, to)).or_default();
-            // The new connection has its own order.
-            *link = Link { lossy_until: link.lossy_until, dead_until: self.now + learns, ..Link::default() };
+            // The new connection has its own order. It does not reach further than the last one.
+            (link.last_at, link.dead_until) = (0, self.now + dead);
             self.excuse(to.node, self.now + learns);
             let incarnation = self.nodes[&to].incarnation;
             self.fly(learns, Flight::LinkBroken { node: from, peer: NodeId(to.node), incarnation });
@@ -103,6 +127,5 @@ impl World {
         self.tell_fault(a, || {
             format!("{dial} of the link between n{} and n{}: {lost} messages are lost", a.node, b.node)
         });
-        true
     }
 }

@@ -118,6 +118,12 @@ impl World {
         self.troubles.calm_since = self.troubles.calm_since.max(until);
     }
 
+    /// Whether something was wrong with a node since then, or is.
+    pub(super) fn was_troubled(&self, node: u16, since: u64) -> bool {
+        self.troubles.excused.get(&node).is_some_and(|until| *until > since)
+            || self.storage.stalled_until > since
+    }
+
     /// The coordinator is down until `until`.
     pub(super) fn excuse_all(&mut self, until: u64) {
         let linked_since = self.troubles.linked_since;

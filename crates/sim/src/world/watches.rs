@@ -67,6 +67,7 @@ impl World {
         if let Some(refusal) = refusal {
             *self.counts.refusals.entry(format!("watch: {}", refusal.code)).or_insert(0) += 1;
             self.clients[client].watched.remove(&entity);
+            self.on_errand_refused(client, entity, &refusal.code);
             return;
         }
         if let Some(public) = &public {

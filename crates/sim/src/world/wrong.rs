@@ -78,6 +78,7 @@ impl World {
             Dial::Reorder => return self.reorder(),
             Dial::Wave => self.wave(),
             Dial::Garbage => return self.hostile(),
+            Dial::Forged => return self.forge(),
             Dial::Stall => {
                 let most = [12, 12, 12, 27][self.wrong.below(4) as usize];
                 let takes = 3 * second + self.wrong.below(most * second);
@@ -282,6 +283,7 @@ impl World {
             let (node, after) = (self.key(n), self.wrong.below(within));
             self.fly(after, Flight::LinkBroken { node, peer, incarnation });
         }
+        self.some_give_up(key);
         self.end_nodes(&|k| *k == key);
         let starts_in = 300_000 + self.wrong.below(8_000_000);
         self.fly(starts_in, Flight::NodeStarts(key));
@@ -325,6 +327,8 @@ impl World {
         if !self.nodes.contains_key(&key) {
             return;
         }
+        let verdict = self.check_gives_up(key);
+        self.rule(verdict);
         self.check_end(key);
         self.story.tell(self.now, About::node(key.node), || format!("n{} ends: it was removed", key.node));
         self.end_nodes(&|k| *k == key);
@@ -356,6 +360,7 @@ impl World {
         self.updates_ended += ended.map(|(_, node)| node.kernel.counters().updates).sum::<u64>();
         self.keep_coverage(dies);
         self.nodes.retain(|key, _| !dies(key));
+        self.heard.forget(dies);
         self.links.retain(|(from, to), _| !dies(from) && !dies(to));
         for client in 0..self.clients.len() {
             if let Some((key, conn)) = self.clients[client].conn
@@ -426,9 +431,7 @@ impl World {
                 self.open_client(person);
             }
             Dial::Leave => {
-                self.leave(person);
-                let back = 1 + self.wrong.below(12_000_000);
-                self.fly(back, Flight::Arrive(person));
+                self.leave_for_long(person);
             }
             Dial::Resend => {
                 let said = self.clients[client].said.len() as u64;
@@ -456,9 +459,11 @@ impl World {
     }
 
     pub(super) fn drained(&mut self, client: usize) {
-        if std::mem::take(&mut self.clients[client].lagging)
-            && let Some((key, conn)) = self.clients[client].conn
-        {
+        if !std::mem::take(&mut self.clients[client].lagging) {
+            return;
+        }
+        self.clients[client].caught_up = self.now;
+        if let Some((key, conn)) = self.clients[client].conn {
             self.input(key, Input::Drained { conn });
         }
     }

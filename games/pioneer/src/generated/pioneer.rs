@@ -199,7 +199,7 @@ pub struct PlayerPrivate {
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerCommand {
-    #[prost(oneof = "player_command::Command", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "player_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub command: ::core::option::Option<player_command::Command>,
 }
 /// Nested message and enum types in `PlayerCommand`.
@@ -222,6 +222,8 @@ pub mod player_command {
         Hold(super::Hold),
         #[prost(message, tag = "7")]
         Paint(super::Paint),
+        #[prost(message, tag = "8")]
+        Whisper(super::Whisper),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -286,6 +288,17 @@ pub struct Hold {
 pub struct Paint {
     #[prost(uint32, tag = "1")]
     pub colour: u32,
+}
+/// to one player, wherever it is; one that is not in the world hears nothing
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Whisper {
+    /// id of the player (kind 1)
+    #[prost(fixed64, tag = "1")]
+    pub to: u64,
+    /// as in Say
+    #[prost(string, tag = "2")]
+    pub text: ::gundo::prost::alloc::string::String,
 }
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -374,6 +387,19 @@ pub struct Razed {
 pub struct Crafted {
     #[prost(uint32, tag = "1")]
     pub recipe: u32,
+}
+/// Told.payload of a player.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerTold {
+    /// id of the player (kind 1)
+    #[prost(fixed64, tag = "1")]
+    pub from: u64,
+    #[prost(string, tag = "2")]
+    pub text: ::gundo::prost::alloc::string::String,
+    /// among all that this player has whispered, from 1
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
 }
 /// Enter.public and Change.public of a chunk's land: everything that stands in it.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -726,7 +752,7 @@ impl Mood {
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerEvent {
-    #[prost(oneof = "player_event::Event", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "player_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub event: ::core::option::Option<player_event::Event>,
 }
 /// Nested message and enum types in `PlayerEvent`.
@@ -749,6 +775,8 @@ pub mod player_event {
         Hand(super::HandChanged),
         #[prost(message, tag = "7")]
         Painted(super::CoatPainted),
+        #[prost(message, tag = "8")]
+        Whispered(super::Whispered),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -821,6 +849,18 @@ pub struct CoatPainted {
     #[prost(message, optional, tag = "2")]
     pub spent: ::core::option::Option<Stack>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Whispered {
+    /// id of the player
+    #[prost(fixed64, tag = "1")]
+    pub to: u64,
+    #[prost(string, tag = "2")]
+    pub text: ::gundo::prost::alloc::string::String,
+    /// from 1
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+}
 /// snapshot
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -834,6 +874,9 @@ pub struct PlayerState {
     /// one entry for each item owned, whatever the stacks
     #[prost(message, repeated, tag = "4")]
     pub items: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// how many it has whispered
+    #[prost(uint64, tag = "5")]
+    pub whispers: u64,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIoQECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiUwoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtInwKDVBsYXllclByaXZhdGUSJgoFc2xvdHMYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBG5hbWUYAiABKAkSDgoGY29sb3VyGAMgASgNEiUKBWhvbGRzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIsICCg1QbGF5ZXJDb21tYW5kEioKBmdhdGhlchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuR2F0aGVySAASKAoFYnVpbGQYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWxkSAASLgoIZGVtb2xpc2gYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkRlbW9saXNoSAASKAoFY3JhZnQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkNyYWZ0SAASJAoDc2F5GAUgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5TYXlIABImCgRob2xkGAYgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5Ib2xkSAASKAoFcGFpbnQYByABKAsyFy5ndW5kby5waW9uZWVyLnYxLlBhaW50SABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0imAEKC1BsYXllclJlcGx5EicKBmdhaW5lZBgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFc3BlbnQYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEikKBWNodW5rGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgEIAEoDSL0AQoMUGxheWVyU2lnbmFsEiYKBHNhaWQYASABKAsyFi5ndW5kby5waW9uZWVyLnYxLlNhaWRIABIuCghnYXRoZXJlZBgCIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuR2F0aGVyZWRIABIqCgZyYWlzZWQYAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJhaXNlZEgAEigKBXJhemVkGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5SYXplZEgAEiwKB2NyYWZ0ZWQYBSABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNyYWZ0ZWRIAEIICgZzaWduYWwiFAoEU2FpZBIMCgR0ZXh0GAEgASgJIm0KCEdhdGhlcmVkEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDRInCgZnYWluZWQYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkgKBlJhaXNlZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiRwoFUmF6ZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIhkKB0NyYWZ0ZWQSDgoGcmVjaXBlGAEgASgNImEKCkxhbmRQdWJsaWMSJwoGdGhpbmdzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5UaGluZxIqCglidWlsZGluZ3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWx0IpkBCgVUaGluZxINCgVpbmRleBgBIAEoDRIkCgR3aGF0GAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgkKAXgYAyABKA0SCQoBeRgEIAEoDRImCgVzdGFnZRgFIAEoDjIXLmd1bmRvLnBpb25lZXIudjEuU3RhZ2USDwoHZnVsbF9hdBgGIAEoBBIMCgRsb29rGAcgASgNIncKBUJ1aWx0Eg0KBWluZGV4GAEgASgNEigKBHdoYXQYAiABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAyABKA0SCQoBeRgEIAEoDRIQCghyb3RhdGlvbhgFIAEoDRINCgVvd25lchgGIAEoBiJwCg5DcmVhdHVyZVB1YmxpYxIqCgdzcGVjaWVzGAEgASgOMhkuZ3VuZG8ucGlvbmVlci52MS5TcGVjaWVzEiQKBG1vb2QYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLk1vb2QSDAoEbG9vaxgDIAEoDSqhAQoESXRlbRINCglJVEVNX05PTkUQABINCglJVEVNX1dPT0QQARIOCgpJVEVNX1NUT05FEAISDgoKSVRFTV9CRVJSWRADEg4KCklURU1fRklCUkUQBBIOCgpJVEVNX1BMQU5LEAUSDQoJSVRFTV9ST1BFEAYSDAoISVRFTV9BWEUQBxIQCgxJVEVNX1BJQ0tBWEUQCBIMCghJVEVNX0RZRRAJKloKCEJ1aWxkaW5nEhEKDUJVSUxESU5HX05PTkUQABIVChFCVUlMRElOR19DQU1QRklSRRABEhIKDkJVSUxESU5HX0ZFTkNFEAISEAoMQlVJTERJTkdfSFVUEAMqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIoQECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiUwoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtInwKDVBsYXllclByaXZhdGUSJgoFc2xvdHMYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBG5hbWUYAiABKAkSDgoGY29sb3VyGAMgASgNEiUKBWhvbGRzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIvACCg1QbGF5ZXJDb21tYW5kEioKBmdhdGhlchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuR2F0aGVySAASKAoFYnVpbGQYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWxkSAASLgoIZGVtb2xpc2gYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkRlbW9saXNoSAASKAoFY3JhZnQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkNyYWZ0SAASJAoDc2F5GAUgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5TYXlIABImCgRob2xkGAYgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5Ib2xkSAASKAoFcGFpbnQYByABKAsyFy5ndW5kby5waW9uZWVyLnYxLlBhaW50SAASLAoHd2hpc3BlchgIIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuV2hpc3BlckgAQgkKB2NvbW1hbmQiQgoGR2F0aGVyEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSJZCgVCdWlsZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBESEAoIcm90YXRpb24YBCABKA0iRAoIRGVtb2xpc2gSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIiYKBUNyYWZ0Eg4KBnJlY2lwZRgBIAEoDRINCgVjb3VudBgCIAEoDSITCgNTYXkSDAoEdGV4dBgBIAEoCSIsCgRIb2xkEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0iFwoFUGFpbnQSDgoGY29sb3VyGAEgASgNIiMKB1doaXNwZXISCgoCdG8YASABKAYSDAoEdGV4dBgCIAEoCSKYAQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0iOAoKUGxheWVyVG9sZBIMCgRmcm9tGAEgASgGEgwKBHRleHQYAiABKAkSDgoGbnVtYmVyGAMgASgEImEKCkxhbmRQdWJsaWMSJwoGdGhpbmdzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5UaGluZxIqCglidWlsZGluZ3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWx0IpkBCgVUaGluZxINCgVpbmRleBgBIAEoDRIkCgR3aGF0GAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgkKAXgYAyABKA0SCQoBeRgEIAEoDRImCgVzdGFnZRgFIAEoDjIXLmd1bmRvLnBpb25lZXIudjEuU3RhZ2USDwoHZnVsbF9hdBgGIAEoBBIMCgRsb29rGAcgASgNIncKBUJ1aWx0Eg0KBWluZGV4GAEgASgNEigKBHdoYXQYAiABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAyABKA0SCQoBeRgEIAEoDRIQCghyb3RhdGlvbhgFIAEoDRINCgVvd25lchgGIAEoBiJwCg5DcmVhdHVyZVB1YmxpYxIqCgdzcGVjaWVzGAEgASgOMhkuZ3VuZG8ucGlvbmVlci52MS5TcGVjaWVzEiQKBG1vb2QYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLk1vb2QSDAoEbG9vaxgDIAEoDSqhAQoESXRlbRINCglJVEVNX05PTkUQABINCglJVEVNX1dPT0QQARIOCgpJVEVNX1NUT05FEAISDgoKSVRFTV9CRVJSWRADEg4KCklURU1fRklCUkUQBBIOCgpJVEVNX1BMQU5LEAUSDQoJSVRFTV9ST1BFEAYSDAoISVRFTV9BWEUQBxIQCgxJVEVNX1BJQ0tBWEUQCBIMCghJVEVNX0RZRRAJKloKCEJ1aWxkaW5nEhEKDUJVSUxESU5HX05PTkUQABIVChFCVUlMRElOR19DQU1QRklSRRABEhIKDkJVSUxESU5HX0ZFTkNFEAISEAoMQlVJTERJTkdfSFVUEAMqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -549,6 +549,12 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: Paint;
     case: "paint";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Whisper whisper = 8;
+     */
+    value: Whisper;
+    case: "whisper";
   } | { case: undefined; value?: undefined };
 };
 
@@ -727,6 +733,34 @@ export const PaintSchema: GenMessage<Paint> = /*@__PURE__*/
   messageDesc(file_pioneer, 17);
 
 /**
+ * to one player, wherever it is; one that is not in the world hears nothing
+ *
+ * @generated from message gundo.pioneer.v1.Whisper
+ */
+export type Whisper = Message<"gundo.pioneer.v1.Whisper"> & {
+  /**
+   * id of the player (kind 1)
+   *
+   * @generated from field: fixed64 to = 1;
+   */
+  to: bigint;
+
+  /**
+   * as in Say
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Whisper.
+ * Use `create(WhisperSchema)` to create a new message.
+ */
+export const WhisperSchema: GenMessage<Whisper> = /*@__PURE__*/
+  messageDesc(file_pioneer, 18);
+
+/**
  * Reply.payload, when the command was not refused.
  *
  * @generated from message gundo.pioneer.v1.PlayerReply
@@ -766,7 +800,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 18);
+  messageDesc(file_pioneer, 19);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -815,7 +849,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 19);
+  messageDesc(file_pioneer, 20);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -832,7 +866,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 20);
+  messageDesc(file_pioneer, 21);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -859,7 +893,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 21);
+  messageDesc(file_pioneer, 22);
 
 /**
  * built
@@ -890,7 +924,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 22);
+  messageDesc(file_pioneer, 23);
 
 /**
  * demolished
@@ -921,7 +955,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 23);
+  messageDesc(file_pioneer, 24);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -938,7 +972,40 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 24);
+  messageDesc(file_pioneer, 25);
+
+/**
+ * Told.payload of a player.
+ *
+ * @generated from message gundo.pioneer.v1.PlayerTold
+ */
+export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
+  /**
+   * id of the player (kind 1)
+   *
+   * @generated from field: fixed64 from = 1;
+   */
+  from: bigint;
+
+  /**
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * among all that this player has whispered, from 1
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.PlayerTold.
+ * Use `create(PlayerToldSchema)` to create a new message.
+ */
+export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
+  messageDesc(file_pioneer, 26);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -966,7 +1033,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 25);
+  messageDesc(file_pioneer, 27);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -1021,7 +1088,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 26);
+  messageDesc(file_pioneer, 28);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -1071,7 +1138,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 27);
+  messageDesc(file_pioneer, 29);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -1102,7 +1169,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 28);
+  messageDesc(file_pioneer, 30);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item

@@ -13,7 +13,7 @@ use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise};
-use crate::core::Timer;
+use crate::core::{Core, Timer};
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
 use crate::host::append::bare_cause;
 use crate::host::desk::{Cx, Rooms, context};
@@ -135,6 +135,9 @@ impl Entity {
 
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
         let now = cx.core.now.time;
+        if prepare.tx.node != cx.core.me() && cx.core.planted(Planted::FavoursItsOwn) {
+            return self.say_busy(cx, &prepare);
+        }
         let promised = self.promise.is_some_and(|p| p.until > now && p.age < prepare.age);
         if self.lock.is_some() || promised {
             return self.say_busy(cx, &prepare);
@@ -357,6 +360,13 @@ impl Entity {
             self.lock = None;
         }
         released
+    }
+
+    /// Whether the coordinator whose transaction has locked it is lost, and it could find out the outcome now.
+    pub(in crate::host) fn is_abandoned(&self, core: &Core) -> bool {
+        let Some(Lock::Participant { tx, .. }) = &self.lock else { return false };
+        let lost = core.incarnation_of(tx.node) != Some(tx.incarnation);
+        lost && self.pending.is_empty() && matches!(self.phase(), Phase::Live)
     }
 
     /// A participant has waited long: unless the lock is a newer one, it finds out the outcome itself.
