@@ -70,9 +70,11 @@ pub const MACHINES: [Machine; 8] = [
             "append taken",
             "append rejected",
             "append unknown",
+            "append outdated",
             "fence done",
             "fence conflict",
             "fence failed",
+            "fence outdated",
             "offer",
             "offer refused",
             "granted",
@@ -381,7 +383,7 @@ fn outcome_word(outcome: &Outcome, fence: bool) -> &'static str {
         (Outcome::Done, true) => "fence done",
         (Outcome::Conflict, true) => "fence conflict",
         (Outcome::Taken | Outcome::Rejected(_) | Outcome::Unknown, true) => "fence failed",
-        (Outcome::Generation(_), false) => "append of an earlier generation",
-        (Outcome::Generation(_), true) => "fence of an earlier generation",
+        (Outcome::Generation(_), false) => "append outdated",
+        (Outcome::Generation(_), true) => "fence outdated",
     }
 }

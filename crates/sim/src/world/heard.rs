@@ -11,10 +11,11 @@ use gundo_types::{EntityId, NodeId};
 use super::{Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
 
-/// A node that has been silent for this long may count as unreachable: two seconds by the fastest clock. µs
-const SILENT_US: u64 = 1_750_000;
-/// As long as that, its link must be broken, µs.
-const BROKEN_US: u64 = 250_000;
+/// A node that has been silent for this long may count as unreachable: one and a half seconds, after regular heartbeats, by the fastest
+/// clock. µs
+const SILENT_US: u64 = 1_300_000;
+/// As long as that, its link must be broken: 200 ms by the fastest clock. µs
+const BROKEN_US: u64 = 170_000;
 /// So long after the view that a node was lost, nothing of it is left, µs.
 const LOST_US: u64 = 1_500_000;
 /// For so long a node goes on if it reaches most others, but not all, and nobody can be confirmed: in leases.
