@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::SoloSettings;
+use gundo_node::{Advertise, SoloSettings};
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::layers;
+use crate::{layers, listen};
 
 /// Where a world's data lies by default.
 pub(crate) const DATA_DEFAULT: &str = "data";
@@ -22,8 +22,14 @@ pub(crate) const DATA_DEFAULT: &str = "data";
 pub struct Config {
     /// Nodes in this process (default 3): each one logic thread.
     pub nodes: u16,
-    /// Where node 1 listens (default 127.0.0.1:7600); node k listens on the port plus k−1. Port 0: any free ports.
+    /// Where the process listens (default 127.0.0.1:7600), for browsers and for the clients of all its nodes. A port alone is a port of
+    /// this machine only; `0.0.0.0:80` is port 80 of every IPv4 address. Port 0: any free port.
+    #[serde(deserialize_with = "listen::read")]
     pub listen: SocketAddr,
+    /// What clients are told of where the nodes are, if that is not the address they came by: `wss://HOST:PORT/PATH`, where
+    /// `{node}` is the node's number. Every part may be left out (default: all, which is right behind most proxies).
+    #[serde(with = "advertise")]
+    pub advertise: Advertise,
     /// The data directory (default `data` in the current directory).
     pub data: PathBuf,
     /// Seed of a new world (default: random). An old world keeps its own.
@@ -53,6 +59,7 @@ impl Default for Config {
         Self {
             nodes: solo.nodes,
             listen: solo.listen,
+            advertise: solo.advertise,
             data: PathBuf::from(DATA_DEFAULT),
             seed: None,
             page: None,
@@ -182,6 +189,20 @@ mirror! {
     } with {}
 }
 
+/// An advertised address as one text.
+mod advertise {
+    use gundo_node::Advertise;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(advertise: &Advertise, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(advertise)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Advertise, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// The configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -204,9 +225,12 @@ pub(crate) struct Flags {
     /// Nodes in this process, each one logic thread [default: 3]
     #[arg(long, value_name = "N")]
     nodes: Option<u16>,
-    /// Where node 1 listens; node k takes the port plus k-1 [default: 127.0.0.1:7600]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where the process listens, for all its nodes; a port alone is a port of this machine only [default: 127.0.0.1:7600]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen::parse)]
     listen: Option<SocketAddr>,
+    /// What clients are told of where the nodes are [default: the address they came by]
+    #[arg(long, value_name = "wss://HOST:PORT/PATH/{node}")]
+    advertise: Option<Advertise>,
     /// Directory of the world's data [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -227,6 +251,7 @@ impl Flags {
         }
         set(&mut config.nodes, &self.nodes);
         set(&mut config.listen, &self.listen);
+        set(&mut config.advertise, &self.advertise);
         set(&mut config.data, &self.data);
         config.seed = self.seed.or(config.seed);
         config.page = self.page.clone().or_else(|| config.page.take());
@@ -253,6 +278,7 @@ impl Config {
         SoloSettings {
             nodes: self.nodes,
             listen: self.listen,
+            advertise: self.advertise.clone(),
             seed: self.seed,
             io_threads: self.io_threads,
             black_box: Some(self.data.join("blackbox")),
@@ -313,6 +339,9 @@ mod tests {
         assert_eq!(config.page, Some("new".into()));
         assert_eq!((config.nodes, config.listen.port(), config.world.tick_ms), (2, 80, 50));
         assert_eq!(config.solo().world.limits.connections_max, 7);
+        let config = read("listen = 80\nadvertise = 'wss://play.example.org'\n", &Flags::default()).expect("good");
+        assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 80)));
+        assert_eq!(config.solo().advertise.to_string(), "wss://play.example.org");
         assert_eq!(config.world.grace_ms, WorldSettings::default().grace_ms);
     }
 
@@ -322,8 +351,10 @@ mod tests {
         assert!(error.contains("nodess"), "{error}");
         let error = read("[world]\ntick = 5\n", &Flags::default()).expect_err("unknown");
         assert!(error.contains("tick"), "{error}");
-        let error = read("listen = 'here'\n", &Flags::default()).expect_err("no address");
+        let error = read("listen = 'here:7x'\n", &Flags::default()).expect_err("no address");
         assert!(error.contains("listen"), "{error}");
+        let error = read("advertise = 'ftp://a'\n", &Flags::default()).expect_err("no address");
+        assert!(error.contains("ftp"), "{error}");
         let error = read("nodes = [", &Flags::default()).expect_err("no TOML");
         assert!(error.contains("bad configuration"), "{error}");
         let missing = Config::read(Some(Path::new("/nowhere/gundo.toml")), &Flags::default());

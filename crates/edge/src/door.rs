@@ -1,15 +1,16 @@
-//! The door itself: accepting, HTTP, and the upgrade to a WebSocket.
+//! The door of a front: accepting, HTTP, and the upgrade to a WebSocket of a node.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use gundo_types::NodeId;
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,9 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tungstenite::handshake::server::create_response_with_body;
 
+use crate::front::{Caller, Hall};
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
-use crate::{Caller, Shared, page};
+use crate::{Shared, page};
 
 /// How many connections beyond `connections_max` may receive `full` at the same time. The edge drops the ones after that
 /// without a message.
@@ -28,17 +30,17 @@ const TOLD_FULL_MAX: usize = 1_000;
 /// How long a client may take to send the header of a request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 
-/// Accepts clients until the edge stops.
+/// Accepts clients until the front stops.
 pub(crate) async fn run(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    hall: Arc<Hall>,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let router = router(Arc::clone(&shared)).merge(routes);
+    let permits = Arc::new(Semaphore::new(hall.settings.http_max));
+    let router = router(hall).merge(routes);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
-    let permits = Arc::new(Semaphore::new(shared.settings.http_max));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &permits) => accepted,
@@ -78,32 +80,54 @@ async fn accept(
     Ok((stream, Caller(caller), permit))
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(hall: Arc<Hall>) -> Router {
     Router::new()
-        .route("/ws", get(upgrade))
+        .route("/ws", get(any))
+        .route("/ws/{node}", get(one))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .merge(page::router())
-        .with_state(shared)
+        .with_state(hall)
 }
 
-async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.link.health() {
+async fn health(State(hall): State<Arc<Hall>>) -> Response {
+    match hall.doors.health() {
         Ok(()) => "ready\n".into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn metrics(State(hall): State<Arc<Hall>>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.link.indicators()).into_response()
+    ([(header::CONTENT_TYPE, kind)], (hall.metrics)()).into_response()
 }
 
-async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
+/// The WebSocket of any node.
+async fn any(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    let absent = || "no node of this world runs now; try again soon\n".to_owned();
+    hall.doors.any().map_or_else(|| unavailable(absent()), |edge| upgrade(edge, request))
+}
+
+/// The WebSocket of one node.
+async fn one(State(hall): State<Arc<Hall>>, Path(node): Path<String>, request: Request) -> Response {
+    let Ok(node) = node.parse::<u16>() else {
+        return (StatusCode::NOT_FOUND, "a node is a number from 1: /ws/1, /ws/2\n").into_response();
+    };
+    match hall.doors.of(NodeId(node)) {
+        Some(edge) => upgrade(edge, request),
+        None => unavailable(format!("node {node} does not run here; /ws is any node that does\n")),
+    }
+}
+
+fn unavailable(why: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response()
+}
+
+fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
     match create_response_with_body(&request, Body::empty) {
         Ok(response) => {
             let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(serve(shared, upgrade));
+            tokio::spawn(serve(edge, upgrade));
             response
         }
         Err(error) => {

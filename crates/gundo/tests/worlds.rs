@@ -131,7 +131,7 @@ async fn a_stop_tells_clients_and_keeps_everything() {
 }
 
 async fn get(world: &TestWorld, path: &str) -> String {
-    let mut stream = tokio::net::TcpStream::connect(world.edges()[0]).await.expect("the edge listens");
+    let mut stream = tokio::net::TcpStream::connect(world.address()).await.expect("the edge listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("open");
     let mut text = String::new();
@@ -276,7 +276,7 @@ fn what_would_leave_nobody_is_refused() {
 
 /// The status line and body of an HTTP request to node 1.
 async fn http(world: &TestWorld, request: &str) -> (u16, String) {
-    let mut socket = tokio::net::TcpStream::connect(world.edges()[0]).await.expect("it listens");
+    let mut socket = tokio::net::TcpStream::connect(world.address()).await.expect("it listens");
     let text = format!("{request}Host: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     socket.write_all(text.as_bytes()).await.expect("sent");
     let mut answer = String::new();

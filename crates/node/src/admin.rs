@@ -39,7 +39,7 @@ pub struct AdminNode {
     pub node: u16,
     /// Its incarnation; 0: it does not run.
     pub incarnation: u64,
-    /// Where its edge listens, or listened last.
+    /// Where clients of the same machine find its edge.
     pub address: String,
     /// `starting`, `up`, `paused`, `draining`, `restarting` or `down`.
     pub state: String,
@@ -87,7 +87,7 @@ impl From<WorldStatus> for AdminWorld {
         let node = |n: NodeStatus| AdminNode {
             node: n.node.0,
             incarnation: n.incarnation,
-            address: n.address.to_string(),
+            address: n.address,
             state: n.state.word().to_owned(),
             member: n.member,
             sessions: n.sessions,
@@ -211,7 +211,7 @@ fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Response) -> Res
         Err(refused) => {
             let status = match refused.code {
                 "unknown_node" => StatusCode::NOT_FOUND,
-                "stopped" | "storage" | "port" => StatusCode::SERVICE_UNAVAILABLE,
+                "stopped" | "storage" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
             };
             refuse(status, &refused)

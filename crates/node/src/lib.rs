@@ -8,10 +8,11 @@
 //! Inside: `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
 //! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
 //! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
-//! happened, `admin` is the operators' HTTP API, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
+//! happened, `admin` is the operators' HTTP API, `advertise` what clients are told of the nodes' addresses, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
 //! for threads that may hang, `nodes` is the start.
 
 mod admin;
+mod advertise;
 mod blackbox;
 mod blame;
 mod clock;
@@ -36,6 +37,7 @@ mod upkeep;
 mod watchdog;
 
 pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
+pub use advertise::{Advertise, BadAdvertise};
 pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::Page;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
-use gundo_edge::{Bound, Edge, EdgeFault, Page};
+use gundo_edge::{EdgeFault, Front, FrontSettings, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
@@ -54,7 +54,7 @@ pub enum WorldFault {
         /// The world's seed.
         found: u64,
     },
-    /// An edge could not open.
+    /// The process cannot listen, or an edge could not open.
     #[error(transparent)]
     Edge(#[from] EdgeFault),
     /// The journal's notes about the world are invalid.
@@ -85,7 +85,7 @@ pub enum WorldFault {
 
 /// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) ends them gracefully.
 pub struct LocalNodes {
-    edges: Vec<SocketAddr>,
+    address: SocketAddr,
     info: WorldInfo,
     stopper: Stopper,
     /// The thread that waits for the end takes it.
@@ -108,7 +108,7 @@ impl LocalNodes {
     /// Starts nodes on `journal`. `rules` makes the game for the world in it, or for the new one.
     ///
     /// # Errors
-    /// The settings, the journal, the ports or the system do not allow it.
+    /// The settings, the journal, the address or the system do not allow it.
     pub fn start(
         settings: &SoloSettings,
         journal: Arc<dyn Journal>,
@@ -129,11 +129,11 @@ impl LocalNodes {
             .build()
             .map_err(system)?;
         raise_open_files();
-        let bounds = {
+        let bound = {
             let _inside = runtime.enter();
-            bind(settings)?
+            Front::bind(settings.listen)?
         };
-        let edges = bounds.iter().map(Bound::address).collect();
+        let address = bound.address();
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
@@ -141,8 +141,18 @@ impl LocalNodes {
         let (marks, aborted) = Marks::open(settings.running.as_deref()).map_err(system)?;
         let blames = Blames::open(&journal, &aborted)?;
         let placeholder = || Arc::new(Page::placeholder(rules.name(), &info.seed.to_string()));
+        let front = {
+            let _inside = runtime.enter();
+            let page = settings.page.clone().unwrap_or_else(placeholder);
+            let rendered = recorders.clone();
+            let metrics = Box::new(move || rendered.render());
+            let routes = admin::routes(control, settings.admin_token.clone());
+            Front::start(bound, FrontSettings::new(page), metrics, routes)
+        };
         let ground = Ground {
-            page: settings.page.clone().unwrap_or_else(placeholder),
+            front,
+            address,
+            advertise: settings.advertise.clone(),
             world: Arc::new(info.settings.clone()),
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
             rules,
@@ -158,10 +168,9 @@ impl LocalNodes {
             marks: Arc::new(marks),
             blames,
             explains: settings.explains.unwrap_or(settings.listen.ip().is_loopback()),
-            routes: admin::routes(control, settings.admin_token.clone()),
         };
         let mut supervisor = Supervisor::new(ground)?;
-        if let Err(fault) = supervisor.start(bounds) {
+        if let Err(fault) = supervisor.start(settings.nodes) {
             supervisor.end(false);
             return Err(fault);
         }
@@ -172,12 +181,12 @@ impl LocalNodes {
             ended
         };
         let supervisor = Builder::new().name("gundo-supervisor".into()).spawn(run).map_err(system)?;
-        Ok(Self { edges, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
+        Ok(Self { address, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
     }
 
-    /// The address of each node's edge, in node order, as of the start.
-    pub fn edges(&self) -> &[SocketAddr] {
-        &self.edges
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The description of the world.
@@ -242,10 +251,6 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     if !(1..=NODES_MAX).contains(&settings.nodes) {
         return bad(format!("a process runs 1 to {NODES_MAX} nodes, not {}", settings.nodes));
     }
-    let port = settings.listen.port();
-    if port != 0 && port.checked_add(settings.nodes - 1).is_none() {
-        return bad(format!("{} nodes do not fit above port {port}", settings.nodes));
-    }
     let WorldSettings { tick_ms, sight_chunks: [near, middle, far], tier_ticks, tract_chunks, .. } =
         settings.world;
     if !(10..=10_000).contains(&tick_ms) {
@@ -292,17 +297,6 @@ fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
     let Some(found) = journal.meta(WORLD_MS)? else { return Ok(WorldTime(0)) };
     let ms = found.parse().map_err(|source| WorldFault::Note { key: WORLD_MS, found, source })?;
     Ok(WorldTime(ms))
-}
-
-fn bind(settings: &SoloSettings) -> Result<Vec<Bound>, EdgeFault> {
-    let address = |k: u16| {
-        let mut address = settings.listen;
-        if address.port() != 0 {
-            address.set_port(address.port() + k);
-        }
-        address
-    };
-    (0..settings.nodes).map(|k| Edge::bind(address(k))).collect()
 }
 
 /// Each client is an open file, and the usual limit is 1,024.

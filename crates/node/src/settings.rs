@@ -7,13 +7,18 @@ use std::sync::Arc;
 use gundo_edge::Page;
 use gundo_kernel::WorldSettings;
 
-/// A world in one process: nodes, ports, settings. The journal and the game are passed separately.
+use crate::advertise::Advertise;
+
+/// A world in one process: nodes, address, settings. The journal and the game are passed separately.
 #[derive(Clone, Debug)]
 pub struct SoloSettings {
     /// Nodes, 1 to 64 (default 3): each one logic thread.
     pub nodes: u16,
-    /// Where node 1 listens (default 127.0.0.1:7600); node k listens on the port plus k−1. Port 0: each on any free port.
+    /// Where the process listens (default 127.0.0.1:7600), for browsers and for the clients of all its nodes: node 2 is at `/ws/2`, and
+    /// `/ws` is any node. Port 0: any free port.
     pub listen: SocketAddr,
+    /// What clients are told of where the nodes are (default: the address they came by, and each node's path).
+    pub advertise: Advertise,
     /// Seed of a new world; `None`: random. An existing world keeps its own, and refuses to start with another.
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
@@ -45,6 +50,7 @@ impl Default for SoloSettings {
         Self {
             nodes: 3,
             listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
+            advertise: Advertise::default(),
             seed: None,
             io_threads: cores.min(8),
             admin_token: None,

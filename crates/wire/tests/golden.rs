@@ -239,8 +239,8 @@ fn frame(chunk: Chunk) -> Frame {
 fn what_clients_are_told() {
     let edges = Edges {
         edges: vec![
-            Edge { node: 1, host: String::new(), port: 7_600 },
-            Edge { node: 2, host: "b.example".into(), port: 443 },
+            Edge { node: 1, port: 7_600, path: "1".into(), ..Default::default() },
+            Edge { node: 2, host: "b.example".into(), port: 443, path: "/ws/2".into(), scheme: "wss".into() },
         ],
     };
     let chunk = Chunk { island: 1, x: -2, y: 3 };

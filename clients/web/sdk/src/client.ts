@@ -53,6 +53,16 @@ const HEADINGS = 128;
 /** Bytes of a new player's nonce. */
 const NONCE_BYTES = 16;
 
+/** An edge as the server's list names it. What is empty (or 0) is as in the URL the client came by. */
+export interface ListedEdge {
+  readonly node: number;
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  /** Without a leading slash it continues the path the client came by, less a number at its end. */
+  readonly path: string;
+}
+
 /** How to reach a world. */
 export interface ClientOptions {
   /** WebSocket URLs to start with, at least one; the server sends the others. */
@@ -61,11 +71,8 @@ export interface ClientOptions {
   readonly store?: TokenStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
-  /**
-   * Makes the URL of an edge from the server's list; default: the scheme, host (if the list has none) and path of
-   * `from`.
-   */
-  readonly edgeUrl?: (edge: { host: string; port: number }, from: string) => string;
+  /** Makes the URL of an edge from the server's list; default: what the list leaves empty is as in `from`, the URL it came by. */
+  readonly edgeUrl?: (edge: ListedEdge, from: string) => string;
   /** Clock, timers and sockets; default: the browser's. */
   readonly environment?: Environment;
 }
@@ -485,7 +492,7 @@ export class Client extends Emitter<ClientEvents> {
     this.picture.unitMm = welcome.motionUnitMm || this.picture.unitMm;
     this.welcomedAt = now;
     this.pingAt = now;
-    if (welcome.edges) this.onEdges(welcome.edges);
+    if (welcome.edges) this.onEdges(welcome.edges, welcome.node);
     this.become({ kind: "connected", node: welcome.node });
     this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq), ...this.ledger.take()]);
     if (this.statsWanted) this.transmit({ statsWanted: { on: true } });
@@ -548,10 +555,10 @@ export class Client extends Emitter<ClientEvents> {
     this.emit("watched", { kind, id, key, public: watched.public, refusal, gone: watched.gone });
   }
 
-  private onEdges(edges: Edges): void {
-    const from = this.ring.current.url;
+  private onEdges(edges: Edges, node?: number): void {
+    const from = this.ring.cameBy.url;
     const url = this.options.edgeUrl ?? defaultEdgeUrl;
-    this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })));
+    this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })), node);
     this.emit("edges", this.ring.all);
   }
 
@@ -582,10 +589,13 @@ export class Client extends Emitter<ClientEvents> {
   }
 }
 
-/** An edge without a host is on the host we connected to. */
-function defaultEdgeUrl(edge: { host: string; port: number }, from: string): string {
+/** What the list leaves empty is as we came. */
+function defaultEdgeUrl(edge: ListedEdge, from: string): string {
   const url = new URL(from);
-  if (edge.host) url.hostname = edge.host;
-  url.port = String(edge.port);
+  if (edge.scheme) url.protocol = `${edge.scheme}:`;
+  if (edge.host) url.hostname = edge.host.includes(":") ? `[${edge.host}]` : edge.host;
+  if (edge.port) url.port = String(edge.port);
+  if (edge.path.startsWith("/")) url.pathname = edge.path;
+  else if (edge.path) url.pathname = `${url.pathname.replace(/\/\d+$/, "").replace(/\/+$/, "")}/${edge.path}`;
   return url.href;
 }

@@ -29,6 +29,7 @@ export class EdgeRing {
   private list: EdgeAddress[];
   private at = 0;
   private failures = 0;
+  private first: EdgeAddress | undefined;
 
   /** `random`: a random number in [0, 1). */
   constructor(
@@ -59,17 +60,31 @@ export class EdgeRing {
     return this.list;
   }
 
+  /** The address the client came by: the edge in use when the first list arrived. What the lists leave out is taken from it. */
+  get cameBy(): EdgeAddress {
+    return this.first ?? this.current;
+  }
+
   /**
-   * The server sent its list of edges. The edge in use stays in use and in the list, even if the server did not name
-   * it: it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we
-   * have.
+   * The server sent its list of edges. Two more stay in the list even if the server did not name them. The edge in use:
+   * it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we have.
+   * And the address we came by: what the server names may not be reachable from here.
+   *
+   * `node` is the one that welcomed us. If we came by an address that the list does not name, its edge is the one in
+   * use: when it is lost, its own address is no better.
    */
-  replace(list: readonly EdgeAddress[]): void {
-    if (list.length === 0) return;
-    const here = this.current;
-    const at = list.findIndex((edge) => edge.url === here.url);
-    this.list = at < 0 ? [...list, here] : [...list];
-    this.at = at < 0 ? list.length : at;
+  replace(named: readonly EdgeAddress[], node?: number): void {
+    if (named.length === 0) return;
+    const first = this.cameBy;
+    let here = this.current;
+    const isNamed = named.some((edge) => edge.url === here.url);
+    if (!isNamed && node !== undefined) here = named.find((edge) => edge.node === node) ?? here;
+    this.list = [];
+    for (const kept of [...named, first, here]) {
+      if (!this.list.some((edge) => edge.url === kept.url)) this.list.push(kept);
+    }
+    this.first = this.list.find((edge) => edge.url === first.url);
+    this.at = this.list.findIndex((edge) => edge.url === here.url);
   }
 
   /** The connection has lasted: the next loss starts a new round, without back-off. */

@@ -52,7 +52,7 @@ impl Running {
     /// Whether another node could take over from this one.
     pub(super) fn can_spare(&self, node: NodeId) -> bool {
         let able =
-            |(n, slot): (&NodeId, &Slot)| *n != node && slot.stage == Stage::Running && slot.link.is_ready();
+            |(n, slot): (&NodeId, &Slot)| *n != node && slot.stage() == Stage::Running && slot.link.is_ready();
         self.slots.iter().any(able)
     }
 
