@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::{Advertise, SoloSettings};
+use gundo_node::{Access, Advertise, BadNetwork, Network, SoloSettings};
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -30,6 +30,12 @@ pub struct Config {
     /// `{node}` is the node's number. Every part may be left out (default: all, which is right behind most proxies).
     #[serde(with = "advertise")]
     pub advertise: Advertise,
+    /// Where metrics and the operators' requests are served, such as `127.0.0.1:7700` (default: where the process listens; then
+    /// operators must be on this machine).
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "listen::read_some")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Who may come in.
+    pub access: AccessConfig,
     /// The data directory (default `data` in the current directory).
     pub data: PathBuf,
     /// Seed of a new world (default: random). An old world keeps its own.
@@ -44,7 +50,7 @@ pub struct Config {
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
     /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: only while the world listens on
-    /// loopback, that is, in development).
+    /// loopback and was told of no proxy, that is, in development).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explains: Option<bool>,
     /// The journal.
@@ -60,6 +66,8 @@ impl Default for Config {
             nodes: solo.nodes,
             listen: solo.listen,
             advertise: solo.advertise,
+            admin_listen: None,
+            access: AccessConfig::default(),
             data: PathBuf::from(DATA_DEFAULT),
             seed: None,
             page: None,
@@ -69,6 +77,38 @@ impl Default for Config {
             journal: JournalConfig::default(),
             world: WorldConfig::default(),
         }
+    }
+}
+
+/// Who may come in: `[access]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Names by which the world may be called, such as `["play.example.org"]` (default: any name). Loopback names always.
+    pub hosts: Vec<String>,
+    /// Origins of pages that may connect besides the world's own and those of this machine, such as `["https://example.org"]`;
+    /// `["*"]`: all (default: none).
+    pub origins: Vec<String>,
+    /// Addresses of proxies whose word about the client is believed, such as `["10.0.0.0/8"]` (default: none).
+    pub trusted_proxies: Vec<ProxyConfig>,
+}
+
+/// The address of a proxy, or a network of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProxyConfig(Network);
+
+impl TryFrom<String> for ProxyConfig {
+    type Error = BadNetwork;
+
+    fn try_from(text: String) -> Result<Self, BadNetwork> {
+        text.parse().map(Self)
+    }
+}
+
+impl From<ProxyConfig> for String {
+    fn from(ProxyConfig(network): ProxyConfig) -> Self {
+        network.to_string()
     }
 }
 
@@ -231,6 +271,9 @@ pub(crate) struct Flags {
     /// What clients are told of where the nodes are [default: the address they came by]
     #[arg(long, value_name = "wss://HOST:PORT/PATH/{node}")]
     advertise: Option<Advertise>,
+    /// Where metrics and the operators' requests are served [default: where the process listens]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen::parse)]
+    admin_listen: Option<SocketAddr>,
     /// Directory of the world's data [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -253,6 +296,7 @@ impl Flags {
         set(&mut config.listen, &self.listen);
         set(&mut config.advertise, &self.advertise);
         set(&mut config.data, &self.data);
+        config.admin_listen = self.admin_listen.or(config.admin_listen);
         config.seed = self.seed.or(config.seed);
         config.page = self.page.clone().or_else(|| config.page.take());
     }
@@ -279,6 +323,8 @@ impl Config {
             nodes: self.nodes,
             listen: self.listen,
             advertise: self.advertise.clone(),
+            admin_listen: self.admin_listen,
+            access: self.access(),
             seed: self.seed,
             io_threads: self.io_threads,
             black_box: Some(self.data.join("blackbox")),
@@ -289,6 +335,12 @@ impl Config {
             page: None,
             world: self.world.clone().into(),
         }
+    }
+
+    fn access(&self) -> Access {
+        let AccessConfig { hosts, origins, trusted_proxies } = self.access.clone();
+        let trusted_proxies = trusted_proxies.into_iter().map(|ProxyConfig(network)| network).collect();
+        Access { hosts, origins, trusted_proxies }
     }
 
     pub(crate) fn journal(&self) -> JournalSettings {
@@ -342,6 +394,10 @@ mod tests {
         let config = read("listen = 80\nadvertise = 'wss://play.example.org'\n", &Flags::default()).expect("good");
         assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 80)));
         assert_eq!(config.solo().advertise.to_string(), "wss://play.example.org");
+        let text = "admin_listen = 7700\n[access]\norigins = ['*']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n";
+        let solo = read(text, &Flags::default()).expect("good").solo();
+        assert_eq!(solo.admin_listen, Some(SocketAddr::from(([127, 0, 0, 1], 7_700))));
+        assert_eq!((solo.access.origins.len(), solo.access.trusted_proxies.len()), (1, 2));
         assert_eq!(config.world.grace_ms, WorldSettings::default().grace_ms);
     }
 
@@ -355,6 +411,8 @@ mod tests {
         assert!(error.contains("listen"), "{error}");
         let error = read("advertise = 'ftp://a'\n", &Flags::default()).expect_err("no address");
         assert!(error.contains("ftp"), "{error}");
+        let error = read("[access]\ntrusted_proxies = ['here']\n", &Flags::default()).expect_err("no address");
+        assert!(error.contains("`here` is neither"), "{error}");
         let error = read("nodes = [", &Flags::default()).expect_err("no TOML");
         assert!(error.contains("bad configuration"), "{error}");
         let missing = Config::read(Some(Path::new("/nowhere/gundo.toml")), &Flags::default());

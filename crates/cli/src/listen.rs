@@ -53,17 +53,22 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::
     from.deserialize_any(Written)
 }
 
+/// Reads an address that a configuration has.
+pub(crate) fn read_some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    read(from).map(Some)
+}
+
 struct Written;
 
 impl Visitor<'_> for Written {
     type Value = SocketAddr;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("for listen an address such as 127.0.0.1:7600, or a port")
+        f.write_str("an address to listen on such as 127.0.0.1:7600, or a port")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
-        parse(text).map_err(|why| E::custom(format!("listen: {why}")))
+        parse(text).map_err(|why| E::custom(format!("no address to listen on: {why}")))
     }
 
     fn visit_i64<E: de::Error>(self, port: i64) -> Result<SocketAddr, E> {

@@ -1,8 +1,11 @@
 //! The front of a process: its one listener, with the page, health, metrics, the operators' routes, and the WebSocket of every node.
+//! Operators may have a second listener of their own.
 //!
 //! `/ws/2` is the edge of node 2, and `/ws` is that of any node that takes clients. Each [`Edge`](crate::Edge) registers here
 //! when it starts and unregisters when it ends, so the page and its origin stay the same whichever nodes run. Start at
-//! [`Front::bind`]; `door` has the listener and the routes.
+//! [`Front::bind`]; `door` has the listener and the routes, `access` says who may come in.
+
+mod access;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -16,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::page::Page;
 use crate::{EdgeFault, Shared, door};
+pub use access::{Access, BadNetwork, Caller, Network};
 
 /// Makes all metrics of the process, in Prometheus' text format.
 pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
@@ -27,12 +31,14 @@ pub struct FrontSettings {
     pub page: Arc<Page>,
     /// HTTP connections (before an upgrade) at one time (default 4,096). Beyond: new ones wait to be accepted.
     pub http_max: usize,
+    /// Who may come in (default: pages of the world itself and of this machine, and what is no page).
+    pub access: Access,
 }
 
 impl FrontSettings {
     /// The defaults, with the game's `page`.
     pub fn new(page: Arc<Page>) -> Self {
-        Self { page, http_max: 4_096 }
+        Self { page, http_max: 4_096, access: Access::default() }
     }
 }
 
@@ -49,15 +55,11 @@ impl Bound {
     }
 }
 
-/// The address an HTTP request comes from, as an extension of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller(pub SocketAddr);
-
 /// A running front. Dropping it closes its port; WebSocket connections belong to their edges and stay.
 pub struct Front {
     hall: Arc<Hall>,
     stop: watch::Sender<bool>,
-    accepting: Mutex<Option<JoinHandle<()>>>,
+    accepting: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Front {
@@ -90,19 +92,34 @@ impl Front {
     }
 
     /// Opens the front: from now on it serves the page, `metrics`, and `routes`, whose requests carry the [`Caller`] as an
-    /// extension. Clients are refused until an edge registers. Call within a tokio runtime.
-    pub fn start(bound: Bound, settings: FrontSettings, metrics: Metrics, routes: axum::Router) -> Self {
+    /// extension. With `private` it serves metrics and routes there instead, and health at both. Clients are refused until an
+    /// edge registers. Call within a tokio runtime.
+    pub fn start(
+        bound: Bound,
+        private: Option<Bound>,
+        settings: FrontSettings,
+        metrics: Metrics,
+        routes: axum::Router,
+    ) -> Self {
         let hall = Arc::new(Hall { settings, metrics, doors: Arc::default() });
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(door::run(bound.listener, Arc::clone(&hall), routes, stopped));
-        Self { hall, stop, accepting: Mutex::new(Some(accepting)) }
+        let operators = door::operators(&hall, routes);
+        let (open, shut) = match private {
+            Some(private) => (door::players(&hall), Some((private, operators))),
+            None => (door::players(&hall).merge(operators), None),
+        };
+        let mut accepting = vec![tokio::spawn(door::run(bound.listener, Arc::clone(&hall), open, false, stopped.clone()))];
+        if let Some((private, operators)) = shut {
+            accepting.push(tokio::spawn(door::run(private.listener, Arc::clone(&hall), operators, true, stopped)));
+        }
+        Self { hall, stop, accepting: Mutex::new(accepting) }
     }
 
     /// Accepts nobody any more. When this returns, the port is free; WebSocket connections stay.
     pub async fn close(&self) {
         self.stop.send_replace(true);
-        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(accepting) = accepting {
+        let accepting = std::mem::take(&mut *self.accepting.lock().unwrap_or_else(PoisonError::into_inner));
+        for accepting in accepting {
             // It ends at once; if it panicked, its listener is closed as well.
             let _ = accepting.await;
         }

@@ -33,7 +33,7 @@ use gundo_types::{ConnId, Limits, NodeId};
 
 use crate::front::Doors;
 use crate::mailbox::{Mail, Mailbox};
-pub use front::{Bound, Caller, Front, FrontSettings, Metrics};
+pub use front::{Access, BadNetwork, Bound, Caller, Front, FrontSettings, Metrics, Network};
 pub use link::{Delivery, NodeLink, Urgency};
 
 pub use metrics::Recorder;

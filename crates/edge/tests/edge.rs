@@ -86,7 +86,7 @@ impl World {
         let address = bound.address();
         let settings = FrontSettings::new(Arc::new(Page::placeholder("nothing", "1")));
         let metrics = Box::new(|| "gundo_up 1\n".to_owned());
-        let front = Arc::new(Front::start(bound, settings, metrics, axum::Router::new()));
+        let front = Arc::new(Front::start(bound, None, settings, metrics, axum::Router::new()));
         Self::behind(front, address, 1, change)
     }
 

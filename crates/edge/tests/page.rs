@@ -46,7 +46,7 @@ impl Server {
         let address = bound.address();
         let routes = axum::Router::new().route("/admin/nodes", get(async || "nodes\n"));
         let metrics = Box::new(|| "gundo_up 1\n".to_owned());
-        let front = Front::start(bound, FrontSettings::new(Arc::new(page)), metrics, routes);
+        let front = Front::start(bound, None, FrontSettings::new(Arc::new(page)), metrics, routes);
         Self { _front: front, address }
     }
 

@@ -3,7 +3,7 @@
 //! `GET /admin/nodes` lists the nodes; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
 //! `drain`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
 //! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again. Every request needs `Authorization: Bearer TOKEN` and must
-//! come from this machine. A refusal changes nothing; its answer has a status, a stable code and a sentence.
+//! come from a program on this machine, or by the address for operators only. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
 use std::sync::Arc;
 
@@ -118,8 +118,11 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
 
 async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied();
-    if !caller.is_some_and(|Caller(address)| address.ip().to_canonical().is_loopback()) {
-        let text = "nodes can be administered only from the machine they run on";
+    if !caller.is_some_and(|caller| caller.is_local || caller.is_private) {
+        let client = caller.map(|caller| caller.client);
+        tracing::debug!(?client, "a request to administer nodes was refused: it does not come from this machine");
+        let text = "nodes can be administered only by programs on the machine they run on, not through a proxy; \
+                    `admin_listen` opens an address for operators elsewhere";
         return refuse(StatusCode::FORBIDDEN, &Refused::new("not_local", text));
     }
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -40,6 +40,6 @@ pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 pub use advertise::{Advertise, BadAdvertise};
 pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
-pub use gundo_edge::Page;
+pub use gundo_edge::{Access, BadNetwork, Network, Page};
 pub use nodes::{LocalNodes, Stopper, WorldFault};
 pub use settings::{SoloSettings, WorldInfo};

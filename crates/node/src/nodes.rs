@@ -13,6 +13,7 @@ use gundo_kernel::game::Rules;
 use gundo_types::WorldTime;
 
 use crate::admin;
+use crate::advertise::Advertise;
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
 use crate::clock::{Clock, wall_ms};
@@ -129,9 +130,9 @@ impl LocalNodes {
             .build()
             .map_err(system)?;
         raise_open_files();
-        let bound = {
+        let (bound, private) = {
             let _inside = runtime.enter();
-            Front::bind(settings.listen)?
+            (Front::bind(settings.listen)?, settings.admin_listen.map(Front::bind).transpose()?)
         };
         let address = bound.address();
         let (tx, rx) = channel();
@@ -147,7 +148,8 @@ impl LocalNodes {
             let rendered = recorders.clone();
             let metrics = Box::new(move || rendered.render());
             let routes = admin::routes(control, settings.admin_token.clone());
-            Front::start(bound, FrontSettings::new(page), metrics, routes)
+            let access = settings.access.clone();
+            Front::start(bound, private, FrontSettings { access, ..FrontSettings::new(page) }, metrics, routes)
         };
         let ground = Ground {
             front,
@@ -167,7 +169,7 @@ impl LocalNodes {
             black_box: Arc::clone(&black_box),
             marks: Arc::new(marks),
             blames,
-            explains: settings.explains.unwrap_or(settings.listen.ip().is_loopback()),
+            explains: settings.explains.unwrap_or_else(|| is_development(settings)),
         };
         let mut supervisor = Supervisor::new(ground)?;
         if let Err(fault) = supervisor.start(settings.nodes) {
@@ -297,6 +299,12 @@ fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
     let Some(found) = journal.meta(WORLD_MS)? else { return Ok(WorldTime(0)) };
     let ms = found.parse().map_err(|source| WorldFault::Note { key: WORLD_MS, found, source })?;
     Ok(WorldTime(ms))
+}
+
+/// Whether only people at this machine can come, as far as the settings tell.
+fn is_development(settings: &SoloSettings) -> bool {
+    let knows_proxies = !settings.access.trusted_proxies.is_empty() || !settings.access.hosts.is_empty();
+    settings.listen.ip().is_loopback() && !knows_proxies && settings.advertise == Advertise::default()
 }
 
 /// Each client is an open file, and the usual limit is 1,024.

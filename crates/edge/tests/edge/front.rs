@@ -1,5 +1,7 @@
 //! The front: what it serves itself, and which node's edge a client gets.
 
+use gundo_edge::Caller;
+
 use super::*;
 
 #[tokio::test]
@@ -100,4 +102,60 @@ async fn a_killed_node_cuts_its_own_clients_only_and_its_path_says_so() {
     assert!(come_by(&one, "/ws/2").await.is_ok());
     drop(again);
     assert!(come_by(&one, "/ws/2").await.is_err());
+}
+
+/// The status of an upgrade at `/ws` with these lines in its head.
+async fn upgrade_with(address: SocketAddr, lines: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("the front listens");
+    let request = format!(
+        "GET /ws HTTP/1.1\r\n{lines}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("open");
+    let mut answer = [0; 512];
+    let n = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("an answer").expect("cleanly");
+    String::from_utf8_lossy(&answer[..n]).into_owned()
+}
+
+#[tokio::test]
+async fn a_page_connects_to_the_world_it_comes_from_and_to_no_other() {
+    let world = World::start(|_| {});
+    let host = "Host: play.example.org:7600\r\n";
+    for origin in ["", "Origin: http://play.example.org:7600\r\n", "Origin: http://localhost:3000\r\n"] {
+        let answer = upgrade_with(world.address, &format!("{host}{origin}")).await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{origin}: {answer}");
+    }
+    let answer = upgrade_with(world.address, &format!("{host}Origin: https://evil.example\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("pages of https://evil.example"), "{answer}");
+}
+
+#[tokio::test]
+async fn operators_may_have_an_address_of_their_own() {
+    let bind = || Front::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let (open, private) = (bind(), bind());
+    let (players, operators) = (open.address(), private.address());
+    let mut settings = FrontSettings::new(Arc::new(Page::placeholder("nothing", "1")));
+    settings.access.hosts.push("play.example.org".into());
+    let routes = axum::Router::new().route(
+        "/admin/nodes",
+        axum::routing::get(async |axum::Extension(caller): axum::Extension<Caller>| format!("{caller:?}")),
+    );
+    let metrics = Box::new(|| "gundo_up 1\n".to_owned());
+    let front = Front::start(open, Some(private), settings, metrics, routes);
+    let ask = async |address, path: &str, host: &str| {
+        http(address, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+    };
+    for path in ["/metrics", "/admin/nodes"] {
+        assert!(ask(players, path, "localhost").await.starts_with("HTTP/1.1 404"), "{path}");
+        let answer = ask(operators, path, "localhost").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    assert!(ask(operators, "/admin/nodes", "localhost").await.contains("is_private: true"));
+    assert!(ask(operators, "/", "localhost").await.starts_with("HTTP/1.1 404"), "players have their own");
+    let answer = ask(players, "/", "evil.example").await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("the name evil.example"), "{answer}");
+    assert!(ask(players, "/", "play.example.org").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(players, "/healthz", "192.0.2.1").await.starts_with("HTTP/1.1 503"), "no node runs: told to all");
+    front.close().await;
+    assert!(TcpStream::connect(operators).await.is_err() && TcpStream::connect(players).await.is_err());
 }
