@@ -391,10 +391,12 @@ mod tests {
         assert_eq!(config.page, Some("new".into()));
         assert_eq!((config.nodes, config.listen.port(), config.world.tick_ms), (2, 80, 50));
         assert_eq!(config.solo().world.limits.connections_max, 7);
-        let config = read("listen = 80\nadvertise = 'wss://play.example.org'\n", &Flags::default()).expect("good");
+        let config =
+            read("listen = 80\nadvertise = 'wss://play.example.org'\n", &Flags::default()).expect("good");
         assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 80)));
         assert_eq!(config.solo().advertise.to_string(), "wss://play.example.org");
-        let text = "admin_listen = 7700\n[access]\norigins = ['*']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n";
+        let text =
+            "admin_listen = 7700\n[access]\norigins = ['*']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n";
         let solo = read(text, &Flags::default()).expect("good").solo();
         assert_eq!(solo.admin_listen, Some(SocketAddr::from(([127, 0, 0, 1], 7_700))));
         assert_eq!((solo.access.origins.len(), solo.access.trusted_proxies.len()), (1, 2));
@@ -411,7 +413,8 @@ mod tests {
         assert!(error.contains("listen"), "{error}");
         let error = read("advertise = 'ftp://a'\n", &Flags::default()).expect_err("no address");
         assert!(error.contains("ftp"), "{error}");
-        let error = read("[access]\ntrusted_proxies = ['here']\n", &Flags::default()).expect_err("no address");
+        let error =
+            read("[access]\ntrusted_proxies = ['here']\n", &Flags::default()).expect_err("no address");
         assert!(error.contains("`here` is neither"), "{error}");
         let error = read("nodes = [", &Flags::default()).expect_err("no TOML");
         assert!(error.contains("bad configuration"), "{error}");

@@ -35,7 +35,9 @@ pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
         "" | "*" => Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         "[*]" => Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
         // The system would take it for an IPv4 address.
-        _ if host.bytes().all(|b| b.is_ascii_digit()) => Err(format!("`{text}`: a port is a number up to 65535")),
+        _ if host.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(format!("`{text}`: a port is a number up to 65535"))
+        }
         _ => resolve(host, port),
     }
 }

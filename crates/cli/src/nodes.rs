@@ -155,7 +155,8 @@ impl Admin {
             Ok(response) => response,
             Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
                 let authority = &self.authority;
-                let why = format!("no world answers at {authority}: is it running? Give its address with --url");
+                let why =
+                    format!("no world answers at {authority}: is it running? Give its address with --url");
                 return Err(why.into());
             }
             Err(error) => return Err(format!("{url}: {error}").into()),

@@ -140,8 +140,18 @@ mod tests {
 
     #[test]
     fn what_is_no_address_says_why() {
-        for url in ["", "ws://", "localhost", "[::1", "[::1]x:1",  "ws://:7600", "ws://a:0", "ws://a:70000", "wss://a:1", "[::1]"]
-        {
+        for url in [
+            "",
+            "ws://",
+            "localhost",
+            "[::1",
+            "[::1]x:1",
+            "ws://:7600",
+            "ws://a:0",
+            "ws://a:70000",
+            "wss://a:1",
+            "[::1]",
+        ] {
             let error = url.parse::<Address>().expect_err(url);
             assert!(error.to_string().contains("ws://host:port"), "{error}");
         }

@@ -459,7 +459,11 @@ fn a_list_without_the_edge_in_use_leads_away_from_it() {
     s.handle_open(at(58));
     s.handle_message(at(59), welcome(b"t2", 1));
     s.handle_message(at(60), list(&[2, 3]));
-    assert_eq!((s.edges(), s.edge()), (&[edge(2), edge(3), edge(1)][..], &went), "where it came by stays the last resort");
+    assert_eq!(
+        (s.edges(), s.edge()),
+        (&[edge(2), edge(3), edge(1)][..], &went),
+        "where it came by stays the last resort"
+    );
 }
 
 #[test]

@@ -108,9 +108,16 @@ impl Front {
             Some(private) => (door::players(&hall), Some((private, operators))),
             None => (door::players(&hall).merge(operators), None),
         };
-        let mut accepting = vec![tokio::spawn(door::run(bound.listener, Arc::clone(&hall), open, false, stopped.clone()))];
+        let mut accepting =
+            vec![tokio::spawn(door::run(bound.listener, Arc::clone(&hall), open, false, stopped.clone()))];
         if let Some((private, operators)) = shut {
-            accepting.push(tokio::spawn(door::run(private.listener, Arc::clone(&hall), operators, true, stopped)));
+            accepting.push(tokio::spawn(door::run(
+                private.listener,
+                Arc::clone(&hall),
+                operators,
+                true,
+                stopped,
+            )));
         }
         Self { hall, stop, accepting: Mutex::new(accepting) }
     }

@@ -152,7 +152,9 @@ impl Edge {
             threads: grounds.iter().map(|ground| IoThread::new(Arc::clone(&ground.mailbox))).collect(),
         });
         // From here on, even on an error, the threads that run end with the handle.
-        let edge = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared), doors: Arc::clone(front.doors()) }) };
+        let edge = Self {
+            handle: Arc::new(Handle { shared: Arc::clone(&shared), doors: Arc::clone(front.doors()) }),
+        };
         for (index, ground) in grounds.into_iter().enumerate() {
             let thread = io::Thread::new(index, ground, Arc::clone(&shared));
             let name = format!("gundo-io-{node}");

@@ -104,11 +104,8 @@ impl World {
         let mut settings = EdgeSettings::new(NodeId(node), 1, Limits::default());
         change(&mut settings);
         let (sender, inbox) = mpsc::unbounded_channel();
-        let node = Arc::new(Fake {
-            inbox: sender,
-            full: AtomicBool::new(false),
-            sick: AtomicBool::new(false),
-        });
+        let node =
+            Arc::new(Fake { inbox: sender, full: AtomicBool::new(false), sick: AtomicBool::new(false) });
         let recorder = Reasons::default();
         let reasons = Arc::clone(&recorder.0);
         let link = Arc::clone(&node) as Arc<dyn NodeLink>;

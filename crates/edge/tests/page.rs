@@ -112,8 +112,10 @@ async fn a_file_that_has_not_changed_is_not_sent_again() {
 #[tokio::test]
 async fn the_server_answers_its_own_paths_and_unknown_ones_with_a_word() {
     let server = Server::start(embedded());
-    assert_eq!(server.get("/ws").await.status(), "426");
-    assert_eq!(server.get("/healthz").await.text(), "ready\n");
+    for path in ["/ws", "/ws/1"] {
+        assert_eq!(server.get(path).await.status(), "503", "no node runs behind this page");
+    }
+    assert_eq!(server.get("/healthz").await.text(), "no node runs\n");
     assert_eq!(server.get("/metrics").await.text(), "gundo_up 1\n");
     assert_eq!(server.get("/admin/nodes").await.text(), "nodes\n");
     let sdk = server.get("/gundo.js").await;

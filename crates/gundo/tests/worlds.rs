@@ -307,7 +307,9 @@ async fn operators_need_the_token_and_get_clear_answers() {
         assert!(status == wanted && body.contains(code), "{line}: {status} {body}");
     }
     // A proxy on this machine makes nobody a program on this machine, token or not.
-    for head in ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 proxy", "X-Real-IP: 127.0.0.1"] {
+    for head in
+        ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 proxy", "X-Real-IP: 127.0.0.1"]
+    {
         let request = format!("POST /admin/nodes/2/kill HTTP/1.1\r\n{head}\r\n{bearer}");
         let (status, body) = http(&world, &request).await;
         assert!(status == 403 && body.contains("not_local"), "{head}: {status} {body}");

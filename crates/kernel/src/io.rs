@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time};
+use gundo_types::{
+    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time,
+};
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 

@@ -120,7 +120,10 @@ async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Ne
     let caller = request.extensions().get::<Caller>().copied();
     if !caller.is_some_and(|caller| caller.is_local || caller.is_private) {
         let client = caller.map(|caller| caller.client);
-        tracing::debug!(?client, "a request to administer nodes was refused: it does not come from this machine");
+        tracing::debug!(
+            ?client,
+            "a request to administer nodes was refused: it does not come from this machine"
+        );
         let text = "nodes can be administered only by programs on the machine they run on, not through a proxy; \
                     `admin_listen` opens an address for operators elsewhere";
         return refuse(StatusCode::FORBIDDEN, &Refused::new("not_local", text));

@@ -22,7 +22,9 @@ pub struct Advertise {
 
 /// Why a text says nothing that clients could be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no address to tell clients: {why} (expected wss://HOST:PORT/PATH, {{node}} being the node's number)")]
+#[error(
+    "`{given}` is no address to tell clients: {why} (expected wss://HOST:PORT/PATH, {{node}} being the node's number)"
+)]
 pub struct BadAdvertise {
     given: String,
     why: &'static str,
@@ -64,7 +66,9 @@ impl FromStr for Advertise {
             None => authority.find(':').map_or((authority, ""), |at| authority.split_at(at)),
         };
         let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().ok().filter(|p| *p != 0).ok_or_else(|| bad("the port is 1 to 65535"))?,
+            Some(port) => {
+                port.parse().ok().filter(|p| *p != 0).ok_or_else(|| bad("the port is 1 to 65535"))?
+            }
             None if port.is_empty() => usual,
             None => return Err(bad("more than a port after the IPv6 address")),
         };

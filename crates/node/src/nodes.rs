@@ -149,7 +149,13 @@ impl LocalNodes {
             let metrics = Box::new(move || rendered.render());
             let routes = admin::routes(control, settings.admin_token.clone());
             let access = settings.access.clone();
-            Front::start(bound, private, FrontSettings { access, ..FrontSettings::new(page) }, metrics, routes)
+            Front::start(
+                bound,
+                private,
+                FrontSettings { access, ..FrontSettings::new(page) },
+                metrics,
+                routes,
+            )
         };
         let ground = Ground {
             front,

@@ -32,7 +32,7 @@ fn it_plays_restarts_nodes_and_stops_when_the_pipe_of_its_log_is_full() {
     let data = tempfile::tempdir().expect("a directory");
     let (mut unread, mut log) = std::io::pipe().expect("a pipe");
     log.write_all(&[b'x'; PIPE_BYTES]).expect("it fits");
-    let mut server = Server::start_logging(data.path(), 0, 3, log.into());
+    let mut server = Server::start_with(data.path(), 0, 3, &[], log.into());
     let url = format!("http://127.0.0.1:{}", server.port);
     let nodes = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));

@@ -106,7 +106,9 @@ impl Access {
         };
         match is_loopback(name) || self.hosts.iter().any(is_it) {
             true => Ok(()),
-            false => Err(format!("this world does not go by the name {called}; `hosts` in its settings has its names\n")),
+            false => Err(format!(
+                "this world does not go by the name {called}; `hosts` in its settings has its names\n"
+            )),
         }
     }
 
@@ -146,7 +148,8 @@ impl Access {
         let passed = || text(headers, &HeaderName::from_static("x-forwarded-host"));
         let passed = if self.trusts(peer.ip().to_canonical()) { passed() } else { None };
         // The first proxy heard it from the client.
-        let first = passed.and_then(|all| all.split(',').next()).map(str::trim).filter(|host| !host.is_empty());
+        let first =
+            passed.and_then(|all| all.split(',').next()).map(str::trim).filter(|host| !host.is_empty());
         first.or_else(|| text(headers, &header::HOST))
     }
 
@@ -213,7 +216,8 @@ fn same_origin(a: &str, b: &str) -> bool {
 
 fn is_loopback(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    let is_named = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+    let is_named =
+        name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
     is_named || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
@@ -226,7 +230,9 @@ mod tests {
     use super::*;
 
     fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
-        all.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value"))).collect()
+        all.iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
+            .collect()
     }
 
     fn at(ip: &str) -> SocketAddr {
@@ -317,21 +323,28 @@ mod tests {
             assert!(!comes(&open, origin, host), "{origin} to {host}");
         }
         assert!(open.admits_origin(at("192.0.2.1"), &headers(&[("host", "x")])).is_ok(), "what is no page");
-        let listing = Access { origins: vec!["https://example.org/".into(), "null".into()], ..Access::default() };
+        let listing =
+            Access { origins: vec!["https://example.org/".into(), "null".into()], ..Access::default() };
         assert!(comes(&listing, "https://example.org", "x") && comes(&listing, "null", "x"));
         assert!(!comes(&listing, "http://example.org", "x"));
         let all = Access { origins: vec!["*".into()], ..Access::default() };
         assert!(comes(&all, "https://evil.example", "x"));
         // The name that a trusted proxy was called by.
-        let passed = [("origin", "https://play.example.org"), ("host", "inner"), ("x-forwarded-host", "play.example.org")];
+        let passed = [
+            ("origin", "https://play.example.org"),
+            ("host", "inner"),
+            ("x-forwarded-host", "play.example.org"),
+        ];
         assert!(open.admits_origin(at("10.0.0.1"), &headers(&passed)).is_err());
         assert!(trusting(&["10.0.0.1"]).admits_origin(at("10.0.0.1"), &headers(&passed)).is_ok());
     }
 
     #[test]
     fn a_world_goes_by_its_names_and_those_of_this_machine() {
-        let listing = Access { hosts: vec!["play.example.org".into(), "other:8080".into()], ..Access::default() };
-        let called = |access: &Access, host: &str| access.admits_host(at("192.0.2.1"), &headers(&[("host", host)]));
+        let listing =
+            Access { hosts: vec!["play.example.org".into(), "other:8080".into()], ..Access::default() };
+        let called =
+            |access: &Access, host: &str| access.admits_host(at("192.0.2.1"), &headers(&[("host", host)]));
         for host in ["play.example.org", "PLAY.example.org:81", "other:8080", "localhost:1", "[::1]:7600"] {
             assert_eq!(called(&listing, host), Ok(()), "{host}");
         }

@@ -13,7 +13,10 @@ async fn health_and_metrics_are_served() {
     assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
     world.node.sick.store(true, Ordering::Relaxed);
     let sick = get("/healthz").await;
-    assert!(sick.starts_with("HTTP/1.1 503") && sick.ends_with("node 1: the journal is being read\n"), "{sick}");
+    assert!(
+        sick.starts_with("HTTP/1.1 503") && sick.ends_with("node 1: the journal is being read\n"),
+        "{sick}"
+    );
     let other = world.another(2);
     assert!(get("/healthz").await.starts_with("HTTP/1.1 200"), "clients can play");
     drop(other);
@@ -113,7 +116,8 @@ async fn upgrade_with(address: SocketAddr, lines: &str) -> String {
     );
     stream.write_all(request.as_bytes()).await.expect("open");
     let mut answer = [0; 512];
-    let n = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("an answer").expect("cleanly");
+    let n =
+        tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("an answer").expect("cleanly");
     String::from_utf8_lossy(&answer[..n]).into_owned()
 }
 
@@ -126,7 +130,10 @@ async fn a_page_connects_to_the_world_it_comes_from_and_to_no_other() {
         assert!(answer.starts_with("HTTP/1.1 101"), "{origin}: {answer}");
     }
     let answer = upgrade_with(world.address, &format!("{host}Origin: https://evil.example\r\n")).await;
-    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("pages of https://evil.example"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.contains("pages of https://evil.example"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -150,12 +157,15 @@ async fn operators_may_have_an_address_of_their_own() {
         let answer = ask(operators, path, "localhost").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     }
-    assert!(ask(operators, "/admin/nodes", "localhost").await.contains("is_private: true"));
+    assert!(ask(operators, "/admin/nodes", "10.0.0.5:7700").await.contains("is_private: true"));
     assert!(ask(operators, "/", "localhost").await.starts_with("HTTP/1.1 404"), "players have their own");
     let answer = ask(players, "/", "evil.example").await;
     assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("the name evil.example"), "{answer}");
     assert!(ask(players, "/", "play.example.org").await.starts_with("HTTP/1.1 200"));
-    assert!(ask(players, "/healthz", "192.0.2.1").await.starts_with("HTTP/1.1 503"), "no node runs: told to all");
+    assert!(
+        ask(players, "/healthz", "192.0.2.1").await.starts_with("HTTP/1.1 503"),
+        "no node runs: told to all"
+    );
     front.close().await;
     assert!(TcpStream::connect(operators).await.is_err() && TcpStream::connect(players).await.is_err());
 }

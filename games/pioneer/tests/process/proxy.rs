@@ -35,7 +35,10 @@ fn play_through(server: &Server, port: u16) {
             server.pioneer(&["kill", "1"]);
             assert!(http(port, "/").starts_with("HTTP/1.1 200"), "the page is there while node 1 is down");
             let refused = http(port, "/admin/nodes");
-            assert!(refused.starts_with("HTTP/1.1 40"), "a proxy on this machine makes nobody an operator: {refused}");
+            assert!(
+                refused.starts_with("HTTP/1.1 40"),
+                "a proxy on this machine makes nobody an operator: {refused}"
+            );
             server.pioneer(&["add"]);
             all_up();
             server.pioneer(&["drain", "2"]);
@@ -59,7 +62,7 @@ fn nothing_is_lost_behind_a_proxy() {
     let proxy = Forwarder::start(server.port);
     play_through(&server, proxy.port);
     let refused = http(proxy.port, "/admin/nodes");
-    assert!(refused.contains("not_local"), "{refused}");
+    assert!(refused.contains("not_local"), "a proxy on this machine makes nobody local: {refused}");
     let paths = proxy.paths.lock().expect("no panic").clone();
     for path in ["/ws", "/ws/1", "/ws/2", "/ws/3"] {
         assert!(paths.iter().any(|taken| taken == path), "nobody came by {path}: {paths:?}");
@@ -84,6 +87,16 @@ fn nothing_is_lost_behind_nginx_with_the_configuration_of_the_guide() {
         let came = |line: &String| line.contains(path) && line.contains(" 101 ");
         assert!(lines.iter().any(came), "nobody came by {path}");
     }
+}
+
+/// The operator advertises an address that no client reaches: they have the one they came by.
+#[test]
+fn an_address_that_nobody_reaches_keeps_nobody_out() {
+    let data = tempfile::tempdir().expect("a directory");
+    // Nobody listens on port 1.
+    let flags = ["--advertise", "ws://127.0.0.1:1/ws/{node}"];
+    let server = Server::start_with(data.path(), 0, 3, &flags, Stdio::piped());
+    play_through(&server, server.port);
 }
 
 /// A proxy that knows no more of HTTP than the head of a request. It says for whom it forwards, as proxies do.

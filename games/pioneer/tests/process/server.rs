@@ -19,13 +19,15 @@ impl Server {
     }
 
     pub(crate) fn start_nodes(data: &Path, port: u16, nodes: u16) -> Self {
-        Self::start_logging(data, port, nodes, Stdio::piped())
+        Self::start_with(data, port, nodes, &[], Stdio::piped())
     }
 
-    pub(crate) fn start_logging(data: &Path, port: u16, nodes: u16, log: Stdio) -> Self {
+    /// With more flags, and its log in `log`.
+    pub(crate) fn start_with(data: &Path, port: u16, nodes: u16, more: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
-            .args(["--nodes", &nodes.to_string(), "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .args(["--nodes", &nodes.to_string(), "--listen", &port.to_string(), "--data"])
             .arg(data)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
