@@ -8,7 +8,8 @@
 //! Inside: `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
 //! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
 //! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
-//! happened, `admin` is the operators' HTTP API, `advertise` what clients are told of the nodes' addresses, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
+//! happened, `admin` is the operators' HTTP API, `advertise` what clients are told of the nodes' addresses,
+//! `entrance` the way in, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
 //! for threads that may hang, `nodes` is the start.
 
 mod admin;
@@ -19,6 +20,7 @@ mod clock;
 mod control;
 mod driver;
 mod end;
+mod entrance;
 mod inbox;
 mod indicators;
 mod machine;

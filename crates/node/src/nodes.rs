@@ -6,18 +6,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
-use gundo_edge::{EdgeFault, Front, FrontSettings, Page};
+use gundo_edge::{EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
 use gundo_types::WorldTime;
 
-use crate::admin;
-use crate::advertise::Advertise;
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
 use crate::clock::{Clock, wall_ms};
 use crate::control::Control;
+use crate::entrance::{Entrance, is_development};
 use crate::indicators::Recorders;
 use crate::marks::Marks;
 use crate::mesh::Mesh;
@@ -123,18 +122,10 @@ impl LocalNodes {
         if game != rules.name() {
             return Err(WorldFault::OtherGame { found: game, expected: rules.name().to_owned() });
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.io_threads)
-            .thread_name("gundo-io")
-            .enable_all()
-            .build()
-            .map_err(system)?;
+        let runtime = io_runtime(settings).map_err(system)?;
         raise_open_files();
-        let (bound, private) = {
-            let _inside = runtime.enter();
-            (Front::bind(settings.listen)?, settings.admin_listen.map(Front::bind).transpose()?)
-        };
-        let address = bound.address();
+        let entrance = Entrance::bind(settings, &runtime)?;
+        let address = entrance.address();
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
@@ -142,23 +133,9 @@ impl LocalNodes {
         let (marks, aborted) = Marks::open(settings.running.as_deref()).map_err(system)?;
         let blames = Blames::open(&journal, &aborted)?;
         let placeholder = || Arc::new(Page::placeholder(rules.name(), &info.seed.to_string()));
-        let front = {
-            let _inside = runtime.enter();
-            let page = settings.page.clone().unwrap_or_else(placeholder);
-            let rendered = recorders.clone();
-            let metrics = Box::new(move || rendered.render());
-            let routes = admin::routes(control, settings.admin_token.clone());
-            let access = settings.access.clone();
-            Front::start(
-                bound,
-                private,
-                FrontSettings { access, ..FrontSettings::new(page) },
-                metrics,
-                routes,
-            )
-        };
+        let page = settings.page.clone().unwrap_or_else(placeholder);
         let ground = Ground {
-            front,
+            front: entrance.open(settings, &runtime, page, recorders.clone(), control),
             address,
             advertise: settings.advertise.clone(),
             world: Arc::new(info.settings.clone()),
@@ -307,10 +284,10 @@ fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
     Ok(WorldTime(ms))
 }
 
-/// Whether only people at this machine can come, as far as the settings tell.
-fn is_development(settings: &SoloSettings) -> bool {
-    let knows_proxies = !settings.access.trusted_proxies.is_empty() || !settings.access.hosts.is_empty();
-    settings.listen.ip().is_loopback() && !knows_proxies && settings.advertise == Advertise::default()
+/// The threads that accept and speak HTTP.
+fn io_runtime(settings: &SoloSettings) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(settings.io_threads).thread_name("gundo-io").enable_all().build()
 }
 
 /// Each client is an open file, and the usual limit is 1,024.

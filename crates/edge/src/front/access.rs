@@ -139,8 +139,7 @@ impl Access {
         let Some((called, called_port)) = self.host(peer, headers).map(split) else { return false };
         // Some proxies pass the name on without its port.
         let usual = usual_port(scheme);
-        name.eq_ignore_ascii_case(called)
-            && (called_port.is_none() || called_port.or(usual) == port.or(usual))
+        name.eq_ignore_ascii_case(called) && called_port.is_none_or(|called| Some(called) == port.or(usual))
     }
 
     /// The name that the client called: a trusted proxy may have called another.
