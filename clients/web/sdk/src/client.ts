@@ -8,7 +8,7 @@
  */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { WorldClock } from "./clock.js";
-import { EdgeRing, type EdgeAddress } from "./edges.js";
+import { EdgeRing, edgeUrl, type EdgeAddress, type ListedEdge } from "./edges.js";
 import { Emitter } from "./emitter.js";
 import { browserEnvironment, type Environment, type Socket } from "./environment.js";
 import {
@@ -52,16 +52,6 @@ const BROKEN_MS = 3_000;
 const HEADINGS = 128;
 /** Bytes of a new player's nonce. */
 const NONCE_BYTES = 16;
-
-/** An edge as the server's list names it. What is empty (or 0) is as in the URL the client came by. */
-export interface ListedEdge {
-  readonly node: number;
-  readonly scheme: string;
-  readonly host: string;
-  readonly port: number;
-  /** Without a leading slash it continues the path the client came by, less a number at its end. */
-  readonly path: string;
-}
 
 /** How to reach a world. */
 export interface ClientOptions {
@@ -557,7 +547,7 @@ export class Client extends Emitter<ClientEvents> {
 
   private onEdges(edges: Edges, node?: number): void {
     const from = this.ring.cameBy.url;
-    const url = this.options.edgeUrl ?? defaultEdgeUrl;
+    const url = this.options.edgeUrl ?? edgeUrl;
     this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })), node);
     this.emit("edges", this.ring.all);
   }
@@ -587,15 +577,4 @@ export class Client extends Emitter<ClientEvents> {
     ownMotion.updates++;
     this.ownSeen = { at: now, tick: entity.tick, moving: entity.body.speed > 0 };
   }
-}
-
-/** What the list leaves empty is as we came. */
-function defaultEdgeUrl(edge: ListedEdge, from: string): string {
-  const url = new URL(from);
-  if (edge.scheme) url.protocol = `${edge.scheme}:`;
-  if (edge.host) url.hostname = edge.host.includes(":") ? `[${edge.host}]` : edge.host;
-  if (edge.port) url.port = String(edge.port);
-  if (edge.path.startsWith("/")) url.pathname = edge.path;
-  else if (edge.path) url.pathname = `${url.pathname.replace(/\/\d+$/, "").replace(/\/+$/, "")}/${edge.path}`;
-  return url.href;
 }

@@ -16,6 +16,16 @@ const FIRST_MS = 200;
 /** Longest wait between two rounds, ms: a person is looking. */
 const LONGEST_MS = 4_000;
 
+/** An edge as the server's list names it. What is empty (or 0) is as in the URL the client came by. */
+export interface ListedEdge {
+  readonly node: number;
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  /** Without a leading slash it continues the path the client came by, less a number at its end. */
+  readonly path: string;
+}
+
 /** An edge a client can connect to. */
 export interface EdgeAddress {
   /** The node it belongs to; undefined until a Welcome brings the list. */
@@ -113,4 +123,15 @@ export class EdgeRing {
   private pause(nth: number): number {
     return Math.min(FIRST_MS * 2 ** Math.min(nth, 16), LONGEST_MS) * (0.5 + this.random() / 2);
   }
+}
+
+/** The URL of an edge of the list, for a client that came by `from`: what the list leaves empty is as there. */
+export function edgeUrl(edge: ListedEdge, from: string): string {
+  const url = new URL(from);
+  if (edge.scheme) url.protocol = `${edge.scheme}:`;
+  if (edge.host) url.hostname = edge.host.includes(":") ? `[${edge.host}]` : edge.host;
+  if (edge.port) url.port = String(edge.port);
+  if (edge.path.startsWith("/")) url.pathname = edge.path;
+  else if (edge.path) url.pathname = `${url.pathname.replace(/\/\d+$/, "").replace(/\/+$/, "")}/${edge.path}`;
+  return url.href;
 }

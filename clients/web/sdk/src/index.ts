@@ -1,11 +1,11 @@
 /**
  * `@gundo/client`: the client SDK for worlds that run on the Gundo server engine. Start with {@link Client}.
  */
-export { Client, PROTOCOL, type ClientEvents, type ClientOptions, type ListedEdge, type Me, type Move, type OwnMotion } from "./client.js";
+export { Client, PROTOCOL, type ClientEvents, type ClientOptions, type Me, type Move, type OwnMotion } from "./client.js";
 export type { Watched } from "./watched.js";
 export { chunkKey, entityKey, Picture, type ChunkRef, type Entity, type PictureEvents } from "./picture.js";
 export { WorldClock } from "./clock.js";
-export { type EdgeAddress } from "./edges.js";
+export { type EdgeAddress, type ListedEdge } from "./edges.js";
 export { Emitter } from "./emitter.js";
 export { browserEnvironment, type Environment, type Socket, type SocketEvents } from "./environment.js";
 export { Refusal } from "./refusal.js";
