@@ -34,7 +34,7 @@ pub(crate) struct JournalStats {
     pub(crate) events: u64,
 }
 
-/// Runs a world on any free ports. Prints `ready URL` when it listens, then answers each line of its stdin: `stats`,
+/// Runs a world on any free port. Prints `ready URL` when it listens, then answers each line of its stdin: `stats`,
 /// `nodes`, `add`, `rollout`, and `kill N`, `pause N`, `resume N`, `drain N`, whose answer is `done` or `refused CODE`.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let journal = Arc::new(gundo_journal_sqlite::open(&args.data, Settings::default())?);
@@ -45,7 +45,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
         settings.world.follow_after_ms = 0;
     }
     let nodes = LocalNodes::start(&settings, journal.clone(), |_| game::rules())?;
-    say(&format!("ready ws://{}", nodes.edges()[0]))?;
+    say(&format!("ready ws://{}", nodes.address()))?;
     let control = nodes.control();
     for line in std::io::stdin().lock().lines() {
         let line = line?;

@@ -99,7 +99,7 @@ pub(crate) fn soak(args: &SoakArgs) -> Result<(), Failure> {
     // Small enough to be an island of the simulator's game, which knows the value of its events.
     let world_seed = args.seed % 4;
     let nodes = start(dir.path(), world_seed)?;
-    let edges = nodes.edges().iter().map(|edge| format!("ws://{edge}").parse());
+    let edges = (1..=NODES).map(|node| format!("ws://{}/ws/{node}", nodes.address()).parse());
     let mut config = BotsConfig::new(args.bots, edges.collect::<Result<_, _>>()?);
     (config.settle_seconds, config.drain_seconds, config.watch_others) = (1.0, 60.0, true);
     let minds = if args.busy { Minds::busy() } else { Minds::default() };

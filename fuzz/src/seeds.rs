@@ -240,7 +240,7 @@ fn welcome() -> Welcome {
 }
 
 fn edge(node: u32, host: &str) -> Edge {
-    Edge { node, host: host.into(), port: 7_599 + node }
+    Edge { node, host: host.into(), port: 7_599 + node, path: node.to_string(), scheme: String::new() }
 }
 
 fn chunk() -> Chunk {

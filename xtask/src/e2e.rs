@@ -1,6 +1,6 @@
 //! The end-to-end test: a real server with three nodes and real browsers that play in it, for each game.
 //!
-//! The scenes are in `clients/web/e2e`. This module prepares the stage: free ports, a fresh data directory, and a server
+//! The scenes are in `clients/web/e2e`. This module prepares the stage: a free port, a fresh data directory, and a server
 //! that is up before the first scene and gone after the last.
 
 use std::io::{Read, Write};
@@ -35,10 +35,9 @@ pub(crate) fn run_all() -> Done {
 fn play(target: &Path, game: &str, script: &str, chromium: &str) -> Done {
     let data = Directory::fresh(&target.join("e2e"))?;
     let server = Server::start(&target.join("debug").join(game), &data.path)?;
-    let urls: Vec<String> = server.ports().map(|port| format!("http://127.0.0.1:{port}")).collect();
     let played = run(web::in_web("node")
         .arg(script)
-        .env("GUNDO_URLS", urls.join(","))
+        .env("GUNDO_URL", format!("http://127.0.0.1:{}", server.port))
         .env(ADMIN_TOKEN.0, ADMIN_TOKEN.1)
         .env("CHROMIUM", chromium));
     if played.is_err() {
@@ -50,17 +49,17 @@ fn play(target: &Path, game: &str, script: &str, chromium: &str) -> Done {
 /// A server process. Dropping this value ends it.
 struct Server {
     child: Child,
-    first_port: u16,
+    port: u16,
     log: PathBuf,
 }
 
 impl Server {
     fn start(binary: &Path, data: &Path) -> Done<Self> {
-        let first_port = free_ports()?;
+        let port = free_port()?;
         let log = data.join("server.log");
         let open = || std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()));
         let child = command(&binary.to_string_lossy())
-            .args(["--nodes", &NODES.to_string(), "--listen", &format!("127.0.0.1:{first_port}")])
+            .args(["--nodes", &NODES.to_string(), "--listen", &port.to_string()])
             .arg("--data")
             .arg(data.join("world"))
             .env(ADMIN_TOKEN.0, ADMIN_TOKEN.1)
@@ -69,28 +68,22 @@ impl Server {
             .stderr(open()?)
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
-        let mut server = Self { child, first_port, log };
+        let mut server = Self { child, port, log };
         server.wait_until_ready()?;
         Ok(server)
     }
 
-    fn ports(&self) -> std::ops::Range<u16> {
-        self.first_port..self.first_port + NODES
-    }
-
     fn wait_until_ready(&mut self) -> Done {
         let begin = Instant::now();
-        for port in self.ports() {
-            while !is_healthy(port) {
-                if let Ok(Some(status)) = self.child.try_wait() {
-                    return Err(format!("the server ended with {status}:\n{}", self.said()));
-                }
-                if begin.elapsed() > START_MAX {
-                    return Err(format!("the server is not ready after {START_MAX:?}:\n{}", self.said()));
-                }
-                // The server is another process and cannot wake us: ask again a little later.
-                std::thread::sleep(POLL);
+        while !is_healthy(self.port) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("the server ended with {status}:\n{}", self.said()));
             }
+            if begin.elapsed() > START_MAX {
+                return Err(format!("the server is not ready after {START_MAX:?}:\n{}", self.said()));
+            }
+            // The server is another process and cannot wake us: ask again a little later.
+            std::thread::sleep(POLL);
         }
         Ok(())
     }
@@ -128,22 +121,15 @@ impl Drop for Directory {
     }
 }
 
-/// The first of [`NODES`] consecutive ports that were free just now. Another program may take one in between; the server
-/// then reports it and the run fails loudly.
-fn free_ports() -> Done<u16> {
-    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    for _ in 0..100 {
-        let first = bind(0).map_err(|error| format!("no port to be had: {error}"))?;
-        let port = first.local_addr().map_err(|error| error.to_string())?.port();
-        let others = (1..NODES).map(|step| port.checked_add(step).and_then(|port| bind(port).ok()));
-        if others.collect::<Option<Vec<_>>>().is_some() {
-            return Ok(port);
-        }
-    }
-    Err(format!("no {NODES} free ports in a row"))
+/// A port that was free just now. Another program may take it in between; the server then reports it and the run fails
+/// loudly.
+fn free_port() -> Done<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    Ok(address.map_err(|error| format!("no port to be had: {error}"))?.port())
 }
 
-/// Whether the node at `port` reports that it is healthy.
+/// Whether the server at `port` reports that clients can play.
 fn is_healthy(port: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -80,6 +80,7 @@ fn clippy() -> Done {
 }
 
 fn unit() -> Done {
+    web::install_proxy()?;
     if answers("cargo", &["nextest", "--version"]) {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))
     } else {

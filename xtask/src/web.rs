@@ -61,6 +61,14 @@ pub(crate) fn ensure_browser() -> Done<String> {
     browser().ok_or("Chromium is installed but does not run".into())
 }
 
+/// Installs nginx where allowed: tests play through it. Elsewhere they play through a proxy of their own only.
+pub(crate) fn install_proxy() -> Done {
+    if answers("nginx", &["-v"]) || !may_apt_install() {
+        return Ok(());
+    }
+    apt_install(&["nginx-light"])
+}
+
 /// Installs the packages of `clients/web`, exactly as locked. Skips that if they are there and the lock is not newer.
 pub(crate) fn install() -> Done {
     let changed = |path: &str| dir().join(path).metadata().and_then(|data| data.modified()).ok();

@@ -1,11 +1,11 @@
-// Plays Pioneer in headless Chromium against a running server. GUNDO_URLS: the pages of at least two of its nodes,
-// separated by commas (or as arguments). GUNDO_ADMIN_TOKEN: the content of admin.token in the world's data directory,
+// Plays Pioneer in headless Chromium against a running server. GUNDO_URL: its page (or as an argument); it
+// has at least two nodes. GUNDO_ADMIN_TOKEN: the content of admin.token in the world's data directory,
 // because the scenes kill a node and add it again. CHROMIUM: the browser, default /usr/bin/chromium. Screenshots go to
 // target/e2e.
 import { demand, Player } from "./stage.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
-import { urls } from "./world.mjs";
+import { url } from "./world.mjs";
 
 const players = [];
 let failed = false;
@@ -24,7 +24,7 @@ async function scene(title, play) {
 
 async function run() {
   const tail = String(Date.now() % 1e6).padStart(6, "0");
-  const [ada, bea] = await Promise.all([Player.arrive(urls[0], `Ada${tail}`), Player.arrive(urls[1], `Bea${tail}`)]);
+  const [ada, bea] = await Promise.all([Player.arrive(url, `Ada${tail}`), Player.arrive(url, `Bea${tail}`)]);
   players.push(ada, bea);
 
   await scene("names: odd ones are refused in words, good ones step ashore", () => scenes.names(ada, bea));

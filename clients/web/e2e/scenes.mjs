@@ -1,7 +1,7 @@
 // The scenes that two players play, Ada and Bea. A scene throws if something is wrong; run.mjs prints what it returns.
 // Walks over borders are in walks.mjs.
 import { demand, PATIENCE, Player } from "./stage.mjs";
-import { nodes, operate, urls } from "./world.mjs";
+import { nodes, operate, url } from "./world.mjs";
 
 /** Positions on the wire are multiples of 10 mm. */
 const STEP_MM = 20;
@@ -23,7 +23,7 @@ export async function names(ada, bea) {
 }
 
 export async function takenName(ada) {
-  const eve = await Player.arrive(urls[0], "Eve");
+  const eve = await Player.arrive(url, "Eve");
   try {
     await eve.sayName(ada.name);
     await eve.until("a refusal is shown", () => (document.querySelector(".why")?.textContent ?? "").length > 10);
@@ -158,11 +158,12 @@ export async function losingNodes(ada, bea) {
     setInterval(() => (window.missed += window.__gundo.entities().some((e) => e.id === id) ? 0 : 1), 20);
   }, me.id);
   const told = [];
+  // Whichever node serves them, the page and what it stores stay the same: a visitor comes by the address that he knows.
+  const origin = await ada.page.evaluate(() => location.origin);
   for (const what of ["kill", "drain"]) {
     const { node } = await ada.ask("state");
-    const other = urls.find((_, k) => k + 1 !== node);
     const answer = ada.ask("say", `Before the ${what}`);
-    await operate(other, `/admin/nodes/${node}/${what}`);
+    await operate(`/admin/nodes/${node}/${what}`);
     await ada.until("connected elsewhere", (node) => window.__gundo.state().kind === "connected" && window.__gundo.state().node !== node, node);
     const said = await answer;
     demand(said.ok, `what she said as it happened was refused: ${said.code}`);
@@ -182,10 +183,11 @@ export async function losingNodes(ada, bea) {
     // A drained node ends when it is empty, and only then can it start again.
     const begin = Date.now();
     while (Date.now() - begin < PATIENCE) {
-      if ((await nodes(other)).find((each) => each.node === node).state === "down") break;
+      if ((await nodes()).find((each) => each.node === node).state === "down") break;
       await ada.page.waitForTimeout(100);
     }
-    await operate(other, "/admin/nodes");
+    demand((await fetch(origin)).ok, `the page is away after the ${what} of node ${node}`);
+    await operate("/admin/nodes");
     await ada.until("the node is back", (node) => window.__gundo.changes().includes(`node ${node} came`), node);
   }
   const fuss = (await ada.page.evaluate(() => window.said)).filter((text) => !text.startsWith("Connected"));

@@ -1,11 +1,11 @@
-// The world of the scenes: the pages of its nodes, and the operators' requests. Both come from the environment (see
+// The world of the scenes: its page, and the operators' requests. Both come from the environment (see
 // run.mjs).
 import { demand } from "./stage.mjs";
 
-/** The pages of at least two nodes, in the order of their numbers. */
-export const urls = (process.env.GUNDO_URLS ?? process.argv.slice(2).join(",")).split(",").filter(Boolean);
-if (urls.length < 2) {
-  console.error("set GUNDO_URLS to the pages of at least two nodes: http://127.0.0.1:7600,http://127.0.0.1:7601");
+/** The page of a world of at least two nodes. */
+export const url = process.env.GUNDO_URL ?? process.argv[2];
+if (!url) {
+  console.error("set GUNDO_URL to the page of a world of at least two nodes: http://127.0.0.1:7600");
   process.exit(2);
 }
 
@@ -17,13 +17,13 @@ if (!token) {
 
 const headers = { authorization: `Bearer ${token}` };
 
-/** Sends an operator's request about the world's nodes, through a node that stays. */
-export async function operate(url, path) {
+/** Sends an operator's request about the world's nodes. */
+export async function operate(path) {
   const answer = await fetch(new URL(path, url), { method: "POST", headers });
   demand(answer.ok, `${path} was answered with ${answer.status}: ${await answer.text()}`);
 }
 
 /** The status of the world's nodes. */
-export async function nodes(url) {
+export async function nodes() {
   return (await (await fetch(new URL("/admin/nodes", url), { headers })).json()).nodes;
 }

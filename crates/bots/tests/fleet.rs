@@ -106,8 +106,8 @@ impl Server {
         let token = [id.to_be_bytes().as_slice(), &[7; 16]].concat();
         let edges = self.edges.iter().zip(1..).map(|(edge, node)| Edge {
             node,
-            host: String::new(),
             port: u32::from(edge.port()),
+            ..Default::default()
         });
         let welcome = Welcome {
             player: Some(EntityId { kind: 1, id }),

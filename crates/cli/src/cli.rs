@@ -149,8 +149,8 @@ pub(crate) struct BotsArgs {
     /// How many bots
     #[arg(value_name = "N")]
     pub(crate) count: usize,
-    /// An edge of the world; may be given several times. The bots learn the others from it
-    #[arg(long, value_name = "ws://HOST:PORT", default_value = "ws://127.0.0.1:7600")]
+    /// The address of the world; may be given several times. The bots learn those of its nodes from it
+    #[arg(long, value_name = "ws://HOST:PORT/PATH", default_value = "ws://127.0.0.1:7600")]
     pub(crate) url: Vec<Address>,
     /// How long they play once all are in the world, seconds
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
@@ -166,7 +166,7 @@ pub(crate) struct BotsArgs {
 /// Which running world, and the right to act on it.
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
-    /// An edge of the running world; if nobody answers there, the 15 ports above it are tried
+    /// Where the running world listens
     #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:7600")]
     pub(crate) url: Address,
     /// Directory of the world's data: its file admin.token gives the right to act (or GUNDO_ADMIN_TOKEN in the environment)

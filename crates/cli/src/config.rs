@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::SoloSettings;
+use gundo_node::{Access, Advertise, BadNetwork, Network, SoloSettings};
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::layers;
+use crate::{layers, listen};
 
 /// Where a world's data lies by default.
 pub(crate) const DATA_DEFAULT: &str = "data";
@@ -22,8 +22,20 @@ pub(crate) const DATA_DEFAULT: &str = "data";
 pub struct Config {
     /// Nodes in this process (default 3): each one logic thread.
     pub nodes: u16,
-    /// Where node 1 listens (default 127.0.0.1:7600); node k listens on the port plus k−1. Port 0: any free ports.
+    /// Where the process listens (default 127.0.0.1:7600), for browsers and for the clients of all its nodes. A port alone is a port of
+    /// this machine only; `0.0.0.0:80` is port 80 of every IPv4 address. Port 0: any free port.
+    #[serde(deserialize_with = "listen::read")]
     pub listen: SocketAddr,
+    /// What clients are told of where the nodes are, if that is not the address they came by: `wss://HOST:PORT/PATH`, where
+    /// `{node}` is the node's number. Every part may be left out (default: all, which is right behind most proxies).
+    #[serde(with = "advertise")]
+    pub advertise: Advertise,
+    /// Where metrics and the operators' requests are served, such as `127.0.0.1:7700` (default: where the process listens; then
+    /// operators must be on this machine).
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "listen::read_some")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Who may come in.
+    pub access: AccessConfig,
     /// The data directory (default `data` in the current directory).
     pub data: PathBuf,
     /// The id of the world that must be in the data directory, 32 hexadecimal digits, as the file `world.id` there has it (default: any, and
@@ -42,7 +54,7 @@ pub struct Config {
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
     /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: only while the world listens on
-    /// loopback, that is, in development).
+    /// loopback and was told of no proxy, that is, in development).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explains: Option<bool>,
     /// The journal.
@@ -57,6 +69,9 @@ impl Default for Config {
         Self {
             nodes: solo.nodes,
             listen: solo.listen,
+            advertise: solo.advertise,
+            admin_listen: None,
+            access: AccessConfig::default(),
             data: PathBuf::from(DATA_DEFAULT),
             world_id: None,
             seed: None,
@@ -67,6 +82,38 @@ impl Default for Config {
             journal: JournalConfig::default(),
             world: WorldConfig::default(),
         }
+    }
+}
+
+/// Who may come in: `[access]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Names by which the world may be called, such as `["play.example.org"]` (default: any name). Loopback names always.
+    pub hosts: Vec<String>,
+    /// Origins of pages that may connect besides the world's own and those of this machine, such as `["https://example.org"]`;
+    /// `["*"]`: all (default: none).
+    pub origins: Vec<String>,
+    /// Addresses of proxies whose word about the client is believed, such as `["10.0.0.0/8"]` (default: none).
+    pub trusted_proxies: Vec<ProxyConfig>,
+}
+
+/// The address of a proxy, or a network of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProxyConfig(Network);
+
+impl TryFrom<String> for ProxyConfig {
+    type Error = BadNetwork;
+
+    fn try_from(text: String) -> Result<Self, BadNetwork> {
+        text.parse().map(Self)
+    }
+}
+
+impl From<ProxyConfig> for String {
+    fn from(ProxyConfig(network): ProxyConfig) -> Self {
+        network.to_string()
     }
 }
 
@@ -188,6 +235,20 @@ mirror! {
     } with {}
 }
 
+/// An advertised address as one text.
+mod advertise {
+    use gundo_node::Advertise;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(advertise: &Advertise, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(advertise)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Advertise, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// The configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -210,9 +271,15 @@ pub(crate) struct Flags {
     /// Nodes in this process, each one logic thread [default: 3]
     #[arg(long, value_name = "N")]
     nodes: Option<u16>,
-    /// Where node 1 listens; node k takes the port plus k-1 [default: 127.0.0.1:7600]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where the process listens, for all its nodes; a port alone is a port of this machine only [default: 127.0.0.1:7600]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen::parse)]
     listen: Option<SocketAddr>,
+    /// What clients are told of where the nodes are [default: the address they came by]
+    #[arg(long, value_name = "wss://HOST:PORT/PATH/{node}")]
+    advertise: Option<Advertise>,
+    /// Where metrics and the operators' requests are served [default: where the process listens]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen::parse)]
+    admin_listen: Option<SocketAddr>,
     /// Directory of the world's data [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -233,7 +300,9 @@ impl Flags {
         }
         set(&mut config.nodes, &self.nodes);
         set(&mut config.listen, &self.listen);
+        set(&mut config.advertise, &self.advertise);
         set(&mut config.data, &self.data);
+        config.admin_listen = self.admin_listen.or(config.admin_listen);
         config.seed = self.seed.or(config.seed);
         config.page = self.page.clone().or_else(|| config.page.take());
     }
@@ -259,6 +328,9 @@ impl Config {
         SoloSettings {
             nodes: self.nodes,
             listen: self.listen,
+            advertise: self.advertise.clone(),
+            admin_listen: self.admin_listen,
+            access: self.access(),
             seed: self.seed,
             io_threads: self.io_threads,
             black_box: Some(self.data.join("blackbox")),
@@ -269,6 +341,12 @@ impl Config {
             page: None,
             world: self.world.clone().into(),
         }
+    }
+
+    fn access(&self) -> Access {
+        let AccessConfig { hosts, origins, trusted_proxies } = self.access.clone();
+        let trusted_proxies = trusted_proxies.into_iter().map(|ProxyConfig(network)| network).collect();
+        Access { hosts, origins, trusted_proxies }
     }
 
     pub(crate) fn journal(&self) -> JournalSettings {
@@ -319,6 +397,15 @@ mod tests {
         assert_eq!(config.page, Some("new".into()));
         assert_eq!((config.nodes, config.listen.port(), config.world.tick_ms), (2, 80, 50));
         assert_eq!(config.solo().world.limits.connections_max, 7);
+        let config =
+            read("listen = 80\nadvertise = 'wss://play.example.org'\n", &Flags::default()).expect("good");
+        assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 80)));
+        assert_eq!(config.solo().advertise.to_string(), "wss://play.example.org");
+        let text =
+            "admin_listen = 7700\n[access]\norigins = ['*']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n";
+        let solo = read(text, &Flags::default()).expect("good").solo();
+        assert_eq!(solo.admin_listen, Some(SocketAddr::from(([127, 0, 0, 1], 7_700))));
+        assert_eq!((solo.access.origins.len(), solo.access.trusted_proxies.len()), (1, 2));
         assert_eq!(config.world.grace_ms, WorldSettings::default().grace_ms);
     }
 
@@ -328,8 +415,13 @@ mod tests {
         assert!(error.contains("nodess"), "{error}");
         let error = read("[world]\ntick = 5\n", &Flags::default()).expect_err("unknown");
         assert!(error.contains("tick"), "{error}");
-        let error = read("listen = 'here'\n", &Flags::default()).expect_err("no address");
+        let error = read("listen = 'here:7x'\n", &Flags::default()).expect_err("no address");
         assert!(error.contains("listen"), "{error}");
+        let error = read("advertise = 'ftp://a'\n", &Flags::default()).expect_err("no address");
+        assert!(error.contains("ftp"), "{error}");
+        let error =
+            read("[access]\ntrusted_proxies = ['here']\n", &Flags::default()).expect_err("no address");
+        assert!(error.contains("`here` is neither"), "{error}");
         let error = read("nodes = [", &Flags::default()).expect_err("no TOML");
         assert!(error.contains("bad configuration"), "{error}");
         let missing = Config::read(Some(Path::new("/nowhere/gundo.toml")), &Flags::default());

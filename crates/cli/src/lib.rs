@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod journal;
 mod layers;
+mod listen;
 mod logs;
 mod marker;
 mod nodes;

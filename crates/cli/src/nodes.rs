@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use gundo_client::Address;
 use gundo_node::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 use serde::de::DeserializeOwned;
 
@@ -11,8 +10,6 @@ use crate::app::{Failure, say};
 use crate::cli::{AdminArgs, NodesCommand};
 use crate::token;
 
-/// The nodes of a process listen on neighbouring ports: if one does not answer, another may.
-const PORTS_TRIED: u16 = 16;
 /// Interval between two questions about the progress of a drain or a rollout.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -20,15 +17,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
     match command {
         NodesCommand::Nodes { json, admin } => {
-            let mut admin = Admin::new(admin)?;
-            let world = admin.world()?;
+            let world = Admin::new(admin)?.world()?;
             let text = if *json { serde_json::to_string_pretty(&world)? } else { table(&world) };
             say(&text);
         }
         NodesCommand::Kill { node, admin } => {
-            let mut admin = Admin::new(admin)?;
-            admin.ask_others_than(*node)?;
-            admin.act(*node, "kill")?;
+            Admin::new(admin)?.act(*node, "kill")?;
             say(&format!("node {node} is killed; `add` starts it again"));
         }
         NodesCommand::Pause { node, admin } => {
@@ -40,7 +34,7 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             say(&format!("node {node} runs again"));
         }
         NodesCommand::Drain { node, no_wait, admin } => {
-            let mut admin = Admin::new(admin)?;
+            let admin = Admin::new(admin)?;
             admin.act(*node, "drain")?;
             if *no_wait {
                 say(&format!("node {node} is being drained"));
@@ -49,7 +43,7 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             }
         }
         NodesCommand::Add { admin } => {
-            let mut admin = Admin::new(admin)?;
+            let admin = Admin::new(admin)?;
             let done: serde_json::Value = admin.post("/admin/nodes")?;
             let node = done["node"].as_u64().unwrap_or_default();
             let world = admin.world()?;
@@ -64,7 +58,7 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             say(&format!("{entity} is loaded again when it is needed"));
         }
         NodesCommand::Rollout { no_wait, admin } => {
-            let mut admin = Admin::new(admin)?;
+            let admin = Admin::new(admin)?;
             let before = admin.world()?;
             let _: serde_json::Value = admin.post("/admin/rollout")?;
             if *no_wait {
@@ -80,13 +74,13 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
 /// The nodes as a table for people.
 fn table(world: &AdminWorld) -> String {
     let mut text = String::from(
-        "node  state       edge                   clients    real   ghost  chunks  incarnation\n",
+        "node  state       edge                        clients    real   ghost  chunks  incarnation\n",
     );
     for n in &world.nodes {
         let state = if n.state == "up" && !n.member { "removed" } else { &n.state };
         writeln!(
             text,
-            "{:>4}  {state:<10}  {:<21} {:>8} {:>7} {:>7} {:>7}  {:>11}",
+            "{:>4}  {state:<10}  {:<26} {:>8} {:>7} {:>7} {:>7}  {:>11}",
             n.node, n.address, n.sessions, n.reals, n.ghosts, n.chunks, n.incarnation
         )
         .expect("a string takes it");
@@ -110,101 +104,75 @@ fn list(blamed: &[AdminBlamed]) -> String {
 
 /// A client of a running world's admin API.
 struct Admin {
-    host: String,
-    /// Ports to try, starting with the one that answered last.
-    ports: Vec<u16>,
+    /// Host and port.
+    authority: String,
     token: String,
     agent: ureq::Agent,
 }
 
 impl Admin {
     fn new(args: &AdminArgs) -> Result<Self, Failure> {
-        let Address { host, port, .. } = args.url.clone();
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
         let token = token::of_world(&args.data)?;
         // A refusal has a body that says why.
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = config.timeout_global(Some(Duration::from_secs(30))).build().new_agent();
-        let last = port.saturating_add(PORTS_TRIED - 1);
-        Ok(Self { host, ports: (port..=last).collect(), token, agent })
+        Ok(Self { authority: args.url.authority(), token, agent })
     }
 
-    fn world(&mut self) -> Result<AdminWorld, Failure> {
+    fn world(&self) -> Result<AdminWorld, Failure> {
         self.get("/admin/nodes")
     }
 
-    fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
-        let get = |agent: &ureq::Agent, url: &str, bearer: &str| {
-            agent.get(url).header("authorization", bearer).call()
-        };
-        self.ask(get, path, true)
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let url = self.url(path);
+        self.take(self.agent.get(&url).header("authorization", self.bearer()).call(), &url)
     }
 
-    /// `node` is about to end without a goodbye and could not answer, so ask the others first from now on.
-    fn ask_others_than(&mut self, node: u16) -> Result<(), Failure> {
-        let world = self.world()?;
-        let port = |n: &AdminNode| n.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        let others: Vec<_> = world.nodes.iter().filter(|n| n.node != node).filter_map(port).collect();
-        self.ports.retain(|port| !others.contains(port));
-        self.ports.splice(..0, others);
-        Ok(())
+    fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let url = self.url(path);
+        self.take(self.agent.post(&url).header("authorization", self.bearer()).send_empty(), &url)
     }
 
-    fn post<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
-        let post = |agent: &ureq::Agent, url: &str, bearer: &str| {
-            agent.post(url).header("authorization", bearer).send_empty()
-        };
-        self.ask(post, path, false)
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.authority)
     }
 
-    fn act(&mut self, node: u16, what: &str) -> Result<(), Failure> {
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    fn act(&self, node: u16, what: &str) -> Result<(), Failure> {
         self.post::<serde_json::Value>(&format!("/admin/nodes/{node}/{what}")).map(drop)
     }
 
-    /// `harmless`: it changes nothing, so if the node ends before it answers, ask another.
-    fn ask<T: DeserializeOwned>(
-        &mut self,
-        send: impl Fn(&ureq::Agent, &str, &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-        path: &str,
-        harmless: bool,
+    /// What was answered; a refusal says why.
+    fn take<T: DeserializeOwned>(
+        &self,
+        asked: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+        url: &str,
     ) -> Result<T, Failure> {
-        let bearer = format!("Bearer {}", self.token);
-        let asked = self.ports[0];
-        let mut refused = None;
-        for at in 0..self.ports.len() {
-            let url = format!("http://{}:{}{path}", self.host, self.ports[at]);
-            match send(&self.agent, &url, &bearer) {
-                // Nobody listens, or the node that did has just ended: nothing was done.
-                Err(ureq::Error::Io(error))
-                    if harmless || error.kind() == std::io::ErrorKind::ConnectionRefused =>
-                {
-                    refused = refused.or(Some(error));
-                }
-                Err(error) => return Err(format!("{url}: {error}").into()),
-                Ok(mut response) => {
-                    let body = response.body_mut().read_to_string()?;
-                    self.ports.swap(0, at);
-                    if response.status().is_success() {
-                        return Ok(serde_json::from_str(&body)?);
-                    }
-                    let why = serde_json::from_str::<AdminError>(&body);
-                    return Err(match why {
-                        Ok(AdminError { code, text }) => format!("{text} ({code})"),
-                        Err(_) => format!("{url} is not a world of this engine: HTTP {}", response.status()),
-                    }
-                    .into());
-                }
+        let mut response = match asked {
+            Ok(response) => response,
+            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                let authority = &self.authority;
+                let why =
+                    format!("no world answers at {authority}: is it running? Give its address with --url");
+                return Err(why.into());
             }
+            Err(error) => return Err(format!("{url}: {error}").into()),
+        };
+        let body = response.body_mut().read_to_string()?;
+        if response.status().is_success() {
+            return Ok(serde_json::from_str(&body)?);
         }
-        let last = asked.saturating_add(PORTS_TRIED - 1);
-        Err(format!(
-            "no world answers at {}, ports {asked} to {last}: is it running? Give its address with --url",
-            self.host
-        )
-        .into())
+        let why = match serde_json::from_str::<AdminError>(&body) {
+            Ok(AdminError { code, text }) => format!("{text} ({code})"),
+            Err(_) => format!("{url} is not a world of this engine: HTTP {}", response.status()),
+        };
+        Err(why.into())
     }
 
-    fn wait_for_drain(&mut self, node: u16) -> Result<(), Failure> {
+    fn wait_for_drain(&self, node: u16) -> Result<(), Failure> {
         let mut told = None;
         loop {
             let world = self.world()?;
@@ -222,7 +190,7 @@ impl Admin {
         }
     }
 
-    fn wait_for_rollout(&mut self, before: &AdminWorld) -> Result<(), Failure> {
+    fn wait_for_rollout(&self, before: &AdminWorld) -> Result<(), Failure> {
         let mut left = before.nodes.iter().filter(|n| n.incarnation > 0).count();
         loop {
             let world = self.world()?;

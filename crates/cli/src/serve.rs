@@ -49,17 +49,13 @@ pub(crate) fn serve(
 
 /// The lines printed at the start: what runs where.
 fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
-    let [first, others @ ..] = nodes.edges() else { return String::new() };
-    let others: Vec<_> = others.iter().map(|edge| url(*edge)).collect();
-    let also =
-        if others.is_empty() { String::new() } else { format!(" (other nodes: {})", others.join(", ")) };
     format!(
-        "{game}: world {} with {} {}, data in {}\n{game}: open {}{also}; Ctrl-C stops and saves",
+        "{game}: world {} with {} {}, data in {}\n{game}: open {}; Ctrl-C stops and saves",
         nodes.info().seed,
         config.nodes,
         if config.nodes == 1 { "node" } else { "nodes" },
         config.data.display(),
-        url(*first),
+        url(nodes.address()),
     )
 }
 

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gundo_wire::client::Edge;
+
 /// The path of the WebSocket when a URL names none.
 const PATH_DEFAULT: &str = "/ws";
+/// The port of a URL with a scheme and without a port.
+const PORT_DEFAULT: u16 = 80;
 
 /// The address of an edge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +23,7 @@ pub struct Address {
 
 /// Why a URL is not the address of an edge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` is not an address of a world: {why} (expected ws://host:port)")]
+#[error("`{url}` is not an address of a world: {why} (expected ws://host:port/path)")]
 pub struct BadAddress {
     /// What was given.
     pub url: String,
@@ -35,20 +39,31 @@ impl FromStr for Address {
         if url.starts_with("wss://") || url.starts_with("https://") {
             return Err(bad("this client does not speak TLS"));
         }
-        let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://")).unwrap_or(url);
+        let schemed = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://"));
+        let rest = schemed.unwrap_or(url);
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
         let path = if path.len() <= 1 { PATH_DEFAULT } else { path };
         let (host, port) = match authority.strip_prefix('[') {
-            Some(v6) => v6.split_once("]:").ok_or_else(|| bad("no port after the IPv6 address"))?,
-            None => authority.rsplit_once(':').ok_or_else(|| bad("no port"))?,
+            Some(v6) => {
+                let (host, after) = v6.split_once(']').ok_or_else(|| bad("no ] after the IPv6 address"))?;
+                match after.strip_prefix(':') {
+                    None if !after.is_empty() => return Err(bad("more than a port after the IPv6 address")),
+                    port => (host, port),
+                }
+            }
+            None => authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
         };
         if host.is_empty() {
             return Err(bad("no host"));
         }
-        let port = port.parse().map_err(|_| bad("the port is not a number up to 65535"))?;
+        let port = match port {
+            Some(port) => port.parse().map_err(|_| bad("the port is not a number up to 65535"))?,
+            None if schemed.is_some() => PORT_DEFAULT,
+            None => return Err(bad("no port")),
+        };
         if port == 0 {
             return Err(bad("port 0"));
         }
@@ -57,6 +72,36 @@ impl FromStr for Address {
 }
 
 impl Address {
+    /// Where an edge is that the server's list names, for a client that came by this address: what the list leaves empty is as it is
+    /// here. `None`: this client cannot go there.
+    pub(crate) fn of_edge(&self, edge: Edge) -> Option<Self> {
+        // Both go into the head of a request.
+        let is_plain = edge.host.bytes().chain(edge.path.bytes()).all(|b| b.is_ascii_graphic());
+        if !is_plain || !["", "ws"].contains(&edge.scheme.as_str()) {
+            return None;
+        }
+        let host = if edge.host.is_empty() { self.host.clone() } else { edge.host };
+        let port = match edge.port {
+            0 => self.port,
+            port => u16::try_from(port).ok()?,
+        };
+        let path = match edge.path.as_str() {
+            "" => self.path.clone(),
+            path if path.starts_with('/') => path.to_owned(),
+            path => format!("{}/{path}", self.common_path()),
+        };
+        Some(Self { host, port, path })
+    }
+
+    /// The path that the paths of all nodes begin with: without a node's number at its end.
+    fn common_path(&self) -> &str {
+        let is_number = |last: &str| !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
+        match self.path.rsplit_once('/') {
+            Some((before, last)) if is_number(last) => before,
+            _ => self.path.trim_end_matches('/'),
+        }
+    }
+
     /// `host:port`, the form that a resolver and the Host header need.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
@@ -84,6 +129,8 @@ mod tests {
             ("ws://localhost:7600/", "ws://localhost:7600/ws"),
             ("http://10.0.0.1:80/play", "ws://10.0.0.1:80/play"),
             ("[::1]:7601", "ws://[::1]:7601/ws"),
+            ("ws://play.example.org", "ws://play.example.org:80/ws"),
+            ("http://[::1]/game/ws", "ws://[::1]:80/game/ws"),
         ] {
             let address: Address = url.parse().expect(url);
             assert_eq!(address.to_string(), shown);
@@ -93,10 +140,43 @@ mod tests {
 
     #[test]
     fn what_is_no_address_says_why() {
-        for url in ["", "ws://", "localhost", "ws://:7600", "ws://a:0", "ws://a:70000", "wss://a:1", "[::1]"]
-        {
+        for url in [
+            "",
+            "ws://",
+            "localhost",
+            "[::1",
+            "[::1]x:1",
+            "ws://:7600",
+            "ws://a:0",
+            "ws://a:70000",
+            "wss://a:1",
+            "[::1]",
+        ] {
             let error = url.parse::<Address>().expect_err(url);
             assert!(error.to_string().contains("ws://host:port"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_list_leaves_empty_is_as_the_client_came() {
+        let edge = |scheme: &str, host: &str, port, path: &str| {
+            let (scheme, host, path) = (scheme.into(), host.into(), path.into());
+            Edge { node: 2, host, port, path, scheme }
+        };
+        for (came_by, named, wanted) in [
+            ("ws://h:80/ws", edge("", "", 0, "2"), Some("ws://h:80/ws/2")),
+            ("ws://h:80/ws/1", edge("", "", 0, "2"), Some("ws://h:80/ws/2")),
+            ("ws://h:80/game/ws", edge("", "", 0, "2"), Some("ws://h:80/game/ws/2")),
+            ("ws://h:80/a/", edge("", "", 0, "2"), Some("ws://h:80/a/2")),
+            ("ws://h:80/ws", edge("", "b", 443, "/x/2"), Some("ws://b:443/x/2")),
+            ("ws://h:80/ws", edge("ws", "", 7_601, ""), Some("ws://h:7601/ws")),
+            ("ws://h:80/ws", edge("wss", "b", 443, "2"), None),
+            ("ws://h:80/ws", edge("", "", 70_000, ""), None),
+            ("ws://h:80/ws", edge("", "", 0, "2 HTTP/1.1"), None),
+        ] {
+            let came_by: Address = came_by.parse().expect(came_by);
+            let found = came_by.of_edge(named).map(|edge| edge.to_string());
+            assert_eq!(found.as_deref(), wanted, "from {came_by}");
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct EdgeRing {
     edges: Vec<Address>,
     /// Index of the edge in use, or of the one to try next.
     at: usize,
+    /// The address the client came by: the edge in use when the first list arrived.
+    came_by: Option<Address>,
     failures: usize,
     min_ms: u64,
     max_ms: u64,
@@ -27,7 +29,7 @@ impl EdgeRing {
     /// round up to `max_ms`.
     pub(crate) fn new(edges: Vec<Address>, min_ms: u64, max_ms: u64, seed: u64) -> Self {
         let min_ms = min_ms.max(1);
-        Self { edges, at: 0, failures: 0, min_ms, max_ms: max_ms.max(min_ms), chance: seed }
+        Self { edges, at: 0, came_by: None, failures: 0, min_ms, max_ms: max_ms.max(min_ms), chance: seed }
     }
 
     /// The edge in use, or the one to try next.
@@ -45,19 +47,32 @@ impl EdgeRing {
         (self.failures / self.edges.len()).min(20) as u32
     }
 
-    /// The server sent its list of edges. The edge in use stays in use and in the list, even if the server did not name it:
-    /// it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we have. An
-    /// empty list would leave nowhere to go, so it changes nothing.
-    pub(crate) fn replace(&mut self, mut edges: Vec<Address>) {
-        if edges.is_empty() {
+    /// The address the client came by. What the server's lists leave out is taken from it.
+    pub(crate) fn came_by(&self) -> &Address {
+        self.came_by.as_ref().unwrap_or_else(|| self.current())
+    }
+
+    /// The server sent its list of edges. Two more stay in the list even if the server did not name them. The edge in use: it
+    /// worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we have. And the
+    /// address we came by: what the server names may not be reachable from here. An empty list would leave nowhere to go, so
+    /// it changes nothing.
+    ///
+    /// `serving` is the edge that welcomed us, as the list names it. If we came by an address that the list does not name, that
+    /// edge is the one in use: when it is lost, its own address is no better.
+    pub(crate) fn replace(&mut self, named: Vec<Address>, serving: Option<&Address>) {
+        if named.is_empty() {
             return;
         }
-        let here = self.current();
-        self.at = edges.iter().position(|edge| edge == here).unwrap_or_else(|| {
-            edges.push(here.clone());
-            edges.len() - 1
-        });
-        self.edges = edges;
+        let (came_by, current) = (self.came_by().clone(), self.current());
+        let here = if named.contains(current) { current } else { serving.unwrap_or(current) }.clone();
+        let mut edges = Vec::with_capacity(named.len() + 2);
+        for edge in named.into_iter().chain([came_by.clone(), here.clone()]) {
+            if !edges.contains(&edge) {
+                edges.push(edge);
+            }
+        }
+        self.at = edges.iter().position(|edge| *edge == here).expect("it was put in");
+        (self.came_by, self.edges) = (Some(came_by), edges);
     }
 
     /// Tries `edge` next.
@@ -182,15 +197,42 @@ mod tests {
     #[test]
     fn a_new_list_keeps_the_edge_in_use() {
         let mut r = ring(3, 1);
-        r.replace(edges([9, 1, 5]));
+        r.replace(edges([9, 1, 5]), None);
         assert_eq!((r.current().port, r.all().len()), (1, 3));
-        r.replace(edges([5, 9]));
+        r.replace(edges([5, 9]), None);
         assert_eq!((r.current().port, r.all().len()), (1, 3), "it stays in the list, behind the others");
         r.on_lost(None);
         assert_ne!(r.current().port, 1);
-        r.replace(edges([5, 9]));
-        assert_eq!(r.all().len(), 2);
-        r.replace(Vec::new());
-        assert_eq!(r.all().len(), 2, "nowhere to go is no news");
+        r.replace(Vec::new(), None);
+        assert_eq!(r.all().len(), 3, "nowhere to go is no news");
+    }
+
+    #[test]
+    fn the_address_it_came_by_stays_in_the_list_for_ever() {
+        let ports = |r: &EdgeRing| r.all().iter().map(|edge| edge.port).collect::<Vec<_>>();
+        let mut r = ring(1, 1);
+        r.replace(edges([5, 9]), None);
+        assert_eq!(ports(&r), [5, 9, 1]);
+        r.go_to(&edges([9])[0]);
+        r.replace(edges([5]), None);
+        assert_eq!((ports(&r), r.current().port, r.came_by().port), (vec![5, 1, 9], 9, 1));
+        r.go_to(&edges([5])[0]);
+        r.replace(edges([5, 6]), None);
+        assert_eq!(ports(&r), [5, 6, 1]);
+        r.replace(edges([1, 5, 5]), None);
+        assert_eq!(ports(&r), [1, 5], "the server names it");
+    }
+    #[test]
+    fn who_came_by_the_address_of_any_node_knows_which_one_it_lost() {
+        for seed in 0..50 {
+            let mut r = ring(1, seed);
+            r.replace(edges([5, 6, 7]), Some(&edges([6])[0]));
+            assert_eq!(r.current().port, 6);
+            r.on_lost(None);
+            assert_ne!(r.current().port, 6);
+            r.go_to(&edges([7])[0]);
+            r.replace(edges([5, 6, 7]), Some(&edges([7])[0]));
+            assert_eq!((r.current().port, r.all().len()), (7, 4));
+        }
     }
 }

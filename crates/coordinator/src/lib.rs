@@ -21,7 +21,7 @@ mod store;
 pub mod suite;
 
 use gundo_kernel::{Member, View};
-use gundo_types::{Epoch, NodeId};
+use gundo_types::{EdgeAddress, Epoch, NodeId};
 
 pub use local::{LocalCoordinator, LocalSettings};
 pub use patience::Patience;
@@ -84,10 +84,8 @@ pub trait Coordinator: Send + Sync {
 pub struct Candidate {
     /// The node.
     pub node: NodeId,
-    /// See [`Member::host`].
-    pub host: String,
-    /// See [`Member::port`].
-    pub port: u16,
+    /// See [`Member::address`].
+    pub address: EdgeAddress,
 }
 
 /// Why a call failed. Unless it says so, something may have happened.

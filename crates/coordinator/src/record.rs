@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use gundo_kernel::{Member, View};
-use gundo_types::{Epoch, NodeId};
+use gundo_types::{EdgeAddress, Epoch, NodeId};
 use gundo_wire::coordinator as wire;
 use gundo_wire::{DecodeError, Kept};
 
@@ -89,8 +89,12 @@ impl Record {
         let member = |member: &Kept<wire::Member>| Member {
             node: node_id(member.known.node),
             incarnation: member.known.incarnation,
-            host: member.known.host.clone(),
-            port: member.known.port as u16,
+            address: EdgeAddress {
+                scheme: member.known.scheme.clone(),
+                host: member.known.host.clone(),
+                port: member.known.port as u16,
+                path: member.known.path.clone(),
+            },
             weight: member.known.weight.clamp(1, u32::from(u8::MAX)) as u8,
             draining: member.known.draining,
         };
@@ -189,14 +193,17 @@ impl Record {
             let node = u32::from(member.node.0);
             self.joining.retain(|j| j.known.node != node);
             self.members.retain(|m| m.known.node != node);
+            let EdgeAddress { scheme, host, port, path } = member.address.clone();
             let record = wire::Member {
                 node,
                 incarnation: member.incarnation,
-                host: member.host.clone(),
-                port: u32::from(member.port),
+                host,
+                port: u32::from(port),
                 weight: u32::from(member.weight),
                 draining: member.draining,
                 removing: false,
+                path,
+                scheme,
             };
             self.members.push(record.into());
         }
@@ -272,12 +279,13 @@ mod tests {
     use super::*;
 
     fn candidate(node: u16) -> Candidate {
-        Candidate { node: NodeId(node), host: format!("host{node}"), port: 7_600 + node }
+        let (scheme, host, path) = ("wss".into(), format!("host{node}"), format!("/ws/{node}"));
+        Candidate { node: NodeId(node), address: EdgeAddress { scheme, host, port: 7_600 + node, path } }
     }
 
     fn member(node: u16, incarnation: u64) -> Member {
-        let Candidate { node, host, port } = candidate(node);
-        Member { node, incarnation, host, port, weight: 1, draining: false }
+        let Candidate { node, address } = candidate(node);
+        Member { node, incarnation, address, weight: 1, draining: false }
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! The door itself: accepting, HTTP, and the upgrade to a WebSocket.
+//! The door of a front: accepting, HTTP, and the upgrade to a WebSocket of a node.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use gundo_types::NodeId;
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,9 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tungstenite::handshake::server::create_response_with_body;
 
+use crate::front::Hall;
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
-use crate::{Caller, Shared, page};
+use crate::{Shared, page};
 
 /// How many connections beyond `connections_max` may receive `full` at the same time. The edge drops the ones after that
 /// without a message.
@@ -28,23 +32,33 @@ const TOLD_FULL_MAX: usize = 1_000;
 /// How long a client may take to send the header of a request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 
-/// Accepts clients until the edge stops.
+/// Whom a request's connection is with, as an extension of the request.
+#[derive(Clone, Copy)]
+struct Peer {
+    address: SocketAddr,
+    /// It came by the address for operators only.
+    is_private: bool,
+}
+
+/// Accepts clients until the front stops.
 pub(crate) async fn run(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    hall: Arc<Hall>,
     routes: Router,
+    is_private: bool,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let router = router(Arc::clone(&shared)).merge(routes);
+    let permits = Arc::new(Semaphore::new(hall.settings.http_max));
+    let health = Router::new().route("/healthz", get(health)).with_state(Arc::clone(&hall));
+    let router = routes.layer(middleware::from_fn_with_state(hall, admit)).merge(health);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
-    let permits = Arc::new(Semaphore::new(shared.settings.http_max));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &permits) => accepted,
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        let (stream, caller, permit) = match accepted {
+        let (stream, address, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Most likely the process is out of file descriptors: others must leave before anyone can come in.
@@ -55,7 +69,7 @@ pub(crate) async fn run(
         };
         // Frames and replies are complete messages: Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
+        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer { address, is_private })));
         let serving = http.serve_connection(TokioIo::new(stream), service);
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
@@ -72,38 +86,95 @@ pub(crate) async fn run(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Caller, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, caller) = listener.accept().await?;
-    Ok((stream, Caller(caller), permit))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, address, permit))
 }
 
-fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/ws", get(upgrade))
-        .route("/healthz", get(health))
-        .route("/metrics", get(metrics))
-        .merge(page::router())
-        .with_state(shared)
+/// Routes for players.
+pub(crate) fn players(hall: &Arc<Hall>) -> Router {
+    let sockets = Router::new().route("/ws", get(any)).route("/ws/", get(any)).route("/ws/{node}", get(one));
+    let sockets = sockets.layer(middleware::from_fn_with_state(Arc::clone(hall), admit_page));
+    sockets.merge(page::router()).with_state(Arc::clone(hall))
 }
 
-async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.link.health() {
-        Ok(()) => "ready\n".into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response(),
+/// Routes for operators, `routes` among them.
+pub(crate) fn operators(hall: &Arc<Hall>, routes: Router) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(hall)).merge(routes)
+}
+
+/// Lets requests in that call the world by one of its names, and says where they come from. Health is told to all: balancers
+/// ask by address.
+async fn admit(
+    State(hall): State<Arc<Hall>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let access = &hall.settings.access;
+    // Operators may call their own address as they like: its names are not those of the world.
+    if !peer.is_private
+        && let Err(why) = access.admits_host(peer.address, request.headers())
+    {
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    let caller = access.caller(peer.address, request.headers(), peer.is_private);
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Lets pages connect that may.
+async fn admit_page(
+    State(hall): State<Arc<Hall>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match hall.settings.access.admits_origin(peer.address, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(why) => (StatusCode::FORBIDDEN, why).into_response(),
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.link.indicators()).into_response()
+async fn health(State(hall): State<Arc<Hall>>) -> Response {
+    match hall.doors.health() {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
 }
 
-async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
+async fn metrics(State(hall): State<Arc<Hall>>) -> Response {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], (hall.metrics)()).into_response()
+}
+
+/// The WebSocket of any node.
+async fn any(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    let absent = || "no node of this world runs now; try again soon\n".to_owned();
+    hall.doors.any().map_or_else(|| unavailable(absent()), |edge| upgrade(edge, request))
+}
+
+/// The WebSocket of one node.
+async fn one(State(hall): State<Arc<Hall>>, Path(node): Path<String>, request: Request) -> Response {
+    let Ok(node) = node.parse::<u16>() else {
+        return (StatusCode::NOT_FOUND, "a node is a number from 1: /ws/1, /ws/2\n").into_response();
+    };
+    match hall.doors.of(NodeId(node)) {
+        Some(edge) => upgrade(edge, request),
+        None => unavailable(format!("node {node} does not run here; /ws is any node that does\n")),
+    }
+}
+
+fn unavailable(why: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response()
+}
+
+fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
     match create_response_with_body(&request, Body::empty) {
         Ok(response) => {
             let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(serve(shared, upgrade));
+            tokio::spawn(serve(edge, upgrade));
             response
         }
         Err(error) => {

@@ -21,6 +21,7 @@ use crate::indicators::add;
 use crate::link::{Delivery, Urgency};
 use crate::mailbox::{Arrival, Mail, Mailbox};
 use crate::out::Page;
+use crate::reason::Reason;
 
 /// The token of the waker. A connection's token is its number, from 1.
 const WAKER: Token = Token(0);
@@ -94,6 +95,8 @@ pub(crate) struct Thread {
     page: Page,
     sweep_every: Duration,
     next_sweep: Instant,
+    /// The edge has stopped: those that come now are closed with this reason.
+    closed: Option<Reason>,
 }
 
 impl Thread {
@@ -119,6 +122,7 @@ impl Thread {
             page: Page::new(SCRATCH),
             sweep_every: Duration::from_millis((shortest / 4).clamp(5, 250)),
             next_sweep: Instant::now(),
+            closed: None,
         }
     }
 
@@ -173,6 +177,7 @@ impl Thread {
         }
         self.deliver(mail.deliveries);
         if let Some(reason) = mail.close_all {
+            self.closed = Some(reason);
             self.conns.values_mut().for_each(|conn| conn.close(reason, &mut self.desk));
         }
         if mail.cut_all {
@@ -233,7 +238,8 @@ impl Thread {
         }
         let mut conn = Box::new(Conn::new(arrival.id, stream, arrival.early, &self.desk));
         add(&self.desk.shared.indicators.tally.accepted, 1);
-        if let Some(reason) = arrival.refused {
+        // Its upgrade may have begun before the edge stopped.
+        if let Some(reason) = arrival.refused.or(self.closed) {
             conn.close(reason, &mut self.desk);
         }
         conn.ready = true;

@@ -1,16 +1,20 @@
-//! The door of a node: HTTP and WebSocket on one side, the node's inbox on the other.
+//! The way into a process: HTTP and WebSocket on one side, the nodes' inboxes on the other.
 //!
-//! An edge serves the game's [`Page`], `/ws`, `/healthz` and `/metrics`. It decodes and checks every byte of a client before
-//! the node sees it (size, rate, first message, silence), and keeps one bounded send queue for each client. It knows
-//! nothing of the game, of entities or of players, and keeps nothing that it could not rebuild from a new connection.
+//! A process has one [`Front`]: it listens, and serves the game's [`Page`], `/healthz`, `/metrics` and the WebSockets. Each node
+//! has one [`Edge`] behind it: `/ws/2` is that of node 2, and `/ws` that of any node which takes clients. An edge decodes
+//! and checks every byte of a client before the node sees it (size, rate, first message, silence), and keeps one bounded
+//! send queue for each client. It knows nothing of the game, of entities or of players, and keeps nothing that it could not
+//! rebuild from a new connection.
 //!
-//! Start with [`Edge::bind`]. The edge needs a [`NodeLink`] to its node; the node passes messages to clients as a batch of
-//! [`Delivery`]. Inside, `door` is HTTP on tokio up to the upgrade. From there on an I/O thread (`io`) owns the socket;
-//! other threads reach it through its `mailbox`. `conn` is one client, `out` its send queue.
+//! Start with [`Front::bind`], then [`Edge::start`]. The edge needs a [`NodeLink`] to its node; the node passes messages to
+//! clients as a batch of [`Delivery`]. Inside, `front` knows the edges, and `door` is HTTP on tokio up to the upgrade. From there
+//! on an I/O thread (`io`) owns the socket; other threads reach it through its `mailbox`. `conn` is one client, `out` its
+//! send queue.
 
 mod bucket;
 mod conn;
 mod door;
+mod front;
 mod indicators;
 mod io;
 mod link;
@@ -21,15 +25,15 @@ mod reason;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use gundo_types::{ConnId, Limits, NodeId};
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
 
+use crate::front::Doors;
 use crate::mailbox::{Mail, Mailbox};
+pub use front::{Access, BadNetwork, Bound, Caller, Front, FrontSettings, Metrics, Network};
 pub use link::{Delivery, NodeLink, Urgency};
 
 pub use metrics::Recorder;
@@ -43,8 +47,6 @@ pub struct EdgeSettings {
     pub node: NodeId,
     /// That node's incarnation: the numbers of connections begin with it, so that none comes twice.
     pub incarnation: u64,
-    /// What browsers get: all edges of a process share it.
-    pub page: Arc<Page>,
     /// Limits on clients.
     pub limits: Limits,
     /// How long a connection may stay without its first Hello, ms (default 10,000). Beyond: closed with `hello_timeout`.
@@ -56,8 +58,6 @@ pub struct EdgeSettings {
     pub ping_ms: u64,
     /// How long a client has to read its `Closing`, ms (default 2,000). Beyond: the edge cuts the connection.
     pub close_ms: u64,
-    /// HTTP connections (before an upgrade) at one time (default 4,096). Beyond: new ones wait to be accepted.
-    pub http_max: usize,
     /// Threads for the clients' sockets (default 1).
     pub io_threads: usize,
     /// Connections that fill one thread before the next one gets any (default 2,000): together they cost fewer wake-ups
@@ -66,25 +66,23 @@ pub struct EdgeSettings {
 }
 
 impl EdgeSettings {
-    /// The defaults for `node`, in this incarnation, with the world's `limits` and the game's `page`.
-    pub fn new(node: NodeId, incarnation: u64, limits: Limits, page: Arc<Page>) -> Self {
+    /// The defaults for `node`, in this incarnation, with the world's `limits`.
+    pub fn new(node: NodeId, incarnation: u64, limits: Limits) -> Self {
         Self {
             node,
             incarnation,
-            page,
             limits,
             hello_ms: 10_000,
             idle_ms: 60_000,
             ping_ms: 20_000,
             close_ms: 2_000,
-            http_max: 4_096,
             io_threads: 1,
             thread_fill: 2_000,
         }
     }
 }
 
-/// Why an edge could not open.
+/// Why a front or an edge could not open.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeFault {
     /// Another program listens there.
@@ -107,23 +105,6 @@ pub enum EdgeFault {
     System(#[source] std::io::Error),
 }
 
-/// An edge that listens but does not answer yet, so that its port is known before its node runs.
-pub struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl Bound {
-    /// The address it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-/// The address an HTTP request comes from, as an extension of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller(pub SocketAddr);
-
 /// A running edge. Cheap to clone: all clones are the same edge.
 #[derive(Clone)]
 pub struct Edge {
@@ -133,50 +114,27 @@ pub struct Edge {
 /// What all clones of an edge share. Dropping the last one ends the edge.
 struct Handle {
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    doors: Arc<Doors>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.doors.close(&self.shared);
         self.shared.post_all(|mail| mail.ended = true);
     }
 }
 
 impl Edge {
-    /// Listens on `address`; port 0 picks a free one. Call within a tokio runtime.
-    ///
-    /// # Errors
-    /// The address is in use, or does not belong to this machine.
-    pub fn bind(address: SocketAddr) -> Result<Bound, EdgeFault> {
-        // At a launch thousands connect at once: let the system's own limit be the bound.
-        const BACKLOG: u32 = 4_096;
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // Connections of an earlier process in TIME_WAIT must not block the port after a restart.
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok(Bound { listener, address })
-        };
-        listen().map_err(|source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::AddrInUse => EdgeFault::InUse { address },
-            _ => EdgeFault::Listen { address, source },
-        })
-    }
-
-    /// Opens the door: from now on the edge serves clients for the node behind `link`. It records metrics in `recorder`,
-    /// and serves `routes` beside its own; requests to them carry the [`Caller`] as an extension. Call within a tokio
-    /// runtime.
+    /// Opens the edge behind `front`: from now on it serves clients for the node behind `link`, and records metrics in
+    /// `recorder`.
     ///
     /// # Errors
     /// The system provides no more threads or files.
     pub fn start(
-        bound: Bound,
+        front: &Front,
         settings: EdgeSettings,
         link: Arc<dyn NodeLink>,
         recorder: Arc<dyn Recorder + Send + Sync>,
-        routes: axum::Router,
     ) -> Result<Self, EdgeFault> {
         let node = settings.node;
         let indicators = indicators::Indicators::new(recorder, node);
@@ -189,18 +147,20 @@ impl Edge {
             indicators,
             started: Instant::now(),
             next_conn: AtomicU64::new(1),
+            offered: AtomicBool::new(true),
             open: AtomicUsize::new(0),
             threads: grounds.iter().map(|ground| IoThread::new(Arc::clone(&ground.mailbox))).collect(),
         });
-        let (stop, stopped) = watch::channel(false);
         // From here on, even on an error, the threads that run end with the handle.
-        let edge = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared), stop }) };
+        let edge = Self {
+            handle: Arc::new(Handle { shared: Arc::clone(&shared), doors: Arc::clone(front.doors()) }),
+        };
         for (index, ground) in grounds.into_iter().enumerate() {
             let thread = io::Thread::new(index, ground, Arc::clone(&shared));
             let name = format!("gundo-io-{node}");
             Builder::new().name(name).spawn(move || thread.run()).map_err(EdgeFault::System)?;
         }
-        tokio::spawn(door::run(bound.listener, shared, routes, stopped));
+        front.doors().open(&shared);
         Ok(edge)
     }
 
@@ -223,20 +183,25 @@ impl Edge {
 
     /// The number of open connections.
     pub fn connections(&self) -> usize {
-        self.handle.shared.open.load(Ordering::Relaxed)
+        self.handle.shared.count()
     }
 
-    /// Ends as in a crash: closes the port and cuts every connection, without a `Closing`.
+    /// Whether clients that name no node may be sent here (at first yes). Those that name this node come in either way.
+    pub fn offer(&self, offered: bool) {
+        self.handle.shared.offered.store(offered, Ordering::Relaxed);
+    }
+
+    /// Ends as in a crash: takes no more clients and cuts every connection, without a `Closing`.
     pub fn kill(&self) {
-        self.handle.stop.send_replace(true);
+        self.handle.doors.close(&self.handle.shared);
         self.handle.shared.post_all(|mail| (mail.cut_all, mail.ended) = (true, true));
     }
 
-    /// Accepts no new clients, closes all connections with `stopping`, and returns when all are closed or have had their
+    /// Takes no more clients, closes all connections with `stopping`, and returns when all are closed or have had their
     /// time to read it.
     pub async fn stop(&self) {
         let shared = &self.handle.shared;
-        self.handle.stop.send_replace(true);
+        self.handle.doors.close(shared);
         shared.post_all(|mail| mail.close_all = Some(Reason::Stopping));
         let patience = Duration::from_millis(shared.settings.close_ms) + Duration::from_millis(500);
         let gone = async {
@@ -257,6 +222,8 @@ struct Shared {
     indicators: indicators::Indicators,
     started: Instant,
     next_conn: AtomicU64,
+    /// See [`Edge::offer`].
+    offered: AtomicBool,
     open: AtomicUsize,
     threads: Vec<IoThread>,
 }
@@ -280,6 +247,15 @@ impl Shared {
     /// Microseconds since the edge started.
     fn now_us(&self) -> u64 {
         self.started.elapsed().as_micros() as u64
+    }
+
+    /// The number of open connections.
+    fn count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn is_offered(&self) -> bool {
+        self.offered.load(Ordering::Relaxed)
     }
 
     /// Registers a new connection: returns its number, and how many others are open.
@@ -322,7 +298,7 @@ impl Shared {
         self.threads[thread].queued.store(bytes, Ordering::Relaxed);
         if thread == 0 {
             let queued = self.threads.iter().map(|t| t.queued.load(Ordering::Relaxed)).sum();
-            self.indicators.publish(self.open.load(Ordering::Relaxed), queued);
+            self.indicators.publish(self.count(), queued);
         }
     }
 }

@@ -21,14 +21,11 @@ pub trait NodeLink: Send + Sync + 'static {
     /// Whether the inbox is full. While it is, the edge does not read from its clients.
     fn is_full(&self) -> bool;
 
-    /// Whether the node is ready for clients.
+    /// Whether the node is ready for clients. Asked for each client that names no node.
     ///
     /// # Errors
     /// Why it is not, in words for operators.
     fn health(&self) -> Result<(), String>;
-
-    /// All metrics of the process in Prometheus' text format.
-    fn indicators(&self) -> String;
 }
 
 /// Something for one client, as part of a batch.

@@ -1,5 +1,8 @@
 //! The edge on real sockets, with a test in the place of the node.
 
+#[path = "edge/front.rs"]
+mod front;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use gundo_edge::{Delivery, Edge, EdgeSettings, NodeLink, Page, Urgency};
+use gundo_edge::{Delivery, Edge, EdgeSettings, Front, FrontSettings, NodeLink, Page, Urgency};
 use gundo_kernel::{Input, SendClass};
 use gundo_types::{ConnId, Limits, NodeId};
 use gundo_wire::Message as _;
@@ -28,7 +31,6 @@ struct Fake {
     inbox: mpsc::UnboundedSender<(Input, Urgency)>,
     full: AtomicBool,
     sick: AtomicBool,
-    counted: Mutex<String>,
 }
 
 impl NodeLink for Fake {
@@ -43,9 +45,6 @@ impl NodeLink for Fake {
     }
     fn health(&self) -> Result<(), String> {
         if self.sick.load(Ordering::Relaxed) { Err("the journal is being read".into()) } else { Ok(()) }
-    }
-    fn indicators(&self) -> String {
-        self.counted.lock().expect("no test panics with it").clone()
     }
 }
 
@@ -73,6 +72,7 @@ impl metrics::Recorder for Reasons {
 }
 
 struct World {
+    front: Arc<Front>,
     edge: Edge,
     address: SocketAddr,
     node: Arc<Fake>,
@@ -82,29 +82,35 @@ struct World {
 
 impl World {
     fn start(change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        let page = Arc::new(Page::placeholder("nothing", "1"));
-        let mut settings = EdgeSettings::new(NodeId(1), 1, Limits::default(), page);
+        let bound = Front::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = bound.address();
+        let settings = FrontSettings::new(Arc::new(Page::placeholder("nothing", "1")));
+        let metrics = Box::new(|| "gundo_up 1\n".to_owned());
+        let front = Arc::new(Front::start(bound, None, settings, metrics, axum::Router::new()));
+        Self::behind(front, address, 1, change)
+    }
+
+    /// One more node behind the same front.
+    fn another(&self, node: u16) -> Self {
+        Self::behind(Arc::clone(&self.front), self.address, node, |_| {})
+    }
+
+    fn behind(
+        front: Arc<Front>,
+        address: SocketAddr,
+        node: u16,
+        change: impl FnOnce(&mut EdgeSettings),
+    ) -> Self {
+        let mut settings = EdgeSettings::new(NodeId(node), 1, Limits::default());
         change(&mut settings);
         let (sender, inbox) = mpsc::unbounded_channel();
-        let node = Arc::new(Fake {
-            inbox: sender,
-            full: AtomicBool::new(false),
-            sick: AtomicBool::new(false),
-            counted: Mutex::new("gundo_up 1\n".into()),
-        });
-        let bound = Edge::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-        let address = bound.address();
+        let node =
+            Arc::new(Fake { inbox: sender, full: AtomicBool::new(false), sick: AtomicBool::new(false) });
         let recorder = Reasons::default();
         let reasons = Arc::clone(&recorder.0);
-        let edge = Edge::start(
-            bound,
-            settings,
-            Arc::clone(&node) as Arc<dyn NodeLink>,
-            Arc::new(recorder),
-            axum::Router::new(),
-        )
-        .expect("threads");
-        Self { edge, address, node, inbox, reasons }
+        let link = Arc::clone(&node) as Arc<dyn NodeLink>;
+        let edge = Edge::start(&front, settings, link, Arc::new(recorder)).expect("threads");
+        Self { front, edge, address, node, inbox, reasons }
     }
 
     async fn connect(&self) -> Socket {
@@ -534,6 +540,9 @@ async fn stopping_tells_everyone() {
     while next(&mut b).await.is_some() {}
     tokio::time::timeout(PATIENCE, stop).await.expect("it ends").expect("without a panic");
     assert_eq!(world.edge.connections(), 0);
+    let answer = get(world.address, "/ws").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    world.front.close().await;
     assert!(TcpStream::connect(world.address).await.is_err(), "nobody listens any more");
 }
 
@@ -545,27 +554,8 @@ async fn http(address: SocketAddr, request: &str) -> String {
     String::from_utf8(all).expect("text")
 }
 
-#[tokio::test]
-async fn health_and_metrics_are_served() {
-    let world = World::start(|_| {});
-    let get = async |path: &str| {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        http(world.address, &request).await
-    };
-    assert!(get("/ws").await.starts_with("HTTP/1.1 426"));
-    assert!(get("/metrics").await.ends_with("gundo_up 1\n"));
-    assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
-    world.node.sick.store(true, Ordering::Relaxed);
-    let sick = get("/healthz").await;
-    assert!(sick.starts_with("HTTP/1.1 503") && sick.ends_with("the journal is being read\n"), "{sick}");
-    assert!(http(world.address, "HELLO\r\n\r\n").await.starts_with("HTTP/1.1 400"));
-}
-
-#[tokio::test]
-async fn a_port_in_use_says_what_to_do() {
-    let world = World::start(|_| {});
-    let error = Edge::bind(world.address).err().expect("somebody listens there");
-    assert!(error.to_string().contains("in use by another program"), "{error}");
+async fn get(address: SocketAddr, path: &str) -> String {
+    http(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
 }
 
 #[tokio::test]

@@ -7,32 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
-use gundo_edge::{Edge, EdgeSettings, NodeLink, Page, Urgency};
-use gundo_kernel::Input;
-use gundo_types::{Limits, NodeId};
+use gundo_edge::{Front, FrontSettings, Page};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Nothing here takes long; a wait longer than this is a wait for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A node that nobody plays on.
-struct Idle;
-
-impl NodeLink for Idle {
-    fn give(&self, inputs: &mut Vec<Input>, _: Urgency) {
-        inputs.clear();
-    }
-    fn is_full(&self) -> bool {
-        false
-    }
-    fn health(&self) -> Result<(), String> {
-        Ok(())
-    }
-    fn indicators(&self) -> String {
-        "gundo_up 1\n".into()
-    }
-}
 
 /// An answer: its status, the lines of its head, and its body.
 struct Answer {
@@ -56,19 +36,18 @@ impl Answer {
 }
 
 struct Server {
-    _edge: Edge,
+    _front: Front,
     address: SocketAddr,
 }
 
 impl Server {
     fn start(page: Page) -> Self {
-        let settings = EdgeSettings::new(NodeId(1), 1, Limits::default(), Arc::new(page));
-        let bound = Edge::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let bound = Front::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = bound.address();
-        let recorder = Arc::new(metrics::NoopRecorder);
         let routes = axum::Router::new().route("/admin/nodes", get(async || "nodes\n"));
-        let edge = Edge::start(bound, settings, Arc::new(Idle), recorder, routes).expect("threads");
-        Self { _edge: edge, address }
+        let metrics = Box::new(|| "gundo_up 1\n".to_owned());
+        let front = Front::start(bound, None, FrontSettings::new(Arc::new(page)), metrics, routes);
+        Self { _front: front, address }
     }
 
     async fn ask(&self, method: &str, path: &str, more: &str) -> Answer {
@@ -133,8 +112,10 @@ async fn a_file_that_has_not_changed_is_not_sent_again() {
 #[tokio::test]
 async fn the_server_answers_its_own_paths_and_unknown_ones_with_a_word() {
     let server = Server::start(embedded());
-    assert_eq!(server.get("/ws").await.status(), "426");
-    assert_eq!(server.get("/healthz").await.text(), "ready\n");
+    for path in ["/ws", "/ws/1"] {
+        assert_eq!(server.get(path).await.status(), "503", "no node runs behind this page");
+    }
+    assert_eq!(server.get("/healthz").await.text(), "no node runs\n");
     assert_eq!(server.get("/metrics").await.text(), "gundo_up 1\n");
     assert_eq!(server.get("/admin/nodes").await.text(), "nodes\n");
     let sdk = server.get("/gundo.js").await;

@@ -16,7 +16,7 @@ use events::{PATIENCE, until};
 use support::{Count, rules};
 
 async fn enter(nodes: &LocalNodes, name: &str) -> (Client, Events) {
-    let address = format!("ws://{}/", nodes.edges()[0]).parse().expect("an address");
+    let address = format!("ws://{}/", nodes.address()).parse().expect("an address");
     let (client, mut events) = Client::start(SessionSettings::new(vec![address], name));
     until(&mut events, |event| matches!(event, Event::Welcomed(_))).await;
     (client, events)

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time};
+use gundo_types::{
+    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time,
+};
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
@@ -27,10 +29,8 @@ pub struct Member {
     pub node: NodeId,
     /// Its incarnation: the id of its row in `members`.
     pub incarnation: u64,
-    /// Host of its edge as clients reach it; empty: the host that they used before.
-    pub host: String,
-    /// Port of its edge.
-    pub port: u16,
+    /// Where clients find its edge.
+    pub address: EdgeAddress,
     /// Its share of the homes, relative to the others: 1..=16, default 1.
     pub weight: u8,
     /// It drains: it is home of nothing, takes nothing new, and gives away what it owns.

@@ -60,8 +60,7 @@ mod tests {
         let member = |(i, w): (usize, &u8)| Member {
             node: NodeId(i as u16 + 1),
             incarnation: 1,
-            host: String::new(),
-            port: 0,
+            address: Default::default(),
             weight: *w,
             draining: false,
         };

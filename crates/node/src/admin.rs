@@ -3,7 +3,7 @@
 //! `GET /admin/nodes` lists the nodes; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
 //! `drain`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
 //! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again. Every request needs `Authorization: Bearer TOKEN` and must
-//! come from this machine. A refusal changes nothing; its answer has a status, a stable code and a sentence.
+//! come from a program on this machine, or by the address for operators only. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct AdminNode {
     pub node: u16,
     /// Its incarnation; 0: it does not run.
     pub incarnation: u64,
-    /// Where its edge listens, or listened last.
+    /// Where clients of the same machine find its edge.
     pub address: String,
     /// `starting`, `up`, `paused`, `draining`, `restarting` or `down`.
     pub state: String,
@@ -87,7 +87,7 @@ impl From<WorldStatus> for AdminWorld {
         let node = |n: NodeStatus| AdminNode {
             node: n.node.0,
             incarnation: n.incarnation,
-            address: n.address.to_string(),
+            address: n.address,
             state: n.state.word().to_owned(),
             member: n.member,
             sessions: n.sessions,
@@ -118,8 +118,14 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
 
 async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied();
-    if !caller.is_some_and(|Caller(address)| address.ip().to_canonical().is_loopback()) {
-        let text = "nodes can be administered only from the machine they run on";
+    if !caller.is_some_and(|caller| caller.is_local || caller.is_private) {
+        let client = caller.map(|caller| caller.client);
+        tracing::debug!(
+            ?client,
+            "a request to administer nodes was refused: it does not come from this machine"
+        );
+        let text = "nodes can be administered only by programs on the machine they run on, not through a proxy; \
+                    `admin_listen` opens an address for operators elsewhere";
         return refuse(StatusCode::FORBIDDEN, &Refused::new("not_local", text));
     }
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -211,7 +217,7 @@ fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Response) -> Res
         Err(refused) => {
             let status = match refused.code {
                 "unknown_node" => StatusCode::NOT_FOUND,
-                "stopped" | "storage" | "port" => StatusCode::SERVICE_UNAVAILABLE,
+                "stopped" | "storage" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
             };
             refuse(status, &refused)

@@ -1,6 +1,5 @@
 //! The operations on the nodes of a running world, and their answers.
 
-use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 
 use gundo_types::{EntityId, NodeId};
@@ -49,8 +48,8 @@ pub struct NodeStatus {
     pub node: NodeId,
     /// Its incarnation; 0: it does not run.
     pub incarnation: u64,
-    /// Where its edge listens, or listened last.
-    pub address: SocketAddr,
+    /// Where clients of this machine find its edge: the address that the process listens on, and the node's path.
+    pub address: String,
     /// Its state.
     pub state: NodeState,
     /// Whether the current view lists it.
@@ -186,7 +185,7 @@ impl Control {
     /// Starts a node: the lowest number that does not run.
     ///
     /// # Errors
-    /// `too_many_nodes`, `port` (another program uses it), `storage`, `stopped`.
+    /// `too_many_nodes`, `storage`, `stopped`.
     pub fn add(&self) -> Result<NodeId, Refused> {
         match self.ask(Request::Add)? {
             Answer::Node(node) => Ok(node),

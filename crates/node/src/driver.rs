@@ -206,10 +206,6 @@ impl NodeLink for Link {
             false => Err("the node is starting or stopping".to_owned()),
         }
     }
-
-    fn indicators(&self) -> String {
-        self.recorders.render()
-    }
 }
 
 /// Everything that belongs to a logic thread.

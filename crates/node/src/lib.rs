@@ -8,16 +8,19 @@
 //! Inside: `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
 //! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
 //! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
-//! happened, `admin` is the operators' HTTP API, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
+//! happened, `admin` is the operators' HTTP API, `advertise` what clients are told of the nodes' addresses,
+//! `entrance` the way in, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
 //! for threads that may hang, `nodes` is the start.
 
 mod admin;
+mod advertise;
 mod blackbox;
 mod blame;
 mod clock;
 mod control;
 mod driver;
 mod end;
+mod entrance;
 mod inbox;
 mod indicators;
 mod machine;
@@ -36,8 +39,9 @@ mod upkeep;
 mod watchdog;
 
 pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
+pub use advertise::{Advertise, BadAdvertise};
 pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
-pub use gundo_edge::Page;
+pub use gundo_edge::{Access, BadNetwork, Network, Page};
 pub use nodes::{LocalNodes, Stopper, WorldFault, settle_world_id};
 pub use settings::{SoloSettings, WorldInfo};

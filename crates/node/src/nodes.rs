@@ -6,17 +6,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
-use gundo_edge::{Bound, Edge, EdgeFault, Page};
+use gundo_edge::{EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
 use gundo_types::WorldTime;
 
-use crate::admin;
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
 use crate::clock::{Clock, wall_ms};
 use crate::control::Control;
+use crate::entrance::{Entrance, is_development};
 use crate::indicators::Recorders;
 use crate::marks::Marks;
 use crate::mesh::Mesh;
@@ -54,7 +54,7 @@ pub enum WorldFault {
         /// The world's seed.
         found: u64,
     },
-    /// An edge could not open.
+    /// The process cannot listen, or an edge could not open.
     #[error(transparent)]
     Edge(#[from] EdgeFault),
     /// The journal's notes about the world are invalid.
@@ -88,7 +88,7 @@ pub enum WorldFault {
 
 /// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) ends them gracefully.
 pub struct LocalNodes {
-    edges: Vec<SocketAddr>,
+    address: SocketAddr,
     info: WorldInfo,
     stopper: Stopper,
     /// The thread that waits for the end takes it.
@@ -111,7 +111,7 @@ impl LocalNodes {
     /// Starts nodes on `journal`. `rules` makes the game for the world in it, or for the new one.
     ///
     /// # Errors
-    /// The settings, the journal, the ports or the system do not allow it.
+    /// The settings, the journal, the address or the system do not allow it.
     pub fn start(
         settings: &SoloSettings,
         journal: Arc<dyn Journal>,
@@ -126,18 +126,10 @@ impl LocalNodes {
         if game != rules.name() {
             return Err(WorldFault::OtherGame { found: game, expected: rules.name().to_owned() });
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.io_threads)
-            .thread_name("gundo-io")
-            .enable_all()
-            .build()
-            .map_err(system)?;
+        let runtime = io_runtime(settings).map_err(system)?;
         raise_open_files();
-        let bounds = {
-            let _inside = runtime.enter();
-            bind(settings)?
-        };
-        let edges = bounds.iter().map(Bound::address).collect();
+        let entrance = Entrance::bind(settings, &runtime)?;
+        let address = entrance.address();
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
@@ -145,8 +137,11 @@ impl LocalNodes {
         let (marks, aborted) = Marks::open(settings.running.as_deref()).map_err(system)?;
         let blames = Blames::open(&journal, &aborted)?;
         let placeholder = || Arc::new(Page::placeholder(rules.name(), &info.seed.to_string()));
+        let page = settings.page.clone().unwrap_or_else(placeholder);
         let ground = Ground {
-            page: settings.page.clone().unwrap_or_else(placeholder),
+            front: entrance.open(settings, &runtime, page, recorders.clone(), control),
+            address,
+            advertise: settings.advertise.clone(),
             world: Arc::new(info.settings.clone()),
             secret,
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
@@ -162,11 +157,10 @@ impl LocalNodes {
             black_box: Arc::clone(&black_box),
             marks: Arc::new(marks),
             blames,
-            explains: settings.explains.unwrap_or(settings.listen.ip().is_loopback()),
-            routes: admin::routes(control, settings.admin_token.clone()),
+            explains: settings.explains.unwrap_or_else(|| is_development(settings)),
         };
         let mut supervisor = Supervisor::new(ground)?;
-        if let Err(fault) = supervisor.start(bounds) {
+        if let Err(fault) = supervisor.start(settings.nodes) {
             supervisor.end(false);
             return Err(fault);
         }
@@ -177,12 +171,12 @@ impl LocalNodes {
             ended
         };
         let supervisor = Builder::new().name("gundo-supervisor".into()).spawn(run).map_err(system)?;
-        Ok(Self { edges, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
+        Ok(Self { address, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
     }
 
-    /// The address of each node's edge, in node order, as of the start.
-    pub fn edges(&self) -> &[SocketAddr] {
-        &self.edges
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The description of the world.
@@ -246,10 +240,6 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     let bad = |what: String| Err(WorldFault::Settings(what));
     if !(1..=NODES_MAX).contains(&settings.nodes) {
         return bad(format!("a process runs 1 to {NODES_MAX} nodes, not {}", settings.nodes));
-    }
-    let port = settings.listen.port();
-    if port != 0 && port.checked_add(settings.nodes - 1).is_none() {
-        return bad(format!("{} nodes do not fit above port {port}", settings.nodes));
     }
     let WorldSettings { tick_ms, sight_chunks: [near, middle, far], tier_ticks, tract_chunks, .. } =
         settings.world;
@@ -333,15 +323,10 @@ fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
     Ok(WorldTime(ms))
 }
 
-fn bind(settings: &SoloSettings) -> Result<Vec<Bound>, EdgeFault> {
-    let address = |k: u16| {
-        let mut address = settings.listen;
-        if address.port() != 0 {
-            address.set_port(address.port() + k);
-        }
-        address
-    };
-    (0..settings.nodes).map(|k| Edge::bind(address(k))).collect()
+/// The threads that accept and speak HTTP.
+fn io_runtime(settings: &SoloSettings) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(settings.io_threads).thread_name("gundo-io").enable_all().build()
 }
 
 /// Each client is an open file, and the usual limit is 1,024.

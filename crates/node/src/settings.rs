@@ -4,22 +4,31 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gundo_edge::Page;
+use gundo_edge::{Access, Page};
 use gundo_kernel::WorldSettings;
 
-/// A world in one process: nodes, ports, settings. The journal and the game are passed separately.
+use crate::advertise::Advertise;
+
+/// A world in one process: nodes, address, settings. The journal and the game are passed separately.
 #[derive(Clone, Debug)]
 pub struct SoloSettings {
     /// Nodes, 1 to 64 (default 3): each one logic thread.
     pub nodes: u16,
-    /// Where node 1 listens (default 127.0.0.1:7600); node k listens on the port plus k−1. Port 0: each on any free port.
+    /// Where the process listens (default 127.0.0.1:7600), for browsers and for the clients of all its nodes: node 2 is at `/ws/2`, and
+    /// `/ws` is any node. Port 0: any free port.
     pub listen: SocketAddr,
+    /// What clients are told of where the nodes are (default: the address they came by, and each node's path).
+    pub advertise: Advertise,
+    /// Where metrics and the operators' requests are served; `None` (default): where the process listens, the requests of operators
+    /// from programs on this machine only.
+    pub admin_listen: Option<SocketAddr>,
+    /// Who may come in.
+    pub access: Access,
     /// Seed of a new world; `None`: random. An existing world keeps its own, and refuses to start with another.
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
-    /// Requests with this token may list, end, drain and start nodes, from this machine, at `/admin`; `None` (default): no
-    /// request may.
+    /// Requests with this token may list, end, drain and start nodes at `/admin`; `None` (default): no request may.
     pub admin_token: Option<String>,
     /// Directory for black boxes, one file for each panic and each node that hangs; `None` (default): none are written.
     pub black_box: Option<PathBuf>,
@@ -29,7 +38,7 @@ pub struct SoloSettings {
     /// [`Control::pardon`]: crate::Control::pardon
     pub running: Option<PathBuf>,
     /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: while the world listens on
-    /// loopback only, that is, in development).
+    /// loopback only and was told of no proxy, that is, in development).
     pub explains: Option<bool>,
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
@@ -45,6 +54,9 @@ impl Default for SoloSettings {
         Self {
             nodes: 3,
             listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
+            advertise: Advertise::default(),
+            admin_listen: None,
+            access: Access::default(),
             seed: None,
             io_threads: cores.min(8),
             admin_token: None,

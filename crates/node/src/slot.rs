@@ -1,5 +1,6 @@
 //! One running node of a process: its logic thread, inbox, edge, and how it ends.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,12 +8,13 @@ use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::{Coordinator, Rows, Watch};
-use gundo_edge::{Bound, Edge, EdgeSettings, NodeLink, Page, Urgency};
+use gundo_edge::{Edge, EdgeSettings, Front, NodeLink, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::{self, Rules};
 use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSecret, WorldSettings};
 use tokio::runtime::Runtime;
 
+use crate::advertise::Advertise;
 use crate::blackbox::{self, BlackBox};
 use crate::blame::Blames;
 use crate::clock::Clock;
@@ -48,10 +50,12 @@ pub(crate) struct Ground {
     /// Whether players hear why a rule could not do what it wanted.
     pub(crate) explains: bool,
     pub(crate) watchdog: Watchdog,
-    /// What every edge serves to browsers.
-    pub(crate) page: Arc<Page>,
-    /// Routes that every edge serves in addition to its own.
-    pub(crate) routes: axum::Router,
+    /// Where clients come in.
+    pub(crate) front: Front,
+    /// The address of the front.
+    pub(crate) address: SocketAddr,
+    /// What clients are told of the nodes' addresses.
+    pub(crate) advertise: Advertise,
 }
 
 /// The stage of a running node.
@@ -73,17 +77,16 @@ pub(crate) struct Slot {
     pub(crate) link: Arc<Link>,
     pub(crate) edge: Edge,
     pub(crate) thread: JoinHandle<()>,
-    pub(crate) stage: Stage,
+    stage: Stage,
     _watch: Watch,
 }
 
 impl Slot {
-    /// Starts the node `member` behind the door `bound`. Its peers already reach it through `inbox`.
+    /// Starts the node `member`. Its peers already reach it through `inbox`.
     pub(crate) fn start(
         ground: &Ground,
         (coordinator, rows): (&Arc<dyn Coordinator>, Arc<dyn Rows>),
         member: Member,
-        bound: Bound,
         inbox: Arc<Inbox>,
     ) -> Result<Self, WorldFault> {
         let (me, incarnation) = (member.node, member.incarnation);
@@ -104,12 +107,10 @@ impl Slot {
         let low = ground.disk.found();
         let link = Arc::new(Link::new((me, incarnation), Arc::clone(&inbox), recorders, clock, low));
         let edge = {
-            let _inside = ground.runtime.enter();
-            let mut settings =
-                EdgeSettings::new(me, incarnation, ground.world.limits, Arc::clone(&ground.page));
+            let mut settings = EdgeSettings::new(me, incarnation, ground.world.limits);
             settings.io_threads = ground.io_threads;
             let node = Arc::clone(&link) as Arc<dyn NodeLink>;
-            Edge::start(bound, settings, node, ground.recorders.recorder(), ground.routes.clone())?
+            Edge::start(&ground.front, settings, node, ground.recorders.recorder())?
         };
         let membership = Membership {
             coordinator: Arc::clone(coordinator),
@@ -136,6 +137,16 @@ impl Slot {
         let thread = spawn(&link, &ground.black_box, driver, ground.tx.clone())?;
         let _watch = membership.watch();
         Ok(Self { member, link, edge, thread, stage: Stage::Running, _watch })
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// It is in another stage from now on. Clients that name no node are sent to nodes that run.
+    pub(crate) fn turn_to(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.edge.offer(stage == Stage::Running);
     }
 
     /// Puts an input in the node's inbox, to be handled at once.

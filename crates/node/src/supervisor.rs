@@ -2,8 +2,7 @@
 //! operators ask for.
 //!
 //! This file has its loop. The loop waits for nothing but its next signal. Anything that takes time (the coordinator, and
-//! through it the journal; a port that is still in use) is only started here; its result comes as a signal, or the loop
-//! looks again. The other rooms: `running` has the nodes that run, `starts` those that will start, `operators` the
+//! through it the journal) is only started here; its result comes as a signal, or the loop looks again. The other rooms: `running` has the nodes that run, `starts` those that will start, `operators` the
 //! operators' requests, `rollout` the restart of all nodes, `ending` the end.
 
 mod ending;
@@ -33,8 +32,6 @@ use starts::Starts;
 
 /// How often the supervisor looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
-/// How often it looks around while it waits for a port.
-const LOOK_AT_PORT: Duration = Duration::from_millis(10);
 
 /// A signal to the supervisor.
 #[derive(Debug)]
@@ -114,9 +111,6 @@ impl Supervisor {
                 self.look_around();
                 next = Instant::now() + LOOK_AROUND;
             }
-            if self.starts.wait_for_ports() {
-                next = next.min(Instant::now() + LOOK_AT_PORT);
-            }
         };
         let saved = if polite { self.stop_nodes(rx) } else { Ok(()) };
         self.end(polite && saved.is_ok());
@@ -150,9 +144,9 @@ impl Supervisor {
         for member in view.members.iter().filter(|m| m.draining) {
             // This also covers a drain whose answer was lost.
             if let Some(slot) = self.running.life(member.node, member.incarnation)
-                && slot.stage == Stage::Running
+                && slot.stage() == Stage::Running
             {
-                slot.stage = Stage::Draining;
+                slot.turn_to(Stage::Draining);
             }
         }
         self.view = view;
@@ -161,7 +155,7 @@ impl Supervisor {
     /// A node has handed everything over: it leaves the view, and ends once it has left.
     fn on_stopped(&mut self, node: NodeId, incarnation: u64) {
         let Some(slot) = self.running.life(node, incarnation) else { return };
-        slot.stage = Stage::Leaving;
+        slot.turn_to(Stage::Leaving);
         let tx = self.ground.tx.clone();
         // A world that has ended drops the news.
         let reply = move |left| drop(tx.send(Signal::Left { node, incarnation, left }));
@@ -186,7 +180,7 @@ impl Supervisor {
     /// A logic thread has ended by itself.
     fn on_ended(&mut self, node: NodeId, incarnation: u64, ending: Ending) {
         let Some(slot) = self.running.life(node, incarnation) else { return };
-        let leaves = slot.stage == Stage::Leaving;
+        let leaves = slot.stage() == Stage::Leaving;
         match ending {
             Ending::Told => return,
             // It saw the view without itself before the supervisor heard that it had left.
@@ -211,7 +205,7 @@ impl Supervisor {
     /// A logic thread hangs: the supervisor abandons it, and nothing it does has an effect any more.
     fn on_stuck(&mut self, node: NodeId, incarnation: u64, ms: u64) {
         let Some(slot) = self.running.life(node, incarnation) else { return };
-        let leaves = slot.stage == Stage::Leaving;
+        let leaves = slot.stage() == Stage::Leaving;
         tracing::error!(node = node.0, ms, "the node hangs; it ends as after a crash");
         // The others hear of it before they take over.
         if let Some((entity, rule)) = self.ground.marks.of(incarnation) {

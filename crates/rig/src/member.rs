@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use gundo_kernel::game::Rules;
 use gundo_kernel::{Member, NodeSettings, WorldSecret, WorldSettings};
-use gundo_types::NodeId;
+use gundo_types::{EdgeAddress, NodeId};
 
 /// The view entry of an ordinary node: node 1 is at host `n1`, and so on; it is not draining.
 pub fn member(node: u16, incarnation: u64) -> Member {
-    Member { node: NodeId(node), incarnation, host: format!("n{node}"), port: 1, weight: 1, draining: false }
+    let address = EdgeAddress { host: format!("n{node}"), port: 1, ..EdgeAddress::default() };
+    Member { node: NodeId(node), incarnation, address, weight: 1, draining: false }
 }
 
 /// The settings of this member's kernel, without a planted bug.

@@ -3,12 +3,14 @@
 //! No logic except conversions, no dependencies. All other crates use these types. Start with
 //! [`EntityId`] and [`ChunkId`].
 
+mod edge;
 mod ids;
 mod limits;
 mod planted;
 mod space;
 mod time;
 
+pub use edge::EdgeAddress;
 pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};
 pub use limits::Limits;
 pub use planted::Planted;

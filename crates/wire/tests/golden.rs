@@ -239,8 +239,8 @@ fn frame(chunk: Chunk) -> Frame {
 fn what_clients_are_told() {
     let edges = Edges {
         edges: vec![
-            Edge { node: 1, host: String::new(), port: 7_600 },
-            Edge { node: 2, host: "b.example".into(), port: 443 },
+            Edge { node: 1, port: 7_600, ..Default::default() },
+            Edge { node: 2, host: "b.example".into(), port: 443, ..Default::default() },
         ],
     };
     let chunk = Chunk { island: 1, x: -2, y: 3 };
@@ -375,4 +375,14 @@ fn sorted(bytes: &[u8], nested: &[Nested]) -> Vec<(u32, Vec<u8>)> {
     }
     fields.sort_by_key(|(tag, _)| *tag);
     fields
+}
+
+#[test]
+fn where_the_edges_are() {
+    let edges = vec![
+        Edge { node: 1, path: "1".into(), ..Default::default() },
+        Edge { node: 2, host: "b.example".into(), port: 443, path: "/ws/2".into(), scheme: "wss".into() },
+    ];
+    let all = ServerMessage { edges: Some(Edges { edges }), ..Default::default() };
+    holds("server_edges.bin", &[Nested(11, &[Nested(1, &[])])], &all);
 }

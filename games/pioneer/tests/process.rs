@@ -1,8 +1,11 @@
 //! The program itself, as an operator has it: killed under load, started again, stopped when nobody reads its log.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
+#[path = "process/proxy.rs"]
+mod proxy;
 #[path = "process/server.rs"]
 mod server;
 #[path = "process/storage.rs"]
@@ -29,7 +32,7 @@ fn it_plays_restarts_nodes_and_stops_when_the_pipe_of_its_log_is_full() {
     let data = tempfile::tempdir().expect("a directory");
     let (mut unread, mut log) = std::io::pipe().expect("a pipe");
     log.write_all(&[b'x'; PIPE_BYTES]).expect("it fits");
-    let mut server = Server::start_logging(data.path(), 0, 3, log.into());
+    let mut server = Server::start_with(data.path(), 0, 3, &[], log.into());
     let url = format!("http://127.0.0.1:{}", server.port);
     let nodes = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
@@ -92,22 +95,32 @@ fn what_was_acknowledged_survives_a_kill_under_load() {
     assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
 }
 
-/// The node that is to be killed is the one whose port was said: it cannot answer for itself.
+/// One port: operators, page and clients find the world there whichever node is down.
 #[test]
-fn a_kill_is_told_as_done_also_by_the_port_of_the_killed() {
+fn the_one_port_serves_whichever_node_is_down() {
     let data = tempfile::tempdir().expect("a directory");
     let server = Server::start_nodes(data.path(), 0, 3);
-    let url = format!("http://127.0.0.1:{}", server.port);
-    let pioneer = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
-        let output = command.args(words).args(["--url", &url, "--data"]).arg(data.path()).output();
-        let output = output.expect("the command runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.success(), said, String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    // The server greets as soon as every node listens; on a busy machine the others join a moment later.
-    let all_up = |_| pioneer(&["nodes"]).1.matches("  up  ").count() == 3;
-    assert!((0..1_000).any(all_up), "three nodes come up");
-    let (done, said, complained) = pioneer(&["kill", "1"]);
-    assert!(done && said.starts_with("node 1 is killed"), "{said}{complained}");
+    server.until("three nodes are up", |table| table.matches("  up  ").count() == 3);
+    for node in ["1", "2"] {
+        let said = server.pioneer(&["kill", node]);
+        assert!(said.starts_with(&format!("node {node} is killed")), "{said}");
+        server.until("it is down", |table| table.contains(&format!("{node}  down")));
+        assert!(http(server.port, "/").starts_with("HTTP/1.1 200"));
+        let answer = http(server.port, &format!("/ws/{node}"));
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("does not run"), "{answer}");
+        let played = server.bots(server.port, 4);
+        assert!(played.contains("0 lost, 0 doubled"), "{played}");
+        assert!(server.pioneer(&["add"]).contains(&format!("/ws/{node}")));
+        server.until("it is back", |table| table.matches("  up  ").count() == 3);
+    }
+}
+
+/// The answer to a request.
+fn http(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    String::from_utf8_lossy(&answer).into_owned()
 }

@@ -8,7 +8,7 @@
  */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { WorldClock } from "./clock.js";
-import { EdgeRing, type EdgeAddress } from "./edges.js";
+import { EdgeRing, edgeUrl, type EdgeAddress, type ListedEdge } from "./edges.js";
 import { Emitter } from "./emitter.js";
 import { browserEnvironment, type Environment, type Socket } from "./environment.js";
 import {
@@ -61,11 +61,8 @@ export interface ClientOptions {
   readonly store?: KeyStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
-  /**
-   * Makes the URL of an edge from the server's list; default: the scheme, host (if the list has none) and path of
-   * `from`.
-   */
-  readonly edgeUrl?: (edge: { host: string; port: number }, from: string) => string;
+  /** Makes the URL of an edge from the server's list; default: what the list leaves empty is as in `from`, the URL it came by. */
+  readonly edgeUrl?: (edge: ListedEdge, from: string) => string;
   /** Clock, timers and sockets; default: the browser's. */
   readonly environment?: Environment;
 }
@@ -491,7 +488,7 @@ export class Client extends Emitter<ClientEvents> {
     this.picture.unitMm = welcome.motionUnitMm || this.picture.unitMm;
     this.welcomedAt = now;
     this.pingAt = now;
-    if (welcome.edges) this.onEdges(welcome.edges);
+    if (welcome.edges) this.onEdges(welcome.edges, welcome.node);
     this.become({ kind: "connected", node: welcome.node });
     this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq), ...this.ledger.take()]);
     if (this.statsWanted) this.transmit({ statsWanted: { on: true } });
@@ -565,10 +562,10 @@ export class Client extends Emitter<ClientEvents> {
     this.emit("watched", { kind, id, key, public: watched.public, refusal, gone: watched.gone });
   }
 
-  private onEdges(edges: Edges): void {
-    const from = this.ring.current.url;
-    const url = this.options.edgeUrl ?? defaultEdgeUrl;
-    this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })));
+  private onEdges(edges: Edges, node?: number): void {
+    const from = this.ring.cameBy.url;
+    const url = this.options.edgeUrl ?? edgeUrl;
+    this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })), node);
     this.emit("edges", this.ring.all);
   }
 
@@ -597,12 +594,4 @@ export class Client extends Emitter<ClientEvents> {
     ownMotion.updates++;
     this.ownSeen = { at: now, tick: entity.tick, moving: entity.body.speed > 0 };
   }
-}
-
-/** An edge without a host is on the host we connected to. */
-function defaultEdgeUrl(edge: { host: string; port: number }, from: string): string {
-  const url = new URL(from);
-  if (edge.host) url.hostname = edge.host;
-  url.port = String(edge.port);
-  return url.href;
 }

@@ -16,6 +16,16 @@ const FIRST_MS = 200;
 /** Longest wait between two rounds, ms: a person is looking. */
 const LONGEST_MS = 4_000;
 
+/** An edge as the server's list names it. What is empty (or 0) is as in the URL the client came by. */
+export interface ListedEdge {
+  readonly node: number;
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  /** Without a leading slash it continues the path the client came by, less a number at its end. */
+  readonly path: string;
+}
+
 /** An edge a client can connect to. */
 export interface EdgeAddress {
   /** The node it belongs to; undefined until a Welcome brings the list. */
@@ -29,6 +39,7 @@ export class EdgeRing {
   private list: EdgeAddress[];
   private at = 0;
   private failures = 0;
+  private first: EdgeAddress | undefined;
 
   /** `random`: a random number in [0, 1). */
   constructor(
@@ -59,17 +70,31 @@ export class EdgeRing {
     return this.list;
   }
 
+  /** The address the client came by: the edge in use when the first list arrived. What the lists leave out is taken from it. */
+  get cameBy(): EdgeAddress {
+    return this.first ?? this.current;
+  }
+
   /**
-   * The server sent its list of edges. The edge in use stays in use and in the list, even if the server did not name
-   * it: it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we
-   * have.
+   * The server sent its list of edges. Two more stay in the list even if the server did not name them. The edge in use:
+   * it worked (by another name, behind a proxy, say), and until another edge has welcomed us it is the best we have.
+   * And the address we came by: what the server names may not be reachable from here.
+   *
+   * `node` is the one that welcomed us. If we came by an address that the list does not name, its edge is the one in
+   * use: when it is lost, its own address is no better.
    */
-  replace(list: readonly EdgeAddress[]): void {
-    if (list.length === 0) return;
-    const here = this.current;
-    const at = list.findIndex((edge) => edge.url === here.url);
-    this.list = at < 0 ? [...list, here] : [...list];
-    this.at = at < 0 ? list.length : at;
+  replace(named: readonly EdgeAddress[], node?: number): void {
+    if (named.length === 0) return;
+    const first = this.cameBy;
+    let here = this.current;
+    const isNamed = named.some((edge) => edge.url === here.url);
+    if (!isNamed && node !== undefined) here = named.find((edge) => edge.node === node) ?? here;
+    this.list = [];
+    for (const kept of [...named, first, here]) {
+      if (!this.list.some((edge) => edge.url === kept.url)) this.list.push(kept);
+    }
+    this.first = this.list.find((edge) => edge.url === first.url);
+    this.at = this.list.findIndex((edge) => edge.url === here.url);
   }
 
   /** The connection has lasted: the next loss starts a new round, without back-off. */
@@ -98,4 +123,15 @@ export class EdgeRing {
   private pause(nth: number): number {
     return Math.min(FIRST_MS * 2 ** Math.min(nth, 16), LONGEST_MS) * (0.5 + this.random() / 2);
   }
+}
+
+/** The URL of an edge of the list, for a client that came by `from`: what the list leaves empty is as there. */
+export function edgeUrl(edge: ListedEdge, from: string): string {
+  const url = new URL(from);
+  if (edge.scheme) url.protocol = `${edge.scheme}:`;
+  if (edge.host) url.hostname = edge.host.includes(":") ? `[${edge.host}]` : edge.host;
+  if (edge.port) url.port = String(edge.port);
+  if (edge.path.startsWith("/")) url.pathname = edge.path;
+  else if (edge.path) url.pathname = `${url.pathname.replace(/\/\d+$/, "").replace(/\/+$/, "")}/${edge.path}`;
+  return url.href;
 }

@@ -5,7 +5,7 @@ export { Client, PROTOCOL, type ClientEvents, type ClientOptions, type Me, type 
 export type { Watched } from "./watched.js";
 export { chunkKey, entityKey, Picture, type ChunkRef, type Entity, type PictureEvents } from "./picture.js";
 export { WorldClock } from "./clock.js";
-export { type EdgeAddress } from "./edges.js";
+export { type EdgeAddress, type ListedEdge } from "./edges.js";
 export { Emitter } from "./emitter.js";
 export { browserEnvironment, type Environment, type Socket, type SocketEvents } from "./environment.js";
 export { Refusal } from "./refusal.js";

@@ -8,7 +8,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (b: Uint8Array) => new TextDecoder().decode(b);
 
 function welcome(over: { nextSeq?: bigint; node?: number; token?: Uint8Array } = {}) {
-  const edges = { edges: [1, 2, 3].map((node) => ({ node, host: "", port: 7_599 + node })) };
+  const edges = { edges: [1, 2, 3].map((node) => ({ node, port: 7_599 + node })) };
   return {
     welcome: { player: { kind: 1, id: 77n }, token: bytes("t1"), nextSeq: 1n, tickMs: 100, worldMs: 50_000n, node: 1, edges, chunkMm: 30_000, motionUnitMm: 10, ...over },
   };
@@ -299,7 +299,7 @@ test("a command that connections or nodes were lost over says so when it is sent
 
 test("a list without the edge in use leads away from it", () => {
   const { env, client } = joined();
-  const list = (nodes: number[]) => ({ edges: { edges: nodes.map((node) => ({ node, host: "", port: 7_599 + node })) } });
+  const list = (nodes: number[]) => ({ edges: { edges: nodes.map((node) => ({ node, port: 7_599 + node })) } });
   env.socket.say(list([2, 3]));
   assert.deepEqual(client.edges.map((edge) => edge.node), [2, 3, 1], "until another welcomes us it is the best there is");
   env.socket.drop();
@@ -308,7 +308,37 @@ test("a list without the edge in use leads away from it", () => {
   env.socket.open();
   env.socket.say(welcome({ node: 2 }));
   env.socket.say(list([2, 3]));
-  assert.deepEqual(client.edges.map((edge) => edge.node), [2, 3]);
+  assert.deepEqual(client.edges.map((edge) => edge.node), [2, 3, 1], "where it came by stays the last resort");
+});
+
+test("what the list of edges leaves empty is as the client came", () => {
+  const listed = (from: string, edge: object) => {
+    const env = new FakeEnvironment();
+    const client = new Client({ edges: [from], environment: env });
+    client.connect("Ada");
+    env.socket.open();
+    env.socket.say({ welcome: { ...welcome().welcome, edges: { edges: [{ node: 2, ...edge }] } } });
+    return client.edges.map((each) => each.url);
+  };
+  for (const [from, edge, wanted] of [
+    ["wss://host/ws", { path: "2" }, "wss://host/ws/2"],
+    ["ws://host:7600/game/ws/1", { path: "2" }, "ws://host:7600/game/ws/2"],
+    ["ws://host:7600/ws", { scheme: "wss", host: "b.example", port: 443, path: "/x/2" }, "wss://b.example/x/2"],
+    ["wss://host/ws", { port: 8443 }, "wss://host:8443/ws"],
+    ["ws://host/ws", { host: "::1", path: "2" }, "ws://[::1]/ws/2"],
+  ] as const) {
+    assert.deepEqual(listed(from, edge), [wanted, from], "and the way it came is the last resort");
+  }
+});
+
+test("who came by the address of any node knows which one it lost", () => {
+  const { env, client } = setUp();
+  client.connect("Ada");
+  env.socket.open();
+  env.socket.say({ welcome: { ...welcome({ node: 2 }).welcome, edges: { edges: [1, 2].map((node) => ({ node, path: `${node}` })) } } });
+  env.socket.drop();
+  env.pass(50);
+  assert.notEqual(env.socket.url, "ws://host:7600/ws/2");
 });
 
 test("an edge that lets in and drops again is not tried without end", () => {

@@ -5,7 +5,6 @@ use gundo_wire::client::{ClientMessage, Closing, Edges, Notice, Refusal, ServerM
 
 use super::connection::State;
 use super::{Event, Output, Session};
-use crate::address::Address;
 
 impl Session {
     /// A message from the edge. Its frames are ignored.
@@ -21,7 +20,7 @@ impl Session {
             self.on_welcome(now, welcome);
         }
         if let Some(edges) = message.edges {
-            self.on_edges(edges);
+            self.on_edges(edges, None);
         }
         for reply in message.replies {
             if let Some(answer) = self.commands.on_reply(now, reply) {
@@ -70,7 +69,7 @@ impl Session {
         self.commands.continue_at(welcome.next_seq);
         self.set_world(now, welcome.world_ms);
         if let Some(edges) = welcome.edges.clone() {
-            self.on_edges(edges);
+            self.on_edges(edges, Some(welcome.node));
         }
         self.event(Event::Welcomed(Box::new(welcome)));
         if self.wants_stats {
@@ -98,18 +97,19 @@ impl Session {
         }
     }
 
-    fn on_edges(&mut self, edges: Edges) {
-        let here = self.ring.current().clone();
-        let list = edges
-            .edges
-            .into_iter()
-            .filter_map(|edge| {
-                let host = if edge.host.is_empty() { here.host.clone() } else { edge.host };
-                let port = u16::try_from(edge.port).ok().filter(|p| *p != 0)?;
-                Some(Address { host, port, path: here.path.clone() })
-            })
-            .collect();
-        self.ring.replace(list);
+    /// `node` is the one that welcomes us.
+    fn on_edges(&mut self, edges: Edges, node: Option<u32>) {
+        let came_by = self.ring.came_by().clone();
+        let (mut named, mut serving) = (Vec::new(), None);
+        for edge in edges.edges {
+            let serves = Some(edge.node) == node;
+            let Some(address) = came_by.of_edge(edge) else { continue };
+            if serves {
+                serving = Some(address.clone());
+            }
+            named.push(address);
+        }
+        self.ring.replace(named, serving.as_ref());
     }
 
     fn on_notice(&mut self, notice: Notice) {

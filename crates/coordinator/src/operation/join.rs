@@ -66,8 +66,7 @@ impl Join {
         let member = |(candidate, incarnation): (&Candidate, &u64)| Member {
             node: candidate.node,
             incarnation: *incarnation,
-            host: candidate.host.clone(),
-            port: candidate.port,
+            address: candidate.address.clone(),
             weight: 1,
             draining: false,
         };

@@ -9,27 +9,27 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::INDEX;
-use crate::Shared;
+use crate::front::Hall;
 
-/// Only our own scripts, styles and sockets; the page talks to edges on other ports of the same host.
+/// Only our own scripts, styles and sockets; edges may be on other hosts, as the operator advertises them.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
                       style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Routes of the page: everything that no other route takes.
-pub(crate) fn router() -> Router<Arc<Shared>> {
+pub(crate) fn router() -> Router<Arc<Hall>> {
     Router::new().route("/", get(index)).route("/{*path}", get(file))
 }
 
-async fn index(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    serve(&shared, INDEX, &headers).await
+async fn index(State(hall): State<Arc<Hall>>, headers: HeaderMap) -> Response {
+    serve(&hall, INDEX, &headers).await
 }
 
-async fn file(State(shared): State<Arc<Shared>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    serve(&shared, &path, &headers).await
+async fn file(State(hall): State<Arc<Hall>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    serve(&hall, &path, &headers).await
 }
 
-async fn serve(shared: &Shared, path: &str, headers: &HeaderMap) -> Response {
-    let found = shared.settings.page.file(path).await;
+async fn serve(hall: &Hall, path: &str, headers: &HeaderMap) -> Response {
+    let found = hall.settings.page.file(path).await;
     let Some(file) = found else {
         let head = [(header::CACHE_CONTROL, "no-cache"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
         return (StatusCode::NOT_FOUND, head, "this page has no such file\n").into_response();

@@ -1,4 +1,4 @@
-//! Whole worlds in tests: real nodes, real sockets on free ports, a real journal in a directory that is deleted with
+//! Whole worlds in tests: real nodes, real sockets on a free port, a real journal in a directory that is deleted with
 //! the world.
 
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ impl Default for TestSettings {
 }
 
 impl TestWorld {
-    /// Starts a world of `rules` on free ports and fresh data.
+    /// Starts a world of `rules` on a free port and fresh data.
     ///
     /// # Panics
     /// It does not start.
@@ -65,7 +65,7 @@ impl TestWorld {
         Self::start_in(dir, settings, rules)
     }
 
-    /// Ends the world as a crash would and starts it again on the same data, on other ports.
+    /// Ends the world as a crash would and starts it again on the same data, on another port.
     ///
     /// # Panics
     /// It does not start.
@@ -95,21 +95,24 @@ impl TestWorld {
             black_box: settings.black_box.then(|| dir.path().join("blackbox")),
             ..SoloSettings::default()
         };
-        let nodes = LocalNodes::start(&solo, journal, rules).expect("a world on free ports");
+        let nodes = LocalNodes::start(&solo, journal, rules).expect("a world on a free port");
         Self { nodes: Some(nodes), dir }
     }
 
-    /// Where each node's edge listens, in node order.
-    pub fn edges(&self) -> &[SocketAddr] {
-        self.nodes.as_ref().map_or(&[], LocalNodes::edges)
+    /// Where it listens: its page, its metrics, its operators' requests, and all its nodes.
+    ///
+    /// # Panics
+    /// It has been stopped.
+    pub fn address(&self) -> SocketAddr {
+        self.nodes.as_ref().expect("it runs").address()
     }
 
     /// The address of node `node` (from 1) for clients.
     ///
     /// # Panics
-    /// There is no such node.
+    /// It has been stopped.
     pub fn url(&self, node: u16) -> String {
-        format!("ws://{}", self.edges()[usize::from(node) - 1])
+        format!("ws://{}/ws/{node}", self.address())
     }
 
     /// A handle to its nodes.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gundo_types::{ConnId, EntityId, Planted};
+use gundo_types::{ConnId, EdgeAddress, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
 use super::oldtokens::OldTokens;
@@ -119,7 +119,9 @@ fn leave_chunks(cx: &mut Rooms<'_>, conn: ConnId) {
 pub(super) fn edges(core: &Core) -> Edges {
     let members = &core.view.members;
     let stays = members.iter().any(|m| !m.draining);
-    let edge =
-        |m: &Member| Address { node: u32::from(m.node.0), host: m.host.clone(), port: u32::from(m.port) };
+    let edge = |m: &Member| {
+        let EdgeAddress { scheme, host, port, path } = m.address.clone();
+        Address { node: u32::from(m.node.0), host, port: u32::from(port), path, scheme }
+    };
     Edges { edges: members.iter().filter(|m| !(stays && m.draining)).map(edge).collect() }
 }

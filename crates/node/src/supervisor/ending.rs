@@ -25,7 +25,7 @@ impl Supervisor {
     pub(super) fn stop_nodes(&self, rx: &Receiver<Signal>) -> Result<(), WorldFault> {
         let deadline = Instant::now() + STOP_PATIENCE;
         // Nodes in stage Leaving have saved everything.
-        let saving = self.running.iter().filter(|(_, slot)| slot.stage != Stage::Leaving);
+        let saving = self.running.iter().filter(|(_, slot)| slot.stage() != Stage::Leaving);
         let mut saving: Vec<NodeId> = saving
             .map(|(node, slot)| {
                 slot.link.pause(false);
@@ -56,11 +56,14 @@ impl Supervisor {
         let Self { ground, running, coordinator, solo, .. } = self;
         if polite {
             ground.runtime.block_on(async {
+                ground.front.close().await;
                 for (_, slot) in running.iter() {
                     slot.edge.stop().await;
                 }
             });
         }
+        // Also when it is like a crash, nobody comes in while the nodes end.
+        drop(ground.front);
         let (mut incarnations, mut threads) = (Vec::new(), Vec::new());
         for slot in running.into_slots() {
             incarnations.push(slot.member.incarnation);

@@ -52,11 +52,11 @@ impl Supervisor {
 
     fn pause(&mut self, node: NodeId) -> Result<Answer, Refused> {
         let slot = self.slot(node)?;
-        match slot.stage {
+        match slot.stage() {
             Stage::Paused => Err(Refused::new("paused", format!("node {} is paused already", node.0))),
             Stage::Draining | Stage::Leaving => Err(Refused::draining(node)),
             Stage::Running => {
-                slot.stage = Stage::Paused;
+                slot.turn_to(Stage::Paused);
                 slot.link.pause(true);
                 Ok(Answer::Node(node))
             }
@@ -65,10 +65,10 @@ impl Supervisor {
 
     fn resume(&mut self, node: NodeId) -> Result<Answer, Refused> {
         let slot = self.slot(node)?;
-        if slot.stage != Stage::Paused {
+        if slot.stage() != Stage::Paused {
             return Err(Refused::new("not_paused", format!("node {} is not paused", node.0)));
         }
-        slot.stage = Stage::Running;
+        slot.turn_to(Stage::Running);
         slot.link.pause(false);
         Ok(Answer::Node(node))
     }
@@ -95,7 +95,7 @@ impl Supervisor {
 
     /// The incarnation to drain.
     fn may_drain(&mut self, node: NodeId) -> Result<u64, Refused> {
-        let stage = self.slot(node)?.stage;
+        let stage = self.slot(node)?.stage();
         match stage {
             Stage::Draining | Stage::Leaving => return Err(Refused::draining(node)),
             Stage::Paused => {
@@ -105,7 +105,7 @@ impl Supervisor {
         }
         self.not_the_last(node)?;
         let slot = self.slot(node)?;
-        slot.stage = Stage::Draining;
+        slot.turn_to(Stage::Draining);
         Ok(slot.member.incarnation)
     }
 
@@ -126,9 +126,9 @@ impl Supervisor {
         };
         if refused.is_some() {
             if let Some(slot) = self.running.life(node, incarnation)
-                && slot.stage == Stage::Draining
+                && slot.stage() == Stage::Draining
             {
-                slot.stage = Stage::Running;
+                slot.turn_to(Stage::Running);
             }
             if rolls {
                 self.end_rollout(node);
@@ -159,9 +159,9 @@ impl Supervisor {
     }
 
     fn status(&self) -> WorldStatus {
-        let node = |(node, address)| {
+        let node = |node: NodeId| {
             let slot = self.running.get(node);
-            let state = match slot.map(|slot| (slot.stage, slot.link.is_ready())) {
+            let state = match slot.map(|slot| (slot.stage(), slot.link.is_ready())) {
                 Some((Stage::Paused, _)) => NodeState::Paused,
                 Some((Stage::Draining | Stage::Leaving, _)) => NodeState::Draining,
                 Some((Stage::Running, true)) => NodeState::Up,
@@ -173,7 +173,7 @@ impl Supervisor {
             NodeStatus {
                 node,
                 incarnation: slot.map_or(0, |slot| slot.member.incarnation),
-                address,
+                address: format!("{}/ws/{}", self.ground.address, node.0),
                 state,
                 member: self.view.members.iter().any(|m| m.node == node),
                 sessions: counters.sessions,
@@ -184,7 +184,7 @@ impl Supervisor {
         };
         WorldStatus {
             epoch: self.view.epoch.0,
-            nodes: self.starts.addresses().map(node).collect(),
+            nodes: self.starts.known().map(node).collect(),
             rollout: self.rollout.left(),
         }
     }

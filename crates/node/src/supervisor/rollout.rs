@@ -50,8 +50,8 @@ impl Supervisor {
         if self.rollout.is_under_way() {
             return Err(Refused::rollout());
         }
-        if let Some((node, slot)) = self.running.iter().find(|(_, slot)| slot.stage != Stage::Running) {
-            let doing = if slot.stage == Stage::Paused { "paused" } else { "draining" };
+        if let Some((node, slot)) = self.running.iter().find(|(_, slot)| slot.stage() != Stage::Running) {
+            let doing = if slot.stage() == Stage::Paused { "paused" } else { "draining" };
             let text = format!("node {} is {doing}: a rollout needs every node up", node.0);
             return Err(Refused::new("not_whole", text));
         }
@@ -73,7 +73,7 @@ impl Supervisor {
             }
             return;
         };
-        if slot.stage != Stage::Running || !slot.link.is_ready() {
+        if slot.stage() != Stage::Running || !slot.link.is_ready() {
             return;
         }
         self.rollout.0.pop_front();

@@ -51,8 +51,9 @@ impl Running {
 
     /// Whether another node could take over from this one.
     pub(super) fn can_spare(&self, node: NodeId) -> bool {
-        let able =
-            |(n, slot): (&NodeId, &Slot)| *n != node && slot.stage == Stage::Running && slot.link.is_ready();
+        let able = |(n, slot): (&NodeId, &Slot)| {
+            *n != node && slot.stage() == Stage::Running && slot.link.is_ready()
+        };
         self.slots.iter().any(able)
     }
 

@@ -257,7 +257,7 @@ impl World {
 
     /// Nodes join, in one view that is not sent yet; `None`: the coordinator did not answer.
     pub(super) fn join(&mut self, nodes: impl IntoIterator<Item = u16>) -> Option<Vec<Member>> {
-        let candidate = |n: u16| Candidate { node: NodeId(n), host: format!("n{n}"), port: 1 };
+        let candidate = |n: u16| Candidate { node: NodeId(n), address: gundo_rig::member(n, 0).address };
         let candidates = nodes.into_iter().map(candidate).collect();
         let joined = self.operate(Join::new(candidates, self.settings.membership_ms()));
         let Ok(members) = joined else {

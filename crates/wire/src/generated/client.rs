@@ -356,10 +356,18 @@ impl ::prost::Name for Edges {
 pub struct Edge {
     #[prost(uint32, tag = "1")]
     pub node: u32,
+    /// empty: the host you came by
     #[prost(string, tag = "2")]
     pub host: ::prost::alloc::string::String,
+    /// 0: the port you came by
     #[prost(uint32, tag = "3")]
     pub port: u32,
+    /// "2": that of the path you came by, "/ws/2" if you came by "/ws" or "/ws/1"; empty: that path
+    #[prost(string, tag = "4")]
+    pub path: ::prost::alloc::string::String,
+    /// "ws" or "wss"; empty: the scheme you came by
+    #[prost(string, tag = "5")]
+    pub scheme: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Edge {
     const NAME: &'static str = "Edge";

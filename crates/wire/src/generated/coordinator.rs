@@ -45,6 +45,10 @@ pub struct Member {
     /// its removal has begun: its row in the journal may be gone
     #[prost(bool, tag = "7")]
     pub removing: bool,
+    #[prost(string, tag = "8")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub scheme: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Member {
     const NAME: &'static str = "Member";

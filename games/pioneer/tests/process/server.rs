@@ -1,7 +1,7 @@
 //! The program as a child process.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 /// A running server. Killed when dropped.
@@ -9,23 +9,25 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) out: Option<BufReader<ChildStdout>>,
     pub(crate) port: u16,
+    data: PathBuf,
 }
 
 impl Server {
-    /// Starts a node on `port` (0: any that is free) and waits until it says where it is open.
+    /// Starts a world of one node on `port` (0: any that is free) and waits until it says where it is open.
     pub(crate) fn start(data: &Path, port: u16) -> Self {
-        // One node: on the restart its one port is free again.
         Self::start_nodes(data, port, 1)
     }
 
     pub(crate) fn start_nodes(data: &Path, port: u16, nodes: u16) -> Self {
-        Self::start_logging(data, port, nodes, Stdio::piped())
+        Self::start_with(data, port, nodes, &[], Stdio::piped())
     }
 
-    pub(crate) fn start_logging(data: &Path, port: u16, nodes: u16, log: Stdio) -> Self {
+    /// With more flags, and its log in `log`.
+    pub(crate) fn start_with(data: &Path, port: u16, nodes: u16, more: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
-            .args(["--nodes", &nodes.to_string(), "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .args(["--nodes", &nodes.to_string(), "--listen", &port.to_string(), "--data"])
             .arg(data)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -42,7 +44,39 @@ impl Server {
         }
         let port = line.split("http://127.0.0.1:").nth(1).and_then(|s| s.split([' ', ';', ')']).next());
         let port = port.and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"));
-        Self { child, out: Some(out), port }
+        Self { child, out: Some(out), port, data: data.to_owned() }
+    }
+
+    /// What an operator's command says.
+    pub(crate) fn pioneer(&self, words: &[&str]) -> String {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
+        let output = command.args(words).args(["--url", &url, "--data"]).arg(&self.data).output();
+        let output = output.expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    /// Waits until the table of its nodes is as wanted.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        for _ in 0..2_000 {
+            if wanted(&self.pioneer(&["nodes"])) {
+                return;
+            }
+        }
+        panic!("in vain: {what}; {}", self.pioneer(&["nodes"]));
+    }
+
+    /// Lets bots play by `port` for a while; returns their report.
+    pub(crate) fn bots(&self, port: u16, count: usize) -> String {
+        let url = format!("ws://127.0.0.1:{port}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
+        let output = command.args(["bots", &count.to_string(), "--seconds", "2", "--url", &url]).output();
+        let output = output.expect("the bots play");
+        let report = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+        report
     }
 
     pub(crate) fn terminate(&self) {

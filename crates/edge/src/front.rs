@@ -1,0 +1,204 @@
+//! The front of a process: its one listener, with the page, health, metrics, the operators' routes, and the WebSocket of every node.
+//! Operators may have a second listener of their own.
+//!
+//! `/ws/2` is the edge of node 2, and `/ws` is that of any node that takes clients. Each [`Edge`](crate::Edge) registers here
+//! when it starts and unregisters when it ends, so the page and its origin stay the same whichever nodes run. Start at
+//! [`Front::bind`]; `door` has the listener and the routes, `access` says who may come in.
+
+mod access;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use gundo_types::NodeId;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::page::Page;
+use crate::{EdgeFault, Shared, door};
+pub use access::{Access, BadNetwork, Caller, Network};
+
+/// Makes all metrics of the process, in Prometheus' text format.
+pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
+
+/// The settings of a front.
+#[derive(Clone, Debug)]
+pub struct FrontSettings {
+    /// What browsers get.
+    pub page: Arc<Page>,
+    /// HTTP connections (before an upgrade) at one time (default 4,096). Beyond: new ones wait to be accepted.
+    pub http_max: usize,
+    /// Who may come in (default: pages of the world itself and of this machine, and what is no page).
+    pub access: Access,
+}
+
+impl FrontSettings {
+    /// The defaults, with the game's `page`.
+    pub fn new(page: Arc<Page>) -> Self {
+        Self { page, http_max: 4_096, access: Access::default() }
+    }
+}
+
+/// A front that listens but does not answer yet, so that its port is known before any node runs.
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// A running front. Dropping it closes its port; WebSocket connections belong to their edges and stay.
+pub struct Front {
+    hall: Arc<Hall>,
+    stop: watch::Sender<bool>,
+    accepting: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl Front {
+    /// Listens on `address`; port 0 picks a free one. Call within a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is in use, or does not belong to this machine.
+    pub fn bind(address: SocketAddr) -> Result<Bound, EdgeFault> {
+        // At a launch thousands connect at once: let the system's own limit be the bound.
+        const BACKLOG: u32 = 4_096;
+        let listen = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // Connections of an earlier process in TIME_WAIT must not block the port after a restart.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let listener = socket.listen(BACKLOG)?;
+            let address = listener.local_addr()?;
+            Ok(Bound { listener, address })
+        };
+        listen().map_err(|source: std::io::Error| match source.kind() {
+            ErrorKind::AddrInUse => EdgeFault::InUse { address },
+            _ => EdgeFault::Listen { address, source },
+        })
+    }
+
+    /// Opens the front: from now on it serves the page, `metrics`, and `routes`, whose requests carry the [`Caller`] as an
+    /// extension. With `private` it serves metrics and routes there instead, and health at both. Clients are refused until an
+    /// edge registers. Call within a tokio runtime.
+    pub fn start(
+        bound: Bound,
+        private: Option<Bound>,
+        settings: FrontSettings,
+        metrics: Metrics,
+        routes: axum::Router,
+    ) -> Self {
+        let hall = Arc::new(Hall { settings, metrics, doors: Arc::default() });
+        let (stop, stopped) = watch::channel(false);
+        let operators = door::operators(&hall, routes);
+        let (open, shut) = match private {
+            Some(private) => (door::players(&hall), Some((private, operators))),
+            None => (door::players(&hall).merge(operators), None),
+        };
+        let mut accepting =
+            vec![tokio::spawn(door::run(bound.listener, Arc::clone(&hall), open, false, stopped.clone()))];
+        if let Some((private, operators)) = shut {
+            accepting.push(tokio::spawn(door::run(
+                private.listener,
+                Arc::clone(&hall),
+                operators,
+                true,
+                stopped,
+            )));
+        }
+        Self { hall, stop, accepting: Mutex::new(accepting) }
+    }
+
+    /// Accepts nobody any more. When this returns, the port is free; WebSocket connections stay.
+    pub async fn close(&self) {
+        self.stop.send_replace(true);
+        let accepting = std::mem::take(&mut *self.accepting.lock().unwrap_or_else(PoisonError::into_inner));
+        for accepting in accepting {
+            // It ends at once; if it panicked, its listener is closed as well.
+            let _ = accepting.await;
+        }
+    }
+
+    pub(crate) fn doors(&self) -> &Arc<Doors> {
+        &self.hall.doors
+    }
+}
+
+/// What the routes of a front share.
+pub(crate) struct Hall {
+    pub(crate) settings: FrontSettings,
+    pub(crate) metrics: Metrics,
+    pub(crate) doors: Arc<Doors>,
+}
+
+/// The edges of the nodes that run in this process.
+#[derive(Default)]
+pub(crate) struct Doors(RwLock<BTreeMap<NodeId, Arc<Shared>>>);
+
+impl Doors {
+    /// Adds an edge, in place of one of an earlier incarnation.
+    pub(crate) fn open(&self, edge: &Arc<Shared>) {
+        self.write(|doors| drop(doors.insert(edge.settings.node, Arc::clone(edge))));
+    }
+
+    /// Removes an edge, unless another incarnation has taken its place.
+    pub(crate) fn close(&self, edge: &Arc<Shared>) {
+        self.write(|doors| {
+            let node = edge.settings.node;
+            if doors.get(&node).is_some_and(|there| Arc::ptr_eq(there, edge)) {
+                doors.remove(&node);
+            }
+        });
+    }
+
+    /// The edge of a node.
+    pub(crate) fn of(&self, node: NodeId) -> Option<Arc<Shared>> {
+        self.read(|doors| doors.get(&node).cloned())
+    }
+
+    /// The edge for a client that names no node: the one with the fewest clients, of those that take clients. If there is none, one
+    /// that drains, or one that is not ready: it tells the client when to come again.
+    pub(crate) fn any(&self) -> Option<Arc<Shared>> {
+        let rank = |edge: &&Arc<Shared>| (edge.link.health().is_err(), !edge.is_offered(), edge.count());
+        self.read(|doors| doors.values().min_by_key(rank).cloned())
+    }
+
+    /// Whether clients can play.
+    ///
+    /// # Errors
+    /// Why not, node by node.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        let ill: Option<Vec<String>> = self.read(|doors| {
+            let why = |(node, edge): (&NodeId, &Arc<Shared>)| {
+                edge.link.health().err().map(|why| format!("node {}: {why}\n", node.0))
+            };
+            doors.iter().map(why).collect()
+        });
+        match ill {
+            None => Ok(()),
+            Some(none) if none.is_empty() => Err("no node runs\n".to_owned()),
+            Some(ill) => Err(ill.concat()),
+        }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&BTreeMap<NodeId, Arc<Shared>>) -> T) -> T {
+        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut BTreeMap<NodeId, Arc<Shared>>)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}

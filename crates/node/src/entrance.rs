@@ -1,0 +1,63 @@
+//! The front of a process' nodes as its settings want it.
+//!
+//! [`Entrance::bind`] takes the addresses before any node runs, so that one which is in use ends the start; [`Entrance::open`]
+//! lets people in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gundo_edge::{Bound, EdgeFault, Front, FrontSettings, Page};
+use tokio::runtime::Runtime;
+
+use crate::admin;
+use crate::advertise::Advertise;
+use crate::control::Control;
+use crate::indicators::Recorders;
+use crate::settings::SoloSettings;
+
+/// The addresses of a front that listens but does not answer yet.
+pub(crate) struct Entrance {
+    open: Bound,
+    /// For operators only.
+    private: Option<Bound>,
+}
+
+impl Entrance {
+    pub(crate) fn bind(settings: &SoloSettings, runtime: &Runtime) -> Result<Self, EdgeFault> {
+        let _inside = runtime.enter();
+        let private = settings.admin_listen.map(Front::bind).transpose()?;
+        Ok(Self { open: Front::bind(settings.listen)?, private })
+    }
+
+    /// Where people come in.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.open.address()
+    }
+
+    /// Lets people in to `page`, and operators to `control`.
+    pub(crate) fn open(
+        self,
+        settings: &SoloSettings,
+        runtime: &Runtime,
+        page: Arc<Page>,
+        recorders: Recorders,
+        control: Control,
+    ) -> Front {
+        let _inside = runtime.enter();
+        let front = FrontSettings { access: settings.access.clone(), ..FrontSettings::new(page) };
+        let metrics = Box::new(move || recorders.render());
+        Front::start(
+            self.open,
+            self.private,
+            front,
+            metrics,
+            admin::routes(control, settings.admin_token.clone()),
+        )
+    }
+}
+
+/// Whether only people at this machine can come, as far as the settings tell.
+pub(crate) fn is_development(settings: &SoloSettings) -> bool {
+    let knows_proxies = !settings.access.trusted_proxies.is_empty() || !settings.access.hosts.is_empty();
+    settings.listen.ip().is_loopback() && !knows_proxies && settings.advertise == Advertise::default()
+}
