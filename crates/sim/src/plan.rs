@@ -416,33 +416,7 @@ impl Plan {
         let crowd = [0, 0, 3, 10][work.below(4) as usize];
         let travellers = [0, 2, 5][work.below(3) as usize];
         let arrival_ms = [50, 2_000, 10_000][work.below(3) as usize];
-        let mut dials = Dials::new();
-        let wrong = &mut Chance::new(seed ^ 0xfa_17);
-        // Swarm testing: some seeds turn almost everything on, some almost nothing.
-        let often = [1, 3, 5, 8][wrong.below(4) as usize];
-        for dial in Dial::ALL {
-            let (on, strength) = match dial {
-                // It breaks nothing, so it is on in most seeds and takes no part in the swarm's choices.
-                Dial::Bytes => (Chance::new(seed ^ 0xb1_7e).below(10) < BYTES_OFTEN, 2),
-                _ => (wrong.below(10) < often, 1 + wrong.below(4)),
-            };
-            let often = if dial.is_state() { 1 } else { overrides.profile.often() };
-            let mut stands = often * (u64::from(dial.usual()) * strength / 2).max(1) as u32;
-            match overrides.dials.as_ref().map(|only| only.get(&dial)) {
-                Some(None) => continue,
-                Some(Some(Some(asked))) => stands = *asked,
-                // Named without a number: on, whatever the seed chose.
-                Some(Some(None)) => {}
-                None if on => {}
-                None => continue,
-            }
-            if stands > 0 {
-                dials.insert(dial, stands);
-            }
-        }
-        if overrides.dials.is_none() {
-            keep_few(seed, &mut dials);
-        }
+        let dials = dials_of(seed, overrides);
         let plan = Self {
             seed,
             profile: overrides.profile,
@@ -481,6 +455,38 @@ impl Plan {
             Role::Plays
         }
     }
+}
+
+/// Which faults happen with this seed, and how often.
+fn dials_of(seed: u64, overrides: &Overrides) -> Dials {
+    let mut dials = Dials::new();
+    let wrong = &mut Chance::new(seed ^ 0xfa_17);
+    // Swarm testing: some seeds turn almost everything on, some almost nothing.
+    let often = [1, 3, 5, 8][wrong.below(4) as usize];
+    for dial in Dial::ALL {
+        let (on, strength) = match dial {
+            // It breaks nothing, so it is on in most seeds and takes no part in the swarm's choices.
+            Dial::Bytes => (Chance::new(seed ^ 0xb1_7e).below(10) < BYTES_OFTEN, 2),
+            _ => (wrong.below(10) < often, 1 + wrong.below(4)),
+        };
+        let often = if dial.is_state() { 1 } else { overrides.profile.often() };
+        let mut stands = often * (u64::from(dial.usual()) * strength / 2).max(1) as u32;
+        match overrides.dials.as_ref().map(|only| only.get(&dial)) {
+            Some(None) => continue,
+            Some(Some(Some(asked))) => stands = *asked,
+            // Named without a number: on, whatever the seed chose.
+            Some(Some(None)) => {}
+            None if on => {}
+            None => continue,
+        }
+        if stands > 0 {
+            dials.insert(dial, stands);
+        }
+    }
+    if overrides.dials.is_none() {
+        keep_few(seed, &mut dials);
+    }
+    dials
 }
 
 /// Of so many seeds, one has very few faults.

@@ -4,8 +4,8 @@
 //! good, `watches` what they watch besides what is in sight, `letters` what they tell each other, `errands` what everybody
 //! must succeed at, `fair` whether some succeed less, `places` where they may be, `cheats` those who cheat; `coordinator` the
 //! membership, `members` what keeps members apart, `links` the links between nodes, `heard` what nodes have heard, `turns` how long
-//! they work, `clocks` their machines' clocks; `poison` rules that fail, `forged` messages that a node has no right to send, `wrong` the
-//! other faults; `carry` the encoding of everything in flight, `versions` what newer nodes add to it, `decoded` what clients get,
+//! they work, `clocks` their machines' clocks; `poison` rules that fail, `forged` messages that a node has no right to send, `stores` those of
+//! the journal, `wrong` the other faults; `landing` what happens when something arrives, `carry` the encoding of everything in flight, `versions` what newer nodes add to it, `decoded` what clients get,
 //! `flight` its types, `tell` the story.
 
 mod bounded;
@@ -23,12 +23,14 @@ mod fair;
 mod flight;
 mod forged;
 mod heard;
+mod landing;
 mod leader;
 mod letters;
 mod links;
 mod members;
 mod places;
 mod poison;
+mod stores;
 mod tell;
 mod turns;
 mod versions;
@@ -254,20 +256,25 @@ impl World {
             game,
             rules,
         };
-        if world.plan.dials.contains_key(&Dial::TailLost) {
-            world.judge.keep_history();
-        }
-        world.boot();
-        for index in 0..world.plan.clients {
-            world.add_person(index);
-        }
-        for dial in world.plan.dials.keys().copied().filter(|d| !d.is_state()).collect::<Vec<_>>() {
-            world.schedule_fault(dial);
-        }
-        if world.turns_take_time() {
-            world.fly(0, Flight::Measure);
-        }
+        world.begin();
         world
+    }
+
+    /// The first node starts, the first players come, faults are due.
+    fn begin(&mut self) {
+        if self.plan.dials.contains_key(&Dial::TailLost) {
+            self.judge.keep_history();
+        }
+        self.boot();
+        for index in 0..self.plan.clients {
+            self.add_person(index);
+        }
+        for dial in self.plan.dials.keys().copied().filter(|d| !d.is_state()).collect::<Vec<_>>() {
+            self.schedule_fault(dial);
+        }
+        if self.turns_take_time() {
+            self.fly(0, Flight::Measure);
+        }
     }
 
     pub(crate) fn world_time(&self) -> WorldTime {
@@ -295,85 +302,6 @@ impl World {
             && self.violation.is_none()
         {
             self.violation = Some(violation);
-        }
-    }
-
-    fn land(&mut self, flight: Flight) {
-        match flight {
-            Flight::Peer { to, from, label, message } => {
-                // A link breaks when the node at either end ends.
-                if self.nodes.contains_key(&from) {
-                    self.input(to, Input::Peer { from: NodeId(from.node), label, message });
-                }
-            }
-            Flight::ToNode { node, conn, message } => {
-                if !self.gone.contains(&conn) {
-                    let message = self.carry_client(message);
-                    self.input(node, Input::Client { conn, message });
-                }
-            }
-            Flight::ToClient { client, conn, parts } => self.on_client_bytes(client, conn, &parts),
-            Flight::Opened { client, conn } => self.on_opened(client, conn),
-            Flight::Broken { client, conn } => self.on_broken(client, conn),
-            Flight::Gone { node, conn } => {
-                self.conns.remove(&conn);
-                // An edge reports it to its node once.
-                if self.gone.insert(conn) {
-                    self.input(node, Input::Gone { conn });
-                }
-            }
-            Flight::Commit => self.commit(),
-            Flight::Completed { node, batch, outcome } => {
-                self.input(node, Input::Appended { batch, outcome })
-            }
-            Flight::Loaded { node, entity, load } => {
-                let failed = |why| Input::Loaded { entity, load, result: Err(why) };
-                let input = self.storage.readable(self.now).map(|disk| disk.load(entity, load));
-                self.input(node, input.unwrap_or_else(failed));
-            }
-            Flight::Listed { node, kind, ids, max, list } => {
-                let failed = |why| Input::Listed { kind, list, result: Err(why) };
-                let input = self.storage.readable(self.now).map(|disk| disk.list(kind, ids, max, list));
-                self.input(node, input.unwrap_or_else(failed));
-            }
-            Flight::NodeTimer(key) => {
-                if self.nodes.get_mut(&key).is_some_and(|node| node.kernel.is_woken(self.now)) {
-                    self.input(key, Input::Timeout);
-                }
-            }
-            Flight::ClientTimer(client) => self.on_client_timer(client),
-            Flight::View { node, view } => self.input(node, Input::View(view)),
-            Flight::Resume(key) => self.resume(key),
-            Flight::Turn(key) => self.next_turn(key),
-            Flight::Measure => self.measure(),
-            Flight::Drained(client) => self.drained(client),
-            Flight::ZombieEnds(generation) => self.end_generation(generation),
-            Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),
-            Flight::Reset { dial, a, b } => self.reset_now(dial, a, b),
-            Flight::LinkLost { node, peer } => self.input(node, Input::LinkLost { peer }),
-            Flight::Row { node, sent, stands } => self.input(node, Input::Row { sent, stands }),
-            Flight::CutEnds(cut) => self.cut_ends(cut),
-            Flight::Asked { node, what } => self.asked(node, what),
-            Flight::Renewed { node, sent, renewal } => self.input(node, Input::Renewed { sent, renewal }),
-            Flight::LeaseEnds(incarnation) => self.lease_ends(incarnation),
-            Flight::Fenced(key) => self.fenced(key),
-            Flight::Emptied(key) => self.emptied(key),
-            Flight::NodeStarts(key) => self.node_starts(key),
-            Flight::Late => {
-                self.storage.arrive(self.now);
-                self.schedule_commit();
-            }
-            Flight::Boot => self.boot(),
-            Flight::Step(person) => self.step(person),
-            Flight::Arrive(person) => self.arrive(person),
-            Flight::Quits(person) => self.quit(person),
-            Flight::Fault(dial) => self.fault(dial),
-            Flight::StallEnds(stall) => self.stall_ends(stall),
-            Flight::WatchesAgain(node) => self.watches_again(node),
-            Flight::FailsOver => self.fail_over(),
-            Flight::Generation(key) => self.tell_generation(key),
-            Flight::RoomAgain => self.tell_room(false),
-            Flight::Ease(key) => self.tell_load(key, 0, EASE_SECONDS),
         }
     }
 

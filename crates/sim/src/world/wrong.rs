@@ -1,7 +1,7 @@
 //! The faults: what each dial does to nodes, players or the journal.
 
 use gundo_kernel::{Gauges, Input};
-use gundo_types::{ConnId, WorldTime};
+use gundo_types::ConnId;
 use gundo_wire::client::{ClientMessage, Command};
 
 use super::members::Reach;
@@ -79,38 +79,17 @@ impl World {
             Dial::Wave => self.wave(),
             Dial::Garbage => return self.hostile(),
             Dial::Forged => return self.forge(),
-            Dial::Stall => {
-                let most = [12, 12, 12, 27][self.wrong.below(4) as usize];
-                let takes = 3 * second + self.wrong.below(most * second);
-                self.storage.stalled_until = self.storage.stalled_until.max(self.now + takes);
-                let flight = Flight::StallEnds(self.stall());
-                self.fly(takes, flight);
-            }
-            Dial::Low => {
-                self.tell_room(true);
-                let takes = 50_000 + self.wrong.below(6 * second);
-                self.fly(takes, Flight::RoomAgain);
-            }
             Dial::Overload => return self.overload_some(),
-            Dial::Slow => self.storage.slow_until = self.now + 100_000 + self.wrong.below(5 * second),
             Dial::Coordinator => {
                 let until = self.now + 100_000 + self.wrong.below(12 * second);
                 self.coordinator.go_down(self.now, until);
                 self.excuse_all(until);
             }
-            Dial::Full => self.storage.full_until = self.now + 50_000 + self.wrong.below(3 * second),
-            Dial::Unreadable => {
-                self.storage.unreadable_until = self.now + 50_000 + self.wrong.below(2 * second)
+            Dial::Stall | Dial::Low | Dial::Slow | Dial::Full | Dial::Unreadable | Dial::Prune => {
+                self.trouble_storage(dial);
             }
-            Dial::Reject => self.storage.faults.push_back(gundo_rig::GroupFault::Rejected),
-            Dial::Queue => self.storage.faults.push_back(gundo_rig::GroupFault::QueueFull),
-            Dial::Collide => self.storage.faults.push_back(gundo_rig::GroupFault::Collides),
-            Dial::UnknownLanded => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLanded),
-            Dial::UnknownLost => self.storage.faults.push_back(gundo_rig::GroupFault::UnknownLost),
-            Dial::Prune => {
-                // As if an hour had passed: everything that may be pruned then is pruned.
-                let later = WorldTime(self.world_time().0 + gundo_journal::KEEP_MS);
-                self.storage.disk.store.prune(later);
+            Dial::Reject | Dial::Queue | Dial::Collide | Dial::UnknownLanded | Dial::UnknownLost => {
+                self.trouble_storage(dial);
             }
         }
         if dial != Dial::Edge {
@@ -171,7 +150,7 @@ impl World {
     }
 
     /// The current counts.
-    fn stall(&self) -> Stall {
+    pub(super) fn stall(&self) -> Stall {
         let updates: u64 = self.nodes.values().map(|n| n.kernel.counters().updates).sum();
         let updates = self.updates_ended + updates;
         Stall { began: self.now, walks: self.walks, walked: self.walked, updates }
