@@ -36,8 +36,8 @@ struct Line {
     disordered: bool,
     /// The highest command that the player itself refused.
     refused_max: u64,
-    /// Commands that were refused unlooked, by a message between nodes: if that is lost, they are decided after all, later than those
-    /// after them.
+    /// Commands that were refused unlooked, by a message between nodes, or may have been: if that is lost, they are decided after
+    /// all, later than those after them.
     unlooked: BTreeSet<u64>,
     /// First answers.
     heard: BTreeMap<u64, Result<u64, String>>,
@@ -177,6 +177,15 @@ impl Judge {
     pub(crate) fn refused_on_the_way(&mut self, conn: ConnId, seq: u64, code: &str) {
         if is_unlooked(code) {
             self.lines.entry(conn).or_default().unlooked.insert(seq);
+        }
+    }
+
+    /// Answers to this connection were lost between nodes, and its edge asks for them again. Some never left their node: so each of
+    /// its commands that is not answered may have been refused unlooked.
+    pub(crate) fn asks_again(&mut self, conn: ConnId) {
+        if let Some(line) = self.lines.get_mut(&conn) {
+            let Line { said, heard, unlooked, .. } = line;
+            unlooked.extend(said.keys().filter(|seq| !heard.contains_key(seq)));
         }
     }
 
