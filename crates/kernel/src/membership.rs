@@ -88,7 +88,7 @@ struct Seen {
     lost: Option<Time>,
     /// Whom it cannot reach in the present view, and since when it says so.
     unreachable: BTreeMap<NodeId, Time>,
-    /// When it was last confirmed.
+    /// When it was last confirmed, or later: as it said, counted from when that may have been sent at the earliest.
     confirmed: Option<Time>,
     /// What its last heartbeat said of its own time, µs, and when that came.
     sent: Option<(u64, Time)>,
@@ -523,14 +523,16 @@ impl Membership {
         let awake_us = self.awake_us(core);
         let Some(seen) = self.peers.get_mut(&from) else { return };
         seen.history.note(awake_us);
-        let ago_us = u64::from(alive.confirmed_ms) * 1_000;
+        // In another view the echo may be that of an earlier incarnation of this node.
+        // The other clock may run faster than this one: then the echo seems to come from the future, and is fresh.
+        let age_us = alive.echo_us.filter(|_| epoch == mine).map(|echo_us| now.0.saturating_sub(echo_us));
+        // It may have been under way, or have waited here, for as long as that.
+        let late_us = age_us.filter(|_| !core.planted(Planted::OldWordBelieved)).unwrap_or(0);
+        let ago_us = (u64::from(alive.confirmed_ms) * 1_000).saturating_add(late_us);
         seen.confirmed = now.0.checked_sub(ago_us).map(Time);
         seen.hears |= !alive.unheard;
         let is_first = seen.sent.replace((alive.sent_us, now)).is_none();
         seen.says_time = alive.world.is_some();
-        // In another view the echo may be that of an earlier incarnation of this node.
-        // The other clock may run faster than this one: then the echo seems to come from the future, and is fresh.
-        let age_us = alive.echo_us.filter(|_| epoch == mine).map(|echo_us| now.0.saturating_sub(echo_us));
         if let Some(world) = alive.world
             && age_us.is_some_and(|us| us <= WAY_US)
         {
