@@ -175,7 +175,7 @@ planted! {
     OwnPauseBlamed "own-pause-blamed"
         "A node that stood still itself blames the others for what it has not heard meanwhile: G10."
     OldWordBelieved "old-word-believed"
-        "What a heartbeat says of its sender's last confirmation counts as new, however late it comes: G10."
+        "A node believes when others were confirmed, as heartbeats say, however late they come and their clocks run: G10."
     BigInOnePiece "big-in-one-piece"
         "A message that is too long travels in one piece: G12."
     LinkTakesTwice "link-takes-twice"
