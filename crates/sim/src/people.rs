@@ -90,6 +90,8 @@ pub(crate) struct Client {
     pub(crate) own: Bytes,
     /// What it was last shown of what it watches, since its last welcome.
     pub(crate) watched: BTreeMap<EntityId, Option<Bytes>>,
+    /// What a cheat asked to watch on its connection without its program.
+    pub(crate) sneaked: Vec<(ConnId, EntityId)>,
     pub(crate) tags: VecDeque<(CommandId, u64)>,
     pub(crate) said: VecDeque<Command>,
     /// Shortest time for a message to the server and back, µs.

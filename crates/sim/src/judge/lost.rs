@@ -74,11 +74,12 @@ impl Judge {
         let gone = history.split_off(mark);
         let replicas = std::mem::take(&mut self.replicas);
         self.made = Holdings::default();
-        let effects = self.effects;
+        let (effects, letters) = (self.effects, std::mem::take(&mut self.letters));
         self.lost.replaying = true;
         let replayed = history.iter().try_for_each(|batch| self.landed(batch));
         self.lost.replaying = false;
         self.effects = effects;
+        self.letters.go_back(letters);
         self.lost.history = Some(history);
         replayed?;
         let excused = self.lost.ended;

@@ -4,8 +4,8 @@
 //! it comes to rest with the others. What its connection is told is not compared with what it said; everything else is checked
 //! as for honest players, and those must not notice it.
 
-use gundo_types::Point;
-use gundo_wire::client::{ClientMessage, Command, EntityId as WireEntity, Hello, Move, PROTOCOL};
+use gundo_types::{EntityId, Kind, Point};
+use gundo_wire::client::{ClientMessage, Command, Hello, Move, PROTOCOL};
 
 use super::World;
 use crate::plan::Dial;
@@ -99,10 +99,25 @@ impl World {
         let commands = (1..=many).map(command).collect();
         self.lie(client, ClientMessage { commands, ..Default::default() });
         for k in 0..20 {
-            let watch = Some(WireEntity { kind: 2 + k % 3, id: self.wrong.below(1 << 20) });
-            self.lie(client, ClientMessage { watch, ..Default::default() });
+            let entity = EntityId::new(Kind(2 + k % 3), self.wrong.below(1 << 20));
+            let c = &mut self.clients[client];
+            c.sneaked.extend(c.conn.map(|(_, conn)| (conn, entity)));
+            self.lie(client, ClientMessage { watch: Some(entity.into()), ..Default::default() });
         }
         "too much at once"
+    }
+
+    /// Faults have ended: cheats cease to watch what their programs do not know of, so that there is room for what those ask for.
+    pub(super) fn take_back_watches(&mut self) {
+        for client in 0..self.clients.len() {
+            let sneaked = std::mem::take(&mut self.clients[client].sneaked);
+            let open = self.clients[client].conn.map(|(_, conn)| conn);
+            for (_, entity) in sneaked.into_iter().filter(|(conn, _)| Some(*conn) == open) {
+                if self.clients[client].session.watched().all(|watched| watched != entity) {
+                    self.lie(client, ClientMessage { unwatch: Some(entity.into()), ..Default::default() });
+                }
+            }
+        }
     }
 
     /// Numbers that nobody gave: used already, far ahead, at their limits; payloads that are too long.

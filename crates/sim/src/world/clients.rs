@@ -58,6 +58,7 @@ impl World {
             conn: None,
             own: Bytes::new(),
             watched: BTreeMap::new(),
+            sneaked: Vec::new(),
             tags: VecDeque::new(),
             said: VecDeque::new(),
             distance_us: 500 + self.life.below(30_000),

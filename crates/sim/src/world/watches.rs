@@ -1,14 +1,14 @@
 //! What players watch besides what is in sight: entities that were there at some time, land far away, and what cannot be watched.
 //!
-//! At rest each is shown as its owner has it, or was refused.
+//! At rest each is shown as its owner has it, or was refused, and nodes watch nothing that no client watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use gundo_types::{ChunkId, EntityId, Kind};
 use gundo_wire::client::Refusal;
 
-use super::World;
+use super::{Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
 use crate::story::About;
 
@@ -94,6 +94,24 @@ impl World {
                     _ => continue,
                 };
                 return violated(Guarantee::G8, text);
+            }
+        }
+        self.check_watches_held()
+    }
+
+    /// Whether each node holds exactly the watches of its clients: what it holds beyond them is room that they lack.
+    fn check_watches_held(&self) -> Verdict {
+        let mut wanted: BTreeMap<Key, BTreeSet<EntityId>> = BTreeMap::new();
+        for client in self.clients.iter().filter(|c| c.session.is_live()) {
+            if let Some((key, _)) = client.conn {
+                wanted.entry(key).or_default().extend(client.session.watched());
+            }
+        }
+        for (key, node) in &self.nodes {
+            let (holds, wants) = (node.kernel.counters().watches, wanted.get(key).map_or(0, BTreeSet::len));
+            if holds != wants as u64 {
+                let text = format!("n{} watches {holds} entities, its clients {wants}", key.node);
+                return violated(Guarantee::G10, text);
             }
         }
         Ok(())

@@ -375,6 +375,7 @@ impl World {
         for client in 0..self.clients.len() {
             self.drained(client);
         }
+        self.take_back_watches();
         for person in 0..self.people.len() {
             self.fly(1, Flight::Arrive(person));
         }
