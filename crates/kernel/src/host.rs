@@ -41,7 +41,7 @@ pub(crate) use desk::Rooms;
 pub(crate) use room::Host;
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, Planted, Term, WorldTime};
+use gundo_types::{EntityId, NodeId, Planted, Term, Time, WorldTime};
 use gundo_wire::journal::{Loaded, Outcome};
 
 use self::entity::Entity;
@@ -92,6 +92,7 @@ impl Host {
             waiting: e.queue.bounded(),
             held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
             line: e.line(),
+            resumed_at: e.player.as_ref().map_or(Time(0), |player| player.resumed_at),
             abandoned: e.is_abandoned(core),
             shown: crowd.publisher.shown(e.id),
             public: e.public.as_ref(),

@@ -439,6 +439,8 @@ pub struct RealState<'a> {
     pub held_ms: u64,
     /// Of a player: the connection that has its session.
     pub line: Option<Line>,
+    /// Of a player: when its session last went on here with the connection that it had; zero: not since it came.
+    pub resumed_at: Time,
     /// A transaction has locked it whose coordinator is lost, and nothing keeps it from finding out how that ended.
     pub abandoned: bool,
     /// Chunk, public part and body as others see them; `None`: others do not see it.

@@ -36,6 +36,8 @@ const CUT_OFF_LEASES: u64 = 12;
 
 /// A heartbeat that may be older than this when it comes says nothing about world time, µs.
 const WAY_US: u64 = 500_000;
+/// What heartbeats say of the same moment differs by less than this, µs: they say it in milliseconds.
+const SAME_US: u64 = 2_000;
 /// What a heartbeat said about world time counts for this long, µs.
 const TIME_FRESH_US: u64 = 5_000_000;
 
@@ -88,8 +90,8 @@ struct Seen {
     lost: Option<Time>,
     /// Whom it cannot reach in the present view, and since when it says so.
     unreachable: BTreeMap<NodeId, Time>,
-    /// When it was last confirmed.
-    confirmed: Option<Time>,
+    /// When it was last confirmed: by its own time, µs, and by this node's when it said so first, not later than it was.
+    confirmed: Option<(u64, Time)>,
     /// What its last heartbeat said of its own time, µs, and when that came.
     sent: Option<(u64, Time)>,
     /// It says what world time it is.
@@ -129,6 +131,22 @@ impl Seen {
         let least_us = if few { usual_us } else { 0 };
         let broken_us = self.history.broken_us(usual_us).max(least_us);
         left.min((since_us + broken_us).saturating_sub(awake_us))
+    }
+}
+
+impl Seen {
+    /// It says how long ago it was confirmed. `age_us`: how old that word may be.
+    fn note_confirmed(&mut self, alive: &Alive, now: Time, age_us: Option<u64>, believes: bool) {
+        let ago_us = u64::from(alive.confirmed_ms) * 1_000;
+        let at_its = alive.sent_us.saturating_sub(ago_us);
+        // What it says again is older by its own clock, which may run slower than this one.
+        let again = self.confirmed.is_some_and(|(its, _)| its.abs_diff(at_its) < SAME_US);
+        if again && !believes {
+            return;
+        }
+        // It may have been under way, or have waited here, for as long as that.
+        let late_us = age_us.filter(|_| !believes).unwrap_or(0);
+        self.confirmed = now.0.checked_sub(ago_us.saturating_add(late_us)).map(|at| (at_its, Time(at)));
     }
 }
 
@@ -310,7 +328,7 @@ impl Membership {
         let (reaches, all) = (reached().count() + 1, self.peers.len() + 1);
         // Others were confirmed long after this node was: it is only this node that is cut off.
         let slack_us = 3 * lease_us / 5;
-        let later = |seen: &Seen| seen.confirmed.is_some_and(|at| at.since(since) > slack_us);
+        let later = |seen: &Seen| seen.confirmed.is_some_and(|(_, at)| at.since(since) > slack_us);
         let for_all = 2 * reaches > all && !reached().any(later);
         let knows_all = reaches == all && all > 1;
         !for_all || !knows_all && now.since(since) > CUT_OFF_LEASES * lease_us
@@ -523,14 +541,13 @@ impl Membership {
         let awake_us = self.awake_us(core);
         let Some(seen) = self.peers.get_mut(&from) else { return };
         seen.history.note(awake_us);
-        let ago_us = u64::from(alive.confirmed_ms) * 1_000;
-        seen.confirmed = now.0.checked_sub(ago_us).map(Time);
-        seen.hears |= !alive.unheard;
-        let is_first = seen.sent.replace((alive.sent_us, now)).is_none();
-        seen.says_time = alive.world.is_some();
         // In another view the echo may be that of an earlier incarnation of this node.
         // The other clock may run faster than this one: then the echo seems to come from the future, and is fresh.
         let age_us = alive.echo_us.filter(|_| epoch == mine).map(|echo_us| now.0.saturating_sub(echo_us));
+        seen.note_confirmed(&alive, now, age_us, core.planted(Planted::OldWordBelieved));
+        seen.hears |= !alive.unheard;
+        let is_first = seen.sent.replace((alive.sent_us, now)).is_none();
+        seen.says_time = alive.world.is_some();
         if let Some(world) = alive.world
             && age_us.is_some_and(|us| us <= WAY_US)
         {

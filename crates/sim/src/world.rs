@@ -372,7 +372,6 @@ impl World {
             return;
         }
         self.tell_input(key, &input);
-        self.note_resumes(&input);
         self.hears(key, &input);
         let walks = self.walks_at(key, &input);
         let came_by = match &input {

@@ -174,6 +174,8 @@ planted! {
         "What a broken connection lost between two nodes is not sent again: G10."
     OwnPauseBlamed "own-pause-blamed"
         "A node that stood still itself blames the others for what it has not heard meanwhile: G10."
+    OldWordBelieved "old-word-believed"
+        "A node believes when others were confirmed, as heartbeats say, however late they come and their clocks run: G10."
     BigInOnePiece "big-in-one-piece"
         "A message that is too long travels in one piece: G12."
     LinkTakesTwice "link-takes-twice"

@@ -40,6 +40,8 @@ pub(super) struct Player {
     /// Distance it may still go at once, mm; grows with time.
     pub(super) credit_mm: u64,
     pub(super) moved_at: Time,
+    /// When its session last went on here, and its client's way since then was judged as one step.
+    pub(super) resumed_at: Time,
     /// The chunk its sight is centred on.
     pub(super) center: Option<ChunkId>,
     /// The home of its surroundings, if that is another node, and since when.

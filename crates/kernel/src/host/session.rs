@@ -157,6 +157,7 @@ impl Entity {
         // If its connection has closed meanwhile, the player is back for its grace time.
         player.line = resume.leaves_at.is_none().then_some(line);
         player.leave_at = resume.leaves_at;
+        player.resumed_at = cx.core.now.time;
         let center = *player.center.get_or_insert(at.chunk());
         self.enter_world(cx);
         // Its client has walked on. If it may not go there, the answer tells the edge.

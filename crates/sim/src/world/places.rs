@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use gundo_kernel::{Input, Peer, RealState, ToPlayer};
-use gundo_types::{EntityId, Point, WorldTime};
+use gundo_kernel::RealState;
+use gundo_types::{EntityId, Point, Time, WorldTime};
 
 use super::{Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
@@ -44,8 +44,8 @@ struct Track {
     at: Point,
     /// How far it may go at once.
     credit_mm: u64,
-    /// Its session went on at its node by a request: its place was judged as after a takeover.
-    resumed: bool,
+    /// When its session last went on at its node, by that node's time: its place was judged then as after a takeover.
+    resumed_at: Time,
     /// What the journal had of it then.
     recorded: Option<(WorldTime, Point)>,
     /// Where it was.
@@ -53,17 +53,6 @@ struct Track {
 }
 
 impl World {
-    /// A node takes an input.
-    pub(super) fn note_resumes(&mut self, input: &Input) {
-        if let Input::Peer {
-            message: Peer::ToPlayer { player, message: ToPlayer::Resume { .. }, .. }, ..
-        } = input
-            && let Some(track) = self.places.tracks.get_mut(player)
-        {
-            track.resumed = true;
-        }
-    }
-
     /// Whether owners that live may be out of reach of edges.
     fn links_fail(&self) -> bool {
         use Dial::{Apart, Cut, Delay, Forget, Hang, OneWay, Partition, Pause, Reset, Scatter, Zombie};
@@ -81,7 +70,7 @@ impl World {
             let obeys = |r: &RealState<'_>| r.id.kind == player && !r.frozen && !r.loading;
             for real in node.kernel.reals().filter(obeys) {
                 let Some((.., Some(body))) = real.shown else { continue };
-                if let Err(why) = places.see(self, *key, real.id, body.at, now)
+                if let Err(why) = places.see(self, *key, &real, body.at, now)
                     && verdict.is_ok()
                 {
                     let name = self.judge.name(real.id);
@@ -97,7 +86,15 @@ impl World {
 
 impl Places {
     /// A player is seen.
-    fn see(&mut self, world: &World, holder: Key, id: EntityId, at: Point, now: u64) -> Result<(), String> {
+    fn see(
+        &mut self,
+        world: &World,
+        holder: Key,
+        real: &RealState<'_>,
+        at: Point,
+        now: u64,
+    ) -> Result<(), String> {
+        let (id, resumed_at) = (real.id, real.resumed_at);
         self.looked += 1;
         let way_mm = |us: u64| us.saturating_mul(u64::from(world.speed)) / 1_000_000 * FASTEST_PERCENT / 100;
         let look = self.look;
@@ -113,14 +110,15 @@ impl Places {
                 moved_us: now,
                 at,
                 credit_mm: way_mm(SAVED_US),
-                resumed: false,
+                resumed_at,
                 recorded: world.judge.placed(id),
                 been: vec![at],
             };
             self.tracks.insert(id, track);
             return stands();
         };
-        let stays = track.holder == holder && track.look + 1 == look && !track.resumed;
+        let kept = track.holder == holder && track.look + 1 == look;
+        let stays = kept && track.resumed_at == resumed_at;
         let moved_mm = track.at.distance(at);
         let may_mm = track.credit_mm.saturating_add(way_mm(now - track.at_us));
         if stays && moved_mm > may_mm {
@@ -133,9 +131,9 @@ impl Places {
                 (now - track.at_us) / 1_000
             ));
         }
-        // For so long nobody may have checked its client's moves: since its owner was last there, or, if that could not be reached,
-        // since it last moved.
-        let since = if world.links_fail() { track.moved_us } else { track.at_us };
+        // For so long nobody may have checked its client's moves: since its owner was last there, or, if that could not be reached or
+        // its edge did not know that it could, since it last moved.
+        let since = if kept || world.links_fail() { track.moved_us } else { track.at_us };
         let near = |been: &Point| been.distance(at) <= way_mm(now - since + FORGIVEN_US);
         // What was recorded since then may be a lie already.
         let recorded = track.recorded.is_some_and(|(then, place)| {
@@ -154,7 +152,8 @@ impl Places {
         }
         let credit_mm = if stays { may_mm - moved_mm } else { u64::MAX };
         track.credit_mm = credit_mm.min(way_mm(SAVED_US));
-        (track.holder, track.look, track.at_us, track.at, track.resumed) = (holder, look, now, at, false);
+        (track.holder, track.look, track.at_us, track.at) = (holder, look, now, at);
+        track.resumed_at = resumed_at;
         track.recorded = world.judge.placed(id);
         if moved_mm > 0 {
             track.moved_us = now;
