@@ -63,15 +63,9 @@ mod noted {
         ("participant", &["locked"], &["read"], "a transaction prepares or reads"),
         ("coordinator", &["appending"], &["*"], "all have answered"),
     ];
-    const APPENDS: &[&str] = &[
-        "append done",
-        "append conflict",
-        "append taken",
-        "append rejected",
-        "append unknown",
-        "append outdated",
-    ];
-    const FENCES: &[&str] = &["fence done", "fence conflict", "fence failed", "fence outdated"];
+    const APPENDS: &[&str] =
+        &["append done", "append conflict", "append taken", "append rejected", "append unknown"];
+    const FENCES: &[&str] = &["fence done", "fence conflict", "fence failed"];
     const PLAYED: &[&str] = &["resumed", "reply", "correction", "doubted"];
     const ADOPTED: &[&str] = &[
         "resumed",
