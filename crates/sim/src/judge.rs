@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::Rules;
+use gundo_kernel::{Peer, ToEdge, ToPlayer};
 use gundo_types::{ConnId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::client::{Reply, ServerMessage};
 use gundo_wire::fingerprint;
@@ -173,16 +174,23 @@ impl Judge {
         Ok(())
     }
 
-    /// A player's node refuses a command, in a message to the edge.
-    pub(crate) fn refused_on_the_way(&mut self, conn: ConnId, seq: u64, code: &str) {
-        if is_unlooked(code) {
-            self.lines.entry(conn).or_default().unlooked.insert(seq);
+    /// A message between nodes.
+    pub(crate) fn on_the_way(&mut self, message: &Peer) {
+        match message {
+            // A player's node refuses a command.
+            Peer::ToEdge { conn, message: ToEdge::Reply { seq, result: Err(refusal) }, .. }
+                if is_unlooked(&refusal.code) =>
+            {
+                self.lines.entry(*conn).or_default().unlooked.insert(*seq);
+            }
+            Peer::ToPlayer { line, message: ToPlayer::Resume { .. }, .. } => self.asks_again(line.conn),
+            _ => {}
         }
     }
 
     /// Answers to this connection were lost between nodes, and its edge asks for them again. Some never left their node: so each of
     /// its commands that is not answered may have been refused unlooked.
-    pub(crate) fn asks_again(&mut self, conn: ConnId) {
+    fn asks_again(&mut self, conn: ConnId) {
         if let Some(line) = self.lines.get_mut(&conn) {
             let Line { said, heard, unlooked, .. } = line;
             unlooked.extend(said.keys().filter(|seq| !heard.contains_key(seq)));

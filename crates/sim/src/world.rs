@@ -44,7 +44,7 @@ use gundo_bots::Chance;
 use gundo_client::PictureEvent;
 use gundo_journal::Store;
 use gundo_kernel::game::Rules;
-use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer, ToEdge, ToPlayer};
+use gundo_kernel::{Input, Member, Node, NodeSettings, Output, Peer};
 use gundo_rig::{Ended, Queue, Seat, seed_of};
 use gundo_types::{ConnId, EntityId, NodeId, Planted, Point, WorldTime};
 use gundo_wire::journal::{Batch, EventType, StreamAppend};
@@ -459,15 +459,7 @@ impl World {
                 let verdict = self.check_said(key, &message);
                 self.rule(verdict);
                 self.note_label(key, to, label);
-                match &message {
-                    Peer::ToEdge { conn, message: ToEdge::Reply { seq, result: Err(refusal) }, .. } => {
-                        self.judge.refused_on_the_way(*conn, *seq, &refusal.code);
-                    }
-                    Peer::ToPlayer { line, message: ToPlayer::Resume { .. }, .. } => {
-                        self.judge.asks_again(line.conn);
-                    }
-                    _ => {}
-                }
+                self.judge.on_the_way(&message);
                 let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
                 if let Some(at) = at
                     && let Some((label, message)) = self.carry_peer(key, label, message)
