@@ -59,9 +59,17 @@ impl Peer {
             Err(Malformed::Unknown) => Self::Later,
             message => message?,
         };
-        let may = message.must_arrive() || matches!(message, Self::Frames { .. });
-        let may = may && !matches!(message, Self::Piece { .. });
-        if may { Ok(message) } else { Err(Malformed::OutOfRange("a message in pieces")) }
+        if message.may_be_cut() { Ok(message) } else { Err(Malformed::OutOfRange("a message in pieces")) }
+    }
+
+    /// Whether it may travel in pieces: everything whose size grows with the world. Heartbeats and the link's own messages are short,
+    /// and must be understood before there is a link.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        match self {
+            Self::Piece { .. } => false,
+            Self::Frames { .. } | Self::Sent { .. } => true,
+            message => message.must_arrive(),
+        }
     }
 
     /// Converts it to a message of the schema, of any size, with this label. Cheap: payloads and frames are shared.

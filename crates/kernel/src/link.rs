@@ -116,7 +116,10 @@ impl Links {
     pub(crate) fn label(&mut self, core: &mut Core, output: Output) -> Option<Output> {
         let Output::Peer { to, message, .. } = output else { return Some(output) };
         let weight = weight_of(&message);
-        if weight > core.world().piece_bytes_max && !core.planted(Planted::BigInOnePiece) {
+        if weight > core.world().piece_bytes_max
+            && message.may_be_cut()
+            && !core.planted(Planted::BigInOnePiece)
+        {
             self.cut(core, to, &message);
             return None;
         }

@@ -54,7 +54,7 @@ impl Assembly {
 
 #[cfg(test)]
 mod tests {
-    use gundo_types::{ConnId, EntityId, Kind};
+    use gundo_types::{ChunkId, ConnId, EntityId, Kind};
 
     use super::*;
     use crate::peer::ToEdge;
@@ -101,6 +101,20 @@ mod tests {
         assert_eq!(assembly.take(&much, 1), Ok(None));
         assert_eq!(assembly.take(&much.slice(..1), 0), Err(Misplaced), "the buffer is bounded");
         assert!(!assembly.is_open() && assembly.bytes.is_empty());
+    }
+
+    /// What may be lost may be long too: the report of all rosters that a node has sent.
+    #[test]
+    fn whatever_may_be_cut_is_understood_in_pieces() {
+        let rosters = (0..500).map(|x| (ChunkId { island: 0, x, y: 0 }, 7)).collect();
+        let sent = Peer::Sent { number: 3, rosters };
+        assert!(sent.may_be_cut());
+        let pieces = cut(&sent, 1_000, WHOLE_BYTES_MAX).expect("it fits");
+        assert!(pieces.len() > 1);
+        let whole = put_together(pieces).expect("they follow each other").expect("all are there");
+        let message = Peer::decode_whole(whole).expect("a message");
+        assert_eq!(format!("{message:?}"), format!("{sent:?}"));
+        assert!(!Peer::KeyframeWanted(ChunkId::default()).may_be_cut(), "it is short");
     }
 
     #[test]
