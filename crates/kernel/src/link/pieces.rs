@@ -54,7 +54,7 @@ impl Assembly {
 
 #[cfg(test)]
 mod tests {
-    use gundo_types::{ChunkId, ConnId, EntityId, Kind};
+    use gundo_types::{ChunkId, ConnId, EntityId, Epoch, Kind};
 
     use super::*;
     use crate::peer::ToEdge;
@@ -114,7 +114,7 @@ mod tests {
         let whole = put_together(pieces).expect("they follow each other").expect("all are there");
         let message = Peer::decode_whole(whole).expect("a message");
         assert_eq!(format!("{message:?}"), format!("{sent:?}"));
-        assert!(!Peer::KeyframeWanted(ChunkId::default()).may_be_cut(), "it is short");
+        assert!(!Peer::Stale { epoch: Epoch(1) }.may_be_cut(), "who is no member must understand it");
     }
 
     #[test]
