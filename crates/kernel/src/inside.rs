@@ -9,6 +9,7 @@ use crate::home::Home;
 use crate::host::Host;
 use crate::io::Size;
 use crate::link::Links;
+use crate::peer::Label;
 
 /// A look into a node. It changes nothing.
 #[derive(Clone, Copy)]
@@ -29,6 +30,11 @@ impl Inside<'_> {
         self.host.sizes(self.core, &mut sizes);
         self.edge.sizes(self.core, &mut sizes);
         sizes
+    }
+
+    /// Whether the message with this label has been taken from its link, rather than thrown away because of a gap before it.
+    pub fn has_taken(&self, from: NodeId, label: &Label) -> bool {
+        self.links.has_taken(from, label)
     }
 
     /// The epoch of its view.

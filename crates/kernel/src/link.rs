@@ -356,6 +356,14 @@ impl Links {
         Verdict { take: inbound.take(core, label, message).is_taken(), reset, ..Verdict::default() }
     }
 
+    /// Whether the message with this label has been taken, rather than kept for later or thrown away.
+    pub(crate) fn has_taken(&self, from: NodeId, label: &Label) -> bool {
+        let link = self.members.get(&from).filter(|link| link.incarnation == label.from);
+        link.is_some_and(|link| {
+            link.inbound.resets == label.resets && link.inbound.received() >= label.number
+        })
+    }
+
     /// How full its lists are.
     pub(crate) fn sizes(&self, core: &Core, sizes: &mut Vec<Size>) {
         let kept = self.members.values().map(|link| link.out.bytes()).max().unwrap_or(0);

@@ -34,14 +34,10 @@ mod noted {
     /// Pairs that cannot happen: machine, states, messages (`*`: all of them), and why.
     const IMPOSSIBLE: &[(&str, &[&str], &[&str], &str)] = &[
         ("entity", &["absent", "arriving"], APPENDS, "what is unloaded gives up its appends"),
-        ("entity", &["absent", "arriving"], FENCES, "what is unloaded gives up its appends"),
         ("entity", &["arriving", "freezing", "frozen"], &["watch"], "nobody watches a player"),
         ("entity", &["loading"], APPENDS, "it loads once nothing of it is in flight"),
-        ("entity", &["loading"], FENCES, "it loads once nothing of it is in flight"),
-        ("entity", &["live", "settling", "freezing"], FENCES, "only a fencing entity has a fence in flight"),
         ("entity", &["fencing"], APPENDS, "in doubt it gives up what is in flight, and asks with a fence"),
         ("entity", &["broken", "suspended", "frozen"], APPENDS, "nothing of it is in flight"),
-        ("entity", &["broken", "suspended", "frozen"], FENCES, "nothing of it is in flight"),
         (
             "session",
             &["none", "closed", "greeting", "opening"],
@@ -65,7 +61,6 @@ mod noted {
     ];
     const APPENDS: &[&str] =
         &["append done", "append conflict", "append taken", "append rejected", "append unknown"];
-    const FENCES: &[&str] = &["fence done", "fence conflict", "fence failed"];
     const PLAYED: &[&str] = &["resumed", "reply", "correction", "doubted"];
     const ADOPTED: &[&str] = &[
         "resumed",

@@ -63,7 +63,6 @@ impl Inbound {
         self.received
     }
 
-    #[cfg(feature = "planted")]
     pub(super) fn received(&self) -> u64 {
         self.received
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gundo_kernel::{Input, Peer, Renewal, TxId, TxMessage};
+use gundo_kernel::{Input, Label, Peer, Renewal, TxId, TxMessage};
 use gundo_types::{EntityId, NodeId};
 
 use super::{Key, World};
@@ -35,6 +35,8 @@ struct Ears {
     broke: BTreeMap<u64, u64>,
     /// Transactions of others that have ended, as it was told.
     over: BTreeSet<(TxId, EntityId)>,
+    /// The last input says so of one, if the link takes it.
+    ends: Option<(NodeId, Label, TxId, EntityId)>,
     /// When it last asked successfully whether it belongs, µs.
     confirmed: u64,
     /// It was told that it does not belong.
@@ -63,12 +65,13 @@ impl World {
     pub(super) fn hears(&mut self, key: Key, input: &Input) {
         let (now, began) = (self.now, self.nodes[&key].kernel.clock);
         let mine = self.nodes[&key].incarnation;
+        self.believe(key);
         let Some(ears) = self.heard.ears.get_mut(&key) else { return };
         match input {
-            Input::Peer { label, message, .. } => {
+            Input::Peer { from, label, message } => {
                 ears.heard.insert(label.from, now);
                 if let Peer::Transaction { tx, entity, message: TxMessage::Abort { .. } } = message {
-                    ears.over.insert((*tx, *entity));
+                    ears.ends = Some((*from, *label, *tx, *entity));
                 }
             }
             Input::View(view) if view.epoch.0 > ears.epoch => {
@@ -97,8 +100,19 @@ impl World {
         }
     }
 
+    /// A node has heard that a transaction ended, unless its link threw the message away.
+    fn believe(&mut self, key: Key) {
+        let Some(ears) = self.heard.ears.get_mut(&key) else { return };
+        if let Some((from, label, tx, entity)) = ears.ends.take()
+            && self.nodes[&key].kernel.inside().has_taken(from, &label)
+        {
+            ears.over.insert((tx, entity));
+        }
+    }
+
     /// A node says something to another.
-    pub(super) fn check_said(&self, key: Key, message: &Peer) -> Verdict {
+    pub(super) fn check_said(&mut self, key: Key, message: &Peer) -> Verdict {
+        self.believe(key);
         let Some(ears) = self.heard.ears.get(&key) else { return Ok(()) };
         match message {
             Peer::Alive { alive, .. } => {
