@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Compiled in only with the feature `planted`: it looks into every room.
     ("coverage", &["edge", "home", "host", "io", "peer"]),
     ("changeover", &["core", "crowd", "edge", "home", "host", "io", "link", "membership", "overload"]),
-    ("inside", &["core", "edge", "home", "host", "io", "link"]),
+    ("inside", &["core", "edge", "home", "host", "io", "link", "peer"]),
 ];
 
 /// Files by their module path (`host::tx`), each with the module paths it imports.
