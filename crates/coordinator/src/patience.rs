@@ -56,6 +56,6 @@ mod tests {
         assert!(!patience.may_expire(at(9_001)));
         [11_000, 13_000].into_iter().for_each(|ms| patience.on_success(at(ms)));
         assert!(!patience.may_expire(at(13_999)));
-        assert!(patience.may_expire(at(14_000)), "whoever lives has renewed");
+        assert!(patience.may_expire(at(14_000)), "every living node has renewed");
     }
 }

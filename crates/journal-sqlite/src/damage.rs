@@ -1,4 +1,4 @@
-//! Damage in the file: found by a check of the whole file behind the start, or by whoever reads or writes a bad page.
+//! Damage in the file: found by a check of the whole file behind the start, or by a thread that reads or writes a bad page.
 //!
 //! The world goes on with what can be read. Operators are told what is damaged and what to do.
 

@@ -222,7 +222,7 @@ fn a_damaged_page_is_named_and_the_rest_of_the_world_goes_on() {
     assert!((200..300).contains(&readable), "{readable} of 300 can be read");
     let mut probe = Probe::join(&journal, 1);
     let intact = |id: &u64| reader.load(entity(*id)).is_ok();
-    // Together: whoever meets the page must not take the others of the group along.
+    // In one group: the batch that meets the page must not fail the others.
     let damaged: Vec<u64> = (1..=300).filter(|id| !intact(id)).collect();
     let pairs = damaged.iter().zip((1..=300).filter(intact));
     let mut refused = 0;

@@ -134,6 +134,17 @@ impl Story {
         let under_way: u64 = self.cluster.nodes.values().map(|n| n.counters().handing_over).sum();
         assert_eq!(under_way, 0, "{what}: nothing is under way");
     }
+
+    /// She is offered, and the new owner takes her; for `us` the old owner does not hear of it.
+    fn hands_over_unheard(&mut self, us: u64) {
+        let (cluster, player) = (&mut self.cluster, self.player);
+        while !cluster.nodes[&OLD].reals().any(|r| r.id == player && r.frozen) {
+            cluster.run_ms(1);
+        }
+        cluster.slow_links.insert((self.home, OLD), us);
+        cluster.run_ms(500);
+        assert!(cluster.owners(player).contains(&self.new), "the new owner has her");
+    }
 }
 
 #[test]
@@ -153,13 +164,7 @@ fn an_edge_that_asks_once_too_often_welcomes_nobody_twice() {
 fn a_copy_that_was_given_away_in_an_earlier_view_is_not_believed() {
     let mut story = Story::begin();
     // The old owner does not hear that the new one has her, and she logs in again there.
-    let offered = |cluster: &Cluster| cluster.nodes[&OLD].reals().any(|r| r.id == story.player && r.frozen);
-    while !offered(&story.cluster) {
-        story.cluster.run_ms(1);
-    }
-    story.cluster.slow_links.insert((story.home, OLD), 6_000_000);
-    story.cluster.run_ms(500);
-    assert!(story.cluster.owners(story.player).contains(&story.new), "the new owner has her");
+    story.hands_over_unheard(6_000_000);
     let taken = [OLD, EDGE, story.home, story.new];
     let other = (1..=5).map(NodeId).find(|n| !taken.contains(n)).expect("the fifth");
     let token = story.cluster.clients[story.ann].session.token().clone();
@@ -184,13 +189,7 @@ fn a_copy_that_was_given_away_in_an_earlier_view_is_not_believed() {
 #[test]
 fn a_copy_that_was_given_away_puts_nobody_back() {
     let mut story = Story::begin();
-    let offered = |cluster: &Cluster| cluster.nodes[&OLD].reals().any(|r| r.id == story.player && r.frozen);
-    while !offered(&story.cluster) {
-        story.cluster.run_ms(1);
-    }
-    story.cluster.slow_links.insert((story.home, OLD), 12_000_000);
-    story.cluster.run_ms(500);
-    assert!(story.cluster.owners(story.player).contains(&story.new), "the new owner has her");
+    story.hands_over_unheard(12_000_000);
     let from = story.cluster.clients[story.ann].body.at;
     let to = gundo_types::Point::new(from.x + 18_000, from.y);
     story.cluster.walk(story.ann, to);

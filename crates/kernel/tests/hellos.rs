@@ -56,7 +56,7 @@ fn invented_tokens_do_not_reach_the_journal() {
     assert_eq!(refused, 2_000);
     let ann = cluster.connect_with("ann", 1, token);
     cluster.run_ms(600);
-    assert_eq!(cluster.clients[ann].welcomes, 1, "who has a token gets in");
+    assert_eq!(cluster.clients[ann].welcomes, 1, "a player who has a token gets in");
 }
 
 /// Tokens of earlier versions have nothing that a node could check: only the player's stream says whether they are good.
@@ -74,7 +74,7 @@ fn old_tokens_reach_the_journal_some_at_a_time() {
     assert!((30..=61).contains(&(cluster.loads - before)), "{} loads", cluster.loads - before);
     let ann = cluster.connect_with("ann", 1, token);
     cluster.run_ms(600);
-    assert_eq!(cluster.clients[ann].welcomes, 1, "who has a token of this version gets in");
+    assert_eq!(cluster.clients[ann].welcomes, 1, "a player who has a token of this version gets in");
 }
 
 /// A world that was restored from a backup knows players who have reconnected since, and those who said hello only since.

@@ -28,13 +28,17 @@ pub(crate) fn is_ignorable(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether `c` is a combining mark.
+pub(crate) fn is_mark(c: char) -> bool {
+    use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+    c.general_category_group() == GeneralCategoryGroup::Mark
+}
+
 /// Whether a letter or sign of `text` has more than [`MARKS_MAX`] combining marks.
 pub(crate) fn is_overloaded(text: &str) -> bool {
-    use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
     let mut marks = 0;
     text.chars().any(|c| {
-        let is_mark = c.general_category_group() == GeneralCategoryGroup::Mark && !is_ignorable(c);
-        marks = if is_mark { marks + 1 } else { 0 };
+        marks = if is_mark(c) && !is_ignorable(c) { marks + 1 } else { 0 };
         marks > MARKS_MAX
     })
 }

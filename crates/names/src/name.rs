@@ -6,7 +6,7 @@ use unicode_security::{
 };
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::is_overloaded;
+use crate::{is_mark, is_overloaded};
 
 /// Longest input that is looked at, bytes.
 const BYTES_MAX: usize = 512;
@@ -142,11 +142,6 @@ impl NameRules {
 
 fn is_joint(c: char) -> bool {
     matches!(c, ' ' | '-' | '\'' | '_' | '.' | '\u{b7}')
-}
-
-fn is_mark(c: char) -> bool {
-    use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
-    c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 /// What the name looks like in lower case, and what it looks like as it is written: "Iris" in lower case is "iris", and as it is

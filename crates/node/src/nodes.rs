@@ -291,8 +291,11 @@ fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, W
 /// # Errors
 /// The journal fails, or its note is damaged.
 pub fn settle_world_id(journal: &dyn Journal) -> Result<String, WorldFault> {
-    let id = settle_secret(journal)?.world_id();
-    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&settle_secret(journal)?.world_id()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The world's secret, as 64 hexadecimal digits in the journal: a backup has it too, so a world that was restored knows its players.
@@ -300,8 +303,7 @@ fn settle_secret(journal: &dyn Journal) -> Result<WorldSecret, WorldFault> {
     const KEY: &str = "secret";
     let mut drawn = [0; 32];
     getrandom::fill(&mut drawn).map_err(system)?;
-    let text: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
-    let found = settle_key(journal, KEY, text)?;
+    let found = settle_key(journal, KEY, hex(&drawn))?;
     read_secret(&found).ok_or(WorldFault::Secret)
 }
 

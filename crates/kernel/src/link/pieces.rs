@@ -114,7 +114,7 @@ mod tests {
         let whole = put_together(pieces).expect("they follow each other").expect("all are there");
         let message = Peer::decode_whole(whole).expect("a message");
         assert_eq!(format!("{message:?}"), format!("{sent:?}"));
-        assert!(!Peer::Stale { epoch: Epoch(1) }.may_be_cut(), "who is no member must understand it");
+        assert!(!Peer::Stale { epoch: Epoch(1) }.may_be_cut(), "a node that is no member must understand it");
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Token {
     }
 }
 
-/// The world's secret: whoever has it can make tokens for every player. It is made with the world and never changes.
+/// The world's secret: it is enough to make tokens for every player. It is made with the world and never changes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WorldSecret {
     key: [u8; 32],

@@ -1,5 +1,5 @@
 //! What nodes and clients of the next version say that this one does not know: a field in every fourth message and in its parts, and (from
-//! the kernel itself) messages of an unknown kind. Whoever does not know it ignores it, and nothing else changes.
+//! the kernel itself) messages of an unknown kind. A node that does not know it ignores it, and nothing else changes.
 
 use bytes::Bytes;
 
