@@ -16,6 +16,8 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("gundo-types", &[], &[]),
     // Unicode's rules; nothing of ours.
     ("gundo-names", &[], &[]),
+    // Starts servers of other people.
+    ("gundo-engines", &[], &[]),
     ("gundo-wire", &["gundo-types"], &[]),
     // Macros write code; they use none of ours.
     ("gundo-macros", &[], &[]),
