@@ -137,7 +137,7 @@ impl Host {
         counters.appends_waiting = self.desk.storage.waiting() as u64;
         counters.journal_slow = u64::from(self.desk.storage.is_slow(core.now.time, core.world()));
         counters.storage_full = u64::from(self.desk.storage.is_full());
-        let is_held = |id: &EntityId| self.entities.get(id).is_some_and(|entity| entity.queue.held);
+        let is_held = |id: &EntityId| self.entities.get(id).is_some_and(|entity| entity.queue.is_held());
         counters.held = self.desk.storage.all_held().filter(is_held).count() as u64;
         counters.reals = self.entities.len() as u64;
         counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;

@@ -113,7 +113,7 @@ impl Entity {
 
     /// Whether it may take up the next piece of work.
     pub(super) fn takes_work(&self) -> bool {
-        self.life.is(Phase::Live) && self.lock.is_none() && !self.queue.held
+        self.life.is(Phase::Live) && self.lock.is_none() && !self.queue.is_held()
     }
 
     /// Whether nothing of it is in flight.
@@ -433,7 +433,7 @@ impl Entity {
             self.role == Role::Player,
             "{id}: only players have a player's part"
         );
-        assert!(!self.queue.held || !self.queue.is_empty(), "{id}: only work waits for the journal");
+        assert!(!self.queue.is_held() || !self.queue.is_empty(), "{id}: only work waits for the journal");
         if let Some(next) = self.next_change {
             assert!(cx.desk.changes.contains(&(next, id)), "{id}: a change to come is listed");
         }

@@ -107,8 +107,8 @@ pub(super) struct Prepare {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Work>,
-    /// The first of them waits for room in the journal.
-    pub(super) held: bool,
+    /// The first of them waits for room in the journal. Only work that is there waits: when the first is taken away, nothing does.
+    held: bool,
 }
 
 impl Queue {
@@ -129,12 +129,19 @@ impl Queue {
     }
 
     pub(super) fn pop(&mut self) -> Option<Work> {
+        self.held = false;
         self.waiting.pop_front()
+    }
+
+    /// Keeps only the work that `stays` names.
+    fn retain(&mut self, stays: impl Fn(&Work) -> bool) {
+        self.held &= self.waiting.front().is_some_and(&stays);
+        self.waiting.retain(stays);
     }
 
     /// Forgets requests of this connection to continue its session: a newer one is here.
     pub(super) fn forget_resume(&mut self, line: Line) {
-        self.waiting.retain(|w| !matches!(w, Work::Resume(resume) if resume.line == line));
+        self.retain(|w| !matches!(w, Work::Resume(resume) if resume.line == line));
     }
 
     /// This connection has closed: forgets its requests to have the session. Returns whether there was one. `leaves_at`: until
@@ -148,7 +155,7 @@ impl Queue {
                 resume.leaves_at = resume.leaves_at.or(leaves_at);
             }
         }
-        self.waiting.retain(|work| work.wants_line() != Some(line));
+        self.retain(|work| work.wants_line() != Some(line));
         self.waiting.len() < before
     }
 
@@ -172,17 +179,36 @@ impl Queue {
         self.waiting.front().filter(|_| self.held).map(Work::since)
     }
 
-    /// Puts work that was begun back in front of everything that waits.
+    /// Puts work that was begun back in front of everything that waits, also of work that waited for room.
     pub(super) fn put_back(&mut self, work: Work) {
+        self.held = false;
         self.waiting.push_front(work);
     }
 
+    /// Puts work back in front, where it waits for room in the journal.
+    pub(super) fn hold(&mut self, work: Work) {
+        assert!(!self.held, "one piece of work waits for the journal");
+        self.waiting.push_front(work);
+        self.held = true;
+    }
+
+    /// The first waits for room no more. False: it did not.
+    pub(super) fn release(&mut self) -> bool {
+        std::mem::take(&mut self.held)
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
     pub(super) fn take_all(&mut self) -> VecDeque<Work> {
+        self.held = false;
         std::mem::take(&mut self.waiting)
     }
 
     /// Takes out the parts of transactions.
     pub(super) fn take_prepares(&mut self) -> Vec<Prepare> {
+        self.held &= !matches!(self.waiting.front(), Some(Work::Prepare(_)));
         let mut prepares = Vec::new();
         let mut rest = VecDeque::with_capacity(self.waiting.len());
         for work in self.waiting.drain(..) {
@@ -204,5 +230,60 @@ impl Queue {
         let before = self.waiting.len();
         self.waiting.retain(|w| !matches!(w, Work::Prepare(p) if p.tx == tx));
         self.waiting.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EDGE: gundo_types::NodeId = gundo_types::NodeId(1);
+
+    fn line(conn: u64) -> Line {
+        Line { edge: EDGE, conn: gundo_types::ConnId(conn) }
+    }
+
+    fn open(line: Line) -> Work {
+        let wish = Body::default();
+        Work::Resume(Resume { line, adoption: 1, wish, seen: None, since: WorldTime(0), leaves_at: None })
+    }
+
+    /// Whatever takes the first piece of work away ends its wait: an entity without work that waits for room would never do anything
+    /// again, until the journal is busy and open once more.
+    #[test]
+    fn only_work_that_is_there_waits_for_room() {
+        let (here, other) = (line(7), line(8));
+        let command = |line| Work::command(line, 1, Bytes::new(), false, Time::default());
+        let takes: [(&str, Work, fn(&mut Queue, Line)); 4] = [
+            ("pop", command(here), |queue, _| drop(queue.pop())),
+            ("take all", command(here), |queue, _| drop(queue.take_all())),
+            ("forget a connection", open(here), |queue, line| drop(queue.forget_line(line, None))),
+            ("put back", command(here), |queue, line| {
+                queue.put_back(Work::command(line, 2, Bytes::new(), false, Time::default()));
+            }),
+        ];
+        for (how, work, take) in takes {
+            let mut queue = Queue::default();
+            queue.push(open(other));
+            queue.hold(work);
+            assert!(queue.is_held() && queue.held_since().is_some());
+            take(&mut queue, here);
+            assert!(!queue.is_held(), "{how}");
+            // What was behind it may wait later.
+            if let Some(next) = queue.pop() {
+                queue.hold(next);
+            }
+        }
+    }
+
+    #[test]
+    fn it_waits_on_when_others_are_taken() {
+        let line = line(7);
+        let mut queue = Queue::default();
+        queue.push(open(line));
+        queue.hold(Work::command(line, 1, Bytes::new(), false, Time::default()));
+        assert!(queue.forget_line(line, None) && queue.take_prepares().is_empty());
+        assert!(queue.is_held() && queue.len() == 1);
+        assert!(queue.release() && !queue.release());
     }
 }

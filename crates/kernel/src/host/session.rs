@@ -239,11 +239,11 @@ impl Entity {
     /// What a closed connection has asked for and what still waits is not done: nobody would have the session then, and the
     /// connection before it would have lost it.
     fn forget_requests(&mut self, cx: &mut Cx<'_>, line: Line, leaves_at: Option<Time>) {
-        let first = self.queue.first_line() == Some(line);
+        let held = self.queue.is_held() && self.queue.first_line() == Some(line);
         if cx.core.planted(Planted::GhostAdopted) || !self.queue.forget_line(line, leaves_at) {
             return;
         }
-        if first && std::mem::take(&mut self.queue.held) {
+        if held {
             cx.desk.storage.let_go(self.id);
             self.run(cx);
         }

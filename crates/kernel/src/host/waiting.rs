@@ -42,9 +42,7 @@ impl Entity {
                 self.tell_edge(cx, command.line, reply);
             }
         }
-        assert!(!self.queue.held, "{}: one piece of work waits for the journal", self.id);
-        self.queue.put_back(work.clone());
-        self.queue.held = true;
+        self.queue.hold(work.clone());
         cx.desk.storage.hold(self.id);
         if !cx.core.planted(Planted::WaitsForEver) {
             cx.core.at(until, Timer::Held(self.id));
@@ -53,7 +51,7 @@ impl Entity {
 
     /// Its first piece of work has waited long enough: tries it again, and refuses it if there is still no room.
     pub(super) fn on_held_timer(&mut self, cx: &mut Cx<'_>) {
-        if std::mem::take(&mut self.queue.held) {
+        if self.queue.release() {
             cx.desk.storage.let_go(self.id);
             self.run(cx);
         }
@@ -79,7 +77,7 @@ impl Host {
             }
             let Some(id) = self.desk.storage.next_held() else { return };
             self.with(rooms, id, |entity, cx| {
-                if std::mem::take(&mut entity.queue.held) {
+                if entity.queue.release() {
                     entity.run(cx);
                 }
             });

@@ -70,8 +70,6 @@ impl Entity {
         for item in given_up.work.into_iter().rev() {
             self.queue.put_back(item);
         }
-        // Work that waited for room now waits behind that.
-        self.queue.held = false;
         let unknown = outcome == Outcome::Unknown;
         let ends = if unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
         for tx in given_up.txs {
