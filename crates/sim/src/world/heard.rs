@@ -86,7 +86,9 @@ impl World {
                 ears.view = members.collect();
             }
             Input::LinkBroken { incarnation: of, .. } => {
-                let heard = ears.heard.get(of).copied().unwrap_or(0);
+                // Before a member is in the view nobody judges it, so a break then counts for nothing.
+                let joined = ears.view.values().find(|(incarnation, _)| incarnation == of).map(|(_, at)| *at);
+                let heard = ears.heard.get(of).copied().max(joined).unwrap_or(0);
                 let since = ears.broke.entry(*of).or_insert(now);
                 *since = if *since < heard { now } else { *since };
             }
