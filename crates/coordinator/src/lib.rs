@@ -21,7 +21,7 @@ mod store;
 pub mod suite;
 
 use gundo_kernel::{Member, View};
-use gundo_types::{EdgeAddress, Epoch, NodeId};
+use gundo_types::{EdgeAddress, Epoch, NodeId, Site};
 
 pub use local::{LocalCoordinator, LocalSettings};
 pub use patience::Patience;
@@ -86,6 +86,8 @@ pub struct Candidate {
     pub node: NodeId,
     /// See [`Member::address`].
     pub address: EdgeAddress,
+    /// See [`Member::site`].
+    pub site: Site,
 }
 
 /// Why a call failed. Unless it says so, something may have happened.

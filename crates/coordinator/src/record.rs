@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use gundo_kernel::{Member, View};
-use gundo_types::{EdgeAddress, Epoch, NodeId};
+use gundo_types::{EdgeAddress, Epoch, NodeId, Site};
 use gundo_wire::coordinator as wire;
 use gundo_wire::{DecodeError, Kept};
 
@@ -94,6 +94,11 @@ impl Record {
                 host: member.known.host.clone(),
                 port: member.known.port as u16,
                 path: member.known.path.clone(),
+            },
+            site: Site {
+                fabric: member.known.fabric.clone(),
+                machine: member.known.machine.clone(),
+                zone: member.known.zone.clone(),
             },
             weight: member.known.weight.clamp(1, u32::from(u8::MAX)) as u8,
             draining: member.known.draining,
@@ -194,6 +199,7 @@ impl Record {
             self.joining.retain(|j| j.known.node != node);
             self.members.retain(|m| m.known.node != node);
             let EdgeAddress { scheme, host, port, path } = member.address.clone();
+            let Site { fabric, machine, zone } = member.site.clone();
             let record = wire::Member {
                 node,
                 incarnation: member.incarnation,
@@ -204,6 +210,9 @@ impl Record {
                 removing: false,
                 path,
                 scheme,
+                fabric,
+                machine,
+                zone,
             };
             self.members.push(record.into());
         }
@@ -280,12 +289,15 @@ mod tests {
 
     fn candidate(node: u16) -> Candidate {
         let (scheme, host, path) = ("wss".into(), format!("host{node}"), format!("/ws/{node}"));
-        Candidate { node: NodeId(node), address: EdgeAddress { scheme, host, port: 7_600 + node, path } }
+        let address = EdgeAddress { scheme, host, port: 7_600 + node, path };
+        let site =
+            Site { fabric: format!("10.0.0.{node}:7700"), machine: format!("m{node}"), zone: "z".into() };
+        Candidate { node: NodeId(node), address, site }
     }
 
     fn member(node: u16, incarnation: u64) -> Member {
-        let Candidate { node, address } = candidate(node);
-        Member { node, incarnation, address, weight: 1, draining: false }
+        let Candidate { node, address, site } = candidate(node);
+        Member { node, incarnation, address, site, weight: 1, draining: false }
     }
 
     #[test]

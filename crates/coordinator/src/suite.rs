@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, channel};
 
 use gundo_kernel::{Member, View};
-use gundo_types::{EdgeAddress, Epoch, NodeId};
+use gundo_types::{EdgeAddress, Epoch, NodeId, Site};
 
 pub use interrupted::{
     a_join_that_stops_is_finished_by_another, a_join_that_takes_longer_than_a_lease_gives_up,
@@ -77,7 +77,9 @@ macro_rules! conformance {
 /// A candidate as the cases make them.
 pub fn candidate(node: u16) -> Candidate {
     let (scheme, host, path) = ("wss".into(), format!("n{node}"), format!("/ws/{node}"));
-    Candidate { node: NodeId(node), address: EdgeAddress { scheme, host, port: 7_600 + node, path } }
+    let site =
+        Site { fabric: format!("10.0.0.{node}:7700"), machine: format!("m{node}"), zone: "north".into() };
+    Candidate { node: NodeId(node), address: EdgeAddress { scheme, host, port: 7_600 + node, path }, site }
 }
 
 /// Makes a call and waits for the answer.
@@ -162,9 +164,9 @@ pub fn nodes_join_in_one_view<M: Made>(make: impl Fn() -> M) {
     let view = c.view();
     assert_eq!(view.epoch, Epoch(1));
     assert_eq!(view.members, [members[1].clone(), members[0].clone()]);
-    let Candidate { node, address } = candidate(1);
+    let Candidate { node, address, site } = candidate(1);
     let incarnation = members[1].incarnation;
-    assert_eq!(view.members[0], Member { node, incarnation, address, weight: 1, draining: false });
+    assert_eq!(view.members[0], Member { node, incarnation, address, site, weight: 1, draining: false });
     let second = c.join(&[2]);
     assert_eq!((c.epoch(), second[0] > incarnation), (Epoch(2), true));
     assert!(c.incarnations().into_iter().all(|incarnation| c.renew(incarnation)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_types::{
-    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Planted, Term, Time,
+    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Planted, Site, Term, Time,
 };
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
@@ -31,6 +31,8 @@ pub struct Member {
     pub incarnation: u64,
     /// Where clients find its edge.
     pub address: EdgeAddress,
+    /// Where it runs.
+    pub site: Site,
     /// Its share of the homes, relative to the others: 1..=16, default 1.
     pub weight: u8,
     /// It drains: it is home of nothing, takes nothing new, and gives away what it owns.

@@ -462,7 +462,8 @@ impl Membership {
             return;
         }
         let (now, epoch) = (core.now.time, core.view.epoch);
-        for node in self.complaints(core).to_remove() {
+        let to_remove = self.complaints(core).to_remove();
+        for node in to_remove {
             let (proposed, incarnation) = match self.peers.get_mut(&node) {
                 Some(seen) => (&mut seen.proposed, seen.incarnation),
                 // Of a cut it is this node that goes.
@@ -476,7 +477,7 @@ impl Membership {
     }
 
     /// Who cannot reach whom, as far as this node knows.
-    fn complaints(&self, core: &Core) -> Complaints {
+    fn complaints<'a>(&self, core: &'a Core) -> Complaints<'a> {
         let (now, me) = (core.now.time, core.me());
         let long_us = core.world().confirm_silent_ms * 1_000 / 4 * 5;
         let long = |since: &Time| now.since(*since) >= long_us;
@@ -491,7 +492,10 @@ impl Membership {
         let all_know_ms = TO_CONNECT * core.world().confirm_silent_ms + 2 * BEAT_MS;
         let all_know = now.since(self.newcomer) >= all_know_ms * 1_000;
         let resolves_cuts = all_know && !core.planted(Planted::CutUnresolved);
-        Complaints { me, members, of: others.chain([(me, lost.collect())]).collect(), resolves_cuts }
+        let labelled = core.view.members.iter().filter(|m| !m.site.machine.is_empty());
+        let machines = labelled.map(|m| (m.node, m.site.machine.as_str())).collect();
+        let of = others.chain([(me, lost.collect())]).collect();
+        Complaints { me, members, machines, of, resolves_cuts }
     }
 
     /// The link to a peer was reset: the peer has the confirm time to send something again. Both sides do so at once, so that a peer

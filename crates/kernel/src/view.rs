@@ -61,6 +61,7 @@ mod tests {
             node: NodeId(i as u16 + 1),
             incarnation: 1,
             address: Default::default(),
+            site: Default::default(),
             weight: *w,
             draining: false,
         };

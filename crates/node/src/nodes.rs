@@ -10,7 +10,7 @@ use gundo_edge::{EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
-use gundo_types::WorldTime;
+use gundo_types::{Site, WorldTime};
 
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
@@ -142,6 +142,7 @@ impl LocalNodes {
             front: entrance.open(settings, &runtime, page, recorders.clone(), control),
             address,
             advertise: settings.advertise.clone(),
+            site: Site::default(),
             world: Arc::new(info.settings.clone()),
             secret,
             io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),

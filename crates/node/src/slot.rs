@@ -12,6 +12,7 @@ use gundo_edge::{Edge, EdgeSettings, Front, NodeLink, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::{self, Rules};
 use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSecret, WorldSettings};
+use gundo_types::Site;
 use tokio::runtime::Runtime;
 
 use crate::advertise::Advertise;
@@ -54,6 +55,8 @@ pub(crate) struct Ground {
     pub(crate) front: Front,
     /// The address of the front.
     pub(crate) address: SocketAddr,
+    /// Where the process runs.
+    pub(crate) site: Site,
     /// What clients are told of the nodes' addresses.
     pub(crate) advertise: Advertise,
 }

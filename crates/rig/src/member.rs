@@ -9,7 +9,7 @@ use gundo_types::{EdgeAddress, NodeId};
 /// The view entry of an ordinary node: node 1 is at host `n1`, and so on; it is not draining.
 pub fn member(node: u16, incarnation: u64) -> Member {
     let address = EdgeAddress { host: format!("n{node}"), port: 1, ..EdgeAddress::default() };
-    Member { node: NodeId(node), incarnation, address, weight: 1, draining: false }
+    Member { node: NodeId(node), incarnation, address, site: Default::default(), weight: 1, draining: false }
 }
 
 /// The settings of this member's kernel, without a planted bug.

@@ -10,7 +10,7 @@ mod planted;
 mod space;
 mod time;
 
-pub use edge::EdgeAddress;
+pub use edge::{EdgeAddress, Site};
 pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};
 pub use limits::Limits;
 pub use planted::Planted;

@@ -67,6 +67,7 @@ impl Join {
             node: candidate.node,
             incarnation: *incarnation,
             address: candidate.address.clone(),
+            site: candidate.site.clone(),
             weight: 1,
             draining: false,
         };

@@ -4,7 +4,8 @@
 //! * *nobody that it reaches hears the suspect*: the suspect is dead, or on the other side of a cut. The larger side proposes it
 //!   at once, and so does each half. A smaller side proposes nobody: either the larger one removes it, or leases end.
 //! * *two cannot reach the suspect, others still hear it*: it is proposed at once, if none of the two has trouble with more
-//!   members than the suspect has. (Most likely it has died, and the others have not noticed yet.)
+//!   members than the suspect has. (Most likely it has died, and the others have not noticed yet.) The two are on two machines,
+//!   unless all members are on one: two nodes of one machine share its trouble.
 //! * *some hear it and some do not, for long*: a cut between living members. Of all of them the one that has trouble with most
 //!   goes, and of several such the one with the highest incarnation, which is the youngest. It may propose itself: perhaps only
 //!   it knows of the whole cut.
@@ -16,17 +17,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo_types::NodeId;
 
 /// What a member knows about who cannot reach whom.
-pub(super) struct Complaints {
+pub(super) struct Complaints<'a> {
     pub(super) me: NodeId,
     /// All members, with their incarnations.
     pub(super) members: BTreeMap<NodeId, u64>,
+    /// The machines of those that have a label for it.
+    pub(super) machines: BTreeMap<NodeId, &'a str>,
     /// Of this member, and of each that it reaches: whom it cannot reach, and whether for long.
     pub(super) of: BTreeMap<NodeId, BTreeMap<NodeId, bool>>,
     /// Whether it resolves cuts between living members.
     pub(super) resolves_cuts: bool,
 }
 
-impl Complaints {
+impl Complaints<'_> {
     /// The members to propose.
     pub(super) fn to_remove(&self) -> Vec<NodeId> {
         assert!(self.of.contains_key(&self.me), "this member knows whom it cannot reach");
@@ -59,7 +62,15 @@ impl Complaints {
     fn is_about_to_be_lost(&self, node: NodeId, lost: &BTreeSet<&NodeId>) -> bool {
         let trouble = self.trouble(node, lost, false);
         let fair = |(of, _): (&NodeId, &bool)| self.trouble(*of, lost, false) <= trouble;
-        self.accusers(node).count() >= 2 && self.accusers(node).all(fair)
+        self.has_two_witnesses(node) && self.accusers(node).all(fair)
+    }
+
+    /// At least two cannot reach it, on two machines if the members are on several.
+    fn has_two_witnesses(&self, node: NodeId) -> bool {
+        let machine = |node: &NodeId| self.machines.get(node).copied().ok_or(*node);
+        let all: BTreeSet<_> = self.members.keys().map(machine).collect();
+        let of: BTreeSet<_> = self.accusers(node).map(|(of, _)| machine(of)).collect();
+        self.accusers(node).count() >= 2 && (of.len() >= 2 || all.len() == 1)
     }
 
     /// With how many members that are not lost a node has trouble, either way. `long`: only trouble that lasts.
@@ -88,11 +99,19 @@ mod tests {
     /// What member `me` of `all` members (incarnations 1, 2, …) decides, when these pairs are cut: (deaf, mute). `long`: the
     /// cuts have lasted.
     fn decides(me: u16, all: u16, cuts: &[(u16, u16)], long: bool) -> Vec<u16> {
+        decides_on(&[], me, all, cuts, long)
+    }
+
+    /// The same, if the first members have labels of machines.
+    fn decides_on(machines: &[&str], me: u16, all: u16, cuts: &[(u16, u16)], long: bool) -> Vec<u16> {
+        let machines =
+            machines.iter().enumerate().map(|(at, label)| (NodeId(at as u16 + 1), *label)).collect();
         let cannot = |of: u16| cuts.iter().filter(move |(deaf, _)| *deaf == of).map(|(_, mute)| *mute);
         let reached = (1..=all).filter(|n| *n == me || !cannot(me).any(|mute| mute == *n));
         let of = reached.map(|n| (NodeId(n), cannot(n).map(|mute| (NodeId(mute), long)).collect()));
         let members = (1..=all).map(|n| (NodeId(n), u64::from(n))).collect();
-        let complaints = Complaints { me: NodeId(me), members, of: of.collect(), resolves_cuts: true };
+        let complaints =
+            Complaints { me: NodeId(me), members, machines, of: of.collect(), resolves_cuts: true };
         complaints.to_remove().into_iter().map(|node| node.0).collect()
     }
 
@@ -143,6 +162,23 @@ mod tests {
         assert_eq!(decides(3, 4, &[(1, 4), (2, 4)], false), [0_u16; 0], "this one still hears it");
         assert_eq!(decides(1, 2, &[(1, 2)], false), [2], "in a view of two, one is enough");
         assert_eq!(decides(1, 3, &[(1, 2), (1, 3)], true), [0_u16; 0], "one alone removes nobody");
+    }
+
+    #[test]
+    fn two_nodes_of_one_machine_are_no_two_witnesses() {
+        let cuts = [(1, 4), (2, 4)];
+        let decides = |machines: &[&str], me| decides_on(machines, me, 5, &cuts, false);
+        assert_eq!(decides(&["a", "b", "c", "d", "e"], 1), [4]);
+        assert_eq!(decides(&["a", "a", "c", "d", "e"], 1), [0_u16; 0], "others still hear it");
+        assert_eq!(decides(&["a", "a", "a", "a", "a"], 1), [4], "all are on one machine");
+        assert_eq!(
+            decides(&["a", "a", "a"], 1),
+            [0_u16; 0],
+            "those without a label are each on one of their own"
+        );
+        // When nobody hears it, one machine is enough.
+        let all: Vec<_> = [1, 2, 3].iter().map(|deaf| (*deaf, 4)).collect();
+        assert_eq!(decides_on(&["a", "a", "a", "d"], 1, 4, &all, false), [4]);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Supervisor {
     }
 
     fn candidate(&self, node: NodeId) -> Candidate {
-        Candidate { node, address: self.ground.advertise.of(node) }
+        Candidate { node, address: self.ground.advertise.of(node), site: self.ground.site.clone() }
     }
 
     fn join_first(&self, candidates: Vec<Candidate>) -> Result<Vec<Member>, WorldFault> {

@@ -257,7 +257,10 @@ impl World {
 
     /// Nodes join, in one view that is not sent yet; `None`: the coordinator did not answer.
     pub(super) fn join(&mut self, nodes: impl IntoIterator<Item = u16>) -> Option<Vec<Member>> {
-        let candidate = |n: u16| Candidate { node: NodeId(n), address: gundo_rig::member(n, 0).address };
+        let candidate = |n: u16| {
+            let Member { node, address, site, .. } = gundo_rig::member(n, 0);
+            Candidate { node, address, site }
+        };
         let candidates = nodes.into_iter().map(candidate).collect();
         let joined = self.operate(Join::new(candidates, self.settings.membership_ms()));
         let Ok(members) = joined else {

@@ -49,6 +49,14 @@ pub struct Member {
     pub path: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub scheme: ::prost::alloc::string::String,
+    /// HOST:PORT at which other nodes reach it; empty: they are in the same process
+    #[prost(string, tag = "10")]
+    pub fabric: ::prost::alloc::string::String,
+    /// nodes with the same label fail together; empty: a machine of its own
+    #[prost(string, tag = "11")]
+    pub machine: ::prost::alloc::string::String,
+    #[prost(string, tag = "12")]
+    pub zone: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Member {
     const NAME: &'static str = "Member";
