@@ -254,10 +254,11 @@ mod tests {
     fn only_work_that_is_there_waits_for_room() {
         let (here, other) = (line(7), line(8));
         let command = |line| Work::command(line, 1, Bytes::new(), false, Time::default());
-        let takes: [(&str, Work, fn(&mut Queue, Line)); 4] = [
+        type Take = fn(&mut Queue, Line);
+        let takes: [(&str, Work, Take); 4] = [
             ("pop", command(here), |queue, _| drop(queue.pop())),
             ("take all", command(here), |queue, _| drop(queue.take_all())),
-            ("forget a connection", open(here), |queue, line| drop(queue.forget_line(line, None))),
+            ("forget a connection", open(here), |queue, line| assert!(queue.forget_line(line, None))),
             ("put back", command(here), |queue, line| {
                 queue.put_back(Work::command(line, 2, Bytes::new(), false, Time::default()));
             }),
