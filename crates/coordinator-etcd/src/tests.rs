@@ -1,0 +1,166 @@
+//! The suite of all coordinators, on a real etcd.
+//!
+//! Its cases let hundreds of leases end. Here etcd grants leases of an hour, and the clock of a case says when one is over: then it
+//! is revoked, which is what etcd itself does to a lease that ends. Leases that etcd ends by itself are in `tests/leases.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc::channel};
+use std::time::Duration;
+
+use etcd_client::Client;
+use gundo_coordinator::operation::{Answer, Expire, Request};
+use gundo_coordinator::suite::{LEASE_MS, Made};
+use gundo_coordinator::{Coordinator, StoreAnswer, StoreRequest};
+use gundo_engines::etcd::{Etcd, EtcdOptions};
+use tokio::time::Instant;
+
+use crate::store::Store;
+use crate::{EtcdCoordinator, EtcdSettings, watching};
+use rows::MemoryRows;
+
+#[path = "../tests/common/rows.rs"]
+mod rows;
+
+mod one_member {
+    gundo_coordinator::conformance!(super::worlds(1));
+}
+
+mod three_members {
+    gundo_coordinator::conformance!(super::worlds(3));
+}
+
+/// Longer than any case takes, ms.
+const REAL_LEASE_MS: u64 = 3_600_000;
+
+/// Makes worlds that share one etcd, each with a prefix of its own.
+fn worlds(members: usize) -> impl Fn() -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let etcd = Etcd::start(folder.path(), members, EtcdOptions::default()).expect("etcd starts");
+    let engine = Arc::new((etcd, folder));
+    let count = AtomicU64::new(0);
+    move || World::new(Arc::clone(&engine), count.fetch_add(1, Ordering::Relaxed))
+}
+
+struct World {
+    coordinator: EtcdCoordinator,
+    rows: Arc<MemoryRows>,
+    clock: Arc<Mutex<Clock>>,
+    client: Client,
+    _engine: Arc<(Etcd, tempfile::TempDir)>,
+}
+
+/// The time of a case, ms.
+#[derive(Default)]
+struct Clock {
+    now: u64,
+    /// Leases: how long each lasts without a renewal, and until when.
+    leases: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Clock {
+    fn observe(&mut self, request: &StoreRequest, answer: &StoreAnswer) {
+        match (request, answer) {
+            (StoreRequest::Grant { lease, ms }, StoreAnswer::Granted) => {
+                self.leases.insert(*lease, (*ms, self.now + ms));
+            }
+            (StoreRequest::Renew { lease }, StoreAnswer::Renewed(true)) => {
+                let now = self.now;
+                // It may have been revoked between etcd's answer and this.
+                if let Some((ms, until)) = self.leases.get_mut(lease) {
+                    *until = now + *ms;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets time pass: the leases that are over.
+    fn pass(&mut self, ms: u64) -> Vec<u64> {
+        self.now += ms;
+        let now = self.now;
+        let over = self.leases.iter().filter(|(_, (_, until))| *until <= now).map(|(lease, _)| *lease);
+        let over: Vec<u64> = over.collect();
+        self.leases.retain(|lease, _| !over.contains(lease));
+        over
+    }
+}
+
+impl World {
+    fn new(engine: Arc<(Etcd, tempfile::TempDir)>, number: u64) -> Self {
+        let mut settings = EtcdSettings::new(engine.0.endpoints(), &format!("w{number}"));
+        settings.lease_ms = REAL_LEASE_MS;
+        let clock = Arc::<Mutex<Clock>>::default();
+        let observed = Arc::clone(&clock);
+        let mut store = Store::new(&settings);
+        store.observer = Some(Arc::new(move |request, answer| {
+            observed.lock().expect("no test panics with it").observe(request, answer);
+        }));
+        let rows = Arc::<MemoryRows>::default();
+        let started = EtcdCoordinator::start(settings, store, Arc::clone(&rows) as _);
+        let (mut coordinator, from) = started.expect("etcd is there");
+        Arc::get_mut(&mut coordinator.0).expect("nobody has it yet").lease_ms = LEASE_MS;
+        let core = Arc::clone(&coordinator.0.core);
+        coordinator.spawn(async move { watching::run(&core.store, &core.views, from).await });
+        let client = coordinator.0.runtime.as_ref().expect("it runs");
+        let client = client.block_on(Client::connect(engine.0.endpoints(), None)).expect("etcd is there");
+        Self { coordinator, rows, clock, client, _engine: engine }
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().expect("no test panics with it")
+    }
+
+    fn at_rows(&self) -> usize {
+        self.coordinator.0.core.at_rows.load(Ordering::Acquire)
+    }
+
+    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.coordinator.0.runtime.as_ref().expect("it runs").block_on(work)
+    }
+}
+
+impl Made for World {
+    fn coordinator(&self) -> &dyn Coordinator {
+        &self.coordinator
+    }
+
+    fn ask(&self, request: Request) -> Answer {
+        match request {
+            Request::Store(request) => {
+                let store = &self.coordinator.0.core.store;
+                let late = Instant::now() + Duration::from_secs(60);
+                Answer::Store(self.wait(store.ask(&request, late)).expect("etcd answers"))
+            }
+            Request::Row(request) => Answer::Row(self.rows.answer(request)),
+        }
+    }
+
+    fn pass(&self, ms: u64) {
+        self.outage(ms);
+        let (tx, looked) = channel();
+        self.coordinator.call(Expire::new(LEASE_MS), Box::new(move |removed| drop(tx.send(removed))));
+        if self.rows.is_mute() {
+            // Every call has asked etcd what it had to ask, and waits for a row, or has its answer.
+            let is_busy = || self.coordinator.0.waiting.load(Ordering::Acquire) > self.at_rows();
+            while is_busy() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        } else {
+            looked.recv().expect("answered").expect("etcd and the rows answer");
+        }
+    }
+
+    fn outage(&self, ms: u64) {
+        let over = self.clock().pass(ms);
+        for lease in over {
+            let id = self.coordinator.0.core.store.keys.lease_id(lease);
+            let mut client = self.client.clone();
+            self.wait(client.lease_revoke(id)).expect("it was there");
+        }
+    }
+
+    fn mute_journal(&self, mute: bool) {
+        self.rows.mute(mute);
+    }
+}
