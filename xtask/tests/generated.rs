@@ -21,7 +21,7 @@ fn the_wire_is_what_its_schemas_say() {
     // Fields of bytes share the buffer they are decoded from; messages know their names.
     let mut config = Config::new();
     config.bytes(["."]).enable_type_names();
-    let all = ["client", "coordinator", "journal", "peer"];
+    let all = ["client", "coordinator", "fabric", "journal", "peer"];
     // `peer.proto` imports `words.proto`; the code of one package is one file.
     compare("crates/wire", &all, config, &all);
 }

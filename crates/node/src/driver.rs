@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_edge::{Delivery, Edge, NodeLink, Urgency};
+use gundo_fabric::Fabric;
 use gundo_journal::{Completion, Handle, Sink};
 use gundo_kernel::{Counters, Gauges, Input, Node, Output, TailLost};
 use gundo_types::{EntityId, NodeId, Now};
@@ -14,7 +15,6 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::indicators::{Logic, Recorders};
 use crate::member::Membership;
-use crate::mesh::Fabric;
 use crate::ring::{Event, Ring};
 use crate::storage::Found;
 
@@ -213,7 +213,7 @@ pub(crate) struct Driver {
     node: Node,
     link: Arc<Link>,
     edge: Edge,
-    fabric: Fabric,
+    fabric: Box<dyn Fabric>,
     handle: Box<dyn Handle>,
     membership: Membership,
     black_box: Arc<BlackBox>,
@@ -231,7 +231,7 @@ impl Driver {
         node: Node,
         link: Arc<Link>,
         edge: Edge,
-        fabric: Fabric,
+        fabric: Box<dyn Fabric>,
         handle: Box<dyn Handle>,
         membership: Membership,
         black_box: Arc<BlackBox>,
@@ -398,7 +398,7 @@ impl Driver {
         };
         self.handle(now, Input::Gauges(gauges));
         let counters = self.node.counters();
-        self.logic.publish(&counters, inbox, self.fabric.dropped);
+        self.logic.publish(&counters, inbox, self.fabric.dropped());
         let (level, off_ms) = (counters.overload_level, counters.clock_off_ms);
         let mut last = self.link.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *last, counters);

@@ -5,14 +5,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_edge::Urgency;
-use gundo_kernel::{Input, Label, Peer, ToPlayer};
+use gundo_fabric::{Labelled, Sink};
+use gundo_kernel::{Input, Peer, ToPlayer};
 use gundo_types::NodeId;
 
 /// Inputs that may wait before the edge stops reading from its clients.
 pub(crate) const INPUTS_MAX: usize = 65_536;
 /// Bytes of one peer's frames that may wait; more frames are dropped. Whatever else it sends is bounded by its own kernel: a
 /// message that must arrive and waits here is not acknowledged yet (`WorldSettings::link_bytes_max`), and heartbeats are few.
-const PEER_FRAMES_BYTES_MAX: usize = 8 << 20;
+pub(crate) const PEER_FRAMES_BYTES_MAX: usize = 8 << 20;
 /// How long moves and frames wait to be batched before the logic thread handles them. Bodies that walk across nodes should
 /// reach the next tick, and a wake-up for each message would cost more than the message.
 const LINGER: Duration = Duration::from_millis(10);
@@ -77,7 +78,7 @@ impl Inbox {
     }
 
     /// Adds a peer's messages, in order. Returns how many frames it dropped because too many wait.
-    pub(crate) fn give_peer(&self, from: NodeId, messages: &mut Vec<(Label, Peer)>) -> usize {
+    pub(crate) fn give_peer(&self, from: NodeId, messages: &mut Vec<Labelled>) -> usize {
         let mut state = self.state();
         if state.closed || messages.is_empty() {
             messages.clear();
@@ -167,11 +168,30 @@ impl Inbox {
     }
 }
 
+/// What comes from other processes.
+impl Sink for Inbox {
+    fn give_peer(&self, from: NodeId, messages: &mut Vec<Labelled>) -> usize {
+        Self::give_peer(self, from, messages)
+    }
+
+    fn broken(&self, peer: NodeId, incarnation: u64) {
+        self.give(Input::LinkBroken { peer, incarnation }, Urgency::Now);
+    }
+
+    fn lost(&self, peer: NodeId) {
+        self.give(Input::LinkLost { peer }, Urgency::Now);
+    }
+
+    fn is_full(&self) -> bool {
+        Self::is_full(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use gundo_kernel::ChunkFrame;
+    use gundo_kernel::{ChunkFrame, Label};
     use gundo_types::{ChunkId, ConnId};
 
     use super::*;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use gundo_edge::Urgency;
+use gundo_fabric::{Fabric, Labelled};
 use gundo_kernel::{Input, Label, Peer};
 use gundo_types::NodeId;
 
@@ -47,33 +48,18 @@ impl Mesh {
     }
 }
 
-/// A message and its label.
-type Labelled = (Label, Peer);
-
-/// One node's access to its peers.
-pub(crate) struct Fabric {
+/// One node's access to its peers in the process.
+pub(crate) struct MeshFabric {
     me: NodeId,
     mesh: Arc<Mesh>,
     version: u64,
     peers: Vec<(NodeId, Arc<Inbox>, Vec<Labelled>)>,
-    /// Frames dropped because a peer did not keep up.
-    pub(crate) dropped: u64,
+    dropped: u64,
 }
 
-impl Fabric {
+impl MeshFabric {
     pub(crate) fn new(me: NodeId, mesh: Arc<Mesh>) -> Self {
         Self { me, mesh, version: 0, peers: Vec::new(), dropped: 0 }
-    }
-
-    /// Queues a message for a peer. Messages to a node that does not run are lost.
-    pub(crate) fn push(&mut self, to: NodeId, label: Label, message: Peer) {
-        let version = self.mesh.version.load(Ordering::Acquire);
-        if version != self.version {
-            self.look_around(version);
-        }
-        if let Some((_, _, waiting)) = self.peers.iter_mut().find(|(node, ..)| *node == to) {
-            waiting.push((label, message));
-        }
     }
 
     fn look_around(&mut self, version: u64) {
@@ -86,11 +72,75 @@ impl Fabric {
             self.peers.push((*node, Arc::clone(inbox), waiting));
         }
     }
+}
 
-    /// Delivers everything queued.
-    pub(crate) fn flush(&mut self) {
+impl Fabric for MeshFabric {
+    fn push(&mut self, to: NodeId, label: Label, message: Peer) {
+        let version = self.mesh.version.load(Ordering::Acquire);
+        if version != self.version {
+            self.look_around(version);
+        }
+        if let Some((_, _, waiting)) = self.peers.iter_mut().find(|(node, ..)| *node == to) {
+            waiting.push((label, message));
+        }
+    }
+
+    fn flush(&mut self) {
         for (_, inbox, waiting) in self.peers.iter_mut().filter(|(_, _, waiting)| !waiting.is_empty()) {
             self.dropped += inbox.give_peer(self.me, waiting) as u64;
         }
     }
+
+    fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use gundo_fabric::suite::Site;
+
+    use super::*;
+    use crate::inbox::PEER_FRAMES_BYTES_MAX;
+
+    /// The nodes of one process.
+    #[derive(Default)]
+    struct Process {
+        mesh: Arc<Mesh>,
+        inboxes: BTreeMap<NodeId, Arc<Inbox>>,
+    }
+
+    impl Site for Process {
+        fn start(&mut self, node: NodeId, incarnation: u64) -> Box<dyn Fabric> {
+            let inbox = Arc::new(Inbox::default());
+            inbox.belongs_to(incarnation);
+            self.mesh.join(node, &inbox);
+            self.inboxes.insert(node, inbox);
+            Box::new(MeshFabric::new(node, Arc::clone(&self.mesh)))
+        }
+
+        fn end(&mut self, node: NodeId, _: Box<dyn Fabric>) {
+            self.mesh.leave(node, &self.inboxes.remove(&node).expect("it runs"));
+        }
+
+        fn take(&mut self, node: NodeId) -> Vec<Input> {
+            let mut inputs = Vec::new();
+            self.inboxes[&node].take(&mut inputs, Instant::now(), false);
+            inputs
+        }
+
+        fn set_view(&mut self, _: &[(NodeId, u64)]) {}
+
+        fn cut(&mut self, _: NodeId, _: NodeId) -> bool {
+            false
+        }
+
+        fn frames_bytes_max(&self) -> usize {
+            PEER_FRAMES_BYTES_MAX
+        }
+    }
+
+    gundo_fabric::conformance!(Process::default());
 }

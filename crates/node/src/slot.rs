@@ -24,7 +24,7 @@ use crate::inbox::Inbox;
 use crate::indicators::Recorders;
 use crate::marks::{Marker, Marks};
 use crate::member::Membership;
-use crate::mesh::{Fabric, Mesh};
+use crate::mesh::{Mesh, MeshFabric};
 use crate::nodes::{WorldFault, system};
 use crate::storage::DiskGauge;
 use crate::supervisor::Signal;
@@ -122,7 +122,7 @@ impl Slot {
             inbox,
             me: (me, incarnation),
         };
-        let fabric = Fabric::new(me, Arc::clone(&ground.mesh));
+        let fabric = Box::new(MeshFabric::new(me, Arc::clone(&ground.mesh)));
         let (journal, sink) = (Arc::clone(&ground.journal), link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);

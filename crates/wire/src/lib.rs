@@ -1,11 +1,12 @@
 //! Protobuf schemas and codecs: what crosses a socket, what the journal stores, and what the coordinator stores.
 //!
 //! [`client`] is the protocol between clients and edges, [`peer`] the one between nodes, [`journal`] the records and batches of
-//! the journal, [`coordinator`] the record of the members. Decoders are total: any bytes give a value or an error, never a panic.
+//! the journal, [`coordinator`] the record of the members, [`fabric`] what is said on a connection between nodes. Decoders are total: any bytes give a value or an error, never a panic.
 //! No behaviour lives here.
 
 pub mod client;
 pub mod coordinator;
+pub mod fabric;
 pub mod journal;
 mod kept;
 pub mod peer;

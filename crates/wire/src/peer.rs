@@ -157,15 +157,24 @@ impl PeerMessage {
         Ok(message)
     }
 
+    /// How many bytes it has.
+    ///
+    /// # Errors
+    /// They are more than its arrow allows.
+    pub fn measure(&self) -> Result<usize, TooLarge> {
+        let any = About { name: "PeerMessage", bytes_max: MESSAGE_BYTES_MAX };
+        let About { name, bytes_max } = self.about().unwrap_or(any);
+        let count = self.encoded_len();
+        within(name, count, bytes_max)?;
+        Ok(count)
+    }
+
     /// Its bytes.
     ///
     /// # Errors
     /// It has more bytes than its arrow allows.
     pub fn write(&self) -> Result<Bytes, TooLarge> {
-        let any = About { name: "PeerMessage", bytes_max: MESSAGE_BYTES_MAX };
-        let About { name, bytes_max } = self.about().unwrap_or(any);
-        let count = self.encoded_len();
-        within(name, count, bytes_max)?;
+        let count = self.measure()?;
         let mut bytes = Vec::with_capacity(count);
         self.encode_raw(&mut bytes);
         Ok(bytes.into())
