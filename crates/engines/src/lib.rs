@@ -7,6 +7,7 @@
 //! Not here: what is stored in the servers, and the drivers that talk to them.
 
 pub mod install;
+pub mod postgres;
 mod process;
 
 pub use process::{Process, free_port};
