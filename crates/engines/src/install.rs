@@ -30,10 +30,13 @@ fn find(program: &str, folders: &[&str]) -> Option<PathBuf> {
 }
 
 fn may_install() -> bool {
+    is_root() && Path::new("/etc/debian_version").exists()
+}
+
+/// Whether this process is root's.
+pub(crate) fn is_root() -> bool {
     // The standard library does not say who we are; the owner of our process does.
-    let is_root =
-        std::fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0);
-    is_root && Path::new("/etc/debian_version").exists()
+    std::fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0)
 }
 
 /// Runs apt-get. It waits for other installations, so callers need no lock.

@@ -8,6 +8,7 @@
 
 pub mod etcd;
 pub mod install;
+pub mod postgres;
 mod process;
 
 pub use process::{Process, free_port};

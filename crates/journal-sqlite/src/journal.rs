@@ -172,6 +172,19 @@ impl Journal for SqliteJournal {
         set.map(drop).map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
+    fn settle(&self, key: &str, value: &str) -> Result<String, Fault> {
+        // A note that is there costs no write, which a full disk would refuse.
+        if let Some(found) = self.meta(key)? {
+            return Ok(found);
+        }
+        let row = [key.to_owned(), value.to_owned()];
+        let settled = self.on_writer(move |writer| {
+            writer.conn.execute(schema::SETTLE_META, [&row[0], &row[1]])?;
+            writer.conn.query_row(schema::META, [&row[0]], |row| row.get(0))
+        });
+        settled.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         self.reader().name(space, name)
     }

@@ -51,6 +51,7 @@ pub(crate) const NEWEST_MEMBER: &str = "SELECT seq FROM sqlite_sequence WHERE na
 pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";
 pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+pub(crate) const SETTLE_META: &str = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
 /// The key in `meta` that is `1` in the file itself while a process writes the journal, and `0` once all of its log is in the file.
 pub(crate) const IN_USE: &str = "in_use";
 /// Key of the generation in `meta`; missing: the first one, 0.

@@ -2,7 +2,12 @@
 //!
 //! Start with [`Committer::commit`]; a real journal implements [`Storage`]. [`group`](crate::group) decides which batch lands.
 //!
+//! Several writers may share the bars of failed streams, each with a committer of its own ([`Committer::sharing`]): as long as no
+//! two of them have batches of one stream at a time.
+//!
 //! Not here: transactions and rows. A storage handles those, and handles no outcomes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gundo_wire::journal::{Batch, Outcome};
 
@@ -12,6 +17,14 @@ use crate::queue::RefusedStream;
 /// What writes groups: begins a transaction with [`plan`](Self::plan), and ends it with [`write`](Self::write) or
 /// [`roll_back`](Self::roll_back).
 pub trait Storage {
+    /// Reads what the plan of `batches` needs, where that takes long: other writers plan meanwhile. By default it reads nothing.
+    ///
+    /// # Errors
+    /// Why nothing can be written.
+    fn look(&mut self, _batches: &[Batch]) -> Result<(), Unplanned> {
+        Ok(())
+    }
+
     /// Begins a transaction and has `fences` judge `batches` as of its start ([`Fences::plan`]).
     ///
     /// # Errors
@@ -44,6 +57,8 @@ pub enum Written {
     /// Nothing of it is there: a key existed although the newest seq says otherwise, or a page is unreadable. The storage is damaged in
     /// one place.
     Collided(String),
+    /// Nothing of it is there: another process has changed what the plan was made on. Plan again.
+    Moved(String),
     /// Unknown: it may be there.
     Unknown(String),
 }
@@ -51,27 +66,41 @@ pub enum Written {
 /// Commits groups, one after another.
 #[derive(Debug, Default)]
 pub struct Committer {
-    fences: Fences,
+    fences: Arc<Mutex<Fences>>,
     /// The last group could not be written: a fault is logged when it begins, not with every group.
     failing: bool,
 }
 
+/// So often a group is planned again because others were faster; then each of its batches goes alone.
+const MOVED_MAX: u32 = 4;
+
 impl Committer {
+    /// A committer for another writer of the same journal: what failed with one bars what comes to the other.
+    pub fn sharing(&self) -> Self {
+        Self { fences: Arc::clone(&self.fences), failing: false }
+    }
+
     /// Bars streams whose batches a full queue refused: call it before the group that came with them ([`Fences::bar`]).
     pub fn bar(&mut self, refused: &[RefusedStream]) {
+        let mut fences = self.fences();
         for RefusedStream { incarnation, loaded_by, entity, load } in refused {
-            self.fences.bar(*incarnation, *loaded_by, *entity, *load);
+            fences.bar(*incarnation, *loaded_by, *entity, *load);
         }
     }
 
     /// Forgets an incarnation whose row was deleted ([`Fences::forget`]).
     pub fn forget(&mut self, incarnation: u64) {
-        self.fences.forget(incarnation);
+        self.fences().forget(incarnation);
     }
 
     /// Commits `batches` as one group. One outcome for each, in order.
     pub fn commit(&mut self, batches: &[Batch], storage: &mut impl Storage) -> Vec<Outcome> {
-        let plan = match storage.plan(batches, &mut self.fences) {
+        self.attempt(batches, storage, 0)
+    }
+
+    fn attempt(&mut self, batches: &[Batch], storage: &mut impl Storage, moved: u32) -> Vec<Outcome> {
+        let plan = storage.look(batches).and_then(|()| storage.plan(batches, &mut self.fences()));
+        let plan = match plan {
             Ok(plan) => plan,
             Err(Unplanned::Damaged(_)) if batches.len() > 1 => {
                 storage.roll_back();
@@ -86,7 +115,7 @@ impl Committer {
         let landing = plan.landing(batches).count();
         if landing == 0 {
             storage.roll_back();
-            return self.fences.settle(batches, &plan, &Outcome::Done);
+            return self.fences().settle(batches, &plan, &Outcome::Done);
         }
         let outcome = match storage.write(batches, &plan) {
             Written::Landed => {
@@ -101,28 +130,52 @@ impl Committer {
                 self.log_fault(&why, "whether a group landed is not known");
                 Outcome::Unknown
             }
-            Written::Collided(_) if landing > 1 => return self.commit_each(batches, &plan, storage),
+            Written::Moved(_) if moved < MOVED_MAX => {
+                return self.commit_again(batches, &plan, storage, moved + 1);
+            }
+            Written::Collided(_) | Written::Moved(_) if landing > 1 => {
+                return self.commit_each(batches, &plan, storage);
+            }
+            // Others write there without pause.
+            Written::Moved(_) => Outcome::Conflict,
             Written::Collided(why) => {
                 self.log_fault(&why, "a stream is damaged; `journal verify` tells more");
                 Outcome::Conflict
             }
         };
-        self.fences.settle(batches, &plan, &outcome)
+        self.fences().settle(batches, &plan, &outcome)
+    }
+
+    /// Plans the batches that should land once more, as a group. The others stay as they were judged.
+    fn commit_again(
+        &mut self,
+        batches: &[Batch],
+        plan: &Plan,
+        storage: &mut impl Storage,
+        moved: u32,
+    ) -> Vec<Outcome> {
+        let landing: Vec<Batch> = plan.landing(batches).cloned().collect();
+        let mut again = self.attempt(&landing, storage, moved).into_iter();
+        let outcome = |verdict: &Verdict| {
+            failed(*verdict, plan).unwrap_or_else(|| again.next().expect("one outcome for each that should land"))
+        };
+        plan.verdicts.iter().map(outcome).collect()
     }
 
     /// One damaged stream must not fail the others: retries the batches that should land one by one, in order.
     fn commit_each(&mut self, batches: &[Batch], plan: &Plan, storage: &mut impl Storage) -> Vec<Outcome> {
-        let alone = |(batch, verdict): (&Batch, &Verdict)| match verdict {
-            Verdict::Lands => self.commit(std::slice::from_ref(batch), storage).swap_remove(0),
-            Verdict::Conflict | Verdict::Taken => Outcome::Conflict,
-            Verdict::Outdated => Outcome::Generation(plan.generation),
+        let outcome = |(batch, verdict): (&Batch, &Verdict)| {
+            let alone = || self.attempt(std::slice::from_ref(batch), storage, 0).swap_remove(0);
+            failed(*verdict, plan).unwrap_or_else(alone)
         };
-        batches.iter().zip(&plan.verdicts).map(alone).collect()
+        batches.iter().zip(&plan.verdicts).map(outcome).collect()
     }
 
     fn reject(&mut self, batches: &[Batch], why: String) -> Vec<Outcome> {
         self.log_fault(&why, "the journal refuses to write");
-        batches.iter().for_each(|batch| self.fences.fail(batch));
+        let mut fences = self.fences();
+        batches.iter().for_each(|batch| fences.fail(batch));
+        drop(fences);
         vec![Outcome::Rejected(why); batches.len()]
     }
 
@@ -130,6 +183,20 @@ impl Committer {
         if !std::mem::replace(&mut self.failing, true) {
             tracing::error!(why, "{what}");
         }
+    }
+
+    fn fences(&self) -> MutexGuard<'_, Fences> {
+        // The rules assert nothing after they have begun to change something.
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outcome of a batch that does not land, whatever becomes of the others.
+fn failed(verdict: Verdict, plan: &Plan) -> Option<Outcome> {
+    match verdict {
+        Verdict::Lands => None,
+        Verdict::Conflict | Verdict::Taken => Some(Outcome::Conflict),
+        Verdict::Outdated => Some(Outcome::Generation(plan.generation)),
     }
 }
 
@@ -265,6 +332,39 @@ mod tests {
         assert_eq!(outcomes, [done.clone(), conflict.clone(), conflict, done.clone(), done]);
         assert_eq!(storage.transactions, 1 + 4, "together, then each that should land");
         assert_eq!(storage.last_seqs[&entity(1)], 2);
+    }
+
+    #[test]
+    fn a_group_whose_ground_has_moved_is_planned_again_without_those_that_failed() {
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        storage.last_seqs.insert(entity(2), 1);
+        storage.ends.push_back(Written::Moved("another was faster".into()));
+        // A load 4 that fails, and a load 5 that lands: the first must not land when the second is planned again.
+        let group = [one(1, 1, 0), one(2, 4, 9), one(2, 4, 1), one(2, 5, 1), one(3, 1, 0)];
+        let (done, conflict) = (Outcome::Done, Outcome::Conflict);
+        let expected = [done.clone(), conflict.clone(), conflict, done.clone(), done];
+        assert_eq!(committer.commit(&group, &mut storage), expected);
+        assert_eq!((storage.transactions, storage.last_seqs[&entity(2)]), (2, 2));
+    }
+
+    #[test]
+    fn others_that_write_without_pause_cost_their_own_stream_only() {
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        let moved = || Written::Moved("another was faster".into());
+        storage.ends.extend((0..=MOVED_MAX).map(|_| moved()));
+        assert_eq!(committer.commit(&[one(1, 1, 0), one(2, 1, 0)], &mut storage), [Outcome::Done, Outcome::Done]);
+        assert_eq!(storage.transactions as u32, MOVED_MAX + 1 + 2, "together, then each alone");
+        storage.ends.extend((0..=MOVED_MAX).map(|_| moved()));
+        assert_eq!(committer.commit(&[one(1, 1, 1)], &mut storage), [Outcome::Conflict]);
+    }
+
+    #[test]
+    fn what_failed_with_one_writer_bars_what_comes_to_another() {
+        let (mut committer, mut storage) = (Committer::default(), Told::default());
+        let mut other = committer.sharing();
+        assert_eq!(committer.commit(&[one(1, 3, 9)], &mut storage), [Outcome::Conflict]);
+        assert_eq!(other.commit(&[one(1, 3, 0)], &mut storage), [Outcome::Conflict]);
+        assert_eq!(other.commit(&[one(1, 4, 0)], &mut storage), [Outcome::Done]);
     }
 
     #[test]

@@ -10,6 +10,12 @@ pub type Why = Box<dyn Error + Send + Sync>;
 /// What was tried and failed; its source says why.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
+    /// The journal cannot be opened.
+    #[error("the journal cannot be opened")]
+    Open {
+        /// Why, and what to do.
+        source: Why,
+    },
     /// [`Journal::register`](crate::Journal::register).
     #[error("the journal cannot register incarnation {incarnation} of {node}")]
     Register {
@@ -56,7 +62,7 @@ pub enum Fault {
         /// Why.
         source: Why,
     },
-    /// [`Journal::set_meta`](crate::Journal::set_meta).
+    /// [`Journal::set_meta`](crate::Journal::set_meta) or [`Journal::settle`](crate::Journal::settle).
     #[error("the journal cannot write its note {key:?}")]
     SetMeta {
         /// The key.

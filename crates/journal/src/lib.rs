@@ -95,7 +95,7 @@ pub trait Journal: Send + Sync {
     ///
     /// A storage that fails over by itself computes the number, so that nobody can forget to change it. PostgreSQL begins a new
     /// *timeline* with each promotion and each restore: the generation is the row (0 at first) shifted left by 20 bits plus the
-    /// timeline id minus 1, both read in the transaction that appends or loads (`pg_control_checkpoint()`). A promotion that
+    /// timeline id minus 1, both as of the transaction that appends or loads. A promotion that
     /// lost nothing changes it too: entities load again, and nothing is missing. Copies of one backup that are restored apart
     /// from each other may count the same timelines, so a restore also changes the row ([`begin_generation`]).
     ///
@@ -106,7 +106,7 @@ pub trait Journal: Send + Sync {
     fn generation(&self) -> Result<u64, Fault>;
 
     /// Begins the next generation, durable on return, and returns its number: `wall_ms`, or one more than the present one if
-    /// that is higher. Call it after the storage was put back to an earlier state, before nodes append to it.
+    /// that is higher; of a storage that computes the number, that is the row. Call it after the storage was put back to an earlier state, before nodes append to it.
     ///
     /// # Errors
     /// The storage cannot be written; the generation may have begun.
@@ -126,6 +126,20 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The storage cannot be written.
     fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// Stores the note `value` under `key` if there is none, durable on return, and returns the one that is there then: of several
+    /// processes that settle one at once, all get the same.
+    ///
+    /// By default it reads and then writes, which is right where only one process writes.
+    ///
+    /// # Errors
+    /// The storage cannot be read or written; the note may be there.
+    fn settle(&self, key: &str, value: &str) -> Result<String, Fault> {
+        match self.meta(key)? {
+            Some(found) => Ok(found),
+            None => self.set_meta(key, value).map(|()| value.to_owned()),
+        }
+    }
 
     /// The newest row of a name; `None` if it never had an owner.
     ///

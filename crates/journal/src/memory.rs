@@ -348,6 +348,10 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    fn settle(&self, key: &str, value: &str) -> Result<String, Fault> {
+        Ok(self.store().meta.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         Ok(self.store().name(space, name))
     }

@@ -16,7 +16,7 @@ use gundo_types::EntityId;
 use gundo_wire::journal::{Batch, Outcome, StreamAppend};
 
 pub use loads::{ListRequest, LoadRequest, ReadRequest};
-pub use shared::{Replies, SharedQueues, Work};
+pub use shared::{Replies, Reply, SharedQueues, Work};
 
 /// How much may wait, and how large a group is. The defaults suit production.
 #[derive(Clone, Debug)]

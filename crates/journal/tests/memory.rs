@@ -58,3 +58,9 @@ fn a_malformed_batch_is_a_bug() {
     let me = store.join();
     store.commit_group(vec![batch(1, me, vec![stream(entity(1), 1, 0, 1), stream(entity(1), 1, 1, 1)])]);
 }
+
+#[test]
+fn a_generation_is_numbered_by_the_wall_clock() {
+    let mut store = Store::new();
+    assert_eq!([5_000, 5_000, 17, 9_000].map(|ms| store.begin_generation(ms)), [5_000, 5_001, 5_002, 9_000]);
+}

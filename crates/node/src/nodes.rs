@@ -122,7 +122,7 @@ impl LocalNodes {
         let noted = noted_time(journal.as_ref())?;
         let rules = Arc::new(rules(&info));
         let secret = settle_secret(journal.as_ref())?;
-        let game = settle_key(journal.as_ref(), "game", rules.name().to_owned())?;
+        let game = journal.settle("game", rules.name())?;
         if game != rules.name() {
             return Err(WorldFault::OtherGame { found: game, expected: rules.name().to_owned() });
         }
@@ -263,18 +263,10 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     Ok(())
 }
 
-/// The journal's note under `key`. If there is none, notes `value` from now on.
-fn settle_key(journal: &dyn Journal, key: &str, value: String) -> Result<String, Fault> {
-    match journal.meta(key)? {
-        Some(found) => Ok(found),
-        None => journal.set_meta(key, &value).map(|()| value),
-    }
-}
-
 /// The world that the journal describes; a missing note is settled now, permanently.
 fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, WorldFault> {
     let number = |key: &'static str, value: u64| {
-        let found = settle_key(journal, key, value.to_string())?;
+        let found = journal.settle(key, &value.to_string())?;
         found.parse::<u64>().map_err(|source| WorldFault::Note { key, found, source })
     };
     let chance = getrandom::u64().map_err(system)?;
@@ -304,7 +296,7 @@ fn settle_secret(journal: &dyn Journal) -> Result<WorldSecret, WorldFault> {
     const KEY: &str = "secret";
     let mut drawn = [0; 32];
     getrandom::fill(&mut drawn).map_err(system)?;
-    let found = settle_key(journal, KEY, hex(&drawn))?;
+    let found = journal.settle(KEY, &hex(&drawn))?;
     read_secret(&found).ok_or(WorldFault::Secret)
 }
 

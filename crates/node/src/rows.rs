@@ -182,6 +182,10 @@ mod tests {
             self.journal.set_meta(key, value)
         }
 
+        fn settle(&self, key: &str, value: &str) -> Result<String, Fault> {
+            self.journal.settle(key, value)
+        }
+
         fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
             self.journal.name(space, name)
         }

@@ -29,16 +29,29 @@ pub enum Work<J> {
 #[derive(Default)]
 pub struct Replies(Vec<(u64, Arc<Outlet>)>);
 
+/// The handle that waits for the outcome of one batch.
+pub struct Reply(u64, Arc<Outlet>);
+
+impl Reply {
+    /// Gives the node the outcome.
+    pub fn give(self, outcome: Outcome) {
+        self.1.complete(Completion::Appended { batch: self.0, outcome });
+    }
+}
+
 impl Replies {
+    /// The reply to each batch, in the order of the group: for a journal that commits them apart.
+    pub fn split(self) -> impl Iterator<Item = Reply> {
+        self.0.into_iter().map(|(batch, outlet)| Reply(batch, outlet))
+    }
+
     /// Gives each node the outcomes of its batches, which are in the order of the group.
     ///
     /// # Panics
     /// There are not as many outcomes as batches.
     pub fn give(self, outcomes: Vec<Outcome>) {
         assert_eq!(self.0.len(), outcomes.len(), "every batch has one outcome");
-        for ((batch, outlet), outcome) in self.0.into_iter().zip(outcomes) {
-            outlet.complete(Completion::Appended { batch, outcome });
-        }
+        self.split().zip(outcomes).for_each(|(reply, outcome)| reply.give(outcome));
     }
 }
 
