@@ -90,7 +90,9 @@ pub enum EtcdError {
         what: String,
     },
     /// The prefix belongs to another world.
-    #[error("the keys {prefix}/ in etcd belong to world {theirs}, not to {ours}: choose another prefix, or the right world")]
+    #[error(
+        "the keys {prefix}/ in etcd belong to world {theirs}, not to {ours}: choose another prefix, or the right world"
+    )]
     OtherWorld {
         /// The prefix.
         prefix: String,
@@ -175,7 +177,9 @@ impl EtcdCoordinator {
         let waiting = Arc::clone(&self.0.waiting);
         if waiting.fetch_add(1, Ordering::AcqRel) >= CALLS_MAX {
             waiting.fetch_sub(1, Ordering::AcqRel);
-            return reply(Err(CallError::Failed { what: format!("{CALLS_MAX} calls wait for etcd already") }));
+            return reply(Err(CallError::Failed {
+                what: format!("{CALLS_MAX} calls wait for etcd already"),
+            }));
         }
         let core = Arc::clone(&self.0.core);
         self.spawn(async move {

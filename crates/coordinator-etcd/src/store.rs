@@ -83,9 +83,11 @@ impl Store {
     pub(crate) async fn read(&self, deadline: Instant) -> Result<Snapshot, Fault> {
         let read = |mut client: Client| async move {
             let mut found = client.get(self.keys.members.as_str(), None).await?;
-            let record = found.take_kvs().into_iter().next().map(|kv| {
-                (Version(kv.mod_revision() as u64), Bytes::from(kv.into_key_value().1))
-            });
+            let record = found
+                .take_kvs()
+                .into_iter()
+                .next()
+                .map(|kv| (Version(kv.mod_revision() as u64), Bytes::from(kv.into_key_value().1)));
             let header = found.take_header();
             let revision = header.as_ref().map_or(0, ResponseHeader::revision);
             Ok((Snapshot { revision, record }, header))
@@ -110,12 +112,21 @@ impl Store {
         let found = self.endpoints.ask(deadline, claim).await?;
         if let Some(theirs) = found.filter(|found| found != world.as_bytes()) {
             let theirs = String::from_utf8_lossy(&theirs).into_owned();
-            return Err(EtcdError::OtherWorld { prefix: settings.prefix.clone(), theirs, ours: world.to_owned() });
+            return Err(EtcdError::OtherWorld {
+                prefix: settings.prefix.clone(),
+                theirs,
+                ours: world.to_owned(),
+            });
         }
         Ok(())
     }
 
-    async fn swap(&self, expected: Option<Version>, value: &Bytes, deadline: Instant) -> Result<StoreAnswer, Fault> {
+    async fn swap(
+        &self,
+        expected: Option<Version>,
+        value: &Bytes,
+        deadline: Instant,
+    ) -> Result<StoreAnswer, Fault> {
         let key = self.keys.members.as_str();
         // A key that is not there has revision 0.
         let expected = expected.map_or(0, |version| version.0 as i64);
@@ -126,7 +137,11 @@ impl Store {
             let succeeded = done.succeeded();
             let header = done.take_header();
             let revision = header.as_ref().map_or(0, ResponseHeader::revision);
-            let answer = if succeeded { StoreAnswer::Swapped(Version(revision as u64)) } else { StoreAnswer::Conflict };
+            let answer = if succeeded {
+                StoreAnswer::Swapped(Version(revision as u64))
+            } else {
+                StoreAnswer::Conflict
+            };
             Ok((answer, header))
         };
         self.endpoints.ask(deadline, swap).await
@@ -144,7 +159,8 @@ impl Store {
                 }
             };
             // One that is there already must last as long as a new one.
-            let is_there = self.endpoints.ask(deadline, grant).await? || self.keep_alive(id, deadline).await?;
+            let is_there =
+                self.endpoints.ask(deadline, grant).await? || self.keep_alive(id, deadline).await?;
             if is_there && self.put(&key, id, deadline).await? {
                 return Ok(StoreAnswer::Granted);
             }

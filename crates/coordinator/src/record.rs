@@ -97,6 +97,7 @@ impl Record {
             },
             site: Site {
                 fabric: member.known.fabric.clone(),
+                admin: member.known.admin.clone(),
                 machine: member.known.machine.clone(),
                 zone: member.known.zone.clone(),
             },
@@ -199,7 +200,7 @@ impl Record {
             self.joining.retain(|j| j.known.node != node);
             self.members.retain(|m| m.known.node != node);
             let EdgeAddress { scheme, host, port, path } = member.address.clone();
-            let Site { fabric, machine, zone } = member.site.clone();
+            let Site { fabric, admin, machine, zone } = member.site.clone();
             let record = wire::Member {
                 node,
                 incarnation: member.incarnation,
@@ -213,6 +214,7 @@ impl Record {
                 fabric,
                 machine,
                 zone,
+                admin,
             };
             self.members.push(record.into());
         }
@@ -290,8 +292,12 @@ mod tests {
     fn candidate(node: u16) -> Candidate {
         let (scheme, host, path) = ("wss".into(), format!("host{node}"), format!("/ws/{node}"));
         let address = EdgeAddress { scheme, host, port: 7_600 + node, path };
-        let site =
-            Site { fabric: format!("10.0.0.{node}:7700"), machine: format!("m{node}"), zone: "z".into() };
+        let site = Site {
+            fabric: format!("10.0.0.{node}:7700"),
+            admin: format!("10.0.0.{node}:7800"),
+            machine: format!("m{node}"),
+            zone: "z".into(),
+        };
         Candidate { node: NodeId(node), address, site }
     }
 

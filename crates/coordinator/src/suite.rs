@@ -77,8 +77,12 @@ macro_rules! conformance {
 /// A candidate as the cases make them.
 pub fn candidate(node: u16) -> Candidate {
     let (scheme, host, path) = ("wss".into(), format!("n{node}"), format!("/ws/{node}"));
-    let site =
-        Site { fabric: format!("10.0.0.{node}:7700"), machine: format!("m{node}"), zone: "north".into() };
+    let site = Site {
+        fabric: format!("10.0.0.{node}:7700"),
+        admin: format!("10.0.0.{node}:7800"),
+        machine: format!("m{node}"),
+        zone: "north".into(),
+    };
     Candidate { node: NodeId(node), address: EdgeAddress { scheme, host, port: 7_600 + node, path }, site }
 }
 

@@ -71,7 +71,8 @@ pub fn must(from: u64, to: u64, number: u64) -> (Label, Peer) {
 /// A bundle of frames of about so many bytes.
 pub fn frames(from: u64, to: u64, number: u64, bytes: usize) -> (Label, Peer) {
     let enter = Enter { kind: 1, id: number, public: vec![7; bytes].into(), ..Enter::default() };
-    let frame = Frame { publisher: 1, tick: number as u32, enter: vec![enter], keyframe: true, ..Frame::default() };
+    let frame =
+        Frame { publisher: 1, tick: number as u32, enter: vec![enter], keyframe: true, ..Frame::default() };
     let roster = ServerMessage { frames: vec![frame], ..ServerMessage::default() }.encode_to_vec().into();
     let chunk = Some(wire::Chunk { island: 0, x: 0, y: 0 });
     let frames = vec![wire::ChunkFrame { chunk, roster, ..wire::ChunkFrame::default() }];

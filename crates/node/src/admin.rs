@@ -1,7 +1,7 @@
 //! The operators' HTTP API: the status of the nodes of a running world, and operations on them.
 //!
-//! `GET /admin/nodes` lists the nodes; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
-//! `drain`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
+//! `GET /admin/nodes` lists the nodes, `GET /admin/here` those of this process only; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
+//! `drain`, `renew`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
 //! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again. Every request needs `Authorization: Bearer TOKEN` and must
 //! come from a program on this machine, or by the address for operators only. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
@@ -41,7 +41,7 @@ pub struct AdminNode {
     pub incarnation: u64,
     /// Where clients of the same machine find its edge.
     pub address: String,
-    /// `starting`, `up`, `paused`, `draining`, `restarting` or `down`.
+    /// `starting`, `up`, `paused`, `draining`, `restarting` or `down`; in a cluster also `silent`: its process does not answer.
     pub state: String,
     /// Whether the current view lists it.
     pub member: bool,
@@ -108,6 +108,7 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
     let token: Option<Arc<str>> = token.filter(|t| !t.is_empty()).map(Into::into);
     Router::new()
         .route("/admin/nodes", get(nodes).post(add))
+        .route("/admin/here", get(here))
         .route("/admin/nodes/{node}/{what}", post(act))
         .route("/admin/rollout", post(roll_out))
         .route("/admin/blamed", get(blamed))
@@ -156,6 +157,10 @@ async fn nodes(State(control): State<Control>) -> Response {
     answer(ask(control, |c| c.nodes()).await, |status| Json(AdminWorld::from(status)).into_response())
 }
 
+async fn here(State(control): State<Control>) -> Response {
+    answer(ask(control, |c| c.here()).await, |status| Json(AdminWorld::from(status)).into_response())
+}
+
 async fn add(State(control): State<Control>) -> Response {
     answer(ask(control, |c| c.add()).await, done)
 }
@@ -171,9 +176,11 @@ async fn act(State(control): State<Control>, Path((node, what)): Path<(String, S
         "pause" => ask(control, move |c| c.pause(node)).await,
         "resume" => ask(control, move |c| c.resume(node)).await,
         "drain" => ask(control, move |c| c.drain(node)).await,
+        "renew" => ask(control, move |c| c.renew(node)).await,
         _ => {
-            let text =
-                format!("a node can be killed, paused, resumed and drained; {what:?} is none of these");
+            let text = format!(
+                "a node can be killed, paused, resumed, drained and renewed; {what:?} is none of these"
+            );
             return refuse(StatusCode::NOT_FOUND, &Refused::new("unknown_action", text));
         }
     };
@@ -215,7 +222,7 @@ fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Response) -> Res
     match asked {
         Ok(value) => well(value),
         Err(refused) => {
-            let status = match refused.code {
+            let status = match &*refused.code {
                 "unknown_node" => StatusCode::NOT_FOUND,
                 "stopped" | "storage" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
@@ -230,6 +237,6 @@ fn done(node: NodeId) -> Response {
 }
 
 fn refuse(status: StatusCode, refused: &Refused) -> Response {
-    let error = AdminError { code: refused.code.to_owned(), text: refused.text.clone() };
+    let error = AdminError { code: refused.code.clone().into_owned(), text: refused.text.clone() };
     (status, Json(error)).into_response()
 }

@@ -1,5 +1,6 @@
 //! The operations on the nodes of a running world, and their answers.
 
+use std::borrow::Cow;
 use std::sync::mpsc::{Sender, channel};
 
 use gundo_types::{EntityId, NodeId};
@@ -25,6 +26,8 @@ pub enum NodeState {
     Restarting,
     /// It does not run.
     Down,
+    /// It runs in another process, which does not answer.
+    Silent,
 }
 
 impl NodeState {
@@ -37,6 +40,7 @@ impl NodeState {
             Self::Draining => "draining",
             Self::Restarting => "restarting",
             Self::Down => "down",
+            Self::Silent => "silent",
         }
     }
 }
@@ -80,14 +84,15 @@ pub struct WorldStatus {
 #[error("{text}")]
 pub struct Refused {
     /// Stable code.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What is wrong and what to do, for people.
     pub text: String,
 }
 
 impl Refused {
-    pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+    /// A refusal with this code.
+    pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Self { code: code.into(), text: text.into() }
     }
 
     pub(crate) fn draining(node: NodeId) -> Self {
@@ -104,6 +109,10 @@ impl Refused {
 pub(crate) struct Asker(Sender<Result<Answer, Refused>>);
 
 impl Asker {
+    pub(crate) fn new(tx: Sender<Result<Answer, Refused>>) -> Self {
+        Self(tx)
+    }
+
     pub(crate) fn answer(self, answer: Answer) {
         // The caller may be gone.
         let _ = self.0.send(Ok(answer));
@@ -124,7 +133,9 @@ pub(crate) enum Request {
     Drain(NodeId),
     Add,
     Rollout,
+    Renew(NodeId),
     Blamed,
+    Here,
     Pardon(EntityId),
 }
 
@@ -201,6 +212,26 @@ impl Control {
     /// is paused or draining), `storage`, `stopped`.
     pub fn rollout(&self) -> Result<(), Refused> {
         self.ask(Request::Rollout).map(drop)
+    }
+
+    /// Restarts a node in the background: it hands over what it has, and starts again. In a cluster its whole process starts again,
+    /// from the program's file as it is then.
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain).
+    pub fn renew(&self, node: NodeId) -> Result<(), Refused> {
+        self.ask(Request::Renew(node)).map(drop)
+    }
+
+    /// The status of the nodes of this process only.
+    ///
+    /// # Errors
+    /// `stopped`: the world has ended.
+    pub fn here(&self) -> Result<WorldStatus, Refused> {
+        match self.ask(Request::Here)? {
+            Answer::World(status) => Ok(status),
+            _ => unreachable!("a question about nodes is answered with them"),
+        }
     }
 
     /// The entities whose code took nodes down, each with its points. From [`BLAME_LIMIT`](gundo_kernel::game::BLAME_LIMIT) points

@@ -5,7 +5,7 @@
 //! threads, metrics, the start and the graceful stop are here; only the kernel *decides* anything.
 //!
 //! Start with [`LocalNodes::start`]: this process' nodes of one world. [`Control`] ends, adds and drains them.
-//! Inside: `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
+//! Inside: `base` is what the nodes of a process stand on, in solo and in a cluster; `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
 //! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
 //! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
 //! happened, `admin` is the operators' HTTP API, `advertise` what clients are told of the nodes' addresses,
@@ -14,6 +14,7 @@
 
 mod admin;
 mod advertise;
+mod base;
 mod blackbox;
 mod blame;
 mod clock;
@@ -40,8 +41,9 @@ mod watchdog;
 
 pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 pub use advertise::{Advertise, BadAdvertise};
+pub use base::{Colleagues, Deed, Links, MakeCoordinator, Place};
 pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::{Access, BadNetwork, Network, Page};
-pub use nodes::{LocalNodes, Stopper, WorldFault, settle_world_id};
+pub use nodes::{After, LocalNodes, Stopper, WorldFault, settle_world_id};
 pub use settings::{SoloSettings, WorldInfo};

@@ -6,9 +6,10 @@ use std::sync::mpsc::Sender;
 
 use gundo_coordinator::{Coordinator, RowAnswer, RowRequest, Rows, Watch};
 use gundo_edge::Urgency;
-use gundo_kernel::{Input, Renewal};
+use gundo_kernel::{Input, Renewal, View};
 use gundo_types::{Epoch, NodeId, Time};
 
+use crate::base::Links;
 use crate::inbox::Inbox;
 use crate::supervisor::Signal;
 
@@ -20,6 +21,8 @@ pub(crate) struct Membership {
     pub(crate) rows: Arc<dyn Rows>,
     pub(crate) supervisor: Sender<Signal>,
     pub(crate) inbox: Arc<Inbox>,
+    /// What connects it to other processes, if there are any.
+    pub(crate) links: Option<Arc<dyn Links>>,
     /// Node and incarnation.
     pub(crate) me: (NodeId, u64),
 }
@@ -27,8 +30,16 @@ pub(crate) struct Membership {
 impl Membership {
     /// From now on the node receives every view, starting with the current one.
     pub(crate) fn watch(&self) -> Watch {
-        let inbox = Arc::clone(&self.inbox);
-        self.coordinator.watch(Box::new(move |view| inbox.give(Input::View(view), Urgency::Now)))
+        let taker = self.clone();
+        self.coordinator.watch(Box::new(move |view| taker.take(view)))
+    }
+
+    /// A view has come. The links hear of it first, so that they know each peer that the node may talk to.
+    fn take(&self, view: View) {
+        if let Some(links) = &self.links {
+            links.set_view(&view);
+        }
+        self.inbox.give(Input::View(view), Urgency::Now);
     }
 
     /// Renews its lease.
@@ -74,11 +85,11 @@ impl Membership {
 
     /// Others have a newer view: asks for the current one.
     pub(crate) fn look(&self) {
-        let inbox = Arc::clone(&self.inbox);
+        let taker = self.clone();
         let reply = move |view| {
             // Without an answer the node asks again within a second.
             if let Ok(view) = view {
-                inbox.give(Input::View(view), Urgency::Now);
+                taker.take(view);
             }
         };
         self.coordinator.view(Box::new(reply));

@@ -10,8 +10,9 @@ use gundo_edge::{EdgeFault, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
-use gundo_types::{Site, WorldTime};
+use gundo_types::{NodeId, WorldTime};
 
+use crate::base::{Base, Place};
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
 use crate::clock::{Clock, wall_ms};
@@ -75,6 +76,19 @@ pub enum WorldFault {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] Fault),
+    /// The coordinator of a cluster cannot be used.
+    #[error("{0}")]
+    Coordinator(String),
+    /// A member that runs would not take this node.
+    #[error("node {by} at {at} does not take this node: {why}")]
+    NotTaken {
+        /// The member.
+        by: u16,
+        /// Its address.
+        at: String,
+        /// What it says.
+        why: String,
+    },
     /// The nodes could not join.
     #[error("the nodes cannot join: {0}")]
     Join(#[from] CallError),
@@ -92,7 +106,16 @@ pub struct LocalNodes {
     info: WorldInfo,
     stopper: Stopper,
     /// The thread that waits for the end takes it.
-    supervisor: Option<JoinHandle<Result<(), WorldFault>>>,
+    supervisor: Option<JoinHandle<Result<After, WorldFault>>>,
+}
+
+/// What comes after the end of a process' nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing.
+    Over,
+    /// An operator wants the process to start again, from the program's file as it is now.
+    Again,
 }
 
 /// A handle that stops a process' nodes.
@@ -117,6 +140,29 @@ impl LocalNodes {
         journal: Arc<dyn Journal>,
         rules: impl FnOnce(&WorldInfo) -> Rules,
     ) -> Result<Self, WorldFault> {
+        Self::start_on(settings, journal, rules, None)
+    }
+
+    /// Starts one node of a world that runs in many processes. `place` makes the node's place for the name of the game; of the
+    /// settings, `nodes` does not count.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); the coordinator cannot be used, or a member does not take the node.
+    pub fn start_in_cluster(
+        settings: &SoloSettings,
+        journal: Arc<dyn Journal>,
+        rules: impl FnOnce(&WorldInfo) -> Rules,
+        place: Place,
+    ) -> Result<Self, WorldFault> {
+        Self::start_on(settings, journal, rules, Some(place))
+    }
+
+    fn start_on(
+        settings: &SoloSettings,
+        journal: Arc<dyn Journal>,
+        rules: impl FnOnce(&WorldInfo) -> Rules,
+        place: Option<Place>,
+    ) -> Result<Self, WorldFault> {
         check(settings)?;
         let info = settle(settings, journal.as_ref())?;
         let noted = noted_time(journal.as_ref())?;
@@ -130,6 +176,15 @@ impl LocalNodes {
         raise_open_files();
         let entrance = Entrance::bind(settings, &runtime)?;
         let address = entrance.address();
+        let nodes: Vec<NodeId> = match &place {
+            Some(place) => vec![place.node],
+            None => (1..=settings.nodes).map(NodeId).collect(),
+        };
+        let site = place.as_ref().map(|place| place.site.clone()).unwrap_or_default();
+        let base = match place {
+            Some(place) => Base::cluster(&journal, place)?,
+            None => Base::solo(&journal, info.settings.membership_ms())?,
+        };
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
@@ -142,10 +197,10 @@ impl LocalNodes {
             front: entrance.open(settings, &runtime, page, recorders.clone(), control),
             address,
             advertise: settings.advertise.clone(),
-            site: Site::default(),
+            site,
             world: Arc::new(info.settings.clone()),
             secret,
-            io_threads: (settings.io_threads / usize::from(settings.nodes)).max(1),
+            io_threads: (settings.io_threads / nodes.len()).max(1),
             rules,
             journal,
             runtime,
@@ -160,8 +215,8 @@ impl LocalNodes {
             blames,
             explains: settings.explains.unwrap_or_else(|| is_development(settings)),
         };
-        let mut supervisor = Supervisor::new(ground)?;
-        if let Err(fault) = supervisor.start(settings.nodes) {
+        let mut supervisor = Supervisor::new(ground, base)?;
+        if let Err(fault) = supervisor.start(nodes.into_iter()) {
             supervisor.end(false);
             return Err(fault);
         }
@@ -201,19 +256,19 @@ impl LocalNodes {
     /// As [`wait`](Self::wait).
     pub fn stop(self) -> Result<(), WorldFault> {
         self.stopper.stop();
-        self.wait()
+        self.wait().map(drop)
     }
 
     /// Waits until the nodes have ended.
     ///
     /// # Errors
     /// The reason they ended, if nobody stopped them or the stop did not save everything.
-    pub fn wait(mut self) -> Result<(), WorldFault> {
+    pub fn wait(mut self) -> Result<After, WorldFault> {
         self.join()
     }
 
-    fn join(&mut self) -> Result<(), WorldFault> {
-        let Some(supervisor) = self.supervisor.take() else { return Ok(()) };
+    fn join(&mut self) -> Result<After, WorldFault> {
+        let Some(supervisor) = self.supervisor.take() else { return Ok(After::Over) };
         supervisor.join().unwrap_or_else(|_| Err(WorldFault::System("a bug in the driver".into())))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
-use gundo_coordinator::{Coordinator, Rows, Watch};
+use gundo_coordinator::Watch;
 use gundo_edge::{Edge, EdgeSettings, Front, NodeLink, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::{self, Rules};
@@ -16,6 +16,7 @@ use gundo_types::Site;
 use tokio::runtime::Runtime;
 
 use crate::advertise::Advertise;
+use crate::base::Base;
 use crate::blackbox::{self, BlackBox};
 use crate::blame::Blames;
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use crate::inbox::Inbox;
 use crate::indicators::Recorders;
 use crate::marks::{Marker, Marks};
 use crate::member::Membership;
-use crate::mesh::{Mesh, MeshFabric};
+use crate::mesh::Mesh;
 use crate::nodes::{WorldFault, system};
 use crate::storage::DiskGauge;
 use crate::supervisor::Signal;
@@ -88,7 +89,7 @@ impl Slot {
     /// Starts the node `member`. Its peers already reach it through `inbox`.
     pub(crate) fn start(
         ground: &Ground,
-        (coordinator, rows): (&Arc<dyn Coordinator>, Arc<dyn Rows>),
+        base: &Base,
         member: Member,
         inbox: Arc<Inbox>,
     ) -> Result<Self, WorldFault> {
@@ -115,14 +116,15 @@ impl Slot {
             let node = Arc::clone(&link) as Arc<dyn NodeLink>;
             Edge::start(&ground.front, settings, node, ground.recorders.recorder())?
         };
+        let fabric = base.fabric(&ground.mesh, &member, &inbox);
         let membership = Membership {
-            coordinator: Arc::clone(coordinator),
-            rows,
+            coordinator: base.coordinator(),
+            rows: base.rows(),
             supervisor: ground.tx.clone(),
             inbox,
+            links: base.as_cluster().map(|cluster| Arc::clone(&cluster.links)),
             me: (me, incarnation),
         };
-        let fabric = Box::new(MeshFabric::new(me, Arc::clone(&ground.mesh)));
         let (journal, sink) = (Arc::clone(&ground.journal), link.sink());
         let (its_link, its_edge, its_membership) = (Arc::clone(&link), edge.clone(), membership.clone());
         let black_box = Arc::clone(&ground.black_box);

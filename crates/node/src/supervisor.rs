@@ -5,6 +5,7 @@
 //! through it the journal) is only started here; its result comes as a signal, or the loop looks again. The other rooms: `running` has the nodes that run, `starts` those that will start, `operators` the
 //! operators' requests, `rollout` the restart of all nodes, `ending` the end.
 
+mod elsewhere;
 mod ending;
 mod operators;
 mod rollout;
@@ -19,13 +20,14 @@ use gundo_coordinator::{CallError, Coordinator, Watch};
 use gundo_kernel::{Input, Member, View};
 use gundo_types::NodeId;
 
+use crate::base::Base;
 use crate::control::{Asker, Request};
 use crate::driver::Ending;
 use crate::indicators::NodeGauges;
-use crate::nodes::{WorldFault, system};
+use crate::nodes::{After, WorldFault, system};
 use crate::slot::{Ground, Stage};
-use crate::solo::SoloCoordinator;
 use crate::upkeep::Upkeep;
+use elsewhere::Rolling;
 use rollout::Rollout;
 use running::Running;
 use starts::Starts;
@@ -70,13 +72,18 @@ pub(crate) struct Supervisor {
     gauges: NodeGauges,
     _watch: Watch,
     _upkeep: Upkeep,
-    solo: SoloCoordinator,
+    base: Base,
+    /// Nodes of the cluster that a rollout led by this process has yet to restart.
+    rolling: Rolling,
+    /// An operator wants the whole process to start again.
+    renews: bool,
+    /// It was told to stop, and hands everything over until then.
+    leaves_by: Option<Instant>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(ground: Ground) -> Result<Self, WorldFault> {
-        let solo = SoloCoordinator::start(&ground.journal, ground.world.membership_ms()).map_err(system)?;
-        let coordinator = solo.handle();
+    pub(crate) fn new(ground: Ground, base: Base) -> Result<Self, WorldFault> {
+        let coordinator = base.coordinator();
         let tx = ground.tx.clone();
         // A world that has ended drops the news.
         let watch = coordinator.watch(Box::new(move |view| drop(tx.send(Signal::View(view)))));
@@ -92,15 +99,19 @@ impl Supervisor {
             _upkeep: upkeep.map_err(system)?,
             ground,
             coordinator,
-            solo,
+            base,
+            rolling: Rolling::default(),
+            renews: false,
+            leaves_by: None,
         })
     }
 
     /// Runs the nodes until a signal ends the world.
-    pub(crate) fn run(mut self, rx: &Receiver<Signal>) -> Result<(), WorldFault> {
+    pub(crate) fn run(mut self, rx: &Receiver<Signal>) -> Result<After, WorldFault> {
         let mut next = Instant::now();
         let polite = loop {
             match rx.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(Signal::Stop) if self.begins_to_leave() => {}
                 Ok(Signal::Stop) => break true,
                 Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => break false,
                 Ok(signal) => self.on_signal(signal),
@@ -111,10 +122,14 @@ impl Supervisor {
                 self.look_around();
                 next = Instant::now() + LOOK_AROUND;
             }
+            if self.has_left() {
+                break true;
+            }
         };
         let saved = if polite { self.stop_nodes(rx) } else { Ok(()) };
+        let after = if self.renews { After::Again } else { After::Over };
         self.end(polite && saved.is_ok());
-        saved
+        saved.map(|()| after)
     }
 
     fn look_around(&mut self) {
@@ -207,6 +222,7 @@ impl Supervisor {
         let Some(slot) = self.running.life(node, incarnation) else { return };
         let leaves = slot.stage() == Stage::Leaving;
         tracing::error!(node = node.0, ms, "the node hangs; it ends as after a crash");
+        self.abort_if_alone();
         // The others hear of it before they take over.
         if let Some((entity, rule)) = self.ground.marks.of(incarnation) {
             let points = self.ground.blames.add(entity, rule);

@@ -19,6 +19,8 @@ pub struct EdgeAddress {
 pub struct Site {
     /// `HOST:PORT` at which other nodes reach it; empty: they are in the same process.
     pub fabric: String,
+    /// `HOST:PORT` at which operators' requests to it are passed on by other processes; empty: it takes none from them.
+    pub admin: String,
     /// Label of the machine: nodes with the same label fail together. Empty: a machine of its own.
     pub machine: String,
     /// Label of the place that the machine is in, such as a room or a data centre. For people.

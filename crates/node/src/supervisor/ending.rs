@@ -10,7 +10,7 @@ use gundo_types::NodeId;
 use super::{Signal, Supervisor};
 use crate::control::Refused;
 use crate::nodes::WorldFault;
-use crate::slot::Stage;
+use crate::slot::{Slot, Stage};
 
 /// How long nodes may take to save everything at a stop: a journal on a slow disk needs a while. Beyond that the world ends
 /// as after a crash: acknowledged data is safe.
@@ -19,6 +19,51 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 const LEAVE_PATIENCE: Duration = Duration::from_millis(ANSWER_MS + 500);
 /// How long logic threads may take to end.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
+
+// The end of a node in a cluster.
+impl Supervisor {
+    /// In a cluster, a node that is to stop hands everything to the others first. False: nobody could take it, or this is no cluster.
+    pub(super) fn begins_to_leave(&mut self) -> bool {
+        let Some(cluster) = self.base.as_cluster() else { return false };
+        let (node, patience) = (cluster.node, Duration::from_millis(cluster.drain_ms));
+        if self.leaves_by.is_some() {
+            return true;
+        }
+        let begins = match self.running.get(node).map(Slot::stage) {
+            Some(Stage::Draining | Stage::Leaving) => true,
+            Some(Stage::Running) => self.drain(node, None),
+            Some(Stage::Paused) | None => false,
+        };
+        if begins {
+            tracing::info!(node = node.0, "stopping: the node hands everything to the others first");
+            self.leaves_by = Some(Instant::now() + patience);
+        }
+        begins
+    }
+
+    /// In a cluster: its node has handed everything over and ended, or takes too long. A node that an operator drained has no more to do
+    /// either.
+    pub(super) fn has_left(&self) -> bool {
+        let Some(cluster) = self.base.as_cluster() else { return false };
+        let rests = self.running.get(cluster.node).is_none() && !self.starts.is_planned(cluster.node);
+        rests && self.starts.knows(cluster.node)
+            || self.leaves_by.is_some_and(|by| by <= Instant::now() || !self.is_draining(cluster.node))
+    }
+
+    fn is_draining(&self, node: NodeId) -> bool {
+        let stage = self.running.get(node).map(Slot::stage);
+        matches!(stage, Some(Stage::Draining | Stage::Leaving))
+    }
+
+    /// A process with one node has nothing to keep when that hangs: it aborts, and whoever watches it starts it again. What it was
+    /// doing is in the black box and in its marks.
+    pub(super) fn abort_if_alone(&self) {
+        if self.base.as_cluster().is_some() {
+            self.ground.black_box.flush();
+            std::process::abort();
+        }
+    }
+}
 
 impl Supervisor {
     /// Has every node save everything and tell its clients. Nodes keep answering each other until all have saved.
@@ -53,7 +98,7 @@ impl Supervisor {
 
     /// Ends all nodes. `polite`: tells clients, and deletes the rows.
     pub(crate) fn end(self, polite: bool) {
-        let Self { ground, running, coordinator, solo, .. } = self;
+        let Self { ground, running, coordinator, base, .. } = self;
         if polite {
             ground.runtime.block_on(async {
                 ground.front.close().await;
@@ -90,7 +135,7 @@ impl Supervisor {
             }
         }
         // Its threads use the journal.
-        drop(solo);
+        drop(base);
         ground.runtime.shutdown_background();
     }
 }

@@ -10,8 +10,9 @@ use crate::slot::{Slot, Stage};
 
 impl Supervisor {
     pub(super) fn control(&mut self, request: Request, asker: Asker) {
+        let Some(asker) = self.ask_elsewhere(request, asker) else { return };
         let done = match request {
-            Request::Nodes => Ok(Answer::World(self.status())),
+            Request::Nodes | Request::Here => Ok(Answer::World(self.status())),
             Request::Kill(node) => self.kill(node),
             Request::Pause(node) => self.pause(node),
             Request::Resume(node) => self.resume(node),
@@ -20,6 +21,7 @@ impl Supervisor {
                 self.drain(node, Some(asker));
                 return;
             }
+            Request::Renew(node) => return self.begin_renewal(node, asker),
             Request::Add => return self.add(asker),
             Request::Rollout => return self.roll_out(asker),
             Request::Blamed => Ok(Answer::Blamed(self.ground.blames.list())),
@@ -151,14 +153,19 @@ impl Supervisor {
     }
 
     fn not_the_last(&self, node: NodeId) -> Result<(), Refused> {
-        if self.running.can_spare(node) {
+        let elsewhere = || self.view.members.iter().any(|m| m.node != node && !m.draining);
+        let can_spare = match self.base.as_cluster() {
+            Some(_) => elsewhere(),
+            None => self.running.can_spare(node),
+        };
+        if can_spare {
             return Ok(());
         }
         let text = format!("no other node could take over from node {}: add one first", node.0);
         Err(Refused::new("last_node", text))
     }
 
-    fn status(&self) -> WorldStatus {
+    pub(super) fn status(&self) -> WorldStatus {
         let node = |node: NodeId| {
             let slot = self.running.get(node);
             let state = match slot.map(|slot| (slot.stage(), slot.link.is_ready())) {

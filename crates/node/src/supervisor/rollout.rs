@@ -45,6 +45,21 @@ impl Supervisor {
         }
     }
 
+    /// Restarts one node. In a cluster that is the whole process.
+    pub(super) fn begin_renewal(&mut self, node: NodeId, asker: Asker) {
+        if self.rollout.is_under_way() {
+            return asker.refuse(Refused::rollout());
+        }
+        if self.base.as_cluster().is_some() {
+            if self.drain(node, Some(asker)) {
+                self.renews = true;
+                self.begins_to_leave();
+            }
+        } else if self.drain(node, Some(asker)) {
+            self.rollout.0.push_back(node);
+        }
+    }
+
     /// The first node.
     fn may_roll_out(&self) -> Result<NodeId, Refused> {
         if self.rollout.is_under_way() {

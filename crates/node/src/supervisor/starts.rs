@@ -97,9 +97,9 @@ fn longer(waited: Duration) -> Duration {
 
 impl Supervisor {
     /// Starts the first `count` nodes of a new process. Waits for the coordinator.
-    pub(crate) fn start(&mut self, count: u16) -> Result<(), WorldFault> {
+    pub(crate) fn start(&mut self, nodes: impl Iterator<Item = NodeId>) -> Result<(), WorldFault> {
         let ready: Vec<(Candidate, Arc<Inbox>)> =
-            (1..=count).map(|n| (self.candidate(NodeId(n)), Arc::default())).collect();
+            nodes.map(|node| (self.candidate(node), Arc::default())).collect();
         for (candidate, inbox) in &ready {
             self.ground.mesh.join(candidate.node, inbox);
         }
@@ -130,8 +130,7 @@ impl Supervisor {
 
     fn start_slot(&mut self, member: Member, inbox: Arc<Inbox>) -> Result<(), WorldFault> {
         let (node, incarnation) = (member.node, member.incarnation);
-        let services = (&self.coordinator, self.solo.rows());
-        let slot = Slot::start(&self.ground, services, member, inbox).inspect_err(|_| {
+        let slot = Slot::start(&self.ground, &self.base, member, inbox).inspect_err(|_| {
             // If this fails as well, its lease runs out.
             self.coordinator.leave(incarnation, Box::new(drop));
         })?;

@@ -57,6 +57,9 @@ pub struct Member {
     pub machine: ::prost::alloc::string::String,
     #[prost(string, tag = "12")]
     pub zone: ::prost::alloc::string::String,
+    /// HOST:PORT at which it takes operators' requests from other nodes; empty: nowhere
+    #[prost(string, tag = "13")]
+    pub admin: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Member {
     const NAME: &'static str = "Member";
