@@ -65,8 +65,10 @@ impl Core {
                 Err(Fault::Unanswered) => break Err(CallError::Unanswered),
                 Err(fault) => Answer::Failed(fault.text()),
             };
-            if let (Request::Store(StoreRequest::Swap { value, .. }), Answer::Store(StoreAnswer::Swapped(_))) =
-                (request, &answer)
+            if let (
+                Request::Store(StoreRequest::Swap { value, .. }),
+                Answer::Store(StoreAnswer::Swapped(_)),
+            ) = (request, &answer)
             {
                 made = view_of(&value);
             }

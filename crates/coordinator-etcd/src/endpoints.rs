@@ -130,7 +130,8 @@ impl Endpoints {
         F: Fn(Client) -> Fut,
         Fut: Future<Output = Answered<T>>,
     {
-        let (count, client) = timeout_at(deadline, self.client(at)).await.map_err(|_| Fault::Unanswered)??;
+        let (count, client) =
+            timeout_at(deadline, self.client(at)).await.map_err(|_| Fault::Unanswered)??;
         // Also if nobody waits for the answer any more.
         let mut forget = Forget { member: &self.members[at], count, asked: Some(Instant::now()) };
         let answered = timeout_at(deadline, request(client)).await.map_err(|_| Fault::Unanswered)?;
@@ -161,7 +162,8 @@ impl Endpoints {
         if let Some(client) = there {
             return Ok((count, client));
         }
-        let options = self.settings.options().map_err(|error: EtcdError| Fault::Passing(error.to_string()))?;
+        let options =
+            self.settings.options().map_err(|error: EtcdError| Fault::Passing(error.to_string()))?;
         // Without a user this does not wait for the network.
         let made = Client::connect([&member.url], Some(options)).await;
         let client = made.map_err(|error| Fault::of(&member.url, &error))?;

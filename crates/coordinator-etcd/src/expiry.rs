@@ -37,7 +37,10 @@ fn tell(looked: Result<Vec<u64>, CallError>, failed: &mut bool) {
     match looked {
         Ok(removed) => {
             for incarnation in removed {
-                tracing::warn!(incarnation, "a node did not renew its lease and was removed; the others take over");
+                tracing::warn!(
+                    incarnation,
+                    "a node did not renew its lease and was removed; the others take over"
+                );
             }
             if std::mem::take(failed) {
                 tracing::info!("etcd and the journal answer again: nodes can join and be removed");

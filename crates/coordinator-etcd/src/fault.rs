@@ -34,17 +34,17 @@ impl Fault {
         // tonic's codes are not re-exported as a type of our own: their numbers are gRPC's, which never change.
         const DENIED: i32 = 7;
         match error {
-            Error::GRpcStatus(status) if status.code() as i32 == DENIED => {
-                Self::Lasting(at("its user has no right to these keys: grant it readwrite on the world's prefix"))
-            }
+            Error::GRpcStatus(status) if status.code() as i32 == DENIED => Self::Lasting(at(
+                "its user has no right to these keys: grant it readwrite on the world's prefix",
+            )),
             Error::InvalidArgs(_) | Error::InvalidUri(_) => Self::Lasting(at(&text)),
             _ if text.contains("invalid peer certificate") => Self::Passing(at(&format!(
                 "its certificate is not accepted ({text}): the CA file must be of the authority that signed it, for this name"
             ))),
             _ if text.contains("received fatal alert") => Self::Passing(at(&format!(
-                "it does not accept our certificate ({text}): etcd wants one that its own trusted CA signed"
+                "it does not accept our certificate ({text}): it wants one that its own trusted CA signed"
             ))),
-            _ if text.contains("InvalidContentType") => {
+            _ if text.contains("InvalidContentType") || text.contains("tls handshake eof") => {
                 Self::Passing(at("it does not encrypt: the endpoint may have to begin with http://"))
             }
             _ => Self::Passing(at(&text)),
@@ -87,9 +87,15 @@ fn lasting(text: &str) -> Option<&'static str> {
     const SENTENCES: [(&str, &str); 5] = [
         ("invalid user ID or password", "wrong user name or password"),
         ("user name is empty", "it wants a user: name one, and the file of its password"),
-        ("authentication is not enabled", "it knows no users, but one is set: switch its authentication on or name no user"),
+        (
+            "authentication is not enabled",
+            "it knows no users, but one is set: switch its authentication on or name no user",
+        ),
         ("invalid auth token", "it does not accept our token: the user or its password has changed"),
-        ("database space exceeded", "it is full (its quota) and takes no changes: compact and defragment it, then `etcdctl alarm disarm`"),
+        (
+            "database space exceeded",
+            "it is full (its quota) and takes no changes: compact and defragment it, then `etcdctl alarm disarm`",
+        ),
     ];
     SENTENCES.iter().find(|(part, _)| text.contains(part)).map(|(_, sentence)| *sentence)
 }

@@ -82,7 +82,9 @@ impl EtcdSettings {
     pub(crate) fn check(&self) -> Result<(), EtcdError> {
         let wrong = |what: String| Err(EtcdError::Settings { what });
         if self.endpoints.is_empty() {
-            return wrong("no endpoint of etcd is named: name at least one, such as http://127.0.0.1:2379".into());
+            return wrong(
+                "no endpoint of etcd is named: name at least one, such as http://127.0.0.1:2379".into(),
+            );
         }
         for endpoint in &self.endpoints {
             let is_tls = endpoint.starts_with("https://");
@@ -90,10 +92,17 @@ impl EtcdSettings {
                 return wrong(format!("the endpoint {endpoint} must begin with http:// or https://"));
             }
             if endpoint.contains('@') {
-                return wrong("an endpoint holds no user name: put it and the file of its password into the settings".into());
+                return wrong(
+                    "an endpoint holds no user name: put it and the file of its password into the settings"
+                        .into(),
+                );
             }
             if is_tls != self.tls.is_some() {
-                let what = if is_tls { "needs the file of its authority (CA)" } else { "is not encrypted, but certificates are set: write https://" };
+                let what = if is_tls {
+                    "needs the file of its authority (CA)"
+                } else {
+                    "is not encrypted, but certificates are set: write https://"
+                };
                 return wrong(format!("the endpoint {endpoint} {what}"));
             }
         }
@@ -108,7 +117,10 @@ impl EtcdSettings {
             return wrong(format!("{:?} is no id of a world", self.world));
         }
         if self.lease_ms < LEASE_MS_MIN {
-            return wrong(format!("a lease of {} ms is too short: {LEASE_MS_MIN} ms at least", self.lease_ms));
+            return wrong(format!(
+                "a lease of {} ms is too short: {LEASE_MS_MIN} ms at least",
+                self.lease_ms
+            ));
         }
         Ok(())
     }
@@ -131,8 +143,9 @@ impl EtcdSettings {
         }
         if let Some(user) = &self.user {
             let password = read(&user.password_file)?;
-            let password = String::from_utf8(password)
-                .map_err(|_| EtcdError::Settings { what: format!("{} holds no text", user.password_file.display()) })?;
+            let password = String::from_utf8(password).map_err(|_| EtcdError::Settings {
+                what: format!("{} holds no text", user.password_file.display()),
+            })?;
             options = options.with_user(&user.name, password.trim_end());
         }
         Ok(options)

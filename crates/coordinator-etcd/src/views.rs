@@ -28,9 +28,17 @@ struct Shared {
 /// Bounded by what is behind it: a caller that waits, the one watch, and the sinks.
 enum Word {
     /// A view. `jumps`: those between are not to be had.
-    Offer { view: View, jumps: bool },
-    Add { id: u64, sink: ViewSink },
-    Remove { id: u64 },
+    Offer {
+        view: View,
+        jumps: bool,
+    },
+    Add {
+        id: u64,
+        sink: ViewSink,
+    },
+    Remove {
+        id: u64,
+    },
 }
 
 impl Views {
@@ -88,7 +96,11 @@ impl Views {
     }
 }
 
-async fn run(mut present: View, mut inbox: mpsc::UnboundedReceiver<Word>, tell: watch::Sender<(Epoch, usize)>) {
+async fn run(
+    mut present: View,
+    mut inbox: mpsc::UnboundedReceiver<Word>,
+    tell: watch::Sender<(Epoch, usize)>,
+) {
     let mut sinks: BTreeMap<u64, ViewSink> = BTreeMap::new();
     while let Some(word) = inbox.recv().await {
         match word {

@@ -63,7 +63,10 @@ async fn follow(store: &Store, views: &Views, next: &mut Option<i64>, turn: usiz
                 && let Some(view) = view_of(value)
             {
                 let missed = view.epoch.0.saturating_sub(views.epoch().0);
-                tracing::warn!(missed, "etcd has compacted views that were not read yet; going on with the present one");
+                tracing::warn!(
+                    missed,
+                    "etcd has compacted views that were not read yet; going on with the present one"
+                );
                 views.jump(view);
             }
             *next.insert(present.revision + 1)
@@ -101,7 +104,10 @@ async fn follow(store: &Store, views: &Views, next: &mut Option<i64>, turn: usiz
 fn take(answer: &WatchResponse, url: &str, views: &Views, next: &mut Option<i64>) -> Result<(), Fault> {
     if answer.compact_revision() > 0 {
         *next = None;
-        return Err(Fault::Passing(format!("etcd at {url}: revisions up to {} are compacted", answer.compact_revision())));
+        return Err(Fault::Passing(format!(
+            "etcd at {url}: revisions up to {} are compacted",
+            answer.compact_revision()
+        )));
     }
     for event in answer.events() {
         let Some(kv) = event.kv() else { continue };

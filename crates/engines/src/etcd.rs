@@ -106,7 +106,8 @@ impl Etcd {
     pub fn start_member(&mut self, index: usize) -> Result<(), EngineError> {
         let scheme = self.scheme();
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let cluster: Vec<String> = self.members.iter().map(|m| format!("{}={}", m.name, url(m.peer))).collect();
+        let cluster: Vec<String> =
+            self.members.iter().map(|m| format!("{}={}", m.name, url(m.peer))).collect();
         let member = &mut self.members[index];
         let client = format!("{scheme}://127.0.0.1:{}", member.client);
         let mut command = Command::new(&self.program);
@@ -115,7 +116,12 @@ impl Etcd {
             .arg("--data-dir")
             .arg(member.folder.join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &url(member.peer), "--initial-advertise-peer-urls", &url(member.peer)])
+            .args([
+                "--listen-peer-urls",
+                &url(member.peer),
+                "--initial-advertise-peer-urls",
+                &url(member.peer),
+            ])
             .args(["--listen-metrics-urls", &url(member.status)])
             .args(["--initial-cluster", &cluster.join(","), "--initial-cluster-state", "new"])
             .args(["--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap"])
