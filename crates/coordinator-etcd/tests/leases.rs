@@ -9,6 +9,7 @@ use gundo_coordinator::{RowAnswer, RowRequest};
 
 /// Lets time pass: here it is the thing that is tested.
 fn sleep(ms: u64) {
+    // No condition to wait for: a lease may end, or not, by itself.
     std::thread::sleep(Duration::from_millis(ms));
 }
 

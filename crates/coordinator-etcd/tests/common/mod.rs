@@ -180,6 +180,7 @@ pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(Instant::now() < late, "never: {what}");
+        // Another look soon.
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -62,6 +62,7 @@ impl Proxy {
 fn carry(mut from: TcpStream, mut to: TcpStream, state: &State, number: u64) {
     let mut bytes = [0; 16 * 1_024];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
+        // What the proxy is for: a slow way.
         std::thread::sleep(Duration::from_millis(state.delay_ms.load(Ordering::Acquire)));
         if number <= state.silent.load(Ordering::Acquire) {
             continue;
