@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Done, cargo, command, run};
-use crate::web;
+use crate::{debian, web};
 
 const NODES: u16 = 3;
 const START_MAX: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ pub(crate) fn run_all() -> Done {
     web::install()?;
     let chromium = web::ensure_browser()?;
     // The dev profile, with the features of the whole workspace: the same artefacts that the tests were built from.
+    debian::ensure_protoc()?;
     run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let target = shell::target_dir()?;
     GAMES.iter().try_for_each(|(game, script)| play(&target, game, script, &chromium))

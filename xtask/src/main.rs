@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bench;
+mod debian;
 mod deny;
 mod e2e;
 mod shell;

@@ -81,12 +81,6 @@ pub(crate) fn host() -> Done<String> {
     host.map(str::to_owned).ok_or("rustc does not say its host".into())
 }
 
-/// Whether this is Debian (or a child of it) and we may install packages.
-pub(crate) fn may_apt_install() -> bool {
-    let is_root = capture(command("id").arg("-u")).is_ok_and(|printed| printed.trim_ascii() == b"0");
-    is_root && Path::new("/etc/debian_version").exists() && answers("apt-get", &["--version"])
-}
-
 fn written(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let mut line = program.to_string_lossy().into_owned();

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, answers, cargo, run};
-use crate::{e2e, sim, template, tidy, web};
+use crate::{debian, e2e, sim, template, tidy, web};
 
 /// One part of the test run.
 pub(crate) struct Step {
@@ -76,11 +76,13 @@ fn fmt() -> Done {
 
 fn clippy() -> Done {
     component("clippy", "clippy")?;
+    debian::ensure_protoc()?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
 fn unit() -> Done {
-    web::install_proxy()?;
+    debian::ensure_protoc()?;
+    debian::install_servers()?;
     if answers("cargo", &["nextest", "--version"]) {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))
     } else {
@@ -90,10 +92,12 @@ fn unit() -> Done {
 }
 
 fn doc() -> Done {
+    debian::ensure_protoc()?;
     run(cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]))
 }
 
 fn docs() -> Done {
+    debian::ensure_protoc()?;
     run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::shell::{self, Done, answers, may_apt_install, run};
+use crate::debian;
+use crate::shell::{self, Done, answers, run};
 
 const NODE_MAJOR_MIN: u32 = 18;
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -40,7 +41,7 @@ pub(crate) fn ensure_node() -> Done {
     if !answers("npm", &["--version"]) {
         missing.push("npm");
     }
-    apt_install(&missing)?;
+    debian::install(&missing)?;
     match node_major() {
         Some(major) if major >= NODE_MAJOR_MIN => Ok(()),
         Some(major) => Err(format!("Node.js {major} is too old: {NODE_MAJOR_MIN} or newer is needed")),
@@ -57,16 +58,8 @@ pub(crate) fn ensure_browser() -> Done<String> {
     if let Some(found) = browser() {
         return Ok(found);
     }
-    apt_install(&["chromium"])?;
+    debian::install(&["chromium"])?;
     browser().ok_or("Chromium is installed but does not run".into())
-}
-
-/// Installs nginx where allowed: tests play through it. Elsewhere they play through a proxy of their own only.
-pub(crate) fn install_proxy() -> Done {
-    if answers("nginx", &["-v"]) || !may_apt_install() {
-        return Ok(());
-    }
-    apt_install(&["nginx-light"])
 }
 
 /// Installs the packages of `clients/web`, exactly as locked. Skips that if they are there and the lock is not newer.
@@ -105,24 +98,6 @@ fn node_major() -> Option<u32> {
 
 fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
-}
-
-fn apt_install(packages: &[&str]) -> Done {
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let list = packages.join(" ");
-    if !may_apt_install() {
-        return Err(format!(
-            "missing: {list}. Install it and run again (on Debian as root this is done for you)"
-        ));
-    }
-    println!("installing {list}");
-    let apt =
-        |args: &[&str]| run(shell::command("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
-    apt(&["update", "--quiet"])?;
-    let install = ["install", "--yes", "--quiet", "--no-install-recommends"];
-    apt(&[install.as_slice(), packages].concat())
 }
 
 #[cfg(test)]

@@ -48,6 +48,9 @@ pub const CALLS_MAX: usize = 1_024;
 /// [`EtcdCoordinator::connect`] fails after this time, ms.
 pub const CONNECT_MS: u64 = 5_000;
 
+/// How long the members have to say of which cluster they are, ms.
+const CLUSTERS_MS: u64 = 1_000;
+
 /// A coordinator on etcd. Clones are handles to the same one. When the last is dropped it ends: calls that wait are not answered.
 #[derive(Clone)]
 pub struct EtcdCoordinator(Arc<Running>);
@@ -109,11 +112,29 @@ pub enum EtcdError {
     System(#[from] std::io::Error),
 }
 
-impl From<Fault> for EtcdError {
-    fn from(fault: Fault) -> Self {
+impl EtcdError {
+    fn of(fault: Fault, settings: &EtcdSettings) -> Self {
         match fault {
             Fault::Lasting(what) | Fault::Mixed(what) => Self::Refused { what },
-            fault => Self::Away { what: fault.text() },
+            Fault::Passing(what) => {
+                let is_cut_off = ["broken pipe", "reset", "closed"].iter().any(|word| what.contains(word));
+                let hint = match (is_cut_off, &settings.tls) {
+                    (false, _) => "",
+                    (true, None) => "; if it encrypts, its endpoint begins with https://",
+                    // It says why only after it has closed the connection.
+                    (true, Some(_)) => {
+                        "; it may not accept our certificate: it wants one that its own trusted CA signed"
+                    }
+                };
+                Self::Away { what: format!("{what}{hint}") }
+            }
+            Fault::Unanswered => Self::Away {
+                what: format!(
+                    "etcd does not answer at {} within {} s: check the endpoints, and whether most of its members run",
+                    settings.endpoints.join(", "),
+                    CONNECT_MS / 1_000
+                ),
+            },
         }
     }
 }
@@ -194,9 +215,18 @@ async fn begin(settings: &EtcdSettings, store: Store, rows: Arc<dyn Rows>) -> Re
     let deadline = Instant::now() + Duration::from_millis(CONNECT_MS);
     // Files that are missing and the like, without waiting for etcd.
     settings.options()?;
-    store.settle(settings, deadline).await?;
-    store.endpoints.check_clusters(Instant::now() + Duration::from_secs(1)).await?;
-    let present = store.read(deadline).await?;
+    let explained = |fault| EtcdError::of(fault, settings);
+    let found = store.claim(&settings.world, deadline).await.map_err(explained)?;
+    if let Some(theirs) = found.filter(|found| *found != settings.world) {
+        return Err(EtcdError::OtherWorld {
+            prefix: settings.prefix.clone(),
+            theirs,
+            ours: settings.world.clone(),
+        });
+    }
+    let looked = store.endpoints.check_clusters(Instant::now() + Duration::from_millis(CLUSTERS_MS));
+    looked.await.map_err(explained)?;
+    let present = store.read(deadline).await.map_err(explained)?;
     let view = match &present.record {
         Some((_, value)) => gundo_coordinator::Record::decode(value)?.view(),
         None => View::default(),

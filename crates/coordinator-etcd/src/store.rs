@@ -14,10 +14,10 @@ use gundo_coordinator::{Patience, StoreAnswer, StoreRequest, Version};
 use gundo_types::Time;
 use tokio::time::Instant;
 
+use crate::EtcdSettings;
 use crate::endpoints::{Answered, Endpoints};
 use crate::fault::{self, Fault};
 use crate::keys::Keys;
-use crate::{EtcdError, EtcdSettings};
 
 /// Tries to grant a lease that ends just then, again and again; more than one is rare already.
 const GRANTS_MAX: usize = 4;
@@ -95,30 +95,22 @@ impl Store {
         self.endpoints.ask(deadline, read).await
     }
 
-    /// Writes down whose prefix this is, if nobody has; then checks that it is this world's. All named members must belong to one
-    /// cluster: those that answer are compared.
-    pub(crate) async fn settle(&self, settings: &EtcdSettings, deadline: Instant) -> Result<(), EtcdError> {
-        let (key, world) = (self.keys.world.as_str(), settings.world.as_str());
+    /// Writes down that the prefix is this world's, unless it is somebody's already: whose.
+    pub(crate) async fn claim(&self, world: &str, deadline: Instant) -> Result<Option<String>, Fault> {
+        let key = self.keys.world.as_str();
         let claim = |mut client: Client| async move {
             let absent = Compare::version(key, CompareOp::Equal, 0);
             let txn = Txn::new().when([absent]).and_then([TxnOp::put(key, world, None)]);
             let mut done = client.txn(txn.or_else([TxnOp::get(key, None)])).await?;
             let found = done.op_responses().into_iter().find_map(|response| match response {
-                TxnOpResponse::Get(found) => found.kvs().first().map(|kv| kv.value().to_owned()),
+                TxnOpResponse::Get(found) => {
+                    found.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned())
+                }
                 _ => None,
             });
             Ok((found, done.take_header()))
         };
-        let found = self.endpoints.ask(deadline, claim).await?;
-        if let Some(theirs) = found.filter(|found| found != world.as_bytes()) {
-            let theirs = String::from_utf8_lossy(&theirs).into_owned();
-            return Err(EtcdError::OtherWorld {
-                prefix: settings.prefix.clone(),
-                theirs,
-                ours: world.to_owned(),
-            });
-        }
-        Ok(())
+        self.endpoints.ask(deadline, claim).await
     }
 
     async fn swap(

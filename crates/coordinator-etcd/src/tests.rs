@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use etcd_client::Client;
 use gundo_coordinator::operation::{Answer, Expire, Request};
-use gundo_coordinator::suite::{LEASE_MS, Made};
+use gundo_coordinator::suite::{LEASE_MS, Made, candidate};
 use gundo_coordinator::{Coordinator, StoreAnswer, StoreRequest};
 use gundo_engines::etcd::{Etcd, EtcdOptions};
+use gundo_kernel::View;
+use gundo_types::Epoch;
 use tokio::time::Instant;
 
+use crate::keys::Keys;
 use crate::store::Store;
+use crate::views::Views;
 use crate::{EtcdCoordinator, EtcdSettings, watching};
 use rows::MemoryRows;
 
@@ -111,6 +115,14 @@ impl World {
         self.clock.lock().expect("no test panics with it")
     }
 
+    fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.coordinator.0.core.store.keys
+    }
+
     fn at_rows(&self) -> usize {
         self.coordinator.0.core.at_rows.load(Ordering::Acquire)
     }
@@ -154,13 +166,75 @@ impl Made for World {
     fn outage(&self, ms: u64) {
         let over = self.clock().pass(ms);
         for lease in over {
-            let id = self.coordinator.0.core.store.keys.lease_id(lease);
-            let mut client = self.client.clone();
-            self.wait(client.lease_revoke(id)).expect("it was there");
+            let id = self.keys().lease_id(lease);
+            self.wait(self.client().lease_revoke(id)).expect("it was there");
         }
     }
 
     fn mute_journal(&self, mute: bool) {
         self.rows.mute(mute);
     }
+}
+
+/// A caller dies between the grant of a lease and its key: whoever renews the lease next puts the key back.
+#[test]
+fn a_lease_without_its_key_gets_it_back() {
+    let world = worlds(1)();
+    let (key, renew) = (world.keys().lease(7), Request::Store(StoreRequest::Renew { lease: 7 }));
+    let leases = |there: &[u64]| {
+        let listed = world.ask(Request::Store(StoreRequest::Leases));
+        assert_eq!(listed, Answer::Store(StoreAnswer::Leases(there.to_vec())));
+    };
+    world.ask(Request::Store(StoreRequest::Grant { lease: 7, ms: LEASE_MS }));
+    leases(&[7]);
+    world.wait(world.client().delete(key, None)).expect("it answers");
+    leases(&[]);
+    assert_eq!(world.ask(renew.clone()), Answer::Store(StoreAnswer::Renewed(true)));
+    leases(&[7]);
+    world.pass(LEASE_MS);
+    leases(&[]);
+    assert_eq!(world.ask(renew), Answer::Store(StoreAnswer::Renewed(false)));
+}
+
+/// Two callers grant the same incarnation a lease, after an outage: it is one lease, and lasts as long as the later grant says.
+#[test]
+fn a_lease_is_granted_twice_as_one() {
+    let world = worlds(1)();
+    let grant = || Request::Store(StoreRequest::Grant { lease: 7, ms: LEASE_MS });
+    assert_eq!(world.ask(grant()), Answer::Store(StoreAnswer::Granted));
+    world.pass(LEASE_MS - 1);
+    assert_eq!(world.ask(grant()), Answer::Store(StoreAnswer::Granted));
+    let granted = world.wait(world.client().leases()).expect("it answers");
+    assert_eq!(
+        granted.leases().iter().map(|lease| lease.id()).collect::<Vec<_>>(),
+        [world.keys().lease_id(7)]
+    );
+    world.pass(LEASE_MS - 1);
+    let listed = world.ask(Request::Store(StoreRequest::Leases));
+    assert_eq!(listed, Answer::Store(StoreAnswer::Leases(vec![7])));
+}
+
+/// etcd has compacted the revision from which a watch wants to go on: it goes on with the present view.
+#[test]
+fn a_watch_from_a_compacted_revision_reads_the_present_view() {
+    let world = worlds(1)();
+    let (tx, joined) = channel();
+    for node in 1..=4 {
+        let tx = tx.clone();
+        world.coordinator.join(vec![candidate(node)], Box::new(move |members| drop(tx.send(members))));
+        joined.recv().expect("answered").expect("it joins");
+    }
+    let last = world.wait(world.coordinator.0.core.store.read(Instant::now() + Duration::from_secs(60)));
+    let revision = last.expect("it answers").revision;
+    world.wait(world.client().compact(revision, None)).expect("it compacts");
+    let core = Arc::clone(&world.coordinator.0.core);
+    let views = world.wait(async { Views::start(View::default()) });
+    let (tx, seen) = channel();
+    let _watch = views.watch(Box::new(move |view| tx.send(view.epoch).expect("the test waits")));
+    world.coordinator.spawn(async move { watching::run(&core.store, &views, 1).await });
+    assert_eq!([seen.recv(), seen.recv()], [Ok(Epoch(0)), Ok(Epoch(4))]);
+    let (tx, joined) = channel();
+    world.coordinator.join(vec![candidate(5)], Box::new(move |members| drop(tx.send(members))));
+    joined.recv().expect("answered").expect("it joins");
+    assert_eq!(seen.recv(), Ok(Epoch(5)), "and from there on");
 }

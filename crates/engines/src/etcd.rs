@@ -156,6 +156,7 @@ impl Etcd {
             if Instant::now() > late {
                 return Err(failed(format!("member {} is not healthy after {START_S} s", member.name)));
             }
+            // Another look soon: it says nothing by itself.
             std::thread::sleep(Duration::from_millis(LOOK_MS));
         }
     }
