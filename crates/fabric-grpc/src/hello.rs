@@ -9,8 +9,8 @@ use crate::settings::Identity;
 
 /// Settings that one hello may list.
 const SETTINGS_MAX: usize = 256;
-/// Bytes of a code, a name or a sentence that the other side says: more is cut off before anybody reads it.
-const WORDS_BYTES_MAX: usize = 512;
+/// Characters of a code, a name or a sentence that the other side says: more is cut off before anybody reads it.
+const WORDS_MAX: usize = 512;
 
 /// Why a node is not talked to: a stable code, and a sentence for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl From<wire::Refused> for Refused {
 
 /// What another node says, as it may stand in a log: no control characters, and not too long.
 fn clean(said: &str) -> String {
-    said.chars().filter(|c| !c.is_control()).take(WORDS_BYTES_MAX / 4).collect()
+    said.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect()
 }
 
 /// Which of a link's connections one is.
@@ -244,6 +244,6 @@ mod tests {
         assert_eq!(with(|hello| hello.settings = vec![wire::Setting::default(); 257]), "malformed");
         let rude = wire::Refused { code: "a\u{1b}[31m".into(), text: "x".repeat(10_000) };
         let read = Refused::from(rude);
-        assert_eq!((read.code.as_str(), read.text.len()), ("a[31m", 128));
+        assert_eq!((read.code.as_str(), read.text.len()), ("a[31m", 512));
     }
 }

@@ -1,0 +1,112 @@
+//! Sockets, TLS and HTTP/2 of one connection, on both sides.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::fault::words_of;
+use crate::links::Closer;
+use crate::settings::FabricLimits;
+
+/// The call that a connection is.
+pub(crate) const PATH: &str = "/gundo.fabric.v1.Fabric/Lane";
+/// The authority that HTTP/2 wants in a call. Nobody looks at it.
+pub(crate) const ORIGIN: &str = "http://gundo";
+/// Bytes of one frame of HTTP/2: a parcel of usual size is one.
+const FRAME_BYTES_MAX: u32 = 512 << 10;
+/// Bytes that HTTP/2 may have taken from a queue and not written yet.
+const SEND_BYTES_MAX: usize = 512 << 10;
+
+/// A stream of bytes, with TLS or without.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connected socket, set up: whatever is written leaves at once.
+pub(crate) fn set_up(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)
+}
+
+/// HTTP/2 as the side that dials. A task owns the connection until it ends or is closed.
+pub(crate) async fn speak(
+    stream: Box<dyn Stream>,
+    limits: &FabricLimits,
+    closer: Arc<Closer>,
+) -> Result<Caller, String> {
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits.window_bytes)
+        .initial_connection_window_size(limits.window_bytes)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .keep_alive_interval(limits.keep_alive_every)
+        .keep_alive_timeout(limits.keep_alive_timeout)
+        .keep_alive_while_idle(true);
+    let (sender, connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| words_of(&error))?;
+    tokio::spawn(async move {
+        tokio::select! {
+            // Whoever reads from it hears why it ended.
+            _ = connection => {}
+            () = closer.closed() => {}
+        }
+    });
+    Ok(Caller(sender))
+}
+
+/// HTTP/2 as the side that was dialled. Returns when the connection has ended.
+pub(crate) async fn serve<S>(stream: Box<dyn Stream>, limits: &FabricLimits, service: S)
+where
+    S: hyper::service::HttpService<Incoming, ResBody = tonic::body::Body> + Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+{
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits.window_bytes)
+        .initial_connection_window_size(limits.window_bytes)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .max_concurrent_streams(1)
+        .keep_alive_interval(limits.keep_alive_every)
+        .keep_alive_timeout(limits.keep_alive_timeout);
+    // Whoever reads from it hears why it ended.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The one caller of a connection, as tonic wants it.
+pub(crate) struct Caller(SendRequest<tonic::body::Body>);
+
+impl Service<http::Request<tonic::body::Body>> for Caller {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
+
+/// Runs `future` for this long at most.
+pub(crate) async fn within<T>(
+    time: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    tokio::time::timeout(time, future).await.unwrap_or_else(|_| Err(format!("{what} took too long")))
+}
