@@ -1,0 +1,1 @@
+//! Measures what PostgreSQL itself can do: the limit that the journal is compared with.
