@@ -121,6 +121,8 @@ impl App {
         };
         let done = match &cli.command {
             None => serve::serve(self.name, &cli.serve, self.page, &*self.rules),
+            #[cfg(feature = "cluster")]
+            Some(Command::Node(args)) => crate::cluster::run(self.name, args, self.page, &*self.rules),
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
             Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),

@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Bots(BotsArgs),
     #[command(flatten)]
     Nodes(NodesCommand),
+    /// Run one node of a world that runs in many processes
+    #[cfg(feature = "cluster")]
+    Node(ServeArgs),
     /// Print the messages of this game, for clients: a .proto file
     Schema,
     /// Copy the whole world, also while its server runs

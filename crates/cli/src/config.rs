@@ -10,6 +10,7 @@ use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::cluster::config::ClusterConfig;
 use crate::{layers, listen};
 
 /// Where a world's data lies by default.
@@ -57,8 +58,11 @@ pub struct Config {
     /// loopback and was told of no proxy, that is, in development).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explains: Option<bool>,
-    /// The journal.
+    /// The journal of a world in one process.
     pub journal: JournalConfig,
+    /// The part of one node in a world of many processes, which the command `node` runs (default: none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterConfig>,
     /// The world.
     pub world: WorldConfig,
 }
@@ -80,6 +84,7 @@ impl Default for Config {
             watchdog_ms: solo.watchdog_ms,
             explains: None,
             journal: JournalConfig::default(),
+            cluster: None,
             world: WorldConfig::default(),
         }
     }

@@ -3,6 +3,8 @@
 //! A game's `main` is one line with [`App`]; the rest of a game is written against `gundo`. [`Config`] has everything that
 //! can be configured by file, environment and flags.
 //!
+//! With the feature `cluster` it also has `node`: one node of a world that runs in many processes.
+//!
 //! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `schema`,
 //! `journal`.
 //!
@@ -11,6 +13,7 @@
 mod app;
 mod bots;
 mod cli;
+mod cluster;
 mod config;
 mod journal;
 mod layers;
@@ -32,4 +35,5 @@ pub use app::App;
 /// ```
 pub use mimalloc::MiMalloc as Allocator;
 
+pub use cluster::config::{ClusterConfig, EtcdConfig, PostgresConfig, TlsConfig};
 pub use config::{Config, ConfigError, JournalConfig, LimitsConfig, SyncConfig, WorldConfig};

@@ -22,12 +22,16 @@ pub(crate) fn serve(
 ) -> Result<bool, Failure> {
     let config = Config::read(args.config.as_deref(), &args.flags)?;
     logs::start();
-    let page = match &config.page {
-        Some(directory) => Some(Arc::new(
-            Page::directory(directory).map_err(|error| format!("the page cannot be served: {error}"))?,
-        )),
-        None => page,
-    };
+    if config.cluster.is_some() {
+        let text = if cfg!(feature = "cluster") {
+            "the configuration is that of a node in a cluster: start it with the command `node`"
+        } else {
+            "the configuration is that of a node in a cluster, and this program was built for one process: build it with \
+             `--features cluster`, and start it with the command `node`"
+        };
+        return Err(text.into());
+    }
+    let page = page_of(&config, page)?;
     let expected = config.world_id.as_deref();
     let new = marker::check(&config.data, expected)?;
     let journal = gundo_journal_sqlite::open(&config.data, config.journal())?;
@@ -47,6 +51,13 @@ pub(crate) fn serve(
     Ok(true)
 }
 
+/// The page to serve: that of the configured directory, or the game's own.
+pub(crate) fn page_of(config: &Config, own: Option<Arc<Page>>) -> Result<Option<Arc<Page>>, Failure> {
+    let Some(directory) = &config.page else { return Ok(own) };
+    let page = Page::directory(directory).map_err(|error| format!("the page cannot be served: {error}"))?;
+    Ok(Some(Arc::new(page)))
+}
+
 /// The lines printed at the start: what runs where.
 fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
     format!(
@@ -60,7 +71,7 @@ fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
 }
 
 /// An address that a browser on this machine can open.
-fn url(mut edge: SocketAddr) -> String {
+pub(crate) fn url(mut edge: SocketAddr) -> String {
     if edge.ip().is_unspecified() {
         edge.set_ip(match edge {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -73,7 +84,7 @@ fn url(mut edge: SocketAddr) -> String {
 /// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once. The server installs the handlers
 /// before it says that the world is open.
 #[cfg(unix)]
-fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
+pub(crate) fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     use std::future::poll_fn;
     use std::task::Poll;
     use tokio::signal::unix::{SignalKind, signal};
@@ -104,7 +115,7 @@ fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
 }
 
 #[cfg(not(unix))]
-fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
+pub(crate) fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let wait = move || {
         runtime.block_on(async {

@@ -26,14 +26,38 @@ pub(crate) fn settle(data: &Path) -> Result<String, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(format!("cannot read {}: {error}", file.display()).into()),
     }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|e| format!("no random numbers for {}: {e}", file.display()))?;
-    let token = secret.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes it");
-        text
-    });
+    let token = draw()?;
     write_private(&file, &token).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
     Ok(token)
+}
+
+/// The admin token of a world that runs in many processes: they all have the one that its journal notes. Each has it in its own
+/// file too, for the commands on its machine.
+///
+/// # Errors
+/// The journal fails, or the file cannot be made.
+#[cfg(feature = "cluster")]
+pub(crate) fn settle_shared(data: &Path, journal: &dyn gundo_journal::Journal) -> Result<String, Failure> {
+    if let Some(token) = given() {
+        return Ok(token);
+    }
+    let token = journal.settle("admin_token", &draw()?)?;
+    let file = data.join(TOKEN_FILE);
+    if std::fs::read_to_string(&file).is_ok_and(|there| there.trim() == token) {
+        return Ok(token);
+    }
+    write_private(&file, &token).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+    Ok(token)
+}
+
+/// A new token.
+fn draw() -> Result<String, Failure> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|e| format!("no random numbers for an admin token: {e}"))?;
+    Ok(secret.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes it");
+        text
+    }))
 }
 
 /// The admin token of the running world in `data`: from the environment, or from its file.

@@ -132,7 +132,9 @@ impl tonic::server::StreamingService<Parcel> for Lane {
 
     fn call(&mut self, request: Request<Streaming<Parcel>>) -> Self::Future {
         let accepted = Arc::clone(&self.0);
-        Box::pin(async move { take(&accepted, request.into_inner()).await.map(|leaving| Response::new(Results(leaving))) })
+        Box::pin(async move {
+            take(&accepted, request.into_inner()).await.map(|leaving| Response::new(Results(leaving)))
+        })
     }
 }
 
@@ -177,7 +179,11 @@ async fn take(accepted: &Arc<Accepted>, mut from: Streaming<Parcel>) -> Result<L
 enum Verdict {
     /// It only asked, and would be taken.
     Would(Parcel),
-    Lane { leaving: Leaving, links: Arc<crate::links::Links>, admitted: crate::links::Admitted },
+    Lane {
+        leaving: Leaving,
+        links: Arc<crate::links::Links>,
+        admitted: crate::links::Admitted,
+    },
 }
 
 /// Whether a node of this world may have this connection.

@@ -80,14 +80,18 @@ impl Pruner {
         let (patience, key) = (self.link.patience(), lock_key(&settings, "prune"));
         let counters = Arc::clone(&self.counters);
         self.link.run(patience, None, async |live: &mut Live| {
-            let turn = if all { "SELECT pg_advisory_lock($1), true" } else { "SELECT 1, pg_try_advisory_lock($1)" };
+            let turn =
+                if all { "SELECT pg_advisory_lock($1), true" } else { "SELECT 1, pg_try_advisory_lock($1)" };
             live.client.batch_execute("SET lock_timeout = 0").await?;
             let ours: bool = live.client.query_one(turn, &[&key]).await?.try_get(1)?;
             if !ours {
                 return Ok(Pruned::default());
             }
             live.client.batch_execute(&format!("SET lock_timeout = {}", settings.lock_timeout_ms)).await?;
-            let sweep = Sweep { before: now.0.saturating_sub(settings.keep_ms) as i64, is_early: now.0 < settings.keep_ms };
+            let sweep = Sweep {
+                before: now.0.saturating_sub(settings.keep_ms) as i64,
+                is_early: now.0 < settings.keep_ms,
+            };
             let pruned = sweep.run(live, &settings, &counters, all).await;
             live.client.execute("SELECT pg_advisory_unlock($1)", &[&key]).await?;
             let pruned = pruned?;
@@ -118,7 +122,8 @@ impl Sweep {
         if self.is_early {
             return Ok(pruned);
         }
-        let parts = live.client.query("SELECT part FROM parts WHERE part < $1 ORDER BY part", &[&current]).await?;
+        let parts =
+            live.client.query("SELECT part FROM parts WHERE part < $1 ORDER BY part", &[&current]).await?;
         let parts: Vec<i32> = parts.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         let too_many = (parts.len() + 1).saturating_sub(settings.parts_max.max(2));
         for (index, part) in parts.into_iter().enumerate() {
@@ -188,7 +193,8 @@ impl Sweep {
 
 /// Begins a new partition if the newest one has been filled for long enough. Returns the newest.
 async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
-    let row = live.client.query_one("SELECT part, begun_ms FROM parts ORDER BY part DESC LIMIT 1", &[]).await?;
+    let row =
+        live.client.query_one("SELECT part, begun_ms FROM parts ORDER BY part DESC LIMIT 1", &[]).await?;
     let (part, begun): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
     let now = wall_ms() as i64;
     if now - begun < part_ms as i64 {

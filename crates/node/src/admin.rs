@@ -19,7 +19,7 @@ use gundo_types::{EntityId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::blame::parse_entity;
-use crate::control::{Control, NodeStatus, Refused, WorldStatus};
+use crate::control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 
 /// The answer to `GET /admin/nodes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,21 @@ pub struct AdminError {
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Done {
     node: u16,
+}
+
+/// A state that this version does not know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no state of a node")]
+pub struct BadState(String);
+
+impl TryFrom<AdminNode> for NodeStatus {
+    type Error = BadState;
+
+    fn try_from(node: AdminNode) -> Result<Self, BadState> {
+        let AdminNode { node, incarnation, address, state, member, sessions, reals, ghosts, chunks } = node;
+        let state = NodeState::of_word(&state).ok_or(BadState(state))?;
+        Ok(Self { node: NodeId(node), incarnation, address, state, member, sessions, reals, ghosts, chunks })
+    }
 }
 
 impl From<WorldStatus> for AdminWorld {

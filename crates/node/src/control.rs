@@ -31,6 +31,20 @@ pub enum NodeState {
 }
 
 impl NodeState {
+    /// The state that [`word`](Self::word) names.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let all = [
+            Self::Starting,
+            Self::Up,
+            Self::Paused,
+            Self::Draining,
+            Self::Restarting,
+            Self::Down,
+            Self::Silent,
+        ];
+        all.into_iter().find(|state| state.word() == word)
+    }
+
     /// One word for people and programs.
     pub fn word(self) -> &'static str {
         match self {

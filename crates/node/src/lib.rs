@@ -39,7 +39,7 @@ mod supervisor;
 mod upkeep;
 mod watchdog;
 
-pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld};
+pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld, BadState};
 pub use advertise::{Advertise, BadAdvertise};
 pub use base::{Colleagues, Deed, Links, MakeCoordinator, Place};
 pub use blame::parse_entity;

@@ -174,7 +174,8 @@ impl Site for Loopback {
             let mut view = Vec::new();
             for (to, _) in &there {
                 let peer = &self.nodes[to];
-                let proxy = self.proxies.entry((*from, *to)).or_insert_with(|| Proxy::start(peer.fabric.address()));
+                let proxy =
+                    self.proxies.entry((*from, *to)).or_insert_with(|| Proxy::start(peer.fabric.address()));
                 view.push(peer.at(to.0, proxy.address));
             }
             process.fabric.set_peers(&view);

@@ -1,0 +1,53 @@
+//! The fabric as the node's driver sees it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gundo_fabric::{Fabric, Sink};
+use gundo_fabric_grpc::{DialFault, GrpcFabric, PeerAddress};
+use gundo_kernel::{Member, View};
+use gundo_node::Links;
+use gundo_types::Epoch;
+
+/// The links of this process over gRPC.
+pub(crate) struct GrpcLinks {
+    fabric: GrpcFabric,
+    /// The newest view that the fabric was given: it wants them in order.
+    newest: Mutex<Option<Epoch>>,
+}
+
+impl GrpcLinks {
+    pub(crate) fn new(fabric: GrpcFabric) -> Self {
+        Self { fabric, newest: Mutex::default() }
+    }
+}
+
+impl Links for GrpcLinks {
+    fn join(&self, incarnation: u64, sink: Arc<dyn Sink>) -> Box<dyn Fabric> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        // The new incarnation knows no peers yet.
+        *newest = None;
+        Box::new(self.fabric.join(incarnation, sink))
+    }
+
+    fn set_view(&self, view: &View) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.is_some_and(|epoch| epoch >= view.epoch) {
+            return;
+        }
+        *newest = Some(view.epoch);
+        let address = |m: &Member| PeerAddress {
+            node: m.node,
+            incarnation: m.incarnation,
+            address: m.site.fabric.clone(),
+        };
+        self.fabric.set_peers(&view.members.iter().map(address).collect::<Vec<_>>());
+    }
+
+    fn ask(&self, member: &Member) -> Option<Result<(), String>> {
+        match self.fabric.ask(member.node, &member.site.fabric) {
+            Ok(()) => Some(Ok(())),
+            Err(DialFault::Refused(refused)) => Some(Err(refused.to_string())),
+            Err(DialFault::Unreachable(_)) => None,
+        }
+    }
+}
