@@ -123,6 +123,8 @@ impl App {
             None => serve::serve(self.name, &cli.serve, self.page, &*self.rules),
             #[cfg(feature = "cluster")]
             Some(Command::Node(args)) => crate::cluster::run(self.name, args, self.page, &*self.rules),
+            #[cfg(feature = "cluster")]
+            Some(Command::Cluster(command)) => crate::cluster::cluster(command),
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
             Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),

@@ -44,6 +44,10 @@ pub(crate) enum Command {
     /// Run one node of a world that runs in many processes
     #[cfg(feature = "cluster")]
     Node(ServeArgs),
+    /// Run a whole cluster on this machine: etcd, PostgreSQL and a process for each node
+    #[cfg(feature = "cluster")]
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Print the messages of this game, for clients: a .proto file
     Schema,
     /// Copy the whole world, also while its server runs
@@ -145,6 +149,85 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
+}
+
+/// A cluster on this machine.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Start it, and keep it running until Ctrl-C or `down`
+    Up(UpArgs),
+    /// End it: everything is saved
+    Down {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Start one more node
+    Add {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Kill the process of a node (SIGKILL)
+    Kill {
+        /// Number of the node
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Stop the process of a node (SIGSTOP), as if its machine hung
+    Pause {
+        /// Number of the node
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Let the process of a paused node go on (SIGCONT)
+    Resume {
+        /// Number of the node
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Give an operators' command to the cluster: `cluster operate nodes`, `drain 2`, `rollout`, `pardon`
+    Operate {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// The command
+        #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<std::ffi::OsString>,
+    },
+}
+
+/// Which cluster.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// Directory of the cluster
+    #[arg(long, value_name = "DIR", default_value = "cluster")]
+    pub(crate) dir: PathBuf,
+}
+
+/// How to start a cluster.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    /// How many nodes, 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) nodes: u16,
+    /// Members of etcd: 1, 3 or 5
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) etcd_members: usize,
+    /// The port of the first node for clients; the other nodes' follow. Operators' ports are 100 higher, those between nodes 200
+    #[arg(long, value_name = "PORT", default_value_t = 7600)]
+    pub(crate) port: u16,
+    /// Seed of a new world; an old one keeps its own [default: random]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,8 @@ pub(crate) mod config;
 mod links;
 #[cfg(feature = "cluster")]
 mod node;
+#[cfg(feature = "cluster")]
+mod up;
 
 #[cfg(feature = "cluster")]
-pub(crate) use node::run;
+pub(crate) use {node::run, up::run as cluster};

@@ -81,30 +81,36 @@ pub(crate) fn url(mut edge: SocketAddr) -> String {
     format!("http://{edge}")
 }
 
-/// The first Ctrl-C or SIGTERM stops the world; a second one ends the process at once. The server installs the handlers
-/// before it says that the world is open.
+/// The first Ctrl-C or SIGTERM stops the world, and SIGQUIT stops it without handing anything to others; a second signal ends the
+/// process at once. The server installs the handlers before it says that the world is open.
 #[cfg(unix)]
 pub(crate) fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     use std::future::poll_fn;
     use std::task::Poll;
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut quit) = {
         let _entered = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::quit())?)
     };
+    // True: a quit.
     let mut next = async move || {
-        poll_fn(|cx| match (interrupt.poll_recv(cx), terminate.poll_recv(cx)) {
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-            _ => Poll::Ready(()),
+        poll_fn(|cx| match (interrupt.poll_recv(cx), terminate.poll_recv(cx), quit.poll_recv(cx)) {
+            (Poll::Pending, Poll::Pending, Poll::Pending) => Poll::Pending,
+            (Poll::Pending, Poll::Pending, _) => Poll::Ready(true),
+            _ => Poll::Ready(false),
         })
-        .await;
+        .await
     };
     let wait = move || {
         runtime.block_on(async {
-            next().await;
+            let quits = next().await;
             // Stop first, log afterwards: the reader of the log may be gone.
-            stopper.stop();
+            if quits {
+                stopper.save()
+            } else {
+                stopper.stop()
+            }
             tracing::info!("stopping: saving everything; a second signal ends the process at once");
             next().await;
             std::process::exit(1);

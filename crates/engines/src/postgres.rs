@@ -60,6 +60,19 @@ impl Postgres {
         Ok(server)
     }
 
+    /// Starts the server in the directory `dir`, and makes it there if that is empty.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_again(dir: &Path) -> Result<Self, EngineError> {
+        if !dir.join("data").join("PG_VERSION").exists() {
+            return Self::start(dir);
+        }
+        let mut server = Self::new(dir)?;
+        server.restart()?;
+        Ok(server)
+    }
+
     fn new(dir: &Path) -> Result<Self, EngineError> {
         let server = Self { dir: dir.to_owned(), port: free_port()?, owner: unprivileged()?, running: None };
         server.own(dir)?;

@@ -153,7 +153,11 @@ impl Drop for GrpcFabric {
             links.end();
         }
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(END);
+            // The last handle may be dropped inside another runtime, where nobody may wait.
+            match tokio::runtime::Handle::try_current() {
+                Ok(_) => runtime.shutdown_background(),
+                Err(_) => runtime.shutdown_timeout(END),
+            }
         }
     }
 }

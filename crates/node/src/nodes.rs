@@ -123,10 +123,15 @@ pub enum After {
 pub struct Stopper(Sender<Signal>);
 
 impl Stopper {
-    /// Starts a graceful stop; [`LocalNodes::wait`] returns when it is done.
+    /// Starts a graceful stop; [`LocalNodes::wait`] returns when it is done. In a cluster the node first hands everything to the others.
     pub fn stop(&self) {
         // Nodes that have ended need no stop.
         let _ = self.0.send(Signal::Stop);
+    }
+
+    /// The same, but the node hands nothing over: for the end of a whole cluster.
+    pub fn save(&self) {
+        let _ = self.0.send(Signal::Save);
     }
 }
 

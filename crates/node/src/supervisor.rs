@@ -38,8 +38,10 @@ const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// A signal to the supervisor.
 #[derive(Debug)]
 pub(crate) enum Signal {
-    /// Save everything and end.
+    /// Hand everything over if there is somebody to take it; then save everything and end.
     Stop,
+    /// Save everything and end.
+    Save,
     /// End at once, as in a crash.
     Kill,
     /// A node has saved everything, or handed everything over.
@@ -112,7 +114,7 @@ impl Supervisor {
         let polite = loop {
             match rx.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Signal::Stop) if self.begins_to_leave() => {}
-                Ok(Signal::Stop) => break true,
+                Ok(Signal::Stop | Signal::Save) => break true,
                 Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => break false,
                 Ok(signal) => self.on_signal(signal),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -140,7 +142,7 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal) {
         match signal {
-            Signal::Stop | Signal::Kill => unreachable!("the loop ends by these"),
+            Signal::Stop | Signal::Save | Signal::Kill => unreachable!("the loop ends by these"),
             Signal::Stopped { node, incarnation } => self.on_stopped(node, incarnation),
             Signal::Ended { node, incarnation, ending } => self.on_ended(node, incarnation, ending),
             Signal::Stuck { node, incarnation, ms } => self.on_stuck(node, incarnation, ms),

@@ -80,6 +80,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "gundo-bots",
             "gundo-coordinator",
             "gundo-coordinator-etcd",
+            "gundo-engines",
             "gundo-fabric",
             "gundo-fabric-grpc",
             "gundo-journal-postgres",

@@ -46,6 +46,8 @@ impl Links for GrpcLinks {
     fn ask(&self, member: &Member) -> Option<Result<(), String>> {
         match self.fabric.ask(member.node, &member.site.fabric) {
             Ok(()) => Some(Ok(())),
+            // It starts or stops itself.
+            Err(DialFault::Refused(refused)) if refused.code == "not_joined" => None,
             Err(DialFault::Refused(refused)) => Some(Err(refused.to_string())),
             Err(DialFault::Unreachable(_)) => None,
         }

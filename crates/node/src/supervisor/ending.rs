@@ -89,7 +89,7 @@ impl Supervisor {
                 }
                 // Its lease ends with the process; the next one that opens the journal deletes its row.
                 Ok(Signal::Joined { .. } | Signal::Left { .. } | Signal::Drained { .. }) => {}
-                Ok(Signal::View(_) | Signal::Stop) => {}
+                Ok(Signal::View(_) | Signal::Stop | Signal::Save) => {}
                 Ok(Signal::Kill) | Err(_) => return Err(WorldFault::StopTimeout),
             }
         }

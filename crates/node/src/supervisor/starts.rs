@@ -103,9 +103,38 @@ impl Supervisor {
         for (candidate, inbox) in &ready {
             self.ground.mesh.join(candidate.node, inbox);
         }
+        self.is_welcome()?;
         let members = self.join_first(ready.iter().map(|(candidate, _)| candidate.clone()).collect())?;
         for (member, (_, inbox)) in members.into_iter().zip(ready) {
             self.start_slot(member, inbox)?;
+        }
+        Ok(())
+    }
+
+    /// In a cluster: members that run say whether they would take this process' node. Better now than when it is half in.
+    fn is_welcome(&self) -> Result<(), WorldFault> {
+        let Some(cluster) = self.base.as_cluster() else { return Ok(()) };
+        let (tx, rx) = std::sync::mpsc::channel();
+        self.coordinator.view(Box::new(move |view| drop(tx.send(view))));
+        let view = rx.recv_timeout(ANSWER_PATIENCE).unwrap_or(Err(CallError::Unanswered))?;
+        // The member of the same number at this address was this process in an earlier life.
+        let earlier = |m: &Member| m.node == cluster.node && m.site.fabric == self.ground.site.fabric;
+        // One with the same number must not be pushed out, so it is asked first.
+        let mut members: Vec<_> = view.members.iter().filter(|m| !earlier(m)).collect();
+        members.sort_by_key(|m| m.node != cluster.node);
+        for member in members {
+            match cluster.links.ask(member) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(why)) => {
+                    let (by, at) = (member.node.0, member.site.fabric.clone());
+                    return Err(WorldFault::NotTaken { by, at, why });
+                }
+                None => tracing::warn!(
+                    peer = member.node.0,
+                    address = member.site.fabric,
+                    "a member does not answer"
+                ),
+            }
         }
         Ok(())
     }
