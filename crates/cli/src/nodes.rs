@@ -1,7 +1,7 @@
 //! The operators' commands: list the nodes of a running world; kill, pause, drain, add and restart them.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gundo_node::{AdminBlamed, AdminError, AdminNode, AdminWorld};
 use serde::de::DeserializeOwned;
@@ -12,6 +12,9 @@ use crate::token;
 
 /// Interval between two questions about the progress of a drain or a rollout.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a process that restarts may be silent.
+const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Executes a command. False: it was refused.
 pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
@@ -175,7 +178,15 @@ impl Admin {
     fn wait_for_drain(&self, node: u16) -> Result<(), Failure> {
         let mut told = None;
         loop {
-            let world = self.world()?;
+            let world = match self.world() {
+                Ok(world) => world,
+                // In a cluster its process ends with it, and it was asked itself.
+                Err(_) if told.is_some() => {
+                    say(&format!("node {node} was being emptied, and its process does not answer any more"));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             let status = world.nodes.iter().find(|n| n.node == node);
             let Some(AdminNode { sessions, reals, .. }) = status.filter(|n| n.state == "draining") else {
                 say(&format!("node {node} is empty and has ended"));
@@ -192,8 +203,18 @@ impl Admin {
 
     fn wait_for_rollout(&self, before: &AdminWorld) -> Result<(), Failure> {
         let mut left = before.nodes.iter().filter(|n| n.incarnation > 0).count();
+        let mut silent_since = None;
         loop {
-            let world = self.world()?;
+            let world = match self.world() {
+                Ok(world) => world,
+                // In a cluster the process that leads the rollout restarts last.
+                Err(_) if silent_since.get_or_insert_with(Instant::now).elapsed() < RESTART_PATIENCE => {
+                    std::thread::sleep(LOOK_EVERY);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            silent_since = None;
             if world.rollout.len() != left {
                 left = world.rollout.len();
                 match world.rollout.first() {

@@ -1,0 +1,171 @@
+//! A whole cluster on this machine, as an operator has it: etcd, PostgreSQL, and a process for each node. Processes are killed, stopped
+//! and replaced while bots play.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A cluster takes seconds to start, and longer on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A running cluster. Dropping it ends it.
+struct Cluster {
+    dir: tempfile::TempDir,
+    up: Child,
+    out: BufReader<ChildStdout>,
+    port: u16,
+}
+
+fn pioneer() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_pioneer"))
+}
+
+/// A port after which as many are free as nodes need, for clients, operators and peers.
+fn free_ports(nodes: u16) -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let first = 20_000 + (std::process::id() % 97) as u16 * 100;
+    let all_free = |port: &u16| (0..nodes).flat_map(|n| [port + n, port + n + 100, port + n + 200]).all(free);
+    (0..97).map(|n| first + n * 10).find(all_free).expect("some are free")
+}
+
+impl Cluster {
+    fn start(nodes: u16) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        // PostgreSQL runs as another user, who must reach its files.
+        open_to_all(dir.path());
+        let port = free_ports(nodes + 1);
+        let mut up = pioneer()
+            .args(["cluster", "up", "--nodes", &nodes.to_string(), "--port", &port.to_string(), "--dir"])
+            .arg(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let out = BufReader::new(up.stdout.take().expect("piped"));
+        let mut cluster = Self { dir, up, out, port };
+        cluster.hear(&format!("node {nodes}: http"));
+        cluster.until("all nodes are up", |table| up_of(table) == usize::from(nodes));
+        cluster
+    }
+
+    /// Waits until it says this.
+    fn hear(&mut self, what: &str) {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            if self.out.read_line(&mut line).expect("it talks") == 0 {
+                let mut why = String::new();
+                let _ = self.up.stderr.take().map(|mut err| err.read_to_string(&mut why));
+                panic!("it ended before it said {what:?}: {why}");
+            }
+        }
+    }
+
+    fn words(&self, words: &[&str]) -> (bool, String) {
+        let (what, more) = words.split_first().expect("a command");
+        let mut command = pioneer();
+        command.args(["cluster", what, "--dir"]).arg(self.dir.path()).args(more);
+        let output = command.output().expect("the command runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    fn does(&self, words: &[&str]) -> String {
+        let (well, said) = self.words(words);
+        assert!(well, "{words:?}: {said}{}", self.logs());
+        said
+    }
+
+    /// Waits until the table of its nodes is as wanted.
+    fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let (_, said) = self.words(&["operate", "nodes"]);
+            if wanted(&said) {
+                return;
+            }
+            assert!(Instant::now() < give_up, "in vain: {what}; {said}{}", self.logs());
+        }
+    }
+
+    fn bots(&self, count: usize, seconds: u32) -> Child {
+        let mut bots = pioneer();
+        bots.args(["bots", &count.to_string(), "--seconds", &seconds.to_string()]);
+        for node in 0..3 {
+            bots.args(["--url", &format!("ws://127.0.0.1:{}", self.port + node)]);
+        }
+        bots.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the bots start")
+    }
+
+    fn logs(&self) -> String {
+        let log = |node: u16| {
+            let text = std::fs::read_to_string(self.dir.path().join(format!("node-{node}/log")));
+            let text = text.unwrap_or_default();
+            let mut last: Vec<_> = text.lines().rev().take(12).collect();
+            last.reverse();
+            format!("\nnode {node}:\n{}", last.join("\n"))
+        };
+        (1..=4).map(log).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It may have ended; else it ends its children.
+        let _ = Command::new("kill").arg(self.up.id().to_string()).stderr(Stdio::null()).status();
+        let _ = self.up.wait();
+    }
+}
+
+fn open_to_all(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+/// How many nodes are up.
+fn up_of(table: &str) -> usize {
+    table.matches("  up  ").count()
+}
+
+fn report_of(bots: Child) -> String {
+    let output = bots.wait_with_output().expect("the bots end");
+    let report = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{report}");
+    report
+}
+
+#[test]
+fn everybody_plays_on_while_processes_are_killed_stopped_and_replaced() {
+    let mut cluster = Cluster::start(3);
+    let bots = cluster.bots(12, 40);
+    // Any node takes a request about any other.
+    cluster.until("they are in the world", |table| clients_of(table) == 12);
+    cluster.does(&["kill", "2"]);
+    cluster.until("node 2 is lost", |table| up_of(table) == 2);
+    cluster.until("node 2 is back", |table| up_of(table) == 3);
+    cluster.does(&["pause", "3"]);
+    cluster
+        .until("node 3 was removed", |table| table.lines().filter(|line| line.contains("/ws/")).count() == 2);
+    cluster.does(&["resume", "3"]);
+    cluster.until("node 3 is back", |table| up_of(table) == 3);
+    cluster.does(&["operate", "rollout"]);
+    cluster.until("all were replaced", |table| up_of(table) == 3);
+    cluster.does(&["operate", "drain", "1"]);
+    cluster.until("two are left", |table| up_of(table) == 2);
+    cluster.does(&["add"]);
+    cluster.until("a fourth is there", |table| up_of(table) == 3);
+    let report = report_of(bots);
+    assert!(report.contains("0 lost, 0 doubled"), "{report}");
+    assert!(report.contains("12 of 12 in the world"), "{report}{}", cluster.logs());
+    let said = cluster.does(&["down"]);
+    assert!(said.contains("everything is saved"), "{said}");
+    cluster.hear("everything is saved");
+}
+
+/// Clients of all nodes, from the table.
+fn clients_of(table: &str) -> u64 {
+    let count = |line: &str| line.split_whitespace().nth(3).and_then(|text| text.parse::<u64>().ok());
+    table.lines().filter(|line| line.contains("/ws/")).filter_map(count).sum()
+}
