@@ -64,20 +64,23 @@ pub(crate) fn failover(stage: &Stage, args: &FailoverArgs) -> Result<(), Failure
         match event {
             Event::Loss => loss(stage, &mut sheet, if stage.quick { 300 } else { args.reals })?,
             Event::View => views(stage, &mut sheet, bots)?,
-            _ => measure(stage, &mut sheet, event, bots, repetitions)?,
+            _ => measure(stage, &mut sheet, event, bots, repetitions, false)?,
         }
     }
     sheet.finish(&stage.out)
 }
 
-fn measure(
+/// Repeats an event, in one process or (`cluster`) in a process for each node.
+pub(crate) fn measure(
     stage: &Stage,
     sheet: &mut Sheet,
     event: Event,
     bots: usize,
     repetitions: usize,
+    cluster: bool,
 ) -> Result<(), Failure> {
-    let mut trial = Trial::start(stage, event, bots)?;
+    let mut trial =
+        if cluster { Trial::start_cluster(stage, event, bots)? } else { Trial::start(stage, event, bots)? };
     let mut seen = Vec::new();
     let rounds = if event == Event::Rollout { repetitions.div_ceil(trial.nodes()) } else { repetitions };
     for round in 0..rounds {

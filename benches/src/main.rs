@@ -5,6 +5,7 @@
 //! raw SQLite) are separate programs, too. `scale` alone needs none of that: it counts what kernels send, in one thread.
 //! Start reading at `crowd`; `stage` has what all benchmarks share.
 
+mod cluster;
 mod crew;
 mod crowd;
 mod failover;
@@ -60,10 +61,18 @@ enum Bench {
     All,
     /// What players notice when nodes crash, hang, are drained and restarted.
     Failover(failover::FailoverArgs),
+    /// The same on a cluster of processes: etcd, PostgreSQL, gRPC.
+    Cluster(cluster::ClusterArgs),
     /// What nodes send as nodes and players grow: a table and a plot.
     Scale(scale::ScaleArgs),
     /// Pioneer, played for a long time while nodes come and go; then the ledger is checked.
     Soak(soak::SoakArgs),
+    /// The benchmarks' game as a program of its own.
+    #[command(hide = true, disable_help_flag = true)]
+    Game(cluster::GameArgs),
+    /// A process of the benchmarks: a cluster under test.
+    #[command(hide = true)]
+    ServeCluster(cluster::ServeArgs),
     /// A process of the benchmarks: the server under test.
     #[command(hide = true)]
     Serve(serve::ServeArgs),
@@ -95,6 +104,9 @@ fn main() -> ExitCode {
         Bench::Session => session::session(&stage),
         Bench::All => all(&stage),
         Bench::Failover(args) => failover::failover(&stage, &args),
+        Bench::Cluster(args) => cluster::cluster(&stage, &args),
+        Bench::Game(args) => cluster::run_game(&args),
+        Bench::ServeCluster(args) => cluster::serve(&args),
         Bench::Scale(args) => scale::scale(&stage, args),
         Bench::Soak(args) => soak::soak(&args),
         Bench::Serve(args) => serve::serve(&args),

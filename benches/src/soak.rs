@@ -66,7 +66,7 @@ struct Outcome {
     /// Disturbances by kind.
     done: BTreeMap<&'static str, u64>,
     /// Disturbances that the world refused, by code.
-    refused: BTreeMap<&'static str, u64>,
+    refused: BTreeMap<String, u64>,
     /// Bots that were not in the world once it was complete again.
     left_out: usize,
     /// From the complete world to the return of the last bot, seconds.

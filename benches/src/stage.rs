@@ -113,6 +113,16 @@ impl Stage {
         Ok(Server { process, url, dir })
     }
 
+    /// A cluster of processes, as a server.
+    pub(crate) fn cluster(&self, nodes: u16) -> Result<Server, Failure> {
+        let dir = tempfile::tempdir()?;
+        let args =
+            ["serve-cluster", "--nodes", &nodes.to_string(), "--data", &dir.path().display().to_string()];
+        let mut process = Process::start(&args.map(str::to_owned))?;
+        let url = process.expect("ready ")?;
+        Ok(Server { process, url, dir })
+    }
+
     /// Puts `count` bots on `server` and measures one window.
     pub(crate) fn run(&self, server: &Server, count: usize, scene: Scene) -> Result<Run, Failure> {
         let url = server.url.clone();

@@ -72,7 +72,15 @@ impl Trial {
         follows: bool,
     ) -> Result<Self, Failure> {
         let words: &[&str] = if follows { &[] } else { &["--settled"] };
-        let mut server = stage.server_with(NODES, words)?;
+        Self::start_on(stage.server_with(NODES, words)?, event, bots)
+    }
+
+    /// On a cluster of processes.
+    pub(super) fn start_cluster(stage: &Stage, event: Event, bots: usize) -> Result<Self, Failure> {
+        Self::start_on(stage.cluster(NODES)?, event, bots)
+    }
+
+    fn start_on(mut server: Server, event: Event, bots: usize) -> Result<Self, Failure> {
         let urls: Vec<String> =
             nodes(&mut server)?.nodes.iter().map(|node| format!("ws://{}", node.address)).collect();
         let scene = if event == Event::Loss { Scene::Idle } else { Scene::Spread };
@@ -164,9 +172,10 @@ impl Trial {
             }
             Event::Drain => {
                 self.order(&format!("drain {victim}"))?;
-                self.wait_for(|world| {
-                    world.nodes.iter().any(|n| u32::from(n.node) == victim && n.state == "down")
-                })?;
+                let runs = |world: &AdminWorld| {
+                    world.nodes.iter().any(|n| u32::from(n.node) == victim && n.state != "down")
+                };
+                self.wait_for(|world| !runs(world))?;
                 look_on(Duration::from_secs(1));
             }
             Event::Walk => look_on(Duration::from_secs(2)),

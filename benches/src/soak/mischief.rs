@@ -30,7 +30,7 @@ pub(super) struct Mischief {
     /// Each disturbance, its node, and when it happened, ms since the start.
     deeds: Vec<(f64, &'static str, Option<NodeId>)>,
     /// Refusals by code.
-    pub(super) refused: BTreeMap<&'static str, u64>,
+    pub(super) refused: BTreeMap<String, u64>,
 }
 
 impl Mischief {
@@ -144,7 +144,7 @@ impl Mischief {
                 return Err(format!("the world has ended: {refused}"));
             }
             // The world may have changed since the check.
-            Err(refused) => *self.refused.entry(refused.code).or_insert(0) += 1,
+            Err(refused) => *self.refused.entry(refused.code.into_owned()).or_insert(0) += 1,
         }
         Ok(())
     }

@@ -36,6 +36,8 @@ pub struct App {
     rules: RulesOf,
     mind: MindOf,
     page: Option<Arc<Page>>,
+    /// Words of the program before its commands.
+    prefix: &'static [&'static str],
     #[cfg(feature = "sim")]
     simulated: Option<(&'static str, Arc<dyn gundo_sim::Game>)>,
 }
@@ -53,9 +55,17 @@ impl App {
             rules: Box::new(rules),
             mind: Box::new(mind),
             page: None,
+            prefix: &[],
             #[cfg(feature = "sim")]
             simulated: None,
         }
+    }
+
+    /// The words with which the program reaches these commands, if it has others too: `tools game nodes` has the prefix `["game"]`. By
+    /// default there are none.
+    pub fn prefix(mut self, words: &'static [&'static str]) -> Self {
+        self.prefix = words;
+        self
     }
 
     /// One sentence for `--help`.
@@ -124,7 +134,7 @@ impl App {
             #[cfg(feature = "cluster")]
             Some(Command::Node(args)) => crate::cluster::run(self.name, args, self.page, &*self.rules),
             #[cfg(feature = "cluster")]
-            Some(Command::Cluster(command)) => crate::cluster::cluster(command),
+            Some(Command::Cluster(command)) => crate::cluster::cluster(command, self.prefix),
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
             Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),

@@ -2,7 +2,7 @@
 //!
 //! `up` runs in the foreground: it starts the engines and the nodes, starts again what fails, and ends them all. The other commands
 //! talk to it by files in the cluster's directory: `up.pid` has its process, `nodes` how many nodes there should be, `node-2/pid` the
-//! process of node 2. They need nothing else, so they work while nodes hang.
+//! process of node 2, and `node-2/start` asks for the start of one that has ended. They need nothing else, so they work while nodes hang.
 
 use std::fs;
 use std::net::TcpListener;
@@ -33,9 +33,9 @@ const RESTART: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Executes a command.
-pub(crate) fn run(command: &ClusterCommand) -> Result<bool, Failure> {
+pub(crate) fn run(command: &ClusterCommand, prefix: &'static [&'static str]) -> Result<bool, Failure> {
     match command {
-        ClusterCommand::Up(args) => up(args),
+        ClusterCommand::Up(args) => up(args, prefix),
         ClusterCommand::Down { cluster } => down(&cluster.dir),
         ClusterCommand::Add { cluster } => add(&cluster.dir),
         ClusterCommand::Kill { node, cluster } => {
@@ -53,7 +53,7 @@ pub(crate) fn run(command: &ClusterCommand) -> Result<bool, Failure> {
             say(&format!("node {node} goes on (SIGCONT)"));
             Ok(true)
         }
-        ClusterCommand::Operate { command, cluster } => operate(command, cluster),
+        ClusterCommand::Operate { command, cluster } => operate(command, cluster, prefix),
     }
 }
 
@@ -96,6 +96,10 @@ impl Files {
 
     fn pid(&self, node: u16) -> PathBuf {
         self.node(node).join("pid")
+    }
+
+    fn start(&self, node: u16) -> PathBuf {
+        self.node(node).join("start")
     }
 
     fn write(&self, file: &Path, text: impl std::fmt::Display) -> Result<(), Failure> {
@@ -142,7 +146,14 @@ fn down(dir: &Path) -> Result<bool, Failure> {
 
 fn add(dir: &Path) -> Result<bool, Failure> {
     let files = Files::of_a_running(dir)?;
-    let count = read_number(&files.count()).unwrap_or(0) + 1;
+    let before = read_number(&files.count()).unwrap_or(0);
+    let runs = |node: &u16| read_number(&files.pid(*node)).is_some_and(is_alive);
+    if let Some(node) = (1..=before as u16).find(|node| !runs(node)) {
+        files.write(&files.start(node), "")?;
+        say(&format!("node {node} starts"));
+        return Ok(true);
+    }
+    let count = before + 1;
     if count > u32::from(NODES_MAX) {
         return Err(format!("a cluster on one machine has {NODES_MAX} nodes at most").into());
     }
@@ -152,7 +163,7 @@ fn add(dir: &Path) -> Result<bool, Failure> {
 }
 
 /// An operators' command, to any node that runs.
-fn operate(command: &[std::ffi::OsString], cluster: &ClusterArgs) -> Result<bool, Failure> {
+fn operate(command: &[std::ffi::OsString], cluster: &ClusterArgs, prefix: &[&str]) -> Result<bool, Failure> {
     let files = Files::of_a_running(&cluster.dir)?;
     let port = read_number(&files.port()).unwrap_or_default();
     let count = read_number(&files.count()).unwrap_or(0) as u16;
@@ -164,6 +175,7 @@ fn operate(command: &[std::ffi::OsString], cluster: &ClusterArgs) -> Result<bool
     let node = (1..=count).find(answers).ok_or("no node of the cluster answers")?;
     let url = format!("http://127.0.0.1:{}", port as u16 + TO_ADMIN + node - 1);
     let status = Command::new(std::env::current_exe()?)
+        .args(prefix)
         .args(command)
         .args(["--url", &url, "--data"])
         .arg(files.node(node))
@@ -180,8 +192,8 @@ struct Running {
     due: Option<Instant>,
 }
 
-/// Starts a cluster, keeps it running, and ends it.
-fn up(args: &UpArgs) -> Result<bool, Failure> {
+/// Starts a cluster, keeps it running, and ends it. `prefix`: words of the program before its commands.
+fn up(args: &UpArgs, prefix: &[&str]) -> Result<bool, Failure> {
     let files = Files::new(&args.cluster.dir)?;
     if let Some(pid) = read_number(&files.up()).filter(|pid| is_alive(*pid)) {
         return Err(format!("a cluster runs in {} already (process {pid})", files.dir.display()).into());
@@ -219,7 +231,7 @@ fn up(args: &UpArgs) -> Result<bool, Failure> {
             say(&format!("node {node}: http://127.0.0.1:{}", args.port + node - 1));
         }
         for running in &mut nodes {
-            look(&files, running)?;
+            look(&files, running, prefix)?;
         }
         // Children tell nothing: only looking does.
         std::thread::sleep(LOOK_EVERY);
@@ -236,7 +248,7 @@ fn up(args: &UpArgs) -> Result<bool, Failure> {
 }
 
 /// Starts a node that is due, and plans the next start of one that has failed.
-fn look(files: &Files, running: &mut Running) -> Result<(), Failure> {
+fn look(files: &Files, running: &mut Running, prefix: &[&str]) -> Result<(), Failure> {
     if let Some(child) = &mut running.child {
         let Some(status) = child.try_wait()? else { return Ok(()) };
         running.child = None;
@@ -254,13 +266,16 @@ fn look(files: &Files, running: &mut Running) -> Result<(), Failure> {
         say(&format!("node {} ended ({status}); it starts again. Its log: {}", running.node, log.display()));
         return Ok(());
     }
+    if fs::remove_file(files.start(running.node)).is_ok() {
+        running.due = Some(Instant::now());
+    }
     if running.due.is_some_and(|due| due <= Instant::now()) {
         running.due = None;
         running.began = Instant::now();
         let dir = files.node(running.node);
         let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log"))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("node").arg("--config").arg(dir.join("node.toml"));
+        command.args(prefix).arg("node").arg("--config").arg(dir.join("node.toml"));
         // Signals of the keyboard are for this process, which ends the nodes in its way.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
