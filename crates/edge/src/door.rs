@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -49,7 +50,12 @@ pub(crate) async fn run(
     mut stopped: watch::Receiver<bool>,
 ) {
     let permits = Arc::new(Semaphore::new(hall.settings.http_max));
-    let health = Router::new().route("/healthz", get(health)).with_state(Arc::clone(&hall));
+    let health = Router::new()
+        .route("/healthz", get(ready))
+        .route("/readyz", get(ready))
+        .route("/startupz", get(started))
+        .route("/livez", get(async || "alive\n"))
+        .with_state(Arc::clone(&hall));
     let router = routes.layer(middleware::from_fn_with_state(hall, admit)).merge(health);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
@@ -137,11 +143,20 @@ async fn admit_page(
     }
 }
 
-async fn health(State(hall): State<Arc<Hall>>) -> Response {
+/// Whether clients can play now.
+async fn ready(State(hall): State<Arc<Hall>>) -> Response {
     match hall.doors.health() {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => {
+            hall.started.store(true, Ordering::Relaxed);
+            "ready\n".into_response()
+        }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
     }
+}
+
+/// Whether clients could ever play.
+async fn started(hall: State<Arc<Hall>>) -> Response {
+    if hall.started.load(Ordering::Relaxed) { "started\n".into_response() } else { ready(hall).await }
 }
 
 async fn metrics(State(hall): State<Arc<Hall>>) -> Response {

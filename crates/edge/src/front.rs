@@ -101,7 +101,8 @@ impl Front {
         metrics: Metrics,
         routes: axum::Router,
     ) -> Self {
-        let hall = Arc::new(Hall { settings, metrics, doors: Arc::default() });
+        let hall =
+            Arc::new(Hall { settings, metrics, doors: Arc::default(), started: AtomicBool::new(false) });
         let (stop, stopped) = watch::channel(false);
         let operators = door::operators(&hall, routes);
         let (open, shut) = match private {
@@ -142,6 +143,8 @@ pub(crate) struct Hall {
     pub(crate) settings: FrontSettings,
     pub(crate) metrics: Metrics,
     pub(crate) doors: Arc<Doors>,
+    /// Clients could play at some time.
+    pub(crate) started: AtomicBool,
 }
 
 /// The edges of the nodes that run in this process.

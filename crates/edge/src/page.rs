@@ -30,7 +30,8 @@ const SDK: (&str, &[u8]) =
 /// The page of a game without a page.
 const PLACEHOLDER: &str = include_str!("page/placeholder.html");
 /// What the server answers itself: no file of a page has such a name, or lies in such a folder.
-const RESERVED: [&str; 6] = ["ws", "healthz", "metrics", "admin", "edges", SDK.0];
+const RESERVED: [&str; 9] =
+    ["ws", "healthz", "livez", "readyz", "startupz", "metrics", "admin", "edges", SDK.0];
 
 /// What a browser gets from the edge at `/` and below: the game's page.
 ///
@@ -55,8 +56,8 @@ impl Page {
     /// A page whose files are part of the program: `("index.html", include_bytes!("../page/index.html"))` and so on.
     ///
     /// # Panics
-    /// There is no `index.html`, or a path begins with a slash or with a name that the server answers itself: `ws`, `healthz`, `metrics`,
-    /// `admin`, `edges`, `gundo.js`. That shows when the program starts.
+    /// There is no `index.html`, or a path begins with a slash or with a name that the server answers itself: `ws`, `healthz`, `livez`, `readyz`,
+    /// `startupz`, `metrics`, `admin`, `edges`, `gundo.js`. That shows when the program starts.
     pub fn embedded(files: &[(&'static str, &'static [u8])]) -> Self {
         let files = files.iter().map(|(path, bytes)| {
             assert!(!path.starts_with('/'), "the page's file {path:?}: leave the leading slash out");
@@ -213,7 +214,18 @@ mod tests {
     fn a_page_without_index_or_with_a_name_of_the_server_is_none() {
         let files = |names: &[&str]| Files::new(names.iter().map(|name| ((*name).to_owned(), Bytes::new())));
         assert!(files(&["index.html", "wsx", "art/ws", "administration/a"]).is_ok());
-        for reserved in ["ws", "ws/a", "admin/nodes", "edges", "metrics", "healthz", "gundo.js"] {
+        for reserved in [
+            "ws",
+            "ws/a",
+            "admin/nodes",
+            "edges",
+            "metrics",
+            "healthz",
+            "livez",
+            "readyz",
+            "startupz",
+            "gundo.js",
+        ] {
             let why = files(&["index.html", reserved]).err().expect("the server's own");
             assert!(why.contains(reserved), "{why}");
         }

@@ -12,6 +12,12 @@ async fn health_and_metrics_are_served() {
     assert!(get("/metrics").await.ends_with("gundo_up 1\n"));
     assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
     world.node.sick.store(true, Ordering::Relaxed);
+    assert!(
+        get("/livez").await.starts_with("HTTP/1.1 200"),
+        "a process that is not ready must not be killed"
+    );
+    assert!(get("/startupz").await.starts_with("HTTP/1.1 200"), "it was ready before");
+    assert!(get("/readyz").await.starts_with("HTTP/1.1 503"));
     let sick = get("/healthz").await;
     assert!(
         sick.starts_with("HTTP/1.1 503") && sick.ends_with("node 1: the journal is being read\n"),
