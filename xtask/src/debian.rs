@@ -45,7 +45,8 @@ pub(crate) fn ensure_protoc() -> Done {
 fn compiles_schemas() -> Done<bool> {
     const SCHEMA: &str = "syntax = \"proto3\";\nimport \"google/protobuf/descriptor.proto\";\n";
     let folder = shell::target_dir()?.join("protoc");
-    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("probe.proto"), SCHEMA));
+    let written =
+        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("probe.proto"), SCHEMA));
     written.map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
     let (folder, out) = (folder.display(), folder.join("probe.bin"));
     let mut args = vec![format!("-I{folder}"), format!("--descriptor_set_out={}", out.display())];

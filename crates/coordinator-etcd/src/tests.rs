@@ -238,3 +238,27 @@ fn a_watch_from_a_compacted_revision_reads_the_present_view() {
     joined.recv().expect("answered").expect("it joins");
     assert_eq!(seen.recv(), Ok(Epoch(5)), "and from there on");
 }
+
+/// A process that did not reach etcd for half a lease removes nobody for one lease after that, and then does so again.
+#[test]
+fn a_process_that_was_cut_off_is_patient() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut etcd = Etcd::start(folder.path(), 1, EtcdOptions::default()).expect("etcd starts");
+    let mut settings = EtcdSettings::new(etcd.endpoints(), "w1");
+    settings.lease_ms = 2_000;
+    let store = Store::new(&settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let read = |ms| {
+        let late = Duration::from_millis(ms);
+        runtime.block_on(async { store.ask(&StoreRequest::Read, Instant::now() + late).await.is_ok() })
+    };
+    etcd.stop(0).expect("it runs");
+    // Longer than half a lease.
+    assert!(!read(1_500) && !store.may_expire(), "nobody answers");
+    etcd.go_on(0).expect("it runs");
+    assert!(read(60_000));
+    assert!(!store.may_expire(), "the others may not have renewed yet");
+    while !store.may_expire() {
+        assert!(read(60_000));
+    }
+}

@@ -31,11 +31,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // Its tests run the suite on the rows of a journal in memory.
     ("gundo-coordinator", &["gundo-types", "gundo-wire", "gundo-kernel"], &["gundo-journal"]),
     // Its tests run the suite on a real etcd.
-    (
-        "gundo-coordinator-etcd",
-        &["gundo-types", "gundo-kernel", "gundo-coordinator"],
-        &["gundo-engines"],
-    ),
+    ("gundo-coordinator-etcd", &["gundo-types", "gundo-kernel", "gundo-coordinator"], &["gundo-engines"]),
     ("gundo-journal-sqlite", &["gundo-types", "gundo-wire", "gundo-journal"], &[]),
     ("gundo-edge", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
     (
