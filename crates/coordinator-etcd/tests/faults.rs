@@ -105,9 +105,10 @@ fn connections_that_fall_silent_are_made_again() {
     let proxy = Proxy::to(&engine.etcd.endpoints()[0]);
     let (caller, other) = (engine.connect_to(vec![proxy.endpoint()]), engine.connect());
     let seen = caller.watch();
-    caller.join(&[1]);
+    let ids = caller.join(&[1]);
     proxy.silence();
-    // The other one's views, which only the watch can bring.
+    // The other one's views, which only the watch can bring. The first is etcd's very next revision.
+    assert!(other.drain(ids[0]));
     let epoch = change(&other, 2);
     seen.every_epoch_until(epoch);
     let epoch = change(&caller, 3);
