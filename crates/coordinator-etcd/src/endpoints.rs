@@ -1,28 +1,29 @@
 //! The members of etcd, each with a connection of its own, and how a request finds one that answers.
 //!
 //! A request goes to the member that answered last. If it fails there it goes to the next one at once; if there is no answer for
-//! [`HEDGE_MS`], to the next one as well, without giving up the first: it may only be slow. The first answer counts. Every request
-//! here may be repeated, so it does no harm if several members do it.
+//! [`HEDGE_MS`], to the next one as well, without giving up the first: it may only be slow. A member that failed is asked again
+//! after a pause. The first answer counts. Every request here may be repeated, so it does no harm if several members do it.
 //!
 //! A connection that broke, or on which a request waited for [`HUNG_MS`], is made again: so a half-open one does not stay.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use etcd_client::{Client, Error, ResponseHeader};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use crate::EtcdSettings;
 use crate::fault::{self, Fault};
-use crate::{EtcdError, EtcdSettings};
 
 /// After this time without an answer the next member is asked too, ms: longer than a commit of a busy etcd takes.
 const HEDGE_MS: u64 = 300;
 
-/// Pause before all members are asked again, ms; it doubles up to [`PAUSE_MS_MAX`].
+/// Pause before a member that failed is asked again, ms; it doubles up to [`PAUSE_MS_MAX`].
 const PAUSE_MS: u64 = 50;
 
 /// Longest pause, ms.
@@ -36,7 +37,7 @@ pub(crate) type Answered<T> = Result<(T, Option<ResponseHeader>), Error>;
 
 /// All members that the settings name.
 pub(crate) struct Endpoints {
-    settings: EtcdSettings,
+    settings: Arc<EtcdSettings>,
     members: Vec<Member>,
     /// The member that answered last.
     preferred: AtomicUsize,
@@ -54,7 +55,12 @@ impl Endpoints {
     pub(crate) fn new(settings: EtcdSettings) -> Self {
         let member = |url: &String| Member { url: url.clone(), client: Mutex::default() };
         let members = settings.endpoints.iter().map(member).collect();
-        Self { settings, members, preferred: AtomicUsize::new(0), cluster: AtomicU64::new(0) }
+        Self {
+            settings: Arc::new(settings),
+            members,
+            preferred: AtomicUsize::new(0),
+            cluster: AtomicU64::new(0),
+        }
     }
 
     /// Sends a request to one member after the other, until one answers or it is too late.
@@ -65,11 +71,18 @@ impl Endpoints {
     {
         let first = self.preferred.load(Ordering::Relaxed);
         let count = self.members.len();
+        let attempt = |at: usize, pause: u64| {
+            let request = &request;
+            async move {
+                sleep(Duration::from_millis(pause)).await;
+                (at, pause, self.attempt(at, deadline, request).await)
+            }
+        };
         let mut attempts = FuturesUnordered::new();
-        let (mut asked, mut pause, mut next_at, mut last) = (0, PAUSE_MS, Instant::now(), None);
+        let (mut asked, mut next_at, mut last) = (0, Instant::now(), None::<Fault>);
         loop {
             tokio::select! {
-                Some((at, result)) = attempts.next(), if !attempts.is_empty() => match result {
+                Some((at, pause, result)) = attempts.next(), if !attempts.is_empty() => match result {
                     Ok(answer) => {
                         self.preferred.store(at, Ordering::Relaxed);
                         return Ok(answer);
@@ -78,17 +91,12 @@ impl Endpoints {
                     Err(fault) => {
                         last = Some(fault);
                         next_at = Instant::now();
-                        if asked == count && attempts.is_empty() {
-                            asked = 0;
-                            next_at += Duration::from_millis(pause);
-                            pause = (pause * 2).min(PAUSE_MS_MAX);
-                        }
+                        let pause = u64::clamp(pause * 2, PAUSE_MS, PAUSE_MS_MAX);
+                        attempts.push(attempt(at, pause));
                     }
                 },
                 () = sleep_until(next_at), if asked < count => {
-                    let at = (first + asked) % count;
-                    let request = &request;
-                    attempts.push(async move { (at, self.attempt(at, deadline, request).await) });
+                    attempts.push(attempt((first + asked) % count, 0));
                     asked += 1;
                     next_at = Instant::now() + Duration::from_millis(HEDGE_MS);
                 }
@@ -136,10 +144,14 @@ impl Endpoints {
         let mut forget = Forget { member: &self.members[at], count, asked: Some(Instant::now()) };
         let answered = timeout_at(deadline, request(client)).await.map_err(|_| Fault::Unanswered)?;
         forget.asked = None;
-        if answered.as_ref().err().is_some_and(fault::is_broken) {
-            forget.now();
-        }
-        let (answer, header) = answered.map_err(|error| Fault::of(&self.members[at].url, &error))?;
+        let (answer, header) = answered.map_err(|error| {
+            let fault = Fault::of(&self.members[at].url, &error);
+            // After a refusal too: the next connection has the password and the certificate as the files have them then.
+            if fault::is_broken(&error) || matches!(fault, Fault::Lasting(_)) {
+                forget.now();
+            }
+            fault
+        })?;
         self.check_cluster(&self.members[at].url, header.as_ref())?;
         Ok(answer)
     }
@@ -162,8 +174,11 @@ impl Endpoints {
         if let Some(client) = there {
             return Ok((count, client));
         }
+        let settings = Arc::clone(&self.settings);
+        // A file system may hang.
+        let options = spawn_blocking(move || settings.options()).await;
         let options =
-            self.settings.options().map_err(|error: EtcdError| Fault::Passing(error.to_string()))?;
+            options.expect("reading files does not panic").map_err(|e| Fault::Passing(e.to_string()))?;
         // Without a user this does not wait for the network.
         let made = Client::connect([&member.url], Some(options)).await;
         let client = made.map_err(|error| Fault::of(&member.url, &error))?;

@@ -147,6 +147,8 @@ impl EtcdCoordinator {
     /// A setting is wrong, or etcd cannot be used.
     pub fn connect(settings: EtcdSettings, rows: Arc<dyn Rows>) -> Result<Self, EtcdError> {
         settings.check()?;
+        // A file that is missing is told without waiting for etcd.
+        settings.options()?;
         let lease_ms = settings.lease_ms;
         let store = Store::new(&settings);
         let (this, from) = Self::start(settings, store, rows)?;
@@ -213,8 +215,6 @@ impl EtcdCoordinator {
 
 async fn begin(settings: &EtcdSettings, store: Store, rows: Arc<dyn Rows>) -> Result<(Core, i64), EtcdError> {
     let deadline = Instant::now() + Duration::from_millis(CONNECT_MS);
-    // Files that are missing and the like, without waiting for etcd.
-    settings.options()?;
     let explained = |fault| EtcdError::of(fault, settings);
     let found = store.claim(&settings.world, deadline).await.map_err(explained)?;
     if let Some(theirs) = found.filter(|found| *found != settings.world) {

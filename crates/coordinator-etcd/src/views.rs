@@ -120,3 +120,56 @@ async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn view(epoch: u64) -> View {
+        View { epoch: Epoch(epoch), ..View::default() }
+    }
+
+    fn watched(views: &Views) -> (Watch, Receiver<u64>) {
+        let (tx, seen) = channel();
+        let sink = move |view: View| {
+            // The test may have ended.
+            let _ = tx.send(view.epoch.0);
+        };
+        (views.watch(Box::new(sink)), seen)
+    }
+
+    /// What has been told, once everything that was said before is done.
+    async fn all(views: &Views, seen: &Receiver<u64>) -> Vec<u64> {
+        let (_watch, present) = watched(views);
+        while present.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        seen.try_iter().collect()
+    }
+
+    #[tokio::test]
+    async fn a_view_waits_for_those_before_it() {
+        let views = Views::start(view(1));
+        let (_watch, seen) = watched(&views);
+        [3, 1, 4].into_iter().for_each(|epoch| views.offer(view(epoch)));
+        assert_eq!(all(&views, &seen).await, [1], "the watch on etcd has yet to bring the second");
+        [2, 3, 2, 4].into_iter().for_each(|epoch| views.offer(view(epoch)));
+        assert_eq!(all(&views, &seen).await, [2, 3, 4], "each once, in order");
+        [3, 7, 7].into_iter().for_each(|epoch| views.jump(view(epoch)));
+        assert_eq!(all(&views, &seen).await, [7]);
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_until_its_view_is_told() {
+        let views = Views::start(view(1));
+        let (_watch, seen) = watched(&views);
+        views.reach(view(2), Instant::now() + Duration::from_secs(60)).await;
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [1, 2]);
+        // The one before does not come.
+        views.reach(view(4), Instant::now()).await;
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [4]);
+    }
+}

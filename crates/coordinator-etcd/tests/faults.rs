@@ -105,11 +105,12 @@ fn connections_that_fall_silent_are_made_again() {
     let proxy = Proxy::to(&engine.etcd.endpoints()[0]);
     let (caller, other) = (engine.connect_to(vec![proxy.endpoint()]), engine.connect());
     let seen = caller.watch();
-    caller.join(&[1]);
+    // The other one's views, which only the watch can bring. Those of the drains are etcd's very next revisions.
+    let ids = other.join(&[1, 2]);
+    seen.every_epoch_until(1);
     proxy.silence();
-    // The other one's views, which only the watch can bring.
-    let epoch = change(&other, 2);
-    seen.every_epoch_until(epoch);
+    assert!(other.drain(ids[0]) && other.drain(ids[1]));
+    seen.every_epoch_until(3);
     let epoch = change(&caller, 3);
     seen.every_epoch_until(epoch);
 }

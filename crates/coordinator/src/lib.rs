@@ -75,7 +75,8 @@ pub trait Coordinator: Send + Sync {
     fn view(&self, reply: Reply<View>);
 
     /// Sends the present view and each later one to the sink: every epoch once, in order. A view is in force before it reaches the
-    /// sink. Ends when the [`Watch`] is dropped; a view in flight may still arrive.
+    /// sink, and reaches it before the call that made the view is answered. Views that a shared store has forgotten while it was out
+    /// of reach, or that it does not bring in time, are left out: epochs still only grow. Ends when the [`Watch`] is dropped; a view in flight may still arrive.
     fn watch(&self, sink: ViewSink) -> Watch;
 }
 

@@ -1,13 +1,13 @@
 //! What the rules need of a store: one versioned record with compare-and-set, and leases.
 //!
-//! It is this small so that a replicated store needs only one call of its own per request. With etcd:
+//! It is this small so that a replicated store needs few calls of its own per request. With etcd (`gundo_coordinator_etcd`):
 //!
 //! | request | etcd |
 //! | --- | --- |
 //! | [`Read`](StoreRequest::Read) | a linearizable range of the record's key; the version is its `mod_revision` |
 //! | [`Swap`](StoreRequest::Swap) | a transaction: if `mod_revision` is the expected one (0: no key), put |
-//! | [`Grant`](StoreRequest::Grant) | a lease whose id is the number, and a key `leases/NUMBER` under it |
-//! | [`Renew`](StoreRequest::Renew) | one keep-alive of the lease |
+//! | [`Grant`](StoreRequest::Grant) | a lease whose id follows from the number (one that is there is kept alive), and a key `leases/NUMBER` under it |
+//! | [`Renew`](StoreRequest::Renew) | one keep-alive of the lease, and a look for the key |
 //! | [`Leases`](StoreRequest::Leases) | a range of the keys `leases/` |
 //!
 //! Views come from a watch on the record's key. Here are the values and a store in memory; time is handed in.
