@@ -24,6 +24,7 @@ scenarios! {
     a_slow_client,
     lost_frames,
     walking_far,
+    the_journal_fails,
     the_journal_refuses,
     the_journal_does_not_know,
     the_journal_hangs,

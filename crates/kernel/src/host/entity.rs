@@ -194,13 +194,12 @@ impl Entity {
         if self.load != load || !self.life.is(Phase::Loading) {
             return cx.core.note_stale();
         }
-        let Ok(loaded) = result else {
+        // An older generation: somebody has read a copy that stayed behind.
+        let present = cx.core.generation.unwrap_or(0);
+        let Some(loaded) = result.ok().filter(|loaded| loaded.generation >= present) else {
+            self.answer_late(cx);
             return self.after_outage(cx, Timer::LoadRetry(self.id));
         };
-        if cx.core.generation.is_some_and(|present| loaded.generation < present) {
-            // Somebody has read a copy that stayed behind.
-            return self.after_outage(cx, Timer::LoadRetry(self.id));
-        }
         self.outages = 0;
         let is_cut = cx.desk.tails.compare(self.id, &loaded);
         let session = self.player.as_ref().filter(|_| is_cut).map(|player| player.session.clone());

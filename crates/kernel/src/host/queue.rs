@@ -206,19 +206,21 @@ impl Queue {
         std::mem::take(&mut self.waiting)
     }
 
+    /// Takes out the work that `goes` names.
+    pub(super) fn take_if(&mut self, goes: impl Fn(&Work) -> bool) -> Vec<Work> {
+        self.held &= !self.waiting.front().is_some_and(&goes);
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) = self.waiting.drain(..).partition(goes);
+        self.waiting = rest;
+        Vec::from(gone)
+    }
+
     /// Takes out the parts of transactions.
     pub(super) fn take_prepares(&mut self) -> Vec<Prepare> {
-        self.held &= !matches!(self.waiting.front(), Some(Work::Prepare(_)));
-        let mut prepares = Vec::new();
-        let mut rest = VecDeque::with_capacity(self.waiting.len());
-        for work in self.waiting.drain(..) {
-            match work {
-                Work::Prepare(prepare) => prepares.push(prepare),
-                other => rest.push_back(other),
-            }
-        }
-        self.waiting = rest;
-        prepares
+        let of = |work| match work {
+            Work::Prepare(prepare) => Some(prepare),
+            _ => None,
+        };
+        self.take_if(|work| matches!(work, Work::Prepare(_))).into_iter().filter_map(of).collect()
     }
 
     pub(super) fn has_prepare(&self) -> bool {

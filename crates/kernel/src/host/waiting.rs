@@ -49,6 +49,28 @@ impl Entity {
         }
     }
 
+    /// It could not be loaded, and will be tried again: refuses the work that has waited for long enough, so that each gets an answer.
+    /// Parts of transactions wait no longer at all, because others are locked meanwhile. A command that was in an append waits on: it
+    /// may have taken effect.
+    pub(super) fn answer_late(&mut self, cx: &mut Cx<'_>) {
+        if cx.core.planted(Planted::WaitsForEver) {
+            return;
+        }
+        let (now, wait_ms) = (cx.core.now.time, cx.core.world().append_wait_ms);
+        for work in self.queue.take_if(|work| match work {
+            Work::Open { since, .. } => since.plus_ms(wait_ms) <= now,
+            Work::Command(c) => c.tries == 0 && c.since.plus_ms(wait_ms) <= now,
+            Work::Prepare(_) | Work::Read(_) => true,
+            Work::Resume(_) | Work::Own(_) => false,
+        }) {
+            cx.core.counters.refused_storage_busy += 1;
+            match work {
+                Work::Prepare(prepare) => self.say_busy(cx, &prepare),
+                work => self.refuse_work(cx, &work, storage_busy()),
+            }
+        }
+    }
+
     /// Its first piece of work has waited long enough: tries it again, and refuses it if there is still no room.
     pub(super) fn on_held_timer(&mut self, cx: &mut Cx<'_>) {
         if self.queue.release() {
