@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::codec::{PARCEL_BYTES_MAX, Parcels};
-use crate::connection::{PATH, Stream, serve, set_up};
+use crate::connection::{CLOSED, PATH, Stream, serve, set_up};
 use crate::counters::one;
 use crate::fabric::Shared;
 use crate::fault::words_of;
@@ -89,11 +89,12 @@ async fn welcome(shared: Arc<Shared>, socket: TcpStream, permit: OwnedSemaphoreP
             std::future::pending::<()>().await;
         }
     };
-    tokio::select! {
-        () = serve(stream, &limits, service) => {}
-        () = closer.closed() => {}
-        () = late => {}
-    }
+    let why = tokio::select! {
+        why = serve(stream, &limits, service) => why,
+        () = closer.closed() => CLOSED.to_owned(),
+        () = late => CLOSED.to_owned(),
+    };
+    closer.end(why);
 }
 
 type Secured = (Box<dyn Stream>, Option<CertificateDer<'static>>);

@@ -75,7 +75,13 @@ fn pack(links: &Links, peer: &PeerState, parcel: Vec<Labelled>) -> Vec<(usize, g
 
 /// Reads what comes by a connection until that ends, and then reports that the link broke.
 pub(crate) async fn read(links: Arc<Links>, mut admitted: Admitted, from: Streaming<Parcel>, patience: Duration) {
-    let why = read_on(&links, &mut admitted, from, patience).await;
+    let closer = Arc::clone(&admitted.closer);
+    let why = tokio::select! {
+        biased;
+        why = read_on(&links, &mut admitted, from, patience) => why,
+        // Also while this node has no room for more: then nobody looks at the connection.
+        why = closer.over() => why,
+    };
     links.broke(&admitted.peer, admitted.link, &why);
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gundo_fabric::{Labelled, Sink};
 use gundo_kernel::Peer;
 use gundo_types::NodeId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::counters::{Counters, one};
@@ -21,19 +21,36 @@ use crate::settings::{FabricLimits, Identity};
 /// Incarnations that may have a link although no view names them: newcomers, and those that do not know yet that they were removed.
 const STRANGERS_MAX: usize = 64;
 
-/// A connection, as those see it who may have to close it.
+/// A connection, as those see it who may have to close it, and those who read from it.
 #[derive(Debug, Default)]
-pub(crate) struct Closer(Notify);
+pub(crate) struct Closer {
+    close: watch::Sender<bool>,
+    /// Why it is over.
+    over: watch::Sender<Option<String>>,
+}
 
 impl Closer {
-    /// The task that has the connection drops it.
+    /// The tasks that have the connection drop it.
     pub(crate) fn close(&self) {
-        self.0.notify_one();
+        self.close.send_replace(true);
     }
 
-    /// Waits for [`close`](Self::close). For one task.
+    /// Waits for [`close`](Self::close).
     pub(crate) async fn closed(&self) {
-        self.0.notified().await;
+        // The sender is in this value.
+        let _ = self.close.subscribe().wait_for(|close| *close).await;
+    }
+
+    /// The connection is over, whether or not everything that came by it was read.
+    pub(crate) fn end(&self, why: String) {
+        self.over.send_replace(Some(why));
+    }
+
+    /// Waits until the connection is over. Returns why.
+    pub(crate) async fn over(&self) -> String {
+        let mut over = self.over.subscribe();
+        // The sender is in this value.
+        over.wait_for(Option::is_some).await.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 }
 
@@ -141,6 +158,7 @@ struct Table {
 pub(crate) struct Admitted {
     pub(crate) peer: Arc<PeerState>,
     pub(crate) link: u64,
+    pub(crate) closer: Arc<Closer>,
     /// Whether the link is up.
     pub(crate) up: watch::Receiver<bool>,
 }
@@ -251,10 +269,10 @@ impl Links {
             return Err(Refused::malformed("the lane is there twice"));
         }
         link.lanes[lane.at()] = Some(Arc::clone(closer));
-        let admitted =
-            Admitted { peer: Arc::clone(&entry.peer), link: hello.link, up: link.up.subscribe() };
+        let (peer, closer, up) =
+            (Arc::clone(&entry.peer), Arc::clone(closer), link.up.subscribe());
         self.bring_up(entry);
-        Ok(admitted)
+        Ok(Admitted { peer, link: hello.link, closer, up })
     }
 
     fn may_dial(&self, table: &Table, hello: &Hello) -> Result<(), Refused> {
@@ -292,9 +310,9 @@ impl Links {
         let entry = table.peers.get_mut(&peer.node).filter(|entry| Arc::ptr_eq(&entry.peer, peer))?;
         self.end_link(entry, "this node has dialled again");
         let up = watch::Sender::new(false);
-        let admitted = Lane::ALL.map(|_| {
+        let admitted = closers.clone().map(|closer| {
             let (peer, up) = (Arc::clone(peer), up.subscribe());
-            Admitted { peer, link: number, up }
+            Admitted { peer, link: number, closer, up }
         });
         entry.link = Some(Link { number, lanes: closers.map(Some), up });
         self.bring_up(entry);

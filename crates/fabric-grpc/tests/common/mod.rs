@@ -127,6 +127,19 @@ impl Process {
     }
 }
 
+/// Nodes 1 and 2 with these settings, and what they send with. Node 2 dials node 1, at the address that `way` gives.
+pub(crate) fn pair(
+    (one, two): (Settings, Settings),
+    way: impl FnOnce(SocketAddr) -> SocketAddr,
+) -> ([Process; 2], [Box<dyn Fabric>; 2]) {
+    let (one, of_one) = Process::start(one, 11);
+    let (two, of_two) = Process::start(two, 12);
+    let view = [one.at(1, way(one.fabric.address())), two.at(2, two.fabric.address())];
+    one.fabric.set_peers(&view);
+    two.fabric.set_peers(&view);
+    ([one, two], [of_one, of_two])
+}
+
 /// The nodes of a world on loopback. Each reaches each other one by a proxy for the two.
 #[derive(Default)]
 pub(crate) struct Loopback {
