@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use gundo_types::NodeId;
 use gundo_wire::fabric::Parcel;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{Request, Streaming};
@@ -20,6 +21,9 @@ use crate::links::{Closer, Links, PeerState};
 
 /// A link that lived for so long was sound: the next attempt comes at once.
 const SOUND: Duration = Duration::from_secs(1);
+
+/// Bytes that HTTP/2 begins with: a few settings.
+const FIRST_BYTES: usize = 1 << 10;
 
 /// A connection that was dialled: it ends with this value.
 struct Dialled {
@@ -146,8 +150,14 @@ async fn connect(shared: &Shared, address: &str, node: NodeId) -> Result<Box<dyn
     set_up(&socket).map_err(|error| error.to_string())?;
     let Some(tls) = &shared.tls else { return Ok(Box::new(socket)) };
     let (config, name) = tls.client(node);
-    let stream = TlsConnector::from(config).connect(name, socket).await;
-    Ok(Box::new(stream.map_err(|error| words_of(&error))?))
+    let stream = TlsConnector::from(config).connect(name, socket).await.map_err(|error| words_of(&error))?;
+    // The other side says first whether it takes this node's certificate: before it has read anything that could break the connection.
+    let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
+    let first = stream.fill_buf().await.map_err(|error| words_of(&error))?;
+    if first.is_empty() {
+        return Err("it closed the connection after the TLS handshake".to_owned());
+    }
+    Ok(Box::new(stream))
 }
 
 /// Asks a node whether it would take this one.

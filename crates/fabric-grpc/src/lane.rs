@@ -126,9 +126,8 @@ async fn read_on(
 
 /// Whether gRPC's framing, or our decoder, found what a sound peer does not send.
 fn is_nonsense(status: &Status) -> bool {
-    use tonic::Code::{InvalidArgument, OutOfRange, Unimplemented};
-    // A peer that closes for this reason is not the one that is wrong.
-    matches!(status.code(), InvalidArgument | OutOfRange | Unimplemented)
+    use tonic::Code::{Internal, InvalidArgument, OutOfRange, Unimplemented};
+    matches!(status.code(), Internal | InvalidArgument | OutOfRange | Unimplemented)
 }
 
 fn unpack(links: &Links, parcel: Parcel, messages: &mut Vec<Labelled>) -> Result<(), String> {

@@ -119,6 +119,7 @@ fn hole(tear: impl FnOnce(&Proxy), mend: impl FnOnce(&Proxy)) {
         let heard = until_broken(process);
         let [Input::LinkBroken { peer: node, incarnation }] = &heard[..] else { panic!("{heard:?}") };
         assert_eq!((*node, *incarnation), peer);
+        assert_eq!(process.fabric.counts().malformed, 0);
     }
     mend(&proxy);
     both_up(&processes);
