@@ -122,6 +122,8 @@ impl App {
         let done = match &cli.command {
             None => serve::serve(self.name, &cli.serve, self.page, &*self.rules),
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
+            #[cfg(feature = "cluster")]
+            Some(Command::Certs(args)) => crate::certs::run(args),
             Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),
             Some(Command::Backup { to, data }) => journal::backup(&data.data, to),

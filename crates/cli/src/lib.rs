@@ -10,6 +10,8 @@
 
 mod app;
 mod bots;
+#[cfg(feature = "cluster")]
+mod certs;
 mod cli;
 mod config;
 mod journal;

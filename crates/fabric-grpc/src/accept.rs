@@ -50,6 +50,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             Ok((socket, _)) => socket,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection of another node; trying again");
+                // The same call would fail at once.
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
@@ -133,7 +134,9 @@ impl tonic::server::StreamingService<Parcel> for Lane {
 
     fn call(&mut self, request: Request<Streaming<Parcel>>) -> Self::Future {
         let accepted = Arc::clone(&self.0);
-        Box::pin(async move { take(&accepted, request.into_inner()).await.map(|leaving| Response::new(Results(leaving))) })
+        Box::pin(async move {
+            take(&accepted, request.into_inner()).await.map(|leaving| Response::new(Results(leaving)))
+        })
     }
 }
 
@@ -178,7 +181,11 @@ async fn take(accepted: &Arc<Accepted>, mut from: Streaming<Parcel>) -> Result<L
 enum Verdict {
     /// It only asked, and would be taken.
     Would(Parcel),
-    Lane { leaving: Leaving, links: Arc<crate::links::Links>, admitted: crate::links::Admitted },
+    Lane {
+        leaving: Leaving,
+        links: Arc<crate::links::Links>,
+        admitted: crate::links::Admitted,
+    },
 }
 
 /// Whether a node of this world may have this connection.
@@ -219,6 +226,7 @@ fn judge(accepted: &Accepted, hello: Hello) -> Result<Verdict, Refused> {
 fn linger(accepted: &Accepted) {
     let closer = Arc::clone(&accepted.closer);
     tokio::spawn(async move {
+        // The word needs time to arrive.
         tokio::time::sleep(REFUSED_LINGER).await;
         closer.close();
     });

@@ -78,7 +78,8 @@ pub fn make_node(directory: &Path, node: NodeId, days: u32) -> Result<TlsFiles, 
     let mut params = CertificateParams::new(vec![name_of(node)])?;
     params.distinguished_name = named(&format!("Gundo node {}", node.0));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     (params.not_before, params.not_after) = validity(days);
     let signed = params.signed_by(&keys, &authority)?;

@@ -113,7 +113,8 @@ mod tests {
 
     fn messages(count: u64, bytes: usize) -> Vec<(usize, PeerMessage)> {
         let each = |number| {
-            let (label, peer) = if number % 2 == 0 { must(1, 2, number) } else { frames(1, 2, number, bytes) };
+            let (label, peer) =
+                if number % 2 == 0 { must(1, 2, number) } else { frames(1, 2, number, bytes) };
             let message = peer.to_message(&label);
             (message.measure().expect("it is small"), message)
         };
@@ -151,6 +152,9 @@ mod tests {
         assert!(read(Bytes::from_static(&[0xff; 7])).is_err());
         let many = Parcel { messages: vec![Bytes::new(); PARCEL_MESSAGES_MAX + 1], ..Parcel::default() };
         assert!(read(many.encode_to_vec().into()).is_err());
-        assert!(matches!(Peer::decode(Bytes::new()), Ok((_, Peer::Later))), "an empty one is for later versions");
+        assert!(
+            matches!(Peer::decode(Bytes::new()), Ok((_, Peer::Later))),
+            "an empty one is for later versions"
+        );
     }
 }

@@ -55,13 +55,18 @@ pub(crate) async fn keep(shared: Arc<Shared>, links: Arc<Links>, peer: Arc<PeerS
                 on_fault(&shared, &links, &peer, &address, &fault);
             }
         }
+        // A peer that is away is not asked all the time.
         tokio::time::sleep(jittered(pause)).await;
     }
 }
 
 fn on_fault(shared: &Shared, links: &Links, peer: &Arc<PeerState>, address: &str, fault: &DialFault) {
     let counters = &shared.counters;
-    one(if matches!(fault, DialFault::Refused(_)) { &counters.refused_by_peer } else { &counters.dials_failed });
+    one(if matches!(fault, DialFault::Refused(_)) {
+        &counters.refused_by_peer
+    } else {
+        &counters.dials_failed
+    });
     // Said when it begins, not for every attempt.
     if links.note(peer, &fault.to_string()) {
         let (node, peer, incarnation) = (shared.me.node.0, peer.node.0, peer.incarnation);
@@ -78,7 +83,12 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 /// Dials, and returns when the link that came of it is over.
-async fn link(shared: &Arc<Shared>, links: &Arc<Links>, peer: &Arc<PeerState>, address: &str) -> Result<(), DialFault> {
+async fn link(
+    shared: &Arc<Shared>,
+    links: &Arc<Links>,
+    peer: &Arc<PeerState>,
+    address: &str,
+) -> Result<(), DialFault> {
     let mut number = [0; 8];
     getrandom::fill(&mut number).map_err(|error| DialFault::Unreachable(error.to_string()))?;
     let number = u64::from_le_bytes(number);

@@ -95,12 +95,15 @@ fn of_tls(error: &rustls::Error) -> Option<String> {
         }
         rustls::Error::AlertReceived(
             AlertDescription::UnknownCA | AlertDescription::DecryptError | AlertDescription::BadCertificate,
-        ) => "it refuses this node's certificate: another authority than that of its world has signed it".into(),
+        ) => "it refuses this node's certificate: another authority than that of its world has signed it"
+            .into(),
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "it wants a certificate of this node".into()
         }
         rustls::Error::AlertReceived(alert) => format!("it ends TLS: {alert:?}"),
-        rustls::Error::InvalidMessage(_) => "it does not speak TLS: one of the two has no certificates".into(),
+        rustls::Error::InvalidMessage(_) => {
+            "it does not speak TLS: one of the two has no certificates".into()
+        }
         _ => return None,
     })
 }

@@ -97,7 +97,13 @@ pub(crate) struct Hello {
 }
 
 /// What this node says.
-pub(crate) fn say(me: &Identity, incarnation: u64, to: (NodeId, u64), link: u64, lane: Option<Lane>) -> wire::Parcel {
+pub(crate) fn say(
+    me: &Identity,
+    incarnation: u64,
+    to: (NodeId, u64),
+    link: u64,
+    lane: Option<Lane>,
+) -> wire::Parcel {
     let hello = wire::Hello {
         oldest: me.protocol.0,
         newest: me.protocol.1,
@@ -136,7 +142,9 @@ pub(crate) fn read(me: &Identity, said: wire::Hello) -> Result<Hello, Refused> {
     }
     same_world(me, &said)?;
     let number = |number: u32, what| {
-        u16::try_from(number).map(NodeId).map_err(|_| Refused::malformed(format_args!("{what} is out of range")))
+        u16::try_from(number)
+            .map(NodeId)
+            .map_err(|_| Refused::malformed(format_args!("{what} is out of range")))
     };
     let (node, to) = (number(said.node, "its node")?, number(said.to_node, "the node it wants")?);
     let lane = match said.lane {
@@ -167,8 +175,11 @@ fn same_world(me: &Identity, said: &wire::Hello) -> Result<(), Refused> {
         return Err(Refused::new("other_cell", text));
     }
     if said.game != me.game {
-        let text =
-            format!("node {it} runs the game {:?}, and node {mine} the game {:?}", clean(&said.game), me.game);
+        let text = format!(
+            "node {it} runs the game {:?}, and node {mine} the game {:?}",
+            clean(&said.game),
+            me.game
+        );
         return Err(Refused::new("other_game", text));
     }
     if said.settings.len() > SETTINGS_MAX {

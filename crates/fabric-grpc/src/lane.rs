@@ -27,7 +27,13 @@ pub(crate) struct Leaving {
 
 impl Leaving {
     /// A hello, and what follows once the link is up.
-    pub(crate) fn new(hello: Parcel, links: &Arc<Links>, peer: &Arc<PeerState>, link: u64, lane: Lane) -> Self {
+    pub(crate) fn new(
+        hello: Parcel,
+        links: &Arc<Links>,
+        peer: &Arc<PeerState>,
+        link: u64,
+        lane: Lane,
+    ) -> Self {
         Self { word: Some(hello), messages: Some((Arc::clone(links), Arc::clone(peer), link, lane)) }
     }
 
@@ -61,7 +67,11 @@ impl Stream for Leaving {
 }
 
 /// Messages as the schema has them, with their lengths. What is too large is left out.
-fn pack(links: &Links, peer: &PeerState, parcel: Vec<Labelled>) -> Vec<(usize, gundo_wire::peer::PeerMessage)> {
+fn pack(
+    links: &Links,
+    peer: &PeerState,
+    parcel: Vec<Labelled>,
+) -> Vec<(usize, gundo_wire::peer::PeerMessage)> {
     let mut packed = Vec::with_capacity(parcel.len());
     for (label, message) in parcel {
         let wire = message.to_message(&label);
@@ -74,7 +84,12 @@ fn pack(links: &Links, peer: &PeerState, parcel: Vec<Labelled>) -> Vec<(usize, g
 }
 
 /// Reads what comes by a connection until that ends, and then reports that the link broke.
-pub(crate) async fn read(links: Arc<Links>, mut admitted: Admitted, from: Streaming<Parcel>, patience: Duration) {
+pub(crate) async fn read(
+    links: Arc<Links>,
+    mut admitted: Admitted,
+    from: Streaming<Parcel>,
+    patience: Duration,
+) {
     let closer = Arc::clone(&admitted.closer);
     let why = tokio::select! {
         biased;

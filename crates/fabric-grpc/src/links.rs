@@ -264,13 +264,13 @@ impl Links {
             self.end_link(entry, "the peer has dialled again");
         }
         let up = || watch::Sender::new(false);
-        let link = entry.link.get_or_insert_with(|| Link { number: hello.link, lanes: [None, None], up: up() });
+        let link =
+            entry.link.get_or_insert_with(|| Link { number: hello.link, lanes: [None, None], up: up() });
         if link.lanes[lane.at()].is_some() {
             return Err(Refused::malformed("the lane is there twice"));
         }
         link.lanes[lane.at()] = Some(Arc::clone(closer));
-        let (peer, closer, up) =
-            (Arc::clone(&entry.peer), Arc::clone(closer), link.up.subscribe());
+        let (peer, closer, up) = (Arc::clone(&entry.peer), Arc::clone(closer), link.up.subscribe());
         self.bring_up(entry);
         Ok(Admitted { peer, link: hello.link, closer, up })
     }
@@ -331,14 +331,20 @@ impl Links {
         }
         link.up.send_replace(true);
         one(&self.counters.links_up);
-        tracing::debug!(node = self.me.node.0, peer = entry.peer.node.0, incarnation = entry.peer.incarnation, "link up");
+        tracing::debug!(
+            node = self.me.node.0,
+            peer = entry.peer.node.0,
+            incarnation = entry.peer.incarnation,
+            "link up"
+        );
     }
 
     /// A connection of a link is gone.
     pub(crate) fn broke(&self, peer: &PeerState, link: u64, why: &str) {
         let mut table = self.table();
         let Some(entry) = table.peers.get_mut(&peer.node) else { return };
-        if entry.peer.incarnation != peer.incarnation || entry.link.as_ref().is_none_or(|l| l.number != link) {
+        if entry.peer.incarnation != peer.incarnation || entry.link.as_ref().is_none_or(|l| l.number != link)
+        {
             return;
         }
         self.end_link(entry, why);
@@ -369,7 +375,8 @@ impl Links {
     pub(crate) fn overflowed(&self, peer: &Arc<PeerState>) {
         one(&self.counters.links_full);
         let mut table = self.table();
-        let Some(entry) = table.peers.get_mut(&peer.node).filter(|entry| Arc::ptr_eq(&entry.peer, peer)) else {
+        let Some(entry) = table.peers.get_mut(&peer.node).filter(|entry| Arc::ptr_eq(&entry.peer, peer))
+        else {
             return;
         };
         if entry.link.as_ref().is_some_and(|link| *link.up.borrow()) {
@@ -391,7 +398,8 @@ impl Links {
     /// Notes why a peer cannot be reached. Returns whether that is news.
     pub(crate) fn note(&self, peer: &Arc<PeerState>, trouble: &str) -> bool {
         let mut table = self.table();
-        let Some(entry) = table.peers.get_mut(&peer.node).filter(|entry| Arc::ptr_eq(&entry.peer, peer)) else {
+        let Some(entry) = table.peers.get_mut(&peer.node).filter(|entry| Arc::ptr_eq(&entry.peer, peer))
+        else {
             return false;
         };
         let before = entry.trouble.replace(trouble.to_owned());

@@ -36,7 +36,9 @@ fn copy(from: &Path, to: &Path, names: &[(&str, &str)]) {
 /// What node 2 says when it cannot reach node 1 with these certificates, and what node 1 sends.
 fn trouble(one: Option<&Path>, two: Option<&Path>) -> String {
     let ([one, two], _handles) = pair((settings(1, one), settings(2, two)), |address| address);
-    until("it does not reach the other", || two.fabric.counts().dials_failed + two.fabric.counts().refused_by_peer > 1);
+    until("it does not reach the other", || {
+        two.fabric.counts().dials_failed + two.fabric.counts().refused_by_peer > 1
+    });
     assert!(!one.is_up(2) && one.heard.take().is_empty() && two.heard.take().is_empty());
     two.trouble(1)
 }
@@ -66,7 +68,8 @@ fn a_foreign_certificate_is_refused_in_words() {
     // Node 2 trusts node 1, and shows a certificate that node 1 does not know.
     let mixed = tempdir().expect("a directory");
     copy(ours.path(), mixed.path(), &[("authority.pem", "authority.pem")]);
-    let both = [ours.path(), theirs.path()].map(|path| fs::read(path.join("authority.pem")).expect("it is there"));
+    let both =
+        [ours.path(), theirs.path()].map(|path| fs::read(path.join("authority.pem")).expect("it is there"));
     fs::write(mixed.path().join("authority.pem"), both.concat()).expect("it is written");
     copy(theirs.path(), mixed.path(), &[("node-2.pem", "node-2.pem"), ("node-2-key.pem", "node-2-key.pem")]);
     let said = trouble(Some(ours.path()), Some(mixed.path()));
@@ -79,7 +82,9 @@ fn a_certificate_is_good_for_its_node_only() {
     let node_3 = certs::make_node(world.path(), NodeId(3), 30).expect("it is made");
     let mut two = settings(2, Some(world.path()));
     two.tls = Some(node_3.clone());
-    let Err(FabricFault::Certificates(fault)) = GrpcFabric::start(two) else { panic!("it is another node's") };
+    let Err(FabricFault::Certificates(fault)) = GrpcFabric::start(two) else {
+        panic!("it is another node's")
+    };
     assert!(fault.to_string().contains("that of another node"), "{fault}");
     // Node 3 has a certificate, and says that it is node 2.
     let mut three = settings(3, Some(world.path()));
@@ -113,14 +118,23 @@ fn an_expired_certificate_is_told_at_the_start() {
     until("it has expired", || match GrpcFabric::start(settings(1, Some(world.path()))) {
         Ok(_) => false,
         Err(fault) => {
-            assert!(fault.to_string().contains("node-1.pem is not usable: peers of node 1 would say: its certificate has expired"), "{fault}");
+            assert!(
+                fault.to_string().contains(
+                    "node-1.pem is not usable: peers of node 1 would say: its certificate has expired"
+                ),
+                "{fault}"
+            );
             true
         }
     });
-    for (file, contents) in [("node-1.pem", ""), ("node-1.pem", "x"), ("node-1-key.pem", ""), ("authority.pem", "")] {
+    for (file, contents) in
+        [("node-1.pem", ""), ("node-1.pem", "x"), ("node-1-key.pem", ""), ("authority.pem", "")]
+    {
         let world = self::world();
         fs::write(world.path().join(file), contents).expect("it is written");
-        let Err(fault) = GrpcFabric::start(settings(1, Some(world.path()))) else { panic!("{file} is broken") };
+        let Err(fault) = GrpcFabric::start(settings(1, Some(world.path()))) else {
+            panic!("{file} is broken")
+        };
         assert!(fault.to_string().contains(file), "{fault}");
     }
     let world = self::world();

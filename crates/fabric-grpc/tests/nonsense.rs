@@ -203,7 +203,9 @@ fn what_is_no_hello_is_refused() {
 fn bytes_of_any_kind_are_survived_by_the_listener() {
     let (one, _of_one) = Process::start(settings(1, None), 11);
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    for bytes in [&[0xff; 500][..], b"GET / HTTP/1.1\r\n\r\n", &preface[..9], &[preface, &[0xff; 99][..]].concat()] {
+    for bytes in
+        [&[0xff; 500][..], b"GET / HTTP/1.1\r\n\r\n", &preface[..9], &[preface, &[0xff; 99][..]].concat()]
+    {
         let mut stream = TcpStream::connect(one.fabric.address()).expect("it listens");
         stream.write_all(bytes).expect("it is open");
         let _ = stream.shutdown(Shutdown::Write);
@@ -221,7 +223,13 @@ fn bytes_of_any_kind_are_survived_by_the_side_that_dials() {
     two.fabric.set_peers(&[PeerAddress { node: NodeId(1), incarnation: 11, address }]);
     // SETTINGS, and an answer that is none.
     let http2 = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    for answer in [&[0xff; 500][..], b"HTTP/1.1 400 Bad Request\r\n\r\n", &http2, &[&http2[..], &[0xff; 90]].concat(), b""] {
+    for answer in [
+        &[0xff; 500][..],
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        &http2,
+        &[&http2[..], &[0xff; 90]].concat(),
+        b"",
+    ] {
         let before = two.fabric.counts().dials_failed;
         let (mut stream, _) = listener.accept().expect("it dials");
         let _ = stream.write_all(answer);

@@ -63,9 +63,12 @@ fn a_node_that_would_be_taken_hears_so_before_it_joins() {
     let address = one.fabric.address().to_string();
     two.ask(ONE, &address).expect("it would be taken");
     two.ask(NodeId(0), &address).expect("whoever it is");
-    let Err(DialFault::Refused(refused)) = two.ask(NodeId(3), &address) else { panic!("node 3 is not there") };
+    let Err(DialFault::Refused(refused)) = two.ask(NodeId(3), &address) else {
+        panic!("node 3 is not there")
+    };
     assert_eq!(refused.code, "not_here");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     assert!(matches!(two.ask(ONE, &nobody.to_string()), Err(DialFault::Unreachable(_))));
 }
 
@@ -98,7 +101,8 @@ fn each_node_number_has_one_process() {
 fn a_node_that_has_not_joined_yet_is_reached_later() {
     let late = GrpcFabric::start(settings(1, None)).expect("it listens");
     let (two, _of_two) = Process::start(settings(2, None), 12);
-    let at = gundo_fabric_grpc::PeerAddress { node: ONE, incarnation: 11, address: late.address().to_string() };
+    let at =
+        gundo_fabric_grpc::PeerAddress { node: ONE, incarnation: 11, address: late.address().to_string() };
     two.fabric.set_peers(&[at]);
     until("it is refused", || two.trouble(1).contains("not_joined"));
     let heard = Arc::new(common::Heard::default());
@@ -169,8 +173,20 @@ fn a_slow_reader_fills_no_memory() {
             break;
         }
     }
-    assert!(matches!(broken[..], [Input::LinkBroken { peer: TWO, incarnation: 12 }]), "{} / {}", one.trouble(2), two.trouble(1));
-    assert_eq!(one.fabric.counts().links_full, 1, "{} {} {:?}", one.trouble(2), two.trouble(1), one.fabric.counts());
+    assert!(
+        matches!(broken[..], [Input::LinkBroken { peer: TWO, incarnation: 12 }]),
+        "{} / {}",
+        one.trouble(2),
+        two.trouble(1)
+    );
+    assert_eq!(
+        one.fabric.counts().links_full,
+        1,
+        "{} {} {:?}",
+        one.trouble(2),
+        two.trouble(1),
+        one.fabric.counts()
+    );
     // The other end is told by its connections, although its inbox is full.
     assert!(matches!(until_broken(two).last(), Some(Input::LinkBroken { peer: ONE, incarnation: 11 })));
     two.heard.full.store(false, Ordering::Release);
@@ -182,7 +198,8 @@ fn what_has_no_room_without_a_link_is_lost_for_good() {
     let mut small = settings(1, None);
     small.limits.messages_bytes_max = 100_000;
     let (one, mut of_one) = Process::start(small, 11);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let at = gundo_fabric_grpc::PeerAddress { node: TWO, incarnation: 5, address: nobody.to_string() };
     one.fabric.set_peers(&[at]);
     for number in 1..=10_000 {

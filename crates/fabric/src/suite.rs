@@ -71,7 +71,8 @@ pub fn must(from: u64, to: u64, number: u64) -> (Label, Peer) {
 /// A bundle of frames of about so many bytes.
 pub fn frames(from: u64, to: u64, number: u64, bytes: usize) -> (Label, Peer) {
     let enter = Enter { kind: 1, id: number, public: vec![7; bytes].into(), ..Enter::default() };
-    let frame = Frame { publisher: 1, tick: number as u32, enter: vec![enter], keyframe: true, ..Frame::default() };
+    let frame =
+        Frame { publisher: 1, tick: number as u32, enter: vec![enter], keyframe: true, ..Frame::default() };
     let roster = ServerMessage { frames: vec![frame], ..ServerMessage::default() }.encode_to_vec().into();
     let chunk = Some(wire::Chunk { island: 0, x: 0, y: 0 });
     let frames = vec![wire::ChunkFrame { chunk, roster, ..wire::ChunkFrame::default() }];
@@ -96,6 +97,7 @@ fn until<S: Site>(site: &mut S, node: NodeId, got: &mut Vec<Input>, enough: impl
             return;
         }
         assert!(Instant::now() < end, "{node} waits for what does not come; it got {} inputs", got.len());
+        // It looks again, until the end of all patience.
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -245,6 +247,7 @@ pub fn frames_are_bounded_and_what_must_arrive_is_kept(mut site: impl Site) {
         send(&mut *one, TWO, [frames(11, 12, number, 10)]);
         got.append(&mut site.take(TWO));
         assert!(Instant::now() < end, "new frames come again");
+        // It looks again, until the end of all patience.
         std::thread::sleep(Duration::from_millis(1));
     }
     let came = bundles(&got);

@@ -25,6 +25,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + LONG;
     while !is_so() {
         assert!(Instant::now() < end, "it never happens: {what}");
+        // It looks again, until the end of all patience.
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -187,7 +188,8 @@ impl Site for Loopback {
             let mut view = Vec::new();
             for (to, _) in &there {
                 let peer = &self.nodes[to];
-                let proxy = self.proxies.entry((*from, *to)).or_insert_with(|| Proxy::start(peer.fabric.address()));
+                let proxy =
+                    self.proxies.entry((*from, *to)).or_insert_with(|| Proxy::start(peer.fabric.address()));
                 view.push(peer.at(to.0, proxy.address));
             }
             process.fabric.set_peers(&view);
