@@ -157,3 +157,41 @@ fn certificates_change_while_nodes_run() {
     copy(ours.path(), late.path(), &names);
     both_up(&processes);
 }
+
+/// A process with node 3's certificate says that it is node 2.
+#[test]
+fn who_says_to_be_another_node_is_refused() {
+    use common::rude::{PATH, Rude, hello, parcel_of, say};
+    use gundo_wire::Message;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    let world = world();
+    let files = certs::make_node(world.path(), NodeId(3), 30).expect("it is made");
+    let (one, _of_one) = Process::start(settings(1, Some(world.path())), 11);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&files.authority).expect("it is made")).expect("an authority");
+    let own = CertificateDer::from_pem_file(&files.certificate).expect("it is made");
+    let key = PrivateKeyDer::from_pem_file(&files.key).expect("it is made");
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![own], key)
+        .expect("they fit");
+    let (connector, address) =
+        (tokio_rustls::TlsConnector::from(std::sync::Arc::new(config)), one.fabric.address());
+    for (node, code) in [(2, Some("wrong_certificate")), (3, None)] {
+        let (sender, bytes) = tokio::sync::mpsc::unbounded_channel();
+        // It only asks.
+        let asks = gundo_wire::fabric::Hello { node, incarnation: 0, lane: 0, to_incarnation: 0, ..hello(1) };
+        sender.send(parcel_of(asks)).expect("it is open");
+        let answer = Rude::new().runtime.block_on(async {
+            let socket = tokio::net::TcpStream::connect(address).await.expect("it listens");
+            let name = ServerName::try_from("node-1.gundo").expect("a name");
+            say(connector.connect(name, socket).await.expect("TLS"), PATH, bytes).await
+        });
+        let parcel = gundo_wire::fabric::Parcel::decode(&answer[5..]).expect("a parcel");
+        assert_eq!(parcel.refused.map(|refused| refused.code).as_deref(), code);
+    }
+}

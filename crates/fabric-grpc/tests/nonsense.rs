@@ -2,120 +2,17 @@
 
 mod common;
 
-use std::future::poll_fn;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
-use bytes::Bytes;
+use common::rude::{PATH, Rude, framed, hello, messages, parcel_of};
 use common::{Process, settings, until};
 use gundo_fabric::suite::must;
 use gundo_fabric_grpc::PeerAddress;
 use gundo_kernel::Input;
 use gundo_types::NodeId;
-use gundo_wire::fabric::{Hello, Parcel};
-use hyper::body::{Body, Frame};
+use gundo_wire::fabric::Hello;
 use prost::Message;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// A peer by hand: HTTP/2 is sound, and the bytes in it are what a test wants.
-struct Rude {
-    runtime: Runtime,
-    lanes: Vec<UnboundedSender<Vec<u8>>>,
-}
-
-fn hello(lane: u32) -> Hello {
-    let me = common::identity(2);
-    Hello {
-        oldest: 1,
-        newest: 1,
-        world: me.world,
-        game: me.game,
-        settings: me.settings,
-        node: 2,
-        incarnation: 12,
-        to_node: 1,
-        to_incarnation: 11,
-        link: 77,
-        lane,
-        ..Hello::default()
-    }
-}
-
-/// As gRPC frames it.
-fn framed(message: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0];
-    bytes.extend((message.len() as u32).to_be_bytes());
-    bytes.extend(message);
-    bytes
-}
-
-fn parcel_of(hello: Hello) -> Vec<u8> {
-    framed(&Parcel { hello: Some(hello), ..Parcel::default() }.encode_to_vec())
-}
-
-fn messages(all: Vec<Vec<u8>>) -> Vec<u8> {
-    let messages = all.into_iter().map(Into::into).collect();
-    framed(&Parcel { messages, ..Parcel::default() }.encode_to_vec())
-}
-
-/// The body of a call: what a test sends.
-struct Sent(UnboundedReceiver<Vec<u8>>);
-
-impl Body for Sent {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes.into()))))
-    }
-}
-
-impl Rude {
-    fn new() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
-        Self { runtime, lanes: Vec::new() }
-    }
-
-    /// Opens a connection, and sends these bytes as the body of a call.
-    fn call(&mut self, to: SocketAddr, path: &'static str, first: Vec<u8>) {
-        use hyper_util::rt::{TokioExecutor, TokioIo};
-        let (sender, bytes) = unbounded_channel();
-        sender.send(first).expect("it is open");
-        self.lanes.push(sender);
-        self.runtime.spawn(async move {
-            let socket = tokio::net::TcpStream::connect(to).await.expect("it listens");
-            let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-            let (mut calls, connection) = builder.handshake(TokioIo::new(socket)).await.expect("HTTP/2");
-            tokio::spawn(connection);
-            let body = Sent(bytes);
-            let request = http::Request::post(path)
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .body(tonic::body::Body::new(body))
-                .expect("a request");
-            let Ok(answer) = calls.send_request(request).await else { return };
-            // Read what comes, as long as something comes.
-            let mut body = answer.into_body();
-            while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
-        });
-    }
-
-    /// Both lanes of a sound link.
-    fn link(&mut self, one: &Process) {
-        for lane in [1, 2] {
-            self.call(one.fabric.address(), PATH, parcel_of(hello(lane)));
-        }
-        until("the link is up", || one.is_up(2));
-    }
-}
-
-const PATH: &str = "http://gundo/gundo.fabric.v1.Fabric/Lane";
 
 fn sound(number: u64) -> Vec<u8> {
     let (label, message) = must(12, 11, number);

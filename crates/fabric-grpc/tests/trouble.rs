@@ -269,3 +269,26 @@ fn who_says_nothing_is_sent_away() {
     two.fabric.set_peers(&[one.at(1, one.fabric.address())]);
     until("others are served", || two.is_up(1));
 }
+
+/// Frames may come before what was sent before them, so they do not say what that was: it would be asked for.
+#[test]
+fn labels_of_frames_do_not_say_what_was_before_them() {
+    let (processes, [mut of_one, _of_two]) = pair((settings(1, None), settings(2, None)), |address| address);
+    both_up(&processes);
+    let (mut label, bundle) = frames(11, 12, 1, 10);
+    label.after = 7;
+    of_one.push(TWO, label, bundle);
+    of_one.push(TWO, label, Peer::Sent { number: 1, rosters: Vec::new() });
+    of_one.push(TWO, label, Peer::Heard { again: false });
+    of_one.flush();
+    let mut came = Vec::new();
+    until("all three arrive", || {
+        came.append(&mut processes[1].heard.take());
+        came.len() == 3
+    });
+    for input in came {
+        let Input::Peer { label, message, .. } = input else { panic!("{input:?}") };
+        let after = if matches!(message, Peer::Heard { .. }) { 7 } else { 0 };
+        assert_eq!((label.from, label.to, label.after), (11, 12, after), "{message:?}");
+    }
+}

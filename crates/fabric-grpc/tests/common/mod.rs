@@ -1,6 +1,8 @@
 //! Nodes of one world on loopback, a proxy between them, and what they hear.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod rude;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
