@@ -136,6 +136,8 @@ impl App {
             #[cfg(feature = "cluster")]
             Some(Command::Cluster(command)) => crate::cluster::cluster(command, self.prefix),
             Some(Command::Bots(args)) => bots::run(args, &*self.mind),
+            #[cfg(feature = "cluster")]
+            Some(Command::Certs(args)) => crate::certs::run(args),
             Some(Command::Schema) => schema::run(&*self.rules),
             Some(Command::Nodes(command)) => nodes::run(command),
             Some(Command::Backup { to, data }) => journal::backup(&data.data, to),

@@ -48,6 +48,9 @@ pub(crate) enum Command {
     #[cfg(feature = "cluster")]
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Make the certificates by which the nodes of a cluster know each other
+    #[cfg(feature = "cluster")]
+    Certs(crate::certs::CertsArgs),
     /// Print the messages of this game, for clients: a .proto file
     Schema,
     /// Copy the whole world, also while its server runs

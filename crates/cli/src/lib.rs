@@ -12,6 +12,8 @@
 
 mod app;
 mod bots;
+#[cfg(feature = "cluster")]
+mod certs;
 mod cli;
 mod cluster;
 mod config;

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::codec::{PARCEL_BYTES_MAX, Parcels};
-use crate::connection::{PATH, Stream, serve, set_up};
+use crate::connection::{CLOSED, PATH, Stream, serve, set_up};
 use crate::counters::one;
 use crate::fabric::Shared;
 use crate::fault::words_of;
@@ -50,6 +50,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             Ok((socket, _)) => socket,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection of another node; trying again");
+                // The same call would fail at once.
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
@@ -89,11 +90,12 @@ async fn welcome(shared: Arc<Shared>, socket: TcpStream, permit: OwnedSemaphoreP
             std::future::pending::<()>().await;
         }
     };
-    tokio::select! {
-        () = serve(stream, &limits, service) => {}
-        () = closer.closed() => {}
-        () = late => {}
-    }
+    let why = tokio::select! {
+        why = serve(stream, &limits, service) => why,
+        () = closer.closed() => CLOSED.to_owned(),
+        () = late => CLOSED.to_owned(),
+    };
+    closer.end(why);
 }
 
 type Secured = (Box<dyn Stream>, Option<CertificateDer<'static>>);
@@ -224,6 +226,7 @@ fn judge(accepted: &Accepted, hello: Hello) -> Result<Verdict, Refused> {
 fn linger(accepted: &Accepted) {
     let closer = Arc::clone(&accepted.closer);
     tokio::spawn(async move {
+        // The word needs time to arrive.
         tokio::time::sleep(REFUSED_LINGER).await;
         closer.close();
     });

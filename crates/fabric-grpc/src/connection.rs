@@ -21,6 +21,8 @@ use crate::settings::FabricLimits;
 pub(crate) const PATH: &str = "/gundo.fabric.v1.Fabric/Lane";
 /// The authority that HTTP/2 wants in a call. Nobody looks at it.
 pub(crate) const ORIGIN: &str = "http://gundo";
+/// Why a connection is over that this side closes.
+pub(crate) const CLOSED: &str = "this side closed the connection";
 /// Bytes of one frame of HTTP/2: a parcel of usual size is one.
 const FRAME_BYTES_MAX: u32 = 512 << 10;
 /// Bytes that HTTP/2 may have taken from a queue and not written yet.
@@ -36,13 +38,29 @@ pub(crate) fn set_up(socket: &TcpStream) -> std::io::Result<()> {
     socket.set_nodelay(true)
 }
 
-/// HTTP/2 as the side that dials. A task owns the connection until it ends or is closed.
+/// Runs the tasks of a connection until it is closed.
+#[derive(Clone)]
+struct Tasks(Arc<Closer>);
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        let closer = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = task => {}
+                () = closer.closed() => {}
+            }
+        });
+    }
+}
+
+/// HTTP/2 as the side that dials. Tasks own the connection until it ends or is closed. It also ends with the last caller.
 pub(crate) async fn speak(
     stream: Box<dyn Stream>,
     limits: &FabricLimits,
     closer: Arc<Closer>,
 ) -> Result<Caller, String> {
-    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let mut builder = hyper::client::conn::http2::Builder::new(Tasks(Arc::clone(&closer)));
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits.window_bytes)
@@ -56,16 +74,19 @@ pub(crate) async fn speak(
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| words_of(&error))?;
     tokio::spawn(async move {
         tokio::select! {
-            // Whoever reads from it hears why it ended.
-            _ = connection => {}
-            () = closer.closed() => {}
+            ended = connection => closer.end(words_of_end(ended)),
+            () = closer.closed() => closer.end(CLOSED.to_owned()),
         }
     });
     Ok(Caller(sender))
 }
 
-/// HTTP/2 as the side that was dialled. Returns when the connection has ended.
-pub(crate) async fn serve<S>(stream: Box<dyn Stream>, limits: &FabricLimits, service: S)
+fn words_of_end(ended: hyper::Result<()>) -> String {
+    ended.map_or_else(|error| words_of(&error), |()| "the peer closed the connection".to_owned())
+}
+
+/// HTTP/2 as the side that was dialled. Returns why the connection has ended.
+pub(crate) async fn serve<S>(stream: Box<dyn Stream>, limits: &FabricLimits, service: S) -> String
 where
     S: hyper::service::HttpService<Incoming, ResBody = tonic::body::Body> + Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -81,11 +102,11 @@ where
         .max_concurrent_streams(1)
         .keep_alive_interval(limits.keep_alive_every)
         .keep_alive_timeout(limits.keep_alive_timeout);
-    // Whoever reads from it hears why it ended.
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    words_of_end(builder.serve_connection(TokioIo::new(stream), service).await)
 }
 
 /// The one caller of a connection, as tonic wants it.
+#[derive(Clone)]
 pub(crate) struct Caller(SendRequest<tonic::body::Body>);
 
 impl Service<http::Request<tonic::body::Body>> for Caller {

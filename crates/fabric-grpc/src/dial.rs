@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use gundo_types::NodeId;
 use gundo_wire::fabric::Parcel;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{Request, Streaming};
 
 use crate::codec::{PARCEL_BYTES_MAX, Parcels};
-use crate::connection::{ORIGIN, PATH, Stream, set_up, speak, within};
+use crate::connection::{Caller, ORIGIN, PATH, Stream, set_up, speak, within};
 use crate::counters::one;
 use crate::fabric::Shared;
 use crate::fault::{DialFault, words_of};
@@ -21,20 +22,22 @@ use crate::links::{Closer, Links, PeerState};
 /// A link that lived for so long was sound: the next attempt comes at once.
 const SOUND: Duration = Duration::from_secs(1);
 
-/// Closes a connection that comes to nothing.
-struct Unless(Option<Arc<Closer>>);
+/// Bytes that HTTP/2 begins with: a few settings.
+const FIRST_BYTES: usize = 1 << 10;
 
-impl Unless {
-    fn kept(mut self) -> Arc<Closer> {
-        self.0.take().expect("it is kept once")
-    }
+/// A connection that was dialled: it ends with this value.
+struct Dialled {
+    from: Streaming<Parcel>,
+    closes: Closes,
+    caller: Caller,
 }
 
-impl Drop for Unless {
+/// Closes a connection when it is dropped.
+struct Closes(Arc<Closer>);
+
+impl Drop for Closes {
     fn drop(&mut self) {
-        if let Some(closer) = &self.0 {
-            closer.close();
-        }
+        self.0.close();
     }
 }
 
@@ -52,6 +55,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, links: Arc<Links>, peer: Arc<PeerS
                 on_fault(&shared, &links, &peer, &address, &fault);
             }
         }
+        // A peer that is away is not asked all the time.
         tokio::time::sleep(jittered(pause)).await;
     }
 }
@@ -96,14 +100,17 @@ async fn link(
         lanes.push(call(shared, address, to, leaving).await?);
     }
     let Ok([messages, frames]) = <[_; 2]>::try_from(lanes) else { unreachable!("there are two lanes") };
-    let closers = [messages.1.kept(), frames.1.kept()];
-    let Some([of_messages, of_frames]) = links.connected(peer, number, closers.clone()) else {
-        closers.iter().for_each(|closer| closer.close());
-        return Ok(());
-    };
+    let closers = [&messages, &frames].map(|dialled| Arc::clone(&dialled.closes.0));
+    let Some([of_messages, of_frames]) = links.connected(peer, number, closers) else { return Ok(()) };
     let patience = shared.limits.handshake_timeout;
-    let reads = [(of_messages, messages.0), (of_frames, frames.0)]
-        .map(|(admitted, from)| tokio::spawn(read(Arc::clone(links), admitted, from, patience)));
+    let reads = [(of_messages, messages), (of_frames, frames)].map(|(admitted, dialled)| {
+        let Dialled { from, closes, caller } = dialled;
+        let links = Arc::clone(links);
+        tokio::spawn(async move {
+            let _whole = (closes, caller);
+            read(links, admitted, from, patience).await;
+        })
+    });
     for read in reads {
         // A reader ends with its link, and with the runtime.
         let _ = read.await;
@@ -117,24 +124,24 @@ async fn call(
     address: &str,
     to: (NodeId, u64),
     leaving: Leaving,
-) -> Result<(Streaming<Parcel>, Unless), DialFault> {
+) -> Result<Dialled, DialFault> {
     let (limits, patience) = (&shared.limits, shared.limits.handshake_timeout);
     let closer = Arc::new(Closer::default());
-    let unless = Unless(Some(Arc::clone(&closer)));
+    let closes = Closes(Arc::clone(&closer));
     let opened = async {
         let stream = connect(shared, address, to.0).await?;
         let caller = speak(stream, limits, closer).await?;
-        let mut grpc = tonic::client::Grpc::with_origin(caller, http::Uri::from_static(ORIGIN))
+        let mut grpc = tonic::client::Grpc::with_origin(caller.clone(), http::Uri::from_static(ORIGIN))
             .max_decoding_message_size(PARCEL_BYTES_MAX);
         grpc.ready().await.map_err(|error| words_of(&error))?;
         let path = http::uri::PathAndQuery::from_static(PATH);
         let answered = grpc.streaming(Request::new(leaving), path, Parcels).await;
         let mut from = answered.map_err(|status| words_of(&status))?.into_inner();
         let first = from.message().await.map_err(|status| words_of(&status))?;
-        Ok((from, first.ok_or_else(|| "it closed the connection before it said hello".to_owned())?))
+        Ok((caller, from, first.ok_or_else(|| "it closed the connection before it said hello".to_owned())?))
     };
     let opened = within(patience, "the handshake", opened).await;
-    let (from, first) = opened.map_err(DialFault::Unreachable)?;
+    let (caller, from, first) = opened.map_err(DialFault::Unreachable)?;
     if let Some(refused) = first.refused {
         return Err(Refused::from(refused).into());
     }
@@ -145,7 +152,7 @@ async fn call(
         let text = format!("at {address} is node {} (incarnation {})", said.node.0, said.incarnation);
         return Err(Refused::new("not_here", text).into());
     }
-    Ok((from, unless))
+    Ok(Dialled { from, closes, caller })
 }
 
 async fn connect(shared: &Shared, address: &str, node: NodeId) -> Result<Box<dyn Stream>, String> {
@@ -153,8 +160,14 @@ async fn connect(shared: &Shared, address: &str, node: NodeId) -> Result<Box<dyn
     set_up(&socket).map_err(|error| error.to_string())?;
     let Some(tls) = &shared.tls else { return Ok(Box::new(socket)) };
     let (config, name) = tls.client(node);
-    let stream = TlsConnector::from(config).connect(name, socket).await;
-    Ok(Box::new(stream.map_err(|error| words_of(&error))?))
+    let stream = TlsConnector::from(config).connect(name, socket).await.map_err(|error| words_of(&error))?;
+    // The other side says first whether it takes this node's certificate: before it has read anything that could break the connection.
+    let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
+    let first = stream.fill_buf().await.map_err(|error| words_of(&error))?;
+    if first.is_empty() {
+        return Err("it closed the connection after the TLS handshake".to_owned());
+    }
+    Ok(Box::new(stream))
 }
 
 /// Asks a node whether it would take this one.

@@ -166,6 +166,7 @@ impl Drop for GrpcFabric {
 async fn reload(shared: Arc<Shared>) {
     let Some(tls) = &shared.tls else { return };
     loop {
+        // Files tell nobody that they have changed.
         tokio::time::sleep(shared.limits.reload_every).await;
         tls.look();
     }

@@ -90,7 +90,13 @@ pub(crate) async fn read(
     from: Streaming<Parcel>,
     patience: Duration,
 ) {
-    let why = read_on(&links, &mut admitted, from, patience).await;
+    let closer = Arc::clone(&admitted.closer);
+    let why = tokio::select! {
+        biased;
+        why = read_on(&links, &mut admitted, from, patience) => why,
+        // Also while this node has no room for more: then nobody looks at the connection.
+        why = closer.over() => why,
+    };
     links.broke(&admitted.peer, admitted.link, &why);
 }
 
@@ -135,9 +141,8 @@ async fn read_on(
 
 /// Whether gRPC's framing, or our decoder, found what a sound peer does not send.
 fn is_nonsense(status: &Status) -> bool {
-    use tonic::Code::{InvalidArgument, OutOfRange, Unimplemented};
-    // A peer that closes for this reason is not the one that is wrong.
-    matches!(status.code(), InvalidArgument | OutOfRange | Unimplemented)
+    use tonic::Code::{Internal, InvalidArgument, OutOfRange, Unimplemented};
+    matches!(status.code(), Internal | InvalidArgument | OutOfRange | Unimplemented)
 }
 
 fn unpack(links: &Links, parcel: Parcel, messages: &mut Vec<Labelled>) -> Result<(), String> {

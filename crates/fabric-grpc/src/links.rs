@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gundo_fabric::{Labelled, Sink};
 use gundo_kernel::Peer;
 use gundo_types::NodeId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::counters::{Counters, one};
@@ -21,19 +21,36 @@ use crate::settings::{FabricLimits, Identity};
 /// Incarnations that may have a link although no view names them: newcomers, and those that do not know yet that they were removed.
 const STRANGERS_MAX: usize = 64;
 
-/// A connection, as those see it who may have to close it.
+/// A connection, as those see it who may have to close it, and those who read from it.
 #[derive(Debug, Default)]
-pub(crate) struct Closer(Notify);
+pub(crate) struct Closer {
+    close: watch::Sender<bool>,
+    /// Why it is over.
+    over: watch::Sender<Option<String>>,
+}
 
 impl Closer {
-    /// The task that has the connection drops it.
+    /// The tasks that have the connection drop it.
     pub(crate) fn close(&self) {
-        self.0.notify_one();
+        self.close.send_replace(true);
     }
 
-    /// Waits for [`close`](Self::close). For one task.
+    /// Waits for [`close`](Self::close).
     pub(crate) async fn closed(&self) {
-        self.0.notified().await;
+        // The sender is in this value.
+        let _ = self.close.subscribe().wait_for(|close| *close).await;
+    }
+
+    /// The connection is over, whether or not everything that came by it was read.
+    pub(crate) fn end(&self, why: String) {
+        self.over.send_replace(Some(why));
+    }
+
+    /// Waits until the connection is over. Returns why.
+    pub(crate) async fn over(&self) -> String {
+        let mut over = self.over.subscribe();
+        // The sender is in this value.
+        over.wait_for(Option::is_some).await.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 }
 
@@ -141,6 +158,7 @@ struct Table {
 pub(crate) struct Admitted {
     pub(crate) peer: Arc<PeerState>,
     pub(crate) link: u64,
+    pub(crate) closer: Arc<Closer>,
     /// Whether the link is up.
     pub(crate) up: watch::Receiver<bool>,
 }
@@ -252,9 +270,9 @@ impl Links {
             return Err(Refused::malformed("the lane is there twice"));
         }
         link.lanes[lane.at()] = Some(Arc::clone(closer));
-        let admitted = Admitted { peer: Arc::clone(&entry.peer), link: hello.link, up: link.up.subscribe() };
+        let (peer, closer, up) = (Arc::clone(&entry.peer), Arc::clone(closer), link.up.subscribe());
         self.bring_up(entry);
-        Ok(admitted)
+        Ok(Admitted { peer, link: hello.link, closer, up })
     }
 
     fn may_dial(&self, table: &Table, hello: &Hello) -> Result<(), Refused> {
@@ -292,9 +310,9 @@ impl Links {
         let entry = table.peers.get_mut(&peer.node).filter(|entry| Arc::ptr_eq(&entry.peer, peer))?;
         self.end_link(entry, "this node has dialled again");
         let up = watch::Sender::new(false);
-        let admitted = Lane::ALL.map(|_| {
+        let admitted = closers.clone().map(|closer| {
             let (peer, up) = (Arc::clone(peer), up.subscribe());
-            Admitted { peer, link: number, up }
+            Admitted { peer, link: number, closer, up }
         });
         entry.link = Some(Link { number, lanes: closers.map(Some), up });
         self.bring_up(entry);
@@ -409,4 +427,109 @@ impl Links {
 
 pub(crate) fn not_joined(node: NodeId) -> Refused {
     Refused::new("not_joined", format!("node {} is starting or stopping", node.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use gundo_fabric::suite::must;
+    use gundo_kernel::WorldSettings;
+
+    use super::*;
+
+    /// What a node heard.
+    #[derive(Default)]
+    struct Heard(Mutex<(Vec<(NodeId, u64)>, usize)>);
+
+    impl Heard {
+        fn take(&self) -> (Vec<(NodeId, u64)>, usize) {
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    impl Sink for Heard {
+        fn give_peer(&self, _: NodeId, messages: &mut Vec<Labelled>) -> usize {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).1 += messages.drain(..).count();
+            0
+        }
+
+        fn broken(&self, peer: NodeId, incarnation: u64) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).0.push((peer, incarnation));
+        }
+
+        fn lost(&self, _: NodeId) {}
+
+        fn is_full(&self) -> bool {
+            false
+        }
+    }
+
+    fn links() -> (Links, Arc<Heard>) {
+        let me = Arc::new(Identity::new("w", 0, "game", &WorldSettings::default(), NodeId(1)));
+        let heard = Arc::new(Heard::default());
+        let ground = (FabricLimits::default(), Arc::default());
+        (Links::new(me, 11, Arc::clone(&heard) as Arc<dyn Sink>, ground), heard)
+    }
+
+    fn admit(
+        links: &Links,
+        (node, incarnation): (u16, u64),
+        link: u64,
+        lane: Lane,
+    ) -> Result<Admitted, Refused> {
+        let hello = Hello { node: NodeId(node), incarnation, to: (NodeId(1), 11), link, lane: Some(lane) };
+        links.admit(&hello, lane, &Arc::default())
+    }
+
+    #[test]
+    fn a_link_that_is_over_delivers_nothing() {
+        let (links, heard) = links();
+        let sink = &*links.sink;
+        let first =
+            admit(&links, (2, 12), 77, Lane::Frames).map(|admitted| admitted.peer).expect("it is new");
+        let deliver = |link| first.deliver(link, sink, &mut vec![must(12, 11, 1)]).is_some();
+        assert!(!deliver(77), "the link is not up");
+        admit(&links, (2, 12), 77, Lane::Messages).expect("the other lane");
+        assert!(deliver(77) && !deliver(78));
+        assert_eq!(heard.take(), (vec![], 1));
+        // It dials again: it has noticed a break before this side has.
+        admit(&links, (2, 12), 78, Lane::Messages).expect("a new link");
+        assert_eq!(heard.take(), (vec![(NodeId(2), 12)], 0), "told at once");
+        assert!(!deliver(77) && !deliver(78));
+        links.broke(&first, 77, "late news");
+        links.broke(&first, 78, "it was never up");
+        assert_eq!(heard.take(), (vec![], 0));
+        assert!(links.peers().is_empty(), "it is in no view, and has no link");
+    }
+
+    #[test]
+    fn a_later_incarnation_ends_the_one_before() {
+        let (links, heard) = links();
+        let both =
+            |who, link| Lane::ALL.map(|lane| admit(&links, who, link, lane).map(|admitted| admitted.peer));
+        let [before, _] = both((2, 12), 1);
+        let before = before.expect("it is new");
+        both((2, 15), 2)[1].as_ref().expect("a later one");
+        assert_eq!(heard.take().0, [(NodeId(2), 12)]);
+        assert!(before.deliver(1, &*links.sink, &mut vec![must(12, 11, 1)]).is_none());
+        let code = |result: &Result<Arc<PeerState>, Refused>| {
+            result.as_ref().err().map(|refused| refused.code.clone())
+        };
+        assert_eq!(code(&both((2, 12), 3)[0]).as_deref(), Some("superseded"));
+        assert_eq!(code(&both((3, 5), 3)[0]).as_deref(), Some("other_side_dials"));
+        assert_eq!(code(&both((2, 15), 2)[0]).as_deref(), Some("malformed"), "the lane is there");
+        assert_eq!(heard.take().0, []);
+        links.end();
+        assert_eq!(code(&both((2, 15), 4)[0]).as_deref(), Some("not_joined"));
+        assert_eq!(heard.take().0, [], "its own end is no news");
+    }
+
+    #[test]
+    fn strangers_are_bounded() {
+        let (links, _) = links();
+        let code = |node| admit(&links, (node, 100), 1, Lane::Messages).err().map(|refused| refused.code);
+        for node in 2..2 + STRANGERS_MAX as u16 {
+            assert_eq!(code(node), None);
+        }
+        assert_eq!(code(500).as_deref(), Some("too_many"));
+    }
 }

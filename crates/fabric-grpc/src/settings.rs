@@ -131,21 +131,7 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         piece_bytes_max,
         limits,
     } = world;
-    let Limits {
-        client_message_bytes_max,
-        client_messages_per_second_max,
-        commands_unanswered_max,
-        answers_kept,
-        command_bytes_max,
-        public_bytes_max,
-        send_queue_bytes_max,
-        replies_waiting_max,
-        waiting_per_entity_max,
-        connections_max,
-        watches_max,
-        watchers_max,
-    } = limits;
-    let all: [(&str, u64); 35] = [
+    let own: [(&str, u64); 23] = [
         ("tick_ms", (*tick_ms).into()),
         ("flush_after_ms", (*flush_after_ms).into()),
         ("sight_chunks.near", (*near).into()),
@@ -169,6 +155,27 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         ("follow_after_ms", *follow_after_ms),
         ("link_bytes_max", *link_bytes_max as u64),
         ("piece_bytes_max", *piece_bytes_max as u64),
+    ];
+    let all = own.into_iter().chain(limits_of(limits));
+    all.map(|(name, value)| Setting { name: name.to_owned(), value }).collect()
+}
+
+fn limits_of(limits: &Limits) -> [(&'static str, u64); 12] {
+    let Limits {
+        client_message_bytes_max,
+        client_messages_per_second_max,
+        commands_unanswered_max,
+        answers_kept,
+        command_bytes_max,
+        public_bytes_max,
+        send_queue_bytes_max,
+        replies_waiting_max,
+        waiting_per_entity_max,
+        connections_max,
+        watches_max,
+        watchers_max,
+    } = limits;
+    [
         ("limits.client_message_bytes_max", *client_message_bytes_max as u64),
         ("limits.client_messages_per_second_max", (*client_messages_per_second_max).into()),
         ("limits.commands_unanswered_max", *commands_unanswered_max as u64),
@@ -181,6 +188,5 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         ("limits.connections_max", *connections_max as u64),
         ("limits.watches_max", *watches_max as u64),
         ("limits.watchers_max", *watchers_max as u64),
-    ];
-    all.into_iter().map(|(name, value)| Setting { name: name.to_owned(), value }).collect()
+    ]
 }

@@ -97,6 +97,7 @@ fn until<S: Site>(site: &mut S, node: NodeId, got: &mut Vec<Input>, enough: impl
             return;
         }
         assert!(Instant::now() < end, "{node} waits for what does not come; it got {} inputs", got.len());
+        // It looks again, until the end of all patience.
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -246,6 +247,7 @@ pub fn frames_are_bounded_and_what_must_arrive_is_kept(mut site: impl Site) {
         send(&mut *one, TWO, [frames(11, 12, number, 10)]);
         got.append(&mut site.take(TWO));
         assert!(Instant::now() < end, "new frames come again");
+        // It looks again, until the end of all patience.
         std::thread::sleep(Duration::from_millis(1));
     }
     let came = bundles(&got);

@@ -121,6 +121,9 @@ pub enum Dial {
     Poison,
     /// A rule of an entity panics once or twice.
     Panics,
+    /// Frames and reports of them travel by a connection of their own, as between processes: the position is by how much they may
+    /// overtake other messages or be overtaken, ms.
+    Lanes,
     /// Everything in flight travels as bytes: on unless it is 0.
     Bytes,
     /// This percentage of players cheats: about place, speed, counts and numbers.
@@ -129,7 +132,7 @@ pub enum Dial {
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 56] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -185,6 +188,7 @@ impl Dial {
         Self::Work,
         Self::Busy,
         Self::Forged,
+        Self::Lanes,
     ];
 
     /// Its name on the command line.
@@ -194,6 +198,7 @@ impl Dial {
             Self::Partition => "partition",
             Self::OneWay => "one-way",
             Self::Frames => "frames",
+            Self::Lanes => "lanes",
             Self::Reset => "reset",
             Self::Scatter => "scatter",
             Self::Forget => "forget",
@@ -256,7 +261,7 @@ impl Dial {
     /// Its position when a seed turns it on and the command line gives none: times per minute, ms, or %.
     pub fn usual(self) -> u32 {
         match self {
-            Self::Delay | Self::Mixed | Self::Uneven => 50,
+            Self::Delay | Self::Mixed | Self::Uneven | Self::Lanes => 50,
             Self::Clocks => 250,
             Self::Drift => 200,
             Self::Work => 100,
@@ -297,6 +302,7 @@ impl Dial {
                 | Self::Uneven
                 | Self::Drift
                 | Self::Work
+                | Self::Lanes
         )
     }
 }

@@ -449,7 +449,7 @@ impl World {
                     self.queue.push(at + 1, Flight::Broken { client, conn });
                 }
             }
-            Output::Peer { to, label, message } => {
+            Output::Peer { to, mut label, message } => {
                 let to = if key.generation == self.generation {
                     self.key(to.0)
                 } else {
@@ -460,7 +460,8 @@ impl World {
                 self.rule(verdict);
                 self.note_label(key, to, label);
                 self.judge.on_the_way(&message);
-                let at = self.link(key, to, matches!(message, Peer::Frames { .. }));
+                let lane = self.lane(&message, &mut label);
+                let at = self.link(key, to, lane, matches!(message, Peer::Frames { .. }));
                 if let Some(at) = at
                     && let Some((label, message)) = self.carry_peer(key, label, message)
                 {

@@ -27,6 +27,9 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
         &["gundo-types", "gundo-wire", "gundo-macros"],
         &["gundo-journal", "gundo-client", "gundo-rig"],
     ),
+    // The seam between a driver and what carries its messages, and the suite of both fabrics.
+    ("gundo-fabric", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
+    ("gundo-fabric-grpc", &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-fabric"], &[]),
     ("gundo-journal", &["gundo-types", "gundo-wire"], &[]),
     // Its tests run the suite on the rows of a journal in memory.
     ("gundo-coordinator", &["gundo-types", "gundo-wire", "gundo-kernel"], &["gundo-journal"]),
@@ -44,6 +47,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "gundo-coordinator",
             "gundo-journal-sqlite",
             "gundo-edge",
+            "gundo-fabric",
         ],
         &["gundo-client"],
     ),
@@ -76,6 +80,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "gundo-journal",
             "gundo-journal-sqlite",
             "gundo-node",
+            "gundo-fabric-grpc",
             "gundo-client",
             "gundo-bots",
             "gundo-coordinator",

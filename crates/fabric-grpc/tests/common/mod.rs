@@ -1,6 +1,8 @@
 //! Nodes of one world on loopback, a proxy between them, and what they hear.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod rude;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -25,6 +27,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + LONG;
     while !is_so() {
         assert!(Instant::now() < end, "it never happens: {what}");
+        // It looks again, until the end of all patience.
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -125,6 +128,19 @@ impl Process {
         let all = self.fabric.peers();
         all.iter().find(|peer| peer.node == NodeId(node)).and_then(|p| p.trouble.clone()).unwrap_or_default()
     }
+}
+
+/// Nodes 1 and 2 with these settings, and what they send with. Node 2 dials node 1, at the address that `way` gives.
+pub(crate) fn pair(
+    (one, two): (Settings, Settings),
+    way: impl FnOnce(SocketAddr) -> SocketAddr,
+) -> ([Process; 2], [Box<dyn Fabric>; 2]) {
+    let (one, of_one) = Process::start(one, 11);
+    let (two, of_two) = Process::start(two, 12);
+    let view = [one.at(1, way(one.fabric.address())), two.at(2, two.fabric.address())];
+    one.fabric.set_peers(&view);
+    two.fabric.set_peers(&view);
+    ([one, two], [of_one, of_two])
 }
 
 /// The nodes of a world on loopback. Each reaches each other one by a proxy for the two.

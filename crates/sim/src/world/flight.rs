@@ -218,8 +218,8 @@ impl SimNode {
 /// One direction of a link.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Link {
-    /// When the last message arrives.
-    pub(super) last_at: u64,
+    /// When the last message arrives, in each lane.
+    pub(super) last_at: [u64; 2],
     /// Nothing arrives before.
     pub(super) held_until: u64,
     /// Until then frames are lost.

@@ -1,9 +1,10 @@
 //! The links between nodes: when a message arrives, and what goes wrong with links.
 //!
-//! A link keeps its order. It loses frames for a while (`frames`), and whatever is in flight when it is reset (`reset`, `scatter`, `forget`).
+//! A link keeps its order; pictures may have a lane of their own (`lanes`). It loses frames for a while (`frames`), and whatever is in flight when it is reset (`reset`, `scatter`, `forget`).
 //! Often it stalls first, so that much is in flight. Both ends learn of a reset, often at different times. Until then they send into the
 //! void, or on the next connection, which may be there before they have learned that the last one broke.
 
+use gundo_kernel::{Label, Peer};
 use gundo_types::NodeId;
 
 use super::{Flight, Key, PEER_US, World};
@@ -20,20 +21,36 @@ const WANDERS_US: [u64; 4] = [400_000, 400_000, 400_000, 5_000_000];
 const STALLS_US: u64 = 500_000;
 
 impl World {
+    /// The lane of a message: pictures may have one of their own. They do not say then which message was the last before them: that
+    /// one may come later.
+    pub(super) fn lane(&self, message: &Peer, label: &mut Label) -> usize {
+        let is_picture = matches!(message, Peer::Frames { .. } | Peer::Sent { .. });
+        if !is_picture || !self.plan.dials.contains_key(&Dial::Lanes) {
+            return 0;
+        }
+        label.after = 0;
+        1
+    }
+
     /// When a message on a link arrives; `None`: it is lost.
-    pub(super) fn link(&mut self, from: Key, to: Key, may_be_lost: bool) -> Option<u64> {
+    pub(super) fn link(&mut self, from: Key, to: Key, lane: usize, may_be_lost: bool) -> Option<u64> {
         let slow = if self.faulty { self.plan.dials.get(&Dial::Delay).copied().unwrap_or(0) } else { 0 };
         let mut takes = PEER_US + self.net.below(300);
         if slow > 0 && self.net.below(4) == 0 {
             takes += self.net.below(u64::from(slow) * 1_000);
         }
+        let apart = if self.faulty { self.plan.dials.get(&Dial::Lanes).copied().unwrap_or(0) } else { 0 };
+        if apart > 0 && self.net.below(16) == 0 {
+            takes += self.net.below(u64::from(apart) * 1_000);
+        }
         let link = self.links.entry((from, to)).or_default();
         if self.now < link.dead_until || may_be_lost && self.now < link.lossy_until {
             return None;
         }
-        // Messages on a link arrive in the order in which they were sent, unless it is reset.
-        link.last_at = (self.now + takes).max(link.held_until).max(link.last_at);
-        Some(link.last_at)
+        // Messages of one lane arrive in the order in which they were sent, unless the link is reset.
+        let last_at = &mut link.last_at[lane];
+        *last_at = (self.now + takes).max(link.held_until).max(*last_at);
+        Some(*last_at)
     }
 
     /// A link between two nodes, or one direction of it, delays or loses its messages for a while.
@@ -109,7 +126,7 @@ impl World {
             let dead = if self.wrong.below(2) == 0 { learns } else { self.wrong.below(learns) };
             let link = self.links.entry((from, to)).or_default();
             // The new connection has its own order. It does not reach further than the last one.
-            (link.last_at, link.dead_until) = (0, self.now + dead);
+            (link.last_at, link.dead_until) = ([0; 2], self.now + dead);
             self.excuse(to.node, self.now + learns);
             let incarnation = self.nodes[&to].incarnation;
             self.fly(learns, Flight::LinkBroken { node: from, peer: NodeId(to.node), incarnation });

@@ -47,6 +47,7 @@ impl World {
             | Dial::Mixed
             | Dial::HalfDone
             | Dial::Bytes
+            | Dial::Lanes
             | Dial::Cheats
             | Dial::Uneven
             | Dial::Drift
