@@ -19,6 +19,8 @@ const PACKAGE: &str = "postgresql-15";
 const FOLDERS: &[&str] = &["/usr/lib/postgresql/15/bin"];
 /// A start, a stop and a copy take this long at most; usually a second.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that does not end in this time is killed.
+const GRACE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// A PostgreSQL server. Dropping it stops it.
@@ -214,9 +216,19 @@ impl Postgres {
 
     fn end(&mut self, signal: i32) {
         let Some(mut running) = self.running.take() else { return };
+        // What is stopped hears nothing else.
+        for child in children(running.process.id()) {
+            let _ = Command::new("kill").args(["-18", &child]).stderr(Stdio::null()).status();
+        }
         // It may have ended by itself.
+        let _ = running.process.signal(18);
         let _ = running.process.signal(signal);
-        let _ = running.process.wait();
+        let until = Instant::now() + GRACE;
+        while running.process.check().is_ok() && Instant::now() < until {
+            std::thread::sleep(AGAIN);
+        }
+        // Kills it if it still runs.
+        drop(running.process);
         let _ = running.guard.kill();
         let _ = running.guard.wait();
     }

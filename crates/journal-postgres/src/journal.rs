@@ -7,7 +7,9 @@ use std::thread::{Builder, JoinHandle};
 
 use gundo_journal::commit::Committer;
 use gundo_journal::queue::QueueFault;
-use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group};
+use gundo_journal::{
+    Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group,
+};
 use gundo_types::{EntityId, NodeId, WorldTime};
 use gundo_wire::journal::EventRecord;
 
@@ -66,13 +68,16 @@ impl PostgresJournal {
             link.connect()?;
             let mut writer = Writer::new(link, Arc::clone(&memory), Arc::clone(&journal.counters));
             let (lanes, mut committer) = (Arc::clone(&journal.lanes), journal.committer().sharing());
-            journal.spawn(format!("journal-write-{index}"), move || lanes.run(&mut writer, &mut committer))?;
+            journal
+                .spawn(format!("journal-write-{index}"), move || lanes.run(&mut writer, &mut committer))?;
         }
         for index in 0..settings.readers.max(1) {
             let mut link = Link::new(settings, Role::Read)?;
             link.connect()?;
             let (lanes, counters) = (Arc::clone(&journal.lanes), Arc::clone(&journal.counters));
-            journal.spawn(format!("journal-load-{index}"), move || load::serve(&lanes.queues, link, &counters))?;
+            journal.spawn(format!("journal-load-{index}"), move || {
+                load::serve(&lanes.queues, link, &counters)
+            })?;
         }
         Ok(journal)
     }
@@ -173,7 +178,14 @@ async fn greet(live: &mut Live, settings: &PostgresSettings) -> Result<u64, Open
             "the journal is open; no standby confirms commits: a failover would lose what was answered"
         );
     } else {
-        tracing::info!(version, place, generation, names, connected, "the journal is open; standbys confirm commits");
+        tracing::info!(
+            version,
+            place,
+            generation,
+            names,
+            connected,
+            "the journal is open; standbys confirm commits"
+        );
     }
     let created: Option<String> = row.get(4);
     let damaged = || OpenError::Damaged { place, detail: "the note created_ms is not readable".to_owned() };
@@ -233,7 +245,8 @@ impl Journal for PostgresJournal {
     fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
         let note = [key.to_owned(), value.to_owned()];
         let set = self.ask(async move |live: &mut Live| {
-            let set = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            let set =
+                "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
             live.client.execute(set, &[&note[0], &note[1]]).await?;
             Ok(())
         });
@@ -304,13 +317,15 @@ async fn register(live: &mut Live, node: NodeId, incarnation: u64) -> Result<Reg
     let row: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
         [&number, &(incarnation as i64), &i32::from(node.0), &joined];
     live.client.execute(insert, &row).await?;
-    let select = "SELECT value, EXISTS (SELECT 1 FROM members WHERE incarnation = $1) FROM meta WHERE key = 'newest'";
+    let select =
+        "SELECT value, EXISTS (SELECT 1 FROM members WHERE incarnation = $1) FROM meta WHERE key = 'newest'";
     let found = live.client.query_one(select, &[&(incarnation as i64)]).await?;
     if found.try_get(1)? {
         return Ok(Registration::Registered);
     }
     let newest: String = found.try_get(0)?;
-    let newest = newest.parse().map_err(|_| Trouble::Strange(format!("the newest incarnation reads {newest:?}")))?;
+    let newest =
+        newest.parse().map_err(|_| Trouble::Strange(format!("the newest incarnation reads {newest:?}")))?;
     Ok(Registration::Passed { newest })
 }
 

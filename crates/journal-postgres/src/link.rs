@@ -55,7 +55,9 @@ impl From<Error> for Trouble {
         match error.as_db_error() {
             Some(db) if ends_session(db) => Self::Lost(said(db)),
             Some(db) => Self::Refused(Box::new(db.clone())),
-            None if error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>()) => {
+            None if error.is_closed()
+                || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>()) =>
+            {
                 Self::Lost(gundo_journal::chain(&error))
             }
             None => Self::Strange(gundo_journal::chain(&error)),
@@ -136,16 +138,28 @@ impl Link {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| OpenError::Thread { source })?;
         let settings = Arc::clone(settings);
-        Ok(Self { runtime, settings, role, live: None, lost: None, backoff: Backoff::default(), down_since: None })
+        Ok(Self {
+            runtime,
+            settings,
+            role,
+            live: None,
+            lost: None,
+            backoff: Backoff::default(),
+            down_since: None,
+        })
     }
 
     /// Connects now, once.
     pub(crate) fn connect(&mut self) -> Result<&mut Live, OpenError> {
         let limit = Duration::from_millis(self.settings.connect_timeout_ms);
-        let connected = self.runtime.block_on(async { timeout(limit, connect(&self.settings, self.role)).await });
+        let connected =
+            self.runtime.block_on(async { timeout(limit, connect(&self.settings, self.role)).await });
         let live = connected.map_err(|_| OpenError::Unreachable {
             place: self.settings.place(),
-            why: format!("no answer within {} ms; a commit also waits for synchronous standbys", limit.as_millis()),
+            why: format!(
+                "no answer within {} ms; a commit also waits for synchronous standbys",
+                limit.as_millis()
+            ),
         })??;
         self.backoff.reset();
         if let Some(since) = self.down_since.take() {
@@ -157,8 +171,16 @@ impl Link {
 
     /// The connection, if need be a new one. Tries until `until` at most; at least once.
     pub(crate) fn live(&mut self, until: Instant) -> Result<&mut Live, Trouble> {
-        if self.live.as_ref().is_some_and(|live| live.client.is_closed()) {
-            self.drop_live("the server has closed it");
+        if let Some(live) = &self.live {
+            // The connection moves only while its thread waits: let it read what has come, perhaps the server's farewell. What is not
+            // sent is not in doubt.
+            self.runtime.block_on(async {
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            });
+            if live.client.is_closed() {
+                self.drop_live("the server has closed it");
+            }
         }
         while self.live.is_none() {
             let Err(why) = self.connect() else { break };
@@ -247,7 +269,8 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
     } else if role != Role::Desk {
         // Plans are made once, perhaps while the tables are small, and must suit large ones.
         let options = config.get_options().unwrap_or_default().to_owned();
-        let only = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off";
+        let only =
+            " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off";
         config.options(options + only);
     }
     let (client, connection) = config.connect(NoTls).await.map_err(|why| refused(settings, &why))?;
@@ -282,7 +305,9 @@ const LOOK: &str = "
 
 async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session, u32), OpenError> {
     let place = || settings.place();
-    let version = one_row(client, "SELECT version()").await.map_err(|why| server_error(settings, "asking its version", &why))?;
+    let version = one_row(client, "SELECT version()")
+        .await
+        .map_err(|why| server_error(settings, "asking its version", &why))?;
     let found = version.first().cloned().unwrap_or_default();
     if !found.starts_with("PostgreSQL ") {
         return Err(OpenError::Version { place: place(), found });
@@ -293,9 +318,10 @@ async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session,
         return Err(OpenError::Version { place: place(), found });
     }
     let lock_timeout = settings.lock_timeout_ms.to_string();
-    for (what, found, wanted) in
-        [("lock_timeout", field(0), lock_timeout.as_str()), ("search_path", field(1), settings.schema.as_str())]
-    {
+    for (what, found, wanted) in [
+        ("lock_timeout", field(0), lock_timeout.as_str()),
+        ("search_path", field(1), settings.schema.as_str()),
+    ] {
         if found != wanted {
             let why = format!("{what} is {found:?}, not {wanted:?}");
             return Err(OpenError::Pooler { place: place(), why, connections: connections(settings) });
@@ -314,9 +340,12 @@ async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session,
             return Err(OpenError::Careless { place: place(), setting, value: found.to_owned() });
         }
     }
-    let damaged = |what: &str| OpenError::Damaged { place: place(), detail: format!("{what} is not readable") };
+    let damaged =
+        |what: &str| OpenError::Damaged { place: place(), detail: format!("{what} is not readable") };
     let process = field(9).parse().map_err(|_| damaged("the process id"))?;
-    let timeline = u32::from_str_radix(field(11), 16).ok().filter(|timeline| (1..=1 << TIMELINE_BITS).contains(timeline));
+    let timeline = u32::from_str_radix(field(11), 16)
+        .ok()
+        .filter(|timeline| (1..=1 << TIMELINE_BITS).contains(timeline));
     let timeline = timeline.ok_or_else(|| damaged("the timeline"))?;
     let barrier = client.simple_query(schema::BARRIER).await;
     barrier.map_err(|why| server_error(settings, "waiting for its standbys", &why))?;

@@ -27,13 +27,17 @@ pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, mut link: Link,
                 let entity = request.entity();
                 let loaded = link.repeat(until, limit, async |live: &mut Live| load(live, entity).await);
                 counters.on_load(began.elapsed());
-                request.answer(loaded.map_err(Why::from).and_then(|loaded| check(loaded).map_err(Why::from)).map_err(
-                    |source| Fault::Load { entity, source },
-                ));
+                request.answer(
+                    loaded
+                        .map_err(Why::from)
+                        .and_then(|loaded| check(loaded).map_err(Why::from))
+                        .map_err(|source| Fault::Load { entity, source }),
+                );
             }
             ReadRequest::List(request) => {
                 let (kind, ids, max) = (request.kind(), request.ids(), request.max());
-                let listed = link.repeat(until, limit, async |live: &mut Live| list(live, kind, ids.clone(), max).await);
+                let listed = link
+                    .repeat(until, limit, async |live: &mut Live| list(live, kind, ids.clone(), max).await);
                 counters.on_load(began.elapsed());
                 request.answer(listed.map_err(|why| Fault::List { kind, source: why.into() }));
             }
@@ -104,12 +108,18 @@ fn event(row: &Row, at: usize) -> Result<(u64, EventRecord), Trouble> {
         Trouble::Strange(format!("event type {number} is not known: a newer Gundo wrote it"))
     })?;
     let time = WorldTime(row.try_get::<_, i64>(at + 1)? as u64);
-    let record = EventRecord { at: time, cause: bytes(row, at + 3)?, event_type, payload: bytes(row, at + 4)? };
+    let record =
+        EventRecord { at: time, cause: bytes(row, at + 3)?, event_type, payload: bytes(row, at + 4)? };
     Ok((row.try_get::<_, i64>(at)? as u64, record))
 }
 
 /// The lowest `max` ids among `ids`.
-async fn list(live: &mut Live, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> Result<Vec<u64>, Trouble> {
+async fn list(
+    live: &mut Live,
+    kind: Kind,
+    ids: RangeInclusive<u64>,
+    max: usize,
+) -> Result<Vec<u64>, Trouble> {
     let Statements::Read { list, .. } = &live.statements else { return Err(no_statements()) };
     let mut found = Vec::new();
     for (low, high) in halves(ids) {

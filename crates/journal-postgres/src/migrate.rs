@@ -19,7 +19,9 @@ pub(crate) fn migrate(link: &mut Link, settings: &PostgresSettings) -> Result<()
     link.block(async |live: &mut Live| {
         let failed = |why: Error| server_error(settings, "creating its tables", &why);
         let tx = live.client.transaction().await.map_err(failed)?;
-        tx.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").await.map_err(failed)?;
+        tx.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+            .await
+            .map_err(failed)?;
         let key = lock_key(settings, "migrate");
         tx.execute("SELECT pg_advisory_xact_lock($1)", &[&key]).await.map_err(failed)?;
         let found = format(&tx, settings).await?;
@@ -28,7 +30,12 @@ pub(crate) fn migrate(link: &mut Link, settings: &PostgresSettings) -> Result<()
         }
         if found < schema::FORMAT {
             update(&tx, found).await.map_err(failed)?;
-            tracing::info!(schema = settings.schema, from = found, to = schema::FORMAT, "made the journal's tables");
+            tracing::info!(
+                schema = settings.schema,
+                from = found,
+                to = schema::FORMAT,
+                "made the journal's tables"
+            );
         }
         tx.commit().await.map_err(failed)
     })
@@ -55,7 +62,8 @@ async fn format(tx: &Transaction<'_>, settings: &PostgresSettings) -> Result<u32
     }
     let value = tx.query("SELECT value FROM meta WHERE key = 'format'", &[]).await.map_err(failed)?;
     let value: Option<String> = value.first().map(|row| row.get(0));
-    let damaged = || OpenError::Damaged { place: settings.place(), detail: format!("its format reads {value:?}") };
+    let damaged =
+        || OpenError::Damaged { place: settings.place(), detail: format!("its format reads {value:?}") };
     value.as_ref().and_then(|value| value.parse().ok()).filter(|format| *format > 0).ok_or_else(damaged)
 }
 

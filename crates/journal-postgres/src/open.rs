@@ -18,7 +18,9 @@ pub enum OpenError {
     )]
     ConnectionString,
     /// The schema's name is not a plain one.
-    #[error("{schema:?} cannot be the schema: take a small letter, then small letters, digits and `_`, 48 at most")]
+    #[error(
+        "{schema:?} cannot be the schema: take a small letter, then small letters, digits and `_`, 48 at most"
+    )]
     Schema {
         /// The name.
         schema: String,
@@ -38,7 +40,9 @@ pub enum OpenError {
         name: String,
     },
     /// Nobody answers.
-    #[error("PostgreSQL does not answer at {place} ({why}): see that it runs, takes connections from here, and is the primary")]
+    #[error(
+        "PostgreSQL does not answer at {place} ({why}): see that it runs, takes connections from here, and is the primary"
+    )]
     Unreachable {
         /// Where.
         place: String,
@@ -86,7 +90,9 @@ pub enum OpenError {
         found: String,
     },
     /// The server may forget what it has confirmed.
-    #[error("PostgreSQL at {place} has {setting} = {value}: an answer could be lost after it was given. Set it to `on`")]
+    #[error(
+        "PostgreSQL at {place} has {setting} = {value}: an answer could be lost after it was given. Set it to `on`"
+    )]
     Careless {
         /// Where.
         place: String,

@@ -80,14 +80,18 @@ impl Pruner {
         let (patience, key) = (self.link.patience(), lock_key(&settings, "prune"));
         let counters = Arc::clone(&self.counters);
         self.link.run(patience, None, async |live: &mut Live| {
-            let turn = if all { "SELECT pg_advisory_lock($1), true" } else { "SELECT 1, pg_try_advisory_lock($1)" };
+            let turn =
+                if all { "SELECT pg_advisory_lock($1), true" } else { "SELECT 1, pg_try_advisory_lock($1)" };
             live.client.batch_execute("SET lock_timeout = 0").await?;
             let ours: bool = live.client.query_one(turn, &[&key]).await?.try_get(1)?;
             if !ours {
                 return Ok(Pruned::default());
             }
             live.client.batch_execute(&format!("SET lock_timeout = {}", settings.lock_timeout_ms)).await?;
-            let sweep = Sweep { before: now.0.saturating_sub(settings.keep_ms) as i64, is_early: now.0 < settings.keep_ms };
+            let sweep = Sweep {
+                before: now.0.saturating_sub(settings.keep_ms) as i64,
+                is_early: now.0 < settings.keep_ms,
+            };
             let pruned = sweep.run(live, &settings, &counters, all).await;
             live.client.execute("SELECT pg_advisory_unlock($1)", &[&key]).await?;
             let pruned = pruned?;
@@ -118,12 +122,17 @@ impl Sweep {
         if self.is_early {
             return Ok(pruned);
         }
-        let parts = live.client.query("SELECT part FROM parts WHERE part < $1 ORDER BY part", &[&current]).await?;
+        let parts =
+            live.client.query("SELECT part FROM parts WHERE part < $1 ORDER BY part", &[&current]).await?;
         let parts: Vec<i32> = parts.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         let too_many = (parts.len() + 1).saturating_sub(settings.parts_max.max(2));
         for (index, part) in parts.into_iter().enumerate() {
-            if self.is_worth_it(live, part).await? || index < too_many {
-                self.empty(live, part, &mut pruned).await?;
+            // One that is not whole was emptied by a sweep that was cut short.
+            let is_whole = is_whole(live, part).await?;
+            if !is_whole || index < too_many || self.is_worth_it(live, part).await? {
+                if is_whole {
+                    self.empty(live, part, &mut pruned).await?;
+                }
                 drop_part(live, part).await?;
                 counters.dropped_parts.fetch_add(1, Relaxed);
             }
@@ -188,8 +197,13 @@ impl Sweep {
 
 /// Begins a new partition if the newest one has been filled for long enough. Returns the newest.
 async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
-    let row = live.client.query_one("SELECT part, begun_ms FROM parts ORDER BY part DESC LIMIT 1", &[]).await?;
-    let (part, begun): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let newest = "SELECT p.part, p.begun_ms, w.part FROM parts AS p, world AS w ORDER BY p.part DESC LIMIT 1";
+    let row = live.client.query_one(newest, &[]).await?;
+    let (part, begun, used): (i32, i64, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if used != part {
+        // A sweep was cut short between its two steps.
+        live.client.execute("UPDATE world SET part = $1", &[&part]).await?;
+    }
     let now = wall_ms() as i64;
     if now - begun < part_ms as i64 {
         return Ok(part);
@@ -198,10 +212,19 @@ async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
     let tx = live.client.transaction().await?;
     tx.batch_execute(&schema::make_part(next)).await?;
     tx.execute("INSERT INTO parts VALUES ($1, $2)", &[&next, &now]).await?;
-    // Appends hold this row until they end: from here on nothing more comes into the older partitions.
-    tx.execute("UPDATE world SET part = $1", &[&next]).await?;
     tx.commit().await?;
+    // By itself, so that who waits for this row finds the partition. Appends hold it until they end: from here on nothing more comes
+    // into the older partitions.
+    live.client.execute("UPDATE world SET part = $1", &[&next]).await?;
     Ok(next)
+}
+
+/// Whether both tables still have the partition.
+async fn is_whole(live: &Live, part: i32) -> Result<bool, Trouble> {
+    let there = format!(
+        "SELECT to_regclass('events_{part}') IS NOT NULL AND to_regclass('snapshots_{part}') IS NOT NULL"
+    );
+    Ok(live.client.query_one(&there, &[]).await?.try_get(0)?)
 }
 
 /// Takes a partition, which was emptied, out of its table, and drops it. Appends and loads go on meanwhile.

@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn no_password_is_printed() {
-        for server in ["host=db user=ann password=geheim", "postgresql://ann:geheim@db/x", "password=geheim oops"] {
+        for server in
+            ["host=db user=ann password=geheim", "postgresql://ann:geheim@db/x", "password=geheim oops"]
+        {
             let settings = PostgresSettings { server: server.into(), ..PostgresSettings::default() };
             let said = format!("{settings:?} {:?}", settings.config().err().map(|why| why.to_string()));
             assert!(!said.contains("geheim"), "{said}");

@@ -30,7 +30,9 @@ impl Writer {
             return Err("nothing is known of the connection".to_owned());
         };
         loop {
-            let found = self.link.repeat(until, Some(limit), async |live: &mut Live| look(live, &lost, rows, token).await);
+            let found = self
+                .link
+                .repeat(until, Some(limit), async |live: &mut Live| look(live, &lost, rows, token).await);
             match found.map_err(|why| why.to_string())? {
                 Found::Landed => {
                     self.counters.settled.fetch_add(1, Relaxed);
@@ -59,7 +61,8 @@ enum Found {
 
 async fn look(live: &mut Live, lost: &Session, rows: &Rows<'_>, token: i64) -> Result<Found, Trouble> {
     if lost.server_start == live.session.server_start {
-        let there = live.client.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1", &[&lost.process]).await?;
+        let there =
+            live.client.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1", &[&lost.process]).await?;
         if !there.is_empty() {
             return Ok(Found::AtWork);
         }

@@ -69,7 +69,8 @@ impl<'a> Rows<'a> {
         names: &BTreeMap<(String, String), NameRow>,
     ) -> Self {
         let landing = || plan.landing(batches);
-        let members = landing().flat_map(|b| std::iter::once(b.incarnation).chain(b.prepared_by.iter().copied()));
+        let members =
+            landing().flat_map(|b| std::iter::once(b.incarnation).chain(b.prepared_by.iter().copied()));
         let mut incarnations: Vec<i64> = members.map(|incarnation| incarnation as i64).collect();
         incarnations.sort_unstable();
         incarnations.dedup();

@@ -168,6 +168,8 @@ impl Writer {
         let why = format!("writing a group: {trouble}");
         match code {
             code if *code == SqlState::DIVISION_BY_ZERO => self.moved(why),
+            // No partition: the statement waited for one to be begun, and looks for it where there was none yet.
+            code if *code == SqlState::CHECK_VIOLATION => self.moved(why),
             // A value that does not fit, or a key that exists although the stream's row says otherwise.
             code if code.code().starts_with("22") || code.code().starts_with("23") => {
                 self.doubt = true;
@@ -238,7 +240,8 @@ impl Writer {
 
 /// Another transaction was in the way; it is over soon.
 fn is_in_the_way(code: &SqlState) -> bool {
-    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE].contains(code)
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE]
+        .contains(code)
 }
 
 /// Appends a group.
@@ -247,9 +250,32 @@ async fn append(live: &mut Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Re
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
     let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;
     let values: [&(dyn tokio_postgres::types::ToSql + Sync); 26] = [
-        incarnations, &s.kinds, &s.ids, &s.lasts, &s.priors, &s.snapshots, &token, &n.spaces, &n.names, &n.numbers, &n.priors,
-        &n.kinds, &n.ids, &e.kinds, &e.ids, &e.seqs, &e.times, &e.types, &e.causes, &e.payloads, &k.kinds, &k.ids, &k.seqs,
-        &k.times, &k.payloads, &generation,
+        incarnations,
+        &s.kinds,
+        &s.ids,
+        &s.lasts,
+        &s.priors,
+        &s.snapshots,
+        &token,
+        &n.spaces,
+        &n.names,
+        &n.numbers,
+        &n.priors,
+        &n.kinds,
+        &n.ids,
+        &e.kinds,
+        &e.ids,
+        &e.seqs,
+        &e.times,
+        &e.types,
+        &e.causes,
+        &e.payloads,
+        &k.kinds,
+        &k.ids,
+        &k.seqs,
+        &k.times,
+        &k.payloads,
+        &generation,
     ];
     live.client.execute(write, &values).await?;
     Ok(())

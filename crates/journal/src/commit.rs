@@ -157,7 +157,8 @@ impl Committer {
         let landing: Vec<Batch> = plan.landing(batches).cloned().collect();
         let mut again = self.attempt(&landing, storage, moved).into_iter();
         let outcome = |verdict: &Verdict| {
-            failed(*verdict, plan).unwrap_or_else(|| again.next().expect("one outcome for each that should land"))
+            failed(*verdict, plan)
+                .unwrap_or_else(|| again.next().expect("one outcome for each that should land"))
         };
         plan.verdicts.iter().map(outcome).collect()
     }
@@ -352,7 +353,10 @@ mod tests {
         let (mut committer, mut storage) = (Committer::default(), Told::default());
         let moved = || Written::Moved("another was faster".into());
         storage.ends.extend((0..=MOVED_MAX).map(|_| moved()));
-        assert_eq!(committer.commit(&[one(1, 1, 0), one(2, 1, 0)], &mut storage), [Outcome::Done, Outcome::Done]);
+        assert_eq!(
+            committer.commit(&[one(1, 1, 0), one(2, 1, 0)], &mut storage),
+            [Outcome::Done, Outcome::Done]
+        );
         assert_eq!(storage.transactions as u32, MOVED_MAX + 1 + 2, "together, then each alone");
         storage.ends.extend((0..=MOVED_MAX).map(|_| moved()));
         assert_eq!(committer.commit(&[one(1, 1, 1)], &mut storage), [Outcome::Conflict]);

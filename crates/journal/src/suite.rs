@@ -501,7 +501,8 @@ pub fn a_note_is_settled_once(journal: &dyn Journal) {
     journal.set_meta("game", "").expect("writable");
     assert_eq!(settle("game", "pioneer"), "", "an empty note is one");
     let mut settled: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|n: u8| scope.spawn(move || settle("secret", &n.to_string()))).collect();
+        let threads: Vec<_> =
+            (0..4).map(|n: u8| scope.spawn(move || settle("secret", &n.to_string()))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     });
     settled.extend(journal.meta("secret").expect("readable"));
