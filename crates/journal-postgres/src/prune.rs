@@ -197,7 +197,7 @@ impl Sweep {
 
 /// Begins a new partition if the newest one has been filled for long enough. Returns the newest.
 async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
-    let newest = "SELECT p.part, p.begun_ms, w.part FROM parts AS p, world AS w ORDER BY p.part DESC LIMIT 1";
+    let newest = "SELECT p.part, p.begun_ms, w.part FROM parts AS p, world AS w WHERE w.slot = 0 ORDER BY p.part DESC LIMIT 1";
     let row = live.client.query_one(newest, &[]).await?;
     let (part, begun, used): (i32, i64, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     if used != part {
@@ -213,7 +213,7 @@ async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
     tx.batch_execute(&schema::make_part(next)).await?;
     tx.execute("INSERT INTO parts VALUES ($1, $2)", &[&next, &now]).await?;
     tx.commit().await?;
-    // By itself, so that who waits for this row finds the partition. Appends hold it until they end: from here on nothing more comes
+    // By itself, so that who waits for a row finds the partition. Appends hold theirs until they end: from here on nothing more comes
     // into the older partitions.
     live.client.execute("UPDATE world SET part = $1", &[&next]).await?;
     Ok(next)

@@ -249,7 +249,7 @@ async fn append(live: &mut Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Re
     let Statements::Write { write, .. } = &live.statements else { return Err(no_statements()) };
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
     let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 26] = [
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 27] = [
         incarnations,
         &s.kinds,
         &s.ids,
@@ -276,6 +276,7 @@ async fn append(live: &mut Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Re
         &k.times,
         &k.payloads,
         &generation,
+        &live.slot,
     ];
     live.client.execute(write, &values).await?;
     Ok(())

@@ -31,6 +31,8 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // Its tests run the suite on the rows of a journal in memory.
     ("gundo-coordinator", &["gundo-types", "gundo-wire", "gundo-kernel"], &["gundo-journal"]),
     ("gundo-journal-sqlite", &["gundo-types", "gundo-wire", "gundo-journal"], &[]),
+    // Its tests start a server.
+    ("gundo-journal-postgres", &["gundo-types", "gundo-wire", "gundo-journal"], &["gundo-engines"]),
     ("gundo-edge", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
     (
         "gundo-node",
