@@ -107,7 +107,7 @@ async fn insert(
     stop: &AtomicBool,
     next: &AtomicU64,
 ) -> Result<Vec<Duration>, Trouble> {
-    let (cause, payload) = (vec![0xc5; settings.cause_bytes], vec![0xb7; settings.payload_bytes]);
+    let (cause, payload) = (vec![0xc5_u8; settings.cause_bytes], vec![0xb7_u8; settings.payload_bytes]);
     let insert = live.client.prepare(INSERT).await?;
     let (mut times, mut owed) = (Vec::new(), 0.0);
     while !stop.load(Relaxed) || times.is_empty() {
