@@ -91,6 +91,7 @@ fn run(journal: &PostgresJournal, nodes: u16, streams: u64, seconds: f64) -> Res
                 scope.spawn(move || drive(journal, node, incarnation, each.max(1), stop))
             })
             .collect();
+        // The window in which is counted.
         std::thread::sleep(Duration::from_secs_f64(seconds));
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()

@@ -96,6 +96,7 @@ impl Postgres {
                 Err(EngineError::Failed { what, .. })
                     if what.contains("shared memory") && Instant::now() < until =>
                 {
+                    // Another process makes it true, and nothing tells us when: this polls, up to a limit.
                     std::thread::sleep(AGAIN);
                 }
                 other => return other,
@@ -124,6 +125,7 @@ impl Postgres {
             if Instant::now() > until {
                 return Err(running.process.failed("it does not answer".to_owned()));
             }
+            // Another process makes it true, and nothing tells us when: this polls, up to a limit.
             std::thread::sleep(AGAIN);
         }
     }
@@ -170,6 +172,7 @@ impl Postgres {
                 let (program, what) = ("postgres".to_owned(), "the standby does not connect".to_owned());
                 return Err(EngineError::Failed { program, what });
             }
+            // Another process makes it true, and nothing tells us when: this polls, up to a limit.
             std::thread::sleep(AGAIN);
         }
         Ok(standby)
@@ -225,6 +228,7 @@ impl Postgres {
         let _ = running.process.signal(signal);
         let until = Instant::now() + GRACE;
         while running.process.check().is_ok() && Instant::now() < until {
+            // Another process makes it true, and nothing tells us when: this polls, up to a limit.
             std::thread::sleep(AGAIN);
         }
         // Kills it if it still runs.

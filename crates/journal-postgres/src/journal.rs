@@ -160,7 +160,7 @@ impl Drop for PostgresJournal {
 }
 
 /// Says who confirms a commit. Returns when the world began.
-async fn greet(live: &mut Live, settings: &PostgresSettings) -> Result<u64, OpenError> {
+async fn greet(live: &Live, settings: &PostgresSettings) -> Result<u64, OpenError> {
     let failed = |why| crate::link::server_error(settings, "reading its notes", &why);
     let sql = "SELECT current_setting('server_version'), current_setting('synchronous_standby_names'),
         (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')), generation,
@@ -302,12 +302,12 @@ impl Journal for PostgresJournal {
     }
 }
 
-async fn meta(live: &mut Live, key: &str) -> Result<Option<String>, Trouble> {
+async fn meta(live: &Live, key: &str) -> Result<Option<String>, Trouble> {
     let row = live.client.query_opt("SELECT value FROM meta WHERE key = $1", &[&key]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-async fn register(live: &mut Live, node: NodeId, incarnation: u64) -> Result<Registration, Trouble> {
+async fn register(live: &Live, node: NodeId, incarnation: u64) -> Result<Registration, Trouble> {
     // The row of the newest number is changed by one registration at a time, and only upwards.
     let insert = "WITH raised AS (
             UPDATE meta SET value = $1 WHERE key = 'newest' AND value::numeric < $1::text::numeric RETURNING 1

@@ -178,7 +178,7 @@ impl Sweep {
 
     /// Deletes dead rows one by one: those of a partition, or of all. Lines are worked out once, before the snapshots go that they
     /// come from.
-    async fn delete(&self, live: &mut Live, part: &str, pruned: &mut Pruned) -> Result<(), Trouble> {
+    async fn delete(&self, live: &Live, part: &str, pruned: &mut Pruned) -> Result<(), Trouble> {
         let delete = format!(
             "{LINES}, gone AS (
                 DELETE FROM events{part} AS e USING line WHERE e.kind = line.kind AND e.id = line.id AND e.seq < line.seq RETURNING 1

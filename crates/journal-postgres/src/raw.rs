@@ -83,6 +83,7 @@ fn write(
             scope.spawn(move || link.block(async |live: &mut Live| insert(live, settings, stop, next).await))
         };
         let threads: Vec<_> = links.into_iter().map(start).collect();
+        // The window in which is counted.
         std::thread::sleep(Duration::from_millis(settings.for_ms));
         stop.store(true, Relaxed);
         let times: Result<Vec<_>, _> =
@@ -102,7 +103,7 @@ fn write(
 
 /// Writes groups until told to stop. The time of each.
 async fn insert(
-    live: &mut Live,
+    live: &Live,
     settings: &RawSettings,
     stop: &AtomicBool,
     next: &AtomicU64,

@@ -157,7 +157,7 @@ impl Writer {
     }
 
     /// The group is durable.
-    fn landed(&mut self, plan: &Plan) -> Written {
+    fn landed(&self, plan: &Plan) -> Written {
         self.counters.is_full.store(false, Relaxed);
         self.memory().extend(plan.generation, plan.last_seqs.iter().map(|(entity, last)| (*entity, *last)));
         Written::Landed
@@ -210,6 +210,7 @@ impl Storage for Writer {
             match trouble.code() {
                 Some(code) if is_in_the_way(code) && sent < SENT_MAX => {
                     self.counters.repeated.fetch_add(1, Relaxed);
+                    // The back-off between two attempts.
                     std::thread::sleep(backoff.next());
                 }
                 Some(code) => return self.refused(&trouble, code),
@@ -245,7 +246,7 @@ fn is_in_the_way(code: &SqlState) -> bool {
 }
 
 /// Appends a group.
-async fn append(live: &mut Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
+async fn append(live: &Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
     let Statements::Write { write, .. } = &live.statements else { return Err(no_statements()) };
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
     let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;

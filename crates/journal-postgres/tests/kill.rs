@@ -45,6 +45,7 @@ fn wait_for_events(journal: &PostgresJournal, more: u64) {
     let (enough, until) = (journal.stats().events + more, Instant::now() + PATIENCE);
     while journal.stats().events < enough {
         assert!(Instant::now() < until, "nothing lands: {:?}", journal.stats());
+        // Polls, up to a limit; how much has landed meanwhile does not matter.
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -131,6 +131,7 @@ fn pgbouncer_in_transaction_mode_is_refused_with_the_reason() {
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             pooler.check().expect("it runs");
             assert!(std::time::Instant::now() < until, "it does not listen");
+            // Polls, up to a limit.
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let mut settings = server.settings();
