@@ -357,9 +357,24 @@ async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session,
         .ok()
         .filter(|timeline| (1..=1 << TIMELINE_BITS).contains(timeline));
     let timeline = timeline.ok_or_else(|| damaged("the timeline"))?;
-    let barrier = client.simple_query(schema::BARRIER).await;
-    barrier.map_err(|why| server_error(settings, "waiting for its standbys", &why))?;
+    confirm(settings, client).await?;
     Ok((Session { process, server_start: field(10).to_owned() }, timeline))
+}
+
+/// Waits until everything committed before is confirmed. While the standbys are away that takes for ever, and the server would
+/// keep one process for each attempt: so the wait is ended there too. It is the wait of an empty commit, which nobody misses.
+async fn confirm(settings: &PostgresSettings, client: &Client) -> Result<(), OpenError> {
+    let limit = Duration::from_millis(settings.connect_timeout_ms / 2);
+    match timeout(limit, client.simple_query(schema::BARRIER)).await {
+        Ok(confirmed) => {
+            confirmed.map(drop).map_err(|why| server_error(settings, "waiting for its standbys", &why))
+        }
+        Err(_) => {
+            // If it cannot be ended either, the server is gone.
+            drop(client.cancel_token().cancel_query(NoTls).await);
+            Err(OpenError::Unconfirmed { place: settings.place(), ms: limit.as_millis() as u64 })
+        }
+    }
 }
 
 /// Connections that a process opens.

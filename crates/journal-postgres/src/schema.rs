@@ -35,7 +35,7 @@ const CREATE: &str = "
     CREATE TABLE streams (
         kind int4 NOT NULL, id int8 NOT NULL, last int8 NOT NULL, prior int8 NOT NULL, snapshot int8, token int8 NOT NULL,
         PRIMARY KEY (kind, id)
-    ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+    ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
     CREATE TABLE names (
         space bytea NOT NULL, name bytea NOT NULL, n int8 NOT NULL, prior int8 NOT NULL, kind int4, id int8,
         PRIMARY KEY (space, name)

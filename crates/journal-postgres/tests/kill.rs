@@ -182,3 +182,42 @@ fn a_promoted_standby_goes_on_in_a_new_generation_and_nothing_is_lost() {
     assert_eq!(other.append(vec![stream(entity(1), 1, 0, 1)]), Outcome::Done);
     assert_eq!(other.load(entity(1)).generation, after);
 }
+
+/// Commits wait, and nothing is answered that only the primary has. What waits does not pile up on the server.
+#[test]
+fn without_its_standby_nothing_is_answered_and_nothing_piles_up() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut standby = server.postgres.standby(dir.path()).expect("a standby");
+    let settings = PostgresSettings {
+        writers: 1,
+        connect_timeout_ms: 600,
+        statement_timeout_ms: 300,
+        answer_timeout_ms: 100,
+        settle_ms: 300,
+        outage_ms: 300,
+        ..server.settings()
+    };
+    let journal = open(settings.clone()).expect("a world");
+    let mut node = Probe::join(&journal, 1);
+    assert_eq!(node.append(vec![stream(entity(1), 1, 0, 1)]), Outcome::Done);
+    standby.stop();
+    assert_eq!(node.append(vec![stream(entity(1), 1, 1, 1)]), Outcome::Unknown);
+    let Err(fault) = open(settings) else { panic!("it opens without a standby") };
+    assert!(fault.chain().contains("synchronous_standby_names"), "{}", fault.chain());
+    for load in 2..8 {
+        let outcome = node.append(vec![stream(entity(2), load, 0, 1)]);
+        assert!(matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+    let sessions = server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gundo'");
+    let sessions: usize = sessions.parse().expect("a number");
+    assert!(sessions <= 8, "{sessions} sessions");
+    standby.restart().expect("it starts again");
+    let until = Instant::now() + PATIENCE;
+    let mut load = 8;
+    while node.append(vec![stream(entity(2), load, 0, 1)]) != Outcome::Done {
+        assert!(Instant::now() < until, "the standby is back");
+        load += 1;
+    }
+    assert_eq!(node.seqs(entity(1)).1, [1, 2], "the commit that waited");
+}
