@@ -193,14 +193,14 @@ impl Postgres {
         self.end(2);
     }
 
-    /// Kills the server with SIGKILL, and its children with it.
+    /// Kills the server and its children with SIGKILL, all at once: whatever they are at.
     pub fn kill(&mut self) {
-        let children = self.id().map(children).unwrap_or_default();
-        self.end(9);
-        for child in children {
-            // It may have noticed by itself.
-            let _ = Command::new("kill").args(["-9", &child]).stderr(Stdio::null()).status();
+        if let Some(id) = self.id() {
+            let all = std::iter::once(id.to_string()).chain(children(id));
+            // Some may have ended meanwhile.
+            let _ = Command::new("kill").arg("-9").args(all).stderr(Stdio::null()).status();
         }
+        self.end(9);
     }
 
     /// Sends the server and its children a signal, such as 19 (SIGSTOP) and 18 (SIGCONT).
