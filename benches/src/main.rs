@@ -11,6 +11,7 @@ mod crowd;
 mod failover;
 mod game;
 mod journal;
+mod journal_postgres;
 mod limit;
 mod load;
 mod proc;
@@ -55,6 +56,8 @@ enum Bench {
     Spread,
     /// Durable commands per second against raw SQLite.
     Journal,
+    /// Durable batches per second on PostgreSQL against raw inserts.
+    JournalPostgres,
     /// Memory per idle session, connects per second, start to playable, CPU of an idle world.
     Session,
     /// All of the above.
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Bench::Groups => crowd::groups(&stage),
         Bench::Spread => spread::spread(&stage),
         Bench::Journal => journal::journal(&stage),
+        Bench::JournalPostgres => journal_postgres::journal_postgres(&stage),
         Bench::Session => session::session(&stage),
         Bench::All => all(&stage),
         Bench::Failover(args) => failover::failover(&stage, &args),

@@ -19,6 +19,8 @@ const PACKAGE: &str = "postgresql-15";
 const FOLDERS: &[&str] = &["/usr/lib/postgresql/15/bin"];
 /// A start, a stop and a copy take this long at most; usually a second.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that does not end in this time is killed.
+const GRACE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// A PostgreSQL server. Dropping it stops it.
@@ -107,6 +109,7 @@ impl Postgres {
                 Err(EngineError::Failed { what, .. })
                     if what.contains("shared memory") && Instant::now() < until =>
                 {
+                    // Another process makes it true, and nothing tells us when: this polls, up to a limit.
                     std::thread::sleep(AGAIN);
                 }
                 other => return other,
@@ -135,6 +138,7 @@ impl Postgres {
             if Instant::now() > until {
                 return Err(running.process.failed("it does not answer".to_owned()));
             }
+            // Another process makes it true, and nothing tells us when: this polls, up to a limit.
             std::thread::sleep(AGAIN);
         }
     }
@@ -181,6 +185,7 @@ impl Postgres {
                 let (program, what) = ("postgres".to_owned(), "the standby does not connect".to_owned());
                 return Err(EngineError::Failed { program, what });
             }
+            // Another process makes it true, and nothing tells us when: this polls, up to a limit.
             std::thread::sleep(AGAIN);
         }
         Ok(standby)
@@ -201,14 +206,14 @@ impl Postgres {
         self.end(2);
     }
 
-    /// Kills the server with SIGKILL, and its children with it.
+    /// Kills the server and its children with SIGKILL, all at once: whatever they are at.
     pub fn kill(&mut self) {
-        let children = self.id().map(children).unwrap_or_default();
-        self.end(9);
-        for child in children {
-            // It may have noticed by itself.
-            let _ = Command::new("kill").args(["-9", &child]).stderr(Stdio::null()).status();
+        if let Some(id) = self.id() {
+            let all = std::iter::once(id.to_string()).chain(children(id));
+            // Some may have ended meanwhile.
+            let _ = Command::new("kill").arg("-9").args(all).stderr(Stdio::null()).status();
         }
+        self.end(9);
     }
 
     /// Sends the server and its children a signal, such as 19 (SIGSTOP) and 18 (SIGCONT).
@@ -227,9 +232,20 @@ impl Postgres {
 
     fn end(&mut self, signal: i32) {
         let Some(mut running) = self.running.take() else { return };
+        // What is stopped hears nothing else.
+        for child in children(running.process.id()) {
+            let _ = Command::new("kill").args(["-18", &child]).stderr(Stdio::null()).status();
+        }
         // It may have ended by itself.
+        let _ = running.process.signal(18);
         let _ = running.process.signal(signal);
-        let _ = running.process.wait();
+        let until = Instant::now() + GRACE;
+        while running.process.check().is_ok() && Instant::now() < until {
+            // Another process makes it true, and nothing tells us when: this polls, up to a limit.
+            std::thread::sleep(AGAIN);
+        }
+        // Kills it if it still runs.
+        drop(running.process);
         let _ = running.guard.kill();
         let _ = running.guard.wait();
     }

@@ -160,11 +160,11 @@ impl Drop for PostgresJournal {
 }
 
 /// Says who confirms a commit. Returns when the world began.
-async fn greet(live: &mut Live, settings: &PostgresSettings) -> Result<u64, OpenError> {
+async fn greet(live: &Live, settings: &PostgresSettings) -> Result<u64, OpenError> {
     let failed = |why| crate::link::server_error(settings, "reading its notes", &why);
     let sql = "SELECT current_setting('server_version'), current_setting('synchronous_standby_names'),
         (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')), generation,
-        (SELECT value FROM meta WHERE key = 'created_ms') FROM world";
+        (SELECT value FROM meta WHERE key = 'created_ms') FROM world WHERE slot = 0";
     let row = live.client.query_one(sql, &[]).await.map_err(failed)?;
     let (version, names): (String, String) = (row.get(0), row.get(1));
     let (connected, generation): (i64, i64) = (row.get(2), row.get(3));
@@ -218,7 +218,7 @@ impl Journal for PostgresJournal {
 
     fn generation(&self) -> Result<u64, Fault> {
         let generation = self.ask(async |live: &mut Live| {
-            let row = live.client.query_one("SELECT generation FROM world", &[]).await?;
+            let row = live.client.query_one("SELECT generation FROM world WHERE slot = 0", &[]).await?;
             Ok(live.generation(row.try_get(0)?))
         });
         generation.map_err(|source| Fault::Generation { source })
@@ -302,12 +302,12 @@ impl Journal for PostgresJournal {
     }
 }
 
-async fn meta(live: &mut Live, key: &str) -> Result<Option<String>, Trouble> {
+async fn meta(live: &Live, key: &str) -> Result<Option<String>, Trouble> {
     let row = live.client.query_opt("SELECT value FROM meta WHERE key = $1", &[&key]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-async fn register(live: &mut Live, node: NodeId, incarnation: u64) -> Result<Registration, Trouble> {
+async fn register(live: &Live, node: NodeId, incarnation: u64) -> Result<Registration, Trouble> {
     // The row of the newest number is changed by one registration at a time, and only upwards.
     let insert = "WITH raised AS (
             UPDATE meta SET value = $1 WHERE key = 'newest' AND value::numeric < $1::text::numeric RETURNING 1
@@ -331,7 +331,8 @@ async fn register(live: &mut Live, node: NodeId, incarnation: u64) -> Result<Reg
 
 async fn begin_generation(live: &mut Live, wall_ms: u64) -> Result<u64, Trouble> {
     let tx = live.client.transaction().await?;
-    let row: i64 = tx.query_one("SELECT generation FROM world FOR UPDATE", &[]).await?.try_get(0)?;
+    let row: i64 =
+        tx.query_one("SELECT generation FROM world WHERE slot = 0 FOR UPDATE", &[]).await?.try_get(0)?;
     let next = group::next_generation(row as u64, wall_ms);
     if next > ROW_MAX {
         return Err(Trouble::Strange(format!("{next} is too high for a generation: see the wall clock")));

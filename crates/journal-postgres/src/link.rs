@@ -82,11 +82,13 @@ fn ends_session(db: &DbError) -> bool {
 /// A connection that works.
 pub(crate) struct Live {
     pub(crate) client: Client,
-    /// Subtracted and shifted into the generation: see [`Live::generation`].
+    /// The server's history that this is: part of the generation.
     timeline: u32,
     /// The server's process for us, and which start of the server that is.
     pub(crate) session: Session,
     pub(crate) statements: Statements,
+    /// Which row of `world` it locks.
+    pub(crate) slot: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +132,8 @@ pub(crate) struct Link {
     /// The session that was lost last.
     lost: Option<Session>,
     backoff: Backoff,
+    /// When to connect again at the earliest, and why it failed before.
+    waits: Option<(Instant, String)>,
     down_since: Option<Instant>,
 }
 
@@ -144,6 +148,7 @@ impl Link {
             role,
             live: None,
             lost: None,
+            waits: None,
             backoff: Backoff::default(),
             down_since: None,
         })
@@ -162,6 +167,7 @@ impl Link {
             ),
         })??;
         self.backoff.reset();
+        self.waits = None;
         if let Some(since) = self.down_since.take() {
             let ms = since.elapsed().as_millis() as u64;
             tracing::info!(role = ?self.role, ms, "connected to PostgreSQL again");
@@ -171,20 +177,31 @@ impl Link {
 
     /// The connection, if need be a new one. Tries until `until` at most; at least once.
     pub(crate) fn live(&mut self, until: Instant) -> Result<&mut Live, Trouble> {
-        if self.live.as_ref().is_some_and(|live| live.client.is_closed()) {
-            self.drop_live("the server has closed it");
+        if let Some(live) = &self.live {
+            // The connection moves only while its thread waits: let it read what has come, perhaps the server's farewell. What is not
+            // sent is not in doubt.
+            self.runtime.block_on(async {
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            });
+            if live.client.is_closed() {
+                self.drop_live("the server has closed it");
+            }
         }
         while self.live.is_none() {
+            let now = Instant::now();
+            match &self.waits {
+                // The server was asked a moment ago.
+                Some((next, why)) if *next >= until && *next > now => return Err(Trouble::Down(why.clone())),
+                Some((next, _)) => std::thread::sleep(next.saturating_duration_since(now)),
+                None => {}
+            }
             let Err(why) = self.connect() else { break };
-            let since = *self.down_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < Duration::from_millis(1) {
-                tracing::warn!(%why, "cannot connect to PostgreSQL");
+            if self.down_since.is_none() {
+                tracing::warn!(role = ?self.role, %why, "cannot connect to PostgreSQL");
+                self.down_since = Some(now);
             }
-            let wait = self.backoff.next();
-            if Instant::now() + wait >= until {
-                return Err(Trouble::Down(gundo_journal::chain(&why)));
-            }
-            std::thread::sleep(wait);
+            self.waits = Some((Instant::now() + self.backoff.next(), gundo_journal::chain(&why)));
         }
         Ok(self.live.as_mut().expect("it is connected"))
     }
@@ -284,7 +301,8 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
         },
         Role::Desk | Role::Prune => Statements::None,
     };
-    Ok(Live { client, timeline, session, statements })
+    let slot = (getrandom::u64().unwrap_or_default() % schema::SLOTS as u64) as i32;
+    Ok(Live { client, timeline, session, statements, slot })
 }
 
 /// Everything about the server that must be true, and who we are to it. With the simple protocol, which any pooler passes.
@@ -339,9 +357,24 @@ async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session,
         .ok()
         .filter(|timeline| (1..=1 << TIMELINE_BITS).contains(timeline));
     let timeline = timeline.ok_or_else(|| damaged("the timeline"))?;
-    let barrier = client.simple_query(schema::BARRIER).await;
-    barrier.map_err(|why| server_error(settings, "waiting for its standbys", &why))?;
+    confirm(settings, client).await?;
     Ok((Session { process, server_start: field(10).to_owned() }, timeline))
+}
+
+/// Waits until everything committed before is confirmed. While the standbys are away that takes for ever, and the server would
+/// keep one process for each attempt: so the wait is ended there too. It is the wait of an empty commit, which nobody misses.
+async fn confirm(settings: &PostgresSettings, client: &Client) -> Result<(), OpenError> {
+    let limit = Duration::from_millis(settings.connect_timeout_ms / 2);
+    match timeout(limit, client.simple_query(schema::BARRIER)).await {
+        Ok(confirmed) => {
+            confirmed.map(drop).map_err(|why| server_error(settings, "waiting for its standbys", &why))
+        }
+        Err(_) => {
+            // If it cannot be ended either, the server is gone.
+            drop(client.cancel_token().cancel_query(NoTls).await);
+            Err(OpenError::Unconfirmed { place: settings.place(), ms: limit.as_millis() as u64 })
+        }
+    }
 }
 
 /// Connections that a process opens.

@@ -60,7 +60,7 @@ struct Found {
     next: u64,
 }
 
-async fn load(live: &mut Live, entity: EntityId) -> Result<Found, Trouble> {
+async fn load(live: &Live, entity: EntityId) -> Result<Found, Trouble> {
     let Statements::Read { load, .. } = &live.statements else { return Err(no_statements()) };
     let (kind, id) = key(entity);
     let mut found = Found { loaded: Loaded::default(), last: 0, next: 1 };
@@ -114,12 +114,7 @@ fn event(row: &Row, at: usize) -> Result<(u64, EventRecord), Trouble> {
 }
 
 /// The lowest `max` ids among `ids`.
-async fn list(
-    live: &mut Live,
-    kind: Kind,
-    ids: RangeInclusive<u64>,
-    max: usize,
-) -> Result<Vec<u64>, Trouble> {
+async fn list(live: &Live, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> Result<Vec<u64>, Trouble> {
     let Statements::Read { list, .. } = &live.statements else { return Err(no_statements()) };
     let mut found = Vec::new();
     for (low, high) in halves(ids) {
@@ -146,7 +141,7 @@ fn halves(ids: RangeInclusive<u64>) -> impl Iterator<Item = (i64, i64)> {
 
 /// Up to `max` events of a stream, those after `after`.
 pub(crate) async fn stream(
-    live: &mut Live,
+    live: &Live,
     entity: EntityId,
     after: u64,
     max: usize,
@@ -158,7 +153,7 @@ pub(crate) async fn stream(
 
 /// Up to `max` streams in entity order, those after `after`: kind by kind, and in each the ids of one sign first.
 pub(crate) async fn streams(
-    live: &mut Live,
+    live: &Live,
     after: Option<EntityId>,
     max: usize,
 ) -> Result<Vec<StreamSummary>, Trouble> {

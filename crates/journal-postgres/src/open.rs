@@ -49,6 +49,17 @@ pub enum OpenError {
         /// Why.
         why: String,
     },
+    /// No standby confirms.
+    #[error(
+        "PostgreSQL at {place} does not confirm a commit within {ms} ms: start its synchronous standbys, or take those that are gone \
+         out of synchronous_standby_names"
+    )]
+    Unconfirmed {
+        /// Where.
+        place: String,
+        /// How long was waited.
+        ms: u64,
+    },
     /// The server does not let us in.
     #[error("PostgreSQL refuses us at {place} ({why}): see role, password, database and pg_hba.conf there")]
     Denied {

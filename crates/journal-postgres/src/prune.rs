@@ -127,8 +127,12 @@ impl Sweep {
         let parts: Vec<i32> = parts.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         let too_many = (parts.len() + 1).saturating_sub(settings.parts_max.max(2));
         for (index, part) in parts.into_iter().enumerate() {
-            if self.is_worth_it(live, part).await? || index < too_many {
-                self.empty(live, part, &mut pruned).await?;
+            // One that is not whole was emptied by a sweep that was cut short.
+            let is_whole = is_whole(live, part).await?;
+            if !is_whole || index < too_many || self.is_worth_it(live, part).await? {
+                if is_whole {
+                    self.empty(live, part, &mut pruned).await?;
+                }
                 drop_part(live, part).await?;
                 counters.dropped_parts.fetch_add(1, Relaxed);
             }
@@ -174,7 +178,7 @@ impl Sweep {
 
     /// Deletes dead rows one by one: those of a partition, or of all. Lines are worked out once, before the snapshots go that they
     /// come from.
-    async fn delete(&self, live: &mut Live, part: &str, pruned: &mut Pruned) -> Result<(), Trouble> {
+    async fn delete(&self, live: &Live, part: &str, pruned: &mut Pruned) -> Result<(), Trouble> {
         let delete = format!(
             "{LINES}, gone AS (
                 DELETE FROM events{part} AS e USING line WHERE e.kind = line.kind AND e.id = line.id AND e.seq < line.seq RETURNING 1
@@ -193,9 +197,13 @@ impl Sweep {
 
 /// Begins a new partition if the newest one has been filled for long enough. Returns the newest.
 async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
-    let row =
-        live.client.query_one("SELECT part, begun_ms FROM parts ORDER BY part DESC LIMIT 1", &[]).await?;
-    let (part, begun): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let newest = "SELECT p.part, p.begun_ms, w.part FROM parts AS p, world AS w WHERE w.slot = 0 ORDER BY p.part DESC LIMIT 1";
+    let row = live.client.query_one(newest, &[]).await?;
+    let (part, begun, used): (i32, i64, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if used != part {
+        // A sweep was cut short between its two steps.
+        live.client.execute("UPDATE world SET part = $1", &[&part]).await?;
+    }
     let now = wall_ms() as i64;
     if now - begun < part_ms as i64 {
         return Ok(part);
@@ -204,10 +212,19 @@ async fn rotate(live: &mut Live, part_ms: u64) -> Result<i32, Trouble> {
     let tx = live.client.transaction().await?;
     tx.batch_execute(&schema::make_part(next)).await?;
     tx.execute("INSERT INTO parts VALUES ($1, $2)", &[&next, &now]).await?;
-    // Appends hold this row until they end: from here on nothing more comes into the older partitions.
-    tx.execute("UPDATE world SET part = $1", &[&next]).await?;
     tx.commit().await?;
+    // By itself, so that who waits for a row finds the partition. Appends hold theirs until they end: from here on nothing more comes
+    // into the older partitions.
+    live.client.execute("UPDATE world SET part = $1", &[&next]).await?;
     Ok(next)
+}
+
+/// Whether both tables still have the partition.
+async fn is_whole(live: &Live, part: i32) -> Result<bool, Trouble> {
+    let there = format!(
+        "SELECT to_regclass('events_{part}') IS NOT NULL AND to_regclass('snapshots_{part}') IS NOT NULL"
+    );
+    Ok(live.client.query_one(&there, &[]).await?.try_get(0)?)
 }
 
 /// Takes a partition, which was emptied, out of its table, and drops it. Appends and loads go on meanwhile.

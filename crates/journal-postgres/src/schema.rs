@@ -1,7 +1,7 @@
 //! The tables, and the statements of the hot path.
 //!
 //! ```text
-//! world      one row: the generation, and the partition that events go into now
+//! world      the generation, and the partition that events go into now; the same in each of 64 rows
 //! members    one row per incarnation
 //! streams    one row per stream: seq of its newest event and of its newest snapshot. Who appends changes this row, and only
 //!            from the seq its events follow: that is the fence
@@ -20,21 +20,22 @@
 /// The layout this build reads and writes; in `meta` under `format`.
 pub(crate) const FORMAT: u32 = 1;
 
+/// Rows of `world`. Each connection locks one of them, because rows that many share cost more.
+pub(crate) const SLOTS: i32 = 64;
+
 /// What leads from one format to the next, in order; the first makes a new journal.
 pub(crate) const MIGRATIONS: [&str; FORMAT as usize] = [CREATE];
 
 /// `fillfactor`: rows that change in place leave room for it, so that no index is touched.
 const CREATE: &str = "
     CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
-    CREATE TABLE world (
-        one bool PRIMARY KEY CHECK (one), generation int8 NOT NULL, part int4 NOT NULL
-    ) WITH (fillfactor = 10);
+    CREATE TABLE world (slot int4 PRIMARY KEY, generation int8 NOT NULL, part int4 NOT NULL) WITH (fillfactor = 10);
     CREATE TABLE members (incarnation int8 PRIMARY KEY, node int4 NOT NULL, joined_ms int8 NOT NULL)
         WITH (fillfactor = 10);
     CREATE TABLE streams (
         kind int4 NOT NULL, id int8 NOT NULL, last int8 NOT NULL, prior int8 NOT NULL, snapshot int8, token int8 NOT NULL,
         PRIMARY KEY (kind, id)
-    ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+    ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
     CREATE TABLE names (
         space bytea NOT NULL, name bytea NOT NULL, n int8 NOT NULL, prior int8 NOT NULL, kind int4, id int8,
         PRIMARY KEY (space, name)
@@ -47,7 +48,7 @@ const CREATE: &str = "
         part int4 NOT NULL, kind int4 NOT NULL, id int8 NOT NULL, seq int8 NOT NULL, at int8 NOT NULL, payload bytea NOT NULL
     ) PARTITION BY LIST (part);
     CREATE TABLE parts (part int4 PRIMARY KEY, begun_ms int8 NOT NULL);
-    INSERT INTO world VALUES (true, 0, 1);
+    INSERT INTO world SELECT slot, 0, 1 FROM generate_series(0, 63) AS slot;
     INSERT INTO meta VALUES ('newest', '0');
 ";
 
@@ -66,12 +67,12 @@ pub(crate) fn make_part(part: i32) -> String {
 /// Appends a group as one statement, which is its own transaction: it lands whole, or an error says that nothing did. A hung process
 /// never leaves a transaction open.
 ///
-/// The rows of `world` and of the members are locked first, so that a generation and a deleted row fence. The rows of streams come in
+/// A row of `world` and those of the members are locked first, so that a generation and a deleted row fence. The rows of streams come in
 /// sorted order, so that two groups never wait for each other in a circle. A row that somebody else has changed is not returned; then
 /// the counts do not match, the division by zero undoes everything, and the caller plans again. `xmax = 0` is true of a row that was
 /// new: a new stream begins after 0.
 pub(crate) const WRITE: &str = "
-    WITH here AS (SELECT generation, part FROM world FOR SHARE),
+    WITH here AS (SELECT generation, part FROM world WHERE slot = $27 FOR SHARE),
     there AS (SELECT incarnation FROM members WHERE incarnation = ANY($1::int8[]) ORDER BY incarnation FOR SHARE),
     moved AS (
         INSERT INTO streams AS s (kind, id, last, prior, snapshot, token)
@@ -110,7 +111,8 @@ pub(crate) const LASTS: &str = "
     JOIN streams AS s ON s.kind = t.kind AND s.id = t.id";
 /// The generation, and those of some incarnations that are members.
 pub(crate) const GROUND: &str = "
-    SELECT generation, ARRAY(SELECT incarnation FROM members WHERE incarnation = ANY($1::int8[])) FROM world";
+    SELECT generation, ARRAY(SELECT incarnation FROM members WHERE incarnation = ANY($1::int8[])) FROM world
+    WHERE slot = 0";
 pub(crate) const NAMES: &str = "
     SELECT s.space, s.name, s.n, s.kind, s.id FROM unnest($1::bytea[], $2::bytea[]) AS t(space, name)
     JOIN names AS s ON s.space = t.space AND s.name = t.name";
@@ -124,7 +126,7 @@ pub(crate) const TOKENS: &str = "
 pub(crate) const LOAD: &str = "
     WITH s AS (SELECT last, snapshot FROM streams WHERE kind = $1 AND id = $2)
     SELECT 0 AS what, generation AS seq, coalesce((SELECT last FROM s), 0) AS at, 0::int2 AS type, ''::bytea AS cause,
-        ''::bytea AS payload FROM world
+        ''::bytea AS payload FROM world WHERE slot = 0
     UNION ALL
     SELECT 1, seq, 0, 0::int2, ''::bytea, payload FROM snapshots
         WHERE kind = $1 AND id = $2 AND seq = (SELECT snapshot FROM s)

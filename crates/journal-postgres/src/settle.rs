@@ -46,6 +46,7 @@ impl Writer {
                 Found::AtWork if Instant::now() >= until => {
                     return Err("the server still works on it".to_owned());
                 }
+                // Nothing tells when a process of the server ends: this polls, up to a limit.
                 Found::AtWork => std::thread::sleep(AGAIN),
             }
         }
@@ -59,7 +60,7 @@ enum Found {
     Changed,
 }
 
-async fn look(live: &mut Live, lost: &Session, rows: &Rows<'_>, token: i64) -> Result<Found, Trouble> {
+async fn look(live: &Live, lost: &Session, rows: &Rows<'_>, token: i64) -> Result<Found, Trouble> {
     if lost.server_start == live.session.server_start {
         let there =
             live.client.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1", &[&lost.process]).await?;

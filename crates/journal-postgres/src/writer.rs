@@ -157,7 +157,7 @@ impl Writer {
     }
 
     /// The group is durable.
-    fn landed(&mut self, plan: &Plan) -> Written {
+    fn landed(&self, plan: &Plan) -> Written {
         self.counters.is_full.store(false, Relaxed);
         self.memory().extend(plan.generation, plan.last_seqs.iter().map(|(entity, last)| (*entity, *last)));
         Written::Landed
@@ -168,6 +168,8 @@ impl Writer {
         let why = format!("writing a group: {trouble}");
         match code {
             code if *code == SqlState::DIVISION_BY_ZERO => self.moved(why),
+            // No partition: the statement waited for one to be begun, and looks for it where there was none yet.
+            code if *code == SqlState::CHECK_VIOLATION => self.moved(why),
             // A value that does not fit, or a key that exists although the stream's row says otherwise.
             code if code.code().starts_with("22") || code.code().starts_with("23") => {
                 self.doubt = true;
@@ -208,6 +210,7 @@ impl Storage for Writer {
             match trouble.code() {
                 Some(code) if is_in_the_way(code) && sent < SENT_MAX => {
                     self.counters.repeated.fetch_add(1, Relaxed);
+                    // The back-off between two attempts.
                     std::thread::sleep(backoff.next());
                 }
                 Some(code) => return self.refused(&trouble, code),
@@ -243,11 +246,11 @@ fn is_in_the_way(code: &SqlState) -> bool {
 }
 
 /// Appends a group.
-async fn append(live: &mut Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
+async fn append(live: &Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
     let Statements::Write { write, .. } = &live.statements else { return Err(no_statements()) };
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
     let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 26] = [
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 27] = [
         incarnations,
         &s.kinds,
         &s.ids,
@@ -274,6 +277,7 @@ async fn append(live: &mut Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Re
         &k.times,
         &k.payloads,
         &generation,
+        &live.slot,
     ];
     live.client.execute(write, &values).await?;
     Ok(())

@@ -4,6 +4,8 @@
 //! Each case gets an empty journal, and uses it only through [`Journal`] and [`Handle`], as a node does. The cases do not control
 //! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
+mod cases;
+
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -13,49 +15,9 @@ use gundo_types::{EntityId, Kind, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChange, Outcome, StreamAppend};
 use prost::Message;
 
+pub use cases::CASES;
+
 use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
-
-/// Calls the macro `$then`, with what is in front of it, for the names of all cases.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! journal_cases {
-    ($then:path, $($front:tt)*) => {
-        $then! { $($front)*
-            the_predecessor_decides, a_stale_append_below_the_pruning_line_is_refused, all_streams_or_none,
-            a_conflict_is_isolated, what_depends_on_a_failure_fails_with_it, a_foreign_event_does_not_heal_a_failed_line,
-            a_failed_load_bars_no_load_of_another_node,
-            a_fence_is_judged_by_seqs_alone, members_fence_writers, incarnations_only_grow, names_are_unique,
-            a_snapshot_comes_with_its_event, pruning_keeps_what_loads_need, meta_is_kept, a_note_is_settled_once,
-            tools_see_every_stream, lines_do_not_mix, a_list_says_which_entities_have_begun,
-            a_batch_of_another_generation_is_refused, generations_only_grow
-        }
-    };
-}
-
-/// Makes one `#[test]` per case of the suite. The argument is an expression that gives a fresh, empty [`Journal`] for
-/// each; it may be a tuple of the journal and something that must outlive it.
-#[macro_export]
-macro_rules! conformance {
-    ($make:expr) => {
-        $crate::journal_cases!($crate::conformance, @ $make;);
-    };
-    (@ $make:expr; $($case:ident),*) => { $(
-        #[test]
-        fn $case() {
-            let made = $make;
-            $crate::suite::$case($crate::suite::Made::journal(&made));
-        }
-    )* };
-}
-
-macro_rules! list_cases {
-    ($($case:ident),*) => {
-        /// Every case with its name: for a journal that is costly to make, and is tested with all of them in one test.
-        pub const CASES: &[(&str, fn(&dyn Journal))] = &[$((stringify!($case), $case)),*];
-    };
-}
-
-journal_cases!(list_cases,);
 
 /// What a factory returns: a journal, perhaps with something that must outlive it.
 pub trait Made {

@@ -36,6 +36,8 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // Its tests run the suite on a real etcd.
     ("gundo-coordinator-etcd", &["gundo-types", "gundo-kernel", "gundo-coordinator"], &["gundo-engines"]),
     ("gundo-journal-sqlite", &["gundo-types", "gundo-wire", "gundo-journal"], &[]),
+    // Its tests start a server.
+    ("gundo-journal-postgres", &["gundo-types", "gundo-wire", "gundo-journal"], &["gundo-engines"]),
     ("gundo-edge", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
     (
         "gundo-node",
