@@ -231,6 +231,9 @@ pub(crate) struct UpArgs {
     /// Seed of a new world; an old one keeps its own [default: random]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Encrypt and authenticate the connections between nodes
+    #[arg(long)]
+    pub(crate) tls: bool,
 }
 
 #[derive(Debug, Args)]

@@ -39,7 +39,7 @@ fn tell(looked: Result<Vec<u64>, CallError>, failed: &mut bool) {
             for incarnation in removed {
                 tracing::warn!(
                     incarnation,
-                    "a node did not renew its lease and was removed; the others take over"
+                    "a node was removed: its lease is over, or it had begun to leave; the others take over"
                 );
             }
             if std::mem::take(failed) {

@@ -338,7 +338,7 @@ async fn a_drained_node_gives_everything_away_and_a_rollout_renews_all() {
     control.drain(NodeId(2)).expect("it empties");
     // It may have ended already.
     let again = control.drain(NodeId(2)).expect_err("once is enough").code;
-    assert!(["draining", "node_down"].contains(&again), "{again}");
+    assert!(["draining", "node_down"].contains(&&*again), "{again}");
     assert_eq!(bob.count(1).await, Ok(5), "he plays on");
     until(&world, |s| s.nodes[1].state == NodeState::Down && !s.nodes[1].member);
     assert_eq!(bob.count(1).await, Ok(6), "by another edge");

@@ -49,7 +49,11 @@ impl Links for GrpcLinks {
             // It starts or stops itself.
             Err(DialFault::Refused(refused)) if refused.code == "not_joined" => None,
             Err(DialFault::Refused(refused)) => Some(Err(refused.to_string())),
-            Err(DialFault::Unreachable(_)) => None,
+            Err(DialFault::Unreachable(why)) => {
+                let (peer, address) = (member.node.0, &member.site.fabric);
+                tracing::warn!(peer, address, why, "a member cannot be asked whether it takes this node");
+                None
+            }
         }
     }
 }

@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use gundo_engines::etcd::{Etcd, EtcdOptions};
 use gundo_engines::postgres::Postgres;
 
-use super::config::{ClusterConfig, EtcdConfig, PostgresConfig};
+use gundo_fabric_grpc::{TlsFiles, certs};
+use gundo_types::NodeId;
+
+use super::config::{ClusterConfig, EtcdConfig, PostgresConfig, TlsConfig};
 use crate::app::{Failure, say};
 use crate::cli::{ClusterArgs, ClusterCommand, UpArgs};
 use crate::config::Config;
@@ -324,6 +327,15 @@ fn configure(
             format!("port {port} of this machine is not free ({error}): choose others with --port")
         })?;
     }
+    let tls = if args.tls {
+        let dir = files.dir.join("certs");
+        certs::make_authority(&dir)?;
+        let TlsFiles { authority, certificate, key } =
+            certs::make_node(&dir, NodeId(node), certs::NODE_DAYS)?;
+        Some(TlsConfig { authority, certificate, key })
+    } else {
+        None
+    };
     let local = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let mut config = Config::default();
     config.data.clone_from(&dir);
@@ -356,7 +368,7 @@ fn configure(
             writers: None,
             readers: None,
         },
-        tls: None,
+        tls,
     });
     let text = toml::to_string(&config).map_err(|error| error.to_string())?;
     files.write(&dir.join("node.toml"), text)

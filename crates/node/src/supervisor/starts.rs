@@ -129,11 +129,7 @@ impl Supervisor {
                     let (by, at) = (member.node.0, member.site.fabric.clone());
                     return Err(WorldFault::NotTaken { by, at, why });
                 }
-                None => tracing::warn!(
-                    peer = member.node.0,
-                    address = member.site.fabric,
-                    "a member does not answer"
-                ),
+                None => {}
             }
         }
         Ok(())
