@@ -23,7 +23,7 @@ import {
   type Watched as WatchedMessage,
   type Welcome,
 } from "./gen/client_pb.js";
-import { Ledger, type Numbered } from "./ledger.js";
+import { batches, Ledger, type Numbered } from "./ledger.js";
 import { entityKey, Picture, type Entity } from "./picture.js";
 import { Refusal } from "./refusal.js";
 import { describeState, type ConnectionState } from "./state.js";
@@ -374,7 +374,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private transmitCommands(commands: readonly Numbered[]): void {
-    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload, lost }) => ({ seq, payload, lost })) });
+    for (const batch of batches(commands)) this.transmit({ commands: [...batch] });
   }
 
   private hello(): void {
