@@ -8,29 +8,28 @@ import os
 import random
 import select
 import time
-from urllib.parse import urlsplit
 
-from wire import Socket, column, decode, encode, one, sint, zigzag
+from wire import Socket, column, decode, edge_url, encode, one, refusal, sint, zigzag
 
 UNANSWERED_MAX = 32
 BATCH_BYTES = 15 * 1024  # of commands in one message: the server takes 16 KiB
-
 
 # ---- what is in sight: every entity that some publisher shows (section 6) ------------------------------------------------------
 
 
 class Picture:
+    chunk_mm, unit_mm = 30_000, 10
+
     def __init__(self):
         self.forget_all()
 
     def forget_all(self):
         self.boards = {}  # (publisher, chunk): {"part": number, "broken": bool, "slots": {slot: (entity, epoch, count)}}
-        self.shown = {}  # entity (kind, id): {"rank": (epoch, count, tick), "key", "public", "body": (x, y, heading, speed) or None}
+        self.shown = {}  # entity (kind, id): {"rank": (epoch, count, tick), "key", "public", "body"}
 
     def forget(self, chunk):
-        for key in [key for key in self.boards if key[1] == chunk]:
-            for entity, *_ in self.boards.pop(key)["slots"].values():
-                self.leave(key, entity)
+        self.boards = {key: board for key, board in self.boards.items() if key[1] != chunk}
+        self.shown = {entity: seen for entity, seen in self.shown.items() if seen["key"][1] != chunk}
 
     def leave(self, key, entity):
         if self.shown.get(entity, {}).get("key") == key:
@@ -45,10 +44,8 @@ class Picture:
             before, board["slots"] = board["slots"], {}
             board.update(part=part, broken=False)
             self.roster(key, board, tick, frame, signal)
-            listed = {entity for entity, *_ in board["slots"].values()}
-            for entity, *_ in before.values():
-                if entity not in listed:
-                    self.leave(key, entity)
+            for entity in {entity for entity, *_ in before.values()} - {entity for entity, *_ in board["slots"].values()}:
+                self.leave(key, entity)
         elif part and not board["broken"]:
             expected = board["part"] + 1 if has_news else board["part"]
             board["broken"] = part > expected
@@ -63,11 +60,12 @@ class Picture:
             if one(leave, 1) in board["slots"]:
                 self.leave(key, board["slots"].pop(one(leave, 1))[0])
         for enter in map(decode, frame.get(8, [])):
-            entity, term = (one(enter, 2), one(enter, 3)), (one(enter, 4), one(enter, 5))
-            board["slots"][one(enter, 1)] = (entity, *term)
-            body = self.place(key[1], one(enter, 8), one(enter, 9), one(enter, 10), one(enter, 11)) if one(enter, 7) else None
-            if self.shown.get(entity, {"rank": ()})["rank"] <= (*term, tick):
-                self.shown[entity] = {"rank": (*term, tick), "key": key, "public": one(enter, 6, b""), "body": body}
+            slot, kind, id, epoch, count = (one(enter, field) for field in range(1, 6))
+            board["slots"][slot] = ((kind, id), epoch, count)
+            body = self.place(key[1], *(one(enter, field) for field in range(8, 12))) if one(enter, 7) else None
+            if self.shown.get((kind, id), {"rank": ()})["rank"] <= (epoch, count, tick):
+                rank = (epoch, count, tick)
+                self.shown[kind, id] = {"rank": rank, "key": key, "public": one(enter, 6, b""), "body": body}
         for change in map(decode, frame.get(9, [])):
             self.update(key, board, one(change, 1), tick, public=one(change, 2, b""))
         for said in map(decode, frame.get(11, [])):
@@ -88,34 +86,15 @@ class Picture:
             seen.update(news, rank=(*term, tick))
 
     def place(self, chunk, x, y, heading, speed):
-        return chunk[1] * 30_000 + x * 10, chunk[2] * 30_000 + y * 10, heading, speed
+        x, y = chunk[1] * self.chunk_mm + x * self.unit_mm, chunk[2] * self.chunk_mm + y * self.unit_mm
+        return x, y, heading, speed
 
 
 # ---- the client: hello, keys, commands, moves, and where to go next (sections 3, 4, 5 and 8) ------------------------------------
 
 
 class Closed(Exception):
-    """The server has said why it closes the connection."""
-
-    def __init__(self, code, retry_ms):
-        super().__init__(code)
-        self.code, self.retry_ms = code, retry_ms
-
-
-def refusal(parts):
-    """The code of a refusal, or None if there is none."""
-    return one(decode(parts[-1]), 1, b"").decode() if parts else None
-
-
-def edge_url(edge, came_by):
-    """Where an edge is: what it leaves out is as in the address we came by. None: this client cannot go there."""
-    at = urlsplit(came_by)
-    host, port, path = one(edge, 2, b"").decode() or at.hostname, one(edge, 3) or at.port or 80, one(edge, 4, b"").decode()
-    if path and not path.startswith("/"):
-        before, _, last = at.path.rstrip("/").rpartition("/")
-        path = f"{before if last.isdigit() else at.path.rstrip('/')}/{path}"
-    host = f"[{host}]" if ":" in host else host
-    return f"ws://{host}:{port}{path or at.path}" if one(edge, 5, b"") in (b"", b"ws") else None
+    """The server closes the connection. Arguments: the code, and after how many ms to come again."""
 
 
 class World:
@@ -125,10 +104,10 @@ class World:
     """
 
     def __init__(self, url, name, keys=None):
-        self.came_by = edge_url({}, url if urlsplit(url).path else f"{url}/ws")
-        self.edges, self.at, self.failed = [self.came_by], 0, 0
+        self.came_by, self.edges, self.at, self.failed = url, [url], 0, 0
         self.name, self.nonce, self.keys = name, os.urandom(16), {} if keys is None else keys
-        self.world, self.line, self.live, self.ended = next(reversed(self.keys), b""), None, False, False
+        self.world, self.line, self.live = next(reversed(self.keys), b""), None, False
+        self.ended = self.refused = False
         self.picture, self.events, self.next_try = Picture(), [], 0.0
         self.waiting, self.unanswered, self.next_seq, self.count, self.move_seq = [], {}, 0, 0, 0
 
@@ -150,7 +129,9 @@ class World:
         self.name = name
         self.keys.pop(self.world, None)
         self.forget_commands()
-        self.hello()
+        self.refused = False
+        if self.line:
+            self.hello()
 
     def leave(self):
         if self.live:
@@ -168,14 +149,15 @@ class World:
                 for message in self.line.messages():
                     self.take(decode(message))
                 self.watch_silence(time.monotonic())
-            elif not self.ended and now >= self.next_try:
+            elif not self.ended and not self.refused and now >= self.next_try:
                 self.line = Socket(self.edges[self.at], min(2 * 2 ** (self.failed // len(self.edges)), 10))
                 self.hello()
             else:
                 time.sleep(min(seconds, max(0.01, self.next_try - now)))
         except Closed as closed:
-            self.end(closed.code) if closed.retry_ms == 0 else self.lose(closed.retry_ms / 1000)
-        except OSError:
+            code, retry_ms = closed.args
+            self.lose(retry_ms / 1000) if retry_ms else self.end(code)
+        except (OSError, IndexError):  # the connection is lost, or the server does not speak the protocol
             self.lose(None)
         events, self.events = self.events, []
         return events
@@ -208,12 +190,12 @@ class World:
         if self.live and time.monotonic() - self.welcomed > 1:
             self.failed = 0
         self.hang_up()
-        edges = len(self.edges)
-        self.at = (self.at + (random.randint(1, edges - 1) if self.failed == 0 and edges > 1 else 1)) % edges
-        rounds = self.failed // edges
-        own = random.uniform(0.5, 1) * min(0.2 * 2 ** (rounds - 1), 10) if rounds and self.failed % edges == 0 else random.uniform(0, 0.05)
-        self.next_try = time.monotonic() + (own if asked is None else asked if rounds == 0 else max(own, asked))
-        self.failed += 1
+        rounds, nth = divmod(self.failed, len(self.edges))
+        step = random.randint(1, len(self.edges) - 1) if self.failed == 0 and len(self.edges) > 1 else 1
+        wait = min(0.2 * 2 ** (rounds - 1), 10) * random.uniform(0.5, 1) if rounds and nth == 0 else random.uniform(0, 0.05)
+        if asked is not None:
+            wait = max(wait, asked) if rounds else asked
+        self.at, self.failed, self.next_try = (self.at + step) % len(self.edges), self.failed + 1, time.monotonic() + wait
 
     def hang_up(self):
         if self.line:
@@ -225,17 +207,15 @@ class World:
         self.ended = True
         self.events.append(("ended", code))
 
-    # ---- what the server says ------------------------------------------------------------------------------------------------
-
     def take(self, message):
         if 16 in message:
             self.world = one(message, 16)
         if 2 in message or 12 in message:
             self.picture.forget_all()
         if 2 in message:
-            self.on_welcome(decode(b"".join(message[2])))
+            self.on_welcome(decode(message[2][-1]))
         if 11 in message:
-            self.on_edges(decode(b"".join(message[11])), None)
+            self.on_edges(decode(message[11][-1]), None)
         for chunk in map(decode, message.get(8, [])):
             self.picture.forget((one(chunk, 1), sint(one(chunk, 2)), sint(one(chunk, 3))))
         for frame in message.get(1, []):
@@ -264,17 +244,18 @@ class World:
         self.live, self.nonce = True, os.urandom(16)
         self.welcomed = self.pinged = time.monotonic()
         self.next_seq = max(self.next_seq, one(welcome, 3))
-        self.island, self.x, self.y = one(welcome, 9), sint(one(welcome, 10)), sint(one(welcome, 11))
+        self.player = one(decode(one(welcome, 1, b"")), 1), one(decode(one(welcome, 1, b"")), 2)
+        self.x, self.y = sint(one(welcome, 10)), sint(one(welcome, 11))
+        self.picture.chunk_mm, self.picture.unit_mm = one(welcome, 14, 30_000), one(welcome, 15, 10)
         self.on_edges(decode(one(welcome, 7, b"")), one(welcome, 6))
         self.events.append(("welcome", one(welcome, 13, b"")))
         self.send_commands([(seq, *command) for seq, command in self.unanswered.items()])
 
     def on_refused(self, code):
-        other = self.keys.get(self.world)
         if code == "bad_token":
             self.keys.pop(self.world, None)
             self.nonce = os.urandom(16)
-        elif code == "unknown_world" and other not in (None, self.used):
+        elif code == "unknown_world" and self.keys.get(self.world, self.used) != self.used:
             self.forget_commands()  # they were for the player of another world
             return self.hello()
         self.refused = True
@@ -284,7 +265,7 @@ class World:
         for seq in column(notice, 3):
             if seq in self.unanswered:
                 self.unanswered[seq][1] += 1
-        if one(notice, 2, b""):
+        if 2 in notice:  # without a text it is for the program only
             self.events.append(("notice", (one(notice, 1, b"").decode(), one(notice, 2).decode())))
 
     def on_edges(self, message, serving):
@@ -297,19 +278,14 @@ class World:
             self.edges = list(dict.fromkeys([*urls, self.came_by, here]))
             self.at = self.edges.index(here)
 
-    # ---- commands ------------------------------------------------------------------------------------------------------------
-
     def send_commands(self, again):
         """Sends `again`, and what waits while less than 32 commands are unanswered, in messages that are not too large."""
-        if not self.live:
-            return
-        due = list(again)
-        while self.waiting and len(self.unanswered) < UNANSWERED_MAX:
+        due, batch = list(again), b""
+        while self.live and self.waiting and len(self.unanswered) < UNANSWERED_MAX:
             nth, payload = self.waiting.pop(0)
             self.unanswered[self.next_seq] = [payload, 0, nth]
             due.append((self.next_seq, payload, 0))
             self.next_seq += 1
-        batch = b""
         for seq, payload, lost, *_ in due:
             command = encode([(2, encode([(1, seq), (2, payload), (3, lost)]))])
             if len(batch) + len(command) > BATCH_BYTES:
@@ -320,6 +296,5 @@ class World:
             self.line.send(batch)
 
     def forget_commands(self):
-        for _, _, nth in self.unanswered.values():
-            self.events.append(("reply", (nth, b"", "session_lost")))
+        self.events += [("reply", (nth, b"", "session_lost")) for _, _, nth in self.unanswered.values()]
         self.unanswered, self.next_seq = {}, 0

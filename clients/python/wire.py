@@ -84,6 +84,22 @@ def column(fields, number):
     return out
 
 
+def refusal(parts):
+    """The code of a refusal, or None if there is none."""
+    return one(decode(parts[-1]), 1, b"").decode() if parts else None
+
+
+def edge_url(edge, came_by):
+    """Where an edge is: what it leaves out is as in the address we came by. None: this client cannot go there."""
+    at = urlsplit(came_by)
+    host, port, path = one(edge, 2, b"").decode() or at.hostname, one(edge, 3) or at.port or 80, one(edge, 4, b"").decode()
+    if path and not path.startswith("/"):
+        before, _, last = at.path.rstrip("/").rpartition("/")
+        path = f"{before if last.isdigit() else at.path.rstrip('/')}/{path}"
+    host = f"[{host}]" if ":" in host else host
+    return f"ws://{host}:{port}{path or at.path or '/ws'}" if one(edge, 5, b"") in (b"", b"ws") else None
+
+
 # ---- WebSocket (RFC 6455): one binary message holds one message of the protocol ------------------------------------------------
 
 
@@ -120,7 +136,10 @@ class Socket:
         if size > 65535:
             head = bytes([128 | opcode, 255]) + struct.pack(">Q", size)
         masked = int.from_bytes(payload, "big") ^ int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-        self.tcp.sendall(head + mask + masked.to_bytes(size, "big"))
+        try:
+            self.tcp.sendall(head + mask + masked.to_bytes(size, "big"))
+        except OSError:
+            pass  # that the connection is lost shows when something is read
 
     def messages(self):
         """The messages that are complete. Pings are answered, pieces are put together."""

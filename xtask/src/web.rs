@@ -107,7 +107,8 @@ fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-fn apt_install(packages: &[&str]) -> Done {
+/// Installs packages of Debian where that is allowed.
+pub(crate) fn apt_install(packages: &[&str]) -> Done {
     if packages.is_empty() {
         return Ok(());
     }

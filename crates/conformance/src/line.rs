@@ -145,24 +145,6 @@ impl Line {
         }
     }
 
-    /// Sends a WebSocket ping and waits for its pong.
-    ///
-    /// # Errors
-    /// None comes, or one with other bytes.
-    pub fn ping_socket(&mut self, payload: &[u8]) -> Check {
-        let _ = self.socket.send(Message::Ping(payload.to_vec().into()));
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.heard::<ClientMessage>(until)? {
-                Some(Heard::Pong(echo)) if echo == payload => return Ok(()),
-                Some(Heard::Pong(echo)) => return broken(format!("a pong with other bytes: {echo:?}")),
-                Some(Heard::End(_)) => return broken("the client ended the connection"),
-                Some(_) if Instant::now() < until => {}
-                _ => return broken("no pong"),
-            }
-        }
-    }
-
     /// Sends a message to the client.
     pub fn say(&mut self, message: &ServerMessage) {
         self.bytes(message.encode_to_vec());
@@ -279,6 +261,24 @@ impl Line {
     /// Sends a binary message. That the other side has gone shows when something is heard.
     pub fn bytes(&mut self, bytes: Vec<u8>) {
         let _ = self.socket.send(Message::Binary(bytes.into()));
+    }
+
+    /// Sends a WebSocket ping and waits for its pong. `M` is what the other side sends besides.
+    ///
+    /// # Errors
+    /// None comes, or one with other bytes.
+    pub fn ping_socket<M: gundo_wire::Message + Default>(&mut self, payload: &[u8]) -> Check {
+        let _ = self.socket.send(Message::Ping(payload.to_vec().into()));
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.heard::<M>(until)? {
+                Some(Heard::Pong(echo)) if echo == payload => return Ok(()),
+                Some(Heard::Pong(echo)) => return broken(format!("a pong with other bytes: {echo:?}")),
+                Some(Heard::End(_)) => return broken("the connection ended"),
+                Some(_) if Instant::now() < until => {}
+                _ => return broken("no pong"),
+            }
+        }
     }
 
     /// Sends a text message.

@@ -32,7 +32,7 @@ pub(super) fn cases() -> Vec<Case<Command>> {
 }
 
 /// The next `count` commands, from as many messages as it takes.
-fn commands(line: &mut Line, count: usize) -> Check<Vec<Sent>> {
+pub(super) fn commands(line: &mut Line, count: usize) -> Check<Vec<Sent>> {
     let mut all = Vec::new();
     while all.len() < count {
         let message = line.hear("command")?;

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use gundo_wire::Message as _;
-use gundo_wire::client::{Correction, Notice, Own, Reply, ServerMessage, Told};
+use gundo_wire::client::{ClientMessage, Correction, Notice, Own, Reply, ServerMessage, Told};
 
 use super::Command;
+use super::commands::commands;
 use crate::report::{Case, Check, must};
 use crate::stage::{Stage, hex, welcome};
 
@@ -45,7 +46,7 @@ fn parts(client: &Command) -> Check {
     let mut line = stage.welcomed("t1", 1)?;
     stage.wish("command 01");
     stage.wish("command 02");
-    line.hear("command")?;
+    commands(&mut line, 2)?;
     let answer = |seq, bytes| {
         let replies = vec![Reply { seq, payload: payload(bytes), refusal: None }];
         let own = Some(Own { payload: payload(bytes) });
@@ -89,8 +90,8 @@ fn big(client: &Command) -> Check {
 fn pong(client: &Command) -> Check {
     let stage = Stage::start(client)?;
     let mut line = stage.welcomed("t1", 1)?;
-    line.ping_socket(b"")?;
-    line.ping_socket(&[9; 125])
+    line.ping_socket::<ClientMessage>(b"")?;
+    line.ping_socket::<ClientMessage>(&[9; 125])
 }
 
 fn told(client: &Command) -> Check {
