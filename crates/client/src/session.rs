@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{Body, EntityId, Time};
-use gundo_wire::client::{Bye, ClientMessage, Closing, Move, StatsWanted};
+use gundo_wire::client::{Bye, ClientMessage, Closing, Move, Names, StatsWanted};
 
 use crate::address::Address;
 use crate::ring::EdgeRing;
@@ -33,6 +33,8 @@ pub struct Session {
     player: Option<EntityId>,
     /// The world behind the edges, as the last Welcome or refusal said.
     world_id: Bytes,
+    /// What the name of a new player must be, as the last refusal said.
+    names: Option<Names>,
     /// The newest token of each world it has been in.
     keys: BTreeMap<Bytes, Bytes>,
     commands: Commands,
@@ -75,6 +77,7 @@ impl Session {
             settings,
             player: None,
             world_id: Bytes::new(),
+            names: None,
             keys: keys.into_iter().collect(),
             move_seq: 0,
             wants_stats: false,
@@ -114,6 +117,12 @@ impl Session {
     /// The newest resume token; empty before the first Welcome.
     pub fn token(&self) -> &Bytes {
         &self.settings.token
+    }
+
+    /// The rules of names, once the server has refused a hello and said them. A client that has no name yet may say hello without
+    /// name and nonce to hear them: see docs/protocol.md.
+    pub fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
     }
 
     /// The nonce of a new player whose name was refused: the next name may go with it. `None`: draw another.

@@ -61,10 +61,7 @@ export interface ClientOptions {
   readonly store?: KeyStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
-  /**
-   * Makes the URL of an edge from the server's list, or undefined to leave it out; default: what the list leaves empty is as in
-   * `from`, the URL it came by.
-   */
+  /** Makes the URL of an edge of the server's list; undefined leaves it out. Default: what is empty is as in `from`, where it came by. */
   readonly edgeUrl?: (edge: ListedEdge, from: string) => string | undefined;
   /** Clock, timers and sockets; default: the browser's. */
   readonly environment?: Environment;
@@ -568,11 +565,8 @@ export class Client extends Emitter<ClientEvents> {
   private onEdges(edges: Edges, node?: number): void {
     const from = this.ring.cameBy.url;
     const urlOf = this.options.edgeUrl ?? edgeUrl;
-    const named = edges.edges.flatMap((edge) => {
-      const url = urlOf(edge, from);
-      return url === undefined ? [] : [{ node: edge.node, url }];
-    });
-    this.ring.replace(named, node);
+    const named = edges.edges.map((edge) => ({ node: edge.node, url: urlOf(edge, from) ?? "" }));
+    this.ring.replace(named.filter((edge) => edge.url !== ""), node);
     this.emit("edges", this.ring.all);
   }
 

@@ -19,6 +19,9 @@ impl Session {
         if !message.world_id.is_empty() {
             self.world_id = message.world_id;
         }
+        if message.names.is_some() {
+            self.names = message.names;
+        }
         if let Some(welcome) = message.welcome {
             self.on_welcome(now, welcome);
         }

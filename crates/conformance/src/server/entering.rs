@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use gundo_wire::Message as _;
-use gundo_wire::client::{ClientMessage, Command, Hello, Move, Ping, ServerMessage};
+use gundo_wire::client::{ClientMessage, Command, Hello, Move, PROTOCOL, Ping, ServerMessage};
 
 use super::World;
 use super::visit::{come_back, connect, connect_as, enter, enter_on, greet, newcomer, refused, returner, say_hello};
-use crate::report::{Case, Check, broken, must};
+use crate::report::{Case, Check, Fault, broken, must};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     vec![
@@ -17,6 +17,7 @@ pub(super) fn cases() -> Vec<Case<World>> {
         Case { name: "bye", rule: "A bye ends the connection without a closing; the token stays valid.", run: bye },
         Case { name: "refusals", rule: "Refusals of a hello have their codes and the world's id; another hello may follow.", run: refusals },
         Case { name: "names", rule: "A taken name is refused with `name_taken`, none at all with `bad_name`.", run: names },
+        Case { name: "names-told", rule: "A hello without name, nonce and token is told what names must be.", run: names_told },
         Case { name: "other-world", rule: "Another world's id or token is refused with `unknown_world`.", run: other_world },
         Case { name: "ping-and-hello", rule: "Of a message with a hello only the ping is answered besides.", run: ping_and_hello },
         Case { name: "ping-first", rule: "A first message without hello, even a ping alone, is closed with `bad_message`.", run: ping_first },
@@ -112,6 +113,18 @@ fn names(world: &World) -> Check {
     }
     // No player was made: the nonce is good for another name.
     enter_on(line, new).map(drop)
+}
+
+fn names_told(world: &World) -> Check {
+    let mut line = connect(world)?;
+    say_hello(&mut line, &Hello { protocol: PROTOCOL, ..Default::default() });
+    let told = line.find("refusal", |m| m.refused.clone().map(|refusal| (refusal.code, m.names.clone())))?;
+    let (code, names) = told;
+    must(code == "name_wanted", || format!("{code} instead of name_wanted"))?;
+    let Some(names) = names else { return Err(Fault::Skipped("this game does not say what names must be".to_owned())) };
+    let is_full = names.characters_min <= names.characters_max && !names.text.is_empty();
+    must(is_full, || format!("the rules are {names:?}"))?;
+    enter_on(line, newcomer(world)).map(drop)
 }
 
 fn other_world(world: &World) -> Check {
