@@ -82,6 +82,7 @@ fn clippy() -> Done {
 
 fn unit() -> Done {
     web::install_proxy()?;
+    conformance::install_python()?;
     if answers("cargo", &["nextest", "--version"]) {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))
     } else {

@@ -43,6 +43,12 @@ pub struct Case<T: 'static> {
     pub run: fn(&T) -> Check,
 }
 
+impl<T> Case<T> {
+    pub(crate) const fn new(name: &'static str, rule: &'static str, run: fn(&T) -> Check) -> Self {
+        Self { name, rule, run }
+    }
+}
+
 /// What came of each rule, in the order of the page.
 #[derive(Debug)]
 pub struct Report {
@@ -62,7 +68,8 @@ impl Report {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(case) = chosen.get(at) else { return };
                         let verdict = catch_unwind(AssertUnwindSafe(|| (case.run)(subject)));
-                        let verdict = verdict.unwrap_or_else(|_| broken("the kit itself panicked: see above"));
+                        let verdict =
+                            verdict.unwrap_or_else(|_| broken("the kit itself panicked: see above"));
                         found.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = Some(verdict);
                     }
                 });

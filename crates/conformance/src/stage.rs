@@ -82,8 +82,9 @@ impl Stage {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
-        let mut child = spawned
-            .map_err(|error| Fault::Broken(format!("the client's command {program} does not start: {error}")))?;
+        let mut child = spawned.map_err(|error| {
+            Fault::Broken(format!("the client's command {program} does not start: {error}"))
+        })?;
         let (told, events) = channel();
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         // It ends with the client's output.
@@ -186,7 +187,9 @@ impl Stage {
                 Err(_) => broken(format!("a line on standard output that is no JSON: {line}")),
             },
             Err(RecvTimeoutError::Timeout) => broken(format!("no event `{kind}` within {PATIENCE:?}")),
-            Err(RecvTimeoutError::Disconnected) => broken(format!("the client ended before its event `{kind}`")),
+            Err(RecvTimeoutError::Disconnected) => {
+                broken(format!("the client ended before its event `{kind}`"))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use gundo_wire::client::{
     Bye, Change, Chunk, ClientMessage, Closing, Command, Correction, Edge, Edges, Enter, EntityId, Frame,
-    Hello, Home, Names, Leave, Move, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
+    Hello, Home, Leave, Move, Names, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
     StatsWanted, Told, Watched, Welcome,
 };
 use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot, SnapshotParts};

@@ -77,7 +77,9 @@ async fn grant(client: &std::sync::Arc<Client>, wish: &str) {
             let (heading, speed) = (number(heading) as u8, number(speed) as u8);
             client.walk(Body { at, heading, speed, ..Body::default() }).await;
         }
-        ["watch", kind, id] => client.watch(EntityId::new(Kind(number(kind) as u16), number(id) as u64)).await,
+        ["watch", kind, id] => {
+            client.watch(EntityId::new(Kind(number(kind) as u16), number(id) as u64)).await
+        }
         ["name", name] => client.introduce(*name).await,
         ["picture"] => picture(client),
         ["leave"] => client.leave().await,
@@ -118,7 +120,10 @@ fn tell(event: Option<Event>, changes: &[PictureEvent]) {
         Some(Event::Own(payload)) => println!(r#"{{"event":"own","payload":"{}"}}"#, hex(&payload)),
         Some(Event::Told(payload)) => println!(r#"{{"event":"told","payload":"{}"}}"#, hex(&payload)),
         Some(Event::Corrected(c)) => {
-            println!(r#"{{"event":"corrected","seq":{},"x":{},"y":{},"code":"{}"}}"#, c.seq, c.x, c.y, c.code);
+            println!(
+                r#"{{"event":"corrected","seq":{},"x":{},"y":{},"code":"{}"}}"#,
+                c.seq, c.x, c.y, c.code
+            );
         }
         Some(Event::Notice(n)) => {
             println!(r#"{{"event":"notice","code":"{}","text":"{}"}}"#, n.code, n.text);
@@ -150,6 +155,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn bytes(digits: &str) -> Vec<u8> {
-    let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("the kit gives hexadecimal digits");
+    let pair =
+        |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("the kit gives hexadecimal digits");
     (0..digits.len()).step_by(2).map(pair).collect()
 }

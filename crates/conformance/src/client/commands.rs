@@ -16,18 +16,30 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) fn cases() -> Vec<Case<Command>> {
     vec![
-        Case { name: "seq", rule: "The first seq is that of the welcome; each next command takes the next.", run: seq },
-        Case { name: "unanswered", rule: "At most 32 commands are unanswered; the others wait.", run: unanswered },
-        Case { name: "answered-once", rule: "A second reply to the same seq is dropped.", run: answered_once },
-        Case { name: "refusal", rule: "A reply with a refusal is a refusal, whatever its code.", run: refusal },
-        Case { name: "own", rule: "A private state replaces the one before, in the welcome too.", run: own },
-        Case { name: "resend", rule: "After a resume it resends what is unanswered, in order, before anything new.", run: resend },
-        Case { name: "resend-sizes", rule: "What it resends fits into messages of 16 KiB.", run: resend_sizes },
-        Case { name: "next-seq", rule: "It goes on with its own next seq or that of the welcome, whichever is larger.", run: next_seq },
-        Case { name: "lost", rule: "It counts lost connections: up to the first command that has a count already.", run: lost },
-        Case { name: "lost-not-closed", rule: "A connection that the server closes is not counted.", run: not_lost },
-        Case { name: "suspects", rule: "It counts what `notice.suspects` names.", run: suspects },
-        Case { name: "move", rule: "A move says place, heading and speed; its seq grows by one.", run: moves },
+        Case::new("seq", "The first seq is that of the welcome; each next command takes the next.", seq),
+        Case::new("unanswered", "At most 32 commands are unanswered; the others wait.", unanswered),
+        Case::new("answered-once", "A second reply to the same seq is dropped.", answered_once),
+        Case::new("refusal", "A reply with a refusal is a refusal, whatever its code.", refusal),
+        Case::new("own", "A private state replaces the one before, in the welcome too.", own),
+        Case::new(
+            "resend",
+            "After a resume it resends what is unanswered, in order, before anything new.",
+            resend,
+        ),
+        Case::new("resend-sizes", "What it resends fits into messages of 16 KiB.", resend_sizes),
+        Case::new(
+            "next-seq",
+            "It goes on with its own next seq or that of the welcome, whichever is larger.",
+            next_seq,
+        ),
+        Case::new(
+            "lost",
+            "It counts lost connections: up to the first command that has a count already.",
+            lost,
+        ),
+        Case::new("lost-not-closed", "A connection that the server closes is not counted.", not_lost),
+        Case::new("suspects", "It counts what `notice.suspects` names.", suspects),
+        Case::new("move", "A move says place, heading and speed; its seq grows by one.", moves),
     ]
 }
 
@@ -37,7 +49,11 @@ pub(super) fn commands(line: &mut Line, count: usize) -> Check<Vec<Sent>> {
     while all.len() < count {
         let message = line.hear("command")?;
         if message.encoded_len() > MESSAGE_BYTES_MAX {
-            return broken(format!("{} commands in a message of {} bytes", message.commands.len(), message.encoded_len()));
+            return broken(format!(
+                "{} commands in a message of {} bytes",
+                message.commands.len(),
+                message.encoded_len()
+            ));
         }
         all.extend(message.commands);
     }

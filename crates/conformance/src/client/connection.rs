@@ -12,19 +12,35 @@ use crate::stage::{Stage, WATCH, welcome};
 
 pub(super) fn cases() -> Vec<Case<Command>> {
     vec![
-        Case { name: "leave", rule: "It says bye to log out, and does not come back.", run: commands::leaves },
-        Case { name: "superseded", rule: "After `superseded` it does not reconnect by itself.", run: superseded },
-        Case { name: "retry-0", rule: "Nor after any other closing with `retry_ms` 0.", run: retry_0 },
-        Case { name: "retry", rule: "Otherwise it waits `retry_ms`, then resumes, also after a code it does not know.", run: retry },
-        Case { name: "closing-first", rule: "A closing may be the first thing that an edge says.", run: closing_first },
-        Case { name: "not-ready", rule: "A hello may be answered by a closing: the same hello follows.", run: not_ready },
-        Case { name: "elsewhere", rule: "It goes to another edge than the one that was lost or closed.", run: elsewhere },
-        Case { name: "edges", rule: "A newer list of edges replaces the older one.", run: edges_replaced },
-        Case { name: "addresses", rule: "What an edge leaves out is as in the address the client came by, which stays listed.", run: addresses },
-        Case { name: "silence", rule: "If nothing arrives it sends a ping, and then takes the edge for lost.", run: silence },
-        Case { name: "hung-hello", rule: "An edge that answers neither hello nor pings is given up.", run: hung_hello },
-        Case { name: "ping", rule: "It sends a ping every 5 s or more often.", run: pings },
-        Case { name: "watch", rule: "After every welcome it asks again for what it watches.", run: watch },
+        Case {
+            name: "leave",
+            rule: "It says bye to log out, and does not come back.",
+            run: commands::leaves,
+        },
+        Case::new("superseded", "After `superseded` it does not reconnect by itself.", superseded),
+        Case::new("retry-0", "Nor after any other closing with `retry_ms` 0.", retry_0),
+        Case::new(
+            "retry",
+            "Otherwise it waits `retry_ms`, then resumes, also after a code it does not know.",
+            retry,
+        ),
+        Case::new("closing-first", "A closing may be the first thing that an edge says.", closing_first),
+        Case::new("not-ready", "A hello may be answered by a closing: the same hello follows.", not_ready),
+        Case::new("elsewhere", "It goes to another edge than the one that was lost or closed.", elsewhere),
+        Case::new("edges", "A newer list of edges replaces the older one.", edges_replaced),
+        Case::new(
+            "addresses",
+            "What an edge leaves out is as in the address the client came by, which stays listed.",
+            addresses,
+        ),
+        Case::new(
+            "silence",
+            "If nothing arrives it sends a ping, and then takes the edge for lost.",
+            silence,
+        ),
+        Case::new("hung-hello", "An edge that answers neither hello nor pings is given up.", hung_hello),
+        Case::new("ping", "It sends a ping every 5 s or more often.", pings),
+        Case::new("watch", "After every welcome it asks again for what it watches.", watch),
     ]
 }
 
@@ -51,7 +67,9 @@ fn retry(client: &Command) -> Check {
     line.close("from_the_future", RETRY_MS);
     let (mut line, hello) = stage.greeted()?;
     let waited = closed.elapsed();
-    must(waited >= Duration::from_millis(RETRY_MS.into()), || format!("it waited {waited:?} of {RETRY_MS} ms"))?;
+    must(waited >= Duration::from_millis(RETRY_MS.into()), || {
+        format!("it waited {waited:?} of {RETRY_MS} ms")
+    })?;
     must(hello.token == "t1", || format!("with its token; the hello is {hello:?}"))?;
     line.say(&welcome("t2", 1));
     stage.event("welcome").map(drop)
@@ -97,7 +115,11 @@ fn elsewhere(client: &Command) -> Check {
         let (mut line, _) = stage.greeted()?;
         line.say(&welcome_to("t1", vec![edge(1, "1"), edge(2, "2"), edge(3, "3")]));
         stage.event("welcome")?;
-        if nth == 0 { line.close("moving", 5) } else { line.cut() }
+        if nth == 0 {
+            line.close("moving", 5)
+        } else {
+            line.cut()
+        }
         let (line, hello) = stage.greeted()?;
         must(line.path != "/ws/1", || "it comes back to the edge of node 1".to_owned())?;
         must(hello.token == "t1", || format!("with its token; the hello is {hello:?}"))?;
@@ -208,7 +230,8 @@ fn watch(client: &Command) -> Check {
         None => return stage.event("watched").map(drop),
     };
     must(message.watch == Some(wanted), || format!("no watch: {message:?}"))?;
-    let watched = Watched { entity: Some(wanted), public: Some(Bytes::from_static(b"look")), ..Default::default() };
+    let watched =
+        Watched { entity: Some(wanted), public: Some(Bytes::from_static(b"look")), ..Default::default() };
     line.say(&ServerMessage { watched: vec![watched], ..Default::default() });
     let event = stage.event("watched")?;
     must(event["public"] == "6c6f6f6b", || format!("how it looks became {event}"))?;
@@ -218,8 +241,7 @@ fn watch(client: &Command) -> Check {
     let message = line.hear("watch")?;
     must(message.watch == Some(wanted), || format!("no watch after the welcome: {message:?}"))?;
     let refusal = Refusal { code: "not_allowed".to_owned(), text: String::new() };
-    let watched =
-        Watched { entity: Some(wanted), refusal: Some(refusal), gone: true, ..Default::default() };
+    let watched = Watched { entity: Some(wanted), refusal: Some(refusal), gone: true, ..Default::default() };
     line.say(&ServerMessage { watched: vec![watched], ..Default::default() });
     stage.event("watched")?;
     line.cut();

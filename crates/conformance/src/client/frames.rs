@@ -11,20 +11,36 @@ use crate::stage::{Stage, hex, welcome};
 
 pub(super) fn cases() -> Vec<Case<Command>> {
     vec![
-        Case { name: "keyframe", rule: "A keyframe replaces everything of its publisher and chunk.", run: keyframe },
-        Case { name: "roster", rule: "Leaves come first, then enters, changes and signals: a slot is used again.", run: roster },
-        Case { name: "first-part", rule: "Without a keyframe the first part has the number 1.", run: first_part },
-        Case { name: "gap", rule: "After a missing part it ignores publisher and chunk until the next keyframe.", run: gap },
-        Case { name: "reminder", rule: "An empty part repeats the newest number; a larger one shows that a part is missing.", run: reminder },
-        Case { name: "old-part", rule: "A part with an older number is ignored.", run: old_part },
-        Case { name: "motion", rule: "Motion: slots as differences, places from the chunk's corner, short columns.", run: motion },
-        Case { name: "winner", rule: "Of two entries the one with the highest (epoch, count, tick) is shown.", run: winner },
-        Case { name: "loser", rule: "A loser's change, motion and leave change nothing that is shown.", run: loser },
-        Case { name: "loser-signal", rule: "A loser's signal is shown.", run: loser_signal },
-        Case { name: "forget", rule: "`forget` drops chunks of all publishers, before the frames of its message.", run: forget },
-        Case { name: "resync", rule: "`resync` drops everything, before anything else in its message.", run: resync },
-        Case { name: "welcome-drops", rule: "A welcome drops everything.", run: welcome_drops },
-        Case { name: "lost-node", rule: "An empty keyframe removes what its publisher showed.", run: lost_node },
+        Case::new("keyframe", "A keyframe replaces everything of its publisher and chunk.", keyframe),
+        Case::new(
+            "roster",
+            "Leaves come first, then enters, changes and signals: a slot is used again.",
+            roster,
+        ),
+        Case::new("first-part", "Without a keyframe the first part has the number 1.", first_part),
+        Case::new("gap", "After a missing part it ignores publisher and chunk until the next keyframe.", gap),
+        Case::new(
+            "reminder",
+            "An empty part repeats the newest number; a larger one shows that a part is missing.",
+            reminder,
+        ),
+        Case::new("old-part", "A part with an older number is ignored.", old_part),
+        Case::new(
+            "motion",
+            "Motion: slots as differences, places from the chunk's corner, short columns.",
+            motion,
+        ),
+        Case::new("winner", "Of two entries the one with the highest (epoch, count, tick) is shown.", winner),
+        Case::new("loser", "A loser's change, motion and leave change nothing that is shown.", loser),
+        Case::new("loser-signal", "A loser's signal is shown.", loser_signal),
+        Case::new(
+            "forget",
+            "`forget` drops chunks of all publishers, before the frames of its message.",
+            forget,
+        ),
+        Case::new("resync", "`resync` drops everything, before anything else in its message.", resync),
+        Case::new("welcome-drops", "A welcome drops everything.", welcome_drops),
+        Case::new("lost-node", "An empty keyframe removes what its publisher showed.", lost_node),
     ]
 }
 
@@ -44,7 +60,19 @@ fn key(publisher: u32, tick: u32, roster: u32, enter: Vec<Enter>) -> Frame {
 /// Entity `1/id` with a body 1 m east of the chunk's corner.
 fn enter(slot: u32, id: u64, count: u32, public: &str) -> Enter {
     let public = bytes(public);
-    Enter { slot, kind: 1, id, epoch: 1, count, public, has_body: true, x: 100, heading: 5, speed: 7, ..Default::default() }
+    Enter {
+        slot,
+        kind: 1,
+        id,
+        epoch: 1,
+        count,
+        public,
+        has_body: true,
+        x: 100,
+        heading: 5,
+        speed: 7,
+        ..Default::default()
+    }
 }
 
 fn change(slot: u32, public: &str) -> Change {
@@ -98,7 +126,10 @@ fn roster(client: &Command) -> Check {
         enter: vec![enter(0, 12, 1, "c")],
         leave: vec![Leave { slot: 0, to: None }, Leave { slot: 99, to: None }],
         change: vec![change(0, "c2"), change(5, "b2"), change(98, "nobody")],
-        signal: vec![Signal { slot: 0, payload: bytes("hello") }, Signal { slot: 97, payload: bytes("nobody") }],
+        signal: vec![
+            Signal { slot: 0, payload: bytes("hello") },
+            Signal { slot: 97, payload: bytes("nobody") },
+        ],
         ..frame(2, 101, 5)
     };
     show(&mut line, vec![part]);
@@ -122,7 +153,17 @@ fn gap(client: &Command) -> Check {
     show(&mut line, vec![Frame { change: vec![change(0, "late")], ..frame(2, 102, 6) }]);
     show(&mut line, vec![Frame { change: vec![change(0, "too late")], ..frame(2, 103, 7) }]);
     show(&mut line, vec![Frame { change: vec![change(0, "the missing one")], ..frame(2, 101, 5) }]);
-    show(&mut line, vec![Frame { slot: vec![0], x: vec![9], y: vec![9], heading: vec![9], speed: vec![9], ..frame(2, 103, 0) }]);
+    show(
+        &mut line,
+        vec![Frame {
+            slot: vec![0],
+            x: vec![9],
+            y: vec![9],
+            heading: vec![9],
+            speed: vec![9],
+            ..frame(2, 103, 0)
+        }],
+    );
     sees(&mut stage, &mut line, &[(10, "a")], "a gap")?;
     let place = at(&mut stage, &mut line, 10)?;
     must(place == json!([-29_000, 60_000, 5, 7]), || format!("motion behind a gap: {place}"))?;
@@ -155,7 +196,10 @@ fn old_part(client: &Command) -> Check {
 
 fn motion(client: &Command) -> Check {
     let (mut stage, mut line) = begin(client)?;
-    show(&mut line, vec![key(2, 100, 4, vec![enter(4, 10, 1, "a"), enter(7, 11, 1, "b"), enter(9, 12, 1, "c")])]);
+    show(
+        &mut line,
+        vec![key(2, 100, 4, vec![enter(4, 10, 1, "a"), enter(7, 11, 1, "b"), enter(9, 12, 1, "c")])],
+    );
     // Slots 4, 5 (nobody), 7 and 9; the last one has no speed.
     let moved = Frame {
         slot: vec![4, 1, 2, 2],
@@ -188,7 +232,10 @@ fn winner(client: &Command) -> Check {
     let next = Frame { cx: 0, ..key(5, 81, 7, vec![Enter { public: bytes("next chunk"), ..epoch }]) };
     show(&mut line, vec![next]);
     sees(&mut stage, &mut line, &[(10, "next chunk")], "the same term with a higher tick")?;
-    show(&mut line, vec![Frame { leave: vec![Leave { slot: 0, to: Some(Chunk::default()) }], ..frame(5, 81, 5) }]);
+    show(
+        &mut line,
+        vec![Frame { leave: vec![Leave { slot: 0, to: Some(Chunk::default()) }], ..frame(5, 81, 5) }],
+    );
     sees(&mut stage, &mut line, &[(10, "next chunk")], "the leave of the chunk it came from")
 }
 
@@ -219,7 +266,10 @@ fn loser_signal(client: &Command) -> Check {
     let (stage, mut line) = begin(client)?;
     show(&mut line, vec![key(2, 100, 4, vec![enter(0, 10, 5, "old")])]);
     show(&mut line, vec![key(3, 100, 4, vec![enter(0, 10, 6, "new")])]);
-    show(&mut line, vec![Frame { signal: vec![Signal { slot: 0, payload: bytes("said") }], ..frame(2, 101, 5) }]);
+    show(
+        &mut line,
+        vec![Frame { signal: vec![Signal { slot: 0, payload: bytes("said") }], ..frame(2, 101, 5) }],
+    );
     let events = stage.settle(&mut line)?;
     let said = events.iter().filter(|e| e["event"] == "signal" && e["payload"] == hex(b"said")).count();
     must(said == 1, || format!("the signal was shown {said} times"))
@@ -228,7 +278,14 @@ fn loser_signal(client: &Command) -> Check {
 fn forget(client: &Command) -> Check {
     let (mut stage, mut line) = begin(client)?;
     let elsewhere = Frame { cx: 5, ..key(2, 100, 1, vec![enter(0, 12, 1, "c")]) };
-    show(&mut line, vec![key(2, 100, 4, vec![enter(0, 10, 1, "a")]), key(3, 100, 4, vec![enter(0, 11, 1, "b")]), elsewhere]);
+    show(
+        &mut line,
+        vec![
+            key(2, 100, 4, vec![enter(0, 10, 1, "a")]),
+            key(3, 100, 4, vec![enter(0, 11, 1, "b")]),
+            elsewhere,
+        ],
+    );
     let forget = vec![Chunk { island: 0, x: -1, y: 2 }];
     let frames = vec![key(3, 101, 5, vec![enter(0, 13, 1, "d")])];
     line.say(&ServerMessage { forget, frames, ..Default::default() });
@@ -260,7 +317,10 @@ fn welcome_drops(client: &Command) -> Check {
 
 fn lost_node(client: &Command) -> Check {
     let (mut stage, mut line) = begin(client)?;
-    show(&mut line, vec![key(2, 100, 4, vec![enter(0, 10, 1, "a")]), key(3, 100, 4, vec![enter(0, 11, 1, "b")])]);
+    show(
+        &mut line,
+        vec![key(2, 100, 4, vec![enter(0, 10, 1, "a")]), key(3, 100, 4, vec![enter(0, 11, 1, "b")])],
+    );
     show(&mut line, vec![key(2, 101, 0, Vec::new())]);
     sees(&mut stage, &mut line, &[(11, "b")], "the empty keyframe of a lost node")?;
     show(&mut line, vec![Frame { enter: vec![enter(3, 10, 2, "a2")], ..frame(3, 102, 5) }]);

@@ -14,15 +14,19 @@ const OTHER_WORLD: [u8; 16] = *b"and another one ";
 
 pub(super) fn cases() -> Vec<Case<Command>> {
     vec![
-        Case { name: "hello", rule: "The first message is a hello alone: protocol, name, 16 bytes of nonce.", run: first },
-        Case { name: "wait-for-welcome", rule: "It sends nothing but pings before the welcome.", run: waits },
-        Case { name: "hello-again", rule: "If no welcome came, it says the same hello again.", run: again },
-        Case { name: "slow-hello", rule: "An edge that answers pings has up to 10 s for the hello.", run: slow },
-        Case { name: "resume", rule: "It resumes with the newest token, beside the world's id.", run: resumes },
-        Case { name: "name-refused", rule: "After a refused name it says another one with the same nonce.", run: name_refused },
-        Case { name: "bad-token", rule: "After `bad_token` it forgets the token: a new name, a new nonce.", run: bad_token },
-        Case { name: "unknown-world", rule: "It keeps keys by world, and goes on with the one it has.", run: unknown_world },
-        Case { name: "bad-protocol", rule: "After `bad_protocol` it does not say the same again.", run: bad_protocol },
+        Case::new("hello", "The first message is a hello alone: protocol, name, 16 bytes of nonce.", first),
+        Case::new("wait-for-welcome", "It sends nothing but pings before the welcome.", waits),
+        Case::new("hello-again", "If no welcome came, it says the same hello again.", again),
+        Case::new("slow-hello", "An edge that answers pings has up to 10 s for the hello.", slow),
+        Case::new("resume", "It resumes with the newest token, beside the world's id.", resumes),
+        Case::new(
+            "name-refused",
+            "After a refused name it says another one with the same nonce.",
+            name_refused,
+        ),
+        Case::new("bad-token", "After `bad_token` it forgets the token: a new name, a new nonce.", bad_token),
+        Case::new("unknown-world", "It keeps keys by world, and goes on with the one it has.", unknown_world),
+        Case::new("bad-protocol", "After `bad_protocol` it does not say the same again.", bad_protocol),
     ]
 }
 
@@ -141,7 +145,9 @@ fn unknown_world(client: &Command) -> Check {
     refused(&mut line, "unknown_world", &WORLD);
     let home = hello(&mut line)?;
     let is_ada = home.token == "t1" && home.world_id == WORLD.as_slice();
-    must(is_ada, || format!("with the kept token of the first world, on the same connection; the hello is {home:?}"))?;
+    must(is_ada, || {
+        format!("with the kept token of the first world, on the same connection; the hello is {home:?}")
+    })?;
     line.say(&welcome("t2", 1));
     stage.event("welcome").map(drop)
 }

@@ -11,12 +11,12 @@ use crate::stage::{Stage, hex, welcome};
 
 pub(super) fn cases() -> Vec<Case<Command>> {
     vec![
-        Case { name: "unknown-fields", rule: "It ignores fields that it does not know.", run: unknown_fields },
-        Case { name: "parts", rule: "Parts of one message append; of a singular field the last one wins.", run: parts },
-        Case { name: "pieces", rule: "A WebSocket message may come in pieces, with pings between them.", run: pieces },
-        Case { name: "big", rule: "It takes a message of 2 MiB.", run: big },
-        Case { name: "pong", rule: "It answers WebSocket pings with their bytes.", run: pong },
-        Case { name: "told", rule: "What the player is told, a correction and a notice reach the game.", run: told },
+        Case::new("unknown-fields", "It ignores fields that it does not know.", unknown_fields),
+        Case::new("parts", "Parts of one message append; of a singular field the last one wins.", parts),
+        Case::new("pieces", "A WebSocket message may come in pieces, with pings between them.", pieces),
+        Case::new("big", "It takes a message of 2 MiB.", big),
+        Case::new("pong", "It answers WebSocket pings with their bytes.", pong),
+        Case::new("told", "What the player is told, a correction and a notice reach the game.", told),
     ]
 }
 
@@ -70,7 +70,9 @@ fn pieces(client: &Command) -> Check {
     stage.event("welcome")?;
     line.pieces(&told_of(vec![0xab; 70_000]).encode_to_vec(), 3);
     let told = stage.event("told")?;
-    must(told["payload"] == hex(&[0xab; 70_000]), || "70,000 bytes in three pieces are not the same".to_owned())
+    must(told["payload"] == hex(&[0xab; 70_000]), || {
+        "70,000 bytes in three pieces are not the same".to_owned()
+    })
 }
 
 fn told_of(bytes: Vec<u8>) -> ServerMessage {

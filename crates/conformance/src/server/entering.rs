@@ -5,29 +5,63 @@ use gundo_wire::Message as _;
 use gundo_wire::client::{ClientMessage, Command, Hello, Move, PROTOCOL, Ping, ServerMessage};
 
 use super::World;
-use super::visit::{come_back, connect, connect_as, enter, enter_on, greet, newcomer, refused, returner, say_hello};
+use super::visit::{
+    come_back, connect, connect_as, enter, enter_on, greet, newcomer, refused, returner, say_hello,
+};
 use crate::report::{Case, Check, Fault, broken, must};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     vec![
-        Case { name: "welcome", rule: "A welcome has token, seq, times, units, edges, and the world's id.", run: welcome },
-        Case { name: "hello-again", rule: "The same hello again is the same player.", run: again },
-        Case { name: "resume", rule: "A token brings the player back; the old one yields the same new one until that is used.", run: resume },
-        Case { name: "superseded", rule: "A second connection takes the session over; the first is closed with `superseded`.", run: superseded },
-        Case { name: "bye", rule: "A bye ends the connection without a closing; the token stays valid.", run: bye },
-        Case { name: "refusals", rule: "Refusals of a hello have their codes and the world's id; another hello may follow.", run: refusals },
-        Case { name: "names", rule: "A taken name is refused with `name_taken`, none at all with `bad_name`.", run: names },
-        Case { name: "names-told", rule: "A hello without name, nonce and token is told what names must be.", run: names_told },
-        Case { name: "other-world", rule: "Another world's id or token is refused with `unknown_world`.", run: other_world },
-        Case { name: "ping-and-hello", rule: "Of a message with a hello only the ping is answered besides.", run: ping_and_hello },
-        Case { name: "ping-first", rule: "A first message without hello, even a ping alone, is closed with `bad_message`.", run: ping_first },
-        Case { name: "ping-after-refusal", rule: "After a refused hello pings are answered; a command is closed with `bad_message`.", run: ping_after_refusal },
-        Case { name: "hello-twice", rule: "A second hello is closed with `bad_message`.", run: hello_twice },
-        Case { name: "bad-bytes", rule: "Text, an empty message and bytes that are no message are closed with `bad_message`.", run: bad_bytes },
-        Case { name: "unknown-fields", rule: "Fields that the server does not know change nothing.", run: unknown_fields },
-        Case { name: "pieces", rule: "A message may come in pieces, with pings between them.", run: pieces },
-        Case { name: "pong", rule: "WebSocket pings are answered with their bytes.", run: pong },
-        Case { name: "origin", rule: "The page of a stranger's site may not connect.", run: origin },
+        Case::new("welcome", "A welcome has token, seq, times, units, edges, and the world's id.", welcome),
+        Case::new("hello-again", "The same hello again is the same player.", again),
+        Case::new(
+            "resume",
+            "A token brings the player back; the old one yields the same new one until that is used.",
+            resume,
+        ),
+        Case::new(
+            "superseded",
+            "A second connection takes the session over; the first is closed with `superseded`.",
+            superseded,
+        ),
+        Case::new("bye", "A bye ends the connection without a closing; the token stays valid.", bye),
+        Case::new(
+            "refusals",
+            "Refusals of a hello have their codes and the world's id; another hello may follow.",
+            refusals,
+        ),
+        Case::new("names", "A taken name is refused with `name_taken`, none at all with `bad_name`.", names),
+        Case::new(
+            "names-told",
+            "A hello without name, nonce and token is told what names must be.",
+            names_told,
+        ),
+        Case::new("other-world", "Another world's id or token is refused with `unknown_world`.", other_world),
+        Case::new(
+            "ping-and-hello",
+            "Of a message with a hello only the ping is answered besides.",
+            ping_and_hello,
+        ),
+        Case::new(
+            "ping-first",
+            "A first message without hello, even a ping alone, is closed with `bad_message`.",
+            ping_first,
+        ),
+        Case::new(
+            "ping-after-refusal",
+            "After a refused hello pings are answered; a command is closed with `bad_message`.",
+            ping_after_refusal,
+        ),
+        Case::new("hello-twice", "A second hello is closed with `bad_message`.", hello_twice),
+        Case::new(
+            "bad-bytes",
+            "Text, an empty message and bytes that are no message are closed with `bad_message`.",
+            bad_bytes,
+        ),
+        Case::new("unknown-fields", "Fields that the server does not know change nothing.", unknown_fields),
+        Case::new("pieces", "A message may come in pieces, with pings between them.", pieces),
+        Case::new("pong", "WebSocket pings are answered with their bytes.", pong),
+        Case::new("origin", "The page of a stranger's site may not connect.", origin),
     ]
 }
 
@@ -107,7 +141,9 @@ fn names(world: &World) -> Check {
     let guest = enter(world)?;
     let mut line = connect(world)?;
     let new = newcomer(world);
-    for (wanted, name) in [("name_taken", guest.hello.name.as_str()), ("bad_name", ""), ("bad_name", "\u{200b}\u{7}")] {
+    for (wanted, name) in
+        [("name_taken", guest.hello.name.as_str()), ("bad_name", ""), ("bad_name", "\u{200b}\u{7}")]
+    {
         let (code, _) = refused(&mut line, &Hello { name: name.to_owned(), ..new.clone() })?;
         must(code == wanted, || format!("the name {name:?} is refused with {code} instead of {wanted}"))?;
     }
@@ -121,7 +157,9 @@ fn names_told(world: &World) -> Check {
     let told = line.find("refusal", |m| m.refused.clone().map(|refusal| (refusal.code, m.names.clone())))?;
     let (code, names) = told;
     must(code == "name_wanted", || format!("{code} instead of name_wanted"))?;
-    let Some(names) = names else { return Err(Fault::Skipped("this game does not say what names must be".to_owned())) };
+    let Some(names) = names else {
+        return Err(Fault::Skipped("this game does not say what names must be".to_owned()));
+    };
     let is_full = names.characters_min <= names.characters_max && !names.text.is_empty();
     must(is_full, || format!("the rules are {names:?}"))?;
     enter_on(line, newcomer(world)).map(drop)
@@ -175,7 +213,8 @@ fn closes(mut line: crate::line::Line, after: &str) -> Check {
 
 fn ping_first(world: &World) -> Check {
     let ping = ClientMessage { ping: Some(Ping { stamp: 1 }), ..Default::default() };
-    let command = ClientMessage { commands: vec![Command { seq: 1, ..Default::default() }], ..Default::default() };
+    let command =
+        ClientMessage { commands: vec![Command { seq: 1, ..Default::default() }], ..Default::default() };
     let walk = ClientMessage { r#move: Some(Move { seq: 1, ..Default::default() }), ..Default::default() };
     for (message, what) in [(ping, "a ping"), (command, "a command"), (walk, "a move")] {
         let mut line = connect(world)?;
@@ -191,7 +230,10 @@ fn ping_after_refusal(world: &World) -> Check {
     line.ping(5);
     let stamp = line.find("pong", |m| m.pong.as_ref().map(|pong| pong.stamp))?;
     must(stamp == 5, || format!("the pong says {stamp}"))?;
-    line.ask(&ClientMessage { commands: vec![Command { seq: 1, ..Default::default() }], ..Default::default() });
+    line.ask(&ClientMessage {
+        commands: vec![Command { seq: 1, ..Default::default() }],
+        ..Default::default()
+    });
     closes(line, "a command after a refused hello")
 }
 

@@ -14,11 +14,27 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) fn cases() -> Vec<Case<World>> {
     vec![
-        Case { name: "too-large", rule: "A message of 16 KiB is taken; a larger one is closed with `too_large`.", run: too_large },
-        Case { name: "too-many-messages", rule: "60 messages at once are taken; a flood is closed with `too_many_messages`.", run: too_many },
-        Case { name: "hello-timeout", rule: "Without a hello a connection is closed with `hello_timeout`, not before 10 s.", run: hello_timeout },
-        Case { name: "refused-stays", rule: "After a refused hello a connection stays open for longer than that.", run: refused_stays },
-        Case { name: "server-ping", rule: "A client that is silent but answers WebSocket pings stays.", run: server_ping },
+        Case::new(
+            "too-large",
+            "A message of 16 KiB is taken; a larger one is closed with `too_large`.",
+            too_large,
+        ),
+        Case::new(
+            "too-many-messages",
+            "60 messages at once are taken; a flood is closed with `too_many_messages`.",
+            too_many,
+        ),
+        Case::new(
+            "hello-timeout",
+            "Without a hello a connection is closed with `hello_timeout`, not before 10 s.",
+            hello_timeout,
+        ),
+        Case::new(
+            "refused-stays",
+            "After a refused hello a connection stays open for longer than that.",
+            refused_stays,
+        ),
+        Case::new("server-ping", "A client that is silent but answers WebSocket pings stays.", server_ping),
     ]
 }
 
@@ -45,14 +61,18 @@ fn too_many(world: &World) -> Check {
     let mut guest = enter(world)?;
     let most = MESSAGES_PER_SECOND as u64;
     (0..most).for_each(|stamp| guest.line.ping(stamp));
-    guest.line.find("pong to each of them", |message| message.pong.filter(|p| p.stamp == most - 1).map(drop))?;
+    guest
+        .line
+        .find("pong to each of them", |message| message.pong.filter(|p| p.stamp == most - 1).map(drop))?;
     // However fast they are read: this is the allowance of some minutes.
     let flood = MESSAGES_PER_SECOND * 120;
     for _ in 0..flood {
         guest.line.ask(&ClientMessage { unwatch: Some(Default::default()), ..Default::default() });
     }
     let closing = guest.line.closing()?;
-    must(closing.code == "too_many_messages" && closing.retry_ms > 0, || format!("the closing is {closing:?}"))
+    must(closing.code == "too_many_messages" && closing.retry_ms > 0, || {
+        format!("the closing is {closing:?}")
+    })
 }
 
 fn hello_timeout(world: &World) -> Check {

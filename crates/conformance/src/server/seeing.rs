@@ -18,11 +18,15 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 pub(super) fn cases() -> Vec<Case<World>> {
     vec![
-        Case { name: "frames", rule: "Of each publisher and chunk a keyframe comes first; roster parts have no gaps.", run: frames },
-        Case { name: "own-entity", rule: "The own entity is in the frames like every other.", run: own_entity },
-        Case { name: "ping", rule: "A ping is answered with its stamp and the world time, which goes on.", run: ping },
-        Case { name: "stats", rule: "Statistics come while they are wanted, for this connection only.", run: stats },
-        Case { name: "watch", rule: "What may not be watched is refused: `no_such_kind`, `not_allowed`.", run: watch },
+        Case::new(
+            "frames",
+            "Of each publisher and chunk a keyframe comes first; roster parts have no gaps.",
+            frames,
+        ),
+        Case::new("own-entity", "The own entity is in the frames like every other.", own_entity),
+        Case::new("ping", "A ping is answered with its stamp and the world time, which goes on.", ping),
+        Case::new("stats", "Statistics come while they are wanted, for this connection only.", stats),
+        Case::new("watch", "What may not be watched is refused: `no_such_kind`, `not_allowed`.", watch),
     ]
 }
 
@@ -55,8 +59,8 @@ impl Reader {
         let key = (frame.publisher, frame.island, frame.cx, frame.cy);
         let is_new = !self.boards.contains_key(&key);
         let board = self.boards.entry(key).or_default();
-        let has_news = !(frame.enter.is_empty() && frame.change.is_empty())
-            || !(frame.leave.is_empty() && frame.signal.is_empty());
+        let lists = [frame.enter.len(), frame.change.len(), frame.leave.len(), frame.signal.len()];
+        let has_news = lists.iter().any(|len| *len > 0);
         if frame.keyframe {
             *board = Board { roster: frame.roster, slots: BTreeSet::new() };
         } else if frame.roster > 0 {
@@ -115,7 +119,9 @@ fn ping(world: &World) -> Check {
         guest.line.ping(stamp);
         let pong = guest.line.find("pong", |message| message.pong)?;
         must(pong.stamp == stamp, || format!("the stamp {stamp} came back as {}", pong.stamp))?;
-        must(pong.world_ms >= world_ms, || format!("world time went back from {world_ms} to {}", pong.world_ms))?;
+        must(pong.world_ms >= world_ms, || {
+            format!("world time went back from {world_ms} to {}", pong.world_ms)
+        })?;
         world_ms = pong.world_ms;
     }
     Ok(())
