@@ -66,7 +66,7 @@ fn every_key_is_in_the_table_with_its_default() {
     let mut told = BTreeMap::new();
     for row in rows {
         let cells: Vec<&str> =
-            row.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect();
+            row.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         let [key, default, _unit, effect] = cells[..] else { panic!("not four cells: {row}") };
         assert!(!effect.is_empty(), "{key} has no effect");
         assert!(told.insert(key.to_owned(), default.to_owned()).is_none(), "{key} is told twice");

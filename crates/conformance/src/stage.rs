@@ -52,7 +52,7 @@ pub(crate) const WATCH: Duration = Duration::from_millis(1_200);
 /// A client on its stage. Dropping it ends the client.
 pub(crate) struct Stage {
     listeners: Vec<TcpListener>,
-    child: Child,
+    child: RefCell<Child>,
     stdin: ChildStdin,
     events: Receiver<String>,
     /// Events of other kinds that came while one was waited for.
@@ -90,6 +90,7 @@ impl Stage {
         // It ends with the client's output.
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
         let stdin = child.stdin.take().expect("piped");
+        let child = RefCell::new(child);
         Ok(Self { listeners, child, stdin, events, kept: RefCell::default(), marks: Cell::new(0) })
     }
 
@@ -102,10 +103,16 @@ impl Stage {
 
     /// The client's next connection.
     pub(crate) fn accept(&self) -> Check<Line> {
-        match self.accept_within(PATIENCE)? {
-            Some(line) => Ok(line),
-            None => broken(format!("no connection within {PATIENCE:?}")),
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(line) = self.accept_within(WATCH)? {
+                return Ok(line);
+            }
+            if !matches!(self.child.borrow_mut().try_wait(), Ok(None)) {
+                return broken("the client has ended, and there is no connection");
+            }
         }
+        broken(format!("no connection within {PATIENCE:?}"))
     }
 
     /// The same within `time`.
@@ -223,8 +230,9 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.child.borrow_mut();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

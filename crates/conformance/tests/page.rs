@@ -54,3 +54,16 @@ fn every_rule_of_the_kit_is_a_promise_of_the_page() {
 fn no_two_rules_have_one_name() {
     assert_eq!(rules().len(), client::cases().len() + server::cases().len());
 }
+
+#[test]
+fn who_does_nothing_keeps_no_rule() {
+    let report = client::check(&vec!["true".to_owned()], "", 60);
+    assert_eq!((report.kept(), report.skipped()), (0, 0), "{report}");
+    assert!(!report.is_good());
+    // Nobody listens on port 1.
+    let world =
+        server::World { url: "ws://127.0.0.1:1/ws".to_owned(), command: None, names: "Kit".to_owned() };
+    let report = server::check(&world, "", 8);
+    assert_eq!(report.kept(), 0, "{report}");
+    assert!(!report.is_good());
+}
