@@ -201,7 +201,7 @@ pub struct ServerMessage {
     #[prost(bytes = "bytes", tag = "16")]
     pub world_id: ::prost::bytes::Bytes,
     /// with refused, if the game says them: the rules of names
-    #[prost(message, optional, tag = "17")]
+    #[prost(message, optional, tag = "18")]
     pub names: ::core::option::Option<Names>,
 }
 impl ::prost::Name for ServerMessage {
