@@ -4,8 +4,16 @@ use std::path::Path;
 
 use crate::shell::{self, Done, answers, capture, command, run};
 
-/// What `unit` starts: servers of other people, by program and package. Elsewhere the tests say what is missing.
-const SERVERS: [(&str, &str); 2] = [("nginx", "nginx-light"), ("etcd", "etcd-server")];
+/// What `unit` starts: programs of other people, by program and package. Elsewhere the tests say what is missing.
+const SERVERS: [(&str, &str); 5] = [
+    ("nginx", "nginx-light"),
+    ("etcd", "etcd-server"),
+    ("postgres", "postgresql-15"),
+    ("pgbouncer", "pgbouncer"),
+    ("python3", "python3-minimal"),
+];
+/// Where programs are that are not for everybody: of administrators, and of PostgreSQL.
+const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/lib/postgresql/15/bin"];
 
 /// Installs packages.
 pub(crate) fn install(packages: &[&str]) -> Done {
@@ -60,14 +68,14 @@ fn compiles_schemas() -> Done<bool> {
 }
 
 /// Whether this is Debian (or a child of it) and we may install packages.
-fn may_install() -> bool {
+pub(crate) fn may_install() -> bool {
     let is_root = capture(command("id").arg("-u")).is_ok_and(|printed| printed.trim_ascii() == b"0");
     is_root && Path::new("/etc/debian_version").exists() && answers("apt-get", &["--version"])
 }
 
-/// Whether a program is where programs are; servers also in the folders for administrators.
+/// Whether a program is where programs are.
 fn is_in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
+    let folders = std::env::split_paths(&path).chain(FOLDERS.map(Into::into));
     folders.into_iter().any(|folder| folder.join(program).is_file())
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bench;
+mod conformance;
 mod debian;
 mod deny;
 mod e2e;
@@ -23,7 +24,8 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   test [--only STEP[,STEP…]]   every test with its set-up; STEP is one of
-                               tidy, fmt, clippy, unit, doc, docs, template, web, e2e, fuzz, sim
+                               tidy, fmt, clippy, unit, doc, docs, template, web, clients,
+                               e2e, fuzz, sim
   new PATH                     a crate of your own, made from the game of the guide docs/first-game.md
   tidy                         the rules of the house that no compiler checks
   sim [ARG…]                   whole clusters with every fault, from seeds; ARGs: `sim --help`

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, answers, cargo, run};
-use crate::{debian, e2e, sim, template, tidy, web};
+use crate::{conformance, debian, e2e, sim, template, tidy, web};
 
 /// One part of the test run.
 pub(crate) struct Step {
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "docs", what: "documentation builds without a warning", run: docs },
     Step { name: "template", what: "a new game is made, and its tests pass", run: template::check },
     Step { name: "web", what: "TypeScript SDK and page: types, tests, bundle", run: web::check },
+    Step { name: "clients", what: "every rule of the protocol, with three clients", run: conformance::check },
     Step { name: "e2e", what: "two browsers on different nodes", run: e2e::run_all },
     Step { name: "fuzz", what: "bounded fuzzing of the decoders", run: fuzz },
     Step { name: "sim", what: "whole clusters with every fault, from fixed seeds", run: sim::check },
@@ -83,6 +84,7 @@ fn clippy() -> Done {
 fn unit() -> Done {
     debian::ensure_protoc()?;
     debian::install_servers()?;
+    conformance::install_python()?;
     if answers("cargo", &["nextest", "--version"]) {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))
     } else {

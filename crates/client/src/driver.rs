@@ -217,7 +217,10 @@ impl Task {
             Woken::Wish(Some(Wish::Watch(entity))) => self.session.watch(entity),
             Woken::Wish(Some(Wish::Unwatch(entity))) => self.session.unwatch(entity),
             Woken::Wish(Some(Wish::WantStats(on))) => self.session.want_stats(on),
-            Woken::Wish(Some(Wish::Introduce(name))) => self.session.introduce(now, name, draw_nonce()),
+            Woken::Wish(Some(Wish::Introduce(name))) => {
+                let nonce = self.session.nonce().unwrap_or_else(draw_nonce);
+                self.session.introduce(now, name, nonce);
+            }
             Woken::Opened(opened) => {
                 self.opening = None;
                 match *opened {

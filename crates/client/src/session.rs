@@ -13,11 +13,11 @@ mod connection;
 mod incoming;
 mod io;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{Body, EntityId, Time};
-use gundo_wire::client::{Bye, ClientMessage, Closing, Move, StatsWanted};
+use gundo_wire::client::{Bye, ClientMessage, Closing, Move, Names, StatsWanted};
 
 use crate::address::Address;
 use crate::ring::EdgeRing;
@@ -33,6 +33,10 @@ pub struct Session {
     player: Option<EntityId>,
     /// The world behind the edges, as the last Welcome or refusal said.
     world_id: Bytes,
+    /// What the name of a new player must be, as the last refusal said.
+    names: Option<Names>,
+    /// The newest token of each world it has been in.
+    keys: BTreeMap<Bytes, Bytes>,
     commands: Commands,
     move_seq: u32,
     wants_stats: bool,
@@ -59,6 +63,8 @@ impl Session {
         assert!(!settings.edges.is_empty(), "a session needs at least one edge to try");
         let has_key = !settings.token.is_empty() || settings.nonce.is_some();
         assert!(has_key, "a new player needs a nonce: SessionSettings::nonce");
+        let is_key = !settings.token.is_empty() && !settings.world_id.is_empty();
+        let keys = is_key.then(|| (settings.world_id.clone(), settings.token.clone()));
         Self {
             state: State::New,
             ring: EdgeRing::new(
@@ -71,6 +77,8 @@ impl Session {
             settings,
             player: None,
             world_id: Bytes::new(),
+            names: None,
+            keys: keys.into_iter().collect(),
             move_seq: 0,
             wants_stats: false,
             watched: BTreeSet::new(),
@@ -109,6 +117,17 @@ impl Session {
     /// The newest resume token; empty before the first Welcome.
     pub fn token(&self) -> &Bytes {
         &self.settings.token
+    }
+
+    /// The rules of names, once the server has refused a hello and said them. A client that has no name yet may say hello without
+    /// name and nonce to hear them: see docs/protocol.md.
+    pub fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
+    }
+
+    /// The nonce of a new player whose name was refused: the next name may go with it. `None`: draw another.
+    pub fn nonce(&self) -> Option<[u8; 16]> {
+        self.settings.nonce.filter(|_| self.settings.token.is_empty())
     }
 
     /// The edges it knows.
@@ -222,8 +241,9 @@ impl Session {
         }
     }
 
-    /// After [`Event::Refused`]: says hello as a new player called `name`, with a nonce of its own (see
-    /// [`SessionSettings::nonce`]). The session answers the commands of a player it cannot resume with `session_lost`.
+    /// After [`Event::Refused`]: says hello as a new player called `name`. If only the name was refused, the nonce should be that of
+    /// [`nonce`](Self::nonce); otherwise a new one (see [`SessionSettings::nonce`]). The session answers the commands of a player it
+    /// cannot resume with `session_lost`.
     pub fn introduce(&mut self, now: Time, name: impl Into<String>, nonce: [u8; 16]) {
         self.settings.name = name.into();
         self.settings.token = Bytes::new();

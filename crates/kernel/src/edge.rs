@@ -25,7 +25,7 @@ use self::session::{Phase, Session};
 use crate::core::Core;
 use crate::io::{Gauges, Output, SendClass, Size};
 
-/// How long a Hello may take before it is refused with `not_ready`, ms.
+/// How long a Hello may take before the connection is closed with `not_ready`, ms.
 const OPENING_MS: u64 = 5_000;
 /// How long a session waits for its player's new node before it asks the home again, ms.
 const MOVING_MS: u64 = 1_000;
@@ -168,7 +168,7 @@ impl Edge {
 
     // ---- housekeeping ----------------------------------------------------------------------------------
 
-    /// Once per second: refuses Hellos that take too long, asks again for players that are not located yet, and sends statistics
+    /// Once per second: ends connections whose Hello takes too long, asks again for players that are not located yet, and sends statistics
     /// to the clients that want them. `reals`: entities real on this node.
     pub(crate) fn rest(&mut self, cx: &mut Rooms<'_>, reals: usize) {
         let now = cx.core.now.time;

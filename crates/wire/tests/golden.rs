@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use gundo_wire::client::{
     Bye, Change, Chunk, ClientMessage, Closing, Command, Correction, Edge, Edges, Enter, EntityId, Frame,
-    Hello, Home, Leave, Move, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
+    Hello, Home, Leave, Move, Names, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
     StatsWanted, Told, Watched, Welcome,
 };
 use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot, SnapshotParts};
@@ -286,6 +286,9 @@ fn what_clients_are_told() {
         ..Default::default()
     };
     holds("server_watched.bin", SERVER, &watched);
+    let names = Names { characters_min: 2, characters_max: 16, text: "Letters, please.".into() };
+    let refused = ServerMessage { refused: Some(refusal()), names: Some(names), ..Default::default() };
+    holds("server_names.bin", SERVER, &refused);
 }
 
 fn answer() -> Answer {

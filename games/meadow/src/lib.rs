@@ -166,5 +166,7 @@ impl Entity for Gardener {
 
 /// The whole game.
 pub fn rules() -> Rules {
-    Rules::new("meadow", ()).with::<Gardener>().with::<Meadow>()
+    let names = NameRules::default();
+    let rules = Rules::new("meadow", ()).with::<Gardener>().with::<Meadow>();
+    rules.names(names.characters_min, names.characters_max, names.sentence())
 }

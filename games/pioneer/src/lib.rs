@@ -40,6 +40,7 @@ pub fn rules(seed: u64) -> Rules {
 
 fn rules_of(island: &Arc<Island>) -> Rules {
     let rules = Rules::shared("pioneer", Arc::clone(island)).with::<Player>().with::<Land>();
+    let rules = rules.names(NAME_CHARS_MIN, NAME_CHARS_MAX, names::sentence());
     rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
 

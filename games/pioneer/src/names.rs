@@ -12,6 +12,11 @@ pub const SAY_CHARS_MAX: usize = 200;
 
 const RULES: NameRules = NameRules { characters_min: 2, characters_max: 16 };
 
+/// The rules of names, for those who choose one.
+pub(crate) fn sentence() -> String {
+    RULES.sentence()
+}
+
 /// The name in what somebody typed.
 ///
 /// # Errors

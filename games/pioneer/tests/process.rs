@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
+#[path = "process/conformance.rs"]
+mod conformance;
 #[path = "process/proxy.rs"]
 mod proxy;
 #[path = "process/server.rs"]

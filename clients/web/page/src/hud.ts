@@ -1,5 +1,5 @@
 /** Everything around the picture: state, bag, panels, toasts, dialogs. Plain DOM; text is never read as HTML. */
-import type { ConnectionState } from "@gundo/client";
+import type { ConnectionState, Names } from "@gundo/client";
 import { buildingSprite } from "./buildings.js";
 import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
@@ -19,6 +19,8 @@ export interface Wishes {
   demolish(): void;
   hold(item: Item): void;
   join(name: string): void;
+  /** What a name must be. */
+  names(): Promise<Names | undefined>;
   say(text: string): void;
   again(): void;
 }
@@ -123,7 +125,9 @@ export class Hud {
       button.disabled = true;
       this.wishes.join(name);
     };
-    this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, h("div", { className: "why", role: "alert" }, why ?? ""), button);
+    const rules = h("p", { className: "rules" });
+    this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, rules, h("div", { className: "why", role: "alert" }, why ?? ""), button);
+    void this.wishes.names().then((names) => (rules.textContent = names?.text ?? ""));
     this.cover.hidden = false;
     input.focus();
   }

@@ -1,5 +1,5 @@
 /** The page: connects client, world, scene and controls, and draws a picture whenever the screen asks for one. */
-import { Client, LocalStore } from "@gundo/client";
+import { askNames, Client, LocalStore } from "@gundo/client";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
@@ -37,6 +37,7 @@ const hud = new Hud(world, {
   demolish: () => demolish(),
   hold: (item) => act(world.send({ case: "hold", value: { item } })),
   join: (name) => client.connect(name),
+  names: () => askNames(client.edges[0]!.url),
   say: (text) => act(world.send({ case: "say", value: { text } })),
   again: () => client.connect(),
 });

@@ -23,7 +23,7 @@ import {
   type Watched as WatchedMessage,
   type Welcome,
 } from "./gen/client_pb.js";
-import { Ledger, type Numbered } from "./ledger.js";
+import { batches, Ledger, type Numbered } from "./ledger.js";
 import { entityKey, Picture, type Entity } from "./picture.js";
 import { Refusal } from "./refusal.js";
 import { describeState, type ConnectionState } from "./state.js";
@@ -61,8 +61,8 @@ export interface ClientOptions {
   readonly store?: KeyStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
-  /** Makes the URL of an edge from the server's list; default: what the list leaves empty is as in `from`, the URL it came by. */
-  readonly edgeUrl?: (edge: ListedEdge, from: string) => string;
+  /** Makes the URL of an edge of the server's list; undefined leaves it out. Default: what is empty is as in `from`, where it came by. */
+  readonly edgeUrl?: (edge: ListedEdge, from: string) => string | undefined;
   /** Clock, timers and sockets; default: the browser's. */
   readonly environment?: Environment;
 }
@@ -374,7 +374,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private transmitCommands(commands: readonly Numbered[]): void {
-    if (commands.length > 0) this.transmit({ commands: commands.map(({ seq, payload, lost }) => ({ seq, payload, lost })) });
+    for (const batch of batches(commands)) this.transmit({ commands: [...batch] });
   }
 
   private hello(): void {
@@ -564,8 +564,9 @@ export class Client extends Emitter<ClientEvents> {
 
   private onEdges(edges: Edges, node?: number): void {
     const from = this.ring.cameBy.url;
-    const url = this.options.edgeUrl ?? edgeUrl;
-    this.ring.replace(edges.edges.map((edge) => ({ node: edge.node, url: url(edge, from) })), node);
+    const urlOf = this.options.edgeUrl ?? edgeUrl;
+    const named = edges.edges.map((edge) => ({ node: edge.node, url: urlOf(edge, from) ?? "" }));
+    this.ring.replace(named.filter((edge) => edge.url !== ""), node);
     this.emit("edges", this.ring.all);
   }
 

@@ -125,8 +125,12 @@ export class EdgeRing {
   }
 }
 
-/** The URL of an edge of the list, for a client that came by `from`: what the list leaves empty is as there. */
-export function edgeUrl(edge: ListedEdge, from: string): string {
+/**
+ * The URL of an edge of the list, for a client that came by `from`: what the list leaves empty is as there. Undefined: it has a
+ * scheme that this client does not speak.
+ */
+export function edgeUrl(edge: ListedEdge, from: string): string | undefined {
+  if (!["", "ws", "wss"].includes(edge.scheme)) return undefined;
   const url = new URL(from);
   if (edge.scheme) url.protocol = `${edge.scheme}:`;
   if (edge.host) url.hostname = edge.host.includes(":") ? `[${edge.host}]` : edge.host;

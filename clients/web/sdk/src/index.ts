@@ -4,6 +4,7 @@
 export { Client, PROTOCOL, type ClientEvents, type ClientOptions, type Me, type Move, type OwnMotion } from "./client.js";
 export type { Watched } from "./watched.js";
 export { chunkKey, entityKey, Picture, type ChunkRef, type Entity, type PictureEvents } from "./picture.js";
+export { askNames } from "./names.js";
 export { WorldClock } from "./clock.js";
 export { type EdgeAddress, type ListedEdge } from "./edges.js";
 export { Emitter } from "./emitter.js";
@@ -12,6 +13,6 @@ export { Refusal } from "./refusal.js";
 export { describeState, type ConnectionState } from "./state.js";
 export { LocalStore, MemoryStore, type Key, type KeyStore, type TextStorage } from "./store.js";
 export { turn, type Body } from "./track.js";
-export type { Correction, Notice, Stats, Welcome } from "./gen/client_pb.js";
+export type { Correction, Names, Notice, Stats, Welcome } from "./gen/client_pb.js";
 /** Protobuf by hand, for pages without generated code: see `games/meadow/page/meadow.js`. */
 export { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";

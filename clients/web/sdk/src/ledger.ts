@@ -11,6 +11,9 @@ export const UNANSWERED_MAX = 32;
 /** Commands that may wait here. Beyond: refused with `too_many_commands`. */
 export const WAITING_MAX = 256;
 
+/** Bytes of commands in one message: below the 16 KiB that a server takes. */
+const BATCH_BYTES = 15 * 1024;
+
 interface Entry {
   readonly payload: Uint8Array;
   /** Connections and nodes that were lost while it was unanswered. */
@@ -25,6 +28,23 @@ export interface Numbered {
   readonly payload: Uint8Array;
   /** Connections and nodes that were lost while it was unanswered. */
   readonly lost: number;
+}
+
+/** Commands in groups, each small enough for one message. */
+export function batches(commands: readonly Numbered[]): Numbered[][] {
+  const groups: Numbered[][] = [];
+  let room = 0;
+  for (const { seq, payload, lost } of commands) {
+    // Its numbers and tags take less than 32 bytes.
+    const bytes = payload.length + 32;
+    if (bytes > room) {
+      groups.push([]);
+      room = BATCH_BYTES;
+    }
+    groups.at(-1)?.push({ seq, payload, lost });
+    room -= bytes;
+  }
+  return groups;
 }
 
 /** See the top of the file. */

@@ -321,10 +321,12 @@ export class Picture extends Emitter<PictureEvents> {
     }
     for (const signal of frame.signal) {
       const claim = board.slots.get(signal.slot);
-      if (!claim || claim.entity.shown !== claim) continue;
+      // Also of a node that has lost the entity meanwhile: what it did there happened, and is said once.
+      const entity = claim && this.known.get(claim.entity.key);
+      if (!entity) continue;
       // Announce an entity that entered within this message before its signals.
-      this.announce(claim.entity);
-      this.emit("signal", claim.entity, signal.payload);
+      this.announce(entity);
+      this.emit("signal", entity, signal.payload);
     }
   }
 

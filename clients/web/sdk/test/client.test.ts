@@ -329,6 +329,7 @@ test("what the list of edges leaves empty is as the client came", () => {
   ] as const) {
     assert.deepEqual(listed(from, edge), [wanted, from], "and the way it came is the last resort");
   }
+  assert.deepEqual(listed("ws://host/ws", { scheme: "quic", path: "2" }), ["ws://host/ws"], "what it does not speak is left out");
 });
 
 test("who came by the address of any node knows which one it lost", () => {

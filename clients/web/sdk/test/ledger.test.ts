@@ -1,7 +1,7 @@
 /** Commands in flight: which are suspected of having taken a node down. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Ledger } from "../src/ledger.js";
+import { batches, Ledger } from "../src/ledger.js";
 
 const PAYLOAD = new Uint8Array([1]);
 
@@ -31,4 +31,12 @@ test("what the server suspects counts too, and what it has not reached does not"
   assert.deepEqual(again(), [0, 1, 0]);
   ledger.countLoss();
   assert.deepEqual(again(), [1, 1, 0]);
+});
+
+test("what is resent fits into messages of 16 KiB, in order", () => {
+  const commands = Array.from({ length: 32 }, (_, k) => ({ seq: BigInt(k), payload: new Uint8Array(k === 7 ? 4_096 : 1_000), lost: 1 }));
+  const groups = batches(commands);
+  assert.deepEqual(groups.flat(), commands);
+  for (const group of groups) assert.ok(group.reduce((sum, { payload }) => sum + payload.length + 32, 0) <= 16 * 1024);
+  assert.deepEqual(batches([]), []);
 });

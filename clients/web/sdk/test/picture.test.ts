@@ -114,6 +114,14 @@ test("parts already known are not applied twice", () => {
   assert.deepEqual(s.told(), [`enter ${SHEEP} woolly`, `signal ${SHEEP} baa`]);
 });
 
+test("what was done on a node that has lost the entity is shown all the same", () => {
+  const s = new Story();
+  s.frames(frame(1, 0, 1, { enter: [sheep(0, 1)] }), frame(2, 0, 1, { enter: [sheep(0, 2, "shorn")] }));
+  s.told();
+  s.frames(frame(1, 0, 2, { signal: [{ slot: 0, payload: bytes("baa") }], change: [{ slot: 0, public: bytes("old") }] }));
+  assert.deepEqual(s.told(), [`signal ${SHEEP} baa`]);
+});
+
 test("a keyframe replaces all of its publisher and chunk, and nothing else", () => {
   const s = new Story();
   s.frames(frame(1, 0, 1, { enter: [sheep(0, 1)] }), frame(2, 0, 1, { enter: [sheep(0, 1, "two", { id: 10n })] }), frame(1, 1, 1, { enter: [sheep(0, 1, "three", { id: 11n })] }));

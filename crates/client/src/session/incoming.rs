@@ -6,6 +6,9 @@ use gundo_wire::client::{ClientMessage, Closing, Edges, Notice, Refusal, ServerM
 use super::connection::State;
 use super::{Event, Output, Session};
 
+/// Worlds of which it keeps the key. Beyond: it forgets one of the others.
+const WORLDS_MAX: usize = 16;
+
 impl Session {
     /// A message from the edge. Its frames are ignored.
     pub fn handle_message(&mut self, now: Time, message: ServerMessage) {
@@ -15,6 +18,9 @@ impl Session {
         self.on_heard(now);
         if !message.world_id.is_empty() {
             self.world_id = message.world_id;
+        }
+        if message.names.is_some() {
+            self.names = message.names;
         }
         if let Some(welcome) = message.welcome {
             self.on_welcome(now, welcome);
@@ -66,6 +72,9 @@ impl Session {
         self.player = welcome.player.map(|p| EntityId::new(Kind(p.kind as u16), p.id));
         self.settings.token = welcome.token.clone();
         self.settings.world_id = self.world_id.clone();
+        // The next new player, if there is one, is another.
+        self.settings.nonce = None;
+        self.keep_key();
         self.commands.continue_at(welcome.next_seq);
         self.set_world(now, welcome.world_ms);
         if let Some(edges) = welcome.edges.clone() {
@@ -123,11 +132,39 @@ impl Session {
         if self.is_live() {
             return; // Only a hello can be refused, and none is outstanding.
         }
+        match refusal.code.as_str() {
+            "unknown_world" if self.take_other_key(now) => return,
+            "bad_token" => {
+                self.keys.remove(&self.world_id);
+                self.settings.nonce = None;
+            }
+            _ => {}
+        }
         let retry = (refusal.code == "not_ready").then(|| now.plus_ms(self.ring.on_not_ready().max(50)));
         self.state = State::Refused { retry };
         if retry.is_none() {
             self.event(Event::Refused(refusal));
         }
+    }
+
+    fn keep_key(&mut self) {
+        self.keys.insert(self.world_id.clone(), self.settings.token.clone());
+        if self.keys.len() > WORLDS_MAX {
+            let other = self.keys.keys().find(|world| **world != self.world_id).cloned();
+            other.and_then(|world| self.keys.remove(&world));
+        }
+    }
+
+    /// Another world answers, which it has been in: says hello with the key for that one.
+    fn take_other_key(&mut self, now: Time) -> bool {
+        let other = self.keys.get(&self.world_id).filter(|token| **token != self.settings.token).cloned();
+        let Some(token) = other else { return false };
+        (self.settings.token, self.settings.world_id) = (token, self.world_id.clone());
+        // They were for the player of the other world.
+        self.lose_commands(now);
+        self.commands.begin_at_zero();
+        self.greet(now);
+        true
     }
 
     fn on_closing(&mut self, now: Time, closing: Closing) {

@@ -31,6 +31,10 @@ impl Edge {
         if !hello.world_id.is_empty() && hello.world_id != cx.core.settings.secret.world_id().as_slice() {
             return self.refuse_world(cx, conn);
         }
+        if hello.token.is_empty() && hello.nonce.is_empty() && hello.name.is_empty() {
+            let text = "Choose a name.";
+            return self.refuse_hello(cx, conn, Refusal::new("name_wanted", text));
+        }
         if hello.token.is_empty() && cx.overload.is_closed() {
             cx.core.counters.refused_busy_world += 1;
             let text =
@@ -146,8 +150,9 @@ impl Edge {
             let player = session.player;
             self.look_no_more(player, conn);
         }
-        let world_id = world_id(cx);
-        let reply = ServerMessage { refused: Some(wire_refusal(refusal)), world_id, ..Default::default() };
+        let (world_id, names) = (world_id(cx), cx.core.settings.rules.names_told());
+        let refused = Some(wire_refusal(refusal));
+        let reply = ServerMessage { refused, world_id, names, ..Default::default() };
         cx.core.send_client(conn, &reply, SendClass::Kept);
     }
 }

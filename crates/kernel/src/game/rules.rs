@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_types::{ChunkId, EntityId, Kind};
+use gundo_wire::client::Names;
 
 use super::decision::Part;
 use super::kinds::{AnyKind, TypedKind};
@@ -46,6 +47,7 @@ pub struct Rules {
     land: Option<Kind>,
     welcome: Bytes,
     schema: Option<&'static str>,
+    names: Option<Names>,
 }
 
 impl Rules {
@@ -65,6 +67,7 @@ impl Rules {
             land: None,
             welcome: Bytes::new(),
             schema: None,
+            names: None,
         }
     }
 
@@ -103,6 +106,15 @@ impl Rules {
     /// The description of the world that every client gets with its welcome.
     pub fn welcome(mut self, description: &impl Payload) -> Self {
         self.welcome = description.to_bytes();
+        self
+    }
+
+    /// Tells clients the rules of names before anybody chooses one: from how many letters and digits to how many characters, and all
+    /// rules in one sentence for people. What a name must be is up to the player's `create`; see `NameRules` of the facade.
+    pub fn names(mut self, characters_min: usize, characters_max: usize, text: impl Into<String>) -> Self {
+        let characters = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (characters_min, characters_max) = (characters(characters_min), characters(characters_max));
+        self.names = Some(Names { characters_min, characters_max, text: text.into() });
         self
     }
 
@@ -187,6 +199,11 @@ impl Rules {
     /// The description for clients.
     pub fn welcome_bytes(&self) -> Bytes {
         self.welcome.clone()
+    }
+
+    /// What clients are told about names.
+    pub(crate) fn names_told(&self) -> Option<Names> {
+        self.names.clone()
     }
 
     /// The kind with number `kind`.

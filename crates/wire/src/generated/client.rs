@@ -200,6 +200,9 @@ pub struct ServerMessage {
     /// with welcome and with refused: which world this is, 16 bytes, the same for ever; keep keys by it
     #[prost(bytes = "bytes", tag = "16")]
     pub world_id: ::prost::bytes::Bytes,
+    /// with refused, if the game says them: the rules of names
+    #[prost(message, optional, tag = "18")]
+    pub names: ::core::option::Option<Names>,
 }
 impl ::prost::Name for ServerMessage {
     const NAME: &'static str = "ServerMessage";
@@ -209,6 +212,29 @@ impl ::prost::Name for ServerMessage {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.client.v1.ServerMessage".into()
+    }
+}
+/// What the name of a new player must be. Show it before you ask the person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Names {
+    /// letters and digits
+    #[prost(uint32, tag = "1")]
+    pub characters_min: u32,
+    /// as people count characters
+    #[prost(uint32, tag = "2")]
+    pub characters_max: u32,
+    /// all rules in one sentence, for people
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Names {
+    const NAME: &'static str = "Names";
+    const PACKAGE: &'static str = "gundo.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.client.v1.Names".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.client.v1.Names".into()
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file client.proto.
  */
 export const file_client: GenFile = /*@__PURE__*/
-  fileDesc("CgxjbGllbnQucHJvdG8SD2d1bmRvLmNsaWVudC52MSLZAgoNQ2xpZW50TWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5IZWxsbxIqCghjb21tYW5kcxgCIAMoCzIYLmd1bmRvLmNsaWVudC52MS5Db21tYW5kEiMKBG1vdmUYAyABKAsyFS5ndW5kby5jbGllbnQudjEuTW92ZRIjCgRwaW5nGAQgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBpbmcSIQoDYnllGAUgASgLMhQuZ3VuZG8uY2xpZW50LnYxLkJ5ZRIyCgxzdGF0c193YW50ZWQYBiABKAsyHC5ndW5kby5jbGllbnQudjEuU3RhdHNXYW50ZWQSKAoFd2F0Y2gYByABKAsyGS5ndW5kby5jbGllbnQudjEuRW50aXR5SWQSKgoHdW53YXRjaBgIIAEoCzIZLmd1bmRvLmNsaWVudC52MS5FbnRpdHlJZCJnCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXRva2VuGAMgASgMEg4KBmNsaWVudBgEIAEoCRINCgVub25jZRgFIAEoDBIQCgh3b3JsZF9pZBgGIAEoDCI1CgdDb21tYW5kEgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMEgwKBGxvc3QYAyABKA0iSQoETW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgREg8KB2hlYWRpbmcYBCABKA0SDQoFc3BlZWQYBSABKA0iFQoEUGluZxINCgVzdGFtcBgBIAEoBCIFCgNCeWUiGQoLU3RhdHNXYW50ZWQSCgoCb24YASABKAgihAUKDVNlcnZlck1lc3NhZ2USJgoGZnJhbWVzGAEgAygLMhYuZ3VuZG8uY2xpZW50LnYxLkZyYW1lEikKB3dlbGNvbWUYAiABKAsyGC5ndW5kby5jbGllbnQudjEuV2VsY29tZRInCgdyZXBsaWVzGAMgAygLMhYuZ3VuZG8uY2xpZW50LnYxLlJlcGx5EiEKA293bhgEIAEoCzIULmd1bmRvLmNsaWVudC52MS5Pd24SLwoKY29ycmVjdGlvbhgFIAEoCzIbLmd1bmRvLmNsaWVudC52MS5Db3JyZWN0aW9uEiMKBHBvbmcYBiABKAsyFS5ndW5kby5jbGllbnQudjEuUG9uZxIpCgdjbG9zaW5nGAcgASgLMhguZ3VuZG8uY2xpZW50LnYxLkNsb3NpbmcSJgoGZm9yZ2V0GAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rEiUKBXN0YXRzGAkgASgLMhYuZ3VuZG8uY2xpZW50LnYxLlN0YXRzEikKB3JlZnVzZWQYCiABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIlCgVlZGdlcxgLIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxInCgZyZXN5bmMYDCABKAsyFy5ndW5kby5jbGllbnQudjEuUmVzeW5jEicKBm5vdGljZRgNIAEoCzIXLmd1bmRvLmNsaWVudC52MS5Ob3RpY2USKQoHd2F0Y2hlZBgOIAMoCzIYLmd1bmRvLmNsaWVudC52MS5XYXRjaGVkEiMKBHRvbGQYDyADKAsyFS5ndW5kby5jbGllbnQudjEuVG9sZBIQCgh3b3JsZF9pZBgQIAEoDCIICgZSZXN5bmMiNgoGTm90aWNlEgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIQCghzdXNwZWN0cxgDIAMoBCIkCghFbnRpdHlJZBIMCgRraW5kGAEgASgNEgoKAmlkGAIgASgGIi0KBUNodW5rEg4KBmlzbGFuZBgBIAEoDRIJCgF4GAIgASgREgkKAXkYAyABKBEivAIKB1dlbGNvbWUSKQoGcGxheWVyGAEgASgLMhkuZ3VuZG8uY2xpZW50LnYxLkVudGl0eUlkEg0KBXRva2VuGAIgASgMEhAKCG5leHRfc2VxGAMgASgEEg8KB3RpY2tfbXMYBCABKA0SEAoId29ybGRfbXMYBSABKAQSDAoEbm9kZRgGIAEoDRIlCgVlZGdlcxgHIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxINCgV3b3JsZBgIIAEoDBIOCgZpc2xhbmQYCSABKA0SCQoBeBgKIAEoERIJCgF5GAsgASgREg8KB2hlYWRpbmcYDCABKA0SCwoDb3duGA0gASgMEhAKCGNodW5rX21tGA4gASgNEhYKDm1vdGlvbl91bml0X21tGA8gASgNEhAKCGFkb3B0aW9uGBAgASgNIi0KBUVkZ2VzEiQKBWVkZ2VzGAEgAygLMhUuZ3VuZG8uY2xpZW50LnYxLkVkZ2UiTgoERWRnZRIMCgRub2RlGAEgASgNEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoDRIMCgRwYXRoGAQgASgJEg4KBnNjaGVtZRgFIAEoCSJQCgVSZXBseRILCgNzZXEYASABKAQSDwoHcGF5bG9hZBgCIAEoDBIpCgdyZWZ1c2FsGAMgASgLMhguZ3VuZG8uY2xpZW50LnYxLlJlZnVzYWwiJQoHUmVmdXNhbBIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkiFgoDT3duEg8KB3BheWxvYWQYASABKAwijQEKB1dhdGNoZWQSKQoGZW50aXR5GAEgASgLMhkuZ3VuZG8uY2xpZW50LnYxLkVudGl0eUlkEhMKBnB1YmxpYxgCIAEoDEgAiAEBEikKB3JlZnVzYWwYAyABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIMCgRnb25lGAQgASgIQgkKB19wdWJsaWMiFwoEVG9sZBIPCgdwYXlsb2FkGAEgASgMIj0KCkNvcnJlY3Rpb24SCwoDc2VxGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoERIMCgRjb2RlGAQgASgJIicKBFBvbmcSDQoFc3RhbXAYASABKAQSEAoId29ybGRfbXMYAiABKAQiNwoHQ2xvc2luZxIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSEAoIcmV0cnlfbXMYAyABKA0irgEKBVN0YXRzEgwKBG5vZGUYASABKA0SDwoHdGlja191cxgCIAEoDRINCgVpbmJveBgDIAEoDRINCgVyZWFscxgEIAEoDRIOCgZnaG9zdHMYBSABKA0SEAoIc2Vzc2lvbnMYBiABKA0SDgoGY2h1bmtzGAcgASgNEhAKCG92ZXJsb2FkGAkgASgNEiQKBWhvbWVzGAggAygLMhUuZ3VuZG8uY2xpZW50LnYxLkhvbWUiOwoESG9tZRIlCgVjaHVuaxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5DaHVuaxIMCgRub2RlGAIgASgNItYCCgVGcmFtZRIRCglwdWJsaXNoZXIYASABKA0SDgoGaXNsYW5kGAIgASgNEgoKAmN4GAMgASgREgoKAmN5GAQgASgREgwKBHRpY2sYBSABKA0SDgoGcm9zdGVyGAYgASgNEhAKCGtleWZyYW1lGAcgASgIEiUKBWVudGVyGAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkVudGVyEicKBmNoYW5nZRgJIAMoCzIXLmd1bmRvLmNsaWVudC52MS5DaGFuZ2USJQoFbGVhdmUYCiADKAsyFi5ndW5kby5jbGllbnQudjEuTGVhdmUSJwoGc2lnbmFsGAsgAygLMhcuZ3VuZG8uY2xpZW50LnYxLlNpZ25hbBIMCgRzbG90GAwgAygNEgkKAXgYDSADKA0SCQoBeRgOIAMoDRIPCgdoZWFkaW5nGA8gAygNEg0KBXNwZWVkGBAgAygNIqUBCgVFbnRlchIMCgRzbG90GAEgASgNEgwKBGtpbmQYAiABKA0SCgoCaWQYAyABKAYSDQoFZXBvY2gYBCABKAQSDQoFY291bnQYBSABKA0SDgoGcHVibGljGAYgASgMEhAKCGhhc19ib2R5GAcgASgIEgkKAXgYCCABKA0SCQoBeRgJIAEoDRIPCgdoZWFkaW5nGAogASgNEg0KBXNwZWVkGAsgASgNIiYKBkNoYW5nZRIMCgRzbG90GAEgASgNEg4KBnB1YmxpYxgCIAEoDCI5CgVMZWF2ZRIMCgRzbG90GAEgASgNEiIKAnRvGAIgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rIicKBlNpZ25hbBIMCgRzbG90GAEgASgNEg8KB3BheWxvYWQYAiABKAxiBnByb3RvMw");
+  fileDesc("CgxjbGllbnQucHJvdG8SD2d1bmRvLmNsaWVudC52MSLZAgoNQ2xpZW50TWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIWLmd1bmRvLmNsaWVudC52MS5IZWxsbxIqCghjb21tYW5kcxgCIAMoCzIYLmd1bmRvLmNsaWVudC52MS5Db21tYW5kEiMKBG1vdmUYAyABKAsyFS5ndW5kby5jbGllbnQudjEuTW92ZRIjCgRwaW5nGAQgASgLMhUuZ3VuZG8uY2xpZW50LnYxLlBpbmcSIQoDYnllGAUgASgLMhQuZ3VuZG8uY2xpZW50LnYxLkJ5ZRIyCgxzdGF0c193YW50ZWQYBiABKAsyHC5ndW5kby5jbGllbnQudjEuU3RhdHNXYW50ZWQSKAoFd2F0Y2gYByABKAsyGS5ndW5kby5jbGllbnQudjEuRW50aXR5SWQSKgoHdW53YXRjaBgIIAEoCzIZLmd1bmRvLmNsaWVudC52MS5FbnRpdHlJZCJnCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXRva2VuGAMgASgMEg4KBmNsaWVudBgEIAEoCRINCgVub25jZRgFIAEoDBIQCgh3b3JsZF9pZBgGIAEoDCI1CgdDb21tYW5kEgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMEgwKBGxvc3QYAyABKA0iSQoETW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgREg8KB2hlYWRpbmcYBCABKA0SDQoFc3BlZWQYBSABKA0iFQoEUGluZxINCgVzdGFtcBgBIAEoBCIFCgNCeWUiGQoLU3RhdHNXYW50ZWQSCgoCb24YASABKAgiqwUKDVNlcnZlck1lc3NhZ2USJgoGZnJhbWVzGAEgAygLMhYuZ3VuZG8uY2xpZW50LnYxLkZyYW1lEikKB3dlbGNvbWUYAiABKAsyGC5ndW5kby5jbGllbnQudjEuV2VsY29tZRInCgdyZXBsaWVzGAMgAygLMhYuZ3VuZG8uY2xpZW50LnYxLlJlcGx5EiEKA293bhgEIAEoCzIULmd1bmRvLmNsaWVudC52MS5Pd24SLwoKY29ycmVjdGlvbhgFIAEoCzIbLmd1bmRvLmNsaWVudC52MS5Db3JyZWN0aW9uEiMKBHBvbmcYBiABKAsyFS5ndW5kby5jbGllbnQudjEuUG9uZxIpCgdjbG9zaW5nGAcgASgLMhguZ3VuZG8uY2xpZW50LnYxLkNsb3NpbmcSJgoGZm9yZ2V0GAggAygLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rEiUKBXN0YXRzGAkgASgLMhYuZ3VuZG8uY2xpZW50LnYxLlN0YXRzEikKB3JlZnVzZWQYCiABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbBIlCgVlZGdlcxgLIAEoCzIWLmd1bmRvLmNsaWVudC52MS5FZGdlcxInCgZyZXN5bmMYDCABKAsyFy5ndW5kby5jbGllbnQudjEuUmVzeW5jEicKBm5vdGljZRgNIAEoCzIXLmd1bmRvLmNsaWVudC52MS5Ob3RpY2USKQoHd2F0Y2hlZBgOIAMoCzIYLmd1bmRvLmNsaWVudC52MS5XYXRjaGVkEiMKBHRvbGQYDyADKAsyFS5ndW5kby5jbGllbnQudjEuVG9sZBIQCgh3b3JsZF9pZBgQIAEoDBIlCgVuYW1lcxgSIAEoCzIWLmd1bmRvLmNsaWVudC52MS5OYW1lcyJFCgVOYW1lcxIWCg5jaGFyYWN0ZXJzX21pbhgBIAEoDRIWCg5jaGFyYWN0ZXJzX21heBgCIAEoDRIMCgR0ZXh0GAMgASgJIggKBlJlc3luYyI2CgZOb3RpY2USDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJEhAKCHN1c3BlY3RzGAMgAygEIiQKCEVudGl0eUlkEgwKBGtpbmQYASABKA0SCgoCaWQYAiABKAYiLQoFQ2h1bmsSDgoGaXNsYW5kGAEgASgNEgkKAXgYAiABKBESCQoBeRgDIAEoESK8AgoHV2VsY29tZRIpCgZwbGF5ZXIYASABKAsyGS5ndW5kby5jbGllbnQudjEuRW50aXR5SWQSDQoFdG9rZW4YAiABKAwSEAoIbmV4dF9zZXEYAyABKAQSDwoHdGlja19tcxgEIAEoDRIQCgh3b3JsZF9tcxgFIAEoBBIMCgRub2RlGAYgASgNEiUKBWVkZ2VzGAcgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkVkZ2VzEg0KBXdvcmxkGAggASgMEg4KBmlzbGFuZBgJIAEoDRIJCgF4GAogASgREgkKAXkYCyABKBESDwoHaGVhZGluZxgMIAEoDRILCgNvd24YDSABKAwSEAoIY2h1bmtfbW0YDiABKA0SFgoObW90aW9uX3VuaXRfbW0YDyABKA0SEAoIYWRvcHRpb24YECABKA0iLQoFRWRnZXMSJAoFZWRnZXMYASADKAsyFS5ndW5kby5jbGllbnQudjEuRWRnZSJOCgRFZGdlEgwKBG5vZGUYASABKA0SDAoEaG9zdBgCIAEoCRIMCgRwb3J0GAMgASgNEgwKBHBhdGgYBCABKAkSDgoGc2NoZW1lGAUgASgJIlAKBVJlcGx5EgsKA3NlcRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMEikKB3JlZnVzYWwYAyABKAsyGC5ndW5kby5jbGllbnQudjEuUmVmdXNhbCIlCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSIWCgNPd24SDwoHcGF5bG9hZBgBIAEoDCKNAQoHV2F0Y2hlZBIpCgZlbnRpdHkYASABKAsyGS5ndW5kby5jbGllbnQudjEuRW50aXR5SWQSEwoGcHVibGljGAIgASgMSACIAQESKQoHcmVmdXNhbBgDIAEoCzIYLmd1bmRvLmNsaWVudC52MS5SZWZ1c2FsEgwKBGdvbmUYBCABKAhCCQoHX3B1YmxpYyIXCgRUb2xkEg8KB3BheWxvYWQYASABKAwiPQoKQ29ycmVjdGlvbhILCgNzZXEYASABKA0SCQoBeBgCIAEoERIJCgF5GAMgASgREgwKBGNvZGUYBCABKAkiJwoEUG9uZxINCgVzdGFtcBgBIAEoBBIQCgh3b3JsZF9tcxgCIAEoBCI3CgdDbG9zaW5nEgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIQCghyZXRyeV9tcxgDIAEoDSKuAQoFU3RhdHMSDAoEbm9kZRgBIAEoDRIPCgd0aWNrX3VzGAIgASgNEg0KBWluYm94GAMgASgNEg0KBXJlYWxzGAQgASgNEg4KBmdob3N0cxgFIAEoDRIQCghzZXNzaW9ucxgGIAEoDRIOCgZjaHVua3MYByABKA0SEAoIb3ZlcmxvYWQYCSABKA0SJAoFaG9tZXMYCCADKAsyFS5ndW5kby5jbGllbnQudjEuSG9tZSI7CgRIb21lEiUKBWNodW5rGAEgASgLMhYuZ3VuZG8uY2xpZW50LnYxLkNodW5rEgwKBG5vZGUYAiABKA0i1gIKBUZyYW1lEhEKCXB1Ymxpc2hlchgBIAEoDRIOCgZpc2xhbmQYAiABKA0SCgoCY3gYAyABKBESCgoCY3kYBCABKBESDAoEdGljaxgFIAEoDRIOCgZyb3N0ZXIYBiABKA0SEAoIa2V5ZnJhbWUYByABKAgSJQoFZW50ZXIYCCADKAsyFi5ndW5kby5jbGllbnQudjEuRW50ZXISJwoGY2hhbmdlGAkgAygLMhcuZ3VuZG8uY2xpZW50LnYxLkNoYW5nZRIlCgVsZWF2ZRgKIAMoCzIWLmd1bmRvLmNsaWVudC52MS5MZWF2ZRInCgZzaWduYWwYCyADKAsyFy5ndW5kby5jbGllbnQudjEuU2lnbmFsEgwKBHNsb3QYDCADKA0SCQoBeBgNIAMoDRIJCgF5GA4gAygNEg8KB2hlYWRpbmcYDyADKA0SDQoFc3BlZWQYECADKA0ipQEKBUVudGVyEgwKBHNsb3QYASABKA0SDAoEa2luZBgCIAEoDRIKCgJpZBgDIAEoBhINCgVlcG9jaBgEIAEoBBINCgVjb3VudBgFIAEoDRIOCgZwdWJsaWMYBiABKAwSEAoIaGFzX2JvZHkYByABKAgSCQoBeBgIIAEoDRIJCgF5GAkgASgNEg8KB2hlYWRpbmcYCiABKA0SDQoFc3BlZWQYCyABKA0iJgoGQ2hhbmdlEgwKBHNsb3QYASABKA0SDgoGcHVibGljGAIgASgMIjkKBUxlYXZlEgwKBHNsb3QYASABKA0SIgoCdG8YAiABKAsyFi5ndW5kby5jbGllbnQudjEuQ2h1bmsiJwoGU2lnbmFsEgwKBHNsb3QYASABKA0SDwoHcGF5bG9hZBgCIAEoDGIGcHJvdG8z");
 
 /**
  * @generated from message gundo.client.v1.ClientMessage
@@ -363,6 +363,13 @@ export type ServerMessage = Message<"gundo.client.v1.ServerMessage"> & {
    * @generated from field: bytes world_id = 16;
    */
   worldId: Uint8Array;
+
+  /**
+   * with refused, if the game says them: the rules of names
+   *
+   * @generated from field: gundo.client.v1.Names names = 18;
+   */
+  names?: Names;
 };
 
 /**
@@ -371,6 +378,41 @@ export type ServerMessage = Message<"gundo.client.v1.ServerMessage"> & {
  */
 export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
   messageDesc(file_client, 7);
+
+/**
+ * What the name of a new player must be. Show it before you ask the person.
+ *
+ * @generated from message gundo.client.v1.Names
+ */
+export type Names = Message<"gundo.client.v1.Names"> & {
+  /**
+   * letters and digits
+   *
+   * @generated from field: uint32 characters_min = 1;
+   */
+  charactersMin: number;
+
+  /**
+   * as people count characters
+   *
+   * @generated from field: uint32 characters_max = 2;
+   */
+  charactersMax: number;
+
+  /**
+   * all rules in one sentence, for people
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message gundo.client.v1.Names.
+ * Use `create(NamesSchema)` to create a new message.
+ */
+export const NamesSchema: GenMessage<Names> = /*@__PURE__*/
+  messageDesc(file_client, 8);
 
 /**
  * @generated from message gundo.client.v1.Resync
@@ -383,7 +425,7 @@ export type Resync = Message<"gundo.client.v1.Resync"> & {
  * Use `create(ResyncSchema)` to create a new message.
  */
 export const ResyncSchema: GenMessage<Resync> = /*@__PURE__*/
-  messageDesc(file_client, 8);
+  messageDesc(file_client, 9);
 
 /**
  * @generated from message gundo.client.v1.Notice
@@ -416,7 +458,7 @@ export type Notice = Message<"gundo.client.v1.Notice"> & {
  * Use `create(NoticeSchema)` to create a new message.
  */
 export const NoticeSchema: GenMessage<Notice> = /*@__PURE__*/
-  messageDesc(file_client, 9);
+  messageDesc(file_client, 10);
 
 /**
  * @generated from message gundo.client.v1.EntityId
@@ -438,7 +480,7 @@ export type EntityId = Message<"gundo.client.v1.EntityId"> & {
  * Use `create(EntityIdSchema)` to create a new message.
  */
 export const EntityIdSchema: GenMessage<EntityId> = /*@__PURE__*/
-  messageDesc(file_client, 10);
+  messageDesc(file_client, 11);
 
 /**
  * @generated from message gundo.client.v1.Chunk
@@ -465,7 +507,7 @@ export type Chunk = Message<"gundo.client.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_client, 11);
+  messageDesc(file_client, 12);
 
 /**
  * @generated from message gundo.client.v1.Welcome
@@ -579,7 +621,7 @@ export type Welcome = Message<"gundo.client.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_client, 12);
+  messageDesc(file_client, 13);
 
 /**
  * @generated from message gundo.client.v1.Edges
@@ -596,7 +638,7 @@ export type Edges = Message<"gundo.client.v1.Edges"> & {
  * Use `create(EdgesSchema)` to create a new message.
  */
 export const EdgesSchema: GenMessage<Edges> = /*@__PURE__*/
-  messageDesc(file_client, 13);
+  messageDesc(file_client, 14);
 
 /**
  * @generated from message gundo.client.v1.Edge
@@ -641,7 +683,7 @@ export type Edge = Message<"gundo.client.v1.Edge"> & {
  * Use `create(EdgeSchema)` to create a new message.
  */
 export const EdgeSchema: GenMessage<Edge> = /*@__PURE__*/
-  messageDesc(file_client, 14);
+  messageDesc(file_client, 15);
 
 /**
  * @generated from message gundo.client.v1.Reply
@@ -672,7 +714,7 @@ export type Reply = Message<"gundo.client.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_client, 15);
+  messageDesc(file_client, 16);
 
 /**
  * @generated from message gundo.client.v1.Refusal
@@ -698,7 +740,7 @@ export type Refusal = Message<"gundo.client.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_client, 16);
+  messageDesc(file_client, 17);
 
 /**
  * @generated from message gundo.client.v1.Own
@@ -715,7 +757,7 @@ export type Own = Message<"gundo.client.v1.Own"> & {
  * Use `create(OwnSchema)` to create a new message.
  */
 export const OwnSchema: GenMessage<Own> = /*@__PURE__*/
-  messageDesc(file_client, 17);
+  messageDesc(file_client, 18);
 
 /**
  * How an entity that the client watches looks now, or why it does not watch it. A watch belongs to the session at this edge: after
@@ -756,7 +798,7 @@ export type Watched = Message<"gundo.client.v1.Watched"> & {
  * Use `create(WatchedSchema)` to create a new message.
  */
 export const WatchedSchema: GenMessage<Watched> = /*@__PURE__*/
-  messageDesc(file_client, 18);
+  messageDesc(file_client, 19);
 
 /**
  * @generated from message gundo.client.v1.Told
@@ -773,7 +815,7 @@ export type Told = Message<"gundo.client.v1.Told"> & {
  * Use `create(ToldSchema)` to create a new message.
  */
 export const ToldSchema: GenMessage<Told> = /*@__PURE__*/
-  messageDesc(file_client, 19);
+  messageDesc(file_client, 20);
 
 /**
  * @generated from message gundo.client.v1.Correction
@@ -805,7 +847,7 @@ export type Correction = Message<"gundo.client.v1.Correction"> & {
  * Use `create(CorrectionSchema)` to create a new message.
  */
 export const CorrectionSchema: GenMessage<Correction> = /*@__PURE__*/
-  messageDesc(file_client, 20);
+  messageDesc(file_client, 21);
 
 /**
  * @generated from message gundo.client.v1.Pong
@@ -827,7 +869,7 @@ export type Pong = Message<"gundo.client.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_client, 21);
+  messageDesc(file_client, 22);
 
 /**
  * @generated from message gundo.client.v1.Closing
@@ -854,7 +896,7 @@ export type Closing = Message<"gundo.client.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_client, 22);
+  messageDesc(file_client, 23);
 
 /**
  * @generated from message gundo.client.v1.Stats
@@ -925,7 +967,7 @@ export type Stats = Message<"gundo.client.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_client, 23);
+  messageDesc(file_client, 24);
 
 /**
  * @generated from message gundo.client.v1.Home
@@ -947,7 +989,7 @@ export type Home = Message<"gundo.client.v1.Home"> & {
  * Use `create(HomeSchema)` to create a new message.
  */
 export const HomeSchema: GenMessage<Home> = /*@__PURE__*/
-  messageDesc(file_client, 24);
+  messageDesc(file_client, 25);
 
 /**
  * What happened in one chunk, from one publisher (a node with real entities there).
@@ -1060,7 +1102,7 @@ export type Frame = Message<"gundo.client.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_client, 25);
+  messageDesc(file_client, 26);
 
 /**
  * @generated from message gundo.client.v1.Enter
@@ -1137,7 +1179,7 @@ export type Enter = Message<"gundo.client.v1.Enter"> & {
  * Use `create(EnterSchema)` to create a new message.
  */
 export const EnterSchema: GenMessage<Enter> = /*@__PURE__*/
-  messageDesc(file_client, 26);
+  messageDesc(file_client, 27);
 
 /**
  * @generated from message gundo.client.v1.Change
@@ -1159,7 +1201,7 @@ export type Change = Message<"gundo.client.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_client, 27);
+  messageDesc(file_client, 28);
 
 /**
  * @generated from message gundo.client.v1.Leave
@@ -1181,7 +1223,7 @@ export type Leave = Message<"gundo.client.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_client, 28);
+  messageDesc(file_client, 29);
 
 /**
  * @generated from message gundo.client.v1.Signal
@@ -1203,5 +1245,5 @@ export type Signal = Message<"gundo.client.v1.Signal"> & {
  * Use `create(SignalSchema)` to create a new message.
  */
 export const SignalSchema: GenMessage<Signal> = /*@__PURE__*/
-  messageDesc(file_client, 29);
+  messageDesc(file_client, 30);
 
