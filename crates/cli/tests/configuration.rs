@@ -17,6 +17,8 @@ fn optional() -> BTreeMap<&'static str, Value> {
         seed: None,
         page: None,
         explains: None,
+        // docs/cluster.md has its keys.
+        cluster: None,
         journal: JournalConfig { file_bytes_max: None, synchronous: _, disk_free_low: _, disk_free_min: _ },
         nodes: _,
         listen: _,
@@ -84,6 +86,54 @@ fn every_key_without_a_default_takes_a_value() {
         };
         table.insert(name.to_owned(), value);
         all.try_into::<Config>().unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+}
+
+/// A configuration of a node with every key.
+const NODE: &str = r#"
+[cluster]
+node = 2
+cell = 1
+fabric_listen = "127.0.0.1:7800"
+fabric = "n2:7800"
+admin = "n2:7700"
+machine = "b"
+zone = "hall"
+drain_ms = 1
+[cluster.etcd]
+endpoints = ["http://127.0.0.1:2379"]
+prefix = "/gundo/a"
+ca = "ca"
+certificate = "c"
+key = "k"
+user = "u"
+password_file = "p"
+[cluster.postgres]
+server = "host=a user=b"
+password_file = "p"
+schema = "s"
+writers = 1
+readers = 1
+[cluster.tls]
+authority = "a"
+certificate = "c"
+key = "k"
+"#;
+
+#[test]
+fn the_keys_of_a_cluster_are_on_its_page() {
+    let mut all = Table::try_from(Config::default()).expect("plain numbers and words");
+    all.extend(NODE.parse::<Table>().expect("TOML"));
+    let config: Config = all.try_into().expect("every key is known");
+    // Written again, a key that the text above has not is missing here, and in the page.
+    let written = Table::try_from(config.cluster.expect("it is there")).expect("plain");
+    let mut keys = BTreeMap::new();
+    flatten("", &written, &mut keys);
+    assert_eq!(keys.len(), 22, "a new key belongs into the text above");
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster.md"));
+    let (_, table) = page.split_once("### Keys of `[cluster]`").expect("the table is there");
+    for key in keys.keys() {
+        assert!(table.contains(&format!("`{key}`")), "{key} is not on the page");
     }
 }
 
