@@ -35,6 +35,12 @@ pub struct Session {
     world_id: Bytes,
     commands: Commands,
     move_seq: u32,
+    /// Corrections on this connection.
+    corrections: u32,
+    /// The life of the edge that welcomed last; 0: it has not said.
+    life: u64,
+    /// Where its player was seen last, sealed by the server.
+    place: Bytes,
     wants_stats: bool,
     /// Entities it watches, or has asked for: asked for again after every welcome.
     watched: BTreeSet<EntityId>,
@@ -59,6 +65,7 @@ impl Session {
         assert!(!settings.edges.is_empty(), "a session needs at least one edge to try");
         let has_key = !settings.token.is_empty() || settings.nonce.is_some();
         assert!(has_key, "a new player needs a nonce: SessionSettings::nonce");
+        let place = std::mem::take(&mut settings.place);
         Self {
             state: State::New,
             ring: EdgeRing::new(
@@ -72,6 +79,9 @@ impl Session {
             player: None,
             world_id: Bytes::new(),
             move_seq: 0,
+            corrections: 0,
+            life: 0,
+            place,
             wants_stats: false,
             watched: BTreeSet::new(),
             closing: None,
@@ -109,6 +119,12 @@ impl Session {
     /// The newest resume token; empty before the first Welcome.
     pub fn token(&self) -> &Bytes {
         &self.settings.token
+    }
+
+    /// Where the player was seen last, sealed by the server; empty: it has told nothing. Keep the newest with the token
+    /// ([`SessionSettings::place`]): after a crash of all nodes with the player it counts.
+    pub fn place(&self) -> &Bytes {
+        &self.place
     }
 
     /// The edges it knows.
@@ -193,6 +209,7 @@ impl Session {
             y: body.at.y,
             heading: u32::from(body.heading),
             speed: u32::from(body.speed),
+            corrections: Some(self.corrections),
         };
         self.send(ClientMessage { r#move: Some(wish), ..Default::default() });
         Some(self.move_seq)
@@ -226,7 +243,7 @@ impl Session {
     /// [`SessionSettings::nonce`]). The session answers the commands of a player it cannot resume with `session_lost`.
     pub fn introduce(&mut self, now: Time, name: impl Into<String>, nonce: [u8; 16]) {
         self.settings.name = name.into();
-        self.settings.token = Bytes::new();
+        (self.settings.token, self.place) = (Bytes::new(), Bytes::new());
         self.settings.world_id = self.world_id.clone();
         self.settings.nonce = Some(nonce);
         self.lose_commands(now);

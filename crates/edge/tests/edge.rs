@@ -184,7 +184,10 @@ fn hello() -> ClientMessage {
 }
 
 fn walk(seq: u32) -> ClientMessage {
-    ClientMessage { r#move: Some(Move { seq, x: 1, y: 2, heading: 3, speed: 4 }), ..Default::default() }
+    ClientMessage {
+        r#move: Some(Move { seq, x: 1, y: 2, heading: 3, speed: 4, corrections: None }),
+        ..Default::default()
+    }
 }
 
 async fn send(socket: &mut Socket, message: ClientMessage) {
@@ -491,7 +494,7 @@ async fn a_client_that_never_reads_why_is_cut() {
 
 #[tokio::test]
 async fn a_full_node_says_so() {
-    let mut world = World::start(|s| s.limits.connections_max = 1);
+    let mut world = World::start(|s| (s.limits.connections_max, s.greeting_max) = (1, 0));
     let (first, _) = world.greet().await;
     let mut second = world.connect().await;
     assert_eq!(world.closed(&mut second, "full").await.retry_ms, 5_000);

@@ -25,7 +25,7 @@ pub struct Limits {
     /// A player's own commands are bounded by `commands_unanswered_max`: a refusal of a resent command would contradict its first
     /// answer.
     pub waiting_per_entity_max: usize,
-    /// Connections at one node. Further ones are closed with `full`.
+    /// Players with connections at one node, and those whose places it holds. Further ones are closed with `full`.
     pub connections_max: usize,
     /// Entities that one session watches. More are refused with `too_many`.
     pub watches_max: usize,

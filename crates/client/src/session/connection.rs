@@ -92,6 +92,7 @@ impl Session {
             token: self.settings.token.clone(),
             client: self.settings.client.clone(),
             world_id: self.settings.world_id.clone(),
+            place: if self.settings.token.is_empty() { Bytes::new() } else { self.place.clone() },
             nonce: nonce.map(|n| Bytes::copy_from_slice(&n)).unwrap_or_default(),
         };
         self.send(ClientMessage { hello: Some(hello), ..Default::default() });
@@ -130,7 +131,7 @@ impl Session {
         self.note_held(now);
         let closing = self.closing.take();
         if closing.is_none() && self.is_live() {
-            self.commands.count_loss();
+            self.commands.count_loss(self.life);
         }
         let wait = self.ring.on_lost(closing.as_ref().map(|c| c.retry_ms.into()));
         self.state = State::Waiting { until: now.plus_ms(wait) };

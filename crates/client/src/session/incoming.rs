@@ -30,7 +30,11 @@ impl Session {
         if let Some(own) = message.own {
             self.event(Event::Own(own.payload));
         }
+        if !message.place.is_empty() {
+            self.place = message.place;
+        }
         if let Some(correction) = message.correction {
+            self.corrections = self.corrections.wrapping_add(1);
             self.event(Event::Corrected(correction));
         }
         if let Some(notice) = message.notice {
@@ -62,6 +66,7 @@ impl Session {
         self.state = State::Live;
         self.welcomed = now;
         self.closing = None;
+        (self.corrections, self.life) = (0, welcome.life);
         self.next_ping = now.plus_ms(self.settings.ping_every_ms);
         self.player = welcome.player.map(|p| EntityId::new(Kind(p.kind as u16), p.id));
         self.settings.token = welcome.token.clone();

@@ -21,6 +21,8 @@ pub struct SessionSettings {
     /// The world that gave the token ([`Session::world_id`] of that run); empty: any. Another world refuses it with `unknown_world`:
     /// keep the token, it is good in its own.
     pub world_id: Bytes,
+    /// The sealed place that belongs to the token ([`Session::place`] of an earlier run); empty: none.
+    pub place: Bytes,
     /// Identifies a new player, so that its first Hello makes one player no matter how often it is sent. It is a secret,
     /// because every client that knows it gets the player. Draw it from the operating system's random generator
     /// ([`draw_nonce`](crate::draw_nonce)), once for each new player; only tests and simulations may do otherwise. Default:
@@ -57,6 +59,7 @@ impl SessionSettings {
             name: name.into(),
             token: Bytes::new(),
             world_id: Bytes::new(),
+            place: Bytes::new(),
             nonce: None,
             client: concat!("gundo-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             seed: 0,
