@@ -12,6 +12,7 @@ mod commands;
 mod connection;
 mod incoming;
 mod io;
+mod line;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -24,6 +25,7 @@ use crate::ring::EdgeRing;
 use commands::Commands;
 use connection::State;
 pub use io::{Answer, CommandId, Event, Full, Output, SessionSettings};
+use line::Line;
 
 /// The client's side of a session. See the module.
 pub struct Session {
@@ -47,6 +49,9 @@ pub struct Session {
     closing: Option<Closing>,
     last_heard: Time,
     next_ping: Time,
+    line: Line,
+    /// When the connection began to open.
+    dialled: Time,
     /// When a ping asked whether the edge is still alive; `None` if something arrived since.
     asked: Option<Time>,
     /// When the newest Welcome arrived.
@@ -87,6 +92,8 @@ impl Session {
             closing: None,
             last_heard: Time(0),
             next_ping: Time(0),
+            line: Line::default(),
+            dialled: Time(0),
             asked: None,
             welcomed: Time(0),
             world_offset_ms: 0,

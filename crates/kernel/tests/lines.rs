@@ -12,7 +12,7 @@ use support::game::PlayerCommand;
 fn says(cluster: &mut Cluster, ann: usize, seq: u64, lost_at: &[u64]) {
     let said = PlayerCommand { say: "here".into(), ..Default::default() };
     let payload = said.encode_to_vec().into();
-    let command = Command { seq, payload, lost: 0, lost_at: lost_at.to_vec() };
+    let command = Command { seq, payload, lost_at: lost_at.to_vec(), ..Default::default() };
     cluster.say_raw(ann, ClientMessage { commands: vec![command], ..Default::default() });
 }
 
@@ -89,6 +89,27 @@ fn a_member_that_is_silent_for_long_counts() {
     cluster.run_ms(3_000);
     assert_eq!(heard(&cluster, ann, 1), Some(Err("gave_up")));
     assert_eq!(heard(&cluster, ann, 2), Some(Ok(())), "one of its two lives on");
+}
+
+/// A client that was away for long does not want a command done any more, if it was not.
+#[test]
+fn what_is_only_asked_about_is_not_done() {
+    let (mut cluster, ann) = with_ann();
+    let asks = |seq, text: &str| {
+        let said = PlayerCommand { say: text.into(), ..Default::default() };
+        let payload = said.encode_to_vec().into();
+        ClientMessage {
+            commands: vec![Command { seq, payload, asks: true, ..Default::default() }],
+            ..Default::default()
+        }
+    };
+    says(&mut cluster, ann, 1, &[]);
+    cluster.run_ms(100);
+    cluster.say_raw(ann, asks(1, "here"));
+    cluster.say_raw(ann, asks(2, "there"));
+    cluster.run_ms(100);
+    assert_eq!(heard(&cluster, ann, 1), Some(Ok(())));
+    assert_eq!(heard(&cluster, ann, 2), Some(Err("expired")));
 }
 
 #[test]

@@ -189,7 +189,13 @@ fn what_clients_know_of_their_lines() {
     let hello = Hello { protocol: 1, token: Bytes::from_static(&[7; 24]), place, ..Default::default() };
     let said = ClientMessage {
         hello: Some(hello),
-        commands: vec![Command { seq: 1, payload: text("chop"), lost: 1, lost_at: vec![3, 1 << 40] }],
+        commands: vec![Command {
+            seq: 1,
+            payload: text("chop"),
+            lost: 1,
+            lost_at: vec![3, 1 << 40],
+            asks: true,
+        }],
         r#move: Some(Move { seq: 9, corrections: Some(0), ..Default::default() }),
         ..Default::default()
     };

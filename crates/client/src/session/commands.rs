@@ -121,6 +121,21 @@ impl Commands {
         Some(Answer { id: pending.id, result, waited_us, sends: pending.sends })
     }
 
+    /// The session goes on: answers commands that were never sent and are older than this with `expired`.
+    pub(super) fn expire(&mut self, now: Time, age_ms_max: u64) -> impl Iterator<Item = Answer> + use<> {
+        let old = |asked: Time| now.since(asked) > age_ms_max.saturating_mul(1_000);
+        // The oldest is first.
+        let count = self.waiting.iter().take_while(|(_, _, asked)| old(*asked)).count();
+        let expired: Vec<_> = self.waiting.drain(..count).collect();
+        expired.into_iter().map(move |(id, _, asked)| {
+            let refusal = Refusal {
+                code: "expired".to_owned(),
+                text: "The connection was down for a while. This was not done.".to_owned(),
+            };
+            Answer { id, result: Err(refusal), waited_us: now.since(asked), sends: 0 }
+        })
+    }
+
     /// The session cannot be resumed: answers every command with `session_lost`.
     pub(super) fn lose_all(&mut self, now: Time) -> impl Iterator<Item = Answer> {
         let sent = std::mem::take(&mut self.unanswered).into_iter().map(|p| (p.id, p.asked, p.sends));
@@ -152,14 +167,18 @@ impl Commands {
 
     // ---- sending ----
 
-    /// After a resume: resends every unanswered command.
-    pub(super) fn send_again(&mut self, outputs: &mut VecDeque<Output>) {
+    /// After a resume: resends every unanswered command. Of those that are older than this it only asks what became of them.
+    pub(super) fn send_again(&mut self, now: Time, age_ms_max: u64, outputs: &mut VecDeque<Output>) {
         let mut batch = Batch::default();
         for pending in &mut self.unanswered {
             pending.sends += 1;
-            let Pending { seq, payload, lost, lost_at, .. } = pending;
-            let command =
-                Command { seq: *seq, payload: payload.clone(), lost: *lost, lost_at: lost_at.clone() };
+            let command = Command {
+                seq: pending.seq,
+                payload: pending.payload.clone(),
+                lost: pending.lost,
+                lost_at: pending.lost_at.clone(),
+                asks: now.since(pending.asked) > age_ms_max.saturating_mul(1_000),
+            };
             batch.push(command, outputs);
         }
         batch.flush(outputs);

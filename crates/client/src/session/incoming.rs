@@ -42,7 +42,12 @@ impl Session {
         }
         if let Some(pong) = message.pong {
             self.set_world(now, pong.world_ms);
-            self.event(Event::RoundTrip(now.0.saturating_sub(pong.stamp)));
+            let trip_us = now.0.saturating_sub(pong.stamp);
+            let changed = self.line.on_pong(trip_us / 1_000);
+            self.event(Event::RoundTrip(trip_us));
+            if let Some(slow) = changed {
+                self.event(Event::SlowLine(slow));
+            }
         }
         for watched in message.watched {
             self.on_watched(watched);
@@ -84,7 +89,9 @@ impl Session {
         for entity in self.watched.clone() {
             self.send(ClientMessage { watch: Some(entity.into()), ..Default::default() });
         }
-        self.commands.send_again(&mut self.outputs);
+        let expired = self.commands.expire(now, self.settings.command_age_ms_max);
+        self.outputs.extend(expired.map(|answer| Output::Event(Event::Answered(answer))));
+        self.commands.send_again(now, self.settings.command_age_ms_max, &mut self.outputs);
     }
 
     /// How a watched entity looks. What was under way when it was watched no more is not for the user.

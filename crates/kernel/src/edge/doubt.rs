@@ -5,6 +5,7 @@
 //! was lost. While this edge does not know, and it would be the second loss, the command waits.
 
 use gundo_types::{ConnId, NodeId, Time};
+use gundo_wire::client::Command;
 
 use super::room::{Edge, Rooms};
 use super::session::Unanswered;
@@ -28,11 +29,13 @@ pub(super) struct Doubt {
 
 impl Unanswered {
     /// A client's command, and what was lost over it: so many nodes for certain, and the edges that it names.
-    pub(super) fn new(core: &Core, payload: bytes::Bytes, lost: u32, lost_at: &[u64]) -> Self {
-        let losses = u8::try_from(lost).unwrap_or(u8::MAX);
-        let mut command = Self { payload, losses, doubts: Vec::new(), passed: false };
+    pub(super) fn new(core: &Core, said: Command) -> Self {
+        let losses = u8::try_from(said.lost).unwrap_or(u8::MAX);
+        let Command { payload, asks, .. } = said;
+        let mut command = Self { payload, losses, doubts: Vec::new(), asks, passed: false };
         let until = core.now.time.plus_ms(DOUBT_MS);
-        for life in lost_at.iter().copied().take(LIVES_MAX).filter(|life| *life != core.settings.incarnation)
+        for life in
+            said.lost_at.iter().copied().take(LIVES_MAX).filter(|life| *life != core.settings.incarnation)
         {
             match core.view.members.iter().find(|member| member.incarnation == life) {
                 Some(member) => command.doubts.push(Doubt { node: member.node, life, beats: 0, until }),

@@ -38,11 +38,12 @@ impl Edge {
             return reply(cx, conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }
         assert!(command.payload.len() <= limits.command_bytes_max, "a long command was refused");
-        let unanswered = Unanswered::new(cx.core, command.payload, command.lost, &command.lost_at);
+        let seq = command.seq;
+        let unanswered = Unanswered::new(cx.core, command);
         if !unanswered.doubts.is_empty() {
             self.doubting.insert(conn);
         }
-        session.unanswered.insert(command.seq, unanswered);
+        session.unanswered.insert(seq, unanswered);
         self.pass_on(cx, conn);
     }
 
@@ -62,7 +63,8 @@ impl Edge {
                     return;
                 }
                 (command.passed, alone) = (true, false);
-                let (payload, question) = (command.payload.clone(), command.losses >= LOSSES_MAX);
+                let question = command.losses >= LOSSES_MAX || command.asks;
+                let payload = command.payload.clone();
                 let message = ToPlayer::Command { seq: *seq, payload, question };
                 cx.core.send(session.holder, to_player(session.player, line, message));
             }
@@ -203,9 +205,11 @@ impl Edge {
     fn on_reply(&mut self, cx: &mut Rooms<'_>, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         // Two nodes that got the command both answer, with the same answer: once is enough.
-        if session.unanswered.remove(&seq).is_none() {
-            return cx.core.note_stale();
-        }
+        let Some(command) = session.unanswered.remove(&seq) else { return cx.core.note_stale() };
+        let result = result.map_err(|refusal| match &*refusal.code {
+            "gave_up" if command.asks => Refusal::new("expired", "It was too old, and was not done."),
+            _ => refusal,
+        });
         // The commands that wait for this answer may take the node down: first the answer must be sent.
         if session.unanswered.values().any(|c| !c.passed) {
             cx.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));

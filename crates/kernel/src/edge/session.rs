@@ -95,6 +95,8 @@ pub(super) struct Unanswered {
     pub(super) losses: u8,
     /// Edges that may have been lost over it.
     pub(super) doubts: Vec<Doubt>,
+    /// Its client does not want it done any more: it asks only what became of it.
+    pub(super) asks: bool,
     /// The player's node has it.
     pub(super) passed: bool,
 }

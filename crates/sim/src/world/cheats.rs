@@ -155,7 +155,7 @@ impl World {
         let payload = if len == 1 { said.payload } else { vec![self.wrong.next_u64() as u8; len].into() };
         let lives = [0, 1, self.wrong.below(40), u64::MAX];
         let lost_at = lives[..self.wrong.below(5) as usize].to_vec();
-        let commands = vec![Command { seq, payload, lost, lost_at }];
+        let commands = vec![Command { seq, payload, lost, lost_at, asks: false }];
         self.lie(client, ClientMessage { commands, ..Default::default() });
         "numbers"
     }

@@ -81,6 +81,9 @@ pub struct Command {
     /// edges whose connections were lost over it: Welcome.life of each, once; the server knows whether it lives
     #[prost(uint64, repeated, tag = "4")]
     pub lost_at: ::prost::alloc::vec::Vec<u64>,
+    /// only say what became of it: if it has not taken effect, it is refused with expired
+    #[prost(bool, tag = "5")]
+    pub asks: bool,
 }
 impl ::prost::Name for Command {
     const NAME: &'static str = "Command";
