@@ -437,6 +437,7 @@ impl World {
             ClientEvent::Lost { .. }
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
+            | ClientEvent::SlowLine(_)
             | ClientEvent::Notice(_) => {}
         }
     }
