@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 mod proxy;
 #[path = "process/server.rs"]
 mod server;
+#[path = "process/slow.rs"]
+mod slow;
 #[path = "process/storage.rs"]
 mod storage;
 
