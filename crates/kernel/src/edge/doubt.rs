@@ -4,11 +4,11 @@
 //! sending heartbeats, was not taken down by the command: that loss is the line's and does not count. One that is no member any more
 //! was lost. While this edge does not know, and it would be the second loss, the command waits.
 
-use gundo_types::{ConnId, NodeId, Time};
+use gundo_types::{ConnId, NodeId};
 use gundo_wire::client::Command;
 
 use super::room::{Edge, Rooms};
-use super::session::Unanswered;
+use super::session::{Doubt, Unanswered};
 use crate::core::Core;
 
 /// So many heartbeats prove that a node lives: earlier ones may have been under way when it was lost.
@@ -17,15 +17,6 @@ const BEATS: u8 = 3;
 const DOUBT_MS: u64 = 5_000;
 /// Lives that a client may name for one command: more than two make no difference.
 const LIVES_MAX: usize = 8;
-
-/// An edge that may have been lost over a command.
-pub(super) struct Doubt {
-    node: NodeId,
-    life: u64,
-    /// Heartbeats since the client named it.
-    beats: u8,
-    until: Time,
-}
 
 impl Unanswered {
     /// A client's command, and what was lost over it: so many nodes for certain, and the edges that it names.

@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Point, Term, Time};
 
-use super::doubt::Doubt;
 use crate::peer::{Key, LATE_MS_MAX, Placed};
 
 /// A pause between two messages of a client that counts as a silence of its line, ms.
@@ -99,6 +98,15 @@ pub(super) struct Unanswered {
     pub(super) asks: bool,
     /// The player's node has it.
     pub(super) passed: bool,
+}
+
+/// An edge that may have been lost over a command.
+pub(super) struct Doubt {
+    pub(super) node: NodeId,
+    pub(super) life: u64,
+    /// Heartbeats since the client named it.
+    pub(super) beats: u8,
+    pub(super) until: Time,
 }
 
 impl Session {

@@ -60,7 +60,8 @@ fn a_round_trip_of_more_than_two_seconds_is_no_reason_to_stay_out() {
     let port = slow_line(server.port, Duration::from_millis(1_100));
     let url = format!("ws://127.0.0.1:{port}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_pioneer"));
-    let output = command.args(["bots", "3", "--seconds", "8", "--url", &url]).output().expect("the bots play");
+    let output =
+        command.args(["bots", "3", "--seconds", "8", "--url", &url]).output().expect("the bots play");
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
     for wanted in ["3 of 3 in the world", "0 lost, 0 doubled", "connection  0 lost and restored"] {
