@@ -38,7 +38,7 @@ pub(crate) fn sink(args: &SinkArgs) -> Result<(), Failure> {
     let mut scratch = vec![0; 128 * 1024];
     let (mut open, mut messages, mut measuring) = (0, 0u64, false);
     let wish = ClientMessage {
-        r#move: Some(Move { seq: 1_000, x: 90_000, y: 90_000, heading: 64, speed: 20 }),
+        r#move: Some(Move { seq: 1_000, x: 90_000, y: 90_000, heading: 64, speed: 20, ..Move::default() }),
         ..Default::default()
     }
     .encode_to_vec();

@@ -20,8 +20,15 @@ pub fn client_messages() -> Seeds {
     let token = Bytes::from_static(&[7; 32]);
     let resume = Hello { token, name: String::new(), nonce: Bytes::new(), ..hello.clone() };
     let dig = |seq| Command { seq, payload: Bytes::from_static(b"dig"), ..Default::default() };
-    let walk = Move { seq: 9, x: -45_123, y: 61_999, heading: 127, speed: 40 };
-    let far = Move { seq: u32::MAX, x: i32::MIN, y: i32::MAX, heading: u32::MAX, speed: u32::MAX };
+    let walk = Move { seq: 9, x: -45_123, y: 61_999, heading: 127, speed: 40, corrections: Some(2) };
+    let far = Move {
+        seq: u32::MAX,
+        x: i32::MIN,
+        y: i32::MAX,
+        heading: u32::MAX,
+        speed: u32::MAX,
+        corrections: Some(u32::MAX),
+    };
     let all = ClientMessage {
         hello: Some(resume.clone()),
         commands: vec![dig(1), dig(2), dig(u64::MAX)],
@@ -127,7 +134,7 @@ pub fn acts() -> Seeds {
     let village = pioneer::Island::generate(1).village();
     let (x, y) = (village.x, village.y);
     let walk = |seq, x| ClientMessage {
-        r#move: Some(Move { seq, x, y, heading: 0, speed: 30 }),
+        r#move: Some(Move { seq, x, y, heading: 0, speed: 30, ..Move::default() }),
         ..Default::default()
     };
     let chunk = gundo_types::ChunkId::of(0, village);
@@ -224,6 +231,7 @@ fn welcome() -> Welcome {
         token: Bytes::from_static(&[9; 32]),
         next_seq: 1,
         tick_ms: 100,
+        life: 77,
         world_ms: 86_400_000,
         node: 1,
         edges: Some(Edges { edges: vec![edge(1, "")] }),

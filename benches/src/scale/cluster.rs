@@ -231,6 +231,7 @@ impl Cluster {
             y: body.at.y,
             heading: body.heading.into(),
             speed: body.speed.into(),
+            ..Move::default()
         };
         self.say(index, ClientMessage { r#move: Some(wish), ..ClientMessage::default() });
     }

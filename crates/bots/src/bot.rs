@@ -402,7 +402,7 @@ impl Bot {
             Event::Ended(Some(closing)) => desk.tally.error(&format!("closed_{}", closing.code)),
             Event::Notice(notice) => desk.tally.error(&format!("notice_{}", notice.code)),
             Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) => {}
-            Event::Watched { .. } | Event::Told(_) => {}
+            Event::Watched { .. } | Event::Told(_) | Event::SlowLine(_) => {}
         }
     }
 

@@ -12,6 +12,7 @@ mod commands;
 mod connection;
 mod incoming;
 mod io;
+mod line;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,6 +25,7 @@ use crate::ring::EdgeRing;
 use commands::Commands;
 use connection::State;
 pub use io::{Answer, CommandId, Event, Full, Output, SessionSettings};
+use line::Line;
 
 /// The client's side of a session. See the module.
 pub struct Session {
@@ -39,12 +41,21 @@ pub struct Session {
     keys: BTreeMap<Bytes, Bytes>,
     commands: Commands,
     move_seq: u32,
+    /// Corrections on this connection.
+    corrections: u32,
+    /// The life of the edge that welcomed last; 0: it has not said.
+    life: u64,
+    /// Where its player was seen last, sealed by the server.
+    place: Bytes,
     wants_stats: bool,
     /// Entities it watches, or has asked for: asked for again after every welcome.
     watched: BTreeSet<EntityId>,
     closing: Option<Closing>,
     last_heard: Time,
     next_ping: Time,
+    line: Line,
+    /// When the connection began to open.
+    dialled: Time,
     /// When a ping asked whether the edge is still alive; `None` if something arrived since.
     asked: Option<Time>,
     /// When the newest Welcome arrived.
@@ -65,6 +76,7 @@ impl Session {
         assert!(has_key, "a new player needs a nonce: SessionSettings::nonce");
         let is_key = !settings.token.is_empty() && !settings.world_id.is_empty();
         let keys = is_key.then(|| (settings.world_id.clone(), settings.token.clone()));
+        let place = std::mem::take(&mut settings.place);
         Self {
             state: State::New,
             ring: EdgeRing::new(
@@ -80,11 +92,16 @@ impl Session {
             names: None,
             keys: keys.into_iter().collect(),
             move_seq: 0,
+            corrections: 0,
+            life: 0,
+            place,
             wants_stats: false,
             watched: BTreeSet::new(),
             closing: None,
             last_heard: Time(0),
             next_ping: Time(0),
+            line: Line::default(),
+            dialled: Time(0),
             asked: None,
             welcomed: Time(0),
             world_offset_ms: 0,
@@ -128,6 +145,12 @@ impl Session {
     /// The nonce of a new player whose name was refused: the next name may go with it. `None`: draw another.
     pub fn nonce(&self) -> Option<[u8; 16]> {
         self.settings.nonce.filter(|_| self.settings.token.is_empty())
+    }
+
+    /// Where the player was seen last, sealed by the server; empty: it has told nothing. Keep the newest with the token
+    /// ([`SessionSettings::place`]): after a crash of all nodes with the player it counts.
+    pub fn place(&self) -> &Bytes {
+        &self.place
     }
 
     /// The edges it knows.
@@ -212,6 +235,7 @@ impl Session {
             y: body.at.y,
             heading: u32::from(body.heading),
             speed: u32::from(body.speed),
+            corrections: Some(self.corrections),
         };
         self.send(ClientMessage { r#move: Some(wish), ..Default::default() });
         Some(self.move_seq)
@@ -246,7 +270,7 @@ impl Session {
     /// cannot resume with `session_lost`.
     pub fn introduce(&mut self, now: Time, name: impl Into<String>, nonce: [u8; 16]) {
         self.settings.name = name.into();
-        self.settings.token = Bytes::new();
+        (self.settings.token, self.place) = (Bytes::new(), Bytes::new());
         self.settings.world_id = self.world_id.clone();
         self.settings.nonce = Some(nonce);
         self.lose_commands(now);

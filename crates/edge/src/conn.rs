@@ -35,6 +35,8 @@ pub(crate) struct Conn {
     voice: Voice,
     messages: Bucket,
     bytes: Bucket,
+    /// It has sent more than its share: nothing more is read before then.
+    paused_until_us: u64,
     farewell: usize,
     greeted: bool,
     /// The client violated the protocol: its bytes are no longer read as messages.
@@ -66,11 +68,12 @@ impl Conn {
     pub(crate) fn new(id: ConnId, stream: TcpStream, early: Vec<u8>, desk: &Desk) -> Self {
         let settings = &desk.shared.settings;
         let limits = settings.limits;
+        let message_bytes_max = limits.message_bytes_max();
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
-            .max_message_size(Some(limits.client_message_bytes_max))
-            .max_frame_size(Some(limits.client_message_bytes_max));
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
         let per_second = u64::from(limits.client_messages_per_second_max);
         let bytes_per_second = per_second.saturating_mul(limits.client_message_bytes_max as u64);
         let now_ms = desk.now_us / 1_000;
@@ -82,6 +85,7 @@ impl Conn {
             voice: Voice::Silent,
             messages: Bucket::new(per_second, desk.now_us),
             bytes: Bucket::new(bytes_per_second, desk.now_us),
+            paused_until_us: 0,
             farewell: FAREWELL_BYTES,
             greeted: false,
             broken: false,
@@ -245,8 +249,8 @@ impl Conn {
                 add(&desk.shared.indicators.tally.bytes_in, n as u64);
                 if self.closing_ms.is_some() {
                     self.farewell = self.farewell.saturating_sub(n);
-                } else if !self.bytes.take(n as u64, desk.now_us) {
-                    self.close(Reason::TooManyMessages, desk);
+                } else if let Err(reason) = self.count(0, n as u64, desk) {
+                    self.close(reason, desk);
                 }
                 self.take(&scratch[..n], desk);
                 // The read did not fill the buffer, so the socket is empty; the poll reports later bytes as a new event.
@@ -322,23 +326,34 @@ impl Conn {
         match message {
             Binary(payload) => self.on_message(&payload, desk),
             Close(_) => Ok(()),
-            _ if !self.messages.take(1, desk.now_us) => Err(Reason::TooManyMessages),
             Pong(payload) => {
                 self.on_pong(&payload, desk);
-                Ok(())
+                self.count(1, 0, desk)
             }
-            Ping(_) => Ok(()),
+            Ping(_) => self.count(1, 0, desk),
             _ => Err(Reason::BadMessage),
         }
+    }
+
+    /// Counts what the client has sent. Beyond its share it is not closed but heard later: it may send what it was told to send, such
+    /// as all its unanswered commands. A flood is closed.
+    fn count(&mut self, messages: u64, bytes: u64, desk: &Desk) -> Result<(), Reason> {
+        let counted = self.messages.take(messages, desk.now_us).zip(self.bytes.take(bytes, desk.now_us));
+        let (first_us, second_us) = counted.ok_or(Reason::TooManyMessages)?;
+        self.paused_until_us = desk.now_us + first_us.max(second_us);
+        Ok(())
+    }
+
+    /// Until when nothing is read from it, if that is later than now, µs since the edge's start.
+    pub(crate) fn pauses_until(&self, now_us: u64) -> Option<u64> {
+        Some(self.paused_until_us).filter(|until| *until > now_us && self.closing_ms.is_none())
     }
 
     fn on_message(&mut self, payload: &[u8], desk: &mut Desk) -> Result<(), Reason> {
         // Decode from a slice, so that nothing the node keeps holds on to the read buffer.
         let message = ClientMessage::decode(payload).map_err(|_| Reason::BadMessage)?;
         // Each command is work for the node, no matter how many come in one message.
-        if !self.messages.take((message.commands.len() as u64).max(1), desk.now_us) {
-            return Err(Reason::TooManyMessages);
-        }
+        self.count((message.commands.len() as u64).max(1), 0, desk)?;
         if message == ClientMessage::default() {
             return Err(Reason::BadMessage);
         }

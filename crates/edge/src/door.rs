@@ -27,7 +27,7 @@ use crate::mailbox::Arrival;
 use crate::reason::Reason;
 use crate::{Shared, page};
 
-/// How many connections beyond `connections_max` may receive `full` at the same time. The edge drops the ones after that
+/// How many connections beyond those that may say hello may receive `full` at the same time. The edge drops the ones after that
 /// without a message.
 const TOLD_FULL_MAX: usize = 1_000;
 /// How long a client may take to send the header of a request.
@@ -204,7 +204,8 @@ async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade) {
     let Ok(upgraded) = upgrade.await else { return };
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the door serves bare TCP streams only");
     let (id, open) = shared.enter();
-    let max = shared.settings.limits.connections_max;
+    // The node says who has a place once it knows who it is.
+    let max = shared.settings.limits.connections_max + shared.settings.greeting_max;
     let stream = parts.io.into_inner().into_std().ok().filter(|_| open < max + TOLD_FULL_MAX);
     let Some(stream) = stream else {
         shared.indicators.closed(Reason::Full.code());

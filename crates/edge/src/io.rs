@@ -91,6 +91,8 @@ pub(crate) struct Thread {
     conns: HashMap<ConnId, Box<Conn>>,
     /// Connections that may be read.
     ready: Vec<ConnId>,
+    /// Connections that are not read for a while, and the earliest time at which one is, µs since the edge's start.
+    paused: (Vec<ConnId>, u64),
     scratch: Vec<u8>,
     page: Page,
     sweep_every: Duration,
@@ -118,6 +120,7 @@ impl Thread {
             },
             conns: HashMap::new(),
             ready: Vec::new(),
+            paused: (Vec::new(), u64::MAX),
             scratch: vec![0; SCRATCH],
             page: Page::new(SCRATCH),
             sweep_every: Duration::from_millis((shortest / 4).clamp(5, 250)),
@@ -157,6 +160,8 @@ impl Thread {
             return Duration::ZERO;
         }
         let until_sweep = self.next_sweep.saturating_duration_since(Instant::now());
+        let until_read = self.paused.1.saturating_sub(self.desk.shared.now_us());
+        let until_sweep = until_sweep.min(Duration::from_micros(until_read));
         match (self.ready.is_empty(), self.desk.shared.link.is_full()) {
             (true, _) => until_sweep,
             // The inbox does not wake this thread when it has room again, so look again a little later.
@@ -169,6 +174,7 @@ impl Thread {
         self.desk.now_us = self.desk.shared.now_us();
         self.take_events(events);
         if !self.desk.shared.link.is_full() {
+            self.end_pauses();
             self.read();
             self.desk.hand_over();
         }
@@ -221,8 +227,30 @@ impl Thread {
                 conn.cut(&mut self.desk);
                 false
             });
-            if conn.ready {
+            if let Some(until_us) = conn.pauses_until(self.desk.now_us) {
+                conn.ready = true;
+                self.paused.0.push(id);
+                self.paused.1 = self.paused.1.min(until_us);
+            } else if conn.ready {
                 self.ready.push(id);
+            }
+        }
+    }
+
+    /// Those that have waited for long enough are read again.
+    fn end_pauses(&mut self) {
+        if self.paused.1 > self.desk.now_us {
+            return;
+        }
+        self.paused.1 = u64::MAX;
+        for id in std::mem::take(&mut self.paused.0) {
+            let Some(conn) = self.conns.get(&id) else { continue };
+            match conn.pauses_until(self.desk.now_us) {
+                Some(until_us) => {
+                    self.paused.0.push(id);
+                    self.paused.1 = self.paused.1.min(until_us);
+                }
+                None => self.ready.push(id),
             }
         }
     }

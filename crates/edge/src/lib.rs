@@ -49,6 +49,9 @@ pub struct EdgeSettings {
     pub incarnation: u64,
     /// Limits on clients.
     pub limits: Limits,
+    /// Connections beyond `connections_max` that may say hello (default 1,000): the node has places for some of them, because it holds
+    /// those of players who lost their connections. Beyond: closed with `full`.
+    pub greeting_max: usize,
     /// How long a connection may stay without its first Hello, ms (default 10,000). Beyond: closed with `hello_timeout`.
     pub hello_ms: u64,
     /// How long a client may be silent, ms (default 60,000). Beyond: closed with `idle`. A living client answers pings.
@@ -72,6 +75,7 @@ impl EdgeSettings {
             node,
             incarnation,
             limits,
+            greeting_max: 1_000,
             hello_ms: 10_000,
             idle_ms: 60_000,
             ping_ms: 20_000,

@@ -56,9 +56,9 @@ impl Reason {
     /// After how many ms a client should reconnect by itself; 0: it should not.
     const fn retry_ms(self) -> u32 {
         match self {
-            // A client that breaks the protocol would only do so again.
-            Self::BadMessage | Self::TooLarge => 0,
-            Self::TooManyMessages | Self::Full => 5_000,
+            // A client that breaks the protocol would only do so again: somebody must renew it.
+            Self::BadMessage => 0,
+            Self::TooLarge | Self::TooManyMessages | Self::Full => 5_000,
             Self::TooSlow | Self::HelloTimeout | Self::Idle | Self::Stopping => 1_000,
         }
     }

@@ -266,7 +266,7 @@ async fn a_rule_that_never_returns_ends_two_nodes_and_no_third() {
 
     opens.0.open();
     control.pardon(entity).expect("she was blamed");
-    assert_eq!(control.pardon(entity).map_err(|refused| refused.code), Err("not_blamed"));
+    assert_eq!(control.pardon(entity).map_err(|refused| refused.code), Err("not_blamed".into()));
     assert_eq!(control.blamed(), Ok(Vec::new()));
     adas.token = welcome.token.clone();
     let (ada, mut events) = Client::start(adas);

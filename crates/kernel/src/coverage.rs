@@ -114,6 +114,7 @@ pub const MACHINES: [Machine; 8] = [
             "notice",
             "ended",
             "told",
+            "seal",
         ],
     },
     Machine {
@@ -370,6 +371,7 @@ fn edge_word(message: &ToEdge) -> &'static str {
         ToEdge::Notice(_) => "notice",
         ToEdge::Ended(_) => "ended",
         ToEdge::Told(_) => "told",
+        ToEdge::Seal(_) => "seal",
     }
 }
 

@@ -5,11 +5,13 @@
 //!
 //! Not here: who a player is and what it may do (`host`), and what there is to see (`crowd`).
 
+mod doubt;
 mod hello;
 mod moving;
 mod oldtokens;
 mod play;
 mod room;
+mod seats;
 mod session;
 mod sight;
 mod watch;
@@ -45,7 +47,7 @@ impl Edge {
         sizes.push(Size { what: "unanswered commands of one session", used, most });
         let used = self.sessions.values().map(|s| s.watched.len()).max().unwrap_or(0);
         sizes.push(Size { what: "watched by one session", used, most: limits.watches_max });
-        sizes.push(Size { what: "sessions", used: self.sessions.len(), most: limits.connections_max });
+        sizes.push(Size { what: "places", used: self.seats.used(), most: limits.connections_max });
     }
 
     /// Whether no client is connected any more, and those that were sent away have closed their connections.
@@ -78,6 +80,9 @@ impl Edge {
             let known = session.watched.iter().all(|entity| self.watches.has(*conn, *entity));
             assert!(known, "{conn:?}: what it watches is on the list");
         }
+        let seated = self.sessions.values().filter(|session| session.is_seated).count();
+        assert_eq!(self.seats.connections(), seated, "a place for each session that was let in");
+        assert!(self.seats.used() <= limits.connections_max, "places are bounded");
         let watches = |conn: ConnId, entity: EntityId| {
             self.sessions.get(&conn).is_some_and(|session| session.watched.contains(&entity))
         };
@@ -95,6 +100,7 @@ impl Edge {
         }
         let since = cx.core.now.time;
         let session = self.sessions.entry(conn).or_insert_with(|| Session::new(since));
+        session.on_heard(since);
         if let Some(ping) = message.ping {
             let pong = Pong { stamp: ping.stamp, world_ms: cx.core.now.world.0 };
             let reply = ServerMessage { pong: Some(pong), ..Default::default() };
@@ -135,7 +141,11 @@ impl Edge {
 
     pub(crate) fn handle_gone(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         self.closed.remove(&conn);
+        let lost = self.sessions.get(&conn).filter(|session| session.plays()).map(|session| session.player);
         self.end_session(cx, conn, false);
+        if let Some(player) = lost {
+            self.seats.hold(player, cx.core.now.time.plus_ms(cx.core.world().grace_ms));
+        }
     }
 
     /// A draining node sends some clients to other edges.
@@ -181,6 +191,7 @@ impl Edge {
         for conn in lost {
             self.ask_home_again(cx, conn);
         }
+        self.settle_doubts(cx);
         self.repeat_registrations(cx.core);
         let curious: Vec<_> =
             self.sessions.iter().filter(|(_, s)| s.wants_stats).map(|(c, s)| (*c, s.center)).collect();

@@ -262,7 +262,9 @@ impl Host {
         }
         let since = rooms.core.now.time;
         self.with(rooms, id, |entity, cx| match message {
-            ToPlayer::Open { key, name } => entity.submit(cx, Work::Open { line, key, name, since }),
+            ToPlayer::Open { key, name, place } => {
+                entity.submit(cx, Work::Open { line, key, name, place, since });
+            }
             ToPlayer::Resume { adoption, body: wish, seen, waited_ms } => {
                 let since = WorldTime(cx.core.now.world.0.saturating_sub(waited_ms));
                 entity
@@ -271,7 +273,7 @@ impl Host {
             ToPlayer::Command { seq, payload, question } => {
                 entity.submit(cx, Work::command(line, seq, payload, question, since));
             }
-            ToPlayer::Move { seq, body } => entity.walk(cx, line, seq, body),
+            ToPlayer::Move { seq, body, late_ms } => entity.walk(cx, line, seq, (body, late_ms)),
             ToPlayer::Gone { leave } => entity.on_line_gone(cx, line, leave),
         });
     }

@@ -34,8 +34,8 @@ pub use io::{
     Size, TailLost, View, WorldSettings,
 };
 pub use peer::{
-    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Prepared, Resumed,
-    ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState, WorldSecret,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Placed, Prepared,
+    Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState, WorldSecret,
 };
 
 use gundo_types::{EntityId, NodeId, Now, Term, Time};
@@ -341,6 +341,7 @@ impl Node {
                     self.last_tick = None;
                     self.take_early();
                 }
+                self.with_edge(|edge, rooms| edge.on_beat(rooms, from));
             }
             Peer::Stale { epoch } => self.membership.on_stale(&mut self.core, epoch),
             Peer::Frames { number, frames } => {

@@ -9,11 +9,13 @@
 
 mod key;
 mod label;
+mod seal;
 mod tx;
 mod weight;
 
 pub use key::{Key, Token, WorldSecret};
 pub use label::Label;
+pub use seal::Placed;
 pub use tx::{Age, Prepared, TxId, TxMessage};
 
 use bytes::Bytes;
@@ -340,6 +342,10 @@ pub struct Line {
     pub conn: ConnId,
 }
 
+/// A silence of a client's line counts for so long at most, ms: a cheat who is silent on purpose gains a leap of that way, and the
+/// second that everybody saves up.
+pub(crate) const LATE_MS_MAX: u64 = 4_000;
+
 /// Messages from an edge to a player's real.
 #[derive(Clone, Debug)]
 pub enum ToPlayer {
@@ -349,6 +355,8 @@ pub enum ToPlayer {
         key: Key,
         /// The name that a new player wishes for.
         name: String,
+        /// Where its owner saw it last, as its client has kept it sealed.
+        place: Option<Placed>,
     },
     /// The player's node was lost: the session goes on with this connection, unless a newer one has adopted it.
     Resume {
@@ -376,6 +384,9 @@ pub enum ToPlayer {
         seq: u32,
         /// The wish.
         body: Body,
+        /// For so long the client's line was silent before, ms: the move may have been made at any time since. At most
+        /// [`LATE_MS_MAX`].
+        late_ms: u64,
     },
     /// The connection has closed.
     Gone {
@@ -479,6 +490,8 @@ pub enum ToEdge {
     Ended(Refusal),
     /// A decision's message to the player.
     Told(Bytes),
+    /// Where the player walks, sealed for its client.
+    Seal(Bytes),
 }
 
 /// An adopted session.

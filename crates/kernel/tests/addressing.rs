@@ -71,7 +71,7 @@ fn a_player_hears_only_the_edge_of_its_connection() {
     let far = Body { at: Point::new(15_200, 15_000), ..Body::default() };
     let payload = Bytes::from(PlayerCommand { say: "lies".into(), ..Default::default() }.encode_to_vec());
     let said = [
-        ToPlayer::Move { seq: 1, body: far },
+        ToPlayer::Move { seq: 1, body: far, late_ms: 0 },
         ToPlayer::Command { seq: 77, payload, question: false },
         ToPlayer::Resume { adoption: 1, body: far, seen: None, waited_ms: 0 },
     ];

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Refusal};
 use gundo_kernel::{
     Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
-    Peer, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState,
+    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -337,7 +337,10 @@ fn to_player() -> impl Strategy<Value = ToPlayer> {
         any::<[u8; 16]>().prop_map(Key::Nonce),
     ];
     prop_oneof![
-        (key, ".*").prop_map(|(key, name)| ToPlayer::Open { key, name }),
+        (key, ".*", prop::option::of((any::<u64>(), body()))).prop_map(|(key, name, place)| {
+            let place = place.map(|(at, body)| Placed { at: WorldTime(at), body });
+            ToPlayer::Open { key, name, place }
+        }),
         (any::<u64>(), body(), prop::option::of(body()), any::<u64>()).prop_map(
             |(adoption, body, seen, waited_ms)| ToPlayer::Resume { adoption, body, seen, waited_ms }
         ),
@@ -346,7 +349,11 @@ fn to_player() -> impl Strategy<Value = ToPlayer> {
             payload,
             question
         }),
-        (any::<u32>(), body()).prop_map(|(seq, body)| ToPlayer::Move { seq, body }),
+        (any::<u32>(), body(), 0..=4_000u64).prop_map(|(seq, body, late_ms)| ToPlayer::Move {
+            seq,
+            body,
+            late_ms
+        }),
         any::<bool>().prop_map(|leave| ToPlayer::Gone { leave }),
     ]
 }
@@ -376,6 +383,7 @@ fn to_edge() -> impl Strategy<Value = ToEdge> {
         refusal().prop_map(ToEdge::Notice),
         refusal().prop_map(ToEdge::Ended),
         payload().prop_map(ToEdge::Told),
+        payload().prop_map(ToEdge::Seal),
     ]
 }
 

@@ -50,13 +50,14 @@ const SCENARIOS: &[(Planted, &str)] = &[
     (Planted::ForgedPlace, "a_forged_place.txt"),
     (Planted::SpeedUnchecked, "a_forged_place.txt"),
     (Planted::WallsIgnored, "a_forged_place_behind_a_wall.txt"),
+    (Planted::LateForever, "a_leap_after_a_silence.txt"),
     (Planted::AdoptionIgnored, "back_before_the_takeover.txt"),
     (Planted::EntitiesNotReloaded, "the_journal_goes_back.txt"),
     (Planted::TailNotNamed, "the_journal_goes_back_behind_a_leaver.txt"),
 ];
 
 /// One of the stories below: it goes well without the mistake and fails with it.
-const STORIES: [(Planted, fn()); 14] = [
+const STORIES: [(Planted, fn()); 15] = [
     (Planted::HalfCommit, memory_after_two_lands),
     (Planted::AbortAfterAppend, memory_after_a_hang),
     (Planted::TimeRunsBack, a_clock_put_back),
@@ -69,6 +70,7 @@ const STORIES: [(Planted, fn()); 14] = [
     (Planted::InterestNotAnnounced, pictures_after_a_new_view),
     (Planted::WatchNotRenewed, watched_over_a_new_view),
     (Planted::DamagedTokenPanics, a_token_cut_short),
+    (Planted::SealUnchecked, a_place_that_nobody_sealed),
     (Planted::ThawsAfterGrant, one_owner_after_a_handoff),
     (Planted::LowerTermAccepted, one_owner_after_a_new_view),
 ];
@@ -292,6 +294,26 @@ fn watched_over_a_new_view() {
     let shown = cluster.clients[bob].watched.last().map(|(_, shown)| shown.clone());
     let pebbles = support::game::Pebbles { n: STOCK - 1 }.encode_to_vec();
     assert_eq!(shown, Some(Ok(Some(Bytes::from(pebbles)))));
+}
+
+fn a_place_that_nobody_sealed() {
+    let mut cluster = Cluster::new(3, 1);
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    let token = cluster.clients[ann].session.token().clone();
+    cluster.leave(ann);
+    cluster.run_ms(3_000);
+    let mut invented = (cluster.world().0 - 1_000).to_be_bytes().to_vec();
+    invented.extend([0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 9]);
+    for len in [35, 34, 19, 4_000] {
+        invented.resize(len, 7);
+        let back = cluster.come_back("ann", 2, token.clone(), Bytes::copy_from_slice(&invented));
+        cluster.run_ms(600);
+        let at = cluster.clients[back].body.at;
+        assert_eq!((at.x, at.y), (15_000, 15_000), "where she came in");
+        cluster.leave(back);
+        cluster.run_ms(500);
+    }
 }
 
 fn a_token_cut_short() {

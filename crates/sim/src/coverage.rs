@@ -74,6 +74,7 @@ mod noted {
         "notice",
         "ended",
         "told",
+        "seal",
     ];
     const CONFIRMATIONS: &[&str] = &["renewed", "removed", "renewal failed", "row stands", "row missing"];
     const NUMBERS: &[&str] =

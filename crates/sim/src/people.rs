@@ -33,6 +33,8 @@ pub(crate) struct Person {
     pub(crate) wants_in: bool,
     /// Its keys, newest last.
     pub(crate) tokens: Vec<Bytes>,
+    /// The newest place that its client has kept sealed.
+    pub(crate) place: Bytes,
     pub(crate) last_step: u64,
     /// A traveller's goal.
     pub(crate) goal: Option<Point>,

@@ -3,10 +3,10 @@
 /// Limits on what one client may do and cost. World settings: equal on all nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one message from a client. A larger one closes the connection with `too_large`.
+    /// Bytes of one message from a client, beside its unanswered commands: see [`message_bytes_max`](Self::message_bytes_max).
     pub client_message_bytes_max: usize,
-    /// Messages per second from one client, averaged, with a burst of twice that. More close the connection with
-    /// `too_many_messages`.
+    /// Messages per second from one client, averaged, with a burst of twice that. What comes beyond is read later; whoever sends eight
+    /// seconds' worth ahead is closed with `too_many_messages`.
     pub client_messages_per_second_max: u32,
     /// Commands of one session that have no answer yet. Further ones are refused with `too_many_commands`.
     pub commands_unanswered_max: usize,
@@ -25,13 +25,25 @@ pub struct Limits {
     /// A player's own commands are bounded by `commands_unanswered_max`: a refusal of a resent command would contradict its first
     /// answer.
     pub waiting_per_entity_max: usize,
-    /// Connections at one node. Further ones are closed with `full`.
+    /// Players with connections at one node, and those whose places it holds. Further ones are closed with `full`.
     pub connections_max: usize,
     /// Entities that one session watches. More are refused with `too_many`.
     pub watches_max: usize,
     /// Players at all edges that watch one entity. More are refused with `too_many`.
     pub watchers_max: usize,
 }
+
+impl Limits {
+    /// Bytes of one message from a client: all its unanswered commands fit in, because that is what it sends after a lost connection.
+    /// A larger one closes the connection with `too_large`.
+    pub const fn message_bytes_max(&self) -> usize {
+        self.client_message_bytes_max
+            + self.commands_unanswered_max * (self.command_bytes_max + COMMAND_BYTES)
+    }
+}
+
+/// Bytes of a command beside its payload, at most: its numbers, and the edges that were lost over it.
+const COMMAND_BYTES: usize = 128;
 
 impl Default for Limits {
     fn default() -> Self {

@@ -166,6 +166,10 @@ planted! {
         "An owner lets a client walk as fast as it says: G8."
     WallsIgnored "walls-ignored"
         "An owner does not ask the game whether a player may walk where its client says: G8."
+    LateForever "late-forever"
+        "An owner takes each of a client's moves for one of the last minute, whether its line was silent or not: G8."
+    SealUnchecked "seal-unchecked"
+        "After a crash a node believes a client about where its player was last, whoever has sealed that: G8."
     AdoptionIgnored "adoption-ignored"
         "A player goes on in a connection although a newer one has adopted its session: G11."
 

@@ -123,6 +123,7 @@ arrows! {
         Notice MESSAGE_BYTES_MAX,
         Ended MESSAGE_BYTES_MAX,
         Told MESSAGE_BYTES_MAX,
+        Seal NUMBERS_BYTES_MAX,
     }
     Handoff handoff {
         Offer MESSAGE_BYTES_MAX,

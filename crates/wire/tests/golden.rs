@@ -169,7 +169,7 @@ fn what_clients_say() {
             Command { seq: 1, payload: text("chop"), ..Default::default() },
             Command { seq: 1 << 40, payload: Bytes::new(), ..Default::default() },
         ],
-        r#move: Some(Move { seq: 9, x: -15_000, y: 2_000_000, heading: 127, speed: 40 }),
+        r#move: Some(Move { seq: 9, x: -15_000, y: 2_000_000, heading: 127, speed: 40, corrections: None }),
         ping: Some(Ping { stamp: u64::MAX }),
         bye: Some(Bye {}),
         stats_wanted: Some(StatsWanted { on: true }),
@@ -179,6 +179,33 @@ fn what_clients_say() {
     let entity = |id| Some(EntityId { kind: 2, id });
     let watch = ClientMessage { watch: entity(u64::MAX), unwatch: entity(7), ..Default::default() };
     holds("client_watch.bin", &nested, &watch);
+}
+
+/// What a client says about its line, and what it has kept for the time after a crash.
+#[test]
+fn what_clients_know_of_their_lines() {
+    let nested = [1, 2, 3, 4, 5, 6, 7, 8].map(|tag| Nested(tag, &[]));
+    let place = Bytes::from_static(&[5; 35]);
+    let hello = Hello { protocol: 1, token: Bytes::from_static(&[7; 24]), place, ..Default::default() };
+    let said = ClientMessage {
+        hello: Some(hello),
+        commands: vec![Command {
+            seq: 1,
+            payload: text("chop"),
+            lost: 1,
+            lost_at: vec![3, 1 << 40],
+            asks: true,
+        }],
+        r#move: Some(Move { seq: 9, corrections: Some(0), ..Default::default() }),
+        ..Default::default()
+    };
+    holds("client_line.bin", &nested, &said);
+    let told = ServerMessage {
+        welcome: Some(Welcome { life: 1 << 40, ..Default::default() }),
+        place: Bytes::from_static(&[5; 35]),
+        ..Default::default()
+    };
+    holds("server_line.bin", SERVER, &told);
 }
 
 fn welcome(edges: Edges) -> Welcome {
@@ -199,6 +226,7 @@ fn welcome(edges: Edges) -> Welcome {
         chunk_mm: 30_000,
         motion_unit_mm: 10,
         adoption: 4,
+        ..Default::default()
     }
 }
 

@@ -28,9 +28,10 @@ fn the_positions_are_as_the_page_says() {
 
 #[test]
 fn the_limits_are_the_real_ones() {
+    let message_bytes_max = Limits::default().message_bytes_max();
     // Destructured, so that a new limit cannot be missing from the page.
     let Limits {
-        client_message_bytes_max,
+        client_message_bytes_max: _,
         client_messages_per_second_max,
         commands_unanswered_max,
         answers_kept,
@@ -45,11 +46,11 @@ fn the_limits_are_the_real_ones() {
     } = Limits::default();
     let messages_per_second = client_messages_per_second_max as usize;
     let rows: &[(&str, usize, &str)] = &[
-        ("bytes of a message from a client", client_message_bytes_max, "closed: `too_large`"),
+        ("bytes of a message from a client", message_bytes_max, "closed: `too_large`"),
         (
             "messages from a client per second (on average; bursts of twice that)",
             messages_per_second,
-            "closed: `too_many_messages`",
+            "read later; eight seconds' worth ahead: closed, `too_many_messages`",
         ),
         ("commands without an answer", commands_unanswered_max, "refused: `too_many_commands`"),
         ("answers kept for repeats", answers_kept, "refused: `too_old`"),
@@ -58,7 +59,7 @@ fn the_limits_are_the_real_ones() {
         ("bytes waiting to be sent to a client", send_queue_bytes_max, "frames are dropped, then keyframes"),
         ("replies waiting to be sent to a client", replies_waiting_max, "closed: `too_slow`"),
         ("others' commands waiting at one entity", waiting_per_entity_max, "refused: `busy`"),
-        ("connections at one node", connections_max, "closed: `full`"),
+        ("players at one node, those it holds a place for included", connections_max, "closed: `full`"),
         ("entities that a session watches", watches_max, "refused: `too_many`"),
         ("players that watch one entity", watchers_max, "refused: `too_many`"),
     ];

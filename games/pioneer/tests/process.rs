@@ -10,6 +10,8 @@ mod conformance;
 mod proxy;
 #[path = "process/server.rs"]
 mod server;
+#[path = "process/slow.rs"]
+mod slow;
 #[path = "process/storage.rs"]
 mod storage;
 

@@ -134,6 +134,9 @@ client.on("welcome", (_, { resumed }) => {
   }
 });
 client.on("edges", () => showXRay());
+client.on("slow", (slow) => {
+  if (slow) hud.toast("Your line is slow: everything takes a little longer.");
+});
 client.on("notice", (notice) => hud.toast(notice.text, true));
 world.on("ready", () => {
   if (!world.terrain || !context) return;

@@ -17,6 +17,10 @@ const GLIDE_MAX_MM = 6_000;
 const MOVE_SHARE = 0.8;
 /** Shortest time between two moves sent because the path bends around something, ms. */
 const BEND_MS = 40;
+/** The way of so long is walked again after the connection was lost, ms: a server makes up for as much. */
+const TRAIL_MS = 4_000;
+/** The server has the body at a place of the trail if it is so close to it, mm. */
+const SAME_MM = 2;
 /** A walk to a place ends this close to it, mm. */
 const ARRIVED_MM = 150;
 
@@ -36,14 +40,19 @@ export class Walker {
   private placed = false;
   private offX = 0;
   private offY = 0;
+  /** The places sent in the last seconds: what the server has not heard of when the connection is lost. */
+  private trail: { x: number; y: number; heading: number; speed: number; at: number }[] = [];
   private sent = { x: 0, y: 0, heading: 0, speed: 0, at: -Infinity };
 
   constructor(private readonly world: World) {
     world.client.on("welcome", (welcome, { resumed }) => {
-      this.put(welcome.x, welcome.y);
-      this.heading = (welcome.heading / 128) * Math.PI * 2;
-      this.sent = { x: this.x, y: this.y, heading: this.heading, speed: 0, at: -Infinity };
       this.speed = 0;
+      if (!resumed || !this.walkAgain(welcome.x, welcome.y)) {
+        this.put(welcome.x, welcome.y);
+        this.heading = (welcome.heading / 128) * Math.PI * 2;
+        this.sent = { x: this.x, y: this.y, heading: this.heading, speed: 0, at: -Infinity };
+        this.trail = [];
+      }
       // A player who only changed the edge walks on.
       if (!resumed) this.goal = undefined;
     });
@@ -146,11 +155,26 @@ export class Walker {
     const [x, y] = [Math.round(this.x), Math.round(this.y)];
     this.world.client.move({ x, y, heading, speed });
     this.sent = { x, y, heading, speed, at: now };
+    this.trail.push(this.sent);
+    while (this.trail[0] && now - this.trail[0].at > TRAIL_MS) this.trail.shift();
+  }
+
+  /**
+   * After a resume the server has the body at (x, y). If it was there a moment ago, the rest of the way got lost: sends it
+   * again. False: the body was never there.
+   */
+  private walkAgain(x: number, y: number): boolean {
+    let at = this.trail.length - 1;
+    while (at >= 0 && Math.hypot(this.trail[at]!.x - x, this.trail[at]!.y - y) > SAME_MM) at--;
+    if (at < 0) return false;
+    for (const { x, y, heading } of this.trail.slice(at + 1)) this.world.client.move({ x, y, heading, speed: 0 });
+    return true;
   }
 
   private onCorrection(correction: Correction): void {
     this.corrections++;
     this.put(correction.x, correction.y);
+    this.trail = [];
     this.sent = { ...this.sent, x: this.x, y: this.y };
     this.goal = undefined;
   }

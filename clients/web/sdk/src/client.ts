@@ -8,37 +8,34 @@
  */
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { WorldClock } from "./clock.js";
-import { EdgeRing, edgeUrl, type EdgeAddress, type ListedEdge } from "./edges.js";
+import { EdgeRing, edgeUrl, type EdgeAddress } from "./edges.js";
 import { Emitter } from "./emitter.js";
 import { browserEnvironment, type Environment, type Socket } from "./environment.js";
+import type { ClientEvents, ClientOptions, Me, Move, OwnMotion } from "./events.js";
 import {
   ClientMessageSchema,
   ServerMessageSchema,
   type Closing,
-  type Correction,
   type Edges,
   type Notice,
   type ServerMessage,
-  type Stats,
   type Watched as WatchedMessage,
   type Welcome,
 } from "./gen/client_pb.js";
-import { batches, Ledger, type Numbered } from "./ledger.js";
+import { inMessages, Ledger, type Numbered } from "./ledger.js";
+import { Line } from "./line.js";
 import { entityKey, Picture, type Entity } from "./picture.js";
 import { Refusal } from "./refusal.js";
 import { describeState, type ConnectionState } from "./state.js";
 import { bytes as bytesOf, hex, MemoryStore, same, type Key, type KeyStore } from "./store.js";
-import type { Watched } from "./watched.js";
 
 /** The version of the protocol this client speaks. */
 export const PROTOCOL = 1;
 /** How long a live edge may take from Hello to Welcome, ms. Beyond: another edge. */
 const WELCOME_MS = 10_000;
-/** How long a socket may take to open, ms; doubled with each failed round over all edges, up to {@link WELCOME_MS}. */
-const OPEN_MS = 2_000;
 /** Time between pings, ms: their pongs carry the world time. */
 const PING_MS = 1_000;
-/** After this silence a ping asks whether the edge is still alive, ms. After as much again the client gives it up. */
+/** After this silence a ping asks whether the edge is still alive, ms. After as much again, or what the {@link Line} needs, it is given up. */
 const SILENCE_MS = 1_000;
 /**
  * A connection must last this long after its Welcome before earlier failures are forgotten, ms: see {@link EdgeRing}.
@@ -52,76 +49,6 @@ const BROKEN_MS = 3_000;
 const HEADINGS = 128;
 /** Bytes of a new player's nonce. */
 const NONCE_BYTES = 16;
-
-/** How to reach a world. */
-export interface ClientOptions {
-  /** WebSocket URLs to start with, at least one; the server sends the others. */
-  readonly edges: readonly string[];
-  /** Where to store the player's keys; default: in memory. */
-  readonly store?: KeyStore;
-  /** Name and version for the server's operators, at most 64 bytes. */
-  readonly client?: string;
-  /** Makes the URL of an edge of the server's list; undefined leaves it out. Default: what is empty is as in `from`, where it came by. */
-  readonly edgeUrl?: (edge: ListedEdge, from: string) => string | undefined;
-  /** Clock, timers and sockets; default: the browser's. */
-  readonly environment?: Environment;
-}
-
-/** Where the player wants its body to be. */
-export interface Move {
-  /** mm on the island. */
-  readonly x: number;
-  /** mm on the island. */
-  readonly y: number;
-  /** Radians: 0 is +x, growing towards +y. */
-  readonly heading: number;
-  /** m/s, up to 12.7. */
-  readonly speed: number;
-}
-
-/** The own player, after a Welcome. */
-export interface Me {
-  readonly kind: number;
-  readonly id: bigint;
-  /** The key of the own entity in the picture. */
-  readonly key: string;
-}
-
-/** The events of a client. */
-export interface ClientEvents {
-  /** The state of the connection changed. */
-  state: [ConnectionState];
-  /** In the world, for the first time or again. `resumed`: with the same player as before in this visit. */
-  welcome: [Welcome, { resumed: boolean }];
-  /** The player's private state changed: the game's bytes. */
-  own: [Uint8Array];
-  /** The server disagrees with a move: the body is there instead. */
-  correction: [Correction];
-  /** Something the person should know, before it has consequences. */
-  notice: [Notice];
-  /** How an entity that is watched looks now, or why it is not: see {@link Client.watch}. */
-  watched: [Watched];
-  /** The game's message to this player only: its bytes. It may have been lost. */
-  told: [Uint8Array];
-  /** Statistics of the node, once per second while {@link Client.wantStats} is on. */
-  stats: [Stats];
-  /** The server sent its list of edges: nodes came or went. */
-  edges: [readonly EdgeAddress[]];
-  /** The picture received frames. */
-  frames: [];
-}
-
-/** How updates of the own body arrived, to detect noticeable borders. */
-export interface OwnMotion {
-  /** Longest time between two updates of the own body while it moved, ms of the local clock. */
-  gapMsMax: number;
-  /** The same in ticks of the server. */
-  gapTicksMax: number;
-  /** Number of updates. */
-  updates: number;
-  /** Longest time between two moves sent while moving, ms: gaps that the client itself caused. */
-  sentGapMsMax: number;
-}
 
 /** See the top of the file. */
 export class Client extends Emitter<ClientEvents> {
@@ -153,6 +80,13 @@ export class Client extends Emitter<ClientEvents> {
   private readonly store: KeyStore;
   private readonly ring: EdgeRing;
   private readonly ledger = new Ledger();
+  private readonly line = new Line();
+  /** The life of the edge that welcomed last; 0: it has not said. */
+  private life = 0n;
+  /** Corrections on this connection. */
+  private corrections = 0;
+  /** Where the player was seen last, sealed by the server: after a crash of all nodes with the player it counts. */
+  private place: Uint8Array = new Uint8Array();
   private current: ConnectionState = { kind: "idle" };
   private name: string | undefined;
   /** The id of the world behind the edges, as hexadecimal digits; undefined until it has answered. */
@@ -205,6 +139,11 @@ export class Client extends Emitter<ClientEvents> {
     return this.ledger.size;
   }
 
+  /** Whether the line is slow: a round trip of a second and more. */
+  get isSlow(): boolean {
+    return this.line.isSlow;
+  }
+
   /** World time now, ms. */
   get worldMs(): number {
     return this.clock.worldMs(this.env.now());
@@ -245,11 +184,12 @@ export class Client extends Emitter<ClientEvents> {
 
   /**
    * Sends a command: the game's message as bytes. The promise resolves with the reply's bytes or rejects with a {@link
-   * Refusal}. While the connection is down the command waits, and is sent once the session is resumed.
+   * Refusal}. While the connection is down the command waits, and is sent once the session is resumed. If that takes longer
+   * than ten seconds, it is refused with `expired` and was not done: ask whether it is still wanted.
    */
   command(payload: Uint8Array): Promise<Uint8Array> {
     if (this.current.kind === "ended") return Promise.reject(this.current.reason);
-    const answer = this.ledger.add(payload);
+    const answer = this.ledger.add(payload, this.env.now());
     if (this.current.kind === "connected") this.transmitCommands(this.ledger.take());
     return answer;
   }
@@ -269,6 +209,7 @@ export class Client extends Emitter<ClientEvents> {
         y: Math.round(to.y),
         heading: ((turn % HEADINGS) + HEADINGS) % HEADINGS,
         speed: Math.max(0, Math.min(127, Math.round(to.speed * 10))),
+        corrections: this.corrections,
       },
     });
     return seq;
@@ -316,13 +257,18 @@ export class Client extends Emitter<ClientEvents> {
     const generation = ++this.generation;
     const current = () => generation === this.generation;
     this.become({ kind: "connecting", node: edge.node, attempt: this.ring.attempts, lost });
-    const openMs = Math.min(OPEN_MS * 2 ** Math.min(this.ring.rounds, 16), WELCOME_MS);
-    this.deadline = this.env.after(openMs, () => current() && this.onLost("no_welcome"));
+    const began = this.env.now();
+    this.deadline = this.env.after(this.line.openingMs(this.ring.all.length, this.ring.rounds), () => {
+      if (!current()) return;
+      this.line.onOverdue();
+      this.onLost("no_welcome");
+    });
     try {
       this.socket = this.env.open(edge.url, {
         opened: () => {
           if (!current()) return;
           this.open = true;
+          this.line.onOpened(this.env.now() - began);
           this.hello();
         },
         message: (bytes) => current() && this.onBytes(bytes),
@@ -360,7 +306,7 @@ export class Client extends Emitter<ClientEvents> {
     this.lastLoss = why instanceof Refusal ? why.code : why;
     if (this.current.kind === "connected") {
       if (this.env.now() - this.welcomedAt >= HELD_MS) this.ring.onHeld();
-      if (!reason) this.ledger.countLoss();
+      if (!reason) this.ledger.countLoss(this.life);
     }
     this.hangUp();
     const wait = this.ring.onLost(askedMs);
@@ -374,14 +320,14 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private transmitCommands(commands: readonly Numbered[]): void {
-    for (const batch of batches(commands)) this.transmit({ commands: [...batch] });
+    for (const batch of inMessages(commands)) this.transmit({ commands: batch });
   }
 
   private hello(): void {
     // From the store, not from memory: another tab may have replaced it.
     this.used = this.store.load(this.world);
     const client = this.options.client ?? "web";
-    const who = this.used ? { token: this.used.token } : { name: this.name ?? "", nonce: this.nonce() };
+    const who = this.used ? { token: this.used.token, place: this.place } : { name: this.name ?? "", nonce: this.nonce() };
     const worldId = bytesOf(this.used ? this.used.world : this.world) ?? new Uint8Array();
     this.transmit({ hello: { protocol: PROTOCOL, client, worldId, ...who } });
     if (this.deadline !== undefined) this.env.cancel(this.deadline);
@@ -427,7 +373,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private get doubtAt(): number {
-    return (this.askedAt ?? this.heardAt) + SILENCE_MS;
+    return this.askedAt === undefined ? this.heardAt + SILENCE_MS : this.askedAt + this.line.answerMs(SILENCE_MS);
   }
 
   private ping(now: number): void {
@@ -452,19 +398,28 @@ export class Client extends Emitter<ClientEvents> {
     if (message.refused) return this.onRefused(new Refusal(message.refused.code, message.refused.text));
     if (message.welcome) this.onWelcome(message.welcome, now);
     if (message.edges) this.onEdges(message.edges);
-    if (message.pong) this.clock.onPong(now, Number(message.pong.stamp) / 1_000, Number(message.pong.worldMs));
+    if (message.pong) this.onPong(now, Number(message.pong.stamp) / 1_000, Number(message.pong.worldMs));
+    if (message.place.length > 0) this.place = message.place;
     this.onPicture(message, now);
     if (message.own) this.emit("own", (this.own = message.own.payload));
     for (const reply of message.replies) {
       this.ledger.onReply(reply.seq, reply.payload, reply.refusal && new Refusal(reply.refusal.code, reply.refusal.text));
     }
     if (message.replies.length > 0) this.transmitCommands(this.ledger.take());
-    if (message.correction) this.emit("correction", message.correction);
+    if (message.correction) {
+      this.corrections++;
+      this.emit("correction", message.correction);
+    }
     if (message.notice) this.onNotice(message.notice);
     for (const watched of message.watched) this.onWatched(watched);
     for (const told of message.told) this.emit("told", told.payload);
     if (message.stats) this.emit("stats", message.stats);
     if (message.closing) this.onClosing(message.closing);
+  }
+
+  private onPong(now: number, sentAt: number, worldMs: number): void {
+    this.clock.onPong(now, sentAt, worldMs);
+    if (this.line.onPong(now - sentAt)) this.emit("slow", this.line.isSlow);
   }
 
   private onWelcome(welcome: Welcome, now: number): void {
@@ -474,6 +429,8 @@ export class Client extends Emitter<ClientEvents> {
     const kind = welcome.player?.kind ?? 0;
     const resumed = this.me !== undefined && this.me.id === id && this.me.kind === kind;
     if (this.me && !resumed) this.ledger.end(new Refusal("bad_token", "This is another player now."));
+    if (this.me && !resumed) this.place = new Uint8Array();
+    [this.life, this.corrections] = [welcome.life, 0];
     this.welcomes++;
     this.store.save({ world: this.world ?? "", token: welcome.token });
     this.store.saveNonce(undefined);
@@ -490,7 +447,7 @@ export class Client extends Emitter<ClientEvents> {
     this.pingAt = now;
     if (welcome.edges) this.onEdges(welcome.edges, welcome.node);
     this.become({ kind: "connected", node: welcome.node });
-    this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq), ...this.ledger.take()]);
+    this.transmitCommands([...this.ledger.onWelcome(welcome.nextSeq, now), ...this.ledger.take()]);
     if (this.statsWanted) this.transmit({ statsWanted: { on: true } });
     for (const watch of this.watches.values()) this.transmit({ watch });
     this.beat();
@@ -531,6 +488,7 @@ export class Client extends Emitter<ClientEvents> {
     this.picture.clear();
     this.me = undefined;
     this.used = undefined;
+    this.place = new Uint8Array();
     this.become({ kind: "name_needed", refusal });
   }
 

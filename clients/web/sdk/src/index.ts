@@ -1,7 +1,8 @@
 /**
  * `@gundo/client`: the client SDK for worlds that run on the Gundo server engine. Start with {@link Client}.
  */
-export { Client, PROTOCOL, type ClientEvents, type ClientOptions, type Me, type Move, type OwnMotion } from "./client.js";
+export { Client, PROTOCOL } from "./client.js";
+export type { ClientEvents, ClientOptions, Me, Move, OwnMotion } from "./events.js";
 export type { Watched } from "./watched.js";
 export { chunkKey, entityKey, Picture, type ChunkRef, type Entity, type PictureEvents } from "./picture.js";
 export { askNames } from "./names.js";

@@ -188,6 +188,7 @@ fn connect(settings: &EtcdSettings, rows: &Arc<dyn Rows>) -> Result<Arc<dyn Coor
             Ok(coordinator) => return Ok(Arc::new(coordinator)),
             Err(error @ EtcdError::Away { .. }) if Instant::now() < give_up => {
                 tracing::warn!(%error, "waiting for etcd");
+                // It does not say when it is there.
                 std::thread::sleep(AGAIN);
             }
             Err(error) => return Err(error.to_string()),
@@ -218,6 +219,7 @@ fn open_journal(config: &PostgresConfig) -> Result<Arc<dyn Journal>, Failure> {
             return Err(fault.into());
         }
         tracing::warn!(fault = gundo_journal::chain(&fault), "waiting for PostgreSQL");
+        // It does not say when it is there.
         std::thread::sleep(AGAIN);
     }
 }

@@ -141,6 +141,7 @@ fn down(dir: &Path) -> Result<bool, Failure> {
         if Instant::now() > give_up {
             return Err(format!("the cluster (process {pid}) does not end").into());
         }
+        // It is no child of ours, so nothing tells when it ends.
         std::thread::sleep(LOOK_EVERY);
     }
     say("the cluster has ended; everything is saved");
@@ -299,6 +300,7 @@ fn end(nodes: &mut [Running]) {
     for running in nodes {
         let Some(child) = &mut running.child else { continue };
         while matches!(child.try_wait(), Ok(None)) && Instant::now() < give_up {
+            // The standard library waits for a child with a limit only by looking.
             std::thread::sleep(LOOK_EVERY);
         }
         if matches!(child.try_wait(), Ok(None)) {

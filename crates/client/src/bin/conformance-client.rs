@@ -138,7 +138,7 @@ fn tell(event: Option<Event>, changes: &[PictureEvent]) {
             let code = closing.map_or_else(|| "left".to_owned(), |closing| closing.code);
             println!(r#"{{"event":"ended","code":"{code}"}}"#);
         }
-        Some(Event::RoundTrip(_) | Event::Stats(_) | Event::Lost { .. }) | None => {}
+        Some(Event::RoundTrip(_) | Event::SlowLine(_) | Event::Stats(_) | Event::Lost { .. }) | None => {}
     }
 }
 

@@ -19,8 +19,31 @@ struct Pending {
     payload: Bytes,
     asked: Time,
     sends: u32,
-    /// Connections that were lost while an edge may have passed it on.
+    /// Nodes that were lost while an edge may have passed it on.
     lost: u32,
+    /// Lives of edges whose connections were lost meanwhile: the next edge knows whether they live.
+    lost_at: Vec<u64>,
+}
+
+/// Lives that are kept for one command: more than two that are lost make no difference.
+const LIVES_MAX: usize = 8;
+
+impl Pending {
+    fn is_suspect(&self) -> bool {
+        self.lost > 0 || !self.lost_at.is_empty()
+    }
+
+    /// The connection to an edge was lost over it; 0: of an earlier version, which does not say which life it was.
+    fn lose(&mut self, life: u64) {
+        if life == 0 {
+            self.lost = self.lost.saturating_add(1);
+        } else if !self.lost_at.contains(&life) {
+            if self.lost_at.len() == LIVES_MAX {
+                self.lost_at.remove(0);
+            }
+            self.lost_at.push(life);
+        }
+    }
 }
 
 /// All unanswered commands.
@@ -98,6 +121,21 @@ impl Commands {
         Some(Answer { id: pending.id, result, waited_us, sends: pending.sends })
     }
 
+    /// The session goes on: answers commands that were never sent and are older than this with `expired`.
+    pub(super) fn expire(&mut self, now: Time, age_ms_max: u64) -> impl Iterator<Item = Answer> + use<> {
+        let old = |asked: Time| now.since(asked) > age_ms_max.saturating_mul(1_000);
+        // The oldest is first.
+        let count = self.waiting.iter().take_while(|(_, _, asked)| old(*asked)).count();
+        let expired: Vec<_> = self.waiting.drain(..count).collect();
+        expired.into_iter().map(move |(id, _, asked)| {
+            let refusal = Refusal {
+                code: "expired".to_owned(),
+                text: "The connection was down for a while. This was not done.".to_owned(),
+            };
+            Answer { id, result: Err(refusal), waited_us: now.since(asked), sends: 0 }
+        })
+    }
+
     /// The session cannot be resumed: answers every command with `session_lost`.
     pub(super) fn lose_all(&mut self, now: Time) -> impl Iterator<Item = Answer> {
         let sent = std::mem::take(&mut self.unanswered).into_iter().map(|p| (p.id, p.asked, p.sends));
@@ -122,21 +160,26 @@ impl Commands {
 
     /// The connection ended without a `Closing`, perhaps together with its node, and perhaps because of one of these
     /// commands. The edge passes them on in order; one that is already suspected goes alone.
-    pub(super) fn count_loss(&mut self) {
-        let first = self.unanswered.iter().position(|p| p.lost > 0).unwrap_or(self.unanswered.len());
-        for pending in self.unanswered.iter_mut().take(first.max(1)) {
-            pending.lost = pending.lost.saturating_add(1);
-        }
+    pub(super) fn count_loss(&mut self, life: u64) {
+        let first = self.unanswered.iter().position(Pending::is_suspect).unwrap_or(self.unanswered.len());
+        self.unanswered.iter_mut().take(first.max(1)).for_each(|pending| pending.lose(life));
     }
 
     // ---- sending ----
 
-    /// After a resume: resends every unanswered command.
-    pub(super) fn send_again(&mut self, outputs: &mut VecDeque<Output>) {
+    /// After a resume: resends every unanswered command. Of those that are older than this it only asks what became of them.
+    pub(super) fn send_again(&mut self, now: Time, age_ms_max: u64, outputs: &mut VecDeque<Output>) {
         let mut batch = Batch::default();
         for pending in &mut self.unanswered {
             pending.sends += 1;
-            batch.push(pending.seq, &pending.payload, pending.lost, outputs);
+            let command = Command {
+                seq: pending.seq,
+                payload: pending.payload.clone(),
+                lost: pending.lost,
+                lost_at: pending.lost_at.clone(),
+                asks: now.since(pending.asked) > age_ms_max.saturating_mul(1_000),
+            };
+            batch.push(command, outputs);
         }
         batch.flush(outputs);
     }
@@ -149,8 +192,9 @@ impl Commands {
             let seq = self.next_seq;
             // At the end of all numbers, which no honest edge reaches, the seq stays the same.
             self.next_seq = self.next_seq.saturating_add(1);
-            batch.push(seq, &payload, 0, outputs);
-            self.unanswered.push_back(Pending { id, seq, payload, asked, sends: 1, lost: 0 });
+            batch.push(Command { seq, payload: payload.clone(), ..Command::default() }, outputs);
+            let (lost, lost_at) = (0, Vec::new());
+            self.unanswered.push_back(Pending { id, seq, payload, asked, sends: 1, lost, lost_at });
         }
         batch.flush(outputs);
     }
@@ -167,8 +211,7 @@ impl Batch {
     /// Three quarters of `Limits::client_message_bytes_max`: a command of the largest size still fits behind these.
     const BYTES_MAX: usize = 12 * 1024;
 
-    fn push(&mut self, seq: u64, payload: &Bytes, lost: u32, outputs: &mut VecDeque<Output>) {
-        let command = Command { seq, payload: payload.clone(), lost };
+    fn push(&mut self, command: Command, outputs: &mut VecDeque<Output>) {
         let bytes = command.encoded_len() + 4;
         if self.bytes + bytes > Self::BYTES_MAX {
             self.flush(outputs);

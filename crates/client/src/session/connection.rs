@@ -35,6 +35,7 @@ impl Session {
     pub fn handle_open(&mut self, now: Time) {
         if let State::Connecting { .. } = self.state {
             self.on_heard(now);
+            self.line.on_opened(now.since(self.dialled) / 1_000);
             self.greet(now);
         }
     }
@@ -53,9 +54,11 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Time) {
         match self.state {
             State::New | State::Ended => {}
-            State::Connecting { give_up } | State::Greeting { give_up } if now >= give_up => {
-                self.give_up(now)
+            State::Connecting { give_up } if now >= give_up => {
+                self.line.on_overdue();
+                self.give_up(now);
             }
+            State::Greeting { give_up } if now >= give_up => self.give_up(now),
             State::Refused { retry: Some(at) } if now >= at => self.greet(now),
             State::Waiting { until } if now >= until => self.connect(now),
             State::Greeting { .. } | State::Live if now >= self.doubt_due() => match self.asked {
@@ -78,7 +81,9 @@ impl Session {
 
     pub(super) fn connect(&mut self, now: Time) {
         let SessionSettings { silence_ms, hello_wait_ms, .. } = self.settings;
-        let wait_ms = silence_ms.saturating_mul(1 << self.ring.rounds()).min(hello_wait_ms);
+        let (edges, rounds) = (self.ring.all().len(), self.ring.rounds());
+        let wait_ms = self.line.opening_ms(silence_ms, 2 * hello_wait_ms, edges, rounds);
+        self.dialled = now;
         self.state = State::Connecting { give_up: now.plus_ms(wait_ms) };
         self.outputs.push_back(Output::Connect(self.ring.current().clone()));
     }
@@ -92,6 +97,7 @@ impl Session {
             token: self.settings.token.clone(),
             client: self.settings.client.clone(),
             world_id: self.settings.world_id.clone(),
+            place: if self.settings.token.is_empty() { Bytes::new() } else { self.place.clone() },
             nonce: nonce.map(|n| Bytes::copy_from_slice(&n)).unwrap_or_default(),
         };
         self.send(ClientMessage { hello: Some(hello), ..Default::default() });
@@ -110,7 +116,7 @@ impl Session {
         let silence_ms = self.settings.silence_ms;
         match self.asked {
             None => self.last_heard.plus_ms(silence_ms / 2),
-            Some(asked) => asked.plus_ms(silence_ms - silence_ms / 2),
+            Some(asked) => asked.plus_ms(self.line.answer_ms(silence_ms - silence_ms / 2)),
         }
     }
 
@@ -130,7 +136,7 @@ impl Session {
         self.note_held(now);
         let closing = self.closing.take();
         if closing.is_none() && self.is_live() {
-            self.commands.count_loss();
+            self.commands.count_loss(self.life);
         }
         let wait = self.ring.on_lost(closing.as_ref().map(|c| c.retry_ms.into()));
         self.state = State::Waiting { until: now.plus_ms(wait) };

@@ -36,7 +36,11 @@ impl Session {
         if let Some(own) = message.own {
             self.event(Event::Own(own.payload));
         }
+        if !message.place.is_empty() {
+            self.place = message.place;
+        }
         if let Some(correction) = message.correction {
+            self.corrections = self.corrections.wrapping_add(1);
             self.event(Event::Corrected(correction));
         }
         if let Some(notice) = message.notice {
@@ -44,7 +48,12 @@ impl Session {
         }
         if let Some(pong) = message.pong {
             self.set_world(now, pong.world_ms);
-            self.event(Event::RoundTrip(now.0.saturating_sub(pong.stamp)));
+            let trip_us = now.0.saturating_sub(pong.stamp);
+            let changed = self.line.on_pong(trip_us / 1_000);
+            self.event(Event::RoundTrip(trip_us));
+            if let Some(slow) = changed {
+                self.event(Event::SlowLine(slow));
+            }
         }
         for watched in message.watched {
             self.on_watched(watched);
@@ -68,6 +77,7 @@ impl Session {
         self.state = State::Live;
         self.welcomed = now;
         self.closing = None;
+        (self.corrections, self.life) = (0, welcome.life);
         self.next_ping = now.plus_ms(self.settings.ping_every_ms);
         self.player = welcome.player.map(|p| EntityId::new(Kind(p.kind as u16), p.id));
         self.settings.token = welcome.token.clone();
@@ -88,7 +98,9 @@ impl Session {
         for entity in self.watched.clone() {
             self.send(ClientMessage { watch: Some(entity.into()), ..Default::default() });
         }
-        self.commands.send_again(&mut self.outputs);
+        let expired = self.commands.expire(now, self.settings.command_age_ms_max);
+        self.outputs.extend(expired.map(|answer| Output::Event(Event::Answered(answer))));
+        self.commands.send_again(now, self.settings.command_age_ms_max, &mut self.outputs);
     }
 
     /// How a watched entity looks. What was under way when it was watched no more is not for the user.

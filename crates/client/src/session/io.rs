@@ -21,6 +21,8 @@ pub struct SessionSettings {
     /// The world that gave the token ([`Session::world_id`] of that run); empty: any. Another world refuses it with `unknown_world`:
     /// keep the token, it is good in its own.
     pub world_id: Bytes,
+    /// The sealed place that belongs to the token ([`Session::place`] of an earlier run); empty: none.
+    pub place: Bytes,
     /// Identifies a new player, so that its first Hello makes one player no matter how often it is sent. It is a secret,
     /// because every client that knows it gets the player. Draw it from the operating system's random generator
     /// ([`draw_nonce`](crate::draw_nonce)), once for each new player; only tests and simulations may do otherwise. Default:
@@ -35,8 +37,9 @@ pub struct SessionSettings {
     /// The session sends a ping this often, ms (default 5,000).
     pub ping_every_ms: u64,
     /// The session gives up a connection on which nothing arrived for this long, ms (default 2,000). After half of that
-    /// time a ping asks whether the edge is still alive. It is also the time a connection may take to open, doubled with
-    /// each round over all edges, up to `hello_wait_ms`.
+    /// time a ping asks whether the edge is still alive. On a slow line the answer may take twice the round trip, at most 8 s.
+    /// It is also the time a connection may take to open, longer on a slow line, and doubled with each round over all edges,
+    /// or each attempt while the round trip is not known, up to twice `hello_wait_ms`. With one edge alone it begins at that.
     pub silence_ms: u64,
     /// Longest wait after the first failed round over all edges, ms (default 200). It doubles with each round. Within a
     /// round the session tries the next edge within 50 ms.
@@ -45,6 +48,9 @@ pub struct SessionSettings {
     pub backoff_ms_max: u64,
     /// Unanswered commands that the server accepts (default 32); more wait here.
     pub commands_unanswered_max: usize,
+    /// A command that is older than this when the session goes on after a loss is not begun any more, ms (default 10,000): it is
+    /// answered with `expired`, unless it has taken effect. Ask whether it is still wanted, and give it again.
+    pub command_age_ms_max: u64,
     /// Commands that may wait here (default 1,024); beyond that [`Full`].
     pub commands_waiting_max: usize,
 }
@@ -57,6 +63,7 @@ impl SessionSettings {
             name: name.into(),
             token: Bytes::new(),
             world_id: Bytes::new(),
+            place: Bytes::new(),
             nonce: None,
             client: concat!("gundo-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             seed: 0,
@@ -66,6 +73,7 @@ impl SessionSettings {
             backoff_ms_min: 200,
             backoff_ms_max: 10_000,
             commands_unanswered_max: 32,
+            command_age_ms_max: 10_000,
             commands_waiting_max: 1_024,
         }
     }
@@ -85,7 +93,8 @@ pub struct Full;
 pub struct Answer {
     /// Which command.
     pub id: CommandId,
-    /// Success with the game's reply, or a refusal without effect. The code `session_lost` comes from this client: the
+    /// Success with the game's reply, or a refusal without effect. The code `expired`: the line was lost meanwhile for longer than
+    /// [`SessionSettings::command_age_ms_max`], and it was not done. The code `session_lost` comes from this client: the
     /// session ended before an answer arrived, so it is unknown whether the command took effect.
     pub result: Result<Bytes, Refusal>,
     /// From the call to the answer, µs.
@@ -109,6 +118,8 @@ pub enum Event {
     Notice(Notice),
     /// The round trip of a ping, µs.
     RoundTrip(u64),
+    /// The line has become slow (a round trip of a second and more), or quick again: everything takes longer, and goes on.
+    SlowLine(bool),
     /// How a watched entity looks now, or why it is not watched: see [`Session::watch`].
     Watched {
         /// Which one.

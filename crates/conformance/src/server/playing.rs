@@ -43,7 +43,9 @@ fn reply(world: &World) -> Check {
     let payload = payload(world)?;
     let mut guest = enter(world)?;
     let first = guest.welcome.next_seq;
-    let commands = (first..first + 3).map(|seq| Command { seq, payload: payload.clone(), lost: 0 }).collect();
+    let commands = (first..first + 3)
+        .map(|seq| Command { seq, payload: payload.clone(), ..Command::default() })
+        .collect();
     guest.line.ask(&ClientMessage { commands, ..Default::default() });
     let mut seqs = Vec::new();
     guest.line.find("three replies", |message| {
@@ -111,7 +113,7 @@ fn together(world: &World) -> Check {
     let seq = guest.welcome.next_seq;
     let message = ClientMessage {
         ping: Some(Ping { stamp: 4 }),
-        commands: vec![Command { seq, payload, lost: 0 }],
+        commands: vec![Command { seq, payload, ..Command::default() }],
         r#move: Some(at(&guest, 1, 0)),
         ..Default::default()
     };
@@ -126,7 +128,7 @@ fn together(world: &World) -> Check {
 
 /// A move so far east of where the player came in.
 fn at(guest: &Guest, seq: u32, east_mm: i32) -> Move {
-    Move { seq, x: guest.welcome.x + east_mm, y: guest.welcome.y, heading: 0, speed: 10 }
+    Move { seq, x: guest.welcome.x + east_mm, y: guest.welcome.y, heading: 0, speed: 10, ..Move::default() }
 }
 
 fn walks(guest: &mut Guest, seq: u32, east_mm: i32) {

@@ -137,7 +137,7 @@ pub(super) fn payload(world: &World) -> Check<Bytes> {
 impl Guest {
     /// Sends a command.
     pub(super) fn command(&mut self, seq: u64, payload: &Bytes) {
-        let commands = vec![Command { seq, payload: payload.clone(), lost: 0 }];
+        let commands = vec![Command { seq, payload: payload.clone(), ..Command::default() }];
         self.line.ask(&ClientMessage { commands, ..Default::default() });
     }
 

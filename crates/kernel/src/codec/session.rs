@@ -1,12 +1,12 @@
 //! The messages between an edge and a player's real.
 
 use bytes::Bytes;
-use gundo_types::ConnId;
+use gundo_types::{ConnId, WorldTime};
 use gundo_wire::peer::{self as wire, Malformed, maybe, needed, node, open, reply, to_edge, to_player};
 
 use super::is;
 use crate::game::Refusal;
-use crate::peer::{Key, Line, Opened, Resumed, ToEdge, ToPlayer, Token};
+use crate::peer::{Key, LATE_MS_MAX, Line, Opened, Placed, Resumed, ToEdge, ToPlayer, Token};
 
 /// Bytes of what follows the id in a token of an earlier version.
 const OLD_BYTES: usize = 16;
@@ -25,16 +25,30 @@ impl TryFrom<wire::Line> for Line {
     }
 }
 
+impl From<Placed> for wire::Placed {
+    fn from(placed: Placed) -> Self {
+        Self { at: placed.at.0, body: is(placed.body) }
+    }
+}
+
+impl TryFrom<wire::Placed> for Placed {
+    type Error = Malformed;
+
+    fn try_from(said: wire::Placed) -> Result<Self, Malformed> {
+        Ok(Self { at: WorldTime(said.at), body: needed(said.body, "a body")? })
+    }
+}
+
 impl From<&ToPlayer> for to_player::Arrow {
     fn from(message: &ToPlayer) -> Self {
         match message {
-            ToPlayer::Open { key, name } => {
+            ToPlayer::Open { key, name, place } => {
                 let key = match key {
                     Key::Nonce(secret) => open::Key::Nonce(Bytes::copy_from_slice(secret)),
                     Key::Token(token) => open::Key::Token(Bytes::copy_from_slice(&token.to_bytes())),
                     Key::Old(secret) => open::Key::Token(Bytes::copy_from_slice(secret)),
                 };
-                Self::Open(wire::Open { key: Some(key), name: name.clone() })
+                Self::Open(wire::Open { key: Some(key), name: name.clone(), place: place.map(Into::into) })
             }
             ToPlayer::Resume { adoption, body, seen, waited_ms } => Self::Resume(wire::Resume {
                 adoption: *adoption,
@@ -45,7 +59,9 @@ impl From<&ToPlayer> for to_player::Arrow {
             ToPlayer::Command { seq, payload, question } => {
                 Self::Command(wire::Command { seq: *seq, payload: payload.clone(), question: *question })
             }
-            ToPlayer::Move { seq, body } => Self::Move(wire::Move { seq: *seq, body: is(*body) }),
+            ToPlayer::Move { seq, body, late_ms } => {
+                Self::Move(wire::Move { seq: *seq, body: is(*body), late_ms: *late_ms })
+            }
             ToPlayer::Gone { leave } => Self::Gone(wire::Gone { leave: *leave }),
         }
     }
@@ -56,13 +72,13 @@ impl TryFrom<to_player::Arrow> for ToPlayer {
 
     fn try_from(arrow: to_player::Arrow) -> Result<Self, Malformed> {
         Ok(match arrow {
-            to_player::Arrow::Open(wire::Open { key, name }) => {
+            to_player::Arrow::Open(wire::Open { key, name, place }) => {
                 let key = match key.ok_or(Malformed::Missing("a key"))? {
                     open::Key::Nonce(key) => Key::Nonce(secret(&key)?),
                     open::Key::Token(key) if key.len() == OLD_BYTES => Key::Old(secret(&key)?),
                     open::Key::Token(key) => Key::Token(token(&key)?),
                 };
-                Self::Open { key, name }
+                Self::Open { key, name, place: maybe(place)? }
             }
             to_player::Arrow::Resume(said) => Self::Resume {
                 adoption: said.adoption,
@@ -73,7 +89,10 @@ impl TryFrom<to_player::Arrow> for ToPlayer {
             to_player::Arrow::Command(wire::Command { seq, payload, question }) => {
                 Self::Command { seq, payload, question }
             }
-            to_player::Arrow::Move(said) => Self::Move { seq: said.seq, body: needed(said.body, "a body")? },
+            to_player::Arrow::Move(said) => {
+                let (seq, body) = (said.seq, needed(said.body, "a body")?);
+                Self::Move { seq, body, late_ms: said.late_ms.min(LATE_MS_MAX) }
+            }
             to_player::Arrow::Gone(wire::Gone { leave }) => Self::Gone { leave },
         })
     }
@@ -118,6 +137,7 @@ impl From<&ToEdge> for to_edge::Arrow {
             ToEdge::Notice(refusal) => Self::Notice(wire::Notice { refusal: why(refusal) }),
             ToEdge::Ended(refusal) => Self::Ended(wire::Ended { refusal: why(refusal) }),
             ToEdge::Told(message) => Self::Told(wire::Told { message: message.clone() }),
+            ToEdge::Seal(place) => Self::Seal(wire::Seal { place: place.clone() }),
         }
     }
 }
@@ -165,6 +185,7 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
             Arrow::Notice(said) => Self::Notice(why(said.refusal)?),
             Arrow::Ended(said) => Self::Ended(why(said.refusal)?),
             Arrow::Told(said) => Self::Told(said.message),
+            Arrow::Seal(said) => Self::Seal(said.place),
         })
     }
 }

@@ -9,7 +9,7 @@ use super::room::{Edge, Rooms, edges};
 use super::session::Phase;
 use crate::game::Refusal;
 use crate::io::SendClass;
-use crate::peer::{HomeMessage, Key, Line, Opened, ToPlayer, Token, to_player};
+use crate::peer::{HomeMessage, Key, Line, Opened, Placed, ToPlayer, Token, to_player};
 
 /// How long new players are to wait while the node admits none, ms.
 const CLOSED_RETRY_MS: u32 = 5_000;
@@ -56,8 +56,19 @@ impl Edge {
             let text = "Too many old keys are being looked up. Try again in a moment.";
             return self.close_for_now(cx, conn, "busy", text);
         }
+        let most = cx.core.world().limits.connections_max;
+        let is_new = matches!(key, Key::Nonce(_));
+        if !self.seats.admit(player, is_new, most, cx.core.now.time) {
+            return self.refuse_full(cx, conn, is_new);
+        }
+        self.seats.take(player);
         let session = self.sessions.get_mut(&conn).expect("only a session says hello");
+        session.is_seated = true;
         session.greet(player, key, hello.name, cx.core.now.time);
+        session.place = Placed::open(&hello.place, &cx.core.settings.secret, player);
+        if cx.core.planted(Planted::SealUnchecked) {
+            session.place = Placed::unsealed(&hello.place);
+        }
         self.locate(cx, player, conn, None);
     }
 
@@ -101,7 +112,8 @@ impl Edge {
                 continue;
             }
             session.open();
-            let message = ToPlayer::Open { key: session.key, name: session.name.clone() };
+            let (key, name) = (session.key, session.name.clone());
+            let message = ToPlayer::Open { key, name, place: session.place };
             cx.core.send(holder, to_player(player, Line { edge: me, conn }, message));
         }
     }
@@ -131,6 +143,7 @@ impl Edge {
             chunk_mm: gundo_types::CHUNK_MM as u32,
             motion_unit_mm: gundo_types::MOTION_UNIT_MM as u32,
             adoption: opened.adoption as u32,
+            life: cx.core.settings.incarnation,
         };
         let message = ServerMessage { welcome: Some(welcome), world_id: world_id(cx), ..Default::default() };
         cx.core.send_client(conn, &message, SendClass::Kept);
@@ -144,10 +157,22 @@ impl Edge {
         self.refuse_hello(cx, conn, Refusal::new("unknown_world", text));
     }
 
+    /// Somebody with a token may have a place at another edge, and looks for it soon.
+    fn refuse_full(&mut self, cx: &mut Rooms<'_>, conn: ConnId, is_new: bool) {
+        let text = "This node is full. Please try again in a moment.";
+        match is_new {
+            true => self.close(cx, conn, "full", text, CLOSED_RETRY_MS),
+            false => self.close_for_now(cx, conn, "full", text),
+        }
+    }
+
     pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.refuse();
             let player = session.player;
+            if std::mem::take(&mut session.is_seated) {
+                self.seats.leave(player);
+            }
             self.look_no_more(player, conn);
         }
         let (world_id, names) = (world_id(cx), cx.core.settings.rules.names_told());

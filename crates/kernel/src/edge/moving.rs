@@ -40,6 +40,7 @@ impl Edge {
         }
         // At once: one of these commands may take this very node down next.
         doubted.into_iter().for_each(|(conn, suspects)| tell_suspects(cx.core, conn, suspects));
+        self.settle_doubts(cx);
     }
 
     /// Messages between this edge and a node were lost: sessions of players there go on by a new request, and what was unanswered
@@ -124,7 +125,7 @@ impl Edge {
         }
         self.pass_on(cx, conn);
         if let Some(body) = walked {
-            cx.core.send(from, to_player(player, line, ToPlayer::Move { seq: move_seq, body }));
+            cx.core.send(from, to_player(player, line, ToPlayer::Move { seq: move_seq, body, late_ms: 0 }));
         }
         self.handle_real(cx, from, conn, player, ToEdge::Own(resumed.own));
         self.handle_real(cx, from, conn, player, ToEdge::Center(resumed.center));

@@ -6,7 +6,7 @@ use gundo_wire::client::{Command, Correction, Move, Notice, Own, Reply, ServerMe
 
 use super::hello::wire_refusal;
 use super::room::{Edge, Rooms};
-use super::session::{Phase, Unanswered};
+use super::session::{Phase, Session, Unanswered};
 use crate::core::Timer;
 use crate::game::Refusal;
 use crate::io::SendClass;
@@ -38,9 +38,12 @@ impl Edge {
             return reply(cx, conn, command.seq, Err(Refusal::new("too_many_commands", text)));
         }
         assert!(command.payload.len() <= limits.command_bytes_max, "a long command was refused");
-        let losses = u8::try_from(command.lost).unwrap_or(u8::MAX);
-        let unanswered = Unanswered { payload: command.payload, losses, passed: false };
-        session.unanswered.insert(command.seq, unanswered);
+        let seq = command.seq;
+        let unanswered = Unanswered::new(cx.core, command);
+        if !unanswered.doubts.is_empty() {
+            self.doubting.insert(conn);
+        }
+        session.unanswered.insert(seq, unanswered);
         self.pass_on(cx, conn);
     }
 
@@ -51,13 +54,17 @@ impl Edge {
         let Some(session) = self.sessions.get_mut(&conn).filter(|s| s.is(Phase::Playing)) else { return };
         let mut alone = !session.unanswered.values().any(|c| c.passed);
         for (seq, command) in &mut session.unanswered {
-            let suspect = command.losses > 0;
+            let at_most = command.losses_at_most();
+            let suspect = at_most > 0;
+            // Whether it was lost for the second time is still open.
+            let open = command.losses < LOSSES_MAX && at_most >= usize::from(LOSSES_MAX);
             if !command.passed {
-                if suspect && !alone {
+                if open || suspect && !alone {
                     return;
                 }
                 (command.passed, alone) = (true, false);
-                let (payload, question) = (command.payload.clone(), command.losses >= LOSSES_MAX);
+                let question = command.losses >= LOSSES_MAX || command.asks;
+                let payload = command.payload.clone();
                 let message = ToPlayer::Command { seq: *seq, payload, question };
                 cx.core.send(session.holder, to_player(session.player, line, message));
             }
@@ -69,6 +76,12 @@ impl Edge {
 
     pub(super) fn pass_move(&mut self, cx: &mut Rooms<'_>, conn: ConnId, wish: Move) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
+        // Made before the client knew that its body is elsewhere: it would be judged from a place where its client is not.
+        session.known = wish.corrections;
+        if session.known.is_some_and(|known| known < session.corrections) {
+            return cx.core.note_stale();
+        }
+        let late_ms = session.take_late_ms(cx.core.now.time);
         let body = Body {
             island: session.center.map_or(0, |c| c.island),
             at: Point::new(wish.x, wish.y),
@@ -80,7 +93,7 @@ impl Edge {
         if session.is(Phase::Moving) {
             return;
         }
-        let message = ToPlayer::Move { seq: wish.seq, body };
+        let message = ToPlayer::Move { seq: wish.seq, body, late_ms };
         let line = Line { edge: cx.core.me(), conn };
         cx.core.send(session.holder, to_player(session.player, line, message));
     }
@@ -111,6 +124,7 @@ impl Edge {
             _ if !believed => cx.core.note_stale(),
             ToEdge::MovedTo { .. } => {}
             ToEdge::Told(payload) => self.on_told(cx, conn, payload),
+            ToEdge::Seal(place) => self.on_seal(cx, conn, place),
             // Before the welcome: the client forgets earlier state, and the welcome has the newest.
             ToEdge::Own(_) | ToEdge::Center(_) | ToEdge::Correction { .. } if moves || !plays => {
                 cx.core.note_early();
@@ -128,7 +142,13 @@ impl Edge {
             }
             ToEdge::Center(center) => self.look_from(cx, conn, center),
             ToEdge::Correction { seq, body, code } => {
+                // Its client hears of this place already, and the moves that it makes until then are void.
+                if session.is_told(body.at) {
+                    return cx.core.note_stale();
+                }
                 session.body = body;
+                session.told = body.at;
+                session.corrections += 1;
                 let correction = Correction { seq, x: body.at.x, y: body.at.y, code };
                 let message = ServerMessage { correction: Some(correction), ..Default::default() };
                 cx.core.send_client(conn, &message, SendClass::Kept);
@@ -173,12 +193,23 @@ impl Edge {
         cx.core.send_client(conn, &message, SendClass::Frames);
     }
 
+    /// Where the player walks, for its client to keep: the next one comes in a second.
+    fn on_seal(&self, cx: &mut Rooms<'_>, conn: ConnId, place: Bytes) {
+        let plays = self.sessions.get(&conn).is_some_and(Session::plays);
+        if plays && !cx.crowd.interest.is_lagging(conn) {
+            let message = ServerMessage { place, ..Default::default() };
+            cx.core.send_client(conn, &message, SendClass::Frames);
+        }
+    }
+
     fn on_reply(&mut self, cx: &mut Rooms<'_>, conn: ConnId, seq: u64, result: Result<Bytes, Refusal>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         // Two nodes that got the command both answer, with the same answer: once is enough.
-        if session.unanswered.remove(&seq).is_none() {
-            return cx.core.note_stale();
-        }
+        let Some(command) = session.unanswered.remove(&seq) else { return cx.core.note_stale() };
+        let result = result.map_err(|refusal| match &*refusal.code {
+            "gave_up" if command.asks => Refusal::new("expired", "It was too old, and was not done."),
+            _ => refusal,
+        });
         // The commands that wait for this answer may take the node down: first the answer must be sent.
         if session.unanswered.values().any(|c| !c.passed) {
             cx.core.after_ms(PASS_ON_MS, Timer::PassOn(conn));

@@ -6,6 +6,7 @@ use gundo_types::{ConnId, EdgeAddress, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
 use super::oldtokens::OldTokens;
+use super::seats::Seats;
 use super::session::Session;
 use super::watches::Watches;
 use crate::core::Core;
@@ -25,8 +26,11 @@ pub(crate) struct Edge {
     pub(super) sessions: BTreeMap<ConnId, Session>,
     /// Connections that this node is closing: messages that still come from them are too late.
     pub(super) closed: BTreeSet<ConnId>,
+    pub(super) seats: Seats,
     /// Sessions that are locating their player.
     pub(super) locating: BTreeMap<EntityId, BTreeSet<ConnId>>,
+    /// Sessions with commands over which an edge may have been lost.
+    pub(super) doubting: BTreeSet<ConnId>,
     /// The entities that they watch.
     pub(super) watches: Watches,
     pub(super) old_tokens: OldTokens,
@@ -80,6 +84,10 @@ impl Edge {
     pub(super) fn end_session(&mut self, cx: &mut Rooms<'_>, conn: ConnId, leave: bool) {
         let Some(mut session) = self.sessions.remove(&conn) else { return };
         self.look_no_more(session.player, conn);
+        self.doubting.remove(&conn);
+        if session.is_seated {
+            self.seats.leave(session.player);
+        }
         self.unwatch_all(cx.core, conn, std::mem::take(&mut session.watched));
         if session.has_holder() {
             let line = Line { edge: cx.core.me(), conn };

@@ -13,9 +13,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Term, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Point, Term, Time};
 
-use crate::peer::Key;
+use crate::peer::{Key, LATE_MS_MAX, Placed};
+
+/// A pause between two messages of a client that counts as a silence of its line, ms.
+const SILENCE_MS: u64 = 300;
 
 /// What a session is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,15 @@ pub(super) struct Session {
     pub(super) body: Body,
     /// While it moves: where its last owner showed the body, and since when no owner has checked its client's moves.
     pub(super) unchecked: Option<(Option<Body>, Time)>,
+    /// Where its player was seen last, as its client has kept it.
+    pub(super) place: Option<Placed>,
+    /// When its client was heard last, and until when its moves may be late.
+    heard: Time,
+    late_until: Time,
+    /// Corrections that its client has been sent, how many of them it knows of if it says so, and the place of the newest.
+    pub(super) corrections: u32,
+    pub(super) known: Option<u32>,
+    pub(super) told: Point,
     /// Its place in the last message to its player's present node, and the count of the newest move.
     pub(super) said: (Body, u32),
     pub(super) center: Option<ChunkId>,
@@ -71,6 +83,8 @@ pub(super) struct Session {
     pub(super) wants_stats: bool,
     /// Entities that its client watches.
     pub(super) watched: BTreeSet<EntityId>,
+    /// It has a place at this edge.
+    pub(super) is_seated: bool,
 }
 
 /// A command that waits for its answer.
@@ -78,8 +92,21 @@ pub(super) struct Unanswered {
     pub(super) payload: Bytes,
     /// Nodes that were lost while they had it, counted here or, as the client says, at earlier edges.
     pub(super) losses: u8,
+    /// Edges that may have been lost over it.
+    pub(super) doubts: Vec<Doubt>,
+    /// Its client does not want it done any more: it asks only what became of it.
+    pub(super) asks: bool,
     /// The player's node has it.
     pub(super) passed: bool,
+}
+
+/// An edge that may have been lost over a command.
+pub(super) struct Doubt {
+    pub(super) node: NodeId,
+    pub(super) life: u64,
+    /// Heartbeats since the client named it.
+    pub(super) beats: u8,
+    pub(super) until: Time,
 }
 
 impl Session {
@@ -96,10 +123,17 @@ impl Session {
             adoption: 0,
             body: Body::default(),
             unchecked: None,
+            place: None,
+            heard: since,
+            late_until: Time::default(),
+            corrections: 0,
+            known: None,
+            told: Point::default(),
             said: (Body::default(), 0),
             center: None,
             wants_stats: false,
             watched: BTreeSet::new(),
+            is_seated: false,
         }
     }
 
@@ -162,6 +196,24 @@ impl Session {
     pub(super) fn end_move(&mut self) {
         self.step(Phase::Playing, |from| from == Phase::Moving);
         self.unchecked = None;
+    }
+
+    /// Its client says something.
+    pub(super) fn on_heard(&mut self, now: Time) {
+        let silent_ms = now.since(std::mem::replace(&mut self.heard, now)) / 1_000;
+        if silent_ms >= SILENCE_MS {
+            self.late_until = self.late_until.max(now.plus_ms(silent_ms.min(LATE_MS_MAX)));
+        }
+    }
+
+    /// For how long moves may be late, ms: told to the player's node once, with the first move after a silence.
+    pub(super) fn take_late_ms(&mut self, now: Time) -> u64 {
+        std::mem::take(&mut self.late_until).since(now) / 1_000
+    }
+
+    /// Whether its client hears of this place already, and does not know it yet.
+    pub(super) fn is_told(&self, at: Point) -> bool {
+        self.known.is_some_and(|known| known < self.corrections) && self.told == at
     }
 
     fn step(&mut self, to: Phase, may: impl Fn(Phase) -> bool) {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, NodeId, Point, Time};
+use gundo_types::{Body, ChunkId, NodeId, Point, Time, WorldTime};
 use gundo_wire::journal::{Answer, Cause, EventType, Place, Session, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, fingerprint};
 use sha2::{Digest, Sha256};
@@ -40,6 +40,12 @@ pub(super) struct Player {
     /// Distance it may still go at once, mm; grows with time.
     pub(super) credit_mm: u64,
     pub(super) moved_at: Time,
+    /// Its line was silent: until then, moves that were made meanwhile may arrive.
+    pub(super) late_until: Time,
+    /// A new connection has the session: since when no move has arrived.
+    pub(super) quiet_since: Option<WorldTime>,
+    /// The place that its client has sealed.
+    pub(super) sealed: Option<Point>,
     /// When its session last went on here, and its client's way since then was judged as one step.
     pub(super) resumed_at: Time,
     /// The chunk its sight is centred on.

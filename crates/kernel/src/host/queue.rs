@@ -6,13 +6,13 @@ use bytes::Bytes;
 use gundo_types::{Body, Time, WorldTime};
 
 use crate::game::{Actor, Exists, Reads};
-use crate::peer::{Age, Key, Line, TxId};
+use crate::peer::{Age, Key, Line, Placed, TxId};
 
 /// One piece of work. The entity keeps it until its effects are durable, so that it can do it again.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
     /// Adopt a session for a connection.
-    Open { line: Line, key: Key, name: String, since: Time },
+    Open { line: Line, key: Key, name: String, place: Option<Placed>, since: Time },
     /// Continue the session of a connection after the player's node was lost.
     Resume(Resume),
     /// A command of the player.

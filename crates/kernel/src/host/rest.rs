@@ -51,6 +51,7 @@ impl Host {
                 continue;
             }
             entity.sleep(&mut cx);
+            entity.seal_place(&mut cx);
             let rests = entity.is_quiet() && !entity.life.is(Phase::Suspended);
             if entity.player.is_none() && rests && now.since(entity.needed) > idle_us {
                 idle.push(*id);

@@ -35,8 +35,9 @@ struct Created {
 
 impl Entity {
     /// Adopts a session for a connection: a new player's, or one whose key is valid.
-    pub(super) fn open_session(&mut self, cx: &mut Cx<'_>, line: Line, key: Key, name: String, since: Time) {
-        let work = Work::Open { line, key, name: name.clone(), since };
+    pub(super) fn open_session(&mut self, cx: &mut Cx<'_>, work: Work) {
+        let Work::Open { line, key, name, place, .. } = &work else { return };
+        let (line, key, place) = (*line, *key, *place);
         let Some(player) = &self.player else { return cx.core.note_nonsense() };
         let fresh = player.session.known.adoption == 0;
         // A nonce comes from a new player, or from one whose first welcome was lost: then the first hello's name counts.
@@ -52,7 +53,7 @@ impl Entity {
         }
         let mut created = Created::default();
         if fresh {
-            match self.create(cx, &name) {
+            match self.create(cx, name) {
                 Ok(first) => created = first,
                 Err(refusal) => return self.refuse_open(cx, work, line, refusal),
             }
@@ -60,7 +61,8 @@ impl Entity {
         if self.hold_back(cx, &work, fresh) {
             return;
         }
-        let stood = created.body.or(self.body).or_else(|| self.player.as_ref().and_then(|p| p.placed()));
+        let kept = created.body.is_none().then(|| self.stood_last(cx, place)).flatten();
+        let stood = created.body.or(kept).or_else(|| self.player.as_ref().and_then(|p| p.placed()));
         let body = match stood.map_or_else(|| self.spawn(cx), Ok) {
             Ok(body) => Body { speed: 0, ..body },
             Err(refusal) => return self.refuse_open(cx, work, line, refusal),
@@ -292,6 +294,7 @@ impl Entity {
         let Some(player) = self.player.as_mut().filter(|p| p.line.is_none() && p.present) else { return };
         assert!(player.line.is_none(), "a player with a connection stays");
         player.present = false;
+        player.quiet_since = None;
         if let Some(center) = player.center {
             cx.crowd.interest.set_player(center, false);
         }

@@ -1,6 +1,7 @@
 //! A body that moves: volatile, checked against time, speed and the game's own rule.
 
-use gundo_types::{Body, ChunkId, Planted, Point};
+use bytes::Bytes;
+use gundo_types::{Body, ChunkId, Planted, Point, WorldTime};
 
 use super::desk::{Cx, context};
 use super::entity::Entity;
@@ -9,7 +10,7 @@ use super::queue::Resume;
 use super::storage::Room;
 use super::vicinity::Vicinity;
 use crate::game::{Refusal, Rule, game_error, guard};
-use crate::peer::{Line, ToEdge};
+use crate::peer::{LATE_MS_MAX, Line, Placed, ToEdge};
 
 /// How far outside its chunk a body must be before the sight moves along, mm: walking along a border changes nothing.
 const CENTER_SLACK_MM: i32 = 3_000;
@@ -22,7 +23,10 @@ const RECENT_MS: u64 = 1_000;
 
 impl Entity {
     /// A client's move. Volatile: nothing is recorded.
-    pub(super) fn walk(&mut self, cx: &mut Cx<'_>, line: Line, seq: u32, wish: Body) {
+    ///
+    /// A move counts for the time at which it may have been made. The client was silent for `late_ms` before this one, or there was
+    /// no connection: then its moves of that time come now, all at once.
+    pub(super) fn walk(&mut self, cx: &mut Cx<'_>, line: Line, seq: u32, (wish, late_ms): (Body, u64)) {
         if cx.core.planted(Planted::MotionWaits) && cx.room() == Room::Busy {
             return;
         }
@@ -33,7 +37,18 @@ impl Entity {
         if self.life.is(Phase::Frozen) {
             return cx.desk.departures.walked(self.id, line, seq, wish);
         }
-        if let Err((body, refusal)) = self.step(cx, wish, SAVED_US) {
+        let (now, world) = (cx.core.now.time, cx.core.now.world);
+        let Some(player) = &mut self.player else { return };
+        let quiet_ms = player.quiet_since.take().map_or(0, |since| world - since);
+        if late_ms > 0 || quiet_ms > 0 {
+            let silent_ms = late_ms.max(quiet_ms).min(LATE_MS_MAX);
+            player.late_until = player.late_until.max(now.plus_ms(silent_ms));
+        }
+        let mut saved_us = SAVED_US + player.late_until.since(now);
+        if cx.core.planted(Planted::LateForever) {
+            saved_us = 60 * SAVED_US;
+        }
+        if let Err((body, refusal)) = self.step(cx, wish, saved_us) {
             let code = refusal.code.into_owned();
             self.tell_edge(cx, line, ToEdge::Correction { seq, body, code });
         }
@@ -68,6 +83,39 @@ impl Entity {
             player.credit_mm = u64::MAX;
         }
         Ok((body, SAVED_US + walked_ms * 1_000))
+    }
+
+    /// Where the player of a new connection stands: where it is, or where its last owner saw it, if no event is newer than that.
+    /// Since then no move has arrived.
+    pub(super) fn stood_last(&mut self, cx: &Cx<'_>, kept: Option<Placed>) -> Option<Body> {
+        let (now, world) = (cx.core.now.time, cx.core.now.world);
+        let kept = kept.filter(|kept| kept.at > self.durable.last_at && kept.at <= world);
+        let player = self.player.as_mut()?;
+        match (self.body, kept) {
+            (Some(body), _) => {
+                let since_ms = now.since(player.moved_at) / 1_000;
+                player.quiet_since = player.present.then_some(WorldTime(world.0.saturating_sub(since_ms)));
+                Some(body)
+            }
+            (None, Some(kept)) => {
+                // All the way that it may have gone since, and no more: `walk` bounds it by that time.
+                (player.credit_mm, player.quiet_since) = (u64::MAX, Some(kept.at));
+                Some(kept.body)
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// Once per second: seals the place of a player that has walked, for its client to keep.
+    pub(super) fn seal_place(&mut self, cx: &mut Cx<'_>) {
+        let (id, at) = (self.id, cx.core.world_time_from(self.durable.last_at));
+        let (Some(player), Some(body)) = (&mut self.player, self.body) else { return };
+        let Some(line) = player.line.filter(|_| player.present && player.sealed != Some(body.at)) else {
+            return;
+        };
+        player.sealed = Some(body.at);
+        let sealed = Placed { at, body }.seal(&cx.core.settings.secret, id);
+        self.tell_edge(cx, line, ToEdge::Seal(Bytes::copy_from_slice(&sealed)));
     }
 
     /// Moves the body to the wish, or returns where it stays and why. Does nothing before the player has entered the world.

@@ -55,7 +55,7 @@ impl Entity {
                 return self.freeze(cx);
             }
             match self.queue.pop() {
-                Some(Work::Open { line, key, name, since }) => self.open_session(cx, line, key, name, since),
+                Some(open @ Work::Open { .. }) => self.open_session(cx, open),
                 Some(Work::Resume(resume)) => self.resume_session(cx, resume),
                 Some(Work::Command(command)) => self.decide(cx, command),
                 Some(Work::Prepare(prepare)) => self.prepare(cx, prepare),

@@ -82,6 +82,26 @@ impl WorldSecret {
         self.mac(player, token.number).verify_truncated_left(&token.mac).is_ok()
     }
 
+    /// The MAC that seals a place of this player.
+    pub(super) fn mac_of_place(&self, player: EntityId, plain: &[u8]) -> [u8; 16] {
+        let mac = self.place_mac(player, plain).finalize().into_bytes();
+        let (mac, _) = mac.split_first_chunk().expect("32 bytes");
+        *mac
+    }
+
+    /// Whether this world has sealed the place.
+    pub(super) fn has_sealed(&self, player: EntityId, plain: &[u8], mac: &[u8]) -> bool {
+        mac.len() == 16 && self.place_mac(player, plain).verify_truncated_left(mac).is_ok()
+    }
+
+    fn place_mac(&self, player: EntityId, plain: &[u8]) -> Hmac<Sha256> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
+        mac.chain_update(b"place")
+            .chain_update(player.kind.0.to_be_bytes())
+            .chain_update(player.id.to_be_bytes())
+            .chain_update(plain)
+    }
+
     fn mac(&self, player: EntityId, number: u64) -> Hmac<Sha256> {
         let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
         // A name for the purpose, so that the secret may serve others.

@@ -79,9 +79,10 @@ fn of_to_edge(message: &ToEdge) -> usize {
     match message {
         ToEdge::Opened(opened) => size_of::<Opened>() + opened.own.len(),
         ToEdge::Resumed(resumed) => size_of::<Resumed>() + resumed.own.len(),
-        ToEdge::Reply { result: Ok(payload), .. } | ToEdge::Own(payload) | ToEdge::Told(payload) => {
-            payload.len()
-        }
+        ToEdge::Reply { result: Ok(payload), .. }
+        | ToEdge::Own(payload)
+        | ToEdge::Told(payload)
+        | ToEdge::Seal(payload) => payload.len(),
         ToEdge::Reply { result: Err(refusal), .. }
         | ToEdge::OpenRefused(refusal)
         | ToEdge::Notice(refusal)

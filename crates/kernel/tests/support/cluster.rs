@@ -119,8 +119,10 @@ pub struct Cluster {
     pub replica: Option<Replica>,
     /// What nodes have found lost from the journal, in order.
     pub alarms: Vec<(NodeId, TailLost)>,
-    /// A token that the script has kept.
-    pub kept: Bytes,
+    /// Clients whose messages arrive at this time at the earliest.
+    pub stalled: BTreeMap<usize, u64>,
+    /// A token that the script has kept, and the sealed place beside it.
+    pub kept: (Bytes, Bytes),
     /// Nonces by the names of the players who first used them.
     pub nonces: BTreeMap<String, [u8; 16]>,
     view: View,
@@ -208,7 +210,8 @@ impl Cluster {
             killed: Vec::new(),
             replica: None,
             alarms: Vec::new(),
-            kept: Bytes::new(),
+            stalled: BTreeMap::new(),
+            kept: Default::default(),
             nonces: BTreeMap::new(),
             view: View { epoch: Epoch(0), members },
             flights: Queue::new(),

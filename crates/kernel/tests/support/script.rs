@@ -74,8 +74,9 @@ fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
         "connect" => drop(cluster.connect(words[1], number(words, 2) as u16)),
         "resume" => {
             // With the present token of an earlier client of that name, at another node.
-            let token = cluster.clients[find(cluster, words[1])].session.token().clone();
-            cluster.connect_with(words[2], number(words, 3) as u16, token);
+            let before = &cluster.clients[find(cluster, words[1])].session;
+            let (token, place) = (before.token().clone(), before.place().clone());
+            cluster.come_back(words[2], number(words, 3) as u16, token, place);
         }
         "steal" => {
             // Somebody knows the player's id, but not the secret.
@@ -100,12 +101,12 @@ fn comes(cluster: &mut Cluster, words: &[&str]) -> bool {
                 .say_raw(find(cluster, words[1]), ClientMessage { hello: Some(hello), ..Default::default() });
         }
         "keep" => {
-            let token = cluster.clients[find(cluster, words[1])].session.token().clone();
-            cluster.kept = token;
+            let session = &cluster.clients[find(cluster, words[1])].session;
+            cluster.kept = (session.token().clone(), session.place().clone());
         }
         "reuse" => {
-            let token = cluster.kept.clone();
-            cluster.connect_with(words[1], number(words, 2) as u16, token);
+            let (token, place) = cluster.kept.clone();
+            cluster.come_back(words[1], number(words, 2) as u16, token, place);
         }
         "forge" => drop(cluster.connect_with(words[1], number(words, 2) as u16, Bytes::from(vec![7; 32]))),
         _ => return false,
@@ -158,6 +159,16 @@ fn says(cluster: &mut Cluster, words: &[&str]) -> bool {
             let at = Point::new(number(words, 2) as i32, number(words, 3) as i32);
             let body = gundo_types::Body { at, ..cluster.clients[client].body };
             cluster.move_to(client, body);
+        }
+        "stall" => {
+            // What the client says arrives only after this time, all at once.
+            let until = cluster.now + number(words, 2) as u64 * 1_000;
+            cluster.stalled.insert(find(cluster, words[1]), until);
+        }
+        "stroll" => {
+            // Walks on for this many steps, whatever it is told.
+            let client = find(cluster, words[1]);
+            cluster.stroll(client, number(words, 2) as i32);
         }
         "leave" => cluster.leave(find(cluster, words[1])),
         "cut" => cluster.cut(find(cluster, words[1])),
@@ -214,10 +225,10 @@ fn happens(cluster: &mut Cluster, words: &[&str]) -> bool {
         "nodes" => *cluster = Cluster::new(number(words, 1) as u16, 1),
         "crash" => {
             // Everything in memory or in flight is lost, except the journal and what clients have saved.
-            let nonces = std::mem::take(&mut cluster.nonces);
+            let (nonces, kept) = (std::mem::take(&mut cluster.nonces), std::mem::take(&mut cluster.kept));
             let (store, world_ms) = (std::mem::take(&mut cluster.disk.store), cluster.world().0);
             *cluster = Cluster::with_store(3, 2, store, world_ms);
-            cluster.nonces = nonces;
+            (cluster.nonces, cluster.kept) = (nonces, kept);
         }
         "slow" => {
             // Messages between two nodes, in one direction, take this many ms longer.

@@ -62,6 +62,24 @@ impl World {
         "a place far away"
     }
 
+    /// Says that its player was last seen far away: with the seal of another place, or of somebody else's.
+    pub(super) fn lie_about_the_last_place(&mut self, client: usize, hello: &mut Hello) {
+        let person = self.clients[client].person;
+        if !self.faulty || hello.token.is_empty() || !self.is_cheat(person) || self.wrong.below(2) > 0 {
+            return;
+        }
+        let other = self.wrong.below(self.people.len() as u64) as usize;
+        let mut place = self.people[other].place.to_vec();
+        if self.wrong.below(3) > 0 && place.len() == 35 {
+            let at = self.people[person].wishes.body.at;
+            let far = 20_000 + self.wrong.below(200_000) as i32;
+            place[..8].copy_from_slice(&self.world_time().0.saturating_sub(100).to_be_bytes());
+            place[10..14].copy_from_slice(&at.x.saturating_add(far).to_be_bytes());
+            place[14..18].copy_from_slice(&at.y.to_be_bytes());
+        }
+        hello.place = place.into();
+    }
+
     /// Walks several seconds' way in a moment.
     fn run_too_fast(&mut self, person: usize, client: usize) -> &'static str {
         let mut to = self.people[person].wishes.body.at;
@@ -127,14 +145,17 @@ impl World {
         let mut end = || ends[self.wrong.below(6) as usize];
         let (x, y) = (end(), end());
         let seq = [0, 1, u32::MAX - 1, u32::MAX][self.wrong.below(4) as usize];
-        let wish = Move { seq, x, y, heading: u32::MAX, speed: u32::MAX };
+        let corrections = [None, Some(0), Some(u32::MAX)][self.wrong.below(3) as usize];
+        let wish = Move { seq, x, y, heading: u32::MAX, speed: u32::MAX, corrections };
         self.lie(client, ClientMessage { r#move: Some(wish), ..Default::default() });
         // A number near the end of all numbers would leave none for the player itself.
         let seq = [0, 1, said.seq, said.seq + 40, said.seq + 1_000][self.wrong.below(5) as usize];
         let len = [0, 1, 4_096, 4_097, 16_000][self.wrong.below(5) as usize];
         let lost = [0, 1, u32::MAX][self.wrong.below(3) as usize];
         let payload = if len == 1 { said.payload } else { vec![self.wrong.next_u64() as u8; len].into() };
-        let commands = vec![Command { seq, payload, lost }];
+        let lives = [0, 1, self.wrong.below(40), u64::MAX];
+        let lost_at = lives[..self.wrong.below(5) as usize].to_vec();
+        let commands = vec![Command { seq, payload, lost, lost_at, asks: false }];
         self.lie(client, ClientMessage { commands, ..Default::default() });
         "numbers"
     }
@@ -154,7 +175,7 @@ impl World {
     }
 
     fn move_as(&mut self, client: usize, seq: u32, to: Point) {
-        let wish = Move { seq, x: to.x, y: to.y, heading: 0, speed: 40 };
+        let wish = Move { seq, x: to.x, y: to.y, heading: 0, speed: 40, corrections: None };
         self.lie(client, ClientMessage { r#move: Some(wish), ..Default::default() });
     }
 

@@ -43,6 +43,7 @@ impl World {
         let mut settings = SessionSettings::new(edges, who.name.clone());
         settings.nonce = Some(who.nonce);
         settings.token = who.tokens.last().cloned().unwrap_or_default();
+        settings.place = who.place.clone();
         settings.seed = self.life.next_u64();
         // Impatient, so that clients notice everything within the run.
         (settings.ping_every_ms, settings.silence_ms, settings.hello_wait_ms) = (2_000, 6_000, 4_000);
@@ -145,7 +146,10 @@ impl World {
         c.down_at
     }
 
-    pub(super) fn say(&mut self, client: usize, message: ClientMessage) {
+    pub(super) fn say(&mut self, client: usize, mut message: ClientMessage) {
+        if let Some(hello) = &mut message.hello {
+            self.lie_about_the_last_place(client, hello);
+        }
         let jitter = self.net.below(3_000);
         let c = &mut self.clients[client];
         let Some((node, conn)) = c.conn else { return };
@@ -353,6 +357,7 @@ impl World {
         }
         self.events = events;
         c.session.handle_message(Time(self.now), rest);
+        self.people[c.person].place = c.session.place().clone();
         self.rule(verdict);
         self.drain_client(client);
     }
@@ -432,6 +437,7 @@ impl World {
             ClientEvent::Lost { .. }
             | ClientEvent::RoundTrip(_)
             | ClientEvent::Stats(_)
+            | ClientEvent::SlowLine(_)
             | ClientEvent::Notice(_) => {}
         }
     }

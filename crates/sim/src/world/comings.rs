@@ -54,6 +54,7 @@ impl World {
             current: None,
             wants_in: true,
             tokens: Vec::new(),
+            place: bytes::Bytes::new(),
             last_step: 0,
             goal: None,
             absence: Absence::default(),

@@ -15,8 +15,8 @@ use super::{Key, World};
 use crate::judge::{Guarantee, Verdict, violated};
 use crate::plan::Dial;
 
-/// A player saves up the movement of one second, and its node measures time in steps, µs.
-const SAVED_US: u64 = 1_200_000;
+/// A player saves up the movement of one second, and that of 4 s for which its line was silent; its node measures time in steps, µs.
+const SAVED_US: u64 = 5_200_000;
 /// What nobody can know after a takeover, µs: the second saved up, and by how much the world clocks of two nodes may differ.
 const FORGIVEN_US: u64 = 5_000_000;
 /// The clock of a node runs up to a tenth faster, %.

@@ -82,7 +82,7 @@ mod tests {
     fn what_is_added_is_not_read() {
         let commands =
             (1..5).map(|seq| Command { seq: seq << 40, payload: vec![7; 300].into(), ..Default::default() });
-        let wish = Move { seq: 3, x: -4, y: 5_000, heading: 6, speed: 7 };
+        let wish = Move { seq: 3, x: -4, y: 5_000, heading: 6, speed: 7, corrections: None };
         let message =
             ClientMessage { commands: commands.collect(), r#move: Some(wish), ..Default::default() };
         let bytes = Bytes::from(message.encode_to_vec());

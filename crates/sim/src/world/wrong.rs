@@ -559,7 +559,14 @@ impl World {
                 ClientMessage { commands: flood.collect(), ..Default::default() }
             }
             3 => {
-                let wish = Move { seq: far as u32, x: far, y: -far, heading: far as u32, speed: 9_999 };
+                let wish = Move {
+                    seq: far as u32,
+                    x: far,
+                    y: -far,
+                    heading: far as u32,
+                    speed: 9_999,
+                    corrections: None,
+                };
                 ClientMessage { r#move: Some(wish), ..Default::default() }
             }
             4 => ClientMessage { ping: Some(Ping { stamp: u64::MAX }), ..Default::default() },

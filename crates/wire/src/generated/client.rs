@@ -53,6 +53,9 @@ pub struct Hello {
     /// the world that the client expects: ServerMessage.world_id of the one that gave the token; empty: any
     #[prost(bytes = "bytes", tag = "6")]
     pub world_id: ::prost::bytes::Bytes,
+    /// with a token: the newest ServerMessage.place; counts if every server with the player has crashed
+    #[prost(bytes = "bytes", tag = "7")]
+    pub place: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for Hello {
     const NAME: &'static str = "Hello";
@@ -72,9 +75,15 @@ pub struct Command {
     /// the game's command message
     #[prost(bytes = "bytes", tag = "2")]
     pub payload: ::prost::bytes::Bytes,
-    /// connections and nodes that were lost while it was unanswered; see the page
+    /// nodes that were lost while it was unanswered; see the page
     #[prost(uint32, tag = "3")]
     pub lost: u32,
+    /// edges whose connections were lost over it: Welcome.life of each, once; the server knows whether it lives
+    #[prost(uint64, repeated, tag = "4")]
+    pub lost_at: ::prost::alloc::vec::Vec<u64>,
+    /// only say what became of it: if it has not taken effect, it is refused with expired
+    #[prost(bool, tag = "5")]
+    pub asks: bool,
 }
 impl ::prost::Name for Command {
     const NAME: &'static str = "Command";
@@ -104,6 +113,9 @@ pub struct Move {
     /// 0.1 m/s, 0..127
     #[prost(uint32, tag = "5")]
     pub speed: u32,
+    /// corrections received on this connection: a move that was made before the newest one is void
+    #[prost(uint32, optional, tag = "6")]
+    pub corrections: ::core::option::Option<u32>,
 }
 impl ::prost::Name for Move {
     const NAME: &'static str = "Move";
@@ -203,6 +215,9 @@ pub struct ServerMessage {
     /// with refused, if the game says them: the rules of names
     #[prost(message, optional, tag = "18")]
     pub names: ::core::option::Option<Names>,
+    /// where the player was last seen to walk, sealed: keep the newest, send it as Hello.place
+    #[prost(bytes = "bytes", tag = "17")]
+    pub place: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for ServerMessage {
     const NAME: &'static str = "ServerMessage";
@@ -352,6 +367,9 @@ pub struct Welcome {
     /// how many times this session was adopted by a connection
     #[prost(uint32, tag = "16")]
     pub adoption: u32,
+    /// this node's life: a node that has started again has another
+    #[prost(uint64, tag = "17")]
+    pub life: u64,
 }
 impl ::prost::Name for Welcome {
     const NAME: &'static str = "Welcome";

@@ -1064,6 +1064,9 @@ pub struct Open {
     /// a new player's wished name
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// optional: where its owner saw it last, as the client has kept it; the edge has checked the seal
+    #[prost(message, optional, tag = "4")]
+    pub place: ::core::option::Option<Placed>,
     #[prost(oneof = "open::Key", tags = "1, 2")]
     pub key: ::core::option::Option<open::Key>,
 }
@@ -1087,6 +1090,26 @@ impl ::prost::Name for Open {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Open".into()
+    }
+}
+/// A place that an owner has accepted, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Placed {
+    /// world time, ms
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+    /// where
+    #[prost(message, optional, tag = "2")]
+    pub body: ::core::option::Option<Body>,
+}
+impl ::prost::Name for Placed {
+    const NAME: &'static str = "Placed";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Placed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Placed".into()
     }
 }
 /// The node that owned the player is gone: continue the session on this connection, if no newer one has adopted it.
@@ -1148,6 +1171,9 @@ pub struct Move {
     /// the wish: the real checks it
     #[prost(message, optional, tag = "2")]
     pub body: ::core::option::Option<Body>,
+    /// for so long the client's line was silent before: it may have been made at any time since
+    #[prost(uint64, tag = "3")]
+    pub late_ms: u64,
 }
 impl ::prost::Name for Move {
     const NAME: &'static str = "Move";
@@ -1187,7 +1213,7 @@ pub struct ToEdge {
     pub player: ::core::option::Option<EntityId>,
     #[prost(
         oneof = "to_edge::Arrow",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
     )]
     pub arrow: ::core::option::Option<to_edge::Arrow>,
 }
@@ -1223,6 +1249,8 @@ pub mod to_edge {
         Ended(super::Ended),
         #[prost(message, tag = "16")]
         Told(super::Told),
+        #[prost(message, tag = "17")]
+        Seal(super::Seal),
     }
 }
 impl ::prost::Name for ToEdge {
@@ -1487,6 +1515,22 @@ impl ::prost::Name for Ended {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Ended".into()
+    }
+}
+/// Where the player walks, sealed for its client. May be lost. At most 256 bytes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Seal {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub place: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Seal {
+    const NAME: &'static str = "Seal";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Seal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Seal".into()
     }
 }
 /// A decision told the player this. May be lost.

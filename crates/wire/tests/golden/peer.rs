@@ -119,9 +119,16 @@ fn what_is_said_otherwise() {
         let message = PeerMessage { incarnation: 2, arrow: Some(arrow), ..Default::default() };
         holds(&format!("peer/{name}.bin"), PEER, &message);
     };
-    let open = Open { key: Some(open::Key::Nonce(secret())), name: "Ada".into() };
+    let open = Open { key: Some(open::Key::Nonce(secret())), name: "Ada".into(), place: None };
     let arrow = Some(to_player::Arrow::Open(open));
     other("Open.nonce", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
+    let place = Some(Placed { at: 86_400_000, body: body() });
+    let open = Open { key: Some(open::Key::Token(secret())), name: String::new(), place };
+    let arrow = Some(to_player::Arrow::Open(open));
+    other("Open.place", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
+    let late = Move { seq: 9, body: body(), late_ms: 4_000 };
+    let arrow = Some(to_player::Arrow::Move(late));
+    other("Move.late", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
     let watched = Watched {
         entity: land(),
         asked: 9,
@@ -244,10 +251,10 @@ fn to_player() -> Vec<to_player::Arrow> {
     use to_player::Arrow;
     let key = Some(open::Key::Token(secret()));
     vec![
-        Arrow::Open(Open { key, name: "Ada".into() }),
+        Arrow::Open(Open { key, name: "Ada".into(), place: None }),
         Arrow::Resume(Resume { adoption: 4, body: body(), ..Resume::default() }),
         Arrow::Command(Command { seq: 7, payload: text("chop"), question: true }),
-        Arrow::Move(Move { seq: 9, body: body() }),
+        Arrow::Move(Move { seq: 9, body: body(), late_ms: 0 }),
         Arrow::Gone(Gone { leave: true }),
     ]
 }
@@ -271,6 +278,7 @@ fn to_edge() -> Vec<to_edge::Arrow> {
         Arrow::Notice(Notice { refusal: refusal() }),
         Arrow::Ended(Ended { refusal: refusal() }),
         Arrow::Told(Told { message: text("you have sold it") }),
+        Arrow::Seal(Seal { place: text("a place") }),
     ]
 }
 

@@ -105,7 +105,7 @@ impl Entity {
         }
         self.refresh(cx);
         if let Some((line, seq, wish)) = leaving.and_then(|l| l.walked) {
-            self.walk(cx, line, seq, wish);
+            self.walk(cx, line, seq, (wish, 0));
         }
         self.run(cx);
         self.unload_if_gone(cx);

@@ -29,10 +29,19 @@ impl Cluster {
         self.connect_as(name, node, token, nonce)
     }
 
+    /// With a token, and the place that was sealed for it.
+    pub fn come_back(&mut self, name: &str, node: u16, token: Bytes, place: Bytes) -> usize {
+        self.start(name, node, (token, place), [0; 16])
+    }
+
     pub fn connect_as(&mut self, name: &str, node: u16, token: Bytes, nonce: [u8; 16]) -> usize {
+        self.start(name, node, (token, Bytes::new()), nonce)
+    }
+
+    fn start(&mut self, name: &str, node: u16, (token, place): (Bytes, Bytes), nonce: [u8; 16]) -> usize {
         let address = Address { host: format!("n{node}"), port: 1, path: "/ws".into() };
         let mut settings = SessionSettings::new(vec![address], name);
-        (settings.token, settings.nonce) = (token, Some(nonce));
+        (settings.token, settings.nonce, settings.place) = (token, Some(nonce), place);
         settings.seed = self.clients.len() as u64;
         let client = self.clients.len();
         let mut light = Light::default();
@@ -129,6 +138,20 @@ impl Cluster {
         self.run_ms(100);
     }
 
+    /// Walks to the south-east, almost as fast as it may, and does not mind corrections meanwhile.
+    pub fn stroll(&mut self, client: usize, steps: i32) {
+        for _ in 0..steps {
+            let from = self.clients[client].body;
+            let body = Body { at: Point::new(from.at.x + 330, from.at.y + 330), speed: 47, ..from };
+            self.clients[client].body = body;
+            self.move_to(client, body);
+            self.run_ms(100);
+        }
+        let body = Body { speed: 0, ..self.clients[client].body };
+        self.clients[client].body = body;
+        self.move_to(client, body);
+    }
+
     /// Sends one move, and nothing more.
     pub fn move_to(&mut self, client: usize, body: Body) {
         self.clients[client].session.walk(body);
@@ -194,7 +217,8 @@ impl Cluster {
                         // Through bytes, as over a socket.
                         let bytes = message.encode_to_vec();
                         let message = ClientMessage::decode(bytes.as_slice()).expect("just encoded");
-                        self.fly(CLIENT_US, Flight::ToNode { node, conn, message });
+                        let stalled = self.stalled.get(&client).map_or(0, |at| at.saturating_sub(self.now));
+                        self.fly(CLIENT_US.max(stalled), Flight::ToNode { node, conn, message });
                     }
                 }
                 ClientOutput::Disconnect => {
