@@ -30,8 +30,12 @@ mod one_member {
     gundo_coordinator::conformance!(super::worlds(1));
 }
 
+/// Cases in which calls meet each other at every step are the same on one member, and take minutes on three.
 mod three_members {
-    gundo_coordinator::conformance!(super::worlds(3));
+    gundo_coordinator::conformance!(@ super::worlds(3);
+        nodes_join_in_one_view, a_node_that_joins_again_is_another_incarnation, a_removal_needs_the_present_view,
+        a_member_that_does_not_renew_is_removed,
+        a_watch_sees_every_epoch_in_order, what_stops_ends_by_itself);
 }
 
 /// Longer than any case takes, ms.

@@ -118,6 +118,13 @@ impl Interest {
     }
 
     /// Whether the session's send queue is full: no frames until it is empty.
+    /// An encoded message for a session that goes with its next frames, in place of one that still waits.
+    pub(crate) fn ride(&mut self, conn: ConnId, message: Bytes) {
+        if let Some(viewer) = self.viewers.find(conn) {
+            self.viewers.get_mut(viewer).rider = Some(Box::new(message));
+        }
+    }
+
     pub(crate) fn set_lagging(&mut self, conn: ConnId) {
         let viewer = self.viewers.find_or_add(conn);
         self.viewers.get_mut(viewer).lagging = true;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use gundo_types::{ChunkId, ConnId};
 
 use super::slab::{Handle, Slab};
@@ -30,6 +31,8 @@ pub(super) struct Viewer {
     is_joining: bool,
     /// Chunks it is owed a keyframe of, each once; its look at each has the same mark.
     joins: Vec<ChunkId>,
+    /// What goes with its next message.
+    pub(super) rider: Option<Box<Bytes>>,
     /// Its message in this flush: empty between two.
     parts: Parts,
     /// Capacity for the parts of the next message: about as many as the last ones had.
@@ -49,6 +52,7 @@ impl Viewers {
                 lagging: false,
                 is_joining: false,
                 joins: Vec::new(),
+                rider: None,
                 parts: Vec::new(),
                 room: 0,
             })
@@ -128,8 +132,9 @@ impl Viewers {
         self.touched.sort_unstable();
         for (conn, at) in self.touched.drain(..) {
             let viewer = &mut self.viewers[at];
-            let parts = std::mem::take(&mut viewer.parts);
+            let mut parts = std::mem::take(&mut viewer.parts);
             assert!(!parts.is_empty() && viewer.conn == conn, "a viewer is listed for nothing");
+            parts.extend(viewer.rider.take().map(|rider| *rider));
             viewer.room = parts.len().max(viewer.room - viewer.room / 8);
             core.outputs.push_back(Output::Send { conn, parts, class: SendClass::Frames });
         }

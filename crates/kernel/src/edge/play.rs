@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use gundo_types::{Body, ConnId, EntityId, NodeId, Planted, Point};
+use gundo_wire::Message;
 use gundo_wire::client::{Command, Correction, Move, Notice, Own, Reply, ServerMessage, Told};
 
 use super::hello::wire_refusal;
@@ -193,12 +194,13 @@ impl Edge {
         cx.core.send_client(conn, &message, SendClass::Frames);
     }
 
-    /// Where the player walks, for its client to keep: the next one comes in a second.
+    /// Where the player walks, for its client to keep: the next one comes in a second. It goes with the next frames, because a message
+    /// of its own would cost more than what is in it.
     fn on_seal(&self, cx: &mut Rooms<'_>, conn: ConnId, place: Bytes) {
         let plays = self.sessions.get(&conn).is_some_and(Session::plays);
         if plays && !cx.crowd.interest.is_lagging(conn) {
             let message = ServerMessage { place, ..Default::default() };
-            cx.core.send_client(conn, &message, SendClass::Frames);
+            cx.crowd.interest.ride(conn, message.encode_to_vec().into());
         }
     }
 
