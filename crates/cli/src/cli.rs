@@ -194,7 +194,25 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         cluster: ClusterArgs,
     },
-    /// Give an operators' command to the cluster: `cluster operate nodes`, `drain 2`, `rollout`, `pardon`
+    /// Show the nodes
+    Status {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Empty a node while everybody plays on, then end its process
+    Drain {
+        /// Number of the node
+        #[arg(value_name = "NODE")]
+        node: u16,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Restart every process, one after another, while everybody plays on
+    Rollout {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Give any other operators' command to a node that answers: `cluster operate nodes --json`, `cluster operate pardon`
     Operate {
         #[command(flatten)]
         cluster: ClusterArgs,

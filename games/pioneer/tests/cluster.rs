@@ -82,7 +82,7 @@ impl Cluster {
     fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let (_, said) = self.words(&["operate", "nodes"]);
+            let (_, said) = self.words(&["status"]);
             if wanted(&said) {
                 return;
             }
@@ -131,8 +131,7 @@ fn up_of(table: &str) -> usize {
 
 fn report_of(bots: Child) -> String {
     let output = bots.wait_with_output().expect("the bots end");
-    let report = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    report
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 #[test]
@@ -149,9 +148,9 @@ fn everybody_plays_on_while_processes_are_killed_stopped_and_replaced() {
         .until("node 3 was removed", |table| table.lines().filter(|line| line.contains("/ws/")).count() == 2);
     cluster.does(&["resume", "3"]);
     cluster.until("node 3 is back", |table| up_of(table) == 3);
-    cluster.does(&["operate", "rollout"]);
+    cluster.does(&["rollout"]);
     cluster.until("all were replaced", |table| up_of(table) == 3);
-    cluster.does(&["operate", "drain", "1"]);
+    cluster.does(&["drain", "1"]);
     cluster.until("two are left", |table| up_of(table) == 2);
     cluster.does(&["add"]);
     cluster.until("a fourth is there", |table| up_of(table) == 3);

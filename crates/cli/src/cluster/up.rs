@@ -56,6 +56,11 @@ pub(crate) fn run(command: &ClusterCommand, prefix: &'static [&'static str]) -> 
             say(&format!("node {node} goes on (SIGCONT)"));
             Ok(true)
         }
+        ClusterCommand::Status { cluster } => operate(&["nodes".into()], cluster, prefix),
+        ClusterCommand::Drain { node, cluster } => {
+            operate(&["drain".into(), node.to_string().into()], cluster, prefix)
+        }
+        ClusterCommand::Rollout { cluster } => operate(&["rollout".into()], cluster, prefix),
         ClusterCommand::Operate { command, cluster } => operate(command, cluster, prefix),
     }
 }
