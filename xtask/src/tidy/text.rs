@@ -26,6 +26,7 @@ const TOP: &[&str] = &[
     "clippy.toml",
     "crates/",
     "deny.toml",
+    "deploy/",
     "docs/",
     "fuzz/",
     "games/",
