@@ -4,7 +4,7 @@
 //! client to a server of any game. Each rule of the page is a [`Case`] with a name, a sentence and a verdict of its own.
 //!
 //! A client under test is a command that the kit starts as `COMMAND ARG… URL NAME`, once for each case. `stage` has the
-//! contract. Both sides speak through a [`line`].
+//! contract. Both sides speak through a [`mod@line`].
 //!
 //! Not here: what a game means by its bytes.
 

@@ -8,7 +8,7 @@
 //! ```
 //! A writer commits everything that waits as one statement: it checks the generation, the members, and for each stream the seq that
 //! its events follow, and inserts arrays of rows. If another process was faster anywhere, nothing lands, and the group is planned
-//! again on what is there now. No two writers of a process have batches of one stream at a time ([`backlog`]).
+//! again on what is there now. No two writers of a process have batches of one stream at a time (`backlog`).
 //!
 //! Queues, groups, and the rules for what lands and how it ends are in [`gundo_journal`]; connections, SQL and threads are here.
 //! Start with [`open`]; the tables are described in `schema.rs`, an operator's view in `docs/postgres.md`. [`raw`] measures what

@@ -385,7 +385,7 @@ pub enum ToPlayer {
         /// The wish.
         body: Body,
         /// For so long the client's line was silent before, ms: the move may have been made at any time since. At most
-        /// [`LATE_MS_MAX`].
+        /// `LATE_MS_MAX`.
         late_ms: u64,
     },
     /// The connection has closed.
