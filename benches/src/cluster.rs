@@ -131,6 +131,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
         look_on(LOOK_EVERY);
     }
     say(&format!("ready ws://127.0.0.1:{port}"))?;
+    let mut drained = false;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
@@ -139,12 +140,16 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
                 say(&format!("nodes {}", running.nodes()?))?;
                 continue;
             }
-            "drain" => answer(running.game(&["operate", "drain", words[1], "--no-wait"])?)?,
+            "drain" => {
+                drained = true;
+                answer(running.game(&["operate", "drain", words[1], "--no-wait"])?)?;
+            }
             "rollout" => answer(running.game(&["operate", "rollout", "--no-wait"])?)?,
-            // Failed nodes start by themselves, drained ones are asked for.
+            // What failed starts by itself.
+            "add" if !drained => say("done")?,
             "add" => {
-                running.game(&["add"])?.ok();
-                say("done")?;
+                drained = false;
+                answer(running.game(&["add"])?)?;
             }
             _ => answer(running.game(&words)?)?,
         }

@@ -90,13 +90,13 @@ impl Cluster {
         }
     }
 
-    fn bots(&self, count: usize, seconds: u32) -> Child {
+    fn bots(&self, count: usize, seconds: u32) -> Bots {
         let mut bots = pioneer();
         bots.args(["bots", &count.to_string(), "--seconds", &seconds.to_string()]);
         for node in 0..3 {
             bots.args(["--url", &format!("ws://127.0.0.1:{}", self.port + node)]);
         }
-        bots.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the bots start")
+        Bots(bots.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the bots start"))
     }
 
     fn logs(&self) -> String {
@@ -129,9 +129,23 @@ fn up_of(table: &str) -> usize {
     table.matches("  up  ").count()
 }
 
-fn report_of(bots: Child) -> String {
-    let output = bots.wait_with_output().expect("the bots end");
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+/// Bots that play. Killed when dropped: a test that fails leaves nobody behind.
+struct Bots(Child);
+
+impl Drop for Bots {
+    fn drop(&mut self) {
+        // They have ended, unless the test has failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn report_of(mut bots: Bots) -> String {
+    let (mut out, mut err) = (String::new(), String::new());
+    let read = "they say it in words";
+    bots.0.stdout.take().map(|mut from| from.read_to_string(&mut out).expect(read));
+    bots.0.stderr.take().map(|mut from| from.read_to_string(&mut err).expect(read));
+    out + &err
 }
 
 #[test]
