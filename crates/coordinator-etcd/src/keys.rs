@@ -39,7 +39,7 @@ impl Keys {
         std::str::from_utf8(number).ok()?.parse().ok()
     }
 
-    /// The id of its lease. All users of an etcd share the ids, so it is a digest of the key: whoever knows the incarnation can
+    /// The id of its lease. All users of an etcd share the ids, so it is a digest of the key: everybody who knows the incarnation can
     /// renew its lease, and two that grant it at once grant the same one.
     pub(crate) fn lease_id(&self, incarnation: u64) -> i64 {
         let digest = Sha256::digest(self.lease(incarnation));

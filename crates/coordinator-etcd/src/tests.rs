@@ -180,7 +180,7 @@ impl Made for World {
     }
 }
 
-/// A caller dies between the grant of a lease and its key: whoever renews the lease next puts the key back.
+/// A caller dies between the grant of a lease and its key: the next renewal of the lease puts the key back.
 #[test]
 fn a_lease_without_its_key_gets_it_back() {
     let world = worlds(1)();

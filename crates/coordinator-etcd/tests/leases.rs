@@ -54,7 +54,7 @@ fn after_an_outage_of_etcd_everybody_may_come_back() {
     sleep(2 * LEASE_MS);
     engine.etcd.go_on(0).expect("it runs");
     until("calls work", || a.try_view().ok());
-    // Whoever has not come back within this time is removed.
+    // A member that has not come back within this time is removed.
     sleep(2 * LEASE_MS);
     assert_eq!((a.incarnations(), a.view().epoch.0), (ids.clone(), 1), "nobody was removed");
     let [first, second, third] = kept;

@@ -1,6 +1,6 @@
 //! A token bucket with debt: a rate per second on average, twice that in a burst, and a wait for what was taken beyond.
 
-/// Seconds of the rate that may be owed: whoever takes more is not too quick but a flood.
+/// Seconds of the rate that may be owed: a client that takes more is not too quick but a flood.
 const DEBT_S: i64 = 8;
 
 /// Allows `per_second` units on average and bursts of twice that.

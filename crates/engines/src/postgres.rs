@@ -1,7 +1,7 @@
 //! PostgreSQL: a private server, its synchronous standby, and what can happen to them.
 //!
 //! Start with [`Postgres::start`]. A server listens on a free port of loopback, where it wants a password, and on a socket in its
-//! directory, where it trusts whoever can reach it. As root it runs as the user `postgres`, or `nobody`: PostgreSQL refuses root.
+//! directory, where it trusts everybody who can reach it. As root it runs as the user `postgres`, or `nobody`: PostgreSQL refuses root.
 //! A server whose process was killed ends with it: a shell beside it waits for that.
 
 use std::fs;

@@ -78,7 +78,7 @@ impl PeerState {
     /// it is over.
     pub(crate) fn deliver(&self, link: u64, sink: &dyn Sink, messages: &mut Vec<Labelled>) -> Option<usize> {
         let delivers = self.delivers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Hold the lock: whoever ends the link reports that after the last message.
+        // Hold the lock: the end of the link is reported after the last message.
         (*delivers == Some(link)).then(|| sink.give_peer(self.node, messages))
     }
 

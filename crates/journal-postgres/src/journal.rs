@@ -258,7 +258,7 @@ impl Journal for PostgresJournal {
         let settled = self.ask(async move |live: &mut Live| {
             let insert = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
             live.client.execute(insert, &[&note[0], &note[1]]).await?;
-            // Whoever was first has committed by now, and this statement sees it.
+            // The first writer has committed by now, and this statement sees it.
             meta(live, &note[0]).await?.ok_or_else(|| Trouble::Strange("a note was deleted".to_owned()))
         });
         settled.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })

@@ -64,7 +64,7 @@ impl Lanes {
         let outcomes = committed.unwrap_or_else(|_| vec![Outcome::Unknown; batches.len()]);
         let landed = batches.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Done);
         let events: usize = landed.flat_map(|(batch, _)| &batch.streams).map(|s| s.events.len()).sum();
-        // Outcomes first: whoever takes the next batches of these streams gives theirs later.
+        // Outcomes first: those of the next batches of these streams come later.
         for (reply, outcome) in replies.into_iter().zip(outcomes.iter().cloned()) {
             reply.give(outcome);
         }

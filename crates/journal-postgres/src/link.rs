@@ -283,7 +283,7 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
         config.options(options + only);
     }
     let (client, connection) = config.connect(NoTls).await.map_err(|why| refused(settings, &why))?;
-    // It ends when the client is dropped. Its error reaches whoever waits for an answer.
+    // It ends when the client is dropped. Its error reaches the caller that waits for an answer.
     tokio::spawn(async move { drop(connection.await) });
     let (session, timeline) = check(settings, &client).await?;
     let failed = |why: Error| server_error(settings, "preparing", &why);

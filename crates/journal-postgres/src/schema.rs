@@ -146,6 +146,6 @@ pub(crate) const SUMMARIES: &str = "
     FROM streams AS s WHERE kind = $1 AND id BETWEEN $2 AND $3 ORDER BY id LIMIT $4";
 pub(crate) const NEXT_KIND: &str = "SELECT min(kind) FROM streams WHERE kind > $1";
 
-/// Waits until everything committed before is on the disk of whoever must confirm it: what was committed while a server went down
+/// Waits until everything committed before is on the disks of all that must confirm it: what was committed while a server went down
 /// can be visible and not be there yet.
 pub(crate) const BARRIER: &str = "SELECT pg_logical_emit_message(true, 'gundo', '')";

@@ -60,7 +60,7 @@ fn processes_that_race_for_everything_keep_streams_whole_and_names_single() {
     let settings = server.settings();
     let journals: Vec<_> = (0..3).map(|_| open(settings.clone()).expect("the world")).collect();
     let landed: Vec<BTreeMap<EntityId, u64>> = std::thread::scope(|scope| {
-        // They join one after another: whoever joins looks for a free number.
+        // They join one after another: each looks for a free number.
         let probes: Vec<Probe> =
             (1..).zip(&journals).map(|(node, journal)| Probe::join(journal, node)).collect();
         let start = |mut probe: Probe| scope.spawn(move || race(&mut probe, ROUNDS));

@@ -1,4 +1,4 @@
-/** Slow lines: whoever has a round trip below four seconds plays, and hears that the line is slow. */
+/** Slow lines: everybody with a round trip below four seconds plays, and hears that the line is slow. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, MemoryStore } from "../src/index.js";

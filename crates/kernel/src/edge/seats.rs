@@ -8,7 +8,7 @@
 //! | a new player | while more than a sixteenth of all places is left |
 //!
 //! A place is held at the edge where it was lost, for as long as the player stays in the world, and nowhere else: no node asks
-//! another one. So whoever lost its connection to this edge gets in here, if nowhere else.
+//! another one. So a player that lost its connection to this edge gets in here, if nowhere else.
 
 use std::collections::BTreeMap;
 

@@ -26,7 +26,7 @@ impl Supervisor {
     pub(super) fn ask_elsewhere(&self, request: Request, asker: Asker) -> Option<Asker> {
         let Some(cluster) = self.base.as_cluster() else { return Some(asker) };
         let (me, colleagues) = (cluster.node, Arc::clone(&cluster.colleagues));
-        let deed = match request {
+        let (node, deed) = match request {
             Request::Nodes => {
                 let (mine, members) = (self.status(), self.view.members.clone());
                 let rolling = Arc::clone(&self.rolling);
@@ -47,20 +47,12 @@ impl Supervisor {
                 self.roll_out_cluster(asker);
                 return None;
             }
-            Request::Kill(node) if node != me => Deed::Kill,
-            Request::Pause(node) if node != me => Deed::Pause,
-            Request::Resume(node) if node != me => Deed::Resume,
-            Request::Drain(node) if node != me => Deed::Drain,
-            Request::Renew(node) if node != me => Deed::Renew,
+            Request::Kill(node) if node != me => (node, Deed::Kill),
+            Request::Pause(node) if node != me => (node, Deed::Pause),
+            Request::Resume(node) if node != me => (node, Deed::Resume),
+            Request::Drain(node) if node != me => (node, Deed::Drain),
+            Request::Renew(node) if node != me => (node, Deed::Renew),
             _ => return Some(asker),
-        };
-        let node = match request {
-            Request::Kill(n)
-            | Request::Pause(n)
-            | Request::Resume(n)
-            | Request::Drain(n)
-            | Request::Renew(n) => n,
-            _ => unreachable!("these have a node"),
         };
         let Some(member) = self.view.members.iter().find(|m| m.node == node).cloned() else {
             asker.refuse(Refused::new("unknown_node", format!("there is no node {} in the cluster", node.0)));

@@ -55,7 +55,7 @@ impl Supervisor {
         matches!(stage, Some(Stage::Draining | Stage::Leaving))
     }
 
-    /// A process with one node has nothing to keep when that hangs: it aborts, and whoever watches it starts it again. What it was
+    /// A process with one node has nothing to keep when that hangs: it aborts, and its supervisor outside starts it again. What it was
     /// doing is in the black box and in its marks.
     pub(super) fn abort_if_alone(&self) {
         if self.base.as_cluster().is_some() {
