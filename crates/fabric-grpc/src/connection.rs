@@ -28,6 +28,17 @@ const FRAME_BYTES_MAX: u32 = 512 << 10;
 /// Bytes that HTTP/2 may have taken from a queue and not written yet.
 const SEND_BYTES_MAX: usize = 512 << 10;
 
+/// The window of the connection for each byte of its one stream's window. The stream's bounds the bytes. By the connection's the h2
+/// library judges how many small frames may wait unread: half of it, where a frame of n < 256 bytes counts as 256 - n. A parcel has
+/// 20 bytes at least, so a full window of such parcels stays below it. A connection that is full waits then, and does not break.
+const CONNECTION_WINDOW: u32 = 32;
+/// The largest window that HTTP/2 knows.
+const WINDOW_MAX: u32 = (1 << 31) - 1;
+
+fn connection_window(limits: &FabricLimits) -> u32 {
+    limits.window_bytes.saturating_mul(CONNECTION_WINDOW).min(WINDOW_MAX)
+}
+
 /// A stream of bytes, with TLS or without.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -64,7 +75,7 @@ pub(crate) async fn speak(
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits.window_bytes)
-        .initial_connection_window_size(limits.window_bytes)
+        .initial_connection_window_size(connection_window(limits))
         .max_frame_size(FRAME_BYTES_MAX)
         .max_send_buf_size(SEND_BYTES_MAX)
         .keep_alive_interval(limits.keep_alive_every)
@@ -96,7 +107,7 @@ where
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits.window_bytes)
-        .initial_connection_window_size(limits.window_bytes)
+        .initial_connection_window_size(connection_window(limits))
         .max_frame_size(FRAME_BYTES_MAX)
         .max_send_buf_size(SEND_BYTES_MAX)
         .max_concurrent_streams(1)

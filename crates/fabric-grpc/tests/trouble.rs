@@ -15,6 +15,8 @@ use gundo_types::NodeId;
 
 const ONE: NodeId = NodeId(1);
 const TWO: NodeId = NodeId(2);
+/// More small parcels than fill a window.
+const MANY: u64 = 30_000;
 
 /// Waits until a node has heard that a connection broke, and returns everything it has heard until then.
 fn until_broken(process: &Process) -> Vec<Input> {
@@ -191,6 +193,38 @@ fn a_slow_reader_fills_no_memory() {
     assert!(matches!(until_broken(two).last(), Some(Input::LinkBroken { peer: ONE, incarnation: 11 })));
     two.heard.full.store(false, Ordering::Release);
     both_up(&processes);
+}
+
+/// A node that is busy for a moment reads nothing. Its peer sends many small parcels meanwhile: they wait, and nothing breaks.
+#[test]
+fn small_parcels_wait_for_a_slow_reader() {
+    let (processes, [mut of_one, _of_two]) = pair((settings(1, None), settings(2, None)), |address| address);
+    both_up(&processes);
+    let [one, two] = &processes;
+    two.heard.full.store(true, Ordering::Release);
+    for number in 1..=MANY {
+        let (label, message) = must(11, 12, number);
+        of_one.push(TWO, label, message);
+        of_one.flush();
+        let before = one.fabric.counts().parcels_out;
+        // Each message its own parcel, until the window is full.
+        for _ in 0..1_000 {
+            if one.fabric.counts().parcels_out > before || one.fabric.peers()[0].waiting_bytes[0] == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+    assert!(one.fabric.counts().parcels_out > 4_000, "{:?}", one.fabric.counts());
+    two.heard.full.store(false, Ordering::Release);
+    let mut arrived = 0;
+    until("everything arrives", || {
+        let heard = two.heard.take();
+        assert!(heard.iter().all(|input| matches!(input, Input::Peer { .. })), "{}", two.trouble(1));
+        arrived += heard.len() as u64;
+        arrived == MANY
+    });
+    assert_eq!(one.fabric.counts().links_broken, 0, "{}", one.trouble(2));
 }
 
 #[test]
