@@ -98,18 +98,28 @@ impl Writer {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is remembered for `batches`, and the streams of which nothing is.
-    fn remember(&mut self, batches: &[Batch]) -> Vec<EntityId> {
-        let mut unknown = Vec::new();
+    /// What is remembered for `batches`, and the streams of which nothing is. What a batch contradicts is not trusted: the stream was
+    /// with another process meanwhile, or a generation has begun. A refusal is never judged on memory alone.
+    fn remember(&mut self, batches: &[Batch]) -> HashSet<EntityId> {
+        let mut unknown = HashSet::new();
         let mut known = Known::default();
         let memory = self.memory();
-        let doubt = self.doubt || memory.generation.is_none();
+        let is_current = |batch: &Batch| memory.generation == Some(batch.generation);
+        let doubt = self.doubt || !batches.iter().all(is_current);
         known.generation = memory.generation.unwrap_or(0);
-        for entity in batches.iter().flat_map(|batch| &batch.streams).map(|s| s.entity) {
-            match memory.lasts.get(&entity).filter(|_| !doubt) {
-                Some(last) => drop(known.lasts.insert(entity, *last)),
-                None => unknown.push(entity),
+        let mut ends = HashMap::new();
+        for stream in batches.iter().flat_map(|batch| &batch.streams) {
+            let Some(last) = memory.lasts.get(&stream.entity).filter(|_| !doubt) else {
+                unknown.insert(stream.entity);
+                continue;
+            };
+            let follows = stream.after == *last || ends.get(&stream.entity) == Some(&stream.after);
+            if follows {
+                known.lasts.insert(stream.entity, *last);
+            } else {
+                unknown.insert(stream.entity);
             }
+            ends.insert(stream.entity, stream.after + stream.events.len() as u64);
         }
         drop(memory);
         (self.known, self.doubt) = (known, doubt);
@@ -117,7 +127,7 @@ impl Writer {
     }
 
     /// Reads what is not remembered.
-    fn read(&mut self, batches: &[Batch], unknown: &[EntityId]) -> Result<(), Trouble> {
+    fn read(&mut self, batches: &[Batch], unknown: &HashSet<EntityId>) -> Result<(), Trouble> {
         let names: Vec<(&str, &str)> =
             batches.iter().flat_map(|b| &b.names).map(|n| (n.space.as_str(), n.name.as_str())).collect();
         if unknown.is_empty() && names.is_empty() && !self.doubt {
@@ -290,7 +300,7 @@ async fn ground(live: &Live, members: &[i64]) -> Result<(u64, HashSet<u64>), Tro
     Ok((live.generation(row.try_get(0)?), there.into_iter().map(|incarnation| incarnation as u64).collect()))
 }
 
-async fn lasts(live: &Live, of: &[EntityId]) -> Result<HashMap<EntityId, u64>, Trouble> {
+async fn lasts(live: &Live, of: &HashSet<EntityId>) -> Result<HashMap<EntityId, u64>, Trouble> {
     let Statements::Write { lasts, .. } = &live.statements else { return Err(no_statements()) };
     if of.is_empty() {
         return Ok(HashMap::new());

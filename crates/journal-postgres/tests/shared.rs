@@ -52,6 +52,32 @@ fn another_process_fences_what_it_overtakes_and_nothing_else() {
     assert_eq!(c.append(vec![stream(ids[16], 2, 2, 1)]), Outcome::Done);
 }
 
+/// An entity goes from process to process, and comes back to one that remembers an earlier end of its stream.
+#[test]
+fn a_stream_that_comes_back_goes_on_at_once() {
+    let server = Server::start();
+    let settings = server.settings();
+    let journals: Vec<_> = (0..3).map(|_| open(settings.clone()).expect("the world")).collect();
+    let mut probes: Vec<Probe> =
+        (1..).zip(&journals).map(|(node, journal)| Probe::join(journal, node)).collect();
+    let (e, other) = (entity(1), entity(2));
+    for turn in 0..30_u64 {
+        let probe = &mut probes[turn as usize % 3];
+        let streams = vec![stream(e, turn + 1, 2 * turn, 2), stream(other, turn + 1, turn, 1)];
+        assert_eq!(probe.append(streams), Outcome::Done, "turn {turn}");
+    }
+    // What was already on its way when the entity left fails, and what follows on the newest end lands in the same group.
+    let [a, b, _] = &mut probes[..] else { unreachable!("three") };
+    assert_eq!(b.append(vec![stream(e, 31, 60, 1)]), Outcome::Done);
+    let late = a.batch(vec![stream(e, 32, 56, 1)]);
+    let good = a.batch(vec![stream(e, 33, 61, 1)]);
+    assert_eq!(a.append_all(vec![late, good]), [Outcome::Conflict, Outcome::Done]);
+    // A process hears of a new generation before its journal has written anything in it.
+    let begun = journals[1].begin_generation(5).expect("it begins");
+    a.generation = begun;
+    assert_eq!(a.append(vec![stream(e, 34, 62, 1)]), Outcome::Done);
+}
+
 /// Three processes write to the same few streams at once, two at a time, in both orders, and take the same names.
 #[test]
 fn processes_that_race_for_everything_keep_streams_whole_and_names_single() {
