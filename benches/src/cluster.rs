@@ -164,6 +164,13 @@ fn answer(done: Result<String, String>) -> std::io::Result<()> {
     }
 }
 
+/// The processes of a cluster's nodes, in their order.
+pub(crate) fn node_processes(dir: &Path, nodes: u16) -> Result<Vec<u32>, Failure> {
+    let file = |node: u16| dir.join(format!("node-{node}/pid"));
+    let number = |node| Ok(std::fs::read_to_string(file(node))?.trim().parse()?);
+    (1..=nodes).map(number).collect()
+}
+
 fn free_ports(nodes: u16) -> Result<u16, Failure> {
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let all_free =

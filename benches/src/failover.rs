@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use crate::Failure;
 use crate::sheet::Sheet;
 use crate::stage::Stage;
-use findings::{Findings, Spread, codes, losses};
+use findings::{Aims, Findings, Spread, codes, losses};
 use trial::Trial;
 
 #[derive(Args)]
@@ -87,7 +87,7 @@ pub(crate) fn measure(
         seen.extend(trial.repeat(round)?);
     }
     let tallied = trial.finish()?;
-    let findings = Findings::new(&seen, &tallied, rounds);
+    let findings = Findings::new(&seen, &tallied, rounds, if cluster { Aims::CLUSTER } else { Aims::SOLO });
     match event {
         Event::Crash => findings.crash(sheet)?,
         Event::World => findings.world_crash(sheet, "world node crashed, separate roles")?,

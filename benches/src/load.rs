@@ -44,7 +44,8 @@ pub(crate) enum Scene {
 /// The plan of the load process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    pub(crate) url: String,
+    /// Edges, round-robin.
+    pub(crate) urls: Vec<String>,
     pub(crate) count: usize,
     pub(crate) settle_seconds: f64,
     pub(crate) seconds: f64,
@@ -60,7 +61,8 @@ pub(crate) struct LoadArgs {
 
 pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     let plan: Plan = serde_json::from_str(&args.plan)?;
-    let mut config = BotsConfig::new(plan.count, vec![plan.url.parse()?]);
+    let edges = plan.urls.iter().map(|url| url.parse()).collect::<Result<Vec<_>, _>>()?;
+    let mut config = BotsConfig::new(plan.count, edges);
     config.seconds = plan.seconds;
     config.settle_seconds = plan.settle_seconds;
     let scene = plan.scene;

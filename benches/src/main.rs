@@ -6,6 +6,7 @@
 //! Start reading at `crowd`; `stage` has what all benchmarks share.
 
 mod cluster;
+mod cluster_cost;
 mod crew;
 mod crowd;
 mod failover;
@@ -66,6 +67,8 @@ enum Bench {
     Failover(failover::FailoverArgs),
     /// The same on a cluster of processes: etcd, PostgreSQL, gRPC.
     Cluster(cluster::ClusterArgs),
+    /// What a player costs in CPU and memory on 1, 2 and 4 processes.
+    ClusterCost,
     /// What nodes send as nodes and players grow: a table and a plot.
     Scale(scale::ScaleArgs),
     /// Pioneer, played for a long time while nodes come and go; then the ledger is checked.
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         Bench::All => all(&stage),
         Bench::Failover(args) => failover::failover(&stage, &args),
         Bench::Cluster(args) => cluster::cluster(&stage, &args),
+        Bench::ClusterCost => cluster_cost::cluster_cost(&stage),
         Bench::Game(args) => cluster::run_game(&args),
         Bench::ServeCluster(args) => cluster::serve(&args),
         Bench::Scale(args) => scale::scale(&stage, args),

@@ -63,18 +63,12 @@ impl Process {
 
     /// CPU time so far, user and system, seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        cpu_ticks(&stat)
-            .map(|ticks| ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
-            .ok_or_else(|| format!("cannot read {stat:?}").into())
+        cpu_seconds(self.child.id())
     }
 
     /// Memory in use now, bytes.
     pub(crate) fn rss_bytes(&self) -> Result<u64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib * 1024)
+        rss_bytes(self.child.id())
     }
 }
 
@@ -84,6 +78,36 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// CPU time of a process so far, user and system, seconds.
+pub(crate) fn cpu_seconds(process: u32) -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    cpu_ticks(&stat)
+        .map(|ticks| ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        .ok_or_else(|| format!("cannot read {stat:?}").into())
+}
+
+/// Memory that a process uses now, bytes.
+pub(crate) fn rss_bytes(process: u32) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024)
+}
+
+/// CPU time so far of all processes whose program has this name, seconds. Processes that end take theirs with them.
+pub(crate) fn cpu_seconds_of(program: &str) -> Result<f64, Failure> {
+    let mut sum = 0.0;
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Ok(process) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        if name.trim() == program {
+            // It may have ended meanwhile.
+            sum += cpu_seconds(process).unwrap_or_default();
+        }
+    }
+    Ok(sum)
 }
 
 /// CPU time that the whole machine has spent so far on anything but idling and waiting, seconds.

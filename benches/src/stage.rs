@@ -34,7 +34,7 @@ pub(crate) struct Run {
     pub(crate) bots_cpu: f64,
     /// CPU of everything else on the machine in the window, cores. If it is more than a little, the numbers mean little.
     pub(crate) others: f64,
-    /// Memory of the server at the end of the window, bytes.
+    /// Memory of the server after the window, bytes, if it is one process.
     pub(crate) rss: u64,
 }
 
@@ -125,22 +125,34 @@ impl Stage {
 
     /// Puts `count` bots on `server` and measures one window.
     pub(crate) fn run(&self, server: &Server, count: usize, scene: Scene) -> Result<Run, Failure> {
-        let url = server.url.clone();
-        let plan = Plan { url, count, settle_seconds: self.settle(), seconds: self.seconds(), scene };
+        let urls = vec![server.url.clone()];
+        let mut run = self.run_on(urls, count, scene, &|| server.process.cpu_seconds())?;
+        run.rss = server.process.rss_bytes()?;
+        Ok(run)
+    }
+
+    /// The same on a server whose CPU time `cpu_seconds` reads.
+    pub(crate) fn run_on(
+        &self,
+        urls: Vec<String>,
+        count: usize,
+        scene: Scene,
+        cpu_seconds: &dyn Fn() -> Result<f64, Failure>,
+    ) -> Result<Run, Failure> {
+        let plan = Plan { urls, count, settle_seconds: self.settle(), seconds: self.seconds(), scene };
         let args = ["bots".to_owned(), "--plan".to_owned(), serde_json::to_string(&plan)?];
         let mut bots = Process::start(&args)?;
         bots.expect("phase Measuring")?;
-        let (server_before, bots_before) = (server.process.cpu_seconds()?, bots.cpu_seconds()?);
+        let (server_before, bots_before) = (cpu_seconds()?, bots.cpu_seconds()?);
         let machine_before = machine_seconds()?;
         bots.expect("phase Draining")?;
-        let (server_after, bots_after) = (server.process.cpu_seconds()?, bots.cpu_seconds()?);
+        let (server_after, bots_after) = (cpu_seconds()?, bots.cpu_seconds()?);
         let machine = machine_seconds()? - machine_before;
-        let rss = server.process.rss_bytes()?;
         let report = serde_json::from_str(&bots.expect("report ")?)?;
         bots.finish()?;
         let (server_cpu, bots_cpu) = (server_after - server_before, bots_after - bots_before);
         let others = (machine - server_cpu - bots_cpu).max(0.0) / self.seconds();
-        Ok(Run { report, server_cpu, bots_cpu, others, rss })
+        Ok(Run { report, server_cpu, bots_cpu, others, rss: 0 })
     }
 
     /// Measures the limit for the traffic of `run`: as many messages of the same mean size to as many sockets.

@@ -13,9 +13,11 @@ pub type Coverage = gundo_kernel::coverage::Coverage;
 /// Without the feature `planted` nothing is noted.
 #[cfg(not(feature = "planted"))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage;
+#[non_exhaustive]
+pub struct Coverage {}
 
 #[cfg(not(feature = "planted"))]
+#[allow(clippy::needless_pass_by_ref_mut, reason = "the real one changes")]
 impl Coverage {
     pub(crate) fn merge(&mut self, _: &Self) {}
 }

@@ -4,6 +4,10 @@ use super::{Key, World};
 use crate::coverage::Coverage;
 
 impl World {
+    #[cfg_attr(
+        not(feature = "planted"),
+        allow(clippy::needless_pass_by_ref_mut, reason = "with the feature it keeps something")
+    )]
     /// Nodes end: keeps what theirs have had.
     pub(super) fn keep_coverage(&mut self, ends: &dyn Fn(&Key) -> bool) {
         #[cfg(feature = "planted")]
