@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use gundo_client::{
     Address, Answer, CommandId, Event, Light, Output, Picture, Session, SessionSettings, draw_nonce,
 };
+use gundo_tls::rustls::ClientConfig;
+use gundo_tls::{Channel, server_name};
 use gundo_types::{Body, EntityId, Point, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Correction, ServerMessage, Welcome};
@@ -61,6 +64,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) now: Time,
     pub(crate) registry: &'a Registry,
     pub(crate) resolve: &'a mut dyn FnMut(&Address) -> Option<SocketAddr>,
+    /// For servers that speak TLS.
+    pub(crate) tls: Option<&'a Arc<ClientConfig>>,
     pub(crate) tally: &'a mut Tally,
     pub(crate) scratch: &'a mut [u8],
     /// Whether bots send commands and moves now, or only wait for answers.
@@ -345,6 +350,10 @@ impl Bot {
         let opened =
             (desk.resolve)(address).ok_or_else(|| std::io::Error::other("unknown host")).and_then(|to| {
                 let mut socket = Socket::connect(to, &address.authority(), &address.path, chance)?;
+                if address.tls {
+                    let config = desk.tls.ok_or_else(|| std::io::Error::other("no authorities were read"))?;
+                    socket.secure(Channel::client(Arc::clone(config), server_name(&address.host)?)?);
+                }
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 desk.registry.register(socket.stream(), self.token, interest)?;
                 Ok(socket)

@@ -9,10 +9,12 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gundo_client::Address;
+use gundo_tls::client_config;
+use gundo_tls::rustls::ClientConfig;
 use gundo_types::{EntityId, Time};
 use mio::{Events, Poll, Token};
 
@@ -50,6 +52,7 @@ struct Shared {
     orders: Mutex<Vec<Order>>,
     ordered: AtomicUsize,
     windows: Mutex<Sender<Vec<BotWindow>>>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// An order to every worker.
@@ -62,7 +65,7 @@ enum Order {
 }
 
 impl Shared {
-    fn new(windows: Sender<Vec<BotWindow>>) -> Self {
+    fn new(windows: Sender<Vec<BotWindow>>, tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
             phase: AtomicU8::default(),
             live: AtomicUsize::default(),
@@ -76,6 +79,7 @@ impl Shared {
             orders: Mutex::default(),
             ordered: AtomicUsize::default(),
             windows: Mutex::new(windows),
+            tls,
         }
     }
 
@@ -154,6 +158,15 @@ pub(crate) fn play<T>(
     with_workers(config, behaviour, &mut quiet, |conductor, fleet| conductor.play(|| conduct(&fleet)))
 }
 
+/// What connections with TLS need. A world may name edges with TLS to who came without.
+fn tls(config: &BotsConfig) -> Result<Option<Arc<ClientConfig>>, BotsError> {
+    match client_config(&config.trust) {
+        Ok(tls) => Ok(Some(tls)),
+        Err(fault) if config.urls.iter().any(|url| url.tls) => Err(fault.into()),
+        Err(_) => Ok(None),
+    }
+}
+
 fn with_workers<T>(
     config: &BotsConfig,
     behaviour: &(dyn Fn(usize) -> Box<dyn Behaviour> + Sync),
@@ -161,7 +174,7 @@ fn with_workers<T>(
     conduct: impl FnOnce(&mut Conductor<'_>, Fleet<'_>) -> (Times, T),
 ) -> Result<Played<T>, BotsError> {
     let (tx, windows) = channel();
-    let shared = Shared::new(tx);
+    let shared = Shared::new(tx, tls(config)?);
     let begun = Instant::now();
     let threads = config.threads.clamp(1, 64);
     let polls: Vec<Poll> =
@@ -494,6 +507,7 @@ impl<'a> Worker<'a> {
             now,
             registry: self.poll.registry(),
             resolve: &mut resolve,
+            tls: self.shared.tls.as_ref(),
             tally: &mut self.tally,
             scratch: &mut self.scratch,
             plays: self.plays,

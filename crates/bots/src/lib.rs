@@ -26,7 +26,8 @@ use std::net::ToSocketAddrs;
 
 pub use behaviour::{Behaviour, Chance, Circle, Idle, Stroll, Wishes};
 pub use fleet::{Fleet, Played};
-pub use gundo_client::{Address, BadAddress, Picture, Seen};
+pub use gundo_client::{Address, BadAddress, Picture, Seen, Trust};
+use gundo_tls::FileFault;
 pub use gundo_wire::client::{Correction, Refusal, Welcome};
 pub use progress::{Phase, Progress};
 pub use report::{Latency, Report};
@@ -62,6 +63,8 @@ pub struct BotsConfig {
     pub threads: usize,
     /// Notice other players who leave the world: [`BotWindow::seen_leaving`] (default false: it costs a little).
     pub watch_others: bool,
+    /// Which servers are trusted over TLS (default: those that this machine trusts).
+    pub trust: Trust,
     /// A bot's name is this, a word for the run, and the bot's number.
     pub name_prefix: String,
     /// Seed of all random choices, names included. Two runs against one world need two seeds.
@@ -85,6 +88,7 @@ impl BotsConfig {
             steps_per_second: 10,
             threads: 1,
             watch_others: false,
+            trust: Trust::System,
             name_prefix: "bot".to_owned(),
             seed: clock.map_or(1, |d| d.as_nanos() as u64),
         }
@@ -105,6 +109,9 @@ pub enum BotsError {
         /// Why.
         source: std::io::Error,
     },
+    /// Nobody could be trusted over TLS.
+    #[error(transparent)]
+    Trust(#[from] FileFault),
     /// The operating system provides no event queue.
     #[error("the operating system gives no event queue")]
     Poll(#[source] std::io::Error),

@@ -1,13 +1,14 @@
 //! A WebSocket client that costs no more than a load generator needs: one read buffer shared by all sockets, no task, no
 //! allocation per message.
 //!
-//! RFC 6455, client side: binary messages, fragments, ping and close. No extensions, no TLS. Programs that play use
+//! RFC 6455, client side: binary messages, fragments, ping and close. No extensions; TLS if the caller has set it up. Programs that play use
 //! [`gundo_client::Client`] instead. With thousands of sockets on the cores of the server, this one leaves the measurement
 //! to the server.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
+use gundo_tls::Channel;
 use mio::net::TcpStream;
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
@@ -48,6 +49,8 @@ pub enum Incoming<'a> {
 /// A non-blocking connection. Register [`stream`](Self::stream) with a `mio::Poll` for reading and writing.
 pub struct Socket {
     stream: TcpStream,
+    /// TLS, if the server has it.
+    secure: Option<Secure>,
     /// The accept key expected in the answer to the upgrade; `None` once it arrived.
     accept: Option<String>,
     /// Bytes of an incomplete frame.
@@ -60,7 +63,18 @@ pub struct Socket {
     connected: bool,
 }
 
+/// TLS, and what was decrypted and not read yet.
+struct Secure {
+    channel: Channel,
+    plain: Vec<u8>,
+}
+
 impl Socket {
+    /// Puts TLS below. Call it first.
+    pub fn secure(&mut self, channel: Channel) {
+        self.secure = Some(Secure { channel, plain: Vec::new() });
+    }
+
     /// Starts to connect.
     ///
     /// # Errors
@@ -74,6 +88,7 @@ impl Socket {
         );
         Ok(Self {
             stream,
+            secure: None,
             accept: Some(derive_accept_key(key.as_bytes())),
             partial: Vec::new(),
             fragments: Vec::new(),
@@ -95,16 +110,28 @@ impl Socket {
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
+        let later =
+            |e: &io::Error| matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected);
         let mut sent = 0;
-        while sent < self.out.len() {
-            match self.stream.write(&self.out[sent..]) {
-                Ok(0) => return Err(Broken::Closed),
-                Ok(n) => sent += n,
-                Err(e)
-                    if e.kind() == io::ErrorKind::WouldBlock || e.kind() == io::ErrorKind::NotConnected =>
-                {
-                    break;
+        loop {
+            let rest = &self.out[sent..];
+            let wrote = match &mut self.secure {
+                None if rest.is_empty() => break,
+                None => self.stream.write(rest),
+                Some(secure) => {
+                    let taken = if rest.is_empty() { 0 } else { secure.channel.seal(rest)? };
+                    // What waits in the channel must not be offered again.
+                    sent += taken;
+                    match secure.channel.flush(&mut self.stream) {
+                        Ok(()) if sent == self.out.len() => break,
+                        done => done.map(|()| 0),
+                    }
                 }
+            };
+            match wrote {
+                Ok(0) if self.secure.is_none() => return Err(Broken::Closed),
+                Ok(n) => sent += n,
+                Err(e) if later(&e) => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),
             }
@@ -126,7 +153,8 @@ impl Socket {
             self.stream.set_nodelay(true)?;
             self.connected = true;
         }
-        if self.out.is_empty() { Ok(()) } else { self.flush() }
+        let waits = self.secure.as_ref().is_some_and(|secure| secure.channel.is_pending());
+        if self.out.is_empty() && !waits { Ok(()) } else { self.flush() }
     }
 
     /// Sends one binary message.
@@ -177,15 +205,27 @@ impl Socket {
                 Err(e) => return Err(e.into()),
             };
             self.bytes_in += n as u64;
-            if self.partial.is_empty() {
-                let used = self.parse(&scratch[..n], take)?;
-                self.partial.extend_from_slice(&scratch[used..n]);
-            } else {
-                let mut bytes = std::mem::take(&mut self.partial);
-                bytes.extend_from_slice(&scratch[..n]);
-                let used = self.parse(&bytes, take)?;
-                bytes.drain(..used);
-                self.partial = bytes;
+            match self.secure.take() {
+                None => self.take_in(&scratch[..n], take)?,
+                Some(mut secure) => {
+                    secure.plain.clear();
+                    let opened = secure.channel.open(&scratch[..n], &mut secure.plain);
+                    let plain = std::mem::take(&mut secure.plain);
+                    let answers = secure.channel.is_pending();
+                    self.secure = Some(secure);
+                    let taken = self.take_in(&plain, take);
+                    if let Some(secure) = &mut self.secure {
+                        secure.plain = plain;
+                    }
+                    // The server gets to know what is wrong with its certificate.
+                    let flushed = if answers { self.flush() } else { Ok(()) };
+                    let ended = opened?;
+                    taken?;
+                    flushed?;
+                    if ended {
+                        return Err(Broken::Closed);
+                    }
+                }
             }
             // epoll(7): a stream socket that returns fewer bytes than asked for is empty. Relying on that saves a system
             // call per message.
@@ -193,6 +233,21 @@ impl Socket {
                 return Ok(());
             }
         }
+    }
+
+    /// Passes on what is complete, and keeps the rest.
+    fn take_in(&mut self, new: &[u8], take: &mut dyn FnMut(Incoming<'_>)) -> Result<(), Broken> {
+        if self.partial.is_empty() {
+            let used = self.parse(new, take)?;
+            self.partial.extend_from_slice(&new[used..]);
+        } else {
+            let mut bytes = std::mem::take(&mut self.partial);
+            bytes.extend_from_slice(new);
+            let used = self.parse(&bytes, take)?;
+            bytes.drain(..used);
+            self.partial = bytes;
+        }
+        Ok(())
     }
 
     /// Passes on every complete frame; returns how many bytes they took.

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use gundo_bots::{Behaviour, BotsConfig, Phase, Progress};
+use gundo_bots::{Behaviour, BotsConfig, Phase, Progress, Trust};
 
 use crate::app::{Failure, say};
 use crate::cli::BotsArgs;
@@ -16,6 +16,7 @@ pub(crate) fn run(
     logs::start();
     let mut config = BotsConfig::new(args.count, args.url.clone());
     config.seconds = args.seconds;
+    config.trust = args.authority.clone().map_or(Trust::System, Trust::Authority);
     config.connects_per_second = args.connects_per_second;
     let live = io::stderr().is_terminal();
     let report = gundo_bots::run(&config, mind, &mut |progress| show(progress, args.count, live))?;

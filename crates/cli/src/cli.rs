@@ -262,6 +262,9 @@ pub(crate) struct BotsArgs {
     /// The address of the world; may be given several times. The bots learn those of its nodes from it
     #[arg(long, value_name = "ws://HOST:PORT/PATH", default_value = "ws://127.0.0.1:7600")]
     pub(crate) url: Vec<Address>,
+    /// File of the authority that signed the world's certificate, for wss:// [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authority: Option<PathBuf>,
     /// How long they play once all are in the world, seconds
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
     pub(crate) seconds: f64,

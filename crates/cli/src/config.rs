@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::{Access, Advertise, BadNetwork, Network, SoloSettings};
+use gundo_node::{Access, Advertise, BadNetwork, KeyFiles, Network, SoloSettings};
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -37,6 +37,8 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// Who may come in.
     pub access: AccessConfig,
+    /// The certificate for players (default: none; they come without TLS, or a proxy in front has it).
+    pub tls: PlayersTlsConfig,
     /// The data directory (default `data` in the current directory).
     pub data: PathBuf,
     /// The id of the world that must be in the data directory, 32 hexadecimal digits, as the file `world.id` there has it (default: any, and
@@ -76,6 +78,7 @@ impl Default for Config {
             advertise: solo.advertise,
             admin_listen: None,
             access: AccessConfig::default(),
+            tls: PlayersTlsConfig::default(),
             data: PathBuf::from(DATA_DEFAULT),
             world_id: None,
             seed: None,
@@ -101,6 +104,25 @@ pub struct AccessConfig {
     pub origins: Vec<String>,
     /// Addresses of proxies whose word about the client is believed, such as `["10.0.0.0/8"]` (default: none).
     pub trusted_proxies: Vec<ProxyConfig>,
+}
+
+/// The certificate for players: `[tls]`. New files are used without a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlayersTlsConfig {
+    /// File of the certificate, with those of the authorities in between behind it: PEM. It goes with `key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// File of its private key: PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+impl PlayersTlsConfig {
+    fn files(&self) -> Option<KeyFiles> {
+        let Self { certificate, key } = self.clone();
+        Some(KeyFiles { certificate: certificate?, key: key? })
+    }
 }
 
 /// The address of a proxy, or a network of them.
@@ -268,6 +290,9 @@ pub enum ConfigError {
     /// A key is unknown or a value is invalid.
     #[error("bad configuration: {0}")]
     Value(#[from] toml::de::Error),
+    /// Half of a certificate.
+    #[error("bad configuration: tls.certificate and tls.key go together")]
+    HalfTls,
 }
 
 /// The flags: only those that were given.
@@ -325,6 +350,9 @@ impl Config {
         layers::merge(&mut all, layers::environment(std::env::vars_os()));
         let mut config: Self = all.try_into()?;
         flags.apply(&mut config);
+        if config.tls.certificate.is_some() != config.tls.key.is_some() {
+            return Err(ConfigError::HalfTls);
+        }
         Ok(config)
     }
 
@@ -336,6 +364,7 @@ impl Config {
             advertise: self.advertise.clone(),
             admin_listen: self.admin_listen,
             access: self.access(),
+            tls: self.tls.files(),
             seed: self.seed,
             io_threads: self.io_threads,
             black_box: Some(self.data.join("blackbox")),
@@ -427,6 +456,11 @@ mod tests {
         let error =
             read("[access]\ntrusted_proxies = ['here']\n", &Flags::default()).expect_err("no address");
         assert!(error.contains("`here` is neither"), "{error}");
+        let error = read("[tls]\nkey = 'a'\n", &Flags::default()).expect_err("half");
+        assert!(error.contains("tls.certificate and tls.key go together"), "{error}");
+        let files =
+            read("[tls]\nkey = 'a'\ncertificate = 'b'\n", &Flags::default()).expect("both").solo().tls;
+        assert_eq!(files, Some(KeyFiles { certificate: "b".into(), key: "a".into() }));
         let error = read("nodes = [", &Flags::default()).expect_err("no TOML");
         assert!(error.contains("bad configuration"), "{error}");
         let missing = Config::read(Some(Path::new("/nowhere/gundo.toml")), &Flags::default());

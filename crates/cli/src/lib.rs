@@ -38,4 +38,6 @@ pub use app::App;
 pub use mimalloc::MiMalloc as Allocator;
 
 pub use cluster::config::{ClusterConfig, EtcdConfig, PostgresConfig, TlsConfig};
-pub use config::{Config, ConfigError, JournalConfig, LimitsConfig, SyncConfig, WorldConfig};
+pub use config::{
+    Config, ConfigError, JournalConfig, LimitsConfig, PlayersTlsConfig, SyncConfig, WorldConfig,
+};

@@ -115,6 +115,11 @@ struct Admin {
 
 impl Admin {
     fn new(args: &AdminArgs) -> Result<Self, Failure> {
+        if args.url.tls {
+            let why = "operators' commands speak HTTP without TLS: run them on the server's machine with --url http://127.0.0.1:PORT, \
+                       or by its address for operators (admin_listen)";
+            return Err(why.into());
+        }
         let token = token::of_world(&args.data)?;
         // A refusal has a body that says why.
         let config = ureq::Agent::config_builder().http_status_as_error(false);

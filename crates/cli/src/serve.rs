@@ -66,19 +66,20 @@ fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
         config.nodes,
         if config.nodes == 1 { "node" } else { "nodes" },
         config.data.display(),
-        url(nodes.address()),
+        url(nodes.address(), config),
     )
 }
 
 /// An address that a browser on this machine can open.
-pub(crate) fn url(mut edge: SocketAddr) -> String {
+pub(crate) fn url(mut edge: SocketAddr, config: &Config) -> String {
     if edge.ip().is_unspecified() {
         edge.set_ip(match edge {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{edge}")
+    let scheme = if config.tls.key.is_some() { "https" } else { "http" };
+    format!("{scheme}://{edge}")
 }
 
 /// The first Ctrl-C or SIGTERM stops the world, and SIGQUIT stops it without handing anything to others; a second signal ends the

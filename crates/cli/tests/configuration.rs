@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use gundo_cli::{Config, JournalConfig};
+use gundo_cli::{Config, JournalConfig, PlayersTlsConfig};
 use toml::{Table, Value};
 
 const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
@@ -24,6 +24,7 @@ fn optional() -> BTreeMap<&'static str, Value> {
         listen: _,
         advertise: _,
         access: _,
+        tls: PlayersTlsConfig { certificate: None, key: None },
         data: _,
         io_threads: _,
         watchdog_ms: _,
@@ -39,6 +40,8 @@ fn optional() -> BTreeMap<&'static str, Value> {
         ("seed", Value::Integer(7)),
         ("page", text("page")),
         ("explains", Value::Boolean(true)),
+        ("tls.certificate", text("certificate.pem")),
+        ("tls.key", text("key.pem")),
         ("journal.file_bytes_max", Value::Integer(1 << 30)),
     ])
 }

@@ -1,4 +1,4 @@
-//! Where an edge listens: `ws://host:port/path`.
+//! Where an edge listens: `ws://host:port/path`, or `wss://` with TLS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use gundo_wire::client::Edge;
 
 /// The path of the WebSocket when a URL names none.
 const PATH_DEFAULT: &str = "/ws";
-/// The port of a URL with a scheme and without a port.
-const PORT_DEFAULT: u16 = 80;
+/// The port of a URL with a scheme and without a port: without TLS, and with it.
+const PORTS_DEFAULT: [u16; 2] = [80, 443];
 
 /// The address of an edge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,11 +19,13 @@ pub struct Address {
     pub port: u16,
     /// Path of the WebSocket, with its leading slash.
     pub path: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// Why a URL is not the address of an edge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` is not an address of a world: {why} (expected ws://host:port/path)")]
+#[error("`{url}` is not an address of a world: {why} (expected ws://host:port/path or wss://host:port/path)")]
 pub struct BadAddress {
     /// What was given.
     pub url: String,
@@ -36,11 +38,12 @@ impl FromStr for Address {
 
     fn from_str(url: &str) -> Result<Self, BadAddress> {
         let bad = |why| BadAddress { url: url.to_owned(), why };
-        if url.starts_with("wss://") || url.starts_with("https://") {
-            return Err(bad("this client does not speak TLS"));
-        }
-        let schemed = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://"));
-        let rest = schemed.unwrap_or(url);
+        let (tls, rest) = match url.split_once("://") {
+            None => (None, url),
+            Some(("ws" | "http", rest)) => (Some(false), rest),
+            Some(("wss" | "https", rest)) => (Some(true), rest),
+            Some(_) => return Err(bad("the scheme is neither ws nor wss")),
+        };
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -61,13 +64,13 @@ impl FromStr for Address {
         }
         let port = match port {
             Some(port) => port.parse().map_err(|_| bad("the port is not a number up to 65535"))?,
-            None if schemed.is_some() => PORT_DEFAULT,
-            None => return Err(bad("no port")),
+            None => PORTS_DEFAULT[usize::from(tls.ok_or_else(|| bad("no port"))?)],
         };
         if port == 0 {
             return Err(bad("port 0"));
         }
-        Ok(Self { host: host.to_owned(), port, path: path.to_owned() })
+        let tls = tls.unwrap_or(false);
+        Ok(Self { host: host.to_owned(), port, path: path.to_owned(), tls })
     }
 }
 
@@ -77,7 +80,14 @@ impl Address {
     pub(crate) fn of_edge(&self, edge: Edge) -> Option<Self> {
         // Both go into the head of a request.
         let is_plain = edge.host.bytes().chain(edge.path.bytes()).all(|b| b.is_ascii_graphic());
-        if !is_plain || !["", "ws"].contains(&edge.scheme.as_str()) {
+        let tls = match edge.scheme.as_str() {
+            "" => self.tls,
+            "wss" => true,
+            // Who came by TLS does not show its key without.
+            "ws" if !self.tls => false,
+            _ => return None,
+        };
+        if !is_plain {
             return None;
         }
         let host = if edge.host.is_empty() { self.host.clone() } else { edge.host };
@@ -90,7 +100,7 @@ impl Address {
             path if path.starts_with('/') => path.to_owned(),
             path => format!("{}/{path}", self.common_path()),
         };
-        Some(Self { host, port, path })
+        Some(Self { host, port, path, tls })
     }
 
     /// The path that the paths of all nodes begin with: without a node's number at its end.
@@ -114,7 +124,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.authority(), self.path)
+        let scheme = if self.tls { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -131,6 +142,8 @@ mod tests {
             ("[::1]:7601", "ws://[::1]:7601/ws"),
             ("ws://play.example.org", "ws://play.example.org:80/ws"),
             ("http://[::1]/game/ws", "ws://[::1]:80/game/ws"),
+            ("wss://play.example.org", "wss://play.example.org:443/ws"),
+            ("https://localhost:7600/", "wss://localhost:7600/ws"),
         ] {
             let address: Address = url.parse().expect(url);
             assert_eq!(address.to_string(), shown);
@@ -149,7 +162,8 @@ mod tests {
             "ws://:7600",
             "ws://a:0",
             "ws://a:70000",
-            "wss://a:1",
+            "ftp://a:1",
+            "wss://",
             "[::1]",
         ] {
             let error = url.parse::<Address>().expect_err(url);
@@ -170,7 +184,10 @@ mod tests {
             ("ws://h:80/a/", edge("", "", 0, "2"), Some("ws://h:80/a/2")),
             ("ws://h:80/ws", edge("", "b", 443, "/x/2"), Some("ws://b:443/x/2")),
             ("ws://h:80/ws", edge("ws", "", 7_601, ""), Some("ws://h:7601/ws")),
-            ("ws://h:80/ws", edge("wss", "b", 443, "2"), None),
+            ("ws://h:80/ws", edge("wss", "b", 443, "2"), Some("wss://b:443/ws/2")),
+            ("wss://h:443/ws", edge("", "", 0, "2"), Some("wss://h:443/ws/2")),
+            ("wss://h:443/ws", edge("wss", "b", 0, "/2"), Some("wss://b:443/2")),
+            ("wss://h:443/ws", edge("ws", "b", 80, "/2"), None),
             ("ws://h:80/ws", edge("", "", 70_000, ""), None),
             ("ws://h:80/ws", edge("", "", 0, "2 HTTP/1.1"), None),
         ] {

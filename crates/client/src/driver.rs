@@ -4,19 +4,24 @@
 //! the player out.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use gundo_tls::rustls::ClientConfig;
+use gundo_tls::{FileFault, Trust, client_config, server_name};
 use gundo_types::{Body, EntityId, Time};
 use gundo_wire::Message;
 use gundo_wire::client::{Refusal, ServerMessage};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, sleep_until};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::address::Address;
 use crate::picture::{Picture, PictureEvent};
@@ -62,11 +67,19 @@ pub type Events = mpsc::Receiver<(Option<Event>, Vec<PictureEvent>)>;
 
 impl Client {
     /// Starts connecting. Read the events: when [`Events`] is full, the task waits. Call it on a tokio runtime. If the
-    /// settings have no nonce, it draws one.
+    /// settings have no nonce, it draws one. Over TLS it trusts servers that this machine trusts.
     ///
     /// # Panics
     /// If `settings.edges` is empty, or outside a tokio runtime.
-    pub fn start(mut settings: SessionSettings) -> (Self, Events) {
+    pub fn start(settings: SessionSettings) -> (Self, Events) {
+        Self::start_trusting(settings, Trust::System)
+    }
+
+    /// The same, with a word on which servers it trusts over TLS.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_trusting(mut settings: SessionSettings, trust: Trust) -> (Self, Events) {
         settings.nonce.get_or_insert_with(draw_nonce);
         let (wishes, wishes_rx) = mpsc::channel(WISHES_MAX);
         let (events, events_rx) = mpsc::channel(EVENTS_MAX);
@@ -77,6 +90,8 @@ impl Client {
             begun: Instant::now(),
             socket: None,
             opening: None,
+            trust,
+            config: None,
             answers: HashMap::new(),
             wishes: wishes_rx,
             events,
@@ -136,7 +151,11 @@ impl Client {
     }
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A connection with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
+
+type Socket = WebSocketStream<Box<dyn Stream>>;
 type Opening = tokio::task::JoinHandle<Result<Socket, tungstenite::Error>>;
 
 struct Task {
@@ -145,6 +164,9 @@ struct Task {
     begun: Instant,
     socket: Option<Socket>,
     opening: Option<Opening>,
+    trust: Trust,
+    /// What the first connection with TLS has made of `trust`.
+    config: Option<Arc<ClientConfig>>,
     answers: HashMap<CommandId, oneshot::Sender<Result<Bytes, CommandError>>>,
     wishes: mpsc::Receiver<Wish>,
     events: mpsc::Sender<(Option<Event>, Vec<PictureEvent>)>,
@@ -261,7 +283,10 @@ impl Task {
     async fn drain(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Connect(address) => self.opening = Some(tokio::spawn(open(address))),
+                Output::Connect(address) => {
+                    let tls = if address.tls { Some(self.tls()) } else { None };
+                    self.opening = Some(tokio::spawn(open(address, tls)));
+                }
                 Output::Send(message) => self.send(message.encode_to_vec()).await,
                 Output::Disconnect => self.disconnect(),
                 Output::Event(Event::Answered(answer)) => {
@@ -274,6 +299,14 @@ impl Task {
                 Output::Event(event) => self.tell(Some(event), Vec::new()).await,
             }
         }
+    }
+
+    /// What a connection with TLS needs. What cannot be had now is tried again with the next connection.
+    fn tls(&mut self) -> Result<Arc<ClientConfig>, FileFault> {
+        if let Some(config) = &self.config {
+            return Ok(Arc::clone(config));
+        }
+        Ok(Arc::clone(self.config.insert(client_config(&self.trust)?)))
     }
 
     async fn send(&mut self, bytes: Vec<u8>) {
@@ -311,10 +344,18 @@ pub fn draw_nonce() -> [u8; 16] {
     nonce
 }
 
-async fn open(address: Address) -> Result<Socket, tungstenite::Error> {
-    let (socket, _) = connect_async(address.to_string()).await?;
-    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
-        stream.set_nodelay(true)?;
-    }
-    Ok(socket)
+async fn open(
+    address: Address,
+    tls: Option<Result<Arc<ClientConfig>, FileFault>>,
+) -> Result<Socket, tungstenite::Error> {
+    let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    socket.set_nodelay(true)?;
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(socket),
+        Some(config) => {
+            let connector = TlsConnector::from(config.map_err(io::Error::other)?);
+            Box::new(connector.connect(server_name(&address.host)?, socket).await?)
+        }
+    };
+    Ok(client_async(address.to_string(), stream).await?.0)
 }

@@ -7,7 +7,7 @@
 //!   load generators: it follows only the own entity and counts the rest.
 //! * [`Client`] drives both over a WebSocket on tokio. Programs that play should use it.
 //!
-//! Not here: prediction and interpolation (they belong to the program that draws), and TLS (put a proxy in front).
+//! Not here: prediction and interpolation (they belong to the program that draws).
 
 mod address;
 mod driver;
@@ -19,6 +19,7 @@ mod session;
 
 pub use address::{Address, BadAddress};
 pub use driver::{Client, CommandError, Events, draw_nonce};
+pub use gundo_tls::Trust;
 pub use light::{Garbled, Left, Light, Scanned};
 pub use picture::{Picture, PictureEvent, Seen};
 pub use session::{Answer, CommandId, Event, Full, Output, Session, SessionSettings};

@@ -140,7 +140,10 @@ mod tests {
     use super::*;
 
     fn edges(ports: impl IntoIterator<Item = u16>) -> Vec<Address> {
-        ports.into_iter().map(|port| Address { host: "h".into(), port, path: "/ws".into() }).collect()
+        ports
+            .into_iter()
+            .map(|port| Address { host: "h".into(), port, path: "/ws".into(), tls: false })
+            .collect()
     }
 
     fn ring(edges_known: u16, seed: u64) -> EdgeRing {

@@ -17,7 +17,7 @@ fn at(ms: u64) -> Time {
 }
 
 fn edge(port: u16) -> Address {
-    Address { host: "h".into(), port, path: "/ws".into() }
+    Address { host: "h".into(), port, path: "/ws".into(), tls: false }
 }
 
 fn session(ports: &[u16]) -> Session {

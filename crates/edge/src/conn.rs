@@ -8,13 +8,13 @@ use gundo_kernel::{Input, Parts, SendClass};
 use gundo_types::ConnId;
 use gundo_wire::Message as _;
 use gundo_wire::client::{ClientMessage, Closing};
-use mio::net::TcpStream;
 use tungstenite::error::Error as WsError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use crate::bucket::Bucket;
 use crate::indicators::add;
 use crate::io::Desk;
+use crate::line::{Line, Next, Scratch};
 use crate::link::Urgency;
 use crate::out::{Out, Page, Pushed};
 use crate::reason::{self, Reason, close_payload};
@@ -29,7 +29,7 @@ const READ_BUFFER: usize = 128;
 /// A connection.
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
-    pub(crate) stream: TcpStream,
+    line: Line,
     protocol: WebSocketContext,
     out: Out,
     voice: Voice,
@@ -65,7 +65,7 @@ enum Voice {
 
 impl Conn {
     /// `early` are bytes that the client sent right behind its upgrade.
-    pub(crate) fn new(id: ConnId, stream: TcpStream, early: Vec<u8>, desk: &Desk) -> Self {
+    pub(crate) fn new(id: ConnId, line: Line, early: Vec<u8>, desk: &Desk) -> Self {
         let settings = &desk.shared.settings;
         let limits = settings.limits;
         let message_bytes_max = limits.message_bytes_max();
@@ -79,7 +79,7 @@ impl Conn {
         let now_ms = desk.now_us / 1_000;
         Self {
             id,
-            stream,
+            line,
             protocol: WebSocketContext::from_partially_read(early, Role::Server, Some(config)),
             out: Out::new(),
             voice: Voice::Silent,
@@ -217,8 +217,13 @@ impl Conn {
     pub(crate) fn flush(&mut self, desk: &mut Desk, page: &mut Page) {
         self.dirty = false;
         let mut written = 0;
-        while !self.out.is_empty() && !self.out.blocked && !self.over {
-            match self.stream.write(self.out.lay(page)) {
+        while !self.out.blocked && !self.over {
+            let offered = match self.out.is_empty() {
+                false => self.out.lay(page),
+                true if self.line.is_pending() => &[],
+                true => break,
+            };
+            match self.line.write(offered) {
                 Ok(n) => {
                     written += n as u64;
                     if self.out.advance(n) {
@@ -236,32 +241,28 @@ impl Conn {
     // ---- reading ---------------------------------------------------------------------------------------
 
     /// Reads once, at most as much as `scratch` holds. Returns whether there may be more.
-    pub(crate) fn read(&mut self, desk: &mut Desk, scratch: &mut [u8]) -> bool {
+    pub(crate) fn read(&mut self, desk: &mut Desk, scratch: &mut Scratch) -> bool {
         if self.over || self.farewell == 0 {
             return false;
         }
-        match self.stream.read(scratch) {
-            Ok(0) => {
-                self.take(&[], desk);
-                self.cut(desk);
+        let got = self.line.read(scratch);
+        if got.wire > 0 {
+            add(&desk.shared.indicators.tally.bytes_in, got.wire as u64);
+            if self.closing_ms.is_some() {
+                self.farewell = self.farewell.saturating_sub(got.wire);
+            } else if let Err(reason) = self.count(0, got.wire as u64, desk) {
+                self.close(reason, desk);
             }
-            Ok(n) => {
-                add(&desk.shared.indicators.tally.bytes_in, n as u64);
-                if self.closing_ms.is_some() {
-                    self.farewell = self.farewell.saturating_sub(n);
-                } else if let Err(reason) = self.count(0, n as u64, desk) {
-                    self.close(reason, desk);
-                }
-                self.take(&scratch[..n], desk);
-                // The read did not fill the buffer, so the socket is empty; the poll reports later bytes as a new event.
-                return n == scratch.len();
-            }
-            // Bytes that came with the upgrade are here even if the socket has none.
-            Err(e) if e.kind() == ErrorKind::WouldBlock => self.take(&[], desk),
-            Err(e) if e.kind() == ErrorKind::Interrupted => return true,
-            Err(_) => self.cut(desk),
         }
-        false
+        // Bytes that came with the upgrade are here even if the socket has none.
+        self.take(got.bytes, desk);
+        match got.next {
+            Next::End => self.cut(desk),
+            // What TLS itself answers.
+            _ if self.line.is_pending() => self.mark_dirty(desk),
+            _ => {}
+        }
+        got.next == Next::More && !self.over
     }
 
     /// Takes bytes in and handles every message that is complete now.
@@ -305,6 +306,7 @@ impl Conn {
     /// Ends the connection after one last try to write, so that the client gets the answer to its close frame.
     fn end(&mut self, desk: &mut Desk) {
         self.flush(desk, &mut Page::new(1_024));
+        self.line.close();
         self.cut(desk);
     }
 

@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use gundo_tls::ServerTls;
 use gundo_types::NodeId;
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -25,6 +26,8 @@ use tungstenite::handshake::server::create_response_with_body;
 use crate::front::Hall;
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
+use crate::secure::{self, Entered, Handshakes};
+use crate::stream::Stream;
 use crate::{Shared, page};
 
 /// How many connections beyond those that may say hello may receive `full` at the same time. The edge drops the ones after that
@@ -41,22 +44,25 @@ struct Peer {
     is_private: bool,
 }
 
+/// What one address serves.
+pub(crate) struct Porch {
+    pub(crate) listener: TcpListener,
+    pub(crate) routes: Router,
+    /// Routes for operators on this machine who come without TLS, where there is TLS.
+    pub(crate) bare: Router,
+    /// Of the address for players, if it has TLS.
+    pub(crate) handshakes: Option<Arc<Handshakes>>,
+    /// It is for operators only.
+    pub(crate) is_private: bool,
+}
+
 /// Accepts clients until the front stops.
-pub(crate) async fn run(
-    listener: TcpListener,
-    hall: Arc<Hall>,
-    routes: Router,
-    is_private: bool,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Receiver<bool>) {
+    let Porch { listener, routes, bare, handshakes, is_private } = porch;
     let permits = Arc::new(Semaphore::new(hall.settings.http_max));
-    let health = Router::new()
-        .route("/healthz", get(ready))
-        .route("/readyz", get(ready))
-        .route("/startupz", get(started))
-        .route("/livez", get(async || "alive\n"))
-        .with_state(Arc::clone(&hall));
-    let router = routes.layer(middleware::from_fn_with_state(hall, admit)).merge(health);
+    let admitted = |routes: Router| routes.layer(middleware::from_fn_with_state(Arc::clone(&hall), admit));
+    let secure_routes = admitted(routes).merge(health(&hall));
+    let bare_routes = admitted(secure::bare(bare)).merge(health(&hall));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
     loop {
@@ -64,7 +70,7 @@ pub(crate) async fn run(
             accepted = accept(&listener, &permits) => accepted,
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        let (stream, address, permit) = match accepted {
+        let (socket, address, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Most likely the process is out of file descriptors: others must leave before anyone can come in.
@@ -74,19 +80,51 @@ pub(crate) async fn run(
             }
         };
         // Frames and replies are complete messages: Nagle's algorithm would only delay them.
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer { address, is_private })));
-        let serving = http.serve_connection(TokioIo::new(stream), service);
+        let _ = socket.set_nodelay(true);
+        let (secure_routes, bare_routes) = (secure_routes.clone(), bare_routes.clone());
+        let (http, handshakes) = (http.clone(), handshakes.clone());
+        let serving = async move {
+            let entered = match handshakes {
+                Some(handshakes) => handshakes.enter(socket).await,
+                None => Some(Entered::Secure(Stream::Plain(socket))),
+            };
+            let (stream, routes) = match entered {
+                Some(Entered::Secure(stream)) => (stream, secure_routes),
+                Some(Entered::Bare(stream)) => (stream, bare_routes),
+                None => return,
+            };
+            let service = TowerToHyperService::new(routes.layer(Extension(Peer { address, is_private })));
+            // The errors of a stranger's HTTP are of no interest here.
+            let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+        };
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
-            // The errors of a stranger's HTTP are of no interest here.
             tokio::select! {
-                _ = serving.with_upgrades() => {}
+                () = serving => {}
                 _ = stopped.wait_for(|stop| *stop) => {}
             }
             drop(permit);
         });
     }
+}
+
+/// Reads the certificate again when its files change, until the front stops.
+pub(crate) async fn watch_files(tls: Arc<ServerTls>, every: Duration, mut stopped: watch::Receiver<bool>) {
+    // Files tell nobody that they have changed.
+    while tokio::time::timeout(every, stopped.wait_for(|stop| *stop)).await.is_err() {
+        let tls = Arc::clone(&tls);
+        // A disk that hangs must keep nobody out. A look that panicked is a bug, and the next one may succeed.
+        let _ = tokio::task::spawn_blocking(move || tls.look()).await;
+    }
+}
+
+fn health(hall: &Arc<Hall>) -> Router {
+    Router::new()
+        .route("/healthz", get(ready))
+        .route("/readyz", get(ready))
+        .route("/startupz", get(started))
+        .route("/livez", get(async || "alive\n"))
+        .with_state(Arc::clone(hall))
 }
 
 async fn accept(
@@ -199,20 +237,20 @@ fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
     }
 }
 
-/// Takes the bare TCP stream over and hands it to an I/O thread.
+/// Takes the bare stream over and hands it to an I/O thread.
 async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade) {
     let Ok(upgraded) = upgrade.await else { return };
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the door serves bare TCP streams only");
+    let parts = upgraded.downcast::<TokioIo<Stream>>().expect("the door serves these streams only");
     let (id, open) = shared.enter();
     // The node says who has a place once it knows who it is.
     let max = shared.settings.limits.connections_max + shared.settings.greeting_max;
-    let stream = parts.io.into_inner().into_std().ok().filter(|_| open < max + TOLD_FULL_MAX);
-    let Some(stream) = stream else {
+    let line = parts.io.into_inner().into_line().ok().filter(|_| open < max + TOLD_FULL_MAX);
+    let Some(line) = line else {
         shared.indicators.closed(Reason::Full.code());
         shared.leave(shared.thread_of(id));
         return;
     };
     let refused = (open >= max).then_some(Reason::Full);
-    let arrival = Arrival { id, stream, early: parts.read_buf.into(), refused };
+    let arrival = Arrival { id, line, early: parts.read_buf.into(), refused };
     shared.threads[shared.thread_of(id)].mailbox.post(|mail| mail.arrivals.push(arrival));
 }

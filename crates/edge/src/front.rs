@@ -12,13 +12,18 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+use axum::Router;
+use gundo_tls::ServerTls;
 use gundo_types::NodeId;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::door::Porch;
 use crate::page::Page;
+use crate::secure::Handshakes;
 use crate::{EdgeFault, Shared, door};
 pub use access::{Access, BadNetwork, Caller, Network};
 
@@ -30,16 +35,30 @@ pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 pub struct FrontSettings {
     /// What browsers get.
     pub page: Arc<Page>,
-    /// HTTP connections (before an upgrade) at one time (default 4,096). Beyond: new ones wait to be accepted.
+    /// HTTP connections (before an upgrade, TLS handshakes too) at one time (default 4,096). Beyond: new ones wait to be accepted.
     pub http_max: usize,
     /// Who may come in (default: pages of the world itself and of this machine, and what is no page).
     pub access: Access,
+    /// The certificate for players; `None` (default): they come without TLS. Operators' own address never has TLS.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Time between two looks at the certificate's files, ms (default 5,000).
+    pub tls_look_ms: u64,
+    /// How long a client may take for its TLS handshake, ms (default 10,000). Beyond: closed. How many may be in theirs at one time is
+    /// `http_max`.
+    pub handshake_ms: u64,
 }
 
 impl FrontSettings {
     /// The defaults, with the game's `page`.
     pub fn new(page: Arc<Page>) -> Self {
-        Self { page, http_max: 4_096, access: Access::default() }
+        Self {
+            page,
+            http_max: 4_096,
+            access: Access::default(),
+            tls: None,
+            tls_look_ms: 5_000,
+            handshake_ms: 10_000,
+        }
     }
 }
 
@@ -100,26 +119,29 @@ impl Front {
         private: Option<Bound>,
         settings: FrontSettings,
         metrics: Metrics,
-        routes: axum::Router,
+        routes: Router,
     ) -> Self {
         let hall =
             Arc::new(Hall { settings, metrics, doors: Arc::default(), started: AtomicBool::new(false) });
         let (stop, stopped) = watch::channel(false);
         let operators = door::operators(&hall, routes);
-        let (open, shut) = match private {
-            Some(private) => (door::players(&hall), Some((private, operators))),
-            None => (door::players(&hall).merge(operators), None),
+        let (open, bare, shut) = match private {
+            Some(private) => (door::players(&hall), Router::new(), Some((private, operators))),
+            None => (door::players(&hall).merge(operators.clone()), operators, None),
         };
-        let mut accepting =
-            vec![tokio::spawn(door::run(bound.listener, Arc::clone(&hall), open, false, stopped.clone()))];
-        if let Some((private, operators)) = shut {
-            accepting.push(tokio::spawn(door::run(
-                private.listener,
-                Arc::clone(&hall),
-                operators,
-                true,
-                stopped,
-            )));
+        let tls = hall.settings.tls.clone();
+        let patience = Duration::from_millis(hall.settings.handshake_ms);
+        let handshakes = tls.clone().map(|tls| Arc::new(Handshakes::new(tls, patience)));
+        let open = Porch { listener: bound.listener, routes: open, bare, handshakes, is_private: false };
+        let mut accepting = vec![tokio::spawn(door::run(open, Arc::clone(&hall), stopped.clone()))];
+        if let Some(tls) = tls {
+            let every = Duration::from_millis(hall.settings.tls_look_ms);
+            accepting.push(tokio::spawn(door::watch_files(tls, every, stopped.clone())));
+        }
+        if let Some((private, routes)) = shut {
+            let (listener, bare) = (private.listener, Router::new());
+            let shut = Porch { listener, routes, bare, handshakes: None, is_private: true };
+            accepting.push(tokio::spawn(door::run(shut, Arc::clone(&hall), stopped)));
         }
         Self { hall, stop, accepting: Mutex::new(accepting) }
     }

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use gundo_kernel::Input;
 use gundo_types::ConnId;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 
 use crate::Shared;
 use crate::conn::Conn;
 use crate::indicators::add;
+use crate::line::Scratch;
 use crate::link::{Delivery, Urgency};
 use crate::mailbox::{Arrival, Mail, Mailbox};
 use crate::out::Page;
@@ -93,7 +93,7 @@ pub(crate) struct Thread {
     ready: Vec<ConnId>,
     /// Connections that are not read for a while, and the earliest time at which one is, µs since the edge's start.
     paused: (Vec<ConnId>, u64),
-    scratch: Vec<u8>,
+    scratch: Scratch,
     page: Page,
     sweep_every: Duration,
     next_sweep: Instant,
@@ -121,7 +121,7 @@ impl Thread {
             conns: HashMap::new(),
             ready: Vec::new(),
             paused: (Vec::new(), u64::MAX),
-            scratch: vec![0; SCRATCH],
+            scratch: Scratch::new(SCRATCH),
             page: Page::new(SCRATCH),
             sweep_every: Duration::from_millis((shortest / 4).clamp(5, 250)),
             next_sweep: Instant::now(),
@@ -255,16 +255,14 @@ impl Thread {
         }
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        let mut stream = TcpStream::from_std(arrival.stream);
-        let both = Interest::READABLE | Interest::WRITABLE;
+    fn arrive(&mut self, mut arrival: Arrival) {
         let token = Token(arrival.id.0 as usize);
-        if let Err(error) = self.poll.registry().register(&mut stream, token, both) {
+        if let Err(error) = arrival.line.register(self.poll.registry(), token) {
             tracing::warn!(%error, "cannot register another connection; it is dropped");
             self.desk.shared.leave(self.index);
             return;
         }
-        let mut conn = Box::new(Conn::new(arrival.id, stream, arrival.early, &self.desk));
+        let mut conn = Box::new(Conn::new(arrival.id, arrival.line, arrival.early, &self.desk));
         add(&self.desk.shared.indicators.tally.accepted, 1);
         // Its upgrade may have begun before the edge stopped.
         if let Some(reason) = arrival.refused.or(self.closed) {

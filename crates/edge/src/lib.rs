@@ -7,7 +7,7 @@
 //! rebuild from a new connection.
 //!
 //! Start with [`Front::bind`], then [`Edge::start`]. The edge needs a [`NodeLink`] to its node; the node passes messages to
-//! clients as a batch of [`Delivery`]. Inside, `front` knows the edges, and `door` is HTTP on tokio up to the upgrade. From there
+//! clients as a batch of [`Delivery`]. Inside, `front` knows the edges, and `door` is HTTP on tokio up to the upgrade, `secure` what TLS is there. From there
 //! on an I/O thread (`io`) owns the socket; other threads reach it through its `mailbox`. `conn` is one client, `out` its
 //! send queue.
 
@@ -17,11 +17,14 @@ mod door;
 mod front;
 mod indicators;
 mod io;
+mod line;
 mod link;
 mod mailbox;
 mod out;
 mod page;
 mod reason;
+mod secure;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,11 +32,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use gundo_tls::FileFault;
 use gundo_types::{ConnId, Limits, NodeId};
 
 use crate::front::Doors;
 use crate::mailbox::{Mail, Mailbox};
 pub use front::{Access, BadNetwork, Bound, Caller, Front, FrontSettings, Metrics, Network};
+pub use gundo_tls::{KeyFiles, ServerTls};
 pub use link::{Delivery, NodeLink, Urgency};
 
 pub use metrics::Recorder;
@@ -104,6 +109,9 @@ pub enum EdgeFault {
         #[source]
         source: std::io::Error,
     },
+    /// The certificate is not usable.
+    #[error(transparent)]
+    Certificate(#[from] FileFault),
     /// The system provides no more threads, or no way to poll sockets.
     #[error("cannot start an I/O thread")]
     System(#[source] std::io::Error),

@@ -7,13 +7,14 @@ use std::time::Duration;
 use gundo_types::ConnId;
 use mio::Waker;
 
+use crate::line::Line;
 use crate::link::Delivery;
 use crate::reason::Reason;
 
 /// A connection that has been upgraded.
 pub(crate) struct Arrival {
     pub(crate) id: ConnId,
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) line: Line,
     /// Bytes that the client sent right behind its upgrade.
     pub(crate) early: Vec<u8>,
     /// The reason it cannot stay; the thread only sends it that.

@@ -4,6 +4,8 @@
 mod front;
 #[path = "edge/limits.rs"]
 mod limits;
+#[path = "edge/secure.rs"]
+mod secure;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use gundo_tls::FileFault;
 use gundo_types::NodeId;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -49,7 +50,7 @@ pub fn make_authority(directory: &Path) -> Result<bool, CertFault> {
         (_, has_key) => {
             let (path, other) = if has_key { (key, certificate) } else { (certificate, key) };
             let why = format!("{} is missing beside it: put it back, or remove both", other.display());
-            return Err(CertFault::Unusable { path, why });
+            return Err(FileFault::Unusable { path, why }.into());
         }
     }
     let keys = KeyPair::generate()?;
@@ -70,9 +71,9 @@ pub fn make_authority(directory: &Path) -> Result<bool, CertFault> {
 /// The authority's files cannot be read, or the node's not written.
 pub fn make_node(directory: &Path, node: NodeId, days: u32) -> Result<TlsFiles, CertFault> {
     let path = directory.join("authority-key.pem");
-    let text = fs::read_to_string(&path).map_err(|source| CertFault::Read { path: path.clone(), source })?;
+    let text = fs::read_to_string(&path).map_err(|source| FileFault::Read { path: path.clone(), source })?;
     let key = KeyPair::from_pem(&text)
-        .map_err(|error| CertFault::Unusable { path, why: format!("no private key: {error}") })?;
+        .map_err(|error| FileFault::Unusable { path, why: format!("no private key: {error}") })?;
     let authority = Issuer::new(authority(), key);
     let keys = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![name_of(node)])?;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use gundo_tls::FileFault;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::{AlertDescription, CertificateError};
 
@@ -32,14 +33,9 @@ pub enum FabricFault {
 /// Why certificates are not usable, or cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CertFault {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A file cannot be read, or has something else in it.
+    #[error(transparent)]
+    File(#[from] FileFault),
     /// A file cannot be written.
     #[error("cannot write {path}: {source}", path = path.display())]
     Write {
@@ -47,14 +43,6 @@ pub enum CertFault {
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// A file has something else in it.
-    #[error("{path} is not usable: {why}", path = path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what to do.
-        why: String,
     },
     /// A certificate cannot be made.
     #[error("cannot make a certificate: {0}")]

@@ -3,28 +3,21 @@
 //! Every node has a certificate that the world's own authority has signed, for the name `node-7.gundo`. Both sides check it, by that
 //! name, so a node's certificate lets nobody be another node. Addresses do not matter. TLS 1.3 only.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use gundo_tls::{FileFault, Look, WARN_BEFORE, Watched, certificates, private_key, provider};
 use gundo_types::NodeId;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 use crate::fault::{CertFault, words_of};
-
-/// A certificate that ends within this time is complained about.
-const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3_600);
-/// Bytes of a file with certificates or a key.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The files that a node needs: PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,58 +44,43 @@ fn server_name(node: NodeId) -> ServerName<'static> {
 struct Loaded {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
-    stamps: Stamps,
 }
-
-/// How the files looked: their numbers, sizes and times of change.
-type Stamps = [Option<(u64, u64, SystemTime)>; 3];
 
 /// The certificates of a node, as of now.
 pub(crate) struct Tls {
     node: NodeId,
-    files: TlsFiles,
-    loaded: RwLock<Loaded>,
+    loaded: Watched<Loaded>,
 }
 
 impl Tls {
     /// Reads the files, and checks that this node's peers would take them.
     pub(crate) fn load(node: NodeId, files: TlsFiles) -> Result<Self, CertFault> {
-        let loaded = RwLock::new(load(node, &files)?);
-        Ok(Self { node, files, loaded })
+        let all = vec![files.authority.clone(), files.certificate.clone(), files.key.clone()];
+        Ok(Self { node, loaded: Watched::load(all, move || load(node, &files))? })
     }
 
     /// For the next connection that this node dials, and the name that the peer must have.
     pub(crate) fn client(&self, peer: NodeId) -> (Arc<ClientConfig>, ServerName<'static>) {
-        (self.now().client, server_name(peer))
+        (self.loaded.now().client, server_name(peer))
     }
 
     /// For the next connection that this node accepts.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        self.now().server
+        self.loaded.now().server
     }
 
     /// Reads the files again if they have changed. Files that are not usable change nothing.
     pub(crate) fn look(&self) {
-        let found = stamps(&self.files);
-        if found == self.now().stamps {
-            return;
-        }
         let node = self.node.0;
-        match load(self.node, &self.files) {
-            Ok(loaded) => {
-                *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        match self.loaded.look() {
+            Look::Same => {}
+            Look::Changed => {
                 tracing::info!(node, "the certificates have changed: new connections use the new ones");
             }
-            Err(error) => {
-                // Say it once: these files are looked at again when they have changed again.
-                self.loaded.write().unwrap_or_else(PoisonError::into_inner).stamps = found;
+            Look::Unusable(error) => {
                 tracing::warn!(node, %error, "the certificates have changed and are not usable: the earlier ones stay in use");
             }
         }
-    }
-
-    fn now(&self) -> Loaded {
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -112,23 +90,14 @@ pub(crate) fn is_of(certificate: &CertificateDer<'_>, node: NodeId) -> bool {
         .is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(&server_name(node)).is_ok())
 }
 
-fn stamps(files: &TlsFiles) -> Stamps {
-    [&files.authority, &files.certificate, &files.key].map(|path| {
-        let found = fs::metadata(path).ok()?;
-        Some((found.ino(), found.len(), found.modified().ok()?))
-    })
-}
-
-fn load(node: NodeId, files: &TlsFiles) -> Result<Loaded, CertFault> {
-    // Before the contents: a file that changes meanwhile is read again.
-    let stamps = stamps(files);
-    let unusable = |path: &Path, why: String| CertFault::Unusable { path: path.to_owned(), why };
+fn load(node: NodeId, files: &TlsFiles) -> Result<Loaded, FileFault> {
+    let unusable = |path: &Path, why: String| FileFault::Unusable { path: path.to_owned(), why };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&files.authority)? {
         roots.add(certificate).map_err(|error| unusable(&files.authority, words_of(&error)))?;
     }
     let (roots, own) = (Arc::new(roots), certificates(&files.certificate)?);
-    let provider = Arc::new(ring::default_provider());
+    let provider = provider();
     let verify = verifier(&roots, &provider).map_err(|why| unusable(&files.authority, why))?;
     let verdict = |at: UnixTime| verify.verify_server_cert(&own[0], &own[1..], &server_name(node), &[], at);
     verdict(UnixTime::now()).map_err(|error| unusable(&files.certificate, own_words(node, &error)))?;
@@ -136,8 +105,7 @@ fn load(node: NodeId, files: &TlsFiles) -> Result<Loaded, CertFault> {
         let file = files.certificate.display();
         tracing::warn!(node = node.0, %file, "the node's certificate ends within 14 days: make a new one");
     }
-    let key = PrivateKeyDer::from_pem_slice(&contents(&files.key)?)
-        .map_err(|error| unusable(&files.key, format!("no private key: {error}")))?;
+    let key = private_key(&files.key)?;
     let not_its = |error: Error| unusable(&files.key, format!("not the key of the certificate: {error}"));
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
         .build()
@@ -160,7 +128,7 @@ fn load(node: NodeId, files: &TlsFiles) -> Result<Loaded, CertFault> {
     // A certificate is checked with each connection: none is resumed.
     server.send_tls13_tickets = 0;
     client.resumption = tokio_rustls::rustls::client::Resumption::disabled();
-    Ok(Loaded { client: Arc::new(client), server: Arc::new(server), stamps })
+    Ok(Loaded { client: Arc::new(client), server: Arc::new(server) })
 }
 
 fn verifier(
@@ -180,22 +148,4 @@ fn own_words(node: NodeId, error: &Error) -> String {
 fn soon() -> UnixTime {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime::since_unix_epoch(now + WARN_BEFORE)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertFault> {
-    let unusable = |why| CertFault::Unusable { path: path.to_owned(), why };
-    let all: Vec<_> = CertificateDer::pem_slice_iter(&contents(path)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(format!("no certificate: {error}")))?;
-    if all.is_empty() { Err(unusable("there is no certificate in it".to_owned())) } else { Ok(all) }
-}
-
-fn contents(path: &Path) -> Result<Vec<u8>, CertFault> {
-    use std::io::Read;
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|source| CertFault::Read { path: path.to_owned(), source })
 }

@@ -57,7 +57,7 @@ fn what_is_made_is_private_and_not_made_twice() {
     let error = certs::make_authority(world.path()).expect_err("half of it");
     assert!(error.to_string().contains("authority.pem is missing"), "{error}");
     let nowhere = certs::make_node(&world.path().join("nowhere"), NodeId(1), 30).expect_err("no authority");
-    assert!(matches!(nowhere, CertFault::Read { .. }), "{nowhere}");
+    assert!(matches!(nowhere, CertFault::File(gundo_tls::FileFault::Read { .. })), "{nowhere}");
 }
 
 #[test]

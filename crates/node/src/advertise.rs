@@ -89,6 +89,11 @@ impl FromStr for Advertise {
 }
 
 impl Advertise {
+    /// Whether it names addresses without TLS.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.address.scheme == "ws"
+    }
+
     /// What clients are told of `node`.
     pub(crate) fn of(&self, node: NodeId) -> EdgeAddress {
         let fill = |text: &str| text.replace(NODE, &node.0.to_string());

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gundo_edge::{Bound, EdgeFault, Front, FrontSettings, Page};
+use gundo_edge::{Bound, EdgeFault, Front, FrontSettings, Page, ServerTls};
 use tokio::runtime::Runtime;
 
 use crate::admin;
@@ -20,13 +20,21 @@ pub(crate) struct Entrance {
     open: Bound,
     /// For operators only.
     private: Option<Bound>,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Entrance {
     pub(crate) fn bind(settings: &SoloSettings, runtime: &Runtime) -> Result<Self, EdgeFault> {
         let _inside = runtime.enter();
+        let tls = settings.tls.clone().map(ServerTls::load).transpose()?.map(Arc::new);
+        if tls.is_some() && settings.advertise.is_bare() {
+            tracing::warn!(
+                advertise = %settings.advertise,
+                "clients that come by TLS will not go to an address without it: advertise wss://"
+            );
+        }
         let private = settings.admin_listen.map(Front::bind).transpose()?;
-        Ok(Self { open: Front::bind(settings.listen)?, private })
+        Ok(Self { open: Front::bind(settings.listen)?, private, tls })
     }
 
     /// Where people come in.
@@ -44,7 +52,8 @@ impl Entrance {
         control: Control,
     ) -> Front {
         let _inside = runtime.enter();
-        let front = FrontSettings { access: settings.access.clone(), ..FrontSettings::new(page) };
+        let front =
+            FrontSettings { access: settings.access.clone(), tls: self.tls, ..FrontSettings::new(page) };
         let metrics = Box::new(move || recorders.render());
         Front::start(
             self.open,

@@ -44,6 +44,6 @@ pub use advertise::{Advertise, BadAdvertise};
 pub use base::{Colleagues, Deed, Links, MakeCoordinator, Place};
 pub use blame::parse_entity;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
-pub use gundo_edge::{Access, BadNetwork, Network, Page};
+pub use gundo_edge::{Access, BadNetwork, KeyFiles, Network, Page};
 pub use nodes::{After, LocalNodes, Stopper, WorldFault, settle_world_id};
 pub use settings::{SoloSettings, WorldInfo};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gundo_edge::{Access, Page};
+use gundo_edge::{Access, KeyFiles, Page};
 use gundo_kernel::WorldSettings;
 
 use crate::advertise::Advertise;
@@ -24,6 +24,8 @@ pub struct SoloSettings {
     pub admin_listen: Option<SocketAddr>,
     /// Who may come in.
     pub access: Access,
+    /// The certificate for players; `None` (default): they come without TLS.
+    pub tls: Option<KeyFiles>,
     /// Seed of a new world; `None`: random. An existing world keeps its own, and refuses to start with another.
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
@@ -57,6 +59,7 @@ impl Default for SoloSettings {
             advertise: Advertise::default(),
             admin_listen: None,
             access: Access::default(),
+            tls: None,
             seed: None,
             io_threads: cores.min(8),
             admin_token: None,

@@ -14,6 +14,8 @@ mod server;
 mod slow;
 #[path = "process/storage.rs"]
 mod storage;
+#[path = "process/tls.rs"]
+mod tls;
 
 use server::Server;
 

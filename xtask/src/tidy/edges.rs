@@ -18,6 +18,8 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("gundo-names", &[], &[]),
     // Starts servers of other people.
     ("gundo-engines", &[], &[]),
+    // Certificates and cryptography; nothing of ours.
+    ("gundo-tls", &[], &[]),
     ("gundo-wire", &["gundo-types"], &[]),
     // Macros write code; they use none of ours.
     ("gundo-macros", &[], &[]),
@@ -29,7 +31,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ),
     // The seam between a driver and what carries its messages, and the suite of both fabrics.
     ("gundo-fabric", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
-    ("gundo-fabric-grpc", &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-fabric"], &[]),
+    ("gundo-fabric-grpc", &["gundo-types", "gundo-tls", "gundo-wire", "gundo-kernel", "gundo-fabric"], &[]),
     ("gundo-journal", &["gundo-types", "gundo-wire"], &[]),
     // Its tests run the suite on the rows of a journal in memory.
     ("gundo-coordinator", &["gundo-types", "gundo-wire", "gundo-kernel"], &["gundo-journal"]),
@@ -38,7 +40,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("gundo-journal-sqlite", &["gundo-types", "gundo-wire", "gundo-journal"], &[]),
     // Its tests start a server.
     ("gundo-journal-postgres", &["gundo-types", "gundo-wire", "gundo-journal"], &["gundo-engines"]),
-    ("gundo-edge", &["gundo-types", "gundo-wire", "gundo-kernel"], &[]),
+    ("gundo-edge", &["gundo-types", "gundo-tls", "gundo-wire", "gundo-kernel"], &[]),
     (
         "gundo-node",
         &[
@@ -55,8 +57,8 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ),
     // Plays server to clients and client to servers, by the page alone: it knows the messages and nothing else of ours.
     ("gundo-conformance", &["gundo-types", "gundo-wire"], &[]),
-    ("gundo-client", &["gundo-types", "gundo-wire"], &["gundo-conformance"]),
-    ("gundo-bots", &["gundo-types", "gundo-wire", "gundo-client"], &[]),
+    ("gundo-client", &["gundo-types", "gundo-tls", "gundo-wire"], &["gundo-conformance"]),
+    ("gundo-bots", &["gundo-types", "gundo-tls", "gundo-wire", "gundo-client"], &[]),
     // Shared by every harness that drives kernels in one thread.
     ("gundo-rig", &["gundo-types", "gundo-wire", "gundo-kernel", "gundo-journal"], &[]),
     // Whole clusters without I/O: kernels, the rules of journal and coordinator, clients and players' minds.
@@ -79,6 +81,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
         "gundo-cli",
         &[
             "gundo-types",
+            "gundo-tls",
             "gundo-wire",
             "gundo-kernel",
             "gundo-journal",

@@ -61,7 +61,7 @@ pub(crate) fn run(
         "{game}: node {} of world {}, other nodes reach it at {fabric}\n{game}: open {}; Ctrl-C hands everything over and stops",
         cluster.node,
         node.info().seed,
-        serve::url(node.address()),
+        serve::url(node.address(), &config),
     ));
     match node.wait()? {
         After::Over => {

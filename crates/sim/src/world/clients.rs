@@ -38,7 +38,9 @@ impl World {
     /// A client begins at `node`, and tries as many nodes as `edges` says.
     pub(super) fn open_client_at(&mut self, person: usize, node: u16, edges: u16) {
         let edges = (0..edges).map(|i| (node - 1 + i) % self.plan.nodes + 1);
-        let edges = edges.map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into() }).collect();
+        let edges = edges
+            .map(|n| Address { host: format!("n{n}"), port: 1, path: "/ws".into(), tls: false })
+            .collect();
         let who = &mut self.people[person];
         let mut settings = SessionSettings::new(edges, who.name.clone());
         settings.nonce = Some(who.nonce);

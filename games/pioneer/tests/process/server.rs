@@ -24,7 +24,20 @@ impl Server {
 
     /// With more flags, and its log in `log`.
     pub(crate) fn start_with(data: &Path, port: u16, nodes: u16, more: &[&str], log: Stdio) -> Self {
+        Self::start_in(data, port, nodes, more, &[], log)
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_in(
+        data: &Path,
+        port: u16,
+        nodes: u16,
+        more: &[&str],
+        environment: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+            .envs(environment.iter().copied())
             .args(["--nodes", &nodes.to_string(), "--listen", &port.to_string(), "--data"])
             .arg(data)
             .args(more)
@@ -34,7 +47,7 @@ impl Server {
             .expect("the program starts");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
-        while !line.contains("open http://") {
+        while !line.contains("open http") {
             line.clear();
             if out.read_line(&mut line).expect("it talks") == 0 {
                 let mut why = String::new();
@@ -42,7 +55,7 @@ impl Server {
                 panic!("it ended before it was open: {why}");
             }
         }
-        let port = line.split("http://127.0.0.1:").nth(1).and_then(|s| s.split([' ', ';', ')']).next());
+        let port = line.split("://127.0.0.1:").nth(1).and_then(|s| s.split([' ', ';', ')']).next());
         let port = port.and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"));
         Self { child, out: Some(out), port, data: data.to_owned() }
     }

@@ -39,7 +39,7 @@ impl Cluster {
     }
 
     fn start(&mut self, name: &str, node: u16, (token, place): (Bytes, Bytes), nonce: [u8; 16]) -> usize {
-        let address = Address { host: format!("n{node}"), port: 1, path: "/ws".into() };
+        let address = Address { host: format!("n{node}"), port: 1, path: "/ws".into(), tls: false };
         let mut settings = SessionSettings::new(vec![address], name);
         (settings.token, settings.nonce, settings.place) = (token, Some(nonce), place);
         settings.seed = self.clients.len() as u64;
