@@ -292,7 +292,7 @@ pub(crate) enum JournalCommand {
     /// Check that every stream is complete; works beside a running server
     Verify {
         #[command(flatten)]
-        data: DataArgs,
+        journal: JournalArgs,
     },
     /// Go on without a log that is lost for good: what was saved last is lost too
     AcceptLoss {
@@ -302,7 +302,7 @@ pub(crate) enum JournalCommand {
     /// Begin a new generation, after the journal was put back to an earlier state by hand (`restore` does it by itself); the server is stopped
     NewGeneration {
         #[command(flatten)]
-        data: DataArgs,
+        journal: JournalArgs,
     },
     /// Show what happened to one entity
     Stream {
@@ -313,8 +313,18 @@ pub(crate) enum JournalCommand {
         #[arg(value_name = "ID", value_parser = id)]
         id: u64,
         #[command(flatten)]
-        data: DataArgs,
+        journal: JournalArgs,
     },
+}
+
+/// Which journal.
+#[derive(Debug, Args)]
+pub(crate) struct JournalArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Configuration of a server or node, whose journal it is instead: in PostgreSQL if it has a section [cluster]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

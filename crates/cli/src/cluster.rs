@@ -4,6 +4,8 @@
 mod colleagues;
 pub(crate) mod config;
 #[cfg(feature = "cluster")]
+mod database;
+#[cfg(feature = "cluster")]
 mod links;
 #[cfg(feature = "cluster")]
 mod node;
@@ -11,4 +13,4 @@ mod node;
 mod up;
 
 #[cfg(feature = "cluster")]
-pub(crate) use {node::run, up::run as cluster};
+pub(crate) use {database::settings as database, node::run, up::run as cluster};

@@ -1,10 +1,9 @@
 //! Tools that inspect a journal, also beside a running server.
 
-use std::path::Path;
-use std::time::UNIX_EPOCH;
+mod place;
 
-use gundo_journal::Journal;
-use gundo_journal_sqlite::{Reader, Settings};
+use std::path::Path;
+
 use gundo_kernel::WorldSettings;
 use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
@@ -14,6 +13,7 @@ use gundo_wire::journal::{Cause, EventRecord, EventType, Session};
 
 use crate::app::{Failure, say};
 use crate::cli::JournalCommand;
+use place::{Place, Reading};
 
 /// Events read at a time.
 const PAGE: usize = 1_000;
@@ -21,10 +21,10 @@ const PAGE: usize = 1_000;
 /// Executes `command`. `Ok(false)`: something is wrong with the journal.
 pub(crate) fn run(command: &JournalCommand, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
     match command {
-        JournalCommand::NewGeneration { data } => new_generation(&data.data),
-        JournalCommand::Verify { data } => verify(&data.data),
+        JournalCommand::NewGeneration { journal } => new_generation(&Place::of(journal)?),
+        JournalCommand::Verify { journal } => verify(&Place::of(journal)?),
         JournalCommand::AcceptLoss { data } => accept_loss(&data.data),
-        JournalCommand::Stream { kind, id, data } => stream(kind, *id, &data.data, rules),
+        JournalCommand::Stream { kind, id, journal } => stream(kind, *id, &Place::of(journal)?, rules),
     }
 }
 
@@ -60,18 +60,14 @@ fn accept_loss(data: &Path) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn new_generation(data: &Path) -> Result<bool, Failure> {
-    // Opening would make a journal where there is none.
-    let before = Reader::open(data)?.generation()?;
-    let journal = gundo_journal_sqlite::open(data, Settings::default())?;
-    let now_ms = UNIX_EPOCH.elapsed().map_or(0, |passed| passed.as_millis() as u64);
-    let begun = journal.begin_generation(now_ms)?;
+fn new_generation(place: &Place) -> Result<bool, Failure> {
+    let (before, begun) = place.begin_generation()?;
     say(&format!("generation {begun} has begun; the one before was {before}"));
     Ok(true)
 }
 
-fn verify(data: &Path) -> Result<bool, Failure> {
-    let report = gundo_journal_sqlite::verify(data)?;
+fn verify(place: &Place) -> Result<bool, Failure> {
+    let report = place.verify()?;
     say(&format!(
         "{} streams, {} events, {} snapshots, {} names",
         report.streams, report.events, report.snapshots, report.names
@@ -87,9 +83,9 @@ fn verify(data: &Path) -> Result<bool, Failure> {
     Ok(report.is_sound())
 }
 
-fn stream(kind: &str, id: u64, data: &Path, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
-    let reader = Reader::open(data)?;
-    let rules = rules(&world(&reader)?);
+fn stream(kind: &str, id: u64, place: &Place, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
+    let mut reader = place.read()?;
+    let rules = rules(&world(&mut reader)?);
     let found = reader.meta("game")?.unwrap_or_default();
     if found != rules.name() {
         return Err(format!("this journal is of the game {found:?}, not of {:?}", rules.name()).into());
@@ -116,15 +112,13 @@ fn stream(kind: &str, id: u64, data: &Path, rules: &dyn Fn(&WorldInfo) -> Rules)
         }
     }
     match shown {
-        0 => {
-            Err(format!("there is no {} with id {id:#x} in {}", name_of(&rules, kind), data.display()).into())
-        }
+        0 => Err(format!("there is no {} with id {id:#x} in this journal", name_of(&rules, kind)).into()),
         _ => Ok(true),
     }
 }
 
-fn world(reader: &Reader) -> Result<WorldInfo, Failure> {
-    let number = |key: &str| -> Result<u64, Failure> {
+fn world(reader: &mut Reading) -> Result<WorldInfo, Failure> {
+    let mut number = |key: &str| -> Result<u64, Failure> {
         let text =
             reader.meta(key)?.ok_or("this journal belongs to no world yet: start the server on it first")?;
         Ok(text.parse()?)

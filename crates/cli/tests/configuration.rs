@@ -114,6 +114,9 @@ password_file = "p"
 [cluster.postgres]
 server = "host=a user=b"
 password_file = "p"
+ca = "ca"
+certificate = "c"
+key = "k"
 schema = "s"
 writers = 1
 readers = 1
@@ -132,7 +135,7 @@ fn the_keys_of_a_cluster_are_on_its_page() {
     let written = Table::try_from(config.cluster.expect("it is there")).expect("plain");
     let mut keys = BTreeMap::new();
     flatten("", &written, &mut keys);
-    assert_eq!(keys.len(), 23, "a new key belongs into the text above");
+    assert_eq!(keys.len(), 26, "a new key belongs into the text above");
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster.md"));
     let (_, table) = page.split_once("### Keys of `[cluster]`").expect("the table is there");
     for key in keys.keys() {
@@ -145,14 +148,21 @@ fn every_alarm_is_about_a_metric_that_there_is() {
     let top = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let page = std::fs::read_to_string(top.join("docs/operations.md")).expect("the page is there");
     let (_, rest) = page.split_once("<!-- alarms begin -->").expect("the table has a begin");
-    let (table, _) = rest.split_once("<!-- alarms end -->").expect("the table has an end");
+    let (table, rest) = rest.split_once("<!-- alarms end -->").expect("the table has an end");
+    let (_, rest) = rest.split_once("## What the drivers count").expect("the second table is there");
+    let (drivers, _) = rest.split_once("\n## ").expect("it has an end");
     let mut sources = String::new();
-    for folder in ["crates/node/src", "crates/edge/src"] {
-        read_all(&top.join(folder), &mut sources);
+    for folder in
+        ["node", "edge", "journal", "journal-sqlite", "journal-postgres", "fabric-grpc", "coordinator-etcd"]
+    {
+        read_all(&top.join("crates").join(folder).join("src"), &mut sources);
     }
-    let named: Vec<_> = table.split('`').filter(|word| word.starts_with("gundo_")).collect();
+    let words = table.split('`').chain(drivers.split('`'));
+    let named: Vec<_> =
+        words.filter_map(|word| word.strip_prefix("gundo_")?.split(['{', '(']).next()).collect();
     assert!(named.len() > 10);
     for metric in named {
+        let metric = format!("gundo_{metric}");
         assert!(sources.contains(&format!("\"{metric}\"")), "no metric {metric}");
     }
 }

@@ -8,6 +8,7 @@ use gundo_coordinator::{ANSWER_MS, CallError, RowAnswer, RowRequest, Rows, Store
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::counters::Counters;
 use crate::fault::Fault;
 use crate::store::Store;
 use crate::views::Views;
@@ -22,6 +23,7 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) rows: Arc<dyn Rows>,
     pub(crate) views: Views,
+    pub(crate) counters: Counters,
     /// Calls that wait for a row now.
     #[cfg(test)]
     pub(crate) at_rows: std::sync::atomic::AtomicUsize,
@@ -33,6 +35,7 @@ impl Core {
             store,
             rows,
             views,
+            counters: Counters::new(),
             #[cfg(test)]
             at_rows: Default::default(),
         }
@@ -77,6 +80,7 @@ impl Core {
         if let Some(view) = made {
             self.views.reach(view, at(REPLY_MS)).await;
         }
+        self.counters.on_call(&result);
         result
     }
 

@@ -12,6 +12,7 @@
 
 mod calls;
 mod chance;
+mod counters;
 mod endpoints;
 mod expiry;
 mod fault;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use gundo_coordinator::operation::{Drain, Join, Look, Operation, Remove, Renew};
 use gundo_coordinator::{CallError, Candidate, Coordinator, Reply, Rows, ViewSink, Watch};
 use gundo_kernel::{Member, View};
-use gundo_types::Epoch;
+use gundo_types::{Epoch, Figure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -153,7 +154,7 @@ impl EtcdCoordinator {
         let store = Store::new(&settings);
         let (this, from) = Self::start(settings, store, rows)?;
         let core = Arc::clone(&this.0.core);
-        this.spawn(async move { watching::run(&core.store, &core.views, from).await });
+        this.spawn(async move { watching::run(&core.store, &core.views, &core.counters, from).await });
         this.spawn(expiry::run(Arc::clone(&this.0.core), lease_ms));
         Ok(this)
     }
@@ -262,6 +263,10 @@ impl Coordinator for EtcdCoordinator {
 
     fn watch(&self, sink: ViewSink) -> Watch {
         self.0.core.views.watch(sink)
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.0.core.counters.figures()
     }
 }
 

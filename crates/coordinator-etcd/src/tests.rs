@@ -109,7 +109,7 @@ impl World {
         let (mut coordinator, from) = started.expect("etcd is there");
         Arc::get_mut(&mut coordinator.0).expect("nobody has it yet").lease_ms = LEASE_MS;
         let core = Arc::clone(&coordinator.0.core);
-        coordinator.spawn(async move { watching::run(&core.store, &core.views, from).await });
+        coordinator.spawn(async move { watching::run(&core.store, &core.views, &core.counters, from).await });
         let client = coordinator.0.runtime.as_ref().expect("it runs");
         let client = client.block_on(Client::connect(engine.0.endpoints(), None)).expect("etcd is there");
         Self { coordinator, rows, clock, client, _engine: engine }
@@ -245,7 +245,7 @@ fn a_watch_from_a_compacted_revision_reads_the_present_view() {
     let views = world.wait(async { Views::start(View::default()) });
     let (tx, seen) = channel();
     let _watch = views.watch(Box::new(move |view| tx.send(view.epoch).expect("the test waits")));
-    world.coordinator.spawn(async move { watching::run(&core.store, &views, 1).await });
+    world.coordinator.spawn(async move { watching::run(&core.store, &views, &core.counters, 1).await });
     let next = || seen.recv_timeout(Duration::from_secs(60)).expect("the watch goes on");
     assert_eq!([next(), next()], [Epoch(0), Epoch(4)]);
     let (tx, joined) = channel();

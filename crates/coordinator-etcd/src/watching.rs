@@ -6,6 +6,7 @@
 //! A connection may die without a word. So the watch asks for progress every [`ASK_MS`], and after [`SILENT_MS`] without any answer
 //! begins again.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use gundo_kernel::View;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::chance::jittered;
+use crate::counters::Counters;
 use crate::fault::Fault;
 use crate::store::Store;
 use crate::views::Views;
@@ -29,12 +31,12 @@ const SILENT_MS: u64 = 4_000;
 const PAUSE_MS: (u64, u64) = (50, 1_000);
 
 /// Follows the record for ever. `from`: the first revision to follow.
-pub(crate) async fn run(store: &Store, views: &Views, from: i64) {
+pub(crate) async fn run(store: &Store, views: &Views, counters: &Counters, from: i64) {
     let mut next = Some(from);
     let (mut pause, mut turn, mut told) = (PAUSE_MS.0, 0_usize, false);
     loop {
         let begun = Instant::now();
-        let why = match follow(store, views, &mut next, turn).await {
+        let why = match follow(store, views, counters, (&mut next, turn)).await {
             Err(fault) => fault.text(),
             Ok(never) => match never {},
         };
@@ -45,6 +47,7 @@ pub(crate) async fn run(store: &Store, views: &Views, from: i64) {
             tracing::warn!(%why, "the watch on the membership in etcd ended; it begins again");
         }
         turn += 1;
+        counters.watches.fetch_add(1, Relaxed);
         sleep(jittered(pause)).await;
         pause = (pause * 2).min(PAUSE_MS.1);
     }
@@ -53,7 +56,12 @@ pub(crate) async fn run(store: &Store, views: &Views, from: i64) {
 /// Nothing: it ends only by a fault.
 pub(crate) enum Never {}
 
-async fn follow(store: &Store, views: &Views, next: &mut Option<i64>, turn: usize) -> Result<Never, Fault> {
+async fn follow(
+    store: &Store,
+    views: &Views,
+    counters: &Counters,
+    (next, turn): (&mut Option<i64>, usize),
+) -> Result<Never, Fault> {
     let silent = Duration::from_millis(SILENT_MS);
     let from = match *next {
         Some(from) => from,
@@ -63,6 +71,7 @@ async fn follow(store: &Store, views: &Views, next: &mut Option<i64>, turn: usiz
                 && let Some(view) = view_of(value)
             {
                 let missed = view.epoch.0.saturating_sub(views.epoch().0);
+                counters.missed.fetch_add(missed, Relaxed);
                 tracing::warn!(
                     missed,
                     "etcd has compacted views that were not read yet; going on with the present one"

@@ -21,7 +21,7 @@ mod store;
 pub mod suite;
 
 use gundo_kernel::{Member, View};
-use gundo_types::{EdgeAddress, Epoch, NodeId, Site};
+use gundo_types::{EdgeAddress, Epoch, Figure, NodeId, Site};
 
 pub use local::{LocalCoordinator, LocalSettings};
 pub use patience::Patience;
@@ -78,6 +78,11 @@ pub trait Coordinator: Send + Sync {
     /// sink, and reaches it before the call that made the view is answered. Views that a shared store has forgotten while it was out
     /// of reach, or that it does not bring in time, are left out: epochs still only grow. Ends when the [`Watch`] is dropped; a view in flight may still arrive.
     fn watch(&self, sink: ViewSink) -> Watch;
+
+    /// What it counts, for operators. Cheap; asked about once per second.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
 }
 
 /// A node that wants to join.

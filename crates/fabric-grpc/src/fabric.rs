@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use gundo_fabric::{Fabric, Labelled, Sink};
 use gundo_kernel::{Label, Peer};
-use gundo_types::NodeId;
+use gundo_types::{Figure, NodeId};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::accept::listen;
 use crate::counters::{Counters, FabricCounts};
 use crate::dial;
 use crate::fault::{DialFault, FabricFault};
+use crate::figures::figures;
 use crate::hello::Lane;
 use crate::links::{Links, PeerAddress, PeerState, PeerStatus};
 use crate::settings::{FabricLimits, Identity, Settings};
@@ -140,6 +141,11 @@ impl GrpcFabric {
     /// What it has counted.
     pub fn counts(&self) -> FabricCounts {
         self.shared.counters.read()
+    }
+
+    /// Both, for operators.
+    pub fn figures(&self) -> Vec<Figure> {
+        figures(&self.counts(), &self.peers())
     }
 
     fn runtime(&self) -> &Runtime {

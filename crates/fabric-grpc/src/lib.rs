@@ -20,6 +20,7 @@ mod counters;
 mod dial;
 mod fabric;
 mod fault;
+mod figures;
 mod hello;
 mod lane;
 mod links;

@@ -10,7 +10,7 @@ use gundo_journal::queue::QueueFault;
 use gundo_journal::{
     Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group,
 };
-use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::EventRecord;
 
 use crate::lanes::Lanes;
@@ -39,15 +39,16 @@ pub struct PostgresJournal {
 
 impl PostgresJournal {
     pub(crate) fn start(settings: &Arc<PostgresSettings>) -> Result<Self, OpenError> {
-        let mut desk = Link::new(settings, Role::Desk)?;
+        let counters = Arc::new(Counters::default());
+        let link = |role: Role| Ok::<_, OpenError>(Link::new(settings, role)?.counted(&counters));
+        let mut desk = link(Role::Desk)?;
         migrate::migrate(&mut desk, settings)?;
         let created_ms = desk.block(async |live: &mut Live| greet(live, settings).await)?;
-        let counters = Arc::new(Counters::default());
         let (to_desk, jobs) = channel::<Job>();
         let (to_pruner, requests) = channel();
         let mut journal = Self {
             lanes: Arc::new(Lanes::new(&settings.queue, &counters)),
-            counters,
+            counters: Arc::clone(&counters),
             committer: Mutex::default(),
             created_ms,
             desk: Some(to_desk),
@@ -60,11 +61,11 @@ impl PostgresJournal {
                 job(&mut desk);
             }
         })?;
-        let pruner = Pruner::new(Link::new(settings, Role::Prune)?, created_ms, &journal.counters);
+        let pruner = Pruner::new(link(Role::Prune)?, created_ms, &journal.counters);
         journal.spawn("journal-prune".to_owned(), move || pruner.run(&requests))?;
         let memory = Arc::default();
         for index in 0..settings.writers.max(1) {
-            let mut link = Link::new(settings, Role::Write)?;
+            let mut link = link(Role::Write)?;
             link.connect()?;
             let mut writer = Writer::new(link, Arc::clone(&memory), Arc::clone(&journal.counters));
             let (lanes, mut committer) = (Arc::clone(&journal.lanes), journal.committer().sharing());
@@ -72,7 +73,7 @@ impl PostgresJournal {
                 .spawn(format!("journal-write-{index}"), move || lanes.run(&mut writer, &mut committer))?;
         }
         for index in 0..settings.readers.max(1) {
-            let mut link = Link::new(settings, Role::Read)?;
+            let mut link = link(Role::Read)?;
             link.connect()?;
             let (lanes, counters) = (Arc::clone(&journal.lanes), Arc::clone(&journal.counters));
             journal.spawn(format!("journal-load-{index}"), move || {
@@ -96,7 +97,7 @@ impl PostgresJournal {
     /// Its counters so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
-        stats.rejected += self.lanes.queues.refused();
+        stats.common.rejected += self.lanes.queues.refused();
         stats
     }
 
@@ -300,9 +301,13 @@ impl Journal for PostgresJournal {
         }
         Room { is_low, ..Room::default() }
     }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.stats().figures()
+    }
 }
 
-async fn meta(live: &Live, key: &str) -> Result<Option<String>, Trouble> {
+pub(crate) async fn meta(live: &Live, key: &str) -> Result<Option<String>, Trouble> {
     let row = live.client.query_opt("SELECT value FROM meta WHERE key = $1", &[&key]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

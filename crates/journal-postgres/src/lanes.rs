@@ -78,7 +78,7 @@ impl Lanes {
             let _ = self.queues.call(Wake);
         }
         if !batches.is_empty() {
-            self.counters.on_group(&outcomes, events as u64, waiting, began.elapsed());
+            self.counters.common.on_group(&outcomes, events as u64, waiting, began.elapsed());
         }
         panicked
     }

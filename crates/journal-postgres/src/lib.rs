@@ -26,17 +26,21 @@ mod migrate;
 mod open;
 mod prune;
 pub mod raw;
+mod reader;
 mod schema;
 mod settings;
 mod settle;
 mod stats;
 mod tables;
+mod tls;
 mod writer;
 
 pub use journal::PostgresJournal;
 pub use open::{OpenError, open};
+pub use reader::PostgresReader;
 pub use settings::{Password, PostgresSettings};
 pub use stats::Stats;
+pub use tls::PostgresTls;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -2,15 +2,18 @@
 //! lost, checks the server each time, and says of each failure whether something may have landed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::{DbError, SqlState};
-use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
 use crate::backoff::Backoff;
 use crate::open::OpenError;
+use crate::stats::Counters;
+use crate::tls::{Dialer, is_tls};
 use crate::{PostgresSettings, schema};
 
 /// What a connection is for: which statements it prepares.
@@ -24,6 +27,8 @@ pub(crate) enum Role {
     Desk,
     /// Pruning: its statements take as long as they take.
     Prune,
+    /// A tool that reads: what only concerns writing does not matter to it.
+    Look,
 }
 
 /// Why something could not be done.
@@ -135,6 +140,7 @@ pub(crate) struct Link {
     /// When to connect again at the earliest, and why it failed before.
     waits: Option<(Instant, String)>,
     down_since: Option<Instant>,
+    counters: Arc<Counters>,
 }
 
 impl Link {
@@ -151,7 +157,14 @@ impl Link {
             waits: None,
             backoff: Backoff::default(),
             down_since: None,
+            counters: Arc::default(),
         })
+    }
+
+    /// Counts what happens to it here.
+    pub(crate) fn counted(mut self, counters: &Arc<Counters>) -> Self {
+        self.counters = Arc::clone(counters);
+        self
     }
 
     /// Connects now, once.
@@ -169,6 +182,7 @@ impl Link {
         self.backoff.reset();
         self.waits = None;
         if let Some(since) = self.down_since.take() {
+            self.counters.down.fetch_sub(1, Relaxed);
             let ms = since.elapsed().as_millis() as u64;
             tracing::info!(role = ?self.role, ms, "connected to PostgreSQL again");
         }
@@ -200,6 +214,7 @@ impl Link {
             if self.down_since.is_none() {
                 tracing::warn!(role = ?self.role, %why, "cannot connect to PostgreSQL");
                 self.down_since = Some(now);
+                self.counters.down.fetch_add(1, Relaxed);
             }
             self.waits = Some((Instant::now() + self.backoff.next(), gundo_journal::chain(&why)));
         }
@@ -265,6 +280,7 @@ impl Link {
     fn drop_live(&mut self, why: &str) {
         if let Some(live) = self.live.take() {
             self.lost = Some(live.session);
+            self.counters.lost.fetch_add(1, Relaxed);
             tracing::warn!(role = ?self.role, why, "lost a connection to PostgreSQL");
         }
     }
@@ -272,7 +288,7 @@ impl Link {
 
 async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenError> {
     let mut config = settings.config()?;
-    if role == Role::Prune {
+    if matches!(role, Role::Prune | Role::Look) {
         let options = config.get_options().unwrap_or_default().to_owned();
         config.options(options + " -c statement_timeout=0 -c plan_cache_mode=auto");
     } else if role != Role::Desk {
@@ -282,10 +298,12 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
             " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off";
         config.options(options + only);
     }
-    let (client, connection) = config.connect(NoTls).await.map_err(|why| refused(settings, &why))?;
-    // It ends when the client is dropped. Its error reaches the caller that waits for an answer.
-    tokio::spawn(async move { drop(connection.await) });
-    let (session, timeline) = check(settings, &client).await?;
+    let dialer = Dialer::new(settings, &mut config)?;
+    let client = dialer.connect(&config).await.map_err(|why| refused(settings, &why))?;
+    let (session, timeline) = check(settings, &client, role).await?;
+    if role != Role::Look {
+        confirm(settings, &client, &dialer).await?;
+    }
     let failed = |why: Error| server_error(settings, "preparing", &why);
     let statements = match role {
         Role::Write => Statements::Write {
@@ -299,7 +317,7 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
             load: client.prepare(schema::LOAD).await.map_err(failed)?,
             list: client.prepare(schema::LIST).await.map_err(failed)?,
         },
-        Role::Desk | Role::Prune => Statements::None,
+        Role::Desk | Role::Prune | Role::Look => Statements::None,
     };
     let slot = (getrandom::u64().unwrap_or_default() % schema::SLOTS as u64) as i32;
     Ok(Live { client, timeline, session, statements, slot })
@@ -313,7 +331,11 @@ const LOOK: &str = "
         extract(epoch FROM pg_postmaster_start_time()),
         CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END";
 
-async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session, u32), OpenError> {
+async fn check(
+    settings: &PostgresSettings,
+    client: &Client,
+    role: Role,
+) -> Result<(Session, u32), OpenError> {
     let place = || settings.place();
     let version = one_row(client, "SELECT version()")
         .await
@@ -346,7 +368,7 @@ async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session,
         ("fsync", field(7), &["on"]),
         ("full_page_writes", field(8), &["on"]),
     ] {
-        if !good.contains(&found) {
+        if !good.contains(&found) && role != Role::Look {
             return Err(OpenError::Careless { place: place(), setting, value: found.to_owned() });
         }
     }
@@ -357,13 +379,12 @@ async fn check(settings: &PostgresSettings, client: &Client) -> Result<(Session,
         .ok()
         .filter(|timeline| (1..=1 << TIMELINE_BITS).contains(timeline));
     let timeline = timeline.ok_or_else(|| damaged("the timeline"))?;
-    confirm(settings, client).await?;
     Ok((Session { process, server_start: field(10).to_owned() }, timeline))
 }
 
 /// Waits until everything committed before is confirmed. While the standbys are away that takes for ever, and the server would
 /// keep one process for each attempt: so the wait is ended there too. It is the wait of an empty commit, which nobody misses.
-async fn confirm(settings: &PostgresSettings, client: &Client) -> Result<(), OpenError> {
+async fn confirm(settings: &PostgresSettings, client: &Client, dialer: &Dialer) -> Result<(), OpenError> {
     let limit = Duration::from_millis(settings.connect_timeout_ms / 2);
     match timeout(limit, client.simple_query(schema::BARRIER)).await {
         Ok(confirmed) => {
@@ -371,7 +392,7 @@ async fn confirm(settings: &PostgresSettings, client: &Client) -> Result<(), Ope
         }
         Err(_) => {
             // If it cannot be ended either, the server is gone.
-            drop(client.cancel_token().cancel_query(NoTls).await);
+            drop(dialer.cancel(client).await);
             Err(OpenError::Unconfirmed { place: settings.place(), ms: limit.as_millis() as u64 })
         }
     }
@@ -400,6 +421,7 @@ fn refused(settings: &PostgresSettings, error: &Error) -> OpenError {
         let why = gundo_journal::chain(error);
         return match why.contains("does not allow writes") {
             true => OpenError::ReadOnly { place, why: "all servers named only read".to_owned() },
+            false if is_tls(error) => OpenError::Tls { place, why },
             false => OpenError::Unreachable { place, why },
         };
     };

@@ -26,7 +26,7 @@ pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, mut link: Link,
             ReadRequest::Load(request) => {
                 let entity = request.entity();
                 let loaded = link.repeat(until, limit, async |live: &mut Live| load(live, entity).await);
-                counters.on_load(began.elapsed());
+                counters.common.on_load(began.elapsed());
                 request.answer(
                     loaded
                         .map_err(Why::from)
@@ -38,7 +38,7 @@ pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, mut link: Link,
                 let (kind, ids, max) = (request.kind(), request.ids(), request.max());
                 let listed = link
                     .repeat(until, limit, async |live: &mut Live| list(live, kind, ids.clone(), max).await);
-                counters.on_load(began.elapsed());
+                counters.common.on_load(began.elapsed());
                 request.answer(listed.map_err(|why| Fault::List { kind, source: why.into() }));
             }
         }

@@ -41,15 +41,29 @@ pub(crate) fn migrate(link: &mut Link, settings: &PostgresSettings) -> Result<()
     })
 }
 
-/// The format of the tables; 0: there are none. Makes the schema if it is missing.
+/// The format of the tables; 0: there are none. Makes nothing.
+pub(crate) async fn found(live: &mut Live, settings: &PostgresSettings) -> Result<u32, OpenError> {
+    let failed = |why: Error| server_error(settings, "looking at its tables", &why);
+    let tx = live.client.transaction().await.map_err(failed)?;
+    let found = tables(&tx, settings).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(found)
+}
+
+/// As [`found`]. Makes the schema if it is missing.
 async fn format(tx: &Transaction<'_>, settings: &PostgresSettings) -> Result<u32, OpenError> {
     let failed = |why: Error| server_error(settings, "looking at its tables", &why);
     let name = &settings.schema;
     let there = tx.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", &[name]).await.map_err(failed)?;
     if there.is_empty() {
         tx.batch_execute(&format!("CREATE SCHEMA {name}")).await.map_err(failed)?;
-        return Ok(0);
     }
+    tables(tx, settings).await
+}
+
+async fn tables(tx: &Transaction<'_>, settings: &PostgresSettings) -> Result<u32, OpenError> {
+    let failed = |why: Error| server_error(settings, "looking at its tables", &why);
+    let name = &settings.schema;
     let tables = "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
     let tables = tx.query(tables, &[name]).await.map_err(failed)?;

@@ -39,6 +39,31 @@ pub enum OpenError {
         /// Its name.
         name: String,
     },
+    /// What the connection string says of encryption cannot be.
+    #[error("{why}")]
+    SslMode {
+        /// What is wrong, and what to do.
+        why: &'static str,
+    },
+    /// A file for TLS cannot be used.
+    #[error("the file {} for TLS to PostgreSQL is not usable ({why}): name a PEM file that this process may read", path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The encryption cannot begin.
+    #[error(
+        "TLS to PostgreSQL fails at {place} ({why}): the server needs `ssl = on`, and a certificate for this host's name that our \
+         authority has signed"
+    )]
+    Tls {
+        /// Where.
+        place: String,
+        /// Why.
+        why: String,
+    },
     /// Nobody answers.
     #[error(
         "PostgreSQL does not answer at {place} ({why}): see that it runs, takes connections from here, and is the primary"
@@ -130,6 +155,25 @@ pub enum OpenError {
     NotAJournal {
         /// Where.
         place: String,
+    },
+    /// There are no tables, and who asks makes none.
+    #[error("there is no journal at {place}: the first node of a world makes it")]
+    NoJournal {
+        /// Where.
+        place: String,
+    },
+    /// An earlier version wrote it, and who asks changes nothing.
+    #[error(
+        "the journal at {place} was written by an older Gundo (format {found}; this one reads {known}): the first node of this \
+         version brings it up to date"
+    )]
+    Older {
+        /// Where.
+        place: String,
+        /// Its format.
+        found: u32,
+        /// The format this build knows.
+        known: u32,
     },
     /// A later version wrote it.
     #[error(

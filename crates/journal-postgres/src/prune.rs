@@ -95,7 +95,7 @@ impl Pruner {
             let pruned = sweep.run(live, &settings, &counters, all).await;
             live.client.execute("SELECT pg_advisory_unlock($1)", &[&key]).await?;
             let pruned = pruned?;
-            counters.pruned_events.fetch_add(pruned.events, Relaxed);
+            counters.common.on_pruned(pruned.events);
             Ok(pruned)
         })
     }

@@ -10,6 +10,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
 
 use crate::open::OpenError;
+use crate::tls::{self, PostgresTls};
 
 /// Where the password comes from. It is read again for each connection, so it can be changed while nodes run.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -41,6 +42,9 @@ pub struct PostgresSettings {
     pub server: String,
     /// Where the password comes from (default: none is needed).
     pub password: Password,
+    /// Certificates: with them everything is encrypted and the server's certificate is checked, as with libpq's
+    /// `sslmode=verify-full`. Without them nothing is encrypted (default).
+    pub tls: Option<PostgresTls>,
     /// The schema in which the world's tables are (default `gundo`): a letter, then letters, digits and `_`, all small. One world
     /// per schema.
     pub schema: String,
@@ -79,6 +83,7 @@ impl Default for PostgresSettings {
         Self {
             server: String::new(),
             password: Password::None,
+            tls: None,
             schema: "gundo".to_owned(),
             writers: 3,
             readers: 2,
@@ -102,7 +107,10 @@ impl fmt::Debug for PostgresSettings {
         // The connection string may have a password in it.
         let mut s = f.debug_struct("PostgresSettings");
         s.field("server", &self.place()).field("password", &self.password).field("schema", &self.schema);
-        s.field("writers", &self.writers).field("readers", &self.readers).finish_non_exhaustive()
+        s.field("tls", &self.tls)
+            .field("writers", &self.writers)
+            .field("readers", &self.readers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +122,7 @@ impl PostgresSettings {
 
     /// The server as messages name it: hosts, database, role, schema; no secret.
     pub(crate) fn place(&self) -> String {
-        let Ok(config) = self.server.parse::<Config>() else {
+        let Ok(config) = tls::plain_words(&self.server).parse::<Config>() else {
             return "a server whose connection string is not readable".to_owned();
         };
         let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
@@ -133,7 +141,8 @@ impl PostgresSettings {
             return Err(OpenError::Schema { schema: self.schema.clone() });
         }
         // The driver's error could repeat what it could not read.
-        let mut config: Config = self.server.parse().map_err(|_| OpenError::ConnectionString)?;
+        let mut config: Config =
+            tls::plain_words(&self.server).parse().map_err(|_| OpenError::ConnectionString)?;
         if config.get_hosts().is_empty() || config.get_user().is_none() {
             return Err(OpenError::ConnectionString);
         }

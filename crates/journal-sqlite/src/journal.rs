@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
 use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
-use gundo_types::{EntityId, NodeId, WorldTime};
+use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
@@ -97,7 +97,7 @@ impl SqliteJournal {
     /// Its counters so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
-        stats.rejected += self.queues.refused();
+        stats.common.rejected += self.queues.refused();
         stats
     }
 
@@ -204,6 +204,10 @@ impl Journal for SqliteJournal {
     fn room(&self) -> Room {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).look()
     }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.stats().figures()
+    }
 }
 
 /// The writer's thread.
@@ -265,7 +269,7 @@ impl Drive {
         };
         let landed = batches.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Done);
         let events: usize = landed.flat_map(|(batch, _)| &batch.streams).map(|s| s.events.len()).sum();
-        self.writer.counters.on_group(&outcomes, events as u64, *waiting, began.elapsed());
+        self.writer.counters.common.on_group(&outcomes, events as u64, *waiting, began.elapsed());
         replies.give(outcomes);
         if let Some(panic) = panicked {
             resume_unwind(panic);

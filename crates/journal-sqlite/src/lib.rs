@@ -40,12 +40,13 @@ use gundo_journal::KEEP_MS;
 use gundo_journal::queue::QueueLimits;
 
 pub use backup::{BackedUp, BackupError, backup, restore};
+pub use gundo_journal::verify::Report;
 pub use journal::SqliteJournal;
 pub use open::{OpenError, accept_loss, open};
 pub use read::Reader;
 pub use space::DiskProbe;
 pub use stats::Stats;
-pub use verify::{Report, verify};
+pub use verify::verify;
 
 /// Name of the journal's file in the data directory.
 pub const JOURNAL_FILE: &str = "journal.sqlite";

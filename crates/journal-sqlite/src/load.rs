@@ -34,12 +34,12 @@ pub(crate) fn serve<J: Send + 'static>(
         match request {
             ReadRequest::Load(request) => {
                 let result = load_entity(conn, request.entity()).inspect_err(note);
-                counters.on_load(began.elapsed());
+                counters.common.on_load(began.elapsed());
                 request.answer(result);
             }
             ReadRequest::List(request) => {
                 let result = list_ids(conn, request.kind(), request.ids(), request.max()).inspect_err(note);
-                counters.on_load(began.elapsed());
+                counters.common.on_load(began.elapsed());
                 request.answer(result);
             }
         }

@@ -46,7 +46,7 @@ impl Writer {
     pub(crate) fn prune_slice(&mut self, now: WorldTime) {
         match self.slice(self.sweep.cursor, now) {
             Ok(slice) => {
-                self.counters.on_pruned(slice.pruned.events);
+                self.counters.common.on_pruned(slice.pruned.events);
                 self.sweep.cursor = slice.cursor;
                 let pause = if slice.cursor.is_some() { BETWEEN_SLICES } else { self.sweep.every };
                 self.sweep.next = Instant::now() + pause;
@@ -68,7 +68,7 @@ impl Writer {
             pruned.snapshots += slice.pruned.snapshots;
             cursor = slice.cursor;
             if cursor.is_none() {
-                self.counters.on_pruned(pruned.events);
+                self.counters.common.on_pruned(pruned.events);
                 return Ok(pruned);
             }
         }

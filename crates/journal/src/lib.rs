@@ -3,7 +3,7 @@
 //! A node opens one [`Handle`] and reaches the journal only through it; outcomes come back through its [`Sink`]. Start with
 //! [`Journal`]. Every journal with a real storage shares three parts: [`queue`] keeps what waits and forms groups, [`group`]
 //! decides which batch of a group lands, [`commit`] says how each batch ended. [`Store`] is the whole journal as one plain value,
-//! for simulation; the tests in [`suite`] define each promise.
+//! for simulation; the tests in [`suite`] define each promise; [`verify`] checks a whole journal.
 //!
 //! Not here: files, databases, threads. World time is handed in.
 
@@ -12,11 +12,13 @@ mod fault;
 pub mod group;
 mod memory;
 pub mod queue;
+pub mod stats;
 pub mod suite;
+pub mod verify;
 
 use std::ops::RangeInclusive;
 
-use gundo_types::{EntityId, Kind, NodeId, WorldTime};
+use gundo_types::{EntityId, Figure, Kind, NodeId, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 pub use fault::{Fault, Why, chain};
@@ -170,6 +172,11 @@ pub trait Journal: Send + Sync {
     /// How much room the storage has left. Ask about once per second. A storage that does not know has enough.
     fn room(&self) -> Room {
         Room::default()
+    }
+
+    /// What it counts, for operators. Cheap, and does not wait for the storage. Ask about once per second.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
     }
 }
 

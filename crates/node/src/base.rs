@@ -9,7 +9,7 @@ use gundo_coordinator::{Coordinator, Rows};
 use gundo_fabric::{Fabric, Sink};
 use gundo_journal::Journal;
 use gundo_kernel::{Member, View};
-use gundo_types::{NodeId, Site};
+use gundo_types::{Figure, NodeId, Site};
 
 use crate::control::{NodeStatus, Refused};
 use crate::inbox::Inbox;
@@ -29,6 +29,11 @@ pub trait Links: Send + Sync {
     /// Asks a member whether it would take this node: it compares world, game, settings and versions. Waits for the answer, a few
     /// seconds at most. `None`: it does not answer. Else what it says against it.
     fn ask(&self, member: &Member) -> Option<Result<(), String>>;
+
+    /// What it counts, for operators. Cheap; asked about once per second.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
 }
 
 /// What one process can ask of another for an operator.
@@ -132,6 +137,17 @@ impl Base {
                 cluster.links.join(member.incarnation, Arc::clone(inbox) as Arc<dyn Sink>)
             }
         }
+    }
+
+    /// What it counts, for operators.
+    pub(crate) fn figures(&self) -> Box<dyn Fn() -> Vec<Figure> + Send> {
+        let coordinator = self.coordinator();
+        let links = self.as_cluster().map(|cluster| Arc::clone(&cluster.links));
+        Box::new(move || {
+            let mut figures = coordinator.figures();
+            figures.extend(links.iter().flat_map(|links| links.figures()));
+            figures
+        })
     }
 
     pub(crate) fn as_cluster(&self) -> Option<&Cluster> {

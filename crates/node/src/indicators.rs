@@ -55,7 +55,7 @@ impl Recorders {
         self.handle.run_upkeep();
     }
 
-    fn counter(&self, name: &'static str, labels: Vec<Label>, text: &'static str) -> Counter {
+    pub(crate) fn counter(&self, name: &'static str, labels: Vec<Label>, text: &'static str) -> Counter {
         self.recorder.describe_counter(name.into(), None, text.into());
         self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
     }

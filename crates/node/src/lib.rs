@@ -22,6 +22,7 @@ mod control;
 mod driver;
 mod end;
 mod entrance;
+mod figures;
 mod inbox;
 mod indicators;
 mod machine;

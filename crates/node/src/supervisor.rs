@@ -90,7 +90,8 @@ impl Supervisor {
         // A world that has ended drops the news.
         let watch = coordinator.watch(Box::new(move |view| drop(tx.send(Signal::View(view)))));
         let (clock, journal) = (Arc::clone(&ground.clock), Arc::clone(&ground.journal));
-        let upkeep = Upkeep::start(clock, journal, ground.recorders.clone(), Arc::clone(&ground.disk));
+        let upkeep =
+            Upkeep::start(clock, journal, ground.recorders.clone(), Arc::clone(&ground.disk), base.figures());
         Ok(Self {
             gauges: NodeGauges::new(&ground.recorders),
             running: Running::new(Arc::clone(&ground.mesh)),

@@ -1,4 +1,4 @@
-//! Everything that is checked once per second: the wall clock, the machine, the space on the journal's disk; and now and then
+//! Everything that is checked once per second: the wall clock, the machine, what the drivers count, the space on the journal's disk; and now and then
 //! it notes the world time in the journal, so that a wall clock that was set back does not set the world back. It has its own
 //! thread, because a disk that hangs blocks the thread that asks it.
 
@@ -8,10 +8,11 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use gundo_journal::Journal;
-use gundo_types::WorldTime;
+use gundo_types::{Figure, WorldTime};
 
 use crate::clock::Clock;
 use crate::end;
+use crate::figures::Figures;
 use crate::indicators::{MachineGauges, Recorders};
 use crate::machine::Machine;
 use crate::storage::DiskGauge;
@@ -37,8 +38,10 @@ impl Upkeep {
         journal: Arc<dyn Journal>,
         recorders: Recorders,
         disk: Arc<DiskGauge>,
+        figures: Box<dyn Fn() -> Vec<Figure> + Send>,
     ) -> std::io::Result<Self> {
         let machine = MachineGauges::new(&recorders);
+        let mut drivers = Figures::new(&recorders);
         let (end, ended) = channel();
         let mut count = 0_u32;
         let run = move || loop {
@@ -48,6 +51,8 @@ impl Upkeep {
             }
             count = count.wrapping_add(1);
             machine.publish(&Machine::read());
+            // Before the journal is asked: that may wait.
+            drivers.publish(journal.figures().into_iter().chain(figures()).collect());
             recorders.upkeep();
             disk.publish(&journal.room());
             disk.publish_generation(journal.generation());

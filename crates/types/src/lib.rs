@@ -4,6 +4,7 @@
 //! [`EntityId`] and [`ChunkId`].
 
 mod edge;
+mod figure;
 mod ids;
 mod limits;
 mod planted;
@@ -11,6 +12,7 @@ mod space;
 mod time;
 
 pub use edge::{EdgeAddress, Site};
+pub use figure::{Figure, Measure};
 pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};
 pub use limits::Limits;
 pub use planted::Planted;

@@ -1,8 +1,8 @@
 //! A whole cluster on this machine, as an operator has it: etcd, PostgreSQL, and a process for each node. Processes are killed, stopped
 //! and replaced while bots play.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,6 +72,15 @@ impl Cluster {
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
+    /// A tool on the journal, with the configuration of a node.
+    fn journal(&self, words: &[&str]) -> (bool, String) {
+        let mut command = pioneer();
+        command.arg("journal").args(words).arg("--config").arg(self.dir.path().join("node-2/node.toml"));
+        let output = command.output().expect("the command runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     fn does(&self, words: &[&str]) -> String {
         let (well, said) = self.words(words);
         assert!(well, "{words:?}: {said}{}", self.logs());
@@ -87,6 +96,20 @@ impl Cluster {
                 return;
             }
             assert!(Instant::now() < give_up, "in vain: {what}; {said}{}", self.logs());
+        }
+    }
+
+    /// Waits until the metrics of a node have all of this.
+    fn publishes(&self, node: u16, words: &[&str]) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let mut text = String::new();
+            let mut stream =
+                TcpStream::connect(("127.0.0.1", self.port + 99 + node)).expect("operators are served");
+            write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it listens");
+            stream.read_to_string(&mut text).expect("it answers");
+            let Some(missing) = words.iter().find(|word| !text.contains(**word)) else { return };
+            assert!(Instant::now() < give_up, "{missing} is not in {text}");
         }
     }
 
@@ -154,6 +177,17 @@ fn everybody_plays_on_while_processes_are_killed_stopped_and_replaced() {
     let bots = cluster.bots(12, 40);
     // Any node takes a request about any other.
     cluster.until("they are in the world", |table| clients_of(table) == 12);
+    cluster.publishes(
+        1,
+        &[
+            "gundo_peers_down 0",
+            "gundo_peer_up{peer=\"2\"} 1",
+            "gundo_postgres_down 0",
+            "gundo_coordinator_silent_seconds 0",
+            "gundo_journal_commit_seconds_bucket{le=\"+Inf\"}",
+            "gundo_fabric_bytes_total{direction=\"in\"}",
+        ],
+    );
     cluster.does(&["kill", "2"]);
     cluster.until("node 2 is lost", |table| up_of(table) == 2);
     cluster.until("node 2 is back", |table| up_of(table) == 3);
@@ -172,6 +206,11 @@ fn everybody_plays_on_while_processes_are_killed_stopped_and_replaced() {
     // `busy` is a good answer while nodes come and go.
     assert!(report.contains("0 lost, 0 doubled"), "{report}");
     assert!(report.contains("12 of 12 in the world"), "{report}{}", cluster.logs());
+    // The books, from the database, while the cluster runs.
+    let (well, said) = cluster.journal(&["verify"]);
+    assert!(well && said.ends_with("sound\n"), "{said}");
+    let (well, said) = cluster.journal(&["stream", "player", "1"]);
+    assert!(!well && said.contains("there is no player with id 0x1"), "{said}");
     let said = cluster.does(&["down"]);
     assert!(said.contains("everything is saved"), "{said}");
     cluster.hear("everything is saved");

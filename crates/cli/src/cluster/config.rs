@@ -84,6 +84,16 @@ pub struct PostgresConfig {
     /// File with the password (default: none is needed).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// File of the authority that signed PostgreSQL's certificates (default: none, and nothing is encrypted). With it everything is
+    /// encrypted, and the server's certificate must be for the host that `server` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// File of our own certificate, where PostgreSQL asks for one; `key` goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// File of its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
     /// The schema with the world's tables (default `gundo`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,

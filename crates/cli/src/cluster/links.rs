@@ -6,7 +6,7 @@ use gundo_fabric::{Fabric, Sink};
 use gundo_fabric_grpc::{DialFault, GrpcFabric, PeerAddress};
 use gundo_kernel::{Member, View};
 use gundo_node::Links;
-use gundo_types::Epoch;
+use gundo_types::{Epoch, Figure};
 
 /// The links of this process over gRPC.
 pub(crate) struct GrpcLinks {
@@ -41,6 +41,10 @@ impl Links for GrpcLinks {
             address: m.site.fabric.clone(),
         };
         self.fabric.set_peers(&view.members.iter().map(address).collect::<Vec<_>>());
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.fabric.figures()
     }
 
     fn ask(&self, member: &Member) -> Option<Result<(), String>> {

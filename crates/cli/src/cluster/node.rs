@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use gundo_coordinator::{Coordinator, Rows};
 use gundo_coordinator_etcd::{EtcdCoordinator, EtcdError, EtcdSettings, EtcdTls, EtcdUser};
 use gundo_fabric_grpc::{GrpcFabric, Identity, Settings as FabricSettings, TlsFiles};
-use gundo_journal::Journal;
-use gundo_journal_postgres::{OpenError, Password, PostgresSettings};
+use gundo_journal_postgres::{OpenError, PostgresJournal};
 use gundo_kernel::game::Rules;
 use gundo_node::{After, LocalNodes, Page, Place, SoloSettings, WorldInfo};
 use gundo_types::{NodeId, Site};
 
 use super::colleagues::HttpColleagues;
 use super::config::{ClusterConfig, EtcdConfig, PostgresConfig, TlsConfig};
+use super::database;
 use super::links::GrpcLinks;
 use crate::app::{Failure, say};
 use crate::cli::ServeArgs;
@@ -197,16 +197,8 @@ fn connect(settings: &EtcdSettings, rows: &Arc<dyn Rows>) -> Result<Arc<dyn Coor
 }
 
 /// Opens the journal, and waits for its server for a while.
-fn open_journal(config: &PostgresConfig) -> Result<Arc<dyn Journal>, Failure> {
-    let mut settings = PostgresSettings { server: config.server.clone(), ..PostgresSettings::default() };
-    if let Some(file) = &config.password_file {
-        settings.password = Password::File(file.clone());
-    }
-    if let Some(schema) = &config.schema {
-        settings.schema.clone_from(schema);
-    }
-    settings.writers = config.writers.unwrap_or(settings.writers);
-    settings.readers = config.readers.unwrap_or(settings.readers);
+fn open_journal(config: &PostgresConfig) -> Result<Arc<PostgresJournal>, Failure> {
+    let settings = database::settings(config)?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         let fault = match gundo_journal_postgres::open(settings.clone()) {

@@ -371,6 +371,9 @@ fn configure(
         postgres: PostgresConfig {
             server: postgres.clone(),
             password_file: Some(password.clone()),
+            ca: None,
+            certificate: None,
+            key: None,
             schema: None,
             writers: None,
             readers: None,
