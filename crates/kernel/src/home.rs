@@ -28,6 +28,14 @@ const OPENED_AT_ONCE: usize = 512;
 /// Entries of announcements that a node sends in one go.
 const SAID_AT_ONCE: usize = 2_000;
 
+/// Where a player is that a transaction asks.
+pub(crate) enum Found {
+    /// On this node.
+    At(NodeId),
+    /// Nobody owned it. The home's own node does now, by this term.
+    Here(Term),
+}
+
 /// What this node has recorded as a home.
 #[derive(Default)]
 pub(crate) struct Home {
@@ -248,6 +256,15 @@ impl Home {
             other => unreachable!("{other:?} is not about an entity's owner"),
         }
         None
+    }
+
+    /// The node that owns a player whom a transaction asks. Nobody: from now on this node does, and loads it. The home is open.
+    pub(crate) fn find(&mut self, core: &Core, player: EntityId) -> Found {
+        assert!(self.open, "only an open home knows who owns a player");
+        match self.directory.holder(player) {
+            Some((owner, _)) => Found::At(owner),
+            None => Found::Here(self.directory.take(core, player)),
+        }
     }
 
     // ---- interest --------------------------------------------------------------------------------------

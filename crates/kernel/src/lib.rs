@@ -43,7 +43,7 @@ use gundo_types::{EntityId, NodeId, Now, Term, Time};
 use crate::core::{Core, SECOND_MS, Timer};
 use crate::crowd::Crowd;
 use crate::edge::Edge;
-use crate::home::Home;
+use crate::home::{Found, Home};
 use crate::host::Host;
 use crate::link::{Incoming, Links};
 use crate::membership::Membership;
@@ -368,17 +368,46 @@ impl Node {
     fn handle_tx(&mut self, from: NodeId, tx: TxId, entity: EntityId, message: TxMessage) {
         let answers = message.is_an_answer();
         // The coordinator's node sends its words, and receives those of participants: in one and the same life.
-        let coordinator = if answers { self.core.me() } else { from };
+        // A player's home passes a question on.
+        let roams = entity.kind == self.core.settings.rules.player_kind();
+        let passed_on = roams && matches!(message, TxMessage::Prepare { .. });
+        let coordinator = if answers {
+            self.core.me()
+        } else if passed_on {
+            tx.node
+        } else {
+            from
+        };
         let Some(tx) = tx.of(coordinator, self.core.incarnation_of(coordinator)) else {
             return if tx.node == coordinator { self.core.note_stale() } else { self.core.note_nonsense() };
         };
         if answers {
             self.with_host(|host, rooms| host.on_participant(rooms, from, tx, entity, message));
-        } else if matches!(message, TxMessage::Prepare { .. }) && !self.home.is_open() {
+        } else if roams && !self.host.holds(entity) && passed_on {
+            self.find_player(from, tx, entity, message);
+        } else if matches!(message, TxMessage::Prepare { .. }) && !roams && !self.home.is_open() {
             self.home.admit(&mut self.core, from, Peer::Transaction { tx, entity, message });
         } else {
-            self.with_host(|host, rooms| host.on_coordinator(rooms, from, tx, entity, message));
+            self.with_host(|host, rooms| host.on_coordinator(rooms, tx, entity, message));
         }
+    }
+
+    /// A transaction asks a player that is not here. Its home passes the question on to the owner, once, or loads the player.
+    fn find_player(&mut self, from: NodeId, tx: TxId, player: EntityId, message: TxMessage) {
+        if self.core.home_of(player) == Some(self.core.me()) {
+            if !self.home.is_open() {
+                self.home.admit(&mut self.core, from, Peer::Transaction { tx, entity: player, message });
+                return;
+            }
+            match self.home.find(&self.core, player) {
+                Found::At(owner) if owner != self.core.me() && from == tx.node => {
+                    return self.core.send(owner, Peer::Transaction { tx, entity: player, message });
+                }
+                Found::At(_) => {}
+                Found::Here(term) => self.with_host(|host, rooms| host.take_roaming(rooms, player, term)),
+            }
+        }
+        self.with_host(|host, rooms| host.on_coordinator(rooms, tx, player, message));
     }
 
     /// A message to this node as a home, or from a home. The epoch has been checked.

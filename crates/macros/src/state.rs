@@ -116,8 +116,8 @@ fn check(item: &DeriveInput, head: &Head) -> syn::Result<()> {
     if is_player && head.command.is_none() {
         return fail("a player needs `command = …`: what a client can send");
     }
-    if is_player && head.ask.is_some() {
-        return fail("players cannot be asked yet: `ask` is for land, placed kinds and kinds at home");
+    if is_player && head.asking_creates {
+        return fail("a player comes into the world by itself: no ask creates one");
     }
     let players = [&head.command, &head.reply, &head.private, &head.tell];
     if !is_player && players.iter().any(|word| word.is_some()) {

@@ -295,28 +295,38 @@ impl Town {
                 reads.fetched.push((id, self.shown(id)));
             }
         };
-        let (mut all, last) = match decision {
-            RawDecision::Done(done) => (Vec::new(), done),
-            RawDecision::Ask(ask) => {
-                if let Some(why) = self.rules.cannot_ask(&ask.parts) {
-                    panic!("a command of {player}: {why}");
-                }
-                let actor = self.actor(player);
-                let mut all = Vec::new();
-                for part in &ask.parts {
-                    all.push((part.entity, self.answer(part, &actor)?));
-                }
-                let answers: Vec<Bytes> = all.iter().map(|(_, done)| done.reply.clone()).collect();
-                let then: &dyn Conclude = ask.then.as_ref();
-                let last =
-                    self.with(player, None, |entity, cx| then.conclude(entity.as_any(), &answers, cx))?;
-                (all, last)
-            }
-        };
+        let (mut all, last) = self.ask_all(player, decision)?;
         let reply = last.reply.clone();
         all.push((player, last));
         self.land(all)?;
         Ok(reply)
+    }
+
+    /// Asks round by round, until the player is done. Returns what happens to the asked, and to the player.
+    fn ask_all(
+        &mut self,
+        player: EntityId,
+        mut decision: RawDecision,
+    ) -> Result<(Vec<(EntityId, RawDone)>, RawDone), Refusal> {
+        let (mut all, mut rounds) = (Vec::new(), 0);
+        loop {
+            let ask = match decision {
+                RawDecision::Done(done) => return Ok((all, done)),
+                RawDecision::Ask(ask) => ask,
+            };
+            let before: Vec<_> = all.iter().map(|(id, _)| *id).collect();
+            if let Some(why) = self.rules.cannot_ask(player, (rounds, &before), &ask.parts) {
+                panic!("a command of {player}: {why}");
+            }
+            rounds += 1;
+            let actor = self.actor(player);
+            for part in &ask.parts {
+                all.push((part.entity, self.answer(part, &actor)?));
+            }
+            let answers: Vec<_> = all[before.len()..].iter().map(|(_, done)| done.reply.clone()).collect();
+            let then: &dyn Conclude = ask.then.as_ref();
+            decision = self.with(player, None, |entity, cx| then.conclude(entity.as_any(), &answers, cx))?;
+        }
     }
 
     fn answer(&mut self, part: &Part, actor: &Actor) -> Result<RawDone, Refusal> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId};
 
 use super::context::{Context, RawContext};
-use super::decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDone};
+use super::decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision};
 use super::entity::{Asked, Player};
 use super::kinds::Typed;
 use super::payload::Payload;
@@ -31,8 +31,24 @@ impl<E: Player> Done<E> {
 /// Begins a transaction: asks other entities, and says with [`then`](Asking::then) what follows from their answers. Everything
 /// takes effect together or not at all, whatever crashes meanwhile.
 ///
-/// At most 16 entities, each once. A player cannot be asked. An entity that takes part in a transaction answers no other; asks
-/// of the same entity wait or are retried for at most 3 s, and then the command is refused with `busy`.
+/// **What is atomic.** The events, names, signals, messages and places of the asking entity and of all asked ones land together
+/// or not at all. Others see each part as soon as its node knows that they have landed: never before, but not all at one moment.
+///
+/// **Who.** Any kind with `ask = …`, players included: at most 16 entities, each once, and never the asking entity itself. With
+/// more, or with one of them twice, also in a later round, the command is refused with `game_error`, and the log says why. A player
+/// is asked wherever it is real. One that is not in the world is loaded for that, is shown to nobody, and leaves again; its client
+/// finds the result when it comes back. A player whom nobody has created is refused with `no_such_entity`.
+///
+/// **Asking on.** A conclusion may ask others in the same transaction ([`then`](Asking::then)): up to three rounds, 16 entities in
+/// all.
+///
+/// **What it costs.** A round takes a message to each entity and back, for a player one more (by its home). After the last round
+/// there is one append, and a message to each. Entities on the same node take no messages. An asked entity is locked from its
+/// answer until the append has landed: it answers no other transaction, and the commands of an asked player wait.
+///
+/// **Busy.** Asks of a locked entity are tried again for at most 3 s in all; then the command is refused with `busy`. No
+/// transaction waits for another one, and the older of two gets through: players who ask each other at once both succeed, one
+/// after the other.
 #[derive(Debug)]
 pub struct Ask;
 
@@ -82,14 +98,17 @@ impl<A: Fixed> Asking<A> {
 }
 
 impl<A: Answers> Asking<A> {
-    /// Decides on the answers: what happens to the asking entity itself, or a refusal, after which nothing happens to any entity.
+    /// Decides on the answers: what happens to the asking entity itself ([`Done`]), or a refusal, after which nothing happens to
+    /// any entity. Or it **asks on**, by returning another `Ask` with its own `then`: whom it asks may depend on the answers. That
+    /// belongs to the same transaction. Everybody who has answered stays locked meanwhile.
     ///
-    /// The closure gets the entity's present state, the answers, and a context. It may run again, like `decide`.
-    pub fn then<E: State>(
+    /// The closure gets the entity's present state, the answers, and a context. It may run again, like `decide`. What a later
+    /// closure must know of earlier answers, the earlier one moves into it.
+    pub fn then<E: State, D: Into<Decision<E>> + 'static>(
         self,
-        conclude: impl Fn(&E, A::Out, &mut Context<'_, E>) -> Result<Done<E>, Refusal> + Send + 'static,
+        conclude: impl Fn(&E, A::Out, &mut Context<'_, E>) -> Result<D, Refusal> + Send + 'static,
     ) -> Decision<E> {
-        let then: Conclusion<E, A, _> = Conclusion { conclude, kinds: PhantomData };
+        let then: Conclusion<E, A, D, _> = Conclusion { conclude, kinds: PhantomData };
         Decision::asks(RawAsk { parts: self.parts, then: Box::new(then) })
     }
 }
@@ -143,26 +162,28 @@ impl<A: Answers, B: Answers> Answers for Both<A, B> {
     }
 }
 
-struct Conclusion<E, A, F> {
+struct Conclusion<E, A, D, F> {
     conclude: F,
-    kinds: PhantomData<fn(E, A)>,
+    kinds: PhantomData<fn(E, A) -> D>,
 }
 
-impl<E, A, F> Conclude for Conclusion<E, A, F>
+impl<E, A, D, F> Conclude for Conclusion<E, A, D, F>
 where
     E: State,
     A: Answers,
-    F: Fn(&E, A::Out, &mut Context<'_, E>) -> Result<Done<E>, Refusal> + Send,
+    F: Fn(&E, A::Out, &mut Context<'_, E>) -> Result<D, Refusal> + Send,
+    D: Into<Decision<E>>,
 {
     fn conclude(
         &self,
         entity: &dyn Any,
         answers: &[Bytes],
         cx: &mut RawContext<'_>,
-    ) -> Result<RawDone, Refusal> {
+    ) -> Result<RawDecision, Refusal> {
         let entity: &Typed<E> = entity.downcast_ref().expect("an entity concludes what it has asked itself");
         let mut rest = answers.iter();
         let answers = A::read(&mut rest).filter(|_| rest.next().is_none()).ok_or_else(game_error)?;
-        (self.conclude)(&entity.state, answers, &mut entity.context(cx)).map(Done::into_raw)
+        let decided = (self.conclude)(&entity.state, answers, &mut entity.context(cx));
+        decided.map(|decision| decision.into().into_raw())
     }
 }

@@ -190,7 +190,8 @@ impl Exists {
 
 /// The conclusion from the answers of all asked entities.
 pub trait Conclude: Send {
-    /// Decides the asking entity's own part. `entity` is the one whose decision asked.
+    /// Decides the asking entity's own part, or asks on in the same transaction. `entity` is the one whose decision asked;
+    /// `answers` are those to its last asks.
     ///
     /// # Errors
     /// The game's refusal, or `game_error` if an answer cannot be read.
@@ -199,5 +200,5 @@ pub trait Conclude: Send {
         entity: &dyn Any,
         answers: &[Bytes],
         cx: &mut RawContext<'_>,
-    ) -> Result<RawDone, Refusal>;
+    ) -> Result<RawDecision, Refusal>;
 }

@@ -35,7 +35,7 @@ pub trait Entity: State {
 
 #[diagnostic::on_unimplemented(
     message = "nobody can ask a `{Self}`",
-    note = "say `ask = …` in its `#[state]` and implement `Asked`; players cannot be asked yet"
+    note = "say `ask = …` in its `#[state]` and implement `Asked`"
 )]
 /// An entity that others can ask for a part of their transaction. Needs `ask = …` in `#[state]`.
 pub trait Asked: Entity {
@@ -44,6 +44,8 @@ pub trait Asked: Entity {
     /// same ask, so an event must record every random number it drew.
     ///
     /// `by`: the asking entity. The engine vouches for its id and its body. Clients cannot send asks: only rules make them.
+    ///
+    /// A player is asked wherever it is. If it is not in the world, `cx.body` is `None`, and it sees nothing near.
     ///
     /// # Errors
     /// A refusal; then nothing has any effect, and the player gets the refusal.

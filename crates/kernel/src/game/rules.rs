@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gundo_types::{ChunkId, EntityId, Kind};
 use gundo_wire::client::Names;
 
-use super::decision::Part;
+use super::decision::{Exists, Part};
 use super::kinds::{AnyKind, TypedKind};
 use super::methods::Registered;
 use super::payload::{Payload, Schema};
@@ -16,6 +16,8 @@ use super::state::{PLACED_MAX, Role};
 
 /// Entities that one transaction may ask. With more, the command is refused with `game_error`.
 pub(crate) const PARTS_MAX: usize = 16;
+/// Rounds of asks in one transaction. With more, the command is refused with `game_error`.
+const ROUNDS_MAX: usize = 3;
 /// Entities whose public parts may be fetched for one command. With more, it is refused with `game_error`.
 pub(crate) const READS_MAX: usize = 8;
 
@@ -158,18 +160,38 @@ impl Rules {
         self.land
     }
 
-    /// Why these parts cannot be asked in one transaction, if so.
-    pub fn cannot_ask(&self, parts: &[Part]) -> Option<String> {
-        let mut entities: Vec<_> = parts.iter().map(|p| p.entity).collect();
+    /// Why `by` cannot ask these parts in one transaction, if so. `before`: who was asked in its `rounds` earlier rounds.
+    pub fn cannot_ask(
+        &self,
+        by: EntityId,
+        (rounds, before): (usize, &[EntityId]),
+        parts: &[Part],
+    ) -> Option<String> {
+        if parts.is_empty() {
+            return Some("an ask has no part".to_owned());
+        }
+        if rounds >= ROUNDS_MAX {
+            return Some(format!("it asks on more than {} times", ROUNDS_MAX - 1));
+        }
+        let asked = before.iter().copied();
+        let mut entities: Vec<_> = asked.chain(parts.iter().map(|part| part.entity)).collect();
+        if entities.len() > PARTS_MAX {
+            let count = entities.len();
+            return Some(format!("{count} entities are asked in one transaction: {PARTS_MAX} at most"));
+        }
+        if entities.contains(&by) {
+            return Some(format!("{by} asks itself"));
+        }
         entities.sort_unstable();
         if let Some(pair) = entities.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("{} is asked twice in one transaction", pair[0]));
         }
-        match parts.len() {
-            0 => Some("an ask has no part".to_owned()),
-            1..=PARTS_MAX => entities.into_iter().find_map(|entity| self.cannot_answer(entity)),
-            count => Some(format!("{count} entities are asked in one transaction: {PARTS_MAX} at most")),
-        }
+        parts.iter().find_map(|part| match part.exists {
+            Exists::No if Some(part.entity.kind) == self.player => {
+                Some("a player comes into the world by itself: no ask creates one".to_owned())
+            }
+            _ => self.cannot_answer(part.entity),
+        })
     }
 
     /// Why an entity cannot take part in others' transactions, if so.

@@ -84,6 +84,11 @@ impl Directory {
         core.send_home(asker, answer);
     }
 
+    /// Grants `entity` to the home's own node: nobody owned it.
+    pub(super) fn take(&mut self, core: &Core, entity: EntityId) -> Term {
+        self.grant(core, entity, core.me(), None)
+    }
+
     /// `asker` is ready to go on with `entity`: grants it, if the owner still has the term of the offer.
     pub(super) fn claim(&mut self, core: &mut Core, asker: NodeId, entity: EntityId, from: (NodeId, Term)) {
         let answer = match self.holders.get(&entity) {

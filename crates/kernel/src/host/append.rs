@@ -6,8 +6,6 @@
 
 mod failed;
 
-pub(super) use failed::bare_cause;
-
 use bytes::Bytes;
 use gundo_types::{Planted, WorldTime};
 use gundo_wire::Message;

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use gundo_types::{EntityId, WorldTime};
-use gundo_wire::journal::{Cause, EventType, Loaded, SnapshotParts};
+use gundo_wire::journal::{Cause, EventType, Loaded, Place, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, Message};
 
 use super::player::Player;
@@ -146,7 +146,7 @@ impl Durable {
 
     /// The whole durable state: the game's and the engine's.
     pub(super) fn snapshot(&self, player: Option<&Player>) -> Bytes {
-        self.snapshot_of(self.state().snapshot(), self.last_at, player)
+        self.snapshot_of(self.state().snapshot(), self.last_at, player.map(|player| (player, None)))
     }
 
     /// The whole durable state, for another node: it says of which generation of the journal it is.
@@ -156,9 +156,18 @@ impl Durable {
         self.kept.with(parts).encode()
     }
 
-    /// A snapshot with this game state.
-    pub(super) fn snapshot_of(&self, state: Bytes, at: WorldTime, player: Option<&Player>) -> Bytes {
-        let bytes = self.kept.with(self.parts(state, at, player)).encode();
+    /// A snapshot with this game state, and of a player with this place, if it is not the recorded one.
+    pub(super) fn snapshot_of(
+        &self,
+        state: Bytes,
+        at: WorldTime,
+        player: Option<(&Player, Option<Place>)>,
+    ) -> Bytes {
+        let mut parts = self.parts(state, at, player.map(|(player, _)| player));
+        if let Some(place) = player.and_then(|(_, place)| place) {
+            parts.place = Some(Kept::from(place).encode());
+        }
+        let bytes = self.kept.with(parts).encode();
         assert!(self.seq == 0 || self.state.is_some(), "an entity with events has a state");
         bytes
     }

@@ -238,8 +238,9 @@ impl Entity {
         self.unload_if_gone(cx);
     }
 
-    /// After a reload: an append of unknown outcome may have landed without the player hearing of it.
-    fn tell_own(&mut self, cx: &mut Cx<'_>) {
+    /// After a reload an append of unknown outcome may have landed without the player hearing of it; or it took part in another's
+    /// transaction.
+    pub(super) fn tell_own(&mut self, cx: &mut Cx<'_>) {
         let Some(line) = self.line() else { return };
         match guard(self.id, Rule::Private, || self.durable.state().private()) {
             Ok(own) => cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::Own(own)),

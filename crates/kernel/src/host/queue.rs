@@ -36,6 +36,7 @@ impl Work {
             tries: 0,
             losses: 0,
             age: None,
+            ask_until: None,
             reads: Reads::default(),
         })
     }
@@ -90,6 +91,8 @@ pub(super) struct Command {
     pub(super) losses: u8,
     /// Age of its first transaction, if it needed one. Retries keep it, so that the command grows older than others.
     pub(super) age: Option<Age>,
+    /// Until when it may ask, if it had to give way to an older transaction.
+    pub(super) ask_until: Option<Time>,
     /// Public parts of others that were fetched for it.
     pub(super) reads: Reads,
 }

@@ -14,6 +14,7 @@ use super::phase::Phase;
 use super::queue::{Resume, Work};
 use super::room::Host;
 use super::storage::Room;
+use super::tx::Lock;
 use super::vicinity::Vicinity;
 
 use crate::core::{Core, Timer};
@@ -275,6 +276,10 @@ impl Entity {
     }
 
     pub(super) fn record_place(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
+        // Its next event is another's to append: it leaves within a second of that.
+        if matches!(self.lock, Some(Lock::Participant { .. })) {
+            return;
+        }
         if cx.room() == Room::Busy && !cx.core.stopping {
             // Without room a walker's place is recorded some seconds later; a player that leaves waits until there is room.
             if !effects.is_empty() {

@@ -44,6 +44,12 @@ pub(super) fn suspended(is_player: bool) -> Refusal {
     Refusal::new("suspended", text)
 }
 
+/// What somebody hears whose command asks a player that is suspended, or whose code nodes were lost over.
+pub(super) fn other_suspended() -> Refusal {
+    let text = "That player rests because of a fault of the game. Nothing was changed.";
+    Refusal::new("suspended", text)
+}
+
 /// The answer of an entity whose code nodes were lost over.
 pub(super) fn blamed(is_player: bool) -> Refusal {
     let text = if is_player {

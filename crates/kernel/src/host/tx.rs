@@ -1,11 +1,14 @@
 //! Transactions over entities: two phases, one append as the only commit point.
 //!
 //! The coordinator is the player whose command it is; see `coordinator`. States of a [`Tx`]: preparing (it has asked each
-//! part) → appending (all have answered, the append is sent; it may no longer abort) → removed; or preparing → backing off
-//! (a participant was busy) → preparing with a new id and the old age. A participant is locked from its decision until it
-//! receives the outcome, or until it writes a fence because it receives none; see `participant`. Nothing waits in a lock queue,
-//! so there is no deadlock. The oldest gets through because a participant that said Busy to it prepares for no younger one for
-//! a while.
+//! part; when all have answered it may ask on) → appending (the append is sent; it may no longer abort) → removed; or preparing
+//! → backing off (a participant was busy) → preparing with a new id and the old age. A participant is locked from its decision
+//! until it receives the outcome, or until it writes a fence because it receives none; see `participant`. Nothing waits in a
+//! lock queue, so there is no deadlock. The oldest gets through: a participant that said Busy to it prepares for no younger one
+//! for a while, and a coordinator that it asks gives up its own younger transaction, and begins that again later.
+//!
+//! A part that roams, a player, is asked through its home, which passes the question on to the owner or loads the player. The
+//! answer comes from the owner, and from then on the coordinator speaks with that node.
 
 mod aborted;
 mod coordinator;
@@ -16,7 +19,7 @@ pub(super) use aborted::Aborted;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId, NodeId, Time};
+use gundo_types::{Body, EntityId, Kind, NodeId, Planted, Time};
 use gundo_wire::journal::EventRecord;
 
 use super::queue::Command;
@@ -52,8 +55,11 @@ struct Tx {
     age: Age,
     entity: EntityId,
     command: Command,
+    /// Of all rounds, in order.
     parts: Vec<TxPart>,
     then: Then,
+    /// The rounds after the first: it has asked on.
+    more: Vec<Round>,
     phase: TxPhase,
     /// Deadline: then the command is refused.
     until: Time,
@@ -70,17 +76,35 @@ enum TxPhase {
 
 /// The next step once all parts have answered.
 enum Then {
-    /// The asking entity concludes, and everything goes into one append.
-    Conclude(Box<dyn Conclude>),
+    /// The asking entity concludes. It asks on, or everything goes into one append.
+    Conclude(Round),
     /// The asking entity decides its command again, with what was fetched for it.
     Decide,
+}
+
+/// Parts that are asked at once.
+struct Round {
+    /// Index of the first of them.
+    from: usize,
+    /// `None` while it runs.
+    then: Option<Box<dyn Conclude>>,
 }
 
 struct TxPart {
     entity: EntityId,
     want: Want,
+    /// It is a player: its home is asked, and any node may answer.
+    roams: bool,
+    /// The node that was asked; of a part that roams, the one that has answered.
     node: Option<NodeId>,
     answer: Option<Answer>,
+}
+
+impl TxPart {
+    /// A part that is to be asked. `player`: the kind of players.
+    fn new(entity: EntityId, want: Want, player: Kind) -> Self {
+        Self { entity, want, roams: entity.kind == player, node: None, answer: None }
+    }
 }
 
 /// What a part is asked to do.
@@ -125,7 +149,7 @@ impl Transactions {
         TxId { node: core.me(), incarnation: core.settings.incarnation, count: self.last }
     }
 
-    /// A participant was busy or lost: gives up all parts, and asks them again after a while.
+    /// A participant was busy or lost: gives up all parts, and asks those of the first round again after a while.
     fn back_off(&mut self, core: &mut Core, tx: TxId) {
         let Some(entry) = self.running.get_mut(&tx) else { return };
         assert!(entry.phase == TxPhase::Preparing, "only a preparing transaction backs off");
@@ -134,7 +158,12 @@ impl Transactions {
         let wait_ms = core.retry_ms(retry::BUSY, entry.busy);
         entry.busy = entry.busy.saturating_add(1);
         core.after_ms(wait_ms, Timer::Transaction(tx));
-        self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
+        if !core.planted(Planted::RetryUnaborted) {
+            self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
+        }
+        if let Some(entry) = self.running.get_mut(&tx) {
+            entry.forget_rounds();
+        }
     }
 
     /// Ends a transaction and tells its participants the outcome. Returns its command.
@@ -143,6 +172,7 @@ impl Transactions {
         self.running.remove(&tx).map(|tx| tx.command)
     }
 
+    /// Tells the participants. One that roams and has not answered is told when its answer comes.
     fn tell_parts(&self, core: &mut Core, tx: TxId, message: &TxMessage) {
         let Some(entry) = self.running.get(&tx) else { return };
         for part in &entry.parts {
@@ -151,6 +181,29 @@ impl Transactions {
                 core.send(node, Peer::Transaction { tx, entity, message });
             }
         }
+    }
+}
+
+impl Tx {
+    /// The present round, if it ends with a conclusion.
+    fn round(&mut self) -> Option<&mut Round> {
+        match (self.more.last_mut(), &mut self.then) {
+            (Some(round), _) | (None, Then::Conclude(round)) => Some(round),
+            (None, Then::Decide) => None,
+        }
+    }
+
+    /// It begins again with the first round.
+    fn forget_rounds(&mut self) {
+        if let Some(second) = self.more.first() {
+            self.parts.truncate(second.from);
+        }
+        self.more.clear();
+    }
+
+    /// Whether a part is, or may be, at one of these nodes.
+    fn may_be_at(part: &TxPart, nodes: &[NodeId]) -> bool {
+        part.node.map_or(part.roams, |node| nodes.contains(&node))
     }
 }
 

@@ -11,7 +11,7 @@ use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Prepare, Resume, Work};
 use super::telling::cannot_tell;
-use super::trouble::{gave_up, suspended};
+use super::trouble::{gave_up, other_suspended, suspended};
 use super::vicinity::Vicinity;
 use crate::game::{RawDecision, RawDone, Refusal, Rule, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
@@ -235,7 +235,8 @@ impl Entity {
                 cx.core.send_edge(c.line.edge, c.line.conn, self.id, reply);
             }
             Work::Prepare(Prepare { tx, .. }) | Work::Read(tx) => {
-                let message = TxMessage::Refused(refusal);
+                let rests = self.player.is_some() && refusal.code == suspended(true).code;
+                let message = TxMessage::Refused(if rests { other_suspended() } else { refusal });
                 cx.core.send(tx.node, Peer::Transaction { tx: *tx, entity: self.id, message });
             }
             Work::Own(_) => cx.core.counters.commands_refused += 1,

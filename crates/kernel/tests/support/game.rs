@@ -12,6 +12,7 @@ use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::Message;
 
 use super::board::{Board, BoardWish};
+use super::gift::{Gift, GiftWish};
 use super::vault::{Vault, VaultWish};
 
 pub const PLAYER: Kind = Kind(1);
@@ -74,6 +75,8 @@ pub struct PlayerCommand {
     pub board: Option<BoardWish>,
     #[prost(message, optional, tag = "21")]
     pub vault: Option<VaultWish>,
+    #[prost(message, optional, tag = "22")]
+    pub gift: Option<GiftWish>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -103,6 +106,7 @@ pub struct Said {
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 1, name = "player", player, durable = PlayerState, event = PlayerEvent)]
 #[state(command = PlayerCommand, reply = LandReply, public = PlayerState, private = PlayerState, signal = Said, tell = Said)]
+#[state(ask = Gift, answer = Gift)]
 pub struct Player(pub PlayerState);
 
 impl Stored for Player {
@@ -152,6 +156,9 @@ impl game::Player for Player {
         }
         if c.panic == 2 {
             return Ok(Done::new().event(&PlayerEvent { panic: true, ..Default::default() }).into());
+        }
+        if let Some(wish) = &c.gift {
+            return wish.decide(self);
         }
         if let Some(wish) = c.vault {
             return wish.decide(cx);

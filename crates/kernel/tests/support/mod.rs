@@ -5,5 +5,6 @@
 pub mod board;
 pub mod cluster;
 pub mod game;
+pub mod gift;
 pub mod script;
 pub mod vault;

@@ -182,7 +182,7 @@ impl Entity {
 }
 
 /// The cause of an event that has none: only the generation in which it was decided.
-pub(in crate::host) fn bare_cause(generation: u64) -> Bytes {
+fn bare_cause(generation: u64) -> Bytes {
     Cause { generation, ..Cause::default() }.encode_to_vec().into()
 }
 

@@ -10,6 +10,7 @@ use crate::host::leaving::{DOUBT_MS, Leaving};
 use crate::host::phase::Phase;
 use crate::host::queue::{Resume, Work};
 use crate::host::room::Host;
+use crate::host::tx::Lock;
 use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, TxMessage, to_player};
 
 /// How long the work in flight may take to end, ms. After that the player stays.
@@ -36,6 +37,7 @@ impl Entity {
         let leaving = Leaving { to, term: self.term, epoch, due, walked: None, gone: None };
         cx.desk.departures.insert(self.id, leaving);
         cx.core.after_ms(FREEZING_MS, Timer::Handoff(self.id));
+        self.busy_to_the_rest(cx);
         self.freeze(cx);
     }
 
@@ -44,6 +46,9 @@ impl Entity {
     pub(in crate::host) fn freeze(&mut self, cx: &mut Cx<'_>) {
         if !self.life.is(Phase::Freezing) {
             return;
+        }
+        if cx.core.planted(Planted::LockLeftBehind) {
+            self.lock.take_if(|lock| matches!(lock, Lock::Participant { .. }));
         }
         if !self.pending.is_empty() || self.lock.is_some() || cx.crowd.publisher.has_signal(self.id) {
             return;

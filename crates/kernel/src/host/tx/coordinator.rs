@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
 
-use super::{Answer, Lock, Then, Tx, TxPart, TxPhase, Want};
+use super::{Answer, Lock, Round, Then, Tx, TxPart, TxPhase, Want};
 use crate::core::Timer;
-use crate::game::{Actor, Conclude, READS_MAX, RawAsk, Refusal, Rule, guard};
+use crate::game::{Actor, Conclude, Part, READS_MAX, RawAsk, RawDecision, Refusal, Rule, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
@@ -21,19 +21,22 @@ const PREPARING_MS: u64 = 3_000;
 impl Entity {
     /// Begins the transaction a command asks for. The entity takes no other command until the append is sent.
     pub(in crate::host) fn begin(&mut self, cx: &mut Cx<'_>, command: Command, ask: RawAsk) {
-        if let Some(why) = cx.core.settings.rules.cannot_ask(&ask.parts) {
+        if let Some(why) = self.why_not(cx, (0, &[]), &ask) {
             let refusal = cx.core.game_fault(self.id, "decide", why);
             return self.refuse(cx, command, refusal);
         }
-        let most = cx.core.world().limits.public_bytes_max;
-        if let Some(large) = ask.parts.iter().map(|part| part.ask.len()).find(|bytes| *bytes > most) {
-            let why = format!("an ask of it has {large} bytes: {most} at most");
-            let refusal = cx.core.game_fault(self.id, "decide", why);
-            return self.refuse(cx, command, refusal);
-        }
-        let part = |part: crate::game::Part| (part.entity, Want::Prepare(part));
+        let part = |part: Part| (part.entity, Want::Prepare(part));
         let parts = ask.parts.into_iter().map(part).collect();
-        self.start(cx, command, parts, Then::Conclude(ask.then));
+        self.start(cx, command, parts, Then::Conclude(Round { from: 0, then: Some(ask.then) }));
+    }
+
+    /// Why it cannot ask this, if so. `before`: who was asked in how many earlier rounds.
+    fn why_not(&self, cx: &Cx<'_>, before: (usize, &[EntityId]), ask: &RawAsk) -> Option<String> {
+        let most = cx.core.world().limits.public_bytes_max;
+        cx.core.settings.rules.cannot_ask(self.id, before, &ask.parts).or_else(|| {
+            let large = ask.parts.iter().map(|part| part.ask.len()).find(|bytes| *bytes > most)?;
+            Some(format!("an ask of it has {large} bytes: {most} at most"))
+        })
     }
 
     /// Fetches the public parts that the decision about a command wants to see. The entity then decides the command again.
@@ -52,14 +55,15 @@ impl Entity {
         assert!(!parts.is_empty() && self.lock.is_none(), "{}: only an unlocked entity asks others", self.id);
         let tx = cx.desk.txs.next_id(cx.core);
         let age = command.age.unwrap_or(Age(cx.core.now.world.0, tx.node, tx.count));
+        let until = command.ask_until.unwrap_or_else(|| cx.core.now.time.plus_ms(PREPARING_MS));
         let command = Command { age: Some(age), ..command };
-        let part = |(entity, want)| TxPart { entity, want, node: None, answer: None };
-        let parts = parts.into_iter().map(part).collect();
-        let until = cx.core.now.time.plus_ms(PREPARING_MS);
+        let player = cx.core.settings.rules.player_kind();
+        let parts = parts.into_iter().map(|(entity, want)| TxPart::new(entity, want, player)).collect();
+        let phase = TxPhase::Preparing;
         let entry =
-            Tx { age, entity: self.id, command, parts, then, phase: TxPhase::Preparing, until, busy: 0 };
+            Tx { age, entity: self.id, command, parts, then, more: Vec::new(), phase, until, busy: 0 };
         cx.desk.txs.running.insert(tx, entry);
-        cx.core.after_ms(PREPARING_MS, Timer::Transaction(tx));
+        cx.core.at(until, Timer::Transaction(tx));
         self.ask_parts(cx, tx);
     }
 
@@ -73,9 +77,11 @@ impl Entity {
             public: cx.crowd.publisher.public_of(self.id).or_else(|| self.public.clone()).unwrap_or_default(),
             body: self.body,
         };
-        for part in &mut entry.parts {
+        let from = entry.round().map_or(0, |round| round.from);
+        for part in &mut entry.parts[from..] {
             let entity = part.entity;
-            part.node = cx.core.home_of(entity);
+            let home = cx.core.home_of(entity);
+            part.node = home.filter(|_| !part.roams);
             let message = match &part.want {
                 Want::Prepare(part) => TxMessage::Prepare {
                     age: entry.age,
@@ -85,10 +91,25 @@ impl Entity {
                 },
                 Want::Read => TxMessage::Read,
             };
-            if let Some(node) = part.node {
+            if let Some(node) = home {
                 cx.core.send(node, Peer::Transaction { tx, entity, message });
             }
         }
+    }
+
+    /// An older transaction asks it: gives its own up, so that neither waits for the other. False: it coordinates none, or an
+    /// older one.
+    pub(super) fn gives_way(&mut self, cx: &mut Cx<'_>, older: Age) -> bool {
+        let Some(Lock::Coordinating(tx)) = &self.lock else { return false };
+        let tx = *tx;
+        let own = cx.desk.txs.running.get(&tx).map(|entry| (entry.age, entry.until));
+        let Some((_, until)) = own.filter(|(age, _)| older < *age) else { return false };
+        self.lock = None;
+        if let Some(command) = cx.abort(tx) {
+            // It has no more time for that than before.
+            self.queue.put_back(Work::Command(Command { ask_until: Some(until), ..command }));
+        }
+        true
     }
 
     /// Gives its transaction up and refuses the command.
@@ -105,9 +126,9 @@ impl Entity {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         assert!(self.lock.as_ref().is_some_and(|lock| matches!(lock, Lock::Coordinating(t) if *t == tx)));
         self.lock = None;
-        match std::mem::replace(&mut entry.then, Then::Decide) {
-            Then::Conclude(then) => self.conclude(cx, tx, then.as_ref()),
-            Then::Decide => self.decide_again(cx, tx),
+        match entry.round().and_then(|round| Some((round.from, round.then.take()?))) {
+            Some((from, then)) => self.conclude(cx, tx, from, then),
+            None => self.decide_again(cx, tx),
         }
     }
 
@@ -125,8 +146,9 @@ impl Entity {
         self.run(cx);
     }
 
-    /// All parts have prepared: the game concludes, and everything goes into one append.
-    fn conclude(&mut self, cx: &mut Cx<'_>, tx: TxId, then: &dyn Conclude) {
+    /// All parts have prepared: the game concludes. It asks on, or everything goes into one append. `from`: the first part of the
+    /// round.
+    fn conclude(&mut self, cx: &mut Cx<'_>, tx: TxId, from: usize, then: Box<dyn Conclude>) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         let command = entry.command.clone();
         entry.phase = TxPhase::Appending;
@@ -136,7 +158,7 @@ impl Entity {
         };
         let parts: Vec<Prepared> = entry.parts.iter().filter_map(prepared).collect();
         assert_eq!(parts.len(), entry.parts.len(), "all parts have prepared");
-        let answers: Vec<Bytes> = parts.iter().map(|p| p.reply.clone()).collect();
+        let answers: Vec<Bytes> = parts[from..].iter().map(|p| p.reply.clone()).collect();
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), None);
         let decided =
@@ -149,7 +171,13 @@ impl Entity {
         }
         let Work::Command(command) = work else { return };
         match decided {
-            Ok(decision) => self.record_command(cx, command, decision, Some((tx, parts))),
+            Ok(RawDecision::Done(decision)) => {
+                if cx.core.planted(Planted::CommitEarly) {
+                    cx.desk.txs.tell_parts(cx.core, tx, &TxMessage::Commit);
+                }
+                self.record_command(cx, command, decision, Some((tx, parts)));
+            }
+            Ok(RawDecision::Ask(ask)) => return self.ask_on(cx, tx, then, ask),
             Err(refusal) => {
                 cx.abort(tx);
                 self.refuse(cx, command, refusal);
@@ -158,14 +186,38 @@ impl Entity {
         self.run(cx);
     }
 
+    /// A conclusion (`then`) asks others in the same transaction. Those who have answered stay locked.
+    fn ask_on(&mut self, cx: &mut Cx<'_>, tx: TxId, then: Box<dyn Conclude>, ask: RawAsk) {
+        let Some(entry) = cx.desk.txs.running.get(&tx) else { return };
+        let asked: Vec<EntityId> = entry.parts.iter().map(|part| part.entity).collect();
+        if let Some(why) = self.why_not(cx, (1 + entry.more.len(), &asked), &ask) {
+            let refusal = cx.core.game_fault(self.id, "then", why);
+            return self.refuse_tx(cx, tx, refusal);
+        }
+        let player = cx.core.settings.rules.player_kind();
+        let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
+        if let Some(round) = entry.round() {
+            // The transaction may begin again.
+            round.then = Some(then);
+        }
+        entry.more.push(Round { from: asked.len(), then: Some(ask.then) });
+        let part = |part: Part| TxPart::new(part.entity, Want::Prepare(part), player);
+        entry.parts.extend(ask.parts.into_iter().map(part));
+        entry.phase = TxPhase::Preparing;
+        self.ask_parts(cx, tx);
+    }
+
     /// The node that was asked for a part was lost: asks the part's new home, unless too many nodes were lost over this part.
     /// Unless it `died`: then only the question or its answer was lost.
+    ///
+    /// Nobody knows where a player is that has not answered: it may have been on a node that died. After a view without deaths its
+    /// home may be another one, which does not know of the question.
     fn lose_part(&mut self, cx: &mut Cx<'_>, tx: TxId, gone: &[NodeId], died: bool) {
-        if !died {
+        if !died || gone.is_empty() {
             return cx.desk.txs.back_off(cx.core, tx);
         }
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
-        let undecided = |p: &TxPart| p.answer.is_none() && p.node.is_some_and(|n| gone.contains(&n));
+        let undecided = |p: &TxPart| p.answer.is_none() && Tx::may_be_at(p, gone);
         entry.command.losses += u8::from(entry.parts.iter().any(undecided));
         if entry.command.losses < LOSSES_MAX || cx.core.planted(Planted::PoisonDecidedAgain) {
             // The part's next home may be this very node: the edge must count the loss.
@@ -210,8 +262,9 @@ impl Host {
             }
             return;
         };
-        // Only the node that was asked may answer, and only for the entity it was asked about.
-        let part = entry.parts.iter_mut().find(|p| p.entity == entity && p.node == Some(from));
+        // Only the node that was asked may answer, and only for the entity it was asked about. For a player its home was asked, and
+        // its owner answers, or whoever did not find it.
+        let part = entry.parts.iter_mut().find(|p| p.entity == entity && Tx::may_be_at(p, &[from]));
         let fits = |part: &&mut TxPart| match (&message, &part.want) {
             (TxMessage::Prepared(p), Want::Prepare(_)) => {
                 p.stream.entity == entity && !p.stream.events.is_empty()
@@ -231,7 +284,9 @@ impl Host {
             return self.desk.txs.back_off(rooms.core, tx);
         }
         match message {
-            TxMessage::Prepared(prepared) => part.answer = Some(Answer::Prepared(*prepared)),
+            TxMessage::Prepared(prepared) => {
+                (part.node, part.answer) = (Some(from), Some(Answer::Prepared(*prepared)));
+            }
             TxMessage::Seen { public } => part.answer = Some(Answer::Seen(public)),
             TxMessage::Refused(refusal) => {
                 return self.tell(rooms, coordinator, |entity, cx| entity.refuse_tx(cx, tx, refusal));
@@ -262,16 +317,16 @@ impl Host {
     /// Nodes were lost. Transactions that asked them ask others. Entities that they have locked find out the outcome: no append
     /// of those nodes lands any more. Or, unless they `died`, messages to or from them were lost.
     pub(in crate::host) fn lose_partners(&mut self, rooms: &mut Rooms<'_>, gone: &[NodeId], died: bool) {
-        if gone.is_empty() {
-            return;
-        }
         let asked = |t: &Tx| {
-            let there = |p: &TxPart| p.node.is_some_and(|n| gone.contains(&n));
+            let there = |p: &TxPart| Tx::may_be_at(p, gone);
             t.phase == TxPhase::Preparing && t.parts.iter().any(there)
         };
         let asking = self.desk.txs.running.iter().filter(|(_, t)| asked(t)).map(|(tx, t)| (*tx, t.entity));
         for (tx, coordinator) in asking.collect::<Vec<_>>() {
             self.tell(rooms, coordinator, |entity, cx| entity.lose_part(cx, tx, gone, died));
+        }
+        if gone.is_empty() {
+            return;
         }
         let is_locked =
             |e: &Entity| matches!(&e.lock, Some(Lock::Participant { tx, .. }) if gone.contains(&tx.node));

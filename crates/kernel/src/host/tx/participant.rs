@@ -4,21 +4,23 @@
 //! | --- | --- | --- |
 //! | free | prepare | locked: decides, answers when all earlier events are durable |
 //! | locked | prepare of another | stays: *Busy*; a promise to an older one |
+//! | coordinates | prepare of an older one | gives up its own, locked for the older; begins its own again later |
+//! | freezing, frozen | prepare | stays: *Busy* |
 //! | locked | commit | free: applies |
 //! | locked | abort | free |
 //! | locked | fence, or nothing for long | writes a `Fenced` event at its next seq |
 
 use bytes::Bytes;
-use gundo_types::{EntityId, NodeId, Planted};
+use gundo_types::{Body, EntityId, Planted};
+use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Lock, Promise};
 use crate::core::{Core, Timer};
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
-use crate::host::append::bare_cause;
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
-use crate::host::pending::{Effect, Entry, Record};
+use crate::host::pending::{Effect, Entry, Record, place};
 use crate::host::phase::Phase;
 use crate::host::queue::{Prepare, Work};
 use crate::host::room::Host;
@@ -39,7 +41,6 @@ impl Host {
     pub(crate) fn on_coordinator(
         &mut self,
         rooms: &mut Rooms<'_>,
-        from: NodeId,
         tx: TxId,
         entity: EntityId,
         message: TxMessage,
@@ -52,14 +53,14 @@ impl Host {
             }
             TxMessage::Prepare { age, ask, exists, actor } => {
                 let impossible = rooms.core.settings.rules.cannot_answer(entity).is_some();
-                if self.has_participant(rooms, from, tx, entity, impossible) {
+                if self.has_participant(rooms, tx, entity, impossible) {
                     let prepare = Prepare { tx, age, ask, exists, actor };
                     self.tell(rooms, entity, |e, cx| e.ask(cx, prepare));
                 }
             }
             TxMessage::Read => {
                 let impossible = rooms.core.settings.rules.cannot_read(&[entity], 0).is_some();
-                if self.has_participant(rooms, from, tx, entity, impossible) {
+                if self.has_participant(rooms, tx, entity, impossible) {
                     self.tell(rooms, entity, |e, cx| e.look(cx, tx));
                 }
             }
@@ -81,7 +82,6 @@ impl Host {
     fn has_participant(
         &mut self,
         rooms: &mut Rooms<'_>,
-        from: NodeId,
         tx: TxId,
         entity: EntityId,
         impossible: bool,
@@ -89,17 +89,18 @@ impl Host {
         let say = |message| Peer::Transaction { tx, entity, message };
         if impossible {
             rooms.core.note_nonsense();
-            rooms.core.send(from, say(TxMessage::Refused(game_error())));
+            rooms.core.send(tx.node, say(TxMessage::Refused(game_error())));
             return false;
         }
-        let at_home = rooms.core.home_of(entity) == Some(rooms.core.me());
+        let roams = entity.kind == rooms.core.settings.rules.player_kind();
+        let at_home = !roams && rooms.core.home_of(entity) == Some(rooms.core.me());
         if at_home {
             self.need_at_home(rooms, entity);
         }
-        // Another node is its home, or its last owner has not unloaded it yet.
-        let here = at_home && self.holds(entity);
+        // Another node is its home, or its last owner has not unloaded it yet. Or a player has moved on meanwhile.
+        let here = (roams || at_home) && self.holds(entity);
         if !here {
-            rooms.core.send(from, say(TxMessage::Busy));
+            rooms.core.send(tx.node, say(TxMessage::Busy));
         }
         here
     }
@@ -127,6 +128,10 @@ impl Entity {
     /// Why an ask does not reach the rules, if so: it needs the entity to exist, or not to exist.
     fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
         let creates = cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates());
+        if let Some(player) = &self.player {
+            // It exists from its first session on.
+            return exists.refusal(player.session.known.adoption > 0, true, false);
+        }
         let place = || guard(self.id, Rule::Place, || self.durable.state().place());
         // Only a creation asks for it.
         let stands = exists == Exists::Yes || self.role != Role::Placed || !matches!(place(), Ok(None));
@@ -139,10 +144,20 @@ impl Entity {
             return self.say_busy(cx, &prepare);
         }
         let promised = self.promise.is_some_and(|p| p.until > now && p.age < prepare.age);
-        if self.lock.is_some() || promised {
+        // Nobody waits for a handoff, which may take long.
+        let leaves = matches!(self.phase(), Phase::Freezing | Phase::Frozen);
+        if promised || leaves {
             return self.say_busy(cx, &prepare);
         }
-        self.submit(cx, Work::Prepare(prepare));
+        if self.lock.is_none() {
+            return self.submit(cx, Work::Prepare(prepare));
+        }
+        if !self.gives_way(cx, prepare.age) {
+            return self.say_busy(cx, &prepare);
+        }
+        // Before its own command, which waits in front.
+        self.queue.put_back(Work::Prepare(prepare));
+        self.run(cx);
     }
 
     pub(in crate::host) fn say_busy(&mut self, cx: &mut Cx<'_>, prepare: &Prepare) {
@@ -175,7 +190,7 @@ impl Entity {
             Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
         let RawDone { events, reply, names, signals, body, tells } = done;
-        let events = self.part_of(cx, events);
+        let events = self.part_of(cx, events, body);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
             return self.refuse_part(cx, prepare, game_error());
@@ -183,7 +198,9 @@ impl Entity {
         assert!(!events.is_empty(), "{id}: a participant records its part");
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
-        self.lock = Some(Lock::Participant { tx, events, signals, body, tells });
+        if !cx.core.planted(Planted::PrepareUnlocked) {
+            self.lock = Some(Lock::Participant { tx, events, signals, body, tells });
+        }
         self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
         cx.core.after_ms(LOCK_MS, Timer::Lock(id));
         let incarnation = cx.core.settings.incarnation;
@@ -196,7 +213,9 @@ impl Entity {
     /// Its rules' answer to an ask.
     fn answer(&mut self, cx: &mut Cx<'_>, ask: &[u8], actor: &Actor) -> Result<RawDone, Refusal> {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
-        let mut rules = context(cx.core, &eyes, self.place(), None);
+        let (id, body, last_at) = self.place();
+        let body = body.filter(|_| self.is_in_the_world());
+        let mut rules = context(cx.core, &eyes, (id, body, last_at), None);
         let answered = guard(self.id, Rule::Answer, || self.durable.state().answer(ask, actor, &mut rules));
         let done = self.judge(cx, "answer", answered)?;
         self.check_sizes(cx, "answer", &done)?;
@@ -232,15 +251,24 @@ impl Entity {
         self.emit(cx, Some(Work::Prepare(prepare)), effects);
     }
 
-    /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved.
-    fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>) -> Vec<EventRecord> {
+    /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved. Those of a
+    /// player say where it stands, as all of its events do.
+    fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>, body: Option<Body>) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
-        let cause = bare_cause(self.durable.generation);
+        let generation = self.durable.generation;
+        let stands = self.body.filter(|_| self.is_in_the_world());
+        let place = body.or(stands).filter(|_| self.player.is_some()).map(place);
+        let cause = Bytes::from(Cause { generation, place, ..Cause::default() }.encode_to_vec());
         let record = |event_type, payload| EventRecord { at, cause: cause.clone(), event_type, payload };
         if events.is_empty() {
             return vec![record(EventType::Answered, Bytes::new())];
         }
         events.into_iter().map(|payload| record(EventType::Game, payload)).collect()
+    }
+
+    /// Whether it is anything but a player who is not in the world.
+    fn is_in_the_world(&self) -> bool {
+        self.player.as_ref().is_none_or(|player| player.present)
     }
 
     /// The snapshot that goes with a participant's events, when one is due. It is made from a copy, because the state itself
@@ -257,8 +285,10 @@ impl Entity {
             for event in events.iter().filter(|e| e.event_type == EventType::Game && !misses) {
                 copy.apply(&event.payload).ok()?;
             }
-            let at = events.last().map_or(self.durable.last_at, |e| e.at);
-            Some(self.durable.snapshot_of(copy.snapshot(), at, self.player.as_deref()))
+            let last = events.last()?;
+            let stands = Cause::decode(last.cause.as_ref()).ok()?.place;
+            let player = self.player.as_deref().map(|player| (player, stands));
+            Some(self.durable.snapshot_of(copy.snapshot(), last.at, player))
         })
     }
 
@@ -290,10 +320,14 @@ impl Entity {
             return self.start_load(cx);
         }
         let due = self.durable.snapshot_is_due(events.len() as u64, cx.core.world().snapshot_every);
-        let cause = Cause { generation: self.durable.generation, ..Cause::default() };
+        let twice = cx.core.planted(Planted::GiftTwice) && !self.is_in_the_world();
         let (durable, player) = (&mut self.durable, &mut self.player);
         let applied = guard(self.id, Rule::Apply, || {
             for event in &events {
+                let cause = Cause::decode(event.cause.as_ref())?;
+                if twice && event.event_type == EventType::Game {
+                    durable.state_mut().map(|state| state.apply(&event.payload));
+                }
                 durable.apply(player.as_deref_mut(), event.event_type, &event.payload, &cause)?;
                 durable.last_at = durable.last_at.max(event.at);
             }
@@ -315,8 +349,12 @@ impl Entity {
             self.send_tell(cx, tell);
         }
         if let Some(body) = body {
+            let absent = self.player.as_mut().filter(|player| !player.present);
+            // One that is not in the world stands there when it comes.
+            absent.into_iter().for_each(|player| player.center = None);
             self.put_body(cx, body);
         }
+        self.tell_own(cx);
         self.run(cx);
     }
 
@@ -381,8 +419,12 @@ impl Entity {
         if !self.pending.is_empty() {
             return cx.core.after_ms(OWN_APPENDS_MS, Timer::Lock(self.id));
         }
-        if self.release_lock(cx, tx) {
-            self.fence(cx, self.durable.seq);
+        if !self.release_lock(cx, tx) {
+            return;
         }
+        if cx.core.planted(Planted::LockUnfenced) {
+            return self.run(cx);
+        }
+        self.fence(cx, self.durable.seq);
     }
 }

@@ -1,0 +1,87 @@
+//! Gifts between players: the test game's way for players to ask players, in up to as many rounds as a wish names.
+
+use gundo_kernel::game::{Actor, Answered, Ask, Asked, Context, Decision, Done, Refusal};
+use gundo_types::Point;
+use gundo_wire::Message;
+
+use super::game::{BAG_MAX, KILLS, LandReply, PANICS, Player, PlayerEvent};
+
+/// What a player wants to give: in each round, `n` pebbles to each of these players.
+#[derive(Clone, PartialEq, Message)]
+pub struct GiftWish {
+    #[prost(message, repeated, tag = "1")]
+    pub rounds: Vec<Round>,
+    #[prost(uint32, tag = "2")]
+    pub n: u32,
+    /// The receivers jump this far east, mm.
+    #[prost(sint32, tag = "3")]
+    pub jump: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Round {
+    #[prost(uint64, repeated, tag = "1")]
+    pub to: Vec<u64>,
+}
+
+/// What one player asks another, and the answer.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Gift {
+    #[prost(uint32, tag = "1")]
+    pub n: u32,
+    #[prost(sint32, tag = "2")]
+    pub jump: i32,
+    /// In an answer: whether the player is in the world.
+    #[prost(bool, tag = "3")]
+    pub is_there: bool,
+}
+
+impl GiftWish {
+    /// One round of single gifts.
+    pub fn to(to: &[u64], n: u32) -> Self {
+        Self { rounds: vec![Round { to: to.to_vec() }], n, jump: 0 }
+    }
+
+    pub fn decide(&self, me: &Player) -> Result<Decision<Player>, Refusal> {
+        let count: usize = self.rounds.iter().map(|round| round.to.len()).sum();
+        let spent = self.n * count as u32;
+        if spent > me.0.bag && self.n < KILLS.unsigned_abs() {
+            return Err(Refusal::new("not_enough", "You have not that many."));
+        }
+        Ok(give(self.rounds.clone(), Gift { n: self.n, jump: self.jump, is_there: false }, spent, 0))
+    }
+}
+
+/// Asks the first round, and goes on with the others. The reply says how many of the receivers were in the world.
+fn give(mut rounds: Vec<Round>, gift: Gift, spent: u32, there: u32) -> Decision<Player> {
+    let to = if rounds.is_empty() { Vec::new() } else { rounds.remove(0).to };
+    Ask::each::<Player>(to, &gift).then(move |_: &Player, answers, _| {
+        let there = there + answers.iter().filter(|answer| answer.is_there).count() as u32;
+        if !rounds.is_empty() {
+            return Ok(give(rounds.clone(), gift, spent, there));
+        }
+        let event = PlayerEvent { gained: -(spent as i32), ..Default::default() };
+        Ok(Done::new().event(&event).reply(&LandReply { taken: there as i32, near: None }).into())
+    })
+}
+
+impl Asked for Player {
+    fn answer(&self, gift: Gift, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
+        assert_ne!(by.id, cx.id, "nobody asks itself");
+        assert_ne!(gift.n, PANICS.unsigned_abs(), "a planted panic in answer");
+        if gift.n == KILLS.unsigned_abs() {
+            super::game::DEADLY.set(true);
+        }
+        if self.0.bag + gift.n > BAG_MAX {
+            return Err(Refusal::new("bag_full", "That bag is full."));
+        }
+        let is_there = cx.body.is_some();
+        let mut done = Done::new().event(&PlayerEvent { gained: gift.n as i32, ..Default::default() });
+        if gift.jump != 0 {
+            let mut body = cx.body.unwrap_or_default();
+            body.at = Point::new(body.at.x + gift.jump, body.at.y);
+            done = done.body(body);
+        }
+        Ok((done, Gift { is_there, ..gift }))
+    }
+}
