@@ -16,11 +16,9 @@ use gundo_types::{Epoch, NodeId, Planted, Time, WorldTime};
 use crate::core::{Core, Timer};
 use crate::io::{Output, Renewal, WorldSettings};
 use crate::peer::{Alive, Peer};
-use history::History;
+use history::{BEAT_MS, History};
 use suspects::Complaints;
 
-/// Between two heartbeats, ms.
-const BEAT_MS: u64 = 250;
 /// Between two renewals of the lease, between two proposals to remove the same member, and between two answers to the same
 /// stale sender, ms.
 const EVERY_MS: u64 = 1_000;

@@ -144,7 +144,13 @@ fn gifts_in_a_circle_all_succeed() {
             }
             cluster.run_ms(3_500);
             for (client, player) in players.iter().enumerate() {
-                assert_eq!(answer(&cluster, client), Ok(1), "{} of {}, seed {seed}", names[client], names.len());
+                assert_eq!(
+                    answer(&cluster, client),
+                    Ok(1),
+                    "{} of {}, seed {seed}",
+                    names[client],
+                    names.len()
+                );
                 assert_eq!(bag(&cluster, *player), 10, "seed {seed}");
             }
             settle(&mut cluster, "a circle");
@@ -184,7 +190,8 @@ fn what_cannot_be_asked_is_refused_and_nobody_stays_locked() {
     }
     assert_eq!([0, 1, 2].map(|client| bag(&cluster, cluster.player(client))), [10; 3]);
     cluster.run_ms(2_000);
-    let reals: usize = cluster.nodes.values().map(|n| n.reals().filter(|r| r.id.kind == game::PLAYER).count()).sum();
+    let reals: usize =
+        cluster.nodes.values().map(|n| n.reals().filter(|r| r.id.kind == game::PLAYER).count()).sum();
     assert_eq!(reals, 3, "nobody who does not exist stays loaded");
     settle(&mut cluster, "refusals");
 }
@@ -194,7 +201,8 @@ fn asking_on_takes_effect_in_all_rounds_or_in_none() {
     let names = ["ann", "bob", "cyd", "dot"];
     let mut cluster = with_players(3, 1, &names);
     let ids = [0, 1, 2, 3].map(|client| cluster.player(client).id);
-    let chain = |n| GiftWish { rounds: ids[1..].iter().map(|id| Round { to: vec![*id] }).collect(), n, jump: 0 };
+    let chain =
+        |n| GiftWish { rounds: ids[1..].iter().map(|id| Round { to: vec![*id] }).collect(), n, jump: 0 };
     give(&mut cluster, 0, chain(2));
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Ok(3));

@@ -5,8 +5,8 @@
 //! late. What counts is by how much a heartbeat is late: one that comes early was sent for another reason, and says nothing about the
 //! link. Times are those in which this node itself was awake.
 
-use super::BEAT_MS;
-
+/// Between two heartbeats, ms.
+pub(super) const BEAT_MS: u64 = 250;
 /// Deviations beyond the mean at which a silence is no longer likely.
 const DEVIATIONS: u64 = 8;
 /// The mean and the deviation follow one part in so many of each new gap.
