@@ -140,7 +140,10 @@ impl Behaviour for Noting {
         self.inner.step(wishes);
         self.steps += 1;
         if self.steps.is_multiple_of(NOTE_EVERY) {
-            wishes.command(0, Note { text: self.steps.to_le_bytes().to_vec() }.encode_to_vec());
+            wishes.command(
+                0,
+                Note { text: self.steps.to_le_bytes().to_vec(), ..Note::default() }.encode_to_vec(),
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! The smallest game: a flat world without land, and players who walk and note things down.
+//! The smallest game: a flat world without land, and players who walk and note things down: each for itself, for others too, or on a
+//! board.
 //!
 //! The benchmarks measure the engine; a real game's rules would add their own cost on top.
 
@@ -9,7 +10,16 @@ use gundo::prelude::*;
 pub(crate) struct Note {
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) text: Vec<u8>,
+    /// These players note it as well, in one transaction.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub(crate) to: Vec<u64>,
+    /// It is noted on the board as well.
+    #[prost(bool, tag = "3")]
+    pub(crate) board: bool,
 }
+
+/// The one board.
+const BOARD: u64 = 1;
 
 /// The answer: how many notes there are now.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -23,13 +33,53 @@ pub(crate) struct Noted {
 pub(crate) struct Happened {
     #[prost(message, optional, tag = "1")]
     note: Option<Note>,
+    /// Another player has noted it for this one.
+    #[prost(bool, tag = "2")]
+    given: bool,
 }
 
 /// A player: how many notes it made.
 #[derive(State)]
 #[state(kind = 1, name = "walker", player, durable = Noted, event = Happened, public = ())]
-#[state(command = Note, reply = Noted, private = Noted)]
+#[state(command = Note, reply = Noted, private = Noted, ask = Note)]
 struct Walker(u64);
+
+/// A board on which all players note things.
+#[derive(State)]
+#[state(kind = 2, name = "board", durable = Noted, event = Happened, public = (), ask = Note, asking_creates)]
+struct Board(u64);
+
+impl Stored for Board {
+    fn load(_: u64, (): &(), noted: Noted) -> Self {
+        Self(noted.count)
+    }
+
+    fn save(&self) -> Noted {
+        Noted { count: self.0 }
+    }
+}
+
+impl Entity for Board {
+    fn apply(&mut self, event: &Happened) {
+        self.0 += u64::from(event.note.is_some());
+    }
+
+    fn public(&self, _: WorldTime) -> Option<()> {
+        None
+    }
+}
+
+impl Asked for Board {
+    fn answer(&self, note: Note, _: &Actor, _: &mut Context<'_, Self>) -> Answered<Self> {
+        Ok((Done::new().event(&Happened { note: Some(note), given: false }), ()))
+    }
+}
+
+impl Asked for Walker {
+    fn answer(&self, note: Note, _: &Actor, _: &mut Context<'_, Self>) -> Answered<Self> {
+        Ok((Done::new().event(&Happened { note: Some(note), given: true }), ()))
+    }
+}
 
 impl Stored for Walker {
     fn load(_: u64, (): &(), noted: Noted) -> Self {
@@ -43,8 +93,21 @@ impl Stored for Walker {
 
 impl Player for Walker {
     fn decide(&self, command: Note, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
-        let event = Happened { note: Some(command) };
-        Ok(Done::new().event(&event).reply(&Noted { count: self.0 + 1 }).into())
+        let Note { text, to, board } = command;
+        let note = Note { text, ..Note::default() };
+        let noted = |me: &Self, note: &Note| {
+            let event = Happened { note: Some(note.clone()), given: false };
+            Done::new().event(&event).reply(&Noted { count: me.0 + 1 })
+        };
+        if board {
+            let ask = Ask::of::<Board>(BOARD, &note);
+            return Ok(ask.then(move |me: &Self, (), _| Ok(noted(me, &note))));
+        }
+        if !to.is_empty() {
+            let ask = Ask::each::<Self>(to, &note);
+            return Ok(ask.then(move |me: &Self, _, _| Ok(noted(me, &note))));
+        }
+        Ok(noted(self, &note).into())
     }
 
     fn private(&self) -> Noted {
@@ -57,7 +120,7 @@ impl Player for Walker {
             return Err(Refusal::new("bad_name", "A name here is x_y_anything, in mm."));
         };
         let body = Body { at: Point::new(x, y), ..Body::default() };
-        Ok(Done::new().event(&Happened { note: None }).body(body))
+        Ok(Done::new().event(&Happened::default()).body(body))
     }
 
     fn spawn(&self, _: &mut Context<'_, Self>) -> Body {
@@ -71,7 +134,7 @@ impl Player for Walker {
 
 impl Entity for Walker {
     fn apply(&mut self, event: &Happened) {
-        self.0 += u64::from(event.note.is_some());
+        self.0 += u64::from(event.note.is_some() && !event.given);
     }
 
     fn public(&self, _: WorldTime) -> Option<()> {
@@ -86,5 +149,5 @@ pub(crate) fn name_at(at: Point, suggestion: &str) -> String {
 
 /// The game.
 pub(crate) fn rules() -> Rules {
-    Rules::new("bench", ()).with::<Walker>()
+    Rules::new("bench", ()).with::<Walker>().with::<Board>()
 }

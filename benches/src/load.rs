@@ -1,7 +1,9 @@
 //! The load as a process of its own: bots that follow a plan. It prints a line for each phase, and the report as its last
 //! line.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use gundo::{CHUNK_MM, Point};
@@ -39,7 +41,27 @@ pub(crate) enum Scene {
     Idle,
     /// Each stands in its own chunk, with this many commands in flight at any time.
     Hammer(usize),
+    /// The same, and each command is a transaction with others.
+    Trade { width: usize, whom: Whom },
 }
+
+/// Who takes part in a transaction beside the player whose command it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Whom {
+    /// The other one of a pair, who asks the same.
+    Partner,
+    /// Any other player.
+    Anybody,
+    /// The first player, who asks nobody.
+    Celebrity,
+    /// The other fifteen of a group. Only its first player asks.
+    Party,
+    /// The board.
+    Board,
+}
+
+/// Players of a group whose first asks all others.
+const PARTY: usize = 16;
 
 /// The plan of the load process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,7 +102,9 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     if let Some(e) = failed {
         return Err(e.into());
     }
-    say(&format!("report {}", serde_json::to_string(&report)?))?;
+    let mut report = serde_json::to_value(&report)?;
+    report["slowest_of_median"] = slowest_of_median().into();
+    say(&format!("report {report}"))?;
     Ok(())
 }
 
@@ -108,12 +132,24 @@ pub(crate) fn mind(scene: Scene, index: usize, count: usize) -> Box<dyn Behaviou
             let (min, max) = area(count);
             at(Point::new(within(min.x, max.x), within(min.y, max.y)), Idle)
         }
-        Scene::Hammer(width) => {
-            let side = (count as f64).sqrt().ceil() as i32;
-            let place = |n: i32| n * 8 * CHUNK_MM;
-            at(Point::new(place(index as i32 % side), place(index as i32 / side)), Hammer::new(width))
+        Scene::Hammer(width) => at(apart(index, count), Hammer::new(width, index)),
+        Scene::Trade { width, whom } => {
+            let asks = match whom {
+                Whom::Celebrity => index > 0,
+                Whom::Party => index.is_multiple_of(PARTY),
+                Whom::Partner | Whom::Anybody | Whom::Board => true,
+            };
+            let hammer = Hammer::new(if asks { width } else { 0 }, index);
+            at(apart(index, count), Hammer { with: Some((whom, count)), ..hammer })
         }
     }
+}
+
+/// A place out of everybody's sight.
+fn apart(index: usize, count: usize) -> Point {
+    let side = (count as f64).sqrt().ceil() as i32;
+    let place = |n: i32| n * 8 * CHUNK_MM;
+    Point::new(place(index as i32 % side), place(index as i32 / side))
 }
 
 /// The square in which each of `count` bots sees about [`VISIBLE`] others.
@@ -173,31 +209,80 @@ struct Hammer {
     sent: u64,
     succeeded: u64,
     notes: u64,
+    index: usize,
+    /// With whom it shares its notes, of how many players.
+    with: Option<(Whom, usize)>,
+}
+
+/// The players of the bots that are in the world, and how many commands of each have succeeded.
+static PLAYERS: Mutex<BTreeMap<usize, (u64, u64)>> = Mutex::new(BTreeMap::new());
+
+fn players() -> MutexGuard<'static, BTreeMap<usize, (u64, u64)>> {
+    PLAYERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Successes of the slowest bot that asks, as a share of the median; `None`: nobody asked.
+fn slowest_of_median() -> Option<f64> {
+    let mut all: Vec<u64> = players().values().map(|(_, done)| *done).filter(|done| *done > 0).collect();
+    all.sort_unstable();
+    Some(*all.first()? as f64 / all[all.len() / 2] as f64)
 }
 
 /// Makes every note of every bot different.
 static NOTES: AtomicU64 = AtomicU64::new(0);
 
 impl Hammer {
-    fn new(width: usize) -> Self {
-        Self { width, sent: 0, succeeded: 0, notes: 0 }
+    fn new(width: usize, index: usize) -> Self {
+        Self { width, sent: 0, succeeded: 0, notes: 0, index, with: None }
+    }
+
+    /// With whom its next note is shared. `None`: those are not in the world yet.
+    fn to(&self, chance: &mut Chance) -> Option<Vec<u64>> {
+        let Some((whom, count)) = self.with else { return Some(Vec::new()) };
+        let there = players();
+        let id = |index: usize| there.get(&index).map(|(id, _)| *id);
+        match whom {
+            Whom::Board => Some(Vec::new()),
+            Whom::Partner => Some(vec![id(self.index ^ 1)?]),
+            Whom::Celebrity => Some(vec![id(0)?]),
+            Whom::Party => (self.index + 1..self.index + PARTY).map(id).collect(),
+            Whom::Anybody => {
+                let step = 1 + chance.below(count as u64 - 1) as usize;
+                Some(vec![id((self.index + step) % count)?])
+            }
+        }
     }
 }
 
 impl Behaviour for Hammer {
+    fn handle_welcome(&mut self, welcome: &Welcome) {
+        let id = welcome.player.as_ref().map_or(0, |player| player.id);
+        players().insert(self.index, (id, 0));
+    }
+
+    /// Transactions that are in each other's way are refused after three seconds: the table says how many.
+    fn is_own_refusal(&self, code: &str) -> bool {
+        code == "busy" && self.with.is_some()
+    }
+
     fn step(&mut self, wishes: &mut Wishes) {
+        let board = matches!(self.with, Some((Whom::Board, _)));
         for _ in wishes.open..self.width {
+            let Some(to) = self.to(&mut wishes.chance) else { return };
             self.sent += 1;
             let n = NOTES.fetch_add(1, Ordering::Relaxed);
             // As long as an ordinary event: an item, a place, a time.
             let text = [n.to_le_bytes(), self.sent.to_le_bytes()].concat();
-            wishes.command(0, Note { text }.encode_to_vec());
+            wishes.command(0, Note { text, to, board }.encode_to_vec());
         }
     }
 
     fn handle_answer(&mut self, _: u64, result: &Result<gundo::Bytes, gundo_bots::Refusal>) {
         if let Ok(reply) = result {
             self.succeeded += 1;
+            if self.with.is_some() {
+                players().entry(self.index).or_default().1 += 1;
+            }
             self.notes = self.notes.max(Noted::decode(reply.as_ref()).map_or(0, |r| r.count));
         }
     }

@@ -24,6 +24,7 @@ mod sink;
 mod soak;
 mod spread;
 mod stage;
+mod transactions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Bench {
     Journal,
     /// Durable batches per second on PostgreSQL against raw inserts.
     JournalPostgres,
+    /// Transactions between players and with a board, against plain durable commands.
+    Transactions,
     /// Memory per idle session, connects per second, start to playable, CPU of an idle world.
     Session,
     /// All of the above.
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Bench::Spread => spread::spread(&stage),
         Bench::Journal => journal::journal(&stage),
         Bench::JournalPostgres => journal_postgres::journal_postgres(&stage),
+        Bench::Transactions => transactions::transactions(&stage),
         Bench::Session => session::session(&stage),
         Bench::All => all(&stage),
         Bench::Failover(args) => failover::failover(&stage, &args),
@@ -139,5 +143,6 @@ fn all(stage: &stage::Stage) -> Result<(), Failure> {
     crowd::groups(stage)?;
     spread::spread(stage)?;
     journal::journal(stage)?;
+    transactions::transactions(stage)?;
     session::session(stage)
 }
