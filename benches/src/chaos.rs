@@ -82,6 +82,8 @@ struct Event {
     /// Bots whose own body stood still although it wanted to walk: the longest time, median and worst, ms.
     gap_ms_p50: f64,
     gap_ms_max: f64,
+    /// Links between nodes that were down in the middle of it.
+    links_down: u32,
     /// Connections lost.
     losses: usize,
     /// Bots in the world afterwards.
@@ -208,18 +210,20 @@ fn strike(
             machines.pass(inner.min(time))?;
             second.end(machines)?;
         }
+        let links_down = machines.links_down();
         machines.pass(time / 2)?;
         deed.end(machines)?;
         let held = at.elapsed();
         machines.pass(rest)?;
-        let event = noticed(&fleet.mark(), words, at - begun, held);
+        let event = Event { links_down, ..noticed(&fleet.mark(), words, at - begun, held) };
         tell(&format!(
-            "{:>6.1} s  {:<60} {:>5.1} s  gap {:>6.0} ms, worst {:>6.0}; {} connections lost, {} bots live",
+            "{:>6.1} s  {:<60} {:>5.1} s  gap {:>6.0} ms, worst {:>6.0}; {} links down, {} connections lost, {} bots live",
             event.at_s,
             event.deed,
             event.held_s,
             event.gap_ms_p50,
             event.gap_ms_max,
+            event.links_down,
             event.losses,
             event.live
         ));
@@ -237,6 +241,7 @@ fn noticed(windows: &[BotWindow], deed: String, at: Duration, held: Duration) ->
         held_s: held.as_secs_f64(),
         gap_ms_p50: gaps.get(gaps.len() / 2).copied().unwrap_or_default(),
         gap_ms_max: gaps.last().copied().unwrap_or_default(),
+        links_down: 0,
         losses: windows.iter().map(|window| window.losses.len()).sum(),
         live: windows.iter().filter(|window| window.live).count(),
     }

@@ -31,6 +31,8 @@ pub(super) enum Deed {
     /// SIGKILL of the primary, which starts again.
     RestartPostgres,
     StopPostgres,
+    /// Commits wait.
+    StopStandby,
     FillPostgres,
     /// Nothing arrives, both ways.
     Cut(u16, u16),
@@ -71,6 +73,7 @@ impl fmt::Display for Deed {
             Self::FailOver => write!(f, "PostgreSQL fails over"),
             Self::RestartPostgres => write!(f, "kill PostgreSQL, start it again"),
             Self::StopPostgres => write!(f, "stop PostgreSQL"),
+            Self::StopStandby => write!(f, "stop the standby"),
             Self::FillPostgres => write!(f, "disk of PostgreSQL full"),
             Self::Cut(a, b) => write!(f, "cut {a} from {b}"),
             Self::CutOneWay(a, b) => write!(f, "cut {a} to {b}, one way"),
@@ -92,7 +95,7 @@ impl Deed {
         let other = (node + below(u64::from(nodes) - 1) as u16) % nodes + 1;
         let member = below(MEMBERS as u64) as usize;
         let any = (below(2) == 0).then_some(member);
-        let (deed, seconds) = match below(18) {
+        let (deed, seconds) = match below(20) {
             0 | 1 => (Self::KillNode(node), (1, 3)),
             2 => (Self::StopNode(node), (1, 8)),
             3 => (Self::ClockOff(node), (8, 12)),
@@ -101,7 +104,8 @@ impl Deed {
             6 => (Self::FillEtcd(member), (3, 8)),
             7 | 8 => (Self::FailOver, (0, 2)),
             9 => (Self::RestartPostgres, (0, 2)),
-            10 => (Self::StopPostgres, (1, 4)),
+            10 => (Self::StopPostgres, (1, 12)),
+            18 | 19 => (Self::StopStandby, (3, 12)),
             11 => (Self::FillPostgres, (3, 8)),
             12 => (Self::Cut(node, other), (3, 12)),
             13 => (Self::CutOneWay(node, other), (3, 12)),
@@ -120,9 +124,11 @@ impl Deed {
         match self {
             Self::KillNode(_) | Self::StopNode(_) | Self::ClockOff(_) => Family::Node,
             Self::KillEtcd(_) | Self::StopEtcd(_) | Self::FillEtcd(_) => Family::Etcd,
-            Self::FailOver | Self::RestartPostgres | Self::StopPostgres | Self::FillPostgres => {
-                Family::Postgres
-            }
+            Self::FailOver
+            | Self::RestartPostgres
+            | Self::StopPostgres
+            | Self::StopStandby
+            | Self::FillPostgres => Family::Postgres,
             _ => Family::Network,
         }
     }
@@ -137,7 +143,7 @@ impl Deed {
             Self::ClockOff(_) => machines.clock.is_some(),
             Self::FillEtcd(member) => machines.disks.has(machines.etcd.folder(member)),
             Self::FillPostgres => machines.disks.has(machines.primary_dir()),
-            Self::FailOver => machines.has_standby(),
+            Self::FailOver | Self::StopStandby => machines.has_standby(),
             _ => self.family() != Family::Network || machines.network.is_some(),
         }
     }
@@ -169,6 +175,7 @@ impl Deed {
             }
             Self::FailOver | Self::RestartPostgres => machines.primary.kill(),
             Self::StopPostgres => machines.primary.signal(19)?,
+            Self::StopStandby => machines.signal_standby(19)?,
             Self::FillPostgres => drop(disks::fill(machines.primary_dir())?),
             network => network.begin_network(machines)?,
         }
@@ -221,6 +228,7 @@ impl Deed {
             }
             Self::RestartPostgres => Ok(machines.primary.restart()?),
             Self::StopPostgres => Ok(machines.primary.signal(18)?),
+            Self::StopStandby => machines.signal_standby(18),
             Self::FillPostgres => {
                 disks::empty(machines.primary_dir())?;
                 // A full disk of the log stops PostgreSQL; whoever looks after it starts it again.

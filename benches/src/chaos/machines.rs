@@ -169,6 +169,20 @@ impl Machines {
         self.standby.is_some()
     }
 
+    pub(super) fn signal_standby(&mut self, signal: i32) -> Result<(), Failure> {
+        Ok(self.standby.as_mut().map_or(Ok(()), |standby| standby.signal(signal))?)
+    }
+
+    /// Links to members that nodes say they do not have, now.
+    pub(super) fn links_down(&self) -> u32 {
+        let down = |node: &Node| {
+            let text = node.ask("/metrics")?;
+            let line = text.lines().find_map(|line| line.strip_prefix("gundo_peers_down "))?;
+            line.trim().parse::<u32>().ok()
+        };
+        self.nodes.iter().filter_map(down).sum()
+    }
+
     /// The standby is the primary from now on. The old one was killed.
     pub(super) fn promote(&mut self) -> Result<(), Failure> {
         let standby = self.standby.take().ok_or("there is no standby")?;
