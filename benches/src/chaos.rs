@@ -61,6 +61,9 @@ pub(crate) struct ChaosArgs {
     /// Seed of the world, and of what fails, when, and for how long
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Program of another release of Pioneer: nodes change between it and this one
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
     /// Keep the directory of the cluster, with all logs, and make it there
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -147,6 +150,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Result<(), Failure> {
     // Small enough to be an island of the simulator's game, which knows the value of its events.
     let world_seed = args.seed % 4;
     let mut machines = Machines::start(&dir, NODES, world_seed, network)?;
+    machines.previous = args.previous.as_ref().map(|file| file.canonicalize()).transpose()?;
     tell("the cluster is whole");
     let edges = machines.nodes.iter().map(|node| format!("ws://{}", node.clients).parse());
     let mut config = BotsConfig::new(args.bots, edges.collect::<Result<_, _>>()?);

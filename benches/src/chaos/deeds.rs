@@ -22,6 +22,8 @@ pub(super) enum Deed {
     StopNode(u16),
     /// The node starts on a machine whose clock is an hour off, and later on its own again.
     ClockOff(u16),
+    /// The node hands everything over, and starts as the other of two releases.
+    ChangeVersion(u16),
     /// The leader if there is no number.
     KillEtcd(Option<usize>),
     StopEtcd(Option<usize>),
@@ -67,6 +69,7 @@ impl fmt::Display for Deed {
             Self::KillNode(node) => write!(f, "kill node {node}"),
             Self::StopNode(node) => write!(f, "stop node {node}"),
             Self::ClockOff(node) => write!(f, "clock of node {node} an hour off"),
+            Self::ChangeVersion(node) => write!(f, "node {node} becomes the other release"),
             Self::KillEtcd(m) => write!(f, "kill {} of etcd", member(m)),
             Self::StopEtcd(m) => write!(f, "stop {} of etcd", member(m)),
             Self::FillEtcd(m) => write!(f, "disk of {} of etcd full", member(&Some(*m))),
@@ -95,7 +98,7 @@ impl Deed {
         let other = (node + below(u64::from(nodes) - 1) as u16) % nodes + 1;
         let member = below(MEMBERS as u64) as usize;
         let any = (below(2) == 0).then_some(member);
-        let (deed, seconds) = match below(20) {
+        let (deed, seconds) = match below(22) {
             0 | 1 => (Self::KillNode(node), (1, 3)),
             2 => (Self::StopNode(node), (1, 8)),
             3 => (Self::ClockOff(node), (8, 12)),
@@ -107,6 +110,7 @@ impl Deed {
             10 => (Self::StopPostgres, (1, 12)),
             18 | 19 => (Self::StopStandby, (3, 12)),
             11 => (Self::FillPostgres, (3, 8)),
+            20 | 21 => (Self::ChangeVersion(node), (4, 8)),
             12 => (Self::Cut(node, other), (3, 12)),
             13 => (Self::CutOneWay(node, other), (3, 12)),
             14 => (Self::Isolate(node), (3, 12)),
@@ -122,7 +126,9 @@ impl Deed {
 
     fn family(self) -> Family {
         match self {
-            Self::KillNode(_) | Self::StopNode(_) | Self::ClockOff(_) => Family::Node,
+            Self::KillNode(_) | Self::StopNode(_) | Self::ClockOff(_) | Self::ChangeVersion(_) => {
+                Family::Node
+            }
             Self::KillEtcd(_) | Self::StopEtcd(_) | Self::FillEtcd(_) => Family::Etcd,
             Self::FailOver
             | Self::RestartPostgres
@@ -141,6 +147,7 @@ impl Deed {
     pub(super) fn is_possible(self, machines: &Machines) -> bool {
         match self {
             Self::ClockOff(_) => machines.clock.is_some(),
+            Self::ChangeVersion(_) => machines.previous.is_some(),
             Self::FillEtcd(member) => machines.disks.has(machines.etcd.folder(member)),
             Self::FillPostgres => machines.disks.has(machines.primary_dir()),
             Self::FailOver | Self::StopStandby => machines.has_standby(),
@@ -156,6 +163,10 @@ impl Deed {
             Self::ClockOff(node) => {
                 let clock = machines.clock.clone().map(|library| (CLOCK.to_owned(), library));
                 machines.nodes[at(node)].kill(clock)?;
+            }
+            Self::ChangeVersion(node) => {
+                let previous = machines.previous.clone();
+                machines.nodes[at(node)].change_version(previous)?;
             }
             Self::KillEtcd(member) => {
                 let member = member.or_else(|| machines.etcd.leader()).unwrap_or_default();
@@ -209,7 +220,7 @@ impl Deed {
     /// Ends it: everything is as it was.
     pub(super) fn end(self, machines: &mut Machines) -> Result<(), Failure> {
         match self {
-            Self::KillNode(_) => Ok(()),
+            Self::KillNode(_) | Self::ChangeVersion(_) => Ok(()),
             Self::StopNode(node) => machines.nodes[at(node)].signal("CONT"),
             Self::ClockOff(node) => machines.nodes[at(node)].kill(None),
             Self::KillEtcd(member) => {
@@ -244,4 +255,32 @@ impl Deed {
 
 fn at(node: u16) -> usize {
     usize::from(node) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_is_one_schedule_and_every_kind_is_in_it() {
+        let schedule = |seed| {
+            let mut chance = Chance::new(seed);
+            (0..2_000).map(|_| Deed::choose(&mut chance, 3)).collect::<Vec<_>>()
+        };
+        assert_eq!(schedule(1), schedule(1));
+        assert_ne!(schedule(1), schedule(2));
+        let kinds: Vec<_> = schedule(1).iter().map(|(deed, _)| std::mem::discriminant(deed)).collect();
+        let mut distinct = Vec::new();
+        for kind in kinds {
+            if !distinct.contains(&kind) {
+                distinct.push(kind);
+            }
+        }
+        assert_eq!(distinct.len(), 20, "a new kind needs its chance");
+        for (deed, _) in schedule(3) {
+            if let Deed::Cut(a, b) | Deed::CutOneWay(a, b) = deed {
+                assert!(a != b && (1..=3).contains(&a) && (1..=3).contains(&b), "{deed}");
+            }
+        }
+    }
 }

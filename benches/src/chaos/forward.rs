@@ -81,3 +81,33 @@ fn give(mut to: TcpStream, from: &Receiver<(Instant, Vec<u8>)>, gate: &Gate, way
     // The other end hears it, whichever side ended.
     let _ = to.shutdown(Shutdown::Both);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_comes_later_and_the_other_way_is_open() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let to = listener.local_addr().expect("an address");
+        let forwarder = Forwarder::start(Ipv4Addr::LOCALHOST, to).expect("it listens");
+        let mut one = TcpStream::connect((Ipv4Addr::LOCALHOST, forwarder.port)).expect("it forwards");
+        let (mut other, _) = listener.accept().expect("it comes");
+        let mut read = [0; 2];
+        one.write_all(b"ab").expect("open");
+        other.read_exact(&mut read).expect("it arrives");
+        forwarder.gate.held[0].store(true, Relaxed);
+        one.write_all(b"cd").expect("open");
+        other.write_all(b"ef").expect("open");
+        one.read_exact(&mut read).expect("the way back is open");
+        assert_eq!(&read, b"ef");
+        other.set_read_timeout(Some(Duration::from_millis(50))).expect("a time");
+        assert!(other.read_exact(&mut read).is_err(), "it is held");
+        forwarder.gate.held[0].store(false, Relaxed);
+        other.set_read_timeout(None).expect("no time");
+        other.read_exact(&mut read).expect("it arrives");
+        assert_eq!(&read, b"cd");
+        drop(one);
+        assert_eq!(other.read(&mut read).expect("it hears"), 0, "the end arrives too");
+    }
+}

@@ -39,6 +39,8 @@ pub(super) struct Machines {
     pub(super) disks: Disks,
     password: PathBuf,
     pub(super) clock: Option<PathBuf>,
+    /// The program of another release.
+    pub(super) previous: Option<PathBuf>,
 }
 
 impl Machines {
@@ -81,6 +83,7 @@ impl Machines {
             network,
             disks,
             password,
+            previous: None,
         };
         for number in 1..=nodes {
             let node = machines.node(dir, number, seed)?;

@@ -28,6 +28,8 @@ pub(super) struct Node {
     due: Option<Instant>,
     /// By how much the clock of its machine is off, as `faketime` writes it; and the library that does it.
     clock: Option<(String, PathBuf)>,
+    /// The program of another release that it runs; `None`: this one.
+    other: Option<PathBuf>,
     /// We have ended it.
     killed: bool,
     /// How it ended by itself.
@@ -45,6 +47,7 @@ impl Node {
             child: None,
             due,
             clock: None,
+            other: None,
             killed: false,
             ends: Vec::new(),
         }
@@ -68,12 +71,15 @@ impl Node {
     }
 
     fn start(&mut self, network: Option<&Network>) -> Result<(), Failure> {
-        let program = std::env::current_exe()?;
+        let (program, words) = match &self.other {
+            Some(other) => (other.clone(), &["node"][..]),
+            None => (std::env::current_exe()?, &["pioneer", "node"][..]),
+        };
         let mut command = match network {
             Some(network) => network.command(self.number, &program),
             None => Command::new(&program),
         };
-        command.args(["pioneer", "node", "--config"]).arg(self.dir.join("node.toml"));
+        command.args(words).arg("--config").arg(self.dir.join("node.toml"));
         if let Some((off, library)) = &self.clock {
             // Only the wall clock: no machine's clock of intervals jumps.
             command.env("LD_PRELOAD", library).env("FAKETIME", off);
@@ -92,6 +98,13 @@ impl Node {
         self.clock = clock;
         self.killed = true;
         self.signal("KILL")
+    }
+
+    /// Has it hand everything over, and start as the other of two releases.
+    pub(super) fn change_version(&mut self, other: Option<PathBuf>) -> Result<(), Failure> {
+        self.other = if self.other.is_some() { None } else { other };
+        self.killed = true;
+        self.signal("TERM")
     }
 
     pub(super) fn signal(&self, signal: &str) -> Result<(), Failure> {
