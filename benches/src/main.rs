@@ -5,6 +5,8 @@
 //! raw SQLite) are separate programs, too. `scale` alone needs none of that: it counts what kernels send, in one thread.
 //! Start reading at `crowd`; `stage` has what all benchmarks share.
 
+mod books;
+mod chaos;
 mod cluster;
 mod cluster_cost;
 mod crew;
@@ -76,6 +78,11 @@ enum Bench {
     Scale(scale::ScaleArgs),
     /// Pioneer, played for a long time while nodes come and go; then the ledger is checked.
     Soak(soak::SoakArgs),
+    /// Pioneer on a real cluster whose machines, networks and disks fail; then its books are closed from the database.
+    Chaos(chaos::ChaosArgs),
+    /// Pioneer as a program of its own: the nodes of the above.
+    #[command(hide = true, disable_help_flag = true)]
+    Pioneer(chaos::PioneerArgs),
     /// The benchmarks' game as a program of its own.
     #[command(hide = true, disable_help_flag = true)]
     Game(cluster::GameArgs),
@@ -121,6 +128,8 @@ fn main() -> ExitCode {
         Bench::ServeCluster(args) => cluster::serve(&args),
         Bench::Scale(args) => scale::scale(&stage, args),
         Bench::Soak(args) => soak::soak(&args),
+        Bench::Chaos(args) => chaos::chaos(&args),
+        Bench::Pioneer(args) => chaos::run_pioneer(&args),
         Bench::Serve(args) => serve::serve(&args),
         Bench::Limit(args) => limit::limit(&args),
         Bench::Sink(args) => sink::sink(&args),

@@ -15,17 +15,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use gundo::sim::Audit;
-use gundo::{EntityId, State};
-use gundo_bots::{Behaviour, BotsConfig, Fleet, Played, Report};
+use gundo_bots::{BotsConfig, Fleet, Played, Report};
 use gundo_journal_sqlite::{Reader, Settings};
 use gundo_node::{Control, LocalNodes, SoloSettings};
 use mischief::Mischief;
-use pioneer::sim::Simulated;
-use pioneer::{Minds, Player};
+use pioneer::Minds;
 use serde::Serialize;
 
 use crate::Failure;
+use crate::books::{self, Books};
 use crate::serve::say;
 use crate::stage::look_on;
 
@@ -189,21 +187,14 @@ fn close_the_books(
     violations.extend(checks.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
     let sound = gundo_journal_sqlite::verify(data)?;
     violations.extend(sound.problems.iter().map(|problem| format!("the journal: {problem}")));
-    let game = Simulated::default();
-    let mut audit = Audit::new(seed, &game);
     let reader = Reader::open(data)?;
-    let mut after = None;
-    while let Some(stream) = reader.streams(after, 1)?.first() {
-        after = Some(stream.entity);
-        let events = reader.stream(stream.entity, 0, usize::MAX)?;
-        violations
-            .extend(audit.take(stream.entity, &events).err().map(|v| format!("{}: {}", v.guarantee, v.text)));
-    }
-    violations.extend(audit.close().err().map(|v| format!("{}: {}", v.guarantee, v.text)));
-    let books = compare(&audit, &minds, &mut violations);
+    let mut next = |after| -> Result<_, Failure> {
+        let Some(stream) = reader.streams(after, 1)?.into_iter().next() else { return Ok(None) };
+        Ok(Some((stream.entity, reader.stream(stream.entity, 0, usize::MAX)?)))
+    };
+    let Books { books, streams, events, effects } = books::close(seed, &mut next, &minds, &mut violations)?;
     let violations_untold = violations.len().saturating_sub(TOLD_MAX);
     violations.truncate(TOLD_MAX);
-    let (streams, events, effects) = audit.counts();
     Ok(Outcome {
         minutes: args.minutes,
         bots: args.bots,
@@ -221,33 +212,4 @@ fn close_the_books(
         violations_untold,
         report,
     })
-}
-
-/// Compares every bot's record with its player's goods in the journal. Returns how many records proved something.
-fn compare(
-    audit: &Audit<'_>,
-    minds: &[(Option<EntityId>, Box<dyn Behaviour>)],
-    violations: &mut Vec<String>,
-) -> usize {
-    let mut compared = 0;
-    for (player, mind) in minds {
-        let (Some(player), Some(books)) = (player, mind.books()) else { continue };
-        compared += 1;
-        if player.kind != Player::KIND {
-            violations.push(format!("{player} is not a player"));
-        }
-        let Some(holdings) = audit.holdings(*player) else {
-            violations.push(format!("{player} has played and is not in the journal"));
-            continue;
-        };
-        let holdings: BTreeMap<u32, i64> = holdings.map(|(goods, amount)| (goods.0, amount)).collect();
-        if holdings != books {
-            violations
-                .push(format!("{player} has {holdings:?} by the journal, {books:?} by the bot's record"));
-        }
-    }
-    if compared < minds.len() {
-        violations.push(format!("{} bots have no record to compare", minds.len() - compared));
-    }
-    compared
 }

@@ -10,6 +10,11 @@ pub(crate) fn run_named(words: &[String]) -> Done {
     run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--"]).args(words))
 }
 
+/// Runs the chaos with these words.
+pub(crate) fn chaos(words: &[String]) -> Done {
+    run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--", "chaos"]).args(words))
+}
+
 /// Runs the soak with these words.
 pub(crate) fn soak(words: &[String]) -> Done {
     run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--", "soak"]).args(words))

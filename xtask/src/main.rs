@@ -32,6 +32,8 @@ Usage: cargo xtask COMMAND
                                (--seed S, --seeds N, --minutes M, --mutants, …)
   bench NAME [ARG…]            a benchmark against its limit (no NAME: lists them)
   soak [ARG…]                  a world played for long while nodes come and go, then its books (--minutes M, --bots N)
+  chaos [ARG…]                 a real cluster whose machines, networks and disks fail by a seed, then its books
+                               (--seed S, --minutes M, --bots N; as root everything can fail)
   web                          rebuild the bundles that binaries embed: Pioneer's page, and the SDK
   deny                         cargo-deny: licences, advisories, duplicates, sources
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         "new" => template::new(rest),
         "bench" => bench::run_named(rest),
         "soak" => bench::soak(rest),
+        "chaos" => bench::chaos(rest),
         // Its exit code tells crash, safety and liveness failures apart.
         "sim" => return sim::pass_on(rest),
         "tidy" | "web" | "deny" if !rest.is_empty() => {

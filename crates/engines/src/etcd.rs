@@ -28,6 +28,8 @@ const SIGCONT: i32 = 18;
 pub struct EtcdOptions {
     /// Encryption for clients. Their certificates must be signed by the same authority.
     pub tls: Option<EtcdCertificates>,
+    /// Where members serve clients (default: loopback).
+    pub host: Option<Ipv4Addr>,
     /// Further arguments of every member.
     pub arguments: Vec<String>,
 }
@@ -90,8 +92,18 @@ impl Etcd {
 
     /// Addresses of all members for clients.
     pub fn endpoints(&self) -> Vec<String> {
-        let scheme = self.scheme();
-        self.members.iter().map(|m| format!("{scheme}://127.0.0.1:{}", m.client)).collect()
+        let (scheme, host) = (self.scheme(), self.host());
+        self.members.iter().map(|m| format!("{scheme}://{host}:{}", m.client)).collect()
+    }
+
+    /// The directory of a member.
+    pub fn folder(&self, index: usize) -> &Path {
+        &self.members[index].folder
+    }
+
+    /// Whether a member runs.
+    pub fn runs(&mut self, index: usize) -> bool {
+        self.members[index].process.as_mut().is_some_and(|process| process.check().is_ok())
     }
 
     /// Number of members.
@@ -104,12 +116,12 @@ impl Etcd {
     /// # Errors
     /// It cannot be started.
     pub fn start_member(&mut self, index: usize) -> Result<(), EngineError> {
-        let scheme = self.scheme();
+        let (scheme, host) = (self.scheme(), self.host());
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let cluster: Vec<String> =
             self.members.iter().map(|m| format!("{}={}", m.name, url(m.peer))).collect();
         let member = &mut self.members[index];
-        let client = format!("{scheme}://127.0.0.1:{}", member.client);
+        let client = format!("{scheme}://{host}:{}", member.client);
         let mut command = Command::new(&self.program);
         command
             .args(["--name", &member.name])
@@ -201,6 +213,10 @@ impl Etcd {
             Some(process) => process.signal(signal),
             None => Err(failed(format!("member {} does not run", member.name))),
         }
+    }
+
+    fn host(&self) -> Ipv4Addr {
+        self.options.host.unwrap_or(Ipv4Addr::LOCALHOST)
     }
 
     fn scheme(&self) -> &'static str {

@@ -5,6 +5,7 @@
 //! A server whose process was killed ends with it: a shell beside it waits for that.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(20);
 
+/// Where a server listens besides loopback.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PostgresOptions {
+    /// An address of this machine, whose network of 256 addresses may come in with the password.
+    pub host: Option<Ipv4Addr>,
+    /// Its port (default: a free one).
+    pub port: Option<u16>,
+}
+
 /// A PostgreSQL server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Postgres {
     dir: PathBuf,
     port: u16,
+    options: PostgresOptions,
     owner: Option<(u32, u32)>,
     running: Option<Running>,
 }
@@ -50,7 +61,15 @@ impl Postgres {
     /// # Errors
     /// PostgreSQL is missing and cannot be installed, or does not start.
     pub fn start(dir: &Path) -> Result<Self, EngineError> {
-        let mut server = Self::new(dir)?;
+        Self::start_at(dir, PostgresOptions::default())
+    }
+
+    /// As [`start`](Self::start), where `options` say.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_at(dir: &Path, options: PostgresOptions) -> Result<Self, EngineError> {
+        let mut server = Self::new(dir, options)?;
         let password = dir.join("password");
         fs::write(&password, Self::PASSWORD)?;
         server.own(&password)?;
@@ -58,6 +77,11 @@ impl Postgres {
         initdb.args(["--data-checksums", "--no-sync", "--wal-segsize=1", "--encoding=UTF8", "--no-locale"]);
         initdb.args(["--auth-host=scram-sha-256", "--auth-local=trust"]).arg(format!("-U{}", Self::USER));
         run(initdb.arg("--pwfile").arg(&password).arg("-D").arg(server.data()))?;
+        if let Some(host) = options.host {
+            use std::io::Write;
+            let mut hba = fs::OpenOptions::new().append(true).open(server.data().join("pg_hba.conf"))?;
+            writeln!(hba, "host all all {host}/24 scram-sha-256")?;
+        }
         server.restart()?;
         Ok(server)
     }
@@ -70,13 +94,14 @@ impl Postgres {
         if !dir.join("data").join("PG_VERSION").exists() {
             return Self::start(dir);
         }
-        let mut server = Self::new(dir)?;
+        let mut server = Self::new(dir, PostgresOptions::default())?;
         server.restart()?;
         Ok(server)
     }
 
-    fn new(dir: &Path) -> Result<Self, EngineError> {
-        let server = Self { dir: dir.to_owned(), port: free_port()?, owner: unprivileged()?, running: None };
+    fn new(dir: &Path, options: PostgresOptions) -> Result<Self, EngineError> {
+        let port = options.port.map_or_else(free_port, Ok)?;
+        let server = Self { dir: dir.to_owned(), port, options, owner: unprivileged()?, running: None };
         server.own(dir)?;
         Ok(server)
     }
@@ -121,7 +146,9 @@ impl Postgres {
         let mut command = self.command("postgres")?;
         command.arg("-D").arg(self.data()).arg(format!("-cport={}", self.port));
         command.arg(format!("-cunix_socket_directories={}", self.dir.display()));
-        command.args(["-clisten_addresses=127.0.0.1", "-cshared_buffers=32MB", "-cmin_wal_size=8MB"]);
+        let listens = self.options.host.map_or_else(String::new, |host| format!(",{host}"));
+        command.arg(format!("-clisten_addresses=127.0.0.1{listens}"));
+        command.args(["-cshared_buffers=32MB", "-cmin_wal_size=8MB"]);
         command.args(["-cmax_wal_size=256MB", "-clog_min_messages=warning", "-clogging_collector=off"]);
         let process = Process::start(&mut command, &self.dir.join("log"))?;
         let guard = guard(process.id())?;
@@ -166,7 +193,15 @@ impl Postgres {
     /// # Errors
     /// The copy or the start fails.
     pub fn standby(&self, dir: &Path) -> Result<Self, EngineError> {
-        let mut standby = Self::new(dir)?;
+        self.standby_at(dir, PostgresOptions::default())
+    }
+
+    /// As [`standby`](Self::standby), where `options` say.
+    ///
+    /// # Errors
+    /// As [`standby`](Self::standby).
+    pub fn standby_at(&self, dir: &Path, options: PostgresOptions) -> Result<Self, EngineError> {
+        let mut standby = Self::new(dir, options)?;
         let from = format!(
             "host={} port={} user={} application_name=standby",
             self.dir.display(),

@@ -1,4 +1,5 @@
-//! The journal with its threads: writers, readers, one for what is rare, and one that prunes. Each has a connection.
+//! The journal with its threads: writers, readers, one for what is rare, one for members' rows, and one that prunes. Each has a
+//! connection.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Sender, channel, sync_channel};
@@ -33,6 +34,8 @@ pub struct PostgresJournal {
     committer: Mutex<Committer>,
     created_ms: u64,
     desk: Option<Sender<Job>>,
+    /// Who belongs, and the generation: answered while commits wait for standbys.
+    rows: Option<Sender<Job>>,
     pruner: Option<Sender<Request>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -44,7 +47,9 @@ impl PostgresJournal {
         let mut desk = link(Role::Desk)?;
         migrate::migrate(&mut desk, settings)?;
         let created_ms = desk.block(async |live: &mut Live| greet(live, settings).await)?;
-        let (to_desk, jobs) = channel::<Job>();
+        let mut rows = link(Role::Rows)?;
+        rows.connect()?;
+        let ((to_desk, jobs), (to_rows, asked)) = (channel::<Job>(), channel::<Job>());
         let (to_pruner, requests) = channel();
         let mut journal = Self {
             lanes: Arc::new(Lanes::new(&settings.queue, &counters)),
@@ -52,6 +57,7 @@ impl PostgresJournal {
             committer: Mutex::default(),
             created_ms,
             desk: Some(to_desk),
+            rows: Some(to_rows),
             pruner: Some(to_pruner),
             threads: Vec::new(),
         };
@@ -59,6 +65,11 @@ impl PostgresJournal {
         journal.spawn("journal-desk".to_owned(), move || {
             while let Ok(job) = jobs.recv() {
                 job(&mut desk);
+            }
+        })?;
+        journal.spawn("journal-rows".to_owned(), move || {
+            while let Ok(job) = asked.recv() {
+                job(&mut rows);
             }
         })?;
         let pruner = Pruner::new(link(Role::Prune)?, created_ms, &journal.counters);
@@ -124,33 +135,39 @@ impl PostgresJournal {
         self.committer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `call` on the desk's thread, and waits for its result.
-    fn on_desk<T: Send + 'static>(
+    /// Runs `call` on a thread, and waits for its result.
+    fn on<T: Send + 'static>(
         &self,
+        thread: &Option<Sender<Job>>,
         call: impl FnOnce(&mut Link) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Why> {
         let (tx, rx) = sync_channel(1);
         // The caller waits for the answer below.
         let job: Job = Box::new(move |link| drop(tx.send(call(link))));
-        self.desk.as_ref().ok_or(QueueFault::Closed)?.send(job).map_err(|_| QueueFault::Closed)?;
+        thread.as_ref().ok_or(QueueFault::Closed)?.send(job).map_err(|_| QueueFault::Closed)?;
         Ok(rx.recv().map_err(|_| QueueFault::Closed)??)
     }
 
-    /// As [`on_desk`](Self::on_desk), for what may be done twice.
+    /// Runs on the desk's thread what may be done twice.
     fn ask<T: Send + 'static>(
         &self,
         ask: impl AsyncFn(&mut Live) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Why> {
-        self.on_desk(move |link| {
-            let (until, limit) = (link.patience(), link.settings().answer());
-            link.repeat(until, Some(limit), ask)
-        })
+        self.on(&self.desk, |link| repeat(link, ask))
+    }
+
+    /// The same beside the desk, for what only reads, and is asked while the desk waits.
+    fn look<T: Send + 'static>(
+        &self,
+        ask: impl AsyncFn(&mut Live) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Why> {
+        self.on(&self.rows, |link| repeat(link, ask))
     }
 }
 
 impl Drop for PostgresJournal {
     fn drop(&mut self) {
-        drop((self.desk.take(), self.pruner.take()));
+        drop((self.desk.take(), self.rows.take(), self.pruner.take()));
         self.lanes.queues.stop();
         for thread in self.threads.drain(..) {
             // A panic there was logged when it happened.
@@ -158,6 +175,11 @@ impl Drop for PostgresJournal {
         }
         self.lanes.queues.close("the journal is closed");
     }
+}
+
+fn repeat<T>(link: &mut Link, ask: impl AsyncFn(&mut Live) -> Result<T, Trouble>) -> Result<T, Trouble> {
+    let (until, limit) = (link.patience(), link.settings().answer());
+    link.repeat(until, Some(limit), ask)
 }
 
 /// Says who confirms a commit. Returns when the world began.
@@ -210,7 +232,7 @@ impl Journal for PostgresJournal {
     }
 
     fn is_member(&self, incarnation: u64) -> Result<bool, Fault> {
-        let is_member = self.ask(async move |live: &mut Live| {
+        let is_member = self.look(async move |live: &mut Live| {
             let select = "SELECT 1 FROM members WHERE incarnation = $1";
             Ok(live.client.query_opt(select, &[&(incarnation as i64)]).await?.is_some())
         });
@@ -218,7 +240,7 @@ impl Journal for PostgresJournal {
     }
 
     fn generation(&self) -> Result<u64, Fault> {
-        let generation = self.ask(async |live: &mut Live| {
+        let generation = self.look(async |live: &mut Live| {
             let row = live.client.query_one("SELECT generation FROM world WHERE slot = 0", &[]).await?;
             Ok(live.generation(row.try_get(0)?))
         });
@@ -226,7 +248,7 @@ impl Journal for PostgresJournal {
     }
 
     fn begin_generation(&self, wall_ms: u64) -> Result<u64, Fault> {
-        let begun = self.on_desk(move |link| {
+        let begun = self.on(&self.desk, move |link| {
             let (until, limit) = (link.patience(), link.settings().answer());
             link.run(until, Some(limit), async |live: &mut Live| begin_generation(live, wall_ms).await)
         });

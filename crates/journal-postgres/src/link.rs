@@ -25,6 +25,8 @@ pub(crate) enum Role {
     Read,
     /// Everything that is rare.
     Desk,
+    /// Members' rows and the generation. It commits nothing, and does not wait for standbys: what it reads makes no write safe.
+    Rows,
     /// Pruning: its statements take as long as they take.
     Prune,
     /// A tool that reads: what only concerns writing does not matter to it.
@@ -291,7 +293,7 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
     if matches!(role, Role::Prune | Role::Look) {
         let options = config.get_options().unwrap_or_default().to_owned();
         config.options(options + " -c statement_timeout=0 -c plan_cache_mode=auto");
-    } else if role != Role::Desk {
+    } else if !matches!(role, Role::Desk | Role::Rows) {
         // Plans are made once, perhaps while the tables are small, and must suit large ones.
         let options = config.get_options().unwrap_or_default().to_owned();
         let only =
@@ -301,7 +303,7 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
     let dialer = Dialer::new(settings, &mut config)?;
     let client = dialer.connect(&config).await.map_err(|why| refused(settings, &why))?;
     let (session, timeline) = check(settings, &client, role).await?;
-    if role != Role::Look {
+    if !matches!(role, Role::Look | Role::Rows) {
         confirm(settings, &client, &dialer).await?;
     }
     let failed = |why: Error| server_error(settings, "preparing", &why);
@@ -317,7 +319,7 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
             load: client.prepare(schema::LOAD).await.map_err(failed)?,
             list: client.prepare(schema::LIST).await.map_err(failed)?,
         },
-        Role::Desk | Role::Prune | Role::Look => Statements::None,
+        Role::Desk | Role::Rows | Role::Prune | Role::Look => Statements::None,
     };
     let slot = (getrandom::u64().unwrap_or_default() % schema::SLOTS as u64) as i32;
     Ok(Live { client, timeline, session, statements, slot })
@@ -400,7 +402,7 @@ async fn confirm(settings: &PostgresSettings, client: &Client, dialer: &Dialer) 
 
 /// Connections that a process opens.
 fn connections(settings: &PostgresSettings) -> usize {
-    settings.writers.max(1) + settings.readers.max(1) + 2
+    settings.writers.max(1) + settings.readers.max(1) + 3
 }
 
 async fn one_row(client: &Client, sql: &str) -> Result<Vec<String>, Error> {

@@ -98,7 +98,11 @@ fn everything_is_encrypted_and_the_server_is_checked() {
     let all =
         "SELECT count(*), count(*) FILTER (WHERE ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
         WHERE application_name = 'gundo'";
-    assert_eq!(server.sql(all), "4|4", "two writers, a reader, the desk; the pruner connects when it prunes");
+    assert_eq!(
+        server.sql(all),
+        "5|5",
+        "two writers, a reader, the desk, the rows; the pruner connects when it prunes"
+    );
     assert!(journal.meta("created_ms").expect("readable").is_some());
     PostgresReader::open(good.clone()).expect("tools too");
     let mut in_words = good.clone();

@@ -1,6 +1,6 @@
 //! Everything that is checked once per second: the wall clock, the machine, what the drivers count, the space on the journal's disk; and now and then
-//! it notes the world time in the journal, so that a wall clock that was set back does not set the world back. It has its own
-//! thread, because a disk that hangs blocks the thread that asks it.
+//! it notes the world time in the journal, so that a wall clock that was set back does not set the world back. What asks the journal has a
+//! thread of its own: a disk that hangs blocks the thread that asks it, and the metrics must show that.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -27,9 +27,9 @@ pub(crate) const WORLD_MS: &str = "world_ms";
 
 /// Checks until it is dropped. A check that hangs is abandoned.
 pub(crate) struct Upkeep {
-    /// Dropped to end it.
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped to end them.
+    ends: Vec<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Upkeep {
@@ -40,28 +40,38 @@ impl Upkeep {
         disk: Arc<DiskGauge>,
         figures: Box<dyn Fn() -> Vec<Figure> + Send>,
     ) -> std::io::Result<Self> {
-        let machine = MachineGauges::new(&recorders);
-        let mut drivers = Figures::new(&recorders);
-        let (end, ended) = channel();
+        let mut upkeep = Self { ends: Vec::new(), threads: Vec::new() };
+        let (machine, mut drivers) = (MachineGauges::new(&recorders), Figures::new(&recorders));
+        let (timed, counted) = (Arc::clone(&clock), Arc::clone(&journal));
+        upkeep.every_second("gundo-upkeep", move || {
+            timed.adjust();
+            machine.publish(&Machine::read());
+            drivers.publish(counted.figures().into_iter().chain(figures()).collect());
+            recorders.upkeep();
+        })?;
         let mut count = 0_u32;
-        let run = move || loop {
-            clock.adjust();
+        upkeep.every_second("gundo-storage", move || {
             if count.is_multiple_of(NOTE_EVERY) {
                 note(journal.as_ref(), clock.now().world);
             }
             count = count.wrapping_add(1);
-            machine.publish(&Machine::read());
-            // Before the journal is asked: that may wait.
-            drivers.publish(journal.figures().into_iter().chain(figures()).collect());
-            recorders.upkeep();
             disk.publish(&journal.room());
             disk.publish_generation(journal.generation());
+        })?;
+        Ok(upkeep)
+    }
+
+    fn every_second(&mut self, name: &str, mut check: impl FnMut() + Send + 'static) -> std::io::Result<()> {
+        let (end, ended) = channel();
+        let run = move || loop {
+            check();
             if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
         };
-        let thread = Builder::new().name("gundo-upkeep".into()).spawn(run)?;
-        Ok(Self { end: Some(end), thread: Some(thread) })
+        self.threads.push(Builder::new().name(name.into()).spawn(run)?);
+        self.ends.push(end);
+        Ok(())
     }
 }
 
@@ -74,8 +84,8 @@ fn note(journal: &dyn Journal, world: WorldTime) {
 
 impl Drop for Upkeep {
     fn drop(&mut self) {
-        drop(self.end.take());
+        self.ends.clear();
         // A check is short, unless the disk hangs.
-        self.thread.take().into_iter().for_each(|thread| end::wait_for(thread, end::PATIENCE));
+        self.threads.drain(..).for_each(|thread| end::wait_for(thread, end::PATIENCE));
     }
 }

@@ -1,0 +1,49 @@
+//! Members learn whether they belong, and in which generation the journal is, while commits wait for standbys that are away: the world
+//! goes on, and nobody is taken for lost.
+
+mod common;
+
+use std::sync::mpsc::{TryRecvError, channel};
+use std::thread;
+use std::time::Instant;
+
+use common::{PATIENCE, Server};
+use gundo_journal::Journal;
+use gundo_journal::suite::join;
+use gundo_journal_postgres::open;
+
+#[test]
+fn who_belongs_is_answered_while_commits_wait() {
+    let server = Server::start();
+    let mut settings = server.settings();
+    // A commit waits for as long as the test wants.
+    settings.answer_timeout_ms = PATIENCE.as_millis() as u64;
+    let journal = open(settings).expect("a new world");
+    let incarnation = join(&journal, 1);
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("SELECT pg_reload_conf()");
+    thread::scope(|scope| {
+        let (tx, noted) = channel();
+        let journal = &journal;
+        scope.spawn(move || drop(tx.send(journal.set_meta("note", "1"))));
+        let until = Instant::now() + PATIENCE;
+        while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "0" {
+            assert!(Instant::now() < until, "nothing waits for the standby");
+        }
+        assert!(journal.is_member(incarnation).expect("readable"));
+        assert!(!journal.is_member(incarnation + 1).expect("readable"));
+        journal.generation().expect("readable");
+        assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "the commit still waits");
+
+        // Also by a new connection.
+        server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = 'gundo' AND wait_event IS DISTINCT FROM 'SyncRep'",
+        );
+        assert!(journal.is_member(incarnation).expect("readable"));
+        assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "the commit still waits");
+        server.sql("ALTER SYSTEM RESET synchronous_standby_names");
+        server.sql("SELECT pg_reload_conf()");
+        noted.recv_timeout(PATIENCE).expect("it ends").expect("it is written");
+    });
+}
