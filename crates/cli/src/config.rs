@@ -156,6 +156,9 @@ pub struct JournalConfig {
     pub disk_free_low: u64,
     /// Free bytes on the disk below which the journal writes nothing more, before the disk is full (default 64 MiB).
     pub disk_free_min: u64,
+    /// Bytes the journal's log may grow to while a backup or another program reads the journal (default 4 GiB). From a quarter on the
+    /// log warns, at three quarters commands are refused with `storage_full`, at all of it everything durable is.
+    pub log_bytes_max: u64,
     /// Bytes the journal may grow to (default: as much as the disk holds).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_bytes_max: Option<u64>,
@@ -180,6 +183,7 @@ impl Default for JournalConfig {
             disk_free_low: settings.disk_free_low,
             disk_free_min: settings.disk_free_min,
             file_bytes_max: settings.file_bytes_max,
+            log_bytes_max: settings.log_bytes_max,
         }
     }
 }
@@ -388,12 +392,13 @@ impl Config {
             SyncConfig::Full => Synchronous::Full,
             SyncConfig::Off => Synchronous::Off,
         };
-        let JournalConfig { disk_free_low, disk_free_min, file_bytes_max, .. } = self.journal;
+        let JournalConfig { disk_free_low, disk_free_min, file_bytes_max, log_bytes_max, .. } = self.journal;
         JournalSettings {
             synchronous,
             disk_free_low,
             disk_free_min,
             file_bytes_max,
+            log_bytes_max,
             ..JournalSettings::default()
         }
     }

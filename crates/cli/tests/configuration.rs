@@ -19,7 +19,14 @@ fn optional() -> BTreeMap<&'static str, Value> {
         explains: None,
         // docs/cluster.md has its keys.
         cluster: None,
-        journal: JournalConfig { file_bytes_max: None, synchronous: _, disk_free_low: _, disk_free_min: _ },
+        journal:
+            JournalConfig {
+                file_bytes_max: None,
+                synchronous: _,
+                disk_free_low: _,
+                disk_free_min: _,
+                log_bytes_max: _,
+            },
         nodes: _,
         listen: _,
         advertise: _,

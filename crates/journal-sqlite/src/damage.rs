@@ -64,17 +64,26 @@ impl Check {
     pub(crate) fn start(file: &JournalFile, damage: Damage) -> Result<Self, OpenError> {
         let conn = file.reader()?;
         let interrupt = conn.get_interrupt_handle();
-        let run = move || {
-            match quick_check(&conn) {
-                Ok(found) if found == "ok" => {}
-                Ok(found) => damage.note(found.lines().last().unwrap_or(&found)),
-                // An interrupted check has found nothing.
-                Err(why) => damage.judge(&why),
+        let run = move || match quick_check(&conn) {
+            Ok(found) if found == "ok" => {}
+            Ok(found) => damage.note(found.lines().last().unwrap_or(&found)),
+            Err(why) if why.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                tracing::info!("the check of the journal's file was given up; `journal verify` does it all");
             }
+            Err(why) => damage.judge(&why),
         };
         let thread = Builder::new().name("journal-check".into()).spawn(run);
         let thread = thread.map_err(|source| OpenError::Thread { source })?;
         Ok(Self { interrupt, thread: Some(thread) })
+    }
+}
+
+impl Check {
+    /// Ends it, if it still runs.
+    pub(crate) fn give_up(&self) {
+        if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            self.interrupt.interrupt();
+        }
     }
 }
 

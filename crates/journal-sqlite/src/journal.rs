@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -13,10 +12,10 @@ use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room,
 use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::Connection;
-use rusqlite::hooks::Wal;
 
 use crate::damage::Check;
 use crate::load;
+use crate::log::Log;
 use crate::open::{JournalFile, OpenError, wall_ms};
 use crate::presence::Presence;
 use crate::prune::{created_ms, world_time};
@@ -53,8 +52,9 @@ impl SqliteJournal {
     ) -> Result<Self, OpenError> {
         let counters = Arc::new(Counters::default());
         let mut writer = Writer::open(&file, settings.clone(), Arc::clone(&counters))?;
-        let damage = writer.damage.clone();
-        let log_pages = watch_log(&mut writer).map_err(|source| file.error("watching its log", source))?;
+        let (damage, size) = (writer.damage.clone(), writer.log_size());
+        let log = Log::watch(&mut writer.conn, size.clone(), settings.checkpoint_pages)
+            .map_err(|source| file.error("watching its log", source))?;
         let created_ms =
             created_ms(&writer.conn).map_err(|source| file.error("reading when it was made", source))?;
         let readers: Vec<Connection> =
@@ -63,7 +63,7 @@ impl SqliteJournal {
             queues: SharedQueues::new(settings.queue.clone()),
             counters,
             reader: Mutex::new(Reader::of(&file)?),
-            watch: Mutex::new(Watch::new(file.dir.clone(), Presence::of(&file), damage.clone(), &settings)),
+            watch: Mutex::new(Watch::new(&file, size, damage.clone(), &settings)),
             check: Some(Check::start(&file, damage.clone())?),
             created_ms,
             threads: Vec::new(),
@@ -71,7 +71,7 @@ impl SqliteJournal {
         };
         // On an error this drops it half-made, which stops the running threads.
         let queues = Arc::clone(&journal.queues);
-        let run = move || Drive { writer, queues, created_ms, log_pages }.run();
+        let run = move || Drive { writer, queues, created_ms, log }.run();
         journal.spawn("journal-writer".to_owned(), run)?;
         for (index, conn) in readers.into_iter().enumerate() {
             let (queues, counters, damage) =
@@ -202,7 +202,12 @@ impl Journal for SqliteJournal {
     }
 
     fn room(&self) -> Room {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner).look()
+        let room = self.watch.lock().unwrap_or_else(PoisonError::into_inner).look();
+        if let (Some(_), Some(check)) = (&room.log_long, &self.check) {
+            // It may be the reader that the log waits for.
+            check.give_up();
+        }
+        room
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -215,8 +220,7 @@ struct Drive {
     writer: Writer,
     queues: Arc<SharedQueues<Job>>,
     created_ms: u64,
-    /// Pages in the log after the last commit, from SQLite.
-    log_pages: Arc<AtomicU32>,
+    log: Log,
 }
 
 impl Drive {
@@ -232,12 +236,13 @@ impl Drive {
         if let Err(why) = put_away {
             tracing::warn!(%why, "cannot note that the journal is closed");
         }
-        self.checkpoint("TRUNCATE");
+        self.log.checkpoint(&self.writer.conn, "TRUNCATE", &self.writer.counters);
     }
 
     fn serve(&mut self) {
         loop {
-            match self.queues.next(self.writer.sweep.due()) {
+            let due = self.log.due().into_iter().fold(self.writer.sweep.due(), Instant::min);
+            match self.queues.next(due) {
                 Work::Do(jobs, group, replies) => {
                     jobs.into_iter().for_each(|job| job(&mut self.writer));
                     self.commit(&group, replies);
@@ -246,9 +251,7 @@ impl Drive {
                 Work::Stop => return,
             }
             // Between two groups, when every batch has its outcome.
-            if self.log_pages.load(Ordering::Relaxed) >= self.writer.settings.checkpoint_pages {
-                self.checkpoint("PASSIVE");
-            }
+            self.log.tend(&self.writer.conn, &self.writer.counters);
             if Instant::now() >= self.writer.sweep.due() {
                 self.writer.prune_slice(world_time(self.created_ms, wall_ms()));
             }
@@ -275,26 +278,4 @@ impl Drive {
             resume_unwind(panic);
         }
     }
-
-    fn checkpoint(&self, mode: &str) {
-        let began = Instant::now();
-        self.log_pages.store(0, Ordering::Relaxed);
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        match self.writer.conn.query_row(&sql, [], |_| Ok(())) {
-            Ok(()) => self.writer.counters.on_checkpoint(began.elapsed()),
-            Err(why) => tracing::warn!(%why, "cannot move the journal's log into its file now"),
-        }
-    }
-}
-
-/// Makes SQLite report the size of the log after each commit.
-fn watch_log(writer: &mut Writer) -> rusqlite::Result<Arc<AtomicU32>> {
-    let pages = Arc::new(AtomicU32::new(0));
-    let told = Arc::clone(&pages);
-    let hook = move |_: &mut Wal, count: std::ffi::c_int| {
-        told.store(count.unsigned_abs(), Ordering::Relaxed);
-        Ok(())
-    };
-    writer.conn.wal_hook(Some(hook))?;
-    Ok(pages)
 }

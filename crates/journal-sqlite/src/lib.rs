@@ -18,6 +18,7 @@ mod backup;
 mod damage;
 mod journal;
 mod load;
+mod log;
 mod open;
 mod presence;
 mod prune;
@@ -88,6 +89,9 @@ pub struct Settings {
     pub disk_probe: DiskProbe,
     /// Bytes the file may grow to (default: only the disk limits it). Beyond: `Rejected`.
     pub file_bytes_max: Option<u64>,
+    /// Bytes the write-ahead log may grow to while somebody reads the journal for long (default 4 GiB). From a quarter on
+    /// [`room`](gundo_journal::Journal::room) says so, at three quarters it is low, beyond: `Rejected`. A group more may come.
+    pub log_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -103,6 +107,7 @@ impl Default for Settings {
             disk_free_min: 64 << 20,
             disk_probe: DiskProbe::default(),
             file_bytes_max: None,
+            log_bytes_max: 4 << 30,
         }
     }
 }

@@ -10,6 +10,8 @@ use gundo_journal::Room;
 
 use crate::Settings;
 use crate::damage::Damage;
+use crate::log::LogSize;
+use crate::open::JournalFile;
 use crate::presence::Presence;
 
 /// Checks the disk at most this often, unless much was written since.
@@ -52,6 +54,7 @@ pub(crate) struct Space {
     probe: DiskProbe,
     free_min: u64,
     files: Presence,
+    log: LogSize,
     gone: Option<String>,
     asked: Option<Instant>,
     written: u64,
@@ -59,14 +62,19 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(dir: PathBuf, files: Presence, settings: &Settings) -> Self {
+    pub(crate) fn new(dir: PathBuf, files: Presence, log: LogSize, settings: &Settings) -> Self {
         let (probe, free_min) = (settings.disk_probe.clone(), settings.disk_free_min);
-        Self { dir, probe, free_min, files, gone: None, asked: None, written: 0, free: u64::MAX }
+        Self { dir, probe, free_min, files, log, gone: None, asked: None, written: 0, free: u64::MAX }
     }
 
     /// Free bytes on the disk at the last check; `u64::MAX` before the first.
     pub(crate) fn free(&self) -> u64 {
         self.free
+    }
+
+    /// The journal's log.
+    pub(crate) fn log(&self) -> LogSize {
+        self.log.clone()
     }
 
     /// Whether `bytes` more may be written; otherwise the reason, for operators.
@@ -77,6 +85,9 @@ impl Space {
         }
         if let Some(gone) = &self.gone {
             return Err(gone.clone());
+        }
+        if self.log.is_full(bytes) {
+            return Err(self.log.words());
         }
         if self.free.saturating_sub(self.written) >= self.free_min {
             return Ok(());
@@ -101,7 +112,10 @@ impl Space {
 /// The check of the disk for nodes: low, and enough again only with a quarter more.
 pub(crate) struct Watch {
     dir: PathBuf,
+    /// The journal's file, if it is one of the operating system.
+    file: Option<PathBuf>,
     files: Presence,
+    log: LogSize,
     damage: Damage,
     probe: DiskProbe,
     low: u64,
@@ -109,9 +123,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(dir: PathBuf, files: Presence, damage: Damage, settings: &Settings) -> Self {
-        let low = settings.disk_free_low.max(settings.disk_free_min);
-        Self { dir, files, damage, probe: settings.disk_probe.clone(), low, is_low: false }
+    pub(crate) fn new(file: &JournalFile, log: LogSize, damage: Damage, settings: &Settings) -> Self {
+        Self {
+            dir: file.dir.clone(),
+            file: file.layer.is_none().then(|| file.path.clone()),
+            files: Presence::of(file),
+            log,
+            damage,
+            probe: settings.disk_probe.clone(),
+            low: settings.disk_free_low.max(settings.disk_free_min),
+            is_low: false,
+        }
     }
 
     pub(crate) fn look(&mut self) -> Room {
@@ -119,6 +141,15 @@ impl Watch {
         let enough = if self.is_low { self.low.saturating_add(self.low / 4) } else { self.low };
         self.is_low = free_bytes.is_some_and(|free| free < enough);
         let gone = self.files.check().err().map(|gone| gone.to_string());
-        Room { free_bytes, is_low: self.is_low, gone, damage: self.damage.found() }
+        let bytes = |path: &Path| std::fs::metadata(path).ok().map(|found| found.len());
+        Room {
+            free_bytes,
+            is_low: self.is_low || self.log.is_nearly_full(),
+            gone,
+            damage: self.damage.found(),
+            file_bytes: self.file.as_deref().and_then(bytes),
+            log_bytes: self.file.as_ref().and_then(|_| bytes(self.log.path())),
+            log_long: self.log.is_long().then(|| self.log.words()),
+        }
     }
 }

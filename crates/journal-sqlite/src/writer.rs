@@ -18,6 +18,7 @@ use gundo_wire::journal::{Batch, Outcome};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::damage::Damage;
+use crate::log::LogSize;
 use crate::open::{JournalFile, OpenError, wall_ms};
 use crate::presence::Presence;
 use crate::prune::Sweep;
@@ -43,6 +44,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// The journal's log.
+    pub(crate) fn log_size(&self) -> LogSize {
+        self.space.log()
+    }
+
     pub(crate) fn open(
         file: &JournalFile,
         settings: Settings,
@@ -63,7 +69,8 @@ impl Writer {
             Err(why) => return Err(failed(why)),
         }
         let generation = schema::generation(&conn).map_err(failed)?;
-        let space = Space::new(file.dir.clone(), Presence::of(file), &settings);
+        let log = LogSize::new(file, settings.log_bytes_max);
+        let space = Space::new(file.dir.clone(), Presence::of(file), log, &settings);
         Ok(Self {
             conn,
             sweep: Sweep::new(settings.prune_every_ms),

@@ -226,6 +226,12 @@ pub struct Room {
     pub gone: Option<String>,
     /// Part of what is stored cannot be read: what was found first, and what to do. The rest goes on.
     pub damage: Option<String>,
+    /// Bytes of its file, without its log; `None`: it has none, or it is elsewhere.
+    pub file_bytes: Option<u64>,
+    /// Bytes of the file of its log.
+    pub log_bytes: Option<u64>,
+    /// Its log is much longer than usual, because it cannot be moved into the file: why, and what to do.
+    pub log_long: Option<String>,
 }
 
 /// A stream at a glance.

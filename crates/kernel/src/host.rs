@@ -139,6 +139,12 @@ impl Host {
         counters.storage_full = u64::from(self.desk.storage.is_full());
         let is_held = |id: &EntityId| self.entities.get(id).is_some_and(|entity| entity.queue.is_held());
         counters.held = self.desk.storage.all_held().filter(is_held).count() as u64;
+        if core.stopping {
+            let here = self.entities.values().filter(|entity| entity.is_present());
+            counters.places_unsaved = here.count() as u64;
+            let busy = self.entities.values().filter(|entity| !entity.is_quiet());
+            counters.unsettled = busy.count() as u64;
+        }
         counters.reals = self.entities.len() as u64;
         counters.handing_over = (self.desk.departures.len() + self.arrivals.len()) as u64;
         counters.suspended = self.desk.suspended.len() as u64;

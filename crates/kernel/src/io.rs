@@ -279,7 +279,7 @@ pub enum Output {
         /// Entities beyond that.
         more: u64,
     },
-    /// The driver may end. After [`Input::Stop`] everything is saved; after a drain nothing is left, and the node takes no more
+    /// The driver may end. After [`Input::Stop`] everything is saved that the journal took (see [`Counters::places_unsaved`]); after a drain nothing is left, and the node takes no more
     /// input.
     Stopped,
 }
@@ -485,6 +485,10 @@ pub struct Counters {
     pub storage_full: u64,
     /// Players whose commands wait for the journal (gauge).
     pub held: u64,
+    /// Of a node that stops: players in the world, whose last place is not durable yet (gauge).
+    pub places_unsaved: u64,
+    /// Of a node that stops: entities with work or appends in flight, or that are being read (gauge).
+    pub unsettled: u64,
     /// Commands and hellos refused with `storage_busy`.
     pub refused_storage_busy: u64,
     /// Commands and hellos refused with `storage_full`.

@@ -140,6 +140,12 @@ impl Link {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Keeps the kernel's counters; returns the earlier ones.
+    fn note(&self, counters: Counters) -> Counters {
+        let mut last = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last, counters)
+    }
+
     /// Receives the completions of the node's journal.
     pub(crate) fn sink(&self) -> Sink {
         let (node, inbox) = (self.me.0.0, Arc::clone(&self.inbox));
@@ -344,7 +350,11 @@ impl Driver {
                 Output::TailsLost { generation, lost, more } => self.on_tails_lost(generation, lost, more),
                 Output::ViewWanted => self.membership.look(),
                 Output::Fenced => self.fenced = true,
-                Output::Stopped => self.membership.stopped(),
+                Output::Stopped => {
+                    // What is saved and what is not, before the supervisor asks.
+                    self.link.note(self.node.counters());
+                    self.membership.stopped();
+                }
             }
         }
         if let Some(began) = tick {
@@ -400,9 +410,7 @@ impl Driver {
         let counters = self.node.counters();
         self.logic.publish(&counters, inbox, self.fabric.dropped());
         let (level, off_ms) = (counters.overload_level, counters.clock_off_ms);
-        let mut last = self.link.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *last, counters);
-        drop(last);
+        let before = self.link.note(counters);
         let was_off = before.clock_off_ms > OFF_MS;
         if (off_ms > OFF_MS) != was_off {
             let node = self.link.me.0.0;

@@ -37,6 +37,7 @@ mod slot;
 mod solo;
 mod storage;
 mod supervisor;
+mod unsaved;
 mod upkeep;
 mod watchdog;
 
@@ -48,3 +49,4 @@ pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::{Access, BadNetwork, KeyFiles, Network, Page};
 pub use nodes::{After, LocalNodes, Stopper, WorldFault, settle_world_id};
 pub use settings::{SoloSettings, WorldInfo};
+pub use unsaved::{Unsaved, Why};

@@ -25,6 +25,7 @@ use crate::settings::{SoloSettings, WorldInfo};
 use crate::slot::Ground;
 use crate::storage::DiskGauge;
 use crate::supervisor::{Signal, Supervisor};
+use crate::unsaved::Unsaved;
 use crate::upkeep::WORLD_MS;
 use crate::watchdog::{Stuck, Watchdog};
 
@@ -95,9 +96,9 @@ pub enum WorldFault {
     /// The operating system refuses threads, random numbers or the like.
     #[error("cannot start: {0}")]
     System(String),
-    /// The stop could not save everything in time.
-    #[error("the world did not stop in time; nothing acknowledged is lost")]
-    StopTimeout,
+    /// The stop could not save everything.
+    #[error("{0}")]
+    Unsaved(Unsaved),
 }
 
 /// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) ends them gracefully.

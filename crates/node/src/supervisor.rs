@@ -26,6 +26,7 @@ use crate::driver::Ending;
 use crate::indicators::NodeGauges;
 use crate::nodes::{After, WorldFault, system};
 use crate::slot::{Ground, Stage};
+use crate::unsaved::Why;
 use crate::upkeep::Upkeep;
 use elsewhere::Rolling;
 use rollout::Rollout;
@@ -131,8 +132,8 @@ impl Supervisor {
         };
         let saved = if polite { self.stop_nodes(rx) } else { Ok(()) };
         let after = if self.renews { After::Again } else { After::Over };
-        self.end(polite && saved.is_ok());
-        saved.map(|()| after)
+        self.end(polite && saved.as_ref().err().is_none_or(|unsaved| unsaved.why == Why::Refused));
+        saved.map(|()| after).map_err(WorldFault::Unsaved)
     }
 
     fn look_around(&mut self) {

@@ -149,7 +149,7 @@ fn down(dir: &Path) -> Result<bool, Failure> {
         // It is no child of ours, so nothing tells when it ends.
         std::thread::sleep(LOOK_EVERY);
     }
-    say("the cluster has ended; everything is saved");
+    say("the cluster has ended; the process that started it says whether everything is saved");
     Ok(true)
 }
 
@@ -246,14 +246,14 @@ fn up(args: &UpArgs, prefix: &[&str]) -> Result<bool, Failure> {
         std::thread::sleep(LOOK_EVERY);
     }
     say("ending the nodes");
-    end(&mut nodes);
+    let saved = end(&mut nodes);
     drop(etcd);
     let mut postgres = postgres;
     postgres.stop();
     // The next start begins it again.
     let _ = fs::remove_file(files.up());
-    say("everything is saved");
-    Ok(true)
+    say(if saved { "everything is saved" } else { "not everything is saved: the nodes' logs say what" });
+    Ok(saved)
 }
 
 /// Starts a node that is due, and plans the next start of one that has failed.
@@ -295,13 +295,15 @@ fn look(files: &Files, running: &mut Running, prefix: &[&str]) -> Result<(), Fai
 }
 
 /// Ends all nodes: each saves what it has.
-fn end(nodes: &mut [Running]) {
+/// Ends the nodes. Returns whether each says that it has saved everything.
+fn end(nodes: &mut [Running]) -> bool {
     let children = || nodes.iter().filter_map(|running| running.child.as_ref());
     for child in children() {
         // A paused one hears the next signal only when it goes on. It may have ended.
         let _ = send(child.id(), "QUIT").and_then(|()| send(child.id(), "CONT"));
     }
     let give_up = Instant::now() + END_PATIENCE;
+    let mut saved = true;
     for running in nodes {
         let Some(child) = &mut running.child else { continue };
         while matches!(child.try_wait(), Ok(None)) && Instant::now() < give_up {
@@ -314,9 +316,10 @@ fn end(nodes: &mut [Running]) {
                 running.node
             ));
             let _ = child.kill();
-            let _: Result<ExitStatus, _> = child.wait();
         }
+        saved &= child.wait().is_ok_and(|status| status.success());
     }
+    saved
 }
 
 /// Writes the configuration of a node.

@@ -127,6 +127,11 @@ impl Entity {
         self.is_settled() || matches!(self.phase(), Phase::Broken | Phase::Suspended)
     }
 
+    /// Whether it is a player in the world.
+    pub(super) fn is_present(&self) -> bool {
+        self.player.as_ref().is_some_and(|player| player.present)
+    }
+
     /// Whether there is, or may be, something to see of it. An entity with a place exists from its first event.
     pub(super) fn may_be_seen(&self) -> bool {
         self.role != Role::Placed || self.durable.seq > 0 || self.life.is(Phase::Loading)

@@ -1,22 +1,28 @@
 //! The end of a process' nodes: they save everything, or it is like a crash.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use gundo_coordinator::ANSWER_MS;
-use gundo_kernel::Input;
+use gundo_kernel::{Counters, Input};
 use gundo_types::NodeId;
 
-use super::{Signal, Supervisor};
+use super::{LOOK_AROUND, Signal, Supervisor};
 use crate::control::Refused;
-use crate::nodes::WorldFault;
+use crate::end;
 use crate::slot::{Slot, Stage};
+use crate::unsaved::{Unsaved, Why};
 
 /// How long nodes may take to save everything at a stop: a journal on a slow disk needs a while. Beyond that the world ends
 /// as after a crash: acknowledged data is safe.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// A journal that takes nothing for so long will not take the rest either: it has failed, or its disk hangs.
+const STUCK_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the coordinator may take to let the nodes leave: a little longer than it has for an answer.
 const LEAVE_PATIENCE: Duration = Duration::from_millis(ANSWER_MS + 500);
+/// How long the journal may take to close: its files are whole at any time.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long logic threads may take to end.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -66,9 +72,11 @@ impl Supervisor {
 }
 
 impl Supervisor {
-    /// Has every node save everything and tell its clients. Nodes keep answering each other until all have saved.
-    pub(super) fn stop_nodes(&self, rx: &Receiver<Signal>) -> Result<(), WorldFault> {
+    /// Has every node save everything and tell its clients. Nodes keep answering each other until all have saved. Returns what is not
+    /// saved.
+    pub(super) fn stop_nodes(&self, rx: &Receiver<Signal>) -> Result<(), Unsaved> {
         let deadline = Instant::now() + STOP_PATIENCE;
+        let mut progress = Progress::new();
         // Nodes in stage Leaving have saved everything.
         let saving = self.running.iter().filter(|(_, slot)| slot.stage() != Stage::Leaving);
         let mut saving: Vec<NodeId> = saving
@@ -79,7 +87,11 @@ impl Supervisor {
             })
             .collect();
         while !saving.is_empty() {
-            match rx.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            progress.look(self.counters());
+            if let Some(why) = progress.verdict(deadline) {
+                return Err(self.unsaved(why));
+            }
+            match rx.recv_timeout(LOOK_AROUND) {
                 // If a node crashes meanwhile, the other nodes or the journal have what it owned.
                 Ok(
                     Signal::Stopped { node, .. } | Signal::Ended { node, .. } | Signal::Stuck { node, .. },
@@ -89,16 +101,27 @@ impl Supervisor {
                 }
                 // Its lease ends with the process; the next one that opens the journal deletes its row.
                 Ok(Signal::Joined { .. } | Signal::Left { .. } | Signal::Drained { .. }) => {}
-                Ok(Signal::View(_) | Signal::Stop | Signal::Save) => {}
-                Ok(Signal::Kill) | Err(_) => return Err(WorldFault::StopTimeout),
+                Ok(Signal::View(_) | Signal::Stop | Signal::Save) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.unsaved(Why::Told));
+                }
             }
         }
-        Ok(())
+        let unsaved = self.unsaved(Why::Refused);
+        if unsaved.is_something() { Err(unsaved) } else { Ok(()) }
+    }
+
+    fn counters(&self) -> impl Iterator<Item = Counters> {
+        self.running.iter().map(|(_, slot)| slot.link.counters())
+    }
+
+    fn unsaved(&self, why: Why) -> Unsaved {
+        Unsaved::new(why, self.counters(), self.ground.disk.gone())
     }
 
     /// Ends all nodes. `polite`: tells clients, and deletes the rows.
     pub(crate) fn end(self, polite: bool) {
-        let Self { ground, running, coordinator, base, .. } = self;
+        let Self { ground, running, coordinator, base, _upkeep, _watch, .. } = self;
         if polite {
             ground.runtime.block_on(async {
                 ground.front.close().await;
@@ -134,8 +157,43 @@ impl Supervisor {
                 }
             }
         }
-        // Its threads use the journal.
-        drop(base);
         ground.runtime.shutdown_background();
+        // Threads that use the journal, and the journal, which closes with the last of these.
+        let close = move || drop((base, coordinator, _upkeep, _watch, ground.blames, ground.journal));
+        match Builder::new().name("gundo-closing".into()).spawn(close) {
+            Ok(closing) => end::wait_for(closing, CLOSE_PATIENCE),
+            // They were dropped with the closure.
+            Err(error) => tracing::warn!(%error, "cannot start a thread for the end"),
+        }
+    }
+}
+
+/// Whether the journal still takes anything.
+struct Progress {
+    landed: u64,
+    since: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { landed: 0, since: Instant::now() }
+    }
+
+    /// Looks at the counters of all nodes, which are a second old at most.
+    fn look(&mut self, counters: impl Iterator<Item = Counters>) {
+        let of = |c: Counters| c.appends.saturating_sub(c.appends_failed + c.appends_waiting);
+        let landed = counters.map(of).sum();
+        if landed != self.landed {
+            *self = Self { landed, since: Instant::now() };
+        }
+    }
+
+    /// Why there is no more to wait for, if so.
+    fn verdict(&self, deadline: Instant) -> Option<Why> {
+        match () {
+            () if self.since.elapsed() >= STUCK_PATIENCE => Some(Why::Stuck { s: STUCK_PATIENCE.as_secs() }),
+            () if Instant::now() >= deadline => Some(Why::Slow { s: STOP_PATIENCE.as_secs() }),
+            () => None,
+        }
     }
 }

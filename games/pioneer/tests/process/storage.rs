@@ -80,7 +80,8 @@ fn a_world_whose_files_are_deleted_says_so_and_acknowledges_nothing_more() {
     for entry in fs::read_dir(data.path()).expect("there") {
         fs::remove_file(entry.expect("readable").path()).expect("deleted");
     }
-    let alarm = log.lines().map_while(Result::ok).find(|line| line.contains("the journal is lost"));
+    let mut lines = log.lines().map_while(Result::ok);
+    let alarm = lines.by_ref().find(|line| line.contains("the journal is lost"));
     let alarm = alarm.expect("it says so before it ends");
     assert!(alarm.contains("journal.sqlite was deleted or replaced"), "{alarm}");
     assert!(metrics(server.port).contains("gundo_journal_gone 1"));
@@ -89,4 +90,9 @@ fn a_world_whose_files_are_deleted_says_so_and_acknowledges_nothing_more() {
         .output()
         .expect("the bots try");
     assert!(!bots.status.success(), "nobody gets in: {}", String::from_utf8_lossy(&bots.stdout));
+    server.terminate();
+    assert!(!server.wait().success(), "it does not say that everything is saved");
+    let last = lines.last().expect("it says something at its end");
+    assert!(last.contains("the world has ended, but the journal has refused to write"), "{last}");
+    assert!(last.contains("journal.sqlite was deleted or replaced"), "{last}");
 }
