@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 5] = [
+const PAYLOADS: [&str; 6] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
+    "PlayerAsk.ask",
     "LandCommand.command",
     "LandEvent.event",
 ];

@@ -76,8 +76,9 @@
 //! error[E0599]: no method named `event` found for struct `Asking<A>` in the current scope
 //! ```
 //!
-//! # A conclusion that asks
-//! The closure of `then` decides. It cannot ask another entity: ask all of them at once, with `and` or `Ask::each`.
+//! # A conclusion that asks on, sometimes
+//! The closure of `then` may ask others in the same transaction. Where another way through it is done already, `.into()` makes a
+//! decision of that. (Those who can be asked at once are asked at once, with `and` or `Ask::each`: each round takes time.)
 //! ```
 //! # use gundo::prelude::*;
 //! # #[message] struct Drink {}
@@ -106,8 +107,13 @@
 //!     fn decide(&self, _: Drink, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
 //!         let here = cx.here()?.chunk();
 //!         let other = ChunkId { x: here.x + 1, ..here };
-//!         let wells = Ask::of::<Well>(here, &Draw {}).and::<Well>(other, &Draw {});
-//!         Ok(wells.then(|_: &Self, ((), ()), _| Ok(Done::new())))
+//!         let well = Ask::of::<Well>(here, &Draw {});
+//!         Ok(well.then(move |me: &Self, (), _| {
+//!             if me.drinks > 9 {
+//!                 return Ok(Done::new().into());
+//!             }
+//!             Ok(Ask::of::<Well>(other, &Draw {}).then(|_: &Self, (), _| Ok(Done::new())))
+//!         }))
 //!     }
 //! # }
 //! ```
@@ -140,18 +146,21 @@
 //!         let here = cx.here()?.chunk();
 //!         let other = ChunkId { x: here.x + 1, ..here };
 //!         let well = Ask::of::<Well>(here, &Draw {});
-//!         Ok(well.then(move |_: &Self, (), _| {
+//!         Ok(well.then(move |me: &Self, (), _| {
+//!             if me.drinks > 9 {
+//!                 return Ok(Done::new());
+//!             }
 //!             Ok(Ask::of::<Well>(other, &Draw {}).then(|_: &Self, (), _| Ok(Done::new())))
 //!         }))
 //!     }
 //! # }
 //! ```
 //! ```text
-//! error[E0308]: mismatched types: expected `Done<Walker>`, found `Decision<Walker>`
+//! error[E0308]: mismatched types: expected `Done<_>`, found `Decision<Walker>`
 //! ```
 //!
-//! # Asking a player
-//! Players cannot be asked yet. What two players do together goes through a third entity that both ask.
+//! # Asking a kind that answers nothing
+//! A kind can be asked, a player too, if its `#[state]` says `ask = …`.
 //! ```
 //! # use gundo::prelude::*;
 //! # #[message] struct Drink {}

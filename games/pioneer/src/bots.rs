@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo::bots::{Behaviour, Wishes};
-use gundo::{Bytes, ChunkId, Message, Point};
+use gundo::{Bytes, ChunkId, Message, Point, State};
 
 use crate::catalogue::COLOURS;
+use crate::gifts::GIVE_PLAYERS_MAX;
 use crate::island::Island;
+use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
-    Build, Building, ChunkRef, Craft, Demolish, Gather, Hold, Item, Paint, PlayerCommand, PlayerPrivate,
+    Build, Building, ChunkRef, Craft, Demolish, Gather, Give, Hold, Item, Paint, PlayerCommand, PlayerPrivate,
     PlayerReply, Say, Stack, player_command,
 };
 
@@ -21,6 +23,8 @@ use crate::schema::{
 const SPEED_MM_S: u32 = 3_500;
 /// How close a bot goes to what it gathers, mm.
 const CLOSE_MM: u64 = 2_000;
+/// Players whom a giving bot remembers.
+const FRIENDS_MAX: usize = 12;
 /// Recipes that it tries; the game refuses those that it cannot pay.
 const RECIPES: u64 = 5;
 const SAYINGS: [&str; 6] = [
@@ -36,6 +40,7 @@ const SAYINGS: [&str; 6] = [
 #[derive(Clone, Default)]
 pub struct Minds {
     busy: bool,
+    gives: bool,
     islands: Arc<Mutex<BTreeMap<u64, Arc<Island>>>>,
 }
 
@@ -43,6 +48,11 @@ impl Minds {
     /// Minds that never rest, and send a command every other step: to find mistakes rather than to look alive.
     pub fn busy() -> Self {
         Self { busy: true, ..Self::default() }
+    }
+
+    /// Busy minds that also give to all whom they have seen, wherever those are now. Nobody's books agree then.
+    pub fn giving() -> Self {
+        Self { gives: true, ..Self::busy() }
     }
 
     /// The mind of one bot.
@@ -89,6 +99,8 @@ struct Pioneer {
     booked: Amounts,
     /// The bags in the last message about them.
     bags: Amounts,
+    /// Players that it has seen, the newest last.
+    friends: Vec<u64>,
     /// Commands without an answer: with any, the books prove nothing.
     unsure: bool,
 }
@@ -128,6 +140,17 @@ impl Behaviour for Pioneer {
         self.goal = None;
     }
 
+    fn looks(&self) -> bool {
+        self.minds.gives
+    }
+
+    fn handle_sight(&mut self, sight: &gundo::bots::Picture) {
+        let players = sight.entities().filter(|(id, _)| id.kind == Player::KIND).map(|(id, _)| id.id);
+        let new: Vec<u64> = players.filter(|id| !self.friends.contains(id)).collect();
+        self.friends.extend(new);
+        self.friends.drain(..self.friends.len().saturating_sub(FRIENDS_MAX));
+    }
+
     fn step(&mut self, wishes: &mut Wishes) {
         if self.rest > 0 {
             self.rest -= 1;
@@ -136,6 +159,10 @@ impl Behaviour for Pioneer {
         let Some(island) = self.island.clone() else { return };
         if self.minds.busy && wishes.open < BUSY_OPEN_MAX && wishes.chance.below(2) == 0 {
             self.wish_at_once(&island, wishes);
+        }
+        let gives = self.minds.gives && wishes.open < BUSY_OPEN_MAX && !self.friends.is_empty();
+        if gives && wishes.chance.below(4) == 0 {
+            self.wish_to_give(wishes);
         }
         let goal = match self.goal {
             Some(goal) => goal,
@@ -187,6 +214,17 @@ impl Pioneer {
         }
         expected.retain(|_, n| *n != 0);
         Some(expected)
+    }
+
+    /// Gives something to one to three of those whom it has seen.
+    fn wish_to_give(&self, wishes: &mut Wishes) {
+        let count = 1 + wishes.chance.below(GIVE_PLAYERS_MAX as u64) as usize;
+        let from = wishes.chance.below(self.friends.len() as u64) as usize;
+        let to = self.friends.iter().cycle().skip(from).take(count.min(self.friends.len())).copied().collect();
+        let item = [Item::Wood, Item::Berry, Item::Stone, Item::Fibre][wishes.chance.below(4) as usize];
+        let count = 1 + wishes.chance.below(2) as u32;
+        let each = Some(Stack { item: item.into(), count });
+        command(wishes, OTHER, player_command::Command::Give(Give { to, each }));
     }
 
     /// Something to do right where it stands, whatever it was about to do.

@@ -65,6 +65,8 @@ pub struct Island {
     village: Point,
     /// Players arrive at most this far from the village, mm.
     arrival_mm: u32,
+    /// For simulated worlds: gifts reach everybody.
+    gifts_reach_all: bool,
 }
 
 impl Island {
@@ -73,7 +75,9 @@ impl Island {
         let corners = || (0..CORNERS * CORNERS).map(|i| at_corner(i % CORNERS, i / CORNERS));
         let height: Vec<u8> = corners().map(|p| height_at(seed, p)).collect();
         let wood = corners().zip(&height).map(|(p, h)| wood_at(seed, p, *h)).collect();
-        let mut island = Self { seed, height, wood, village: Point::default(), arrival_mm: ARRIVAL_MM };
+        let start = Point::default();
+        let mut island =
+            Self { seed, height, wood, village: start, arrival_mm: ARRIVAL_MM, gifts_reach_all: false };
         island.village = village(&island);
         island.clear_village();
         island
@@ -157,6 +161,18 @@ impl Island {
     #[must_use]
     pub fn with_arrivals_everywhere(self) -> Self {
         Self { arrival_mm: SIZE_MM as u32 / 2, ..self }
+    }
+
+    /// The same island on which gifts reach everybody, near or not: for simulated worlds, where hardly anybody stands close to
+    /// anybody else.
+    #[must_use]
+    pub fn with_gifts_to_everywhere(self) -> Self {
+        Self { gifts_reach_all: true, ..self }
+    }
+
+    /// Whether gifts reach everybody.
+    pub fn gifts_reach_all(&self) -> bool {
+        self.gifts_reach_all
     }
 
     /// Whether one can walk there from the village without a turn.

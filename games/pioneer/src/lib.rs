@@ -8,6 +8,7 @@ mod bots;
 mod catalogue;
 mod creatures;
 mod geometry;
+mod gifts;
 mod inventory;
 mod island;
 mod land;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub use bots::Minds;
 pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
+pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
 use gundo::Rules;
 pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
@@ -64,6 +66,8 @@ pub fn describe(island: &Island) -> schema::World {
         name_chars_max: NAME_CHARS_MAX as u32,
         say_chars_max: SAY_CHARS_MAX as u32,
         craft_count_max: CRAFT_COUNT_MAX,
+        give_reach_mm: GIVE_REACH_MM,
+        give_players_max: GIVE_PLAYERS_MAX as u32,
         colours: COLOURS,
     }
 }

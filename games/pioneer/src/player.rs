@@ -15,8 +15,8 @@ use crate::schema::{
     Born, Build, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish, Gather,
     Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls, Paint,
     PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised, Raze, Razed, Said, Say,
-    Stack, Take, Whisper, Whispered, land_command, player_command::Command, player_event::Event,
-    player_signal::Signal,
+    Stack, Take, Whisper, Whispered, land_command, player_ask::Ask as Wish, player_command::Command,
+    player_event::Event, player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -36,12 +36,13 @@ const NAMES: &str = "player";
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 1, name = "player", player, world = Island, durable = PlayerState, event = Event, signal = Signal)]
 #[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate, tell = PlayerTold)]
+#[state(ask = Wish)]
 pub struct Player {
     /// Empty before the first event.
     name: String,
     colour: u32,
     holds: i32,
-    items: Inventory,
+    pub(crate) items: Inventory,
     whispers: u64,
 }
 
@@ -256,6 +257,7 @@ impl gundo::Player for Player {
             Command::Gather(gather) => return Ok(self.gather(gather, &body)?),
             Command::Build(build) => return Ok(self.build(build, &body, cx)?),
             Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
+            Command::Give(give) => return Ok(self.give(give, cx)?),
             Command::Craft(craft) => self.craft(&craft),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
             Command::Whisper(whisper) => return Ok(self.whisper(&whisper, cx)?.into()),
@@ -308,6 +310,10 @@ impl Entity for Player {
             Event::Crafted(fact) => self.exchange(&fact.spent, &fact.gained),
             Event::Paid(fact) => self.exchange(&fact.spent, &[]),
             Event::Returned(fact) => self.exchange(&[], &fact.gained),
+            Event::Given(fact) => {
+                fact.to.iter().for_each(|_| self.exchange(fact.each.as_slice(), &[]));
+            }
+            Event::Received(fact) => self.exchange(&[], fact.gained.as_slice()),
             Event::Hand(fact) => self.holds = fact.item,
             Event::Whispered(fact) => self.whispers = fact.number,
             Event::Painted(fact) => {

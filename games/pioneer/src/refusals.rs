@@ -17,6 +17,10 @@ pub enum No {
     InventoryFull,
     /// A recipe, building or dye needs more than the player has.
     MissingItems,
+    /// The receiver of a gift has no room for it.
+    NoRoom,
+    /// A gift to oneself.
+    Yourself,
     /// The item is not in the inventory.
     NotYours,
     /// Water or cliff under a building.
@@ -39,13 +43,15 @@ pub enum No {
 
 impl No {
     /// All of them, in order.
-    pub const ALL: [No; 15] = [
+    pub const ALL: [No; 17] = [
         No::Unclear,
         No::TooFar,
         No::NothingThere,
         No::NothingGrown,
         No::InventoryFull,
         No::MissingItems,
+        No::NoRoom,
+        No::Yourself,
         No::NotYours,
         No::BadGround,
         No::NotFree,
@@ -75,6 +81,8 @@ impl No {
             No::NothingGrown => ("nothing_grown", "Nothing to gather yet. Come back when it has grown."),
             No::InventoryFull => ("inventory_full", "Your bags are full. Craft or build something first."),
             No::MissingItems => ("missing_items", "You do not have everything that takes."),
+            No::NoRoom => ("no_room", "Their bags are full."),
+            No::Yourself => ("yourself", "You have that already."),
             No::NotYours => ("not_yours", "You do not have that."),
             No::BadGround => ("bad_ground", "The ground does not hold here. Build on dry, level land."),
             No::NotFree => ("not_free", "Something is in the way. Find a free spot or clear it first."),

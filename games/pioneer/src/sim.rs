@@ -32,7 +32,7 @@ pub struct Simulated {
 
 impl Default for Simulated {
     fn default() -> Self {
-        Self { minds: Minds::busy(), worlds: Mutex::default() }
+        Self { minds: Minds::giving(), worlds: Mutex::default() }
     }
 }
 
@@ -40,7 +40,7 @@ impl Simulated {
     fn world(&self, seed: u64, for_many: bool) -> World {
         let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let island = Island::generate(seed % ISLANDS);
+            let island = Island::generate(seed % ISLANDS).with_gifts_to_everywhere();
             let island = Arc::new(if for_many { island.with_arrivals_everywhere() } else { island });
             let rules = Arc::new(crate::rules_of(&island));
             (island, rules)
@@ -201,6 +201,14 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         }
         Some(Event::Painted(painted)) => {
             painted.spent.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
+        }
+        Some(Event::Given(given)) => {
+            for _ in &given.to {
+                given.each.iter().for_each(|s| flows.give(item(s), s.count.into()));
+            }
+        }
+        Some(Event::Received(received)) => {
+            received.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
         }
         Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_)) | None => {}
     }

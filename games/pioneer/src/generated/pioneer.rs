@@ -49,6 +49,12 @@ pub struct World {
     /// colours of a player's coat: 0 .. colours - 1; the client chooses what they look like
     #[prost(uint32, tag = "18")]
     pub colours: u32,
+    /// from body to body
+    #[prost(uint32, tag = "19")]
+    pub give_reach_mm: u32,
+    /// who get something in one command
+    #[prost(uint32, tag = "20")]
+    pub give_players_max: u32,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -199,7 +205,7 @@ pub struct PlayerPrivate {
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerCommand {
-    #[prost(oneof = "player_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "player_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub command: ::core::option::Option<player_command::Command>,
 }
 /// Nested message and enum types in `PlayerCommand`.
@@ -224,6 +230,8 @@ pub mod player_command {
         Paint(super::Paint),
         #[prost(message, tag = "8")]
         Whisper(super::Whisper),
+        #[prost(message, tag = "9")]
+        Give(super::Give),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -300,6 +308,17 @@ pub struct Whisper {
     #[prost(string, tag = "2")]
     pub text: ::gundo::prost::alloc::string::String,
 }
+/// to players next to one: all of them get it, or none
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Give {
+    /// ids of the players (kind 1), each once; 1 .. World.give_players_max
+    #[prost(fixed64, repeated, tag = "1")]
+    pub to: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// what each of them gets
+    #[prost(message, optional, tag = "2")]
+    pub each: ::core::option::Option<Stack>,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -307,7 +326,7 @@ pub struct PlayerReply {
     /// by gathering, crafting, demolishing
     #[prost(message, repeated, tag = "1")]
     pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
-    /// by crafting, building, painting
+    /// by crafting, building, painting, giving
     #[prost(message, repeated, tag = "2")]
     pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
     /// building: the chunk that lists it
@@ -752,7 +771,7 @@ impl Mood {
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerEvent {
-    #[prost(oneof = "player_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "player_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub event: ::core::option::Option<player_event::Event>,
 }
 /// Nested message and enum types in `PlayerEvent`.
@@ -777,6 +796,10 @@ pub mod player_event {
         Painted(super::CoatPainted),
         #[prost(message, tag = "8")]
         Whispered(super::Whispered),
+        #[prost(message, tag = "9")]
+        Given(super::Given),
+        #[prost(message, tag = "10")]
+        Received(super::Received),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -860,6 +883,48 @@ pub struct Whispered {
     /// from 1
     #[prost(uint64, tag = "3")]
     pub number: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Given {
+    /// ids of the players
+    #[prost(fixed64, repeated, tag = "1")]
+    pub to: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// what each of them got
+    #[prost(message, optional, tag = "2")]
+    pub each: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Received {
+    /// id of the player
+    #[prost(fixed64, tag = "1")]
+    pub from: u64,
+    #[prost(message, optional, tag = "2")]
+    pub gained: ::core::option::Option<Stack>,
+}
+/// What one player asks of another as its part of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerAsk {
+    #[prost(oneof = "player_ask::Ask", tags = "1")]
+    pub ask: ::core::option::Option<player_ask::Ask>,
+}
+/// Nested message and enum types in `PlayerAsk`.
+pub mod player_ask {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Ask {
+        #[prost(message, tag = "1")]
+        Receive(super::Receive),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Receive {
+    #[prost(message, optional, tag = "1")]
+    pub stack: ::core::option::Option<Stack>,
 }
 /// snapshot
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIoQECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiUwoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtInwKDVBsYXllclByaXZhdGUSJgoFc2xvdHMYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBG5hbWUYAiABKAkSDgoGY29sb3VyGAMgASgNEiUKBWhvbGRzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIvACCg1QbGF5ZXJDb21tYW5kEioKBmdhdGhlchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuR2F0aGVySAASKAoFYnVpbGQYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWxkSAASLgoIZGVtb2xpc2gYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkRlbW9saXNoSAASKAoFY3JhZnQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkNyYWZ0SAASJAoDc2F5GAUgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5TYXlIABImCgRob2xkGAYgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5Ib2xkSAASKAoFcGFpbnQYByABKAsyFy5ndW5kby5waW9uZWVyLnYxLlBhaW50SAASLAoHd2hpc3BlchgIIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuV2hpc3BlckgAQgkKB2NvbW1hbmQiQgoGR2F0aGVyEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSJZCgVCdWlsZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBESEAoIcm90YXRpb24YBCABKA0iRAoIRGVtb2xpc2gSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIiYKBUNyYWZ0Eg4KBnJlY2lwZRgBIAEoDRINCgVjb3VudBgCIAEoDSITCgNTYXkSDAoEdGV4dBgBIAEoCSIsCgRIb2xkEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0iFwoFUGFpbnQSDgoGY29sb3VyGAEgASgNIiMKB1doaXNwZXISCgoCdG8YASABKAYSDAoEdGV4dBgCIAEoCSKYAQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0iOAoKUGxheWVyVG9sZBIMCgRmcm9tGAEgASgGEgwKBHRleHQYAiABKAkSDgoGbnVtYmVyGAMgASgEImEKCkxhbmRQdWJsaWMSJwoGdGhpbmdzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5UaGluZxIqCglidWlsZGluZ3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWx0IpkBCgVUaGluZxINCgVpbmRleBgBIAEoDRIkCgR3aGF0GAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgkKAXgYAyABKA0SCQoBeRgEIAEoDRImCgVzdGFnZRgFIAEoDjIXLmd1bmRvLnBpb25lZXIudjEuU3RhZ2USDwoHZnVsbF9hdBgGIAEoBBIMCgRsb29rGAcgASgNIncKBUJ1aWx0Eg0KBWluZGV4GAEgASgNEigKBHdoYXQYAiABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAyABKA0SCQoBeRgEIAEoDRIQCghyb3RhdGlvbhgFIAEoDRINCgVvd25lchgGIAEoBiJwCg5DcmVhdHVyZVB1YmxpYxIqCgdzcGVjaWVzGAEgASgOMhkuZ3VuZG8ucGlvbmVlci52MS5TcGVjaWVzEiQKBG1vb2QYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLk1vb2QSDAoEbG9vaxgDIAEoDSqhAQoESXRlbRINCglJVEVNX05PTkUQABINCglJVEVNX1dPT0QQARIOCgpJVEVNX1NUT05FEAISDgoKSVRFTV9CRVJSWRADEg4KCklURU1fRklCUkUQBBIOCgpJVEVNX1BMQU5LEAUSDQoJSVRFTV9ST1BFEAYSDAoISVRFTV9BWEUQBxIQCgxJVEVNX1BJQ0tBWEUQCBIMCghJVEVNX0RZRRAJKloKCEJ1aWxkaW5nEhEKDUJVSUxESU5HX05PTkUQABIVChFCVUlMRElOR19DQU1QRklSRRABEhIKDkJVSUxESU5HX0ZFTkNFEAISEAoMQlVJTERJTkdfSFVUEAMqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIrUECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDSKzAQoHVGVycmFpbhIPCgdjZWxsX21tGAEgASgNEg8KB2Nvcm5lcnMYAiABKA0SDgoGaGVpZ2h0GAMgASgMEgwKBHdvb2QYBCABKAwSEgoKc2VhX2hlaWdodBgFIAEoDRIUCgxiZWFjaF9oZWlnaHQYBiABKA0SEwoLcm9ja19oZWlnaHQYByABKA0SFAoMY2xpZmZfaGVpZ2h0GAggASgNEhMKC2ZvcmVzdF93b29kGAkgASgNIlEKCEl0ZW1JbmZvEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDAoEbmFtZRgCIAEoCRIRCglzdGFja19tYXgYAyABKA0iegoKUmVjaXBlSW5mbxIOCgZyZWNpcGUYASABKA0SDAoEbmFtZRgCIAEoCRImCgV0YWtlcxgDIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFZ2l2ZXMYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsABCgxCdWlsZGluZ0luZm8SLAoIYnVpbGRpbmcYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgwKBG5hbWUYAiABKAkSEAoId2lkdGhfbW0YAyABKA0SEAoIZGVwdGhfbW0YBCABKA0SJgoFY29zdHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEigKB3JldHVybnMYBiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsQBCglUaGluZ0luZm8SJAoEd2hhdBgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIMCgRuYW1lGAIgASgJEiUKBWdpdmVzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhIKCmFtb3VudF9tYXgYBCABKA0SDwoHdW5pdF9tcxgFIAEoBBIkCgR0b29sGAYgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhEKCXJhZGl1c19tbRgHIAEoDSI8CgVTdGFjaxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWNvdW50GAIgASgNIiIKCENodW5rUmVmEgoKAmN4GAEgASgREgoKAmN5GAIgASgRIlMKDFBsYXllclB1YmxpYxIMCgRuYW1lGAEgASgJEg4KBmNvbG91chgCIAEoDRIlCgVob2xkcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSJ8Cg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSKYAwoNUGxheWVyQ29tbWFuZBIqCgZnYXRoZXIYASABKAsyGC5ndW5kby5waW9uZWVyLnYxLkdhdGhlckgAEigKBWJ1aWxkGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsZEgAEi4KCGRlbW9saXNoGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5EZW1vbGlzaEgAEigKBWNyYWZ0GAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5DcmFmdEgAEiQKA3NheRgFIAEoCzIVLmd1bmRvLnBpb25lZXIudjEuU2F5SAASJgoEaG9sZBgGIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuSG9sZEgAEigKBXBhaW50GAcgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5QYWludEgAEiwKB3doaXNwZXIYCCABKAsyGS5ndW5kby5waW9uZWVyLnYxLldoaXNwZXJIABImCgRnaXZlGAkgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5HaXZlSABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0iIwoHV2hpc3BlchIKCgJ0bxgBIAEoBhIMCgR0ZXh0GAIgASgJIjkKBEdpdmUSCgoCdG8YASADKAYSJQoEZWFjaBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2simAEKC1BsYXllclJlcGx5EicKBmdhaW5lZBgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFc3BlbnQYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEikKBWNodW5rGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgEIAEoDSL0AQoMUGxheWVyU2lnbmFsEiYKBHNhaWQYASABKAsyFi5ndW5kby5waW9uZWVyLnYxLlNhaWRIABIuCghnYXRoZXJlZBgCIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuR2F0aGVyZWRIABIqCgZyYWlzZWQYAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJhaXNlZEgAEigKBXJhemVkGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5SYXplZEgAEiwKB2NyYWZ0ZWQYBSABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNyYWZ0ZWRIAEIICgZzaWduYWwiFAoEU2FpZBIMCgR0ZXh0GAEgASgJIm0KCEdhdGhlcmVkEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDRInCgZnYWluZWQYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkgKBlJhaXNlZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiRwoFUmF6ZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIhkKB0NyYWZ0ZWQSDgoGcmVjaXBlGAEgASgNIjgKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBCJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSJ3CgVCdWlsdBINCgVpbmRleBgBIAEoDRIoCgR3aGF0GAIgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAMgASgNEgkKAXkYBCABKA0SEAoIcm90YXRpb24YBSABKA0SDQoFb3duZXIYBiABKAYicAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpaCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADKnQKBFdoYXQSDQoJV0hBVF9OT05FEAASDQoJV0hBVF9QSU5FEAESDAoIV0hBVF9PQUsQAhINCglXSEFUX1BBTE0QAxINCglXSEFUX1JPQ0sQBBITCg9XSEFUX0JFUlJZX0JVU0gQBRINCglXSEFUX0ZMQVgQBipCCgdTcGVjaWVzEhAKDFNQRUNJRVNfTk9ORRAAEhIKDlNQRUNJRVNfUkFCQklUEAESEQoNU1BFQ0lFU19TSEVFUBACKjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -134,6 +134,20 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 colours = 18;
    */
   colours: number;
+
+  /**
+   * from body to body
+   *
+   * @generated from field: uint32 give_reach_mm = 19;
+   */
+  giveReachMm: number;
+
+  /**
+   * who get something in one command
+   *
+   * @generated from field: uint32 give_players_max = 20;
+   */
+  givePlayersMax: number;
 };
 
 /**
@@ -555,6 +569,12 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: Whisper;
     case: "whisper";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Give give = 9;
+     */
+    value: Give;
+    case: "give";
   } | { case: undefined; value?: undefined };
 };
 
@@ -761,6 +781,34 @@ export const WhisperSchema: GenMessage<Whisper> = /*@__PURE__*/
   messageDesc(file_pioneer, 18);
 
 /**
+ * to players next to one: all of them get it, or none
+ *
+ * @generated from message gundo.pioneer.v1.Give
+ */
+export type Give = Message<"gundo.pioneer.v1.Give"> & {
+  /**
+   * ids of the players (kind 1), each once; 1 .. World.give_players_max
+   *
+   * @generated from field: repeated fixed64 to = 1;
+   */
+  to: bigint[];
+
+  /**
+   * what each of them gets
+   *
+   * @generated from field: gundo.pioneer.v1.Stack each = 2;
+   */
+  each?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Give.
+ * Use `create(GiveSchema)` to create a new message.
+ */
+export const GiveSchema: GenMessage<Give> = /*@__PURE__*/
+  messageDesc(file_pioneer, 19);
+
+/**
  * Reply.payload, when the command was not refused.
  *
  * @generated from message gundo.pioneer.v1.PlayerReply
@@ -774,7 +822,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
   gained: Stack[];
 
   /**
-   * by crafting, building, painting
+   * by crafting, building, painting, giving
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack spent = 2;
    */
@@ -800,7 +848,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 19);
+  messageDesc(file_pioneer, 20);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -849,7 +897,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 20);
+  messageDesc(file_pioneer, 21);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -866,7 +914,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 21);
+  messageDesc(file_pioneer, 22);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -893,7 +941,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 22);
+  messageDesc(file_pioneer, 23);
 
 /**
  * built
@@ -924,7 +972,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 23);
+  messageDesc(file_pioneer, 24);
 
 /**
  * demolished
@@ -955,7 +1003,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 24);
+  messageDesc(file_pioneer, 25);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -972,7 +1020,7 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 25);
+  messageDesc(file_pioneer, 26);
 
 /**
  * Told.payload of a player.
@@ -1005,7 +1053,7 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 26);
+  messageDesc(file_pioneer, 27);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -1033,7 +1081,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 27);
+  messageDesc(file_pioneer, 28);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -1088,7 +1136,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 28);
+  messageDesc(file_pioneer, 29);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -1138,7 +1186,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 29);
+  messageDesc(file_pioneer, 30);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -1169,7 +1217,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 30);
+  messageDesc(file_pioneer, 31);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
