@@ -6,6 +6,7 @@
 mod edge;
 mod ids;
 mod limits;
+mod origin;
 mod planted;
 mod space;
 mod time;
@@ -13,6 +14,7 @@ mod time;
 pub use edge::{EdgeAddress, Site};
 pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};
 pub use limits::Limits;
+pub use origin::{Origin, Prefix};
 pub use planted::Planted;
 pub use space::{Body, CHUNK_MM, ChunkId, HEADINGS, MOTION_UNIT_MM, Point};
 pub use time::{Now, Time, WorldTime};
