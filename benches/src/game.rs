@@ -149,5 +149,6 @@ pub(crate) fn name_at(at: Point, suggestion: &str) -> String {
 
 /// The game.
 pub(crate) fn rules() -> Rules {
-    Rules::new("bench", ()).with::<Walker>().with::<Board>()
+    // Bots write as much as the journal takes.
+    Rules::new("bench", ()).with::<Walker>().with::<Board>().pace(1_000_000, 1_000)
 }

@@ -56,7 +56,7 @@ pub fn conversations() -> Seeds {
     let welcome = ServerMessage { welcome: Some(welcome()), resync: Some(Resync {}), ..Default::default() };
     let frames = |frames: Vec<Frame>| ServerMessage { frames, ..Default::default() };
     let reply = |seq, refusal| Reply { seq, payload: Bytes::from_static(b"ok"), refusal };
-    let no = Refusal { code: "too_far".into(), text: "That is too far away.".into() };
+    let no = Refusal { code: "too_far".into(), text: "That is too far away.".into(), ..Default::default() };
     let edges = Edges { edges: vec![edge(1, ""), edge(2, "other.example")] };
     let small_talk = ServerMessage {
         replies: vec![reply(1, None), reply(2, Some(no.clone())), reply(2, None)],

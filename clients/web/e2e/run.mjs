@@ -41,6 +41,7 @@ async function run() {
   await scene("a reload resumes the same player", () => scenes.reload(ada));
   await scene("Ada's node is killed under her, and the next one drained: she plays on elsewhere and nobody notices", () => scenes.losingNodes(ada, bea));
   await scene("a second tab takes over, the first says so", () => scenes.secondTab(bea));
+  await scene("a code that was written down brings Ada back in an empty browser", () => scenes.wayBack(ada));
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
 }

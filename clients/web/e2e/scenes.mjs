@@ -209,6 +209,31 @@ export async function secondTab(bea) {
   await first.close();
 }
 
+/** An empty browser, and the code that was written down. */
+export async function wayBack(ada) {
+  await ada.page.click("#wayback");
+  const code = await ada.page.textContent("#card .code");
+  demand(/^(\w{5}-){6}\w{5}$/.test(code), `the code is "${code}"`);
+  await ada.shot("way-back");
+  await ada.page.click("#card button");
+  const { id } = await ada.ask("me");
+  const other = await Player.arrive(url, ada.name);
+  try {
+    await other.page.click("#havecode");
+    await other.page.fill("#code", code.replace(/\w$/, (last) => (last === "7" ? "8" : "7")));
+    await other.page.keyboard.press("Enter");
+    await other.until("the mistake is told", () => (document.querySelector(".why")?.textContent ?? "").includes("mistake"));
+    await other.page.fill("#code", code.toLowerCase().replaceAll("-", " "));
+    await other.page.keyboard.press("Enter");
+    await other.connected();
+    demand((await other.ask("me")).id === id, "it is another player");
+    await ada.page.waitForFunction(() => window.__gundo.state().words === "Taken over by another tab", undefined, { timeout: PATIENCE });
+    demand(other.errors.length === 0, `the page complained: ${other.errors.join("; ")}`);
+  } finally {
+    await other.leave();
+  }
+}
+
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
 
 /** Waits until `who` sees `other` where `other` thinks it stands. */

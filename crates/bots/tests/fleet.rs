@@ -124,7 +124,8 @@ impl Server {
     }
 
     fn answer(&self, id: u64, seq: u64) -> Option<Reply> {
-        let refused = |code: &str| Some(Refusal { code: code.into(), text: String::new() });
+        let refused =
+            |code: &str| Some(Refusal { code: code.into(), text: String::new(), ..Default::default() });
         let refusal = match self.fault {
             Fault::ForgetsAnAnswer if id == 2 && seq == 2 => return None,
             Fault::RefusesAsTheEngine if id == 2 => refused("too_old"),

@@ -263,6 +263,8 @@ mirror! {
         connections_max: usize,
         watches_max: usize,
         watchers_max: usize,
+        newcomers_at_once_max: u32,
+        newcomers_per_hour_max: u32,
     } with {}
 }
 

@@ -53,6 +53,7 @@ enum Wish {
     Unwatch(EntityId),
     WantStats(bool),
     Introduce(String),
+    Recover(String),
     Leave,
 }
 
@@ -133,6 +134,11 @@ impl Client {
     /// After a refused hello: tries again as a new player called `name`.
     pub async fn introduce(&self, name: impl Into<String>) {
         self.wish(Wish::Introduce(name.into())).await;
+    }
+
+    /// After a refused hello: comes back with a recovery code (`Welcome.recovery`) that a person has written down.
+    pub async fn recover(&self, code: impl Into<String>) {
+        self.wish(Wish::Recover(code.into())).await;
     }
 
     /// Logs out on purpose; [`Event::Ended`] follows.
@@ -243,6 +249,7 @@ impl Task {
                 let nonce = self.session.nonce().unwrap_or_else(draw_nonce);
                 self.session.introduce(now, name, nonce);
             }
+            Woken::Wish(Some(Wish::Recover(code))) => self.session.recover(now, code),
             Woken::Opened(opened) => {
                 self.opening = None;
                 match *opened {

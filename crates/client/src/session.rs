@@ -66,13 +66,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has not started. It needs at least one edge, and a token or a nonce.
+    /// A session that has not started. It needs at least one edge, and a token, a nonce or a recovery code.
     ///
     /// # Panics
-    /// If `settings.edges` is empty, or there is neither a token nor a nonce.
+    /// If `settings.edges` is empty, or there is neither a token nor a nonce nor a code.
     pub fn new(mut settings: SessionSettings) -> Self {
         assert!(!settings.edges.is_empty(), "a session needs at least one edge to try");
-        let has_key = !settings.token.is_empty() || settings.nonce.is_some();
+        let has_key = !settings.token.is_empty() || settings.nonce.is_some() || !settings.recovery.is_empty();
         assert!(has_key, "a new player needs a nonce: SessionSettings::nonce");
         let is_key = !settings.token.is_empty() && !settings.world_id.is_empty();
         let keys = is_key.then(|| (settings.world_id.clone(), settings.token.clone()));
@@ -273,6 +273,18 @@ impl Session {
         (self.settings.token, self.place) = (Bytes::new(), Bytes::new());
         self.settings.world_id = self.world_id.clone();
         self.settings.nonce = Some(nonce);
+        self.lose_commands(now);
+        self.commands.begin_at_zero();
+        if let State::Refused { .. } = self.state {
+            self.greet(now);
+        }
+    }
+
+    /// After [`Event::Refused`]: says hello with a recovery code that a person has written down (`Welcome.recovery`). If it is refused
+    /// (`bad_code`), another may be tried.
+    pub fn recover(&mut self, now: Time, code: impl Into<String>) {
+        self.settings.recovery = code.into();
+        (self.settings.token, self.place) = (Bytes::new(), Bytes::new());
         self.lose_commands(now);
         self.commands.begin_at_zero();
         if let State::Refused { .. } = self.state {

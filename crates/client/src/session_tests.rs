@@ -76,7 +76,7 @@ fn what_is_watched_is_asked_for_again_and_a_refusal_ends_it() {
     assert_eq!(asked(&outputs), [5, 6, 7]);
     assert_eq!(sent(&outputs).iter().filter_map(|m| Some(m.unwatch?.id)).collect::<Vec<_>>(), [7]);
     let shown = |id, public| Watched { entity: Some(of(id).into()), public, ..Default::default() };
-    let refusal = Refusal { code: "not_allowed".into(), text: "No.".into() };
+    let refusal = Refusal { code: "not_allowed".into(), text: "No.".into(), ..Default::default() };
     let message = ServerMessage {
         watched: vec![
             shown(5, Some(Bytes::from_static(b"a"))),
@@ -175,12 +175,34 @@ fn the_first_hello_is_the_same_until_it_is_heard() {
     let resume = hello(&mut s);
     assert_eq!((&resume.token[..], resume.nonce.len()), (&b"t1"[..], 0));
     // The old player is gone: the next name makes another one.
-    let refusal = Refusal { code: "bad_token".into(), text: String::new() };
+    let refusal = Refusal { code: "bad_token".into(), text: String::new(), ..Default::default() };
     s.handle_message(at(602), ServerMessage { refused: Some(refusal), ..Default::default() });
     drain(&mut s);
     s.introduce(at(603), "bob", [2; 16]);
     let other = hello(&mut s);
     assert_eq!((other.token.len(), &other.nonce[..]), (0, &[2; 16][..]));
+}
+
+#[test]
+fn a_recovery_code_is_said_alone_until_it_is_welcome_or_refused() {
+    let hello = |s: &mut Session| sent(&drain(s))[0].hello.clone().expect("hello");
+    let settings = SessionSettings { recovery: "K7Q2M".into(), ..SessionSettings::new(vec![edge(1)], "ann") };
+    let mut s = Session::new(settings);
+    s.start(at(0));
+    s.handle_open(at(1));
+    let first = hello(&mut s);
+    assert_eq!((&*first.recovery, &*first.name, first.token.len(), first.nonce.len()), ("K7Q2M", "", 0, 0));
+    let refusal = Refusal { code: "bad_code".into(), text: String::new(), ..Default::default() };
+    s.handle_message(at(2), ServerMessage { refused: Some(refusal), ..Default::default() });
+    drain(&mut s);
+    s.recover(at(3), "K7Q2N");
+    assert_eq!(hello(&mut s).recovery, "K7Q2N");
+    s.handle_message(at(4), welcome(b"t1", 1));
+    s.handle_gone(at(5));
+    s.handle_timeout(at(600));
+    s.handle_open(at(601));
+    let resume = hello(&mut s);
+    assert_eq!((&resume.token[..], &*resume.recovery), (&b"t1"[..], ""));
 }
 
 #[test]
@@ -283,7 +305,7 @@ fn closing_says_whether_to_come_back() {
 #[test]
 fn a_refused_hello_is_asked_again_on_the_same_connection() {
     let refused = |code: &str| ServerMessage {
-        refused: Some(Refusal { code: code.into(), text: String::new() }),
+        refused: Some(Refusal { code: code.into(), text: String::new(), ..Default::default() }),
         ..Default::default()
     };
     let mut s = session(&[1]);

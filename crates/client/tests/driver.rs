@@ -44,7 +44,8 @@ fn welcome(listener: &TcpListener, token: &'static [u8], next_seq: u64) -> (Line
 
 fn answer(line: &mut Line, refusal: Option<&str>) -> u64 {
     let command = hear(line).commands.pop().expect("a command");
-    let refusal = refusal.map(|code| Refusal { code: code.into(), text: String::new() });
+    let refusal =
+        refusal.map(|code| Refusal { code: code.into(), text: String::new(), ..Default::default() });
     let reply = Reply { seq: command.seq, payload: command.payload, refusal };
     say(line, &ServerMessage { replies: vec![reply], ..Default::default() });
     command.seq

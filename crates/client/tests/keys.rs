@@ -18,7 +18,7 @@ fn welcome(world: &'static [u8], token: &'static [u8], next_seq: u64) -> ServerM
 }
 
 fn refused(world: &'static [u8], code: &str) -> ServerMessage {
-    let refused = Some(Refusal { code: code.to_owned(), text: String::new() });
+    let refused = Some(Refusal { code: code.to_owned(), text: String::new(), ..Default::default() });
     ServerMessage { refused, world_id: Bytes::from_static(world), ..Default::default() }
 }
 

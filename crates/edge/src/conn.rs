@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use bytes::Bytes;
 use gundo_kernel::{Input, Parts, SendClass};
-use gundo_types::ConnId;
+use gundo_types::{ConnId, Origin};
 use gundo_wire::Message as _;
 use gundo_wire::client::{ClientMessage, Closing};
 use tungstenite::error::Error as WsError;
@@ -39,6 +39,8 @@ pub(crate) struct Conn {
     paused_until_us: u64,
     farewell: usize,
     greeted: bool,
+    /// Where it comes from, until the node has heard.
+    from: Option<Origin>,
     /// The client violated the protocol: its bytes are no longer read as messages.
     broken: bool,
     /// It is in the thread's list of connections with something to write.
@@ -64,8 +66,13 @@ enum Voice {
 }
 
 impl Conn {
-    /// `early` are bytes that the client sent right behind its upgrade.
-    pub(crate) fn new(id: ConnId, line: Line, early: Vec<u8>, desk: &Desk) -> Self {
+    /// `early` are bytes that the client sent right behind its upgrade, `from` where it comes from.
+    pub(crate) fn new(
+        id: ConnId,
+        line: Line,
+        (early, from): (Vec<u8>, Option<Origin>),
+        desk: &Desk,
+    ) -> Self {
         let settings = &desk.shared.settings;
         let limits = settings.limits;
         let message_bytes_max = limits.message_bytes_max();
@@ -88,6 +95,7 @@ impl Conn {
             paused_until_us: 0,
             farewell: FAREWELL_BYTES,
             greeted: false,
+            from,
             broken: false,
             dirty: false,
             ready: false,
@@ -364,6 +372,9 @@ impl Conn {
                 return Err(Reason::BadMessage);
             }
             self.greeted = true;
+            if let Some(from) = self.from.take() {
+                self.give(Input::From { conn: self.id, from }, Urgency::Now, desk);
+            }
         }
         let waits = message.hello.is_some() || message.ping.is_some() || message.bye.is_some();
         let urgency = if waits || !message.commands.is_empty() { Urgency::Now } else { Urgency::Tick };

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use gundo_tls::ServerTls;
-use gundo_types::NodeId;
+use gundo_types::{NodeId, Origin};
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tungstenite::handshake::server::create_response_with_body;
 
-use crate::front::Hall;
+use crate::front::{Caller, Hall};
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
 use crate::secure::{self, Entered, Handshakes};
@@ -226,8 +226,9 @@ fn unavailable(why: String) -> Response {
 fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
     match create_response_with_body(&request, Body::empty) {
         Ok(response) => {
+            let from = request.extensions().get::<Caller>().and_then(|caller| Origin::of(caller.client));
             let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(serve(edge, upgrade));
+            tokio::spawn(serve(edge, upgrade, from));
             response
         }
         Err(error) => {
@@ -238,7 +239,7 @@ fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
 }
 
 /// Takes the bare stream over and hands it to an I/O thread.
-async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade) {
+async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade, from: Option<Origin>) {
     let Ok(upgraded) = upgrade.await else { return };
     let parts = upgraded.downcast::<TokioIo<Stream>>().expect("the door serves these streams only");
     let (id, open) = shared.enter();
@@ -251,6 +252,6 @@ async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade) {
         return;
     };
     let refused = (open >= max).then_some(Reason::Full);
-    let arrival = Arrival { id, line, early: parts.read_buf.into(), refused };
+    let arrival = Arrival { id, line, from, early: parts.read_buf.into(), refused };
     shared.threads[shared.thread_of(id)].mailbox.post(|mail| mail.arrivals.push(arrival));
 }

@@ -262,7 +262,8 @@ impl Thread {
             self.desk.shared.leave(self.index);
             return;
         }
-        let mut conn = Box::new(Conn::new(arrival.id, arrival.line, arrival.early, &self.desk));
+        let came = (arrival.early, arrival.from);
+        let mut conn = Box::new(Conn::new(arrival.id, arrival.line, came, &self.desk));
         add(&self.desk.shared.indicators.tally.accepted, 1);
         // Its upgrade may have begun before the edge stopped.
         if let Some(reason) = arrival.refused.or(self.closed) {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gundo_types::ConnId;
+use gundo_types::{ConnId, Origin};
 use mio::Waker;
 
 use crate::line::Line;
@@ -15,6 +15,8 @@ use crate::reason::Reason;
 pub(crate) struct Arrival {
     pub(crate) id: ConnId,
     pub(crate) line: Line,
+    /// Where the client comes from, if that counts.
+    pub(crate) from: Option<Origin>,
     /// Bytes that the client sent right behind its upgrade.
     pub(crate) early: Vec<u8>,
     /// The reason it cannot stay; the thread only sends it that.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use gundo_edge::{Delivery, Edge, EdgeSettings, Front, FrontSettings, NodeLink, Page, Urgency};
 use gundo_kernel::{Input, SendClass};
-use gundo_types::{ConnId, Limits, NodeId};
+use gundo_types::{ConnId, Limits, NodeId, Origin};
 use gundo_wire::Message as _;
 use gundo_wire::client::{ClientMessage, Closing, Command, Correction, Hello, Move, Ping, ServerMessage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

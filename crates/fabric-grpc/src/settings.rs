@@ -160,7 +160,7 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
     all.map(|(name, value)| Setting { name: name.to_owned(), value }).collect()
 }
 
-fn limits_of(limits: &Limits) -> [(&'static str, u64); 12] {
+fn limits_of(limits: &Limits) -> [(&'static str, u64); 14] {
     let Limits {
         client_message_bytes_max,
         client_messages_per_second_max,
@@ -174,6 +174,8 @@ fn limits_of(limits: &Limits) -> [(&'static str, u64); 12] {
         connections_max,
         watches_max,
         watchers_max,
+        newcomers_at_once_max,
+        newcomers_per_hour_max,
     } = limits;
     [
         ("limits.client_message_bytes_max", *client_message_bytes_max as u64),
@@ -188,5 +190,7 @@ fn limits_of(limits: &Limits) -> [(&'static str, u64); 12] {
         ("limits.connections_max", *connections_max as u64),
         ("limits.watches_max", *watches_max as u64),
         ("limits.watchers_max", *watchers_max as u64),
+        ("limits.newcomers_at_once_max", (*newcomers_at_once_max).into()),
+        ("limits.newcomers_per_hour_max", (*newcomers_per_hour_max).into()),
     ]
 }

@@ -97,7 +97,7 @@ pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
 pub use gundo_kernel::game::{
     Actor, Answered, Ask, Asked, Asking, Context, Decision, Done, Entity, Key, Neighbour, Never, PLACED_MAX,
-    Payload, Placed, Player, Refusal, Role, Rules, State, Stored, TickContext, Ticking, message,
+    Pace, Payload, Placed, Player, Refusal, Role, Rules, State, Stored, TickContext, Ticking, message,
 };
 #[doc(hidden)]
 pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Registered, Schema, Undescribed};
@@ -117,7 +117,7 @@ pub use gundo_names as names;
 pub mod prelude {
     pub use crate::{
         Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, EntityId, Kind,
-        Neighbour, Placed, Player, Point, Refusal, Rules, State, Stored, TickContext, Ticking, WorldTime,
-        message, names::NameRules,
+        Neighbour, Pace, Placed, Player, Point, Refusal, Rules, State, Stored, TickContext, Ticking,
+        WorldTime, message, names::NameRules,
     };
 }

@@ -180,12 +180,16 @@ fn is<T: Into<W>, W>(part: T) -> Option<W> {
 
 impl From<&Refusal> for wire::Refusal {
     fn from(refusal: &Refusal) -> Self {
-        Self { code: refusal.code.clone().into_owned(), text: refusal.text.clone().into_owned() }
+        Self {
+            code: refusal.code.clone().into_owned(),
+            text: refusal.text.clone().into_owned(),
+            retry_ms: refusal.retry_ms,
+        }
     }
 }
 
 impl From<wire::Refusal> for Refusal {
     fn from(refusal: wire::Refusal) -> Self {
-        Self::new(refusal.code, refusal.text)
+        Self::new(refusal.code, refusal.text).retry_ms(refusal.retry_ms)
     }
 }

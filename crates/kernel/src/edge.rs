@@ -8,6 +8,7 @@
 mod doubt;
 mod hello;
 mod moving;
+mod newcomers;
 mod oldtokens;
 mod play;
 mod room;
@@ -19,9 +20,10 @@ mod watches;
 
 pub(crate) use room::{Edge, Rooms};
 
-use gundo_types::{ChunkId, ConnId, EntityId, Planted};
+use gundo_types::{ChunkId, ConnId, EntityId, Origin, Planted};
 use gundo_wire::client::{ClientMessage, Home, Pong, ServerMessage, Stats};
 
+use self::newcomers::Newcomers;
 use self::room::edges;
 use self::session::{Phase, Session};
 use crate::core::Core;
@@ -47,6 +49,8 @@ impl Edge {
         sizes.push(Size { what: "unanswered commands of one session", used, most });
         let used = self.sessions.values().map(|s| s.watched.len()).max().unwrap_or(0);
         sizes.push(Size { what: "watched by one session", used, most: limits.watches_max });
+        let (used, most) = (self.newcomers.len(), Newcomers::most());
+        sizes.push(Size { what: "prefixes of newcomers", used, most });
         sizes.push(Size { what: "places", used: self.seats.used(), most: limits.connections_max });
     }
 
@@ -139,6 +143,15 @@ impl Edge {
         }
     }
 
+    /// A client has come from there.
+    pub(crate) fn handle_from(&mut self, cx: &mut Rooms<'_>, conn: ConnId, from: Origin) {
+        if cx.core.stopping || self.closed.contains(&conn) {
+            return cx.core.note_stale();
+        }
+        let since = cx.core.now.time;
+        self.sessions.entry(conn).or_insert_with(|| Session::new(since)).from = Some(from);
+    }
+
     pub(crate) fn handle_gone(&mut self, cx: &mut Rooms<'_>, conn: ConnId) {
         self.closed.remove(&conn);
         let lost = self.sessions.get(&conn).filter(|session| session.plays()).map(|session| session.player);
@@ -191,6 +204,7 @@ impl Edge {
         for conn in lost {
             self.ask_home_again(cx, conn);
         }
+        self.newcomers.rest(now);
         self.settle_doubts(cx);
         self.repeat_registrations(cx.core);
         let curious: Vec<_> =

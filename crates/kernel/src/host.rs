@@ -25,6 +25,7 @@ mod queue;
 mod rest;
 mod room;
 mod session;
+mod showing;
 mod storage;
 mod tails;
 mod telling;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_types::{
-    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Planted, Site, Term, Time,
+    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Origin, Planted, Site, Term,
+    Time,
 };
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome};
@@ -44,6 +45,13 @@ pub struct Member {
 pub enum Input {
     /// A new membership view. The node does nothing before the first.
     View(View),
+    /// Where the client of a new connection comes from, before its first message. Without it new players from there are not counted.
+    From {
+        /// The connection.
+        conn: ConnId,
+        /// Its address.
+        from: Origin,
+    },
     /// A client's message, decoded and within the limits of size and rate.
     Client {
         /// The connection it came by.
@@ -469,6 +477,10 @@ pub struct Counters {
     pub commands_done: u64,
     /// Commands refused.
     pub commands_refused: u64,
+    /// Commands refused because their player gave too many of that kind.
+    pub refused_too_often: u64,
+    /// Signals dropped because there were too many in their chunk at once.
+    pub signals_dropped: u64,
     /// Appends sent to the journal.
     pub appends: u64,
     /// Appends with any outcome but Done.
@@ -493,6 +505,8 @@ pub struct Counters {
     pub refused_storage_busy: u64,
     /// Commands and hellos refused with `storage_full`.
     pub refused_storage_full: u64,
+    /// New players refused because too many come from their address.
+    pub refused_too_many_new: u64,
     /// New players refused because the node was too busy.
     pub refused_busy_world: u64,
     /// Hellos refused for a token that this world has not made, or for naming another world: from memory.

@@ -35,7 +35,7 @@ pub use io::{
 };
 pub use peer::{
     Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Placed, Prepared,
-    Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState, WorldSecret,
+    Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused, WatchedState, WorldSecret,
 };
 
 use gundo_types::{EntityId, NodeId, Now, Term, Time};
@@ -257,6 +257,9 @@ impl Node {
         coverage::note_input(self, &input);
         match input {
             Input::View(view) => self.handle_view(view),
+            Input::From { conn, from } => {
+                self.with_edge(|edge, rooms| edge.handle_from(rooms, conn, from));
+            }
             Input::Client { conn, message } => {
                 self.with_edge(|edge, rooms| edge.handle_client(rooms, conn, message));
             }

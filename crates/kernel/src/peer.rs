@@ -9,12 +9,14 @@
 
 mod key;
 mod label;
+mod recovery;
 mod seal;
 mod tx;
 mod weight;
 
 pub use key::{Key, Token, WorldSecret};
 pub use label::Label;
+pub(crate) use recovery::{Code, NoCode};
 pub use seal::Placed;
 pub use tx::{Age, Prepared, TxId, TxMessage};
 
@@ -22,7 +24,10 @@ use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};
 
 use crate::frame::ChunkFrame;
-use crate::game::Refusal;
+use crate::game::{Paces, Refusal};
+
+/// An answer to a player's command that the journal does not have: its seq, the fingerprint of its payload, and the answer.
+pub type Unrecorded = (u64, u64, Result<Bytes, Refusal>);
 
 /// A heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -427,8 +432,10 @@ pub struct Image {
     pub grace_left_ms: Option<u64>,
     /// Highest seq decided.
     pub last_seq: u64,
-    /// Refusals that repeats get again: seq, fingerprint, answer.
-    pub refusals: Vec<(u64, u64, Refusal)>,
+    /// Answers that repeats get again and the journal does not have.
+    pub unrecorded: Vec<Unrecorded>,
+    /// What it has used up of its paces.
+    pub paces: Paces,
     /// Distance it may go at once, mm.
     pub credit_mm: u64,
     /// How long ago it moved, µs.
@@ -509,6 +516,8 @@ pub struct Opened {
     pub center: ChunkId,
     /// Private state.
     pub own: Bytes,
+    /// The number of its next recovery code; 0: there is none.
+    pub code: u16,
 }
 
 /// A session that goes on at another node.

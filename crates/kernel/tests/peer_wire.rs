@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_kernel::game::{Actor, Exists, Refusal};
+use gundo_kernel::game::{Actor, Exists, Paces, Refusal};
 use gundo_kernel::{
     Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
-    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, WatchRefused, WatchedState,
+    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
+    WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -335,6 +336,7 @@ fn to_player() -> impl Strategy<Value = ToPlayer> {
         token().prop_map(Key::Token),
         any::<[u8; 16]>().prop_map(Key::Old),
         any::<[u8; 16]>().prop_map(Key::Nonce),
+        any::<u16>().prop_map(Key::Code),
     ];
     prop_oneof![
         (key, ".*", prop::option::of((any::<u64>(), body()))).prop_map(|(key, name, place)| {
@@ -363,7 +365,8 @@ fn to_edge() -> impl Strategy<Value = ToEdge> {
     let opened = (token, any::<(u64, u64)>(), body(), chunk(), payload());
     prop_oneof![
         opened.prop_map(|(token, (next_seq, adoption), body, center, own)| {
-            ToEdge::Opened(Box::new(Opened { token, next_seq, adoption, body, center, own }))
+            let code = next_seq as u16;
+            ToEdge::Opened(Box::new(Opened { token, next_seq, adoption, body, center, own, code }))
         }),
         (body(), chunk(), payload()).prop_map(|(body, center, own)| ToEdge::Resumed(Box::new(Resumed {
             body,
@@ -397,9 +400,14 @@ fn handoff() -> impl Strategy<Value = HandoffMessage> {
 fn image() -> impl Strategy<Value = Image> {
     use prop::option::of;
     let place = (of(body()), of(chunk()), of(line()), any::<bool>(), of(any::<u64>()));
-    let refusals = vec((any::<u64>(), any::<u64>(), refusal()), 0..3);
-    (payload(), any::<[u64; 7]>(), any::<usize>(), place, refusals).prop_map(
-        |(snapshot, numbers, players_max, (body, center, line, present, grace_left_ms), refusals)| {
+    let refusals = vec((any::<u64>(), any::<u64>(), refusal().prop_map(Err)), 0..3);
+    let answers = vec((any::<u64>(), any::<u64>(), payload().prop_map(Ok)), 0..3);
+    let paces = vec((any::<u64>(), any::<u64>()), 0..3).prop_map(Paces::of);
+    let counted = (refusals, answers, paces);
+    (payload(), any::<[u64; 7]>(), any::<usize>(), place, counted).prop_map(
+        |(snapshot, numbers, players_max, (body, center, line, present, grace_left_ms), counted)| {
+            let (mut unrecorded, answers, paces): (Vec<Unrecorded>, Vec<_>, _) = counted;
+            unrecorded.extend(answers);
             let [seq, snapshot_seq, last_at, last_seq, credit_mm, rested_us, placed_us] = numbers;
             Image {
                 snapshot,
@@ -412,7 +420,8 @@ fn image() -> impl Strategy<Value = Image> {
                 present,
                 grace_left_ms,
                 last_seq,
-                refusals,
+                unrecorded,
+                paces,
                 credit_mm,
                 rested_us,
                 placed_us,
@@ -581,5 +590,5 @@ fn payload() -> impl Strategy<Value = Bytes> {
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {
-    (".*", ".*").prop_map(|(code, text)| Refusal::new(code, text))
+    (".*", ".*", any::<u32>()).prop_map(|(code, text, ms)| Refusal::new(code, text).retry_ms(ms))
 }

@@ -74,7 +74,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 37] = [
+const COUNTERS: [Row<CounterOf>; 40] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -112,6 +112,21 @@ const COUNTERS: [Row<CounterOf>; 37] = [
         "Commands and hellos refused for lack of a resource",
         |c| c.refused_clock_off,
     ),
+    (
+        "gundo_refused_total",
+        Some(("code", "too_many_new")),
+        "Commands and hellos refused for lack of a resource",
+        |c| c.refused_too_many_new,
+    ),
+    (
+        "gundo_refused_total",
+        Some(("code", "too_often")),
+        "Commands and hellos refused for lack of a resource",
+        |c| c.refused_too_often,
+    ),
+    ("gundo_signals_dropped_total", None, "Signals that were too many in their chunk at once", |c| {
+        c.signals_dropped
+    }),
     (
         "gundo_tokens_refused_total",
         Some(("token", "invented")),

@@ -18,6 +18,7 @@ const WORDS: usize = 3;
 /// Sorts of records.
 const NAMES: &[&str] = &[
     "in  view",
+    "in  from",
     "in  client",
     "in  gone",
     "in  lagging",
@@ -146,6 +147,7 @@ impl Event {
             Input::View(view) => {
                 Self::of(const { sort("in  view") }).id(view.epoch.0).size(view.members.len())
             }
+            Input::From { conn, .. } => Self::of(const { sort("in  from") }).id(conn.0),
             Input::Client { conn, message } => {
                 let bytes = message.commands.iter().map(|c| c.payload.len()).sum();
                 Self::of(const { sort("in  client") }).id(conn.0).size(bytes)

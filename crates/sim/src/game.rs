@@ -67,6 +67,12 @@ pub trait Game: Send + Sync {
         None
     }
 
+    /// Whether a success of this command leaves no record, because it only shows something. By default none.
+    fn only_shows(&self, command: &[u8]) -> bool {
+        let _ = command;
+        false
+    }
+
     /// The letter that a game event of `from` sends with `Done::tell`; `None`: it sends none.
     fn letter_in(&self, from: EntityId, event: &[u8]) -> Option<Letter> {
         let _ = (from, event);

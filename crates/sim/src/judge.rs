@@ -13,6 +13,7 @@ mod rest;
 pub use guarantee::{Guarantee, Violation};
 pub(crate) use guarantee::{Verdict, violated};
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ struct Line {
     /// Commands that were refused unlooked, by a message between nodes, or may have been: if that is lost, they are decided after
     /// all, later than those after them.
     unlooked: BTreeSet<u64>,
+    /// Those of them that leave no record.
+    shows: BTreeSet<u64>,
     /// First answers.
     heard: BTreeMap<u64, Result<u64, String>>,
 }
@@ -104,7 +107,12 @@ impl Judge {
 
     /// A client sends a command.
     pub(crate) fn said(&mut self, conn: ConnId, seq: u64, payload: &[u8]) {
-        self.lines.entry(conn).or_default().said.entry(seq).or_insert(fingerprint(payload));
+        let shows = self.game.only_shows(payload);
+        let line = self.lines.entry(conn).or_default();
+        if let Entry::Vacant(new) = line.said.entry(seq) {
+            new.insert(fingerprint(payload));
+            line.shows.extend(shows.then_some(seq));
+        }
     }
 
     /// On this connection a client sends commands out of order, or again.
@@ -250,6 +258,8 @@ impl Judge {
                 self.told.insert((player, reply.seq), said);
                 Ok(())
             }
+            // What only shows is not durable: a crash of its node may forget it.
+            (None, None) if line.shows.contains(&reply.seq) => Ok(()),
             (None, None) => {
                 let text =
                     format!("{}: command {} is answered with success and not durable", name(), reply.seq);

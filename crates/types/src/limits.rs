@@ -31,6 +31,11 @@ pub struct Limits {
     pub watches_max: usize,
     /// Players at all edges that watch one entity. More are refused with `too_many`.
     pub watchers_max: usize,
+    /// New players at one node from one IPv4 address or one IPv6 prefix of 64 bits, at once; four times as many from a prefix of 48
+    /// bits. Further ones are closed with `too_many_new`. 0: any number.
+    pub newcomers_at_once_max: u32,
+    /// The same per hour on average.
+    pub newcomers_per_hour_max: u32,
 }
 
 impl Limits {
@@ -60,6 +65,8 @@ impl Default for Limits {
             connections_max: 20_000,
             watches_max: 16,
             watchers_max: 1_024,
+            newcomers_at_once_max: 60,
+            newcomers_per_hour_max: 120,
         }
     }
 }

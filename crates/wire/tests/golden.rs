@@ -128,7 +128,11 @@ fn text(text: &'static str) -> Bytes {
 }
 
 fn refusal() -> Refusal {
-    Refusal { code: "name_taken".into(), text: "Somebody else has that name already.".into() }
+    Refusal {
+        code: "name_taken".into(),
+        text: "Somebody else has that name already.".into(),
+        ..Default::default()
+    }
 }
 
 const FRAME: &[Nested] = &[Nested(8, &[]), Nested(9, &[]), Nested(10, &[Nested(2, &[])]), Nested(11, &[])];
@@ -206,6 +210,23 @@ fn what_clients_know_of_their_lines() {
         ..Default::default()
     };
     holds("server_line.bin", SERVER, &told);
+}
+
+/// A person comes back with a code, and what comes too soon is told when to come again.
+#[test]
+fn what_people_have_written_down() {
+    let recovery = "K7Q2M-9XW4T-00000-00000-00000-00000-00ABC".to_owned();
+    let hello = Hello { protocol: 1, recovery: recovery.clone(), ..Default::default() };
+    let said = ClientMessage { hello: Some(hello), ..Default::default() };
+    holds("client_recovery.bin", &[Nested(1, &[])], &said);
+    let refusal = Refusal { retry_ms: 667, ..refusal() };
+    let told = ServerMessage {
+        welcome: Some(Welcome { recovery, ..Default::default() }),
+        replies: vec![Reply { seq: 3, refusal: Some(refusal), ..Default::default() }],
+        ..Default::default()
+    };
+    holds("server_recovery.bin", SERVER, &told);
+    holds("session_code.bin", &[], &Session { newest: 11, code_used: 3, code_gave: 11, ..session() });
 }
 
 fn welcome(edges: Edges) -> Welcome {

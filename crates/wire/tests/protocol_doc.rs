@@ -43,6 +43,8 @@ fn the_limits_are_the_real_ones() {
         connections_max,
         watches_max,
         watchers_max,
+        newcomers_at_once_max,
+        newcomers_per_hour_max,
     } = Limits::default();
     let messages_per_second = client_messages_per_second_max as usize;
     let rows: &[(&str, usize, &str)] = &[
@@ -62,6 +64,16 @@ fn the_limits_are_the_real_ones() {
         ("players at one node, those it holds a place for included", connections_max, "closed: `full`"),
         ("entities that a session watches", watches_max, "refused: `too_many`"),
         ("players that watch one entity", watchers_max, "refused: `too_many`"),
+        (
+            "new players from one address at one node, at once",
+            newcomers_at_once_max as usize,
+            "closed: `too_many_new`",
+        ),
+        (
+            "new players from one address at one node, per hour",
+            newcomers_per_hour_max as usize,
+            "closed: `too_many_new`",
+        ),
     ];
     let mut table = String::from("| limit | value | beyond |\n| --- | --- | --- |\n");
     for (what, value, beyond) in rows {

@@ -2,7 +2,9 @@
 //!
 //! A command that also changes the land is a transaction: the player asks the chunks concerned and decides on their answers.
 
-use gundo::{Ask, Body, ChunkId, Context, Decision, Done, Entity, Point, Refusal, State, Stored, WorldTime};
+use gundo::{
+    Ask, Body, ChunkId, Context, Decision, Done, Entity, Pace, Point, Refusal, State, Stored, WorldTime,
+};
 
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
 use crate::geometry::{ISLAND, Rect};
@@ -29,6 +31,8 @@ const STEP_MAX_MM: u64 = 100_000;
 const HALF_BUILDING_MM: i32 = 3_000;
 /// Steps in which the ground under a building is checked, mm.
 const GROUND_STEP_MM: usize = 500;
+/// How often somebody may say or whisper something: those nearby read all of it.
+const TALK: Pace = Pace::new("talk", 3, 2_000);
 /// Namespace of players' names.
 const NAMES: &str = "player";
 
@@ -249,6 +253,10 @@ impl gundo::Player for Player {
         let colour = (cx.random() % u64::from(COLOURS)) as u32;
         let born = Event::Born(Born { name: name.shown.clone(), colour });
         Ok(Done::new().event(&born).take_names(NAMES, name.keys(), cx.id))
+    }
+
+    fn pace(command: &Command) -> Option<Pace> {
+        matches!(command, Command::Say(_) | Command::Whisper(_)).then_some(TALK)
     }
 
     fn decide(&self, command: Command, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {

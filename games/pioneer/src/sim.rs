@@ -123,6 +123,11 @@ impl Game for Simulated {
         Some(EntityId::new(Land::KIND, ChunkId { island: ISLAND, x, y }.to_u64()))
     }
 
+    fn only_shows(&self, command: &[u8]) -> bool {
+        let command = PlayerCommand::decode(command).ok().and_then(|c| c.command);
+        matches!(command, Some(player_command::Command::Say(_)))
+    }
+
     fn letter_in(&self, from: EntityId, event: &[u8]) -> Option<Letter> {
         let event = (from.kind == Player::KIND).then(|| player_event::Event::from_bytes(event).ok())??;
         let Some(player_event::Event::Whispered(whispered)) = event else { return None };

@@ -9,6 +9,8 @@ import type { XRay } from "./xray.js";
 
 const TOAST_MS = 3_200;
 const TOASTS_MAX = 4;
+/** Lines of the offer to do again what expired. */
+const AGAIN_SHOWN_MAX = 5;
 /** A lost connection is not shown for this long, ms: most are restored before. The x-ray view shows them at once. */
 const QUIET_MS = 2_000;
 
@@ -19,6 +21,13 @@ export interface Wishes {
   demolish(): void;
   hold(item: Item): void;
   join(name: string): void;
+  /** Comes back with the code that was written down. */
+  recover(code: string): void;
+  /** The code to write down; empty: there is none. */
+  code(): string;
+  /** Does what was asked for while the connection was down, or leaves it. */
+  doNow(): void;
+  leaveIt(): void;
   /** What a name must be. */
   names(): Promise<Names | undefined>;
   say(text: string): void;
@@ -71,6 +80,7 @@ export class Hud {
   /** Which panel is open. */
   panel: "craft" | "build" | undefined;
   private readonly status = byId("status");
+  private readonly wayBack = byId<HTMLButtonElement>("wayback");
   private readonly cover = byId("cover");
   private readonly card = byId<HTMLFormElement>("card");
   private readonly hintBox = byId("hint");
@@ -91,6 +101,7 @@ export class Hud {
     });
     const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
     byId("keys").append(...keys.map(([key, what]) => h("div", {}, h("kbd", {}, key), what)));
+    this.wayBack.onclick = () => this.showCode();
     world.on("own", () => this.refresh());
     this.refresh();
   }
@@ -103,7 +114,8 @@ export class Hud {
     const wait = lostMs === undefined ? 0 : QUIET_MS - lostMs;
     if (wait > 0) this.quiet = setTimeout(() => this.showStatus(state, words), wait);
     else this.showStatus(state, words);
-    if (state.kind === "name_needed") this.askName(state.refusal?.text);
+    if (state.kind === "name_needed" && state.refusal?.code === "bad_code") this.askCode(state.refusal.text);
+    else if (state.kind === "name_needed") this.askName(state.refusal?.text);
     else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
     else if (state.kind === "connected") this.cover.hidden = true;
   }
@@ -111,6 +123,7 @@ export class Hud {
   private showStatus(state: ConnectionState, words: string): void {
     const span = this.status.querySelector("span");
     if (span) span.textContent = words;
+    this.wayBack.hidden = state.kind !== "connected" || this.wishes.code() === "";
     this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
   }
 
@@ -127,9 +140,42 @@ export class Hud {
     };
     const rules = h("p", { className: "rules" });
     this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, rules, h("div", { className: "why", role: "alert" }, why ?? ""), button);
+    const back = h("button", { type: "button", className: "link", id: "havecode" }, "I was here before, and have a code");
+    back.onclick = () => this.askCode(undefined);
+    this.card.append(back);
     void this.wishes.names().then((names) => (rules.textContent = names?.text ?? ""));
     this.cover.hidden = false;
     input.focus();
+  }
+
+  private askCode(why: string | undefined): void {
+    const input = h("input", { maxLength: 64, placeholder: "XXXXX-XXXXX-…", autocomplete: "off", spellcheck: false, id: "code" });
+    const button = h("button", {}, "Come back");
+    const other = h("button", { type: "button", className: "link" }, "I am new here");
+    other.onclick = () => this.askName(undefined);
+    this.card.onsubmit = (event) => {
+      event.preventDefault();
+      const code = input.value.trim();
+      if (!code) return;
+      button.disabled = true;
+      this.wishes.recover(code);
+    };
+    this.card.replaceChildren(h("h1", {}, "Welcome back"), h("p", {}, "Type the code that you have written down. Capitals and hyphens do not matter."), input, h("div", { className: "why", role: "alert" }, why ?? ""), button, other);
+    this.cover.hidden = false;
+    input.focus();
+  }
+
+  /** Shows the code to write down. */
+  private showCode(): void {
+    const code = this.wishes.code();
+    if (!code) return this.toast("There is no code for you just now.", true);
+    this.card.onsubmit = (event) => {
+      event.preventDefault();
+      this.cover.hidden = true;
+    };
+    const words = "Write this code down. It brings you back here from any browser, once, and you get a new one then. Whoever has it can play as you.";
+    this.card.replaceChildren(h("h1", {}, "Your way back"), h("p", {}, words), h("output", { className: "code" }, code), h("button", {}, "I have it"));
+    this.cover.hidden = false;
   }
 
   private showEnd(title: string, text: string): void {
@@ -153,6 +199,21 @@ export class Hud {
     while (box.childElementCount > TOASTS_MAX) box.firstElementChild?.remove();
     setTimeout(() => (toast.style.opacity = "0"), TOAST_MS);
     setTimeout(() => toast.remove(), TOAST_MS + 450);
+  }
+
+  /** Offers what was asked for while the connection was down; an empty list: nothing. */
+  showAgain(whats: readonly string[]): void {
+    const box = byId("again");
+    box.hidden = whats.length === 0;
+    if (whats.length === 0) return;
+    const more = whats.length - AGAIN_SHOWN_MAX;
+    const list = whats.slice(0, AGAIN_SHOWN_MAX).map((what) => h("li", {}, what));
+    if (more > 0) list.push(h("li", {}, `and ${more} more`));
+    const now = h("button", { id: "donow" }, "Do it now");
+    now.onclick = () => this.wishes.doNow();
+    const leave = h("button", { className: "link" }, "Leave it");
+    leave.onclick = () => this.wishes.leaveIt();
+    box.replaceChildren(h("p", {}, "The connection was down for a while. This was not done:"), h("ul", {}, ...list), now, leave);
   }
 
   /** What the gather key would do; empty: nothing. */

@@ -1,5 +1,6 @@
 /** The page: connects client, world, scene and controls, and draws a picture whenever the screen asks for one. */
 import { askNames, Client, LocalStore } from "@gundo/client";
+import { Again } from "./again.js";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
@@ -32,13 +33,17 @@ let ghost: Ghost | undefined;
 let target: PlacedThing | undefined;
 
 const hud = new Hud(world, {
-  craft: (recipe) => act(world.send({ case: "craft", value: { recipe, count: 1 } }), (reply) => tell("made", reply.gained)),
+  craft: (recipe) => act(`craft ${world.recipeName(recipe)}`, () => world.send({ case: "craft", value: { recipe, count: 1 } }), (reply) => tell("made", reply.gained)),
   choose: (building) => (mode.what = building),
   demolish: () => demolish(),
-  hold: (item) => act(world.send({ case: "hold", value: { item } })),
+  hold: (item) => act(item ? `hold ${world.itemName(item)}` : "put away what you hold", () => world.send({ case: "hold", value: { item } })),
   join: (name) => client.connect(name),
+  recover: (code) => client.recover(code),
+  code: () => client.recoveryCode,
+  doNow: () => again.doNow(),
+  leaveIt: () => again.leave(),
   names: () => askNames(client.edges[0]!.url),
-  say: (text) => act(world.send({ case: "say", value: { text } })),
+  say: (text) => act(`say “${text}”`, () => world.send({ case: "say", value: { text } })),
   again: () => client.connect(),
 });
 
@@ -71,11 +76,17 @@ document.getElementById("map")?.addEventListener("click", () => map?.toggle());
 
 type Reply = Awaited<ReturnType<World["send"]>>;
 
-/** Shows how a command ended: what it gained, or why it was refused. */
-function act(reply: Promise<Reply>, done?: (reply: Reply) => void): void {
-  reply.then(done).catch((error: unknown) => {
+const again = new Again((whats) => hud.showAgain(whats));
+
+/**
+ * Sends a command, and shows how it ended: what it gained, or why it was refused. If it became too old while the connection was
+ * down, the person is offered it once. `what`: the command in words.
+ */
+function act(what: string, send: () => Promise<Reply>, done?: (reply: Reply) => void, isAgain = false): void {
+  send().then(done).catch((error: unknown) => {
     if (!isRefusal(error)) throw error;
-    hud.toast(error.text, true);
+    if (error.code === "expired" && !isAgain) again.offer(what, () => act(what, send, done, true));
+    else hud.toast(error.text, true);
   });
 }
 
@@ -88,19 +99,20 @@ function gather(): void {
   const thing = world.thingInReach(walker.x, walker.y);
   if (!thing) return hud.toast("Nothing to gather here. Step up to a tree, a rock or a bush.", true);
   if (thing.thing.stage === Stage.BARE) return hud.toast(`Nothing left on this ${thing.info.name}. It grows again.`, true);
-  act(world.gather(thing), (reply) => tell("gathered", reply.gained));
+  act(`gather from the ${thing.info.name}`, () => world.gather(thing), (reply) => tell("gathered", reply.gained));
 }
 
 function place(): void {
   if (!ghost) return;
   if (ghost.barred) return hud.toast(`Not here: ${ghost.barred}.`, true);
-  act(world.build(ghost.what, ghost.x, ghost.y, ghost.rotation), (reply) => tell("used", reply.spent));
+  const { what, x, y, rotation } = ghost;
+  act(`build ${world.buildingName(what)}`, () => world.build(what, x, y, rotation), (reply) => tell("used", reply.spent));
 }
 
 function demolish(): void {
   const building = world.ownBuildingInReach(walker.x, walker.y);
   if (!building) return hud.toast("None of your buildings is within reach.", true);
-  act(world.demolish(building), (reply) => tell("got back", reply.gained));
+  act(`take down ${world.buildingName(building.built.what)}`, () => world.demolish(building), (reply) => tell("got back", reply.gained));
 }
 
 function press(x: number, y: number, touch: boolean): void {

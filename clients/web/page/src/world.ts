@@ -110,6 +110,16 @@ export class World extends Emitter<WorldEvents> {
     return this.itemNames.get(item) ?? "something";
   }
 
+  /** A recipe's name, as the game says it. */
+  recipeName(recipe: number): string {
+    return this.description?.recipes.find((info) => info.recipe === recipe)?.name ?? "something";
+  }
+
+  /** A building's name, as the game says it. */
+  buildingName(building: Building): string {
+    return this.buildingInfos.get(building)?.name ?? "something";
+  }
+
   /** How a building is built. */
   buildingInfo(building: Building): BuildingInfo | undefined {
     return this.buildingInfos.get(building);

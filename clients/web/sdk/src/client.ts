@@ -89,6 +89,8 @@ export class Client extends Emitter<ClientEvents> {
   private place: Uint8Array = new Uint8Array();
   private current: ConnectionState = { kind: "idle" };
   private name: string | undefined;
+  /** The recovery code that a person has typed, until it is welcome or refused. */
+  private code: string | undefined;
   /** The id of the world behind the edges, as hexadecimal digits; undefined until it has answered. */
   private world: string | undefined;
   /** The key of the last Hello. */
@@ -171,6 +173,29 @@ export class Client extends Emitter<ClientEvents> {
     } else {
       this.dial(undefined);
     }
+  }
+
+  /**
+   * Comes back with the {@link recoveryCode} that a person has written down, whatever is in the store. If the code is refused, the
+   * state becomes `name_needed` with the refusal `bad_code`; then call this again, or {@link connect} with a name.
+   */
+  recover(code: string): void {
+    if (this.current.kind === "connected" || this.current.kind === "connecting") return;
+    this.code = code;
+    if (this.open && this.current.kind === "name_needed") {
+      this.become({ kind: "connecting", node: this.ring.current.node, attempt: 0, lost: undefined });
+      this.hello();
+    } else {
+      this.dial(undefined);
+    }
+  }
+
+  /**
+   * What to write down: it brings the player back once, with nothing else; then there is a new one. It is a secret. Empty: the server
+   * has given none.
+   */
+  get recoveryCode(): string {
+    return this.welcome?.recovery ?? "";
   }
 
   /** Logs out on purpose: the player leaves the world at once. The token is kept. */
@@ -325,9 +350,9 @@ export class Client extends Emitter<ClientEvents> {
 
   private hello(): void {
     // From the store, not from memory: another tab may have replaced it.
-    this.used = this.store.load(this.world);
+    this.used = this.code === undefined ? this.store.load(this.world) : undefined;
     const client = this.options.client ?? "web";
-    const who = this.used ? { token: this.used.token, place: this.place } : { name: this.name ?? "", nonce: this.nonce() };
+    const who = this.who();
     const worldId = bytesOf(this.used ? this.used.world : this.world) ?? new Uint8Array();
     this.transmit({ hello: { protocol: PROTOCOL, client, worldId, ...who } });
     if (this.deadline !== undefined) this.env.cancel(this.deadline);
@@ -336,6 +361,11 @@ export class Client extends Emitter<ClientEvents> {
     this.heardAt = this.env.now();
     this.askedAt = undefined;
     this.beat();
+  }
+
+  private who(): { token: Uint8Array; place: Uint8Array } | { recovery: string } | { name: string; nonce: Uint8Array } {
+    if (this.code !== undefined) return { recovery: this.code };
+    return this.used ? { token: this.used.token, place: this.place } : { name: this.name ?? "", nonce: this.nonce() };
   }
 
   /** Identifies a new player until its Welcome arrives, however often it says hello, even after a reload. */
@@ -403,7 +433,7 @@ export class Client extends Emitter<ClientEvents> {
     this.onPicture(message, now);
     if (message.own) this.emit("own", (this.own = message.own.payload));
     for (const reply of message.replies) {
-      this.ledger.onReply(reply.seq, reply.payload, reply.refusal && new Refusal(reply.refusal.code, reply.refusal.text));
+      this.ledger.onReply(reply.seq, reply.payload, reply.refusal && new Refusal(reply.refusal.code, reply.refusal.text, reply.refusal.retryMs));
     }
     if (message.replies.length > 0) this.transmitCommands(this.ledger.take());
     if (message.correction) {
@@ -435,6 +465,7 @@ export class Client extends Emitter<ClientEvents> {
     this.store.save({ world: this.world ?? "", token: welcome.token });
     this.store.saveNonce(undefined);
     this.name = undefined;
+    this.code = undefined;
     this.welcome = welcome;
     this.me = { kind, id, key: entityKey(kind, id) };
     this.own = welcome.own;
@@ -472,6 +503,7 @@ export class Client extends Emitter<ClientEvents> {
         // An existing player has nothing to change: this server, or another, will be ready soon.
         if (refusal.code === "not_ready" || this.used) return this.onLost(refusal, NOT_READY_MS);
         this.name = undefined;
+        this.code = undefined;
         this.become({ kind: "name_needed", refusal });
     }
   }

@@ -7,6 +7,8 @@ export class Refusal extends Error {
     readonly code: string,
     /** One friendly sentence, for people. */
     readonly text: string,
+    /** When the same may be tried again, ms; 0: it does not depend on time, or nobody knows. */
+    readonly retryMs = 0,
   ) {
     super(`${code}: ${text}`);
   }

@@ -131,6 +131,7 @@ impl Commands {
             let refusal = Refusal {
                 code: "expired".to_owned(),
                 text: "The connection was down for a while. This was not done.".to_owned(),
+                retry_ms: 0,
             };
             Answer { id, result: Err(refusal), waited_us: now.since(asked), sends: 0 }
         })
@@ -144,6 +145,7 @@ impl Commands {
             let refusal = Refusal {
                 code: "session_lost".to_owned(),
                 text: "The session ended before an answer came.".to_owned(),
+                retry_ms: 0,
             };
             Answer { id, result: Err(refusal), waited_us: now.since(asked), sends }
         })

@@ -90,6 +90,11 @@ impl Session {
 
     pub(super) fn greet(&mut self, now: Time) {
         self.state = State::Greeting { give_up: now.plus_ms(self.settings.hello_wait_ms) };
+        if !self.settings.recovery.is_empty() {
+            let (recovery, client) = (self.settings.recovery.clone(), self.settings.client.clone());
+            let hello = Hello { protocol: PROTOCOL, recovery, client, ..Hello::default() };
+            return self.send(ClientMessage { hello: Some(hello), ..Default::default() });
+        }
         let nonce = self.settings.nonce.filter(|_| self.settings.token.is_empty());
         let hello = Hello {
             protocol: PROTOCOL,
@@ -99,6 +104,7 @@ impl Session {
             world_id: self.settings.world_id.clone(),
             place: if self.settings.token.is_empty() { Bytes::new() } else { self.place.clone() },
             nonce: nonce.map(|n| Bytes::copy_from_slice(&n)).unwrap_or_default(),
+            recovery: String::new(),
         };
         self.send(ClientMessage { hello: Some(hello), ..Default::default() });
     }

@@ -84,6 +84,7 @@ impl Session {
         self.settings.world_id = self.world_id.clone();
         // The next new player, if there is one, is another.
         self.settings.nonce = None;
+        self.settings.recovery.clear();
         self.keep_key();
         self.commands.continue_at(welcome.next_seq);
         self.set_world(now, welcome.world_ms);
@@ -150,6 +151,7 @@ impl Session {
                 self.keys.remove(&self.world_id);
                 self.settings.nonce = None;
             }
+            "bad_code" => self.settings.recovery.clear(),
             _ => {}
         }
         let retry = (refusal.code == "not_ready").then(|| now.plus_ms(self.ring.on_not_ready().max(50)));

@@ -28,6 +28,9 @@ pub struct SessionSettings {
     /// ([`draw_nonce`](crate::draw_nonce)), once for each new player; only tests and simulations may do otherwise. Default:
     /// none; required without a token.
     pub nonce: Option<[u8; 16]>,
+    /// A recovery code (`Welcome.recovery`) as a person has typed it: until the Welcome it is said instead of token, name and nonce.
+    /// Default: empty.
+    pub recovery: String,
     /// What operators see: program and version, at most 64 bytes.
     pub client: String,
     /// Seed of the random waits.
@@ -65,6 +68,7 @@ impl SessionSettings {
             world_id: Bytes::new(),
             place: Bytes::new(),
             nonce: None,
+            recovery: String::new(),
             client: concat!("gundo-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             seed: 0,
             hello_wait_ms: 10_000,

@@ -115,7 +115,8 @@ fn refusal(client: &Command) -> Check {
     let mut line = stage.welcomed("t1", 1)?;
     stage.wish("command 01");
     commands(&mut line, 1)?;
-    let refusal = Refusal { code: "from_the_future".to_owned(), text: "A sentence.".to_owned() };
+    let refusal =
+        Refusal { code: "from_the_future".to_owned(), text: "A sentence.".to_owned(), ..Default::default() };
     let replies = vec![Reply { seq: 1, payload: Bytes::new(), refusal: Some(refusal) }];
     line.say(&ServerMessage { replies, ..Default::default() });
     let event = stage.event("reply")?;

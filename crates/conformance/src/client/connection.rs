@@ -240,7 +240,7 @@ fn watch(client: &Command) -> Check {
     line.say(&welcome("t2", 1));
     let message = line.hear("watch")?;
     must(message.watch == Some(wanted), || format!("no watch after the welcome: {message:?}"))?;
-    let refusal = Refusal { code: "not_allowed".to_owned(), text: String::new() };
+    let refusal = Refusal { code: "not_allowed".to_owned(), text: String::new(), ..Default::default() };
     let watched = Watched { entity: Some(wanted), refusal: Some(refusal), gone: true, ..Default::default() };
     line.say(&ServerMessage { watched: vec![watched], ..Default::default() });
     stage.event("watched")?;

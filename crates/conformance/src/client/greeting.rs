@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case<Command>> {
 }
 
 fn refused(line: &mut Line, code: &str, world: &[u8; 16]) {
-    let refusal = Refusal { code: code.to_owned(), text: "A sentence.".to_owned() };
+    let refusal = Refusal { code: code.to_owned(), text: "A sentence.".to_owned(), ..Default::default() };
     let world_id = Bytes::copy_from_slice(world);
     line.say(&ServerMessage { refused: Some(refusal), world_id, ..Default::default() });
 }

@@ -20,6 +20,11 @@ pub(super) fn cases() -> Vec<Case<World>> {
             resume,
         ),
         Case::new(
+            "recovery",
+            "A recovery code brings the player back once, without a token, and earlier tokens are void then.",
+            recovery,
+        ),
+        Case::new(
             "superseded",
             "A second connection takes the session over; the first is closed with `superseded`.",
             superseded,
@@ -98,6 +103,31 @@ fn resume(world: &World) -> Check {
     must(four.welcome.adoption > one.welcome.adoption, || "`adoption` does not count".to_owned())?;
     let (code, _) = refused(&mut connect(world)?, &returner(&one.welcome.token, &one.world_id))?;
     must(code == "bad_token", || format!("a token whose successor was used is refused with {code}"))
+}
+
+fn recovery(world: &World) -> Check {
+    let one = enter(world)?;
+    let code = one.welcome.recovery.clone();
+    if code.is_empty() {
+        return Err(Fault::Skipped("the server gives no recovery codes".to_owned()));
+    }
+    let with = |code: &str| Hello { protocol: PROTOCOL, recovery: code.to_owned(), ..Default::default() };
+    let two = enter_on(connect(world)?, with(&code))?;
+    must(two.welcome.player == one.welcome.player, || "another player".to_owned())?;
+    // As if its welcome had been lost; and as a person types it.
+    let three = enter_on(connect(world)?, with(&code.to_lowercase().replace('-', " ")))?;
+    must(three.welcome.token == two.welcome.token, || "the code yields another token".to_owned())?;
+    let next = &three.welcome.recovery;
+    must(*next != code && !next.is_empty(), || format!("the next code is `{next}`"))?;
+    let (said, _) = refused(&mut connect(world)?, &returner(&one.welcome.token, &one.world_id))?;
+    must(said == "bad_token", || format!("an earlier token is refused with {said}"))?;
+    let four = come_back(world, &three)?;
+    must(four.welcome.player == one.welcome.player, || "another player".to_owned())?;
+    for code in [&*code, "hello", &code.replacen(|c: char| c != '7', "7", 1)] {
+        let (said, _) = refused(&mut connect(world)?, &with(code))?;
+        must(said == "bad_code", || format!("`{code}` is refused with {said}"))?;
+    }
+    Ok(())
 }
 
 fn superseded(world: &World) -> Check {

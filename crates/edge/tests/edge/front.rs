@@ -175,3 +175,41 @@ async fn operators_may_have_an_address_of_their_own() {
     front.close().await;
     assert!(TcpStream::connect(operators).await.is_err() && TcpStream::connect(players).await.is_err());
 }
+
+/// The node hears where a client comes from before its hello, if that is not this machine: what a trusted proxy says.
+#[tokio::test]
+async fn the_node_hears_where_a_client_comes_from() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+    let origin = |ip: &str| Origin::of(ip.parse().expect("an address"));
+    for (trusted, said, heard) in [
+        (true, Some("203.0.113.7"), origin("203.0.113.7")),
+        (true, Some("198.51.100.1, 2001:db8::7"), origin("2001:db8::7")),
+        (true, None, None),
+        // Anybody can say so.
+        (false, Some("203.0.113.7"), None),
+    ] {
+        let bound = Front::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = bound.address();
+        let mut settings = FrontSettings::new(Arc::new(Page::placeholder("nothing", "1")));
+        if trusted {
+            settings.access.trusted_proxies.push("127.0.0.0/8".parse().expect("a network"));
+        }
+        let front = Front::start(bound, None, settings, Box::new(String::new), axum::Router::new());
+        let mut world = World::behind(Arc::new(front), address, 1, |_| {});
+        let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
+        if let Some(said) = said {
+            request.headers_mut().insert("x-forwarded-for", said.parse().expect("a value"));
+        }
+        let stream = TcpStream::connect(address).await.expect("the front listens");
+        let mut socket = tokio_tungstenite::client_async(request, stream).await.expect("an upgrade").0;
+        send(&mut socket, hello()).await;
+        if let Some(heard) = heard {
+            assert!(
+                matches!(world.input().await, (Input::From { from, .. }, _) if from == heard),
+                "{said:?}"
+            );
+        }
+        world.hello_seen().await;
+    }
+}

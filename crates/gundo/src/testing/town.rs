@@ -227,7 +227,7 @@ impl Town {
         let picture = self.picture();
         let (now, body) = (self.now, entity.place());
         let mut ticked = Ticked::default();
-        let mut cx = RawContext { now, id, body, surroundings: &picture, reads: None, rng: &mut self.rng };
+        let mut cx = RawContext::new(now, (id, body), &picture, None, &mut self.rng);
         entity.tick(100, &mut cx, &mut ticked);
         self.entities.insert(id, entity);
         let actor = self.actor(id);
@@ -378,7 +378,7 @@ impl Town {
         let entity = self.entities[&id].as_ref();
         let body = self.bodies.get(&id).copied().or_else(|| entity.place());
         let now = self.now;
-        rule(entity, &mut RawContext { now, id, body, surroundings: &picture, reads, rng: &mut self.rng })
+        rule(entity, &mut RawContext::new(now, (id, body), &picture, reads, &mut self.rng))
     }
 
     fn picture(&self) -> Picture {

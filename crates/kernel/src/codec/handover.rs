@@ -4,8 +4,8 @@ use gundo_types::WorldTime;
 use gundo_wire::peer::{self as wire, Malformed, all, handoff, maybe, needed, node, transaction};
 
 use super::is;
-use crate::game::{Actor, Exists, Refusal};
-use crate::peer::{Age, HandoffMessage, Image, Prepared, TxId, TxMessage};
+use crate::game::{Actor, Exists, Paces};
+use crate::peer::{Age, HandoffMessage, Image, Prepared, TxId, TxMessage, Unrecorded};
 
 impl From<&HandoffMessage> for handoff::Arrow {
     fn from(message: &HandoffMessage) -> Self {
@@ -41,7 +41,8 @@ impl From<&Image> for wire::Offer {
             present,
             grace_left_ms,
             last_seq,
-            refusals,
+            unrecorded,
+            paces,
             credit_mm,
             rested_us,
             placed_us,
@@ -58,7 +59,13 @@ impl From<&Image> for wire::Offer {
             present: *present,
             grace_left_ms: *grace_left_ms,
             last_seq: *last_seq,
-            refusals: refusals.iter().map(given).collect(),
+            refusals: unrecorded.iter().filter_map(refused).collect(),
+            answers: unrecorded.iter().filter_map(answered).collect(),
+            paces: paces
+                .used()
+                .iter()
+                .map(|(name, rests)| wire::Pace { name: *name, rests_us: *rests })
+                .collect(),
             credit_mm: *credit_mm,
             rested_us: *rested_us,
             placed_us: *placed_us,
@@ -82,7 +89,12 @@ impl TryFrom<wire::Offer> for Image {
             present: offer.present,
             grace_left_ms: offer.grace_left_ms,
             last_seq: offer.last_seq,
-            refusals: offer.refusals.into_iter().map(read_given).collect::<Result<_, _>>()?,
+            unrecorded: {
+                let refusals = offer.refusals.into_iter().map(read_refused);
+                let answers = offer.answers.into_iter().map(|a| Ok((a.seq, a.fingerprint, Ok(a.reply))));
+                refusals.chain(answers).collect::<Result<_, _>>()?
+            },
+            paces: Paces::of(offer.paces.into_iter().map(|pace| (pace.name, pace.rests_us))),
             credit_mm: offer.credit_mm,
             rested_us: offer.rested_us,
             placed_us: offer.placed_us,
@@ -92,12 +104,18 @@ impl TryFrom<wire::Offer> for Image {
     }
 }
 
-fn given((seq, fingerprint, refusal): &(u64, u64, Refusal)) -> wire::GivenRefusal {
-    wire::GivenRefusal { seq: *seq, fingerprint: *fingerprint, refusal: is(refusal) }
+fn refused((seq, fingerprint, result): &Unrecorded) -> Option<wire::GivenRefusal> {
+    let refusal = result.as_ref().err()?;
+    Some(wire::GivenRefusal { seq: *seq, fingerprint: *fingerprint, refusal: is(refusal) })
 }
 
-fn read_given(given: wire::GivenRefusal) -> Result<(u64, u64, Refusal), Malformed> {
-    Ok((given.seq, given.fingerprint, needed(given.refusal, "a refusal")?))
+fn answered((seq, fingerprint, result): &Unrecorded) -> Option<wire::GivenAnswer> {
+    let reply = result.as_ref().ok()?.clone();
+    Some(wire::GivenAnswer { seq: *seq, fingerprint: *fingerprint, reply })
+}
+
+fn read_refused(given: wire::GivenRefusal) -> Result<Unrecorded, Malformed> {
+    Ok((given.seq, given.fingerprint, Err(needed(given.refusal, "a refusal")?)))
 }
 
 impl From<TxId> for wire::TxId {

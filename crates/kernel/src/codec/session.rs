@@ -47,6 +47,7 @@ impl From<&ToPlayer> for to_player::Arrow {
                     Key::Nonce(secret) => open::Key::Nonce(Bytes::copy_from_slice(secret)),
                     Key::Token(token) => open::Key::Token(Bytes::copy_from_slice(&token.to_bytes())),
                     Key::Old(secret) => open::Key::Token(Bytes::copy_from_slice(secret)),
+                    Key::Code(number) => open::Key::Code((*number).into()),
                 };
                 Self::Open(wire::Open { key: Some(key), name: name.clone(), place: place.map(Into::into) })
             }
@@ -77,6 +78,7 @@ impl TryFrom<to_player::Arrow> for ToPlayer {
                     open::Key::Nonce(key) => Key::Nonce(secret(&key)?),
                     open::Key::Token(key) if key.len() == OLD_BYTES => Key::Old(secret(&key)?),
                     open::Key::Token(key) => Key::Token(token(&key)?),
+                    open::Key::Code(number) => Key::Code(code(number)?),
                 };
                 Self::Open { key, name, place: maybe(place)? }
             }
@@ -103,7 +105,7 @@ impl From<&ToEdge> for to_edge::Arrow {
         let why = |refusal: &Refusal| is(refusal);
         match message {
             ToEdge::Opened(opened) => {
-                let Opened { token, next_seq, adoption, body, center, own } = &**opened;
+                let Opened { token, next_seq, adoption, body, center, own, code } = &**opened;
                 Self::Opened(wire::Opened {
                     token: token.clone(),
                     next_seq: *next_seq,
@@ -111,6 +113,7 @@ impl From<&ToEdge> for to_edge::Arrow {
                     body: is(*body),
                     center: is(*center),
                     own: own.clone(),
+                    code: (*code).into(),
                 })
             }
             ToEdge::Resumed(resumed) => {
@@ -156,6 +159,7 @@ impl TryFrom<to_edge::Arrow> for ToEdge {
                 body: needed(said.body, "a body")?,
                 center: needed(said.center, "a centre")?,
                 own: said.own,
+                code: code(said.code)?,
             })),
             Arrow::Resumed(said) => Self::Resumed(Box::new(Resumed {
                 body: needed(said.body, "a body")?,
@@ -200,6 +204,10 @@ fn next_token(bytes: Bytes) -> Result<Bytes, Malformed> {
 
 fn token(bytes: &Bytes) -> Result<Token, Malformed> {
     Token::from_bytes(bytes).ok_or(Malformed::OutOfRange("a token's length"))
+}
+
+fn code(number: u32) -> Result<u16, Malformed> {
+    u16::try_from(number).map_err(|_| Malformed::OutOfRange("a recovery code's number"))
 }
 
 fn secret(bytes: &Bytes) -> Result<[u8; 16], Malformed> {

@@ -24,6 +24,13 @@ const ROSTER: u8 = ENTERED | CHANGED;
 /// Number of marks.
 const MARKS: usize = 5;
 
+/// Signals of a chunk in one tick: further ones are dropped and counted, because everybody near gets each of them.
+const SIGNALS_MAX: usize = 64;
+/// Of one entity, so that one alone does not take the place of others.
+const SIGNALS_OF_ONE_MAX: usize = 8;
+/// Their bytes. The first one goes in any case.
+const SIGNAL_BYTES_MAX: usize = 64 << 10;
+
 /// One entity as others see it. Its body is with its slot.
 pub(super) struct Shown {
     pub(super) id: EntityId,
@@ -164,8 +171,16 @@ impl Publication {
         self.marked.iter_mut().enumerate().for_each(|(mark, count)| *count -= u32::from(old >> mark & 1));
     }
 
-    pub(super) fn signal(&mut self, slot: u32, payload: Bytes) {
-        self.signal.push(Signal { slot, payload });
+    /// Shows a signal in the next roster part. False: there are too many already, and it is dropped.
+    pub(super) fn signal(&mut self, slot: u32, payload: Bytes) -> bool {
+        let of_one = self.signal.iter().filter(|s| s.slot == slot).count();
+        let bytes = self.signal.iter().map(|s| s.payload.len()).sum::<usize>() + payload.len();
+        let fits = self.signal.is_empty()
+            || self.signal.len() < SIGNALS_MAX && of_one < SIGNALS_OF_ONE_MAX && bytes <= SIGNAL_BYTES_MAX;
+        if fits {
+            self.signal.push(Signal { slot, payload });
+        }
+        fits
     }
 
     pub(super) fn has_signal(&self, slot: u32) -> bool {

@@ -49,6 +49,8 @@ pub(crate) struct Publisher {
     outboxes: Slab<Outbox>,
     by_node: BTreeMap<NodeId, Handle>,
     pace: Pace,
+    /// Signals that were too many in their chunk, since the last tick.
+    signals_dropped: u64,
     /// Where the report of what was sent last goes on, if it is not complete.
     reporting: Option<Handle>,
     pen: Pen,
@@ -157,7 +159,8 @@ impl Publisher {
     pub(crate) fn signal(&mut self, entity: EntityId, payload: Bytes) {
         if let Some(at) = self.by_id.get(&entity) {
             let (publication, slot) = self.place(*at);
-            self.publications[publication].signal(slot, payload);
+            let shown = self.publications[publication].signal(slot, payload);
+            self.signals_dropped += u64::from(!shown);
             self.make_dirty(publication);
         }
     }
@@ -376,6 +379,7 @@ impl Publisher {
     /// empty ones.
     pub(crate) fn tick(&mut self, core: &mut Core, overload: &Overload) {
         let tick = core.tick();
+        core.counters.signals_dropped += std::mem::take(&mut self.signals_dropped);
         self.end_lingering(tick);
         let turn = Turn {
             tick,

@@ -9,10 +9,12 @@ use super::room::{Edge, Rooms, edges};
 use super::session::Phase;
 use crate::game::Refusal;
 use crate::io::SendClass;
-use crate::peer::{HomeMessage, Key, Line, Opened, Placed, ToPlayer, Token, to_player};
+use crate::peer::{Code, HomeMessage, Key, Line, NoCode, Opened, Placed, ToPlayer, Token, to_player};
 
 /// How long new players are to wait while the node admits none, ms.
 const CLOSED_RETRY_MS: u32 = 5_000;
+/// How long new players are to wait at least while too many come from where they are, ms.
+const NEWCOMER_RETRY_MS: u32 = 1_000;
 
 impl Edge {
     pub(super) fn greet(&mut self, cx: &mut Rooms<'_>, conn: ConnId, hello: Hello) {
@@ -31,17 +33,23 @@ impl Edge {
         if !hello.world_id.is_empty() && hello.world_id != cx.core.settings.secret.world_id().as_slice() {
             return self.refuse_world(cx, conn);
         }
-        if hello.token.is_empty() && hello.nonce.is_empty() && hello.name.is_empty() {
+        let has_key = !hello.token.is_empty() || !hello.recovery.is_empty();
+        if !has_key && hello.nonce.is_empty() && hello.name.is_empty() {
             let text = "Choose a name.";
             return self.refuse_hello(cx, conn, Refusal::new("name_wanted", text));
         }
-        if hello.token.is_empty() && cx.overload.is_closed() {
+        if !has_key && cx.overload.is_closed() {
             cx.core.counters.refused_busy_world += 1;
             let text =
                 "So much is going on here that nobody new can come in just now. Try again in a moment.";
             return self.close(cx, conn, "busy_world", text, CLOSED_RETRY_MS);
         }
-        let (id, key) = match key_of(&hello) {
+        let is_code = hello.token.is_empty() && !hello.recovery.is_empty();
+        if is_code && !self.may_try(cx, conn) {
+            return;
+        }
+        let read = if is_code { code_of(cx, &hello) } else { key_of(&hello) };
+        let (id, key) = match read {
             Ok(key) => key,
             Err(refusal) => return self.refuse_hello(cx, conn, refusal),
         };
@@ -61,6 +69,9 @@ impl Edge {
         if !self.seats.admit(player, is_new, most, cx.core.now.time) {
             return self.refuse_full(cx, conn, is_new);
         }
+        if is_new && !self.count_newcomer(cx, conn) {
+            return;
+        }
         self.seats.take(player);
         let session = self.sessions.get_mut(&conn).expect("only a session says hello");
         session.is_seated = true;
@@ -70,6 +81,34 @@ impl Edge {
             session.place = Placed::unsealed(&hello.place);
         }
         self.locate(cx, player, conn, None);
+    }
+
+    /// Whether somebody may try a recovery code: as many as new players from where it comes from. One that is good is given back.
+    fn may_try(&mut self, cx: &mut Rooms<'_>, conn: ConnId) -> bool {
+        if self.sessions.get(&conn).is_some_and(|session| session.from.is_some()) {
+            return self.count_newcomer(cx, conn);
+        }
+        let may = self.codes.take(cx.core.now.time);
+        if !may {
+            let text = "Too many codes are being tried. Try again in a moment.";
+            self.close_for_now(cx, conn, "busy", text);
+        }
+        may
+    }
+
+    /// Counts a new player where its client comes from. False: there were too many, and the connection is closed.
+    fn count_newcomer(&mut self, cx: &mut Rooms<'_>, conn: ConnId) -> bool {
+        let session = self.sessions.get_mut(&conn).expect("only a session says hello");
+        let Some(from) = session.from else { return true };
+        let Err(wait_ms) = self.newcomers.take(from, &cx.core.world().limits, cx.core.now.time) else {
+            session.is_counted = true;
+            return true;
+        };
+        cx.core.counters.refused_too_many_new += 1;
+        let text = "Many new players have come from where you are. Please wait a little before the next one.";
+        let retry_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX).max(NEWCOMER_RETRY_MS);
+        self.close(cx, conn, "too_many_new", text, retry_ms);
+        false
     }
 
     pub(super) fn locate(
@@ -119,7 +158,12 @@ impl Edge {
     }
 
     pub(super) fn welcome(&mut self, cx: &mut Rooms<'_>, conn: ConnId, from: NodeId, opened: Opened) {
+        // It made no player.
+        if opened.adoption > 1 {
+            self.give_back(cx.core, conn);
+        }
         let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.is_counted = false;
         session.welcome();
         session.holder = from;
         (session.adoption, session.body) = (opened.adoption, opened.body);
@@ -144,6 +188,10 @@ impl Edge {
             motion_unit_mm: gundo_types::MOTION_UNIT_MM as u32,
             adoption: opened.adoption as u32,
             life: cx.core.settings.incarnation,
+            recovery: match opened.code {
+                0 => String::new(),
+                number => cx.core.settings.secret.code(player, number).to_string(),
+            },
         };
         let message = ServerMessage { welcome: Some(welcome), world_id: world_id(cx), ..Default::default() };
         cx.core.send_client(conn, &message, SendClass::Kept);
@@ -167,6 +215,11 @@ impl Edge {
     }
 
     pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {
+        match self.sessions.get_mut(&conn) {
+            // Codes that are guessed are not given back.
+            Some(session) if refusal.code == "bad_code" => session.is_counted = false,
+            _ => self.give_back(cx.core, conn),
+        }
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.refuse();
             let player = session.player;
@@ -184,6 +237,22 @@ impl Edge {
 
 fn world_id(cx: &Rooms<'_>) -> Bytes {
     Bytes::copy_from_slice(&cx.core.settings.secret.world_id())
+}
+
+/// The player of a recovery code, if this world has made it.
+fn code_of(cx: &Rooms<'_>, hello: &Hello) -> Result<(u64, Key), Refusal> {
+    let wrong = |text: &'static str| Refusal::new("bad_code", text);
+    let code = Code::read(&hello.recovery).map_err(|no| match no {
+        NoCode::Form => wrong("A code has seven groups of five letters and digits."),
+        NoCode::Mistyped => {
+            wrong("There is a mistake in this code. Please compare it with what you have written down.")
+        }
+    })?;
+    let player = EntityId::new(cx.core.settings.rules.player_kind(), code.player);
+    if !cx.core.settings.secret.made_code(player, &code) {
+        return Err(wrong("This code is not of this world."));
+    }
+    Ok((code.player, Key::Code(code.number)))
 }
 
 /// The player of a Hello, and the key that proves it.
@@ -210,5 +279,6 @@ fn key_of(hello: &Hello) -> Result<(u64, Key), Refusal> {
 }
 
 pub(super) fn wire_refusal(refusal: Refusal) -> gundo_wire::client::Refusal {
-    gundo_wire::client::Refusal { code: refusal.code.into_owned(), text: refusal.text.into_owned() }
+    let Refusal { code, text, retry_ms } = refusal;
+    gundo_wire::client::Refusal { code: code.into_owned(), text: text.into_owned(), retry_ms }
 }

@@ -159,13 +159,13 @@ impl Edge {
                 self.close(cx, conn, "superseded", text, 0);
             }
             ToEdge::Doubted { seq } => self.on_doubted(cx, conn, seq),
-            ToEdge::Notice(Refusal { code, text }) => {
+            ToEdge::Notice(Refusal { code, text, .. }) => {
                 let notice =
                     Notice { code: code.into_owned(), text: text.into_owned(), suspects: Vec::new() };
                 let message = ServerMessage { notice: Some(notice), ..Default::default() };
                 cx.core.send_client(conn, &message, SendClass::Kept);
             }
-            ToEdge::Ended(Refusal { code, text }) => self.close(cx, conn, &code, &text, 0),
+            ToEdge::Ended(Refusal { code, text, .. }) => self.close(cx, conn, &code, &text, 0),
         }
     }
 

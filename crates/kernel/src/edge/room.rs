@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo_types::{ConnId, EdgeAddress, EntityId, Planted};
 use gundo_wire::client::{Closing, Edge as Address, Edges};
 
+use super::newcomers::Newcomers;
 use super::oldtokens::OldTokens;
 use super::seats::Seats;
 use super::session::Session;
@@ -34,6 +35,9 @@ pub(crate) struct Edge {
     /// The entities that they watch.
     pub(super) watches: Watches,
     pub(super) old_tokens: OldTokens,
+    /// Recovery codes of those of whom nobody says where they come from.
+    pub(super) codes: OldTokens,
+    pub(super) newcomers: Newcomers,
     /// The driver's last gauges.
     pub(super) gauges: Gauges,
 }
@@ -61,11 +65,21 @@ impl Edge {
 
 impl Edge {
     pub(super) fn close(&mut self, cx: &mut Rooms<'_>, conn: ConnId, code: &str, text: &str, retry_ms: u32) {
+        self.give_back(cx.core, conn);
         self.end_session(cx, conn, false);
         let first = self.closed.insert(conn);
         assert!(first, "a connection is closed once");
         let closing = Some(Closing { code: code.into(), text: text.into(), retry_ms });
         cx.core.outputs.push_back(Output::Close { conn, closing });
+    }
+
+    /// The hello of this connection has made no new player.
+    pub(super) fn give_back(&mut self, core: &Core, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let counted = std::mem::take(&mut session.is_counted);
+        if let Some(from) = session.from.filter(|_| counted) {
+            self.newcomers.give_back(from, &core.world().limits);
+        }
     }
 
     /// Closes a connection for a temporary reason: the client reconnects by itself.

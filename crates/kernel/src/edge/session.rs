@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use gundo_types::{Body, ChunkId, EntityId, NodeId, Point, Term, Time};
+use gundo_types::{Body, ChunkId, EntityId, NodeId, Origin, Point, Term, Time};
 
 use crate::peer::{Key, LATE_MS_MAX, Placed};
 
@@ -85,6 +85,10 @@ pub(super) struct Session {
     pub(super) watched: BTreeSet<EntityId>,
     /// It has a place at this edge.
     pub(super) is_seated: bool,
+    /// Where its client comes from.
+    pub(super) from: Option<Origin>,
+    /// Its hello was counted as that of a new player.
+    pub(super) is_counted: bool,
 }
 
 /// A command that waits for its answer.
@@ -134,6 +138,8 @@ impl Session {
             wants_stats: false,
             watched: BTreeSet::new(),
             is_seated: false,
+            from: None,
+            is_counted: false,
         }
     }
 

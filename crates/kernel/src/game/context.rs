@@ -5,6 +5,7 @@ use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
+use super::pace::{Pace, Paces};
 use super::payload::Payload;
 use super::refusal::Refusal;
 use super::state::{Key, Role, State};
@@ -102,8 +103,23 @@ pub struct RawContext<'a> {
     pub surroundings: &'a dyn Surroundings,
     /// What was fetched from other nodes; `None`: this rule cannot fetch.
     pub reads: Option<&'a mut Reads>,
+    /// What the player has used up of its paces, and the pace of commands that have none; `None`: this decision is not counted.
+    pub(crate) paces: Option<(&'a mut Paces, Pace)>,
     /// Seeded random numbers.
     pub rng: &'a mut ChaCha8Rng,
+}
+
+impl<'a> RawContext<'a> {
+    /// What a rule may look at. `real`: the deciding entity and its body; `reads`: what was fetched for it, in rules that can fetch.
+    pub fn new(
+        now: WorldTime,
+        real: (EntityId, Option<Body>),
+        surroundings: &'a dyn Surroundings,
+        reads: Option<&'a mut Reads>,
+        rng: &'a mut ChaCha8Rng,
+    ) -> Self {
+        Self { now, id: real.0, body: real.1, surroundings, reads, paces: None, rng }
+    }
 }
 
 /// What a rule may look at.

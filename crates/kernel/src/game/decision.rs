@@ -51,7 +51,9 @@ impl<E: State> Default for Done<E> {
 }
 
 impl<E: State> Done<E> {
-    /// Nothing happens, and it is a success. The engine records the answer all the same.
+    /// Nothing happens, and it is a success. A decision without events, names, body and messages to players leaves no row in the
+    /// journal: a crash of the player's node may forget that it was answered, and a client that sends it again then has it decided
+    /// once more. Add an event to what must not happen twice.
     pub fn new() -> Self {
         Self { raw: RawDone::default(), kind: PhantomData }
     }

@@ -4,6 +4,7 @@ use gundo_types::{Body, EntityId, WorldTime};
 
 use super::context::{Actor, Context, TickContext};
 use super::decision::{Decision, Done};
+use super::pace::Pace;
 use super::refusal::Refusal;
 use super::state::State;
 
@@ -73,6 +74,14 @@ pub trait Player: Entity {
 
     /// Top speed, mm/s. The engine corrects a player that moves faster.
     fn speed_max(&self, world: &Self::World) -> u32;
+
+    /// How often a player may give such a command: `Pace::new("talk", 3, 2_000)` is three at once and per 2 s. Give one to everything
+    /// that others notice and to everything that people could do in a flood. What comes too soon is refused with `too_often`, and
+    /// `decide` does not see it. (Default: [`Pace::USUAL`], for all commands together that have no pace of their own.)
+    fn pace(command: &Self::Command) -> Option<Pace> {
+        let _ = command;
+        None
+    }
 
     /// Decides what a command of the player's client does: it is done, or it asks others first. It changes nothing, and may
     /// run again for the same command, so an event must record every random number it drew.

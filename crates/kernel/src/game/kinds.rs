@@ -152,7 +152,7 @@ pub(super) struct Typed<E: State> {
 
 impl<E: State> Typed<E> {
     pub(super) fn context<'a>(&'a self, cx: &'a mut RawContext<'_>) -> Context<'a, E> {
-        let RawContext { now, id, body, surroundings, reads, rng } = cx;
+        let RawContext { now, id, body, surroundings, reads, rng, .. } = cx;
         let (world, reads) = (self.world.as_ref(), reads.as_deref_mut());
         Context { now: *now, world, id: *id, body: *body, surroundings: *surroundings, reads, rng }
     }
@@ -170,7 +170,11 @@ fn unread<T>(read: Result<Option<T>, DecodeError>) -> Result<T, Refusal> {
 impl<E: Registered> AnyEntity for Typed<E> {
     fn decide(&self, command: &[u8], cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal> {
         let command = unread(E::Command::from_bytes(command))?;
-        (self.player()?.decide)(&self.state, command, &mut self.context(cx)).map(Decision::into_raw)
+        let player = self.player()?;
+        if let Some((paces, usual)) = cx.paces.take() {
+            paces.take((player.pace)(&command).unwrap_or(usual), cx.now)?;
+        }
+        (player.decide)(&self.state, command, &mut self.context(cx)).map(Decision::into_raw)
     }
 
     fn answer(&self, ask: &[u8], by: &Actor, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal> {

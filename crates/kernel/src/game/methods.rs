@@ -5,6 +5,7 @@ use gundo_types::Body;
 use super::context::{Actor, Context, TickContext};
 use super::decision::{Decision, Done};
 use super::entity::{Asked, Entity, Placed, Player, Ticking};
+use super::pace::Pace;
 use super::refusal::Refusal;
 use super::state::State;
 
@@ -38,6 +39,7 @@ pub(super) struct PlayerMethods<E: State> {
     pub(super) create: CreateFn<E>,
     pub(super) spawn: fn(&E, &mut Context<'_, E>) -> Body,
     pub(super) speed_max: fn(&E, &E::World) -> u32,
+    pub(super) pace: fn(&E::Command) -> Option<Pace>,
     pub(super) decide: DecideFn<E>,
     pub(super) private: fn(&E) -> E::Private,
     pub(super) walk: WalkFn<E>,
@@ -73,6 +75,7 @@ impl<E: State> Methods<E> {
             create: E::create,
             spawn: E::spawn,
             speed_max: E::speed_max,
+            pace: E::pace,
             decide: E::decide,
             private: E::private,
             walk: E::walk,

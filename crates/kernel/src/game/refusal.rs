@@ -9,12 +9,19 @@ pub struct Refusal {
     pub code: Cow<'static, str>,
     /// One friendly sentence for the player.
     pub text: Cow<'static, str>,
+    /// When the same may be tried again, ms; 0: it does not depend on time, or nobody knows.
+    pub retry_ms: u32,
 }
 
 impl Refusal {
     /// A refusal with a stable `code` and a friendly `text`.
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), text: text.into() }
+        Self { code: code.into(), text: text.into(), retry_ms: 0 }
+    }
+
+    /// The same, with the time after which it may be tried again.
+    pub fn retry_ms(self, retry_ms: u32) -> Self {
+        Self { retry_ms, ..self }
     }
 }
 

@@ -11,6 +11,7 @@ use gundo_wire::client::Names;
 use super::decision::{Exists, Part};
 use super::kinds::{AnyKind, TypedKind};
 use super::methods::Registered;
+use super::pace::Pace;
 use super::payload::{Payload, Schema};
 use super::state::{PLACED_MAX, Role};
 
@@ -50,6 +51,7 @@ pub struct Rules {
     welcome: Bytes,
     schema: Option<&'static str>,
     names: Option<Names>,
+    pace: Pace,
 }
 
 impl Rules {
@@ -70,6 +72,7 @@ impl Rules {
             welcome: Bytes::new(),
             schema: None,
             names: None,
+            pace: Pace::USUAL,
         }
     }
 
@@ -117,6 +120,13 @@ impl Rules {
         let characters = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (characters_min, characters_max) = (characters(characters_min), characters(characters_max));
         self.names = Some(Names { characters_min, characters_max, text: text.into() });
+        self
+    }
+
+    /// Sets how often a player may give commands for which [`Player::pace`](super::Player::pace) says nothing: `count` at once and per
+    /// `per_ms` ms, all of them together. (Default: [`Pace::USUAL`].)
+    pub fn pace(mut self, count: u32, per_ms: u32) -> Self {
+        self.pace = Pace::new("", count, per_ms);
         self
     }
 
@@ -221,6 +231,11 @@ impl Rules {
     /// The description for clients.
     pub fn welcome_bytes(&self) -> Bytes {
         self.welcome.clone()
+    }
+
+    /// The pace of commands that have none of their own.
+    pub(crate) fn usual_pace(&self) -> Pace {
+        self.pace
     }
 
     /// What clients are told about names.

@@ -104,5 +104,5 @@ pub(super) fn context<'a>(
     reads: Option<&'a mut Reads>,
 ) -> RawContext<'a> {
     let now = core.world_time_from(real.2);
-    RawContext { now, id: real.0, body: real.1, surroundings, reads, rng: &mut core.rng }
+    RawContext::new(now, (real.0, real.1), surroundings, reads, &mut core.rng)
 }

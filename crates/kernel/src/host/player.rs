@@ -1,7 +1,7 @@
 //! The engine's part of a player: its recorded answers, its session's tokens, and its place in the world.
 //!
 //! Answers, token digests and the last place are durable: they are rebuilt from the causes of events and kept in
-//! snapshots. Connection, refusals and moves are not. A plain value: what happens to it is in `session` and `walk`.
+//! snapshots. Connection, refusals, answers to what only shows, and moves are not. A plain value: what happens to it is in `session` and `walk`.
 
 use std::collections::VecDeque;
 
@@ -12,8 +12,8 @@ use gundo_wire::{DecodeError, Kept, fingerprint};
 use sha2::{Digest, Sha256};
 
 use super::queue::Work;
-use crate::game::Refusal;
-use crate::peer::{Key, Line};
+use crate::game::{Paces, Refusal};
+use crate::peer::{Key, Line, Unrecorded};
 
 /// Answers kept in durable state: as many as a session may have unanswered commands.
 const ANSWERS_MAX: usize = 32;
@@ -23,8 +23,11 @@ const ANSWERS_MAX: usize = 32;
 pub(super) struct Player {
     /// The answers to the commands with the highest numbers, ascending.
     answers: VecDeque<Kept<Answer>>,
-    /// Refusals given since the load, so that a repeat gets the same answer.
-    pub(super) refusals: VecDeque<(u64, u64, Refusal)>,
+    /// Answers given since the load that the journal does not have, so that a repeat gets the same one: refusals, and what only
+    /// shows.
+    pub(super) unrecorded: VecDeque<Unrecorded>,
+    /// What it has used up of its paces.
+    pub(super) paces: Paces,
     pub(super) session: Kept<Session>,
     place: Option<Kept<Place>>,
     /// Highest seq decided.
@@ -129,9 +132,9 @@ impl Player {
             let same = answer.fingerprint == fingerprint;
             return if same { Known::Answer(Ok(answer.reply.clone())) } else { not_the_same() };
         }
-        if let Some((_, print, refusal)) = self.refusals.iter().find(|(s, ..)| *s == seq) {
+        if let Some((_, print, result)) = self.unrecorded.iter().find(|(s, ..)| *s == seq) {
             let same = *print == fingerprint;
-            return if same { Known::Answer(Err(refusal.clone())) } else { not_the_same() };
+            return if same { Known::Answer(result.clone()) } else { not_the_same() };
         }
         // A command that is not in a full window may be older than the window and may have had its effect long ago.
         let full = self.answers.len() >= window.min(ANSWERS_MAX);
@@ -168,18 +171,25 @@ impl Player {
         self.leave_at = if before.is_some() { None } else { self.leave_at.or(Some(leaves_at)) };
     }
 
-    pub(super) fn remember_refusal(&mut self, seq: u64, payload: &[u8], refusal: &Refusal, window: usize) {
-        if self.refusals.len() >= window {
-            self.refusals.pop_front();
+    /// Remembers an answer that the journal does not get. A client has no more unanswered commands than are remembered.
+    pub(super) fn remember(
+        &mut self,
+        seq: u64,
+        payload: &[u8],
+        result: Result<Bytes, Refusal>,
+        window: usize,
+    ) {
+        if self.unrecorded.len() >= window {
+            self.unrecorded.pop_front();
         }
-        self.refusals.push_back((seq, fingerprint(payload), refusal.clone()));
+        self.unrecorded.push_back((seq, fingerprint(payload), result));
     }
 
-    /// These pieces of work are done again: forgets their refusals, which no client has received.
-    pub(super) fn forget_refusals<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
+    /// These pieces of work are done again: forgets their answers, which no client has received.
+    pub(super) fn forget_answers<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
         for item in work {
             if let Work::Command(c) = item {
-                self.refusals.retain(|(seq, ..)| *seq != c.seq);
+                self.unrecorded.retain(|(seq, ..)| *seq != c.seq);
             }
         }
     }
@@ -191,11 +201,21 @@ impl Player {
             // The newest, and the one it was given for, because nobody knows which welcome has arrived. One with a higher number
             // was given after the backup that this world was restored from.
             Key::Token(token) => return token.number.saturating_add(1) >= session.newest,
+            // Until the token that it gave is used, because nobody knows whether that has arrived.
+            Key::Code(number) => {
+                let again = u32::from(*number) == session.code_used && session.newest == session.code_gave;
+                return u32::from(*number) > session.code_used || again;
+            }
             Key::Nonce(secret) | Key::Old(secret) => secret,
         };
         let digest = Sha256::digest(secret);
         let same = |known: &[u8]| !known.is_empty() && known == digest.as_slice();
         same(&session.token) || same(&session.token_before) || session.tokens_given.iter().any(|t| same(t))
+    }
+
+    /// The number of its next recovery code; 0: it has used up all.
+    pub(super) fn next_code(session: &Session) -> u16 {
+        u16::try_from(session.code_used.saturating_add(1)).unwrap_or(0)
     }
 
     /// The session after a resume with `key`. Its client gets the token with the number `newest`.
@@ -208,9 +228,15 @@ impl Player {
         match key {
             Key::Token(token) if token.number >= before.newest => {
                 let newest = token.number.saturating_add(1);
-                session = Session { session: 1, adoption: session.adoption, newest, ..Session::default() };
+                session = Session { newest, ..after(&session) };
             }
-            Key::Token(_) => {}
+            Key::Code(number) if u32::from(*number) > before.code_used => {
+                // Two further: no token from before is good any more.
+                let newest = before.newest.saturating_add(2);
+                session =
+                    Session { newest, code_used: (*number).into(), code_gave: newest, ..after(&session) };
+            }
+            Key::Token(_) | Key::Code(_) => {}
             Key::Nonce(secret) | Key::Old(secret) => {
                 let digest = Bytes::copy_from_slice(&Sha256::digest(secret));
                 let again = digest == before.token_before;
@@ -229,6 +255,12 @@ impl Player {
         assert!(session.tokens_given.len() <= TOKENS_GIVEN_MAX, "the number of valid tokens is bounded");
         self.session.with(session)
     }
+}
+
+/// The session with what stays when an earlier key is void.
+fn after(session: &Session) -> Session {
+    let Session { adoption, code_used, code_gave, .. } = *session;
+    Session { session: 1, adoption, code_used, code_gave, ..Session::default() }
 }
 
 /// How many tokens of earlier versions stay valid besides the one that was used.
@@ -280,6 +312,25 @@ mod tests {
         assert_eq!((uses(&mut player, token(2)), uses(&mut player, token(2))), (3, 3));
         assert!(!player.knows(&token(1)));
         assert_eq!(player.session.known.adoption, 7);
+    }
+
+    #[test]
+    fn a_code_is_good_once_and_makes_earlier_tokens_void() {
+        let mut player = with(Session { adoption: 4, newest: 9, ..Session::default() });
+        let code = Key::Code(Player::next_code(&player.session.known));
+        assert_eq!((uses(&mut player, code), uses(&mut player, code)), (11, 11), "its welcome was lost");
+        assert!([8, 9].iter().all(|before| !player.knows(&token(*before))), "who has it may not play on");
+        assert_eq!(Player::next_code(&player.session.known), 2);
+        assert_eq!(uses(&mut player, token(11)), 12);
+        assert!(!player.knows(&code), "it was used");
+        // One that was given after the backup that this world was restored from, and then no earlier one.
+        assert_eq!(uses(&mut player, Key::Code(7)), 14);
+        assert!(!player.knows(&Key::Code(2)) && !player.knows(&token(13)));
+        assert_eq!(uses(&mut player, token(14)), 15);
+        assert_eq!(
+            (uses(&mut player, Key::Code(u16::MAX)), Player::next_code(&player.session.known)),
+            (17, 0)
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl Work {
             payload,
             since,
             question,
+            counted: false,
             tries: 0,
             losses: 0,
             age: None,
@@ -86,6 +87,8 @@ pub(super) struct Command {
     /// It may have taken nodes down: the entity answers it if it has taken effect, but does not decide it again.
     pub(super) question: bool,
     pub(super) since: Time,
+    /// Its player's pace has counted it.
+    pub(super) counted: bool,
     pub(super) tries: u8,
     /// Nodes that were lost while they were deciding a part of it.
     pub(super) losses: u8,

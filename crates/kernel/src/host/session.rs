@@ -11,6 +11,7 @@ use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
 use super::pending::{Effect, Entry, Pending, Record};
 use super::phase::Phase;
+use super::player::Player;
 use super::queue::{Resume, Work};
 use super::room::Host;
 use super::storage::Room;
@@ -47,6 +48,10 @@ impl Entity {
         if cx.core.stopping {
             let text = "The world is closing for a moment. Try again soon.";
             return self.refuse_open(cx, work, line, Refusal::new("not_ready", text));
+        }
+        if !known && matches!(key, Key::Code(_)) {
+            let text = "This code has been used already, or its player is not in this world (any more).";
+            return self.refuse_open(cx, work, line, Refusal::new("bad_code", text));
         }
         if !known {
             let text = "This key to your player is not valid here (any more).";
@@ -91,6 +96,7 @@ impl Entity {
             body,
             center,
             own: Bytes::new(),
+            code: Player::next_code(&session.known),
         };
         let mut effects = vec![Effect::Opened { line, before, opened: Box::new(opened) }];
         effects.extend(signals.into_iter().map(Effect::Signal));

@@ -10,6 +10,7 @@ use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Prepare, Resume, Work};
+use super::showing::only_shows;
 use super::telling::cannot_tell;
 use super::trouble::{gave_up, other_suspended, suspended};
 use super::vicinity::Vicinity;
@@ -90,13 +91,22 @@ impl Entity {
         }
         let mut command = command;
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
-        let mut rules = context(cx.core, &eyes, self.place(), Some(&mut command.reads));
+        let place = self.place();
+        let usual = cx.core.settings.rules.usual_pace();
+        let mut rules = context(cx.core, &eyes, place, Some(&mut command.reads));
+        if !std::mem::replace(&mut command.counted, true) {
+            rules.paces = self.player.as_mut().map(|player| (&mut player.paces, usual));
+        }
         let decided =
             guard(self.id, Rule::Decide, || self.durable.state().decide(&command.payload, &mut rules));
         let decided = self.judge(cx, "decide", decided);
         if !command.reads.wanted.is_empty() && matches!(self.phase(), Phase::Live | Phase::Freezing) {
             return self.fetch(cx, command);
         }
+        let decided = match decided {
+            Ok(RawDecision::Done(done)) if only_shows(&done) => return self.show_only(cx, command, done),
+            decided => decided,
+        };
         // Otherwise its transaction would lock others while it waits.
         let work = Work::Command(command);
         if decided.is_ok() && self.hold_back(cx, &work, true) {
@@ -148,7 +158,7 @@ impl Entity {
             }
             return self.refuse(cx, command, refusal);
         }
-        // Every success leaves a record, also one that changes nothing: the record makes a repeat harmless.
+        // Every success that changes or tells anything leaves a record, also without an event: the record makes a repeat harmless.
         let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
         if events.is_empty() {
             events.push((EventType::Answered, Bytes::new()));
@@ -213,8 +223,9 @@ impl Entity {
     /// Refuses a command, without effect. The refusal is delayed until everything it depends on is durable.
     pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, command: Command, refusal: Refusal) {
         let window = cx.core.world().limits.answers_kept;
+        cx.core.counters.refused_too_often += u64::from(refusal.code == "too_often");
         if let Some(player) = &mut self.player {
-            player.remember_refusal(command.seq, &command.payload, &refusal, window);
+            player.remember(command.seq, &command.payload, Err(refusal.clone()), window);
         }
         let effects = vec![Effect::Reply { line: command.line, seq: command.seq, result: Err(refusal) }];
         if cx.core.planted(Planted::EarlyRefusal) {

@@ -19,6 +19,8 @@ pub enum Key {
     Token(Token),
     /// The secret half of a token of an earlier version, which only the player's stream can judge.
     Old([u8; 16]),
+    /// The number of a recovery code, which this world has made.
+    Code(u16),
 }
 
 /// The secret half of a resume token: what follows the player's id.
@@ -92,6 +94,26 @@ impl WorldSecret {
     /// Whether this world has sealed the place.
     pub(super) fn has_sealed(&self, player: EntityId, plain: &[u8], mac: &[u8]) -> bool {
         mac.len() == 16 && self.place_mac(player, plain).verify_truncated_left(mac).is_ok()
+    }
+
+    /// The MAC of this player's recovery code with this number.
+    pub(super) fn mac_of_code(&self, player: EntityId, number: u16) -> [u8; 10] {
+        let mac = self.code_mac(player, number).finalize().into_bytes();
+        let (mac, _) = mac.split_first_chunk().expect("32 bytes");
+        *mac
+    }
+
+    /// Whether it is.
+    pub(super) fn is_mac_of_code(&self, player: EntityId, number: u16, mac: &[u8; 10]) -> bool {
+        self.code_mac(player, number).verify_truncated_left(mac).is_ok()
+    }
+
+    fn code_mac(&self, player: EntityId, number: u16) -> Hmac<Sha256> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
+        mac.chain_update(b"recovery code")
+            .chain_update(player.kind.0.to_be_bytes())
+            .chain_update(player.id.to_be_bytes())
+            .chain_update(number.to_be_bytes())
     }
 
     fn place_mac(&self, player: EntityId, plain: &[u8]) -> Hmac<Sha256> {

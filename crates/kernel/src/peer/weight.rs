@@ -93,8 +93,12 @@ fn of_to_edge(message: &ToEdge) -> usize {
 }
 
 fn of_image(image: &Image) -> usize {
-    let refusals = image.refusals.iter().map(|(_, _, refusal)| refusal.code.len() + refusal.text.len());
-    size_of::<Image>() + image.snapshot.len() + of_list(&image.refusals) + refusals.sum::<usize>()
+    let answers = image.unrecorded.iter().map(|(_, _, result)| match result {
+        Ok(reply) => reply.len(),
+        Err(refusal) => refusal.code.len() + refusal.text.len(),
+    });
+    let paces = size_of_val(image.paces.used());
+    size_of::<Image>() + image.snapshot.len() + of_list(&image.unrecorded) + answers.sum::<usize>() + paces
 }
 
 fn of_transaction(message: &TxMessage) -> usize {

@@ -70,6 +70,8 @@ pub struct Client {
     pub corrections: Vec<String>,
     pub notices: Vec<String>,
     pub welcomes: u32,
+    /// The recovery code of the newest welcome.
+    pub recovery: String,
     /// Fingerprints of the commands it sent, by seq.
     pub sent: BTreeMap<u64, u64>,
     /// The first answer to each seq: a reply, or a refusal's code.

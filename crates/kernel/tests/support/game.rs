@@ -5,7 +5,7 @@
 use std::cell::Cell;
 
 use gundo_kernel::game::{
-    self, Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Placed, Refusal, Rules, State,
+    self, Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Pace, Placed, Refusal, Rules, State,
     Stored, TickContext, Ticking,
 };
 use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
@@ -71,6 +71,9 @@ pub struct PlayerCommand {
     pub near_mm: u32,
     #[prost(uint32, tag = "11")]
     pub whose_kind: u32,
+    /// Say it, without an event.
+    #[prost(string, tag = "12")]
+    pub show: String,
     #[prost(message, optional, tag = "20")]
     pub board: Option<BoardWish>,
     #[prost(message, optional, tag = "21")]
@@ -142,6 +145,10 @@ impl game::Player for Player {
         Body { at: Point::new(15_000, 15_000), ..Body::default() }
     }
 
+    fn pace(c: &PlayerCommand) -> Option<Pace> {
+        c.show.starts_with("paced").then_some(Pace::new("say", 3, 2_000))
+    }
+
     fn decide(&self, c: PlayerCommand, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         assert!(c.panic != 1, "a planted panic in decide");
         if let Some(stall) = &c.stall {
@@ -170,7 +177,11 @@ impl game::Player for Player {
             return Ok(Ask::of::<Board>(wish.board, &wish).then(|_: &Self, (), _| Ok(Done::new())));
         }
         if !c.say.is_empty() {
-            return Ok(Done::new().signal(&Said { text: c.say }).into());
+            // The event makes it last.
+            return Ok(Done::new().event(&PlayerEvent::default()).signal(&Said { text: c.say }).into());
+        }
+        if !c.show.is_empty() {
+            return Ok(Done::new().signal(&Said { text: c.show }).into());
         }
         if !c.rename.is_empty() {
             if c.rename == self.0.name {

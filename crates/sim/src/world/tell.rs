@@ -18,6 +18,7 @@ impl World {
         let mut about = About::node(n);
         let text = match input {
             Input::View(view) => format!("n{n} learns of epoch {}", view.epoch.0),
+            Input::From { conn, from } => format!("n{n}: connection {} comes from {from:?}", conn.0),
             Input::Client { conn, message } => {
                 about.player = self.conns.get(conn).map(|c| self.clients[*c].person);
                 about.fine = message.hello.is_none() && message.commands.is_empty() && message.bye.is_none();
@@ -101,6 +102,7 @@ fn mark_of(input: &Input) -> u64 {
     let word = |a: u64, b: u64| a << 56 ^ b;
     match input {
         Input::View(view) => word(1, view.epoch.0),
+        Input::From { conn, .. } => word(17, conn.0),
         Input::Client { conn, message } => word(2, conn.0) ^ message.encoded_len() as u64,
         Input::Gone { conn } => word(3, conn.0),
         Input::Lagging { conn } => word(4, conn.0),

@@ -53,6 +53,9 @@ pub struct Hello {
     /// the world that the client expects: ServerMessage.world_id of the one that gave the token; empty: any
     #[prost(bytes = "bytes", tag = "6")]
     pub world_id: ::prost::bytes::Bytes,
+    /// without a token: a code as a person has typed it; see Welcome.recovery
+    #[prost(string, tag = "8")]
+    pub recovery: ::prost::alloc::string::String,
     /// with a token: the newest ServerMessage.place; counts if every server with the player has crashed
     #[prost(bytes = "bytes", tag = "7")]
     pub place: ::prost::bytes::Bytes,
@@ -370,6 +373,9 @@ pub struct Welcome {
     /// this node's life: a node that has started again has another
     #[prost(uint64, tag = "17")]
     pub life: u64,
+    /// to be written down: brings the player back once, without a token; a secret. Empty: there is none
+    #[prost(string, tag = "18")]
+    pub recovery: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Welcome {
     const NAME: &'static str = "Welcome";
@@ -452,6 +458,9 @@ pub struct Refusal {
     /// friendly, for people
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
+    /// when the same may be tried again, ms; 0: it does not depend on time, or nobody knows
+    #[prost(uint32, tag = "3")]
+    pub retry_ms: u32,
 }
 impl ::prost::Name for Refusal {
     const NAME: &'static str = "Refusal";

@@ -95,6 +95,12 @@ pub struct Session {
     /// number of the newest resume token; good are this one, the one before, and any higher one
     #[prost(uint64, tag = "7")]
     pub newest: u64,
+    /// number of the newest recovery code that was used; good is any higher one
+    #[prost(uint32, tag = "8")]
+    pub code_used: u32,
+    /// number of the resume token that it gave: until that is used, the code is good too
+    #[prost(uint64, tag = "9")]
+    pub code_gave: u64,
 }
 impl ::prost::Name for Session {
     const NAME: &'static str = "Session";

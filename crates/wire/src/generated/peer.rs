@@ -240,6 +240,9 @@ pub struct Refusal {
     /// friendly, for people
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
+    /// when the same may be tried again; 0: it does not depend on time
+    #[prost(uint32, tag = "3")]
+    pub retry_ms: u32,
 }
 impl ::prost::Name for Refusal {
     const NAME: &'static str = "Refusal";
@@ -1067,7 +1070,7 @@ pub struct Open {
     /// optional: where its owner saw it last, as the client has kept it; the edge has checked the seal
     #[prost(message, optional, tag = "4")]
     pub place: ::core::option::Option<Placed>,
-    #[prost(oneof = "open::Key", tags = "1, 2")]
+    #[prost(oneof = "open::Key", tags = "1, 2, 5")]
     pub key: ::core::option::Option<open::Key>,
 }
 /// Nested message and enum types in `Open`.
@@ -1080,6 +1083,9 @@ pub mod open {
         /// what follows the id in a resume token: a number and a MAC, 24 bytes; 16 bytes: an old one
         #[prost(bytes, tag = "2")]
         Token(::prost::bytes::Bytes),
+        /// the number of a recovery code; the edge has checked its MAC
+        #[prost(uint32, tag = "5")]
+        Code(u32),
     }
 }
 impl ::prost::Name for Open {
@@ -1284,6 +1290,9 @@ pub struct Opened {
     /// the game's private state of the player
     #[prost(bytes = "bytes", tag = "6")]
     pub own: ::prost::bytes::Bytes,
+    /// the number of the next recovery code; 0: there is none
+    #[prost(uint32, tag = "7")]
+    pub code: u32,
 }
 impl ::prost::Name for Opened {
     const NAME: &'static str = "Opened";
@@ -1629,6 +1638,12 @@ pub struct Offer {
     /// a receiver with more players refuses it; 2^64-1: any number
     #[prost(uint64, tag = "15")]
     pub players_max: u64,
+    /// to what only showed something, in the order in which they were given
+    #[prost(message, repeated, tag = "16")]
+    pub answers: ::prost::alloc::vec::Vec<GivenAnswer>,
+    /// that are not at rest, at most 16
+    #[prost(message, repeated, tag = "17")]
+    pub paces: ::prost::alloc::vec::Vec<Pace>,
 }
 impl ::prost::Name for Offer {
     const NAME: &'static str = "Offer";
@@ -1638,6 +1653,49 @@ impl ::prost::Name for Offer {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Offer".into()
+    }
+}
+/// An answer to a command that left no event: a repeat gets it again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GivenAnswer {
+    /// the command's
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// FNV-1a 64 of its payload
+    #[prost(fixed64, tag = "2")]
+    pub fingerprint: u64,
+    /// the game's reply message
+    #[prost(bytes = "bytes", tag = "3")]
+    pub reply: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for GivenAnswer {
+    const NAME: &'static str = "GivenAnswer";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.GivenAnswer".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.GivenAnswer".into()
+    }
+}
+/// What a player has used up of a pace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pace {
+    /// FNV-1a 64 of its name
+    #[prost(fixed64, tag = "1")]
+    pub name: u64,
+    /// world time from which nothing is used up
+    #[prost(uint64, tag = "2")]
+    pub rests_us: u64,
+}
+impl ::prost::Name for Pace {
+    const NAME: &'static str = "Pace";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Pace".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Pace".into()
     }
 }
 /// A refusal that a repeat of the command gets again.

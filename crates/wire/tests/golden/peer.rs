@@ -67,7 +67,14 @@ const TO_EDGE: &[Nested] = &[
     Nested(15, ONE),
     Nested(16, &[]),
 ];
-const OFFER: &[Nested] = &[Nested(5, &[]), Nested(6, &[]), Nested(7, &[]), Nested(11, &[Nested(3, &[])])];
+const OFFER: &[Nested] = &[
+    Nested(5, &[]),
+    Nested(6, &[]),
+    Nested(7, &[]),
+    Nested(11, &[Nested(3, &[])]),
+    Nested(16, &[]),
+    Nested(17, &[]),
+];
 const HANDOFF: &[Nested] = &[Nested(1, &[]), TERM, Nested(3, OFFER), Nested(4, &[])];
 const TRANSACTION: &[Nested] = &[
     Nested(1, &[]),
@@ -126,6 +133,9 @@ fn what_is_said_otherwise() {
     let open = Open { key: Some(open::Key::Token(secret())), name: String::new(), place };
     let arrow = Some(to_player::Arrow::Open(open));
     other("Open.place", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
+    let open = Open { key: Some(open::Key::Code(3)), name: String::new(), place: None };
+    let arrow = Some(to_player::Arrow::Open(open));
+    other("Open.code", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
     let late = Move { seq: 9, body: body(), late_ms: 4_000 };
     let arrow = Some(to_player::Arrow::Move(late));
     other("Move.late", Arrow::ToPlayer(ToPlayer { player: player(), line: line(), arrow }));
@@ -139,6 +149,14 @@ fn what_is_said_otherwise() {
     let arrow = Some(Arrow::Home(Home { arrow }));
     let unseen = PeerMessage { incarnation: 2, epoch: 1, arrow, ..Default::default() };
     holds("peer/Watched.unseen.bin", PEER, &unseen);
+    let answers = vec![GivenAnswer { seq: 31, fingerprint: 0xfeed_face_cafe_bee0, reply: text("done") }];
+    let paces = vec![Pace { name: 0xfeed_face_cafe_bee1, rests_us: 86_400_000_000 }];
+    let arrow = Some(handoff::Arrow::Offer(Offer { answers, paces, ..offer() }));
+    other("Offer.counted", Arrow::Handoff(Handoff { entity: player(), term: term(1), arrow }));
+    let too_often = Refusal { code: "too_often".into(), text: "Not so fast.".into(), retry_ms: 667 };
+    let result = Some(reply::Result::Refusal(too_often));
+    let arrow = Some(to_edge::Arrow::Reply(Reply { seq: 8, result }));
+    other("Reply.retry", Arrow::ToEdge(ToEdge { conn: 1, player: player(), arrow }));
     let result = refusal().map(reply::Result::Refusal);
     let arrow = Some(to_edge::Arrow::Reply(Reply { seq: 7, result }));
     other("Reply.refusal", Arrow::ToEdge(ToEdge { conn: 1, player: player(), arrow }));
@@ -264,7 +282,15 @@ fn to_edge() -> Vec<to_edge::Arrow> {
     let (body, own) = (body(), text("2 axes"));
     let center = chunk();
     vec![
-        Arrow::Opened(Opened { token: secret(), next_seq: 8, adoption: 4, body, center, own: own.clone() }),
+        Arrow::Opened(Opened {
+            token: secret(),
+            next_seq: 8,
+            adoption: 4,
+            body,
+            center,
+            own: own.clone(),
+            code: 0,
+        }),
         Arrow::Resumed(Resumed { body, center, own: own.clone() }),
         Arrow::OpenRefused(OpenRefused { refusal: refusal() }),
         Arrow::NotHere(NotHere {}),
@@ -299,6 +325,8 @@ fn offer() -> Offer {
         rested_us: 40_000,
         placed_us: 5_000_000,
         players_max: u64::MAX,
+        answers: Vec::new(),
+        paces: Vec::new(),
     }
 }
 
@@ -408,5 +436,9 @@ fn secret() -> Bytes {
 }
 
 fn refusal() -> Option<Refusal> {
-    Some(Refusal { code: "name_taken".into(), text: "Somebody else has that name already.".into() })
+    Some(Refusal {
+        code: "name_taken".into(),
+        text: "Somebody else has that name already.".into(),
+        retry_ms: 0,
+    })
 }

@@ -65,7 +65,7 @@ impl Entity {
         let refusal = refusal_of(&outcome);
         let refused = (refusal.is_some() && given_up.has_work).then(|| given_up.work.remove(0));
         if let Some(player) = &mut self.player {
-            player.forget_refusals(given_up.work.iter().chain(&refused));
+            player.forget_answers(given_up.work.iter().chain(&refused));
         }
         for item in given_up.work.into_iter().rev() {
             self.queue.put_back(item);

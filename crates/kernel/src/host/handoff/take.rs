@@ -14,7 +14,7 @@ use crate::peer::{HandoffMessage, Image, Peer, ToEdge};
 /// No stream is that long.
 const SEQ_MAX: u64 = 1 << 62;
 /// More than any window of answers.
-const REFUSALS_MAX: usize = 1_024;
+const UNRECORDED_MAX: usize = 1_024;
 /// More than any grace time, ms: a week.
 const GRACE_LEFT_MS_MAX: u64 = 7 * 24 * 3_600_000;
 
@@ -104,7 +104,7 @@ impl Host {
 fn is_sound(image: &Image) -> bool {
     image.snapshot_seq <= image.seq
         && image.seq <= SEQ_MAX
-        && image.refusals.len() <= REFUSALS_MAX
+        && image.unrecorded.len() <= UNRECORDED_MAX
         && image.grace_left_ms.is_none_or(|ms| ms <= GRACE_LEFT_MS_MAX)
         && image.body.is_none_or(|b| b.heading < 128 && b.speed < 128)
 }
@@ -126,7 +126,8 @@ fn unpack(rules: &Rules, id: EntityId, image: Image, now: Time) -> Option<Entity
     (player.line, player.present, player.center) = (image.line, image.present, image.center);
     player.leave_at = image.grace_left_ms.map(|ms| now.plus_ms(ms));
     player.last_seq = image.last_seq;
-    player.refusals = image.refusals.into();
+    player.unrecorded = image.unrecorded.into();
+    player.paces = image.paces;
     player.credit_mm = image.credit_mm;
     (player.moved_at, player.placed_at) = (ago(image.rested_us), ago(image.placed_us));
     Some(entity)

@@ -31,17 +31,22 @@ impl Cluster {
 
     /// With a token, and the place that was sealed for it.
     pub fn come_back(&mut self, name: &str, node: u16, token: Bytes, place: Bytes) -> usize {
-        self.start(name, node, (token, place), [0; 16])
+        self.start(name, node, |settings| (settings.token, settings.place) = (token, place))
+    }
+
+    /// With a recovery code, and nothing else.
+    pub fn recover(&mut self, name: &str, node: u16, code: &str) -> usize {
+        self.start(name, node, |settings| settings.recovery = code.into())
     }
 
     pub fn connect_as(&mut self, name: &str, node: u16, token: Bytes, nonce: [u8; 16]) -> usize {
-        self.start(name, node, (token, Bytes::new()), nonce)
+        self.start(name, node, |settings| (settings.token, settings.nonce) = (token, Some(nonce)))
     }
 
-    fn start(&mut self, name: &str, node: u16, (token, place): (Bytes, Bytes), nonce: [u8; 16]) -> usize {
+    fn start(&mut self, name: &str, node: u16, tune: impl FnOnce(&mut SessionSettings)) -> usize {
         let address = Address { host: format!("n{node}"), port: 1, path: "/ws".into(), tls: false };
         let mut settings = SessionSettings::new(vec![address], name);
-        (settings.token, settings.nonce, settings.place) = (token, Some(nonce), place);
+        tune(&mut settings);
         settings.seed = self.clients.len() as u64;
         let client = self.clients.len();
         let mut light = Light::default();
@@ -64,6 +69,7 @@ impl Cluster {
             corrections: Vec::new(),
             notices: Vec::new(),
             welcomes: 0,
+            recovery: String::new(),
             sent: BTreeMap::new(),
             heard: BTreeMap::new(),
         });
@@ -241,6 +247,7 @@ impl Cluster {
                 c.picture.clear();
                 c.welcomes += 1;
                 c.own = welcome.own.clone();
+                c.recovery = welcome.recovery.clone();
                 c.body.at = Point::new(welcome.x, welcome.y);
             }
             ClientEvent::Answered(answer) => c.answers.push(answer),
