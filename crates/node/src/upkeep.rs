@@ -1,5 +1,6 @@
 //! Everything that is checked once per second: the wall clock, the machine, the space on the journal's disk; and now and then
-//! it notes the world time in the journal, so that a wall clock that was set back does not set the world back. It has its own
+//! it notes the world time in the journal, so that a wall clock that was set back does not set the world back (with the newest event's
+//! time, which the journal knows). It has its own
 //! thread, because a disk that hangs blocks the thread that asks it.
 
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl Upkeep {
             disk.publish(&journal.room());
             disk.publish_generation(journal.generation());
             if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
-                return;
+                return note(journal.as_ref(), clock.now().world);
             }
         };
         let thread = Builder::new().name("gundo-upkeep".into()).spawn(run)?;
