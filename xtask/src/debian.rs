@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::shell::{self, Done, answers, capture, command, run};
 
 /// What `unit` starts: programs of other people, by program and package. Elsewhere the tests say what is missing.
-const SERVERS: [(&str, &str); 5] = [
+const SERVERS: [(&str, &str); 6] = [
     ("nginx", "nginx-light"),
+    ("haproxy", "haproxy"),
     ("etcd", "etcd-server"),
     ("postgres", "postgresql-15"),
     ("pgbouncer", "pgbouncer"),

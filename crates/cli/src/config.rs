@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::{Access, Advertise, BadNetwork, KeyFiles, Network, SoloSettings};
+use gundo_node::{Access, Advertise, BadNetwork, KeyFiles, Network, SoloSettings, Wall};
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -56,6 +56,9 @@ pub struct Config {
     pub io_threads: usize,
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
+    /// By how much world time may go forward at a start because the machine's clock says so, ms (default 604,800,000: 7 days). Beyond it
+    /// goes on from where it was, and the log reports an error.
+    pub clock_forward_max_ms: u64,
     /// Whether a player hears why a rule could not do what it wanted, beside `game_error` (default: only while the world listens on
     /// loopback and was told of no proxy, that is, in development).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +88,7 @@ impl Default for Config {
             page: None,
             io_threads: solo.io_threads,
             watchdog_ms: solo.watchdog_ms,
+            clock_forward_max_ms: solo.clock_forward_max_ms,
             explains: None,
             journal: JournalConfig::default(),
             cluster: None,
@@ -377,6 +381,8 @@ impl Config {
             running: Some(self.data.join("running")),
             explains: self.explains,
             watchdog_ms: self.watchdog_ms,
+            clock_forward_max_ms: self.clock_forward_max_ms,
+            wall: Wall::default(),
             admin_token: None,
             page: None,
             world: self.world.clone().into(),

@@ -35,6 +35,7 @@ fn optional() -> BTreeMap<&'static str, Value> {
         data: _,
         io_threads: _,
         watchdog_ms: _,
+        clock_forward_max_ms: _,
         world: _,
     } = Config::default()
     else {

@@ -17,7 +17,6 @@ use crate::damage::Check;
 use crate::load;
 use crate::log::Log;
 use crate::open::{JournalFile, OpenError, wall_ms};
-use crate::presence::Presence;
 use crate::prune::{created_ms, world_time};
 use crate::read::Reader;
 use crate::space::Watch;
@@ -199,6 +198,10 @@ impl Journal for SqliteJournal {
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.on_writer(move |writer| writer.prune_all(now)).map_err(|source| Fault::Prune { source })
+    }
+
+    fn newest_at(&self) -> Result<Option<WorldTime>, Fault> {
+        self.reader().newest_at()
     }
 
     fn room(&self) -> Room {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gundo_journal::{Fault, NameRow, StreamSummary};
-use gundo_types::{EntityId, Kind};
+use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::journal::{EventRecord, Loaded};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -50,6 +50,17 @@ impl Reader {
     /// The file cannot be read.
     pub fn generation(&self) -> Result<u64, Fault> {
         schema::generation(&self.conn).map_err(|why| Fault::Generation { source: why.into() })
+    }
+
+    /// See [`Journal::newest_at`](gundo_journal::Journal::newest_at).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest_at(&self) -> Result<Option<WorldTime>, Fault> {
+        let noted = schema::newest_at(&self.conn);
+        let noted =
+            noted.map_err(|why| Fault::Meta { key: schema::NEWEST_AT.to_owned(), source: why.into() })?;
+        Ok(noted.map(|at| WorldTime(at.saturating_add(schema::NEWEST_AT_MS - 1))))
     }
 
     /// The newest row of a name.

@@ -54,6 +54,11 @@ pub(crate) const SET_META: &str = "INSERT INTO meta VALUES (?1, ?2)
 pub(crate) const SETTLE_META: &str = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
 /// The key in `meta` that is `1` in the file itself while a process writes the journal, and `0` once all of its log is in the file.
 pub(crate) const IN_USE: &str = "in_use";
+/// Key in `meta` of a world time that all events are earlier than by adding [`NEWEST_AT_MS`]. Missing: an earlier version wrote the
+/// file, or there is no event.
+pub(crate) const NEWEST_AT: &str = "newest_at";
+/// How often it is noted, ms of world time: each note costs the group that it goes with a page.
+pub(crate) const NEWEST_AT_MS: u64 = 1_000;
 /// Key of the generation in `meta`; missing: the first one, 0.
 pub(crate) const GENERATION: &str = "generation";
 /// Counts the commits that were made to settle the outcome of a failed one.
@@ -62,6 +67,12 @@ pub(crate) const SETTLE: &str = "INSERT INTO meta VALUES ('settled', '1')
 
 /// How long a connection waits for another process (an operator's `sqlite3` shell) before it gives up.
 const BUSY: Duration = Duration::from_secs(2);
+
+/// What is noted of the newest event's time.
+pub(crate) fn newest_at(conn: &Connection) -> rusqlite::Result<Option<u64>> {
+    let text = conn.query_row(META, [NEWEST_AT], |row| row.get::<_, String>(0)).optional()?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
 
 /// Begins the next generation in a file that nobody writes.
 pub(crate) fn begin_generation(conn: &Connection, wall_ms: u64) -> rusqlite::Result<()> {

@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     last_seqs: HashMap<EntityId, u64>,
     /// As in the file: nobody else writes there.
     generation: u64,
+    /// What the file notes of the newest event's time.
+    newest_at: Option<u64>,
     space: Space,
     pub(crate) damage: Damage,
 }
@@ -69,6 +71,7 @@ impl Writer {
             Err(why) => return Err(failed(why)),
         }
         let generation = schema::generation(&conn).map_err(failed)?;
+        let newest_at = schema::newest_at(&conn).map_err(failed)?;
         let log = LogSize::new(file, settings.log_bytes_max);
         let space = Space::new(file.dir.clone(), Presence::of(file), log, &settings);
         Ok(Self {
@@ -80,6 +83,7 @@ impl Writer {
             members: HashSet::new(),
             last_seqs: HashMap::new(),
             generation,
+            newest_at,
             space,
             damage: Damage::new(&file.path),
         })
@@ -127,6 +131,7 @@ impl Writer {
             members: &self.members,
             last_seqs: &mut self.last_seqs,
             generation: self.generation,
+            newest_at: &mut self.newest_at,
             space: &mut self.space,
             counters: &self.counters,
             damage: &self.damage,
@@ -145,6 +150,7 @@ struct Tables<'a> {
     members: &'a HashSet<u64>,
     last_seqs: &'a mut HashMap<EntityId, u64>,
     generation: u64,
+    newest_at: &'a mut Option<u64>,
     space: &'a mut Space,
     counters: &'a Counters,
     damage: &'a Damage,
@@ -170,7 +176,8 @@ impl Storage for Tables<'_> {
     }
 
     fn write(&mut self, batches: &[Batch], plan: &Plan) -> Written {
-        if let Err(why) = self.insert(batches, plan) {
+        let newest_at = self.newest_at_of(batches, plan);
+        if let Err(why) = self.insert(batches, plan, newest_at) {
             self.roll_back();
             self.damage.judge(&why);
             let text = format!("writing a group: {why}");
@@ -190,6 +197,7 @@ impl Storage for Tables<'_> {
             self.last_seqs.clear();
         }
         self.last_seqs.extend(&plan.last_seqs);
+        *self.newest_at = newest_at.or(*self.newest_at);
         Written::Landed
     }
 
@@ -199,7 +207,19 @@ impl Storage for Tables<'_> {
 }
 
 impl Tables<'_> {
-    fn insert(&self, batches: &[Batch], plan: &Plan) -> rusqlite::Result<()> {
+    /// The time of the newest event, if that is to be noted with this group.
+    fn newest_at_of(&self, batches: &[Batch], plan: &Plan) -> Option<u64> {
+        let streams = plan.landing(batches).flat_map(|batch| &batch.streams);
+        let newest = streams.flat_map(|stream| &stream.events).map(|event| event.at.0).max()?;
+        let is_new = |noted: u64| newest >= noted.saturating_add(schema::NEWEST_AT_MS);
+        self.newest_at.is_none_or(is_new).then_some(newest)
+    }
+
+    fn insert(&self, batches: &[Batch], plan: &Plan, newest_at: Option<u64>) -> rusqlite::Result<()> {
+        if let Some(at) = newest_at {
+            let mut note = self.conn.prepare_cached(schema::SET_META)?;
+            note.execute([schema::NEWEST_AT, &at.to_string()])?;
+        }
         let mut event_row = self.conn.prepare_cached(schema::INSERT_EVENT)?;
         for stream in plan.landing(batches).flat_map(|batch| &batch.streams) {
             let (kind, id) = (stream.entity.kind.0, stream.entity.id as i64);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gundo_journal::queue::QueueLimits;
 use gundo_journal::suite::{Probe, entity, stream};
-use gundo_journal::{Fault, Journal, Registration, Room};
+use gundo_journal::{Fault, Journal, Registration};
 use gundo_journal_sqlite::{DiskProbe, JOURNAL_FILE, OpenError, Reader, Settings, Synchronous, open, verify};
 use gundo_types::{NodeId, WorldTime};
 use gundo_wire::journal::{NameChange, Outcome};

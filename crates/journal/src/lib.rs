@@ -169,6 +169,15 @@ pub trait Journal: Send + Sync {
     /// The storage cannot be written; part of it may be done.
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault>;
 
+    /// A world time that no event in the journal is later than, and that is at most a second later than the newest. `None`: there is no
+    /// event, or the storage does not know.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn newest_at(&self) -> Result<Option<WorldTime>, Fault> {
+        Ok(None)
+    }
+
     /// How much room the storage has left. Ask about once per second. A storage that does not know has enough.
     fn room(&self) -> Room {
         Room::default()

@@ -339,6 +339,12 @@ impl Journal for MemoryJournal {
         Box::new(MemoryHandle { journal: self.clone(), incarnation, sink })
     }
 
+    fn newest_at(&self) -> Result<Option<WorldTime>, Fault> {
+        let store = self.store();
+        let events = store.rows.streams.values().flat_map(|stream| stream.events.values());
+        Ok(events.map(|event| event.at).max())
+    }
+
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
         Ok(self.store().meta.get(key).cloned())
     }

@@ -5,6 +5,7 @@
 //! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
 mod cases;
+mod newest;
 
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, channel};
@@ -16,6 +17,7 @@ use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChan
 use prost::Message;
 
 pub use cases::CASES;
+pub use newest::the_newest_time_is_known;
 
 use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
 

@@ -1,6 +1,6 @@
 //! The two clocks of a kernel: node time from the monotonic clock, world time from the wall clock, slewed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gundo_types::{Now, Time, WorldTime};
@@ -13,9 +13,43 @@ const SLEW_OVER_S: i64 = 100;
 /// Beyond this error the wall clock was set, or the machine slept: world time goes on as before. µs
 const STEP_US: i64 = 1_000_000;
 
+/// The wall clock: by default the machine's.
+#[derive(Clone)]
+pub struct Wall(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl Wall {
+    /// A clock for tests: it says how many µs have passed since 1970.
+    pub fn new(now_us: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now_us))
+    }
+
+    /// What it says, µs since 1970.
+    pub fn us(&self) -> i64 {
+        (self.0)()
+    }
+
+    /// In ms.
+    pub(crate) fn ms(&self) -> u64 {
+        (self.us() / 1_000).max(0) as u64
+    }
+}
+
+impl Default for Wall {
+    fn default() -> Self {
+        Self::new(wall_us)
+    }
+}
+
+impl std::fmt::Debug for Wall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wall")
+    }
+}
+
 /// Both clocks of a process, shared by all its nodes.
 pub(crate) struct Clock {
     started: Instant,
+    wall: Wall,
     state: Mutex<State>,
 }
 
@@ -38,16 +72,23 @@ struct Rate {
 }
 
 impl Clock {
-    /// Clocks of a world that began at `created_ms` of the wall clock, and in which it was `noted` at least when it last ran. A
-    /// wall clock that says otherwise is wrong, or was when the world was made: then world time goes on from there.
-    pub(crate) fn new(created_ms: u64, noted: WorldTime) -> Self {
-        let (rate, began_us) = beginning(wall_us(), created_ms, noted);
-        if noted.0 > 0 && rate.shown(0) == noted.min(WorldTime::MAX) {
-            tracing::warn!(
+    /// Clocks of a world that began at `created_ms` of the wall clock. When it last ran it was `known` at least: world time never goes
+    /// back. Nor does it go forward by more than `forward_max_ms` because the wall clock says so: then it goes on from where it was.
+    pub(crate) fn new(wall: Wall, created_ms: u64, known: WorldTime, forward_max_ms: u64) -> Self {
+        let (rate, began_us, start) = beginning(wall.us(), created_ms, known, forward_max_ms);
+        match start {
+            Start::Usual => {}
+            Start::Behind => tracing::warn!(
                 "the wall clock is behind the time of this world; world time goes on from where it was"
-            );
+            ),
+            Start::Ahead { by_ms } => tracing::error!(
+                hours = by_ms / 3_600_000,
+                forward_max_ms,
+                "the wall clock says that more time has passed since this world last ran than `clock_forward_max_ms` allows: world time \
+                 goes on from where it was. If the clock is right, start once with a higher `clock_forward_max_ms`"
+            ),
         }
-        Self { started: Instant::now(), state: Mutex::new(State { rate, began_us }) }
+        Self { started: Instant::now(), wall, state: Mutex::new(State { rate, began_us }) }
     }
 
     /// Both clocks now.
@@ -66,7 +107,7 @@ impl Clock {
     pub(crate) fn adjust(&self) {
         let time_us = self.started.elapsed().as_micros() as u64;
         let mut state = self.state();
-        let (rate, step_us) = state.rate.adjusted(time_us, wall_us().saturating_sub(state.began_us));
+        let (rate, step_us) = state.rate.adjusted(time_us, self.wall.us().saturating_sub(state.began_us));
         (state.rate, state.began_us) = (rate, state.began_us.saturating_add(step_us));
         drop(state);
         if step_us != 0 {
@@ -83,12 +124,31 @@ impl Clock {
     }
 }
 
+/// What the wall clock says at the start of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Usual,
+    /// An earlier time than the world had.
+    Behind,
+    /// A time that is too much later.
+    Ahead {
+        by_ms: u64,
+    },
+}
+
 /// World time at the start of a process, and when it was 0 by the wall clock, µs since 1970.
-fn beginning(wall_us: i64, created_ms: u64, noted: WorldTime) -> (Rate, i64) {
+fn beginning(wall_us: i64, created_ms: u64, known: WorldTime, forward_max_ms: u64) -> (Rate, i64, Start) {
     let created_us = i64::try_from(created_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
-    let noted_us = noted.min(WorldTime::MAX).0 as i64 * 1_000;
-    let world_us = wall_us.saturating_sub(created_us).clamp(0, WorldTime::MAX.0 as i64 * 1_000).max(noted_us);
-    (Rate { time_us: 0, world_us, ppm: 0 }, wall_us.saturating_sub(world_us))
+    let known_us = known.min(WorldTime::MAX).0 as i64 * 1_000;
+    let says_us = wall_us.saturating_sub(created_us).clamp(0, WorldTime::MAX.0 as i64 * 1_000);
+    let by_ms = (says_us.saturating_sub(known_us) / 1_000).max(0) as u64;
+    let (world_us, start) = match () {
+        // A world that has no time yet has nothing to compare with.
+        () if known_us > 0 && by_ms > forward_max_ms => (known_us, Start::Ahead { by_ms }),
+        () if known_us > says_us => (known_us, Start::Behind),
+        () => (says_us, Start::Usual),
+    };
+    (Rate { time_us: 0, world_us, ppm: 0 }, wall_us.saturating_sub(world_us), start)
 }
 
 impl Rate {
@@ -160,11 +220,14 @@ mod tests {
         }
     }
 
+    /// Far more than any test goes forward.
+    const FORWARD_MAX_MS: u64 = u64::MAX;
+
     #[test]
     fn a_world_made_with_a_wrong_clock_goes_on() {
         let wall = 1_700_000_000_000_000;
-        let begins = |created_ms, noted| {
-            let (rate, began) = beginning(wall, created_ms, WorldTime(noted));
+        let begins = |created_ms, known| {
+            let (rate, began, _) = beginning(wall, created_ms, WorldTime(known), FORWARD_MAX_MS);
             // The next look finds nothing to correct, and a second later it is a second later.
             assert_eq!(
                 rate.adjusted(1_000_000, wall + 1_000_000 - began),
@@ -184,5 +247,32 @@ mod tests {
         assert_eq!(begins(u64::MAX, 70_000), 70_000);
         assert_eq!(begins(0, 0), wall as u64 / 1_000, "made in 1970");
         assert_eq!(begins(0, u64::MAX), WorldTime::MAX.0);
+    }
+
+    #[test]
+    fn a_restart_never_goes_back_and_goes_forward_by_a_bound_only() {
+        const HOUR_MS: u64 = 3_600_000;
+        let wall = 1_700_000_000_000_000;
+        let created_ms = wall as u64 / 1_000 - 1_000 * HOUR_MS;
+        for (off_ms, forward_max_ms, wanted_ms, start) in [
+            (0, HOUR_MS, 1_000 * HOUR_MS, Start::Usual),
+            (HOUR_MS as i64, HOUR_MS, 1_001 * HOUR_MS, Start::Usual),
+            (-(HOUR_MS as i64), HOUR_MS, 1_000 * HOUR_MS, Start::Behind),
+            (-(9_000 * HOUR_MS as i64), HOUR_MS, 1_000 * HOUR_MS, Start::Behind),
+            (HOUR_MS as i64 + 1, HOUR_MS, 1_000 * HOUR_MS, Start::Ahead { by_ms: HOUR_MS + 1 }),
+            (HOUR_MS as i64 + 1, 2 * HOUR_MS, 1_001 * HOUR_MS + 1, Start::Usual),
+        ] {
+            let now_us = wall + off_ms * 1_000;
+            let (rate, began_us, found) =
+                beginning(now_us, created_ms, WorldTime(1_000 * HOUR_MS), forward_max_ms);
+            assert_eq!((rate.shown(0).0, found), (wanted_ms, start), "{off_ms}");
+            assert_eq!(rate.adjusted(1_000_000, now_us + 1_000_000 - began_us).1, 0, "it runs on from there");
+        }
+        let (rate, _, start) = beginning(wall, created_ms, WorldTime(0), 1);
+        assert_eq!(
+            (rate.shown(0).0, start),
+            (1_000 * HOUR_MS, Start::Usual),
+            "there is nothing to compare with"
+        );
     }
 }

@@ -15,7 +15,7 @@ use gundo_types::{NodeId, WorldTime};
 use crate::base::{Base, Place};
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
-use crate::clock::{Clock, wall_ms};
+use crate::clock::Clock;
 use crate::control::Control;
 use crate::entrance::{Entrance, is_development};
 use crate::indicators::Recorders;
@@ -171,7 +171,7 @@ impl LocalNodes {
     ) -> Result<Self, WorldFault> {
         check(settings)?;
         let info = settle(settings, journal.as_ref())?;
-        let noted = noted_time(journal.as_ref())?;
+        let known = known_time(journal.as_ref())?;
         let rules = Arc::new(rules(&info));
         let secret = settle_secret(journal.as_ref())?;
         let game = journal.settle("game", rules.name())?;
@@ -210,7 +210,12 @@ impl LocalNodes {
             rules,
             journal,
             runtime,
-            clock: Arc::new(Clock::new(info.created_ms, noted)),
+            clock: Arc::new(Clock::new(
+                settings.wall.clone(),
+                info.created_ms,
+                known,
+                settings.clock_forward_max_ms,
+            )),
             disk: Arc::new(DiskGauge::new(&recorders)),
             recorders,
             mesh: Arc::new(Mesh::default()),
@@ -336,7 +341,7 @@ fn settle(settings: &SoloSettings, journal: &dyn Journal) -> Result<WorldInfo, W
     if settings.seed.is_some_and(|wanted| wanted != seed) {
         return Err(WorldFault::OtherSeed { found: seed });
     }
-    let created_ms = number("created_ms", wall_ms())?;
+    let created_ms = number("created_ms", settings.wall.ms())?;
     Ok(WorldInfo { seed, created_ms, settings: settings.world.clone() })
 }
 
@@ -372,11 +377,12 @@ fn read_secret(text: &str) -> Option<WorldSecret> {
     Some(WorldSecret::new(bytes))
 }
 
-/// The world time that the journal notes; without a note 0.
-fn noted_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
-    let Some(found) = journal.meta(WORLD_MS)? else { return Ok(WorldTime(0)) };
+/// A world time that the world had when it last ran: what is noted now and then, or the newest event's, if that is later. Without both 0.
+fn known_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
+    let newest = journal.newest_at()?.unwrap_or_default();
+    let Some(found) = journal.meta(WORLD_MS)? else { return Ok(newest) };
     let ms = found.parse().map_err(|source| WorldFault::Note { key: WORLD_MS, found, source })?;
-    Ok(WorldTime(ms))
+    Ok(newest.max(WorldTime(ms)))
 }
 
 /// The threads that accept and speak HTTP.

@@ -8,6 +8,7 @@ use gundo_edge::{Access, KeyFiles, Page};
 use gundo_kernel::WorldSettings;
 
 use crate::advertise::Advertise;
+use crate::clock::Wall;
 
 /// A world in one process: nodes, address, settings. The journal and the game are passed separately.
 #[derive(Clone, Debug)]
@@ -44,6 +45,11 @@ pub struct SoloSettings {
     pub explains: Option<bool>,
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
+    /// By how much world time may go forward at a start because the wall clock says so, ms (default 604,800,000: 7 days). Beyond it goes on
+    /// from where it was, and the log reports an error.
+    pub clock_forward_max_ms: u64,
+    /// The wall clock (default: the machine's).
+    pub wall: Wall,
     /// What browsers get; `None` (default): a page that says which game and world this is.
     pub page: Option<Arc<Page>>,
     /// Settings of the world, equal on all nodes.
@@ -67,6 +73,8 @@ impl Default for SoloSettings {
             running: None,
             explains: None,
             watchdog_ms: 1_000,
+            clock_forward_max_ms: 7 * 24 * 3_600_000,
+            wall: Wall::default(),
             page: None,
             world: WorldSettings::default(),
         }

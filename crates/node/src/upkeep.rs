@@ -1,6 +1,7 @@
-//! Everything that is checked once per second: the wall clock, the machine, what the drivers count, the space on the journal's disk; and now and then
-//! it notes the world time in the journal, so that a wall clock that was set back does not set the world back. What asks the journal has a
-//! thread of its own: a disk that hangs blocks the thread that asks it, and the metrics must show that.
+//! Everything that is checked once per second: the wall clock, the machine, what the drivers count, the space on the journal's disk;
+//! and now and then, and at the end, it notes the world time in the journal, so that a wall clock that was set back does not set the
+//! world back (with the newest event's time, which the journal knows). What asks the journal has a thread of its own: a disk that
+//! hangs blocks the thread that asks it, and the metrics must show that.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -43,30 +44,42 @@ impl Upkeep {
         let mut upkeep = Self { ends: Vec::new(), threads: Vec::new() };
         let (machine, mut drivers) = (MachineGauges::new(&recorders), Figures::new(&recorders));
         let (timed, counted) = (Arc::clone(&clock), Arc::clone(&journal));
-        upkeep.every_second("gundo-upkeep", move || {
+        let check = move || {
             timed.adjust();
             machine.publish(&Machine::read());
             drivers.publish(counted.figures().into_iter().chain(figures()).collect());
             recorders.upkeep();
-        })?;
+        };
+        upkeep.every_second("gundo-upkeep", check, || {})?;
         let mut count = 0_u32;
-        upkeep.every_second("gundo-storage", move || {
+        let (last_journal, last_clock) = (Arc::clone(&journal), Arc::clone(&clock));
+        let check = move || {
             if count.is_multiple_of(NOTE_EVERY) {
                 note(journal.as_ref(), clock.now().world);
             }
             count = count.wrapping_add(1);
             disk.publish(&journal.room());
             disk.publish_generation(journal.generation());
+        };
+        upkeep.every_second("gundo-storage", check, move || {
+            note(last_journal.as_ref(), last_clock.now().world);
         })?;
         Ok(upkeep)
     }
 
-    fn every_second(&mut self, name: &str, mut check: impl FnMut() + Send + 'static) -> std::io::Result<()> {
+    fn every_second(
+        &mut self,
+        name: &str,
+        mut check: impl FnMut() + Send + 'static,
+        at_the_end: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
         let (end, ended) = channel();
-        let run = move || loop {
-            check();
-            if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
-                return;
+        let run = move || {
+            loop {
+                check();
+                if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+                    return at_the_end();
+                }
             }
         };
         self.threads.push(Builder::new().name(name.into()).spawn(run)?);

@@ -72,14 +72,13 @@ fn nothing_is_lost_behind_a_proxy() {
 /// `cargo xtask test` installs nginx where it may. Elsewhere the forwarder above stands for it.
 #[test]
 fn nothing_is_lost_behind_nginx_with_the_configuration_of_the_guide() {
-    let runs = Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_ok_and(|s| s.success());
-    if !runs {
+    if !runs("nginx", "-v") {
         return;
     }
     let data = tempfile::tempdir().expect("a directory");
     let server = Server::start_nodes(data.path(), 0, 3);
     let place = tempfile::tempdir().expect("a directory");
-    let nginx = Nginx::start(place.path(), server.port);
+    let nginx = Proxy::nginx(place.path(), &format!("127.0.0.1:{}", server.port));
     play_through(&server, nginx.port);
     let log = std::fs::File::open(place.path().join("access.log")).expect("its log");
     let lines: Vec<_> = BufReader::new(log).lines().map_while(Result::ok).collect();
@@ -87,6 +86,42 @@ fn nothing_is_lost_behind_nginx_with_the_configuration_of_the_guide() {
         let came = |line: &String| line.contains(path) && line.contains(" 101 ");
         assert!(lines.iter().any(came), "nobody came by {path}");
     }
+}
+
+/// As above.
+#[test]
+fn nothing_is_lost_behind_haproxy_with_the_configuration_of_the_guide() {
+    if !runs("haproxy", "-v") {
+        return;
+    }
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start_nodes(data.path(), 0, 3);
+    let place = tempfile::tempdir().expect("a directory");
+    let haproxy = Proxy::haproxy(place.path(), server.port);
+    play_through(&server, haproxy.port);
+}
+
+/// Caddy is large, so nothing installs it: the test runs where it is.
+#[test]
+fn nothing_is_lost_behind_caddy_with_the_configuration_of_the_guide() {
+    if !runs("caddy", "version") {
+        return;
+    }
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start_nodes(data.path(), 0, 3);
+    let place = tempfile::tempdir().expect("a directory");
+    let caddy = Proxy::caddy(place.path(), server.port);
+    play_through(&server, caddy.port);
+}
+
+fn runs(program: &str, word: &str) -> bool {
+    let mut command = Command::new(program);
+    command
+        .arg(word)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// The operator advertises an address that no client reaches: they have the one they came by.
@@ -147,21 +182,33 @@ fn forward(mut client: TcpStream, upstream: u16, seen: &Mutex<Vec<String>>) -> O
     backward.join().ok()
 }
 
-/// nginx with the configuration of the guide. Killed when dropped.
-struct Nginx {
+/// A proxy with the configuration of the guide. Killed when dropped.
+struct Proxy {
     child: Child,
     port: u16,
 }
 
-impl Nginx {
-    fn start(place: &Path, upstream: u16) -> Self {
-        // Nobody else asks for a port in between, or nginx says so and the test fails.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let block = GUIDE.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
-        let block = block.expect("the guide has a configuration of nginx");
-        let listens = block.replace("listen 80;", &format!("listen 127.0.0.1:{port};"));
-        let block = listens.replace("127.0.0.1:7600", &format!("127.0.0.1:{upstream}"));
-        assert!(listens.contains(&port.to_string()) && block != listens, "{block}");
+/// The first block of the guide below a title, with these parts put in place of others.
+fn block(title: &str, changes: &[(&str, String)]) -> String {
+    let section = GUIDE.split(&format!("\n## {title}\n")).nth(1).expect("the guide has the section");
+    let block = section.split("```").nth(1).and_then(|block| block.split_once('\n'));
+    let (_, block) = block.expect("the section has a configuration");
+    changes.iter().fold(block.to_owned(), |block, (from, to)| {
+        assert!(block.contains(from), "{from} is not in {block}");
+        block.replace(from, to)
+    })
+}
+
+/// A port that nobody has. Nobody else asks for one in between, or the proxy says so and the test fails.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+impl Proxy {
+    fn nginx(place: &Path, upstream: &str) -> Self {
+        let port = free_port();
+        let listen = format!("listen 127.0.0.1:{port};");
+        let block = block("nginx", &[("listen 80;", listen), ("127.0.0.1:7600", upstream.to_owned())]);
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {}/{name};\n", place.display()))
             .concat();
@@ -172,20 +219,40 @@ impl Nginx {
         );
         let file = place.join("nginx.conf");
         std::fs::write(&file, all).expect("written");
-        let mut child = Command::new("nginx")
-            .arg("-p")
-            .arg(place)
-            .arg("-e")
-            .arg(place.join("error.log"))
-            .arg("-c")
-            .arg(&file)
-            .spawn()
-            .expect("nginx starts");
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(place).arg("-e").arg(place.join("error.log")).arg("-c").arg(&file);
+        Self::start(command, port)
+    }
+
+    fn haproxy(place: &Path, upstream: u16) -> Self {
+        let port = free_port();
+        let bind = ("bind :443 ssl crt /etc/haproxy/play.pem", format!("bind 127.0.0.1:{port}"));
+        let block = block("HAProxy", &[bind, ("127.0.0.1:7600", format!("127.0.0.1:{upstream}"))]);
+        let file = place.join("haproxy.cfg");
+        std::fs::write(&file, format!("global\n    maxconn 512\n{block}")).expect("written");
+        let mut command = Command::new("haproxy");
+        command.arg("-db").arg("-f").arg(&file);
+        Self::start(command, port)
+    }
+
+    fn caddy(place: &Path, upstream: u16) -> Self {
+        let port = free_port();
+        let site = ("play.example.org {", format!("http://127.0.0.1:{port} {{"));
+        let block = block("Caddy", &[site, ("127.0.0.1:7600", format!("127.0.0.1:{upstream}"))]);
+        let file = place.join("Caddyfile");
+        std::fs::write(&file, format!("{{\n    admin off\n}}\n{block}")).expect("written");
+        let mut command = Command::new("caddy");
+        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file).env("HOME", place);
+        command.env("XDG_DATA_HOME", place).env("XDG_CONFIG_HOME", place).stderr(Stdio::null());
+        Self::start(command, port)
+    }
+
+    fn start(mut command: Command, port: u16) -> Self {
+        let mut child = command.spawn().expect("it starts");
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let why = std::fs::read_to_string(place.join("error.log")).unwrap_or_default();
             let lives = matches!(child.try_wait(), Ok(None)) && began.elapsed() < PATIENCE;
-            assert!(lives, "nginx does not listen: {why}");
+            assert!(lives, "it does not listen: {command:?}");
             // It is another process and cannot wake us.
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -193,7 +260,7 @@ impl Nginx {
     }
 }
 
-impl Drop for Nginx {
+impl Drop for Proxy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
