@@ -98,7 +98,7 @@ impl Deed {
         let other = (node + below(u64::from(nodes) - 1) as u16) % nodes + 1;
         let member = below(MEMBERS as u64) as usize;
         let any = (below(2) == 0).then_some(member);
-        let (deed, seconds) = match below(22) {
+        let (deed, seconds) = match below(24) {
             0 | 1 => (Self::KillNode(node), (1, 3)),
             2 => (Self::StopNode(node), (1, 8)),
             3 => (Self::ClockOff(node), (8, 12)),
@@ -110,7 +110,7 @@ impl Deed {
             10 => (Self::StopPostgres, (1, 12)),
             18 | 19 => (Self::StopStandby, (3, 12)),
             11 => (Self::FillPostgres, (3, 8)),
-            20 | 21 => (Self::ChangeVersion(node), (4, 8)),
+            20..=23 => (Self::ChangeVersion(node), (4, 8)),
             12 => (Self::Cut(node, other), (3, 12)),
             13 => (Self::CutOneWay(node, other), (3, 12)),
             14 => (Self::Isolate(node), (3, 12)),
