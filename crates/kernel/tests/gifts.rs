@@ -324,6 +324,44 @@ fn a_locked_player_is_handed_off_after_its_transaction() {
     settle(&mut cluster, "a handoff");
 }
 
+/// Nothing of a gift is seen before it has landed, however long that takes: after a while he finds out by himself.
+#[test]
+fn a_gift_that_takes_long_to_land() {
+    let mut cluster = with_players(3, 1, &["ann", "bob"]);
+    let bob = cluster.player(1);
+    let own = |cluster: &Cluster| {
+        game::PlayerState::decode(cluster.clients[1].own.as_ref()).expect("own state").bag
+    };
+    cluster.stuck = true;
+    give(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
+    cluster.run_ms(500);
+    assert_eq!(own(&cluster), 10, "it has not landed");
+    cluster.run_ms(11_000);
+    cluster.stuck = false;
+    cluster.run_ms(500);
+    assert_eq!((answer(&cluster, 0), own(&cluster)), (Ok(1), 13));
+    settle(&mut cluster, "a slow gift");
+}
+
+/// Each of these stories fails with the mistake that it is about.
+#[cfg(feature = "planted")]
+#[test]
+fn mistakes_are_seen() {
+    use gundo_types::Planted;
+    let stories: [(Planted, fn()); 6] = [
+        (Planted::PrepareUnlocked, a_gift_to_a_player_on_another_node),
+        (Planted::LockLeftBehind, a_locked_player_is_handed_off_after_its_transaction),
+        (Planted::LockUnfenced, a_gift_that_takes_long_to_land),
+        (Planted::CommitEarly, a_gift_that_takes_long_to_land),
+        (Planted::GiftTwice, a_login_in_the_middle_of_a_gift),
+        (Planted::RetryUnaborted, gifts_in_a_circle_all_succeed),
+    ];
+    for (planted, story) in stories {
+        support::cluster::PLANTED.set(Some(planted));
+        assert!(std::panic::catch_unwind(story).is_err(), "nothing is seen of {}", planted.name());
+    }
+}
+
 /// An arrow of a gift: its name, and which messages it is, by sender, receiver and whether it was passed on.
 type Arrow = (&'static str, fn(NodeId, NodeId, &Peer) -> bool);
 

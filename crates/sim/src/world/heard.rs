@@ -35,6 +35,8 @@ struct Ears {
     broke: BTreeMap<u64, u64>,
     /// Transactions of others that have ended, as it was told.
     over: BTreeSet<(TxId, EntityId)>,
+    /// What it has prepared, as it said: its link may say that again after the end.
+    prepared: BTreeSet<(TxId, EntityId)>,
     /// The last input says so of one, if the link takes it.
     ends: Option<(NodeId, Label, TxId, EntityId)>,
     /// When it last asked successfully whether it belongs, µs.
@@ -115,8 +117,13 @@ impl World {
     /// A node says something to another.
     pub(super) fn check_said(&mut self, key: Key, message: &Peer) -> Verdict {
         self.believe(key);
-        let Some(ears) = self.heard.ears.get(&key) else { return Ok(()) };
+        let Some(ears) = self.heard.ears.get_mut(&key) else { return Ok(()) };
         match message {
+            Peer::Transaction { tx, entity, message: TxMessage::Prepared(_) }
+                if !ears.prepared.insert((*tx, *entity)) =>
+            {
+                Ok(())
+            }
             Peer::Alive { alive, .. } => {
                 let wrong = alive.unreachable.iter().find(|node| !ears.may_miss(**node, self.now));
                 let Some(node) = wrong else { return Ok(()) };
