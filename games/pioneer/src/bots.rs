@@ -15,8 +15,8 @@ use crate::island::Island;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
-    Build, Building, ChunkRef, Craft, Demolish, Gather, Give, Hold, Item, Paint, PlayerCommand, PlayerPrivate,
-    PlayerReply, Say, Stack, player_command,
+    Build, Building, ChunkRef, Craft, Demolish, Gather, Give, Hold, Item, Paint, PlayerCommand,
+    PlayerPrivate, PlayerReply, Say, Stack, player_command,
 };
 
 /// Walking speed, mm/s: below the top speed, so that a delayed step is not too fast.
@@ -220,7 +220,8 @@ impl Pioneer {
     fn wish_to_give(&self, wishes: &mut Wishes) {
         let count = 1 + wishes.chance.below(GIVE_PLAYERS_MAX as u64) as usize;
         let from = wishes.chance.below(self.friends.len() as u64) as usize;
-        let to = self.friends.iter().cycle().skip(from).take(count.min(self.friends.len())).copied().collect();
+        let to =
+            self.friends.iter().cycle().skip(from).take(count.min(self.friends.len())).copied().collect();
         let item = [Item::Wood, Item::Berry, Item::Stone, Item::Fibre][wishes.chance.below(4) as usize];
         let count = 1 + wishes.chance.below(2) as u32;
         let each = Some(Stack { item: item.into(), count });
