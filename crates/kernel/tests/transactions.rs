@@ -198,7 +198,7 @@ fn a_node_that_comes_back_speaks_for_no_earlier_transaction() {
     land.hear(TWO, Peer::Transaction { tx, entity: land.land, message });
     assert_eq!(land.node.counters().stale, stale + 1);
     land.prepare(THREE, 1);
-    assert_eq!(land.answers(THREE, 1), ["busy"], "it is locked still");
+    assert_eq!(land.answers(THREE, 1), [""; 0], "it is locked still");
 }
 
 /// What its ids are, over three lives of the coordinator.
@@ -236,8 +236,8 @@ fn no_two_transactions_have_the_same_id() {
 /// lost: it must hear again that the transaction is over.
 #[test]
 fn an_answer_that_comes_too_late_is_told_so() {
-    let mut cluster = Cluster::new(3, 1);
-    let (ann, bob) = (cluster.connect("ann", 1), cluster.connect("bob", 1));
+    let mut cluster = Cluster::tuned(3, 1, |world| world.limits.waiting_per_entity_max = 1);
+    let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| cluster.connect(name, 1));
     cluster.run_ms(600);
     let node = cluster.nodes.values().next().expect("a node");
     let of = |n| {
@@ -247,6 +247,9 @@ fn an_answer_that_comes_too_late_is_told_so() {
     let (busy, free) = (of(3), of(2));
     cluster.stuck = true;
     cluster.take(bob, busy, 1);
+    cluster.run_ms(200);
+    // She waits there, and nobody else may.
+    cluster.take(eve, busy, 1);
     cluster.run_ms(200);
     let abort = |_, to, message: &Peer| {
         to == NodeId(2) && matches!(message, Peer::Transaction { message: TxMessage::Abort { .. }, .. })
@@ -265,13 +268,67 @@ fn an_answer_that_comes_too_late_is_told_so() {
     cluster.check_pebbles();
 }
 
+/// The land that a test asks, by its home.
+fn land_of(cluster: &Cluster, home: u16) -> ChunkId {
+    let node = cluster.nodes.values().next().expect("a node");
+    let is_there = |chunk: &ChunkId| node.home(game::land(*chunk)) == Some(NodeId(home));
+    ChunkId::default().around(40).find(is_there).expect("it is home of some land")
+}
+
+/// Each of two has locked what the other one wants next. The older has the younger give up, and both succeed.
+#[test]
+fn two_that_cross_both_succeed() {
+    let mut cluster = Cluster::new(3, 1);
+    let (ann, bob) = (cluster.connect("ann", 2), cluster.connect("bob", 3));
+    cluster.run_ms(600);
+    let (near_ann, near_bob) = (land_of(&cluster, 2), land_of(&cluster, 3));
+    for _ in 0..5 {
+        let both = |chunk: ChunkId, also: ChunkId| PlayerCommand {
+            chunk: chunk.to_u64(),
+            take: 1,
+            also: also.to_u64(),
+            ..Default::default()
+        };
+        cluster.command(ann, &both(near_ann, near_bob));
+        cluster.command(bob, &both(near_bob, near_ann));
+        cluster.run_ms(500);
+    }
+    for client in [ann, bob] {
+        let answers = &cluster.clients[client].answers;
+        assert!(answers.len() == 5 && answers.iter().all(|answer| answer.result.is_ok()), "{answers:?}");
+    }
+    cluster.check_pebbles();
+}
+
+/// Everybody wants the same: each waits until the one before is done, and nobody comes back after a random wait.
+#[test]
+fn many_want_the_same_and_wait_in_line() {
+    let mut cluster = Cluster::new(3, 1);
+    let all: Vec<usize> = (0..4).map(|n| cluster.connect(&format!("p{n}"), 1 + n % 3)).collect();
+    cluster.run_ms(600);
+    let chunk = land_of(&cluster, 2);
+    let tries = |cluster: &Cluster| cluster.nodes.values().map(|node| node.counters().retries).sum::<u64>();
+    let before = tries(&cluster);
+    for _ in 0..5 {
+        all.iter().for_each(|client| cluster.take(*client, chunk, 1));
+        cluster.run_ms(500);
+    }
+    for client in all {
+        let answers = &cluster.clients[client].answers;
+        assert!(answers.len() == 5 && answers.iter().all(|answer| answer.result.is_ok()), "{answers:?}");
+    }
+    assert_eq!(tries(&cluster), before);
+    cluster.check_pebbles();
+}
+
 /// Each of these stories fails with the mistake that it is about.
 #[cfg(feature = "planted")]
 #[test]
 fn mistakes_are_seen() {
     use gundo_types::Planted;
-    let stories: [(Planted, fn()); 2] = [
+    let stories: [(Planted, fn()); 3] = [
         (Planted::AbortOvertaken, an_abort_that_overtakes_its_prepare_wins),
+        (Planted::NobodyWounded, two_that_cross_both_succeed),
         (Planted::PrepareOutlives, a_prepare_does_not_outlive_its_coordinator),
     ];
     for (planted, story) in stories {

@@ -59,7 +59,7 @@ mod noted {
         ("link", &["stranger"], NUMBERS, "nobody reads a stranger's numbers"),
         ("participant", &["locked"], &["prepare"], "a transaction asks each participant once"),
         ("participant", &["locked"], &["read"], "a transaction prepares or reads"),
-        ("coordinator", &["appending"], &["*"], "all have answered"),
+        ("coordinator", &["appending"], &["prepared", "seen", "refused"], "all have answered"),
     ];
     const APPENDS: &[&str] =
         &["append done", "append conflict", "append taken", "append rejected", "append unknown"];

@@ -138,6 +138,8 @@ planted! {
         "A player is told of a decision before its event is durable: G7."
     FavoursItsOwn "favours-its-own"
         "An entity that several want at the same time is busy to other nodes, again and again: G10."
+    NobodyWounded "nobody-wounded"
+        "An older transaction waits for a younger one, which may wait for it: G10."
 
     // ---- takeover and handoff --------------------------------------------------------------------------
     RemovedGoesOn "removed-goes-on"

@@ -18,7 +18,7 @@ use super::phase::{Life, Phase};
 use super::player::Player;
 use super::queue::{Queue, Work};
 use super::trouble::Trouble;
-use super::tx::{Lock, Promise};
+use super::tx::Lock;
 use super::vicinity::Vicinity;
 use crate::core::Timer;
 use crate::game::{Child, Role, Rule, Ticked, guard};
@@ -51,7 +51,6 @@ pub(crate) struct Entity {
     pub(super) lock: Option<Lock>,
     /// When a locked participant finds out by itself how its transaction ended.
     pub(super) locked_until: Time,
-    pub(super) promise: Option<Promise>,
     pub(super) queue: Queue,
     pub(super) body: Option<Body>,
     /// What others see: as of the last durable event.
@@ -87,7 +86,6 @@ impl Entity {
             breakdowns: 0,
             lock: None,
             locked_until: now,
-            promise: None,
             queue: Queue::default(),
             body: None,
             public: None,

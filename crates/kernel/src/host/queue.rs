@@ -134,9 +134,46 @@ impl Queue {
         self.waiting.push_back(work);
     }
 
+    /// The next piece of work. If that is a part of a transaction, the oldest transaction's comes first.
     pub(super) fn pop(&mut self) -> Option<Work> {
         self.held = false;
+        if matches!(self.waiting.front(), Some(Work::Prepare(_)))
+            && let Some((oldest, _)) = self.prepares().min_by_key(|(_, prepare)| prepare.age)
+        {
+            self.waiting.swap(0, oldest);
+        }
         self.waiting.pop_front()
+    }
+
+    /// The parts of transactions that wait, and where.
+    fn prepares(&self) -> impl Iterator<Item = (usize, &Prepare)> {
+        self.waiting.iter().enumerate().filter_map(|(at, work)| match work {
+            Work::Prepare(prepare) => Some((at, prepare)),
+            _ => None,
+        })
+    }
+
+    /// The queue is full: takes out the part of the youngest transaction, if that is younger than `age`.
+    pub(super) fn give_up_younger(&mut self, age: Age) -> Option<Prepare> {
+        let (at, _) = self.prepares().max_by_key(|(_, prepare)| prepare.age).filter(|(_, p)| p.age > age)?;
+        self.held &= at > 0;
+        match self.waiting.remove(at) {
+            Some(Work::Prepare(prepare)) => Some(prepare),
+            _ => unreachable!("a prepare is there"),
+        }
+    }
+
+    /// Puts a command back behind the parts of all older transactions that wait. False: there are none, and it is not put back.
+    pub(super) fn let_older_pass(&mut self, command: &Command, age: Age) -> bool {
+        let older = |work: &Work| matches!(work, Work::Prepare(prepare) if prepare.age < age);
+        let mut first = self.take_if(older);
+        if first.is_empty() {
+            return false;
+        }
+        self.put_back(Work::Command(command.clone()));
+        first.reverse();
+        first.into_iter().for_each(|prepare| self.put_back(prepare));
+        true
     }
 
     /// Keeps only the work that `stays` names.
@@ -227,10 +264,6 @@ impl Queue {
             _ => None,
         };
         self.take_if(|work| matches!(work, Work::Prepare(_))).into_iter().filter_map(of).collect()
-    }
-
-    pub(super) fn has_prepare(&self) -> bool {
-        self.waiting.iter().any(|work| matches!(work, Work::Prepare(_)))
     }
 
     /// Forgets the part of a transaction that has ended. Returns whether it waited.

@@ -3,9 +3,10 @@
 //! The coordinator is the player whose command it is; see `coordinator`. States of a [`Tx`]: preparing (it has asked each
 //! part; when all have answered it may ask on) → appending (the append is sent; it may no longer abort) → removed; or preparing
 //! → backing off (a participant was busy) → preparing with a new id and the old age. A participant is locked from its decision
-//! until it receives the outcome, or until it writes a fence because it receives none; see `participant`. Nothing waits in a
-//! lock queue, so there is no deadlock. The oldest gets through: a participant that said Busy to it prepares for no younger one
-//! for a while, and a coordinator that it asks gives up its own younger transaction, and begins that again later.
+//! until it receives the outcome, or until it writes a fence because it receives none; see `participant`. A prepare waits at a locked
+//! entity. A younger transaction may wait for an older one as long as it takes. An older one that would wait for a younger one has
+//! that give up and begin again later ("wound-wait": Rosenkrantz, Stearns, Lewis 1978). So nobody waits in a circle, and the oldest
+//! gets through.
 //!
 //! A part that roams, a player, is asked through its home, which passes the question on to the owner or loads the player. The
 //! answer comes from the owner, and from then on the coordinator speaks with that node.
@@ -36,18 +37,14 @@ pub(super) enum Lock {
     /// It takes part.
     Participant {
         tx: TxId,
+        age: Age,
+        /// Its coordinator has heard that an older one waits.
+        wounded: bool,
         events: Vec<EventRecord>,
         signals: Vec<Bytes>,
         body: Option<Body>,
         tells: Vec<Tell>,
     },
-}
-
-/// A participant's promise to an older transaction.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Promise {
-    age: Age,
-    until: Time,
 }
 
 /// A transaction coordinated here.

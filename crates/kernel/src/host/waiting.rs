@@ -65,7 +65,7 @@ impl Entity {
         }) {
             cx.core.counters.refused_storage_busy += 1;
             match work {
-                Work::Prepare(prepare) => self.say_busy(cx, &prepare),
+                Work::Prepare(prepare) => self.say_busy(cx, prepare.tx),
                 work => self.refuse_work(cx, &work, storage_busy()),
             }
         }

@@ -11,7 +11,7 @@ use crate::host::phase::Phase;
 use crate::host::queue::{Resume, Work};
 use crate::host::room::Host;
 use crate::host::tx::Lock;
-use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, TxMessage, to_player};
+use crate::peer::{HandoffMessage, Image, Line, Peer, ToEdge, ToPlayer, to_player};
 
 /// How long the work in flight may take to end, ms. After that the player stays.
 const FREEZING_MS: u64 = 2_000;
@@ -198,12 +198,11 @@ impl Entity {
                 Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => line,
                 Work::Command(command) => command.line,
                 Work::Prepare(prepare) => {
-                    self.say_busy(cx, &prepare);
+                    self.say_busy(cx, prepare.tx);
                     continue;
                 }
                 Work::Read(tx) => {
-                    let message = TxMessage::Busy;
-                    cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
+                    self.say_busy(cx, tx);
                     continue;
                 }
                 Work::Own(_) => continue,

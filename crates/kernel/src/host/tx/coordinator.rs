@@ -57,6 +57,10 @@ impl Entity {
         let age = command.age.unwrap_or(Age(cx.core.now.world.0, tx.node, tx.count));
         let until = command.ask_until.unwrap_or_else(|| cx.core.now.time.plus_ms(PREPARING_MS));
         let command = Command { age: Some(age), ..command };
+        // Nobody waits here for a younger one.
+        if self.queue.let_older_pass(&command, age) {
+            return;
+        }
         let player = cx.core.settings.rules.player_kind();
         let parts = parts.into_iter().map(|(entity, want)| TxPart::new(entity, want, player)).collect();
         let phase = TxPhase::Preparing;

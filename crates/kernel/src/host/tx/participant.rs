@@ -3,8 +3,10 @@
 //! | participant | on | goes to |
 //! | --- | --- | --- |
 //! | free | prepare | locked: decides, answers when all earlier events are durable |
-//! | locked | prepare of another | stays: *Busy*; a promise to an older one |
+//! | locked | prepare of a younger one | stays: the prepare waits, and the oldest of those comes next |
+//! | locked | prepare of an older one | stays: the prepare waits, and the holder's coordinator hears *Busy*: it begins again later, unless its append is sent |
 //! | coordinates | prepare of an older one | gives up its own, locked for the older; begins its own again later |
+//! | coordinates | prepare of a younger one | stays: the prepare waits |
 //! | freezing, frozen | prepare | stays: *Busy* |
 //! | locked | commit | free: applies |
 //! | locked | abort | free |
@@ -15,7 +17,7 @@ use gundo_types::{Body, EntityId, Planted};
 use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
-use super::{Lock, Promise};
+use super::Lock;
 use crate::core::{Core, Timer};
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
@@ -26,10 +28,8 @@ use crate::host::queue::{Prepare, Work};
 use crate::host::room::Host;
 use crate::host::storage::Room;
 use crate::host::vicinity::Vicinity;
-use crate::peer::{Peer, Prepared, TxId, TxMessage};
+use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
-/// How long a participant keeps its promise to an older transaction, ms.
-const PROMISE_MS: u64 = 500;
 /// How long a locked participant waits for the outcome before it writes a fence, ms. No append takes this long while the
 /// coordinator lives.
 const LOCK_MS: u64 = 10_000;
@@ -139,35 +139,42 @@ impl Entity {
     }
 
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
-        let now = cx.core.now.time;
         if prepare.tx.node != cx.core.me() && cx.core.planted(Planted::FavoursItsOwn) {
-            return self.say_busy(cx, &prepare);
+            return self.say_busy(cx, prepare.tx);
         }
-        let promised = self.promise.is_some_and(|p| p.until > now && p.age < prepare.age);
         // Nobody waits for a handoff, which may take long.
-        let leaves = matches!(self.phase(), Phase::Freezing | Phase::Frozen);
-        if promised || leaves {
-            return self.say_busy(cx, &prepare);
+        if matches!(self.phase(), Phase::Freezing | Phase::Frozen) {
+            return self.say_busy(cx, prepare.tx);
         }
-        if self.lock.is_none() {
-            return self.submit(cx, Work::Prepare(prepare));
+        if self.gives_way(cx, prepare.age) {
+            // Before its own command, which waits in front.
+            self.queue.put_back(Work::Prepare(prepare));
+            return self.run(cx);
         }
-        if !self.gives_way(cx, prepare.age) {
-            return self.say_busy(cx, &prepare);
+        let full = self.queue.len() >= cx.core.world().limits.waiting_per_entity_max;
+        if full && !cx.core.planted(Planted::UnboundedWaiting) {
+            // The oldest of all always gets a place.
+            match self.queue.give_up_younger(prepare.age) {
+                Some(younger) => self.say_busy(cx, younger.tx),
+                None => return self.say_busy(cx, prepare.tx),
+            }
         }
-        // Before its own command, which waits in front.
-        self.queue.put_back(Work::Prepare(prepare));
-        self.run(cx);
+        self.wound(cx, prepare.age);
+        self.submit(cx, Work::Prepare(prepare));
     }
 
-    pub(in crate::host) fn say_busy(&mut self, cx: &mut Cx<'_>, prepare: &Prepare) {
-        let now = cx.core.now.time;
-        let keeps = self.promise.is_some_and(|p| p.until > now && p.age <= prepare.age);
-        if !keeps {
-            self.promise = Some(Promise { age: prepare.age, until: now.plus_ms(PROMISE_MS) });
+    pub(in crate::host) fn say_busy(&self, cx: &mut Cx<'_>, tx: TxId) {
+        cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message: TxMessage::Busy });
+    }
+
+    /// An older transaction waits here for the one that holds the lock: that gives up, unless its append is sent. Only the younger
+    /// waits for the older for as long as that takes, so nobody waits in a circle.
+    fn wound(&mut self, cx: &mut Cx<'_>, older: Age) {
+        let Some(Lock::Participant { tx, age, wounded, .. }) = &mut self.lock else { return };
+        if older < *age && !std::mem::replace(wounded, true) && !cx.core.planted(Planted::NobodyWounded) {
+            let tx = *tx;
+            self.say_busy(cx, tx);
         }
-        let (tx, message) = (prepare.tx, TxMessage::Busy);
-        cx.core.send(tx.node, Peer::Transaction { tx, entity: self.id, message });
     }
 
     /// Decides a part and locks the entity, or refuses.
@@ -177,9 +184,6 @@ impl Entity {
         if !alive && !cx.core.planted(Planted::PrepareOutlives) {
             // It has waited here while its coordinator was lost: nobody would end it.
             return cx.core.note_stale();
-        }
-        if self.promise.is_some_and(|p| p.age == prepare.age) {
-            self.promise = None;
         }
         if let Some(refusal) = self.refuses_ask(cx, prepare.exists) {
             return self.refuse_part(cx, prepare, refusal);
@@ -199,7 +203,8 @@ impl Entity {
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
         if !cx.core.planted(Planted::PrepareUnlocked) {
-            self.lock = Some(Lock::Participant { tx, events, signals, body, tells });
+            let age = prepare.age;
+            self.lock = Some(Lock::Participant { tx, age, wounded: false, events, signals, body, tells });
         }
         self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
         cx.core.after_ms(LOCK_MS, Timer::Lock(id));
@@ -207,7 +212,6 @@ impl Entity {
         let prepared = Prepared { stream, names, reply, incarnation };
         let effects = vec![Effect::Transaction { tx, message: TxMessage::Prepared(Box::new(prepared)) }];
         self.emit(cx, Some(Work::Prepare(prepare)), effects);
-        self.busy_to_the_rest(cx);
     }
 
     /// Its rules' answer to an ask.
@@ -292,12 +296,11 @@ impl Entity {
         })
     }
 
-    /// Answers Busy to the other prepares that wait: none may wait behind a lock. Their coordinators back off.
+    /// It goes elsewhere: answers Busy to the prepares that wait. Their coordinators back off.
     pub(in crate::host) fn busy_to_the_rest(&mut self, cx: &mut Cx<'_>) {
         for prepare in self.queue.take_prepares() {
-            self.say_busy(cx, &prepare);
+            self.say_busy(cx, prepare.tx);
         }
-        assert!(!self.queue.has_prepare(), "{}: no prepare waits behind a lock", self.id);
     }
 
     /// Whether this transaction has locked it.
