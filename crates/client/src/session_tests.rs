@@ -184,28 +184,6 @@ fn the_first_hello_is_the_same_until_it_is_heard() {
 }
 
 #[test]
-fn a_recovery_code_is_said_alone_until_it_is_welcome_or_refused() {
-    let hello = |s: &mut Session| sent(&drain(s))[0].hello.clone().expect("hello");
-    let settings = SessionSettings { recovery: "K7Q2M".into(), ..SessionSettings::new(vec![edge(1)], "ann") };
-    let mut s = Session::new(settings);
-    s.start(at(0));
-    s.handle_open(at(1));
-    let first = hello(&mut s);
-    assert_eq!((&*first.recovery, &*first.name, first.token.len(), first.nonce.len()), ("K7Q2M", "", 0, 0));
-    let refusal = Refusal { code: "bad_code".into(), text: String::new(), ..Default::default() };
-    s.handle_message(at(2), ServerMessage { refused: Some(refusal), ..Default::default() });
-    drain(&mut s);
-    s.recover(at(3), "K7Q2N");
-    assert_eq!(hello(&mut s).recovery, "K7Q2N");
-    s.handle_message(at(4), welcome(b"t1", 1));
-    s.handle_gone(at(5));
-    s.handle_timeout(at(600));
-    s.handle_open(at(601));
-    let resume = hello(&mut s);
-    assert_eq!((&resume.token[..], &*resume.recovery), (&b"t1"[..], ""));
-}
-
-#[test]
 #[should_panic(expected = "a new player needs a nonce")]
 fn a_new_player_without_a_nonce_is_a_bug() {
     drop(Session::new(SessionSettings::new(vec![edge(1)], "ann")));

@@ -98,3 +98,22 @@ fn a_refused_name_keeps_its_nonce_and_a_bad_token_does_not() {
     session.handle_message(at(1_600), refused(ONE, "bad_token"));
     assert_eq!(session.nonce(), None);
 }
+
+#[test]
+fn a_recovery_code_is_said_alone_until_it_is_welcome_or_refused() {
+    let edge = "ws://host:1/ws".parse().expect("an address");
+    let settings = SessionSettings { recovery: "K7Q2M".into(), ..SessionSettings::new(vec![edge], "Ada") };
+    let mut session = Session::new(settings);
+    session.start(at(0));
+    session.handle_open(at(1));
+    let first = hello(&mut session).expect("a hello");
+    assert_eq!((&*first.recovery, &*first.name, first.token.len(), first.nonce.len()), ("K7Q2M", "", 0, 0));
+    session.handle_message(at(2), refused(ONE, "bad_code"));
+    drain(&mut session);
+    session.recover(at(3), "K7Q2N");
+    assert_eq!(hello(&mut session).expect("a hello").recovery, "K7Q2N");
+    session.handle_message(at(4), welcome(ONE, b"t1", 1));
+    drain(&mut session);
+    let resume = again(&mut session, 1_000);
+    assert_eq!((&resume.token[..], &*resume.recovery), (&b"t1"[..], ""));
+}

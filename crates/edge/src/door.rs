@@ -226,7 +226,7 @@ fn unavailable(why: String) -> Response {
 fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
     match create_response_with_body(&request, Body::empty) {
         Ok(response) => {
-            let from = request.extensions().get::<Caller>().and_then(|caller| Origin::of(caller.client));
+            let from = request.extensions().get::<Caller>().and_then(Caller::origin);
             let upgrade = hyper::upgrade::on(&mut request);
             tokio::spawn(serve(edge, upgrade, from));
             response

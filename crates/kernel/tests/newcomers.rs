@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use gundo_kernel::Input;
 use gundo_types::{ConnId, NodeId, Origin};
@@ -14,7 +16,10 @@ const NODE: NodeId = NodeId(1);
 /// A client from this address says hello as a new player.
 fn come(cluster: &mut Cluster, from: &str, number: u64, name: &str) {
     let conn = ConnId(1 << 40 | number);
-    let from = Origin::of(from.parse().expect("an address")).expect("it is not on this machine");
+    let from = match from.parse().expect("an address") {
+        IpAddr::V4(v4) => Origin::v4(v4.to_bits()),
+        IpAddr::V6(v6) => Origin::v6(v6.to_bits()),
+    };
     cluster.input(NODE, Input::From { conn, from });
     let nonce = Bytes::copy_from_slice(&[number.to_be_bytes(), [7; 8]].concat());
     let hello = Hello { protocol: PROTOCOL, name: name.into(), nonce, ..Hello::default() };

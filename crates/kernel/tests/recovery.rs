@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use gundo_kernel::Input;
 use gundo_types::{ConnId, NodeId, Origin};
@@ -95,7 +97,10 @@ fn guesses_do_not_reach_the_journal_and_end_soon() {
     let before = cluster.loads;
     let say = |cluster: &mut Cluster, from: &str, number: u64, recovery: String| {
         let (node, conn) = (NodeId(1), ConnId(1 << 40 | number));
-        let from = Origin::of(from.parse().expect("an address")).expect("it is not on this machine");
+        let from = match from.parse().expect("an address") {
+            IpAddr::V4(v4) => Origin::v4(v4.to_bits()),
+            IpAddr::V6(v6) => Origin::v6(v6.to_bits()),
+        };
         cluster.input(node, Input::From { conn, from });
         let hello = Hello { protocol: PROTOCOL, recovery, nonce: Bytes::new(), ..Hello::default() };
         cluster.input(

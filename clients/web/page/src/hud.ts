@@ -149,7 +149,7 @@ export class Hud {
   }
 
   private askCode(why: string | undefined): void {
-    const input = h("input", { maxLength: 64, placeholder: "XXXXX-XXXXX-…", autocomplete: "off", spellcheck: false, id: "code" });
+    const input = h("input", { maxLength: 64, placeholder: "K7Q2M-9XW4T-…", autocomplete: "off", spellcheck: false, id: "code" });
     const button = h("button", {}, "Come back");
     const other = h("button", { type: "button", className: "link" }, "I am new here");
     other.onclick = () => this.askName(undefined);

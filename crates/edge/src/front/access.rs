@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName, header};
+use gundo_types::Origin;
 
 /// Headers with which proxies say that they forward.
 const FORWARDED: [&str; 6] =
@@ -79,6 +80,18 @@ pub struct Caller {
     pub is_local: bool,
     /// Whether it came by the address for operators only.
     pub is_private: bool,
+}
+
+impl Caller {
+    /// The client's address, for counting. `None`: it is on this machine, like a proxy that nobody trusts, and stands for everybody or
+    /// for nobody.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let origin = match self.client.to_canonical() {
+            IpAddr::V4(v4) => Origin::v4(v4.to_bits()),
+            IpAddr::V6(v6) => Origin::v6(v6.to_bits()),
+        };
+        (!self.client.to_canonical().is_loopback()).then_some(origin)
+    }
 }
 
 impl Access {

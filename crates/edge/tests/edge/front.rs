@@ -181,10 +181,10 @@ async fn operators_may_have_an_address_of_their_own() {
 async fn the_node_hears_where_a_client_comes_from() {
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-    let origin = |ip: &str| Origin::of(ip.parse().expect("an address"));
+    let (v4, v6) = (Origin::v4(0xcb00_7107), Origin::v6(0x2001_0db8 << 96 | 7));
     for (trusted, said, heard) in [
-        (true, Some("203.0.113.7"), origin("203.0.113.7")),
-        (true, Some("198.51.100.1, 2001:db8::7"), origin("2001:db8::7")),
+        (true, Some("203.0.113.7"), Some(v4)),
+        (true, Some("198.51.100.1, 2001:db8::7"), Some(v6)),
         (true, None, None),
         // Anybody can say so.
         (false, Some("203.0.113.7"), None),

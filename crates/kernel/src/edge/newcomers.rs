@@ -96,10 +96,6 @@ impl Newcomers {
 mod tests {
     use super::*;
 
-    fn of(ip: &str) -> Origin {
-        Origin::of(ip.parse().expect("an address")).expect("it is not on this machine")
-    }
-
     fn limits(newcomers_at_once_max: u32, newcomers_per_hour_max: u32) -> Limits {
         Limits { newcomers_at_once_max, newcomers_per_hour_max, ..Limits::default() }
     }
@@ -112,7 +108,7 @@ mod tests {
     #[test]
     fn so_many_at_once_and_per_hour_from_one_address() {
         let (mut all, limits) = (Newcomers::default(), limits(5, 60));
-        let (ann, bob) = (of("192.0.2.7"), of("192.0.2.8"));
+        let (ann, bob) = (Origin::v4(7), Origin::v4(8));
         assert_eq!(taken(&mut all, ann, &limits, 100, 99), 5);
         assert_eq!(all.take(ann, &limits, Time(100_000_000)), Err(60_000));
         assert_eq!(taken(&mut all, bob, &limits, 100, 99), 5, "a neighbour is another house");
@@ -122,22 +118,22 @@ mod tests {
         assert_eq!(taken(&mut all, ann, &limits, 160, 99), 1, "that one made no player");
         all.rest(Time(1_000_000_000));
         assert_eq!((all.len(), taken(&mut all, ann, &limits, 1_000, 99)), (0, 5));
-        assert_eq!(taken(&mut all, of("192.0.2.9"), &self::limits(0, 0), 1, 99), 99, "0: any number");
+        assert_eq!(taken(&mut all, Origin::v4(9), &self::limits(0, 0), 1, 99), 99, "0: any number");
     }
 
     #[test]
     fn a_site_has_four_houses() {
         let (mut all, limits) = (Newcomers::default(), limits(5, 60));
-        let from = |house: u32| of(&format!("2001:db8:1:{house:x}::1"));
+        let from = |house: u128| Origin::v6(1 << 120 | house << 64 | 1);
         let sum: usize = (0..100).map(|house| taken(&mut all, from(house), &limits, 100, 99)).sum();
         assert_eq!(sum, 20);
-        assert_eq!(taken(&mut all, of("2001:db8:2::1"), &limits, 100, 99), 5);
+        assert_eq!(taken(&mut all, Origin::v6(2 << 120 | 1), &limits, 100, 99), 5);
     }
 
     #[test]
     fn who_has_no_bucket_shares_one() {
         let (mut all, limits) = (Newcomers::default(), limits(1, 60));
-        let from = |n: u32| Origin::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).into()).expect("far");
+        let from = Origin::v4;
         let crowd = (0..PREFIXES_MAX as u32).filter(|n| all.take(from(*n), &limits, Time(1)).is_ok()).count();
         assert_eq!((crowd, all.len()), (PREFIXES_MAX, PREFIXES_MAX));
         assert_eq!(taken(&mut all, from(1 << 20), &limits, 1, 99), 1);
