@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::{Access, Advertise, BadNetwork, KeyFiles, Network, SoloSettings, Wall};
+use gundo_node::{Access, Advertise, BadNetwork, KeyFiles, Listen, Network, SoloSettings, Wall};
 use gundo_types::Limits;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -25,8 +25,9 @@ pub struct Config {
     pub nodes: u16,
     /// Where the process listens (default 127.0.0.1:7600), for browsers and for the clients of all its nodes. A port alone is a port of
     /// this machine only; `0.0.0.0:80` is port 80 of every IPv4 address. Port 0: any free port.
-    #[serde(deserialize_with = "listen::read")]
-    pub listen: SocketAddr,
+    /// `unix:/run/pioneer.sock` is a Unix socket for a proxy on this machine.
+    #[serde(with = "listen::place")]
+    pub listen: Listen,
     /// What clients are told of where the nodes are, if that is not the address they came by: `wss://HOST:PORT/PATH`, where
     /// `{node}` is the node's number. Every part may be left out (default: all, which is right behind most proxies).
     #[serde(with = "advertise")]
@@ -77,7 +78,7 @@ impl Default for Config {
         let solo = SoloSettings::default();
         Self {
             nodes: solo.nodes,
-            listen: solo.listen,
+            listen: Listen::Address(solo.listen),
             advertise: solo.advertise,
             admin_listen: None,
             access: AccessConfig::default(),
@@ -312,8 +313,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N")]
     nodes: Option<u16>,
     /// Where the process listens, for all its nodes; a port alone is a port of this machine only [default: 127.0.0.1:7600]
-    #[arg(long, value_name = "HOST:PORT", value_parser = listen::parse)]
-    listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen::parse_place)]
+    listen: Option<Listen>,
     /// What clients are told of where the nodes are [default: the address they came by]
     #[arg(long, value_name = "wss://HOST:PORT/PATH/{node}")]
     advertise: Option<Advertise>,
@@ -368,9 +369,14 @@ impl Config {
 
     /// The same settings in the form `gundo-node` takes, without page and admin token: those are made when the server starts.
     pub(crate) fn solo(&self) -> SoloSettings {
+        let (listen, socket) = match self.listen.clone() {
+            Listen::Address(address) => (address, None),
+            Listen::Socket(path) => (SoloSettings::default().listen, Some(path)),
+        };
         SoloSettings {
             nodes: self.nodes,
-            listen: self.listen,
+            listen,
+            socket,
             advertise: self.advertise.clone(),
             admin_listen: self.admin_listen,
             access: self.access(),
@@ -442,11 +448,13 @@ mod tests {
         let flags = Flags { nodes: Some(2), page: Some("new".into()), ..Flags::default() };
         let config = read(text, &flags).expect("good");
         assert_eq!(config.page, Some("new".into()));
-        assert_eq!((config.nodes, config.listen.port(), config.world.tick_ms), (2, 80, 50));
+        assert_eq!((config.nodes, config.solo().listen.port(), config.world.tick_ms), (2, 80, 50));
         assert_eq!(config.solo().world.limits.connections_max, 7);
         let config =
             read("listen = 80\nadvertise = 'wss://play.example.org'\n", &Flags::default()).expect("good");
-        assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 80)));
+        assert_eq!(config.solo().listen, SocketAddr::from(([127, 0, 0, 1], 80)));
+        let by_socket = read("listen = 'unix:/run/a.sock'\n", &Flags::default()).expect("good");
+        assert_eq!(by_socket.solo().socket, Some("/run/a.sock".into()));
         assert_eq!(config.solo().advertise.to_string(), "wss://play.example.org");
         let text =
             "admin_listen = 7700\n[access]\norigins = ['*']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n";

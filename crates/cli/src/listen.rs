@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
+use gundo_node::Listen;
 use serde::Deserializer;
 use serde::de::{self, Visitor};
 
@@ -42,6 +43,37 @@ pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// What a path of a Unix socket begins with.
+const UNIX: &str = "unix:";
+
+/// Reads where a process listens for players: an address as above, or `unix:/run/pioneer.sock`.
+///
+/// # Errors
+/// As above.
+pub(crate) fn parse_place(text: &str) -> Result<Listen, String> {
+    match text.strip_prefix(UNIX) {
+        Some("") => Err(format!("`{text}`: no path")),
+        Some(path) => Ok(Listen::Socket(path.into())),
+        None => parse(text).map(Listen::Address),
+    }
+}
+
+/// A place in a configuration.
+pub(crate) mod place {
+    use gundo_node::Listen;
+    use serde::{Deserializer, Serializer};
+
+    use super::Written;
+
+    pub(crate) fn serialize<S: Serializer>(place: &Listen, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(place)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Listen, D::Error> {
+        from.deserialize_any(Written(super::parse_place))
+    }
+}
+
 /// The address of a name: an IPv4 address if it has one, because programs try those in any case.
 fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
     let found = (host, port).to_socket_addrs().map_err(|error| format!("`{host}` is no address: {error}"))?;
@@ -52,7 +84,7 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
 
 /// Reads an address from a configuration: a text, or a port alone as a number.
 pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
-    from.deserialize_any(Written)
+    from.deserialize_any(Written(parse))
 }
 
 /// Reads an address that a configuration has.
@@ -60,20 +92,21 @@ pub(crate) fn read_some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Soc
     read(from).map(Some)
 }
 
-struct Written;
+/// What a text in a configuration is read with.
+struct Written<T>(fn(&str) -> Result<T, String>);
 
-impl Visitor<'_> for Written {
-    type Value = SocketAddr;
+impl<T> Visitor<'_> for Written<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an address to listen on such as 127.0.0.1:7600, or a port")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
-        parse(text).map_err(|why| E::custom(format!("no address to listen on: {why}")))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(|why| E::custom(format!("no address to listen on: {why}")))
     }
 
-    fn visit_i64<E: de::Error>(self, port: i64) -> Result<SocketAddr, E> {
+    fn visit_i64<E: de::Error>(self, port: i64) -> Result<T, E> {
         self.visit_str(&port.to_string())
     }
 }
@@ -101,6 +134,15 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(|address| address.to_string()).as_deref(), Ok(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn players_may_come_by_a_unix_socket() {
+        let place = parse_place("unix:/run/pioneer.sock").expect("a path");
+        assert_eq!(place, Listen::Socket("/run/pioneer.sock".into()));
+        assert_eq!(place.to_string(), "unix:/run/pioneer.sock");
+        assert_eq!(parse_place("7601"), Ok(Listen::Address(SocketAddr::from(([127, 0, 0, 1], 7_601)))));
+        assert!(parse_place("unix:").is_err() && parse("unix:/run/a").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::thread::Builder;
 
 use gundo_journal::Journal;
 use gundo_kernel::game::Rules;
-use gundo_node::{LocalNodes, Page, Stopper, WorldInfo};
+use gundo_node::{Listen, LocalNodes, Page, Stopper, WorldInfo};
 
 use crate::app::{Failure, say};
 use crate::cli::ServeArgs;
@@ -61,17 +61,21 @@ pub(crate) fn page_of(config: &Config, own: Option<Arc<Page>>) -> Result<Option<
 /// The lines printed at the start: what runs where.
 fn greeting(game: &str, config: &Config, nodes: &LocalNodes) -> String {
     format!(
-        "{game}: world {} with {} {}, data in {}\n{game}: open {}; Ctrl-C stops and saves",
+        "{game}: world {} with {} {}, data in {}\n{game}: {}; Ctrl-C stops and saves",
         nodes.info().seed,
         config.nodes,
         if config.nodes == 1 { "node" } else { "nodes" },
         config.data.display(),
-        url(nodes.address(), config),
+        open(nodes.place(), config),
     )
 }
 
-/// An address that a browser on this machine can open.
-pub(crate) fn url(mut edge: SocketAddr, config: &Config) -> String {
+/// Where players come in: an address that a browser on this machine can open, or the socket for a proxy.
+pub(crate) fn open(place: &Listen, config: &Config) -> String {
+    let mut edge = match place {
+        Listen::Address(address) => *address,
+        Listen::Socket(_) => return format!("a proxy reaches it at {place}"),
+    };
     if edge.ip().is_unspecified() {
         edge.set_ip(match edge {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -79,7 +83,7 @@ pub(crate) fn url(mut edge: SocketAddr, config: &Config) -> String {
         });
     }
     let scheme = if config.tls.key.is_some() { "https" } else { "http" };
-    format!("{scheme}://{edge}")
+    format!("open {scheme}://{edge}")
 }
 
 /// The first Ctrl-C or SIGTERM stops the world, and SIGQUIT stops it without handing anything to others; a second signal ends the

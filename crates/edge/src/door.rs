@@ -19,11 +19,11 @@ use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tungstenite::handshake::server::create_response_with_body;
 
 use crate::front::{Caller, Hall};
+use crate::listener::{Accepted, Listener};
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
 use crate::secure::{self, Entered, Handshakes};
@@ -39,14 +39,15 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Whom a request's connection is with, as an extension of the request.
 #[derive(Clone, Copy)]
 struct Peer {
-    address: SocketAddr,
+    /// `None`: it came by a Unix socket.
+    address: Option<SocketAddr>,
     /// It came by the address for operators only.
     is_private: bool,
 }
 
 /// What one address serves.
 pub(crate) struct Porch {
-    pub(crate) listener: TcpListener,
+    pub(crate) listener: Listener,
     pub(crate) routes: Router,
     /// Routes for operators on this machine who come without TLS, where there is TLS.
     pub(crate) bare: Router,
@@ -79,14 +80,13 @@ pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Recei
                 continue;
             }
         };
-        // Frames and replies are complete messages: Nagle's algorithm would only delay them.
-        let _ = socket.set_nodelay(true);
         let (secure_routes, bare_routes) = (secure_routes.clone(), bare_routes.clone());
         let (http, handshakes) = (http.clone(), handshakes.clone());
         let serving = async move {
-            let entered = match handshakes {
-                Some(handshakes) => handshakes.enter(socket).await,
-                None => Some(Entered::Secure(Stream::Plain(socket))),
+            let entered = match (socket, handshakes) {
+                (Accepted::Tcp(socket), Some(handshakes)) => handshakes.enter(socket).await,
+                (Accepted::Tcp(socket), None) => Some(Entered::Secure(Stream::Plain(socket))),
+                (Accepted::Unix(socket), _) => Some(Entered::Secure(Stream::Unix(socket))),
             };
             let (stream, routes) = match entered {
                 Some(Entered::Secure(stream)) => (stream, secure_routes),
@@ -128,9 +128,9 @@ fn health(hall: &Arc<Hall>) -> Router {
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(Accepted, Option<SocketAddr>, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     Ok((stream, address, permit))

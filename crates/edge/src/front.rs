@@ -8,7 +8,6 @@
 mod access;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -17,11 +16,11 @@ use std::time::Duration;
 use axum::Router;
 use gundo_tls::ServerTls;
 use gundo_types::NodeId;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::door::Porch;
+use crate::listener::{Listen, Listener};
 use crate::page::Page;
 use crate::secure::Handshakes;
 use crate::{EdgeFault, Shared, door};
@@ -64,14 +63,25 @@ impl FrontSettings {
 
 /// A front that listens but does not answer yet, so that its port is known before any node runs.
 pub struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
+    place: Listen,
 }
 
 impl Bound {
+    /// Where it listens.
+    pub fn place(&self) -> &Listen {
+        &self.place
+    }
+
     /// The address it listens on.
+    ///
+    /// # Panics
+    /// It listens on a Unix socket.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.place {
+            Listen::Address(address) => *address,
+            Listen::Socket(path) => panic!("{} is no address", path.display()),
+        }
     }
 }
 
@@ -94,21 +104,17 @@ impl Front {
     /// # Errors
     /// The address is in use, or does not belong to this machine.
     pub fn bind(address: SocketAddr) -> Result<Bound, EdgeFault> {
-        // At a launch thousands connect at once: let the system's own limit be the bound.
-        const BACKLOG: u32 = 4_096;
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // Connections of an earlier process in TIME_WAIT must not block the port after a restart.
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok(Bound { listener, address })
-        };
-        listen().map_err(|source: std::io::Error| match source.kind() {
-            ErrorKind::AddrInUse => EdgeFault::InUse { address },
-            _ => EdgeFault::Listen { address, source },
-        })
+        Self::bind_at(&Listen::Address(address))
+    }
+
+    /// Listens at a place. A Unix socket is for programs of its user and its group; its file goes with the front. What connects to it is
+    /// a proxy, and believed what it says of its clients. Call within a tokio runtime.
+    ///
+    /// # Errors
+    /// Another program listens there, or the place cannot be had.
+    pub fn bind_at(place: &Listen) -> Result<Bound, EdgeFault> {
+        let (listener, place) = Listener::bind(place)?;
+        Ok(Bound { listener, place })
     }
 
     /// Opens the front: from now on it serves the page, `metrics`, and `routes`, whose requests carry the [`Caller`] as an

@@ -19,6 +19,7 @@ mod indicators;
 mod io;
 mod line;
 mod link;
+mod listener;
 mod mailbox;
 mod out;
 mod page;
@@ -27,6 +28,7 @@ mod secure;
 mod stream;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
@@ -40,6 +42,7 @@ use crate::mailbox::{Mail, Mailbox};
 pub use front::{Access, BadNetwork, Bound, Caller, Front, FrontSettings, Metrics, Network};
 pub use gundo_tls::{KeyFiles, ServerTls};
 pub use link::{Delivery, NodeLink, Urgency};
+pub use listener::Listen;
 
 pub use metrics::Recorder;
 pub use page::Page;
@@ -107,6 +110,14 @@ pub enum EdgeFault {
         address: SocketAddr,
         /// Why.
         #[source]
+        source: std::io::Error,
+    },
+    /// The Unix socket cannot be listened on.
+    #[error("cannot listen on unix:{}: {source}", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
         source: std::io::Error,
     },
     /// The certificate is not usable.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use gundo_tls::Channel;
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 /// Buffers that all connections of a thread share.
@@ -40,20 +40,63 @@ pub(crate) enum Next {
     End,
 }
 
+/// A socket of either kind.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(buf),
+            Self::Unix(socket) => socket.read(buf),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write(bytes),
+            Self::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, all: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write_vectored(all),
+            Self::Unix(socket) => socket.write_vectored(all),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A connection.
 pub(crate) struct Line {
-    socket: TcpStream,
+    socket: Socket,
     secure: Option<Box<Channel>>,
 }
 
 impl Line {
-    pub(crate) fn new(socket: std::net::TcpStream, secure: Option<Channel>) -> Self {
-        Self { socket: TcpStream::from_std(socket), secure: secure.map(Box::new) }
+    pub(crate) fn tcp(socket: std::net::TcpStream, secure: Option<Channel>) -> Self {
+        Self { socket: Socket::Tcp(TcpStream::from_std(socket)), secure: secure.map(Box::new) }
+    }
+
+    pub(crate) fn unix(socket: std::os::unix::net::UnixStream) -> Self {
+        Self { socket: Socket::Unix(UnixStream::from_std(socket)), secure: None }
     }
 
     /// Has the poll report it by this token.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.socket, token, Interest::READABLE | Interest::WRITABLE)
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match &mut self.socket {
+            Socket::Tcp(socket) => registry.register(socket, token, both),
+            Socket::Unix(socket) => registry.register(socket, token, both),
+        }
     }
 
     /// Reads once, at most as much as `scratch` holds.

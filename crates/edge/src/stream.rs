@@ -1,4 +1,4 @@
-//! A client's connection while it speaks HTTP: with TLS or without.
+//! A client's connection while it speaks HTTP: with TLS or without, or by a Unix socket.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use gundo_tls::Channel;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::line::Line;
@@ -14,6 +14,7 @@ use crate::line::Line;
 /// A connection.
 pub(crate) enum Stream {
     Plain(TcpStream),
+    Unix(UnixStream),
     Secure(Box<TlsStream<TcpStream>>),
 }
 
@@ -21,10 +22,11 @@ impl Stream {
     /// The same connection for an I/O thread, without losing a byte.
     pub(crate) fn into_line(self) -> io::Result<Line> {
         match self {
-            Self::Plain(socket) => Ok(Line::new(socket.into_std()?, None)),
+            Self::Plain(socket) => Ok(Line::tcp(socket.into_std()?, None)),
+            Self::Unix(socket) => Ok(Line::unix(socket.into_std()?)),
             Self::Secure(stream) => {
                 let (socket, connection) = stream.into_inner();
-                Ok(Line::new(socket.into_std()?, Some(Channel::from(connection))))
+                Ok(Line::tcp(socket.into_std()?, Some(Channel::from(connection))))
             }
         }
     }
@@ -34,6 +36,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Secure(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -43,6 +46,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Secure(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -50,6 +54,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
             Self::Secure(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -57,6 +62,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -68,6 +74,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, all),
+            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, all),
             Self::Secure(stream) => Pin::new(stream).poll_write_vectored(cx, all),
         }
     }
@@ -75,6 +82,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Unix(socket) => socket.is_write_vectored(),
             Self::Secure(stream) => stream.is_write_vectored(),
         }
     }

@@ -6,6 +6,8 @@ mod front;
 mod limits;
 #[path = "edge/secure.rs"]
 mod secure;
+#[path = "edge/socket.rs"]
+mod socket;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -308,14 +308,17 @@ fn many_want_the_same_and_wait_in_line() {
     cluster.run_ms(600);
     let chunk = land_of(&cluster, 2);
     let tries = |cluster: &Cluster| cluster.nodes.values().map(|node| node.counters().retries).sum::<u64>();
+    // The first of all finds the land unloaded.
+    cluster.take(all[0], chunk, 1);
+    cluster.run_ms(500);
     let before = tries(&cluster);
-    for _ in 0..5 {
+    for _ in 0..4 {
         all.iter().for_each(|client| cluster.take(*client, chunk, 1));
         cluster.run_ms(500);
     }
     for client in all {
         let answers = &cluster.clients[client].answers;
-        assert!(answers.len() == 5 && answers.iter().all(|answer| answer.result.is_ok()), "{answers:?}");
+        assert!(answers.len() >= 4 && answers.iter().all(|answer| answer.result.is_ok()), "{answers:?}");
     }
     assert_eq!(tries(&cluster), before);
     cluster.check_pebbles();
@@ -326,9 +329,10 @@ fn many_want_the_same_and_wait_in_line() {
 #[test]
 fn mistakes_are_seen() {
     use gundo_types::Planted;
-    let stories: [(Planted, fn()); 3] = [
+    let stories: [(Planted, fn()); 4] = [
         (Planted::AbortOvertaken, an_abort_that_overtakes_its_prepare_wins),
         (Planted::NobodyWounded, two_that_cross_both_succeed),
+        (Planted::RetryUnaborted, two_that_cross_both_succeed),
         (Planted::PrepareOutlives, a_prepare_does_not_outlive_its_coordinator),
     ];
     for (planted, story) in stories {

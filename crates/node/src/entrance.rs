@@ -3,10 +3,9 @@
 //! [`Entrance::bind`] takes the addresses before any node runs, so that one which is in use ends the start; [`Entrance::open`]
 //! lets people in.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gundo_edge::{Bound, EdgeFault, Front, FrontSettings, Page, ServerTls};
+use gundo_edge::{Bound, EdgeFault, Front, FrontSettings, Listen, Page, ServerTls};
 use tokio::runtime::Runtime;
 
 use crate::admin;
@@ -34,12 +33,12 @@ impl Entrance {
             );
         }
         let private = settings.admin_listen.map(Front::bind).transpose()?;
-        Ok(Self { open: Front::bind(settings.listen)?, private, tls })
+        Ok(Self { open: Front::bind_at(&settings.place())?, private, tls })
     }
 
     /// Where people come in.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.open.address()
+    pub(crate) fn place(&self) -> &Listen {
+        self.open.place()
     }
 
     /// Lets people in to `page`, and operators to `control`.
@@ -68,5 +67,8 @@ impl Entrance {
 /// Whether only people at this machine can come, as far as the settings tell.
 pub(crate) fn is_development(settings: &SoloSettings) -> bool {
     let knows_proxies = !settings.access.trusted_proxies.is_empty() || !settings.access.hosts.is_empty();
-    settings.listen.ip().is_loopback() && !knows_proxies && settings.advertise == Advertise::default()
+    settings.socket.is_none()
+        && settings.listen.ip().is_loopback()
+        && !knows_proxies
+        && settings.advertise == Advertise::default()
 }

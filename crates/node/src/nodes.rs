@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
-use gundo_edge::{EdgeFault, Page};
+use gundo_edge::{EdgeFault, Listen, Page};
 use gundo_journal::{Fault, Journal};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
@@ -103,7 +103,7 @@ pub enum WorldFault {
 
 /// This process' nodes of one world. Dropping them ends them as a crash would; [`stop`](Self::stop) ends them gracefully.
 pub struct LocalNodes {
-    address: SocketAddr,
+    place: Listen,
     info: WorldInfo,
     stopper: Stopper,
     /// The thread that waits for the end takes it.
@@ -181,7 +181,7 @@ impl LocalNodes {
         let runtime = io_runtime(settings).map_err(system)?;
         raise_open_files();
         let entrance = Entrance::bind(settings, &runtime)?;
-        let address = entrance.address();
+        let place_of_front = entrance.place().clone();
         let nodes: Vec<NodeId> = match &place {
             Some(place) => vec![place.node],
             None => (1..=settings.nodes).map(NodeId).collect(),
@@ -201,7 +201,7 @@ impl LocalNodes {
         let page = settings.page.clone().unwrap_or_else(placeholder);
         let ground = Ground {
             front: entrance.open(settings, &runtime, page, recorders.clone(), control),
-            address,
+            address: place_of_front.to_string(),
             advertise: settings.advertise.clone(),
             site,
             world: Arc::new(info.settings.clone()),
@@ -238,12 +238,23 @@ impl LocalNodes {
             ended
         };
         let supervisor = Builder::new().name("gundo-supervisor".into()).spawn(run).map_err(system)?;
-        Ok(Self { address, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
+        Ok(Self { place: place_of_front, info, stopper: Stopper(tx), supervisor: Some(supervisor) })
+    }
+
+    /// Where it listens.
+    pub fn place(&self) -> &Listen {
+        &self.place
     }
 
     /// The address it listens on.
+    ///
+    /// # Panics
+    /// It listens on a Unix socket.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.place {
+            Listen::Address(address) => *address,
+            Listen::Socket(path) => panic!("{} is no address", path.display()),
+        }
     }
 
     /// The description of the world.
@@ -322,6 +333,9 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     }
     if tier_ticks.contains(&0) || tract_chunks == 0 || settings.io_threads == 0 {
         return bad("tier_ticks, tract_chunks and io_threads are at least 1".into());
+    }
+    if settings.socket.is_some() && settings.tls.is_some() {
+        return bad("a Unix socket is for a proxy, which has the certificate: leave `tls` out, or listen on an address".into());
     }
     if settings.watchdog_ms < 200 {
         return bad(format!("watchdog_ms is at least 200, not {}", settings.watchdog_ms));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gundo_edge::{Access, KeyFiles, Page};
+use gundo_edge::{Access, KeyFiles, Listen, Page};
 use gundo_kernel::WorldSettings;
 
 use crate::advertise::Advertise;
@@ -18,6 +18,8 @@ pub struct SoloSettings {
     /// Where the process listens (default 127.0.0.1:7600), for browsers and for the clients of all its nodes: node 2 is at `/ws/2`, and
     /// `/ws` is any node. Port 0: any free port.
     pub listen: SocketAddr,
+    /// A Unix socket to listen on instead, for a proxy on this machine (default: none). Operators need `admin_listen` then.
+    pub socket: Option<PathBuf>,
     /// What clients are told of where the nodes are (default: the address they came by, and each node's path).
     pub advertise: Advertise,
     /// Where metrics and the operators' requests are served; `None` (default): where the process listens, the requests of operators
@@ -62,6 +64,7 @@ impl Default for SoloSettings {
         Self {
             nodes: 3,
             listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
+            socket: None,
             advertise: Advertise::default(),
             admin_listen: None,
             access: Access::default(),
@@ -78,6 +81,13 @@ impl Default for SoloSettings {
             page: None,
             world: WorldSettings::default(),
         }
+    }
+}
+
+impl SoloSettings {
+    /// Where the process listens.
+    pub(crate) fn place(&self) -> Listen {
+        self.socket.clone().map_or(Listen::Address(self.listen), Listen::Socket)
     }
 }
 

@@ -1,6 +1,5 @@
 //! One running node of a process: its logic thread, inbox, edge, and how it ends.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -54,8 +53,8 @@ pub(crate) struct Ground {
     pub(crate) watchdog: Watchdog,
     /// Where clients come in.
     pub(crate) front: Front,
-    /// The address of the front.
-    pub(crate) address: SocketAddr,
+    /// Where the front listens, for people.
+    pub(crate) address: String,
     /// Where the process runs.
     pub(crate) site: Site,
     /// What clients are told of the nodes' addresses.

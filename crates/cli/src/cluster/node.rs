@@ -58,10 +58,10 @@ pub(crate) fn run(
     let node = LocalNodes::start_in_cluster(&settings, journal, rules, place)?;
     serve::listen_to_signals(node.stopper())?;
     say(&format!(
-        "{game}: node {} of world {}, other nodes reach it at {fabric}\n{game}: open {}; Ctrl-C hands everything over and stops",
+        "{game}: node {} of world {}, other nodes reach it at {fabric}\n{game}: {}; Ctrl-C hands everything over and stops",
         cluster.node,
         node.info().seed,
-        serve::url(node.address(), &config),
+        serve::open(node.place(), &config),
     ));
     match node.wait()? {
         After::Over => {

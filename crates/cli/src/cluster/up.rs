@@ -7,7 +7,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use gundo_engines::etcd::{Etcd, EtcdOptions};
 use gundo_engines::postgres::Postgres;
 
 use gundo_fabric_grpc::{TlsFiles, certs};
+use gundo_node::Listen;
 use gundo_types::NodeId;
 
 use super::config::{ClusterConfig, EtcdConfig, PostgresConfig, TlsConfig};
@@ -349,7 +350,7 @@ fn configure(
     let local = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let mut config = Config::default();
     config.data.clone_from(&dir);
-    config.listen = local(port);
+    config.listen = Listen::Address(local(port));
     config.advertise = format!(":{port}").parse().map_err(|error| format!("{error}"))?;
     config.admin_listen = Some(local(port + TO_ADMIN));
     config.seed = args.seed;

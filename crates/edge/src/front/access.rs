@@ -4,7 +4,7 @@
 //! connect from a visitor's browser to a world on the visitor's own machine. Programs that are no browsers send no origin.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName, header};
@@ -95,9 +95,14 @@ impl Caller {
 }
 
 impl Access {
-    /// Where a request comes from whose connection is with `peer`.
-    pub(crate) fn caller(&self, peer: SocketAddr, headers: &HeaderMap, is_private: bool) -> Caller {
-        let peer = peer.ip().to_canonical();
+    /// Where a request comes from whose connection is with `peer`; `None`: it came by a Unix socket, from a proxy of ours.
+    pub(crate) fn caller(&self, peer: Option<SocketAddr>, headers: &HeaderMap, is_private: bool) -> Caller {
+        let Some(address) = peer else {
+            // A proxy. One that says nothing of itself would otherwise make everybody local.
+            let client = self.client(headers).unwrap_or(Ipv4Addr::LOCALHOST.into());
+            return Caller { client, is_local: false, is_private };
+        };
+        let peer = address.ip().to_canonical();
         let client = if self.trusts(peer) { self.client(headers).unwrap_or(peer) } else { peer };
         let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
         // A proxy that says nothing of itself still passes on a name that this machine does not have.
@@ -110,7 +115,7 @@ impl Access {
     ///
     /// # Errors
     /// A sentence for the caller.
-    pub(crate) fn admits_host(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), String> {
+    pub(crate) fn admits_host(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), String> {
         let Some(called) = self.host(peer, headers).filter(|_| !self.hosts.is_empty()) else { return Ok(()) };
         let (name, port) = split(called);
         let is_it = |host: &String| {
@@ -129,7 +134,7 @@ impl Access {
     ///
     /// # Errors
     /// A sentence for the caller.
-    pub(crate) fn admits_origin(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), String> {
+    pub(crate) fn admits_origin(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), String> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("?");
         let listed = |o: &String| o == "*" || same_origin(o, origin);
@@ -143,7 +148,7 @@ impl Access {
     }
 
     /// Whether the page is the world's own, or of this machine.
-    fn is_own(&self, origin: &str, peer: SocketAddr, headers: &HeaderMap) -> bool {
+    fn is_own(&self, origin: &str, peer: Option<SocketAddr>, headers: &HeaderMap) -> bool {
         let Some((scheme, authority)) = origin.split_once("://") else { return false };
         let (name, port) = split(authority);
         if is_loopback(name) {
@@ -156,9 +161,10 @@ impl Access {
     }
 
     /// The name that the client called: a trusted proxy may have called another.
-    fn host<'h>(&self, peer: SocketAddr, headers: &'h HeaderMap) -> Option<&'h str> {
+    fn host<'h>(&self, peer: Option<SocketAddr>, headers: &'h HeaderMap) -> Option<&'h str> {
         let passed = || text(headers, &HeaderName::from_static("x-forwarded-host"));
-        let passed = if self.trusts(peer.ip().to_canonical()) { passed() } else { None };
+        let is_trusted = peer.is_none_or(|peer| self.trusts(peer.ip().to_canonical()));
+        let passed = if is_trusted { passed() } else { None };
         // The first proxy heard it from the client.
         let first =
             passed.and_then(|all| all.split(',').next()).map(str::trim).filter(|host| !host.is_empty());
@@ -247,8 +253,8 @@ mod tests {
             .collect()
     }
 
-    fn at(ip: &str) -> SocketAddr {
-        SocketAddr::new(ip.parse().expect("an address"), 50_000)
+    fn at(ip: &str) -> Option<SocketAddr> {
+        Some(SocketAddr::new(ip.parse().expect("an address"), 50_000))
     }
 
     fn trusting(networks: &[&str]) -> Access {
@@ -307,6 +313,20 @@ mod tests {
         assert_eq!(client(&trusting, "127.0.0.1", &[("x-forwarded-for", "unknown")]), "127.0.0.1");
         let forwarded = [("forwarded", "proto=https;for=\"[2001:db8::7]:4711\", For=10.0.0.2")];
         assert_eq!(client(&trusting, "127.0.0.1", &forwarded), "2001:db8::7");
+    }
+
+    #[test]
+    fn what_comes_by_a_unix_socket_is_a_proxy() {
+        let access = Access { hosts: vec!["play.example.org".to_owned()], ..Access::default() };
+        let said = headers(&[("host", "localhost"), ("x-forwarded-for", "203.0.113.7")]);
+        let caller = access.caller(None, &said, false);
+        assert_eq!((caller.client.to_string().as_str(), caller.is_local), ("203.0.113.7", false));
+        // As nginx passes the name on unless it is told otherwise.
+        assert!(!access.caller(None, &headers(&[("host", "localhost")]), false).is_local);
+        let called = |name: &str| {
+            access.admits_host(None, &headers(&[("host", "localhost"), ("x-forwarded-host", name)])).is_ok()
+        };
+        assert!(called("play.example.org") && !called("evil.example"));
     }
 
     #[test]

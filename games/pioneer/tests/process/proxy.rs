@@ -88,6 +88,20 @@ fn nothing_is_lost_behind_nginx_with_the_configuration_of_the_guide() {
     }
 }
 
+/// A world that listens on a Unix socket only; operators have an address.
+#[test]
+fn nothing_is_lost_behind_nginx_that_comes_by_a_unix_socket() {
+    if !runs("nginx", "-v") {
+        return;
+    }
+    let data = tempfile::tempdir().expect("a directory");
+    let place = tempfile::tempdir().expect("a directory");
+    let socket = format!("unix:{}", data.path().join("world.sock").display());
+    let server = Server::start_at(data.path(), &socket);
+    let nginx = Proxy::nginx(place.path(), &socket);
+    play_through(&server, nginx.port);
+}
+
 /// As above.
 #[test]
 fn nothing_is_lost_behind_haproxy_with_the_configuration_of_the_guide() {

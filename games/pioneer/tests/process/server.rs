@@ -27,6 +27,26 @@ impl Server {
         Self::start_in(data, port, nodes, more, &[], log)
     }
 
+    /// Starts a world of three nodes at a Unix socket, with an address for operators, which `port` is then.
+    pub(crate) fn start_at(data: &Path, socket: &str) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+        let port = free.expect("a free port").port();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
+            .args(["--listen", socket, "--admin-listen", &port.to_string(), "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains(socket) {
+            line.clear();
+            assert!(out.read_line(&mut line).expect("it talks") > 0, "it ended before it was open");
+        }
+        Self { child, out: Some(out), port, data: data.to_owned() }
+    }
+
     /// The same, with more in its environment.
     pub(crate) fn start_in(
         data: &Path,
