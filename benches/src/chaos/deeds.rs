@@ -180,7 +180,7 @@ impl Deed {
             }
             Self::FillEtcd(member) => {
                 disks::fill(machines.etcd.folder(member))?;
-                // A start needs to write: with a full disk it may fail.
+                // Its log is reserved in advance: so that the disk matters, it starts again there.
                 machines.etcd.kill(member);
                 machines.etcd.start_member(member)?;
             }

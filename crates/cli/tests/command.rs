@@ -65,4 +65,15 @@ fn exit_codes_tell_usage_from_failure() {
     drop(busy);
     assert_eq!(exit(&["journal", "verify", "--data", data]), code(0));
     assert_eq!(exit(&["journal", "stream", "idler", "1", "--data", data]), code(1), "no such idler");
+    let file = dir.path().join("solo.toml");
+    std::fs::write(&file, format!("data = {data:?}\n")).expect("writable");
+    let config = file.to_str().expect("a path in UTF-8");
+    assert_eq!(exit(&["journal", "verify", "--config", config]), code(0), "the journal that it names");
+    assert_eq!(exit(&["journal", "verify", "--config", "/nowhere/gundo.toml"]), code(1));
+    let cluster = "[cluster]\nnode = 1\nfabric_listen = \"127.0.0.1:7800\"\n[cluster.etcd]\nendpoints = []\n\
+                   [cluster.postgres]\nserver = \"host=127.0.0.1 port=1 user=x\"\n";
+    std::fs::write(&file, format!("data = {data:?}\n{cluster}")).expect("writable");
+    assert_eq!(exit(&["journal", "verify", "--config", config]), code(1), "its PostgreSQL is away");
+    assert_eq!(exit(&["journal", "new-generation", "--config", config]), code(1));
+    assert_eq!(exit(&["journal", "new-generation", "--data", data]), code(0));
 }

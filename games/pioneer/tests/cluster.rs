@@ -81,6 +81,25 @@ impl Cluster {
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
+    /// No secret is in a log, or in the words of any process of this machine.
+    fn keeps_its_secrets(&self) {
+        let read = |file: &str| std::fs::read_to_string(self.dir.path().join(file)).expect("it is there");
+        let secrets = [read("postgres-password"), read("node-1/admin.token")];
+        let logs = (1..=3).map(|node| format!("node-{node}/log"));
+        let mut told: Vec<(String, String)> = logs.map(|log| (log.clone(), read(&log))).collect();
+        for process in std::fs::read_dir("/proc").expect("it is Linux").map_while(Result::ok) {
+            // Others end meanwhile.
+            let words = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            told.push((process.path().display().to_string(), words));
+        }
+        for secret in secrets.iter().map(|secret| secret.trim()) {
+            assert!(secret.len() > 8, "a secret is there");
+            let found = told.iter().find(|(_, text)| text.contains(secret));
+            assert!(found.is_none(), "a secret is in {}", found.map_or("", |(place, _)| place));
+        }
+    }
+
     fn does(&self, words: &[&str]) -> String {
         let (well, said) = self.words(words);
         assert!(well, "{words:?}: {said}{}", self.logs());
@@ -211,6 +230,7 @@ fn everybody_plays_on_while_processes_are_killed_stopped_and_replaced() {
     assert!(well && said.ends_with("sound\n"), "{said}");
     let (well, said) = cluster.journal(&["stream", "player", "1"]);
     assert!(!well && said.contains("there is no player with id 0x1"), "{said}");
+    cluster.keeps_its_secrets();
     let said = cluster.does(&["down"]);
     assert!(said.contains("everything is saved"), "{said}");
     cluster.hear("everything is saved");
