@@ -67,12 +67,7 @@ enum Voice {
 
 impl Conn {
     /// `early` are bytes that the client sent right behind its upgrade, `from` where it comes from.
-    pub(crate) fn new(
-        id: ConnId,
-        line: Line,
-        (early, from): (Vec<u8>, Option<Origin>),
-        desk: &Desk,
-    ) -> Self {
+    pub(crate) fn new(id: ConnId, line: Line, (early, from): (Vec<u8>, Option<Origin>), desk: &Desk) -> Self {
         let settings = &desk.shared.settings;
         let limits = settings.limits;
         let message_bytes_max = limits.message_bytes_max();

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use gundo_kernel::{Peer, TxMessage};
 use gundo_types::{EntityId, NodeId};
@@ -133,7 +133,7 @@ fn a_login_in_the_middle_of_a_gift() {
 #[test]
 fn gifts_in_a_circle_all_succeed() {
     for names in [&["ann", "bob"][..], &["ann", "bob", "cyd"], &["ann", "bob", "cyd", "dot", "eve"]] {
-        for seed in 1..6 {
+        for seed in 1..3 {
             let mut cluster = with_players(3, seed, names);
             let players: Vec<_> = (0..names.len()).map(|client| cluster.player(client)).collect();
             for _ in 0..3 {
@@ -270,7 +270,7 @@ fn a_deadly_gift_takes_two_nodes() {
 #[test]
 fn a_home_that_moves_while_it_is_asked() {
     for away in [false, true] {
-        for at_ms in [0, 1, 2, 3, 5, 8] {
+        for at_ms in [0, 1, 3, 8] {
             let mut cluster = with_players(4, 3, &["ann", "bob"]);
             let bob = cluster.player(1);
             let home = cluster.nodes[&NodeId(1)].home(bob).expect("members");
@@ -386,22 +386,29 @@ fn prepare_of(message: &Peer) -> Option<NodeId> {
 /// goes on.
 #[test]
 fn a_node_or_a_message_lost_at_each_arrow() {
-    let mut struck = BTreeMap::new();
-    for away in [false, true] {
-        for (name, at) in ARROWS {
-            for fate in [Fate::Lost, Fate::SenderDies, Fate::SentByTheDead, Fate::ReceiverDies] {
-                for seed in 1..3 {
-                    let what = format!("{name}, {fate:?}, away: {away}, seed {seed}");
-                    if one_strike(away, at, fate, seed, &what) {
-                        *struck.entry((name, away)).or_insert(0) += 1;
-                    }
+    assert_eq!(strike_all(false).len(), ARROWS.len(), "an arrow never happened");
+}
+
+/// The same with somebody who is away: his home has loaded him, so it passes nothing on.
+#[test]
+fn a_node_or_a_message_lost_at_each_arrow_to_somebody_away() {
+    assert_eq!(strike_all(true).len(), ARROWS.len() - 1, "an arrow never happened");
+}
+
+/// The arrows at which somebody was struck.
+fn strike_all(away: bool) -> BTreeSet<&'static str> {
+    let mut struck = BTreeSet::new();
+    for (name, at) in ARROWS {
+        for fate in [Fate::Lost, Fate::SenderDies, Fate::SentByTheDead, Fate::ReceiverDies] {
+            for seed in 1..=2 {
+                let what = format!("{name}, {fate:?}, away: {away}, seed {seed}");
+                if one_strike(away, at, fate, seed, &what) {
+                    struck.insert(name);
                 }
             }
         }
     }
-    for (name, _) in ARROWS {
-        assert!(struck.keys().any(|(struck, _)| *struck == name), "{name} never happened: {struck:?}");
-    }
+    struck
 }
 
 fn one_strike(away: bool, at: fn(NodeId, NodeId, &Peer) -> bool, fate: Fate, seed: u64, what: &str) -> bool {
@@ -425,9 +432,8 @@ fn one_strike(away: bool, at: fn(NodeId, NodeId, &Peer) -> bool, fate: Fate, see
         cluster.run_ms(500);
         cluster.bury(dead.0);
     }
-    cluster.run_ms(12_000);
-    assert!(cluster.run_until(20_000, Cluster::is_settled), "{what}: it does not settle");
-    cluster.run_ms(2_000);
+    cluster.run_ms(3_500);
+    assert!(cluster.run_until(30_000, Cluster::is_settled), "{what}: it does not settle");
     cluster.check_pebbles();
     let given = bag(&cluster, bob) - 10;
     assert_eq!(bag(&cluster, ann), 10 - given, "{what}");

@@ -187,7 +187,10 @@ fn gained_by_players(town: &Town, players: &[EntityId]) -> (BTreeMap<i32, i64>, 
             player_event::Event::Paid(fact) => signed(&mut made, &fact.spent, -1),
             player_event::Event::Returned(fact) => signed(&mut made, &fact.gained, 1),
             player_event::Event::Painted(fact) => signed(&mut made, fact.spent.as_slice(), -1),
-            player_event::Event::Born(_)
+            // Nobody gives anything here.
+            player_event::Event::Given(_)
+            | player_event::Event::Received(_)
+            | player_event::Event::Born(_)
             | player_event::Event::Hand(_)
             | player_event::Event::Whispered(_) => {}
         }

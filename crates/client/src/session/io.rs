@@ -154,6 +154,10 @@ pub enum Event {
 
 /// A request of the session to its driver.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "messages are the most frequent: a box for each would be an allocation"
+)]
 pub enum Output {
     /// Open a connection; then call [`Session::handle_open`] or [`Session::handle_gone`].
     Connect(Address),
