@@ -100,6 +100,8 @@ pub fn records() -> Seeds {
         tokens_given: vec![vec![3; 32].into()],
         salt: vec![5; 16].into(),
         newest: 12,
+        code_used: 2,
+        code_gave: 11,
     };
     let reply = Bytes::from_static(b"ok");
     let cause = Cause {
@@ -244,6 +246,7 @@ fn welcome() -> Welcome {
         chunk_mm: 30_000,
         motion_unit_mm: 10,
         adoption: 1,
+        recovery: "AAAA-BBBB".into(),
     }
 }
 

@@ -264,7 +264,8 @@ impl World {
     }
 
     fn check_journal(&self) {
-        for ((player, seq), payload) in &self.successes {
+        // Sayings leave no row, and their answers are empty.
+        for ((player, seq), payload) in self.successes.iter().filter(|(_, payload)| !payload.is_empty()) {
             let events = self.disk.store.stream(*player, 0, usize::MAX);
             let causes =
                 events.iter().map(|(_, event)| Cause::decode(event.cause.as_ref()).expect("causes decode"));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use gundo_cli::{ClusterConfig, Config};
+use gundo_node::Listen;
 use toml::Table;
 
 fn deploy() -> PathBuf {
@@ -73,8 +74,9 @@ fn every_name_is_a_service_and_every_file_is_there() {
         );
         // Players come by the port that the node tells them.
         let port = config.advertise.to_string();
+        let Listen::Address(listen) = &config.listen else { panic!("players come by TCP") };
         assert!(
-            lines.contains(&format!("[\"{}:{}\"]", port.trim_start_matches(':'), config.listen.port())),
+            lines.contains(&format!("[\"{}:{}\"]", port.trim_start_matches(':'), listen.port())),
             "{port}: {lines}"
         );
         let tls = cluster.tls.expect("certificates");
