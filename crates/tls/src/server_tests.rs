@@ -69,6 +69,18 @@ fn what_no_client_would_take_is_refused_in_words() {
     }
     let good = make(directory.path(), (-1, 9), vec![ExtendedKeyUsagePurpose::ServerAuth]);
     assert_eq!(says(&good), None);
+    let own_authority = tempfile::tempdir().expect("a directory");
+    let keys = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let signed = params.self_signed(&keys).expect("signed");
+    let its = KeyFiles {
+        certificate: own_authority.path().join("certificate.pem"),
+        key: own_authority.path().join("key.pem"),
+    };
+    std::fs::write(&its.certificate, signed.pem()).expect("written");
+    std::fs::write(&its.key, keys.serialize_pem()).expect("written");
+    assert_eq!(says(&its), None, "browsers take it");
     let other = tempfile::tempdir().expect("a directory");
     let foreign = KeyFiles { key: make(other.path(), (-1, 9), vec![]).key, ..good.clone() };
     let why = says(&foreign).expect("another key");
