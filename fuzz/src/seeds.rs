@@ -133,6 +133,7 @@ pub fn records() -> Seeds {
 /// Acts of four clients at two nodes; see `world.rs` for the first byte of each message.
 pub fn acts() -> Seeds {
     let say = |seq| wish(seq, Wish::Say(schema::Say { text: "hello".into() }));
+    let hold = |seq| wish(seq, Wish::Hold(schema::Hold::default()));
     let village = pioneer::Island::generate(1).village();
     let (x, y) = (village.x, village.y);
     let walk = |seq, x| ClientMessage {
@@ -193,9 +194,9 @@ pub fn acts() -> Seeds {
             "first_hello_in_doubt",
             row(&[(6 << 2, &nothing), (0, &ada), (tick | 1, &ada), (tick | 1, &say(1))]),
         ),
-        ("rejected", row(&[(tick, &ada), (5 << 2, &nothing), (tick, &say(1)), (tick, &say(2))])),
-        ("landed_in_doubt", row(&[(tick, &ada), (6 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
-        ("lost_in_doubt", row(&[(tick, &ada), (7 << 2, &nothing), (tick, &say(1)), (tick, &say(1))])),
+        ("rejected", row(&[(tick, &ada), (5 << 2, &nothing), (tick, &hold(1)), (tick, &hold(2))])),
+        ("landed_in_doubt", row(&[(tick, &ada), (6 << 2, &nothing), (tick, &hold(1)), (tick, &hold(1))])),
+        ("lost_in_doubt", row(&[(tick, &ada), (7 << 2, &nothing), (tick, &hold(1)), (tick, &hold(1))])),
     ]
 }
 

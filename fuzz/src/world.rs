@@ -3,7 +3,7 @@
 //! Each message of an input begins with one byte that says who does what (see [`Act`]); the rest is a `ClientMessage`.
 //! Everything happens in one thread and in one order, so an input gives one history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -14,8 +14,9 @@ use gundo_kernel::{Input, Member, Node, Output, View, WorldSettings};
 use gundo_rig::{Clock, Disk, GroupFault, Queue, Seat, settings};
 use gundo_types::{ConnId, EntityId, Epoch, Kind, NodeId};
 use gundo_wire::Message;
-use gundo_wire::client::{ClientMessage, ServerMessage};
+use gundo_wire::client::{ClientMessage, Command, ServerMessage};
 use gundo_wire::journal::Cause;
+use pioneer::schema::{PlayerCommand, player_command};
 
 use crate::mutate::cut;
 
@@ -88,6 +89,13 @@ struct World {
     latest_token: Bytes,
     /// Successes by player and command.
     successes: BTreeMap<(EntityId, u64), Bytes>,
+    /// Numbers of commands that said something.
+    sayings: BTreeSet<u64>,
+}
+
+fn is_saying(command: &Command) -> bool {
+    let wish = PlayerCommand::decode(command.payload.clone()).ok().and_then(|wish| wish.command);
+    matches!(wish, Some(player_command::Command::Say(_)))
 }
 
 struct Client {
@@ -117,6 +125,7 @@ impl World {
             last_conn: CLIENTS as u64,
             latest_token: Bytes::new(),
             successes: BTreeMap::new(),
+            sayings: BTreeSet::new(),
         };
         let view = View { epoch: Epoch(1), members };
         for at in 0..NODES {
@@ -135,6 +144,7 @@ impl World {
                 if let Some(hello) = message.hello.as_mut().filter(|hello| hello.token.len() == TOKEN_BYTES) {
                     hello.token = self.latest_token.clone();
                 }
+                self.sayings.extend(message.commands.iter().filter(|c| is_saying(c)).map(|c| c.seq));
                 self.send(node, Input::Client { conn, message });
             }
             Act::Gone => self.hang_up(at),
@@ -264,8 +274,11 @@ impl World {
     }
 
     fn check_journal(&self) {
-        // Sayings leave no row, and their answers are empty.
-        for ((player, seq), payload) in self.successes.iter().filter(|(_, payload)| !payload.is_empty()) {
+        for ((player, seq), payload) in &self.successes {
+            // A saying leaves no row.
+            if self.sayings.contains(seq) {
+                continue;
+            }
             let events = self.disk.store.stream(*player, 0, usize::MAX);
             let causes =
                 events.iter().map(|(_, event)| Cause::decode(event.cause.as_ref()).expect("causes decode"));

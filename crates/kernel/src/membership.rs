@@ -133,8 +133,10 @@ impl Seen {
 }
 
 impl Seen {
-    /// It says how long ago it was confirmed. `age_us`: how old that word may be.
+    /// It says how long ago it was confirmed. `age_us`: how old that word may be. If nobody knows, it says nothing: it may have
+    /// waited for long.
     fn note_confirmed(&mut self, alive: &Alive, now: Time, age_us: Option<u64>, believes: bool) {
+        let Some(late_us) = (if believes { Some(0) } else { age_us }) else { return };
         let ago_us = u64::from(alive.confirmed_ms) * 1_000;
         let at_its = alive.sent_us.saturating_sub(ago_us);
         // What it says again is older by its own clock, which may run slower than this one.
@@ -143,7 +145,6 @@ impl Seen {
             return;
         }
         // It may have been under way, or have waited here, for as long as that.
-        let late_us = age_us.filter(|_| !believes).unwrap_or(0);
         self.confirmed = now.0.checked_sub(ago_us.saturating_add(late_us)).map(|at| (at_its, Time(at)));
     }
 }

@@ -104,6 +104,38 @@ fn a_faster_clock_keeps_nobody_out() {
     assert!(node.is_ready());
 }
 
+/// A newcomer's first word has waited for seconds, and nobody can tell. It is no proof that others were confirmed long after this node.
+#[test]
+fn a_word_of_unknown_age_ends_nobody() {
+    let world = Arc::default();
+    let (me, other) = (member(1, 11), member(2, 12));
+    let mut node = new_node(&me, &world, 1);
+    let mut first = Some(Input::View(View { epoch: Epoch(5), members: vec![me, other] }));
+    for ms in (0..8_000_u64).step_by(100) {
+        let alive = |sent_ms: u64, echo_us| Alive {
+            confirmed_ms: sent_ms as u32 - 500,
+            unreachable: vec![],
+            unheard: false,
+            world: None,
+            sent_us: sent_ms * 1_000,
+            echo_us,
+        };
+        // It was confirmed half a second after this node joined. What it sent half a second later comes after four.
+        let message = match ms {
+            ..4_900 => Peer::Stale { epoch: Epoch(4) },
+            4_900 => Peer::Alive { epoch: Epoch(5), alive: alive(1_000, None) },
+            _ => Peer::Alive { epoch: Epoch(5), alive: alive(ms, Some(ms * 1_000 - 20_000)) },
+        };
+        let said = Input::Peer { from: NodeId(2), label: Label { from: 12, ..Label::default() }, message };
+        for input in first.take().into_iter().chain([said, Input::Timeout]) {
+            node.handle(Now { time: Time(ms * 1_000), world: WorldTime(ms) }, input);
+            while let Some(output) = node.poll_output() {
+                assert!(!matches!(output, Output::Fenced), "it ends at {ms} ms");
+            }
+        }
+    }
+}
+
 /// A node has lost its row without having heard so yet: none of its appends lands. It keeps trying, but backs off.
 #[test]
 fn a_node_that_was_removed_does_not_keep_the_journal_busy() {
