@@ -168,7 +168,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Result<(), Failure> {
     }
 }
 
-/// Tells whoever looks on.
+/// Tells the person who runs it.
 fn tell(what: &str) {
     eprintln!("chaos: {what}");
 }

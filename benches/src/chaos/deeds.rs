@@ -242,7 +242,7 @@ impl Deed {
             Self::StopStandby => machines.signal_standby(18),
             Self::FillPostgres => {
                 disks::empty(machines.primary_dir())?;
-                // A full disk of the log stops PostgreSQL; whoever looks after it starts it again.
+                // A full disk of the log stops PostgreSQL: its operator starts it again.
                 match machines.primary.sql("SELECT 1") {
                     Ok(_) => Ok(()),
                     Err(_) => Ok(machines.primary.restart()?),

@@ -10,8 +10,8 @@ use common::{Engine, MemoryRows};
 use etcd_client::{Client, ConnectOptions, Permission, PermissionType};
 use gundo_coordinator::CallError;
 use gundo_coordinator_etcd::{EtcdCoordinator, EtcdError, EtcdSettings, EtcdTls, EtcdUser};
+use gundo_engines::authority::Authority;
 use gundo_engines::etcd::{Etcd, EtcdCertificates, EtcdOptions};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 const SECRET: &str = "correct horse";
 
@@ -142,58 +142,30 @@ fn users_and_their_rights() {
     assert!(common::until("she is let in again", || caller.try_renew(ids[0]).ok()));
 }
 
-/// An authority and what it signs, as files.
-struct Authority {
-    ca: PathBuf,
-    issuer: Issuer<'static, KeyPair>,
-    folder: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let folder = folder.join(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = folder.join("ca.pem");
-        std::fs::write(&ca, params.self_signed(&key).expect("signed").pem()).expect("written");
-        Self { ca, issuer: Issuer::new(params, key), folder }
-    }
-
-    /// A certificate for a host, and its key.
-    fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![host.into()]).expect("parameters");
-        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        let (at, key_at) = (self.folder.join(format!("{host}.pem")), self.folder.join(format!("{host}.key")));
-        std::fs::write(&at, certificate.pem()).expect("written");
-        std::fs::write(&key_at, key.serialize_pem()).expect("written");
-        (at, key_at)
-    }
-}
-
 #[test]
 fn certificates() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (ours, foreign) = (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "foreign"));
-    let (certificate, key) = ours.sign("127.0.0.1");
+    let (ours, foreign) = (
+        Authority::new(folder.path(), "ours").expect("an authority"),
+        Authority::new(folder.path(), "foreign").expect("an authority"),
+    );
+    let (certificate, key) = ours.sign("127.0.0.1").expect("signed");
     let tls = Some(EtcdCertificates { ca: ours.ca.clone(), certificate, key });
     let etcd =
         Etcd::start(folder.path(), 1, EtcdOptions { tls, ..EtcdOptions::default() }).expect("etcd starts");
 
     let mut settings = EtcdSettings::new(etcd.endpoints(), "w1");
     let with = |ca: &Path, identity| Some(EtcdTls { ca: ca.to_owned(), identity });
-    settings.tls = with(&ours.ca, Some(ours.sign("node1")));
+    settings.tls = with(&ours.ca, Some(ours.sign("node1").expect("signed")));
     let caller = common::Caller(connect(&settings).expect("both trust each other"));
     let ids = caller.join(&[1]);
     assert!(caller.try_renew(ids[0]).expect("it is asked"));
     let seen = caller.watch();
     seen.every_epoch_until(1);
 
-    settings.tls = with(&foreign.ca, Some(ours.sign("node2")));
+    settings.tls = with(&foreign.ca, Some(ours.sign("node2").expect("signed")));
     assert_says(&refusal(&settings), &["its certificate is not accepted", "CA file"]);
-    settings.tls = with(&ours.ca, Some(foreign.sign("node3")));
+    settings.tls = with(&ours.ca, Some(foreign.sign("node3").expect("signed")));
     assert_says(&refusal(&settings), &["accept our certificate", "trusted CA"]);
     settings.tls = with(&ours.ca, None);
     assert_says(&refusal(&settings), &["accept our certificate", "trusted CA"]);

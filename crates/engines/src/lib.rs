@@ -6,6 +6,7 @@
 //!
 //! Not here: what is stored in the servers, and the drivers that talk to them.
 
+pub mod authority;
 pub mod etcd;
 pub mod install;
 pub mod postgres;

@@ -109,15 +109,11 @@ impl Writer {
         known.generation = memory.generation.unwrap_or(0);
         let mut ends = HashMap::new();
         for stream in batches.iter().flat_map(|batch| &batch.streams) {
-            let Some(last) = memory.lasts.get(&stream.entity).filter(|_| !doubt) else {
-                unknown.insert(stream.entity);
-                continue;
-            };
-            let follows = stream.after == *last || ends.get(&stream.entity) == Some(&stream.after);
-            if follows {
-                known.lasts.insert(stream.entity, *last);
-            } else {
-                unknown.insert(stream.entity);
+            let follows =
+                |last: &u64| stream.after == *last || ends.get(&stream.entity) == Some(&stream.after);
+            match memory.lasts.get(&stream.entity).filter(|last| !doubt && follows(last)) {
+                Some(last) => drop(known.lasts.insert(stream.entity, *last)),
+                None => drop(unknown.insert(stream.entity)),
             }
             ends.insert(stream.entity, stream.after + stream.events.len() as u64);
         }

@@ -5,40 +5,9 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::Server;
+use gundo_engines::authority::Authority;
 use gundo_journal::{Fault, Journal};
 use gundo_journal_postgres::{OpenError, PostgresReader, PostgresSettings, PostgresTls, open};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-
-struct Authority {
-    ca: PathBuf,
-    issuer: Issuer<'static, KeyPair>,
-    folder: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let folder = folder.join(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = folder.join("ca.pem");
-        std::fs::write(&ca, params.self_signed(&key).expect("signed").pem()).expect("written");
-        Self { ca, issuer: Issuer::new(params, key), folder }
-    }
-
-    /// A certificate for a host, and its key.
-    fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![host.into()]).expect("parameters");
-        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        let (at, key_at) = (self.folder.join(format!("{host}.pem")), self.folder.join(format!("{host}.key")));
-        std::fs::write(&at, certificate.pem()).expect("written");
-        std::fs::write(&key_at, key.serialize_pem()).expect("written");
-        (at, key_at)
-    }
-}
 
 /// Gives the server a certificate, which new connections see.
 fn serve_with(server: &Server, (certificate, key): (PathBuf, PathBuf), ca: &Path) {
@@ -82,8 +51,10 @@ macro_rules! assert_refused {
 #[test]
 fn everything_is_encrypted_and_the_server_is_checked() {
     let server = Server::start();
-    let (ours, foreign) =
-        (Authority::new(server.dir.path(), "ours"), Authority::new(server.dir.path(), "foreign"));
+    let (ours, foreign) = (
+        Authority::new(server.dir.path(), "ours").expect("an authority"),
+        Authority::new(server.dir.path(), "foreign").expect("an authority"),
+    );
     let plain = server.settings();
     let tls = |ca: &Path, identity| {
         let tls = Some(PostgresTls { ca: ca.to_owned(), identity });
@@ -92,7 +63,7 @@ fn everything_is_encrypted_and_the_server_is_checked() {
     let good = tls(&ours.ca, None);
     assert_refused!(good, OpenError::Tls { .. }, "does not support TLS", "ssl = on");
 
-    serve_with(&server, ours.sign("127.0.0.1"), &ours.ca);
+    serve_with(&server, ours.sign("127.0.0.1").expect("signed"), &ours.ca);
     admit(&server, "hostssl all all 127.0.0.1/32 scram-sha-256");
     let journal = open(good.clone()).expect("both trust each other");
     let all =
@@ -125,16 +96,16 @@ fn everything_is_encrypted_and_the_server_is_checked() {
     assert_refused!(unchecked, OpenError::SslMode { .. }, "authority");
 
     // Another host's certificate, although our authority signed it.
-    serve_with(&server, ours.sign("db.example.org"), &ours.ca);
+    serve_with(&server, ours.sign("db.example.org").expect("signed"), &ours.ca);
     assert_refused!(good, OpenError::Tls { .. }, "not valid for name");
 
     // The server asks for ours.
-    serve_with(&server, ours.sign("127.0.0.1"), &ours.ca);
+    serve_with(&server, ours.sign("127.0.0.1").expect("signed"), &ours.ca);
     admit(&server, "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca");
     assert_refused!(good, OpenError::Denied { .. }, "client certificate");
-    let known = ours.sign("node-1");
+    let known = ours.sign("node-1").expect("signed");
     drop(open(tls(&ours.ca, Some(known.clone()))).expect("it is known"));
-    let (stranger, line) = refusal(&tls(&ours.ca, Some(foreign.sign("node-1"))));
+    let (stranger, line) = refusal(&tls(&ours.ca, Some(foreign.sign("node-1").expect("signed"))));
     assert!(matches!(*stranger, OpenError::Unreachable { .. } | OpenError::Tls { .. }), "{line}");
     let mixed = (known.0, foreign.folder.join("node-1.key"));
     assert_refused!(tls(&ours.ca, Some(mixed)), OpenError::TlsFile { .. }, "not the key of the certificate");

@@ -173,7 +173,7 @@ export class Hud {
       event.preventDefault();
       this.cover.hidden = true;
     };
-    const words = "Write this code down. It brings you back here from any browser, once, and you get a new one then. Whoever has it can play as you.";
+    const words = "Write this code down. It brings you back here from any browser, once, and you get a new one then. Anybody who has it can play as you.";
     this.card.replaceChildren(h("h1", {}, "Your way back"), h("p", {}, words), h("output", { className: "code" }, code), h("button", {}, "I have it"));
     this.cover.hidden = false;
   }

@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(paces.take(TALK, WorldTime(5_000)), Err(too_often(667)));
         assert_eq!((taken(&mut paces, TALK, 5_600, 9), taken(&mut paces, TALK, 5_667, 9)), (0, 1));
         let flood: usize = (5_668..15_668).map(|ms| taken(&mut paces, TALK, ms, 2)).sum();
-        assert_eq!(flood, 15, "whoever asks more often does not wait longer");
+        assert_eq!(flood, 15, "asking more often does not cost more time");
         assert_eq!(taken(&mut paces, TALK, 60_000, 9), 3);
         assert_eq!(taken(&mut paces, Pace::USUAL, 60_000, 99), 64, "another kind is counted by itself");
     }

@@ -1,7 +1,8 @@
 //! The engine's part of a player: its recorded answers, its session's tokens, and its place in the world.
 //!
 //! Answers, token digests and the last place are durable: they are rebuilt from the causes of events and kept in
-//! snapshots. Connection, refusals, answers to what only shows, and moves are not. A plain value: what happens to it is in `session` and `walk`.
+//! snapshots. Connection, refusals, answers to what only shows, and moves are not. A plain value: what happens to it is in `session`
+//! and `walk`.
 
 use std::collections::VecDeque;
 

@@ -267,7 +267,7 @@ impl Host {
             return;
         };
         // Only the node that was asked may answer, and only for the entity it was asked about. For a player its home was asked, and
-        // its owner answers, or whoever did not find it.
+        // its owner answers, or the node that did not find it.
         let part = entry.parts.iter_mut().find(|p| p.entity == entity && Tx::may_be_at(p, &[from]));
         let fits = |part: &&mut TxPart| match (&message, &part.want) {
             (TxMessage::Prepared(p), Want::Prepare(_)) => {
