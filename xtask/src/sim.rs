@@ -8,6 +8,8 @@ use crate::shell::{Done, cargo, run};
 const SEEDS: &str = "60";
 /// Seeds that every test run plays twice, to check that they run the same way.
 const TWICE: &str = "3";
+/// Seeds in which members say anything in any state.
+const ECHOES: &str = "40";
 /// Planted bugs that every test run looks for: one for each checker that finds its bug within a few seeds.
 const MUTANTS: [&str; 6] =
     ["no-dedupe", "early-reply", "leavers-write", "keyframe-lost", "two-holders", "tail-lost"];
@@ -38,6 +40,7 @@ pub(crate) fn pass_on(words: &[String]) -> ExitCode {
 pub(crate) fn check() -> Done {
     run(&mut program("planted", &["--seeds", SEEDS, "--jobs", "2"]))?;
     run(&mut program("planted", &["--seeds", TWICE, "--from", "5", "--twice"]))?;
+    run(&mut program("planted", &["--seeds", ECHOES, "--jobs", "2", "--profile", "echoes"]))?;
     let mutants: Vec<&str> = ["mutants", "--seeds", "40", "--jobs", "2"].into_iter().chain(MUTANTS).collect();
     run(&mut program("planted", &mutants))
 }

@@ -110,13 +110,18 @@ impl Home {
     /// the publishers and the land of its chunks must hear of it ([`opening`](Self::opening)).
     pub(crate) fn on_announced(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         from: NodeId,
         holds: Vec<(EntityId, Term)>,
         subscribes: Vec<(ChunkId, u8)>,
         publishes: Vec<ChunkId>,
         last: bool,
     ) -> bool {
+        if self.announced.contains(&from) {
+            // It has said all. If that was lost, its link was reset, and this home has forgotten it.
+            core.note_nonsense();
+            return false;
+        }
         for (entity, term) in holds {
             self.directory.note_holder(core, entity, from, term);
         }

@@ -417,7 +417,7 @@ impl Node {
     fn handle_home(&mut self, from: NodeId, message: HomeMessage) {
         match message {
             HomeMessage::Announce { holds, subscribes, publishes, last } => {
-                if self.home.on_announced(&self.core, from, holds, subscribes, publishes, last) {
+                if self.home.on_announced(&mut self.core, from, holds, subscribes, publishes, last) {
                     self.open_some();
                 }
             }

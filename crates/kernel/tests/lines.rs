@@ -142,3 +142,21 @@ fn the_place_of_a_lost_connection_is_held_for_its_player() {
     cluster.run_ms(3_000);
     assert!(cluster.clients[late].session.is_live(), "he has a key and comes again sooner than the newcomer");
 }
+
+/// Ann's new connection has adopted her session, and the append of that is refused just after messages with its edge were lost. Nobody
+/// has the session then: her connection is not superseded, and comes in again.
+#[test]
+fn a_line_whose_edge_was_lost_is_not_superseded() {
+    let (mut cluster, ann) = with_ann();
+    let token = cluster.clients[ann].session.token().clone();
+    cluster.stuck = true;
+    let again = cluster.connect_with("ann", 2, token);
+    assert!(cluster.run_until(500, |cluster| !cluster.disk.is_idle()), "she is adopted");
+    cluster.full = true;
+    cluster.lose_link(NodeId(1), NodeId(2));
+    cluster.commit_one();
+    (cluster.full, cluster.stuck) = (false, false);
+    cluster.run_ms(3_000);
+    assert_eq!(cluster.clients[again].ended, None);
+    assert!(cluster.clients[again].session.is_live(), "she is in the world");
+}

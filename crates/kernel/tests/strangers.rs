@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 
 use bytes::Bytes;
-use gundo_kernel::{Input, Label, Output, Peer, View};
+use gundo_kernel::{HomeMessage, Input, Label, Output, Peer, View};
 use gundo_rig::{Clock, Seat, member};
 use gundo_types::{Epoch, NodeId};
 use support::cluster::{Cluster, new_node};
@@ -115,4 +115,30 @@ fn a_member_may_say_anything_in_any_state() {
             }
         }
     }
+}
+
+/// A member announces once to an open home. What it says twice would take away chunks that somebody looks at.
+#[test]
+fn who_has_announced_does_not_again() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.connect("ann", 2);
+    cluster.connect("bob", 2);
+    cluster.run_ms(600);
+    let (before, incarnation) =
+        (cluster.nodes[&NodeId(1)].counters(), cluster.nodes[&NodeId(2)].incarnation());
+    let label = Label { from: incarnation, to: cluster.nodes[&NodeId(1)].incarnation(), ..Label::default() };
+    for node in [1, 2, 3] {
+        let chunk = cluster.chunk_where_home_is(node);
+        let announce = HomeMessage::Announce {
+            holds: vec![],
+            subscribes: vec![(chunk, 0)],
+            publishes: vec![],
+            last: true,
+        };
+        let epoch = cluster.view.epoch;
+        hear(&mut cluster, NodeId(2), label, Peer::Home { epoch, message: announce });
+    }
+    assert_eq!(cluster.nodes[&NodeId(1)].counters().nonsense, before.nonsense + 3);
+    cluster.run_ms(600);
+    cluster.check_pictures();
 }

@@ -4,7 +4,7 @@
 //! good, `watches` what they watch besides what is in sight, `letters` what they tell each other, `errands` what everybody
 //! must succeed at, `fair` whether some succeed less, `places` where they may be, `cheats` those who cheat; `coordinator` the
 //! membership, `members` what keeps members apart, `links` the links between nodes, `heard` what nodes have heard, `turns` how long
-//! they work, `clocks` their machines' clocks; `poison` rules that fail, `forged` messages that a node has no right to send, `stores` those of
+//! they work, `clocks` their machines' clocks; `poison` rules that fail, `forged` messages that a node has no right to send, `echoes` messages that fit nothing, `stores` those of
 //! the journal, `wrong` the other faults; `landing` what happens when something arrives, `carry` the encoding of everything in flight, `versions` what newer nodes add to it, `decoded` what clients get,
 //! `flight` its types, `tell` the story.
 
@@ -17,6 +17,7 @@ mod comings;
 mod coordinator;
 mod covered;
 mod decoded;
+mod echoes;
 mod errands;
 mod failover;
 mod fair;
@@ -113,6 +114,7 @@ pub(crate) struct World {
     /// What the machines of nodes that have ended have had.
     coverage: Coverage,
     heard: heard::Heard,
+    echoes: echoes::Echoes,
     errands: Vec<errands::Errand>,
     fair: fair::Fair,
     /// Entities whose locks are void, and since when.
@@ -192,7 +194,7 @@ impl World {
     pub(crate) fn new(plan: Plan, game: Arc<dyn Game>, planted: Option<Planted>, story: Story) -> Self {
         let seed = plan.seed;
         let rules = match plan.profile {
-            Profile::Usual => game.rules(seed),
+            Profile::Usual | Profile::Echoes => game.rules(seed),
             Profile::Large => game.rules_for_many(seed),
         };
         let mut store = Store::new();
@@ -213,6 +215,7 @@ impl World {
             places: places::Places::default(),
             coverage: Coverage::default(),
             heard: heard::Heard::default(),
+            echoes: echoes::Echoes::new(seed),
             errands: Vec::new(),
             fair: fair::Fair::default(),
             abandoned: BTreeMap::new(),
@@ -275,6 +278,9 @@ impl World {
         if self.turns_take_time() {
             self.fly(0, Flight::Measure);
         }
+        if self.echoes() {
+            self.fly(0, Flight::Echo);
+        }
     }
 
     pub(crate) fn world_time(&self) -> WorldTime {
@@ -300,6 +306,7 @@ impl World {
     pub(crate) fn rule(&mut self, verdict: Verdict) {
         if let Err(violation) = verdict
             && self.violation.is_none()
+            && !self.echoes()
         {
             self.violation = Some(violation);
         }
@@ -458,7 +465,7 @@ impl World {
                 self.counts.peer_messages += 1;
                 let verdict = self.check_said(key, &message);
                 self.rule(verdict);
-                self.note_label(key, to, label);
+                self.note_said(key, to, label, &message);
                 self.judge.on_the_way(&message);
                 let lane = self.lane(&message, &mut label);
                 let at = self.link(key, to, lane, matches!(message, Peer::Frames { .. }));

@@ -127,7 +127,7 @@ pub struct Cluster {
     pub kept: (Bytes, Bytes),
     /// Nonces by the names of the players who first used them.
     pub nonces: BTreeMap<String, [u8; 16]>,
-    view: View,
+    pub view: View,
     flights: Queue<Flight>,
     commit_due: bool,
     next_conn: u64,

@@ -12,6 +12,8 @@ pub enum Profile {
     /// 1 to 9 nodes and 2 to 200 players, a minute of faults.
     #[default]
     Usual,
+    /// As usual, and members say again what was said before, in any state. All that counts is that no node breaks down.
+    Echoes,
     /// 10 to 64 nodes and 500 to 5,000 players all over the land, ten seconds with the faults of a minute.
     Large,
 }
@@ -20,7 +22,7 @@ impl Profile {
     /// Faults come so many times as often as in the usual worlds: as many of them in less time.
     pub(super) fn often(self) -> u32 {
         match self {
-            Self::Usual => 1,
+            Self::Usual | Self::Echoes => 1,
             Self::Large => 6,
         }
     }
@@ -30,6 +32,7 @@ impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Usual => "usual",
+            Self::Echoes => "echoes",
             Self::Large => "large",
         })
     }

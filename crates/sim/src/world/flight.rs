@@ -143,6 +143,8 @@ pub(crate) enum Flight {
     /// A player leaves for good.
     Quits(usize),
     Fault(Dial),
+    /// Somebody says something again.
+    Echo,
     /// The journal commits again.
     StallEnds(Stall),
     /// The disk has room again.

@@ -5,19 +5,11 @@ use gundo_kernel::{Label, Line, Peer, ToEdge, ToPlayer};
 use gundo_types::{ConnId, EntityId};
 
 use super::{Flight, Key, World};
-use crate::plan::Dial;
 
 /// A live session: the edge, the connection, the player, and the node that owns it.
 type Victim = (Key, ConnId, EntityId, Key);
 
 impl World {
-    /// Keeps the last label of each link, to write another one like it.
-    pub(super) fn note_label(&mut self, from: Key, to: Key, label: Label) {
-        if self.plan.dials.contains_key(&Dial::Forged) {
-            self.links.entry((from, to)).or_default().label = label;
-        }
-    }
-
     /// A node speaks for a player, or for a connection, that is another node's.
     pub(super) fn forge(&mut self) -> bool {
         let liar = self.some_node();

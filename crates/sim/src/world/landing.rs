@@ -58,6 +58,7 @@ impl World {
             Flight::Arrive(person) => self.arrive(person),
             Flight::Quits(person) => self.quit(person),
             Flight::Fault(dial) => self.fault(dial),
+            Flight::Echo => self.echo(),
             Flight::StallEnds(stall) => self.stall_ends(stall),
             Flight::WatchesAgain(node) => self.watches_again(node),
             Flight::FailsOver => self.fail_over(),

@@ -101,7 +101,8 @@ impl Entity {
     fn give_up_from(&mut self, cx: &mut Cx<'_>, at: usize) -> GivenUp {
         let line = self.line();
         let pending = self.pending.split_off(at);
-        // Of the connections that adopted the session only the present one does so again: the others are closed or superseded.
+        // Of the connections that adopted the session only the present one does so again. If another has it, the others are
+        // superseded. If none has it, they are closed, or messages with their edge were lost: then the edge asks again.
         let outdone = |e: &Entry| match &e.work {
             Some(Work::Open { line: l, .. }) if e.adopts().is_some() && line != Some(*l) => Some(*l),
             _ => None,
@@ -119,7 +120,8 @@ impl Entity {
             given_up.txs.extend(p.tx);
             for entry in p.entries {
                 match outdone(&entry) {
-                    Some(l) => self.tell_edge(cx, l, ToEdge::Superseded),
+                    Some(l) if line.is_some() => self.tell_edge(cx, l, ToEdge::Superseded),
+                    Some(l) => self.tell_edge(cx, l, ToEdge::NotHere),
                     None => given_up.work.extend(entry.work),
                 }
             }
