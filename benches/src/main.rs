@@ -17,6 +17,7 @@ mod journal;
 mod journal_postgres;
 mod limit;
 mod load;
+mod names;
 mod proc;
 mod scale;
 mod serve;
@@ -64,6 +65,8 @@ enum Bench {
     JournalPostgres,
     /// Transactions between players and with a board, against plain durable commands.
     Transactions,
+    /// Starting and using a journal with ten million unique names.
+    Names,
     /// Memory per idle session, connects per second, start to playable, CPU of an idle world.
     Session,
     /// All of the above.
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Bench::Journal => journal::journal(&stage),
         Bench::JournalPostgres => journal_postgres::journal_postgres(&stage),
         Bench::Transactions => transactions::transactions(&stage),
+        Bench::Names => names::names(&stage),
         Bench::Session => session::session(&stage),
         Bench::All => all(&stage),
         Bench::Failover(args) => failover::failover(&stage, &args),
@@ -153,5 +157,6 @@ fn all(stage: &stage::Stage) -> Result<(), Failure> {
     spread::spread(stage)?;
     journal::journal(stage)?;
     transactions::transactions(stage)?;
+    names::names(stage)?;
     session::session(stage)
 }

@@ -196,9 +196,21 @@ pub(super) fn note_peer(node: &mut Node, message: &Peer) {
 }
 
 impl Coverage {
+    /// What a peer's message would be if a node handled it now.
+    pub fn of(node: &Node, message: &Peer) -> Self {
+        let mut coverage = Self::default();
+        coverage.peer(node, message);
+        coverage
+    }
+
     /// Whether this message was had in this state, both by their place in [`MACHINES`].
     pub fn has(&self, machine: usize, state: usize, message: usize) -> bool {
         self.seen[machine][state] >> message & 1 == 1
+    }
+
+    /// Whether it has all that another has.
+    pub fn has_all(&self, other: &Self) -> bool {
+        self.seen.iter().flatten().zip(other.seen.iter().flatten()).all(|(mine, theirs)| theirs & !mine == 0)
     }
 
     /// Adds what another has seen.

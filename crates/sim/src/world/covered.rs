@@ -1,5 +1,7 @@
 //! What the machines of all nodes have had.
 
+use gundo_kernel::Peer;
+
 use super::{Key, World};
 use crate::coverage::Coverage;
 
@@ -16,6 +18,22 @@ impl World {
         }
         #[cfg(not(feature = "planted"))]
         let _ = ends;
+    }
+
+    /// Whether a node would have, with this message, what no node of this run has had yet.
+    #[cfg(feature = "planted")]
+    pub(super) fn is_new(&self, to: Key, message: &Peer) -> bool {
+        let Some(node) = self.nodes.get(&to) else { return false };
+        let would = Coverage::of(&node.kernel, message);
+        let mut had = self.coverage.clone();
+        self.nodes.values().for_each(|node| had.merge(&node.kernel.coverage));
+        !had.has_all(&would)
+    }
+
+    /// Without the feature nobody knows.
+    #[cfg(not(feature = "planted"))]
+    pub(super) fn is_new(&self, _: Key, _: &Peer) -> bool {
+        true
     }
 
     /// What all have had.

@@ -18,6 +18,10 @@ use crate::plan::{Dial, Profile};
 const KEPT: usize = 24;
 /// Mean time between two echoes, ms.
 const EVERY_MS: u64 = 4;
+/// Messages of which the first is taken that no node has had in such a state.
+const TRIES: usize = 12;
+/// Of so many messages to or about players, one is to or about another.
+const OTHERS_IN: u64 = 3;
 /// Of so many echoes, one goes to a random node rather than to whom it was said.
 const ASTRAY_IN: u64 = 4;
 
@@ -83,6 +87,30 @@ impl World {
         self.links.entry((from, to)).or_default().label = label;
     }
 
+    /// Something that was said, as it could be said now: to whom it was said, or to another node, or about another.
+    fn some_echo(&mut self) -> Option<(Key, Key, Peer)> {
+        let (from, to, mut message) = self.echoes.some()?;
+        let chance = &mut self.echoes.chance;
+        let astray = chance.below(ASTRAY_IN) == 0;
+        let mut node = if astray { 1 + chance.below(u64::from(self.plan.nodes)) as u16 } else { to.node };
+        let of_another = chance.below(OTHERS_IN) == 0;
+        let other = &self.people[chance.below(self.people.len() as u64) as usize];
+        let client = other.current.filter(|_| of_another).map(|client| &self.clients[client]);
+        let session = client.and_then(|client| Some((client.session.player()?, client.conn?)));
+        // With the view of now, so that it is heard.
+        match (&mut message, session) {
+            (Peer::Home { epoch, .. }, _) => *epoch = self.coordinator.view.epoch,
+            (Peer::ToEdge { conn, player, .. }, Some((its, (edge, to)))) => {
+                (*conn, *player, node) = (to, its, edge.node);
+            }
+            (Peer::ToPlayer { player: about, .. } | Peer::Handoff { entity: about, .. }, Some((its, _))) => {
+                *about = its;
+            }
+            _ => {}
+        }
+        Some((self.key(from.node), self.key(node), message))
+    }
+
     /// Somebody says something again.
     pub(super) fn echo(&mut self) {
         if !self.faulty {
@@ -90,15 +118,14 @@ impl World {
         }
         let wait_us = self.echoes.chance.below(2 * EVERY_MS * 1_000);
         self.fly(wait_us, Flight::Echo);
-        let Some((from, to, mut message)) = self.echoes.some() else { return };
-        if let Peer::Home { epoch, .. } = &mut message {
-            *epoch = self.coordinator.view.epoch;
+        let mut echo = None;
+        for _ in 0..TRIES {
+            echo = self.some_echo();
+            if echo.as_ref().is_some_and(|(_, to, message)| self.is_new(*to, message)) {
+                break;
+            }
         }
-        let astray = self.echoes.chance.below(ASTRAY_IN) == 0;
-        let node =
-            if astray { 1 + self.echoes.chance.below(u64::from(self.plan.nodes)) as u16 } else { to.node };
-        // With the incarnations and the view of now, so that it is heard.
-        let (from, to) = (self.key(from.node), self.key(node));
+        let Some((from, to, message)) = echo else { return };
         let Some(link) = self.links.get(&(from, to)).filter(|link| link.label.from > 0) else { return };
         // Without a number it is taken whatever else is on its way.
         let label = Label { number: 0, after: 0, ..link.label };
