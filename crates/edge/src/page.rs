@@ -4,11 +4,12 @@
 //! `gundo.js` beside its own files: the client SDK as one ES module. Because a request is only looked up by name among the files in
 //! memory, no request reaches anything else on the disk.
 //!
-//! Start at [`Page`]; `directory` reads a directory, `http` answers requests. Not here: what a game's page shows, and how the SDK is
+//! Start at [`Page`]; `directory` reads a directory, `http` answers requests, `packed` compresses. Not here: what a game's page shows, and how the SDK is
 //! built (`clients/web`).
 
 mod directory;
 mod http;
+mod packed;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,8 +37,9 @@ const RESERVED: [&str; 9] =
 /// What a browser gets from the edge at `/` and below: the game's page.
 ///
 /// Files are named by their path without a leading slash (`art/tree.png` is served at `/art/tree.png`); `index.html` is also
-/// served at `/`. The ending of a name decides the content type. Browsers ask each time whether a file has changed and transfer it only
-/// then. The page may load scripts, pictures, sounds and fonts from the server itself only, and no script inside the HTML runs: put
+/// served at `/`. The ending of a name decides the content type. Text is sent with Brotli or gzip to browsers that accept it. In the HTML
+/// files, `src` and `href` of other files of the page get `?v=` and a number that says what is in the file: browsers keep those for a year
+/// and ask for the next version by another name. For all else they ask each time whether it has changed, and transfer it only then. The page may load scripts, pictures, sounds and fonts from the server itself only, and no script inside the HTML runs: put
 /// scripts into files.
 ///
 /// Each page also has `/gundo.js`, the client SDK as an ES module:
@@ -119,8 +121,10 @@ struct Files(BTreeMap<String, Arc<File>>);
 /// One file as it is sent.
 struct File {
     content_type: &'static str,
-    etag: String,
+    /// Says what is in it: 16 hexadecimal digits.
+    version: String,
     bytes: Bytes,
+    packed: packed::Packed,
 }
 
 impl Files {
@@ -139,6 +143,7 @@ impl Files {
             let file = Arc::new(File::new(&path, bytes));
             all.insert(path, file);
         }
+        name_versions(&mut all);
         match all.contains_key(INDEX) {
             true => Ok(Self(all)),
             false => Err(format!("a page needs the file {INDEX}")),
@@ -148,9 +153,45 @@ impl Files {
 
 impl File {
     fn new(path: &str, bytes: Bytes) -> Self {
-        let etag = format!("\"{:016x}\"", gundo_wire::fingerprint(&bytes));
-        Self { content_type: content_type(path), etag, bytes }
+        let version = format!("{:016x}", gundo_wire::fingerprint(&bytes));
+        Self { content_type: content_type(path), version, bytes, packed: packed::Packed::default() }
     }
+}
+
+/// Has the HTML files name the other files with their versions: `src="app.js"` becomes `src="app.js?v=…"`.
+fn name_versions(files: &mut BTreeMap<String, Arc<File>>) {
+    let is_html = |file: &File| file.content_type.starts_with("text/html");
+    let html: Vec<_> = files.iter().filter(|(_, file)| is_html(file)).map(|(path, _)| path.clone()).collect();
+    for path in html {
+        let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        let version = |name: &str| {
+            let whole = name.strip_prefix('/').map_or_else(|| format!("{folder}{name}"), str::to_owned);
+            files.get(&whole).filter(|file| !is_html(file)).map(|file| file.version.clone())
+        };
+        let Some(text) = std::str::from_utf8(&files[&path].bytes).ok().map(|html| versioned(html, version))
+        else {
+            continue;
+        };
+        let file = Arc::new(File::new(&path, text.into()));
+        files.insert(path, file);
+    }
+}
+
+/// The HTML with `?v=` and a version behind each name of which there is one, in double quotes after `src=` or `href=`.
+fn versioned(html: &str, version: impl Fn(&str) -> Option<String>) -> String {
+    let mut parts = html.split('"');
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    let mut names = false;
+    for part in parts {
+        names = !names && [" src=", " href=", "\nsrc=", "\nhref="].iter().any(|start| all.ends_with(start));
+        all.push('"');
+        all.push_str(part);
+        if names && let Some(version) = version(part) {
+            all.push_str("?v=");
+            all.push_str(&version);
+        }
+    }
+    all
 }
 
 /// The content type of a file by the ending of its name.
@@ -230,6 +271,39 @@ mod tests {
             assert!(why.contains(reserved), "{why}");
         }
         assert!(files(&["app.js"]).err().expect("no index").contains("index.html"));
+    }
+
+    #[test]
+    fn html_names_other_files_with_their_versions() {
+        let files = [
+            (
+                "index.html",
+                "<a href=\"b/c.html\"><script src=\"app.js\" title=\"app.js\"></script><img src=\"/b/d.png\">",
+            ),
+            (
+                "b/c.html",
+                "<img\nsrc=\"d.png\"><img src=\"gone.png\"><link href=\"../app.js\"><a href=\"app.js",
+            ),
+            ("app.js", "\" src=\"app.js\""),
+            ("b/d.png", "x"),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), Bytes::from(text)));
+        let files = Files::new(files).expect("a page").0;
+        let text = |path: &str| String::from_utf8(files[path].bytes.to_vec()).expect("text");
+        let (js, png) = (&files["app.js"].version, &files["b/d.png"].version);
+        assert_eq!(
+            text("index.html"),
+            format!(
+                "<a href=\"b/c.html\"><script src=\"app.js?v={js}\" title=\"app.js\"></script><img src=\"/b/d.png?v={png}\">"
+            )
+        );
+        assert_eq!(
+            text("b/c.html"),
+            format!(
+                "<img\nsrc=\"d.png?v={png}\"><img src=\"gone.png\"><link href=\"../app.js\"><a href=\"app.js"
+            )
+        );
+        assert_eq!(text("app.js"), "\" src=\"app.js\"", "only HTML");
     }
 
     #[test]

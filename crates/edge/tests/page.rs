@@ -110,6 +110,58 @@ async fn a_file_that_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn text_is_packed_for_browsers_that_accept_it() {
+    let script: &str = Box::leak("walk(); dig(); build(); ".repeat(400).into_boxed_str());
+    let server = Server::start(Page::embedded(&[
+        ("index.html", b"<script src=\"game.js\"></script>"),
+        ("game.js", script.as_bytes()),
+        ("tree.png", &[7; 9_000]),
+        ("short.js", b"start()"),
+    ]));
+    let plain = server.get("/game.js").await;
+    assert_eq!((plain.text(), plain.header("vary")), (script, "accept-encoding"));
+    let mut tags = vec![plain.header("etag").to_owned()];
+    for (accepted, encoding) in [("gzip, deflate", "gzip"), ("gzip, deflate, br, zstd", "br")] {
+        let accept = format!("Accept-Encoding: {accepted}\r\n");
+        let packed = server.ask("GET", "/game.js", &accept).await;
+        assert_eq!((packed.status(), packed.header("content-encoding")), ("200", encoding));
+        assert!(packed.body.len() < 400, "{encoding}: {} bytes", packed.body.len());
+        let tag = packed.header("etag").to_owned();
+        let again =
+            server.ask("GET", "/game.js", &format!("{accept}If-None-Match: \"x\", W/{tag}\r\n")).await;
+        assert_eq!((again.status(), again.body.len()), ("304", 0));
+        tags.push(tag);
+        for path in ["/tree.png", "/short.js"] {
+            let answer = server.ask("GET", path, &accept).await;
+            assert!(!answer.head.contains("content-encoding"), "{path} would not be shorter");
+        }
+    }
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 3, "each form has its own tag");
+}
+
+#[tokio::test]
+async fn a_file_asked_for_by_its_version_is_kept() {
+    let server = Server::start(Page::embedded(&[
+        ("index.html", b"<script src=\"game.js\"></script>"),
+        ("game.js", b"start()"),
+    ]));
+    let index = server.get("/").await;
+    assert_eq!(index.header("cache-control"), "no-cache");
+    let name = index.text().split('"').nth(1).expect("a name").to_owned();
+    assert!(name.starts_with("game.js?v="), "{name}");
+    let script = server.get(&format!("/{name}")).await;
+    assert_eq!(
+        (script.text(), script.header("cache-control")),
+        ("start()", "public, max-age=31536000, immutable")
+    );
+    // The page of another server's version gets what is here, and asks again.
+    let other = server.get("/game.js?v=0123456789abcdef").await;
+    assert_eq!((other.text(), other.header("cache-control")), ("start()", "no-cache"));
+}
+
+#[tokio::test]
 async fn the_server_answers_its_own_paths_and_unknown_ones_with_a_word() {
     let server = Server::start(embedded());
     for path in ["/ws", "/ws/1"] {
