@@ -1,9 +1,11 @@
 // Bundles Pioneer's page (three files, embedded in its binary) and the SDK (`gundo.js`, one ES module, which every server has
 // for its game's page) into dist. The same sources give the same bytes.
+// Scripts and styles come packed as well (`app.js.br`): to pack well takes seconds, which servers do not have.
 // With --check it writes nothing and fails if dist is not what would be written.
 import { readFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
 
 const web = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -32,14 +34,25 @@ export async function bundle({ minify = true } = {}) {
   return { "index.html": html, "app.js": text("app.js"), "app.css": text("style.css"), "gundo.js": text("gundo.js") };
 }
 
+/** What is packed: not HTML, which servers complete. */
+const packs = (name) => /\.(js|css)$/.test(name);
+
+function unpacksTo(path, text) {
+  return existsSync(path) && brotliDecompressSync(readFileSync(path)).toString("utf8") === text;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const files = await bundle();
   let stale = false;
   mkdirSync(join(web, "dist"), { recursive: true });
   for (const [name, text] of Object.entries(files)) {
     const path = join(web, "dist", name);
-    if (!process.argv.includes("--check")) writeFileSync(path, text);
-    else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
+    const packed = `${path}.br`;
+    if (!process.argv.includes("--check")) {
+      // Another release of Node may pack in another way: what still unpacks to the same stays.
+      if (packs(name) && !unpacksTo(packed, text)) writeFileSync(packed, brotliCompressSync(text, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+      writeFileSync(path, text);
+    } else if (!existsSync(path) || readFileSync(path, "utf8") !== text || (packs(name) && !unpacksTo(packed, text))) {
       console.error(`dist/${name} is not what the sources give: run \`npm run build\` in clients/web and commit dist`);
       stale = true;
     }

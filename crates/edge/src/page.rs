@@ -28,6 +28,9 @@ const INDEX: &str = "index.html";
 /// The client SDK, built from `clients/web/sdk`.
 const SDK: (&str, &[u8]) =
     ("gundo.js", include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/web/dist/gundo.js")));
+/// The same, packed.
+const SDK_BROTLI: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/web/dist/gundo.js.br"));
 /// The page of a game without a page.
 const PLACEHOLDER: &str = include_str!("page/placeholder.html");
 /// What the server answers itself: no file of a page has such a name, or lies in such a folder.
@@ -37,7 +40,7 @@ const RESERVED: [&str; 9] =
 /// What a browser gets from the edge at `/` and below: the game's page.
 ///
 /// Files are named by their path without a leading slash (`art/tree.png` is served at `/art/tree.png`); `index.html` is also
-/// served at `/`. The ending of a name decides the content type. Text is sent with Brotli or gzip to browsers that accept it. In the HTML
+/// served at `/`. The ending of a name decides the content type. Text is sent packed to browsers that accept that: with gzip, or with Brotli if the page brings that form. In the HTML
 /// files, `src` and `href` of other files of the page get `?v=` and a number that says what is in the file: browsers keep those for a year
 /// and ask for the next version by another name. For all else they ask each time whether it has changed, and transfer it only then. The page may load scripts, pictures, sounds and fonts from the server itself only, and no script inside the HTML runs: put
 /// scripts into files.
@@ -55,17 +58,21 @@ impl Page {
     /// Files and folders that a directory may have.
     pub const FILES_MAX: usize = 2_000;
 
-    /// A page whose files are part of the program: `("index.html", include_bytes!("../page/index.html"))` and so on.
+    /// A page whose files are part of the program: `("index.html", include_bytes!("../page/index.html"))` and so on. A file `app.js.br` is
+    /// the Brotli form of `app.js`: the build that makes one makes both. HTML gets none, because the server changes it (see above).
     ///
     /// # Panics
     /// There is no `index.html`, or a path begins with a slash or with a name that the server answers itself: `ws`, `healthz`, `livez`, `readyz`,
     /// `startupz`, `metrics`, `admin`, `edges`, `gundo.js`. That shows when the program starts.
     pub fn embedded(files: &[(&'static str, &'static [u8])]) -> Self {
-        let files = files.iter().map(|(path, bytes)| {
+        let bytes_of = |name: &str| files.iter().find(|(path, _)| *path == name).map(|(_, bytes)| *bytes);
+        let is_packed = |path: &str| path.strip_suffix(".br").is_some_and(|plain| bytes_of(plain).is_some());
+        let plain = files.iter().filter(|(path, _)| !is_packed(path)).map(|(path, bytes)| {
             assert!(!path.starts_with('/'), "the page's file {path:?}: leave the leading slash out");
             ((*path).to_owned(), Bytes::from_static(bytes))
         });
-        let files = Files::new(files).unwrap_or_else(|why| panic!("a page cannot be served: {why}"));
+        let brotli = |path: &str| bytes_of(&format!("{path}.br")).map(Bytes::from_static);
+        let files = Files::new(plain, brotli).unwrap_or_else(|why| panic!("a page cannot be served: {why}"));
         Self { files: RwLock::new(Arc::new(files)), directory: None }
     }
 
@@ -86,7 +93,8 @@ impl Page {
     /// The page of a game that has none yet: it says which `game` and `world` this is and how to give the game a page.
     pub fn placeholder(game: &str, world: &str) -> Self {
         let html = PLACEHOLDER.replace("{game}", &escape(game)).replace("{world}", &escape(world));
-        let files = Files::new([(INDEX.to_owned(), Bytes::from(html))]).expect("it has an index.html");
+        let files = [(INDEX.to_owned(), Bytes::from(html))];
+        let files = Files::new(files, |_| None).expect("it has an index.html");
         Self { files: RwLock::new(Arc::new(files)), directory: None }
     }
 
@@ -128,11 +136,15 @@ struct File {
 }
 
 impl Files {
-    /// `Err`: why these are no page.
-    fn new(files: impl IntoIterator<Item = (String, Bytes)>) -> Result<Self, String> {
+    /// `brotli`: the Brotli form of a file, if there is one. `Err`: why these are no page.
+    fn new(
+        files: impl IntoIterator<Item = (String, Bytes)>,
+        brotli: impl Fn(&str) -> Option<Bytes>,
+    ) -> Result<Self, String> {
         let mut all = BTreeMap::new();
         let (sdk, sdk_bytes) = SDK;
-        all.insert(sdk.to_owned(), Arc::new(File::new(sdk, Bytes::from_static(sdk_bytes))));
+        let packed = Some(Bytes::from_static(SDK_BROTLI));
+        all.insert(sdk.to_owned(), Arc::new(File::new(sdk, Bytes::from_static(sdk_bytes), packed)));
         for (path, bytes) in files {
             let first = path.split('/').next().unwrap_or_default();
             if RESERVED.contains(&first) {
@@ -140,7 +152,8 @@ impl Files {
                     "the server answers /{first} itself: give the file {path:?} another name"
                 ));
             }
-            let file = Arc::new(File::new(&path, bytes));
+            let packed = brotli(&path);
+            let file = Arc::new(File::new(&path, bytes, packed));
             all.insert(path, file);
         }
         name_versions(&mut all);
@@ -152,9 +165,9 @@ impl Files {
 }
 
 impl File {
-    fn new(path: &str, bytes: Bytes) -> Self {
+    fn new(path: &str, bytes: Bytes, brotli: Option<Bytes>) -> Self {
         let version = format!("{:016x}", gundo_wire::fingerprint(&bytes));
-        Self { content_type: content_type(path), version, bytes, packed: packed::Packed::default() }
+        Self { content_type: content_type(path), version, bytes, packed: packed::Packed::with(brotli) }
     }
 }
 
@@ -172,7 +185,7 @@ fn name_versions(files: &mut BTreeMap<String, Arc<File>>) {
         else {
             continue;
         };
-        let file = Arc::new(File::new(&path, text.into()));
+        let file = Arc::new(File::new(&path, text.into(), None));
         files.insert(path, file);
     }
 }
@@ -253,7 +266,9 @@ mod tests {
 
     #[test]
     fn a_page_without_index_or_with_a_name_of_the_server_is_none() {
-        let files = |names: &[&str]| Files::new(names.iter().map(|name| ((*name).to_owned(), Bytes::new())));
+        let files = |names: &[&str]| {
+            Files::new(names.iter().map(|name| ((*name).to_owned(), Bytes::new())), |_| None)
+        };
         assert!(files(&["index.html", "wsx", "art/ws", "administration/a"]).is_ok());
         for reserved in [
             "ws",
@@ -288,7 +303,7 @@ mod tests {
             ("b/d.png", "x"),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), Bytes::from(text)));
-        let files = Files::new(files).expect("a page").0;
+        let files = Files::new(files, |_| None).expect("a page").0;
         let text = |path: &str| String::from_utf8(files[path].bytes.to_vec()).expect("text");
         let (js, png) = (&files["app.js"].version, &files["b/d.png"].version);
         assert_eq!(

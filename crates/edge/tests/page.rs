@@ -115,6 +115,8 @@ async fn text_is_packed_for_browsers_that_accept_it() {
     let server = Server::start(Page::embedded(&[
         ("index.html", b"<script src=\"game.js\"></script>"),
         ("game.js", script.as_bytes()),
+        ("game.js.br", b"as if packed"),
+        ("other.js", script.as_bytes()),
         ("tree.png", &[7; 9_000]),
         ("short.js", b"start()"),
     ]));
@@ -136,6 +138,10 @@ async fn text_is_packed_for_browsers_that_accept_it() {
             assert!(!answer.head.contains("content-encoding"), "{path} would not be shorter");
         }
     }
+    let brotli = "Accept-Encoding: br, gzip\r\n";
+    assert_eq!(server.ask("GET", "/game.js", brotli).await.text(), "as if packed");
+    assert_eq!(server.ask("GET", "/other.js", brotli).await.header("content-encoding"), "gzip");
+    assert_eq!(server.get("/game.js.br").await.status(), "404", "it is a form, not a file");
     tags.sort();
     tags.dedup();
     assert_eq!(tags.len(), 3, "each form has its own tag");

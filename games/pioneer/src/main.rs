@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         .page(&[
             ("index.html", page!("index.html")),
             ("app.js", page!("app.js")),
+            ("app.js.br", page!("app.js.br")),
             ("app.css", page!("app.css")),
+            ("app.css.br", page!("app.css.br")),
         ])
         .run()
 }

@@ -150,7 +150,7 @@ fn read(root: &Path, list: &[Listed]) -> io::Result<Files> {
         files.push((listed.path.clone(), Bytes::from(bytes)));
     }
     let invalid = |why| at(root)(io::Error::new(io::ErrorKind::InvalidData, why));
-    Files::new(files).map_err(invalid)
+    Files::new(files, |_| None).map_err(invalid)
 }
 
 /// Names the file or directory of an error.

@@ -1,4 +1,5 @@
-//! A file's bytes in the encodings that browsers ask for: packed once, by the first request that wants them.
+//! A file's bytes in the encodings that browsers ask for: gzip, packed once by the first request that wants it, and Brotli, if the page
+//! brings it. To pack with Brotli well takes a second or two of a core: that is for builds.
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
@@ -11,10 +12,6 @@ use super::File;
 
 /// Shorter files are sent as they are, bytes.
 const BYTES_MIN: usize = 512;
-/// Of 11: on the pages here a twentieth larger than with the highest, in a twentieth of the time.
-const BROTLI_QUALITY: i32 = 9;
-/// log2 of the window, bytes.
-const BROTLI_WINDOW: i32 = 22;
 
 /// How the body of an answer is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +32,8 @@ impl Encoding {
         }
     }
 
-    /// The best that a request accepts (RFC 9110, section 12.5.3): Brotli before gzip, unless it prefers otherwise.
+    /// The best that a request accepts (RFC 9110, section 12.5.3): Brotli before gzip, unless it prefers otherwise. Who accepts Brotli gets
+    /// gzip of files that have no Brotli form.
     pub(super) fn wanted(accepted: &str) -> Self {
         let weight = |name: &str| {
             let of = |item: &str| {
@@ -60,43 +58,38 @@ impl Encoding {
 }
 
 /// The packed forms of a file.
-#[derive(Default)]
 pub(super) struct Packed {
+    /// `Some(None)`: it would not be shorter.
     gzip: OnceLock<Option<Bytes>>,
-    brotli: OnceLock<Option<Bytes>>,
+    brotli: Option<Bytes>,
 }
 
 impl Packed {
-    fn slot(&self, encoding: Encoding) -> Option<&OnceLock<Option<Bytes>>> {
-        match encoding {
-            Encoding::Identity => None,
-            Encoding::Gzip => Some(&self.gzip),
-            Encoding::Brotli => Some(&self.brotli),
-        }
+    /// `brotli`: that form, if somebody has made it.
+    pub(super) fn with(brotli: Option<Bytes>) -> Self {
+        Self { gzip: OnceLock::new(), brotli }
     }
 }
 
-/// The file's bytes so encoded, or as they are if that would not be shorter.
+/// The file's bytes as a request accepts them, or as they are if they would not be shorter.
 pub(super) async fn encoded(file: &Arc<File>, wanted: Encoding) -> (Encoding, Bytes) {
     let plain = (Encoding::Identity, file.bytes.clone());
-    let Some(slot) = file.packed.slot(wanted) else { return plain };
-    if file.bytes.len() < BYTES_MIN || !packs(file.content_type) {
+    if wanted == Encoding::Identity || file.bytes.len() < BYTES_MIN || !packs(file.content_type) {
         return plain;
     }
-    if let Some(known) = slot.get() {
-        return known.clone().map_or(plain, |bytes| (wanted, bytes));
+    if let Some(bytes) = file.packed.brotli.as_ref().filter(|_| wanted == Encoding::Brotli) {
+        return (wanted, bytes.clone());
     }
-    let owned = Arc::clone(file);
-    let packing = tokio::task::spawn_blocking(move || {
-        let slot = owned.packed.slot(wanted)?;
-        slot.get_or_init(|| pack(&owned.bytes, wanted).filter(|packed| packed.len() < owned.bytes.len()))
-            .clone()
-    });
-    match packing.await {
-        Ok(Some(bytes)) => (wanted, bytes),
-        // It is as long as before, or the server ends.
-        Ok(None) | Err(_) => plain,
-    }
+    let gzip = match file.packed.gzip.get() {
+        Some(known) => known.clone(),
+        None => {
+            let owned = Arc::clone(file);
+            let pack = move || owned.packed.gzip.get_or_init(|| gzip(&owned.bytes)).clone();
+            // If the server ends meanwhile, it is sent as it is.
+            tokio::task::spawn_blocking(pack).await.unwrap_or_default()
+        }
+    };
+    gzip.map_or(plain, |bytes| (Encoding::Gzip, bytes))
 }
 
 /// Whether files of this type become shorter: pictures, sounds and fonts are packed already.
@@ -106,26 +99,12 @@ fn packs(content_type: &str) -> bool {
     content_type == "image/svg+xml" || text.iter().any(|start| content_type.starts_with(start))
 }
 
-fn pack(bytes: &[u8], encoding: Encoding) -> Option<Bytes> {
-    let mut packed = Vec::new();
-    match encoding {
-        Encoding::Identity => return None,
-        Encoding::Gzip => {
-            let mut encoder = GzEncoder::new(&mut packed, Compression::best());
-            encoder.write_all(bytes).ok()?;
-            encoder.finish().ok()?;
-        }
-        Encoding::Brotli => {
-            let parameters = brotli::enc::BrotliEncoderParams {
-                quality: BROTLI_QUALITY,
-                lgwin: BROTLI_WINDOW,
-                size_hint: bytes.len(),
-                ..Default::default()
-            };
-            brotli::BrotliCompress(&mut &bytes[..], &mut packed, &parameters).ok()?;
-        }
-    }
-    Some(packed.into())
+/// `None`: it would not be shorter.
+fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    let packed = encoder.finish().ok()?;
+    (packed.len() < bytes.len()).then(|| packed.into())
 }
 
 #[cfg(test)]
@@ -157,13 +136,10 @@ mod tests {
     #[test]
     fn what_is_packed_can_be_unpacked() {
         let text = "every word of a page comes again and again; ".repeat(200);
-        let gzip = pack(text.as_bytes(), Encoding::Gzip).expect("packed");
+        let packed = gzip(text.as_bytes()).expect("shorter");
         let mut unpacked = String::new();
-        flate2::read::GzDecoder::new(&gzip[..]).read_to_string(&mut unpacked).expect("gzip");
-        assert_eq!(unpacked, text);
-        let brotli = pack(text.as_bytes(), Encoding::Brotli).expect("packed");
-        let mut unpacked = Vec::new();
-        brotli::BrotliDecompress(&mut &brotli[..], &mut unpacked).expect("brotli");
-        assert!(unpacked == text.as_bytes() && brotli.len() < 200 && gzip.len() < 300);
+        flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut unpacked).expect("gzip");
+        assert!(unpacked == text && packed.len() < 300);
+        assert_eq!(gzip(&packed), None, "a second time it is longer");
     }
 }
