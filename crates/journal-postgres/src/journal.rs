@@ -287,6 +287,20 @@ impl Journal for PostgresJournal {
         settled.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        let note = [key.to_owned(), value.to_string()];
+        let raised = self.ask(async move |live: &mut Live| {
+            // The row is locked by the first writer; the next one compares with what it wrote.
+            let raise = "INSERT INTO meta AS m VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+                WHERE CASE WHEN m.value ~ '^[0-9]{1,20}$' THEN m.value::numeric < excluded.value::numeric ELSE true END";
+            live.client.execute(raise, &[&note[0], &note[1]]).await?;
+            let found = meta(live, &note[0]).await?;
+            let strange = || Trouble::Strange("a note is no number".to_owned());
+            found.and_then(|found| found.parse().ok()).ok_or_else(strange)
+        });
+        raised.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         let key = [space.to_owned(), name.to_owned()];
         let row = self.ask(async move |live: &mut Live| {

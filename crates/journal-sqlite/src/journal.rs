@@ -11,7 +11,7 @@ use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
 use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
 use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::damage::Check;
 use crate::load;
@@ -182,6 +182,21 @@ impl Journal for SqliteJournal {
             writer.conn.query_row(schema::META, [&row[0]], |row| row.get(0))
         });
         settled.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
+    }
+
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        let of = key.to_owned();
+        let raised = self.on_writer(move |writer| {
+            let found: Option<String> =
+                writer.conn.query_row(schema::META, [&of], |row| row.get(0)).optional()?;
+            let found = found.and_then(|found| found.parse().ok());
+            if let Some(found) = found.filter(|found| *found >= value) {
+                return Ok(found);
+            }
+            writer.conn.execute(schema::SET_META, [&of, &value.to_string()])?;
+            Ok(value)
+        });
+        raised.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {

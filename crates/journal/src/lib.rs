@@ -143,6 +143,20 @@ pub trait Journal: Send + Sync {
         }
     }
 
+    /// Raises the number noted under `key` to `value` if it is lower or not there, durable on return, and returns the one that is there
+    /// then: of several processes that raise one at once, the highest stays. What is no number counts as none.
+    ///
+    /// By default it reads and then writes, which is right where only one process writes.
+    ///
+    /// # Errors
+    /// The storage cannot be read or written; the note may be raised.
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        match self.meta(key)?.and_then(|found| found.parse().ok()) {
+            Some(found) if found >= value => Ok(found),
+            _ => self.set_meta(key, &value.to_string()).map(|()| value),
+        }
+    }
+
     /// The newest row of a name; `None` if it never had an owner.
     ///
     /// # Errors

@@ -358,6 +358,13 @@ impl Journal for MemoryJournal {
         Ok(self.store().meta.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
     }
 
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        let mut store = self.store();
+        let found = store.meta.get(key).and_then(|found| found.parse().ok()).unwrap_or(0);
+        store.meta.insert(key.to_owned(), value.max(found).to_string());
+        Ok(value.max(found))
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         Ok(self.store().name(space, name))
     }

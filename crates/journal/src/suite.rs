@@ -17,7 +17,7 @@ use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChan
 use prost::Message;
 
 pub use cases::CASES;
-pub use newest::the_newest_time_is_known;
+pub use newest::{a_raised_note_never_falls, the_newest_time_is_known};
 
 use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
 

@@ -17,6 +17,7 @@ mod advertise;
 mod base;
 mod blackbox;
 mod blame;
+mod bound;
 mod clock;
 mod control;
 mod driver;
