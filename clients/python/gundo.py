@@ -252,7 +252,7 @@ class World:
         self.send_commands([(seq, *command) for seq, command in self.unanswered.items()])
 
     def on_refused(self, code):
-        if code == "bad_token":
+        if code in ("bad_token", "no_player"):
             self.keys.pop(self.world, None)
             self.nonce = os.urandom(16)
         elif code == "unknown_world" and self.keys.get(self.world, self.used) != self.used:

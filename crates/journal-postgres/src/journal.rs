@@ -20,7 +20,7 @@ use crate::open::OpenError;
 use crate::prune::{Pruner, Request};
 use crate::stats::{Counters, Stats};
 use crate::writer::{Writer, name_row};
-use crate::{PostgresSettings, load, migrate, wall_ms};
+use crate::{PostgresSettings, load, migrate, remove, wall_ms};
 
 /// A call that runs on the desk's thread.
 type Job = Box<dyn FnOnce(&mut Link) + Send>;
@@ -319,6 +319,12 @@ impl Journal for PostgresJournal {
     fn stream(&self, entity: EntityId, after: u64, max: usize) -> Result<Vec<(u64, EventRecord)>, Fault> {
         let events = self.ask(async move |live: &mut Live| load::stream(live, entity, after, max).await);
         events.map_err(|source| Fault::Stream { entity, source })
+    }
+
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+        let streams = streams.to_vec();
+        let removed = self.on(&self.desk, move |link| remove::remove(link, &streams));
+        removed.map_err(|source| Fault::Prune { source })
     }
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {

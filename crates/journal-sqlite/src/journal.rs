@@ -211,6 +211,12 @@ impl Journal for SqliteJournal {
         self.reader().stream(entity, after, max)
     }
 
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+        let streams = streams.to_vec();
+        let removed = self.on_writer(move |writer| writer.remove(&streams));
+        removed.map_err(|source| Fault::Prune { source })
+    }
+
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.on_writer(move |writer| writer.prune_all(now)).map_err(|source| Fault::Prune { source })
     }

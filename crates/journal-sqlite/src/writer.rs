@@ -139,6 +139,13 @@ impl Writer {
         self.committer.commit(batches, &mut file)
     }
 
+    /// These streams are not there any more.
+    pub(crate) fn forget(&mut self, streams: &[EntityId]) {
+        for entity in streams {
+            self.last_seqs.remove(entity);
+        }
+    }
+
     pub(crate) fn roll_back(&self) {
         roll_back(&self.conn);
     }
@@ -300,7 +307,7 @@ impl group::View for Tables<'_> {
     }
 }
 
-fn last_seq(conn: &Connection, entity: EntityId) -> rusqlite::Result<u64> {
+pub(crate) fn last_seq(conn: &Connection, entity: EntityId) -> rusqlite::Result<u64> {
     let mut query = conn.prepare_cached(schema::LAST_SEQ)?;
     let last = query.query_row(params![entity.kind.0, entity.id as i64], |row| row.get::<_, i64>(0));
     Ok(last.optional()?.unwrap_or(0) as u64)

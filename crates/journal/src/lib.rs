@@ -14,6 +14,7 @@ mod memory;
 pub mod queue;
 pub mod stats;
 pub mod suite;
+pub mod unplayed;
 pub mod verify;
 
 use std::ops::RangeInclusive;
@@ -182,6 +183,17 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The storage cannot be written; part of it may be done.
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault>;
+
+    /// Removes streams whole, with their events, snapshots and names, as if they had never begun: each of those whose newest event still
+    /// is the given one, so that nobody has appended since it was read. Durable on return. Returns how many: what is told after an
+    /// unknown outcome may be less.
+    ///
+    /// A node that has such an entity in memory meets a conflict at its next append, and loads it again. So remove only what nothing
+    /// else tells of.
+    ///
+    /// # Errors
+    /// The storage cannot be written; some may be removed.
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault>;
 
     /// A world time that no event in the journal is later than, and that is at most a second later than the newest. `None`: there is no
     /// event, or the storage does not know.

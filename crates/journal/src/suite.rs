@@ -6,6 +6,7 @@
 
 mod cases;
 mod newest;
+mod removal;
 
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, channel};
@@ -18,6 +19,7 @@ use prost::Message;
 
 pub use cases::CASES;
 pub use newest::{a_raised_note_never_falls, the_newest_time_is_known};
+pub use removal::{a_removed_stream_leaves_no_snapshot, a_removed_stream_leaves_nothing};
 
 use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
 

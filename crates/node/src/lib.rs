@@ -38,6 +38,7 @@ mod slot;
 mod solo;
 mod storage;
 mod supervisor;
+mod unplayed;
 mod unsaved;
 mod upkeep;
 mod watchdog;

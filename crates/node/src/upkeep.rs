@@ -15,6 +15,7 @@ use crate::figures::Figures;
 use crate::indicators::MachineGauges;
 use crate::machine::Machine;
 use crate::slot::Ground;
+use crate::unplayed::Walk;
 
 /// Interval between two checks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -43,8 +44,10 @@ impl Upkeep {
             recorders.upkeep();
         })?;
         let (clock, disk) = (Arc::clone(&ground.clock), Arc::clone(&ground.disk));
+        let mut walk = Walk::new(ground.rules.player_kind(), ground.world.unplayed_ms);
         upkeep.every_second("gundo-storage", move || {
             bound.look(journal.as_ref(), clock.shown());
+            walk.look(journal.as_ref(), clock.shown());
             disk.publish(&journal.room());
             disk.publish_generation(journal.generation());
         })?;

@@ -24,7 +24,11 @@ pub(super) fn cases() -> Vec<Case<Command>> {
             "After a refused name it says another one with the same nonce.",
             name_refused,
         ),
-        Case::new("bad-token", "After `bad_token` it forgets the token: a new name, a new nonce.", bad_token),
+        Case::new(
+            "bad-token",
+            "After `bad_token` or `no_player` it forgets the token: a new name, a new nonce.",
+            bad_token,
+        ),
         Case::new("unknown-world", "It keeps keys by world, and goes on with the one it has.", unknown_world),
         Case::new("bad-protocol", "After `bad_protocol` it does not say the same again.", bad_protocol),
     ]
@@ -108,6 +112,10 @@ fn name_refused(client: &Command) -> Check {
 }
 
 fn bad_token(client: &Command) -> Check {
+    ["bad_token", "no_player"].into_iter().try_for_each(|code| forgets_after(client, code))
+}
+
+fn forgets_after(client: &Command, code: &'static str) -> Check {
     let mut stage = Stage::start(client)?;
     let (mut line, one) = stage.greeted()?;
     line.say(&welcome("t1", 1));
@@ -115,7 +123,7 @@ fn bad_token(client: &Command) -> Check {
     line.cut();
     let (mut line, two) = stage.greeted()?;
     must(two.token == "t1", || format!("with its token; the hello is {two:?}"))?;
-    refused(&mut line, "bad_token", &WORLD);
+    refused(&mut line, code, &WORLD);
     stage.event("refused")?;
     stage.wish("name Ben");
     let three = hello(&mut line)?;
