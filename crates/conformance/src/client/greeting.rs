@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gundo_wire::client::{Refusal, ServerMessage};
+use gundo_wire::client::{Refusal, ServerMessage, Told};
 
 use super::Command;
 use crate::line::Line;
@@ -29,6 +29,7 @@ pub(super) fn cases() -> Vec<Case<Command>> {
             "After `bad_token` or `no_player` it forgets the token: a new name, a new nonce.",
             bad_token,
         ),
+        Case::new("place", "It keeps the newest sealed place, and says it with its token.", keeps_place),
         Case::new("unknown-world", "It keeps keys by world, and goes on with the one it has.", unknown_world),
         Case::new("bad-protocol", "After `bad_protocol` it does not say the same again.", bad_protocol),
     ]
@@ -109,6 +110,28 @@ fn name_refused(client: &Command) -> Check {
     }
     line.say(&welcome("t1", 1));
     stage.event("welcome").map(drop)
+}
+
+fn keeps_place(client: &Command) -> Check {
+    let stage = Stage::start(client)?;
+    let (mut line, first) = stage.greeted()?;
+    must(first.place.is_empty(), || format!("a new player has no place; the hello is {first:?}"))?;
+    let sealed = |place| ServerMessage { place: Bytes::from_static(place), ..Default::default() };
+    line.say(&welcome("t1", 1));
+    stage.event("welcome")?;
+    line.say(&sealed(b"first"));
+    line.say(&sealed(b"second"));
+    line.say(&ServerMessage { told: vec![Told { payload: Bytes::from_static(b"x") }], ..Default::default() });
+    stage.event("told")?;
+    line.cut();
+    let (mut line, two) = stage.greeted()?;
+    must(two.token == "t1" && two.place == "second", || {
+        format!("with its token and the newest place; the hello is {two:?}")
+    })?;
+    // The edge breaks before its welcome: the place is still the newest.
+    line.cut();
+    let (_line, three) = stage.greeted()?;
+    must(three.place == "second", || format!("and again; the hello is {three:?}"))
 }
 
 fn bad_token(client: &Command) -> Check {
