@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use gundo_journal::commit::Committer;
 use gundo_journal::queue::QueueFault;
 use gundo_journal::{
-    Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group,
+    Fault, Handle, Journal, MemoryFirst, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group,
 };
 use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::EventRecord;
@@ -19,7 +19,7 @@ use crate::link::{Link, Live, ROW_MAX, Role, Trouble};
 use crate::open::OpenError;
 use crate::prune::{Pruner, Request};
 use crate::stats::{Counters, Stats};
-use crate::writer::{Writer, name_row};
+use crate::writer::{Memory, Writer, name_row};
 use crate::{PostgresSettings, load, migrate, remove, wall_ms};
 
 /// A call that runs on the desk's thread.
@@ -32,6 +32,8 @@ pub struct PostgresJournal {
     lanes: Arc<Lanes>,
     counters: Arc<Counters>,
     committer: Mutex<Committer>,
+    /// What the writers share.
+    memory: Arc<Mutex<Memory>>,
     created_ms: u64,
     desk: Option<Sender<Job>>,
     /// Who belongs, and the generation: answered while commits wait for standbys.
@@ -55,6 +57,7 @@ impl PostgresJournal {
             lanes: Arc::new(Lanes::new(&settings.queue, &counters)),
             counters: Arc::clone(&counters),
             committer: Mutex::default(),
+            memory: Arc::default(),
             created_ms,
             desk: Some(to_desk),
             rows: Some(to_rows),
@@ -74,7 +77,7 @@ impl PostgresJournal {
         })?;
         let pruner = Pruner::new(link(Role::Prune)?, created_ms, &journal.counters);
         journal.spawn("journal-prune".to_owned(), move || pruner.run(&requests))?;
-        let memory = Arc::default();
+        let memory = Arc::clone(&journal.memory);
         for index in 0..settings.writers.max(1) {
             let mut link = link(Role::Write)?;
             link.connect()?;
@@ -329,6 +332,11 @@ impl Journal for PostgresJournal {
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.ask_pruner(now, true)
+    }
+
+    fn set_memory_first(&self, types: MemoryFirst) {
+        // Nothing panics while it is locked.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).memory_first = types;
     }
 
     /// PostgreSQL does not say how full its disk is. After an append that it refused for want of room, a small write is tried with

@@ -8,7 +8,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
-use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
+use gundo_journal::{
+    Fault, Handle, Journal, MemoryFirst, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why,
+};
 use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
 use rusqlite::{Connection, OptionalExtension};
@@ -219,6 +221,17 @@ impl Journal for SqliteJournal {
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.on_writer(move |writer| writer.prune_all(now)).map_err(|source| Fault::Prune { source })
+    }
+
+    fn set_memory_first(&self, types: MemoryFirst) {
+        let set = self.on_writer(move |writer| {
+            writer.memory_first = types;
+            Ok(())
+        });
+        if let Err(why) = set {
+            // Then everything is flushed, or nothing is written at all.
+            tracing::debug!(%why, "the journal's writer does not answer");
+        }
     }
 
     fn newest_at(&self) -> Result<Option<WorldTime>, Fault> {

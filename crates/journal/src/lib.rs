@@ -11,6 +11,7 @@ pub mod commit;
 mod fault;
 pub mod group;
 mod memory;
+mod memory_first;
 pub mod queue;
 pub mod stats;
 pub mod suite;
@@ -25,6 +26,7 @@ use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 pub use fault::{Fault, Why, chain};
 pub use group::NameRow;
 pub use memory::{MemoryJournal, Replica, Store};
+pub use memory_first::MemoryFirst;
 
 /// How long an event stays readable after the snapshot that makes it unnecessary for loads, ms of world time.
 pub const KEEP_MS: u64 = 3_600_000;
@@ -194,6 +196,10 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The storage cannot be written; some may be removed.
     fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault>;
+
+    /// From now on events of these types are committed without waiting for the disk, where nothing else is in their group. A journal
+    /// that knows no difference ignores it.
+    fn set_memory_first(&self, _types: MemoryFirst) {}
 
     /// A world time that no event in the journal is later than, and that is at most a second later than the newest. `None`: there is no
     /// event, or the storage does not know.

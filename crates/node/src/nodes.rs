@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
 use gundo_edge::{EdgeFault, Listen, Page};
-use gundo_journal::{Fault, Journal};
+use gundo_journal::{Fault, Journal, MemoryFirst};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
 use gundo_types::NodeId;
@@ -173,6 +173,7 @@ impl LocalNodes {
         let info = settle(settings, journal.as_ref())?;
         let known = known_time(journal.as_ref())?;
         let rules = Arc::new(rules(&info));
+        journal.set_memory_first(MemoryFirst::new(rules.events_in_memory_first().iter().copied()));
         let secret = settle_secret(journal.as_ref())?;
         let game = journal.settle("game", rules.name())?;
         if game != rules.name() {

@@ -16,7 +16,7 @@ macro_rules! journal_cases {
             tools_see_every_stream, lines_do_not_mix, a_list_says_which_entities_have_begun,
             a_batch_of_another_generation_is_refused, generations_only_grow, the_newest_time_is_known,
             a_raised_note_never_falls, a_removed_stream_leaves_nothing,
-            a_removed_stream_leaves_no_snapshot
+            a_removed_stream_leaves_no_snapshot, what_is_in_memory_first_lands_as_all_else
         }
     };
 }
