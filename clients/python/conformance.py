@@ -33,6 +33,10 @@ def report(kind, what):
         tell(kind, code=what[0], text=what[1])
     elif kind == "signal":
         tell(kind, id=entity(what[0]), payload=what[1].hex())
+    elif kind == "watched":
+        key, public, refused = what
+        more = {"public": public.hex()} if public is not None else {}
+        tell(kind, id=entity(key), **more, **({"refusal": refused} if refused is not None else {}))
     else:
         tell(kind, code=what)
 
@@ -45,6 +49,8 @@ def grant(world, wish):
             world.move(*map(int, numbers))
         case ["name", name]:
             world.introduce(name)
+        case ["watch", kind, id]:
+            world.watch(int(kind), int(id))
         case ["leave"]:
             world.leave()
         case ["picture"]:

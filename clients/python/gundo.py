@@ -9,7 +9,7 @@ import random
 import select
 import time
 
-from wire import Socket, column, decode, edge_url, encode, one, refusal, sint, zigzag
+from wire import Closed, Socket, column, decode, edge_url, encode, entity_id, one, pause, refusal, sint, zigzag
 
 UNANSWERED_MAX = 32
 BATCH_BYTES = 15 * 1024  # of commands in one message: the server takes 16 KiB
@@ -93,10 +93,6 @@ class Picture:
 # ---- the client: hello, keys, commands, moves, and where to go next (sections 3, 4, 5 and 8) ------------------------------------
 
 
-class Closed(Exception):
-    """The server closes the connection. Arguments: the code, and after how many ms to come again."""
-
-
 class World:
     """A player's stay in a world. Call `step` again and again; it returns what has happened, as (kind, details).
 
@@ -108,7 +104,7 @@ class World:
         self.name, self.nonce, self.keys = name, os.urandom(16), {} if keys is None else keys
         self.world, self.line, self.live = next(reversed(self.keys), b""), None, False
         self.ended = self.refused = False
-        self.picture, self.events, self.next_try = Picture(), [], 0.0
+        self.picture, self.events, self.next_try, self.watches, self.place = Picture(), [], 0.0, set(), b""
         self.waiting, self.unanswered, self.next_seq, self.count, self.move_seq = [], {}, 0, 0, 0
 
     def command(self, payload):
@@ -124,6 +120,11 @@ class World:
             self.move_seq += 1
             self.send(3, encode([(1, self.move_seq), (2, zigzag(x)), (3, zigzag(y)), (4, heading), (5, speed)]))
 
+    def watch(self, kind, id, on=True):
+        """Shows an entity from now on, wherever it is, or no more: `watched` says how it looks, or why it is not shown."""
+        (self.watches.add if on else self.watches.discard)((kind, id))
+        self.live and self.send(7 if on else 8, entity_id(kind, id))
+
     def introduce(self, name):
         """After a refusal: says hello as a new player of this name."""
         self.name = name
@@ -134,8 +135,7 @@ class World:
             self.hello()
 
     def leave(self):
-        if self.live:
-            self.send(5, b"")
+        self.live and self.send(5, b"")
         self.end("left")
 
     def step(self, seconds=0.1):
@@ -167,7 +167,7 @@ class World:
 
     def hello(self):
         self.used = token = self.keys.get(self.world, b"")
-        who = [(3, token)] if token else [(2, self.name.encode()), (5, self.nonce)]
+        who = [(3, token), (7, self.place)] if token else [(2, self.name.encode()), (5, self.nonce)]
         self.send(1, encode([(1, 1), *who, (4, b"gundo.py"), (6, self.world)]))
         self.heard = self.greeted = time.monotonic()
         self.asked, self.refused = None, False
@@ -187,20 +187,14 @@ class World:
             first = next((k for k, command in enumerate(counts) if command[1]), len(counts))
             for command in counts[: max(first, 1)]:
                 command[1] += 1
-        if self.live and time.monotonic() - self.welcomed > 1:
-            self.failed = 0
+        self.failed = 0 if self.live and time.monotonic() - self.welcomed > 1 else self.failed
         self.hang_up()
-        rounds, nth = divmod(self.failed, len(self.edges))
         step = random.randint(1, len(self.edges) - 1) if self.failed == 0 and len(self.edges) > 1 else 1
-        wait = min(0.2 * 2 ** (rounds - 1), 10) * random.uniform(0.5, 1) if rounds and nth == 0 else random.uniform(0, 0.05)
-        if asked is not None:
-            wait = max(wait, asked) if rounds else asked
+        wait = pause(self.failed, len(self.edges), asked)
         self.at, self.failed, self.next_try = (self.at + step) % len(self.edges), self.failed + 1, time.monotonic() + wait
 
     def hang_up(self):
-        if self.line:
-            self.line.tcp.close()
-        self.line, self.live = None, False
+        self.line, self.live = self.line and self.line.tcp.close(), False
 
     def end(self, code):
         self.hang_up()
@@ -224,6 +218,12 @@ class World:
             if one(reply, 1) in self.unanswered:  # otherwise it was answered before
                 nth = self.unanswered.pop(one(reply, 1))[2]
                 self.events.append(("reply", (nth, one(reply, 2, b""), refusal(reply.get(3)))))
+        for watched in map(decode, message.get(14, [])):
+            entity, refused = decode(one(watched, 1, b"")), refusal(watched.get(3))
+            key = one(entity, 1), one(entity, 2)
+            self.watches -= {key} if refused else set()
+            self.events.append(("watched", (key, one(watched, 2, None), refused)))
+        self.place = one(message, 17, self.place)
         for field, kind in ((4, "own"), (15, "told")):
             self.events += [(kind, one(decode(part), 1, b"")) for part in message.get(field, [])]
         if 5 in message:
@@ -250,9 +250,11 @@ class World:
         self.on_edges(decode(one(welcome, 7, b"")), one(welcome, 6))
         self.events.append(("welcome", one(welcome, 13, b"")))
         self.send_commands([(seq, *command) for seq, command in self.unanswered.items()])
+        for key in self.watches:
+            self.send(7, entity_id(*key))
 
     def on_refused(self, code):
-        if code == "bad_token":
+        if code in ("bad_token", "no_player"):
             self.keys.pop(self.world, None)
             self.nonce = os.urandom(16)
         elif code == "unknown_world" and self.keys.get(self.world, self.used) != self.used:
@@ -271,8 +273,7 @@ class World:
     def on_edges(self, message, serving):
         """The server's list, then the edge in use and the address we came by, which may be the only one that we reach."""
         named = {one(edge, 1): edge_url(edge, self.came_by) for edge in map(decode, message.get(1, []))}
-        here = self.edges[self.at]
-        urls = [url for url in named.values() if url]
+        here, urls = self.edges[self.at], [url for url in named.values() if url]
         if urls:
             here = here if here in urls else named.get(serving) or here
             self.edges = list(dict.fromkeys([*urls, self.came_by, here]))
@@ -292,8 +293,7 @@ class World:
                 self.line.send(batch)
                 batch = b""
             batch += command
-        if batch:
-            self.line.send(batch)
+        batch and self.line.send(batch)
 
     def forget_commands(self):
         self.events += [("reply", (nth, b"", "session_lost")) for _, _, nth in self.unanswered.values()]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import random
 import socket
 import struct
 from urllib.parse import urlsplit
@@ -87,6 +88,22 @@ def column(fields, number):
 def refusal(parts):
     """The code of a refusal, or None if there is none."""
     return one(decode(parts[-1]), 1, b"").decode() if parts else None
+
+
+def entity_id(kind, id):
+    """An entity as the protocol names it. The id always has eight bytes."""
+    return encode([(1, kind)]) + b"\x11" + struct.pack("<Q", id)
+
+
+class Closed(Exception):
+    """The server closes the connection. Arguments: the code, and after how many ms to come again."""
+
+
+def pause(failed, edges, asked):
+    """How long to wait before the next connection, s, after so many that failed: not at all in the first round over all edges."""
+    rounds, nth = divmod(failed, edges)
+    wait = min(0.2 * 2 ** (rounds - 1), 10) * random.uniform(0.5, 1) if rounds and nth == 0 else random.uniform(0, 0.05)
+    return wait if asked is None else max(wait, asked) if rounds else asked
 
 
 def edge_url(edge, came_by):

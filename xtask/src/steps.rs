@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, answers, cargo, run};
-use crate::{conformance, debian, e2e, sim, template, tidy, web};
+use crate::{bench, conformance, debian, e2e, sim, template, tidy, web};
 
 /// One part of the test run.
 pub(crate) struct Step {
@@ -28,6 +28,11 @@ const STEPS: &[Step] = &[
     Step { name: "e2e", what: "two browsers on different nodes", run: e2e::run_all },
     Step { name: "fuzz", what: "bounded fuzzing of the decoders", run: fuzz },
     Step { name: "sim", what: "whole clusters with every fault, from fixed seeds", run: sim::check },
+    Step {
+        name: "chaos",
+        what: "a real cluster that fails for half a minute, then its books",
+        run: bench::check_chaos,
+    },
 ];
 
 /// The steps named on the command line, in their usual order; all if none is named.

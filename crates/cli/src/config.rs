@@ -237,6 +237,7 @@ mirror! {
         grace_ms: u64,
         snapshot_every: u64,
         place_every_ms: u64,
+        unplayed_ms: u64,
         idle_ms: u64,
         lease_ms: u64,
         confirm_broken_ms: u64,

@@ -135,10 +135,10 @@ impl Service<http::Request<tonic::body::Body>> for Caller {
 }
 
 /// Runs `future` for this long at most.
-pub(crate) async fn within<T>(
+pub(crate) async fn within<T, E: From<String>>(
     time: Duration,
     what: &str,
-    future: impl Future<Output = Result<T, String>>,
-) -> Result<T, String> {
-    tokio::time::timeout(time, future).await.unwrap_or_else(|_| Err(format!("{what} took too long")))
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(time, future).await.unwrap_or_else(|_| Err(format!("{what} took too long").into()))
 }

@@ -52,6 +52,8 @@ counters! {
     refused_by_peer,
     /// Attempts to reach a peer that failed otherwise.
     dials_failed,
+    /// Attempts to reach a peer that failed because one of the two does not trust the other's certificate.
+    untrusted,
     /// Connections that were closed at once because too many are in their handshakes.
     crowded,
 }

@@ -14,7 +14,7 @@ use crate::codec::{PARCEL_BYTES_MAX, Parcels};
 use crate::connection::{Caller, ORIGIN, PATH, Stream, set_up, speak, within};
 use crate::counters::one;
 use crate::fabric::Shared;
-use crate::fault::{DialFault, words_of};
+use crate::fault::DialFault;
 use crate::hello::{self, Lane, Refused};
 use crate::lane::{Leaving, read};
 use crate::links::{Closer, Links, PeerState};
@@ -62,15 +62,28 @@ pub(crate) async fn keep(shared: Arc<Shared>, links: Arc<Links>, peer: Arc<PeerS
 
 fn on_fault(shared: &Shared, links: &Links, peer: &Arc<PeerState>, address: &str, fault: &DialFault) {
     let counters = &shared.counters;
-    one(if matches!(fault, DialFault::Refused(_)) {
-        &counters.refused_by_peer
-    } else {
-        &counters.dials_failed
+    one(match fault {
+        DialFault::Refused(_) => &counters.refused_by_peer,
+        DialFault::Untrusted { .. } => &counters.untrusted,
+        DialFault::Unreachable(_) => &counters.dials_failed,
     });
     // Said when it begins, not for every attempt.
     if links.note(peer, &fault.to_string()) {
         let (node, peer, incarnation) = (shared.me.node.0, peer.node.0, peer.incarnation);
-        tracing::warn!(node, peer, incarnation, address, "cannot reach a node, trying again: {fault}");
+        let advice = fault.advice();
+        match fault {
+            DialFault::Untrusted { .. } => {
+                tracing::error!(
+                    node,
+                    peer,
+                    incarnation,
+                    address,
+                    advice,
+                    "a certificate is not trusted: {fault}"
+                );
+            }
+            _ => tracing::warn!(node, peer, incarnation, address, advice, "cannot reach a node: {fault}"),
+        }
     }
 }
 
@@ -133,15 +146,15 @@ async fn call(
         let caller = speak(stream, limits, closer).await?;
         let mut grpc = tonic::client::Grpc::with_origin(caller.clone(), http::Uri::from_static(ORIGIN))
             .max_decoding_message_size(PARCEL_BYTES_MAX);
-        grpc.ready().await.map_err(|error| words_of(&error))?;
+        grpc.ready().await.map_err(|error| DialFault::of(&error))?;
         let path = http::uri::PathAndQuery::from_static(PATH);
         let answered = grpc.streaming(Request::new(leaving), path, Parcels).await;
-        let mut from = answered.map_err(|status| words_of(&status))?.into_inner();
-        let first = from.message().await.map_err(|status| words_of(&status))?;
-        Ok((caller, from, first.ok_or_else(|| "it closed the connection before it said hello".to_owned())?))
+        let mut from = answered.map_err(|status| DialFault::of(&status))?.into_inner();
+        let first = from.message().await.map_err(|status| DialFault::of(&status))?;
+        let said_nothing = || DialFault::from("it closed the connection before it said hello".to_owned());
+        Ok::<_, DialFault>((caller, from, first.ok_or_else(said_nothing)?))
     };
-    let opened = within(patience, "the handshake", opened).await;
-    let (caller, from, first) = opened.map_err(DialFault::Unreachable)?;
+    let (caller, from, first) = within(patience, "the handshake", opened).await?;
     if let Some(refused) = first.refused {
         return Err(Refused::from(refused).into());
     }
@@ -155,17 +168,18 @@ async fn call(
     Ok(Dialled { from, closes, caller })
 }
 
-async fn connect(shared: &Shared, address: &str, node: NodeId) -> Result<Box<dyn Stream>, String> {
+async fn connect(shared: &Shared, address: &str, node: NodeId) -> Result<Box<dyn Stream>, DialFault> {
     let socket = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     set_up(&socket).map_err(|error| error.to_string())?;
     let Some(tls) = &shared.tls else { return Ok(Box::new(socket)) };
     let (config, name) = tls.client(node);
-    let stream = TlsConnector::from(config).connect(name, socket).await.map_err(|error| words_of(&error))?;
+    let stream =
+        TlsConnector::from(config).connect(name, socket).await.map_err(|error| DialFault::of(&error))?;
     // The other side says first whether it takes this node's certificate: before it has read anything that could break the connection.
     let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
-    let first = stream.fill_buf().await.map_err(|error| words_of(&error))?;
+    let first = stream.fill_buf().await.map_err(|error| DialFault::of(&error))?;
     if first.is_empty() {
-        return Err("it closed the connection after the TLS handshake".to_owned());
+        return Err("it closed the connection after the TLS handshake".to_owned().into());
     }
     Ok(Box::new(stream))
 }

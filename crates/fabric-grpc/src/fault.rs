@@ -55,9 +55,90 @@ pub enum DialFault {
     /// It does not want this node.
     #[error("{0}")]
     Refused(#[from] Refused),
+    /// One of the two does not trust the other's certificate: trying again does not help, an operator must do something.
+    #[error("{why}")]
+    Untrusted {
+        /// Whose certificate is not trusted.
+        whose: Whose,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no connection, or it does not speak.
     #[error("{0}")]
     Unreachable(String),
+}
+
+/// Whose certificate is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// That of the node that dials: the peer refuses it.
+    Own,
+    /// That of the peer: this node refuses it.
+    Peers,
+}
+
+impl DialFault {
+    /// Why something failed: the cause that an operator can do something about, or the innermost one.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        let why = words_of(error);
+        match cause(error).and_then(whose) {
+            Some(whose) => Self::Untrusted { whose, why },
+            None => Self::Unreachable(why),
+        }
+    }
+
+    /// What an operator can do, for the log.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Untrusted { whose: Whose::Own, .. } => {
+                "make this node's certificate again with the world's authority (`certs`), and put it in its place: it is read without a restart"
+            }
+            Self::Untrusted { whose: Whose::Peers, .. } => {
+                "make that node's certificate again with the world's authority (`certs`); if another program answers at the address, correct the address"
+            }
+            Self::Refused(_) => "what it says must be put right; this node goes on trying",
+            Self::Unreachable(_) => "this node goes on trying",
+        }
+    }
+}
+
+/// Whose certificate it was that was not accepted.
+fn whose(error: &rustls::Error) -> Option<Whose> {
+    use AlertDescription as A;
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Some(Whose::Peers),
+        rustls::Error::AlertReceived(
+            A::CertificateExpired
+            | A::CertificateRevoked
+            | A::CertificateUnknown
+            | A::CertificateRequired
+            | A::UnsupportedCertificate
+            | A::BadCertificate
+            | A::UnknownCA
+            | A::DecryptError,
+        ) => Some(Whose::Own),
+        _ => None,
+    }
+}
+
+/// The fault of TLS behind an error.
+fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut inner = Some(error);
+    while let Some(error) = inner {
+        let boxed = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let of_boxed = boxed.and_then(|error| error.downcast_ref::<rustls::Error>());
+        if let Some(found) = error.downcast_ref::<rustls::Error>().or(of_boxed) {
+            return Some(found);
+        }
+        inner = error.source().or(boxed.map(|error| error as &(dyn Error + 'static)));
+    }
+    None
+}
+
+impl From<String> for DialFault {
+    fn from(why: String) -> Self {
+        Self::Unreachable(why)
+    }
 }
 
 /// What went wrong with a certificate, in words for operators; `None`: it was something else.

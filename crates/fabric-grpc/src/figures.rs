@@ -37,6 +37,11 @@ pub(crate) fn figures(counts: &FabricCounts, peers: &[PeerStatus]) -> Vec<Figure
             counts.dials_failed,
         ),
         Figure::total(
+            "gundo_fabric_untrusted_total",
+            "Peers not reached because of a certificate",
+            counts.untrusted,
+        ),
+        Figure::total(
             "gundo_fabric_crowded_total",
             "Connections closed over too many handshakes",
             counts.crowded,

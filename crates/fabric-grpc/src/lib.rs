@@ -30,7 +30,7 @@ mod tls;
 
 pub use counters::FabricCounts;
 pub use fabric::{GrpcFabric, GrpcHandle};
-pub use fault::{CertFault, DialFault, FabricFault};
+pub use fault::{CertFault, DialFault, FabricFault, Whose};
 pub use hello::Refused;
 pub use links::{PeerAddress, PeerStatus};
 pub use settings::{FabricLimits, Identity, PROTOCOL_NEWEST, PROTOCOL_OLDEST, Settings, settings_of};

@@ -118,6 +118,7 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         grace_ms,
         snapshot_every,
         place_every_ms,
+        unplayed_ms,
         idle_ms,
         lease_ms,
         confirm_broken_ms,
@@ -131,7 +132,7 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         piece_bytes_max,
         limits,
     } = world;
-    let own: [(&str, u64); 23] = [
+    let own: [(&str, u64); 24] = [
         ("tick_ms", (*tick_ms).into()),
         ("flush_after_ms", (*flush_after_ms).into()),
         ("sight_chunks.near", (*near).into()),
@@ -144,6 +145,7 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         ("grace_ms", *grace_ms),
         ("snapshot_every", *snapshot_every),
         ("place_every_ms", *place_every_ms),
+        ("unplayed_ms", *unplayed_ms),
         ("idle_ms", *idle_ms),
         ("lease_ms", *lease_ms),
         ("confirm_broken_ms", *confirm_broken_ms),

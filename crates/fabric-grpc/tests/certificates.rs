@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use common::{Process, pair, settings, until};
-use gundo_fabric_grpc::{CertFault, FabricFault, GrpcFabric, certs};
+use gundo_fabric_grpc::{CertFault, DialFault, FabricFault, GrpcFabric, Whose, certs};
 use gundo_types::NodeId;
 use tempfile::{TempDir, tempdir};
 
@@ -37,7 +37,8 @@ fn copy(from: &Path, to: &Path, names: &[(&str, &str)]) {
 fn trouble(one: Option<&Path>, two: Option<&Path>) -> String {
     let ([one, two], _handles) = pair((settings(1, one), settings(2, two)), |address| address);
     until("it does not reach the other", || {
-        two.fabric.counts().dials_failed + two.fabric.counts().refused_by_peer > 1
+        let counts = two.fabric.counts();
+        counts.dials_failed + counts.refused_by_peer + counts.untrusted > 1
     });
     assert!(!one.is_up(2) && one.heard.take().is_empty() && two.heard.take().is_empty());
     two.trouble(1)
@@ -194,4 +195,26 @@ fn who_says_to_be_another_node_is_refused() {
         let parcel = gundo_wire::fabric::Parcel::decode(&answer[5..]).expect("a parcel");
         assert_eq!(parcel.refused.map(|refused| refused.code).as_deref(), code);
     }
+}
+
+/// What cannot get better by trying again is told apart from a peer that is away, and from whose certificate it is follows what to do.
+#[test]
+fn an_untrusted_certificate_is_told_from_a_peer_that_is_away() {
+    let (ours, theirs) = (world(), world());
+    let ask = |one: Option<&Path>, two: Option<&Path>| {
+        let ([_one, two], _handles) = pair((settings(1, one), settings(2, two)), |address| address);
+        let address = _one.fabric.address().to_string();
+        two.fabric.ask(NodeId(1), &address).expect_err("not that way")
+    };
+    let fault = ask(Some(ours.path()), Some(theirs.path()));
+    assert!(matches!(fault, DialFault::Untrusted { whose: Whose::Peers, .. }), "{fault:?}");
+    let mixed = tempdir().expect("a directory");
+    let both =
+        [ours.path(), theirs.path()].map(|path| fs::read(path.join("authority.pem")).expect("it is there"));
+    fs::write(mixed.path().join("authority.pem"), both.concat()).expect("it is written");
+    copy(theirs.path(), mixed.path(), &[("node-2.pem", "node-2.pem"), ("node-2-key.pem", "node-2-key.pem")]);
+    let fault = ask(Some(ours.path()), Some(mixed.path()));
+    assert!(matches!(fault, DialFault::Untrusted { whose: Whose::Own, .. }), "{fault:?}");
+    let fault = ask(None, Some(ours.path()));
+    assert!(matches!(fault, DialFault::Unreachable(_)), "it speaks no TLS: {fault:?}");
 }

@@ -116,8 +116,27 @@ fn the_newest_event_counts_although_nothing_was_noted() {
     drop(nodes);
     // As if the notes had been lost: the newest event alone is known.
     let newest = machine.journal.newest_at().expect("in memory").expect("Ada is there");
-    machine.journal.set_meta("world_ms", "0").expect("in memory");
+    machine.journal.set_meta("world_bound_ms", "0").expect("in memory");
     machine.set(-10 * HOUR_MS);
     let nodes = machine.start(HOUR_MS);
     assert!(machine.first_event_of(&nodes, "Ben") >= newest.0 as i64);
+}
+
+/// A journal may know its notes only, and a kill leaves nobody the time to write one.
+#[test]
+fn after_a_kill_the_world_goes_on_at_a_bound_that_it_has_not_passed() {
+    let machine = Machine::new();
+    let nodes = machine.start(HOUR_MS);
+    let shown = machine.first_event_of(&nodes, "Ada");
+    drop(nodes);
+    let noted = |key| machine.journal.meta(key).expect("in memory");
+    let bound: i64 = noted("world_bound_ms").and_then(|found| found.parse().ok()).expect("it is noted");
+    assert!((shown..shown + SOON_MS).contains(&bound), "{bound} after {shown}");
+    assert_eq!(noted("world_ms"), None, "nobody has ended in peace");
+    machine.set(-10 * HOUR_MS);
+    let nodes = machine.start(HOUR_MS);
+    let after = machine.first_event_of(&nodes, "Ben");
+    assert!((bound..bound + SOON_MS).contains(&after), "{after} with the bound {bound}");
+    nodes.stop().expect("everything is saved");
+    assert_eq!(noted("world_bound_ms"), noted("world_ms"), "who ends in peace leaves the time as it is");
 }

@@ -86,6 +86,10 @@ impl Journal for Stalling {
         self.journal.stream(entity, after, max)
     }
 
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+        self.journal.remove(streams)
+    }
+
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.journal.prune(now)
     }

@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use gundo_journal::commit::Committer;
 use gundo_journal::queue::QueueFault;
 use gundo_journal::{
-    Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group,
+    Fault, Handle, Journal, MemoryFirst, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why, group,
 };
 use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::EventRecord;
@@ -19,8 +19,8 @@ use crate::link::{Link, Live, ROW_MAX, Role, Trouble};
 use crate::open::OpenError;
 use crate::prune::{Pruner, Request};
 use crate::stats::{Counters, Stats};
-use crate::writer::{Writer, name_row};
-use crate::{PostgresSettings, load, migrate, wall_ms};
+use crate::writer::{Memory, Writer, name_row};
+use crate::{PostgresSettings, load, migrate, remove, wall_ms};
 
 /// A call that runs on the desk's thread.
 type Job = Box<dyn FnOnce(&mut Link) + Send>;
@@ -32,6 +32,8 @@ pub struct PostgresJournal {
     lanes: Arc<Lanes>,
     counters: Arc<Counters>,
     committer: Mutex<Committer>,
+    /// What the writers share.
+    memory: Arc<Mutex<Memory>>,
     created_ms: u64,
     desk: Option<Sender<Job>>,
     /// Who belongs, and the generation: answered while commits wait for standbys.
@@ -55,6 +57,7 @@ impl PostgresJournal {
             lanes: Arc::new(Lanes::new(&settings.queue, &counters)),
             counters: Arc::clone(&counters),
             committer: Mutex::default(),
+            memory: Arc::default(),
             created_ms,
             desk: Some(to_desk),
             rows: Some(to_rows),
@@ -74,7 +77,7 @@ impl PostgresJournal {
         })?;
         let pruner = Pruner::new(link(Role::Prune)?, created_ms, &journal.counters);
         journal.spawn("journal-prune".to_owned(), move || pruner.run(&requests))?;
-        let memory = Arc::default();
+        let memory = Arc::clone(&journal.memory);
         for index in 0..settings.writers.max(1) {
             let mut link = link(Role::Write)?;
             link.connect()?;
@@ -287,6 +290,20 @@ impl Journal for PostgresJournal {
         settled.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        let note = [key.to_owned(), value.to_string()];
+        let raised = self.ask(async move |live: &mut Live| {
+            // The row is locked by the first writer; the next one compares with what it wrote.
+            let raise = "INSERT INTO meta AS m VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+                WHERE CASE WHEN m.value ~ '^[0-9]{1,20}$' THEN m.value::numeric < excluded.value::numeric ELSE true END";
+            live.client.execute(raise, &[&note[0], &note[1]]).await?;
+            let found = meta(live, &note[0]).await?;
+            let strange = || Trouble::Strange("a note is no number".to_owned());
+            found.and_then(|found| found.parse().ok()).ok_or_else(strange)
+        });
+        raised.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         let key = [space.to_owned(), name.to_owned()];
         let row = self.ask(async move |live: &mut Live| {
@@ -307,8 +324,19 @@ impl Journal for PostgresJournal {
         events.map_err(|source| Fault::Stream { entity, source })
     }
 
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+        let streams = streams.to_vec();
+        let removed = self.on(&self.desk, move |link| remove::remove(link, &streams));
+        removed.map_err(|source| Fault::Prune { source })
+    }
+
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.ask_pruner(now, true)
+    }
+
+    fn set_memory_first(&self, types: MemoryFirst) {
+        // Nothing panics while it is locked.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).memory_first = types;
     }
 
     /// PostgreSQL does not say how full its disk is. After an append that it refused for want of room, a small write is tried with

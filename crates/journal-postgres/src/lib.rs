@@ -27,6 +27,7 @@ mod open;
 mod prune;
 pub mod raw;
 mod reader;
+mod remove;
 mod schema;
 mod settings;
 mod settle;

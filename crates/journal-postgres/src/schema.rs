@@ -102,7 +102,9 @@ pub(crate) const WRITE: &str = "
             AND (SELECT count(*) FROM there) = cardinality($1)
             AND (SELECT count(*) FROM moved WHERE follows) = cardinality($2)
             AND (SELECT count(*) FROM named WHERE follows) = cardinality($8)
-        THEN 1 ELSE 0 END
+        THEN 1 ELSE 0 END,
+        -- For this transaction only: whether its commit waits for the disks.
+        CASE WHEN $28::bool THEN set_config('synchronous_commit', 'off', true) END
     FROM here";
 
 /// The newest seqs of streams.

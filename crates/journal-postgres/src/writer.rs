@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use gundo_journal::MemoryFirst;
 use gundo_journal::commit::{Storage, Unplanned, Written};
 use gundo_journal::group::{Fences, NameRow, Plan, View};
 use gundo_types::{EntityId, Kind};
@@ -30,12 +31,13 @@ const SENT_MAX: u32 = 5;
 pub(crate) struct Memory {
     generation: Option<u64>,
     lasts: HashMap<EntityId, u64>,
+    pub(crate) memory_first: MemoryFirst,
 }
 
 impl Memory {
     fn is_in(&mut self, generation: u64) {
         if self.generation != Some(generation) {
-            *self = Self { generation: Some(generation), lasts: HashMap::new() };
+            (self.generation, self.lasts) = (Some(generation), HashMap::new());
         }
     }
 
@@ -151,9 +153,9 @@ impl Writer {
         Ok(())
     }
 
-    fn send(&mut self, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
+    fn send(&mut self, rows: &Rows<'_>, plan: &Plan, how: (i64, bool)) -> Result<(), Trouble> {
         let (until, limit) = (self.link.patience(), self.link.settings().answer());
-        self.link.run(until, Some(limit), async |live: &mut Live| append(live, rows, plan, token).await)
+        self.link.run(until, Some(limit), async |live: &mut Live| append(live, rows, plan, how).await)
     }
 
     fn moved(&mut self, why: String) -> Written {
@@ -207,9 +209,13 @@ impl Storage for Writer {
         let names = std::mem::take(&mut self.known.names);
         let rows = Rows::new(batches, plan, &names);
         let token = getrandom::u64().unwrap_or_else(|_| crate::wall_ms()) as i64;
+        let lazy = self.memory().memory_first.has_all(batches);
+        if lazy {
+            self.counters.common.on_memory_first();
+        }
         let mut backoff = Backoff::default();
         for sent in 1.. {
-            let trouble = match self.send(&rows, plan, token) {
+            let trouble = match self.send(&rows, plan, (token, lazy)) {
                 Ok(()) => return self.landed(plan),
                 Err(trouble) => trouble,
             };
@@ -252,11 +258,17 @@ fn is_in_the_way(code: &SqlState) -> bool {
 }
 
 /// Appends a group.
-async fn append(live: &Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
+/// `lazy`: its commit does not wait for the disks.
+async fn append(
+    live: &Live,
+    rows: &Rows<'_>,
+    plan: &Plan,
+    (token, lazy): (i64, bool),
+) -> Result<(), Trouble> {
     let Statements::Write { write, .. } = &live.statements else { return Err(no_statements()) };
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
     let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 27] = [
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 28] = [
         incarnations,
         &s.kinds,
         &s.ids,
@@ -284,6 +296,7 @@ async fn append(live: &Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result
         &k.payloads,
         &generation,
         &live.slot,
+        &lazy,
     ];
     live.client.execute(write, &values).await?;
     Ok(())

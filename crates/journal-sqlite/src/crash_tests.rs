@@ -224,3 +224,75 @@ fn a_failed_sync_is_told_as_it_is() {
     }
     assert!(rejected > 0, "a failed commit was always settled");
 }
+
+/// Memory is enough at first for some events: a power cut may take the newest of them, in order, and never one that a flushed event follows.
+#[test]
+fn what_is_in_memory_first_is_flushed_by_what_is_flushed_after_it() {
+    let disk = Disk::new("memory first");
+    let payload = |light: bool| if light { &[3 << 3 | 2, 0][..] } else { &[4 << 3 | 2, 0][..] };
+    let (mut lost, id) = (0, entity(1));
+    for ends_light in 0..4_u64 {
+        disk.power_cut(|| false);
+        disk.forget_everything();
+        let synchronous = settings(Synchronous::Full);
+        let mut writer =
+            Writer::open(&file(disk), synchronous, Arc::new(Counters::default())).expect("an empty disk");
+        writer.memory_first = gundo_journal::MemoryFirst::new([(id.kind, 3)]);
+        writer.register(NodeId(1), 1).expect("writable");
+        // Flushed and not by turns; then so many at the end that are not.
+        for n in 0..8 + ends_light {
+            let mut append = stream(id, 1, n, 1);
+            append.events[0].event_type = gundo_wire::journal::EventType::Game;
+            append.events[0].payload = payload(n % 2 == 0 || n >= 8).to_vec().into();
+            let (prepared_by, names) = (Vec::new(), Vec::new());
+            let batch = Batch {
+                id: n,
+                node: NodeId(1),
+                incarnation: 1,
+                generation: 0,
+                prepared_by,
+                streams: vec![append],
+                names,
+            };
+            assert_eq!(writer.commit_group(&[batch]), [Outcome::Done]);
+        }
+        assert_eq!(writer.counters.common.read().groups_memory_first, 4 + ends_light);
+        // What is noted is flushed, whatever came before it.
+        let syncs = disk.syncs();
+        writer.conn.execute(crate::schema::SET_META, ["note", "1"]).expect("writable");
+        assert!(disk.syncs() > syncs || ends_light > 0, "a note waits for the disk");
+        disk.die_at(0);
+        drop(writer);
+        disk.power_cut(|| false);
+        let reader = Reader::of(&file(disk)).expect("the file is whole");
+        let newest = reader.stream(id, 0, 100).expect("readable").last().map_or(0, |(seq, _)| *seq);
+        assert!(newest >= 8, "{newest} of {} are there, and event 8 was flushed", 8 + ends_light);
+        lost += 8 + ends_light - newest;
+    }
+    assert_eq!(lost, 0, "the note has flushed all of them");
+}
+
+/// Without anything after it, what is in memory first is lost with the machine's power: that is the price.
+#[test]
+fn what_is_in_memory_first_is_lost_if_nothing_follows() {
+    let disk = Disk::new("memory first, and last");
+    let id = entity(1);
+    let mut writer = Writer::open(&file(disk), settings(Synchronous::Full), Arc::new(Counters::default()))
+        .expect("an empty disk");
+    writer.memory_first = gundo_journal::MemoryFirst::new([(id.kind, 3)]);
+    writer.register(NodeId(1), 1).expect("writable");
+    let syncs = disk.syncs();
+    let mut append = stream(id, 1, 0, 1);
+    append.events[0].event_type = gundo_wire::journal::EventType::Game;
+    append.events[0].payload = [3 << 3 | 2, 0].to_vec().into();
+    let (prepared_by, names) = (Vec::new(), Vec::new());
+    let streams = vec![append];
+    let batch = Batch { id: 1, node: NodeId(1), incarnation: 1, generation: 0, prepared_by, streams, names };
+    assert_eq!(writer.commit_group(&[batch]), [Outcome::Done]);
+    assert_eq!(disk.syncs(), syncs, "nobody waits for the disk");
+    disk.die_at(0);
+    drop(writer);
+    disk.power_cut(|| false);
+    let reader = Reader::of(&file(disk)).expect("the file is whole");
+    assert_eq!(reader.stream(id, 0, 100).expect("readable").len(), 0);
+}

@@ -8,10 +8,12 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use gundo_journal::queue::{Group, QueueFault, Replies, SharedQueues, Work};
-use gundo_journal::{Fault, Handle, Journal, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why};
+use gundo_journal::{
+    Fault, Handle, Journal, MemoryFirst, NameRow, Pruned, Registration, Room, Sink, StreamSummary, Why,
+};
 use gundo_types::{EntityId, Figure, NodeId, WorldTime};
 use gundo_wire::journal::{EventRecord, Outcome};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::damage::Check;
 use crate::load;
@@ -184,6 +186,21 @@ impl Journal for SqliteJournal {
         settled.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
     }
 
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        let of = key.to_owned();
+        let raised = self.on_writer(move |writer| {
+            let found: Option<String> =
+                writer.conn.query_row(schema::META, [&of], |row| row.get(0)).optional()?;
+            let found = found.and_then(|found| found.parse().ok());
+            if let Some(found) = found.filter(|found| *found >= value) {
+                return Ok(found);
+            }
+            writer.conn.execute(schema::SET_META, [&of, &value.to_string()])?;
+            Ok(value)
+        });
+        raised.map_err(|source| Fault::SetMeta { key: key.to_owned(), source })
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         self.reader().name(space, name)
     }
@@ -196,8 +213,25 @@ impl Journal for SqliteJournal {
         self.reader().stream(entity, after, max)
     }
 
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+        let streams = streams.to_vec();
+        let removed = self.on_writer(move |writer| writer.remove(&streams));
+        removed.map_err(|source| Fault::Prune { source })
+    }
+
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
         self.on_writer(move |writer| writer.prune_all(now)).map_err(|source| Fault::Prune { source })
+    }
+
+    fn set_memory_first(&self, types: MemoryFirst) {
+        let set = self.on_writer(move |writer| {
+            writer.memory_first = types;
+            Ok(())
+        });
+        if let Err(why) = set {
+            // Then everything is flushed, or nothing is written at all.
+            tracing::debug!(%why, "the journal's writer does not answer");
+        }
     }
 
     fn newest_at(&self) -> Result<Option<WorldTime>, Fault> {

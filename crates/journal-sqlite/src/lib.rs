@@ -24,6 +24,7 @@ mod presence;
 mod prune;
 pub mod raw;
 mod read;
+mod remove;
 mod schema;
 mod space;
 mod stats;

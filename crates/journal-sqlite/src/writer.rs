@@ -9,10 +9,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use gundo_journal::Registration;
 use gundo_journal::commit::{Committer, Storage, Unplanned, Written};
 use gundo_journal::group::{self, Fences, NameRow, Plan};
 use gundo_journal::queue::{RefusedStream, batch_bytes};
+use gundo_journal::{MemoryFirst, Registration};
 use gundo_types::{EntityId, Kind, NodeId};
 use gundo_wire::journal::{Batch, Outcome};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
@@ -24,7 +24,7 @@ use crate::presence::Presence;
 use crate::prune::Sweep;
 use crate::space::Space;
 use crate::stats::Counters;
-use crate::{Settings, schema};
+use crate::{Settings, Synchronous, schema};
 
 /// Streams whose newest seq is remembered; beyond, all are forgotten and read again. 4 MiB at most.
 const LAST_SEQS_MAX: usize = 131_072;
@@ -41,6 +41,9 @@ pub(crate) struct Writer {
     generation: u64,
     /// What the file notes of the newest event's time.
     newest_at: Option<u64>,
+    pub(crate) memory_first: MemoryFirst,
+    /// Whether commits wait for the disk now.
+    flushes: bool,
     space: Space,
     pub(crate) damage: Damage,
 }
@@ -84,6 +87,8 @@ impl Writer {
             last_seqs: HashMap::new(),
             generation,
             newest_at,
+            memory_first: MemoryFirst::default(),
+            flushes: true,
             space,
             damage: Damage::new(&file.path),
         })
@@ -132,11 +137,26 @@ impl Writer {
             last_seqs: &mut self.last_seqs,
             generation: self.generation,
             newest_at: &mut self.newest_at,
+            memory_first: &self.memory_first,
+            flushes: &mut self.flushes,
+            is_full: self.settings.synchronous == Synchronous::Full,
             space: &mut self.space,
             counters: &self.counters,
             damage: &self.damage,
         };
-        self.committer.commit(batches, &mut file)
+        let outcomes = self.committer.commit(batches, &mut file);
+        if let Err(why) = file.flush_again() {
+            // The next group tries it again before it begins.
+            tracing::warn!(%why, "the journal's file does not take a setting");
+        }
+        outcomes
+    }
+
+    /// These streams are not there any more.
+    pub(crate) fn forget(&mut self, streams: &[EntityId]) {
+        for entity in streams {
+            self.last_seqs.remove(entity);
+        }
     }
 
     pub(crate) fn roll_back(&self) {
@@ -151,6 +171,10 @@ struct Tables<'a> {
     last_seqs: &'a mut HashMap<EntityId, u64>,
     generation: u64,
     newest_at: &'a mut Option<u64>,
+    memory_first: &'a MemoryFirst,
+    flushes: &'a mut bool,
+    /// Commits wait for the disk, unless memory is enough at first.
+    is_full: bool,
     space: &'a mut Space,
     counters: &'a Counters,
     damage: &'a Damage,
@@ -163,6 +187,7 @@ impl Storage for Tables<'_> {
         self.counters.on_disk_free(self.space.free());
         admitted.map_err(Unplanned::Refused)?;
         let mut plan = || {
+            self.flush_or_not(batches)?;
             self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             fences.plan(batches, self)
         };
@@ -207,6 +232,26 @@ impl Storage for Tables<'_> {
 }
 
 impl Tables<'_> {
+    /// Whether the next commit waits for the disk. Between two transactions only.
+    fn flush_or_not(&mut self, batches: &[Batch]) -> rusqlite::Result<()> {
+        if !self.is_full || !self.memory_first.has_all(batches) {
+            return self.flush_again();
+        }
+        self.conn.pragma_update(None, "synchronous", "NORMAL")?;
+        *self.flushes = false;
+        self.counters.common.on_memory_first();
+        Ok(())
+    }
+
+    /// All else that is written waits for the disk.
+    fn flush_again(&mut self) -> rusqlite::Result<()> {
+        if !*self.flushes {
+            self.conn.pragma_update(None, "synchronous", "FULL")?;
+            *self.flushes = true;
+        }
+        Ok(())
+    }
+
     /// The time of the newest event, if that is to be noted with this group.
     fn newest_at_of(&self, batches: &[Batch], plan: &Plan) -> Option<u64> {
         let streams = plan.landing(batches).flat_map(|batch| &batch.streams);
@@ -300,7 +345,7 @@ impl group::View for Tables<'_> {
     }
 }
 
-fn last_seq(conn: &Connection, entity: EntityId) -> rusqlite::Result<u64> {
+pub(crate) fn last_seq(conn: &Connection, entity: EntityId) -> rusqlite::Result<u64> {
     let mut query = conn.prepare_cached(schema::LAST_SEQ)?;
     let last = query.query_row(params![entity.kind.0, entity.id as i64], |row| row.get::<_, i64>(0));
     Ok(last.optional()?.unwrap_or(0) as u64)

@@ -11,9 +11,11 @@ pub mod commit;
 mod fault;
 pub mod group;
 mod memory;
+mod memory_first;
 pub mod queue;
 pub mod stats;
 pub mod suite;
+pub mod unplayed;
 pub mod verify;
 
 use std::ops::RangeInclusive;
@@ -24,6 +26,7 @@ use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 pub use fault::{Fault, Why, chain};
 pub use group::NameRow;
 pub use memory::{MemoryJournal, Replica, Store};
+pub use memory_first::MemoryFirst;
 
 /// How long an event stays readable after the snapshot that makes it unnecessary for loads, ms of world time.
 pub const KEEP_MS: u64 = 3_600_000;
@@ -143,6 +146,20 @@ pub trait Journal: Send + Sync {
         }
     }
 
+    /// Raises the number noted under `key` to `value` if it is lower or not there, durable on return, and returns the one that is there
+    /// then: of several processes that raise one at once, the highest stays. What is no number counts as none.
+    ///
+    /// By default it reads and then writes, which is right where only one process writes.
+    ///
+    /// # Errors
+    /// The storage cannot be read or written; the note may be raised.
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        match self.meta(key)?.and_then(|found| found.parse().ok()) {
+            Some(found) if found >= value => Ok(found),
+            _ => self.set_meta(key, &value.to_string()).map(|()| value),
+        }
+    }
+
     /// The newest row of a name; `None` if it never had an owner.
     ///
     /// # Errors
@@ -168,6 +185,21 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The storage cannot be written; part of it may be done.
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault>;
+
+    /// Removes streams whole, with their events, snapshots and names, as if they had never begun: each of those whose newest event still
+    /// is the given one, so that nobody has appended since it was read. Durable on return. Returns how many: what is told after an
+    /// unknown outcome may be less.
+    ///
+    /// A node that has such an entity in memory meets a conflict at its next append, and loads it again. So remove only what nothing
+    /// else tells of.
+    ///
+    /// # Errors
+    /// The storage cannot be written; some may be removed.
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault>;
+
+    /// From now on events of these types are committed without waiting for the disk, where nothing else is in their group. A journal
+    /// that knows no difference ignores it.
+    fn set_memory_first(&self, _types: MemoryFirst) {}
 
     /// A world time that no event in the journal is later than, and that is at most a second later than the newest. `None`: there is no
     /// event, or the storage does not know.

@@ -11,6 +11,7 @@ use gundo_types::{EntityId, Kind, NodeId, Planted, WorldTime};
 use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
 
 use crate::group::{self, Fences, NameRow, Verdict};
+use crate::unplayed;
 use crate::{Completion, Fault, Handle, Journal, KEEP_MS, Pruned, Registration, Sink, StreamSummary};
 
 /// A journal as a plain value.
@@ -236,6 +237,43 @@ impl Store {
         events.into_iter().flatten().take(max).map(|(seq, event)| (*seq, event.clone())).collect()
     }
 
+    /// See [`Journal::remove`].
+    pub fn remove(&mut self, entity: EntityId, last: u64) -> bool {
+        let stream = self.rows.streams.get(&entity);
+        let ends = stream.and_then(|stream| stream.events.last_key_value()).map(|(seq, _)| *seq);
+        if ends != Some(last) {
+            return false;
+        }
+        self.rows.streams.remove(&entity);
+        self.rows.names.retain(|_, row| row.owner != Some(entity));
+        true
+    }
+
+    /// Removes the streams of `kind` that [`unplayed`] says nobody will miss, `max` at most: those that ended before `before`.
+    pub fn remove_unplayed(&mut self, kind: Kind, before: WorldTime, max: usize) -> Vec<EntityId> {
+        let all = EntityId::new(kind, 0)..=EntityId::new(kind, u64::MAX);
+        let ids: Vec<_> = self.rows.streams.range(all).map(|(id, _)| *id).collect();
+        let careless = self.fences.planted(Planted::RemovesPlayed);
+        let is_due = |id: &EntityId| {
+            let events = self.stream(*id, 0, unplayed::EVENTS_MAX + 1);
+            match careless {
+                true => unplayed::is_over(&events, before),
+                false => self.has_no_snapshot(*id) && unplayed::is_unplayed(&events, before),
+            }
+        };
+        let due: Vec<_> = ids.into_iter().filter(is_due).take(max).collect();
+        for id in &due {
+            let last = self.rows.streams[id].events.last_key_value().map_or(0, |(seq, _)| *seq);
+            assert!(self.remove(*id, last), "nobody appends meanwhile");
+        }
+        due
+    }
+
+    fn has_no_snapshot(&self, entity: EntityId) -> bool {
+        let stream = &self.rows.streams[&entity];
+        stream.snapshots.is_empty() && stream.events.len() <= unplayed::EVENTS_MAX
+    }
+
     /// See [`Journal::prune`].
     pub fn prune(&mut self, now: WorldTime) -> Pruned {
         let mut pruned = Pruned::default();
@@ -358,6 +396,13 @@ impl Journal for MemoryJournal {
         Ok(self.store().meta.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
     }
 
+    fn raise(&self, key: &str, value: u64) -> Result<u64, Fault> {
+        let mut store = self.store();
+        let found = store.meta.get(key).and_then(|found| found.parse().ok()).unwrap_or(0);
+        store.meta.insert(key.to_owned(), value.max(found).to_string());
+        Ok(value.max(found))
+    }
+
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         Ok(self.store().name(space, name))
     }
@@ -368,6 +413,11 @@ impl Journal for MemoryJournal {
 
     fn stream(&self, entity: EntityId, after: u64, max: usize) -> Result<Vec<(u64, EventRecord)>, Fault> {
         Ok(self.store().stream(entity, after, max))
+    }
+
+    fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+        let mut store = self.store();
+        Ok(streams.iter().filter(|(entity, last)| store.remove(*entity, *last)).count())
     }
 
     fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {

@@ -45,6 +45,8 @@ macro_rules! counters {
 counters! {
     /// Groups judged.
     groups,
+    /// Of them those that were committed without waiting for the disk: see [`MemoryFirst`](crate::MemoryFirst).
+    groups_memory_first,
     /// Batches judged.
     batches,
     /// Events that became durable.
@@ -80,6 +82,11 @@ fn us(time: Duration) -> u64 {
 }
 
 impl Counters {
+    /// A group was committed without waiting for the disk.
+    pub fn on_memory_first(&self) {
+        self.groups_memory_first.fetch_add(1, Relaxed);
+    }
+
     /// A group has its outcomes.
     pub fn on_group(&self, outcomes: &[Outcome], events: u64, waiting: usize, took: Duration) {
         self.groups.fetch_add(1, Relaxed);

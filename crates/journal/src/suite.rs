@@ -5,7 +5,9 @@
 //! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
 mod cases;
+mod lazy;
 mod newest;
+mod removal;
 
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, channel};
@@ -17,7 +19,9 @@ use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChan
 use prost::Message;
 
 pub use cases::CASES;
-pub use newest::the_newest_time_is_known;
+pub use lazy::what_is_in_memory_first_lands_as_all_else;
+pub use newest::{a_raised_note_never_falls, the_newest_time_is_known};
+pub use removal::{a_removed_stream_leaves_no_snapshot, a_removed_stream_leaves_nothing};
 
 use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
 

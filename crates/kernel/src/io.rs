@@ -337,6 +337,9 @@ pub struct WorldSettings {
     pub snapshot_every: u64,
     /// How often a walking player's place becomes durable at most, ms (default 30,000).
     pub place_every_ms: u64,
+    /// How long a player is kept that never did anything and is not in the world, ms of world time (default 86,400,000: a day). Then
+    /// it is removed, and its name is free. 0: for ever.
+    pub unplayed_ms: u64,
     /// How long an at-home entity that nobody needs stays loaded, ms (default 10,000).
     pub idle_ms: u64,
     /// How long a node goes on after the coordinator or the journal last confirmed that it belongs, ms (default 5,000), unless
@@ -391,6 +394,7 @@ impl Default for WorldSettings {
             grace_ms: 30_000,
             snapshot_every: 300,
             place_every_ms: 30_000,
+            unplayed_ms: 86_400_000,
             idle_ms: 10_000,
             lease_ms: 5_000,
             confirm_broken_ms: 300,

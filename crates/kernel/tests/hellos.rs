@@ -133,3 +133,44 @@ fn another_world_says_that_it_is_another() {
     assert_eq!(refused(&cluster), 2);
     assert!(!cluster.clients[ann].session.is_live(), "this one did");
 }
+
+/// A player who never did anything is removed when it has been away for long. Its token is one of this world, so its client hears that the
+/// player is not there, and comes in as a new one.
+#[test]
+fn the_token_of_a_player_who_was_removed_is_refused_with_its_own_code() {
+    let (mut cluster, token, player) = ann_has_left();
+    let streams = cluster.disk.store.streams(None, 100);
+    let kind = streams.iter().find(|stream| stream.entity.id == player).expect("ann").entity.kind;
+    let now = cluster.world();
+    let removed = cluster.disk.store.remove_unplayed(kind, now, 10);
+    assert_eq!(removed.iter().map(|id| id.id).collect::<Vec<_>>(), [player]);
+    let ann = cluster.connect_with("ann", 2, token);
+    cluster.run_ms(600);
+    assert_eq!(
+        (cluster.clients[ann].refused.clone(), cluster.clients[ann].welcomes),
+        (vec!["no_player".to_owned()], 0)
+    );
+    let again = cluster.connect("ann", 3);
+    cluster.run_ms(600);
+    assert_eq!(cluster.clients[again].welcomes, 1, "the name is free");
+    assert_ne!(cluster.player(again).id, player);
+}
+
+/// Whoever is in the world is recorded now and then, although it does nothing: it has not been away.
+#[test]
+fn who_stands_in_the_world_is_not_taken_for_gone() {
+    let mut cluster = Cluster::tuned(3, 1, |world| {
+        (world.unplayed_ms, world.snapshot_every) = (60_000, 300);
+        world.place_every_ms = 1_000;
+    });
+    let ann = cluster.connect("ann", 1);
+    cluster.run_ms(200_000);
+    let before = gundo_types::WorldTime(cluster.world().0 - 60_000);
+    let player = cluster.player(ann);
+    assert_eq!(cluster.disk.store.remove_unplayed(player.kind, before, 10), []);
+    assert!(cluster.disk.store.stream(player, 0, 100).len() <= 10, "a few times a minute at most");
+    cluster.leave(ann);
+    cluster.run_ms(70_000);
+    let before = gundo_types::WorldTime(cluster.world().0 - 60_000);
+    assert_eq!(cluster.disk.store.remove_unplayed(player.kind, before, 10), [player]);
+}

@@ -1,5 +1,6 @@
 //! The two clocks of a kernel: node time from the monotonic clock, world time from the wall clock, slewed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,10 @@ use gundo_types::{Now, Time, WorldTime};
 const SLEW_PPM_MAX: i64 = 1_000;
 /// An error is corrected within about this time, s.
 const SLEW_OVER_S: i64 = 100;
+/// A lead over the wall clock that a start began with is worked off by this much per second, µs …
+const LEAD_US_PER_S: i64 = 500;
+/// … if it is no longer than this: beyond, the wall clock is wrong, and whoever corrects it corrects that too. µs
+const LEAD_US_MAX: i64 = 60_000_000;
 /// Beyond this error the wall clock was set, or the machine slept: world time goes on as before. µs
 const STEP_US: i64 = 1_000_000;
 
@@ -51,6 +56,8 @@ pub(crate) struct Clock {
     started: Instant,
     wall: Wall,
     state: Mutex<State>,
+    /// The latest world time that a node of this process has shown, ms: within a second.
+    shown_ms: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +65,8 @@ struct State {
     rate: Rate,
     /// World time 0 by the wall clock, µs since 1970. It moves when the wall clock is set.
     began_us: i64,
+    /// By how much world time is still ahead of the wall clock because it began where it may have been before, µs.
+    lead_us: i64,
 }
 
 /// World time as a linear function of node time.
@@ -76,9 +85,11 @@ impl Clock {
     /// back. Nor does it go forward by more than `forward_max_ms` because the wall clock says so: then it goes on from where it was.
     pub(crate) fn new(wall: Wall, created_ms: u64, known: WorldTime, forward_max_ms: u64) -> Self {
         let (rate, began_us, start) = beginning(wall.us(), created_ms, known, forward_max_ms);
+        let mut lead_us = 0;
         match start {
             Start::Usual => {}
-            Start::Behind => tracing::warn!(
+            Start::Behind { by_us } if by_us <= LEAD_US_MAX => lead_us = by_us,
+            Start::Behind { .. } => tracing::warn!(
                 "the wall clock is behind the time of this world; world time goes on from where it was"
             ),
             Start::Ahead { by_ms } => tracing::error!(
@@ -88,7 +99,12 @@ impl Clock {
                  goes on from where it was. If the clock is right, start once with a higher `clock_forward_max_ms`"
             ),
         }
-        Self { started: Instant::now(), wall, state: Mutex::new(State { rate, began_us }) }
+        Self {
+            started: Instant::now(),
+            wall,
+            state: Mutex::new(State { rate, began_us, lead_us }),
+            shown_ms: AtomicU64::new(0),
+        }
     }
 
     /// Both clocks now.
@@ -103,10 +119,22 @@ impl Clock {
         self.started + Duration::from_micros(time.0)
     }
 
+    /// A node of this process shows this world time.
+    pub(crate) fn show(&self, world: WorldTime) {
+        self.shown_ms.fetch_max(world.0, Ordering::Relaxed);
+    }
+
+    /// The latest world time that the nodes of this process have shown, to the second.
+    pub(crate) fn shown(&self) -> WorldTime {
+        WorldTime(self.shown_ms.load(Ordering::Relaxed))
+    }
+
     /// Follows the wall clock: call about once per second.
     pub(crate) fn adjust(&self) {
         let time_us = self.started.elapsed().as_micros() as u64;
         let mut state = self.state();
+        let part_us = state.lead_us.min(LEAD_US_PER_S);
+        (state.lead_us, state.began_us) = (state.lead_us - part_us, state.began_us.saturating_add(part_us));
         let (rate, step_us) = state.rate.adjusted(time_us, self.wall.us().saturating_sub(state.began_us));
         (state.rate, state.began_us) = (rate, state.began_us.saturating_add(step_us));
         drop(state);
@@ -129,7 +157,9 @@ impl Clock {
 enum Start {
     Usual,
     /// An earlier time than the world had.
-    Behind,
+    Behind {
+        by_us: i64,
+    },
     /// A time that is too much later.
     Ahead {
         by_ms: u64,
@@ -145,7 +175,7 @@ fn beginning(wall_us: i64, created_ms: u64, known: WorldTime, forward_max_ms: u6
     let (world_us, start) = match () {
         // A world that has no time yet has nothing to compare with.
         () if known_us > 0 && by_ms > forward_max_ms => (known_us, Start::Ahead { by_ms }),
-        () if known_us > says_us => (known_us, Start::Behind),
+        () if known_us > says_us => (known_us, Start::Behind { by_us: known_us - says_us }),
         () => (says_us, Start::Usual),
     };
     (Rate { time_us: 0, world_us, ppm: 0 }, wall_us.saturating_sub(world_us), start)
@@ -257,8 +287,13 @@ mod tests {
         for (off_ms, forward_max_ms, wanted_ms, start) in [
             (0, HOUR_MS, 1_000 * HOUR_MS, Start::Usual),
             (HOUR_MS as i64, HOUR_MS, 1_001 * HOUR_MS, Start::Usual),
-            (-(HOUR_MS as i64), HOUR_MS, 1_000 * HOUR_MS, Start::Behind),
-            (-(9_000 * HOUR_MS as i64), HOUR_MS, 1_000 * HOUR_MS, Start::Behind),
+            (-(HOUR_MS as i64), HOUR_MS, 1_000 * HOUR_MS, Start::Behind { by_us: HOUR_MS as i64 * 1_000 }),
+            (
+                -(9_000 * HOUR_MS as i64),
+                HOUR_MS,
+                1_000 * HOUR_MS,
+                Start::Behind { by_us: 1_000 * HOUR_MS as i64 * 1_000 },
+            ),
             (HOUR_MS as i64 + 1, HOUR_MS, 1_000 * HOUR_MS, Start::Ahead { by_ms: HOUR_MS + 1 }),
             (HOUR_MS as i64 + 1, 2 * HOUR_MS, 1_001 * HOUR_MS + 1, Start::Usual),
         ] {

@@ -8,7 +8,7 @@ use gundo_edge::{Delivery, Edge, NodeLink, Urgency};
 use gundo_fabric::Fabric;
 use gundo_journal::{Completion, Handle, Sink};
 use gundo_kernel::{Counters, Gauges, Input, Node, Output, TailLost};
-use gundo_types::{EntityId, NodeId, Now};
+use gundo_types::{EntityId, NodeId, Now, WorldTime};
 
 use crate::blackbox::{self, BlackBox, Reason};
 use crate::clock::Clock;
@@ -408,6 +408,9 @@ impl Driver {
         };
         self.handle(now, Input::Gauges(gauges));
         let counters = self.node.counters();
+        if self.node.is_ready() {
+            self.link.clock.show(WorldTime(counters.world_ms));
+        }
         self.logic.publish(&counters, inbox, self.fabric.dropped());
         let (level, off_ms) = (counters.overload_level, counters.clock_off_ms);
         let before = self.link.note(counters);

@@ -7,14 +7,15 @@ use std::thread::{Builder, JoinHandle};
 
 use gundo_coordinator::CallError;
 use gundo_edge::{EdgeFault, Listen, Page};
-use gundo_journal::{Fault, Journal};
+use gundo_journal::{Fault, Journal, MemoryFirst};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
-use gundo_types::{NodeId, WorldTime};
+use gundo_types::NodeId;
 
 use crate::base::{Base, Place};
 use crate::blackbox::{BlackBox, Reason};
 use crate::blame::Blames;
+use crate::bound::{Bound, NoteFault, known_time};
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::entrance::{Entrance, is_development};
@@ -26,7 +27,6 @@ use crate::slot::Ground;
 use crate::storage::DiskGauge;
 use crate::supervisor::{Signal, Supervisor};
 use crate::unsaved::Unsaved;
-use crate::upkeep::WORLD_MS;
 use crate::watchdog::{Stuck, Watchdog};
 
 /// Nodes in one process.
@@ -173,6 +173,7 @@ impl LocalNodes {
         let info = settle(settings, journal.as_ref())?;
         let known = known_time(journal.as_ref())?;
         let rules = Arc::new(rules(&info));
+        journal.set_memory_first(MemoryFirst::new(rules.events_in_memory_first().iter().copied()));
         let secret = settle_secret(journal.as_ref())?;
         let game = journal.settle("game", rules.name())?;
         if game != rules.name() {
@@ -191,6 +192,11 @@ impl LocalNodes {
             Some(place) => Base::cluster(&journal, place)?,
             None => Base::solo(&journal, info.settings.membership_ms())?,
         };
+        let wall = settings.wall.clone();
+        let clock = Arc::new(Clock::new(wall, info.created_ms, known, settings.clock_forward_max_ms));
+        // Among others the clock of this machine has no say: the node takes over theirs.
+        let from = if base.as_cluster().is_some() { known } else { clock.now().world };
+        let bound = Bound::begin(journal.as_ref(), from)?;
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
@@ -210,12 +216,7 @@ impl LocalNodes {
             rules,
             journal,
             runtime,
-            clock: Arc::new(Clock::new(
-                settings.wall.clone(),
-                info.created_ms,
-                known,
-                settings.clock_forward_max_ms,
-            )),
+            clock,
             disk: Arc::new(DiskGauge::new(&recorders)),
             recorders,
             mesh: Arc::new(Mesh::default()),
@@ -226,7 +227,7 @@ impl LocalNodes {
             blames,
             explains: settings.explains.unwrap_or_else(|| is_development(settings)),
         };
-        let mut supervisor = Supervisor::new(ground, base)?;
+        let mut supervisor = Supervisor::new(ground, base, bound)?;
         if let Err(fault) = supervisor.start(nodes.into_iter()) {
             supervisor.end(false);
             return Err(fault);
@@ -391,12 +392,13 @@ fn read_secret(text: &str) -> Option<WorldSecret> {
     Some(WorldSecret::new(bytes))
 }
 
-/// A world time that the world had when it last ran: what is noted now and then, or the newest event's, if that is later. Without both 0.
-fn known_time(journal: &dyn Journal) -> Result<WorldTime, WorldFault> {
-    let newest = journal.newest_at()?.unwrap_or_default();
-    let Some(found) = journal.meta(WORLD_MS)? else { return Ok(newest) };
-    let ms = found.parse().map_err(|source| WorldFault::Note { key: WORLD_MS, found, source })?;
-    Ok(newest.max(WorldTime(ms)))
+impl From<NoteFault> for WorldFault {
+    fn from(fault: NoteFault) -> Self {
+        match fault {
+            NoteFault::Journal(fault) => Self::Journal(fault),
+            NoteFault::Number { key, found, source } => Self::Note { key, found, source },
+        }
+    }
 }
 
 /// The threads that accept and speak HTTP.

@@ -198,6 +198,10 @@ mod tests {
             self.journal.stream(entity, after, max)
         }
 
+        fn remove(&self, streams: &[(EntityId, u64)]) -> Result<usize, Fault> {
+            self.journal.remove(streams)
+        }
+
         fn prune(&self, now: WorldTime) -> Result<Pruned, Fault> {
             self.journal.prune(now)
         }

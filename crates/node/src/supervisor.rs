@@ -21,6 +21,7 @@ use gundo_kernel::{Input, Member, View};
 use gundo_types::NodeId;
 
 use crate::base::Base;
+use crate::bound::Bound;
 use crate::control::{Asker, Request};
 use crate::driver::Ending;
 use crate::indicators::NodeGauges;
@@ -74,7 +75,7 @@ pub(crate) struct Supervisor {
     view: View,
     gauges: NodeGauges,
     _watch: Watch,
-    _upkeep: Upkeep,
+    upkeep: Upkeep,
     base: Base,
     /// Nodes of the cluster that a rollout led by this process has yet to restart.
     rolling: Rolling,
@@ -85,14 +86,12 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn new(ground: Ground, base: Base) -> Result<Self, WorldFault> {
+    pub(crate) fn new(ground: Ground, base: Base, bound: Bound) -> Result<Self, WorldFault> {
         let coordinator = base.coordinator();
         let tx = ground.tx.clone();
         // A world that has ended drops the news.
         let watch = coordinator.watch(Box::new(move |view| drop(tx.send(Signal::View(view)))));
-        let (clock, journal) = (Arc::clone(&ground.clock), Arc::clone(&ground.journal));
-        let upkeep =
-            Upkeep::start(clock, journal, ground.recorders.clone(), Arc::clone(&ground.disk), base.figures());
+        let upkeep = Upkeep::start(&ground, bound, base.figures());
         Ok(Self {
             gauges: NodeGauges::new(&ground.recorders),
             running: Running::new(Arc::clone(&ground.mesh)),
@@ -100,7 +99,7 @@ impl Supervisor {
             rollout: Rollout::default(),
             view: View::default(),
             _watch: watch,
-            _upkeep: upkeep.map_err(system)?,
+            upkeep: upkeep.map_err(system)?,
             ground,
             coordinator,
             base,

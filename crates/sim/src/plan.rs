@@ -407,6 +407,8 @@ impl Plan {
             tract_chunks: [1, 2, 4][tuning.below(3) as usize],
             ..WorldSettings::default()
         };
+        // No dial makes the journal refuse for as long as half of this, so whoever is in the world is recorded.
+        world.unplayed_ms = [24_000, 60_000, 0][(Chance::new(seed ^ 0x09_1a).below(3)) as usize];
         world.sight_chunks = [[1, 2, 3], [1, 1, 2], [0, 1, 2]][tuning.below(3) as usize];
         if tuning.below(3) == 0 {
             world.limits.waiting_per_entity_max = 1;

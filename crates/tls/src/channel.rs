@@ -80,3 +80,7 @@ impl Channel {
         self.0.send_close_notify();
     }
 }
+
+#[cfg(test)]
+#[path = "channel_tests.rs"]
+mod tests;

@@ -49,6 +49,8 @@ planted! {
         "A snapshot is kept though the append it came with did not land: G3."
     NameTakenTwice "name-taken-twice"
         "A name that has an owner is taken by another: G4."
+    RemovesPlayed "removes-played"
+        "Of players who have not been here for long also those are removed who have done something: G1."
 
     // ---- commands and answers --------------------------------------------------------------------------
     NoDedupe "no-dedupe"

@@ -498,6 +498,7 @@ export class Client extends Emitter<ClientEvents> {
         // The key is good in its own world, and stays; there may be another for this one.
         return this.onBadKey(refusal, this.used !== undefined && this.used.world !== this.world);
       case "bad_token":
+      case "no_player":
         return this.onBadKey(refusal, false);
       default:
         // An existing player has nothing to change: this server, or another, will be ready soon.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo_fabric::{Fabric, Sink};
-use gundo_fabric_grpc::{DialFault, GrpcFabric, PeerAddress};
+use gundo_fabric_grpc::{DialFault, GrpcFabric, PeerAddress, Whose};
 use gundo_kernel::{Member, View};
 use gundo_node::Links;
 use gundo_types::{Epoch, Figure};
@@ -53,7 +53,11 @@ impl Links for GrpcLinks {
             // It starts or stops itself.
             Err(DialFault::Refused(refused)) if refused.code == "not_joined" => None,
             Err(DialFault::Refused(refused)) => Some(Err(refused.to_string())),
-            Err(DialFault::Unreachable(why)) => {
+            // No member would ever hear from this node.
+            Err(DialFault::Untrusted { whose: Whose::Own, why }) => {
+                Some(Err(format!("{why} (`certs` makes certificates)")))
+            }
+            Err(DialFault::Unreachable(why) | DialFault::Untrusted { why, .. }) => {
                 let (peer, address) = (member.node.0, &member.site.fabric);
                 tracing::warn!(peer, address, why, "a member cannot be asked whether it takes this node");
                 None

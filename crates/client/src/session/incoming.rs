@@ -147,7 +147,7 @@ impl Session {
         }
         match refusal.code.as_str() {
             "unknown_world" if self.take_other_key(now) => return,
-            "bad_token" => {
+            "bad_token" | "no_player" => {
                 self.keys.remove(&self.world_id);
                 self.settings.nonce = None;
             }

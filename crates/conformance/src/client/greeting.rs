@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gundo_wire::client::{Refusal, ServerMessage};
+use gundo_wire::client::{Refusal, ServerMessage, Told};
 
 use super::Command;
 use crate::line::Line;
@@ -24,7 +24,12 @@ pub(super) fn cases() -> Vec<Case<Command>> {
             "After a refused name it says another one with the same nonce.",
             name_refused,
         ),
-        Case::new("bad-token", "After `bad_token` it forgets the token: a new name, a new nonce.", bad_token),
+        Case::new(
+            "bad-token",
+            "After `bad_token` or `no_player` it forgets the token: a new name, a new nonce.",
+            bad_token,
+        ),
+        Case::new("place", "It keeps the newest sealed place, and says it with its token.", keeps_place),
         Case::new("unknown-world", "It keeps keys by world, and goes on with the one it has.", unknown_world),
         Case::new("bad-protocol", "After `bad_protocol` it does not say the same again.", bad_protocol),
     ]
@@ -107,7 +112,33 @@ fn name_refused(client: &Command) -> Check {
     stage.event("welcome").map(drop)
 }
 
+fn keeps_place(client: &Command) -> Check {
+    let stage = Stage::start(client)?;
+    let (mut line, first) = stage.greeted()?;
+    must(first.place.is_empty(), || format!("a new player has no place; the hello is {first:?}"))?;
+    let sealed = |place| ServerMessage { place: Bytes::from_static(place), ..Default::default() };
+    line.say(&welcome("t1", 1));
+    stage.event("welcome")?;
+    line.say(&sealed(b"first"));
+    line.say(&sealed(b"second"));
+    line.say(&ServerMessage { told: vec![Told { payload: Bytes::from_static(b"x") }], ..Default::default() });
+    stage.event("told")?;
+    line.cut();
+    let (mut line, two) = stage.greeted()?;
+    must(two.token == "t1" && two.place == "second", || {
+        format!("with its token and the newest place; the hello is {two:?}")
+    })?;
+    // The edge breaks before its welcome: the place is still the newest.
+    line.cut();
+    let (_line, three) = stage.greeted()?;
+    must(three.place == "second", || format!("and again; the hello is {three:?}"))
+}
+
 fn bad_token(client: &Command) -> Check {
+    ["bad_token", "no_player"].into_iter().try_for_each(|code| forgets_after(client, code))
+}
+
+fn forgets_after(client: &Command, code: &'static str) -> Check {
     let mut stage = Stage::start(client)?;
     let (mut line, one) = stage.greeted()?;
     line.say(&welcome("t1", 1));
@@ -115,7 +146,7 @@ fn bad_token(client: &Command) -> Check {
     line.cut();
     let (mut line, two) = stage.greeted()?;
     must(two.token == "t1", || format!("with its token; the hello is {two:?}"))?;
-    refused(&mut line, "bad_token", &WORLD);
+    refused(&mut line, code, &WORLD);
     stage.event("refused")?;
     stage.wish("name Ben");
     let three = hello(&mut line)?;

@@ -29,6 +29,7 @@ pub(super) fn cases() -> Vec<Case<World>> {
             "A second connection takes the session over; the first is closed with `superseded`.",
             superseded,
         ),
+        Case::new("place", "A place that no server has sealed for this player changes nothing.", place),
         Case::new("bye", "A bye ends the connection without a closing; the token stays valid.", bye),
         Case::new(
             "refusals",
@@ -88,6 +89,20 @@ fn again(world: &World) -> Check {
     let one = enter_on(connect(world)?, hello.clone())?;
     let two = enter_on(connect(world)?, Hello { name: format!("{}x", hello.name), ..hello })?;
     must(one.welcome.player == two.welcome.player, || "two players for one nonce".to_owned())
+}
+
+fn place(world: &World) -> Check {
+    let one = enter(world)?;
+    for invented in [&b"somewhere"[..], &[0; 64], &[0xff; 200]] {
+        let place = Bytes::copy_from_slice(invented);
+        let hello = Hello { place, ..returner(&one.welcome.token, &one.world_id) };
+        let back = enter_on(connect(world)?, hello)?;
+        let (w, was) = (&back.welcome, &one.welcome);
+        must((w.player, w.x, w.y) == (was.player, was.x, was.y), || {
+            format!("with an invented place it stands at {}, {}, not at {}, {}", w.x, w.y, was.x, was.y)
+        })?;
+    }
+    Ok(())
 }
 
 fn resume(world: &World) -> Check {

@@ -51,6 +51,7 @@ pub struct Rules {
     welcome: Bytes,
     schema: Option<&'static str>,
     names: Option<Names>,
+    memory_first: Vec<(Kind, u32)>,
     pace: Pace,
 }
 
@@ -73,6 +74,7 @@ impl Rules {
             schema: None,
             names: None,
             pace: Pace::USUAL,
+            memory_first: Vec::new(),
         }
     }
 
@@ -128,6 +130,23 @@ impl Rules {
     pub fn pace(mut self, count: u32, per_ms: u32) -> Self {
         self.pace = Pace::new("", count, per_ms);
         self
+    }
+
+    /// Says that memory is enough at first for events of kind `E` with these numbers, as in its event's `oneof`: a decision that makes
+    /// only such events does not wait for the disk. (Default: everything is flushed before anybody hears of it.)
+    ///
+    /// When the machine, or the server of the journal, goes down without warning, the last moment of such events may be gone (up to
+    /// 0.6 s in PostgreSQL; in SQLite until the next event that is flushed), although players have seen them, with the answers to their
+    /// commands. Nothing that was flushed later survives without them. The end of the program alone loses nothing. So it is for what
+    /// nobody minds having once more, and never for what is given, paid or built. Sessions, names and places are flushed always.
+    pub fn memory_first<E: Registered>(mut self, numbers: impl IntoIterator<Item = u32>) -> Self {
+        self.memory_first.extend(numbers.into_iter().map(|number| (E::KIND, number)));
+        self
+    }
+
+    /// The events for which memory is enough at first: kinds, and numbers in their `oneof`.
+    pub fn events_in_memory_first(&self) -> &[(Kind, u32)] {
+        &self.memory_first
     }
 
     /// Sets the `.proto` of the game's messages, for a game that defines them in one: its command `schema` prints it. Without it

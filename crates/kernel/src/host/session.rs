@@ -53,6 +53,11 @@ impl Entity {
             let text = "This code has been used already, or its player is not in this world (any more).";
             return self.refuse_open(cx, work, line, Refusal::new("bad_code", text));
         }
+        if !known && fresh && matches!(key, Key::Token(_)) {
+            let text = "This player is not in this world (any more): it had done nothing here, or the world has gone back to before it came. \
+                        Come in as a new one.";
+            return self.refuse_open(cx, work, line, Refusal::new("no_player", text));
+        }
         if !known {
             let text = "This key to your player is not valid here (any more).";
             return self.refuse_open(cx, work, line, Refusal::new("bad_token", text));
@@ -334,6 +339,11 @@ impl Entity {
         }
         if !player.present || now.since(player.placed_at) < every_us {
             return None;
+        }
+        // Whoever is here is not long gone, whatever it has done here.
+        let keep_ms = core.world().unplayed_ms;
+        if keep_ms > 0 && core.now.world.0.saturating_sub(self.durable.last_at.0) >= keep_ms / 2 {
+            return Some(Rest::Place);
         }
         let last = player.placed();
         let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));

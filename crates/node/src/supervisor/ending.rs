@@ -9,6 +9,7 @@ use gundo_kernel::{Counters, Input};
 use gundo_types::NodeId;
 
 use super::{LOOK_AROUND, Signal, Supervisor};
+use crate::bound;
 use crate::control::Refused;
 use crate::end;
 use crate::slot::{Slot, Stage};
@@ -121,7 +122,7 @@ impl Supervisor {
 
     /// Ends all nodes. `polite`: tells clients, and deletes the rows.
     pub(crate) fn end(self, polite: bool) {
-        let Self { ground, running, coordinator, base, _upkeep, _watch, .. } = self;
+        let Self { ground, running, coordinator, base, upkeep, _watch, .. } = self;
         if polite {
             ground.runtime.block_on(async {
                 ground.front.close().await;
@@ -159,7 +160,15 @@ impl Supervisor {
         }
         ground.runtime.shutdown_background();
         // Threads that use the journal, and the journal, which closes with the last of these.
-        let close = move || drop((base, coordinator, _upkeep, _watch, ground.blames, ground.journal));
+        let is_exact = polite && base.as_cluster().is_none() && threads.iter().all(|t| t.is_finished());
+        let (clock, journal) = (ground.clock, ground.journal);
+        let close = move || {
+            drop(upkeep);
+            if is_exact {
+                bound::settle(journal.as_ref(), clock.now().world.max(clock.shown()));
+            }
+            drop((base, coordinator, _watch, ground.blames, journal));
+        };
         match Builder::new().name("gundo-closing".into()).spawn(close) {
             Ok(closing) => end::wait_for(closing, CLOSE_PATIENCE),
             // They were dropped with the closure.

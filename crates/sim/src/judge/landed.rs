@@ -70,6 +70,7 @@ impl Judge {
         }
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
         replica.seq = seq;
+        replica.played |= event.event_type == EventType::Game && replica.session.adoption > 0;
         if event.at < replica.at {
             let text =
                 format!("{}: event {seq} is of {}, the one before of {}", name(), event.at.0, replica.at.0);

@@ -102,6 +102,28 @@ impl Judge {
         Ok(gone.len())
     }
 
+    /// A player's stream was removed, because it never did anything. Clients may still be shown what it was.
+    pub(crate) fn removed(&mut self, player: EntityId) -> Verdict {
+        let name = self.name(player);
+        let Some(before) = self.replicas.remove(&player) else {
+            return violated(Guarantee::G2, format!("{name} is removed, and had no events"));
+        };
+        if before.played || !before.effects.is_empty() {
+            return violated(Guarantee::G1, format!("{name} has done something, and is removed"));
+        }
+        self.made.add_all(&before.holdings, -1);
+        // It is as if it had never been: a replica that takes the journal's place later has none of it either.
+        for batch in self.lost.history.iter_mut().flatten() {
+            batch.streams.retain(|append| append.entity != player);
+        }
+        let past = self.lost.past.entry(player).or_default();
+        past.cuts.push((before.seq, 0));
+        past.adoption = past.adoption.max(before.session.adoption);
+        past.publics.extend(before.publics);
+        past.privates.extend(before.privates);
+        Ok(())
+    }
+
     /// A node's alarm names what is lost.
     pub(crate) fn named(&mut self, node: u16, lost: &TailLost) -> Verdict {
         let TailLost { entity, known, found } = *lost;

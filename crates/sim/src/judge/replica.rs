@@ -36,6 +36,8 @@ pub(super) struct Replica {
     pub(super) later: (bool, bool, BTreeSet<u64>),
     /// Its public part changes by time alone, so the replica does not know what may be shown.
     pub(super) changes_by_time: bool,
+    /// Something has happened to it since it first came.
+    pub(super) played: bool,
 }
 
 impl Replica {
@@ -53,6 +55,7 @@ impl Replica {
             privates: HashSet::new(),
             later: Default::default(),
             changes_by_time: false,
+            played: false,
         };
         replica.note(WorldTime(0));
         replica

@@ -487,8 +487,8 @@ impl World {
         let is_cut = who.id.is_some_and(|id| self.judge.past_adoption(id) > 0);
         who.tokens.retain(|token| rests || *token != newest && (is_cut || *token != used));
         // It has to come in as it did first.
-        let unbegun =
-            matches!(code, "bad_token" | "lost") && who.id.is_some_and(|id| self.judge.has_unbegun(id));
+        let unbegun = matches!(code, "bad_token" | "no_player" | "lost")
+            && who.id.is_some_and(|id| self.judge.has_unbegun(id));
         let locked_out = !rests && !unbegun && (code != "bad_token" || who.tokens.is_empty());
         if self.people[person].current == Some(client) {
             self.people[person].current = None;

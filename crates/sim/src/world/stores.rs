@@ -3,6 +3,7 @@
 use gundo_types::WorldTime;
 
 use super::{Dial, Flight, World};
+use crate::story::About;
 
 impl World {
     /// Causes a fault of the storage.
@@ -35,8 +36,27 @@ impl World {
                 // As if an hour had passed: everything that may be pruned then is pruned.
                 let later = WorldTime(self.world_time().0 + gundo_journal::KEEP_MS);
                 self.storage.disk.store.prune(later);
+                self.remove_unplayed();
             }
             other => unreachable!("{other} is no fault of the storage"),
+        }
+    }
+
+    /// Players who never did anything and have not been here for long are removed, as the nodes' drivers do it. Not while a failover is
+    /// under way, which may bring them back.
+    fn remove_unplayed(&mut self) {
+        /// In one go.
+        const REMOVED_MAX: usize = 20;
+        let (now, keep_ms) = (self.world_time().0, self.plan.world.unplayed_ms);
+        if keep_ms == 0 || now < keep_ms || self.storage.replica.is_some() {
+            return;
+        }
+        let (kind, before) = (self.rules.player_kind(), WorldTime(now - keep_ms));
+        for player in self.storage.disk.store.remove_unplayed(kind, before, REMOVED_MAX) {
+            self.story
+                .tell(self.now, About::default(), || format!("{player} is removed: it never did anything"));
+            let verdict = self.judge.removed(player);
+            self.rule(verdict);
         }
     }
 }
