@@ -33,7 +33,7 @@ const PREVIOUS_VAR: &str = "GUNDO_PREVIOUS";
 pub(crate) fn check_chaos() -> Done {
     debian::ensure_protoc()?;
     debian::install_servers()?;
-    let mut words = ["chaos", "--minutes", "0.5", "--bots", "24", "--seed", "5"].map(String::from).to_vec();
+    let mut words = ["chaos", "--minutes", "0.5", "--bots", "24", "--seed", "98"].map(String::from).to_vec();
     let named = std::env::var(PREVIOUS_VAR).ok();
     let previous = named.or_else(|| Path::new(PREVIOUS).exists().then(|| PREVIOUS.to_owned()));
     match previous {

@@ -202,7 +202,8 @@ impl LocalNodes {
         let recorders = Recorders::new().map_err(system)?;
         let black_box = Arc::new(BlackBox::open(settings.black_box.clone()).map_err(system)?);
         let (marks, aborted) = Marks::open(settings.running.as_deref()).map_err(system)?;
-        let blames = Blames::open(&journal, &aborted)?;
+        let blames =
+            Arc::new(Blames::open(&journal, &aborted, base.as_cluster().map(|cluster| cluster.node))?);
         let placeholder = || Arc::new(Page::placeholder(rules.name(), &info.seed.to_string()));
         let page = settings.page.clone().unwrap_or_else(placeholder);
         let ground = Ground {

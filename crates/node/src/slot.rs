@@ -47,7 +47,7 @@ pub(crate) struct Ground {
     /// What each logic thread runs.
     pub(crate) marks: Arc<Marks>,
     /// The entities that nodes were lost over.
-    pub(crate) blames: Blames,
+    pub(crate) blames: Arc<Blames>,
     /// Whether players hear why a rule could not do what it wanted.
     pub(crate) explains: bool,
     pub(crate) watchdog: Watchdog,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use gundo_coordinator::{CallError, Coordinator, Watch};
 use gundo_kernel::{Input, Member, View};
-use gundo_types::NodeId;
+use gundo_types::{EntityId, NodeId};
 
 use crate::base::Base;
 use crate::bound::Bound;
@@ -52,6 +52,8 @@ pub(crate) enum Signal {
     Ended { node: NodeId, incarnation: u64, ending: Ending },
     /// A logic thread hangs.
     Stuck { node: NodeId, incarnation: u64, ms: u64 },
+    /// Another process has lost a node over this entity, or an operator has pardoned it there.
+    Blamed { entity: EntityId, points: u8 },
     /// A new view.
     View(View),
     /// The coordinator has answered the join of a node.
@@ -147,6 +149,7 @@ impl Supervisor {
             Signal::Stopped { node, incarnation } => self.on_stopped(node, incarnation),
             Signal::Ended { node, incarnation, ending } => self.on_ended(node, incarnation, ending),
             Signal::Stuck { node, incarnation, ms } => self.on_stuck(node, incarnation, ms),
+            Signal::Blamed { entity, points } => self.running.give_all(|| Input::Blamed { entity, points }),
             Signal::View(view) => self.on_view(view),
             Signal::Joined { node, joined } => self.on_joined(node, joined),
             Signal::Drained { node, incarnation, drained, asker } => {
@@ -225,12 +228,12 @@ impl Supervisor {
         let Some(slot) = self.running.life(node, incarnation) else { return };
         let leaves = slot.stage() == Stage::Leaving;
         tracing::error!(node = node.0, ms, "the node hangs; it ends as after a crash");
-        self.abort_if_alone();
         // The others hear of it before they take over.
         if let Some((entity, rule)) = self.ground.marks.of(incarnation) {
             let points = self.ground.blames.add(entity, rule);
             self.running.give_all(|| Input::Blamed { entity, points });
         }
+        self.abort_if_alone();
         if leaves { self.end_empty(node) } else { self.lose(node) }
     }
 

@@ -15,6 +15,7 @@ use crate::figures::Figures;
 use crate::indicators::MachineGauges;
 use crate::machine::Machine;
 use crate::slot::Ground;
+use crate::supervisor::Signal;
 use crate::unplayed::Walk;
 
 /// Interval between two checks.
@@ -44,10 +45,18 @@ impl Upkeep {
             recorders.upkeep();
         })?;
         let (clock, disk) = (Arc::clone(&ground.clock), Arc::clone(&ground.disk));
+        let (blames, tx) = (Arc::clone(&ground.blames), ground.tx.clone());
         let mut walk = Walk::new(ground.rules.player_kind(), ground.world.unplayed_ms);
         upkeep.every_second("gundo-storage", move || {
             bound.look(journal.as_ref(), clock.shown());
             walk.look(journal.as_ref(), clock.shown());
+            match blames.look(journal.as_ref()) {
+                // A world that has ended drops the news.
+                Ok(blamed) => blamed
+                    .into_iter()
+                    .for_each(|(entity, points)| drop(tx.send(Signal::Blamed { entity, points }))),
+                Err(fault) => tracing::debug!(%fault, "cannot read which entities others blame"),
+            }
             disk.publish(&journal.room());
             disk.publish_generation(journal.generation());
         })?;

@@ -124,7 +124,7 @@ fn keeps_place(client: &Command) -> Check {
     line.say(&ServerMessage { told: vec![Told { payload: Bytes::from_static(b"x") }], ..Default::default() });
     stage.event("told")?;
     line.cut();
-    let (mut line, two) = stage.greeted()?;
+    let (line, two) = stage.greeted()?;
     must(two.token == "t1" && two.place == "second", || {
         format!("with its token and the newest place; the hello is {two:?}")
     })?;

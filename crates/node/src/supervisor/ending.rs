@@ -24,6 +24,8 @@ const STUCK_PATIENCE: Duration = Duration::from_secs(3);
 const LEAVE_PATIENCE: Duration = Duration::from_millis(ANSWER_MS + 500);
 /// How long the journal may take to close: its files are whole at any time.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a note of what a node was lost over may take, before the process aborts without it.
+const BLAME_PATIENCE: Duration = Duration::from_secs(1);
 /// How long logic threads may take to end.
 const THREAD_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -67,6 +69,11 @@ impl Supervisor {
     pub(super) fn abort_if_alone(&self) {
         if self.base.as_cluster().is_some() {
             self.ground.black_box.flush();
+            // The other processes must know what it was before they take over and run it themselves.
+            let give_up = Instant::now() + BLAME_PATIENCE;
+            while !self.ground.blames.is_written() && Instant::now() < give_up {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             std::process::abort();
         }
     }
@@ -102,7 +109,8 @@ impl Supervisor {
                 }
                 // Its lease ends with the process; the next one that opens the journal deletes its row.
                 Ok(Signal::Joined { .. } | Signal::Left { .. } | Signal::Drained { .. }) => {}
-                Ok(Signal::View(_) | Signal::Stop | Signal::Save) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Signal::View(_) | Signal::Blamed { .. } | Signal::Stop | Signal::Save)
+                | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.unsaved(Why::Told));
                 }
