@@ -39,5 +39,6 @@ pub(crate) fn check() -> Done {
     run(&mut program("planted", &["--seeds", SEEDS, "--jobs", "2"]))?;
     run(&mut program("planted", &["--seeds", TWICE, "--from", "5", "--twice"]))?;
     let mutants: Vec<&str> = ["mutants", "--seeds", "40", "--jobs", "2"].into_iter().chain(MUTANTS).collect();
-    run(&mut program("planted", &mutants))
+    run(&mut program("planted", &mutants))?;
+    run(&mut program("planted", &["mistakes", "--seeds", "40"]))
 }

@@ -38,12 +38,6 @@ impl Default for Simulated {
 }
 
 impl Simulated {
-    /// Pioneer with a mistake in its rules.
-    #[cfg(feature = "planted")]
-    pub fn with_mistake(mistake: Mistake) -> Self {
-        Self { mistake: Some(mistake), ..Self::default() }
-    }
-
     fn world(&self, seed: u64, for_many: bool) -> World {
         let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
@@ -153,6 +147,15 @@ impl Game for Simulated {
         let told = PlayerTold::decode(message).ok().filter(|told| told.number > 0)?;
         let from = EntityId::new(Player::KIND, told.from);
         Some(Letter { from, to, number: told.number, words: fingerprint(&told.text) })
+    }
+
+    fn mistakes(&self) -> &'static [(&'static str, &'static str)] {
+        &Mistake::WORDS
+    }
+
+    #[cfg(feature = "planted")]
+    fn with_mistake(&self, name: &str) -> Option<Arc<dyn Game>> {
+        Some(Arc::new(Self { mistake: Some(Mistake::parse(name)?), ..Self::default() }))
     }
 
     /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, and no two buildings share

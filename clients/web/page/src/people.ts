@@ -12,6 +12,8 @@ import { entityKey, KIND_PLAYER, type PlayerWish, type World } from "./world.js"
 const NEAR_MAX = 12;
 /** A change of the other one's offer is shown for this long before one can confirm it, ms: nobody confirms what just came. */
 const FRESH_MS = 900;
+/** A trade may be known this long after the answer that it has begun, ms. */
+const BEGIN_MS = 2_000;
 /** The coat of people who are not in sight. */
 const GREY = 11;
 
@@ -40,6 +42,7 @@ export class People {
   private readonly box = document.getElementById("people") as HTMLElement;
   private readonly opener = document.getElementById("peoplebutton") as HTMLButtonElement;
   private view: View = { kind: "list" };
+  private openedAt = -Infinity;
   private drawn = "";
   /** What is chosen to give or offer. */
   private picked: { item: Item; count: number } | undefined;
@@ -98,7 +101,7 @@ export class People {
     if (count && count.textContent !== String(waiting)) count.textContent = String(waiting);
     if (count) count.hidden = waiting === 0;
     if (!this.isOpen) return;
-    if (this.view.kind === "trade" && !own.trade) this.view = { kind: "list" };
+    if (this.view.kind === "trade" && !own.trade && now - this.openedAt > BEGIN_MS) this.view = { kind: "list" };
     const version = own.trade?.version ?? 0n;
     if (version !== this.theirs.version) this.theirs = { version, at: now };
     const near = this.near();
@@ -133,7 +136,8 @@ export class People {
     this.view = view;
     this.picked = undefined;
     this.drawn = "";
-    this.draw(performance.now());
+    this.openedAt = performance.now();
+    this.draw(this.openedAt);
     this.box.scrollTop = 0;
     this.box.querySelector<HTMLElement>("h2")?.focus();
   }
@@ -164,8 +168,9 @@ export class People {
     const colour = seen?.colour ?? GREY;
     const draw = (c: CanvasRenderingContext2D) => {
       const { canvas } = playerSprite(colour, id, Math.PI / 2, 0, Item.NONE);
-      const k = 92 / canvas.height;
-      c.drawImage(canvas, 48 - (canvas.width * k) / 2, 2, canvas.width * k, canvas.height * k);
+      // Close up: the picture has room for a step and a jump.
+      const k = 140 / canvas.height;
+      c.drawImage(canvas, 48 - (canvas.width * k) / 2, -22, canvas.width * k, canvas.height * k);
     };
     return h("img", { src: icon(`p${colour}/${id & 0xffn}`, draw), alt: "", className: seen ? "" : "away" });
   }
@@ -228,16 +233,14 @@ export class People {
       const dealing = trade?.with?.id === person.id;
       const begin = () => this.wishes.act(`trade with ${person.name}`, { case: "beginTrade", value: { with: person.id } }, () => this.go({ kind: "trade" }));
       const swap = this.button("trade", dealing ? "Open the trade" : "Trade", dealing ? () => this.go({ kind: "trade" }) : begin);
-      give.disabled = !close;
-      swap.disabled = !dealing && (!close || trade !== undefined);
-      parts.push(h("div", { className: "two" }, give, swap));
+      parts.push(h("div", { className: "two" }, off(give, !close), off(swap, !dealing && (!close || trade !== undefined))));
       if (!close) parts.push(h("p", {}, `Stand next to ${person.name} to give or trade.`));
       else if (trade && !dealing) parts.push(h("p", {}, "You are in another trade."));
     }
     const friend = is(friends)
       ? this.button("unfriend", "End the friendship", () => this.unfriend(person, "end the friendship"))
       : is(asked)
-        ? this.button("unask", "Withdraw the question", () => this.unfriend(person, "withdraw the question"))
+        ? this.button("unask", "Withdraw", () => this.unfriend(person, "withdraw the request"))
         : this.button("befriend", is(asksMe) ? "Accept as a friend" : "Ask to be friends", () => this.befriend(person), is(asksMe) ? "good" : "");
     const block = is(blocked)
       ? this.button("unblock", "Unblock", () => this.wishes.act(`unblock ${person.name}`, { case: "unblock", value: { whom: person.id } }))
@@ -287,8 +290,7 @@ export class People {
     const step = (key: string, label: string, to: number, words: string) => {
       const button = this.button(key, label, () => this.pick(item, to));
       button.ariaLabel = words;
-      button.disabled = to < 1 || to > most || to === count;
-      return button;
+      return off(button, to < 1 || to > most || to === count);
     };
     const stepper = h("div", { className: "stepper" }, step("less", "−", count - 1, "one less"), h("output", {}, String(count)), step("more", "+", count + 1, "one more"), step("all", "all", most, "all of it"));
     const go = this.button("send", `${verb} ${this.words({ item, count })}`, () => send({ item, count } as Stack), "good");
@@ -314,7 +316,7 @@ export class People {
 
   private trade(now: number): Part[] {
     const { trade } = this.world.own;
-    if (!trade) return [];
+    if (!trade) return [this.head("Trade", true), h("p", {}, "One moment …")];
     const name = trade.with?.name ?? "";
     const fresh = now - this.theirs.at < FRESH_MS;
     const side = (title: string, stacks: readonly Stack[], confirmed: boolean, mine: boolean) => {
@@ -324,8 +326,8 @@ export class People {
       return h("section", { className: `${confirmed ? "confirmed" : ""} ${fresh && !mine ? "fresh" : ""}` }, h("h3", {}, title), box, h("small", {}, confirmed ? "✓ confirmed" : "not confirmed"));
     };
     const nothing = trade.mine.length === 0 && trade.theirs.length === 0;
-    const confirm = this.button("confirm", trade.confirmed ? `Waiting for ${name} …` : "Confirm", () => this.confirm(trade), "good");
-    confirm.disabled = trade.confirmed || nothing || fresh;
+    const confirm = this.button("confirm", trade.confirmed ? "Waiting …" : "Confirm", () => this.confirm(trade), "good");
+    off(confirm, trade.confirmed || nothing || fresh);
     const full = trade.mine.length >= (this.world.description?.offerStacksMax ?? 0);
     const add = ({ item, count }: Stack) => this.offer(trade, item, (trade.mine.find((stack) => stack.item === item)?.count ?? 0) + count);
     return [
@@ -400,6 +402,13 @@ export class People {
     button.onclick = click;
     return button;
   }
+}
+
+/** A button that does nothing for now. It keeps the focus, so that the keyboard does not lose its place. */
+function off(button: HTMLButtonElement, isOff: boolean): HTMLButtonElement {
+  button.ariaDisabled = String(isOff);
+  if (isOff) button.onclick = null;
+  return button;
 }
 
 function has(list: readonly Person[], id: bigint): boolean {
