@@ -1,6 +1,6 @@
 // What two players do together in the panel of people: friends, gifts, trades; by mouse, by keyboard, and on a phone.
 import { demand, Player } from "./stage.mjs";
-import { url } from "./world.mjs";
+import { operate, url } from "./world.mjs";
 
 /** What grows, and what is on it. */
 const THINGS = { stones: [4], others: [5, 6], trees: [1, 2, 3] };
@@ -68,6 +68,19 @@ async function figure(player, other) {
   return { x: width / 2 + ((x - own.x) * ZOOM) / 1_000, y: height / 2 + ((y - own.y + CAMERA_UP_MM - 700) * ZOOM) / 1_000 };
 }
 
+/** Opens the panel with another one. */
+async function openPerson(player, other) {
+  await player.page.click("#peoplebutton");
+  await press(player, other.name);
+  await shows(player, "Give");
+}
+
+/** Puts one thing on the table. */
+async function add(player) {
+  await player.page.locator("#people button[data-key^=pick]").last().click();
+  await player.page.click("#people button[data-key=send]");
+}
+
 export async function friends(ada, bea) {
   await Promise.all([gatherSome(bea, [...THINGS.stones, ...THINGS.others]), gatherSome(ada, THINGS.trees)]);
   await joinUp(bea, ada);
@@ -131,22 +144,18 @@ export async function trading(ada, bea) {
   await shows(bea, "would like to trade");
   await bea.shot("people-trade-asked");
   await press(bea, "Open the trade");
-  const adds = async (player) => {
-    await player.page.locator("#people button[data-key^=pick]").last().click();
-    await player.page.click("#people button[data-key=send]");
-  };
   const offers = (player, side, count) =>
     player.until(`${count} on the table`, ([side, count]) => document.querySelector(`#people [data-key^=${side}] b`)?.textContent === String(count), [side, count]);
-  await adds(ada);
+  await add(ada);
   await offers(bea, "theirs", 1);
-  await adds(bea);
+  await add(bea);
   await offers(ada, "theirs", 1);
   await press(ada, "Confirm");
   await shows(ada, "Waiting");
   await shows(bea, "✓ confirmed");
   await Promise.all([ada.shot("people-trade"), bea.shot("people-trade")]);
   // A change withdraws the confirmation; a reload changes nothing.
-  await adds(ada);
+  await add(ada);
   await offers(bea, "theirs", 2);
   await ada.until("nothing is confirmed", () => !document.querySelector("#people section.confirmed"));
   await bea.page.reload();
@@ -157,12 +166,36 @@ export async function trading(ada, bea) {
   await offers(bea, "theirs", 2);
   await press(bea, "Confirm");
   await shows(ada, "✓ confirmed");
-  await press(ada, "Confirm");
+  // Ada's node dies as she confirms.
+  const { node } = await ada.ask("state");
+  await Promise.all([press(ada, "Confirm"), operate(`/admin/nodes/${node}/kill`)]);
   await Promise.all([badge(ada, 0), badge(bea, 0)]);
   const after = [await amount(ada), await amount(bea)];
   const sum = (bag) => Object.values(bag).reduce((a, b) => a + b, 0);
   demand(sum(after[0]) === sum(before[0]) - 1 && sum(after[1]) === sum(before[1]) + 1, `${JSON.stringify(before)} became ${JSON.stringify(after)}`);
   await ada.page.keyboard.press("Escape");
+  await bea.page.keyboard.press("Escape");
+  const came = `node ${node} came`;
+  await ada.until("the node is gone", (went) => window.__gundo.changes().includes(went), `node ${node} went`);
+  await operate("/admin/nodes");
+  await ada.until("the node is back", (came) => window.__gundo.changes().includes(came), came);
+}
+
+/** One leaves alone while the other one looks on: that one finds out, and has its things back. */
+export async function leftAlone(ada, bea) {
+  const before = [await amount(ada), await amount(bea)];
+  await openPerson(bea, ada);
+  await press(bea, "Trade");
+  await shows(bea, `Trade with ${ada.name}`);
+  await badge(ada, 1);
+  await add(bea);
+  demand((await ada.ask("leaveTradeAlone")).ok, "Ada cannot leave alone");
+  await badge(ada, 0);
+  await press(bea, "Confirm");
+  await badge(bea, 0);
+  await shows(bea, "People");
+  const after = [await amount(ada), await amount(bea)];
+  demand(JSON.stringify(before) === JSON.stringify(after), `${JSON.stringify(before)} became ${JSON.stringify(after)}`);
   await bea.page.keyboard.press("Escape");
 }
 

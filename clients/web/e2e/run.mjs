@@ -39,7 +39,8 @@ async function run() {
   await scene("Ada speaks, Bea reads", () => scenes.speaking(ada, bea));
   await scene("Ada asks Bea to be friends, Bea accepts", () => people.friends(ada, bea));
   await scene("Ada touches Bea and gives her something, by keyboard", () => people.giving(ada, bea));
-  await scene("they trade: a change withdraws the confirmation, a reload changes nothing", () => people.trading(ada, bea));
+  await scene("they trade: a change withdraws the confirmation, a reload changes nothing, a node dies at the exchange", () => people.trading(ada, bea));
+  await scene("Ada leaves a trade alone, Bea finds out and has her things back", () => people.leftAlone(ada, bea));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(ada));
   await scene("x-ray: node, round trip and owners", () => scenes.xray(ada));
   await scene("walking across borders without a gap", () => acrossBorders(ada));
