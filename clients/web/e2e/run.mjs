@@ -3,6 +3,7 @@
 // because the scenes kill a node and add it again. CHROMIUM: the browser, default /usr/bin/chromium. Screenshots go to
 // target/e2e.
 import { demand, Player } from "./stage.mjs";
+import * as people from "./people.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
 import { url } from "./world.mjs";
@@ -36,6 +37,11 @@ async function run() {
   await scene("Ada fells a tree, Bea sees it fall", () => scenes.felling(ada, bea));
   await scene("Ada builds a fence with mouse and keys, Bea sees it", () => scenes.building(ada, bea));
   await scene("Ada speaks, Bea reads", () => scenes.speaking(ada, bea));
+  await scene("Ada asks Bea to be friends, Bea accepts", () => people.friends(ada, bea));
+  await scene("Ada touches Bea and gives her something, by keyboard", () => people.giving(ada, bea));
+  await scene("they trade: a change withdraws the confirmation, a reload changes nothing, a node dies at the exchange", () => people.trading(ada, bea));
+  await scene("Ada leaves a trade alone, Bea finds out and has her things back", () => people.leftAlone(ada, bea));
+  await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(ada));
   await scene("x-ray: node, round trip and owners", () => scenes.xray(ada));
   await scene("walking across borders without a gap", () => acrossBorders(ada));
   await scene("a reload resumes the same player", () => scenes.reload(ada));

@@ -17,9 +17,10 @@ export function demand(holds, what) {
 
 /** A browser with one player's storage. */
 export class Player {
-  static async arrive(url, name) {
+  /** `device`: how its screen differs from a desktop's, as Playwright says it. */
+  static async arrive(url, name, device = {}) {
     const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-    const context = await browser.newContext({ viewport: { width: 960, height: 640 } });
+    const context = await browser.newContext({ viewport: { width: 960, height: 640 }, ...device });
     const player = new Player(browser, context, url, name);
     await player.open();
     return player;

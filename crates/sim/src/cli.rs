@@ -1,6 +1,7 @@
-//! The simulator as a command. `args` has its grammar, `ran` the results of runs, `speed` how long they took.
+//! The simulator as a command. `args` has its grammar, `mistakes` one of its subcommands, `ran` the results of runs, `speed` how long they took.
 
 mod args;
+mod mistakes;
 mod ran;
 mod speed;
 
@@ -75,10 +76,23 @@ fn start<T: Into<OsString> + Clone>(
             return 0;
         }
     };
+    let game = match &cli.runs.mistake {
+        None => game,
+        Some(name) => match game.with_mistake(name) {
+            Some(wrong) => wrong,
+            None => {
+                voice.complain(&format!(
+                    "error: no rule can make the mistake `{name}` here; `mistakes --list` names them, and they need the feature `planted`"
+                ));
+                return USAGE;
+            }
+        },
+    };
     let shell = Shell { command: command.to_owned(), game, voice };
     match &cli.what {
         None => shell.runs(&cli.runs),
         Some(What::Mutants(args)) => shell.mutants(args),
+        Some(What::Mistakes(args)) => shell.mistakes(args),
     }
 }
 
@@ -157,6 +171,9 @@ impl Shell {
         }
         if let Some(planted) = args.plant {
             words.push(format!("--plant {}", planted.name()));
+        }
+        if let Some(mistake) = &args.mistake {
+            words.push(format!("--mistake {mistake}"));
         }
         if args.twice {
             words.push("--twice".to_owned());

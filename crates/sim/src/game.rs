@@ -91,6 +91,18 @@ pub trait Game: Send + Sync {
         false
     }
 
+    /// Mistakes in the game's own rules, for `mistakes`: the proof that [`check`](Self::check), [`flows`](Self::flows) and the bots find
+    /// such mistakes. A name in kebab case, and what is wrong. By default none.
+    fn mistakes(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// The game with one of its mistakes. `None`: it has none of this name, or the program was built without mistakes.
+    fn with_mistake(&self, name: &str) -> Option<Arc<dyn Game>> {
+        let _ = name;
+        None
+    }
+
     /// The game's own invariants. The simulator calls this when the world is at rest, and again when all players are gone,
     /// with the durable state of every entity. (It need not check for panics of rules: they end the run.)
     ///

@@ -28,6 +28,8 @@ pub use audit::Audit;
 pub use cli::{main, main_from, main_told};
 pub use coverage::Coverage;
 pub use game::{Errand, Facts, Flows, Game, Goods, Holdings, Letter};
+/// What [`Facts::events`] returns.
+pub use gundo_wire::journal::{EventRecord, EventType};
 pub use judge::{Guarantee, Violation};
 pub use plan::{
     CLIENTS_MAX, Dial, Dials, FAULT_MS, HEAL_MS, INPUTS_MAX, NODES_MAX, Overrides, Plan, Profile, Role,

@@ -1,4 +1,4 @@
-//! What Pioneer's bots do: wander, gather, build and demolish, chat.
+//! What Pioneer's bots do: wander, gather, build and demolish, chat; and what some do together: give, befriend, trade.
 //!
 //! A bot computes the island from its seed, as every client does, and guesses what has grown: the game refuses some of its
 //! commands, which is normal. It keeps books of what it gained and spent, and at the end its bags must agree with them.
@@ -15,16 +15,17 @@ use crate::island::Island;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
-    Build, Building, ChunkRef, Craft, Demolish, Gather, Give, Hold, Item, Paint, PlayerCommand,
-    PlayerPrivate, PlayerReply, Say, Stack, player_command,
+    Befriend, BeginTrade, Block, Build, Building, ChunkRef, Confirm, Craft, Demolish, Gather, Give, Hold,
+    Item, LeaveTrade, Offer, Paint, PlayerCommand, PlayerPrivate, PlayerReply, Say, Stack, Unblock, Unfriend,
+    player_command,
 };
 
 /// Walking speed, mm/s: below the top speed, so that a delayed step is not too fast.
 const SPEED_MM_S: u32 = 3_500;
 /// How close a bot goes to what it gathers, mm.
 const CLOSE_MM: u64 = 2_000;
-/// Players whom a giving bot remembers.
-const FRIENDS_MAX: usize = 12;
+/// Players whom a bot that does things together with others remembers.
+const MET_MAX: usize = 12;
 /// Recipes that it tries; the game refuses those that it cannot pay.
 const RECIPES: u64 = 5;
 const SAYINGS: [&str; 6] = [
@@ -40,7 +41,7 @@ const SAYINGS: [&str; 6] = [
 #[derive(Clone, Default)]
 pub struct Minds {
     busy: bool,
-    gives: bool,
+    together: bool,
     islands: Arc<Mutex<BTreeMap<u64, Arc<Island>>>>,
 }
 
@@ -50,9 +51,10 @@ impl Minds {
         Self { busy: true, ..Self::default() }
     }
 
-    /// Busy minds that also give to all whom they have seen, wherever those are now. Nobody's books agree then.
-    pub fn giving() -> Self {
-        Self { gives: true, ..Self::busy() }
+    /// Busy minds that also give to all whom they have seen, wherever those are now, befriend them and trade with them. Nobody's books
+    /// agree then.
+    pub fn together() -> Self {
+        Self { together: true, ..Self::busy() }
     }
 
     /// The mind of one bot.
@@ -100,7 +102,9 @@ struct Pioneer {
     /// The bags in the last message about them.
     bags: Amounts,
     /// Players that it has seen, the newest last.
-    friends: Vec<u64>,
+    met: Vec<u64>,
+    /// What it was last told about itself.
+    own: PlayerPrivate,
     /// Commands without an answer: with any, the books prove nothing.
     unsure: bool,
 }
@@ -119,6 +123,7 @@ impl Behaviour for Pioneer {
         self.bags.clear();
         book(&mut self.bags, &own.slots, 1);
         self.began.get_or_insert_with(|| self.bags.clone());
+        self.own = own;
     }
 
     fn handle_answer(&mut self, tag: u64, result: &Result<Bytes, gundo::bots::Refusal>) {
@@ -141,14 +146,14 @@ impl Behaviour for Pioneer {
     }
 
     fn looks(&self) -> bool {
-        self.minds.gives
+        self.minds.together
     }
 
     fn handle_sight(&mut self, sight: &gundo::bots::Picture) {
         let players = sight.entities().filter(|(id, _)| id.kind == Player::KIND).map(|(id, _)| id.id);
-        let new: Vec<u64> = players.filter(|id| !self.friends.contains(id)).collect();
-        self.friends.extend(new);
-        self.friends.drain(..self.friends.len().saturating_sub(FRIENDS_MAX));
+        let new: Vec<u64> = players.filter(|id| !self.met.contains(id)).collect();
+        self.met.extend(new);
+        self.met.drain(..self.met.len().saturating_sub(MET_MAX));
     }
 
     fn step(&mut self, wishes: &mut Wishes) {
@@ -160,9 +165,13 @@ impl Behaviour for Pioneer {
         if self.minds.busy && wishes.open < BUSY_OPEN_MAX && wishes.chance.below(2) == 0 {
             self.wish_at_once(&island, wishes);
         }
-        let gives = self.minds.gives && wishes.open < BUSY_OPEN_MAX && !self.friends.is_empty();
-        if gives && wishes.chance.below(4) == 0 {
-            self.wish_to_give(wishes);
+        if self.minds.together && wishes.open < BUSY_OPEN_MAX && !self.met.is_empty() {
+            match wishes.chance.below(16) {
+                0..=2 => self.wish_to_give(wishes),
+                3 => self.wish_of_friends(wishes),
+                4..=6 => self.wish_of_trade(wishes),
+                _ => {}
+            }
         }
         let goal = match self.goal {
             Some(goal) => goal,
@@ -219,13 +228,55 @@ impl Pioneer {
     /// Gives something to one to three of those whom it has seen.
     fn wish_to_give(&self, wishes: &mut Wishes) {
         let count = 1 + wishes.chance.below(GIVE_PLAYERS_MAX as u64) as usize;
-        let from = wishes.chance.below(self.friends.len() as u64) as usize;
-        let to =
-            self.friends.iter().cycle().skip(from).take(count.min(self.friends.len())).copied().collect();
+        let from = wishes.chance.below(self.met.len() as u64) as usize;
+        let to = self.met.iter().cycle().skip(from).take(count.min(self.met.len())).copied().collect();
         let item = [Item::Wood, Item::Berry, Item::Stone, Item::Fibre][wishes.chance.below(4) as usize];
         let count = 1 + wishes.chance.below(2) as u32;
         let each = Some(Stack { item: item.into(), count });
         command(wishes, OTHER, player_command::Command::Give(Give { to, each }));
+    }
+
+    /// One of those whom it has seen.
+    fn somebody(&self, wishes: &mut Wishes) -> u64 {
+        self.met[wishes.chance.below(self.met.len() as u64) as usize]
+    }
+
+    fn wish_of_friends(&self, wishes: &mut Wishes) {
+        use player_command::Command;
+        let with = self.somebody(wishes);
+        let asking = self.own.asks_me.first().map_or(with, |person| person.id);
+        // Blocks are rare: they end everything else.
+        let wish = match wishes.chance.below(24) {
+            0..=6 => Command::Befriend(Befriend { with }),
+            7..=14 => Command::Befriend(Befriend { with: asking }),
+            15..=16 => Command::Unfriend(Unfriend { with }),
+            17..=19 => Command::Unfriend(Unfriend { with: self.own.friends.first().map_or(with, |f| f.id) }),
+            20 => Command::Block(Block { whom: with }),
+            _ => Command::Unblock(Unblock { whom: self.own.blocked.first().map_or(with, |b| b.id) }),
+        };
+        command(wishes, OTHER, wish);
+    }
+
+    /// What it knows of its trade may be old by now: then the game refuses a confirmation.
+    fn wish_of_trade(&self, wishes: &mut Wishes) {
+        use player_command::Command;
+        let Some(trade) = &self.own.trade else {
+            let with = self.somebody(wishes);
+            return command(wishes, OTHER, Command::BeginTrade(BeginTrade { with }));
+        };
+        let nothing = trade.mine.is_empty() && trade.theirs.is_empty();
+        let wish = match if nothing { 0 } else { wishes.chance.below(16) } {
+            0..=5 => {
+                let slots = &self.own.slots;
+                let pick = wishes.chance.below(slots.len().max(1) as u64) as usize;
+                let count = 1 + wishes.chance.below(2) as u32;
+                let stacks = slots.get(pick).map(|slot| Stack { count, ..*slot }).into_iter().collect();
+                Command::Offer(Offer { trade: trade.id, stacks })
+            }
+            6..=14 => Command::Confirm(Confirm { trade: trade.id, version: trade.version }),
+            _ => Command::LeaveTrade(LeaveTrade { trade: trade.id, alone: wishes.chance.below(4) == 0 }),
+        };
+        command(wishes, OTHER, wish);
     }
 
     /// Something to do right where it stands, whatever it was about to do.

@@ -1,12 +1,14 @@
 //! Gifts: players give items to players next to them. All who are named get their part, or nobody does.
 
-use gundo::{Actor, Answered, Ask, Asked, Body, Context, Decision, Done};
+use gundo::{Actor, Answered, Ask, Body, Context, Decision, Done};
 
+use crate::friends::name_of;
 use crate::island::Island;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
-    Give, Given, Item, PlayerReply, Receive, Received, Stack, player_ask::Ask as Wish, player_event::Event,
+    Give, Given, Item, News, PlayerAnswer, PlayerReply, PlayerTold, Receive, Received, Stack,
+    player_ask::Ask as Wish, player_event::Event,
 };
 
 /// How far apart the bodies may be, mm.
@@ -25,18 +27,21 @@ impl Player {
         if to.contains(&cx.id.id) {
             return Err(No::Yourself);
         }
+        if to.iter().any(|id| self.circle.has_blocked(*id)) {
+            return Err(No::YouBlocked);
+        }
         self.spends(each, to.len())?;
         let wish = Wish::Receive(Receive { stack: Some(each) });
         // Mostly there is one. If the first refuses, no other has to wait for nothing.
         let others = to.split_off(1);
         let first = to[0];
-        Ok(Ask::of::<Self>(first, &wish).then(move |me: &Self, (), _| {
+        Ok(Ask::of::<Self>(first, &wish).then(move |me: &Self, _: PlayerAnswer, _| {
             if others.is_empty() {
                 return Ok(me.given(vec![first], each)?.into());
             }
             let to: Vec<u64> = std::iter::once(first).chain(others.iter().copied()).collect();
             let rest = Ask::each::<Self>(others.iter().copied(), &wish);
-            Ok(rest.then(move |me: &Self, _, _| Ok(me.given(to.clone(), each)?)))
+            Ok(rest.then(move |me: &Self, _: Vec<PlayerAnswer>, _| Ok(me.given(to.clone(), each)?)))
         }))
     }
 
@@ -52,25 +57,31 @@ impl Player {
         let reply = PlayerReply { spent: vec![spent], ..PlayerReply::default() };
         Ok(Done::new().event(&Event::Given(Given { to, each: Some(each) })).reply(&reply))
     }
-}
 
-impl Asked for Player {
-    fn answer(&self, wish: Wish, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
-        let Wish::Receive(Receive { stack }) = wish;
-        let gained = stack.ok_or(No::Unclear)?;
+    pub(crate) fn answer_receive(
+        &self,
+        receive: Receive,
+        by: &Actor,
+        cx: &Context<'_, Self>,
+    ) -> Answered<Self> {
+        let gained = receive.stack.ok_or(No::Unclear)?;
         if !is_next_to(cx.world, by.body, cx.body) {
             return Err(No::TooFar.into());
         }
-        if !self.items.can_exchange(&[], &[gained]) {
+        // Who is blocked finds full bags: a block does not tell.
+        if self.circle.has_blocked(by.id.id) || !self.has_room(&[], &[gained]) {
             return Err(No::NoRoom.into());
         }
         let received = Received { from: by.id.id, gained: Some(gained) };
-        Ok((Done::new().event(&Event::Received(received)), ()))
+        let (from, name, gift) = (by.id.id, name_of(by), Some(gained));
+        let told = PlayerTold { from, name, gift, news: News::Gift.into(), ..PlayerTold::default() };
+        let done = Done::new().event(&Event::Received(received)).tell::<Self>(cx.id, &told);
+        Ok((done, PlayerAnswer::default()))
     }
 }
 
-/// Whether gifts reach from one to the other. Somebody who is not in the world has no body.
-fn is_next_to(island: &Island, from: Option<Body>, to: Option<Body>) -> bool {
+/// Whether gifts and trades reach from one to the other. Somebody who is not in the world has no body.
+pub(crate) fn is_next_to(island: &Island, from: Option<Body>, to: Option<Body>) -> bool {
     let near = |(from, to): (Body, Body)| from.island == to.island && from.at.within(to.at, GIVE_REACH_MM);
     island.gifts_reach_all() || from.zip(to).is_some_and(near)
 }

@@ -5,6 +5,7 @@
 
 use gundo::Point;
 
+use crate::mistakes::Mistake;
 use crate::noise::{ONE, hash, layers, smooth};
 use crate::schema::Terrain;
 
@@ -67,6 +68,7 @@ pub struct Island {
     arrival_mm: u32,
     /// For simulated worlds: gifts reach everybody.
     gifts_reach_all: bool,
+    mistake: Option<Mistake>,
 }
 
 impl Island {
@@ -76,8 +78,15 @@ impl Island {
         let height: Vec<u8> = corners().map(|p| height_at(seed, p)).collect();
         let wood = corners().zip(&height).map(|(p, h)| wood_at(seed, p, *h)).collect();
         let start = Point::default();
-        let mut island =
-            Self { seed, height, wood, village: start, arrival_mm: ARRIVAL_MM, gifts_reach_all: false };
+        let mut island = Self {
+            seed,
+            height,
+            wood,
+            village: start,
+            arrival_mm: ARRIVAL_MM,
+            gifts_reach_all: false,
+            mistake: None,
+        };
         island.village = village(&island);
         island.clear_village();
         island
@@ -163,11 +172,23 @@ impl Island {
         Self { arrival_mm: SIZE_MM as u32 / 2, ..self }
     }
 
-    /// The same island on which gifts reach everybody, near or not: for simulated worlds, where hardly anybody stands close to
+    /// The same island on which gifts and trades reach everybody, near or not: for simulated worlds, where hardly anybody stands close to
     /// anybody else.
     #[must_use]
     pub fn with_gifts_to_everywhere(self) -> Self {
         Self { gifts_reach_all: true, ..self }
+    }
+
+    /// The same island with a mistake in its rules.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn with_mistake(self, mistake: Mistake) -> Self {
+        Self { mistake: Some(mistake), ..self }
+    }
+
+    /// Whether this mistake is in the rules; always false without the feature.
+    pub(crate) fn planted(&self, mistake: Mistake) -> bool {
+        cfg!(feature = "planted") && self.mistake == Some(mistake)
     }
 
     /// Whether gifts reach everybody.

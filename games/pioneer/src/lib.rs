@@ -7,11 +7,13 @@
 mod bots;
 mod catalogue;
 mod creatures;
+mod friends;
 mod geometry;
 mod gifts;
 mod inventory;
 mod island;
 mod land;
+mod mistakes;
 mod names;
 mod nature;
 mod noise;
@@ -20,20 +22,24 @@ mod refusals;
 pub mod schema;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod trade;
 
 use std::sync::Arc;
 
 pub use bots::Minds;
 pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
+pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
 use gundo::Rules;
 pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
+pub use mistakes::Mistake;
 pub use names::{NAME_CHARS_MAX, NAME_CHARS_MIN, SAY_CHARS_MAX};
 pub use nature::{Nature, THINGS_MAX};
 pub use player::{BUILD_REACH_MM, Player, SPEED_MAX_MM};
 pub use refusals::No;
+pub use trade::OFFER_STACKS_MAX;
 
 /// The game on the island of `seed`.
 pub fn rules(seed: u64) -> Rules {
@@ -68,6 +74,7 @@ pub fn describe(island: &Island) -> schema::World {
         craft_count_max: CRAFT_COUNT_MAX,
         give_reach_mm: GIVE_REACH_MM,
         give_players_max: GIVE_PLAYERS_MAX as u32,
+        offer_stacks_max: OFFER_STACKS_MAX as u32,
         colours: COLOURS,
     }
 }

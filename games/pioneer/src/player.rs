@@ -3,10 +3,12 @@
 //! A command that also changes the land is a transaction: the player asks the chunks concerned and decides on their answers.
 
 use gundo::{
-    Ask, Body, ChunkId, Context, Decision, Done, Entity, Pace, Point, Refusal, State, Stored, WorldTime,
+    Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, Pace, Point, Refusal, State,
+    Stored, WorldTime,
 };
 
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
+use crate::friends::Circle;
 use crate::geometry::{ISLAND, Rect};
 use crate::inventory::Inventory;
 use crate::island::{Biome, Island};
@@ -16,9 +18,9 @@ use crate::refusals::No;
 use crate::schema::{
     Born, Build, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish, Gather,
     Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls, Paint,
-    PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised, Raze, Razed, Said, Say,
-    Stack, Take, Whisper, Whispered, land_command, player_ask::Ask as Wish, player_command::Command,
-    player_event::Event, player_signal::Signal,
+    PlayerAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised, Raze,
+    Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command, player_ask::Ask as Wish,
+    player_command::Command, player_event::Event, player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -33,6 +35,10 @@ const HALF_BUILDING_MM: i32 = 3_000;
 const GROUND_STEP_MM: usize = 500;
 /// How often somebody may say or whisper something: those nearby read all of it.
 const TALK: Pace = Pace::new("talk", 3, 2_000);
+/// How often somebody may ask others to be friends, and the like.
+const PEOPLE: Pace = Pace::new("people", 8, 8_000);
+/// How often somebody may do something in a trade: the other one sees all of it.
+const TRADE: Pace = Pace::new("trade", 12, 4_000);
 /// Namespace of players' names.
 const NAMES: &str = "player";
 
@@ -40,14 +46,17 @@ const NAMES: &str = "player";
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 1, name = "player", player, world = Island, durable = PlayerState, event = Event, signal = Signal)]
 #[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate, tell = PlayerTold)]
-#[state(ask = Wish)]
+#[state(ask = Wish, answer = PlayerAnswer)]
 pub struct Player {
     /// Empty before the first event.
-    name: String,
+    pub(crate) name: String,
     colour: u32,
     holds: i32,
     pub(crate) items: Inventory,
     whispers: u64,
+    pub(crate) circle: Circle,
+    /// With what it has offered, which is not among the items.
+    pub(crate) trade: Option<Trade>,
 }
 
 impl Player {
@@ -61,7 +70,7 @@ impl Player {
 
     fn gathered(&self, gather: &Gather, answer: &LandReply) -> Result<Done<Self>, No> {
         let gained = answer.gained.ok_or(No::Unclear)?;
-        if !self.items.can_exchange(&[], &[gained]) {
+        if !self.has_room(&[], &[gained]) {
             return Err(No::InventoryFull);
         }
         let (chunk, thing) = (gather.chunk, gather.thing);
@@ -142,7 +151,7 @@ impl Player {
             return Err(No::NothingThere);
         }
         let gained = stacks(plan(answer.what()).ok_or(No::Unclear)?.returns, 1);
-        if !self.items.can_exchange(&[], &gained) {
+        if !self.has_room(&[], &gained) {
             return Err(No::InventoryFull);
         }
         let LandReply { what, x, y, .. } = *answer;
@@ -161,7 +170,7 @@ impl Player {
         if !self.items.can_spend(&spent) {
             return Err(No::MissingItems);
         }
-        if !self.items.can_exchange(&spent, &gained) {
+        if !self.has_room(&spent, &gained) {
             return Err(No::InventoryFull);
         }
         let Craft { recipe, count } = *craft;
@@ -181,7 +190,7 @@ impl Player {
     fn whisper(&self, whisper: &Whisper, cx: &Context<'_, Self>) -> Result<Done<Self>, Refusal> {
         let text = names::accept_saying(&whisper.text)?;
         let (to, number) = (whisper.to, self.whispers + 1);
-        let told = PlayerTold { from: cx.id.id, text: text.clone(), number };
+        let told = PlayerTold { from: cx.id.id, text: text.clone(), number, ..PlayerTold::default() };
         Ok(Done::new().event(&Event::Whispered(Whispered { to, text, number })).tell::<Self>(to, &told))
     }
 
@@ -205,7 +214,15 @@ impl Player {
         Ok(Done::new().event(&Event::Painted(fact)).reply(&reply))
     }
 
-    fn exchange(&mut self, spent: &[Stack], gained: &[Stack]) {
+    /// Whether `gained` fits into the bag once `spent` is removed. What it has offered in a trade keeps its slots, so that it can
+    /// come back.
+    pub(crate) fn has_room(&self, spent: &[Stack], gained: &[Stack]) -> bool {
+        let offered = self.trade.iter().flat_map(|trade| &trade.mine);
+        let gained: Vec<Stack> = gained.iter().chain(offered).copied().collect();
+        self.items.can_exchange(spent, &gained)
+    }
+
+    pub(crate) fn exchange(&mut self, spent: &[Stack], gained: &[Stack]) {
         self.items.spend(spent);
         self.items.gain(gained);
         if self.items.count(Item::try_from(self.holds).unwrap_or(Item::None)) == 0 {
@@ -237,13 +254,15 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 
 impl Stored for Player {
     fn load(_id: u64, _world: &Island, state: PlayerState) -> Self {
-        let PlayerState { name, colour, holds, items, whispers } = state;
-        Self { name, colour, holds, items: Inventory::from_totals(&items), whispers }
+        let circle = Circle::load(&state);
+        let PlayerState { name, colour, holds, items, whispers, trade, .. } = state;
+        Self { name, colour, holds, items: Inventory::from_totals(&items), whispers, circle, trade }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items, whispers } = self.clone();
-        PlayerState { name, colour, holds, items: items.totals(), whispers }
+        let Self { name, colour, holds, items, whispers, circle, trade } = self.clone();
+        let ([friends, asks_me, asked, blocked], items) = (circle.lists(), items.totals());
+        PlayerState { name, colour, holds, items, whispers, friends, asks_me, asked, blocked, trade }
     }
 }
 
@@ -256,7 +275,16 @@ impl gundo::Player for Player {
     }
 
     fn pace(command: &Command) -> Option<Pace> {
-        matches!(command, Command::Say(_) | Command::Whisper(_)).then_some(TALK)
+        match command {
+            Command::Say(_) | Command::Whisper(_) => Some(TALK),
+            Command::Befriend(_) | Command::Unfriend(_) | Command::Block(_) | Command::Unblock(_) => {
+                Some(PEOPLE)
+            }
+            Command::BeginTrade(_) | Command::Offer(_) | Command::Confirm(_) | Command::LeaveTrade(_) => {
+                Some(TRADE)
+            }
+            _ => None,
+        }
     }
 
     fn decide(&self, command: Command, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
@@ -266,6 +294,14 @@ impl gundo::Player for Player {
             Command::Build(build) => return Ok(self.build(build, &body, cx)?),
             Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
             Command::Give(give) => return Ok(self.give(give, cx)?),
+            Command::Befriend(befriend) => return Ok(self.befriend(befriend.with, cx)?),
+            Command::Unfriend(unfriend) => return Ok(self.unfriend(unfriend.with, cx)?),
+            Command::Block(block) => return Ok(self.block(block.whom, cx)?),
+            Command::BeginTrade(begin) => return Ok(self.begin_trade(begin.with, cx)?),
+            Command::Offer(offer) => return Ok(self.offer(offer)?),
+            Command::Confirm(confirm) => return Ok(self.confirm(confirm, cx)?),
+            Command::LeaveTrade(leave) => return Ok(self.leave_trade(leave, cx)?),
+            Command::Unblock(unblock) => self.unblock(unblock.whom),
             Command::Craft(craft) => self.craft(&craft),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
             Command::Whisper(whisper) => return Ok(self.whisper(&whisper, cx)?.into()),
@@ -276,8 +312,10 @@ impl gundo::Player for Player {
     }
 
     fn private(&self) -> PlayerPrivate {
-        let Self { name, colour, holds, items, .. } = self;
-        PlayerPrivate { slots: items.slots(), name: name.clone(), colour: *colour, holds: *holds }
+        let Self { name, colour, holds, items, circle, trade, .. } = self;
+        let [friends, asks_me, asked, blocked] = circle.lists();
+        let (slots, name, trade) = (items.slots(), name.clone(), trade.clone());
+        PlayerPrivate { slots, name, colour: *colour, holds: *holds, friends, asks_me, asked, blocked, trade }
     }
 
     fn spawn(&self, cx: &mut Context<'_, Self>) -> Body {
@@ -307,6 +345,21 @@ impl gundo::Player for Player {
     }
 }
 
+/// What one player does for another one's transaction.
+impl Asked for Player {
+    fn answer(&self, wish: Wish, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
+        match wish {
+            Wish::Receive(receive) => self.answer_receive(receive, by, cx),
+            Wish::Befriend(_) => self.answer_befriend(by, cx),
+            Wish::Forget(forget) => self.answer_forget(forget.blocks, by, cx),
+            Wish::Trade(trade) => self.answer_trade(trade.trade, by, cx),
+            Wish::SeeOffer(offer) => self.answer_see_offer(offer, by, cx),
+            Wish::Confirm(confirm) => self.answer_confirm(&confirm, by, cx),
+            Wish::EndTrade(end) => self.answer_end_trade(end.trade, by, cx),
+        }
+    }
+}
+
 impl Entity for Player {
     fn apply(&mut self, event: &Event) {
         match event {
@@ -324,6 +377,24 @@ impl Entity for Player {
             Event::Received(fact) => self.exchange(&[], fact.gained.as_slice()),
             Event::Hand(fact) => self.holds = fact.item,
             Event::Whispered(fact) => self.whispers = fact.number,
+            Event::FriendAsked(fact) => self.circle.on_asked(fact),
+            Event::FriendMade(fact) => self.circle.on_made(fact),
+            Event::FriendEnded(fact) => self.circle.on_ended(fact),
+            Event::Blocked(fact) => self.circle.on_blocked(fact),
+            Event::Unblocked(fact) => self.circle.on_unblocked(fact),
+            Event::TradeBegun(fact) => self.trade.clone_from(&fact.trade),
+            Event::TradeChanged(fact) => self.on_trade_changed(fact),
+            Event::TradeConfirmed(fact) => {
+                self.trade.iter_mut().for_each(|trade| trade.on_confirmed(fact));
+            }
+            Event::TradeDone(fact) => {
+                self.trade = None;
+                self.exchange(&[], &fact.gained);
+            }
+            Event::TradeLeft(fact) => {
+                self.trade = None;
+                self.exchange(&[], &fact.returned);
+            }
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

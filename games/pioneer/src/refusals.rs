@@ -23,6 +23,42 @@ pub enum No {
     Yourself,
     /// The item is not in the inventory.
     NotYours,
+    /// They are friends already.
+    AlreadyFriends,
+    /// The request is there already.
+    AlreadyAsked,
+    /// There is no friendship and no request to end.
+    NotFriends,
+    /// The player has as many friends as one can have.
+    FriendsFull,
+    /// The other one has as many friends as one can have.
+    TheirFriendsFull,
+    /// The player has as many open requests as one can have.
+    RequestsFull,
+    /// The other one has as many open requests as one can have.
+    TheirRequestsFull,
+    /// The player is blocked already.
+    AlreadyBlocked,
+    /// The player to unblock is not blocked.
+    NotBlocked,
+    /// The player has blocked as many as one can.
+    BlockedFull,
+    /// The player has blocked the other one itself.
+    YouBlocked,
+    /// The player is in a trade.
+    Trading,
+    /// The other one is in a trade, or has blocked the player: the answer does not tell which.
+    NotNow,
+    /// The player is in no trade, or in another one than the command says.
+    NoTrade,
+    /// The other one has left the trade alone.
+    TradeOver,
+    /// The confirmation is for another version of the offers.
+    TradeChanged,
+    /// This version is confirmed already.
+    AlreadyConfirmed,
+    /// Both offers are empty.
+    NothingOffered,
     /// Water or cliff under a building.
     BadGround,
     /// Another building or something that grows is in the way of a building.
@@ -43,7 +79,7 @@ pub enum No {
 
 impl No {
     /// All of them, in order.
-    pub const ALL: [No; 17] = [
+    pub const ALL: [No; 35] = [
         No::Unclear,
         No::TooFar,
         No::NothingThere,
@@ -53,6 +89,24 @@ impl No {
         No::NoRoom,
         No::Yourself,
         No::NotYours,
+        No::AlreadyFriends,
+        No::AlreadyAsked,
+        No::NotFriends,
+        No::FriendsFull,
+        No::TheirFriendsFull,
+        No::RequestsFull,
+        No::TheirRequestsFull,
+        No::AlreadyBlocked,
+        No::NotBlocked,
+        No::BlockedFull,
+        No::YouBlocked,
+        No::Trading,
+        No::NotNow,
+        No::NoTrade,
+        No::TradeOver,
+        No::TradeChanged,
+        No::AlreadyConfirmed,
+        No::NothingOffered,
         No::BadGround,
         No::NotFree,
         No::SomeoneThere,
@@ -84,6 +138,30 @@ impl No {
             No::NoRoom => ("no_room", "Their bags are full."),
             No::Yourself => ("yourself", "You have that already."),
             No::NotYours => ("not_yours", "You do not have that."),
+            No::AlreadyFriends => ("already_friends", "You are friends already."),
+            No::AlreadyAsked => ("already_asked", "You have asked already. They have not answered yet."),
+            No::NotFriends => ("not_friends", "There is nothing between you to end."),
+            No::FriendsFull => ("friends_full", "You have as many friends as one can have."),
+            No::TheirFriendsFull => ("their_friends_full", "They have as many friends as one can have."),
+            No::RequestsFull => {
+                ("requests_full", "You have asked many who have not answered. Withdraw a request first.")
+            }
+            No::TheirRequestsFull => {
+                ("their_requests_full", "Many have asked them and wait for an answer. Try again later.")
+            }
+            No::AlreadyBlocked => ("already_blocked", "You have blocked them already."),
+            No::NotBlocked => ("not_blocked", "You have not blocked them."),
+            No::BlockedFull => ("blocked_full", "You have blocked as many as one can."),
+            No::YouBlocked => ("you_blocked", "You have blocked them. Unblock them first."),
+            No::Trading => ("trading", "You are in a trade. Leave it first."),
+            No::NotNow => ("not_now", "They cannot trade just now."),
+            No::NoTrade => ("no_trade", "That trade is over."),
+            No::TradeOver => {
+                ("trade_over", "They are not in this trade any more. Leave it, and your things come back.")
+            }
+            No::TradeChanged => ("trade_changed", "The offers have changed. Look again."),
+            No::AlreadyConfirmed => ("already_confirmed", "You have confirmed already. They have not yet."),
+            No::NothingOffered => ("nothing_offered", "Nobody offers anything yet."),
             No::BadGround => ("bad_ground", "The ground does not hold here. Build on dry, level land."),
             No::NotFree => ("not_free", "Something is in the way. Find a free spot or clear it first."),
             No::SomeoneThere => ("someone_there", "Somebody stands there. Wait until they have moved on."),

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gundo::bots::Behaviour;
-use gundo::sim::{Errand, Facts, Flows, Game, Goods, Holdings, Letter};
+use gundo::sim::{Errand, EventRecord, EventType, Facts, Flows, Game, Goods, Holdings, Letter};
 use gundo::{Body, Bytes, ChunkId, EntityId, Message, Payload, Point, Rules, State};
 
 use crate::geometry::ISLAND;
 use crate::nature::Growth;
 use crate::schema::{
-    ChunkRef, Gather, Hold, LandState, PlayerCommand, PlayerState, PlayerTold, Say, Stack, Whisper,
+    ChunkRef, Gather, Hold, LandState, Person, PlayerCommand, PlayerState, PlayerTold, Say, Stack, Whisper,
     land_event, player_command, player_event,
 };
-use crate::{Island, Land, Minds, Player};
+use crate::{Island, Land, Minds, Mistake, Player};
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
 const ISLANDS: u64 = 4;
@@ -28,11 +28,12 @@ pub struct Simulated {
     minds: Minds,
     /// By island, and whether players arrive all over it.
     worlds: Mutex<BTreeMap<(u64, bool), World>>,
+    mistake: Option<Mistake>,
 }
 
 impl Default for Simulated {
     fn default() -> Self {
-        Self { minds: Minds::giving(), worlds: Mutex::default() }
+        Self { minds: Minds::together(), worlds: Mutex::default(), mistake: None }
     }
 }
 
@@ -41,6 +42,11 @@ impl Simulated {
         let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let island = Island::generate(seed % ISLANDS).with_gifts_to_everywhere();
+            #[cfg(feature = "planted")]
+            let island = match self.mistake {
+                Some(mistake) => island.with_mistake(mistake),
+                None => island,
+            };
             let island = Arc::new(if for_many { island.with_arrivals_everywhere() } else { island });
             let rules = Arc::new(crate::rules_of(&island));
             (island, rules)
@@ -77,8 +83,10 @@ impl Game for Simulated {
 
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         if entity.kind == Player::KIND {
-            for stack in PlayerState::decode(snapshot).unwrap_or_default().items {
-                holdings.add(item(&stack), stack.count.into());
+            let state = PlayerState::decode(snapshot).unwrap_or_default();
+            let offered = state.trade.unwrap_or_default().mine;
+            for stack in state.items.iter().chain(&offered) {
+                holdings.add(item(stack), stack.count.into());
             }
         } else if entity.kind == Land::KIND {
             for built in LandState::decode(snapshot).unwrap_or_default().buildings {
@@ -141,15 +149,33 @@ impl Game for Simulated {
         Some(Letter { from, to, number: told.number, words: fingerprint(&told.text) })
     }
 
-    /// Names are unique, and no two buildings share an index in a chunk.
+    fn mistakes(&self) -> &'static [(&'static str, &'static str)] {
+        &Mistake::WORDS
+    }
+
+    #[cfg(feature = "planted")]
+    fn with_mistake(&self, name: &str) -> Option<Arc<dyn Game>> {
+        Some(Arc::new(Self { mistake: Some(Mistake::parse(name)?), ..Self::default() }))
+    }
+
+    /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, and no two buildings share
+    /// an index in a chunk.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
+        let mut players = BTreeMap::new();
         for (id, state) in facts.states(Player::KIND) {
-            let name = PlayerState::decode(state).map_err(|e| e.to_string())?.name.to_lowercase();
+            let state = PlayerState::decode(state).map_err(|e| e.to_string())?;
+            let name = state.name.to_lowercase();
             if !name.is_empty() && !names.insert(name.clone()) {
                 return Err(format!("{name} is the name of two players, one of them {:x}", id.id));
             }
+            players.insert(id.id, state);
+            for (seq, event) in facts.events(id) {
+                let confirmed = exchange_was_confirmed(&event);
+                confirmed.map_err(|why| format!("{id}, event {seq}: {why}"))?;
+            }
         }
+        players.iter().try_for_each(|(id, me)| agrees_with_others(*id, me, &players))?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
             for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
@@ -160,6 +186,40 @@ impl Game for Simulated {
         }
         Ok(())
     }
+}
+
+/// Friends are friends of each other; who was asked was asked by somebody; two in one trade see the same.
+fn agrees_with_others(id: u64, me: &PlayerState, players: &BTreeMap<u64, PlayerState>) -> Result<(), String> {
+    let has = |list: &[Person], id: u64| list.iter().any(|person| person.id == id);
+    for friend in &me.friends {
+        if !players.get(&friend.id).is_some_and(|other| has(&other.friends, id)) {
+            return Err(format!("{id:x} is a friend of {:x}, which is none of it", friend.id));
+        }
+    }
+    for asking in &me.asks_me {
+        if !players.get(&asking.id).is_some_and(|other| has(&other.asked, id)) {
+            return Err(format!("{id:x} was asked to be a friend of {:x}, which has not asked", asking.id));
+        }
+    }
+    let Some(trade) = &me.trade else { return Ok(()) };
+    let with = trade.with.as_ref().map_or(0, |with| with.id);
+    // Who left alone is in none, or in another one.
+    let other = players.get(&with).and_then(|other| other.trade.as_ref());
+    let Some(other) = other.filter(|other| other.id == trade.id) else { return Ok(()) };
+    let same = (&trade.mine, &trade.theirs, trade.version, trade.confirmed, trade.they_confirmed)
+        == (&other.theirs, &other.mine, other.version, other.they_confirmed, other.confirmed);
+    if same { Ok(()) } else { Err(format!("{id:x} and {with:x} see their trade differently")) }
+}
+
+/// An exchange is of the version that the confirmations named.
+fn exchange_was_confirmed(event: &EventRecord) -> Result<(), String> {
+    let game = event.event_type == EventType::Game;
+    let event = game.then(|| player_event::Event::from_bytes(&event.payload).ok()).flatten().flatten();
+    let Some(player_event::Event::TradeDone(done)) = event else { return Ok(()) };
+    if done.version == done.confirmed {
+        return Ok(());
+    }
+    Err(format!("an exchange of version {} after a confirmation of version {}", done.version, done.confirmed))
 }
 
 /// FNV-1a.
@@ -215,6 +275,16 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         Some(Event::Received(received)) => {
             received.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
         }
+        // What was offered is still its own, until it is exchanged.
+        Some(Event::TradeDone(done)) => {
+            done.spent.iter().for_each(|s| flows.give(item(s), s.count.into()));
+            done.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
+        }
+        Some(
+            Event::TradeBegun(_) | Event::TradeChanged(_) | Event::TradeConfirmed(_) | Event::TradeLeft(_),
+        ) => {}
+        Some(Event::FriendAsked(_) | Event::FriendMade(_) | Event::FriendEnded(_)) => {}
+        Some(Event::Blocked(_) | Event::Unblocked(_)) => {}
         Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_)) | None => {}
     }
 }

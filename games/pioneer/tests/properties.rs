@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 
 use gundo::{ChunkId, EntityId, Point, State};
 use pioneer::schema::player_command::Command;
-use pioneer::schema::{Build, Craft, Demolish, Gather, Hold, Paint, Stack, land_event, player_event};
+use pioneer::schema::{
+    BeginTrade, Build, Confirm, Craft, Demolish, Gather, Give, Hold, LeaveTrade, Offer, Paint, Stack,
+    land_event, player_event,
+};
 use pioneer::{Land, Player};
 use proptest::prelude::*;
 use support::{Town, chunk_ref};
@@ -50,6 +53,13 @@ enum Step {
         who: u8,
         colour: u32,
     },
+    /// Gives to the next one, or does something in a trade with it.
+    Deal {
+        who: u8,
+        what: u8,
+        item: i32,
+        count: u32,
+    },
     Wait {
         ms: u64,
     },
@@ -66,7 +76,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (who.clone(), 0..4_usize).prop_map(|(who, pick)| Step::Demolish { who, pick }),
         3 => (who.clone(), 0..7_u32, 0..4_u32).prop_map(|(who, recipe, count)| Step::Craft { who, recipe, count }),
         1 => (who.clone(), 0..11_i32).prop_map(|(who, item)| Step::Hold { who, item }),
-        1 => (who, 0..14_u32).prop_map(|(who, colour)| Step::Paint { who, colour }),
+        1 => (who.clone(), 0..14_u32).prop_map(|(who, colour)| Step::Paint { who, colour }),
+        8 => (who, 0..8_u8, 0..5_i32, 0..4_u32)
+            .prop_map(|(who, what, item, count)| Step::Deal { who, what, item, count }),
         1 => (0..400_000_u64).prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -125,6 +137,23 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
         Step::Hold { who, item } => town.wish(players[usize::from(who)], Command::Hold(Hold { item })).err(),
         Step::Paint { who, colour } => {
             town.wish(players[usize::from(who)], Command::Paint(Paint { colour })).err()
+        }
+        Step::Deal { who, what, item, count } => {
+            let [id, next] = [who, who + 1].map(|who| players[usize::from(who) % players.len()]);
+            town.pass_ms(2_000);
+            let trade = town.own(id).trade.unwrap_or_default();
+            let stack = Stack { item, count };
+            town.wish(
+                id,
+                match what {
+                    0 => Command::Give(Give { to: vec![next.id], each: Some(stack) }),
+                    1 => Command::LeaveTrade(LeaveTrade { trade: trade.id, alone: count == 0 }),
+                    2 => Command::BeginTrade(BeginTrade { with: next.id }),
+                    3..=5 => Command::Confirm(Confirm { trade: trade.id, version: trade.version }),
+                    _ => Command::Offer(Offer { trade: trade.id, stacks: vec![stack] }),
+                },
+            )
+            .err()
         }
         Step::Wait { ms } => {
             town.now = town.now + ms;
@@ -187,12 +216,14 @@ fn gained_by_players(town: &Town, players: &[EntityId]) -> (BTreeMap<i32, i64>, 
             player_event::Event::Paid(fact) => signed(&mut made, &fact.spent, -1),
             player_event::Event::Returned(fact) => signed(&mut made, &fact.gained, 1),
             player_event::Event::Painted(fact) => signed(&mut made, fact.spent.as_slice(), -1),
-            // Nobody gives anything here.
-            player_event::Event::Given(_)
-            | player_event::Event::Received(_)
-            | player_event::Event::Born(_)
-            | player_event::Event::Hand(_)
-            | player_event::Event::Whispered(_) => {}
+            player_event::Event::Given(fact) => signed(&mut made, fact.each.as_slice(), -1),
+            player_event::Event::Received(fact) => signed(&mut made, fact.gained.as_slice(), 1),
+            player_event::Event::TradeDone(fact) => {
+                signed(&mut made, &fact.gained, 1);
+                signed(&mut made, &fact.spent, -1);
+            }
+            // What is offered is still one's own.
+            _ => {}
         }
     }
     (gathered, made)
@@ -206,6 +237,7 @@ fn check_conservation(town: &mut Town, players: &[EntityId]) {
         let own = town.own(*id);
         assert!(own.slots.len() <= pioneer::SLOTS_MAX as usize);
         signed(&mut owned, &own.slots, 1);
+        signed(&mut owned, &own.trade.unwrap_or_default().mine, 1);
     }
     let mut expected = gathered;
     for (item, count) in made {

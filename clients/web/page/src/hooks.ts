@@ -46,6 +46,8 @@ export interface Hooks {
   demolish(cx: number, cy: number, index: number): Promise<Answer>;
   craft(recipe: number, count: number): Promise<Answer>;
   say(text: string): Promise<Answer>;
+  /** Leaves the trade without telling the other one. */
+  leaveTradeAlone(): Promise<Answer>;
   /**
    * Updates of the own body since the last reset: the longest gap while moving, in ms of this clock and in ticks of the
    * server, and the longest gap that the page itself caused.
@@ -107,6 +109,7 @@ export function installHooks(world: World, walker: Walker, changes: Changes, pic
     build: (what, x, y, rotation) => answer(world.build(what, x, y, rotation)),
     demolish: (cx, cy, index) => answer(world.demolish({ chunk: at(cx, cy), built: { index } })),
     craft: (recipe, count) => answer(world.send({ case: "craft", value: { recipe, count } })),
+    leaveTradeAlone: () => answer(world.send({ case: "leaveTrade", value: { trade: world.own.trade?.id ?? 0n, alone: true } })),
     say: (text) => answer(world.send({ case: "say", value: { text } })),
     ownMotion: () => ({ ...client.ownMotion }),
     resetOwnMotion: () => client.resetOwnMotion(),

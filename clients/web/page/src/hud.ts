@@ -51,7 +51,8 @@ function byId<T extends HTMLElement>(id: string): T {
 
 const icons = new Map<string, string>();
 
-function icon(name: string, draw: (c: CanvasRenderingContext2D) => void): string {
+/** A small picture, drawn once. */
+export function icon(name: string, draw: (c: CanvasRenderingContext2D) => void): string {
   let url = icons.get(name);
   if (!url) {
     const canvas = h("canvas", { width: 96, height: 96 });
@@ -62,7 +63,8 @@ function icon(name: string, draw: (c: CanvasRenderingContext2D) => void): string
   return url;
 }
 
-const itemIcon = (item: Item) => icon(`i${item}`, (c) => drawItem(c, item, 48, 48, 92));
+/** The picture of an item. */
+export const itemIcon = (item: Item) => icon(`i${item}`, (c) => drawItem(c, item, 48, 48, 92));
 const buildingIcon = (what: Building) =>
   icon(`b${what}`, (c) => {
     const { canvas } = buildingSprite(what, 0);
@@ -99,7 +101,7 @@ export class Hud {
       if (text) wishes.say(text);
       this.closeChat();
     });
-    const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
+    const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["P", "people"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
     byId("keys").append(...keys.map(([key, what]) => h("div", {}, h("kbd", {}, key), what)));
     this.wayBack.onclick = () => this.showCode();
     world.on("own", () => this.refresh());
@@ -231,6 +233,11 @@ export class Hud {
     this.panel = this.panel === panel ? undefined : panel;
     if (this.panel !== "build") this.choose(undefined);
     this.refresh();
+  }
+
+  /** Closes the open panel. */
+  closePanel(): void {
+    if (this.panel) this.toggle(this.panel);
   }
 
   /** Chooses what to build. */

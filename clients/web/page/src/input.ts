@@ -5,6 +5,7 @@ export interface Actions {
   gather(): void;
   build(): void;
   craft(): void;
+  people(): void;
   rotate(): void;
   place(): void;
   demolish(): void;
@@ -77,6 +78,8 @@ export class Input {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // They press the button that has the focus.
+    if (event.target instanceof HTMLButtonElement && (event.code === "Enter" || event.code === "Space")) return;
     if (event.code in WALK) {
       this.down.add(event.code);
       if (event.code.startsWith("Arrow")) event.preventDefault();
@@ -87,6 +90,7 @@ export class Input {
       KeyE: actions.gather,
       KeyB: actions.build,
       KeyC: actions.craft,
+      KeyP: actions.people,
       KeyR: actions.rotate,
       KeyV: actions.demolish,
       KeyX: actions.xray,

@@ -10,6 +10,7 @@ import { installHooks } from "./hooks.js";
 import { Hud } from "./hud.js";
 import { Input } from "./input.js";
 import { Minimap } from "./minimap.js";
+import { People } from "./people.js";
 import { Scene } from "./scene.js";
 import { Walker } from "./walk.js";
 import { isRefusal, World, type PlacedThing } from "./world.js";
@@ -47,17 +48,25 @@ const hud = new Hud(world, {
   again: () => client.connect(),
 });
 
+const people = new People(world, {
+  act: (what, wish, done, refused) => act(what, () => world.send(wish), done, false, refused),
+  toast: (text, no) => hud.toast(text, no),
+  place: () => walker,
+  opened: () => hud.closePanel(),
+});
+
 const input = new Input(canvas, {
   gather: () => gather(),
-  build: () => hud.toggle("build"),
-  craft: () => hud.toggle("craft"),
+  build: () => openPanel("build"),
+  craft: () => openPanel("craft"),
+  people: () => people.toggle(),
   rotate: () => mode.rotate(),
   place: () => place(),
   demolish: () => demolish(),
   cancel: () => {
     hud.closeChat();
     if (mode.what !== undefined) hud.choose(undefined);
-    else if (hud.panel) hud.toggle(hud.panel);
+    else if (!people.back()) hud.closePanel();
   },
   chat: () => hud.openChat(),
   xray: () => {
@@ -82,12 +91,21 @@ const again = new Again((whats) => hud.showAgain(whats));
  * Sends a command, and shows how it ended: what it gained, or why it was refused. If it became too old while the connection was
  * down, the person is offered it once. `what`: the command in words.
  */
-function act(what: string, send: () => Promise<Reply>, done?: (reply: Reply) => void, isAgain = false): void {
+function act(what: string, send: () => Promise<Reply>, done?: (reply: Reply) => void, isAgain = false, refused?: (code: string) => void): void {
   send().then(done).catch((error: unknown) => {
     if (!isRefusal(error)) throw error;
-    if (error.code === "expired" && !isAgain) again.offer(what, () => act(what, send, done, true));
-    else hud.toast(error.text, true);
+    if (error.code === "expired" && !isAgain) again.offer(what, () => act(what, send, done, true, refused));
+    else {
+      hud.toast(error.text, true);
+      refused?.(error.code);
+    }
   });
+}
+
+/** Craft and build have the room of the panel of people on small screens. */
+function openPanel(panel: "craft" | "build"): void {
+  people.close();
+  hud.toggle(panel);
 }
 
 function tell(verb: string, stacks: Reply["gained"]): void {
@@ -124,7 +142,10 @@ function press(x: number, y: number, touch: boolean): void {
     if (!touch || (before && ghost && before.x === ghost.x && before.y === ghost.y)) place();
     return;
   }
-  walker.goal = { x: camera.worldX(x), y: camera.worldY(y) };
+  const [mx, my] = [camera.worldX(x), camera.worldY(y)];
+  const person = world.playerAt(mx, my);
+  if (person) people.show(person);
+  else walker.goal = { x: mx, y: my };
 }
 
 function updateGhost(): void {
@@ -165,7 +186,8 @@ world.on("building", (building, built) => {
   scene?.effects.burst(performance.now(), building.x, building.y, built ? 0.6 : 1.2, built ? 16 : 30, colours);
 });
 world.on("signal", (entity, { signal }) => {
-  if (signal.case === "said") scene?.effects.say(performance.now(), entity.key, signal.value.text);
+  const muted = world.own.blocked.some(({ id }) => id === entity.id);
+  if (signal.case === "said" && !muted) scene?.effects.say(performance.now(), entity.key, signal.value.text);
 });
 
 // ---- pictures ----------------------------------------------------------------------------------------------------------
@@ -175,6 +197,10 @@ let drawn: number[] = [];
 let gapMsMax = 0;
 let last = performance.now();
 let counted = { at: last, bytes: 0, updates: 0 };
+
+/** Time between two looks at who is near, ms. */
+const PEOPLE_MS = 150;
+let peopleAt = -Infinity;
 
 function showXRay(): void {
   if (scene) hud.showXRay(scene.xray, changes, rates);
@@ -205,6 +231,10 @@ function picture(now: number): void {
   camera.x = walker.drawnX;
   camera.y = walker.drawnY - 600;
   count(now);
+  if (now - peopleAt > PEOPLE_MS) {
+    peopleAt = now;
+    people.draw(now);
+  }
   if (!scene || !client.me) return;
   updateGhost();
   target = mode.what === undefined ? world.thingInReach(walker.x, walker.y) : undefined;

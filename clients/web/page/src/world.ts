@@ -11,6 +11,7 @@ import {
   PlayerPublicSchema,
   PlayerReplySchema,
   PlayerSignalSchema,
+  PlayerToldSchema,
   WorldSchema,
   type Building,
   type BuildingInfo,
@@ -21,6 +22,7 @@ import {
   type PlayerPublic,
   type PlayerReply,
   type PlayerSignal,
+  type PlayerTold,
   type Thing,
   type ThingInfo,
   type What,
@@ -35,6 +37,9 @@ export const KIND_PLAYER = 1;
 export const KIND_LAND = 2;
 export const KIND_RABBIT = 100;
 export const KIND_SHEEP = 101;
+
+/** How far the drawn figure of a player reaches from its feet, mm: a little more than what is drawn, for fingers. */
+const FIGURE_MM = { side: 750, up: 2_300, down: 450 };
 
 /** Something that grows, with its place on the island. */
 export interface PlacedThing {
@@ -76,7 +81,12 @@ export interface WorldEvents {
   building: [PlacedBuilding, boolean];
   /** A player said or did something. */
   signal: [Entity, PlayerSignal];
+  /** A player whispered, or did something with this one. */
+  told: [PlayerTold];
 }
+
+/** What a player can ask for. */
+export type PlayerWish = NonNullable<MessageInitShape<typeof PlayerCommandSchema>["command"]>;
 
 /** See the top of the file. */
 export class World extends Emitter<WorldEvents> {
@@ -97,6 +107,7 @@ export class World extends Emitter<WorldEvents> {
       this.own = fromBinary(PlayerPrivateSchema, bytes);
       this.emit("own", this.own);
     });
+    client.on("told", (bytes) => this.emit("told", fromBinary(PlayerToldSchema, bytes)));
     client.picture.on("enter", (entity) => this.take(entity));
     client.picture.on("change", (entity) => this.take(entity));
     client.picture.on("leave", (entity) => this.drop(entity));
@@ -128,6 +139,21 @@ export class World extends Emitter<WorldEvents> {
   /** How many of an item the player has. */
   count(item: Item): number {
     return this.own.slots.reduce((sum, stack) => sum + (stack.item === item ? stack.count : 0), 0);
+  }
+
+  /** The other player whose figure is drawn at a place, the one in front first. */
+  playerAt(x: number, y: number): Entity | undefined {
+    const { picture, me, worldMs, lateMs } = this.client;
+    const at = { x: 0, y: 0, heading: 0, speed: 0 };
+    let best: Entity | undefined;
+    let front = -Infinity;
+    for (const entity of picture.entities.values()) {
+      if (entity.kind !== KIND_PLAYER || !entity.hasBody || entity.key === me?.key) continue;
+      const body = picture.bodyOf(entity, worldMs, lateMs, at);
+      const [dx, dy] = [x - body.x, y - body.y];
+      if (Math.abs(dx) < FIGURE_MM.side && dy > -FIGURE_MM.up && dy < FIGURE_MM.down && body.y > front) [best, front] = [entity, body.y];
+    }
+    return best;
   }
 
   /** Calls `visit` for each land whose chunk is within `radiusMm` of a point. */
@@ -190,7 +216,7 @@ export class World extends Emitter<WorldEvents> {
   }
 
   /** Sends a command; settles with the reply or a {@link Refusal}. */
-  async send(command: MessageInitShape<typeof PlayerCommandSchema>["command"]): Promise<PlayerReply> {
+  async send(command: PlayerWish): Promise<PlayerReply> {
     const payload = toBinary(PlayerCommandSchema, create(PlayerCommandSchema, { command } as MessageInitShape<typeof PlayerCommandSchema>));
     return fromBinary(PlayerReplySchema, await this.client.command(payload));
   }

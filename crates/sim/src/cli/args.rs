@@ -21,6 +21,8 @@ pub(super) struct Cli {
 pub(super) enum What {
     /// Plant one bug after another, and check that the checkers find each.
     Mutants(Mutants),
+    /// Make one mistake in the game's rules after another, and check that the checkers find each.
+    Mistakes(Mistakes),
 }
 
 #[derive(Args)]
@@ -60,6 +62,9 @@ pub(super) struct Runs {
     /// Plant this bug. `mutants --list` prints the names.
     #[arg(long, value_name = "NAME", value_parser = planted)]
     pub(super) plant: Option<Planted>,
+    /// Make this mistake in the game's rules. `mistakes --list` prints the names.
+    #[arg(long, value_name = "NAME")]
+    pub(super) mistake: Option<String>,
     #[command(flatten)]
     pub(super) story: StoryArgs,
 }
@@ -138,6 +143,24 @@ pub(super) struct Mutants {
     #[command(flatten)]
     pub(super) shape: Shape,
     /// List the bugs that can be planted.
+    #[arg(long)]
+    pub(super) list: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Mistakes {
+    /// Only these mistakes [default: all].
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// Seeds to try for each mistake.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: u64,
+    /// Begin with this seed.
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
+    pub(super) from: u64,
+    #[command(flatten)]
+    pub(super) shape: Shape,
+    /// List the mistakes that the game's rules can make.
     #[arg(long)]
     pub(super) list: bool,
 }

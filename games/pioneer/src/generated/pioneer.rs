@@ -55,6 +55,9 @@ pub struct World {
     /// who get something in one command
     #[prost(uint32, tag = "20")]
     pub give_players_max: u32,
+    /// entries of an offer in a trade
+    #[prost(uint32, tag = "21")]
+    pub offer_stacks_max: u32,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -200,18 +203,69 @@ pub struct PlayerPrivate {
     pub colour: u32,
     #[prost(enumeration = "Item", tag = "4")]
     pub holds: i32,
+    /// people by id
+    #[prost(message, repeated, tag = "5")]
+    pub friends: ::gundo::prost::alloc::vec::Vec<Person>,
+    /// who would like to be friends
+    #[prost(message, repeated, tag = "6")]
+    pub asks_me: ::gundo::prost::alloc::vec::Vec<Person>,
+    /// whom it has asked, and who has not answered
+    #[prost(message, repeated, tag = "7")]
+    pub asked: ::gundo::prost::alloc::vec::Vec<Person>,
+    #[prost(message, repeated, tag = "8")]
+    pub blocked: ::gundo::prost::alloc::vec::Vec<Person>,
+    /// absent: it is in none
+    #[prost(message, optional, tag = "9")]
+    pub trade: ::core::option::Option<Trade>,
 }
-/// Command.payload.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
+pub struct Person {
+    /// of the player (kind 1)
+    #[prost(fixed64, tag = "1")]
+    pub id: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
+/// A trade of two players, as one of them sees it. What it offers is out of its bag, and keeps its slots there.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Trade {
+    /// the same for both
+    #[prost(fixed64, tag = "1")]
+    pub id: u64,
+    #[prost(message, optional, tag = "2")]
+    pub with: ::core::option::Option<Person>,
+    /// the other one began it
+    #[prost(bool, tag = "3")]
+    pub asked_me: bool,
+    /// goes up by one with each change of an offer
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub mine: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(message, repeated, tag = "6")]
+    pub theirs: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// I have confirmed this version
+    #[prost(bool, tag = "7")]
+    pub confirmed: bool,
+    #[prost(bool, tag = "8")]
+    pub they_confirmed: bool,
+}
+/// Command.payload.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
 pub struct PlayerCommand {
-    #[prost(oneof = "player_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(
+        oneof = "player_command::Command",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+    )]
     pub command: ::core::option::Option<player_command::Command>,
 }
 /// Nested message and enum types in `PlayerCommand`.
 pub mod player_command {
     #[derive(::gundo::Payload)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
     #[prost(prost_path = "::gundo::prost")]
     pub enum Command {
         #[prost(message, tag = "1")]
@@ -232,6 +286,22 @@ pub mod player_command {
         Whisper(super::Whisper),
         #[prost(message, tag = "9")]
         Give(super::Give),
+        #[prost(message, tag = "10")]
+        Befriend(super::Befriend),
+        #[prost(message, tag = "11")]
+        Unfriend(super::Unfriend),
+        #[prost(message, tag = "12")]
+        Block(super::Block),
+        #[prost(message, tag = "13")]
+        Unblock(super::Unblock),
+        #[prost(message, tag = "14")]
+        BeginTrade(super::BeginTrade),
+        #[prost(message, tag = "15")]
+        Offer(super::Offer),
+        #[prost(message, tag = "16")]
+        Confirm(super::Confirm),
+        #[prost(message, tag = "17")]
+        LeaveTrade(super::LeaveTrade),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -319,14 +389,77 @@ pub struct Give {
     #[prost(message, optional, tag = "2")]
     pub each: ::core::option::Option<Stack>,
 }
+/// Friends. All of it works with players who are not in the world, and changes both players or none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Befriend {
+    #[prost(fixed64, tag = "1")]
+    pub with: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Unfriend {
+    #[prost(fixed64, tag = "1")]
+    pub with: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Block {
+    #[prost(fixed64, tag = "1")]
+    pub whom: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Unblock {
+    #[prost(fixed64, tag = "1")]
+    pub whom: u64,
+}
+/// Trade: with a player next to one, until both have confirmed the same version or one leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct BeginTrade {
+    #[prost(fixed64, tag = "1")]
+    pub with: u64,
+}
+/// withdraws both confirmations
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Offer {
+    /// Trade.id
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+    /// the whole offer: each item once, at most World.offer_stacks_max; empty: nothing
+    #[prost(message, repeated, tag = "2")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+/// the second confirmation exchanges
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Confirm {
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+    /// Trade.version that the player has seen
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
+/// takes back what one has offered
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LeaveTrade {
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+    /// without telling the other one: for when that one does not answer. It sees so when it acts
+    #[prost(bool, tag = "2")]
+    pub alone: bool,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerReply {
-    /// by gathering, crafting, demolishing
+    /// by gathering, crafting, demolishing, trading
     #[prost(message, repeated, tag = "1")]
     pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
-    /// by crafting, building, painting, giving
+    /// by crafting, building, painting, giving, trading
     #[prost(message, repeated, tag = "2")]
     pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
     /// building: the chunk that lists it
@@ -407,7 +540,7 @@ pub struct Crafted {
     #[prost(uint32, tag = "1")]
     pub recipe: u32,
 }
-/// Told.payload of a player.
+/// Told.payload of a player: a whisper, or news of what another player did with one.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerTold {
@@ -416,9 +549,17 @@ pub struct PlayerTold {
     pub from: u64,
     #[prost(string, tag = "2")]
     pub text: ::gundo::prost::alloc::string::String,
-    /// among all that this player has whispered, from 1
+    /// among all that this player has whispered, from 1; 0: news
     #[prost(uint64, tag = "3")]
     pub number: u64,
+    #[prost(enumeration = "News", tag = "4")]
+    pub news: i32,
+    /// news: the player's name
+    #[prost(string, tag = "5")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// NEWS_GIFT
+    #[prost(message, optional, tag = "6")]
+    pub gift: ::core::option::Option<Stack>,
 }
 /// Enter.public and Change.public of a chunk's land: everything that stands in it.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -698,6 +839,65 @@ impl Species {
 )]
 #[prost(prost_path = "::gundo::prost")]
 #[repr(i32)]
+pub enum News {
+    /// it is a whisper
+    None = 0,
+    /// gave one something
+    Gift = 1,
+    /// would like to be friends
+    FriendAsked = 2,
+    /// has accepted
+    FriendMade = 3,
+    /// would like to trade
+    TradeBegun = 4,
+    /// has confirmed as the second: the trade is done
+    TradeDone = 5,
+    /// has left the trade; what one had offered is back in one's bag
+    TradeLeft = 6,
+}
+impl News {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::None => "NEWS_NONE",
+            Self::Gift => "NEWS_GIFT",
+            Self::FriendAsked => "NEWS_FRIEND_ASKED",
+            Self::FriendMade => "NEWS_FRIEND_MADE",
+            Self::TradeBegun => "NEWS_TRADE_BEGUN",
+            Self::TradeDone => "NEWS_TRADE_DONE",
+            Self::TradeLeft => "NEWS_TRADE_LEFT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NEWS_NONE" => Some(Self::None),
+            "NEWS_GIFT" => Some(Self::Gift),
+            "NEWS_FRIEND_ASKED" => Some(Self::FriendAsked),
+            "NEWS_FRIEND_MADE" => Some(Self::FriendMade),
+            "NEWS_TRADE_BEGUN" => Some(Self::TradeBegun),
+            "NEWS_TRADE_DONE" => Some(Self::TradeDone),
+            "NEWS_TRADE_LEFT" => Some(Self::TradeLeft),
+            _ => None,
+        }
+    }
+}
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    ::gundo::prost::Enumeration
+)]
+#[prost(prost_path = "::gundo::prost")]
+#[repr(i32)]
 pub enum Stage {
     Full = 0,
     /// something to gather, not all
@@ -771,7 +971,10 @@ impl Mood {
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerEvent {
-    #[prost(oneof = "player_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "player_event::Event",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
+    )]
     pub event: ::core::option::Option<player_event::Event>,
 }
 /// Nested message and enum types in `PlayerEvent`.
@@ -800,6 +1003,26 @@ pub mod player_event {
         Given(super::Given),
         #[prost(message, tag = "10")]
         Received(super::Received),
+        #[prost(message, tag = "11")]
+        FriendAsked(super::FriendAsked),
+        #[prost(message, tag = "12")]
+        FriendMade(super::FriendMade),
+        #[prost(message, tag = "13")]
+        FriendEnded(super::FriendEnded),
+        #[prost(message, tag = "14")]
+        Blocked(super::PlayerBlocked),
+        #[prost(message, tag = "15")]
+        Unblocked(super::PlayerUnblocked),
+        #[prost(message, tag = "16")]
+        TradeBegun(super::TradeBegun),
+        #[prost(message, tag = "17")]
+        TradeChanged(super::TradeChanged),
+        #[prost(message, tag = "18")]
+        TradeConfirmed(super::TradeConfirmed),
+        #[prost(message, tag = "19")]
+        TradeDone(super::TradeDone),
+        #[prost(message, tag = "20")]
+        TradeLeft(super::TradeLeft),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -903,21 +1126,118 @@ pub struct Received {
     #[prost(message, optional, tag = "2")]
     pub gained: ::core::option::Option<Stack>,
 }
-/// What one player asks of another as its part of a transaction.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct FriendAsked {
+    /// the other one
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+    /// I have asked; otherwise the other one has
+    #[prost(bool, tag = "2")]
+    pub by_me: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct FriendMade {
+    #[prost(message, optional, tag = "1")]
+    pub with: ::core::option::Option<Person>,
+}
+/// friendship and requests
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
+pub struct FriendEnded {
+    #[prost(fixed64, tag = "1")]
+    pub with: u64,
+    /// I have been blocked: my own request stays, so that I do not notice
+    #[prost(bool, tag = "2")]
+    pub quietly: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerBlocked {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerUnblocked {
+    #[prost(fixed64, tag = "1")]
+    pub who: u64,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TradeBegun {
+    #[prost(message, optional, tag = "1")]
+    pub trade: ::core::option::Option<Trade>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TradeChanged {
+    /// my offer; otherwise the other one's
+    #[prost(bool, tag = "1")]
+    pub mine: bool,
+    /// the whole offer now
+    #[prost(message, repeated, tag = "2")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TradeConfirmed {
+    #[prost(bool, tag = "1")]
+    pub mine: bool,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TradeDone {
+    /// out of what I had offered
+    #[prost(message, repeated, tag = "1")]
+    pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(message, repeated, tag = "2")]
+    pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(fixed64, tag = "3")]
+    pub with: u64,
+    /// of the trade
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    /// the version that the second confirmation named
+    #[prost(uint64, tag = "5")]
+    pub confirmed: u64,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TradeLeft {
+    #[prost(message, repeated, tag = "1")]
+    pub returned: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+/// What one player asks of another as its part of a transaction.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAsk {
-    #[prost(oneof = "player_ask::Ask", tags = "1")]
+    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub ask: ::core::option::Option<player_ask::Ask>,
 }
 /// Nested message and enum types in `PlayerAsk`.
 pub mod player_ask {
     #[derive(::gundo::Payload)]
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
     #[prost(prost_path = "::gundo::prost")]
     pub enum Ask {
         #[prost(message, tag = "1")]
         Receive(super::Receive),
+        #[prost(message, tag = "2")]
+        Befriend(super::AskBefriend),
+        #[prost(message, tag = "3")]
+        Forget(super::AskForget),
+        #[prost(message, tag = "4")]
+        Trade(super::AskTrade),
+        #[prost(message, tag = "5")]
+        SeeOffer(super::AskSeeOffer),
+        #[prost(message, tag = "6")]
+        Confirm(super::AskConfirm),
+        #[prost(message, tag = "7")]
+        EndTrade(super::AskEndTrade),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -925,6 +1245,62 @@ pub mod player_ask {
 pub struct Receive {
     #[prost(message, optional, tag = "1")]
     pub stack: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskBefriend {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskForget {
+    /// and a trade of the two ends
+    #[prost(bool, tag = "1")]
+    pub blocks: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskTrade {
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskSeeOffer {
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+    /// with this change
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskConfirm {
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    /// what the asking player gives
+    #[prost(message, repeated, tag = "3")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskEndTrade {
+    #[prost(fixed64, tag = "1")]
+    pub trade: u64,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerAnswer {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// AskBefriend, AskConfirm: the asked one has asked or confirmed too
+    #[prost(bool, tag = "2")]
+    pub both: bool,
+    /// AskConfirm: what the asked one gives
+    #[prost(message, repeated, tag = "3")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
 }
 /// snapshot
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -942,6 +1318,17 @@ pub struct PlayerState {
     /// how many it has whispered
     #[prost(uint64, tag = "5")]
     pub whispers: u64,
+    #[prost(message, repeated, tag = "6")]
+    pub friends: ::gundo::prost::alloc::vec::Vec<Person>,
+    #[prost(message, repeated, tag = "7")]
+    pub asks_me: ::gundo::prost::alloc::vec::Vec<Person>,
+    #[prost(message, repeated, tag = "8")]
+    pub asked: ::gundo::prost::alloc::vec::Vec<Person>,
+    #[prost(message, repeated, tag = "9")]
+    pub blocked: ::gundo::prost::alloc::vec::Vec<Person>,
+    /// what it offers is here, and not among the items
+    #[prost(message, optional, tag = "10")]
+    pub trade: ::core::option::Option<Trade>,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIrUECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDSKzAQoHVGVycmFpbhIPCgdjZWxsX21tGAEgASgNEg8KB2Nvcm5lcnMYAiABKA0SDgoGaGVpZ2h0GAMgASgMEgwKBHdvb2QYBCABKAwSEgoKc2VhX2hlaWdodBgFIAEoDRIUCgxiZWFjaF9oZWlnaHQYBiABKA0SEwoLcm9ja19oZWlnaHQYByABKA0SFAoMY2xpZmZfaGVpZ2h0GAggASgNEhMKC2ZvcmVzdF93b29kGAkgASgNIlEKCEl0ZW1JbmZvEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDAoEbmFtZRgCIAEoCRIRCglzdGFja19tYXgYAyABKA0iegoKUmVjaXBlSW5mbxIOCgZyZWNpcGUYASABKA0SDAoEbmFtZRgCIAEoCRImCgV0YWtlcxgDIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFZ2l2ZXMYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsABCgxCdWlsZGluZ0luZm8SLAoIYnVpbGRpbmcYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgwKBG5hbWUYAiABKAkSEAoId2lkdGhfbW0YAyABKA0SEAoIZGVwdGhfbW0YBCABKA0SJgoFY29zdHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEigKB3JldHVybnMYBiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsQBCglUaGluZ0luZm8SJAoEd2hhdBgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIMCgRuYW1lGAIgASgJEiUKBWdpdmVzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhIKCmFtb3VudF9tYXgYBCABKA0SDwoHdW5pdF9tcxgFIAEoBBIkCgR0b29sGAYgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhEKCXJhZGl1c19tbRgHIAEoDSI8CgVTdGFjaxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWNvdW50GAIgASgNIiIKCENodW5rUmVmEgoKAmN4GAEgASgREgoKAmN5GAIgASgRIlMKDFBsYXllclB1YmxpYxIMCgRuYW1lGAEgASgJEg4KBmNvbG91chgCIAEoDRIlCgVob2xkcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSJ8Cg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSKYAwoNUGxheWVyQ29tbWFuZBIqCgZnYXRoZXIYASABKAsyGC5ndW5kby5waW9uZWVyLnYxLkdhdGhlckgAEigKBWJ1aWxkGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsZEgAEi4KCGRlbW9saXNoGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5EZW1vbGlzaEgAEigKBWNyYWZ0GAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5DcmFmdEgAEiQKA3NheRgFIAEoCzIVLmd1bmRvLnBpb25lZXIudjEuU2F5SAASJgoEaG9sZBgGIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuSG9sZEgAEigKBXBhaW50GAcgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5QYWludEgAEiwKB3doaXNwZXIYCCABKAsyGS5ndW5kby5waW9uZWVyLnYxLldoaXNwZXJIABImCgRnaXZlGAkgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5HaXZlSABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0iIwoHV2hpc3BlchIKCgJ0bxgBIAEoBhIMCgR0ZXh0GAIgASgJIjkKBEdpdmUSCgoCdG8YASADKAYSJQoEZWFjaBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2simAEKC1BsYXllclJlcGx5EicKBmdhaW5lZBgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFc3BlbnQYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEikKBWNodW5rGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgEIAEoDSL0AQoMUGxheWVyU2lnbmFsEiYKBHNhaWQYASABKAsyFi5ndW5kby5waW9uZWVyLnYxLlNhaWRIABIuCghnYXRoZXJlZBgCIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuR2F0aGVyZWRIABIqCgZyYWlzZWQYAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJhaXNlZEgAEigKBXJhemVkGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5SYXplZEgAEiwKB2NyYWZ0ZWQYBSABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNyYWZ0ZWRIAEIICgZzaWduYWwiFAoEU2FpZBIMCgR0ZXh0GAEgASgJIm0KCEdhdGhlcmVkEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDRInCgZnYWluZWQYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkgKBlJhaXNlZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiRwoFUmF6ZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIhkKB0NyYWZ0ZWQSDgoGcmVjaXBlGAEgASgNIjgKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBCJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSJ3CgVCdWlsdBINCgVpbmRleBgBIAEoDRIoCgR3aGF0GAIgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAMgASgNEgkKAXkYBCABKA0SEAoIcm90YXRpb24YBSABKA0SDQoFb3duZXIYBiABKAYicAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpaCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADKnQKBFdoYXQSDQoJV0hBVF9OT05FEAASDQoJV0hBVF9QSU5FEAESDAoIV0hBVF9PQUsQAhINCglXSEFUX1BBTE0QAxINCglXSEFUX1JPQ0sQBBITCg9XSEFUX0JFUlJZX0JVU0gQBRINCglXSEFUX0ZMQVgQBipCCgdTcGVjaWVzEhAKDFNQRUNJRVNfTk9ORRAAEhIKDlNQRUNJRVNfUkFCQklUEAESEQoNU1BFQ0lFU19TSEVFUBACKjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIs8ECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiUwoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIs4CCg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIpCgdmcmllbmRzGAUgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYXNrc19tZRgGIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEicKBWFza2VkGAcgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYmxvY2tlZBgIIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiYKBXRyYWRlGAkgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5UcmFkZSIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgikgYKDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAQgkKB2NvbW1hbmQiQgoGR2F0aGVyEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSJZCgVCdWlsZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBESEAoIcm90YXRpb24YBCABKA0iRAoIRGVtb2xpc2gSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIiYKBUNyYWZ0Eg4KBnJlY2lwZRgBIAEoDRINCgVjb3VudBgCIAEoDSITCgNTYXkSDAoEdGV4dBgBIAEoCSIsCgRIb2xkEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0iFwoFUGFpbnQSDgoGY29sb3VyGAEgASgNIiMKB1doaXNwZXISCgoCdG8YASABKAYSDAoEdGV4dBgCIAEoCSI5CgRHaXZlEgoKAnRvGAEgAygGEiUKBGVhY2gYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIhgKCEJlZnJpZW5kEgwKBHdpdGgYASABKAYiGAoIVW5mcmllbmQSDAoEd2l0aBgBIAEoBiIVCgVCbG9jaxIMCgR3aG9tGAEgASgGIhcKB1VuYmxvY2sSDAoEd2hvbRgBIAEoBiIaCgpCZWdpblRyYWRlEgwKBHdpdGgYASABKAYiPwoFT2ZmZXISDQoFdHJhZGUYASABKAYSJwoGc3RhY2tzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIpCgdDb25maXJtEg0KBXRyYWRlGAEgASgGEg8KB3ZlcnNpb24YAiABKAQiKgoKTGVhdmVUcmFkZRINCgV0cmFkZRgBIAEoBhINCgVhbG9uZRgCIAEoCCKYAQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0ikwEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siYQoKTGFuZFB1YmxpYxInCgZ0aGluZ3MYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlRoaW5nEioKCWJ1aWxkaW5ncxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbHQimQEKBVRoaW5nEg0KBWluZGV4GAEgASgNEiQKBHdoYXQYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSCQoBeBgDIAEoDRIJCgF5GAQgASgNEiYKBXN0YWdlGAUgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFnZRIPCgdmdWxsX2F0GAYgASgEEgwKBGxvb2sYByABKA0idwoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGInAKDkNyZWF0dXJlUHVibGljEioKB3NwZWNpZXMYASABKA4yGS5ndW5kby5waW9uZWVyLnYxLlNwZWNpZXMSJAoEbW9vZBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTW9vZBIMCgRsb29rGAMgASgNKqEBCgRJdGVtEg0KCUlURU1fTk9ORRAAEg0KCUlURU1fV09PRBABEg4KCklURU1fU1RPTkUQAhIOCgpJVEVNX0JFUlJZEAMSDgoKSVRFTV9GSUJSRRAEEg4KCklURU1fUExBTksQBRINCglJVEVNX1JPUEUQBhIMCghJVEVNX0FYRRAHEhAKDElURU1fUElDS0FYRRAIEgwKCElURU1fRFlFEAkqWgoIQnVpbGRpbmcSEQoNQlVJTERJTkdfTk9ORRAAEhUKEUJVSUxESU5HX0NBTVBGSVJFEAESEgoOQlVJTERJTkdfRkVOQ0UQAhIQCgxCVUlMRElOR19IVVQQAyp0CgRXaGF0Eg0KCVdIQVRfTk9ORRAAEg0KCVdIQVRfUElORRABEgwKCFdIQVRfT0FLEAISDQoJV0hBVF9QQUxNEAMSDQoJV0hBVF9ST0NLEAQSEwoPV0hBVF9CRVJSWV9CVVNIEAUSDQoJV0hBVF9GTEFYEAYqQgoHU3BlY2llcxIQCgxTUEVDSUVTX05PTkUQABISCg5TUEVDSUVTX1JBQkJJVBABEhEKDVNQRUNJRVNfU0hFRVAQAiqRAQoETmV3cxINCglORVdTX05PTkUQABINCglORVdTX0dJRlQQARIVChFORVdTX0ZSSUVORF9BU0tFRBACEhQKEE5FV1NfRlJJRU5EX01BREUQAxIUChBORVdTX1RSQURFX0JFR1VOEAQSEwoPTkVXU19UUkFERV9ET05FEAUSEwoPTkVXU19UUkFERV9MRUZUEAYqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -148,6 +148,13 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 give_players_max = 20;
    */
   givePlayersMax: number;
+
+  /**
+   * entries of an offer in a trade
+   *
+   * @generated from field: uint32 offer_stacks_max = 21;
+   */
+  offerStacksMax: number;
 };
 
 /**
@@ -503,6 +510,39 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
    * @generated from field: gundo.pioneer.v1.Item holds = 4;
    */
   holds: Item;
+
+  /**
+   * people by id
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Person friends = 5;
+   */
+  friends: Person[];
+
+  /**
+   * who would like to be friends
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Person asks_me = 6;
+   */
+  asksMe: Person[];
+
+  /**
+   * whom it has asked, and who has not answered
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Person asked = 7;
+   */
+  asked: Person[];
+
+  /**
+   * @generated from field: repeated gundo.pioneer.v1.Person blocked = 8;
+   */
+  blocked: Person[];
+
+  /**
+   * absent: it is in none
+   *
+   * @generated from field: gundo.pioneer.v1.Trade trade = 9;
+   */
+  trade?: Trade;
 };
 
 /**
@@ -511,6 +551,92 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
  */
 export const PlayerPrivateSchema: GenMessage<PlayerPrivate> = /*@__PURE__*/
   messageDesc(file_pioneer, 9);
+
+/**
+ * @generated from message gundo.pioneer.v1.Person
+ */
+export type Person = Message<"gundo.pioneer.v1.Person"> & {
+  /**
+   * of the player (kind 1)
+   *
+   * @generated from field: fixed64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Person.
+ * Use `create(PersonSchema)` to create a new message.
+ */
+export const PersonSchema: GenMessage<Person> = /*@__PURE__*/
+  messageDesc(file_pioneer, 10);
+
+/**
+ * A trade of two players, as one of them sees it. What it offers is out of its bag, and keeps its slots there.
+ *
+ * @generated from message gundo.pioneer.v1.Trade
+ */
+export type Trade = Message<"gundo.pioneer.v1.Trade"> & {
+  /**
+   * the same for both
+   *
+   * @generated from field: fixed64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Person with = 2;
+   */
+  with?: Person;
+
+  /**
+   * the other one began it
+   *
+   * @generated from field: bool asked_me = 3;
+   */
+  askedMe: boolean;
+
+  /**
+   * goes up by one with each change of an offer
+   *
+   * @generated from field: uint64 version = 4;
+   */
+  version: bigint;
+
+  /**
+   * @generated from field: repeated gundo.pioneer.v1.Stack mine = 5;
+   */
+  mine: Stack[];
+
+  /**
+   * @generated from field: repeated gundo.pioneer.v1.Stack theirs = 6;
+   */
+  theirs: Stack[];
+
+  /**
+   * I have confirmed this version
+   *
+   * @generated from field: bool confirmed = 7;
+   */
+  confirmed: boolean;
+
+  /**
+   * @generated from field: bool they_confirmed = 8;
+   */
+  theyConfirmed: boolean;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Trade.
+ * Use `create(TradeSchema)` to create a new message.
+ */
+export const TradeSchema: GenMessage<Trade> = /*@__PURE__*/
+  messageDesc(file_pioneer, 11);
 
 /**
  * Command.payload.
@@ -575,6 +701,54 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: Give;
     case: "give";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Befriend befriend = 10;
+     */
+    value: Befriend;
+    case: "befriend";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Unfriend unfriend = 11;
+     */
+    value: Unfriend;
+    case: "unfriend";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Block block = 12;
+     */
+    value: Block;
+    case: "block";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Unblock unblock = 13;
+     */
+    value: Unblock;
+    case: "unblock";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.BeginTrade begin_trade = 14;
+     */
+    value: BeginTrade;
+    case: "beginTrade";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Offer offer = 15;
+     */
+    value: Offer;
+    case: "offer";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Confirm confirm = 16;
+     */
+    value: Confirm;
+    case: "confirm";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.LeaveTrade leave_trade = 17;
+     */
+    value: LeaveTrade;
+    case: "leaveTrade";
   } | { case: undefined; value?: undefined };
 };
 
@@ -583,7 +757,7 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
  * Use `create(PlayerCommandSchema)` to create a new message.
  */
 export const PlayerCommandSchema: GenMessage<PlayerCommand> = /*@__PURE__*/
-  messageDesc(file_pioneer, 10);
+  messageDesc(file_pioneer, 12);
 
 /**
  * takes what has grown on a tree, rock or bush
@@ -609,7 +783,7 @@ export type Gather = Message<"gundo.pioneer.v1.Gather"> & {
  * Use `create(GatherSchema)` to create a new message.
  */
 export const GatherSchema: GenMessage<Gather> = /*@__PURE__*/
-  messageDesc(file_pioneer, 11);
+  messageDesc(file_pioneer, 13);
 
 /**
  * @generated from message gundo.pioneer.v1.Build
@@ -647,7 +821,7 @@ export type Build = Message<"gundo.pioneer.v1.Build"> & {
  * Use `create(BuildSchema)` to create a new message.
  */
 export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
-  messageDesc(file_pioneer, 12);
+  messageDesc(file_pioneer, 14);
 
 /**
  * one's own building
@@ -675,7 +849,7 @@ export type Demolish = Message<"gundo.pioneer.v1.Demolish"> & {
  * Use `create(DemolishSchema)` to create a new message.
  */
 export const DemolishSchema: GenMessage<Demolish> = /*@__PURE__*/
-  messageDesc(file_pioneer, 13);
+  messageDesc(file_pioneer, 15);
 
 /**
  * @generated from message gundo.pioneer.v1.Craft
@@ -699,7 +873,7 @@ export type Craft = Message<"gundo.pioneer.v1.Craft"> & {
  * Use `create(CraftSchema)` to create a new message.
  */
 export const CraftSchema: GenMessage<Craft> = /*@__PURE__*/
-  messageDesc(file_pioneer, 14);
+  messageDesc(file_pioneer, 16);
 
 /**
  * @generated from message gundo.pioneer.v1.Say
@@ -716,7 +890,7 @@ export type Say = Message<"gundo.pioneer.v1.Say"> & {
  * Use `create(SaySchema)` to create a new message.
  */
 export const SaySchema: GenMessage<Say> = /*@__PURE__*/
-  messageDesc(file_pioneer, 15);
+  messageDesc(file_pioneer, 17);
 
 /**
  * @generated from message gundo.pioneer.v1.Hold
@@ -733,7 +907,7 @@ export type Hold = Message<"gundo.pioneer.v1.Hold"> & {
  * Use `create(HoldSchema)` to create a new message.
  */
 export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 16);
+  messageDesc(file_pioneer, 18);
 
 /**
  * @generated from message gundo.pioneer.v1.Paint
@@ -750,7 +924,7 @@ export type Paint = Message<"gundo.pioneer.v1.Paint"> & {
  * Use `create(PaintSchema)` to create a new message.
  */
 export const PaintSchema: GenMessage<Paint> = /*@__PURE__*/
-  messageDesc(file_pioneer, 17);
+  messageDesc(file_pioneer, 19);
 
 /**
  * to one player, wherever it is; one that is not in the world hears nothing
@@ -778,7 +952,7 @@ export type Whisper = Message<"gundo.pioneer.v1.Whisper"> & {
  * Use `create(WhisperSchema)` to create a new message.
  */
 export const WhisperSchema: GenMessage<Whisper> = /*@__PURE__*/
-  messageDesc(file_pioneer, 18);
+  messageDesc(file_pioneer, 20);
 
 /**
  * to players next to one: all of them get it, or none
@@ -806,7 +980,176 @@ export type Give = Message<"gundo.pioneer.v1.Give"> & {
  * Use `create(GiveSchema)` to create a new message.
  */
 export const GiveSchema: GenMessage<Give> = /*@__PURE__*/
-  messageDesc(file_pioneer, 19);
+  messageDesc(file_pioneer, 21);
+
+/**
+ * Friends. All of it works with players who are not in the world, and changes both players or none.
+ *
+ * @generated from message gundo.pioneer.v1.Befriend
+ */
+export type Befriend = Message<"gundo.pioneer.v1.Befriend"> & {
+  /**
+   * @generated from field: fixed64 with = 1;
+   */
+  with: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Befriend.
+ * Use `create(BefriendSchema)` to create a new message.
+ */
+export const BefriendSchema: GenMessage<Befriend> = /*@__PURE__*/
+  messageDesc(file_pioneer, 22);
+
+/**
+ * @generated from message gundo.pioneer.v1.Unfriend
+ */
+export type Unfriend = Message<"gundo.pioneer.v1.Unfriend"> & {
+  /**
+   * @generated from field: fixed64 with = 1;
+   */
+  with: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Unfriend.
+ * Use `create(UnfriendSchema)` to create a new message.
+ */
+export const UnfriendSchema: GenMessage<Unfriend> = /*@__PURE__*/
+  messageDesc(file_pioneer, 23);
+
+/**
+ * @generated from message gundo.pioneer.v1.Block
+ */
+export type Block = Message<"gundo.pioneer.v1.Block"> & {
+  /**
+   * @generated from field: fixed64 whom = 1;
+   */
+  whom: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Block.
+ * Use `create(BlockSchema)` to create a new message.
+ */
+export const BlockSchema: GenMessage<Block> = /*@__PURE__*/
+  messageDesc(file_pioneer, 24);
+
+/**
+ * @generated from message gundo.pioneer.v1.Unblock
+ */
+export type Unblock = Message<"gundo.pioneer.v1.Unblock"> & {
+  /**
+   * @generated from field: fixed64 whom = 1;
+   */
+  whom: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Unblock.
+ * Use `create(UnblockSchema)` to create a new message.
+ */
+export const UnblockSchema: GenMessage<Unblock> = /*@__PURE__*/
+  messageDesc(file_pioneer, 25);
+
+/**
+ * Trade: with a player next to one, until both have confirmed the same version or one leaves.
+ *
+ * @generated from message gundo.pioneer.v1.BeginTrade
+ */
+export type BeginTrade = Message<"gundo.pioneer.v1.BeginTrade"> & {
+  /**
+   * @generated from field: fixed64 with = 1;
+   */
+  with: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.BeginTrade.
+ * Use `create(BeginTradeSchema)` to create a new message.
+ */
+export const BeginTradeSchema: GenMessage<BeginTrade> = /*@__PURE__*/
+  messageDesc(file_pioneer, 26);
+
+/**
+ * withdraws both confirmations
+ *
+ * @generated from message gundo.pioneer.v1.Offer
+ */
+export type Offer = Message<"gundo.pioneer.v1.Offer"> & {
+  /**
+   * Trade.id
+   *
+   * @generated from field: fixed64 trade = 1;
+   */
+  trade: bigint;
+
+  /**
+   * the whole offer: each item once, at most World.offer_stacks_max; empty: nothing
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack stacks = 2;
+   */
+  stacks: Stack[];
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Offer.
+ * Use `create(OfferSchema)` to create a new message.
+ */
+export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
+  messageDesc(file_pioneer, 27);
+
+/**
+ * the second confirmation exchanges
+ *
+ * @generated from message gundo.pioneer.v1.Confirm
+ */
+export type Confirm = Message<"gundo.pioneer.v1.Confirm"> & {
+  /**
+   * @generated from field: fixed64 trade = 1;
+   */
+  trade: bigint;
+
+  /**
+   * Trade.version that the player has seen
+   *
+   * @generated from field: uint64 version = 2;
+   */
+  version: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Confirm.
+ * Use `create(ConfirmSchema)` to create a new message.
+ */
+export const ConfirmSchema: GenMessage<Confirm> = /*@__PURE__*/
+  messageDesc(file_pioneer, 28);
+
+/**
+ * takes back what one has offered
+ *
+ * @generated from message gundo.pioneer.v1.LeaveTrade
+ */
+export type LeaveTrade = Message<"gundo.pioneer.v1.LeaveTrade"> & {
+  /**
+   * @generated from field: fixed64 trade = 1;
+   */
+  trade: bigint;
+
+  /**
+   * without telling the other one: for when that one does not answer. It sees so when it acts
+   *
+   * @generated from field: bool alone = 2;
+   */
+  alone: boolean;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.LeaveTrade.
+ * Use `create(LeaveTradeSchema)` to create a new message.
+ */
+export const LeaveTradeSchema: GenMessage<LeaveTrade> = /*@__PURE__*/
+  messageDesc(file_pioneer, 29);
 
 /**
  * Reply.payload, when the command was not refused.
@@ -815,14 +1158,14 @@ export const GiveSchema: GenMessage<Give> = /*@__PURE__*/
  */
 export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
   /**
-   * by gathering, crafting, demolishing
+   * by gathering, crafting, demolishing, trading
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack gained = 1;
    */
   gained: Stack[];
 
   /**
-   * by crafting, building, painting, giving
+   * by crafting, building, painting, giving, trading
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack spent = 2;
    */
@@ -848,7 +1191,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 20);
+  messageDesc(file_pioneer, 30);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -897,7 +1240,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 21);
+  messageDesc(file_pioneer, 31);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -914,7 +1257,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 22);
+  messageDesc(file_pioneer, 32);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -941,7 +1284,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 23);
+  messageDesc(file_pioneer, 33);
 
 /**
  * built
@@ -972,7 +1315,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 24);
+  messageDesc(file_pioneer, 34);
 
 /**
  * demolished
@@ -1003,7 +1346,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 25);
+  messageDesc(file_pioneer, 35);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -1020,10 +1363,10 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 26);
+  messageDesc(file_pioneer, 36);
 
 /**
- * Told.payload of a player.
+ * Told.payload of a player: a whisper, or news of what another player did with one.
  *
  * @generated from message gundo.pioneer.v1.PlayerTold
  */
@@ -1041,11 +1384,30 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
   text: string;
 
   /**
-   * among all that this player has whispered, from 1
+   * among all that this player has whispered, from 1; 0: news
    *
    * @generated from field: uint64 number = 3;
    */
   number: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.News news = 4;
+   */
+  news: News;
+
+  /**
+   * news: the player's name
+   *
+   * @generated from field: string name = 5;
+   */
+  name: string;
+
+  /**
+   * NEWS_GIFT
+   *
+   * @generated from field: gundo.pioneer.v1.Stack gift = 6;
+   */
+  gift?: Stack;
 };
 
 /**
@@ -1053,7 +1415,7 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 27);
+  messageDesc(file_pioneer, 37);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -1081,7 +1443,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 28);
+  messageDesc(file_pioneer, 38);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -1136,7 +1498,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 29);
+  messageDesc(file_pioneer, 39);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -1186,7 +1548,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 30);
+  messageDesc(file_pioneer, 40);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -1217,7 +1579,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 31);
+  messageDesc(file_pioneer, 41);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
@@ -1392,6 +1754,66 @@ export const SpeciesSchema: GenEnum<Species> = /*@__PURE__*/
   enumDesc(file_pioneer, 3);
 
 /**
+ * @generated from enum gundo.pioneer.v1.News
+ */
+export enum News {
+  /**
+   * it is a whisper
+   *
+   * @generated from enum value: NEWS_NONE = 0;
+   */
+  NONE = 0,
+
+  /**
+   * gave one something
+   *
+   * @generated from enum value: NEWS_GIFT = 1;
+   */
+  GIFT = 1,
+
+  /**
+   * would like to be friends
+   *
+   * @generated from enum value: NEWS_FRIEND_ASKED = 2;
+   */
+  FRIEND_ASKED = 2,
+
+  /**
+   * has accepted
+   *
+   * @generated from enum value: NEWS_FRIEND_MADE = 3;
+   */
+  FRIEND_MADE = 3,
+
+  /**
+   * would like to trade
+   *
+   * @generated from enum value: NEWS_TRADE_BEGUN = 4;
+   */
+  TRADE_BEGUN = 4,
+
+  /**
+   * has confirmed as the second: the trade is done
+   *
+   * @generated from enum value: NEWS_TRADE_DONE = 5;
+   */
+  TRADE_DONE = 5,
+
+  /**
+   * has left the trade; what one had offered is back in one's bag
+   *
+   * @generated from enum value: NEWS_TRADE_LEFT = 6;
+   */
+  TRADE_LEFT = 6,
+}
+
+/**
+ * Describes the enum gundo.pioneer.v1.News.
+ */
+export const NewsSchema: GenEnum<News> = /*@__PURE__*/
+  enumDesc(file_pioneer, 4);
+
+/**
  * @generated from enum gundo.pioneer.v1.Stage
  */
 export enum Stage {
@@ -1419,7 +1841,7 @@ export enum Stage {
  * Describes the enum gundo.pioneer.v1.Stage.
  */
 export const StageSchema: GenEnum<Stage> = /*@__PURE__*/
-  enumDesc(file_pioneer, 4);
+  enumDesc(file_pioneer, 5);
 
 /**
  * @generated from enum gundo.pioneer.v1.Mood
@@ -1447,5 +1869,5 @@ export enum Mood {
  * Describes the enum gundo.pioneer.v1.Mood.
  */
 export const MoodSchema: GenEnum<Mood> = /*@__PURE__*/
-  enumDesc(file_pioneer, 5);
+  enumDesc(file_pioneer, 6);
 

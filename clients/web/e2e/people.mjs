@@ -1,0 +1,260 @@
+// What two players do together in the panel of people: friends, gifts, trades; by mouse, by keyboard, and on a phone.
+import { demand, Player } from "./stage.mjs";
+import { operate, url } from "./world.mjs";
+
+/** What grows, and what is on it. */
+const THINGS = { stones: [4], others: [5, 6], trees: [1, 2, 3] };
+const BARE = 2;
+/** CSS pixels per metre of a page that nobody has zoomed, and where its camera looks, mm above the own feet. */
+const ZOOM = 34;
+const CAMERA_UP_MM = 600;
+/** Smallest side of what a finger presses, CSS pixels. */
+const FINGER_PX = 44;
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
+const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
+
+/** Clicks the button of the panel that says so. */
+async function press(player, words) {
+  const button = player.page.locator("#people button", { hasText: words }).first();
+  await button.click();
+}
+
+function shows(player, words) {
+  return player.until(`the panel says "${words}"`, (words) => document.getElementById("people").textContent.includes(words), words);
+}
+
+async function badge(player, count) {
+  await player.until(`${count} on the button`, (count) => document.querySelector("#peoplebutton b").textContent === count, String(count));
+}
+
+async function amount(player) {
+  const bag = await player.ask("bag");
+  return Object.fromEntries([...new Set(bag.map(({ item }) => item))].map((item) => [item, bag.filter((s) => s.item === item).reduce((sum, s) => sum + s.count, 0)]));
+}
+
+/** Walks to something of these kinds that one can reach in a straight line, and gathers. */
+async function gatherSome(player, kinds) {
+  const here = await player.ask("position");
+  const things = (await player.ask("things")).filter((thing) => kinds.includes(thing.what) && thing.stage !== BARE);
+  for (const thing of things.sort((a, b) => distance(a, here) - distance(b, here))) {
+    const share = Math.max(0, 1 - 1_500 / distance(thing, here));
+    const to = { x: Math.round(here.x + (thing.x - here.x) * share), y: Math.round(here.y + (thing.y - here.y) * share) };
+    if (!(await player.ask("isOpen", here.x, here.y, to.x, to.y))) continue;
+    await player.walkTo(to.x, to.y);
+    const answer = await player.ask("gather", thing.cx, thing.cy, thing.index);
+    await player.walkTo(here.x, here.y);
+    if (answer.ok) return;
+  }
+}
+
+/** Walks next to another player. */
+async function joinUp(player, other) {
+  const at = await other.ask("position");
+  const from = await player.ask("position");
+  const spots = [[1_700, 300], [-1_700, 300], [300, 1_700], [300, -1_700]].map(([dx, dy]) => ({ x: at.x + dx, y: at.y + dy }));
+  for (const spot of spots) {
+    if (!(await player.ask("isOpen", spot.x, spot.y, at.x, at.y)) || !(await player.ask("isOpen", from.x, from.y, spot.x, spot.y))) continue;
+    await player.walkTo(spot.x, spot.y);
+    return;
+  }
+  throw new Error(`no way from ${JSON.stringify(from)} to ${JSON.stringify(at)}`);
+}
+
+/** Where another one's figure is on this one's screen. */
+async function figure(player, other) {
+  const [own, { x, y }] = [await player.ask("position"), await player.sees(other)];
+  const { width, height } = player.page.viewportSize();
+  return { x: width / 2 + ((x - own.x) * ZOOM) / 1_000, y: height / 2 + ((y - own.y + CAMERA_UP_MM - 700) * ZOOM) / 1_000 };
+}
+
+/** Opens the panel with another one. */
+async function openPerson(player, other) {
+  await player.page.click("#peoplebutton");
+  await press(player, other.name);
+  await shows(player, "Give");
+}
+
+/** Puts one thing on the table. */
+async function add(player) {
+  await player.page.locator("#people button[data-key^=pick]").last().click();
+  await player.page.click("#people button[data-key=send]");
+}
+
+export async function friends(ada, bea) {
+  await Promise.all([gatherSome(bea, [...THINGS.stones, ...THINGS.others]), gatherSome(ada, THINGS.trees)]);
+  await joinUp(bea, ada);
+  await ada.page.keyboard.press("p");
+  await shows(ada, bea.name);
+  await ada.shot("people");
+  await press(ada, bea.name);
+  await press(ada, "Ask to be friends");
+  await shows(ada, "There is no answer yet");
+  await badge(bea, 1);
+  await bea.page.click("#peoplebutton");
+  await shows(bea, "would like to be friends");
+  await bea.shot("people-asked");
+  await press(bea, "Accept");
+  await shows(ada, "Your friend");
+  await shows(bea, "near you");
+  await badge(bea, 0);
+  await ada.shot("people-friend");
+  await ada.page.keyboard.press("Escape");
+  await ada.page.keyboard.press("Escape");
+  demand(await ada.page.isHidden("#people"), "Escape leaves the panel open");
+}
+
+/** By mouse in the world, then by keyboard in the panel. */
+export async function giving(ada, bea) {
+  const at = await figure(ada, bea);
+  const before = await amount(bea);
+  await ada.page.mouse.click(at.x, at.y);
+  await shows(ada, "Your friend");
+  const focused = () => ada.page.evaluate(() => document.activeElement?.dataset?.key ?? document.activeElement?.tagName);
+  const tabTo = async (key) => {
+    for (let k = 0; k < 40 && !(await focused()).startsWith(key); k++) await ada.page.keyboard.press("Tab");
+    demand((await focused()).startsWith(key), `Tab does not come to ${key}`);
+  };
+  await tabTo("give");
+  await ada.page.keyboard.press("Enter");
+  await shows(ada, `Give to ${bea.name}`);
+  await tabTo("pick");
+  await ada.page.keyboard.press("Space");
+  await tabTo("more");
+  await ada.page.keyboard.press("Enter");
+  demand((await focused()) === "more", `the focus went to ${await focused()} when the panel changed`);
+  await ada.shot("people-give");
+  await tabTo("less");
+  await ada.page.keyboard.press("Space");
+  await tabTo("send");
+  await ada.page.keyboard.press("Enter");
+  await bea.until("the gift arrives", ([before]) => {
+    const sum = (bag) => bag.reduce((sum, { count }) => sum + count, 0);
+    return sum(window.__gundo.bag()) === before + 1;
+  }, [Object.values(before).reduce((a, b) => a + b, 0)]);
+  await shows(ada, "Your friend");
+}
+
+/** Offers, a change of mind, a reload in the middle, and both confirm. */
+export async function trading(ada, bea) {
+  const before = [await amount(ada), await amount(bea)];
+  await press(ada, "Trade");
+  await shows(ada, `Trade with ${bea.name}`);
+  await badge(bea, 1);
+  await shows(bea, "would like to trade");
+  await bea.shot("people-trade-asked");
+  await press(bea, "Open the trade");
+  const offers = (player, side, count) =>
+    player.until(`${count} on the table`, ([side, count]) => document.querySelector(`#people [data-key^=${side}] b`)?.textContent === String(count), [side, count]);
+  await add(ada);
+  await offers(bea, "theirs", 1);
+  await add(bea);
+  await offers(ada, "theirs", 1);
+  await press(ada, "Confirm");
+  await shows(ada, "Waiting");
+  await shows(bea, "✓ confirmed");
+  await Promise.all([ada.shot("people-trade"), bea.shot("people-trade")]);
+  // A change withdraws the confirmation; a reload changes nothing.
+  await add(ada);
+  await offers(bea, "theirs", 2);
+  await ada.until("nothing is confirmed", () => !document.querySelector("#people section.confirmed"));
+  await bea.page.reload();
+  await bea.connected();
+  await badge(bea, 1);
+  await bea.page.click("#peoplebutton");
+  await press(bea, "Open the trade");
+  await offers(bea, "theirs", 2);
+  await press(bea, "Confirm");
+  await shows(ada, "✓ confirmed");
+  // Ada's node dies as she confirms.
+  const { node } = await ada.ask("state");
+  await Promise.all([press(ada, "Confirm"), operate(`/admin/nodes/${node}/kill`)]);
+  await Promise.all([badge(ada, 0), badge(bea, 0)]);
+  const after = [await amount(ada), await amount(bea)];
+  const sum = (bag) => Object.values(bag).reduce((a, b) => a + b, 0);
+  demand(sum(after[0]) === sum(before[0]) - 1 && sum(after[1]) === sum(before[1]) + 1, `${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+  await ada.page.keyboard.press("Escape");
+  await bea.page.keyboard.press("Escape");
+  const came = `node ${node} came`;
+  await ada.until("the node is gone", (went) => window.__gundo.changes().includes(went), `node ${node} went`);
+  await operate("/admin/nodes");
+  await ada.until("the node is back", (came) => window.__gundo.changes().includes(came), came);
+}
+
+/** One leaves alone while the other one looks on: that one finds out, and has its things back. */
+export async function leftAlone(ada, bea) {
+  const before = [await amount(ada), await amount(bea)];
+  await openPerson(bea, ada);
+  await press(bea, "Trade");
+  await shows(bea, `Trade with ${ada.name}`);
+  await badge(ada, 1);
+  await add(bea);
+  demand((await ada.ask("leaveTradeAlone")).ok, "Ada cannot leave alone");
+  await badge(ada, 0);
+  await press(bea, "Confirm");
+  await badge(bea, 0);
+  await shows(bea, "People");
+  const after = [await amount(ada), await amount(bea)];
+  demand(JSON.stringify(before) === JSON.stringify(after), `${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+  await bea.page.keyboard.press("Escape");
+}
+
+/** A phone: a finger opens a person, everything is large enough, nothing lies under anything else; then a block. */
+export async function phone(ada) {
+  const cyd = await Player.arrive(url, `Cyd${ada.name.slice(3)}`, PHONE);
+  try {
+    await cyd.sayName();
+    await cyd.connected();
+    await joinUp(ada, cyd);
+    await cyd.until("see Ada", (name) => window.__gundo.entities().some((entity) => entity.name === name), ada.name);
+    const at = await figure(cyd, ada);
+    await cyd.page.touchscreen.tap(at.x, at.y);
+    await shows(cyd, "Ask to be friends");
+    await fits(cyd);
+    await cyd.shot("people-phone");
+    await press(cyd, "Trade");
+    await shows(cyd, `Trade with ${ada.name}`);
+    await fits(cyd);
+    await cyd.shot("people-phone-trade");
+    // What cannot be done says so, and the other one is not told of a block.
+    await ada.page.keyboard.press("p");
+    await shows(ada, "would like to trade");
+    await press(ada, cyd.name);
+    await press(ada, "Block");
+    await shows(ada, "Blocked");
+    await shows(cyd, "People");
+    await press(cyd, ada.name);
+    await press(cyd, "Ask to be friends");
+    await shows(cyd, "There is no answer yet");
+    await badge(ada, 0);
+    await ada.shot("people-blocked");
+    await press(ada, "Unblock");
+    await cyd.page.setViewportSize({ width: 844, height: 390 });
+    await fits(cyd);
+    await cyd.shot("people-phone-wide");
+    await cyd.page.setViewportSize({ width: 320, height: 568 });
+    await fits(cyd);
+    await cyd.shot("people-phone-small");
+    demand(cyd.errors.length === 0, `the phone's page complained: ${cyd.errors.join("; ")}`);
+  } finally {
+    await ada.page.keyboard.press("Escape");
+    await ada.page.keyboard.press("Escape");
+    await cyd.leave();
+  }
+}
+
+/** Nothing of the panel is too small for a finger, outside of the screen, or over what one walks with. */
+async function fits(player) {
+  const wrong = await player.page.evaluate((finger) => {
+    const box = (element) => element.getBoundingClientRect();
+    const panel = box(document.getElementById("people"));
+    const small = [...document.querySelectorAll("#people button")].filter((button) => box(button).width < finger || box(button).height < finger).map((button) => `${button.textContent} is ${box(button).width} x ${box(button).height}`);
+    const under = ["stick", "buttons", "bag"].filter((id) => {
+      const other = box(document.getElementById(id));
+      return other.width > 0 && other.left < panel.right && panel.left < other.right && other.top < panel.bottom && panel.top < other.bottom;
+    });
+    const off = panel.left < 0 || panel.top < 0 || panel.right > innerWidth || panel.bottom > innerHeight || document.documentElement.scrollWidth > innerWidth;
+    return [...small, ...under.map((id) => `it lies over #${id}`), ...(off ? ["it runs off the screen"] : [])];
+  }, FINGER_PX);
+  demand(wrong.length === 0, `the panel at ${JSON.stringify(player.page.viewportSize())}: ${wrong.join("; ")}`);
+}

@@ -1,0 +1,34 @@
+//! Mistakes in the rules, made on purpose: the proof that the simulator finds such mistakes (`cargo xtask sim mistakes`).
+//!
+//! They are compiled in only with the feature `planted`; no world has them.
+
+/// A mistake in the rules of what players do together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Who leaves a trade gets back twice what it had offered.
+    EscrowTwice,
+    /// A confirmation counts whichever version of the offers it names.
+    OldVersionBelieved,
+    /// Who ends a friendship does not end it for the other one.
+    OneSidedFriends,
+}
+
+impl Mistake {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::EscrowTwice, Self::OldVersionBelieved, Self::OneSidedFriends];
+    /// Their names, and what each breaks.
+    #[cfg(feature = "sim")]
+    pub(crate) const WORDS: [(&'static str, &'static str); 3] = [
+        ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
+        (
+            "old-version-believed",
+            "A confirmation of an old version of the offers exchanges the new one: the game's own.",
+        ),
+        ("one-sided-friends", "Who ends a friendship does not end it for the other one: G6."),
+    ];
+
+    #[cfg(feature = "planted")]
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::WORDS.iter().position(|(known, _)| *known == name).map(|at| Self::ALL[at])
+    }
+}

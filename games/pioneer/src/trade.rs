@@ -1,0 +1,261 @@
+//! Trade of two players: both put things on the table, both see both offers, and both confirm the same version of them.
+//!
+//! **Where things are.** An offer is out of its owner's bag and in the owner's own trade (escrow), durably and before anybody sees it: it
+//! cannot be spent, given or offered elsewhere. It keeps its slots in the bag, so it always fits back. No thing is ever between the
+//! two: one transaction takes each offer from its owner and gives it to the other.
+//!
+//! **Who knows what.** Both players hold the trade: its id, its version, both offers, both confirmations. Every step is a transaction
+//! of both, so the two always agree, with one exception: who leaves *alone* asks nobody.
+//!
+//! **Why nothing is lost or doubled.** An exchange is one append in both streams, and needs both to be in the trade of this id, at
+//! this version, with these offers. A player decides one thing at a time. So whatever comes at once, one of the two comes first:
+//!
+//! | first | then | what happens |
+//! | --- | --- | --- |
+//! | A changes its offer | B confirms what it saw | B names the old version: `trade_changed`; nobody has confirmed |
+//! | B confirms | A changes its offer | the change withdraws both confirmations |
+//! | A and B change their offers at once | | one after the other; the version goes up by two |
+//! | A and B confirm at once | | one confirms, the other one's confirmation exchanges |
+//! | A leaves, with or without B | B confirms | B is in no trade: `no_trade`; or A is not in it: `trade_over`. B's things wait for B to leave |
+//! | B's confirmation exchanges | A leaves | A is in no trade any more: `no_trade` |
+//! | A leaves alone | A begins another trade, even with B | another id: B's old one cannot meet it, and B cannot begin before it has left |
+//! | A confirms, and its client repeats that | | the engine repeats the answer; a new command gets `already_confirmed` or `no_trade` |
+//! | a node dies before the append | | nothing has happened; the client sends its command again |
+//! | a node dies after the append | | everything has happened; the repeated command gets its recorded answer |
+//! | A closes the browser, walks away, logs out | B leaves | A is asked wherever it is, not in the world too: its things are back in its bag |
+//! | A cannot be asked at all (suspended, broken) | B leaves alone | B's things are back; A finds `trade_over` |
+
+use gundo::{Actor, Answered, Ask, Context, Decision, Done};
+
+use crate::friends::name_of;
+use crate::gifts::is_next_to;
+use crate::mistakes::Mistake;
+use crate::player::Player;
+use crate::refusals::No;
+use crate::schema::{
+    AskConfirm, AskEndTrade, AskSeeOffer, AskTrade, Confirm, Item, LeaveTrade, News, Offer, Person,
+    PlayerAnswer, PlayerReply, Stack, Trade, TradeBegun, TradeChanged, TradeConfirmed, TradeDone, TradeLeft,
+    player_ask::Ask as Wish, player_event::Event,
+};
+
+/// Entries of one offer.
+pub const OFFER_STACKS_MAX: usize = 6;
+
+impl Trade {
+    fn partner(&self) -> u64 {
+        self.with.as_ref().map_or(0, |with| with.id)
+    }
+
+    pub(crate) fn on_changed(&mut self, fact: &TradeChanged) {
+        *(if fact.mine { &mut self.mine } else { &mut self.theirs }) = fact.stacks.clone();
+        self.version = fact.version;
+        (self.confirmed, self.they_confirmed) = (false, false);
+    }
+
+    pub(crate) fn on_confirmed(&mut self, fact: &TradeConfirmed) {
+        *(if fact.mine { &mut self.confirmed } else { &mut self.they_confirmed }) = true;
+    }
+}
+
+impl Player {
+    // ---- begin ---------------------------------------------------------------------------------------------------
+
+    pub(crate) fn begin_trade(&self, with: u64, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, No> {
+        if with == cx.id.id {
+            return Err(No::Yourself);
+        }
+        if self.trade.is_some() {
+            return Err(No::Trading);
+        }
+        if self.circle.has_blocked(with) {
+            return Err(No::YouBlocked);
+        }
+        let id = cx.random();
+        let ask = Ask::of::<Self>(with, &Wish::Trade(AskTrade { trade: id }));
+        Ok(ask.then(move |me: &Self, answer: PlayerAnswer, cx| {
+            let with_whom = Some(Person { id: with, name: answer.name });
+            let trade = Trade { id, with: with_whom, ..Trade::default() };
+            let begun = Event::TradeBegun(TradeBegun { trade: Some(trade) });
+            Ok(Done::new().event(&begun).tell::<Self>(with, &me.news(cx.id, News::TradeBegun)))
+        }))
+    }
+
+    pub(crate) fn answer_trade(&self, id: u64, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
+        if !is_next_to(cx.world, by.body, cx.body) {
+            return Err(No::TooFar.into());
+        }
+        if self.trade.is_some() || self.circle.has_blocked(by.id.id) {
+            return Err(No::NotNow.into());
+        }
+        let with = Some(Person { id: by.id.id, name: name_of(by) });
+        let trade = Trade { id, with, asked_me: true, ..Trade::default() };
+        let begun = Event::TradeBegun(TradeBegun { trade: Some(trade) });
+        Ok((Done::new().event(&begun), self.answer_named()))
+    }
+
+    // ---- offers --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn offer(&self, offer: Offer) -> Result<Decision<Self>, No> {
+        let Offer { trade: id, stacks } = offer;
+        let trade = self.trade_of(id).ok_or(No::NoTrade)?;
+        let is_stack = |stack: &Stack| stack.count > 0 && stack.item() != Item::None;
+        let twice = |(at, stack): (usize, &Stack)| stacks[..at].iter().any(|other| other.item == stack.item);
+        let fits = stacks.len() <= OFFER_STACKS_MAX && stacks.iter().all(is_stack);
+        if !fits || stacks.iter().enumerate().any(twice) {
+            return Err(No::Unclear);
+        }
+        let mut whole = self.items.clone();
+        whole.gain(&trade.mine);
+        if !whole.can_spend(&stacks) {
+            return Err(No::MissingItems);
+        }
+        let version = trade.version + 1;
+        let seen = AskSeeOffer { trade: id, version, stacks: stacks.clone() };
+        let ask = Ask::of::<Self>(trade.partner(), &Wish::SeeOffer(seen));
+        Ok(ask.then(move |_: &Self, _: PlayerAnswer, _| {
+            let changed = TradeChanged { mine: true, stacks: stacks.clone(), version };
+            Ok(Done::new().event(&Event::TradeChanged(changed)))
+        }))
+    }
+
+    pub(crate) fn answer_see_offer(
+        &self,
+        ask: AskSeeOffer,
+        by: &Actor,
+        cx: &Context<'_, Self>,
+    ) -> Answered<Self> {
+        let AskSeeOffer { trade, version, stacks } = ask;
+        let trade = self.trade_of(trade).ok_or(No::TradeOver)?;
+        if !is_next_to(cx.world, by.body, cx.body) {
+            return Err(No::TooFar.into());
+        }
+        if trade.version + 1 != version {
+            return Err(No::TradeChanged.into());
+        }
+        let changed = TradeChanged { mine: false, stacks, version };
+        Ok((Done::new().event(&Event::TradeChanged(changed)), PlayerAnswer::default()))
+    }
+
+    // ---- confirm and exchange ------------------------------------------------------------------------------------
+
+    pub(crate) fn confirm(&self, confirm: Confirm, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
+        let Confirm { trade: id, version } = confirm;
+        let trade = self.trade_of(id).ok_or(No::NoTrade)?;
+        if trade.version != version && !cx.world.planted(Mistake::OldVersionBelieved) {
+            return Err(No::TradeChanged);
+        }
+        if trade.confirmed {
+            return Err(No::AlreadyConfirmed);
+        }
+        if trade.mine.is_empty() && trade.theirs.is_empty() {
+            return Err(No::NothingOffered);
+        }
+        let with = trade.partner();
+        let ask = AskConfirm { trade: id, version: trade.version, stacks: trade.mine.clone() };
+        Ok(Ask::of::<Self>(with, &Wish::Confirm(ask)).then(move |me: &Self, answer: PlayerAnswer, cx| {
+            if !answer.both {
+                return Ok(Done::new().event(&Event::TradeConfirmed(TradeConfirmed { mine: true })));
+            }
+            let trade = me.trade_of(id).filter(|trade| trade.theirs == answer.stacks);
+            let trade = trade.ok_or(No::TradeChanged)?;
+            if !me.items.can_exchange(&[], &trade.theirs) {
+                return Err(No::InventoryFull.into());
+            }
+            let reply = PlayerReply {
+                gained: trade.theirs.clone(),
+                spent: trade.mine.clone(),
+                ..PlayerReply::default()
+            };
+            let told = me.news(cx.id, News::TradeDone);
+            Ok(Done::new().event(&exchanged(trade, version)).reply(&reply).tell::<Self>(with, &told))
+        }))
+    }
+
+    pub(crate) fn answer_confirm(
+        &self,
+        ask: &AskConfirm,
+        by: &Actor,
+        cx: &Context<'_, Self>,
+    ) -> Answered<Self> {
+        let trade = self.trade_of(ask.trade).ok_or(No::TradeOver)?;
+        if !is_next_to(cx.world, by.body, cx.body) {
+            return Err(No::TooFar.into());
+        }
+        if trade.version != ask.version || trade.theirs != ask.stacks {
+            return Err(No::TradeChanged.into());
+        }
+        if !trade.confirmed {
+            let confirmed = Event::TradeConfirmed(TradeConfirmed { mine: false });
+            return Ok((Done::new().event(&confirmed), PlayerAnswer::default()));
+        }
+        if !self.items.can_exchange(&[], &trade.theirs) {
+            return Err(No::NoRoom.into());
+        }
+        let answer = PlayerAnswer { both: true, stacks: trade.mine.clone(), ..PlayerAnswer::default() };
+        Ok((Done::new().event(&exchanged(trade, ask.version)), answer))
+    }
+
+    // ---- leave ---------------------------------------------------------------------------------------------------
+
+    pub(crate) fn leave_trade(
+        &self,
+        leave: LeaveTrade,
+        cx: &Context<'_, Self>,
+    ) -> Result<Decision<Self>, No> {
+        let LeaveTrade { trade: id, alone } = leave;
+        let with = self.trade_of(id).ok_or(No::NoTrade)?.partner();
+        if alone {
+            return Ok(self.leaves_trade_with(with, Done::new(), cx).into());
+        }
+        let ask = Ask::of::<Self>(with, &Wish::EndTrade(AskEndTrade { trade: id }));
+        Ok(ask.then(move |me: &Self, answer: PlayerAnswer, cx| {
+            let done = me.leaves_trade_with(with, Done::new(), cx);
+            // Nobody is told of a trade that it was not in any more.
+            Ok(if answer.both { done.tell::<Self>(with, &me.news(cx.id, News::TradeLeft)) } else { done })
+        }))
+    }
+
+    /// It never refuses: nobody can hold another one's things.
+    pub(crate) fn answer_end_trade(&self, id: u64, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
+        let both = self.trade_of(id).is_some();
+        let done = if both { self.leaves_trade_with(by.id.id, Done::new(), cx) } else { Done::new() };
+        Ok((done, PlayerAnswer { both, ..PlayerAnswer::default() }))
+    }
+
+    /// `done`, and the trade with this player ends, if there is one: what was offered comes back.
+    pub(crate) fn leaves_trade_with(
+        &self,
+        with: u64,
+        done: Done<Self>,
+        cx: &Context<'_, Self>,
+    ) -> Done<Self> {
+        let Some(trade) = self.trade.as_ref().filter(|trade| trade.partner() == with) else { return done };
+        let left = Event::TradeLeft(TradeLeft { returned: trade.mine.clone() });
+        let done = if cx.world.planted(Mistake::EscrowTwice) { done.event(&left) } else { done };
+        done.event(&left)
+    }
+
+    pub(crate) fn on_trade_changed(&mut self, fact: &TradeChanged) {
+        if let (true, Some(trade)) = (fact.mine, self.trade.clone()) {
+            // The old offer comes back first: the new one may be mostly the same things.
+            self.items.gain(&trade.mine);
+            self.exchange(&fact.stacks, &[]);
+        }
+        self.trade.iter_mut().for_each(|trade| trade.on_changed(fact));
+    }
+
+    fn trade_of(&self, id: u64) -> Option<&Trade> {
+        self.trade.as_ref().filter(|trade| trade.id == id)
+    }
+}
+
+/// `confirmed`: the version that the second confirmation named.
+fn exchanged(trade: &Trade, confirmed: u64) -> Event {
+    Event::TradeDone(TradeDone {
+        spent: trade.mine.clone(),
+        gained: trade.theirs.clone(),
+        with: trade.partner(),
+        version: trade.version,
+        confirmed,
+    })
+}
