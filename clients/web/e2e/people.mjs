@@ -48,17 +48,48 @@ async function gatherSome(player, kinds) {
   }
 }
 
-/** Walks next to another player. */
+/** Walks next to another player, around what is in the way. */
 async function joinUp(player, other) {
-  const at = await other.ask("position");
-  const from = await player.ask("position");
-  const spots = [[1_700, 300], [-1_700, 300], [300, 1_700], [300, -1_700]].map(([dx, dy]) => ({ x: at.x + dx, y: at.y + dy }));
-  for (const spot of spots) {
-    if (!(await player.ask("isOpen", spot.x, spot.y, at.x, at.y)) || !(await player.ask("isOpen", from.x, from.y, spot.x, spot.y))) continue;
-    await player.walkTo(spot.x, spot.y);
-    return;
+  const to = await other.ask("position");
+  const way = await player.page.evaluate(route, to);
+  if (!way) throw new Error(`no way from ${JSON.stringify(await player.ask("position"))} to ${JSON.stringify(to)}`);
+  for (const { x, y } of way) await player.walkTo(x, y);
+}
+
+/** Runs in the page: places to walk to, each straight from the one before, the last next to `to`. A search over a grid. */
+function route(to) {
+  const [STEP, CLOSE, PLACES_MAX] = [2_000, 2_200, 6_000];
+  const open = (a, b) => window.__gundo.isOpen(a.x, a.y, b.x, b.y);
+  const first = { ...window.__gundo.position(), from: undefined };
+  const seen = new Set(["0/0"]);
+  let edge = [{ ...first, i: 0, j: 0 }];
+  while (edge.length > 0 && seen.size < PLACES_MAX) {
+    const next = [];
+    for (const at of edge) {
+      if (Math.hypot(at.x - to.x, at.y - to.y) <= CLOSE && open(at, to)) {
+        const all = [];
+        for (let place = at; place; place = place.from) all.unshift(place);
+        // Straight on as far as it is open.
+        const way = [];
+        for (let here = 0; here < all.length - 1; ) {
+          let far = here + 1;
+          while (far + 1 < all.length && open(all[here], all[far + 1])) far++;
+          way.push({ x: Math.round(all[far].x), y: Math.round(all[far].y) });
+          here = far;
+        }
+        return way;
+      }
+      for (const [di, dj] of [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]]) {
+        const place = { x: at.x + di * STEP, y: at.y + dj * STEP, i: at.i + di, j: at.j + dj, from: at };
+        const key = `${place.i}/${place.j}`;
+        if (seen.has(key) || !open(at, place)) continue;
+        seen.add(key);
+        next.push(place);
+      }
+    }
+    edge = next;
   }
-  throw new Error(`no way from ${JSON.stringify(from)} to ${JSON.stringify(at)}`);
+  return undefined;
 }
 
 /** Where another one's figure is on this one's screen. */

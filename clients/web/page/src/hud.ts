@@ -119,7 +119,8 @@ export class Hud {
     if (state.kind === "name_needed" && state.refusal?.code === "bad_code") this.askCode(state.refusal.text);
     else if (state.kind === "name_needed") this.askName(state.refusal?.text);
     else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
-    else if (state.kind === "connected") this.cover.hidden = true;
+    // A code that somebody is writing down stays, whatever the connection does.
+    else if (state.kind === "connected" && !this.card.querySelector(".code")) this.cover.hidden = true;
   }
 
   private showStatus(state: ConnectionState, words: string): void {

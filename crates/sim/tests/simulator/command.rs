@@ -33,6 +33,8 @@ fn what_is_not_understood_is_one_line_and_code_2() {
         ("--faults crash=10001", "`10001` is not a number from 0 to 10000"),
         ("--plant nothing", "there is no such bug; `mutants --list` names them"),
         ("mutants nothing", "there is no such bug; `mutants --list` names them"),
+        ("mistakes nothing", "no rule has the mistake `nothing`; `mistakes --list` names them"),
+        ("--mistake nothing", "no rule can make the mistake `nothing` here; `mistakes --list` names them"),
         ("--seed 1 --seeds 3", "'--seed <S>' cannot be used with '--seeds <N>'"),
         ("--story", "--seed <S>"),
         ("--seed 1 --node 1", "--story"),
@@ -48,7 +50,7 @@ fn what_is_not_understood_is_one_line_and_code_2() {
 
 #[test]
 fn help_is_no_failure() {
-    for words in ["--help", "mutants --help"] {
+    for words in ["--help", "mutants --help", "mistakes --help"] {
         let (code, text) = said(Wrong::Nothing, words);
         assert!(code == 0 && text.contains("Usage: play sim"), "{text}");
     }
