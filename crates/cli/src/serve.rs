@@ -87,7 +87,8 @@ pub(crate) fn open(place: &Listen, config: &Config) -> String {
 }
 
 /// The first Ctrl-C or SIGTERM stops the world, and SIGQUIT stops it without handing anything to others; a second signal ends the
-/// process at once. The server installs the handlers before it says that the world is open.
+/// process at once. SIGHUP, which the end of a terminal sends, does nothing: files that change are read without it. The server installs
+/// the handlers before it says that the world is open.
 #[cfg(unix)]
 pub(crate) fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
     use std::future::poll_fn;
@@ -98,6 +99,8 @@ pub(crate) fn listen_to_signals(stopper: Stopper) -> Result<(), Failure> {
         let _entered = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::quit())?)
     };
+    // The handler stays when its stream is dropped, and takes the place of the end of the process.
+    drop(runtime.block_on(async { signal(SignalKind::hangup()) })?);
     // True: a quit.
     let mut next = async move || {
         poll_fn(|cx| match (interrupt.poll_recv(cx), terminate.poll_recv(cx), quit.poll_recv(cx)) {

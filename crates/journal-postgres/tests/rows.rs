@@ -8,9 +8,10 @@ use std::thread;
 use std::time::Instant;
 
 use common::{PATIENCE, Server};
-use gundo_journal::Journal;
-use gundo_journal::suite::join;
+use gundo_journal::suite::{Probe, entity, join, stream};
+use gundo_journal::{Journal, MemoryFirst};
 use gundo_journal_postgres::open;
+use gundo_wire::journal::{EventType, Outcome};
 
 #[test]
 fn who_belongs_is_answered_while_commits_wait() {
@@ -46,4 +47,46 @@ fn who_belongs_is_answered_while_commits_wait() {
         server.sql("SELECT pg_reload_conf()");
         noted.recv_timeout(PATIENCE).expect("it ends").expect("it is written");
     });
+}
+
+/// No standby confirms anything: what must be flushed waits, and events for which memory is enough at first do not.
+#[test]
+fn what_is_in_memory_first_waits_for_no_standby() {
+    let server = Server::start();
+    let mut settings = server.settings();
+    settings.answer_timeout_ms = PATIENCE.as_millis() as u64;
+    let journal = open(settings).expect("a new world");
+    let id = entity(1);
+    journal.set_memory_first(MemoryFirst::new([(id.kind, 3)]));
+    let mut probe = Probe::join(&journal, 1);
+    let light = |after| {
+        let mut append = stream(id, 1, after, 1);
+        append.events[0].event_type = EventType::Game;
+        append.events[0].payload = vec![3 << 3 | 2, 0].into();
+        append
+    };
+    assert_eq!(probe.append(vec![light(0)]), Outcome::Done);
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("SELECT pg_reload_conf()");
+    thread::scope(|scope| {
+        let (tx, noted) = channel();
+        let journal = &journal;
+        scope.spawn(move || drop(tx.send(journal.set_meta("note", "1"))));
+        let until = Instant::now() + PATIENCE;
+        while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "0" {
+            assert!(Instant::now() < until, "nothing waits for the standby");
+        }
+        for after in 1..5 {
+            assert_eq!(probe.append(vec![light(after)]), Outcome::Done);
+        }
+        assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "what must be flushed still waits");
+        server.sql("ALTER SYSTEM RESET synchronous_standby_names");
+        server.sql("SELECT pg_reload_conf()");
+        noted.recv_timeout(PATIENCE).expect("it ends").expect("it is written");
+    });
+    assert_eq!(journal.stats().common.groups_memory_first, 5);
+    let mut heavy = light(5);
+    heavy.events[0].payload = vec![4 << 3 | 2, 0].into();
+    assert_eq!(probe.append(vec![heavy]), Outcome::Done);
+    assert_eq!(journal.stats().common.groups_memory_first, 5, "the setting is the transaction's alone");
 }

@@ -10,7 +10,7 @@ use gundo_edge::{EdgeFault, Listen, Page};
 use gundo_journal::{Fault, Journal, MemoryFirst};
 use gundo_kernel::game::Rules;
 use gundo_kernel::{WorldSecret, WorldSettings};
-use gundo_types::NodeId;
+use gundo_types::{NodeId, WorldTime};
 
 use crate::base::{Base, Place};
 use crate::blackbox::{BlackBox, Reason};
@@ -192,11 +192,9 @@ impl LocalNodes {
             Some(place) => Base::cluster(&journal, place)?,
             None => Base::solo(&journal, info.settings.membership_ms())?,
         };
-        let wall = settings.wall.clone();
-        let clock = Arc::new(Clock::new(wall, info.created_ms, known, settings.clock_forward_max_ms));
-        // Among others the clock of this machine has no say: the node takes over theirs.
-        let from = if base.as_cluster().is_some() { known } else { clock.now().world };
-        let bound = Bound::begin(journal.as_ref(), from)?;
+        let forward_max_ms = settings.clock_forward_max_ms;
+        let clock = Arc::new(Clock::new(settings.wall.clone(), info.created_ms, known, forward_max_ms));
+        let bound = begin_bound(journal.as_ref(), &base, &clock, known)?;
         let (tx, rx) = channel();
         let control = Control(tx.clone());
         let recorders = Recorders::new().map_err(system)?;
@@ -303,6 +301,18 @@ impl Drop for LocalNodes {
         let _ = self.stopper.0.send(Signal::Kill);
         let _ = self.join();
     }
+}
+
+/// The bound of world time before anything runs.
+fn begin_bound(
+    journal: &dyn Journal,
+    base: &Base,
+    clock: &Clock,
+    known: WorldTime,
+) -> Result<Bound, WorldFault> {
+    // Among others the clock of this machine has no say: the node takes over theirs.
+    let from = if base.as_cluster().is_some() { known } else { clock.now().world };
+    Ok(Bound::begin(journal, from)?)
 }
 
 /// Writes a black box for a node that hangs, then has the supervisor end it.

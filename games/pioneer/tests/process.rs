@@ -64,6 +64,19 @@ fn it_plays_restarts_nodes_and_stops_when_the_pipe_of_its_log_is_full() {
     assert_eq!(text.len(), PIPE_BYTES, "the pipe was full all the time");
 }
 
+/// The end of a terminal, and what people send for a reload.
+#[test]
+fn it_plays_on_after_a_hangup() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start(data.path(), 0);
+    for _ in 0..2 {
+        server.signal("HUP");
+        assert!(server.pioneer(&["nodes"]).contains("up"), "it answers");
+    }
+    server.terminate();
+    assert!(server.wait().success(), "it lived, and ends when it is told");
+}
+
 #[test]
 fn what_was_acknowledged_survives_a_kill_under_load() {
     let data = tempfile::tempdir().expect("a directory");

@@ -113,8 +113,12 @@ impl Server {
     }
 
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        self.signal("TERM");
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let words = [format!("-{signal}"), self.child.id().to_string()];
+        let sent = Command::new("kill").args(words).status().expect("kill is there");
         assert!(sent.success());
     }
 
