@@ -255,8 +255,8 @@ fn is_in_the_way(code: &SqlState) -> bool {
 async fn append(live: &Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result<(), Trouble> {
     let Statements::Write { write, .. } = &live.statements else { return Err(no_statements()) };
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
-    let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 27] = [
+    let Rows { incarnations, streams: s, names: n, events: e, snapshots: k, wakes: w } = rows;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 32] = [
         incarnations,
         &s.kinds,
         &s.ids,
@@ -284,6 +284,11 @@ async fn append(live: &Live, rows: &Rows<'_>, plan: &Plan, token: i64) -> Result
         &k.payloads,
         &generation,
         &live.slot,
+        &w.kinds,
+        &w.ids,
+        &w.times,
+        &w.resting_kinds,
+        &w.resting_ids,
     ];
     live.client.execute(write, &values).await?;
     Ok(())

@@ -9,7 +9,7 @@ use gundo_types::{
     Time,
 };
 use gundo_wire::client::{ClientMessage, Closing};
-use gundo_wire::journal::{Batch, Loaded, Outcome};
+use gundo_wire::journal::{Batch, Loaded, Outcome, Wake, WakesAsked};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
 
 use crate::peer::{Label, Line, Peer, WorldSecret};
@@ -136,6 +136,13 @@ pub enum Input {
         /// The ids, ascending. `Err`: as for a load.
         result: Result<Vec<u64>, String>,
     },
+    /// A read of wakes ended.
+    Woken {
+        /// Which one, as in [`Output::Wakes`].
+        list: u64,
+        /// `Err`: as for a load.
+        result: Result<Vec<Wake>, String>,
+    },
     /// While its node ran code of this entity it was lost, by a hang or an abort. Tell every node, and a new one before its first
     /// view. At
     /// [`BLAME_LIMIT`](crate::game::BLAME_LIMIT) points the entity is not loaded any more.
@@ -231,6 +238,13 @@ pub enum Output {
         ids: RangeInclusive<u64>,
         /// How many ids at most: the lowest ones.
         max: usize,
+        /// Echo it.
+        list: u64,
+    },
+    /// Read which entities have something to do, as consistently as a load; answer with [`Input::Woken`].
+    Wakes {
+        /// Which.
+        asked: WakesAsked,
         /// Echo it.
         list: u64,
     },
@@ -589,4 +603,8 @@ pub struct Counters {
     pub tells: u64,
     /// Messages to single players that were dropped here: the player is offline or being located, or its client reads too slowly.
     pub tells_lost: u64,
+    /// Messages of other entities that entities here have taken.
+    pub mail_taken: u64,
+    /// Messages between entities that were given up: nobody took them in time, or the rules of the receiver failed.
+    pub mail_lost: u64,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Paces, Refusal};
 use gundo_kernel::{
-    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, MailMessage, Owes, Image, Key, Label, Line, Motion, Opened,
     Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
     WatchedState,
 };
@@ -218,7 +218,9 @@ fn peer() -> impl Strategy<Value = Peer> {
         entity,
         message,
     });
+    let mail = (entity(), mail()).prop_map(|(entity, message)| Peer::Mail { entity, message });
     prop_oneof![
+        1 => mail,
         1 => (any::<u64>(), alive()).prop_map(|(epoch, alive)| Peer::Alive { epoch: Epoch(epoch), alive }),
         1 => any::<u64>().prop_map(|epoch| Peer::Stale { epoch: Epoch(epoch) }),
         1 => (any::<u64>(), vec(chunk_frame(), 0..4)).prop_map(|(number, frames)| Peer::Frames { number, frames }),
@@ -431,6 +433,17 @@ fn image() -> impl Strategy<Value = Image> {
     )
 }
 
+fn mail() -> impl Strategy<Value = MailMessage> {
+    let owes = (entity(), any::<u64>(), any::<u64>(), any::<u64>(), node(), payload()).prop_map(
+        |(from, number, at, generation, node, message)| {
+            let at = WorldTime(at);
+            MailMessage::Owes(Box::new(Owes { from, number, at, generation, node, message }))
+        },
+    );
+    let took = (entity(), any::<u64>()).prop_map(|(by, number)| MailMessage::Took { by, number });
+    prop_oneof![owes, took]
+}
+
 fn transaction() -> impl Strategy<Value = TxMessage> {
     let age = (any::<u64>(), node(), any::<u64>()).prop_map(|(at, node, count)| Age(at, node, count));
     let actor = (entity(), payload(), prop::option::of(body())).prop_map(|(id, public, body)| Actor {
@@ -460,13 +473,15 @@ fn prepared() -> impl Strategy<Value = Prepared> {
     let event = (any::<u64>(), payload(), prop::sample::select(TYPES), payload()).prop_map(
         |(at, cause, event_type, payload)| EventRecord { at: WorldTime(at), cause, event_type, payload },
     );
-    let stream = (entity(), any::<u64>(), any::<u64>(), vec(event, 0..4), prop::option::of(payload()));
-    let stream = stream.prop_map(|(entity, load, after, events, snapshot)| StreamAppend {
+    let wake = prop::option::of(any::<u64>().prop_map(WorldTime));
+    let stream = (entity(), any::<u64>(), any::<u64>(), vec(event, 0..4), prop::option::of(payload()), wake);
+    let stream = stream.prop_map(|(entity, load, after, events, snapshot, wake)| StreamAppend {
         entity,
         load,
         after,
         events,
         snapshot,
+        wake,
     });
     let change = (".*", ".*", prop::option::of(entity())).prop_map(|(space, name, owner)| NameChange {
         space,

@@ -113,6 +113,7 @@ pub fn run(
     let (digest, mut counts) =
         world.as_ref().map_or((0, Counts::default()), |w| (w.story.digest(), w.counts.clone()));
     if let Some(world) = &world {
+        counts.mail = world.judge.mail_taken();
         (counts.effects, counts.answers, counts.shown) =
             (world.judge.effects, world.judge.answers, world.judge.shown);
     }
@@ -296,7 +297,7 @@ fn at_rest(world: &World) -> Verdict {
             return violated(Guarantee::G10, text);
         }
     }
-    Ok(())
+    world.judge.check_mail()
 }
 
 /// The live state of every entity equals what the journal says.

@@ -129,6 +129,10 @@ arrows! {
         Offer MESSAGE_BYTES_MAX,
         OfferRefused NUMBERS_BYTES_MAX,
     }
+    Mail mail {
+        Owes MESSAGE_BYTES_MAX,
+        Took NUMBERS_BYTES_MAX,
+    }
     Transaction transaction {
         Prepare MESSAGE_BYTES_MAX,
         Prepared MESSAGE_BYTES_MAX,

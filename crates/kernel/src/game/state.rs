@@ -88,6 +88,8 @@ pub trait State: Sized + Send + 'static {
     type Signal: Payload;
     /// What other entities ask of it.
     type Ask: Payload;
+    /// What other entities send it: see [`Receives`](super::Receives).
+    type Message: Payload;
     /// Its answer to them.
     type Answer: Payload;
     /// What a player's client can send.

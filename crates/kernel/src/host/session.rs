@@ -114,8 +114,9 @@ impl Entity {
         let decided = guard(self.id, Rule::Create, || self.durable.state().create(name, &mut rules));
         let decision = self.judge(cx, "create", decided)?;
         self.check_sizes(cx, "create", &decision)?;
-        let RawDone { events, names, signals, tells, body, .. } = decision;
-        let events = events.into_iter().map(|e| (EventType::Game, e)).collect();
+        let RawDone { events, names, signals, tells, sends, body, .. } = decision;
+        let sent = self.sent_events(cx.core, sends);
+        let events = events.into_iter().map(|e| (EventType::Game, e)).chain(sent).collect();
         Ok(Created { events, names, signals, tells, body })
     }
 
@@ -323,7 +324,7 @@ impl Entity {
     pub(super) fn rests(&self, core: &Core) -> Option<Rest> {
         let (now, every_us) = (core.now.time, core.world().place_every_ms * 1_000);
         let player = self.player.as_ref()?;
-        if !self.is_quiet() || self.life.is(Phase::Suspended) {
+        if !self.is_quiet() || self.life.is(Phase::Suspended) || self.owes() && !player.present {
             return None;
         }
         let gone = player.leave_at.is_some_and(|at| at <= now);

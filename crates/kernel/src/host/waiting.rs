@@ -61,7 +61,7 @@ impl Entity {
             Work::Open { since, .. } => since.plus_ms(wait_ms) <= now,
             Work::Command(c) => c.tries == 0 && c.since.plus_ms(wait_ms) <= now,
             Work::Prepare(_) | Work::Read(_) => true,
-            Work::Resume(_) | Work::Own(_) => false,
+            Work::Resume(_) | Work::Own(_) | Work::Delivered => false,
         }) {
             cx.core.counters.refused_storage_busy += 1;
             match work {

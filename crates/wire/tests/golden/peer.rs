@@ -220,7 +220,18 @@ fn arrows() -> Vec<Arrow> {
         let tx = Some(TxId { node: 2, count: 40, incarnation: 0 });
         Arrow::Transaction(Transaction { tx, entity: land(), arrow: Some(arrow) })
     });
-    alone.into_iter().chain(home).chain(to_player).chain(to_edge).chain(handoff).chain(transaction).collect()
+    let owes = Owes {
+        sender: player(),
+        number: 7,
+        at_ms: 86_400_000,
+        generation: 0,
+        node: 2,
+        message: text("three wood"),
+    };
+    let mail = [mail::Arrow::Owes(owes), mail::Arrow::Took(Took { receiver: land(), number: 7 })]
+        .into_iter()
+        .map(|arrow| Arrow::Mail(Mail { entity: land(), arrow: Some(arrow) }));
+    alone.into_iter().chain(home).chain(to_player).chain(to_edge).chain(handoff).chain(transaction).chain(mail).collect()
 }
 
 fn home() -> Vec<home::Arrow> {
@@ -358,6 +369,7 @@ fn stream() -> StreamAppend {
         after: 16,
         events: vec![event(0, text("felled 3")), event(4, Bytes::new())],
         snapshot: Some(text("an encoded snapshot")),
+        wake_ms: Some(86_400_000),
     }
 }
 
