@@ -11,7 +11,7 @@ use crate::edge::Edge;
 use crate::home::Home;
 use crate::host::Host;
 use crate::io::{Input, Renewal};
-use crate::peer::{HandoffMessage, HomeMessage, MailMessage, Label, Peer, ToEdge, ToPlayer, TxMessage};
+use crate::peer::{HandoffMessage, HomeMessage, Label, Peer, ToEdge, ToPlayer, TxMessage};
 
 /// A machine: its states, and the messages it gets.
 #[derive(Debug)]
@@ -271,13 +271,6 @@ impl Coverage {
                 let word = match message {
                     HandoffMessage::Image(_) => "offer",
                     HandoffMessage::Refused => "offer refused",
-                };
-                self.note(ENTITY, host.doing(*entity), word);
-            }
-            Peer::Mail { entity, message } => {
-                let word = match message {
-                    MailMessage::Owes(_) => "owes",
-                    MailMessage::Took { .. } => "took",
                 };
                 self.note(ENTITY, host.doing(*entity), word);
             }

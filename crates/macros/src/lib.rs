@@ -50,7 +50,7 @@ pub fn message(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// | `signal = T` | `()` | what everybody near sees once |
 /// | `live = T` | it does not tick | its volatile part: it implements `Ticking` |
 /// | `durable = T` | the state itself | the message that is stored: it implements `Stored` |
-/// | `asking_creates` | off | an ask creates one that does not exist yet |
+/// | `asking_creates` | off | an ask or a message creates one that does not exist yet |
 #[proc_macro_derive(State, attributes(state))]
 pub fn state(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);

@@ -127,8 +127,11 @@ fn check(item: &DeriveInput, head: &Head) -> syn::Result<()> {
             "`command`, `reply`, `private` and `tell` are a player's; what other entities ask is `ask`",
         );
     }
-    if head.ask.is_none() && (head.answer.is_some() || head.asking_creates) {
-        return fail("`answer` and `asking_creates` need `ask`");
+    if head.ask.is_none() && head.answer.is_some() {
+        return fail("`answer` needs `ask`");
+    }
+    if head.ask.is_none() && head.message.is_none() && head.asking_creates {
+        return fail("`asking_creates` needs `ask` or `message`");
     }
     if !is_player && head.ask.is_none() && head.live.is_none() && head.message.is_none() {
         return fail("nobody can ask this kind: say `ask = …`");

@@ -291,13 +291,14 @@ fn at_rest(world: &World) -> Verdict {
             return violated(Guarantee::G11, format!("player {} has two live sessions", client.person));
         }
     }
+    world.judge.check_mail()?;
     for (key, node) in &world.nodes {
         if let Some(real) = node.kernel.reals().find(|r| !r.settled) {
             let text = format!("{} is not settled on n{}", world.judge.name(real.id), key.node);
             return violated(Guarantee::G10, text);
         }
     }
-    world.judge.check_mail()
+    Ok(())
 }
 
 /// The live state of every entity equals what the journal says.

@@ -74,7 +74,7 @@ pub trait State: Sized + Send + 'static {
     const NAME: &'static str;
     /// What it is to the engine.
     const ROLE: Role;
-    /// Whether an ask creates one that does not exist yet. Always true for land.
+    /// Whether an ask or a message creates one that does not exist yet. Always true for land.
     const ASKING_CREATES: bool;
     /// The game's shared, immutable data: maps, recipes, balance. One type for all kinds of a game.
     type World: Send + Sync + 'static;

@@ -76,6 +76,11 @@ impl Entity {
         self.durable.post.as_ref().is_some_and(|post| post.owed() > 0)
     }
 
+    /// Whether it stays loaded because it owes messages. A node that goes does not wait for that: another one loads it.
+    pub(super) fn stays_to_send(&self, core: &Core) -> bool {
+        self.owes() && !core.stopping && !core.is_draining()
+    }
+
     /// A planted mistake.
     pub(super) fn forget_owed(&mut self, cx: &Cx<'_>) {
         if cx.core.planted(Planted::OwedForgotten)
@@ -233,6 +238,9 @@ impl Entity {
             // It is sent again, until it exists and there is room.
             return cx.core.note_early();
         }
+        if self.failing.as_deref().is_some_and(|(failed, times)| failed.is_same(letter) && *times >= FAILS_MAX) {
+            return self.give_letter_up(cx, command);
+        }
         let (from, message) = (letter.from, command.payload.clone());
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), None);
@@ -252,7 +260,7 @@ impl Entity {
             return;
         }
         if refusal.code == "game_error" {
-            return self.fail_letter(cx, letter);
+            return self.fail_letter(letter);
         }
         if !matches!(self.phase(), Phase::Live) || cx.room() != Room::Open {
             return;
@@ -267,23 +275,24 @@ impl Entity {
         match checked {
             Ok(done) => self.record_letter(cx, letter, command.clone(), done, None),
             Err(refusal) if passes(&refusal) => {}
-            Err(_) => self.fail_letter(cx, letter),
+            Err(_) => self.fail_letter(letter),
         }
     }
 
     /// Its rules failed over a message. After some tries it is taken without effect: it must not block those behind it.
-    fn fail_letter(&mut self, cx: &mut Cx<'_>, letter: Letter) {
+    fn fail_letter(&mut self, letter: Letter) {
         let (failing, times) = self.failing.as_deref().copied().unwrap_or((letter, 0));
         let times = if failing.is_same(&letter) { times + 1 } else { 1 };
         self.failing = Some(Box::new((letter, times)));
-        if times < FAILS_MAX || !matches!(self.phase(), Phase::Live) || cx.room() != Room::Open {
-            return;
-        }
+    }
+
+    /// Takes a message that its rules have failed over, without effect.
+    fn give_letter_up(&mut self, cx: &mut Cx<'_>, command: Command) {
         self.failing = None;
+        let Some(letter) = command.letter.as_deref().copied() else { return };
         cx.core.counters.mail_lost += 1;
         let why = format!("message {} of {} is taken without effect: its rules fail", letter.number, letter.from);
         cx.core.outputs.push_back(Output::GameFault { entity: self.id, rule: "take", why });
-        let command = Command { letter: Some(Box::new(letter)), ..Command::bare(cx.core.now.time) };
         self.record_letter(cx, letter, command, RawDone::default(), None);
     }
 

@@ -49,6 +49,11 @@ impl Work {
         Self::Command(Command { payload, letter: Some(Box::new(letter)), ..Command::bare(since) })
     }
 
+    /// Whether it is a message of another entity.
+    pub(super) fn is_letter(&self) -> bool {
+        matches!(self, Self::Command(command) if command.letter.is_some())
+    }
+
     /// Whether it is refused when too much waits already. The player's own commands are not: a repeated one may already have
     /// taken effect, and its edge lets no more than `commands_unanswered_max` of them in. Messages of others are.
     pub(super) fn is_bounded(&self) -> bool {
@@ -290,8 +295,12 @@ impl Queue {
         self.waiting.front().filter(|_| self.held).map(Work::since)
     }
 
-    /// Puts work that was begun back in front of everything that waits, also of work that waited for room.
+    /// Puts work that was begun back in front of everything that waits, also of work that waited for room. Not a message: many may
+    /// have been begun, and their senders send them again.
     pub(super) fn put_back(&mut self, work: Work) {
+        if work.is_letter() {
+            return;
+        }
         self.held = false;
         self.waiting.push_front(work);
     }

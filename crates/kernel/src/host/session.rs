@@ -315,7 +315,8 @@ impl Entity {
 
     /// Unloads a player without a connection that is not in the world and has nothing in flight.
     pub(super) fn unload_if_gone(&mut self, cx: &mut Cx<'_>) {
-        if self.player.as_ref().is_some_and(|p| p.line.is_none() && !p.present) && self.is_settled() {
+        let is_gone = self.player.as_ref().is_some_and(|p| p.line.is_none() && !p.present);
+        if is_gone && self.is_settled() && !self.stays_to_send(cx.core) {
             self.unload(cx);
         }
     }
@@ -324,7 +325,7 @@ impl Entity {
     pub(super) fn rests(&self, core: &Core) -> Option<Rest> {
         let (now, every_us) = (core.now.time, core.world().place_every_ms * 1_000);
         let player = self.player.as_ref()?;
-        if !self.is_quiet() || self.life.is(Phase::Suspended) || self.owes() && !player.present {
+        if !self.is_quiet() || self.life.is(Phase::Suspended) || !player.present && self.stays_to_send(core) {
             return None;
         }
         let gone = player.leave_at.is_some_and(|at| at <= now);

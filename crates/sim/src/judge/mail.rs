@@ -103,12 +103,16 @@ impl Judge {
 
     /// When all is quiet, every message has been taken, and its sender knows.
     pub(crate) fn check_mail(&self) -> Verdict {
-        let owes = self.mail.owed.iter().filter_map(|(id, owed)| Some((*id, *owed.keys().next()?)));
+        let owes = self.mail.owed.iter().filter_map(|(id, owed)| owed.iter().next().map(|(n, l)| (*id, *n, l.to, l.taken)));
         // Which of several does not depend on hash order.
         match owes.min() {
             None => Ok(()),
-            Some((id, number)) => {
-                let text = format!("{} still owes message {number}", self.name(id));
+            Some((id, number, to, taken)) => {
+                let (who, whom) = (self.name(id), self.name(to));
+                let text = match taken {
+                    true => format!("{who} still owes {whom} message {number}, which that has taken"),
+                    false => format!("{who} still owes {whom} message {number}"),
+                };
                 violated(Guarantee::G10, text)
             }
         }

@@ -29,7 +29,8 @@ fn messages_hold_while_everything_goes_wrong() {
     assert!(taken > 300, "{taken} messages");
 }
 
-/// Each bug, and one of the seeds that find it.
+/// Each bug is found by one of the seeds. (That homes load who owes something has a story in the kernel's tests: here somebody always
+/// comes back.)
 #[test]
 fn each_planted_bug_is_found() {
     let game: Arc<dyn Game> = Arc::new(Mails);
@@ -40,9 +41,13 @@ fn each_planted_bug_is_found() {
         Planted::MailTwice,
         Planted::OwedForgotten,
         Planted::OwedPruned,
-        Planted::NobodyWoken,
     ] {
-        let finds = |seed| run(&Plan::new(seed, &deaths), &game, Some(planted), None).failure;
+        let played = |seed, planted| run(&Plan::new(seed, &deaths), &game, planted, None).failure;
+        let finds = |seed| {
+            let failure = played(seed, Some(planted))?;
+            assert_eq!(played(seed, None), None, "seed {seed} fails without a bug");
+            Some(failure)
+        };
         let found = (1..=SEEDS).find_map(|seed| finds(seed).map(|failure| (seed, failure)));
         let Some((seed, failure)) = found else { panic!("{} is not found", planted.name()) };
         eprintln!("{} is found by seed {seed}: {failure}", planted.name());

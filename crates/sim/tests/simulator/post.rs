@@ -1,13 +1,14 @@
-//! A small game with messages in it: players send coins to a bank and to each other, and the bank puts them into a chest.
+//! A small game with messages in it: players send coins to a bank, which puts every other one into a chest and passes the rest on to
+//! the player who came before.
 
 use std::sync::Arc;
 
 use gundo_bots::{Behaviour, Wishes};
 use gundo_kernel::game::{
-    Actor, Answered, Ask, Asked, Bytes, Context, Decision, Done, Entity, Player, Receives, Refusal, Rules, State,
+    Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Player, Receives, Refusal, Rules, State,
     Stored,
 };
-use gundo_sim::{Errand, Facts, Flows, Game, Goods, Holdings};
+use gundo_sim::{Facts, Flows, Game, Goods, Holdings};
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use prost::Message;
 
@@ -22,7 +23,7 @@ const BANK: u64 = 5;
 struct Coins {
     #[prost(sint32, tag = "1")]
     n: i32,
-    /// A player; 0: the bank.
+    /// In an event of the bank: who sent them.
     #[prost(uint64, tag = "2")]
     to: u64,
     /// They come back.
@@ -58,16 +59,11 @@ impl Player for Sender {
         Ok(Done::new().event(&Coins::more(0)).take_name("sender", name, cx.id))
     }
 
-    fn decide(&self, wish: Coins, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
-        if wish.n < 1 || wish.n > self.coins || wish.to == cx.id.id {
+    fn decide(&self, wish: Coins, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        if wish.n < 1 || wish.n > self.coins {
             return Err(Refusal::new("poor", "You do not have that much."));
         }
-        let done = Done::new().event(&Coins::more(-wish.n));
-        Ok(match wish.to {
-            0 => done.send::<Bank>(BANK, &wish),
-            to => done.send::<Self>(to, &wish),
-        }
-        .into())
+        Ok(Done::new().event(&Coins::more(-wish.n)).send::<Bank>(BANK, &wish).into())
     }
 
     fn private(&self) -> Coins {
@@ -93,7 +89,7 @@ impl Receives for Sender {
     }
 
     fn not_taken(&self, coins: Coins, from: EntityId, _: &Refusal, _: &mut Context<'_, Self>) -> Done<Self> {
-        Done::new().send::<Self>(from, &Coins { back: true, ..coins })
+        Done::new().send::<Bank>(from, &Coins { back: true, ..coins })
     }
 }
 
@@ -109,15 +105,26 @@ impl Entity for Sender {
 
 /// It has nothing itself: it counts what it has put into the chest.
 #[derive(Clone, PartialEq, Message, State)]
-#[state(crate = gundo_kernel::game, kind = 2, name = "bank", event = Coins, message = Coins, public = ())]
+#[state(crate = gundo_kernel::game, kind = 2, name = "bank", event = Coins, message = Coins, public = (), asking_creates)]
 struct Bank {
     #[prost(sint32, tag = "1")]
     put: i32,
+    /// Who sent the last coin.
+    #[prost(uint64, tag = "2")]
+    last: u64,
+    #[prost(bool, tag = "3")]
+    passes: bool,
 }
 
 impl Receives for Bank {
-    fn take(&self, coins: Coins, _: EntityId, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
-        let put = move |_: &Self, (), _: &mut Context<'_, Self>| Ok(Done::new().event(&coins));
+    fn take(&self, coins: Coins, from: EntityId, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        if self.passes && self.last != from.id && !coins.back {
+            let passed = Coins { n: 0, to: from.id, back: false };
+            return Ok(Done::new().event(&passed).send::<Sender>(self.last, &coins).into());
+        }
+        let put = move |_: &Self, (), _: &mut Context<'_, Self>| {
+            Ok(Done::new().event(&Coins { to: from.id, ..coins }))
+        };
         Ok(Ask::of::<Chest>(ChunkId::default(), &coins).then(put))
     }
 
@@ -129,6 +136,7 @@ impl Receives for Bank {
 impl Entity for Bank {
     fn apply(&mut self, event: &Coins) {
         self.put += event.n;
+        (self.last, self.passes) = (event.to, !self.passes);
     }
 
     fn public(&self, _: WorldTime) -> Option<()> {
@@ -209,11 +217,6 @@ impl Game for Mails {
             _ => 0,
         };
         holdings.add(COIN, n.into());
-    }
-
-    fn errand(&self, _: u64, errand: Errand, _: &Body, _: &Bytes) -> Option<Bytes> {
-        let Errand::Tell(to) = errand else { return None };
-        Some(Coins { n: 1, to: to.id, back: false }.encode_to_vec().into())
     }
 
     /// Nothing is on its way any more: all coins are there.
