@@ -167,9 +167,8 @@ fn mail(rules: &Rules, event: &EventRecord) -> String {
     };
     let payload = event.payload.as_ref();
     let text = match event.event_type {
-        EventType::Sent => {
-            Sent::decode(payload).map(|s| format!("message to {}: {} bytes", who(s.kind, s.id), s.message.len()))
-        }
+        EventType::Sent => Sent::decode(payload)
+            .map(|s| format!("message to {}: {} bytes", who(s.kind, s.id), s.message.len())),
         EventType::Taken => {
             Taken::decode(payload).map(|t| format!("takes message {} of {}", t.number, who(t.kind, t.id)))
         }

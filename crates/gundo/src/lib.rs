@@ -96,8 +96,9 @@ pub use bytes::Bytes;
 pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
 pub use gundo_kernel::game::{
-    Actor, Answered, Ask, Asked, Asking, Context, Decision, Done, Entity, Key, Neighbour, Never, PLACED_MAX, Receives,
-    Pace, Payload, Placed, Player, Refusal, Role, Rules, State, Stored, TickContext, Ticking, message,
+    Actor, Answered, Ask, Asked, Asking, Context, Decision, Done, Entity, Key, Neighbour, Never, PLACED_MAX,
+    Pace, Payload, Placed, Player, Receives, Refusal, Role, Rules, State, Stored, TickContext, Ticking,
+    message,
 };
 #[doc(hidden)]
 pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Registered, Schema, Undescribed};

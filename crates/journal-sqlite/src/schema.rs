@@ -45,8 +45,7 @@ pub(crate) const CREATE_WAKES: &str = "
 pub(crate) const SET_WAKE: &str = "INSERT INTO wakes VALUES (?1, ?2, ?3)
     ON CONFLICT (kind, id) DO UPDATE SET at = excluded.at";
 pub(crate) const DELETE_WAKE: &str = "DELETE FROM wakes WHERE kind = ?1 AND id = ?2";
-pub(crate) const WAKES: &str =
-    "SELECT at, kind, id FROM wakes WHERE (at, kind, id) > (?1, ?2, ?3) AND at <= ?4 ORDER BY at, kind, id LIMIT ?5";
+pub(crate) const WAKES: &str = "SELECT at, kind, id FROM wakes WHERE (at, kind, id) > (?1, ?2, ?3) AND at <= ?4 ORDER BY at, kind, id LIMIT ?5";
 
 pub(crate) const LAST_SEQ: &str =
     "SELECT seq FROM events WHERE kind = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";

@@ -224,7 +224,8 @@ impl Store {
     pub fn wakes(&self, asked: WakesAsked) -> Vec<Wake> {
         let WakesAsked { after, until, max } = asked;
         let all = self.rows.wakes.iter().map(|(entity, at)| (*at, *entity));
-        let mut due: Vec<Wake> = all.filter(|wake| wake.0 <= until && after.is_none_or(|a| *wake > a)).collect();
+        let mut due: Vec<Wake> =
+            all.filter(|wake| wake.0 <= until && after.is_none_or(|a| *wake > a)).collect();
         due.sort_unstable();
         due.truncate(max);
         due

@@ -1,5 +1,7 @@
 //! What goes into a kernel and what comes out: the whole contract with the drivers.
 
+mod gauges;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome, Wake, WakesAsked};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
 
+pub use self::gauges::Gauges;
 use crate::peer::{Label, Line, Peer, WorldSecret};
 
 /// A membership view: who belongs to the cluster.
@@ -175,21 +178,6 @@ pub enum Renewal {
     Removed,
     /// The coordinator (or the journal) could not do it, or did not answer in time.
     Failed,
-}
-
-/// The driver's own indicators, shown in the x-ray view, and what the kernel needs to know about its machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// Longest handling of a tick in the last second, µs.
-    pub tick_us: u32,
-    /// Inputs waiting.
-    pub inbox: u32,
-    /// The journal's disk is nearly full: the node refuses what would add to the world, with `storage_full`.
-    pub storage_full: bool,
-    /// Share of the last second in which the logic thread worked, ‰.
-    pub load_permille: u32,
-    /// The generation of the journal, if the driver has asked.
-    pub generation: Option<u64>,
 }
 
 /// Something the driver is to do.

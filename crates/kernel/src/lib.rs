@@ -35,9 +35,9 @@ pub use io::{
     Size, TailLost, View, WorldSettings,
 };
 pub use peer::{
-    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, MailMessage, Opened, Owes, Peer, Placed,
-    Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused, WatchedState,
-    WorldSecret,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, MailMessage, Opened, Owes, Peer,
+    Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
+    WatchedState, WorldSecret,
 };
 
 use gundo_types::{EntityId, NodeId, Now, Term, Time};

@@ -10,8 +10,8 @@ use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Wake, WakesAsked};
 
 use crate::changeover::Rooms;
-use crate::host;
 use crate::home::Found;
+use crate::host;
 use crate::io::Output;
 use crate::peer::{MailMessage, Peer};
 

@@ -175,7 +175,7 @@ fn a_message_waits_for_its_append() {
 /// A receiver that nobody has created does not hold up the others, and after an hour the message to it is given up.
 #[test]
 fn what_cannot_be_taken_ends() {
-    let mut cluster = Cluster::new(1, 1);
+    let mut cluster = Cluster::new(2, 1);
     with_players(&mut cluster, &["ann", "bob"]);
     let (ann, bob) = (cluster.player(0), cluster.player(1));
     mail(&mut cluster, 0, GiftWish { n: 0, ..GiftWish::mail(&[12_345], 0, 0) });

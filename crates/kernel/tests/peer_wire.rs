@@ -1,14 +1,16 @@
 //! Messages between nodes, encoded and decoded again: every arrow with random contents; and random bytes.
 
+#[path = "peer_wire/mail.rs"]
+mod mail;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Paces, Refusal};
 use gundo_kernel::{
-    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, MailMessage, Owes, Image, Key, Label, Line, Motion, Opened,
-    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
-    WatchedState,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, MailMessage,
+    Motion, Opened, Owes, Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage,
+    Unrecorded, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -218,7 +220,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         entity,
         message,
     });
-    let mail = (entity(), mail()).prop_map(|(entity, message)| Peer::Mail { entity, message });
+    let mail = (entity(), mail::mail()).prop_map(|(entity, message)| Peer::Mail { entity, message });
     prop_oneof![
         1 => mail,
         1 => (any::<u64>(), alive()).prop_map(|(epoch, alive)| Peer::Alive { epoch: Epoch(epoch), alive }),
@@ -431,17 +433,6 @@ fn image() -> impl Strategy<Value = Image> {
             }
         },
     )
-}
-
-fn mail() -> impl Strategy<Value = MailMessage> {
-    let owes = (entity(), any::<u64>(), any::<u64>(), any::<u64>(), node(), payload()).prop_map(
-        |(from, number, at, generation, node, message)| {
-            let at = WorldTime(at);
-            MailMessage::Owes(Box::new(Owes { from, number, at, generation, node, message }))
-        },
-    );
-    let took = (entity(), any::<u64>()).prop_map(|(by, number)| MailMessage::Took { by, number });
-    prop_oneof![owes, took]
 }
 
 fn transaction() -> impl Strategy<Value = TxMessage> {

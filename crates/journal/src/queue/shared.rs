@@ -286,7 +286,9 @@ mod tests {
     fn outcomes(rx: &Receiver<Completion>) -> Vec<(u64, Outcome)> {
         let outcome = |completion| match completion {
             Completion::Appended { batch, outcome } => (batch, outcome),
-            Completion::Loaded { .. } | Completion::Listed { .. } | Completion::Woken { .. } => panic!("nobody asked to read"),
+            Completion::Loaded { .. } | Completion::Listed { .. } | Completion::Woken { .. } => {
+                panic!("nobody asked to read")
+            }
         };
         rx.try_iter().map(outcome).collect()
     }

@@ -20,9 +20,7 @@ impl From<&MailMessage> for mail::Arrow {
                     message: message.clone(),
                 })
             }
-            MailMessage::Took { by, number } => {
-                Self::Took(wire::Took { receiver: is(*by), number: *number })
-            }
+            MailMessage::Took { by, number } => Self::Took(wire::Took { receiver: is(*by), number: *number }),
         }
     }
 }

@@ -8,7 +8,6 @@ use gundo_types::{Body, EntityId};
 use gundo_wire::journal::NameChange;
 
 use super::context::RawContext;
-use super::entity::Receives;
 use super::payload::Payload;
 use super::refusal::Refusal;
 use super::state::{Key, State};
@@ -113,20 +112,6 @@ impl<E: State> Done<E> {
     pub fn tell<P: State>(mut self, player: impl Key, message: &P::Tell) -> Self {
         let player = EntityId::new(P::KIND, player.number::<P>());
         self.raw.tells.push(Tell { player, message: message.to_bytes() });
-        self
-    }
-
-    /// Sends `message` to the entity `id` of kind `T`, which takes it by its rule [`Receives::take`](super::Receives::take) some time
-    /// after this decision is durable, wherever it is: once, whatever crashes meanwhile, and in the order in which this entity sent its
-    /// messages to that one. Nobody waits for that. At most 16 in a decision, and 64 that one entity has sent and that are not taken
-    /// yet: beyond that the decision is refused with `busy`. What is not taken within an hour of world time is given up: counted
-    /// (`gundo_mail_lost_total`), and named in the log. Among these is what is sent to an entity that does not exist.
-    ///
-    /// # Panics
-    /// `id` is the id of an entity of another kind: a mistake in the rules.
-    pub fn send<T: Receives>(mut self, id: impl Key, message: &T::Message) -> Self {
-        let to = EntityId::new(T::KIND, id.number::<T>());
-        self.raw.sends.push(Sending { to, message: message.to_bytes() });
         self
     }
 

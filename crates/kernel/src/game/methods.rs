@@ -36,8 +36,7 @@ type WalkFn<E> = fn(&E, &Body, &Body, &mut Context<'_, E>) -> Result<(), Refusal
 type DecideFn<E> = fn(&E, <E as State>::Command, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
 type TickFn<E> = fn(&E, &mut <E as State>::Live, &mut TickContext<'_, E>);
 
-type TakeFn<E> =
-    fn(&E, <E as State>::Message, EntityId, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
+type TakeFn<E> = fn(&E, <E as State>::Message, EntityId, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
 type NotTakenFn<E> = fn(&E, <E as State>::Message, EntityId, &Refusal, &mut Context<'_, E>) -> Done<E>;
 
 pub(super) struct ReceiveMethods<E: State> {

@@ -217,7 +217,10 @@ impl Rules {
     pub fn cannot_take(&self, entity: EntityId) -> Option<String> {
         let Some(kind) = self.kind_of(entity.kind) else { return Some(no_kind(entity)) };
         if !kind.receives() {
-            return Some(format!("nobody can send a {} messages: its `#[state]` has no `message`", kind.name()));
+            return Some(format!(
+                "nobody can send a {} messages: its `#[state]` has no `message`",
+                kind.name()
+            ));
         }
         no_place(kind, entity)
     }

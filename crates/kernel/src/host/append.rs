@@ -9,7 +9,9 @@ mod failed;
 use bytes::Bytes;
 use gundo_types::{Planted, WorldTime};
 use gundo_wire::Message;
-use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, NameChange, Outcome, SnapshotParts, StreamAppend};
+use gundo_wire::journal::{
+    Batch, Cause, EventRecord, EventType, NameChange, Outcome, SnapshotParts, StreamAppend,
+};
 
 use super::desk::Cx;
 use super::entity::Entity;
@@ -176,7 +178,8 @@ impl Entity {
             Some(Work::Open { line, .. }) => {
                 self.emit(cx, None, vec![Effect::OpenRefused { line, refusal: game_error() }]);
             }
-            Some(Work::Prepare(_) | Work::Read(_) | Work::Own(_) | Work::Resume(_) | Work::Delivered) | None => {}
+            Some(Work::Prepare(_) | Work::Read(_) | Work::Own(_) | Work::Resume(_) | Work::Delivered)
+            | None => {}
         }
         self.on_game_panic(cx, "apply");
     }

@@ -13,10 +13,10 @@ use gundo_wire::journal::Loaded;
 
 use super::desk::{Cx, Desk, context};
 use super::durable::Durable;
-use super::mail::Mail;
 use super::pending::Pending;
 use super::phase::{Life, Phase};
 use super::player::Player;
+use super::post::Mail;
 use super::queue::{Letter, Queue, Work};
 use super::trouble::Trouble;
 use super::tx::Lock;

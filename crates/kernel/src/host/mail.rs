@@ -11,8 +11,6 @@
 //! Nothing of this depends on memory. After a crash, a takeover or a handoff the sender is loaded, because the journal knows that it
 //! owes something, and goes on with step 2. What is durable is in `post`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bytes::Bytes;
 use gundo_types::{EntityId, Planted};
 use gundo_wire::Message;
@@ -37,19 +35,6 @@ use crate::retry;
 const SENDS_MAX: usize = 16;
 /// So often a message is tried whose rules fail; then it is taken without effect.
 const FAILS_MAX: u8 = 3;
-
-/// What a sender remembers of messages that it owes. A reload forgets it.
-#[derive(Debug, Default)]
-pub(super) struct Mail {
-    /// On their way: which message, by receiver.
-    sent: BTreeMap<EntityId, u64>,
-    /// Answered or given up, and still owed by the journal.
-    over: BTreeSet<u64>,
-    /// Waits in a row without an answer.
-    failures: u8,
-    /// A timer runs.
-    waits: bool,
-}
 
 /// Why the engine cannot send a decision's messages, if it cannot.
 pub(super) fn cannot_send(core: &Core, sends: &[Sending]) -> Option<String> {
@@ -96,11 +81,15 @@ impl Entity {
     }
 
     /// The events that make it owe these messages.
-    pub(super) fn sent_events(&self, core: &Core, sends: Vec<Sending>) -> impl Iterator<Item = (EventType, Bytes)> + use<> {
+    pub(super) fn sent_events(
+        &self,
+        core: &Core,
+        sends: Vec<Sending>,
+    ) -> impl Iterator<Item = (EventType, Bytes)> + use<> {
         let at = core.world_time_from(self.durable.last_at);
-        sends.into_iter().map(move |send| {
-            (EventType::Sent, post::sent(send.to, at, send.message).encode_to_vec().into())
-        })
+        sends
+            .into_iter()
+            .map(move |send| (EventType::Sent, post::sent(send.to, at, send.message).encode_to_vec().into()))
     }
 
     /// Sends what it owes and nobody has answered: the first message to each receiver.
@@ -238,14 +227,17 @@ impl Entity {
             // It is sent again, until it exists and there is room.
             return cx.core.note_early();
         }
-        if self.failing.as_deref().is_some_and(|(failed, times)| failed.is_same(letter) && *times >= FAILS_MAX) {
+        if self
+            .failing
+            .as_deref()
+            .is_some_and(|(failed, times)| failed.is_same(letter) && *times >= FAILS_MAX)
+        {
             return self.give_letter_up(cx, command);
         }
         let (from, message) = (letter.from, command.payload.clone());
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, self.place(), None);
-        let decided =
-            guard(self.id, Rule::Take, || self.durable.state().take(&message, from, &mut rules));
+        let decided = guard(self.id, Rule::Take, || self.durable.state().take(&message, from, &mut rules));
         match self.judge(cx, "take", decided) {
             Err(refusal) => self.refuse(cx, command, refusal),
             Ok(RawDecision::Ask(ask)) => self.begin(cx, command, ask),
@@ -291,7 +283,8 @@ impl Entity {
         self.failing = None;
         let Some(letter) = command.letter.as_deref().copied() else { return };
         cx.core.counters.mail_lost += 1;
-        let why = format!("message {} of {} is taken without effect: its rules fail", letter.number, letter.from);
+        let why =
+            format!("message {} of {} is taken without effect: its rules fail", letter.number, letter.from);
         cx.core.outputs.push_back(Output::GameFault { entity: self.id, rule: "take", why });
         self.record_letter(cx, letter, command, RawDone::default(), None);
     }

@@ -39,6 +39,19 @@ pub(super) struct Owed {
     pub(super) seq: u64,
 }
 
+/// What a sender remembers of messages that it owes. A reload forgets it.
+#[derive(Debug, Default)]
+pub(super) struct Mail {
+    /// On their way: which message, by receiver.
+    pub(super) sent: BTreeMap<EntityId, u64>,
+    /// Answered or given up, and still owed by the journal.
+    pub(super) over: BTreeSet<u64>,
+    /// Waits in a row without an answer.
+    pub(super) failures: u8,
+    /// A timer runs.
+    pub(super) waits: bool,
+}
+
 /// The last message taken of a sender.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Note {
@@ -101,7 +114,12 @@ impl Post {
     }
 
     /// Applies an engine event of messages; others do nothing. `seq`: the event's.
-    pub(super) fn apply(&mut self, event_type: EventType, payload: &[u8], seq: u64) -> Result<(), DecodeError> {
+    pub(super) fn apply(
+        &mut self,
+        event_type: EventType,
+        payload: &[u8],
+        seq: u64,
+    ) -> Result<(), DecodeError> {
         match event_type {
             EventType::Sent => {
                 self.sent += 1;
@@ -202,7 +220,10 @@ mod tests {
         let delivered = Delivered { numbers: vec![1, 2] };
         post.apply(EventType::Delivered, &delivered.encode_to_vec(), 9).expect("an event");
         assert_eq!((post.owed(), post.wake()), (1, WorldTime(50)));
-        assert_eq!((post.given_up(WorldTime(OWED_MS + 49)), post.given_up(WorldTime(OWED_MS + 50))), (vec![], vec![3]));
+        assert_eq!(
+            (post.given_up(WorldTime(OWED_MS + 49)), post.given_up(WorldTime(OWED_MS + 50))),
+            (vec![], vec![3])
+        );
         let again = Post::restore(&post.store()).expect("a snapshot");
         assert_eq!((again.sent, again.owed(), again.get(3).map(|owed| owed.seq)), (3, 1, Some(0)));
     }
@@ -215,7 +236,11 @@ mod tests {
         assert_eq!(post.see(of(1), 6, WorldTime(100), WorldTime(200)), Seen::New);
         take(&mut post, 2, 1, late, late);
         assert_eq!(post.taken.len(), 1, "the note about the first sender is as old as that");
-        assert_eq!(post.see(of(1), 5, WorldTime(100), WorldTime(200)), Seen::NotNow, "also if the clock was set back");
+        assert_eq!(
+            post.see(of(1), 5, WorldTime(100), WorldTime(200)),
+            Seen::NotNow,
+            "also if the clock was set back"
+        );
         assert_eq!(post.see(of(1), 6, WorldTime(101), WorldTime(late)), Seen::New);
         assert_eq!(Post::restore(&post.store()).expect("a snapshot"), post);
     }

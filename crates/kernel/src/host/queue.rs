@@ -77,7 +77,9 @@ impl Work {
     pub(super) fn since(&self) -> Time {
         match self {
             Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
-            Self::Resume(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) | Self::Delivered => Time::default(),
+            Self::Resume(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) | Self::Delivered => {
+                Time::default()
+            }
         }
     }
 }

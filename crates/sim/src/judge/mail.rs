@@ -34,7 +34,9 @@ impl Judge {
         let undecoded = || violated(Guarantee::G3, "an event of messages does not decode".to_owned());
         match event_type {
             EventType::Sent => {
-                let Ok(Sent { kind, id: to, at, message: _ }) = Sent::decode(payload) else { return undecoded() };
+                let Ok(Sent { kind, id: to, at, message: _ }) = Sent::decode(payload) else {
+                    return undecoded();
+                };
                 let number = self.mail.sent.entry(id).or_default();
                 *number += 1;
                 let letter = Letter { to: EntityId::new(Kind(kind as u16), to), at, taken: false };
@@ -58,7 +60,8 @@ impl Judge {
         let (who, whose, number) = (self.name(by), self.name(from), taken.number);
         let sent = self.mail.sent.get(&from).copied().unwrap_or(0);
         let owed = self.mail.owed.entry(from).or_default();
-        let first = owed.iter().find(|(_, letter)| letter.to == by && !letter.taken).map(|(number, _)| *number);
+        let first =
+            owed.iter().find(|(_, letter)| letter.to == by && !letter.taken).map(|(number, _)| *number);
         let Some(letter) = owed.get_mut(&number).filter(|letter| !letter.taken) else {
             let (guarantee, why) = match number > sent {
                 true => (Guarantee::G7, "which no durable event sends"),
@@ -83,7 +86,8 @@ impl Judge {
         match letter {
             Some(Letter { taken: true, .. }) => Ok(()),
             Some(_) | None => {
-                let text = format!("{} does not owe message {number} any more, and nobody has it", self.name(id));
+                let text =
+                    format!("{} does not owe message {number} any more, and nobody has it", self.name(id));
                 violated(Guarantee::G1, text)
             }
         }
@@ -95,7 +99,8 @@ impl Judge {
         let kept = post.into_iter().flat_map(|post| &post.owed).map(|owed| &owed.number);
         let sent = self.mail.sent.get(&id).copied().unwrap_or(0);
         if !owed.eq(kept) || post.map_or(0, |post| post.sent) != sent {
-            let text = format!("{}: the snapshot at {seq} has forgotten messages that it owes", self.name(id));
+            let text =
+                format!("{}: the snapshot at {seq} has forgotten messages that it owes", self.name(id));
             return violated(Guarantee::G1, text);
         }
         Ok(())
@@ -103,7 +108,11 @@ impl Judge {
 
     /// When all is quiet, every message has been taken, and its sender knows.
     pub(crate) fn check_mail(&self) -> Verdict {
-        let owes = self.mail.owed.iter().filter_map(|(id, owed)| owed.iter().next().map(|(n, l)| (*id, *n, l.to, l.taken)));
+        let owes = self
+            .mail
+            .owed
+            .iter()
+            .filter_map(|(id, owed)| owed.iter().next().map(|(n, l)| (*id, *n, l.to, l.taken)));
         // Which of several does not depend on hash order.
         match owes.min() {
             None => Ok(()),

@@ -118,7 +118,9 @@ fn mark_of(input: &Input) -> u64 {
         Input::Listed { list, result, .. } => {
             word(13, *list) ^ result.as_ref().map_or(0, |ids| ids.iter().fold(1, |a, b| a ^ b))
         }
-        Input::Woken { list, result } => word(18, *list) ^ result.as_ref().map_or(0, |page| page.len() as u64),
+        Input::Woken { list, result } => {
+            word(18, *list) ^ result.as_ref().map_or(0, |page| page.len() as u64)
+        }
         Input::Blamed { entity, points } => word(14, entity.id) ^ u64::from(*points),
         Input::Timeout => word(9, 0),
         Input::LinkBroken { peer, incarnation } => word(11, u64::from(peer.0)) ^ *incarnation << 16,

@@ -16,7 +16,8 @@ fn shape(fault_ms: u64) -> Overrides {
 #[test]
 fn messages_hold_while_everything_goes_wrong() {
     let game: Arc<dyn Game> = Arc::new(Mails);
-    let every = Overrides { dials: Some(Dial::ALL.map(|dial| (dial, None)).into_iter().collect()), ..shape(8_000) };
+    let every =
+        Overrides { dials: Some(Dial::ALL.map(|dial| (dial, None)).into_iter().collect()), ..shape(8_000) };
     let mut taken = 0;
     for seed in 1..=6 {
         for shape in [&every, &shape(15_000)] {
@@ -36,12 +37,7 @@ fn each_planted_bug_is_found() {
     let game: Arc<dyn Game> = Arc::new(Mails);
     let deaths = BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]);
     let deaths = Overrides { dials: Some(deaths), ..shape(15_000) };
-    for planted in [
-        Planted::MailEarly,
-        Planted::MailTwice,
-        Planted::OwedForgotten,
-        Planted::OwedPruned,
-    ] {
+    for planted in [Planted::MailEarly, Planted::MailTwice, Planted::OwedForgotten, Planted::OwedPruned] {
         let played = |seed, planted| run(&Plan::new(seed, &deaths), &game, planted, None).failure;
         let finds = |seed| {
             let failure = played(seed, Some(planted))?;

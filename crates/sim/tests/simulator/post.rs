@@ -117,7 +117,12 @@ struct Bank {
 }
 
 impl Receives for Bank {
-    fn take(&self, coins: Coins, from: EntityId, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+    fn take(
+        &self,
+        coins: Coins,
+        from: EntityId,
+        _: &mut Context<'_, Self>,
+    ) -> Result<Decision<Self>, Refusal> {
         if self.passes && self.last != from.id && !coins.back {
             let passed = Coins { n: 0, to: from.id, back: false };
             return Ok(Done::new().event(&passed).send::<Sender>(self.last, &coins).into());
@@ -233,7 +238,9 @@ impl Game for Mails {
             put += read(state)?;
         }
         if senders + chests != 0 || put != chests {
-            return Err(format!("senders have {senders} more, the chest has {chests}, the bank has put {put}"));
+            return Err(format!(
+                "senders have {senders} more, the chest has {chests}, the bank has put {put}"
+            ));
         }
         Ok(())
     }

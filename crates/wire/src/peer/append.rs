@@ -73,7 +73,8 @@ impl TryFrom<StreamAppend> for journal::StreamAppend {
 
     fn try_from(stream: StreamAppend) -> Result<Self, Malformed> {
         let StreamAppend { entity, load, after, events, snapshot, wake_ms } = stream;
-        let (entity, events, wake) = (needed(entity, "a stream's entity")?, all(events)?, wake_ms.map(WorldTime));
+        let (entity, events, wake) =
+            (needed(entity, "a stream's entity")?, all(events)?, wake_ms.map(WorldTime));
         Ok(Self { entity, load, after, events, snapshot, wake })
     }
 }
@@ -134,7 +135,14 @@ mod tests {
         };
         let events = vec![event(EventType::Game, "felled"), event(EventType::Placed, "")];
         let snapshot = Some(Bytes::from_static(b"a forest"));
-        let stream = journal::StreamAppend { entity, load: 1 << 33, after: 16, events, snapshot, wake: Some(WorldTime(7)) };
+        let stream = journal::StreamAppend {
+            entity,
+            load: 1 << 33,
+            after: 16,
+            events,
+            snapshot,
+            wake: Some(WorldTime(7)),
+        };
         let none = journal::StreamAppend { events: Vec::new(), snapshot: None, wake: None, ..stream.clone() };
         let name = |owner| journal::NameChange { space: "player".into(), name: "ada".into(), owner };
         journal::Batch {

@@ -231,7 +231,15 @@ fn arrows() -> Vec<Arrow> {
     let mail = [mail::Arrow::Owes(owes), mail::Arrow::Took(Took { receiver: land(), number: 7 })]
         .into_iter()
         .map(|arrow| Arrow::Mail(Mail { entity: land(), arrow: Some(arrow) }));
-    alone.into_iter().chain(home).chain(to_player).chain(to_edge).chain(handoff).chain(transaction).chain(mail).collect()
+    alone
+        .into_iter()
+        .chain(home)
+        .chain(to_player)
+        .chain(to_edge)
+        .chain(handoff)
+        .chain(transaction)
+        .chain(mail)
+        .collect()
 }
 
 fn home() -> Vec<home::Arrow> {

@@ -260,7 +260,13 @@ impl Entity {
 
     /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved. Those of a
     /// player say where it stands, as all of its events do.
-    fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>, sends: Vec<Sending>, body: Option<Body>) -> Vec<EventRecord> {
+    fn part_of(
+        &self,
+        cx: &Cx<'_>,
+        events: Vec<Bytes>,
+        sends: Vec<Sending>,
+        body: Option<Body>,
+    ) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
         let generation = self.durable.generation;
         let stands = self.body.filter(|_| self.is_in_the_world());
@@ -269,7 +275,8 @@ impl Entity {
         let record = |event_type, payload| EventRecord { at, cause: cause.clone(), event_type, payload };
         let sent = self.sent_events(cx.core, sends);
         let game = events.into_iter().map(|payload| (EventType::Game, payload));
-        let mut all: Vec<_> = game.chain(sent).map(|(event_type, payload)| record(event_type, payload)).collect();
+        let mut all: Vec<_> =
+            game.chain(sent).map(|(event_type, payload)| record(event_type, payload)).collect();
         if all.is_empty() {
             all.push(record(EventType::Answered, Bytes::new()));
         }

@@ -125,7 +125,9 @@ impl Cluster {
             Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
             Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
             Flight::Completed(ended) => ended.who != dead,
-            Flight::Loaded { node, .. } | Flight::Listed { node, .. } | Flight::Woken { node, .. } => *node != dead,
+            Flight::Loaded { node, .. } | Flight::Listed { node, .. } | Flight::Woken { node, .. } => {
+                *node != dead
+            }
             Flight::NodeTimer(node) => *node != dead,
             _ => true,
         });
