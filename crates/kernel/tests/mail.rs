@@ -95,7 +95,7 @@ fn a_message_starts_a_transaction() {
 fn a_node_dies_at_each_step() {
     for on in [false, true] {
         for dies in 1..=3 {
-            for at_ms in [1, 3, 5, 8, 12, 16, 20, 25, 40] {
+            for at_ms in [1, 5, 12, 20] {
                 let mut cluster = Cluster::new(4, 7);
                 with_players(&mut cluster, &["ann", "bob", "cyd"]);
                 let (ann, bob, cyd) = (cluster.player(0), cluster.player(1), cluster.player(2));
