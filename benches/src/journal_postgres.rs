@@ -126,7 +126,8 @@ fn drive(
             payload: vec![0xb7; PAYLOAD_BYTES].into(),
         };
         let entity = EntityId::new(Kind(1), u64::from(node) << 32 | stream);
-        let streams = vec![StreamAppend { entity, load: 1, after, events: vec![event], snapshot: None }];
+        let streams =
+            vec![StreamAppend { entity, load: 1, after, events: vec![event], snapshot: None, wake: None }];
         let (prepared_by, names) = (Vec::new(), Vec::new());
         Batch { id: stream, node: NodeId(node), incarnation, generation: 0, prepared_by, streams, names }
     };

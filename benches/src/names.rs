@@ -112,8 +112,14 @@ impl Drive {
             let (cause, payload) = (Vec::new().into(), name(n).into_bytes().into());
             let event = EventRecord { at: WorldTime(1), cause, event_type: EventType::Game, payload };
             let names = vec![NameChange { space: SPACE.into(), name: name(n), owner: Some(entity) }];
-            let streams =
-                vec![StreamAppend { entity, load: 1, after: 0, events: vec![event], snapshot: None }];
+            let streams = vec![StreamAppend {
+                entity,
+                load: 1,
+                after: 0,
+                events: vec![event],
+                snapshot: None,
+                wake: None,
+            }];
             Batch { id: n, node, incarnation, generation: 0, prepared_by: Vec::new(), streams, names }
         };
         let begun = Instant::now();

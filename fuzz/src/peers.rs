@@ -221,6 +221,7 @@ impl World {
             Output::Load { entity, load } => {
                 self.inputs.push(self.now, self.disk.load(entity, load));
             }
+            Output::Wakes { asked, list } => self.inputs.push(self.now, self.disk.wakes(asked, list)),
             Output::List { kind, ids, max, list } => {
                 self.inputs.push(self.now, self.disk.list(kind, ids, max, list));
             }

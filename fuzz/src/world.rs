@@ -238,6 +238,10 @@ impl World {
                 let input = self.disk.load(entity, load);
                 self.send(at, input);
             }
+            Output::Wakes { asked, list } => {
+                let input = self.disk.wakes(asked, list);
+                self.send(at, input);
+            }
             Output::List { kind, ids, max, list } => {
                 let input = self.disk.list(kind, ids, max, list);
                 self.send(at, input);

@@ -11,6 +11,7 @@ use gundo_rig::{Clock, Disk, Queue, Seat, seed_of, settings};
 use gundo_types::{Body, ConnId, EntityId, Epoch, Kind, NodeId, Point};
 use gundo_wire::Message;
 use gundo_wire::client::{ClientMessage, Hello, Move, PROTOCOL, ServerMessage};
+use gundo_wire::journal::WakesAsked;
 
 use super::traffic::Traffic;
 use super::{Case, Schedule, area};
@@ -44,6 +45,11 @@ enum Flight {
         node: usize,
         entity: EntityId,
         load: u64,
+    },
+    Woken {
+        node: usize,
+        asked: WakesAsked,
+        list: u64,
     },
     Listed {
         node: usize,
@@ -188,6 +194,10 @@ impl Cluster {
                 let input = self.disk.load(entity, load);
                 self.input(node, input);
             }
+            Flight::Woken { node, asked, list } => {
+                let input = self.disk.wakes(asked, list);
+                self.input(node, input);
+            }
             Flight::Listed { node, kind, ids, max, list } => {
                 let input = self.disk.list(kind, ids, max, list);
                 self.input(node, input);
@@ -281,6 +291,9 @@ impl Cluster {
             }
             Output::List { kind, ids, max, list } => {
                 self.fly(self.now + LOAD_US, Flight::Listed { node, kind, ids, max, list });
+            }
+            Output::Wakes { asked, list } => {
+                self.fly(self.now + LOAD_US, Flight::Woken { node, asked, list });
             }
             Output::Close { .. } => self.closed += 1,
             // All nodes stay, and there is no coordinator.

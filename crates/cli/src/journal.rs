@@ -9,7 +9,7 @@ use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
 use gundo_types::{EntityId, Kind};
 use gundo_wire::Message;
-use gundo_wire::journal::{Cause, EventRecord, EventType, Session};
+use gundo_wire::journal::{Cause, Delivered, EventRecord, EventType, Sent, Session, Taken};
 
 use crate::app::{Failure, say};
 use crate::cli::JournalCommand;
@@ -154,8 +154,27 @@ fn line(rules: &Rules, kind: Kind, seq: u64, event: &EventRecord) -> String {
         EventType::Fenced => "fence".to_owned(),
         EventType::Answered => "answer without effect".to_owned(),
         EventType::Placed => "place".to_owned(),
+        EventType::Sent | EventType::Taken | EventType::Delivered => mail(rules, event),
     };
     format!("{seq:>6}  {}  {what}{}", time(event.at.0), because(event))
+}
+
+/// What an event says about messages between entities.
+fn mail(rules: &Rules, event: &EventRecord) -> String {
+    let who = |kind: u32, id: u64| {
+        let kind = u16::try_from(kind).map_or("entity", |kind| name_of(rules, Kind(kind)));
+        format!("{kind} {id:x}")
+    };
+    let payload = event.payload.as_ref();
+    let text = match event.event_type {
+        EventType::Sent => Sent::decode(payload)
+            .map(|s| format!("message to {}: {} bytes", who(s.kind, s.id), s.message.len())),
+        EventType::Taken => {
+            Taken::decode(payload).map(|t| format!("takes message {} of {}", t.number, who(t.kind, t.id)))
+        }
+        _ => Delivered::decode(payload).map(|d| format!("messages taken, or given up: {:?}", d.numbers)),
+    };
+    text.unwrap_or_else(|_| "message (not readable)".to_owned())
 }
 
 fn because(event: &EventRecord) -> String {

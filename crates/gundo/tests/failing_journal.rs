@@ -16,7 +16,7 @@ use gundo_journal::{
 };
 use gundo_node::{LocalNodes, SoloSettings};
 use gundo_types::WorldTime;
-use gundo_wire::journal::{Batch, EventRecord, Outcome};
+use gundo_wire::journal::{Batch, EventRecord, Outcome, WakesAsked};
 
 use events::until;
 use support::{Count, rules};
@@ -95,6 +95,10 @@ impl Handle for FailingHandle {
 
     fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) {
         self.inner.list(kind, ids, max, list);
+    }
+
+    fn wakes(&mut self, asked: WakesAsked, list: u64) {
+        self.inner.wakes(asked, list);
     }
 }
 

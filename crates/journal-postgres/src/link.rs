@@ -107,7 +107,7 @@ pub(crate) struct Session {
 /// What a role has prepared.
 pub(crate) enum Statements {
     Write { write: Statement, lasts: Statement, ground: Statement, names: Statement, tokens: Statement },
-    Read { load: Statement, list: Statement },
+    Read { load: Statement, list: Statement, wakes: Statement },
     None,
 }
 
@@ -318,6 +318,7 @@ async fn connect(settings: &PostgresSettings, role: Role) -> Result<Live, OpenEr
         Role::Read => Statements::Read {
             load: client.prepare(schema::LOAD).await.map_err(failed)?,
             list: client.prepare(schema::LIST).await.map_err(failed)?,
+            wakes: client.prepare(schema::WAKES).await.map_err(failed)?,
         },
         Role::Desk | Role::Rows | Role::Prune | Role::Look => Statements::None,
     };

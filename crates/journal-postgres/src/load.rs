@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gundo_journal::queue::{ReadRequest, SharedQueues};
 use gundo_journal::{Fault, StreamSummary, Why};
 use gundo_types::{EntityId, Kind, WorldTime};
-use gundo_wire::journal::{EventRecord, EventType, Loaded};
+use gundo_wire::journal::{EventRecord, EventType, Loaded, Wake, WakesAsked};
 use tokio_postgres::Row;
 
 use crate::link::{Link, Live, Statements, Trouble};
@@ -40,6 +40,12 @@ pub(crate) fn serve<J: Send + 'static>(queues: &SharedQueues<J>, mut link: Link,
                     .repeat(until, limit, async |live: &mut Live| list(live, kind, ids.clone(), max).await);
                 counters.common.on_load(began.elapsed());
                 request.answer(listed.map_err(|why| Fault::List { kind, source: why.into() }));
+            }
+            ReadRequest::Wakes(request) => {
+                let asked = request.asked();
+                let due = link.repeat(until, limit, async |live: &mut Live| wakes(live, asked).await);
+                counters.common.on_load(began.elapsed());
+                request.answer(due.map_err(|why| Fault::Wakes { source: why.into() }));
             }
         }
     }
@@ -125,6 +131,20 @@ async fn list(live: &Live, kind: Kind, ids: RangeInclusive<u64>, max: usize) -> 
         }
     }
     Ok(found)
+}
+
+/// The wakes that are due.
+async fn wakes(live: &Live, asked: WakesAsked) -> Result<Vec<Wake>, Trouble> {
+    let Statements::Read { wakes, .. } = &live.statements else { return Err(no_statements()) };
+    let time = |at: WorldTime| i64::try_from(at.0).unwrap_or(i64::MAX);
+    // Before all: times are not negative.
+    let (at, (kind, id)) = asked.after.map_or((-1, (0, 0)), |(at, entity)| (time(at), key(entity)));
+    let rows = live.client.query(wakes, &[&at, &kind, &id, &time(asked.until), &rows_max(asked.max)]).await?;
+    let wake = |row: &Row| {
+        let at = WorldTime(row.try_get::<_, i64>(0)? as u64);
+        Ok((at, entity(row.try_get(1)?, row.try_get(2)?)))
+    };
+    rows.iter().map(wake).collect()
 }
 
 fn rows_max(max: usize) -> i64 {

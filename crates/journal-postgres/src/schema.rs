@@ -8,6 +8,7 @@
 //! names      one row per name, changed only from the number it was decided on
 //! events     partitioned by time of arrival; each partition has the key (kind, id, seq)
 //! snapshots  the same
+//! wakes      one row per entity that has something to do, and from when on
 //! meta       notes
 //! ```
 //! Unsigned 64-bit numbers are stored as signed ones, bit for bit. Names are bytes: a text of PostgreSQL takes no zero byte.
@@ -18,13 +19,19 @@
 //! refused at start.
 
 /// The layout this build reads and writes; in `meta` under `format`.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Rows of `world`. Each connection locks one of them, because rows that many share cost more.
 pub(crate) const SLOTS: i32 = 64;
 
 /// What leads from one format to the next, in order; the first makes a new journal.
-pub(crate) const MIGRATIONS: [&str; FORMAT as usize] = [CREATE];
+pub(crate) const MIGRATIONS: [&str; FORMAT as usize] = [CREATE, CREATE_WAKES];
+
+/// Entities that have something to do, and from when on.
+const CREATE_WAKES: &str = "
+    CREATE TABLE wakes (kind int4 NOT NULL, id int8 NOT NULL, at int8 NOT NULL, PRIMARY KEY (kind, id));
+    CREATE INDEX wakes_due ON wakes (at, kind, id);
+";
 
 /// `fillfactor`: rows that change in place leave room for it, so that no index is touched.
 const CREATE: &str = "
@@ -69,7 +76,8 @@ pub(crate) fn make_part(part: i32) -> String {
 ///
 /// A row of `world` and those of the members are locked first, so that a generation and a deleted row fence. The rows of streams come in
 /// sorted order, so that two groups never wait for each other in a circle. A row that somebody else has changed is not returned; then
-/// the counts do not match, the division by zero undoes everything, and the caller plans again. `xmax = 0` is true of a row that was
+/// the counts do not match, the division by zero undoes everything, and the caller plans again. Wakes come after the streams that
+/// they belong to, so the locks of those order them too. `xmax = 0` is true of a row that was
 /// new: a new stream begins after 0.
 pub(crate) const WRITE: &str = "
     WITH here AS (SELECT generation, part FROM world WHERE slot = $27 FOR SHARE),
@@ -97,6 +105,15 @@ pub(crate) const WRITE: &str = "
     kept AS (
         INSERT INTO snapshots (part, kind, id, seq, at, payload)
         SELECT here.part, t.* FROM here, unnest($21::int4[], $22::int8[], $23::int8[], $24::int8[], $25::bytea[]) AS t
+    ),
+    woken AS (
+        INSERT INTO wakes AS w (kind, id, at)
+        SELECT t.* FROM unnest($28::int4[], $29::int8[], $30::int8[]) AS t WHERE (SELECT count(*) FROM moved) >= 0
+        ON CONFLICT (kind, id) DO UPDATE SET at = excluded.at
+    ),
+    rests AS (
+        DELETE FROM wakes AS w USING unnest($31::int4[], $32::int8[]) AS t(kind, id)
+        WHERE w.kind = t.kind AND w.id = t.id AND (SELECT count(*) FROM moved) >= 0
     )
     SELECT 1 / CASE WHEN here.generation = $26
             AND (SELECT count(*) FROM there) = cardinality($1)
@@ -104,7 +121,7 @@ pub(crate) const WRITE: &str = "
             AND (SELECT count(*) FROM named WHERE follows) = cardinality($8)
         THEN 1 ELSE 0 END,
         -- For this transaction only: whether its commit waits for the disks.
-        CASE WHEN $28::bool THEN set_config('synchronous_commit', 'off', true) END
+        CASE WHEN $33::bool THEN set_config('synchronous_commit', 'off', true) END
     FROM here";
 
 /// The newest seqs of streams.
@@ -139,6 +156,9 @@ pub(crate) const LOAD: &str = "
 /// Ids of a kind, of one sign.
 pub(crate) const LIST: &str =
     "SELECT id FROM streams WHERE kind = $1 AND id BETWEEN $2 AND $3 ORDER BY id LIMIT $4";
+/// Wakes that are due.
+pub(crate) const WAKES: &str = "
+    SELECT at, kind, id FROM wakes WHERE (at, kind, id) > ($1::int8, $2::int4, $3::int8) AND at <= $4 ORDER BY at, kind, id LIMIT $5";
 pub(crate) const STREAM: &str = "
     SELECT DISTINCT ON (seq) seq, at, type, cause, payload FROM events WHERE kind = $1 AND id = $2 AND seq > $3
     ORDER BY seq LIMIT $4";

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use gundo_journal::group::{NameRow, Plan};
-use gundo_types::EntityId;
-use gundo_wire::journal::{Batch, EventRecord};
+use gundo_types::{EntityId, WorldTime};
+use gundo_wire::journal::{Batch, EventRecord, NEVER};
 
 /// A stream's key as the tables have it.
 pub(crate) type Key = (i32, i64);
@@ -52,6 +52,16 @@ pub(crate) struct SnapshotRows<'a> {
     pub(crate) payloads: Vec<&'a [u8]>,
 }
 
+/// Entities that have something to do, and those that have nothing to do any more.
+#[derive(Default)]
+pub(crate) struct WakeRows {
+    pub(crate) kinds: Vec<i32>,
+    pub(crate) ids: Vec<i64>,
+    pub(crate) times: Vec<i64>,
+    pub(crate) resting_kinds: Vec<i32>,
+    pub(crate) resting_ids: Vec<i64>,
+}
+
 /// Everything of a group that lands.
 pub(crate) struct Rows<'a> {
     pub(crate) incarnations: Vec<i64>,
@@ -59,6 +69,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) names: NameRows<'a>,
     pub(crate) events: EventRows<'a>,
     pub(crate) snapshots: SnapshotRows<'a>,
+    pub(crate) wakes: WakeRows,
 }
 
 impl<'a> Rows<'a> {
@@ -77,9 +88,11 @@ impl<'a> Rows<'a> {
         let mut streams = BTreeMap::<Key, (i64, i64, Option<i64>)>::new();
         let mut events: Vec<(Key, i64, &EventRecord)> = Vec::with_capacity(batches.len());
         let mut snapshots: Vec<(Key, i64, i64, &[u8])> = Vec::new();
+        let mut wakes = BTreeMap::<Key, WorldTime>::new();
         for stream in landing().flat_map(|batch| &batch.streams) {
             let (key, after) = (key(stream.entity), stream.after as i64);
             let last = after + stream.events.len() as i64;
+            wakes.extend(stream.wake.map(|at| (key, at)));
             let row = streams.entry(key).or_insert((last, after, None));
             row.0 = last;
             events.extend((after + 1..).zip(&stream.events).map(|(seq, event)| (key, seq, event)));
@@ -96,6 +109,7 @@ impl<'a> Rows<'a> {
             names: name_rows(plan, names),
             events: event_rows(&events),
             snapshots: snapshot_rows(&snapshots),
+            wakes: wake_rows(&wakes),
         }
     }
 }
@@ -121,6 +135,21 @@ fn name_rows<'a>(plan: &'a Plan, before: &BTreeMap<(String, String), NameRow>) -
         rows.priors.push(before.get(key).map_or(0, |row| row.n as i64));
         rows.kinds.push(row.owner.map(|owner| i32::from(owner.kind.0)));
         rows.ids.push(row.owner.map(|owner| owner.id as i64));
+    }
+    rows
+}
+
+fn wake_rows(wakes: &BTreeMap<Key, WorldTime>) -> WakeRows {
+    let mut rows = WakeRows::default();
+    for ((kind, id), at) in wakes {
+        if *at == NEVER {
+            rows.resting_kinds.push(*kind);
+            rows.resting_ids.push(*id);
+        } else {
+            rows.kinds.push(*kind);
+            rows.ids.push(*id);
+            rows.times.push(at.0 as i64);
+        }
     }
     rows
 }

@@ -267,8 +267,8 @@ async fn append(
 ) -> Result<(), Trouble> {
     let Statements::Write { write, .. } = &live.statements else { return Err(no_statements()) };
     let Some(generation) = live.row(plan.generation) else { return Err(Trouble::Elsewhere) };
-    let Rows { incarnations, streams: s, names: n, events: e, snapshots: k } = rows;
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 28] = [
+    let Rows { incarnations, streams: s, names: n, events: e, snapshots: k, wakes: w } = rows;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 33] = [
         incarnations,
         &s.kinds,
         &s.ids,
@@ -296,6 +296,11 @@ async fn append(
         &k.payloads,
         &generation,
         &live.slot,
+        &w.kinds,
+        &w.ids,
+        &w.times,
+        &w.resting_kinds,
+        &w.resting_ids,
         &lazy,
     ];
     live.client.execute(write, &values).await?;

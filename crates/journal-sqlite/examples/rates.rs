@@ -39,7 +39,9 @@ fn journal(dir: &Path, ahead: usize, batches: u64) -> (f64, f64, f64) {
             let event = EventRecord { at, cause: cause.clone(), event_type, payload: payload.clone() };
             let (entity, after) = (EntityId::new(Kind(1), id), seqs[id as usize]);
             seqs[id as usize] += 1;
-            let streams = vec![StreamAppend { entity, load: 1, after, events: vec![event], snapshot: None }];
+            let stream =
+                StreamAppend { entity, load: 1, after, events: vec![event], snapshot: None, wake: None };
+            let streams = vec![stream];
             let (node, prepared_by, names) = (NodeId(1), Vec::new(), Vec::new());
             handle.append(Batch { id: sent, node, incarnation, generation: 0, prepared_by, streams, names });
             sent += 1;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gundo_journal::queue::{ReadRequest, SharedQueues};
 use gundo_journal::{Fault, Why};
 use gundo_types::{EntityId, Kind, WorldTime};
-use gundo_wire::journal::{EventRecord, EventType, Loaded};
+use gundo_wire::journal::{EventRecord, EventType, Loaded, Wake, WakesAsked};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::damage::Damage;
@@ -42,8 +42,35 @@ pub(crate) fn serve<J: Send + 'static>(
                 counters.common.on_load(began.elapsed());
                 request.answer(result);
             }
+            ReadRequest::Wakes(request) => {
+                let result = list_wakes(conn, request.asked()).inspect_err(note);
+                counters.common.on_load(began.elapsed());
+                request.answer(result);
+            }
         }
     }
+}
+
+/// The wakes that are due, as of one moment.
+fn list_wakes(conn: &Connection, asked: WakesAsked) -> Result<Vec<Wake>, Fault> {
+    let (at, entity) = asked.after.unwrap_or((WorldTime(0), EntityId::new(Kind(0), 0)));
+    // Before all: times are not negative.
+    let at = if asked.after.is_some() { time(at) } else { -1 };
+    let key = params![at, entity.kind.0, entity.id as i64, time(asked.until), rows_max(asked.max)];
+    let row = |row: &Row<'_>| {
+        let entity = EntityId::new(Kind(row.get(1)?), row.get::<_, i64>(2)? as u64);
+        Ok((WorldTime(row.get::<_, i64>(0)? as u64), entity))
+    };
+    let read = || conn.prepare_cached(schema::WAKES)?.query_map(key, row)?.collect();
+    in_one_moment(conn, read).map_err(|why| Fault::Wakes { source: why.into() })
+}
+
+fn time(at: WorldTime) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+fn rows_max(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
 }
 
 /// The lowest `max` ids among `ids` that have an event, as of one moment: hops from id to id through the key.

@@ -225,6 +225,7 @@ impl JournalFile {
         }
         self.check_format(&conn)?;
         self.check_log(&conn, had_log)?;
+        conn.execute_batch(schema::CREATE_WAKES).map_err(|source| self.error("adding a table", source))?;
         // In the file itself, not in its log only: somebody who finds the file alone must see that the log is missing.
         let marked = conn.execute(schema::SET_META, [schema::IN_USE, "1"]);
         match marked.and_then(|_| conn.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))) {

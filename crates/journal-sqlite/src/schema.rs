@@ -35,6 +35,18 @@ pub(crate) const CREATE: &str = "
     CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// A table that earlier versions of this format did not have. They leave it alone, and cannot load the entities in it.
+pub(crate) const CREATE_WAKES: &str = "
+    CREATE TABLE IF NOT EXISTS wakes (
+        kind INTEGER NOT NULL, id INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS wakes_due ON wakes (at, kind, id);
+";
+pub(crate) const SET_WAKE: &str = "INSERT INTO wakes VALUES (?1, ?2, ?3)
+    ON CONFLICT (kind, id) DO UPDATE SET at = excluded.at";
+pub(crate) const DELETE_WAKE: &str = "DELETE FROM wakes WHERE kind = ?1 AND id = ?2";
+pub(crate) const WAKES: &str = "SELECT at, kind, id FROM wakes WHERE (at, kind, id) > (?1, ?2, ?3) AND at <= ?4 ORDER BY at, kind, id LIMIT ?5";
+
 pub(crate) const LAST_SEQ: &str =
     "SELECT seq FROM events WHERE kind = ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
 pub(crate) const INSERT_EVENT: &str = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -14,7 +14,7 @@ use gundo_journal::group::{self, Fences, NameRow, Plan};
 use gundo_journal::queue::{RefusedStream, batch_bytes};
 use gundo_journal::{MemoryFirst, Registration};
 use gundo_types::{EntityId, Kind, NodeId};
-use gundo_wire::journal::{Batch, Outcome};
+use gundo_wire::journal::{Batch, NEVER, Outcome};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::damage::Damage;
@@ -285,6 +285,16 @@ impl Tables<'_> {
             if let Some(snapshot) = &stream.snapshot {
                 let mut row = self.conn.prepare_cached(schema::INSERT_SNAPSHOT)?;
                 row.execute(params![kind, id, seq, &snapshot[..]])?;
+            }
+            match stream.wake {
+                None => {}
+                Some(NEVER) => {
+                    self.conn.prepare_cached(schema::DELETE_WAKE)?.execute(params![kind, id])?;
+                }
+                Some(at) => {
+                    let at = at.0 as i64;
+                    self.conn.prepare_cached(schema::SET_WAKE)?.execute(params![kind, id, at])?;
+                }
             }
         }
         for ((space, name), row) in &plan.names {

@@ -51,7 +51,8 @@ fn append(entity: EntityId, after: u64, count: u64) -> StreamAppend {
     };
     let last = after + count;
     let snapshot = (last / SNAPSHOT_EVERY != after / SNAPSHOT_EVERY).then(Bytes::new);
-    StreamAppend { entity, load: 1, after, events: (after + 1..=last).map(event).collect(), snapshot }
+    let events = (after + 1..=last).map(event).collect();
+    StreamAppend { entity, load: 1, after, events, snapshot, wake: None }
 }
 
 /// A node with one handle: reads the newest seqs of its streams, then keeps [`AHEAD`] batches in flight until told to stop.

@@ -110,6 +110,12 @@ pub enum Fault {
         /// Why.
         source: Why,
     },
+    /// [`Handle::wakes`](crate::Handle::wakes).
+    #[error("the journal cannot read which entities have something to do")]
+    Wakes {
+        /// Why.
+        source: Why,
+    },
     /// [`Journal::prune`](crate::Journal::prune). Part of it may be done.
     #[error("the journal cannot prune")]
     Prune {

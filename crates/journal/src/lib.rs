@@ -21,7 +21,7 @@ pub mod verify;
 use std::ops::RangeInclusive;
 
 use gundo_types::{EntityId, Figure, Kind, NodeId, WorldTime};
-use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
+use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome, Wake, WakesAsked};
 
 pub use fault::{Fault, Why, chain};
 pub use group::NameRow;
@@ -58,6 +58,13 @@ pub enum Completion {
         list: u64,
         /// The ids, or why they could not be read.
         result: Result<Vec<u64>, Fault>,
+    },
+    /// A read of wakes ended.
+    Woken {
+        /// Echo of the request.
+        list: u64,
+        /// The wakes, or why they could not be read.
+        result: Result<Vec<Wake>, Fault>,
     },
 }
 
@@ -254,6 +261,12 @@ pub trait Handle: Send {
     /// Reads which entities of `kind` have an event: the lowest `max` ids in `ids`, ascending. It sees every append whose outcome
     /// was given before. Its cost grows with what it finds, not with their events.
     fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64);
+
+    /// Reads which entities have something to do, by the appends that said so
+    /// ([`StreamAppend::wake`](gundo_wire::journal::StreamAppend::wake)): those that are due, by time, and those of one time in an
+    /// order of the journal's own. Whoever goes on after the last of them sees each once. It sees every append whose outcome was
+    /// given before. Its cost grows with what it finds.
+    fn wakes(&mut self, asked: WakesAsked, list: u64);
 }
 
 /// How much room a storage has left.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use gundo_types::{EntityId, Kind, NodeId, Planted, WorldTime};
-use gundo_wire::journal::{Batch, EventRecord, Loaded, Outcome};
+use gundo_wire::journal::{Batch, EventRecord, Loaded, NEVER, Outcome, Wake, WakesAsked};
 
 use crate::group::{self, Fences, NameRow, Verdict};
 use crate::unplayed;
@@ -27,6 +27,7 @@ pub struct Store {
 struct Rows {
     streams: BTreeMap<EntityId, Stream>,
     names: BTreeMap<(String, String), NameRow>,
+    wakes: BTreeMap<EntityId, WorldTime>,
     members: BTreeSet<u64>,
     generation: u64,
 }
@@ -35,6 +36,7 @@ struct Rows {
 #[derive(Clone, Debug, Default)]
 pub struct Replica {
     streams: BTreeMap<EntityId, Stream>,
+    wakes: BTreeMap<EntityId, WorldTime>,
     names: BTreeMap<(String, String), NameRow>,
 }
 
@@ -123,12 +125,17 @@ impl Store {
 
     /// What a replica has that got everything until now, and gets nothing from now on.
     pub fn replica(&self) -> Replica {
-        Replica { streams: self.rows.streams.clone(), names: self.rows.names.clone() }
+        Replica {
+            streams: self.rows.streams.clone(),
+            wakes: self.rows.wakes.clone(),
+            names: self.rows.names.clone(),
+        }
     }
 
     /// A replica takes the journal's place, in a new generation. Members and notes stay: those the replica has had at once.
     pub fn fail_over(&mut self, to: Replica, wall_ms: u64) -> u64 {
         (self.rows.streams, self.rows.names) = (to.streams, to.names);
+        self.rows.wakes = to.wakes;
         self.begin_generation(wall_ms)
     }
 
@@ -214,6 +221,17 @@ impl Store {
         begun.map(|(entity, _)| entity.id).take(max).collect()
     }
 
+    /// See [`Handle::wakes`].
+    pub fn wakes(&self, asked: WakesAsked) -> Vec<Wake> {
+        let WakesAsked { after, until, max } = asked;
+        let all = self.rows.wakes.iter().map(|(entity, at)| (*at, *entity));
+        let mut due: Vec<Wake> =
+            all.filter(|wake| wake.0 <= until && after.is_none_or(|a| *wake > a)).collect();
+        due.sort_unstable();
+        due.truncate(max);
+        due
+    }
+
     /// See [`Journal::name`].
     pub fn name(&self, space: &str, name: &str) -> Option<NameRow> {
         self.rows.names.get(&(space.to_owned(), name.to_owned())).copied()
@@ -295,6 +313,11 @@ impl Rows {
     /// `over`: a planted bug lets it overwrite what is there.
     fn write(&mut self, batch: Batch, over: bool) {
         for append in batch.streams {
+            match append.wake {
+                None => {}
+                Some(NEVER) => drop(self.wakes.remove(&append.entity)),
+                Some(at) => drop(self.wakes.insert(append.entity, at)),
+            }
             let stream = self.streams.entry(append.entity).or_default();
             let mut seq = append.after;
             for event in append.events {
@@ -447,5 +470,10 @@ impl Handle for MemoryHandle {
     fn list(&mut self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) {
         let result = Ok(self.journal.store().list(kind, ids, max));
         (self.sink)(Completion::Listed { kind, list, result });
+    }
+
+    fn wakes(&mut self, asked: WakesAsked, list: u64) {
+        let result = Ok(self.journal.store().wakes(asked));
+        (self.sink)(Completion::Woken { list, result });
     }
 }

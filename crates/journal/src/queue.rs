@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use gundo_types::EntityId;
 use gundo_wire::journal::{Batch, Outcome, StreamAppend};
 
-pub use loads::{ListRequest, LoadRequest, ReadRequest};
+pub use loads::{ListRequest, LoadRequest, ReadRequest, WakesRequest};
 pub use shared::{Replies, Reply, SharedQueues, Work};
 
 /// How much may wait, and how large a group is. The defaults suit production.

@@ -8,6 +8,7 @@ mod cases;
 mod lazy;
 mod newest;
 mod removal;
+mod wakes;
 
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, channel};
@@ -22,6 +23,7 @@ pub use cases::CASES;
 pub use lazy::what_is_in_memory_first_lands_as_all_else;
 pub use newest::{a_raised_note_never_falls, the_newest_time_is_known};
 pub use removal::{a_removed_stream_leaves_no_snapshot, a_removed_stream_leaves_nothing};
+pub use wakes::wakes_are_what_the_last_append_said;
 
 use crate::{Completion, Handle, Journal, KEEP_MS, Registration};
 
@@ -117,6 +119,7 @@ impl Probe {
                 Completion::Appended { batch, outcome } => outcomes.push((batch, outcome)),
                 Completion::Loaded { entity, .. } => panic!("nobody asked for {entity}"),
                 Completion::Listed { kind, .. } => panic!("nobody asked for kind {}", kind.0),
+                Completion::Woken { .. } => panic!("nobody asked for wakes"),
             }
         }
         let of =
@@ -204,7 +207,7 @@ pub fn event(entity: EntityId, seq: u64) -> EventRecord {
 /// `count` events of `entity` after `after`, decided on load `load`.
 pub fn stream(entity: EntityId, load: u64, after: u64, count: u64) -> StreamAppend {
     let events = (after + 1..=after + count).map(|seq| event(entity, seq)).collect();
-    StreamAppend { entity, load, after, events, snapshot: None }
+    StreamAppend { entity, load, after, events, snapshot: None, wake: None }
 }
 
 /// Gaps and duplicates are refused, in an empty stream and in one with events; what landed reads back unchanged.

@@ -40,7 +40,8 @@ fn never_played(events: &[(u64, EventRecord)]) -> bool {
         let says_nothing = match event.event_type {
             EventType::Game => !came_before,
             EventType::Session | EventType::Placed | EventType::Fenced => true,
-            EventType::Answered => false,
+            // Others may count on what it has taken or owes.
+            EventType::Answered | EventType::Sent | EventType::Taken | EventType::Delivered => false,
         };
         is_next && no_command && says_nothing
     })

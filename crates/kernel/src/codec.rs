@@ -8,6 +8,7 @@ mod alive;
 pub(crate) mod frames;
 mod handover;
 mod home;
+mod mail;
 mod session;
 mod watch;
 
@@ -91,6 +92,7 @@ impl Peer {
             Self::Home { message, .. } => home::entity(message),
             Self::ToPlayer { player, .. } | Self::ToEdge { player, .. } => Some(*player),
             Self::Handoff { entity, .. } | Self::Transaction { entity, .. } => Some(*entity),
+            Self::Mail { entity, .. } => Some(*entity),
         }
     }
 }
@@ -126,6 +128,9 @@ fn arrow(peer: &Peer) -> Option<Arrow> {
             term: is(*term),
             arrow: Some(message.into()),
         }),
+        Peer::Mail { entity, message } => {
+            Arrow::Mail(wire::Mail { entity: is(*entity), arrow: Some(message.into()) })
+        }
         Peer::Transaction { tx, entity, message } => Arrow::Transaction(wire::Transaction {
             tx: is(*tx),
             entity: is(*entity),
@@ -162,6 +167,10 @@ impl TryFrom<PeerMessage> for Peer {
             Arrow::Handoff(said) => Self::Handoff {
                 entity: needed(said.entity, "an entity")?,
                 term: needed(said.term, "a term")?,
+                message: said.arrow.ok_or(Malformed::Unknown)?.try_into()?,
+            },
+            Arrow::Mail(said) => Self::Mail {
+                entity: needed(said.entity, "an entity")?,
                 message: said.arrow.ok_or(Malformed::Unknown)?.try_into()?,
             },
             Arrow::Transaction(said) => Self::Transaction {

@@ -54,6 +54,8 @@ pub(crate) enum Timer {
     Suspended(EntityId),
     /// A handoff has waited long for an answer.
     Handoff(EntityId),
+    /// An entity has waited for answers to its messages.
+    Mail(EntityId),
 }
 
 pub(crate) struct Core {

@@ -29,8 +29,8 @@ pub use bytes::Bytes;
 pub use context::{
     Actor, Child, Context, NEAR_CHUNKS, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked,
 };
-pub use decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, RawDone, Tell};
-pub use entity::{Answered, Asked, Entity, Placed, Player, Ticking};
+pub use decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, RawDone, Sending, Tell};
+pub use entity::{Answered, Asked, Entity, Placed, Player, Receives, Ticking};
 pub use gundo_macros::{Payload, State, message};
 pub use gundo_types::Kind;
 pub use gundo_wire::DecodeError;

@@ -7,6 +7,7 @@
 mod announce;
 mod directory;
 mod table;
+mod wakes;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,6 +16,7 @@ use gundo_types::{ChunkId, EntityId, NodeId, Planted, Term};
 use self::announce::Announcer;
 use self::directory::Directory;
 use self::table::Table;
+use self::wakes::Wakes;
 use crate::core::{Core, Timer};
 use crate::io::Size;
 use crate::peer::{HomeMessage, Peer};
@@ -50,6 +52,8 @@ pub(crate) struct Home {
     opening: Vec<ChunkId>,
     /// What this node still has to announce to homes.
     saying: Announcer,
+    /// What it has read of the entities that have something to do.
+    pub(crate) wakes: Wakes,
     /// What this home knew in an earlier view, and has not cleared away yet.
     forgotten: Table,
 }

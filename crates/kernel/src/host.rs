@@ -16,11 +16,13 @@ mod generation;
 mod handoff;
 mod isolation;
 mod leaving;
+mod mail;
 mod observe;
 mod pending;
 mod phase;
 mod places;
 mod player;
+mod post;
 mod queue;
 mod rest;
 mod room;
@@ -89,7 +91,7 @@ impl Host {
             frozen: e.life.is(Phase::Frozen),
             loading: e.life.is(Phase::Loading),
             seq: e.durable.seq,
-            settled: e.is_settled() || e.life.is(Phase::Suspended),
+            settled: (e.is_settled() && !e.owes()) || e.life.is(Phase::Suspended),
             waiting: e.queue.bounded(),
             held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
             line: e.line(),
@@ -316,6 +318,7 @@ impl Host {
             Timer::Suspended(id) => self.on_suspended(rooms, id),
             Timer::Transaction(tx) => self.on_tx_timer(rooms, tx),
             Timer::Handoff(id) => self.on_handoff_timer(rooms, id),
+            Timer::Mail(id) => self.each(rooms, [id], |entity, cx| entity.on_mail_timer(cx)),
             other => unreachable!("{other:?} is no timer of an entity"),
         }
     }

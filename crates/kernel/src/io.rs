@@ -1,5 +1,7 @@
 //! What goes into a kernel and what comes out: the whole contract with the drivers.
 
+mod gauges;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -9,9 +11,10 @@ use gundo_types::{
     Time,
 };
 use gundo_wire::client::{ClientMessage, Closing};
-use gundo_wire::journal::{Batch, Loaded, Outcome};
+use gundo_wire::journal::{Batch, Loaded, Outcome, Wake, WakesAsked};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
 
+pub use self::gauges::Gauges;
 use crate::peer::{Label, Line, Peer, WorldSecret};
 
 /// A membership view: who belongs to the cluster.
@@ -136,6 +139,13 @@ pub enum Input {
         /// The ids, ascending. `Err`: as for a load.
         result: Result<Vec<u64>, String>,
     },
+    /// A read of wakes ended.
+    Woken {
+        /// Which one, as in [`Output::Wakes`].
+        list: u64,
+        /// `Err`: as for a load.
+        result: Result<Vec<Wake>, String>,
+    },
     /// While its node ran code of this entity it was lost, by a hang or an abort. Tell every node, and a new one before its first
     /// view. At
     /// [`BLAME_LIMIT`](crate::game::BLAME_LIMIT) points the entity is not loaded any more.
@@ -168,21 +178,6 @@ pub enum Renewal {
     Removed,
     /// The coordinator (or the journal) could not do it, or did not answer in time.
     Failed,
-}
-
-/// The driver's own indicators, shown in the x-ray view, and what the kernel needs to know about its machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// Longest handling of a tick in the last second, µs.
-    pub tick_us: u32,
-    /// Inputs waiting.
-    pub inbox: u32,
-    /// The journal's disk is nearly full: the node refuses what would add to the world, with `storage_full`.
-    pub storage_full: bool,
-    /// Share of the last second in which the logic thread worked, ‰.
-    pub load_permille: u32,
-    /// The generation of the journal, if the driver has asked.
-    pub generation: Option<u64>,
 }
 
 /// Something the driver is to do.
@@ -231,6 +226,13 @@ pub enum Output {
         ids: RangeInclusive<u64>,
         /// How many ids at most: the lowest ones.
         max: usize,
+        /// Echo it.
+        list: u64,
+    },
+    /// Read which entities have something to do, as consistently as a load; answer with [`Input::Woken`].
+    Wakes {
+        /// Which.
+        asked: WakesAsked,
         /// Echo it.
         list: u64,
     },
@@ -593,4 +595,8 @@ pub struct Counters {
     pub tells: u64,
     /// Messages to single players that were dropped here: the player is offline or being located, or its client reads too slowly.
     pub tells_lost: u64,
+    /// Messages of other entities that entities here have taken.
+    pub mail_taken: u64,
+    /// Messages between entities that were given up: nobody took them in time, or the rules of the receiver failed.
+    pub mail_lost: u64,
 }

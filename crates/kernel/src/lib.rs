@@ -26,6 +26,7 @@ mod peer;
 mod planted;
 mod retry;
 mod view;
+mod waking;
 
 pub use frame::{ChunkFrame, Encoded, Motion, News};
 pub use inside::Inside;
@@ -34,8 +35,9 @@ pub use io::{
     Size, TailLost, View, WorldSettings,
 };
 pub use peer::{
-    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, Opened, Peer, Placed, Prepared,
-    Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused, WatchedState, WorldSecret,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, MailMessage, Opened, Owes, Peer,
+    Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
+    WatchedState, WorldSecret,
 };
 
 use gundo_types::{EntityId, NodeId, Now, Term, Time};
@@ -283,6 +285,7 @@ impl Node {
             Input::Listed { list, result, .. } => {
                 self.with_host(|host, rooms| host.on_listed(rooms, list, result));
             }
+            Input::Woken { list, result } => self.with_all(|all| all.take_wakes(list, result)),
             Input::Blamed { entity, points } => self.with_host(|h, rooms| h.on_blamed(rooms, entity, points)),
             Input::Timeout => {}
             Input::Gauges(gauges) => {
@@ -365,6 +368,7 @@ impl Node {
                 self.with_host(|host, rooms| host.handle_handoff(rooms, from, entity, term, message));
             }
             Peer::Transaction { tx, entity, message } => self.handle_tx(from, tx, entity, message),
+            Peer::Mail { entity, message } => self.with_all(|all| all.on_mail(from, entity, message)),
         }
     }
 
@@ -585,6 +589,7 @@ impl Node {
     }
 
     fn on_second(&mut self) {
+        self.with_all(|all| all.read_wakes());
         self.with_host(|host, rooms| host.rest(rooms));
         let reals = self.host.len();
         self.with_edge(|edge, rooms| edge.rest(rooms, reals));

@@ -9,6 +9,7 @@
 
 mod key;
 mod label;
+mod mail;
 mod recovery;
 mod seal;
 mod tx;
@@ -16,6 +17,7 @@ mod weight;
 
 pub use key::{Key, Token, WorldSecret};
 pub use label::Label;
+pub use mail::{MailMessage, Owes};
 pub(crate) use recovery::{Code, NoCode};
 pub use seal::Placed;
 pub use tx::{Age, Prepared, TxId, TxMessage};
@@ -140,6 +142,13 @@ pub enum Peer {
         entity: EntityId,
         /// The message.
         message: TxMessage,
+    },
+    /// Between two entities, of which one owes the other a message.
+    Mail {
+        /// Whom it is for.
+        entity: EntityId,
+        /// The message.
+        message: MailMessage,
     },
 }
 

@@ -19,6 +19,9 @@ pub(crate) const CONFLICT: Retry = Retry { first_ms: 20, most_ms: 640 };
 /// A participant of a transaction is busy: at first about the time in which a group of commits lands.
 pub(crate) const BUSY: Retry = Retry { first_ms: 40, most_ms: 160 };
 
+/// A message to another entity is not answered: it may be away, locked, or without room.
+pub(crate) const MAIL: Retry = Retry { first_ms: 500, most_ms: 4_000 };
+
 /// The game's code could not read an entity's state: it may have failed by chance, or a repaired version may come.
 pub(crate) const BROKEN: Retry = Retry { first_ms: 1_000, most_ms: 60_000 };
 

@@ -99,6 +99,7 @@ impl One {
                 Output::List { kind, list, .. } => {
                     answers.push(Input::Listed { kind, list, result: Ok(Vec::new()) });
                 }
+                Output::Wakes { list, .. } => answers.push(Input::Woken { list, result: Ok(Vec::new()) }),
                 Output::Append(batch) => self.appends.push(batch.id),
                 Output::Stopped => self.stopped = true,
                 Output::Renew { sent } => {

@@ -163,6 +163,7 @@ fn what_cannot_be_asked_is_refused_and_nobody_stays_locked() {
     let mut cluster = with_players(3, 1, &["ann", "bob", "cyd"]);
     let [ann, bob, cyd] = [0, 1, 2].map(|client| cluster.player(client).id);
     let rounds = |rounds: &[&[u64]]| GiftWish {
+        by_mail: None,
         rounds: rounds.iter().map(|to| Round { to: to.to_vec() }).collect(),
         n: 1,
         jump: 0,
@@ -201,8 +202,12 @@ fn asking_on_takes_effect_in_all_rounds_or_in_none() {
     let names = ["ann", "bob", "cyd", "dot"];
     let mut cluster = with_players(3, 1, &names);
     let ids = [0, 1, 2, 3].map(|client| cluster.player(client).id);
-    let chain =
-        |n| GiftWish { rounds: ids[1..].iter().map(|id| Round { to: vec![*id] }).collect(), n, jump: 0 };
+    let chain = |n| GiftWish {
+        rounds: ids[1..].iter().map(|id| Round { to: vec![*id] }).collect(),
+        n,
+        jump: 0,
+        by_mail: None,
+    };
     give(&mut cluster, 0, chain(2));
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Ok(3));

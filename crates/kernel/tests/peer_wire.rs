@@ -1,14 +1,16 @@
 //! Messages between nodes, encoded and decoded again: every arrow with random contents; and random bytes.
 
+#[path = "peer_wire/mail.rs"]
+mod mail;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Paces, Refusal};
 use gundo_kernel::{
-    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
-    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
-    WatchedState,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line,
+    Motion, Opened, Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage,
+    Unrecorded, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
@@ -218,7 +220,9 @@ fn peer() -> impl Strategy<Value = Peer> {
         entity,
         message,
     });
+    let mail = (entity(), mail::mail()).prop_map(|(entity, message)| Peer::Mail { entity, message });
     prop_oneof![
+        1 => mail,
         1 => (any::<u64>(), alive()).prop_map(|(epoch, alive)| Peer::Alive { epoch: Epoch(epoch), alive }),
         1 => any::<u64>().prop_map(|epoch| Peer::Stale { epoch: Epoch(epoch) }),
         1 => (any::<u64>(), vec(chunk_frame(), 0..4)).prop_map(|(number, frames)| Peer::Frames { number, frames }),
@@ -460,13 +464,15 @@ fn prepared() -> impl Strategy<Value = Prepared> {
     let event = (any::<u64>(), payload(), prop::sample::select(TYPES), payload()).prop_map(
         |(at, cause, event_type, payload)| EventRecord { at: WorldTime(at), cause, event_type, payload },
     );
-    let stream = (entity(), any::<u64>(), any::<u64>(), vec(event, 0..4), prop::option::of(payload()));
-    let stream = stream.prop_map(|(entity, load, after, events, snapshot)| StreamAppend {
+    let wake = prop::option::of(any::<u64>().prop_map(WorldTime));
+    let stream = (entity(), any::<u64>(), any::<u64>(), vec(event, 0..4), prop::option::of(payload()), wake);
+    let stream = stream.prop_map(|(entity, load, after, events, snapshot, wake)| StreamAppend {
         entity,
         load,
         after,
         events,
         snapshot,
+        wake,
     });
     let change = (".*", ".*", prop::option::of(entity())).prop_map(|(space, name, owner)| NameChange {
         space,

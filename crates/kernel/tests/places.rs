@@ -281,7 +281,7 @@ fn a_chunk_shows_all_of_a_kind() {
         let (at, cause) = (WorldTime(1), Bytes::new());
         let events = vec![EventRecord { at, cause, event_type: EventType::Game, payload }];
         let entity = game::stall(SQUARE, number);
-        let streams = vec![StreamAppend { entity, load: 1, after: 0, events, snapshot: None }];
+        let streams = vec![StreamAppend { entity, load: 1, after: 0, events, snapshot: None, wake: None }];
         let (prepared_by, names) = (Vec::new(), Vec::new());
         let id = u64::from(number);
         let node = NodeId(1);

@@ -44,12 +44,13 @@ pub fn message(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// | `event = T` | – | what can happen to it |
 /// | `public = T` | the state itself | what others see |
 /// | `ask = T`, `answer = T` | nobody asks it; `()` | what other entities ask, and what it answers: it implements `Asked` |
+/// | `message = T` | it takes none | what other entities send it (`Done::send`): it implements `Receives` |
 /// | `command = T`, `reply = T`, `private = T` | –, `()`, `()` | of players: what a client sends, gets, and alone sees |
 /// | `tell = T` | it cannot be told | of players: what any entity can tell this player's client (`Done::tell`) |
 /// | `signal = T` | `()` | what everybody near sees once |
 /// | `live = T` | it does not tick | its volatile part: it implements `Ticking` |
 /// | `durable = T` | the state itself | the message that is stored: it implements `Stored` |
-/// | `asking_creates` | off | an ask creates one that does not exist yet |
+/// | `asking_creates` | off | an ask or a message creates one that does not exist yet |
 #[proc_macro_derive(State, attributes(state))]
 pub fn state(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);

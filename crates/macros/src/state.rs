@@ -17,6 +17,7 @@ struct Head {
     public: Option<Type>,
     signal: Option<Type>,
     ask: Option<Type>,
+    message: Option<Type>,
     answer: Option<Type>,
     command: Option<Type>,
     reply: Option<Type>,
@@ -78,6 +79,7 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 "public" => &mut head.public,
                 "signal" => &mut head.signal,
                 "ask" => &mut head.ask,
+                "message" => &mut head.message,
                 "answer" => &mut head.answer,
                 "command" => &mut head.command,
                 "reply" => &mut head.reply,
@@ -87,7 +89,7 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 "durable" => &mut head.durable,
                 _ => {
                     return Err(meta.error(
-                        "`state` knows kind, name, player, land, placed, world, event, public, signal, ask, answer, command, \
+                        "`state` knows kind, name, player, land, placed, world, event, public, signal, ask, answer, message, command, \
                          reply, private, tell, live, durable and asking_creates",
                     ));
                 }
@@ -125,10 +127,13 @@ fn check(item: &DeriveInput, head: &Head) -> syn::Result<()> {
             "`command`, `reply`, `private` and `tell` are a player's; what other entities ask is `ask`",
         );
     }
-    if head.ask.is_none() && (head.answer.is_some() || head.asking_creates) {
-        return fail("`answer` and `asking_creates` need `ask`");
+    if head.ask.is_none() && head.answer.is_some() {
+        return fail("`answer` needs `ask`");
     }
-    if !is_player && head.ask.is_none() && head.live.is_none() {
+    if head.ask.is_none() && head.message.is_none() && head.asking_creates {
+        return fail("`asking_creates` needs `ask` or `message`");
+    }
+    if !is_player && head.ask.is_none() && head.live.is_none() && head.message.is_none() {
         return fail("nobody can ask this kind: say `ask = …`");
     }
     if head.live.is_some() && head.role != Some("Land") {
@@ -149,6 +154,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
     let (world, event) = (or(&head.world, &unit), or(&head.event, &unit));
     let (public, signal) = (or(&head.public, &this), or(&head.signal, &unit));
     let (ask, answer) = (or(&head.ask, &never), or(&head.answer, &unit));
+    let message = or(&head.message, &never);
     let (command, reply, private) =
         (or(&head.command, &never), or(&head.reply, &unit), or(&head.private, &unit));
     let tell = or(&head.tell, &never);
@@ -169,6 +175,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
             type Signal = #signal;
             type Ask = #ask;
             type Answer = #answer;
+            type Message = #message;
             type Command = #command;
             type Reply = #reply;
             type Private = #private;
@@ -213,13 +220,14 @@ fn stored(root: &Path, head: &Head) -> (TokenStream, TokenStream) {
 /// The rules that the head promises: a trait that nobody implements is a compile error here.
 fn registered(root: &Path, ident: &syn::Ident, head: &Head) -> TokenStream {
     let asked = head.ask.is_some().then(|| quote!(.asked()));
+    let receiving = head.message.is_some().then(|| quote!(.receiving()));
     let player = (head.role == Some("Player")).then(|| quote!(.player()));
     let placed = (head.role == Some("Placed")).then(|| quote!(.placed()));
     let ticking = head.live.is_some().then(|| quote!(.ticking()));
     quote! {
         impl #root::Registered for #ident {
             fn methods() -> #root::Methods<Self> {
-                #root::Methods::new() #asked #player #placed #ticking
+                #root::Methods::new() #asked #receiving #player #placed #ticking
             }
         }
     }

@@ -170,6 +170,9 @@ impl Link {
                     }
                     Input::Listed { kind, list, result }
                 }
+                Completion::Woken { list, result } => {
+                    Input::Woken { list, result: result.map_err(|fault| fault.chain()) }
+                }
             };
             inbox.give(input, Urgency::Now);
         })
@@ -338,6 +341,7 @@ impl Driver {
                 Output::Append(batch) => self.handle.append(batch),
                 Output::Load { entity, load } => self.handle.load(entity, load),
                 Output::List { kind, ids, max, list } => self.handle.list(kind, ids, max, list),
+                Output::Wakes { asked, list } => self.handle.wakes(asked, list),
                 Output::Renew { sent } => self.membership.renew(sent),
                 Output::AskRow { sent } => self.membership.ask_row(sent),
                 Output::Remove { epoch, node, incarnation } => {

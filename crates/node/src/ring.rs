@@ -77,6 +77,9 @@ const NAMES: &[&str] = &[
     "peer prepare",
     "peer transaction",
     "peer membership",
+    "in  woken",
+    "out wakes",
+    "peer mail",
 ];
 
 /// The number of a sort, by its name.
@@ -173,6 +176,7 @@ impl Event {
                 Self::of(const { sort("in  listed") }).id(*list).size(ids.len())
             }
             Input::Listed { list, .. } => Self::of(const { sort("in  not listed") }).id(*list),
+            Input::Woken { list, .. } => Self::of(const { sort("in  woken") }).id(*list),
             Input::Blamed { entity, .. } => Self::of(const { sort("in  blamed") }).entity(*entity),
             Input::Timeout => Self::of(const { sort("in  timeout") }),
             Input::Gauges(_) => Self::of(const { sort("in  gauges") }),
@@ -202,6 +206,7 @@ impl Event {
             }
             Output::Load { entity, .. } => Self::of(const { sort("out load") }).entity(*entity),
             Output::List { list, .. } => Self::of(const { sort("out list") }).id(*list),
+            Output::Wakes { list, .. } => Self::of(const { sort("out wakes") }).id(*list),
             Output::Panicked { entity, suspended, .. } => Self::of(match suspended {
                 false => const { sort("out panicked") },
                 true => const { sort("out suspended") },
@@ -268,6 +273,7 @@ impl Event {
             Peer::Transaction { entity, message: TxMessage::Prepare { ask, .. }, .. } => {
                 Self::of(const { sort("peer prepare") }).entity(*entity).size(ask.len())
             }
+            Peer::Mail { entity, .. } => Self::of(const { sort("peer mail") }).entity(*entity),
             Peer::Transaction { entity, .. } => Self::of(const { sort("peer transaction") }).entity(*entity),
             _ => Self::of(const { sort("peer membership") }),
         }

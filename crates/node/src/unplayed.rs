@@ -114,7 +114,7 @@ mod tests {
             events.push(event(EventType::Game, at, 1));
         }
         let name = NameChange { space: "player".into(), name: id.to_string(), owner: Some(entity) };
-        let streams = vec![StreamAppend { entity, load: 1, after: 0, events, snapshot: None }];
+        let streams = vec![StreamAppend { entity, load: 1, after: 0, events, snapshot: None, wake: None }];
         let (node, prepared_by) = (NodeId(1), Vec::new());
         let batch = Batch { id, node, incarnation, generation: 0, prepared_by, streams, names: vec![name] };
         journal.handle(node, incarnation, Box::new(drop)).append(batch);

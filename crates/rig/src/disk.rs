@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use gundo_journal::Store;
 use gundo_kernel::{Input, Member};
 use gundo_types::{EntityId, Kind};
-use gundo_wire::journal::{Batch, Outcome};
+use gundo_wire::journal::{Batch, Outcome, WakesAsked};
 
 use crate::member;
 
@@ -137,6 +137,11 @@ impl<W: Copy> Disk<W> {
     /// What a node hears of a list that succeeds now.
     pub fn list(&self, kind: Kind, ids: RangeInclusive<u64>, max: usize, list: u64) -> Input {
         Input::Listed { kind, list, result: Ok(self.store.list(kind, ids, max)) }
+    }
+
+    /// What a node hears of a read of wakes that succeeds now.
+    pub fn wakes(&self, asked: WakesAsked, list: u64) -> Input {
+        Input::Woken { list, result: Ok(self.store.wakes(asked)) }
     }
 }
 

@@ -7,6 +7,7 @@ mod guarantee;
 mod landed;
 mod letters;
 mod lost;
+mod mail;
 mod replica;
 mod rest;
 
@@ -65,6 +66,7 @@ pub(crate) struct Judge {
     /// Successes that clients received: in the end each must be in the journal.
     told: BTreeMap<(EntityId, u64), u64>,
     letters: letters::Letters,
+    mail: mail::Mail,
     lost: lost::Lost,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
@@ -88,6 +90,7 @@ impl Judge {
             thieves: HashSet::new(),
             told: BTreeMap::new(),
             letters: letters::Letters::default(),
+            mail: mail::Mail::default(),
             lost: lost::Lost::default(),
             effects: 0,
             answers: 0,

@@ -113,6 +113,7 @@ pub fn run(
     let (digest, mut counts) =
         world.as_ref().map_or((0, Counts::default()), |w| (w.story.digest(), w.counts.clone()));
     if let Some(world) = &world {
+        counts.mail = world.judge.mail_taken();
         (counts.effects, counts.answers, counts.shown) =
             (world.judge.effects, world.judge.answers, world.judge.shown);
     }
@@ -297,6 +298,7 @@ fn at_rest(world: &World) -> Verdict {
             return violated(Guarantee::G11, format!("player {} has two live sessions", client.person));
         }
     }
+    world.judge.check_mail()?;
     for (key, node) in &world.nodes {
         if let Some(real) = node.kernel.reals().find(|r| !r.settled) {
             let text = format!("{} is not settled on n{}", world.judge.name(real.id), key.node);

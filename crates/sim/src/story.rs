@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use gundo_kernel::{HandoffMessage, HomeMessage, Peer, TxMessage};
+use gundo_kernel::{HandoffMessage, HomeMessage, MailMessage, Peer, TxMessage};
 use gundo_types::EntityId;
 use gundo_wire::client::Frame;
 
@@ -147,6 +147,12 @@ pub(crate) fn brief(message: &Peer) -> String {
                 HandoffMessage::Refused => "refused".to_owned(),
             };
             format!("handoff of player {:x} (term {}.{}): {what}", entity.id, term.epoch, term.count)
+        }
+        Peer::Mail { entity, message: MailMessage::Owes(owes) } => {
+            format!("message {} of {} to {entity}", owes.number, owes.from)
+        }
+        Peer::Mail { entity, message: MailMessage::Took { by, number } } => {
+            format!("{by} has taken message {number} of {entity}")
         }
         Peer::Transaction { tx, entity, message } => {
             let what = match message {

@@ -84,6 +84,8 @@ pub struct Counts {
     pub shown: u64,
     /// Letters that reached their players.
     pub letters: u64,
+    /// Messages that entities have taken from others.
+    pub mail: u64,
     /// Of each list with a limit: how full it was, and its limit then.
     pub sizes: BTreeMap<&'static str, (usize, usize)>,
     /// Refusals received, by code.
@@ -489,6 +491,10 @@ impl World {
             Output::List { kind, ids, max, list } => {
                 let after = self.storage.load_us(self.now);
                 self.fly(after, Flight::Listed { node: key, kind, ids, max, list });
+            }
+            Output::Wakes { asked, list } => {
+                let after = self.storage.load_us(self.now);
+                self.fly(after, Flight::Woken { node: key, asked, list });
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
             Output::AskRow { sent } => self.ask(key, Asked::Row { sent }),

@@ -39,6 +39,9 @@ pub struct SnapshotParts {
     /// See [`Snapshot::known`].
     #[prost(uint64, tag = "8")]
     pub known: u64,
+    /// Encoded [`Post`].
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub post: Option<Bytes>,
 }
 
 /// `events.type`: which part of the system reads the payload.
@@ -55,12 +58,28 @@ pub enum EventType {
     Answered = 3,
     /// No effect: its cause records where the player's body was.
     Placed = 4,
+    /// Payload [`Sent`]: the entity owes a message to another.
+    Sent = 5,
+    /// Payload [`Taken`]: the entity has taken a message of another, with the events that follow.
+    Taken = 6,
+    /// Payload [`Delivered`]: messages that it does not owe any more.
+    Delivered = 7,
 }
 
 impl EventType {
     /// The type with number `n`.
     pub fn from_u8(n: u8) -> Option<Self> {
-        [Self::Game, Self::Fenced, Self::Session, Self::Answered, Self::Placed].get(usize::from(n)).copied()
+        const ALL: [EventType; 8] = [
+            EventType::Game,
+            EventType::Fenced,
+            EventType::Session,
+            EventType::Answered,
+            EventType::Placed,
+            EventType::Sent,
+            EventType::Taken,
+            EventType::Delivered,
+        ];
+        ALL.get(usize::from(n)).copied()
     }
 }
 
@@ -90,6 +109,27 @@ pub struct StreamAppend {
     pub events: Vec<EventRecord>,
     /// Encoded [`Snapshot`] of the state after the last of the events.
     pub snapshot: Option<Bytes>,
+    /// From this world time on the entity has something to do even if nobody needs it: see [`Wake`]. [`NEVER`]: it has nothing to do
+    /// any more. `None`: as before.
+    pub wake: Option<WorldTime>,
+}
+
+/// As a [`StreamAppend::wake`]: nothing waits for the entity.
+pub const NEVER: WorldTime = WorldTime(i64::MAX as u64);
+
+/// An entity that has something to do: from when on, and which one. The journal keeps one for each such entity, changed by the append
+/// that says so.
+pub type Wake = (WorldTime, EntityId);
+
+/// Which wakes to read: those after `after`, in the journal's order, that are due at `until`; `max` at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WakesAsked {
+    /// The last one that was read before; `None`: from the first on.
+    pub after: Option<Wake>,
+    /// World time.
+    pub until: WorldTime,
+    /// How many.
+    pub max: usize,
 }
 
 /// A change to the table of unique names, in the same append as its event.

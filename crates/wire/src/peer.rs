@@ -129,6 +129,10 @@ arrows! {
         Offer MESSAGE_BYTES_MAX,
         OfferRefused NUMBERS_BYTES_MAX,
     }
+    Mail mail {
+        Owes MESSAGE_BYTES_MAX,
+        Took NUMBERS_BYTES_MAX,
+    }
     Transaction transaction {
         Prepare MESSAGE_BYTES_MAX,
         Prepared MESSAGE_BYTES_MAX,
@@ -284,7 +288,7 @@ mod tests {
     /// The limits in the schema's comments are those of the code.
     #[test]
     fn the_schema_tells_each_limit() {
-        let schema = include_str!("../proto/peer.proto");
+        let schema = concat!(include_str!("../proto/peer.proto"), include_str!("../proto/words.proto"));
         for About { name, bytes_max } in ARROWS {
             let (before, _) =
                 schema.split_once(&format!("\nmessage {name} {{")).expect("it is in the schema");

@@ -28,12 +28,18 @@ pub struct Simulated {
     minds: Minds,
     /// By island, and whether players arrive all over it.
     worlds: Mutex<BTreeMap<(u64, bool), World>>,
+    #[cfg(feature = "planted")]
     mistake: Option<Mistake>,
 }
 
 impl Default for Simulated {
     fn default() -> Self {
-        Self { minds: Minds::together(), worlds: Mutex::default(), mistake: None }
+        Self {
+            minds: Minds::together(),
+            worlds: Mutex::default(),
+            #[cfg(feature = "planted")]
+            mistake: None,
+        }
     }
 }
 

@@ -199,7 +199,7 @@ impl Busy {
                         (last, last, loaded.generation, true);
                 }
             }
-            Completion::Listed { .. } => panic!("nobody asked"),
+            Completion::Listed { .. } | Completion::Woken { .. } => panic!("nobody asked"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use gundo_types::{EntityId, Kind};
-use gundo_wire::journal::Loaded;
+use gundo_wire::journal::{Loaded, Wake, WakesAsked};
 
 use super::QueueFault;
 use super::outlet::Outlet;
@@ -17,6 +17,8 @@ pub enum ReadRequest {
     Load(LoadRequest),
     /// Which entities there are.
     List(ListRequest),
+    /// Which of them have something to do.
+    Wakes(WakesRequest),
 }
 
 /// A load that a node waits for.
@@ -35,6 +37,13 @@ pub struct ListRequest {
     list: u64,
 }
 
+/// A read of wakes that a node waits for.
+pub struct WakesRequest {
+    outlet: Arc<Outlet>,
+    asked: WakesAsked,
+    list: u64,
+}
+
 impl ReadRequest {
     pub(super) fn load(outlet: &Arc<Outlet>, entity: EntityId, load: u64) -> Self {
         Self::Load(LoadRequest { outlet: Arc::clone(outlet), entity, load })
@@ -50,10 +59,15 @@ impl ReadRequest {
         Self::List(ListRequest { outlet: Arc::clone(outlet), kind, ids, max, list })
     }
 
+    pub(super) fn wakes(outlet: &Arc<Outlet>, asked: WakesAsked, list: u64) -> Self {
+        Self::Wakes(WakesRequest { outlet: Arc::clone(outlet), asked, list })
+    }
+
     fn outlet(&self) -> &Arc<Outlet> {
         match self {
             Self::Load(request) => &request.outlet,
             Self::List(request) => &request.outlet,
+            Self::Wakes(request) => &request.outlet,
         }
     }
 
@@ -67,6 +81,7 @@ impl ReadRequest {
                 let kind = request.kind;
                 request.answer(Err(Fault::List { kind, source: why.into() }));
             }
+            Self::Wakes(request) => request.answer(Err(Fault::Wakes { source: why.into() })),
         }
     }
 }
@@ -102,6 +117,18 @@ impl ListRequest {
     /// Gives the node the ids, or why they cannot be read.
     pub fn answer(self, result: Result<Vec<u64>, Fault>) {
         self.outlet.complete(Completion::Listed { kind: self.kind, list: self.list, result });
+    }
+}
+
+impl WakesRequest {
+    /// Which are wanted.
+    pub fn asked(&self) -> WakesAsked {
+        self.asked
+    }
+
+    /// Gives the node the wakes, or why they cannot be read.
+    pub fn answer(self, result: Result<Vec<Wake>, Fault>) {
+        self.outlet.complete(Completion::Woken { list: self.list, result });
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use gundo_types::{EntityId, Kind};
-use gundo_wire::journal::{Batch, Outcome};
+use gundo_wire::journal::{Batch, Outcome, WakesAsked};
 
 use super::loads::{Loads, ReadRequest};
 use super::outlet::Outlet;
@@ -235,6 +235,11 @@ impl<J: Send + 'static> Handle for QueuedHandle<J> {
         let request = ReadRequest::list(&self.outlet, kind, ids, max, list);
         self.shared.loads.push(request, self.shared.loads_max);
     }
+
+    fn wakes(&mut self, asked: WakesAsked, list: u64) {
+        let request = ReadRequest::wakes(&self.outlet, asked, list);
+        self.shared.loads.push(request, self.shared.loads_max);
+    }
 }
 
 impl<J: Send + 'static> Drop for QueuedHandle<J> {
@@ -281,7 +286,9 @@ mod tests {
     fn outcomes(rx: &Receiver<Completion>) -> Vec<(u64, Outcome)> {
         let outcome = |completion| match completion {
             Completion::Appended { batch, outcome } => (batch, outcome),
-            Completion::Loaded { .. } | Completion::Listed { .. } => panic!("nobody asked to read"),
+            Completion::Loaded { .. } | Completion::Listed { .. } | Completion::Woken { .. } => {
+                panic!("nobody asked to read")
+            }
         };
         rx.try_iter().map(outcome).collect()
     }

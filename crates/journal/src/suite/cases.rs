@@ -14,8 +14,8 @@ macro_rules! journal_cases {
             a_fence_is_judged_by_seqs_alone, members_fence_writers, incarnations_only_grow, names_are_unique,
             a_snapshot_comes_with_its_event, pruning_keeps_what_loads_need, meta_is_kept, a_note_is_settled_once,
             tools_see_every_stream, lines_do_not_mix, a_list_says_which_entities_have_begun,
-            a_batch_of_another_generation_is_refused, generations_only_grow, the_newest_time_is_known,
-            a_raised_note_never_falls, a_removed_stream_leaves_nothing,
+            a_batch_of_another_generation_is_refused, wakes_are_what_the_last_append_said, generations_only_grow,
+            the_newest_time_is_known, a_raised_note_never_falls, a_removed_stream_leaves_nothing,
             a_removed_stream_leaves_no_snapshot, what_is_in_memory_first_lands_as_all_else
         }
     };

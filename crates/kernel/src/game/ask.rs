@@ -1,4 +1,4 @@
-//! The typed builder of a decision's transaction; and the parts that only a player's decision has.
+//! The typed builder of a decision's transaction; the messages of any decision; and the parts that only a player's decision has.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -7,12 +7,28 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId};
 
 use super::context::{Context, RawContext};
-use super::decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision};
-use super::entity::{Asked, Player};
+use super::decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, Sending};
+use super::entity::{Asked, Player, Receives};
 use super::kinds::Typed;
 use super::payload::Payload;
 use super::refusal::{Refusal, game_error};
 use super::state::{Key, State};
+
+impl<E: State> Done<E> {
+    /// Sends `message` to the entity `id` of kind `T`, which takes it by its rule [`Receives::take`](super::Receives::take) some time
+    /// after this decision is durable, wherever it is: once, whatever crashes meanwhile, and in the order in which this entity sent its
+    /// messages to that one. Nobody waits for that. At most 16 in a decision, and 64 that one entity has sent and that are not taken
+    /// yet: beyond that the decision is refused with `busy`. What is not taken within an hour of world time is given up: counted
+    /// (`gundo_mail_lost_total`), and named in the log. Among these is what is sent to an entity that does not exist.
+    ///
+    /// # Panics
+    /// `id` is the id of an entity of another kind: a mistake in the rules.
+    pub fn send<T: Receives>(mut self, id: impl Key, message: &T::Message) -> Self {
+        let to = EntityId::new(T::KIND, id.number::<T>());
+        self.raw.sends.push(Sending { to, message: message.to_bytes() });
+        self
+    }
+}
 
 impl<E: Player> Done<E> {
     /// The reply to the player's client. Without it, the reply is empty.

@@ -31,6 +31,8 @@ pub struct RawDone {
     pub signals: Vec<Bytes>,
     /// Messages to single players, sent after the events are durable.
     pub tells: Vec<Tell>,
+    /// Messages to other entities, owed from the same append on.
+    pub sends: Vec<Sending>,
     /// A new body, visible once the events are durable.
     pub body: Option<Body>,
 }
@@ -40,6 +42,15 @@ pub struct RawDone {
 pub struct Tell {
     /// The player who gets it.
     pub player: EntityId,
+    /// The encoded message.
+    pub message: Bytes,
+}
+
+/// A message to another entity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sending {
+    /// The receiver.
+    pub to: EntityId,
     /// The encoded message.
     pub message: Bytes,
 }

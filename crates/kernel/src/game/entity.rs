@@ -53,6 +53,40 @@ pub trait Asked: Entity {
     fn answer(&self, ask: Self::Ask, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self>;
 }
 
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` takes no messages",
+    note = "say `message = …` in its `#[state]` and implement `Receives`"
+)]
+/// An entity that takes messages of others ([`Done::send`](super::Done::send)). Needs `message = …` in `#[state]`.
+pub trait Receives: Entity {
+    /// Decides what a message of the entity `from` does: it is done, or it asks others first, as a player's command may. It changes
+    /// nothing itself, and may run again for the same message, so an event must record every random number it drew. What it decides
+    /// takes effect together with the note that the message was taken, so it takes effect once.
+    ///
+    /// # Errors
+    /// A refusal, of this rule or of an entity that it asks. One with the code `busy` is for now: the message comes again. With
+    /// any other, [`not_taken`](Self::not_taken) decides.
+    fn take(
+        &self,
+        message: Self::Message,
+        from: EntityId,
+        cx: &mut Context<'_, Self>,
+    ) -> Result<Decision<Self>, Refusal>;
+
+    /// What follows when [`take`](Self::take) or an entity that it asked has refused: the message does not come again. To have the
+    /// sender know, send it a message back. (Default: nothing follows.)
+    fn not_taken(
+        &self,
+        message: Self::Message,
+        from: EntityId,
+        refusal: &Refusal,
+        cx: &mut Context<'_, Self>,
+    ) -> Done<Self> {
+        let _ = (message, from, refusal, cx);
+        Done::new()
+    }
+}
+
 /// The result of [`Asked::answer`]: what happens to the asked entity, and its answer; or a refusal.
 pub type Answered<E> = Result<(Done<E>, <E as State>::Answer), Refusal>;
 

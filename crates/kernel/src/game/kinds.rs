@@ -26,6 +26,22 @@ pub trait AnyEntity: Send {
     /// # Errors
     /// As [`decide`](Self::decide).
     fn answer(&self, ask: &[u8], by: &Actor, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal>;
+    /// See [`Receives::take`](super::Receives::take).
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    fn take(&self, message: &[u8], from: EntityId, cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal>;
+    /// See [`Receives::not_taken`](super::Receives::not_taken). What is no message of this kind has no effect.
+    ///
+    /// # Errors
+    /// This kind takes no messages.
+    fn not_taken(
+        &self,
+        message: &[u8],
+        from: EntityId,
+        refusal: &Refusal,
+        cx: &mut RawContext<'_>,
+    ) -> Result<RawDone, Refusal>;
     /// See [`Player::create`](super::Player::create).
     ///
     /// # Errors
@@ -73,6 +89,8 @@ pub trait AnyKind: Send + Sync {
     fn role(&self) -> Role;
     /// Whether others can ask it.
     fn is_asked(&self) -> bool;
+    /// Whether others can send it messages.
+    fn receives(&self) -> bool;
     /// Whether an ask creates one that does not exist yet.
     fn asking_creates(&self) -> bool;
     /// The entity before its first event.
@@ -114,6 +132,10 @@ impl<E: Registered> AnyKind for TypedKind<E> {
 
     fn is_asked(&self) -> bool {
         E::methods().answer.is_some()
+    }
+
+    fn receives(&self) -> bool {
+        E::methods().receive.is_some()
     }
 
     fn asking_creates(&self) -> bool {
@@ -182,6 +204,24 @@ impl<E: Registered> AnyEntity for Typed<E> {
         let ask = unread(E::Ask::from_bytes(ask))?;
         let (done, reply) = answer(&self.state, ask, by, &mut self.context(cx))?;
         Ok(done.into_answer(&reply))
+    }
+
+    fn take(&self, message: &[u8], from: EntityId, cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal> {
+        let receive = self.methods.receive.as_ref().ok_or_else(game_error)?;
+        let message = unread(E::Message::from_bytes(message))?;
+        (receive.take)(&self.state, message, from, &mut self.context(cx)).map(Decision::into_raw)
+    }
+
+    fn not_taken(
+        &self,
+        message: &[u8],
+        from: EntityId,
+        refusal: &Refusal,
+        cx: &mut RawContext<'_>,
+    ) -> Result<RawDone, Refusal> {
+        let receive = self.methods.receive.as_ref().ok_or_else(game_error)?;
+        let Ok(message) = unread(E::Message::from_bytes(message)) else { return Ok(RawDone::default()) };
+        Ok((receive.not_taken)(&self.state, message, from, refusal, &mut self.context(cx)).into_raw())
     }
 
     fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal> {

@@ -1,10 +1,10 @@
 //! Which rules a kind has. `#[derive(State)]` lists them.
 
-use gundo_types::Body;
+use gundo_types::{Body, EntityId};
 
 use super::context::{Actor, Context, TickContext};
 use super::decision::{Decision, Done};
-use super::entity::{Asked, Entity, Placed, Player, Ticking};
+use super::entity::{Asked, Entity, Placed, Player, Receives, Ticking};
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::state::State;
@@ -19,6 +19,7 @@ pub trait Registered: Entity {
 /// implements is a compile error.
 pub struct Methods<E: State> {
     pub(super) answer: Option<AnswerFn<E>>,
+    pub(super) receive: Option<ReceiveMethods<E>>,
     pub(super) player: Option<PlayerMethods<E>>,
     pub(super) tick: Option<TickFn<E>>,
     pub(super) place: Option<fn(&E) -> Option<Body>>,
@@ -34,6 +35,14 @@ type CreateFn<E> = fn(&E, &str, &mut Context<'_, E>) -> Result<Done<E>, Refusal>
 type WalkFn<E> = fn(&E, &Body, &Body, &mut Context<'_, E>) -> Result<(), Refusal>;
 type DecideFn<E> = fn(&E, <E as State>::Command, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
 type TickFn<E> = fn(&E, &mut <E as State>::Live, &mut TickContext<'_, E>);
+
+type TakeFn<E> = fn(&E, <E as State>::Message, EntityId, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
+type NotTakenFn<E> = fn(&E, <E as State>::Message, EntityId, &Refusal, &mut Context<'_, E>) -> Done<E>;
+
+pub(super) struct ReceiveMethods<E: State> {
+    pub(super) take: TakeFn<E>,
+    pub(super) not_taken: NotTakenFn<E>,
+}
 
 pub(super) struct PlayerMethods<E: State> {
     pub(super) create: CreateFn<E>,
@@ -54,7 +63,7 @@ impl<E: State> Default for Methods<E> {
 impl<E: State> Methods<E> {
     /// Only the rules that every entity has.
     pub fn new() -> Self {
-        Self { answer: None, player: None, tick: None, place: None }
+        Self { answer: None, receive: None, player: None, tick: None, place: None }
     }
 
     /// Others can ask it.
@@ -63,6 +72,15 @@ impl<E: State> Methods<E> {
         E: Asked,
     {
         self.answer = Some(E::answer);
+        self
+    }
+
+    /// It takes messages.
+    pub fn receiving(mut self) -> Self
+    where
+        E: Receives,
+    {
+        self.receive = Some(ReceiveMethods { take: E::take, not_taken: E::not_taken });
         self
     }
 

@@ -232,6 +232,18 @@ impl Rules {
         no_place(kind, entity)
     }
 
+    /// Why an entity cannot take messages of others, if so.
+    pub fn cannot_take(&self, entity: EntityId) -> Option<String> {
+        let Some(kind) = self.kind_of(entity.kind) else { return Some(no_kind(entity)) };
+        if !kind.receives() {
+            return Some(format!(
+                "nobody can send a {} messages: its `#[state]` has no `message`",
+                kind.name()
+            ));
+        }
+        no_place(kind, entity)
+    }
+
     /// Why a decision that has read `before` public parts cannot read these too, if so.
     pub fn cannot_read(&self, wanted: &[EntityId], before: usize) -> Option<String> {
         let count = before + wanted.len();

@@ -47,11 +47,13 @@ pub enum Rule {
     Restore = 14,
     /// From the entity to the stored state.
     Snapshot = 15,
+    /// A decision about a message of another entity.
+    Take = 16,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Create,
         Self::Spawn,
         Self::Walk,
@@ -67,6 +69,7 @@ impl Rule {
         Self::MayWatch,
         Self::Restore,
         Self::Snapshot,
+        Self::Take,
     ];
 
     /// How much a node that is lost in this rule counts against the entity, in points; at [`BLAME_LIMIT`] it is not loaded any
@@ -96,6 +99,7 @@ impl Rule {
             Self::MayWatch => "may_watch",
             Self::Restore => "restore",
             Self::Snapshot => "snapshot",
+            Self::Take => "take",
         }
     }
 }

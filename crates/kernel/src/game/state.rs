@@ -74,7 +74,7 @@ pub trait State: Sized + Send + 'static {
     const NAME: &'static str;
     /// What it is to the engine.
     const ROLE: Role;
-    /// Whether an ask creates one that does not exist yet. Always true for land.
+    /// Whether an ask or a message creates one that does not exist yet. Always true for land.
     const ASKING_CREATES: bool;
     /// The game's shared, immutable data: maps, recipes, balance. One type for all kinds of a game.
     type World: Send + Sync + 'static;
@@ -88,6 +88,8 @@ pub trait State: Sized + Send + 'static {
     type Signal: Payload;
     /// What other entities ask of it.
     type Ask: Payload;
+    /// What other entities send it: see [`Receives`](super::Receives).
+    type Message: Payload;
     /// Its answer to them.
     type Answer: Payload;
     /// What a player's client can send.

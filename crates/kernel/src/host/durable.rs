@@ -5,10 +5,11 @@
 
 use bytes::Bytes;
 use gundo_types::{EntityId, WorldTime};
-use gundo_wire::journal::{Cause, EventType, Loaded, Place, SnapshotParts};
+use gundo_wire::journal::{Cause, EventRecord, EventType, Loaded, NEVER, Place, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, Message};
 
 use super::player::Player;
+use super::post::Post;
 use crate::game::{AnyEntity, AnyKind, Rules};
 
 /// The field that a simulated next version adds: see [`crate::Node::act_newer`].
@@ -33,6 +34,13 @@ pub(super) struct Durable {
     began: (u64, u64),
     /// Fields of its snapshot that a newer version wrote, and nothing else.
     kept: Kept<SnapshotParts>,
+    /// Messages that it owes and has taken; `None`: it never had any.
+    pub(super) post: Option<Box<Post>>,
+}
+
+/// Whether an event is about messages between entities.
+pub(super) fn is_mail(event_type: EventType) -> bool {
+    matches!(event_type, EventType::Sent | EventType::Taken | EventType::Delivered)
 }
 
 impl Durable {
@@ -68,6 +76,7 @@ impl Durable {
         (self.seq, self.snapshot_seq) = (0, 0);
         (self.generation, self.began) = (loaded.generation, (0, 0));
         self.kept = Kept::default();
+        self.post = None;
         match &loaded.snapshot {
             None => self.state = Some(kind.create(id.id)),
             Some((seq, payload)) => {
@@ -102,6 +111,7 @@ impl Durable {
         self.last_at = self.last_at.max(WorldTime(snapshot.at));
         self.began = (snapshot.generation, snapshot.generation_after);
         self.state = Some(kind.restore(id.id, &snapshot.state)?);
+        self.post = snapshot.post.as_deref().map(Post::restore).transpose()?.map(Box::new);
         match player {
             Some(player) => player.restore(snapshot),
             None => Ok(()),
@@ -122,6 +132,9 @@ impl Durable {
         if let Some(player) = player {
             player.apply(event_type, payload, cause)?;
         }
+        if is_mail(event_type) {
+            self.post.get_or_insert_default().apply(event_type, payload, self.seq + 1)?;
+        }
         if cause.generation > self.began.0 {
             self.began = (cause.generation, self.seq);
         }
@@ -138,6 +151,23 @@ impl Durable {
         }
     }
 
+    /// From when on the entity has something to do once these events are there; `None`: they change nothing about that.
+    pub(super) fn wake_after(&self, events: &[EventRecord]) -> Option<WorldTime> {
+        let changes = |e: &EventRecord| matches!(e.event_type, EventType::Sent | EventType::Delivered);
+        let changed = events.iter().any(changes);
+        changed.then(|| self.post.as_ref().map_or(NEVER, |post| post.wake()))
+    }
+
+    /// What it owes and has taken once these events are there as well.
+    pub(super) fn post_after(&self, events: &[EventRecord]) -> Option<Box<Post>> {
+        let mut post = self.post.clone();
+        for event in events.iter().filter(|event| is_mail(event.event_type)) {
+            // It has just been encoded.
+            let _ = post.get_or_insert_default().apply(event.event_type, &event.payload, self.seq);
+        }
+        post
+    }
+
     /// Whether a snapshot is due once `more` events have been applied.
     pub(super) fn snapshot_is_due(&self, more: u64, every: u64) -> bool {
         assert!(self.snapshot_seq <= self.seq, "a snapshot covers applied events only");
@@ -146,7 +176,8 @@ impl Durable {
 
     /// The whole durable state: the game's and the engine's.
     pub(super) fn snapshot(&self, player: Option<&Player>) -> Bytes {
-        self.snapshot_of(self.state().snapshot(), self.last_at, player.map(|player| (player, None)))
+        let player = player.map(|player| (player, None));
+        self.snapshot_of(self.state().snapshot(), self.last_at, player, self.post.as_deref())
     }
 
     /// The whole durable state, for another node: it says of which generation of the journal it is.
@@ -162,8 +193,10 @@ impl Durable {
         state: Bytes,
         at: WorldTime,
         player: Option<(&Player, Option<Place>)>,
+        post: Option<&Post>,
     ) -> Bytes {
         let mut parts = self.parts(state, at, player.map(|(player, _)| player));
+        parts.post = post.map(Post::store);
         if let Some(place) = player.and_then(|(_, place)| place) {
             parts.place = Some(Kept::from(place).encode());
         }
@@ -176,6 +209,7 @@ impl Durable {
         let (generation, generation_after) = self.began;
         let mut snapshot =
             SnapshotParts { state, at: at.0, generation, generation_after, ..Default::default() };
+        snapshot.post = self.post.as_ref().map(|post| post.store());
         if let Some(player) = player {
             player.snapshot_into(&mut snapshot);
         }

@@ -16,7 +16,8 @@ use super::durable::Durable;
 use super::pending::Pending;
 use super::phase::{Life, Phase};
 use super::player::Player;
-use super::queue::{Queue, Work};
+use super::post::Mail;
+use super::queue::{Letter, Queue, Work};
 use super::trouble::Trouble;
 use super::tx::Lock;
 use super::vicinity::Vicinity;
@@ -67,6 +68,10 @@ pub(crate) struct Entity {
     /// It is on the list of those that take no work here.
     pub(super) idle: bool,
     pub(super) trouble: Trouble,
+    /// What it remembers of messages that it owes.
+    pub(super) mail: Option<Box<Mail>>,
+    /// A message that its rules failed over, and how often.
+    pub(super) failing: Option<Box<(Letter, u8)>>,
 }
 
 impl Entity {
@@ -96,6 +101,8 @@ impl Entity {
             needed: now,
             idle: false,
             trouble: Trouble::default(),
+            mail: None,
+            failing: None,
         }
     }
 
@@ -232,7 +239,10 @@ impl Entity {
             return self.refuse_suspended(cx);
         }
         self.life.loaded();
+        self.mail = None;
+        self.forget_owed(cx);
         self.refresh(cx);
+        self.send_mail(cx);
         self.tell_own(cx);
         if let Some(session) = session {
             self.mend_session(cx, session);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId, NodeId};
 use gundo_wire::journal::{Cause, EventType, NameChange, Place};
 
-use super::queue::{Command, Work};
+use super::queue::{Command, Letter, Work};
 use crate::game::{Refusal, Tell};
 use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage, WatchRefused};
 
@@ -41,6 +41,10 @@ pub(super) enum Effect {
     Signal(Bytes),
     Body(Body),
     Tell(Tell),
+    /// It has taken a message.
+    Took {
+        letter: Letter,
+    },
     /// The entity has judged its watchers.
     Watched(Judgement),
     Left,

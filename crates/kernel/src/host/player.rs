@@ -189,7 +189,9 @@ impl Player {
     /// These pieces of work are done again: forgets their answers, which no client has received.
     pub(super) fn forget_answers<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
         for item in work {
-            if let Work::Command(c) = item {
+            if let Work::Command(c) = item
+                && c.letter.is_none()
+            {
                 self.unrecorded.retain(|(seq, ..)| *seq != c.seq);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use gundo_types::{Body, Time, WorldTime};
+use gundo_types::{Body, ConnId, EntityId, NodeId, Time, WorldTime};
 
 use crate::game::{Actor, Exists, Reads};
 use crate::peer::{Age, Key, Line, Placed, TxId};
@@ -23,6 +23,8 @@ pub(super) enum Work {
     Read(TxId),
     /// An ask to itself from a tick.
     Own(Bytes),
+    /// Record which messages it does not owe any more.
+    Delivered,
 }
 
 impl Work {
@@ -39,13 +41,27 @@ impl Work {
             age: None,
             ask_until: None,
             reads: Reads::default(),
+            letter: None,
         })
     }
 
+    pub(super) fn letter(letter: Letter, payload: Bytes, since: Time) -> Self {
+        Self::Command(Command { payload, letter: Some(Box::new(letter)), ..Command::bare(since) })
+    }
+
+    /// Whether it is a message of another entity.
+    pub(super) fn is_letter(&self) -> bool {
+        matches!(self, Self::Command(command) if command.letter.is_some())
+    }
+
     /// Whether it is refused when too much waits already. The player's own commands are not: a repeated one may already have
-    /// taken effect, and its edge lets no more than `commands_unanswered_max` of them in.
+    /// taken effect, and its edge lets no more than `commands_unanswered_max` of them in. Messages of others are.
     pub(super) fn is_bounded(&self) -> bool {
-        !matches!(self, Self::Command(_))
+        match self {
+            Self::Command(command) => command.letter.is_some(),
+            Self::Delivered => false,
+            _ => true,
+        }
     }
 
     /// The connection that is to have the session, if the work is about that.
@@ -53,6 +69,7 @@ impl Work {
         match self {
             Self::Open { line, .. } | Self::Resume(Resume { line, leaves_at: None, .. }) => Some(*line),
             Self::Resume(_) | Self::Command(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => None,
+            Self::Delivered => None,
         }
     }
 
@@ -60,7 +77,9 @@ impl Work {
     pub(super) fn since(&self) -> Time {
         match self {
             Self::Open { since, .. } | Self::Command(Command { since, .. }) => *since,
-            Self::Resume(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) => Time::default(),
+            Self::Resume(_) | Self::Prepare(_) | Self::Read(_) | Self::Own(_) | Self::Delivered => {
+                Time::default()
+            }
         }
     }
 }
@@ -79,6 +98,7 @@ pub(super) struct Resume {
     pub(super) leaves_at: Option<Time>,
 }
 
+/// Something to decide: a client's command, or a message of another entity.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) line: Line,
@@ -98,6 +118,48 @@ pub(super) struct Command {
     pub(super) ask_until: Option<Time>,
     /// Public parts of others that were fetched for it.
     pub(super) reads: Reads,
+    /// It is a message of another entity. Nobody gets an answer: the line and the seq mean nothing.
+    pub(super) letter: Option<Box<Letter>>,
+}
+
+/// Whose message it is, and which.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter {
+    pub(super) from: EntityId,
+    /// The sender's.
+    pub(super) number: u64,
+    pub(super) at: WorldTime,
+    /// Of the journal that the sender was read from.
+    pub(super) generation: u64,
+    /// Where the sender is real, and hears that it was taken.
+    pub(super) node: NodeId,
+}
+
+impl Letter {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.from, self.number) == (other.from, other.number)
+    }
+}
+
+impl Command {
+    /// One of no client.
+    pub(super) fn bare(since: Time) -> Self {
+        let line = Line { edge: NodeId(0), conn: ConnId(0) };
+        Self {
+            line,
+            seq: 0,
+            payload: Bytes::new(),
+            question: false,
+            since,
+            counted: true,
+            tries: 0,
+            losses: 0,
+            age: None,
+            ask_until: None,
+            reads: Reads::default(),
+            letter: None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -124,6 +186,19 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether this message waits already.
+    pub(super) fn has_letter(&self, letter: &Letter) -> bool {
+        self.waiting.iter().any(|work| match work {
+            Work::Command(command) => command.letter.as_ref().is_some_and(|other| other.is_same(letter)),
+            _ => false,
+        })
+    }
+
+    /// Whether the end of messages waits to be recorded.
+    pub(super) fn ends_mail(&self) -> bool {
+        self.waiting.iter().any(|work| matches!(work, Work::Delivered))
     }
 
     pub(super) fn push(&mut self, work: Work) {
@@ -222,8 +297,12 @@ impl Queue {
         self.waiting.front().filter(|_| self.held).map(Work::since)
     }
 
-    /// Puts work that was begun back in front of everything that waits, also of work that waited for room.
+    /// Puts work that was begun back in front of everything that waits, also of work that waited for room. Not a message: many may
+    /// have been begun, and their senders send them again.
     pub(super) fn put_back(&mut self, work: Work) {
+        if work.is_letter() {
+            return;
+        }
         self.held = false;
         self.waiting.push_front(work);
     }

@@ -52,7 +52,8 @@ impl Host {
             }
             entity.sleep(&mut cx);
             entity.seal_place(&mut cx);
-            let rests = entity.is_quiet() && !entity.life.is(Phase::Suspended);
+            let rests =
+                entity.is_quiet() && !entity.life.is(Phase::Suspended) && !entity.stays_to_send(cx.core);
             if entity.player.is_none() && rests && now.since(entity.needed) > idle_us {
                 idle.push(*id);
             } else if let Some(rest) = entity.rests(cx.core) {

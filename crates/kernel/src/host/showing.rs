@@ -11,8 +11,8 @@ use crate::game::RawDone;
 
 /// Whether nothing durable comes of a decision.
 pub(super) fn only_shows(done: &RawDone) -> bool {
-    let RawDone { events, reply: _, names, signals: _, tells, body } = done;
-    events.is_empty() && names.is_empty() && tells.is_empty() && body.is_none()
+    let RawDone { events, reply: _, names, signals: _, tells, sends, body } = done;
+    events.is_empty() && names.is_empty() && tells.is_empty() && sends.is_empty() && body.is_none()
 }
 
 impl Entity {

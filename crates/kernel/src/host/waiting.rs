@@ -16,6 +16,10 @@ impl Entity {
     /// If the journal has no room for work that needs an append, keeps the work until it has, or refuses it. False: it may be
     /// appended now. `grows`: it adds to the world, rather than keeping somebody in it.
     pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>, work: &Work, grows: bool) -> bool {
+        if work.is_letter() && cx.room() != Room::Open {
+            // Its sender sends it again.
+            return true;
+        }
         let (now, until) = (cx.core.now.time, work.since().plus_ms(cx.core.world().append_wait_ms));
         match cx.room() {
             Room::Busy if until > now || cx.core.planted(Planted::WaitsForEver) => {
@@ -61,7 +65,7 @@ impl Entity {
             Work::Open { since, .. } => since.plus_ms(wait_ms) <= now,
             Work::Command(c) => c.tries == 0 && c.since.plus_ms(wait_ms) <= now,
             Work::Prepare(_) | Work::Read(_) => true,
-            Work::Resume(_) | Work::Own(_) => false,
+            Work::Resume(_) | Work::Own(_) | Work::Delivered => false,
         }) {
             cx.core.counters.refused_storage_busy += 1;
             match work {

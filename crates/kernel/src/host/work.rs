@@ -6,6 +6,7 @@ use gundo_wire::journal::{Cause, EventType};
 
 use super::desk::{Cx, context};
 use super::entity::Entity;
+use super::mail::cannot_send;
 use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
@@ -62,6 +63,7 @@ impl Entity {
                 Some(Work::Prepare(prepare)) => self.prepare(cx, prepare),
                 Some(Work::Read(tx)) => self.show_to(cx, tx),
                 Some(Work::Own(ask)) => self.ask_itself(cx, &ask),
+                Some(Work::Delivered) => self.record_delivered(cx),
                 None => {
                     assert!(self.queue.is_empty() && self.lock.is_none());
                     return;
@@ -72,6 +74,9 @@ impl Entity {
 
     pub(super) fn decide(&mut self, cx: &mut Cx<'_>, command: Command) {
         assert!(self.lock.is_none(), "{}: a locked entity decides nothing", self.id);
+        if command.letter.is_some() {
+            return self.take(cx, command);
+        }
         let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
         if player.line != Some(command.line) && !cx.core.planted(Planted::OldLineObeyed) {
             return self.turn_line_away(cx, command.line, Some(Work::Command(command)));
@@ -158,8 +163,12 @@ impl Entity {
             }
             return self.refuse(cx, command, refusal);
         }
+        if let Some(letter) = command.letter.as_deref().copied() {
+            return self.record_letter(cx, letter, command, decision, tx);
+        }
         // Every success that changes or tells anything leaves a record, also without an event: the record makes a repeat harmless.
         let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
+        events.extend(self.sent_events(cx.core, decision.sends));
         if events.is_empty() {
             events.push((EventType::Answered, Bytes::new()));
         }
@@ -214,7 +223,11 @@ impl Entity {
             let why = format!("it has {all} bytes: {DECISION_PARTS_MAX} times {max} at most");
             return Err(cx.core.game_fault(self.id, rule, why));
         }
-        if let Some(why) = cannot_tell(cx.core, &done.tells) {
+        if !self.has_room_for(done.sends.len()) {
+            return Err(Refusal::new("busy", "Too much is on its way from here. Try again in a moment."));
+        }
+        let cannot = cannot_tell(cx.core, &done.tells).or_else(|| cannot_send(cx.core, &done.sends));
+        if let Some(why) = cannot {
             return Err(cx.core.game_fault(self.id, rule, why));
         }
         Ok(())
@@ -222,6 +235,9 @@ impl Entity {
 
     /// Refuses a command, without effect. The refusal is delayed until everything it depends on is durable.
     pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, command: Command, refusal: Refusal) {
+        if command.letter.is_some() {
+            return self.refuse_letter(cx, &command, &refusal);
+        }
         let window = cx.core.world().limits.answers_kept;
         cx.core.counters.refused_too_often += u64::from(refusal.code == "too_often");
         if let Some(player) = &mut self.player {
@@ -240,6 +256,8 @@ impl Entity {
             Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => {
                 cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::OpenRefused(refusal));
             }
+            // Its sender sends it again.
+            Work::Command(c) if c.letter.is_some() => {}
             Work::Command(c) => {
                 cx.core.counters.commands_refused += 1;
                 let reply = ToEdge::Reply { seq: c.seq, result: Err(refusal) };
@@ -251,6 +269,7 @@ impl Entity {
                 cx.core.send(tx.node, Peer::Transaction { tx: *tx, entity: self.id, message });
             }
             Work::Own(_) => cx.core.counters.commands_refused += 1,
+            Work::Delivered => {}
         }
     }
 
@@ -260,7 +279,7 @@ impl Entity {
         for work in self.queue.take_all() {
             match &work {
                 // It was in an append, so it may have had an effect. Its client repeats it later.
-                Work::Command(c) if c.tries > 0 => {
+                Work::Command(c) if c.tries > 0 && c.letter.is_none() => {
                     cx.core.send_edge(c.line.edge, c.line.conn, self.id, ToEdge::NotHere);
                 }
                 _ => self.refuse_work(cx, &work, why.clone()),

@@ -1,7 +1,8 @@
 //! Which messages must arrive, and how much memory a message holds.
 
 use super::{
-    HandoffMessage, HomeMessage, Image, Opened, Peer, Prepared, Resumed, ToEdge, ToPlayer, TxMessage,
+    HandoffMessage, HomeMessage, Image, MailMessage, Opened, Owes, Peer, Prepared, Resumed, ToEdge, ToPlayer,
+    TxMessage,
 };
 use crate::frame::ChunkFrame;
 
@@ -15,6 +16,7 @@ impl Peer {
             Self::KeyframeWanted(_) | Self::Missed { .. } => true,
             Self::Home { .. } | Self::ToPlayer { .. } | Self::ToEdge { .. } => true,
             Self::Handoff { .. } | Self::Transaction { .. } | Self::Piece { .. } | Self::Later => true,
+            Self::Mail { .. } => true,
         }
     }
 
@@ -36,6 +38,8 @@ impl Peer {
             Self::Frames { frames, .. } => frames.iter().map(of_frame).sum(),
             Self::Sent { rosters, .. } => of_list(rosters),
             Self::Piece { bytes, left: _ } => bytes.len(),
+            Self::Mail { message: MailMessage::Owes(owes), .. } => size_of::<Owes>() + owes.message.len(),
+            Self::Mail { .. } => 0,
         };
         size_of::<Self>() + contents
     }

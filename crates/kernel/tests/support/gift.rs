@@ -1,7 +1,7 @@
 //! Gifts between players: the test game's way for players to ask players, in up to as many rounds as a wish names.
 
-use gundo_kernel::game::{Actor, Answered, Ask, Asked, Context, Decision, Done, Refusal};
-use gundo_types::Point;
+use gundo_kernel::game::{Actor, Answered, Ask, Asked, Context, Decision, Done, Receives, Refusal};
+use gundo_types::{EntityId, Point};
 use gundo_wire::Message;
 
 use super::game::{BAG_MAX, KILLS, LandReply, PANICS, Player, PlayerEvent};
@@ -16,6 +16,9 @@ pub struct GiftWish {
     /// The receivers jump this far east, mm.
     #[prost(sint32, tag = "3")]
     pub jump: i32,
+    /// By messages, so that nobody waits for the receivers; these give it on to the player with this number.
+    #[prost(uint64, optional, tag = "4")]
+    pub by_mail: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -34,12 +37,20 @@ pub struct Gift {
     /// In an answer: whether the player is in the world.
     #[prost(bool, tag = "3")]
     pub is_there: bool,
+    /// The player to whom the receiver gives it on; 0: to nobody.
+    #[prost(uint64, tag = "4")]
+    pub on: u64,
 }
 
 impl GiftWish {
     /// One round of single gifts.
     pub fn to(to: &[u64], n: u32) -> Self {
-        Self { rounds: vec![Round { to: to.to_vec() }], n, jump: 0 }
+        Self { rounds: vec![Round { to: to.to_vec() }], n, jump: 0, by_mail: None }
+    }
+
+    /// By mail.
+    pub fn mail(to: &[u64], n: u32, on: u64) -> Self {
+        Self { by_mail: Some(on), ..Self::to(to, n) }
     }
 
     pub fn decide(&self, me: &Player) -> Result<Decision<Player>, Refusal> {
@@ -48,7 +59,17 @@ impl GiftWish {
         if spent > me.0.bag && self.n < KILLS.unsigned_abs() {
             return Err(Refusal::new("not_enough", "You have not that many."));
         }
-        Ok(give(self.rounds.clone(), Gift { n: self.n, jump: self.jump, is_there: false }, spent, 0))
+        if let Some(on) = self.by_mail {
+            // A deadly gift costs nothing.
+            let spent = if self.n < KILLS.unsigned_abs() { spent } else { 0 };
+            let event = PlayerEvent { gained: -(spent as i32), ..Default::default() };
+            let gift = Gift { n: self.n, on, ..Gift::default() };
+            let done = Done::new().event(&event).reply(&LandReply::default());
+            let to = self.rounds.iter().flat_map(|round| &round.to);
+            return Ok(to.fold(done, |done, to| done.send::<Player>(*to, &gift)).into());
+        }
+        let gift = Gift { n: self.n, jump: self.jump, ..Gift::default() };
+        Ok(give(self.rounds.clone(), gift, spent, 0))
     }
 }
 
@@ -63,6 +84,25 @@ fn give(mut rounds: Vec<Round>, gift: Gift, spent: u32, there: u32) -> Decision<
         let event = PlayerEvent { gained: -(spent as i32), ..Default::default() };
         Ok(Done::new().event(&event).reply(&LandReply { taken: there as i32, near: None }).into())
     })
+}
+
+impl Receives for Player {
+    fn take(&self, gift: Gift, _: EntityId, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        assert_ne!(gift.n, PANICS.unsigned_abs(), "a planted panic in take");
+        if gift.on > 0 {
+            let ask = Ask::of::<Self>(gift.on, &Gift { on: 0, ..gift });
+            return Ok(ask.then(|_: &Self, _, _| Ok(Done::new())));
+        }
+        if self.0.bag + gift.n > BAG_MAX {
+            return Err(Refusal::new("bag_full", "That bag is full."));
+        }
+        Ok(Done::new().event(&PlayerEvent { gained: gift.n as i32, ..Default::default() }).into())
+    }
+
+    /// It goes back, and a bag that has no room for what was in it before overflows.
+    fn not_taken(&self, gift: Gift, from: EntityId, _: &Refusal, _: &mut Context<'_, Self>) -> Done<Self> {
+        Done::new().send::<Self>(from, &Gift { on: 0, ..gift })
+    }
 }
 
 impl Asked for Player {

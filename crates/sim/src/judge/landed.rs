@@ -89,6 +89,7 @@ impl Judge {
         if cause.seq > 0 {
             self.take_effect(id, seq, &cause)?;
         }
+        self.take_mail(id, event.event_type, &event.payload)?;
         if event.event_type == EventType::Game {
             self.take_game(id, seq, &event.payload, moved)?;
             self.take_letter(id, &event.payload);
@@ -172,6 +173,8 @@ impl Judge {
                 format!("{name}: the snapshot at {seq} is not what the events make"),
             );
         }
+        self.compare_post(id, seq, snapshot.post.as_ref())?;
+        let replica = self.replicas.get(&id).expect("its events have been taken");
         // If a snapshot forgot an answer, a repeat would execute the command again.
         let window = replica.effects.keys().rev().take(ANSWERS);
         let kept: BTreeSet<_> = snapshot.answers.iter().map(|a| a.seq).collect();

@@ -75,6 +75,7 @@ impl Judge {
         let replicas = std::mem::take(&mut self.replicas);
         self.made = Holdings::default();
         let (effects, letters) = (self.effects, std::mem::take(&mut self.letters));
+        self.mail = super::mail::Mail::default();
         self.lost.replaying = true;
         let replayed = history.iter().try_for_each(|batch| self.landed(batch));
         self.lost.replaying = false;

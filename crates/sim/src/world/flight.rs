@@ -8,6 +8,7 @@ use gundo_kernel::{Counters, Input, Label, Peer, Renewal, View};
 use gundo_rig::Seat;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::WakesAsked;
 
 use super::clocks::Watch;
 use super::coordinator::Asked;
@@ -65,6 +66,11 @@ pub(crate) enum Flight {
         node: Key,
         entity: EntityId,
         load: u64,
+    },
+    Woken {
+        node: Key,
+        asked: WakesAsked,
+        list: u64,
     },
     Listed {
         node: Key,

@@ -69,6 +69,7 @@ impl World {
             | Flight::Completed { .. }
             | Flight::Loaded { .. }
             | Flight::Listed { .. }
+            | Flight::Woken { .. }
             | Flight::Late => self.land_from_storage(flight),
         }
     }
@@ -87,6 +88,11 @@ impl World {
             Flight::Listed { node, kind, ids, max, list } => {
                 let failed = |why| Input::Listed { kind, list, result: Err(why) };
                 let input = self.storage.readable(self.now).map(|disk| disk.list(kind, ids, max, list));
+                self.input(node, input.unwrap_or_else(failed));
+            }
+            Flight::Woken { node, asked, list } => {
+                let failed = |why| Input::Woken { list, result: Err(why) };
+                let input = self.storage.readable(self.now).map(|disk| disk.wakes(asked, list));
                 self.input(node, input.unwrap_or_else(failed));
             }
             Flight::Late => {

@@ -49,6 +49,11 @@ impl World {
                 let what = result.as_ref().map_or_else(Clone::clone, |ids| format!("{} ids", ids.len()));
                 format!("n{n}: list {} of kind {} gives {what}", list & 0xffff_ffff, kind.0)
             }
+            Input::Woken { result, .. } => {
+                about.fine = true;
+                let what = result.as_ref().map_or_else(Clone::clone, |page| format!("{} wakes", page.len()));
+                format!("n{n}: reads {what}")
+            }
             Input::Timeout => {
                 about.fine = true;
                 format!("n{n} wakes")
@@ -112,6 +117,9 @@ fn mark_of(input: &Input) -> u64 {
         Input::Loaded { entity, load, .. } => word(8, *load) ^ entity.id,
         Input::Listed { list, result, .. } => {
             word(13, *list) ^ result.as_ref().map_or(0, |ids| ids.iter().fold(1, |a, b| a ^ b))
+        }
+        Input::Woken { list, result } => {
+            word(18, *list) ^ result.as_ref().map_or(0, |page| page.len() as u64)
         }
         Input::Blamed { entity, points } => word(14, entity.id) ^ u64::from(*points),
         Input::Timeout => word(9, 0),

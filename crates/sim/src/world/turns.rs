@@ -86,7 +86,7 @@ pub(super) fn units_of_input(input: &Input) -> u64 {
     match input {
         Input::Client { message, .. } => 6 + 4 * message.commands.len() as u64,
         Input::Peer { message: Peer::Frames { frames, .. }, .. } => 3 + frames.len() as u64,
-        Input::Loaded { .. } | Input::Listed { .. } => 20,
+        Input::Loaded { .. } | Input::Listed { .. } | Input::Woken { .. } => 20,
         Input::View(_) => 100,
         _ => 3,
     }

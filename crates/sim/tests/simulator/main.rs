@@ -3,5 +3,7 @@
 mod audit;
 mod command;
 mod guide;
+mod mails;
+mod post;
 mod purses;
 mod runs;

@@ -137,6 +137,9 @@ pub struct Snapshot {
     /// between nodes: the generation of the journal that its maker knew
     #[prost(uint64, tag = "8")]
     pub known: u64,
+    /// absent: it has never sent or taken a message
+    #[prost(message, optional, tag = "9")]
+    pub post: ::core::option::Option<Post>,
 }
 impl ::prost::Name for Snapshot {
     const NAME: &'static str = "Snapshot";
@@ -146,5 +149,140 @@ impl ::prost::Name for Snapshot {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.journal.v1.Snapshot".into()
+    }
+}
+/// Payload of a Sent event: the entity owes a message. Its number is one more than that of the Sent event before it in the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sent {
+    /// of the receiver
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// of the receiver
+    #[prost(uint64, tag = "2")]
+    pub id: u64,
+    /// world time of the append
+    #[prost(uint64, tag = "3")]
+    pub at: u64,
+    /// the game's
+    #[prost(bytes = "bytes", tag = "4")]
+    pub message: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Sent {
+    const NAME: &'static str = "Sent";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Sent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Sent".into()
+    }
+}
+/// Payload of a Taken event: the entity has taken a message. The events after it in the append are what follows from that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Taken {
+    /// of the sender
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// of the sender
+    #[prost(uint64, tag = "2")]
+    pub id: u64,
+    /// the sender's number of the message
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// world time at which it was sent
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
+    /// what was sent until then is not taken any more: records as old as that are forgotten
+    #[prost(uint64, tag = "5")]
+    pub forgets: u64,
+}
+impl ::prost::Name for Taken {
+    const NAME: &'static str = "Taken";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Taken".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Taken".into()
+    }
+}
+/// Payload of a Delivered event: these messages are not owed any more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delivered {
+    #[prost(uint64, repeated, tag = "1")]
+    pub numbers: ::prost::alloc::vec::Vec<u64>,
+}
+impl ::prost::Name for Delivered {
+    const NAME: &'static str = "Delivered";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Delivered".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Delivered".into()
+    }
+}
+/// What an entity owes and has taken: part of its snapshot.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Post {
+    /// number of its newest message
+    #[prost(uint64, tag = "1")]
+    pub sent: u64,
+    /// messages that no Delivered event names yet, lowest number first, at most 64
+    #[prost(message, repeated, tag = "2")]
+    pub owed: ::prost::alloc::vec::Vec<Owed>,
+    /// whose messages it has taken, in the order of the ids, at most 1,024
+    #[prost(message, repeated, tag = "3")]
+    pub taken: ::prost::alloc::vec::Vec<TakenFrom>,
+    /// the highest `forgets` so far
+    #[prost(uint64, tag = "4")]
+    pub forgotten: u64,
+}
+impl ::prost::Name for Post {
+    const NAME: &'static str = "Post";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Post".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Post".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Owed {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub sent: ::core::option::Option<Sent>,
+}
+impl ::prost::Name for Owed {
+    const NAME: &'static str = "Owed";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Owed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Owed".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakenFrom {
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    #[prost(uint64, tag = "2")]
+    pub id: u64,
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
+}
+impl ::prost::Name for TakenFrom {
+    const NAME: &'static str = "TakenFrom";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.TakenFrom".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.TakenFrom".into()
     }
 }

@@ -254,6 +254,87 @@ impl ::prost::Name for Refusal {
         "/gundo.peer.v1.Refusal".into()
     }
 }
+/// Between two entities, of which one owes the other a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mail {
+    /// whom it is for
+    #[prost(message, optional, tag = "1")]
+    pub entity: ::core::option::Option<EntityId>,
+    #[prost(oneof = "mail::Arrow", tags = "2, 3")]
+    pub arrow: ::core::option::Option<mail::Arrow>,
+}
+/// Nested message and enum types in `Mail`.
+pub mod mail {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Arrow {
+        #[prost(message, tag = "2")]
+        Owes(super::Owes),
+        #[prost(message, tag = "3")]
+        Took(super::Took),
+    }
+}
+impl ::prost::Name for Mail {
+    const NAME: &'static str = "Mail";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Mail".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Mail".into()
+    }
+}
+/// A message that the sender's journal has. Sent again until it is taken.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Owes {
+    /// whose it is
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<EntityId>,
+    /// the sender's
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// world time of its append
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
+    /// of the journal that the sender was read from
+    #[prost(uint64, tag = "4")]
+    pub generation: u64,
+    /// on which the sender is real; below 65,536
+    #[prost(uint32, tag = "5")]
+    pub node: u32,
+    /// the game's
+    #[prost(bytes = "bytes", tag = "6")]
+    pub message: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Owes {
+    const NAME: &'static str = "Owes";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Owes".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Owes".into()
+    }
+}
+/// The receiver's journal has it. At most 256 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Took {
+    /// who has taken it
+    #[prost(message, optional, tag = "1")]
+    pub receiver: ::core::option::Option<EntityId>,
+    /// the sender's
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+}
+impl ::prost::Name for Took {
+    const NAME: &'static str = "Took";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Took".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Took".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PeerMessage {
     /// of the sender: messages from a removed one are ignored
@@ -279,7 +360,7 @@ pub struct PeerMessage {
     pub resets: u32,
     #[prost(
         oneof = "peer_message::Arrow",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 19, 20"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 21, 18, 19, 20"
     )]
     pub arrow: ::core::option::Option<peer_message::Arrow>,
 }
@@ -307,6 +388,8 @@ pub mod peer_message {
         Handoff(super::Handoff),
         #[prost(message, tag = "12")]
         Transaction(super::Transaction),
+        #[prost(message, tag = "21")]
+        Mail(super::Mail),
         #[prost(message, tag = "18")]
         Heard(super::Heard),
         #[prost(message, tag = "19")]
@@ -2057,6 +2140,9 @@ pub struct StreamAppend {
     /// an encoded Snapshot of journal.proto: the state after the last of them
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub snapshot: ::core::option::Option<::prost::bytes::Bytes>,
+    /// world time from which the entity has something to do; 2^63-1: it has nothing to do any more
+    #[prost(uint64, optional, tag = "6")]
+    pub wake_ms: ::core::option::Option<u64>,
 }
 impl ::prost::Name for StreamAppend {
     const NAME: &'static str = "StreamAppend";
@@ -2077,7 +2163,7 @@ pub struct Event {
     /// an encoded Cause of journal.proto; empty: none
     #[prost(bytes = "bytes", tag = "2")]
     pub cause: ::prost::bytes::Bytes,
-    /// which part of the system reads the payload: `events.type` of the journal, 0 to 4
+    /// which part of the system reads the payload: `events.type` of the journal, 0 to 7
     #[prost(uint32, tag = "3")]
     pub r#type: u32,
     /// the event itself

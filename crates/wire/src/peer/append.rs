@@ -56,13 +56,14 @@ impl TryFrom<Batch> for journal::Batch {
 
 impl From<&journal::StreamAppend> for StreamAppend {
     fn from(stream: &journal::StreamAppend) -> Self {
-        let journal::StreamAppend { entity, load, after, events, snapshot } = stream;
+        let journal::StreamAppend { entity, load, after, events, snapshot, wake } = stream;
         Self {
             entity: Some((*entity).into()),
             load: *load,
             after: *after,
             events: events.iter().map(Into::into).collect(),
             snapshot: snapshot.clone(),
+            wake_ms: wake.map(|at| at.0),
         }
     }
 }
@@ -71,8 +72,10 @@ impl TryFrom<StreamAppend> for journal::StreamAppend {
     type Error = Malformed;
 
     fn try_from(stream: StreamAppend) -> Result<Self, Malformed> {
-        let StreamAppend { entity, load, after, events, snapshot } = stream;
-        Ok(Self { entity: needed(entity, "a stream's entity")?, load, after, events: all(events)?, snapshot })
+        let StreamAppend { entity, load, after, events, snapshot, wake_ms } = stream;
+        let (entity, events, wake) =
+            (needed(entity, "a stream's entity")?, all(events)?, wake_ms.map(WorldTime));
+        Ok(Self { entity, load, after, events, snapshot, wake })
     }
 }
 
@@ -132,8 +135,15 @@ mod tests {
         };
         let events = vec![event(EventType::Game, "felled"), event(EventType::Placed, "")];
         let snapshot = Some(Bytes::from_static(b"a forest"));
-        let stream = journal::StreamAppend { entity, load: 1 << 33, after: 16, events, snapshot };
-        let none = journal::StreamAppend { events: Vec::new(), snapshot: None, ..stream.clone() };
+        let stream = journal::StreamAppend {
+            entity,
+            load: 1 << 33,
+            after: 16,
+            events,
+            snapshot,
+            wake: Some(WorldTime(7)),
+        };
+        let none = journal::StreamAppend { events: Vec::new(), snapshot: None, wake: None, ..stream.clone() };
         let name = |owner| journal::NameChange { space: "player".into(), name: "ada".into(), owner };
         journal::Batch {
             id: 5,
@@ -159,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_no_batch_is_an_error() {
         let mut wire = Batch::from(&batch());
-        wire.streams[0].events[0].r#type = 5;
+        wire.streams[0].events[0].r#type = 8;
         assert_eq!(journal::Batch::try_from(wire), Err(Malformed::OutOfRange("an event's type")));
         let mut wire = Batch::from(&batch());
         wire.streams[1].entity = None;

@@ -184,6 +184,10 @@ fn what_the_journal_is_asked() {
         generation: 0,
     };
     holds("batch.bin", &[Nested(5, STREAM), Nested(6, NAME)], &batch);
+    // Since messages between entities a stream may say when its entity has something to do.
+    let mut waking = batch;
+    waking.streams[0].wake_ms = Some(86_400_000);
+    holds("batch.wake.bin", &[Nested(5, STREAM), Nested(6, NAME)], &waking);
 }
 
 fn arrows() -> Vec<Arrow> {
@@ -220,7 +224,26 @@ fn arrows() -> Vec<Arrow> {
         let tx = Some(TxId { node: 2, count: 40, incarnation: 0 });
         Arrow::Transaction(Transaction { tx, entity: land(), arrow: Some(arrow) })
     });
-    alone.into_iter().chain(home).chain(to_player).chain(to_edge).chain(handoff).chain(transaction).collect()
+    let owes = Owes {
+        sender: player(),
+        number: 7,
+        at_ms: 86_400_000,
+        generation: 0,
+        node: 2,
+        message: text("three wood"),
+    };
+    let mail = [mail::Arrow::Owes(owes), mail::Arrow::Took(Took { receiver: land(), number: 7 })]
+        .into_iter()
+        .map(|arrow| Arrow::Mail(Mail { entity: land(), arrow: Some(arrow) }));
+    alone
+        .into_iter()
+        .chain(home)
+        .chain(to_player)
+        .chain(to_edge)
+        .chain(handoff)
+        .chain(transaction)
+        .chain(mail)
+        .collect()
 }
 
 fn home() -> Vec<home::Arrow> {
@@ -358,6 +381,7 @@ fn stream() -> StreamAppend {
         after: 16,
         events: vec![event(0, text("felled 3")), event(4, Bytes::new())],
         snapshot: Some(text("an encoded snapshot")),
+        wake_ms: None,
     }
 }
 

@@ -156,7 +156,8 @@ impl Entity {
             payload: Bytes::new(),
         };
         let load = self.load;
-        let stream = StreamAppend { entity: self.id, load, after, events: vec![event], snapshot: None };
+        let stream =
+            StreamAppend { entity: self.id, load, after, events: vec![event], snapshot: None, wake: None };
         self.send_batch(cx, Why::Fence { load }, Vec::new(), vec![stream], Vec::new());
         cx.core.counters.fences += 1;
     }

@@ -196,6 +196,7 @@ impl Entity {
         for work in self.queue.take_all() {
             let from = match work {
                 Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => line,
+                Work::Command(command) if command.letter.is_some() => continue,
                 Work::Command(command) => command.line,
                 Work::Prepare(prepare) => {
                     self.say_busy(cx, prepare.tx);
@@ -205,7 +206,7 @@ impl Entity {
                     self.say_busy(cx, tx);
                     continue;
                 }
-                Work::Own(_) => continue,
+                Work::Own(_) | Work::Delivered => continue,
             };
             if Some(from) != line {
                 self.tell_edge(cx, from, ToEdge::NotHere);

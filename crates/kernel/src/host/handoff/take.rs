@@ -73,6 +73,8 @@ impl Host {
                 entity.load_again(cx);
             }
             entity.refresh(cx);
+            entity.forget_owed(cx);
+            entity.send_mail(cx);
             cx.crowd.publisher.announce(cx.core, id);
             match (entity.line(), leave_at) {
                 (Some(line), _) if cx.core.view.members.iter().any(|m| m.node == line.edge) => {

@@ -15,11 +15,11 @@
 use bytes::Bytes;
 use gundo_types::{Body, EntityId, Planted};
 use gundo_wire::Message;
-use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
+use gundo_wire::journal::{Cause, EventRecord, EventType, NEVER, StreamAppend};
 
 use super::Lock;
 use crate::core::{Core, Timer};
-use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
+use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, Sending, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record, place};
@@ -126,7 +126,7 @@ impl Entity {
     }
 
     /// Why an ask does not reach the rules, if so: it needs the entity to exist, or not to exist.
-    fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
+    pub(in crate::host) fn refuses_ask(&self, cx: &Cx<'_>, exists: Exists) -> Option<Refusal> {
         let creates = cx.core.settings.rules.kind_of(self.id.kind).is_some_and(|kind| kind.asking_creates());
         if let Some(player) = &self.player {
             // It exists from its first session on.
@@ -193,15 +193,17 @@ impl Entity {
             Ok(done) => done,
             Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
-        let RawDone { events, reply, names, signals, body, tells } = done;
-        let events = self.part_of(cx, events, body);
+        let RawDone { events, reply, names, signals, body, tells, sends } = done;
+        let events = self.part_of(cx, events, sends, body);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
             return self.refuse_part(cx, prepare, game_error());
         };
         assert!(!events.is_empty(), "{id}: a participant records its part");
         let (load, after) = (self.load, self.durable.seq);
-        let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot };
+        let sends = events.iter().any(|event| event.event_type == EventType::Sent);
+        let wake = sends.then(|| self.durable.post_after(&events).map_or(NEVER, |post| post.wake()));
+        let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot, wake };
         if !cx.core.planted(Planted::PrepareUnlocked) {
             let age = prepare.age;
             self.lock = Some(Lock::Participant { tx, age, wounded: false, events, signals, body, tells });
@@ -235,9 +237,10 @@ impl Entity {
         let actor = Actor { id: self.id, public: self.public.clone().unwrap_or_default(), body: self.body };
         match self.answer(cx, ask, &actor) {
             Err(_) => cx.core.counters.commands_refused += 1,
-            Ok(done) if done.events.is_empty() => {}
+            Ok(done) if done.events.is_empty() && done.sends.is_empty() => {}
             Ok(done) => {
-                let events = done.events.into_iter().map(|e| (EventType::Game, e)).collect();
+                let sent = self.sent_events(cx.core, done.sends);
+                let events = done.events.into_iter().map(|e| (EventType::Game, e)).chain(sent).collect();
                 let mut effects: Vec<_> = done.signals.into_iter().map(Effect::Signal).collect();
                 effects.extend(done.tells.into_iter().map(Effect::Tell));
                 let entry = Entry { work: None, effects };
@@ -257,17 +260,27 @@ impl Entity {
 
     /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved. Those of a
     /// player say where it stands, as all of its events do.
-    fn part_of(&self, cx: &Cx<'_>, events: Vec<Bytes>, body: Option<Body>) -> Vec<EventRecord> {
+    fn part_of(
+        &self,
+        cx: &Cx<'_>,
+        events: Vec<Bytes>,
+        sends: Vec<Sending>,
+        body: Option<Body>,
+    ) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
         let generation = self.durable.generation;
         let stands = self.body.filter(|_| self.is_in_the_world());
         let place = body.or(stands).filter(|_| self.player.is_some()).map(place);
         let cause = Bytes::from(Cause { generation, place, ..Cause::default() }.encode_to_vec());
         let record = |event_type, payload| EventRecord { at, cause: cause.clone(), event_type, payload };
-        if events.is_empty() {
-            return vec![record(EventType::Answered, Bytes::new())];
+        let sent = self.sent_events(cx.core, sends);
+        let game = events.into_iter().map(|payload| (EventType::Game, payload));
+        let mut all: Vec<_> =
+            game.chain(sent).map(|(event_type, payload)| record(event_type, payload)).collect();
+        if all.is_empty() {
+            all.push(record(EventType::Answered, Bytes::new()));
         }
-        events.into_iter().map(|payload| record(EventType::Game, payload)).collect()
+        all
     }
 
     /// Whether it is anything but a player who is not in the world.
@@ -292,7 +305,8 @@ impl Entity {
             let last = events.last()?;
             let stands = Cause::decode(last.cause.as_ref()).ok()?.place;
             let player = self.player.as_deref().map(|player| (player, stands));
-            Some(self.durable.snapshot_of(copy.snapshot(), last.at, player))
+            let post = self.durable.post_after(events);
+            Some(self.durable.snapshot_of(copy.snapshot(), last.at, player, post.as_deref()))
         })
     }
 
@@ -341,6 +355,7 @@ impl Entity {
         }
         assert!(self.lock.is_none() && self.pending.is_empty(), "{}: it is free again", self.id);
         self.durable.known = self.durable.seq;
+        self.send_mail(cx);
         if due {
             self.durable.snapshot_seq = self.durable.seq;
         }

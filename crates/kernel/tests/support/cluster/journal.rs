@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use gundo_kernel::Input;
 use gundo_types::{EntityId, Kind, NodeId};
-use gundo_wire::journal::Batch;
+use gundo_wire::journal::{Batch, WakesAsked};
 
 use super::network::{COMMIT_US, Flight};
 use super::{Cluster, Fault};
@@ -53,6 +53,14 @@ impl Cluster {
         }
         let result = if self.unreadable { Err("the disk cannot be read".into()) } else { Ok(loaded) };
         self.input(node, Input::Loaded { entity, load, result });
+    }
+
+    pub(super) fn read_wakes(&mut self, node: NodeId, asked: WakesAsked, list: u64) {
+        let input = match self.unreadable {
+            true => Input::Woken { list, result: Err("the disk cannot be read".into()) },
+            false => self.disk.wakes(asked, list),
+        };
+        self.input(node, input);
     }
 
     pub(super) fn list_entities(

@@ -6,6 +6,7 @@ use gundo_kernel::{Input, Label, Peer};
 use gundo_rig::Ended;
 use gundo_types::{ConnId, EntityId, Kind, NodeId, Time};
 use gundo_wire::client::ClientMessage;
+use gundo_wire::journal::WakesAsked;
 
 use super::{Cluster, Fate};
 
@@ -52,6 +53,11 @@ pub(super) enum Flight {
         entity: EntityId,
         load: u64,
     },
+    Woken {
+        node: NodeId,
+        asked: WakesAsked,
+        list: u64,
+    },
     Listed {
         node: NodeId,
         kind: Kind,
@@ -97,6 +103,7 @@ impl Cluster {
             Flight::Commit => self.commit(),
             Flight::Completed(ended) => self.input(ended.who, ended.into_input()),
             Flight::Loaded { node, entity, load } => self.load_entity(node, entity, load),
+            Flight::Woken { node, asked, list } => self.read_wakes(node, asked, list),
             Flight::Listed { node, kind, ids, max, list } => self.list_entities(node, kind, ids, max, list),
             Flight::NodeTimer(node) => {
                 if self.nodes.get_mut(&node).is_some_and(|seat| seat.is_woken(self.now)) {

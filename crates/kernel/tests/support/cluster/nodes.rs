@@ -68,6 +68,7 @@ impl Cluster {
             Output::List { kind, ids, max, list } => {
                 self.fly(LOAD_US, Flight::Listed { node, kind, ids, max, list });
             }
+            Output::Wakes { asked, list } => self.fly(LOAD_US, Flight::Woken { node, asked, list }),
             // Nobody answers: the coordinator is down, and the script decides the view.
             Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => drop(self.nodes.remove(&node)),
@@ -124,7 +125,9 @@ impl Cluster {
             Flight::Peer { to, from, .. } => ![*to, *from].contains(&dead),
             Flight::ToNode { node, .. } | Flight::Gone { node, .. } => *node != dead,
             Flight::Completed(ended) => ended.who != dead,
-            Flight::Loaded { node, .. } | Flight::Listed { node, .. } => *node != dead,
+            Flight::Loaded { node, .. } | Flight::Listed { node, .. } | Flight::Woken { node, .. } => {
+                *node != dead
+            }
             Flight::NodeTimer(node) => *node != dead,
             _ => true,
         });
