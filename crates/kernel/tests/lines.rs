@@ -160,3 +160,33 @@ fn a_line_whose_edge_was_lost_is_not_superseded() {
     assert_eq!(cluster.clients[again].ended, None);
     assert!(cluster.clients[again].session.is_live(), "she is in the world");
 }
+
+/// Ann's edge asks for her twice, because messages between it and her node were lost. Her connection is adopted once: when it goes on
+/// later, nobody has taken over from it.
+#[test]
+fn a_line_that_is_asked_for_twice_goes_on() {
+    let (mut cluster, ann) = with_ann();
+    let token = cluster.clients[ann].session.token().clone();
+    cluster.stuck = true;
+    let again = cluster.connect_with("ann", 2, token);
+    assert!(cluster.run_until(500, |cluster| !cluster.disk.is_idle()), "she is adopted");
+    let lose = |cluster: &mut Cluster| {
+        cluster.lose_link(NodeId(1), NodeId(2));
+        cluster.lose_link(NodeId(2), NodeId(1));
+        cluster.run_ms(300);
+    };
+    lose(&mut cluster);
+    cluster.commit_one();
+    cluster.run_ms(50);
+    assert!(cluster.clients[again].session.is_live(), "she is in the world");
+    lose(&mut cluster);
+    cluster.stuck = false;
+    cluster.run_ms(1_000);
+    assert_eq!(cluster.clients[again].ended, None);
+    cluster.die(1);
+    cluster.run_ms(300);
+    cluster.bury(1);
+    cluster.run_ms(3_000);
+    assert_eq!(cluster.clients[again].ended, None);
+    assert!(cluster.clients[again].session.is_live(), "she plays on");
+}

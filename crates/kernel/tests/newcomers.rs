@@ -15,7 +15,11 @@ const NODE: NodeId = NodeId(1);
 
 /// A client from this address says hello as a new player.
 fn come(cluster: &mut Cluster, from: &str, number: u64, name: &str) {
-    let conn = ConnId(1 << 40 | number);
+    come_by(cluster, ConnId(1 << 40 | number), from, number, name);
+}
+
+/// The same, by this connection.
+fn come_by(cluster: &mut Cluster, conn: ConnId, from: &str, number: u64, name: &str) {
     let from = match from.parse().expect("an address") {
         IpAddr::V4(v4) => Origin::v4(v4.to_bits()),
         IpAddr::V6(v6) => Origin::v6(v6.to_bits()),
@@ -67,10 +71,11 @@ fn what_makes_no_player_is_not_counted() {
         come(&mut cluster, "2001:db8::1", 100 + number, "");
         cluster.run_ms(100);
     }
-    for _ in 0..9 {
-        come(&mut cluster, "2001:db8::2", 7, "ann");
+    for time in 0..9 {
+        let conn = ConnId(1 << 41 | time);
+        come_by(&mut cluster, conn, "2001:db8::2", 7, "ann");
         cluster.run_ms(400);
-        cluster.input(NODE, Input::Gone { conn: ConnId(1 << 40 | 7) });
+        cluster.input(NODE, Input::Gone { conn });
         cluster.run_ms(100);
     }
     assert_eq!((players(&cluster), refused(&cluster)), (1, 0));

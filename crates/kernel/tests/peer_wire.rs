@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{Actor, Exists, Paces, Refusal};
 use gundo_kernel::{
-    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line,
-    Motion, Opened, Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage,
-    Unrecorded, WatchRefused, WatchedState,
+    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
+    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
+    WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;

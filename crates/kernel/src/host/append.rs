@@ -268,8 +268,8 @@ impl Entity {
         }
         for mut entry in front.entries {
             for effect in &mut entry.effects {
-                if let Effect::Opened { opened, .. } = effect {
-                    opened.own = front.own.clone().unwrap_or_default();
+                if let (Effect::Opened { opened, .. }, Some(own)) = (effect, &front.own) {
+                    opened.own = own.clone();
                 }
             }
             self.release(cx, entry.effects);

@@ -34,6 +34,8 @@ pub(super) struct Player {
     /// Highest seq decided.
     pub(super) last_seq: u64,
     pub(super) line: Option<Line>,
+    /// The newest adoption, if it was made here and has not failed, and the connection that it was for.
+    pub(super) adopter: Option<(u64, Line)>,
     /// Whether it stands in the world for others to see.
     pub(super) present: bool,
     /// Without a connection: when it leaves the world.
@@ -169,6 +171,7 @@ impl Player {
     /// An adoption failed: the connection before it has the session again, unless that has closed meanwhile.
     pub(super) fn give_line_back(&mut self, before: Option<Line>, leaves_at: Time) {
         self.line = before;
+        self.adopter = None;
         self.leave_at = if before.is_some() { None } else { self.leave_at.or(Some(leaves_at)) };
     }
 

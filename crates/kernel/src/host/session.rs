@@ -62,6 +62,9 @@ impl Entity {
             let text = "This key to your player is not valid here (any more).";
             return self.refuse_open(cx, work, line, Refusal::new("bad_token", text));
         }
+        if !fresh && player.adopter == Some((player.session.known.adoption, line)) {
+            return self.open_again(cx, work, line);
+        }
         let mut created = Created::default();
         if fresh {
             match self.create(cx, name) {
@@ -81,28 +84,38 @@ impl Entity {
         self.adopt(cx, work, (line, key), body, created);
     }
 
+    /// Its edge asks again for a connection that has the session already: messages between the two were lost. It gets the same
+    /// answer. A second adoption would be another one's, as far as the edge knows.
+    fn open_again(&mut self, cx: &mut Cx<'_>, work: Work, line: Line) {
+        let own = guard(self.id, Rule::Private, || self.durable.state().private());
+        let failed = own.is_err();
+        let (Some(player), Some(body)) = (&mut self.player, self.body) else {
+            return cx.core.note_nonsense();
+        };
+        player.line = Some(line);
+        player.leave_at = None;
+        let center = *player.center.get_or_insert(body.chunk());
+        let opened = opened(cx.core, (self.id, player.last_seq), &player.session.known, (body, center));
+        let opened = Box::new(Opened { own: own.unwrap_or_default(), ..opened });
+        self.emit(cx, Some(work), vec![Effect::Opened { line, before: Some(line), opened }]);
+        if failed {
+            self.on_game_panic(cx, "private");
+        }
+    }
+
     /// Records that a connection has the session.
     fn adopt(&mut self, cx: &mut Cx<'_>, work: Work, (line, key): (Line, Key), body: Body, created: Created) {
         assert!(self.life.is(Phase::Live) && self.lock.is_none(), "{}: only a live entity adopts", self.id);
         self.body = Some(body);
         let player = self.player.as_mut().expect("it has a session");
         let session = player.session_after(&key);
-        let token = cx.core.settings.secret.token(self.id, session.known.newest);
+        player.adopter = Some((session.known.adoption, line));
         let Created { mut events, names, signals, tells, .. } = created;
         events.push((EventType::Session, session.encode()));
         let before = player.line.replace(line);
         player.leave_at = None;
         let center = *player.center.get_or_insert(body.chunk());
-        let opened = Opened {
-            token: Bytes::copy_from_slice(&token.to_bytes()),
-            // The highest number has no successor: a client that used it can send no more commands in this session.
-            next_seq: player.last_seq.saturating_add(1),
-            adoption: session.known.adoption,
-            body,
-            center,
-            own: Bytes::new(),
-            code: Player::next_code(&session.known),
-        };
+        let opened = opened(cx.core, (self.id, player.last_seq), &session.known, (body, center));
         let mut effects = vec![Effect::Opened { line, before, opened: Box::new(opened) }];
         effects.extend(signals.into_iter().map(Effect::Signal));
         effects.extend(tells.into_iter().map(Effect::Tell));
@@ -350,6 +363,26 @@ impl Entity {
         let last = player.placed();
         let far = |b: Body| last.is_none_or(|l| !l.at.within(b.at, PLACE_MM));
         self.body.is_some_and(far).then_some(Rest::Place)
+    }
+}
+
+/// What a connection hears that has the session; its own state comes later.
+fn opened(
+    core: &Core,
+    (id, last_seq): (EntityId, u64),
+    session: &Session,
+    (body, center): (Body, ChunkId),
+) -> Opened {
+    let token = core.settings.secret.token(id, session.newest);
+    Opened {
+        token: Bytes::copy_from_slice(&token.to_bytes()),
+        // The highest number has no successor: a client that used it can send no more commands in this session.
+        next_seq: last_seq.saturating_add(1),
+        adoption: session.adoption,
+        body,
+        center,
+        own: Bytes::new(),
+        code: Player::next_code(session),
     }
 }
 
