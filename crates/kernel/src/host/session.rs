@@ -25,6 +25,9 @@ use crate::peer::{Key, Line, Opened, Resumed, ToEdge};
 /// How far from its last durable place a player must be for a new record, mm.
 const PLACE_MM: u32 = 10_000;
 
+/// How long a player stays at least whose lost connection has been heard of, ms.
+const COMES_BACK_MS: u64 = 2_000;
+
 /// What a new player's first decision adds to the adoption.
 #[derive(Default)]
 struct Created {
@@ -215,9 +218,20 @@ impl Entity {
     /// kept until then.
     pub(super) fn turn_line_away(&mut self, cx: &mut Cx<'_>, line: Line, work: Option<Work>) {
         if self.line().is_none() && self.player.is_some() {
+            self.expect_back(cx);
             self.tell_edge(cx, line, ToEdge::NotHere);
         } else if work.is_some() || self.pending.is_empty() {
             self.emit(cx, work, vec![Effect::Superseded { line }]);
+        }
+    }
+
+    /// A connection that was lost is there after all, and will ask to continue: its player does not leave before that, however long the
+    /// journal has kept it from asking.
+    fn expect_back(&mut self, cx: &Cx<'_>) {
+        let grace_ms = cx.core.world().grace_ms.min(COMES_BACK_MS);
+        let at = cx.core.now.time.plus_ms(grace_ms);
+        if let Some(player) = &mut self.player {
+            player.leave_at = player.leave_at.map(|leaves| leaves.max(at));
         }
     }
 
