@@ -5,6 +5,7 @@
 //! how batches share a group; another test compares that exactly (a group of a real journal against [`Store`](crate::Store)).
 
 mod cases;
+mod generations;
 mod lazy;
 mod newest;
 mod removal;
@@ -20,6 +21,7 @@ use gundo_wire::journal::{Batch, Cause, EventRecord, EventType, Loaded, NameChan
 use prost::Message;
 
 pub use cases::CASES;
+pub use generations::generations_only_grow;
 pub use lazy::what_is_in_memory_first_lands_as_all_else;
 pub use newest::{a_raised_note_never_falls, the_newest_time_is_known};
 pub use removal::{a_removed_stream_leaves_no_snapshot, a_removed_stream_leaves_nothing};
@@ -586,16 +588,4 @@ pub fn a_batch_of_another_generation_is_refused(journal: &dyn Journal) {
     a.generation = begun + 1;
     assert_eq!(a.append(vec![stream(f, 1, 1, 1)]), Outcome::Generation(begun), "nor one of a later one");
     assert_eq!((a.seqs(e), a.seqs(f)), ((0, vec![1, 2, 3]), (0, vec![1])));
-}
-
-/// Also when the wall clock was set back.
-pub fn generations_only_grow(journal: &dyn Journal) {
-    let mut last = journal.generation().expect("readable");
-    assert_eq!(last, 0, "the first one");
-    for wall_ms in [5_000, 5_000, 17, 9_000] {
-        let begun = journal.begin_generation(wall_ms).expect("it begins");
-        assert!(begun > last && begun >= wall_ms, "{begun} after {last}, at {wall_ms}");
-        assert_eq!(journal.generation().expect("readable"), begun);
-        last = begun;
-    }
 }

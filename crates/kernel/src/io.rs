@@ -1,21 +1,20 @@
 //! What goes into a kernel and what comes out: the whole contract with the drivers.
 
 mod gauges;
+mod seen;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{
-    Body, ChunkId, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Origin, Planted, Site, Term,
-    Time,
-};
+use gundo_types::{ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Origin, Planted, Site, Time};
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome, Wake, WakesAsked};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
 
 pub use self::gauges::Gauges;
-use crate::peer::{Label, Line, Peer, WorldSecret};
+pub use self::seen::{RealState, Size};
+use crate::peer::{Label, Peer, WorldSecret};
 
 /// A membership view: who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -432,48 +431,6 @@ pub struct NodeSettings {
     pub explains: bool,
     /// A deliberate mistake, for the simulator; ignored without the feature `planted`.
     pub planted: Option<Planted>,
-}
-
-/// An entity that is real on a node, as checkers see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RealState<'a> {
-    /// Which.
-    pub id: EntityId,
-    /// Its term.
-    pub term: Term,
-    /// It is offered to another node, and takes no work until its home has decided who owns it.
-    pub frozen: bool,
-    /// It loads its state, and obeys nobody until it has.
-    pub loading: bool,
-    /// Seq of its last event, durable or not.
-    pub seq: u64,
-    /// Whether nothing of it is in flight: no append, no lock, no waiting work.
-    pub settled: bool,
-    /// Sessions and parts of others' commands that wait: `waiting_per_entity_max` at most.
-    pub waiting: usize,
-    /// How long its oldest work has been waiting for room in the journal, ms: less than `append_wait_ms`.
-    pub held_ms: u64,
-    /// Of a player: the connection that has its session.
-    pub line: Option<Line>,
-    /// Of a player: when its session last went on here with the connection that it had; zero: not since it came.
-    pub resumed_at: Time,
-    /// A transaction has locked it whose coordinator is lost, and nothing keeps it from finding out how that ended.
-    pub abandoned: bool,
-    /// Chunk, public part and body as others see them; `None`: others do not see it.
-    pub shown: Option<(ChunkId, &'a Bytes, Option<Body>)>,
-    /// Its public part as of its last durable event, published or not; `None`: there is nothing to see.
-    pub public: Option<&'a Bytes>,
-}
-
-/// How full a list with a limit is: the fullest, if there are several of a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// What it is, and in what it is counted: `early bytes`.
-    pub what: &'static str,
-    /// How full it is.
-    pub used: usize,
-    /// How full it may be.
-    pub most: usize,
 }
 
 /// Counters and gauges of a kernel, for the driver's indicators. Counters only grow.
