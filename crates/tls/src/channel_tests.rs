@@ -64,7 +64,7 @@ fn carry(from: &mut Channel, to: &mut Channel) {
 #[test]
 fn what_the_socket_does_not_take_waits() {
     let [mut server, mut client] = pair();
-    let said: Vec<u8> = (0..600_000_u32).map(|n| (n * 31 >> 3) as u8).collect();
+    let said: Vec<u8> = (0..600_000_u32).map(|n| ((n * 31) >> 3) as u8).collect();
     let (mut left, mut heard) = (&said[..], Vec::new());
     let mut rounds = 0_usize;
     while !left.is_empty() || server.is_pending() {
