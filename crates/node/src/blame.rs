@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use gundo_journal::{Fault, Journal};
@@ -20,6 +20,7 @@ use gundo_kernel::game::{BLAME_LIMIT, Rule};
 use gundo_types::{EntityId, Kind, NodeId};
 
 use crate::clock::wall_ms;
+use crate::end;
 use crate::nodes::{NODES_MAX, WorldFault, system};
 
 /// Key of the note; in a cluster the number of the node follows.
@@ -95,7 +96,9 @@ pub(crate) struct Blames {
     /// In a cluster: this process' node.
     node: Option<NodeId>,
     blamed: Mutex<Notes>,
-    notes: Sender<(u64, String)>,
+    /// `None`: it ends.
+    notes: Option<Sender<(u64, String)>>,
+    thread: Option<JoinHandle<()>>,
     /// Number of the newest note, and of the newest that is written.
     last: AtomicU64,
     written: Arc<AtomicU64>,
@@ -127,9 +130,10 @@ impl Blames {
         let written = Arc::new(AtomicU64::new(0));
         let (theirs, journal) = (Arc::clone(&written), Arc::clone(journal));
         let keep = move || keep(&rx, journal.as_ref(), node, &theirs);
-        Builder::new().name("gundo-blame".into()).spawn(keep).map_err(system)?;
+        let thread = Some(Builder::new().name("gundo-blame".into()).spawn(keep).map_err(system)?);
         let (last, seen) = (AtomicU64::new(0), AtomicU64::new(seen));
-        Ok(Self { node, blamed: Mutex::new(blamed), notes, last, written, seen })
+        let (blamed, notes) = (Mutex::new(blamed), Some(notes));
+        Ok(Self { node, blamed, notes, thread, last, written, seen })
     }
 
     /// Every blamed entity and its points.
@@ -190,11 +194,19 @@ impl Blames {
     fn note(&self, own: &Note) {
         let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
         // The thread lives as long as this sender.
-        let _ = self.notes.send((number, text(own)));
+        let _ = self.notes.as_ref().map(|notes| notes.send((number, text(own))));
     }
 
     fn blamed(&self) -> MutexGuard<'_, Notes> {
         self.blamed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Blames {
+    fn drop(&mut self) {
+        self.notes = None;
+        // It has the journal: what opens that next must not find it in use.
+        self.thread.take().into_iter().for_each(|thread| end::wait_for(thread, end::PATIENCE));
     }
 }
 
