@@ -25,7 +25,7 @@ Usage: cargo xtask COMMAND
 
   test [--only STEP[,STEP…]]   every test with its set-up; STEP is one of
                                tidy, fmt, clippy, unit, doc, docs, template, web, clients,
-                               e2e, fuzz, sim
+                               e2e, fuzz, sim, chaos
   new PATH                     a crate of your own, made from the game of the guide docs/first-game.md
   tidy                         the rules of the house that no compiler checks
   sim [ARG…]                   whole clusters with every fault, from seeds; ARGs: `sim --help`

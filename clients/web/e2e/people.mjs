@@ -99,8 +99,18 @@ async function figure(player, other) {
   return { x: width / 2 + ((x - own.x) * ZOOM) / 1_000, y: height / 2 + ((y - own.y + CAMERA_UP_MM - 700) * ZOOM) / 1_000 };
 }
 
+/** Closes the panel, whatever it shows: Escape goes back by one page. */
+async function closePanel(player) {
+  while (await player.page.locator("#people").isVisible()) {
+    await player.page.keyboard.press("Escape");
+    // The next look is after what the key has done.
+    await player.page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+}
+
 /** Opens the panel with another one. */
 async function openPerson(player, other) {
+  await closePanel(player);
   await player.page.click("#peoplebutton");
   await press(player, other.name);
   await shows(player, "Give");
@@ -130,8 +140,7 @@ export async function friends(ada, bea) {
   await shows(bea, "near you");
   await badge(bea, 0);
   await ada.shot("people-friend");
-  await ada.page.keyboard.press("Escape");
-  await ada.page.keyboard.press("Escape");
+  await closePanel(ada);
   demand(await ada.page.isHidden("#people"), "Escape leaves the panel open");
 }
 
@@ -204,8 +213,8 @@ export async function trading(ada, bea) {
   const after = [await amount(ada), await amount(bea)];
   const sum = (bag) => Object.values(bag).reduce((a, b) => a + b, 0);
   demand(sum(after[0]) === sum(before[0]) - 1 && sum(after[1]) === sum(before[1]) + 1, `${JSON.stringify(before)} became ${JSON.stringify(after)}`);
-  await ada.page.keyboard.press("Escape");
-  await bea.page.keyboard.press("Escape");
+  await closePanel(ada);
+  await closePanel(bea);
   const came = `node ${node} came`;
   await ada.until("the node is gone", (went) => window.__gundo.changes().includes(went), `node ${node} went`);
   await operate("/admin/nodes");
@@ -227,7 +236,7 @@ export async function leftAlone(ada, bea) {
   await shows(bea, "People");
   const after = [await amount(ada), await amount(bea)];
   demand(JSON.stringify(before) === JSON.stringify(after), `${JSON.stringify(before)} became ${JSON.stringify(after)}`);
-  await bea.page.keyboard.press("Escape");
+  await closePanel(bea);
 }
 
 /** A phone: a finger opens a person, everything is large enough, nothing lies under anything else; then a block. */
@@ -268,8 +277,7 @@ export async function phone(ada) {
     await cyd.shot("people-phone-small");
     demand(cyd.errors.length === 0, `the phone's page complained: ${cyd.errors.join("; ")}`);
   } finally {
-    await ada.page.keyboard.press("Escape");
-    await ada.page.keyboard.press("Escape");
+    await closePanel(ada);
     await cyd.leave();
   }
 }
