@@ -48,6 +48,8 @@ export class Input {
       this.pointer = { x: event.clientX, y: event.clientY };
       if (event.button === 0) actions.press(event.clientX, event.clientY, event.pointerType === "touch");
     });
+    // What a finger touches may open something under it. The click that browsers make of a touch must not press that.
+    canvas.addEventListener("touchend", (event) => event.preventDefault(), { passive: false });
     canvas.addEventListener("contextmenu", (event) => {
       event.preventDefault();
       actions.cancel();
