@@ -37,17 +37,25 @@ async function run() {
   await scene("Ada fells a tree, Bea sees it fall", () => scenes.felling(ada, bea));
   await scene("Ada builds a fence with mouse and keys, Bea sees it", () => scenes.building(ada, bea));
   await scene("Ada speaks, Bea reads", () => scenes.speaking(ada, bea));
-  await scene("Ada asks Bea to be friends, Bea accepts", () => people.friends(ada, bea));
-  await scene("Ada touches Bea and gives her something, by keyboard", () => people.giving(ada, bea));
-  await scene("they trade: a change withdraws the confirmation, a reload changes nothing, a node dies at the exchange", () => people.trading(ada, bea));
-  await scene("Ada leaves a trade alone, Bea finds out and has her things back", () => people.leftAlone(ada, bea));
-  await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(ada));
   await scene("x-ray: node, round trip and owners", () => scenes.xray(ada));
   await scene("walking across borders without a gap", () => acrossBorders(ada));
   await scene("a reload resumes the same player", () => scenes.reload(ada));
   await scene("Ada's node is killed under her, and the next one drained: she plays on elsewhere and nobody notices", () => scenes.losingNodes(ada, bea));
   await scene("a second tab takes over, the first says so", () => scenes.secondTab(bea));
   await scene("a code that was written down brings Ada back in an empty browser", () => scenes.wayBack(ada));
+
+  // Two more, who stand where newcomers come ashore and have not walked far apart.
+  const [eve, fin] = await Promise.all([Player.arrive(url, `Eve${tail}`), Player.arrive(url, `Fin${tail}`)]);
+  players.push(eve, fin);
+  for (const player of [eve, fin]) {
+    await player.sayName();
+    await player.connected();
+  }
+  await scene("Eve asks Fin to be friends, Fin accepts", () => people.friends(eve, fin));
+  await scene("Eve touches Fin and gives her something, by keyboard", () => people.giving(eve, fin));
+  await scene("they trade: a change withdraws the confirmation, a reload changes nothing, a node dies at the exchange", () => people.trading(eve, fin));
+  await scene("Eve leaves a trade alone, Fin finds out and has her things back", () => people.leftAlone(eve, fin));
+  await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
 }
