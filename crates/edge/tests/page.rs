@@ -141,6 +141,8 @@ async fn text_is_packed_for_browsers_that_accept_it() {
     let brotli = "Accept-Encoding: br, gzip\r\n";
     assert_eq!(server.ask("GET", "/game.js", brotli).await.text(), "as if packed");
     assert_eq!(server.ask("GET", "/other.js", brotli).await.header("content-encoding"), "gzip");
+    let only = server.ask("GET", "/other.js", "Accept-Encoding: br\r\n").await;
+    assert_eq!(only.text(), script, "it has no form that this one accepts");
     assert_eq!(server.get("/game.js.br").await.status(), "404", "it is a form, not a file");
     tags.sort();
     tags.dedup();

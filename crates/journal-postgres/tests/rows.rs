@@ -10,8 +10,26 @@ use std::time::Instant;
 use common::{PATIENCE, Server};
 use gundo_journal::suite::{Probe, entity, join, stream};
 use gundo_journal::{Journal, MemoryFirst};
-use gundo_journal_postgres::open;
+use gundo_journal_postgres::{PostgresJournal, open};
 use gundo_wire::journal::{EventType, Outcome};
+
+/// Has a commit wait for a standby that there is not, and lets it end when all is looked at. `look` may ask whether it still waits.
+fn while_nobody_confirms(server: &Server, journal: &PostgresJournal, look: impl FnOnce(&dyn Fn())) {
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("SELECT pg_reload_conf()");
+    thread::scope(|scope| {
+        let (tx, noted) = channel();
+        scope.spawn(move || drop(tx.send(journal.set_meta("note", "1"))));
+        let until = Instant::now() + PATIENCE;
+        while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "0" {
+            assert!(Instant::now() < until, "nothing waits for the standby");
+        }
+        look(&|| assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "the commit still waits"));
+        server.sql("ALTER SYSTEM RESET synchronous_standby_names");
+        server.sql("SELECT pg_reload_conf()");
+        noted.recv_timeout(PATIENCE).expect("it ends").expect("it is written");
+    });
+}
 
 #[test]
 fn who_belongs_is_answered_while_commits_wait() {
@@ -21,20 +39,11 @@ fn who_belongs_is_answered_while_commits_wait() {
     settings.answer_timeout_ms = PATIENCE.as_millis() as u64;
     let journal = open(settings).expect("a new world");
     let incarnation = join(&journal, 1);
-    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-    server.sql("SELECT pg_reload_conf()");
-    thread::scope(|scope| {
-        let (tx, noted) = channel();
-        let journal = &journal;
-        scope.spawn(move || drop(tx.send(journal.set_meta("note", "1"))));
-        let until = Instant::now() + PATIENCE;
-        while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "0" {
-            assert!(Instant::now() < until, "nothing waits for the standby");
-        }
+    while_nobody_confirms(&server, &journal, |still_waits| {
         assert!(journal.is_member(incarnation).expect("readable"));
         assert!(!journal.is_member(incarnation + 1).expect("readable"));
         journal.generation().expect("readable");
-        assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "the commit still waits");
+        still_waits();
 
         // Also by a new connection.
         server.sql(
@@ -42,10 +51,7 @@ fn who_belongs_is_answered_while_commits_wait() {
              WHERE application_name = 'gundo' AND wait_event IS DISTINCT FROM 'SyncRep'",
         );
         assert!(journal.is_member(incarnation).expect("readable"));
-        assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "the commit still waits");
-        server.sql("ALTER SYSTEM RESET synchronous_standby_names");
-        server.sql("SELECT pg_reload_conf()");
-        noted.recv_timeout(PATIENCE).expect("it ends").expect("it is written");
+        still_waits();
     });
 }
 
@@ -66,23 +72,11 @@ fn what_is_in_memory_first_waits_for_no_standby() {
         append
     };
     assert_eq!(probe.append(vec![light(0)]), Outcome::Done);
-    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-    server.sql("SELECT pg_reload_conf()");
-    thread::scope(|scope| {
-        let (tx, noted) = channel();
-        let journal = &journal;
-        scope.spawn(move || drop(tx.send(journal.set_meta("note", "1"))));
-        let until = Instant::now() + PATIENCE;
-        while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "0" {
-            assert!(Instant::now() < until, "nothing waits for the standby");
-        }
+    while_nobody_confirms(&server, &journal, |still_waits| {
         for after in 1..5 {
             assert_eq!(probe.append(vec![light(after)]), Outcome::Done);
         }
-        assert!(matches!(noted.try_recv(), Err(TryRecvError::Empty)), "what must be flushed still waits");
-        server.sql("ALTER SYSTEM RESET synchronous_standby_names");
-        server.sql("SELECT pg_reload_conf()");
-        noted.recv_timeout(PATIENCE).expect("it ends").expect("it is written");
+        still_waits();
     });
     assert_eq!(journal.stats().common.groups_memory_first, 5);
     let mut heavy = light(5);

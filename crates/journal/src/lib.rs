@@ -264,7 +264,7 @@ pub trait Handle: Send {
 
     /// Reads which entities have something to do, by the appends that said so
     /// ([`StreamAppend::wake`](gundo_wire::journal::StreamAppend::wake)): those that are due, by time, and those of one time in an
-    /// order of the journal's own. Whoever goes on after the last of them sees each once. It sees every append whose outcome was
+    /// order of the journal's own. A reader that goes on after the last of them sees each once. It sees every append whose outcome was
     /// given before. Its cost grows with what it finds.
     fn wakes(&mut self, asked: WakesAsked, list: u64);
 }

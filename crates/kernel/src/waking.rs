@@ -56,7 +56,7 @@ impl Rooms<'_> {
             return;
         }
         if entity.kind == self.core.settings.rules.player_kind() {
-            // Whoever owns it does what is to be done.
+            // Its owner does what is to be done.
             if !self.host.holds(entity)
                 && let Found::Here(term) = self.home.find(self.core, entity)
             {

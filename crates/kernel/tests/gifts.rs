@@ -6,37 +6,18 @@ mod support;
 use std::collections::BTreeSet;
 
 use gundo_kernel::{Peer, TxMessage};
-use gundo_types::{EntityId, NodeId};
+use gundo_types::NodeId;
 use gundo_wire::Message;
 use gundo_wire::journal::Cause;
-use support::cluster::{Cluster, Fate, Fault, Strike, game_state};
+use support::cluster::{Cluster, Fate, Fault, Strike};
 use support::game::{self, PANICS, PlayerCommand};
-use support::gift::{GiftWish, Round};
+use support::gift::{GiftWish, Round, bag, bring, wish};
 
 /// Players who are in the world, each on a node of its own, with ten pebbles each.
 fn with_players(nodes: u16, seed: u64, names: &[&str]) -> Cluster {
     let mut cluster = Cluster::new(nodes, seed);
-    for (at, name) in names.iter().enumerate() {
-        cluster.connect(name, 1 + at as u16 % nodes);
-    }
-    cluster.run_ms(600);
-    for client in 0..names.len() {
-        for _ in 0..2 {
-            let chunk = cluster.chunk_where_home_is(1 + client as u16 % nodes);
-            cluster.take(client, chunk, 5);
-            cluster.run_ms(300);
-        }
-        assert_eq!(bag(&cluster, cluster.player(client)), 10);
-    }
+    bring(&mut cluster, names);
     cluster
-}
-
-fn bag(cluster: &Cluster, player: EntityId) -> u32 {
-    game_state::<game::Player>(&cluster.disk.store.load(player)).0.bag
-}
-
-fn give(cluster: &mut Cluster, from: usize, gift: GiftWish) {
-    cluster.command(from, &PlayerCommand { gift: Some(gift), ..Default::default() });
 }
 
 /// The answer to the newest command: how many receivers were in the world, or the code of the refusal.
@@ -61,7 +42,7 @@ fn a_gift_to_a_player_on_another_node() {
     let bob = cluster.player(1);
     let before = cluster.disk.store.stream(bob, 0, usize::MAX).len();
     let sent = cluster.clients[1].session.commands_open();
-    give(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
+    wish(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Ok(1));
     assert_eq!((bag(&cluster, cluster.player(0)), bag(&cluster, bob)), (7, 13));
@@ -85,7 +66,7 @@ fn a_gift_to_a_player_who_is_away() {
     cluster.run_ms(2_500);
     assert_eq!(cluster.owners(bob), [], "he has left");
     let left = cluster.clients[2].seen_leaving.len();
-    give(&mut cluster, 0, GiftWish { jump: 500, ..GiftWish::to(&[bob.id], 3) });
+    wish(&mut cluster, 0, GiftWish { jump: 500, ..GiftWish::to(&[bob.id], 3) });
     assert!(cluster.run_until(500, |c| !c.owners(bob).is_empty()), "he is loaded");
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Ok(0), "he is nowhere");
@@ -112,7 +93,7 @@ fn a_login_in_the_middle_of_a_gift() {
         cluster.run_ms(2_500);
         cluster.stuck = true;
         cluster.faults.extend(fault);
-        give(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
+        wish(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
         cluster.run_ms(200);
         let back = cluster.connect_with("bob", 3, token);
         cluster.run_ms(200);
@@ -139,7 +120,7 @@ fn gifts_in_a_circle_all_succeed() {
             for _ in 0..3 {
                 for client in 0..names.len() {
                     let next = players[(client + 1) % names.len()];
-                    give(&mut cluster, client, GiftWish::to(&[next.id], 2));
+                    wish(&mut cluster, client, GiftWish::to(&[next.id], 2));
                 }
             }
             cluster.run_ms(3_500);
@@ -182,10 +163,10 @@ fn what_cannot_be_asked_is_refused_and_nobody_stays_locked() {
         (rounds(&[&[bob], &[4_711]]), "no_such_entity"),
     ];
     for (gift, code) in refusals {
-        give(&mut cluster, 0, gift.clone());
+        wish(&mut cluster, 0, gift.clone());
         cluster.run_ms(300);
         assert_eq!(answer(&cluster, 0), Err(code.to_owned()), "{gift:?}");
-        give(&mut cluster, 1, GiftWish { n: 0, ..GiftWish::to(&[cyd], 0) });
+        wish(&mut cluster, 1, GiftWish { n: 0, ..GiftWish::to(&[cyd], 0) });
         cluster.run_ms(100);
         assert_eq!(answer(&cluster, 1), Ok(1), "{gift:?}: they are free");
     }
@@ -208,7 +189,7 @@ fn asking_on_takes_effect_in_all_rounds_or_in_none() {
         jump: 0,
         by_mail: None,
     };
-    give(&mut cluster, 0, chain(2));
+    wish(&mut cluster, 0, chain(2));
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Ok(3));
     let bags = |cluster: &Cluster| [0, 1, 2, 3].map(|client| bag(cluster, cluster.player(client)));
@@ -216,13 +197,13 @@ fn asking_on_takes_effect_in_all_rounds_or_in_none() {
     // The last round refuses.
     let mut long = chain(0);
     long.rounds[2].to = vec![4_711];
-    give(&mut cluster, 0, GiftWish { n: 1, ..long });
+    wish(&mut cluster, 0, GiftWish { n: 1, ..long });
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Err("no_such_entity".to_owned()));
     // A fourth round.
     let mut long = chain(1);
     long.rounds.push(Round { to: vec![4_712] });
-    give(&mut cluster, 0, long);
+    wish(&mut cluster, 0, long);
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Err("game_error".to_owned()));
     assert_eq!(bags(&cluster), [4, 12, 12, 12]);
@@ -230,8 +211,8 @@ fn asking_on_takes_effect_in_all_rounds_or_in_none() {
     cluster.stuck = true;
     cluster.take(3, Default::default(), 1);
     cluster.run_ms(100);
-    give(&mut cluster, 0, chain(1));
-    give(&mut cluster, 2, GiftWish::to(&[ids[3]], 1));
+    wish(&mut cluster, 0, chain(1));
+    wish(&mut cluster, 2, GiftWish::to(&[ids[3]], 1));
     cluster.run_ms(300);
     cluster.stuck = false;
     cluster.run_ms(1_500);
@@ -245,11 +226,11 @@ fn a_player_whose_code_fails_refuses() {
     let mut cluster = with_players(3, 1, &["ann", "bob"]);
     let bob = cluster.player(1);
     for _ in 0..5 {
-        give(&mut cluster, 0, GiftWish::to(&[bob.id], PANICS.unsigned_abs()));
+        wish(&mut cluster, 0, GiftWish::to(&[bob.id], PANICS.unsigned_abs()));
         cluster.run_ms(300);
         assert_eq!(answer(&cluster, 0), Err("game_error".to_owned()));
     }
-    give(&mut cluster, 0, GiftWish::to(&[bob.id], 1));
+    wish(&mut cluster, 0, GiftWish::to(&[bob.id], 1));
     cluster.run_ms(300);
     assert_eq!(answer(&cluster, 0), Err("suspended".to_owned()));
     cluster.check_pebbles();
@@ -260,7 +241,7 @@ fn a_player_whose_code_fails_refuses() {
 fn a_deadly_gift_takes_two_nodes() {
     let mut cluster = with_players(5, 1, &["ann", "bob"]);
     let bob = cluster.player(1);
-    give(&mut cluster, 0, GiftWish::to(&[bob.id], game::KILLS.unsigned_abs()));
+    wish(&mut cluster, 0, GiftWish::to(&[bob.id], game::KILLS.unsigned_abs()));
     for second in 0..20 {
         cluster.run_ms(1_000);
         if let Some(dead) = cluster.killed.get(second).copied() {
@@ -283,7 +264,7 @@ fn a_home_that_moves_while_it_is_asked() {
                 cluster.leave(1);
                 cluster.run_ms(2_500);
             }
-            give(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
+            wish(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
             cluster.run_ms(at_ms);
             cluster.drain(home.0, true);
             cluster.run_ms(300);
@@ -314,7 +295,7 @@ fn a_locked_player_is_handed_off_after_its_transaction() {
     cluster.run_ms(200);
     for round in 0..8 {
         cluster.stuck = true;
-        give(&mut cluster, 0, GiftWish::to(&[bob.id], 1));
+        wish(&mut cluster, 0, GiftWish::to(&[bob.id], 1));
         cluster.run_ms(500);
         assert_eq!(cluster.owners(bob).len(), 1, "{round}");
         cluster.stuck = false;
@@ -338,7 +319,7 @@ fn a_gift_that_takes_long_to_land() {
         game::PlayerState::decode(cluster.clients[1].own.as_ref()).expect("own state").bag
     };
     cluster.stuck = true;
-    give(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
+    wish(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
     cluster.run_ms(500);
     assert_eq!(own(&cluster), 10, "it has not landed");
     cluster.run_ms(11_000);
@@ -424,7 +405,7 @@ fn one_strike(away: bool, at: fn(NodeId, NodeId, &Peer) -> bool, fate: Fate, see
         cluster.run_ms(2_500);
     }
     cluster.strike = Some(Strike { at: Box::new(at), fate, struck: None });
-    give(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
+    wish(&mut cluster, 0, GiftWish::to(&[bob.id], 3));
     cluster.run_ms(400);
     let Some(dead) = cluster.strike.take().and_then(|strike| strike.struck) else { return false };
     if fate == Fate::Lost {
@@ -447,7 +428,7 @@ fn one_strike(away: bool, at: fn(NodeId, NodeId, &Peer) -> bool, fate: Fate, see
     assert_eq!(answers.len(), 3, "{what}: each command has an answer");
     assert_eq!(answers[2], given == 3, "{what}");
     // Everybody goes on.
-    give(&mut cluster, 2, GiftWish::to(&[bob.id], 1));
+    wish(&mut cluster, 2, GiftWish::to(&[bob.id], 1));
     cluster.run_ms(3_500);
     assert!(answer(&cluster, 2).is_ok(), "{what}: {:?}", answer(&cluster, 2));
     true

@@ -156,7 +156,7 @@ fn the_token_of_a_player_who_was_removed_is_refused_with_its_own_code() {
     assert_ne!(cluster.player(again).id, player);
 }
 
-/// Whoever is in the world is recorded now and then, although it does nothing: it has not been away.
+/// A player in the world is recorded now and then, although it does nothing: it has not been away.
 #[test]
 fn who_stands_in_the_world_is_not_taken_for_gone() {
     let mut cluster = Cluster::tuned(3, 1, |world| {

@@ -5,34 +5,9 @@ mod support;
 use gundo_types::{EntityId, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::journal::{EventType, WakesAsked};
-use support::cluster::{Cluster, Fault, game_state};
-use support::game::{self, PANICS, PlayerCommand};
-use support::gift::GiftWish;
-
-/// Players in the world, each on a node of its own, with ten pebbles each.
-fn with_players(cluster: &mut Cluster, names: &[&str]) {
-    let nodes = cluster.nodes.len() as u16;
-    for (at, name) in names.iter().enumerate() {
-        cluster.connect(name, 1 + at as u16 % nodes);
-    }
-    cluster.run_ms(600);
-    for client in 0..names.len() {
-        for _ in 0..2 {
-            let chunk = cluster.chunk_where_home_is(1 + client as u16 % nodes);
-            cluster.take(client, chunk, 5);
-            cluster.run_ms(300);
-        }
-        assert_eq!(bag(cluster, cluster.player(client)), 10);
-    }
-}
-
-fn bag(cluster: &Cluster, player: EntityId) -> u32 {
-    game_state::<game::Player>(&cluster.disk.store.load(player)).0.bag
-}
-
-fn mail(cluster: &mut Cluster, from: usize, gift: GiftWish) {
-    cluster.command(from, &PlayerCommand { gift: Some(gift), ..Default::default() });
-}
+use support::cluster::{Cluster, Fault};
+use support::game::{self, PANICS};
+use support::gift::{GiftWish, bag, bring, wish};
 
 /// How many events of a type an entity has.
 fn count(cluster: &Cluster, entity: EntityId, event_type: EventType) -> usize {
@@ -61,12 +36,12 @@ fn lost(cluster: &Cluster) -> u64 {
 #[test]
 fn a_message_to_a_player_on_another_node_and_to_one_who_is_away() {
     let mut cluster = Cluster::new(3, 1);
-    with_players(&mut cluster, &["ann", "bob", "cyd"]);
+    bring(&mut cluster, &["ann", "bob", "cyd"]);
     let (bob, cyd) = (cluster.player(1), cluster.player(2));
     cluster.leave(2);
     cluster.run_ms(2_500);
     assert_eq!(cluster.owners(cyd), [], "she has left");
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id, cyd.id], 3, 0));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id, cyd.id], 3, 0));
     settle(&mut cluster, "two messages");
     assert_eq!([bag(&cluster, cluster.player(0)), bag(&cluster, bob), bag(&cluster, cyd)], [4, 13, 13]);
     let own = game::PlayerState::decode(cluster.clients[1].own.as_ref()).expect("own state");
@@ -74,17 +49,17 @@ fn a_message_to_a_player_on_another_node_and_to_one_who_is_away() {
     assert!(cluster.run_until(5_000, |c| c.owners(cyd).is_empty()), "she is unloaded again");
 }
 
-/// Whoever takes a message may coordinate a transaction: nobody waits for its answer.
+/// An entity that takes a message may coordinate a transaction: nobody waits for its answer.
 #[test]
 fn a_message_starts_a_transaction() {
     let mut cluster = Cluster::new(3, 1);
-    with_players(&mut cluster, &["ann", "bob", "cyd"]);
+    bring(&mut cluster, &["ann", "bob", "cyd"]);
     let (bob, cyd) = (cluster.player(1), cluster.player(2));
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, cyd.id));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, cyd.id));
     settle(&mut cluster, "a transaction of a message");
     assert_eq!([bag(&cluster, cluster.player(0)), bag(&cluster, bob), bag(&cluster, cyd)], [7, 10, 13]);
     // Refused by the one that is asked, and so it goes back.
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 77));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 77));
     settle(&mut cluster, "a refused transaction of a message");
     assert_eq!([bag(&cluster, cluster.player(0)), bag(&cluster, bob), bag(&cluster, cyd)], [7, 10, 13]);
 }
@@ -97,10 +72,10 @@ fn a_node_dies_at_each_step() {
         for dies in 1..=3 {
             for at_ms in [1, 5, 12, 20] {
                 let mut cluster = Cluster::new(4, 7);
-                with_players(&mut cluster, &["ann", "bob", "cyd"]);
+                bring(&mut cluster, &["ann", "bob", "cyd"]);
                 let (ann, bob, cyd) = (cluster.player(0), cluster.player(1), cluster.player(2));
                 let gift = GiftWish::mail(&[bob.id], 3, if on { cyd.id } else { 0 });
-                mail(&mut cluster, 0, gift);
+                wish(&mut cluster, 0, gift);
                 cluster.run_ms(at_ms);
                 cluster.bury(dies);
                 settle(&mut cluster, &format!("node {dies} dies after {at_ms} ms"));
@@ -118,13 +93,13 @@ fn a_node_dies_at_each_step() {
 #[test]
 fn a_sender_whom_nobody_needs_is_loaded_to_send() {
     let mut cluster = Cluster::new(3, 2);
-    with_players(&mut cluster, &["ann", "bob", "cyd"]);
+    bring(&mut cluster, &["ann", "bob", "cyd"]);
     let (ann, bob) = (cluster.player(0), cluster.player(1));
     // Bob's journal cannot be read while the message waits.
     cluster.leave(1);
     cluster.run_ms(2_500);
     cluster.unreadable = true;
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 0));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 0));
     cluster.run_ms(300);
     assert_eq!((count(&cluster, ann, EventType::Sent), wakes(&cluster)), (1, 1));
     cluster.leave(0);
@@ -144,9 +119,9 @@ fn the_journal_fails() {
     for fault in [Fault::Rejected, Fault::UnknownLost, Fault::UnknownLanded, Fault::QueueFull] {
         for at_ms in [0, 10, 20, 30] {
             let mut cluster = Cluster::new(3, 3);
-            with_players(&mut cluster, &["ann", "bob"]);
+            bring(&mut cluster, &["ann", "bob"]);
             let (ann, bob) = (cluster.player(0), cluster.player(1));
-            mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 0));
+            wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 0));
             cluster.run_ms(at_ms);
             cluster.faults.extend([fault, fault]);
             settle(&mut cluster, &format!("{fault:?} after {at_ms} ms"));
@@ -160,10 +135,10 @@ fn the_journal_fails() {
 #[test]
 fn a_message_waits_for_its_append() {
     let mut cluster = Cluster::new(3, 1);
-    with_players(&mut cluster, &["ann", "bob"]);
+    bring(&mut cluster, &["ann", "bob"]);
     let bob = cluster.player(1);
     cluster.stuck = true;
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 0));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 3, 0));
     cluster.run_ms(1_000);
     cluster.die(1);
     cluster.stuck = false;
@@ -176,10 +151,10 @@ fn a_message_waits_for_its_append() {
 #[test]
 fn what_cannot_be_taken_ends() {
     let mut cluster = Cluster::new(2, 1);
-    with_players(&mut cluster, &["ann", "bob"]);
+    bring(&mut cluster, &["ann", "bob"]);
     let (ann, bob) = (cluster.player(0), cluster.player(1));
-    mail(&mut cluster, 0, GiftWish { n: 0, ..GiftWish::mail(&[12_345], 0, 0) });
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 1, 0));
+    wish(&mut cluster, 0, GiftWish { n: 0, ..GiftWish::mail(&[12_345], 0, 0) });
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 1, 0));
     cluster.run_ms(1_000);
     assert_eq!((bag(&cluster, bob), wakes(&cluster)), (11, 1), "the other receiver does not wait");
     assert_eq!(count(&cluster, EntityId::new(bob.kind, 12_345), EventType::Taken), 0);
@@ -194,11 +169,11 @@ fn what_cannot_be_taken_ends() {
 #[test]
 fn a_message_whose_rules_fail_is_given_up() {
     let mut cluster = Cluster::new(3, 1);
-    with_players(&mut cluster, &["ann", "bob"]);
+    bring(&mut cluster, &["ann", "bob"]);
     let (ann, bob) = (cluster.player(0), cluster.player(1));
     let before = bag(&cluster, ann);
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], PANICS.unsigned_abs(), 0));
-    mail(&mut cluster, 0, GiftWish::mail(&[bob.id], 1, 0));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], PANICS.unsigned_abs(), 0));
+    wish(&mut cluster, 0, GiftWish::mail(&[bob.id], 1, 0));
     settle(&mut cluster, "a message that panics");
     assert_eq!((lost(&cluster), bag(&cluster, ann), bag(&cluster, bob)), (1, before - 1, 11));
     assert_eq!(count(&cluster, bob, EventType::Taken), 2);

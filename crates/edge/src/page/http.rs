@@ -41,7 +41,7 @@ async fn serve(hall: &Hall, path: &str, query: Option<&str>, headers: &HeaderMap
         return (StatusCode::NOT_FOUND, head, "this page has no such file\n").into_response();
     };
     let said = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (encoding, bytes) = encoded(&file, Encoding::wanted(said(header::ACCEPT_ENCODING))).await;
+    let (encoding, bytes) = encoded(&file, Encoding::accepted(said(header::ACCEPT_ENCODING))).await;
     let etag = match encoding.name() {
         Some(name) => format!("\"{}-{name}\"", file.version),
         None => format!("\"{}\"", file.version),

@@ -32,9 +32,8 @@ impl Encoding {
         }
     }
 
-    /// The best that a request accepts (RFC 9110, section 12.5.3): Brotli before gzip, unless it prefers otherwise. Who accepts Brotli gets
-    /// gzip of files that have no Brotli form.
-    pub(super) fn wanted(accepted: &str) -> Self {
+    /// What a request accepts (RFC 9110, section 12.5.3), the best first: Brotli before gzip, unless it prefers otherwise.
+    pub(super) fn accepted(accepted: &str) -> impl Iterator<Item = Self> {
         let weight = |name: &str| {
             let of = |item: &str| {
                 let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
@@ -47,13 +46,11 @@ impl Encoding {
         let any = weight("*").unwrap_or(0.0);
         let [brotli, gzip]: [f32; 2] = ["br", "gzip"].map(|name| weight(name).unwrap_or(any));
         let plain = weight("identity").unwrap_or(0.0);
-        if brotli > 0.0 && brotli >= gzip && brotli >= plain {
-            Self::Brotli
-        } else if gzip > 0.0 && gzip >= plain {
-            Self::Gzip
-        } else {
-            Self::Identity
-        }
+        let both = [(Self::Brotli, brotli), (Self::Gzip, gzip)];
+        let [first, second] = if brotli >= gzip { both } else { [both[1], both[0]] };
+        let wanted =
+            move |(encoding, weight): (Self, f32)| (weight > 0.0 && weight >= plain).then_some(encoding);
+        [first, second].into_iter().filter_map(wanted)
     }
 }
 
@@ -71,25 +68,31 @@ impl Packed {
     }
 }
 
-/// The file's bytes as a request accepts them, or as they are if they would not be shorter.
-pub(super) async fn encoded(file: &Arc<File>, wanted: Encoding) -> (Encoding, Bytes) {
-    let plain = (Encoding::Identity, file.bytes.clone());
-    if wanted == Encoding::Identity || file.bytes.len() < BYTES_MIN || !packs(file.content_type) {
-        return plain;
-    }
-    if let Some(bytes) = file.packed.brotli.as_ref().filter(|_| wanted == Encoding::Brotli) {
-        return (wanted, bytes.clone());
-    }
-    let gzip = match file.packed.gzip.get() {
-        Some(known) => known.clone(),
-        None => {
-            let owned = Arc::clone(file);
-            let pack = move || owned.packed.gzip.get_or_init(|| gzip(&owned.bytes)).clone();
-            // If the server ends meanwhile, it is sent as it is.
-            tokio::task::spawn_blocking(pack).await.unwrap_or_default()
+/// The file's bytes in the first of these forms that it has, or as they are if they would not be shorter.
+pub(super) async fn encoded(file: &Arc<File>, accepted: impl Iterator<Item = Encoding>) -> (Encoding, Bytes) {
+    if file.bytes.len() >= BYTES_MIN && packs(file.content_type) {
+        for encoding in accepted {
+            let packed = match encoding {
+                Encoding::Identity => None,
+                Encoding::Brotli => file.packed.brotli.clone(),
+                Encoding::Gzip => gzipped(file).await,
+            };
+            if let Some(bytes) = packed {
+                return (encoding, bytes);
+            }
         }
-    };
-    gzip.map_or(plain, |bytes| (Encoding::Gzip, bytes))
+    }
+    (Encoding::Identity, file.bytes.clone())
+}
+
+/// `None`: it would not be shorter, or the server ends meanwhile.
+async fn gzipped(file: &Arc<File>) -> Option<Bytes> {
+    if let Some(known) = file.packed.gzip.get() {
+        return known.clone();
+    }
+    let owned = Arc::clone(file);
+    let pack = move || owned.packed.gzip.get_or_init(|| gzip(&owned.bytes)).clone();
+    tokio::task::spawn_blocking(pack).await.unwrap_or_default()
 }
 
 /// Whether files of this type become shorter: pictures, sounds and fonts are packed already.
@@ -115,21 +118,22 @@ mod tests {
 
     #[test]
     fn the_best_that_is_accepted() {
-        use Encoding::{Brotli, Gzip, Identity};
+        use Encoding::{Brotli, Gzip};
         for (accepted, best) in [
-            ("", Identity),
-            ("gzip, deflate, br, zstd", Brotli),
-            ("gzip, deflate", Gzip),
-            ("br;q=0, gzip", Gzip),
-            ("br;q=0.5, gzip;q=0.8", Gzip),
-            ("BR ; q=1.0", Brotli),
-            ("*", Brotli),
-            ("*;q=0.2, br;q=0", Gzip),
-            ("identity, gzip;q=0.5", Identity),
-            ("gzip;q=much", Identity),
-            ("deflate", Identity),
+            ("", &[][..]),
+            ("gzip, deflate, br, zstd", &[Brotli, Gzip]),
+            ("gzip, deflate", &[Gzip]),
+            ("br", &[Brotli]),
+            ("br;q=0, gzip", &[Gzip]),
+            ("br;q=0.5, gzip;q=0.8", &[Gzip, Brotli]),
+            ("BR ; q=1.0", &[Brotli]),
+            ("*", &[Brotli, Gzip]),
+            ("*;q=0.2, br;q=0", &[Gzip]),
+            ("identity, gzip;q=0.5", &[]),
+            ("gzip;q=much", &[]),
+            ("deflate", &[]),
         ] {
-            assert_eq!(Encoding::wanted(accepted), best, "{accepted}");
+            assert_eq!(Encoding::accepted(accepted).collect::<Vec<_>>(), best, "{accepted}");
         }
     }
 

@@ -90,8 +90,6 @@ impl Entity {
     /// Its edge asks again for a connection that has the session already: messages between the two were lost. It gets the same
     /// answer. A second adoption would be another one's, as far as the edge knows.
     fn open_again(&mut self, cx: &mut Cx<'_>, work: Work, line: Line) {
-        let own = guard(self.id, Rule::Private, || self.durable.state().private());
-        let failed = own.is_err();
         let (Some(player), Some(body)) = (&mut self.player, self.body) else {
             return cx.core.note_nonsense();
         };
@@ -99,8 +97,17 @@ impl Entity {
         player.leave_at = None;
         let center = *player.center.get_or_insert(body.chunk());
         let opened = opened(cx.core, (self.id, player.last_seq), &player.session.known, (body, center));
-        let opened = Box::new(Opened { own: own.unwrap_or_default(), ..opened });
-        self.emit(cx, Some(work), vec![Effect::Opened { line, before: Some(line), opened }]);
+        self.emit_with_own(cx, work, |own| {
+            let opened = Box::new(Opened { own, ..opened });
+            Effect::Opened { line, before: Some(line), opened }
+        });
+    }
+
+    /// Releases an effect that has the player's own state in it, when everything it depends on is durable.
+    fn emit_with_own(&mut self, cx: &mut Cx<'_>, work: Work, effect: impl FnOnce(Bytes) -> Effect) {
+        let own = guard(self.id, Rule::Private, || self.durable.state().private());
+        let failed = own.is_err();
+        self.emit(cx, Some(work), vec![effect(own.unwrap_or_default())]);
         if failed {
             self.on_game_panic(cx, "private");
         }
@@ -203,14 +210,11 @@ impl Entity {
         if let Some(leaves_at) = resume.leaves_at {
             return cx.core.at(leaves_at, Timer::Grace(self.id));
         }
-        let own = guard(self.id, Rule::Private, || self.durable.state().private());
-        let failed = own.is_err();
-        let own = own.unwrap_or_default();
-        let resumed = Box::new(Resumed { body: self.body.unwrap_or(at), center, own });
-        self.emit(cx, Some(work), vec![Effect::Resumed { line, resumed }]);
-        if failed {
-            self.on_game_panic(cx, "private");
-        }
+        let body = self.body.unwrap_or(at);
+        self.emit_with_own(cx, work, |own| Effect::Resumed {
+            line,
+            resumed: Box::new(Resumed { body, center, own }),
+        });
     }
 
     /// Answers a connection that does not have the session. Either a newer one has it: once that is durable, this one learns that
@@ -369,7 +373,7 @@ impl Entity {
         if !player.present || now.since(player.placed_at) < every_us {
             return None;
         }
-        // Whoever is here is not long gone, whatever it has done here.
+        // A player who is here is not long gone, whatever it has done here.
         let keep_ms = core.world().unplayed_ms;
         if keep_ms > 0 && core.now.world.0.saturating_sub(self.durable.last_at.0) >= keep_ms / 2 {
             return Some(Rest::Place);

@@ -4,7 +4,8 @@ use gundo_kernel::game::{Actor, Answered, Ask, Asked, Context, Decision, Done, R
 use gundo_types::{EntityId, Point};
 use gundo_wire::Message;
 
-use super::game::{BAG_MAX, KILLS, LandReply, PANICS, Player, PlayerEvent};
+use super::cluster::{Cluster, game_state};
+use super::game::{BAG_MAX, KILLS, LandReply, PANICS, Player, PlayerCommand, PlayerEvent};
 
 /// What a player wants to give: in each round, `n` pebbles to each of these players.
 #[derive(Clone, PartialEq, Message)]
@@ -124,4 +125,30 @@ impl Asked for Player {
         }
         Ok((done, Gift { is_there, ..gift }))
     }
+}
+
+/// Brings players into the world, each on a node of its own, with ten pebbles each.
+pub fn bring(cluster: &mut Cluster, names: &[&str]) {
+    let nodes = cluster.nodes.len() as u16;
+    for (at, name) in names.iter().enumerate() {
+        cluster.connect(name, 1 + at as u16 % nodes);
+    }
+    cluster.run_ms(600);
+    for client in 0..names.len() {
+        for _ in 0..2 {
+            let chunk = cluster.chunk_where_home_is(1 + client as u16 % nodes);
+            cluster.take(client, chunk, 5);
+            cluster.run_ms(300);
+        }
+        assert_eq!(bag(cluster, cluster.player(client)), 10);
+    }
+}
+
+/// How many pebbles a player has, by the journal.
+pub fn bag(cluster: &Cluster, player: EntityId) -> u32 {
+    game_state::<Player>(&cluster.disk.store.load(player)).0.bag
+}
+
+pub fn wish(cluster: &mut Cluster, from: usize, gift: GiftWish) {
+    cluster.command(from, &PlayerCommand { gift: Some(gift), ..Default::default() });
 }

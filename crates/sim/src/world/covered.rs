@@ -20,19 +20,24 @@ impl World {
         let _ = ends;
     }
 
-    /// Whether a node would have, with this message, what no node of this run has had yet.
-    #[cfg(feature = "planted")]
-    pub(super) fn is_new(&self, to: Key, message: &Peer) -> bool {
-        let Some(node) = self.nodes.get(&to) else { return false };
-        let would = Coverage::of(&node.kernel, message);
+    /// What all nodes of this run have had so far.
+    pub(super) fn covered(&self) -> Coverage {
+        #[cfg_attr(not(feature = "planted"), allow(unused_mut, reason = "with the feature there is more"))]
         let mut had = self.coverage.clone();
+        #[cfg(feature = "planted")]
         self.nodes.values().for_each(|node| had.merge(&node.kernel.coverage));
-        !had.has_all(&would)
+        had
+    }
+
+    /// Whether a node would have, with this message, what none has `had` yet.
+    #[cfg(feature = "planted")]
+    pub(super) fn is_new(&self, had: &Coverage, to: Key, message: &Peer) -> bool {
+        self.nodes.get(&to).is_some_and(|node| !had.has_all(&Coverage::of(&node.kernel, message)))
     }
 
     /// Without the feature nobody knows.
     #[cfg(not(feature = "planted"))]
-    pub(super) fn is_new(&self, _: Key, _: &Peer) -> bool {
+    pub(super) fn is_new(&self, _: &Coverage, _: Key, _: &Peer) -> bool {
         true
     }
 

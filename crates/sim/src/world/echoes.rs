@@ -118,10 +118,10 @@ impl World {
         }
         let wait_us = self.echoes.chance.below(2 * EVERY_MS * 1_000);
         self.fly(wait_us, Flight::Echo);
-        let mut echo = None;
+        let (had, mut echo) = (self.covered(), None);
         for _ in 0..TRIES {
             echo = self.some_echo();
-            if echo.as_ref().is_some_and(|(_, to, message)| self.is_new(*to, message)) {
+            if echo.as_ref().is_some_and(|(_, to, message)| self.is_new(&had, *to, message)) {
                 break;
             }
         }

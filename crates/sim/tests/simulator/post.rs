@@ -80,7 +80,7 @@ impl Player for Sender {
 }
 
 impl Receives for Sender {
-    /// Whoever is rich does not keep what others send.
+    /// A rich one does not keep what others send.
     fn take(&self, coins: Coins, _: EntityId, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         if self.coins > BEGINNING + 5 && !coins.back {
             return Err(Refusal::new("rich", "Keep it."));
