@@ -33,8 +33,8 @@ async function amount(player) {
   return Object.fromEntries([...new Set(bag.map(({ item }) => item))].map((item) => [item, bag.filter((s) => s.item === item).reduce((sum, s) => sum + s.count, 0)]));
 }
 
-/** Walks to something of these kinds that one can reach in a straight line, and gathers. */
-async function gatherSome(player, kinds) {
+/** Walks to things of these kinds that one can reach in a straight line, and gathers until there are `least` of one item. */
+async function gatherSome(player, kinds, least) {
   const here = await player.ask("position");
   const things = (await player.ask("things")).filter((thing) => kinds.includes(thing.what) && thing.stage !== BARE);
   for (const thing of things.sort((a, b) => distance(a, here) - distance(b, here))) {
@@ -42,10 +42,13 @@ async function gatherSome(player, kinds) {
     const to = { x: Math.round(here.x + (thing.x - here.x) * share), y: Math.round(here.y + (thing.y - here.y) * share) };
     if (!(await player.ask("isOpen", here.x, here.y, to.x, to.y))) continue;
     await player.walkTo(to.x, to.y);
-    const answer = await player.ask("gather", thing.cx, thing.cy, thing.index);
+    let most = 0;
+    // What is young gives less, and is bare sooner.
+    while (most < least && (await player.ask("gather", thing.cx, thing.cy, thing.index)).ok) most = Math.max(...Object.values(await amount(player)));
     await player.walkTo(here.x, here.y);
-    if (answer.ok) return;
+    if (most >= least) return;
   }
+  throw new Error(`${player.name} finds too little of ${kinds} to gather`);
 }
 
 /** Walks next to another player, around what is in the way. */
@@ -123,7 +126,8 @@ async function add(player) {
 }
 
 export async function friends(ada, bea) {
-  await Promise.all([gatherSome(bea, [...THINGS.stones, ...THINGS.others]), gatherSome(ada, THINGS.trees)]);
+  // Ada gives one and offers two of the same.
+  await Promise.all([gatherSome(bea, [...THINGS.stones, ...THINGS.others], 1), gatherSome(ada, THINGS.trees, 3)]);
   await joinUp(bea, ada);
   await ada.page.keyboard.press("p");
   await shows(ada, bea.name);
