@@ -98,7 +98,11 @@ impl Participant {
         let actor =
             Actor { id: EntityId::new(game::PLAYER, 7), public: Bytes::new(), body: Some(Body::default()) };
         let age = Age(1, NodeId(by.0), count);
-        self.transaction(by, count, TxMessage::Prepare { age, ask, exists: Exists::Yes, actor });
+        self.transaction(
+            by,
+            count,
+            TxMessage::Prepare { age, ask, exists: Exists::Yes, actor, alone: false },
+        );
     }
 
     /// The journal answers all loads: nothing has happened to these entities yet.

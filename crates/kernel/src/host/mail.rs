@@ -184,7 +184,7 @@ impl Entity {
         let events = vec![(EventType::Delivered, Delivered { numbers }.encode_to_vec().into())];
         let entry = Entry { work: None, effects: Vec::new() };
         let cause = Cause::default();
-        self.record(cx, Record { events, cause, names: Vec::new(), tx: None, entry });
+        self.record(cx, Record { events, cause, names: Vec::new(), tx: None, concludes: false, entry });
     }
 }
 
@@ -313,7 +313,7 @@ impl Entity {
         let cause = Cause { place: body.map(super::pending::place), ..Cause::default() };
         let entry = Entry { work: Some(Work::Command(command)), effects };
         cx.core.counters.mail_taken += 1;
-        self.record(cx, Record { events, cause, names, tx, entry });
+        self.record(cx, Record { events, cause, names, tx, concludes: false, entry });
     }
 
     /// A message has been taken, durably: its sender hears of it.
