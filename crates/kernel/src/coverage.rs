@@ -160,12 +160,12 @@ pub const MACHINES: [Machine; 8] = [
     Machine {
         name: "participant",
         states: &["absent", "not live", "free", "locked", "locked for another"],
-        messages: &["prepare", "read", "commit", "abort", "fence"],
+        messages: &["prepare", "read", "commit", "abort", "fence", "conclude"],
     },
     Machine {
         name: "coordinator",
         states: &["unknown", "preparing", "backing off", "appending"],
-        messages: &["prepared", "seen", "refused", "busy"],
+        messages: &["prepared", "seen", "refused", "busy", "concluded"],
     },
 ];
 
@@ -294,6 +294,8 @@ impl Coverage {
                     TxMessage::Commit => part("commit"),
                     TxMessage::Abort { .. } => part("abort"),
                     TxMessage::Fence => part("fence"),
+                    TxMessage::Conclude(_) => part("conclude"),
+                    TxMessage::Concluded(_) => self.note(COORDINATOR, host.coordinates(*tx), "concluded"),
                     TxMessage::Prepared(_) => self.note(COORDINATOR, host.coordinates(*tx), "prepared"),
                     TxMessage::Seen { .. } => self.note(COORDINATOR, host.coordinates(*tx), "seen"),
                     TxMessage::Refused(_) => self.note(COORDINATOR, host.coordinates(*tx), "refused"),

@@ -15,7 +15,7 @@ use gundo_kernel::{
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal};
-use gundo_wire::journal::{EventRecord, EventType, NameChange, StreamAppend};
+use gundo_wire::journal::{EventRecord, EventType, NameChange, Outcome, StreamAppend};
 use gundo_wire::peer::{ARROWS, MESSAGE_BYTES_MAX, Malformed, PART_BYTES_MAX, PeerMessage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -443,10 +443,12 @@ fn transaction() -> impl Strategy<Value = TxMessage> {
         body,
     });
     prop_oneof![
-        (age, payload(), actor, any::<bool>()).prop_map(|(age, ask, actor, creates)| {
-            let exists = if creates { Exists::No } else { Exists::Yes };
-            TxMessage::Prepare { age, ask, exists, actor }
-        }),
+        (age, payload(), actor, any::<bool>(), any::<bool>()).prop_map(
+            |(age, ask, actor, creates, alone)| {
+                let exists = if creates { Exists::No } else { Exists::Yes };
+                TxMessage::Prepare { age, ask, exists, actor, alone }
+            }
+        ),
         Just(TxMessage::Read),
         proptest::option::of(payload()).prop_map(|public| TxMessage::Seen { public }),
         prepared().prop_map(|prepared| TxMessage::Prepared(Box::new(prepared))),
@@ -455,6 +457,9 @@ fn transaction() -> impl Strategy<Value = TxMessage> {
         Just(TxMessage::Commit),
         any::<bool>().prop_map(|reload| TxMessage::Abort { reload }),
         Just(TxMessage::Fence),
+        vec(prepared(), 0..3).prop_map(TxMessage::Conclude),
+        prop::sample::select(vec![Outcome::Done, Outcome::Conflict, Outcome::Taken, Outcome::Unknown])
+            .prop_map(TxMessage::Concluded),
     ]
 }
 
@@ -479,8 +484,15 @@ fn prepared() -> impl Strategy<Value = Prepared> {
         name,
         owner,
     });
-    (stream, vec(change, 0..3), payload(), any::<u64>())
-        .prop_map(|(stream, names, reply, incarnation)| Prepared { stream, names, reply, incarnation })
+    (stream, vec(change, 0..3), payload(), any::<u64>(), any::<bool>()).prop_map(
+        |(stream, names, reply, incarnation, appends)| Prepared {
+            stream,
+            names,
+            reply,
+            incarnation,
+            appends,
+        },
+    )
 }
 
 fn moved(frame: Frame) -> Motion {

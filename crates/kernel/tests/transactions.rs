@@ -12,7 +12,7 @@ use gundo_kernel::{Age, Alive, HomeMessage, Input, Label, Node, Output, Peer, Tx
 use gundo_rig::member;
 use gundo_types::{Body, ChunkId, EntityId, Epoch, NodeId, Now, Time, WorldTime};
 use gundo_wire::Message;
-use gundo_wire::journal::Loaded;
+use gundo_wire::journal::{Loaded, Outcome};
 use support::cluster::{Cluster, Fate, Strike, new_node};
 use support::game::{self, LandCommand, PlayerCommand};
 
@@ -98,7 +98,11 @@ impl Participant {
         let actor =
             Actor { id: EntityId::new(game::PLAYER, 7), public: Bytes::new(), body: Some(Body::default()) };
         let age = Age(1, NodeId(by.0), count);
-        self.transaction(by, count, TxMessage::Prepare { age, ask, exists: Exists::Yes, actor });
+        self.transaction(
+            by,
+            count,
+            TxMessage::Prepare { age, ask, exists: Exists::Yes, actor, alone: false },
+        );
     }
 
     /// The journal answers all loads: nothing has happened to these entities yet.
@@ -113,6 +117,7 @@ impl Participant {
         let name = |message: TxMessage| match message {
             TxMessage::Prepared(_) => "prepared",
             TxMessage::Busy => "busy",
+            TxMessage::Concluded(Outcome::Conflict) => "conflict",
             other => panic!("{other:?}"),
         };
         let said = std::mem::take(&mut self.said).into_iter();
@@ -142,6 +147,20 @@ fn an_abort_that_overtakes_its_prepare_wins() {
     land.prepare(TWO, 3);
     land.prepare(TWO, 4);
     assert_eq!(land.answers(TWO, 4), ["prepared"]);
+}
+
+/// It is asked to append what it has not prepared, or does not keep: the coordinator hears that nothing was sent.
+#[test]
+fn what_it_does_not_keep_is_not_appended() {
+    let mut land = Participant::new(&[TWO]);
+    land.announce(TWO);
+    land.transaction(TWO, 1, TxMessage::Conclude(Vec::new()));
+    assert_eq!(land.answers(TWO, 1), ["conflict"]);
+    land.prepare(TWO, 2);
+    land.load();
+    assert_eq!(land.answers(TWO, 2), ["prepared"]);
+    land.transaction(TWO, 2, TxMessage::Conclude(Vec::new()));
+    assert_eq!(land.answers(TWO, 2), ["conflict"], "the coordinator appends that");
 }
 
 #[test]
@@ -329,7 +348,8 @@ fn many_want_the_same_and_wait_in_line() {
 #[test]
 fn mistakes_are_seen() {
     use gundo_types::Planted;
-    let stories: [(Planted, fn()); 4] = [
+    let stories: [(Planted, fn()); 5] = [
+        (Planted::ConcludeUnanswered, what_it_does_not_keep_is_not_appended),
         (Planted::AbortOvertaken, an_abort_that_overtakes_its_prepare_wins),
         (Planted::NobodyWounded, two_that_cross_both_succeed),
         (Planted::RetryUnaborted, two_that_cross_both_succeed),

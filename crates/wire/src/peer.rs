@@ -143,6 +143,8 @@ arrows! {
         Commit NUMBERS_BYTES_MAX,
         Abort NUMBERS_BYTES_MAX,
         Fence NUMBERS_BYTES_MAX,
+        Conclude MESSAGE_BYTES_MAX,
+        Concluded NUMBERS_BYTES_MAX,
     }
 }
 

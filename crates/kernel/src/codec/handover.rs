@@ -1,6 +1,7 @@
 //! The messages between the two nodes of a handoff, and between those of a transaction.
 
 use gundo_types::WorldTime;
+use gundo_wire::journal::Outcome;
 use gundo_wire::peer::{self as wire, Malformed, all, handoff, maybe, needed, node, transaction};
 
 use super::is;
@@ -164,11 +165,12 @@ impl TryFrom<wire::Actor> for Actor {
 impl From<&TxMessage> for transaction::Arrow {
     fn from(message: &TxMessage) -> Self {
         match message {
-            TxMessage::Prepare { age, ask, exists, actor } => Self::Prepare(wire::Prepare {
+            TxMessage::Prepare { age, ask, exists, actor, alone } => Self::Prepare(wire::Prepare {
                 age: is(*age),
                 ask: ask.clone(),
                 actor: is(actor),
                 creates: *exists == Exists::No,
+                alone: *alone,
             }),
             TxMessage::Read => Self::Read(wire::Read {}),
             TxMessage::Seen { public } => Self::Seen(wire::Seen { public: public.clone() }),
@@ -180,6 +182,12 @@ impl From<&TxMessage> for transaction::Arrow {
             TxMessage::Commit => Self::Commit(wire::Commit {}),
             TxMessage::Abort { reload } => Self::Abort(wire::Abort { reload: *reload }),
             TxMessage::Fence => Self::Fence(wire::Fence {}),
+            TxMessage::Conclude(parts) => {
+                Self::Conclude(wire::Conclude { parts: parts.iter().map(Into::into).collect() })
+            }
+            TxMessage::Concluded(outcome) => {
+                Self::Concluded(wire::Concluded { outcome: outcome_word(outcome).into() })
+            }
         }
     }
 }
@@ -195,6 +203,7 @@ impl TryFrom<transaction::Arrow> for TxMessage {
                 ask: said.ask,
                 exists: if said.creates { Exists::No } else { Exists::Yes },
                 actor: needed(said.actor, "an actor")?,
+                alone: said.alone,
             },
             Arrow::Read(wire::Read {}) => Self::Read,
             Arrow::Seen(said) => Self::Seen { public: said.public },
@@ -204,18 +213,44 @@ impl TryFrom<transaction::Arrow> for TxMessage {
             Arrow::Commit(wire::Commit {}) => Self::Commit,
             Arrow::Abort(wire::Abort { reload }) => Self::Abort { reload },
             Arrow::Fence(wire::Fence {}) => Self::Fence,
+            Arrow::Conclude(said) => Self::Conclude(all(said.parts)?),
+            Arrow::Concluded(said) => Self::Concluded(read_outcome(said.outcome())),
         })
+    }
+}
+
+/// How the word for an outcome goes between nodes. What only the appending node needs to know is left out.
+fn outcome_word(outcome: &Outcome) -> wire::concluded::Outcome {
+    use wire::concluded::Outcome as Word;
+    match outcome {
+        Outcome::Done => Word::Done,
+        Outcome::Conflict | Outcome::Generation(_) => Word::Conflict,
+        Outcome::Taken => Word::Taken,
+        Outcome::Rejected(_) => Word::Rejected,
+        Outcome::Unknown => Word::Unknown,
+    }
+}
+
+fn read_outcome(word: wire::concluded::Outcome) -> Outcome {
+    use wire::concluded::Outcome as Word;
+    match word {
+        Word::Done => Outcome::Done,
+        Word::Conflict => Outcome::Conflict,
+        Word::Taken => Outcome::Taken,
+        Word::Rejected => Outcome::Rejected(String::new()),
+        Word::Unknown => Outcome::Unknown,
     }
 }
 
 impl From<&Prepared> for wire::Prepared {
     fn from(prepared: &Prepared) -> Self {
-        let Prepared { stream, names, reply, incarnation } = prepared;
+        let Prepared { stream, names, reply, incarnation, appends } = prepared;
         Self {
             stream: is(stream),
             names: names.iter().map(Into::into).collect(),
             reply: reply.clone(),
             incarnation: *incarnation,
+            appends: *appends,
         }
     }
 }
@@ -229,6 +264,7 @@ impl TryFrom<wire::Prepared> for Prepared {
             names: all(said.names)?,
             reply: said.reply,
             incarnation: said.incarnation,
+            appends: said.appends,
         })
     }
 }

@@ -15,11 +15,11 @@ use gundo_wire::journal::{
 
 use super::desk::Cx;
 use super::entity::Entity;
-use super::pending::{Effect, Entry, Pending, Record, Why, place};
+use super::pending::{Effect, Entry, Joint, Pending, Record, Why, place};
 use super::phase::Phase;
 use super::queue::Work;
 use crate::game::{Rule, game_error, guard};
-use crate::peer::{Line, Peer, ToEdge, TxId, TxMessage};
+use crate::peer::{Line, Peer, ToEdge, TxMessage};
 
 /// The news for others once an append has landed.
 struct Looks {
@@ -33,20 +33,22 @@ struct Looks {
 impl Entity {
     /// Applies events and sends them to the journal, with the parts of others if they belong to a transaction.
     pub(super) fn record(&mut self, cx: &mut Cx<'_>, record: Record) {
-        let Record { events, mut cause, names, tx, entry } = record;
+        let Record { events, mut cause, names, tx, concludes, entry } = record;
         let lives = matches!(self.phase(), Phase::Live | Phase::Freezing);
         let may = lives || cx.core.planted(Planted::SuspendedDecides);
         assert!(may, "{}: only a live entity records, not a {:?} one", self.id, self.phase());
-        let tx_id = tx.as_ref().map(|(tx, _)| *tx);
+        let kind = if concludes { Joint::Concluded } else { Joint::Coordinated };
+        let joint = tx.as_ref().map(|(tx, _)| kind(*tx));
+        let there = tx.as_ref().filter(|_| !concludes).and_then(|(tx, _)| cx.desk.txs.appender_of(*tx));
         let (after, at) = (self.durable.seq, cx.core.world_time_from(self.durable.last_at));
         let stands = self.player.is_some().then_some(self.body).flatten().map(place);
         cause.place = cause.place.or(stands);
         let Some(events) = self.apply_all(events, cause, at) else {
-            return self.on_apply_failed(cx, entry, tx_id);
+            return self.on_apply_failed(cx, entry, joint);
         };
         self.durable.last_at = at;
         let last = self.durable.seq;
-        let looks = self.looks(cx, at);
+        let looks = self.looks(cx, at, there.is_none());
         let wake = self.durable.wake_after(&events);
         let load = self.load;
         let mut streams =
@@ -63,7 +65,10 @@ impl Entity {
             "events are numbered without gaps"
         );
         assert_eq!(streams.len(), prepared_by.len() + 1, "each part has a node that prepared it");
-        let batch = self.send_batch(cx, Why::Events, prepared_by, streams, names);
+        let batch = match there {
+            Some(there) => self.conclude_elsewhere(cx, there, streams, names, prepared_by),
+            None => self.send_batch(cx, Why::Events, prepared_by, streams, names),
+        };
         cx.core.counters.appends += 1;
         // Mostly one append is in flight at a time, and there are many entities: reserve no more room than that.
         if self.pending.capacity() == 0 {
@@ -76,7 +81,7 @@ impl Entity {
             entries: vec![entry],
             public: looks.public,
             own: looks.own,
-            tx: tx_id,
+            joint,
         });
         if cx.core.planted(Planted::EarlyFrame) {
             self.public = self.pending.back().and_then(|p| p.public.clone());
@@ -117,8 +122,8 @@ impl Entity {
         matches!(applied, Ok(Ok(()))).then_some(records)
     }
 
-    /// How it looks after its newest event, with a snapshot if one is due.
-    fn looks(&mut self, cx: &Cx<'_>, at: WorldTime) -> Looks {
+    /// How it looks after its newest event. `keeps`: with a snapshot if one is due.
+    fn looks(&mut self, cx: &Cx<'_>, at: WorldTime, keeps: bool) -> Looks {
         let mut failed = None;
         let state = self.durable.state();
         let public = guard(self.id, Rule::Public, || state.public(at)).unwrap_or_else(|_| {
@@ -129,7 +134,7 @@ impl Entity {
         let own = has_line.then(|| {
             guard(self.id, Rule::Private, || state.private()).map_err(|_| failed = Some("private")).ok()
         });
-        let due = self.durable.snapshot_is_due(0, cx.core.world().snapshot_every);
+        let due = keeps && self.durable.snapshot_is_due(0, cx.core.world().snapshot_every);
         let player = self.player.as_deref();
         let snapshot = due
             .then(|| {
@@ -167,9 +172,11 @@ impl Entity {
     }
 
     /// An event could not be applied: nothing was written.
-    fn on_apply_failed(&mut self, cx: &mut Cx<'_>, entry: Entry, tx: Option<TxId>) {
-        if let Some(tx) = tx {
-            cx.abort(tx);
+    fn on_apply_failed(&mut self, cx: &mut Cx<'_>, entry: Entry, joint: Option<Joint>) {
+        match joint {
+            Some(Joint::Coordinated(tx)) => drop(cx.abort(tx)),
+            Some(Joint::Concluded(tx)) => self.say_concluded(cx, tx, Outcome::Conflict),
+            None => {}
         }
         if let Some(before) = entry.adopts() {
             self.give_line_back(cx, before);
@@ -264,9 +271,10 @@ impl Entity {
         self.conflicts = 0;
         self.public = front.public;
         self.show(cx);
-        if let Some(tx) = front.tx {
-            cx.end_tx(tx, &TxMessage::Commit);
-        }
+        self.end_joint(cx, front.joint, &Outcome::Done);
+        let waited = front
+            .joint
+            .is_some_and(|joint| matches!(joint, Joint::Coordinated(tx) if self.has_concluded(tx)));
         for mut entry in front.entries {
             for effect in &mut entry.effects {
                 if let (Effect::Opened { opened, .. }, Some(own)) = (effect, &front.own) {
@@ -289,6 +297,23 @@ impl Entity {
         self.refresh(cx);
         self.unload_if_gone(cx);
         self.freeze(cx);
+        if waited && !self.is_gone() {
+            self.run(cx);
+        }
+    }
+
+    /// The append of a transaction has ended: tells its participants, or its coordinator.
+    pub(super) fn end_joint(&self, cx: &mut Cx<'_>, joint: Option<Joint>, outcome: &Outcome) {
+        let ends = match outcome {
+            Outcome::Done => TxMessage::Commit,
+            Outcome::Unknown => TxMessage::Fence,
+            _ => TxMessage::Abort { reload: true },
+        };
+        match joint {
+            Some(Joint::Coordinated(tx)) => drop(cx.end_tx(tx, &ends)),
+            Some(Joint::Concluded(tx)) => self.say_concluded(cx, tx, outcome.clone()),
+            None => {}
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, Term, Time, WorldTime};
-use gundo_wire::journal::Loaded;
+use gundo_wire::journal::{Loaded, Outcome};
 
 use super::desk::{Cx, Desk, context};
 use super::durable::Durable;
@@ -25,7 +25,7 @@ use super::vicinity::Vicinity;
 use crate::core::Timer;
 use crate::game::{Child, Role, Rule, Ticked, guard};
 use crate::io::Output;
-use crate::peer::{HomeMessage, Line, ToEdge, TxMessage};
+use crate::peer::{HomeMessage, Line, ToEdge};
 use crate::retry;
 
 /// Asks that one tick may give to its own entity. Further ones are dropped, and counted as refused commands.
@@ -405,11 +405,9 @@ impl Entity {
             cx.abort(tx);
         }
         // Their outcomes do not matter here any more: the next load reads the result from the journal.
-        for pending in self.pending.drain(..) {
+        for pending in std::mem::take(&mut self.pending) {
             cx.desk.appends.forget(pending.batch);
-            if let Some(tx) = pending.tx {
-                cx.end_tx(tx, &TxMessage::Fence);
-            }
+            self.end_joint(cx, pending.joint, &Outcome::Unknown);
         }
         self.life.leave();
     }

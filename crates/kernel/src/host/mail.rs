@@ -179,7 +179,7 @@ impl Entity {
         let events = vec![(EventType::Delivered, Delivered { numbers }.encode_to_vec().into())];
         let entry = Entry { work: None, effects: Vec::new() };
         let cause = Cause::default();
-        self.record(cx, Record { events, cause, names: Vec::new(), tx: None, entry });
+        self.record(cx, Record { events, cause, names: Vec::new(), tx: None, concludes: false, entry });
     }
 }
 

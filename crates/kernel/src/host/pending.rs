@@ -88,7 +88,16 @@ pub(super) struct Pending {
     /// How it looks once that has landed.
     pub(super) public: Option<Bytes>,
     pub(super) own: Option<Bytes>,
-    pub(super) tx: Option<TxId>,
+    pub(super) joint: Option<Joint>,
+}
+
+/// A transaction whose append it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Joint {
+    /// Coordinated by the entity.
+    Coordinated(TxId),
+    /// Appended by the entity, for its coordinator.
+    Concluded(TxId),
 }
 
 impl Pending {
@@ -144,6 +153,8 @@ pub(super) struct Record {
     pub(super) cause: Cause,
     pub(super) names: Vec<NameChange>,
     pub(super) tx: Option<(TxId, Vec<Prepared>)>,
+    /// Another entity coordinates it.
+    pub(super) concludes: bool,
     pub(super) entry: Entry,
 }
 

@@ -200,6 +200,8 @@ pub(super) struct Prepare {
     pub(super) ask: Bytes,
     pub(super) exists: Exists,
     pub(super) actor: Actor,
+    /// Nobody else is asked, and its coordinator lets this node append.
+    pub(super) alone: bool,
 }
 
 /// Work that waits at an entity, oldest first.
@@ -254,6 +256,11 @@ impl Queue {
             self.waiting.swap(0, oldest);
         }
         self.waiting.pop_front()
+    }
+
+    /// Whether parts of transactions wait.
+    pub(super) fn has_prepares(&self) -> bool {
+        self.prepares().next().is_some()
     }
 
     /// The parts of transactions that wait, and where.

@@ -279,7 +279,7 @@ impl Entity {
         effects.extend(then);
         let cause = Cause { place: body.map(place), ..Cause::default() };
         let entry = Entry { work: Some(Work::Command(command)), effects };
-        self.record(cx, Record { events, cause, names, tx, entry });
+        self.record(cx, Record { events, cause, names, tx, concludes: false, entry });
     }
 
     /// A planted mistake: when a timer rings for the first time, nothing says that it is over.

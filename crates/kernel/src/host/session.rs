@@ -130,7 +130,7 @@ impl Entity {
         effects.extend(signals.into_iter().map(Effect::Signal));
         effects.extend(tells.into_iter().map(Effect::Tell));
         let entry = Entry { work: Some(work), effects };
-        self.record(cx, Record { events, cause: Cause::default(), names, tx: None, entry });
+        self.record(cx, Record { events, cause: Cause::default(), names, tx: None, concludes: false, entry });
     }
 
     /// The first decision of a new player.
@@ -163,7 +163,10 @@ impl Entity {
     pub(super) fn record_session(&mut self, cx: &mut Cx<'_>, session: &Kept<Session>) {
         let events = vec![(EventType::Session, session.encode())];
         let entry = Entry { work: None, effects: Vec::new() };
-        self.record(cx, Record { events, cause: Cause::default(), names: Vec::new(), tx: None, entry });
+        self.record(
+            cx,
+            Record { events, cause: Cause::default(), names: Vec::new(), tx: None, concludes: false, entry },
+        );
     }
 
     fn refuse_open(&mut self, cx: &mut Cx<'_>, work: Work, line: Line, refusal: Refusal) {
@@ -320,7 +323,7 @@ impl Entity {
 
     pub(super) fn record_place(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) {
         // Its next event is another's to append: it leaves within a second of that.
-        if matches!(self.lock, Some(Lock::Participant { .. })) {
+        if matches!(self.lock, Some(Lock::Participant { .. } | Lock::Elsewhere(_))) {
             return;
         }
         if cx.room() == Room::Busy && !cx.core.stopping {
@@ -335,7 +338,10 @@ impl Entity {
         player.placed_at = cx.core.now.time;
         let entry = Entry { work: None, effects };
         let events = vec![(EventType::Placed, Bytes::new())];
-        self.record(cx, Record { events, cause: Cause::default(), names: Vec::new(), tx: None, entry });
+        self.record(
+            cx,
+            Record { events, cause: Cause::default(), names: Vec::new(), tx: None, concludes: false, entry },
+        );
     }
 
     pub(super) fn leave_world(&mut self, cx: &mut Cx<'_>) {

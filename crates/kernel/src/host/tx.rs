@@ -8,10 +8,13 @@
 //! that give up and begin again later ("wound-wait": Rosenkrantz, Stearns, Lewis 1978). So nobody waits in a circle, and the oldest
 //! gets through.
 //!
+//! At an entity that many ask at once, its node makes the append; see `appender`.
+//!
 //! A part that roams, a player, is asked through its home, which passes the question on to the owner or loads the player. The
 //! answer comes from the owner, and from then on the coordinator speaks with that node.
 
 mod aborted;
+mod appender;
 mod coordinator;
 mod participant;
 
@@ -23,9 +26,10 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId, Kind, NodeId, Planted, Time};
 use gundo_wire::journal::EventRecord;
 
+use self::appender::Elsewhere;
 use super::queue::Command;
 use crate::core::{Core, Timer};
-use crate::game::{Conclude, PARTS_MAX, Part, Tell};
+use crate::game::{Conclude, PARTS_MAX, Part, RawDone, Tell};
 use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 use crate::retry;
 
@@ -40,11 +44,19 @@ pub(super) enum Lock {
         age: Age,
         /// Its coordinator has heard that an older one waits.
         wounded: bool,
-        events: Vec<EventRecord>,
-        signals: Vec<Bytes>,
-        body: Option<Body>,
-        tells: Vec<Tell>,
+        deed: Deed,
     },
+    /// It has coordinated, and another node appends.
+    Elsewhere(TxId),
+}
+
+/// What a participant has decided.
+#[derive(Debug)]
+pub(super) enum Deed {
+    /// The coordinator's node appends it.
+    There { events: Vec<EventRecord>, signals: Vec<Bytes>, body: Option<Body>, tells: Vec<Tell> },
+    /// This node appends it.
+    Here(Box<RawDone>),
 }
 
 /// A transaction coordinated here.
@@ -62,6 +74,10 @@ struct Tx {
     until: Time,
     /// How often it has backed off.
     busy: u8,
+    /// No part's node may append it.
+    plain: bool,
+    /// A part's node appends it.
+    elsewhere: Option<Elsewhere>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +189,11 @@ impl Transactions {
     fn tell_parts(&self, core: &mut Core, tx: TxId, message: &TxMessage) {
         let Some(entry) = self.running.get(&tx) else { return };
         for part in &entry.parts {
-            if let (Some(node), Want::Prepare(_)) = (part.node, &part.want) {
+            // A part whose node appends hears nothing of it: it knows first.
+            let knows = matches!(message, TxMessage::Commit)
+                && entry.elsewhere.is_some()
+                && appender::appends(&part.answer);
+            if let (Some(node), Want::Prepare(_), false) = (part.node, &part.want, knows) {
                 let (entity, message) = (part.entity, message.clone());
                 core.send(node, Peer::Transaction { tx, entity, message });
             }

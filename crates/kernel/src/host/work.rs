@@ -211,7 +211,7 @@ impl Entity {
             self.release(cx, effects.pop().into_iter().collect());
         }
         let entry = Entry { work: Some(Work::Command(command)), effects };
-        self.record(cx, Record { events, cause, names: decision.names, tx, entry });
+        self.record(cx, Record { events, cause, names: decision.names, tx, concludes: false, entry });
     }
 
     /// Refuses a decision that is too large to travel.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gundo_types::NodeId;
-use gundo_wire::journal::{NameChange, StreamAppend};
+use gundo_wire::journal::{NameChange, Outcome, StreamAppend};
 
 use crate::game::{Actor, Exists, Refusal};
 
@@ -35,6 +35,8 @@ pub enum TxMessage {
         exists: Exists,
         /// Who asks.
         actor: Actor,
+        /// Nobody else is asked now, and the coordinator has no append in flight: the participant's node may append.
+        alone: bool,
     },
     /// To an entity: show your public part. Nothing is locked.
     Read,
@@ -47,6 +49,10 @@ pub enum TxMessage {
     Prepared(Box<Prepared>),
     /// It refuses.
     Refused(Refusal),
+    /// To the participant whose node appends: what all others have decided, the coordinator first.
+    Conclude(Vec<Prepared>),
+    /// How that append ended.
+    Concluded(Outcome),
     /// It is locked by another transaction, or promised to an older one.
     Busy,
     /// The append landed.
@@ -72,7 +78,8 @@ impl TxId {
 impl TxMessage {
     /// Whether a participant sends it to the coordinator.
     pub(crate) fn is_an_answer(&self) -> bool {
-        matches!(self, Self::Prepared(_) | Self::Seen { .. } | Self::Refused(_) | Self::Busy)
+        let is_answer = matches!(self, Self::Prepared(_) | Self::Seen { .. } | Self::Refused(_) | Self::Busy);
+        is_answer || matches!(self, Self::Concluded(_))
     }
 }
 
@@ -87,4 +94,6 @@ pub struct Prepared {
     pub reply: Bytes,
     /// Incarnation of its node.
     pub incarnation: u64,
+    /// Its node appends: it wants the parts of the others, and its own stream has no events here.
+    pub appends: bool,
 }

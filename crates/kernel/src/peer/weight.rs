@@ -110,13 +110,14 @@ fn of_transaction(message: &TxMessage) -> usize {
         TxMessage::Prepare { ask, actor, .. } => ask.len() + actor.public.len(),
         TxMessage::Seen { public } => public.as_ref().map_or(0, |public| public.len()),
         TxMessage::Prepared(prepared) => of_prepared(prepared),
+        TxMessage::Conclude(parts) => parts.iter().map(of_prepared).sum(),
         TxMessage::Refused(refusal) => refusal.code.len() + refusal.text.len(),
         _ => 0,
     }
 }
 
-fn of_prepared(prepared: &Prepared) -> usize {
-    let Prepared { stream, names, reply, incarnation: _ } = prepared;
+pub(crate) fn of_prepared(prepared: &Prepared) -> usize {
+    let Prepared { stream, names, reply, incarnation: _, appends: _ } = prepared;
     let events =
         stream.events.iter().map(|event| size_of_val(event) + event.payload.len() + event.cause.len());
     let snapshot = stream.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());

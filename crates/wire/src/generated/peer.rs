@@ -1826,7 +1826,7 @@ pub struct Transaction {
     /// the participant
     #[prost(message, optional, tag = "2")]
     pub entity: ::core::option::Option<EntityId>,
-    #[prost(oneof = "transaction::Arrow", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "transaction::Arrow", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub arrow: ::core::option::Option<transaction::Arrow>,
 }
 /// Nested message and enum types in `Transaction`.
@@ -1851,6 +1851,10 @@ pub mod transaction {
         Read(super::Read),
         #[prost(message, tag = "11")]
         Seen(super::Seen),
+        #[prost(message, tag = "12")]
+        Conclude(super::Conclude),
+        #[prost(message, tag = "13")]
+        Concluded(super::Concluded),
     }
 }
 impl ::prost::Name for Transaction {
@@ -1878,6 +1882,9 @@ pub struct Prepare {
     /// it must not exist yet; otherwise it must
     #[prost(bool, tag = "4")]
     pub creates: bool,
+    /// nobody else is asked now, and the sender has no append in flight: the participant's node may append
+    #[prost(bool, tag = "5")]
+    pub alone: bool,
 }
 impl ::prost::Name for Prepare {
     const NAME: &'static str = "Prepare";
@@ -1934,6 +1941,9 @@ pub struct Prepared {
     /// of the participant's node
     #[prost(uint64, tag = "4")]
     pub incarnation: u64,
+    /// the participant's node appends: the stream has no events, send Conclude
+    #[prost(bool, tag = "5")]
+    pub appends: bool,
 }
 impl ::prost::Name for Prepared {
     const NAME: &'static str = "Prepared";
@@ -1943,6 +1953,92 @@ impl ::prost::Name for Prepared {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Prepared".into()
+    }
+}
+/// To the participant whose node appends: everything that the others have decided.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Conclude {
+    /// the coordinator's first; their replies are empty
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<Prepared>,
+}
+impl ::prost::Name for Conclude {
+    const NAME: &'static str = "Conclude";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Conclude".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Conclude".into()
+    }
+}
+/// How the append ended that the participant's node has made. At most 256 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Concluded {
+    #[prost(enumeration = "concluded::Outcome", tag = "1")]
+    pub outcome: i32,
+}
+/// Nested message and enum types in `Concluded`.
+pub mod concluded {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Outcome {
+        /// it may have landed, or may still land
+        Unknown = 0,
+        /// everything is durable
+        Done = 1,
+        /// nothing landed: decide again
+        Conflict = 2,
+        /// nothing landed: a name has another owner
+        Taken = 3,
+        /// nothing landed: the storage refuses to write
+        Rejected = 4,
+    }
+    impl Outcome {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unknown => "UNKNOWN",
+                Self::Done => "DONE",
+                Self::Conflict => "CONFLICT",
+                Self::Taken => "TAKEN",
+                Self::Rejected => "REJECTED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNKNOWN" => Some(Self::Unknown),
+                "DONE" => Some(Self::Done),
+                "CONFLICT" => Some(Self::Conflict),
+                "TAKEN" => Some(Self::Taken),
+                "REJECTED" => Some(Self::Rejected),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for Concluded {
+    const NAME: &'static str = "Concluded";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Concluded".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Concluded".into()
     }
 }
 /// The participant refuses.

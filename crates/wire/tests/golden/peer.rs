@@ -358,10 +358,10 @@ fn transaction() -> Vec<transaction::Arrow> {
     let age = Some(Age { at_ms: 86_400_000, node: 2, count: 39 });
     let actor = Some(Actor { id: player(), public: text("Ada"), body: body() });
     let prepared =
-        Prepared { stream: Some(stream()), names: names(), reply: text("3 wood"), incarnation: 12 };
+        |appends, reply| Prepared { stream: Some(stream()), names: names(), reply, incarnation: 12, appends };
     vec![
-        Arrow::Prepare(Prepare { age, ask: text("fell 3"), actor, creates: true }),
-        Arrow::Prepared(prepared),
+        Arrow::Prepare(Prepare { age, ask: text("fell 3"), actor, creates: true, alone: false }),
+        Arrow::Prepared(prepared(false, text("3 wood"))),
         Arrow::PrepareRefused(PrepareRefused { refusal: refusal() }),
         Arrow::Busy(Busy {}),
         Arrow::Read(Read {}),
@@ -369,6 +369,8 @@ fn transaction() -> Vec<transaction::Arrow> {
         Arrow::Commit(Commit {}),
         Arrow::Abort(Abort { reload: true }),
         Arrow::Fence(Fence {}),
+        Arrow::Conclude(Conclude { parts: vec![prepared(false, Bytes::new())] }),
+        Arrow::Concluded(Concluded { outcome: concluded::Outcome::Taken.into() }),
     ]
 }
 

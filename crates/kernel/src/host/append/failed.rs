@@ -16,11 +16,11 @@ use crate::core::Timer;
 use crate::game::Refusal;
 use crate::host::desk::Cx;
 use crate::host::entity::Entity;
-use crate::host::pending::{Entry, Pending, Why};
+use crate::host::pending::{Entry, Joint, Pending, Why};
 use crate::host::phase::Phase;
 use crate::host::queue::Work;
 use crate::host::tx::Lock;
-use crate::peer::{Line, ToEdge, TxId, TxMessage};
+use crate::peer::{Line, ToEdge};
 use crate::retry;
 
 /// Consecutive conflicts after which an entity still reloads at once: a takeover causes only one.
@@ -34,7 +34,10 @@ struct GivenUp {
     work: Vec<Work>,
     /// The first piece of it belongs to the failed append.
     has_work: bool,
-    txs: Vec<TxId>,
+    /// The transactions they were for, in order.
+    joints: Vec<Joint>,
+    /// The first of these belongs to the failed append.
+    first_is_joint: bool,
     /// If they adopted a session: the connection that had it before.
     before: Option<Option<Line>>,
 }
@@ -71,9 +74,10 @@ impl Entity {
             self.queue.put_back(item);
         }
         let unknown = outcome == Outcome::Unknown;
-        let ends = if unknown { TxMessage::Fence } else { TxMessage::Abort { reload: true } };
-        for tx in given_up.txs {
-            cx.end_tx(tx, &ends);
+        let others = if unknown { Outcome::Unknown } else { Outcome::Conflict };
+        for (n, joint) in given_up.joints.into_iter().enumerate() {
+            let its_own = n == 0 && given_up.first_is_joint;
+            self.end_joint(cx, Some(joint), if its_own { &outcome } else { &others });
         }
         if let (Some(work), Some(refusal)) = (refused, refusal) {
             self.note_refused_append(&work, &refusal);
@@ -113,12 +117,13 @@ impl Entity {
             after: pending.front().map_or(0, |p| p.after),
             work: Vec::new(),
             has_work: pending.front().is_some_and(own),
-            txs: Vec::new(),
+            first_is_joint: pending.front().is_some_and(|p| p.joint.is_some()),
+            joints: Vec::new(),
             before: pending.iter().flat_map(|p| &p.entries).find_map(Entry::adopts),
         };
         for p in pending {
             cx.desk.appends.forget(p.batch);
-            given_up.txs.extend(p.tx);
+            given_up.joints.extend(p.joint);
             for entry in p.entries {
                 match outdone(&entry) {
                     Some(l) if line.is_some() => self.tell_edge(cx, l, ToEdge::Superseded),

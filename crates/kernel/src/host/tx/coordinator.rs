@@ -5,7 +5,7 @@ use gundo_types::{EntityId, NodeId, Planted};
 
 use super::{Answer, Lock, Round, Then, Tx, TxPart, TxPhase, Want};
 use crate::core::Timer;
-use crate::game::{Actor, Conclude, Part, READS_MAX, RawAsk, RawDecision, Refusal, Rule, guard};
+use crate::game::{Actor, Conclude, Part, READS_MAX, RawAsk, RawDecision, RawDone, Refusal, Rule, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::queue::{Command, Work};
@@ -66,14 +66,16 @@ impl Entity {
         let player = cx.core.settings.rules.player_kind();
         let parts = parts.into_iter().map(|(entity, want)| TxPart::new(entity, want, player)).collect();
         let phase = TxPhase::Preparing;
-        let entry =
-            Tx { age, entity: self.id, command, parts, then, more: Vec::new(), phase, until, busy: 0 };
+        let (entity, more) = (self.id, Vec::new());
+        let (busy, plain, elsewhere) = (0, false, None);
+        let entry = Tx { age, entity, command, parts, then, more, phase, until, busy, plain, elsewhere };
         cx.desk.txs.running.insert(tx, entry);
         cx.core.at(until, Timer::Transaction(tx));
         self.ask_parts(cx, tx);
     }
 
     fn ask_parts(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+        let free = self.can_leave_the_append(cx);
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         assert!(!matches!(self.lock, Some(Lock::Participant { .. })), "a participant asks nobody");
         assert!(entry.phase == TxPhase::Preparing && entry.entity == self.id);
@@ -84,6 +86,7 @@ impl Entity {
             body: self.body,
         };
         let from = entry.round().map_or(0, |round| round.from);
+        let alone = entry.asks_alone() && free;
         for part in &mut entry.parts[from..] {
             let entity = part.entity;
             let home = cx.core.home_of(entity);
@@ -94,6 +97,7 @@ impl Entity {
                     ask: part.ask.clone(),
                     exists: part.exists,
                     actor: actor.clone(),
+                    alone,
                 },
                 Want::Read => TxMessage::Read,
             };
@@ -158,6 +162,7 @@ impl Entity {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         let command = entry.command.clone();
         entry.phase = TxPhase::Appending;
+        let on_top = entry.is_on_top();
         let prepared = |p: &TxPart| match &p.answer {
             Some(Answer::Prepared(prepared)) => Some(prepared.clone()),
             _ => None,
@@ -177,6 +182,13 @@ impl Entity {
         }
         let Work::Command(command) = work else { return };
         match decided {
+            Err(_) if on_top && !cx.core.planted(Planted::RefusesOnTop) => {
+                // What it has seen may not be durable.
+                return self.conclude_again(cx, tx, then);
+            }
+            Ok(RawDecision::Done(decision)) if on_top && !self.can_leave(cx, tx, &decision) => {
+                return self.conclude_again(cx, tx, then);
+            }
             Ok(RawDecision::Done(decision)) => {
                 if cx.core.planted(Planted::CommitEarly) {
                     cx.desk.txs.tell_parts(cx.core, tx, &TxMessage::Commit);
@@ -190,6 +202,12 @@ impl Entity {
             }
         }
         self.run(cx);
+    }
+
+    /// Whether the node that is to append can get this decision.
+    fn can_leave(&self, cx: &Cx<'_>, tx: TxId, decision: &RawDone) -> bool {
+        self.pending.is_empty()
+            && cx.desk.txs.running.get(&tx).is_some_and(|entry| entry.can_travel(decision))
     }
 
     /// A conclusion (`then`) asks others in the same transaction. Those who have answered stay locked.
@@ -237,7 +255,7 @@ impl Entity {
     }
 
     /// A back-off is over: asks the parts again, with a new id and the old age.
-    fn try_again(&mut self, cx: &mut Cx<'_>, tx: TxId) {
+    pub(super) fn try_again(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(mut entry) = cx.desk.txs.running.remove(&tx) else { return };
         assert!(entry.phase == TxPhase::BackingOff, "only after a back-off it tries again");
         let next = cx.desk.txs.next_id(cx.core);
@@ -259,6 +277,9 @@ impl Host {
         entity: EntityId,
         message: TxMessage,
     ) {
+        if let TxMessage::Concluded(outcome) = message {
+            return self.on_concluded(rooms, from, tx, outcome);
+        }
         let preparing = |t: &&mut Tx| t.phase == TxPhase::Preparing;
         let Some(entry) = self.desk.txs.running.get_mut(&tx).filter(preparing) else {
             // Too late: the participant must not stay locked, unless the append has been sent.
@@ -272,10 +293,12 @@ impl Host {
         };
         // Only the node that was asked may answer, and only for the entity it was asked about. For a player its home was asked, and
         // its owner answers, or the node that did not find it.
+        let (alone, on_top) = (entry.asks_alone(), entry.is_on_top());
         let part = entry.parts.iter_mut().find(|p| p.entity == entity && Tx::may_be_at(p, &[from]));
         let fits = |part: &&mut TxPart| match (&message, &part.want) {
             (TxMessage::Prepared(p), Want::Prepare(_)) => {
-                p.stream.entity == entity && !p.stream.events.is_empty()
+                let appends = p.appends && alone;
+                p.stream.entity == entity && p.stream.events.is_empty() == appends && p.appends == appends
             }
             (TxMessage::Seen { .. }, Want::Read) => true,
             (TxMessage::Prepared(_) | TxMessage::Seen { .. }, _) => false,
@@ -284,6 +307,7 @@ impl Host {
         let Some(part) = part.filter(fits) else { return rooms.core.note_nonsense() };
         let coordinator = entry.entity;
         if let TxMessage::Prepared(prepared) = &message
+            && !prepared.appends
             && prepared.stream.events.first().map_or(0, |event| generation_of(&event.cause))
                 != rooms.core.generation.unwrap_or(0)
             && !rooms.core.planted(Planted::EntitiesNotReloaded)
@@ -296,6 +320,9 @@ impl Host {
                 (part.node, part.answer) = (Some(from), Some(Answer::Prepared(*prepared)));
             }
             TxMessage::Seen { public } => part.answer = Some(Answer::Seen(public)),
+            TxMessage::Refused(_) if on_top => {
+                return self.tell(rooms, coordinator, |entity, cx| entity.again_plainly(cx, tx));
+            }
             TxMessage::Refused(refusal) => {
                 return self.tell(rooms, coordinator, |entity, cx| entity.refuse_tx(cx, tx, refusal));
             }
@@ -336,6 +363,7 @@ impl Host {
         if gone.is_empty() {
             return;
         }
+        self.lose_appenders(rooms, gone);
         let is_locked =
             |e: &Entity| matches!(&e.lock, Some(Lock::Participant { tx, .. }) if gone.contains(&tx.node));
         let locked = self.those(rooms.core, |_, entity| is_locked(entity));

@@ -10,6 +10,8 @@
 //! | freezing, frozen | prepare | stays: *Busy* |
 //! | locked | commit | free: applies |
 //! | locked | abort | free |
+//! | locked, and its node appends | conclude | free: applies and appends at once |
+//! | locked, and its node appends | fence, or nothing for long | free |
 //! | locked | fence, or nothing for long | writes a `Fenced` event at its next seq |
 
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use gundo_types::{Body, EntityId, Planted};
 use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
-use super::Lock;
+use super::{Deed, Lock};
 use crate::core::{Core, Timer};
 use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, Sending, Timing, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
@@ -32,7 +34,7 @@ use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// How long a locked participant waits for the outcome before it writes a fence, ms. No append takes this long while the
 /// coordinator lives.
-const LOCK_MS: u64 = 10_000;
+pub(super) const LOCK_MS: u64 = 10_000;
 /// How often a participant that must find out checks whether its own appends have ended, ms.
 const OWN_APPENDS_MS: u64 = 200;
 
@@ -51,10 +53,10 @@ impl Host {
             {
                 rooms.core.note_stale();
             }
-            TxMessage::Prepare { age, ask, exists, actor } => {
+            TxMessage::Prepare { age, ask, exists, actor, alone } => {
                 let impossible = rooms.core.settings.rules.cannot_answer(entity).is_some();
                 if self.has_participant(rooms, tx, entity, impossible) {
-                    let prepare = Prepare { tx, age, ask, exists, actor };
+                    let prepare = Prepare { tx, age, ask, exists, actor, alone };
                     self.tell(rooms, entity, |e, cx| e.ask(cx, prepare));
                 }
             }
@@ -72,7 +74,12 @@ impl Host {
                 }
             }
             TxMessage::Fence => self.tell(rooms, entity, |e, cx| e.on_told_to_fence(cx, tx)),
-            TxMessage::Prepared(_) | TxMessage::Seen { .. } | TxMessage::Refused(_) | TxMessage::Busy => {
+            TxMessage::Conclude(parts) => self.conclude_here(rooms, tx, entity, parts),
+            TxMessage::Prepared(_)
+            | TxMessage::Seen { .. }
+            | TxMessage::Refused(_)
+            | TxMessage::Busy
+            | TxMessage::Concluded(_) => {
                 rooms.core.note_nonsense();
             }
         }
@@ -193,6 +200,9 @@ impl Entity {
             Ok(done) => done,
             Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
+        if self.appends(cx, &prepare) {
+            return self.prepare_here(cx, &prepare, done);
+        }
         let RawDone { events, reply, names, signals, body, tells, sends, timers } = done;
         let events = self.part_of(cx, events, (sends, timers), body);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
@@ -205,12 +215,13 @@ impl Entity {
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot, wake };
         if !cx.core.planted(Planted::PrepareUnlocked) {
             let age = prepare.age;
-            self.lock = Some(Lock::Participant { tx, age, wounded: false, events, signals, body, tells });
+            let deed = Deed::There { events, signals, body, tells };
+            self.lock = Some(Lock::Participant { tx, age, wounded: false, deed });
         }
         self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
         cx.core.after_ms(LOCK_MS, Timer::Lock(id));
         let incarnation = cx.core.settings.incarnation;
-        let prepared = Prepared { stream, names, reply, incarnation };
+        let prepared = Prepared { stream, names, reply, incarnation, appends: false };
         let effects = vec![Effect::Transaction { tx, message: TxMessage::Prepared(Box::new(prepared)) }];
         self.emit(cx, Some(Work::Prepare(prepare)), effects);
     }
@@ -246,7 +257,14 @@ impl Entity {
                 let entry = Entry { work: None, effects };
                 self.record(
                     cx,
-                    Record { events, cause: Cause::default(), names: done.names, tx: None, entry },
+                    Record {
+                        events,
+                        cause: Cause::default(),
+                        names: done.names,
+                        tx: None,
+                        concludes: false,
+                        entry,
+                    },
                 );
             }
         }
@@ -327,7 +345,13 @@ impl Entity {
         if !self.is_locked_by(tx) {
             return cx.core.note_stale();
         }
-        let Some(Lock::Participant { events, signals, body, tells, .. }) = self.lock.take() else { return };
+        let Some(Lock::Participant { deed: Deed::There { events, signals, body, tells }, .. }) =
+            self.lock.take()
+        else {
+            // This node would have appended it.
+            cx.core.note_nonsense();
+            return self.run(cx);
+        };
         if !self.pending.is_empty() {
             // Its answer depends on these appends and was never sent, so the transaction cannot have landed.
             cx.core.note_nonsense();
@@ -429,20 +453,21 @@ impl Entity {
 
     /// A participant has waited long: unless the lock is a newer one, it finds out the outcome itself.
     pub(in crate::host) fn on_lock_timer(&mut self, cx: &mut Cx<'_>) {
-        let Some(Lock::Participant { tx, .. }) = &self.lock else { return };
-        let tx = *tx;
+        let Some(Lock::Participant { tx, deed, .. }) = &self.lock else { return };
+        let (tx, appends) = (*tx, matches!(deed, Deed::Here(_)));
         let decides = matches!(self.phase(), Phase::Live | Phase::Settling | Phase::Freezing);
         if self.locked_until > cx.core.now.time || !decides {
             return;
         }
         // Its answer waits for these appends, so the transaction cannot have ended yet.
-        if !self.pending.is_empty() {
+        if !self.pending.is_empty() && !appends {
             return cx.core.after_ms(OWN_APPENDS_MS, Timer::Lock(self.id));
         }
         if !self.release_lock(cx, tx) {
             return;
         }
-        if cx.core.planted(Planted::LockUnfenced) {
+        if appends || cx.core.planted(Planted::LockUnfenced) {
+            // Nobody else could have appended it.
             return self.run(cx);
         }
         self.fence(cx, self.durable.seq);
