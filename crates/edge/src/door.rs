@@ -85,6 +85,7 @@ pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Recei
                 if let Some(times) = complaints.happened(Instant::now()) {
                     tracing::warn!(%error, times, "cannot accept connections; trying again");
                 }
+                // Nothing tells when a file is free again.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

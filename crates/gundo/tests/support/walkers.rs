@@ -52,6 +52,7 @@ impl Player for Walker {
         }
         if self.name == "Snare" {
             loop {
+                // It hangs, and costs no core.
                 std::thread::sleep(Duration::from_secs(3_600));
             }
         }
