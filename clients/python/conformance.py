@@ -49,6 +49,8 @@ def grant(world, wish):
             world.move(*map(int, numbers))
         case ["name", name]:
             world.introduce(name)
+        case ["invitation", text]:
+            world.introduce(world.name, text)
         case ["watch", kind, id]:
             world.watch(int(kind), int(id))
         case ["leave"]:

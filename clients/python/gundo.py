@@ -99,11 +99,11 @@ class World:
     `keys` maps worlds to the player's newest token there: store it, for without it nobody comes back.
     """
 
-    def __init__(self, url, name, keys=None):
+    def __init__(self, url, name, keys=None, invitation=""):
         self.came_by, self.edges, self.at, self.failed = url, [url], 0, 0
         self.name, self.nonce, self.keys = name, os.urandom(16), {} if keys is None else keys
         self.world, self.line, self.live = next(reversed(self.keys), b""), None, False
-        self.ended = self.refused = False
+        self.ended, self.refused, self.invitation = False, False, invitation
         self.picture, self.events, self.next_try, self.watches, self.place = Picture(), [], 0.0, set(), b""
         self.waiting, self.unanswered, self.next_seq, self.count, self.move_seq = [], {}, 0, 0, 0
 
@@ -125,12 +125,11 @@ class World:
         (self.watches.add if on else self.watches.discard)((kind, id))
         self.live and self.send(7 if on else 8, entity_id(kind, id))
 
-    def introduce(self, name):
-        """After a refusal: says hello as a new player of this name."""
-        self.name = name
+    def introduce(self, name, invitation=""):
+        """After a refusal: says hello as a new player of this name, with an invitation where the world wants one."""
+        self.name, self.invitation, self.refused = name, invitation or self.invitation, False
         self.keys.pop(self.world, None)
         self.forget_commands()
-        self.refused = False
         if self.line:
             self.hello()
 
@@ -167,7 +166,8 @@ class World:
 
     def hello(self):
         self.used = token = self.keys.get(self.world, b"")
-        who = [(3, token), (7, self.place)] if token else [(2, self.name.encode()), (5, self.nonce)]
+        who = [(2, self.name.encode()), (5, self.nonce), (9, self.invitation.encode())]
+        who = [(3, token), (7, self.place)] if token else who
         self.send(1, encode([(1, 1), *who, (4, b"gundo.py"), (6, self.world)]))
         self.heard = self.greeted = time.monotonic()
         self.asked, self.refused = None, False

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use crate::debian;
+use crate::previous::{self, PROGRAM as PREVIOUS};
 use crate::shell::{Done, cargo, run};
 
 /// Passes `words` to the benchmark program; without any it lists the benchmarks.
@@ -13,8 +14,9 @@ pub(crate) fn run_named(words: &[String]) -> Done {
     run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--"]).args(words))
 }
 
-/// Runs the chaos with these words.
+/// Runs the chaos with these words. `--previous` without a file has the last release's program built.
 pub(crate) fn chaos(words: &[String]) -> Done {
+    let words = previous::complete(words)?;
     run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--", "chaos"]).args(words))
 }
 
@@ -23,8 +25,6 @@ pub(crate) fn soak(words: &[String]) -> Done {
     run(cargo().args(["run", "--profile", "dist", "--quiet", "-p", "gundo-bench", "--", "soak"]).args(words))
 }
 
-/// Program of the last release, if somebody has put it there: CI keeps it between its runs.
-const PREVIOUS: &str = "target/previous/pioneer";
 /// It names another one.
 const PREVIOUS_VAR: &str = "GUNDO_PREVIOUS";
 

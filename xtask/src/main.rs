@@ -11,6 +11,7 @@ mod conformance;
 mod debian;
 mod deny;
 mod e2e;
+mod previous;
 mod shell;
 mod sim;
 mod steps;

@@ -51,6 +51,7 @@ const wishes = {
     client.move({ x: +x, y: +y, heading: (+heading / HEADINGS) * Math.PI * 2, speed: speed / 10 });
   },
   name: (other) => client.connect(other),
+  invitation: (text) => client.connect(undefined, text),
   watch: (kind, id) => client.watch(+kind, BigInt(id)),
   leave: () => client.leave(),
   picture() {

@@ -1,4 +1,4 @@
-//! The certificates of a cluster's nodes, as files.
+//! The certificates of a world's nodes and operators, as files.
 
 use std::path::PathBuf;
 
@@ -15,16 +15,19 @@ pub(crate) struct CertsArgs {
     #[arg(long, value_name = "DIR", default_value = "certs")]
     dir: PathBuf,
     /// Make a certificate for this node, in place of the one it has; give it once for each node
-    #[arg(long = "node", value_name = "NODE", value_parser = clap::value_parser!(u16).range(1..), required = true)]
+    #[arg(long = "node", value_name = "NODE", value_parser = clap::value_parser!(u16).range(1..), required_unless_present = "operators")]
     nodes: Vec<u16>,
-    /// How long the nodes' certificates are valid, days
+    /// Make a certificate for this operator: who has it may do everything that `nodes`, `drain`, `add` and their like do, from any machine
+    #[arg(long = "operator", value_name = "NAME")]
+    operators: Vec<String>,
+    /// How long the certificates are valid, days
     #[arg(long, value_name = "DAYS", default_value_t = certs::NODE_DAYS, value_parser = clap::value_parser!(u32).range(1..=3_650))]
     days: u32,
 }
 
 /// Makes the world's authority if there is none, and the certificates asked for.
 pub(crate) fn run(args: &CertsArgs) -> Result<bool, Failure> {
-    let CertsArgs { dir, nodes, days } = args;
+    let CertsArgs { dir, nodes, operators, days } = args;
     if certs::make_authority(dir)? {
         let key = dir.join("authority-key.pem");
         say(&format!(
@@ -37,6 +40,15 @@ pub(crate) fn run(args: &CertsArgs) -> Result<bool, Failure> {
         let files = certs::make_node(dir, NodeId(*node), *days)?;
         say(&format!(
             "node {node} needs {}, {} and {}: {days} days",
+            files.authority.display(),
+            files.certificate.display(),
+            files.key.display()
+        ));
+    }
+    for operator in operators {
+        let files = certs::make_operator(dir, operator, *days)?;
+        say(&format!(
+            "the operator {operator} needs {}, {} and {}: {days} days",
             files.authority.display(),
             files.certificate.display(),
             files.key.display()
@@ -71,5 +83,8 @@ mod tests {
         assert!(run(&["--dir", dir, "--node", "2", "--days", "30"]));
         assert_ne!(std::fs::read(to.join("node-2.pem")).expect("a new one"), first);
         assert_eq!(std::fs::read(to.join("authority.pem")).expect("it stays"), authority);
+        assert!(run(&["--dir", dir, "--operator", "ada", "--days", "90"]));
+        assert!(to.join("operator-ada.pem").exists() && to.join("operator-ada-key.pem").exists());
+        assert!(!run(&["--dir", dir, "--operator", "node-2\n"]), "no name");
     }
 }

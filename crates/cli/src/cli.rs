@@ -144,6 +144,17 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Make invitations, for a world with `newcomers = "invited"`: each is good for one new player
+    Invite {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        count: u16,
+        /// For how long, days of the world; 0: for ever
+        #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(..=3_650))]
+        days: u16,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Restart every node, one after another, while everybody plays on
     Rollout {
         /// Do not wait until all are restarted
@@ -280,11 +291,20 @@ pub(crate) struct BotsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
     /// Where the running world listens
-    #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:7600")]
+    #[arg(long, value_name = "http[s]://HOST:PORT", default_value = "http://127.0.0.1:7600")]
     pub(crate) url: Address,
     /// Directory of the world's data: its file admin.token gives the right to act (or GUNDO_ADMIN_TOKEN in the environment)
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT, env = "GUNDO_DATA")]
     pub(crate) data: PathBuf,
+    /// Your certificate, for https://: it gives the right to act instead of the token
+    #[arg(long, value_name = "FILE", requires_all = ["key", "authority"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The key of your certificate
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// File of the world's authority, for https://
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authority: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

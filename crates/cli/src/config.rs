@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use gundo_journal_sqlite::{Settings as JournalSettings, Synchronous};
 use gundo_kernel::WorldSettings;
-use gundo_node::{Access, Advertise, BadNetwork, KeyFiles, Listen, Network, SoloSettings, Wall};
-use gundo_types::Limits;
+use gundo_node::{
+    Access, Advertise, BadNetwork, KeyFiles, Listen, Network, OperatorFiles, SoloSettings, Wall,
+};
+use gundo_types::{Admission, Limits};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -36,6 +38,8 @@ pub struct Config {
     /// operators must be on this machine).
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "listen::read_some")]
     pub admin_listen: Option<SocketAddr>,
+    /// The certificates at that address (default: none; it has no TLS, and operators need the token).
+    pub admin_tls: AdminTlsConfig,
     /// Who may come in.
     pub access: AccessConfig,
     /// The certificate for players (default: none; they come without TLS, or a proxy in front has it).
@@ -55,6 +59,9 @@ pub struct Config {
     pub page: Option<PathBuf>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
+    /// Open files that are not for players but for operators, the journal, links to other nodes and the process itself (default 256, or
+    /// half of those that the process may open). Beyond the others newcomers are told that there is no room.
+    pub files_reserved: usize,
     /// A node whose logic thread stays in one turn for this long ends as after a crash, ms (default 1,000; at least 200).
     pub watchdog_ms: u64,
     /// By how much world time may go forward at a start because the machine's clock says so, ms (default 604,800,000: 7 days). Beyond it
@@ -81,6 +88,7 @@ impl Default for Config {
             listen: Listen::Address(solo.listen),
             advertise: solo.advertise,
             admin_listen: None,
+            admin_tls: AdminTlsConfig::default(),
             access: AccessConfig::default(),
             tls: PlayersTlsConfig::default(),
             data: PathBuf::from(DATA_DEFAULT),
@@ -88,6 +96,7 @@ impl Default for Config {
             seed: None,
             page: None,
             io_threads: solo.io_threads,
+            files_reserved: solo.files_reserved,
             watchdog_ms: solo.watchdog_ms,
             clock_forward_max_ms: solo.clock_forward_max_ms,
             explains: None,
@@ -109,6 +118,33 @@ pub struct AccessConfig {
     pub origins: Vec<String>,
     /// Addresses of proxies whose word about the client is believed, such as `["10.0.0.0/8"]` (default: none).
     pub trusted_proxies: Vec<ProxyConfig>,
+}
+
+/// Certificates of the world's own authority at the address for operators: `[admin_tls]`. New files are used without a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminTlsConfig {
+    /// File of the world's authority: whom it names as operators may act without the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<PathBuf>,
+    /// File of this node's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// File of its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+impl AdminTlsConfig {
+    fn files(&self) -> Option<OperatorFiles> {
+        let Self { authority, certificate, key } = self.clone();
+        Some(OperatorFiles { authority: authority?, own: KeyFiles { certificate: certificate?, key: key? } })
+    }
+
+    fn is_part(&self) -> bool {
+        let Self { authority, certificate, key } = self;
+        self.files().is_none() && (authority.is_some() || certificate.is_some() || key.is_some())
+    }
 }
 
 /// The certificate for players: `[tls]`. New files are used without a restart.
@@ -250,6 +286,7 @@ mirror! {
         link_bytes_max: usize,
         piece_bytes_max: usize,
     } with {
+        newcomers: AdmissionConfig,
         limits: LimitsConfig,
     }
 }
@@ -272,6 +309,39 @@ mirror! {
         newcomers_at_once_max: u32,
         newcomers_per_hour_max: u32,
     } with {}
+}
+
+/// Who may come in as a new player.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdmissionConfig {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Who has an invitation.
+    Invited,
+    /// Nobody.
+    Closed,
+}
+
+impl From<Admission> for AdmissionConfig {
+    fn from(admission: Admission) -> Self {
+        match admission {
+            Admission::Open => Self::Open,
+            Admission::Invited => Self::Invited,
+            Admission::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<AdmissionConfig> for Admission {
+    fn from(config: AdmissionConfig) -> Self {
+        match config {
+            AdmissionConfig::Open => Self::Open,
+            AdmissionConfig::Invited => Self::Invited,
+            AdmissionConfig::Closed => Self::Closed,
+        }
+    }
 }
 
 /// An advertised address as one text.
@@ -305,6 +375,9 @@ pub enum ConfigError {
     /// Half of a certificate.
     #[error("bad configuration: tls.certificate and tls.key go together")]
     HalfTls,
+    /// A part of the certificates for operators.
+    #[error("bad configuration: admin_tls.authority, admin_tls.certificate and admin_tls.key go together")]
+    HalfAdminTls,
 }
 
 /// The flags: only those that were given.
@@ -365,6 +438,9 @@ impl Config {
         if config.tls.certificate.is_some() != config.tls.key.is_some() {
             return Err(ConfigError::HalfTls);
         }
+        if config.admin_tls.is_part() {
+            return Err(ConfigError::HalfAdminTls);
+        }
         Ok(config)
     }
 
@@ -380,10 +456,12 @@ impl Config {
             socket,
             advertise: self.advertise.clone(),
             admin_listen: self.admin_listen,
+            admin_tls: self.admin_tls.files(),
             access: self.access(),
             tls: self.tls.files(),
             seed: self.seed,
             io_threads: self.io_threads,
+            files_reserved: self.files_reserved,
             black_box: Some(self.data.join("blackbox")),
             running: Some(self.data.join("running")),
             explains: self.explains,

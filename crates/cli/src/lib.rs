@@ -17,6 +17,7 @@ mod certs;
 mod cli;
 mod cluster;
 mod config;
+mod https;
 mod journal;
 mod layers;
 mod listen;
@@ -39,5 +40,6 @@ pub use mimalloc::MiMalloc as Allocator;
 
 pub use cluster::config::{ClusterConfig, EtcdConfig, PostgresConfig, TlsConfig};
 pub use config::{
-    Config, ConfigError, JournalConfig, LimitsConfig, PlayersTlsConfig, SyncConfig, WorldConfig,
+    AdminTlsConfig, AdmissionConfig, Config, ConfigError, JournalConfig, LimitsConfig, PlayersTlsConfig,
+    SyncConfig, WorldConfig,
 };

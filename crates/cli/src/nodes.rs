@@ -1,13 +1,17 @@
 //! The operators' commands: list the nodes of a running world; kill, pause, drain, add and restart them.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gundo_node::KeyFiles;
 use gundo_node::{AdminBlamed, AdminError, AdminNode, AdminWorld};
+use gundo_tls::rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 
 use crate::app::{Failure, say};
 use crate::cli::{AdminArgs, NodesCommand};
+use crate::https::{self, Silence};
 use crate::token;
 
 /// Interval between two questions about the progress of a drain or a rollout.
@@ -60,6 +64,11 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             let _: serde_json::Value = Admin::new(admin)?.post(&format!("/admin/pardon/{entity}"))?;
             say(&format!("{entity} is loaded again when it is needed"));
         }
+        NodesCommand::Invite { count, days, admin } => {
+            let path = format!("/admin/invitations/{count}/{days}");
+            let all: Vec<String> = Admin::new(admin)?.post(&path)?;
+            say(&all.join("\n"));
+        }
         NodesCommand::Rollout { no_wait, admin } => {
             let admin = Admin::new(admin)?;
             let before = admin.world()?;
@@ -109,22 +118,45 @@ fn list(blamed: &[AdminBlamed]) -> String {
 struct Admin {
     /// Host and port.
     authority: String,
-    token: String,
-    agent: ureq::Agent,
+    /// `None`: a certificate gives the right.
+    token: Option<String>,
+    line: Line,
 }
+
+/// How it is reached.
+enum Line {
+    Plain(ureq::Agent),
+    Secure(Arc<ClientConfig>),
+}
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Admin {
     fn new(args: &AdminArgs) -> Result<Self, Failure> {
+        let authority = args.url.authority();
         if args.url.tls {
-            let why = "operators' commands speak HTTP without TLS: run them on the server's machine with --url http://127.0.0.1:PORT, \
-                       or by its address for operators (admin_listen)";
-            return Err(why.into());
+            let Some(of_world) = &args.authority else {
+                let why = "https:// is for the address for operators (admin_listen with admin_tls): name the world's authority with \
+                           --authority FILE, and your certificate with --certificate FILE --key FILE";
+                return Err(why.into());
+            };
+            let own = args.certificate.clone().zip(args.key.clone());
+            let own = own.map(|(certificate, key)| KeyFiles { certificate, key });
+            let token = if own.is_some() { None } else { Some(token::of_world(&args.data)?) };
+            let config = gundo_tls::operator_client(of_world, own.as_ref())?;
+            return Ok(Self { authority, token, line: Line::Secure(config) });
         }
-        let token = token::of_world(&args.data)?;
+        if args.certificate.is_some() {
+            return Err(
+                "a certificate is shown over TLS only: give the address with --url https://HOST:PORT".into(),
+            );
+        }
+        let token = Some(token::of_world(&args.data)?);
         // A refusal has a body that says why.
         let config = ureq::Agent::config_builder().http_status_as_error(false);
-        let agent = config.timeout_global(Some(Duration::from_secs(30))).build().new_agent();
-        Ok(Self { authority: args.url.authority(), token, agent })
+        let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
+        Ok(Self { authority, token, line: Line::Plain(agent) })
     }
 
     fn world(&self) -> Result<AdminWorld, Failure> {
@@ -132,21 +164,11 @@ impl Admin {
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let url = self.url(path);
-        self.take(self.agent.get(&url).header("authorization", self.bearer()).call(), &url)
+        self.ask("GET", path)
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let url = self.url(path);
-        self.take(self.agent.post(&url).header("authorization", self.bearer()).send_empty(), &url)
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.authority)
-    }
-
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.token)
+        self.ask("POST", path)
     }
 
     fn act(&self, node: u16, what: &str) -> Result<(), Failure> {
@@ -154,30 +176,48 @@ impl Admin {
     }
 
     /// What was answered; a refusal says why.
-    fn take<T: DeserializeOwned>(
-        &self,
-        asked: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-        url: &str,
-    ) -> Result<T, Failure> {
-        let mut response = match asked {
-            Ok(response) => response,
-            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                let authority = &self.authority;
-                let why =
-                    format!("no world answers at {authority}: is it running? Give its address with --url");
-                return Err(why.into());
+    fn ask<T: DeserializeOwned>(&self, method: &'static str, path: &str) -> Result<T, Failure> {
+        let scheme = if matches!(self.line, Line::Secure(_)) { "https" } else { "http" };
+        let url = format!("{scheme}://{}{path}", self.authority);
+        let (status, body) = match &self.line {
+            Line::Plain(agent) => self.ask_plain(agent, method, &url)?,
+            Line::Secure(config) => {
+                let (authority, token) = (&*self.authority, self.token.as_deref());
+                let request = https::Request { authority, method, path, token, patience: PATIENCE };
+                https::ask(config, &request).map_err(|silence| match silence {
+                    Silence::Nobody => self.nobody(),
+                    Silence::Other(why) => format!("{url}: {why}").into(),
+                })?
             }
-            Err(error) => return Err(format!("{url}: {error}").into()),
         };
-        let body = response.body_mut().read_to_string()?;
-        if response.status().is_success() {
+        if (200..300).contains(&status) {
             return Ok(serde_json::from_str(&body)?);
         }
         let why = match serde_json::from_str::<AdminError>(&body) {
             Ok(AdminError { code, text }) => format!("{text} ({code})"),
-            Err(_) => format!("{url} is not a world of this engine: HTTP {}", response.status()),
+            Err(_) => format!("{url} is not a world of this engine: HTTP {status}"),
         };
         Err(why.into())
+    }
+
+    fn ask_plain(&self, agent: &ureq::Agent, method: &str, url: &str) -> Result<(u16, String), Failure> {
+        let bearer = format!("Bearer {}", self.token.as_deref().unwrap_or_default());
+        let asked = match method {
+            "GET" => agent.get(url).header("authorization", bearer).call(),
+            _ => agent.post(url).header("authorization", bearer).send_empty(),
+        };
+        let mut response = match asked {
+            Ok(response) => response,
+            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                return Err(self.nobody());
+            }
+            Err(error) => return Err(format!("{url}: {error}").into()),
+        };
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    fn nobody(&self) -> Failure {
+        format!("no world answers at {}: is it running? Give its address with --url", self.authority).into()
     }
 
     fn wait_for_drain(&self, node: u16) -> Result<(), Failure> {

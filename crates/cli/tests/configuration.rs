@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use gundo_cli::{Config, JournalConfig, PlayersTlsConfig};
+use gundo_cli::{AdminTlsConfig, Config, JournalConfig, PlayersTlsConfig};
 use toml::{Table, Value};
 
 const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
@@ -31,9 +31,11 @@ fn optional() -> BTreeMap<&'static str, Value> {
         listen: _,
         advertise: _,
         access: _,
+        admin_tls: AdminTlsConfig { authority: None, certificate: None, key: None },
         tls: PlayersTlsConfig { certificate: None, key: None },
         data: _,
         io_threads: _,
+        files_reserved: _,
         watchdog_ms: _,
         clock_forward_max_ms: _,
         world: _,
@@ -44,6 +46,9 @@ fn optional() -> BTreeMap<&'static str, Value> {
     let text = |text: &str| Value::String(text.to_owned());
     BTreeMap::from([
         ("admin_listen", text("127.0.0.1:7700")),
+        ("admin_tls.authority", text("authority.pem")),
+        ("admin_tls.certificate", text("node-1.pem")),
+        ("admin_tls.key", text("node-1-key.pem")),
         ("world_id", text("00112233445566778899aabbccddeeff")),
         ("seed", Value::Integer(7)),
         ("page", text("page")),

@@ -54,6 +54,7 @@ enum Wish {
     WantStats(bool),
     Introduce(String),
     Recover(String),
+    ShowInvitation(String),
     Leave,
 }
 
@@ -139,6 +140,11 @@ impl Client {
     /// After a refused hello: comes back with a recovery code (`Welcome.recovery`) that a person has written down.
     pub async fn recover(&self, code: impl Into<String>) {
         self.wish(Wish::Recover(code.into())).await;
+    }
+
+    /// After a refused hello (`invitation_needed`, `bad_invitation`): tries again with an invitation that a person has been given.
+    pub async fn show_invitation(&self, invitation: impl Into<String>) {
+        self.wish(Wish::ShowInvitation(invitation.into())).await;
     }
 
     /// Logs out on purpose; [`Event::Ended`] follows.
@@ -250,6 +256,7 @@ impl Task {
                 self.session.introduce(now, name, nonce);
             }
             Woken::Wish(Some(Wish::Recover(code))) => self.session.recover(now, code),
+            Woken::Wish(Some(Wish::ShowInvitation(text))) => self.session.show_invitation(now, text),
             Woken::Opened(opened) => {
                 self.opening = None;
                 match *opened {

@@ -292,6 +292,15 @@ impl Session {
         }
     }
 
+    /// After [`Event::Refused`] with `invitation_needed` or `bad_invitation`: says the same hello with an invitation that a person has
+    /// been given.
+    pub fn show_invitation(&mut self, now: Time, invitation: impl Into<String>) {
+        self.settings.invitation = invitation.into();
+        if let State::Refused { .. } = self.state {
+            self.greet(now);
+        }
+    }
+
     /// Goes to `edge` at once, even if it was not on the list, and plays on there. `through_the_door`: the player leaves
     /// the world and comes back in; otherwise it stays. For tests and load generators: normal clients go where the server
     /// sends them.

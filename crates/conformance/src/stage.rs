@@ -9,6 +9,7 @@
 //! | `command HEX` | sends a command with this payload |
 //! | `move X Y HEADING SPEED` | sends a move: whole numbers, as on the wire |
 //! | `name NAME` | says hello as a new player called so, after a refusal |
+//! | `invitation TEXT` | says the refused hello again, with this invitation |
 //! | `watch KIND ID` | watches an entity: whole numbers |
 //! | `picture` | prints what it sees |
 //! | `leave` | logs out |

@@ -1,13 +1,14 @@
-//! Keeps section 14 of `docs/protocol.md` true: every test that it names exists, and every rule of the kit is named.
+//! Keeps section 14 of `docs/protocol.md` and `docs/promises.md` true: every test that they name exists, and every rule of the kit is
+//! named in the first.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use gundo_conformance::{client, server};
 
-/// What the second column of the table names.
-fn named() -> BTreeSet<String> {
-    let page = read("docs/protocol.md");
+/// What the second column of a page's table names.
+fn named(page: &str) -> BTreeSet<String> {
+    let page = read(page);
     let (_, rest) = page.split_once("<!-- promises begin -->").expect("the table has a begin");
     let (table, _) = rest.split_once("<!-- promises end -->").expect("the table has an end");
     let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
@@ -28,9 +29,9 @@ fn rules() -> BTreeSet<String> {
 #[test]
 fn every_test_that_the_page_names_exists() {
     let rules = rules();
-    for name in named() {
+    for name in named("docs/protocol.md").union(&named("docs/promises.md")) {
         if name.starts_with("client/") || name.starts_with("server/") {
-            assert!(rules.contains(&name), "the kit has no rule {name}");
+            assert!(rules.contains(name), "the kit has no rule {name}");
             continue;
         }
         match name.split_once(':') {
@@ -38,14 +39,14 @@ fn every_test_that_the_page_names_exists() {
                 let wanted = format!("fn {test}(");
                 assert!(read(file).contains(&wanted), "{file} has no test {test}");
             }
-            None => assert!(!read(&name).is_empty(), "{name}"),
+            None => assert!(!read(name).is_empty(), "{name}"),
         }
     }
 }
 
 #[test]
 fn every_rule_of_the_kit_is_a_promise_of_the_page() {
-    let named = named();
+    let named = named("docs/protocol.md");
     let missing: Vec<_> = rules().into_iter().filter(|rule| !named.contains(rule)).collect();
     assert!(missing.is_empty(), "docs/protocol.md, section 14, lacks {missing:?}");
 }

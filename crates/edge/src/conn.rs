@@ -7,11 +7,12 @@ use bytes::Bytes;
 use gundo_kernel::{Input, Parts, SendClass};
 use gundo_types::{ConnId, Origin};
 use gundo_wire::Message as _;
-use gundo_wire::client::{ClientMessage, Closing};
+use gundo_wire::client::{ClientMessage, Closing, Hello};
 use tungstenite::error::Error as WsError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use crate::bucket::Bucket;
+use crate::files::Slot;
 use crate::indicators::add;
 use crate::io::Desk;
 use crate::line::{Line, Next, Scratch};
@@ -30,6 +31,7 @@ const READ_BUFFER: usize = 128;
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
     line: Line,
+    slot: Slot,
     protocol: WebSocketContext,
     out: Out,
     voice: Voice,
@@ -67,7 +69,12 @@ enum Voice {
 
 impl Conn {
     /// `early` are bytes that the client sent right behind its upgrade, `from` where it comes from.
-    pub(crate) fn new(id: ConnId, line: Line, (early, from): (Vec<u8>, Option<Origin>), desk: &Desk) -> Self {
+    pub(crate) fn new(
+        id: ConnId,
+        (line, slot): (Line, Slot),
+        (early, from): (Vec<u8>, Option<Origin>),
+        desk: &Desk,
+    ) -> Self {
         let settings = &desk.shared.settings;
         let limits = settings.limits;
         let message_bytes_max = limits.message_bytes_max();
@@ -82,6 +89,7 @@ impl Conn {
         Self {
             id,
             line,
+            slot,
             protocol: WebSocketContext::from_partially_read(early, Role::Server, Some(config)),
             out: Out::new(),
             voice: Voice::Silent,
@@ -361,6 +369,11 @@ impl Conn {
         self.count((message.commands.len() as u64).max(1), 0, desk)?;
         if message == ClientMessage::default() {
             return Err(Reason::BadMessage);
+        }
+        let is_new = |hello: &Hello| hello.token.is_empty() && hello.recovery.is_empty();
+        if message.hello.as_ref().is_some_and(is_new) && self.slot.is_scarce() {
+            // People with a player come before newcomers.
+            return Err(Reason::Full);
         }
         if !self.greeted {
             if message.hello.is_none() {

@@ -4,16 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use gundo_tls::ServerTls;
 use gundo_types::{NodeId, Origin};
 use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -22,11 +21,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, watch};
 use tungstenite::handshake::server::create_response_with_body;
 
-use crate::front::{Caller, Hall};
+use crate::files::{OPERATORS_MAX, Seldom, Slot};
+use crate::front::{Caller, Certified, Hall};
 use crate::listener::{Accepted, Listener};
 use crate::mailbox::Arrival;
 use crate::reason::Reason;
-use crate::secure::{self, Entered, Handshakes};
+use crate::secure::{self, Certificates, Entered, Handshakes};
 use crate::stream::Stream;
 use crate::{Shared, page};
 
@@ -51,7 +51,7 @@ pub(crate) struct Porch {
     pub(crate) routes: Router,
     /// Routes for operators on this machine who come without TLS, where there is TLS.
     pub(crate) bare: Router,
-    /// Of the address for players, if it has TLS.
+    /// If it has TLS.
     pub(crate) handshakes: Option<Arc<Handshakes>>,
     /// It is for operators only.
     pub(crate) is_private: bool,
@@ -60,10 +60,17 @@ pub(crate) struct Porch {
 /// Accepts clients until the front stops.
 pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Receiver<bool>) {
     let Porch { listener, routes, bare, handshakes, is_private } = porch;
-    let permits = Arc::new(Semaphore::new(hall.settings.http_max));
+    let settings = &hall.settings;
+    let most = match is_private {
+        true => OPERATORS_MAX,
+        false => settings.files.http_max(settings.http_max),
+    };
+    let permits = Arc::new(Semaphore::new(most));
     let admitted = |routes: Router| routes.layer(middleware::from_fn_with_state(Arc::clone(&hall), admit));
-    let secure_routes = admitted(routes).merge(health(&hall));
-    let bare_routes = admitted(secure::bare(bare)).merge(health(&hall));
+    let brief = middleware::from_fn_with_state((Arc::clone(&permits), most / 2), let_go);
+    let secure_routes = admitted(routes).merge(health(&hall)).layer(brief.clone());
+    let bare_routes = admitted(secure::bare(bare)).merge(health(&hall)).layer(brief);
+    let mut complaints = Seldom::default();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(16 * 1024);
     loop {
@@ -74,8 +81,11 @@ pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Recei
         let (socket, address, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Most likely the process is out of file descriptors: others must leave before anyone can come in.
-                tracing::warn!(%error, "cannot accept a connection; trying again");
+                // Most likely the machine is out of file descriptors: others must leave before anyone can come in.
+                if let Some(times) = complaints.happened(Instant::now()) {
+                    tracing::warn!(%error, times, "cannot accept connections; trying again");
+                }
+                // Nothing tells when a file is free again.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -93,7 +103,9 @@ pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Recei
                 Some(Entered::Bare(stream)) => (stream, bare_routes),
                 None => return,
             };
-            let service = TowerToHyperService::new(routes.layer(Extension(Peer { address, is_private })));
+            let role = Certified(stream.role());
+            let peer = Peer { address, is_private };
+            let service = TowerToHyperService::new(routes.layer(Extension(peer)).layer(Extension(role)));
             // The errors of a stranger's HTTP are of no interest here.
             let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
         };
@@ -108,11 +120,24 @@ pub(crate) async fn run(porch: Porch, hall: Arc<Hall>, mut stopped: watch::Recei
     }
 }
 
+/// While many are in, nobody keeps a connection that it does not use.
+async fn let_go(
+    State((permits, few)): State<(Arc<Semaphore>, usize)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if permits.available_permits() < few && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Reads the certificate again when its files change, until the front stops.
-pub(crate) async fn watch_files(tls: Arc<ServerTls>, every: Duration, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn watch_files(tls: Certificates, every: Duration, mut stopped: watch::Receiver<bool>) {
     // Files tell nobody that they have changed.
     while tokio::time::timeout(every, stopped.wait_for(|stop| *stop)).await.is_err() {
-        let tls = Arc::clone(&tls);
+        let tls = tls.clone();
         // A disk that hangs must keep nobody out. A look that panicked is a bug, and the next one may succeed.
         let _ = tokio::task::spawn_blocking(move || tls.look()).await;
     }
@@ -205,7 +230,7 @@ async fn metrics(State(hall): State<Arc<Hall>>) -> Response {
 /// The WebSocket of any node.
 async fn any(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let absent = || "no node of this world runs now; try again soon\n".to_owned();
-    hall.doors.any().map_or_else(|| unavailable(absent()), |edge| upgrade(edge, request))
+    hall.doors.any().map_or_else(|| unavailable(absent()), |edge| upgrade(&hall, edge, request))
 }
 
 /// The WebSocket of one node.
@@ -214,7 +239,7 @@ async fn one(State(hall): State<Arc<Hall>>, Path(node): Path<String>, request: R
         return (StatusCode::NOT_FOUND, "a node is a number from 1: /ws/1, /ws/2\n").into_response();
     };
     match hall.doors.of(NodeId(node)) {
-        Some(edge) => upgrade(edge, request),
+        Some(edge) => upgrade(&hall, edge, request),
         None => unavailable(format!("node {node} does not run here; /ws is any node that does\n")),
     }
 }
@@ -223,12 +248,23 @@ fn unavailable(why: String) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response()
 }
 
-fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
+/// Nothing can be told by a WebSocket: each is an open file, and there are too many.
+fn full() -> Response {
+    let headers = [(header::RETRY_AFTER, "5"), (header::CONNECTION, "close")];
+    let why = "this process has no room for another connection; try again in a moment\n";
+    (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response()
+}
+
+fn upgrade(hall: &Hall, edge: Arc<Shared>, mut request: Request) -> Response {
     match create_response_with_body(&request, Body::empty) {
         Ok(response) => {
+            let Some(slot) = hall.places.take() else {
+                edge.indicators.closed(Reason::Full.code());
+                return full();
+            };
             let from = request.extensions().get::<Caller>().and_then(Caller::origin);
             let upgrade = hyper::upgrade::on(&mut request);
-            tokio::spawn(serve(edge, upgrade, from));
+            tokio::spawn(serve(edge, upgrade, from, slot));
             response
         }
         Err(error) => {
@@ -239,7 +275,7 @@ fn upgrade(edge: Arc<Shared>, mut request: Request) -> Response {
 }
 
 /// Takes the bare stream over and hands it to an I/O thread.
-async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade, from: Option<Origin>) {
+async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade, from: Option<Origin>, slot: Slot) {
     let Ok(upgraded) = upgrade.await else { return };
     let parts = upgraded.downcast::<TokioIo<Stream>>().expect("the door serves these streams only");
     let (id, open) = shared.enter();
@@ -251,7 +287,7 @@ async fn serve(shared: Arc<Shared>, upgrade: OnUpgrade, from: Option<Origin>) {
         shared.leave(shared.thread_of(id));
         return;
     };
-    let refused = (open >= max).then_some(Reason::Full);
-    let arrival = Arrival { id, line, from, early: parts.read_buf.into(), refused };
+    let refused = (open >= max || slot.is_told()).then_some(Reason::Full);
+    let arrival = Arrival { id, line, slot, from, early: parts.read_buf.into(), refused };
     shared.threads[shared.thread_of(id)].mailbox.post(|mail| mail.arrivals.push(arrival));
 }

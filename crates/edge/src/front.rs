@@ -14,17 +14,23 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use gundo_tls::ServerTls;
-use gundo_types::NodeId;
+use gundo_tls::{OperatorTls, Role, ServerTls};
+use gundo_types::{Figure, NodeId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::door::Porch;
+use crate::files::{Files, Places};
 use crate::listener::{Listen, Listener};
 use crate::page::Page;
-use crate::secure::Handshakes;
+use crate::secure::{Certificates, Handshakes};
 use crate::{EdgeFault, Shared, door};
 pub use access::{Access, BadNetwork, Caller, Network};
+
+/// Who a request's client is by its certificate, as an extension of the request: one of the world's authority, which the handshake has
+/// checked. `None`: it has shown none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certified(pub Option<Role>);
 
 /// Makes all metrics of the process, in Prometheus' text format.
 pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
@@ -34,12 +40,18 @@ pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 pub struct FrontSettings {
     /// What browsers get.
     pub page: Arc<Page>,
-    /// HTTP connections (before an upgrade, TLS handshakes too) at one time (default 4,096). Beyond: new ones wait to be accepted.
+    /// HTTP connections (before an upgrade, TLS handshakes too) at one time (default 4,096, or an eighth of the files if that is less).
+    /// Beyond: new ones wait to be accepted.
     pub http_max: usize,
+    /// The files that the process may open (default: any number). They bound the connections of players. Beyond: a WebSocket is closed
+    /// with `full`, or gets a 503.
+    pub files: Files,
     /// Who may come in (default: pages of the world itself and of this machine, and what is no page).
     pub access: Access,
-    /// The certificate for players; `None` (default): they come without TLS. Operators' own address never has TLS.
+    /// The certificate for players; `None` (default): they come without TLS.
     pub tls: Option<Arc<ServerTls>>,
+    /// The certificates for operators, at their own address; `None` (default): it has no TLS.
+    pub operator_tls: Option<Arc<OperatorTls>>,
     /// Time between two looks at the certificate's files, ms (default 5,000).
     pub tls_look_ms: u64,
     /// How long a client may take for its TLS handshake, ms (default 10,000). Beyond: closed. How many may be in theirs at one time is
@@ -53,8 +65,10 @@ impl FrontSettings {
         Self {
             page,
             http_max: 4_096,
+            files: Files::unlimited(),
             access: Access::default(),
             tls: None,
+            operator_tls: None,
             tls_look_ms: 5_000,
             handshake_ms: 10_000,
         }
@@ -127,26 +141,30 @@ impl Front {
         metrics: Metrics,
         routes: Router,
     ) -> Self {
-        let hall =
-            Arc::new(Hall { settings, metrics, doors: Arc::default(), started: AtomicBool::new(false) });
+        let places = Places::new(settings.files, settings.http_max);
+        let started = AtomicBool::new(false);
+        let hall = Arc::new(Hall { settings, metrics, doors: Arc::default(), places, started });
         let (stop, stopped) = watch::channel(false);
         let operators = door::operators(&hall, routes);
         let (open, bare, shut) = match private {
             Some(private) => (door::players(&hall), Router::new(), Some((private, operators))),
             None => (door::players(&hall).merge(operators.clone()), operators, None),
         };
-        let tls = hall.settings.tls.clone();
         let patience = Duration::from_millis(hall.settings.handshake_ms);
-        let handshakes = tls.clone().map(|tls| Arc::new(Handshakes::new(tls, patience)));
+        let tls = hall.settings.tls.clone().map(Certificates::Players);
+        let operator_tls = hall.settings.operator_tls.clone().map(Certificates::Operators);
+        let shake = |tls: &Certificates| Arc::new(Handshakes::new(tls.clone(), patience));
+        let handshakes = tls.as_ref().map(shake);
+        let shut_handshakes = operator_tls.as_ref().map(shake);
         let open = Porch { listener: bound.listener, routes: open, bare, handshakes, is_private: false };
         let mut accepting = vec![tokio::spawn(door::run(open, Arc::clone(&hall), stopped.clone()))];
-        if let Some(tls) = tls {
+        for tls in tls.into_iter().chain(operator_tls) {
             let every = Duration::from_millis(hall.settings.tls_look_ms);
             accepting.push(tokio::spawn(door::watch_files(tls, every, stopped.clone())));
         }
         if let Some((private, routes)) = shut {
-            let (listener, bare) = (private.listener, Router::new());
-            let shut = Porch { listener, routes, bare, handshakes: None, is_private: true };
+            let (listener, bare) = (private.listener, routes.clone());
+            let shut = Porch { listener, routes, bare, handshakes: shut_handshakes, is_private: true };
             accepting.push(tokio::spawn(door::run(shut, Arc::clone(&hall), stopped)));
         }
         Self { hall, stop, accepting: Mutex::new(accepting) }
@@ -162,6 +180,12 @@ impl Front {
         }
     }
 
+    /// What it counts: call it about once per second.
+    pub fn figures(&self) -> Box<dyn Fn() -> Vec<Figure> + Send> {
+        let places = Arc::clone(&self.hall.places);
+        Box::new(move || places.figures())
+    }
+
     pub(crate) fn doors(&self) -> &Arc<Doors> {
         &self.hall.doors
     }
@@ -172,6 +196,8 @@ pub(crate) struct Hall {
     pub(crate) settings: FrontSettings,
     pub(crate) metrics: Metrics,
     pub(crate) doors: Arc<Doors>,
+    /// The WebSockets of all nodes.
+    pub(crate) places: Arc<Places>,
     /// Clients could play at some time.
     pub(crate) started: AtomicBool,
 }

@@ -263,7 +263,8 @@ impl Thread {
             return;
         }
         let came = (arrival.early, arrival.from);
-        let mut conn = Box::new(Conn::new(arrival.id, arrival.line, came, &self.desk));
+        let line = (arrival.line, arrival.slot);
+        let mut conn = Box::new(Conn::new(arrival.id, line, came, &self.desk));
         add(&self.desk.shared.indicators.tally.accepted, 1);
         // Its upgrade may have begun before the edge stopped.
         if let Some(reason) = arrival.refused.or(self.closed) {

@@ -7,13 +7,14 @@
 //! rebuild from a new connection.
 //!
 //! Start with [`Front::bind`], then [`Edge::start`]. The edge needs a [`NodeLink`] to its node; the node passes messages to
-//! clients as a batch of [`Delivery`]. Inside, `front` knows the edges, and `door` is HTTP on tokio up to the upgrade, `secure` what TLS is there. From there
+//! clients as a batch of [`Delivery`]. Inside, `front` knows the edges, and `door` is HTTP on tokio up to the upgrade, `secure` what TLS is there, `files` how many connections there may be. From there
 //! on an I/O thread (`io`) owns the socket; other threads reach it through its `mailbox`. `conn` is one client, `out` its
 //! send queue.
 
 mod bucket;
 mod conn;
 mod door;
+mod files;
 mod front;
 mod indicators;
 mod io;
@@ -39,8 +40,9 @@ use gundo_types::{ConnId, Limits, NodeId};
 
 use crate::front::Doors;
 use crate::mailbox::{Mail, Mailbox};
-pub use front::{Access, BadNetwork, Bound, Caller, Front, FrontSettings, Metrics, Network};
-pub use gundo_tls::{KeyFiles, ServerTls};
+pub use files::Files;
+pub use front::{Access, BadNetwork, Bound, Caller, Certified, Front, FrontSettings, Metrics, Network};
+pub use gundo_tls::{KeyFiles, OperatorFiles, OperatorTls, Role, ServerTls};
 pub use link::{Delivery, NodeLink, Urgency};
 pub use listener::Listen;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gundo_types::{ConnId, Origin};
 use mio::Waker;
 
+use crate::files::Slot;
 use crate::line::Line;
 use crate::link::Delivery;
 use crate::reason::Reason;
@@ -15,6 +16,8 @@ use crate::reason::Reason;
 pub(crate) struct Arrival {
     pub(crate) id: ConnId,
     pub(crate) line: Line,
+    /// Its slot among the files of the process.
+    pub(crate) slot: Slot,
     /// Where the client comes from, if that counts.
     pub(crate) from: Option<Origin>,
     /// Bytes that the client sent right behind its upgrade.

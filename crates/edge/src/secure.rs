@@ -12,19 +12,44 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use gundo_tls::ServerTls;
-use gundo_tls::rustls::{AlertDescription, Error};
+use gundo_tls::rustls::{AlertDescription, Error, ServerConfig};
+use gundo_tls::{OperatorTls, ServerTls};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::files::Seldom;
 use crate::front::Caller;
 use crate::stream::Stream;
 
 /// The first byte of TLS. No method of HTTP begins with it.
 const FIRST_OF_TLS: u8 = 0x16;
-/// Between two lines of the log about clients that refuse the certificate.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// The certificates of an address.
+#[derive(Clone)]
+pub(crate) enum Certificates {
+    /// For players.
+    Players(Arc<ServerTls>),
+    /// For operators, who may show one too.
+    Operators(Arc<OperatorTls>),
+}
+
+impl Certificates {
+    fn config(&self) -> Arc<ServerConfig> {
+        match self {
+            Self::Players(tls) => tls.config(),
+            Self::Operators(tls) => tls.config(),
+        }
+    }
+
+    /// Reads the files again if they have changed.
+    pub(crate) fn look(&self) {
+        match self {
+            Self::Players(tls) => tls.look(),
+            Self::Operators(tls) => tls.look(),
+        }
+    }
+}
 
 /// What came in.
 pub(crate) enum Entered {
@@ -35,14 +60,13 @@ pub(crate) enum Entered {
 
 /// The handshakes of a front.
 pub(crate) struct Handshakes {
-    tls: Arc<ServerTls>,
+    tls: Certificates,
     patience: Duration,
-    /// Refusals since the last line of the log, and when that was.
-    refusals: Mutex<(u64, Option<Instant>)>,
+    refusals: Mutex<Seldom>,
 }
 
 impl Handshakes {
-    pub(crate) fn new(tls: Arc<ServerTls>, patience: Duration) -> Self {
+    pub(crate) fn new(tls: Certificates, patience: Duration) -> Self {
         Self { tls, patience, refusals: Mutex::default() }
     }
 
@@ -51,7 +75,10 @@ impl Handshakes {
         match timeout(self.patience, self.shake(socket)).await {
             Ok(Ok(entered)) => Some(entered),
             Ok(Err(error)) => {
-                self.complain(&error);
+                match self.tls {
+                    Certificates::Players(_) => self.complain(&error),
+                    Certificates::Operators(_) => self.complain_of(&error),
+                }
                 None
             }
             Err(_) => None,
@@ -68,6 +95,16 @@ impl Handshakes {
         }
         let stream = TlsAcceptor::from(self.tls.config()).accept(socket).await?;
         Ok(Entered::Secure(Stream::Secure(Box::new(stream))))
+    }
+
+    /// Somebody at the address for operators has a certificate that is not good here.
+    fn complain_of(&self, error: &io::Error) {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        let Some(Error::InvalidCertificate(why)) = inner else { return };
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = refusals.happened(Instant::now()) {
+            tracing::warn!(times, last = ?why, "certificates at the address for operators are not accepted");
+        }
     }
 
     /// Strangers' nonsense is of no interest. That clients do not want the certificate is.
@@ -88,10 +125,8 @@ impl Handshakes {
             return;
         }
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.0 += 1;
-        if refusals.1.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
-            tracing::warn!(clients = refusals.0, last = ?alert, "clients do not accept this world's certificate");
-            *refusals = (0, Some(Instant::now()));
+        if let Some(clients) = refusals.happened(Instant::now()) {
+            tracing::warn!(clients, last = ?alert, "clients do not accept this world's certificate");
         }
     }
 }

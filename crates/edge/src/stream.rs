@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use gundo_tls::Channel;
+use gundo_tls::{Channel, Role, role_of};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -29,6 +29,14 @@ impl Stream {
                 Ok(Line::tcp(socket.into_std()?, Some(Channel::from(connection))))
             }
         }
+    }
+}
+
+impl Stream {
+    /// Who the client is by its certificate, if it has shown one.
+    pub(crate) fn role(&self) -> Option<Role> {
+        let Self::Secure(stream) = self else { return None };
+        stream.get_ref().1.peer_certificates()?.first().map(role_of)
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use gundo_tls::FileFault;
+use gundo_tls::{FileFault, operator_name};
 use gundo_types::NodeId;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -25,6 +25,15 @@ pub const AUTHORITY_DAYS: u32 = 3_650;
 pub const NODE_DAYS: u32 = 365;
 /// Machines' clocks may be this far behind.
 const CLOCKS_DIFFER: Duration = Duration::hours(1);
+
+/// The files of an operator in a directory of certificates: `operator-ada.pem` and `operator-ada-key.pem`.
+pub fn files_of_operator(directory: &Path, operator: &str) -> TlsFiles {
+    TlsFiles {
+        authority: directory.join("authority.pem"),
+        certificate: directory.join(format!("operator-{operator}.pem")),
+        key: directory.join(format!("operator-{operator}-key.pem")),
+    }
+}
 
 /// The files of a node in a directory of certificates.
 pub fn files_of(directory: &Path, node: NodeId) -> TlsFiles {
@@ -70,25 +79,49 @@ pub fn make_authority(directory: &Path) -> Result<bool, CertFault> {
 /// # Errors
 /// The authority's files cannot be read, or the node's not written.
 pub fn make_node(directory: &Path, node: NodeId, days: u32) -> Result<TlsFiles, CertFault> {
+    let mut params = CertificateParams::new(vec![name_of(node)])?;
+    params.distinguished_name = named(&format!("Gundo node {}", node.0));
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let files = files_of(directory, node);
+    make(directory, params, days, &files)?;
+    Ok(files)
+}
+
+/// Makes an operator's certificate: who has it may act on the world at addresses for operators, without the token. It is no node's.
+///
+/// # Errors
+/// As [`make_node`]; or the operator's name is not one.
+pub fn make_operator(directory: &Path, operator: &str, days: u32) -> Result<TlsFiles, CertFault> {
+    let name = operator_name(operator).ok_or_else(|| CertFault::Operator(operator.to_owned()))?;
+    let mut params = CertificateParams::new(vec![name])?;
+    params.distinguished_name = named(&format!("Gundo operator {operator}"));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let files = files_of_operator(directory, operator);
+    make(directory, params, days, &files)?;
+    Ok(files)
+}
+
+/// Signs a certificate and writes it and its key.
+fn make(
+    directory: &Path,
+    mut params: CertificateParams,
+    days: u32,
+    files: &TlsFiles,
+) -> Result<(), CertFault> {
     let path = directory.join("authority-key.pem");
     let text = fs::read_to_string(&path).map_err(|source| FileFault::Read { path: path.clone(), source })?;
     let key = KeyPair::from_pem(&text)
         .map_err(|error| FileFault::Unusable { path, why: format!("no private key: {error}") })?;
     let authority = Issuer::new(authority(), key);
     let keys = KeyPair::generate()?;
-    let mut params = CertificateParams::new(vec![name_of(node)])?;
-    params.distinguished_name = named(&format!("Gundo node {}", node.0));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     (params.not_before, params.not_after) = validity(days);
     let signed = params.signed_by(&keys, &authority)?;
-    let files = files_of(directory, node);
     // A node that reads between the two finds a key that does not fit, and looks again.
     write(&files.key, &keys.serialize_pem())?;
-    write(&files.certificate, &signed.pem())?;
-    Ok(files)
+    write(&files.certificate, &signed.pem())
 }
 
 fn authority() -> CertificateParams {

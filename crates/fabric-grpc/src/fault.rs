@@ -44,6 +44,9 @@ pub enum CertFault {
         /// Why.
         source: io::Error,
     },
+    /// A name is none for an operator.
+    #[error("`{0}` is no name of an operator: 1 to 32 small letters, digits and hyphens, such as `ada`")]
+    Operator(String),
     /// A certificate cannot be made.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),

@@ -130,6 +130,8 @@ pub fn settings_of(world: &WorldSettings) -> Vec<Setting> {
         follow_after_ms,
         link_bytes_max,
         piece_bytes_max,
+        // Operators change it node by node, and nothing between nodes depends on it.
+        newcomers: _,
         limits,
     } = world;
     let own: [(&str, u64); 24] = [

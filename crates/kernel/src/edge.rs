@@ -1,12 +1,13 @@
 //! The room of a node as an edge: the sessions of the clients connected here.
 //!
 //! The edge keeps nothing that cannot be rebuilt. It passes clients' messages to their players' reals (`play`), locates those
-//! (`hello`, `moving`), and decides what each client sees (`sight`, `watch`). A session's phase is in `session`.
+//! (`hello`, `invited`, `moving`), and decides what each client sees (`sight`, `watch`). A session's phase is in `session`.
 //!
 //! Not here: who a player is and what it may do (`host`), and what there is to see (`crowd`).
 
 mod doubt;
 mod hello;
+mod invited;
 mod moving;
 mod newcomers;
 mod oldtokens;

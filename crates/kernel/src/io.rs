@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_types::{ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Origin, Planted, Site, Time};
+use gundo_types::{
+    Admission, ConnId, EdgeAddress, EntityId, Epoch, Kind, Limits, NodeId, Origin, Planted, Site, Time,
+};
 use gundo_wire::client::{ClientMessage, Closing};
 use gundo_wire::journal::{Batch, Loaded, Outcome, Wake, WakesAsked};
 use gundo_wire::peer::WHOLE_BYTES_MAX;
@@ -367,6 +369,8 @@ pub struct WorldSettings {
     pub link_bytes_max: usize,
     /// Bytes of one message to another node (default 256 KiB). A longer one comes in pieces of this size.
     pub piece_bytes_max: usize,
+    /// Who may come in as a new player (default: everybody). Nodes may differ: it is changed node by node.
+    pub newcomers: Admission,
     /// Limits on clients.
     pub limits: Limits,
 }
@@ -407,6 +411,7 @@ impl Default for WorldSettings {
             follow_after_ms: 3_000,
             link_bytes_max: 32 << 20,
             piece_bytes_max: 256 << 10,
+            newcomers: Admission::Open,
             limits: Limits::default(),
         }
     }
@@ -474,6 +479,8 @@ pub struct Counters {
     pub refused_busy_world: u64,
     /// Hellos refused for a token that this world has not made, or for naming another world: from memory.
     pub refused_unknown_world: u64,
+    /// Hellos of new players refused because they have no good invitation, or nobody may be new.
+    pub refused_not_invited: u64,
     /// Hellos with tokens of an earlier version that were to come back, because there were too many of them.
     pub refused_old_token: u64,
     /// Hellos refused because the node's world time was more than a second off.

@@ -2,7 +2,9 @@
 //!
 //! `GET /admin/nodes` lists the nodes, `GET /admin/here` those of this process only; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
 //! `drain`, `renew`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
-//! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again. Every request needs `Authorization: Bearer TOKEN` and must
+//! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again.
+//! `POST /admin/invitations/COUNT/DAYS` makes invitations. Every request needs `Authorization: Bearer TOKEN`, or
+//! an operator's certificate at an address with TLS, and must
 //! come from a program on this machine, or by the address for operators only. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gundo_edge::Caller;
+use gundo_edge::{Caller, Certified, Role};
 use gundo_kernel::game::BLAME_LIMIT;
 use gundo_types::{EntityId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -128,6 +130,7 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
         .route("/admin/rollout", post(roll_out))
         .route("/admin/blamed", get(blamed))
         .route("/admin/pardon/{kind}/{id}", post(pardon))
+        .route("/admin/invitations/{count}/{days}", post(invite))
         .layer(middleware::from_fn_with_state(token, check))
         .with_state(control)
 }
@@ -144,6 +147,11 @@ async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Ne
                     `admin_listen` opens an address for operators elsewhere";
         return refuse(StatusCode::FORBIDDEN, &Refused::new("not_local", text));
     }
+    let role = request.extensions().get::<Certified>().and_then(|certified| certified.0.clone());
+    if let Some(Role::Operator(name)) = &role {
+        tracing::debug!(name, path = request.uri().path(), "an operator's request, by a certificate");
+        return next.run(request).await;
+    }
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer "));
     match (token, given) {
@@ -153,6 +161,8 @@ async fn check(State(token): State<Option<Arc<str>>>, request: Request, next: Ne
         }
         (_, None) => {
             let text = "an admin token is needed: the file admin.token in the world's data directory has it";
+            let of = |role| format!("the certificate is that of {role}, which is no operator; {text}");
+            let text = role.map_or_else(|| text.to_owned(), of);
             refuse(StatusCode::UNAUTHORIZED, &Refused::new("no_token", text))
         }
         (Some(token), Some(given)) if is_same(token.as_bytes(), given.as_bytes()) => next.run(request).await,
@@ -222,6 +232,14 @@ async fn pardon(State(control): State<Control>, Path((kind, id)): Path<(String, 
         return refuse(StatusCode::NOT_FOUND, &Refused::new("bad_entity", text));
     };
     answer(ask(control, move |c| c.pardon(entity)).await, |()| Json(serde_json::json!({})).into_response())
+}
+
+async fn invite(State(control): State<Control>, Path((count, days)): Path<(String, String)>) -> Response {
+    let (Ok(count), Ok(days)) = (count.parse::<u16>(), days.parse::<u16>()) else {
+        let text = format!("how many and for how many days are two numbers, not {count}/{days}");
+        return refuse(StatusCode::NOT_FOUND, &Refused::new("bad_count", text));
+    };
+    answer(ask(control, move |c| c.invite(count, days)).await, |all| Json(all).into_response())
 }
 
 /// The supervisor may be waiting for the disk, so an I/O thread must not wait for it.

@@ -151,6 +151,8 @@ pub(crate) enum Request {
     Blamed,
     Here,
     Pardon(EntityId),
+    /// So many invitations, for so many days.
+    Invite(u16, u16),
 }
 
 /// The result of an operation.
@@ -160,6 +162,7 @@ pub(crate) enum Answer {
     Node(NodeId),
     Blamed(Vec<(EntityId, u8)>),
     Pardoned,
+    Invitations(Vec<String>),
 }
 
 impl Control {
@@ -266,6 +269,18 @@ impl Control {
     /// `not_blamed`, `stopped`.
     pub fn pardon(&self, entity: EntityId) -> Result<(), Refused> {
         self.ask(Request::Pardon(entity)).map(drop)
+    }
+
+    /// Makes invitations, each for one new player. `days`: how long they are good, from the end of this day of the world on; 0: for ever.
+    /// Nothing is written down: the world knows its own.
+    ///
+    /// # Errors
+    /// `bad_count`, `stopped`.
+    pub fn invite(&self, count: u16, days: u16) -> Result<Vec<String>, Refused> {
+        match self.ask(Request::Invite(count, days))? {
+            Answer::Invitations(all) => Ok(all),
+            _ => unreachable!("a wish for invitations is answered with them"),
+        }
     }
 
     fn ask(&self, request: Request) -> Result<Answer, Refused> {

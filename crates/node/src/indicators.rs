@@ -74,7 +74,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 44] = [
+const COUNTERS: [Row<CounterOf>; 45] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -117,6 +117,12 @@ const COUNTERS: [Row<CounterOf>; 44] = [
         Some(("code", "too_many_new")),
         "Commands and hellos refused for lack of a resource",
         |c| c.refused_too_many_new,
+    ),
+    (
+        "gundo_refused_total",
+        Some(("code", "not_invited")),
+        "Commands and hellos refused for lack of a resource",
+        |c| c.refused_not_invited,
     ),
     (
         "gundo_refused_total",

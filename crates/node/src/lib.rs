@@ -49,7 +49,7 @@ pub use base::{Colleagues, Deed, Links, MakeCoordinator, Place};
 pub use blame::parse_entity;
 pub use clock::Wall;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
-pub use gundo_edge::{Access, BadNetwork, KeyFiles, Listen, Network, Page};
+pub use gundo_edge::{Access, BadNetwork, KeyFiles, Listen, Network, OperatorFiles, Page};
 pub use nodes::{After, LocalNodes, Stopper, WorldFault, settle_world_id};
 pub use settings::{SoloSettings, WorldInfo};
 pub use unsaved::{Unsaved, Why};

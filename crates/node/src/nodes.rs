@@ -180,9 +180,11 @@ impl LocalNodes {
             return Err(WorldFault::OtherGame { found: game, expected: rules.name().to_owned() });
         }
         let runtime = io_runtime(settings).map_err(system)?;
-        raise_open_files();
         let entrance = Entrance::bind(settings, &runtime)?;
         let place_of_front = entrance.place().clone();
+        let mut world = info.settings.clone();
+        // A node with fewer files holds fewer places.
+        world.limits.connections_max = world.limits.connections_max.min(entrance.players_max());
         let nodes: Vec<NodeId> = match &place {
             Some(place) => vec![place.node],
             None => (1..=settings.nodes).map(NodeId).collect(),
@@ -209,7 +211,7 @@ impl LocalNodes {
             address: place_of_front.to_string(),
             advertise: settings.advertise.clone(),
             site,
-            world: Arc::new(info.settings.clone()),
+            world: Arc::new(world),
             secret,
             io_threads: (settings.io_threads / nodes.len()).max(1),
             rules,
@@ -349,6 +351,9 @@ fn check(settings: &SoloSettings) -> Result<(), WorldFault> {
     if settings.socket.is_some() && settings.tls.is_some() {
         return bad("a Unix socket is for a proxy, which has the certificate: leave `tls` out, or listen on an address".into());
     }
+    if settings.admin_tls.is_some() && settings.admin_listen.is_none() {
+        return bad("admin_tls needs admin_listen: the address for operators".into());
+    }
     if settings.watchdog_ms < 200 {
         return bad(format!("watchdog_ms is at least 200, not {}", settings.watchdog_ms));
     }
@@ -416,16 +421,6 @@ impl From<NoteFault> for WorldFault {
 fn io_runtime(settings: &SoloSettings) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(settings.io_threads).thread_name("gundo-io").enable_all().build()
-}
-
-/// Each client is an open file, and the usual limit is 1,024.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        // A refusal changes nothing: clients beyond the limit wait to be accepted.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
 }
 
 pub(crate) fn system(error: impl std::fmt::Display) -> WorldFault {

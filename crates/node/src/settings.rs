@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gundo_edge::{Access, KeyFiles, Listen, Page};
+use gundo_edge::{Access, KeyFiles, Listen, OperatorFiles, Page};
 use gundo_kernel::WorldSettings;
 
 use crate::advertise::Advertise;
@@ -25,6 +25,8 @@ pub struct SoloSettings {
     /// Where metrics and the operators' requests are served; `None` (default): where the process listens, the requests of operators
     /// from programs on this machine only.
     pub admin_listen: Option<SocketAddr>,
+    /// Certificates of the world's own authority at that address; `None` (default): it has no TLS, and operators need the token.
+    pub admin_tls: Option<OperatorFiles>,
     /// Who may come in.
     pub access: Access,
     /// The certificate for players; `None` (default): they come without TLS.
@@ -33,6 +35,9 @@ pub struct SoloSettings {
     pub seed: Option<u64>,
     /// Threads for I/O (default: one per core, at most 8).
     pub io_threads: usize,
+    /// Open files that are not for players but for operators, the journal, links to other nodes and the process itself (default 256, or
+    /// half of those that the process may open). Beyond the others: newcomers are told that there is no room.
+    pub files_reserved: usize,
     /// Requests with this token may list, end, drain and start nodes at `/admin`; `None` (default): no request may.
     pub admin_token: Option<String>,
     /// Directory for black boxes, one file for each panic and each node that hangs; `None` (default): none are written.
@@ -67,10 +72,12 @@ impl Default for SoloSettings {
             socket: None,
             advertise: Advertise::default(),
             admin_listen: None,
+            admin_tls: None,
             access: Access::default(),
             tls: None,
             seed: None,
             io_threads: cores.min(8),
+            files_reserved: 256,
             admin_token: None,
             black_box: None,
             running: None,

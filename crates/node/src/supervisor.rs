@@ -93,7 +93,9 @@ impl Supervisor {
         let tx = ground.tx.clone();
         // A world that has ended drops the news.
         let watch = coordinator.watch(Box::new(move |view| drop(tx.send(Signal::View(view)))));
-        let upkeep = Upkeep::start(&ground, bound, base.figures());
+        let (drivers, front) = (base.figures(), ground.front.figures());
+        let figures = move || drivers().into_iter().chain(front()).collect();
+        let upkeep = Upkeep::start(&ground, bound, Box::new(figures));
         Ok(Self {
             gauges: NodeGauges::new(&ground.recorders),
             running: Running::new(Arc::clone(&ground.mesh)),

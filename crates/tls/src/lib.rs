@@ -1,7 +1,8 @@
 //! TLS as all parts of Gundo use it: certificates from files that are read again when they change, and the two ends of a connection.
 //!
 //! [`Watched`] is what was read from files, as of now; [`certificates`] and [`private_key`] read them. [`ServerTls`] is the server's end
-//! for clients, [`client_config`] the clients' end, and [`Channel`] is TLS on a socket that never blocks. The provider of
+//! for clients, [`client_config`] the clients' end, and [`Channel`] is TLS on a socket that never blocks.
+//! [`OperatorTls`] and [`OperatorClient`] are the two ends at the address for operators, by the world's own authority. The provider of
 //! cryptography is `ring`, for all ends; [`provider`] is the one place that says so. TLS 1.3 only.
 //!
 //! Not here: sockets, and who is who between nodes (`gundo-fabric-grpc`).
@@ -9,6 +10,7 @@
 mod channel;
 mod client;
 mod files;
+mod operators;
 mod server;
 mod watched;
 
@@ -18,6 +20,9 @@ use std::sync::Arc;
 pub use channel::Channel;
 pub use client::{Trust, client_config, server_name};
 pub use files::{certificates, private_key};
+pub use operators::{
+    OperatorClient, OperatorFiles, OperatorTls, Role, operator_client, operator_name, operator_words, role_of,
+};
 pub use rustls;
 pub use server::{KeyFiles, ServerTls};
 pub use watched::{Look, Watched};

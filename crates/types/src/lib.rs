@@ -3,6 +3,7 @@
 //! No logic except conversions, no dependencies. All other crates use these types. Start with
 //! [`EntityId`] and [`ChunkId`].
 
+mod admission;
 mod edge;
 mod figure;
 mod ids;
@@ -12,6 +13,7 @@ mod planted;
 mod space;
 mod time;
 
+pub use admission::Admission;
 pub use edge::{EdgeAddress, Site};
 pub use figure::{Figure, Measure};
 pub use ids::{ConnId, EntityId, Epoch, Kind, NodeId, Term};

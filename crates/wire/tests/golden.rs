@@ -231,6 +231,17 @@ fn what_people_have_written_down() {
     holds("session_code.bin", &[], &Session { newest: 11, code_used: 3, code_gave: 11, ..session() });
 }
 
+#[test]
+fn who_was_invited() {
+    let invitation = "K7Q2M-9XW4T-00000-00000-00000-00000-00ABC".to_owned();
+    let nonce = Bytes::from_static(&[5; 16]);
+    let hello = Hello { protocol: 1, name: "Ada".into(), nonce, invitation, ..Default::default() };
+    let said = ClientMessage { hello: Some(hello), ..Default::default() };
+    holds("client_invited.bin", &[Nested(1, &[])], &said);
+    let told = ServerMessage { refused: Some(refusal()), newcomers: 1, ..Default::default() };
+    holds("server_invited.bin", SERVER, &told);
+}
+
 fn welcome(edges: Edges) -> Welcome {
     Welcome {
         player: Some(EntityId { kind: 1, id: 0x0123_4567_89ab_cdef }),

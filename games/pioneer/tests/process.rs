@@ -6,6 +6,12 @@ use std::process::{Command, Stdio};
 
 #[path = "process/conformance.rs"]
 mod conformance;
+#[path = "process/directory.rs"]
+mod directory;
+#[path = "process/files.rs"]
+mod files;
+#[path = "process/operators.rs"]
+mod operators;
 #[path = "process/proxy.rs"]
 mod proxy;
 #[path = "process/server.rs"]

@@ -1,5 +1,5 @@
 /** Everything around the picture: state, bag, panels, toasts, dialogs. Plain DOM; text is never read as HTML. */
-import type { ConnectionState, Names } from "@gundo/client";
+import type { ConnectionState, Entry } from "@gundo/client";
 import { buildingSprite } from "./buildings.js";
 import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
@@ -20,7 +20,7 @@ export interface Wishes {
   choose(building: Building | undefined): void;
   demolish(): void;
   hold(item: Item): void;
-  join(name: string): void;
+  join(name: string, invitation: string): void;
   /** Comes back with the code that was written down. */
   recover(code: string): void;
   /** The code to write down; empty: there is none. */
@@ -28,8 +28,10 @@ export interface Wishes {
   /** Does what was asked for while the connection was down, or leaves it. */
   doNow(): void;
   leaveIt(): void;
-  /** What a name must be. */
-  names(): Promise<Names | undefined>;
+  /** The invitation that somebody came by; empty: none. */
+  invitation(): string;
+  /** What a name must be, and who may come in. */
+  entry(): Promise<Entry>;
   say(text: string): void;
   again(): void;
 }
@@ -72,6 +74,12 @@ const buildingIcon = (what: Building) =>
     c.drawImage(canvas, 48 - (canvas.width * k) / 2, 48 - (canvas.height * k) / 2, canvas.width * k, canvas.height * k);
   });
 
+/** Refusals of people without a good invitation. */
+const INVITING = ["invitation_needed", "bad_invitation"];
+/** Who may come in, as the server says it. */
+const INVITED = 1;
+const CLOSED = 2;
+
 /** See the top of the file. */
 /** What a node does when it is overloaded, by level. */
 const OVERLOAD = ["none", "1: far is slower", "2: middle is slower", "3: all is slower", "4: and nobody new"];
@@ -86,6 +94,8 @@ export class Hud {
   private readonly cover = byId("cover");
   private readonly card = byId<HTMLFormElement>("card");
   private readonly hintBox = byId("hint");
+  /** The name that was typed last: it stays while an invitation is typed. */
+  private chosenName = "";
   private chosen: Building | undefined;
   private hintText = "";
   private quiet: ReturnType<typeof setTimeout> | undefined;
@@ -117,7 +127,7 @@ export class Hud {
     if (wait > 0) this.quiet = setTimeout(() => this.showStatus(state, words), wait);
     else this.showStatus(state, words);
     if (state.kind === "name_needed" && state.refusal?.code === "bad_code") this.askCode(state.refusal.text);
-    else if (state.kind === "name_needed") this.askName(state.refusal?.text);
+    else if (state.kind === "name_needed") this.askName(state.refusal);
     else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
     // A code that somebody is writing down stays, whatever the connection does.
     else if (state.kind === "connected" && !this.card.querySelector(".code")) this.cover.hidden = true;
@@ -130,23 +140,32 @@ export class Hud {
     this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
   }
 
-  private askName(why: string | undefined): void {
+  private askName(refusal: { readonly code: string; readonly text: string } | undefined): void {
     const { description } = this.world;
     const input = h("input", { maxLength: description?.nameCharsMax ?? 24, placeholder: "Your name", autocomplete: "off", spellcheck: false, id: "name" });
+    const invitation = h("input", { maxLength: 64, placeholder: "Your invitation", autocomplete: "off", spellcheck: false, id: "invitation", value: this.wishes.invitation() });
+    invitation.hidden = !(refusal && INVITING.includes(refusal.code));
     const button = h("button", {}, "Step ashore");
     this.card.onsubmit = (event) => {
       event.preventDefault();
       const name = input.value.trim();
       if (!name) return;
       button.disabled = true;
-      this.wishes.join(name);
+      this.chosenName = name;
+      this.wishes.join(name, invitation.value.trim());
     };
     const rules = h("p", { className: "rules" });
-    this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, rules, h("div", { className: "why", role: "alert" }, why ?? ""), button);
+    const why = h("div", { className: "why", role: "alert" }, refusal?.text ?? "");
+    this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, invitation, rules, why, button);
     const back = h("button", { type: "button", className: "link", id: "havecode" }, "I was here before, and have a code");
     back.onclick = () => this.askCode(undefined);
     this.card.append(back);
-    void this.wishes.names().then((names) => (rules.textContent = names?.text ?? ""));
+    if (!invitation.hidden) input.value = this.chosenName;
+    void this.wishes.entry().then(({ names, newcomers }) => {
+      rules.textContent = names?.text ?? "";
+      if (newcomers === INVITED) invitation.hidden = false;
+      if (newcomers === CLOSED) why.textContent ||= "This island takes nobody new just now. Whoever was here before may come back.";
+    });
     this.cover.hidden = false;
     input.focus();
   }

@@ -1,5 +1,5 @@
 /** The page: connects client, world, scene and controls, and draws a picture whenever the screen asks for one. */
-import { askNames, Client, LocalStore } from "@gundo/client";
+import { askEntry, Client, LocalStore } from "@gundo/client";
 import { Again } from "./again.js";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
@@ -22,7 +22,9 @@ if (!context) throw new Error("this browser cannot draw");
 const edge = new URL("ws", location.href);
 edge.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 const keys = new LocalStore("pioneer.token");
-const client = new Client({ edges: [edge.href], store: keys, client: "pioneer web 0.1" });
+/** Somebody was sent here by an address with an invitation in it. */
+const invitation = new URL(location.href).searchParams.get("invite") ?? "";
+const client = new Client({ edges: [edge.href], store: keys, client: "pioneer web 0.1", invitation });
 const changes = new Changes(client, () => performance.now());
 const world = new World(client);
 const walker = new Walker(world);
@@ -38,12 +40,13 @@ const hud = new Hud(world, {
   choose: (building) => (mode.what = building),
   demolish: () => demolish(),
   hold: (item) => act(item ? `hold ${world.itemName(item)}` : "put away what you hold", () => world.send({ case: "hold", value: { item } })),
-  join: (name) => client.connect(name),
+  join: (name, invitation) => client.connect(name, invitation),
   recover: (code) => client.recover(code),
   code: () => client.recoveryCode,
+  invitation: () => client.invitation,
   doNow: () => again.doNow(),
   leaveIt: () => again.leave(),
-  names: () => askNames(client.edges[0]!.url),
+  entry: () => askEntry(client.edges[0]!.url),
   say: (text) => act(`say “${text}”`, () => world.send({ case: "say", value: { text } })),
   again: () => client.connect(),
 });

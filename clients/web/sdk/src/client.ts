@@ -47,6 +47,8 @@ const NOT_READY_MS = 300;
 const BROKEN_MS = 3_000;
 /** Headings in a full turn on the wire. */
 const HEADINGS = 128;
+/** Refusals after which the same hello may be said with another invitation. */
+const INVITING: readonly string[] = ["invitation_needed", "bad_invitation"];
 /** Bytes of a new player's nonce. */
 const NONCE_BYTES = 16;
 
@@ -71,6 +73,10 @@ export class Client extends Emitter<ClientEvents> {
   lateMs = 40;
   /** The last Welcome; undefined before the first. */
   welcome: Welcome | undefined;
+  /** Who may come in as a new player, as the last refusal said: 0 everybody, 1 who has an invitation, 2 nobody. */
+  newcomers = 0;
+  /** A new player's invitation: the one that a person has typed last, or came by. */
+  invitation: string;
   /** The own player; undefined before the first Welcome. */
   me: Me | undefined;
   /** The player's private state: the game's bytes. */
@@ -118,6 +124,7 @@ export class Client extends Emitter<ClientEvents> {
     super();
     this.env = options.environment ?? browserEnvironment();
     this.store = options.store ?? new MemoryStore();
+    this.invitation = options.invitation ?? "";
     this.ring = new EdgeRing(options.edges, () => this.env.random());
   }
 
@@ -158,10 +165,12 @@ export class Client extends Emitter<ClientEvents> {
 
   /**
    * Enters the world with the token in the store, or else as a new player called `name`. With neither, the state
-   * becomes `name_needed`; then call this again with a name.
+   * becomes `name_needed`; then call this again with a name, and with an invitation if the world wants one (`invitation_needed`,
+   * {@link newcomers}).
    */
-  connect(name?: string): void {
+  connect(name?: string, invitation?: string): void {
     if (name !== undefined) this.name = name;
+    if (invitation !== undefined) this.invitation = invitation;
     if (this.current.kind === "connected" || this.current.kind === "connecting") return;
     if (!this.store.load(this.world) && this.name === undefined) {
       this.become({ kind: "name_needed", refusal: undefined });
@@ -363,9 +372,9 @@ export class Client extends Emitter<ClientEvents> {
     this.beat();
   }
 
-  private who(): { token: Uint8Array; place: Uint8Array } | { recovery: string } | { name: string; nonce: Uint8Array } {
+  private who(): { token: Uint8Array; place: Uint8Array } | { recovery: string } | { name: string; nonce: Uint8Array; invitation: string } {
     if (this.code !== undefined) return { recovery: this.code };
-    return this.used ? { token: this.used.token, place: this.place } : { name: this.name ?? "", nonce: this.nonce() };
+    return this.used ? { token: this.used.token, place: this.place } : { name: this.name ?? "", nonce: this.nonce(), invitation: this.invitation };
   }
 
   /** Identifies a new player until its Welcome arrives, however often it says hello, even after a reload. */
@@ -425,6 +434,7 @@ export class Client extends Emitter<ClientEvents> {
       return this.onLost("bad_bytes");
     }
     if (message.worldId.length > 0) this.world = hex(message.worldId);
+    if (message.refused) this.newcomers = message.newcomers;
     if (message.refused) return this.onRefused(new Refusal(message.refused.code, message.refused.text));
     if (message.welcome) this.onWelcome(message.welcome, now);
     if (message.edges) this.onEdges(message.edges);
@@ -503,7 +513,8 @@ export class Client extends Emitter<ClientEvents> {
       default:
         // An existing player has nothing to change: this server, or another, will be ready soon.
         if (refusal.code === "not_ready" || this.used) return this.onLost(refusal, NOT_READY_MS);
-        this.name = undefined;
+        // Nothing is wrong with the name of somebody who was not invited.
+        if (!INVITING.includes(refusal.code)) this.name = undefined;
         this.code = undefined;
         this.become({ kind: "name_needed", refusal });
     }

@@ -13,6 +13,8 @@ export interface ClientOptions {
   readonly store?: KeyStore;
   /** Name and version for the server's operators, at most 64 bytes. */
   readonly client?: string;
+  /** A new player's invitation, such as one from the page's address; {@link Client.connect} may bring another. Default: none. */
+  readonly invitation?: string;
   /** Makes the URL of an edge of the server's list; undefined leaves it out. Default: what is empty is as in `from`, where it came by. */
   readonly edgeUrl?: (edge: ListedEdge, from: string) => string | undefined;
   /** Clock, timers and sockets; default: the browser's. */

@@ -5,7 +5,7 @@ export { Client, PROTOCOL } from "./client.js";
 export type { ClientEvents, ClientOptions, Me, Move, OwnMotion } from "./events.js";
 export type { Watched } from "./watched.js";
 export { chunkKey, entityKey, Picture, type ChunkRef, type Entity, type PictureEvents } from "./picture.js";
-export { askNames } from "./names.js";
+export { askEntry, askNames, type Entry } from "./names.js";
 export { WorldClock } from "./clock.js";
 export { type EdgeAddress, type ListedEdge } from "./edges.js";
 export { Emitter } from "./emitter.js";

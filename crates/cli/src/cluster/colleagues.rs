@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use gundo_kernel::Member;
-use gundo_node::{AdminError, AdminWorld, Colleagues, Deed, NodeStatus, Refused};
-use ureq::http::Response;
-use ureq::{Agent, Body};
+use gundo_node::{AdminError, AdminWorld, Colleagues, Deed, NodeStatus, OperatorFiles, Refused};
+use gundo_tls::{FileFault, OperatorClient};
+use ureq::Agent;
+
+use crate::https;
 
 /// How long another process may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -13,50 +15,64 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The other processes' APIs for operators.
 pub(crate) struct HttpColleagues {
     agent: Agent,
-    bearer: String,
+    /// Where their addresses have TLS.
+    tls: Option<OperatorClient>,
+    token: String,
 }
 
 impl HttpColleagues {
-    pub(crate) fn new(token: &str) -> Self {
+    /// `tls`: the files with which this node speaks to the others' addresses for operators, if these have TLS.
+    pub(crate) fn new(token: &str, tls: Option<OperatorFiles>) -> Result<Self, FileFault> {
         // A refusal has a body that says why. What is between nodes is reached directly.
         let config = Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
-        Self { agent, bearer: format!("Bearer {token}") }
+        let tls = tls.map(OperatorClient::load).transpose()?;
+        Ok(Self { agent, tls, token: token.to_owned() })
     }
 
-    fn url(member: &Member, path: &str) -> Result<String, Refused> {
-        let (node, at) = (member.node.0, &member.site.admin);
+    /// The answer of another process to a request; a refusal says why.
+    fn ask(&self, member: &Member, method: &'static str, path: &str) -> Result<String, Refused> {
+        let (node, at) = (member.node.0, &*member.site.admin);
         if at.is_empty() {
             let text = format!(
                 "node {node} runs in another process, which takes no requests from others: give it `admin_listen`, or ask it directly"
             );
             return Err(Refused::new("elsewhere", text));
         }
-        Ok(format!("http://{at}{path}"))
-    }
-
-    fn take(member: &Member, asked: Result<Response<Body>, ureq::Error>) -> Result<String, Refused> {
-        let away = |why: String| {
-            let text = format!("node {} does not answer at {}: {why}", member.node.0, member.site.admin);
-            Refused::new("elsewhere", text)
+        let away =
+            |why: String| Refused::new("elsewhere", format!("node {node} does not answer at {at}: {why}"));
+        let (status, body) = match &self.tls {
+            Some(tls) => {
+                let token = Some(&*self.token);
+                let request = https::Request { authority: at, method, path, token, patience: PATIENCE };
+                https::ask(&tls.config(), &request).map_err(|silence| away(silence.to_string()))?
+            }
+            None => self
+                .ask_plain(method, &format!("http://{at}{path}"))
+                .map_err(|error| away(error.to_string()))?,
         };
-        let mut response = asked.map_err(|error| away(error.to_string()))?;
-        let body = response.body_mut().read_to_string().map_err(|error| away(error.to_string()))?;
-        if response.status().is_success() {
+        if (200..300).contains(&status) {
             return Ok(body);
         }
         match serde_json::from_str::<AdminError>(&body) {
             Ok(AdminError { code, text }) => Err(Refused::new(code, text)),
-            Err(_) => Err(away(format!("HTTP {}", response.status()))),
+            Err(_) => Err(away(format!("HTTP {status}"))),
         }
+    }
+
+    fn ask_plain(&self, method: &str, url: &str) -> Result<(u16, String), ureq::Error> {
+        let bearer = format!("Bearer {}", self.token);
+        let mut response = match method {
+            "GET" => self.agent.get(url).header("authorization", bearer).call(),
+            _ => self.agent.post(url).header("authorization", bearer).send_empty(),
+        }?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 }
 
 impl Colleagues for HttpColleagues {
     fn status(&self, member: &Member) -> Result<NodeStatus, Refused> {
-        let url = Self::url(member, "/admin/here")?;
-        let asked = self.agent.get(&url).header("authorization", &self.bearer).call();
-        let world: Option<AdminWorld> = serde_json::from_str(&Self::take(member, asked)?).ok();
+        let world: Option<AdminWorld> = serde_json::from_str(&self.ask(member, "GET", "/admin/here")?).ok();
         let node = world.and_then(|world| world.nodes.into_iter().find(|n| n.node == member.node.0));
         node.and_then(|node| NodeStatus::try_from(node).ok()).ok_or_else(|| {
             let text = format!("what answers at {} is not node {}", member.site.admin, member.node.0);
@@ -72,8 +88,6 @@ impl Colleagues for HttpColleagues {
             Deed::Drain => "drain",
             Deed::Renew => "renew",
         };
-        let url = Self::url(member, &format!("/admin/nodes/{}/{what}", member.node.0))?;
-        let asked = self.agent.post(&url).header("authorization", &self.bearer).send_empty();
-        Self::take(member, asked).map(drop)
+        self.ask(member, "POST", &format!("/admin/nodes/{}/{what}", member.node.0)).map(drop)
     }
 }

@@ -117,7 +117,7 @@ fn place(
         site,
         coordinator: Box::new(move |rows| connect(&etcd, &rows)),
         links: Arc::new(GrpcLinks::new(fabric)),
-        colleagues: Arc::new(HttpColleagues::new(token)),
+        colleagues: Arc::new(HttpColleagues::new(token, settings.admin_tls.clone())?),
         drain_ms: cluster.drain_ms,
     })
 }

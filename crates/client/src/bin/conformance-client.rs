@@ -81,6 +81,7 @@ async fn grant(client: &std::sync::Arc<Client>, wish: &str) {
             client.watch(EntityId::new(Kind(number(kind) as u16), number(id) as u64)).await
         }
         ["name", name] => client.introduce(*name).await,
+        ["invitation", text] => client.show_invitation(*text).await,
         ["picture"] => picture(client),
         ["leave"] => client.leave().await,
         _ => println!(r#"{{"event":"cannot","wish":"{wish}"}}"#),

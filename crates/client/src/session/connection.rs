@@ -105,6 +105,7 @@ impl Session {
             place: if self.settings.token.is_empty() { Bytes::new() } else { self.place.clone() },
             nonce: nonce.map(|n| Bytes::copy_from_slice(&n)).unwrap_or_default(),
             recovery: String::new(),
+            invitation: nonce.map(|_| self.settings.invitation.clone()).unwrap_or_default(),
         };
         self.send(ClientMessage { hello: Some(hello), ..Default::default() });
     }

@@ -31,6 +31,8 @@ pub struct SessionSettings {
     /// A recovery code (`Welcome.recovery`) as a person has typed it: until the Welcome it is said instead of token, name and nonce.
     /// Default: empty.
     pub recovery: String,
+    /// A new player's invitation as a person has typed it, where the world wants one. Default: empty.
+    pub invitation: String,
     /// What operators see: program and version, at most 64 bytes.
     pub client: String,
     /// Seed of the random waits.
@@ -69,6 +71,7 @@ impl SessionSettings {
             place: Bytes::new(),
             nonce: None,
             recovery: String::new(),
+            invitation: String::new(),
             client: concat!("gundo-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             seed: 0,
             hello_wait_ms: 10_000,

@@ -29,6 +29,11 @@ pub(super) fn cases() -> Vec<Case<Command>> {
             "After `bad_token` or `no_player` it forgets the token: a new name, a new nonce.",
             bad_token,
         ),
+        Case::new(
+            "invitation",
+            "After `invitation_needed` it says the same hello with the invitation, until the welcome.",
+            invitation,
+        ),
         Case::new("place", "It keeps the newest sealed place, and says it with its token.", keeps_place),
         Case::new("unknown-world", "It keeps keys by world, and goes on with the one it has.", unknown_world),
         Case::new("bad-protocol", "After `bad_protocol` it does not say the same again.", bad_protocol),
@@ -110,6 +115,29 @@ fn name_refused(client: &Command) -> Check {
     }
     line.say(&welcome("t1", 1));
     stage.event("welcome").map(drop)
+}
+
+fn invitation(client: &Command) -> Check {
+    let mut stage = Stage::start(client)?;
+    let (mut line, one) = stage.greeted()?;
+    must(one.invitation.is_empty(), || format!("it has none yet; the hello is {one:?}"))?;
+    for (code, text) in [("invitation_needed", "K7Q2M"), ("bad_invitation", "K7Q2N")] {
+        refused(&mut line, code, &WORLD);
+        let event = stage.event("refused")?;
+        must(event["code"] == code, || format!("refused with {code}, and the client says {event}"))?;
+        stage.wish(&format!("invitation {text}"));
+        let two = hello(&mut line)?;
+        let is_same = two.name == one.name && two.nonce == one.nonce;
+        must(is_same && two.invitation == text, || format!("first {one:?}, then {two:?}"))?;
+    }
+    line.cut();
+    let (mut line, again) = stage.greeted()?;
+    must(again.nonce == one.nonce && again.invitation == "K7Q2N", || format!("and again; it is {again:?}"))?;
+    line.say(&welcome("t1", 1));
+    stage.event("welcome")?;
+    line.cut();
+    let (_line, back) = stage.greeted()?;
+    must(back.token == "t1" && back.invitation.is_empty(), || format!("with its token; it is {back:?}"))
 }
 
 fn keeps_place(client: &Command) -> Check {

@@ -5,6 +5,7 @@ use gundo_types::{ConnId, EntityId, NodeId, Planted, Term};
 use gundo_wire::client::{Hello, PROTOCOL, ServerMessage, Welcome};
 use sha2::{Digest, Sha256};
 
+use super::invited;
 use super::room::{Edge, Rooms, edges};
 use super::session::Phase;
 use crate::game::Refusal;
@@ -15,6 +16,9 @@ use crate::peer::{Code, HomeMessage, Key, Line, NoCode, Opened, Placed, ToPlayer
 const CLOSED_RETRY_MS: u32 = 5_000;
 /// How long new players are to wait at least while too many come from where they are, ms.
 const NEWCOMER_RETRY_MS: u32 = 1_000;
+
+/// Refusals of those who may not be new players.
+const NOT_INVITED: [&str; 3] = ["invitation_needed", "bad_invitation", "no_newcomers"];
 
 impl Edge {
     pub(super) fn greet(&mut self, cx: &mut Rooms<'_>, conn: ConnId, hello: Hello) {
@@ -34,10 +38,11 @@ impl Edge {
             return self.refuse_world(cx, conn);
         }
         let has_key = !hello.token.is_empty() || !hello.recovery.is_empty();
-        if !has_key && hello.nonce.is_empty() && hello.name.is_empty() {
-            let text = "Choose a name.";
-            return self.refuse_hello(cx, conn, Refusal::new("name_wanted", text));
-        }
+        let invited = if has_key { Ok(None) } else { invited::admit(cx, &hello) };
+        let invited = match invited {
+            Ok(invited) => invited,
+            Err(refusal) => return self.refuse_hello(cx, conn, refusal),
+        };
         if !has_key && cx.overload.is_closed() {
             cx.core.counters.refused_busy_world += 1;
             let text =
@@ -50,7 +55,7 @@ impl Edge {
         }
         let read = if is_code { code_of(cx, &hello) } else { key_of(&hello) };
         let (id, key) = match read {
-            Ok(key) => key,
+            Ok((id, key)) => (invited.unwrap_or(id), key),
             Err(refusal) => return self.refuse_hello(cx, conn, refusal),
         };
         let player = EntityId::new(cx.core.settings.rules.player_kind(), id);
@@ -74,7 +79,7 @@ impl Edge {
         }
         self.seats.take(player);
         let session = self.sessions.get_mut(&conn).expect("only a session says hello");
-        session.is_seated = true;
+        (session.is_seated, session.is_invited) = (true, invited.is_some());
         session.greet(player, key, hello.name, cx.core.now.time);
         session.place = Placed::open(&hello.place, &cx.core.settings.secret, player);
         if cx.core.planted(Planted::SealUnchecked) {
@@ -214,7 +219,14 @@ impl Edge {
         }
     }
 
-    pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, refusal: Refusal) {
+    pub(super) fn refuse_hello(&mut self, cx: &mut Rooms<'_>, conn: ConnId, mut refusal: Refusal) {
+        if refusal.code == "bad_token" && self.sessions.get(&conn).is_some_and(|s| s.is_invited && s.opens())
+        {
+            refusal = invited::used();
+        }
+        if NOT_INVITED.contains(&&*refusal.code) {
+            cx.core.counters.refused_not_invited += 1;
+        }
         match self.sessions.get_mut(&conn) {
             // Codes that are guessed are not given back.
             Some(session) if refusal.code == "bad_code" => session.is_counted = false,
@@ -230,7 +242,8 @@ impl Edge {
         }
         let (world_id, names) = (world_id(cx), cx.core.settings.rules.names_told());
         let refused = Some(wire_refusal(refusal));
-        let reply = ServerMessage { refused, world_id, names, ..Default::default() };
+        let newcomers = cx.core.world().newcomers.number();
+        let reply = ServerMessage { refused, world_id, names, newcomers, ..Default::default() };
         cx.core.send_client(conn, &reply, SendClass::Kept);
     }
 }

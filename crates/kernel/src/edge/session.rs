@@ -87,6 +87,8 @@ pub(super) struct Session {
     pub(super) is_seated: bool,
     /// Where its client comes from.
     pub(super) from: Option<Origin>,
+    /// Its hello is that of a new player with an invitation.
+    pub(super) is_invited: bool,
     /// Its hello was counted as that of a new player.
     pub(super) is_counted: bool,
 }
@@ -139,6 +141,7 @@ impl Session {
             watched: BTreeSet::new(),
             is_seated: false,
             from: None,
+            is_invited: false,
             is_counted: false,
         }
     }

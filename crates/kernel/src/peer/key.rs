@@ -96,21 +96,21 @@ impl WorldSecret {
         mac.len() == 16 && self.place_mac(player, plain).verify_truncated_left(mac).is_ok()
     }
 
-    /// The MAC of this player's recovery code with this number.
-    pub(super) fn mac_of_code(&self, player: EntityId, number: u16) -> [u8; 10] {
-        let mac = self.code_mac(player, number).finalize().into_bytes();
+    /// The MAC of this player's code of a kind with this number.
+    pub(super) fn mac_of_code(&self, kind: &str, player: EntityId, number: u16) -> [u8; 10] {
+        let mac = self.code_mac(kind, player, number).finalize().into_bytes();
         let (mac, _) = mac.split_first_chunk().expect("32 bytes");
         *mac
     }
 
     /// Whether it is.
-    pub(super) fn is_mac_of_code(&self, player: EntityId, number: u16, mac: &[u8; 10]) -> bool {
-        self.code_mac(player, number).verify_truncated_left(mac).is_ok()
+    pub(super) fn is_mac_of_code(&self, kind: &str, player: EntityId, number: u16, mac: &[u8; 10]) -> bool {
+        self.code_mac(kind, player, number).verify_truncated_left(mac).is_ok()
     }
 
-    fn code_mac(&self, player: EntityId, number: u16) -> Hmac<Sha256> {
+    fn code_mac(&self, kind: &str, player: EntityId, number: u16) -> Hmac<Sha256> {
         let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
-        mac.chain_update(b"recovery code")
+        mac.chain_update(kind)
             .chain_update(player.kind.0.to_be_bytes())
             .chain_update(player.id.to_be_bytes())
             .chain_update(number.to_be_bytes())

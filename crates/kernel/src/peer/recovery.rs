@@ -20,12 +20,17 @@ const GROUP: usize = 5;
 /// Characters of a text that are looked at: a code with many separators.
 const TEXT_MAX: usize = 128;
 
-/// A recovery code.
+/// What the MAC of a recovery code is for.
+const RECOVERY: &str = "recovery code";
+/// What that of an invitation is for.
+const INVITATION: &str = "invitation";
+
+/// A recovery code, or an invitation: that has the same form, and the day on which it is too old as its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Code {
     /// The id of the player.
     pub(crate) player: u64,
-    /// Which of the player's codes, from 1.
+    /// Which of the player's codes, from 1; of an invitation the day on which it is too old, 0: none.
     pub(crate) number: u16,
     mac: [u8; 10],
 }
@@ -89,12 +94,27 @@ impl fmt::Display for Code {
 impl WorldSecret {
     /// The player's code with this number.
     pub(crate) fn code(&self, player: EntityId, number: u16) -> Code {
-        Code { player: player.id, number, mac: self.mac_of_code(player, number) }
+        self.code_of(RECOVERY, player, number)
     }
 
     /// Whether this world has made the code, or will.
     pub(crate) fn made_code(&self, player: EntityId, code: &Code) -> bool {
-        player.id == code.player && self.is_mac_of_code(player, code.number, &code.mac)
+        player.id == code.player && self.is_mac_of_code(RECOVERY, player, code.number, &code.mac)
+    }
+
+    /// An invitation for a new player with this id, as a text. `until`: the day of the world on which it is too old, counted from its
+    /// beginning; 0: none.
+    pub fn invitation(&self, player: EntityId, until: u16) -> String {
+        self.code_of(INVITATION, player, until).to_string()
+    }
+
+    /// Whether this world has made the invitation.
+    pub(crate) fn made_invitation(&self, player: EntityId, code: &Code) -> bool {
+        player.id == code.player && self.is_mac_of_code(INVITATION, player, code.number, &code.mac)
+    }
+
+    fn code_of(&self, kind: &str, player: EntityId, number: u16) -> Code {
+        Code { player: player.id, number, mac: self.mac_of_code(kind, player, number) }
     }
 }
 
@@ -164,6 +184,13 @@ mod tests {
         assert!(!ours.made_code(EntityId::new(Kind(2), ANN.id), &code));
         assert!(!ours.made_code(ANN, &Code { number: 4, ..code }));
         assert!(!ours.made_code(EntityId::new(Kind(1), 5), &code));
+        assert!(!ours.made_invitation(ANN, &code), "who has a code may not invite");
+        let invitation = Code::read(&ours.invitation(ANN, 3)).expect("a code");
+        assert!(ours.made_invitation(ANN, &invitation) && !other.made_invitation(ANN, &invitation));
+        assert!(
+            !ours.made_code(ANN, &invitation)
+                && !ours.made_invitation(ANN, &Code { number: 4, ..invitation })
+        );
         assert!(!ours.made_code(EntityId::new(Kind(1), 5), &Code { player: 5, ..code }));
     }
 }

@@ -161,6 +161,17 @@ impl Cluster {
         Self::make(count, seed, Store::new(), 1_000_000, tune)
     }
 
+    /// Both.
+    pub fn with_tuned_store(
+        count: u16,
+        seed: u64,
+        store: Store,
+        world_ms: u64,
+        tune: impl FnOnce(&mut WorldSettings),
+    ) -> Self {
+        Self::make(count, seed, store, world_ms, tune)
+    }
+
     fn make(
         count: u16,
         seed: u64,

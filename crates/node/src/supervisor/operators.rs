@@ -8,6 +8,10 @@ use super::{Signal, Supervisor};
 use crate::control::{Answer, Asker, NodeState, NodeStatus, Refused, Request, WorldStatus};
 use crate::slot::{Slot, Stage};
 
+/// Invitations made by one request.
+const INVITATIONS_MAX: u16 = 1_000;
+const DAY_MS: u64 = 86_400_000;
+
 impl Supervisor {
     pub(super) fn control(&mut self, request: Request, asker: Asker) {
         let Some(asker) = self.ask_elsewhere(request, asker) else { return };
@@ -26,6 +30,7 @@ impl Supervisor {
             Request::Rollout => return self.roll_out(asker),
             Request::Blamed => Ok(Answer::Blamed(self.ground.blames.list())),
             Request::Pardon(entity) => self.pardon(entity),
+            Request::Invite(count, days) => self.invite(count, days),
         };
         match done {
             Ok(answer) => asker.answer(answer),
@@ -50,6 +55,25 @@ impl Supervisor {
         tracing::warn!(%entity, "the entity was pardoned by an operator");
         self.running.give_all(|| Input::Blamed { entity, points: 0 });
         Ok(Answer::Pardoned)
+    }
+
+    /// Each invitation has the id of a player that there is not yet: 63 bits by chance, as nonces make them.
+    fn invite(&self, count: u16, days: u16) -> Result<Answer, Refused> {
+        if !(1..=INVITATIONS_MAX).contains(&count) {
+            let text = format!("1 to {INVITATIONS_MAX} invitations at a time, not {count}");
+            return Err(Refused::new("bad_count", text));
+        }
+        let today = self.ground.clock.now().world.0 / DAY_MS;
+        let until = if days == 0 { 0 } else { today + 1 + u64::from(days) };
+        let until = u16::try_from(until).unwrap_or(u16::MAX);
+        let kind = self.ground.rules.player_kind();
+        let one = |_| {
+            let id = getrandom::u64().map_err(|error| Refused::new("no_chance", error.to_string()))?;
+            Ok(self.ground.secret.invitation(EntityId::new(kind, id & (u64::MAX >> 1)), until))
+        };
+        let all: Result<Vec<String>, Refused> = (0..count).map(one).collect();
+        tracing::info!(count, days, "an operator has made invitations");
+        all.map(Answer::Invitations)
     }
 
     fn pause(&mut self, node: NodeId) -> Result<Answer, Refused> {

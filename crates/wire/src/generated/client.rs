@@ -56,6 +56,9 @@ pub struct Hello {
     /// without a token: a code as a person has typed it; see Welcome.recovery
     #[prost(string, tag = "8")]
     pub recovery: ::prost::alloc::string::String,
+    /// a new player's, as a person has typed it, where the world wants one: see ServerMessage.newcomers
+    #[prost(string, tag = "9")]
+    pub invitation: ::prost::alloc::string::String,
     /// with a token: the newest ServerMessage.place; counts if every server with the player has crashed
     #[prost(bytes = "bytes", tag = "7")]
     pub place: ::prost::bytes::Bytes,
@@ -218,6 +221,9 @@ pub struct ServerMessage {
     /// with refused, if the game says them: the rules of names
     #[prost(message, optional, tag = "18")]
     pub names: ::core::option::Option<Names>,
+    /// with refused: who may come in as a new player. 0: everybody, 1: who has an invitation, 2: nobody
+    #[prost(uint32, tag = "19")]
+    pub newcomers: u32,
     /// where the player was last seen to walk, sealed: keep the newest, send it as Hello.place
     #[prost(bytes = "bytes", tag = "17")]
     pub place: ::prost::bytes::Bytes,

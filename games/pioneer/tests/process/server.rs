@@ -56,15 +56,27 @@ impl Server {
         environment: &[(&str, &str)],
         log: Stdio,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pioneer"))
-            .envs(environment.iter().copied())
-            .args(["--nodes", &nodes.to_string(), "--listen", &port.to_string(), "--data"])
-            .arg(data)
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pioneer"));
+        program.envs(environment.iter().copied());
+        program.args(["--nodes", &nodes.to_string(), "--listen", &port.to_string(), "--data"]);
+        program.arg(data).args(more).stderr(log);
+        Self::run(program, data)
+    }
+
+    /// Starts a world of three nodes that may open so many files.
+    pub(crate) fn start_limited(data: &Path, files: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            &format!("ulimit -n {files} && exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_pioneer"),
+        ]);
+        shell.args(["--listen", "0", "--data"]).arg(data).stderr(Stdio::null());
+        Self::run(shell, data)
+    }
+
+    fn run(mut program: Command, data: &Path) -> Self {
+        let mut child = program.stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         while !line.contains("open http") {

@@ -39,6 +39,13 @@ impl Cluster {
         self.start(name, node, |settings| settings.recovery = code.into())
     }
 
+    /// A new player with this nonce and an invitation.
+    pub fn connect_invited(&mut self, name: &str, node: u16, nonce: [u8; 16], invitation: &str) -> usize {
+        self.start(name, node, |settings| {
+            (settings.nonce, settings.invitation) = (Some(nonce), invitation.into());
+        })
+    }
+
     pub fn connect_as(&mut self, name: &str, node: u16, token: Bytes, nonce: [u8; 16]) -> usize {
         self.start(name, node, |settings| (settings.token, settings.nonce) = (token, Some(nonce)))
     }
