@@ -6,9 +6,11 @@ use gundo_types::{EntityId, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::journal::{EventType, TimerOver, WakesAsked};
 use support::bell::{
-    ASKS, BUSY, Bell, BellWish, PANICS, REFUSES, RINGS, RINGS_ON, Ring, TAKES_A_NAME, bells, rings, tower,
+    ASKS, BUSY, Bell, BellWish, PANICS, REFUSES, RINGS, RINGS_ON, Ring, TAKES_A_NAME, Tower, bells, rings,
+    tower,
 };
-use support::cluster::{Cluster, Fault};
+use support::cluster::{Cluster, Fault, game_state};
+use support::game::CHIMING;
 use support::gift::{bag, bring};
 
 /// A ring may be so late on a healthy cluster, ms: a tick, the reading of the wakes, a load.
@@ -138,8 +140,7 @@ fn a_node_dies_at_each_step() {
             cluster.bury(dies);
             cluster.run_ms(20_000);
             let what = format!("node {dies} dies {at_ms} ms after the tick");
-            let asked =
-                support::cluster::game_state::<support::bell::Tower>(&cluster.disk.store.load(tower(8)));
+            let asked = game_state::<Tower>(&cluster.disk.store.load(tower(8)));
             assert_eq!(
                 (rings(&cluster, 7).len(), asked.rings.len(), wakes(&cluster)),
                 (1, 1, vec![]),
@@ -244,6 +245,21 @@ fn what_nobody_may_set_is_refused() {
     // Each of the 64 rings.
     cluster.run_ms(75_000);
     assert_eq!((ends(&cluster, ann).len(), wakes(&cluster)), (64, vec![]));
+}
+
+/// Ticks cannot ask others: they ask their own entity, whose answer sets a timer for now, and that asks.
+#[test]
+fn a_tick_begins_a_transaction() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.connect("ann", 1);
+    cluster.run_ms(600);
+    CHIMING.set(true);
+    cluster.run_ms(2_000);
+    CHIMING.set(false);
+    cluster.run_ms(1_500);
+    let tower = game_state::<Tower>(&cluster.disk.store.load(tower(9)));
+    assert!(tower.rings.len() > 2 && tower.rings.iter().all(|ring| ring.asked), "{:?}", tower.rings);
+    assert_eq!(wakes(&cluster), []);
 }
 
 /// The player is handed to another node before the bell rings, and its node goes.

@@ -7,7 +7,7 @@ use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::Message;
 
 use super::cluster::{Cluster, game_state};
-use super::game::{Player, PlayerCommand, PlayerEvent};
+use super::game::{Land, Player, PlayerCommand, PlayerEvent};
 use super::gift::Gift;
 
 pub const TOWER: Kind = Kind(8);
@@ -164,6 +164,19 @@ impl Entity for Tower {
 
     fn public(&self, _: WorldTime) -> Option<Self> {
         Some(self.clone())
+    }
+}
+
+/// It asks a tower.
+impl Timed for Land {
+    fn on_timer(
+        &self,
+        bell: Bell,
+        _: WorldTime,
+        _: &mut Context<'_, Self>,
+    ) -> Result<Decision<Self>, Refusal> {
+        let ask = Ask::of::<Tower>(bell.whom, &BellWish::default());
+        Ok(ask.then(|_: &Self, (), _| Ok(Done::new())))
     }
 }
 

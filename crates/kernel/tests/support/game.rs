@@ -34,9 +34,14 @@ pub const KILLS: i32 = 666;
 /// `public` panics for a player with this name.
 const UGLY: &str = "ugly";
 
+/// With this an ask of land to itself makes it ask a tower.
+const CHIMES: i32 = 555;
+
 thread_local! {
     /// A rule has done something that no node survives, such as never returning.
     pub static DEADLY: Cell<bool> = const { Cell::new(false) };
+    /// Land asks the tower 9 in its ticks.
+    pub static CHIMING: Cell<bool> = const { Cell::new(false) };
     /// Beetles eat pebbles.
     pub static HUNGRY: Cell<bool> = const { Cell::new(false) };
 }
@@ -338,7 +343,7 @@ pub struct Pebbles {
 
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 2, name = "land", land, durable = LandState, event = LandEvent)]
-#[state(ask = LandCommand, answer = LandReply, public = Pebbles, live = u32)]
+#[state(ask = LandCommand, answer = LandReply, public = Pebbles, live = u32, timer = Bell)]
 pub struct Land(pub LandState);
 
 impl Stored for Land {
@@ -372,6 +377,13 @@ impl Asked for Land {
         assert!(by.body.is_some() || by.id == cx.id, "a part comes with its actor");
         assert!(c.take != PANICS, "a planted panic of the land");
         DEADLY.set(DEADLY.get() || c.take == KILLS);
+        if c.take == CHIMES {
+            // What a tick wants of others goes by a timer that is due at once.
+            return Ok((
+                Done::new().timer(&Bell { whom: 9, ..Bell::default() }, cx.now),
+                LandReply::default(),
+            ));
+        }
         if c.near_mm > 0 {
             let chunk = ChunkId::from_u64(cx.id.id);
             let near = Some(near(cx, middle(chunk), c.near_mm));
@@ -416,6 +428,9 @@ impl Ticking for Land {
                 Body { island: chunk.island, at: Point::new(x, corner.y + 5_000), heading: 0, speed: 10 };
             if HUNGRY.get() && (*steps).is_multiple_of(5) {
                 cx.ask_self(&LandCommand { take: 1, near_mm: 0 });
+            }
+            if CHIMING.get() && (*steps).is_multiple_of(5) {
+                cx.ask_self(&LandCommand { take: CHIMES, near_mm: 0 });
             }
             cx.child(BEETLE, 0, body, &Said { text: "beetle".into() });
         }

@@ -332,8 +332,6 @@ impl ::prost::Name for TimerOver {
     }
 }
 /// The timers of an entity: part of its snapshot.
-///
-/// in the order of their bytes, at most 64
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Timers {
     #[prost(message, repeated, tag = "1")]
