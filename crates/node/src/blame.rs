@@ -179,8 +179,9 @@ impl Blames {
             return Ok(Vec::new());
         }
         let others = read_others(journal, self.node)?;
-        self.seen.store(number, Ordering::Release);
         let mut blamed = self.blamed();
+        // Whoever finds this number finds the notes too.
+        self.seen.store(number, Ordering::Release);
         let before = blamed.all();
         blamed.others = others;
         let after = blamed.all();

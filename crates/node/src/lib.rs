@@ -41,6 +41,7 @@ mod supervisor;
 mod unplayed;
 mod unsaved;
 mod upkeep;
+mod views;
 mod watchdog;
 
 pub use admin::{AdminBlamed, AdminError, AdminNode, AdminWorld, BadState};

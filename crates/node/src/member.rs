@@ -23,6 +23,8 @@ pub(crate) struct Membership {
     pub(crate) inbox: Arc<Inbox>,
     /// What connects it to other processes, if there are any.
     pub(crate) links: Option<Arc<dyn Links>>,
+    /// Through these it gets its views then (`views`).
+    pub(crate) views: Option<Sender<View>>,
     /// Node and incarnation.
     pub(crate) me: (NodeId, u64),
 }
@@ -39,7 +41,11 @@ impl Membership {
         if let Some(links) = &self.links {
             links.set_view(&view);
         }
-        self.inbox.give(Input::View(view), Urgency::Now);
+        match &self.views {
+            // The thread lives as long as this sender.
+            Some(views) => drop(views.send(view)),
+            None => self.inbox.give(Input::View(view), Urgency::Now),
+        }
     }
 
     /// Renews its lease.

@@ -181,10 +181,7 @@ impl LocalNodes {
         }
         let runtime = io_runtime(settings).map_err(system)?;
         let entrance = Entrance::bind(settings, &runtime)?;
-        let place_of_front = entrance.place().clone();
-        let mut world = info.settings.clone();
-        // A node with fewer files holds fewer places.
-        world.limits.connections_max = world.limits.connections_max.min(entrance.players_max());
+        let (place_of_front, players_max) = (entrance.place().clone(), entrance.players_max());
         let nodes: Vec<NodeId> = match &place {
             Some(place) => vec![place.node],
             None => (1..=settings.nodes).map(NodeId).collect(),
@@ -211,7 +208,7 @@ impl LocalNodes {
             address: place_of_front.to_string(),
             advertise: settings.advertise.clone(),
             site,
-            world: Arc::new(world),
+            world: Arc::new(bounded(&info.settings, players_max)),
             secret,
             io_threads: (settings.io_threads / nodes.len()).max(1),
             rules,
@@ -303,6 +300,13 @@ impl Drop for LocalNodes {
         let _ = self.stopper.0.send(Signal::Kill);
         let _ = self.join();
     }
+}
+
+/// The settings of a node that has files for so many players: it holds no more places.
+fn bounded(settings: &WorldSettings, players_max: usize) -> WorldSettings {
+    let mut settings = settings.clone();
+    settings.limits.connections_max = settings.limits.connections_max.min(players_max);
+    settings
 }
 
 /// The bound of world time before anything runs.

@@ -10,7 +10,7 @@ use gundo_coordinator::Watch;
 use gundo_edge::{Edge, EdgeSettings, Front, NodeLink, Urgency};
 use gundo_journal::Journal;
 use gundo_kernel::game::{self, Rules};
-use gundo_kernel::{Input, Member, Node, NodeSettings, WorldSecret, WorldSettings};
+use gundo_kernel::{Input, Member, Node, NodeSettings, View, WorldSecret, WorldSettings};
 use gundo_types::Site;
 use tokio::runtime::Runtime;
 
@@ -28,6 +28,7 @@ use crate::mesh::Mesh;
 use crate::nodes::{WorldFault, system};
 use crate::storage::DiskGauge;
 use crate::supervisor::Signal;
+use crate::views;
 use crate::watchdog::Watchdog;
 
 /// What all nodes of a process share.
@@ -116,12 +117,14 @@ impl Slot {
             Edge::start(&ground.front, settings, node, ground.recorders.recorder())?
         };
         let fabric = base.fabric(&ground.mesh, &member, &inbox);
+        let views = views(ground, base, &inbox)?;
         let membership = Membership {
             coordinator: base.coordinator(),
             rows: base.rows(),
             supervisor: ground.tx.clone(),
             inbox,
             links: base.as_cluster().map(|cluster| Arc::clone(&cluster.links)),
+            views,
             me: (me, incarnation),
         };
         let (journal, sink) = (Arc::clone(&ground.journal), link.sink());
@@ -166,6 +169,15 @@ impl Slot {
         mesh.leave(self.member.node, &self.link.inbox);
         self.thread
     }
+}
+
+/// What a node of a cluster gets its views through.
+fn views(ground: &Ground, base: &Base, inbox: &Arc<Inbox>) -> Result<Option<Sender<View>>, WorldFault> {
+    if base.as_cluster().is_none() {
+        return Ok(None);
+    }
+    let (blames, journal) = (Arc::clone(&ground.blames), Arc::clone(&ground.journal));
+    views::start(blames, journal, Arc::clone(inbox)).map(Some).map_err(system)
 }
 
 /// Starts a logic thread. The supervisor receives how it ended.
