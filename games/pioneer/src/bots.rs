@@ -451,15 +451,15 @@ mod tests {
             }
             for (_, payload) in commands {
                 let command = PlayerCommand::decode(payload).expect("a command").command.expect("not empty");
-                said.insert(std::mem::discriminant(&command));
+                use player_command::Command::{DeleteLetter, ReadLetter, ReturnLetter, TakeFromLetter};
+                // It tries letters that may have come.
+                if !matches!(command, DeleteLetter(_) | ReadLetter(_) | ReturnLetter(_) | TakeFromLetter(_)) {
+                    said.insert(std::mem::discriminant(&command));
+                }
             }
         }
         assert!(walked > 1_000_000, "{walked} mm");
-        // Demolishing needs answers and letters need others, and nothing here gives any.
-        assert_eq!(
-            said.len(),
-            8,
-            "gather, say, craft, build, and four things to do with a letter that has come"
-        );
+        // Demolishing needs answers, and nothing here gives any.
+        assert_eq!(said.len(), 4, "gather, say, craft and build");
     }
 }

@@ -133,27 +133,24 @@ export abstract class Panel {
     return tile;
   }
 
-  /** Chooses a number from 1 to `most`. */
-  protected stepper(key: string, label: string, count: number, most: number, set: (count: number) => void): HTMLElement {
+  /** Chooses a number from 1 to `most`. `all`: there are so many; otherwise that is just a limit. */
+  protected stepper(key: string, label: string, count: number, most: number, set: (count: number) => void, all = true): HTMLElement {
     const step = (name: string, text: string, to: number, words: string) => {
       const button = this.button(`${key}${name}`, text, () => set(to));
       button.ariaLabel = `${label}: ${words}`;
       return off(button, to < 1 || to > most || to === count);
     };
-    const all = most <= MOST ? step("all", "all", most, "as many as there are") : step("ten", "+10", count + 10, "ten more");
-    return h("div", { className: "stepper" }, step("less", "−", count - 1, "one less"), h("output", {}, String(count)), step("more", "+", count + 1, "one more"), all);
+    const last = all ? step("all", "all", most, "as many as there are") : step("ten", "+10", count + 10, "ten more");
+    return h("div", { className: "stepper" }, step("less", "−", count - 1, "one less"), h("output", {}, String(count)), step("more", "+", count + 1, "one more"), last);
   }
 
   /** What the player carries, one tile for each item. */
   protected bagTiles(key: string, chosen: Item | undefined, choose: (item: Item) => void, without: readonly Item[] = []): HTMLElement {
     const items = [...new Set(this.world.own.slots.map((slot) => slot.item))].filter((item) => !without.includes(item));
-    if (items.length === 0) return h("p", {}, "Your bag is empty.");
+    if (items.length === 0) return h("p", {}, without.length > 0 ? "There is nothing else in your bag." : "Your bag is empty.");
     return h("div", { className: "tiles" }, ...items.map((item) => this.tile(`${key}${item}`, item, this.world.count(item), () => choose(item), chosen === item)));
   }
 }
-
-/** So many at most can be chosen by "all". */
-const MOST = 240;
 
 /** A button that does nothing for now. It keeps the focus, so that the keyboard does not lose its place. */
 export function off(button: HTMLButtonElement, isOff: boolean): HTMLButtonElement {

@@ -259,6 +259,6 @@ export class StallPanel extends Panel {
     };
     const tiles = items.map(({ item }) => this.tile(`for${item}`, item, undefined, () => set({ item, count: this.price.count }), this.price.item === item));
     const { price } = this;
-    return [h("div", { className: "tiles" }, ...tiles), ...(price.item === Item.NONE ? [] : [this.stepper("pricecount", "price", price.count, PRICE_MAX, (count) => set({ item: price.item, count }))])];
+    return [h("div", { className: "tiles" }, ...tiles), ...(price.item === Item.NONE ? [] : [this.stepper("pricecount", "price", price.count, PRICE_MAX, (count) => set({ item: price.item, count }), false)])];
   }
 }
