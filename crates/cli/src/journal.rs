@@ -9,7 +9,9 @@ use gundo_kernel::game::Rules;
 use gundo_node::WorldInfo;
 use gundo_types::{EntityId, Kind};
 use gundo_wire::Message;
-use gundo_wire::journal::{Cause, Delivered, EventRecord, EventType, Sent, Session, Taken};
+use gundo_wire::journal::{
+    Cause, Delivered, EventRecord, EventType, Sent, Session, Taken, TimerOver, TimerSet,
+};
 
 use crate::app::{Failure, say};
 use crate::cli::JournalCommand;
@@ -155,6 +157,7 @@ fn line(rules: &Rules, kind: Kind, seq: u64, event: &EventRecord) -> String {
         EventType::Answered => "answer without effect".to_owned(),
         EventType::Placed => "place".to_owned(),
         EventType::Sent | EventType::Taken | EventType::Delivered => mail(rules, event),
+        EventType::TimerSet | EventType::TimerOver => timer(rules, kind, event),
     };
     format!("{seq:>6}  {}  {what}{}", time(event.at.0), because(event))
 }
@@ -175,6 +178,29 @@ fn mail(rules: &Rules, event: &EventRecord) -> String {
         _ => Delivered::decode(payload).map(|d| format!("messages taken, or given up: {:?}", d.numbers)),
     };
     text.unwrap_or_else(|_| "message (not readable)".to_owned())
+}
+
+/// What an event says about a timer.
+fn timer(rules: &Rules, kind: Kind, event: &EventRecord) -> String {
+    let which = |timer: &[u8]| {
+        let text = rules.kind_of(kind).and_then(|any| any.describe_timer(timer));
+        text.unwrap_or_else(|| format!("of {} bytes", timer.len()))
+    };
+    let payload = event.payload.as_ref();
+    let text = match event.event_type {
+        EventType::TimerSet => TimerSet::decode(payload)
+            .map(|set| format!("timer {} set for {}", which(&set.timer), time(set.at))),
+        _ => TimerOver::decode(payload).map(|over| {
+            let how = match over.how {
+                0 => "cancelled",
+                1 => "rings",
+                2 => "refused",
+                _ => "given up",
+            };
+            format!("timer {} of {} {how}", which(&over.timer), time(over.at))
+        }),
+    };
+    text.unwrap_or_else(|_| "timer (not readable)".to_owned())
 }
 
 fn because(event: &EventRecord) -> String {

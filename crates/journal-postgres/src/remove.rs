@@ -14,6 +14,7 @@ const HAS_INDEX: &str = "SELECT to_regclass('names_of_owner') IS NOT NULL";
 const REMOVE: &str = "
     WITH gone AS (DELETE FROM streams WHERE kind = $1 AND id = $2 AND last = $3 RETURNING kind, id),
     unnamed AS (DELETE FROM names AS n USING gone WHERE n.kind = gone.kind AND n.id = gone.id),
+    unwoken AS (DELETE FROM wakes AS w USING gone WHERE w.kind = gone.kind AND w.id = gone.id),
     unwritten AS (DELETE FROM events AS e USING gone WHERE e.kind = gone.kind AND e.id = gone.id),
     unkept AS (DELETE FROM snapshots AS s USING gone WHERE s.kind = gone.kind AND s.id = gone.id)
     SELECT count(*) FROM gone";

@@ -8,10 +8,11 @@ use crate::writer::{Writer, last_seq};
 /// Without it each removal reads all names. The first removal makes it: older builds use the file as before.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS names_of_owner ON names (kind, id)";
 
-const DELETES: [&str; 3] = [
+const DELETES: [&str; 4] = [
     "DELETE FROM events WHERE kind = ?1 AND id = ?2",
     "DELETE FROM snapshots WHERE kind = ?1 AND id = ?2",
     "DELETE FROM names WHERE kind = ?1 AND id = ?2",
+    crate::schema::DELETE_WAKE,
 ];
 
 impl Writer {

@@ -6,9 +6,9 @@ use std::path::Path;
 use gundo_journal::Journal;
 use gundo_journal::suite::{Probe, stream};
 use gundo_journal_sqlite::{JOURNAL_FILE, Report, Settings, open, verify};
-use gundo_types::Kind;
+use gundo_types::{Kind, WorldTime};
 use gundo_wire::Message;
-use gundo_wire::journal::{Cause, EventType, Outcome, Session, Snapshot};
+use gundo_wire::journal::{Cause, EventType, Outcome, Session, Snapshot, StreamAppend};
 
 fn copy() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
@@ -66,4 +66,26 @@ fn every_stream_of_an_earlier_journal_is_read_and_goes_on() {
     drop(journal);
     let events = verify(dir.path()).map(|report| report.events).expect("it opens again");
     assert_eq!(events, 29 + 9);
+}
+
+/// An earlier version of the format had no wakes.
+#[test]
+fn an_earlier_journal_goes_on_with_wakes() {
+    let dir = copy();
+    let has_wakes = || {
+        let conn = rusqlite::Connection::open(dir.path().join(JOURNAL_FILE)).expect("a file of SQLite");
+        let tables = "SELECT count(*) FROM sqlite_master WHERE name = 'wakes'";
+        conn.query_row(tables, [], |row| row.get::<_, u32>(0)).expect("readable") == 1
+    };
+    assert!(!has_wakes(), "the file is older than that");
+    for more in [0, 1] {
+        let journal = open(dir.path(), Settings::default()).expect("it opens");
+        let summary = journal.streams(None, 1).expect("readable").remove(0);
+        let mut node = Probe::join(&journal, 1);
+        let append =
+            StreamAppend { wake: Some(WorldTime(7 + more)), ..stream(summary.entity, 1, summary.last, 1) };
+        assert_eq!(node.append(vec![append]), Outcome::Done);
+        assert_eq!(node.wakes(None, 9, 9), [(WorldTime(7 + more), summary.entity)]);
+    }
+    assert!(has_wakes());
 }

@@ -263,6 +263,7 @@ impl Store {
             return false;
         }
         self.rows.streams.remove(&entity);
+        self.rows.wakes.remove(&entity);
         self.rows.names.retain(|_, row| row.owner != Some(entity));
         true
     }

@@ -42,6 +42,9 @@ fn never_played(events: &[(u64, EventRecord)]) -> bool {
             EventType::Session | EventType::Placed | EventType::Fenced => true,
             // Others may count on what it has taken or owes.
             EventType::Answered | EventType::Sent | EventType::Taken | EventType::Delivered => false,
+            // What the game sets for every newcomer says nothing, and goes with it.
+            EventType::TimerSet => !came_before,
+            EventType::TimerOver => false,
         };
         is_next && no_command && says_nothing
     })

@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Tick,
     /// The edge passes frames to clients.
     Flush,
+    /// Entities that have something to do: the next page of them.
+    Wakes,
     /// Housekeeping, once per second.
     Second,
     /// The node goes on with its announcements.

@@ -1,7 +1,7 @@
 //! What a game gives the engine: kinds of entities, and the rules of each.
 //!
 //! A game derives [`State`] for each of its kinds, implements [`Entity`] and the other traits of the kind ([`Player`], [`Asked`],
-//! [`Ticking`], [`Placed`]), and passes them to the engine in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which
+//! [`Receives`], [`Timed`], [`Ticking`], [`Placed`]), and passes them to the engine in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which
 //! deals in bytes. No storage, no placement here.
 //!
 //! A kind's [`Role`] says what its entities are in the world. **Players** walk, and move from node to node. **Land** is the state
@@ -23,13 +23,16 @@ mod refusal;
 mod rules;
 mod running;
 mod state;
+mod timed;
 
 pub use ask::{Answers, Ask, Asking, Both, Fixed, Many, One};
 pub use bytes::Bytes;
 pub use context::{
     Actor, Child, Context, NEAR_CHUNKS, Neighbour, RawContext, Reads, Surroundings, TickContext, Ticked,
 };
-pub use decision::{Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, RawDone, Sending, Tell};
+pub use decision::{
+    Conclude, Decision, Done, Exists, Part, RawAsk, RawDecision, RawDone, Sending, Tell, Timing,
+};
 pub use entity::{Answered, Asked, Entity, Placed, Player, Receives, Ticking};
 pub use gundo_macros::{Payload, State, message};
 pub use gundo_types::Kind;
@@ -46,3 +49,4 @@ pub(crate) use rules::{PARTS_MAX, READS_MAX};
 pub(crate) use running::guard;
 pub use running::{BLAME_LIMIT, Rule, Witness, is_running, set_witness};
 pub use state::{Key, PLACED_MAX, Role, State, Stored};
+pub use timed::Timed;

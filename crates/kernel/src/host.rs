@@ -25,12 +25,14 @@ mod player;
 mod post;
 mod queue;
 mod rest;
+mod ringing;
 mod room;
 mod session;
 mod showing;
 mod storage;
 mod tails;
 mod telling;
+mod timers;
 mod trouble;
 mod tx;
 mod vicinity;
@@ -91,7 +93,7 @@ impl Host {
             frozen: e.life.is(Phase::Frozen),
             loading: e.life.is(Phase::Loading),
             seq: e.durable.seq,
-            settled: (e.is_settled() && !e.owes()) || e.life.is(Phase::Suspended),
+            settled: (e.is_settled() && !e.owes() && !e.rings_within(core, 0)) || e.life.is(Phase::Suspended),
             waiting: e.queue.bounded(),
             held_ms: e.queue.held_since().map_or(0, |at| core.now.time.since(at) / 1_000),
             line: e.line(),
@@ -168,6 +170,7 @@ impl Host {
         assert_eq!(players, cx.desk.players, "players are counted as they come and go");
         let here = |id: &EntityId| entities.contains_key(id);
         assert!(cx.desk.changes.iter().all(|(_, id)| here(id)), "an entity with a change to come is here");
+        assert!(cx.desk.alarms.iter().all(|(_, id)| here(id)), "an entity with an alarm is here");
         assert!(cx.desk.awake.iter().all(here), "only what is here is awake");
         assert!(cx.desk.suspended.iter().all(here), "a suspended entity is here");
         cx.desk.departures.check(here);
@@ -352,6 +355,7 @@ impl Host {
             assert!(next.is_some_and(|(at, _)| at <= now), "the change is due");
             self.with(rooms, id, |entity, cx| entity.on_change_due(cx));
         }
+        self.ring_due(rooms);
         self.tell_watchers(rooms);
         if !self.desk.hold {
             let awake: Vec<_> = self.desk.awake.iter().copied().collect();

@@ -556,4 +556,8 @@ pub struct Counters {
     pub mail_taken: u64,
     /// Messages between entities that were given up: nobody took them in time, or the rules of the receiver failed.
     pub mail_lost: u64,
+    /// Timers whose rules have run.
+    pub timers_rung: u64,
+    /// Timers that are over without effect because their rules failed, or the journal refused what they decided.
+    pub timers_lost: u64,
 }

@@ -1,5 +1,4 @@
 //! The node as one deterministic state machine.
-//!
 //! Plain data: no I/O, no clock, no threads, no async, no global state, no unseeded randomness.
 //!
 //! One contract: [`Node::handle`] one input, drain [`Node::poll_output`] until it is `None`, ask
@@ -509,6 +508,7 @@ impl Node {
             match timer {
                 Timer::Tick => self.on_tick(),
                 Timer::Flush => self.on_flush(),
+                Timer::Wakes => self.with_all(|all| all.read_wakes()),
                 Timer::Second => self.on_second(),
                 Timer::Announce => self.home.say_some(&mut self.core),
                 Timer::OpenHome => self.open_some(),

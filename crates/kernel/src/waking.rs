@@ -2,7 +2,8 @@
 //! And the way of a message to its receiver, which may have to be loaded too.
 //!
 //! Once per second a home reads a page of what is due, and goes on behind it with the next: what one node cannot do now does not
-//! hide what comes after it. Every node reads all, and wakes those whose home it is.
+//! hide what comes after it. After a full page it reads the next one in the next tick, unless the node is still busy with what it has
+//! woken. Every node reads all, and wakes those whose home it is.
 //!
 //! Not here: what an entity does once it is loaded (`host`).
 
@@ -10,6 +11,7 @@ use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Wake, WakesAsked};
 
 use crate::changeover::Rooms;
+use crate::core::Timer;
 use crate::home::Found;
 use crate::host;
 use crate::io::Output;
@@ -22,7 +24,8 @@ impl Rooms<'_> {
     /// Reads the next page of wakes, unless the one before is still awaited.
     pub(crate) fn read_wakes(&mut self) {
         let rests = self.core.stopping || self.core.is_draining() || !self.home.is_open();
-        if rests || self.home.wakes.asked.is_some() {
+        let waits = self.home.wakes.asked.is_some() || self.host.is_waking(self.core, &self.home.wakes.woken);
+        if rests || waits {
             return;
         }
         let list = self.core.next_load();
@@ -37,12 +40,19 @@ impl Rooms<'_> {
             return self.core.note_stale();
         }
         let Ok(page) = page else { return };
-        self.home.wakes.after = page.last().copied().filter(|_| page.len() == PAGE);
+        let is_full = page.len() == PAGE;
+        self.home.wakes.after = page.last().copied().filter(|_| is_full);
+        if is_full {
+            self.core.after_ms(self.core.world().tick_ms.into(), Timer::Wakes);
+        }
+        self.home.wakes.woken.clear();
         if self.core.planted(Planted::NobodyWoken) {
             return;
         }
         for (_, entity) in page {
-            self.wake(entity);
+            if self.wake(entity) {
+                self.home.wakes.woken.push(entity);
+            }
         }
     }
 
@@ -50,10 +60,11 @@ impl Rooms<'_> {
         (self.host, host::Rooms { core: self.core, crowd: self.crowd, home: self.home })
     }
 
-    fn wake(&mut self, entity: EntityId) {
+    /// Loads it, if it lives here. False: another node does that.
+    fn wake(&mut self, entity: EntityId) -> bool {
         let is_home = self.home.is_open() && self.core.home_of(entity) == Some(self.core.me());
         if !is_home || self.core.settings.rules.kind_of(entity.kind).is_none() {
-            return;
+            return false;
         }
         if entity.kind == self.core.settings.rules.player_kind() {
             // Its owner does what is to be done.
@@ -63,10 +74,11 @@ impl Rooms<'_> {
                 let (host, mut rooms) = self.host();
                 host.take_roaming(&mut rooms, entity, term);
             }
-            return;
+            return true;
         }
         let (host, mut rooms) = self.host();
         host.wake(&mut rooms, entity);
+        true
     }
 
     /// A message between two entities. The home of a player that is not here passes it on to the owner, once, or loads the player.

@@ -18,6 +18,7 @@ struct Head {
     signal: Option<Type>,
     ask: Option<Type>,
     message: Option<Type>,
+    timer: Option<Type>,
     answer: Option<Type>,
     command: Option<Type>,
     reply: Option<Type>,
@@ -80,6 +81,7 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 "signal" => &mut head.signal,
                 "ask" => &mut head.ask,
                 "message" => &mut head.message,
+                "timer" => &mut head.timer,
                 "answer" => &mut head.answer,
                 "command" => &mut head.command,
                 "reply" => &mut head.reply,
@@ -89,8 +91,8 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 "durable" => &mut head.durable,
                 _ => {
                     return Err(meta.error(
-                        "`state` knows kind, name, player, land, placed, world, event, public, signal, ask, answer, message, command, \
-                         reply, private, tell, live, durable and asking_creates",
+                        "`state` knows kind, name, player, land, placed, world, event, public, signal, ask, answer, message, timer, \
+                         command, reply, private, tell, live, durable and asking_creates",
                     ));
                 }
             };
@@ -154,7 +156,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
     let (world, event) = (or(&head.world, &unit), or(&head.event, &unit));
     let (public, signal) = (or(&head.public, &this), or(&head.signal, &unit));
     let (ask, answer) = (or(&head.ask, &never), or(&head.answer, &unit));
-    let message = or(&head.message, &never);
+    let (message, timer) = (or(&head.message, &never), or(&head.timer, &never));
     let (command, reply, private) =
         (or(&head.command, &never), or(&head.reply, &unit), or(&head.private, &unit));
     let tell = or(&head.tell, &never);
@@ -176,6 +178,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
             type Ask = #ask;
             type Answer = #answer;
             type Message = #message;
+            type Timer = #timer;
             type Command = #command;
             type Reply = #reply;
             type Private = #private;
@@ -221,13 +224,14 @@ fn stored(root: &Path, head: &Head) -> (TokenStream, TokenStream) {
 fn registered(root: &Path, ident: &syn::Ident, head: &Head) -> TokenStream {
     let asked = head.ask.is_some().then(|| quote!(.asked()));
     let receiving = head.message.is_some().then(|| quote!(.receiving()));
+    let timed = head.timer.is_some().then(|| quote!(.timed()));
     let player = (head.role == Some("Player")).then(|| quote!(.player()));
     let placed = (head.role == Some("Placed")).then(|| quote!(.placed()));
     let ticking = head.live.is_some().then(|| quote!(.ticking()));
     quote! {
         impl #root::Registered for #ident {
             fn methods() -> #root::Methods<Self> {
-                #root::Methods::new() #asked #receiving #player #placed #ticking
+                #root::Methods::new() #asked #receiving #timed #player #placed #ticking
             }
         }
     }

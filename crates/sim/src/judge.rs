@@ -10,6 +10,7 @@ mod lost;
 mod mail;
 mod replica;
 mod rest;
+mod timers;
 
 pub use guarantee::{Guarantee, Violation};
 pub(crate) use guarantee::{Verdict, violated};
@@ -67,6 +68,7 @@ pub(crate) struct Judge {
     told: BTreeMap<(EntityId, u64), u64>,
     letters: letters::Letters,
     mail: mail::Mail,
+    timers: timers::Timers,
     lost: lost::Lost,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
@@ -91,6 +93,7 @@ impl Judge {
             told: BTreeMap::new(),
             letters: letters::Letters::default(),
             mail: mail::Mail::default(),
+            timers: timers::Timers::default(),
             lost: lost::Lost::default(),
             effects: 0,
             answers: 0,

@@ -113,7 +113,7 @@ pub fn run(
     let (digest, mut counts) =
         world.as_ref().map_or((0, Counts::default()), |w| (w.story.digest(), w.counts.clone()));
     if let Some(world) = &world {
-        counts.mail = world.judge.mail_taken();
+        (counts.mail, counts.timers) = (world.judge.mail_taken(), world.judge.timers_rung());
         (counts.effects, counts.answers, counts.shown) =
             (world.judge.effects, world.judge.answers, world.judge.shown);
     }
@@ -161,7 +161,8 @@ fn play(world: &mut World) -> Verdict {
     world.judge.check_journal(&world.storage.disk.store)?;
     world.leave_all();
     // A player that logs out is gone at once; its surroundings are gone once they have been idle for long enough.
-    let empty_in = ms(world.plan.world.grace_ms + world.plan.world.idle_ms) + ms(3 * QUIET_MS);
+    // And what is due soon has happened by then, to entities that are loaded for that.
+    let empty_in = ms(world.plan.world.grace_ms + 2 * world.plan.world.idle_ms) + ms(7 * QUIET_MS);
     let deadline = world.now + empty_in;
     until(world, deadline, |world| empty(world))?;
     world.judge.check_journal(&world.storage.disk.store)
@@ -299,6 +300,7 @@ fn at_rest(world: &World) -> Verdict {
         }
     }
     world.judge.check_mail()?;
+    world.judge.check_timers(world.world_time())?;
     for (key, node) in &world.nodes {
         if let Some(real) = node.kernel.reals().find(|r| !r.settled) {
             let text = format!("{} is not settled on n{}", world.judge.name(real.id), key.node);
@@ -322,6 +324,7 @@ fn check_live(world: &World) -> Verdict {
 
 /// All players are gone: no node holds, shows, subscribes to or waits for anything.
 fn empty(world: &World) -> Verdict {
+    world.judge.check_no_timers_soon(world.world_time())?;
     for (key, node) in &world.nodes {
         let left = node.kernel.reals().next().map(|r| world.judge.name(r.id));
         let counters = node.kernel.counters();

@@ -86,6 +86,8 @@ pub struct Counts {
     pub letters: u64,
     /// Messages that entities have taken from others.
     pub mail: u64,
+    /// Timers of entities that have rung.
+    pub timers: u64,
     /// Of each list with a limit: how full it was, and its limit then.
     pub sizes: BTreeMap<&'static str, (usize, usize)>,
     /// Refusals received, by code.

@@ -42,6 +42,9 @@ pub struct SnapshotParts {
     /// Encoded [`Post`].
     #[prost(bytes = "bytes", optional, tag = "9")]
     pub post: Option<Bytes>,
+    /// Encoded [`Timers`].
+    #[prost(bytes = "bytes", optional, tag = "10")]
+    pub timers: Option<Bytes>,
 }
 
 /// `events.type`: which part of the system reads the payload.
@@ -64,12 +67,16 @@ pub enum EventType {
     Taken = 6,
     /// Payload [`Delivered`]: messages that it does not owe any more.
     Delivered = 7,
+    /// Payload [`TimerSet`]: the entity's rule is to run at a world time.
+    TimerSet = 8,
+    /// Payload [`TimerOver`]: a timer has rung, with the events that follow; or it was cancelled.
+    TimerOver = 9,
 }
 
 impl EventType {
     /// The type with number `n`.
     pub fn from_u8(n: u8) -> Option<Self> {
-        const ALL: [EventType; 8] = [
+        const ALL: [EventType; 10] = [
             EventType::Game,
             EventType::Fenced,
             EventType::Session,
@@ -78,6 +85,8 @@ impl EventType {
             EventType::Sent,
             EventType::Taken,
             EventType::Delivered,
+            EventType::TimerSet,
+            EventType::TimerOver,
         ];
         ALL.get(usize::from(n)).copied()
     }

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("overload", &["core", "io"]),
     ("crowd", &["codec", "core", "frame", "game", "io", "overload", "peer"]),
     ("home", &["core", "io", "peer"]),
-    ("waking", &["changeover", "home", "host", "io", "peer"]),
+    ("waking", &["changeover", "core", "home", "host", "io", "peer"]),
     ("host", &["core", "crowd", "game", "home", "io", "peer", "retry"]),
     ("edge", &["core", "crowd", "game", "io", "overload", "peer"]),
     // Compiled in only with the feature `planted`: it looks into every room.

@@ -1,7 +1,7 @@
 //! A stream is removed whole, or not at all.
 
 use gundo_types::WorldTime;
-use gundo_wire::journal::{NameChange, Outcome};
+use gundo_wire::journal::{NameChange, Outcome, StreamAppend};
 
 use super::{Probe, entity, stream};
 use crate::Journal;
@@ -10,7 +10,7 @@ fn named(name: &str, owner: Option<gundo_types::EntityId>) -> NameChange {
     NameChange { space: "player".into(), name: name.into(), owner }
 }
 
-/// What was removed is gone, with its names, and may begin again. A stream that somebody has appended to since it was read stays.
+/// What was removed is gone, with its names and its wake, and may begin again. A stream that somebody has appended to since it was read stays.
 pub fn a_removed_stream_leaves_nothing(journal: &dyn Journal) {
     let (mut a, mut b) = (Probe::join(journal, 1), Probe::join(journal, 2));
     let [gone, stays] = [entity(1), entity(2)];
@@ -19,10 +19,16 @@ pub fn a_removed_stream_leaves_nothing(journal: &dyn Journal) {
         batch.names = vec![named(name, Some(id)), named(&format!("{name} two"), Some(id))];
         assert_eq!(a.append_all(vec![batch]), [Outcome::Done]);
     }
+    // Both have something to do later.
+    for id in [gone, stays] {
+        let wake = Some(WorldTime(50));
+        assert_eq!(a.append(vec![StreamAppend { wake, ..stream(id, 1, 2, 1) }]), Outcome::Done);
+    }
     let owner = |name: &str| journal.name("player", name).expect("readable").and_then(|row| row.owner);
-    assert_eq!(journal.remove(&[(gone, 1), (stays, 3)]).expect("writable"), 0, "they do not end there");
+    assert_eq!(journal.remove(&[(gone, 2), (stays, 4)]).expect("writable"), 0, "they do not end there");
     assert_eq!((owner("ada"), owner("ben")), (Some(gone), Some(stays)));
-    assert_eq!(journal.remove(&[(gone, 2), (stays, 1), (entity(3), 0)]).expect("writable"), 1);
+    assert_eq!(journal.remove(&[(gone, 3), (stays, 2), (entity(3), 0)]).expect("writable"), 1);
+    assert_eq!(a.wakes(None, 99, 9), [(WorldTime(50), stays)], "nobody loads what is gone");
     assert_eq!((owner("ada"), owner("ada two"), owner("ben")), (None, None, Some(stays)));
     assert_eq!(journal.stream(gone, 0, 10).expect("readable"), []);
     let left: Vec<_> = journal.streams(None, 10).expect("readable").iter().map(|s| s.entity).collect();
@@ -31,7 +37,7 @@ pub fn a_removed_stream_leaves_nothing(journal: &dyn Journal) {
     assert_eq!((loaded.events.len(), loaded.snapshot), (0, None));
 
     // Who still has it in memory finds that it has gone, and loads it again.
-    assert_eq!(b.append(vec![stream(gone, 1, 2, 1)]), Outcome::Conflict);
+    assert_eq!(b.append(vec![stream(gone, 1, 3, 1)]), Outcome::Conflict);
     assert_eq!(a.append(vec![stream(gone, 2, 0, 1)]), Outcome::Done, "it begins again");
     assert_eq!(journal.stream(gone, 0, 10).expect("readable").len(), 1);
     // And the names are free.

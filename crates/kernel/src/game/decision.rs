@@ -4,7 +4,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId};
+use gundo_types::{Body, EntityId, WorldTime};
 use gundo_wire::journal::NameChange;
 
 use super::context::RawContext;
@@ -33,6 +33,8 @@ pub struct RawDone {
     pub tells: Vec<Tell>,
     /// Messages to other entities, owed from the same append on.
     pub sends: Vec<Sending>,
+    /// Timers of the entity itself that are set or cancelled in the same append.
+    pub timers: Vec<Timing>,
     /// A new body, visible once the events are durable.
     pub body: Option<Body>,
 }
@@ -55,6 +57,15 @@ pub struct Sending {
     pub message: Bytes,
 }
 
+/// A timer that a decision sets or cancels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    /// The encoded timer.
+    pub timer: Bytes,
+    /// When it is due; `None`: never, it is cancelled.
+    pub at: Option<WorldTime>,
+}
+
 impl<E: State> Default for Done<E> {
     fn default() -> Self {
         Self::new()
@@ -62,7 +73,7 @@ impl<E: State> Default for Done<E> {
 }
 
 impl<E: State> Done<E> {
-    /// Nothing happens, and it is a success. A decision without events, names, body and messages to players leaves no row in the
+    /// Nothing happens, and it is a success. A decision without events, names, body, timers and messages leaves no row in the
     /// journal: a crash of the player's node may forget that it was answered, and a client that sends it again then has it decided
     /// once more. Add an event to what must not happen twice.
     pub fn new() -> Self {

@@ -42,6 +42,23 @@ pub trait AnyEntity: Send {
         refusal: &Refusal,
         cx: &mut RawContext<'_>,
     ) -> Result<RawDone, Refusal>;
+    /// See [`Timed::on_timer`](super::Timed::on_timer).
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    fn on_timer(&self, timer: &[u8], due: WorldTime, cx: &mut RawContext<'_>)
+    -> Result<RawDecision, Refusal>;
+    /// See [`Timed::on_timer_refused`](super::Timed::on_timer_refused). What is no timer of this kind has no effect.
+    ///
+    /// # Errors
+    /// This kind has no timers.
+    fn on_timer_refused(
+        &self,
+        timer: &[u8],
+        due: WorldTime,
+        refusal: &Refusal,
+        cx: &mut RawContext<'_>,
+    ) -> Result<RawDone, Refusal>;
     /// See [`Player::create`](super::Player::create).
     ///
     /// # Errors
@@ -105,6 +122,8 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// The bytes are not an event of this kind.
     fn describe_event(&self, payload: &[u8]) -> Result<String, DecodeError>;
+    /// A timer as a person can read it. `None`: the bytes are no timer of this kind.
+    fn describe_timer(&self, timer: &[u8]) -> Option<String>;
     /// Adds to the schema what clients must know of its messages.
     fn describe(&self, schema: &mut Schema);
 }
@@ -155,6 +174,10 @@ impl<E: Registered> AnyKind for TypedKind<E> {
     fn describe_event(&self, payload: &[u8]) -> Result<String, DecodeError> {
         let event = E::Event::from_bytes(payload)?;
         Ok(event.map_or_else(|| "(an event of another version)".to_owned(), |event| format!("{event:?}")))
+    }
+
+    fn describe_timer(&self, timer: &[u8]) -> Option<String> {
+        E::Timer::from_bytes(timer).ok().flatten().map(|timer| format!("{timer:?}"))
     }
 
     fn describe(&self, schema: &mut Schema) {
@@ -222,6 +245,29 @@ impl<E: Registered> AnyEntity for Typed<E> {
         let receive = self.methods.receive.as_ref().ok_or_else(game_error)?;
         let Ok(message) = unread(E::Message::from_bytes(message)) else { return Ok(RawDone::default()) };
         Ok((receive.not_taken)(&self.state, message, from, refusal, &mut self.context(cx)).into_raw())
+    }
+
+    fn on_timer(
+        &self,
+        timer: &[u8],
+        due: WorldTime,
+        cx: &mut RawContext<'_>,
+    ) -> Result<RawDecision, Refusal> {
+        let timed = self.methods.timed.as_ref().ok_or_else(game_error)?;
+        let timer = unread(E::Timer::from_bytes(timer))?;
+        (timed.on_timer)(&self.state, timer, due, &mut self.context(cx)).map(Decision::into_raw)
+    }
+
+    fn on_timer_refused(
+        &self,
+        timer: &[u8],
+        due: WorldTime,
+        refusal: &Refusal,
+        cx: &mut RawContext<'_>,
+    ) -> Result<RawDone, Refusal> {
+        let timed = self.methods.timed.as_ref().ok_or_else(game_error)?;
+        let Ok(timer) = unread(E::Timer::from_bytes(timer)) else { return Ok(RawDone::default()) };
+        Ok((timed.refused)(&self.state, timer, due, refusal, &mut self.context(cx)).into_raw())
     }
 
     fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal> {

@@ -1,6 +1,6 @@
 //! Which rules a kind has. `#[derive(State)]` lists them.
 
-use gundo_types::{Body, EntityId};
+use gundo_types::{Body, EntityId, WorldTime};
 
 use super::context::{Actor, Context, TickContext};
 use super::decision::{Decision, Done};
@@ -8,6 +8,7 @@ use super::entity::{Asked, Entity, Placed, Player, Receives, Ticking};
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::state::State;
+use super::timed::Timed;
 
 /// A kind whose rules are listed. `#[derive(State)]` implements it.
 pub trait Registered: Entity {
@@ -20,6 +21,7 @@ pub trait Registered: Entity {
 pub struct Methods<E: State> {
     pub(super) answer: Option<AnswerFn<E>>,
     pub(super) receive: Option<ReceiveMethods<E>>,
+    pub(super) timed: Option<TimedMethods<E>>,
     pub(super) player: Option<PlayerMethods<E>>,
     pub(super) tick: Option<TickFn<E>>,
     pub(super) place: Option<fn(&E) -> Option<Body>>,
@@ -44,6 +46,15 @@ pub(super) struct ReceiveMethods<E: State> {
     pub(super) not_taken: NotTakenFn<E>,
 }
 
+type OnTimerFn<E> =
+    fn(&E, <E as State>::Timer, WorldTime, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
+type TimerRefusedFn<E> = fn(&E, <E as State>::Timer, WorldTime, &Refusal, &mut Context<'_, E>) -> Done<E>;
+
+pub(super) struct TimedMethods<E: State> {
+    pub(super) on_timer: OnTimerFn<E>,
+    pub(super) refused: TimerRefusedFn<E>,
+}
+
 pub(super) struct PlayerMethods<E: State> {
     pub(super) create: CreateFn<E>,
     pub(super) spawn: fn(&E, &mut Context<'_, E>) -> Body,
@@ -63,7 +74,7 @@ impl<E: State> Default for Methods<E> {
 impl<E: State> Methods<E> {
     /// Only the rules that every entity has.
     pub fn new() -> Self {
-        Self { answer: None, receive: None, player: None, tick: None, place: None }
+        Self { answer: None, receive: None, timed: None, player: None, tick: None, place: None }
     }
 
     /// Others can ask it.
@@ -81,6 +92,15 @@ impl<E: State> Methods<E> {
         E: Receives,
     {
         self.receive = Some(ReceiveMethods { take: E::take, not_taken: E::not_taken });
+        self
+    }
+
+    /// It has timers.
+    pub fn timed(mut self) -> Self
+    where
+        E: Timed,
+    {
+        self.timed = Some(TimedMethods { on_timer: E::on_timer, refused: E::on_timer_refused });
         self
     }
 

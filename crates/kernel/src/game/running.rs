@@ -49,11 +49,13 @@ pub enum Rule {
     Snapshot = 15,
     /// A decision about a message of another entity.
     Take = 16,
+    /// A decision when a timer rings.
+    Timer = 17,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Create,
         Self::Spawn,
         Self::Walk,
@@ -70,6 +72,7 @@ impl Rule {
         Self::Restore,
         Self::Snapshot,
         Self::Take,
+        Self::Timer,
     ];
 
     /// How much a node that is lost in this rule counts against the entity, in points; at [`BLAME_LIMIT`] it is not loaded any
@@ -100,6 +103,7 @@ impl Rule {
             Self::Restore => "restore",
             Self::Snapshot => "snapshot",
             Self::Take => "take",
+            Self::Timer => "on_timer",
         }
     }
 }

@@ -90,6 +90,8 @@ pub trait State: Sized + Send + 'static {
     type Ask: Payload;
     /// What other entities send it: see [`Receives`](super::Receives).
     type Message: Payload;
+    /// What its timers are: see [`Timed`](super::Timed).
+    type Timer: Payload;
     /// Its answer to them.
     type Answer: Payload;
     /// What a player's client can send.

@@ -85,6 +85,7 @@ impl Entity {
         if cx.core.planted(Planted::MailEarly) {
             self.send_mail(cx);
         }
+        self.list_alarm(cx);
         if let Some(doing) = looks.failed {
             self.on_game_panic(cx, doing);
         }
@@ -291,13 +292,15 @@ impl Entity {
     }
 }
 
-/// A planted mistake: the snapshot lacks what is owed.
+/// Planted mistakes: the snapshot lacks what is owed, or the timers.
 fn planted_prune(cx: &Cx<'_>, snapshot: Bytes) -> Bytes {
-    if !cx.core.planted(Planted::OwedPruned) {
+    let [owed, timers] = [Planted::OwedPruned, Planted::TimerPruned].map(|mistake| cx.core.planted(mistake));
+    if !owed && !timers {
         return snapshot;
     }
     match SnapshotParts::decode(snapshot.clone()) {
-        Ok(parts) => SnapshotParts { post: None, ..parts }.encode_to_vec().into(),
+        Ok(parts) if owed => SnapshotParts { post: None, ..parts }.encode_to_vec().into(),
+        Ok(parts) => SnapshotParts { timers: None, ..parts }.encode_to_vec().into(),
         Err(_) => snapshot,
     }
 }

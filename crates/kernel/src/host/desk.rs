@@ -37,6 +37,8 @@ pub(super) struct Desk {
     pub(super) departures: Departures,
     /// Entities whose public part changes with time alone, and when it does.
     pub(super) changes: BTreeSet<(WorldTime, EntityId)>,
+    /// Entities with timers, and when each looks at them.
+    pub(super) alarms: BTreeSet<(WorldTime, EntityId)>,
     /// Chunks that somebody looks at, and lists of the entities there.
     pub(super) places: Places,
     /// Entities that tick: they are here, and somebody looks at their chunk.

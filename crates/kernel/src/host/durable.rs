@@ -10,6 +10,7 @@ use gundo_wire::{DecodeError, Kept, Message};
 
 use super::player::Player;
 use super::post::Post;
+use super::timers::Timers;
 use crate::game::{AnyEntity, AnyKind, Rules};
 
 /// The field that a simulated next version adds: see [`crate::Node::act_newer`].
@@ -36,11 +37,31 @@ pub(super) struct Durable {
     kept: Kept<SnapshotParts>,
     /// Messages that it owes and has taken; `None`: it never had any.
     pub(super) post: Option<Box<Post>>,
+    /// Its timers; `None`: none is set.
+    pub(super) timers: Option<Box<Timers>>,
 }
+
+/// What an entity owes and has taken, and its timers.
+type Duties = (Option<Box<Post>>, Option<Box<Timers>>);
 
 /// Whether an event is about messages between entities.
 pub(super) fn is_mail(event_type: EventType) -> bool {
     matches!(event_type, EventType::Sent | EventType::Taken | EventType::Delivered)
+}
+
+/// Whether an event is about timers.
+fn is_timer(event_type: EventType) -> bool {
+    matches!(event_type, EventType::TimerSet | EventType::TimerOver)
+}
+
+/// Whether an event changes from when on its entity has something to do.
+fn changes_wake(event: &EventRecord) -> bool {
+    is_timer(event.event_type) || matches!(event.event_type, EventType::Sent | EventType::Delivered)
+}
+
+/// From when on an entity with these has something to do.
+fn wake(post: Option<&Post>, timers: Option<&Timers>) -> WorldTime {
+    post.map_or(NEVER, Post::wake).min(timers.map_or(NEVER, Timers::wake))
 }
 
 impl Durable {
@@ -76,7 +97,7 @@ impl Durable {
         (self.seq, self.snapshot_seq) = (0, 0);
         (self.generation, self.began) = (loaded.generation, (0, 0));
         self.kept = Kept::default();
-        self.post = None;
+        (self.post, self.timers) = (None, None);
         match &loaded.snapshot {
             None => self.state = Some(kind.create(id.id)),
             Some((seq, payload)) => {
@@ -112,6 +133,7 @@ impl Durable {
         self.began = (snapshot.generation, snapshot.generation_after);
         self.state = Some(kind.restore(id.id, &snapshot.state)?);
         self.post = snapshot.post.as_deref().map(Post::restore).transpose()?.map(Box::new);
+        self.timers = snapshot.timers.as_deref().map(Timers::restore).transpose()?.map(Box::new);
         match player {
             Some(player) => player.restore(snapshot),
             None => Ok(()),
@@ -135,6 +157,9 @@ impl Durable {
         if is_mail(event_type) {
             self.post.get_or_insert_default().apply(event_type, payload, self.seq + 1)?;
         }
+        if is_timer(event_type) {
+            Timers::apply(&mut self.timers, event_type, payload)?;
+        }
         if cause.generation > self.began.0 {
             self.began = (cause.generation, self.seq);
         }
@@ -153,19 +178,29 @@ impl Durable {
 
     /// From when on the entity has something to do once these events are there; `None`: they change nothing about that.
     pub(super) fn wake_after(&self, events: &[EventRecord]) -> Option<WorldTime> {
-        let changes = |e: &EventRecord| matches!(e.event_type, EventType::Sent | EventType::Delivered);
-        let changed = events.iter().any(changes);
-        changed.then(|| self.post.as_ref().map_or(NEVER, |post| post.wake()))
+        let changed = events.iter().any(changes_wake);
+        changed.then(|| wake(self.post.as_deref(), self.timers.as_deref()))
     }
 
-    /// What it owes and has taken once these events are there as well.
-    pub(super) fn post_after(&self, events: &[EventRecord]) -> Option<Box<Post>> {
-        let mut post = self.post.clone();
-        for event in events.iter().filter(|event| is_mail(event.event_type)) {
-            // It has just been encoded.
-            let _ = post.get_or_insert_default().apply(event.event_type, &event.payload, self.seq);
+    /// The same for events that are not applied yet.
+    pub(super) fn wake_with(&self, events: &[EventRecord]) -> Option<WorldTime> {
+        events.iter().any(changes_wake).then(|| {
+            let (post, timers) = self.duties_after(events);
+            wake(post.as_deref(), timers.as_deref())
+        })
+    }
+
+    /// What it has to do once these events are there as well.
+    pub(super) fn duties_after(&self, events: &[EventRecord]) -> Duties {
+        let (mut post, mut timers) = (self.post.clone(), self.timers.clone());
+        for event in events {
+            // They have just been encoded.
+            if is_mail(event.event_type) {
+                let _ = post.get_or_insert_default().apply(event.event_type, &event.payload, self.seq);
+            }
+            let _ = Timers::apply(&mut timers, event.event_type, &event.payload);
         }
-        post
+        (post, timers)
     }
 
     /// Whether a snapshot is due once `more` events have been applied.
@@ -177,7 +212,8 @@ impl Durable {
     /// The whole durable state: the game's and the engine's.
     pub(super) fn snapshot(&self, player: Option<&Player>) -> Bytes {
         let player = player.map(|player| (player, None));
-        self.snapshot_of(self.state().snapshot(), self.last_at, player, self.post.as_deref())
+        let duties = (self.post.as_deref(), self.timers.as_deref());
+        self.snapshot_of(self.state().snapshot(), self.last_at, player, duties)
     }
 
     /// The whole durable state, for another node: it says of which generation of the journal it is.
@@ -193,10 +229,10 @@ impl Durable {
         state: Bytes,
         at: WorldTime,
         player: Option<(&Player, Option<Place>)>,
-        post: Option<&Post>,
+        (post, timers): (Option<&Post>, Option<&Timers>),
     ) -> Bytes {
         let mut parts = self.parts(state, at, player.map(|(player, _)| player));
-        parts.post = post.map(Post::store);
+        (parts.post, parts.timers) = (post.map(Post::store), timers.map(Timers::store));
         if let Some(place) = player.and_then(|(_, place)| place) {
             parts.place = Some(Kept::from(place).encode());
         }
@@ -210,6 +246,7 @@ impl Durable {
         let mut snapshot =
             SnapshotParts { state, at: at.0, generation, generation_after, ..Default::default() };
         snapshot.post = self.post.as_ref().map(|post| post.store());
+        snapshot.timers = self.timers.as_ref().map(|timers| timers.store());
         if let Some(player) = player {
             player.snapshot_into(&mut snapshot);
         }

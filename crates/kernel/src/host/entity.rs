@@ -18,6 +18,7 @@ use super::phase::{Life, Phase};
 use super::player::Player;
 use super::post::Mail;
 use super::queue::{Letter, Queue, Work};
+use super::timers::Alarm;
 use super::trouble::Trouble;
 use super::tx::Lock;
 use super::vicinity::Vicinity;
@@ -72,6 +73,8 @@ pub(crate) struct Entity {
     pub(super) mail: Option<Box<Mail>>,
     /// A message that its rules failed over, and how often.
     pub(super) failing: Option<Box<(Letter, u8)>>,
+    /// What it remembers of its timers.
+    pub(super) alarm: Option<Box<Alarm>>,
 }
 
 impl Entity {
@@ -103,6 +106,7 @@ impl Entity {
             trouble: Trouble::default(),
             mail: None,
             failing: None,
+            alarm: None,
         }
     }
 
@@ -241,6 +245,8 @@ impl Entity {
         self.life.loaded();
         self.mail = None;
         self.forget_owed(cx);
+        self.forget_timers(cx.core);
+        self.list_alarm(cx);
         self.refresh(cx);
         self.send_mail(cx);
         self.tell_own(cx);
@@ -391,6 +397,7 @@ impl Entity {
             cx.crowd.interest.set_player(center, false);
         }
         self.forget_change(cx);
+        self.unlist_alarm(cx);
         cx.desk.awake.remove(&self.id);
         cx.desk.suspended.remove(&self.id);
         cx.desk.departures.remove(self.id);
@@ -449,6 +456,9 @@ impl Entity {
         assert!(!self.queue.is_held() || !self.queue.is_empty(), "{id}: only work waits for the journal");
         if let Some(next) = self.next_change {
             assert!(cx.desk.changes.contains(&(next, id)), "{id}: a change to come is listed");
+        }
+        if let Some(at) = self.alarm.as_ref().and_then(|alarm| alarm.listed) {
+            assert!(cx.desk.alarms.contains(&(at, id)), "{id}: its alarm is listed");
         }
         assert_eq!(
             cx.desk.suspended.contains(&id),

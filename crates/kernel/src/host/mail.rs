@@ -49,7 +49,7 @@ pub(super) fn cannot_send(core: &Core, sends: &[Sending]) -> Option<String> {
 }
 
 /// What an engine does with a refusal of the message that it takes.
-fn passes(refusal: &Refusal) -> bool {
+pub(super) fn passes(refusal: &Refusal) -> bool {
     matches!(&*refusal.code, "busy" | "storage" | "storage_busy" | "storage_full" | "suspended" | "gave_up")
 }
 
@@ -59,11 +59,6 @@ impl Entity {
     /// Whether it owes messages to others.
     pub(super) fn owes(&self) -> bool {
         self.durable.post.as_ref().is_some_and(|post| post.owed() > 0)
-    }
-
-    /// Whether it stays loaded because it owes messages. A node that goes does not wait for that: another one loads it.
-    pub(super) fn stays_to_send(&self, core: &Core) -> bool {
-        self.owes() && !core.stopping && !core.is_draining()
     }
 
     /// A planted mistake.
@@ -203,7 +198,7 @@ impl Entity {
 
     /// Takes a message, if it has not done so before.
     pub(super) fn take(&mut self, cx: &mut Cx<'_>, command: Command) {
-        let Some(letter) = command.letter.as_deref() else { return };
+        let Some(letter) = command.letter() else { return };
         let now = cx.core.world_time_from(self.durable.last_at);
         if letter.generation != self.durable.generation || !self.life.is(Phase::Live) {
             // One of the two nodes does not know yet that the journal has gone back; or it takes no work now.
@@ -218,7 +213,7 @@ impl Entity {
             Seen::New => {}
             Seen::Before if twice => {}
             Seen::Before => {
-                let effects = vec![Effect::Took { letter: *letter }];
+                let effects = vec![Effect::Took { letter }];
                 return self.emit(cx, None, effects);
             }
             Seen::NotNow => return cx.core.note_early(),
@@ -230,7 +225,7 @@ impl Entity {
         if self
             .failing
             .as_deref()
-            .is_some_and(|(failed, times)| failed.is_same(letter) && *times >= FAILS_MAX)
+            .is_some_and(|(failed, times)| failed.is_same(&letter) && *times >= FAILS_MAX)
         {
             return self.give_letter_up(cx, command);
         }
@@ -247,7 +242,7 @@ impl Entity {
 
     /// What a message asked for was refused: for a while, and then it is sent again; or for good, and its rule says what follows.
     pub(super) fn refuse_letter(&mut self, cx: &mut Cx<'_>, command: &Command, refusal: &Refusal) {
-        let Some(letter) = command.letter.as_deref().copied() else { return };
+        let Some(letter) = command.letter() else { return };
         if passes(refusal) {
             return;
         }
@@ -281,7 +276,7 @@ impl Entity {
     /// Takes a message that its rules have failed over, without effect.
     fn give_letter_up(&mut self, cx: &mut Cx<'_>, command: Command) {
         self.failing = None;
-        let Some(letter) = command.letter.as_deref().copied() else { return };
+        let Some(letter) = command.letter() else { return };
         cx.core.counters.mail_lost += 1;
         let why =
             format!("message {} of {} is taken without effect: its rules fail", letter.number, letter.from);
@@ -302,18 +297,9 @@ impl Entity {
         let Letter { from, number, at, .. } = letter;
         let forgets = post::forgets(now).0;
         let taken = Taken { kind: from.kind.0.into(), id: from.id, number, at: at.0, forgets };
-        let mut events = vec![(EventType::Taken, Bytes::from(taken.encode_to_vec()))];
-        let RawDone { events: own, names, signals, tells, sends, body, reply: _ } = done;
-        events.extend(own.into_iter().map(|event| (EventType::Game, event)));
-        events.extend(self.sent_events(cx.core, sends));
-        let mut effects: Vec<_> = signals.into_iter().map(Effect::Signal).collect();
-        effects.extend(body.map(Effect::Body));
-        effects.extend(tells.into_iter().map(Effect::Tell));
-        effects.push(Effect::Took { letter });
-        let cause = Cause { place: body.map(super::pending::place), ..Cause::default() };
-        let entry = Entry { work: Some(Work::Command(command)), effects };
+        let note = (EventType::Taken, Bytes::from(taken.encode_to_vec()));
         cx.core.counters.mail_taken += 1;
-        self.record(cx, Record { events, cause, names, tx, entry });
+        self.record_noted(cx, note, command, done, tx, Some(Effect::Took { letter }));
     }
 
     /// A message has been taken, durably: its sender hears of it.

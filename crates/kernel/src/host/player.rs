@@ -193,7 +193,7 @@ impl Player {
     pub(super) fn forget_answers<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
         for item in work {
             if let Work::Command(c) = item
-                && c.letter.is_none()
+                && c.origin.is_none()
             {
                 self.unrecorded.retain(|(seq, ..)| *seq != c.seq);
             }

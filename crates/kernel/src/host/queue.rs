@@ -41,24 +41,25 @@ impl Work {
             age: None,
             ask_until: None,
             reads: Reads::default(),
-            letter: None,
+            origin: None,
         })
     }
 
     pub(super) fn letter(letter: Letter, payload: Bytes, since: Time) -> Self {
-        Self::Command(Command { payload, letter: Some(Box::new(letter)), ..Command::bare(since) })
+        let origin = Some(Box::new(Origin::Letter(letter)));
+        Self::Command(Command { payload, origin, ..Command::bare(since) })
     }
 
-    /// Whether it is a message of another entity.
-    pub(super) fn is_letter(&self) -> bool {
-        matches!(self, Self::Command(command) if command.letter.is_some())
+    /// Whether it comes again by itself as long as it is not done: a message of another entity, a timer.
+    pub(super) fn comes_again(&self) -> bool {
+        matches!(self, Self::Command(command) if command.origin.is_some())
     }
 
     /// Whether it is refused when too much waits already. The player's own commands are not: a repeated one may already have
     /// taken effect, and its edge lets no more than `commands_unanswered_max` of them in. Messages of others are.
     pub(super) fn is_bounded(&self) -> bool {
         match self {
-            Self::Command(command) => command.letter.is_some(),
+            Self::Command(command) => command.letter().is_some(),
             Self::Delivered => false,
             _ => true,
         }
@@ -98,7 +99,7 @@ pub(super) struct Resume {
     pub(super) leaves_at: Option<Time>,
 }
 
-/// Something to decide: a client's command, or a message of another entity.
+/// Something to decide: a client's command, a message of another entity, or a timer.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) line: Line,
@@ -118,8 +119,17 @@ pub(super) struct Command {
     pub(super) ask_until: Option<Time>,
     /// Public parts of others that were fetched for it.
     pub(super) reads: Reads,
-    /// It is a message of another entity. Nobody gets an answer: the line and the seq mean nothing.
-    pub(super) letter: Option<Box<Letter>>,
+    /// It is no client's. Nobody gets an answer: the line and the seq mean nothing.
+    pub(super) origin: Option<Box<Origin>>,
+}
+
+/// What something to decide is, if not a client's command.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// A message of another entity.
+    Letter(Letter),
+    /// A timer that was due then.
+    Timer(WorldTime),
 }
 
 /// Whose message it is, and which.
@@ -157,7 +167,28 @@ impl Command {
             age: None,
             ask_until: None,
             reads: Reads::default(),
-            letter: None,
+            origin: None,
+        }
+    }
+
+    /// A timer that was due at `due`.
+    pub(super) fn timer(timer: Bytes, due: WorldTime, since: Time) -> Self {
+        Self { payload: timer, origin: Some(Box::new(Origin::Timer(due))), ..Self::bare(since) }
+    }
+
+    /// The message that it is, if it is one.
+    pub(super) fn letter(&self) -> Option<Letter> {
+        match self.origin.as_deref() {
+            Some(Origin::Letter(letter)) => Some(*letter),
+            _ => None,
+        }
+    }
+
+    /// If it is a timer, when that was due.
+    pub(super) fn due(&self) -> Option<WorldTime> {
+        match self.origin.as_deref() {
+            Some(Origin::Timer(due)) => Some(*due),
+            _ => None,
         }
     }
 }
@@ -191,9 +222,14 @@ impl Queue {
     /// Whether this message waits already.
     pub(super) fn has_letter(&self, letter: &Letter) -> bool {
         self.waiting.iter().any(|work| match work {
-            Work::Command(command) => command.letter.as_ref().is_some_and(|other| other.is_same(letter)),
+            Work::Command(command) => command.letter().is_some_and(|other| other.is_same(letter)),
             _ => false,
         })
+    }
+
+    /// Whether a timer waits already.
+    pub(super) fn has_timer(&self) -> bool {
+        self.waiting.iter().any(|work| matches!(work, Work::Command(command) if command.due().is_some()))
     }
 
     /// Whether the end of messages waits to be recorded.
@@ -297,10 +333,10 @@ impl Queue {
         self.waiting.front().filter(|_| self.held).map(Work::since)
     }
 
-    /// Puts work that was begun back in front of everything that waits, also of work that waited for room. Not a message: many may
-    /// have been begun, and their senders send them again.
+    /// Puts work that was begun back in front of everything that waits, also of work that waited for room. Not what comes
+    /// again by itself: many messages may have been begun.
     pub(super) fn put_back(&mut self, work: Work) {
-        if work.is_letter() {
+        if work.comes_again() {
             return;
         }
         self.held = false;

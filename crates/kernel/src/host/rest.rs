@@ -52,8 +52,7 @@ impl Host {
             }
             entity.sleep(&mut cx);
             entity.seal_place(&mut cx);
-            let rests =
-                entity.is_quiet() && !entity.life.is(Phase::Suspended) && !entity.stays_to_send(cx.core);
+            let rests = entity.is_quiet() && !entity.life.is(Phase::Suspended) && !entity.stays(cx.core);
             if entity.player.is_none() && rests && now.since(entity.needed) > idle_us {
                 idle.push(*id);
             } else if let Some(rest) = entity.rests(cx.core) {

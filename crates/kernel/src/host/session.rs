@@ -142,8 +142,8 @@ impl Entity {
         let decided = guard(self.id, Rule::Create, || self.durable.state().create(name, &mut rules));
         let decision = self.judge(cx, "create", decided)?;
         self.check_sizes(cx, "create", &decision)?;
-        let RawDone { events, names, signals, tells, sends, body, .. } = decision;
-        let sent = self.sent_events(cx.core, sends);
+        let RawDone { events, names, signals, tells, sends, timers, body, .. } = decision;
+        let sent = self.sent_events(cx.core, sends).chain(self.timer_events(cx.core, timers, None));
         let events = events.into_iter().map(|e| (EventType::Game, e)).chain(sent).collect();
         Ok(Created { events, names, signals, tells, body })
     }
@@ -352,7 +352,7 @@ impl Entity {
     /// Unloads a player without a connection that is not in the world and has nothing in flight.
     pub(super) fn unload_if_gone(&mut self, cx: &mut Cx<'_>) {
         let is_gone = self.player.as_ref().is_some_and(|p| p.line.is_none() && !p.present);
-        if is_gone && self.is_settled() && !self.stays_to_send(cx.core) {
+        if is_gone && self.is_settled() && !self.stays(cx.core) {
             self.unload(cx);
         }
     }
@@ -361,7 +361,7 @@ impl Entity {
     pub(super) fn rests(&self, core: &Core) -> Option<Rest> {
         let (now, every_us) = (core.now.time, core.world().place_every_ms * 1_000);
         let player = self.player.as_ref()?;
-        if !self.is_quiet() || self.life.is(Phase::Suspended) || !player.present && self.stays_to_send(core) {
+        if !self.is_quiet() || self.life.is(Phase::Suspended) || !player.present && self.stays(core) {
             return None;
         }
         let gone = player.leave_at.is_some_and(|at| at <= now);

@@ -11,8 +11,9 @@ use crate::game::RawDone;
 
 /// Whether nothing durable comes of a decision.
 pub(super) fn only_shows(done: &RawDone) -> bool {
-    let RawDone { events, reply: _, names, signals: _, tells, sends, body } = done;
-    events.is_empty() && names.is_empty() && tells.is_empty() && sends.is_empty() && body.is_none()
+    let RawDone { events, reply: _, names, signals: _, tells, sends, timers, body } = done;
+    let nothing = events.is_empty() && names.is_empty() && tells.is_empty();
+    nothing && sends.is_empty() && timers.is_empty() && body.is_none()
 }
 
 impl Entity {

@@ -16,8 +16,7 @@ impl Entity {
     /// If the journal has no room for work that needs an append, keeps the work until it has, or refuses it. False: it may be
     /// appended now. `grows`: it adds to the world, rather than keeping somebody in it.
     pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>, work: &Work, grows: bool) -> bool {
-        if work.is_letter() && cx.room() != Room::Open {
-            // Its sender sends it again.
+        if work.comes_again() && cx.room() != Room::Open {
             return true;
         }
         let (now, until) = (cx.core.now.time, work.since().plus_ms(cx.core.world().append_wait_ms));

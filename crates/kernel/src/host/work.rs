@@ -10,9 +10,11 @@ use super::mail::cannot_send;
 use super::pending::{Effect, Entry, Record, place};
 use super::phase::Phase;
 use super::player::Known;
-use super::queue::{Command, Prepare, Resume, Work};
+use super::queue::{Command, Origin, Prepare, Resume, Work};
+use super::ringing::cannot_plan;
 use super::showing::only_shows;
 use super::telling::cannot_tell;
+use super::timers::End;
 use super::trouble::{gave_up, other_suspended, suspended};
 use super::vicinity::Vicinity;
 use crate::game::{RawDecision, RawDone, Refusal, Rule, guard};
@@ -74,8 +76,13 @@ impl Entity {
 
     pub(super) fn decide(&mut self, cx: &mut Cx<'_>, command: Command) {
         assert!(self.lock.is_none(), "{}: a locked entity decides nothing", self.id);
-        if command.letter.is_some() {
-            return self.take(cx, command);
+        match command.origin.as_deref() {
+            Some(Origin::Letter(_)) => return self.take(cx, command),
+            Some(Origin::Timer(due)) => {
+                let due = *due;
+                return self.on_timer(cx, command, due);
+            }
+            None => {}
         }
         let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
         if player.line != Some(command.line) && !cx.core.planted(Planted::OldLineObeyed) {
@@ -163,12 +170,21 @@ impl Entity {
             }
             return self.refuse(cx, command, refusal);
         }
-        if let Some(letter) = command.letter.as_deref().copied() {
-            return self.record_letter(cx, letter, command, decision, tx);
+        match command.origin.as_deref() {
+            Some(Origin::Letter(letter)) => {
+                let letter = *letter;
+                return self.record_letter(cx, letter, command, decision, tx);
+            }
+            Some(Origin::Timer(due)) => {
+                let rang = (*due, End::Rang);
+                return self.record_timer(cx, command, rang, decision, tx);
+            }
+            None => {}
         }
         // Every success that changes or tells anything leaves a record, also without an event: the record makes a repeat harmless.
         let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
-        events.extend(self.sent_events(cx.core, decision.sends));
+        let timers = self.timer_events(cx.core, decision.timers, None);
+        events.extend(self.sent_events(cx.core, decision.sends).chain(timers));
         if events.is_empty() {
             events.push((EventType::Answered, Bytes::new()));
         }
@@ -226,17 +242,24 @@ impl Entity {
         if !self.has_room_for(done.sends.len()) {
             return Err(Refusal::new("busy", "Too much is on its way from here. Try again in a moment."));
         }
-        let cannot = cannot_tell(cx.core, &done.tells).or_else(|| cannot_send(cx.core, &done.sends));
+        let cannot = cannot_tell(cx.core, &done.tells)
+            .or_else(|| cannot_send(cx.core, &done.sends))
+            .or_else(|| cannot_plan(&done.timers));
         if let Some(why) = cannot {
             return Err(cx.core.game_fault(self.id, rule, why));
+        }
+        if !self.has_room_for_timers(&done.timers) {
+            return Err(Refusal::new("too_many_timers", "Too much is planned there already."));
         }
         Ok(())
     }
 
     /// Refuses a command, without effect. The refusal is delayed until everything it depends on is durable.
     pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, command: Command, refusal: Refusal) {
-        if command.letter.is_some() {
-            return self.refuse_letter(cx, &command, &refusal);
+        match command.origin.as_deref() {
+            Some(Origin::Letter(_)) => return self.refuse_letter(cx, &command, &refusal),
+            Some(Origin::Timer(due)) => return self.refuse_timer(cx, &command, *due, &refusal),
+            None => {}
         }
         let window = cx.core.world().limits.answers_kept;
         cx.core.counters.refused_too_often += u64::from(refusal.code == "too_often");
@@ -256,8 +279,7 @@ impl Entity {
             Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => {
                 cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::OpenRefused(refusal));
             }
-            // Its sender sends it again.
-            Work::Command(c) if c.letter.is_some() => {}
+            Work::Command(c) if c.origin.is_some() => {}
             Work::Command(c) => {
                 cx.core.counters.commands_refused += 1;
                 let reply = ToEdge::Reply { seq: c.seq, result: Err(refusal) };
@@ -279,7 +301,7 @@ impl Entity {
         for work in self.queue.take_all() {
             match &work {
                 // It was in an append, so it may have had an effect. Its client repeats it later.
-                Work::Command(c) if c.tries > 0 && c.letter.is_none() => {
+                Work::Command(c) if c.tries > 0 && c.origin.is_none() => {
                     cx.core.send_edge(c.line.edge, c.line.conn, self.id, ToEdge::NotHere);
                 }
                 _ => self.refuse_work(cx, &work, why.clone()),

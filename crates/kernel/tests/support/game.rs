@@ -11,6 +11,7 @@ use gundo_kernel::game::{
 use gundo_types::{Body, ChunkId, EntityId, Kind, Point, WorldTime};
 use gundo_wire::Message;
 
+use super::bell::{Bell, BellWish, Tower};
 use super::board::{Board, BoardWish};
 use super::gift::{Gift, GiftWish};
 use super::vault::{Vault, VaultWish};
@@ -80,6 +81,8 @@ pub struct PlayerCommand {
     pub vault: Option<VaultWish>,
     #[prost(message, optional, tag = "22")]
     pub gift: Option<GiftWish>,
+    #[prost(message, optional, tag = "23")]
+    pub bell: Option<BellWish>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -109,7 +112,7 @@ pub struct Said {
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 1, name = "player", player, durable = PlayerState, event = PlayerEvent)]
 #[state(command = PlayerCommand, reply = LandReply, public = PlayerState, private = PlayerState, signal = Said, tell = Said)]
-#[state(ask = Gift, answer = Gift, message = Gift)]
+#[state(ask = Gift, answer = Gift, message = Gift, timer = Bell)]
 pub struct Player(pub PlayerState);
 
 impl Stored for Player {
@@ -166,6 +169,9 @@ impl game::Player for Player {
         }
         if let Some(wish) = &c.gift {
             return wish.decide(self);
+        }
+        if let Some(wish) = c.bell {
+            return Ok(wish.decide(cx));
         }
         if let Some(wish) = c.vault {
             return wish.decide(cx);
@@ -525,7 +531,7 @@ fn middle(chunk: ChunkId) -> Body {
 
 pub fn rules() -> Rules {
     let rules = Rules::new("pebbles", ()).with::<Player>().with::<Land>();
-    rules.with::<Stall>().with::<Ledger>().with::<Board>().with::<Vault>()
+    rules.with::<Stall>().with::<Ledger>().with::<Board>().with::<Vault>().with::<Tower>()
 }
 
 /// The stall with this number in a chunk.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod bell;
 pub mod board;
 pub mod cluster;
 pub mod game;

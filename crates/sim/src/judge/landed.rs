@@ -90,6 +90,7 @@ impl Judge {
             self.take_effect(id, seq, &cause)?;
         }
         self.take_mail(id, event.event_type, &event.payload)?;
+        self.take_timer(id, event.at, event.event_type, &event.payload)?;
         if event.event_type == EventType::Game {
             self.take_game(id, seq, &event.payload, moved)?;
             self.take_letter(id, &event.payload);
@@ -174,6 +175,7 @@ impl Judge {
             );
         }
         self.compare_post(id, seq, snapshot.post.as_ref())?;
+        self.compare_timers(id, seq, snapshot.timers.as_ref())?;
         let replica = self.replicas.get(&id).expect("its events have been taken");
         // If a snapshot forgot an answer, a repeat would execute the command again.
         let window = replica.effects.keys().rev().take(ANSWERS);

@@ -76,10 +76,12 @@ impl Judge {
         self.made = Holdings::default();
         let (effects, letters) = (self.effects, std::mem::take(&mut self.letters));
         self.mail = super::mail::Mail::default();
+        let rung = std::mem::take(&mut self.timers).rung;
         self.lost.replaying = true;
         let replayed = history.iter().try_for_each(|batch| self.landed(batch));
         self.lost.replaying = false;
         self.effects = effects;
+        self.timers.rung = rung;
         self.letters.go_back(letters);
         self.lost.history = Some(history);
         replayed?;
@@ -113,6 +115,7 @@ impl Judge {
             return violated(Guarantee::G1, format!("{name} has done something, and is removed"));
         }
         self.made.add_all(&before.holdings, -1);
+        self.timers.forget(player);
         // It is as if it had never been: a replica that takes the journal's place later has none of it either.
         for batch in self.lost.history.iter_mut().flatten() {
             batch.streams.retain(|append| append.entity != player);

@@ -30,7 +30,7 @@ fn messages_hold_while_everything_goes_wrong() {
     assert!(taken > 300, "{taken} messages");
 }
 
-/// Each bug is found by one of the seeds. (That homes load who owes something has a story in the kernel's tests: here somebody always
+/// Each bug is found by one of the seeds. (That homes load whom nobody needs is found with `timers`: here somebody always
 /// comes back.)
 #[test]
 fn each_planted_bug_is_found() {

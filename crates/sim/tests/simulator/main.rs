@@ -7,3 +7,5 @@ mod mails;
 mod post;
 mod purses;
 mod runs;
+mod savings;
+mod timers;

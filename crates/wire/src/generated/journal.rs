@@ -140,6 +140,9 @@ pub struct Snapshot {
     /// absent: it has never sent or taken a message
     #[prost(message, optional, tag = "9")]
     pub post: ::core::option::Option<Post>,
+    /// absent: none is set
+    #[prost(message, optional, tag = "10")]
+    pub timers: ::core::option::Option<Timers>,
 }
 impl ::prost::Name for Snapshot {
     const NAME: &'static str = "Snapshot";
@@ -284,5 +287,65 @@ impl ::prost::Name for TakenFrom {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.journal.v1.TakenFrom".into()
+    }
+}
+/// Payload of a TimerSet event: from now on the timer is due at this world time, whenever it was due before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TimerSet {
+    /// the game's, at most 64 bytes; equal bytes are the same timer
+    #[prost(bytes = "bytes", tag = "1")]
+    pub timer: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+}
+impl ::prost::Name for TimerSet {
+    const NAME: &'static str = "TimerSet";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.TimerSet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.TimerSet".into()
+    }
+}
+/// Payload of a TimerOver event: the timer is not set any more. The events after it in the append are what follows from that.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TimerOver {
+    /// the game's
+    #[prost(bytes = "bytes", tag = "1")]
+    pub timer: ::prost::bytes::Bytes,
+    /// when it was due
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+    /// 0: cancelled, 1: its rule has run, 2: its rule has refused, 3: given up
+    #[prost(uint32, tag = "3")]
+    pub how: u32,
+}
+impl ::prost::Name for TimerOver {
+    const NAME: &'static str = "TimerOver";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.TimerOver".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.TimerOver".into()
+    }
+}
+/// The timers of an entity: part of its snapshot.
+///
+/// in the order of their bytes, at most 64
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Timers {
+    #[prost(message, repeated, tag = "1")]
+    pub set: ::prost::alloc::vec::Vec<TimerSet>,
+}
+impl ::prost::Name for Timers {
+    const NAME: &'static str = "Timers";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Timers".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Timers".into()
     }
 }

@@ -76,6 +76,7 @@ impl Entity {
             cx.end_tx(tx, &ends);
         }
         if let (Some(work), Some(refusal)) = (refused, refusal) {
+            self.note_refused_append(&work, &refusal);
             self.refuse_work(cx, &work, refusal);
         }
         if unknown {

@@ -109,6 +109,7 @@ impl Entity {
         if self.is_outdated(cx) {
             return self.load_again(cx);
         }
+        self.list_alarm(cx);
         self.refresh(cx);
         if let Some((line, seq, wish)) = leaving.and_then(|l| l.walked) {
             self.walk(cx, line, seq, (wish, 0));
@@ -196,7 +197,7 @@ impl Entity {
         for work in self.queue.take_all() {
             let from = match work {
                 Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => line,
-                Work::Command(command) if command.letter.is_some() => continue,
+                Work::Command(command) if command.origin.is_some() => continue,
                 Work::Command(command) => command.line,
                 Work::Prepare(prepare) => {
                     self.say_busy(cx, prepare.tx);

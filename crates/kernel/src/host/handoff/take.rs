@@ -74,6 +74,8 @@ impl Host {
             }
             entity.refresh(cx);
             entity.forget_owed(cx);
+            entity.forget_timers(cx.core);
+            entity.list_alarm(cx);
             entity.send_mail(cx);
             cx.crowd.publisher.announce(cx.core, id);
             match (entity.line(), leave_at) {

@@ -226,7 +226,7 @@ impl Entity {
         if entry.command.losses < LOSSES_MAX || cx.core.planted(Planted::PoisonDecidedAgain) {
             // The part's next home may be this very node: the edge must count the loss.
             let (line, seq) = (entry.command.line, entry.command.seq);
-            if entry.command.letter.is_none() {
+            if entry.command.origin.is_none() {
                 self.tell_edge(cx, line, ToEdge::Doubted { seq });
             }
             return cx.desk.txs.back_off(cx.core, tx);

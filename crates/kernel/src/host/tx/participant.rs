@@ -15,11 +15,11 @@
 use bytes::Bytes;
 use gundo_types::{Body, EntityId, Planted};
 use gundo_wire::Message;
-use gundo_wire::journal::{Cause, EventRecord, EventType, NEVER, StreamAppend};
+use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::Lock;
 use crate::core::{Core, Timer};
-use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, Sending, game_error, guard};
+use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, Sending, Timing, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record, place};
@@ -193,16 +193,15 @@ impl Entity {
             Ok(done) => done,
             Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
-        let RawDone { events, reply, names, signals, body, tells, sends } = done;
-        let events = self.part_of(cx, events, sends, body);
+        let RawDone { events, reply, names, signals, body, tells, sends, timers } = done;
+        let events = self.part_of(cx, events, (sends, timers), body);
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
             return self.refuse_part(cx, prepare, game_error());
         };
         assert!(!events.is_empty(), "{id}: a participant records its part");
         let (load, after) = (self.load, self.durable.seq);
-        let sends = events.iter().any(|event| event.event_type == EventType::Sent);
-        let wake = sends.then(|| self.durable.post_after(&events).map_or(NEVER, |post| post.wake()));
+        let wake = self.durable.wake_with(&events);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot, wake };
         if !cx.core.planted(Planted::PrepareUnlocked) {
             let age = prepare.age;
@@ -237,9 +236,10 @@ impl Entity {
         let actor = Actor { id: self.id, public: self.public.clone().unwrap_or_default(), body: self.body };
         match self.answer(cx, ask, &actor) {
             Err(_) => cx.core.counters.commands_refused += 1,
-            Ok(done) if done.events.is_empty() && done.sends.is_empty() => {}
+            Ok(done) if done.events.is_empty() && done.sends.is_empty() && done.timers.is_empty() => {}
             Ok(done) => {
-                let sent = self.sent_events(cx.core, done.sends);
+                let timers = self.timer_events(cx.core, done.timers, None);
+                let sent = self.sent_events(cx.core, done.sends).chain(timers);
                 let events = done.events.into_iter().map(|e| (EventType::Game, e)).chain(sent).collect();
                 let mut effects: Vec<_> = done.signals.into_iter().map(Effect::Signal).collect();
                 effects.extend(done.tells.into_iter().map(Effect::Tell));
@@ -264,7 +264,7 @@ impl Entity {
         &self,
         cx: &Cx<'_>,
         events: Vec<Bytes>,
-        sends: Vec<Sending>,
+        (sends, timers): (Vec<Sending>, Vec<Timing>),
         body: Option<Body>,
     ) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
@@ -273,7 +273,7 @@ impl Entity {
         let place = body.or(stands).filter(|_| self.player.is_some()).map(place);
         let cause = Bytes::from(Cause { generation, place, ..Cause::default() }.encode_to_vec());
         let record = |event_type, payload| EventRecord { at, cause: cause.clone(), event_type, payload };
-        let sent = self.sent_events(cx.core, sends);
+        let sent = self.sent_events(cx.core, sends).chain(self.timer_events(cx.core, timers, None));
         let game = events.into_iter().map(|payload| (EventType::Game, payload));
         let mut all: Vec<_> =
             game.chain(sent).map(|(event_type, payload)| record(event_type, payload)).collect();
@@ -284,7 +284,7 @@ impl Entity {
     }
 
     /// Whether it is anything but a player who is not in the world.
-    fn is_in_the_world(&self) -> bool {
+    pub(in crate::host) fn is_in_the_world(&self) -> bool {
         self.player.as_ref().is_none_or(|player| player.present)
     }
 
@@ -305,8 +305,9 @@ impl Entity {
             let last = events.last()?;
             let stands = Cause::decode(last.cause.as_ref()).ok()?.place;
             let player = self.player.as_deref().map(|player| (player, stands));
-            let post = self.durable.post_after(events);
-            Some(self.durable.snapshot_of(copy.snapshot(), last.at, player, post.as_deref()))
+            let (post, timers) = self.durable.duties_after(events);
+            let duties = (post.as_deref(), timers.as_deref());
+            Some(self.durable.snapshot_of(copy.snapshot(), last.at, player, duties))
         })
     }
 
@@ -356,6 +357,7 @@ impl Entity {
         assert!(self.lock.is_none() && self.pending.is_empty(), "{}: it is free again", self.id);
         self.durable.known = self.durable.seq;
         self.send_mail(cx);
+        self.list_alarm(cx);
         if due {
             self.durable.snapshot_seq = self.durable.seq;
         }
