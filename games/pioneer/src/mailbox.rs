@@ -6,28 +6,37 @@
 //! **Where things are.** What is in a letter is in the mailbox that has the letter (escrow), and nowhere else. Every move of a letter
 //! or of its goods is one transaction of those who lose and gain: see `mail` for the players' side.
 //!
+//! **How long.** A letter has its time ([`Island::letter_life_ms`]), and a timer for it. Then one with goods goes back to its sender, and one
+//! without is thrown away. If the sender's mailbox is full, the letter stays for a day more, and its owner can still take what is in it.
+//! What has come back stays until its owner takes it.
+//!
 //! Limits: [`LETTERS_MAX`], [`LETTERS_OF_ONE_MAX`]. A letter beyond them is not taken, and the sender's own mailbox gets it back.
 
-use gundo::{Actor, Answered, Asked, Context, Done, Entity, EntityId, State, Stored, WorldTime};
+use gundo::{
+    Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, EntityId, Refusal, State, Stored, Timed,
+    WorldTime,
+};
 
 use crate::island::Island;
 use crate::mistakes::Mistake;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
-    Letter, LetterGone, LetterRead, LetterTaken, MailboxAnswer, MailboxPublic, MailboxState, News,
-    PlayerTold, mailbox_ask::Ask, mailbox_event::Event,
+    Letter, LetterDue, LetterGone, LetterKept, LetterRead, LetterTaken, MailboxAnswer, MailboxPublic,
+    MailboxState, News, PlayerTold, mailbox_ask::Ask as Wish, mailbox_event::Event,
 };
 
 /// Letters in one mailbox.
 pub const LETTERS_MAX: usize = 32;
+/// After so long a letter that could not go back tries again, ms of world time.
+const AGAIN_MS: u64 = 24 * 3_600_000;
 /// Letters of one sender in one mailbox: nobody fills another one's.
 pub const LETTERS_OF_ONE_MAX: usize = 8;
 
 /// A mailbox. Its id is the player's.
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 60, name = "mailbox", asking_creates, world = Island, durable = MailboxState)]
-#[state(event = Event, public = MailboxPublic, ask = Ask, answer = MailboxAnswer)]
+#[state(event = Event, public = MailboxPublic, ask = Wish, answer = MailboxAnswer, timer = LetterDue)]
 pub struct Mailbox {
     /// Whose it is: the player's id.
     owner: u64,
@@ -55,8 +64,12 @@ impl Mailbox {
         let other = other.clone().unwrap_or_default();
         let told =
             PlayerTold { from: other.id, name: other.name, news: news.into(), ..PlayerTold::default() };
+        let until = letter.until;
         let came = Event::Came(Letter { number, read: false, ..letter });
-        (Done::new().event(&came).tell::<Player>(self.owner, &told), MailboxAnswer::default())
+        let done = Done::new().event(&came).tell::<Player>(self.owner, &told);
+        let due = LetterDue { letter: number };
+        let done = if until == 0 { done } else { done.timer(&due, WorldTime(until)) };
+        (done, MailboxAnswer::default())
     }
 
     fn read(&self, number: u32) -> Answered<Self> {
@@ -81,7 +94,7 @@ impl Mailbox {
         if !letter.stacks.is_empty() {
             return Err(No::SomethingInside.into());
         }
-        Ok((Done::new().event(&gone(letter)), MailboxAnswer::default()))
+        Ok((goes(letter), MailboxAnswer::default()))
     }
 
     fn send_back(&self, number: u32, cx: &Context<'_, Self>) -> Answered<Self> {
@@ -90,7 +103,7 @@ impl Mailbox {
             return Err(No::CameBack.into());
         }
         let stays = cx.world.planted(Mistake::LetterReturnedTwice);
-        Ok((if stays { Done::new() } else { Done::new().event(&gone(letter)) }, answer(letter)))
+        Ok((if stays { Done::new() } else { goes(letter) }, answer(letter)))
     }
 
     fn change(&mut self, number: u32, change: impl FnOnce(&mut Letter)) {
@@ -105,8 +118,11 @@ fn answer(letter: &Letter) -> MailboxAnswer {
     MailboxAnswer { letter: Some(letter.clone()), ..MailboxAnswer::default() }
 }
 
-fn gone(letter: &Letter) -> Event {
-    Event::Gone(LetterGone { letter: letter.number, stacks: letter.stacks.clone() })
+/// It is not here any more, and its timer is over.
+fn goes(letter: &Letter) -> Done<Mailbox> {
+    let number = letter.number;
+    let gone = Event::Gone(LetterGone { letter: number, stacks: letter.stacks.clone() });
+    Done::new().event(&gone).no_timer(&LetterDue { letter: number })
 }
 
 /// A letter as it comes back to who wrote it.
@@ -127,19 +143,62 @@ impl Stored for Mailbox {
 }
 
 impl Asked for Mailbox {
-    fn answer(&self, ask: Ask, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
+    fn answer(&self, ask: Wish, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
         // Rules ask for nothing else; this holds even if one is wrong.
         let is_owner = by.id == EntityId::new(Player::KIND, self.owner);
         match ask {
-            Ask::Deliver(letter) => Ok(self.receive(letter, News::Letter)),
-            Ask::GiveBack(letter) => Ok(self.receive(returned(letter), News::LetterBack)),
+            Wish::Deliver(letter) => Ok(self.receive(letter, News::Letter)),
+            Wish::GiveBack(letter) => Ok(self.receive(returned(letter), News::LetterBack)),
             _ if !is_owner => Err(No::NotOwner.into()),
-            Ask::Read(ask) => self.read(ask.letter),
-            Ask::Take(ask) => self.take(ask.letter, cx),
-            Ask::Delete(ask) => self.delete(ask.letter),
-            Ask::SendBack(ask) => self.send_back(ask.letter, cx),
+            Wish::Read(ask) => self.read(ask.letter),
+            Wish::Take(ask) => self.take(ask.letter, cx),
+            Wish::Delete(ask) => self.delete(ask.letter),
+            Wish::SendBack(ask) => self.send_back(ask.letter, cx),
         }
     }
+}
+
+impl Timed for Mailbox {
+    /// The time of a letter is over.
+    fn on_timer(
+        &self,
+        due: LetterDue,
+        _: WorldTime,
+        cx: &mut Context<'_, Self>,
+    ) -> Result<Decision<Self>, Refusal> {
+        let number = due.letter;
+        // It is gone: then there is nothing to do.
+        let Ok(letter) = self.letter(number) else { return Ok(Done::new().into()) };
+        let Some(from) = letter.from.as_ref().filter(|_| !letter.stacks.is_empty()) else {
+            return Ok(goes(letter).into());
+        };
+        let stays = cx.world.planted(Mistake::LetterReturnedTwice);
+        let ask = Ask::of::<Self>(from.id, &Wish::GiveBack(letter.clone()));
+        Ok(ask.then(move |me: &Self, answer: MailboxAnswer, cx| {
+            if answer.full {
+                return Ok(keeps(due, cx.now));
+            }
+            Ok(if stays { Done::new() } else { goes(me.letter(number)?) })
+        }))
+    }
+
+    /// The sender's mailbox could not be asked: nothing has moved.
+    fn on_timer_refused(
+        &self,
+        due: LetterDue,
+        _: WorldTime,
+        _: &Refusal,
+        cx: &mut Context<'_, Self>,
+    ) -> Done<Self> {
+        if self.letter(due.letter).is_ok() { keeps(due, cx.now) } else { Done::new() }
+    }
+}
+
+/// A letter that cannot go back yet.
+fn keeps(due: LetterDue, now: WorldTime) -> Done<Mailbox> {
+    let until = now + AGAIN_MS;
+    let kept = Event::Kept(LetterKept { letter: due.letter, until: until.0 });
+    Done::new().event(&kept).timer(&due, until)
 }
 
 impl Entity for Mailbox {

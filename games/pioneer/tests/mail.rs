@@ -9,8 +9,8 @@ use pioneer::schema::{
     ReturnLetter, SendLetter, Stack, TakeFromLetter,
 };
 use pioneer::{
-    Address, LETTER_BYTES_MAX, LETTER_CHARS_MAX, LETTER_STACKS_MAX, LETTERS_MAX, LETTERS_OF_ONE_MAX, Mailbox,
-    Player, SLOTS_MAX,
+    Address, LETTER_BYTES_MAX, LETTER_CHARS_MAX, LETTER_LIFE_MS, LETTER_STACKS_MAX, LETTERS_MAX,
+    LETTERS_OF_ONE_MAX, Mailbox, Player, SLOTS_MAX,
 };
 use support::{Town, no, stack};
 
@@ -190,6 +190,60 @@ fn what_goes_back_needs_room_there() {
     delete(&mut town, ada, 1).expect("empty");
     give_back(&mut town, bob, 1).expect("there is room");
     assert_eq!((letters(&mut town, bob).len(), letters(&mut town, ada).len()), (0, LETTERS_MAX));
+}
+
+#[test]
+fn a_letter_that_nobody_empties_goes_back_when_its_time_is_over() {
+    let (mut town, ada, bob) = two();
+    send(&mut town, ada, bob, "For you.", &[wood(10)]).expect("has it");
+    send(&mut town, ada, bob, "Hello!", &[]).expect("there is room");
+    send(&mut town, ada, bob, "And this.", &[wood(5)]).expect("has it");
+    take(&mut town, bob, 3).expect("has room");
+    let until = letters(&mut town, bob)[0].until;
+    town.now = gundo::WorldTime(until - 1);
+    assert_eq!(town.ring(), 0, "not early");
+    news(&mut town, ada);
+    town.pass_ms(LETTER_LIFE_MS);
+    assert_eq!(town.ring(), 3);
+    assert_eq!((numbers(&mut town, bob), numbers(&mut town, ada)), (vec![], vec![1]));
+    assert_eq!(news(&mut town, ada), [(News::LetterBack, "Bob".to_owned())]);
+    let back = letters(&mut town, ada).remove(0);
+    assert_eq!((back.back, back.until, back.stacks), (true, 0, vec![wood(10)]));
+    // What has come back stays.
+    town.pass_ms(10 * LETTER_LIFE_MS);
+    assert_eq!(town.ring(), 0);
+    take(&mut town, ada, 1).expect("her own");
+    assert_eq!([ada, bob].map(|who| town.count(who, Item::Wood)), [25, 5]);
+}
+
+#[test]
+fn a_letter_that_finds_no_room_when_it_goes_back_stays_a_day() {
+    let (mut town, ada, bob) = two();
+    send(&mut town, ada, bob, "For you.", &[wood(10)]).expect("has it");
+    town.pass_ms(LETTER_LIFE_MS - 1_000_000);
+    fill(&mut town, ada);
+    town.now = gundo::WorldTime(letters(&mut town, bob)[0].until);
+    assert_eq!(town.ring(), 1);
+    let kept = letters(&mut town, bob).remove(0);
+    assert_eq!((kept.until, kept.stacks), (town.now.0 + 24 * 3_600_000, vec![wood(10)]));
+    delete(&mut town, ada, 1).expect("empty");
+    assert_eq!(town.ring(), 0);
+    town.now = gundo::WorldTime(kept.until);
+    assert_eq!(town.ring(), 1);
+    assert_eq!(letters(&mut town, bob), []);
+    assert_eq!(letters(&mut town, ada).last().map(|letter| letter.stacks.clone()), Some(vec![wood(10)]));
+}
+
+#[test]
+fn a_letter_that_is_gone_has_no_time_any_more() {
+    let (mut town, ada, bob) = two();
+    send(&mut town, ada, bob, "For you.", &[wood(10)]).expect("has it");
+    send(&mut town, ada, bob, "Hello!", &[]).expect("there is room");
+    give_back(&mut town, bob, 1).expect("her mailbox has room");
+    delete(&mut town, bob, 2).expect("empty");
+    town.pass_ms(2 * LETTER_LIFE_MS);
+    assert_eq!(town.ring(), 0);
+    assert_eq!(letters(&mut town, ada)[0].stacks, [wood(10)]);
 }
 
 #[test]

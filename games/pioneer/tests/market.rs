@@ -10,7 +10,7 @@ use pioneer::schema::{
     Building, Buy, DeleteLetter, Item, PutUp, ReadLetter, Reprice, ReturnLetter, SendLetter, Stack,
     TakeFromLetter, TakeProceeds, Withdraw,
 };
-use pioneer::{Mailbox, SLOTS_MAX, Stall};
+use pioneer::{LETTER_LIFE_MS, Mailbox, SLOTS_MAX, Stall};
 use proptest::prelude::*;
 use support::Town;
 
@@ -26,7 +26,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0..3_usize, 0..12_u8, 0..3_i32, 0..25_u32, 1..6_u32, 0..4_u32)
+    (0..3_usize, 0..13_u8, 0..3_i32, 0..25_u32, 1..6_u32, 0..4_u32)
         .prop_map(|(who, what, item, count, number, lots)| Step { who, what, item, count, number, lots })
 }
 
@@ -51,6 +51,11 @@ fn play(town: &mut Town, players: &[EntityId], stall: u64, step: &Step) {
     let (stack, price) = (Some(Stack { item, count }), Some(Stack { item: item % 2 + 1, count: count % 5 }));
     let (letter, offer) = (number, number);
     town.pass_ms(10_000);
+    if what == 12 {
+        town.pass_ms(LETTER_LIFE_MS / 2);
+        town.ring();
+        return;
+    }
     let command = match what {
         0..=2 => Command::SendLetter(SendLetter {
             to: vec![players[(who + 1 + what as usize % 2) % 3].id],
