@@ -141,6 +141,7 @@ impl Game for Simulated {
         let chunk = match PlayerCommand::decode(command).ok()?.command? {
             Command::Gather(gather) => gather.chunk?,
             Command::Demolish(demolish) => demolish.chunk?,
+            Command::Buy(buy) => return Some(EntityId::new(Stall::KIND, buy.stall)),
             _ => return None,
         };
         let (x, y) = (i16::try_from(chunk.cx).ok()?, i16::try_from(chunk.cy).ok()?);
