@@ -14,7 +14,7 @@ use gundo_wire::client::{
     Hello, Home, Leave, Move, Names, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
     StatsWanted, Told, Watched, Welcome,
 };
-use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot, SnapshotParts};
+use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot, SnapshotParts, TimerOver, TimerSet, Timers};
 use gundo_wire::{Kept, Message};
 
 fn path(name: &str) -> PathBuf {
@@ -386,6 +386,20 @@ fn what_lies_in_journals() {
     holds("session.bin", &[], &session());
     holds("snapshot.bin", SNAPSHOT, &snapshot());
 }
+
+/// What the journal says about timers.
+#[test]
+fn timers_of_entities() {
+    let set = |timer: &'static str, at| TimerSet { timer: text(timer), at };
+    holds("timer_set.bin", &[], &set("mail 7 expires", 1 << 45));
+    holds("timer_over.bin", &[], &TimerOver { timer: text("mail 7 expires"), at: 1 << 45, how: 3 });
+    let timers = Timers { set: vec![set("an estate lapses", 86_400_000), set("mail 7 expires", 1 << 45)] };
+    let with_timers = Snapshot { timers: Some(timers), ..snapshot() };
+    let nested: Vec<_> = SNAPSHOT.iter().map(|n| Nested(n.0, n.1)).chain([Nested(10, TIMERS)]).collect();
+    holds("snapshot_timers.bin", &nested, &with_timers);
+}
+
+const TIMERS: &[Nested] = &[Nested(1, &[])];
 
 /// A newer version's snapshot that an older one reads and writes back is unchanged, in every message of it.
 #[test]

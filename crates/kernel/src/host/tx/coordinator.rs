@@ -54,7 +54,9 @@ impl Entity {
     fn start(&mut self, cx: &mut Cx<'_>, command: Command, parts: Vec<(EntityId, Want)>, then: Then) {
         assert!(!parts.is_empty() && self.lock.is_none(), "{}: only an unlocked entity asks others", self.id);
         let tx = cx.desk.txs.next_id(cx.core);
-        let age = command.age.unwrap_or(Age(cx.core.now.world.0, tx.node, tx.count));
+        // What a timer asks for is as old as the timer, however often it rings: so nobody keeps it waiting for ever.
+        let since = command.due().map_or(cx.core.now.world.0, |due| due.0.min(cx.core.now.world.0));
+        let age = command.age.unwrap_or(Age(since, tx.node, tx.count));
         let until = command.ask_until.unwrap_or_else(|| cx.core.now.time.plus_ms(PREPARING_MS));
         let command = Command { age: Some(age), ..command };
         // Nobody waits here for a younger one.
