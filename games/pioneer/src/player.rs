@@ -114,7 +114,7 @@ impl Player {
         let raise = Raise { what, x: middle.x, y: middle.y, rotation, entity };
         let land = Ask::each::<Land>(chunks_for(middle, &ground), &land_command::Command::Raise(raise));
         Ok(land.then(move |me: &Self, answers, cx| {
-            let (answer, spent) = (first(&answers)?.clone(), spent.clone());
+            let (answer, spent) = (*first(&answers)?, spent.clone());
             let built = move |me: &Self| me.built((what, entity), middle, &spent, &answer);
             let is_stall = entity != 0;
             Ok(if is_stall { me.opens_stall((entity, middle), cx.id.id, built) } else { built(me)?.into() })
@@ -161,7 +161,7 @@ impl Player {
         let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y });
         let land = Ask::each::<Land>(chunks_for(middle, &ground), &raze);
         Ok(land.then(move |me: &Self, answers, _| {
-            let answer = first(&answers)?.clone();
+            let answer = *first(&answers)?;
             let (stall, demolished) = (answer.entity, move |me: &Self| me.demolished(thing, &answer));
             Ok(if stall == 0 { demolished(me)?.into() } else { Self::closes_stall(stall, demolished) })
         }))
