@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 6] = [
+const PAYLOADS: [&str; 10] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
     "PlayerAsk.ask",
     "LandCommand.command",
     "LandEvent.event",
+    "MailboxAsk.ask",
+    "MailboxEvent.event",
+    "StallAsk.ask",
+    "StallEvent.event",
 ];
 
 #[test]

@@ -3,14 +3,14 @@ import { demand, Player } from "./stage.mjs";
 import { operate, url } from "./world.mjs";
 
 /** What grows, and what is on it. */
-const THINGS = { stones: [4], others: [5, 6], trees: [1, 2, 3] };
+export const THINGS = { stones: [4], others: [5, 6], trees: [1, 2, 3] };
 const BARE = 2;
 /** CSS pixels per metre of a page that nobody has zoomed, and where its camera looks, mm above the own feet. */
 const ZOOM = 34;
 const CAMERA_UP_MM = 600;
 /** Smallest side of what a finger presses, CSS pixels. */
-const FINGER_PX = 44;
-const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+export const FINGER_PX = 44;
+export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
 
@@ -28,13 +28,13 @@ async function badge(player, count) {
   await player.until(`${count} on the button`, (count) => document.querySelector("#peoplebutton b").textContent === count, String(count));
 }
 
-async function amount(player) {
+export async function amount(player) {
   const bag = await player.ask("bag");
   return Object.fromEntries([...new Set(bag.map(({ item }) => item))].map((item) => [item, bag.filter((s) => s.item === item).reduce((sum, s) => sum + s.count, 0)]));
 }
 
 /** Walks to things of these kinds that one can reach in a straight line, and gathers until there are `least` of one item. */
-async function gatherSome(player, kinds, least) {
+export async function gatherSome(player, kinds, least) {
   const here = await player.ask("position");
   const things = (await player.ask("things")).filter((thing) => kinds.includes(thing.what) && thing.stage !== BARE);
   for (const thing of things.sort((a, b) => distance(a, here) - distance(b, here))) {
@@ -60,7 +60,7 @@ async function joinUp(player, other) {
 }
 
 /** Runs in the page: places to walk to, each straight from the one before, the last next to `to`. A search over a grid. */
-function route(to) {
+export function route(to) {
   const [STEP, CLOSE, PLACES_MAX] = [2_000, 2_200, 6_000];
   const open = (a, b) => window.__gundo.isOpen(a.x, a.y, b.x, b.y);
   const first = { ...window.__gundo.position(), from: undefined };

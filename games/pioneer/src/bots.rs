@@ -1,7 +1,10 @@
-//! What Pioneer's bots do: wander, gather, build and demolish, chat; and what some do together: give, befriend, trade.
+//! What Pioneer's bots do: wander, gather, build and demolish, chat, send letters; and what some do together: give, befriend, trade,
+//! buy at stalls.
 //!
 //! A bot computes the island from its seed, as every client does, and guesses what has grown: the game refuses some of its
 //! commands, which is normal. It keeps books of what it gained and spent, and at the end its bags must agree with them.
+
+mod market;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +29,8 @@ const SPEED_MM_S: u32 = 3_500;
 const CLOSE_MM: u64 = 2_000;
 /// Players whom a bot that does things together with others remembers.
 const MET_MAX: usize = 12;
+/// A bot that looks around looks at what is built once in so many steps.
+const SIGHTS: u32 = 32;
 /// Recipes that it tries; the game refuses those that it cannot pay.
 const RECIPES: u64 = 5;
 const SAYINGS: [&str; 6] = [
@@ -107,9 +112,21 @@ struct Pioneer {
     own: PlayerPrivate,
     /// Commands without an answer: with any, the books prove nothing.
     unsure: bool,
+    /// The name it first asked for.
+    called: String,
+    /// The highest number of a letter that it knows to have come.
+    letters: u32,
+    /// Stalls that it has built or seen, the newest last.
+    stalls: Vec<u64>,
+    sights: u32,
 }
 
 impl Behaviour for Pioneer {
+    fn name(&mut self, suggestion: &str) -> String {
+        suggestion.clone_into(&mut self.called);
+        suggestion.to_owned()
+    }
+
     fn handle_welcome(&mut self, welcome: &gundo::bots::Welcome) {
         if self.island.is_none() {
             let world = crate::schema::World::decode(welcome.world.as_ref()).unwrap_or_default();
@@ -127,6 +144,7 @@ impl Behaviour for Pioneer {
     }
 
     fn handle_answer(&mut self, tag: u64, result: &Result<Bytes, gundo::bots::Refusal>) {
+        self.notes_letter(tag, result.as_ref().err().map(|refusal| &*refusal.code));
         let Ok(reply) = result else { return };
         let Ok(reply) = PlayerReply::decode(reply.as_ref()) else {
             self.unsure = true;
@@ -138,6 +156,7 @@ impl Behaviour for Pioneer {
             && let Some(chunk) = reply.chunk
         {
             self.built.push((chunk, reply.thing));
+            self.stalls.extend(Some(reply.entity).filter(|stall| *stall != 0));
         }
     }
 
@@ -154,6 +173,10 @@ impl Behaviour for Pioneer {
         let new: Vec<u64> = players.filter(|id| !self.met.contains(id)).collect();
         self.met.extend(new);
         self.met.drain(..self.met.len().saturating_sub(MET_MAX));
+        self.sights += 1;
+        if self.sights.is_multiple_of(SIGHTS) {
+            self.notes_stalls(sight);
+        }
     }
 
     fn step(&mut self, wishes: &mut Wishes) {
@@ -170,6 +193,8 @@ impl Behaviour for Pioneer {
                 0..=2 => self.wish_to_give(wishes),
                 3 => self.wish_of_friends(wishes),
                 4..=6 => self.wish_of_trade(wishes),
+                7..=9 => self.wish_of_mail(wishes),
+                10..=12 => self.wish_at_stalls(wishes),
                 _ => {}
             }
         }
@@ -329,6 +354,7 @@ impl Pioneer {
                     command(wishes, DEMOLISH, Command::Demolish(Demolish { chunk: Some(chunk), thing }));
                 }
             }
+            7 => self.wish_of_mail(wishes),
             _ => {}
         }
     }
@@ -425,7 +451,11 @@ mod tests {
             }
             for (_, payload) in commands {
                 let command = PlayerCommand::decode(payload).expect("a command").command.expect("not empty");
-                said.insert(std::mem::discriminant(&command));
+                use player_command::Command::{DeleteLetter, ReadLetter, ReturnLetter, TakeFromLetter};
+                // It tries letters that may have come.
+                if !matches!(command, DeleteLetter(_) | ReadLetter(_) | ReturnLetter(_) | TakeFromLetter(_)) {
+                    said.insert(std::mem::discriminant(&command));
+                }
             }
         }
         assert!(walked > 1_000_000, "{walked} mm");

@@ -45,7 +45,7 @@ const RECIPES: [Recipe; 5] = [
     Recipe { name: "dye", takes: &[(Item::Berry, 4)], gives: &[(Item::Dye, 1)] },
 ];
 
-const PLANS: [Plan; 3] = [
+const PLANS: [Plan; 4] = [
     Plan {
         what: Building::Campfire,
         name: "campfire",
@@ -70,6 +70,14 @@ const PLANS: [Plan; 3] = [
         depth_mm: 4_800,
         costs: &[(Item::Plank, 10), (Item::Stone, 6), (Item::Rope, 4)],
         returns: &[(Item::Plank, 5), (Item::Stone, 3), (Item::Rope, 2)],
+    },
+    Plan {
+        what: Building::Stall,
+        name: "market stall",
+        width_mm: 2_400,
+        depth_mm: 1_400,
+        costs: &[(Item::Plank, 4)],
+        returns: &[(Item::Plank, 2)],
     },
 ];
 

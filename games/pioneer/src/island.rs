@@ -20,6 +20,11 @@ pub const CLEARING_MM: u32 = 24_000;
 /// New players arrive within this distance of the village's middle, mm.
 pub const ARRIVAL_MM: u32 = 30_000;
 
+/// How long a letter stays in a mailbox, ms of world time: 7 days.
+pub const LETTER_LIFE_MS: u64 = 7 * 24 * 3_600_000;
+/// How long it does so in a simulated world, ms.
+const LETTER_LIFE_SIMULATED_MS: u64 = 12_000;
+
 /// Heights below are water.
 const SEA: u8 = 64;
 /// Heights from [`SEA`] to below this are beach.
@@ -172,7 +177,7 @@ impl Island {
         Self { arrival_mm: SIZE_MM as u32 / 2, ..self }
     }
 
-    /// The same island on which gifts and trades reach everybody, near or not: for simulated worlds, where hardly anybody stands close to
+    /// The same island on which gifts, trades and stalls reach everybody, near or not, and letters are soon old: for simulated worlds, where hardly anybody stands close to
     /// anybody else.
     #[must_use]
     pub fn with_gifts_to_everywhere(self) -> Self {
@@ -189,6 +194,11 @@ impl Island {
     /// Whether this mistake is in the rules; always false without the feature.
     pub(crate) fn planted(&self, mistake: Mistake) -> bool {
         cfg!(feature = "planted") && self.mistake == Some(mistake)
+    }
+
+    /// How long a letter stays in a mailbox, ms of world time: in simulated worlds so short that many go back.
+    pub fn letter_life_ms(&self) -> u64 {
+        if self.gifts_reach_all { LETTER_LIFE_SIMULATED_MS } else { LETTER_LIFE_MS }
     }
 
     /// Whether gifts reach everybody.

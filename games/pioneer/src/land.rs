@@ -170,6 +170,7 @@ impl Land {
             rotation: raise.rotation,
             owner: actor.id.id,
             index,
+            entity: if lists { raise.entity } else { 0 },
         };
         Ok((Done::new().event(&Event::Raised(raised)), LandReply { index, ..LandReply::default() }))
     }
@@ -185,6 +186,7 @@ impl Land {
             index: lot.built.index,
             x: raze.x,
             y: raze.y,
+            entity: lot.built.entity,
             ..LandReply::default()
         };
         Ok((Done::new().event(&Event::Razed(razed)), reply))
@@ -231,8 +233,8 @@ impl Land {
 
     fn show_building(&self, built: &BuildingRaised) -> Built {
         let (x, y) = self.units(Point::new(built.x, built.y));
-        let BuildingRaised { what, rotation, owner, index, .. } = *built;
-        Built { index, what, x, y, rotation, owner }
+        let BuildingRaised { what, rotation, owner, index, entity, .. } = *built;
+        Built { index, what, x, y, rotation, owner, entity }
     }
 }
 

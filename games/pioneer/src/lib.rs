@@ -4,6 +4,7 @@
 //! [`Player`] (what a player can do) and [`Land`] (what it does to the world). [`Island`] is the ground, `proto/pioneer.proto`
 //! the messages for clients, [`No`] every refusal.
 
+mod addresses;
 mod bots;
 mod catalogue;
 mod creatures;
@@ -13,6 +14,8 @@ mod gifts;
 mod inventory;
 mod island;
 mod land;
+mod mail;
+mod mailbox;
 mod mistakes;
 mod names;
 mod nature;
@@ -22,23 +25,29 @@ mod refusals;
 pub mod schema;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod stall;
+mod stalls;
 mod trade;
 
 use std::sync::Arc;
 
+pub use addresses::Address;
 pub use bots::Minds;
 pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
 pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
 use gundo::Rules;
-pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, SIZE_MM};
+pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, LETTER_LIFE_MS, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
+pub use mail::{LETTER_BYTES_MAX, LETTER_CHARS_MAX, LETTER_STACKS_MAX};
+pub use mailbox::{LETTERS_MAX, LETTERS_OF_ONE_MAX, Mailbox};
 pub use mistakes::Mistake;
 pub use names::{NAME_CHARS_MAX, NAME_CHARS_MIN, SAY_CHARS_MAX};
 pub use nature::{Nature, THINGS_MAX};
 pub use player::{BUILD_REACH_MM, Player, SPEED_MAX_MM};
 pub use refusals::No;
+pub use stall::{OFFERS_MAX, PROCEEDS_MAX, STALL_REACH_MM, Stall};
 pub use trade::OFFER_STACKS_MAX;
 
 /// The game on the island of `seed`.
@@ -48,6 +57,7 @@ pub fn rules(seed: u64) -> Rules {
 
 fn rules_of(island: &Arc<Island>) -> Rules {
     let rules = Rules::shared("pioneer", Arc::clone(island)).with::<Player>().with::<Land>();
+    let rules = rules.with::<Mailbox>().with::<Address>().with::<Stall>();
     let rules = rules.names(NAME_CHARS_MIN, NAME_CHARS_MAX, names::sentence());
     rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
@@ -75,6 +85,12 @@ pub fn describe(island: &Island) -> schema::World {
         give_reach_mm: GIVE_REACH_MM,
         give_players_max: GIVE_PLAYERS_MAX as u32,
         offer_stacks_max: OFFER_STACKS_MAX as u32,
+        letter_chars_max: LETTER_CHARS_MAX as u32,
+        letter_stacks_max: LETTER_STACKS_MAX as u32,
+        letters_max: LETTERS_MAX as u32,
+        letter_life_ms: island.letter_life_ms(),
+        stall_offers_max: OFFERS_MAX as u32,
+        stall_reach_mm: STALL_REACH_MM,
         colours: COLOURS,
     }
 }

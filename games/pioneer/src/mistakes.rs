@@ -11,20 +11,36 @@ pub enum Mistake {
     OldVersionBelieved,
     /// Who ends a friendship does not end it for the other one.
     OneSidedFriends,
+    /// What was taken out of a letter is still in it.
+    AttachmentTakenTwice,
+    /// A letter that goes back to its sender also stays.
+    LetterReturnedTwice,
+    /// What a stall sells is still on offer.
+    SoldTwice,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::EscrowTwice, Self::OldVersionBelieved, Self::OneSidedFriends];
+    pub const ALL: [Self; 6] = [
+        Self::EscrowTwice,
+        Self::OldVersionBelieved,
+        Self::OneSidedFriends,
+        Self::AttachmentTakenTwice,
+        Self::LetterReturnedTwice,
+        Self::SoldTwice,
+    ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 3] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 6] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
             "A confirmation of an old version of the offers exchanges the new one: the game's own.",
         ),
         ("one-sided-friends", "Who ends a friendship does not end it for the other one: G6."),
+        ("attachment-taken-twice", "What was taken out of a letter is still in it: G4."),
+        ("letter-returned-twice", "A letter that goes back to its sender also stays: G4."),
+        ("sold-twice", "What a stall sells is still on offer: G4."),
     ];
 
     #[cfg(feature = "planted")]

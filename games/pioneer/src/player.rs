@@ -16,10 +16,10 @@ use crate::land::{BODY_RADIUS_MM, GATHER_REACH_MM, Land, chunks_for, is_barred, 
 use crate::names;
 use crate::refusals::No;
 use crate::schema::{
-    Born, Build, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish, Gather,
-    Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls, Paint,
-    PlayerAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised, Raze,
-    Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command, player_ask::Ask as Wish,
+    Born, Build, Building, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish,
+    Gather, Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls,
+    Paint, PlayerAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised,
+    Raze, Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command, player_ask::Ask as Wish,
     player_command::Command, player_event::Event, player_signal::Signal,
 };
 
@@ -39,6 +39,8 @@ const TALK: Pace = Pace::new("talk", 3, 2_000);
 const PEOPLE: Pace = Pace::new("people", 8, 8_000);
 /// How often somebody may do something in a trade: the other one sees all of it.
 const TRADE: Pace = Pace::new("trade", 12, 4_000);
+/// How often somebody may send a letter.
+const MAIL: Pace = Pace::new("mail", 10, 20_000);
 /// Namespace of players' names.
 const NAMES: &str = "player";
 
@@ -57,6 +59,8 @@ pub struct Player {
     pub(crate) circle: Circle,
     /// With what it has offered, which is not among the items.
     pub(crate) trade: Option<Trade>,
+    /// Letters find it by its name.
+    pub(crate) listed: bool,
 }
 
 impl Player {
@@ -65,7 +69,9 @@ impl Player {
         let owned = [Item::Axe, Item::Pickaxe].into_iter().filter(|tool| self.items.count(*tool) > 0);
         let take = Take { thing: gather.thing, tools: owned.map(i32::from).collect() };
         let land = Ask::of::<Land>(chunk, &land_command::Command::Take(take));
-        Ok(land.then(move |me: &Self, answer, _| Ok(me.gathered(&gather, &answer)?)))
+        Ok(land.then(move |me: &Self, answer, cx| {
+            Ok(me.listed(cx.id.id, move |me: &Self| me.gathered(&gather, &answer))?)
+        }))
     }
 
     fn gathered(&self, gather: &Gather, answer: &LandReply) -> Result<Done<Self>, No> {
@@ -80,7 +86,7 @@ impl Player {
             .reply(&PlayerReply { gained: vec![gained], ..PlayerReply::default() }))
     }
 
-    fn build(&self, build: Build, body: &Body, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
+    fn build(&self, build: Build, body: &Body, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, No> {
         let costs = plan(build.what()).ok_or(No::Unclear)?.costs;
         let middle = Point::new(build.x, build.y);
         if !body.at.within(middle, BUILD_REACH_MM) {
@@ -103,13 +109,25 @@ impl Player {
         {
             return Err(No::SomeoneThere);
         }
-        let raise = Raise { what: build.what, x: middle.x, y: middle.y, rotation: build.rotation };
+        let entity = if build.what() == Building::Stall { cx.random() } else { 0 };
+        let Build { what, rotation, .. } = build;
+        let raise = Raise { what, x: middle.x, y: middle.y, rotation, entity };
         let land = Ask::each::<Land>(chunks_for(middle, &ground), &land_command::Command::Raise(raise));
-        Ok(land
-            .then(move |me: &Self, answers, _| Ok(me.built(build.what, middle, &spent, first(&answers)?)?)))
+        Ok(land.then(move |me: &Self, answers, cx| {
+            let (answer, spent) = (*first(&answers)?, spent.clone());
+            let built = move |me: &Self| me.built((what, entity), middle, &spent, &answer);
+            let is_stall = entity != 0;
+            Ok(if is_stall { me.opens_stall((entity, middle), cx.id.id, built) } else { built(me)?.into() })
+        }))
     }
 
-    fn built(&self, what: i32, middle: Point, spent: &[Stack], answer: &LandReply) -> Result<Done<Self>, No> {
+    fn built(
+        &self,
+        (what, entity): (i32, u64),
+        middle: Point,
+        spent: &[Stack],
+        answer: &LandReply,
+    ) -> Result<Done<Self>, No> {
         if !self.items.can_spend(spent) {
             return Err(No::MissingItems);
         }
@@ -119,7 +137,7 @@ impl Player {
         Ok(Done::new()
             .event(&Event::Paid(BuildingPaid { what, x, y, spent: spent.clone() }))
             .signal(&Signal::Raised(Raised { what, x, y }))
-            .reply(&PlayerReply { spent, chunk, thing: answer.index, ..PlayerReply::default() }))
+            .reply(&PlayerReply { spent, chunk, thing: answer.index, entity, ..PlayerReply::default() }))
     }
 
     fn demolish(
@@ -142,7 +160,11 @@ impl Player {
         let ground = Rect::plan(built.what(), middle, built.rotation).ok_or(No::Unclear)?;
         let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y });
         let land = Ask::each::<Land>(chunks_for(middle, &ground), &raze);
-        Ok(land.then(move |me: &Self, answers, _| Ok(me.demolished(thing, first(&answers)?)?)))
+        Ok(land.then(move |me: &Self, answers, _| {
+            let answer = *first(&answers)?;
+            let (stall, demolished) = (answer.entity, move |me: &Self| me.demolished(thing, &answer));
+            Ok(if stall == 0 { demolished(me)?.into() } else { Self::closes_stall(stall, demolished) })
+        }))
     }
 
     fn demolished(&self, thing: u32, answer: &LandReply) -> Result<Done<Self>, No> {
@@ -255,14 +277,14 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 impl Stored for Player {
     fn load(_id: u64, _world: &Island, state: PlayerState) -> Self {
         let circle = Circle::load(&state);
-        let PlayerState { name, colour, holds, items, whispers, trade, .. } = state;
-        Self { name, colour, holds, items: Inventory::from_totals(&items), whispers, circle, trade }
+        let PlayerState { name, colour, holds, items, whispers, trade, listed, .. } = state;
+        Self { name, colour, holds, items: Inventory::from_totals(&items), whispers, circle, trade, listed }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items, whispers, circle, trade } = self.clone();
+        let Self { name, colour, holds, items, whispers, circle, trade, listed } = self.clone();
         let ([friends, asks_me, asked, blocked], items) = (circle.lists(), items.totals());
-        PlayerState { name, colour, holds, items, whispers, friends, asks_me, asked, blocked, trade }
+        PlayerState { name, colour, holds, items, whispers, friends, asks_me, asked, blocked, trade, listed }
     }
 }
 
@@ -283,6 +305,7 @@ impl gundo::Player for Player {
             Command::BeginTrade(_) | Command::Offer(_) | Command::Confirm(_) | Command::LeaveTrade(_) => {
                 Some(TRADE)
             }
+            Command::SendLetter(_) => Some(MAIL),
             _ => None,
         }
     }
@@ -307,6 +330,7 @@ impl gundo::Player for Player {
             Command::Whisper(whisper) => return Ok(self.whisper(&whisper, cx)?.into()),
             Command::Hold(hold) => self.hold(hold),
             Command::Paint(paint) => self.paint(paint),
+            command => return self.trades_with_absent(command, cx),
         };
         Ok(done?.into())
     }
@@ -356,6 +380,7 @@ impl Asked for Player {
             Wish::SeeOffer(offer) => self.answer_see_offer(offer, by, cx),
             Wish::Confirm(confirm) => self.answer_confirm(&confirm, by, cx),
             Wish::EndTrade(end) => self.answer_end_trade(end.trade, by, cx),
+            Wish::Letter(_) => self.answer_letter(by.id.id),
         }
     }
 }
@@ -395,6 +420,12 @@ impl Entity for Player {
                 self.trade = None;
                 self.exchange(&[], &fact.returned);
             }
+            Event::LetterSent(fact) => self.exchange(&fact.stacks, &[]),
+            Event::LetterEmptied(fact) => self.exchange(&[], &fact.gained),
+            Event::StallFilled(fact) => self.exchange(&fact.spent, &[]),
+            Event::StallEmptied(fact) => self.exchange(&[], &fact.gained),
+            Event::Bought(fact) => self.exchange(&fact.spent, &fact.gained),
+            Event::Listed(_) => self.listed = true,
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

@@ -75,11 +75,49 @@ pub enum No {
     Cliff,
     /// Walking: a building.
     Wall,
+    /// The letter has more bytes than a letter can have.
+    LetterLong,
+    /// The letter has neither words nor goods.
+    LetterEmpty,
+    /// The letter names nobody, or more than one.
+    OneReceiver,
+    /// No player is found by this name.
+    NobodyCalled,
+    /// The player's own mailbox has no room for the letter that would come back.
+    MailboxFull,
+    /// The sender's mailbox has no room for the letter that would go back.
+    TheirMailboxFull,
+    /// There is no such letter (any more).
+    NoLetter,
+    /// The letter has nothing in it (any more).
+    NothingInside,
+    /// The letter to delete has something in it.
+    SomethingInside,
+    /// The letter to return has come back already.
+    CameBack,
+    /// There is no such stall (any more).
+    NoStall,
+    /// The stall to take down has goods in it.
+    StallNotEmpty,
+    /// The stall has as many offers as it can have.
+    StallFull,
+    /// The price is in the goods that are sold.
+    SamePrice,
+    /// The offer was withdrawn.
+    NoOffer,
+    /// The price is another one by now.
+    OfferChanged,
+    /// Fewer lots are left than the command says, or none.
+    SoldOut,
+    /// The stall has no room for what would be paid.
+    StallRich,
+    /// The stall has not earned so much.
+    NotEarned,
 }
 
 impl No {
     /// All of them, in order.
-    pub const ALL: [No; 35] = [
+    pub const ALL: [No; 54] = [
         No::Unclear,
         No::TooFar,
         No::NothingThere,
@@ -115,6 +153,25 @@ impl No {
         No::Water,
         No::Cliff,
         No::Wall,
+        No::LetterLong,
+        No::LetterEmpty,
+        No::OneReceiver,
+        No::NobodyCalled,
+        No::MailboxFull,
+        No::TheirMailboxFull,
+        No::NoLetter,
+        No::NothingInside,
+        No::SomethingInside,
+        No::CameBack,
+        No::NoStall,
+        No::StallNotEmpty,
+        No::StallFull,
+        No::SamePrice,
+        No::NoOffer,
+        No::OfferChanged,
+        No::SoldOut,
+        No::StallRich,
+        No::NotEarned,
     ];
 
     /// Stable; clients and tests depend on it.
@@ -170,6 +227,32 @@ impl No {
             No::Water => ("water", "You cannot swim."),
             No::Cliff => ("cliff", "Too steep to climb."),
             No::Wall => ("wall", "A building bars the way."),
+            No::LetterLong => ("letter_long", "That letter is too long. Write a shorter one."),
+            No::LetterEmpty => ("letter_empty", "Write something, or put something in."),
+            No::OneReceiver => ("one_receiver", "A letter goes to one person."),
+            No::NobodyCalled => (
+                "nobody_called",
+                "Nobody here is called that. People can be found once they have gathered something.",
+            ),
+            No::MailboxFull => ("mailbox_full", "Your mailbox is full. Delete or return some letters first."),
+            No::TheirMailboxFull => ("their_mailbox_full", "Their mailbox is full. Try again later."),
+            No::NoLetter => ("no_letter", "That letter is not there any more."),
+            No::NothingInside => ("nothing_inside", "There is nothing in that letter."),
+            No::SomethingInside => {
+                ("something_inside", "There is something in that letter. Take it or send it back first.")
+            }
+            No::CameBack => ("came_back", "That letter is your own. It has come back already."),
+            No::NoStall => ("no_stall", "That stall is not there any more."),
+            No::StallNotEmpty => ("stall_not_empty", "There is something in the stall. Take it out first."),
+            No::StallFull => ("stall_full", "The stall has no room for another offer."),
+            No::SamePrice => ("same_price", "Sell things for something else."),
+            No::NoOffer => ("no_offer", "That is not offered any more."),
+            No::OfferChanged => ("offer_changed", "The price has changed. Look again."),
+            No::SoldOut => ("sold_out", "That is sold out, or fewer are left than you want."),
+            No::StallRich => {
+                ("stall_rich", "The stall can take no more of that before its owner has come by.")
+            }
+            No::NotEarned => ("not_earned", "The stall has not earned that."),
         }
     }
 }

@@ -11,9 +11,11 @@ use crate::geometry::ISLAND;
 use crate::nature::Growth;
 use crate::schema::{
     ChunkRef, Gather, Hold, LandState, Person, PlayerCommand, PlayerState, PlayerTold, Say, Stack, Whisper,
-    land_event, player_command, player_event,
+    land_event, mailbox_event, player_command, player_event, stall_event,
 };
-use crate::{Island, Land, Minds, Mistake, Player};
+use crate::{Island, Land, Mailbox, Minds, Mistake, Player, Stall};
+
+mod market;
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
 const ISLANDS: u64 = 4;
@@ -81,6 +83,10 @@ impl Game for Simulated {
     fn flows(&self, seed: u64, entity: EntityId, before: &[u8], event: &[u8], flows: &mut Flows) {
         if entity.kind == Player::KIND {
             player_flows(player_event::Event::from_bytes(event).ok().flatten(), flows);
+        } else if entity.kind == Mailbox::KIND {
+            market::mailbox_flows(mailbox_event::Event::from_bytes(event).ok().flatten(), flows);
+        } else if entity.kind == Stall::KIND {
+            market::stall_flows(stall_event::Event::from_bytes(event).ok().flatten(), flows);
         } else if entity.kind == Land::KIND {
             let event = land_event::Event::from_bytes(event).ok().flatten();
             land_flows(&self.world(seed, false).0, ChunkId::from_u64(entity.id), before, event, flows);
@@ -94,6 +100,10 @@ impl Game for Simulated {
             for stack in state.items.iter().chain(&offered) {
                 holdings.add(item(stack), stack.count.into());
             }
+        } else if entity.kind == Mailbox::KIND {
+            market::mailbox_holdings(snapshot, holdings);
+        } else if entity.kind == Stall::KIND {
+            market::stall_holdings(snapshot, holdings);
         } else if entity.kind == Land::KIND {
             for built in LandState::decode(snapshot).unwrap_or_default().buildings {
                 if built.index > 0 {
@@ -131,6 +141,7 @@ impl Game for Simulated {
         let chunk = match PlayerCommand::decode(command).ok()?.command? {
             Command::Gather(gather) => gather.chunk?,
             Command::Demolish(demolish) => demolish.chunk?,
+            Command::Buy(buy) => return Some(EntityId::new(Stall::KIND, buy.stall)),
             _ => return None,
         };
         let (x, y) = (i16::try_from(chunk.cx).ok()?, i16::try_from(chunk.cy).ok()?);
@@ -182,6 +193,7 @@ impl Game for Simulated {
             }
         }
         players.iter().try_for_each(|(id, me)| agrees_with_others(*id, me, &players))?;
+        market::check(facts)?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
             for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
@@ -291,7 +303,15 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         ) => {}
         Some(Event::FriendAsked(_) | Event::FriendMade(_) | Event::FriendEnded(_)) => {}
         Some(Event::Blocked(_) | Event::Unblocked(_)) => {}
-        Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_)) | None => {}
+        Some(Event::LetterSent(sent)) => market::give(flows, &sent.stacks),
+        Some(Event::LetterEmptied(emptied)) => market::take(flows, &emptied.gained),
+        Some(Event::StallFilled(filled)) => market::give(flows, &filled.spent),
+        Some(Event::StallEmptied(emptied)) => market::take(flows, &emptied.gained),
+        Some(Event::Bought(bought)) => {
+            market::give(flows, &bought.spent);
+            market::take(flows, &bought.gained);
+        }
+        Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_) | Event::Listed(_)) | None => {}
     }
 }
 

@@ -1,4 +1,4 @@
-/** Buildings: hut, fence and campfire, and the fire's flicker. Units: metres; the foot is the middle of the ground plan. */
+/** Buildings: hut, fence, campfire and market stall, and the fire's flicker. Units: metres; the foot is the middle of the ground plan. */
 import { Building } from "./gen/pioneer_pb.js";
 import { blob, line, makeSprite, shadow, shape, Shelf, type Context, type Sprite } from "./sprite.js";
 
@@ -10,6 +10,7 @@ export function buildingSprite(what: Building, rotation: number): Sprite {
   return shelf.take(`${what}/${what === Building.HUT ? rotation % 4 : turned}`, () => {
     if (what === Building.HUT) return makeSprite([-3.7, -5.6, 4.4, 3.8], (c) => hut(c, turned ? 2.4 : 3, turned ? 3 : 2.4, rotation));
     if (what === Building.FENCE) return turned ? makeSprite([-0.4, -2.5, 0.8, 1.7], fenceAlong) : makeSprite([-1.6, -1.3, 1.8, 0.5], fenceAcross);
+    if (what === Building.STALL) return makeSprite([-1.8, -2.6, 2, 1.6], (c) => stall(c, turned ? 0.7 : 1.2, turned ? 1.2 : 0.7));
     return makeSprite([-1, -0.8, 1.1, 0.8], campfire);
   });
 }
@@ -17,6 +18,7 @@ export function buildingSprite(what: Building, rotation: number): Sprite {
 /** How far its southern side is from the middle, m: this decides the order of drawing. */
 export function buildingFoot(what: Building, rotation: number): number {
   if (what === Building.HUT) return rotation % 2 ? 3 : 2.4;
+  if (what === Building.STALL) return rotation % 2 ? 1.2 : 0.7;
   return what === Building.FENCE && rotation % 2 ? 1.2 : 0.1;
 }
 
@@ -127,6 +129,40 @@ function campfire(c: Context): void {
   line(c, "#6b4a30", 0.15, -0.34, 0.12, 0.3, -0.14);
   line(c, "#7d5839", 0.15, 0.34, 0.13, -0.3, -0.13);
   blob(c, 0, 0.0, 0.2, 0.12, "#e8743a");
+}
+
+/** A counter under an awning in stripes, open to the south. */
+function stall(c: Context, w: number, d: number): void {
+  shadow(c, w * 1.1, 0.4, 0.18, d - 0.25);
+  c.fillStyle = "rgba(20,30,40,.2)";
+  c.fillRect(-w + 0.15, -d + 0.2, w * 2 + 0.15, d * 2 - 0.1);
+  const roof = -d - 1.35;
+  const eave = d - 1.35;
+  for (const x of [-w + 0.08, w - 0.2]) {
+    c.fillStyle = "#7c5634";
+    c.fillRect(x, eave - 0.1, 0.13, 1.45);
+    c.fillStyle = "#a67a53";
+    c.fillRect(x, eave - 0.1, 0.06, 1.45);
+  }
+  // The counter, with what is for sale.
+  c.fillStyle = "#8a6242";
+  c.fillRect(-w + 0.05, d - 0.72, w * 2 - 0.1, 0.72);
+  for (let x = -w + 0.05; x < w - 0.1; x += 0.3) line(c, "rgba(70,42,22,.35)", 0.03, x, d - 0.72, x, d);
+  c.fillStyle = "#c69863";
+  c.fillRect(-w - 0.02, d - 0.84, w * 2 + 0.04, 0.17);
+  const wares: [string, number][] = [["#b8492c", 0.12], ["#d9a441", 0.14], ["#6f9a4a", 0.12], ["#8f8a84", 0.13]];
+  wares.forEach(([colour, r], k) => blob(c, -w + 0.32 + (k * (w * 2 - 0.64)) / 3, d - 0.9, r, r * 0.85, colour));
+  // The awning: stripes from ridge to eave, and a scalloped edge.
+  const stripes = Math.max(4, Math.round(w * 2 / 0.3));
+  const side = (w * 2 + 0.4) / stripes;
+  for (let k = 0; k < stripes; k++) {
+    const x = -w - 0.2 + k * side;
+    const colour = k % 2 ? "#f6ead0" : "#c4553a";
+    shape(c, colour, x * 0.94, roof, (x + side) * 0.94, roof, x + side + 0.005, eave, x - 0.005, eave);
+    blob(c, x + side / 2, eave, side / 2, 0.13, colour);
+  }
+  line(c, "rgba(60,20,10,.28)", 0.05, -w - 0.2, eave - 0.02, w + 0.2, eave - 0.02);
+  line(c, "rgba(255,255,255,.35)", 0.06, (-w - 0.2) * 0.94, roof + 0.04, (w + 0.2) * 0.94, roof + 0.04);
 }
 
 /** The flame of a campfire at a time, ms. `seed` keeps fires out of step. */

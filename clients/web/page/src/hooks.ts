@@ -28,7 +28,7 @@ export interface Hooks {
   /** Everything that grows in sight. */
   things(): { cx: number; cy: number; index: number; what: What; stage: Stage; x: number; y: number }[];
   /** Everything built in sight. */
-  buildings(): { cx: number; cy: number; index: number; what: Building; owner: string; x: number; y: number }[];
+  buildings(): { cx: number; cy: number; index: number; what: Building; owner: string; entity: string; x: number; y: number }[];
   /** The node that owns each chunk's land, for every chunk in sight. */
   lands(): { cx: number; cy: number; publisher: number }[];
   /** Everything that players in sight are saying. */
@@ -98,7 +98,7 @@ export function installHooks(world: World, walker: Walker, changes: Changes, pic
         })),
     things: () => [...world.lands.values()].flatMap((land) => land.things.map(({ thing, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: thing.index, what: thing.what, stage: thing.stage, x, y }))),
     buildings: () =>
-      [...world.lands.values()].flatMap((land) => land.buildings.map(({ built, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: built.index, what: built.what, owner: built.owner.toString(16), x, y }))),
+      [...world.lands.values()].flatMap((land) => land.buildings.map(({ built, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: built.index, what: built.what, owner: built.owner.toString(16), entity: built.entity.toString(16), x, y }))),
     lands: () => [...world.lands.values()].map(({ chunk, entity }) => ({ cx: chunk.x, cy: chunk.y, publisher: entity.publisher })),
     bubbles,
     bag: () => world.own.slots.map(({ item, count }) => ({ item, count })),

@@ -6,6 +6,9 @@ export interface Actions {
   build(): void;
   craft(): void;
   people(): void;
+  mail(): void;
+  /** The stall next to the player. */
+  stall(): void;
   rotate(): void;
   place(): void;
   demolish(): void;
@@ -75,7 +78,7 @@ export class Input {
   }
 
   private onKey(event: KeyboardEvent, actions: Actions): void {
-    if (event.target instanceof HTMLInputElement) {
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) {
       if (event.code === "Escape") actions.cancel();
       return;
     }
@@ -93,6 +96,8 @@ export class Input {
       KeyB: actions.build,
       KeyC: actions.craft,
       KeyP: actions.people,
+      KeyL: actions.mail,
+      KeyT: actions.stall,
       KeyR: actions.rotate,
       KeyV: actions.demolish,
       KeyX: actions.xray,

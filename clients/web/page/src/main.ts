@@ -9,11 +9,13 @@ import { Ground } from "./ground.js";
 import { installHooks } from "./hooks.js";
 import { Hud } from "./hud.js";
 import { Input } from "./input.js";
+import { Mail } from "./mail.js";
 import { Minimap } from "./minimap.js";
 import { People } from "./people.js";
 import { Scene } from "./scene.js";
+import { StallPanel } from "./stall.js";
 import { Walker } from "./walk.js";
-import { isRefusal, World, type PlacedThing } from "./world.js";
+import { isRefusal, World, type PlacedThing, type PlayerWish } from "./world.js";
 
 const canvas = document.getElementById("scene") as HTMLCanvasElement;
 const context = canvas.getContext("2d", { alpha: false });
@@ -51,25 +53,36 @@ const hud = new Hud(world, {
   again: () => client.connect(),
 });
 
-const people = new People(world, {
-  act: (what, wish, done, refused) => act(what, () => world.send(wish), done, false, refused),
-  toast: (text, no) => hud.toast(text, no),
+const panelWishes = {
+  act: (what: string, wish: PlayerWish, done?: (reply: Reply) => void, refused?: (code: string) => void) => act(what, () => world.send(wish), done, false, refused),
+  toast: (text: string, no?: boolean) => hud.toast(text, no),
   place: () => walker,
-  opened: () => hud.closePanel(),
-});
+};
+const people: People = new People(world, { ...panelWishes, opened: () => makeRoom(people), write: (to) => mail.write(to) });
+const mail: Mail = new Mail(world, { ...panelWishes, opened: () => makeRoom(mail) });
+const stall: StallPanel = new StallPanel(world, { ...panelWishes, opened: () => makeRoom(stall) });
+const sides = [people, mail, stall];
+
+/** One panel at a time is at the side; without one given, none. */
+function makeRoom(side?: (typeof sides)[number]): void {
+  if (side) hud.closePanel();
+  for (const other of sides) if (other !== side && other.isOpen) other.close();
+}
 
 const input = new Input(canvas, {
   gather: () => gather(),
   build: () => openPanel("build"),
   craft: () => openPanel("craft"),
   people: () => people.toggle(),
+  mail: () => mail.toggle(),
+  stall: () => stall.toggle(),
   rotate: () => mode.rotate(),
   place: () => place(),
   demolish: () => demolish(),
   cancel: () => {
     hud.closeChat();
     if (mode.what !== undefined) hud.choose(undefined);
-    else if (!people.back()) hud.closePanel();
+    else if (!sides.some((side) => side.back())) hud.closePanel();
   },
   chat: () => hud.openChat(),
   xray: () => {
@@ -107,7 +120,7 @@ function act(what: string, send: () => Promise<Reply>, done?: (reply: Reply) => 
 
 /** Craft and build have the room of the panel of people on small screens. */
 function openPanel(panel: "craft" | "build"): void {
-  people.close();
+  makeRoom();
   hud.toggle(panel);
 }
 
@@ -147,7 +160,9 @@ function press(x: number, y: number, touch: boolean): void {
   }
   const [mx, my] = [camera.worldX(x), camera.worldY(y)];
   const person = world.playerAt(mx, my);
+  const market = person ? undefined : world.stallAt(mx, my);
   if (person) people.show(person);
+  else if (market) stall.show(market);
   else walker.goal = { x: mx, y: my };
 }
 
@@ -237,12 +252,16 @@ function picture(now: number): void {
   if (now - peopleAt > PEOPLE_MS) {
     peopleAt = now;
     people.draw(now);
+    mail.draw();
+    stall.draw();
   }
   if (!scene || !client.me) return;
   updateGhost();
   target = mode.what === undefined ? world.thingInReach(walker.x, walker.y) : undefined;
   const full = target && target.thing.stage !== Stage.BARE;
-  hud.hint("E", full && target ? `gather ${world.itemName(target.info.gives)} from the ${target.info.name}` : "");
+  const gathers = full && target ? `gather ${world.itemName(target.info.gives)} from the ${target.info.name}` : "";
+  const atStall = !gathers && mode.what === undefined && !stall.isOpen && stall.near(walker.x, walker.y) !== undefined;
+  hud.hint(atStall ? "T" : "E", atStall ? "look at the stall" : gathers);
   scene.draw(now, ghost, target);
   map?.draw(now);
 }

@@ -26,6 +26,8 @@ export interface PeopleWishes {
   place(): { x: number; y: number };
   /** It was opened. */
   opened(): void;
+  /** Opens a letter to somebody. */
+  write(to: Person): void;
 }
 
 type View = { kind: "list" } | { kind: "person" | "give"; person: Person } | { kind: "trade" };
@@ -125,10 +127,10 @@ export class People {
   }
 
   private open(view: View): void {
+    this.wishes.opened();
     this.box.hidden = false;
     this.opener.setAttribute("aria-expanded", "true");
     document.getElementById("hud")?.classList.add("people");
-    this.wishes.opened();
     this.go(view);
   }
 
@@ -236,6 +238,7 @@ export class People {
       parts.push(h("div", { className: "two" }, off(give, !close), off(swap, !dealing && (!close || trade !== undefined))));
       if (!close) parts.push(h("p", {}, `Stand next to ${person.name} to give or trade.`));
       else if (trade && !dealing) parts.push(h("p", {}, "You are in another trade."));
+      parts.push(this.button("write", "Write a letter", () => this.wishes.write(person)));
     }
     const friend = is(friends)
       ? this.button("unfriend", "End the friendship", () => this.unfriend(person, "end the friendship"))

@@ -312,7 +312,7 @@ export class Scene {
     const reach = (Math.max(camera.width, camera.height) * 500) / camera.zoom + 9_000;
     for (const land of this.world.landsNear(camera.x, camera.y, reach)) {
       for (const { x, y, built } of land.buildings) {
-        if (built.what === Building.FENCE || !camera.sees(x, y, 7)) continue;
+        if (built.what === Building.FENCE || built.what === Building.STALL || !camera.sees(x, y, 7)) continue;
         const fire = built.what === Building.CAMPFIRE;
         if (!fire && night === 0) continue;
         this.glow(x, y + (fire ? 0 : 1_900), fire ? 6 * flicker(now, built.index) : 3.2, fire ? 0.16 + 0.4 * night : 0.35 * night);

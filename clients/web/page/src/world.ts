@@ -13,7 +13,7 @@ import {
   PlayerSignalSchema,
   PlayerToldSchema,
   WorldSchema,
-  type Building,
+  Building,
   type BuildingInfo,
   type Built,
   type CreaturePublic,
@@ -40,6 +40,9 @@ export const KIND_SHEEP = 101;
 
 /** How far the drawn figure of a player reaches from its feet, mm: a little more than what is drawn, for fingers. */
 const FIGURE_MM = { side: 750, up: 2_300, down: 450 };
+
+/** How far a stall's roof is drawn above its northern side, mm. */
+const STALL_UP_MM = 1_500;
 
 /** Something that grows, with its place on the island. */
 export interface PlacedThing {
@@ -154,6 +157,15 @@ export class World extends Emitter<WorldEvents> {
       if (Math.abs(dx) < FIGURE_MM.side && dy > -FIGURE_MM.up && dy < FIGURE_MM.down && body.y > front) [best, front] = [entity, body.y];
     }
     return best;
+  }
+
+  /** The stall whose picture is drawn at a place. */
+  stallAt(x: number, y: number): PlacedBuilding | undefined {
+    for (const land of this.landsNear(x, y, STALL_UP_MM)) {
+      const stall = land.buildings.find(({ built, plan: { x0, x1, y0, y1 } }) => built.what === Building.STALL && x >= x0 && x < x1 && y >= y0 - STALL_UP_MM && y < y1);
+      if (stall) return stall;
+    }
+    return undefined;
   }
 
   /** Calls `visit` for each land whose chunk is within `radiusMm` of a point. */

@@ -12,6 +12,9 @@ use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+/// Timers that ring at one time.
+const RINGS_MAX: usize = 1_000;
+
 /// A town in a test: the rules of a game, and all its entities.
 ///
 /// ```
@@ -60,6 +63,7 @@ pub struct Town {
     names: BTreeMap<(String, String), EntityId>,
     signals: Vec<(EntityId, Bytes)>,
     tells: Vec<(EntityId, Bytes)>,
+    timers: BTreeMap<(EntityId, Bytes), WorldTime>,
     joined: u64,
 }
 
@@ -76,6 +80,7 @@ impl Town {
             names: BTreeMap::new(),
             signals: Vec::new(),
             tells: Vec::new(),
+            timers: BTreeMap::new(),
             joined: 0,
         }
     }
@@ -237,6 +242,31 @@ impl Town {
             let _ = self.answer(&part, &actor).and_then(|done| self.land(vec![(id, done)]));
         }
         ticked.children
+    }
+
+    /// Rings the timers that are due, the earliest first, and those that they set for now. Returns how many rang.
+    ///
+    /// # Panics
+    /// More than a thousand rang: a timer sets itself again for the same time.
+    pub fn ring(&mut self) -> usize {
+        for rung in 0.. {
+            assert!(rung <= RINGS_MAX, "timers set themselves again for now");
+            let due = self.timers.iter().filter(|(_, at)| **at <= self.now).min_by_key(|(_, at)| **at);
+            let Some(((id, timer), at)) = due.map(|(key, at)| (key.clone(), *at)) else { return rung };
+            self.timers.remove(&(id, timer.clone()));
+            let decided = self.with(id, None, |entity, cx| entity.on_timer(&timer, at, cx));
+            let all = decided.and_then(|decision| self.ask_all(id, decision)).map(|(mut all, last)| {
+                all.push((id, last));
+                all
+            });
+            let refused = all.and_then(|all| self.land(all)).err();
+            if let Some(why) = refused {
+                let done = self.with(id, None, |entity, cx| entity.on_timer_refused(&timer, at, &why, cx));
+                let landed = done.and_then(|done| self.land(vec![(id, done)]));
+                landed.expect("what follows a refusal takes no name");
+            }
+        }
+        unreachable!("it returns when nothing is due")
     }
 
     /// Every entity that was asked or looked at.
@@ -411,6 +441,12 @@ impl Town {
             }
             self.signals.extend(done.signals.into_iter().map(|signal| (id, signal)));
             self.tells.extend(done.tells.into_iter().map(|tell| (tell.player, tell.message)));
+            for timing in done.timers {
+                match timing.at {
+                    Some(at) => drop(self.timers.insert((id, timing.timer), at)),
+                    None => drop(self.timers.remove(&(id, timing.timer))),
+                }
+            }
             if let Some(body) = done.body {
                 self.bodies.insert(id, body);
             }

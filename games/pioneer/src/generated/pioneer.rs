@@ -58,6 +58,24 @@ pub struct World {
     /// entries of an offer in a trade
     #[prost(uint32, tag = "21")]
     pub offer_stacks_max: u32,
+    /// length of a letter, in characters
+    #[prost(uint32, tag = "60")]
+    pub letter_chars_max: u32,
+    /// entries of what is in a letter
+    #[prost(uint32, tag = "61")]
+    pub letter_stacks_max: u32,
+    /// letters in a mailbox
+    #[prost(uint32, tag = "62")]
+    pub letters_max: u32,
+    /// after this time a letter with goods goes back, and one without is thrown away
+    #[prost(uint64, tag = "63")]
+    pub letter_life_ms: u64,
+    /// offers of a stall
+    #[prost(uint32, tag = "64")]
+    pub stall_offers_max: u32,
+    /// from the body to the middle of the stall
+    #[prost(uint32, tag = "65")]
+    pub stall_reach_mm: u32,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -258,7 +276,7 @@ pub struct Trade {
 pub struct PlayerCommand {
     #[prost(
         oneof = "player_command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69"
     )]
     pub command: ::core::option::Option<player_command::Command>,
 }
@@ -302,6 +320,26 @@ pub mod player_command {
         Confirm(super::Confirm),
         #[prost(message, tag = "17")]
         LeaveTrade(super::LeaveTrade),
+        #[prost(message, tag = "60")]
+        SendLetter(super::SendLetter),
+        #[prost(message, tag = "61")]
+        ReadLetter(super::ReadLetter),
+        #[prost(message, tag = "62")]
+        TakeFromLetter(super::TakeFromLetter),
+        #[prost(message, tag = "63")]
+        DeleteLetter(super::DeleteLetter),
+        #[prost(message, tag = "64")]
+        ReturnLetter(super::ReturnLetter),
+        #[prost(message, tag = "65")]
+        PutUp(super::PutUp),
+        #[prost(message, tag = "66")]
+        Reprice(super::Reprice),
+        #[prost(message, tag = "67")]
+        Withdraw(super::Withdraw),
+        #[prost(message, tag = "68")]
+        Buy(super::Buy),
+        #[prost(message, tag = "69")]
+        TakeProceeds(super::TakeProceeds),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -452,6 +490,113 @@ pub struct LeaveTrade {
     #[prost(bool, tag = "2")]
     pub alone: bool,
 }
+/// Mail. What is in a letter is out of the sender's bag, and in one mailbox at any time.
+///
+/// to one player, also one who is away
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct SendLetter {
+    /// id of the player (kind 1): exactly one, or none and a name
+    #[prost(fixed64, repeated, tag = "1")]
+    pub to: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// its name, if `to` is empty
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// as in Say, at most World.letter_chars_max; may be empty if there are stacks
+    #[prost(string, tag = "3")]
+    pub text: ::gundo::prost::alloc::string::String,
+    /// each item once, at most World.letter_stacks_max
+    #[prost(message, repeated, tag = "4")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ReadLetter {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TakeFromLetter {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct DeleteLetter {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ReturnLetter {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+}
+/// Stalls. All of it from next to the stall (World.stall_reach_mm). What is on offer and what was earned is in the stall.
+///
+/// one's own stall offers something
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PutUp {
+    /// Built.entity
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    /// what one buyer gets at a time
+    #[prost(message, optional, tag = "2")]
+    pub lot: ::core::option::Option<Stack>,
+    /// what that costs; another item
+    #[prost(message, optional, tag = "3")]
+    pub price: ::core::option::Option<Stack>,
+    /// how many of it there are
+    #[prost(uint32, tag = "4")]
+    pub lots: u32,
+}
+/// changes the price of an offer of one's own; who has seen the old one cannot buy at it
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Reprice {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    /// Offered.number
+    #[prost(uint32, tag = "2")]
+    pub offer: u32,
+    #[prost(message, optional, tag = "3")]
+    pub price: ::core::option::Option<Stack>,
+}
+/// takes back some of what one's own stall offers; with the last lot, or of a sold-out offer, the offer ends
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Withdraw {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    #[prost(uint32, tag = "2")]
+    pub offer: u32,
+    #[prost(uint32, tag = "3")]
+    pub lots: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Buy {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    #[prost(uint32, tag = "2")]
+    pub offer: u32,
+    /// Offered.version that the player has seen
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+    #[prost(uint32, tag = "4")]
+    pub lots: u32,
+}
+/// what one's own stall has earned, or some of it
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TakeProceeds {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    #[prost(message, optional, tag = "2")]
+    pub stack: ::core::option::Option<Stack>,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -468,6 +613,12 @@ pub struct PlayerReply {
     /// building: Built.index
     #[prost(uint32, tag = "4")]
     pub thing: u32,
+    /// reading a letter
+    #[prost(string, tag = "60")]
+    pub text: ::gundo::prost::alloc::string::String,
+    /// building: Built.entity
+    #[prost(fixed64, tag = "61")]
+    pub entity: u64,
 }
 /// Signal.payload of a player: shown once, over the player's head or at what it did.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -613,6 +764,81 @@ pub struct Built {
     /// id of the player (kind 1)
     #[prost(fixed64, tag = "6")]
     pub owner: u64,
+    /// a stall: id of its entity (kind 61); 0: there is none
+    #[prost(fixed64, tag = "60")]
+    pub entity: u64,
+}
+/// What is watched of a mailbox.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct MailboxPublic {
+    #[prost(message, repeated, tag = "1")]
+    pub letters: ::gundo::prost::alloc::vec::Vec<Letter>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Letter {
+    /// in this mailbox, from 1; never used again
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// who has written it
+    #[prost(message, optional, tag = "2")]
+    pub from: ::core::option::Option<Person>,
+    #[prost(message, optional, tag = "3")]
+    pub to: ::core::option::Option<Person>,
+    /// only in the reply to ReadLetter
+    #[prost(string, tag = "4")]
+    pub text: ::gundo::prost::alloc::string::String,
+    /// what is in it
+    #[prost(message, repeated, tag = "5")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// world time at which it was sent
+    #[prost(uint64, tag = "6")]
+    pub at: u64,
+    /// world time at which it goes back or is thrown away; 0: never
+    #[prost(uint64, tag = "7")]
+    pub until: u64,
+    /// it has come back to who wrote it
+    #[prost(bool, tag = "8")]
+    pub back: bool,
+    #[prost(bool, tag = "9")]
+    pub read: bool,
+}
+/// What is watched of a stall.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallPublic {
+    #[prost(message, optional, tag = "1")]
+    pub owner: ::core::option::Option<Person>,
+    /// middle, mm on the island
+    #[prost(sint32, tag = "2")]
+    pub x: i32,
+    #[prost(sint32, tag = "3")]
+    pub y: i32,
+    /// by number
+    #[prost(message, repeated, tag = "4")]
+    pub offers: ::gundo::prost::alloc::vec::Vec<Offered>,
+    /// what it has earned and its owner has not taken yet; one entry for each item
+    #[prost(message, repeated, tag = "5")]
+    pub proceeds: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Offered {
+    /// in this stall, from 1; never used again
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// from 1; goes up by one with each change of the price
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    #[prost(message, optional, tag = "3")]
+    pub lot: ::core::option::Option<Stack>,
+    /// of one lot
+    #[prost(message, optional, tag = "4")]
+    pub price: ::core::option::Option<Stack>,
+    /// lots; 0: sold out
+    #[prost(uint32, tag = "5")]
+    pub left: u32,
 }
 /// Enter.public and Change.public of a creature.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -705,6 +931,8 @@ pub enum Building {
     Campfire = 1,
     Fence = 2,
     Hut = 3,
+    /// with an entity of its own: Built.entity
+    Stall = 60,
 }
 impl Building {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -717,6 +945,7 @@ impl Building {
             Self::Campfire => "BUILDING_CAMPFIRE",
             Self::Fence => "BUILDING_FENCE",
             Self::Hut => "BUILDING_HUT",
+            Self::Stall => "BUILDING_STALL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -726,6 +955,7 @@ impl Building {
             "BUILDING_CAMPFIRE" => Some(Self::Campfire),
             "BUILDING_FENCE" => Some(Self::Fence),
             "BUILDING_HUT" => Some(Self::Hut),
+            "BUILDING_STALL" => Some(Self::Stall),
             _ => None,
         }
     }
@@ -854,6 +1084,12 @@ pub enum News {
     TradeDone = 5,
     /// has left the trade; what one had offered is back in one's bag
     TradeLeft = 6,
+    /// has sent one a letter
+    Letter = 60,
+    /// a letter to this player has come back
+    LetterBack = 61,
+    /// has bought this gift at one's stall
+    Sold = 62,
 }
 impl News {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -869,6 +1105,9 @@ impl News {
             Self::TradeBegun => "NEWS_TRADE_BEGUN",
             Self::TradeDone => "NEWS_TRADE_DONE",
             Self::TradeLeft => "NEWS_TRADE_LEFT",
+            Self::Letter => "NEWS_LETTER",
+            Self::LetterBack => "NEWS_LETTER_BACK",
+            Self::Sold => "NEWS_SOLD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -881,6 +1120,9 @@ impl News {
             "NEWS_TRADE_BEGUN" => Some(Self::TradeBegun),
             "NEWS_TRADE_DONE" => Some(Self::TradeDone),
             "NEWS_TRADE_LEFT" => Some(Self::TradeLeft),
+            "NEWS_LETTER" => Some(Self::Letter),
+            "NEWS_LETTER_BACK" => Some(Self::LetterBack),
+            "NEWS_SOLD" => Some(Self::Sold),
             _ => None,
         }
     }
@@ -973,7 +1215,7 @@ impl Mood {
 pub struct PlayerEvent {
     #[prost(
         oneof = "player_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65"
     )]
     pub event: ::core::option::Option<player_event::Event>,
 }
@@ -1023,6 +1265,18 @@ pub mod player_event {
         TradeDone(super::TradeDone),
         #[prost(message, tag = "20")]
         TradeLeft(super::TradeLeft),
+        #[prost(message, tag = "60")]
+        LetterSent(super::LetterSent),
+        #[prost(message, tag = "61")]
+        LetterEmptied(super::LetterEmptied),
+        #[prost(message, tag = "62")]
+        StallFilled(super::StallFilled),
+        #[prost(message, tag = "63")]
+        StallEmptied(super::StallEmptied),
+        #[prost(message, tag = "64")]
+        Bought(super::Bought),
+        #[prost(message, tag = "65")]
+        Listed(super::AddressListed),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1211,11 +1465,62 @@ pub struct TradeLeft {
     #[prost(message, repeated, tag = "1")]
     pub returned: ::gundo::prost::alloc::vec::Vec<Stack>,
 }
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterSent {
+    #[prost(message, optional, tag = "1")]
+    pub to: ::core::option::Option<Person>,
+    /// from the bag into the letter
+    #[prost(message, repeated, tag = "2")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// it came back at once
+    #[prost(bool, tag = "3")]
+    pub back: bool,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterEmptied {
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<Person>,
+    #[prost(message, repeated, tag = "2")]
+    pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+/// its own
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallFilled {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+/// its own: what nobody has bought, or what it has earned
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallEmptied {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Bought {
+    #[prost(fixed64, tag = "1")]
+    pub stall: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(message, repeated, tag = "3")]
+    pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AddressListed {}
 /// What one player asks of another as its part of a transaction.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAsk {
-    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 60")]
     pub ask: ::core::option::Option<player_ask::Ask>,
 }
 /// Nested message and enum types in `PlayerAsk`.
@@ -1238,6 +1543,8 @@ pub mod player_ask {
         Confirm(super::AskConfirm),
         #[prost(message, tag = "7")]
         EndTrade(super::AskEndTrade),
+        #[prost(message, tag = "60")]
+        Letter(super::AskLetter),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1290,12 +1597,15 @@ pub struct AskEndTrade {
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskLetter {}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAnswer {
     #[prost(string, tag = "1")]
     pub name: ::gundo::prost::alloc::string::String,
-    /// AskBefriend, AskConfirm: the asked one has asked or confirmed too
+    /// AskBefriend, AskConfirm: the asked one has asked or confirmed too. AskLetter: it takes them
     #[prost(bool, tag = "2")]
     pub both: bool,
     /// AskConfirm: what the asked one gives
@@ -1329,6 +1639,9 @@ pub struct PlayerState {
     /// what it offers is here, and not among the items
     #[prost(message, optional, tag = "10")]
     pub trade: ::core::option::Option<Trade>,
+    /// letters find it by its name
+    #[prost(bool, tag = "60")]
+    pub listed: bool,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1373,6 +1686,9 @@ pub struct Raise {
     pub y: i32,
     #[prost(uint32, tag = "4")]
     pub rotation: u32,
+    /// a stall: the id of its entity
+    #[prost(fixed64, tag = "60")]
+    pub entity: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -1400,6 +1716,9 @@ pub struct LandReply {
     pub x: i32,
     #[prost(sint32, tag = "5")]
     pub y: i32,
+    /// Raze: of a stall
+    #[prost(fixed64, tag = "60")]
+    pub entity: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -1455,6 +1774,9 @@ pub struct BuildingRaised {
     /// 0: another chunk lists it, this one lies under or near it
     #[prost(uint32, tag = "6")]
     pub index: u32,
+    /// a stall: the id of its entity
+    #[prost(fixed64, tag = "60")]
+    pub entity: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -1496,4 +1818,267 @@ pub struct Regrowth {
 pub struct LandWalls {
     #[prost(message, repeated, tag = "2")]
     pub buildings: ::gundo::prost::alloc::vec::Vec<Built>,
+}
+/// What players, and mailboxes whose letters expire, ask of a mailbox.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct MailboxAsk {
+    #[prost(oneof = "mailbox_ask::Ask", tags = "1, 2, 3, 4, 5, 6")]
+    pub ask: ::core::option::Option<mailbox_ask::Ask>,
+}
+/// Nested message and enum types in `MailboxAsk`.
+pub mod mailbox_ask {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Ask {
+        /// a new one
+        #[prost(message, tag = "1")]
+        Deliver(super::Letter),
+        /// one that comes back to who wrote it
+        #[prost(message, tag = "2")]
+        GiveBack(super::Letter),
+        /// the others: only its own player
+        #[prost(message, tag = "3")]
+        Read(super::ReadLetter),
+        #[prost(message, tag = "4")]
+        Take(super::TakeFromLetter),
+        #[prost(message, tag = "5")]
+        Delete(super::DeleteLetter),
+        #[prost(message, tag = "6")]
+        SendBack(super::ReturnLetter),
+    }
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct MailboxAnswer {
+    /// deliver: it has no room, and does not take it
+    #[prost(bool, tag = "1")]
+    pub full: bool,
+    /// read, take, send_back: the letter as it was
+    #[prost(message, optional, tag = "2")]
+    pub letter: ::core::option::Option<Letter>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct MailboxEvent {
+    #[prost(oneof = "mailbox_event::Event", tags = "1, 2, 3, 4, 5")]
+    pub event: ::core::option::Option<mailbox_event::Event>,
+}
+/// Nested message and enum types in `MailboxEvent`.
+pub mod mailbox_event {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Event {
+        /// with its number here
+        #[prost(message, tag = "1")]
+        Came(super::Letter),
+        #[prost(message, tag = "2")]
+        Read(super::LetterRead),
+        #[prost(message, tag = "3")]
+        Taken(super::LetterTaken),
+        #[prost(message, tag = "4")]
+        Gone(super::LetterGone),
+        #[prost(message, tag = "5")]
+        Kept(super::LetterKept),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterRead {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+}
+/// what was in it
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterTaken {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+/// thrown away with nothing in it, or back to its sender with this
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterGone {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+/// its sender had no room when it was to go back
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterKept {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+    /// next try
+    #[prost(uint64, tag = "2")]
+    pub until: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LetterDue {
+    #[prost(uint32, tag = "1")]
+    pub letter: u32,
+}
+/// snapshot
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct MailboxState {
+    /// the highest number so far
+    #[prost(uint32, tag = "1")]
+    pub numbers: u32,
+    /// by number
+    #[prost(message, repeated, tag = "2")]
+    pub letters: ::gundo::prost::alloc::vec::Vec<Letter>,
+}
+/// Which player has a name. The entity's id is a hash of the name's key; names that share it are in one list.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Register {
+    #[prost(message, optional, tag = "1")]
+    pub entry: ::core::option::Option<AddressEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Registered {
+    #[prost(message, optional, tag = "1")]
+    pub entry: ::core::option::Option<AddressEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AddressEntry {
+    /// what the name looks like, in lower case
+    #[prost(string, tag = "1")]
+    pub key: ::gundo::prost::alloc::string::String,
+    #[prost(fixed64, tag = "2")]
+    pub player: u64,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AddressState {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::gundo::prost::alloc::vec::Vec<AddressEntry>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallAsk {
+    #[prost(oneof = "stall_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub ask: ::core::option::Option<stall_ask::Ask>,
+}
+/// Nested message and enum types in `StallAsk`.
+pub mod stall_ask {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Ask {
+        /// with nothing in it
+        #[prost(message, tag = "1")]
+        Open(super::StallPublic),
+        #[prost(message, tag = "2")]
+        Close(super::Close),
+        #[prost(message, tag = "3")]
+        PutUp(super::PutUp),
+        #[prost(message, tag = "4")]
+        Reprice(super::Reprice),
+        #[prost(message, tag = "5")]
+        Withdraw(super::Withdraw),
+        #[prost(message, tag = "6")]
+        Buy(super::Buy),
+        #[prost(message, tag = "7")]
+        TakeProceeds(super::TakeProceeds),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Close {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallAnswer {
+    /// withdraw, buy, take_proceeds: what comes out of it
+    #[prost(message, optional, tag = "1")]
+    pub goods: ::core::option::Option<Stack>,
+    /// buy: what goes in
+    #[prost(message, optional, tag = "2")]
+    pub price: ::core::option::Option<Stack>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallEvent {
+    #[prost(oneof = "stall_event::Event", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub event: ::core::option::Option<stall_event::Event>,
+}
+/// Nested message and enum types in `StallEvent`.
+pub mod stall_event {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Event {
+        #[prost(message, tag = "1")]
+        Opened(super::StallPublic),
+        #[prost(message, tag = "2")]
+        Closed(super::StallClosed),
+        #[prost(message, tag = "3")]
+        PutUp(super::Offered),
+        #[prost(message, tag = "4")]
+        Repriced(super::Repriced),
+        #[prost(message, tag = "5")]
+        Withdrawn(super::Withdrawn),
+        #[prost(message, tag = "6")]
+        Sold(super::Sold),
+        #[prost(message, tag = "7")]
+        ProceedsTaken(super::Stack),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallClosed {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Repriced {
+    #[prost(uint32, tag = "1")]
+    pub offer: u32,
+    #[prost(message, optional, tag = "2")]
+    pub price: ::core::option::Option<Stack>,
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Withdrawn {
+    #[prost(uint32, tag = "1")]
+    pub offer: u32,
+    #[prost(uint32, tag = "2")]
+    pub lots: u32,
+    #[prost(message, optional, tag = "3")]
+    pub goods: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Sold {
+    #[prost(uint32, tag = "1")]
+    pub offer: u32,
+    #[prost(uint32, tag = "2")]
+    pub lots: u32,
+    /// to the buyer
+    #[prost(message, optional, tag = "3")]
+    pub goods: ::core::option::Option<Stack>,
+    /// into the stall
+    #[prost(message, optional, tag = "4")]
+    pub price: ::core::option::Option<Stack>,
+    #[prost(fixed64, tag = "5")]
+    pub to: u64,
+}
+/// snapshot
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct StallState {
+    #[prost(message, optional, tag = "1")]
+    pub seen: ::core::option::Option<StallPublic>,
+    /// the highest number of an offer so far
+    #[prost(uint32, tag = "2")]
+    pub numbers: u32,
 }

@@ -121,6 +121,27 @@ impl Town {
     }
 }
 
+/// Something that has grown near the village: where to stand, its chunk and its number.
+pub(crate) fn something_to_gather(town: &Town) -> (Point, ChunkId, u32) {
+    let village = town.island.village();
+    let things = ChunkId::of(0, village).around(4).flat_map(|chunk| town.island.nature(chunk));
+    let thing = things.min_by_key(|thing| thing.at.distance(village)).expect("it grows near the village");
+    (Point::new(thing.at.x + 900, thing.at.y), ChunkId::of(0, thing.at), thing.index.into())
+}
+
+/// Where nothing grows and the ground holds.
+pub(crate) fn free_spot(town: &Town) -> Point {
+    let village = town.island.village();
+    let spots =
+        (-8..8).flat_map(|x| (-8..8).map(move |y| Point::new(village.x + x * 2_500, village.y + y * 2_500)));
+    let grows = |p: Point| {
+        let mut things = ChunkId::of(0, p).around(1).flat_map(|chunk| town.island.nature(chunk));
+        things.any(|thing| thing.at.within(p, 5_000))
+    };
+    let mut free = spots.filter(|p| !grows(*p));
+    free.find(|p| town.island.biome(*p).is_walkable()).expect("a clearing")
+}
+
 pub(crate) fn chunk_ref(chunk: ChunkId) -> ChunkRef {
     ChunkRef { cx: chunk.x.into(), cy: chunk.y.into() }
 }

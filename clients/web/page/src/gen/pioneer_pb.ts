@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIs8ECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiUwoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIs4CCg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIpCgdmcmllbmRzGAUgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYXNrc19tZRgGIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEicKBWFza2VkGAcgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYmxvY2tlZBgIIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiYKBXRyYWRlGAkgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5UcmFkZSIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgikgYKDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAQgkKB2NvbW1hbmQiQgoGR2F0aGVyEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSJZCgVCdWlsZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBESEAoIcm90YXRpb24YBCABKA0iRAoIRGVtb2xpc2gSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIiYKBUNyYWZ0Eg4KBnJlY2lwZRgBIAEoDRINCgVjb3VudBgCIAEoDSITCgNTYXkSDAoEdGV4dBgBIAEoCSIsCgRIb2xkEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0iFwoFUGFpbnQSDgoGY29sb3VyGAEgASgNIiMKB1doaXNwZXISCgoCdG8YASABKAYSDAoEdGV4dBgCIAEoCSI5CgRHaXZlEgoKAnRvGAEgAygGEiUKBGVhY2gYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIhgKCEJlZnJpZW5kEgwKBHdpdGgYASABKAYiGAoIVW5mcmllbmQSDAoEd2l0aBgBIAEoBiIVCgVCbG9jaxIMCgR3aG9tGAEgASgGIhcKB1VuYmxvY2sSDAoEd2hvbRgBIAEoBiIaCgpCZWdpblRyYWRlEgwKBHdpdGgYASABKAYiPwoFT2ZmZXISDQoFdHJhZGUYASABKAYSJwoGc3RhY2tzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIpCgdDb25maXJtEg0KBXRyYWRlGAEgASgGEg8KB3ZlcnNpb24YAiABKAQiKgoKTGVhdmVUcmFkZRINCgV0cmFkZRgBIAEoBhINCgVhbG9uZRgCIAEoCCKYAQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0ikwEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siYQoKTGFuZFB1YmxpYxInCgZ0aGluZ3MYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlRoaW5nEioKCWJ1aWxkaW5ncxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbHQimQEKBVRoaW5nEg0KBWluZGV4GAEgASgNEiQKBHdoYXQYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSCQoBeBgDIAEoDRIJCgF5GAQgASgNEiYKBXN0YWdlGAUgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFnZRIPCgdmdWxsX2F0GAYgASgEEgwKBGxvb2sYByABKA0idwoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGInAKDkNyZWF0dXJlUHVibGljEioKB3NwZWNpZXMYASABKA4yGS5ndW5kby5waW9uZWVyLnYxLlNwZWNpZXMSJAoEbW9vZBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTW9vZBIMCgRsb29rGAMgASgNKqEBCgRJdGVtEg0KCUlURU1fTk9ORRAAEg0KCUlURU1fV09PRBABEg4KCklURU1fU1RPTkUQAhIOCgpJVEVNX0JFUlJZEAMSDgoKSVRFTV9GSUJSRRAEEg4KCklURU1fUExBTksQBRINCglJVEVNX1JPUEUQBhIMCghJVEVNX0FYRRAHEhAKDElURU1fUElDS0FYRRAIEgwKCElURU1fRFlFEAkqWgoIQnVpbGRpbmcSEQoNQlVJTERJTkdfTk9ORRAAEhUKEUJVSUxESU5HX0NBTVBGSVJFEAESEgoOQlVJTERJTkdfRkVOQ0UQAhIQCgxCVUlMRElOR19IVVQQAyp0CgRXaGF0Eg0KCVdIQVRfTk9ORRAAEg0KCVdIQVRfUElORRABEgwKCFdIQVRfT0FLEAISDQoJV0hBVF9QQUxNEAMSDQoJV0hBVF9ST0NLEAQSEwoPV0hBVF9CRVJSWV9CVVNIEAUSDQoJV0hBVF9GTEFYEAYqQgoHU3BlY2llcxIQCgxTUEVDSUVTX05PTkUQABISCg5TUEVDSUVTX1JBQkJJVBABEhEKDVNQRUNJRVNfU0hFRVAQAiqRAQoETmV3cxINCglORVdTX05PTkUQABINCglORVdTX0dJRlQQARIVChFORVdTX0ZSSUVORF9BU0tFRBACEhQKEE5FV1NfRlJJRU5EX01BREUQAxIUChBORVdTX1RSQURFX0JFR1VOEAQSEwoPTkVXU19UUkFERV9ET05FEAUSEwoPTkVXU19UUkFERV9MRUZUEAYqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIuMFCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDSKzAQoHVGVycmFpbhIPCgdjZWxsX21tGAEgASgNEg8KB2Nvcm5lcnMYAiABKA0SDgoGaGVpZ2h0GAMgASgMEgwKBHdvb2QYBCABKAwSEgoKc2VhX2hlaWdodBgFIAEoDRIUCgxiZWFjaF9oZWlnaHQYBiABKA0SEwoLcm9ja19oZWlnaHQYByABKA0SFAoMY2xpZmZfaGVpZ2h0GAggASgNEhMKC2ZvcmVzdF93b29kGAkgASgNIlEKCEl0ZW1JbmZvEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDAoEbmFtZRgCIAEoCRIRCglzdGFja19tYXgYAyABKA0iegoKUmVjaXBlSW5mbxIOCgZyZWNpcGUYASABKA0SDAoEbmFtZRgCIAEoCRImCgV0YWtlcxgDIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFZ2l2ZXMYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsABCgxCdWlsZGluZ0luZm8SLAoIYnVpbGRpbmcYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgwKBG5hbWUYAiABKAkSEAoId2lkdGhfbW0YAyABKA0SEAoIZGVwdGhfbW0YBCABKA0SJgoFY29zdHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEigKB3JldHVybnMYBiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsQBCglUaGluZ0luZm8SJAoEd2hhdBgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIMCgRuYW1lGAIgASgJEiUKBWdpdmVzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhIKCmFtb3VudF9tYXgYBCABKA0SDwoHdW5pdF9tcxgFIAEoBBIkCgR0b29sGAYgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhEKCXJhZGl1c19tbRgHIAEoDSI8CgVTdGFjaxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWNvdW50GAIgASgNIiIKCENodW5rUmVmEgoKAmN4GAEgASgREgoKAmN5GAIgASgRIlMKDFBsYXllclB1YmxpYxIMCgRuYW1lGAEgASgJEg4KBmNvbG91chgCIAEoDRIlCgVob2xkcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSLOAgoNUGxheWVyUHJpdmF0ZRImCgVzbG90cxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDAoEbmFtZRgCIAEoCRIOCgZjb2xvdXIYAyABKA0SJQoFaG9sZHMYBCABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SKQoHZnJpZW5kcxgFIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKB2Fza3NfbWUYBiADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhInCgVhc2tlZBgHIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKB2Jsb2NrZWQYCCADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgV0cmFkZRgJIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuVHJhZGUiIgoGUGVyc29uEgoKAmlkGAEgASgGEgwKBG5hbWUYAiABKAki2QEKBVRyYWRlEgoKAmlkGAEgASgGEiYKBHdpdGgYAiABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIQCghhc2tlZF9tZRgDIAEoCBIPCgd2ZXJzaW9uGAQgASgEEiUKBG1pbmUYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEicKBnRoZWlycxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSEQoJY29uZmlybWVkGAcgASgIEhYKDnRoZXlfY29uZmlybWVkGAggASgIIpQKCg1QbGF5ZXJDb21tYW5kEioKBmdhdGhlchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuR2F0aGVySAASKAoFYnVpbGQYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWxkSAASLgoIZGVtb2xpc2gYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkRlbW9saXNoSAASKAoFY3JhZnQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkNyYWZ0SAASJAoDc2F5GAUgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5TYXlIABImCgRob2xkGAYgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5Ib2xkSAASKAoFcGFpbnQYByABKAsyFy5ndW5kby5waW9uZWVyLnYxLlBhaW50SAASLAoHd2hpc3BlchgIIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuV2hpc3BlckgAEiYKBGdpdmUYCSABKAsyFi5ndW5kby5waW9uZWVyLnYxLkdpdmVIABIuCghiZWZyaWVuZBgKIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQmVmcmllbmRIABIuCgh1bmZyaWVuZBgLIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuVW5mcmllbmRIABIoCgVibG9jaxgMIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQmxvY2tIABIsCgd1bmJsb2NrGA0gASgLMhkuZ3VuZG8ucGlvbmVlci52MS5VbmJsb2NrSAASMwoLYmVnaW5fdHJhZGUYDiABKAsyHC5ndW5kby5waW9uZWVyLnYxLkJlZ2luVHJhZGVIABIoCgVvZmZlchgPIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuT2ZmZXJIABIsCgdjb25maXJtGBAgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5Db25maXJtSAASMwoLbGVhdmVfdHJhZGUYESABKAsyHC5ndW5kby5waW9uZWVyLnYxLkxlYXZlVHJhZGVIABIzCgtzZW5kX2xldHRlchg8IAEoCzIcLmd1bmRvLnBpb25lZXIudjEuU2VuZExldHRlckgAEjMKC3JlYWRfbGV0dGVyGD0gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5SZWFkTGV0dGVySAASPAoQdGFrZV9mcm9tX2xldHRlchg+IAEoCzIgLmd1bmRvLnBpb25lZXIudjEuVGFrZUZyb21MZXR0ZXJIABI3Cg1kZWxldGVfbGV0dGVyGD8gASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWxldGVMZXR0ZXJIABI3Cg1yZXR1cm5fbGV0dGVyGEAgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5SZXR1cm5MZXR0ZXJIABIpCgZwdXRfdXAYQSABKAsyFy5ndW5kby5waW9uZWVyLnYxLlB1dFVwSAASLAoHcmVwcmljZRhCIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuUmVwcmljZUgAEi4KCHdpdGhkcmF3GEMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5XaXRoZHJhd0gAEiQKA2J1eRhEIAEoCzIVLmd1bmRvLnBpb25lZXIudjEuQnV5SAASNwoNdGFrZV9wcm9jZWVkcxhFIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuVGFrZVByb2NlZWRzSABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0iIwoHV2hpc3BlchIKCgJ0bxgBIAEoBhIMCgR0ZXh0GAIgASgJIjkKBEdpdmUSCgoCdG8YASADKAYSJQoEZWFjaBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGAoIQmVmcmllbmQSDAoEd2l0aBgBIAEoBiIYCghVbmZyaWVuZBIMCgR3aXRoGAEgASgGIhUKBUJsb2NrEgwKBHdob20YASABKAYiFwoHVW5ibG9jaxIMCgR3aG9tGAEgASgGIhoKCkJlZ2luVHJhZGUSDAoEd2l0aBgBIAEoBiI/CgVPZmZlchINCgV0cmFkZRgBIAEoBhInCgZzdGFja3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIikKB0NvbmZpcm0SDQoFdHJhZGUYASABKAYSDwoHdmVyc2lvbhgCIAEoBCIqCgpMZWF2ZVRyYWRlEg0KBXRyYWRlGAEgASgGEg0KBWFsb25lGAIgASgIIl0KClNlbmRMZXR0ZXISCgoCdG8YASADKAYSDAoEbmFtZRgCIAEoCRIMCgR0ZXh0GAMgASgJEicKBnN0YWNrcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHAoKUmVhZExldHRlchIOCgZsZXR0ZXIYASABKA0iIAoOVGFrZUZyb21MZXR0ZXISDgoGbGV0dGVyGAEgASgNIh4KDERlbGV0ZUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMUmV0dXJuTGV0dGVyEg4KBmxldHRlchgBIAEoDSJyCgVQdXRVcBINCgVzdGFsbBgBIAEoBhIkCgNsb3QYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXByaWNlGAMgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRsb3RzGAQgASgNIk8KB1JlcHJpY2USDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIjYKCFdpdGhkcmF3Eg0KBXN0YWxsGAEgASgGEg0KBW9mZmVyGAIgASgNEgwKBGxvdHMYAyABKA0iQgoDQnV5Eg0KBXN0YWxsGAEgASgGEg0KBW9mZmVyGAIgASgNEg8KB3ZlcnNpb24YAyABKA0SDAoEbG90cxgEIAEoDSJFCgxUYWtlUHJvY2VlZHMSDQoFc3RhbGwYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIrYBCgtQbGF5ZXJSZXBseRInCgZnYWluZWQYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXNwZW50GAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIpCgVjaHVuaxgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYBCABKA0SDAoEdGV4dBg8IAEoCRIOCgZlbnRpdHkYPSABKAYi9AEKDFBsYXllclNpZ25hbBImCgRzYWlkGAEgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5TYWlkSAASLgoIZ2F0aGVyZWQYAiABKAsyGi5ndW5kby5waW9uZWVyLnYxLkdhdGhlcmVkSAASKgoGcmFpc2VkGAMgASgLMhguZ3VuZG8ucGlvbmVlci52MS5SYWlzZWRIABIoCgVyYXplZBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUmF6ZWRIABIsCgdjcmFmdGVkGAUgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5DcmFmdGVkSABCCAoGc2lnbmFsIhQKBFNhaWQSDAoEdGV4dBgBIAEoCSJtCghHYXRoZXJlZBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0SJwoGZ2FpbmVkGAMgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayJICgZSYWlzZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIkcKBVJhemVkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESIZCgdDcmFmdGVkEg4KBnJlY2lwZRgBIAEoDSKTAQoKUGxheWVyVG9sZBIMCgRmcm9tGAEgASgGEgwKBHRleHQYAiABKAkSDgoGbnVtYmVyGAMgASgEEiQKBG5ld3MYBCABKA4yFi5ndW5kby5waW9uZWVyLnYxLk5ld3MSDAoEbmFtZRgFIAEoCRIlCgRnaWZ0GAYgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSKHAQoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGEg4KBmVudGl0eRg8IAEoBiI6Cg1NYWlsYm94UHVibGljEikKB2xldHRlcnMYASADKAsyGC5ndW5kby5waW9uZWVyLnYxLkxldHRlciLUAQoGTGV0dGVyEg4KBm51bWJlchgBIAEoDRImCgRmcm9tGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJAoCdG8YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0ZXh0GAQgASgJEicKBnN0YWNrcxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSCgoCYXQYBiABKAQSDQoFdW50aWwYByABKAQSDAoEYmFjaxgIIAEoCBIMCgRyZWFkGAkgASgIIqIBCgtTdGFsbFB1YmxpYxInCgVvd25lchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgkKAXgYAiABKBESCQoBeRgDIAEoERIpCgZvZmZlcnMYBCADKAsyGS5ndW5kby5waW9uZWVyLnYxLk9mZmVyZWQSKQoIcHJvY2VlZHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIoYBCgdPZmZlcmVkEg4KBm51bWJlchgBIAEoDRIPCgd2ZXJzaW9uGAIgASgNEiQKA2xvdBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxlZnQYBSABKA0icAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpuCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADEhIKDkJVSUxESU5HX1NUQUxMEDwqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqxwEKBE5ld3MSDQoJTkVXU19OT05FEAASDQoJTkVXU19HSUZUEAESFQoRTkVXU19GUklFTkRfQVNLRUQQAhIUChBORVdTX0ZSSUVORF9NQURFEAMSFAoQTkVXU19UUkFERV9CRUdVThAEEhMKD05FV1NfVFJBREVfRE9ORRAFEhMKD05FV1NfVFJBREVfTEVGVBAGEg8KC05FV1NfTEVUVEVSEDwSFAoQTkVXU19MRVRURVJfQkFDSxA9Eg0KCU5FV1NfU09MRBA+KjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -155,6 +155,48 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 offer_stacks_max = 21;
    */
   offerStacksMax: number;
+
+  /**
+   * length of a letter, in characters
+   *
+   * @generated from field: uint32 letter_chars_max = 60;
+   */
+  letterCharsMax: number;
+
+  /**
+   * entries of what is in a letter
+   *
+   * @generated from field: uint32 letter_stacks_max = 61;
+   */
+  letterStacksMax: number;
+
+  /**
+   * letters in a mailbox
+   *
+   * @generated from field: uint32 letters_max = 62;
+   */
+  lettersMax: number;
+
+  /**
+   * after this time a letter with goods goes back, and one without is thrown away
+   *
+   * @generated from field: uint64 letter_life_ms = 63;
+   */
+  letterLifeMs: bigint;
+
+  /**
+   * offers of a stall
+   *
+   * @generated from field: uint32 stall_offers_max = 64;
+   */
+  stallOffersMax: number;
+
+  /**
+   * from the body to the middle of the stall
+   *
+   * @generated from field: uint32 stall_reach_mm = 65;
+   */
+  stallReachMm: number;
 };
 
 /**
@@ -749,6 +791,66 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: LeaveTrade;
     case: "leaveTrade";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.SendLetter send_letter = 60;
+     */
+    value: SendLetter;
+    case: "sendLetter";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.ReadLetter read_letter = 61;
+     */
+    value: ReadLetter;
+    case: "readLetter";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.TakeFromLetter take_from_letter = 62;
+     */
+    value: TakeFromLetter;
+    case: "takeFromLetter";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.DeleteLetter delete_letter = 63;
+     */
+    value: DeleteLetter;
+    case: "deleteLetter";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.ReturnLetter return_letter = 64;
+     */
+    value: ReturnLetter;
+    case: "returnLetter";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.PutUp put_up = 65;
+     */
+    value: PutUp;
+    case: "putUp";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Reprice reprice = 66;
+     */
+    value: Reprice;
+    case: "reprice";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Withdraw withdraw = 67;
+     */
+    value: Withdraw;
+    case: "withdraw";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Buy buy = 68;
+     */
+    value: Buy;
+    case: "buy";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.TakeProceeds take_proceeds = 69;
+     */
+    value: TakeProceeds;
+    case: "takeProceeds";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1152,6 +1254,280 @@ export const LeaveTradeSchema: GenMessage<LeaveTrade> = /*@__PURE__*/
   messageDesc(file_pioneer, 29);
 
 /**
+ * Mail. What is in a letter is out of the sender's bag, and in one mailbox at any time.
+ *
+ * to one player, also one who is away
+ *
+ * @generated from message gundo.pioneer.v1.SendLetter
+ */
+export type SendLetter = Message<"gundo.pioneer.v1.SendLetter"> & {
+  /**
+   * id of the player (kind 1): exactly one, or none and a name
+   *
+   * @generated from field: repeated fixed64 to = 1;
+   */
+  to: bigint[];
+
+  /**
+   * its name, if `to` is empty
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * as in Say, at most World.letter_chars_max; may be empty if there are stacks
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+
+  /**
+   * each item once, at most World.letter_stacks_max
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack stacks = 4;
+   */
+  stacks: Stack[];
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.SendLetter.
+ * Use `create(SendLetterSchema)` to create a new message.
+ */
+export const SendLetterSchema: GenMessage<SendLetter> = /*@__PURE__*/
+  messageDesc(file_pioneer, 30);
+
+/**
+ * @generated from message gundo.pioneer.v1.ReadLetter
+ */
+export type ReadLetter = Message<"gundo.pioneer.v1.ReadLetter"> & {
+  /**
+   * @generated from field: uint32 letter = 1;
+   */
+  letter: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.ReadLetter.
+ * Use `create(ReadLetterSchema)` to create a new message.
+ */
+export const ReadLetterSchema: GenMessage<ReadLetter> = /*@__PURE__*/
+  messageDesc(file_pioneer, 31);
+
+/**
+ * @generated from message gundo.pioneer.v1.TakeFromLetter
+ */
+export type TakeFromLetter = Message<"gundo.pioneer.v1.TakeFromLetter"> & {
+  /**
+   * @generated from field: uint32 letter = 1;
+   */
+  letter: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.TakeFromLetter.
+ * Use `create(TakeFromLetterSchema)` to create a new message.
+ */
+export const TakeFromLetterSchema: GenMessage<TakeFromLetter> = /*@__PURE__*/
+  messageDesc(file_pioneer, 32);
+
+/**
+ * @generated from message gundo.pioneer.v1.DeleteLetter
+ */
+export type DeleteLetter = Message<"gundo.pioneer.v1.DeleteLetter"> & {
+  /**
+   * @generated from field: uint32 letter = 1;
+   */
+  letter: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.DeleteLetter.
+ * Use `create(DeleteLetterSchema)` to create a new message.
+ */
+export const DeleteLetterSchema: GenMessage<DeleteLetter> = /*@__PURE__*/
+  messageDesc(file_pioneer, 33);
+
+/**
+ * @generated from message gundo.pioneer.v1.ReturnLetter
+ */
+export type ReturnLetter = Message<"gundo.pioneer.v1.ReturnLetter"> & {
+  /**
+   * @generated from field: uint32 letter = 1;
+   */
+  letter: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.ReturnLetter.
+ * Use `create(ReturnLetterSchema)` to create a new message.
+ */
+export const ReturnLetterSchema: GenMessage<ReturnLetter> = /*@__PURE__*/
+  messageDesc(file_pioneer, 34);
+
+/**
+ * Stalls. All of it from next to the stall (World.stall_reach_mm). What is on offer and what was earned is in the stall.
+ *
+ * one's own stall offers something
+ *
+ * @generated from message gundo.pioneer.v1.PutUp
+ */
+export type PutUp = Message<"gundo.pioneer.v1.PutUp"> & {
+  /**
+   * Built.entity
+   *
+   * @generated from field: fixed64 stall = 1;
+   */
+  stall: bigint;
+
+  /**
+   * what one buyer gets at a time
+   *
+   * @generated from field: gundo.pioneer.v1.Stack lot = 2;
+   */
+  lot?: Stack;
+
+  /**
+   * what that costs; another item
+   *
+   * @generated from field: gundo.pioneer.v1.Stack price = 3;
+   */
+  price?: Stack;
+
+  /**
+   * how many of it there are
+   *
+   * @generated from field: uint32 lots = 4;
+   */
+  lots: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.PutUp.
+ * Use `create(PutUpSchema)` to create a new message.
+ */
+export const PutUpSchema: GenMessage<PutUp> = /*@__PURE__*/
+  messageDesc(file_pioneer, 35);
+
+/**
+ * changes the price of an offer of one's own; who has seen the old one cannot buy at it
+ *
+ * @generated from message gundo.pioneer.v1.Reprice
+ */
+export type Reprice = Message<"gundo.pioneer.v1.Reprice"> & {
+  /**
+   * @generated from field: fixed64 stall = 1;
+   */
+  stall: bigint;
+
+  /**
+   * Offered.number
+   *
+   * @generated from field: uint32 offer = 2;
+   */
+  offer: number;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack price = 3;
+   */
+  price?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Reprice.
+ * Use `create(RepriceSchema)` to create a new message.
+ */
+export const RepriceSchema: GenMessage<Reprice> = /*@__PURE__*/
+  messageDesc(file_pioneer, 36);
+
+/**
+ * takes back some of what one's own stall offers; with the last lot, or of a sold-out offer, the offer ends
+ *
+ * @generated from message gundo.pioneer.v1.Withdraw
+ */
+export type Withdraw = Message<"gundo.pioneer.v1.Withdraw"> & {
+  /**
+   * @generated from field: fixed64 stall = 1;
+   */
+  stall: bigint;
+
+  /**
+   * @generated from field: uint32 offer = 2;
+   */
+  offer: number;
+
+  /**
+   * @generated from field: uint32 lots = 3;
+   */
+  lots: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Withdraw.
+ * Use `create(WithdrawSchema)` to create a new message.
+ */
+export const WithdrawSchema: GenMessage<Withdraw> = /*@__PURE__*/
+  messageDesc(file_pioneer, 37);
+
+/**
+ * @generated from message gundo.pioneer.v1.Buy
+ */
+export type Buy = Message<"gundo.pioneer.v1.Buy"> & {
+  /**
+   * @generated from field: fixed64 stall = 1;
+   */
+  stall: bigint;
+
+  /**
+   * @generated from field: uint32 offer = 2;
+   */
+  offer: number;
+
+  /**
+   * Offered.version that the player has seen
+   *
+   * @generated from field: uint32 version = 3;
+   */
+  version: number;
+
+  /**
+   * @generated from field: uint32 lots = 4;
+   */
+  lots: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Buy.
+ * Use `create(BuySchema)` to create a new message.
+ */
+export const BuySchema: GenMessage<Buy> = /*@__PURE__*/
+  messageDesc(file_pioneer, 38);
+
+/**
+ * what one's own stall has earned, or some of it
+ *
+ * @generated from message gundo.pioneer.v1.TakeProceeds
+ */
+export type TakeProceeds = Message<"gundo.pioneer.v1.TakeProceeds"> & {
+  /**
+   * @generated from field: fixed64 stall = 1;
+   */
+  stall: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 2;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.TakeProceeds.
+ * Use `create(TakeProceedsSchema)` to create a new message.
+ */
+export const TakeProceedsSchema: GenMessage<TakeProceeds> = /*@__PURE__*/
+  messageDesc(file_pioneer, 39);
+
+/**
  * Reply.payload, when the command was not refused.
  *
  * @generated from message gundo.pioneer.v1.PlayerReply
@@ -1184,6 +1560,20 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
    * @generated from field: uint32 thing = 4;
    */
   thing: number;
+
+  /**
+   * reading a letter
+   *
+   * @generated from field: string text = 60;
+   */
+  text: string;
+
+  /**
+   * building: Built.entity
+   *
+   * @generated from field: fixed64 entity = 61;
+   */
+  entity: bigint;
 };
 
 /**
@@ -1191,7 +1581,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 30);
+  messageDesc(file_pioneer, 40);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -1240,7 +1630,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 31);
+  messageDesc(file_pioneer, 41);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -1257,7 +1647,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 32);
+  messageDesc(file_pioneer, 42);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -1284,7 +1674,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 33);
+  messageDesc(file_pioneer, 43);
 
 /**
  * built
@@ -1315,7 +1705,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 34);
+  messageDesc(file_pioneer, 44);
 
 /**
  * demolished
@@ -1346,7 +1736,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 35);
+  messageDesc(file_pioneer, 45);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -1363,7 +1753,7 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 36);
+  messageDesc(file_pioneer, 46);
 
 /**
  * Told.payload of a player: a whisper, or news of what another player did with one.
@@ -1415,7 +1805,7 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 37);
+  messageDesc(file_pioneer, 47);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -1443,7 +1833,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 38);
+  messageDesc(file_pioneer, 48);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -1498,7 +1888,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 39);
+  messageDesc(file_pioneer, 49);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -1541,6 +1931,13 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
    * @generated from field: fixed64 owner = 6;
    */
   owner: bigint;
+
+  /**
+   * a stall: id of its entity (kind 61); 0: there is none
+   *
+   * @generated from field: fixed64 entity = 60;
+   */
+  entity: bigint;
 };
 
 /**
@@ -1548,7 +1945,187 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 40);
+  messageDesc(file_pioneer, 50);
+
+/**
+ * What is watched of a mailbox.
+ *
+ * @generated from message gundo.pioneer.v1.MailboxPublic
+ */
+export type MailboxPublic = Message<"gundo.pioneer.v1.MailboxPublic"> & {
+  /**
+   * @generated from field: repeated gundo.pioneer.v1.Letter letters = 1;
+   */
+  letters: Letter[];
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.MailboxPublic.
+ * Use `create(MailboxPublicSchema)` to create a new message.
+ */
+export const MailboxPublicSchema: GenMessage<MailboxPublic> = /*@__PURE__*/
+  messageDesc(file_pioneer, 51);
+
+/**
+ * @generated from message gundo.pioneer.v1.Letter
+ */
+export type Letter = Message<"gundo.pioneer.v1.Letter"> & {
+  /**
+   * in this mailbox, from 1; never used again
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * who has written it
+   *
+   * @generated from field: gundo.pioneer.v1.Person from = 2;
+   */
+  from?: Person;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Person to = 3;
+   */
+  to?: Person;
+
+  /**
+   * only in the reply to ReadLetter
+   *
+   * @generated from field: string text = 4;
+   */
+  text: string;
+
+  /**
+   * what is in it
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack stacks = 5;
+   */
+  stacks: Stack[];
+
+  /**
+   * world time at which it was sent
+   *
+   * @generated from field: uint64 at = 6;
+   */
+  at: bigint;
+
+  /**
+   * world time at which it goes back or is thrown away; 0: never
+   *
+   * @generated from field: uint64 until = 7;
+   */
+  until: bigint;
+
+  /**
+   * it has come back to who wrote it
+   *
+   * @generated from field: bool back = 8;
+   */
+  back: boolean;
+
+  /**
+   * @generated from field: bool read = 9;
+   */
+  read: boolean;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Letter.
+ * Use `create(LetterSchema)` to create a new message.
+ */
+export const LetterSchema: GenMessage<Letter> = /*@__PURE__*/
+  messageDesc(file_pioneer, 52);
+
+/**
+ * What is watched of a stall.
+ *
+ * @generated from message gundo.pioneer.v1.StallPublic
+ */
+export type StallPublic = Message<"gundo.pioneer.v1.StallPublic"> & {
+  /**
+   * @generated from field: gundo.pioneer.v1.Person owner = 1;
+   */
+  owner?: Person;
+
+  /**
+   * middle, mm on the island
+   *
+   * @generated from field: sint32 x = 2;
+   */
+  x: number;
+
+  /**
+   * @generated from field: sint32 y = 3;
+   */
+  y: number;
+
+  /**
+   * by number
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Offered offers = 4;
+   */
+  offers: Offered[];
+
+  /**
+   * what it has earned and its owner has not taken yet; one entry for each item
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack proceeds = 5;
+   */
+  proceeds: Stack[];
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.StallPublic.
+ * Use `create(StallPublicSchema)` to create a new message.
+ */
+export const StallPublicSchema: GenMessage<StallPublic> = /*@__PURE__*/
+  messageDesc(file_pioneer, 53);
+
+/**
+ * @generated from message gundo.pioneer.v1.Offered
+ */
+export type Offered = Message<"gundo.pioneer.v1.Offered"> & {
+  /**
+   * in this stall, from 1; never used again
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * from 1; goes up by one with each change of the price
+   *
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack lot = 3;
+   */
+  lot?: Stack;
+
+  /**
+   * of one lot
+   *
+   * @generated from field: gundo.pioneer.v1.Stack price = 4;
+   */
+  price?: Stack;
+
+  /**
+   * lots; 0: sold out
+   *
+   * @generated from field: uint32 left = 5;
+   */
+  left: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Offered.
+ * Use `create(OfferedSchema)` to create a new message.
+ */
+export const OfferedSchema: GenMessage<Offered> = /*@__PURE__*/
+  messageDesc(file_pioneer, 54);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -1579,7 +2156,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 41);
+  messageDesc(file_pioneer, 55);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
@@ -1665,6 +2242,13 @@ export enum Building {
    * @generated from enum value: BUILDING_HUT = 3;
    */
   HUT = 3,
+
+  /**
+   * with an entity of its own: Built.entity
+   *
+   * @generated from enum value: BUILDING_STALL = 60;
+   */
+  STALL = 60,
 }
 
 /**
@@ -1805,6 +2389,27 @@ export enum News {
    * @generated from enum value: NEWS_TRADE_LEFT = 6;
    */
   TRADE_LEFT = 6,
+
+  /**
+   * has sent one a letter
+   *
+   * @generated from enum value: NEWS_LETTER = 60;
+   */
+  LETTER = 60,
+
+  /**
+   * a letter to this player has come back
+   *
+   * @generated from enum value: NEWS_LETTER_BACK = 61;
+   */
+  LETTER_BACK = 61,
+
+  /**
+   * has bought this gift at one's stall
+   *
+   * @generated from enum value: NEWS_SOLD = 62;
+   */
+  SOLD = 62,
 }
 
 /**
