@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 6] = [
+const PAYLOADS: [&str; 8] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
     "PlayerAsk.ask",
     "LandCommand.command",
     "LandEvent.event",
+    "GuildAsk.ask",
+    "GuildEvent.event",
 ];
 
 #[test]
@@ -34,7 +36,7 @@ fn pioneer_is_what_its_schemas_say() {
     for choice in PAYLOADS {
         config.type_attribute(choice, "#[derive(::gundo::Payload)]");
     }
-    compare("games/pioneer", &["pioneer", "state"], config, &["pioneer"]);
+    compare("games/pioneer", &["pioneer", "state", "guild"], config, &["pioneer"]);
 }
 
 /// Compiles the schemas of `home`, and compares each of `files` in its `src/generated` with what comes of it.

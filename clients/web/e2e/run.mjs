@@ -3,6 +3,7 @@
 // because the scenes kill a node and add it again. CHROMIUM: the browser, default /usr/bin/chromium. Screenshots go to
 // target/e2e.
 import { demand, Player } from "./stage.mjs";
+import * as guild from "./guild.mjs";
 import * as people from "./people.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
@@ -55,6 +56,10 @@ async function run() {
   await scene("Eve touches Fin and gives her something, by keyboard", () => people.giving(eve, fin));
   await scene("they trade: a change withdraws the confirmation, a reload changes nothing, a node dies at the exchange", () => people.trading(eve, fin));
   await scene("Eve leaves a trade alone, Fin finds out and has her things back", () => people.leftAlone(eve, fin));
+  await scene("Eve founds a guild, by keyboard, and invites Fin, whose browser is closed", () => guild.founding(eve, fin));
+  await scene("they share a chest: a member puts, an officer takes, both read who did", () => guild.chest(eve, fin));
+  await scene("a guild on a phone: everything fits", () => guild.phone(eve));
+  await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);

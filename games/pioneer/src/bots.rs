@@ -1,7 +1,9 @@
-//! What Pioneer's bots do: wander, gather, build and demolish, chat; and what some do together: give, befriend, trade.
+//! What Pioneer's bots do: wander, gather, build and demolish, chat; and what some do together: give, befriend, trade, keep a guild.
 //!
 //! A bot computes the island from its seed, as every client does, and guesses what has grown: the game refuses some of its
 //! commands, which is normal. It keeps books of what it gained and spent, and at the end its bags must agree with them.
+
+mod guild;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +19,7 @@ use crate::refusals::No;
 use crate::schema::{
     Befriend, BeginTrade, Block, Build, Building, ChunkRef, Confirm, Craft, Demolish, Gather, Give, Hold,
     Item, LeaveTrade, Offer, Paint, PlayerCommand, PlayerPrivate, PlayerReply, Say, Stack, Unblock, Unfriend,
-    player_command,
+    World, player_command,
 };
 
 /// Walking speed, mm/s: below the top speed, so that a delayed step is not too fast.
@@ -105,6 +107,8 @@ struct Pioneer {
     met: Vec<u64>,
     /// What it was last told about itself.
     own: PlayerPrivate,
+    /// The description of the world, but for its terrain.
+    world: Option<World>,
     /// Commands without an answer: with any, the books prove nothing.
     unsure: bool,
 }
@@ -112,8 +116,9 @@ struct Pioneer {
 impl Behaviour for Pioneer {
     fn handle_welcome(&mut self, welcome: &gundo::bots::Welcome) {
         if self.island.is_none() {
-            let world = crate::schema::World::decode(welcome.world.as_ref()).unwrap_or_default();
+            let world = World::decode(welcome.world.as_ref()).unwrap_or_default();
             self.island = Some(self.minds.island(world.seed));
+            self.world = Some(World { terrain: None, ..world });
         }
         self.goal = None;
     }
@@ -170,6 +175,7 @@ impl Behaviour for Pioneer {
                 0..=2 => self.wish_to_give(wishes),
                 3 => self.wish_of_friends(wishes),
                 4..=6 => self.wish_of_trade(wishes),
+                7..=9 => self.wish_of_guild(wishes),
                 _ => {}
             }
         }
@@ -198,7 +204,8 @@ impl Behaviour for Pioneer {
     }
 
     fn is_own_refusal(&self, code: &str) -> bool {
-        No::ALL.iter().any(|no| no.code() == code)
+        // Of a guild's name.
+        code == "name_taken" || No::ALL.iter().any(|no| no.code() == code)
     }
 
     fn books(&self) -> Option<BTreeMap<u32, i64>> {
@@ -329,6 +336,7 @@ impl Pioneer {
                     command(wishes, DEMOLISH, Command::Demolish(Demolish { chunk: Some(chunk), thing }));
                 }
             }
+            7 => self.wish_of_guild(wishes),
             _ => {}
         }
     }

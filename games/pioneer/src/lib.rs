@@ -10,6 +10,7 @@ mod creatures;
 mod friends;
 mod geometry;
 mod gifts;
+mod guild;
 mod inventory;
 mod island;
 mod land;
@@ -32,6 +33,9 @@ pub use creatures::{Herd, RABBIT, SHEEP};
 pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
 use gundo::Rules;
+pub use guild::{
+    CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX,
+};
 pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
 pub use mistakes::Mistake;
@@ -48,6 +52,7 @@ pub fn rules(seed: u64) -> Rules {
 
 fn rules_of(island: &Arc<Island>) -> Rules {
     let rules = Rules::shared("pioneer", Arc::clone(island)).with::<Player>().with::<Land>();
+    let rules = rules.with::<Guild>();
     let rules = rules.names(NAME_CHARS_MIN, NAME_CHARS_MAX, names::sentence());
     rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
@@ -75,6 +80,9 @@ pub fn describe(island: &Island) -> schema::World {
         give_reach_mm: GIVE_REACH_MM,
         give_players_max: GIVE_PLAYERS_MAX as u32,
         offer_stacks_max: OFFER_STACKS_MAX as u32,
+        guild_price: guild::price(island),
+        guild_members_max: MEMBERS_MAX as u32,
+        chest_slots_max: CHEST_SLOTS_MAX,
         colours: COLOURS,
     }
 }

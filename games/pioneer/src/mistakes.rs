@@ -11,20 +11,36 @@ pub enum Mistake {
     OldVersionBelieved,
     /// Who ends a friendship does not end it for the other one.
     OneSidedFriends,
+    /// What is taken out of a guild's chest once comes into the bag twice.
+    ChestTakenTwice,
+    /// Who leaves a guild stays in its list of members.
+    OneSidedMember,
+    /// Everybody in a guild may take from its chest.
+    TakenWithoutRight,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::EscrowTwice, Self::OldVersionBelieved, Self::OneSidedFriends];
+    pub const ALL: [Self; 6] = [
+        Self::EscrowTwice,
+        Self::OldVersionBelieved,
+        Self::OneSidedFriends,
+        Self::ChestTakenTwice,
+        Self::OneSidedMember,
+        Self::TakenWithoutRight,
+    ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 3] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 6] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
             "A confirmation of an old version of the offers exchanges the new one: the game's own.",
         ),
         ("one-sided-friends", "Who ends a friendship does not end it for the other one: G6."),
+        ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G4."),
+        ("one-sided-member", "Who leaves a guild stays in its list of members: G6."),
+        ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
     ];
 
     #[cfg(feature = "planted")]

@@ -6,6 +6,7 @@ export interface Actions {
   build(): void;
   craft(): void;
   people(): void;
+  guild(): void;
   rotate(): void;
   place(): void;
   demolish(): void;
@@ -93,6 +94,7 @@ export class Input {
       KeyB: actions.build,
       KeyC: actions.craft,
       KeyP: actions.people,
+      KeyG: actions.guild,
       KeyR: actions.rotate,
       KeyV: actions.demolish,
       KeyX: actions.xray,

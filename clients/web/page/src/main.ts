@@ -60,6 +60,7 @@ const input = new Input(canvas, {
   build: () => openPanel("build"),
   craft: () => openPanel("craft"),
   people: () => people.toggle(),
+  guild: () => people.toggleGuild(),
   rotate: () => mode.rotate(),
   place: () => place(),
   demolish: () => demolish(),

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIs8ECgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiUwoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIs4CCg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIpCgdmcmllbmRzGAUgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYXNrc19tZRgGIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEicKBWFza2VkGAcgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYmxvY2tlZBgIIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiYKBXRyYWRlGAkgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5UcmFkZSIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgikgYKDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAQgkKB2NvbW1hbmQiQgoGR2F0aGVyEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSJZCgVCdWlsZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBESEAoIcm90YXRpb24YBCABKA0iRAoIRGVtb2xpc2gSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIiYKBUNyYWZ0Eg4KBnJlY2lwZRgBIAEoDRINCgVjb3VudBgCIAEoDSITCgNTYXkSDAoEdGV4dBgBIAEoCSIsCgRIb2xkEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0iFwoFUGFpbnQSDgoGY29sb3VyGAEgASgNIiMKB1doaXNwZXISCgoCdG8YASABKAYSDAoEdGV4dBgCIAEoCSI5CgRHaXZlEgoKAnRvGAEgAygGEiUKBGVhY2gYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIhgKCEJlZnJpZW5kEgwKBHdpdGgYASABKAYiGAoIVW5mcmllbmQSDAoEd2l0aBgBIAEoBiIVCgVCbG9jaxIMCgR3aG9tGAEgASgGIhcKB1VuYmxvY2sSDAoEd2hvbRgBIAEoBiIaCgpCZWdpblRyYWRlEgwKBHdpdGgYASABKAYiPwoFT2ZmZXISDQoFdHJhZGUYASABKAYSJwoGc3RhY2tzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIpCgdDb25maXJtEg0KBXRyYWRlGAEgASgGEg8KB3ZlcnNpb24YAiABKAQiKgoKTGVhdmVUcmFkZRINCgV0cmFkZRgBIAEoBhINCgVhbG9uZRgCIAEoCCKYAQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0ikwEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siYQoKTGFuZFB1YmxpYxInCgZ0aGluZ3MYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlRoaW5nEioKCWJ1aWxkaW5ncxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbHQimQEKBVRoaW5nEg0KBWluZGV4GAEgASgNEiQKBHdoYXQYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSCQoBeBgDIAEoDRIJCgF5GAQgASgNEiYKBXN0YWdlGAUgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFnZRIPCgdmdWxsX2F0GAYgASgEEgwKBGxvb2sYByABKA0idwoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGInAKDkNyZWF0dXJlUHVibGljEioKB3NwZWNpZXMYASABKA4yGS5ndW5kby5waW9uZWVyLnYxLlNwZWNpZXMSJAoEbW9vZBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTW9vZBIMCgRsb29rGAMgASgNKqEBCgRJdGVtEg0KCUlURU1fTk9ORRAAEg0KCUlURU1fV09PRBABEg4KCklURU1fU1RPTkUQAhIOCgpJVEVNX0JFUlJZEAMSDgoKSVRFTV9GSUJSRRAEEg4KCklURU1fUExBTksQBRINCglJVEVNX1JPUEUQBhIMCghJVEVNX0FYRRAHEhAKDElURU1fUElDS0FYRRAIEgwKCElURU1fRFlFEAkqWgoIQnVpbGRpbmcSEQoNQlVJTERJTkdfTk9ORRAAEhUKEUJVSUxESU5HX0NBTVBGSVJFEAESEgoOQlVJTERJTkdfRkVOQ0UQAhIQCgxCVUlMRElOR19IVVQQAyp0CgRXaGF0Eg0KCVdIQVRfTk9ORRAAEg0KCVdIQVRfUElORRABEgwKCFdIQVRfT0FLEAISDQoJV0hBVF9QQUxNEAMSDQoJV0hBVF9ST0NLEAQSEwoPV0hBVF9CRVJSWV9CVVNIEAUSDQoJV0hBVF9GTEFYEAYqQgoHU3BlY2llcxIQCgxTUEVDSUVTX05PTkUQABISCg5TUEVDSUVTX1JBQkJJVBABEhEKDVNQRUNJRVNfU0hFRVAQAiqRAQoETmV3cxINCglORVdTX05PTkUQABINCglORVdTX0dJRlQQARIVChFORVdTX0ZSSUVORF9BU0tFRBACEhQKEE5FV1NfRlJJRU5EX01BREUQAxIUChBORVdTX1RSQURFX0JFR1VOEAQSEwoPTkVXU19UUkFERV9ET05FEAUSEwoPTkVXU19UUkFERV9MRUZUEAYqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIrEFCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEiwKC2d1aWxkX3ByaWNlGCggAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIZChFndWlsZF9tZW1iZXJzX21heBgpIAEoDRIXCg9jaGVzdF9zbG90c19tYXgYKiABKA0iswEKB1RlcnJhaW4SDwoHY2VsbF9tbRgBIAEoDRIPCgdjb3JuZXJzGAIgASgNEg4KBmhlaWdodBgDIAEoDBIMCgR3b29kGAQgASgMEhIKCnNlYV9oZWlnaHQYBSABKA0SFAoMYmVhY2hfaGVpZ2h0GAYgASgNEhMKC3JvY2tfaGVpZ2h0GAcgASgNEhQKDGNsaWZmX2hlaWdodBgIIAEoDRITCgtmb3Jlc3Rfd29vZBgJIAEoDSJRCghJdGVtSW5mbxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEgwKBG5hbWUYAiABKAkSEQoJc3RhY2tfbWF4GAMgASgNInoKClJlY2lwZUluZm8SDgoGcmVjaXBlGAEgASgNEgwKBG5hbWUYAiABKAkSJgoFdGFrZXMYAyADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBWdpdmVzGAQgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayLAAQoMQnVpbGRpbmdJbmZvEiwKCGJ1aWxkaW5nGAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIMCgRuYW1lGAIgASgJEhAKCHdpZHRoX21tGAMgASgNEhAKCGRlcHRoX21tGAQgASgNEiYKBWNvc3RzGAUgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIoCgdyZXR1cm5zGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayLEAQoJVGhpbmdJbmZvEiQKBHdoYXQYASABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSDAoEbmFtZRgCIAEoCRIlCgVnaXZlcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRISCgphbW91bnRfbWF4GAQgASgNEg8KB3VuaXRfbXMYBSABKAQSJAoEdG9vbBgGIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIRCglyYWRpdXNfbW0YByABKA0iPAoFU3RhY2sSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRINCgVjb3VudBgCIAEoDSIiCghDaHVua1JlZhIKCgJjeBgBIAEoERIKCgJjeRgCIAEoESJiCgxQbGF5ZXJQdWJsaWMSDAoEbmFtZRgBIAEoCRIOCgZjb2xvdXIYAiABKA0SJQoFaG9sZHMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFZ3VpbGQYKCABKAkirgMKDVBsYXllclByaXZhdGUSJgoFc2xvdHMYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBG5hbWUYAiABKAkSDgoGY29sb3VyGAMgASgNEiUKBWhvbGRzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEikKB2ZyaWVuZHMYBSADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIpCgdhc2tzX21lGAYgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJwoFYXNrZWQYByADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIpCgdibG9ja2VkGAggAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJgoFdHJhZGUYCSABKAsyFy5ndW5kby5waW9uZWVyLnYxLlRyYWRlEisKBWd1aWxkGCggASgLMhwuZ3VuZG8ucGlvbmVlci52MS5NZW1iZXJzaGlwEjEKC2ludml0YXRpb25zGCkgAygLMhwuZ3VuZG8ucGlvbmVlci52MS5JbnZpdGF0aW9uIiIKBlBlcnNvbhIKCgJpZBgBIAEoBhIMCgRuYW1lGAIgASgJItkBCgVUcmFkZRIKCgJpZBgBIAEoBhImCgR3aXRoGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SEAoIYXNrZWRfbWUYAyABKAgSDwoHdmVyc2lvbhgEIAEoBBIlCgRtaW5lGAUgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxInCgZ0aGVpcnMYBiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEhEKCWNvbmZpcm1lZBgHIAEoCBIWCg50aGV5X2NvbmZpcm1lZBgIIAEoCCLPCgoNUGxheWVyQ29tbWFuZBIqCgZnYXRoZXIYASABKAsyGC5ndW5kby5waW9uZWVyLnYxLkdhdGhlckgAEigKBWJ1aWxkGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsZEgAEi4KCGRlbW9saXNoGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5EZW1vbGlzaEgAEigKBWNyYWZ0GAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5DcmFmdEgAEiQKA3NheRgFIAEoCzIVLmd1bmRvLnBpb25lZXIudjEuU2F5SAASJgoEaG9sZBgGIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuSG9sZEgAEigKBXBhaW50GAcgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5QYWludEgAEiwKB3doaXNwZXIYCCABKAsyGS5ndW5kby5waW9uZWVyLnYxLldoaXNwZXJIABImCgRnaXZlGAkgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5HaXZlSAASLgoIYmVmcmllbmQYCiABKAsyGi5ndW5kby5waW9uZWVyLnYxLkJlZnJpZW5kSAASLgoIdW5mcmllbmQYCyABKAsyGi5ndW5kby5waW9uZWVyLnYxLlVuZnJpZW5kSAASKAoFYmxvY2sYDCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJsb2NrSAASLAoHdW5ibG9jaxgNIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuVW5ibG9ja0gAEjMKC2JlZ2luX3RyYWRlGA4gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5CZWdpblRyYWRlSAASKAoFb2ZmZXIYDyABKAsyFy5ndW5kby5waW9uZWVyLnYxLk9mZmVySAASLAoHY29uZmlybRgQIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ29uZmlybUgAEjMKC2xlYXZlX3RyYWRlGBEgASgLMhwuZ3VuZG8ucGlvbmVlci52MS5MZWF2ZVRyYWRlSAASMwoLZm91bmRfZ3VpbGQYKCABKAsyHC5ndW5kby5waW9uZWVyLnYxLkZvdW5kR3VpbGRIABI6Cg9pbnZpdGVfdG9fZ3VpbGQYKSABKAsyHy5ndW5kby5waW9uZWVyLnYxLkludml0ZVRvR3VpbGRIABI1CgxhY2NlcHRfZ3VpbGQYKiABKAsyHS5ndW5kby5waW9uZWVyLnYxLkFjY2VwdEd1aWxkSAASNwoNZGVjbGluZV9ndWlsZBgrIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuRGVjbGluZUd1aWxkSAASMwoLbGVhdmVfZ3VpbGQYLCABKAsyHC5ndW5kby5waW9uZWVyLnYxLkxlYXZlR3VpbGRIABI+ChFyZW1vdmVfZnJvbV9ndWlsZBgtIAEoCzIhLmd1bmRvLnBpb25lZXIudjEuUmVtb3ZlRnJvbUd1aWxkSAASOAoOc2V0X2d1aWxkX3JvbGUYLiABKAsyHi5ndW5kby5waW9uZWVyLnYxLlNldEd1aWxkUm9sZUgAEjQKDHB1dF9pbl9jaGVzdBgvIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuUHV0SW5DaGVzdEgAEjoKD3Rha2VfZnJvbV9jaGVzdBgwIAEoCzIfLmd1bmRvLnBpb25lZXIudjEuVGFrZUZyb21DaGVzdEgAEjkKDmRpc3NvbHZlX2d1aWxkGDEgASgLMh8uZ3VuZG8ucGlvbmVlci52MS5EaXNzb2x2ZUd1aWxkSABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0iIwoHV2hpc3BlchIKCgJ0bxgBIAEoBhIMCgR0ZXh0GAIgASgJIjkKBEdpdmUSCgoCdG8YASADKAYSJQoEZWFjaBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGAoIQmVmcmllbmQSDAoEd2l0aBgBIAEoBiIYCghVbmZyaWVuZBIMCgR3aXRoGAEgASgGIhUKBUJsb2NrEgwKBHdob20YASABKAYiFwoHVW5ibG9jaxIMCgR3aG9tGAEgASgGIhoKCkJlZ2luVHJhZGUSDAoEd2l0aBgBIAEoBiI/CgVPZmZlchINCgV0cmFkZRgBIAEoBhInCgZzdGFja3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIikKB0NvbmZpcm0SDQoFdHJhZGUYASABKAYSDwoHdmVyc2lvbhgCIAEoBCIqCgpMZWF2ZVRyYWRlEg0KBXRyYWRlGAEgASgGEg0KBWFsb25lGAIgASgIIhoKCkZvdW5kR3VpbGQSDAoEbmFtZRgBIAEoCSIsCg1JbnZpdGVUb0d1aWxkEg0KBWd1aWxkGAEgASgGEgwKBHdob20YAiABKAYiHAoLQWNjZXB0R3VpbGQSDQoFZ3VpbGQYASABKAYiHQoMRGVjbGluZUd1aWxkEg0KBWd1aWxkGAEgASgGIhsKCkxlYXZlR3VpbGQSDQoFZ3VpbGQYASABKAYiLgoPUmVtb3ZlRnJvbUd1aWxkEg0KBWd1aWxkGAEgASgGEgwKBHdob20YAiABKAYiVgoMU2V0R3VpbGRSb2xlEg0KBWd1aWxkGAEgASgGEgwKBHdob20YAiABKAYSKQoEcm9sZRgDIAEoDjIbLmd1bmRvLnBpb25lZXIudjEuR3VpbGRSb2xlIkMKClB1dEluQ2hlc3QSDQoFZ3VpbGQYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkYKDVRha2VGcm9tQ2hlc3QSDQoFZ3VpbGQYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIh4KDURpc3NvbHZlR3VpbGQSDQoFZ3VpbGQYASABKAYimAEKC1BsYXllclJlcGx5EicKBmdhaW5lZBgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFc3BlbnQYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEikKBWNodW5rGAMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgEIAEoDSL0AQoMUGxheWVyU2lnbmFsEiYKBHNhaWQYASABKAsyFi5ndW5kby5waW9uZWVyLnYxLlNhaWRIABIuCghnYXRoZXJlZBgCIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuR2F0aGVyZWRIABIqCgZyYWlzZWQYAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJhaXNlZEgAEigKBXJhemVkGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5SYXplZEgAEiwKB2NyYWZ0ZWQYBSABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNyYWZ0ZWRIAEIICgZzaWduYWwiFAoEU2FpZBIMCgR0ZXh0GAEgASgJIm0KCEdhdGhlcmVkEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDRInCgZnYWluZWQYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkgKBlJhaXNlZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiRwoFUmF6ZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIhkKB0NyYWZ0ZWQSDgoGcmVjaXBlGAEgASgNIqIBCgpQbGF5ZXJUb2xkEgwKBGZyb20YASABKAYSDAoEdGV4dBgCIAEoCRIOCgZudW1iZXIYAyABKAQSJAoEbmV3cxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTmV3cxIMCgRuYW1lGAUgASgJEiUKBGdpZnQYBiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEg0KBWd1aWxkGCggASgJItgBCgtHdWlsZFB1YmxpYxIMCgRuYW1lGAEgASgJEikKB21lbWJlcnMYAiADKAsyGC5ndW5kby5waW9uZWVyLnYxLk1lbWJlchIpCgdpbnZpdGVkGAMgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJgoFY2hlc3QYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEikKA2xvZxgFIAMoCzIcLmd1bmRvLnBpb25lZXIudjEuQ2hlc3RFbnRyeRISCgpmb3VuZGVkX2F0GAYgASgEIloKBk1lbWJlchIlCgN3aG8YASABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIpCgRyb2xlGAIgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUidQoKQ2hlc3RFbnRyeRIKCgJhdBgBIAEoBBIlCgN3aG8YAiABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0b29rGAMgASgIEiYKBXN0YWNrGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayJRCgpNZW1iZXJzaGlwEgoKAmlkGAEgASgGEgwKBG5hbWUYAiABKAkSKQoEcm9sZRgDIAEoDjIbLmd1bmRvLnBpb25lZXIudjEuR3VpbGRSb2xlIlEKCkludml0YXRpb24SDQoFZ3VpbGQYASABKAYSDAoEbmFtZRgCIAEoCRImCgRmcm9tGAMgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24iYQoKTGFuZFB1YmxpYxInCgZ0aGluZ3MYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlRoaW5nEioKCWJ1aWxkaW5ncxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbHQimQEKBVRoaW5nEg0KBWluZGV4GAEgASgNEiQKBHdoYXQYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSCQoBeBgDIAEoDRIJCgF5GAQgASgNEiYKBXN0YWdlGAUgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFnZRIPCgdmdWxsX2F0GAYgASgEEgwKBGxvb2sYByABKA0idwoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGInAKDkNyZWF0dXJlUHVibGljEioKB3NwZWNpZXMYASABKA4yGS5ndW5kby5waW9uZWVyLnYxLlNwZWNpZXMSJAoEbW9vZBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTW9vZBIMCgRsb29rGAMgASgNKqEBCgRJdGVtEg0KCUlURU1fTk9ORRAAEg0KCUlURU1fV09PRBABEg4KCklURU1fU1RPTkUQAhIOCgpJVEVNX0JFUlJZEAMSDgoKSVRFTV9GSUJSRRAEEg4KCklURU1fUExBTksQBRINCglJVEVNX1JPUEUQBhIMCghJVEVNX0FYRRAHEhAKDElURU1fUElDS0FYRRAIEgwKCElURU1fRFlFEAkqWgoIQnVpbGRpbmcSEQoNQlVJTERJTkdfTk9ORRAAEhUKEUJVSUxESU5HX0NBTVBGSVJFEAESEgoOQlVJTERJTkdfRkVOQ0UQAhIQCgxCVUlMRElOR19IVVQQAyp0CgRXaGF0Eg0KCVdIQVRfTk9ORRAAEg0KCVdIQVRfUElORRABEgwKCFdIQVRfT0FLEAISDQoJV0hBVF9QQUxNEAMSDQoJV0hBVF9ST0NLEAQSEwoPV0hBVF9CRVJSWV9CVVNIEAUSDQoJV0hBVF9GTEFYEAYqQgoHU3BlY2llcxIQCgxTUEVDSUVTX05PTkUQABISCg5TUEVDSUVTX1JBQkJJVBABEhEKDVNQRUNJRVNfU0hFRVAQAiqHAgoETmV3cxINCglORVdTX05PTkUQABINCglORVdTX0dJRlQQARIVChFORVdTX0ZSSUVORF9BU0tFRBACEhQKEE5FV1NfRlJJRU5EX01BREUQAxIUChBORVdTX1RSQURFX0JFR1VOEAQSEwoPTkVXU19UUkFERV9ET05FEAUSEwoPTkVXU19UUkFERV9MRUZUEAYSFgoSTkVXU19HVUlMRF9JTlZJVEVEECgSFQoRTkVXU19HVUlMRF9KT0lORUQQKRIWChJORVdTX0dVSUxEX1JFTU9WRUQQKhITCg9ORVdTX0dVSUxEX1JPTEUQKxIYChRORVdTX0dVSUxEX0RJU1NPTFZFRBAsKmYKCUd1aWxkUm9sZRITCg9HVUlMRF9ST0xFX05PTkUQABIVChFHVUlMRF9ST0xFX01FTUJFUhABEhYKEkdVSUxEX1JPTEVfT0ZGSUNFUhACEhUKEUdVSUxEX1JPTEVfTEVBREVSEAMqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -155,6 +155,25 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 offer_stacks_max = 21;
    */
   offerStacksMax: number;
+
+  /**
+   * what it costs to found a guild
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack guild_price = 40;
+   */
+  guildPrice: Stack[];
+
+  /**
+   * @generated from field: uint32 guild_members_max = 41;
+   */
+  guildMembersMax: number;
+
+  /**
+   * slots of a guild's chest
+   *
+   * @generated from field: uint32 chest_slots_max = 42;
+   */
+  chestSlotsMax: number;
 };
 
 /**
@@ -474,6 +493,13 @@ export type PlayerPublic = Message<"gundo.pioneer.v1.PlayerPublic"> & {
    * @generated from field: gundo.pioneer.v1.Item holds = 3;
    */
   holds: Item;
+
+  /**
+   * the name of its guild
+   *
+   * @generated from field: string guild = 40;
+   */
+  guild: string;
 };
 
 /**
@@ -543,6 +569,20 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
    * @generated from field: gundo.pioneer.v1.Trade trade = 9;
    */
   trade?: Trade;
+
+  /**
+   * absent: it is in none
+   *
+   * @generated from field: gundo.pioneer.v1.Membership guild = 40;
+   */
+  guild?: Membership;
+
+  /**
+   * into guilds, the oldest first
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Invitation invitations = 41;
+   */
+  invitations: Invitation[];
 };
 
 /**
@@ -749,6 +789,66 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: LeaveTrade;
     case: "leaveTrade";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.FoundGuild found_guild = 40;
+     */
+    value: FoundGuild;
+    case: "foundGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.InviteToGuild invite_to_guild = 41;
+     */
+    value: InviteToGuild;
+    case: "inviteToGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.AcceptGuild accept_guild = 42;
+     */
+    value: AcceptGuild;
+    case: "acceptGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.DeclineGuild decline_guild = 43;
+     */
+    value: DeclineGuild;
+    case: "declineGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.LeaveGuild leave_guild = 44;
+     */
+    value: LeaveGuild;
+    case: "leaveGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.RemoveFromGuild remove_from_guild = 45;
+     */
+    value: RemoveFromGuild;
+    case: "removeFromGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.SetGuildRole set_guild_role = 46;
+     */
+    value: SetGuildRole;
+    case: "setGuildRole";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.PutInChest put_in_chest = 47;
+     */
+    value: PutInChest;
+    case: "putInChest";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.TakeFromChest take_from_chest = 48;
+     */
+    value: TakeFromChest;
+    case: "takeFromChest";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.DissolveGuild dissolve_guild = 49;
+     */
+    value: DissolveGuild;
+    case: "dissolveGuild";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1152,20 +1252,228 @@ export const LeaveTradeSchema: GenMessage<LeaveTrade> = /*@__PURE__*/
   messageDesc(file_pioneer, 29);
 
 /**
+ * Guilds: all of it works with players who are not in the world. Who may do what: GuildRole.
+ *
+ * @generated from message gundo.pioneer.v1.FoundGuild
+ */
+export type FoundGuild = Message<"gundo.pioneer.v1.FoundGuild"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.FoundGuild.
+ * Use `create(FoundGuildSchema)` to create a new message.
+ */
+export const FoundGuildSchema: GenMessage<FoundGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 30);
+
+/**
+ * @generated from message gundo.pioneer.v1.InviteToGuild
+ */
+export type InviteToGuild = Message<"gundo.pioneer.v1.InviteToGuild"> & {
+  /**
+   * one's own: the guild that the person saw, in case it is in another one by now
+   *
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: fixed64 whom = 2;
+   */
+  whom: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.InviteToGuild.
+ * Use `create(InviteToGuildSchema)` to create a new message.
+ */
+export const InviteToGuildSchema: GenMessage<InviteToGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 31);
+
+/**
+ * @generated from message gundo.pioneer.v1.AcceptGuild
+ */
+export type AcceptGuild = Message<"gundo.pioneer.v1.AcceptGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.AcceptGuild.
+ * Use `create(AcceptGuildSchema)` to create a new message.
+ */
+export const AcceptGuildSchema: GenMessage<AcceptGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 32);
+
+/**
+ * @generated from message gundo.pioneer.v1.DeclineGuild
+ */
+export type DeclineGuild = Message<"gundo.pioneer.v1.DeclineGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.DeclineGuild.
+ * Use `create(DeclineGuildSchema)` to create a new message.
+ */
+export const DeclineGuildSchema: GenMessage<DeclineGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 33);
+
+/**
+ * @generated from message gundo.pioneer.v1.LeaveGuild
+ */
+export type LeaveGuild = Message<"gundo.pioneer.v1.LeaveGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.LeaveGuild.
+ * Use `create(LeaveGuildSchema)` to create a new message.
+ */
+export const LeaveGuildSchema: GenMessage<LeaveGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 34);
+
+/**
+ * a member, or withdraws an invitation
+ *
+ * @generated from message gundo.pioneer.v1.RemoveFromGuild
+ */
+export type RemoveFromGuild = Message<"gundo.pioneer.v1.RemoveFromGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: fixed64 whom = 2;
+   */
+  whom: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.RemoveFromGuild.
+ * Use `create(RemoveFromGuildSchema)` to create a new message.
+ */
+export const RemoveFromGuildSchema: GenMessage<RemoveFromGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 35);
+
+/**
+ * @generated from message gundo.pioneer.v1.SetGuildRole
+ */
+export type SetGuildRole = Message<"gundo.pioneer.v1.SetGuildRole"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: fixed64 whom = 2;
+   */
+  whom: bigint;
+
+  /**
+   * GUILD_ROLE_LEADER hands the guild over: the leader becomes an officer
+   *
+   * @generated from field: gundo.pioneer.v1.GuildRole role = 3;
+   */
+  role: GuildRole;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.SetGuildRole.
+ * Use `create(SetGuildRoleSchema)` to create a new message.
+ */
+export const SetGuildRoleSchema: GenMessage<SetGuildRole> = /*@__PURE__*/
+  messageDesc(file_pioneer, 36);
+
+/**
+ * @generated from message gundo.pioneer.v1.PutInChest
+ */
+export type PutInChest = Message<"gundo.pioneer.v1.PutInChest"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 2;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.PutInChest.
+ * Use `create(PutInChestSchema)` to create a new message.
+ */
+export const PutInChestSchema: GenMessage<PutInChest> = /*@__PURE__*/
+  messageDesc(file_pioneer, 37);
+
+/**
+ * @generated from message gundo.pioneer.v1.TakeFromChest
+ */
+export type TakeFromChest = Message<"gundo.pioneer.v1.TakeFromChest"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 2;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.TakeFromChest.
+ * Use `create(TakeFromChestSchema)` to create a new message.
+ */
+export const TakeFromChestSchema: GenMessage<TakeFromChest> = /*@__PURE__*/
+  messageDesc(file_pioneer, 38);
+
+/**
+ * @generated from message gundo.pioneer.v1.DissolveGuild
+ */
+export type DissolveGuild = Message<"gundo.pioneer.v1.DissolveGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.DissolveGuild.
+ * Use `create(DissolveGuildSchema)` to create a new message.
+ */
+export const DissolveGuildSchema: GenMessage<DissolveGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 39);
+
+/**
  * Reply.payload, when the command was not refused.
  *
  * @generated from message gundo.pioneer.v1.PlayerReply
  */
 export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
   /**
-   * by gathering, crafting, demolishing, trading
+   * by gathering, crafting, demolishing, trading, taking from a chest
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack gained = 1;
    */
   gained: Stack[];
 
   /**
-   * by crafting, building, painting, giving, trading
+   * by crafting, building, painting, giving, trading, putting in a chest, founding a guild
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack spent = 2;
    */
@@ -1191,7 +1499,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 30);
+  messageDesc(file_pioneer, 40);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -1240,7 +1548,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 31);
+  messageDesc(file_pioneer, 41);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -1257,7 +1565,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 32);
+  messageDesc(file_pioneer, 42);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -1284,7 +1592,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 33);
+  messageDesc(file_pioneer, 43);
 
 /**
  * built
@@ -1315,7 +1623,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 34);
+  messageDesc(file_pioneer, 44);
 
 /**
  * demolished
@@ -1346,7 +1654,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 35);
+  messageDesc(file_pioneer, 45);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -1363,7 +1671,7 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 36);
+  messageDesc(file_pioneer, 46);
 
 /**
  * Told.payload of a player: a whisper, or news of what another player did with one.
@@ -1408,6 +1716,13 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
    * @generated from field: gundo.pioneer.v1.Stack gift = 6;
    */
   gift?: Stack;
+
+  /**
+   * news of a guild: its name
+   *
+   * @generated from field: string guild = 40;
+   */
+  guild: string;
 };
 
 /**
@@ -1415,7 +1730,179 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 37);
+  messageDesc(file_pioneer, 47);
+
+/**
+ * What a client sees that watches a guild (Watch of the engine's protocol). Only its members may.
+ *
+ * @generated from message gundo.pioneer.v1.GuildPublic
+ */
+export type GuildPublic = Message<"gundo.pioneer.v1.GuildPublic"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * in the order in which they came
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Member members = 2;
+   */
+  members: Member[];
+
+  /**
+   * who has not answered
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Person invited = 3;
+   */
+  invited: Person[];
+
+  /**
+   * the used slots, in order; at most World.chest_slots_max
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack chest = 4;
+   */
+  chest: Stack[];
+
+  /**
+   * who put and took what, the oldest first; the last 50
+   *
+   * @generated from field: repeated gundo.pioneer.v1.ChestEntry log = 5;
+   */
+  log: ChestEntry[];
+
+  /**
+   * world time
+   *
+   * @generated from field: uint64 founded_at = 6;
+   */
+  foundedAt: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.GuildPublic.
+ * Use `create(GuildPublicSchema)` to create a new message.
+ */
+export const GuildPublicSchema: GenMessage<GuildPublic> = /*@__PURE__*/
+  messageDesc(file_pioneer, 48);
+
+/**
+ * @generated from message gundo.pioneer.v1.Member
+ */
+export type Member = Message<"gundo.pioneer.v1.Member"> & {
+  /**
+   * @generated from field: gundo.pioneer.v1.Person who = 1;
+   */
+  who?: Person;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.GuildRole role = 2;
+   */
+  role: GuildRole;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Member.
+ * Use `create(MemberSchema)` to create a new message.
+ */
+export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
+  messageDesc(file_pioneer, 49);
+
+/**
+ * @generated from message gundo.pioneer.v1.ChestEntry
+ */
+export type ChestEntry = Message<"gundo.pioneer.v1.ChestEntry"> & {
+  /**
+   * world time
+   *
+   * @generated from field: uint64 at = 1;
+   */
+  at: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Person who = 2;
+   */
+  who?: Person;
+
+  /**
+   * otherwise it put
+   *
+   * @generated from field: bool took = 3;
+   */
+  took: boolean;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 4;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.ChestEntry.
+ * Use `create(ChestEntrySchema)` to create a new message.
+ */
+export const ChestEntrySchema: GenMessage<ChestEntry> = /*@__PURE__*/
+  messageDesc(file_pioneer, 50);
+
+/**
+ * A guild, as one of its members has it.
+ *
+ * @generated from message gundo.pioneer.v1.Membership
+ */
+export type Membership = Message<"gundo.pioneer.v1.Membership"> & {
+  /**
+   * of the guild (kind 40)
+   *
+   * @generated from field: fixed64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.GuildRole role = 3;
+   */
+  role: GuildRole;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Membership.
+ * Use `create(MembershipSchema)` to create a new message.
+ */
+export const MembershipSchema: GenMessage<Membership> = /*@__PURE__*/
+  messageDesc(file_pioneer, 51);
+
+/**
+ * @generated from message gundo.pioneer.v1.Invitation
+ */
+export type Invitation = Message<"gundo.pioneer.v1.Invitation"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * the guild's
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Person from = 3;
+   */
+  from?: Person;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Invitation.
+ * Use `create(InvitationSchema)` to create a new message.
+ */
+export const InvitationSchema: GenMessage<Invitation> = /*@__PURE__*/
+  messageDesc(file_pioneer, 52);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -1443,7 +1930,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 38);
+  messageDesc(file_pioneer, 53);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -1498,7 +1985,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 39);
+  messageDesc(file_pioneer, 54);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -1548,7 +2035,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 40);
+  messageDesc(file_pioneer, 55);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -1579,7 +2066,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 41);
+  messageDesc(file_pioneer, 56);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
@@ -1805,6 +2292,41 @@ export enum News {
    * @generated from enum value: NEWS_TRADE_LEFT = 6;
    */
   TRADE_LEFT = 6,
+
+  /**
+   * invites one into a guild
+   *
+   * @generated from enum value: NEWS_GUILD_INVITED = 40;
+   */
+  GUILD_INVITED = 40,
+
+  /**
+   * has accepted one's invitation
+   *
+   * @generated from enum value: NEWS_GUILD_JOINED = 41;
+   */
+  GUILD_JOINED = 41,
+
+  /**
+   * has removed one from the guild
+   *
+   * @generated from enum value: NEWS_GUILD_REMOVED = 42;
+   */
+  GUILD_REMOVED = 42,
+
+  /**
+   * has given one another role
+   *
+   * @generated from enum value: NEWS_GUILD_ROLE = 43;
+   */
+  GUILD_ROLE = 43,
+
+  /**
+   * has dissolved the guild
+   *
+   * @generated from enum value: NEWS_GUILD_DISSOLVED = 44;
+   */
+  GUILD_DISSOLVED = 44,
 }
 
 /**
@@ -1812,6 +2334,43 @@ export enum News {
  */
 export const NewsSchema: GenEnum<News> = /*@__PURE__*/
   enumDesc(file_pioneer, 4);
+
+/**
+ * @generated from enum gundo.pioneer.v1.GuildRole
+ */
+export enum GuildRole {
+  /**
+   * @generated from enum value: GUILD_ROLE_NONE = 0;
+   */
+  NONE = 0,
+
+  /**
+   * puts things into the chest, and leaves
+   *
+   * @generated from enum value: GUILD_ROLE_MEMBER = 1;
+   */
+  MEMBER = 1,
+
+  /**
+   * also takes from the chest, invites, and removes members
+   *
+   * @generated from enum value: GUILD_ROLE_OFFICER = 2;
+   */
+  OFFICER = 2,
+
+  /**
+   * also removes officers, gives roles, hands over, and dissolves
+   *
+   * @generated from enum value: GUILD_ROLE_LEADER = 3;
+   */
+  LEADER = 3,
+}
+
+/**
+ * Describes the enum gundo.pioneer.v1.GuildRole.
+ */
+export const GuildRoleSchema: GenEnum<GuildRole> = /*@__PURE__*/
+  enumDesc(file_pioneer, 5);
 
 /**
  * @generated from enum gundo.pioneer.v1.Stage
@@ -1841,7 +2400,7 @@ export enum Stage {
  * Describes the enum gundo.pioneer.v1.Stage.
  */
 export const StageSchema: GenEnum<Stage> = /*@__PURE__*/
-  enumDesc(file_pioneer, 5);
+  enumDesc(file_pioneer, 6);
 
 /**
  * @generated from enum gundo.pioneer.v1.Mood
@@ -1869,5 +2428,5 @@ export enum Mood {
  * Describes the enum gundo.pioneer.v1.Mood.
  */
 export const MoodSchema: GenEnum<Mood> = /*@__PURE__*/
-  enumDesc(file_pioneer, 6);
+  enumDesc(file_pioneer, 7);
 
