@@ -65,8 +65,10 @@ export async function founding(eve, fin) {
   await badge(fin, 0);
   await shows(eve, "2 members; you are its leader");
   await shows(fin, "you are a member");
-  await eve.until("his guild is beside his name", (name) => [...document.querySelectorAll("#people .tag")].some((tag) => tag.textContent === name), name);
   await wide(eve, "guild-two");
+  await eve.page.keyboard.press("Escape");
+  await eve.until("the guild is beside his name", (name) => [...document.querySelectorAll("#people .tag")].some((tag) => tag.textContent === name), name);
+  await wide(eve, "guild-tag");
 }
 
 export async function chest(eve, fin) {
@@ -82,6 +84,7 @@ export async function chest(eve, fin) {
   // A member looks; an officer takes.
   await press(fin, "Look");
   await shows(fin, "Officers and the leader take things out");
+  await wide(fin, "guild-chest-look");
   await openGuild(eve);
   await press(eve, fin.name);
   await shows(eve, "Member of");

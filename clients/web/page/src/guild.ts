@@ -25,6 +25,8 @@ export interface Pieces {
   face(id: bigint): HTMLElement;
   /** Chooses one of these things, and how much of it. */
   picker(verb: string, send: (stack: Stack) => void, from: readonly Stack[], empty: string): Part[];
+  /** Things to look at. */
+  shelf(from: readonly Stack[]): Part[];
   words(stack: { item: number; count: number }): string;
   /** Opens a page. */
   go(page: GuildPage): void;
@@ -223,21 +225,15 @@ export class Guilds {
     const put = (stack: Stack) => this.wishes.act(`put ${pieces.words(stack)} into the chest`, { case: "putInChest", value: { guild: mine.id, stack: { item: stack.item, count: stack.count } } });
     const take = (stack: Stack) => this.wishes.act(`take ${pieces.words(stack)} out of the chest`, { case: "takeFromChest", value: { guild: mine.id, stack: { item: stack.item, count: stack.count } } });
     const slots = this.world.description?.chestSlotsMax ?? 0;
-    const middle = side === "put" ? pieces.picker("Put in", put, this.world.own.slots, "Your bag is empty.") : may ? pieces.picker("Take", take, guild.chest, "The chest is empty.") : [...this.content(guild), h("p", {}, "Officers and the leader take things out.")];
+    const middle = side === "put" ? pieces.picker("Put in", put, this.world.own.slots, "Your bag is empty.") : may ? pieces.picker("Take", take, guild.chest, "The chest is empty.") : [...pieces.shelf(guild.chest), h("p", {}, "Officers and the leader take things out.")];
     return [
       pieces.head(`Chest of ${guild.name}`, true),
-      h("p", {}, `${guild.chest.length} of ${slots} slots are full.`),
+      h("p", {}, `${guild.chest.length} of ${slots} slots in use.`),
       h("div", { className: "two" }, tab("put", "Put in"), tab("take", may ? "Take out" : "Look")),
       ...middle,
       h("h3", {}, "Lately"),
       guild.log.length > 0 ? h("ol", { className: "log" }, ...[...guild.log].reverse().map((entry) => this.line(entry))) : h("p", {}, "Nobody has put anything in yet."),
     ];
-  }
-
-  /** What is in the chest, to look at. */
-  private content(guild: GuildPublic): Part[] {
-    const words = guild.chest.map((stack) => this.pieces.words(stack)).join(", ");
-    return [h("p", {}, words ? `There are ${words}.` : "The chest is empty.")];
   }
 
   private line(entry: ChestEntry): HTMLElement {

@@ -62,9 +62,10 @@ export class People {
     this.guilds = new Guilds(world, wishes, {
       head: (title, deeper) => this.head(title, deeper),
       button: (key, text, click, className) => this.button(key, text, click, className),
-      row: (person, words, click) => this.row(person, words, click),
+      row: (person, words, click) => this.row(person, words, click, ""),
       face: (id) => this.face(id),
       picker: (verb, send, from, empty) => this.picker(verb, send, from, empty),
+      shelf: (from) => [h("div", { className: "tiles" }, ...from.map((stack, at) => this.tile(`shelf${at}`, stack, undefined)))],
       words: (stack) => this.words(stack),
       go: (page) => this.go({ kind: "guild", page }),
       others: () => this.others(),
@@ -231,11 +232,9 @@ export class People {
     return [h("h3", {}, title), ...rows];
   }
 
-  private row(person: Person, words: string, click = () => this.go({ kind: "person", person })): HTMLElement {
+  private row(person: Person, words: string, click = () => this.go({ kind: "person", person }), tag = this.tag(person.id)): HTMLElement {
     const row = this.button(`person${person.id}`, "", click, "row");
-    const tag = this.tag(person.id);
-    const name = tag ? [person.name, h("em", { className: "tag" }, tag)] : [person.name];
-    row.replaceChildren(this.face(person.id), h("span", {}, ...name, h("small", {}, words)), h("i", { ariaHidden: "true" }, "›"));
+    row.replaceChildren(this.face(person.id), h("span", {}, person.name, h("small", {}, ...badge(tag), words)), h("i", { ariaHidden: "true" }, "›"));
     return row;
   }
 
@@ -266,7 +265,7 @@ export class People {
             : mm === undefined
               ? "Not in sight."
               : "Somebody on this island.";
-    const parts: Part[] = [this.head(person.name, true), h("div", { className: "who" }, this.face(person.id), h("p", {}, words, ...(this.tag(person.id) ? [h("em", { className: "tag" }, this.tag(person.id))] : [])))];
+    const parts: Part[] = [this.head(person.name, true), h("div", { className: "who" }, this.face(person.id), h("p", {}, ...badge(this.tag(person.id)), words))];
     if (!is(blocked)) {
       const give = this.button("give", "Give …", () => this.go({ kind: "give", person }));
       const dealing = trade?.with?.id === person.id;
@@ -455,6 +454,11 @@ function off(button: HTMLButtonElement, isOff: boolean): HTMLButtonElement {
   button.ariaDisabled = String(isOff);
   if (isOff) button.onclick = null;
   return button;
+}
+
+/** The name of a guild beside a member's. */
+function badge(guild: string): Part[] {
+  return guild ? [h("em", { className: "tag" }, guild)] : [];
 }
 
 function has(list: readonly Person[], id: bigint): boolean {
