@@ -32,10 +32,8 @@ pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
 pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
+pub use guild::{CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX};
 use gundo::Rules;
-pub use guild::{
-    CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX,
-};
 pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
 pub use mistakes::Mistake;

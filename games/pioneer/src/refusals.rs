@@ -219,14 +219,23 @@ impl No {
             No::NotMember => ("not_member", "They are not in your guild."),
             No::NoRight => ("no_right", "Your role in the guild does not allow that."),
             No::SameRole => ("same_role", "They have that role already."),
-            No::AlreadyInvited => ("already_invited", "They are invited already. They have not answered yet."),
+            No::AlreadyInvited => {
+                ("already_invited", "They are invited already. They have not answered yet.")
+            }
             No::NoInvitation => ("no_invitation", "There is no such invitation any more."),
-            No::InvitationsFull => ("invitations_full", "The guild has invited many who have not answered. Withdraw an invitation first."),
-            No::TheirInvitationsFull => ("their_invitations_full", "Many guilds have invited them. Try again later."),
+            No::InvitationsFull => (
+                "invitations_full",
+                "The guild has invited many who have not answered. Withdraw an invitation first.",
+            ),
+            No::TheirInvitationsFull => {
+                ("their_invitations_full", "Many guilds have invited them. Try again later.")
+            }
             No::GuildFull => ("guild_full", "The guild has as many members as it can have."),
             No::GuildGone => ("guild_gone", "That guild was dissolved."),
             No::HandOverFirst => ("hand_over_first", "You lead the guild. Hand it over before you leave."),
-            No::TooManyMembers => ("too_many_members", "The guild is too large to dissolve at once. Let some members go first."),
+            No::TooManyMembers => {
+                ("too_many_members", "The guild is too large to dissolve at once. Let some members go first.")
+            }
             No::ChestNotEmpty => ("chest_not_empty", "The chest is not empty. Take everything out first."),
             No::ChestFull => ("chest_full", "The chest has no room for that."),
             No::NotInChest => ("not_in_chest", "There is not that much in the chest."),

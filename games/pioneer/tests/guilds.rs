@@ -235,14 +235,26 @@ fn roles_allow_what_the_table_says() {
         ("take", |town, who, _| take(town, who, wood(1)), ["", "", "no_right", "no_guild"]),
         ("invite", |town, who, [.., eve]| invite(town, who, eve), ["", "", "no_right", "no_guild"]),
         ("withdraw", |town, who, [_, _, fay, _]| remove(town, who, fay), ["", "", "no_right", "no_guild"]),
-        ("remove a member", |town, who, [_, gil, ..]| remove(town, who, gil), ["", "", "no_right", "no_guild"]),
-        ("remove an officer", |town, who, [hal, ..]| remove(town, who, hal), ["", "no_right", "no_right", "no_guild"]),
+        (
+            "remove a member",
+            |town, who, [_, gil, ..]| remove(town, who, gil),
+            ["", "", "no_right", "no_guild"],
+        ),
+        (
+            "remove an officer",
+            |town, who, [hal, ..]| remove(town, who, hal),
+            ["", "no_right", "no_right", "no_guild"],
+        ),
         (
             "promote",
             |town, who, [_, gil, ..]| set_role(town, who, gil, GuildRole::Officer),
             ["", "no_right", "no_right", "no_guild"],
         ),
-        ("dissolve", |town, who, _| dissolve(town, who), ["chest_not_empty", "no_right", "no_right", "no_guild"]),
+        (
+            "dissolve",
+            |town, who, _| dissolve(town, who),
+            ["chest_not_empty", "no_right", "no_right", "no_guild"],
+        ),
     ];
     for (what, attempt, codes) in table {
         for (role, code) in codes.into_iter().enumerate() {
@@ -255,7 +267,11 @@ fn roles_allow_what_the_table_says() {
             invite(&mut town, four[0], fay).expect("the leader invites");
             put(&mut town, four[0], wood(5)).expect("a member puts");
             let answer = attempt(&mut town, four[role], others);
-            assert_eq!(answer.map_or_else(|no| no.code.into_owned(), |_| String::new()), code, "{what}, {role}");
+            assert_eq!(
+                answer.map_or_else(|no| no.code.into_owned(), |_| String::new()),
+                code,
+                "{what}, {role}"
+            );
         }
     }
 }
@@ -365,7 +381,8 @@ fn the_chest_says_who_put_and_took_what() {
     let at = town.now.0;
     let public = seen(&mut town, guild);
     assert_eq!(public.chest, [wood(5)]);
-    let log: Vec<_> = public.log.iter().map(|e| (e.who.clone().expect("somebody").name, e.took, e.stack)).collect();
+    let log: Vec<_> =
+        public.log.iter().map(|e| (e.who.clone().expect("somebody").name, e.took, e.stack)).collect();
     assert_eq!(log, [("Cyd".to_owned(), false, Some(wood(7))), ("Bob".to_owned(), true, Some(wood(2)))]);
     assert_eq!(public.log[1].at, at);
     for n in 0..LOG_MAX as u32 + 5 {

@@ -10,8 +10,8 @@ use gundo::{ChunkId, EntityId, Point, State};
 use pioneer::schema::player_command::Command;
 use pioneer::schema::{
     AcceptGuild, BeginTrade, Build, Confirm, Craft, Demolish, DissolveGuild, FoundGuild, Gather, Give,
-    GuildRole, Hold, ItemsCrafted, InviteToGuild, LeaveGuild, LeaveTrade, Offer, Paint, PutInChest, RemoveFromGuild,
-    SetGuildRole, Stack, TakeFromChest, land_event, player_event,
+    GuildRole, Hold, InviteToGuild, ItemsCrafted, LeaveGuild, LeaveTrade, Offer, Paint, PutInChest,
+    RemoveFromGuild, SetGuildRole, Stack, TakeFromChest, land_event, player_event,
 };
 use pioneer::{Guild, Land, Player};
 use proptest::prelude::*;
@@ -176,7 +176,8 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
         }
     };
     if let Some(refusal) = done {
-        let known = refusal.code == "name_taken" || pioneer::No::ALL.iter().any(|no| no.code() == refusal.code);
+        let known =
+            refusal.code == "name_taken" || pioneer::No::ALL.iter().any(|no| no.code() == refusal.code);
         assert!(known, "{refusal:?}");
     }
 }

@@ -23,7 +23,9 @@ impl Pioneer {
             Some(guild) => self.wish_of_member(guild, wishes),
             None => self.wish_to_join(wishes),
         };
-        wish.map(|wish| command(wishes, OTHER, wish));
+        if let Some(wish) = wish {
+            command(wishes, OTHER, wish);
+        }
     }
 
     fn wish_to_join(&self, wishes: &mut Wishes) -> Option<Command> {
@@ -35,7 +37,9 @@ impl Pioneer {
             });
         }
         let world = self.world.as_ref()?;
-        let has = |wanted: &Stack| self.own.slots.iter().any(|slot| slot.item == wanted.item && slot.count >= wanted.count);
+        let has = |wanted: &Stack| {
+            self.own.slots.iter().any(|slot| slot.item == wanted.item && slot.count >= wanted.count)
+        };
         if !world.guild_price.iter().all(has) {
             return None;
         }

@@ -51,7 +51,8 @@ impl Belonging {
 
     /// What somebody has asked for whom the player has now blocked is gone, too.
     pub(crate) fn on_blocked(&mut self, who: Option<&Person>) {
-        self.invitations.retain(|invitation| invitation.from.as_ref().map(|from| from.id) != who.map(|w| w.id));
+        self.invitations
+            .retain(|invitation| invitation.from.as_ref().map(|from| from.id) != who.map(|w| w.id));
     }
 }
 
@@ -86,11 +87,7 @@ impl Player {
 
     // ---- in and out ----------------------------------------------------------------------------------------------
 
-    fn found_guild(
-        &self,
-        found: &FoundGuild,
-        cx: &mut Context<'_, Self>,
-    ) -> Result<Decision<Self>, Refusal> {
+    fn found_guild(&self, found: &FoundGuild, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         if self.belonging.guild.is_some() {
             return Err(No::InGuild.into());
         }
@@ -187,12 +184,7 @@ impl Player {
         Ok(Ask::of::<Guild>(guild, &wish).then(move |_: &Self, _: GuildAnswer, _| Ok(exits(guild))))
     }
 
-    fn remove_from_guild(
-        &self,
-        guild: u64,
-        whom: u64,
-        cx: &Context<'_, Self>,
-    ) -> Result<Decision<Self>, No> {
+    fn remove_from_guild(&self, guild: u64, whom: u64, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
         self.belonging.of(guild)?;
         if whom == cx.id.id {
             return Err(No::Yourself);

@@ -49,7 +49,8 @@ pub(super) fn check(facts: &Facts<'_>, players: &BTreeMap<u64, PlayerState>) -> 
     }
     for (id, player) in players {
         if let Some(mine) = &player.guild {
-            let listed = guilds.get(&mine.id).is_some_and(|guild| guild.members.iter().any(|m| m.id() == *id));
+            let listed =
+                guilds.get(&mine.id).is_some_and(|guild| guild.members.iter().any(|m| m.id() == *id));
             if !listed {
                 return Err(format!("{id:x} is in the guild {:x}, which does not list it", mine.id));
             }
@@ -57,7 +58,10 @@ pub(super) fn check(facts: &Facts<'_>, players: &BTreeMap<u64, PlayerState>) -> 
         for invitation in &player.invitations {
             let guild = guilds.get(&invitation.guild).filter(|guild| !guild.dissolved);
             if guild.is_some_and(|guild| !guild.invited.iter().any(|invited| invited.id() == *id)) {
-                return Err(format!("{id:x} has an invitation that the guild {:x} has not made", invitation.guild));
+                return Err(format!(
+                    "{id:x} has an invitation that the guild {:x} has not made",
+                    invitation.guild
+                ));
             }
         }
     }
@@ -67,7 +71,11 @@ pub(super) fn check(facts: &Facts<'_>, players: &BTreeMap<u64, PlayerState>) -> 
 fn is_whole(id: EntityId, guild: &GuildState, players: &BTreeMap<u64, PlayerState>) -> Result<(), String> {
     if guild.dissolved {
         let is_empty = guild.members.is_empty() && guild.invited.is_empty() && guild.chest.is_empty();
-        return if is_empty { Ok(()) } else { Err(format!("{id} is dissolved, and something is left in it")) };
+        return if is_empty {
+            Ok(())
+        } else {
+            Err(format!("{id} is dissolved, and something is left in it"))
+        };
     }
     let leaders = guild.members.iter().filter(|member| member.role() == GuildRole::Leader).count();
     if leaders != 1 || guild.members.len() > MEMBERS_MAX {
@@ -87,7 +95,9 @@ fn is_whole(id: EntityId, guild: &GuildState, players: &BTreeMap<u64, PlayerStat
 /// Its events say which role a member had when it took something.
 fn takes_by_right(id: EntityId, facts: &Facts<'_>) -> Result<(), String> {
     for (seq, event) in facts.events(id).iter().filter(|(_, event)| event.event_type == EventType::Game) {
-        let Some(Event::ChestChanged(changed)) = Event::from_bytes(&event.payload).ok().flatten() else { continue };
+        let Some(Event::ChestChanged(changed)) = Event::from_bytes(&event.payload).ok().flatten() else {
+            continue;
+        };
         let right = if changed.took { Right::Take } else { Right::Put };
         if !changed.role().may(right) {
             return Err(format!("{id}, event {seq}: a role that does not allow it: {changed:?}"));
