@@ -69,7 +69,7 @@ const NAMES: &str = "guild";
 /// A guild.
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 40, name = "guild", world = Island, durable = GuildState, event = Event, public = GuildPublic)]
-#[state(ask = Wish, answer = GuildAnswer)]
+#[state(ask = Wish, answer = GuildAnswer, asking_creates)]
 pub struct Guild {
     /// Empty before the first event.
     name: String,
@@ -123,7 +123,12 @@ impl Guild {
 
     // ---- members -------------------------------------------------------------------------------------------------
 
-    fn found(ask: AskFound, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
+    /// An attempt that failed may have left a fence in the stream of this id. So it is the name that says whether the guild exists, and
+    /// not the engine (`asking_creates`).
+    fn found(&self, ask: AskFound, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
+        if !self.name.is_empty() {
+            return Err(No::Unclear.into());
+        }
         let AskFound { name, name_keys } = ask;
         let founded =
             GuildFounded { name, name_keys: name_keys.clone(), leader: Some(person(by)), at: cx.now.0 };
@@ -334,7 +339,7 @@ impl Stored for Guild {
 impl Asked for Guild {
     fn answer(&self, wish: Wish, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
         match wish {
-            Wish::Found(ask) => Self::found(ask, by, cx),
+            Wish::Found(ask) => self.found(ask, by, cx),
             Wish::Invite(ask) => self.invite(ask.who, by),
             Wish::Accept(_) => self.accept(by),
             Wish::Decline(_) => self.decline(by),

@@ -99,7 +99,7 @@ impl Player {
         let (id, shown) = (cx.random(), name.shown.clone());
         let name_keys = name.keys().map(str::to_owned).collect();
         let ask = guild_ask::Ask::Found(AskFound { name: name.shown, name_keys });
-        Ok(Ask::create::<Guild>(id, &ask).then(move |me: &Self, _: GuildAnswer, _| {
+        Ok(Ask::of::<Guild>(id, &ask).then(move |me: &Self, _: GuildAnswer, _| {
             if !me.items.can_spend(&spent) {
                 return Err(No::MissingItems.into());
             }

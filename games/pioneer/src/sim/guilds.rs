@@ -41,7 +41,7 @@ pub(super) fn check(facts: &Facts<'_>, players: &BTreeMap<u64, PlayerState>) -> 
     for (id, state) in facts.states(Guild::KIND) {
         let guild = GuildState::decode(state).map_err(|e| e.to_string())?;
         is_whole(id, &guild, players)?;
-        if !guild.dissolved && !names.insert(guild.name.to_lowercase()) {
+        if !guild.dissolved && !guild.name.is_empty() && !names.insert(guild.name.to_lowercase()) {
             return Err(format!("{} is the name of two guilds, one of them {id}", guild.name));
         }
         takes_by_right(id, facts)?;
@@ -76,6 +76,10 @@ fn is_whole(id: EntityId, guild: &GuildState, players: &BTreeMap<u64, PlayerStat
         } else {
             Err(format!("{id} is dissolved, and something is left in it"))
         };
+    }
+    // Its founding failed, and its stream has only a fence.
+    if *guild == GuildState::default() {
+        return Ok(());
     }
     let leaders = guild.members.iter().filter(|member| member.role() == GuildRole::Leader).count();
     if leaders != 1 || guild.members.len() > MEMBERS_MAX {
