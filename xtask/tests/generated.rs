@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 10] = [
+const PAYLOADS: [&str; 12] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
@@ -19,6 +19,8 @@ const PAYLOADS: [&str; 10] = [
     "MailboxEvent.event",
     "StallAsk.ask",
     "StallEvent.event",
+    "GuildAsk.ask",
+    "GuildEvent.event",
 ];
 
 #[test]
@@ -38,7 +40,7 @@ fn pioneer_is_what_its_schemas_say() {
     for choice in PAYLOADS {
         config.type_attribute(choice, "#[derive(::gundo::Payload)]");
     }
-    compare("games/pioneer", &["pioneer", "state"], config, &["pioneer"]);
+    compare("games/pioneer", &["pioneer", "state", "guild"], config, &["pioneer"]);
 }
 
 /// Compiles the schemas of `home`, and compares each of `files` in its `src/generated` with what comes of it.

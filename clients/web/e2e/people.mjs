@@ -15,16 +15,16 @@ export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, is
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
 
 /** Clicks the button of the panel that says so. */
-async function press(player, words) {
+export async function press(player, words) {
   const button = player.page.locator("#people button", { hasText: words }).first();
   await button.click();
 }
 
-function shows(player, words) {
+export function shows(player, words) {
   return player.until(`the panel says "${words}"`, (words) => document.getElementById("people").textContent.includes(words), words);
 }
 
-async function badge(player, count) {
+export async function badge(player, count) {
   await player.until(`${count} on the button`, (count) => document.querySelector("#peoplebutton b").textContent === count, String(count));
 }
 
@@ -33,8 +33,8 @@ export async function amount(player) {
   return Object.fromEntries([...new Set(bag.map(({ item }) => item))].map((item) => [item, bag.filter((s) => s.item === item).reduce((sum, s) => sum + s.count, 0)]));
 }
 
-/** Walks to things of these kinds that one can reach in a straight line, and gathers until there are `least` of one item. */
-export async function gatherSome(player, kinds, least) {
+/** Walks to things of these kinds that one can reach in a straight line, and gathers until there are `least` of this item, or of any. */
+export async function gatherSome(player, kinds, least, item) {
   const here = await player.ask("position");
   const things = (await player.ask("things")).filter((thing) => kinds.includes(thing.what) && thing.stage !== BARE);
   for (const thing of things.sort((a, b) => distance(a, here) - distance(b, here))) {
@@ -44,7 +44,10 @@ export async function gatherSome(player, kinds, least) {
     await player.walkTo(to.x, to.y);
     let most = 0;
     // What is young gives less, and is bare sooner.
-    while (most < least && (await player.ask("gather", thing.cx, thing.cy, thing.index)).ok) most = Math.max(...Object.values(await amount(player)));
+    while (most < least && (await player.ask("gather", thing.cx, thing.cy, thing.index)).ok) {
+      const bag = await amount(player);
+      most = item === undefined ? Math.max(...Object.values(bag)) : (bag[item] ?? 0);
+    }
     await player.walkTo(here.x, here.y);
     if (most >= least) return;
   }
@@ -52,7 +55,7 @@ export async function gatherSome(player, kinds, least) {
 }
 
 /** Walks next to another player, around what is in the way. */
-async function joinUp(player, other) {
+export async function joinUp(player, other) {
   const to = await other.ask("position");
   const way = await player.page.evaluate(route, to);
   if (!way) throw new Error(`no way from ${JSON.stringify(await player.ask("position"))} to ${JSON.stringify(to)}`);
@@ -103,7 +106,7 @@ async function figure(player, other) {
 }
 
 /** Closes the panel, whatever it shows: Escape goes back by one page. */
-async function closePanel(player) {
+export async function closePanel(player) {
   while (await player.page.locator("#people").isVisible()) {
     await player.page.keyboard.press("Escape");
     // The next look is after what the key has done.
@@ -287,11 +290,11 @@ export async function phone(ada) {
 }
 
 /** Nothing of the panel is too small for a finger, outside of the screen, or over what one walks with. */
-async function fits(player) {
+export async function fits(player) {
   const wrong = await player.page.evaluate((finger) => {
     const box = (element) => element.getBoundingClientRect();
     const panel = box(document.getElementById("people"));
-    const small = [...document.querySelectorAll("#people button")].filter((button) => box(button).width < finger || box(button).height < finger).map((button) => `${button.textContent} is ${box(button).width} x ${box(button).height}`);
+    const small = [...document.querySelectorAll("#people button, #people input")].filter((button) => box(button).width < finger || box(button).height < finger).map((button) => `${button.textContent} is ${box(button).width} x ${box(button).height}`);
     const under = ["stick", "buttons", "bag"].filter((id) => {
       const other = box(document.getElementById(id));
       return other.width > 0 && other.left < panel.right && panel.left < other.right && other.top < panel.bottom && panel.top < other.bottom;

@@ -4,6 +4,7 @@
 // target/e2e.
 import { demand, Player } from "./stage.mjs";
 import * as market from "./market.mjs";
+import * as guild from "./guild.mjs";
 import * as people from "./people.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
@@ -60,6 +61,10 @@ async function run() {
   let built;
   await scene("Fin buys at Eve's stall while Eve's browser is closed", async () => void (built = await market.stall(eve, fin)));
   await scene("mail and stalls on a phone: everything fits", () => market.phone(eve, built));
+  await scene("Eve founds a guild, by keyboard, and invites Fin, whose browser is closed", () => guild.founding(eve, fin));
+  await scene("they share a chest: a member puts, an officer takes, both read who did", () => guild.chest(eve, fin));
+  await scene("a guild on a phone: everything fits", () => guild.phone(eve));
+  await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);

@@ -1,9 +1,10 @@
 //! What Pioneer's bots do: wander, gather, build and demolish, chat, send letters; and what some do together: give, befriend, trade,
-//! buy at stalls.
+//! buy at stalls, keep a guild.
 //!
 //! A bot computes the island from its seed, as every client does, and guesses what has grown: the game refuses some of its
 //! commands, which is normal. It keeps books of what it gained and spent, and at the end its bags must agree with them.
 
+mod guild;
 mod market;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::refusals::No;
 use crate::schema::{
     Befriend, BeginTrade, Block, Build, Building, ChunkRef, Confirm, Craft, Demolish, Gather, Give, Hold,
     Item, LeaveTrade, Offer, Paint, PlayerCommand, PlayerPrivate, PlayerReply, Say, Stack, Unblock, Unfriend,
-    player_command,
+    World, player_command,
 };
 
 /// Walking speed, mm/s: below the top speed, so that a delayed step is not too fast.
@@ -110,6 +111,8 @@ struct Pioneer {
     met: Vec<u64>,
     /// What it was last told about itself.
     own: PlayerPrivate,
+    /// The description of the world, but for its terrain.
+    world: Option<World>,
     /// Commands without an answer: with any, the books prove nothing.
     unsure: bool,
     /// The name it first asked for.
@@ -129,8 +132,9 @@ impl Behaviour for Pioneer {
 
     fn handle_welcome(&mut self, welcome: &gundo::bots::Welcome) {
         if self.island.is_none() {
-            let world = crate::schema::World::decode(welcome.world.as_ref()).unwrap_or_default();
+            let world = World::decode(welcome.world.as_ref()).unwrap_or_default();
             self.island = Some(self.minds.island(world.seed));
+            self.world = Some(World { terrain: None, ..world });
         }
         self.goal = None;
     }
@@ -195,6 +199,7 @@ impl Behaviour for Pioneer {
                 4..=6 => self.wish_of_trade(wishes),
                 7..=9 => self.wish_of_mail(wishes),
                 10..=12 => self.wish_at_stalls(wishes),
+                13..=15 => self.wish_of_guild(wishes),
                 _ => {}
             }
         }
@@ -223,7 +228,8 @@ impl Behaviour for Pioneer {
     }
 
     fn is_own_refusal(&self, code: &str) -> bool {
-        No::ALL.iter().any(|no| no.code() == code)
+        // Of a guild's name.
+        code == "name_taken" || No::ALL.iter().any(|no| no.code() == code)
     }
 
     fn books(&self) -> Option<BTreeMap<u32, i64>> {
@@ -355,6 +361,7 @@ impl Pioneer {
                 }
             }
             7 => self.wish_of_mail(wishes),
+            8 => self.wish_of_guild(wishes),
             _ => {}
         }
     }

@@ -51,13 +51,23 @@ impl Inventory {
         })
     }
 
-    /// Whether `gained` fits once `spent` is removed.
+    /// Whether `gained` fits into a player's bag once `spent` is removed.
     pub(crate) fn can_exchange(&self, spent: &[Stack], gained: &[Stack]) -> bool {
+        self.fits(spent, gained, SLOTS_MAX)
+    }
+
+    /// Whether `gained` fits into `slots_max` slots once `spent` is removed.
+    pub(crate) fn fits(&self, spent: &[Stack], gained: &[Stack], slots_max: u32) -> bool {
         let mut after = self.clone();
         after.spend(spent);
         after.gain(gained);
         let slots: u64 = after.counts.iter().map(|(item, n)| u64::from(n.div_ceil(limit(*item)))).sum();
-        slots <= u64::from(SLOTS_MAX)
+        slots <= u64::from(slots_max)
+    }
+
+    /// Whether there is nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.is_empty()
     }
 
     /// Adds all of `stacks`.

@@ -11,6 +11,7 @@ mod creatures;
 mod friends;
 mod geometry;
 mod gifts;
+mod guild;
 mod inventory;
 mod island;
 mod land;
@@ -37,6 +38,7 @@ pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
 pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
+pub use guild::{CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX};
 use gundo::Rules;
 pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, LETTER_LIFE_MS, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
@@ -57,7 +59,7 @@ pub fn rules(seed: u64) -> Rules {
 
 fn rules_of(island: &Arc<Island>) -> Rules {
     let rules = Rules::shared("pioneer", Arc::clone(island)).with::<Player>().with::<Land>();
-    let rules = rules.with::<Mailbox>().with::<Address>().with::<Stall>();
+    let rules = rules.with::<Mailbox>().with::<Address>().with::<Stall>().with::<Guild>();
     let rules = rules.names(NAME_CHARS_MIN, NAME_CHARS_MAX, names::sentence());
     rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
@@ -91,6 +93,9 @@ pub fn describe(island: &Island) -> schema::World {
         letter_life_ms: island.letter_life_ms(),
         stall_offers_max: OFFERS_MAX as u32,
         stall_reach_mm: STALL_REACH_MM,
+        guild_price: guild::price(island),
+        guild_members_max: MEMBERS_MAX as u32,
+        chest_slots_max: CHEST_SLOTS_MAX,
         colours: COLOURS,
     }
 }

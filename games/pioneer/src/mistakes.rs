@@ -17,21 +17,30 @@ pub enum Mistake {
     LetterReturnedTwice,
     /// What a stall sells is still on offer.
     SoldTwice,
+    /// What is taken out of a guild's chest once comes into the bag twice.
+    ChestTakenTwice,
+    /// Who leaves a guild stays in its list of members.
+    OneSidedMember,
+    /// Everybody in a guild may take from its chest.
+    TakenWithoutRight,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::EscrowTwice,
         Self::OldVersionBelieved,
         Self::OneSidedFriends,
         Self::AttachmentTakenTwice,
         Self::LetterReturnedTwice,
         Self::SoldTwice,
+        Self::ChestTakenTwice,
+        Self::OneSidedMember,
+        Self::TakenWithoutRight,
     ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 6] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 9] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
@@ -41,6 +50,9 @@ impl Mistake {
         ("attachment-taken-twice", "What was taken out of a letter is still in it: G4."),
         ("letter-returned-twice", "A letter that goes back to its sender also stays: G4."),
         ("sold-twice", "What a stall sells is still on offer: G4."),
+        ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G4."),
+        ("one-sided-member", "Who leaves a guild stays in its list of members: G6."),
+        ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
     ];
 
     #[cfg(feature = "planted")]

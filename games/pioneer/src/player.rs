@@ -10,6 +10,7 @@ use gundo::{
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
 use crate::friends::Circle;
 use crate::geometry::{ISLAND, Rect};
+use crate::guild::Belonging;
 use crate::inventory::Inventory;
 use crate::island::{Biome, Island};
 use crate::land::{BODY_RADIUS_MM, GATHER_REACH_MM, Land, chunks_for, is_barred, place};
@@ -41,6 +42,10 @@ const PEOPLE: Pace = Pace::new("people", 8, 8_000);
 const TRADE: Pace = Pace::new("trade", 12, 4_000);
 /// How often somebody may send a letter.
 const MAIL: Pace = Pace::new("mail", 10, 20_000);
+/// How often somebody may do something about guilds.
+const GUILD: Pace = Pace::new("guild", 8, 8_000);
+/// How often somebody may use a guild's chest: 64 members together stay below what one entity can do.
+const CHEST: Pace = Pace::new("chest", 8, 8_000);
 /// Namespace of players' names.
 const NAMES: &str = "player";
 
@@ -61,6 +66,7 @@ pub struct Player {
     pub(crate) trade: Option<Trade>,
     /// Letters find it by its name.
     pub(crate) listed: bool,
+    pub(crate) belonging: Belonging,
 }
 
 impl Player {
@@ -275,16 +281,20 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 }
 
 impl Stored for Player {
-    fn load(_id: u64, _world: &Island, state: PlayerState) -> Self {
-        let circle = Circle::load(&state);
+    fn load(_id: u64, _world: &Island, mut state: PlayerState) -> Self {
+        let (circle, belonging) = (Circle::load(&state), Belonging::load(&mut state));
         let PlayerState { name, colour, holds, items, whispers, trade, listed, .. } = state;
-        Self { name, colour, holds, items: Inventory::from_totals(&items), whispers, circle, trade, listed }
+        let items = Inventory::from_totals(&items);
+        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items, whispers, circle, trade, listed } = self.clone();
+        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging } = self.clone();
         let ([friends, asks_me, asked, blocked], items) = (circle.lists(), items.totals());
-        PlayerState { name, colour, holds, items, whispers, friends, asks_me, asked, blocked, trade, listed }
+        let mine =
+            PlayerState { name, colour, holds, items, whispers, trade, listed, ..PlayerState::default() };
+        let Belonging { guild, invitations } = belonging;
+        PlayerState { friends, asks_me, asked, blocked, guild, invitations, ..mine }
     }
 }
 
@@ -306,6 +316,15 @@ impl gundo::Player for Player {
                 Some(TRADE)
             }
             Command::SendLetter(_) => Some(MAIL),
+            Command::PutInChest(_) | Command::TakeFromChest(_) => Some(CHEST),
+            Command::FoundGuild(_)
+            | Command::InviteToGuild(_)
+            | Command::AcceptGuild(_)
+            | Command::DeclineGuild(_)
+            | Command::LeaveGuild(_)
+            | Command::RemoveFromGuild(_)
+            | Command::SetGuildRole(_)
+            | Command::DissolveGuild(_) => Some(GUILD),
             _ => None,
         }
     }
@@ -324,6 +343,16 @@ impl gundo::Player for Player {
             Command::Offer(offer) => return Ok(self.offer(offer)?),
             Command::Confirm(confirm) => return Ok(self.confirm(confirm, cx)?),
             Command::LeaveTrade(leave) => return Ok(self.leave_trade(leave, cx)?),
+            guild @ (Command::FoundGuild(_)
+            | Command::InviteToGuild(_)
+            | Command::AcceptGuild(_)
+            | Command::DeclineGuild(_)
+            | Command::LeaveGuild(_)
+            | Command::RemoveFromGuild(_)
+            | Command::SetGuildRole(_)
+            | Command::PutInChest(_)
+            | Command::TakeFromChest(_)
+            | Command::DissolveGuild(_)) => return self.in_guild(guild, cx),
             Command::Unblock(unblock) => self.unblock(unblock.whom),
             Command::Craft(craft) => self.craft(&craft),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
@@ -336,10 +365,13 @@ impl gundo::Player for Player {
     }
 
     fn private(&self) -> PlayerPrivate {
-        let Self { name, colour, holds, items, circle, trade, .. } = self;
+        let Self { name, colour, holds, items, circle, trade, belonging, .. } = self;
         let [friends, asks_me, asked, blocked] = circle.lists();
         let (slots, name, trade) = (items.slots(), name.clone(), trade.clone());
-        PlayerPrivate { slots, name, colour: *colour, holds: *holds, friends, asks_me, asked, blocked, trade }
+        let (colour, holds) = (*colour, *holds);
+        let Belonging { guild, invitations } = belonging.clone();
+        let mine = PlayerPrivate { slots, name, colour, holds, trade, ..PlayerPrivate::default() };
+        PlayerPrivate { friends, asks_me, asked, blocked, guild, invitations, ..mine }
     }
 
     fn spawn(&self, cx: &mut Context<'_, Self>) -> Body {
@@ -381,6 +413,9 @@ impl Asked for Player {
             Wish::Confirm(confirm) => self.answer_confirm(&confirm, by, cx),
             Wish::EndTrade(end) => self.answer_end_trade(end.trade, by, cx),
             Wish::Letter(_) => self.answer_letter(by.id.id),
+            Wish::GuildInvite(ask) => self.answer_guild_invite(ask, by, cx),
+            Wish::GuildEnd(ask) => self.answer_guild_end(ask, by, cx),
+            Wish::GuildRole(ask) => self.answer_guild_role(ask, by, cx),
         }
     }
 }
@@ -405,7 +440,10 @@ impl Entity for Player {
             Event::FriendAsked(fact) => self.circle.on_asked(fact),
             Event::FriendMade(fact) => self.circle.on_made(fact),
             Event::FriendEnded(fact) => self.circle.on_ended(fact),
-            Event::Blocked(fact) => self.circle.on_blocked(fact),
+            Event::Blocked(fact) => {
+                self.circle.on_blocked(fact);
+                self.belonging.on_blocked(fact.who.as_ref());
+            }
             Event::Unblocked(fact) => self.circle.on_unblocked(fact),
             Event::TradeBegun(fact) => self.trade.clone_from(&fact.trade),
             Event::TradeChanged(fact) => self.on_trade_changed(fact),
@@ -426,6 +464,12 @@ impl Entity for Player {
             Event::StallEmptied(fact) => self.exchange(&[], &fact.gained),
             Event::Bought(fact) => self.exchange(&fact.spent, &fact.gained),
             Event::Listed(_) => self.listed = true,
+            Event::GuildEntered(_)
+            | Event::GuildExited(_)
+            | Event::GuildInvitationCame(_)
+            | Event::GuildInvitationEnded(_)
+            | Event::GuildRoleChanged(_)
+            | Event::ChestServed(_) => self.on_guild(event),
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);
@@ -434,7 +478,8 @@ impl Entity for Player {
     }
 
     fn public(&self, _at: WorldTime) -> Option<PlayerPublic> {
-        let Self { name, colour, holds, .. } = self;
-        (!name.is_empty()).then(|| PlayerPublic { name: name.clone(), colour: *colour, holds: *holds })
+        let Self { name, colour, holds, belonging, .. } = self;
+        let (name, guild) = (name.clone(), belonging.tag());
+        (!name.is_empty()).then_some(PlayerPublic { name, colour: *colour, holds: *holds, guild })
     }
 }

@@ -59,6 +59,40 @@ pub enum No {
     AlreadyConfirmed,
     /// Both offers are empty.
     NothingOffered,
+    /// The player is in a guild already.
+    InGuild,
+    /// The other one is in a guild already.
+    TheirGuild,
+    /// The player is in no guild, or in another one than the command says.
+    NoGuild,
+    /// The other one is neither a member of the guild nor invited.
+    NotMember,
+    /// The player's role in the guild does not allow it.
+    NoRight,
+    /// The member has that role already.
+    SameRole,
+    /// The player is invited into that guild already.
+    AlreadyInvited,
+    /// There is no invitation into that guild (any more).
+    NoInvitation,
+    /// The guild has as many open invitations as it can have.
+    InvitationsFull,
+    /// The other one has as many open invitations as one can have.
+    TheirInvitationsFull,
+    /// The guild has as many members as it can have.
+    GuildFull,
+    /// The guild was dissolved.
+    GuildGone,
+    /// The leader of a guild with other members wants to leave.
+    HandOverFirst,
+    /// The guild has more members than one transaction can change.
+    TooManyMembers,
+    /// A guild whose chest is not empty is to be dissolved.
+    ChestNotEmpty,
+    /// The chest has no room for it.
+    ChestFull,
+    /// The chest does not have so much of it.
+    NotInChest,
     /// Water or cliff under a building.
     BadGround,
     /// Another building or something that grows is in the way of a building.
@@ -117,7 +151,7 @@ pub enum No {
 
 impl No {
     /// All of them, in order.
-    pub const ALL: [No; 54] = [
+    pub const ALL: [No; 71] = [
         No::Unclear,
         No::TooFar,
         No::NothingThere,
@@ -145,6 +179,23 @@ impl No {
         No::TradeChanged,
         No::AlreadyConfirmed,
         No::NothingOffered,
+        No::InGuild,
+        No::TheirGuild,
+        No::NoGuild,
+        No::NotMember,
+        No::NoRight,
+        No::SameRole,
+        No::AlreadyInvited,
+        No::NoInvitation,
+        No::InvitationsFull,
+        No::TheirInvitationsFull,
+        No::GuildFull,
+        No::GuildGone,
+        No::HandOverFirst,
+        No::TooManyMembers,
+        No::ChestNotEmpty,
+        No::ChestFull,
+        No::NotInChest,
         No::BadGround,
         No::NotFree,
         No::SomeoneThere,
@@ -219,6 +270,32 @@ impl No {
             No::TradeChanged => ("trade_changed", "The offers have changed. Look again."),
             No::AlreadyConfirmed => ("already_confirmed", "You have confirmed already. They have not yet."),
             No::NothingOffered => ("nothing_offered", "Nobody offers anything yet."),
+            No::InGuild => ("in_guild", "You are in a guild already. Leave it first."),
+            No::TheirGuild => ("their_guild", "They are in a guild already."),
+            No::NoGuild => ("no_guild", "You are not in that guild."),
+            No::NotMember => ("not_member", "They are not in your guild."),
+            No::NoRight => ("no_right", "Your role in the guild does not allow that."),
+            No::SameRole => ("same_role", "They have that role already."),
+            No::AlreadyInvited => {
+                ("already_invited", "They are invited already. They have not answered yet.")
+            }
+            No::NoInvitation => ("no_invitation", "There is no such invitation any more."),
+            No::InvitationsFull => (
+                "invitations_full",
+                "The guild has invited many who have not answered. Withdraw an invitation first.",
+            ),
+            No::TheirInvitationsFull => {
+                ("their_invitations_full", "Many guilds have invited them. Try again later.")
+            }
+            No::GuildFull => ("guild_full", "The guild has as many members as it can have."),
+            No::GuildGone => ("guild_gone", "That guild was dissolved."),
+            No::HandOverFirst => ("hand_over_first", "You lead the guild. Hand it over before you leave."),
+            No::TooManyMembers => {
+                ("too_many_members", "The guild is too large to dissolve at once. Let some members go first.")
+            }
+            No::ChestNotEmpty => ("chest_not_empty", "The chest is not empty. Take everything out first."),
+            No::ChestFull => ("chest_full", "The chest has no room for that."),
+            No::NotInChest => ("not_in_chest", "There is not that much in the chest."),
             No::BadGround => ("bad_ground", "The ground does not hold here. Build on dry, level land."),
             No::NotFree => ("not_free", "Something is in the way. Find a free spot or clear it first."),
             No::SomeoneThere => ("someone_there", "Somebody stands there. Wait until they have moved on."),

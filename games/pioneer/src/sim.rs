@@ -1,5 +1,7 @@
 //! Pioneer in the simulator: its goods, where they come from and where they go.
 
+mod guilds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +15,7 @@ use crate::schema::{
     ChunkRef, Gather, Hold, LandState, Person, PlayerCommand, PlayerState, PlayerTold, Say, Stack, Whisper,
     land_event, mailbox_event, player_command, player_event, stall_event,
 };
-use crate::{Island, Land, Mailbox, Minds, Mistake, Player, Stall};
+use crate::{Guild, Island, Land, Mailbox, Minds, Mistake, Player, Stall};
 
 mod market;
 
@@ -90,6 +92,8 @@ impl Game for Simulated {
         } else if entity.kind == Land::KIND {
             let event = land_event::Event::from_bytes(event).ok().flatten();
             land_flows(&self.world(seed, false).0, ChunkId::from_u64(entity.id), before, event, flows);
+        } else if entity.kind == Guild::KIND {
+            guilds::flows(event, flows);
         }
     }
 
@@ -110,6 +114,8 @@ impl Game for Simulated {
                     holdings.add(building(built.what), 1);
                 }
             }
+        } else if entity.kind == Guild::KIND {
+            guilds::holdings(snapshot, holdings);
         }
     }
 
@@ -175,8 +181,8 @@ impl Game for Simulated {
         Some(Arc::new(Self { mistake: Some(Mistake::parse(name)?), ..Self::default() }))
     }
 
-    /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, and no two buildings share
-    /// an index in a chunk.
+    /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree,
+    /// and no two buildings share an index in a chunk.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
         let mut players = BTreeMap::new();
@@ -194,6 +200,7 @@ impl Game for Simulated {
         }
         players.iter().try_for_each(|(id, me)| agrees_with_others(*id, me, &players))?;
         market::check(facts)?;
+        guilds::check(facts, &players)?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
             for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
@@ -311,6 +318,10 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             market::give(flows, &bought.spent);
             market::take(flows, &bought.gained);
         }
+        Some(Event::GuildEntered(entered)) => destroy(flows, &entered.spent),
+        Some(Event::ChestServed(served)) => guilds::served(&served, flows),
+        Some(Event::GuildExited(_) | Event::GuildRoleChanged(_)) => {}
+        Some(Event::GuildInvitationCame(_) | Event::GuildInvitationEnded(_)) => {}
         Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_) | Event::Listed(_)) | None => {}
     }
 }

@@ -9,10 +9,11 @@ use std::sync::LazyLock;
 use gundo::{ChunkId, EntityId, Point, State};
 use pioneer::schema::player_command::Command;
 use pioneer::schema::{
-    BeginTrade, Build, Confirm, Craft, Demolish, Gather, Give, Hold, LeaveTrade, Offer, Paint, Stack,
-    land_event, player_event,
+    AcceptGuild, BeginTrade, Build, Confirm, Craft, Demolish, DissolveGuild, FoundGuild, Gather, Give,
+    GuildRole, Hold, InviteToGuild, ItemsCrafted, LeaveGuild, LeaveTrade, Offer, Paint, PutInChest,
+    RemoveFromGuild, SetGuildRole, Stack, TakeFromChest, land_event, player_event,
 };
-use pioneer::{Land, Player};
+use pioneer::{Guild, Land, Player};
 use proptest::prelude::*;
 use support::{Town, chunk_ref};
 
@@ -60,6 +61,13 @@ enum Step {
         item: i32,
         count: u32,
     },
+    /// Something about guilds, with the next one if it takes two.
+    Guild {
+        who: u8,
+        what: u8,
+        item: i32,
+        count: u32,
+    },
     Wait {
         ms: u64,
     },
@@ -77,8 +85,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (who.clone(), 0..7_u32, 0..4_u32).prop_map(|(who, recipe, count)| Step::Craft { who, recipe, count }),
         1 => (who.clone(), 0..11_i32).prop_map(|(who, item)| Step::Hold { who, item }),
         1 => (who.clone(), 0..14_u32).prop_map(|(who, colour)| Step::Paint { who, colour }),
-        8 => (who, 0..8_u8, 0..5_i32, 0..4_u32)
+        8 => (who.clone(), 0..8_u8, 0..5_i32, 0..4_u32)
             .prop_map(|(who, what, item, count)| Step::Deal { who, what, item, count }),
+        8 => (who, 0..16_u8, 0..6_i32, 0..4_u32)
+            .prop_map(|(who, what, item, count)| Step::Guild { who, what, item, count }),
         1 => (0..400_000_u64).prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -155,13 +165,47 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
             )
             .err()
         }
+        Step::Guild { who, what, item, count } => {
+            let [id, next] = [who, who + 1].map(|who| players[usize::from(who) % players.len()]);
+            let command = guild_command(town, (id, next), what, Stack { item, count });
+            town.wish(id, command).err()
+        }
         Step::Wait { ms } => {
             town.now = town.now + ms;
             None
         }
     };
     if let Some(refusal) = done {
-        assert!(pioneer::No::ALL.iter().any(|no| no.code() == refusal.code), "{refusal:?}");
+        let known =
+            refusal.code == "name_taken" || pioneer::No::ALL.iter().any(|no| no.code() == refusal.code);
+        assert!(known, "{refusal:?}");
+    }
+}
+
+fn guild_command(town: &mut Town, (id, next): (EntityId, EntityId), what: u8, stack: Stack) -> Command {
+    town.pass_ms(2_000);
+    let own = town.own(id);
+    let (guild, whom) = (own.guild.map_or(0, |guild| guild.id), next.id);
+    let invited = own.invitations.first().map_or(0, |invitation| invitation.guild);
+    match what {
+        0..=2 => {
+            // Nobody gathers planks for long enough.
+            if guild == 0 && own.slots.len() + 7 < pioneer::SLOTS_MAX as usize {
+                let gained = vec![Stack { item: pioneer::schema::Item::Plank.into(), count: 4 }];
+                let made = ItemsCrafted { gained, ..ItemsCrafted::default() };
+                town.happen::<Player>(id, &player_event::Event::Crafted(made));
+            }
+            let name = if stack.count == 0 { "Foxes" } else { "Wolves" };
+            Command::FoundGuild(FoundGuild { name: name.to_owned() })
+        }
+        3..=4 => Command::InviteToGuild(InviteToGuild { guild, whom }),
+        5..=6 => Command::AcceptGuild(AcceptGuild { guild: invited }),
+        7 => Command::LeaveGuild(LeaveGuild { guild }),
+        8 => Command::DissolveGuild(DissolveGuild { guild }),
+        9 => Command::RemoveFromGuild(RemoveFromGuild { guild, whom }),
+        10 => Command::SetGuildRole(SetGuildRole { guild, whom, role: GuildRole::Officer.into() }),
+        11..=13 => Command::PutInChest(PutInChest { guild, stack: Some(stack) }),
+        _ => Command::TakeFromChest(TakeFromChest { guild, stack: Some(stack) }),
     }
 }
 
@@ -222,6 +266,10 @@ fn gained_by_players(town: &Town, players: &[EntityId]) -> (BTreeMap<i32, i64>, 
                 signed(&mut made, &fact.gained, 1);
                 signed(&mut made, &fact.spent, -1);
             }
+            player_event::Event::GuildEntered(fact) => signed(&mut made, &fact.spent, -1),
+            player_event::Event::ChestServed(fact) => {
+                signed(&mut made, fact.stack.as_slice(), if fact.took { 1 } else { -1 });
+            }
             // What is offered is still one's own.
             _ => {}
         }
@@ -239,6 +287,19 @@ fn check_conservation(town: &mut Town, players: &[EntityId]) {
         signed(&mut owned, &own.slots, 1);
         signed(&mut owned, &own.trade.unwrap_or_default().mine, 1);
     }
+    // What players have put into chests and nobody has taken is there.
+    let mut chests = BTreeMap::new();
+    for id in town.everybody().into_iter().filter(|id| id.kind == Guild::KIND) {
+        signed(&mut chests, &town.state::<Guild>(id).chest, 1);
+    }
+    let mut served = BTreeMap::new();
+    for event in players.iter().flat_map(|id| town.events::<Player>(*id)) {
+        if let player_event::Event::ChestServed(fact) = event {
+            signed(&mut served, fact.stack.as_slice(), if fact.took { -1 } else { 1 });
+        }
+    }
+    served.retain(|_, count| *count != 0);
+    assert_eq!(chests, served, "chests have what players put and did not take");
     let mut expected = gathered;
     for (item, count) in made {
         *expected.entry(item).or_default() += count;

@@ -9,6 +9,7 @@ export interface Actions {
   mail(): void;
   /** The stall next to the player. */
   stall(): void;
+  guild(): void;
   rotate(): void;
   place(): void;
   demolish(): void;
@@ -98,6 +99,7 @@ export class Input {
       KeyP: actions.people,
       KeyL: actions.mail,
       KeyT: actions.stall,
+      KeyG: actions.guild,
       KeyR: actions.rotate,
       KeyV: actions.demolish,
       KeyX: actions.xray,

@@ -76,6 +76,7 @@ const input = new Input(canvas, {
   people: () => people.toggle(),
   mail: () => mail.toggle(),
   stall: () => stall.toggle(),
+  guild: () => people.toggleGuild(),
   rotate: () => mode.rotate(),
   place: () => place(),
   demolish: () => demolish(),

@@ -5,6 +5,7 @@
 import type { Entity } from "@gundo/client";
 import { playerSprite } from "./folk.js";
 import { Item, News, type Person, type PlayerReply, type PlayerTold, type Stack, type Trade } from "./gen/pioneer_pb.js";
+import { type GuildPage, Guilds } from "./guild.js";
 import { h, icon, itemIcon } from "./hud.js";
 import { entityKey, KIND_PLAYER, type PlayerWish, type World } from "./world.js";
 
@@ -30,7 +31,7 @@ export interface PeopleWishes {
   write(to: Person): void;
 }
 
-type View = { kind: "list" } | { kind: "person" | "give"; person: Person } | { kind: "trade" };
+type View = { kind: "list" } | { kind: "guild"; page: GuildPage } | { kind: "person" | "give"; person: Person } | { kind: "trade" };
 type Part = Node | string;
 
 /** A player in sight. */
@@ -52,6 +53,7 @@ export class People {
   private theirs = { version: 0n, at: -Infinity };
   /** The other one does not answer: one may leave alone. */
   private stuck = false;
+  private readonly guilds: Guilds;
 
   constructor(
     private readonly world: World,
@@ -59,6 +61,18 @@ export class People {
   ) {
     this.opener.onclick = () => this.toggle();
     world.on("told", (told) => this.onTold(told));
+    this.guilds = new Guilds(world, wishes, {
+      head: (title, deeper) => this.head(title, deeper),
+      button: (key, text, click, className) => this.button(key, text, click, className),
+      row: (person, words, click) => this.row(person, words, click, ""),
+      face: (id) => this.face(id),
+      picker: (verb, send, from, empty) => this.picker(verb, send, from, empty),
+      shelf: (from) => [h("div", { className: "tiles" }, ...from.map((stack, at) => this.tile(`shelf${at}`, stack, undefined)))],
+      words: (stack) => this.words(stack),
+      go: (page) => this.go({ kind: "guild", page }),
+      others: () => this.others(),
+      tag: (id) => this.tag(id),
+    });
   }
 
   /** Whether it is open. */
@@ -73,6 +87,12 @@ export class People {
     this.open(trade && !trade.askedMe ? { kind: "trade" } : { kind: "list" });
   }
 
+  /** Opens it with the own guild, or closes it from there. */
+  toggleGuild(): void {
+    if (this.isOpen && this.view.kind === "guild") this.close();
+    else this.open({ kind: "guild", page: { at: "home" } });
+  }
+
   /** Opens it with a person in the world. */
   show(entity: Entity): void {
     this.open({ kind: "person", person: this.personOf(entity) });
@@ -81,7 +101,9 @@ export class People {
   /** Goes back to the list, or closes it from there. False: it was closed. */
   back(): boolean {
     if (!this.isOpen) return false;
-    if (this.view.kind === "list") this.close();
+    const { view } = this;
+    if (view.kind === "list") this.close();
+    else if (view.kind === "guild" && view.page.at !== "home" && this.world.own.guild) this.go({ kind: "guild", page: { at: "home" } });
     else this.go({ kind: "list" });
     return true;
   }
@@ -90,6 +112,7 @@ export class People {
   close(): void {
     if (this.box.contains(document.activeElement)) this.opener.focus();
     this.box.hidden = true;
+    this.guilds.follow(false);
     this.opener.setAttribute("aria-expanded", "false");
     document.getElementById("hud")?.classList.remove("people");
   }
@@ -97,17 +120,18 @@ export class People {
   /** Draws what has changed. Call it a few times a second. */
   draw(now: number): void {
     const { own } = this.world;
-    const waiting = own.asksMe.length + (own.trade ? 1 : 0);
+    const waiting = own.asksMe.length + own.invitations.length + (own.trade ? 1 : 0);
     this.opener.hidden = this.world.client.me === undefined;
     const count = this.opener.querySelector("b");
     if (count && count.textContent !== String(waiting)) count.textContent = String(waiting);
     if (count) count.hidden = waiting === 0;
     if (!this.isOpen) return;
     if (this.view.kind === "trade" && !own.trade && now - this.openedAt > BEGIN_MS) this.view = { kind: "list" };
+    this.guilds.follow(this.view.kind === "guild");
     const version = own.trade?.version ?? 0n;
     if (version !== this.theirs.version) this.theirs = { version, at: now };
     const near = this.near();
-    const state = [this.view, own, near.map(({ person, mm }) => [person, this.reaches(mm)]), this.picked, this.stuck, now - this.theirs.at < FRESH_MS];
+    const state = [this.view, own, near.map(({ person, mm }) => [person, this.reaches(mm), this.tag(person.id)]), this.guilds.state, this.picked, this.stuck, now - this.theirs.at < FRESH_MS];
     const drawn = JSON.stringify(state, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
     if (drawn === this.drawn) return;
     this.drawn = drawn;
@@ -118,11 +142,11 @@ export class People {
     const { box, view } = this;
     const focus = box.contains(document.activeElement) ? ((document.activeElement as HTMLElement).dataset.key ?? "") : undefined;
     const scroll = box.scrollTop;
-    const parts = view.kind === "list" ? this.list(near) : view.kind === "person" ? this.person(view.person, near) : view.kind === "give" ? this.give(view.person) : this.trade(now);
+    const parts = view.kind === "list" ? this.list(near) : view.kind === "guild" ? this.guilds.page(view.page) : view.kind === "person" ? this.person(view.person, near) : view.kind === "give" ? this.give(view.person) : this.trade(now);
     box.replaceChildren(...parts);
     box.scrollTop = scroll;
     if (focus === undefined) return;
-    const same = [...box.querySelectorAll<HTMLButtonElement>("button[data-key]")].find((button) => button.dataset.key === focus && !button.disabled);
+    const same = [...box.querySelectorAll<HTMLButtonElement | HTMLInputElement>("[data-key]")].find((control) => control.dataset.key === focus && !control.disabled);
     (same ?? box.querySelector<HTMLElement>("h2"))?.focus();
   }
 
@@ -137,6 +161,7 @@ export class People {
   private go(view: View): void {
     this.view = view;
     this.picked = undefined;
+    this.guilds.turned();
     this.drawn = "";
     this.openedAt = performance.now();
     this.draw(this.openedAt);
@@ -189,6 +214,7 @@ export class People {
       const decline = this.button(`decline${person.id}`, "Decline", () => this.unfriend(person, "decline"));
       parts.push(h("div", { className: "card" }, h("p", {}, `${person.name} would like to be friends`), accept, decline));
     }
+    parts.push(...this.guilds.cards());
     const seen = new Map(near.map((one) => [one.person.id, one]));
     const strangers = near.filter(({ person }) => !has(friends, person.id)).slice(0, NEAR_MAX);
     parts.push(...this.section("Near you", strangers.map(({ person }) => this.row(person, has(asked, person.id) ? "asked" : ""))));
@@ -197,6 +223,7 @@ export class People {
     const sorted = [...friends].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
     parts.push(...this.section("Friends", sorted.map((person) => this.row(person, seen.has(person.id) ? "near you" : "not in sight"))));
     if (friends.length === 0) parts.push(h("p", {}, "No friends yet. Touch somebody on the island, and ask."));
+    parts.push(...this.guilds.entry());
     const away = asked.filter(({ id }) => !seen.has(id));
     if (away.length > 0) parts.push(...this.section("Asked", away.map((person) => this.row(person, "has not answered"))));
     if (blocked.length > 0) parts.push(...this.section("Blocked", blocked.map((person) => this.row(person, ""))));
@@ -207,10 +234,21 @@ export class People {
     return [h("h3", {}, title), ...rows];
   }
 
-  private row(person: Person, words: string): HTMLElement {
-    const row = this.button(`person${person.id}`, "", () => this.go({ kind: "person", person }), "row");
-    row.replaceChildren(this.face(person.id), h("span", {}, person.name, h("small", {}, words)), h("i", { ariaHidden: "true" }, "›"));
+  private row(person: Person, words: string, click = () => this.go({ kind: "person", person }), tag = this.tag(person.id)): HTMLElement {
+    const row = this.button(`person${person.id}`, "", click, "row");
+    row.replaceChildren(this.face(person.id), h("span", {}, person.name, h("small", {}, ...badge(tag), words)), h("i", { ariaHidden: "true" }, "›"));
     return row;
+  }
+
+  /** The name of a person's guild, if the person is in sight and in one. */
+  private tag(id: bigint): string {
+    return this.world.players.get(entityKey(KIND_PLAYER, id))?.guild ?? "";
+  }
+
+  /** Friends, and who is near. */
+  private others(): Person[] {
+    const { friends } = this.world.own;
+    return [...friends, ...this.near().slice(0, NEAR_MAX).flatMap(({ person }) => (has(friends, person.id) ? [] : [person]))];
   }
 
   private person(person: Person, near: readonly Near[]): Part[] {
@@ -229,7 +267,7 @@ export class People {
             : mm === undefined
               ? "Not in sight."
               : "Somebody on this island.";
-    const parts: Part[] = [this.head(person.name, true), h("div", { className: "who" }, this.face(person.id), h("p", {}, words))];
+    const parts: Part[] = [this.head(person.name, true), h("div", { className: "who" }, this.face(person.id), h("p", {}, ...badge(this.tag(person.id)), words))];
     if (!is(blocked)) {
       const give = this.button("give", "Give …", () => this.go({ kind: "give", person }));
       const dealing = trade?.with?.id === person.id;
@@ -248,6 +286,7 @@ export class People {
     const block = is(blocked)
       ? this.button("unblock", "Unblock", () => this.wishes.act(`unblock ${person.name}`, { case: "unblock", value: { whom: person.id } }))
       : this.button("block", "Block", () => this.wishes.act(`block ${person.name}`, { case: "block", value: { whom: person.id } }, () => this.wishes.toast(`Nothing of ${person.name} reaches you any more.`)), "quiet");
+    parts.push(...this.guilds.personPart(person));
     return is(blocked) ? [...parts, block] : is(asksMe) ? [...parts, friend, this.button("decline", "Decline", () => this.unfriend(person, "decline")), block] : [...parts, friend, block];
   }
 
@@ -278,17 +317,18 @@ export class People {
     return `${count} ${this.world.itemName(item)}`;
   }
 
-  /** Chooses something from the bag, and how much of it. */
-  private picker(verb: string, send: (stack: Stack) => void): Part[] {
-    const items = [...new Set(this.world.own.slots.map((slot) => slot.item))];
-    if (items.length === 0) return [h("p", {}, "Your bag is empty.")];
+  /** Chooses something from the bag, or from another place, and how much of it. */
+  private picker(verb: string, send: (stack: Stack) => void, from: readonly Stack[] = this.world.own.slots, empty = "Your bag is empty."): Part[] {
+    const items = [...new Set(from.map((slot) => slot.item))];
+    const amount = (item: Item) => from.reduce((sum, slot) => sum + (slot.item === item ? slot.count : 0), 0);
+    if (items.length === 0) return [h("p", {}, empty)];
     if (this.picked && !items.includes(this.picked.item)) this.picked = undefined;
     const { picked } = this;
-    const grid = items.map((item) => this.tile(`pick${item}`, { item, count: this.world.count(item) }, () => this.pick(item, 1), picked?.item === item));
+    const grid = items.map((item) => this.tile(`pick${item}`, { item, count: amount(item) }, () => this.pick(item, 1), picked?.item === item));
     const parts: Part[] = [h("div", { className: "tiles" }, ...grid)];
     if (!picked) return [...parts, h("p", {}, "Choose something.")];
     const { item } = picked;
-    const most = this.world.count(item);
+    const most = amount(item);
     const count = Math.min(Math.max(picked.count, 1), most);
     const step = (key: string, label: string, to: number, words: string) => {
       const button = this.button(key, label, () => this.pick(item, to));
@@ -384,6 +424,11 @@ export class People {
       [News.TRADE_BEGUN]: `${name} would like to trade.`,
       [News.TRADE_DONE]: `You and ${name} have traded.`,
       [News.TRADE_LEFT]: `${name} has left the trade. Your things are back.`,
+      [News.GUILD_INVITED]: `${name} invites you into the guild ${told.guild}.`,
+      [News.GUILD_JOINED]: `${name} is in ${told.guild} now.`,
+      [News.GUILD_REMOVED]: `${name} has removed you from ${told.guild}.`,
+      [News.GUILD_ROLE]: `${name} has given you another role in ${told.guild}.`,
+      [News.GUILD_DISSOLVED]: `${name} has dissolved ${told.guild}.`,
     };
     const text = words[told.news];
     if (text) this.wishes.toast(text);
@@ -412,6 +457,11 @@ function off(button: HTMLButtonElement, isOff: boolean): HTMLButtonElement {
   button.ariaDisabled = String(isOff);
   if (isOff) button.onclick = null;
   return button;
+}
+
+/** The name of a guild beside a member's. */
+function badge(guild: string): Part[] {
+  return guild ? [h("em", { className: "tag" }, guild)] : [];
 }
 
 function has(list: readonly Person[], id: bigint): boolean {

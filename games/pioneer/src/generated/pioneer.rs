@@ -76,6 +76,14 @@ pub struct World {
     /// from the body to the middle of the stall
     #[prost(uint32, tag = "65")]
     pub stall_reach_mm: u32,
+    /// what it costs to found a guild
+    #[prost(message, repeated, tag = "40")]
+    pub guild_price: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(uint32, tag = "41")]
+    pub guild_members_max: u32,
+    /// slots of a guild's chest
+    #[prost(uint32, tag = "42")]
+    pub chest_slots_max: u32,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -207,6 +215,9 @@ pub struct PlayerPublic {
     /// what is in the hand
     #[prost(enumeration = "Item", tag = "3")]
     pub holds: i32,
+    /// the name of its guild
+    #[prost(string, tag = "40")]
+    pub guild: ::gundo::prost::alloc::string::String,
 }
 /// Welcome.own and Own.payload.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -235,6 +246,12 @@ pub struct PlayerPrivate {
     /// absent: it is in none
     #[prost(message, optional, tag = "9")]
     pub trade: ::core::option::Option<Trade>,
+    /// absent: it is in none
+    #[prost(message, optional, tag = "40")]
+    pub guild: ::core::option::Option<Membership>,
+    /// into guilds, the oldest first
+    #[prost(message, repeated, tag = "41")]
+    pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -276,7 +293,7 @@ pub struct Trade {
 pub struct PlayerCommand {
     #[prost(
         oneof = "player_command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49"
     )]
     pub command: ::core::option::Option<player_command::Command>,
 }
@@ -340,6 +357,26 @@ pub mod player_command {
         Buy(super::Buy),
         #[prost(message, tag = "69")]
         TakeProceeds(super::TakeProceeds),
+        #[prost(message, tag = "40")]
+        FoundGuild(super::FoundGuild),
+        #[prost(message, tag = "41")]
+        InviteToGuild(super::InviteToGuild),
+        #[prost(message, tag = "42")]
+        AcceptGuild(super::AcceptGuild),
+        #[prost(message, tag = "43")]
+        DeclineGuild(super::DeclineGuild),
+        #[prost(message, tag = "44")]
+        LeaveGuild(super::LeaveGuild),
+        #[prost(message, tag = "45")]
+        RemoveFromGuild(super::RemoveFromGuild),
+        #[prost(message, tag = "46")]
+        SetGuildRole(super::SetGuildRole),
+        #[prost(message, tag = "47")]
+        PutInChest(super::PutInChest),
+        #[prost(message, tag = "48")]
+        TakeFromChest(super::TakeFromChest),
+        #[prost(message, tag = "49")]
+        DissolveGuild(super::DissolveGuild),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -597,14 +634,90 @@ pub struct TakeProceeds {
     #[prost(message, optional, tag = "2")]
     pub stack: ::core::option::Option<Stack>,
 }
+/// Guilds: all of it works with players who are not in the world. Who may do what: GuildRole.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct FoundGuild {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct InviteToGuild {
+    /// one's own: the guild that the person saw, in case it is in another one by now
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(fixed64, tag = "2")]
+    pub whom: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AcceptGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct DeclineGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LeaveGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+}
+/// a member, or withdraws an invitation
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct RemoveFromGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(fixed64, tag = "2")]
+    pub whom: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct SetGuildRole {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(fixed64, tag = "2")]
+    pub whom: u64,
+    /// GUILD_ROLE_LEADER hands the guild over: the leader becomes an officer
+    #[prost(enumeration = "GuildRole", tag = "3")]
+    pub role: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PutInChest {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(message, optional, tag = "2")]
+    pub stack: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct TakeFromChest {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(message, optional, tag = "2")]
+    pub stack: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct DissolveGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerReply {
-    /// by gathering, crafting, demolishing, trading
+    /// by gathering, crafting, demolishing, trading, taking from a chest
     #[prost(message, repeated, tag = "1")]
     pub gained: ::gundo::prost::alloc::vec::Vec<Stack>,
-    /// by crafting, building, painting, giving, trading
+    /// by crafting, building, painting, giving, trading, putting in a chest, founding a guild
     #[prost(message, repeated, tag = "2")]
     pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
     /// building: the chunk that lists it
@@ -711,6 +824,76 @@ pub struct PlayerTold {
     /// NEWS_GIFT
     #[prost(message, optional, tag = "6")]
     pub gift: ::core::option::Option<Stack>,
+    /// news of a guild: its name
+    #[prost(string, tag = "40")]
+    pub guild: ::gundo::prost::alloc::string::String,
+}
+/// What a client sees that watches a guild (Watch of the engine's protocol). Only its members may.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildPublic {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// in the order in which they came
+    #[prost(message, repeated, tag = "2")]
+    pub members: ::gundo::prost::alloc::vec::Vec<Member>,
+    /// who has not answered
+    #[prost(message, repeated, tag = "3")]
+    pub invited: ::gundo::prost::alloc::vec::Vec<Person>,
+    /// the used slots, in order; at most World.chest_slots_max
+    #[prost(message, repeated, tag = "4")]
+    pub chest: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// who put and took what, the oldest first; the last 50
+    #[prost(message, repeated, tag = "5")]
+    pub log: ::gundo::prost::alloc::vec::Vec<ChestEntry>,
+    /// world time
+    #[prost(uint64, tag = "6")]
+    pub founded_at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Member {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+    #[prost(enumeration = "GuildRole", tag = "2")]
+    pub role: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ChestEntry {
+    /// world time
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+    #[prost(message, optional, tag = "2")]
+    pub who: ::core::option::Option<Person>,
+    /// otherwise it put
+    #[prost(bool, tag = "3")]
+    pub took: bool,
+    #[prost(message, optional, tag = "4")]
+    pub stack: ::core::option::Option<Stack>,
+}
+/// A guild, as one of its members has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Membership {
+    /// of the guild (kind 40)
+    #[prost(fixed64, tag = "1")]
+    pub id: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+    #[prost(enumeration = "GuildRole", tag = "3")]
+    pub role: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Invitation {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    /// the guild's
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub from: ::core::option::Option<Person>,
 }
 /// Enter.public and Change.public of a chunk's land: everything that stands in it.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -1090,6 +1273,16 @@ pub enum News {
     LetterBack = 61,
     /// has bought this gift at one's stall
     Sold = 62,
+    /// invites one into a guild
+    GuildInvited = 40,
+    /// has accepted one's invitation
+    GuildJoined = 41,
+    /// has removed one from the guild
+    GuildRemoved = 42,
+    /// has given one another role
+    GuildRole = 43,
+    /// has dissolved the guild
+    GuildDissolved = 44,
 }
 impl News {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1108,6 +1301,11 @@ impl News {
             Self::Letter => "NEWS_LETTER",
             Self::LetterBack => "NEWS_LETTER_BACK",
             Self::Sold => "NEWS_SOLD",
+            Self::GuildInvited => "NEWS_GUILD_INVITED",
+            Self::GuildJoined => "NEWS_GUILD_JOINED",
+            Self::GuildRemoved => "NEWS_GUILD_REMOVED",
+            Self::GuildRole => "NEWS_GUILD_ROLE",
+            Self::GuildDissolved => "NEWS_GUILD_DISSOLVED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1123,6 +1321,57 @@ impl News {
             "NEWS_LETTER" => Some(Self::Letter),
             "NEWS_LETTER_BACK" => Some(Self::LetterBack),
             "NEWS_SOLD" => Some(Self::Sold),
+            "NEWS_GUILD_INVITED" => Some(Self::GuildInvited),
+            "NEWS_GUILD_JOINED" => Some(Self::GuildJoined),
+            "NEWS_GUILD_REMOVED" => Some(Self::GuildRemoved),
+            "NEWS_GUILD_ROLE" => Some(Self::GuildRole),
+            "NEWS_GUILD_DISSOLVED" => Some(Self::GuildDissolved),
+            _ => None,
+        }
+    }
+}
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    ::gundo::prost::Enumeration
+)]
+#[prost(prost_path = "::gundo::prost")]
+#[repr(i32)]
+pub enum GuildRole {
+    None = 0,
+    /// puts things into the chest, and leaves
+    Member = 1,
+    /// also takes from the chest, invites, and removes members
+    Officer = 2,
+    /// also removes officers, gives roles, hands over, and dissolves
+    Leader = 3,
+}
+impl GuildRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::None => "GUILD_ROLE_NONE",
+            Self::Member => "GUILD_ROLE_MEMBER",
+            Self::Officer => "GUILD_ROLE_OFFICER",
+            Self::Leader => "GUILD_ROLE_LEADER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GUILD_ROLE_NONE" => Some(Self::None),
+            "GUILD_ROLE_MEMBER" => Some(Self::Member),
+            "GUILD_ROLE_OFFICER" => Some(Self::Officer),
+            "GUILD_ROLE_LEADER" => Some(Self::Leader),
             _ => None,
         }
     }
@@ -1210,12 +1459,314 @@ impl Mood {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildEvent {
+    #[prost(oneof = "guild_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    pub event: ::core::option::Option<guild_event::Event>,
+}
+/// Nested message and enum types in `GuildEvent`.
+pub mod guild_event {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Event {
+        #[prost(message, tag = "1")]
+        Founded(super::GuildFounded),
+        #[prost(message, tag = "2")]
+        Invited(super::GuildInvited),
+        #[prost(message, tag = "3")]
+        Uninvited(super::GuildUninvited),
+        #[prost(message, tag = "4")]
+        Joined(super::GuildJoined),
+        #[prost(message, tag = "5")]
+        Left(super::GuildLeft),
+        #[prost(message, tag = "6")]
+        RoleSet(super::GuildRoleSet),
+        #[prost(message, tag = "7")]
+        ChestChanged(super::ChestChanged),
+        #[prost(message, tag = "8")]
+        Dissolved(super::GuildDissolved),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildFounded {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// the unique names it has taken, to be released as they were then
+    #[prost(string, repeated, tag = "2")]
+    pub name_keys: ::gundo::prost::alloc::vec::Vec<
+        ::gundo::prost::alloc::string::String,
+    >,
+    #[prost(message, optional, tag = "3")]
+    pub leader: ::core::option::Option<Person>,
+    /// world time
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildInvited {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+    /// player
+    #[prost(fixed64, tag = "2")]
+    pub by: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildUninvited {
+    #[prost(fixed64, tag = "1")]
+    pub who: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildJoined {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildLeft {
+    #[prost(fixed64, tag = "1")]
+    pub who: u64,
+    /// the player itself, or who has removed it
+    #[prost(fixed64, tag = "2")]
+    pub by: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildRoleSet {
+    #[prost(fixed64, tag = "1")]
+    pub who: u64,
+    /// GUILD_ROLE_LEADER: the leader becomes an officer
+    #[prost(enumeration = "GuildRole", tag = "2")]
+    pub role: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ChestChanged {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+    /// which it had then
+    #[prost(enumeration = "GuildRole", tag = "2")]
+    pub role: i32,
+    /// otherwise it put
+    #[prost(bool, tag = "3")]
+    pub took: bool,
+    #[prost(message, optional, tag = "4")]
+    pub stack: ::core::option::Option<Stack>,
+    /// world time
+    #[prost(uint64, tag = "5")]
+    pub at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildDissolved {
+    #[prost(fixed64, tag = "1")]
+    pub by: u64,
+}
+/// snapshot
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildState {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub name_keys: ::gundo::prost::alloc::vec::Vec<
+        ::gundo::prost::alloc::string::String,
+    >,
+    /// in the order in which they came
+    #[prost(message, repeated, tag = "3")]
+    pub members: ::gundo::prost::alloc::vec::Vec<Member>,
+    #[prost(message, repeated, tag = "4")]
+    pub invited: ::gundo::prost::alloc::vec::Vec<GuildInvited>,
+    /// one entry for each item, whatever the slots
+    #[prost(message, repeated, tag = "5")]
+    pub chest: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// the oldest first
+    #[prost(message, repeated, tag = "6")]
+    pub log: ::gundo::prost::alloc::vec::Vec<ChestEntry>,
+    #[prost(uint64, tag = "7")]
+    pub founded_at: u64,
+    #[prost(bool, tag = "8")]
+    pub dissolved: bool,
+}
+/// What a player asks of a guild as its part of a transaction.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildAsk {
+    #[prost(oneof = "guild_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    pub ask: ::core::option::Option<guild_ask::Ask>,
+}
+/// Nested message and enum types in `GuildAsk`.
+pub mod guild_ask {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Ask {
+        #[prost(message, tag = "1")]
+        Found(super::AskFound),
+        #[prost(message, tag = "2")]
+        Invite(super::AskInvite),
+        #[prost(message, tag = "3")]
+        Accept(super::AskAccept),
+        #[prost(message, tag = "4")]
+        Decline(super::AskDecline),
+        #[prost(message, tag = "5")]
+        Leave(super::AskLeave),
+        #[prost(message, tag = "6")]
+        Remove(super::AskRemove),
+        #[prost(message, tag = "7")]
+        SetRole(super::AskSetRole),
+        #[prost(message, tag = "8")]
+        Put(super::AskPut),
+        #[prost(message, tag = "9")]
+        Take(super::AskTake),
+        #[prost(message, tag = "10")]
+        Dissolve(super::AskDissolve),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskFound {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub name_keys: ::gundo::prost::alloc::vec::Vec<
+        ::gundo::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskInvite {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskAccept {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskDecline {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskLeave {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskRemove {
+    #[prost(fixed64, tag = "1")]
+    pub whom: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskSetRole {
+    #[prost(fixed64, tag = "1")]
+    pub whom: u64,
+    #[prost(enumeration = "GuildRole", tag = "2")]
+    pub role: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskPut {
+    #[prost(message, optional, tag = "1")]
+    pub stack: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskTake {
+    #[prost(message, optional, tag = "1")]
+    pub stack: ::core::option::Option<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskDissolve {}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildAnswer {
+    /// AskAccept: the guild's
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// AskDissolve: all members but who asks
+    #[prost(fixed64, repeated, tag = "2")]
+    pub others: ::gundo::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildEntered {
+    #[prost(message, optional, tag = "1")]
+    pub guild: ::core::option::Option<Membership>,
+    /// who founds it pays
+    #[prost(message, repeated, tag = "2")]
+    pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildExited {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildInvitationCame {
+    #[prost(message, optional, tag = "1")]
+    pub invitation: ::core::option::Option<Invitation>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildInvitationEnded {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildRoleChanged {
+    #[prost(enumeration = "GuildRole", tag = "1")]
+    pub role: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ChestServed {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    /// otherwise it put
+    #[prost(bool, tag = "2")]
+    pub took: bool,
+    #[prost(message, optional, tag = "3")]
+    pub stack: ::core::option::Option<Stack>,
+}
+/// What one player asks of another.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskGuildInvite {
+    #[prost(message, optional, tag = "1")]
+    pub invitation: ::core::option::Option<Invitation>,
+}
+/// membership or invitation ends
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskGuildEnd {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    /// for everybody: the guild is dissolved
+    #[prost(bool, tag = "2")]
+    pub dissolved: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskGuildRole {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(enumeration = "GuildRole", tag = "2")]
+    pub role: i32,
+}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerEvent {
     #[prost(
         oneof = "player_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45"
     )]
     pub event: ::core::option::Option<player_event::Event>,
 }
@@ -1277,6 +1828,18 @@ pub mod player_event {
         Bought(super::Bought),
         #[prost(message, tag = "65")]
         Listed(super::AddressListed),
+        #[prost(message, tag = "40")]
+        GuildEntered(super::GuildEntered),
+        #[prost(message, tag = "41")]
+        GuildExited(super::GuildExited),
+        #[prost(message, tag = "42")]
+        GuildInvitationCame(super::GuildInvitationCame),
+        #[prost(message, tag = "43")]
+        GuildInvitationEnded(super::GuildInvitationEnded),
+        #[prost(message, tag = "44")]
+        GuildRoleChanged(super::GuildRoleChanged),
+        #[prost(message, tag = "45")]
+        ChestServed(super::ChestServed),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1520,7 +2083,7 @@ pub struct AddressListed {}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAsk {
-    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 60")]
+    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 60, 40, 41, 42")]
     pub ask: ::core::option::Option<player_ask::Ask>,
 }
 /// Nested message and enum types in `PlayerAsk`.
@@ -1545,6 +2108,12 @@ pub mod player_ask {
         EndTrade(super::AskEndTrade),
         #[prost(message, tag = "60")]
         Letter(super::AskLetter),
+        #[prost(message, tag = "40")]
+        GuildInvite(super::AskGuildInvite),
+        #[prost(message, tag = "41")]
+        GuildEnd(super::AskGuildEnd),
+        #[prost(message, tag = "42")]
+        GuildRole(super::AskGuildRole),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1642,6 +2211,10 @@ pub struct PlayerState {
     /// letters find it by its name
     #[prost(bool, tag = "60")]
     pub listed: bool,
+    #[prost(message, optional, tag = "40")]
+    pub guild: ::core::option::Option<Membership>,
+    #[prost(message, repeated, tag = "41")]
+    pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIuMFCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDSKzAQoHVGVycmFpbhIPCgdjZWxsX21tGAEgASgNEg8KB2Nvcm5lcnMYAiABKA0SDgoGaGVpZ2h0GAMgASgMEgwKBHdvb2QYBCABKAwSEgoKc2VhX2hlaWdodBgFIAEoDRIUCgxiZWFjaF9oZWlnaHQYBiABKA0SEwoLcm9ja19oZWlnaHQYByABKA0SFAoMY2xpZmZfaGVpZ2h0GAggASgNEhMKC2ZvcmVzdF93b29kGAkgASgNIlEKCEl0ZW1JbmZvEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDAoEbmFtZRgCIAEoCRIRCglzdGFja19tYXgYAyABKA0iegoKUmVjaXBlSW5mbxIOCgZyZWNpcGUYASABKA0SDAoEbmFtZRgCIAEoCRImCgV0YWtlcxgDIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFZ2l2ZXMYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsABCgxCdWlsZGluZ0luZm8SLAoIYnVpbGRpbmcYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgwKBG5hbWUYAiABKAkSEAoId2lkdGhfbW0YAyABKA0SEAoIZGVwdGhfbW0YBCABKA0SJgoFY29zdHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEigKB3JldHVybnMYBiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsQBCglUaGluZ0luZm8SJAoEd2hhdBgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIMCgRuYW1lGAIgASgJEiUKBWdpdmVzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhIKCmFtb3VudF9tYXgYBCABKA0SDwoHdW5pdF9tcxgFIAEoBBIkCgR0b29sGAYgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhEKCXJhZGl1c19tbRgHIAEoDSI8CgVTdGFjaxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWNvdW50GAIgASgNIiIKCENodW5rUmVmEgoKAmN4GAEgASgREgoKAmN5GAIgASgRIlMKDFBsYXllclB1YmxpYxIMCgRuYW1lGAEgASgJEg4KBmNvbG91chgCIAEoDRIlCgVob2xkcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSLOAgoNUGxheWVyUHJpdmF0ZRImCgVzbG90cxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDAoEbmFtZRgCIAEoCRIOCgZjb2xvdXIYAyABKA0SJQoFaG9sZHMYBCABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SKQoHZnJpZW5kcxgFIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKB2Fza3NfbWUYBiADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhInCgVhc2tlZBgHIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKB2Jsb2NrZWQYCCADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgV0cmFkZRgJIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuVHJhZGUiIgoGUGVyc29uEgoKAmlkGAEgASgGEgwKBG5hbWUYAiABKAki2QEKBVRyYWRlEgoKAmlkGAEgASgGEiYKBHdpdGgYAiABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIQCghhc2tlZF9tZRgDIAEoCBIPCgd2ZXJzaW9uGAQgASgEEiUKBG1pbmUYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEicKBnRoZWlycxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSEQoJY29uZmlybWVkGAcgASgIEhYKDnRoZXlfY29uZmlybWVkGAggASgIIpQKCg1QbGF5ZXJDb21tYW5kEioKBmdhdGhlchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuR2F0aGVySAASKAoFYnVpbGQYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWxkSAASLgoIZGVtb2xpc2gYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkRlbW9saXNoSAASKAoFY3JhZnQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkNyYWZ0SAASJAoDc2F5GAUgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5TYXlIABImCgRob2xkGAYgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5Ib2xkSAASKAoFcGFpbnQYByABKAsyFy5ndW5kby5waW9uZWVyLnYxLlBhaW50SAASLAoHd2hpc3BlchgIIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuV2hpc3BlckgAEiYKBGdpdmUYCSABKAsyFi5ndW5kby5waW9uZWVyLnYxLkdpdmVIABIuCghiZWZyaWVuZBgKIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQmVmcmllbmRIABIuCgh1bmZyaWVuZBgLIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuVW5mcmllbmRIABIoCgVibG9jaxgMIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQmxvY2tIABIsCgd1bmJsb2NrGA0gASgLMhkuZ3VuZG8ucGlvbmVlci52MS5VbmJsb2NrSAASMwoLYmVnaW5fdHJhZGUYDiABKAsyHC5ndW5kby5waW9uZWVyLnYxLkJlZ2luVHJhZGVIABIoCgVvZmZlchgPIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuT2ZmZXJIABIsCgdjb25maXJtGBAgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5Db25maXJtSAASMwoLbGVhdmVfdHJhZGUYESABKAsyHC5ndW5kby5waW9uZWVyLnYxLkxlYXZlVHJhZGVIABIzCgtzZW5kX2xldHRlchg8IAEoCzIcLmd1bmRvLnBpb25lZXIudjEuU2VuZExldHRlckgAEjMKC3JlYWRfbGV0dGVyGD0gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5SZWFkTGV0dGVySAASPAoQdGFrZV9mcm9tX2xldHRlchg+IAEoCzIgLmd1bmRvLnBpb25lZXIudjEuVGFrZUZyb21MZXR0ZXJIABI3Cg1kZWxldGVfbGV0dGVyGD8gASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWxldGVMZXR0ZXJIABI3Cg1yZXR1cm5fbGV0dGVyGEAgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5SZXR1cm5MZXR0ZXJIABIpCgZwdXRfdXAYQSABKAsyFy5ndW5kby5waW9uZWVyLnYxLlB1dFVwSAASLAoHcmVwcmljZRhCIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuUmVwcmljZUgAEi4KCHdpdGhkcmF3GEMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5XaXRoZHJhd0gAEiQKA2J1eRhEIAEoCzIVLmd1bmRvLnBpb25lZXIudjEuQnV5SAASNwoNdGFrZV9wcm9jZWVkcxhFIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuVGFrZVByb2NlZWRzSABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0iIwoHV2hpc3BlchIKCgJ0bxgBIAEoBhIMCgR0ZXh0GAIgASgJIjkKBEdpdmUSCgoCdG8YASADKAYSJQoEZWFjaBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGAoIQmVmcmllbmQSDAoEd2l0aBgBIAEoBiIYCghVbmZyaWVuZBIMCgR3aXRoGAEgASgGIhUKBUJsb2NrEgwKBHdob20YASABKAYiFwoHVW5ibG9jaxIMCgR3aG9tGAEgASgGIhoKCkJlZ2luVHJhZGUSDAoEd2l0aBgBIAEoBiI/CgVPZmZlchINCgV0cmFkZRgBIAEoBhInCgZzdGFja3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIikKB0NvbmZpcm0SDQoFdHJhZGUYASABKAYSDwoHdmVyc2lvbhgCIAEoBCIqCgpMZWF2ZVRyYWRlEg0KBXRyYWRlGAEgASgGEg0KBWFsb25lGAIgASgIIl0KClNlbmRMZXR0ZXISCgoCdG8YASADKAYSDAoEbmFtZRgCIAEoCRIMCgR0ZXh0GAMgASgJEicKBnN0YWNrcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHAoKUmVhZExldHRlchIOCgZsZXR0ZXIYASABKA0iIAoOVGFrZUZyb21MZXR0ZXISDgoGbGV0dGVyGAEgASgNIh4KDERlbGV0ZUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMUmV0dXJuTGV0dGVyEg4KBmxldHRlchgBIAEoDSJyCgVQdXRVcBINCgVzdGFsbBgBIAEoBhIkCgNsb3QYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXByaWNlGAMgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRsb3RzGAQgASgNIk8KB1JlcHJpY2USDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIjYKCFdpdGhkcmF3Eg0KBXN0YWxsGAEgASgGEg0KBW9mZmVyGAIgASgNEgwKBGxvdHMYAyABKA0iQgoDQnV5Eg0KBXN0YWxsGAEgASgGEg0KBW9mZmVyGAIgASgNEg8KB3ZlcnNpb24YAyABKA0SDAoEbG90cxgEIAEoDSJFCgxUYWtlUHJvY2VlZHMSDQoFc3RhbGwYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIrYBCgtQbGF5ZXJSZXBseRInCgZnYWluZWQYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXNwZW50GAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIpCgVjaHVuaxgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYBCABKA0SDAoEdGV4dBg8IAEoCRIOCgZlbnRpdHkYPSABKAYi9AEKDFBsYXllclNpZ25hbBImCgRzYWlkGAEgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5TYWlkSAASLgoIZ2F0aGVyZWQYAiABKAsyGi5ndW5kby5waW9uZWVyLnYxLkdhdGhlcmVkSAASKgoGcmFpc2VkGAMgASgLMhguZ3VuZG8ucGlvbmVlci52MS5SYWlzZWRIABIoCgVyYXplZBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUmF6ZWRIABIsCgdjcmFmdGVkGAUgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5DcmFmdGVkSABCCAoGc2lnbmFsIhQKBFNhaWQSDAoEdGV4dBgBIAEoCSJtCghHYXRoZXJlZBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0SJwoGZ2FpbmVkGAMgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayJICgZSYWlzZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIkcKBVJhemVkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESIZCgdDcmFmdGVkEg4KBnJlY2lwZRgBIAEoDSKTAQoKUGxheWVyVG9sZBIMCgRmcm9tGAEgASgGEgwKBHRleHQYAiABKAkSDgoGbnVtYmVyGAMgASgEEiQKBG5ld3MYBCABKA4yFi5ndW5kby5waW9uZWVyLnYxLk5ld3MSDAoEbmFtZRgFIAEoCRIlCgRnaWZ0GAYgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSKHAQoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGEg4KBmVudGl0eRg8IAEoBiI6Cg1NYWlsYm94UHVibGljEikKB2xldHRlcnMYASADKAsyGC5ndW5kby5waW9uZWVyLnYxLkxldHRlciLUAQoGTGV0dGVyEg4KBm51bWJlchgBIAEoDRImCgRmcm9tGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJAoCdG8YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0ZXh0GAQgASgJEicKBnN0YWNrcxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSCgoCYXQYBiABKAQSDQoFdW50aWwYByABKAQSDAoEYmFjaxgIIAEoCBIMCgRyZWFkGAkgASgIIqIBCgtTdGFsbFB1YmxpYxInCgVvd25lchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgkKAXgYAiABKBESCQoBeRgDIAEoERIpCgZvZmZlcnMYBCADKAsyGS5ndW5kby5waW9uZWVyLnYxLk9mZmVyZWQSKQoIcHJvY2VlZHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIoYBCgdPZmZlcmVkEg4KBm51bWJlchgBIAEoDRIPCgd2ZXJzaW9uGAIgASgNEiQKA2xvdBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxlZnQYBSABKA0icAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpuCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADEhIKDkJVSUxESU5HX1NUQUxMEDwqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqxwEKBE5ld3MSDQoJTkVXU19OT05FEAASDQoJTkVXU19HSUZUEAESFQoRTkVXU19GUklFTkRfQVNLRUQQAhIUChBORVdTX0ZSSUVORF9NQURFEAMSFAoQTkVXU19UUkFERV9CRUdVThAEEhMKD05FV1NfVFJBREVfRE9ORRAFEhMKD05FV1NfVFJBREVfTEVGVBAGEg8KC05FV1NfTEVUVEVSEDwSFAoQTkVXU19MRVRURVJfQkFDSxA9Eg0KCU5FV1NfU09MRBA+KjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIsUGCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDRIsCgtndWlsZF9wcmljZRgoIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSGQoRZ3VpbGRfbWVtYmVyc19tYXgYKSABKA0SFwoPY2hlc3Rfc2xvdHNfbWF4GCogASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiYgoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWd1aWxkGCggASgJIq4DCg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIpCgdmcmllbmRzGAUgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYXNrc19tZRgGIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEicKBWFza2VkGAcgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYmxvY2tlZBgIIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiYKBXRyYWRlGAkgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5UcmFkZRIrCgVndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyc2hpcBIxCgtpbnZpdGF0aW9ucxgpIAMoCzIcLmd1bmRvLnBpb25lZXIudjEuSW52aXRhdGlvbiIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgi0Q4KDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAEjMKC3NlbmRfbGV0dGVyGDwgASgLMhwuZ3VuZG8ucGlvbmVlci52MS5TZW5kTGV0dGVySAASMwoLcmVhZF9sZXR0ZXIYPSABKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlYWRMZXR0ZXJIABI8ChB0YWtlX2Zyb21fbGV0dGVyGD4gASgLMiAuZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUxldHRlckgAEjcKDWRlbGV0ZV9sZXR0ZXIYPyABKAsyHi5ndW5kby5waW9uZWVyLnYxLkRlbGV0ZUxldHRlckgAEjcKDXJldHVybl9sZXR0ZXIYQCABKAsyHi5ndW5kby5waW9uZWVyLnYxLlJldHVybkxldHRlckgAEikKBnB1dF91cBhBIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUHV0VXBIABIsCgdyZXByaWNlGEIgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5SZXByaWNlSAASLgoId2l0aGRyYXcYQyABKAsyGi5ndW5kby5waW9uZWVyLnYxLldpdGhkcmF3SAASJAoDYnV5GEQgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5CdXlIABI3Cg10YWtlX3Byb2NlZWRzGEUgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5UYWtlUHJvY2VlZHNIABIzCgtmb3VuZF9ndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuRm91bmRHdWlsZEgAEjoKD2ludml0ZV90b19ndWlsZBgpIAEoCzIfLmd1bmRvLnBpb25lZXIudjEuSW52aXRlVG9HdWlsZEgAEjUKDGFjY2VwdF9ndWlsZBgqIAEoCzIdLmd1bmRvLnBpb25lZXIudjEuQWNjZXB0R3VpbGRIABI3Cg1kZWNsaW5lX2d1aWxkGCsgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWNsaW5lR3VpbGRIABIzCgtsZWF2ZV9ndWlsZBgsIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVHdWlsZEgAEj4KEXJlbW92ZV9mcm9tX2d1aWxkGC0gASgLMiEuZ3VuZG8ucGlvbmVlci52MS5SZW1vdmVGcm9tR3VpbGRIABI4Cg5zZXRfZ3VpbGRfcm9sZRguIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuU2V0R3VpbGRSb2xlSAASNAoMcHV0X2luX2NoZXN0GC8gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5QdXRJbkNoZXN0SAASOgoPdGFrZV9mcm9tX2NoZXN0GDAgASgLMh8uZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUNoZXN0SAASOQoOZGlzc29sdmVfZ3VpbGQYMSABKAsyHy5ndW5kby5waW9uZWVyLnYxLkRpc3NvbHZlR3VpbGRIAEIJCgdjb21tYW5kIkIKBkdhdGhlchIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iWQoFQnVpbGQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgREhAKCHJvdGF0aW9uGAQgASgNIkQKCERlbW9saXNoEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSImCgVDcmFmdBIOCgZyZWNpcGUYASABKA0SDQoFY291bnQYAiABKA0iEwoDU2F5EgwKBHRleHQYASABKAkiLAoESG9sZBIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIhcKBVBhaW50Eg4KBmNvbG91chgBIAEoDSIjCgdXaGlzcGVyEgoKAnRvGAEgASgGEgwKBHRleHQYAiABKAkiOQoER2l2ZRIKCgJ0bxgBIAMoBhIlCgRlYWNoGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIYCghCZWZyaWVuZBIMCgR3aXRoGAEgASgGIhgKCFVuZnJpZW5kEgwKBHdpdGgYASABKAYiFQoFQmxvY2sSDAoEd2hvbRgBIAEoBiIXCgdVbmJsb2NrEgwKBHdob20YASABKAYiGgoKQmVnaW5UcmFkZRIMCgR3aXRoGAEgASgGIj8KBU9mZmVyEg0KBXRyYWRlGAEgASgGEicKBnN0YWNrcxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siKQoHQ29uZmlybRINCgV0cmFkZRgBIAEoBhIPCgd2ZXJzaW9uGAIgASgEIioKCkxlYXZlVHJhZGUSDQoFdHJhZGUYASABKAYSDQoFYWxvbmUYAiABKAgiXQoKU2VuZExldHRlchIKCgJ0bxgBIAMoBhIMCgRuYW1lGAIgASgJEgwKBHRleHQYAyABKAkSJwoGc3RhY2tzGAQgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIcCgpSZWFkTGV0dGVyEg4KBmxldHRlchgBIAEoDSIgCg5UYWtlRnJvbUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMRGVsZXRlTGV0dGVyEg4KBmxldHRlchgBIAEoDSIeCgxSZXR1cm5MZXR0ZXISDgoGbGV0dGVyGAEgASgNInIKBVB1dFVwEg0KBXN0YWxsGAEgASgGEiQKA2xvdBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxvdHMYBCABKA0iTwoHUmVwcmljZRINCgVzdGFsbBgBIAEoBhINCgVvZmZlchgCIAEoDRImCgVwcmljZRgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siNgoIV2l0aGRyYXcSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDAoEbG90cxgDIAEoDSJCCgNCdXkSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDwoHdmVyc2lvbhgDIAEoDRIMCgRsb3RzGAQgASgNIkUKDFRha2VQcm9jZWVkcxINCgVzdGFsbBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGgoKRm91bmRHdWlsZBIMCgRuYW1lGAEgASgJIiwKDUludml0ZVRvR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiIcCgtBY2NlcHRHdWlsZBINCgVndWlsZBgBIAEoBiIdCgxEZWNsaW5lR3VpbGQSDQoFZ3VpbGQYASABKAYiGwoKTGVhdmVHdWlsZBINCgVndWlsZBgBIAEoBiIuCg9SZW1vdmVGcm9tR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiJWCgxTZXRHdWlsZFJvbGUSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBhIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiQwoKUHV0SW5DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siRgoNVGFrZUZyb21DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHgoNRGlzc29sdmVHdWlsZBINCgVndWlsZBgBIAEoBiK2AQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNEgwKBHRleHQYPCABKAkSDgoGZW50aXR5GD0gASgGIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0iogEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDQoFZ3VpbGQYKCABKAki2AEKC0d1aWxkUHVibGljEgwKBG5hbWUYASABKAkSKQoHbWVtYmVycxgCIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyEikKB2ludml0ZWQYAyADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgVjaGVzdBgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoDbG9nGAUgAygLMhwuZ3VuZG8ucGlvbmVlci52MS5DaGVzdEVudHJ5EhIKCmZvdW5kZWRfYXQYBiABKAQiWgoGTWVtYmVyEiUKA3dobxgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKBHJvbGUYAiABKA4yGy5ndW5kby5waW9uZWVyLnYxLkd1aWxkUm9sZSJ1CgpDaGVzdEVudHJ5EgoKAmF0GAEgASgEEiUKA3dobxgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgwKBHRvb2sYAyABKAgSJgoFc3RhY2sYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIlEKCk1lbWJlcnNoaXASCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCRIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiUQoKSW52aXRhdGlvbhINCgVndWlsZBgBIAEoBhIMCgRuYW1lGAIgASgJEiYKBGZyb20YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbiJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSKHAQoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGEg4KBmVudGl0eRg8IAEoBiI6Cg1NYWlsYm94UHVibGljEikKB2xldHRlcnMYASADKAsyGC5ndW5kby5waW9uZWVyLnYxLkxldHRlciLUAQoGTGV0dGVyEg4KBm51bWJlchgBIAEoDRImCgRmcm9tGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJAoCdG8YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0ZXh0GAQgASgJEicKBnN0YWNrcxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSCgoCYXQYBiABKAQSDQoFdW50aWwYByABKAQSDAoEYmFjaxgIIAEoCBIMCgRyZWFkGAkgASgIIqIBCgtTdGFsbFB1YmxpYxInCgVvd25lchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgkKAXgYAiABKBESCQoBeRgDIAEoERIpCgZvZmZlcnMYBCADKAsyGS5ndW5kby5waW9uZWVyLnYxLk9mZmVyZWQSKQoIcHJvY2VlZHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIoYBCgdPZmZlcmVkEg4KBm51bWJlchgBIAEoDRIPCgd2ZXJzaW9uGAIgASgNEiQKA2xvdBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxlZnQYBSABKA0icAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpuCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADEhIKDkJVSUxESU5HX1NUQUxMEDwqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqvQIKBE5ld3MSDQoJTkVXU19OT05FEAASDQoJTkVXU19HSUZUEAESFQoRTkVXU19GUklFTkRfQVNLRUQQAhIUChBORVdTX0ZSSUVORF9NQURFEAMSFAoQTkVXU19UUkFERV9CRUdVThAEEhMKD05FV1NfVFJBREVfRE9ORRAFEhMKD05FV1NfVFJBREVfTEVGVBAGEg8KC05FV1NfTEVUVEVSEDwSFAoQTkVXU19MRVRURVJfQkFDSxA9Eg0KCU5FV1NfU09MRBA+EhYKEk5FV1NfR1VJTERfSU5WSVRFRBAoEhUKEU5FV1NfR1VJTERfSk9JTkVEECkSFgoSTkVXU19HVUlMRF9SRU1PVkVEECoSEwoPTkVXU19HVUlMRF9ST0xFECsSGAoUTkVXU19HVUlMRF9ESVNTT0xWRUQQLCpmCglHdWlsZFJvbGUSEwoPR1VJTERfUk9MRV9OT05FEAASFQoRR1VJTERfUk9MRV9NRU1CRVIQARIWChJHVUlMRF9ST0xFX09GRklDRVIQAhIVChFHVUlMRF9ST0xFX0xFQURFUhADKjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -197,6 +197,25 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 stall_reach_mm = 65;
    */
   stallReachMm: number;
+
+  /**
+   * what it costs to found a guild
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack guild_price = 40;
+   */
+  guildPrice: Stack[];
+
+  /**
+   * @generated from field: uint32 guild_members_max = 41;
+   */
+  guildMembersMax: number;
+
+  /**
+   * slots of a guild's chest
+   *
+   * @generated from field: uint32 chest_slots_max = 42;
+   */
+  chestSlotsMax: number;
 };
 
 /**
@@ -516,6 +535,13 @@ export type PlayerPublic = Message<"gundo.pioneer.v1.PlayerPublic"> & {
    * @generated from field: gundo.pioneer.v1.Item holds = 3;
    */
   holds: Item;
+
+  /**
+   * the name of its guild
+   *
+   * @generated from field: string guild = 40;
+   */
+  guild: string;
 };
 
 /**
@@ -585,6 +611,20 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
    * @generated from field: gundo.pioneer.v1.Trade trade = 9;
    */
   trade?: Trade;
+
+  /**
+   * absent: it is in none
+   *
+   * @generated from field: gundo.pioneer.v1.Membership guild = 40;
+   */
+  guild?: Membership;
+
+  /**
+   * into guilds, the oldest first
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Invitation invitations = 41;
+   */
+  invitations: Invitation[];
 };
 
 /**
@@ -851,6 +891,66 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: TakeProceeds;
     case: "takeProceeds";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.FoundGuild found_guild = 40;
+     */
+    value: FoundGuild;
+    case: "foundGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.InviteToGuild invite_to_guild = 41;
+     */
+    value: InviteToGuild;
+    case: "inviteToGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.AcceptGuild accept_guild = 42;
+     */
+    value: AcceptGuild;
+    case: "acceptGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.DeclineGuild decline_guild = 43;
+     */
+    value: DeclineGuild;
+    case: "declineGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.LeaveGuild leave_guild = 44;
+     */
+    value: LeaveGuild;
+    case: "leaveGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.RemoveFromGuild remove_from_guild = 45;
+     */
+    value: RemoveFromGuild;
+    case: "removeFromGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.SetGuildRole set_guild_role = 46;
+     */
+    value: SetGuildRole;
+    case: "setGuildRole";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.PutInChest put_in_chest = 47;
+     */
+    value: PutInChest;
+    case: "putInChest";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.TakeFromChest take_from_chest = 48;
+     */
+    value: TakeFromChest;
+    case: "takeFromChest";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.DissolveGuild dissolve_guild = 49;
+     */
+    value: DissolveGuild;
+    case: "dissolveGuild";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1528,20 +1628,228 @@ export const TakeProceedsSchema: GenMessage<TakeProceeds> = /*@__PURE__*/
   messageDesc(file_pioneer, 39);
 
 /**
+ * Guilds: all of it works with players who are not in the world. Who may do what: GuildRole.
+ *
+ * @generated from message gundo.pioneer.v1.FoundGuild
+ */
+export type FoundGuild = Message<"gundo.pioneer.v1.FoundGuild"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.FoundGuild.
+ * Use `create(FoundGuildSchema)` to create a new message.
+ */
+export const FoundGuildSchema: GenMessage<FoundGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 40);
+
+/**
+ * @generated from message gundo.pioneer.v1.InviteToGuild
+ */
+export type InviteToGuild = Message<"gundo.pioneer.v1.InviteToGuild"> & {
+  /**
+   * one's own: the guild that the person saw, in case it is in another one by now
+   *
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: fixed64 whom = 2;
+   */
+  whom: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.InviteToGuild.
+ * Use `create(InviteToGuildSchema)` to create a new message.
+ */
+export const InviteToGuildSchema: GenMessage<InviteToGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 41);
+
+/**
+ * @generated from message gundo.pioneer.v1.AcceptGuild
+ */
+export type AcceptGuild = Message<"gundo.pioneer.v1.AcceptGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.AcceptGuild.
+ * Use `create(AcceptGuildSchema)` to create a new message.
+ */
+export const AcceptGuildSchema: GenMessage<AcceptGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 42);
+
+/**
+ * @generated from message gundo.pioneer.v1.DeclineGuild
+ */
+export type DeclineGuild = Message<"gundo.pioneer.v1.DeclineGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.DeclineGuild.
+ * Use `create(DeclineGuildSchema)` to create a new message.
+ */
+export const DeclineGuildSchema: GenMessage<DeclineGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 43);
+
+/**
+ * @generated from message gundo.pioneer.v1.LeaveGuild
+ */
+export type LeaveGuild = Message<"gundo.pioneer.v1.LeaveGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.LeaveGuild.
+ * Use `create(LeaveGuildSchema)` to create a new message.
+ */
+export const LeaveGuildSchema: GenMessage<LeaveGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 44);
+
+/**
+ * a member, or withdraws an invitation
+ *
+ * @generated from message gundo.pioneer.v1.RemoveFromGuild
+ */
+export type RemoveFromGuild = Message<"gundo.pioneer.v1.RemoveFromGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: fixed64 whom = 2;
+   */
+  whom: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.RemoveFromGuild.
+ * Use `create(RemoveFromGuildSchema)` to create a new message.
+ */
+export const RemoveFromGuildSchema: GenMessage<RemoveFromGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 45);
+
+/**
+ * @generated from message gundo.pioneer.v1.SetGuildRole
+ */
+export type SetGuildRole = Message<"gundo.pioneer.v1.SetGuildRole"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: fixed64 whom = 2;
+   */
+  whom: bigint;
+
+  /**
+   * GUILD_ROLE_LEADER hands the guild over: the leader becomes an officer
+   *
+   * @generated from field: gundo.pioneer.v1.GuildRole role = 3;
+   */
+  role: GuildRole;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.SetGuildRole.
+ * Use `create(SetGuildRoleSchema)` to create a new message.
+ */
+export const SetGuildRoleSchema: GenMessage<SetGuildRole> = /*@__PURE__*/
+  messageDesc(file_pioneer, 46);
+
+/**
+ * @generated from message gundo.pioneer.v1.PutInChest
+ */
+export type PutInChest = Message<"gundo.pioneer.v1.PutInChest"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 2;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.PutInChest.
+ * Use `create(PutInChestSchema)` to create a new message.
+ */
+export const PutInChestSchema: GenMessage<PutInChest> = /*@__PURE__*/
+  messageDesc(file_pioneer, 47);
+
+/**
+ * @generated from message gundo.pioneer.v1.TakeFromChest
+ */
+export type TakeFromChest = Message<"gundo.pioneer.v1.TakeFromChest"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 2;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.TakeFromChest.
+ * Use `create(TakeFromChestSchema)` to create a new message.
+ */
+export const TakeFromChestSchema: GenMessage<TakeFromChest> = /*@__PURE__*/
+  messageDesc(file_pioneer, 48);
+
+/**
+ * @generated from message gundo.pioneer.v1.DissolveGuild
+ */
+export type DissolveGuild = Message<"gundo.pioneer.v1.DissolveGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.DissolveGuild.
+ * Use `create(DissolveGuildSchema)` to create a new message.
+ */
+export const DissolveGuildSchema: GenMessage<DissolveGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 49);
+
+/**
  * Reply.payload, when the command was not refused.
  *
  * @generated from message gundo.pioneer.v1.PlayerReply
  */
 export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
   /**
-   * by gathering, crafting, demolishing, trading
+   * by gathering, crafting, demolishing, trading, taking from a chest
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack gained = 1;
    */
   gained: Stack[];
 
   /**
-   * by crafting, building, painting, giving, trading
+   * by crafting, building, painting, giving, trading, putting in a chest, founding a guild
    *
    * @generated from field: repeated gundo.pioneer.v1.Stack spent = 2;
    */
@@ -1581,7 +1889,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 40);
+  messageDesc(file_pioneer, 50);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -1630,7 +1938,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 41);
+  messageDesc(file_pioneer, 51);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -1647,7 +1955,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 42);
+  messageDesc(file_pioneer, 52);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -1674,7 +1982,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 43);
+  messageDesc(file_pioneer, 53);
 
 /**
  * built
@@ -1705,7 +2013,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 44);
+  messageDesc(file_pioneer, 54);
 
 /**
  * demolished
@@ -1736,7 +2044,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 45);
+  messageDesc(file_pioneer, 55);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -1753,7 +2061,7 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 46);
+  messageDesc(file_pioneer, 56);
 
 /**
  * Told.payload of a player: a whisper, or news of what another player did with one.
@@ -1798,6 +2106,13 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
    * @generated from field: gundo.pioneer.v1.Stack gift = 6;
    */
   gift?: Stack;
+
+  /**
+   * news of a guild: its name
+   *
+   * @generated from field: string guild = 40;
+   */
+  guild: string;
 };
 
 /**
@@ -1805,7 +2120,179 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 47);
+  messageDesc(file_pioneer, 57);
+
+/**
+ * What a client sees that watches a guild (Watch of the engine's protocol). Only its members may.
+ *
+ * @generated from message gundo.pioneer.v1.GuildPublic
+ */
+export type GuildPublic = Message<"gundo.pioneer.v1.GuildPublic"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * in the order in which they came
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Member members = 2;
+   */
+  members: Member[];
+
+  /**
+   * who has not answered
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Person invited = 3;
+   */
+  invited: Person[];
+
+  /**
+   * the used slots, in order; at most World.chest_slots_max
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack chest = 4;
+   */
+  chest: Stack[];
+
+  /**
+   * who put and took what, the oldest first; the last 50
+   *
+   * @generated from field: repeated gundo.pioneer.v1.ChestEntry log = 5;
+   */
+  log: ChestEntry[];
+
+  /**
+   * world time
+   *
+   * @generated from field: uint64 founded_at = 6;
+   */
+  foundedAt: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.GuildPublic.
+ * Use `create(GuildPublicSchema)` to create a new message.
+ */
+export const GuildPublicSchema: GenMessage<GuildPublic> = /*@__PURE__*/
+  messageDesc(file_pioneer, 58);
+
+/**
+ * @generated from message gundo.pioneer.v1.Member
+ */
+export type Member = Message<"gundo.pioneer.v1.Member"> & {
+  /**
+   * @generated from field: gundo.pioneer.v1.Person who = 1;
+   */
+  who?: Person;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.GuildRole role = 2;
+   */
+  role: GuildRole;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Member.
+ * Use `create(MemberSchema)` to create a new message.
+ */
+export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
+  messageDesc(file_pioneer, 59);
+
+/**
+ * @generated from message gundo.pioneer.v1.ChestEntry
+ */
+export type ChestEntry = Message<"gundo.pioneer.v1.ChestEntry"> & {
+  /**
+   * world time
+   *
+   * @generated from field: uint64 at = 1;
+   */
+  at: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Person who = 2;
+   */
+  who?: Person;
+
+  /**
+   * otherwise it put
+   *
+   * @generated from field: bool took = 3;
+   */
+  took: boolean;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Stack stack = 4;
+   */
+  stack?: Stack;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.ChestEntry.
+ * Use `create(ChestEntrySchema)` to create a new message.
+ */
+export const ChestEntrySchema: GenMessage<ChestEntry> = /*@__PURE__*/
+  messageDesc(file_pioneer, 60);
+
+/**
+ * A guild, as one of its members has it.
+ *
+ * @generated from message gundo.pioneer.v1.Membership
+ */
+export type Membership = Message<"gundo.pioneer.v1.Membership"> & {
+  /**
+   * of the guild (kind 40)
+   *
+   * @generated from field: fixed64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.GuildRole role = 3;
+   */
+  role: GuildRole;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Membership.
+ * Use `create(MembershipSchema)` to create a new message.
+ */
+export const MembershipSchema: GenMessage<Membership> = /*@__PURE__*/
+  messageDesc(file_pioneer, 61);
+
+/**
+ * @generated from message gundo.pioneer.v1.Invitation
+ */
+export type Invitation = Message<"gundo.pioneer.v1.Invitation"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * the guild's
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Person from = 3;
+   */
+  from?: Person;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Invitation.
+ * Use `create(InvitationSchema)` to create a new message.
+ */
+export const InvitationSchema: GenMessage<Invitation> = /*@__PURE__*/
+  messageDesc(file_pioneer, 62);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -1833,7 +2320,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 48);
+  messageDesc(file_pioneer, 63);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -1888,7 +2375,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 49);
+  messageDesc(file_pioneer, 64);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -1945,7 +2432,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 50);
+  messageDesc(file_pioneer, 65);
 
 /**
  * What is watched of a mailbox.
@@ -1964,7 +2451,7 @@ export type MailboxPublic = Message<"gundo.pioneer.v1.MailboxPublic"> & {
  * Use `create(MailboxPublicSchema)` to create a new message.
  */
 export const MailboxPublicSchema: GenMessage<MailboxPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 51);
+  messageDesc(file_pioneer, 66);
 
 /**
  * @generated from message gundo.pioneer.v1.Letter
@@ -2035,7 +2522,7 @@ export type Letter = Message<"gundo.pioneer.v1.Letter"> & {
  * Use `create(LetterSchema)` to create a new message.
  */
 export const LetterSchema: GenMessage<Letter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 52);
+  messageDesc(file_pioneer, 67);
 
 /**
  * What is watched of a stall.
@@ -2080,7 +2567,7 @@ export type StallPublic = Message<"gundo.pioneer.v1.StallPublic"> & {
  * Use `create(StallPublicSchema)` to create a new message.
  */
 export const StallPublicSchema: GenMessage<StallPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 53);
+  messageDesc(file_pioneer, 68);
 
 /**
  * @generated from message gundo.pioneer.v1.Offered
@@ -2125,7 +2612,7 @@ export type Offered = Message<"gundo.pioneer.v1.Offered"> & {
  * Use `create(OfferedSchema)` to create a new message.
  */
 export const OfferedSchema: GenMessage<Offered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 54);
+  messageDesc(file_pioneer, 69);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -2156,7 +2643,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 55);
+  messageDesc(file_pioneer, 70);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
@@ -2410,6 +2897,41 @@ export enum News {
    * @generated from enum value: NEWS_SOLD = 62;
    */
   SOLD = 62,
+
+  /**
+   * invites one into a guild
+   *
+   * @generated from enum value: NEWS_GUILD_INVITED = 40;
+   */
+  GUILD_INVITED = 40,
+
+  /**
+   * has accepted one's invitation
+   *
+   * @generated from enum value: NEWS_GUILD_JOINED = 41;
+   */
+  GUILD_JOINED = 41,
+
+  /**
+   * has removed one from the guild
+   *
+   * @generated from enum value: NEWS_GUILD_REMOVED = 42;
+   */
+  GUILD_REMOVED = 42,
+
+  /**
+   * has given one another role
+   *
+   * @generated from enum value: NEWS_GUILD_ROLE = 43;
+   */
+  GUILD_ROLE = 43,
+
+  /**
+   * has dissolved the guild
+   *
+   * @generated from enum value: NEWS_GUILD_DISSOLVED = 44;
+   */
+  GUILD_DISSOLVED = 44,
 }
 
 /**
@@ -2417,6 +2939,43 @@ export enum News {
  */
 export const NewsSchema: GenEnum<News> = /*@__PURE__*/
   enumDesc(file_pioneer, 4);
+
+/**
+ * @generated from enum gundo.pioneer.v1.GuildRole
+ */
+export enum GuildRole {
+  /**
+   * @generated from enum value: GUILD_ROLE_NONE = 0;
+   */
+  NONE = 0,
+
+  /**
+   * puts things into the chest, and leaves
+   *
+   * @generated from enum value: GUILD_ROLE_MEMBER = 1;
+   */
+  MEMBER = 1,
+
+  /**
+   * also takes from the chest, invites, and removes members
+   *
+   * @generated from enum value: GUILD_ROLE_OFFICER = 2;
+   */
+  OFFICER = 2,
+
+  /**
+   * also removes officers, gives roles, hands over, and dissolves
+   *
+   * @generated from enum value: GUILD_ROLE_LEADER = 3;
+   */
+  LEADER = 3,
+}
+
+/**
+ * Describes the enum gundo.pioneer.v1.GuildRole.
+ */
+export const GuildRoleSchema: GenEnum<GuildRole> = /*@__PURE__*/
+  enumDesc(file_pioneer, 5);
 
 /**
  * @generated from enum gundo.pioneer.v1.Stage
@@ -2446,7 +3005,7 @@ export enum Stage {
  * Describes the enum gundo.pioneer.v1.Stage.
  */
 export const StageSchema: GenEnum<Stage> = /*@__PURE__*/
-  enumDesc(file_pioneer, 5);
+  enumDesc(file_pioneer, 6);
 
 /**
  * @generated from enum gundo.pioneer.v1.Mood
@@ -2474,5 +3033,5 @@ export enum Mood {
  * Describes the enum gundo.pioneer.v1.Mood.
  */
 export const MoodSchema: GenEnum<Mood> = /*@__PURE__*/
-  enumDesc(file_pioneer, 6);
+  enumDesc(file_pioneer, 7);
 
