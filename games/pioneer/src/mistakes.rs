@@ -38,7 +38,7 @@ impl Mistake {
             "A confirmation of an old version of the offers exchanges the new one: the game's own.",
         ),
         ("one-sided-friends", "Who ends a friendship does not end it for the other one: G6."),
-        ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G4."),
+        ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G6."),
         ("one-sided-member", "Who leaves a guild stays in its list of members: G6."),
         ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
     ];
