@@ -50,7 +50,7 @@ impl Mistake {
         ("attachment-taken-twice", "What was taken out of a letter is still in it: G4."),
         ("letter-returned-twice", "A letter that goes back to its sender also stays: G4."),
         ("sold-twice", "What a stall sells is still on offer: G4."),
-        ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G4."),
+        ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G6."),
         ("one-sided-member", "Who leaves a guild stays in its list of members: G6."),
         ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
     ];

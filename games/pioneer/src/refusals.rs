@@ -270,6 +270,20 @@ impl No {
             No::TradeChanged => ("trade_changed", "The offers have changed. Look again."),
             No::AlreadyConfirmed => ("already_confirmed", "You have confirmed already. They have not yet."),
             No::NothingOffered => ("nothing_offered", "Nobody offers anything yet."),
+            No::BadGround => ("bad_ground", "The ground does not hold here. Build on dry, level land."),
+            No::NotFree => ("not_free", "Something is in the way. Find a free spot or clear it first."),
+            No::SomeoneThere => ("someone_there", "Somebody stands there. Wait until they have moved on."),
+            No::LandFull => ("land_full", "This piece of land is full of buildings."),
+            No::NotOwner => ("not_owner", "That belongs to somebody else."),
+            No::Water => ("water", "You cannot swim."),
+            No::Cliff => ("cliff", "Too steep to climb."),
+            No::Wall => ("wall", "A building bars the way."),
+            _ => self.parts_of_guilds(),
+        }
+    }
+
+    const fn parts_of_guilds(self) -> (&'static str, &'static str) {
+        match self {
             No::InGuild => ("in_guild", "You are in a guild already. Leave it first."),
             No::TheirGuild => ("their_guild", "They are in a guild already."),
             No::NoGuild => ("no_guild", "You are not in that guild."),
@@ -296,14 +310,12 @@ impl No {
             No::ChestNotEmpty => ("chest_not_empty", "The chest is not empty. Take everything out first."),
             No::ChestFull => ("chest_full", "The chest has no room for that."),
             No::NotInChest => ("not_in_chest", "There is not that much in the chest."),
-            No::BadGround => ("bad_ground", "The ground does not hold here. Build on dry, level land."),
-            No::NotFree => ("not_free", "Something is in the way. Find a free spot or clear it first."),
-            No::SomeoneThere => ("someone_there", "Somebody stands there. Wait until they have moved on."),
-            No::LandFull => ("land_full", "This piece of land is full of buildings."),
-            No::NotOwner => ("not_owner", "That belongs to somebody else."),
-            No::Water => ("water", "You cannot swim."),
-            No::Cliff => ("cliff", "Too steep to climb."),
-            No::Wall => ("wall", "A building bars the way."),
+            _ => self.parts_of_market(),
+        }
+    }
+
+    const fn parts_of_market(self) -> (&'static str, &'static str) {
+        match self {
             No::LetterLong => ("letter_long", "That letter is too long. Write a shorter one."),
             No::LetterEmpty => ("letter_empty", "Write something, or put something in."),
             No::OneReceiver => ("one_receiver", "A letter goes to one person."),
@@ -330,6 +342,7 @@ impl No {
                 ("stall_rich", "The stall can take no more of that before its owner has come by.")
             }
             No::NotEarned => ("not_earned", "The stall has not earned that."),
+            _ => ("unclear", "That makes no sense on this island."),
         }
     }
 }
