@@ -14,7 +14,9 @@ use gundo_wire::client::{
     Hello, Home, Leave, Move, Names, Own, Ping, Pong, Refusal, Reply, Resync, ServerMessage, Signal, Stats,
     StatsWanted, Told, Watched, Welcome,
 };
-use gundo_wire::journal::{Answer, Cause, Place, Session, Snapshot, SnapshotParts, TimerOver, TimerSet, Timers};
+use gundo_wire::journal::{
+    Answer, Cause, Place, Session, Snapshot, SnapshotParts, TimerOver, TimerSet, Timers,
+};
 use gundo_wire::{Kept, Message};
 
 fn path(name: &str) -> PathBuf {
