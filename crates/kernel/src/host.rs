@@ -238,7 +238,7 @@ impl Host {
     // ---- messages --------------------------------------------------------------------------------------
 
     /// A message from the edge of a session. Only the edge itself speaks for its connections; that one has closed may also come
-    /// from the player's last owner.
+    /// from the player's last owner, unless the edge has spoken here since: then it is older, or was a guess.
     pub(crate) fn hear_edge(
         &mut self,
         rooms: &mut Rooms<'_>,
@@ -248,7 +248,11 @@ impl Host {
         message: ToPlayer,
     ) {
         let passed_on = matches!(message, ToPlayer::Gone { .. });
-        if line.edge == from || passed_on || rooms.core.planted(Planted::AnybodySpeaks) {
+        if line.edge == from || rooms.core.planted(Planted::AnybodySpeaks) {
+            self.handle_player(rooms, id, line, message);
+        } else if passed_on && self.has_heard(id, line) && !rooms.core.planted(Planted::OldGoneBelieved) {
+            rooms.core.note_stale();
+        } else if passed_on {
             self.handle_player(rooms, id, line, message);
         } else {
             rooms.core.note_nonsense();
@@ -279,6 +283,7 @@ impl Host {
             }
             ToPlayer::Resume { adoption, body: wish, seen, waited_ms } => {
                 let since = WorldTime(cx.core.now.world.0.saturating_sub(waited_ms));
+                entity.hear(line);
                 entity
                     .submit(cx, Work::Resume(Resume { line, adoption, wish, seen, since, leaves_at: None }));
             }

@@ -21,7 +21,6 @@ pub use mail::{MailMessage, Owes};
 pub(crate) use recovery::{Code, NoCode};
 pub use seal::Placed;
 pub use tx::{Age, Prepared, TxId, TxMessage};
-pub(crate) use weight::of_prepared as weight_of_prepared;
 
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, NodeId, Term, WorldTime};

@@ -50,6 +50,18 @@ fn what_nobody_created_cannot_be_asked_and_is_created_once() {
     assert_eq!(code(wish(&mut cluster, ann, READ, id, 0)), "done 7");
 }
 
+/// Nobody knows whether a creation landed: a fence is the first event of the stream, and the creation is tried again.
+#[test]
+fn what_a_fence_kept_from_being_created_can_be_created() {
+    for fault in [Fault::UnknownLost, Fault::UnknownLanded] {
+        let (mut cluster, ann, bob, id) = two_players();
+        cluster.faults.push_back(fault);
+        assert_eq!(code(wish(&mut cluster, ann, CREATE, id, 2)), "done 0", "{fault:?}");
+        assert_eq!(code(wish(&mut cluster, bob, READ, id, 0)), "done 2", "{fault:?}");
+        assert_eq!(code(wish(&mut cluster, bob, CREATE, id, 2)), "already_exists", "{fault:?}");
+    }
+}
+
 #[test]
 fn a_decision_reads_what_is_elsewhere() {
     let (mut cluster, ann, bob, id) = two_players();

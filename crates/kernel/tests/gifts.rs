@@ -329,12 +329,39 @@ fn a_gift_that_takes_long_to_land() {
     settle(&mut cluster, "a slow gift");
 }
 
+/// Bob's answer to a gift waits for what he has appended before; the giver's node dies meanwhile. Nobody is to hear the answer any
+/// more, and he goes on as soon as the journal does.
+#[test]
+fn an_answer_that_waits_is_not_for_the_dead() {
+    let mut cluster = with_players(3, 1, &["ann", "bob", "cyd"]);
+    let bob = cluster.player(1);
+    cluster.stuck = true;
+    cluster.take(1, Default::default(), 1);
+    cluster.run_ms(200);
+    wish(&mut cluster, 2, GiftWish::to(&[bob.id], 1));
+    cluster.run_ms(200);
+    let giver = NodeId(3);
+    cluster.die(giver.0);
+    cluster.run_ms(500);
+    cluster.bury(giver.0);
+    cluster.run_ms(300);
+    cluster.stuck = false;
+    cluster.run_ms(600);
+    let fences: u64 = cluster.nodes.values().map(|node| node.counters().fences).sum();
+    assert_eq!(fences, 0, "there is nothing to find out: nobody has his answer");
+    wish(&mut cluster, 0, GiftWish::to(&[bob.id], 1));
+    cluster.run_ms(600);
+    assert_eq!(answer(&cluster, 0), Ok(1));
+    settle(&mut cluster, "a dead giver");
+}
+
 /// Each of these stories fails with the mistake that it is about.
 #[cfg(feature = "planted")]
 #[test]
 fn mistakes_are_seen() {
     use gundo_types::Planted;
-    let stories: [(Planted, fn()); 5] = [
+    let stories: [(Planted, fn()); 6] = [
+        (Planted::PrepareOutlives, an_answer_that_waits_is_not_for_the_dead),
         (Planted::PrepareUnlocked, a_gift_to_a_player_on_another_node),
         (Planted::LockLeftBehind, a_locked_player_is_handed_off_after_its_transaction),
         (Planted::LockUnfenced, a_gift_that_takes_long_to_land),

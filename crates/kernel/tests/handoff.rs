@@ -206,6 +206,24 @@ fn a_copy_that_was_given_away_puts_nobody_back() {
     story.cluster.check_pictures();
 }
 
+/// The old owner does not hear that she was taken, and loses messages with her edge: it thinks that her connection is gone. When it
+/// says so to the new owner, the edge has spoken there, and she stays.
+#[test]
+fn what_the_old_owner_guesses_is_not_believed() {
+    let mut story = Story::begin();
+    story.hands_over_unheard(3_000_000);
+    for (node, peer) in [(OLD, EDGE), (EDGE, OLD)] {
+        story.cluster.lose_link(node, peer);
+    }
+    story.cluster.run_ms(4_000);
+    story.cluster.slow_links.clear();
+    // Longer than her grace.
+    story.cluster.run_ms(15_000);
+    assert_eq!(story.cluster.owners(story.player), [story.new]);
+    story.play(500);
+    story.check("a guess", false);
+}
+
 #[test]
 fn a_player_follows_its_surroundings_and_nobody_notices() {
     let mut story = Story::begin();
@@ -354,4 +372,12 @@ fn a_node_that_has_ended_takes_nothing_more() {
     assert!(!cluster.clients[ann].session.is_live());
     let left = cluster.nodes[&NodeId(2)].counters();
     assert_eq!((left.reals, left.sessions, left.appends), (0, 0, 0));
+}
+
+/// The story fails with the mistake that it is about.
+#[cfg(feature = "planted")]
+#[test]
+fn mistakes_are_seen() {
+    support::cluster::PLANTED.set(Some(gundo_types::Planted::OldGoneBelieved));
+    assert!(std::panic::catch_unwind(what_the_old_owner_guesses_is_not_believed).is_err(), "nothing is seen");
 }

@@ -2,20 +2,20 @@
 
 #[path = "peer_wire/mail.rs"]
 mod mail;
+#[path = "peer_wire/transaction.rs"]
+mod transaction;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gundo_kernel::game::{Actor, Exists, Paces, Refusal};
+use gundo_kernel::game::{Paces, Refusal};
 use gundo_kernel::{
-    Age, Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened,
-    Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
-    WatchedState,
+    Alive, ChunkFrame, Encoded, HandoffMessage, HomeMessage, Image, Key, Label, Line, Motion, Opened, Peer,
+    Placed, Resumed, ToEdge, ToPlayer, Token, TxId, Unrecorded, WatchRefused, WatchedState,
 };
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Kind, NodeId, Point, Term, WorldTime};
 use gundo_wire::Message;
 use gundo_wire::client::{Change, Enter, Frame, Leave, ServerMessage, Signal};
-use gundo_wire::journal::{EventRecord, EventType, NameChange, Outcome, StreamAppend};
 use gundo_wire::peer::{ARROWS, MESSAGE_BYTES_MAX, Malformed, PART_BYTES_MAX, PeerMessage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -215,11 +215,8 @@ fn peer() -> impl Strategy<Value = Peer> {
         term,
         message,
     });
-    let transaction = (tx(), entity(), transaction()).prop_map(|(tx, entity, message)| Peer::Transaction {
-        tx,
-        entity,
-        message,
-    });
+    let transaction = (tx(), entity(), transaction::transaction())
+        .prop_map(|(tx, entity, message)| Peer::Transaction { tx, entity, message });
     let mail = (entity(), mail::mail()).prop_map(|(entity, message)| Peer::Mail { entity, message });
     prop_oneof![
         1 => mail,
@@ -431,66 +428,6 @@ fn image() -> impl Strategy<Value = Image> {
                 placed_us,
                 players_max,
             }
-        },
-    )
-}
-
-fn transaction() -> impl Strategy<Value = TxMessage> {
-    let age = (any::<u64>(), node(), any::<u64>()).prop_map(|(at, node, count)| Age(at, node, count));
-    let actor = (entity(), payload(), prop::option::of(body())).prop_map(|(id, public, body)| Actor {
-        id,
-        public,
-        body,
-    });
-    prop_oneof![
-        (age, payload(), actor, any::<bool>(), any::<bool>()).prop_map(
-            |(age, ask, actor, creates, alone)| {
-                let exists = if creates { Exists::No } else { Exists::Yes };
-                TxMessage::Prepare { age, ask, exists, actor, alone }
-            }
-        ),
-        Just(TxMessage::Read),
-        proptest::option::of(payload()).prop_map(|public| TxMessage::Seen { public }),
-        prepared().prop_map(|prepared| TxMessage::Prepared(Box::new(prepared))),
-        refusal().prop_map(TxMessage::Refused),
-        Just(TxMessage::Busy),
-        Just(TxMessage::Commit),
-        any::<bool>().prop_map(|reload| TxMessage::Abort { reload }),
-        Just(TxMessage::Fence),
-        vec(prepared(), 0..3).prop_map(TxMessage::Conclude),
-        prop::sample::select(vec![Outcome::Done, Outcome::Conflict, Outcome::Taken, Outcome::Unknown])
-            .prop_map(TxMessage::Concluded),
-    ]
-}
-
-fn prepared() -> impl Strategy<Value = Prepared> {
-    const TYPES: &[EventType] =
-        &[EventType::Game, EventType::Fenced, EventType::Session, EventType::Answered, EventType::Placed];
-    let event = (any::<u64>(), payload(), prop::sample::select(TYPES), payload()).prop_map(
-        |(at, cause, event_type, payload)| EventRecord { at: WorldTime(at), cause, event_type, payload },
-    );
-    let wake = prop::option::of(any::<u64>().prop_map(WorldTime));
-    let stream = (entity(), any::<u64>(), any::<u64>(), vec(event, 0..4), prop::option::of(payload()), wake);
-    let stream = stream.prop_map(|(entity, load, after, events, snapshot, wake)| StreamAppend {
-        entity,
-        load,
-        after,
-        events,
-        snapshot,
-        wake,
-    });
-    let change = (".*", ".*", prop::option::of(entity())).prop_map(|(space, name, owner)| NameChange {
-        space,
-        name,
-        owner,
-    });
-    (stream, vec(change, 0..3), payload(), any::<u64>(), any::<bool>()).prop_map(
-        |(stream, names, reply, incarnation, appends)| Prepared {
-            stream,
-            names,
-            reply,
-            incarnation,
-            appends,
         },
     )
 }

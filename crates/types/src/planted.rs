@@ -168,6 +168,8 @@ planted! {
         "A coordinator waits for ever for the append of a node that was lost: G10."
     RefusesOnTop "refuses-on-top"
         "A command is refused because of what another entity has decided and is not durable yet: G7."
+    OldGoneBelieved "old-gone-believed"
+        "A player's last owner says that its connection is gone, and is believed though the edge has spoken since: G10."
     NobodyWounded "nobody-wounded"
         "An older transaction waits for a younger one, which may wait for it: G10."
 

@@ -134,6 +134,13 @@ impl Arrivals {
         }
     }
 
+    /// Whether this connection's edge has spoken to the arriving player.
+    pub(super) fn has_heard(&self, id: EntityId, line: Line) -> bool {
+        let is_its =
+            |(of, message): &(Line, ToPlayer)| *of == line && !matches!(message, ToPlayer::Gone { .. });
+        self.arriving.get(&id).is_some_and(|arriving| arriving.waiting.iter().any(is_its))
+    }
+
     /// How full its lists are.
     pub(super) fn sizes(&self, sizes: &mut Vec<Size>) {
         sizes.push(Size { what: "arriving players", used: self.arriving.len(), most: ARRIVING_MAX });

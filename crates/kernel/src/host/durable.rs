@@ -23,6 +23,8 @@ pub(super) struct Durable {
     state: Option<Box<dyn AnyEntity>>,
     /// Seq of the last event applied.
     pub(super) seq: u64,
+    /// Seq of the first event that is more than a fence; 0: there is none. From that one on the entity exists.
+    pub(super) created: u64,
     /// Seq of the last event that a written snapshot covers: never above `seq`.
     pub(super) snapshot_seq: u64,
     /// Seq of the last event that is known to be durable.
@@ -94,7 +96,7 @@ impl Durable {
         if let Some(player) = player.as_deref_mut() {
             player.forget_records();
         }
-        (self.seq, self.snapshot_seq) = (0, 0);
+        (self.seq, self.snapshot_seq, self.created) = (0, 0, 0);
         (self.generation, self.began) = (loaded.generation, (0, 0));
         self.kept = Kept::default();
         (self.post, self.timers) = (None, None);
@@ -127,6 +129,7 @@ impl Durable {
     ) -> Result<(), DecodeError> {
         let snapshot = Kept::<SnapshotParts>::decode(payload.clone())?;
         self.kept = snapshot.with(SnapshotParts::default());
+        self.created = 1;
         let snapshot = snapshot.known;
         self.generation = self.generation.max(snapshot.known);
         self.last_at = self.last_at.max(WorldTime(snapshot.at));
@@ -164,6 +167,9 @@ impl Durable {
             self.began = (cause.generation, self.seq);
         }
         self.seq += 1;
+        if self.created == 0 && event_type != EventType::Fenced {
+            self.created = self.seq;
+        }
         assert!(self.seq > self.snapshot_seq, "events follow the snapshot");
         Ok(())
     }

@@ -143,7 +143,7 @@ impl Entity {
 
     /// Whether there is, or may be, something to see of it. An entity with a place exists from its first event.
     pub(super) fn may_be_seen(&self) -> bool {
-        self.role != Role::Placed || self.durable.seq > 0 || self.life.is(Phase::Loading)
+        self.role != Role::Placed || self.durable.created > 0 || self.life.is(Phase::Loading)
     }
 
     /// The connection that its session uses.

@@ -36,6 +36,8 @@ pub(super) struct Player {
     pub(super) line: Option<Line>,
     /// The newest adoption, if it was made here and has not failed, and the connection that it was for.
     pub(super) adopter: Option<(u64, Line)>,
+    /// The connection whose edge has resumed it here.
+    pub(super) heard: Option<Line>,
     /// Whether it stands in the world for others to see.
     pub(super) present: bool,
     /// Without a connection: when it leaves the world.

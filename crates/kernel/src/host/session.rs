@@ -285,6 +285,13 @@ impl Entity {
         cx.core.after_ms(grace_ms, Timer::Grace(self.id));
     }
 
+    /// The edge of its connection continues it here.
+    pub(super) fn hear(&mut self, line: Line) {
+        if let Some(player) = &mut self.player {
+            player.heard = Some(line);
+        }
+    }
+
     /// What a closed connection has asked for and what still waits is not done: nobody would have the session then, and the
     /// connection before it would have lost it.
     fn forget_requests(&mut self, cx: &mut Cx<'_>, line: Line, leaves_at: Option<Time>) {
@@ -436,6 +443,12 @@ impl Host {
         for (id, line) in lost.into_iter().flat_map(|(id, lines)| lines.into_iter().map(move |l| (id, l))) {
             self.with(rooms, id, |entity, cx| entity.on_line_gone(cx, line, false));
         }
+    }
+
+    /// Whether this connection's edge has continued the player here.
+    pub(super) fn has_heard(&self, id: EntityId, line: Line) -> bool {
+        let player = self.entities.get(&id).and_then(|entity| entity.player.as_ref());
+        player.map_or_else(|| self.arrivals.has_heard(id, line), |player| player.heard == Some(line))
     }
 
     /// The node stops: all players leave the world at once.

@@ -43,7 +43,7 @@ impl Entity {
     /// Whether nothing has happened to it and it is not there without that either.
     fn awaits_creation(&self, cx: &Cx<'_>) -> bool {
         let kind = cx.core.settings.rules.kind_of(self.id.kind);
-        self.durable.seq == 0 && !kind.is_some_and(|kind| kind.asking_creates())
+        self.durable.created == 0 && !kind.is_some_and(|kind| kind.asking_creates())
     }
 
     /// Answers the edges that wait, if it can be shown or never will be.

@@ -105,6 +105,13 @@ fn of_image(image: &Image) -> usize {
     size_of::<Image>() + image.snapshot.len() + of_list(&image.unrecorded) + answers.sum::<usize>() + paces
 }
 
+impl Prepared {
+    /// Its bytes, about.
+    pub(crate) fn weight(&self) -> usize {
+        of_prepared(self)
+    }
+}
+
 fn of_transaction(message: &TxMessage) -> usize {
     match message {
         TxMessage::Prepare { ask, actor, .. } => ask.len() + actor.public.len(),
@@ -116,7 +123,7 @@ fn of_transaction(message: &TxMessage) -> usize {
     }
 }
 
-pub(crate) fn of_prepared(prepared: &Prepared) -> usize {
+fn of_prepared(prepared: &Prepared) -> usize {
     let Prepared { stream, names, reply, incarnation: _, appends: _ } = prepared;
     let events =
         stream.events.iter().map(|event| size_of_val(event) + event.payload.len() + event.cause.len());

@@ -70,6 +70,7 @@ impl Judge {
         }
         let replica = self.replicas.get_mut(&id).expect("it is there by now");
         replica.seq = seq;
+        replica.begun |= event.event_type != EventType::Fenced;
         replica.played |= event.event_type == EventType::Game && replica.session.adoption > 0;
         if event.at < replica.at {
             let text =

@@ -38,6 +38,8 @@ pub(super) struct Replica {
     pub(super) changes_by_time: bool,
     /// Something has happened to it since it first came.
     pub(super) played: bool,
+    /// It has an event that is more than a fence.
+    pub(super) begun: bool,
 }
 
 impl Replica {
@@ -56,6 +58,7 @@ impl Replica {
             later: Default::default(),
             changes_by_time: false,
             played: false,
+            begun: false,
         };
         replica.note(WorldTime(0));
         replica

@@ -23,7 +23,7 @@ impl Judge {
     /// Everything with a place that somebody should see at world time `at` who looks there, and where it stands.
     pub(crate) fn standing(&self, at: WorldTime) -> impl Iterator<Item = (EntityId, ChunkId, Body)> {
         let placed = |id: &EntityId| self.rules.kind_of(id.kind).is_some_and(|k| k.role() == Role::Placed);
-        let begun = self.replicas.iter().filter(move |(id, replica)| placed(id) && replica.seq > 0);
+        let begun = self.replicas.iter().filter(move |(id, replica)| placed(id) && replica.begun);
         begun.filter_map(move |(id, replica)| {
             let (chunk, body) = (id.chunk_of_placed(), replica.state.place()?);
             replica.state.public(at)?;

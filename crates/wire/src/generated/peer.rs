@@ -335,6 +335,75 @@ impl ::prost::Name for Took {
         "/gundo.peer.v1.Took".into()
     }
 }
+/// A transaction: the node that coordinates it and its count there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TxId {
+    /// below 65,536
+    #[prost(uint32, tag = "1")]
+    pub node: u32,
+    /// counts within the node's incarnation
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// of the node
+    #[prost(uint64, tag = "3")]
+    pub incarnation: u64,
+}
+impl ::prost::Name for TxId {
+    const NAME: &'static str = "TxId";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.TxId".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.TxId".into()
+    }
+}
+/// How old a transaction is: the smaller one is older; fields are compared in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Age {
+    /// world time of its first try
+    #[prost(uint64, tag = "1")]
+    pub at_ms: u64,
+    /// below 65,536
+    #[prost(uint32, tag = "2")]
+    pub node: u32,
+    /// of its first try, at the node
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+}
+impl ::prost::Name for Age {
+    const NAME: &'static str = "Age";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Age".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Age".into()
+    }
+}
+/// Who a command comes from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Actor {
+    /// the entity
+    #[prost(message, optional, tag = "1")]
+    pub id: ::core::option::Option<EntityId>,
+    /// its public state
+    #[prost(bytes = "bytes", tag = "2")]
+    pub public: ::prost::bytes::Bytes,
+    /// optional
+    #[prost(message, optional, tag = "3")]
+    pub body: ::core::option::Option<Body>,
+}
+impl ::prost::Name for Actor {
+    const NAME: &'static str = "Actor";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Actor".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Actor".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PeerMessage {
     /// of the sender: messages from a removed one are ignored
@@ -2114,75 +2183,6 @@ impl ::prost::Name for Fence {
         "/gundo.peer.v1.Fence".into()
     }
 }
-/// A transaction: the node that coordinates it and its count there.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TxId {
-    /// below 65,536
-    #[prost(uint32, tag = "1")]
-    pub node: u32,
-    /// counts within the node's incarnation
-    #[prost(uint64, tag = "2")]
-    pub count: u64,
-    /// of the node
-    #[prost(uint64, tag = "3")]
-    pub incarnation: u64,
-}
-impl ::prost::Name for TxId {
-    const NAME: &'static str = "TxId";
-    const PACKAGE: &'static str = "gundo.peer.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "gundo.peer.v1.TxId".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/gundo.peer.v1.TxId".into()
-    }
-}
-/// How old a transaction is: the smaller one is older; fields are compared in this order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Age {
-    /// world time of its first try
-    #[prost(uint64, tag = "1")]
-    pub at_ms: u64,
-    /// below 65,536
-    #[prost(uint32, tag = "2")]
-    pub node: u32,
-    /// of its first try, at the node
-    #[prost(uint64, tag = "3")]
-    pub count: u64,
-}
-impl ::prost::Name for Age {
-    const NAME: &'static str = "Age";
-    const PACKAGE: &'static str = "gundo.peer.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "gundo.peer.v1.Age".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/gundo.peer.v1.Age".into()
-    }
-}
-/// Who a command comes from.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Actor {
-    /// the entity
-    #[prost(message, optional, tag = "1")]
-    pub id: ::core::option::Option<EntityId>,
-    /// its public state
-    #[prost(bytes = "bytes", tag = "2")]
-    pub public: ::prost::bytes::Bytes,
-    /// optional
-    #[prost(message, optional, tag = "3")]
-    pub body: ::core::option::Option<Body>,
-}
-impl ::prost::Name for Actor {
-    const NAME: &'static str = "Actor";
-    const PACKAGE: &'static str = "gundo.peer.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "gundo.peer.v1.Actor".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/gundo.peer.v1.Actor".into()
-    }
-}
 /// What a node asks the journal to append: all or nothing. At most 32 MiB. Its parts also travel between nodes, in Prepared.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Batch {
@@ -2259,7 +2259,7 @@ pub struct Event {
     /// an encoded Cause of journal.proto; empty: none
     #[prost(bytes = "bytes", tag = "2")]
     pub cause: ::prost::bytes::Bytes,
-    /// which part of the system reads the payload: `events.type` of the journal, 0 to 7
+    /// which part of the system reads the payload: `events.type` of the journal, 0 to 9
     #[prost(uint32, tag = "3")]
     pub r#type: u32,
     /// the event itself

@@ -27,7 +27,7 @@ use crate::host::queue::Prepare;
 use crate::host::room::Host;
 use crate::host::storage::Room;
 use crate::host::tails::generation_of;
-use crate::peer::{Peer, Prepared, TxId, TxMessage, weight_of_prepared};
+use crate::peer::{Peer, Prepared, TxId, TxMessage};
 
 /// Appends in flight of one entity at which it takes no more transactions on top.
 const ON_TOP_MAX: usize = 64;
@@ -207,7 +207,7 @@ impl Tx {
     /// Whether what the coordinator has decided can travel to the node that appends.
     pub(super) fn can_travel(&self, decision: &RawDone) -> bool {
         let bytes = |answer: &Option<Answer>| match answer {
-            Some(Answer::Prepared(prepared)) => weight_of_prepared(prepared),
+            Some(Answer::Prepared(prepared)) => prepared.weight(),
             _ => 0,
         };
         let own = decision.events.iter().chain([&decision.reply]).map(Bytes::len).sum::<usize>();

@@ -125,7 +125,8 @@ impl Entity {
 
     /// Sends its public part as of its last durable event, or nothing if it has not been created.
     pub(in crate::host) fn show_to(&self, cx: &mut Cx<'_>, tx: TxId) {
-        let created = self.durable.seq > 0 && self.pending.front().is_none_or(|first| first.after > 0);
+        let first = self.durable.created;
+        let created = first > 0 && self.pending.front().is_none_or(|pending| pending.after >= first);
         let exists = created || self.role == Role::Land;
         let public = self.public.clone().filter(|_| exists);
         let message = TxMessage::Seen { public };
@@ -142,7 +143,7 @@ impl Entity {
         let place = || guard(self.id, Rule::Place, || self.durable.state().place());
         // Only a creation asks for it.
         let stands = exists == Exists::Yes || self.role != Role::Placed || !matches!(place(), Ok(None));
-        exists.refusal(self.durable.seq > 0, stands, creates)
+        exists.refusal(self.durable.created > 0, stands, creates)
     }
 
     fn ask(&mut self, cx: &mut Cx<'_>, prepare: Prepare) {
@@ -458,6 +459,13 @@ impl Entity {
         let decides = matches!(self.phase(), Phase::Live | Phase::Settling | Phase::Freezing);
         if self.locked_until > cx.core.now.time || !decides {
             return;
+        }
+        let lost = cx.core.incarnation_of(tx.node) != Some(tx.incarnation);
+        if lost && !self.pending.is_empty() && !cx.core.planted(Planted::PrepareOutlives) {
+            // Its answer waits for these appends: nobody has it, and nobody will.
+            self.pending.iter_mut().for_each(|pending| pending.forget_prepare(tx));
+            self.release_lock(cx, tx);
+            return self.run(cx);
         }
         // Its answer waits for these appends, so the transaction cannot have ended yet.
         if !self.pending.is_empty() && !appends {
