@@ -2,9 +2,8 @@
 
 mod support;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::mpsc::channel;
 
 use gundo_kernel::{Peer, TxMessage};
 use gundo_types::{ChunkId, NodeId};
@@ -54,13 +53,10 @@ fn has_concluded(message: &Peer) -> bool {
 #[test]
 fn its_node_appends_one_on_top_of_the_other() {
     let (mut cluster, chunk) = gathered(1);
-    // How many have been given to the node and have not ended, now and at most.
-    let count = Rc::new(RefCell::new((0_i32, 0_i32)));
-    let counted = count.clone();
+    let (said, heard) = channel();
     let look = move |_, _, message: &Peer| {
-        let (now, most) = &mut *counted.borrow_mut();
-        *now += i32::from(concludes(message)) - i32::from(has_concluded(message));
-        *most = (*now).max(*most);
+        let step = i32::from(concludes(message)) - i32::from(has_concluded(message));
+        said.send(step).expect("the test is listening");
         false
     };
     cluster.strike = Some(Strike { at: Box::new(look), fate: Fate::Lost, struck: None });
@@ -72,7 +68,12 @@ fn its_node_appends_one_on_top_of_the_other() {
         let answers = &cluster.clients[client].answers;
         assert!(answers.len() >= 3 && answers.iter().all(|answer| answer.result.is_ok()), "{answers:?}");
     }
-    let (now, most) = *count.borrow();
+    // How many were given to the node and had not ended.
+    let (mut now, mut most) = (0, 0);
+    for step in heard.try_iter() {
+        now += step;
+        most = now.max(most);
+    }
     assert!(now == 0 && most >= 2, "{now} under way, {most} at most");
     cluster.check_pebbles();
 }
@@ -159,14 +160,13 @@ fn a_node_or_a_message_lost_at_each_arrow() {
 
 fn one_strike(at: fn(&Peer) -> bool, fate: Fate, seed: u64, what: &str) -> bool {
     let (mut cluster, chunk) = gathered(seed);
-    let other = Rc::new(RefCell::new(None));
-    let receiver = other.clone();
+    let (picked, receivers) = channel();
     let pick = move |from, to, message: &Peer| {
-        let picked = at(message) && from != to && receiver.borrow().is_none();
-        if picked {
-            *receiver.borrow_mut() = Some(to);
+        let is_it = at(message) && from != to;
+        if is_it {
+            picked.send(to).expect("the test is listening");
         }
-        picked
+        is_it
     };
     cluster.strike = Some(Strike { at: Box::new(pick), fate, struck: None });
     for _ in 0..3 {
@@ -177,7 +177,7 @@ fn one_strike(at: fn(&Peer) -> bool, fate: Fate, seed: u64, what: &str) -> bool 
     let Some(dead) = cluster.strike.take().and_then(|strike| strike.struck) else { return false };
     if fate == Fate::Lost {
         // Nothing that must arrive is lost alone.
-        let to = other.borrow().expect("it was picked");
+        let to = receivers.try_recv().expect("it was picked");
         cluster.lose_link(dead, to);
         cluster.lose_link(to, dead);
     } else {

@@ -82,6 +82,7 @@ fn about(known: Known, golden: &[u8]) -> PeerMessage {
                     transaction::Arrow::Prepared(_)
                         | transaction::Arrow::PrepareRefused(_)
                         | transaction::Arrow::Busy(_)
+                        | transaction::Arrow::Concluded(_)
                 )
             );
             let land: EntityId = if answers { known.far_land } else { known.near_land }.into();

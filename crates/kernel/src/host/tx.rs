@@ -26,7 +26,6 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId, Kind, NodeId, Planted, Time};
 use gundo_wire::journal::EventRecord;
 
-use self::appender::Elsewhere;
 use super::queue::Command;
 use crate::core::{Core, Timer};
 use crate::game::{Conclude, PARTS_MAX, Part, RawDone, Tell};
@@ -118,6 +117,19 @@ impl TxPart {
     fn new(entity: EntityId, want: Want, player: Kind) -> Self {
         Self { entity, want, roams: entity.kind == player, node: None, answer: None }
     }
+
+    /// Whether its node wants to append.
+    fn appends(&self) -> bool {
+        matches!(&self.answer, Some(Answer::Prepared(prepared)) if prepared.appends)
+    }
+}
+
+/// Where the append of a transaction is made, if not at its coordinator.
+#[derive(Clone, Copy, Debug)]
+struct Elsewhere {
+    node: NodeId,
+    /// The coordinator's number for it.
+    batch: u64,
 }
 
 /// What a part is asked to do.
@@ -190,9 +202,7 @@ impl Transactions {
         let Some(entry) = self.running.get(&tx) else { return };
         for part in &entry.parts {
             // A part whose node appends hears nothing of it: it knows first.
-            let knows = matches!(message, TxMessage::Commit)
-                && entry.elsewhere.is_some()
-                && appender::appends(&part.answer);
+            let knows = matches!(message, TxMessage::Commit) && entry.elsewhere.is_some() && part.appends();
             if let (Some(node), Want::Prepare(_), false) = (part.node, &part.want, knows) {
                 let (entity, message) = (part.entity, message.clone());
                 core.send(node, Peer::Transaction { tx, entity, message });

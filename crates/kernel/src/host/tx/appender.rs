@@ -16,7 +16,7 @@ use gundo_types::{EntityId, NodeId, Planted};
 use gundo_wire::journal::{Cause, EventType, NameChange, Outcome, StreamAppend};
 
 use super::participant::LOCK_MS;
-use super::{Answer, Deed, Lock, Transactions, Tx, TxPhase, Want};
+use super::{Answer, Deed, Elsewhere, Lock, Transactions, Tx, TxPart, TxPhase, Want};
 use crate::core::Timer;
 use crate::game::{Conclude, PARTS_MAX, RawDone, Role};
 use crate::host::desk::{Cx, Rooms};
@@ -33,14 +33,6 @@ use crate::peer::{Peer, Prepared, TxId, TxMessage};
 const ON_TOP_MAX: usize = 64;
 /// Bytes that the coordinator sends at most to the node that appends. Beyond, it appends itself.
 const CONCLUDE_BYTES_MAX: usize = 256 << 10;
-
-/// Where the append of a transaction is made, if not at its coordinator.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Elsewhere {
-    node: NodeId,
-    /// The coordinator's number for it.
-    batch: u64,
-}
 
 // ---- the part ------------------------------------------------------------------------------------------------------
 
@@ -181,20 +173,15 @@ impl Entity {
 impl Transactions {
     /// The part whose node appends, if there is one, and that node.
     pub(in crate::host) fn appender_of(&self, tx: TxId) -> Option<(TxId, EntityId, NodeId)> {
-        let part = self.running.get(&tx)?.parts.iter().find(|part| appends(&part.answer))?;
+        let part = self.running.get(&tx)?.parts.iter().find(|part| part.appends())?;
         Some((tx, part.entity, part.node?))
     }
-}
-
-/// Whether a part's node wants to append.
-pub(super) fn appends(answer: &Option<Answer>) -> bool {
-    matches!(answer, Some(Answer::Prepared(prepared)) if prepared.appends)
 }
 
 impl Tx {
     /// Whether a part's node appends, and so what the part said may not be durable yet.
     pub(super) fn is_on_top(&self) -> bool {
-        self.parts.iter().any(|part| appends(&part.answer))
+        self.parts.iter().any(TxPart::appends)
     }
 
     /// Whether the part that is asked may append: nobody else is asked.
