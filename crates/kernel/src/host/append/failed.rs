@@ -8,7 +8,7 @@
 //! | Unknown | writes a fence: an event without effect at the seq the batch wanted. Its outcome decides |
 
 use bytes::Bytes;
-use gundo_types::Planted;
+use gundo_types::{NodeId, Planted};
 use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventRecord, EventType, Outcome, StreamAppend};
 
@@ -20,7 +20,7 @@ use crate::host::pending::{Entry, Joint, Pending, Why};
 use crate::host::phase::Phase;
 use crate::host::queue::Work;
 use crate::host::tx::Lock;
-use crate::peer::{Line, ToEdge};
+use crate::peer::{Age, Line, ToEdge};
 use crate::retry;
 
 /// Consecutive conflicts after which an entity still reloads at once: a takeover causes only one.
@@ -73,6 +73,7 @@ impl Entity {
         for item in given_up.work.into_iter().rev() {
             self.queue.put_back(item);
         }
+        self.keep_to_the_limit(cx);
         let unknown = outcome == Outcome::Unknown;
         let others = if unknown { Outcome::Unknown } else { Outcome::Conflict };
         for (n, joint) in given_up.joints.into_iter().enumerate() {
@@ -94,6 +95,17 @@ impl Entity {
             self.run(cx);
         } else {
             self.load_after_failure(cx, &outcome);
+        }
+    }
+
+    /// Many parts of transactions may have been answered behind one append. If more wait again than may wait, the youngest hear *Busy*.
+    fn keep_to_the_limit(&mut self, cx: &mut Cx<'_>) {
+        let max = cx.core.world().limits.waiting_per_entity_max;
+        let oldest = Age(0, NodeId(0), 0);
+        while self.queue.bounded() > max
+            && let Some(youngest) = self.queue.give_up_younger(oldest)
+        {
+            self.say_busy(cx, youngest.tx);
         }
     }
 
