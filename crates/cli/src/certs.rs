@@ -17,7 +17,7 @@ pub(crate) struct CertsArgs {
     /// Make a certificate for this node, in place of the one it has; give it once for each node
     #[arg(long = "node", value_name = "NODE", value_parser = clap::value_parser!(u16).range(1..), required_unless_present = "operators")]
     nodes: Vec<u16>,
-    /// Make a certificate for this operator: who has it may do everything that `nodes`, `drain`, `add` and their like do, from any machine
+    /// Make a certificate for this operator: its holder may do everything that `nodes`, `drain`, `add` and their like do, from any machine
     #[arg(long = "operator", value_name = "NAME")]
     operators: Vec<String>,
     /// How long the certificates are valid, days

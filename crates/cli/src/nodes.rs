@@ -180,7 +180,15 @@ impl Admin {
         let scheme = if matches!(self.line, Line::Secure(_)) { "https" } else { "http" };
         let url = format!("{scheme}://{}{path}", self.authority);
         let (status, body) = match &self.line {
-            Line::Plain(agent) => self.ask_plain(agent, method, &url)?,
+            Line::Plain(agent) => {
+                let token = self.token.as_deref().unwrap_or_default();
+                https::ask_plain(agent, method, &url, token).map_err(|error| match error {
+                    ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
+                        self.nobody()
+                    }
+                    error => format!("{url}: {error}").into(),
+                })?
+            }
             Line::Secure(config) => {
                 let (authority, token) = (&*self.authority, self.token.as_deref());
                 let request = https::Request { authority, method, path, token, patience: PATIENCE };
@@ -198,22 +206,6 @@ impl Admin {
             Err(_) => format!("{url} is not a world of this engine: HTTP {status}"),
         };
         Err(why.into())
-    }
-
-    fn ask_plain(&self, agent: &ureq::Agent, method: &str, url: &str) -> Result<(u16, String), Failure> {
-        let bearer = format!("Bearer {}", self.token.as_deref().unwrap_or_default());
-        let asked = match method {
-            "GET" => agent.get(url).header("authorization", bearer).call(),
-            _ => agent.post(url).header("authorization", bearer).send_empty(),
-        };
-        let mut response = match asked {
-            Ok(response) => response,
-            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                return Err(self.nobody());
-            }
-            Err(error) => return Err(format!("{url}: {error}").into()),
-        };
-        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 
     fn nobody(&self) -> Failure {

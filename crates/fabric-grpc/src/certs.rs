@@ -88,7 +88,7 @@ pub fn make_node(directory: &Path, node: NodeId, days: u32) -> Result<TlsFiles, 
     Ok(files)
 }
 
-/// Makes an operator's certificate: who has it may act on the world at addresses for operators, without the token. It is no node's.
+/// Makes an operator's certificate: its holder may act on the world at addresses for operators, without the token. It is no node's.
 ///
 /// # Errors
 /// As [`make_node`]; or the operator's name is not one.

@@ -84,18 +84,13 @@ fn stories_go_well() {
 
 #[cfg(feature = "planted")]
 mod with_a_mistake {
-    use std::panic::catch_unwind;
-
-    use crate::support::cluster::PLANTED;
+    use crate::support::cluster::{PLANTED, each_is_seen};
     use crate::support::script::goes_as_recorded;
     use crate::{SCENARIOS, STORIES};
 
     #[test]
     fn stories_fail() {
-        for (planted, story) in STORIES {
-            PLANTED.set(Some(planted));
-            assert!(catch_unwind(story).is_err(), "nothing is seen of {}", planted.name());
-        }
+        each_is_seen(&STORIES);
     }
 
     #[test]

@@ -348,15 +348,11 @@ fn many_want_the_same_and_wait_in_line() {
 #[test]
 fn mistakes_are_seen() {
     use gundo_types::Planted;
-    let stories: [(Planted, fn()); 5] = [
+    support::cluster::each_is_seen(&[
         (Planted::ConcludeUnanswered, what_it_does_not_keep_is_not_appended),
         (Planted::AbortOvertaken, an_abort_that_overtakes_its_prepare_wins),
         (Planted::NobodyWounded, two_that_cross_both_succeed),
         (Planted::RetryUnaborted, two_that_cross_both_succeed),
         (Planted::PrepareOutlives, a_prepare_does_not_outlive_its_coordinator),
-    ];
-    for (planted, story) in stories {
-        support::cluster::PLANTED.set(Some(planted));
-        assert!(std::panic::catch_unwind(story).is_err(), "nothing is seen of {}", planted.name());
-    }
+    ]);
 }

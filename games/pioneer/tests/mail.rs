@@ -1,4 +1,4 @@
-//! Mail: what is in a letter is in one place, whoever is away, and comes back if it cannot stay.
+//! Mail: what is in a letter is in one place, also while people are away, and comes back if it cannot stay.
 
 mod support;
 

@@ -192,7 +192,7 @@ export class Guilds {
     const is = (list: readonly (Person | undefined)[], id: bigint) => list.some((person) => person?.id === id);
     const free = this.pieces.others().filter(({ id }) => !is(guild.members.map(({ who }) => who), id) && !is(guild.invited, id) && !this.pieces.tag(id));
     const rows = free.map((person) => this.pieces.row(person, "invite", () => this.invite(mine, person)));
-    return [this.pieces.head("Invite", true), h("p", {}, "Friends, and who is near. Friends who are away find the invitation when they come."), ...(rows.length > 0 ? rows : [h("p", {}, "Nobody is there to invite.")])];
+    return [this.pieces.head("Invite", true), h("p", {}, "Friends, and people nearby. Friends who are away find the invitation when they come."), ...(rows.length > 0 ? rows : [h("p", {}, "Nobody is there to invite.")])];
   }
 
   private memberPage(mine: Membership, guild: GuildPublic, person: Person): Part[] {

@@ -164,7 +164,7 @@ export class Hud {
     void this.wishes.entry().then(({ names, newcomers }) => {
       rules.textContent = names?.text ?? "";
       if (newcomers === INVITED) invitation.hidden = false;
-      if (newcomers === CLOSED) why.textContent ||= "This island takes nobody new just now. Whoever was here before may come back.";
+      if (newcomers === CLOSED) why.textContent ||= "This island takes nobody new just now. People who were here before may come back.";
     });
     this.cover.hidden = false;
     input.focus();

@@ -47,8 +47,7 @@ impl HttpColleagues {
                 let request = https::Request { authority: at, method, path, token, patience: PATIENCE };
                 https::ask(&tls.config(), &request).map_err(|silence| away(silence.to_string()))?
             }
-            None => self
-                .ask_plain(method, &format!("http://{at}{path}"))
+            None => https::ask_plain(&self.agent, method, &format!("http://{at}{path}"), &self.token)
                 .map_err(|error| away(error.to_string()))?,
         };
         if (200..300).contains(&status) {
@@ -58,15 +57,6 @@ impl HttpColleagues {
             Ok(AdminError { code, text }) => Err(Refused::new(code, text)),
             Err(_) => Err(away(format!("HTTP {status}"))),
         }
-    }
-
-    fn ask_plain(&self, method: &str, url: &str) -> Result<(u16, String), ureq::Error> {
-        let bearer = format!("Bearer {}", self.token);
-        let mut response = match method {
-            "GET" => self.agent.get(url).header("authorization", bearer).call(),
-            _ => self.agent.post(url).header("authorization", bearer).send_empty(),
-        }?;
-        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 }
 

@@ -16,7 +16,7 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) fn admit(cx: &Rooms<'_>, hello: &Hello) -> Result<Option<u64>, Refusal> {
     let admission = cx.core.world().newcomers;
     if admission == Admission::Closed {
-        let text = "This world takes no new players. Whoever has a player here may come back.";
+        let text = "This world takes no new players. People who have a player here may come back.";
         return Err(Refusal::new("no_newcomers", text));
     }
     if hello.name.is_empty() && hello.nonce.is_empty() {
@@ -28,7 +28,7 @@ pub(super) fn admit(cx: &Rooms<'_>, hello: &Hello) -> Result<Option<u64>, Refusa
         (Admission::Open, false) => Ok(read(cx, &hello.invitation).ok()),
         (_, false) => read(cx, &hello.invitation).map(Some),
         (_, true) => {
-            let text = "This world is for people with an invitation. Whoever runs it has them.";
+            let text = "This world is for people with an invitation. Ask the people who run it.";
             Err(Refusal::new("invitation_needed", text))
         }
     }

@@ -33,13 +33,15 @@ struct Looks {
 impl Entity {
     /// Applies events and sends them to the journal, with the parts of others if they belong to a transaction.
     pub(super) fn record(&mut self, cx: &mut Cx<'_>, record: Record) {
-        let Record { events, mut cause, names, tx, concludes, entry } = record;
+        let Record { events, mut cause, names, joint, entry } = record;
         let lives = matches!(self.phase(), Phase::Live | Phase::Freezing);
         let may = lives || cx.core.planted(Planted::SuspendedDecides);
         assert!(may, "{}: only a live entity records, not a {:?} one", self.id, self.phase());
-        let kind = if concludes { Joint::Concluded } else { Joint::Coordinated };
-        let joint = tx.as_ref().map(|(tx, _)| kind(*tx));
-        let there = tx.as_ref().filter(|_| !concludes).and_then(|(tx, _)| cx.desk.txs.appender_of(*tx));
+        let (joint, parts) = joint.map_or((None, Vec::new()), |(joint, parts)| (Some(joint), parts));
+        let there = match joint {
+            Some(Joint::Coordinated(tx)) => cx.desk.txs.appender_of(tx),
+            Some(Joint::Concluded(_)) | None => None,
+        };
         let (after, at) = (self.durable.seq, cx.core.world_time_from(self.durable.last_at));
         let stands = self.player.is_some().then_some(self.body).flatten().map(place);
         cause.place = cause.place.or(stands);
@@ -54,7 +56,7 @@ impl Entity {
         let mut streams =
             vec![StreamAppend { entity: self.id, load, after, events, snapshot: looks.snapshot, wake }];
         let (mut names, mut prepared_by) = (names, Vec::new());
-        for part in tx.into_iter().flat_map(|(_, parts)| parts) {
+        for part in parts {
             streams.push(part.stream);
             names.extend(part.names);
             prepared_by.push(part.incarnation);

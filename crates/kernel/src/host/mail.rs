@@ -14,11 +14,11 @@
 use bytes::Bytes;
 use gundo_types::{EntityId, Planted};
 use gundo_wire::Message;
-use gundo_wire::journal::{Cause, Delivered, EventType, Taken};
+use gundo_wire::journal::{Delivered, EventType, Taken};
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
-use super::pending::{Effect, Entry, Record};
+use super::pending::{Effect, Record};
 use super::phase::Phase;
 use super::post::{self, OWED_MAX, Post, Seen};
 use super::queue::{Command, Letter, Work};
@@ -177,9 +177,7 @@ impl Entity {
             return;
         }
         let events = vec![(EventType::Delivered, Delivered { numbers }.encode_to_vec().into())];
-        let entry = Entry { work: None, effects: Vec::new() };
-        let cause = Cause::default();
-        self.record(cx, Record { events, cause, names: Vec::new(), tx: None, concludes: false, entry });
+        self.record(cx, Record { events, ..Record::default() });
     }
 }
 

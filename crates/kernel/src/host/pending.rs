@@ -7,7 +7,7 @@ use gundo_types::{Body, EntityId, NodeId};
 use gundo_wire::journal::{Cause, EventType, NameChange, Place};
 
 use super::queue::{Command, Letter, Work};
-use crate::game::{Refusal, Tell};
+use crate::game::{RawDone, Refusal, Tell};
 use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage, WatchRefused};
 
 /// Something others notice. It is delayed until everything it depends on is durable.
@@ -50,6 +50,15 @@ pub(super) enum Effect {
     Left,
 }
 
+impl Effect {
+    /// What a decision shows and tells, taken out of it.
+    pub(super) fn of(done: &mut RawDone) -> Vec<Self> {
+        let signals = std::mem::take(&mut done.signals).into_iter().map(Self::Signal);
+        let tells = std::mem::take(&mut done.tells).into_iter().map(Self::Tell);
+        signals.chain(done.body.map(Self::Body)).chain(tells).collect()
+    }
+}
+
 /// Which players may not watch an entity.
 #[derive(Clone, Debug)]
 pub(super) struct Judgement {
@@ -59,7 +68,7 @@ pub(super) struct Judgement {
 }
 
 /// A piece of work and its effects, delayed until an append lands.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) work: Option<Work>,
     pub(super) effects: Vec<Effect>,
@@ -147,14 +156,14 @@ impl Pending {
 }
 
 /// Something to make durable.
+#[derive(Default)]
 pub(super) struct Record {
     pub(super) events: Vec<(EventType, Bytes)>,
     /// For the last of the events.
     pub(super) cause: Cause,
     pub(super) names: Vec<NameChange>,
-    pub(super) tx: Option<(TxId, Vec<Prepared>)>,
-    /// Another entity coordinates it.
-    pub(super) concludes: bool,
+    /// The transaction that it is of, and the parts of others.
+    pub(super) joint: Option<(Joint, Vec<Prepared>)>,
     pub(super) entry: Entry,
 }
 

@@ -17,7 +17,7 @@ use gundo_wire::journal::{Cause, EventType, NEVER};
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
 use super::mail::passes;
-use super::pending::{Effect, Entry, Record, place};
+use super::pending::{Effect, Entry, Joint, Record, place};
 use super::phase::Phase;
 use super::queue::{Command, Work};
 use super::room::Host;
@@ -262,24 +262,20 @@ impl Entity {
         cx: &mut Cx<'_>,
         note: (EventType, Bytes),
         command: Command,
-        done: RawDone,
+        mut done: RawDone,
         tx: Option<(TxId, Vec<Prepared>)>,
         then: Option<Effect>,
     ) {
-        let RawDone { events: own, names, signals, tells, sends, timers, body, reply: _ } = done;
         let rung = command.due().map(|_| command.payload.as_ref());
-        let timers = self.timer_events(cx.core, timers, rung);
         let mut events = vec![note];
-        events.extend(own.into_iter().map(|event| (EventType::Game, event)));
-        events.extend(self.sent_events(cx.core, sends).chain(timers));
+        events.extend(self.events_of(cx.core, &mut done, rung));
         self.planted_twice(cx, &command, &mut events);
-        let mut effects: Vec<_> = signals.into_iter().map(Effect::Signal).collect();
-        effects.extend(body.map(Effect::Body));
-        effects.extend(tells.into_iter().map(Effect::Tell));
+        let mut effects = Effect::of(&mut done);
         effects.extend(then);
-        let cause = Cause { place: body.map(place), ..Cause::default() };
+        let cause = Cause { place: done.body.map(place), ..Cause::default() };
         let entry = Entry { work: Some(Work::Command(command)), effects };
-        self.record(cx, Record { events, cause, names, tx, concludes: false, entry });
+        let joint = tx.map(|(tx, parts)| (Joint::Coordinated(tx), parts));
+        self.record(cx, Record { events, cause, names: done.names, joint, entry });
     }
 
     /// A planted mistake: when a timer rings for the first time, nothing says that it is over.

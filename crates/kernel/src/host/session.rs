@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use gundo_types::{Body, ChunkId, EntityId, NodeId, Planted, Time};
 use gundo_wire::Kept;
-use gundo_wire::journal::{Cause, EventType, NameChange, Session};
+use gundo_wire::journal::{EventType, NameChange, Session};
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
@@ -130,7 +130,7 @@ impl Entity {
         effects.extend(signals.into_iter().map(Effect::Signal));
         effects.extend(tells.into_iter().map(Effect::Tell));
         let entry = Entry { work: Some(work), effects };
-        self.record(cx, Record { events, cause: Cause::default(), names, tx: None, concludes: false, entry });
+        self.record(cx, Record { events, names, entry, ..Record::default() });
     }
 
     /// The first decision of a new player.
@@ -140,11 +140,10 @@ impl Entity {
         let eyes = Vicinity::of(&cx.crowd.interest, self.id, self.sees_around(cx.desk));
         let mut rules = context(cx.core, &eyes, place, None);
         let decided = guard(self.id, Rule::Create, || self.durable.state().create(name, &mut rules));
-        let decision = self.judge(cx, "create", decided)?;
+        let mut decision = self.judge(cx, "create", decided)?;
         self.check_sizes(cx, "create", &decision)?;
-        let RawDone { events, names, signals, tells, sends, timers, body, .. } = decision;
-        let sent = self.sent_events(cx.core, sends).chain(self.timer_events(cx.core, timers, None));
-        let events = events.into_iter().map(|e| (EventType::Game, e)).chain(sent).collect();
+        let events = self.events_of(cx.core, &mut decision, None);
+        let RawDone { names, signals, tells, body, .. } = decision;
         Ok(Created { events, names, signals, tells, body })
     }
 
@@ -162,11 +161,7 @@ impl Entity {
     /// Records the session as it is: nobody adopts it.
     pub(super) fn record_session(&mut self, cx: &mut Cx<'_>, session: &Kept<Session>) {
         let events = vec![(EventType::Session, session.encode())];
-        let entry = Entry { work: None, effects: Vec::new() };
-        self.record(
-            cx,
-            Record { events, cause: Cause::default(), names: Vec::new(), tx: None, concludes: false, entry },
-        );
+        self.record(cx, Record { events, ..Record::default() });
     }
 
     fn refuse_open(&mut self, cx: &mut Cx<'_>, work: Work, line: Line, refusal: Refusal) {
@@ -345,10 +340,7 @@ impl Entity {
         player.placed_at = cx.core.now.time;
         let entry = Entry { work: None, effects };
         let events = vec![(EventType::Placed, Bytes::new())];
-        self.record(
-            cx,
-            Record { events, cause: Cause::default(), names: Vec::new(), tx: None, concludes: false, entry },
-        );
+        self.record(cx, Record { events, entry, ..Record::default() });
     }
 
     pub(super) fn leave_world(&mut self, cx: &mut Cx<'_>) {

@@ -178,11 +178,17 @@ impl Transactions {
     fn back_off(&mut self, core: &mut Core, tx: TxId) {
         let Some(entry) = self.running.get_mut(&tx) else { return };
         assert!(entry.phase == TxPhase::Preparing, "only a preparing transaction backs off");
-        entry.phase = TxPhase::BackingOff;
-        entry.parts.iter_mut().for_each(|p| p.answer = None);
         let wait_ms = core.retry_ms(retry::BUSY, entry.busy);
         entry.busy = entry.busy.saturating_add(1);
         core.after_ms(wait_ms, Timer::Transaction(tx));
+        self.give_up_parts(core, tx);
+    }
+
+    /// Gives up all parts. The next try begins with those of the first round.
+    fn give_up_parts(&mut self, core: &mut Core, tx: TxId) {
+        let Some(entry) = self.running.get_mut(&tx) else { return };
+        entry.phase = TxPhase::BackingOff;
+        entry.parts.iter_mut().for_each(|p| p.answer = None);
         if !core.planted(Planted::RetryUnaborted) {
             self.tell_parts(core, tx, &TxMessage::Abort { reload: false });
         }

@@ -7,7 +7,7 @@ use gundo_wire::journal::{Cause, EventType};
 use super::desk::{Cx, context};
 use super::entity::Entity;
 use super::mail::cannot_send;
-use super::pending::{Effect, Entry, Record, place};
+use super::pending::{Effect, Entry, Joint, Record, place};
 use super::phase::Phase;
 use super::player::Known;
 use super::queue::{Command, Origin, Prepare, Resume, Work};
@@ -17,6 +17,7 @@ use super::telling::cannot_tell;
 use super::timers::End;
 use super::trouble::{gave_up, other_suspended, suspended};
 use super::vicinity::Vicinity;
+use crate::core::Core;
 use crate::game::{RawDecision, RawDone, Refusal, Rule, guard};
 use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
 
@@ -161,7 +162,7 @@ impl Entity {
         &mut self,
         cx: &mut Cx<'_>,
         command: Command,
-        decision: RawDone,
+        mut decision: RawDone,
         tx: Option<(TxId, Vec<Prepared>)>,
     ) {
         if let Err(refusal) = self.check_sizes(cx, "decide", &decision) {
@@ -182,13 +183,7 @@ impl Entity {
             None => {}
         }
         // Every success that changes or tells anything leaves a record, also without an event: the record makes a repeat harmless.
-        let mut events: Vec<_> = decision.events.into_iter().map(|e| (EventType::Game, e)).collect();
-        let timers = self.timer_events(cx.core, decision.timers, None);
-        events.extend(self.sent_events(cx.core, decision.sends).chain(timers));
-        if events.is_empty() {
-            events.push((EventType::Answered, Bytes::new()));
-        }
-        assert!(!events.is_empty(), "every success leaves a record");
+        let events = self.events_or_answered(cx.core, &mut decision);
         let cause = Cause {
             session: self.player.as_ref().map_or(0, |p| p.session.known.session),
             seq: command.seq,
@@ -198,9 +193,7 @@ impl Entity {
             place: decision.body.map(place),
             ..Cause::default()
         };
-        let mut effects: Vec<_> = decision.signals.into_iter().map(Effect::Signal).collect();
-        effects.extend(decision.body.map(Effect::Body));
-        effects.extend(decision.tells.into_iter().map(Effect::Tell));
+        let mut effects = Effect::of(&mut decision);
         if cx.core.planted(Planted::TellsEarly) {
             let tells = effects.extract_if(.., |effect| matches!(effect, Effect::Tell(_))).collect();
             self.release(cx, tells);
@@ -211,7 +204,30 @@ impl Entity {
             self.release(cx, effects.pop().into_iter().collect());
         }
         let entry = Entry { work: Some(Work::Command(command)), effects };
-        self.record(cx, Record { events, cause, names: decision.names, tx, concludes: false, entry });
+        let joint = tx.map(|(tx, parts)| (Joint::Coordinated(tx), parts));
+        self.record(cx, Record { events, cause, names: decision.names, joint, entry });
+    }
+
+    /// What a decision leaves in the journal, taken out of it: events of the game, messages, timers. `rung`: the timer that it is about.
+    pub(super) fn events_of(
+        &self,
+        core: &Core,
+        done: &mut RawDone,
+        rung: Option<&[u8]>,
+    ) -> Vec<(EventType, Bytes)> {
+        let game = std::mem::take(&mut done.events).into_iter().map(|event| (EventType::Game, event));
+        let sent = self.sent_events(core, std::mem::take(&mut done.sends));
+        let timers = self.timer_events(core, std::mem::take(&mut done.timers), rung);
+        game.chain(sent).chain(timers).collect()
+    }
+
+    /// The same; a decision without events gets one all the same.
+    pub(super) fn events_or_answered(&self, core: &Core, done: &mut RawDone) -> Vec<(EventType, Bytes)> {
+        let mut events = self.events_of(core, done, None);
+        if events.is_empty() {
+            events.push((EventType::Answered, Bytes::new()));
+        }
+        events
     }
 
     /// Refuses a decision that is too large to travel.

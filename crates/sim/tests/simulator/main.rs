@@ -8,4 +8,5 @@ mod post;
 mod purses;
 mod runs;
 mod savings;
+mod small;
 mod timers;

@@ -13,15 +13,13 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use gundo_types::{EntityId, NodeId, Planted};
-use gundo_wire::journal::{Cause, EventType, NameChange, Outcome, StreamAppend};
+use gundo_wire::journal::{NameChange, Outcome, StreamAppend};
 
-use super::participant::LOCK_MS;
-use super::{Answer, Deed, Elsewhere, Lock, Transactions, Tx, TxPart, TxPhase, Want};
-use crate::core::Timer;
+use super::{Answer, Deed, Elsewhere, Lock, Transactions, Tx, TxPart, Want};
 use crate::game::{Conclude, PARTS_MAX, RawDone, Role};
 use crate::host::desk::{Cx, Rooms};
 use crate::host::entity::Entity;
-use crate::host::pending::{Effect, Entry, Record, Why};
+use crate::host::pending::{Effect, Entry, Joint, Record, Why};
 use crate::host::phase::Phase;
 use crate::host::queue::Prepare;
 use crate::host::room::Host;
@@ -46,15 +44,13 @@ impl Entity {
 
     /// It has decided, keeps its part, and says so at once, although earlier events may not be durable: it appends them first.
     pub(super) fn prepare_here(&mut self, cx: &mut Cx<'_>, prepare: &Prepare, done: RawDone) {
-        let (tx, age, entity) = (prepare.tx, prepare.age, self.id);
+        let (tx, entity) = (prepare.tx, self.id);
         let (load, after) = (self.load, self.durable.seq);
         let stream = StreamAppend { entity, load, after, events: Vec::new(), snapshot: None, wake: None };
         let incarnation = cx.core.settings.incarnation;
         let prepared =
             Prepared { stream, names: Vec::new(), reply: done.reply.clone(), incarnation, appends: true };
-        self.lock = Some(Lock::Participant { tx, age, wounded: false, deed: Deed::Here(Box::new(done)) });
-        self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
-        cx.core.after_ms(LOCK_MS, Timer::Lock(entity));
+        self.lock_for(cx, prepare, Deed::Here(Box::new(done)));
         let message = TxMessage::Prepared(Box::new(prepared));
         cx.core.send(tx.node, Peer::Transaction { tx, entity, message });
     }
@@ -62,7 +58,7 @@ impl Entity {
     /// All others have decided: appends everything. False: it cannot, and nothing will be appended.
     fn on_conclude(&mut self, cx: &mut Cx<'_>, tx: TxId, parts: Vec<Prepared>) -> bool {
         let is_its = |lock: &mut Lock| matches!(lock, Lock::Participant { tx: t, deed: Deed::Here(_), .. } if *t == tx);
-        let Some(Lock::Participant { deed: Deed::Here(done), .. }) = self.lock.take_if(is_its) else {
+        let Some(Lock::Participant { deed: Deed::Here(mut done), .. }) = self.lock.take_if(is_its) else {
             return false;
         };
         if !matches!(self.phase(), Phase::Live | Phase::Freezing) || !self.can_append_with(&parts) {
@@ -70,22 +66,13 @@ impl Entity {
             self.run(cx);
             return false;
         }
-        let RawDone { events, reply: _, names, signals, body, tells, sends, timers } = *done;
-        let timers = self.timer_events(cx.core, timers, None);
-        let mut events: Vec<_> = events.into_iter().map(|event| (EventType::Game, event)).collect();
-        events.extend(self.sent_events(cx.core, sends).chain(timers));
-        if events.is_empty() {
-            events.push((EventType::Answered, Bytes::new()));
-        }
-        let mut effects: Vec<_> = signals.into_iter().map(Effect::Signal).collect();
-        effects.extend(body.map(Effect::Body));
-        effects.extend(tells.into_iter().map(Effect::Tell));
+        let events = self.events_or_answered(cx.core, &mut done);
+        let entry = Entry { work: None, effects: Effect::of(&mut done) };
         if cx.core.planted(Planted::ConcludedEarly) {
             self.say_concluded(cx, tx, Outcome::Done);
         }
-        let entry = Entry { work: None, effects };
-        let cause = Cause::default();
-        self.record(cx, Record { events, cause, names, tx: Some((tx, parts)), concludes: true, entry });
+        let joint = Some((Joint::Concluded(tx), parts));
+        self.record(cx, Record { events, names: done.names, joint, entry, ..Record::default() });
         self.run(cx);
         true
     }
@@ -147,12 +134,7 @@ impl Entity {
     pub(super) fn again_plainly(&mut self, cx: &mut Cx<'_>, tx: TxId) {
         let Some(entry) = cx.desk.txs.running.get_mut(&tx) else { return };
         entry.plain = true;
-        entry.phase = TxPhase::BackingOff;
-        cx.desk.txs.tell_parts(cx.core, tx, &TxMessage::Abort { reload: false });
-        if let Some(entry) = cx.desk.txs.running.get_mut(&tx) {
-            entry.parts.iter_mut().for_each(|part| part.answer = None);
-            entry.forget_rounds();
-        }
+        cx.desk.txs.give_up_parts(cx.core, tx);
         self.try_again(cx, tx);
     }
 

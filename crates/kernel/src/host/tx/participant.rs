@@ -15,13 +15,13 @@
 //! | locked | fence, or nothing for long | writes a `Fenced` event at its next seq |
 
 use bytes::Bytes;
-use gundo_types::{Body, EntityId, Planted};
+use gundo_types::{EntityId, Planted};
 use gundo_wire::Message;
 use gundo_wire::journal::{Cause, EventRecord, EventType, StreamAppend};
 
 use super::{Deed, Lock};
 use crate::core::{Core, Timer};
-use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, Sending, Timing, game_error, guard};
+use crate::game::{Actor, Exists, RawDone, Refusal, Role, Rule, game_error, guard};
 use crate::host::desk::{Cx, Rooms, context};
 use crate::host::entity::Entity;
 use crate::host::pending::{Effect, Entry, Record, place};
@@ -34,7 +34,7 @@ use crate::peer::{Age, Peer, Prepared, TxId, TxMessage};
 
 /// How long a locked participant waits for the outcome before it writes a fence, ms. No append takes this long while the
 /// coordinator lives.
-pub(super) const LOCK_MS: u64 = 10_000;
+const LOCK_MS: u64 = 10_000;
 /// How often a participant that must find out checks whether its own appends have ended, ms.
 const OWN_APPENDS_MS: u64 = 200;
 
@@ -197,15 +197,15 @@ impl Entity {
             return self.refuse_part(cx, prepare, refusal);
         }
         let (tx, id) = (prepare.tx, self.id);
-        let done = match self.answer(cx, &prepare.ask, &prepare.actor) {
+        let mut done = match self.answer(cx, &prepare.ask, &prepare.actor) {
             Ok(done) => done,
             Err(refusal) => return self.refuse_part(cx, prepare, refusal),
         };
         if self.appends(cx, &prepare) {
             return self.prepare_here(cx, &prepare, done);
         }
-        let RawDone { events, reply, names, signals, body, tells, sends, timers } = done;
-        let events = self.part_of(cx, events, (sends, timers), body);
+        let events = self.part_of(cx, &mut done);
+        let RawDone { reply, names, signals, body, tells, .. } = done;
         let Ok(snapshot) = self.snapshot_after(cx, &events) else {
             self.on_game_panic(cx, "snapshot");
             return self.refuse_part(cx, prepare, game_error());
@@ -214,17 +214,21 @@ impl Entity {
         let (load, after) = (self.load, self.durable.seq);
         let wake = self.durable.wake_with(&events);
         let stream = StreamAppend { entity: id, load, after, events: events.clone(), snapshot, wake };
-        if !cx.core.planted(Planted::PrepareUnlocked) {
-            let age = prepare.age;
-            let deed = Deed::There { events, signals, body, tells };
-            self.lock = Some(Lock::Participant { tx, age, wounded: false, deed });
-        }
-        self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
-        cx.core.after_ms(LOCK_MS, Timer::Lock(id));
+        self.lock_for(cx, &prepare, Deed::There { events, signals, body, tells });
         let incarnation = cx.core.settings.incarnation;
         let prepared = Prepared { stream, names, reply, incarnation, appends: false };
         let effects = vec![Effect::Transaction { tx, message: TxMessage::Prepared(Box::new(prepared)) }];
         self.emit(cx, Some(Work::Prepare(prepare)), effects);
+    }
+
+    /// Takes no other work until the transaction has ended.
+    pub(super) fn lock_for(&mut self, cx: &mut Cx<'_>, prepare: &Prepare, deed: Deed) {
+        if !cx.core.planted(Planted::PrepareUnlocked) {
+            let (tx, age) = (prepare.tx, prepare.age);
+            self.lock = Some(Lock::Participant { tx, age, wounded: false, deed });
+        }
+        self.locked_until = cx.core.now.time.plus_ms(LOCK_MS);
+        cx.core.after_ms(LOCK_MS, Timer::Lock(self.id));
     }
 
     /// Its rules' answer to an ask.
@@ -249,24 +253,11 @@ impl Entity {
         match self.answer(cx, ask, &actor) {
             Err(_) => cx.core.counters.commands_refused += 1,
             Ok(done) if done.events.is_empty() && done.sends.is_empty() && done.timers.is_empty() => {}
-            Ok(done) => {
-                let timers = self.timer_events(cx.core, done.timers, None);
-                let sent = self.sent_events(cx.core, done.sends).chain(timers);
-                let events = done.events.into_iter().map(|e| (EventType::Game, e)).chain(sent).collect();
-                let mut effects: Vec<_> = done.signals.into_iter().map(Effect::Signal).collect();
-                effects.extend(done.tells.into_iter().map(Effect::Tell));
-                let entry = Entry { work: None, effects };
-                self.record(
-                    cx,
-                    Record {
-                        events,
-                        cause: Cause::default(),
-                        names: done.names,
-                        tx: None,
-                        concludes: false,
-                        entry,
-                    },
-                );
+            Ok(mut done) => {
+                let events = self.events_of(cx.core, &mut done, None);
+                done.body = None;
+                let entry = Entry { work: None, effects: Effect::of(&mut done) };
+                self.record(cx, Record { events, names: done.names, entry, ..Record::default() });
             }
         }
     }
@@ -279,27 +270,14 @@ impl Entity {
 
     /// The events of its part. A part without events gets one all the same: the append must fail if the stream has moved. Those of a
     /// player say where it stands, as all of its events do.
-    fn part_of(
-        &self,
-        cx: &Cx<'_>,
-        events: Vec<Bytes>,
-        (sends, timers): (Vec<Sending>, Vec<Timing>),
-        body: Option<Body>,
-    ) -> Vec<EventRecord> {
+    fn part_of(&self, cx: &Cx<'_>, done: &mut RawDone) -> Vec<EventRecord> {
         let at = cx.core.world_time_from(self.durable.last_at);
         let generation = self.durable.generation;
         let stands = self.body.filter(|_| self.is_in_the_world());
-        let place = body.or(stands).filter(|_| self.player.is_some()).map(place);
+        let place = done.body.or(stands).filter(|_| self.player.is_some()).map(place);
         let cause = Bytes::from(Cause { generation, place, ..Cause::default() }.encode_to_vec());
-        let record = |event_type, payload| EventRecord { at, cause: cause.clone(), event_type, payload };
-        let sent = self.sent_events(cx.core, sends).chain(self.timer_events(cx.core, timers, None));
-        let game = events.into_iter().map(|payload| (EventType::Game, payload));
-        let mut all: Vec<_> =
-            game.chain(sent).map(|(event_type, payload)| record(event_type, payload)).collect();
-        if all.is_empty() {
-            all.push(record(EventType::Answered, Bytes::new()));
-        }
-        all
+        let record = |(event_type, payload)| EventRecord { at, cause: cause.clone(), event_type, payload };
+        self.events_or_answered(cx.core, done).into_iter().map(record).collect()
     }
 
     /// Whether it is anything but a player who is not in the world.
