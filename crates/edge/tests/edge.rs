@@ -148,6 +148,17 @@ impl World {
         tokio::time::timeout(PATIENCE, self.inbox.recv()).await.expect("an input").expect("the edge lives")
     }
 
+    /// Returns when the edge has no connection left. The node hears `Gone` first, and the count falls after it.
+    async fn emptied(&self) {
+        let empty = async {
+            while self.edge.connections() > 0 {
+                // Nothing signals a change of the count; the wait is bounded below.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, empty).await.expect("no connection is kept");
+    }
+
     fn send(&self, conn: ConnId, parts: Vec<Bytes>, class: SendClass) {
         self.edge.deliver(&mut vec![Delivery::Send { conn, parts, class }]);
     }
@@ -468,13 +479,7 @@ async fn a_client_that_never_reads_why_is_cut() {
         world.taken(&mut witness).await;
     }
     drop(witness);
-    let gone = async {
-        while world.edge.connections() > 0 {
-            // Nothing signals a change of the count; the wait is bounded below.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the connection is not kept");
+    world.emptied().await;
     drop(socket);
 }
 

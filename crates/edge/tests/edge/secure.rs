@@ -104,7 +104,7 @@ async fn messages_of_every_size_go_both_ways() {
     socket.close(None).await.expect("open");
     assert!(matches!(guarded.world.input().await, (Input::Gone { conn: c }, _) if c == conn));
     while hear(&mut socket).await.is_some() {}
-    assert_eq!(guarded.world.edge.connections(), 0);
+    guarded.world.emptied().await;
 }
 
 /// More than any socket holds waits here; all of it comes when the client reads again, although nothing new is sent.
