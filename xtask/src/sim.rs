@@ -43,5 +43,5 @@ pub(crate) fn check() -> Done {
     run(&mut program("planted", &["--seeds", ECHOES, "--jobs", "2", "--profile", "echoes"]))?;
     let mutants: Vec<&str> = ["mutants", "--seeds", "40", "--jobs", "2"].into_iter().chain(MUTANTS).collect();
     run(&mut program("planted", &mutants))?;
-    run(&mut program("planted", &["mistakes", "--seeds", "40"]))
+    run(&mut program("planted", &["mistakes", "--seeds", "40", "--jobs", "2"]))
 }

@@ -1,7 +1,7 @@
-//! The simulator as a command. `args` has its grammar, `mistakes` one of its subcommands, `ran` the results of runs, `speed` how long they took.
+//! The simulator as a command. `args` has its grammar, `hunt` two of its subcommands, `ran` the results of runs, `speed` how long they took.
 
 mod args;
-mod mistakes;
+mod hunt;
 mod ran;
 mod speed;
 
@@ -14,10 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, FromArgMatches};
-use gundo_types::Planted;
 
-use self::args::{Cli, Mutants, NOT_PLANTED, Runs, What};
-use self::ran::{OTHER, Ran, Total, USAGE};
+use self::args::{Cli, Runs, What};
+use self::ran::{Ran, Total, USAGE};
 use self::speed::Stopwatch;
 use crate::game::Game;
 use crate::plan::{Overrides, Plan, Profile};
@@ -306,59 +305,6 @@ impl Shell {
             self.voice.say(&failure.to_string());
         }
         self.again(&smallest.plan, args)
-    }
-
-    fn mutants(&self, args: &Mutants) -> u8 {
-        if args.list {
-            Planted::ALL.iter().for_each(|p| self.voice.say(&format!("{:28} {}", p.name(), p.about())));
-            return 0;
-        }
-        if !cfg!(feature = "planted") {
-            self.voice.complain(&format!("error: {NOT_PLANTED}"));
-            return USAGE;
-        }
-        self.quiet_panics(false);
-        // If the game's rules do not panic or hang, no run can show these bugs.
-        let shows = |p: &Planted| self.game.panics() || !p.needs_faulty_rules();
-        let all = || Planted::ALL.iter().copied().filter(shows).collect();
-        let names: Vec<_> = if args.names.is_empty() { all() } else { args.names.clone() };
-        let shape = args.shape.overrides();
-        let mut missed = Vec::new();
-        for mutant in &names {
-            // A seed that also fails without the bug says nothing about it.
-            let job = |seed| {
-                let played = |planted| run(&Plan::new(seed, &shape), &self.game, planted, None);
-                let report = played(Some(*mutant));
-                let sound = report.failure.is_none() || played(None).failure.is_none();
-                (report, sound)
-            };
-            let (mut tried, mut caught) = (0, None);
-            each_seed(args.from, args.seeds, args.jobs, &job, &mut |(report, sound)| {
-                tried += 1;
-                if !sound {
-                    self.voice.say(&format!(
-                        "seed {} fails without a planted bug: it does not count",
-                        report.plan.seed
-                    ));
-                    return true;
-                }
-                caught = report.failure.is_some().then_some(report);
-                caught.is_none()
-            });
-            match &caught {
-                Some(report) => {
-                    let (name, seed) = (mutant.name(), report.plan.seed);
-                    let failure = report.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-                    self.voice.say(&format!("caught  {name:28} by seed {seed} ({tried} tried): {failure}"));
-                }
-                None => {
-                    self.voice.say(&format!("MISSED  {:28} by {tried} seeds", mutant.name()));
-                    missed.push(mutant.name());
-                }
-            }
-        }
-        self.voice.say(&format!("{} of {} caught", names.len() - missed.len(), names.len()));
-        if missed.is_empty() { 0 } else { OTHER }
     }
 
     /// A panic is a failure of the run, reported in one line, or a panic of the game's rules, which the kernel catches.

@@ -131,8 +131,23 @@ pub(super) struct Mutants {
     /// Only these bugs [default: all].
     #[arg(value_name = "NAME", value_parser = planted)]
     pub(super) names: Vec<Planted>,
-    /// Seeds to try for each bug.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    #[command(flatten)]
+    pub(super) hunt: Hunt,
+}
+
+#[derive(Args)]
+pub(super) struct Mistakes {
+    /// Only these mistakes [default: all].
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    #[command(flatten)]
+    pub(super) hunt: Hunt,
+}
+
+#[derive(Args)]
+pub(super) struct Hunt {
+    /// Seeds to try for each of them.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) seeds: u64,
     /// Begin with this seed.
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
@@ -142,25 +157,7 @@ pub(super) struct Mutants {
     pub(super) jobs: u64,
     #[command(flatten)]
     pub(super) shape: Shape,
-    /// List the bugs that can be planted.
-    #[arg(long)]
-    pub(super) list: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Mistakes {
-    /// Only these mistakes [default: all].
-    #[arg(value_name = "NAME")]
-    pub(super) names: Vec<String>,
-    /// Seeds to try for each mistake.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) seeds: u64,
-    /// Begin with this seed.
-    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
-    pub(super) from: u64,
-    #[command(flatten)]
-    pub(super) shape: Shape,
-    /// List the mistakes that the game's rules can make.
+    /// List what there is to find.
     #[arg(long)]
     pub(super) list: bool,
 }
