@@ -296,7 +296,7 @@ async fn connections_on_several_threads_get_each_their_own() {
         }
     };
     tokio::join!(stop, told);
-    assert_eq!(world.edge.connections(), 0);
+    world.emptied().await;
 }
 
 #[tokio::test]
@@ -533,7 +533,7 @@ async fn stopping_tells_everyone() {
     while next(&mut a).await.is_some() {}
     while next(&mut b).await.is_some() {}
     tokio::time::timeout(PATIENCE, stop).await.expect("it ends").expect("without a panic");
-    assert_eq!(world.edge.connections(), 0);
+    world.emptied().await;
     let answer = get(world.address, "/ws").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     world.front.close().await;
