@@ -42,7 +42,7 @@ async function comeBack(player) {
 
 /** Closes the panel at the side, whatever it shows. */
 async function closeSide(player) {
-  while (await player.page.locator("aside:visible").count()) {
+  while (await player.page.locator("#people:visible, .side:visible").count()) {
     // What one writes in has the focus: Escape leaves it as well.
     await player.page.keyboard.press("Escape");
     await player.page.evaluate(() => new Promise(requestAnimationFrame));

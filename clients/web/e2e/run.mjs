@@ -5,6 +5,7 @@
 import { demand, Player } from "./stage.mjs";
 import * as market from "./market.mjs";
 import * as guild from "./guild.mjs";
+import * as hands from "./hands.mjs";
 import * as people from "./people.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
@@ -66,6 +67,15 @@ async function run() {
   await scene("a guild on a phone: everything fits", () => guild.phone(eve));
   await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
+
+  const gil = await Player.arrive(url, `Gil${tail}`);
+  players.push(gil);
+  await scene("Gil comes ashore with keys alone; behind the dialog keys do nothing", () => hands.ashore(gil));
+  await scene("every panel by keyboard: the focus is seen and stays, and axe finds nothing", () => hands.panels(gil));
+  await scene("no key sticks, wherever the keyboard goes", () => hands.nothingSticks(gil));
+  await scene("an input method writes, and what was said can be read", () => hands.talking(gil));
+  await scene("the page names the keys as they are printed", () => hands.layouts(gil));
+  await scene("a phone: two thumbs, the chat line above the keyboard, zoom", () => hands.phone(`Hal${tail}`));
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
 }

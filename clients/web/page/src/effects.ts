@@ -3,6 +3,7 @@ import { Stage, What } from "./gen/pioneer_pb.js";
 import { plantChips, plantSize, plantSprite } from "./plants.js";
 import { put, type Context } from "./sprite.js";
 import type { Camera } from "./camera.js";
+import { lessMotion } from "./motion.js";
 import type { PlacedThing } from "./world.js";
 
 /** Particles alive at a time; beyond, the oldest disappear. */
@@ -56,7 +57,7 @@ export class Effects {
   fell(now: number, thing: PlacedThing, was: Stage): void {
     const { what } = thing.thing;
     if (what === What.PINE || what === What.OAK || what === What.PALM) {
-      if (thing.thing.stage === Stage.BARE) this.falls.push({ thing, stage: was, born: now, side: thing.thing.look % 2 ? 1 : -1 });
+      if (thing.thing.stage === Stage.BARE && !lessMotion()) this.falls.push({ thing, stage: was, born: now, side: thing.thing.look % 2 ? 1 : -1 });
     }
     const { height, colours } = plantChips(what);
     this.burst(now, thing.x, thing.y, height, 22, colours);
@@ -64,6 +65,7 @@ export class Effects {
 
   /** Chips fly up from a place, mm, at `height` m. */
   burst(now: number, x: number, y: number, height: number, count: number, colours: readonly string[]): void {
+    if (lessMotion()) return;
     for (let k = 0; k < count; k++) {
       const angle = Math.random() * Math.PI * 2;
       const speed = 0.4 + Math.random() * 1.6;
@@ -138,7 +140,7 @@ export class Effects {
     for (const rise of this.rises) {
       const t = (now - rise.born) / RISE_MS;
       const x = camera.screenX(rise.x);
-      const y = camera.screenY(rise.y) - 2.1 * camera.zoom - (1 - (1 - t) ** 2) * 44;
+      const y = camera.screenY(rise.y) - 2.1 * camera.zoom - (lessMotion() ? 0.5 : 1 - (1 - t) ** 2) * 44;
       c.globalAlpha = t < 0.6 ? 1 : 1 - (t - 0.6) / 0.4;
       c.lineWidth = 4;
       c.strokeStyle = "rgba(30,40,36,.75)";

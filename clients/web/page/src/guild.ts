@@ -4,7 +4,7 @@
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ChestEntry, GuildPublicSchema, GuildRole, type GuildPublic, type Invitation, type Member, type Membership, type Person, type Stack } from "./gen/pioneer_pb.js";
-import { h } from "./hud.js";
+import { h } from "./dom.js";
 import type { PeopleWishes } from "./people.js";
 import type { World } from "./world.js";
 

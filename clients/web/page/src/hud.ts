@@ -4,6 +4,9 @@ import { buildingSprite } from "./buildings.js";
 import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
 import { Building, Item, type Stack } from "./gen/pioneer_pb.js";
+import { h, redraw, type Child } from "./dom.js";
+import { keyLabel, onLayout } from "./keyboard.js";
+import { Talk } from "./talk.js";
 import type { World } from "./world.js";
 import type { XRay } from "./xray.js";
 
@@ -34,15 +37,6 @@ export interface Wishes {
   entry(): Promise<Entry>;
   say(text: string): void;
   again(): void;
-}
-
-type Child = Node | string;
-
-/** Makes an element: `h("b", { title: "x" }, "text")`. */
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, props: Partial<HTMLElementTagNameMap[K]> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
-  const element = Object.assign(document.createElement(tag), props);
-  element.append(...children);
-  return element;
 }
 
 function byId<T extends HTMLElement>(id: string): T {
@@ -80,13 +74,28 @@ const INVITING = ["invitation_needed", "bad_invitation"];
 const INVITED = 1;
 const CLOSED = 2;
 
-/** See the top of the file. */
 /** What a node does when it is overloaded, by level. */
 const OVERLOAD = ["none", "1: far is slower", "2: middle is slower", "3: all is slower", "4: and nobody new"];
+/** The keys that the page lists, and what they do. */
+const KEYS: [string[], string][] = [
+  [["KeyW", "KeyA", "KeyS", "KeyD"], "walk"],
+  [["KeyE"], "gather"],
+  [["KeyB"], "build"],
+  [["KeyC"], "craft"],
+  [["KeyP"], "people"],
+  [["KeyG"], "guild"],
+  [["KeyL"], "mail"],
+  [["KeyT"], "stall"],
+  [["Enter"], "chat"],
+  [["KeyM"], "map"],
+  [["KeyX"], "x-ray"],
+];
 
+/** See the top of the file. */
 export class Hud {
   readonly chat = byId<HTMLFormElement>("chat");
   readonly chatInput: HTMLInputElement;
+  readonly talk = new Talk();
   /** Which panel is open. */
   panel: "craft" | "build" | undefined;
   private readonly status = byId("status");
@@ -98,6 +107,8 @@ export class Hud {
   private chosenName = "";
   private chosen: Building | undefined;
   private hintText = "";
+  /** What had the focus before the dialog. */
+  private before: HTMLElement | null = null;
   private quiet: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -111,11 +122,28 @@ export class Hud {
       if (text) wishes.say(text);
       this.closeChat();
     });
-    const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["P", "people"], ["G", "guild"], ["L", "mail"], ["T", "stall"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
-    byId("keys").append(...keys.map(([key, what]) => h("div", {}, h("kbd", {}, key), what)));
+    this.showKeys();
+    onLayout(() => {
+      this.showKeys();
+      this.refresh();
+    });
+    this.followKeyboard();
     this.wayBack.onclick = () => this.showCode();
     world.on("own", () => this.refresh());
     this.refresh();
+  }
+
+  private showKeys(): void {
+    byId("keys").replaceChildren(...KEYS.map(([codes, what]) => h("div", {}, ...codes.map((code) => h("kbd", {}, keyLabel(code))), what)));
+  }
+
+  /** Above the keyboard of a phone there is room for the chat line: the page does not get smaller by itself everywhere. */
+  private followKeyboard(): void {
+    const seen = window.visualViewport;
+    if (!seen) return;
+    const fit = () => document.documentElement.style.setProperty("--keyboard", `${Math.max(0, Math.round(window.innerHeight - seen.height - seen.offsetTop))}px`);
+    seen.addEventListener("resize", fit);
+    seen.addEventListener("scroll", fit);
   }
 
   // ---- connection ------------------------------------------------------------------------------------------------
@@ -130,20 +158,21 @@ export class Hud {
     else if (state.kind === "name_needed") this.askName(state.refusal);
     else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
     // A code that somebody is writing down stays, whatever the connection does.
-    else if (state.kind === "connected" && !this.card.querySelector(".code")) this.cover.hidden = true;
+    else if (state.kind === "connected" && !this.card.querySelector(".code")) this.closeCard();
   }
 
   private showStatus(state: ConnectionState, words: string): void {
     const span = this.status.querySelector("span");
-    if (span) span.textContent = words;
+    // Which node it is says the x-ray.
+    if (span) span.textContent = state.kind === "connected" ? "Connected" : words;
     this.wayBack.hidden = state.kind !== "connected" || this.wishes.code() === "";
     this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
   }
 
   private askName(refusal: { readonly code: string; readonly text: string } | undefined): void {
     const { description } = this.world;
-    const input = h("input", { maxLength: description?.nameCharsMax ?? 24, placeholder: "Your name", autocomplete: "off", spellcheck: false, id: "name" });
-    const invitation = h("input", { maxLength: 64, placeholder: "Your invitation", autocomplete: "off", spellcheck: false, id: "invitation", value: this.wishes.invitation() });
+    const input = h("input", { maxLength: description?.nameCharsMax ?? 24, placeholder: "Your name", ariaLabel: "Your name", autocomplete: "off", spellcheck: false, id: "name" });
+    const invitation = h("input", { maxLength: 64, placeholder: "Your invitation", ariaLabel: "Your invitation", autocomplete: "off", spellcheck: false, id: "invitation", value: this.wishes.invitation() });
     invitation.hidden = !(refusal && INVITING.includes(refusal.code));
     const button = h("button", {}, "Step ashore");
     this.card.onsubmit = (event) => {
@@ -156,22 +185,19 @@ export class Hud {
     };
     const rules = h("p", { className: "rules" });
     const why = h("div", { className: "why", role: "alert" }, refusal?.text ?? "");
-    this.card.replaceChildren(h("h1", {}, "Pioneer"), h("p", {}, "An island for everyone. What shall people call you?"), input, invitation, rules, why, button);
     const back = h("button", { type: "button", className: "link", id: "havecode" }, "I was here before, and have a code");
     back.onclick = () => this.askCode(undefined);
-    this.card.append(back);
+    this.showCard("Pioneer", "An island for everyone. What shall people call you?", [input, invitation, rules, why, button, back], input);
     if (!invitation.hidden) input.value = this.chosenName;
     void this.wishes.entry().then(({ names, newcomers }) => {
       rules.textContent = names?.text ?? "";
       if (newcomers === INVITED) invitation.hidden = false;
       if (newcomers === CLOSED) why.textContent ||= "This island takes nobody new just now. People who were here before may come back.";
     });
-    this.cover.hidden = false;
-    input.focus();
   }
 
   private askCode(why: string | undefined): void {
-    const input = h("input", { maxLength: 64, placeholder: "K7Q2M-9XW4T-…", autocomplete: "off", spellcheck: false, id: "code" });
+    const input = h("input", { maxLength: 64, placeholder: "K7Q2M-9XW4T-…", ariaLabel: "Your code", autocomplete: "off", spellcheck: false, id: "code" });
     const button = h("button", {}, "Come back");
     const other = h("button", { type: "button", className: "link" }, "I am new here");
     other.onclick = () => this.askName(undefined);
@@ -182,9 +208,8 @@ export class Hud {
       button.disabled = true;
       this.wishes.recover(code);
     };
-    this.card.replaceChildren(h("h1", {}, "Welcome back"), h("p", {}, "Type the code that you have written down. Capitals and hyphens do not matter."), input, h("div", { className: "why", role: "alert" }, why ?? ""), button, other);
-    this.cover.hidden = false;
-    input.focus();
+    const words = "Type the code that you have written down. Capitals and hyphens do not matter.";
+    this.showCard("Welcome back", words, [input, h("div", { className: "why", role: "alert" }, why ?? ""), button, other], input);
   }
 
   /** Shows the code to write down. */
@@ -193,11 +218,11 @@ export class Hud {
     if (!code) return this.toast("There is no code for you just now.", true);
     this.card.onsubmit = (event) => {
       event.preventDefault();
-      this.cover.hidden = true;
+      this.closeCard();
     };
     const words = "Write this code down. It brings you back here from any browser, once, and you get a new one then. Anybody who has it can play as you.";
-    this.card.replaceChildren(h("h1", {}, "Your way back"), h("p", {}, words), h("output", { className: "code" }, code), h("button", {}, "I have it"));
-    this.cover.hidden = false;
+    const button = h("button", {}, "I have it");
+    this.showCard("Your way back", words, [h("output", { className: "code" }, code), button], button);
   }
 
   private showEnd(title: string, text: string): void {
@@ -205,8 +230,25 @@ export class Hud {
       event.preventDefault();
       this.wishes.again();
     };
-    this.card.replaceChildren(h("h1", {}, title), h("p", {}, text), h("button", {}, "Play here"));
+    const button = h("button", {}, "Play here");
+    this.showCard(title, text, [button], button);
+  }
+
+  /** Shows a dialog; what is behind it does nothing until it is closed. */
+  private showCard(title: string, words: string, parts: readonly Child[], first: HTMLElement): void {
+    this.card.replaceChildren(h("h1", { id: "cardtitle" }, title), h("p", { id: "cardwords" }, words), ...parts);
+    if (this.cover.hidden) this.before = document.activeElement as HTMLElement | null;
     this.cover.hidden = false;
+    byId("hud").inert = true;
+    first.focus();
+  }
+
+  private closeCard(): void {
+    if (this.cover.hidden) return;
+    this.cover.hidden = true;
+    byId("hud").inert = false;
+    this.before?.focus();
+    this.before = null;
   }
 
   // ---- toasts and hints --------------------------------------------------------------------------------------------
@@ -243,7 +285,7 @@ export class Hud {
     if (text === this.hintText) return;
     this.hintText = text;
     this.hintBox.classList.toggle("on", text !== "");
-    if (text) this.hintBox.replaceChildren(h("kbd", {}, key), text);
+    if (text) this.hintBox.replaceChildren(h("kbd", {}, keyLabel(key)), text);
   }
 
   // ---- bag and panels ------------------------------------------------------------------------------------------------
@@ -270,13 +312,16 @@ export class Hud {
   private refresh(): void {
     const { own, description } = this.world;
     const slots = description?.slotsMax ?? 0;
-    byId("bag").replaceChildren(
-      ...Array.from({ length: Math.max(slots, own.slots.length) }, (_, k) => {
+    redraw(
+      byId("bag"),
+      Array.from({ length: Math.max(slots, own.slots.length) }, (_, k) => {
         const stack = own.slots[k];
-        if (!stack) return h("button", { disabled: true, ariaLabel: "empty" });
+        if (!stack) return h("i", {}, ...(k === 0 ? [h("small", {}, "Your bag is empty")] : []));
         const name = this.world.itemName(stack.item);
         const held = own.holds === stack.item;
         const button = h("button", { title: `${stack.count} ${name}${held ? " (in your hand)" : ""}`, className: held ? "held" : "" }, h("img", { src: itemIcon(stack.item), alt: name }), h("b", {}, String(stack.count)));
+        button.dataset.key = `bag${k}`;
+        button.ariaPressed = String(held);
         button.onclick = () => this.wishes.hold(held ? Item.NONE : stack.item);
         return button;
       }),
@@ -284,9 +329,12 @@ export class Hud {
     const panel = byId("panel");
     // On a touch screen fingers need the room to place the chosen building.
     const covers = this.chosen !== undefined && matchMedia("(pointer: coarse)").matches;
+    if (panel.contains(document.activeElement) && this.panel === undefined) (document.activeElement as HTMLElement).blur();
     panel.hidden = this.panel === undefined || covers;
-    if (this.panel === "craft") panel.replaceChildren(...this.craftPanel());
-    else if (this.panel === "build") panel.replaceChildren(...this.buildPanel());
+    byId("hud").classList.toggle("building", this.chosen !== undefined);
+    panel.ariaLabel = this.panel === "craft" ? "Craft" : "Build";
+    if (this.panel === "craft") redraw(panel, this.craftPanel());
+    else if (this.panel === "build") redraw(panel, this.buildPanel());
   }
 
   private craftPanel(): Child[] {
@@ -294,22 +342,33 @@ export class Hud {
     const rows = recipes.map((recipe) => {
       const gives = recipe.gives[0];
       const row = h("button", { className: this.has(recipe.takes) ? "" : "lacking" }, h("img", { src: itemIcon(gives?.item ?? Item.NONE), alt: "" }), h("span", {}, recipe.name, this.costs(recipe.takes)));
+      row.dataset.key = `recipe${recipe.recipe}`;
       row.onclick = () => this.wishes.craft(recipe.recipe);
       return row;
     });
-    return [h("h2", {}, "Craft"), ...rows];
+    return [this.panelHead("Craft"), ...rows];
   }
 
   private buildPanel(): Child[] {
     const rows = (this.world.description?.buildings ?? []).map((info, k) => {
       const chosen = this.chosen === info.building;
       const row = h("button", { className: `${this.has(info.costs) ? "" : "lacking"} ${chosen ? "chosen" : ""}` }, h("img", { src: buildingIcon(info.building), alt: "" }), h("span", {}, info.name, this.costs(info.costs)), h("kbd", {}, String(k + 1)));
+      row.dataset.key = `building${info.building}`;
+      row.ariaPressed = String(chosen);
       row.onclick = () => this.choose(chosen ? undefined : info.building);
       return row;
     });
-    const demolish = h("button", {}, h("span", {}, "Take down", h("small", {}, "your building next to you")), h("kbd", {}, "V"));
+    const demolish = h("button", {}, h("span", {}, "Take down", h("small", {}, "your building next to you")), h("kbd", {}, keyLabel("KeyV")));
+    demolish.dataset.key = "demolish";
     demolish.onclick = () => this.wishes.demolish();
-    return [h("h2", {}, "Build"), ...rows, demolish, h("p", {}, h("kbd", {}, "R"), "turns, a click builds, ", h("kbd", {}, "Esc"), "ends")];
+    return [this.panelHead("Build"), ...rows, demolish, h("p", {}, h("kbd", {}, keyLabel("KeyR")), "turns, a click builds, ", h("kbd", {}, "Esc"), "ends")];
+  }
+
+  private panelHead(title: string): HTMLElement {
+    const close = h("button", { className: "corner", ariaLabel: "Close" }, "×");
+    close.dataset.key = "close";
+    close.onclick = () => this.closePanel();
+    return h("header", {}, h("h2", { tabIndex: -1 }, title), close);
   }
 
   private has(stacks: readonly Stack[]): boolean {
@@ -334,12 +393,14 @@ export class Hud {
     this.chatInput.value = "";
     this.chatInput.maxLength = this.world.description?.sayCharsMax ?? 200;
     this.chatInput.focus();
+    this.talk.open(true);
   }
 
   /** Closes it. */
   closeChat(): void {
     this.chatInput.blur();
     this.chat.hidden = true;
+    this.talk.open(false);
   }
 
   // ---- x-ray -----------------------------------------------------------------------------------------------------------

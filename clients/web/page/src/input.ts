@@ -1,4 +1,4 @@
-/** Keys, mouse and fingers, turned into actions. */
+/** Keys, mouse and fingers, turned into actions. Keys are known by their place on the keyboard, whatever is printed on them. */
 
 /** The actions that input triggers. */
 export interface Actions {
@@ -46,7 +46,13 @@ export class Input {
   constructor(canvas: HTMLCanvasElement, actions: Actions) {
     window.addEventListener("keydown", (event) => this.onKey(event, actions));
     window.addEventListener("keyup", (event) => this.down.delete(event.code));
-    window.addEventListener("blur", () => this.down.clear());
+    // Nobody says that a key goes up while the page does not have the keyboard, nor while a meta key is down.
+    const release = () => this.down.clear();
+    window.addEventListener("blur", release);
+    document.addEventListener("visibilitychange", release);
+    document.addEventListener("focusin", (event) => isWriting(event.target) && release());
+    // A button that was clicked gives the keys back: Enter and Space press a button only where the keyboard has gone to.
+    document.addEventListener("click", (event) => event.detail > 0 && (document.activeElement as HTMLElement | null)?.matches("button") && (document.activeElement as HTMLElement).blur(), { capture: true });
     canvas.addEventListener("pointermove", (event) => (this.pointer = { x: event.clientX, y: event.clientY }));
     canvas.addEventListener("pointerdown", (event) => {
       this.pointer = { x: event.clientX, y: event.clientY };
@@ -79,11 +85,14 @@ export class Input {
   }
 
   private onKey(event: KeyboardEvent, actions: Actions): void {
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) {
-      if (event.code === "Escape") actions.cancel();
+    // Behind a dialog nothing acts.
+    if (document.getElementById("cover")?.hidden === false) return;
+    if (isWriting(event.target)) {
+      // To an input method it means: not this word.
+      if (event.code === "Escape" && !event.isComposing) actions.cancel();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return this.down.clear();
     // They press the button that has the focus.
     if (event.target instanceof HTMLButtonElement && (event.code === "Enter" || event.code === "Space")) return;
     if (event.code in WALK) {
@@ -140,25 +149,40 @@ export class Input {
       move(event);
     });
     stick.addEventListener("pointermove", move);
-    for (const end of ["pointerup", "pointercancel"] as const) stick.addEventListener(end, () => set(0, 0));
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"] as const) stick.addEventListener(end, () => set(0, 0));
   }
 
   private bindButtons(actions: Actions): void {
-    const buttons: [string, () => void][] = [
-      ["Gather", actions.gather],
-      ["Build", actions.build],
-      ["Craft", actions.craft],
-      ["Turn", actions.rotate],
-      ["Say", actions.chat],
-      ["X-ray", actions.xray],
+    // The first ones are for walking about, the others for building.
+    const buttons: [string, () => void, "about" | "building"][] = [
+      ["Gather", actions.gather, "about"],
+      ["Build", actions.build, "about"],
+      ["Craft", actions.craft, "about"],
+      ["Say", actions.chat, "about"],
+      ["Map", actions.map, "about"],
+      ["X-ray", actions.xray, "about"],
+      ["Place", actions.place, "building"],
+      ["Turn", actions.rotate, "building"],
+      ["End", actions.cancel, "building"],
     ];
     document.getElementById("buttons")?.append(
-      ...buttons.map(([text, action]) => {
+      ...buttons.map(([text, action, when]) => {
         const button = document.createElement("button");
         button.textContent = text;
-        button.addEventListener("click", action);
+        button.className = when;
+        // While one thumb walks, browsers make no click of what the other one does.
+        button.addEventListener("pointerdown", (event) => {
+          if (event.pointerType !== "touch") return;
+          event.preventDefault();
+          action();
+        });
+        button.addEventListener("click", (event) => (event as PointerEvent).pointerType !== "touch" && action());
         return button;
       }),
     );
   }
+}
+
+function isWriting(target: EventTarget | null): boolean {
+  return target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
 }

@@ -1,7 +1,7 @@
 /** The panel of mail: letters that have come, reading one, taking what is in it, sending it back, and writing. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { MailboxPublicSchema, News, type Letter, type Person, type PlayerTold, type Stack } from "./gen/pioneer_pb.js";
-import { h } from "./hud.js";
+import { h } from "./dom.js";
 import { off, Panel, type PanelWishes, type Part, type Some } from "./panel.js";
 import type { World } from "./world.js";
 

@@ -206,7 +206,9 @@ world.on("building", (building, built) => {
 });
 world.on("signal", (entity, { signal }) => {
   const muted = world.own.blocked.some(({ id }) => id === entity.id);
-  if (signal.case === "said" && !muted) scene?.effects.say(performance.now(), entity.key, signal.value.text);
+  if (signal.case !== "said" || muted) return;
+  scene?.effects.say(performance.now(), entity.key, signal.value.text);
+  hud.talk.add(world.players.get(entity.key)?.name ?? "Somebody", signal.value.text, entity.key === client.me?.key);
 });
 
 // ---- pictures ----------------------------------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ function picture(now: number): void {
   const full = target && target.thing.stage !== Stage.BARE;
   const gathers = full && target ? `gather ${world.itemName(target.info.gives)} from the ${target.info.name}` : "";
   const atStall = !gathers && mode.what === undefined && !stall.isOpen && stall.near(walker.x, walker.y) !== undefined;
-  hud.hint(atStall ? "T" : "E", atStall ? "look at the stall" : gathers);
+  hud.hint(atStall ? "KeyT" : "KeyE", atStall ? "look at the stall" : gathers);
   scene.draw(now, ghost, target);
   map?.draw(now);
 }

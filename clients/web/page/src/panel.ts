@@ -3,7 +3,8 @@
  * what it shows has changed, and keeps the focus where it was.
  */
 import { Item, type PlayerReply, type Stack } from "./gen/pioneer_pb.js";
-import { h, itemIcon } from "./hud.js";
+import { h, redraw } from "./dom.js";
+import { itemIcon } from "./hud.js";
 import type { PlayerWish, World } from "./world.js";
 
 /** What a panel asks the page to do. */
@@ -71,16 +72,7 @@ export abstract class Panel {
     const drawn = JSON.stringify(this.state(), (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    const { box } = this;
-    const focused = box.contains(document.activeElement) ? (document.activeElement as HTMLElement) : undefined;
-    const scroll = box.scrollTop;
-    box.replaceChildren(...this.parts());
-    box.scrollTop = scroll;
-    if (!focused) return;
-    const key = focused.dataset.key;
-    // What one writes in stays the same element.
-    const same = box.contains(focused) ? focused : [...box.querySelectorAll<HTMLButtonElement>("button[data-key]")].find((button) => button.dataset.key === key && !button.disabled);
-    (same ?? box.querySelector<HTMLElement>("h2"))?.focus();
+    redraw(this.box, this.parts());
   }
 
   /** Opens it, or shows another page of it. */

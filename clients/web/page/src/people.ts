@@ -6,7 +6,8 @@ import type { Entity } from "@gundo/client";
 import { playerSprite } from "./folk.js";
 import { Item, News, type Person, type PlayerReply, type PlayerTold, type Stack, type Trade } from "./gen/pioneer_pb.js";
 import { type GuildPage, Guilds } from "./guild.js";
-import { h, icon, itemIcon } from "./hud.js";
+import { h, redraw } from "./dom.js";
+import { icon, itemIcon } from "./hud.js";
 import { entityKey, KIND_PLAYER, type PlayerWish, type World } from "./world.js";
 
 /** People near that are listed, the nearest first. */
@@ -139,15 +140,9 @@ export class People {
   }
 
   private redraw(near: readonly Near[], now: number): void {
-    const { box, view } = this;
-    const focus = box.contains(document.activeElement) ? ((document.activeElement as HTMLElement).dataset.key ?? "") : undefined;
-    const scroll = box.scrollTop;
+    const { view } = this;
     const parts = view.kind === "list" ? this.list(near) : view.kind === "guild" ? this.guilds.page(view.page) : view.kind === "person" ? this.person(view.person, near) : view.kind === "give" ? this.give(view.person) : this.trade(now);
-    box.replaceChildren(...parts);
-    box.scrollTop = scroll;
-    if (focus === undefined) return;
-    const same = [...box.querySelectorAll<HTMLButtonElement | HTMLInputElement>("[data-key]")].find((control) => control.dataset.key === focus && !control.disabled);
-    (same ?? box.querySelector<HTMLElement>("h2"))?.focus();
+    redraw(this.box, parts);
   }
 
   private open(view: View): void {

@@ -11,6 +11,7 @@ import { Effects } from "./effects.js";
 import { creatureSprite, playerSprite, pose } from "./folk.js";
 import { Building, Item, Mood, Stage } from "./gen/pioneer_pb.js";
 import type { Ground } from "./ground.js";
+import { lessMotion } from "./motion.js";
 import { plantSize, plantSprite, plantSway } from "./plants.js";
 import { put, type Context } from "./sprite.js";
 import { drawBubble, drawTag } from "./tags.js";
@@ -209,7 +210,7 @@ export class Scene {
     const { c, camera } = this;
     camera.at(c, x, y);
     const size = plantSize(thing.look);
-    const sway = plantSway(thing.what, thing.stage) * Math.sin(now / 1_100 + thing.look * 1.7 + x / 9_000);
+    const sway = lessMotion() ? 0 : plantSway(thing.what, thing.stage) * Math.sin(now / 1_100 + thing.look * 1.7 + x / 9_000);
     c.transform(size, 0, sway * size, size, 0, 0);
     c.globalAlpha = this.fadeBefore(x, y, thing.stage);
     put(c, plantSprite(thing.what, thing.stage, thing.look));

@@ -1,7 +1,7 @@
 /** The panel of a market stall: what it offers, buying, and for its owner putting things up, prices, and what was earned. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { Building, Item, News, StallPublicSchema, type Offered, type PlayerTold, type Stack, type StallPublic } from "./gen/pioneer_pb.js";
-import { h } from "./hud.js";
+import { h } from "./dom.js";
 import { off, Panel, type PanelWishes, type Part, type Some } from "./panel.js";
 import type { PlacedBuilding, World } from "./world.js";
 
