@@ -202,3 +202,56 @@ export async function phone(name) {
     await player.leave();
   }
 }
+
+/** What the page says when nobody answers, when the connection is lost and when it comes back; what was typed is kept. The proxy is Playwright's. */
+export async function lostConnection(name) {
+  const player = await Player.arrive("about:blank", name);
+  let broken = true;
+  const cuts = new Set();
+  try {
+    await player.context.routeWebSocket(/\/ws/, (socket) => {
+      if (broken) return socket.close();
+      const server = socket.connectToServer();
+      const cut = () => (server.close(), socket.close());
+      cuts.add(cut);
+      socket.onClose(() => (cuts.delete(cut), server.close()));
+    });
+    await player.page.goto(url);
+    await player.sayName();
+    await player.until("a card says that nobody answers", () => document.getElementById("cardtitle")?.textContent === "Nobody answers");
+    await look(player, "nobody answers");
+    await player.shot("nobody-answers");
+    broken = false;
+    await player.page.keyboard.press("Enter");
+    await player.connected();
+    demand(!(await shown(player, "cover")), "the card goes by itself");
+    await player.page.keyboard.press("Enter");
+    await player.page.keyboard.type("Is anybody");
+    broken = true;
+    for (const cut of cuts) cut();
+    await player.until("the picture is dim", () => document.body.classList.contains("dim"));
+    await player.shot("dim");
+    const status = await player.page.textContent("#status span");
+    demand(/lost/.test(status), `the status says "${status}"`);
+    await player.page.keyboard.type(" there?");
+    await player.page.keyboard.press("Enter");
+    await player.until("a word why not", () => document.getElementById("toasts").textContent.includes("connection is lost"));
+    demand((await player.page.inputValue("#chat input")) === "Is anybody there?", "what was typed is lost");
+    broken = false;
+    await player.until("all is well again", () => !document.body.classList.contains("dim") && document.querySelector("#status span").textContent === "Connected");
+    await player.page.keyboard.press("Enter");
+    await player.until("it is said", () => document.getElementById("talk").textContent.endsWith("Is anybody there?"));
+    // Longer than anybody waits in patience: the page's clock, not ours.
+    broken = true;
+    for (const cut of cuts) cut();
+    await player.until("a card", () => document.getElementById("cardtitle")?.textContent === "The connection is lost" && !document.getElementById("cover").hidden, undefined, 40_000);
+    await look(player, "the connection is lost");
+    broken = false;
+    await player.page.keyboard.press("Enter");
+    await player.until("back", () => window.__gundo.state().kind === "connected" && document.getElementById("cover").hidden);
+    const errors = player.errors.filter((error) => !error.includes("WebSocket"));
+    demand(errors.length === 0, errors.join("; "));
+  } finally {
+    await player.leave();
+  }
+}

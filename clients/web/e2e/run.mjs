@@ -77,6 +77,8 @@ async function run() {
   await scene("the page names the keys as they are printed", () => hands.layouts(gil));
   await scene("a phone: two thumbs, the chat line above the keyboard, zoom", () => hands.phone(`Hal${tail}`));
 
+  await scene("nobody answers, the connection is lost, all is well again: a word for each", () => hands.lostConnection(`Ida${tail}`));
+
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
 }
 

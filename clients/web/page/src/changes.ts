@@ -25,11 +25,6 @@ export class Changes {
     client.on("edges", (edges) => this.onEdges(edges));
   }
 
-  /** For how long the connection has been lost, ms; undefined: it is not lost. */
-  get lostMs(): number | undefined {
-    return this.lost && this.now() - this.lost.at;
-  }
-
   private onState(state: ConnectionState): void {
     if (state.kind === "connected") {
       if (this.lost) {

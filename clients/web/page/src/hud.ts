@@ -4,6 +4,7 @@ import { buildingSprite } from "./buildings.js";
 import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
 import { Building, Item, type Stack } from "./gen/pioneer_pb.js";
+import type { Card, Shown } from "./doors.js";
 import { h, redraw, type Child } from "./dom.js";
 import { keyLabel, onLayout } from "./keyboard.js";
 import { Talk } from "./talk.js";
@@ -14,8 +15,6 @@ const TOAST_MS = 3_200;
 const TOASTS_MAX = 4;
 /** Lines of the offer to do again what expired. */
 const AGAIN_SHOWN_MAX = 5;
-/** A lost connection is not shown for this long, ms: most are restored before. The x-ray view shows them at once. */
-const QUIET_MS = 2_000;
 
 /** Requests that the player makes through buttons. */
 export interface Wishes {
@@ -35,8 +34,10 @@ export interface Wishes {
   invitation(): string;
   /** What a name must be, and who may come in. */
   entry(): Promise<Entry>;
-  say(text: string): void;
-  again(): void;
+  /** False: not now, and the text stays. */
+  say(text: string): boolean;
+  /** What the button of a card about the connection does. */
+  help(does: Card["does"]): void;
 }
 
 function byId<T extends HTMLElement>(id: string): T {
@@ -107,9 +108,12 @@ export class Hud {
   private chosenName = "";
   private chosen: Building | undefined;
   private hintText = "";
+  /** What the dialog is about; undefined: there is none. */
+  private asks: string | undefined;
+  /** The dialog is about the connection, and closes by itself. */
+  private stateCard = false;
   /** What had the focus before the dialog. */
   private before: HTMLElement | null = null;
-  private quiet: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly world: World,
@@ -119,8 +123,7 @@ export class Hud {
     this.chat.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.chatInput.value.trim();
-      if (text) wishes.say(text);
-      this.closeChat();
+      if (!text || wishes.say(text)) this.closeChat();
     });
     this.showKeys();
     onLayout(() => {
@@ -148,25 +151,34 @@ export class Hud {
 
   // ---- connection ------------------------------------------------------------------------------------------------
 
-  /** Shows the state of the connection. `lostMs`: for how long it has been lost, if it is. */
-  onState(state: ConnectionState, words: string, lostMs: number | undefined): void {
-    clearTimeout(this.quiet);
-    const wait = lostMs === undefined ? 0 : QUIET_MS - lostMs;
-    if (wait > 0) this.quiet = setTimeout(() => this.showStatus(state, words), wait);
-    else this.showStatus(state, words);
+  /** The state of the connection has changed. */
+  onState(state: ConnectionState): void {
     if (state.kind === "name_needed" && state.refusal?.code === "bad_code") this.askCode(state.refusal.text);
     else if (state.kind === "name_needed") this.askName(state.refusal);
-    else if (state.kind === "ended") this.showEnd(words, state.reason.code === "superseded" ? "You play on in the other tab." : state.reason.text);
     // A code that somebody is writing down stays, whatever the connection does.
-    else if (state.kind === "connected" && !this.card.querySelector(".code")) this.closeCard();
+    else if (state.kind === "connected" && this.asks !== "code kept") this.closeCard();
   }
 
-  private showStatus(state: ConnectionState, words: string): void {
-    const span = this.status.querySelector("span");
+  /** Shows how the connection is. Call it a few times a second. `quiet`: a loss is not worth a word yet. */
+  showConnection(state: ConnectionState, words: string, quiet: boolean, { dim, card }: Shown): void {
     // Which node it is says the x-ray.
-    if (span) span.textContent = state.kind === "connected" ? "Connected" : words;
+    const text = state.kind === "connected" || quiet ? "Connected" : words;
+    const span = this.status.querySelector("span");
+    if (span && span.textContent !== text) span.textContent = text;
     this.wayBack.hidden = state.kind !== "connected" || this.wishes.code() === "";
-    this.status.className = state.kind === "connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
+    this.status.className = state.kind === "connected" || quiet ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
+    document.body.classList.toggle("dim", dim);
+    if (card && this.asks !== card.title) {
+      this.card.onsubmit = (event) => {
+        event.preventDefault();
+        this.wishes.help(card.does);
+      };
+      const button = h("button", {}, card.button);
+      this.showCard(card.title, card.words, [button], button);
+    } else if (!card && this.asks !== undefined && this.stateCard) {
+      this.closeCard();
+    }
+    this.stateCard = card !== undefined;
   }
 
   private askName(refusal: { readonly code: string; readonly text: string } | undefined): void {
@@ -223,21 +235,15 @@ export class Hud {
     const words = "Write this code down. It brings you back here from any browser, once, and you get a new one then. Anybody who has it can play as you.";
     const button = h("button", {}, "I have it");
     this.showCard("Your way back", words, [h("output", { className: "code" }, code), button], button);
-  }
-
-  private showEnd(title: string, text: string): void {
-    this.card.onsubmit = (event) => {
-      event.preventDefault();
-      this.wishes.again();
-    };
-    const button = h("button", {}, "Play here");
-    this.showCard(title, text, [button], button);
+    this.asks = "code kept";
   }
 
   /** Shows a dialog; what is behind it does nothing until it is closed. */
   private showCard(title: string, words: string, parts: readonly Child[], first: HTMLElement): void {
     this.card.replaceChildren(h("h1", { id: "cardtitle" }, title), h("p", { id: "cardwords" }, words), ...parts);
     if (this.cover.hidden) this.before = document.activeElement as HTMLElement | null;
+    this.asks = title;
+    this.stateCard = false;
     this.cover.hidden = false;
     byId("hud").inert = true;
     first.focus();
@@ -246,6 +252,8 @@ export class Hud {
   private closeCard(): void {
     if (this.cover.hidden) return;
     this.cover.hidden = true;
+    this.asks = undefined;
+    this.stateCard = false;
     byId("hud").inert = false;
     this.before?.focus();
     this.before = null;
@@ -388,9 +396,9 @@ export class Hud {
   // ---- chat ---------------------------------------------------------------------------------------------------------
 
   /** Opens the chat line. */
-  openChat(): void {
+  openChat(text = ""): void {
     this.chat.hidden = false;
-    this.chatInput.value = "";
+    this.chatInput.value = text;
     this.chatInput.maxLength = this.world.description?.sayCharsMax ?? 200;
     this.chatInput.focus();
     this.talk.open(true);

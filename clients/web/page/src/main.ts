@@ -4,6 +4,7 @@ import { Again } from "./again.js";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
+import { shown, type Shown } from "./doors.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
 import { installHooks } from "./hooks.js";
@@ -49,8 +50,8 @@ const hud = new Hud(world, {
   doNow: () => again.doNow(),
   leaveIt: () => again.leave(),
   entry: () => askEntry(client.edges[0]!.url),
-  say: (text) => act(`say “${text}”`, () => world.send({ case: "say", value: { text } })),
-  again: () => client.connect(),
+  say: (text) => !isAway() && (act(`say “${text}”`, () => world.send({ case: "say", value: { text } })), true),
+  help: (does) => (does === "reload" ? location.reload() : client.connect()),
 });
 
 const panelWishes = {
@@ -100,6 +101,13 @@ const input = new Input(canvas, {
 });
 document.getElementById("map")?.addEventListener("click", () => map?.toggle());
 
+/** Nothing can be done while the connection is lost. Says so. */
+function isAway(): boolean {
+  if (!connection.dim) return false;
+  hud.toast("Not now: the connection is lost. What you typed stays.", true);
+  return true;
+}
+
 type Reply = Awaited<ReturnType<World["send"]>>;
 
 const again = new Again((whats) => hud.showAgain(whats));
@@ -109,6 +117,7 @@ const again = new Again((whats) => hud.showAgain(whats));
  * down, the person is offered it once. `what`: the command in words.
  */
 function act(what: string, send: () => Promise<Reply>, done?: (reply: Reply) => void, isAgain = false, refused?: (code: string) => void): void {
+  if (isAway()) return;
   send().then(done).catch((error: unknown) => {
     if (!isRefusal(error)) throw error;
     if (error.code === "expired" && !isAgain) again.offer(what, () => act(what, send, done, true, refused));
@@ -177,7 +186,9 @@ function updateGhost(): void {
 // ---- events of the world --------------------------------------------------------------------------------------------
 
 client.on("state", (state) => {
-  hud.onState(state, client.stateInWords, changes.lostMs);
+  hud.onState(state);
+  if (state.kind === "ended" && state.reason.code === "bad_protocol") reloadOnce();
+  showConnection();
   showXRay();
 });
 client.on("welcome", (_, { resumed }) => {
@@ -191,6 +202,8 @@ client.on("slow", (slow) => {
 });
 client.on("notice", (notice) => hud.toast(notice.text, true));
 world.on("ready", () => {
+  const typed = typedBefore();
+  if (typed) hud.openChat(typed);
   if (!world.terrain || !context) return;
   canvas.hidden = false;
   const ground = new Ground(world.terrain);
@@ -211,6 +224,44 @@ world.on("signal", (entity, { signal }) => {
   hud.talk.add(world.players.get(entity.key)?.name ?? "Somebody", signal.value.text, entity.key === client.me?.key);
 });
 
+/** A page that is older than the server loads itself again, once: a server that is older than the page is not asked for ever. */
+function reloadOnce(): void {
+  const now = Date.now();
+  try {
+    if (now - Number(sessionStorage.getItem("pioneer.reloaded") ?? 0) < RELOAD_MS) return;
+    sessionStorage.setItem("pioneer.reloaded", String(now));
+    sessionStorage.setItem("pioneer.typed", hud.chatInput.value);
+  } catch {
+    // Without a memory it cannot be said how often it was; the card has a button for it.
+    return;
+  }
+  location.reload();
+}
+
+/** What was typed before the page loaded itself again. */
+function typedBefore(): string {
+  try {
+    const typed = sessionStorage.getItem("pioneer.typed") ?? "";
+    sessionStorage.removeItem("pioneer.typed");
+    return typed;
+  } catch {
+    return "";
+  }
+}
+
+let awayAt = performance.now();
+let connection: Shown = { dim: false, card: undefined };
+
+/** Shows how the connection is, and for how long it has been so. */
+function showConnection(): void {
+  const now = performance.now();
+  const { state } = client;
+  if (state.kind !== "connecting") awayAt = now;
+  const ashore = client.me !== undefined;
+  connection = shown(state, ashore, now - awayAt);
+  hud.showConnection(state, client.stateInWords, ashore && state.kind === "connecting" && !connection.dim, connection);
+}
+
 // ---- pictures ----------------------------------------------------------------------------------------------------------
 
 const rates = { bytes: 0, updates: 0, fps: 0, ownGapMs: 0 };
@@ -219,6 +270,8 @@ let gapMsMax = 0;
 let last = performance.now();
 let counted = { at: last, bytes: 0, updates: 0 };
 
+/** A page that was loaded again does not load itself again within this time, ms. */
+const RELOAD_MS = 60_000;
 /** Time between two looks at who is near, ms. */
 const PEOPLE_MS = 150;
 let peopleAt = -Infinity;
@@ -247,13 +300,14 @@ function picture(now: number): void {
   drawn.push(now);
   while (drawn.length > 0 && now - drawn[0]! > 1_000) drawn.shift();
   camera.fit(canvas);
-  const [dx, dy] = input.direction;
+  const [dx, dy] = connection.dim ? [0, 0] : input.direction;
   walker.step(now, ms, dx, dy);
   camera.x = walker.drawnX;
   camera.y = walker.drawnY - 600;
   count(now);
   if (now - peopleAt > PEOPLE_MS) {
     peopleAt = now;
+    showConnection();
     people.draw(now);
     mail.draw();
     stall.draw();

@@ -164,24 +164,20 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   /**
-   * Enters the world with the token in the store, or else as a new player called `name`. With neither, the state
-   * becomes `name_needed`; then call this again with a name, and with an invitation if the world wants one (`invitation_needed`,
-   * {@link newcomers}).
+   * Enters the world with the token in the store, or else as a new player called `name`. With neither, the state becomes
+   * `name_needed`; then call this again with a name, and with an invitation if the world wants one ({@link newcomers}). While it
+   * waits for its next attempt to connect, it tries at once.
    */
   connect(name?: string, invitation?: string): void {
     if (name !== undefined) this.name = name;
     if (invitation !== undefined) this.invitation = invitation;
+    if (this.current.kind === "connecting" && this.retry !== undefined) return this.dial(this.current.lost);
     if (this.current.kind === "connected" || this.current.kind === "connecting") return;
     if (!this.store.load(this.world) && this.name === undefined) {
       this.become({ kind: "name_needed", refusal: undefined });
       return;
     }
-    if (this.open && this.current.kind === "name_needed") {
-      this.become({ kind: "connecting", node: this.ring.current.node, attempt: 0, lost: undefined });
-      this.hello();
-    } else {
-      this.dial(undefined);
-    }
+    this.begin();
   }
 
   /**
@@ -191,12 +187,14 @@ export class Client extends Emitter<ClientEvents> {
   recover(code: string): void {
     if (this.current.kind === "connected" || this.current.kind === "connecting") return;
     this.code = code;
-    if (this.open && this.current.kind === "name_needed") {
-      this.become({ kind: "connecting", node: this.ring.current.node, attempt: 0, lost: undefined });
-      this.hello();
-    } else {
-      this.dial(undefined);
-    }
+    this.begin();
+  }
+
+  /** Says hello on the connection that is there, or opens one. */
+  private begin(): void {
+    if (!this.open || this.current.kind !== "name_needed") return this.dial(undefined);
+    this.become({ kind: "connecting", node: this.ring.current.node, attempt: 0, lost: undefined });
+    this.hello();
   }
 
   /**

@@ -229,6 +229,21 @@ test("a lost edge: every other one at once, then round and round with longer wai
   for (let k = 0; k < 18; k += 3) assert.equal(new Set(urls.slice(k, k + 3)).size, 3, `attempts ${urls.slice(k, k + 3)}`);
 });
 
+test("asked to connect while it waits, it tries at once", () => {
+  const { env, client } = joined();
+  env.pass(1_000);
+  for (let k = 0; k < 12; k++) {
+    env.socket.drop();
+    while (client.state.kind === "connecting" && env.sockets.length < k + 2) env.pass(5);
+  }
+  env.socket.drop();
+  const had = env.sockets.length;
+  client.connect();
+  assert.equal(env.sockets.length, had + 1);
+  client.connect();
+  assert.equal(env.sockets.length, had + 1, "but not twice at the same time");
+});
+
 test("a round begins at a random edge, but never the lost one", () => {
   for (const [luck, port] of [[0, 7_601], [0.49, 7_601], [0.51, 7_602], [0.99, 7_602]] as const) {
     const { env } = joined();
