@@ -50,7 +50,9 @@ export async function ashore(gil) {
 
 /** Every panel and every button of the page, by keys; the focus is seen, and survives that what has it is drawn again. */
 export async function panels(gil) {
+  await gil.until("a line says what to try first", () => document.getElementById("guide").textContent.startsWith("Walk with W A S D"));
   await look(gil, "the island");
+  await gil.shot("ashore");
   await gil.page.keyboard.press("c");
   await gil.until("the panel is open", () => !document.getElementById("panel").hidden);
   await look(gil, "craft");

@@ -24,6 +24,22 @@ export interface Shown {
 /** Closed for a moment, in the words of servers. */
 const REPAIRED = ["not_ready", "stopping", "moving", "storage", "storage_busy", "journal_gone", "busy_world"];
 
+/** The state in a few words. Which node it is about says the x-ray. */
+export function words(state: ConnectionState, ashore: boolean): string {
+  switch (state.kind) {
+    case "idle":
+      return "Not connected";
+    case "name_needed":
+      return "Choose a name";
+    case "connecting":
+      return ashore ? "Connection lost, trying again …" : "Connecting …";
+    case "connected":
+      return "Connected";
+    case "ended":
+      return ended(state.reason).title;
+  }
+}
+
 /** See the top of the file. `ashore`: this page has been in the world. `waitedMs`: since it last was, or since the page was opened. */
 export function shown(state: ConnectionState, ashore: boolean, waitedMs: number): Shown {
   if (state.kind === "ended") return { dim: ashore, card: ended(state.reason) };

@@ -160,9 +160,7 @@ export class Hud {
   }
 
   /** Shows how the connection is. Call it a few times a second. `quiet`: a loss is not worth a word yet. */
-  showConnection(state: ConnectionState, words: string, quiet: boolean, { dim, card }: Shown): void {
-    // Which node it is says the x-ray.
-    const text = state.kind === "connected" || quiet ? "Connected" : words;
+  showConnection(state: ConnectionState, text: string, quiet: boolean, { dim, card }: Shown): void {
     const span = this.status.querySelector("span");
     if (span && span.textContent !== text) span.textContent = text;
     this.wayBack.hidden = state.kind !== "connected" || this.wishes.code() === "";

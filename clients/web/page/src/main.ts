@@ -4,9 +4,10 @@ import { Again } from "./again.js";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
-import { shown, type Shown } from "./doors.js";
+import { shown, words, type Shown } from "./doors.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
+import { Guide } from "./guide.js";
 import { installHooks } from "./hooks.js";
 import { Hud } from "./hud.js";
 import { Input } from "./input.js";
@@ -150,7 +151,10 @@ function place(): void {
   if (!ghost) return;
   if (ghost.barred) return hud.toast(`Not here: ${ghost.barred}.`, true);
   const { what, x, y, rotation } = ghost;
-  act(`build ${world.buildingName(what)}`, () => world.build(what, x, y, rotation), (reply) => tell("used", reply.spent));
+  act(`build ${world.buildingName(what)}`, () => world.build(what, x, y, rotation), (reply) => {
+    built = true;
+    tell("used", reply.spent);
+  });
 }
 
 function demolish(): void {
@@ -249,6 +253,9 @@ function typedBefore(): string {
   }
 }
 
+const guide = new Guide();
+/** Something was built in this visit. */
+let built = false;
 let awayAt = performance.now();
 let connection: Shown = { dim: false, card: undefined };
 
@@ -259,7 +266,8 @@ function showConnection(): void {
   if (state.kind !== "connecting") awayAt = now;
   const ashore = client.me !== undefined;
   connection = shown(state, ashore, now - awayAt);
-  hud.showConnection(state, client.stateInWords, ashore && state.kind === "connecting" && !connection.dim, connection);
+  const quiet = ashore && state.kind === "connecting" && !connection.dim;
+  hud.showConnection(state, quiet ? "Connected" : words(state, ashore), quiet, connection);
 }
 
 // ---- pictures ----------------------------------------------------------------------------------------------------------
@@ -319,6 +327,7 @@ function picture(now: number): void {
   const gathers = full && target ? `gather ${world.itemName(target.info.gives)} from the ${target.info.name}` : "";
   const atStall = !gathers && mode.what === undefined && !stall.isOpen && stall.near(walker.x, walker.y) !== undefined;
   hud.hint(atStall ? "KeyT" : "KeyE", atStall ? "look at the stall" : gathers);
+  guide.draw(walker, { bag: world.own.slots.map((slot) => slot.item), reaches: full === true, built: built || world.ownBuildingInReach(walker.x, walker.y) !== undefined }, connection.dim);
   scene.draw(now, ghost, target);
   map?.draw(now);
 }
