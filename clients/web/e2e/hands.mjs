@@ -1,4 +1,5 @@
 // One player alone: everything by keyboard, what an assistive program sees, other layouts and input methods, less motion, a phone.
+import { connect, createServer } from "node:net";
 import axe from "axe-core";
 import { demand, PATIENCE, Player } from "./stage.mjs";
 import { FINGER_PX, PHONE } from "./people.mjs";
@@ -255,5 +256,55 @@ export async function lostConnection(name) {
     demand(errors.length === 0, errors.join("; "));
   } finally {
     await player.leave();
+  }
+}
+
+/** A port that leads to the world until it is shut. */
+class Way {
+  static async open(port = 0) {
+    const way = new Way();
+    way.sockets = new Set();
+    way.server = createServer((client) => {
+      const server = connect(Number(new URL(url).port) || 80, new URL(url).hostname);
+      for (const [one, other] of [[client, server], [server, client]]) {
+        way.sockets.add(one);
+        one.pipe(other);
+        one.on("error", () => other.destroy()).on("close", () => (way.sockets.delete(one), other.destroy()));
+      }
+    });
+    await new Promise((ready, failed) => way.server.once("error", failed).listen(port, "127.0.0.1", ready));
+    return way;
+  }
+
+  get port() {
+    return this.server.address().port;
+  }
+
+  shut() {
+    const shut = new Promise((done) => this.server.close(done));
+    for (const socket of this.sockets) socket.destroy();
+    return shut;
+  }
+}
+
+/** The server that the page came from is away: a reload shows the page all the same, and comes back when it can. */
+export async function reloadWithoutServer(name) {
+  let way = await Way.open();
+  const player = await Player.arrive(`http://127.0.0.1:${way.port}/`, name);
+  try {
+    await player.sayName();
+    await player.connected();
+    await player.until("the page is kept", async () => (await caches.keys()).includes("page") && (await (await caches.open("page")).keys()).length === 3);
+    const { port } = way;
+    await way.shut();
+    await player.page.reload();
+    await player.until("a card says that nobody answers", () => document.getElementById("cardtitle")?.textContent === "Nobody answers");
+    way = await Way.open(port);
+    await player.page.keyboard.press("Enter");
+    await player.connected();
+    demand((await player.ask("me")).name === name, "somebody else came back");
+  } finally {
+    await player.leave();
+    await way.shut();
   }
 }

@@ -68,7 +68,7 @@ async function run() {
   await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 
-  // These three do not meet.
+  // These do not meet.
   const gil = await Player.arrive(url, `Gil${tail}`);
   players.push(gil);
   const alone = async () => {
@@ -79,7 +79,11 @@ async function run() {
     await scene("the page names the keys as they are printed", () => hands.layouts(gil));
     await scene("a phone: two thumbs, the chat line above the keyboard, zoom", () => hands.phone(`Hal${tail}`));
   };
-  await Promise.all([alone(), scene("nobody answers, the connection is lost, all is well again: a word for each", () => hands.lostConnection(`Ida${tail}`))]);
+  const lost = async () => {
+    await scene("a reload while the page's server is away shows the page, and comes back", () => hands.reloadWithoutServer(`Jon${tail}`));
+    await scene("nobody answers, the connection is lost, all is well again: a word for each", () => hands.lostConnection(`Ida${tail}`));
+  };
+  await Promise.all([alone(), lost()]);
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
 }

@@ -1,4 +1,4 @@
-// Bundles Pioneer's page (three files, embedded in its binary) and the SDK (`gundo.js`, one ES module, which every server has
+// Bundles Pioneer's page (four files, embedded in its binary) and the SDK (`gundo.js`, one ES module, which every server has
 // for its game's page) into dist. The same sources give the same bytes.
 // Scripts and styles come packed as well (`app.js.br`): to pack well takes seconds, which servers do not have.
 // With --check it writes nothing and fails if dist is not what would be written.
@@ -26,12 +26,12 @@ export async function bundle({ minify = true } = {}) {
     logLevel: "warning",
   };
   const [page, sdk] = await Promise.all([
-    build({ ...common, format: "iife", entryPoints: { app: "page/src/main.ts", style: "page/app.css" } }),
+    build({ ...common, format: "iife", entryPoints: { app: "page/src/main.ts", style: "page/app.css", sw: "page/sw.js" } }),
     build({ ...common, format: "esm", entryPoints: { gundo: "sdk/src/index.ts" } }),
   ]);
   const text = (suffix) => [...page.outputFiles, ...sdk.outputFiles].find((file) => file.path.endsWith(suffix)).text;
   const html = readFileSync(join(web, "page/index.html"), "utf8");
-  return { "index.html": html, "app.js": text("app.js"), "app.css": text("style.css"), "gundo.js": text("gundo.js") };
+  return { "index.html": html, "app.js": text("app.js"), "app.css": text("style.css"), "sw.js": text("sw.js"), "gundo.js": text("gundo.js") };
 }
 
 /** What is packed: not HTML, which servers complete. */

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
             ("app.js.br", page!("app.js.br")),
             ("app.css", page!("app.css")),
             ("app.css.br", page!("app.css.br")),
+            ("sw.js", page!("sw.js")),
+            ("sw.js.br", page!("sw.js.br")),
         ])
         .run()
 }

@@ -8,6 +8,7 @@ import { shown, words, type Shown } from "./doors.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
 import { Guide } from "./guide.js";
+import { RememberedEdges } from "./edges.js";
 import { installHooks } from "./hooks.js";
 import { Hud } from "./hud.js";
 import { Input } from "./input.js";
@@ -28,7 +29,8 @@ edge.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 const keys = new LocalStore("pioneer.token");
 /** Somebody was sent here by an address with an invitation in it. */
 const invitation = new URL(location.href).searchParams.get("invite") ?? "";
-const client = new Client({ edges: [edge.href], store: keys, client: "pioneer web 0.1", invitation });
+const edges = new RememberedEdges("pioneer.edges");
+const client = new Client({ edges: [edge.href, ...edges.load(edge.href)], store: keys, client: "pioneer web 0.1", invitation });
 const changes = new Changes(client, () => performance.now());
 const world = new World(client);
 const walker = new Walker(world);
@@ -200,7 +202,10 @@ client.on("welcome", (_, { resumed }) => {
     hud.toast("Your browser keeps nothing for this page. When you close it, there is no way back to this player.", true);
   }
 });
-client.on("edges", () => showXRay());
+client.on("edges", (known) => {
+  edges.save(known.map(({ url }) => url));
+  showXRay();
+});
 client.on("slow", (slow) => {
   if (slow) hud.toast("Your line is slow: everything takes a little longer.");
 });
@@ -345,3 +350,5 @@ installHooks(
 );
 requestAnimationFrame(picture);
 client.connect();
+// Only over TLS, and on this machine. Without it, a reload needs the server that the page came from.
+void navigator.serviceWorker?.register("sw.js").catch(() => undefined);
