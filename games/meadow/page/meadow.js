@@ -1,6 +1,6 @@
 // The page of the meadow: what the server tells, and what the gardener wants; draw.js paints it. There is no build step: browsers
 // load these files as they are, and the SDK from the server, which has it at /gundo.js.
-import { BinaryReader, BinaryWriter, Client, LocalStore, Refusal, WireType } from "/gundo.js";
+import { BinaryReader, BinaryWriter, Client, LocalStore, Refusal, standing, Walker, WireType } from "/gundo.js";
 import { draw, MM_PER_PIXEL } from "./draw.js";
 
 // The messages, as `meadow schema` prints them: name and type of each field by its number; `[FLOWER]` is a list of flowers.
@@ -9,8 +9,7 @@ const MEADOW = { 1: ["flowers", [FLOWER]] };
 const GARDENER = { 1: ["name", "string"], 2: ["flowers", "uint32"] };
 const GARDENER_KIND = 1;
 const WISHES = { plant: 1, pick: 2 };
-/** A little less than the server allows, m/s: clocks and networks are not even. */
-const SPEED = 3.75;
+const SPEED_MM = 4_000; // what the server allows, mm/s
 
 /** Reads a message. A field that is not in the bytes has the default of its type. */
 function read(bytes, fields) {
@@ -36,9 +35,7 @@ const client = new Client({
 });
 const gardeners = new Map(); // what the entities in sight show, by key
 const meadows = new Map();
-const me = { x: 0, y: 0, heading: 0, speed: 0 }; // the own body: mm, radians, m/s
-let told = { ...me, at: 0 }; // what the server heard of it last
-let goal; // where a click leads
+const me = new Walker(client, { speedMm: SPEED_MM, isOpen: () => true }); // the own body; nothing stands in a gardener's way
 const keys = new Set();
 
 // What the server tells. The client resumes a lost connection by itself.
@@ -48,11 +45,6 @@ client.on("state", (state) => {
   element("name").hidden = state.kind === "ended";
   element("why").textContent = (state.refusal ?? state.reason)?.text ?? "Plant flowers, wait a minute, pick them.";
   if (state.kind === "name_needed") element("name").focus();
-});
-client.on("welcome", ({ x, y }) => Object.assign(me, { x, y }));
-client.on("correction", ({ x, y }) => {
-  Object.assign(me, { x, y });
-  goal = undefined;
 });
 client.on("own", (bytes) => (element("arms").textContent = `You carry ${read(bytes, GARDENER).flowers} of 20`));
 client.picture.on("enter", look);
@@ -102,22 +94,16 @@ addEventListener("keydown", (event) => {
 addEventListener("keyup", (event) => keys.delete(event.key));
 addEventListener("blur", () => keys.clear());
 element("meadow").onpointerdown = ({ clientX, clientY }) => {
-  goal = { x: me.x + (clientX - innerWidth / 2) * MM_PER_PIXEL, y: me.y + (clientY - innerHeight / 2) * MM_PER_PIXEL };
+  me.goal = { x: me.x + (clientX - innerWidth / 2) * MM_PER_PIXEL, y: me.y + (clientY - innerHeight / 2) * MM_PER_PIXEL };
 };
 
-function walk(now, ms) {
-  if (client.state.kind !== "connected") return;
-  let dx = keys.has("ArrowRight") - keys.has("ArrowLeft");
-  let dy = keys.has("ArrowDown") - keys.has("ArrowUp");
-  if (dx || dy) goal = undefined;
-  else if (goal) [dx, dy] = [goal.x - me.x, goal.y - me.y];
-  const way = Math.hypot(dx, dy);
-  const step = goal ? Math.min(way, SPEED * ms) : SPEED * ms;
-  me.speed = way > 0 ? SPEED : 0;
-  if (way > 0) Object.assign(me, { x: me.x + (dx / way) * step, y: me.y + (dy / way) * step, heading: Math.atan2(dy, dx) });
-  else goal = undefined;
-  const news = me.x !== told.x || me.y !== told.y || me.speed !== told.speed;
-  if (news && now - told.at >= client.picture.tickMs * 0.8) client.move((told = { ...me, at: now }));
+/** The picture is dim while it is old. */
+let wellAt = performance.now();
+function showConnection(now) {
+  if (client.state.kind !== "connecting") wellAt = now;
+  const { isOld, trouble, text } = standing(client.state, client.me !== undefined, now - wellAt);
+  element("meadow").style.opacity = isOld ? 0.5 : 1;
+  if (trouble === "unanswered" || trouble === "refused") element("status").textContent = `${text || "Nobody answers."} Trying again …`;
 }
 
 /** Everything in sight, back to front. */
@@ -126,15 +112,16 @@ function show() {
   for (const [key, gardener] of gardeners) {
     const entity = client.picture.entities.get(key);
     const isMine = entity === client.ownEntity;
-    const { x, y } = isMine ? me : client.picture.bodyOf(entity, client.worldMs, client.lateMs, {});
+    const { x, y } = isMine ? { x: me.drawnX, y: me.drawnY } : client.picture.bodyOf(entity, client.worldMs, client.lateMs, {});
     things.push({ ...gardener, x, y, isMine });
   }
-  draw(element("meadow"), me, things);
+  draw(element("meadow"), { x: me.drawnX, y: me.drawnY }, things);
 }
 
 let last = performance.now();
 function frame(now) {
-  walk(now, Math.min(now - last, 250));
+  showConnection(now);
+  me.step(now, Math.min(now - last, 250), keys.has("ArrowRight") - keys.has("ArrowLeft"), keys.has("ArrowDown") - keys.has("ArrowUp"));
   last = now;
   show();
   requestAnimationFrame(frame);

@@ -2,9 +2,9 @@
  * `window.__gundo`: what the end-to-end test (and a curious player at the console) can read and do. Plain values only.
  * It is part of the page's tested surface, not of the game.
  */
+import type { Walker } from "@gundo/client";
 import type { Changes } from "./changes.js";
 import type { Building, Stage, What } from "./gen/pioneer_pb.js";
-import type { Walker } from "./walk.js";
 import { KIND_LAND, type World } from "./world.js";
 import { isRefusal } from "./world.js";
 

@@ -1,10 +1,10 @@
 /** Everything around the picture: state, bag, panels, toasts, dialogs. Plain DOM; text is never read as HTML. */
-import type { ConnectionState, Entry } from "@gundo/client";
+import type { ConnectionState, Entry, Standing } from "@gundo/client";
 import { buildingSprite } from "./buildings.js";
 import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
 import { Building, Item, type Stack } from "./gen/pioneer_pb.js";
-import type { Card, Shown } from "./doors.js";
+import { cardFor } from "./doors.js";
 import { h, redraw, type Child } from "./dom.js";
 import { keyLabel, onLayout } from "./keyboard.js";
 import { Talk } from "./talk.js";
@@ -37,7 +37,7 @@ export interface Wishes {
   /** False: not now, and the text stays. */
   say(text: string): boolean;
   /** What the button of a card about the connection does. */
-  help(does: Card["does"]): void;
+  help(how: Standing["help"]): void;
 }
 
 function byId<T extends HTMLElement>(id: string): T {
@@ -159,21 +159,22 @@ export class Hud {
     else if (state.kind === "connected" && this.asks !== "code kept") this.closeCard();
   }
 
-  /** Shows how the connection is. Call it a few times a second. `quiet`: a loss is not worth a word yet. */
-  showConnection(state: ConnectionState, text: string, quiet: boolean, { dim, card }: Shown): void {
+  /** Shows how the connection is. Call it a few times a second. `text`: in a few words. */
+  showConnection(state: ConnectionState, text: string, standing: Standing): void {
     const span = this.status.querySelector("span");
     if (span && span.textContent !== text) span.textContent = text;
     this.wayBack.hidden = state.kind !== "connected" || this.wishes.code() === "";
-    this.status.className = state.kind === "connected" || quiet ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
-    document.body.classList.toggle("dim", dim);
+    this.status.className = text === "Connected" ? "good" : state.kind === "ended" ? "bad" : state.kind === "connecting" ? "wait" : "";
+    document.body.classList.toggle("dim", standing.isOld);
+    const card = cardFor(standing);
     if (card && this.asks !== card.title) {
       this.card.onsubmit = (event) => {
         event.preventDefault();
-        this.wishes.help(card.does);
+        this.wishes.help(standing.help);
       };
       const button = h("button", {}, card.button);
       this.showCard(card.title, card.words, [button], button);
-    } else if (!card && this.asks !== undefined && this.stateCard) {
+    } else if (!card && this.stateCard) {
       this.closeCard();
     }
     this.stateCard = card !== undefined;

@@ -1,14 +1,13 @@
 /** The page: connects client, world, scene and controls, and draws a picture whenever the screen asks for one. */
-import { askEntry, Client, LocalStore } from "@gundo/client";
+import { askEntry, Client, LocalStore, RememberedEdges, standing, Walker, type Standing } from "@gundo/client";
 import { Again } from "./again.js";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
-import { shown, words, type Shown } from "./doors.js";
+import { line } from "./doors.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
 import { Guide } from "./guide.js";
-import { RememberedEdges } from "./edges.js";
 import { installHooks } from "./hooks.js";
 import { Hud } from "./hud.js";
 import { Input } from "./input.js";
@@ -17,7 +16,6 @@ import { Minimap } from "./minimap.js";
 import { People } from "./people.js";
 import { Scene } from "./scene.js";
 import { StallPanel } from "./stall.js";
-import { Walker } from "./walk.js";
 import { isRefusal, World, type PlacedThing, type PlayerWish } from "./world.js";
 
 const canvas = document.getElementById("scene") as HTMLCanvasElement;
@@ -33,7 +31,12 @@ const edges = new RememberedEdges("pioneer.edges");
 const client = new Client({ edges: [edge.href, ...edges.load(edge.href)], store: keys, client: "pioneer web 0.1", invitation });
 const changes = new Changes(client, () => performance.now());
 const world = new World(client);
-const walker = new Walker(world);
+const walker = new Walker(client, {
+  get speedMm() {
+    return world.description?.speedMaxMm;
+  },
+  isOpen: (ax, ay, bx, by) => world.isOpen(ax, ay, bx, by),
+});
 const camera = new Camera();
 const mode = new BuildMode(world);
 let scene: Scene | undefined;
@@ -54,7 +57,7 @@ const hud = new Hud(world, {
   leaveIt: () => again.leave(),
   entry: () => askEntry(client.edges[0]!.url),
   say: (text) => !isAway() && (act(`say “${text}”`, () => world.send({ case: "say", value: { text } })), true),
-  help: (does) => (does === "reload" ? location.reload() : client.connect()),
+  help: (how) => (how === "reload" ? location.reload() : client.connect()),
 });
 
 const panelWishes = {
@@ -106,7 +109,7 @@ document.getElementById("map")?.addEventListener("click", () => map?.toggle());
 
 /** Nothing can be done while the connection is lost. Says so. */
 function isAway(): boolean {
-  if (!connection.dim) return false;
+  if (!connection.isOld) return false;
   hud.toast("Not now: the connection is lost. What you typed stays.", true);
   return true;
 }
@@ -262,17 +265,16 @@ const guide = new Guide();
 /** Something was built in this visit. */
 let built = false;
 let awayAt = performance.now();
-let connection: Shown = { dim: false, card: undefined };
+let connection: Standing = standing(client.state, false, 0);
 
 /** Shows how the connection is, and for how long it has been so. */
 function showConnection(): void {
   const now = performance.now();
   const { state } = client;
   if (state.kind !== "connecting") awayAt = now;
-  const ashore = client.me !== undefined;
-  connection = shown(state, ashore, now - awayAt);
-  const quiet = ashore && state.kind === "connecting" && !connection.dim;
-  hud.showConnection(state, quiet ? "Connected" : words(state, ashore), quiet, connection);
+  const wasIn = client.me !== undefined;
+  connection = standing(state, wasIn, now - awayAt);
+  hud.showConnection(state, line(state, connection, wasIn), connection);
 }
 
 // ---- pictures ----------------------------------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ function picture(now: number): void {
   drawn.push(now);
   while (drawn.length > 0 && now - drawn[0]! > 1_000) drawn.shift();
   camera.fit(canvas);
-  const [dx, dy] = connection.dim ? [0, 0] : input.direction;
+  const [dx, dy] = connection.isOld ? [0, 0] : input.direction;
   walker.step(now, ms, dx, dy);
   camera.x = walker.drawnX;
   camera.y = walker.drawnY - 600;
@@ -332,7 +334,7 @@ function picture(now: number): void {
   const gathers = full && target ? `gather ${world.itemName(target.info.gives)} from the ${target.info.name}` : "";
   const atStall = !gathers && mode.what === undefined && !stall.isOpen && stall.near(walker.x, walker.y) !== undefined;
   hud.hint(atStall ? "KeyT" : "KeyE", atStall ? "look at the stall" : gathers);
-  guide.draw(walker, { bag: world.own.slots.map((slot) => slot.item), reaches: full === true, built: built || world.ownBuildingInReach(walker.x, walker.y) !== undefined }, connection.dim);
+  guide.draw(walker, { bag: world.own.slots.map((slot) => slot.item), reaches: full === true, built: built || world.ownBuildingInReach(walker.x, walker.y) !== undefined }, connection.isOld);
   scene.draw(now, ghost, target);
   map?.draw(now);
 }

@@ -1,8 +1,8 @@
 /** The map in the corner: the island around the player, or all of it. */
+import type { Walker } from "@gundo/client";
 import { coatColour } from "./folk.js";
 import { MAP_SCALE } from "./ground.js";
 import { KIND_PLAYER, type World } from "./world.js";
-import type { Walker } from "./walk.js";
 
 /** The sizes to cycle through: side in CSS pixels, and metres across (0: the whole island). */
 const SIZES = [

@@ -2,7 +2,7 @@
  * One picture of the world: ground, water, everything that stands on it from north to south, light, and words over
  * heads. It draws only what is in view. Start with {@link Scene.draw}.
  */
-import type { Body, Entity } from "@gundo/client";
+import type { Body, Entity, Walker } from "@gundo/client";
 import type { Ghost } from "./build.js";
 import { buildingFoot, buildingSprite, drawFlame, flicker } from "./buildings.js";
 import type { Camera } from "./camera.js";
@@ -16,7 +16,6 @@ import { plantSize, plantSprite, plantSway } from "./plants.js";
 import { put, type Context } from "./sprite.js";
 import { drawBubble, drawTag } from "./tags.js";
 import { KIND_LAND, KIND_PLAYER, type PlacedBuilding, type PlacedThing, type World } from "./world.js";
-import type { Walker } from "./walk.js";
 import { XRay } from "./xray.js";
 
 /** Length of a day, ms of world time. */

@@ -1,8 +1,8 @@
 /** The own body over a lost connection: it goes on from where it was, and the server hears the way that got lost. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Walker } from "../src/walk.js";
-import type { World } from "../src/world.js";
+import type { Client } from "../src/client.js";
+import { Walker } from "../src/walker.js";
 
 /** A walker in a world without obstacles, and the moves that it sends. */
 function walking() {
@@ -14,8 +14,7 @@ function walking() {
     picture: { tickMs: 100 },
     move: (to: { x: number; y: number }) => moves.push({ x: to.x, y: to.y }),
   };
-  const world = { client, description: { speedMaxMm: 4_000 }, isOpen: () => true };
-  const walker = new Walker(world as unknown as World);
+  const walker = new Walker(client as unknown as Client, { speedMm: 4_000, isOpen: () => true });
   const tell = (name: string, ...args: unknown[]) => handlers.get(name)!(...(args as never[]));
   const welcome = (x: number, y: number, resumed: boolean) => tell("welcome", { x, y, heading: 0 }, { resumed });
   return { walker, moves, welcome, correct: (x: number, y: number) => tell("correction", { x, y }) };

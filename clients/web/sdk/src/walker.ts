@@ -2,8 +2,16 @@
  * The own body, predicted: it moves at once when a key is pressed, under the server's rules, and tells the server where
  * it wants to be. If the server disagrees, the body is corrected and its drawing glides there.
  */
-import type { Correction } from "@gundo/client";
-import type { World } from "./world.js";
+import type { Client } from "./client.js";
+import type { Correction } from "./gen/client_pb.js";
+
+/** What the game says of walking. */
+export interface Ground {
+  /** The top speed that the server allows, mm/s; undefined: it is not known yet, and nobody walks. */
+  readonly speedMm: number | undefined;
+  /** Whether a body can go straight from a to b, whole mm. The server decides; this only spares corrections. */
+  isOpen(ax: number, ay: number, bx: number, by: number): boolean;
+}
 
 /** Share of the top speed used for walking: the rest absorbs jitter of clocks and networks. */
 const EASE = 0.94;
@@ -44,8 +52,11 @@ export class Walker {
   private trail: { x: number; y: number; heading: number; speed: number; at: number }[] = [];
   private sent = { x: 0, y: 0, heading: 0, speed: 0, at: -Infinity };
 
-  constructor(private readonly world: World) {
-    world.client.on("welcome", (welcome, { resumed }) => {
+  constructor(
+    private readonly client: Client,
+    private readonly ground: Ground,
+  ) {
+    client.on("welcome", (welcome, { resumed }) => {
       this.speed = 0;
       if (!resumed || !this.walkAgain(welcome.x, welcome.y)) {
         this.put(welcome.x, welcome.y);
@@ -56,7 +67,7 @@ export class Walker {
       // A player who only changed the edge walks on.
       if (!resumed) this.goal = undefined;
     });
-    world.client.on("correction", (correction) => this.onCorrection(correction));
+    client.on("correction", (correction) => this.onCorrection(correction));
   }
 
   /** Where to draw the body, mm. */
@@ -74,12 +85,12 @@ export class Walker {
     const fade = Math.exp(-ms / GLIDE_MS);
     this.offX *= fade;
     this.offY *= fade;
-    const { client, description } = this.world;
-    if (!description || client.state.kind !== "connected") return;
+    const { speedMm } = this.ground;
+    if (speedMm === undefined || this.client.state.kind !== "connected") return;
     if (dx !== 0 || dy !== 0) this.goal = undefined;
     else if (this.goal) [dx, dy] = this.towards(this.goal);
     const length = Math.hypot(dx, dy);
-    const top = (description.speedMaxMm / 1_000) * EASE;
+    const top = (speedMm / 1_000) * EASE;
     const speed = Math.min(length, 1) * top;
     if (length > 0.05) {
       this.heading = Math.atan2(dy, dx);
@@ -122,8 +133,8 @@ export class Walker {
       // The server counts whole millimetres; fractions add up here.
       const [toX, toY] = [Math.round(x), Math.round(y)];
       if (toX !== hereX || toY !== hereY) {
-        if (!this.world.isOpen(hereX, hereY, toX, toY)) continue;
-        if (!this.world.isOpen(this.sent.x, this.sent.y, toX, toY)) {
+        if (!this.ground.isOpen(hereX, hereY, toX, toY)) continue;
+        if (!this.ground.isOpen(this.sent.x, this.sent.y, toX, toY)) {
           // The server sees only straight lines between moves, so send the bend first.
           if (now - this.sent.at < BEND_MS) return;
           this.send(now);
@@ -144,7 +155,7 @@ export class Walker {
     const { sent } = this;
     const changed = sent.x !== Math.round(this.x) || sent.y !== Math.round(this.y) || sent.heading !== this.heading || sent.speed !== this.speed;
     if (!changed) return;
-    const tick = this.world.client.picture.tickMs;
+    const tick = this.client.picture.tickMs;
     const due = now - sent.at >= tick * MOVE_SHARE;
     const stopped = this.speed === 0 && sent.speed !== 0 && now - sent.at >= BEND_MS;
     if (due || stopped) this.send(now);
@@ -153,7 +164,7 @@ export class Walker {
   private send(now: number): void {
     const { heading, speed } = this;
     const [x, y] = [Math.round(this.x), Math.round(this.y)];
-    this.world.client.move({ x, y, heading, speed });
+    this.client.move({ x, y, heading, speed });
     this.sent = { x, y, heading, speed, at: now };
     this.trail.push(this.sent);
     while (this.trail[0] && now - this.trail[0].at > TRAIL_MS) this.trail.shift();
@@ -167,7 +178,7 @@ export class Walker {
     let at = this.trail.length - 1;
     while (at >= 0 && Math.hypot(this.trail[at]!.x - x, this.trail[at]!.y - y) > SAME_MM) at--;
     if (at < 0) return false;
-    for (const { x, y, heading } of this.trail.slice(at + 1)) this.world.client.move({ x, y, heading, speed: 0 });
+    for (const { x, y, heading } of this.trail.slice(at + 1)) this.client.move({ x, y, heading, speed: 0 });
     return true;
   }
 
