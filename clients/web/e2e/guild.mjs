@@ -1,10 +1,10 @@
 // A guild of two players in the panel of people: founding, inviting, the chest, the end; by keyboard, by mouse, and on a phone.
 import { demand, Player } from "./stage.mjs";
-import { amount, badge, closePanel, fits, gatherSome, joinUp, PHONE, press, shows, THINGS } from "./people.mjs";
-import { url } from "./world.mjs";
+import { amount, badge, closePanel, fits, joinUp, PHONE, press, shows } from "./people.mjs";
+import { give, url } from "./world.mjs";
 
-/** Items and recipes, as the game numbers them. */
-const [WOOD, PLANK] = [1, 5];
+/** Planks as an item and as a recipe, as the game numbers them. */
+const PLANK = 5;
 const PLANKS_RECIPE = 1;
 const PRICE = 4;
 
@@ -39,7 +39,7 @@ export async function founding(eve, fin) {
     demand((await eve.page.locator("#people button[data-key=found]").getAttribute("aria-disabled")) === "true", "she cannot pay, and the button does not say so");
     await wide(eve, "guild-found-poor");
     await closePanel(eve);
-    await gatherSome(eve, THINGS.trees, 7, WOOD);
+    await give(eve, 7, "wood");
     demand((await eve.ask("craft", PLANKS_RECIPE, 2)).ok, "Eve cannot make planks");
     await openGuild(eve);
   }
@@ -72,7 +72,7 @@ export async function founding(eve, fin) {
 }
 
 export async function chest(eve, fin) {
-  await gatherSome(fin, [...THINGS.stones, ...THINGS.others, ...THINGS.trees], 2);
+  await give(fin, 2, "stone");
   const before = [await amount(eve), await amount(fin)];
   const sum = (bag) => Object.values(bag).reduce((a, b) => a + b, 0);
   await openGuild(fin);

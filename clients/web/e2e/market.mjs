@@ -1,8 +1,8 @@
 // Letters to somebody whose browser is closed, and a stall that sells while its owner's browser is closed; by mouse, by keyboard, and
 // on a phone.
-import { amount, FINGER_PX, gatherSome, PHONE, route, THINGS } from "./people.mjs";
+import { amount, FINGER_PX, PHONE, route } from "./people.mjs";
 import { demand, Player } from "./stage.mjs";
-import { url } from "./world.mjs";
+import { give, url } from "./world.mjs";
 
 const STALL = 60;
 const PLANKS = 1;
@@ -51,7 +51,7 @@ async function closeSide(player) {
 
 /** Eve writes to Fin, whose browser is closed. Fin finds the letter, reads it, takes what is in it, and the next one goes back. */
 export async function letters(eve, fin) {
-  if (total(await amount(eve)) < 2) await gatherSome(eve, [...THINGS.trees, ...THINGS.others], 2);
+  if (total(await amount(eve)) < 2) await give(eve, 2, "berry");
   const before = [total(await amount(eve)), total(await amount(fin))];
   await fin.page.close();
   // By keyboard, and to a name.
@@ -154,13 +154,9 @@ async function onScreen(player, { x, y }) {
 
 /** Eve builds a stall, puts something up and closes her browser. Fin buys. Eve comes back and takes what was paid. */
 export async function stall(eve, fin) {
-  const wood = async () => (await amount(eve))[WOOD] ?? 0;
-  for (let tries = 0; (await wood()) < 6; tries++) {
-    demand(tries < 4, `Eve has only ${await wood()} wood`);
-    await gatherSome(eve, THINGS.trees, (await wood()) + 2);
-  }
+  await give(eve, 6, "wood");
   for (let k = 0; k < 2; k++) demand((await eve.ask("craft", PLANKS, 1)).ok, "crafting was refused");
-  if (total(await amount(fin)) < 2) await gatherSome(fin, [...THINGS.stones, ...THINGS.others], 2);
+  if (total(await amount(fin)) < 2) await give(fin, 2, "stone");
   const me = (await eve.ask("me")).id;
   await eve.page.keyboard.press("b");
   await eve.page.keyboard.press("4");

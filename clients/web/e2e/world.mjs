@@ -27,3 +27,12 @@ export async function operate(path) {
 export async function nodes() {
   return (await (await fetch(new URL("/admin/nodes", url), { headers })).json()).nodes;
 }
+
+/** An operator gives a player something. For scenes that are about other things than gathering. */
+export async function give(player, count, item) {
+  const { id } = await player.ask("me");
+  const { request } = await (await fetch(new URL("/admin/orders", url), { method: "POST", headers })).json();
+  const answer = await fetch(new URL(`/admin/order/${request}/player/${id}`, url), { method: "POST", headers, body: `give ${count} ${item} for this scene` });
+  demand(answer.ok, `${count} ${item} for ${player.name}: ${answer.status} ${await answer.text()}`);
+  await player.until(`has ${count} ${item} from an operator`, () => document.getElementById("toasts").textContent.includes("for this scene"));
+}
