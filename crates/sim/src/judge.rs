@@ -8,6 +8,7 @@ mod landed;
 mod letters;
 mod lost;
 mod mail;
+mod orders;
 mod replica;
 mod rest;
 mod timers;
@@ -69,6 +70,7 @@ pub(crate) struct Judge {
     letters: letters::Letters,
     mail: mail::Mail,
     timers: timers::Timers,
+    orders: orders::Orders,
     lost: lost::Lost,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
@@ -94,6 +96,7 @@ impl Judge {
             letters: letters::Letters::default(),
             mail: mail::Mail::default(),
             timers: timers::Timers::default(),
+            orders: orders::Orders::default(),
             lost: lost::Lost::default(),
             effects: 0,
             answers: 0,

@@ -6,6 +6,7 @@ use gundo_types::{Body, EntityId, WorldTime};
 use gundo_wire::journal::Batch;
 
 use super::leaving::Departures;
+use super::operator::Operator;
 use super::pending::Appends;
 use super::places::Places;
 use super::queue::Command;
@@ -59,6 +60,8 @@ pub(super) struct Desk {
     pub(super) players: usize,
     /// The watchers of entities at home here.
     pub(super) watchers: Watchers,
+    /// Orders that operators give through this node.
+    pub(super) operator: Operator,
 }
 
 /// The rooms that a host reaches: those below it.

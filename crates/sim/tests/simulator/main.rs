@@ -4,6 +4,7 @@ mod audit;
 mod command;
 mod guide;
 mod mails;
+mod orders;
 mod post;
 mod purses;
 mod runs;

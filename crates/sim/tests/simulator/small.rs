@@ -31,7 +31,11 @@ pub(crate) fn holds(game: &Arc<dyn Game>, counts: impl Fn(&Report) -> u64) -> u6
 
 /// Each bug is found by one of the seeds.
 pub(crate) fn finds(game: &Arc<dyn Game>, all: &[Planted]) {
-    let deaths = BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]);
+    finds_with(game, all, BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]));
+}
+
+/// The same with other faults.
+pub(crate) fn finds_with(game: &Arc<dyn Game>, all: &[Planted], deaths: BTreeMap<Dial, Option<u32>>) {
     let deaths = Overrides { dials: Some(deaths), ..shape(15_000) };
     for planted in all {
         let played = |seed, planted| run(&Plan::new(seed, &deaths), game, planted, None).failure;
