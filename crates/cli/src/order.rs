@@ -8,6 +8,14 @@ use crate::nodes::Admin;
 
 /// Executes the command. False: the order is unsettled.
 pub(crate) fn run(args: &OrderArgs) -> Result<bool, Failure> {
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    let words = [Some(&args.kind), Some(&args.id), args.request.as_ref()];
+    if let Some(other) = words.into_iter().flatten().find(|word| !is_word(word)) {
+        return Err(
+            format!("{other:?} is no kind, id or number: `order player 2f give 5 wood thanks`").into()
+        );
+    }
     let admin = Admin::new(&args.admin)?;
     let request = match &args.request {
         Some(request) => request.clone(),

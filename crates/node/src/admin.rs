@@ -261,7 +261,7 @@ pub(crate) fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Respo
         Err(refused) => {
             let status = match &*refused.code {
                 "unknown_node" | "unknown_kind" | "bad_entity" => StatusCode::NOT_FOUND,
-                "stopped" | "storage" => StatusCode::SERVICE_UNAVAILABLE,
+                "stopped" | "storage" | "not_ready" | "under_way" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
             };
             refuse(status, &refused)

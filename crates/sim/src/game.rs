@@ -91,6 +91,12 @@ pub trait Game: Send + Sync {
         None
     }
 
+    /// What a player's refusal says of another entity's public part: it must be durable by then. `None`: nothing.
+    fn seen_in(&self, code: &str, text: &str) -> Option<(EntityId, Bytes)> {
+        let _ = (code, text);
+        None
+    }
+
     /// Whether rules may panic. They should not, so by default a panic ends the run. A game that exists to show how the
     /// engine handles panics returns true.
     fn panics(&self) -> bool {

@@ -187,8 +187,24 @@ impl Judge {
         }
         for reply in &message.replies {
             self.answered(conn, player, reply)?;
+            self.refused_because(player, reply)?;
         }
         Ok(())
+    }
+
+    /// A refusal may say why: what it says of another entity must be durable.
+    fn refused_because(&self, player: EntityId, reply: &Reply) -> Verdict {
+        let seen = reply.refusal.as_ref().and_then(|r| self.game.seen_in(&r.code, &r.text));
+        let Some((id, public)) = seen else { return Ok(()) };
+        let print = fingerprint(&public);
+        let known = self.replicas.get(&id).is_some_and(|replica| replica.publics.contains(&print));
+        if known || self.lost.past.get(&id).is_some_and(|past| past.publics.contains(&print)) {
+            return Ok(());
+        }
+        let (who, whose) = (self.name(player), self.name(id));
+        let text =
+            format!("{who}: command {} is refused because of what {whose} has not durably become", reply.seq);
+        violated(Guarantee::G7, text)
     }
 
     /// A message between nodes.

@@ -97,6 +97,10 @@ impl Game for Simulated {
         }
     }
 
+    fn order(&self, entity: EntityId, chance: u64) -> Option<Bytes> {
+        (entity.kind == Player::KIND).then(|| crate::orders::simulated(chance).into())
+    }
+
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
         if entity.kind == Player::KIND {
             let state = PlayerState::decode(snapshot).unwrap_or_default();
@@ -296,6 +300,10 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             for _ in &given.to {
                 given.each.iter().for_each(|s| flows.give(item(s), s.count.into()));
             }
+        }
+        // An operator gives it, out of nothing.
+        Some(Event::Compensated(fact)) => {
+            fact.gained.iter().for_each(|s| flows.create(item(s), s.count.into()));
         }
         Some(Event::Received(received)) => {
             received.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));

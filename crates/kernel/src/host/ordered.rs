@@ -153,7 +153,8 @@ impl Entity {
         let now = cx.core.world_time_from(self.durable.last_at);
         let taken = orders::taken(ordering, &command.payload, &end, now);
         let note = (EventType::Ordered, Bytes::from(taken.encode_to_vec()));
-        let end = end.map_or_else(OrderEnd::Refused, OrderEnd::Done);
+        // As every copy gets it.
+        let end = orders::end_of(taken);
         let mut then = Some(Effect::Ordered { ordering: Box::new(ordering.clone()), end });
         cx.core.counters.orders_taken += 1;
         if cx.core.planted(Planted::OrderLost) {

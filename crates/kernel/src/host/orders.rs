@@ -19,6 +19,8 @@ use crate::peer::{Order, OrderEnd};
 pub(super) const ORDERS_MAX: usize = 64;
 /// How long a request can be repeated, ms of world time since it was made.
 pub(super) const KEPT_MS: u64 = 3_600_000;
+/// Bytes of a refusal that are noted. More is cut off.
+const WORDS_BYTES_MAX: usize = 512;
 
 /// What it has taken. An entity that never takes an order has none of these.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,7 +50,7 @@ impl Orders {
         let made = Order::made_at(request);
         match self.taken.get(&request) {
             Some(note) if note.fingerprint != gundo_wire::fingerprint(order) => Seen::Other,
-            Some(note) => Seen::Before(end_of(note)),
+            Some(note) => Seen::Before(end_of(note.clone())),
             None if made <= self.forgotten.max(forgets(now)) => Seen::TooOld,
             None => {
                 let stay = self.taken.keys().filter(|taken| Order::made_at(**taken) > forgets(now)).count();
@@ -102,7 +104,7 @@ pub(super) fn taken(
 ) -> OrderTaken {
     let (code, text) = match end {
         Ok(_) => (String::new(), String::new()),
-        Err(refusal) => (refusal.code.to_string(), refusal.text.to_string()),
+        Err(refusal) => (cut(&refusal.code), cut(&refusal.text)),
     };
     OrderTaken {
         request: ordering.request,
@@ -115,8 +117,14 @@ pub(super) fn taken(
     }
 }
 
-fn end_of(note: &OrderTaken) -> OrderEnd {
-    let OrderTaken { code, text, answer, .. } = note.clone();
+/// At most [`WORDS_BYTES_MAX`] of it.
+fn cut(words: &str) -> String {
+    words[..words.floor_char_boundary(WORDS_BYTES_MAX)].to_owned()
+}
+
+/// How the order of a note has ended.
+pub(super) fn end_of(note: OrderTaken) -> OrderEnd {
+    let OrderTaken { code, text, answer, .. } = note;
     if code.is_empty() { OrderEnd::Done(answer) } else { OrderEnd::Refused(Refusal::new(code, text)) }
 }
 
