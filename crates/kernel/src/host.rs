@@ -38,6 +38,7 @@ mod telling;
 mod timers;
 mod trouble;
 mod tx;
+mod underway;
 mod vicinity;
 mod waiting;
 mod walk;

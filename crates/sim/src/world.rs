@@ -505,9 +505,7 @@ impl World {
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
             Output::AskRow { sent } => self.ask(key, Asked::Row { sent }),
-            Output::Remove { epoch, incarnation, .. } => {
-                self.ask(key, Asked::Remove { epoch, incarnation });
-            }
+            Output::Remove { epoch, incarnation, .. } => self.ask(key, Asked::Remove { epoch, incarnation }),
             Output::ViewWanted => self.ask(key, Asked::View),
             Output::Fenced => self.fly(0, Flight::Fenced(key)),
             Output::Panicked { entity, suspended: true, .. } => drop(self.suspended.insert((key, entity))),

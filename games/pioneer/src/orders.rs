@@ -1,7 +1,7 @@
 //! Orders: what operators can do for a player. They give a compensation, which the player is told with its reason, and end a trade that
 //! is stuck.
 
-use gundo::{Ask, Context, Decision, Done, Ordered, Payload, Refusal};
+use gundo::{Ask, Context, Decision, Done, Ordered, Refusal};
 
 use crate::catalogue::item_infos;
 use crate::player::Player;
@@ -116,15 +116,4 @@ impl Player {
             Ok(if other.both { done.tell::<Self>(partner, &told) } else { done })
         }))
     }
-}
-
-/// An order of the simulator's operators.
-pub(crate) fn simulated(chance: u64) -> Vec<u8> {
-    let order = if chance.is_multiple_of(4) {
-        Order::EndTrade(OrderEndTrade { alone: chance.is_multiple_of(8) })
-    } else {
-        let stack = Some(Stack { item: Item::Wood.into(), count: 1 + (chance >> 8) as u32 % 3 });
-        Order::Give(OrderGive { stack, reason: "an outage".to_owned() })
-    };
-    order.to_bytes().into()
 }

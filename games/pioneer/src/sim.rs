@@ -18,6 +18,7 @@ use crate::schema::{
 use crate::{Guild, Island, Land, Mailbox, Minds, Mistake, Player, Stall};
 
 mod market;
+mod orders;
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
 const ISLANDS: u64 = 4;
@@ -98,7 +99,7 @@ impl Game for Simulated {
     }
 
     fn order(&self, entity: EntityId, chance: u64) -> Option<Bytes> {
-        (entity.kind == Player::KIND).then(|| crate::orders::simulated(chance).into())
+        (entity.kind == Player::KIND).then(|| orders::order(chance).into())
     }
 
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {

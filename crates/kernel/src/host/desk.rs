@@ -6,13 +6,13 @@ use gundo_types::{Body, EntityId, WorldTime};
 use gundo_wire::journal::Batch;
 
 use super::leaving::Departures;
-use super::operator::Operator;
 use super::pending::Appends;
 use super::places::Places;
 use super::queue::Command;
 use super::storage::{Room, Storage};
 use super::tails::Tails;
 use super::tx::{Aborted, Transactions};
+use super::underway::Operator;
 use super::watchers::Watchers;
 use crate::core::Core;
 use crate::crowd::Crowd;

@@ -3,85 +3,17 @@
 //! Nothing of this is durable. If this node is lost, the operator repeats the order through another one, with its number: then the
 //! entity takes it once all the same. See `ordered`.
 
-use std::collections::BTreeMap;
-
-use gundo_types::{EntityId, Time, WorldTime};
+use gundo_types::EntityId;
 
 use super::desk::Rooms;
-use super::ordered::{cannot_be_ordered, is_for_a_moment, too_old};
-use super::orders::forgets;
+use super::orders::{cut, is_for_a_moment};
 use super::room::Host;
+use super::underway::{BY_BYTES_MAX, PATIENCE_MS, Running};
 use crate::core::{Core, Timer};
 use crate::game::Refusal;
-use crate::io::{Output, Size};
-use crate::peer::{MailMessage, Order, OrderEnd, Peer};
+use crate::io::Output;
+use crate::peer::{Order, OrderEnd};
 use crate::retry;
-
-/// Orders that may be under way from one node. Further ones are not sent.
-const UNDER_WAY_MAX: usize = 64;
-/// How long a node tries to settle an order, ms. Then it is unsettled.
-const PATIENCE_MS: u64 = 20_000;
-/// Bytes of the name of who gives an order. More is cut off.
-const BY_BYTES_MAX: usize = 64;
-/// How far the clock of the node that made a request's number may be ahead, ms.
-const AHEAD_MS: u64 = 60_000;
-
-/// Orders that are under way from here.
-#[derive(Default)]
-pub(super) struct Operator {
-    running: BTreeMap<u64, Running>,
-}
-
-struct Running {
-    entity: EntityId,
-    order: Order,
-    until: Time,
-    /// How often it was sent again.
-    failures: u8,
-    /// Why it was not taken so far.
-    why: Option<Refusal>,
-}
-
-impl Operator {
-    pub(super) fn sizes(&self, sizes: &mut Vec<Size>) {
-        sizes.push(Size { what: "orders under way", used: self.running.len(), most: UNDER_WAY_MAX });
-    }
-
-    fn send(&self, core: &mut Core, request: u64) {
-        let Some(Running { entity, order, .. }) = self.running.get(&request) else { return };
-        if let Some(home) = core.home_of(*entity) {
-            let message = MailMessage::Order(Box::new(order.clone()));
-            core.send(home, Peer::Mail { entity: *entity, message });
-        }
-    }
-
-    /// Why an order is not sent, if so.
-    fn why_not(&self, core: &Core, entity: EntityId, order: &Order) -> Option<OrderEnd> {
-        let (made, now) = (Order::made_at(order.request), core.now.world);
-        let refused = |code, text| Some(OrderEnd::Refused(Refusal::new(code, text)));
-        let unsettled = |code, text| Some(OrderEnd::Unsettled(Refusal::new(code, text)));
-        if let Some(why) = core.settings.rules.cannot_be_ordered(entity) {
-            let Refusal { code, .. } = cannot_be_ordered();
-            return Some(OrderEnd::Refused(Refusal::new(code, why)));
-        }
-        if order.order.len() > core.world().limits.public_bytes_max {
-            return refused("bad_order", "That order is too long.");
-        }
-        if made > WorldTime(now.0 + AHEAD_MS) {
-            return refused("bad_request", "No node of this world has given out that number.");
-        }
-        if made <= forgets(now) {
-            return Some(OrderEnd::Unsettled(too_old()));
-        }
-        if core.stopping || core.is_draining() {
-            return unsettled("stopping", "This node is about to end. Try again through another one.");
-        }
-        if self.running.len() >= UNDER_WAY_MAX {
-            return unsettled("too_many_orders", "Too many orders are under way. Try again in a moment.");
-        }
-        None
-    }
-}
 
 impl Host {
     /// An operator gives an entity an order through this node. While one with this number is under way, the driver gives no other.
@@ -94,7 +26,7 @@ impl Host {
             return rooms.core.outputs.push_back(Output::Ordered { request, end });
         }
         order.node = rooms.core.me();
-        order.by.truncate(order.by.floor_char_boundary(BY_BYTES_MAX));
+        order.by = cut(&order.by, BY_BYTES_MAX);
         let until = rooms.core.now.time.plus_ms(PATIENCE_MS);
         let running = Running { entity, order, until, failures: 0, why: None };
         self.desk.operator.running.insert(request, running);

@@ -17,7 +17,7 @@ use gundo_wire::journal::EventType;
 
 use super::desk::{Cx, Rooms, context};
 use super::entity::Entity;
-use super::orders::{self, Orders, Seen};
+use super::orders::{self, Orders, Seen, cannot_be_ordered, is_for_a_moment, too_old};
 use super::pending::Effect;
 use super::phase::Phase;
 use super::queue::{Command, Ordering, Work};
@@ -30,11 +30,6 @@ use crate::peer::{MailMessage, Order, OrderEnd, Peer, Prepared, TxId};
 
 /// Bytes of an answer to an operator. With more, the order is refused with `game_error`.
 const ANSWER_BYTES_MAX: usize = 1_024;
-
-/// Whether an order is tried again by itself after this: it is for a moment.
-pub(super) fn is_for_a_moment(refusal: &Refusal) -> bool {
-    matches!(&*refusal.code, "busy" | "storage" | "storage_busy" | "storage_full" | "away")
-}
 
 /// Whether a refusal leaves no note, so that a later copy of the order may be done.
 fn leaves_no_note(refusal: &Refusal) -> bool {
@@ -199,13 +194,4 @@ fn no_room(room: Room) -> Option<Refusal> {
         Room::Busy => Some(Refusal::new("storage_busy", "The world is slow to save just now.")),
         Room::Full => Some(Refusal::new("storage_full", "The world has no room to save more just now.")),
     }
-}
-
-pub(super) fn cannot_be_ordered() -> Refusal {
-    Refusal::new("cannot_be_ordered", "Nobody can give that orders.")
-}
-
-pub(super) fn too_old() -> Refusal {
-    let text = "That request is more than an hour old. See whether it was done, and ask for a new number.";
-    Refusal::new("order_too_old", text)
 }

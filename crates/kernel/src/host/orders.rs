@@ -104,7 +104,7 @@ pub(super) fn taken(
 ) -> OrderTaken {
     let (code, text) = match end {
         Ok(_) => (String::new(), String::new()),
-        Err(refusal) => (cut(&refusal.code), cut(&refusal.text)),
+        Err(refusal) => (cut(&refusal.code, WORDS_BYTES_MAX), cut(&refusal.text, WORDS_BYTES_MAX)),
     };
     OrderTaken {
         request: ordering.request,
@@ -117,15 +117,32 @@ pub(super) fn taken(
     }
 }
 
-/// At most [`WORDS_BYTES_MAX`] of it.
-fn cut(words: &str) -> String {
-    words[..words.floor_char_boundary(WORDS_BYTES_MAX)].to_owned()
+/// The first characters of some words, in at most so many bytes.
+pub(super) fn cut(words: &str, bytes_max: usize) -> String {
+    let end = (0..=bytes_max.min(words.len())).rev().find(|at| words.is_char_boundary(*at));
+    words[..end.unwrap_or(0)].to_owned()
 }
 
 /// How the order of a note has ended.
 pub(super) fn end_of(note: OrderTaken) -> OrderEnd {
     let OrderTaken { code, text, answer, .. } = note;
     if code.is_empty() { OrderEnd::Done(answer) } else { OrderEnd::Refused(Refusal::new(code, text)) }
+}
+
+/// Whether an order is tried again by itself after this: it is for a moment.
+pub(super) fn is_for_a_moment(refusal: &Refusal) -> bool {
+    matches!(&*refusal.code, "busy" | "storage" | "storage_busy" | "storage_full" | "away")
+}
+
+/// Nobody can give it orders.
+pub(super) fn cannot_be_ordered() -> Refusal {
+    Refusal::new("cannot_be_ordered", "Nobody can give that orders.")
+}
+
+/// The request is too old.
+pub(super) fn too_old() -> Refusal {
+    let text = "That request is more than an hour old. See whether it was done, and ask for a new number.";
+    Refusal::new("order_too_old", text)
 }
 
 #[cfg(test)]
