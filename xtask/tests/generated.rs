@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 12] = [
+const PAYLOADS: [&str; 13] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
@@ -19,6 +19,7 @@ const PAYLOADS: [&str; 12] = [
     "MailboxEvent.event",
     "StallAsk.ask",
     "StallEvent.event",
+    "PlayerOrder.order",
     "GuildAsk.ask",
     "GuildEvent.event",
 ];

@@ -155,6 +155,8 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Give an entity an order, such as a compensation to a player, and wait for the answer
+    Order(OrderArgs),
     /// Restart every node, one after another, while everybody plays on
     Rollout {
         /// Do not wait until all are restarted
@@ -163,6 +165,25 @@ pub(crate) enum NodesCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
+}
+
+/// An order.
+#[derive(Debug, Args)]
+pub(crate) struct OrderArgs {
+    /// The kind of the entity: its name or its number
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: String,
+    /// The id of the entity, in hexadecimal digits
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// The order: `help` shows what can be ordered
+    #[arg(value_name = "WORDS", required = true)]
+    pub(crate) words: Vec<String>,
+    /// Repeat an order whose end nobody has told: the number of its request. It happens once
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) request: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 /// A cluster on this machine.

@@ -20,6 +20,7 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a str,
     /// The admin token, if no certificate gives the right.
     pub(crate) token: Option<&'a str>,
+    pub(crate) body: &'a str,
     /// How long each step may take.
     pub(crate) patience: Duration,
 }
@@ -41,14 +42,17 @@ pub(crate) enum Silence {
 /// Asks, and waits for the answer.
 pub(crate) fn ask(config: &Arc<ClientConfig>, request: &Request<'_>) -> Result<Answer, Silence> {
     let other = |why: &dyn std::fmt::Display| Silence::Other(why.to_string());
-    let Request { authority, method, path, token, patience } = request;
+    let Request { authority, method, path, token, body, patience } = request;
     let host = authority.rsplit_once(':').map_or(*authority, |(host, _)| host);
     let name = server_name(host.trim_start_matches('[').trim_end_matches(']')).map_err(|e| other(&e))?;
     let connection = ClientConnection::new(Arc::clone(config), name).map_err(|e| other(&e))?;
     let mut stream = StreamOwned::new(connection, connect(authority, *patience)?);
     let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     // HTTP/1.0: the answer ends with the connection.
-    let head = format!("{method} {path} HTTP/1.0\r\nHost: {authority}\r\n{bearer}Content-Length: 0\r\n\r\n");
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {authority}\r\n{bearer}Content-Length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(head.as_bytes()).map_err(|error| words(&error))?;
     let mut answer = Vec::new();
     match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
@@ -65,11 +69,12 @@ pub(crate) fn ask_plain(
     method: &str,
     url: &str,
     token: &str,
+    body: &str,
 ) -> Result<Answer, ureq::Error> {
     let bearer = format!("Bearer {token}");
     let mut response = match method {
         "GET" => agent.get(url).header("authorization", bearer).call(),
-        _ => agent.post(url).header("authorization", bearer).send_empty(),
+        _ => agent.post(url).header("authorization", bearer).send(body),
     }?;
     Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
 }

@@ -10,7 +10,7 @@ use gundo_node::WorldInfo;
 use gundo_types::{EntityId, Kind};
 use gundo_wire::Message;
 use gundo_wire::journal::{
-    Cause, Delivered, EventRecord, EventType, Sent, Session, Taken, TimerOver, TimerSet,
+    Cause, Delivered, EventRecord, EventType, OrderTaken, Sent, Session, Taken, TimerOver, TimerSet,
 };
 
 use crate::app::{Failure, say};
@@ -158,6 +158,7 @@ fn line(rules: &Rules, kind: Kind, seq: u64, event: &EventRecord) -> String {
         EventType::Placed => "place".to_owned(),
         EventType::Sent | EventType::Taken | EventType::Delivered => mail(rules, event),
         EventType::TimerSet | EventType::TimerOver => timer(rules, kind, event),
+        EventType::Ordered => order(rules, kind, event),
     };
     format!("{seq:>6}  {}  {what}{}", time(event.at.0), because(event))
 }
@@ -178,6 +179,20 @@ fn mail(rules: &Rules, event: &EventRecord) -> String {
         _ => Delivered::decode(payload).map(|d| format!("messages taken, or given up: {:?}", d.numbers)),
     };
     text.unwrap_or_else(|_| "message (not readable)".to_owned())
+}
+
+/// What an event says about an operator's order.
+fn order(rules: &Rules, kind: Kind, event: &EventRecord) -> String {
+    let Ok(taken) = OrderTaken::decode(event.payload.as_ref()) else {
+        return "order (not readable)".to_owned();
+    };
+    let OrderTaken { request, by, code, text, answer, .. } = taken;
+    if !code.is_empty() {
+        return format!("refuses order {request:x} of {by}: {text} ({code})");
+    }
+    let words = rules.kind_of(kind).and_then(|any| any.order_answer(&answer));
+    let words = words.unwrap_or_else(|| format!("an answer of {} bytes", answer.len()));
+    format!("takes order {request:x} of {by}: {words}")
 }
 
 /// What an event says about a timer.

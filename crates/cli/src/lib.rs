@@ -5,7 +5,7 @@
 //!
 //! With the feature `cluster` it also has `node`: one node of a world that runs in many processes.
 //!
-//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `schema`,
+//! Start reading at [`App`]; `cli` is the grammar, and each command has a file: `serve`, `bots`, `nodes`, `order`, `schema`,
 //! `journal`.
 //!
 //! Not here: worlds (`gundo-node` runs them), and anything a game's rules could need.
@@ -24,6 +24,7 @@ mod listen;
 mod logs;
 mod marker;
 mod nodes;
+mod order;
 mod schema;
 mod serve;
 mod token;

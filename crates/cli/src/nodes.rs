@@ -69,6 +69,7 @@ pub(crate) fn run(command: &NodesCommand) -> Result<bool, Failure> {
             let all: Vec<String> = Admin::new(admin)?.post(&path)?;
             say(&all.join("\n"));
         }
+        NodesCommand::Order(order) => return crate::order::run(order),
         NodesCommand::Rollout { no_wait, admin } => {
             let admin = Admin::new(admin)?;
             let before = admin.world()?;
@@ -115,7 +116,7 @@ fn list(blamed: &[AdminBlamed]) -> String {
 }
 
 /// A client of a running world's admin API.
-struct Admin {
+pub(crate) struct Admin {
     /// Host and port.
     authority: String,
     /// `None`: a certificate gives the right.
@@ -133,7 +134,7 @@ enum Line {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Admin {
-    fn new(args: &AdminArgs) -> Result<Self, Failure> {
+    pub(crate) fn new(args: &AdminArgs) -> Result<Self, Failure> {
         let authority = args.url.authority();
         if args.url.tls {
             let Some(of_world) = &args.authority else {
@@ -167,7 +168,7 @@ impl Admin {
         self.ask("GET", path)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask("POST", path)
     }
 
@@ -177,12 +178,34 @@ impl Admin {
 
     /// What was answered; a refusal says why.
     fn ask<T: DeserializeOwned>(&self, method: &'static str, path: &str) -> Result<T, Failure> {
+        let (status, body) = self.send(method, path, "")?;
+        if (200..300).contains(&status) {
+            return Ok(serde_json::from_str(&body)?);
+        }
+        let why = match serde_json::from_str::<AdminError>(&body) {
+            Ok(AdminError { code, text }) => format!("{text} ({code})"),
+            Err(_) => format!("{} is not a world of this engine: HTTP {status}", self.url(path)),
+        };
+        Err(why.into())
+    }
+
+    fn url(&self, path: &str) -> String {
         let scheme = if matches!(self.line, Line::Secure(_)) { "https" } else { "http" };
-        let url = format!("{scheme}://{}{path}", self.authority);
-        let (status, body) = match &self.line {
+        format!("{scheme}://{}{path}", self.authority)
+    }
+
+    /// The status and the body of an answer.
+    pub(crate) fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: &str,
+    ) -> Result<https::Answer, Failure> {
+        let url = self.url(path);
+        Ok(match &self.line {
             Line::Plain(agent) => {
                 let token = self.token.as_deref().unwrap_or_default();
-                https::ask_plain(agent, method, &url, token).map_err(|error| match error {
+                https::ask_plain(agent, method, &url, token, body).map_err(|error| match error {
                     ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                         self.nobody()
                     }
@@ -191,21 +214,13 @@ impl Admin {
             }
             Line::Secure(config) => {
                 let (authority, token) = (&*self.authority, self.token.as_deref());
-                let request = https::Request { authority, method, path, token, patience: PATIENCE };
+                let request = https::Request { authority, method, path, token, body, patience: PATIENCE };
                 https::ask(config, &request).map_err(|silence| match silence {
                     Silence::Nobody => self.nobody(),
                     Silence::Other(why) => format!("{url}: {why}").into(),
                 })?
             }
-        };
-        if (200..300).contains(&status) {
-            return Ok(serde_json::from_str(&body)?);
-        }
-        let why = match serde_json::from_str::<AdminError>(&body) {
-            Ok(AdminError { code, text }) => format!("{text} ({code})"),
-            Err(_) => format!("{url} is not a world of this engine: HTTP {status}"),
-        };
-        Err(why.into())
+        })
     }
 
     fn nobody(&self) -> Failure {

@@ -77,7 +77,7 @@
 //! * The guide `docs/first-game.md` in the repository: a game with land, transactions, tests and a server, line by line.
 //!   `cargo xtask new ../my-game` makes a crate of your own from it.
 //! * [`message`] and [`State`](derive@State), the two macros: messages, and the head of a kind.
-//! * [`Entity`], and what else a kind can be: [`Player`], [`Asked`], [`Receives`], [`Timed`], [`Placed`], [`Ticking`], [`Stored`].
+//! * [`Entity`], and what else a kind can be: [`Player`], [`Asked`], [`Receives`], [`Timed`], [`Ordered`], [`Placed`], [`Ticking`], [`Stored`].
 //! * [`Done`], [`Decision`] and [`Ask`]: what rules return. [`Context`]: what they may look at. [`Refusal`]: a polite no.
 //! * [`Rules`]: a game as a whole. `gundo_cli::App`: the command; `gundo_cli::Config`: everything that can be configured.
 //! * [`traps`]: mistakes that the types catch, with what the compiler says.
@@ -96,9 +96,9 @@ pub use bytes::Bytes;
 pub use gundo_bots as bots;
 pub use gundo_kernel::WorldSettings;
 pub use gundo_kernel::game::{
-    Actor, Answered, Ask, Asked, Asking, Context, Decision, Done, Entity, Key, Neighbour, Never, PLACED_MAX,
-    Pace, Payload, Placed, Player, Receives, Refusal, Role, Rules, State, Stored, TickContext, Ticking,
-    Timed, message,
+    Actor, Answered, Ask, Asked, Asking, Context, Decision, Done, Entity, Key, Neighbour, Never, Ordered,
+    PLACED_MAX, Pace, Payload, Placed, Player, Receives, Refusal, Role, Rules, State, Stored, TickContext,
+    Ticking, Timed, message,
 };
 #[doc(hidden)]
 pub use gundo_kernel::game::{Describe, Described, Methods, Probe, Registered, Schema, Undescribed};
@@ -118,7 +118,7 @@ pub use gundo_names as names;
 pub mod prelude {
     pub use crate::{
         Actor, Answered, Ask, Asked, Body, ChunkId, Context, Decision, Done, Entity, EntityId, Kind,
-        Neighbour, Pace, Placed, Player, Point, Receives, Refusal, Rules, State, Stored, TickContext,
-        Ticking, Timed, WorldTime, message, names::NameRules,
+        Neighbour, Ordered, Pace, Placed, Player, Point, Receives, Refusal, Rules, State, Stored,
+        TickContext, Ticking, Timed, WorldTime, message, names::NameRules,
     };
 }

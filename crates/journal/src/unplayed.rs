@@ -44,7 +44,7 @@ fn never_played(events: &[(u64, EventRecord)]) -> bool {
             EventType::Answered | EventType::Sent | EventType::Taken | EventType::Delivered => false,
             // What the game sets for every newcomer says nothing, and goes with it.
             EventType::TimerSet => !came_before,
-            EventType::TimerOver => false,
+            EventType::TimerOver | EventType::Ordered => false,
         };
         is_next && no_command && says_nothing
     })

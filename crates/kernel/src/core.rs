@@ -58,6 +58,8 @@ pub(crate) enum Timer {
     Handoff(EntityId),
     /// An entity has waited for answers to its messages.
     Mail(EntityId),
+    /// An operator's order has waited for its end.
+    Order(u64),
 }
 
 pub(crate) struct Core {

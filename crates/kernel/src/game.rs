@@ -1,7 +1,7 @@
 //! What a game gives the engine: kinds of entities, and the rules of each.
 //!
 //! A game derives [`State`] for each of its kinds, implements [`Entity`] and the other traits of the kind ([`Player`], [`Asked`],
-//! [`Receives`], [`Timed`], [`Ticking`], [`Placed`]), and passes them to the engine in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which
+//! [`Receives`], [`Timed`], [`Ordered`], [`Ticking`], [`Placed`]), and passes them to the engine in [`Rules`]. The engine keeps each entity behind [`AnyEntity`], which
 //! deals in bytes. No storage, no placement here.
 //!
 //! A kind's [`Role`] says what its entities are in the world. **Players** walk, and move from node to node. **Land** is the state
@@ -17,6 +17,7 @@ mod decision;
 mod entity;
 mod kinds;
 mod methods;
+mod ordered;
 mod pace;
 mod payload;
 mod refusal;
@@ -39,6 +40,7 @@ pub use gundo_types::Kind;
 pub use gundo_wire::DecodeError;
 pub use kinds::{AnyEntity, AnyKind};
 pub use methods::{Methods, Registered};
+pub use ordered::Ordered;
 pub use pace::{Pace, Paces};
 pub use payload::{Describe, Described, Never, Payload, Probe, Schema, Undescribed};
 pub use prost;

@@ -18,6 +18,9 @@ mod isolation;
 mod leaving;
 mod mail;
 mod observe;
+mod operator;
+mod ordered;
+mod orders;
 mod pending;
 mod phase;
 mod places;
@@ -35,6 +38,7 @@ mod telling;
 mod timers;
 mod trouble;
 mod tx;
+mod underway;
 mod vicinity;
 mod waiting;
 mod walk;
@@ -134,6 +138,7 @@ impl Host {
         let most = limits.watchers_max;
         sizes.push(Size { what: "watchers of one entity", used: self.desk.watchers.most(), most });
         self.arrivals.sizes(sizes);
+        self.desk.operator.sizes(sizes);
         sizes.push(Size { what: "blamed entities", used: self.desk.blamed.len(), most: BLAMED_MAX });
     }
 
@@ -327,6 +332,7 @@ impl Host {
             Timer::Transaction(tx) => self.on_tx_timer(rooms, tx),
             Timer::Handoff(id) => self.on_handoff_timer(rooms, id),
             Timer::Mail(id) => self.each(rooms, [id], |entity, cx| entity.on_mail_timer(cx)),
+            Timer::Order(request) => self.on_order_timer(rooms.core, request),
             other => unreachable!("{other:?} is no timer of an entity"),
         }
     }

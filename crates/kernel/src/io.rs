@@ -16,7 +16,7 @@ use gundo_wire::peer::WHOLE_BYTES_MAX;
 
 pub use self::gauges::Gauges;
 pub use self::seen::{RealState, Size};
-use crate::peer::{Label, Peer, WorldSecret};
+use crate::peer::{Label, Order, OrderEnd, Peer, WorldSecret};
 
 /// A membership view: who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -157,6 +157,13 @@ pub enum Input {
         /// again.
         points: u8,
     },
+    /// An operator gives an entity an order through this node. While one with this number is under way, give no other.
+    Order {
+        /// The entity.
+        entity: EntityId,
+        /// The order. Its node does not matter.
+        order: Box<Order>,
+    },
     /// Time has passed: give this when [`poll_timeout`](crate::Node::poll_timeout) is due.
     Timeout,
     /// The driver's own gauges, for the x-ray view and the overload ladder: give them about once per second.
@@ -289,6 +296,13 @@ pub enum Output {
         lost: Vec<TailLost>,
         /// Entities beyond that.
         more: u64,
+    },
+    /// An operator's order has ended: tell the operator.
+    Ordered {
+        /// The request's number.
+        request: u64,
+        /// How.
+        end: OrderEnd,
     },
     /// The driver may end. After [`Input::Stop`] everything is saved that the journal took (see [`Counters::places_unsaved`]); after a drain nothing is left, and the node takes no more
     /// input.
@@ -561,6 +575,8 @@ pub struct Counters {
     pub tells_lost: u64,
     /// Messages of other entities that entities here have taken.
     pub mail_taken: u64,
+    /// Operators' orders that entities have decided, refusals included.
+    pub orders_taken: u64,
     /// Messages between entities that were given up: nobody took them in time, or the rules of the receiver failed.
     pub mail_lost: u64,
     /// Timers whose rules have run.

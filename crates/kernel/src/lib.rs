@@ -34,9 +34,9 @@ pub use io::{
     Size, TailLost, View, WorldSettings,
 };
 pub use peer::{
-    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, MailMessage, Opened, Owes, Peer,
-    Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded, WatchRefused,
-    WatchedState, WorldSecret,
+    Age, Alive, HandoffMessage, HomeMessage, Image, Key, Label, Line, MailMessage, Opened, Order, OrderEnd,
+    Owes, Peer, Placed, Prepared, Resumed, ToEdge, ToPlayer, Token, TxId, TxMessage, Unrecorded,
+    WatchRefused, WatchedState, WorldSecret,
 };
 
 use gundo_types::{EntityId, NodeId, Now, Term, Time};
@@ -275,23 +275,16 @@ impl Node {
             Input::LinkLost { peer } => self.links.on_lost(peer),
             Input::Renewed { sent, renewal } => self.membership.on_renewed(&mut self.core, sent, renewal),
             Input::Row { sent, stands } => self.membership.on_row(&mut self.core, sent, stands),
-            Input::Appended { batch, outcome } => {
-                self.with_host(|host, rooms| host.handle_appended(rooms, batch, outcome));
-            }
+            Input::Appended { batch, outcome } => self.with_host(|h, r| h.handle_appended(r, batch, outcome)),
             Input::Loaded { entity, load, result } => {
                 self.with_host(|host, rooms| host.on_loaded(rooms, entity, load, result));
             }
-            Input::Listed { list, result, .. } => {
-                self.with_host(|host, rooms| host.on_listed(rooms, list, result));
-            }
+            Input::Listed { list, result, .. } => self.with_host(|h, r| h.on_listed(r, list, result)),
             Input::Woken { list, result } => self.with_all(|all| all.take_wakes(list, result)),
             Input::Blamed { entity, points } => self.with_host(|h, rooms| h.on_blamed(rooms, entity, points)),
             Input::Timeout => {}
-            Input::Gauges(gauges) => {
-                self.edge.set_gauges(gauges);
-                self.with_host(|host, rooms| host.on_gauges(rooms, gauges));
-                self.overload.on_gauges(&mut self.core, gauges);
-            }
+            Input::Order { entity, order } => self.with_host(|h, rooms| h.on_operator(rooms, entity, *order)),
+            Input::Gauges(gauges) => self.take_gauges(gauges),
             Input::Hold(hold) => self.host.set_hold(hold),
             Input::Stop => self.handle_stop(),
         }
@@ -310,6 +303,12 @@ impl Node {
                 self.handle_peer(from, message);
             }
         }
+    }
+
+    fn take_gauges(&mut self, gauges: Gauges) {
+        self.edge.set_gauges(gauges);
+        self.with_host(|host, rooms| host.on_gauges(rooms, gauges));
+        self.overload.on_gauges(&mut self.core, gauges);
     }
 
     fn handle_stop(&mut self) {

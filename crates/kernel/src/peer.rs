@@ -17,7 +17,7 @@ mod weight;
 
 pub use key::{Key, Token, WorldSecret};
 pub use label::Label;
-pub use mail::{MailMessage, Owes};
+pub use mail::{MailMessage, Order, OrderEnd, Owes};
 pub(crate) use recovery::{Code, NoCode};
 pub use seal::Placed;
 pub use tx::{Age, Prepared, TxId, TxMessage};

@@ -22,6 +22,9 @@ pub(crate) const BUSY: Retry = Retry { first_ms: 40, most_ms: 160 };
 /// A message to another entity is not answered: it may be away, locked, or without room.
 pub(crate) const MAIL: Retry = Retry { first_ms: 500, most_ms: 4_000 };
 
+/// An operator's order is not settled: its entity may be away, locked, or without room.
+pub(crate) const ORDER: Retry = Retry { first_ms: 400, most_ms: 3_200 };
+
 /// A timer has rung, and what it asked for is not durable yet: somebody may be busy, or the journal.
 pub(crate) const TIMER: Retry = Retry { first_ms: 500, most_ms: 8_000 };
 

@@ -85,7 +85,12 @@ impl Rooms<'_> {
     pub(crate) fn on_mail(&mut self, from: NodeId, entity: EntityId, message: MailMessage) {
         let roams = entity.kind == self.core.settings.rules.player_kind();
         let is_home = self.core.home_of(entity) == Some(self.core.me());
-        if let MailMessage::Owes(owes) = &message
+        let sender = match &message {
+            MailMessage::Owes(owes) => Some(owes.node),
+            MailMessage::Order(order) => Some(order.node),
+            MailMessage::Took { .. } | MailMessage::Ordered { .. } => None,
+        };
+        if let Some(sender) = sender
             && !self.host.holds(entity)
             && is_home
         {
@@ -94,7 +99,7 @@ impl Rooms<'_> {
                 return;
             }
             if roams {
-                let passed_on = from != owes.node;
+                let passed_on = from != sender;
                 match self.home.find(self.core, entity) {
                     Found::At(owner) if owner != self.core.me() && !passed_on => {
                         return self.core.send(owner, Peer::Mail { entity, message });

@@ -199,6 +199,49 @@ fn one_strike(at: fn(&Peer) -> bool, fate: Fate, seed: u64, what: &str) -> bool 
     true
 }
 
+/// Many parts were answered behind one append, and it fails: no more of them wait again than may wait. The youngest hear *Busy*, and ask
+/// again.
+#[test]
+fn parts_given_up_keep_to_the_limit() {
+    // As the test cluster has it.
+    const WAITING_MAX: usize = 3;
+    let (mut cluster, chunk) = gathered(1);
+    cluster.stuck = true;
+    for client in [0, 1, 2] {
+        cluster.take(client, chunk, 1);
+        cluster.run_ms(20);
+    }
+    // The first lands, and the land's node appends the others. Behind those it refuses what is too much.
+    cluster.commit_one();
+    cluster.run_ms(100);
+    for client in [3, 4, 5, 0] {
+        cluster.take(client, chunk, game::STOCK as i32 + 1);
+        cluster.run_ms(20);
+    }
+    let waiting = |cluster: &Cluster| {
+        let home = &cluster.nodes[&NodeId(HOME)];
+        home.reals().find(|real| real.id == game::land(chunk)).map_or(0, |real| real.waiting)
+    };
+    assert_eq!(waiting(&cluster), 0, "all have an answer that waits for the journal");
+    cluster.faults.push_back(Fault::Rejected);
+    cluster.stuck = false;
+    let mut most = 0;
+    for _ in 0..200 {
+        cluster.run_ms(1);
+        most = most.max(waiting(&cluster));
+    }
+    assert_eq!(most, WAITING_MAX, "they wait again, as many as may");
+    assert!(cluster.run_until(10_000, Cluster::is_settled), "it does not settle");
+    for client in [0, 3, 4, 5] {
+        let last = cluster.clients[client].answers.last();
+        assert!(
+            last.is_some_and(|answer| answer.result.is_err()),
+            "{client} wanted too much, and hears that"
+        );
+    }
+    cluster.check_pebbles();
+}
+
 /// Each of these stories fails with the mistake that it is about.
 #[cfg(feature = "planted")]
 #[test]

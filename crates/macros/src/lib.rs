@@ -46,6 +46,7 @@ pub fn message(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// | `ask = T`, `answer = T` | nobody asks it; `()` | what other entities ask, and what it answers: it implements `Asked` |
 /// | `message = T` | it takes none | what other entities send it (`Done::send`): it implements `Receives` |
 /// | `timer = T` | it has none | what its timers are (`Done::timer`): it implements `Timed` |
+/// | `order = T`, `order_answer = T` | nobody orders it; `()` | what operators order, and what they hear: it implements `Ordered` |
 /// | `command = T`, `reply = T`, `private = T` | –, `()`, `()` | of players: what a client sends, gets, and alone sees |
 /// | `tell = T` | it cannot be told | of players: what any entity can tell this player's client (`Done::tell`) |
 /// | `signal = T` | `()` | what everybody near sees once |

@@ -19,6 +19,8 @@ struct Head {
     ask: Option<Type>,
     message: Option<Type>,
     timer: Option<Type>,
+    order: Option<Type>,
+    order_answer: Option<Type>,
     answer: Option<Type>,
     command: Option<Type>,
     reply: Option<Type>,
@@ -82,6 +84,8 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 "ask" => &mut head.ask,
                 "message" => &mut head.message,
                 "timer" => &mut head.timer,
+                "order" => &mut head.order,
+                "order_answer" => &mut head.order_answer,
                 "answer" => &mut head.answer,
                 "command" => &mut head.command,
                 "reply" => &mut head.reply,
@@ -92,7 +96,7 @@ fn read(item: &DeriveInput) -> syn::Result<Head> {
                 _ => {
                     return Err(meta.error(
                         "`state` knows kind, name, player, land, placed, world, event, public, signal, ask, answer, message, timer, \
-                         command, reply, private, tell, live, durable and asking_creates",
+                         order, order_answer, command, reply, private, tell, live, durable and asking_creates",
                     ));
                 }
             };
@@ -132,6 +136,9 @@ fn check(item: &DeriveInput, head: &Head) -> syn::Result<()> {
     if head.ask.is_none() && head.answer.is_some() {
         return fail("`answer` needs `ask`");
     }
+    if head.order.is_none() && head.order_answer.is_some() {
+        return fail("`order_answer` needs `order`");
+    }
     if head.ask.is_none() && head.message.is_none() && head.asking_creates {
         return fail("`asking_creates` needs `ask` or `message`");
     }
@@ -157,6 +164,7 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
     let (public, signal) = (or(&head.public, &this), or(&head.signal, &unit));
     let (ask, answer) = (or(&head.ask, &never), or(&head.answer, &unit));
     let (message, timer) = (or(&head.message, &never), or(&head.timer, &never));
+    let (order, order_answer) = (or(&head.order, &never), or(&head.order_answer, &unit));
     let (command, reply, private) =
         (or(&head.command, &never), or(&head.reply, &unit), or(&head.private, &unit));
     let tell = or(&head.tell, &never);
@@ -179,6 +187,8 @@ fn write(ident: &syn::Ident, head: &Head) -> TokenStream {
             type Answer = #answer;
             type Message = #message;
             type Timer = #timer;
+            type Order = #order;
+            type OrderAnswer = #order_answer;
             type Command = #command;
             type Reply = #reply;
             type Private = #private;
@@ -225,13 +235,14 @@ fn registered(root: &Path, ident: &syn::Ident, head: &Head) -> TokenStream {
     let asked = head.ask.is_some().then(|| quote!(.asked()));
     let receiving = head.message.is_some().then(|| quote!(.receiving()));
     let timed = head.timer.is_some().then(|| quote!(.timed()));
+    let ordered = head.order.is_some().then(|| quote!(.ordered()));
     let player = (head.role == Some("Player")).then(|| quote!(.player()));
     let placed = (head.role == Some("Placed")).then(|| quote!(.placed()));
     let ticking = head.live.is_some().then(|| quote!(.ticking()));
     quote! {
         impl #root::Registered for #ident {
             fn methods() -> #root::Methods<Self> {
-                #root::Methods::new() #asked #receiving #timed #player #placed #ticking
+                #root::Methods::new() #asked #receiving #timed #ordered #player #placed #ticking
             }
         }
     }

@@ -3,7 +3,8 @@
 //! `GET /admin/nodes` lists the nodes, `GET /admin/here` those of this process only; `POST /admin/nodes` adds one, `POST /admin/nodes/N/kill` (or `pause`, `resume`,
 //! `drain`, `renew`) acts on one, and `POST /admin/rollout` restarts all. `GET /admin/blamed` lists the entities whose code took nodes down,
 //! and `POST /admin/pardon/KIND/ID` (the id hexadecimal) has one loaded again.
-//! `POST /admin/invitations/COUNT/DAYS` makes invitations. Every request needs `Authorization: Bearer TOKEN`, or
+//! `POST /admin/invitations/COUNT/DAYS` makes invitations. `POST /admin/order/NUMBER/KIND/ID` gives an
+//! entity an order: see `orders`. Every request needs `Authorization: Bearer TOKEN`, or
 //! an operator's certificate at an address with TLS, and must
 //! come from a program on this machine, or by the address for operators only. A refusal changes nothing; its answer has a status, a stable code and a sentence.
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blame::parse_entity;
 use crate::control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
+use crate::orders;
 
 /// The answer to `GET /admin/nodes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +133,8 @@ pub(crate) fn routes(control: Control, token: Option<String>) -> Router {
         .route("/admin/blamed", get(blamed))
         .route("/admin/pardon/{kind}/{id}", post(pardon))
         .route("/admin/invitations/{count}/{days}", post(invite))
+        .route("/admin/orders", post(orders::number))
+        .route("/admin/order/{request}/{kind}/{id}", post(orders::order))
         .layer(middleware::from_fn_with_state(token, check))
         .with_state(control)
 }
@@ -243,7 +247,7 @@ async fn invite(State(control): State<Control>, Path((count, days)): Path<(Strin
 }
 
 /// The supervisor may be waiting for the disk, so an I/O thread must not wait for it.
-async fn ask<T: Send + 'static>(
+pub(crate) async fn ask<T: Send + 'static>(
     control: Control,
     what: impl FnOnce(Control) -> Result<T, Refused> + Send + 'static,
 ) -> Result<T, Refused> {
@@ -251,13 +255,13 @@ async fn ask<T: Send + 'static>(
     asked.unwrap_or_else(|_| Err(Refused::new("stopped", "this world has ended")))
 }
 
-fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Response) -> Response {
+pub(crate) fn answer<T>(asked: Result<T, Refused>, well: impl FnOnce(T) -> Response) -> Response {
     match asked {
         Ok(value) => well(value),
         Err(refused) => {
             let status = match &*refused.code {
-                "unknown_node" => StatusCode::NOT_FOUND,
-                "stopped" | "storage" => StatusCode::SERVICE_UNAVAILABLE,
+                "unknown_node" | "unknown_kind" | "bad_entity" => StatusCode::NOT_FOUND,
+                "stopped" | "storage" | "not_ready" | "under_way" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
             };
             refuse(status, &refused)
@@ -269,7 +273,7 @@ fn done(node: NodeId) -> Response {
     Json(Done { node: node.0 }).into_response()
 }
 
-fn refuse(status: StatusCode, refused: &Refused) -> Response {
+pub(crate) fn refuse(status: StatusCode, refused: &Refused) -> Response {
     let error = AdminError { code: refused.code.clone().into_owned(), text: refused.text.clone() };
     (status, Json(error)).into_response()
 }

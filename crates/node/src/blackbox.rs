@@ -147,6 +147,8 @@ struct Report {
     lost: Vec<TailLost>,
     counters: Counters,
     events: Vec<[u64; 3]>,
+    /// Operators' last orders.
+    orders: Vec<String>,
     /// Reports skipped since the last one.
     left_out: u64,
 }
@@ -253,9 +255,20 @@ impl BlackBox {
         let Some(left_out) = self.admit(reason) else { return };
         let (node, incarnation) = link.me;
         let epoch = link.epoch.load(Ordering::Relaxed);
-        let (wall_ms, events) = (wall_ms(), link.ring.read());
-        let report =
-            Report { reason, node, incarnation, epoch, wall_ms, caught, lost, counters, events, left_out };
+        let (wall_ms, events, orders) = (wall_ms(), link.ring.read(), link.orders.last());
+        let report = Report {
+            reason,
+            node,
+            incarnation,
+            epoch,
+            wall_ms,
+            caught,
+            lost,
+            counters,
+            events,
+            orders,
+            left_out,
+        };
         self.post(Post::Report(Box::new(report)));
     }
 
@@ -331,8 +344,19 @@ fn write(dir: &Path, report: &Report, text: &str) -> std::io::Result<PathBuf> {
 }
 
 fn text(report: &Report) -> String {
-    let Report { reason, node, incarnation, epoch, wall_ms, caught, lost, counters, events, left_out } =
-        report;
+    let Report {
+        reason,
+        node,
+        incarnation,
+        epoch,
+        wall_ms,
+        caught,
+        lost,
+        counters,
+        events,
+        orders,
+        left_out,
+    } = report;
     let mut text = String::new();
     let _ = write!(
         text,
@@ -360,6 +384,9 @@ fn text(report: &Report) -> String {
     }
     for TailLost { entity, known, found } in lost {
         let _ = writeln!(text, "{entity} {known} {found}");
+    }
+    if !orders.is_empty() {
+        let _ = write!(text, "\n== operators' orders, the newest last\n{}\n", orders.join("\n"));
     }
     let _ = write!(text, "\n== counters\n{counters:#?}\n");
     let _ = write!(
@@ -393,6 +420,7 @@ mod tests {
             lost: vec![TailLost { entity: EntityId::new(Kind(3), 0x1f), known: 12, found: 10 }],
             counters: Counters::default(),
             events: Vec::new(),
+            orders: vec!["ada orders".to_owned()],
             left_out: 3,
         }
     }
@@ -413,7 +441,7 @@ mod tests {
         assert!(files[0].starts_with("0000000000008-"), "{}", files[0]);
         let newest = fs::read_to_string(boxes.join(&files[FILES_MAX - 1])).expect("it is there");
         assert!(newest.contains("\nleft out     3 panics"), "{newest}");
-        assert!(newest.contains(" 12 10\n"), "{newest}");
+        assert!(newest.contains(" 12 10\n") && newest.contains("\nada orders\n"), "{newest}");
     }
 
     #[test]

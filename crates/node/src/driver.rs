@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::indicators::{Logic, Recorders};
 use crate::member::Membership;
+use crate::orders::Orders;
 use crate::ring::{Event, Ring};
 use crate::storage::Found;
 
@@ -68,6 +69,8 @@ pub(crate) struct Link {
     counters: Mutex<Counters>,
     /// What the last look at the journal has found.
     journal: Arc<Found>,
+    /// Operators' orders that are given through it.
+    pub(crate) orders: Orders,
 }
 
 impl Link {
@@ -92,6 +95,7 @@ impl Link {
             opened: Condvar::new(),
             counters: Mutex::default(),
             journal,
+            orders: Orders::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl Link {
     /// From now on the node sends nothing.
     pub(crate) fn end(&self) {
         self.gate().ended = true;
+        self.orders.close();
         self.opened.notify_one();
     }
 
@@ -352,6 +357,7 @@ impl Driver {
                     tracing::warn!(node = self.link.me.0.0, %entity, rule, "the game wants what cannot be: {why}");
                 }
                 Output::TailsLost { generation, lost, more } => self.on_tails_lost(generation, lost, more),
+                Output::Ordered { request, end } => self.link.orders.end(request, end),
                 Output::ViewWanted => self.membership.look(),
                 Output::Fenced => self.fenced = true,
                 Output::Stopped => {

@@ -74,7 +74,7 @@ type More = Option<(&'static str, &'static str)>;
 type Row<Of> = (&'static str, More, &'static str, Of);
 
 /// The kernel's counters by name.
-const COUNTERS: [Row<CounterOf>; 45] = [
+const COUNTERS: [Row<CounterOf>; 46] = [
     ("gundo_commands_total", Some(("result", "done")), "Commands answered", |c| c.commands_done),
     ("gundo_commands_total", Some(("result", "refused")), "Commands answered", |c| c.commands_refused),
     ("gundo_appends_total", None, "Appends sent to the journal", |c| c.appends),
@@ -185,6 +185,7 @@ const COUNTERS: [Row<CounterOf>; 45] = [
     ("gundo_tells_lost_total", None, "Messages to single players that were dropped", |c| c.tells_lost),
     ("gundo_mail_taken_total", None, "Messages of other entities that entities have taken", |c| c.mail_taken),
     ("gundo_mail_lost_total", None, "Messages between entities that were given up", |c| c.mail_lost),
+    ("gundo_orders_taken_total", None, "Operators' orders that entities have decided", |c| c.orders_taken),
     ("gundo_timers_rung_total", None, "Timers of entities that have rung", |c| c.timers_rung),
     ("gundo_timers_lost_total", None, "Timers that are over without effect", |c| c.timers_lost),
     (

@@ -8,7 +8,7 @@
 //! Inside: `base` is what the nodes of a process stand on, in solo and in a cluster; `driver` is the logic thread, `inbox` its inbox, `mesh` the fabric between nodes of one process, `member` a
 //! node's access to the coordinator, `slot` one running node, `supervisor` runs them all, `solo` is the coordinator of a
 //! solo world and `rows` its access to the journal, `watchdog` finds threads that hang, `blackbox` and `ring` record what
-//! happened, `admin` is the operators' HTTP API, `advertise` what clients are told of the nodes' addresses,
+//! happened, `admin` is the operators' HTTP API, `orders` what they order entities, `advertise` what clients are told of the nodes' addresses,
 //! `entrance` the way in, `clock` has the two clocks, `upkeep` the checks of every second, `end` waits
 //! for threads that may hang, `nodes` is the start.
 
@@ -31,6 +31,7 @@ mod marks;
 mod member;
 mod mesh;
 mod nodes;
+mod orders;
 mod ring;
 mod rows;
 mod settings;
@@ -52,5 +53,6 @@ pub use clock::Wall;
 pub use control::{Control, NodeState, NodeStatus, Refused, WorldStatus};
 pub use gundo_edge::{Access, BadNetwork, KeyFiles, Listen, Network, OperatorFiles, Page};
 pub use nodes::{After, LocalNodes, Stopper, WorldFault, settle_world_id};
+pub use orders::{AdminOrdered, AdminRequest, OrderAsked, OrderEnded};
 pub use settings::{SoloSettings, WorldInfo};
 pub use unsaved::{Unsaved, Why};

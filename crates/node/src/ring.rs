@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gundo_kernel::{HomeMessage, Input, Output, Peer, ToEdge, ToPlayer, TxMessage};
+use gundo_kernel::{HomeMessage, Input, MailMessage, Output, Peer, ToEdge, ToPlayer, TxMessage};
 use gundo_types::{EntityId, Kind, NodeId, Time};
 use gundo_wire::journal::Outcome;
 
@@ -80,6 +80,9 @@ const NAMES: &[&str] = &[
     "in  woken",
     "out wakes",
     "peer mail",
+    "in  order",
+    "out ordered",
+    "peer order",
 ];
 
 /// The number of a sort, by its name.
@@ -178,6 +181,9 @@ impl Event {
             Input::Listed { list, .. } => Self::of(const { sort("in  not listed") }).id(*list),
             Input::Woken { list, .. } => Self::of(const { sort("in  woken") }).id(*list),
             Input::Blamed { entity, .. } => Self::of(const { sort("in  blamed") }).entity(*entity),
+            Input::Order { entity, order } => {
+                Self::of(const { sort("in  order") }).entity(*entity).size(order.order.len())
+            }
             Input::Timeout => Self::of(const { sort("in  timeout") }),
             Input::Gauges(_) => Self::of(const { sort("in  gauges") }),
             Input::Hold(_) => Self::of(const { sort("in  hold") }),
@@ -217,6 +223,7 @@ impl Event {
             Output::Renew { .. } => Self::of(const { sort("out renew") }),
             Output::AskRow { .. } => Self::of(const { sort("out ask row") }),
             Output::Remove { node, .. } => Self::of(const { sort("out remove") }).node(*node),
+            Output::Ordered { request, .. } => Self::of(const { sort("out ordered") }).id(*request),
             Output::ViewWanted => Self::of(const { sort("out view wanted") }),
             Output::Fenced => Self::of(const { sort("out fenced") }),
             Output::Stopped => Self::of(const { sort("out stopped") }),
@@ -272,6 +279,9 @@ impl Event {
             }
             Peer::Transaction { entity, message: TxMessage::Prepare { ask, .. }, .. } => {
                 Self::of(const { sort("peer prepare") }).entity(*entity).size(ask.len())
+            }
+            Peer::Mail { entity, message: MailMessage::Order(_) | MailMessage::Ordered { .. } } => {
+                Self::of(const { sort("peer order") }).entity(*entity)
             }
             Peer::Mail { entity, .. } => Self::of(const { sort("peer mail") }).entity(*entity),
             Peer::Transaction { entity, .. } => Self::of(const { sort("peer transaction") }).entity(*entity),

@@ -13,7 +13,7 @@ mod running;
 mod starts;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use gundo_coordinator::{CallError, Coordinator, Watch};
@@ -26,6 +26,7 @@ use crate::control::{Asker, Request};
 use crate::driver::Ending;
 use crate::indicators::NodeGauges;
 use crate::nodes::{After, WorldFault, system};
+use crate::orders::Way;
 use crate::slot::{Ground, Stage};
 use crate::unsaved::Why;
 use crate::upkeep::Upkeep;
@@ -62,6 +63,8 @@ pub(crate) enum Signal {
     Drained { node: NodeId, incarnation: u64, drained: Result<bool, CallError>, asker: Option<Asker> },
     /// It has answered the leave of a node that has handed everything over.
     Left { node: NodeId, incarnation: u64, left: Result<(), CallError> },
+    /// An operator gives an order: by which node? Nobody is answered if none is ready.
+    Way(Sender<Way>),
     /// An operator's request.
     Control(Request, Asker),
 }
@@ -158,6 +161,7 @@ impl Supervisor {
                 self.on_drained(node, incarnation, drained, asker);
             }
             Signal::Left { node, incarnation, left } => self.on_left(node, incarnation, left),
+            Signal::Way(asker) => self.show_way(&asker),
             Signal::Control(request, asker) => self.control(request, asker),
         }
     }

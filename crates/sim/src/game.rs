@@ -85,6 +85,18 @@ pub trait Game: Send + Sync {
         None
     }
 
+    /// An order that an operator may give this entity, as the game's bytes; `None`: none. `chance`: any number.
+    fn order(&self, entity: EntityId, chance: u64) -> Option<Bytes> {
+        let _ = (entity, chance);
+        None
+    }
+
+    /// What a player's refusal says of another entity's public part: it must be durable by then. `None`: nothing.
+    fn seen_in(&self, code: &str, text: &str) -> Option<(EntityId, Bytes)> {
+        let _ = (code, text);
+        None
+    }
+
     /// Whether rules may panic. They should not, so by default a panic ends the run. A game that exists to show how the
     /// engine handles panics returns true.
     fn panics(&self) -> bool {

@@ -8,6 +8,7 @@ mod landed;
 mod letters;
 mod lost;
 mod mail;
+mod orders;
 mod replica;
 mod rest;
 mod timers;
@@ -69,6 +70,7 @@ pub(crate) struct Judge {
     letters: letters::Letters,
     mail: mail::Mail,
     timers: timers::Timers,
+    orders: orders::Orders,
     lost: lost::Lost,
     /// Effects checked, answers checked, frames' entries checked.
     pub(crate) effects: u64,
@@ -94,6 +96,7 @@ impl Judge {
             letters: letters::Letters::default(),
             mail: mail::Mail::default(),
             timers: timers::Timers::default(),
+            orders: orders::Orders::default(),
             lost: lost::Lost::default(),
             effects: 0,
             answers: 0,
@@ -184,8 +187,24 @@ impl Judge {
         }
         for reply in &message.replies {
             self.answered(conn, player, reply)?;
+            self.refused_because(player, reply)?;
         }
         Ok(())
+    }
+
+    /// A refusal may say why: what it says of another entity must be durable.
+    fn refused_because(&self, player: EntityId, reply: &Reply) -> Verdict {
+        let seen = reply.refusal.as_ref().and_then(|r| self.game.seen_in(&r.code, &r.text));
+        let Some((id, public)) = seen else { return Ok(()) };
+        let print = fingerprint(&public);
+        let known = self.replicas.get(&id).is_some_and(|replica| replica.publics.contains(&print));
+        if known || self.lost.past.get(&id).is_some_and(|past| past.publics.contains(&print)) {
+            return Ok(());
+        }
+        let (who, whose) = (self.name(player), self.name(id));
+        let text =
+            format!("{who}: command {} is refused because of what {whose} has not durably become", reply.seq);
+        violated(Guarantee::G7, text)
     }
 
     /// A message between nodes.

@@ -126,13 +126,15 @@ pub enum Dial {
     Lanes,
     /// Everything in flight travels as bytes: on unless it is 0.
     Bytes,
+    /// An operator gives an entity an order, and repeats it.
+    Orders,
     /// This percentage of players cheats: about place, speed, counts and numbers.
     Cheats,
 }
 
 impl Dial {
     /// Every dial.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::Delay,
         Self::Partition,
         Self::OneWay,
@@ -189,6 +191,7 @@ impl Dial {
         Self::Busy,
         Self::Forged,
         Self::Lanes,
+        Self::Orders,
     ];
 
     /// Its name on the command line.
@@ -249,6 +252,7 @@ impl Dial {
             Self::Poison => "poison",
             Self::Panics => "panics",
             Self::Bytes => "bytes",
+            Self::Orders => "orders",
             Self::Cheats => "cheats",
         }
     }
@@ -284,7 +288,7 @@ impl Dial {
             Self::Vanish | Self::Elsewhere | Self::Leave | Self::Lag | Self::Garbage | Self::Cheats => 20,
             Self::Reject | Self::Queue | Self::Collide | Self::UnknownLanded | Self::UnknownLost => 20,
             Self::Forged => 20,
-            Self::Resend | Self::Reorder => 60,
+            Self::Resend | Self::Reorder | Self::Orders => 60,
             Self::Bytes => 1,
         }
     }

@@ -114,6 +114,7 @@ pub fn run(
         world.as_ref().map_or((0, Counts::default()), |w| (w.story.digest(), w.counts.clone()));
     if let Some(world) = &world {
         (counts.mail, counts.timers) = (world.judge.mail_taken(), world.judge.timers_rung());
+        counts.orders = world.judge.orders_taken();
         (counts.effects, counts.answers, counts.shown) =
             (world.judge.effects, world.judge.answers, world.judge.shown);
     }
@@ -300,6 +301,7 @@ fn at_rest(world: &World) -> Verdict {
         }
     }
     world.judge.check_mail()?;
+    world.check_orders()?;
     world.judge.check_timers(world.world_time())?;
     for (key, node) in &world.nodes {
         if let Some(real) = node.kernel.reals().find(|r| !r.settled) {

@@ -154,6 +154,12 @@ pub(crate) fn brief(message: &Peer) -> String {
         Peer::Mail { entity, message: MailMessage::Took { by, number } } => {
             format!("{by} has taken message {number} of {entity}")
         }
+        Peer::Mail { entity, message: MailMessage::Order(order) } => {
+            format!("order {:x} for {entity}, asked at {}", order.request, order.node)
+        }
+        Peer::Mail { entity, message: MailMessage::Ordered { request, end } } => {
+            format!("order {request:x} for {entity} has ended: {}", short(end))
+        }
         Peer::Transaction { tx, entity, message } => {
             let what = match message {
                 TxMessage::Prepare { .. } => "prepare".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! This file has the clock, the nodes, the links and the journal; `clients` the players, `comings` those who come and who leave for
 //! good, `watches` what they watch besides what is in sight, `letters` what they tell each other, `errands` what everybody
-//! must succeed at, `fair` whether some succeed less, `places` where they may be, `cheats` those who cheat; `coordinator` the
+//! must succeed at, `orders` what operators order, `fair` whether some succeed less, `places` where they may be, `cheats` those who cheat; `coordinator` the
 //! membership, `members` what keeps members apart, `links` the links between nodes, `heard` what nodes have heard, `turns` how long
 //! they work, `clocks` their machines' clocks; `poison` rules that fail, `forged` messages that a node has no right to send, `echoes` messages that fit nothing, `stores` those of
 //! the journal, `wrong` the other faults; `landing` what happens when something arrives, `carry` the encoding of everything in flight, `versions` what newer nodes add to it, `decoded` what clients get,
@@ -29,6 +29,7 @@ mod leader;
 mod letters;
 mod links;
 mod members;
+mod orders;
 mod places;
 mod poison;
 mod stores;
@@ -88,6 +89,8 @@ pub struct Counts {
     pub mail: u64,
     /// Timers of entities that have rung.
     pub timers: u64,
+    /// Operators' orders that entities have taken.
+    pub orders: u64,
     /// Of each list with a limit: how full it was, and its limit then.
     pub sizes: BTreeMap<&'static str, (usize, usize)>,
     /// Refusals received, by code.
@@ -121,6 +124,7 @@ pub(crate) struct World {
     echoes: echoes::Echoes,
     errands: Vec<errands::Errand>,
     fair: fair::Fair,
+    orders: orders::Orders,
     /// Entities whose locks are void, and since when.
     abandoned: BTreeMap<(Key, EntityId), u64>,
     links: BTreeMap<(Key, Key), Link>,
@@ -222,6 +226,7 @@ impl World {
             echoes: echoes::Echoes::new(seed),
             errands: Vec::new(),
             fair: fair::Fair::default(),
+            orders: orders::Orders::default(),
             abandoned: BTreeMap::new(),
             links: BTreeMap::new(),
             storage: Storage::new(store, seed),
@@ -500,14 +505,13 @@ impl World {
             }
             Output::Renew { sent } => self.ask(key, Asked::Renew { sent }),
             Output::AskRow { sent } => self.ask(key, Asked::Row { sent }),
-            Output::Remove { epoch, incarnation, .. } => {
-                self.ask(key, Asked::Remove { epoch, incarnation });
-            }
+            Output::Remove { epoch, incarnation, .. } => self.ask(key, Asked::Remove { epoch, incarnation }),
             Output::ViewWanted => self.ask(key, Asked::View),
             Output::Fenced => self.fly(0, Flight::Fenced(key)),
             Output::Panicked { entity, suspended: true, .. } => drop(self.suspended.insert((key, entity))),
             Output::Stopped => self.fly(0, Flight::Emptied(key)),
             Output::Panicked { .. } => {}
+            Output::Ordered { request, end } => self.on_ordered(key, request, &end),
             Output::TailsLost { lost, more, .. } => self.on_tails_lost(key, &lost, more),
             Output::GameFault { entity, rule, why } => {
                 let name = self.judge.name(entity);

@@ -45,6 +45,9 @@ pub struct SnapshotParts {
     /// Encoded [`Timers`].
     #[prost(bytes = "bytes", optional, tag = "10")]
     pub timers: Option<Bytes>,
+    /// Encoded [`Orders`].
+    #[prost(bytes = "bytes", optional, tag = "11")]
+    pub orders: Option<Bytes>,
 }
 
 /// `events.type`: which part of the system reads the payload.
@@ -71,12 +74,14 @@ pub enum EventType {
     TimerSet = 8,
     /// Payload [`TimerOver`]: a timer has rung, with the events that follow; or it was cancelled.
     TimerOver = 9,
+    /// Payload [`OrderTaken`]: the entity has taken an operator's order, with the events that follow.
+    Ordered = 10,
 }
 
 impl EventType {
     /// The type with number `n`.
     pub fn from_u8(n: u8) -> Option<Self> {
-        const ALL: [EventType; 10] = [
+        const ALL: [EventType; 11] = [
             EventType::Game,
             EventType::Fenced,
             EventType::Session,
@@ -87,6 +92,7 @@ impl EventType {
             EventType::Delivered,
             EventType::TimerSet,
             EventType::TimerOver,
+            EventType::Ordered,
         ];
         ALL.get(usize::from(n)).copied()
     }

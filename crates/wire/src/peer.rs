@@ -132,6 +132,8 @@ arrows! {
     Mail mail {
         Owes MESSAGE_BYTES_MAX,
         Took NUMBERS_BYTES_MAX,
+        Order MESSAGE_BYTES_MAX,
+        Ordered MESSAGE_BYTES_MAX,
     }
     Transaction transaction {
         Prepare MESSAGE_BYTES_MAX,

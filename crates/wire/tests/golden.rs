@@ -15,7 +15,7 @@ use gundo_wire::client::{
     StatsWanted, Told, Watched, Welcome,
 };
 use gundo_wire::journal::{
-    Answer, Cause, Place, Session, Snapshot, SnapshotParts, TimerOver, TimerSet, Timers,
+    Answer, Cause, OrderTaken, Orders, Place, Session, Snapshot, SnapshotParts, TimerOver, TimerSet, Timers,
 };
 use gundo_wire::{Kept, Message};
 
@@ -412,6 +412,28 @@ fn timers_of_entities() {
     holds("snapshot_timers.bin", &nested, &with_timers);
 }
 
+/// What the journal says about orders.
+#[test]
+fn orders_of_operators() {
+    let done = OrderTaken {
+        request: 86_400_000 << 20,
+        fingerprint: 1 << 60,
+        by: "ada".into(),
+        answer: text("8 wood"),
+        forgets: 82_800_000,
+        ..OrderTaken::default()
+    };
+    let (code, full) = ("no_room".to_owned(), "Their bags are full.".to_owned());
+    let refused =
+        OrderTaken { request: 86_400_001 << 20, code, text: full, answer: text(""), ..done.clone() };
+    holds("order_taken.bin", &[], &done);
+    let orders = Orders { taken: vec![done, refused], forgotten: 82_800_000 };
+    let with_orders = Snapshot { orders: Some(orders), ..snapshot() };
+    let nested: Vec<_> = SNAPSHOT.iter().map(|n| Nested(n.0, n.1)).chain([Nested(11, ORDERS)]).collect();
+    holds("snapshot_orders.bin", &nested, &with_orders);
+}
+
+const ORDERS: &[Nested] = &[Nested(1, &[])];
 const TIMERS: &[Nested] = &[Nested(1, &[])];
 
 /// A newer version's snapshot that an older one reads and writes back is unchanged, in every message of it.

@@ -21,6 +21,7 @@ mod mistakes;
 mod names;
 mod nature;
 mod noise;
+mod orders;
 mod player;
 mod refusals;
 pub mod schema;

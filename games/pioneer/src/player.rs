@@ -19,9 +19,10 @@ use crate::refusals::No;
 use crate::schema::{
     Born, Build, Building, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish,
     Gather, Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls,
-    Paint, PlayerAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised,
-    Raze, Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command, player_ask::Ask as Wish,
-    player_command::Command, player_event::Event, player_signal::Signal,
+    Paint, PlayerAnswer, PlayerOrderAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState,
+    PlayerTold, Raise, Raised, Raze, Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command,
+    player_ask::Ask as Wish, player_command::Command, player_event::Event, player_order::Order,
+    player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -53,7 +54,7 @@ const NAMES: &str = "player";
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 1, name = "player", player, world = Island, durable = PlayerState, event = Event, signal = Signal)]
 #[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate, tell = PlayerTold)]
-#[state(ask = Wish, answer = PlayerAnswer)]
+#[state(ask = Wish, answer = PlayerAnswer, order = Order, order_answer = PlayerOrderAnswer)]
 pub struct Player {
     /// Empty before the first event.
     pub(crate) name: String,
@@ -435,6 +436,7 @@ impl Entity for Player {
                 fact.to.iter().for_each(|_| self.exchange(fact.each.as_slice(), &[]));
             }
             Event::Received(fact) => self.exchange(&[], fact.gained.as_slice()),
+            Event::Compensated(fact) => self.exchange(&[], fact.gained.as_slice()),
             Event::Hand(fact) => self.holds = fact.item,
             Event::Whispered(fact) => self.whispers = fact.number,
             Event::FriendAsked(fact) => self.circle.on_asked(fact),

@@ -18,6 +18,7 @@ use crate::schema::{
 use crate::{Guild, Island, Land, Mailbox, Minds, Mistake, Player, Stall};
 
 mod market;
+mod orders;
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
 const ISLANDS: u64 = 4;
@@ -95,6 +96,10 @@ impl Game for Simulated {
         } else if entity.kind == Guild::KIND {
             guilds::flows(event, flows);
         }
+    }
+
+    fn order(&self, entity: EntityId, chance: u64) -> Option<Bytes> {
+        (entity.kind == Player::KIND).then(|| orders::order(chance).into())
     }
 
     fn holdings(&self, entity: EntityId, snapshot: &[u8], holdings: &mut Holdings) {
@@ -296,6 +301,10 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             for _ in &given.to {
                 given.each.iter().for_each(|s| flows.give(item(s), s.count.into()));
             }
+        }
+        // An operator gives it, out of nothing.
+        Some(Event::Compensated(fact)) => {
+            fact.gained.iter().for_each(|s| flows.create(item(s), s.count.into()));
         }
         Some(Event::Received(received)) => {
             received.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));

@@ -418,6 +418,8 @@ export class People {
       [News.FRIEND_MADE]: `You and ${name} are friends now.`,
       [News.TRADE_BEGUN]: `${name} would like to trade.`,
       [News.TRADE_DONE]: `You and ${name} have traded.`,
+      [News.COMPENSATED]: `You were given ${gift}: ${told.text}`,
+      [News.TRADE_ENDED]: "Your trade was ended for you. Your things are back.",
       [News.TRADE_LEFT]: `${name} has left the trade. Your things are back.`,
       [News.GUILD_INVITED]: `${name} invites you into the guild ${told.guild}.`,
       [News.GUILD_JOINED]: `${name} is in ${told.guild} now.`,

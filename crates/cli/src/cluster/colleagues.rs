@@ -44,10 +44,11 @@ impl HttpColleagues {
         let (status, body) = match &self.tls {
             Some(tls) => {
                 let token = Some(&*self.token);
-                let request = https::Request { authority: at, method, path, token, patience: PATIENCE };
+                let request =
+                    https::Request { authority: at, method, path, token, body: "", patience: PATIENCE };
                 https::ask(&tls.config(), &request).map_err(|silence| away(silence.to_string()))?
             }
-            None => https::ask_plain(&self.agent, method, &format!("http://{at}{path}"), &self.token)
+            None => https::ask_plain(&self.agent, method, &format!("http://{at}{path}"), &self.token, "")
                 .map_err(|error| away(error.to_string()))?,
         };
         if (200..300).contains(&status) {

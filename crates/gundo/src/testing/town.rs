@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::{
-    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Key, Neighbour, Part, Payload, Player,
+    Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Key, Neighbour, Ordered, Part, Payload, Player,
     RawContext, RawDecision, RawDone, Reads, Refusal, Role, Rules, Surroundings, Ticked,
 };
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
@@ -148,6 +148,27 @@ impl Town {
         let reply = self.run(player, &bytes)?;
         let reply = P::Reply::from_bytes(&reply).ok().flatten();
         Ok(reply.expect("a reply that is a choice must be given: the rules left `Done::reply` out"))
+    }
+
+    /// An operator gives an entity an order, in the words of the command line. Returns the answer, in words too. Each call is a request
+    /// of its own.
+    ///
+    /// # Errors
+    /// The refusal, or `bad_order` if the rules cannot read the words; then nothing has changed.
+    ///
+    /// # Panics
+    /// The rules want what the engine cannot do.
+    pub fn order<E: Ordered>(&mut self, id: impl Key, words: &str) -> Result<String, Refusal> {
+        let id = EntityId::new(E::KIND, id.number::<E>());
+        let order = E::read_order(words).map_err(|why| Refusal::new("bad_order", why))?.to_bytes();
+        let decided = self.with(id, None, |entity, cx| entity.order(&order, cx))?;
+        let (mut all, last) = self.ask_all(id, decided)?;
+        let answer = E::OrderAnswer::from_bytes(&last.reply).ok().flatten();
+        all.push((id, last));
+        self.land(all)?;
+        let answer = answer
+            .expect("an answer that is a choice must be given: the rules left `Done::answer_order` out");
+        Ok(E::answer_words(&answer))
     }
 
     /// What `id` answers to an ask of `by`. It has no effect.

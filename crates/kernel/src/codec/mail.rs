@@ -1,10 +1,11 @@
 //! Messages between entities.
 
 use gundo_types::WorldTime;
-use gundo_wire::peer::{self as wire, Malformed, mail, needed, node};
+use gundo_wire::peer::{self as wire, Malformed, mail, needed, node, ordered};
 
 use super::is;
-use crate::peer::{MailMessage, Owes};
+use crate::game::Refusal;
+use crate::peer::{MailMessage, Order, OrderEnd, Owes};
 
 impl From<&MailMessage> for mail::Arrow {
     fn from(message: &MailMessage) -> Self {
@@ -21,6 +22,14 @@ impl From<&MailMessage> for mail::Arrow {
                 })
             }
             MailMessage::Took { by, number } => Self::Took(wire::Took { receiver: is(*by), number: *number }),
+            MailMessage::Order(said) => {
+                let Order { request, node, by, order } = &**said;
+                let (request, node, by) = (*request, node.0.into(), by.clone());
+                Self::Order(wire::Order { request, node, by, order: order.clone() })
+            }
+            MailMessage::Ordered { request, end } => {
+                Self::Ordered(wire::Ordered { request: *request, end: Some(end.into()) })
+            }
         }
     }
 }
@@ -41,6 +50,34 @@ impl TryFrom<mail::Arrow> for MailMessage {
             mail::Arrow::Took(said) => {
                 Self::Took { by: needed(said.receiver, "a receiver")?, number: said.number }
             }
+            mail::Arrow::Order(said) => {
+                let wire::Order { request, node: number, by, order } = said;
+                Self::Order(Box::new(Order { request, node: node(number)?, by, order }))
+            }
+            mail::Arrow::Ordered(said) => {
+                let end = said.end.ok_or(Malformed::Unknown)?.into();
+                Self::Ordered { request: said.request, end }
+            }
         })
+    }
+}
+
+impl From<&OrderEnd> for ordered::End {
+    fn from(end: &OrderEnd) -> Self {
+        match end {
+            OrderEnd::Done(answer) => Self::Done(answer.clone()),
+            OrderEnd::Refused(refusal) => Self::Refused(refusal.into()),
+            OrderEnd::Unsettled(refusal) => Self::Unsettled(refusal.into()),
+        }
+    }
+}
+
+impl From<ordered::End> for OrderEnd {
+    fn from(end: ordered::End) -> Self {
+        match end {
+            ordered::End::Done(answer) => Self::Done(answer),
+            ordered::End::Refused(refusal) => Self::Refused(Refusal::from(refusal)),
+            ordered::End::Unsettled(refusal) => Self::Unsettled(Refusal::from(refusal)),
+        }
     }
 }

@@ -59,6 +59,11 @@ pub trait AnyEntity: Send {
         refusal: &Refusal,
         cx: &mut RawContext<'_>,
     ) -> Result<RawDone, Refusal>;
+    /// See [`Ordered::order`](super::Ordered::order).
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    fn order(&self, order: &[u8], cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal>;
     /// See [`Player::create`](super::Player::create).
     ///
     /// # Errors
@@ -108,6 +113,15 @@ pub trait AnyKind: Send + Sync {
     fn is_asked(&self) -> bool;
     /// Whether others can send it messages.
     fn receives(&self) -> bool;
+    /// Whether operators can give it orders.
+    fn takes_orders(&self) -> bool;
+    /// An order that an operator has typed, as bytes. `None`: this kind takes none.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn read_order(&self, words: &str) -> Option<Result<Bytes, String>>;
+    /// An answer to an operator as a person can read it. `None`: the bytes are no answer of this kind.
+    fn order_answer(&self, answer: &[u8]) -> Option<String>;
     /// Whether an ask creates one that does not exist yet.
     fn asking_creates(&self) -> bool;
     /// The entity before its first event.
@@ -155,6 +169,20 @@ impl<E: Registered> AnyKind for TypedKind<E> {
 
     fn receives(&self) -> bool {
         E::methods().receive.is_some()
+    }
+
+    fn takes_orders(&self) -> bool {
+        E::methods().ordered.is_some()
+    }
+
+    fn read_order(&self, words: &str) -> Option<Result<Bytes, String>> {
+        let read = E::methods().ordered?.read;
+        Some(read(words).map(|order| order.to_bytes()))
+    }
+
+    fn order_answer(&self, answer: &[u8]) -> Option<String> {
+        let words = E::methods().ordered?.words;
+        E::OrderAnswer::from_bytes(answer).ok().flatten().map(|answer| words(&answer))
     }
 
     fn asking_creates(&self) -> bool {
@@ -268,6 +296,12 @@ impl<E: Registered> AnyEntity for Typed<E> {
         let timed = self.methods.timed.as_ref().ok_or_else(game_error)?;
         let Ok(timer) = unread(E::Timer::from_bytes(timer)) else { return Ok(RawDone::default()) };
         Ok((timed.refused)(&self.state, timer, due, refusal, &mut self.context(cx)).into_raw())
+    }
+
+    fn order(&self, order: &[u8], cx: &mut RawContext<'_>) -> Result<RawDecision, Refusal> {
+        let ordered = self.methods.ordered.as_ref().ok_or_else(game_error)?;
+        let order = unread(E::Order::from_bytes(order))?;
+        (ordered.order)(&self.state, order, &mut self.context(cx)).map(Decision::into_raw)
     }
 
     fn create(&self, name: &str, cx: &mut RawContext<'_>) -> Result<RawDone, Refusal> {

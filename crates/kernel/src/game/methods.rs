@@ -5,6 +5,7 @@ use gundo_types::{Body, EntityId, WorldTime};
 use super::context::{Actor, Context, TickContext};
 use super::decision::{Decision, Done};
 use super::entity::{Asked, Entity, Placed, Player, Receives, Ticking};
+use super::ordered::Ordered;
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::state::State;
@@ -22,6 +23,7 @@ pub struct Methods<E: State> {
     pub(super) answer: Option<AnswerFn<E>>,
     pub(super) receive: Option<ReceiveMethods<E>>,
     pub(super) timed: Option<TimedMethods<E>>,
+    pub(super) ordered: Option<OrderMethods<E>>,
     pub(super) player: Option<PlayerMethods<E>>,
     pub(super) tick: Option<TickFn<E>>,
     pub(super) place: Option<fn(&E) -> Option<Body>>,
@@ -55,6 +57,14 @@ pub(super) struct TimedMethods<E: State> {
     pub(super) refused: TimerRefusedFn<E>,
 }
 
+type OrderFn<E> = fn(&E, <E as State>::Order, &mut Context<'_, E>) -> Result<Decision<E>, Refusal>;
+
+pub(super) struct OrderMethods<E: State> {
+    pub(super) read: fn(&str) -> Result<E::Order, String>,
+    pub(super) order: OrderFn<E>,
+    pub(super) words: fn(&E::OrderAnswer) -> String,
+}
+
 pub(super) struct PlayerMethods<E: State> {
     pub(super) create: CreateFn<E>,
     pub(super) spawn: fn(&E, &mut Context<'_, E>) -> Body,
@@ -74,7 +84,15 @@ impl<E: State> Default for Methods<E> {
 impl<E: State> Methods<E> {
     /// Only the rules that every entity has.
     pub fn new() -> Self {
-        Self { answer: None, receive: None, timed: None, player: None, tick: None, place: None }
+        Self {
+            answer: None,
+            receive: None,
+            timed: None,
+            ordered: None,
+            player: None,
+            tick: None,
+            place: None,
+        }
     }
 
     /// Others can ask it.
@@ -101,6 +119,16 @@ impl<E: State> Methods<E> {
         E: Timed,
     {
         self.timed = Some(TimedMethods { on_timer: E::on_timer, refused: E::on_timer_refused });
+        self
+    }
+
+    /// Operators can give it orders.
+    pub fn ordered(mut self) -> Self
+    where
+        E: Ordered,
+    {
+        let (read, order, words) = (E::read_order, E::order, E::answer_words);
+        self.ordered = Some(OrderMethods { read, order, words });
         self
     }
 

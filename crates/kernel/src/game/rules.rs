@@ -244,6 +244,15 @@ impl Rules {
         no_place(kind, entity)
     }
 
+    /// Why an operator cannot give an entity orders, if so.
+    pub fn cannot_be_ordered(&self, entity: EntityId) -> Option<String> {
+        let Some(kind) = self.kind_of(entity.kind) else { return Some(no_kind(entity)) };
+        if !kind.takes_orders() {
+            return Some(format!("nobody can give a {} orders: its `#[state]` has no `order`", kind.name()));
+        }
+        no_place(kind, entity)
+    }
+
     /// Why a decision that has read `before` public parts cannot read these too, if so.
     pub fn cannot_read(&self, wanted: &[EntityId], before: usize) -> Option<String> {
         let count = before + wanted.len();

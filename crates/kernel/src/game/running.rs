@@ -51,11 +51,13 @@ pub enum Rule {
     Take = 16,
     /// A decision when a timer rings.
     Timer = 17,
+    /// A decision about an operator's order.
+    Order = 18,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Create,
         Self::Spawn,
         Self::Walk,
@@ -73,6 +75,7 @@ impl Rule {
         Self::Snapshot,
         Self::Take,
         Self::Timer,
+        Self::Order,
     ];
 
     /// How much a node that is lost in this rule counts against the entity, in points; at [`BLAME_LIMIT`] it is not loaded any
@@ -104,6 +107,7 @@ impl Rule {
             Self::Snapshot => "snapshot",
             Self::Take => "take",
             Self::Timer => "on_timer",
+            Self::Order => "order",
         }
     }
 }

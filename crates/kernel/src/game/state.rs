@@ -92,7 +92,11 @@ pub trait State: Sized + Send + 'static {
     type Message: Payload;
     /// What its timers are: see [`Timed`](super::Timed).
     type Timer: Payload;
-    /// Its answer to them.
+    /// What operators can order: see [`Ordered`](super::Ordered).
+    type Order: Payload;
+    /// Its answer to operators.
+    type OrderAnswer: Payload;
+    /// Its answer to other entities.
     type Answer: Payload;
     /// What a player's client can send.
     type Command: Payload;

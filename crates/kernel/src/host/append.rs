@@ -248,6 +248,7 @@ impl Entity {
                 Effect::Body(body) => self.put_body(cx, body),
                 Effect::Tell(tell) => self.send_tell(cx, tell),
                 Effect::Took { letter } => self.say_took(cx, letter),
+                Effect::Ordered { ordering, end } => self.say_ordered(cx, &ordering, end),
                 Effect::Watched(judgement) => self.tell_watchers(cx, &judgement),
                 Effect::Left => self.leave_world(cx),
             }

@@ -12,6 +12,7 @@ use super::queue::Command;
 use super::storage::{Room, Storage};
 use super::tails::Tails;
 use super::tx::{Aborted, Transactions};
+use super::underway::Operator;
 use super::watchers::Watchers;
 use crate::core::Core;
 use crate::crowd::Crowd;
@@ -59,6 +60,8 @@ pub(super) struct Desk {
     pub(super) players: usize,
     /// The watchers of entities at home here.
     pub(super) watchers: Watchers,
+    /// Orders that operators give through this node.
+    pub(super) operator: Operator,
 }
 
 /// The rooms that a host reaches: those below it.

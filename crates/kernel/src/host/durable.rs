@@ -8,6 +8,7 @@ use gundo_types::{EntityId, WorldTime};
 use gundo_wire::journal::{Cause, EventRecord, EventType, Loaded, NEVER, Place, SnapshotParts};
 use gundo_wire::{DecodeError, Kept, Message};
 
+use super::orders::Orders;
 use super::player::Player;
 use super::post::Post;
 use super::timers::Timers;
@@ -41,6 +42,8 @@ pub(super) struct Durable {
     pub(super) post: Option<Box<Post>>,
     /// Its timers; `None`: none is set.
     pub(super) timers: Option<Box<Timers>>,
+    /// Operators' orders that it has taken; `None`: it never took any.
+    pub(super) orders: Option<Box<Orders>>,
 }
 
 /// What an entity owes and has taken, and its timers.
@@ -99,7 +102,7 @@ impl Durable {
         (self.seq, self.snapshot_seq, self.created) = (0, 0, 0);
         (self.generation, self.began) = (loaded.generation, (0, 0));
         self.kept = Kept::default();
-        (self.post, self.timers) = (None, None);
+        (self.post, self.timers, self.orders) = (None, None, None);
         match &loaded.snapshot {
             None => self.state = Some(kind.create(id.id)),
             Some((seq, payload)) => {
@@ -137,6 +140,7 @@ impl Durable {
         self.state = Some(kind.restore(id.id, &snapshot.state)?);
         self.post = snapshot.post.as_deref().map(Post::restore).transpose()?.map(Box::new);
         self.timers = snapshot.timers.as_deref().map(Timers::restore).transpose()?.map(Box::new);
+        self.orders = snapshot.orders.as_deref().map(Orders::restore).transpose()?.map(Box::new);
         match player {
             Some(player) => player.restore(snapshot),
             None => Ok(()),
@@ -163,6 +167,7 @@ impl Durable {
         if is_timer(event_type) {
             Timers::apply(&mut self.timers, event_type, payload)?;
         }
+        Orders::apply(&mut self.orders, event_type, payload)?;
         if cause.generation > self.began.0 {
             self.began = (cause.generation, self.seq);
         }
@@ -253,6 +258,7 @@ impl Durable {
             SnapshotParts { state, at: at.0, generation, generation_after, ..Default::default() };
         snapshot.post = self.post.as_ref().map(|post| post.store());
         snapshot.timers = self.timers.as_ref().map(|timers| timers.store());
+        snapshot.orders = self.orders.as_ref().map(|orders| orders.store());
         if let Some(player) = player {
             player.snapshot_into(&mut snapshot);
         }

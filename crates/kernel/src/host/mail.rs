@@ -311,6 +311,8 @@ impl Host {
     /// A message of another entity, or the answer to one.
     pub(crate) fn on_mail(&mut self, rooms: &mut Rooms<'_>, entity: EntityId, message: MailMessage) {
         match message {
+            MailMessage::Order(order) => self.on_order(rooms, entity, *order),
+            MailMessage::Ordered { request, end } => self.on_order_end(rooms.core, entity, request, end),
             MailMessage::Took { by, number } => {
                 self.tell(rooms, entity, |e, cx| e.on_took(cx, by, number));
             }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use gundo_types::{Body, EntityId, NodeId};
 use gundo_wire::journal::{Cause, EventType, NameChange, Place};
 
-use super::queue::{Command, Letter, Work};
+use super::queue::{Command, Letter, Ordering, Work};
 use crate::game::{RawDone, Refusal, Tell};
-use crate::peer::{Line, Opened, Prepared, Resumed, TxId, TxMessage, WatchRefused};
+use crate::peer::{Line, Opened, OrderEnd, Prepared, Resumed, TxId, TxMessage, WatchRefused};
 
 /// Something others notice. It is delayed until everything it depends on is durable.
 #[derive(Clone, Debug)]
@@ -44,6 +44,11 @@ pub(super) enum Effect {
     /// It has taken a message.
     Took {
         letter: Letter,
+    },
+    /// An order has ended.
+    Ordered {
+        ordering: Box<Ordering>,
+        end: OrderEnd,
     },
     /// The entity has judged its watchers.
     Watched(Judgement),

@@ -50,7 +50,7 @@ impl Work {
         Self::Command(Command { payload, origin, ..Command::bare(since) })
     }
 
-    /// Whether it comes again by itself as long as it is not done: a message of another entity, a timer.
+    /// Whether it comes again by itself as long as it is not done: a message of another entity, a timer, an order.
     pub(super) fn comes_again(&self) -> bool {
         matches!(self, Self::Command(command) if command.origin.is_some())
     }
@@ -59,7 +59,7 @@ impl Work {
     /// taken effect, and its edge lets no more than `commands_unanswered_max` of them in. Messages of others are.
     pub(super) fn is_bounded(&self) -> bool {
         match self {
-            Self::Command(command) => command.letter().is_some(),
+            Self::Command(command) => command.letter().is_some() || command.ordering().is_some(),
             Self::Delivered => false,
             _ => true,
         }
@@ -99,7 +99,7 @@ pub(super) struct Resume {
     pub(super) leaves_at: Option<Time>,
 }
 
-/// Something to decide: a client's command, a message of another entity, or a timer.
+/// Something to decide: a client's command, a message of another entity, a timer, or an operator's order.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) line: Line,
@@ -130,6 +130,19 @@ pub(super) enum Origin {
     Letter(Letter),
     /// A timer that was due then.
     Timer(WorldTime),
+    /// An operator's order.
+    Order(Ordering),
+}
+
+/// Whose order it is, and which.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ordering {
+    /// The request's number.
+    pub(super) request: u64,
+    /// The node that the operator asked. It hears how the order ended.
+    pub(super) node: NodeId,
+    /// Who gives it.
+    pub(super) by: String,
 }
 
 /// Whose message it is, and which.
@@ -174,6 +187,19 @@ impl Command {
     /// A timer that was due at `due`.
     pub(super) fn timer(timer: Bytes, due: WorldTime, since: Time) -> Self {
         Self { payload: timer, origin: Some(Box::new(Origin::Timer(due))), ..Self::bare(since) }
+    }
+
+    /// An operator's order.
+    pub(super) fn order(ordering: Ordering, order: Bytes, since: Time) -> Self {
+        Self { payload: order, origin: Some(Box::new(Origin::Order(ordering))), ..Self::bare(since) }
+    }
+
+    /// If it is an order, whose and which.
+    pub(super) fn ordering(&self) -> Option<&Ordering> {
+        match self.origin.as_deref() {
+            Some(Origin::Order(ordering)) => Some(ordering),
+            _ => None,
+        }
     }
 
     /// The message that it is, if it is one.
@@ -225,6 +251,14 @@ impl Queue {
     pub(super) fn has_letter(&self, letter: &Letter) -> bool {
         self.waiting.iter().any(|work| match work {
             Work::Command(command) => command.letter().is_some_and(|other| other.is_same(letter)),
+            _ => false,
+        })
+    }
+
+    /// Whether the order of this request waits already.
+    pub(super) fn has_order(&self, request: u64) -> bool {
+        self.waiting.iter().any(|work| match work {
+            Work::Command(command) => command.ordering().is_some_and(|other| other.request == request),
             _ => false,
         })
     }

@@ -17,6 +17,7 @@ impl Entity {
     /// appended now. `grows`: it adds to the world, rather than keeping somebody in it.
     pub(super) fn hold_back(&mut self, cx: &mut Cx<'_>, work: &Work, grows: bool) -> bool {
         if work.comes_again() && cx.room() != Room::Open {
+            self.refuse_work(cx, work, storage_busy());
             return true;
         }
         let (now, until) = (cx.core.now.time, work.since().plus_ms(cx.core.world().append_wait_ms));

@@ -19,7 +19,7 @@ use super::trouble::{gave_up, other_suspended, suspended};
 use super::vicinity::Vicinity;
 use crate::core::Core;
 use crate::game::{RawDecision, RawDone, Refusal, Rule, guard};
-use crate::peer::{Peer, Prepared, ToEdge, TxId, TxMessage};
+use crate::peer::{OrderEnd, Peer, Prepared, ToEdge, TxId, TxMessage};
 
 /// How often a command is decided again after conflicts before it is refused.
 const TRIES_MAX: u8 = 8;
@@ -83,6 +83,7 @@ impl Entity {
                 let due = *due;
                 return self.on_timer(cx, command, due);
             }
+            Some(Origin::Order(_)) => return self.take_order(cx, command),
             None => {}
         }
         let Some(player) = &mut self.player else { return cx.core.note_nonsense() };
@@ -180,6 +181,7 @@ impl Entity {
                 let rang = (*due, End::Rang);
                 return self.record_timer(cx, command, rang, decision, tx);
             }
+            Some(Origin::Order(_)) => return self.record_order(cx, command, decision, tx),
             None => {}
         }
         // Every success that changes or tells anything leaves a record, also without an event: the record makes a repeat harmless.
@@ -275,6 +277,7 @@ impl Entity {
         match command.origin.as_deref() {
             Some(Origin::Letter(_)) => return self.refuse_letter(cx, &command, &refusal),
             Some(Origin::Timer(due)) => return self.refuse_timer(cx, &command, *due, &refusal),
+            Some(Origin::Order(_)) => return self.refuse_order(cx, command, refusal),
             None => {}
         }
         let window = cx.core.world().limits.answers_kept;
@@ -295,7 +298,11 @@ impl Entity {
             Work::Open { line, .. } | Work::Resume(Resume { line, .. }) => {
                 cx.core.send_edge(line.edge, line.conn, self.id, ToEdge::OpenRefused(refusal));
             }
-            Work::Command(c) if c.origin.is_some() => {}
+            Work::Command(c) if c.origin.is_some() => {
+                if let Some(ordering) = c.ordering() {
+                    self.say_ordered(cx, ordering, OrderEnd::Unsettled(refusal));
+                }
+            }
             Work::Command(c) => {
                 cx.core.counters.commands_refused += 1;
                 let reply = ToEdge::Reply { seq: c.seq, result: Err(refusal) };

@@ -1,8 +1,8 @@
 //! Which messages must arrive, and how much memory a message holds.
 
 use super::{
-    HandoffMessage, HomeMessage, Image, MailMessage, Opened, Owes, Peer, Prepared, Resumed, ToEdge, ToPlayer,
-    TxMessage,
+    HandoffMessage, HomeMessage, Image, MailMessage, Opened, Order, Owes, Peer, Prepared, Resumed, ToEdge,
+    ToPlayer, TxMessage,
 };
 use crate::frame::ChunkFrame;
 
@@ -39,6 +39,9 @@ impl Peer {
             Self::Sent { rosters, .. } => of_list(rosters),
             Self::Piece { bytes, left: _ } => bytes.len(),
             Self::Mail { message: MailMessage::Owes(owes), .. } => size_of::<Owes>() + owes.message.len(),
+            Self::Mail { message: MailMessage::Order(order), .. } => {
+                size_of::<Order>() + order.by.len() + order.order.len()
+            }
             Self::Mail { .. } => 0,
         };
         size_of::<Self>() + contents

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_client::{Light, Picture, Session};
 use gundo_journal::{Replica, Store};
-use gundo_kernel::{Member, Node, NodeSettings, Peer, TailLost, View, WorldSettings};
+use gundo_kernel::{Member, Node, NodeSettings, OrderEnd, Peer, TailLost, View, WorldSettings};
 use gundo_rig::{Clock, Disk, Queue, Seat, settings};
 use gundo_types::{Body, ChunkId, ConnId, EntityId, Epoch, Limits, NodeId, Planted, WorldTime};
 
@@ -130,6 +130,8 @@ pub struct Cluster {
     pub replica: Option<Replica>,
     /// What nodes have found lost from the journal, in order.
     pub alarms: Vec<(NodeId, TailLost)>,
+    /// What nodes have told operators about the orders of requests.
+    pub orders: Vec<(NodeId, u64, OrderEnd)>,
     /// Clients whose messages arrive at this time at the earliest.
     pub stalled: BTreeMap<usize, u64>,
     /// A token that the script has kept, and the sealed place beside it.
@@ -232,6 +234,7 @@ impl Cluster {
             killed: Vec::new(),
             replica: None,
             alarms: Vec::new(),
+            orders: Vec::new(),
             stalled: BTreeMap::new(),
             kept: Default::default(),
             nonces: BTreeMap::new(),

@@ -117,7 +117,7 @@ pub struct Said {
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 1, name = "player", player, durable = PlayerState, event = PlayerEvent)]
 #[state(command = PlayerCommand, reply = LandReply, public = PlayerState, private = PlayerState, signal = Said, tell = Said)]
-#[state(ask = Gift, answer = Gift, message = Gift, timer = Bell)]
+#[state(ask = Gift, answer = Gift, message = Gift, timer = Bell, order = Gift, order_answer = LandReply)]
 pub struct Player(pub PlayerState);
 
 impl Stored for Player {

@@ -7,5 +7,6 @@ pub mod board;
 pub mod cluster;
 pub mod game;
 pub mod gift;
+pub mod order;
 pub mod script;
 pub mod vault;

@@ -109,6 +109,8 @@ impl Supervisor {
                 }
                 // Its lease ends with the process; the next one that opens the journal deletes its row.
                 Ok(Signal::Joined { .. } | Signal::Left { .. } | Signal::Drained { .. }) => {}
+                // Nobody takes an order any more.
+                Ok(Signal::Way(_)) => {}
                 Ok(Signal::View(_) | Signal::Blamed { .. } | Signal::Stop | Signal::Save)
                 | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Signal::Kill) | Err(RecvTimeoutError::Disconnected) => {

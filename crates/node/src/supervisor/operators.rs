@@ -1,11 +1,15 @@
 //! The operators' requests. Each is refused, or answered when it is done; long work continues after the answer.
 
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
 use gundo_coordinator::CallError;
 use gundo_kernel::Input;
 use gundo_types::{EntityId, NodeId};
 
 use super::{Signal, Supervisor};
 use crate::control::{Answer, Asker, NodeState, NodeStatus, Refused, Request, WorldStatus};
+use crate::orders::Way;
 use crate::slot::{Slot, Stage};
 
 /// Invitations made by one request.
@@ -35,6 +39,16 @@ impl Supervisor {
         match done {
             Ok(answer) => asker.answer(answer),
             Err(refused) => asker.refuse(refused),
+        }
+    }
+
+    /// A node that can send an order.
+    pub(super) fn show_way(&self, asker: &Sender<Way>) {
+        let ready = |(_, slot): &(NodeId, &Slot)| slot.stage() == Stage::Running && slot.link.is_ready();
+        if let Some((_, slot)) = self.running.iter().find(ready) {
+            let (link, rules) = (Arc::clone(&slot.link), Arc::clone(&self.ground.rules));
+            // The caller may be gone.
+            let _ = asker.send(Way { link, rules });
         }
     }
 

@@ -91,6 +91,7 @@ impl Judge {
             self.take_effect(id, seq, &cause)?;
         }
         self.take_mail(id, event.event_type, &event.payload)?;
+        self.take_order(id, event.event_type, &event.payload)?;
         self.take_timer(id, event.at, event.event_type, &event.payload)?;
         if event.event_type == EventType::Game {
             self.take_game(id, seq, &event.payload, moved)?;

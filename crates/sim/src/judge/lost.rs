@@ -77,12 +77,14 @@ impl Judge {
         let (effects, letters) = (self.effects, std::mem::take(&mut self.letters));
         self.mail = super::mail::Mail::default();
         let rung = std::mem::take(&mut self.timers).rung;
+        let orders = std::mem::take(&mut self.orders);
         self.lost.replaying = true;
         let replayed = history.iter().try_for_each(|batch| self.landed(batch));
         self.lost.replaying = false;
         self.effects = effects;
         self.timers.rung = rung;
         self.letters.go_back(letters);
+        self.orders.go_back(orders);
         self.lost.history = Some(history);
         replayed?;
         let excused = self.lost.ended;

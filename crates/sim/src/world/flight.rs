@@ -92,6 +92,8 @@ pub(crate) enum Flight {
     Turn(Key),
     /// Drivers tell their nodes how busy they are.
     Measure,
+    /// An operator repeats the order of this request.
+    OrderAgain(u64),
     /// A client that read slowly has read everything.
     Drained(usize),
     /// An append of a dead process arrives after all.

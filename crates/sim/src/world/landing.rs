@@ -40,6 +40,7 @@ impl World {
             Flight::Resume(key) => self.resume(key),
             Flight::Turn(key) => self.next_turn(key),
             Flight::Measure => self.measure(),
+            Flight::OrderAgain(request) => self.give_order(request),
             Flight::Drained(client) => self.drained(client),
             Flight::ZombieEnds(generation) => self.end_generation(generation),
             Flight::LinkBroken { node, peer, incarnation: of } => self.link_broken(node, peer, of),

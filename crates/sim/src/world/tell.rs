@@ -122,6 +122,7 @@ fn mark_of(input: &Input) -> u64 {
             word(18, *list) ^ result.as_ref().map_or(0, |page| page.len() as u64)
         }
         Input::Blamed { entity, points } => word(14, entity.id) ^ u64::from(*points),
+        Input::Order { entity, order } => word(19, order.request) ^ entity.id,
         Input::Timeout => word(9, 0),
         Input::LinkBroken { peer, incarnation } => word(11, u64::from(peer.0)) ^ *incarnation << 16,
         Input::LinkLost { peer } => word(15, u64::from(peer.0)),

@@ -62,6 +62,7 @@ impl World {
             Dial::Drain => return self.drain_node(),
             Dial::Poison => return self.poison_some(),
             Dial::Panics => return self.panic_some(),
+            Dial::Orders => return self.order_something(),
             Dial::Views => {
                 if self.booting || self.coordinator_is_down() || self.coordinator.view.members.is_empty() {
                     return false;

@@ -1,9 +1,12 @@
 //! The simulator with a small game of its own: runs, the command, the guide.
 
 mod audit;
+mod board;
 mod command;
 mod guide;
+mod hot;
 mod mails;
+mod orders;
 mod post;
 mod purses;
 mod runs;

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gundo_bots::{Behaviour, Wishes};
 use gundo_kernel::game::{
-    Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Player, Receives, Refusal, Rules, State,
-    Stored, Timed,
+    Actor, Answered, Ask, Asked, Context, Decision, Done, Entity, Ordered, Player, Receives, Refusal, Rules,
+    State, Stored, Timed,
 };
 use gundo_sim::{Flows, Game, Goods, Holdings};
 use gundo_types::{Body, EntityId, Point, WorldTime};
@@ -77,7 +78,7 @@ impl Aside {
 
 #[derive(State)]
 #[state(crate = gundo_kernel::game, kind = 1, name = "saver", player, durable = Aside, event = Lot, command = Lot)]
-#[state(reply = (), public = (), private = Aside, message = Lot, ask = Lot, timer = Lot)]
+#[state(reply = (), public = (), private = Aside, message = Lot, ask = Lot, timer = Lot, order = Lot, order_answer = Lot)]
 struct Saver(Aside);
 
 impl Stored for Saver {
@@ -146,6 +147,32 @@ impl Asked for Saver {
 impl Receives for Saver {
     fn take(&self, lot: Lot, _: EntityId, _: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         Ok(Done::new().event(&lot).into())
+    }
+}
+
+/// An operator gives coins out of nothing, or has some laid into a box; but only while an even number of lots is aside.
+impl Ordered for Saver {
+    fn read_order(words: &str) -> Result<Lot, String> {
+        Err(format!("nobody types here: {words}"))
+    }
+
+    fn order(&self, lot: Lot, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
+        if self.0.lots.len() % 2 == 1 {
+            return Err(Refusal::new("odd", "That would be odd."));
+        }
+        let answer = Lot { n: self.0.all(), ..lot };
+        if lot.what == INTO_BOX {
+            if lot.n > BEGINNING + self.0.more {
+                return Err(Refusal::new("enough", "That is enough."));
+            }
+            let paid = move |_: &Self, (), _: &mut Context<'_, Self>| {
+                let event = Lot { what: INTO_BOX, n: -lot.n, ..Lot::default() };
+                Ok(Done::new().event(&event).answer_order(&answer))
+            };
+            let laid = Lot { whose: cx.id.id, ..lot };
+            return Ok(Ask::of::<Chest>(1 + u64::from(lot.number) % BOXES, &laid).then(paid));
+        }
+        Ok(Done::new().event(&Lot { n: lot.n, ms: 1, ..Lot::default() }).answer_order(&answer).into())
     }
 }
 
@@ -241,6 +268,12 @@ impl Game for Savings {
 
     fn mind(&self, index: usize) -> Box<dyn Behaviour> {
         Box::new(Thrift { turns: 0, index: index as u32 })
+    }
+
+    fn order(&self, entity: EntityId, chance: u64) -> Option<Bytes> {
+        let what = if chance.is_multiple_of(3) { INTO_BOX } else { 0 };
+        let lot = Lot { what, number: (chance >> 8) as u32, n: 1, ms: 1 + chance % 5_000, whose: 0 };
+        (entity.kind == Saver::KIND).then(|| lot.encode_to_vec().into())
     }
 
     /// Coins that a message brings are in nobody's purse meanwhile: they leave the world with one event and come back with another.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gundo_sim::{Dial, Game, Overrides, Plan, Report, run};
+use gundo_sim::{Dial, Failure, Game, Overrides, Plan, Report, run};
 use gundo_types::Planted;
 
 const SEEDS: u64 = 40;
@@ -31,17 +31,31 @@ pub(crate) fn holds(game: &Arc<dyn Game>, counts: impl Fn(&Report) -> u64) -> u6
 
 /// Each bug is found by one of the seeds.
 pub(crate) fn finds(game: &Arc<dyn Game>, all: &[Planted]) {
-    let deaths = BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]);
+    finds_with(game, all, BTreeMap::from([(Dial::NodeCrash, Some(20)), (Dial::Crash, Some(20))]));
+}
+
+/// The same with other faults.
+pub(crate) fn finds_with(game: &Arc<dyn Game>, all: &[Planted], deaths: BTreeMap<Dial, Option<u32>>) {
     let deaths = Overrides { dials: Some(deaths), ..shape(15_000) };
     for planted in all {
-        let played = |seed, planted| run(&Plan::new(seed, &deaths), game, planted, None).failure;
-        let finds = |seed| {
-            let failure = played(seed, Some(*planted))?;
-            assert_eq!(played(seed, None), None, "seed {seed} fails without a bug");
-            Some(failure)
-        };
-        let found = (1..=SEEDS).find_map(|seed| finds(seed).map(|failure| (seed, failure)));
-        let Some((seed, failure)) = found else { panic!("{} is not found", planted.name()) };
-        eprintln!("{} is found by seed {seed}: {failure}", planted.name());
+        first_of(*planted, SEEDS, |seed, planted| {
+            run(&Plan::new(seed, &deaths), game, planted, None).failure
+        });
     }
+}
+
+/// The bug is found by one of the seeds, which does not fail without it.
+pub(crate) fn first_of(
+    planted: Planted,
+    seeds: u64,
+    played: impl Fn(u64, Option<Planted>) -> Option<Failure>,
+) {
+    let finds = |seed| {
+        let failure = played(seed, Some(planted))?;
+        assert_eq!(played(seed, None), None, "seed {seed} fails without a bug");
+        Some(failure)
+    };
+    let found = (1..=seeds).find_map(|seed| finds(seed).map(|failure| (seed, failure)));
+    let Some((seed, failure)) = found else { panic!("{} is not found", planted.name()) };
+    eprintln!("{} is found by seed {seed}: {failure}", planted.name());
 }

@@ -143,6 +143,9 @@ pub struct Snapshot {
     /// absent: none is set
     #[prost(message, optional, tag = "10")]
     pub timers: ::core::option::Option<Timers>,
+    /// absent: it has never taken an order
+    #[prost(message, optional, tag = "11")]
+    pub orders: ::core::option::Option<Orders>,
 }
 impl ::prost::Name for Snapshot {
     const NAME: &'static str = "Snapshot";
@@ -345,5 +348,60 @@ impl ::prost::Name for Timers {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.journal.v1.Timers".into()
+    }
+}
+/// Payload of an Ordered event: the entity has taken an operator's order. The events after it in the append are what follows from that.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrderTaken {
+    /// the request's number: when it was made, ms of world time, times 2^20, and chance
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// FNV-1a 64 of the order
+    #[prost(fixed64, tag = "2")]
+    pub fingerprint: u64,
+    /// who gave it, at most 64 bytes
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    /// the code of the refusal; empty: it was done
+    #[prost(string, tag = "4")]
+    pub code: ::prost::alloc::string::String,
+    /// of the refusal
+    #[prost(string, tag = "5")]
+    pub text: ::prost::alloc::string::String,
+    /// the game's, at most 1,024 bytes
+    #[prost(bytes = "bytes", tag = "6")]
+    pub answer: ::prost::bytes::Bytes,
+    /// requests made until then are not taken any more: records as old as that are forgotten
+    #[prost(uint64, tag = "7")]
+    pub forgets: u64,
+}
+impl ::prost::Name for OrderTaken {
+    const NAME: &'static str = "OrderTaken";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.OrderTaken".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.OrderTaken".into()
+    }
+}
+/// The orders that an entity has taken: part of its snapshot.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Orders {
+    /// in the order of their numbers, at most 64
+    #[prost(message, repeated, tag = "1")]
+    pub taken: ::prost::alloc::vec::Vec<OrderTaken>,
+    /// the highest `forgets` so far
+    #[prost(uint64, tag = "2")]
+    pub forgotten: u64,
+}
+impl ::prost::Name for Orders {
+    const NAME: &'static str = "Orders";
+    const PACKAGE: &'static str = "gundo.journal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.journal.v1.Orders".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.journal.v1.Orders".into()
     }
 }

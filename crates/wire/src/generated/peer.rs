@@ -260,7 +260,7 @@ pub struct Mail {
     /// whom it is for
     #[prost(message, optional, tag = "1")]
     pub entity: ::core::option::Option<EntityId>,
-    #[prost(oneof = "mail::Arrow", tags = "2, 3")]
+    #[prost(oneof = "mail::Arrow", tags = "2, 3, 4, 5")]
     pub arrow: ::core::option::Option<mail::Arrow>,
 }
 /// Nested message and enum types in `Mail`.
@@ -271,6 +271,10 @@ pub mod mail {
         Owes(super::Owes),
         #[prost(message, tag = "3")]
         Took(super::Took),
+        #[prost(message, tag = "4")]
+        Order(super::Order),
+        #[prost(message, tag = "5")]
+        Ordered(super::Ordered),
     }
 }
 impl ::prost::Name for Mail {
@@ -333,6 +337,66 @@ impl ::prost::Name for Took {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/gundo.peer.v1.Took".into()
+    }
+}
+/// An operator's order for the entity. Sent again until it is settled.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Order {
+    /// the request's number
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// that the operator asked; below 65,536
+    #[prost(uint32, tag = "2")]
+    pub node: u32,
+    /// who gives it, at most 64 bytes
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    /// the game's
+    #[prost(bytes = "bytes", tag = "4")]
+    pub order: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Order {
+    const NAME: &'static str = "Order";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Order".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Order".into()
+    }
+}
+/// How an order has ended: to the node that the operator asked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ordered {
+    /// the request's number
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(oneof = "ordered::End", tags = "2, 3, 4")]
+    pub end: ::core::option::Option<ordered::End>,
+}
+/// Nested message and enum types in `Ordered`.
+pub mod ordered {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum End {
+        /// the journal has it: the game's answer
+        #[prost(bytes, tag = "2")]
+        Done(::prost::bytes::Bytes),
+        /// the journal has it: it had no effect and never will
+        #[prost(message, tag = "3")]
+        Refused(super::Refusal),
+        /// it is not taken so far, and a copy of it still may be
+        #[prost(message, tag = "4")]
+        Unsettled(super::Refusal),
+    }
+}
+impl ::prost::Name for Ordered {
+    const NAME: &'static str = "Ordered";
+    const PACKAGE: &'static str = "gundo.peer.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "gundo.peer.v1.Ordered".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/gundo.peer.v1.Ordered".into()
     }
 }
 /// A transaction: the node that coordinates it and its count there.

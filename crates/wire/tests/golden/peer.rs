@@ -232,8 +232,11 @@ fn arrows() -> Vec<Arrow> {
         node: 2,
         message: text("three wood"),
     };
+    let order = Order { request: 86_400_000 << 20, node: 3, by: "ada".into(), order: text("give 5 wood") };
+    let end = |end| mail::Arrow::Ordered(Ordered { request: 86_400_000 << 20, end: Some(end) });
     let mail = [mail::Arrow::Owes(owes), mail::Arrow::Took(Took { receiver: land(), number: 7 })]
         .into_iter()
+        .chain([mail::Arrow::Order(order), end(ordered::End::Refused(refusal().expect("one")))])
         .map(|arrow| Arrow::Mail(Mail { entity: land(), arrow: Some(arrow) }));
     alone
         .into_iter()

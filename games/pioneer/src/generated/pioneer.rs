@@ -1283,6 +1283,10 @@ pub enum News {
     GuildRole = 43,
     /// has dissolved the guild
     GuildDissolved = 44,
+    /// those who run the world give one this gift; the text says why
+    Compensated = 120,
+    /// those who run the world have ended one's trade; what one had offered is back
+    TradeEnded = 121,
 }
 impl News {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1306,6 +1310,8 @@ impl News {
             Self::GuildRemoved => "NEWS_GUILD_REMOVED",
             Self::GuildRole => "NEWS_GUILD_ROLE",
             Self::GuildDissolved => "NEWS_GUILD_DISSOLVED",
+            Self::Compensated => "NEWS_COMPENSATED",
+            Self::TradeEnded => "NEWS_TRADE_ENDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1326,6 +1332,8 @@ impl News {
             "NEWS_GUILD_REMOVED" => Some(Self::GuildRemoved),
             "NEWS_GUILD_ROLE" => Some(Self::GuildRole),
             "NEWS_GUILD_DISSOLVED" => Some(Self::GuildDissolved),
+            "NEWS_COMPENSATED" => Some(Self::Compensated),
+            "NEWS_TRADE_ENDED" => Some(Self::TradeEnded),
             _ => None,
         }
     }
@@ -1766,7 +1774,7 @@ pub struct AskGuildRole {
 pub struct PlayerEvent {
     #[prost(
         oneof = "player_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45, 120"
     )]
     pub event: ::core::option::Option<player_event::Event>,
 }
@@ -1840,7 +1848,67 @@ pub mod player_event {
         GuildRoleChanged(super::GuildRoleChanged),
         #[prost(message, tag = "45")]
         ChestServed(super::ChestServed),
+        #[prost(message, tag = "120")]
+        Compensated(super::Compensated),
     }
+}
+/// by an operator: out of nothing
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Compensated {
+    #[prost(message, optional, tag = "1")]
+    pub gained: ::core::option::Option<Stack>,
+    /// as the player is told
+    #[prost(string, tag = "2")]
+    pub reason: ::gundo::prost::alloc::string::String,
+}
+/// What operators can order a player.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerOrder {
+    #[prost(oneof = "player_order::Order", tags = "120, 121")]
+    pub order: ::core::option::Option<player_order::Order>,
+}
+/// Nested message and enum types in `PlayerOrder`.
+pub mod player_order {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Order {
+        #[prost(message, tag = "120")]
+        Give(super::OrderGive),
+        #[prost(message, tag = "121")]
+        EndTrade(super::OrderEndTrade),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct OrderGive {
+    #[prost(message, optional, tag = "1")]
+    pub stack: ::core::option::Option<Stack>,
+    /// at most 200 characters
+    #[prost(string, tag = "2")]
+    pub reason: ::gundo::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct OrderEndTrade {
+    #[prost(bool, tag = "1")]
+    pub alone: bool,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerOrderAnswer {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// of what was given: what it has now
+    #[prost(message, optional, tag = "2")]
+    pub has: ::core::option::Option<Stack>,
+    /// of its trade
+    #[prost(message, repeated, tag = "3")]
+    pub returned: ::gundo::prost::alloc::vec::Vec<Stack>,
+    #[prost(string, tag = "4")]
+    pub partner: ::gundo::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]

@@ -77,6 +77,7 @@ impl Cluster {
                 assert_eq!(more, 0, "few are lost here");
                 self.alarms.extend(lost.into_iter().map(|lost| (node, lost)));
             }
+            Output::Ordered { request, end } => self.orders.push((node, request, end)),
             Output::Stopped => self.on_stopped(node),
         }
     }
