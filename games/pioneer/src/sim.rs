@@ -322,6 +322,8 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         Some(Event::ChestServed(served)) => guilds::served(&served, flows),
         Some(Event::GuildExited(_) | Event::GuildRoleChanged(_)) => {}
         Some(Event::GuildInvitationCame(_) | Event::GuildInvitationEnded(_)) => {}
+        Some(Event::NameChanged(_) | Event::NameFreed(_)) => {}
+        Some(Event::PersonRenamed(_) | Event::GuildNamed(_)) => {}
         Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_) | Event::Listed(_)) | None => {}
     }
 }

@@ -84,6 +84,12 @@ pub struct World {
     /// slots of a guild's chest
     #[prost(uint32, tag = "42")]
     pub chest_slots_max: u32,
+    /// a player, or a guild, changes its name once in this time
+    #[prost(uint64, tag = "100")]
+    pub rename_every_ms: u64,
+    /// an old name is kept for so long before others may take it
+    #[prost(uint64, tag = "101")]
+    pub name_kept_ms: u64,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -252,6 +258,21 @@ pub struct PlayerPrivate {
     /// into guilds, the oldest first
     #[prost(message, repeated, tag = "41")]
     pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
+    /// which it still keeps, the oldest first
+    #[prost(message, repeated, tag = "100")]
+    pub old_names: ::gundo::prost::alloc::vec::Vec<OldName>,
+    /// world time at which it took its name; 0: it was born with it
+    #[prost(uint64, tag = "101")]
+    pub renamed_at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct OldName {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// world time at which others may take it
+    #[prost(uint64, tag = "2")]
+    pub until: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -293,7 +314,7 @@ pub struct Trade {
 pub struct PlayerCommand {
     #[prost(
         oneof = "player_command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 100, 101"
     )]
     pub command: ::core::option::Option<player_command::Command>,
 }
@@ -377,6 +398,10 @@ pub mod player_command {
         TakeFromChest(super::TakeFromChest),
         #[prost(message, tag = "49")]
         DissolveGuild(super::DissolveGuild),
+        #[prost(message, tag = "100")]
+        Rename(super::Rename),
+        #[prost(message, tag = "101")]
+        RenameGuild(super::RenameGuild),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -710,6 +735,22 @@ pub struct DissolveGuild {
     #[prost(fixed64, tag = "1")]
     pub guild: u64,
 }
+/// Names. The old one is kept for World.name_kept_ms: nobody else can take it, letters to it arrive, and one may go back to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Rename {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
+/// by its leader, as often
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct RenameGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -732,6 +773,9 @@ pub struct PlayerReply {
     /// building: Built.entity
     #[prost(fixed64, tag = "61")]
     pub entity: u64,
+    /// sending a letter: what its receiver is called now
+    #[prost(string, tag = "100")]
+    pub name: ::gundo::prost::alloc::string::String,
 }
 /// Signal.payload of a player: shown once, over the player's head or at what it did.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -811,6 +855,7 @@ pub struct PlayerTold {
     /// id of the player (kind 1)
     #[prost(fixed64, tag = "1")]
     pub from: u64,
+    /// of a whisper; news of a new name: the old one
     #[prost(string, tag = "2")]
     pub text: ::gundo::prost::alloc::string::String,
     /// among all that this player has whispered, from 1; 0: news
@@ -1283,6 +1328,10 @@ pub enum News {
     GuildRole = 43,
     /// has dissolved the guild
     GuildDissolved = 44,
+    /// a friend who was called `text` has this name now
+    Renamed = 100,
+    /// one's guild was called `text` and has the name `guild` now
+    GuildRenamed = 101,
 }
 impl News {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1306,6 +1355,8 @@ impl News {
             Self::GuildRemoved => "NEWS_GUILD_REMOVED",
             Self::GuildRole => "NEWS_GUILD_ROLE",
             Self::GuildDissolved => "NEWS_GUILD_DISSOLVED",
+            Self::Renamed => "NEWS_RENAMED",
+            Self::GuildRenamed => "NEWS_GUILD_RENAMED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1326,6 +1377,8 @@ impl News {
             "NEWS_GUILD_REMOVED" => Some(Self::GuildRemoved),
             "NEWS_GUILD_ROLE" => Some(Self::GuildRole),
             "NEWS_GUILD_DISSOLVED" => Some(Self::GuildDissolved),
+            "NEWS_RENAMED" => Some(Self::Renamed),
+            "NEWS_GUILD_RENAMED" => Some(Self::GuildRenamed),
             _ => None,
         }
     }
@@ -1459,10 +1512,167 @@ impl Mood {
         }
     }
 }
+/// A name that was given up and that nobody else can take yet.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct KeptName {
+    /// among those of this player or guild, from 1
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// the unique names that it has
+    #[prost(string, repeated, tag = "3")]
+    pub keys: ::gundo::prost::alloc::vec::Vec<::gundo::prost::alloc::string::String>,
+    /// world time at which others may take it
+    #[prost(uint64, tag = "4")]
+    pub until: u64,
+}
+/// Events.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NameChanged {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// the unique names that it has now
+    #[prost(string, repeated, tag = "2")]
+    pub keys: ::gundo::prost::alloc::vec::Vec<::gundo::prost::alloc::string::String>,
+    /// the name before; absent if it has the same unique names
+    #[prost(message, optional, tag = "3")]
+    pub kept: ::core::option::Option<KeptName>,
+    /// world time
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NameFreed {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PersonRenamed {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+}
+/// of a player: its guild, or one that invites it, is called so now
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildNamed {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
+/// Snapshot: part of PlayerState and GuildState.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Naming {
+    /// the unique names of its name; a player that was never renamed: none are listed here
+    #[prost(string, repeated, tag = "1")]
+    pub keys: ::gundo::prost::alloc::vec::Vec<::gundo::prost::alloc::string::String>,
+    /// the oldest first
+    #[prost(message, repeated, tag = "2")]
+    pub kept: ::gundo::prost::alloc::vec::Vec<KeptName>,
+    /// world time; 0: never
+    #[prost(uint64, tag = "3")]
+    pub changed_at: u64,
+    /// the highest number of a KeptName so far
+    #[prost(uint32, tag = "4")]
+    pub numbers: u32,
+}
+/// Timers of players and of guilds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NamingTimer {
+    #[prost(oneof = "naming_timer::Timer", tags = "100, 101")]
+    pub timer: ::core::option::Option<naming_timer::Timer>,
+}
+/// Nested message and enum types in `NamingTimer`.
+pub mod naming_timer {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Timer {
+        #[prost(message, tag = "100")]
+        KeptNameDue(super::KeptNameDue),
+        #[prost(message, tag = "101")]
+        NewNameDue(super::NewNameDue),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct KeptNameDue {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NewNameDue {
+    #[prost(fixed64, tag = "1")]
+    pub after: u64,
+}
+/// Messages after commit.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerHears {
+    #[prost(oneof = "player_hears::Message", tags = "100, 101")]
+    pub message: ::core::option::Option<player_hears::Message>,
+}
+/// Nested message and enum types in `PlayerHears`.
+pub mod player_hears {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Message {
+        /// from a player who is in one's lists
+        #[prost(message, tag = "100")]
+        Renamed(super::NewName),
+        /// from one's guild, or from one that has invited one
+        #[prost(message, tag = "101")]
+        GuildRenamed(super::NewName),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildHears {
+    #[prost(oneof = "guild_hears::Message", tags = "100")]
+    pub message: ::core::option::Option<guild_hears::Message>,
+}
+/// Nested message and enum types in `GuildHears`.
+pub mod guild_hears {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Message {
+        /// from a member, or from somebody invited
+        #[prost(message, tag = "100")]
+        MemberRenamed(super::NewName),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NewName {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub was: ::gundo::prost::alloc::string::String,
+}
+/// What a player asks of its guild.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskRename {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct GuildEvent {
-    #[prost(oneof = "guild_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(
+        oneof = "guild_event::Event",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 100, 101, 102"
+    )]
     pub event: ::core::option::Option<guild_event::Event>,
 }
 /// Nested message and enum types in `GuildEvent`.
@@ -1487,6 +1697,12 @@ pub mod guild_event {
         ChestChanged(super::ChestChanged),
         #[prost(message, tag = "8")]
         Dissolved(super::GuildDissolved),
+        #[prost(message, tag = "100")]
+        NameChanged(super::NameChanged),
+        #[prost(message, tag = "101")]
+        NameFreed(super::NameFreed),
+        #[prost(message, tag = "102")]
+        PersonRenamed(super::PersonRenamed),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1561,11 +1777,15 @@ pub struct ChestChanged {
     #[prost(uint64, tag = "5")]
     pub at: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+/// nobody is in it any more
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct GuildDissolved {
     #[prost(fixed64, tag = "1")]
     pub by: u64,
+    /// its name; absent: an earlier version, which freed the name at once
+    #[prost(message, optional, tag = "100")]
+    pub kept: ::core::option::Option<KeptName>,
 }
 /// snapshot
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -1592,12 +1812,14 @@ pub struct GuildState {
     pub founded_at: u64,
     #[prost(bool, tag = "8")]
     pub dissolved: bool,
+    #[prost(message, optional, tag = "100")]
+    pub naming: ::core::option::Option<Naming>,
 }
 /// What a player asks of a guild as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct GuildAsk {
-    #[prost(oneof = "guild_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "guild_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 100")]
     pub ask: ::core::option::Option<guild_ask::Ask>,
 }
 /// Nested message and enum types in `GuildAsk`.
@@ -1626,6 +1848,8 @@ pub mod guild_ask {
         Take(super::AskTake),
         #[prost(message, tag = "10")]
         Dissolve(super::AskDissolve),
+        #[prost(message, tag = "100")]
+        Rename(super::AskRename),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1766,7 +1990,7 @@ pub struct AskGuildRole {
 pub struct PlayerEvent {
     #[prost(
         oneof = "player_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45, 100, 101, 102, 103"
     )]
     pub event: ::core::option::Option<player_event::Event>,
 }
@@ -1840,6 +2064,14 @@ pub mod player_event {
         GuildRoleChanged(super::GuildRoleChanged),
         #[prost(message, tag = "45")]
         ChestServed(super::ChestServed),
+        #[prost(message, tag = "100")]
+        NameChanged(super::NameChanged),
+        #[prost(message, tag = "101")]
+        NameFreed(super::NameFreed),
+        #[prost(message, tag = "102")]
+        PersonRenamed(super::PersonRenamed),
+        #[prost(message, tag = "103")]
+        GuildNamed(super::GuildNamed),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -2166,9 +2398,14 @@ pub struct AskEndTrade {
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+/// whether it takes letters of the asking player
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
-pub struct AskLetter {}
+pub struct AskLetter {
+    /// the key of the name by which it was found; empty: it was not
+    #[prost(string, tag = "100")]
+    pub called: ::gundo::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAnswer {
@@ -2215,6 +2452,8 @@ pub struct PlayerState {
     pub guild: ::core::option::Option<Membership>,
     #[prost(message, repeated, tag = "41")]
     pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
+    #[prost(message, optional, tag = "100")]
+    pub naming: ::core::option::Option<Naming>,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -2509,17 +2748,25 @@ pub struct MailboxState {
     pub letters: ::gundo::prost::alloc::vec::Vec<Letter>,
 }
 /// Which player has a name. The entity's id is a hash of the name's key; names that share it are in one list.
+///
+/// ask, of the player itself
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Register {
     #[prost(message, optional, tag = "1")]
     pub entry: ::core::option::Option<AddressEntry>,
+    /// it is not called so any more
+    #[prost(bool, tag = "100")]
+    pub gone: bool,
 }
+/// event
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Registered {
     #[prost(message, optional, tag = "1")]
     pub entry: ::core::option::Option<AddressEntry>,
+    #[prost(bool, tag = "100")]
+    pub gone: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
