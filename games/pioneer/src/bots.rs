@@ -6,6 +6,7 @@
 
 mod guild;
 mod market;
+mod naming;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -193,13 +194,14 @@ impl Behaviour for Pioneer {
             self.wish_at_once(&island, wishes);
         }
         if self.minds.together && wishes.open < BUSY_OPEN_MAX && !self.met.is_empty() {
-            match wishes.chance.below(16) {
+            match wishes.chance.below(17) {
                 0..=2 => self.wish_to_give(wishes),
                 3 => self.wish_of_friends(wishes),
                 4..=6 => self.wish_of_trade(wishes),
                 7..=9 => self.wish_of_mail(wishes),
                 10..=12 => self.wish_at_stalls(wishes),
                 13..=15 => self.wish_of_guild(wishes),
+                16 => self.wish_of_name(wishes),
                 _ => {}
             }
         }

@@ -68,7 +68,7 @@ pub const DISSOLVED_MAX: usize = 15;
 /// of 16 letters has 64 bytes at most, unless most of its letters have marks.
 const NAME_BYTES_MAX: usize = 64;
 /// Namespace of guilds' names.
-const NAMES: &str = "guild";
+pub(crate) const NAMES: &str = "guild";
 
 /// A guild.
 #[derive(Clone, Debug, Default, PartialEq, State)]

@@ -24,7 +24,6 @@ use crate::kept::{AGAIN_MS, due, next_to_hear, tells};
 use crate::mistakes::Mistake;
 use crate::names;
 use crate::player::{NAMES, Player};
-use crate::refusals::No;
 use crate::schema::{
     AddressEntry, GuildNamed, NameChanged, NameFreed, NewName, News, Person, PersonRenamed, PlayerTold,
     Register, Rename, guild_hears, naming_timer::Timer, player_event::Event, player_hears::Message,
@@ -58,7 +57,7 @@ impl Player {
         for number in self.naming.taken_back(fact) {
             done = done.no_timer(&due(number));
         }
-        for kept in &fact.kept {
+        if let Some(kept) = &fact.kept {
             done = done.timer(&due(kept.number), WorldTime(kept.until));
             if cx.world.planted(Mistake::NameFreedEarly) {
                 done = kept.keys.iter().fold(done, |done, key| done.release_name(NAMES, key));

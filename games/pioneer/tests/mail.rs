@@ -262,7 +262,7 @@ fn names_find_who_has_gathered() {
     }
     // Nobody can list another one, or the same name twice.
     let entry =
-        |player: EntityId| Register { entry: Some(AddressEntry { key: "bob".into(), player: player.id }) };
+        |player: EntityId| Register { entry: Some(AddressEntry { key: "bob".into(), player: player.id }), gone: false };
     let address = *town.everybody().iter().find(|id| id.kind.0 == 62).expect("Bob's");
     let before = town.state::<Address>(address);
     assert_eq!(before.entries.len(), 1);

@@ -10,7 +10,7 @@ use crate::schema::{
 };
 
 /// Names that bots which do things together want for their guilds: few, so that several want the same.
-const NAMES: [&str; 6] = ["Foxes", "Herons", "Otters", "Ravens", "Seals", "Wolves"];
+pub(super) const NAMES: [&str; 6] = ["Foxes", "Herons", "Otters", "Ravens", "Seals", "Wolves"];
 /// Letters of the other bots' names for guilds: no two look alike.
 const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
 /// Things that bots look for in a chest.

@@ -13,7 +13,6 @@ use crate::kept::{due, next_to_hear, tells};
 use crate::mistakes::Mistake;
 use crate::names;
 use crate::player::Player;
-use crate::refusals::No;
 use crate::schema::{
     AskRename, GuildAnswer, NameFreed, NewName, Person, PersonRenamed, RenameGuild, guild_ask,
     guild_event::Event, guild_hears::Message, naming_timer::Timer, player_hears,
@@ -39,7 +38,7 @@ impl Guild {
         for number in self.naming.taken_back(&fact) {
             done = done.no_timer(&due(number));
         }
-        for kept in &fact.kept {
+        if let Some(kept) = &fact.kept {
             done = done.timer(&due(kept.number), WorldTime(kept.until));
         }
         Ok((done, GuildAnswer::default()))
