@@ -404,15 +404,17 @@ impl Pioneer {
     fn idle_wish(&mut self, island: &Island, wishes: &mut Wishes) {
         use player_command::Command;
         if !self.minds.together {
+            if self.wants_stall() {
+                return self.wish_to_build(island, wishes);
+            }
             return match wishes.chance.below(12) {
-                0 | 1 => {
+                0 => {
                     let text = SAYINGS[wishes.chance.below(SAYINGS.len() as u64) as usize].to_owned();
                     command(wishes, OTHER, Command::Say(Say { text }));
                 }
-                2..=5 => self.wish_to_craft(wishes),
-                6..=8 => self.wish_to_build(island, wishes),
-                9 => self.wish_to_demolish(wishes),
-                _ => {}
+                1..=6 => self.wish_to_craft(wishes),
+                7..=10 => self.wish_to_build(island, wishes),
+                _ => self.wish_to_demolish(wishes),
             };
         }
         match wishes.chance.below(12) {

@@ -28,6 +28,8 @@ use crate::stall::{STALL_REACH_MM, Stall};
 const TAGS: u64 = 1 << 40;
 /// How far it goes to meet somebody or to a stall, mm.
 const FAR_MM: u64 = 45_000;
+/// It gathers one of so many that are nearest.
+const CHOICE: usize = 4;
 /// How close it goes to people and to stalls, mm: they may take a step meanwhile.
 const NEXT_TO_MM: u64 = GIVE_REACH_MM as u64 / 2;
 /// How long it goes after somebody who walks, or waits for what it watches, µs.
@@ -40,6 +42,11 @@ const RECIPES: [u32; 7] = [1, 1, 1, 2, 3, 4, 5];
 const GOODS: [Item; 5] = [Item::Wood, Item::Berry, Item::Stone, Item::Fibre, Item::Plank];
 /// Planks that a stall costs, and a guild.
 const PLANKS: u32 = 4;
+
+/// Where one stands before a stall.
+fn front(stall: Point) -> Point {
+    Point::new(stall.x, stall.y + 1_500)
+}
 
 /// A command that was sent, and what its success means.
 pub(super) enum Deed {
@@ -97,8 +104,9 @@ impl Pioneer {
         }
         let Some(reply) = reply else { return };
         let word = match deed {
-            Deed::Build(Building::Stall, _) => {
+            Deed::Build(Building::Stall, at) => {
                 self.social.has_stall = true;
+                self.goal = Some(Goal::Stall { stall: reply.entity, at: front(at) });
                 "stalls built"
             }
             Deed::Build(_, at) => {
@@ -204,9 +212,9 @@ impl Pioneer {
             self.social.letters.retain(|letter| letter.number != number);
             return self.deed(wishes, deed, wish);
         }
-        match wishes.chance.below(4) {
+        match wishes.chance.below(16) {
             0 => self.wish_to_write(wishes),
-            1 => self.wish_of_own_guild(wishes),
+            1..=6 => self.wish_of_own_guild(wishes),
             _ => {}
         }
     }
@@ -298,13 +306,22 @@ impl Pioneer {
         if wishes.open > 0 || seen.is_none() && !late {
             return;
         }
+        let seen = seen.clone();
         if let Some(seen) = seen.clone() {
-            let mine = seen.owner.as_ref().is_some_and(|owner| owner.id == self.social.id);
-            if mine { self.at_own_stall(id, &seen, wishes) } else { self.buys(id, &seen, wishes) }
+            if self.is_mine(&seen) { self.at_own_stall(id, &seen, wishes) } else { self.buys(id, &seen, wishes) }
+        }
+        // One offer after another.
+        let fills = seen.as_ref().is_some_and(|seen| seen.offers.len() < 2 && self.is_mine(seen));
+        if fills && !late {
+            return;
         }
         wishes.unwatch(EntityId::new(Stall::KIND, id));
         self.social.stall = None;
         self.social.visited = id;
+    }
+
+    fn is_mine(&self, seen: &StallPublic) -> bool {
+        seen.owner.as_ref().is_some_and(|owner| owner.id == self.social.id)
     }
 
     fn at_own_stall(&mut self, stall: u64, seen: &StallPublic, wishes: &mut Wishes) {
@@ -343,15 +360,14 @@ impl Pioneer {
             from.distance(to) < FAR_MM && island.obstacle(from, to).is_none() && sight.is_open(from, to)
         };
         let until = wishes.now.0 + PATIENCE_US;
-        match wishes.chance.below(8) {
+        let goal = match wishes.chance.below(9) {
             0 | 1 => {
                 let near = sight.people.iter().filter(|(id, at, _)| self.is_bot(*id) && is_open(*at));
                 let near: Vec<_> = near.collect();
                 let pick = wishes.chance.below(near.len().max(1) as u64) as usize;
                 near.get(pick).map(|(who, ..)| Goal::Meet { who: *who, until })
             }
-            2 | 3 => {
-                let front = |at: Point| Point::new(at.x, at.y + 1_500);
+            2..=4 => {
                 let stalls = sight.stalls.iter().filter(|(id, at, _)| {
                     *id != self.social.visited && is_open(front(*at))
                 });
@@ -359,16 +375,17 @@ impl Pioneer {
                 let pick = wishes.chance.below(stalls.len().max(1) as u64) as usize;
                 stalls.get(pick).map(|(stall, at, _)| Goal::Stall { stall: *stall, at: front(*at) })
             }
-            _ => {
-                let picks = (0..6).filter_map(|_| {
-                    let pick = wishes.chance.below(sight.grown.len().max(1) as u64) as usize;
-                    sight.grown.get(pick)
-                });
-                let picks: Vec<_> = picks.filter(|(_, _, at)| is_open(*at)).collect();
-                let nearest = picks.into_iter().min_by_key(|(_, _, at)| from.distance_squared(*at))?;
-                Some(Goal::Gather { chunk: nearest.0, thing: nearest.1, at: nearest.2 })
-            }
+            _ => None,
+        };
+        if goal.is_some() {
+            return goal;
         }
+        // One of the nearest: not everybody wants the same.
+        let mut grown: Vec<_> = sight.grown.iter().filter(|(_, _, at)| is_open(*at)).collect();
+        grown.sort_by_key(|(_, _, at)| from.distance_squared(*at));
+        let pick = wishes.chance.below(grown.len().clamp(1, CHOICE) as u64) as usize;
+        let (chunk, thing, at) = **grown.get(pick)?;
+        Some(Goal::Gather { chunk, thing, at })
     }
 
     /// Walks towards its goal. True: it is there, or gives it up.
@@ -398,9 +415,10 @@ impl Pioneer {
                 }
             }
             Goal::Meet { who, .. } => self.meets(who, wishes),
-            Goal::Stall { stall, .. } => {
+            Goal::Stall { stall, at } => {
                 let there = self.social.sight.stalls.iter().find(|(id, ..)| *id == stall);
-                if there.is_some_and(|(_, at, _)| wishes.body.at.within(*at, STALL_REACH_MM)) {
+                let middle = there.map_or(at, |(_, at, _)| *at);
+                if wishes.body.at.within(middle, STALL_REACH_MM) {
                     wishes.watch(EntityId::new(Stall::KIND, stall));
                     self.social.stall = Some((stall, wishes.now.0, None));
                 }
@@ -459,20 +477,26 @@ impl Pioneer {
 
     /// Makes something that it can pay.
     pub(super) fn wish_to_craft(&mut self, wishes: &mut Wishes) {
-        let number = RECIPES[wishes.chance.below(RECIPES.len() as u64) as usize];
-        let (bag, Some(made)) = (self.bag(), recipe(number)) else { return };
+        let bag = self.bag();
+        // Stalls and guilds are of planks.
+        let some = bag.count(Item::Plank) >= PLANKS;
+        let number = if some { RECIPES[wishes.chance.below(RECIPES.len() as u64) as usize] } else { RECIPES[0] };
+        let Some(made) = recipe(number) else { return };
         let (takes, gives) = (stacks(made.takes, 1), stacks(made.gives, 1));
         if bag.can_spend(&takes) && bag.fits(&takes, &gives, SLOTS_MAX) {
             self.deed(wishes, Deed::Other, Command::Craft(Craft { recipe: number, count: 1 }));
         }
     }
 
+    pub(super) fn wants_stall(&self) -> bool {
+        self.looks && !self.social.has_stall && self.bag().count(Item::Plank) >= PLANKS
+    }
+
     /// Builds something that it can pay where there is room: a stall, if it has none.
     pub(super) fn wish_to_build(&mut self, island: &Island, wishes: &mut Wishes) {
         let others = [Building::Campfire, Building::Fence, Building::Hut];
-        let pays = self.bag().count(Item::Plank) >= PLANKS;
         let what = match wishes.chance.below(3) as usize {
-            _ if pays && !self.social.has_stall => Building::Stall,
+            _ if self.wants_stall() => Building::Stall,
             other => others[other],
         };
         let costs = plan(what).map(|plan| stacks(plan.costs, 1)).unwrap_or_default();
