@@ -38,8 +38,8 @@ use gundo::{Actor, Answered, Asked, Context, Done, Entity, EntityId, State, Stor
 
 use crate::friends::name_of;
 use crate::inventory::Inventory;
-use crate::kept::due;
 use crate::island::Island;
+use crate::kept::due;
 use crate::mistakes::Mistake;
 use crate::player::Player;
 use crate::refusals::No;

@@ -19,10 +19,10 @@ use crate::refusals::No;
 use crate::schema::{
     Born, Build, Building, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish,
     Gather, Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls,
-    Naming, Paint, PlayerAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise, Raised,
-    Raze, Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command, player_ask::Ask as Wish,
-    naming_timer::Timer, player_command::Command, player_event::Event, player_hears::Message,
-    player_signal::Signal,
+    Naming, Paint, PlayerAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState, PlayerTold, Raise,
+    Raised, Raze, Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command,
+    naming_timer::Timer, player_ask::Ask as Wish, player_command::Command, player_event::Event,
+    player_hears::Message, player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -314,9 +314,11 @@ impl gundo::Player for Player {
     fn pace(command: &Command) -> Option<Pace> {
         match command {
             Command::Say(_) | Command::Whisper(_) => Some(TALK),
-            Command::Befriend(_) | Command::Unfriend(_) | Command::Block(_) | Command::Unblock(_) | Command::Rename(_) => {
-                Some(PEOPLE)
-            }
+            Command::Befriend(_)
+            | Command::Unfriend(_)
+            | Command::Block(_)
+            | Command::Unblock(_)
+            | Command::Rename(_) => Some(PEOPLE),
             Command::BeginTrade(_) | Command::Offer(_) | Command::Confirm(_) | Command::LeaveTrade(_) => {
                 Some(TRADE)
             }
@@ -480,10 +482,9 @@ impl Entity for Player {
             | Event::GuildInvitationEnded(_)
             | Event::GuildRoleChanged(_)
             | Event::ChestServed(_) => self.on_guild(event),
-            Event::NameChanged(_)
-            | Event::NameFreed(_)
-            | Event::PersonRenamed(_)
-            | Event::GuildNamed(_) => self.on_name(event),
+            Event::NameChanged(_) | Event::NameFreed(_) | Event::PersonRenamed(_) | Event::GuildNamed(_) => {
+                self.on_name(event)
+            }
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

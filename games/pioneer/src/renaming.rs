@@ -30,11 +30,7 @@ use crate::schema::{
 };
 
 impl Player {
-    pub(crate) fn rename(
-        &self,
-        rename: &Rename,
-        cx: &mut Context<'_, Self>,
-    ) -> Result<Decision<Self>, Refusal> {
+    pub(crate) fn rename(&self, rename: &Rename, cx: &Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         let name = names::accept(&rename.name)?;
         let fact = self.naming.change(&self.name, name, (cx.now, cx.world))?;
         let listed = |keys: &[String]| keys.first().cloned();

@@ -10,8 +10,8 @@ use pioneer::schema::{
     SetGuildRole, Stack, TakeFromChest,
 };
 use pioneer::{
-    CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX, Player,
-    NAME_KEPT_MS, SLOTS_MAX,
+    CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX, NAME_KEPT_MS,
+    Player, SLOTS_MAX,
 };
 use support::{Town, no, stack};
 

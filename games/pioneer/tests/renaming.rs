@@ -109,9 +109,13 @@ fn nobody_takes_the_place_of_who_has_another_name() {
 #[test]
 fn what_cannot_be_a_name_or_comes_too_soon_is_refused() {
     let (mut town, [ada, _]) = people(["Ada", "Bob"]);
-    for (name, code) in
-        [("", "bad_name"), ("x", "bad_name"), ("a\u{202e}b", "bad_name"), ("Ada", "same_name"), (" Ada ", "same_name")]
-    {
+    for (name, code) in [
+        ("", "bad_name"),
+        ("x", "bad_name"),
+        ("a\u{202e}b", "bad_name"),
+        ("Ada", "same_name"),
+        (" Ada ", "same_name"),
+    ] {
         assert_eq!(no(rename(&mut town, ada, name)), code, "{name:?}");
     }
     assert_eq!(no(rename(&mut town, ada, "Bob")), "name_taken");
@@ -122,7 +126,10 @@ fn what_cannot_be_a_name_or_comes_too_soon_is_refused() {
     pass(&mut town, RENAME_EVERY_MS);
     rename(&mut town, ada, "Ida").expect("it is time");
     assert_eq!(old_names(&mut town, ada), ["Ada", "Eda"]);
-    assert_eq!(no(wish(&mut town, ada, Command::RenameGuild(RenameGuild { guild: 1, name: "Foxes".into() }))), "no_guild");
+    assert_eq!(
+        no(wish(&mut town, ada, Command::RenameGuild(RenameGuild { guild: 1, name: "Foxes".into() }))),
+        "no_guild"
+    );
 }
 
 #[test]

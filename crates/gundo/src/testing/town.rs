@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gundo_kernel::game::{
     Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Key, Neighbour, Part, Payload, Player,
-    RawContext, RawDecision, RawDone, Reads, Refusal, Role, Rules, Sending,
-    Surroundings, Ticked,
+    RawContext, RawDecision, RawDone, Reads, Refusal, Role, Rules, Sending, Surroundings, Ticked,
 };
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;

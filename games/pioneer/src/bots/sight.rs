@@ -82,9 +82,8 @@ impl Sight {
     /// Whether the ground holds a building and nothing is in its way, as far as one sees. `me`: where the own body is.
     pub(super) fn has_room(&self, island: &Island, ground: &Rect, me: Point) -> bool {
         let ticks = |from: i32, to: i32| (from..to).step_by(GROUND_STEP_MM).chain([to]);
-        let dry = ticks(ground.min.y, ground.max.y).all(|y| {
-            ticks(ground.min.x, ground.max.x).all(|x| island.biome(Point::new(x, y)).is_walkable())
-        });
+        let dry = ticks(ground.min.y, ground.max.y)
+            .all(|y| ticks(ground.min.x, ground.max.x).all(|x| island.biome(Point::new(x, y)).is_walkable()));
         let near = ground.grown(RADIUS_MAX_MM);
         let mut nature = near.chunks().into_iter().flat_map(|chunk| island.nature(chunk));
         // People walk on meanwhile.

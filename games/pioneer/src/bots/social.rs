@@ -18,9 +18,9 @@ use crate::mailbox::Mailbox;
 use crate::player::BUILD_REACH_MM;
 use crate::schema::{
     AcceptGuild, Befriend, BeginTrade, Build, Building, Buy, ChunkRef, Confirm, Craft, DeleteLetter,
-    Demolish, FoundGuild, Gather, Give, GuildPublic, GuildRole, Hold, InviteToGuild, Item, LeaveTrade, Letter,
-    Membership, Offer, Offered, Paint, PlayerReply, PutInChest, PutUp, Stack, StallPublic, TakeFromChest,
-    TakeFromLetter, TakeProceeds, Trade, SendLetter, player_command::Command,
+    Demolish, FoundGuild, Gather, Give, GuildPublic, GuildRole, Hold, InviteToGuild, Item, LeaveTrade,
+    Letter, Membership, Offer, Offered, Paint, PlayerReply, PutInChest, PutUp, SendLetter, Stack,
+    StallPublic, TakeFromChest, TakeFromLetter, TakeProceeds, Trade, player_command::Command,
 };
 use crate::stall::{STALL_REACH_MM, Stall};
 
@@ -147,7 +147,8 @@ impl Pioneer {
 
     /// One of something that it has.
     fn one_of_mine(&self, wishes: &mut Wishes) -> Option<Stack> {
-        let goods: Vec<Stack> = self.bag().totals().into_iter().filter(|s| GOODS.contains(&s.item())).collect();
+        let goods: Vec<Stack> =
+            self.bag().totals().into_iter().filter(|s| GOODS.contains(&s.item())).collect();
         let pick = wishes.chance.below(goods.len().max(1) as u64) as usize;
         goods.get(pick).map(|stack| Stack { count: 1, ..*stack })
     }
@@ -234,7 +235,8 @@ impl Pioneer {
     fn wish_of_own_guild(&mut self, wishes: &mut Wishes) {
         let Some(mine) = self.own.guild.clone() else {
             // Who has no stall builds one first.
-            let pays = self.bag().can_spend(&self.world.as_ref().map_or(Vec::new(), |w| w.guild_price.clone()));
+            let pays =
+                self.bag().can_spend(&self.world.as_ref().map_or(Vec::new(), |w| w.guild_price.clone()));
             if pays && (self.social.has_stall || wishes.chance.below(3) == 0) {
                 let name = self.name_of_guild(wishes);
                 self.deed(wishes, Deed::Counts("guilds founded"), Command::FoundGuild(FoundGuild { name }));
@@ -252,7 +254,9 @@ impl Pioneer {
                 self.deed(wishes, Deed::Counts("chest put"), wish);
             }
             2 | 3 if governs => {
-                let Some(stack) = seen.chest.first().map(|stack| Stack { count: 1, ..*stack }) else { return };
+                let Some(stack) = seen.chest.first().map(|stack| Stack { count: 1, ..*stack }) else {
+                    return;
+                };
                 if self.bag().fits(&[], &[stack], SLOTS_MAX) {
                     let wish = Command::TakeFromChest(TakeFromChest { guild: mine.id, stack: Some(stack) });
                     self.deed(wishes, Deed::Counts("chest taken"), wish);
@@ -308,7 +312,11 @@ impl Pioneer {
         }
         let seen = seen.clone();
         if let Some(seen) = seen.clone() {
-            if self.is_mine(&seen) { self.at_own_stall(id, &seen, wishes) } else { self.buys(id, &seen, wishes) }
+            if self.is_mine(&seen) {
+                self.at_own_stall(id, &seen, wishes)
+            } else {
+                self.buys(id, &seen, wishes)
+            }
         }
         // One offer after another.
         let fills = seen.as_ref().is_some_and(|seen| seen.offers.len() < 2 && self.is_mine(seen));
@@ -368,9 +376,10 @@ impl Pioneer {
                 near.get(pick).map(|(who, ..)| Goal::Meet { who: *who, until })
             }
             2..=4 => {
-                let stalls = sight.stalls.iter().filter(|(id, at, _)| {
-                    *id != self.social.visited && is_open(front(*at))
-                });
+                let stalls = sight
+                    .stalls
+                    .iter()
+                    .filter(|(id, at, _)| *id != self.social.visited && is_open(front(*at)));
                 let stalls: Vec<_> = stalls.collect();
                 let pick = wishes.chance.below(stalls.len().max(1) as u64) as usize;
                 stalls.get(pick).map(|(stall, at, _)| Goal::Stall { stall: *stall, at: front(*at) })
@@ -389,7 +398,7 @@ impl Pioneer {
     }
 
     /// Walks towards its goal. True: it is there, or gives it up.
-    pub(super) fn goes_to(&mut self, island: &Island, goal: Goal, wishes: &mut Wishes) -> bool {
+    pub(super) fn goes_to(&self, island: &Island, goal: Goal, wishes: &mut Wishes) -> bool {
         let (at, close) = match goal {
             Goal::Gather { at, .. } => (at, super::CLOSE_MM),
             Goal::Walk { at } => (at, 0),
@@ -480,7 +489,8 @@ impl Pioneer {
         let bag = self.bag();
         // Stalls and guilds are of planks.
         let some = bag.count(Item::Plank) >= PLANKS;
-        let number = if some { RECIPES[wishes.chance.below(RECIPES.len() as u64) as usize] } else { RECIPES[0] };
+        let number =
+            if some { RECIPES[wishes.chance.below(RECIPES.len() as u64) as usize] } else { RECIPES[0] };
         let Some(made) = recipe(number) else { return };
         let (takes, gives) = (stacks(made.takes, 1), stacks(made.gives, 1));
         if bag.can_spend(&takes) && bag.fits(&takes, &gives, SLOTS_MAX) {

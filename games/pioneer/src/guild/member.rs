@@ -55,7 +55,10 @@ impl Belonging {
     }
 
     pub(crate) fn on_named(&mut self, guild: u64, name: &str) {
-        self.guild.iter_mut().filter(|mine| mine.id == guild).for_each(|mine| name.clone_into(&mut mine.name));
+        self.guild
+            .iter_mut()
+            .filter(|mine| mine.id == guild)
+            .for_each(|mine| name.clone_into(&mut mine.name));
         let invitations = self.invitations.iter_mut().filter(|invitation| invitation.guild == guild);
         invitations.for_each(|invitation| name.clone_into(&mut invitation.name));
     }
