@@ -1,6 +1,7 @@
-// Names that change in the panel of people: one's own by keyboard, the guild's by mouse, and what others see of it.
-import { demand } from "./stage.mjs";
-import { closePanel, fits, press, shows } from "./people.mjs";
+// Names that change in the panel of people: one's own by keyboard and by finger, the guild's by mouse, and what others see of it.
+import { demand, Player } from "./stage.mjs";
+import { closePanel, fits, PHONE, press, shows } from "./people.mjs";
+import { url } from "./world.mjs";
 
 /** Eve leads a guild, and Fin is a friend and in it. */
 export async function names(eve, fin) {
@@ -39,15 +40,32 @@ export async function names(eve, fin) {
   await eve.page.click("#people button[data-key=renameguild]");
   await shows(eve, `Herons ${tail}`);
   await fin.until("his guild is called so", (name) => document.getElementById("people").textContent.includes(name), `Herons ${tail}`);
-  const size = eve.page.viewportSize();
-  await eve.page.setViewportSize({ width: 320, height: 568 });
-  await closePanel(eve);
-  await eve.page.click("#peoplebutton");
-  await press(eve, "change your name");
-  await shows(eve, "You can change it again in");
-  await fits(eve);
-  await eve.shot("name-small");
-  await eve.page.setViewportSize(size);
   await closePanel(eve);
   await closePanel(fin);
+  await phone(tail);
+}
+
+/** By finger, on a small screen. */
+async function phone(tail) {
+  const hal = await Player.arrive(url, `Hal${tail}`, PHONE);
+  try {
+    await hal.sayName();
+    await hal.connected();
+    await hal.page.setViewportSize({ width: 320, height: 568 });
+    await hal.page.tap("#peoplebutton");
+    await hal.page.locator("#people button", { hasText: "change your name" }).tap();
+    await shows(hal, "Everybody sees it at once");
+    await fits(hal);
+    await hal.shot("name-phone");
+    await hal.page.fill("#people input[data-key=newname]", `Hol${tail}`);
+    await hal.page.tap("#people button[data-key=rename]");
+    await hal.until("he is called so", (name) => window.__gundo.me().name === name, `Hol${tail}`);
+    await hal.page.locator("#people button", { hasText: "change your name" }).tap();
+    await shows(hal, "You can change it again in");
+    await fits(hal);
+    await hal.shot("name-phone-kept");
+    demand(hal.errors.length === 0, `the phone's page complained: ${hal.errors.join("; ")}`);
+  } finally {
+    await hal.leave();
+  }
 }

@@ -39,7 +39,7 @@ export class Renaming {
     const act = (name: string) =>
       this.wishes.act(`take the name ${name}`, { case: "rename", value: { name } }, () => {
         this.mine.value = "";
-        this.wishes.toast(`You are called ${this.world.own.name} now.`);
+        this.wishes.toast(`You are called ${name} now.`);
         this.pieces.done();
       });
     const parts: Part[] = [this.pieces.head("Your name", true), h("p", {}, `You are ${own.name}.`)];
